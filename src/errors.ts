@@ -1,0 +1,81 @@
+/** Every way cxmind fails, as a code that survives a thread or a socket. */
+export type ErrorCode =
+  | 'CONFIG_INVALID'
+  | 'CHECKPOINT_INVALID'
+  | 'DATA_INVALID'
+  | 'REWARD_INVALID'
+  | 'SHAPE_MISMATCH'
+  | 'DTYPE_MISMATCH'
+  | 'GRAPH_INVALID'
+  | 'RULE_MISSING'
+  | 'NUMERIC_NONFINITE'
+  | 'RUNTIME_FAILED'
+  | 'RUNTIME_CANCELLED'
+  | 'DEVICE_OUT_OF_MEMORY'
+  | 'DEVICE_MISSING'
+  | 'ACTOR_TIMEOUT'
+  | 'ACTOR_STOPPED'
+  | 'ACTOR_CRASHED'
+  | 'WIRE_INVALID'
+  | 'PEER_LOST'
+  | 'INTERNAL';
+
+/** JSON-safe facts about an error: paths, fields, shapes, counts. */
+export type ErrorDetail = Readonly<Record<string, unknown>>;
+
+/** The form of an error that crosses a thread or a socket. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly detail: ErrorDetail;
+  readonly stack?: string;
+  readonly cause?: WireError;
+}
+
+/** The one error class: branch on `code`, never on class identity. */
+export class CxmindError extends Error {
+  readonly code: ErrorCode;
+  readonly detail: ErrorDetail;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { detail?: ErrorDetail; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'CxmindError';
+    this.code = code;
+    this.detail = options.detail ?? {};
+  }
+}
+
+/** Whatever was thrown, as a CxmindError; a foreign value becomes `INTERNAL` with itself as cause. */
+export function asCxmindError(thrown: unknown): CxmindError {
+  if (thrown instanceof CxmindError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new CxmindError('INTERNAL', message, { cause: thrown });
+}
+
+/** The wire form of an error, its causes included. */
+export function toWireError(thrown: unknown): WireError {
+  const error = asCxmindError(thrown);
+  const cause = error.cause instanceof CxmindError ? toWireError(error.cause) : undefined;
+  const stack = error.cause instanceof Error ? error.cause.stack : error.stack;
+  return {
+    code: error.code,
+    message: error.message,
+    detail: error.detail,
+    ...(stack === undefined ? {} : { stack }),
+    ...(cause === undefined ? {} : { cause }),
+  };
+}
+
+/** The error a wire form describes, with the sender's stack. */
+export function fromWireError(wire: WireError): CxmindError {
+  const error = new CxmindError(wire.code, wire.message, {
+    detail: wire.detail,
+    ...(wire.cause === undefined ? {} : { cause: fromWireError(wire.cause) }),
+  });
+  if (wire.stack !== undefined) error.stack = wire.stack;
+  return error;
+}
