@@ -3,16 +3,21 @@ export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'i64' | 'u8' | 'bool';
 
 /** The typed array that holds each dtype's elements. */
 export interface TypedArrays {
-  f32: Float32Array<ArrayBufferLike>;
-  f16: Float16Array<ArrayBufferLike>;
-  bf16: Uint16Array<ArrayBufferLike>;
-  i32: Int32Array<ArrayBufferLike>;
-  i64: BigInt64Array<ArrayBufferLike>;
-  u8: Uint8Array<ArrayBufferLike>;
-  bool: Uint8Array<ArrayBufferLike>;
+  f32: Float32Array;
+  f16: Float16Array;
+  bf16: Uint16Array;
+  i32: Int32Array;
+  i64: BigInt64Array;
+  u8: Uint8Array;
+  bool: Uint8Array;
 }
 
-const constructors = {
+interface ViewConstructor<D extends DType> {
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArrays[D];
+}
+
+const constructors: { readonly [D in DType]: ViewConstructor<D> } = {
   f32: Float32Array,
   f16: Float16Array,
   bf16: Uint16Array,
@@ -20,7 +25,7 @@ const constructors = {
   i64: BigInt64Array,
   u8: Uint8Array,
   bool: Uint8Array,
-} as const;
+};
 
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
@@ -34,7 +39,7 @@ export function viewOf<D extends DType>(
   byteOffset: number,
   length: number,
 ): TypedArrays[D] {
-  return new constructors[dtype](buffer, byteOffset, length) as TypedArrays[D];
+  return new constructors[dtype](buffer, byteOffset, length);
 }
 
 const f32Scratch = new Float32Array(1);
