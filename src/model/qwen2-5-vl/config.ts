@@ -1,0 +1,311 @@
+import * as path from 'node:path';
+
+import * as t from 'io-ts';
+
+import { CxmindError } from '../../errors.ts';
+import { decodeJson, positive, readJson, wholeFrom } from '../json-file.ts';
+
+/** Architectures this model room can build, by their name in `config.json`. */
+export const architectures = ['Qwen2_5_VLForConditionalGeneration', 'Qwen2ForCausalLM'] as const;
+export type Architecture = (typeof architectures)[number];
+
+/** The text decoder's sizes. */
+export interface TextConfig {
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabSize: number;
+  readonly rmsNormEps: number;
+  readonly ropeTheta: number;
+  /** Rotary frequencies that turn by time, height and width; sums to headDim / 2. Null without vision. */
+  readonly mropeSection: readonly [number, number, number] | null;
+  readonly tieWordEmbeddings: boolean;
+  /** Query, key and value projections have biases, in this family always. */
+  readonly attentionBias: true;
+}
+
+/** The vision tower's sizes. */
+export interface VisionConfig {
+  readonly depth: number;
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly intermediateSize: number;
+  readonly inChannels: number;
+  /** Side of a patch, pixels. */
+  readonly patchSize: number;
+  /** Frames in a patch. */
+  readonly temporalPatchSize: number;
+  /** Side of the square of patches merged into one token, patches. */
+  readonly mergeSize: number;
+  /** Side of an attention window, pixels. */
+  readonly windowSize: number;
+  readonly fullAttentionBlocks: readonly number[];
+  /** Width of the merger's output: the decoder's hidden size. */
+  readonly outHiddenSize: number;
+  readonly tokensPerSecond: number;
+}
+
+/** Ids of the tokens that stand for images and videos. */
+export interface VisionTokens {
+  readonly imagePad: number;
+  readonly videoPad: number;
+  readonly visionStart: number;
+  readonly visionEnd: number;
+}
+
+/** A model's sizes: plain data, free of Hugging Face names. */
+export interface ModelConfig {
+  readonly architecture: Architecture;
+  readonly text: TextConfig;
+  readonly vision: VisionConfig | null;
+  readonly tokens: VisionTokens | null;
+  /** Weights' dtype as the file states it, `bfloat16` for example; the tensors have the last word. */
+  readonly torchDtype: string | null;
+}
+
+const count = wholeFrom(1);
+const index = wholeFrom(0);
+const nullable = <C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> => t.union([codec, t.null]);
+
+const Rope = t.partial({
+  type: t.string,
+  rope_type: t.string,
+  rope_theta: positive,
+  mrope_section: t.array(index),
+});
+
+const Text = t.intersection([
+  t.type({
+    hidden_size: count,
+    num_hidden_layers: count,
+    num_attention_heads: count,
+    intermediate_size: count,
+    vocab_size: count,
+  }),
+  t.partial({
+    num_key_value_heads: nullable(count),
+    head_dim: nullable(count),
+    hidden_act: t.string,
+    rms_norm_eps: positive,
+    rope_theta: positive,
+    rope_scaling: nullable(Rope),
+    rope_parameters: nullable(Rope),
+    tie_word_embeddings: t.boolean,
+    use_sliding_window: nullable(t.boolean),
+    sliding_window: nullable(index),
+    max_window_layers: nullable(index),
+    layer_types: nullable(t.array(t.string)),
+  }),
+]);
+type Text = t.TypeOf<typeof Text>;
+
+const Vision = t.intersection([
+  t.type({
+    depth: count,
+    hidden_size: count,
+    num_heads: count,
+    intermediate_size: count,
+    out_hidden_size: count,
+    fullatt_block_indexes: t.array(index),
+  }),
+  t.partial({
+    hidden_act: t.string,
+    in_channels: count,
+    patch_size: count,
+    temporal_patch_size: count,
+    spatial_merge_size: count,
+    window_size: count,
+    tokens_per_second: positive,
+  }),
+]);
+type Vision = t.TypeOf<typeof Vision>;
+
+const Head = t.type({ architectures: t.array(t.string) });
+const Common = t.partial({
+  torch_dtype: nullable(t.string),
+  dtype: nullable(t.string),
+  tie_word_embeddings: t.boolean,
+});
+const VisionLanguage = t.intersection([
+  Common,
+  t.type({ vision_config: Vision, image_token_id: index, video_token_id: index }),
+  t.partial({ vision_start_token_id: index, vision_end_token_id: index }),
+]);
+const Nested = t.type({ text_config: Text });
+
+class Checks {
+  readonly #file: string;
+  readonly #issues: string[] = [];
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  that(holds: boolean, issue: string): void {
+    if (!holds) this.#issues.push(issue);
+  }
+
+  finish(): void {
+    if (this.#issues.length === 0) return;
+    throw new CxmindError('CHECKPOINT_INVALID', `${this.#file}: ${this.#issues.join('; ')}`, {
+      detail: { file: this.#file, issues: this.#issues },
+    });
+  }
+}
+
+/** Layers whose attention looks at a sliding window only, as transformers derives them. */
+function slidingLayers(text: Text): number {
+  if (text.use_sliding_window !== true || text.sliding_window == null) return 0;
+  if (text.layer_types != null) {
+    return text.layer_types.filter((type) => type !== 'full_attention').length;
+  }
+  return Math.max(0, text.num_hidden_layers - (text.max_window_layers ?? 0));
+}
+
+function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Checks): TextConfig {
+  const heads = text.num_attention_heads;
+  const kvHeads = text.num_key_value_heads ?? heads;
+  const headDim = text.head_dim ?? text.hidden_size / heads;
+  const rope = text.rope_scaling ?? text.rope_parameters ?? {};
+  const ropeType = rope.rope_type ?? rope.type ?? 'default';
+  const section = rope.mrope_section;
+  const [time = 0, height = 0, width = 0] = section ?? [];
+
+  checks.that(
+    Number.isInteger(headDim) && headDim % 2 === 0,
+    `head size ${headDim} (hidden_size ${text.hidden_size} / num_attention_heads ${heads}) is not an even whole number`,
+  );
+  checks.that(
+    heads % kvHeads === 0,
+    `num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`,
+  );
+  checks.that(
+    (text.hidden_act ?? 'silu') === 'silu',
+    `hidden_act "${text.hidden_act}" is not supported, only "silu"`,
+  );
+  checks.that(
+    ropeType === 'default' || (withVision && ropeType === 'mrope'),
+    `rope type "${ropeType}" is not supported, only "default"${withVision ? ' and "mrope"' : ''}`,
+  );
+  const sliding = slidingLayers(text);
+  checks.that(
+    sliding === 0,
+    `sliding-window attention (use_sliding_window, ${sliding} layers) is not supported`,
+  );
+  if (withVision) {
+    checks.that(
+      section?.length === 3 && time + height + width === headDim / 2,
+      `mrope_section must be 3 numbers that sum to half the head size, ${headDim / 2}; got ${JSON.stringify(section ?? null)}`,
+    );
+  }
+  return {
+    hiddenSize: text.hidden_size,
+    layers: text.num_hidden_layers,
+    heads,
+    kvHeads,
+    headDim,
+    intermediateSize: text.intermediate_size,
+    vocabSize: text.vocab_size,
+    rmsNormEps: text.rms_norm_eps ?? (withVision ? 1e-5 : 1e-6),
+    ropeTheta: rope.rope_theta ?? text.rope_theta ?? (withVision ? 1e6 : 1e4),
+    mropeSection: withVision ? [time, height, width] : null,
+    tieWordEmbeddings: tied,
+    attentionBias: true,
+  };
+}
+
+function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): VisionConfig {
+  const patchSize = vision.patch_size ?? 14;
+  const mergeSize = vision.spatial_merge_size ?? 2;
+  const windowSize = vision.window_size ?? 112;
+  checks.that(
+    vision.hidden_size % (4 * vision.num_heads) === 0,
+    `vision_config.hidden_size ${vision.hidden_size} is not a multiple of 4 x num_heads ${vision.num_heads}`,
+  );
+  checks.that(
+    (vision.hidden_act ?? 'silu') === 'silu',
+    `vision_config.hidden_act "${vision.hidden_act}" is not supported, only "silu"`,
+  );
+  checks.that(
+    vision.out_hidden_size === hiddenSize,
+    `vision_config.out_hidden_size ${vision.out_hidden_size} differs from the decoder's hidden_size ${hiddenSize}`,
+  );
+  checks.that(
+    windowSize >= patchSize * mergeSize,
+    `vision_config.window_size ${windowSize} is smaller than a merged patch, ${patchSize * mergeSize}`,
+  );
+  return {
+    depth: vision.depth,
+    hiddenSize: vision.hidden_size,
+    heads: vision.num_heads,
+    intermediateSize: vision.intermediate_size,
+    inChannels: vision.in_channels ?? 3,
+    patchSize,
+    temporalPatchSize: vision.temporal_patch_size ?? 2,
+    mergeSize,
+    windowSize,
+    fullAttentionBlocks: vision.fullatt_block_indexes,
+    outHiddenSize: vision.out_hidden_size,
+    tokensPerSecond: vision.tokens_per_second ?? 4,
+  };
+}
+
+/**
+ * The model a `config.json` describes, in the hub's flat form or transformers 5's nested one.
+ *
+ * Keys that may be left out take transformers' defaults. Keys this family does not read are ignored.
+ *
+ * @param file where the value came from, for messages
+ * @throws CHECKPOINT_INVALID naming file and field for another architecture, a missing or mistyped
+ *   field, sizes that contradict each other, and features that are not supported
+ */
+export function decodeModelConfig(value: unknown, file: string): ModelConfig {
+  const { architectures: names } = decodeJson(Head, value, file);
+  const architecture = architectures.find((known) => names.includes(known));
+  if (architecture === undefined) {
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${file}: architectures: ${JSON.stringify(names)} is not supported; supported are ${architectures.join(', ')}`,
+      { detail: { file, field: 'architectures', got: names, supported: architectures } },
+    );
+  }
+  const checks = new Checks(file);
+  const common = decodeJson(Common, value, file);
+  const isNested = typeof value === 'object' && value !== null && 'text_config' in value;
+  const text = isNested
+    ? decodeJson(Nested, value, file).text_config
+    : decodeJson(Text, value, file);
+  const tied = common.tie_word_embeddings === true || text.tie_word_embeddings === true;
+  const torchDtype = common.torch_dtype ?? common.dtype ?? null;
+  if (architecture === 'Qwen2ForCausalLM') {
+    const decoder = textConfig(text, tied, false, checks);
+    checks.finish();
+    return { architecture, text: decoder, vision: null, tokens: null, torchDtype };
+  }
+  const outer = decodeJson(VisionLanguage, value, file);
+  const decoder = textConfig(text, tied, true, checks);
+  const vision = visionConfig(outer.vision_config, decoder.hiddenSize, checks);
+  const tokens = {
+    imagePad: outer.image_token_id,
+    videoPad: outer.video_token_id,
+    visionStart: outer.vision_start_token_id ?? 151652,
+    visionEnd: outer.vision_end_token_id ?? 151653,
+  };
+  for (const [name, id] of Object.entries(tokens)) {
+    checks.that(
+      id < decoder.vocabSize,
+      `${name} id ${id} is not below vocab_size ${decoder.vocabSize}`,
+    );
+  }
+  checks.finish();
+  return { architecture, text: decoder, vision, tokens, torchDtype };
+}
+
+/** Reads `config.json` of a checkpoint directory; errors as `decodeModelConfig`. */
+export async function readModelConfig(directory: string): Promise<ModelConfig> {
+  const file = path.join(directory, 'config.json');
+  return decodeModelConfig(await readJson(t.unknown, file), file);
+}

@@ -1,0 +1,108 @@
+import type { ParameterShape } from '../arena.ts';
+import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
+
+/** Parameters that stay adjacent in the arena: [q; k; v] and [gate; up] are then single matrices. */
+export type ParameterGroup = readonly ParameterShape[];
+
+function visionGroups(vision: VisionConfig): ParameterGroup[] {
+  const { hiddenSize: width, intermediateSize: inner, patchSize } = vision;
+  const merged = width * vision.mergeSize ** 2;
+  const groups: ParameterGroup[] = [
+    [
+      {
+        name: 'visual.patch_embed.proj.weight',
+        shape: [width, vision.inChannels, vision.temporalPatchSize, patchSize, patchSize],
+      },
+    ],
+  ];
+  for (let block = 0; block < vision.depth; block++) {
+    const prefix = `visual.blocks.${block}`;
+    groups.push(
+      [{ name: `${prefix}.norm1.weight`, shape: [width] }],
+      [{ name: `${prefix}.attn.qkv.weight`, shape: [3 * width, width] }],
+      [{ name: `${prefix}.attn.qkv.bias`, shape: [3 * width] }],
+      [{ name: `${prefix}.attn.proj.weight`, shape: [width, width] }],
+      [{ name: `${prefix}.attn.proj.bias`, shape: [width] }],
+      [{ name: `${prefix}.norm2.weight`, shape: [width] }],
+      [
+        { name: `${prefix}.mlp.gate_proj.weight`, shape: [inner, width] },
+        { name: `${prefix}.mlp.up_proj.weight`, shape: [inner, width] },
+      ],
+      [
+        { name: `${prefix}.mlp.gate_proj.bias`, shape: [inner] },
+        { name: `${prefix}.mlp.up_proj.bias`, shape: [inner] },
+      ],
+      [{ name: `${prefix}.mlp.down_proj.weight`, shape: [width, inner] }],
+      [{ name: `${prefix}.mlp.down_proj.bias`, shape: [width] }],
+    );
+  }
+  groups.push(
+    [{ name: 'visual.merger.ln_q.weight', shape: [width] }],
+    [{ name: 'visual.merger.mlp.0.weight', shape: [merged, merged] }],
+    [{ name: 'visual.merger.mlp.0.bias', shape: [merged] }],
+    [{ name: 'visual.merger.mlp.2.weight', shape: [vision.outHiddenSize, merged] }],
+    [{ name: 'visual.merger.mlp.2.bias', shape: [vision.outHiddenSize] }],
+  );
+  return groups;
+}
+
+function textGroups(text: TextConfig): ParameterGroup[] {
+  const { hiddenSize: width, intermediateSize: inner } = text;
+  const queries = text.heads * text.headDim;
+  const keys = text.kvHeads * text.headDim;
+  const groups: ParameterGroup[] = [
+    [{ name: 'model.embed_tokens.weight', shape: [text.vocabSize, width] }],
+  ];
+  for (let layer = 0; layer < text.layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    groups.push(
+      [{ name: `${prefix}.input_layernorm.weight`, shape: [width] }],
+      [
+        { name: `${prefix}.self_attn.q_proj.weight`, shape: [queries, width] },
+        { name: `${prefix}.self_attn.k_proj.weight`, shape: [keys, width] },
+        { name: `${prefix}.self_attn.v_proj.weight`, shape: [keys, width] },
+      ],
+      [
+        { name: `${prefix}.self_attn.q_proj.bias`, shape: [queries] },
+        { name: `${prefix}.self_attn.k_proj.bias`, shape: [keys] },
+        { name: `${prefix}.self_attn.v_proj.bias`, shape: [keys] },
+      ],
+      [{ name: `${prefix}.self_attn.o_proj.weight`, shape: [width, queries] }],
+      [{ name: `${prefix}.post_attention_layernorm.weight`, shape: [width] }],
+      [
+        { name: `${prefix}.mlp.gate_proj.weight`, shape: [inner, width] },
+        { name: `${prefix}.mlp.up_proj.weight`, shape: [inner, width] },
+      ],
+      [{ name: `${prefix}.mlp.down_proj.weight`, shape: [width, inner] }],
+    );
+  }
+  groups.push([{ name: 'model.norm.weight', shape: [width] }]);
+  if (!text.tieWordEmbeddings) {
+    groups.push([{ name: 'lm_head.weight', shape: [text.vocabSize, width] }]);
+  }
+  return groups;
+}
+
+/**
+ * Every parameter of the model in arena order: vision tower, embedding, decoder layers, norm, head.
+ *
+ * Names are the hub's. `layOut(parameterGroups(config))` is the model's arena.
+ */
+export function parameterGroups(config: ModelConfig): readonly ParameterGroup[] {
+  const vision = config.vision === null ? [] : visionGroups(config.vision);
+  return [...vision, ...textGroups(config.text)];
+}
+
+/**
+ * The hub's name of a tensor that a checkpoint stores under `stored`.
+ *
+ * transformers 5 names modules `model.visual.*` and `model.language_model.*` where the hub has
+ * `visual.*` and `model.*`; a tied head that was stored all the same is the embedding.
+ */
+export function parameterName(stored: string, config: ModelConfig): string {
+  if (config.text.tieWordEmbeddings && stored === 'lm_head.weight')
+    return 'model.embed_tokens.weight';
+  return stored
+    .replace(/^model\.visual\./, 'visual.')
+    .replace(/^model\.language_model\./, 'model.');
+}
