@@ -1,0 +1,65 @@
+import { readFile } from 'node:fs/promises';
+import sharp from 'sharp';
+import { CxmindError } from '../errors.ts';
+
+/** An image as it is referred to: a path, or the bytes of an encoded file. */
+export type ImageSource = string | Uint8Array;
+
+/** A decoded image: 8-bit RGB, row by row, three bytes a pixel. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  /** `[height, width, 3]` */
+  readonly data: Uint8Array;
+  /** Whether the file holds palette indices; such an image is resized by nearest neighbour. */
+  readonly isIndexed: boolean;
+}
+
+/**
+ * Decodes a PNG, JPEG, WebP, GIF or TIFF file to RGB.
+ *
+ * Alpha is dropped, not composited; EXIF rotation and embedded colour profiles are ignored, as in the
+ * reference. 16-bit channels keep their high byte. Of several frames the first is taken.
+ *
+ * @param name what error messages call the image; the path itself unless given
+ * @throws DATA_INVALID naming the image when it is missing, truncated or not an image
+ */
+export async function decodeImage(source: ImageSource, name?: string): Promise<RgbImage> {
+  const label = name ?? (typeof source === 'string' ? source : `${source.length} bytes`);
+  const bytes = typeof source === 'string' ? await readImageFile(source, label) : source;
+  if (bytes.length === 0) throw invalidImage(label, 'the file is empty');
+  try {
+    const image = sharp(bytes, { failOn: 'error', ignoreIcc: true });
+    const { isPalette } = await image.metadata();
+    const { data, info } = await image
+      .removeAlpha()
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    if (info.channels !== 3) {
+      throw invalidImage(label, `decoded to ${info.channels} channels instead of 3`);
+    }
+    return { width: info.width, height: info.height, data, isIndexed: isPalette };
+  } catch (cause) {
+    if (cause instanceof CxmindError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw invalidImage(label, `it is truncated or not an image: ${reason}`, cause);
+  }
+}
+
+async function readImageFile(path: string, label: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+    const reason = code === 'ENOENT' ? 'no such file' : String(cause);
+    throw invalidImage(label, reason, cause);
+  }
+}
+
+function invalidImage(label: string, reason: string, cause?: unknown): CxmindError {
+  return new CxmindError('DATA_INVALID', `image ${label}: ${reason}`, {
+    detail: { image: label },
+    cause,
+  });
+}
