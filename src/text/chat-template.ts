@@ -1,0 +1,87 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Template } from '@huggingface/jinja';
+import * as t from 'io-ts';
+import { CxmindError } from '../errors.ts';
+
+/** A piece of a user message. */
+export type ContentPart =
+  { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
+
+/** One turn of a conversation. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string | readonly ContentPart[];
+}
+
+/** How a template is rendered. */
+export interface ChatOptions {
+  /** Whether the assistant's turn is opened at the end; it is, unless told otherwise. */
+  readonly addGenerationPrompt?: boolean;
+}
+
+const NamedTemplates = t.array(t.type({ name: t.string, template: t.string }));
+const TemplateFile = t.type({ chat_template: t.union([t.string, NamedTemplates]) });
+
+/** Messages to the text a checkpoint was trained on. */
+export class ChatTemplate {
+  readonly #template: Template;
+
+  /** @throws CHECKPOINT_INVALID when the source does not parse */
+  constructor(source: string, origin = 'chat template') {
+    try {
+      this.#template = new Template(source);
+    } catch (cause) {
+      throw new CxmindError('CHECKPOINT_INVALID', `${origin}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  /**
+   * The template of a Hugging Face directory: `chat_template.jinja`, else `chat_template.json`, else
+   * the one inside `tokenizer_config.json`.
+   *
+   * @throws CHECKPOINT_INVALID when there is none, or it does not parse
+   */
+  static load(directory: string): ChatTemplate {
+    const plain = join(directory, 'chat_template.jinja');
+    if (existsSync(plain)) return new ChatTemplate(readFileSync(plain, 'utf8'), plain);
+    for (const file of ['chat_template.json', 'tokenizer_config.json']) {
+      const path = join(directory, file);
+      const source = existsSync(path) ? templateIn(path) : undefined;
+      if (source !== undefined) return new ChatTemplate(source, path);
+    }
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${directory}: no chat template in chat_template.jinja, chat_template.json or tokenizer_config.json`,
+    );
+  }
+
+  /** The conversation as text; an image is one placeholder between its start and end tokens. */
+  render(
+    messages: readonly ChatMessage[],
+    { addGenerationPrompt = true }: ChatOptions = {},
+  ): string {
+    try {
+      return this.#template.render({ messages, add_generation_prompt: addGenerationPrompt });
+    } catch (cause) {
+      throw new CxmindError('CHECKPOINT_INVALID', `chat template: ${messageOf(cause)}`, { cause });
+    }
+  }
+}
+
+function templateIn(path: string): string | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${messageOf(cause)}`, { cause });
+  }
+  if (!TemplateFile.is(json)) return undefined;
+  const { chat_template: template } = json;
+  if (typeof template === 'string') return template;
+  return template.find(({ name }) => name === 'default')?.template;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,132 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { formatIssue, issuesOf } from '../config/issues.ts';
+import { CxmindError } from '../errors.ts';
+
+const idOrIds = t.union([t.number, t.array(t.number), t.null]);
+const GenerationFile = t.partial({
+  eos_token_id: idOrIds,
+  pad_token_id: t.union([t.number, t.null]),
+});
+
+const tokenText = t.union([t.string, t.type({ content: t.string }), t.null]);
+const TokenizerConfigFile = t.partial({ eos_token: tokenText, pad_token: tokenText });
+
+/** Text to token ids and back, as the checkpoint's `tokenizer.json` says. */
+export class Tokenizer {
+  /** Ids that end a response: the generation config's, else the tokenizer's end token. */
+  readonly eosIds: readonly number[];
+  /** The id that closes the assistant's turn. */
+  readonly endOfTurnId: number;
+  /** The id that fills padding. */
+  readonly padId: number;
+  /** Number of ids the tokenizer knows; a model's vocabulary may be padded beyond it. */
+  readonly size: number;
+  readonly #hub: HubTokenizer;
+
+  private constructor(
+    hub: HubTokenizer,
+    ids: { eosIds: readonly number[]; endOfTurnId: number; padId: number },
+  ) {
+    this.#hub = hub;
+    this.eosIds = ids.eosIds;
+    this.endOfTurnId = ids.endOfTurnId;
+    this.padId = ids.padId;
+    this.size = hub.get_vocab(true).size;
+  }
+
+  /**
+   * The tokenizer of a Hugging Face directory.
+   *
+   * @throws CHECKPOINT_INVALID when a file is missing or broken, or no end token is named
+   */
+  static load(directory: string): Tokenizer {
+    const configPath = join(directory, 'tokenizer_config.json');
+    const tokenizer = readJsonObject(join(directory, 'tokenizer.json'));
+    const config = existsSync(configPath) ? readJsonObject(configPath) : {};
+    const hub = open(tokenizer, config, directory);
+    const idOf = (token: t.TypeOf<typeof tokenText> | undefined): number | undefined =>
+      token == null
+        ? undefined
+        : hub.token_to_id(typeof token === 'string' ? token : token.content);
+
+    const named = decoded(TokenizerConfigFile, config, configPath);
+    const generation = generationConfig(directory);
+    const endId = idOf(named.eos_token);
+    const eosIds = [generation.eos_token_id ?? endId ?? []].flat();
+    const endOfTurnId = endId ?? eosIds[0];
+    if (endOfTurnId === undefined) {
+      throw new CxmindError(
+        'CHECKPOINT_INVALID',
+        `${directory}: neither generation_config.json nor tokenizer_config.json names an end token`,
+      );
+    }
+    const padId = idOf(named.pad_token) ?? generation.pad_token_id ?? endOfTurnId;
+    return new Tokenizer(hub, { eosIds, endOfTurnId, padId });
+  }
+
+  /** Token ids of a text; none are added, and special tokens spelt out in it are recognised. */
+  encode(text: string): number[] {
+    return this.#hub.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  /** The text of token ids; bytes that are not UTF-8 come out as U+FFFD. */
+  decode(
+    ids: ArrayLike<number>,
+    { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
+  ): string {
+    if (ids.length === 0) return '';
+    return this.#hub.decode(Array.from(ids), {
+      skip_special_tokens: skipSpecialTokens,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+
+  /** The id of a token, or undefined when the vocabulary lacks it. */
+  idOf(token: string): number | undefined {
+    return this.#hub.token_to_id(token);
+  }
+}
+
+function open(tokenizer: object, config: object, directory: string): HubTokenizer {
+  try {
+    return new HubTokenizer(tokenizer, config);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${join(directory, 'tokenizer.json')}: not a tokenizer: ${reason}`,
+      { cause },
+    );
+  }
+}
+
+/** The generation config; a directory without one may still name its end token in `config.json`. */
+function generationConfig(directory: string): t.TypeOf<typeof GenerationFile> {
+  for (const file of ['generation_config.json', 'config.json']) {
+    const path = join(directory, file);
+    if (existsSync(path)) return decoded(GenerationFile, readJsonObject(path), path);
+  }
+  return {};
+}
+
+function decoded<C extends t.Mixed>(codec: C, json: unknown, path: string): t.TypeOf<C> {
+  const result = codec.decode(json);
+  if (!isLeft(result)) return result.right as t.TypeOf<C>;
+  const issues = issuesOf(codec, result.left, () => path);
+  throw new CxmindError('CHECKPOINT_INVALID', issues.map(formatIssue).join('\n'));
+}
+
+function readJsonObject(path: string): object {
+  try {
+    const json: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    if (typeof json === 'object' && json !== null) return json;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${reason}`, { cause });
+  }
+  throw new CxmindError('CHECKPOINT_INVALID', `${path}: expected an object`);
+}
