@@ -1,0 +1,188 @@
+import { copyFile, readdir, stat } from 'node:fs/promises';
+import * as path from 'node:path';
+
+import * as t from 'io-ts';
+
+import { CxmindError } from '../errors.ts';
+import { writeDirectoryAtomically } from '../files.ts';
+import { Arena, layOut, type ArenaEntry, type ArenaLayout } from './arena.ts';
+import { readJson } from './json-file.ts';
+import { readModelConfig, type ModelConfig } from './qwen2-5-vl/config.ts';
+import { parameterGroups, parameterName } from './qwen2-5-vl/weight-names.ts';
+import { SafetensorsReader, writeSafetensors, type StoredTensor } from './safetensors.ts';
+
+/** A model read from a Hugging Face directory. */
+export interface LoadedCheckpoint {
+  readonly directory: string;
+  readonly config: ModelConfig;
+  readonly arena: Arena;
+}
+
+const ShardIndex = t.type({ weight_map: t.record(t.string, t.string) });
+
+async function isFile(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+/** Names of a checkpoint's weight files: `model.safetensors`, or the shards its index names. */
+async function weightFiles(directory: string): Promise<string[]> {
+  if (await isFile(path.join(directory, 'model.safetensors'))) return ['model.safetensors'];
+  const index = path.join(directory, 'model.safetensors.index.json');
+  if (!(await isFile(index))) {
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${directory}: neither model.safetensors nor model.safetensors.index.json is there`,
+      { detail: { directory } },
+    );
+  }
+  const { weight_map: map } = await readJson(ShardIndex, index);
+  const names = [...new Set(Object.values(map))].sort();
+  const stray = names.find((name) => path.basename(name) !== name);
+  if (stray !== undefined) {
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${index}: weight_map names a file elsewhere: ${stray}`,
+      {
+        detail: { file: index },
+      },
+    );
+  }
+  return names;
+}
+
+function listed(what: string, items: readonly string[]): string[] {
+  if (items.length === 0) return [];
+  const shown = items.slice(0, 20).join(', ');
+  const rest = items.length > 20 ? `, and ${items.length - 20} more` : '';
+  return [`${what}: ${shown}${rest}`];
+}
+
+/**
+ * Finds each stored tensor's place in the layout.
+ *
+ * @throws CHECKPOINT_INVALID naming every missing tensor, wrong shape and tensor without a place at once
+ */
+function match(
+  directory: string,
+  config: ModelConfig,
+  layout: ArenaLayout,
+  files: readonly SafetensorsReader[],
+): Map<StoredTensor, ArenaEntry> {
+  const expected = new Map(layout.entries.map((entry) => [entry.name, entry]));
+  const missing = new Set(expected.keys());
+  const found = new Map<StoredTensor, ArenaEntry>();
+  const misshapen: string[] = [];
+  const extra: string[] = [];
+  for (const { header } of files) {
+    for (const stored of header.tensors) {
+      const where = `${stored.name} (${path.basename(header.file)})`;
+      const entry = expected.get(parameterName(stored.name, config));
+      if (entry === undefined) {
+        extra.push(where);
+        continue;
+      }
+      missing.delete(entry.name);
+      if (!['f32', 'f16', 'bf16'].includes(stored.dtype)) {
+        misshapen.push(`${where} has dtype ${stored.dtype}, not f32, f16 or bf16`);
+      } else if (stored.shape.join() !== entry.shape.join()) {
+        misshapen.push(`${where} is [${stored.shape.join(', ')}], not [${entry.shape.join(', ')}]`);
+      } else {
+        found.set(stored, entry);
+      }
+    }
+  }
+  const issues = [
+    ...listed('missing tensors', [...missing]),
+    ...listed('wrong tensors', misshapen),
+    ...listed('tensors that the architecture does not have', extra),
+  ];
+  if (issues.length > 0) {
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${directory}: the weights do not fit config.json (${config.architecture}): ${issues.join('; ')}`,
+      { detail: { directory, missing: [...missing], wrong: misshapen, extra } },
+    );
+  }
+  return found;
+}
+
+async function openAll(
+  stack: AsyncDisposableStack,
+  directory: string,
+): Promise<SafetensorsReader[]> {
+  const readers: SafetensorsReader[] = [];
+  for (const name of await weightFiles(directory)) {
+    readers.push(stack.use(await SafetensorsReader.open(path.join(directory, name))));
+  }
+  return readers;
+}
+
+/**
+ * Reads a Hugging Face directory: `config.json` and the weights, single or sharded, f32, f16 or bf16,
+ * into an f32 arena.
+ *
+ * Everything is checked before the arena is allocated.
+ *
+ * @throws CHECKPOINT_INVALID naming file, field and tensors
+ */
+export async function loadCheckpoint(directory: string): Promise<LoadedCheckpoint> {
+  const config = await readModelConfig(directory);
+  const layout = layOut(parameterGroups(config));
+  await using stack = new AsyncDisposableStack();
+  const readers = await openAll(stack, directory);
+  const places = match(directory, config, layout, readers);
+  const arena = new Arena(layout);
+  for (const reader of readers) {
+    for (const stored of reader.header.tensors) {
+      await reader.readF32(stored, arena.tensor(places.get(stored)!.name).data);
+    }
+  }
+  return { directory, config, arena };
+}
+
+/** Files beside the weights that make a directory loadable: configs, tokenizer, templates, licence. */
+function isCompanion(name: string): boolean {
+  if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
+  return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
+}
+
+/**
+ * Writes an arena as a Hugging Face directory like the one it was loaded from: same configuration,
+ * tokenizer and preprocessor files, same weight files, tensor names and dtypes.
+ *
+ * A tensor that did not change has the same bytes as before. Atomic, as `writeDirectoryAtomically`;
+ * `target` may be `from`.
+ *
+ * @param from the directory the arena was loaded from
+ * @throws CHECKPOINT_INVALID when `from` does not fit the arena any more
+ */
+export async function saveCheckpoint(
+  target: string,
+  { from, arena }: { from: string; arena: Arena },
+): Promise<void> {
+  const config = await readModelConfig(from);
+  await using stack = new AsyncDisposableStack();
+  const readers = await openAll(stack, from);
+  const places = match(from, config, arena.layout, readers);
+  await writeDirectoryAtomically(target, async (directory) => {
+    for (const entry of await readdir(from, { withFileTypes: true })) {
+      if (entry.isDirectory() || !isCompanion(entry.name)) continue;
+      await copyFile(path.join(from, entry.name), path.join(directory, entry.name));
+    }
+    for (const { header } of readers) {
+      const tensors = header.tensors.map((stored) => ({
+        name: stored.name,
+        tensor: arena.tensor(places.get(stored)!.name),
+        dtype: stored.dtype,
+      }));
+      await writeSafetensors(
+        path.join(directory, path.basename(header.file)),
+        tensors,
+        header.metadata,
+      );
+    }
+  });
+}

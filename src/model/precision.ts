@@ -1,0 +1,35 @@
+/** Half-precision formats that weights are stored in. */
+export type HalfDType = 'f16' | 'bf16';
+
+/** The f32 values of half-precision bits, exactly. */
+export function decodeF32(dtype: HalfDType, bits: Uint16Array, into: Float32Array): void {
+  if (dtype === 'bf16') {
+    const words = new Uint32Array(into.buffer, into.byteOffset, into.length);
+    for (let i = 0; i < bits.length; i++) words[i] = bits[i]! << 16;
+  } else {
+    into.set(new Float16Array(bits.buffer, bits.byteOffset, bits.length));
+  }
+}
+
+/**
+ * The half-precision bits nearest to f32 values, ties to even; exact for values that came from them.
+ *
+ * A value too large for the format becomes an infinity, a NaN stays a NaN.
+ */
+export function encodeF32(dtype: HalfDType, values: Float32Array, into: Uint16Array): void {
+  if (dtype === 'f16') {
+    new Float16Array(into.buffer, into.byteOffset, values.length).set(values);
+    return;
+  }
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    const isNaN = (word & 0x7fffffff) > 0x7f800000;
+    into[i] = isNaN && (word & 0xffff) !== 0 ? (word >>> 16) | 0x40 : roundToBf16(word);
+  }
+}
+
+function roundToBf16(word: number): number {
+  if ((word & 0x7f800000) === 0x7f800000) return word >>> 16;
+  return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+}

@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+
+import { CxmindError } from '../../../src/errors.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../../src/model/checkpoint.ts';
+import {
+  readSafetensors,
+  writeSafetensors,
+  type TensorToStore,
+} from '../../../src/model/safetensors.ts';
+import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+
+const golden = new URL('../../golden/micro-vl/', import.meta.url).pathname;
+
+describe('checkpoint', () => {
+  let scratch = '';
+  beforeEach(async () => (scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-checkpoint-'))));
+  afterEach(() => rm(scratch, { recursive: true, force: true }));
+
+  /** A copy of the golden checkpoint whose weights passed through `edit`. */
+  async function variant(edit: (tensors: Map<string, Tensor>) => TensorToStore[]): Promise<string> {
+    const directory = path.join(scratch, 'variant');
+    await mkdir(directory);
+    for (const name of ['config.json', 'tokenizer.json']) {
+      await cp(path.join(golden, name), path.join(directory, name));
+    }
+    const tensors = await readSafetensors(path.join(golden, 'model.safetensors'));
+    await writeSafetensors(path.join(directory, 'model.safetensors'), edit(tensors));
+    return directory;
+  }
+
+  const asStored = (tensors: Map<string, Tensor>): TensorToStore[] =>
+    [...tensors].map(([name, tensor]) => ({ name, tensor }));
+
+  async function failure(directory: string): Promise<string> {
+    try {
+      await loadCheckpoint(directory);
+    } catch (error) {
+      assert.ok(error instanceof CxmindError);
+      assert.equal(error.code, 'CHECKPOINT_INVALID');
+      return error.message;
+    }
+    return assert.fail('loaded');
+  }
+
+  it('reads every tensor of the golden checkpoint into its place', async () => {
+    const { arena, config } = await loadCheckpoint(golden);
+    const tensors = await readSafetensors(path.join(golden, 'model.safetensors'));
+    assert.equal(arena.layout.entries.length, tensors.size);
+    for (const [name, { shape, data }] of tensors) {
+      const view = arena.tensor(name);
+      assert.deepEqual(view.shape, shape);
+      assert.deepEqual(view.data, data);
+    }
+    assert.equal(config.text.kvHeads, 2);
+    const layer = 'model.layers.1.self_attn';
+    const qkv = arena.span(['q', 'k', 'v'].map((which) => `${layer}.${which}_proj.weight`));
+    assert.deepEqual(qkv.shape, [128, 64]);
+    assert.equal(qkv.data[64 * 64], tensors.get(`${layer}.k_proj.weight`)!.data[0]);
+  });
+
+  it('saves an untouched arena with the same bytes, companions included', async () => {
+    const { arena } = await loadCheckpoint(golden);
+    const target = path.join(scratch, 'saved');
+    await saveCheckpoint(target, { from: golden, arena });
+    const names = (await readdir(golden)).sort();
+    assert.deepEqual((await readdir(target)).sort(), names);
+    for (const name of names) {
+      const [before, after] = await Promise.all(
+        [golden, target].map((directory) => readFile(path.join(directory, name))),
+      );
+      assert.ok(before!.equals(after!), name);
+    }
+    assert.deepEqual(await readdir(scratch), ['saved']);
+  });
+
+  it('keeps bf16 and f16 tensors bit for bit and rounds changed ones to nearest even', async () => {
+    const source = await variant((tensors) =>
+      [...tensors].map(([name, tensor]) => ({
+        name,
+        tensor,
+        dtype: name.startsWith('visual.') ? 'bf16' : 'f16',
+      })),
+    );
+    const { arena } = await loadCheckpoint(source);
+    const name = 'visual.patch_embed.proj.weight';
+    const weights = arena.tensor(name).data;
+    weights.set([1 + 2 ** -8, 1 + 3 * 2 ** -8, -(2 ** -130)]);
+    const target = path.join(scratch, 'saved');
+    await saveCheckpoint(target, { from: source, arena });
+    const before = await readSafetensors(path.join(source, 'model.safetensors'));
+    const after = await readSafetensors(path.join(target, 'model.safetensors'));
+    const changed = after.get(name)!;
+    assert.equal(changed.dtype, 'bf16');
+    assert.deepEqual([...changed.data.subarray(0, 3)], [0x3f80, 0x3f82, 0x8008]);
+    changed.data.set(before.get(name)!.data.subarray(0, 3) as Uint16Array);
+    assert.deepEqual(after, before);
+  });
+
+  it('saves over the directory it was loaded from', async () => {
+    const source = await variant(asStored);
+    const { arena } = await loadCheckpoint(source);
+    arena.tensor('model.norm.weight').data[5] = 42;
+    await saveCheckpoint(source, { from: source, arena });
+    const again = await loadCheckpoint(source);
+    assert.equal(again.arena.tensor('model.norm.weight').data[5], 42);
+    assert.deepEqual(again.arena.data, arena.data);
+    assert.deepEqual(await readdir(scratch), ['variant']);
+  });
+
+  it('reads shards by their index and writes the same shards', async () => {
+    const source = await variant((tensors) => asStored(tensors).slice(0, 20));
+    const all = asStored(await readSafetensors(path.join(golden, 'model.safetensors')));
+    const shards = [
+      'model-00001-of-00002.safetensors',
+      'model-00002-of-00002.safetensors',
+    ] as const;
+    await rm(path.join(source, 'model.safetensors'));
+    await writeSafetensors(path.join(source, shards[0]), all.slice(0, 20));
+    await writeSafetensors(path.join(source, shards[1]), all.slice(20));
+    const weightMap = Object.fromEntries(all.map(({ name }, i) => [name, shards[i < 20 ? 0 : 1]]));
+    const index = path.join(source, 'model.safetensors.index.json');
+    await writeFile(index, JSON.stringify({ metadata: {}, weight_map: weightMap }));
+    const { arena } = await loadCheckpoint(source);
+    assert.deepEqual(arena.data, (await loadCheckpoint(golden)).arena.data);
+    const target = path.join(scratch, 'saved');
+    await saveCheckpoint(target, { from: source, arena });
+    assert.deepEqual((await readdir(target)).sort(), (await readdir(source)).sort());
+    assert.deepEqual((await loadCheckpoint(target)).arena.data, arena.data);
+    await writeFile(index, JSON.stringify({ weight_map: { 'lm_head.weight': '../elsewhere' } }));
+    assert.match(await failure(source), /weight_map names a file elsewhere/);
+  });
+
+  it('takes the names of transformers 5 and saves under them', async () => {
+    const rename = (name: string): string =>
+      name
+        .replace(/^visual\./, 'model.visual.')
+        .replace(/^model\.(?!visual)/, 'model.language_model.');
+    const source = await variant((tensors) =>
+      [...tensors].map(([name, tensor]) => ({ name: rename(name), tensor })),
+    );
+    await cp(path.join(golden, 'config.v5.json'), path.join(source, 'config.json'));
+    const { arena } = await loadCheckpoint(source);
+    assert.deepEqual(arena.data, (await loadCheckpoint(golden)).arena.data);
+    const target = path.join(scratch, 'saved');
+    await saveCheckpoint(target, { from: source, arena });
+    const saved = await readSafetensors(path.join(target, 'model.safetensors'));
+    assert.ok(saved.has('model.language_model.layers.0.mlp.up_proj.weight'));
+    assert.ok(saved.has('model.visual.merger.mlp.2.bias'));
+  });
+
+  it('ties the head to the embedding, and accepts a head that was stored all the same', async () => {
+    const source = await variant((tensors) => {
+      tensors.set('lm_head.weight', tensors.get('model.embed_tokens.weight')!);
+      return asStored(tensors);
+    });
+    const file = path.join(source, 'config.json');
+    const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    await writeFile(file, JSON.stringify({ ...config, tie_word_embeddings: true }));
+    const { arena } = await loadCheckpoint(source);
+    assert.ok(!arena.has('lm_head.weight'));
+    arena.tensor('model.embed_tokens.weight').data[0] = 9;
+    await saveCheckpoint(source, { from: source, arena });
+    const saved = await readSafetensors(path.join(source, 'model.safetensors'));
+    assert.equal(saved.get('lm_head.weight')!.data[0], 9);
+  });
+
+  it('names every missing, misshapen and unknown tensor at once', async () => {
+    const source = await variant((tensors) => {
+      tensors.delete('model.layers.0.mlp.up_proj.weight');
+      tensors.delete('visual.blocks.1.norm2.weight');
+      tensors.set('model.norm.weight', tensorOf('f32', [3], [1, 2, 3]));
+      tensors.set('model.layers.0.self_attn.q_proj.bias', tensorOf('i32', [1], [1]));
+      tensors.set('model.layers.7.extra', tensorOf('f32', [1], [1]));
+      return asStored(tensors);
+    });
+    const message = await failure(source);
+    assert.ok(message.startsWith(source));
+    assert.match(
+      message,
+      /missing tensors: visual\.blocks\.1\.norm2\.weight, model\.layers\.0\.mlp\.up_proj\.weight;/,
+    );
+    assert.match(message, /model\.norm\.weight \(model\.safetensors\) is \[3\], not \[64\]/);
+    assert.match(message, /q_proj\.bias \(model\.safetensors\) has dtype i32/);
+    assert.match(message, /does not have: model\.layers\.7\.extra/);
+  });
+
+  it('names a file that is truncated, missing, or not safetensors', async () => {
+    const source = await variant(asStored);
+    const file = path.join(source, 'model.safetensors');
+    await truncate(file, 900_000);
+    const message = await failure(source);
+    assert.ok(message.startsWith(`${file}: tensor visual.merger.mlp.2.weight`), message);
+    assert.match(message, /the file has 900000 bytes \(truncated\?\)/);
+    await truncate(file, 1000);
+    assert.match(await failure(source), /header claims \d+ bytes, the file has 1000/);
+    await writeFile(file, 'not a checkpoint at all');
+    assert.match(await failure(source), /model\.safetensors: its header claims/);
+    await rm(file);
+    assert.match(await failure(source), /neither model\.safetensors nor/);
+    await rm(path.join(source, 'config.json'));
+    assert.match(await failure(source), /config\.json cannot be read/);
+  });
+});
