@@ -1,0 +1,219 @@
+import { createRequire } from 'node:module';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import koffi from 'koffi';
+import { CxmindError } from '../errors.ts';
+
+/** An address in native memory; null where C has NULL. */
+export type Pointer = bigint | null;
+
+/** How each kind of C value is written in JavaScript. */
+interface Kinds {
+  pointer: Pointer;
+  /** Any typed array; C gets the address of its first element. */
+  memory: ArrayBufferView;
+  text: string;
+  /** `ORTCHAR_T *`: wide characters on Windows. */
+  path: string;
+  texts: readonly string[];
+  size: number;
+  int: number;
+}
+type Kind = keyof Kinds;
+
+const cTypes: Readonly<Record<Kind, string>> = {
+  pointer: 'void *',
+  memory: 'void *',
+  text: 'const char *',
+  path: process.platform === 'win32' ? 'const char16_t *' : 'const char *',
+  texts: 'const char **',
+  size: 'size_t',
+  int: 'int',
+};
+
+/**
+ * The entries of `struct OrtApi` that cxmind calls: position in the table, the ONNX Runtime release
+ * that added it, what it returns, what it takes. The table only ever grows at its end, so a
+ * position is good for every later release. Out parameters are `memory`: one 8-byte slot each.
+ *
+ * @see onnxruntime/core/session/onnxruntime_c_api.h; positions counted from its declarations
+ */
+// prettier-ignore
+const table = {
+  //                                       at   since   returns    takes
+  GetErrorCode:                           [1,   '1.0',  'int',     ['pointer']],
+  GetErrorMessage:                        [2,   '1.0',  'text',    ['pointer']],
+  CreateSessionFromArray:                 [8,   '1.0',  'status',  ['pointer', 'memory', 'size', 'pointer', 'memory']],
+  CreateSessionOptions:                   [10,  '1.0',  'status',  ['memory']],
+  EnableProfiling:                        [14,  '1.0',  'status',  ['pointer', 'path']],
+  EnableMemPattern:                       [16,  '1.0',  'status',  ['pointer']],
+  SetSessionLogSeverityLevel:             [22,  '1.0',  'status',  ['pointer', 'int']],
+  SetSessionGraphOptimizationLevel:       [23,  '1.0',  'status',  ['pointer', 'int']],
+  SessionGetInputCount:                   [30,  '1.0',  'status',  ['pointer', 'memory']],
+  SessionGetOutputCount:                  [31,  '1.0',  'status',  ['pointer', 'memory']],
+  SessionGetInputTypeInfo:                [33,  '1.0',  'status',  ['pointer', 'size', 'memory']],
+  SessionGetOutputTypeInfo:               [34,  '1.0',  'status',  ['pointer', 'size', 'memory']],
+  SessionGetInputName:                    [36,  '1.0',  'status',  ['pointer', 'size', 'pointer', 'memory']],
+  SessionGetOutputName:                   [37,  '1.0',  'status',  ['pointer', 'size', 'pointer', 'memory']],
+  CreateRunOptions:                       [39,  '1.0',  'status',  ['memory']],
+  RunOptionsSetTerminate:                 [46,  '1.0',  'status',  ['pointer']],
+  CreateTensorWithDataAsOrtValue:         [49,  '1.0',  'status',  ['pointer', 'memory', 'size', 'memory', 'size', 'int', 'memory']],
+  GetTensorMutableData:                   [51,  '1.0',  'status',  ['pointer', 'memory']],
+  CastTypeInfoToTensorInfo:               [55,  '1.0',  'status',  ['pointer', 'memory']],
+  GetTensorElementType:                   [60,  '1.0',  'status',  ['pointer', 'memory']],
+  GetDimensionsCount:                     [61,  '1.0',  'status',  ['pointer', 'memory']],
+  GetDimensions:                          [62,  '1.0',  'status',  ['pointer', 'memory', 'size']],
+  GetSymbolicDimensions:                  [63,  '1.0',  'status',  ['pointer', 'memory', 'size']],
+  GetTensorTypeAndShape:                  [65,  '1.0',  'status',  ['pointer', 'memory']],
+  CreateCpuMemoryInfo:                    [69,  '1.0',  'status',  ['int', 'int', 'memory']],
+  AllocatorFree:                          [76,  '1.0',  'status',  ['pointer', 'pointer']],
+  GetAllocatorWithDefaultOptions:         [78,  '1.0',  'status',  ['memory']],
+  ReleaseEnv:                             [92,  '1.0',  'nothing', ['pointer']],
+  ReleaseStatus:                          [93,  '1.0',  'nothing', ['pointer']],
+  ReleaseMemoryInfo:                      [94,  '1.0',  'nothing', ['pointer']],
+  ReleaseSession:                         [95,  '1.0',  'nothing', ['pointer']],
+  ReleaseValue:                           [96,  '1.0',  'nothing', ['pointer']],
+  ReleaseRunOptions:                      [97,  '1.0',  'nothing', ['pointer']],
+  ReleaseTypeInfo:                        [98,  '1.0',  'nothing', ['pointer']],
+  ReleaseTensorTypeAndShapeInfo:          [99,  '1.0',  'nothing', ['pointer']],
+  ReleaseSessionOptions:                  [100, '1.0',  'nothing', ['pointer']],
+  SessionEndProfiling:                    [110, '1.2',  'status',  ['pointer', 'pointer', 'memory']],
+  CreateEnvWithGlobalThreadPools:         [119, '1.3',  'status',  ['int', 'text', 'pointer', 'memory']],
+  DisablePerSessionThreads:               [120, '1.3',  'status',  ['pointer']],
+  CreateThreadingOptions:                 [121, '1.3',  'status',  ['memory']],
+  ReleaseThreadingOptions:                [122, '1.3',  'nothing', ['pointer']],
+  AddSessionConfigEntry:                  [130, '1.5',  'status',  ['pointer', 'text', 'text']],
+  RunWithBinding:                         [133, '1.5',  'status',  ['pointer', 'pointer', 'pointer']],
+  CreateIoBinding:                        [134, '1.5',  'status',  ['pointer', 'memory']],
+  ReleaseIoBinding:                       [135, '1.5',  'nothing', ['pointer']],
+  BindInput:                              [136, '1.5',  'status',  ['pointer', 'pointer', 'pointer']],
+  BindOutput:                             [137, '1.5',  'status',  ['pointer', 'pointer', 'pointer']],
+  BindOutputToDevice:                     [138, '1.5',  'status',  ['pointer', 'pointer', 'pointer']],
+  GetBoundOutputValues:                   [140, '1.5',  'status',  ['pointer', 'pointer', 'memory', 'memory']],
+  CreateAndRegisterAllocator:             [144, '1.5',  'status',  ['pointer', 'pointer', 'pointer']],
+  SetGlobalIntraOpNumThreads:             [147, '1.5',  'status',  ['pointer', 'int']],
+  SetGlobalInterOpNumThreads:             [148, '1.5',  'status',  ['pointer', 'int']],
+  SetGlobalSpinControl:                   [149, '1.5',  'status',  ['pointer', 'int']],
+  SessionOptionsAppendExecutionProvider_CUDA_V2:
+                                          [204, '1.11', 'status',  ['pointer', 'pointer']],
+  CreateCUDAProviderOptions:              [205, '1.11', 'status',  ['memory']],
+  ReleaseCUDAProviderOptions:             [208, '1.11', 'nothing', ['pointer']],
+  SessionOptionsAppendExecutionProvider:  [216, '1.12', 'status',  ['pointer', 'text', 'texts', 'texts', 'size']],
+} as const;
+
+/** The release whose table holds every entry above. */
+const API_VERSION = 12;
+
+type Table = typeof table;
+type Returns = { status: Pointer; text: string; int: number; nothing: undefined };
+type Takes<Ks extends readonly Kind[]> = { -readonly [I in keyof Ks]: Kinds[Ks[I]] };
+
+/** A native function, and its form that runs on a thread of libuv's pool. */
+export interface NativeFunction<Args extends readonly unknown[], Result> {
+  (...args: Args): Result;
+  async(...args: [...Args, (error: Error | null, result: Result) => void]): void;
+}
+
+/** ONNX Runtime's C functions by name. */
+export type Functions = {
+  readonly [K in keyof Table]: NativeFunction<Takes<Table[K][3]>, Returns[Table[K][2]]>;
+};
+
+/** The ONNX Runtime library as loaded into this thread. */
+export interface Abi {
+  readonly functions: Functions;
+  /** As the library says it: `1.30.0`. */
+  readonly version: string;
+  /** Kept so that koffi does not unload the library while its functions are in use. */
+  readonly library: koffi.LibraryHandle;
+}
+
+const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
+  linux: 'libonnxruntime.so.1',
+  darwin: 'libonnxruntime.1.dylib',
+  win32: 'onnxruntime.dll',
+};
+
+/**
+ * Path of the ONNX Runtime library that the `onnxruntime-node` package carries for this machine.
+ *
+ * @throws DEVICE_MISSING when the package has no build for this platform and processor
+ */
+export function libraryPath(): string {
+  const name = libraryNames[process.platform];
+  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
+  const bin = join(dirname(manifest), 'bin');
+  const [napi] = readdirSync(bin).filter((entry) => entry.startsWith('napi-v'));
+  const folder = join(bin, napi ?? '', process.platform, process.arch);
+  if (name === undefined || !existsSync(join(folder, name))) {
+    throw new CxmindError(
+      'DEVICE_MISSING',
+      `onnxruntime-node has no library for ${process.platform} on ${process.arch} (looked in ${folder})`,
+    );
+  }
+  return join(folder, name);
+}
+
+/**
+ * Load the library and look its functions up.
+ *
+ * The library stays loaded for the life of the process: it owns threads that outlive any one
+ * JavaScript thread, so unloading it when a worker ends would pull code from under them.
+ *
+ * @throws DEVICE_MISSING when there is no build for this machine, RUNTIME_FAILED when it is too old
+ */
+export function loadAbi(): Abi {
+  const path = libraryPath();
+  roomForKernels();
+  const library = koffi.load(path);
+  pin(path);
+  const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
+  const [getApi, getVersion] = addresses(base, 2);
+  const version = koffi.call(getVersion, koffi.proto('const char *', [])) as string;
+  const api = koffi.call(getApi, koffi.proto('void *', ['uint32_t']), API_VERSION) as Pointer;
+  if (api === null) {
+    throw new CxmindError(
+      'RUNTIME_FAILED',
+      `ONNX Runtime ${version} is too old: expected 1.${API_VERSION} or later (${path})`,
+    );
+  }
+  const entries = Object.entries(table);
+  const all = addresses(api, 1 + Math.max(...entries.map(([, [at]]) => at)));
+  const functions = Object.fromEntries(
+    entries.map(([name, [at, , returns, takes]]) => [
+      name,
+      koffi.decode(all[at], koffi.proto(returned[returns], [...takes.map((kind) => cTypes[kind])])),
+    ]),
+  );
+  // The table's own types describe what koffi was just told, entry by entry.
+  return { functions: functions as Functions, version, library };
+}
+
+const returned: Readonly<Record<keyof Returns, string>> = {
+  status: 'void *',
+  text: 'const char *',
+  int: 'int',
+  nothing: 'void',
+};
+
+function addresses(at: bigint, count: number): bigint[] {
+  return koffi.decode(at, koffi.array('void *', count)) as bigint[];
+}
+
+/** Kernels keep tiles of matrices on the stack; koffi's 128 KiB for calls off the thread is too little. */
+const ASYNC_STACK_BYTES = 4 << 20;
+
+function roomForKernels(): void {
+  if (koffi.config().async_stack_size === ASYNC_STACK_BYTES) return;
+  koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
+}
+
+/** One more reference to the loaded library, which nobody gives back. */
+function pin(path: string): void {
+  const now = 2;
+  if (process.platform === 'win32') {
+    koffi.load('kernel32.dll').func('LoadLibraryW', 'void *', ['const char16_t *'])(path);
+  } else {
+    koffi.load(null).func('dlopen', 'void *', ['const char *', 'int'])(path, now);
+  }
+}

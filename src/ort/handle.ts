@@ -1,0 +1,65 @@
+import { CxmindError } from '../errors.ts';
+
+/**
+ * A native object with an owner and, at times, users: it is released when the owner has disposed it
+ * and the last user has let go, so that the order of disposal never leaves a dangling pointer.
+ */
+export class Handle implements Disposable {
+  readonly #what: string;
+  readonly #pointer: bigint;
+  readonly #release: () => void;
+  #holders = 1;
+  #isDisposed = false;
+
+  /** @param what how errors name it: `session policy.forward` */
+  constructor(what: string, pointer: bigint, release: (pointer: bigint) => void) {
+    this.#what = what;
+    this.#pointer = pointer;
+    this.#release = () => {
+      release(pointer);
+    };
+  }
+
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
+  /**
+   * The native pointer.
+   *
+   * @throws RUNTIME_FAILED after disposal
+   */
+  get pointer(): bigint {
+    this.assertLive();
+    return this.#pointer;
+  }
+
+  /** @throws RUNTIME_FAILED after disposal */
+  assertLive(): void {
+    if (!this.#isDisposed) return;
+    throw new CxmindError('RUNTIME_FAILED', `${this.#what}: used after dispose`);
+  }
+
+  /**
+   * Keep the native object alive until the matching `drop`.
+   *
+   * @throws RUNTIME_FAILED after disposal
+   */
+  hold(): this {
+    this.assertLive();
+    this.#holders++;
+    return this;
+  }
+
+  /** Let go of a `hold`. */
+  drop(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#release();
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.drop();
+  }
+}

@@ -1,0 +1,114 @@
+import type { DType } from '../tensor/dtype.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { CxmindError } from '../errors.ts';
+import { textAt, type Native } from './native.ts';
+
+/** What a graph says of one of its inputs or outputs; a dimension with a name is free. */
+export interface IoInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+}
+
+/** `ONNXTensorElementDataType` of each dtype. */
+export const elementTypes: Readonly<Record<DType, number>> = {
+  f32: 1,
+  u8: 2,
+  i32: 6,
+  i64: 7,
+  bool: 9,
+  f16: 10,
+  bf16: 16,
+};
+
+const dtypes = new Map(
+  Object.entries(elementTypes).map(([dtype, number]) => [number, dtype as DType]),
+);
+
+/** The dtype and shape that native type info describes; a free dimension without a name is `?`. */
+export function describeTensor(
+  native: Native,
+  info: bigint,
+  where: string,
+): { dtype: DType; shape: (number | string)[] } {
+  const { GetTensorElementType, GetDimensionsCount, GetDimensions, GetSymbolicDimensions } =
+    native.functions;
+  const element = Number(
+    native.out(where, (slot) => GetTensorElementType(info, slot)) & 0xffffffffn,
+  );
+  const dtype = dtypes.get(element);
+  if (dtype === undefined) {
+    throw new CxmindError('DTYPE_MISMATCH', `${where}: ONNX element type ${element} has no dtype`);
+  }
+  const rank = Number(native.out(where, (slot) => GetDimensionsCount(info, slot)));
+  const dims = new BigInt64Array(new SharedArrayBuffer(Math.max(8, rank * 8)));
+  const names = new BigUint64Array(new SharedArrayBuffer(Math.max(8, rank * 8)));
+  native.check(GetDimensions(info, dims, rank), where);
+  native.check(GetSymbolicDimensions(info, names, rank), where);
+  const shape = Array.from({ length: rank }, (_, axis) => {
+    if (dims[axis]! >= 0n) return Number(dims[axis]);
+    const name = textAt(names[axis]!);
+    return name === '' ? '?' : name;
+  });
+  return { dtype, shape };
+}
+
+/** The inputs or the outputs of a compiled graph, in the graph's order. */
+export function describeEnds(
+  native: Native,
+  session: bigint,
+  allocator: bigint,
+  side: 'Input' | 'Output',
+  graph: string,
+): IoInfo[] {
+  const f = native.functions;
+  const count = native.out(graph, (slot) => f[`SessionGet${side}Count`](session, slot));
+  return Array.from({ length: Number(count) }, (_, i) => {
+    const at = native.out(graph, (slot) => f[`SessionGet${side}Name`](session, i, allocator, slot));
+    const name = textAt(at);
+    native.check(f.AllocatorFree(allocator, at), graph);
+    const where = `${graph}: ${side.toLowerCase()} ${name}`;
+    const type = native.out(where, (slot) => f[`SessionGet${side}TypeInfo`](session, i, slot));
+    try {
+      const tensor = native.out(where, (slot) => f.CastTypeInfoToTensorInfo(type, slot));
+      if (tensor === 0n) throw new CxmindError('DTYPE_MISMATCH', `${where}: expected a tensor`);
+      return { name, ...describeTensor(native, tensor, where) };
+    } finally {
+      f.ReleaseTypeInfo(type);
+    }
+  });
+}
+
+/**
+ * Check a tensor against what the graph says of the end it is bound to.
+ *
+ * @throws DTYPE_MISMATCH or SHAPE_MISMATCH naming graph, end, what it takes, what came
+ */
+export function checkFits(
+  info: IoInfo,
+  tensor: Pick<Tensor, 'dtype' | 'shape'>,
+  graph: string,
+): void {
+  const { dtype, shape } = tensor;
+  if (dtype !== info.dtype) throw misfit('DTYPE_MISMATCH', info, tensor, graph);
+  if (shape.length !== info.shape.length) throw misfit('SHAPE_MISMATCH', info, tensor, graph);
+  for (let axis = 0; axis < shape.length; axis++) {
+    const expected = info.shape[axis];
+    if (typeof expected === 'number' && expected !== shape[axis]) {
+      throw misfit('SHAPE_MISMATCH', info, tensor, graph);
+    }
+  }
+}
+
+function misfit(
+  code: 'DTYPE_MISMATCH' | 'SHAPE_MISMATCH',
+  info: IoInfo,
+  got: Pick<Tensor, 'dtype' | 'shape'>,
+  graph: string,
+): CxmindError {
+  const form = ({ dtype, shape }: Pick<IoInfo, 'dtype' | 'shape'>) =>
+    `${dtype} [${shape.join(', ')}]`;
+  return new CxmindError(code, `${graph}: ${info.name} expects ${form(info)}, got ${form(got)}`, {
+    detail: { graph, name: info.name, expected: info.shape, got: got.shape },
+  });
+}

@@ -1,0 +1,87 @@
+import koffi from 'koffi';
+import { CxmindError } from '../errors.ts';
+import type { Abi, Functions, Pointer } from './abi.ts';
+
+const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|available memory of/i;
+
+/** The library's functions with what every caller of them needs: out slots, statuses as errors. */
+export class Native {
+  readonly functions: Functions;
+  readonly version: string;
+  /** Keeps koffi's hold on the library alive with this object. */
+  readonly #abi: Abi;
+  readonly #slots = new BigUint64Array(new SharedArrayBuffer(16));
+
+  constructor(abi: Abi) {
+    this.#abi = abi;
+    this.functions = abi.functions;
+    this.version = this.#abi.version;
+  }
+
+  /**
+   * Throw what a status says; null is success. Releases the status.
+   *
+   * @throws DEVICE_OUT_OF_MEMORY or RUNTIME_FAILED, with ONNX Runtime's own text after `where`
+   */
+  check(status: Pointer, where: string): void {
+    if (status === null) return;
+    const { number, text } = this.take(status);
+    const code = OUT_OF_MEMORY.test(text) ? 'DEVICE_OUT_OF_MEMORY' : 'RUNTIME_FAILED';
+    throw new CxmindError(code, `${where}: ${text}`, { detail: { ortCode: number } });
+  }
+
+  /** What a status says; releases it. */
+  take(status: bigint): { number: number; text: string } {
+    const { GetErrorCode, GetErrorMessage, ReleaseStatus } = this.functions;
+    const said = { number: GetErrorCode(status), text: GetErrorMessage(status) };
+    ReleaseStatus(status);
+    return said;
+  }
+
+  /** Call with a slot for one pointer or size, and give back what was written there. */
+  out(where: string, call: (slot: BigUint64Array) => Pointer): bigint {
+    this.#slots[0] = 0n;
+    this.check(call(this.#slots), where);
+    return this.#slots[0];
+  }
+
+  /** Like `out`, for calls that write two values, each through a slot of its own. */
+  outPair(
+    where: string,
+    call: (first: BigUint64Array, second: BigUint64Array) => Pointer,
+  ): [bigint, bigint] {
+    this.#slots.fill(0n);
+    this.check(call(this.#slots, this.#slots.subarray(1)), where);
+    return [this.#slots[0]!, this.#slots[1]!];
+  }
+}
+
+/** `count` addresses that stand one after the other at `at`. */
+export function pointersAt(at: bigint, count: number): Pointer[] {
+  return koffi.decode(at, koffi.array('void *', count)) as Pointer[];
+}
+
+/** The bytes at an address, in place: valid only while the native side keeps them. */
+export function bytesAt(at: bigint, length: number): Uint8Array {
+  return new Uint8Array(koffi.view(at, length));
+}
+
+/** The text at an address. */
+export function textAt(at: bigint): string {
+  return koffi.decode.string(at);
+}
+
+/** A C string that stays where it is: a name that is passed again and again without being converted. */
+export class NativeText implements Disposable {
+  readonly address: bigint;
+
+  constructor(text: string) {
+    const bytes = Buffer.from(`${text}\0`);
+    this.address = koffi.alloc('uint8_t', bytes.length) as bigint;
+    bytesAt(this.address, bytes.length).set(bytes);
+  }
+
+  [Symbol.dispose](): void {
+    koffi.free(this.address);
+  }
+}

@@ -1,0 +1,168 @@
+import { availableParallelism } from 'node:os';
+import { CxmindError } from '../errors.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { loadAbi } from './abi.ts';
+import type { Context } from './context.ts';
+import { appendProvider, candidates, type Device, type DeviceName } from './device.ts';
+import { Handle } from './handle.ts';
+import { Native } from './native.ts';
+import { Session } from './session.ts';
+import { OrtValue, ValueMaker } from './value.ts';
+
+/** `OrtLoggingLevel`: errors come back as statuses, so the library itself writes nothing less than fatal. */
+const LOG_FATAL = 4;
+/** `GraphOptimizationLevel` */
+const OPTIMIZE_ALL = 99;
+/** `OrtAllocatorType`, `OrtMemType` */
+const ARENA_ALLOCATOR = 1;
+const DEFAULT_MEMORY = 0;
+
+/** How the process computes. The first runtime of a process decides; see `Runtime.open`. */
+export interface RuntimeOptions {
+  /** Threads that share one operator's work, the caller among them; default one per core. */
+  readonly threads?: number;
+  /** Whether idle pool threads wait for work by spinning: faster, but they keep their cores busy. */
+  readonly isSpinning?: boolean;
+  /** When given, each session writes `<prefix>_<date>.json` with the time of every operator. */
+  readonly profilePrefix?: string;
+}
+
+/**
+ * ONNX Runtime in this thread: one environment, one thread pool and one memory arena for all sessions
+ * of the process.
+ */
+export class Runtime implements Disposable {
+  /** The library's version: `1.30.0`. */
+  readonly version: string;
+  readonly #context: Context;
+  readonly #environment: Handle;
+  readonly #profilePrefix: string | undefined;
+
+  /**
+   * Open the runtime, in any thread and as often as needed. The environment belongs to the process: the
+   * first to open sets its threads, later ones share them, the last to be disposed ends it.
+   *
+   * @throws DEVICE_MISSING when there is no library for this machine; RUNTIME_FAILED
+   */
+  static open(options: RuntimeOptions = {}): Runtime {
+    return new Runtime(new Native(loadAbi()), options);
+  }
+
+  private constructor(native: Native, options: RuntimeOptions) {
+    const { threads = availableParallelism(), isSpinning = true, profilePrefix } = options;
+    const f = native.functions;
+    this.version = native.version;
+    this.#profilePrefix = profilePrefix;
+    const environment = openEnvironment(native, threads, isSpinning);
+    const memoryInfo = native.out('open', (slot) =>
+      f.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
+    );
+    this.#environment = new Handle('runtime', environment, () => {
+      f.ReleaseMemoryInfo(memoryInfo);
+      f.ReleaseEnv(environment);
+    });
+    shareArena(native, environment, memoryInfo);
+    this.#context = {
+      native,
+      allocator: native.out('open', (slot) => f.GetAllocatorWithDefaultOptions(slot)),
+      memoryInfo,
+      values: new ValueMaker(native, memoryInfo),
+    };
+  }
+
+  /**
+   * Compile a graph for a device, with every graph optimization.
+   *
+   * @param model bytes of an ONNX ModelProto; not used after the call
+   * @param options.name how errors call it
+   * @throws DEVICE_MISSING when the device's provider does not load; RUNTIME_FAILED for a bad model
+   */
+  compile(
+    model: Uint8Array,
+    options: { readonly name?: string; readonly device?: DeviceName } = {},
+  ): Session {
+    const { name = 'graph', device = 'cpu' } = options;
+    const tries = candidates(device);
+    for (const candidate of tries.slice(0, -1)) {
+      try {
+        return this.#compileFor(candidate, model, name);
+      } catch (error) {
+        if (!(error instanceof CxmindError && error.code === 'DEVICE_MISSING')) throw error;
+      }
+    }
+    return this.#compileFor(tries.at(-1)!, model, name);
+  }
+
+  /** A native value over a tensor's memory, to bind many times. */
+  value(tensor: Tensor): OrtValue {
+    this.#environment.assertLive();
+    const { native, values } = this.#context;
+    const pointer = values.make(tensor, 'value');
+    return new OrtValue(
+      tensor,
+      new Handle('value', pointer, (at) => native.functions.ReleaseValue(at)),
+    );
+  }
+
+  /** Let go of the environment; sessions that still live keep it until they are disposed. */
+  [Symbol.dispose](): void {
+    this.#environment[Symbol.dispose]();
+  }
+
+  #compileFor(device: Device, model: Uint8Array, name: string): Session {
+    const { native } = this.#context;
+    const f = native.functions;
+    const environment = this.#environment.pointer;
+    const options = native.out(name, (slot) => f.CreateSessionOptions(slot));
+    try {
+      native.check(f.SetSessionLogSeverityLevel(options, LOG_FATAL), name);
+      native.check(f.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
+      native.check(f.EnableMemPattern(options), name);
+      native.check(f.DisablePerSessionThreads(options), name);
+      native.check(f.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
+      if (this.#profilePrefix !== undefined) {
+        native.check(f.EnableProfiling(options, this.#profilePrefix), name);
+      }
+      appendProvider(native, options, device);
+      const pointer = native.out(name, (slot) =>
+        f.CreateSessionFromArray(environment, model, model.byteLength, options, slot),
+      );
+      this.#environment.hold();
+      return new Session(this.#context, pointer, {
+        name,
+        device,
+        isProfiled: this.#profilePrefix !== undefined,
+        onRelease: () => {
+          this.#environment.drop();
+        },
+      });
+    } finally {
+      f.ReleaseSessionOptions(options);
+    }
+  }
+}
+
+function openEnvironment(native: Native, threads: number, isSpinning: boolean): bigint {
+  const f = native.functions;
+  const options = native.out('open', (slot) => f.CreateThreadingOptions(slot));
+  try {
+    native.check(f.SetGlobalIntraOpNumThreads(options, threads), 'open');
+    native.check(f.SetGlobalInterOpNumThreads(options, 1), 'open');
+    native.check(f.SetGlobalSpinControl(options, isSpinning ? 1 : 0), 'open');
+    return native.out('open', (slot) =>
+      f.CreateEnvWithGlobalThreadPools(LOG_FATAL, 'cxmind', options, slot),
+    );
+  } finally {
+    f.ReleaseThreadingOptions(options);
+  }
+}
+
+/** One arena for every session of the environment; an environment that has one already keeps it. */
+function shareArena(native: Native, environment: bigint, memoryInfo: bigint): void {
+  const status = native.functions.CreateAndRegisterAllocator(environment, memoryInfo, null);
+  if (status === null) return;
+  const { text } = native.take(status);
+  if (!/already (been )?registered|already exists/i.test(text)) {
+    throw new CxmindError('RUNTIME_FAILED', `open: ${text}`);
+  }
+}
