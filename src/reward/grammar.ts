@@ -1,0 +1,145 @@
+import { isSpace, SPACE, trimSpace } from './whitespace.ts';
+
+/** One step of a chain: `<think>…</think><answer>…</answer>`. */
+export interface Pair {
+  readonly think: string;
+  readonly answer: string;
+}
+
+export const TICK = '\u2705';
+export const CROSS = '\u274c';
+
+// Without regard to case an i also matches the dotted and dotless i, as in the reference language.
+const THINK = 'th[i\u0130\u0131]nk';
+const PAIR_MARKS = new RegExp(
+  `(?<open><${THINK}>)|(?<middle></${THINK}>[${SPACE}]*<answer>)|(?<close></answer>)`,
+  'giu',
+);
+const MIDDLE = new RegExp(`</think>[${SPACE}]*<answer>`, 'u');
+const PLAIN = '(?:(?!</?(?:think|answer)>).)*';
+const STRICT_CHAIN = new RegExp(
+  `^(?:[${SPACE}]*<think>${PLAIN}</think>[${SPACE}]*<answer>${PLAIN}</answer>)+[${SPACE}]*$`,
+  'su',
+);
+const SPACE_RUN = new RegExp(`[${SPACE}]+`, 'gu');
+
+/**
+ * The steps of a chain, whatever stands between them; tags in either case.
+ *
+ * A `</think>` that no answer follows belongs to the thought, which goes on to the next one.
+ * One walk over the tags, so a degenerate response costs linear time.
+ */
+export function pairsOf(text: string): Pair[] {
+  const pairs: Pair[] = [];
+  let stage: 'outside' | 'think' | 'answer' = 'outside';
+  let start = 0;
+  let think = '';
+  for (const mark of text.matchAll(PAIR_MARKS)) {
+    if (stage === 'outside' && mark.groups?.['open'] !== undefined) {
+      stage = 'think';
+    } else if (stage === 'think' && mark.groups?.['middle'] !== undefined) {
+      think = text.slice(start, mark.index);
+      stage = 'answer';
+    } else if (stage === 'answer' && mark.groups?.['close'] !== undefined) {
+      pairs.push({ think, answer: text.slice(start, mark.index) });
+      stage = 'outside';
+    } else {
+      continue;
+    }
+    start = mark.index + mark[0].length;
+  }
+  return pairs;
+}
+
+/** Content of the last answer block, lower-case tags only; empty when there is none. */
+export function finalAnswerOf(text: string): string {
+  const answers = [...text.matchAll(/<answer>(.*?)<\/answer>/gs)];
+  return answers.at(-1)?.[1] ?? '';
+}
+
+/** Trims, then deletes white space beside every `<`, `>` and `/`. */
+export function cleanTags(text: string): string {
+  const trimmed = trimSpace(text);
+  return trimmed.replace(SPACE_RUN, (run, at: number) => {
+    const before = trimmed[at - 1] ?? '';
+    const after = trimmed[at + run.length] ?? '';
+    return /[<>/]/.test(before + after) ? '' : run;
+  });
+}
+
+/**
+ * The released scorer's format check: one or more pairs, matched lazily over the whole text.
+ *
+ * Said directly: the text starts with `<think>`, ends with `</answer>` and white space, and has
+ * `</think>`, white space, `<answer>` in between. Junk between pairs therefore passes.
+ */
+function isLooseChain(text: string): boolean {
+  let end = text.length;
+  while (end > 0 && isSpace(text[end - 1]!)) end--;
+  const chain = text.slice(0, end);
+  if (!chain.startsWith('<think>') || !chain.endsWith('</answer>')) return false;
+  return MIDDLE.test(chain.slice('<think>'.length, -'</answer>'.length));
+}
+
+/** The format checks by name; each reads the raw response. */
+export const formatChecks = {
+  /** F1: the loose check on the text as it is. */
+  raw: isLooseChain,
+  /** F2: the loose check after `cleanTags`. */
+  cleaned: (text: string): boolean => isLooseChain(cleanTags(text)),
+  /** F3: F2, and as many `<think>` as `<answer>`. */
+  counted: (text: string): boolean => {
+    const clean = cleanTags(text);
+    return isLooseChain(clean) && clean.split('<think>').length === clean.split('<answer>').length;
+  },
+  /** The grammar itself: pairs and white space, nothing else, no tag inside a block. */
+  strict: (text: string): boolean => STRICT_CHAIN.test(text),
+} as const satisfies Record<string, (text: string) => boolean>;
+
+/** The last letter that may name an option. */
+export type LastOption = 'D' | 'G';
+
+/**
+ * The released scorer's option: the first letter from A to `last` anywhere, upper-cased; empty if none.
+ *
+ * `The answer is B` therefore reads as E.
+ */
+export function anyOptionLetter(answer: string, last: LastOption): string {
+  const pattern = last === 'D' ? /[a-d]/i : /[a-g]/i;
+  return pattern.exec(answer)?.[0].toUpperCase() ?? '';
+}
+
+/**
+ * The option an answer begins with, after an optional `Option` or opening parenthesis; empty if none.
+ *
+ * `B`, `(b) Effusion` and `Option B ✅` read as B; `The answer is B` and `Edema` as nothing.
+ */
+export function leadingOptionLetter(answer: string, last: LastOption): string {
+  const pattern =
+    last === 'D'
+      ? /^(?:option\s*)?[(\uff08]?\s*([a-d])(?![a-z0-9])/i
+      : /^(?:option\s*)?[(\uff08]?\s*([a-g])(?![a-z0-9])/i;
+  return pattern.exec(trimSpace(stripMarks(answer)))?.[1]?.toUpperCase() ?? '';
+}
+
+/** The text without ticks and crosses. */
+export function stripMarks(text: string): string {
+  return text.replaceAll(TICK, '').replaceAll(CROSS, '');
+}
+
+/** Items between commas, semicolons and line feeds: trimmed, lower-case, none empty. */
+export function diseaseList(text: string): string[] {
+  return text
+    .split(/[,;\n]/)
+    .map((item) => trimSpace(item).toLowerCase())
+    .filter((item) => item !== '');
+}
+
+/** F1 of two lists taken as sets: 1 when both are empty, 0 when one is. */
+export function setF1(predicted: readonly string[], expected: readonly string[]): number {
+  const guesses = new Set(predicted);
+  const truths = new Set(expected);
+  if (guesses.size === 0 && truths.size === 0) return 1;
+  const shared = guesses.intersection(truths).size;
+  return (2 * shared) / (guesses.size + truths.size);
+}
