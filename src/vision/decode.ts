@@ -25,7 +25,7 @@ export interface RgbImage {
  * @throws DATA_INVALID naming the image when it is missing, truncated or not an image
  */
 export async function decodeImage(source: ImageSource, name?: string): Promise<RgbImage> {
-  const label = name ?? (typeof source === 'string' ? source : `${source.length} bytes`);
+  const label = labelOf(source, name);
   const bytes = typeof source === 'string' ? await readImageFile(source, label) : source;
   if (bytes.length === 0) throw invalidImage(label, 'the file is empty');
   try {
@@ -42,9 +42,35 @@ export async function decodeImage(source: ImageSource, name?: string): Promise<R
     return { width: info.width, height: info.height, data, isIndexed: isPalette };
   } catch (cause) {
     if (cause instanceof CxmindError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw invalidImage(label, `it is truncated or not an image: ${reason}`, cause);
+    throw invalidImage(label, `it is truncated or not an image: ${messageOf(cause)}`, cause);
   }
+}
+
+/**
+ * Width and height of an image from its header alone.
+ *
+ * @throws DATA_INVALID naming the image when it is missing or not an image; a truncated one may pass
+ */
+export async function imageSize(
+  source: ImageSource,
+  name?: string,
+): Promise<{ width: number; height: number }> {
+  const label = labelOf(source, name);
+  const bytes = typeof source === 'string' ? await readImageFile(source, label) : source;
+  try {
+    const { width, height } = await sharp(bytes).metadata();
+    return { width, height };
+  } catch (cause) {
+    throw invalidImage(label, `it is truncated or not an image: ${messageOf(cause)}`, cause);
+  }
+}
+
+function labelOf(source: ImageSource, name: string | undefined): string {
+  return name ?? (typeof source === 'string' ? source : `of ${source.length} bytes`);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 async function readImageFile(path: string, label: string): Promise<Uint8Array> {

@@ -1,0 +1,89 @@
+import { createReadStream } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { CxmindError } from '../errors.ts';
+
+/** A row as it stands in a file, not yet checked, or why it could not be parsed. */
+export interface RawRow {
+  readonly file: string;
+  /** Line of a JSONL file, or place in a JSON array; from 1. */
+  readonly line: number;
+  readonly value: unknown;
+  readonly problem?: CxmindError;
+}
+
+/**
+ * The rows of a JSONL file, or of a JSON file that is one array.
+ *
+ * A line that is not JSON becomes a row with a `problem`; blank lines are passed over. Which of the
+ * two forms a file has is told by its first character, not by its name.
+ *
+ * @throws DATA_INVALID when the file cannot be read, or an array does not parse
+ */
+export async function* jsonRows(file: string): AsyncGenerator<RawRow> {
+  if (await beginsWithBracket(file)) {
+    for (const [index, value] of (await jsonArray(file)).entries()) {
+      yield { file, line: index + 1, value };
+    }
+    return;
+  }
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  let line = 0;
+  for await (const bytes of linesOf(file)) {
+    line++;
+    try {
+      const text = decoder.decode(bytes).trim();
+      if (text !== '') yield { file, line, value: JSON.parse(text) as unknown };
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const problem = new CxmindError('DATA_INVALID', `${file}:${line}: not JSON: ${reason}`, {
+        detail: { file, line },
+        cause,
+      });
+      yield { file, line, value: undefined, problem };
+    }
+  }
+}
+
+async function beginsWithBracket(file: string): Promise<boolean> {
+  const head = Buffer.alloc(4096);
+  try {
+    await using handle = await open(file);
+    const { bytesRead } = await handle.read(head, 0, head.length, 0);
+    const text = head.toString('utf8', 0, bytesRead).replace(/^\uFEFF/, '');
+    return text.trimStart().startsWith('[');
+  } catch (cause) {
+    throw new CxmindError('DATA_INVALID', `${file}: cannot be read: ${String(cause)}`, {
+      detail: { file },
+      cause,
+    });
+  }
+}
+
+async function jsonArray(file: string): Promise<unknown[]> {
+  try {
+    const text = await readFile(file, 'utf8');
+    return JSON.parse(text.replace(/^\uFEFF/, '')) as unknown[];
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CxmindError('DATA_INVALID', `${file}: not a JSON array: ${reason}`, {
+      detail: { file },
+      cause,
+    });
+  }
+}
+
+/** The bytes between line feeds; Node's own line reader also breaks at U+2028, which JSON may hold. */
+async function* linesOf(file: string): AsyncGenerator<Uint8Array> {
+  let rest: Buffer[] = [];
+  for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      yield Buffer.concat([...rest, chunk.subarray(start, end)]);
+      rest = [];
+      start = end + 1;
+    }
+    rest.push(chunk.subarray(start));
+  }
+  const last = Buffer.concat(rest);
+  if (last.length > 0) yield last;
+}

@@ -1,0 +1,109 @@
+import * as t from 'io-ts';
+import { CxmindError } from '../errors.ts';
+import { EpochOrder } from './shuffle.ts';
+
+/** Where a prompt source stands, as a checkpoint keeps it. */
+export const PromptCursor = t.readonly(t.type({ epoch: t.number, position: t.number }));
+export interface PromptCursor extends t.TypeOf<typeof PromptCursor> {}
+
+/** What order prompts come in. */
+export interface PromptSourceOptions {
+  /** Rows of the data set. */
+  readonly rowCount: number;
+  /** Prompts of a batch. */
+  readonly batchSize: number;
+  /** Shuffle every epoch, or keep the file's order. */
+  readonly shuffle: boolean;
+  readonly seed: number;
+}
+
+/**
+ * Endless batches of row numbers: epoch after epoch, each in an order of its own, an incomplete last
+ * batch left out.
+ */
+export class PromptSource {
+  readonly #options: PromptSourceOptions;
+  readonly #orders: EpochOrder;
+  #epoch: number;
+  #position: number;
+  #order: Uint32Array;
+
+  /**
+   * @param cursor where an earlier source stood; the beginning unless given
+   * @throws DATA_INVALID when there are fewer rows than a batch takes
+   */
+  constructor(options: PromptSourceOptions, cursor: PromptCursor = { epoch: 0, position: 0 }) {
+    if (options.rowCount < options.batchSize) throw tooFew(options, options.rowCount);
+    this.#options = options;
+    this.#orders = new EpochOrder(options.rowCount, options.seed);
+    this.#epoch = cursor.epoch;
+    this.#position = cursor.position;
+    this.#order = this.#orderOf(cursor.epoch);
+  }
+
+  /** Continues a source of the same options from here. */
+  get cursor(): PromptCursor {
+    return { epoch: this.#epoch, position: this.#position };
+  }
+
+  /** Batches of an epoch. */
+  get batchesPerEpoch(): number {
+    return Math.floor(this.#options.rowCount / this.#options.batchSize);
+  }
+
+  /** The row numbers of the next batch. */
+  nextBatch(): number[] {
+    const { rowCount, batchSize } = this.#options;
+    if (this.#position + batchSize > rowCount) this.#startNextEpoch();
+    const batch = Array.from(this.#order.subarray(this.#position, this.#position + batchSize));
+    this.#position += batchSize;
+    return batch;
+  }
+
+  /**
+   * The next batch of things made from rows, where making one may fail: a row that yields nothing is
+   * passed over and the row after it takes its place.
+   *
+   * @param make gives null for a row that cannot be used
+   * @throws DATA_INVALID when a whole epoch has fewer usable rows than a batch takes
+   */
+  async take<T>(make: (row: number) => Promise<T | null>): Promise<T[]> {
+    const { rowCount, batchSize } = this.#options;
+    let made: T[] = [];
+    let isWholeEpoch = this.#position === 0;
+    while (made.length < batchSize) {
+      const row = this.#position < rowCount ? this.#order[this.#position] : undefined;
+      if (row === undefined) {
+        if (isWholeEpoch) throw tooFew(this.#options, made.length);
+        this.#startNextEpoch();
+        isWholeEpoch = true;
+        made = [];
+        continue;
+      }
+      this.#position++;
+      const item = await make(row);
+      if (item !== null) made.push(item);
+    }
+    return made;
+  }
+
+  #startNextEpoch(): void {
+    this.#epoch++;
+    this.#position = 0;
+    this.#order = this.#orderOf(this.#epoch);
+  }
+
+  #orderOf(epoch: number): Uint32Array {
+    const { rowCount, shuffle } = this.#options;
+    return shuffle
+      ? this.#orders.order(epoch)
+      : Uint32Array.from({ length: rowCount }, (_, i) => i);
+  }
+}
+
+function tooFew({ batchSize }: PromptSourceOptions, usable: number): CxmindError {
+  return new CxmindError(
+    'DATA_INVALID',
+    `the training set has ${usable} usable rows, fewer than one batch of ${batchSize}`,
+  );
+}
