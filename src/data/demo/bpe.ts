@@ -1,0 +1,133 @@
+/** How Qwen2 cuts text before merging: contractions, words, single digits, punctuation, white space. */
+export const pretokenPattern =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
+  '|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
+
+/** A trained byte-level BPE: a token's id is its place. */
+export interface Bpe {
+  /** In the byte alphabet: the 256 bytes, then one token a merge. */
+  readonly tokens: readonly string[];
+  /** Pairs of tokens, first merge first. */
+  readonly merges: readonly (readonly [string, string])[];
+}
+
+/**
+ * The character that stands for each byte: printable Latin-1 stands for itself, the other 68 bytes
+ * take U+0100 and up, in order.
+ *
+ * @see GPT-2's `bytes_to_unicode`
+ */
+export function byteAlphabet(): readonly string[] {
+  let next = 0x100;
+  const isPrintable = (byte: number): boolean =>
+    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+  return Array.from({ length: 256 }, (_, byte) =>
+    String.fromCodePoint(isPrintable(byte) ? byte : next++),
+  );
+}
+
+/** A distinct pretoken: its tokens so far, and how often it occurs. */
+interface Word {
+  readonly count: number;
+  ids: number[];
+}
+
+/** Pairs are numbers so that a map can hold them; ids stay below 2^20. */
+const radix = 2 ** 20;
+
+function countWords(texts: Iterable<string>, idOf: ReadonlyMap<string, number>): Word[] {
+  const pattern = new RegExp(pretokenPattern, 'gu');
+  const alphabet = byteAlphabet();
+  const encoder = new TextEncoder();
+  const counts = new Map<string, number>();
+  for (const text of texts) {
+    for (const [piece] of text.normalize('NFC').matchAll(pattern)) {
+      counts.set(piece, (counts.get(piece) ?? 0) + 1);
+    }
+  }
+  return [...counts].map(([piece, count]) => ({
+    count,
+    ids: Array.from(encoder.encode(piece), (byte) => idOf.get(alphabet[byte]!)!),
+  }));
+}
+
+/** Pair counts over all words, and which words a pair may occur in. */
+class PairIndex {
+  readonly counts = new Map<number, number>();
+  readonly #words = new Map<number, Set<Word>>();
+
+  add(word: Word, sign: 1 | -1): void {
+    for (let i = 0; i + 1 < word.ids.length; i++) {
+      const pair = word.ids[i]! * radix + word.ids[i + 1]!;
+      this.counts.set(pair, (this.counts.get(pair) ?? 0) + sign * word.count);
+      if (sign > 0) {
+        const words = this.#words.get(pair);
+        if (words === undefined) this.#words.set(pair, new Set([word]));
+        else words.add(word);
+      }
+    }
+  }
+
+  /** The most frequent pair that occurs at least twice; of equals the one with the smallest ids. */
+  best(): number | undefined {
+    let best: number | undefined;
+    let bestCount = 1;
+    for (const [pair, count] of this.counts) {
+      if (count > bestCount || (count === bestCount && best !== undefined && pair < best)) {
+        best = pair;
+        bestCount = count;
+      }
+    }
+    return best;
+  }
+
+  take(pair: number): Iterable<Word> {
+    const words = this.#words.get(pair) ?? new Set();
+    this.#words.delete(pair);
+    this.counts.delete(pair);
+    return words;
+  }
+}
+
+function merged(ids: readonly number[], left: number, right: number, into: number): number[] {
+  const result: number[] = [];
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i] === left && ids[i + 1] === right) {
+      result.push(into);
+      i++;
+    } else {
+      result.push(ids[i]!);
+    }
+  }
+  return result;
+}
+
+/**
+ * Trains a byte-level BPE: again and again the most frequent neighbours become one token.
+ *
+ * @param size tokens wanted, the 256 bytes included; fewer when no pair occurs twice any more
+ * @see Sennrich et al., arXiv:1508.07909; ids ordered as by the Hugging Face trainer
+ */
+export function trainBpe(texts: Iterable<string>, size: number): Bpe {
+  const tokens = [...byteAlphabet()].sort();
+  const words = countWords(texts, new Map(tokens.map((token, id) => [token, id])));
+  const merges: [string, string][] = [];
+  const pairs = new PairIndex();
+  for (const word of words) pairs.add(word, 1);
+  while (tokens.length < size) {
+    const pair = pairs.best();
+    if (pair === undefined) break;
+    const left = Math.floor(pair / radix);
+    const right = pair % radix;
+    const id = tokens.length;
+    merges.push([tokens[left]!, tokens[right]!]);
+    tokens.push(tokens[left]! + tokens[right]!);
+    for (const word of pairs.take(pair)) {
+      pairs.add(word, -1);
+      word.ids = merged(word.ids, left, right, id);
+      pairs.add(word, 1);
+    }
+    pairs.counts.delete(pair);
+  }
+  return { tokens, merges };
+}
