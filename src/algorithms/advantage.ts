@@ -1,0 +1,242 @@
+import { CxmindError } from '../errors.ts';
+import { comparableGroups } from './groups.ts';
+import {
+  assertTokenLengths,
+  isCounted,
+  maskedWhiten,
+  rowCount,
+  rowSums,
+  sum,
+  tokenCount,
+  type TokenRows,
+} from './primitives.ts';
+
+/** Added to a group's deviation before dividing by it. */
+const EPSILON = 1e-6;
+const f32 = Math.fround;
+
+/** What estimators read; each says in its docstring what it needs beyond the rewards. */
+export interface AdvantageInput extends TokenRows {
+  /** f32 `[T]`, token-level rewards, KL penalty included where there is one. */
+  readonly rewards: Float32Array;
+  /** `[B]`, the prompt each response answers. */
+  readonly groupIds: readonly string[];
+  /** f32 `[B]`, reward of the greedy response to the same prompt; `remax` only. */
+  readonly baselines?: Float32Array | undefined;
+  /** f32 `[T]`, the critic's values; `gae` only. */
+  readonly values?: Float32Array | undefined;
+  /** Discount per token; `reinforce_plus_plus` and `gae`. */
+  readonly gamma: number;
+  /** Weight of longer returns; `gae` only. */
+  readonly lambda: number;
+}
+
+/** Advantages and returns per token, f32 `[T]` each. */
+export interface AdvantageEstimate {
+  readonly advantages: Float32Array;
+  readonly returns: Float32Array;
+}
+
+/** The advantage estimators by their config name (`algorithm.adv_estimator`). */
+export const advantageEstimators = {
+  grpo: (input) => perResponse(input, groupRelativeAdvantage(scoresOf(input), input.groupIds)),
+  grpo_passk: (input) => perResponse(input, passAtKAdvantage(scoresOf(input), input.groupIds)),
+  rloo: (input) => perResponse(input, leaveOneOutAdvantage(scoresOf(input), input.groupIds)),
+  remax: greedyBaseline,
+  reinforce_plus_plus: reinforcePlusPlus,
+  gae: generalizedAdvantage,
+} as const satisfies Record<string, (input: AdvantageInput) => AdvantageEstimate>;
+
+export type AdvantageEstimatorName = keyof typeof advantageEstimators;
+
+/**
+ * Group-relative advantage: each score less its group's mean, over its group's deviation.
+ *
+ * A group whose scores are all equal gets exact zeros, so it adds nothing to the gradient. The
+ * reference divides one rounding error by another there (ten scores of 0.7 give 0.056 each).
+ *
+ * @param scores   f32 `[B]`, one per response
+ * @param groupIds `[B]`, the prompt each response answers; members need not be adjacent
+ * @returns f32 `[B]`, unitless, mean zero within each group
+ * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
+ * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2; deviation with n - 1, plus 1e-6, as in EasyR1
+ */
+export function groupRelativeAdvantage(
+  scores: Float32Array,
+  groupIds: readonly string[],
+): Float32Array {
+  const advantages = new Float32Array(scores.length);
+  for (const members of comparableGroups('groupRelativeAdvantage', scores, groupIds)) {
+    const group = Float32Array.from(members, (row) => scores[row]!);
+    if (group.every((score) => score === group[0])) continue;
+    const { mean, deviation } = momentsOf(group);
+    for (const row of members) {
+      advantages[row] = f32(scores[row]! - mean) / f32(deviation + EPSILON);
+    }
+  }
+  return advantages;
+}
+
+/**
+ * Pass@k advantage: the best response of a group gets its lead over the second best, over the group's
+ * deviation; the others get 0.
+ *
+ * @param scores   f32 `[B]`
+ * @param groupIds `[B]`; members need not be adjacent
+ * @returns f32 `[B]`, not negative
+ * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
+ * @see EasyR1, `grpo_passk`; after arXiv:2503.19595
+ */
+export function passAtKAdvantage(scores: Float32Array, groupIds: readonly string[]): Float32Array {
+  const advantages = new Float32Array(scores.length);
+  for (const members of comparableGroups('passAtKAdvantage', scores, groupIds)) {
+    const ranked = members.toSorted((a, b) => scores[b]! - scores[a]!);
+    const [best, second] = [ranked[0]!, ranked[1]!];
+    const { deviation } = momentsOf(Float32Array.from(members, (row) => scores[row]!));
+    advantages[best] = f32(scores[best]! - scores[second]!) / f32(deviation + EPSILON);
+  }
+  return advantages;
+}
+
+/**
+ * Leave-one-out advantage: each score less the mean of the other scores of its group.
+ *
+ * @param scores   f32 `[B]`
+ * @param groupIds `[B]`; members need not be adjacent
+ * @returns f32 `[B]`, mean zero within each group
+ * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
+ * @see Ahmadian et al., arXiv:2402.14740
+ */
+export function leaveOneOutAdvantage(
+  scores: Float32Array,
+  groupIds: readonly string[],
+): Float32Array {
+  const advantages = new Float32Array(scores.length);
+  for (const members of comparableGroups('leaveOneOutAdvantage', scores, groupIds)) {
+    const total = f32(sum(members.map((row) => scores[row]!)));
+    for (const row of members) {
+      const others = f32(f32(total - scores[row]!) / (members.length - 1));
+      advantages[row] = scores[row]! - others;
+    }
+  }
+  return advantages;
+}
+
+/**
+ * ReMax: each score less the reward of the greedy response to the same prompt (`input.baselines`).
+ * Returns are the undiscounted reward to go.
+ *
+ * @see Li et al., arXiv:2310.10505
+ */
+function greedyBaseline(input: AdvantageInput): AdvantageEstimate {
+  const scores = scoresOf(input);
+  const baselines = required(input.baselines, 'remax', 'baselines');
+  if (baselines.length !== scores.length) {
+    throw new CxmindError(
+      'SHAPE_MISMATCH',
+      `remax: baselines [${baselines.length}] for scores [B=${scores.length}]`,
+    );
+  }
+  const { advantages } = perResponse(
+    input,
+    scores.map((score, row) => score - baselines[row]!),
+  );
+  const returns = new Float32Array(tokenCount(input));
+  backwards(input, (t, toGo: number) => {
+    const reward = isCounted(input, t) ? input.rewards[t]! : 0;
+    returns[t] = toGo + reward;
+    return returns[t];
+  });
+  return { advantages, returns };
+}
+
+/**
+ * REINFORCE++: the discounted reward to go, whitened over the tokens of the batch.
+ * Masked tokens end the running return. Masked advantages are whitened too; every consumer masks.
+ *
+ * @see Hu, arXiv:2501.03262
+ */
+function reinforcePlusPlus(input: AdvantageInput): AdvantageEstimate {
+  assertTokenLengths('reinforce_plus_plus', input, { rewards: input.rewards });
+  const gamma = f32(input.gamma);
+  const returns = new Float32Array(tokenCount(input));
+  backwards(input, (t, running: number) => {
+    returns[t] = input.rewards[t]! + f32(gamma * running);
+    return isCounted(input, t) ? returns[t] : 0;
+  });
+  return { advantages: maskedWhiten(returns, input), returns };
+}
+
+/**
+ * Generalised advantage estimation, whitened over the tokens of the batch; returns are the advantages
+ * before whitening plus the values (`input.values`).
+ *
+ * Masked tokens are transparent: they neither change what is carried back nor stop it, so tool output
+ * between two turns costs no discount. Values at masked tokens count as 0.
+ *
+ * @see Schulman et al., arXiv:1506.02438
+ */
+function generalizedAdvantage(input: AdvantageInput): AdvantageEstimate {
+  const values = required(input.values, 'gae', 'values');
+  assertTokenLengths('gae', input, { rewards: input.rewards, values });
+  const gamma = f32(input.gamma);
+  const decay = f32(input.gamma * input.lambda);
+  const raw = new Float32Array(values.length);
+  const returns = new Float32Array(values.length);
+  let nextValue = 0;
+  backwards(input, (t, carried: number, isRowEnd) => {
+    if (isRowEnd) nextValue = 0;
+    raw[t] = carried;
+    returns[t] = carried;
+    if (!isCounted(input, t)) return carried;
+    const delta = f32(f32(input.rewards[t]! + f32(gamma * nextValue)) - values[t]!);
+    raw[t] = delta + f32(decay * carried);
+    returns[t] = raw[t] + values[t]!;
+    nextValue = values[t]!;
+    return raw[t];
+  });
+  return { advantages: maskedWhiten(raw, input), returns };
+}
+
+/** Sum of token rewards of each response, f32 `[B]`. */
+function scoresOf(input: AdvantageInput): Float32Array {
+  assertTokenLengths('advantage', input, { rewards: input.rewards });
+  return rowSums(input.rewards, input);
+}
+
+/** One advantage a response, at each of its tokens that count; the returns are the same. */
+function perResponse(rows: TokenRows, advantages: Float32Array): AdvantageEstimate {
+  const spread = new Float32Array(tokenCount(rows));
+  for (let i = 0; i < rowCount(rows); i++) {
+    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
+      if (isCounted(rows, t)) spread[t] = advantages[i]!;
+    }
+  }
+  return { advantages: spread, returns: spread };
+}
+
+/** Walks every row from its last token to its first, carrying a number that starts at 0 in each row. */
+function backwards(
+  { offsets }: TokenRows,
+  visit: (t: number, carried: number, isRowEnd: boolean) => number,
+): void {
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    const last = offsets[i + 1]! - 1;
+    let carried = 0;
+    for (let t = last; t >= offsets[i]!; t--) carried = visit(t, carried, t === last);
+  }
+}
+
+/** Mean and deviation with n - 1, f32. */
+function momentsOf(scores: Float32Array): { mean: number; deviation: number } {
+  const mean = sum(scores) / scores.length;
+  const squares = scores.reduce((total, score) => total + (score - mean) ** 2, 0);
+  return { mean: f32(mean), deviation: f32(Math.sqrt(squares / (scores.length - 1))) };
+}
+
+function required<T>(value: T | undefined, estimator: string, field: string): T {
+  if (value === undefined) {
+    throw new CxmindError('SHAPE_MISMATCH', `${estimator}: ${field} are missing`);
+  }
+  return value;
+}

@@ -1,0 +1,95 @@
+import { clamp, clampDerivative } from './clamp.ts';
+
+const f32 = Math.fround;
+
+/**
+ * The estimators of the KL divergence from one sampled token.
+ * The reference's `full` wants log-probabilities of the whole vocabulary, which its own trainer never
+ * passes, so it is not offered.
+ */
+export const klKinds = ['kl', 'abs', 'mse', 'low_var_kl'] as const;
+export type KlKind = (typeof klKinds)[number];
+
+/** An estimate at one token, nats, and its derivative with respect to the policy's log-probability. */
+interface KlTerm {
+  readonly value: number;
+  readonly derivative: number;
+}
+
+const estimators: { readonly [K in KlKind]: (difference: number) => KlTerm } = {
+  kl: (d) => ({ value: d, derivative: 1 }),
+  abs: (d) => ({ value: Math.abs(d), derivative: Math.sign(d) }),
+  mse: (d) => ({ value: f32(f32(d * d) / 2), derivative: d }),
+  low_var_kl: lowVariance,
+};
+
+/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`, both clamps passing gradient on their closed interval. */
+function lowVariance(difference: number): KlTerm {
+  const x = clamp(-difference, -20, 20);
+  const exponential = f32(Math.exp(x));
+  const value = f32(f32(exponential - x) - 1);
+  const passes = clampDerivative(-difference, -20, 20) * clampDerivative(value, -10, 10);
+  return { value: clamp(value, -10, 10), derivative: passes * f32(1 - exponential) };
+}
+
+/** KL estimates per token with their derivatives with respect to `logProbs`. */
+export interface KlEstimate {
+  /** f32 `[T]`, nats. */
+  readonly values: Float32Array;
+  /** f32 `[T]`, unitless. */
+  readonly derivatives: Float32Array;
+}
+
+/**
+ * Estimates KL(policy ‖ reference) at every token from `d = logProbs - refLogProbs`.
+ *
+ * @param logProbs    f32 `[T]`, nats, of the policy
+ * @param refLogProbs f32 `[T]`, nats, of the reference
+ * @see http://joschu.net/blog/kl-approx.html; clamps as in EasyR1
+ */
+export function estimateKl(
+  logProbs: Float32Array,
+  refLogProbs: Float32Array,
+  kind: KlKind,
+): KlEstimate {
+  const values = new Float32Array(logProbs.length);
+  const derivatives = new Float32Array(logProbs.length);
+  const estimate = estimators[kind];
+  for (let t = 0; t < logProbs.length; t++) {
+    const term = estimate(f32(logProbs[t]! - refLogProbs[t]!));
+    values[t] = term.value;
+    derivatives[t] = term.derivative;
+  }
+  return { values, derivatives };
+}
+
+/** What decides the KL coefficient when KL is part of the reward; a value, so a checkpoint keeps it. */
+export type KlController =
+  | { readonly kind: 'fixed'; readonly coef: number }
+  | {
+      readonly kind: 'adaptive';
+      readonly coef: number;
+      /** KL to steer towards, nats a token. */
+      readonly target: number;
+      /** Samples over which the coefficient moves by its own size, at an error of 1. */
+      readonly horizon: number;
+    };
+
+/**
+ * The controller after a batch: the fixed one as it was, the adaptive one with its coefficient moved
+ * towards the target by at most 20 % of `sampleCount / horizon`. Float64.
+ *
+ * @param currentKl   mean over samples of each sample's mean KL, nats
+ * @param sampleCount prompts times responses per prompt
+ * @see Ziegler et al., arXiv:1909.08593, section 2.2
+ */
+export function updateKlController(
+  controller: KlController,
+  currentKl: number,
+  sampleCount: number,
+): KlController {
+  if (controller.kind === 'fixed') return controller;
+  const error = clamp(currentKl / controller.target - 1, -0.2, 0.2);
+  const coef = controller.coef * (1 + (error * sampleCount) / controller.horizon);
+  return { ...controller, coef };
+}

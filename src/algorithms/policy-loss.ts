@@ -1,0 +1,264 @@
+import { clamp, clampDerivative } from './clamp.ts';
+import { estimateKl, type KlKind } from './kl.ts';
+import {
+  assertTokenLengths,
+  isCounted,
+  lossAverage,
+  lossAverageWeights,
+  maskedMean,
+  rowCount,
+  rowMaskSums,
+  rowMeans,
+  tokenCount,
+  type LossAverageMode,
+  type TokenRows,
+} from './primitives.ts';
+
+const f32 = Math.fround;
+
+/** The policy losses by their config name (`worker.actor.loss_type`). */
+export const policyLossTypes = ['default', 'gspo', 'gspo_token', 'cispo', 'sapo'] as const;
+export type PolicyLossType = (typeof policyLossTypes)[number];
+
+/** One micro-batch, f32 `[T]` each: log-probabilities in nats of the sampled tokens. */
+export interface PolicyLossInput extends TokenRows {
+  /** Under the policy being trained. */
+  readonly logProbs: Float32Array;
+  /** Under the policy before the step's first update. */
+  readonly oldLogProbs: Float32Array;
+  readonly advantages: Float32Array;
+  /** Under the reference; needed when `useKlLoss`. */
+  readonly refLogProbs?: Float32Array | undefined;
+}
+
+/** The camelCase twins of the reference's `worker.actor` keys. */
+export interface PolicyLossOptions {
+  readonly lossType: PolicyLossType;
+  readonly lossAvgMode: LossAverageMode;
+  /** ε below: the ratio's lower bound is `1 - clipRatioLow`; 1 means none. */
+  readonly clipRatioLow: number;
+  /** ε above: the ratio's upper bound is `1 + clipRatioHigh`. */
+  readonly clipRatioHigh: number;
+  /** C of dual clipping: the loss at a negative advantage stays below `-advantage · C`. */
+  readonly clipRatioDual: number;
+  /** SAPO's temperature at advantages of 0 and more. */
+  readonly tauPositive: number;
+  /** SAPO's temperature at negative advantages. */
+  readonly tauNegative: number;
+  readonly useKlLoss: boolean;
+  readonly klPenalty: KlKind;
+  readonly klCoef: number;
+}
+
+/** Metrics of one micro-batch under the reference's names, less the `actor/` prefix. */
+export interface PolicyLossMetrics {
+  /** The loss without its KL term. */
+  readonly pg_loss: number;
+  /** Mean of `old - new` log-probability, nats. */
+  readonly ppo_kl: number;
+  /** Average of `-logProbs`, nats; a metric only, there is no entropy bonus. */
+  readonly entropy_loss: number;
+  /** Share of tokens whose clipped loss won; clipped loss types only. */
+  readonly pg_clipfrac_higher?: number;
+  /** Share of tokens that dual clipping changed; clipped loss types only. */
+  readonly pg_clipfrac_lower?: number;
+  /** Average KL estimate, nats; with `useKlLoss` only. */
+  readonly kl_loss?: number;
+}
+
+/** A loss, its gradient, and what to log. */
+export interface PolicyLoss {
+  /** Policy loss plus KL term. */
+  readonly loss: number;
+  /** dLoss/dLogProbs, f32 `[T]`; 0 at masked tokens. */
+  readonly gradient: Float32Array;
+  readonly metrics: PolicyLossMetrics;
+}
+
+/** The loss at one token and its derivative with respect to the log importance ratio. */
+interface TokenLoss {
+  readonly loss: number;
+  readonly derivative: number;
+  readonly isClippedHigher: boolean;
+  readonly isClippedLower: boolean;
+}
+
+/**
+ * The policy loss of a micro-batch and its gradient with respect to the log-probabilities.
+ *
+ * With `x = logProbs - oldLogProbs` the importance ratio is `e^ℓ`, ℓ being x at each token, or its mean
+ * over the response (`gspo`, `gspo_token`). `default`, `gspo` and `gspo_token` are PPO's clipped
+ * surrogate with dual clipping, `cispo` weighs log-probabilities by the clipped ratio held constant,
+ * `sapo` replaces the clip by a sigmoid gate. Clipping is done in log space; where two branches are
+ * equal each gets half the gradient. Elementwise float32.
+ *
+ * @throws SHAPE_MISMATCH when the lengths differ
+ * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO
+ *   arXiv:2506.13585; SAPO arXiv:2511.20347; details as in EasyR1
+ */
+export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
+  const { logProbs, oldLogProbs, advantages, refLogProbs } = input;
+  const { lossType, lossAvgMode } = options;
+  assertTokenLengths('policyLoss', input, { logProbs, oldLogProbs, advantages, refLogProbs });
+  const count = tokenCount(input);
+  const tokenLoss = tokenLosses[lossType](options);
+  const difference = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
+  const logRatios = isPerResponse(lossType) ? responseMeans(difference, input) : difference;
+  const weights = lossAverageWeights(input, lossAvgMode);
+  const losses = new Float32Array(count);
+  const gradient = new Float32Array(count);
+  const clippedHigher = new Float32Array(count);
+  const clippedLower = new Float32Array(count);
+  for (let t = 0; t < count; t++) {
+    const term = tokenLoss(advantages[t]!, logRatios[t]!, logProbs[t]!);
+    losses[t] = term.loss;
+    gradient[t] = weights[t] === 0 ? 0 : weights[t]! * term.derivative;
+    clippedHigher[t] = Number(term.isClippedHigher);
+    clippedLower[t] = Number(term.isClippedLower);
+  }
+  if (lossType === 'gspo') spreadOverResponse(gradient, input);
+
+  const policyTerm = lossAverage(losses, input, lossAvgMode);
+  const metrics: PolicyLossMetrics = {
+    pg_loss: policyTerm,
+    ppo_kl: -maskedMean(difference, input),
+    entropy_loss: -lossAverage(logProbs, input, lossAvgMode),
+    ...(isClipped(lossType) && {
+      pg_clipfrac_higher: maskedMean(clippedHigher, input),
+      pg_clipfrac_lower: maskedMean(clippedLower, input),
+    }),
+  };
+  if (!options.useKlLoss || refLogProbs === undefined) {
+    return { loss: policyTerm, gradient, metrics };
+  }
+  const kl = estimateKl(logProbs, refLogProbs, options.klPenalty);
+  const klTerm = lossAverage(kl.values, input, lossAvgMode);
+  for (let t = 0; t < count; t++) {
+    if (weights[t] !== 0) gradient[t]! += options.klCoef * weights[t]! * kl.derivatives[t]!;
+  }
+  return {
+    loss: f32(policyTerm + f32(f32(options.klCoef) * klTerm)),
+    gradient,
+    metrics: { ...metrics, kl_loss: klTerm },
+  };
+}
+
+/**
+ * The factor on a micro-batch's loss and gradient under which the optimizer sees one mean over every
+ * token of the mini-batch, given that learners average their gradients.
+ *
+ * @param microBatchTokens response tokens that count in this micro-batch
+ * @param miniBatchTokens  the same of the mini-batch, over all learners
+ * @param worldSize        number of learners
+ */
+export function microBatchScale(
+  microBatchTokens: number,
+  miniBatchTokens: number,
+  worldSize: number,
+): number {
+  return miniBatchTokens === 0 ? 0 : (microBatchTokens * worldSize) / miniBatchTokens;
+}
+
+type TokenLossFunction = (advantage: number, logRatio: number, logProb: number) => TokenLoss;
+
+const tokenLosses: {
+  readonly [K in PolicyLossType]: (options: PolicyLossOptions) => TokenLossFunction;
+} = {
+  default: clippedSurrogate,
+  gspo: clippedSurrogate,
+  gspo_token: clippedSurrogate,
+  cispo: clippedImportance,
+  sapo: softGate,
+};
+
+function isPerResponse(lossType: PolicyLossType): boolean {
+  return lossType === 'gspo' || lossType === 'gspo_token';
+}
+
+function isClipped(lossType: PolicyLossType): boolean {
+  return tokenLosses[lossType] === clippedSurrogate;
+}
+
+/** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
+function clippedSurrogate(options: PolicyLossOptions): TokenLossFunction {
+  const [low, high] = logBounds(options);
+  return (advantage, logRatio) => {
+    const ratio = ratioOf(logRatio);
+    const clippedRatio = f32(Math.exp(clamp(logRatio, low, high)));
+    const plain = f32(-advantage * ratio);
+    const clipped = f32(-advantage * clippedRatio);
+    const cap = f32(-advantage * options.clipRatioDual);
+    const higher = Math.max(plain, clipped);
+    const plainShare = shareOf(plain, clipped);
+    const ratioDerivative =
+      plainShare * ratio * clampDerivative(logRatio, -20, 20) +
+      (1 - plainShare) * clippedRatio * clampDerivative(logRatio, low, high);
+    const isNegative = advantage < 0;
+    return {
+      loss: isNegative ? Math.min(higher, cap) : higher,
+      derivative: -advantage * ratioDerivative * (isNegative ? shareOf(cap, higher) : 1),
+      isClippedHigher: plain < clipped,
+      isClippedLower: isNegative && higher > cap,
+    };
+  };
+}
+
+/** CISPO: `-A · lp · ρc` with the clipped ratio held constant. */
+function clippedImportance(options: PolicyLossOptions): TokenLossFunction {
+  const [low, high] = logBounds(options);
+  return (advantage, logRatio, logProb) => {
+    const weight = f32(-advantage * f32(Math.exp(clamp(logRatio, low, high))));
+    return unclipped(f32(weight * logProb), weight);
+  };
+}
+
+/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. */
+function softGate({ tauPositive, tauNegative }: PolicyLossOptions): TokenLossFunction {
+  return (advantage, logRatio) => {
+    const tau = advantage >= 0 ? tauPositive : tauNegative;
+    const ratio = ratioOf(logRatio);
+    const gate = f32(1 / (1 + Math.exp(-tau * f32(ratio - 1))));
+    const slope = 4 * gate * (1 - gate) * ratio * clampDerivative(logRatio, -20, 20);
+    return unclipped(f32(-advantage * f32((4 / tau) * gate)), -advantage * slope);
+  };
+}
+
+function unclipped(loss: number, derivative: number): TokenLoss {
+  return { loss, derivative, isClippedHigher: false, isClippedLower: false };
+}
+
+function ratioOf(logRatio: number): number {
+  return f32(Math.exp(clamp(logRatio, -20, 20)));
+}
+
+function logBounds({ clipRatioLow, clipRatioHigh }: PolicyLossOptions): [number, number] {
+  return [f32(Math.log(1 - clipRatioLow)), f32(Math.log(1 + clipRatioHigh))];
+}
+
+/** The share of the gradient that `max(a, b)` gives to a. */
+function shareOf(a: number, b: number): number {
+  if (a === b) return 0.5;
+  return a > b ? 1 : 0;
+}
+
+/** Each response's masked mean at all of its tokens, f32 `[T]`. */
+function responseMeans(values: Float32Array, rows: TokenRows): Float32Array {
+  const means = rowMeans(values, rows);
+  const spread = new Float32Array(values.length);
+  for (let i = 0; i < rowCount(rows); i++) {
+    spread.fill(means[i]!, rows.offsets[i], rows.offsets[i + 1]);
+  }
+  return spread;
+}
+
+/** In place: the gradient with respect to a response's mean, divided over the tokens it came from. */
+function spreadOverResponse(gradient: Float32Array, rows: TokenRows): void {
+  const counts = rowMaskSums(rows);
+  for (let i = 0; i < counts.length; i++) {
+    let total = 0;
+    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) total += gradient[t]!;
+    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
+      gradient[t] = isCounted(rows, t) ? total / (counts[i]! + 1e-8) : 0;
+    }
+  }
+}

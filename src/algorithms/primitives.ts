@@ -1,0 +1,201 @@
+import { CxmindError } from '../errors.ts';
+
+/** Added to every mask count before dividing by it. */
+const EPSILON = 1e-8;
+const f32 = Math.fround;
+
+/**
+ * How a flat array of `T` token values divides into `B` responses: row `i` is
+ * `[offsets[i], offsets[i + 1])`. Rows carry no padding; a mask is needed only where tokens inside a
+ * row do not count (tool output between two turns, or the padded rectangles of the reference).
+ */
+export interface TokenRows {
+  /** i32 `[B + 1]`, rising from 0 to `T`. */
+  readonly offsets: Int32Array;
+  /** u8 `[T]` of 0 and 1; absent means all ones. */
+  readonly mask?: Uint8Array | undefined;
+}
+
+/** How token losses become one number: over all tokens at once, or by row and then over rows. */
+export type LossAverageMode = 'token' | 'seq';
+
+/** Rows of the given lengths, in tokens, laid end to end. */
+export function tokenRows(lengths: readonly number[], mask?: Uint8Array): TokenRows {
+  const offsets = new Int32Array(lengths.length + 1);
+  for (let i = 0; i < lengths.length; i++) offsets[i + 1] = offsets[i]! + lengths[i]!;
+  return mask === undefined ? { offsets } : { offsets, mask };
+}
+
+/** Number of rows, `B`. */
+export function rowCount(rows: TokenRows): number {
+  return rows.offsets.length - 1;
+}
+
+/** Number of token positions, `T`, masked ones included. */
+export function tokenCount(rows: TokenRows): number {
+  return rows.offsets.at(-1) ?? 0;
+}
+
+/** Number of tokens that count, `ΣM`. */
+export function maskSum(rows: TokenRows): number {
+  return maskSumBetween(rows, 0, tokenCount(rows));
+}
+
+/** Number of tokens that count in each row, `[B]`. */
+export function rowMaskSums(rows: TokenRows): number[] {
+  const sums: number[] = [];
+  for (let i = 0; i < rowCount(rows); i++) {
+    sums.push(maskSumBetween(rows, rows.offsets[i]!, rows.offsets[i + 1]!));
+  }
+  return sums;
+}
+
+/**
+ * Checks that each named array holds one value per token of `rows`.
+ *
+ * @throws SHAPE_MISMATCH naming the first array of another length
+ */
+export function assertTokenLengths(
+  where: string,
+  rows: TokenRows,
+  arrays: Readonly<Record<string, ArrayLike<number> | undefined>>,
+): void {
+  const expected = tokenCount(rows);
+  for (const [name, array] of Object.entries({ mask: rows.mask, ...arrays })) {
+    if (array !== undefined && array.length !== expected) {
+      throw new CxmindError(
+        'SHAPE_MISMATCH',
+        `${where}: ${name} wants [T=${expected}] values, got [${array.length}]`,
+      );
+    }
+  }
+}
+
+/** Sum over the tokens that count of each row, f32 `[B]`. */
+export function rowSums(values: Float32Array, rows: TokenRows): Float32Array {
+  const sums = new Float32Array(rowCount(rows));
+  for (let i = 0; i < sums.length; i++) {
+    sums[i] = maskedSumBetween(values, rows, rows.offsets[i]!, rows.offsets[i + 1]!);
+  }
+  return sums;
+}
+
+/** `Σ(x·M) / (ΣM + 1e-8)` over all tokens; f32 with a float64 sum. */
+export function maskedMean(values: Float32Array, rows: TokenRows): number {
+  return maskedMeanBetween(values, rows, 0, tokenCount(rows));
+}
+
+/** The masked mean of each row, f32 `[B]`; 0 for a row without a token that counts. */
+export function rowMeans(values: Float32Array, rows: TokenRows): Float32Array {
+  const means = new Float32Array(rowCount(rows));
+  for (let i = 0; i < means.length; i++) {
+    means[i] = maskedMeanBetween(values, rows, rows.offsets[i]!, rows.offsets[i + 1]!);
+  }
+  return means;
+}
+
+/**
+ * Masked mean of squared deviations times Bessel's `S / (S - 1)`, `S = ΣM`; f32.
+ * With a single token that counts there is nothing to correct, and the plain value, about 0, returns.
+ */
+export function maskedVariance(values: Float32Array, rows: TokenRows): number {
+  const mean = maskedMean(values, rows);
+  const squares = values.map((value) => f32(value - mean) ** 2);
+  const variance = maskedMean(squares, rows);
+  const count = maskSum(rows);
+  return count > 1 ? f32(variance * f32(count / (count - 1))) : variance;
+}
+
+/**
+ * `(x - mean) / √(variance + 1e-8)` with the masked mean and variance, f32 `[T]`.
+ * Masked positions are scaled like the others, as in the reference: every consumer masks.
+ */
+export function maskedWhiten(values: Float32Array, rows: TokenRows): Float32Array {
+  const mean = maskedMean(values, rows);
+  const scale = f32(1 / Math.sqrt(f32(maskedVariance(values, rows) + EPSILON)));
+  return values.map((value) => f32(value - mean) * scale);
+}
+
+/**
+ * One loss from token losses: `token` is the masked mean over the micro-batch, `seq` the plain mean
+ * over rows of each row's masked mean.
+ */
+export function lossAverage(values: Float32Array, rows: TokenRows, mode: LossAverageMode): number {
+  if (mode === 'token') return maskedMean(values, rows);
+  const means = rowMeans(values, rows);
+  return means.length === 0 ? 0 : f32(sum(means) / means.length);
+}
+
+/** The weight of each token in `lossAverage`: its gradient with respect to the values, f32 `[T]`. */
+export function lossAverageWeights(rows: TokenRows, mode: LossAverageMode): Float32Array {
+  const weights = new Float32Array(tokenCount(rows));
+  const total = maskSum(rows);
+  const counts = rowMaskSums(rows);
+  for (let i = 0; i < counts.length; i++) {
+    const divisor = mode === 'token' ? total + EPSILON : (counts[i]! + EPSILON) * counts.length;
+    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
+      weights[t] = isCounted(rows, t) ? 1 / divisor : 0;
+    }
+  }
+  return weights;
+}
+
+/** Whether token position `t` of the flat array counts. */
+export function isCounted(rows: TokenRows, t: number): boolean {
+  return rows.mask === undefined || rows.mask[t] === 1;
+}
+
+/**
+ * Which response tokens count: 1 up to and including the first end-of-sequence token, 0 after it.
+ * Without one, all ones.
+ *
+ * @param tokenIds one response, `[T]`
+ * @param eosIds   every id that ends a sequence
+ */
+export function responseMask(
+  tokenIds: ArrayLike<number>,
+  eosIds: number | readonly number[],
+): Uint8Array {
+  const ends = new Set(typeof eosIds === 'number' ? [eosIds] : eosIds);
+  const mask = new Uint8Array(tokenIds.length);
+  for (let t = 0; t < tokenIds.length; t++) {
+    mask[t] = 1;
+    if (ends.has(tokenIds[t]!)) break;
+  }
+  return mask;
+}
+
+/** Plain float64 sum. */
+export function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]!;
+  return total;
+}
+
+function maskSumBetween({ mask }: TokenRows, start: number, end: number): number {
+  if (mask === undefined) return end - start;
+  let count = 0;
+  for (let t = start; t < end; t++) count += mask[t]!;
+  return count;
+}
+
+function maskedSumBetween(
+  values: Float32Array,
+  rows: TokenRows,
+  start: number,
+  end: number,
+): number {
+  let total = 0;
+  for (let t = start; t < end; t++) if (isCounted(rows, t)) total += values[t]!;
+  return f32(total);
+}
+
+function maskedMeanBetween(
+  values: Float32Array,
+  rows: TokenRows,
+  start: number,
+  end: number,
+): number {
+  const count = f32(maskSumBetween(rows, start, end) + EPSILON);
+  return f32(maskedSumBetween(values, rows, start, end) / count);
+}
