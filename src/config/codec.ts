@@ -1,0 +1,321 @@
+import * as t from 'io-ts';
+import { isRight, left } from 'fp-ts/lib/Either.js';
+import { YamlFloat } from './yaml-float.ts';
+
+/** The YAML spelling of a TypeScript field: `klCoef` is `kl_coef`, `nGpusPerNode` is `n_gpus_per_node`. */
+export function snakeCase(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** A mapping as plain data, or undefined for anything else. */
+export function asMapping(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return value instanceof YamlFloat ? undefined : (value as Record<string, unknown>);
+}
+
+type Fields<P extends t.Props> = { readonly [K in keyof P]: t.TypeOf<P[K]> };
+
+/** A mapping whose keys are exactly the snake_case twins of its TypeScript fields. */
+export class ClosedType<P extends t.Props> extends t.Type<Fields<P>, Record<string, unknown>> {
+  readonly props: P;
+
+  constructor(props: P) {
+    const fields = Object.entries(props).map(([field, codec]) => ({
+      key: snakeCase(field),
+      field,
+      codec,
+    }));
+    super(
+      'a mapping',
+      (value): value is Fields<P> => {
+        const mapping = asMapping(value);
+        return (
+          mapping !== undefined && fields.every(({ field, codec }) => codec.is(mapping[field]))
+        );
+      },
+      (value, context) => {
+        const mapping = asMapping(value);
+        if (mapping === undefined) return t.failure(value, context);
+        const errors: t.ValidationError[] = [];
+        const decoded: Record<string, unknown> = {};
+        for (const { key, field, codec } of fields) {
+          const input = mapping[key];
+          const result = codec.validate(input, t.appendContext(context, key, codec, input));
+          if (isRight(result)) decoded[field] = result.right;
+          else errors.push(...result.left);
+        }
+        for (const [key, input] of Object.entries(mapping)) {
+          if (fields.some((known) => known.key === key)) continue;
+          errors.push({ value: input, context: t.appendContext(context, key, unknownKey, input) });
+        }
+        return errors.length > 0 ? left(errors) : t.success(decoded as Fields<P>);
+      },
+      (value) =>
+        Object.fromEntries(
+          fields.map(({ key, field, codec }) => [key, codec.encode(value[field]) as unknown]),
+        ),
+    );
+    this.props = props;
+  }
+}
+
+/** Stands in an error's context where the input had a key that no field has. */
+const unknownKey = new t.Type<never>(
+  'a known key',
+  (_value): _value is never => false,
+  t.failure,
+  t.identity,
+);
+
+/** Whether an error says that its last key is not part of the schema. */
+export function isUnknownKey(error: t.ValidationError): boolean {
+  return error.context.at(-1)?.type === unknownKey;
+}
+
+/** A mapping that takes these fields and no other; a misspelt key is an error. */
+export function closed<P extends t.Props>(props: P): ClosedType<P> {
+  return new ClosedType(props);
+}
+
+/** Wraps a codec together with what it was made from, so that a schema can be walked. */
+class WrappedType<C extends t.Mixed, A> extends t.Type<A, t.OutputOf<C>> {
+  readonly inner: C;
+
+  constructor(
+    inner: C,
+    name: string,
+    is: t.Is<A>,
+    validate: t.Validate<unknown, A>,
+    encode: t.Encode<A, t.OutputOf<C>>,
+  ) {
+    super(name, is, validate, encode);
+    this.inner = inner;
+  }
+}
+
+/** `codec`, reading an absent key as `value`, which is written as it would stand in YAML. */
+export function withDefault<C extends t.Mixed>(
+  codec: C,
+  value: t.OutputOf<C>,
+): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
+  return new WrappedType<C, t.TypeOf<C>>(
+    codec,
+    codec.name,
+    (input): input is t.TypeOf<C> => codec.is(input),
+    (input, context) => codec.validate(input === undefined ? value : input, context),
+    (output) => codec.encode(output) as t.OutputOf<C>,
+  );
+}
+
+/** A closed mapping that may be left out as a whole when all its fields have defaults. */
+export function section<P extends t.Props>(
+  props: P,
+): t.Type<Fields<P>, Readonly<Record<string, unknown>>> {
+  return withDefault(closed(props), {});
+}
+
+/** `codec` or null; an absent key reads as null. */
+export function orNull<A, O>(codec: t.Type<A, O>): t.Type<A | null, O | null> {
+  return new t.Type<A | null, O | null>(
+    `${codec.name} or null`,
+    (input): input is A | null => input === null || codec.is(input),
+    (input, context) =>
+      input === null || input === undefined ? t.success(null) : codec.validate(input, context),
+    (output) => (output === null ? null : codec.encode(output)),
+  );
+}
+
+function scalar<A>(
+  name: string,
+  is: t.Is<A>,
+  read: (input: unknown) => A | undefined,
+): t.Type<A, A> {
+  return new t.Type<A, A>(
+    name,
+    is,
+    (input, context) => {
+      const value = read(input);
+      return value === undefined || !is(value) ? t.failure(input, context) : t.success(value);
+    },
+    t.identity,
+  );
+}
+
+const integerText = /^[+-]?\d+(_\d+)*$/;
+const numberText = /^[+-]?(\d+(_\d+)*\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function readInteger(input: unknown): number | undefined {
+  if (typeof input === 'number') return input;
+  if (typeof input !== 'string' || !integerText.test(input.trim())) return undefined;
+  return Number(input.trim().replaceAll('_', ''));
+}
+
+function readNumber(input: unknown): number | undefined {
+  if (typeof input === 'number') return input;
+  if (input instanceof YamlFloat) return input.value;
+  if (typeof input !== 'string' || !numberText.test(input.trim())) return undefined;
+  return Number(input.trim().replaceAll('_', ''));
+}
+
+const words: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  '1': true,
+  false: false,
+  no: false,
+  off: false,
+  '0': false,
+};
+
+/** A safe integer, also as integer-looking text; `4.0` is a float and not taken. */
+export const int = integer('an integer', () => true);
+
+/** An integer of 1 or more. */
+export const positiveInt = integer('an integer >= 1', (value) => value >= 1);
+
+function integer(name: string, holds: (value: number) => boolean): t.Type<number, number> {
+  return scalar(
+    name,
+    (value): value is number => Number.isSafeInteger(value) && holds(value as number),
+    readInteger,
+  );
+}
+
+/** An integer of `low` or more. */
+export function intFrom(low: number): t.Type<number, number> {
+  return integer(`an integer >= ${low}`, (value) => value >= low);
+}
+
+/** A finite number with a property that `name` says in words. */
+export function number(name: string, holds: (value: number) => boolean): t.Type<number, number> {
+  return scalar(
+    name,
+    (value): value is number => Number.isFinite(value) && holds(value as number),
+    readNumber,
+  );
+}
+
+/** A number that is neither NaN nor infinite, also as numeric text. */
+export const finite = number('a finite number', () => true);
+
+/** A finite number of `low` or more. */
+export function atLeast(low: number): t.Type<number, number> {
+  return number(`number >= ${low}`, (value) => value >= low);
+}
+
+/** A finite number above `low`. */
+export function above(low: number): t.Type<number, number> {
+  return number(`number > ${low}`, (value) => value > low);
+}
+
+/** A number from `low` to `high`, both included. */
+export function between(low: number, high: number): t.Type<number, number> {
+  return number(`number in [${low}, ${high}]`, (value) => value >= low && value <= high);
+}
+
+/** A boolean, also as yes, no, on, off, 1 or 0 in any case. */
+export const bool: t.Type<boolean, boolean> = scalar(
+  'true or false',
+  (value): value is boolean => typeof value === 'boolean',
+  (input) => {
+    if (typeof input === 'boolean') return input;
+    return typeof input === 'string' || typeof input === 'number'
+      ? words[String(input).toLowerCase()]
+      : undefined;
+  },
+);
+
+/** A string; other scalars are taken by their text. */
+export const text: t.Type<string, string> = scalar(
+  'a string',
+  (value): value is string => typeof value === 'string',
+  (input) => {
+    if (typeof input === 'string') return input;
+    if (input instanceof YamlFloat) return input.source;
+    return typeof input === 'number' || typeof input === 'boolean' ? String(input) : undefined;
+  },
+);
+
+/** One of a fixed set of words. */
+export class OneOfType<S extends string> extends t.Type<S, S> {
+  readonly values: readonly S[];
+
+  constructor(values: readonly S[]) {
+    const is = (value: unknown): value is S => (values as readonly unknown[]).includes(value);
+    super(
+      `one of ${values.join(', ')}`,
+      is,
+      (input, context) => (is(input) ? t.success(input) : t.failure(input, context)),
+      t.identity,
+    );
+    this.values = values;
+  }
+}
+
+/** One of the given words; an error names the nearest of them. */
+export function oneOf<const S extends string>(...values: readonly S[]): OneOfType<S> {
+  return new OneOfType(values);
+}
+
+/** A list of `item`. */
+export function listOf<C extends t.Mixed>(
+  item: C,
+): t.Type<readonly t.TypeOf<C>[], readonly t.OutputOf<C>[]> {
+  return t.readonlyArray(item, 'a list');
+}
+
+/** A list of exactly two of `item`. */
+export function pairOf<A>(
+  item: t.Type<A, A>,
+  name: string,
+): t.Type<readonly [A, A], readonly [A, A]> {
+  const items = t.readonlyArray(item);
+  const isPair = (value: unknown): value is readonly [A, A] =>
+    items.is(value) && value.length === 2;
+  return new t.Type<readonly [A, A], readonly [A, A]>(
+    name,
+    isPair,
+    (input, context) => {
+      const decoded = items.decode(input);
+      return isRight(decoded) && isPair(decoded.right)
+        ? t.success(decoded.right)
+        : t.failure(input, context);
+    },
+    t.identity,
+  );
+}
+
+/** A mapping with keys of the user's own choosing; its values are plain JSON. */
+export const freeForm: t.Type<
+  Readonly<Record<string, unknown>>,
+  Readonly<Record<string, unknown>>
+> = new t.Type<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>>(
+  'a mapping',
+  (value): value is Readonly<Record<string, unknown>> => asMapping(value) !== undefined,
+  (input, context) => {
+    const mapping = asMapping(input);
+    return mapping === undefined
+      ? t.failure(input, context)
+      : t.success(plainJson(mapping) as Readonly<Record<string, unknown>>);
+  },
+  t.identity,
+);
+
+function plainJson(value: unknown): unknown {
+  if (value instanceof YamlFloat) return value.value;
+  if (Array.isArray(value)) return value.map(plainJson);
+  const mapping = asMapping(value);
+  if (mapping === undefined) return value;
+  return Object.fromEntries(Object.entries(mapping).map(([key, entry]) => [key, plainJson(entry)]));
+}
+
+/** Every key a schema takes, sections before what they hold, in YAML spelling with dots. */
+export function keyPaths(codec: t.Mixed, prefix = ''): string[] {
+  if (codec instanceof WrappedType) return keyPaths(codec.inner as t.Mixed, prefix);
+  if (!(codec instanceof ClosedType)) return [];
+  return Object.entries(codec.props as t.Props).flatMap(([field, inner]) => {
+    const path = prefix + snakeCase(field);
+    return [path, ...keyPaths(inner, `${path}.`)];
+  });
+}

@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { isRight } from 'fp-ts/lib/Either.js';
+import type { Config } from './schema.ts';
+import { Sampling } from './worker-schema.ts';
+
+/** Learners that share a batch; the reference calls this the world size. */
+const worldSize = 1;
+
+/** An existing path made absolute; anything else as it was written. */
+function absolute(path: string, cwd: string): string {
+  const whole = resolve(cwd, path);
+  return existsSync(whole) ? whole : path;
+}
+
+/** Whether `override_chat_template` is the template itself rather than a file's name. */
+export function isTemplateText(value: string): boolean {
+  return /[{\n]/.test(value);
+}
+
+function rewardFile(
+  reward: Config['worker']['reward'],
+  cwd: string,
+): Pick<Config['worker']['reward'], 'rewardFunction' | 'rewardFunctionName'> {
+  const { rewardFunction: spec, rewardFunctionName: name } = reward;
+  if (spec === null || !isRewardFile(spec))
+    return { rewardFunction: spec, rewardFunctionName: null };
+  const colon = spec.lastIndexOf(':');
+  return colon < 0
+    ? { rewardFunction: absolute(spec, cwd), rewardFunctionName: name ?? 'main' }
+    : {
+        rewardFunction: absolute(spec.slice(0, colon), cwd),
+        rewardFunctionName: spec.slice(colon + 1),
+      };
+}
+
+/** Whether `reward_function` names a file of the user's rather than a built-in reward. */
+export function isRewardFile(spec: string): boolean {
+  return /[:/\\.]/.test(spec);
+}
+
+/** The `FILE:FUNC` or built-in name that a derived config's reward stands for. */
+export function rewardSpec(reward: Config['worker']['reward']): string | null {
+  const { rewardFunction, rewardFunctionName } = reward;
+  return rewardFunction === null || rewardFunctionName === null
+    ? rewardFunction
+    : `${rewardFunction}:${rewardFunctionName}`;
+}
+
+/**
+ * Fills in what one section takes from another and makes paths that exist absolute.
+ *
+ * Deriving twice changes nothing, so the config a run prints can be run again.
+ *
+ * @param cwd what relative paths are relative to
+ * @see spec/config.md, 1.1 and 1.2
+ */
+export function derive(config: Config, cwd: string): Config {
+  const { data, algorithm, trainer, sft } = config;
+  const { actor, ref, reward, rollout } = config.worker;
+  const { disableKl, useKlLoss, klPenalty, klCoef } = algorithm;
+  const path = (value: string | null): string | null => value && absolute(value, cwd);
+
+  const modelPath = path(actor.model.modelPath);
+  const template = data.overrideChatTemplate;
+  const runFolder = resolve(
+    cwd,
+    trainer.saveCheckpointPath ?? join('checkpoints', trainer.projectName, trainer.experimentName),
+  );
+  const samples = actor.globalBatchSize * rollout.n;
+  return {
+    data: {
+      ...data,
+      imageDir: path(data.imageDir),
+      formatPrompt: path(data.formatPrompt),
+      overrideChatTemplate: template && (isTemplateText(template) ? template : path(template)),
+    },
+    algorithm,
+    worker: {
+      ...config.worker,
+      actor: {
+        ...actor,
+        disableKl,
+        useKlLoss,
+        klPenalty,
+        klCoef,
+        globalBatchSizePerDevice: Math.floor((samples * actor.ulyssesSize) / worldSize),
+        model: {
+          ...actor.model,
+          modelPath,
+          tokenizerPath: path(actor.model.tokenizerPath) ?? modelPath,
+        },
+      },
+      ref: {
+        ...ref,
+        microBatchSizePerDeviceForExperience: actor.microBatchSizePerDeviceForExperience,
+        paddingFree: actor.paddingFree,
+        dynamicBatching: actor.dynamicBatching,
+        ulyssesSize: actor.ulyssesSize,
+        useTorchCompile: actor.useTorchCompile,
+      },
+      rollout: {
+        ...rollout,
+        promptLength: data.maxPromptLength,
+        responseLength: data.maxResponseLength,
+        trustRemoteCode: actor.model.trustRemoteCode,
+      },
+      reward: { ...reward, ...rewardFile(reward, cwd) },
+    },
+    trainer: {
+      ...trainer,
+      saveCheckpointPath: runFolder,
+      loadCheckpointPath: path(trainer.loadCheckpointPath),
+    },
+    sft: {
+      ...sft,
+      trainFiles: sft.trainFiles ?? data.trainFiles,
+      saveCheckpointPath: resolve(cwd, sft.saveCheckpointPath ?? join(runFolder, 'sft')),
+    },
+  };
+}
+
+/** How validation samples: the rollout's keys, one response a prompt, `val_override_config` on top. */
+export function validationSampling(rollout: Config['worker']['rollout']): Sampling {
+  const { temperature, topP, topK, seed, ignoreEos } = rollout;
+  const usual = { n: 1, temperature, topP, topK, seed, ignoreEos };
+  const decoded = Sampling.decode({ ...Sampling.encode(usual), ...rollout.valOverrideConfig });
+  return isRight(decoded) ? decoded.right : usual;
+}
+
+/**
+ * Steps of a run over a training set of `prompts`; an incomplete last batch of an epoch is dropped.
+ *
+ * @see spec/config.md, 1.2
+ */
+export function trainingSteps(config: Config, prompts: number): number {
+  const { rolloutBatchSize, miniRolloutBatchSize } = config.data;
+  const { maxSteps, totalEpochs } = config.trainer;
+  if (maxSteps !== null) return maxSteps;
+  const loaderBatch = miniRolloutBatchSize ?? rolloutBatchSize;
+  const batches = Math.floor(prompts / loaderBatch);
+  return Math.floor((batches * loaderBatch) / rolloutBatchSize) * totalEpochs;
+}
+
+/** `config` with `training_steps` written where the schedules read it. */
+export function withTrainingSteps(config: Config, steps: number): Config {
+  const { actor, critic } = config.worker;
+  return {
+    ...config,
+    worker: {
+      ...config.worker,
+      actor: { ...actor, optim: { ...actor.optim, trainingSteps: steps } },
+      critic: { ...critic, optim: { ...critic.optim, trainingSteps: steps } },
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import * as E from 'fp-ts/lib/Either.js';
+import { pipe } from 'fp-ts/lib/function.js';
+import * as TE from 'fp-ts/lib/TaskEither.js';
+import { asCxmindError, CxmindError } from '../errors.ts';
+import { asMapping } from './codec.ts';
+import { derive } from './derive.ts';
+import { fileRules, type Purpose } from './files.ts';
+import { configInvalid, issuesOf, pathOf, type Issue } from './issues.ts';
+import { mergeLayers, readItems, type Items, type Layer } from './merge.ts';
+import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
+import { Config, defaults } from './schema.ts';
+import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
+import { parseYaml } from './yaml-source.ts';
+
+export interface LoadOptions {
+  /** What the config is for; null only reads it, and tells what a run would object to as `issues`. */
+  readonly purpose: Purpose | null;
+  /** What relative paths are relative to; the working directory when absent. */
+  readonly cwd?: string;
+  /** Where a `config=PATH` that is not under `cwd` is looked for: the package's own configs. */
+  readonly packageRoot?: string;
+  /** Names of built-in rewards; when absent, a reward's name is not checked. */
+  readonly rewards?: readonly string[];
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Lines for the user that stop nothing. */
+  readonly warnings: readonly string[];
+  /** What a training run would refuse; empty unless the purpose is null. */
+  readonly issues: readonly Issue[];
+}
+
+/**
+ * Schema defaults, then the YAML file, then the items, left to right; decoded, derived and checked.
+ *
+ * @param items the command line's `config=PATH` and `path.to.key=value`
+ * @returns left: CONFIG_INVALID that tells everything wrong at once, each with its path and source
+ * @see spec/config.md, section 1
+ */
+export function loadConfig(
+  items: readonly string[],
+  options: LoadOptions,
+): TE.TaskEither<CxmindError, LoadedConfig> {
+  return pipe(
+    TE.fromEither(E.tryCatch(() => readItems(items), asCxmindError)),
+    TE.chain((read) => withFile(read, options)),
+    TE.map(mergeLayers),
+    TE.chainEitherK((layer) => decodeConfig(layer, options)),
+  );
+}
+
+/** `loadConfig` for code that handles errors by throwing. */
+export async function configFrom(
+  items: readonly string[],
+  options: LoadOptions,
+): Promise<LoadedConfig> {
+  const loaded = await loadConfig(items, options)();
+  if (E.isLeft(loaded)) throw loaded.left;
+  return loaded.right;
+}
+
+function findConfig(path: string, { cwd = process.cwd(), packageRoot }: LoadOptions): string {
+  const own = resolve(cwd, path);
+  if (existsSync(own) || packageRoot === undefined) return own;
+  const shipped = join(packageRoot, path);
+  return existsSync(shipped) ? shipped : own;
+}
+
+function withFile(
+  { configPath, layers }: Items,
+  options: LoadOptions,
+): TE.TaskEither<CxmindError, readonly Layer[]> {
+  if (configPath === null) return TE.right(layers);
+  return pipe(
+    TE.tryCatch(
+      () => readFile(findConfig(configPath, options), 'utf8'),
+      (cause) =>
+        new CxmindError('CONFIG_INVALID', `config: cannot read ${configPath}`, {
+          cause,
+          detail: { file: configPath },
+        }),
+    ),
+    TE.chainEitherK((text) => fileLayer(text, configPath)),
+    TE.map((layer) => [layer, ...layers]),
+  );
+}
+
+function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {
+  const { value, sources, issues } = parseYaml(text, { file });
+  if (issues.length > 0) return E.left(configInvalid(issues));
+  const mapping = asMapping(value ?? {});
+  return mapping === undefined
+    ? E.left(configInvalid([{ path: file, expected: 'expected a mapping at the top' }]))
+    : E.right({ value: mapping, sources });
+}
+
+function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError, LoadedConfig> {
+  const { purpose, cwd = process.cwd(), rewards } = options;
+  const sourceOf = (path: string): string | undefined => layer.sources.get(path);
+  const decoded = Config.decode(layer.value);
+  const wrong = E.isLeft(decoded) ? issuesOf(Config, decoded.left, sourceOf) : [];
+  const whole = E.isLeft(decoded) ? decodeRest(layer.value, wrong) : decoded.right;
+  const isKnown = (path: string): boolean =>
+    !wrong.some((issue) => issue.path === path || path.startsWith(`${issue.path}.`));
+  const config = derive(whole, cwd);
+  const rules: readonly Rule[] = [
+    ...(purpose === 'sft' || purpose === 'eval' ? [] : [...trainingRules, ...unsupported]),
+    ...(rewards === undefined || purpose === 'sft' ? [] : [rewardRule(rewards)]),
+    ...(purpose === null ? [] : fileRules(purpose, cwd)),
+  ];
+  const objections = [
+    ...(isKnown('worker.rollout.val_override_config')
+      ? validationSamplingIssues(config, sourceOf)
+      : []),
+    ...brokenRules(rules, config, sourceOf, isKnown),
+  ];
+  if (wrong.length > 0) return E.left(configInvalid([...wrong, ...objections]));
+  if (purpose !== null && objections.length > 0) return E.left(configInvalid(objections));
+  const ignored = ignoredKeys(whole);
+  return E.right({ config, warnings: ignored === undefined ? [] : [ignored], issues: objections });
+}
+
+/** The config without the values that did not decode, so that rules can still read the others. */
+function decodeRest(value: unknown, wrong: readonly Issue[]): Config {
+  const drop = (at: unknown, keys: readonly string[]): unknown => {
+    const mapping = asMapping(at);
+    if (mapping === undefined) return at;
+    return Object.fromEntries(
+      Object.entries(mapping)
+        .filter(([key]) => !wrong.some(({ path }) => listPath(path) === pathOf([...keys, key])))
+        .map(([key, inner]) => [key, drop(inner, [...keys, key])]),
+    );
+  };
+  const decoded = Config.decode(drop(value, []));
+  return E.isLeft(decoded) ? defaults() : decoded.right;
+}
+
+/** The path of the list that a wrong element stands in; any other path as it is. */
+function listPath(path: string): string {
+  return path.replace(/\[.*$/, '');
+}

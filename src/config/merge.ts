@@ -1,0 +1,86 @@
+import { asMapping } from './codec.ts';
+import { configInvalid, pathOf, type Issue } from './issues.ts';
+import { parseYaml } from './yaml-source.ts';
+
+/** Input of the schema: plain data, and where each of its values came from. */
+export interface Layer {
+  readonly value: Readonly<Record<string, unknown>>;
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+/** What the command line says: the file, and the values laid over it. */
+export interface Items {
+  readonly configPath: string | null;
+  readonly layers: readonly Layer[];
+}
+
+/** `over` laid on `under`: mappings merge key by key, lists and scalars are replaced. */
+export function merge(under: unknown, over: unknown): unknown {
+  const below = asMapping(under);
+  const above = asMapping(over);
+  if (below === undefined || above === undefined) return over;
+  const merged = new Map<string, unknown>(Object.entries(below));
+  for (const [key, value] of Object.entries(above)) {
+    merged.set(key, merged.has(key) ? merge(merged.get(key), value) : value);
+  }
+  return Object.fromEntries(merged);
+}
+
+/** Layers merged in order, the last wins; each value keeps the source that wrote it. */
+export function mergeLayers(layers: readonly Layer[]): Layer {
+  const sources = new Map<string, string>();
+  let value: unknown = {};
+  for (const layer of layers) {
+    value = merge(value, layer.value);
+    for (const [path, source] of layer.sources) sources.set(path, source);
+  }
+  return { value: asMapping(value) ?? {}, sources };
+}
+
+/**
+ * Reads `path.to.key=value` items: the text after the first `=` is YAML, an item without `=` is null,
+ * and `config=PATH` names the file.
+ *
+ * @throws CONFIG_INVALID with every item that cannot be read
+ */
+export function readItems(items: readonly string[]): Items {
+  const issues: Issue[] = [];
+  const layers: Layer[] = [];
+  let configPath: string | null = null;
+  for (const item of items) {
+    const equals = item.indexOf('=');
+    const key = (equals < 0 ? item : item.slice(0, equals)).trim();
+    const text = equals < 0 ? '' : item.slice(equals + 1);
+    const source = `argument ${item}`;
+    if (key === 'config') {
+      configPath = text;
+      if (text === '') issues.push({ path: key, expected: 'expected config=PATH', source });
+      continue;
+    }
+    const keys = key.split('.');
+    if (keys.includes('')) {
+      issues.push({ path: item, expected: 'expected path.to.key=value' });
+      continue;
+    }
+    const { value, sources, issues: wrong } = parseYaml(text, { item: source });
+    issues.push(...wrong.map((issue) => ({ ...issue, path: key })));
+    layers.push(layerAt(keys, value, source, sources));
+  }
+  if (issues.length > 0) throw configInvalid(issues);
+  return { configPath, layers };
+}
+
+function layerAt(
+  keys: readonly string[],
+  value: unknown,
+  source: string,
+  inner: ReadonlyMap<string, string>,
+): Layer {
+  const path = pathOf(keys);
+  const sources = new Map([[path, source]]);
+  for (const rest of inner.keys()) {
+    sources.set(rest.startsWith('[') ? path + rest : `${path}.${rest}`, source);
+  }
+  const nested = keys.reduceRight<unknown>((held, key) => ({ [key]: held }), value);
+  return { value: asMapping(nested) ?? {}, sources };
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import {
+  derive,
+  rewardSpec,
+  trainingSteps,
+  validationSampling,
+  withTrainingSteps,
+} from '../../../src/config/derive.ts';
+import { Config, defaults } from '../../../src/config/schema.ts';
+
+const here = import.meta.dirname;
+
+function configOf(input: unknown): Config {
+  const decoded = Config.decode(input);
+  assert.equal(decoded._tag, 'Right');
+  return decoded.right;
+}
+
+describe('derive', () => {
+  it('copies lengths, KL settings and log-probability settings between sections', () => {
+    const config = derive(
+      configOf({
+        data: { max_prompt_length: 30, max_response_length: 20 },
+        algorithm: {
+          disable_kl: true,
+          use_kl_loss: true,
+          kl_penalty: 'low_var_kl',
+          kl_coef: 0.01,
+        },
+        worker: {
+          actor: {
+            micro_batch_size_per_device_for_experience: 3,
+            padding_free: false,
+            kl_coef: 5,
+            global_batch_size: 6,
+            model: { trust_remote_code: false },
+          },
+          rollout: { n: 4, prompt_length: 9 },
+        },
+      }),
+      here,
+    );
+    const { actor, rollout, ref } = config.worker;
+    assert.equal(rollout.promptLength, 30);
+    assert.equal(rollout.responseLength, 20);
+    assert.equal(rollout.trustRemoteCode, false);
+    assert.deepEqual(
+      [actor.disableKl, actor.useKlLoss, actor.klPenalty, actor.klCoef],
+      [true, true, 'low_var_kl', 0.01],
+    );
+    assert.equal(actor.globalBatchSizePerDevice, 24);
+    assert.equal(ref.microBatchSizePerDeviceForExperience, 3);
+    assert.equal(ref.paddingFree, false);
+  });
+
+  it('makes paths that exist absolute and keeps the others', () => {
+    const config = derive(
+      configOf({
+        data: { image_dir: '.', format_prompt: 'none.jinja', override_chat_template: '{{ x }}' },
+        worker: { actor: { model: { model_path: 'derive.test.ts' } } },
+      }),
+      here,
+    );
+    assert.equal(config.data.imageDir, here);
+    assert.equal(config.data.formatPrompt, 'none.jinja');
+    assert.equal(config.data.overrideChatTemplate, '{{ x }}');
+    assert.equal(config.worker.actor.model.modelPath, join(here, 'derive.test.ts'));
+    assert.equal(config.worker.actor.model.tokenizerPath, join(here, 'derive.test.ts'));
+  });
+
+  it('names the run’s folder after project and experiment unless told', () => {
+    const { trainer, sft } = derive(defaults(), '/w');
+    assert.equal(trainer.saveCheckpointPath, '/w/checkpoints/easy_r1/demo');
+    assert.equal(sft.saveCheckpointPath, '/w/checkpoints/easy_r1/demo/sft');
+    const told = configOf({ trainer: { save_checkpoint_path: 'out' } });
+    assert.equal(derive(told, '/w').trainer.saveCheckpointPath, '/w/out');
+  });
+
+  it('splits a reward file from its function at the last colon', () => {
+    const spec = (text: string): [string | null, string | null, string | null] => {
+      const input = configOf({ worker: { reward: { reward_function: text } } });
+      const { reward } = derive(input, here).worker;
+      return [reward.rewardFunction, reward.rewardFunctionName, rewardSpec(reward)];
+    };
+    const file = join(here, 'derive.test.ts');
+    assert.deepEqual(spec('./derive.test.ts:score'), [file, 'score', `${file}:score`]);
+    assert.deepEqual(spec('derive.test.ts'), [file, 'main', `${file}:main`]);
+    assert.deepEqual(spec('C:/x.ts:f'), ['C:/x.ts', 'f', 'C:/x.ts:f']);
+    assert.deepEqual(spec('closed'), ['closed', null, 'closed']);
+  });
+});
+
+describe('validationSampling', () => {
+  it('is one response a prompt with the overrides on top', () => {
+    const { rollout } = configOf({
+      worker: { rollout: { n: 8, top_p: 0.9, val_override_config: { temperature: 0.5 } } },
+    }).worker;
+    const sampling = { n: 1, temperature: 0.5, topP: 0.9, topK: -1, seed: 1, ignoreEos: false };
+    assert.deepEqual(validationSampling(rollout), sampling);
+  });
+});
+
+describe('trainingSteps', () => {
+  const steps = (data: object, trainer: object, prompts: number): number =>
+    trainingSteps(configOf({ data, trainer }), prompts);
+
+  it('counts whole batches of every epoch', () => {
+    assert.equal(steps({ rollout_batch_size: 64 }, { total_epochs: 2 }, 64 * 144 + 63), 288);
+  });
+
+  it('counts the prompts of whole generation calls when a step is filled in parts', () => {
+    const data = { rollout_batch_size: 8, mini_rollout_batch_size: 3 };
+    assert.equal(steps(data, { total_epochs: 5 }, 25), 15);
+  });
+
+  it('is max_steps where that is set', () => {
+    assert.equal(steps({}, { max_steps: 7 }, 10), 7);
+  });
+
+  it('reaches both schedules', () => {
+    const { actor, critic } = withTrainingSteps(defaults(), 12).worker;
+    assert.deepEqual([actor.optim.trainingSteps, critic.optim.trainingSteps], [12, 12]);
+  });
+});

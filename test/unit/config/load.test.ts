@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { configFrom, type LoadOptions } from '../../../src/config/load.ts';
+import { Config, type Config as Loaded } from '../../../src/config/schema.ts';
+import { CxmindError } from '../../../src/errors.ts';
+
+const fixtures = import.meta.dirname;
+const reading: LoadOptions = { purpose: null, rewards: ['closed', 'open'] };
+
+async function read(...items: string[]): Promise<Loaded> {
+  return (await configFrom(items, reading)).config;
+}
+
+async function messageOf(items: readonly string[], options: LoadOptions): Promise<string[]> {
+  try {
+    await configFrom(items, options);
+  } catch (error) {
+    assert.ok(error instanceof CxmindError);
+    assert.equal(error.code, 'CONFIG_INVALID');
+    return error.message.split('\n');
+  }
+  return [];
+}
+
+describe('loadConfig', () => {
+  let folder: string;
+  const file = (name: string, text = ''): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cxmind-config-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('lays the file over the defaults and the items over the file, left to right', async () => {
+    const path = file('a.yaml', 'trainer:\n  total_epochs: 2\n  seed: 7\ndata:\n  seed: 3\n');
+    const config = await read(
+      'trainer.total_epochs=4',
+      `config=${path}`,
+      'trainer.total_epochs=5',
+      'data.seed=9',
+    );
+    assert.equal(config.trainer.totalEpochs, 5);
+    assert.equal(config.trainer.seed, 7);
+    assert.equal(config.data.seed, 9);
+    assert.equal(config.data.maxPromptLength, 512);
+  });
+
+  it('merges maps, free-form ones too, and replaces lists', async () => {
+    const path = file(
+      'a.yaml',
+      'worker: {rollout: {val_override_config: {n: 2, top_p: 0.5}}}\ntrainer: {logger: [console, wandb]}\n',
+    );
+    const config = await read(
+      `config=${path}`,
+      'worker.rollout.val_override_config={temperature: 0.25, top_p: 1.0}',
+      'trainer.logger=[file]',
+    );
+    assert.deepEqual(config.worker.rollout.valOverrideConfig, {
+      n: 2,
+      top_p: 1,
+      temperature: 0.25,
+    });
+    assert.deepEqual(config.trainer.logger, ['file']);
+  });
+
+  it('reads the text after the first = as YAML', async () => {
+    const config = await read(
+      'worker.actor.optim.lr=1e-6',
+      'worker.actor.optim.weight_decay=1.0e-2',
+      'trainer.logger=[console,swanlab]',
+      'worker.rollout.val_override_config={"n":16,"top_p":0.7}',
+      'data.shuffle=false',
+      'data.min_pixels=null',
+      'data.max_pixels',
+      'data.image_dir=~',
+      'data.prompt_key=a=b',
+      'trainer.experiment_name=1.0',
+      'trainer.project_name=2024',
+      'data.override_chat_template="{{ messages }}"',
+    );
+    assert.equal(config.worker.actor.optim.lr, 1e-6);
+    assert.equal(config.worker.actor.optim.weightDecay, 0.01);
+    assert.deepEqual(config.trainer.logger, ['console', 'swanlab']);
+    assert.deepEqual(config.worker.rollout.valOverrideConfig, { n: 16, top_p: 0.7 });
+    assert.equal(config.data.shuffle, false);
+    assert.equal(config.data.minPixels, null);
+    assert.equal(config.data.maxPixels, null);
+    assert.equal(config.data.imageDir, null);
+    assert.equal(config.data.promptKey, 'a=b');
+    assert.equal(config.trainer.experimentName, '1.0');
+    assert.equal(config.trainer.projectName, '2024');
+    assert.equal(config.data.overrideChatTemplate, '{{ messages }}');
+  });
+
+  it('shows everything wrong at once, each with its path and source', async () => {
+    const path = file(
+      'bad.yaml',
+      [
+        'data:',
+        '  rollout_batch_size: 6',
+        '  trian_files: x.jsonl',
+        'worker:',
+        '  actor:',
+        '    clip_ratio_low: 2',
+        '    global_batch_size: 4',
+        '    optim: {betas: [0.9]}',
+        '  rollout: {n: 2}',
+        'algorithm:',
+        '  online_filtering: yes',
+        '  adv_estimator: grop',
+      ].join('\n'),
+    );
+    const lines = await messageOf(
+      [`config=${path}`, 'trainer.logger=[console, wandbb]', 'trainer.max_steps=4.0'],
+      { purpose: 'train', rewards: ['closed'], cwd: folder },
+    );
+    const loggers = 'console, file, mlflow, swanlab, tensorboard, wandb';
+    assert.deepEqual(lines, [
+      `data.trian_files: unknown key, nearest valid key: data.train_files (${path}:3)`,
+      'algorithm.adv_estimator: expected one of gae, grpo, reinforce_plus_plus, remax, rloo, grpo_passk, ' +
+        `got "grop", did you mean grpo? (${path}:12)`,
+      `worker.actor.clip_ratio_low: expected number in [0, 1], got 2 (${path}:6)`,
+      `worker.actor.optim.betas: expected two numbers in [0, 1), got [0.9] (${path}:8)`,
+      'trainer.max_steps: expected an integer >= 1 or null, got 4.0 (argument trainer.max_steps=4.0)',
+      `trainer.logger[1]: expected one of ${loggers}, got "wandbb", did you mean wandb? ` +
+        '(argument trainer.logger=[console, wandbb])',
+      `data.rollout_batch_size: 6 prompts cannot be cut into mini-batches of worker.actor.global_batch_size = 4 (${path}:2)`,
+      'worker.actor.micro_batch_size_per_device_for_experience: 16 does not divide the 12 samples of a step ' +
+        `(data.rollout_batch_size x worker.rollout.n) (${path}:2)`,
+      `algorithm.online_filtering: online filtering is not built yet (${path}:11)`,
+      'worker.actor.model.model_path: needed and not set',
+      'data.train_files: needed and not set',
+      'data.val_files: needed and not set',
+      'worker.reward.reward_function: needed and not set',
+    ]);
+  });
+
+  it('names the section a key belongs to when it stands in the wrong one', async () => {
+    const lines = await messageOf(['trainer.rollout_batch_size=4', 'clip_ratio_low=0.1'], reading);
+    assert.match(lines[1]!, /nearest valid key: worker\.actor\.clip_ratio_low/);
+    assert.match(lines[0]!, /nearest valid key: data\.rollout_batch_size/);
+  });
+
+  it('says what of an item or a file cannot be read', async () => {
+    const path = file('broken.yaml', 'data:\n  seed: 1\n  seed: 2\n');
+    assert.deepEqual(await messageOf(['data.seed=[1', '=3', 'config='], reading), [
+      'data.seed: Flow sequence must end with a ] (argument data.seed=[1)',
+      '=3: expected path.to.key=value',
+      'config: expected config=PATH (argument config=)',
+    ]);
+    assert.deepEqual(await messageOf([`config=${path}`], reading), [
+      `${path}: Map keys must be unique (${path}:3)`,
+    ]);
+    assert.deepEqual(await messageOf([`config=${folder}/none.yaml`], reading), [
+      `config: cannot read ${folder}/none.yaml`,
+    ]);
+  });
+
+  it('accepts what it printed, and derives the same again', async () => {
+    file('reward.ts');
+    const options = { ...reading, cwd: folder };
+    const items = ['worker.reward.reward_function=./reward.ts:score', 'worker.rollout.n=4'];
+    const { config } = await configFrom(items, options);
+    const printed = file('printed.yaml', JSON.stringify(Config.encode(config), null, 2));
+    assert.deepEqual((await configFrom([`config=${printed}`], options)).config, config);
+  });
+
+  describe('of the configs that CX-Mind and EasyR1 ship', () => {
+    it('takes CX-Mind’s file unchanged and names the keys without effect in one line', async () => {
+      const { config, warnings } = await configFrom([`config=${fixtures}/cx-mind.yaml`], reading);
+      assert.equal(config.algorithm.klPenalty, 'low_var_kl');
+      assert.equal(config.algorithm.klCoef, 0.01);
+      assert.equal(config.worker.actor.klCoef, 0.01);
+      assert.equal(config.worker.rollout.topP, 0.99);
+      assert.equal(config.worker.actor.globalBatchSizePerDevice, 80);
+      assert.deepEqual(warnings, [
+        'no effect here: worker.actor.offload.offload_params, worker.actor.offload.offload_optimizer, ' +
+          'worker.ref.fsdp.enable_cpu_offload, trainer.logger (tensorboard)',
+      ]);
+    });
+
+    it('takes EasyR1’s file unchanged', async () => {
+      const { config } = await configFrom([`config=${fixtures}/easy-r1.yaml`], reading);
+      assert.equal(config.worker.actor.model.lora.excludeModules, '.*visual.*');
+      assert.deepEqual(config.worker.rollout.valOverrideConfig, {
+        temperature: 0.6,
+        top_p: 0.95,
+        n: 1,
+      });
+    });
+
+    it('trains from CX-Mind’s file once the model, the data and a reward are named', async () => {
+      mkdirSync(join(folder, 'model'));
+      const data = file('closed.jsonl');
+      const items = [
+        `config=${fixtures}/cx-mind.yaml`,
+        `data.train_files=${data}`,
+        `data.val_files=${data}@train`,
+        'worker.actor.model.model_path=model',
+        'worker.reward.reward_function=closed',
+      ];
+      const { config } = await configFrom(items, {
+        purpose: 'train',
+        rewards: ['closed'],
+        cwd: folder,
+      });
+      assert.equal(config.worker.actor.model.modelPath, join(folder, 'model'));
+      assert.equal(config.worker.reward.rewardFunction, 'closed');
+    });
+
+    it('says that a Python reward file does not run here', async () => {
+      const lines = await messageOf([`config=${fixtures}/cx-mind.yaml`], {
+        purpose: 'train',
+        rewards: ['closed', 'open'],
+      });
+      const reward = lines.find((line) => line.startsWith('worker.reward.reward_function'));
+      assert.match(reward!, /Python files do not run here.*closed, open.*openQA\.py.*yaml:85\)/);
+    });
+  });
+});

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isRight } from 'fp-ts/lib/Either.js';
+import fc from 'fast-check';
+import { parse } from 'yaml';
+import { asMapping, bool, int, keyPaths, snakeCase, text } from '../../../src/config/codec.ts';
+import { editDistance, issuesOf, nearestKey } from '../../../src/config/issues.ts';
+import { Config, defaults } from '../../../src/config/schema.ts';
+import { YamlFloat } from '../../../src/config/yaml-float.ts';
+
+const reference = parse(
+  readFileSync(join(import.meta.dirname, 'reference-defaults.yaml'), 'utf8'),
+) as Record<string, unknown>;
+
+function at(tree: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => asMapping(value)?.[key], tree);
+}
+
+function nested(path: string, value: unknown): unknown {
+  return path.split('.').reduceRight((inner, key) => ({ [key]: inner }), value);
+}
+
+const paths = keyPaths(Config);
+const leaves = paths.filter((path) => !paths.some((other) => other.startsWith(`${path}.`)));
+
+describe('Config', () => {
+  it('has every key of the reference with its default', () => {
+    const encoded = Config.encode(defaults());
+    for (const [path, value] of Object.entries(reference)) {
+      assert.ok(paths.includes(path), path);
+      assert.deepEqual(at(encoded, path), value, path);
+    }
+  });
+
+  it('adds to the reference only its derived keys and cxmind’s own', () => {
+    const derived =
+      /^worker\.(critic|ref)\.|per_device$|_length$|training_steps$|trust_remote_code$|function_name$|^worker\.actor\.(disable_kl|use_kl_loss|kl_penalty|kl_coef)$/;
+    const added = leaves.filter((path) => !(path in reference) && !derived.test(path));
+    assert.deepEqual(
+      added.filter((path) => !path.startsWith('sft.')),
+      [
+        'data.invalid_rows',
+        'worker.rollout.num_workers',
+        'worker.reward.num_workers',
+        'worker.reward.form',
+        'worker.reward.timeout_seconds',
+        'trainer.device',
+        'trainer.threads',
+        'trainer.seed',
+      ],
+    );
+  });
+
+  it('decodes what it encodes', () => {
+    const config = defaults();
+    assert.deepEqual(Config.decode(Config.encode(config)), { _tag: 'Right', right: config });
+  });
+
+  it('names the path of any one field that is broken', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...leaves), (path) => {
+        const decoded = Config.decode(nested(path, [['broken']]));
+        assert.ok(!isRight(decoded), path);
+        const issues = issuesOf(Config, decoded.left, () => undefined);
+        assert.equal(issues.length, 1);
+        assert.equal(issues[0]!.path.replace('[0]', ''), path);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('names the right key for any key with one letter missing', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...leaves), fc.nat(), (path, seed) => {
+        const start = path.lastIndexOf('.') + 1;
+        const cut = start + (seed % (path.length - start));
+        const misspelt = path.slice(0, cut) + path.slice(cut + 1);
+        if (paths.includes(misspelt) || path.length - start < 4) return;
+        const nearest = nearestKey(misspelt, paths)!;
+        assert.ok(
+          editDistance(misspelt, nearest) <= editDistance(misspelt, path),
+          `${misspelt}: ${nearest}`,
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('snakeCase', () => {
+  it('splits only where a capital stands', () => {
+    assert.equal(snakeCase('nGpusPerNode'), 'n_gpus_per_node');
+    assert.equal(snakeCase('enableRank0Init'), 'enable_rank0_init');
+    assert.equal(snakeCase('topP'), 'top_p');
+  });
+});
+
+describe('coerced scalars', () => {
+  const decodes = (codec: { decode: (value: unknown) => unknown }, value: unknown): unknown => {
+    const decoded = codec.decode(value) as { _tag: string; right?: unknown };
+    return decoded._tag === 'Right' ? decoded.right : 'refused';
+  };
+
+  it('take integers and integer-looking text for an integer, and no floats', () => {
+    for (const [value, expected] of [
+      [4, 4],
+      ['4', 4],
+      ['-1_000', -1000],
+      [4.5, 'refused'],
+      ['4.0', 'refused'],
+      [new YamlFloat('4.0'), 'refused'],
+      [true, 'refused'],
+      [null, 'refused'],
+      [NaN, 'refused'],
+      [2 ** 60, 'refused'],
+    ] as const) {
+      assert.equal(decodes(int, value), expected, String(value));
+    }
+  });
+
+  it('take yes, no, on, off, 1 and 0 for a boolean, in any case', () => {
+    for (const word of [true, 'true', 'Yes', 'ON', '1', 1]) assert.equal(decodes(bool, word), true);
+    for (const word of [false, 'False', 'no', 'off', 0]) assert.equal(decodes(bool, word), false);
+    for (const word of ['maybe', 2, null, [], 'constructor']) {
+      assert.equal(decodes(bool, word), 'refused');
+    }
+  });
+
+  it('take scalars for a string by their text', () => {
+    assert.equal(decodes(text, 4), '4');
+    assert.equal(decodes(text, new YamlFloat('1.0')), '1.0');
+    assert.equal(decodes(text, false), 'false');
+    assert.equal(decodes(text, null), 'refused');
+    assert.equal(decodes(text, {}), 'refused');
+  });
+});
+
+describe('editDistance', () => {
+  it('is a metric', () => {
+    const word = fc.string({ maxLength: 8, unit: fc.constantFrom('a', 'b', '_') });
+    fc.assert(
+      fc.property(word, word, word, (a, b, c) => {
+        assert.equal(editDistance(a, b) === 0, a === b);
+        assert.equal(editDistance(a, b), editDistance(b, a));
+        assert.ok(editDistance(a, c) <= editDistance(a, b) + editDistance(b, c));
+      }),
+    );
+  });
+});
