@@ -1,0 +1,521 @@
+import { CxmindError } from '../errors.ts';
+import type { DType } from '../tensor/dtype.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import type { Dim, Graph, GraphOutput, Node, Value, ValueType } from './ir.ts';
+import { isFloat } from './ir.ts';
+import type { ProductAttributes } from './ops/linalg.ts';
+import { opOf, type OpAttributes, type OpName } from './ops/table.ts';
+import {
+  axisOf,
+  broadcastShapes,
+  formatShape,
+  productDim,
+  quotientDim,
+  sameShape,
+  shapeError,
+} from './shape.ts';
+
+/** Where a slice begins and ends; negative bounds count from the end of the axis. */
+export interface SliceBounds {
+  readonly axis: number;
+  readonly start?: number;
+  readonly end?: number;
+}
+
+/** How attention over a cache is split into heads. */
+export interface GroupQueryOptions {
+  readonly numHeads: number;
+  readonly kvNumHeads: number;
+  /** Factor of the scores. */
+  readonly scale: number;
+  /** Length of the returned caches; that of the given ones unless they grow. */
+  readonly presentLength?: Dim;
+}
+
+/**
+ * Writes a graph, one function per op. Shapes and dtypes are checked as it is written; writing the
+ * same op on the same operands twice gives the same value.
+ */
+export class GraphBuilder {
+  readonly name: string;
+  readonly #inputs: Value[] = [];
+  readonly #outputs: GraphOutput[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #constants = new Map<number, Tensor>();
+  readonly #producers = new Map<number, Node>();
+  readonly #known = new Map<string, readonly Value[]>();
+  readonly #scalars = new Map<string, Value>();
+  #nextId = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** A builder that goes on from a finished graph: its values may be used as operands. */
+  static from(graph: Graph): GraphBuilder {
+    const builder = new GraphBuilder(graph.name);
+    builder.#inputs.push(...graph.inputs);
+    for (const [id, tensor] of graph.constants) builder.#constants.set(id, tensor);
+    for (const node of graph.nodes) builder.#append(node);
+    const ids = [...graph.inputs, ...graph.nodes.flatMap((node) => node.outputs)].map((v) => v.id);
+    builder.#nextId = Math.max(-1, ...ids, ...graph.constants.keys()) + 1;
+    return builder;
+  }
+
+  /** Everything written so far; nodes that no output needs are still in it. */
+  build(): Graph {
+    return {
+      name: this.name,
+      inputs: [...this.#inputs],
+      outputs: [...this.#outputs],
+      nodes: [...this.#nodes],
+      constants: new Map(this.#constants),
+    };
+  }
+
+  /** A value the caller binds at run time. */
+  input(name: string, dtype: DType, shape: readonly Dim[]): Value {
+    if (this.#inputs.some((input) => input.name === name)) {
+      throw new CxmindError('GRAPH_INVALID', `${this.name}: two inputs are called '${name}'`);
+    }
+    const value = this.#value(name, { dtype, shape });
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /** Names a value as a result. */
+  output(name: string, value: Value): void {
+    if (this.#outputs.some((output) => output.name === name)) {
+      throw new CxmindError('GRAPH_INVALID', `${this.name}: two outputs are called '${name}'`);
+    }
+    this.#outputs.push({ name, value });
+  }
+
+  /** A tensor that is part of the graph. */
+  constant(tensor: Tensor, name = 'constant'): Value {
+    const value = this.#value(`${name}_${this.#nextId}`, tensor);
+    this.#constants.set(value.id, tensor);
+    return value;
+  }
+
+  /** A number that is part of the graph. */
+  scalar(value: number, dtype: DType = 'f32'): Value {
+    const key = `${dtype}:${Object.is(value, -0) ? '-0' : value}`;
+    const known = this.#scalars.get(key);
+    if (known !== undefined) return known;
+    const data =
+      dtype === 'i64' ? tensorOf(dtype, [], [BigInt(value)]) : tensorOf(dtype, [], [value]);
+    const result = this.constant(data, 'scalar');
+    this.#scalars.set(key, result);
+    return result;
+  }
+
+  /** Zeros of a shape that may be symbolic. */
+  zeros(dtype: DType, shape: readonly Dim[]): Value {
+    return this.expand(this.scalar(0, dtype), shape);
+  }
+
+  /** Applies any op of the table; the named functions below are its everyday forms. */
+  apply<K extends OpName>(
+    op: K,
+    inputs: readonly Value[],
+    attributes: OpAttributes[K],
+  ): readonly Value[] {
+    const key = `${op}(${inputs.map((input) => input.id).join()})${JSON.stringify(attributes)}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const types = this.#infer(op, inputs, attributes);
+    const outputs = types.map((type) => this.#value(`${op}_${this.#nextId}`, type));
+    // The node is built from the op's own attribute type, which the union over ops cannot express.
+    this.#append({ op, inputs, attributes, outputs });
+    return outputs;
+  }
+
+  /** The node that makes a value; none for inputs and constants. */
+  producer(value: Value): Node | undefined {
+    return this.#producers.get(value.id);
+  }
+
+  /** The tensor of a constant; none for other values. */
+  constantOf(value: Value): Tensor | undefined {
+    return this.#constants.get(value.id);
+  }
+
+  add(a: Value, b: Value): Value {
+    return this.#binary('add', a, b);
+  }
+  sub(a: Value, b: Value): Value {
+    return this.#binary('sub', a, b);
+  }
+  mul(a: Value, b: Value): Value {
+    return this.#binary('mul', a, b);
+  }
+  div(a: Value, b: Value): Value {
+    return this.#binary('div', a, b);
+  }
+  min(a: Value, b: Value): Value {
+    return this.#binary('min', a, b);
+  }
+  max(a: Value, b: Value): Value {
+    return this.#binary('max', a, b);
+  }
+  pow(a: Value, b: Value): Value {
+    return this.#binary('pow', a, b);
+  }
+  neg(x: Value): Value {
+    return this.#one('neg', [x], {});
+  }
+  exp(x: Value): Value {
+    return this.#one('exp', [x], {});
+  }
+  log(x: Value): Value {
+    return this.#one('log', [x], {});
+  }
+  sqrt(x: Value): Value {
+    return this.#one('sqrt', [x], {});
+  }
+  reciprocal(x: Value): Value {
+    return this.#one('reciprocal', [x], {});
+  }
+  sigmoid(x: Value): Value {
+    return this.#one('sigmoid', [x], {});
+  }
+  tanh(x: Value): Value {
+    return this.#one('tanh', [x], {});
+  }
+  erf(x: Value): Value {
+    return this.#one('erf', [x], {});
+  }
+  abs(x: Value): Value {
+    return this.#one('abs', [x], {});
+  }
+  /** -1, 0 or 1; its gradient is zero. */
+  sign(x: Value): Value {
+    return this.#one('sign', [x], {});
+  }
+  sin(x: Value): Value {
+    return this.#one('sin', [x], {});
+  }
+  cos(x: Value): Value {
+    return this.#one('cos', [x], {});
+  }
+  /** The largest whole number not above x; its gradient is zero. */
+  floor(x: Value): Value {
+    return this.#one('floor', [x], {});
+  }
+  equal(a: Value, b: Value): Value {
+    return this.#binary('equal', a, b);
+  }
+  less(a: Value, b: Value): Value {
+    return this.#binary('less', a, b);
+  }
+  greater(a: Value, b: Value): Value {
+    return this.#binary('greater', a, b);
+  }
+  and(a: Value, b: Value): Value {
+    return this.#binary('and', a, b);
+  }
+  or(a: Value, b: Value): Value {
+    return this.#binary('or', a, b);
+  }
+  not(x: Value): Value {
+    return this.#one('not', [x], {});
+  }
+  /** `a` where the condition holds, `b` elsewhere. */
+  where(condition: Value, a: Value, b: Value): Value {
+    return this.#one('where', [condition, a, b], {});
+  }
+  cast(x: Value, to: DType): Value {
+    return x.dtype === to ? x : this.#one('cast', [x], { to });
+  }
+  /** x kept within `[low, high]`; the gradient passes where x is within, bounds included. */
+  clip(x: Value, low: number, high: number): Value {
+    return this.#one('clip', [x], { low, high });
+  }
+  /** x times its sigmoid. */
+  silu(x: Value): Value {
+    return this.mul(x, this.sigmoid(x));
+  }
+  /** Gaussian error linear unit, the exact form with erf. */
+  gelu(x: Value): Value {
+    const half = this.scalar(0.5, x.dtype);
+    const cdf = this.erf(this.mul(x, this.scalar(Math.SQRT1_2, x.dtype)));
+    return this.mul(this.mul(x, half), this.add(cdf, this.scalar(1, x.dtype)));
+  }
+
+  /** alpha times the product of two batches of matrices, either transposed in its last two axes. */
+  matMul(a: Value, b: Value, options: Partial<ProductAttributes> = {}): Value {
+    const { transA = false, transB = false, alpha = 1 } = options;
+    return this.#one('matMul', [a, b], { transA, transB, alpha });
+  }
+  /** alpha times the product of two matrices, plus `c` broadcast to it. */
+  gemm(a: Value, b: Value, options: Partial<ProductAttributes> & { c?: Value } = {}): Value {
+    const { transA = false, transB = false, alpha = 1, c } = options;
+    const inputs = c === undefined ? [a, b] : [a, b, c];
+    return this.#one('gemm', inputs, { transA, transB, alpha });
+  }
+  /**
+   * Rows times a weight in Hugging Face layout: `x [..., in]`, `weight [out, in]`, `bias [out]`
+   * give `[..., out]`.
+   */
+  linear(x: Value, weight: Value, bias?: Value): Value {
+    const options = { transB: true, ...(bias === undefined ? {} : { c: bias }) };
+    if (x.shape.length === 2) return this.gemm(x, weight, options);
+    if (x.shape.length < 2 || weight.shape.length !== 2) {
+      throw shapeError('linear', 'wants [..., in] and [out, in]', [x, weight]);
+    }
+    const lead = x.shape.slice(0, -1);
+    const rows = this.reshape(x, [productDim(lead), x.shape.at(-1)!]);
+    return this.reshape(this.gemm(rows, weight, options), [...lead, weight.shape[0]!]);
+  }
+
+  transpose(x: Value, perm: readonly number[]): Value {
+    const axes = perm.map((axis) => axisOf('transpose', axis, x.shape.length));
+    if (axes.length === x.shape.length && axes.every((axis, i) => axis === i)) return x;
+    const node = this.producer(x);
+    if (node?.op === 'transpose') {
+      const inner = (node as Node<'transpose'>).attributes.perm;
+      return this.transpose(
+        node.inputs[0]!,
+        axes.map((axis) => inner[axis]!),
+      );
+    }
+    return this.#one('transpose', [x], { perm: axes });
+  }
+  /** The same elements under other dimensions, of which one may be -1: whatever is left. */
+  reshape(x: Value, dims: readonly Dim[]): Value {
+    const shape = this.#resolve(x, dims);
+    if (sameShape(x.shape, shape)) return x;
+    const node = this.producer(x);
+    if (node?.op === 'reshape') return this.reshape(node.inputs[0]!, shape);
+    return this.#one('reshape', [x], { shape });
+  }
+  unsqueeze(x: Value, axes: readonly number[]): Value {
+    const rank = x.shape.length + axes.length;
+    const places = axes.map((axis) => axisOf('unsqueeze', axis, rank));
+    const rest = [...x.shape];
+    const dims = Array.from({ length: rank }, (_, i) => (places.includes(i) ? 1 : rest.shift()!));
+    return this.reshape(x, dims);
+  }
+  squeeze(x: Value, axes: readonly number[]): Value {
+    const places = axes.map((axis) => axisOf('squeeze', axis, x.shape.length));
+    if (places.some((axis) => x.shape[axis] !== 1)) {
+      throw shapeError('squeeze', `axes ${formatShape(axes)} are not all 1`, [x]);
+    }
+    return this.reshape(
+      x,
+      x.shape.filter((_, i) => !places.includes(i)),
+    );
+  }
+  /** x repeated along axes where it has one element, or none. */
+  expand(x: Value, shape: readonly Dim[]): Value {
+    return sameShape(x.shape, shape) ? x : this.#one('expand', [x], { shape });
+  }
+  concat(values: readonly Value[], axis: number): Value {
+    const [first] = values;
+    if (first === undefined) throw shapeError('concat', 'wants at least one value', values);
+    if (values.length === 1) return first;
+    return this.#one('concat', values, { axis: axisOf('concat', axis, first.shape.length) });
+  }
+  slice(x: Value, { axis, start = 0, end }: SliceBounds): Value {
+    const at = axisOf('slice', axis, x.shape.length);
+    const dim = x.shape[at]!;
+    if (start === 0 && (end === undefined || end === dim)) return x;
+    return this.#one('slice', [x], { axis: at, start, end: end ?? null });
+  }
+  /** Consecutive parts of the given sizes along an axis. */
+  split(x: Value, sizes: readonly Dim[], axis: number): readonly Value[] {
+    if (sizes.length === 1) return [x];
+    return this.apply('split', [x], { axis: axisOf('split', axis, x.shape.length), sizes });
+  }
+  /** x after `before` zeros along an axis, and as many behind as make that axis `size`. */
+  pad(x: Value, axis: number, before: Dim, size: Dim): Value {
+    if (before === 0 && x.shape[axis] === size) return x;
+    return this.#one('pad', [x], { axis: axisOf('pad', axis, x.shape.length), before, size });
+  }
+  /** The product of the dimensions of some axes, as a scalar. */
+  size(x: Value, axes: readonly number[], dtype: DType): Value {
+    const product = productDim(axes.map((axis) => x.shape[axis]!));
+    if (typeof product === 'number') return this.scalar(product, dtype);
+    return this.#one('size', [], { dims: [product], dtype });
+  }
+
+  /** Slices of x along `axis`, one per index; negative indices count from the end. */
+  gather(x: Value, index: Value, axis = 0): Value {
+    return this.#one('gather', [x, index], { axis: axisOf('gather', axis, x.shape.length) });
+  }
+  /**
+   * Rows of x in the order of `index`, a zero row for -1. `inverse` says for every row of x where it
+   * went, -1 if nowhere; a row may not go to two places.
+   */
+  permuteRows(x: Value, index: Value, inverse: Value): Value {
+    return this.#one('permuteRows', [x, index, inverse], {});
+  }
+  /** One element of x per element of `index`, from the same place off `axis`. */
+  gatherElements(x: Value, index: Value, axis: number): Value {
+    return this.#one('gatherElements', [x, index], {
+      axis: axisOf('gatherElements', axis, x.shape.length),
+    });
+  }
+  /** `data` with updates added where `index` says; indices may repeat. */
+  scatterElements(data: Value, index: Value, updates: Value, axis: number): Value {
+    return this.#one('scatterElements', [data, index, updates], {
+      axis: axisOf('scatterElements', axis, data.shape.length),
+    });
+  }
+
+  reduceSum(x: Value, axes: readonly number[], keepDims = false): Value {
+    return this.#reduce('reduceSum', x, axes, keepDims);
+  }
+  reduceMean(x: Value, axes: readonly number[], keepDims = false): Value {
+    return this.#reduce('reduceMean', x, axes, keepDims);
+  }
+  /** The largest elements; elements that tie share the gradient. */
+  reduceMax(x: Value, axes: readonly number[], keepDims = false): Value {
+    return this.#reduce('reduceMax', x, axes, keepDims);
+  }
+  softmax(x: Value, axis = -1): Value {
+    return this.#one('softmax', [x], { axis: axisOf('softmax', axis, x.shape.length) });
+  }
+  logSoftmax(x: Value, axis = -1): Value {
+    return this.#one('logSoftmax', [x], { axis: axisOf('logSoftmax', axis, x.shape.length) });
+  }
+  /** Rows over their root mean square, times `weight` `[d]`. */
+  rmsNorm(x: Value, weight: Value, epsilon: number): Value {
+    return this.#one('rmsNorm', [x, weight], { epsilon });
+  }
+  /**
+   * Turns the pairs (j, j + d/2) of each head by its token's angle (half-split, GPT-NeoX style):
+   * `x [T, H, d]`, `cos` and `sin` `[T, d/2]`, which get no gradient.
+   */
+  rotary(x: Value, cos: Value, sin: Value, { inverse = false } = {}): Value {
+    return this.#one('rotary', [x, cos, sin], { inverse });
+  }
+  /**
+   * Causal attention over a key-value cache, forward only: `q [B, S, H*d]`, `k` and `v`
+   * `[B, S, K*d]`, caches `[B, K, P, d]`, `seqlensK` i32 `[B]` (each row's length with the new
+   * tokens, less one), `totalSequenceLength` i32 scalar, the longest of them.
+   *
+   * @returns the attention's output `[B, S, H*d]` and the caches with the new keys and values
+   */
+  groupQueryAttention(
+    q: Value,
+    k: Value,
+    v: Value,
+    pastKey: Value,
+    pastValue: Value,
+    seqlensK: Value,
+    totalSequenceLength: Value,
+    { numHeads, kvNumHeads, scale, presentLength }: GroupQueryOptions,
+  ): readonly [output: Value, presentKey: Value, presentValue: Value] {
+    const inputs = [q, k, v, pastKey, pastValue, seqlensK, totalSequenceLength];
+    const outputs = this.apply('groupQueryAttention', inputs, {
+      numHeads,
+      kvNumHeads,
+      scale,
+      presentLength: presentLength ?? pastKey.shape[2]!,
+    });
+    return [outputs[0]!, outputs[1]!, outputs[2]!];
+  }
+
+  #one<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpAttributes[K]): Value {
+    return this.apply(op, inputs, attributes)[0]!;
+  }
+
+  /** Applies a broadcasting op; an operand that was only expanded to fit the other is used as it was. */
+  #binary(op: BinaryName, a: Value, b: Value): Value {
+    const shape = broadcastShapes([a.shape, b.shape]);
+    const [left, right] = [this.#unexpanded(a), this.#unexpanded(b)];
+    const fits = (x: Value, y: Value): boolean => {
+      const fit = shape && broadcastShapes([x.shape, y.shape]);
+      return fit !== undefined && sameShape(fit, shape!);
+    };
+    if (left !== a && fits(left, b)) return this.#binary(op, left, b);
+    if (right !== b && fits(a, right)) return this.#binary(op, a, right);
+    if (shape !== undefined && a.dtype === b.dtype) {
+      const neutral = neutralOf[op];
+      if (neutral !== undefined && this.#isScalar(b, neutral) && sameShape(a.shape, shape))
+        return a;
+      const commutes = op === 'add' || op === 'mul';
+      if (commutes && this.#isScalar(a, neutral!) && sameShape(b.shape, shape)) return b;
+    }
+    return this.#one(op, [a, b], {});
+  }
+
+  #isScalar(value: Value, number: number): boolean {
+    const tensor = this.#constants.get(value.id);
+    return (
+      tensor?.data.length === 1 &&
+      isFloat(tensor.dtype) &&
+      tensor.data[0] === number &&
+      tensor.dtype !== 'bf16'
+    );
+  }
+
+  #unexpanded(value: Value): Value {
+    const node = this.producer(value);
+    return node?.op === 'expand' ? node.inputs[0]! : value;
+  }
+
+  #reduce(
+    op: 'reduceSum' | 'reduceMean' | 'reduceMax',
+    x: Value,
+    axes: readonly number[],
+    keepDims: boolean,
+  ): Value {
+    const places = new Set(axes.map((axis) => axisOf(op, axis, x.shape.length)));
+    const sorted = [...places].sort((a, b) => a - b);
+    if (sorted.length === 0) return x;
+    return this.#one(op, [x], { axes: sorted, keepDims });
+  }
+
+  #resolve(x: Value, dims: readonly Dim[]): Dim[] {
+    const known = dims.filter((dim) => dim !== -1);
+    if (known.length === dims.length) return [...dims];
+    const rest = quotientDim(x.shape, known);
+    if (known.length < dims.length - 1 || rest === undefined) {
+      throw shapeError('reshape', `the elements do not fill ${formatShape(dims)}`, [x]);
+    }
+    return dims.map((dim) => (dim === -1 ? rest : dim));
+  }
+
+  #infer(op: OpName, inputs: readonly Value[], attributes: unknown): readonly ValueType[] {
+    try {
+      return opOf(op).infer(inputs, attributes);
+    } catch (error) {
+      if (!(error instanceof CxmindError)) throw error;
+      throw new CxmindError(error.code, `${error.message} (${this.name})`, {
+        detail: { ...error.detail, graph: this.name, inputs: inputs.map((input) => input.name) },
+        cause: error,
+      });
+    }
+  }
+
+  #value(name: string, { dtype, shape }: ValueType): Value {
+    return { id: this.#nextId++, name, dtype, shape };
+  }
+
+  #append(node: Node): void {
+    this.#nodes.push(node);
+    for (const output of node.outputs) this.#producers.set(output.id, node);
+    const key = `${node.op}(${node.inputs.map((input) => input.id).join()})${JSON.stringify(node.attributes)}`;
+    this.#known.set(key, node.outputs);
+  }
+}
+
+type BinaryName =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'min'
+  | 'max'
+  | 'pow'
+  | 'equal'
+  | 'less'
+  | 'greater'
+  | 'and'
+  | 'or';
+
+/** The right operand that changes nothing. */
+const neutralOf: Partial<Record<BinaryName, number>> = { add: 0, sub: 0, mul: 1, div: 1, pow: 1 };

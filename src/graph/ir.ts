@@ -1,0 +1,47 @@
+import type { DType } from '../tensor/dtype.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { OpAttributes, OpName } from './ops/table.ts';
+
+/** One axis: its size, or an expression over symbols known at run time, such as `T`, `P+T` or `N/4`. */
+export type Dim = number | string;
+
+/** The dtype and shape of a value. */
+export interface ValueType {
+  readonly dtype: DType;
+  readonly shape: readonly Dim[];
+}
+
+/** A typed edge of a graph; `id` is unique within the builder that made it. */
+export interface Value extends ValueType {
+  readonly id: number;
+  readonly name: string;
+}
+
+/** One application of an op, its attributes typed by the op table. */
+export interface Node<K extends OpName = OpName> {
+  readonly op: K;
+  readonly inputs: readonly Value[];
+  readonly attributes: OpAttributes[K];
+  readonly outputs: readonly Value[];
+}
+
+/** A value under the name by which callers bind it. */
+export interface GraphOutput {
+  readonly name: string;
+  readonly value: Value;
+}
+
+/** An immutable dataflow graph; `nodes` stand in an order in which they can run. */
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly GraphOutput[];
+  readonly nodes: readonly Node[];
+  /** Tensors of constant values, by value id. */
+  readonly constants: ReadonlyMap<number, Tensor>;
+}
+
+/** Whether gradients can flow through values of this dtype. */
+export function isFloat(dtype: DType): boolean {
+  return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
+}

@@ -1,0 +1,121 @@
+import { CxmindError } from '../../errors.ts';
+import type { DType } from '../../tensor/dtype.ts';
+
+/**
+ * A dense array of the reference evaluator: every dtype's elements as doubles, so that finite
+ * differences of a graph are exact to about 1e-9.
+ */
+export interface NdArray {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Float64Array;
+}
+
+/** Number of elements. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}
+
+/** An array of zeros. */
+export function blank(dtype: DType, shape: readonly number[]): NdArray {
+  return { dtype, shape, data: new Float64Array(sizeOf(shape)) };
+}
+
+/** Row-major strides. */
+export function stridesOf(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length);
+  let stride = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride;
+    stride *= shape[axis]!;
+  }
+  return strides;
+}
+
+/** Strides that read an array as if broadcast to `shape`: 0 where it has one element. */
+export function broadcastStrides(from: readonly number[], shape: readonly number[]): number[] {
+  const strides = stridesOf(from);
+  const lead = shape.length - from.length;
+  return shape.map((_, axis) =>
+    axis < lead || from[axis - lead] === 1 ? 0 : strides[axis - lead]!,
+  );
+}
+
+/** Calls `visit(position in shape, offsets by each stride list)` for every element, in row-major order. */
+export function walk(
+  shape: readonly number[],
+  strides: readonly (readonly number[])[],
+  visit: (position: number, offsets: readonly number[]) => void,
+): void {
+  const total = sizeOf(shape);
+  const index = new Array<number>(shape.length).fill(0);
+  const offsets = strides.map(() => 0);
+  for (let position = 0; position < total; position++) {
+    visit(position, offsets);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const wraps = ++index[axis]! === shape[axis];
+      const moved = wraps ? 1 - shape[axis]! : 1;
+      for (let k = 0; k < strides.length; k++) offsets[k]! += moved * strides[k]![axis]!;
+      if (!wraps) break;
+      index[axis] = 0;
+    }
+  }
+}
+
+/** The common shape of arrays under broadcasting. */
+export function commonShape(arrays: readonly NdArray[]): number[] {
+  const rank = Math.max(0, ...arrays.map((array) => array.shape.length));
+  const shape = new Array<number>(rank).fill(1);
+  for (const array of arrays) {
+    array.shape.forEach((dim, i) => {
+      const axis = rank - array.shape.length + i;
+      if (dim === 1 || dim === shape[axis]) return;
+      if (shape[axis] !== 1) {
+        const shapes = arrays.map((a) => `[${a.shape.join(', ')}]`).join(' · ');
+        throw new CxmindError('SHAPE_MISMATCH', `interpret: ${shapes} do not broadcast`);
+      }
+      shape[axis] = dim;
+    });
+  }
+  return shape;
+}
+
+/** Elementwise over broadcast arrays. */
+export function mapArrays(
+  dtype: DType,
+  arrays: readonly NdArray[],
+  f: (...values: number[]) => number,
+): NdArray {
+  const result = blank(dtype, commonShape(arrays));
+  const strides = arrays.map((array) => broadcastStrides(array.shape, result.shape));
+  walk(result.shape, strides, (position, offsets) => {
+    result.data[position] = f(...arrays.map((array, k) => array.data[offsets[k]!]!));
+  });
+  return result;
+}
+
+/** Copies the elements that `strides` from `start` visit into an array of `shape`. */
+export function readStrided(
+  array: NdArray,
+  shape: readonly number[],
+  strides: readonly number[],
+  start = 0,
+): NdArray {
+  const result = blank(array.dtype, shape);
+  walk(shape, [strides], (position, [offset]) => {
+    result.data[position] = array.data[start + offset!]!;
+  });
+  return result;
+}
+
+/** The array seen as `[outer, dim, inner]` around one axis. */
+export function aroundAxis(
+  shape: readonly number[],
+  axis: number,
+): { outer: number; size: number; inner: number } {
+  return {
+    outer: sizeOf(shape.slice(0, axis)),
+    size: shape[axis]!,
+    inner: sizeOf(shape.slice(axis + 1)),
+  };
+}

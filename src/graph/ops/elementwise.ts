@@ -1,0 +1,268 @@
+import type { DType } from '../../tensor/dtype.ts';
+import { isFloat, type Value, type ValueType } from '../ir.ts';
+import { broadcastShapes, dtypeError, shapeError } from '../shape.ts';
+import type { GraphBuilder } from '../builder.ts';
+import { mapArrays } from './array.ts';
+import { erf, truncateTo } from './numeric.ts';
+import { asNode, type Gradient, type None, type Op, type OpFamily } from './op.ts';
+
+/** Attributes of the elementwise ops. */
+export interface ElementwiseAttributes {
+  readonly add: None;
+  readonly sub: None;
+  readonly mul: None;
+  readonly div: None;
+  readonly min: None;
+  readonly max: None;
+  readonly pow: None;
+  readonly neg: None;
+  readonly exp: None;
+  readonly log: None;
+  readonly sqrt: None;
+  readonly reciprocal: None;
+  readonly sigmoid: None;
+  readonly tanh: None;
+  readonly erf: None;
+  readonly abs: None;
+  readonly sign: None;
+  readonly sin: None;
+  readonly cos: None;
+  readonly floor: None;
+  readonly clip: { readonly low: number; readonly high: number };
+  readonly cast: { readonly to: DType };
+  readonly equal: None;
+  readonly less: None;
+  readonly greater: None;
+  readonly and: None;
+  readonly or: None;
+  readonly not: None;
+  readonly where: None;
+}
+
+type Algebra = (g: GraphBuilder, dy: Value, x: Value, y: Value) => Gradient;
+type BinaryAlgebra = (
+  g: GraphBuilder,
+  dy: Value,
+  a: Value,
+  b: Value,
+  y: Value,
+) => readonly [Gradient, Gradient];
+
+function broadcastType(op: string, inputs: readonly ValueType[], dtype: DType): ValueType[] {
+  const shape = broadcastShapes(inputs.map((input) => input.shape));
+  if (shape === undefined) throw shapeError(op, 'shapes do not broadcast', inputs);
+  return [{ dtype, shape }];
+}
+
+function sameDType(op: string, inputs: readonly ValueType[]): DType {
+  const dtype = inputs[0]!.dtype;
+  if (inputs.some((input) => input.dtype !== dtype)) {
+    throw dtypeError(op, 'operands must have one dtype', inputs);
+  }
+  return dtype;
+}
+
+function unary(
+  name: string,
+  type: string,
+  f: (x: number) => number,
+  vjp: Algebra,
+  wants: 'float' | 'number' = 'float',
+): Op<None> {
+  return {
+    cost: 'cheap',
+    infer([x]) {
+      if (wants === 'float' ? !isFloat(x!.dtype) : x!.dtype === 'bool') {
+        throw dtypeError(name, `wants a ${wants} dtype`, [x!]);
+      }
+      return [{ dtype: x!.dtype, shape: x!.shape }];
+    },
+    emit: asNode(type),
+    vjp: ({ inputs, outputs }, [dy], g) => [dy && vjp(g, dy, inputs[0]!, outputs[0]!)],
+    evaluate: ([x]) => [mapArrays(x!.dtype, [x!], f)],
+  };
+}
+
+function binary(
+  name: string,
+  type: string,
+  f: (a: number, b: number) => number,
+  vjp: BinaryAlgebra,
+): Op<None> {
+  return {
+    cost: 'cheap',
+    infer(inputs) {
+      const dtype = sameDType(name, inputs);
+      if (dtype === 'bool') throw dtypeError(name, 'wants numbers', inputs);
+      return broadcastType(name, inputs, dtype);
+    },
+    emit: asNode(type),
+    vjp: ({ inputs: [a, b], outputs: [y] }, [dy], g) => (dy ? vjp(g, dy, a!, b!, y!) : []),
+    evaluate: ([a, b]) => [mapArrays(a!.dtype, [a!, b!], f)],
+  };
+}
+
+function predicate(
+  name: string,
+  type: string,
+  f: (a: number, b: number) => boolean,
+  wants: 'number' | 'bool',
+): Op<None> {
+  return {
+    cost: 'cheap',
+    infer(inputs) {
+      const dtype = sameDType(name, inputs);
+      if ((dtype === 'bool') !== (wants === 'bool')) {
+        throw dtypeError(name, `wants ${wants} operands`, inputs);
+      }
+      return broadcastType(name, inputs, 'bool');
+    },
+    emit: asNode(type),
+    evaluate: ([a, b]) => [mapArrays('bool', [a!, b!], (x, y) => Number(f(x, y)))],
+  };
+}
+
+/** The share of `max`'s gradient that goes to `a`: all where it is larger, half on a tie. */
+function share(g: GraphBuilder, larger: Value, tied: Value, dtype: DType): Value {
+  return g.add(g.cast(larger, dtype), g.mul(g.cast(tied, dtype), g.scalar(0.5, dtype)));
+}
+
+/** Elementwise ops; operands broadcast as in NumPy. */
+export const elementwise: OpFamily<ElementwiseAttributes> = {
+  add: binary(
+    'add',
+    'Add',
+    (a, b) => a + b,
+    (_g, dy) => [dy, dy],
+  ),
+  sub: binary(
+    'sub',
+    'Sub',
+    (a, b) => a - b,
+    (g, dy) => [dy, g.neg(dy)],
+  ),
+  mul: binary(
+    'mul',
+    'Mul',
+    (a, b) => a * b,
+    (g, dy, a, b) => [g.mul(dy, b), g.mul(dy, a)],
+  ),
+  div: binary(
+    'div',
+    'Div',
+    (a, b) => a / b,
+    (g, dy, _a, b, y) => {
+      const da = g.div(dy, b);
+      return [da, g.neg(g.mul(da, y))];
+    },
+  ),
+  min: binary('min', 'Min', Math.min, (g, dy, a, b) => {
+    const da = g.mul(dy, share(g, g.less(a, b), g.equal(a, b), a.dtype));
+    return [da, g.sub(dy, da)];
+  }),
+  max: binary('max', 'Max', Math.max, (g, dy, a, b) => {
+    const da = g.mul(dy, share(g, g.greater(a, b), g.equal(a, b), a.dtype));
+    return [da, g.sub(dy, da)];
+  }),
+  pow: binary('pow', 'Pow', Math.pow, (g, dy, a, b, y) => [
+    g.mul(dy, g.mul(b, g.pow(a, g.sub(b, g.scalar(1, b.dtype))))),
+    g.mul(dy, g.mul(y, g.log(a))),
+  ]),
+  neg: unary(
+    'neg',
+    'Neg',
+    (x) => -x,
+    (g, dy) => g.neg(dy),
+    'number',
+  ),
+  exp: unary('exp', 'Exp', Math.exp, (g, dy, _x, y) => g.mul(dy, y)),
+  log: unary('log', 'Log', Math.log, (g, dy, x) => g.div(dy, x)),
+  sqrt: unary('sqrt', 'Sqrt', Math.sqrt, (g, dy, _x, y) =>
+    g.div(g.mul(dy, g.scalar(0.5, dy.dtype)), y),
+  ),
+  reciprocal: unary(
+    'reciprocal',
+    'Reciprocal',
+    (x) => 1 / x,
+    (g, dy, _x, y) => g.neg(g.mul(dy, g.mul(y, y))),
+  ),
+  sigmoid: unary(
+    'sigmoid',
+    'Sigmoid',
+    (x) => 1 / (1 + Math.exp(-x)),
+    (g, dy, _x, y) => g.mul(dy, g.mul(y, g.sub(g.scalar(1, y.dtype), y))),
+  ),
+  tanh: unary('tanh', 'Tanh', Math.tanh, (g, dy, _x, y) =>
+    g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),
+  ),
+  erf: unary('erf', 'Erf', erf, (g, dy, x) =>
+    g.mul(dy, g.mul(g.exp(g.neg(g.mul(x, x))), g.scalar(2 / Math.sqrt(Math.PI), x.dtype))),
+  ),
+  abs: unary('abs', 'Abs', Math.abs, (g, dy, x) => g.mul(dy, g.sign(x)), 'number'),
+  sign: unary('sign', 'Sign', Math.sign, () => undefined, 'number'),
+  sin: unary('sin', 'Sin', Math.sin, (g, dy, x) => g.mul(dy, g.cos(x))),
+  cos: unary('cos', 'Cos', Math.cos, (g, dy, x) => g.neg(g.mul(dy, g.sin(x)))),
+  floor: unary('floor', 'Floor', Math.floor, () => undefined),
+  clip: {
+    cost: 'cheap',
+    infer([x], { low, high }) {
+      if (!isFloat(x!.dtype)) throw dtypeError('clip', 'wants a float dtype', [x!]);
+      if (!(low <= high)) throw shapeError('clip', `bounds ${low} .. ${high} are empty`, [x!]);
+      return [{ dtype: x!.dtype, shape: x!.shape }];
+    },
+    emit({ inputs: [x], outputs: [y], attributes: { low, high } }, onnx) {
+      const bounds = [onnx.scalar(low, x!.dtype), onnx.scalar(high, x!.dtype)];
+      onnx.node('Clip', [onnx.name(x!), ...bounds], [onnx.name(y!)]);
+    },
+    vjp({ inputs: [x], attributes: { low, high } }, [dy], g) {
+      if (dy === undefined) return [];
+      const outside = g.or(
+        g.less(x!, g.scalar(low, x!.dtype)),
+        g.greater(x!, g.scalar(high, x!.dtype)),
+      );
+      return [g.where(outside, g.scalar(0, dy.dtype), dy)];
+    },
+    evaluate: ([x], { low, high }) => [
+      mapArrays(x!.dtype, [x!], (v) => Math.min(high, Math.max(low, v))),
+    ],
+  },
+  cast: {
+    cost: 'cheap',
+    infer: ([x], { to }) => [{ dtype: to, shape: x!.shape }],
+    emit({ inputs: [x], outputs: [y], attributes: { to } }, onnx) {
+      onnx.node('Cast', [onnx.name(x!)], [onnx.name(y!)], { to: { dtype: to } });
+    },
+    vjp: ({ inputs: [x] }, [dy], g) => [dy && isFloat(x!.dtype) ? g.cast(dy, x!.dtype) : undefined],
+    evaluate: ([x], { to }) => [mapArrays(to, [x!], truncateTo(to))],
+  },
+  equal: predicate('equal', 'Equal', (a, b) => a === b, 'number'),
+  less: predicate('less', 'Less', (a, b) => a < b, 'number'),
+  greater: predicate('greater', 'Greater', (a, b) => a > b, 'number'),
+  and: predicate('and', 'And', (a, b) => a !== 0 && b !== 0, 'bool'),
+  or: predicate('or', 'Or', (a, b) => a !== 0 || b !== 0, 'bool'),
+  not: {
+    cost: 'cheap',
+    infer([x]) {
+      if (x!.dtype !== 'bool') throw dtypeError('not', 'wants bool', [x!]);
+      return [{ dtype: 'bool', shape: x!.shape }];
+    },
+    emit: asNode('Not'),
+    evaluate: ([x]) => [mapArrays('bool', [x!], (v) => Number(v === 0))],
+  },
+  where: {
+    cost: 'cheap',
+    infer(inputs) {
+      if (inputs[0]!.dtype !== 'bool') throw dtypeError('where', 'the condition is bool', inputs);
+      return broadcastType('where', inputs, sameDType('where', inputs.slice(1)));
+    },
+    emit: asNode('Where'),
+    vjp({ inputs: [condition] }, [dy], g) {
+      if (dy === undefined) return [];
+      const zero = g.scalar(0, dy.dtype);
+      return [undefined, g.where(condition!, dy, zero), g.where(condition!, zero, dy)];
+    },
+    evaluate: ([condition, a, b]) => [
+      mapArrays(a!.dtype, [condition!, a!, b!], (c, x, y) => (c !== 0 ? x : y)),
+    ],
+  },
+};

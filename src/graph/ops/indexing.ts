@@ -1,0 +1,189 @@
+import type { Value, ValueType } from '../ir.ts';
+import { dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
+import type { GraphBuilder } from '../builder.ts';
+import { CxmindError } from '../../errors.ts';
+import { aroundAxis, blank, sizeOf, stridesOf, walk, type NdArray } from './array.ts';
+import { asNode, type None, type OpFamily } from './op.ts';
+
+/** Attributes of the ops that read or write by index. */
+export interface IndexingAttributes {
+  readonly gather: { readonly axis: number };
+  readonly permuteRows: None;
+  readonly gatherElements: { readonly axis: number };
+  /** Adds updates to data where index says; indices may repeat. */
+  readonly scatterElements: { readonly axis: number };
+}
+
+function checkIndex(op: string, index: ValueType, inputs: readonly ValueType[]): void {
+  if (index.dtype !== 'i64' && index.dtype !== 'i32') {
+    throw dtypeError(op, 'wants an i64 or i32 index', inputs);
+  }
+}
+
+function checkAlong(op: string, axis: number, inputs: readonly ValueType[]): void {
+  const [data, index] = [inputs[0]!, inputs[1]!];
+  const off = (type: ValueType): ValueType['shape'] => type.shape.filter((_, i) => i !== axis);
+  if (data.shape.length !== index.shape.length || !sameShape(off(data), off(index))) {
+    throw shapeError(op, `data and index differ off axis ${axis}`, inputs);
+  }
+}
+
+/** The index as a position from the front; throws when it is outside of the axis. */
+function positionOf(op: string, index: number, size: number): number {
+  const position = index < 0 ? index + size : index;
+  if (position < 0 || position >= size) {
+    throw new CxmindError('SHAPE_MISMATCH', `${op}: index ${index} of an axis of ${size}`);
+  }
+  return position;
+}
+
+/** Rows along `axis` added up where `index` (any shape) sends them, into zeros like `x`. */
+function scatterRows(g: GraphBuilder, x: Value, index: Value, dy: Value, axis: number): Value {
+  const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
+  const count = productDim(index.shape);
+  const updates = g.reshape(dy, [...before, count, ...after]);
+  const spread = x.shape.map((_, i) => (i === axis ? count : 1));
+  const indices = g.expand(g.reshape(index, spread), updates.shape);
+  return g.scatterElements(g.zeros(dy.dtype, x.shape), indices, updates, axis);
+}
+
+function moveElements(
+  op: string,
+  data: NdArray,
+  index: NdArray,
+  axis: number,
+  visit: (position: number, target: number) => void,
+): void {
+  const strides = stridesOf(data.shape);
+  walk(index.shape, [strides], (position, [offset]) => {
+    const along = Math.floor(position / sizeOf(index.shape.slice(axis + 1))) % index.shape[axis]!;
+    const target = positionOf(op, index.data[position]!, data.shape[axis]!);
+    visit(position, offset! + (target - along) * strides[axis]!);
+  });
+}
+
+/**
+ * Reading and writing by index.
+ *
+ * Sums over repeated indices use ScatterElements, never ScatterND: with reduction=add the latter
+ * races on the CPU provider when an index repeats.
+ */
+export const indexing: OpFamily<IndexingAttributes> = {
+  gather: {
+    cost: 'costly',
+    infer(inputs, { axis }) {
+      const [x, index] = [inputs[0]!, inputs[1]!];
+      checkIndex('gather', index, inputs);
+      const shape = [...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)];
+      return [{ dtype: x.dtype, shape }];
+    },
+    emit: asNode('Gather', ({ axis }) => ({ axis: { int: axis } })),
+    vjp({ inputs: [x, index], attributes: { axis } }, [dy], g) {
+      return [dy && scatterRows(g, x!, index!, dy, axis)];
+    },
+    evaluate([x, index], { axis }) {
+      const { outer, size, inner } = aroundAxis(x!.shape, axis);
+      const shape = [...x!.shape.slice(0, axis), ...index!.shape, ...x!.shape.slice(axis + 1)];
+      const result = blank(x!.dtype, shape);
+      const count = index!.data.length;
+      for (let o = 0; o < outer; o++) {
+        for (let k = 0; k < count; k++) {
+          const from = (o * size + positionOf('gather', index!.data[k]!, size)) * inner;
+          result.data.set(x!.data.subarray(from, from + inner), (o * count + k) * inner);
+        }
+      }
+      return [result];
+    },
+  },
+  permuteRows: {
+    cost: 'cheap',
+    infer(inputs) {
+      const [x, index, inverse] = [inputs[0]!, inputs[1]!, inputs[2]!];
+      checkIndex('permuteRows', index, inputs);
+      checkIndex('permuteRows', inverse, inputs);
+      if (x.shape.length === 0 || index.shape.length !== 1 || inverse.shape.length !== 1) {
+        throw shapeError('permuteRows', 'wants rows and two index vectors', inputs);
+      }
+      if (inverse.shape[0] !== x.shape[0]) {
+        throw shapeError('permuteRows', 'the inverse has one entry per row', inputs);
+      }
+      return [{ dtype: x.dtype, shape: [index.shape[0]!, ...x.shape.slice(1)] }];
+    },
+    emit({ inputs: [x, index], outputs: [y] }, onnx) {
+      // -1 reads the last row, which the mask then clears: cheaper than a copy of x with a zero row.
+      const [indexName, flat, rows, isRow] = [
+        onnx.name(index!),
+        onnx.temporary(),
+        onnx.temporary(),
+        onnx.temporary(),
+      ];
+      onnx.node('Gather', [onnx.name(x!), indexName], [rows], { axis: { int: 0 } });
+      onnx.node('GreaterOrEqual', [indexName, onnx.scalar(0, index!.dtype)], [flat]);
+      const column = onnx.ints([-1, ...x!.shape.slice(1).map(() => 1)]);
+      onnx.node('Reshape', [flat, column], [isRow]);
+      onnx.node('Where', [isRow, rows, onnx.scalar(0, x!.dtype)], [onnx.name(y!)]);
+    },
+    vjp({ inputs: [, index, inverse] }, [dy], g) {
+      return [dy && g.permuteRows(dy, inverse!, index!)];
+    },
+    evaluate([x, index]) {
+      const { size, inner } = aroundAxis(x!.shape, 0);
+      const result = blank(x!.dtype, [index!.data.length, ...x!.shape.slice(1)]);
+      index!.data.forEach((row, k) => {
+        if (row < 0) return;
+        const from = positionOf('permuteRows', row, size) * inner;
+        result.data.set(x!.data.subarray(from, from + inner), k * inner);
+      });
+      return [result];
+    },
+  },
+  gatherElements: {
+    cost: 'costly',
+    infer(inputs, { axis }) {
+      checkIndex('gatherElements', inputs[1]!, inputs);
+      checkAlong('gatherElements', axis, inputs);
+      return [{ dtype: inputs[0]!.dtype, shape: inputs[1]!.shape }];
+    },
+    emit: asNode('GatherElements', ({ axis }) => ({ axis: { int: axis } })),
+    vjp({ inputs: [x, index], attributes: { axis } }, [dy], g) {
+      if (dy === undefined) return [];
+      return [g.scatterElements(g.zeros(dy.dtype, x!.shape), index!, dy, axis)];
+    },
+    evaluate([x, index], { axis }) {
+      const result = blank(x!.dtype, index!.shape);
+      moveElements('gatherElements', x!, index!, axis, (position, target) => {
+        result.data[position] = x!.data[target]!;
+      });
+      return [result];
+    },
+  },
+  scatterElements: {
+    cost: 'costly',
+    infer(inputs, { axis }) {
+      const [data, index, updates] = [inputs[0]!, inputs[1]!, inputs[2]!];
+      checkIndex('scatterElements', index, inputs);
+      checkAlong('scatterElements', axis, inputs);
+      if (!sameShape(index.shape, updates.shape)) {
+        throw shapeError('scatterElements', 'index and updates differ in shape', inputs);
+      }
+      if (data.dtype !== updates.dtype) {
+        throw dtypeError('scatterElements', 'data and updates differ in dtype', inputs);
+      }
+      return [{ dtype: data.dtype, shape: data.shape }];
+    },
+    emit: asNode('ScatterElements', ({ axis }) => ({
+      axis: { int: axis },
+      reduction: { text: 'add' },
+    })),
+    vjp({ inputs: [, index], attributes: { axis } }, [dy], g) {
+      return dy === undefined ? [] : [dy, undefined, g.gatherElements(dy, index!, axis)];
+    },
+    evaluate([data, index, updates], { axis }) {
+      const result = { ...data!, data: data!.data.slice() };
+      moveElements('scatterElements', result, index!, axis, (position, target) => {
+        result.data[target]! += updates!.data[position]!;
+      });
+      return [result];
+    },
+  },
+};

@@ -1,0 +1,44 @@
+import type { DType } from '../../tensor/dtype.ts';
+
+/**
+ * The error function to double precision: Maclaurin series for small arguments, the continued
+ * fraction of erfc beyond.
+ *
+ * @see Abramowitz & Stegun 7.1.5 and 7.1.14
+ */
+export function erf(x: number): number {
+  const z = Math.abs(x);
+  if (z > 6) return Math.sign(x);
+  if (z < 2.5) {
+    let term = x;
+    let sum = x;
+    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
+      term *= (-x * x) / n;
+      sum += term / (2 * n + 1);
+      if (n > 200) break;
+    }
+    return (2 / Math.sqrt(Math.PI)) * sum;
+  }
+  let fraction = 0;
+  for (let n = 60; n >= 1; n--) fraction = n / 2 / (z + fraction);
+  return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
+}
+
+/** What a cast keeps of a number: float dtypes keep all of it, the reference evaluator being exact. */
+export function truncateTo(dtype: DType): (value: number) => number {
+  switch (dtype) {
+    case 'f32':
+    case 'f16':
+    case 'bf16':
+      return (value) => value;
+    case 'bool':
+      return (value) => Number(value !== 0);
+    case 'u8':
+      return (value) => Math.trunc(value) & 0xff;
+    case 'i32':
+    case 'i64':
+      return Math.trunc;
+    default:
+      return dtype satisfies never;
+  }
+}

@@ -1,0 +1,159 @@
+import type { Dim, ValueType } from '../ir.ts';
+import { isFloat } from '../ir.ts';
+import { axisOf, dtypeError } from '../shape.ts';
+import { aroundAxis, blank, broadcastStrides, sizeOf, walk, type NdArray } from './array.ts';
+import type { Value } from '../ir.ts';
+import type { GraphBuilder } from '../builder.ts';
+import { asNode, type Call, type Emitter, type Op, type OpFamily } from './op.ts';
+
+/** Which axes a reduction takes away; each counted from the front, none twice, in rising order. */
+export interface ReduceAttributes {
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+
+/** Attributes of the reductions. */
+export interface ReductionAttributes {
+  readonly reduceSum: ReduceAttributes;
+  readonly reduceMean: ReduceAttributes;
+  readonly reduceMax: ReduceAttributes;
+  readonly softmax: { readonly axis: number };
+  readonly logSoftmax: { readonly axis: number };
+}
+
+function reducedShape<D extends Dim>(shape: readonly D[], axes: readonly number[]): (D | 1)[] {
+  return shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+}
+
+function inferReduced(x: ValueType, { axes, keepDims }: ReduceAttributes): ValueType[] {
+  const shape = keepDims
+    ? reducedShape(x.shape, axes)
+    : x.shape.filter((_, axis) => !axes.includes(axis));
+  return [{ dtype: x.dtype, shape }];
+}
+
+function emitReduce(type: string) {
+  return ({ inputs, outputs, attributes }: Call<ReduceAttributes>, onnx: Emitter): void => {
+    const names = [onnx.name(inputs[0]!), onnx.ints(attributes.axes)];
+    const keepdims = { int: Number(attributes.keepDims) };
+    onnx.node(type, names, [onnx.name(outputs[0]!)], { keepdims });
+  };
+}
+
+/** A reduced value with its reduced axes back as 1. */
+function kept(g: GraphBuilder, reduced: Value, { axes, keepDims }: ReduceAttributes): Value {
+  return keepDims ? reduced : g.unsqueeze(reduced, axes);
+}
+
+function fold(
+  x: NdArray,
+  { axes, keepDims }: ReduceAttributes,
+  start: number,
+  f: (total: number, value: number) => number,
+): NdArray {
+  const shape = reducedShape(x.shape, axes);
+  const result = blank(x.dtype, shape);
+  result.data.fill(start);
+  walk(x.shape, [broadcastStrides(shape, x.shape)], (position, [offset]) => {
+    result.data[offset!] = f(result.data[offset!]!, x.data[position]!);
+  });
+  return keepDims ? result : { ...result, shape: x.shape.filter((_, i) => !axes.includes(i)) };
+}
+
+const countOf = (x: NdArray, axes: readonly number[]): number =>
+  sizeOf(axes.map((axis) => x.shape[axis]!));
+
+function rowwise(x: NdArray, axis: number, f: (row: number[]) => number[]): NdArray {
+  const { outer, size, inner } = aroundAxis(x.shape, axis);
+  const result = blank(x.dtype, x.shape);
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      const at = (k: number): number => (o * size + k) * inner + i;
+      const row = f(Array.from({ length: size }, (_, k) => x.data[at(k)]!));
+      row.forEach((value, k) => (result.data[at(k)] = value));
+    }
+  }
+  return result;
+}
+
+function logSumExp(row: readonly number[]): number {
+  const top = row.reduce((a, b) => Math.max(a, b), -Infinity);
+  return top + Math.log(row.reduce((total, value) => total + Math.exp(value - top), 0));
+}
+
+function normalizer(
+  name: string,
+  type: string,
+  f: (row: number[]) => number[],
+  vjp: (g: GraphBuilder, dy: Value, y: Value, axis: number) => Value,
+): Op<{ readonly axis: number }> {
+  return {
+    cost: 'costly',
+    infer([x], { axis }) {
+      if (!isFloat(x!.dtype)) throw dtypeError(name, 'wants a float dtype', [x!]);
+      axisOf(name, axis, x!.shape.length);
+      return [{ dtype: x!.dtype, shape: x!.shape }];
+    },
+    emit: asNode(type, ({ axis }) => ({ axis: { int: axis } })),
+    vjp: ({ outputs: [y], attributes: { axis } }, [dy], g) => [dy && vjp(g, dy, y!, axis)],
+    evaluate: ([x], { axis }) => [rowwise(x!, axis, f)],
+  };
+}
+
+/** Reductions and the normalised exponentials. */
+export const reduce: OpFamily<ReductionAttributes> = {
+  reduceSum: {
+    cost: 'cheap',
+    infer: ([x], attributes) => inferReduced(x!, attributes),
+    emit: emitReduce('ReduceSum'),
+    vjp({ inputs: [x], attributes }, [dy], g) {
+      return [dy && g.expand(kept(g, dy, attributes), x!.shape)];
+    },
+    evaluate: ([x], attributes) => [fold(x!, attributes, 0, (a, b) => a + b)],
+  },
+  reduceMean: {
+    cost: 'cheap',
+    infer: ([x], attributes) => inferReduced(x!, attributes),
+    emit: emitReduce('ReduceMean'),
+    vjp({ inputs: [x], attributes }, [dy], g) {
+      if (dy === undefined) return [];
+      const count = g.size(x!, attributes.axes, dy.dtype);
+      return [g.expand(kept(g, g.div(dy, count), attributes), x!.shape)];
+    },
+    evaluate([x], attributes) {
+      const sum = fold(x!, attributes, 0, (a, b) => a + b);
+      const count = countOf(x!, attributes.axes);
+      return [{ ...sum, data: sum.data.map((value) => value / count) }];
+    },
+  },
+  reduceMax: {
+    cost: 'cheap',
+    infer: ([x], attributes) => inferReduced(x!, attributes),
+    emit: emitReduce('ReduceMax'),
+    vjp({ inputs: [x], outputs: [y], attributes }, [dy], g) {
+      if (dy === undefined) return [];
+      const isTop = g.cast(g.equal(x!, kept(g, y!, attributes)), dy.dtype);
+      const share = g.div(isTop, g.reduceSum(isTop, attributes.axes, true));
+      return [g.mul(share, kept(g, dy, attributes))];
+    },
+    evaluate: ([x], attributes) => [fold(x!, attributes, -Infinity, Math.max)],
+  },
+  softmax: normalizer(
+    'softmax',
+    'Softmax',
+    (row) => {
+      const total = logSumExp(row);
+      return row.map((value) => Math.exp(value - total));
+    },
+    (g, dy, y, axis) => g.mul(g.sub(dy, g.reduceSum(g.mul(dy, y), [axis], true)), y),
+  ),
+  logSoftmax: normalizer(
+    'logSoftmax',
+    'LogSoftmax',
+    (row) => {
+      const total = logSumExp(row);
+      return row.map((value) => value - total);
+    },
+    (g, dy, y, axis) => g.sub(dy, g.mul(g.exp(y), g.reduceSum(dy, [axis], true))),
+  ),
+};

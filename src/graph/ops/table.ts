@@ -1,0 +1,39 @@
+import type { Node } from '../ir.ts';
+import { attention, type AttentionAttributes } from './attention.ts';
+import { elementwise, type ElementwiseAttributes } from './elementwise.ts';
+import { indexing, type IndexingAttributes } from './indexing.ts';
+import { linalg, type LinalgAttributes } from './linalg.ts';
+import { movement, type MovementAttributes } from './movement.ts';
+import { norm, type NormAttributes } from './norm.ts';
+import type { Op, OpFamily } from './op.ts';
+import { reduce, type ReductionAttributes } from './reduce.ts';
+
+/** The attributes of every op, by its name. */
+export interface OpAttributes
+  extends
+    ElementwiseAttributes,
+    LinalgAttributes,
+    ReductionAttributes,
+    MovementAttributes,
+    IndexingAttributes,
+    NormAttributes,
+    AttentionAttributes {}
+
+/** The name of an op. */
+export type OpName = keyof OpAttributes;
+
+/** Every op: a name without its rules, or rules for another name, do not compile. */
+export const ops: OpFamily<OpAttributes> = {
+  ...elementwise,
+  ...linalg,
+  ...reduce,
+  ...movement,
+  ...indexing,
+  ...norm,
+  ...attention,
+};
+
+/** The rules of a node's op; its attributes are of the op's type because the builder made the node. */
+export function opOf(node: Node | OpName): Op<unknown> {
+  return ops[typeof node === 'string' ? node : node.op];
+}

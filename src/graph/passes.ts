@@ -1,0 +1,110 @@
+import type { Tensor } from '../tensor/tensor.ts';
+import { GraphBuilder } from './builder.ts';
+import { toArray, toTensor } from './interpret.ts';
+import { isFloat, type Graph, type Node, type Value } from './ir.ts';
+import { opOf } from './ops/table.ts';
+
+/** The largest constant that folding makes. */
+const maxFoldedElements = 1024;
+
+/** The graph without the nodes and constants that no output needs; inputs stay. */
+export function prune(graph: Graph): Graph {
+  const needed = new Set(graph.outputs.map(({ value }) => value.id));
+  const nodes: Node[] = [];
+  for (const node of graph.nodes.toReversed()) {
+    if (!node.outputs.some((output) => needed.has(output.id))) continue;
+    nodes.push(node);
+    for (const input of node.inputs) needed.add(input.id);
+  }
+  const constants = new Map([...graph.constants].filter(([id]) => needed.has(id)));
+  return { ...graph, nodes: nodes.reverse(), constants };
+}
+
+/** What a rule puts in place of a node, or undefined to keep it. */
+type Rule = (
+  node: Node,
+  inputs: readonly Value[],
+  context: { g: GraphBuilder; constantOf: (value: Value) => Tensor | undefined; uses: Uses },
+) => readonly Value[] | undefined;
+
+type Uses = (value: Value) => number;
+
+/** How many nodes and outputs read each value. */
+export function usesOf(graph: Graph): Uses {
+  const counts = new Map<number, number>();
+  const count = (value: Value): unknown => counts.set(value.id, (counts.get(value.id) ?? 0) + 1);
+  for (const node of graph.nodes) node.inputs.forEach(count);
+  for (const { value } of graph.outputs) count(value);
+  return (value) => counts.get(value.id) ?? 0;
+}
+
+function rewrite(graph: Graph, rule: Rule): Graph {
+  const g = new GraphBuilder(graph.name);
+  const mapped = new Map<number, Value>();
+  const constants = new Map<number, Tensor>();
+  const uses = usesOf(graph);
+  for (const input of graph.inputs) {
+    mapped.set(input.id, g.input(input.name, input.dtype, input.shape));
+  }
+  for (const [id, tensor] of graph.constants) {
+    const isNumber = tensor.shape.length === 0 && tensor.dtype !== 'bf16';
+    const value = isNumber ? g.scalar(Number(tensor.data[0]), tensor.dtype) : g.constant(tensor);
+    mapped.set(id, value);
+    constants.set(value.id, tensor);
+  }
+  const context = { g, constantOf: (value: Value) => constants.get(value.id), uses };
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((input) => mapped.get(input.id)!);
+    const outputs = rule(node, inputs, context) ?? g.apply(node.op, inputs, node.attributes);
+    node.outputs.forEach((output, i) => mapped.set(output.id, outputs[i]!));
+    outputs.forEach((output) => {
+      const tensor = g.constantOf(output);
+      if (tensor !== undefined) constants.set(output.id, tensor);
+    });
+  }
+  for (const { name, value } of graph.outputs) g.output(name, mapped.get(value.id)!);
+  return prune(g.build());
+}
+
+/** Computes now what depends on small constants alone. */
+const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
+  const tensors = inputs.map(constantOf);
+  if (inputs.length === 0 || tensors.some((tensor) => tensor === undefined)) return undefined;
+  const total = node.outputs.flatMap((output) => output.shape);
+  const size = total.reduce<number>((product, dim) => product * Number(dim), 1);
+  if (!(size <= maxFoldedElements)) return undefined;
+  const arrays = tensors.map((tensor) => toArray(tensor!));
+  const results = opOf(node).evaluate(arrays, node.attributes, (dim) =>
+    typeof dim === 'number' ? dim : undefined,
+  );
+  return results.map((result) => g.constant(toTensor(result), 'folded'));
+};
+
+/** Moves a factor of a matrix product into its alpha. */
+const foldScales: Rule = (node, inputs, { g, constantOf, uses }) => {
+  if (node.op !== 'mul' && node.op !== 'div') return undefined;
+  const sides = node.op === 'mul' ? ([0, 1] as const) : ([0] as const);
+  for (const side of sides) {
+    const factor = constantOf(inputs[1 - side]!);
+    const product = g.producer(inputs[side]!);
+    if (factor?.data.length !== 1 || factor.dtype === 'bf16' || !isFloat(factor.dtype)) continue;
+    if (factor.shape.length > inputs[side]!.shape.length) continue;
+    if (uses(node.inputs[side]!) !== 1 || product === undefined || product.inputs.length !== 2)
+      continue;
+    if (product.op !== 'matMul' && product.op !== 'gemm') continue;
+    const { attributes } = product as Node<'matMul'>;
+    const number = Number(factor.data[0]);
+    const alpha = node.op === 'mul' ? attributes.alpha * number : attributes.alpha / number;
+    return g.apply(product.op, product.inputs, { ...attributes, alpha });
+  }
+  return undefined;
+};
+
+/** Folds constants and scales, and drops what no output needs. */
+export function optimize(graph: Graph): Graph {
+  return rewrite(
+    prune(graph),
+    (node, inputs, context) =>
+      foldConstants(node, inputs, context) ?? foldScales(node, inputs, context),
+  );
+}

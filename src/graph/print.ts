@@ -1,0 +1,28 @@
+import type { Graph, Value } from './ir.ts';
+import { formatShape } from './shape.ts';
+
+/** The graph as text, one node a line: `%5 = gemm(%0 x, %1 w) {"transB":true} : f32 [T, 8]`. */
+export function print(graph: Graph): string {
+  const named = new Set(graph.inputs.map((input) => input.id));
+  const reference = (value: Value): string => {
+    const tensor = graph.constants.get(value.id);
+    if (tensor?.data.length === 1) return String(tensor.data[0]);
+    return named.has(value.id) || tensor !== undefined ? value.name : `%${value.id}`;
+  };
+  const typed = (value: Value): string => `${value.dtype} ${formatShape(value.shape)}`;
+  const lines = [`graph ${graph.name}`];
+  for (const input of graph.inputs) lines.push(`  input ${input.name} : ${typed(input)}`);
+  for (const node of graph.nodes) {
+    const outputs = node.outputs.map((output) => `%${output.id}`).join(', ');
+    const attributes = JSON.stringify(node.attributes);
+    const suffix = attributes === '{}' ? '' : ` ${attributes}`;
+    const types = node.outputs.map(typed).join(', ');
+    lines.push(
+      `  ${outputs} = ${node.op}(${node.inputs.map(reference).join(', ')})${suffix} : ${types}`,
+    );
+  }
+  for (const { name, value } of graph.outputs) {
+    lines.push(`  output ${name} = ${reference(value)} : ${typed(value)}`);
+  }
+  return lines.join('\n');
+}
