@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import type { Channel } from '../../transport/channel.ts';
+import { sameThreadPair } from '../../transport/same-thread.ts';
+import { threadPair } from '../../transport/thread/channel.ts';
+import type { Actor, Environment } from './actor.ts';
+import { ActorHost } from './host.ts';
+import type { Protocol } from './protocol.ts';
+
+/** One life of an actor: from being made until it stopped or crashed. */
+export interface Incarnation {
+  readonly channel: Channel;
+  /** Resolves with the reason once nothing of it runs and its last packet was delivered. */
+  readonly ended: Promise<CxmindError>;
+  /** Ends it from outside, whatever it is doing. */
+  terminate(): void;
+}
+
+/** What a worker thread is given at its start. */
+export interface ThreadStart {
+  readonly name: string;
+  readonly restarts: number;
+  readonly protocolName: string;
+  /** URL of the module that exports the factory. */
+  readonly module: string;
+  readonly create: string;
+  readonly props: unknown;
+}
+
+/** Starts an actor on a thread of its own. */
+export function startThread(
+  entry: URL,
+  start: ThreadStart,
+  heapLimitMb: number | undefined,
+): Incarnation {
+  const [channel, port] = threadPair();
+  const worker = new Worker(entry, {
+    name: start.name,
+    workerData: { ...start, port },
+    transferList: [port],
+    ...(heapLimitMb === undefined
+      ? {}
+      : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
+  });
+  let uncaught: CxmindError | undefined;
+  worker.on('error', (error) => {
+    uncaught = asCxmindError(error);
+  });
+  const exited = new Promise<number>((resolve) => worker.once('exit', resolve));
+  const ended = Promise.all([exited, channel.closed]).then(
+    ([code]) => uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`),
+  );
+  return { channel, ended, terminate: () => void worker.terminate() };
+}
+
+/** Starts an actor on the calling thread. */
+export function startLocal<P extends Protocol>(
+  name: string,
+  restarts: number,
+  protocol: P,
+  create: (environment: Environment) => Actor<P> | Promise<Actor<P>>,
+): Incarnation {
+  const [channel, far] = sameThreadPair();
+  const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();
+  const end = (reason: CxmindError): void => {
+    far.close();
+    void channel.closed.then(() => resolve(reason));
+  };
+  const host = new ActorHost({
+    channel: far,
+    name,
+    restarts,
+    onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
+  });
+  void host.start(async (environment) => ({ protocol, actor: await create(environment) }));
+  return {
+    channel,
+    ended,
+    terminate: () => {
+      host.abandon();
+      end(new CxmindError('ACTOR_CRASHED', `${name} was let go of`));
+    },
+  };
+}

@@ -1,0 +1,103 @@
+import * as t from 'io-ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { actorFactory, fatal, type Actor, type Context } from '../../actors/runtime/actor.ts';
+import { call, protocol } from '../../actors/runtime/protocol.ts';
+import type { Environment } from '../../actors/runtime/actor.ts';
+import { CxmindError } from '../../src/errors.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { tensor } from '../../transport/tensor-codec.ts';
+
+/** What the tests ask of an actor, its ways to die among them. */
+export const counterProtocol = protocol('counter', {
+  add: call(t.number, t.number),
+  fill: call(t.type({ values: tensor('f32', ['n']), value: t.number }), tensor('f32', ['n'])),
+  wait: call(t.type({ ms: t.number, heedsSignal: t.boolean }), t.string),
+  refuse: call(t.string, t.void),
+  die: call(t.keyof({ exit: null, timer: null, fatal: null, memory: null, loop: null }), t.void),
+  addThrough: call(t.type({ to: t.string, amount: t.number }), t.number),
+  restarts: call(t.void, t.number),
+});
+
+export interface CounterProps {
+  readonly start: number;
+  /** Element 0 counts disposals, so that they are seen from outside. */
+  readonly disposals: SharedArrayBuffer;
+  readonly failsToStart?: boolean;
+}
+
+export class CounterActor implements Actor<typeof counterProtocol> {
+  readonly #environment: Environment;
+  readonly #disposals: Int32Array;
+  #total: number;
+
+  constructor({ start, disposals, failsToStart }: CounterProps, environment: Environment) {
+    if (failsToStart === true) throw new CxmindError('CHECKPOINT_INVALID', 'no such checkpoint');
+    this.#environment = environment;
+    this.#disposals = new Int32Array(disposals);
+    this.#total = start;
+  }
+
+  add(amount: number): number {
+    this.#total += amount;
+    return this.#total;
+  }
+
+  fill({ values, value }: { values: Tensor<'f32'>; value: number }): Tensor<'f32'> {
+    values.data.fill(value);
+    return values;
+  }
+
+  async wait(
+    { ms, heedsSignal }: { ms: number; heedsSignal: boolean },
+    { signal }: Context,
+  ): Promise<string> {
+    if (!heedsSignal) {
+      await delay(ms);
+      return 'waited';
+    }
+    await delay(ms, undefined, { signal }).catch(() => undefined);
+    return signal.aborted ? 'aborted' : 'waited';
+  }
+
+  refuse(reason: string): void {
+    throw new CxmindError('DATA_INVALID', reason, { detail: { row: 3 } });
+  }
+
+  die(how: 'exit' | 'timer' | 'fatal' | 'memory' | 'loop'): void | Promise<void> {
+    switch (how) {
+      case 'exit':
+        process.exit(3);
+        break;
+      case 'timer':
+        setTimeout(() => {
+          throw new Error('thrown in a timer');
+        }, 1);
+        return delay(10_000);
+      case 'fatal':
+        throw fatal(new CxmindError('RUNTIME_FAILED', 'the device is lost'));
+      case 'memory': {
+        const hoard: unknown[] = [];
+        for (;;) hoard.push(new Array(1000).fill(hoard.length));
+      }
+      case 'loop':
+        for (;;);
+    }
+  }
+
+  addThrough({ to, amount }: { to: string; amount: number }): Promise<number> {
+    return this.#environment.refTo(to, counterProtocol).ask.add(amount, { timeoutMs: 5_000 });
+  }
+
+  restarts(): number {
+    return this.#environment.restarts;
+  }
+
+  [Symbol.dispose](): void {
+    this.#disposals[0]! += 1;
+  }
+}
+
+export const createCounter = actorFactory(
+  counterProtocol,
+  (props: CounterProps, environment) => new CounterActor(props, environment),
+);

@@ -1,0 +1,196 @@
+import * as E from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { Packr } from 'msgpackr';
+import { asCxmindError, CxmindError } from '../src/errors.ts';
+import { bytesPerElement, viewOf } from '../src/tensor/dtype.ts';
+import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
+import type { Body } from './frame.ts';
+import { scanMsgpack } from './msgpack-scan.ts';
+import { bytesOf, sharedBytes } from './shared/bytes.ts';
+import { dtypes, isTensor } from './tensor-codec.ts';
+
+/** Plain maps only: records are a dialogue between two ends, and their reader is generated code. */
+const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
+
+/** The key that stands for a tensor in a body: `{ $tensor: index }`. */
+const slotKey = '$tensor';
+/** Its value when a message has a key of that very name: `{ $tensor: -1, value }`. */
+const escaped = -1;
+const maxDepth = 60;
+
+const TensorTable = t.array(t.tuple([t.keyof(dtypes), t.array(t.Int)]));
+/** What the body's msgpack holds: the value with slots, then dtype and shape of each frame. */
+const BodyForm = t.tuple([t.unknown, TensorTable]);
+
+/** The msgpack of one plain value without tensors. */
+export function encodeValue(value: unknown): Uint8Array {
+  return packr.pack(value);
+}
+
+/** The plain value of msgpack bytes; anything else in them is WIRE_INVALID. */
+export function decodeValue(bytes: Uint8Array): E.Either<CxmindError, unknown> {
+  return E.tryCatch(() => {
+    scanMsgpack(bytes);
+    return packr.unpack(bytes) as unknown;
+  }, wireError);
+}
+
+/**
+ * A message as a body: its tensors become frames, the rest msgpack.
+ *
+ * Tensors on shared memory are not copied; others move to shared memory once. Numbers keep their 64 bits except
+ * the sign of zero; strings must be well-formed; bigints have 64 bits.
+ *
+ * @throws WIRE_INVALID, with the path, for a value that is not plain data: a function, a class instance, a cycle
+ */
+export function encodeBody(message: unknown): Body {
+  const encoder = new Encoder();
+  const value = encoder.detach(message);
+  return { bytes: packr.pack([value, encoder.table]), frames: encoder.frames };
+}
+
+/**
+ * The message of a body, or WIRE_INVALID.
+ *
+ * Its tensors are views of the frames; a frame that is not on shared memory, or not aligned to its dtype, is copied
+ * once.
+ */
+export function decodeBody(body: Body): E.Either<CxmindError, unknown> {
+  return E.tryCatch(() => {
+    scanMsgpack(body.bytes);
+    const form = BodyForm.decode(packr.unpack(body.bytes));
+    if (E.isLeft(form)) throw new CxmindError('WIRE_INVALID', 'body: not a value and its tensors');
+    const [value, table] = form.right;
+    if (table.length !== body.frames.length) {
+      throw new CxmindError(
+        'WIRE_INVALID',
+        `body: ${table.length} tensors in ${body.frames.length} frames`,
+      );
+    }
+    const tensors = table.map(([dtype, shape], i) => tensorAt(dtype, shape, body.frames[i]!));
+    return attach(value, tensors);
+  }, wireError);
+}
+
+/** Walks a message once, taking tensors out; shares every part that holds none. */
+class Encoder {
+  readonly frames: Uint8Array[] = [];
+  readonly table: [Tensor['dtype'], readonly number[]][] = [];
+  readonly #slots = new Map<Tensor, number>();
+  readonly #path: (string | number)[] = [];
+
+  detach(value: unknown): unknown {
+    switch (typeof value) {
+      case 'string':
+      case 'number':
+      case 'boolean':
+      case 'undefined':
+        return value;
+      case 'bigint':
+        if (BigInt.asIntN(64, value) === value) return value;
+        return this.#refuse('a bigint of more than 64 bits');
+      case 'object':
+        return this.#detachObject(value);
+      case 'function':
+      case 'symbol':
+        return this.#refuse(`a ${typeof value}`);
+    }
+  }
+
+  #detachObject(value: object | null): unknown {
+    if (value === null || value instanceof Uint8Array) return value;
+    if (this.#path.length > maxDepth) this.#refuse('nesting too deep, or a cycle');
+    if (Array.isArray(value)) return this.#detachArray(value);
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null) {
+      this.#refuse(`an instance of ${value.constructor.name}`);
+    }
+    if (isTensor(value)) return { [slotKey]: this.#slotOf(value) };
+    const rebuilt = this.#detachFields(value as Readonly<Record<string, unknown>>);
+    return Object.hasOwn(value, slotKey) ? { [slotKey]: escaped, value: rebuilt } : rebuilt;
+  }
+
+  #detachArray(items: readonly unknown[]): readonly unknown[] {
+    let rebuilt: unknown[] | undefined;
+    for (let i = 0; i < items.length; i++) {
+      this.#path.push(i);
+      const item = this.detach(items[i]);
+      this.#path.pop();
+      if (item !== items[i] && !Number.isNaN(item)) (rebuilt ??= [...items])[i] = item;
+    }
+    return rebuilt ?? items;
+  }
+
+  #detachFields(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+    let rebuilt: Record<string, unknown> | undefined;
+    for (const key of Object.keys(fields)) {
+      if (key === '__proto__') this.#refuse('a key __proto__');
+      this.#path.push(key);
+      const item = this.detach(fields[key]);
+      this.#path.pop();
+      if (item !== fields[key] && !Number.isNaN(item)) (rebuilt ??= { ...fields })[key] = item;
+    }
+    return rebuilt ?? fields;
+  }
+
+  #slotOf(tensor: Tensor): number {
+    const known = this.#slots.get(tensor);
+    if (known !== undefined) return known;
+    const slot = this.frames.length;
+    this.#slots.set(tensor, slot);
+    this.frames.push(sharedBytes(bytesOf(tensor.data)));
+    this.table.push([tensor.dtype, tensor.shape]);
+    return slot;
+  }
+
+  #refuse(what: string): never {
+    const path = this.#path.join('.');
+    throw new CxmindError('WIRE_INVALID', `message: ${path || 'the value'} is ${what}`, {
+      detail: { path },
+    });
+  }
+}
+
+/** Puts tensors back into their slots, in place: the value is fresh from the decoder. */
+function attach(value: unknown, tensors: readonly Tensor[]): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (Array.isArray(value)) {
+    const items = value as unknown[];
+    for (let i = 0; i < items.length; i++) items[i] = attach(items[i], tensors);
+    return items;
+  }
+  const fields = value as Record<string, unknown>;
+  if (!Object.hasOwn(fields, slotKey)) return attachFields(fields, tensors);
+  const slot = fields[slotKey];
+  if (slot === escaped && typeof fields['value'] === 'object' && fields['value'] !== null) {
+    return attachFields(fields['value'] as Record<string, unknown>, tensors);
+  }
+  const tensor = typeof slot === 'number' ? tensors[slot] : undefined;
+  if (tensor === undefined) throw new CxmindError('WIRE_INVALID', 'body: a slot without a tensor');
+  return tensor;
+}
+
+function attachFields(fields: Record<string, unknown>, tensors: readonly Tensor[]): unknown {
+  for (const key of Object.keys(fields)) fields[key] = attach(fields[key], tensors);
+  return fields;
+}
+
+function tensorAt(dtype: Tensor['dtype'], shape: readonly number[], frame: Uint8Array): Tensor {
+  const width = bytesPerElement(dtype);
+  const size = sizeOf(shape);
+  if (shape.some((dim) => dim < 0) || size * width !== frame.byteLength) {
+    throw new CxmindError(
+      'WIRE_INVALID',
+      `body: ${dtype} [${shape.join(', ')}] in a frame of ${frame.byteLength} bytes`,
+    );
+  }
+  const isAligned = frame.byteOffset % width === 0;
+  const bytes = isAligned ? sharedBytes(frame) : sharedBytes(Uint8Array.from(frame));
+  return { dtype, shape, data: viewOf(dtype, bytes.buffer, bytes.byteOffset, size) };
+}
+
+function wireError(thrown: unknown): CxmindError {
+  if (thrown instanceof CxmindError) return thrown;
+  return new CxmindError('WIRE_INVALID', asCxmindError(thrown).message, { cause: thrown });
+}

@@ -1,0 +1,82 @@
+import type { Channel, Packet } from './channel.ts';
+
+/** One end of a pair of queues on one thread; delivery waits for the next turn of the event loop. */
+class QueueEnd implements Channel {
+  readonly closed: Promise<void>;
+  readonly #resolveClosed: () => void;
+  readonly #inbox: Packet[] = [];
+  #receiver: ((packet: Packet) => void) | undefined;
+  #peer: QueueEnd | undefined;
+  #isScheduled = false;
+  #isClosed = false;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.closed = promise;
+    this.#resolveClosed = () => resolve(undefined);
+  }
+
+  static pair(): [QueueEnd, QueueEnd] {
+    const [a, b] = [new QueueEnd(), new QueueEnd()];
+    a.#peer = b;
+    b.#peer = a;
+    return [a, b];
+  }
+
+  send(packet: Packet): boolean {
+    if (this.#isClosed || this.#peer === undefined) return false;
+    this.#peer.#accept(packet);
+    return true;
+  }
+
+  receive(receiver: (packet: Packet) => void): void {
+    this.#receiver = receiver;
+    this.#schedule();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#end();
+    const peer = this.#peer;
+    if (peer !== undefined) peer.#schedule();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #end(): void {
+    this.#isClosed = true;
+    this.#resolveClosed();
+  }
+
+  #accept(packet: Packet): void {
+    this.#inbox.push(packet);
+    this.#schedule();
+  }
+
+  /** A macrotask, not a microtask: two ends that answer each other must not starve timers. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#deliver();
+    });
+  }
+
+  #deliver(): void {
+    const receiver = this.#receiver;
+    if (receiver !== undefined && !this.#isClosed) {
+      for (const packet of this.#inbox.splice(0)) receiver(packet);
+    }
+    const peer = this.#peer;
+    if (peer === undefined || this.#isClosed) return;
+    if (peer.#isClosed && this.#inbox.length === 0) this.#end();
+  }
+}
+
+/** Two connected ends on the calling thread. */
+export function sameThreadPair(): [Channel, Channel] {
+  return QueueEnd.pair();
+}

@@ -1,0 +1,48 @@
+import * as t from 'io-ts';
+import type { DType } from '../src/tensor/dtype.ts';
+import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
+
+/** Every dtype as a key, the form `t.keyof` wants. */
+export const dtypes: { readonly [D in DType]: null } = {
+  f32: null,
+  f16: null,
+  bf16: null,
+  i32: null,
+  i64: null,
+  u8: null,
+  bool: null,
+};
+
+/** Whether a value has exactly the three fields of a tensor, each of its kind. */
+export function isTensor(value: object): value is Tensor {
+  const { dtype, shape, data } = value as Partial<Record<keyof Tensor, unknown>>;
+  return (
+    typeof dtype === 'string' &&
+    Object.hasOwn(dtypes, dtype) &&
+    Array.isArray(shape) &&
+    ArrayBuffer.isView(data) &&
+    Object.keys(value).length === 3
+  );
+}
+
+/**
+ * The codec of a tensor of one dtype and rank, checked by its header alone: no element is read.
+ *
+ * @param axes one name per axis, as in `['B', 'T']`: for errors, and their number is the rank
+ */
+export function tensor<D extends DType>(dtype: D, axes: readonly string[]): t.Type<Tensor<D>> {
+  const name = `${dtype} [${axes.join(', ')}]`;
+  const is = (value: unknown): value is Tensor<D> =>
+    typeof value === 'object' &&
+    value !== null &&
+    isTensor(value) &&
+    value.dtype === dtype &&
+    value.shape.length === axes.length &&
+    sizeOf(value.shape) === value.data.length;
+  return new t.Type(
+    name,
+    is,
+    (value, context) => (is(value) ? t.success(value) : t.failure(value, context)),
+    t.identity,
+  );
+}
