@@ -1,0 +1,119 @@
+import { Block } from '../model/block.ts';
+import type { PackedBatch } from '../model/batch.ts';
+import { Embedder } from '../model/embedder.ts';
+import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
+import { firstTokenGraph } from '../model/qwen2-5-vl/decode.ts';
+import { decoderLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
+import { sequenceInputs } from '../model/qwen2-5-vl/sequence-inputs.ts';
+import type { WeightViews } from '../model/qwen2-5-vl/weights.ts';
+import type { Runtime } from '../ort/runtime.ts';
+import { gatherRows } from '../tensor/rows.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { Workspace } from '../tensor/workspace.ts';
+import type { LayerKeysValues } from './kv-cache.ts';
+
+/** A prompt after its one forward pass: shared by all its samples. */
+export interface PrefilledPrompt {
+  readonly tokens: number;
+  readonly layers: readonly LayerKeysValues[];
+  /** f32 `[V]`, the distribution of the first response token. */
+  readonly firstToken: Float32Array;
+}
+
+/** The forward pass over prompts that fills caches; prompts are packed into one pass. */
+export class Prefill implements Disposable {
+  readonly #config: ModelConfig;
+  readonly #weights: WeightViews;
+  readonly #embedder: Embedder;
+  readonly #layer: Block;
+  readonly #firstToken: Block;
+  readonly #workspace = new Workspace();
+
+  constructor(runtime: Runtime, config: ModelConfig, weights: WeightViews) {
+    this.#config = config;
+    this.#weights = weights;
+    const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
+    this.#embedder = new Embedder(runtime, config, weights, 'needed');
+    this.#layer = new Block(runtime, decoderLayerGraph(config.text, true), forwardOnly);
+    this.#firstToken = new Block(runtime, firstTokenGraph(config.text), forwardOnly);
+  }
+
+  /**
+   * @param batch the packed prompts; `scoredRows` is not read
+   * @param temperatures one per prompt; 0 stands for greedy and leaves the logits as they are
+   */
+  run(
+    batch: PackedBatch,
+    temperatures: readonly number[],
+    logitBias: Tensor<'f32'>,
+  ): PrefilledPrompt[] {
+    this.#workspace.reset();
+    const { text } = this.#config;
+    const shared = sequenceInputs(batch, text);
+    let { hidden } = this.#embedder.forward(batch, this.#workspace, false);
+    let next = this.#workspace.take('f32', hidden.shape);
+    const cached: LayerKeysValues[] = [];
+    for (const weights of this.#weights.layers) {
+      const mark = this.#workspace.mark();
+      const outputs = this.#layer.forward({ hidden, ...shared, ...weights }, this.#workspace, {
+        output: next,
+      });
+      cached.push({
+        key: (outputs.key!.data as Float32Array).slice(),
+        value: (outputs.value!.data as Float32Array).slice(),
+      });
+      this.#workspace.release(mark);
+      [hidden, next] = [next, hidden];
+    }
+    return this.#split(batch, cached, this.#distributions(batch, hidden, temperatures, logitBias));
+  }
+
+  #distributions(
+    batch: PackedBatch,
+    hidden: Tensor<'f32'>,
+    temperatures: readonly number[],
+    logitBias: Tensor<'f32'>,
+  ): Float32Array {
+    let end = 0;
+    const lastRows = batch.lengths.map((length) => (end += length) - 1);
+    const last = this.#workspace.take('f32', [lastRows.length, this.#config.text.hiddenSize]);
+    gatherRows(hidden, lastRows, last);
+    const inverse = temperatures.map((temperature) => (temperature === 0 ? 1 : 1 / temperature));
+    const { probabilities } = this.#firstToken.forward(
+      {
+        hidden: last,
+        logitBias,
+        inverseTemperature: tensorOf('f32', [inverse.length, 1], inverse),
+        ...this.#weights.head,
+      },
+      this.#workspace,
+    );
+    return (probabilities!.data as Float32Array).slice();
+  }
+
+  #split(
+    { lengths }: PackedBatch,
+    cached: readonly LayerKeysValues[],
+    distributions: Float32Array,
+  ): PrefilledPrompt[] {
+    const { kvHeads, headDim, vocabSize } = this.#config.text;
+    const width = kvHeads * headDim;
+    let start = 0;
+    return lengths.map((tokens, i) => {
+      const from = start * width;
+      start += tokens;
+      const part = (all: Float32Array): Float32Array => all.subarray(from, from + tokens * width);
+      return {
+        tokens,
+        layers: cached.map(({ key, value }) => ({ key: part(key), value: part(value) })),
+        firstToken: distributions.subarray(i * vocabSize, (i + 1) * vocabSize),
+      };
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#embedder[Symbol.dispose]();
+    this.#layer[Symbol.dispose]();
+    this.#firstToken[Symbol.dispose]();
+  }
+}

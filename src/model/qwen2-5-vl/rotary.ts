@@ -1,0 +1,87 @@
+import { zeros, type Tensor } from '../../tensor/tensor.ts';
+
+/** Cosines and sines of the rotary angles, one row per token: `f32 [T, d/2]` each. */
+export interface RotaryTable {
+  readonly cos: Tensor<'f32'>;
+  readonly sin: Tensor<'f32'>;
+}
+
+/** `base^(-2j/size)` for `j < size/2`, in float32 like the reference. */
+export function inverseFrequencies(size: number, base: number): Float32Array {
+  return Float32Array.from({ length: size / 2 }, (_, j) => 1 / base ** ((2 * j) / size));
+}
+
+function tableOf(
+  tokens: number,
+  width: number,
+  angle: (t: number, j: number) => number,
+): RotaryTable {
+  const cos = zeros('f32', [tokens, width]);
+  const sin = zeros('f32', [tokens, width]);
+  for (let t = 0, at = 0; t < tokens; t++) {
+    for (let j = 0; j < width; j++, at++) {
+      const radians = Math.fround(angle(t, j));
+      cos.data[at] = Math.cos(radians);
+      sin.data[at] = Math.sin(radians);
+    }
+  }
+  return { cos, sin };
+}
+
+/**
+ * Rotary angles of the text decoder with multimodal positions: frequency `j` follows the temporal,
+ * height or width row, by `mropeSection` (whose sum is `headDim / 2`); null means one row for all.
+ *
+ * @param positions i32 `[3, T]`, or `[1, T]` where `mropeSection` is null
+ */
+export function textRotary(
+  positions: Tensor<'i32'>,
+  headDim: number,
+  theta: number,
+  mropeSection: readonly number[] | null,
+): RotaryTable {
+  const tokens = positions.shape[1]!;
+  const frequencies = inverseFrequencies(headDim, theta);
+  const rowOf = (mropeSection ?? [headDim / 2]).flatMap((count, row) =>
+    Array<number>(count).fill(row),
+  );
+  return tableOf(
+    tokens,
+    headDim / 2,
+    (t, j) => positions.data[rowOf[j]! * tokens + t]! * frequencies[j]!,
+  );
+}
+
+/**
+ * Rotary angles of the vision tower: the first half of the frequencies follows the patch's row, the
+ * second its column, patches in merge-block order (block row, block column, row in block, column in block).
+ *
+ * @param grids `[t, h, w]` in patches, one per image
+ */
+export function visionRotary(
+  grids: readonly (readonly [number, number, number])[],
+  headDim: number,
+  mergeSize: number,
+): RotaryTable {
+  const rows: number[] = [];
+  const columns: number[] = [];
+  for (const [t, h, w] of grids) {
+    for (let frame = 0; frame < t; frame++) {
+      for (let blockRow = 0; blockRow < h; blockRow += mergeSize) {
+        for (let blockColumn = 0; blockColumn < w; blockColumn += mergeSize) {
+          for (let y = 0; y < mergeSize; y++) {
+            for (let x = 0; x < mergeSize; x++) {
+              rows.push(blockRow + y);
+              columns.push(blockColumn + x);
+            }
+          }
+        }
+      }
+    }
+  }
+  const frequencies = inverseFrequencies(headDim / 2, 10_000);
+  const half = frequencies.length;
+  return tableOf(rows.length, headDim / 2, (t, j) =>
+    j < half ? rows[t]! * frequencies[j]! : columns[t]! * frequencies[j - half]!,
+  );
+}

@@ -1,0 +1,21 @@
+import type { PackedBatch } from '../batch.ts';
+import type { Named } from '../block.ts';
+import { consecutive, layoutSegments } from '../segments.ts';
+import type { TextConfig } from './config.ts';
+import { textRotary } from './rotary.ts';
+
+/** What every decoder layer of one pass takes besides hidden rows and weights: angles and segments. */
+export function sequenceInputs(
+  { positions, lengths }: Pick<PackedBatch, 'positions' | 'lengths'>,
+  { headDim, ropeTheta, mropeSection }: TextConfig,
+): Named {
+  const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
+  const segments = layoutSegments(consecutive(lengths), true);
+  return {
+    'rotary.cos': rotary.cos,
+    'rotary.sin': rotary.sin,
+    'segments.gridIndex': segments.gridIndex,
+    'segments.packedIndex': segments.packedIndex,
+    'segments.bias': segments.bias,
+  };
+}

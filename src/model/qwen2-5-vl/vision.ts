@@ -1,0 +1,97 @@
+import { GraphBuilder } from '../../graph/builder.ts';
+import type { Graph, Value } from '../../graph/ir.ts';
+import { packedAttention, segmentInputs } from '../attention.ts';
+import { productDim } from '../../graph/shape.ts';
+import type { VisionConfig } from './config.ts';
+
+/** Fixed in the architecture, not in its config file. */
+const RMS_NORM_EPSILON = 1e-6;
+
+/** Names of a vision block's parameter inputs; gate and up are joined. */
+export const VISION_BLOCK_PARAMETERS = [
+  'norm1',
+  'qkvWeight',
+  'qkvBias',
+  'projWeight',
+  'projBias',
+  'norm2',
+  'gateUpWeight',
+  'gateUpBias',
+  'downWeight',
+  'downBias',
+] as const;
+
+/** Names of the patch merger's parameter inputs. */
+export const MERGER_PARAMETERS = ['norm', 'fc1Weight', 'fc1Bias', 'fc2Weight', 'fc2Bias'] as const;
+
+/** Values in one flattened patch: channels x frames x height x width. */
+export function patchSizeOf(config: VisionConfig): number {
+  return config.inChannels * config.temporalPatchSize * config.patchSize * config.patchSize;
+}
+
+/** Patches to hidden rows: `patches [T, C·Pt·P·P]` to `output [T, D]`. */
+export function patchEmbedGraph(config: VisionConfig): Graph {
+  const g = new GraphBuilder('vision-patch-embed');
+  const size = patchSizeOf(config);
+  const patches = g.input('patches', 'f32', ['T', size]);
+  const weight = g.input('weight', 'f32', [config.hiddenSize, size]);
+  g.output('output', g.linear(patches, weight));
+  return g.build();
+}
+
+/** One vision block, with window or full attention by the segments it is given: `hidden [T, D]` to `output [T, D]`. */
+export function visionBlockGraph(config: VisionConfig): Graph {
+  const { hiddenSize, heads, intermediateSize } = config;
+  const headDim = hiddenSize / heads;
+  const g = new GraphBuilder('vision-block');
+  const hidden = g.input('hidden', 'f32', ['T', hiddenSize]);
+  const cos = g.input('rotary.cos', 'f32', ['T', headDim / 2]);
+  const sin = g.input('rotary.sin', 'f32', ['T', headDim / 2]);
+  const segments = segmentInputs(g);
+  const parameter = (name: string, shape: readonly number[]): Value => g.input(name, 'f32', shape);
+  const norm1 = parameter('norm1', [hiddenSize]);
+  const qkvWeight = parameter('qkvWeight', [3 * hiddenSize, hiddenSize]);
+  const qkvBias = parameter('qkvBias', [3 * hiddenSize]);
+  const projWeight = parameter('projWeight', [hiddenSize, hiddenSize]);
+  const projBias = parameter('projBias', [hiddenSize]);
+  const norm2 = parameter('norm2', [hiddenSize]);
+  const gateUpWeight = parameter('gateUpWeight', [2 * intermediateSize, hiddenSize]);
+  const gateUpBias = parameter('gateUpBias', [2 * intermediateSize]);
+  const downWeight = parameter('downWeight', [hiddenSize, intermediateSize]);
+  const downBias = parameter('downBias', [hiddenSize]);
+
+  const qkv = g.linear(g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON), qkvWeight, qkvBias);
+  const [q, k, v] = g
+    .split(qkv, [hiddenSize, hiddenSize, hiddenSize], 1)
+    .map((x) => g.reshape(x, ['T', heads, headDim])) as [Value, Value, Value];
+  const attended = packedAttention(
+    g,
+    { query: g.rotary(q, cos, sin), key: g.rotary(k, cos, sin), value: v },
+    segments,
+    { heads, kvHeads: heads, headDim },
+  );
+  const residual = g.add(hidden, g.linear(attended, projWeight, projBias));
+  const gateUp = g.linear(g.rmsNorm(residual, norm2, RMS_NORM_EPSILON), gateUpWeight, gateUpBias);
+  const [gate, up] = g.split(gateUp, [intermediateSize, intermediateSize], 1) as [Value, Value];
+  g.output('output', g.add(residual, g.linear(g.mul(g.silu(gate), up), downWeight, downBias)));
+  return g.build();
+}
+
+/** The patch merger: each `mergeSize²` neighbouring rows become one row of the decoder's width. */
+export function mergerGraph(config: VisionConfig): Graph {
+  const merged = config.hiddenSize * config.mergeSize ** 2;
+  const g = new GraphBuilder('vision-merger');
+  const hidden = g.input('hidden', 'f32', ['T', config.hiddenSize]);
+  const norm = g.input('norm', 'f32', [config.hiddenSize]);
+  const fc1Weight = g.input('fc1Weight', 'f32', [merged, merged]);
+  const fc1Bias = g.input('fc1Bias', 'f32', [merged]);
+  const fc2Weight = g.input('fc2Weight', 'f32', [config.outHiddenSize, merged]);
+  const fc2Bias = g.input('fc2Bias', 'f32', [config.outHiddenSize]);
+  const rows = g.reshape(g.rmsNorm(hidden, norm, RMS_NORM_EPSILON), [
+    productDim(['T', 1 / config.mergeSize ** 2]),
+    merged,
+  ]);
+  const inner = g.gelu(g.linear(rows, fc1Weight, fc1Bias));
+  g.output('embeddings', g.linear(inner, fc2Weight, fc2Bias));
+  return g.build();
+}

@@ -1,0 +1,94 @@
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { Arena } from '../arena.ts';
+import type { TextConfig } from './config.ts';
+import { patchSizeOf, type MERGER_PARAMETERS, type VISION_BLOCK_PARAMETERS } from './vision.ts';
+import type { HEAD_PARAMETERS, LAYER_PARAMETERS } from './decoder.ts';
+import type { ModelConfig, VisionConfig } from './config.ts';
+
+/** Views of one block's parameters (or of their gradients) by the names its graph gives them. */
+export type Views<Names extends readonly string[]> = Readonly<Record<Names[number], Tensor<'f32'>>>;
+
+/** All parameters of a model as its graphs take them: views of one arena, nothing copied. */
+export interface WeightViews {
+  readonly embedding: Tensor<'f32'>; // [V, D]
+  readonly layers: readonly Views<typeof LAYER_PARAMETERS>[];
+  readonly head: Views<typeof HEAD_PARAMETERS>;
+  readonly vision: VisionViews | null;
+}
+
+/** The vision tower's part of `WeightViews`. */
+export interface VisionViews {
+  readonly patchEmbed: { readonly weight: Tensor<'f32'> };
+  readonly blocks: readonly Views<typeof VISION_BLOCK_PARAMETERS>[];
+  readonly merger: Views<typeof MERGER_PARAMETERS>;
+}
+
+/** The views of an arena laid out for `config`: of the weights themselves, or of an arena of gradients. */
+export function weightViews(arena: Arena, config: ModelConfig): WeightViews {
+  const { text, vision } = config;
+  const embedding = arena.tensor('model.embed_tokens.weight');
+  return {
+    embedding,
+    layers: Array.from({ length: text.layers }, (_, i) => layerViews(arena, i)),
+    head: {
+      finalNorm: arena.tensor('model.norm.weight'),
+      headWeight: headOf(arena, text, embedding),
+    },
+    vision: vision === null ? null : visionViews(arena, vision),
+  };
+}
+
+function headOf(arena: Arena, text: TextConfig, embedding: Tensor<'f32'>): Tensor<'f32'> {
+  return text.tieWordEmbeddings ? embedding : arena.tensor('lm_head.weight');
+}
+
+function layerViews(arena: Arena, layer: number): Views<typeof LAYER_PARAMETERS> {
+  const prefix = `model.layers.${layer}`;
+  const attention = `${prefix}.self_attn`;
+  const joined = (kind: string): Tensor<'f32'> =>
+    arena.span(['q', 'k', 'v'].map((part) => `${attention}.${part}_proj.${kind}`));
+  return {
+    inputNorm: arena.tensor(`${prefix}.input_layernorm.weight`),
+    qkvWeight: joined('weight'),
+    qkvBias: joined('bias'),
+    outputWeight: arena.tensor(`${attention}.o_proj.weight`),
+    postNorm: arena.tensor(`${prefix}.post_attention_layernorm.weight`),
+    gateUpWeight: arena.span([`${prefix}.mlp.gate_proj.weight`, `${prefix}.mlp.up_proj.weight`]),
+    downWeight: arena.tensor(`${prefix}.mlp.down_proj.weight`),
+  };
+}
+
+function visionViews(arena: Arena, config: VisionConfig): VisionViews {
+  return {
+    patchEmbed: {
+      weight: arena.span(
+        ['visual.patch_embed.proj.weight'],
+        [config.hiddenSize, patchSizeOf(config)],
+      ),
+    },
+    blocks: Array.from({ length: config.depth }, (_, i) => {
+      const prefix = `visual.blocks.${i}`;
+      const joined = (kind: string): Tensor<'f32'> =>
+        arena.span([`${prefix}.mlp.gate_proj.${kind}`, `${prefix}.mlp.up_proj.${kind}`]);
+      return {
+        norm1: arena.tensor(`${prefix}.norm1.weight`),
+        qkvWeight: arena.tensor(`${prefix}.attn.qkv.weight`),
+        qkvBias: arena.tensor(`${prefix}.attn.qkv.bias`),
+        projWeight: arena.tensor(`${prefix}.attn.proj.weight`),
+        projBias: arena.tensor(`${prefix}.attn.proj.bias`),
+        norm2: arena.tensor(`${prefix}.norm2.weight`),
+        gateUpWeight: joined('weight'),
+        gateUpBias: joined('bias'),
+        downWeight: arena.tensor(`${prefix}.mlp.down_proj.weight`),
+        downBias: arena.tensor(`${prefix}.mlp.down_proj.bias`),
+      };
+    }),
+    merger: {
+      norm: arena.tensor('visual.merger.ln_q.weight'),
+      fc1Weight: arena.tensor('visual.merger.mlp.0.weight'),
+      fc1Bias: arena.tensor('visual.merger.mlp.0.bias'),
+      fc2Weight: arena.tensor('visual.merger.mlp.2.weight'),
+      fc2Bias: arena.tensor('visual.merger.mlp.2.bias'),
+    },
+  };
+}

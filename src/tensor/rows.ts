@@ -1,0 +1,45 @@
+import type { Tensor } from './tensor.ts';
+
+function widthOf(tensor: Tensor): number {
+  return tensor.data.length / Math.max(1, tensor.shape[0]!);
+}
+
+/** Copies rows `index[i]` of `source [R, …]` to rows `i` of `target [index.length, …]`. */
+export function gatherRows(
+  source: Tensor<'f32'>,
+  index: ArrayLike<number>,
+  target: Tensor<'f32'>,
+): void {
+  const width = widthOf(target);
+  for (let i = 0; i < index.length; i++) {
+    const from = index[i]! * width;
+    target.data.set(source.data.subarray(from, from + width), i * width);
+  }
+}
+
+/** Copies rows `i` of `source` to rows `index[i]` of `target`; no index twice. */
+export function placeRows(
+  source: Tensor<'f32'>,
+  index: ArrayLike<number>,
+  target: Tensor<'f32'>,
+): void {
+  const width = widthOf(source);
+  for (let i = 0; i < index.length; i++) {
+    target.data.set(source.data.subarray(i * width, (i + 1) * width), index[i]! * width);
+  }
+}
+
+/** Adds rows `i` of `source` to rows `index[i]` of `target`, in order, so repeats add up exactly alike. */
+export function addRows(
+  source: Tensor<'f32'>,
+  index: ArrayLike<number>,
+  target: Tensor<'f32'>,
+): void {
+  const width = widthOf(source);
+  const from = source.data;
+  const to = target.data;
+  for (let i = 0; i < index.length; i++) {
+    const base = index[i]! * width;
+    for (let j = 0, at = i * width; j < width; j++, at++) to[base + j]! += from[at]!;
+  }
+}
