@@ -39,7 +39,7 @@ export const demoModelSize: DemoModelSize = {
   visionHiddenSize: 64,
   visionHeads: 4,
   visionIntermediateSize: 192,
-  windowSize: 112,
+  windowSize: 56,
   bpeSize: 1024,
   tieWordEmbeddings: false,
 };
