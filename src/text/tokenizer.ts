@@ -6,7 +6,14 @@ import * as t from 'io-ts';
 import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
 
-const idOrIds = t.union([t.number, t.array(t.number), t.null]);
+const branches = t.union([t.number, t.array(t.number), t.null]);
+/** One codec with one name: an error speaks of the value, not of every branch. */
+const idOrIds = new t.Type<t.TypeOf<typeof branches>>(
+  'a token id or a list of them',
+  branches.is,
+  (value, context) => (branches.is(value) ? t.success(value) : t.failure(value, context)),
+  t.identity,
+);
 const GenerationFile = t.partial({
   eos_token_id: idOrIds,
   pad_token_id: t.union([t.number, t.null]),

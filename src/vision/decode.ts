@@ -11,7 +11,7 @@ export interface RgbImage {
   readonly height: number;
   /** `[height, width, 3]` */
   readonly data: Uint8Array;
-  /** Whether the file holds palette indices; such an image is resized by nearest neighbour. */
+  /** Whether the file holds palette indices or single bits; such an image is resized by nearest neighbour. */
   readonly isIndexed: boolean;
 }
 
@@ -19,7 +19,8 @@ export interface RgbImage {
  * Decodes a PNG, JPEG, WebP, GIF or TIFF file to RGB.
  *
  * Alpha is dropped, not composited; EXIF rotation and embedded colour profiles are ignored, as in the
- * reference. 16-bit channels keep their high byte. Of several frames the first is taken.
+ * reference. 16-bit channels keep their high byte (the reference saturates them to white). Of several
+ * frames the first is taken.
  *
  * @param name what error messages call the image; the path itself unless given
  * @throws DATA_INVALID naming the image when it is missing, truncated or not an image
@@ -30,7 +31,7 @@ export async function decodeImage(source: ImageSource, name?: string): Promise<R
   if (bytes.length === 0) throw invalidImage(label, 'the file is empty');
   try {
     const image = sharp(bytes, { failOn: 'error', ignoreIcc: true });
-    const { isPalette } = await image.metadata();
+    const { isPalette, bitsPerSample } = await image.metadata();
     const { data, info } = await image
       .removeAlpha()
       .toColourspace('srgb')
@@ -39,7 +40,12 @@ export async function decodeImage(source: ImageSource, name?: string): Promise<R
     if (info.channels !== 3) {
       throw invalidImage(label, `decoded to ${info.channels} channels instead of 3`);
     }
-    return { width: info.width, height: info.height, data, isIndexed: isPalette };
+    return {
+      width: info.width,
+      height: info.height,
+      data,
+      isIndexed: isPalette || bitsPerSample === 1,
+    };
   } catch (cause) {
     if (cause instanceof CxmindError) throw cause;
     throw invalidImage(label, `it is truncated or not an image: ${messageOf(cause)}`, cause);

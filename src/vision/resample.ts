@@ -16,7 +16,7 @@ interface Taps {
 
 /**
  * Resizes an image the way Pillow does: separable, antialiased bicubic (a = -0.5) in 8-bit fixed point,
- * columns first; nearest neighbour for palette images.
+ * columns first; nearest neighbour for palette and 1-bit images.
  *
  * A general-purpose resizer differs by one level here and there, and one level of 255 is already 0.015
  * after normalisation: more than the pixel values may be off.
@@ -131,15 +131,24 @@ function resampleRows(
   return output;
 }
 
+/** The input place of each output place; summed step by step, as Pillow does, rounding included. */
+function nearestPlaces(inputSize: number, outputSize: number): Int32Array {
+  const scale = inputSize / outputSize;
+  const places = new Int32Array(outputSize);
+  let center = scale * 0.5;
+  for (let place = 0; place < outputSize; place++, center += scale) {
+    places[place] = Math.min(inputSize - 1, Math.trunc(center));
+  }
+  return places;
+}
+
 function nearest(image: RgbImage, width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3);
-  const scaleX = image.width / width;
-  const scaleY = image.height / height;
+  const columns = nearestPlaces(image.width, width);
   let at = 0;
-  for (let y = 0; y < height; y++) {
-    const row = Math.floor((y + 0.5) * scaleY) * image.width;
-    for (let x = 0; x < width; x++) {
-      const from = (row + Math.floor((x + 0.5) * scaleX)) * 3;
+  for (const row of nearestPlaces(image.height, height)) {
+    for (const column of columns) {
+      const from = (row * image.width + column) * 3;
       data[at++] = image.data[from]!;
       data[at++] = image.data[from + 1]!;
       data[at++] = image.data[from + 2]!;

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { decodeImage } from '../../src/vision/decode.ts';
+import { ImageProcessor } from '../../src/vision/processor.ts';
+import { ChatTemplate, type ChatMessage } from '../../src/text/chat-template.ts';
+import { expandPlaceholders } from '../../src/text/image-tokens.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
+import { assertClose } from '../support/assert-close.ts';
+import { goldenCases, goldenPath, goldenPixelValues, goldenTensors } from '../support/golden.ts';
+
+const checkpoint = goldenPath('micro-vl');
+
+describe('processing of the golden cases', () => {
+  const tokenizer = Tokenizer.load(checkpoint);
+  const chatTemplate = ChatTemplate.load(checkpoint);
+  const processor = ImageProcessor.load(checkpoint);
+  const imageTokenId = tokenizer.idOf('<|image_pad|>')!;
+  const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
+
+  for (const golden of goldenCases()) {
+    describe(`case ${golden.id}`, () => {
+      it('renders and tokenises the prompt to the same text and ids', () => {
+        const text = chatTemplate.render(golden.messages as readonly ChatMessage[]);
+        const counts = golden.image_grid_thw.map((grid) => processor.tokensOf(grid));
+        const ids = expandPlaceholders(tokenizer.encode(text), imageTokenId, counts);
+        assert.equal(text, golden.chat_text);
+        assert.deepEqual([...ids], golden.prompt_ids);
+      });
+
+      it('tokenises the response to the same ids, and back', () => {
+        const ids = [...tokenizer.encode(golden.response_text), tokenizer.endOfTurnId];
+        assert.deepEqual(ids, golden.response_ids);
+        const text = tokenizer.decode(golden.response_ids, { skipSpecialTokens: true });
+        assert.equal(text, golden.response_text);
+      });
+
+      it('places the tokens at the same positions', () => {
+        const ids = [...golden.prompt_ids, ...golden.response_ids];
+        const { positions, ropeDelta } = mropePositions(ids, {
+          imageTokenId,
+          imageGrids: golden.image_grid_thw,
+        });
+        assert.deepEqual([...positions.data], golden.position_ids.flat());
+        assert.equal(ropeDelta, golden.rope_delta);
+      });
+
+      it('turns the images into the same pixel values', async () => {
+        const expected = goldenPixelValues(tensors, golden.id).data;
+        let at = 0;
+        for (const [index, file] of golden.images.entries()) {
+          const image = await decodeImage(goldenPath(`micro-vl-reference/${file}`));
+          const { pixelValues, grid } = processor.process(image);
+          const part = expected.subarray(at, at + pixelValues.data.length);
+          assert.deepEqual(grid, golden.image_grid_thw[index]);
+          assertClose(pixelValues.data, part, { atol: 1e-6 }, file);
+          at += pixelValues.data.length;
+        }
+        assert.equal(at, expected.length);
+      });
+    });
+  }
+});

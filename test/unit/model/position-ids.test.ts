@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import {
+  mropePositions,
+  type PositionOptions,
+} from '../../../src/model/qwen2-5-vl/position-ids.ts';
+
+const tokens = { imageTokenId: 100, videoTokenId: 101, imageGrids: [] };
+const pads = (id: number, count: number): number[] => Array.from({ length: count }, () => id);
+
+function rowsOf(ids: readonly number[], options: Partial<PositionOptions>): string[] {
+  const { positions } = mropePositions(ids, { ...tokens, ...options });
+  return [0, 1, 2].map((row) =>
+    positions.data.subarray(row * ids.length, (row + 1) * ids.length).join(' '),
+  );
+}
+
+describe('mropePositions', () => {
+  it('gives the check values of the specification for an image', () => {
+    const ids = [1, 2, 3, 98, ...pads(100, 6), 99, 4, 5];
+    assert.deepEqual(rowsOf(ids, { imageGrids: [[1, 4, 6]] }), [
+      '0 1 2 3 4 4 4 4 4 4 7 8 9',
+      '0 1 2 3 4 4 4 5 5 5 7 8 9',
+      '0 1 2 3 4 5 6 4 5 6 7 8 9',
+    ]);
+  });
+
+  it('gives the check values of the specification for a video at two rates', () => {
+    const ids = [1, 98, ...pads(101, 8), 99, 7];
+    assert.deepEqual(rowsOf(ids, { videoGrids: [[2, 4, 4]] }), [
+      '0 1 2 2 2 2 4 4 4 4 5 6',
+      '0 1 2 2 3 3 2 2 3 3 5 6',
+      '0 1 2 3 2 3 2 3 2 3 5 6',
+    ]);
+    assert.deepEqual(rowsOf(ids, { videoGrids: [[2, 4, 4]], videoSecondsPerGrid: [0.5] }), [
+      '0 1 2 2 2 2 3 3 3 3 4 5',
+      '0 1 2 2 3 3 2 2 3 3 4 5',
+      '0 1 2 3 2 3 2 3 2 3 4 5',
+    ]);
+  });
+
+  it('counts text on in three equal rows', () => {
+    assert.deepEqual(rowsOf([5, 6, 7], {}), ['0 1 2', '0 1 2', '0 1 2']);
+  });
+
+  it('says how a decoder goes on after images that take fewer positions than tokens', () => {
+    const ids = [1, ...pads(100, 6), 2];
+    const { next, ropeDelta } = mropePositions(ids, { ...tokens, imageGrids: [[1, 4, 6]] });
+    assert.equal(next, 5);
+    assert.equal(ropeDelta, -3);
+  });
+
+  it('refuses grids that do not fit the placeholders', () => {
+    assert.throws(() => mropePositions([1, 100], tokens), {
+      code: 'DATA_INVALID',
+      message: /token 1 begins image 1, which has no grid/,
+    });
+    assert.throws(() => mropePositions([1, 100, 2], { ...tokens, imageGrids: [[1, 4, 4]] }), {
+      code: 'DATA_INVALID',
+      message: /image 1 of grid \[1, 4, 4\] wants 4 placeholders, but token 2 is not one/,
+    });
+    assert.throws(() => mropePositions([1, 2], { ...tokens, imageGrids: [[1, 4, 4]] }), {
+      code: 'DATA_INVALID',
+      message: /1 images and 0 videos, but placeholders of 0 and 0/,
+    });
+  });
+});
