@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CxmindError } from '../../../src/errors.ts';
+import { builtInRewards, resolveReward } from '../../../src/reward/registry.ts';
+import type { RewardInput } from '../../../src/reward/reward.ts';
+
+const inputs: readonly RewardInput[] = ['a', 'bb'].map((response) => ({
+  response,
+  responseLength: response.length,
+  groundTruth: 'bb',
+}));
+
+describe('resolveReward', () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cxmind-reward-'));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** The path of a file with the given source, unlike any imported before. */
+  function file(source: string): string {
+    const path = join(folder, `${String(Math.random()).slice(2)}.ts`);
+    writeFileSync(path, source);
+    return path;
+  }
+
+  async function rejects(promise: Promise<unknown>, code: string, message: RegExp): Promise<void> {
+    await assert.rejects(promise, (error: CxmindError) => {
+      assert.equal(error.code, code);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+
+  /** Scores the two inputs with a file whose function `f` has the given body. */
+  async function scoring(body: string, head = ''): Promise<unknown> {
+    const path = file(`${head}\nexport const f = (inputs: any, kwargs: any): any => ${body};`);
+    const reward = await resolveReward(`${path}:f`, { bonus: 2 });
+    return reward.score(inputs);
+  }
+
+  it('gives every built-in the parts that its gate needs', async () => {
+    for (const name of builtInRewards) {
+      const reward = await resolveReward(name);
+      const [parts] = await reward.score(inputs);
+      const needed = reward.gate ? [reward.gate.key, 'base_reward', ...reward.gate.bonus] : [];
+      for (const key of ['overall', 'format', ...needed])
+        assert.ok(key in parts!, `${name} ${key}`);
+      assert.equal(reward.gate === undefined, name.endsWith('_plain'));
+    }
+  });
+
+  it('passes options on to score and gate', async () => {
+    const answer = '<think>a</think><answer>B ✅</answer>';
+    const reward = await resolveReward('closed', {
+      process_weight: 0.25,
+      ema_alpha: 0.5,
+      gate: 'always',
+    });
+    const [parts] = await reward.score([
+      { response: answer, responseLength: 1, groundTruth: answer },
+    ]);
+    assert.equal(parts!['process'], 0.25);
+    assert.equal(reward.gate?.emaAlpha, 0.5);
+    assert.equal(reward.gate.rule, 'always');
+  });
+
+  it('names the nearest reward, and every wrong option', async () => {
+    await rejects(resolveReward('close'), 'CONFIG_INVALID', /got 'close', nearest is 'closed'/);
+    await rejects(
+      resolveReward('closed', { format_wieght: 0.1, ema_alpha: 2, form: 'exact' }),
+      'CONFIG_INVALID',
+      /format_wieght: unknown key, nearest is format_weight\n.*ema_alpha: expected a number in \[0, 1\], got 2\n.*form/,
+    );
+  });
+
+  it('calls a batch function once, with kwargs', async () => {
+    const body =
+      'inputs.map((x: any) => ({ overall: kwargs.bonus * inputs.length, n: x.responseLength }))';
+    assert.deepEqual(await scoring(body), [
+      { overall: 4, n: 1 },
+      { overall: 4, n: 2 },
+    ]);
+  });
+
+  it('calls a sequential, async function once a response', async () => {
+    const body = 'Promise.resolve({ overall: Number(inputs.response === inputs.groundTruth) })';
+    assert.deepEqual(await scoring(body, `export const REWARD_TYPE = 'sequential';`), [
+      { overall: 0 },
+      { overall: 1 },
+    ]);
+  });
+
+  it('takes the function main and the name REWARD_NAME', async () => {
+    const path = file(`export const REWARD_NAME = 'mine'; export function main() { return []; }`);
+    assert.equal((await resolveReward(path)).name, 'mine');
+  });
+
+  it('says what is wrong with a returned value, and with which response', async () => {
+    for (const [body, message] of [
+      ['[{ overall: 1 }]', /:f: expected an array of 2 maps, got an array of 1/],
+      ['null', /expected an array of 2 maps, got null/],
+      ['[{ overall: 1 }, 3]', /:f: response 1: expected a map of numbers, got 3/],
+      ['[{ overall: 1 }, { acc: 1 }]', /response 1: no 'overall'/],
+      [
+        '[{ overall: NaN }, { overall: 1 }]',
+        /response 0: 'overall' is not a finite number but NaN/,
+      ],
+      [
+        '[{ overall: 1, a: "x" }, { overall: 1 }]',
+        /response 0: 'a' is not a finite number but string/,
+      ],
+      ['inputs.nothing.at(0)', /:f: a batch of 2 responses threw: Cannot read/],
+    ] as const) {
+      await rejects(scoring(body), 'REWARD_INVALID', message);
+    }
+  });
+
+  it('says what is wrong with a file', async () => {
+    await rejects(
+      resolveReward(join(folder, 'none.ts:f')),
+      'REWARD_INVALID',
+      /no such file: .*none\.ts/,
+    );
+    await rejects(resolveReward(file('throw new Error("oh")')), 'REWARD_INVALID', /not load: oh/);
+    await rejects(
+      resolveReward(`${file('export function score() {}')}:scores`),
+      'REWARD_INVALID',
+      /exports no function 'scores', nearest is 'score'/,
+    );
+    await rejects(
+      scoring('[]', `export const REWARD_TYPE = 'single';`),
+      'REWARD_INVALID',
+      /REWARD_TYPE is neither/,
+    );
+  });
+
+  it('runs the example', async () => {
+    const path = new URL('../../../examples/custom-reward.ts', import.meta.url).pathname;
+    const reward = await resolveReward(`${path}:concise`, { max_tokens: 10 });
+    const scores = await reward.score([
+      { response: '<answer>B</answer>', responseLength: 5, groundTruth: '<answer>B</answer>' },
+      { response: 'B', responseLength: 5, groundTruth: '<answer>B</answer>' },
+    ]);
+    assert.deepEqual(scores, [
+      { overall: 0.75, accuracy: 1, length: 0.5 },
+      { overall: 0, accuracy: 0, length: 0.5 },
+    ]);
+  });
+});
