@@ -92,7 +92,10 @@ describe('policyLoss on the check values', () => {
     assert.deepEqual(fractions('sapo'), [undefined, undefined]);
   });
 
-  const gradients: readonly [PolicyLossOptions['lossType'], readonly (readonly number[])[]][] = [
+  const gradients: readonly (readonly [
+    PolicyLossOptions['lossType'],
+    readonly (readonly number[])[],
+  ])[] = [
     [
       'default',
       [

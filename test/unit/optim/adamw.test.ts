@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { AdamW } from '../../../src/optim/adamw.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { Rng, keyOf } from '../../../src/rng.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { assertClose } from '../../support/assert-close.ts';
+
+const betas = [0.9, 0.999] as const;
+const eps = 1e-8;
+
+/** The formula of the specification, in float64. */
+class ReferenceAdamW {
+  readonly p: Float64Array;
+  readonly #m: Float64Array;
+  readonly #v: Float64Array;
+  readonly #weightDecay: number;
+  #step = 0;
+
+  constructor(parameters: ArrayLike<number>, weightDecay: number) {
+    this.p = Float64Array.from(parameters);
+    this.#m = new Float64Array(parameters.length);
+    this.#v = new Float64Array(parameters.length);
+    this.#weightDecay = weightDecay;
+  }
+
+  step(gradients: ArrayLike<number>, lr: number): void {
+    const t = ++this.#step;
+    for (let i = 0; i < this.p.length; i++) {
+      const g = gradients[i]!;
+      const decayed = this.p[i]! * (1 - lr * this.#weightDecay);
+      const m = (this.#m[i] = betas[0] * this.#m[i]! + (1 - betas[0]) * g);
+      const v = (this.#v[i] = betas[1] * this.#v[i]! + (1 - betas[1]) * g * g);
+      const denominator = Math.sqrt(v) / Math.sqrt(1 - betas[1] ** t) + eps;
+      this.p[i] = decayed - ((lr / (1 - betas[0] ** t)) * m) / denominator;
+    }
+  }
+}
+
+const checkGradients = [
+  [0.1, -0.2, 0.3],
+  [0.05, 0.1, -0.4],
+  [0, 0.3, 0.2],
+];
+const checkParameters = [
+  [0.989900001, -1.9898000005, 0.4899500003],
+  [0.9804792158, -1.9869376503, 0.4918361094],
+  [0.9731753934, -1.9906328542, 0.4908017632],
+];
+
+describe('AdamW', () => {
+  let runtime: Runtime;
+  before(() => {
+    runtime = Runtime.open({ threads: 1 });
+  });
+  after(() => {
+    runtime[Symbol.dispose]();
+  });
+
+  it('gives the check values in float32, as the formula does in float64', () => {
+    const parameters = tensorOf('f32', [3], [1, -2, 0.5]).data;
+    const gradients = zeros('f32', [3]).data;
+    using optimizer = new AdamW(runtime, { parameters, gradients, betas, weightDecay: 0.01, eps });
+    const reference = new ReferenceAdamW([1, -2, 0.5], 0.01);
+    for (const [i, step] of checkGradients.entries()) {
+      gradients.set(step);
+      optimizer.step(0.01, 1);
+      reference.step(step, 0.01);
+      assertClose(reference.p, checkParameters[i]!, { atol: 1e-10 });
+      assertClose(parameters, checkParameters[i]!, { rtol: 3e-7 });
+    }
+    assert.equal(optimizer.state.step, 3);
+  });
+
+  it('updates every slice of an arena, scaled gradients and a last short slice among them', () => {
+    const length = 65536 * 2 + 137;
+    const rng = new Rng(keyOf('adamw test'));
+    const draw = (): number[] => Array.from({ length }, () => rng.nextNormal());
+    const parameters = tensorOf('f32', [length], draw()).data;
+    const gradients = tensorOf('f32', [length], draw()).data;
+    const reference = new ReferenceAdamW(parameters, 0.1);
+    using optimizer = new AdamW(runtime, { parameters, gradients, betas, weightDecay: 0.1, eps });
+    const before = gradients.slice();
+    for (const [lr, scale] of [
+      [0, 1],
+      [0.01, 0.25],
+      [0.003, 1],
+    ] as const) {
+      optimizer.step(lr, scale);
+      reference.step(
+        gradients.map((gradient) => gradient * scale),
+        lr,
+      );
+    }
+    assertClose(parameters, reference.p, { rtol: 1e-6, atol: 1e-7 });
+    assert.deepEqual(gradients, before);
+  });
+
+  it('goes on from a saved state bit for bit', () => {
+    const start = (): Float32Array => tensorOf('f32', [3], [1, -2, 0.5]).data;
+    const gradients = tensorOf('f32', [3], [0.1, -0.2, 0.3]).data;
+    const whole = start();
+    using through = new AdamW(runtime, {
+      parameters: whole,
+      gradients,
+      betas,
+      weightDecay: 0.01,
+      eps,
+    });
+    for (let i = 0; i < 4; i++) through.step(0.01, 1);
+
+    const halves = start();
+    const options = { parameters: halves, gradients, betas, weightDecay: 0.01, eps };
+    using first = new AdamW(runtime, options);
+    for (let i = 0; i < 2; i++) first.step(0.01, 1);
+    using second = new AdamW(runtime, options);
+    second.load(first.state);
+    for (let i = 0; i < 2; i++) second.step(0.01, 1);
+    assert.deepEqual(halves, whole);
+    assert.deepEqual(second.state, through.state);
+  });
+
+  it('refuses gradients or a state of another length', () => {
+    const [three, two] = [zeros('f32', [3]).data, zeros('f32', [2]).data];
+    const options = { parameters: three, gradients: three, betas, weightDecay: 0, eps };
+    assert.throws(() => new AdamW(runtime, { ...options, gradients: two }), {
+      code: 'SHAPE_MISMATCH',
+    });
+    using optimizer = new AdamW(runtime, options);
+    assert.throws(
+      () => {
+        optimizer.load({ m: two, v: two, step: 1 });
+      },
+      { code: 'CHECKPOINT_INVALID' },
+    );
+  });
+});
