@@ -3,7 +3,7 @@ import { GraphBuilder } from './builder.ts';
 import { isFloat, type Dim, type Graph, type Node, type Value } from './ir.ts';
 import { opOf } from './ops/table.ts';
 import { chooseSaved } from './partition.ts';
-import { optimize, prune, usesOf } from './passes.ts';
+import { inOrder, optimize, prune, usesOf } from './passes.ts';
 import { evaluateDim, sameShape } from './shape.ts';
 
 /** What to differentiate, and what to keep for it. */
@@ -176,13 +176,13 @@ function partition(
   const forwardIds = new Set(forwardNodes.flatMap((node) => node.outputs.map((v) => v.id)));
   const seen = (value: Value): Value => aliases.get(value.id) ?? value;
   const view = (node: Node): Node => ({ ...node, inputs: node.inputs.map(seen) });
-  const needed = prune({ ...joint, nodes: joint.nodes.map(view) });
+  const needed = prune({ ...joint, nodes: inOrder(joint.nodes.map(view)) });
   const backwardNodes = needed.nodes.filter((node) => !forwardIds.has(node.outputs[0]!.id));
   const read = [
     ...backwardNodes.flatMap((node) => node.inputs),
     ...needed.outputs.map(({ value }) => value),
   ].filter((value) => forwardIds.has(value.id));
-  const saved = save === 'needed' ? chooseSaved(forwardNodes.map(view), read) : new Set<number>();
+  const saved = save === 'needed' ? chooseSaved(inOrder(forwardNodes.map(view)), read) : new Set<number>();
   return {
     forward: forwardGraph(source, forwardNodes, aliases, saved),
     backward: backwardGraph(source, needed, saved),

@@ -20,6 +20,22 @@ export function prune(graph: Graph): Graph {
   return { ...graph, nodes: nodes.reverse(), constants };
 }
 
+/** The nodes in an order in which they can run, otherwise as they stood. */
+export function inOrder(nodes: readonly Node[]): Node[] {
+  const producers = new Map(nodes.flatMap((node) => node.outputs.map((value) => [value.id, node])));
+  const ordered = new Set<Node>();
+  const visit = (node: Node): void => {
+    if (ordered.has(node)) return;
+    for (const input of node.inputs) {
+      const producer = producers.get(input.id);
+      if (producer !== undefined) visit(producer);
+    }
+    ordered.add(node);
+  };
+  nodes.forEach(visit);
+  return [...ordered];
+}
+
 /** What a rule puts in place of a node, or undefined to keep it. */
 type Rule = (
   node: Node,
