@@ -78,7 +78,7 @@ export class Decoder implements Disposable {
     const count = sequences.length;
     if (count !== this.#bound) this.#bindSlots(count);
     let longest = 0;
-    for (const [slot, { position, cached, temperature }] of sequences.entries()) {
+    for (const [slot, { cached, temperature }] of sequences.entries()) {
       this.#lastIndex.data[slot] = cached;
       this.#inverseTemperature.data[slot] = temperature === 0 ? 1 : 1 / temperature;
       longest = Math.max(longest, cached + 1);
