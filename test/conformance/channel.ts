@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import type { Channel, Packet } from '../../transport/channel.ts';
+
+/** A channel under test, whose peer sends every packet back until it gets an empty header, and then closes. */
+export interface EchoSetup {
+  open(): { readonly channel: Channel; readonly end: () => Promise<void> };
+}
+
+const packetOf = (...bytes: number[]): Packet => ({ header: Uint8Array.from(bytes), frames: [] });
+
+/** What every channel does, whatever carries it. */
+export function channelConformance(name: string, setup: EchoSetup): void {
+  describe(`Channel: ${name}`, () => {
+    let channel: Channel;
+    let end: () => Promise<void>;
+    const received: Packet[] = [];
+    let onPacket: (() => void) | undefined;
+
+    const arrival = async (count: number): Promise<void> => {
+      while (received.length < count) {
+        await new Promise<void>((resolve) => (onPacket = resolve));
+      }
+    };
+
+    beforeEach(() => {
+      ({ channel, end } = setup.open());
+      received.length = 0;
+      channel.receive((packet) => {
+        received.push(packet);
+        onPacket?.();
+      });
+    });
+    afterEach(async () => {
+      channel.close();
+      await end();
+    });
+
+    it('brings a packet there and back', async () => {
+      assert.equal(channel.send(packetOf(1, 2, 3)), true);
+      await arrival(1);
+      assert.deepEqual([...received[0]!.header], [1, 2, 3]);
+      assert.equal(received[0]!.frames.length, 0);
+    });
+
+    it('keeps the order of a thousand packets', async () => {
+      for (let i = 0; i < 1000; i++) channel.send(packetOf(i & 255, i >> 8));
+      await arrival(1000);
+      received.forEach(({ header }, i) => assert.equal(header[0]! + header[1]! * 256, i));
+    });
+
+    it('does not deliver before send returned', async () => {
+      channel.send(packetOf(1));
+      assert.equal(received.length, 0);
+      await arrival(1);
+    });
+
+    it('shares the memory of frames instead of copying it', async () => {
+      const shared = new Uint8Array(new SharedArrayBuffer(64)).fill(1);
+      channel.send({ header: Uint8Array.of(7), frames: [shared.subarray(8, 24), shared] });
+      await arrival(1);
+      const [part, whole] = received[0]!.frames;
+      assert.equal(part!.byteLength, 16);
+      shared[8] = 42;
+      assert.equal(part![0], 42);
+      part![1] = 43;
+      assert.equal(shared[9], 43);
+      assert.equal(whole![9], 43);
+    });
+
+    it('leaves timers their turn while packets go to and fro', async () => {
+      let isOver = false;
+      const timer = new Promise<void>((resolve) => setTimeout(resolve, 5));
+      channel.send(packetOf(1));
+      const bounce = async (): Promise<void> => {
+        for (let n = 1; !isOver; n++) {
+          await arrival(n);
+          channel.send(packetOf(1));
+        }
+      };
+      const bouncing = bounce();
+      await timer;
+      isOver = true;
+      await bouncing;
+    });
+
+    it('resolves closed, and sends no more, after its own close', async () => {
+      channel.close();
+      await channel.closed;
+      assert.equal(channel.send(packetOf(1)), false);
+    });
+
+    it('delivers what was sent before the peer closed, then resolves closed', async () => {
+      channel.send(packetOf(5));
+      channel.send(packetOf());
+      await channel.closed;
+      assert.deepEqual(
+        received.map(({ header }) => [...header]),
+        [[5], []],
+      );
+      assert.equal(channel.send(packetOf(1)), false);
+    });
+  });
+}
+
+/** Makes the far end of a channel answer as `EchoSetup` says. */
+export function echo(channel: Channel): void {
+  channel.receive((packet) => {
+    channel.send(packet);
+    if (packet.header.length === 0) channel.close();
+  });
+}

@@ -1,0 +1,34 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { sameThreadPair } from '../../../transport/same-thread.ts';
+import { ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
+import { channelConformance, echo } from '../../conformance/channel.ts';
+
+channelConformance('same thread', {
+  open() {
+    const [channel, far] = sameThreadPair();
+    echo(far);
+    return { channel, end: () => far.closed };
+  },
+});
+
+channelConformance('two ends on one thread over a MessagePort', {
+  open() {
+    const [channel, port] = threadPair();
+    const far = new ThreadChannel(port);
+    echo(far);
+    return { channel, end: () => far.closed };
+  },
+});
+
+channelConformance('worker thread', {
+  open() {
+    const [channel, port] = threadPair();
+    const worker = new Worker(new URL('../../support/echo-thread.ts', import.meta.url), {
+      workerData: port,
+      transferList: [port],
+    });
+    const exit = once(worker, 'exit');
+    return { channel, end: () => exit.then(() => undefined) };
+  },
+});
