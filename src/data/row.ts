@@ -110,7 +110,7 @@ export function decodeField<C extends t.Mixed>(
   const [error] = result.left;
   const steps = error?.context.map((entry) => entry.key).filter((step) => step !== '') ?? [];
   // Of a union's branches none is the one that was meant: the entry as a whole is named instead.
-  const isEntry = codec._tag === 'ArrayType' && steps.length > 0;
+  const isEntry = codec instanceof t.ArrayType && steps.length > 0;
   const path = isEntry ? pathOf([key, steps[0]!]) : key;
   const expected = isEntry ? error!.context[1]!.type.name : codec.name;
   const got: unknown = isEntry ? error!.context[1]!.actual : fields[key];

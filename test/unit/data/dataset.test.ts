@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DEFAULT_KEYS, loadDataset, type Dataset } from '../../../src/data/dataset.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const good = { prompt: '<image>What?', answer: 'A', images: ['a.png'], weight: 3 };
+
+function load(source: string, invalidRows: 'fail' | 'skip' = 'fail'): Promise<Dataset> {
+  return loadDataset({ source, invalidRows, ...DEFAULT_KEYS });
+}
+
+function jsonl(...rows: readonly unknown[]): string {
+  return rows
+    .map((row) => (typeof row === 'string' ? row : JSON.stringify(row)))
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+describe('loadDataset', () => {
+  it('reads JSONL and JSON arrays alike, extra columns included', async () => {
+    using directory = new TemporaryDirectory();
+    const lines = directory.write(
+      'rows.jsonl',
+      `\uFEFF${jsonl(good, '', { ...good, answer: 'B' })}`,
+    );
+    const array = directory.write(
+      'rows.json',
+      JSON.stringify([good, { ...good, answer: 'B' }], null, 1),
+    );
+    const fromLines = await load(lines);
+    const fromArray = await load(array);
+    assert.deepEqual(
+      fromLines.rows.map(({ line, answer }) => [line, answer]),
+      [
+        [1, 'A'],
+        [3, 'B'],
+      ],
+    );
+    assert.deepEqual(
+      fromArray.rows.map(({ line, answer }) => [line, answer]),
+      [
+        [1, 'A'],
+        [2, 'B'],
+      ],
+    );
+    assert.deepEqual(fromLines.rows[0]?.fields, good);
+    assert.deepEqual(fromLines.rows[0].images, ['a.png']);
+  });
+
+  it('keeps line separators that JSON allows inside a text', async () => {
+    using directory = new TemporaryDirectory();
+    const path = directory.write('rows.jsonl', jsonl({ prompt: 'a\u2028b', answer: '\u2029' }));
+    assert.equal((await load(path)).rows[0]?.prompt, 'a\u2028b');
+  });
+
+  it('reads lines longer than a chunk of the file', async () => {
+    using directory = new TemporaryDirectory();
+    const prompt = 'é'.repeat(200_000);
+    const path = directory.write(
+      'rows.jsonl',
+      jsonl({ prompt, answer: '1' }, { prompt, answer: '2' }),
+    );
+    const { rows } = await load(path);
+    assert.deepEqual(
+      rows.map((row) => [row.prompt === prompt, row.answer]),
+      [
+        [true, '1'],
+        [true, '2'],
+      ],
+    );
+  });
+
+  it('reads every JSON file of a directory in name order', async () => {
+    using directory = new TemporaryDirectory();
+    directory.write('b.jsonl', jsonl({ prompt: 'p', answer: 'second' }));
+    directory.write('a.json', JSON.stringify([{ prompt: 'p', answer: 'first' }]));
+    directory.write('notes.txt', 'not data');
+    mkdirSync(join(directory.path, 'images'));
+    const { rows } = await load(`${directory.path}@train`);
+    assert.deepEqual(
+      rows.map(({ answer }) => answer),
+      ['first', 'second'],
+    );
+  });
+
+  it('takes other column names, images as objects, and rows without an image column', async () => {
+    using directory = new TemporaryDirectory();
+    const images = [{ path: 'x.png' }, { bytes: 'AQID' }];
+    const path = directory.write(
+      'rows.jsonl',
+      jsonl({ problem: 'p', solution: 's', scans: images }, { problem: 'q', solution: 't' }),
+    );
+    const keys = { promptKey: 'problem', answerKey: 'solution', imageKey: 'scans', videoKey: 'v' };
+    const { rows } = await loadDataset({ source: path, invalidRows: 'fail', ...keys });
+    assert.deepEqual(rows[0]?.images, ['x.png', { bytes: Buffer.of(1, 2, 3) }]);
+    assert.equal(rows[1]?.images, null);
+  });
+
+  const invalid: readonly (readonly [what: string, row: unknown, message: string])[] = [
+    ['a line that is not JSON', '{"prompt": ', '2: not JSON: '],
+    ['a line that is no object', [1], '2: expected an object, got [1]'],
+    ['a missing prompt', { answer: 'A' }, '2: prompt: missing; the row has answer'],
+    ['a missing answer', { prompt: 'p' }, '2: answer: missing; the row has prompt'],
+    ['a prompt that is a number', { ...good, prompt: 3 }, '2: prompt: expected string, got 3'],
+    ['an answer that is null', { ...good, answer: null }, '2: answer: expected string, got null'],
+    [
+      'a null image list',
+      { ...good, images: null },
+      '2: images: expected a list of images, got null',
+    ],
+    [
+      'a path instead of a list',
+      { ...good, images: 'a.png' },
+      '2: images: expected a list of images, got "a.png"',
+    ],
+    [
+      'a number among the images',
+      { ...good, images: ['a', 7] },
+      '2: images[1]: expected a path, {"path": …} or {"bytes": base64}, got 7',
+    ],
+    [
+      'bytes that are not base64',
+      { ...good, images: [{ bytes: '?' }] },
+      '2: images[0]: expected a path, {"path": …} or {"bytes": base64}, got a mapping',
+    ],
+    ['videos', { ...good, videos: ['v.mp4'] }, '2: videos: videos are not supported'],
+  ];
+  for (const [what, row, message] of invalid) {
+    it(`names file, line and field of ${what}, or skips and counts it`, async () => {
+      using directory = new TemporaryDirectory();
+      const path = directory.write('rows.jsonl', jsonl(good, row, good));
+      await assert.rejects(load(path), (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'DATA_INVALID');
+        assert.equal(
+          error.message.slice(0, path.length + 1 + message.length),
+          `${path}:${message}`,
+        );
+        return true;
+      });
+      const { rows, skipped } = await load(path, 'skip');
+      assert.deepEqual([rows.length, skipped.length], [2, 1]);
+      assert.ok(skipped[0]?.message.startsWith(`${path}:2: `));
+    });
+  }
+
+  it('names a line that is not UTF-8', async () => {
+    using directory = new TemporaryDirectory();
+    const path = directory.write('rows.jsonl', Uint8Array.of(0x22, 0xff, 0x22, 0x0a));
+    await assert.rejects(load(path), { code: 'DATA_INVALID', message: /rows\.jsonl:1: not JSON/ });
+  });
+
+  it('refuses sources it cannot read', async () => {
+    using directory = new TemporaryDirectory();
+    const path = directory.write('rows.jsonl', jsonl(good));
+    const refused = (source: string, message: RegExp): Promise<void> =>
+      assert.rejects(load(source), { code: 'DATA_INVALID', message });
+    await refused(`${path}x`, /rows\.jsonlx: no such file or directory/);
+    await refused(`${path}@test`, /local files have only the split "train", not "test"/);
+    await refused(`${path}@a@b`, /more than one @/);
+    await refused(directory.write('rows.csv', 'a,b'), /expected a \.jsonl or \.json file/);
+    await refused(directory.write('none.jsonl', '\n'), /none\.jsonl: no rows/);
+    await refused(directory.write('half.json', '[{}'), /half\.json: not a JSON array/);
+    mkdirSync(join(directory.path, 'empty'));
+    await refused(join(directory.path, 'empty'), /has no \.jsonl or \.json file/);
+    const bad = directory.write('bad.jsonl', jsonl({}, {}));
+    await assert.rejects(
+      load(bad, 'skip'),
+      /all 2 rows are invalid, the first one: .*bad\.jsonl:1/,
+    );
+  });
+});

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { packSamples } from '../../../src/data/collate.ts';
+import { DEFAULT_KEYS } from '../../../src/data/dataset.ts';
+import { filterOverlong } from '../../../src/data/overlong.ts';
+import type { DatasetRow, ImageReference } from '../../../src/data/row.ts';
+import { SampleBuilder, type SampleOptions } from '../../../src/data/sample.ts';
+import { mropePositions } from '../../../src/model/qwen2-5-vl/position-ids.ts';
+import { ChatTemplate } from '../../../src/text/chat-template.ts';
+import { PromptFormat } from '../../../src/text/prompt-format.ts';
+import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import { ImageProcessor } from '../../../src/vision/processor.ts';
+import { assertClose } from '../../support/assert-close.ts';
+import {
+  goldenCases,
+  goldenPath,
+  goldenPixelValues,
+  goldenTensors,
+  type GoldenCase,
+} from '../../support/golden.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const checkpoint = goldenPath('micro-vl');
+const reference = goldenPath('micro-vl-reference');
+/** The cases a row can say: one user message; others have a system message or earlier turns. */
+const cases = goldenCases().filter(({ messages }) => messages.length === 1);
+
+const options: SampleOptions = {
+  tokenizer: Tokenizer.load(checkpoint),
+  chatTemplate: ChatTemplate.load(checkpoint),
+  vision: { processor: ImageProcessor.load(checkpoint), imageTokenId: 630 },
+  positionsOf: (ids, imageGrids) =>
+    mropePositions(ids, { imageTokenId: 630, imageGrids }).positions,
+  promptFormat: null,
+  keys: DEFAULT_KEYS,
+  pixelBounds: { minPixels: null, maxPixels: null },
+  imageDir: reference,
+  maxPromptLength: 200,
+  maxResponseLength: 40,
+};
+
+function rowOf(prompt: string, images: readonly ImageReference[] | null, answer = 'A'): DatasetRow {
+  return { file: 'rows.jsonl', line: 7, prompt, answer, images, fields: {} };
+}
+
+function goldenRow({ messages, images, response_text }: GoldenCase): DatasetRow {
+  const content = messages[0]?.content ?? [];
+  const prompt = content.map(({ type, text }) => (type === 'image' ? '<image>' : text)).join('');
+  return rowOf(prompt, images, response_text);
+}
+
+function invalid(message: RegExp): object {
+  return { code: 'DATA_INVALID', message };
+}
+
+describe('SampleBuilder', () => {
+  const builder = new SampleBuilder(options);
+  const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
+
+  for (const golden of cases) {
+    it(`makes golden case ${golden.id} of a row`, async () => {
+      const row = goldenRow(golden);
+      const sample = await builder.build(row);
+      assert.deepEqual([...sample.tokenIds], golden.prompt_ids);
+      assert.deepEqual(sample.grids, golden.image_grid_thw);
+      assert.deepEqual([...builder.encodeAnswer(row)], golden.response_ids);
+      assert.equal(await builder.promptLength(row), golden.prompt_ids.length);
+      const { data } = goldenPixelValues(tensors, golden.id);
+      assertClose(sample.pixelValues?.data ?? [], data, { atol: 1e-6 });
+
+      const packed = packSamples([{ prompt: sample, responseIds: golden.response_ids }]);
+      assert.deepEqual([...packed.positions.data], golden.position_ids.flat());
+    });
+  }
+
+  it('reads image bytes as it reads the file', async () => {
+    const path = cases[1]!.images[0]!;
+    const bytes = readFileSync(`${reference}/${path}`);
+    const fromBytes = await builder.build(rowOf('<image>x', [{ bytes }]));
+    const fromPath = await builder.build(rowOf('<image>x', [path]));
+    assert.deepEqual(fromBytes.pixelValues, fromPath.pixelValues);
+    assert.notEqual(fromBytes.pixelValues, fromPath.pixelValues);
+  });
+
+  it('looks for images beside the file when there is no image_dir', async () => {
+    const besideFile = new SampleBuilder({ ...options, imageDir: null });
+    const row = { ...rowOf('<image>x', [cases[1]!.images[0]!]), file: `${reference}/rows.jsonl` };
+    assert.deepEqual((await besideFile.build(row)).grids, cases[1]!.image_grid_thw);
+  });
+
+  it('resizes into the pixel bounds before the processor does', async () => {
+    const pixelBounds = { minPixels: 112 * 112 * 4, maxPixels: null };
+    const bounded = new SampleBuilder({ ...options, pixelBounds });
+    const row = rowOf('<image>x', [cases[1]!.images[0]!]);
+    assert.deepEqual((await bounded.build(row)).grids, [[1, 16, 16]]);
+    assert.equal(await bounded.promptLength(row), (await bounded.build(row)).tokenIds.length);
+  });
+
+  it('renders the format prompt before it looks for markers', async () => {
+    const promptFormat = new PromptFormat('{{ content | trim }} Think first.');
+    const formatted = new SampleBuilder({ ...options, promptFormat });
+    const sample = await formatted.build(rowOf(' <image>What?\n', [cases[1]!.images[0]!]));
+    assert.equal(sample.text, '<image>What? Think first.');
+    const text = options.tokenizer.decode(sample.tokenIds).replace(/(<\|image_pad\|>)+/, '…');
+    assert.ok(text.includes('<|vision_start|>…<|vision_end|>What? Think first.<|im_end|>'));
+  });
+
+  it('makes a sample once and keeps it within its bytes', async () => {
+    const [first, second] = [goldenRow(cases[1]!), goldenRow(cases[2]!)];
+    const made = await builder.build(first);
+    assert.equal(await builder.build(first), made);
+    const small = new SampleBuilder({ ...options, cacheBytes: 1.4e6 });
+    const [one, two] = [await small.build(first), await small.build(second)];
+    assert.equal(await small.build(second), two);
+    assert.notEqual(await small.build(first), one);
+  });
+
+  it('names file, line and field when markers and images differ in number', async () => {
+    const image = cases[1]!.images[0]!;
+    const rejects = (row: DatasetRow, message: RegExp): Promise<void> =>
+      assert.rejects(builder.build(row), invalid(message));
+    await rejects(
+      rowOf('<image><image>', [image]),
+      /^rows\.jsonl:7: images: .*2 <image>.* 1 image/,
+    );
+    await rejects(rowOf('none', [image]), /^rows\.jsonl:7: images: .*0 <image>.* 1 image/);
+    await rejects(rowOf('<image>', null), /^rows\.jsonl:7: images: .*1 <image>.* 0 image/);
+    await rejects(rowOf('<|image_pad|>', null), /^rows\.jsonl:7: prompt: .*1 image placeholder/);
+    assert.equal((await builder.build(rowOf('none', []))).pixelValues, null);
+  });
+
+  it('names file, line and image when the image is missing, truncated or not one', async () => {
+    using directory = new TemporaryDirectory();
+    const bytes = readFileSync(`${reference}/${cases[1]!.images[0]!}`);
+    const half = directory.write('half.png', bytes.subarray(0, bytes.length / 2));
+    const words = directory.write('words.png', 'no image');
+    const rejects = (image: string, message: RegExp): Promise<void> =>
+      assert.rejects(
+        builder.build(rowOf('<image>a<image>', [cases[1]!.images[0]!, image])),
+        invalid(message),
+      );
+    await rejects('gone.png', /^rows\.jsonl:7: images\[1\]: image .*gone\.png: no such file/);
+    await rejects(half, /^rows\.jsonl:7: images\[1\]: image .*half\.png: it is truncated/);
+    await rejects(words, /^rows\.jsonl:7: images\[1\]: image .*words\.png: .*not an image/);
+  });
+
+  it('refuses images for a model without vision', async () => {
+    const textOnly = new SampleBuilder({ ...options, vision: null });
+    const row = rowOf('<image>', [cases[1]!.images[0]!]);
+    await assert.rejects(textOnly.build(row), invalid(/images\[0\]: .*this model takes no images/));
+    assert.equal((await textOnly.build(rowOf('text', null))).grids.length, 0);
+  });
+
+  it('cuts a long text at its end, but never through an image', async () => {
+    const short = new SampleBuilder({ ...options, maxPromptLength: 45 });
+    const long = goldenRow(cases[0]!);
+    const { tokenIds } = await short.build({ ...long, prompt: long.prompt.repeat(5) });
+    assert.equal(tokenIds.length, 45);
+    await assert.rejects(
+      short.build(goldenRow(cases[2]!)),
+      invalid(/^rows\.jsonl:7: prompt: \d+ tokens with its images, max_prompt_length is 45/),
+    );
+  });
+
+  it('refuses an answer longer than max_response_length, end of turn counted', () => {
+    const row = goldenRow(cases[0]!);
+    const length = cases[0]!.response_ids.length;
+    const limited = (maxResponseLength: number): SampleBuilder =>
+      new SampleBuilder({ ...options, maxResponseLength });
+    assert.equal(limited(length).encodeAnswer(row).length, length);
+    assert.throws(
+      () => limited(length - 1).encodeAnswer(row),
+      invalid(new RegExp(`^rows\\.jsonl:7: answer: ${length} tokens .* is ${length - 1}`)),
+    );
+  });
+});
+
+describe('filterOverlong', () => {
+  const rows = [...cases.map(goldenRow), rowOf('<image>', ['gone.png'])];
+  const kept = cases.filter((golden) => golden.prompt_ids.length <= 60).length;
+
+  it('keeps the prompts that fit, images expanded, and counts the others', async () => {
+    const builder = new SampleBuilder(options);
+    const filtered = await filterOverlong(rows, builder, 60, 'skip');
+    assert.equal(filtered.rows.length, kept);
+    assert.equal(filtered.overlong, cases.length - kept);
+    assert.match(filtered.skipped[0]!.message, /^rows\.jsonl:7: images\[0\]: .*no such file/);
+  });
+
+  it('ends at a bad row when rows may not be skipped', async () => {
+    const filtering = filterOverlong(rows, new SampleBuilder(options), 60, 'fail');
+    await assert.rejects(filtering, invalid(/gone\.png: no such file/));
+  });
+});
