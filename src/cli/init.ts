@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs';
+import { Args, Command, Flags } from '@oclif/core';
+
+export class Init extends Command {
+  static override summary =
+    'Write a demo: a small Qwen2.5-VL and drawn chest pictures to teach it.';
+  static override description =
+    'The checkpoint has random weights and a tokenizer of its own. Closed and open questions, each with ' +
+    'a training and a validation part that share no picture, lie beside it as JSONL.';
+  static override examples = ['<%= config.bin %> init demo --seed 7'];
+  static override args = {
+    directory: Args.string({ description: 'folder to write, new or empty', default: 'demo' }),
+  };
+  static override flags = {
+    seed: Flags.integer({ description: 'seed of weights and pictures', default: 1 }),
+    'train-rows': Flags.integer({ description: 'training rows of each task', min: 1 }),
+    'val-rows': Flags.integer({ description: 'validation rows of each task', min: 1 }),
+    'if-missing': Flags.boolean({ description: 'do nothing when the folder has a demo already' }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Init);
+    const { demoPaths, writeDemo } = await import('../data/demo/write.ts');
+    const { directory } = args;
+    if (flags['if-missing'] && existsSync(demoPaths(directory).model)) return;
+    const train = flags['train-rows'];
+    const validation = flags['val-rows'];
+    const written = await writeDemo(directory, {
+      seed: flags.seed,
+      rows: {
+        ...(train !== undefined && { closedTrain: train, openTrain: train }),
+        ...(validation !== undefined && {
+          closedValidation: validation,
+          openValidation: validation,
+        }),
+      },
+    });
+    for (const path of Object.values(written)) this.log(path as string);
+  }
+}

@@ -1,0 +1,53 @@
+import { join, relative } from 'node:path';
+import { Config, run, settings } from '@oclif/core';
+import { nearestOf } from '../config/issues.ts';
+import { CxmindError } from '../errors.ts';
+import { commands } from './commands.ts';
+import { failureOf } from './exit-code.ts';
+import { packageManifest, packageRoot } from './package-root.ts';
+
+/**
+ * Runs the command that `argv` names.
+ *
+ * @returns the process's exit code; what went wrong has been written to stderr
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    refuseUnknown(argv[0]);
+    await run([...argv], await oclifConfig());
+    return 0;
+  } catch (thrown) {
+    const { exitCode, text } = failureOf(thrown);
+    if (text !== '') console.error(text);
+    return exitCode;
+  }
+}
+
+function refuseUnknown(name: string | undefined): void {
+  if (name === undefined || name.startsWith('-') || Object.hasOwn(commands, name)) return;
+  const nearest = nearestOf(name, Object.keys(commands));
+  const meant = nearest === undefined ? '' : `, did you mean ${nearest}?`;
+  throw new CxmindError('CONFIG_INVALID', `no command ${name}${meant}`, { detail: { name } });
+}
+
+async function oclifConfig(): Promise<Config> {
+  settings.enableAutoTranspile = false;
+  const root = packageRoot();
+  const { name, version } = packageManifest();
+  const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+  const target = relative(root, join(import.meta.dirname, `commands.${extension}`));
+  return Config.load({
+    root,
+    ignoreManifest: true,
+    pjson: {
+      name,
+      version,
+      oclif: {
+        bin: name,
+        dirname: name,
+        topicSeparator: ' ',
+        commands: { strategy: 'explicit', target, identifier: 'commands' },
+      },
+    },
+  });
+}

@@ -1,0 +1,15 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** The folder of cxmind's own package.json, seen from the sources and from the build alike. */
+export function packageRoot(): string {
+  let folder = import.meta.dirname;
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+/** What the package's manifest says about name and version. */
+export function packageManifest(): { name: string; version: string } {
+  const text = readFileSync(join(packageRoot(), 'package.json'), 'utf8');
+  return JSON.parse(text) as { name: string; version: string };
+}
