@@ -47,6 +47,14 @@ export function rewardSpec(reward: Config['worker']['reward']): string | null {
     : `${rewardFunction}:${rewardFunctionName}`;
 }
 
+/** What a reward is called with: a built-in also learns its `form`, unless the kwargs say it. */
+export function rewardKwargs(
+  reward: Config['worker']['reward'],
+): Readonly<Record<string, unknown>> {
+  const { rewardFunctionKwargs: kwargs, rewardFunctionName, form } = reward;
+  return rewardFunctionName === null ? { form, ...kwargs } : kwargs;
+}
+
 /**
  * Fills in what one section takes from another and makes paths that exist absolute.
  *

@@ -62,6 +62,10 @@ export function readItems(items: readonly string[]): Items {
       issues.push({ path: item, expected: 'expected path.to.key=value' });
       continue;
     }
+    if (equals < 0 && /\.ya?ml$/.test(item)) {
+      issues.push({ path: item, expected: `a file is given as config=${item}` });
+      continue;
+    }
     const { value, sources, issues: wrong } = parseYaml(text, { item: source });
     issues.push(...wrong.map((issue) => ({ ...issue, path: key })));
     layers.push(layerAt(keys, value, source, sources));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import {
   derive,
+  rewardKwargs,
   rewardSpec,
   trainingSteps,
   validationSampling,
@@ -88,6 +89,21 @@ describe('derive', () => {
     assert.deepEqual(spec('derive.test.ts'), [file, 'main', `${file}:main`]);
     assert.deepEqual(spec('C:/x.ts:f'), ['C:/x.ts', 'f', 'C:/x.ts:f']);
     assert.deepEqual(spec('closed'), ['closed', null, 'closed']);
+  });
+});
+
+describe('rewardKwargs', () => {
+  it('tells a built-in its form and leaves a user’s arguments alone', () => {
+    const kwargs = (reward: object): unknown =>
+      rewardKwargs(derive(configOf({ worker: { reward } }), here).worker.reward);
+    const reward_function_kwargs = { ema_alpha: 0.5 };
+    assert.deepEqual(
+      kwargs({ reward_function: 'open', form: 'repaired', reward_function_kwargs }),
+      { form: 'repaired', ema_alpha: 0.5 },
+    );
+    assert.deepEqual(kwargs({ reward_function: './f.ts', reward_function_kwargs }), {
+      ema_alpha: 0.5,
+    });
   });
 });
 

@@ -147,9 +147,10 @@ describe('loadConfig', () => {
 
   it('says what of an item or a file cannot be read', async () => {
     const path = file('broken.yaml', 'data:\n  seed: 1\n  seed: 2\n');
-    assert.deepEqual(await messageOf(['data.seed=[1', '=3', 'config='], reading), [
+    assert.deepEqual(await messageOf(['data.seed=[1', '=3', 'x.yaml', 'config='], reading), [
       'data.seed: Flow sequence must end with a ] (argument data.seed=[1)',
       '=3: expected path.to.key=value',
+      'x.yaml: a file is given as config=x.yaml',
       'config: expected config=PATH (argument config=)',
     ]);
     assert.deepEqual(await messageOf([`config=${path}`], reading), [

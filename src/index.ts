@@ -1,0 +1,11 @@
+export { Config, defaults } from './config/schema.ts';
+export { configFrom, loadConfig } from './config/load.ts';
+export type { LoadedConfig, LoadOptions } from './config/load.ts';
+export type { Purpose } from './config/files.ts';
+export type { Issue } from './config/issues.ts';
+export { asCxmindError, CxmindError } from './errors.ts';
+export type { ErrorCode, ErrorDetail } from './errors.ts';
+export { bf16ToNumber, bytesPerElement, numberToBf16 } from './tensor/dtype.ts';
+export type { DType, TypedArrays } from './tensor/dtype.ts';
+export { reshaped, rows, sizeOf, tensorOf, zeros } from './tensor/tensor.ts';
+export type { Tensor } from './tensor/tensor.ts';
