@@ -55,7 +55,9 @@ function anatomyOf(kinds: ReadonlySet<FindingKind>, rng: Rng): Anatomy {
 
 /** 1 well inside (negative distance), 0 well outside, smooth over `width`. */
 function inside(distance: number, width = 0.012): number {
-  return 1 / (1 + Math.exp(Math.max(-30, Math.min(30, distance / (width / 2)))));
+  const steps = distance / (width / 2);
+  if (steps > 30) return 0;
+  return steps < -30 ? 1 : 1 / (1 + Math.exp(steps));
 }
 
 function mix(from: number, to: number, weight: number): number {
@@ -85,7 +87,7 @@ function greyAt(x: number, y: number, kinds: ReadonlySet<FindingKind>, a: Anatom
   const ribs = Math.sin(2 * Math.PI * (7.5 * (y - 0.9 * (across - 0.2) ** 2 * 2) + a.ribPhase));
   grey = mix(grey, GREY.lung + 0.05 * ribs, lung);
 
-  if (kinds.has(`${side}_pneumothorax`)) {
+  if (kinds.has(side === 'right' ? 'right_pneumothorax' : 'left_pneumothorax')) {
     // Free air above the pleural line, which slopes down towards the side.
     const line = fieldDepth - a.apexDepth - 0.5 * (across - 0.2);
     grey = mix(grey, GREY.free, lung * inside(line));
@@ -103,7 +105,7 @@ function greyAt(x: number, y: number, kinds: ReadonlySet<FindingKind>, a: Anatom
   );
   grey = mix(grey, GREY.heart, heart * inside(y - 0.3));
 
-  if (kinds.has(`${side}_effusion`)) {
+  if (kinds.has(side === 'right' ? 'right_effusion' : 'left_effusion')) {
     // Fluid fills the lower zone; its meniscus climbs the chest wall and blunts the costophrenic angle.
     const surface = 0.3 - a.effusionHeight - 2.5 * Math.max(0, across - 0.22) ** 2;
     const chest = inside(ellipse(across, y, 0.215, -0.02, 0.18, 0.42)) * inside(y - dome - 0.03);

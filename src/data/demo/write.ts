@@ -2,22 +2,29 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { CxmindError } from '../../errors.ts';
 import { writeDirectoryAtomically } from '../../files.ts';
-import { keyOf, Rng } from '../../rng.ts';
 import { encodePng } from '../../vision/encode-png.ts';
 import { demoModelSize, writeDemoCheckpoint, type DemoModelSize } from './checkpoint.ts';
-import { drawChest } from './draw.ts';
-import { findings, type FindingKind } from './findings.ts';
-import { closedQuestion, openQuestion, type Question } from './questions.ts';
+import { demoSample } from './sample.ts';
 
+/** Rows of the parts of a demo. */
+export interface DemoRows {
+  readonly closedTrain: number;
+  readonly closedValidation: number;
+  readonly openTrain: number;
+  readonly openValidation: number;
+}
+
+/** What `cxmind init` writes, each with a default but the seed. */
 export interface DemoOptions {
   readonly seed: number;
-  /** Rows of each task's training part; every row has a picture of its own. */
-  readonly trainRows?: number;
-  readonly validationRows?: number;
+  /** Rows of each part; every row has a picture of its own. */
+  readonly rows?: Partial<DemoRows>;
   /** Side of the pictures, pixels; a multiple of 28 is not resized. */
   readonly pictureSize?: number;
-  /** Most wrong options that a closed answer rejects before it affirms the right one. */
-  readonly maxRejections?: number;
+  /** Wrong options that a closed solution rejects before it affirms the right one. */
+  readonly closedRejections?: number;
+  /** False candidates that an open solution lists and rejects. */
+  readonly openRejections?: number;
   readonly modelSize?: DemoModelSize;
 }
 
@@ -41,53 +48,36 @@ export function demoPaths(directory: string): DemoPaths {
   };
 }
 
+const defaultRows: DemoRows = {
+  closedTrain: 896,
+  closedValidation: 140,
+  openTrain: 280,
+  openValidation: 70,
+};
+
 interface Part {
   readonly task: 'closed' | 'open';
-  readonly split: 'train' | 'validation';
+  readonly split: 'train' | 'val';
   readonly rows: number;
-}
-
-/** What a row shows and asks. */
-interface Exercise {
-  readonly kinds: readonly FindingKind[];
-  readonly question: Question;
-}
-
-function closedExercise(row: number, maxRejections: number, rng: Rng): Exercise {
-  // Findings take turns, so that every stretch of rows is balanced.
-  const { kind } = findings[row % findings.length]!;
-  return { kinds: [kind], question: closedQuestion(kind, rng.nextBelow(maxRejections + 1), rng) };
-}
-
-function openExercise(row: number, rng: Rng): Exercise {
-  const first = findings[row % findings.length]!.kind;
-  const others = findings
-    .map(({ kind }) => kind)
-    .filter((kind) => kind !== 'normal' && kind !== first);
-  const hasSecond = first !== 'normal' && rng.nextBelow(2) === 0;
-  const kinds = hasSecond ? [first, others[rng.nextBelow(others.length)]!] : [first];
-  return { kinds, question: openQuestion(kinds, 2, rng) };
+  readonly seed: number;
+  readonly pictureSize: number;
+  readonly rejections: number;
 }
 
 /** Draws a part's pictures and writes its rows; returns the texts of its questions. */
-async function writePart(
-  directory: string,
-  { task, split, rows }: Part,
-  options: { seed: number; pictureSize: number; maxRejections: number },
-): Promise<string[]> {
-  const name = `${task}-${split}`;
+async function writePart(directory: string, part: Part): Promise<string[]> {
+  const { task, split, rows, seed, pictureSize: size, rejections } = part;
+  const name = `${task}-${split === 'val' ? 'validation' : split}`;
   const texts: string[] = [];
   const lines: string[] = [];
   await mkdir(path.join(directory, 'images', name), { recursive: true });
-  for (let row = 0; row < rows; row++) {
-    const rng = new Rng(keyOf('demo', options.seed, name, row));
-    const { kinds, question } =
-      task === 'closed' ? closedExercise(row, options.maxRejections, rng) : openExercise(row, rng);
-    const image = `images/${name}/${String(row).padStart(5, '0')}.png`;
-    const picture = drawChest(kinds, options.pictureSize, rng);
+  for (let index = 0; index < rows; index++) {
+    const recipe = { seed, split, task, index, size, rejections };
+    const { prompt, answer, kinds, picture } = demoSample(recipe);
+    const image = `images/${name}/${String(index).padStart(5, '0')}.png`;
     await writeFile(path.join(directory, image), await encodePng(picture));
-    lines.push(`${JSON.stringify({ ...question, images: [image], findings: kinds })}\n`);
-    texts.push(question.prompt.replaceAll('<image>', ''), question.answer);
+    lines.push(`${JSON.stringify({ prompt, answer, images: [image], findings: kinds })}\n`);
+    texts.push(prompt.replaceAll('<image>', ''), answer);
   }
   await writeFile(path.join(directory, `${name}.jsonl`), lines.join(''));
   return texts;
@@ -113,30 +103,35 @@ async function isOccupied(directory: string): Promise<boolean> {
  * @throws CONFIG_INVALID when the directory exists and is not empty
  */
 export async function writeDemo(directory: string, options: DemoOptions): Promise<DemoPaths> {
-  const {
-    seed,
-    trainRows = 2048,
-    validationRows = 140,
-    pictureSize = 112,
-    maxRejections = 0,
-    modelSize = demoModelSize,
-  } = options;
+  const { seed, pictureSize = 112, modelSize = demoModelSize } = options;
   if (await isOccupied(directory)) {
     throw new CxmindError('CONFIG_INVALID', `${directory} exists and is not an empty directory`, {
       detail: { directory },
     });
   }
-  const parts: Part[] = (['closed', 'open'] as const).flatMap((task) => [
-    { task, split: 'train', rows: trainRows },
-    { task, split: 'validation', rows: validationRows },
-  ]);
+  const rows = { ...defaultRows, ...options.rows };
+  const closed = {
+    task: 'closed',
+    seed,
+    pictureSize,
+    rejections: options.closedRejections ?? 0,
+  } as const;
+  const open = {
+    task: 'open',
+    seed,
+    pictureSize,
+    rejections: options.openRejections ?? 2,
+  } as const;
   await writeDirectoryAtomically(directory, async (partial) => {
     const texts: string[] = [];
-    for (const part of parts) {
-      const written = await writePart(partial, part, { seed, pictureSize, maxRejections });
-      if (part.split !== 'train') continue;
-      for (const text of written) texts.push(text, ...chatWords);
+    for (const text of [
+      ...(await writePart(partial, { ...closed, split: 'train', rows: rows.closedTrain })),
+      ...(await writePart(partial, { ...open, split: 'train', rows: rows.openTrain })),
+    ]) {
+      texts.push(text, ...chatWords);
     }
+    await writePart(partial, { ...closed, split: 'val', rows: rows.closedValidation });
+    await writePart(partial, { ...open, split: 'val', rows: rows.openValidation });
     const model = demoPaths(partial).model;
     await writeDemoCheckpoint(model, { seed, size: modelSize, texts });
   });
