@@ -1,0 +1,368 @@
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import { askAny } from '../../actors/runtime/pool.ts';
+import type { ActorRef } from '../../actors/runtime/ref.ts';
+import type { Supervision } from '../../actors/runtime/supervisor.ts';
+import type { ActorEvent } from '../../actors/runtime/cell.ts';
+import { ActorSystem, type ActorOptions, type PropsOf } from '../../actors/runtime/system.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { rows, zeros } from '../../src/tensor/tensor.ts';
+import { CounterActor, counterProtocol, type createCounter } from '../support/counter-actor.ts';
+
+type CounterRef = ActorRef<typeof counterProtocol>;
+type Extra = Partial<ActorOptions> & { heapLimitMb?: number; failsToStart?: boolean };
+
+const soon = { timeoutMs: 10_000 };
+const supervision: Supervision = {
+  onCrash: 'restart',
+  maxRestarts: 3,
+  windowMs: 60_000,
+  minBackoffMs: 5,
+  maxBackoffMs: 20,
+  givenUp: 'escalate',
+};
+
+/** What keeps the process alive beside the test runner itself. */
+function workersAlive(): number {
+  return process
+    .getActiveResourcesInfo()
+    .filter((kind) => kind === 'Worker' || kind === 'MessagePort').length;
+}
+
+for (const place of ['worker thread', 'same thread'] as const) {
+  const isThread = place === 'worker thread';
+
+  describe(`actors on the ${place}`, () => {
+    let system: ActorSystem;
+    let disposals: SharedArrayBuffer;
+    let before: number;
+
+    const spawn = (name: string, { failsToStart, ...extra }: Extra = {}): Promise<CounterRef> => {
+      const props = {
+        start: 0,
+        disposals,
+        failsToStart: failsToStart === true,
+      } satisfies PropsOf<typeof createCounter>;
+      const options = { name, protocol: counterProtocol, supervision, graceMs: 200, ...extra };
+      if (!isThread) {
+        return system.spawnLocal({
+          ...options,
+          create: (environment) => new CounterActor(props, environment),
+        });
+      }
+      const module = new URL('../support/counter-actor.ts', import.meta.url);
+      return system.spawn({ ...options, module, create: 'createCounter', props });
+    };
+
+    beforeEach(() => {
+      before = workersAlive();
+      system = new ActorSystem();
+      disposals = new SharedArrayBuffer(4);
+    });
+    afterEach(async () => {
+      await system.shutdown();
+      assert.equal(workersAlive(), before, 'a thread or a port is left');
+    });
+
+    it('answers asks in order, one message at a time', async () => {
+      const counter = await spawn('counter/0');
+      if (isThread) assert.ok(workersAlive() > before, 'threads are seen by this count');
+      const slow = counter.ask.wait({ ms: 20, heedsSignal: false }, soon);
+      const sums = await Promise.all([1, 2, 3].map((n) => counter.ask.add(n, soon)));
+      assert.deepEqual(sums, [1, 3, 6]);
+      assert.equal(await slow, 'waited');
+      assert.equal(counter.pending, 0);
+    });
+
+    it('works on the memory of a tensor in place', async () => {
+      const counter = await spawn('counter/0');
+      const arena = zeros('f32', [4]);
+      const filled = await counter.ask.fill({ values: rows(arena, 1, 3), value: 7 }, soon);
+      assert.deepEqual([...arena.data], [0, 7, 7, 0]);
+      arena.data[1] = 9;
+      assert.equal(filled.data[0], 9, 'the reply is the same memory too');
+    });
+
+    it('rejects an ask with the error its handler threw, and goes on', async () => {
+      const counter = await spawn('counter/0');
+      await assert.rejects(counter.ask.refuse('bad row', soon), (error) => {
+        assert.ok(error instanceof CxmindError);
+        assert.deepEqual(
+          [error.code, error.message, error.detail],
+          ['DATA_INVALID', 'bad row', { row: 3 }],
+        );
+        return true;
+      });
+      assert.equal(await counter.ask.add(1, soon), 1);
+    });
+
+    it('refuses a message that is not as the protocol says, naming where', async () => {
+      const counter = await spawn('counter/0');
+      await assert.rejects(counter.ask.add('two' as unknown as number, soon), {
+        code: 'WIRE_INVALID',
+        message: 'counter/0.add: message: expected number, got "two"',
+      });
+    });
+
+    it('lets actors ask each other by name', async () => {
+      const [first] = await Promise.all([spawn('counter/0'), spawn('counter/1')]);
+      assert.equal(await first.ask.addThrough({ to: 'counter/1', amount: 4 }, soon), 4);
+      await assert.rejects(first.ask.addThrough({ to: 'counter/9', amount: 4 }, soon), {
+        code: 'ACTOR_STOPPED',
+      });
+      assert.equal(await system.lookup('counter/1', counterProtocol)?.ask.add(1, soon), 5);
+    });
+
+    it('rejects at the deadline and aborts the handler', async () => {
+      const counter = await spawn('counter/0');
+      await assert.rejects(counter.ask.wait({ ms: 5_000, heedsSignal: true }, { timeoutMs: 30 }), {
+        code: 'ACTOR_TIMEOUT',
+      });
+      assert.equal(await counter.ask.restarts(undefined, soon), 0, 'the actor lives on');
+    });
+
+    it('cancels past the queue: what runs, and what waits', async () => {
+      const counter = await spawn('counter/0');
+      const [running, queued] = [new AbortController(), new AbortController()];
+      const long = { ms: 5_000, heedsSignal: true };
+      const asks = [
+        counter.ask.wait(long, { timeoutMs: 9_000, signal: running.signal }),
+        counter.ask.add(100, { timeoutMs: 9_000, signal: queued.signal }),
+      ];
+      const outcomes = Promise.allSettled(asks);
+      const last = counter.ask.add(1, soon);
+      await delay(20);
+      queued.abort();
+      running.abort();
+      for (const outcome of await outcomes) {
+        assert.equal(outcome.status, 'rejected');
+        assert.equal((outcome.reason as CxmindError).code, 'RUNTIME_CANCELLED');
+      }
+      assert.equal(await last, 1, 'the cancelled addition was not done');
+      await assert.rejects(counter.ask.add(1, { ...soon, signal: queued.signal }), {
+        code: 'RUNTIME_CANCELLED',
+      });
+    });
+
+    it('makes senders wait while the mailbox is full', async () => {
+      const counter = await spawn('counter/0', { mailboxCapacity: 2 });
+      const slow = counter.ask.wait({ ms: 60, heedsSignal: false }, soon);
+      await counter.tell.add(1);
+      let isTaken = false;
+      const third = counter.tell.add(1).then(() => (isTaken = true));
+      await delay(20);
+      assert.equal(isTaken, false);
+      assert.equal(counter.pending, 3);
+      await assert.rejects(counter.ask.add(50, { timeoutMs: 10 }), { code: 'ACTOR_TIMEOUT' });
+      await slow;
+      await third;
+      assert.equal(await counter.ask.add(0, soon), 2, 'the ask that timed out was never taken');
+    });
+
+    it('restarts a crashed actor from its props, with its open asks rejected at once', async () => {
+      const counter = await spawn('counter/0');
+      const events: ActorEvent[] = [];
+      const watch = system.watch(counter, (event) => events.push(event));
+      await counter.ask.add(5, soon);
+      const open = [counter.ask.die('fatal', soon), counter.ask.add(1, soon)];
+      for (const outcome of await Promise.allSettled(open)) {
+        assert.equal(outcome.status, 'rejected');
+        assert.equal((outcome.reason as CxmindError).code, 'ACTOR_CRASHED');
+        assert.match((outcome.reason as CxmindError).message, /the device is lost/);
+      }
+      assert.equal(counter.status, 'restarting');
+      assert.equal(await counter.ask.add(1, soon), 1);
+      assert.equal(await counter.ask.restarts(undefined, soon), 1);
+      assert.deepEqual(
+        events.map(({ kind }) => kind),
+        ['crashed', 'restarted'],
+      );
+      watch[Symbol.dispose]();
+      await system.stop(counter);
+      assert.equal(events.length, 2, 'nothing is heard after the watch is disposed of');
+    });
+
+    it('counts tells that the dead never did as dead letters', async () => {
+      const counter = await spawn('counter/0');
+      const died = counter.ask.die('fatal', soon);
+      await counter.tell.add(1);
+      await assert.rejects(died, { code: 'ACTOR_CRASHED' });
+      assert.equal(system.deadLetters, 1);
+      await system.stop(counter);
+      await counter.tell.add(1);
+      assert.equal(system.deadLetters, 2);
+    });
+
+    it('escalates after too many crashes: every actor stops, the reason is told', async () => {
+      const once: Supervision = { ...supervision, maxRestarts: 1 };
+      const counter = await spawn('counter/0', { supervision: once });
+      const other = await spawn('counter/1');
+      await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+      assert.equal(system.signal.aborted, false);
+      await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+      assert.equal((system.signal.reason as CxmindError).code, 'ACTOR_CRASHED');
+      await system.shutdown();
+      await assert.rejects(counter.ask.add(1, soon), { code: 'ACTOR_STOPPED' });
+      await assert.rejects(other.ask.add(1, soon), { code: 'ACTOR_STOPPED' });
+    });
+
+    it('stops for good at the first crash where told so', async () => {
+      const counter = await spawn('counter/0', { supervision: { onCrash: 'stop' } });
+      await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+      assert.equal(counter.status, 'stopped');
+      await assert.rejects(counter.ask.add(1, soon), { code: 'ACTOR_STOPPED' });
+      assert.equal(system.signal.aborted, false);
+    });
+
+    it('ends a handler that ignores that its caller gave up', async () => {
+      const counter = await spawn('counter/0');
+      const stubborn = counter.ask.wait({ ms: 2_000, heedsSignal: false }, { timeoutMs: 20 });
+      await assert.rejects(stubborn, { code: 'ACTOR_TIMEOUT' });
+      await assert.rejects(counter.ask.add(1, soon), { code: 'ACTOR_CRASHED' });
+      assert.equal(await counter.ask.restarts(undefined, soon), 1);
+    });
+
+    it('rejects a spawn whose factory throws, with what it threw, without a retry', async () => {
+      await assert.rejects(spawn('counter/0', { failsToStart: true }), {
+        code: 'CHECKPOINT_INVALID',
+        message: 'no such checkpoint',
+      });
+      assert.equal(system.lookup('counter/0', counterProtocol), undefined);
+    });
+
+    it('disposes of actors at the end and aborts what they work on', async () => {
+      const counter = await spawn('counter/0');
+      const idle = await spawn('counter/1');
+      const running = counter.ask.wait({ ms: 5_000, heedsSignal: true }, soon);
+      const queued = counter.ask.add(1, soon);
+      await delay(20);
+      const outcomes = Promise.allSettled([running, queued]);
+      await system.shutdown();
+      const [ran, waited] = await outcomes;
+      assert.deepEqual(ran, { status: 'fulfilled', value: 'aborted' });
+      assert.equal(waited.status, 'rejected');
+      assert.equal((waited.reason as CxmindError).code, 'ACTOR_STOPPED');
+      assert.equal(new Int32Array(disposals)[0], 2);
+      assert.equal(idle.status, 'stopped');
+      await assert.rejects(spawn('counter/2'), { code: 'ACTOR_STOPPED' });
+    });
+
+    it('refuses a second actor of one name, and takes it when the first is gone', async () => {
+      const first = await spawn('counter/0');
+      await assert.rejects(spawn('counter/0'), { code: 'INTERNAL' });
+      await system.stop(first);
+      assert.equal(await (await spawn('counter/0')).ask.add(2, soon), 2);
+    });
+  });
+}
+
+describe('actors and real crashes', () => {
+  let system: ActorSystem;
+  let before: number;
+
+  const spawn = (name: string, extra: Extra = {}): Promise<CounterRef> =>
+    system.spawn({
+      name,
+      protocol: counterProtocol,
+      module: new URL('../support/counter-actor.ts', import.meta.url),
+      create: 'createCounter',
+      props: { start: 0, disposals: new SharedArrayBuffer(4) } satisfies PropsOf<
+        typeof createCounter
+      >,
+      supervision: { ...supervision, maxRestarts: 10 },
+      graceMs: 200,
+      ...extra,
+    });
+
+  beforeEach(() => {
+    before = workersAlive();
+    system = new ActorSystem();
+  });
+  afterEach(async () => {
+    await system.shutdown();
+    assert.equal(workersAlive(), before, 'a thread or a port is left');
+  });
+
+  const causes = {
+    exit: /exited with code 3/,
+    timer: /thrown in a timer/,
+    memory: /out of memory/,
+  } as const;
+  for (const how of ['exit', 'timer', 'memory'] as const) {
+    it(`restarts a thread that ends by ${how}, and says why`, async () => {
+      const counter = await spawn('counter/0', { heapLimitMb: 24 });
+      await assert.rejects(counter.ask.die(how, soon), (error) => {
+        assert.ok(error instanceof CxmindError);
+        assert.equal(error.code, 'ACTOR_CRASHED');
+        assert.match(error.message, causes[how]);
+        assert.ok(error.cause instanceof CxmindError);
+        return true;
+      });
+      assert.equal(await counter.ask.restarts(undefined, soon), 1);
+    });
+  }
+
+  it('ends a thread that loops for ever once the deadline and the grace have passed', async () => {
+    const counter = await spawn('counter/0');
+    await assert.rejects(counter.ask.die('loop', { timeoutMs: 50 }), { code: 'ACTOR_TIMEOUT' });
+    await assert.rejects(counter.ask.add(1, soon), /went on for 200 ms after it was cancelled/);
+    assert.equal(await counter.ask.restarts(undefined, soon), 1);
+  });
+
+  it('shuts down a thread that loops for ever', async () => {
+    const counter = await spawn('counter/0');
+    const looping = counter.ask.die('loop', soon);
+    const outcome = assert.rejects(looping, { code: 'ACTOR_STOPPED' });
+    await delay(20);
+    await system.shutdown();
+    await outcome;
+  });
+
+  it('rejects a spawn from a module without that factory', async () => {
+    const spawned = system.spawn({
+      name: 'counter/0',
+      protocol: counterProtocol,
+      module: new URL('../support/counter-actor.ts', import.meta.url),
+      create: 'counterProtocol',
+      props: undefined,
+    });
+    await assert.rejects(spawned, {
+      code: 'INTERNAL',
+      message: /exports no factory 'counterProtocol' of the protocol counter/,
+    });
+  });
+
+  it('finishes the work of a pool one of whose actors dies in the middle', async () => {
+    const refs = await Promise.all([spawn('counter/0'), spawn('counter/1')]);
+    const work = Array.from({ length: 20 }, () =>
+      askAny(refs, 'wait', { ms: 5, heedsSignal: false }, { ...soon, retries: 3 }),
+    );
+    const died = assert.rejects(refs[0].ask.die('exit', soon), { code: 'ACTOR_CRASHED' });
+    const more = Array.from({ length: 20 }, () =>
+      askAny(refs, 'wait', { ms: 5, heedsSignal: false }, { ...soon, retries: 3 }),
+    );
+    await died;
+    const replies = await Promise.all([...work, ...more]);
+    assert.ok(replies.every((reply) => reply === 'waited'));
+  });
+
+  it('leaves nothing behind an ask: a thousand in flight, and a thousand one by one', async () => {
+    const counter = await spawn('counter/0');
+    const values = zeros('f32', [1 << 16]);
+    const round = async (): Promise<void> => {
+      await Promise.all(Array.from({ length: 1000 }, () => counter.ask.add(1, soon)));
+      for (let i = 0; i < 1000; i++) await counter.ask.fill({ values, value: i }, soon);
+    };
+    const residentBytes = (): number => {
+      globalThis.gc?.();
+      return process.memoryUsage().rss;
+    };
+    await round();
+    const start = residentBytes();
+    await round();
+    const grown = residentBytes() - start;
+    assert.equal(counter.pending, 0);
+    // a copy of the tensor in each ask alone would be 512 MiB
+    assert.ok(grown < 64 * 2 ** 20, `grew by ${grown} bytes`);
+  });
+});
