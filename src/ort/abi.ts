@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import koffi from 'koffi';
+import koffi, { type LibraryHandle } from 'koffi';
 import { CxmindError } from '../errors.ts';
 
 /** An address in native memory; null where C has NULL. */
@@ -125,7 +125,7 @@ export interface Abi {
   /** As the library says it: `1.30.0`. */
   readonly version: string;
   /** Kept so that koffi does not unload the library while its functions are in use. */
-  readonly library: koffi.LibraryHandle;
+  readonly library: LibraryHandle;
 }
 
 const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
@@ -197,7 +197,7 @@ const returned: Readonly<Record<keyof Returns, string>> = {
 };
 
 function addresses(at: bigint, count: number): bigint[] {
-  return koffi.decode(at, koffi.array('void *', count)) as bigint[];
+  return koffi.decode(at, 'void *', count) as bigint[];
 }
 
 /** Kernels keep tiles of matrices on the stack; koffi's 128 KiB for calls off the thread is too little. */

@@ -103,8 +103,9 @@ export class Binding implements Disposable {
     const { native } = this.#context;
     const { CreateRunOptions, ReleaseRunOptions, RunOptionsSetTerminate, RunWithBinding } =
       native.functions;
+    const isCancelled = (): boolean => signal?.aborted === true;
     this.#prepare();
-    if (signal?.aborted === true) throw this.#cancelled(signal);
+    if (isCancelled()) throw this.#cancelled(signal);
     const session = this.#graph.handle.pointer;
     const binding = this.#handle.hold().pointer;
     const runOptions = native.out(this.#graph.name, (slot) => CreateRunOptions(slot));
@@ -120,7 +121,7 @@ export class Binding implements Disposable {
           else reject(error);
         });
       });
-      if (status !== null && signal?.aborted === true) {
+      if (status !== null && isCancelled()) {
         native.take(status);
         throw this.#cancelled(signal);
       }
@@ -245,9 +246,9 @@ export class Binding implements Disposable {
     return new CxmindError('RUNTIME_FAILED', `${this.#graph.name}: binding is in use by a run`);
   }
 
-  #cancelled(signal: AbortSignal): CxmindError {
+  #cancelled(signal: AbortSignal | undefined): CxmindError {
     return new CxmindError('RUNTIME_CANCELLED', `${this.#graph.name}: run cancelled`, {
-      cause: signal.reason,
+      cause: signal?.reason,
     });
   }
 }

@@ -10,11 +10,11 @@ export type DeviceName = Device | 'auto';
 
 const install: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
   cuda:
-    'the CUDA provider (Linux x64, CUDA 12) is not bundled; install it with ' +
-    '`ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node --ignore-scripts=false`',
+    'its provider (Linux x64, CUDA 12) did not load; ' +
+    'install it with `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node`',
   webgpu:
-    'the WebGPU provider is bundled, but found no usable adapter; install a Vulkan driver, ' +
-    'for example `apt-get install mesa-vulkan-drivers`',
+    'no usable adapter was found; ' +
+    "install Vulkan with `apt-get install libvulkan1` and the GPU's own driver",
 };
 
 /** The devices to try for a name, best first. */
@@ -28,11 +28,10 @@ export function candidates(name: DeviceName): readonly Device[] {
  * @throws DEVICE_MISSING when the device's provider does not load
  */
 export function appendProvider(native: Native, options: bigint, device: Device): void {
+  if (device === 'cpu') return;
   const f = native.functions;
   try {
     switch (device) {
-      case 'cpu':
-        return;
       case 'webgpu':
         native.check(
           f.SessionOptionsAppendExecutionProvider(options, 'WebGPU', [], [], 0),
@@ -57,8 +56,7 @@ export function appendProvider(native: Native, options: bigint, device: Device):
 }
 
 /** A provider's failure to load, in one sentence with the command that installs it. */
-export function missing(device: Device, cause: unknown): unknown {
-  if (device === 'cpu') return cause;
+function missing(device: Exclude<Device, 'cpu'>, cause: unknown): CxmindError {
   const said = cause instanceof Error ? cause.message : String(cause);
   return new CxmindError('DEVICE_MISSING', `device ${device}: ${install[device]}`, {
     detail: { device, said },

@@ -58,7 +58,7 @@ export class Native {
 
 /** `count` addresses that stand one after the other at `at`. */
 export function pointersAt(at: bigint, count: number): Pointer[] {
-  return koffi.decode(at, koffi.array('void *', count)) as Pointer[];
+  return koffi.decode(at, 'void *', count) as Pointer[];
 }
 
 /** The bytes at an address, in place: valid only while the native side keeps them. */

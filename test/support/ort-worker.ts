@@ -1,0 +1,27 @@
+import { workerData } from 'node:worker_threads';
+import { Runtime } from '../../src/ort/runtime.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+
+/** What a worker of runtime-threads.test.ts is told. */
+export interface OrtWork {
+  readonly model: Uint8Array;
+  readonly x: Tensor;
+  readonly y: Tensor;
+  readonly runs: number;
+  /** Whether to dispose what was opened, or to end as a worker does that is stopped. */
+  readonly isTidy: boolean;
+}
+
+const { model, x, y, runs, isTidy } = workerData as OrtWork;
+const runtime = Runtime.open({ threads: 2 });
+const session = runtime.compile(model, { name: 'worker' });
+const binding = session.bind().input('x', x).output('y', y);
+for (let run = 0; run < runs; run++) {
+  binding.run();
+  await binding.runAsync();
+}
+if (isTidy) {
+  binding[Symbol.dispose]();
+  session[Symbol.dispose]();
+  runtime[Symbol.dispose]();
+}

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { CxmindError } from '../../../src/errors.ts';
+import { devices } from '../../../src/ort/device.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { onnxModel } from '../../support/onnx-model.ts';
+
+const model = onnxModel({ x: ['f32', ['T', 2]] }, { y: ['f32', ['T', 2]] }, [
+  { op: 'Neg', inputs: ['x'], outputs: ['y'] },
+]);
+
+describe('compile for a device', () => {
+  const runtime = Runtime.open({ threads: 2 });
+  after(() => {
+    runtime[Symbol.dispose]();
+  });
+
+  for (const device of devices) {
+    it(`runs on ${device}, or says in one sentence how to get it`, () => {
+      try {
+        using session = runtime.compile(model, { name: 'device', device });
+        assert.equal(session.device, device);
+        const x = tensorOf('f32', [1, 2], [1, -2]);
+        using binding = session.bind().input('x', x);
+        assert.deepEqual(binding.runToTensors()['y'], tensorOf('f32', [1, 2], [-1, 2]));
+        // What a device copies in must be what the tensor holds now, not when it was bound.
+        x.data[0] = 5;
+        assert.deepEqual(binding.runToTensors()['y'], tensorOf('f32', [1, 2], [-5, 2]));
+      } catch (error) {
+        if (!(error instanceof CxmindError && device !== 'cpu')) throw error;
+        assert.equal(error.code, 'DEVICE_MISSING');
+        assert.match(
+          error.message,
+          new RegExp(`^device ${device}: [^\`\\n]+ \`[^\`\\n]+\`[^\`\\n]*$`),
+        );
+      }
+    });
+  }
+
+  it('takes the best that loads when asked for auto, and says which', () => {
+    using session = runtime.compile(model, { device: 'auto' });
+    assert.ok(devices.includes(session.device));
+    assert.deepEqual(
+      session.run({ x: tensorOf('f32', [1, 2], [1, -2]) })['y'],
+      tensorOf('f32', [1, 2], [-1, 2]),
+    );
+  });
+});
