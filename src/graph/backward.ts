@@ -182,7 +182,8 @@ function partition(
     ...backwardNodes.flatMap((node) => node.inputs),
     ...needed.outputs.map(({ value }) => value),
   ].filter((value) => forwardIds.has(value.id));
-  const saved = save === 'needed' ? chooseSaved(inOrder(forwardNodes.map(view)), read) : new Set<number>();
+  const saved =
+    save === 'needed' ? chooseSaved(inOrder(forwardNodes.map(view)), read) : new Set<number>();
   return {
     forward: forwardGraph(source, forwardNodes, aliases, saved),
     backward: backwardGraph(source, needed, saved),

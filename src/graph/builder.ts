@@ -9,6 +9,7 @@ import {
   axisOf,
   broadcastShapes,
   formatShape,
+  normalDim,
   productDim,
   quotientDim,
   sameShape,
@@ -78,7 +79,7 @@ export class GraphBuilder {
     if (this.#inputs.some((input) => input.name === name)) {
       throw new CxmindError('GRAPH_INVALID', `${this.name}: two inputs are called '${name}'`);
     }
-    const value = this.#value(name, { dtype, shape });
+    const value = this.#value(name, { dtype, shape: shape.map(normalDim) });
     this.#inputs.push(value);
     return value;
   }
@@ -309,7 +310,8 @@ export class GraphBuilder {
   }
   /** x repeated along axes where it has one element, or none. */
   expand(x: Value, shape: readonly Dim[]): Value {
-    return sameShape(x.shape, shape) ? x : this.#one('expand', [x], { shape });
+    const target = shape.map(normalDim);
+    return sameShape(x.shape, target) ? x : this.#one('expand', [x], { shape: target });
   }
   concat(values: readonly Value[], axis: number): Value {
     const [first] = values;
@@ -326,12 +328,15 @@ export class GraphBuilder {
   /** Consecutive parts of the given sizes along an axis. */
   split(x: Value, sizes: readonly Dim[], axis: number): readonly Value[] {
     if (sizes.length === 1) return [x];
-    return this.apply('split', [x], { axis: axisOf('split', axis, x.shape.length), sizes });
+    const at = axisOf('split', axis, x.shape.length);
+    return this.apply('split', [x], { axis: at, sizes: sizes.map(normalDim) });
   }
   /** x after `before` zeros along an axis, and as many behind as make that axis `size`. */
   pad(x: Value, axis: number, before: Dim, size: Dim): Value {
-    if (before === 0 && x.shape[axis] === size) return x;
-    return this.#one('pad', [x], { axis: axisOf('pad', axis, x.shape.length), before, size });
+    const at = axisOf('pad', axis, x.shape.length);
+    const [head, whole] = [normalDim(before), normalDim(size)];
+    if (head === 0 && x.shape[at] === whole) return x;
+    return this.#one('pad', [x], { axis: at, before: head, size: whole });
   }
   /** The product of the dimensions of some axes, as a scalar. */
   size(x: Value, axes: readonly number[], dtype: DType): Value {
@@ -413,7 +418,7 @@ export class GraphBuilder {
       numHeads,
       kvNumHeads,
       scale,
-      presentLength: presentLength ?? pastKey.shape[2]!,
+      presentLength: normalDim(presentLength ?? pastKey.shape[2]!),
     });
     return [outputs[0]!, outputs[1]!, outputs[2]!];
   }
@@ -471,12 +476,12 @@ export class GraphBuilder {
 
   #resolve(x: Value, dims: readonly Dim[]): Dim[] {
     const known = dims.filter((dim) => dim !== -1);
-    if (known.length === dims.length) return [...dims];
+    if (known.length === dims.length) return dims.map(normalDim);
     const rest = quotientDim(x.shape, known);
     if (known.length < dims.length - 1 || rest === undefined) {
       throw shapeError('reshape', `the elements do not fill ${formatShape(dims)}`, [x]);
     }
-    return dims.map((dim) => (dim === -1 ? rest : dim));
+    return dims.map((dim) => (dim === -1 ? rest : normalDim(dim)));
   }
 
   #infer(op: OpName, inputs: readonly Value[], attributes: unknown): readonly ValueType[] {

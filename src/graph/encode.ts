@@ -118,6 +118,7 @@ class OnnxWriter implements Emitter {
   readonly #graph: Graph;
   readonly #names = new Map<number, string>();
   readonly #taken: Set<string>;
+  readonly #read: ReadonlySet<number>;
   readonly #shared = new Map<string, string>();
   #counter = 0;
 
@@ -133,12 +134,12 @@ class OnnxWriter implements Emitter {
       if (made.has(value.id) && !this.#names.has(value.id)) this.#names.set(value.id, name);
     }
     const read = [...graph.nodes.flatMap((n) => n.inputs), ...graph.outputs.map((o) => o.value)];
-    for (const value of read) {
+    this.#read = new Set(read.map((value) => value.id));
+    for (const value of [...read, ...graph.nodes.flatMap((n) => n.outputs)]) {
       if (!this.#names.has(value.id)) this.#names.set(value.id, this.#fresh(value.name));
     }
     for (const [id, tensor] of graph.constants) {
-      const name = this.#names.get(id);
-      if (name !== undefined) this.initializers.push(tensorProto(name, tensor));
+      this.initializers.push(tensorProto(this.#names.get(id)!, tensor));
     }
   }
 
@@ -160,7 +161,11 @@ class OnnxWriter implements Emitter {
   }
 
   name(value: Value): string {
-    return this.#names.get(value.id) ?? '';
+    return this.#names.get(value.id)!;
+  }
+
+  isRead(value: Value): boolean {
+    return this.#read.has(value.id);
   }
 
   temporary(): string {

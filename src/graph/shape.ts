@@ -63,107 +63,139 @@ export function evaluateDim<R>(dim: Dim, algebra: DimAlgebra<R>): R {
   return result;
 }
 
-/** A monomial: `coefficient` times each of `symbols` (sorted); sums stay one symbol. */
-interface Monomial {
+/** A coefficient times symbols, sorted; a quotient that does not come out is one symbol, parenthesised. */
+interface Term {
   readonly coefficient: number;
   readonly symbols: readonly string[];
 }
 
-const grouped = (dim: Dim): string => (/[-+]/.test(String(dim)) ? `(${dim})` : String(dim));
+/** A sum of terms with different symbols. */
+type Polynomial = readonly Term[];
 
-function monomialOf(dim: Dim): Monomial {
-  return evaluateDim<Monomial>(dim, {
-    number: (coefficient) => ({ coefficient, symbols: [] }),
-    symbol: (name) => ({ coefficient: 1, symbols: [name] }),
+const keyOf = (symbols: readonly string[]): string => symbols.join('*');
+
+function added(terms: readonly Term[]): Polynomial {
+  const byKey = new Map<string, Term>();
+  for (const { coefficient, symbols } of terms) {
+    const known = byKey.get(keyOf(symbols))?.coefficient ?? 0;
+    byKey.set(keyOf(symbols), { coefficient: known + coefficient, symbols });
+  }
+  return [...byKey.values()].filter(({ coefficient }) => coefficient !== 0);
+}
+
+function multiplied(left: Polynomial, right: Polynomial): Polynomial {
+  const terms = left.flatMap((a) =>
+    right.map((b) => ({
+      coefficient: a.coefficient * b.coefficient,
+      symbols: [...a.symbols, ...b.symbols].sort(),
+    })),
+  );
+  return added(terms);
+}
+
+/** The exact quotient by one term, or undefined when a symbol of it does not cancel. */
+function divided(whole: Polynomial, by: Term): Polynomial | undefined {
+  const terms: Term[] = [];
+  for (const { coefficient, symbols } of whole) {
+    const rest = [...symbols];
+    for (const symbol of by.symbols) {
+      const at = rest.indexOf(symbol);
+      if (at < 0) return undefined;
+      rest.splice(at, 1);
+    }
+    terms.push({ coefficient: coefficient / by.coefficient, symbols: rest });
+  }
+  const isWhole = terms.every(({ coefficient }) => Number.isInteger(coefficient));
+  return isWhole || (terms.length === 1 && terms[0]!.symbols.length > 0) ? terms : undefined;
+}
+
+const polynomialOf = (dim: Dim): Polynomial =>
+  evaluateDim<Polynomial>(dim, {
+    number: (coefficient) => added([{ coefficient, symbols: [] }]),
+    symbol: (name) => [{ coefficient: 1, symbols: [name] }],
     binary: (operator, left, right) => {
-      if (operator === '*') return times(left, right);
-      if (operator === '/' && right.symbols.length === 0) {
-        return times(left, { coefficient: 1 / right.coefficient, symbols: [] });
+      switch (operator) {
+        case '+':
+          return added([...left, ...right]);
+        case '-':
+          return added([...left, ...multiplied(right, [{ coefficient: -1, symbols: [] }])]);
+        case '*':
+          return multiplied(left, right);
+        case '/': {
+          const quotient = right.length === 1 ? divided(left, right[0]!) : undefined;
+          const text = `((${String(dimOf(left))})/(${String(dimOf(right))}))`;
+          return quotient ?? [{ coefficient: 1, symbols: [text] }];
+        }
+        default:
+          return operator satisfies never;
       }
-      const first = operator === '/' ? grouped(dimOf(left)) : String(dimOf(left));
-      const second = operator === '+' ? String(dimOf(right)) : grouped(dimOf(right));
-      return { coefficient: 1, symbols: [grouped(`${first}${operator}${second}`)] };
     },
   });
+
+function formatTerm({ coefficient, symbols }: Term): string {
+  const size = Math.abs(coefficient);
+  if (symbols.length === 0) return String(size);
+  const product = keyOf(symbols);
+  if (size === 1) return product;
+  if (Number.isInteger(size)) return `${product}*${size}`;
+  // The coefficient came of divisions by small whole numbers: find its fraction.
+  let denominator = 2;
+  while (Math.abs(size * denominator - Math.round(size * denominator)) > 1e-9) denominator++;
+  const numerator = Math.round(size * denominator);
+  return numerator === 1 ? `${product}/${denominator}` : `${product}*${numerator}/${denominator}`;
 }
 
-function times(left: Monomial, right: Monomial): Monomial {
-  return {
-    coefficient: left.coefficient * right.coefficient,
-    symbols: [...left.symbols, ...right.symbols].sort(),
-  };
+function dimOf(polynomial: Polynomial): Dim {
+  if (polynomial.every(({ symbols }) => symbols.length === 0)) {
+    return polynomial[0]?.coefficient ?? 0;
+  }
+  const rank = ({ coefficient, symbols }: Term): string =>
+    `${coefficient > 0 ? 0 : 1}${symbols.length === 0 ? 1 : 0}${keyOf(symbols)}`;
+  const terms = [...polynomial].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+  const text = terms
+    .map((term) => `${term.coefficient > 0 ? '+' : '-'}${formatTerm(term)}`)
+    .join('');
+  return text.startsWith('+') ? text.slice(1) : `0${text}`;
 }
 
-function dimOf({ coefficient, symbols }: Monomial): Dim {
-  if (symbols.length === 0) return coefficient;
-  const text = symbols.join('*');
-  if (coefficient === 1) return symbols.length === 1 ? text.replace(/^\((.*)\)$/, '$1') : text;
-  return coefficient < 1 ? `${text}/${Math.round(1 / coefficient)}` : `${text}*${coefficient}`;
+const productOf = (dims: readonly Dim[]): Polynomial =>
+  dims.map(polynomialOf).reduce(multiplied, [{ coefficient: 1, symbols: [] }]);
+
+/** The one way the library writes a dimension: `T+P`, `P+T+0` and `(P+T)*1` are all `P+T`. */
+export function normalDim(dim: Dim): Dim {
+  return typeof dim === 'number' ? dim : dimOf(polynomialOf(dim));
 }
 
-const productOf = (dims: readonly Dim[]): Monomial =>
-  dims.map(monomialOf).reduce(times, { coefficient: 1, symbols: [] });
-
-/** The product of dimensions, simplified: `['T', 4, 8]` is `T*32`. */
+/** The product of dimensions: `['T', 4, 8]` is `T*32`. */
 export function productDim(dims: readonly Dim[]): Dim {
   return dimOf(productOf(dims));
 }
 
-/** The sum of dimensions; a number when all are. */
+/** The sum of dimensions. */
 export function sumDim(dims: readonly Dim[]): Dim {
-  const constant = dims.reduce<number>(
-    (total, d) => (typeof d === 'number' ? total + d : total),
-    0,
-  );
-  const symbols = dims.filter((d) => typeof d === 'string');
-  if (symbols.length === 0) return constant;
-  const text = symbols.join('+');
-  if (constant === 0) return text;
-  return constant > 0 ? `${text}+${constant}` : `${text}-${-constant}`;
+  return dimOf(added(dims.flatMap(polynomialOf)));
 }
 
-/** A dimension less others; a number when all are. */
+/** A dimension less others. */
 export function differenceDim(whole: Dim, parts: readonly Dim[]): Dim {
-  const numbers = parts.reduce<number>(
-    (sum, part) => (typeof part === 'number' ? sum + part : sum),
-    0,
-  );
-  const symbols = parts.filter((part) => typeof part === 'string');
-  const cancelled = symbols.indexOf(String(whole));
-  if (cancelled >= 0) {
-    symbols.splice(cancelled, 1);
-    whole = 0;
-  }
-  return symbols.reduce<Dim>(
-    (rest, symbol) => `${rest}-${grouped(symbol)}`,
-    sumDim([whole, -numbers]),
-  );
+  const minus = multiplied(added(parts.flatMap(polynomialOf)), [{ coefficient: -1, symbols: [] }]);
+  return dimOf(added([...polynomialOf(whole), ...minus]));
 }
 
-/**
- * The dimension that makes `whole` out of `parts`, or undefined when it is not a whole number or
- * symbols do not cancel.
- */
+/** The dimension that makes `whole` out of `parts`, or undefined when it is not certainly a whole number. */
 export function quotientDim(whole: readonly Dim[], parts: readonly Dim[]): Dim | undefined {
-  const left = productOf(whole);
-  const right = productOf(parts);
-  const symbols = [...left.symbols];
-  for (const symbol of right.symbols) {
-    const at = symbols.indexOf(symbol);
-    if (at < 0) return undefined;
-    symbols.splice(at, 1);
-  }
-  const coefficient = left.coefficient / right.coefficient;
-  if (symbols.length === 0 && !Number.isInteger(coefficient)) return undefined;
-  return dimOf({ coefficient, symbols });
+  const [by, ...others] = productOf(parts);
+  if (by === undefined || others.length > 0) return undefined;
+  const quotient = divided(productOf(whole), by);
+  return quotient === undefined ? undefined : dimOf(quotient);
 }
 
-/** False only when both shapes certainly hold different numbers of elements. */
+/** False only when two shapes certainly hold different numbers of elements, whatever the symbols. */
 export function mayHoldSame(a: readonly Dim[], b: readonly Dim[]): boolean {
-  const left = productOf(a);
-  const right = productOf(b);
-  if (left.symbols.join() !== right.symbols.join()) return true;
-  return Math.abs(left.coefficient - right.coefficient) < 1e-6 * right.coefficient + 1e-12;
+  const minus = multiplied(productOf(b), [{ coefficient: -1, symbols: [] }]);
+  const rest = added([...productOf(a), ...minus]);
+  const signs = new Set(rest.map(({ coefficient }) => Math.sign(coefficient)));
+  return signs.size !== 1;
 }
 
 /** Whether two shapes are written alike. */

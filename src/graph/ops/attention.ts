@@ -105,7 +105,7 @@ export const attention: OpFamily<AttentionAttributes> = {
       onnx.node(
         'GroupQueryAttention',
         inputs.map((value) => onnx.name(value)),
-        outputs.map((value) => onnx.name(value) || onnx.temporary()),
+        outputs.map((value) => onnx.name(value)),
         {
           num_heads: { int: numHeads },
           kv_num_heads: { int: kvNumHeads },

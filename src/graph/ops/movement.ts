@@ -36,9 +36,10 @@ function slicedDim(dim: Dim, start: number, end: number | null): Dim {
     const to = end === null ? dim : Math.min(dim, end < 0 ? end + dim : end);
     return Math.max(0, to - from);
   }
-  if (start < 0) return end === null ? -start : end < 0 ? end - start : sumDim([dim, end - start]);
-  if (end === null) return start === 0 ? dim : sumDim([dim, -start]);
-  return end < 0 ? sumDim([dim, end - start]) : end - start;
+  // A symbolic axis is taken to be as long as the bounds say.
+  const from = start < 0 ? sumDim([dim, start]) : start;
+  const to = end === null ? dim : end < 0 ? sumDim([dim, end]) : end;
+  return differenceDim(to, [from]);
 }
 
 /** Sizes of a shape of which at most one dimension has an unknown symbol: it takes what is left. */
@@ -190,7 +191,7 @@ export const movement: OpFamily<MovementAttributes> = {
       return sizes.map((size) => ({ dtype: x!.dtype, shape: withAxis(x!.shape, axis, size) }));
     },
     emit({ inputs: [x], outputs, attributes: { axis, sizes } }, onnx) {
-      const names = outputs.map((output) => onnx.name(output) || onnx.temporary());
+      const names = outputs.map((output) => onnx.name(output));
       onnx.node('Split', [onnx.name(x!), onnx.dims(sizes)], names, { axis: { int: axis } });
     },
     vjp({ outputs, attributes: { axis } }, gradients, g) {

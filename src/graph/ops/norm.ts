@@ -30,7 +30,9 @@ export const norm: OpFamily<NormAttributes> = {
       onnx.node(
         'SimplifiedLayerNormalization',
         inputs.map((value) => onnx.name(value)),
-        outputs.map((value) => onnx.name(value)),
+        outputs
+          .filter((value, i) => i === 0 || onnx.isRead(value))
+          .map((value) => onnx.name(value)),
         { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } },
       );
     },

@@ -60,8 +60,10 @@ export interface Emitter {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): void;
-  /** The ONNX name of a value; empty for an output that nothing reads. */
+  /** The ONNX name of a value. */
   name(value: Value): string;
+  /** Whether any node or graph output reads a value. */
+  isRead(value: Value): boolean;
   /** A fresh name for a value inside one op's emission. */
   temporary(): string;
   /** A constant i64 vector. */

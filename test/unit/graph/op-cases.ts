@@ -1,0 +1,468 @@
+import type { DType } from '../../../src/tensor/dtype.ts';
+import type { GraphBuilder } from '../../../src/graph/builder.ts';
+import type { Dim, Value } from '../../../src/graph/ir.ts';
+import { sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
+import type { OpName } from '../../../src/graph/ops/table.ts';
+import { Rng } from '../../../src/rng.ts';
+
+/** An input of a case: its shape over the symbols of `sizes`, and how its elements are drawn. */
+export interface CaseInput {
+  readonly dtype?: DType;
+  readonly shape: readonly Dim[];
+  readonly draw?: Draw;
+  /** Whether its gradient is checked; float inputs are unless said otherwise. */
+  readonly hasGradient?: boolean;
+}
+
+type Draw = (rng: Rng, shape: readonly number[], sizes: Sizes) => readonly number[];
+type Sizes = Readonly<Record<string, number>>;
+
+/** One way to use an op: inputs, and the values that are compared. */
+export interface OpCase {
+  readonly inputs: Readonly<Record<string, CaseInput>>;
+  /** Writes the op; `dim` gives a symbol, or its size when the graph is static. */
+  readonly build: (
+    g: GraphBuilder,
+    inputs: Readonly<Record<string, Value>>,
+    dim: (symbol: string) => Dim,
+  ) => Value[];
+  /** Why there is no gradient check, for an op that has no gradient. */
+  readonly noGradient?: string;
+}
+
+/** Odd multiples of 1/64 in (-2, 2): never zero, whole, or at a bound that a case uses. */
+const grid: Draw = (rng, shape) =>
+  Array.from({ length: sizeOf(shape) }, () => (2 * rng.nextBelow(128) - 127) / 64);
+const positive: Draw = (rng, shape) => grid(rng, shape, {}).map((x) => Math.abs(x) + 0.5);
+const awayFromZero: Draw = (rng, shape) => grid(rng, shape, {}).map((x) => x + Math.sign(x) / 2);
+const coin: Draw = (rng, shape) => Array.from({ length: sizeOf(shape) }, () => rng.nextBelow(2));
+const small: Draw = (rng, shape) => Array.from({ length: sizeOf(shape) }, () => rng.nextBelow(3));
+const below =
+  (symbol: string): Draw =>
+  (rng, shape, sizes) =>
+    Array.from({ length: sizeOf(shape) }, () => rng.nextBelow(sizes[symbol]!));
+
+/** Numbers of which no two are within 1/8, so that a largest one stays the largest when nudged. */
+const distinct: Draw = (rng, shape) => {
+  const numbers = Array.from({ length: sizeOf(shape) }, (_, i) => i / 8 - 1);
+  for (let i = numbers.length - 1; i > 0; i--) {
+    const j = rng.nextBelow(i + 1);
+    [numbers[i], numbers[j]] = [numbers[j]!, numbers[i]!];
+  }
+  return numbers;
+};
+
+/** The sizes that symbols take; each is drawn anew. */
+export const symbols = ['A', 'B', 'C', 'D', 'V'] as const;
+
+const unary = (apply: (g: GraphBuilder, x: Value) => Value, draw: Draw = grid): OpCase[] => [
+  { inputs: { x: { shape: ['A', 'B'], draw } }, build: (g, { x }) => [apply(g, x!)] },
+];
+
+/** Two operands of one shape; one broadcast into the other either way; both broadcast; a scalar. */
+const binary = (
+  apply: (g: GraphBuilder, a: Value, b: Value) => Value,
+  options: { a?: CaseInput; b?: CaseInput; noGradient?: string } = {},
+): OpCase[] => {
+  const shapes: [Dim[], Dim[]][] = [
+    [
+      ['A', 'B'],
+      ['A', 'B'],
+    ],
+    [['A', 'B', 'C'], ['C']],
+    [
+      ['B', 1],
+      ['A', 'B', 'C'],
+    ],
+    [
+      ['A', 1, 'C'],
+      [1, 'B', 1],
+    ],
+    [['A', 'B'], []],
+  ];
+  return shapes.map(([a, b]) => ({
+    inputs: { a: { ...options.a, shape: a }, b: { ...options.b, shape: b } },
+    build: (g, { a, b }) => [apply(g, a!, b!)],
+    ...(options.noGradient === undefined ? {} : { noGradient: options.noGradient }),
+  }));
+};
+
+const comparison = (apply: (g: GraphBuilder, a: Value, b: Value) => Value): OpCase[] =>
+  binary(apply, {
+    a: { shape: [], dtype: 'i32', draw: small },
+    b: { shape: [], dtype: 'i32', draw: small },
+    noGradient: 'its output is bool',
+  });
+
+const logical = (apply: (g: GraphBuilder, a: Value, b: Value) => Value): OpCase[] =>
+  binary(apply, {
+    a: { shape: [], dtype: 'bool', draw: coin },
+    b: { shape: [], dtype: 'bool', draw: coin },
+    noGradient: 'its output is bool',
+  });
+
+const reduction = (
+  apply: (g: GraphBuilder, x: Value, axes: number[], keepDims: boolean) => Value,
+): OpCase[] =>
+  [
+    { axes: [1], keepDims: false },
+    { axes: [-1], keepDims: true },
+    { axes: [0, 2], keepDims: false },
+    { axes: [0, 1, 2], keepDims: false },
+  ].map(({ axes, keepDims }) => ({
+    inputs: { x: { shape: ['A', 'B', 'C'], draw: distinct } },
+    build: (g, { x }) => [apply(g, x!, axes, keepDims)],
+  }));
+
+const index = (shape: Dim[], symbol: string): CaseInput => ({
+  dtype: 'i64',
+  shape,
+  draw: below(symbol),
+});
+
+/** Every op's cases; the compiler demands one entry an op. */
+export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] | OpCase[] } = {
+  add: binary((g, a, b) => g.add(a, b)),
+  sub: binary((g, a, b) => g.sub(a, b)),
+  mul: binary((g, a, b) => g.mul(a, b)),
+  div: binary((g, a, b) => g.div(a, b), { b: { shape: [], draw: awayFromZero } }),
+  min: binary((g, a, b) => g.min(a, b)),
+  max: binary((g, a, b) => g.max(a, b)),
+  pow: binary((g, a, b) => g.pow(a, b), { a: { shape: [], draw: positive } }),
+  neg: unary((g, x) => g.neg(x)),
+  exp: unary((g, x) => g.exp(x)),
+  log: unary((g, x) => g.log(x), positive),
+  sqrt: unary((g, x) => g.sqrt(x), positive),
+  reciprocal: unary((g, x) => g.reciprocal(x), awayFromZero),
+  sigmoid: [...unary((g, x) => g.sigmoid(x)), ...unary((g, x) => g.silu(x))],
+  tanh: unary((g, x) => g.tanh(x)),
+  erf: [...unary((g, x) => g.erf(x)), ...unary((g, x) => g.gelu(x))],
+  abs: unary((g, x) => g.abs(x)),
+  sign: unary((g, x) => g.sign(x)),
+  sin: unary((g, x) => g.sin(x)),
+  cos: unary((g, x) => g.cos(x)),
+  floor: unary((g, x) => g.floor(x)),
+  clip: unary((g, x) => g.clip(x, -0.5, 0.75)),
+  cast: [
+    ...unary((g, x) => g.cast(g.cast(x, 'f16'), 'f32')),
+    {
+      inputs: { x: { shape: ['A', 'B'] } },
+      build: (g, { x }) => [g.cast(x!, 'i64'), g.cast(x!, 'i32'), g.cast(g.floor(x!), 'bool')],
+      noGradient: 'integers have none',
+    },
+  ],
+  equal: comparison((g, a, b) => g.equal(a, b)),
+  less: comparison((g, a, b) => g.less(a, b)),
+  greater: comparison((g, a, b) => g.greater(a, b)),
+  and: logical((g, a, b) => g.and(a, b)),
+  or: logical((g, a, b) => g.or(a, b)),
+  not: [
+    {
+      inputs: { x: { dtype: 'bool', shape: ['A'], draw: coin } },
+      build: (g, { x }) => [g.not(x!)],
+      noGradient: 'its output is bool',
+    },
+  ],
+  where: [
+    {
+      inputs: {
+        condition: { dtype: 'bool', shape: ['B', 1], draw: coin },
+        a: { shape: ['A', 'B', 'C'] },
+        b: { shape: ['C'] },
+      },
+      build: (g, { condition, a, b }) => [g.where(condition!, a!, b!)],
+    },
+  ],
+  matMul: [
+    {
+      inputs: { a: { shape: ['A', 'B', 'C'] }, b: { shape: ['A', 'C', 'D'] } },
+      build: (g, { a, b }) => [g.matMul(a!, b!)],
+    },
+    {
+      inputs: { a: { shape: ['A', 'C', 'B'] }, b: { shape: ['A', 'D', 'C'] } },
+      build: (g, { a, b }) => [g.matMul(a!, b!, { transA: true, transB: true, alpha: 0.5 })],
+    },
+    {
+      inputs: { a: { shape: ['A', 'B', 'C'] }, b: { shape: ['D', 'C'] } },
+      build: (g, { a, b }) => [g.matMul(a!, b!, { transB: true })],
+    },
+    {
+      inputs: { a: { shape: ['A', 'B', 'C'] }, b: { shape: ['C', 'D'] } },
+      build: (g, { a, b }) => [g.matMul(a!, b!)],
+    },
+    {
+      inputs: { a: { shape: ['C', 'B'] }, b: { shape: ['A', 'V', 'C', 'D'] } },
+      build: (g, { a, b }) => [g.matMul(a!, b!, { transA: true, alpha: -2 })],
+    },
+  ],
+  gemm: [
+    {
+      inputs: { x: { shape: ['A', 'C'] }, w: { shape: ['D', 'C'] }, c: { shape: ['D'] } },
+      build: (g, { x, w, c }) => [g.linear(x!, w!, c)],
+    },
+    {
+      inputs: { x: { shape: ['A', 'B', 'C'] }, w: { shape: ['D', 'C'] } },
+      build: (g, { x, w }) => [g.linear(x!, w!)],
+    },
+    ...[false, true].flatMap((transA) =>
+      [false, true].map((transB): OpCase => ({
+        inputs: {
+          a: { shape: transA ? ['C', 'A'] : ['A', 'C'] },
+          b: { shape: transB ? ['D', 'C'] : ['C', 'D'] },
+          c: { shape: transA ? ['A', 1] : ['A', 'D'] },
+        },
+        build: (g, { a, b, c }) => [g.gemm(a!, b!, { transA, transB, alpha: 0.5, c: c! })],
+      })),
+    ),
+  ],
+  reduceSum: reduction((g, x, axes, keepDims) => g.reduceSum(x, axes, keepDims)),
+  reduceMean: reduction((g, x, axes, keepDims) => g.reduceMean(x, axes, keepDims)),
+  reduceMax: reduction((g, x, axes, keepDims) => g.reduceMax(x, axes, keepDims)),
+  softmax: [-1, 0].map((axis) => ({
+    inputs: { x: { shape: ['A', 'B', 'C'] } },
+    build: (g, { x }) => [g.softmax(x!, axis)],
+  })),
+  logSoftmax: [-1, 1].map((axis) => ({
+    inputs: { x: { shape: ['A', 'B', 'C'] } },
+    build: (g, { x }) => [g.logSoftmax(x!, axis)],
+  })),
+  transpose: [
+    {
+      inputs: { x: { shape: ['A', 'B', 'C'] } },
+      build: (g, { x }) => [g.transpose(x!, [2, 0, 1]), g.transpose(x!, [0, -1, 1])],
+    },
+  ],
+  reshape: [
+    {
+      inputs: { x: { shape: ['A', 'B', 6] } },
+      build: (g, { x }, dim) => [
+        g.reshape(x!, [dim('A'), dim('B'), 2, -1]),
+        g.reshape(x!, [-1, 3]),
+        g.reshape(x!, [2, dim('B'), 3, dim('A')]),
+        g.unsqueeze(x!, [0, 2]),
+        g.squeeze(g.unsqueeze(x!, [-1]), [3]),
+      ],
+    },
+  ],
+  expand: [
+    {
+      inputs: { x: { shape: ['B', 1] } },
+      build: (g, { x }, dim) => [g.expand(x!, [3, dim('B'), 2])],
+    },
+    {
+      inputs: { x: { shape: ['B', 1] }, like: { shape: ['A'], hasGradient: false } },
+      build: (g, { x, like }, dim) => [g.mul(g.expand(x!, [dim('B'), dim('A')]), like!)],
+    },
+  ],
+  concat: [
+    {
+      inputs: { a: { shape: ['A', 'B'] }, b: { shape: ['A', 'C'] }, c: { shape: ['A', 2] } },
+      build: (g, { a, b, c }) => [g.concat([a!, b!, c!], 1)],
+    },
+  ],
+  slice: [
+    {
+      inputs: { x: { shape: ['A', 5, 'B'] } },
+      build: (g, { x }) => [
+        g.slice(x!, { axis: 1, start: 1, end: 4 }),
+        g.slice(x!, { axis: 1, start: -2 }),
+        g.slice(x!, { axis: 1, end: -1 }),
+      ],
+    },
+    {
+      inputs: { x: { shape: ['A', 'B'] } },
+      build: (g, { x }) => [
+        g.slice(x!, { axis: 0, start: 1 }),
+        g.slice(x!, { axis: 0, end: -1 }),
+        g.slice(x!, { axis: 1, start: -1 }),
+        g.slice(x!, { axis: 1, end: 2 }),
+      ],
+    },
+  ],
+  split: [
+    {
+      inputs: { x: { shape: ['A', 5, 'B'] } },
+      build: (g, { x }) => {
+        const [first, , last] = g.split(x!, [2, 1, 2], 1);
+        return [first!, g.mul(last!, last!)];
+      },
+    },
+    {
+      inputs: { a: { shape: ['A', 'B'] }, b: { shape: ['C', 'B'] } },
+      build: (g, { a, b }, dim) => {
+        const both = g.concat([a!, b!], 0);
+        const [head, tail] = g.split(both, [dim('C'), dim('A')], 0);
+        return [g.mul(head!, b!), g.mul(tail!, tail!)];
+      },
+    },
+  ],
+  pad: [
+    {
+      inputs: { x: { shape: ['A', 3] }, like: { shape: ['B'], hasGradient: false } },
+      build: (g, { x }, dim) => {
+        const size = dim('A');
+        const wide = typeof size === 'number' ? size + 4 : `${size}+4`;
+        return [g.pad(x!, 1, 2, 7), g.pad(x!, 0, 1, wide)];
+      },
+    },
+    {
+      inputs: { x: { shape: ['A', 2] }, like: { shape: ['B'], hasGradient: false } },
+      build: (g, { x }, dim) => {
+        const [a, b] = [dim('A'), dim('B')];
+        return [g.pad(x!, 0, b, typeof a === 'number' ? a + Number(b) : `${a}+${b}`)];
+      },
+    },
+  ],
+  size: [
+    {
+      inputs: { x: { shape: ['A', 'B'] } },
+      build: (g, { x }) => [g.size(x!, [0, 1], 'f32'), g.size(x!, [1], 'i64')],
+      noGradient: 'it has no inputs',
+    },
+  ],
+  gather: [
+    {
+      inputs: { x: { shape: ['V', 'B'] }, i: index(['A'], 'V') },
+      build: (g, { x, i }) => [g.gather(x!, i!)],
+    },
+    {
+      inputs: { x: { shape: ['B', 'V', 2] }, i: index(['A', 'C'], 'V') },
+      build: (g, { x, i }) => [g.gather(x!, i!, 1)],
+    },
+    {
+      inputs: { x: { shape: ['V', 'B'] }, i: index([], 'V') },
+      build: (g, { x, i }) => [g.gather(x!, i!)],
+    },
+  ],
+  permuteRows: [
+    {
+      // Rows go to every other place, so that half of the places hold zeros.
+      inputs: {
+        x: { shape: ['A', 'B', 2] },
+        there: {
+          dtype: 'i64',
+          shape: ['A*2'],
+          draw: (_rng, [length]) =>
+            Array.from({ length: length! }, (_, i) => (i % 2 === 0 ? length! / 2 - 1 - i / 2 : -1)),
+        },
+        back: {
+          dtype: 'i64',
+          shape: ['A'],
+          draw: (_rng, [length]) =>
+            Array.from({ length: length! }, (_, i) => 2 * (length! - 1 - i)),
+        },
+      },
+      build: (g, { x, there, back }) => [g.permuteRows(x!, there!, back!)],
+    },
+    {
+      // Row 0 goes nowhere.
+      inputs: {
+        x: { shape: [4, 'B'] },
+        there: { dtype: 'i64', shape: [3], draw: () => [3, 1, 2] },
+        back: { dtype: 'i64', shape: [4], draw: () => [-1, 1, 2, 0] },
+      },
+      build: (g, { x, there, back }) => [g.permuteRows(x!, there!, back!)],
+    },
+  ],
+  gatherElements: [
+    {
+      inputs: { x: { shape: ['A', 'V'] }, i: index(['A', 1], 'V') },
+      build: (g, { x, i }) => [g.gatherElements(x!, i!, 1)],
+    },
+    {
+      inputs: { x: { shape: ['V', 'B', 2] }, i: index(['A', 'B', 2], 'V') },
+      build: (g, { x, i }) => [g.gatherElements(x!, i!, 0)],
+    },
+  ],
+  scatterElements: [
+    {
+      inputs: {
+        data: { shape: ['A', 'V'] },
+        i: index(['A', 'B'], 'V'),
+        updates: { shape: ['A', 'B'] },
+      },
+      build: (g, { data, i, updates }) => [g.scatterElements(data!, i!, updates!, 1)],
+    },
+  ],
+  rmsNorm: [
+    {
+      inputs: { x: { shape: ['A', 4] }, w: { shape: [4] } },
+      build: (g, { x, w }) => [g.rmsNorm(x!, w!, 1e-6)],
+    },
+    {
+      inputs: { x: { shape: ['A', 'B', 6] }, w: { shape: [6] } },
+      build: (g, { x, w }) => {
+        const y = g.rmsNorm(g.mul(x!, x!), w!, 1e-2);
+        return [g.mul(y, y)];
+      },
+    },
+  ],
+  rotary: [false, true].map((inverse) => ({
+    inputs: {
+      x: { shape: ['A', 'B', 6] },
+      cos: { shape: ['A', 3], hasGradient: false },
+      sin: { shape: ['A', 3], hasGradient: false },
+    },
+    build: (g, { x, cos, sin }) => [g.rotary(x!, cos!, sin!, { inverse })],
+  })),
+  groupQueryAttention: [
+    {
+      // Decoding: one token a row, rows of different length, caches of 8.
+      inputs: {
+        q: { shape: ['A', 1, 32] },
+        k: { shape: ['A', 1, 16] },
+        v: { shape: ['A', 1, 16] },
+        pastKey: { shape: ['A', 2, 8, 8] },
+        pastValue: { shape: ['A', 2, 8, 8] },
+        lengths: {
+          dtype: 'i32',
+          shape: ['A'],
+          draw: (rng, [rows]) =>
+            Array.from({ length: rows! }, (_, i) => (i === 0 ? 7 : 2 + rng.nextBelow(5))),
+        },
+        total: { dtype: 'i32', shape: [], draw: () => [8] },
+      },
+      build: (g, { q, k, v, pastKey, pastValue, lengths, total }) => {
+        const options = { numHeads: 4, kvNumHeads: 2, scale: 0.3 };
+        return [
+          ...g.groupQueryAttention(q!, k!, v!, pastKey!, pastValue!, lengths!, total!, options),
+        ];
+      },
+      noGradient: 'it serves generation only',
+    },
+    {
+      // Prefill: five tokens a row into empty caches.
+      inputs: {
+        q: { shape: ['A', 5, 32] },
+        k: { shape: ['A', 5, 16] },
+        v: { shape: ['A', 5, 16] },
+        pastKey: { shape: ['A', 2, 0, 8] },
+        pastValue: { shape: ['A', 2, 0, 8] },
+        lengths: {
+          dtype: 'i32',
+          shape: ['A'],
+          draw: (_rng, [rows]) => new Array<number>(rows!).fill(4),
+        },
+        total: { dtype: 'i32', shape: [], draw: () => [5] },
+      },
+      build: (g, { q, k, v, pastKey, pastValue, lengths, total }) => {
+        const options = { numHeads: 4, kvNumHeads: 2, scale: 0.3, presentLength: 5 };
+        return [
+          ...g.groupQueryAttention(q!, k!, v!, pastKey!, pastValue!, lengths!, total!, options),
+        ];
+      },
+      noGradient: 'it serves generation only',
+    },
+  ],
+};
+
+/** Draws an input's array for given sizes of the symbols. */
+export function drawInput(
+  rng: Rng,
+  input: CaseInput,
+  shape: readonly number[],
+  sizes: Sizes,
+): NdArray {
+  const values = (input.draw ?? grid)(rng, shape, sizes);
+  return { dtype: input.dtype ?? 'f32', shape, data: Float64Array.from(values) };
+}

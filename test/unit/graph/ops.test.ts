@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { differentiate } from '../../../src/graph/backward.ts';
+import { GraphBuilder } from '../../../src/graph/builder.ts';
+import { encode } from '../../../src/graph/encode.ts';
+import { evaluate, toArray, toTensor } from '../../../src/graph/interpret.ts';
+import { isFloat, type Dim, type Graph, type Value } from '../../../src/graph/ir.ts';
+import type { NdArray } from '../../../src/graph/ops/array.ts';
+import { ops, type OpName } from '../../../src/graph/ops/table.ts';
+import { evaluateDim } from '../../../src/graph/shape.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { keyOf, Rng } from '../../../src/rng.ts';
+import { assertClose } from '../../support/assert-close.ts';
+import { drawInput, opCases, symbols, type OpCase } from './op-cases.ts';
+
+type Arrays = Record<string, NdArray>;
+
+interface Trial {
+  readonly sizes: Record<string, number>;
+  readonly seed: number;
+}
+
+const trials: fc.Arbitrary<Trial> = fc.record({
+  sizes: fc.record(
+    Object.fromEntries(symbols.map((symbol) => [symbol, fc.integer({ min: 2, max: 4 })])),
+  ),
+  seed: fc.integer(),
+});
+
+const sizeIn =
+  (sizes: Readonly<Record<string, number>>) =>
+  (dim: Dim): number =>
+    evaluateDim(dim, {
+      number: (value) => value,
+      symbol: (name) => sizes[name]!,
+      binary: (operator, a, b) => ({ '+': a + b, '-': a - b, '*': a * b, '/': a / b })[operator],
+    });
+
+function graphOf(name: string, { inputs, build }: OpCase, dimOf: (dim: Dim) => Dim): Graph {
+  const g = new GraphBuilder(name);
+  const values: Record<string, Value> = {};
+  for (const [key, { dtype = 'f32', shape }] of Object.entries(inputs)) {
+    values[key] = g.input(key, dtype, shape.map(dimOf));
+  }
+  build(g, values, dimOf).forEach((value, i) => g.output(`y${i}`, value));
+  return g.build();
+}
+
+function arraysOf(name: string, { inputs }: OpCase, { sizes, seed }: Trial): Arrays {
+  const rng = new Rng(keyOf('op case', name, seed));
+  return Object.fromEntries(
+    Object.entries(inputs).map(([key, input]) => [
+      key,
+      drawInput(rng, input, input.shape.map(sizeIn(sizes)), sizes),
+    ]),
+  );
+}
+
+/** Random gradients of the float outputs. */
+function seedsOf(outputs: Arrays, backward: Graph, seed: number): Arrays {
+  const rng = new Rng(keyOf('cotangent', seed));
+  const names = backward.inputs.map((input) => input.name).filter((n) => n.startsWith('grad.'));
+  return Object.fromEntries(
+    names.map((name) => {
+      const { dtype, shape, data } = outputs[name.slice('grad.'.length)]!;
+      // Multiples of 1/16: exact in f16 too, through which a gradient may pass.
+      const values = data.map(() => (rng.nextBelow(65) - 32) / 16);
+      return [name, { dtype, shape, data: values }];
+    }),
+  );
+}
+
+function pick(graph: Graph, arrays: Arrays): Arrays {
+  return Object.fromEntries(graph.inputs.map(({ name }) => [name, arrays[name]!]));
+}
+
+function compute(runtime: Runtime, graph: Graph, arrays: Arrays): Arrays {
+  using session = runtime.compile(encode(graph), { name: graph.name });
+  const tensors = Object.entries(pick(graph, arrays)).map(([k, a]) => [k, toTensor(a)] as const);
+  const outputs = Object.entries(session.run(Object.fromEntries(tensors)));
+  return Object.fromEntries(outputs.map(([name, tensor]) => [name, toArray(tensor)]));
+}
+
+/** f32 arithmetic against double precision: sums of a few dozen terms of size one. */
+const single = { rtol: 2e-5, atol: 2e-5 };
+/** Central differences in double precision with a step of 1e-4. */
+const differences = { rtol: 1e-5, atol: 1e-6 };
+const step = 1e-4;
+
+function assertAgree(actual: Arrays, expected: Arrays, what: string): void {
+  assert.deepEqual(Object.keys(actual).sort(), Object.keys(expected).sort(), what);
+  for (const [name, array] of Object.entries(expected)) {
+    assert.deepEqual(actual[name]!.shape, array.shape, `${what} ${name}: shape`);
+    assert.equal(actual[name]!.dtype, array.dtype, `${what} ${name}: dtype`);
+    assertClose(actual[name]!.data, array.data, single, `${what} ${name}`);
+  }
+}
+
+function numericalGradient(
+  graph: Graph,
+  arrays: Arrays,
+  name: string,
+  seeds: Arrays,
+): Float64Array {
+  const lossAt = (array: NdArray): number => {
+    const outputs = evaluate(graph, { ...arrays, [name]: array });
+    let loss = 0;
+    for (const [key, seed] of Object.entries(seeds)) {
+      const output = outputs[key.slice('grad.'.length)]!;
+      output.data.forEach((value, i) => (loss += value * seed.data[i]!));
+    }
+    return loss;
+  };
+  const array = arrays[name]!;
+  return array.data.map((value, i) => {
+    const moved = (by: number): NdArray => ({ ...array, data: array.data.with(i, value + by) });
+    return (lossAt(moved(step)) - lossAt(moved(-step))) / (2 * step);
+  });
+}
+
+describe('graph ops', () => {
+  let runtime: Runtime;
+  before(() => (runtime = Runtime.open()));
+  after(() => runtime[Symbol.dispose]());
+
+  it('all have cases', () => {
+    for (const name of Object.keys(ops)) {
+      assert.ok(opCases[name as OpName].length > 0, `${name} has no case`);
+    }
+  });
+
+  for (const name of Object.keys(opCases) as OpName[]) {
+    opCases[name].forEach((opCase, number) => {
+      const what = `${name} (case ${number})`;
+      const wrt = Object.entries(opCase.inputs)
+        .filter(([, { dtype = 'f32', hasGradient = true }]) => isFloat(dtype) && hasGradient)
+        .map(([key]) => key);
+
+      it(`${what}: ONNX Runtime agrees with the reference kernel, symbolic and static`, () => {
+        const symbolic = graphOf(what, opCase, (dim) => dim);
+        const model = encode(symbolic);
+        using session = runtime.compile(model, { name: what });
+        fc.assert(
+          fc.property(trials, (trial) => {
+            const arrays = arraysOf(what, opCase, trial);
+            const expected = evaluate(symbolic, arrays);
+            const tensors = Object.entries(arrays).map(([k, a]) => [k, toTensor(a)] as const);
+            const actual = Object.entries(session.run(Object.fromEntries(tensors)));
+            assertAgree(
+              Object.fromEntries(actual.map(([key, tensor]) => [key, toArray(tensor)])),
+              expected,
+              what,
+            );
+          }),
+          { numRuns: 5 },
+        );
+        fc.assert(
+          fc.property(trials, (trial) => {
+            const graph = graphOf(what, opCase, sizeIn(trial.sizes));
+            const arrays = arraysOf(what, opCase, trial);
+            for (const { name: output, value } of graph.outputs) {
+              const { shape } = evaluate(graph, arrays)[output]!;
+              assert.deepEqual(value.shape, shape, `${what} ${output}: inferred shape`);
+            }
+            assertAgree(compute(runtime, graph, arrays), evaluate(graph, arrays), what);
+          }),
+          { numRuns: 2 },
+        );
+      });
+
+      if (opCase.noGradient !== undefined) return;
+      it(`${what}: gradient matches central differences`, () => {
+        fc.assert(
+          fc.property(trials, fc.boolean(), (trial, isSymbolic) => {
+            const dimOf = isSymbolic ? (dim: Dim): Dim => dim : sizeIn(trial.sizes);
+            const graph = graphOf(what, opCase, dimOf);
+            const arrays = arraysOf(what, opCase, trial);
+            const { forward, backward } = differentiate(graph, { wrt, save: 'needed' });
+            const outputs = evaluate(forward, arrays);
+            const seeds = seedsOf(outputs, backward, trial.seed);
+            const given = { ...arrays, ...outputs, ...seeds };
+            const gradients = evaluate(backward, pick(backward, given));
+            for (const key of wrt) {
+              const expected = numericalGradient(graph, arrays, key, seeds);
+              assertClose(gradients[`grad.${key}`]!.data, expected, differences, `${what} ${key}`);
+            }
+          }),
+          { numRuns: 6 },
+        );
+        fc.assert(
+          fc.property(trials, (trial) => {
+            const graph = graphOf(what, opCase, (dim) => dim);
+            const arrays = arraysOf(what, opCase, trial);
+            const { forward, backward } = differentiate(graph, { wrt, save: 'inputs' });
+            const outputs = evaluate(forward, arrays);
+            const given = { ...arrays, ...seedsOf(outputs, backward, trial.seed) };
+            const expected = evaluate(backward, pick(backward, given));
+            assertAgree(compute(runtime, backward, given), expected, what);
+          }),
+          { numRuns: 2 },
+        );
+      });
+    });
+  }
+});
