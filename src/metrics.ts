@@ -1,0 +1,149 @@
+import { isCounted, rowMaskSums, rowSums, sum, type TokenRows } from './algorithms/primitives.ts';
+
+/** Metric values under the reference's names, one number each. */
+export type Metrics = Readonly<Record<string, number>>;
+
+/** A training batch, as its metrics see it: f32 `[T]` over the response tokens of `B` rows. */
+export interface MetricsBatch extends TokenRows {
+  /** Token-level scores, before any KL penalty. */
+  readonly tokenScores: Float32Array;
+  /** Token-level rewards, after it. */
+  readonly tokenRewards: Float32Array;
+  readonly advantages: Float32Array;
+  readonly returns: Float32Array;
+  /** The critic's values, where there is a critic. */
+  readonly values?: Float32Array | undefined;
+  /** `[B]`, tokens of each prompt. */
+  readonly promptLengths: readonly number[];
+  readonly maxPromptLength: number;
+  readonly maxResponseLength: number;
+}
+
+/** Mean, largest and smallest under `prefix/mean`, `prefix/max` and `prefix/min`; all NaN for nothing. */
+export function summary(prefix: string, values: ArrayLike<number>): Metrics {
+  if (values.length === 0) {
+    return { [`${prefix}/mean`]: NaN, [`${prefix}/max`]: NaN, [`${prefix}/min`]: NaN };
+  }
+  let [largest, smallest] = [-Infinity, Infinity];
+  for (let i = 0; i < values.length; i++) {
+    largest = Math.max(largest, values[i]!);
+    smallest = Math.min(smallest, values[i]!);
+  }
+  return {
+    [`${prefix}/mean`]: sum(values) / values.length,
+    [`${prefix}/max`]: largest,
+    [`${prefix}/min`]: smallest,
+  };
+}
+
+/**
+ * What a batch holds: `critic/{score,rewards}` per sample, `critic/{advantages,returns,values}` per token
+ * that counts, `critic/vf_explained_var`, and lengths in tokens with the share that hit the limit.
+ */
+export function dataMetrics(batch: MetricsBatch): Metrics {
+  const counted = (values: Float32Array): Float32Array =>
+    values.filter((_, t) => isCounted(batch, t));
+  const returns = counted(batch.returns);
+  const values = batch.values === undefined ? undefined : counted(batch.values);
+  return {
+    ...summary('critic/score', rowSums(batch.tokenScores, batch)),
+    ...summary('critic/rewards', rowSums(batch.tokenRewards, batch)),
+    ...summary('critic/advantages', counted(batch.advantages)),
+    ...summary('critic/returns', returns),
+    ...(values !== undefined && {
+      ...summary('critic/values', values),
+      'critic/vf_explained_var': explainedVariance(returns, values),
+    }),
+    ...lengthMetrics('response_length', rowMaskSums(batch), batch.maxResponseLength),
+    ...lengthMetrics('prompt_length', batch.promptLengths, batch.maxPromptLength),
+  };
+}
+
+/** Lengths in tokens under `<name>/{mean,max,min}`, and `<name>/clip_ratio`, the share at the limit. */
+export function lengthMetrics(name: string, lengths: readonly number[], limit: number): Metrics {
+  const atLimit = lengths.filter((length) => length === limit).length;
+  return { ...summary(name, lengths), [`${name}/clip_ratio`]: atLimit / lengths.length };
+}
+
+/** The phases whose cost is by response token, and those whose cost is by any token. */
+const tokensOfPhase: Readonly<Record<string, 'response' | 'all'>> = {
+  gen: 'response',
+  reward: 'response',
+  old: 'all',
+  ref: 'all',
+  values: 'all',
+  adv: 'all',
+  update_critic: 'all',
+  update_actor: 'all',
+};
+
+/**
+ * `timing_s/<phase>` in seconds, and `timing_per_token_ms/<phase>` in milliseconds for the phases whose
+ * work grows with the tokens.
+ *
+ * @param seconds by phase: `gen`, `reward`, `old`, `ref`, `adv`, `update_actor`, `step` …
+ * @param tokens  of the batch: of its responses, and of prompts and responses together
+ */
+export function timingMetrics(
+  seconds: Readonly<Record<string, number>>,
+  tokens: { readonly response: number; readonly all: number },
+): Metrics {
+  const metrics: Record<string, number> = {};
+  for (const [phase, duration] of Object.entries(seconds)) {
+    metrics[`timing_s/${phase}`] = duration;
+    const kind = tokensOfPhase[phase];
+    if (kind !== undefined) {
+      metrics[`timing_per_token_ms/${phase}`] = (1000 * duration) / tokens[kind];
+    }
+  }
+  return metrics;
+}
+
+/** `perf/*`: tokens, seconds, tokens per second and device, and the host's memory in GiB. */
+export function performanceMetrics(step: {
+  /** Valid tokens of the batch, prompts and responses. */
+  readonly totalTokens: number;
+  readonly stepSeconds: number;
+  readonly deviceCount: number;
+  /** In use on the host, by all processes. */
+  readonly usedMemoryBytes: number;
+}): Metrics {
+  return {
+    'perf/total_num_tokens': step.totalTokens,
+    'perf/time_per_step': step.stepSeconds,
+    'perf/throughput': step.totalTokens / (step.stepSeconds * step.deviceCount),
+    'perf/cpu_memory_used_gb': step.usedMemoryBytes / 1024 ** 3,
+  };
+}
+
+/**
+ * One number a metric: the arithmetic mean of its list, which holds an entry per micro-batch or per
+ * step of every worker. A metric without entries is left out.
+ */
+export function reduceMetrics(lists: Readonly<Record<string, readonly number[]>>): Metrics {
+  const present = Object.entries(lists).filter(([, values]) => values.length > 0);
+  return Object.fromEntries(present.map(([name, values]) => [name, sum(values) / values.length]));
+}
+
+/** The metric lists of several workers as one: their entries one after the other. */
+export function joinMetricLists(
+  workers: readonly Readonly<Record<string, readonly number[]>>[],
+): Record<string, number[]> {
+  const joined: Record<string, number[]> = {};
+  for (const lists of workers) {
+    for (const [name, values] of Object.entries(lists)) (joined[name] ??= []).push(...values);
+  }
+  return joined;
+}
+
+/** `1 - var(R - V) / (var(R) + 1e-5)`, variances with n - 1: 1 when the critic is right, 0 when constant. */
+function explainedVariance(returns: Float32Array, values: Float32Array): number {
+  const errors = returns.map((value, t) => value - values[t]!);
+  return 1 - varianceOf(errors) / (varianceOf(returns) + 1e-5);
+}
+
+function varianceOf(values: Float32Array): number {
+  const mean = sum(values) / values.length;
+  const squares = values.reduce((total, value) => total + (value - mean) ** 2, 0);
+  return squares / (values.length - 1);
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { tokenRows } from '../../src/algorithms/primitives.ts';
+import { flopsUtilization, peakTflops, trainingFlops } from '../../src/flops.ts';
+import {
+  dataMetrics,
+  joinMetricLists,
+  performanceMetrics,
+  reduceMetrics,
+  timingMetrics,
+} from '../../src/metrics.ts';
+import { assertClose } from '../support/assert-close.ts';
+
+describe('dataMetrics', () => {
+  const batch = {
+    ...tokenRows([3, 2], Uint8Array.of(1, 0, 1, 1, 1)),
+    tokenScores: Float32Array.of(0, 9, 1, 0, 0.5),
+    tokenRewards: Float32Array.of(-0.25, 9, 1, 0, 0.25),
+    advantages: Float32Array.of(1, 9, 2, -4, 3),
+    returns: Float32Array.of(1, 9, 2, 3, 4),
+    promptLengths: [7, 4],
+    maxPromptLength: 7,
+    maxResponseLength: 4,
+  };
+
+  it('sums scores and rewards by sample, and looks at tokens that count', () => {
+    assert.deepEqual(dataMetrics(batch), {
+      'critic/score/mean': 0.75,
+      'critic/score/max': 1,
+      'critic/score/min': 0.5,
+      'critic/rewards/mean': 0.5,
+      'critic/rewards/max': 0.75,
+      'critic/rewards/min': 0.25,
+      'critic/advantages/mean': 0.5,
+      'critic/advantages/max': 3,
+      'critic/advantages/min': -4,
+      'critic/returns/mean': 2.5,
+      'critic/returns/max': 4,
+      'critic/returns/min': 1,
+      'response_length/mean': 2,
+      'response_length/max': 2,
+      'response_length/min': 2,
+      'response_length/clip_ratio': 0,
+      'prompt_length/mean': 5.5,
+      'prompt_length/max': 7,
+      'prompt_length/min': 4,
+      'prompt_length/clip_ratio': 0.5,
+    });
+  });
+
+  it('says how much of the returns’ variance the critic explains', () => {
+    const metrics = dataMetrics({ ...batch, values: Float32Array.of(1, 0, 2, 3, 2) });
+    // var([0, 0, 0, 2]) = 1, var([1, 2, 3, 4]) = 5/3
+    assertClose([metrics['critic/vf_explained_var']!], [1 - 1 / (5 / 3 + 1e-5)], { rtol: 1e-12 });
+    assert.equal(metrics['critic/values/mean'], 2);
+    const perfect = dataMetrics({ ...batch, values: batch.returns });
+    assert.equal(perfect['critic/vf_explained_var'], 1);
+  });
+});
+
+describe('timingMetrics and performanceMetrics', () => {
+  it('divide generation by response tokens, updates by all tokens, and the rest by nothing', () => {
+    const seconds = { gen: 2, update_actor: 3, step: 6 };
+    assert.deepEqual(timingMetrics(seconds, { response: 1000, all: 1500 }), {
+      'timing_s/gen': 2,
+      'timing_per_token_ms/gen': 2,
+      'timing_s/update_actor': 3,
+      'timing_per_token_ms/update_actor': 2,
+      'timing_s/step': 6,
+    });
+  });
+
+  it('give tokens per second and device', () => {
+    const step = { totalTokens: 1200, stepSeconds: 6, deviceCount: 2, usedMemoryBytes: 2 ** 31 };
+    assert.deepEqual(performanceMetrics(step), {
+      'perf/total_num_tokens': 1200,
+      'perf/time_per_step': 6,
+      'perf/throughput': 100,
+      'perf/cpu_memory_used_gb': 2,
+    });
+  });
+});
+
+describe('reduceMetrics', () => {
+  it('takes plain means over the entries of all workers, and leaves out what has none', () => {
+    const lists = joinMetricLists([{ a: [1, 2], b: [] }, { a: [6] }]);
+    assert.deepEqual(reduceMetrics(lists), { a: 3 });
+  });
+});
+
+describe('trainingFlops and flopsUtilization', () => {
+  const sizes = {
+    hiddenSize: 2,
+    vocabSize: 5,
+    layers: 3,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 1,
+    intermediateSize: 4,
+  };
+
+  it('count six operations per weight and token, and attention by squared length', () => {
+    // weights (3·2·4 + 2·(2·2·1 + 2·1·1))·3 + 2·5·2 = 128; 6·128·5 + 12·1·2·3·(4 + 9)
+    assert.equal(trainingFlops(sizes, [2, 3]), 3840 + 936);
+  });
+
+  it('compare with the peak of the device, an H200 being no H20', () => {
+    assert.equal(peakTflops('NVIDIA H200'), 989);
+    assert.equal(peakTflops('NVIDIA H20'), 148);
+    const run = { seconds: 2, epochs: 2, deviceName: 'NVIDIA A100-SXM4-80GB', deviceCount: 2 };
+    assert.equal(flopsUtilization(312e12, run), 0.5);
+    assert.equal(flopsUtilization(312e12, { ...run, deviceName: 'Xeon' }), 0);
+  });
+});
