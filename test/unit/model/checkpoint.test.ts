@@ -11,8 +11,9 @@ import {
   type TensorToStore,
 } from '../../../src/model/safetensors.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { goldenPath } from '../../support/golden.ts';
 
-const golden = new URL('../../golden/micro-vl/', import.meta.url).pathname;
+const golden = goldenPath('micro-vl');
 
 describe('checkpoint', () => {
   let scratch = '';
@@ -95,7 +96,8 @@ describe('checkpoint', () => {
     const changed = after.get(name)!;
     assert.equal(changed.dtype, 'bf16');
     assert.deepEqual([...changed.data.subarray(0, 3)], [0x3f80, 0x3f82, 0x8008]);
-    changed.data.set(before.get(name)!.data.subarray(0, 3) as Uint16Array);
+    const old = before.get(name)!;
+    (changed.data as Uint16Array).set((old.data as Uint16Array).subarray(0, 3));
     assert.deepEqual(after, before);
   });
 

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { writeDirectoryAtomically, writeFileAtomically } from '../../src/files.ts';
+
+const files = new URL('../../src/files.ts', import.meta.url).href;
+
+describe('writeDirectoryAtomically', () => {
+  let scratch = '';
+  let target = '';
+  beforeEach(async () => {
+    scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
+    target = path.join(scratch, 'step-5');
+  });
+  afterEach(() => rm(scratch, { recursive: true, force: true }));
+
+  const put = (content: string) => (directory: string) =>
+    writeFile(path.join(directory, 'weights'), content);
+  const content = (): Promise<string> => readFile(path.join(target, 'weights'), 'utf8');
+
+  it('writes a new directory and replaces an old one whole, leaving nothing beside it', async () => {
+    await writeDirectoryAtomically(target, async (directory) => {
+      await put('one')(directory);
+      await mkdir(path.join(directory, 'deep'));
+      await writeFile(path.join(directory, 'deep', 'file'), 'x');
+    });
+    assert.equal(await content(), 'one');
+    await writeDirectoryAtomically(target, put('two'));
+    assert.equal(await content(), 'two');
+    assert.deepEqual(await readdir(target), ['weights']);
+    assert.deepEqual(await readdir(scratch), ['step-5']);
+  });
+
+  it('changes nothing when writing fails', async () => {
+    await writeDirectoryAtomically(target, put('one'));
+    const failing = writeDirectoryAtomically(target, async (directory) => {
+      await put('half')(directory);
+      throw new Error('disk full');
+    });
+    await assert.rejects(failing, /disk full/);
+    assert.equal(await content(), 'one');
+    assert.deepEqual(await readdir(scratch), ['step-5']);
+  });
+
+  it('keeps the old directory when the process is killed in the middle, and cleans up next time', async () => {
+    await writeDirectoryAtomically(target, put('one'));
+    const program = `
+      import { writeFile } from 'node:fs/promises';
+      import { writeDirectoryAtomically } from ${JSON.stringify(files)};
+      await writeDirectoryAtomically(${JSON.stringify(target)}, async (directory) => {
+        await writeFile(directory + '/weights', 'half');
+        process.stdout.write('written');
+        await new Promise((resolve) => setTimeout(resolve, 60_000));
+      });`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', program]);
+    await once(child.stdout, 'data');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    assert.equal(await content(), 'one');
+    assert.deepEqual((await readdir(scratch)).sort(), ['.step-5.partial', 'step-5']);
+    await writeDirectoryAtomically(target, put('two'));
+    assert.equal(await content(), 'two');
+    assert.deepEqual(await readdir(scratch), ['step-5']);
+  });
+
+  it('puts back a directory that was set aside and never replaced', async () => {
+    await writeDirectoryAtomically(target, put('one'));
+    await rename(target, path.join(scratch, '.step-5.replaced'));
+    const failing = writeDirectoryAtomically(target, () => Promise.reject(new Error('no')));
+    await assert.rejects(failing, /no/);
+    assert.equal(await content(), 'one');
+    assert.deepEqual(await readdir(scratch), ['step-5']);
+  });
+});
+
+describe('writeFileAtomically', () => {
+  it('replaces a file whole', async () => {
+    const scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
+    try {
+      const file = path.join(scratch, 'deep', 'summary.json');
+      await writeFileAtomically(file, 'one');
+      await writeFileAtomically(file, new TextEncoder().encode('two'));
+      assert.equal(await readFile(file, 'utf8'), 'two');
+      assert.deepEqual(await readdir(path.dirname(file)), ['summary.json']);
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  });
+});

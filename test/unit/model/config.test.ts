@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { CxmindError } from '../../../src/errors.ts';
+import { decodeModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
+import { goldenJson } from '../../support/golden.ts';
+
+type Json = Record<string, unknown>;
+const flat = goldenJson('micro-vl/config.json') as Json;
+const nested = goldenJson('micro-vl/config.v5.json') as Json;
+
+/** The published sizes of Qwen2.5-0.5B. */
+const qwen2 = {
+  architectures: ['Qwen2ForCausalLM'],
+  hidden_act: 'silu',
+  hidden_size: 896,
+  intermediate_size: 4864,
+  max_window_layers: 21,
+  num_attention_heads: 14,
+  num_hidden_layers: 24,
+  num_key_value_heads: 2,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1000000,
+  sliding_window: 32768,
+  tie_word_embeddings: true,
+  torch_dtype: 'bfloat16',
+  use_sliding_window: false,
+  vocab_size: 151936,
+};
+
+function failure(config: unknown): string {
+  try {
+    decodeModelConfig(config, 'dir/config.json');
+  } catch (error) {
+    assert.ok(error instanceof CxmindError);
+    assert.equal(error.code, 'CHECKPOINT_INVALID');
+    assert.ok(error.message.startsWith('dir/config.json: '), error.message);
+    return error.message;
+  }
+  return assert.fail('decoded');
+}
+
+describe('decodeModelConfig', () => {
+  it('reads the flat and the nested form of a model as the same sizes', () => {
+    const model = decodeModelConfig(flat, 'config.json');
+    assert.deepEqual(decodeModelConfig(nested, 'config.json'), model);
+    assert.deepEqual(model, {
+      architecture: 'Qwen2_5_VLForConditionalGeneration',
+      text: {
+        hiddenSize: 64,
+        layers: 2,
+        heads: 4,
+        kvHeads: 2,
+        headDim: 16,
+        intermediateSize: 176,
+        vocabSize: 640,
+        rmsNormEps: 1e-6,
+        ropeTheta: 1e6,
+        mropeSection: [2, 3, 3],
+        tieWordEmbeddings: false,
+        attentionBias: true,
+      },
+      vision: {
+        depth: 2,
+        hiddenSize: 32,
+        heads: 2,
+        intermediateSize: 88,
+        inChannels: 3,
+        patchSize: 14,
+        temporalPatchSize: 2,
+        mergeSize: 2,
+        windowSize: 112,
+        fullAttentionBlocks: [1],
+        outHiddenSize: 64,
+        tokensPerSecond: 2,
+      },
+      tokens: { imagePad: 630, videoPad: 631, visionStart: 627, visionEnd: 628 },
+      torchDtype: 'float32',
+    });
+  });
+
+  it('reads a text-only model', () => {
+    const { text, vision, tokens, torchDtype } = decodeModelConfig(qwen2, 'config.json');
+    assert.equal(text.headDim, 64);
+    assert.equal(text.ropeTheta, 1e6);
+    assert.equal(text.mropeSection, null);
+    assert.equal(text.tieWordEmbeddings, true);
+    assert.deepEqual([vision, tokens, torchDtype], [null, null, 'bfloat16']);
+  });
+
+  it('names an unknown architecture and the supported ones', () => {
+    assert.equal(
+      failure({ ...flat, architectures: ['LlamaForCausalLM'] }),
+      'dir/config.json: architectures: ["LlamaForCausalLM"] is not supported; ' +
+        'supported are Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM',
+    );
+    assert.match(failure({}), /architectures: expected Array<string>, got nothing/);
+    assert.match(failure([]), /architectures/);
+  });
+
+  it('names every field that is missing or mistyped at once', () => {
+    const broken: Json = { ...flat, hidden_size: '64', vocab_size: 0 };
+    delete broken['num_hidden_layers'];
+    const message = failure(broken);
+    assert.match(message, /hidden_size: expected a whole number >= 1, got "64"/);
+    assert.match(message, /vocab_size: expected a whole number >= 1, got 0/);
+    assert.match(message, /num_hidden_layers: expected a whole number >= 1, got nothing/);
+    const text = { ...(nested['text_config'] as Json), intermediate_size: 1.5 };
+    assert.match(failure({ ...nested, text_config: text }), /text_config\.intermediate_size: /);
+    const vision = { ...(flat['vision_config'] as Json), depth: null };
+    assert.match(failure({ ...flat, vision_config: vision }), /vision_config\.depth: .* got null/);
+  });
+
+  const unsupported: readonly [string, Json, RegExp][] = [
+    ['another activation', { hidden_act: 'gelu' }, /hidden_act "gelu" is not supported/],
+    [
+      'sliding windows that are used',
+      { use_sliding_window: true, max_window_layers: 1 },
+      /sliding-window attention \(use_sliding_window, 1 layers\) is not supported/,
+    ],
+    [
+      'another rope type',
+      { rope_scaling: { type: 'yarn', factor: 4, mrope_section: [2, 3, 3] } },
+      /rope type "yarn" is not supported/,
+    ],
+    [
+      'a rope section of another size',
+      { rope_scaling: { type: 'mrope', mrope_section: [2, 3, 4] } },
+      /mrope_section must be 3 numbers that sum to half the head size, 8; got \[2,3,4\]/,
+    ],
+    ['heads that do not divide', { num_key_value_heads: 3 }, /4 is not a multiple of .* 3/],
+    ['a head size that is no number', { num_attention_heads: 6 }, /head size 10\.6/],
+    ['tokens outside the vocabulary', { image_token_id: 640 }, /imagePad id 640 is not below/],
+  ];
+  for (const [what, change, message] of unsupported) {
+    it(`refuses ${what}`, () => assert.match(failure({ ...flat, ...change }), message));
+  }
+
+  it('accepts sliding-window settings that reach no layer', () => {
+    const config = { ...flat, use_sliding_window: true, max_window_layers: 2 };
+    assert.equal(decodeModelConfig(config, 'config.json').text.layers, 2);
+  });
+});
