@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import * as os from 'node:os';
+import * as path from 'node:path';
+import { demoModelSize, writeDemoCheckpoint } from '../../../src/data/demo/checkpoint.ts';
+import { writeDemo, type DemoPaths } from '../../../src/data/demo/write.ts';
+import { loadCheckpoint } from '../../../src/model/checkpoint.ts';
+import { readSafetensors } from '../../../src/model/safetensors.ts';
+import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import { decodeImage } from '../../../src/vision/decode.ts';
+
+const rows = { closedTrain: 14, closedValidation: 7, openTrain: 7, openValidation: 7 };
+
+interface Row {
+  readonly prompt: string;
+  readonly answer: string;
+  readonly images: readonly [string];
+  readonly findings: readonly string[];
+}
+
+async function rowsOf(file: string): Promise<Row[]> {
+  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line) as Row);
+}
+
+/** Every file below a directory, with a digest of its bytes. */
+async function digests(directory: string): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory()) continue;
+    const file = path.join(entry.parentPath, entry.name);
+    const digest = createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex');
+    found.set(path.relative(directory, file), digest);
+  }
+  return found;
+}
+
+describe('writeDemo', () => {
+  let scratch = '';
+  let demo = '';
+  let parts: DemoPaths;
+  before(async () => {
+    scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-demo-'));
+    demo = path.join(scratch, 'demo');
+    parts = await writeDemo(demo, { seed: 3, rows, pictureSize: 56 });
+  });
+  after(() => rm(scratch, { recursive: true, force: true }));
+
+  it('writes as many rows as asked, each with a picture that decodes', async () => {
+    const files = [
+      parts.closedTrain,
+      parts.closedValidation,
+      parts.openTrain,
+      parts.openValidation,
+    ];
+    const all = await Promise.all(files.map(rowsOf));
+    assert.deepEqual(
+      all.map(({ length }) => length),
+      [14, 7, 7, 7],
+    );
+    for (const { images, prompt } of all.flat()) {
+      const { width, height } = await decodeImage(path.join(demo, images[0]));
+      assert.deepEqual([width, height], [56, 56]);
+      assert.equal(prompt.split('<image>').length, 2);
+    }
+  });
+
+  it('shares no picture between rows, parts and tasks', async () => {
+    const pictures = [...(await digests(path.join(demo, 'images'))).values()];
+    assert.equal(pictures.length, 35);
+    assert.equal(new Set(pictures).size, 35);
+  });
+
+  it('gives the same bytes for the same seed, others for another', async () => {
+    const [same, other] = ['same', 'other'].map((name) => path.join(scratch, name));
+    await writeDemo(same!, { seed: 3, rows, pictureSize: 56 });
+    await writeDemo(other!, { seed: 4, rows, pictureSize: 56 });
+    const before = await digests(demo);
+    assert.deepEqual(await digests(same!), before);
+    const after = await digests(other!);
+    for (const name of ['model/model.safetensors', 'images/closed-train/00000.png']) {
+      assert.notEqual(after.get(name), before.get(name));
+    }
+  });
+
+  it('writes a checkpoint that loads, ready to be trained', async () => {
+    const { config, arena } = await loadCheckpoint(parts.model);
+    const tokenizer = Tokenizer.load(parts.model);
+    assert.equal(config.tokens!.imagePad, tokenizer.idOf('<|image_pad|>'));
+    assert.ok(config.text.vocabSize >= tokenizer.size);
+    assert.ok(arena.tensor('model.norm.weight').data.every((value) => value === 1));
+    const bias = arena.tensor('model.layers.0.self_attn.q_proj.bias').data;
+    assert.ok(bias.every((value) => value === 0));
+    const weights = arena.tensor('model.layers.0.mlp.gate_proj.weight').data;
+    const variance = weights.reduce((sum, value) => sum + value * value, 0) / weights.length;
+    assert.ok(Math.abs(variance * config.text.hiddenSize - 1) < 0.05, `variance ${variance}`);
+  });
+
+  it('has a tokenizer that gives back every solution in few tokens', async () => {
+    const tokenizer = Tokenizer.load(parts.model);
+    for (const { answer } of await rowsOf(parts.openTrain)) {
+      const ids = tokenizer.encode(answer);
+      assert.equal(tokenizer.decode(ids), answer);
+      assert.ok(
+        ids.length < answer.length / 3,
+        `${ids.length} tokens for ${answer.length} letters`,
+      );
+    }
+  });
+
+  it('refuses a directory that holds something', async () => {
+    const taken = path.join(scratch, 'taken');
+    await mkdir(taken);
+    await writeFile(path.join(taken, 'thesis.txt'), 'x');
+    await assert.rejects(writeDemo(taken, { seed: 1 }), { code: 'CONFIG_INVALID' });
+    assert.deepEqual(await readdir(taken), ['thesis.txt']);
+  });
+
+  it('writes bf16 weights and tied embeddings on request, and refuses sizes that do not fit', async () => {
+    const texts = ['a small text'];
+    const target = path.join(scratch, 'bf16');
+    const tied = { ...demoModelSize, tieWordEmbeddings: true };
+    await writeDemoCheckpoint(target, { seed: 1, size: tied, texts, dtype: 'bfloat16' });
+    const tensors = await readSafetensors(path.join(target, 'model.safetensors'));
+    assert.ok(tensors.values().every(({ dtype }) => dtype === 'bf16'));
+    assert.ok(!tensors.has('lm_head.weight'));
+    await loadCheckpoint(target);
+    const wrong = { ...demoModelSize, heads: 3 };
+    await assert.rejects(
+      writeDemoCheckpoint(path.join(scratch, 'wrong'), { seed: 1, size: wrong, texts }),
+      { code: 'CHECKPOINT_INVALID' },
+    );
+  });
+});
