@@ -72,7 +72,7 @@ describe('AdamW', () => {
   });
 
   it('updates every slice of an arena, scaled gradients and a last short slice among them', () => {
-    const length = 65536 * 2 + 137;
+    const length = 32768 * 2 + 137;
     const rng = new Rng(keyOf('adamw test'));
     const draw = (): number[] => Array.from({ length }, () => rng.nextNormal());
     const parameters = tensorOf('f32', [length], draw()).data;
