@@ -45,7 +45,8 @@ function pinnedNode() {
   }
   return fail(
     `cxmind needs Node ${oldestNode} or newer, this is ${process.versions.node}; ` +
-      'the `node` package that brings one is not installed whole: try `npm rebuild node`',
+      'the `node` package that brings one was not installed whole: run `npm rebuild node`, ' +
+      'after `npm install-scripts approve node` where npm asks for it',
   );
 }
 

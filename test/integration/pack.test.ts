@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+
+/** The environment without what an outer `npm test` tells its scripts about itself. */
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')),
+);
+
+const consumer = `
+import { Config, configFrom, CxmindError, tensorOf, type Tensor } from 'cxmind';
+
+const tensor: Tensor<'f32'> = tensorOf('f32', [2], [1, 2]);
+const { config } = await configFrom(['trainer.seed=3'], { purpose: null });
+const seed: number = config.trainer.seed;
+// @ts-expect-error: a config has no such field
+config.trainer.sead;
+console.log(tensor.data[1], seed, Config.is(config), CxmindError.name);
+`;
+
+function run(cwd: string, command: string, ...args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    env: environment,
+  });
+  assert.equal(status, 0, `${command} ${args.join(' ')}\n${stdout}\n${stderr}`);
+  return stdout;
+}
+
+describe('the packed tarball', function () {
+  this.timeout(300_000);
+  let folder: string;
+  const hadBuild = existsSync(join(root, 'dist'));
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cxmind-pack-'));
+    run(root, 'npm', 'pack', '--pack-destination', folder);
+    const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'));
+    const manifest = { name: 'consumer', private: true, type: 'module' };
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+    copyFileSync(join(root, '.npmrc'), join(folder, '.npmrc'));
+    run(folder, 'npm', 'install', '--prefer-offline', '--no-package-lock', `./${tarball}`);
+  });
+  after(() => {
+    rmSync(folder, { recursive: true });
+    if (!hadBuild) rmSync(join(root, 'dist'), { recursive: true, force: true });
+  });
+
+  it('installs a cxmind command that runs the build', () => {
+    const help = run(folder, 'npx', '--no-install', 'cxmind', '--help');
+    assert.match(help, /^ {2}init /m);
+    run(folder, 'npx', '--no-install', 'cxmind', 'init', '--train-rows', '1', '--val-rows', '1');
+    assert.ok(existsSync(join(folder, 'demo/model/model.safetensors')));
+  });
+
+  it('gives an import with types', () => {
+    writeFileSync(join(folder, 'consumer.ts'), consumer);
+    const typeRoots = join(root, 'node_modules/@types');
+    const flags =
+      `--noEmit --strict --target esnext --lib esnext --module nodenext ` +
+      `--types node --typeRoots ${typeRoots} consumer.ts`;
+    run(folder, join(root, 'node_modules/.bin/tsc'), ...flags.split(' '));
+    assert.equal(run(folder, process.execPath, 'consumer.ts'), '2 3 true CxmindError\n');
+  });
+});
