@@ -157,7 +157,7 @@ function addInto(
       const [a, b] = [node.inputs[0]!, node.inputs[1]!];
       if (sameShape(a.shape, b.shape)) return addInto(g, addInto(g, total, a, uses), b, uses);
     }
-    if (node.op === 'scatterElements' && g.producer(node.inputs[0]!)?.op === 'expand') {
+    if (node.op === 'scatterElements' && g.isZero(node.inputs[0]!)) {
       const { axis } = (node as Node<'scatterElements'>).attributes;
       return g.scatterElements(total, node.inputs[1]!, node.inputs[2]!, axis);
     }

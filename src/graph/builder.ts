@@ -142,6 +142,11 @@ export class GraphBuilder {
     return this.#constants.get(value.id);
   }
 
+  /** Whether a value is zeros by the way it was written. */
+  isZero(value: Value): boolean {
+    return this.#isScalar(this.#unexpanded(value), 0);
+  }
+
   add(a: Value, b: Value): Value {
     return this.#binary('add', a, b);
   }
@@ -235,7 +240,7 @@ export class GraphBuilder {
   }
   /** x times its sigmoid. */
   silu(x: Value): Value {
-    return this.mul(x, this.sigmoid(x));
+    return this.#one('silu', [x], {});
   }
   /** Gaussian error linear unit, the exact form with erf. */
   gelu(x: Value): Value {
@@ -352,9 +357,18 @@ export class GraphBuilder {
   /**
    * Rows of x in the order of `index`, a zero row for -1. `inverse` says for every row of x where it
    * went, -1 if nowhere; a row may not go to two places.
+   *
+   * Without `isZeroFilled` rows for -1 hold anything finite, which costs less; likewise the gradient
+   * of rows that went nowhere without `isGradientZeroFilled`. Right where there are no such rows, or
+   * where nothing reads them.
    */
-  permuteRows(x: Value, index: Value, inverse: Value): Value {
-    return this.#one('permuteRows', [x, index, inverse], {});
+  permuteRows(
+    x: Value,
+    index: Value,
+    inverse: Value,
+    { isZeroFilled = true, isGradientZeroFilled = true } = {},
+  ): Value {
+    return this.#one('permuteRows', [x, index, inverse], { isZeroFilled, isGradientZeroFilled });
   }
   /** One element of x per element of `index`, from the same place off `axis`. */
   gatherElements(x: Value, index: Value, axis: number): Value {
@@ -395,6 +409,13 @@ export class GraphBuilder {
    */
   rotary(x: Value, cos: Value, sin: Value, { inverse = false } = {}): Value {
     return this.#one('rotary', [x, cos, sin], { inverse });
+  }
+  /**
+   * Values mixed by the softmax of scores: `scores [..., M, S]`, `values [..., S, d]` give
+   * `[..., M, d]`. The same as softmax and matMul, with a gradient that costs less.
+   */
+  attend(scores: Value, values: Value): Value {
+    return this.#one('attend', [scores, values], {});
   }
   /**
    * Causal attention over a key-value cache, forward only: `q [B, S, H*d]`, `k` and `v`

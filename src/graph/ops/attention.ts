@@ -1,12 +1,15 @@
-import type { Dim } from '../ir.ts';
+import { isFloat, type Dim } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank, type NdArray } from './array.ts';
-import { microsoft, type OpFamily } from './op.ts';
+import { linalg } from './linalg.ts';
+import { microsoft, type None, type OpFamily } from './op.ts';
+import { reduce } from './reduce.ts';
 
 /** Attributes of the attention ops. */
 export interface AttentionAttributes {
   /** `inverse` turns the other way: the transpose of the rotation. */
   readonly rotary: { readonly inverse: boolean };
+  readonly attend: None;
   readonly groupQueryAttention: {
     readonly numHeads: number;
     readonly kvNumHeads: number;
@@ -22,11 +25,11 @@ export const attention: OpFamily<AttentionAttributes> = {
     cost: 'cheap',
     infer(inputs) {
       const [x, cos, sin] = [inputs[0]!, inputs[1]!, inputs[2]!];
-      const width = x.shape.at(-1);
-      if (x.shape.length !== 3 || typeof width !== 'number' || width % 2 !== 0) {
-        throw shapeError('rotary', 'wants [T, H, d] with d even', inputs);
+      const [, heads, width] = x.shape;
+      if (x.shape.length !== 3 || typeof heads !== 'number' || Number(width) % 2 !== 0) {
+        throw shapeError('rotary', 'wants [T, H, d] with numbers for H and d, d even', inputs);
       }
-      const half = [x.shape[0]!, width / 2];
+      const half = [x.shape[0]!, Number(width) / 2];
       if (!sameShape(cos.shape, half) || !sameShape(sin.shape, half)) {
         throw shapeError('rotary', 'cosines and sines are [T, d/2]', inputs);
       }
@@ -36,22 +39,20 @@ export const attention: OpFamily<AttentionAttributes> = {
       return [{ dtype: x.dtype, shape: x.shape }];
     },
     emit({ inputs: [x, cos, sin], outputs: [y], attributes: { inverse } }, onnx) {
-      const half = (x!.shape[2] as number) / 2;
+      const [, heads, width] = x!.shape as [Dim, Dim, number];
       const node = (type: string, ...inputs: string[]): string => {
         const output = onnx.temporary();
         onnx.node(type, inputs, [output]);
         return output;
       };
-      const axis = onnx.ints([1]);
-      const [c, s] = [cos!, sin!].map((value) => node('Unsqueeze', onnx.name(value), axis));
-      const [first, second] = [onnx.temporary(), onnx.temporary()];
-      onnx.node('Split', [onnx.name(x!), onnx.ints([half, half])], [first, second], {
-        axis: { int: 2 },
-      });
-      const [left, right] = inverse ? ['Add', 'Sub'] : ['Sub', 'Add'];
-      const low = node(left, node('Mul', first, c!), node('Mul', second, s!));
-      const high = node(right, node('Mul', second, c!), node('Mul', first, s!));
-      onnx.node('Concat', [low, high], [onnx.name(y!)], { axis: { int: 2 } });
+      // One sequence whose first token reads row 0 of the tables.
+      const size = Number(heads) * width;
+      const sequence = node('Reshape', onnx.name(x!), onnx.ints([1, -1, size]));
+      const sines = inverse ? node('Neg', onnx.name(sin!)) : onnx.name(sin!);
+      const turned = onnx.temporary();
+      const tables = [onnx.ints([0]), onnx.name(cos!), sines];
+      onnx.node('RotaryEmbedding', [sequence, ...tables], [turned], {}, microsoft);
+      onnx.node('Reshape', [turned, onnx.ints([-1, Number(heads), width])], [onnx.name(y!)]);
     },
     vjp({ inputs: [, cos, sin], attributes: { inverse } }, [dy], g) {
       return [dy && g.rotary(dy, cos!, sin!, { inverse: !inverse })];
@@ -71,6 +72,56 @@ export const attention: OpFamily<AttentionAttributes> = {
         }
       }
       return [y];
+    },
+  },
+  /** Outputs: the mixed values, and the weights that backward reads. */
+  attend: {
+    cost: 'costly',
+    infer(inputs) {
+      const [scores, values] = [inputs[0]!, inputs[1]!];
+      const [lead, last] = [scores.shape.slice(0, -1), scores.shape.at(-1)];
+      const batch = lead.slice(0, -1);
+      const width = values.shape.at(-1)!;
+      if (lead.length === 0 || !sameShape(values.shape, [...batch, last!, width])) {
+        throw shapeError('attend', 'wants scores [..., M, S] and values [..., S, d]', inputs);
+      }
+      if (!isFloat(scores.dtype) || values.dtype !== scores.dtype) {
+        throw dtypeError('attend', 'wants one float dtype', inputs);
+      }
+      const { dtype } = scores;
+      return [
+        { dtype, shape: [...lead, width] },
+        { dtype, shape: scores.shape },
+      ];
+    },
+    emit({ inputs: [scores, values], outputs: [mixed, weights] }, onnx) {
+      onnx.node('Softmax', [onnx.name(scores!)], [onnx.name(weights!)], { axis: { int: -1 } });
+      onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);
+    },
+    /*
+     * With P the weights, O the mixed values and dP = dO V^T: dS = P (dP - rowsum(P dP)), and that
+     * sum is rowsum(dO O), of d terms rather than S. As one more column of the product,
+     * [dO, -rowsum] [V, 1]^T, it costs no pass over the scores at all.
+     * See FlashAttention, arXiv:2205.14135, appendix B.4.
+     */
+    vjp({ inputs: [, values], outputs: [mixed, weights] }, [dy], g) {
+      if (dy === undefined) return [];
+      const last = dy.shape.length - 1;
+      const correction = g.neg(g.reduceSum(g.mul(dy, mixed!), [last], true));
+      const ones = g.expand(g.scalar(1, dy.dtype), [...values!.shape.slice(0, -1), 1]);
+      const left = g.concat([dy, correction], last);
+      const right = g.concat([values!, ones], last);
+      const dScores = g.mul(g.matMul(left, right, { transB: true }), weights!);
+      return [dScores, g.matMul(weights!, dy, { transA: true })];
+    },
+    evaluate([scores, values]) {
+      const [weights] = reduce.softmax.evaluate(
+        [scores!],
+        { axis: scores!.shape.length - 1 },
+        () => 0,
+      );
+      const product = { transA: false, transB: false, alpha: 1 };
+      return [...linalg.matMul.evaluate([weights!, values!], product, () => 0), weights!];
     },
   },
   groupQueryAttention: {

@@ -4,7 +4,7 @@ import { broadcastShapes, dtypeError, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { mapArrays } from './array.ts';
 import { erf, truncateTo } from './numeric.ts';
-import { asNode, type Gradient, type None, type Op, type OpFamily } from './op.ts';
+import { asNode, microsoft, type Gradient, type None, type Op, type OpFamily } from './op.ts';
 
 /** Attributes of the elementwise ops. */
 export interface ElementwiseAttributes {
@@ -21,6 +21,7 @@ export interface ElementwiseAttributes {
   readonly sqrt: None;
   readonly reciprocal: None;
   readonly sigmoid: None;
+  readonly silu: None;
   readonly tanh: None;
   readonly erf: None;
   readonly abs: None;
@@ -192,6 +193,21 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     (x) => 1 / (1 + Math.exp(-x)),
     (g, dy, _x, y) => g.mul(dy, g.mul(y, g.sub(g.scalar(1, y.dtype), y))),
   ),
+  silu: {
+    ...unary(
+      'silu',
+      'QuickGelu',
+      (x) => x / (1 + Math.exp(-x)),
+      // With s the sigmoid and y = x s: s + x s (1 - s) = y + s (1 - y).
+      (g, dy, x) => {
+        const s = g.sigmoid(x);
+        const y = g.mul(x, s);
+        return g.mul(dy, g.add(y, g.mul(s, g.sub(g.scalar(1, x.dtype), y))));
+      },
+    ),
+    emit: asNode('QuickGelu', () => ({ alpha: { float: 1 } }), microsoft),
+    rederive: ({ inputs: [x] }, g) => [g.mul(x!, g.sigmoid(x!))],
+  },
   tanh: unary('tanh', 'Tanh', Math.tanh, (g, dy, _x, y) =>
     g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),
   ),

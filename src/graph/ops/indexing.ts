@@ -3,12 +3,15 @@ import { dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { CxmindError } from '../../errors.ts';
 import { aroundAxis, blank, sizeOf, stridesOf, walk, type NdArray } from './array.ts';
-import { asNode, type None, type OpFamily } from './op.ts';
+import { asNode, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
 export interface IndexingAttributes {
   readonly gather: { readonly axis: number };
-  readonly permuteRows: None;
+  readonly permuteRows: {
+    readonly isZeroFilled: boolean;
+    readonly isGradientZeroFilled: boolean;
+  };
   readonly gatherElements: { readonly axis: number };
   /** Adds updates to data where index says; indices may repeat. */
   readonly scatterElements: { readonly axis: number };
@@ -109,28 +112,30 @@ export const indexing: OpFamily<IndexingAttributes> = {
       }
       return [{ dtype: x.dtype, shape: [index.shape[0]!, ...x.shape.slice(1)] }];
     },
-    emit({ inputs: [x, index], outputs: [y] }, onnx) {
-      // -1 reads the last row, which the mask then clears: cheaper than a copy of x with a zero row.
-      const [indexName, flat, rows, isRow] = [
-        onnx.name(index!),
-        onnx.temporary(),
-        onnx.temporary(),
-        onnx.temporary(),
-      ];
-      onnx.node('Gather', [onnx.name(x!), indexName], [rows], { axis: { int: 0 } });
-      onnx.node('GreaterOrEqual', [indexName, onnx.scalar(0, index!.dtype)], [flat]);
+    emit({ inputs: [x, index], outputs: [y], attributes: { isZeroFilled } }, onnx) {
+      // -1 reads the last row, which a mask then clears: cheaper than a copy of x with a zero row.
+      const [from, to] = [onnx.name(index!), onnx.name(y!)];
+      const rows = isZeroFilled ? onnx.temporary() : to;
+      onnx.node('Gather', [onnx.name(x!), from], [rows], { axis: { int: 0 } });
+      if (!isZeroFilled) return;
+      const [flat, isRow] = [onnx.temporary(), onnx.temporary()];
+      onnx.node('GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)], [flat]);
       const column = onnx.ints([-1, ...x!.shape.slice(1).map(() => 1)]);
       onnx.node('Reshape', [flat, column], [isRow]);
-      onnx.node('Where', [isRow, rows, onnx.scalar(0, x!.dtype)], [onnx.name(y!)]);
+      onnx.node('Where', [isRow, rows, onnx.scalar(0, x!.dtype)], [to]);
     },
-    vjp({ inputs: [, index, inverse] }, [dy], g) {
-      return [dy && g.permuteRows(dy, inverse!, index!)];
+    vjp({ inputs: [, index, inverse], attributes }, [dy], g) {
+      const swapped = {
+        isZeroFilled: attributes.isGradientZeroFilled,
+        isGradientZeroFilled: attributes.isZeroFilled,
+      };
+      return [dy && g.permuteRows(dy, inverse!, index!, swapped)];
     },
-    evaluate([x, index]) {
+    evaluate([x, index], { isZeroFilled }) {
       const { size, inner } = aroundAxis(x!.shape, 0);
       const result = blank(x!.dtype, [index!.data.length, ...x!.shape.slice(1)]);
       index!.data.forEach((row, k) => {
-        if (row < 0) return;
+        if (row < 0 && isZeroFilled) return;
         const from = positionOf('permuteRows', row, size) * inner;
         result.data.set(x!.data.subarray(from, from + inner), k * inner);
       });

@@ -1,4 +1,4 @@
-import type { Dim, ValueType } from '../ir.ts';
+import type { Dim, Node, ValueType } from '../ir.ts';
 import { isFloat } from '../ir.ts';
 import { axisOf, dtypeError } from '../shape.ts';
 import { aroundAxis, blank, broadcastStrides, sizeOf, walk, type NdArray } from './array.ts';
@@ -100,6 +100,23 @@ function normalizer(
   };
 }
 
+/**
+ * dy - exp(y) sum(dy). A gradient that stands at picked elements alone, as a log-likelihood's does,
+ * is added to the other term where it stands, and never spread out over the axis.
+ */
+function logSoftmaxGradient(g: GraphBuilder, dy: Value, y: Value, axis: number): Value {
+  const scatter = g.producer(dy);
+  if (scatter?.op === 'scatterElements' && g.isZero(scatter.inputs[0]!)) {
+    const { attributes, inputs } = scatter as Node<'scatterElements'>;
+    const [, index, updates] = inputs;
+    if (attributes.axis === axis) {
+      const total = g.reduceSum(updates!, [axis], true);
+      return g.scatterElements(g.mul(g.exp(y), g.neg(total)), index!, updates!, axis);
+    }
+  }
+  return g.sub(dy, g.mul(g.exp(y), g.reduceSum(dy, [axis], true)));
+}
+
 /** Reductions and the normalised exponentials. */
 export const reduce: OpFamily<ReductionAttributes> = {
   reduceSum: {
@@ -154,6 +171,6 @@ export const reduce: OpFamily<ReductionAttributes> = {
       const total = logSumExp(row);
       return row.map((value) => value - total);
     },
-    (g, dy, y, axis) => g.sub(dy, g.mul(g.exp(y), g.reduceSum(dy, [axis], true))),
+    logSoftmaxGradient,
   ),
 };

@@ -134,7 +134,8 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   log: unary((g, x) => g.log(x), positive),
   sqrt: unary((g, x) => g.sqrt(x), positive),
   reciprocal: unary((g, x) => g.reciprocal(x), awayFromZero),
-  sigmoid: [...unary((g, x) => g.sigmoid(x)), ...unary((g, x) => g.silu(x))],
+  sigmoid: unary((g, x) => g.sigmoid(x)),
+  silu: unary((g, x) => g.silu(x)),
   tanh: unary((g, x) => g.tanh(x)),
   erf: [...unary((g, x) => g.erf(x)), ...unary((g, x) => g.gelu(x))],
   abs: unary((g, x) => g.abs(x)),
@@ -222,10 +223,17 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
     inputs: { x: { shape: ['A', 'B', 'C'] } },
     build: (g, { x }) => [g.softmax(x!, axis)],
   })),
-  logSoftmax: [-1, 1].map((axis) => ({
-    inputs: { x: { shape: ['A', 'B', 'C'] } },
-    build: (g, { x }) => [g.logSoftmax(x!, axis)],
-  })),
+  logSoftmax: [
+    ...[-1, 1].map((axis): OpCase => ({
+      inputs: { x: { shape: ['A', 'B', 'C'] } },
+      build: (g, { x }) => [g.logSoftmax(x!, axis)],
+    })),
+    {
+      // Its gradient comes from picked elements alone.
+      inputs: { x: { shape: ['A', 'V'] }, i: index(['A', 2], 'V') },
+      build: (g, { x, i }) => [g.gatherElements(g.logSoftmax(x!), i!, 1)],
+    },
+  ],
   transpose: [
     {
       inputs: { x: { shape: ['A', 'B', 'C'] } },
@@ -399,12 +407,25 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   ],
   rotary: [false, true].map((inverse) => ({
     inputs: {
-      x: { shape: ['A', 'B', 6] },
+      x: { shape: ['A', 3, 6] },
       cos: { shape: ['A', 3], hasGradient: false },
       sin: { shape: ['A', 3], hasGradient: false },
     },
     build: (g, { x, cos, sin }) => [g.rotary(x!, cos!, sin!, { inverse })],
   })),
+  attend: [
+    {
+      inputs: { scores: { shape: ['A', 'B'] }, values: { shape: ['B', 3] } },
+      build: (g, { scores, values }) => [g.attend(scores!, values!)],
+    },
+    {
+      inputs: { scores: { shape: ['A', 2, 'B', 'C'] }, values: { shape: ['A', 2, 'C', 'D'] } },
+      build: (g, { scores, values }) => {
+        const mixed = g.attend(g.mul(scores!, scores!), values!);
+        return [g.mul(mixed, mixed)];
+      },
+    },
+  ],
   groupQueryAttention: [
     {
       // Decoding: one token a row, rows of different length, caches of 8.
