@@ -1,0 +1,337 @@
+import assert from 'node:assert/strict';
+import { DEFAULT_KEYS } from '../../src/data/dataset.ts';
+import { SampleBuilder } from '../../src/data/sample.ts';
+import { GenerationEngine } from '../../src/generation/engine.ts';
+import type { Arena } from '../../src/model/arena.ts';
+import type { PackedBatch } from '../../src/model/batch.ts';
+import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
+import { Runtime } from '../../src/ort/runtime.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
+import { ChatTemplate } from '../../src/text/chat-template.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { Optimization } from '../../src/training/optimization.ts';
+import { ImageProcessor } from '../../src/vision/processor.ts';
+import { assertClose } from '../support/assert-close.ts';
+import {
+  goldenSequences,
+  loadGoldenModel,
+  textPrompt,
+  tokens,
+  wrongGradients,
+  type GoldenModel,
+} from '../support/golden-model.ts';
+import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
+
+/** What the project promises for log-probabilities, nats; float32 gives about 5e-6. */
+const logProbTolerance = { atol: 1e-4 };
+/** What the project promises for every parameter's gradient; float32 gives about 1e-5. */
+const GRADIENT_BOUND = 1e-3;
+
+interface PaddedBatch {
+  readonly input_ids: readonly (readonly number[])[];
+  readonly attention_mask: readonly (readonly number[])[];
+  /** `[3][B][T]` */
+  readonly position_ids: readonly (readonly (readonly number[])[])[];
+  readonly response_len: number;
+  readonly response_mask: readonly (readonly number[])[];
+  readonly logprobs: readonly (readonly number[])[];
+}
+
+interface AfterAdamW {
+  readonly delta_norm: number;
+  readonly first: readonly number[];
+  readonly at: readonly number[];
+  readonly values: readonly number[];
+}
+
+interface AdamWMeta {
+  readonly lr: number;
+  readonly betas: [number, number];
+  readonly weight_decay: number;
+  readonly max_grad_norm: number;
+  readonly loss_after: number;
+}
+
+interface TextCase {
+  readonly prompt_ids: readonly number[];
+  readonly response_ids: readonly number[];
+  readonly weights: readonly number[];
+  readonly logprobs: readonly number[];
+  readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
+}
+
+/** The reference's padded batch without its padding: the tokens its attention mask lets through. */
+function unpadded(
+  padded: PaddedBatch,
+  images: Pick<PackedBatch, 'pixelValues' | 'grids'>,
+): PackedBatch {
+  const kept = padded.attention_mask.map((row) => [...row.keys()].filter((t) => row[t] === 1));
+  const lengths = kept.map((columns) => columns.length);
+  const tokenIds = kept.flatMap((columns, b) => columns.map((t) => padded.input_ids[b]![t]!));
+  const positions = padded.position_ids.flatMap((axis) =>
+    kept.flatMap((columns, b) => columns.map((t) => axis[b]![t]!)),
+  );
+  const scored: number[] = [];
+  let start = 0;
+  for (const [b, length] of lengths.entries()) {
+    const responseTokens = padded.response_mask[b]!.reduce((sum, value) => sum + value, 0);
+    for (let j = 0; j < responseTokens; j++) scored.push(start + length - responseTokens - 1 + j);
+    start += length;
+  }
+  return {
+    ...images,
+    tokenIds: Int32Array.from(tokenIds),
+    positions: tensorOf('i32', [3, tokenIds.length], positions),
+    lengths,
+    scoredRows: Int32Array.from(scored),
+  };
+}
+
+/** Gradients of Σ weight · log-probability over sequences divided into passes, from zero. */
+function gradientsOf(
+  policy: Policy,
+  { arena }: GoldenModel,
+  passes: readonly (readonly { sequence: SequenceInput; weights: readonly number[] }[])[],
+): Arena {
+  const gradients = arena.twin();
+  for (const pass of passes) {
+    const weights = Float32Array.from(pass.flatMap((part) => part.weights));
+    const batch = packSequences(pass.map(({ sequence }) => sequence));
+    policy.accumulateGradients(batch, 1, () => weights, gradients);
+  }
+  return gradients;
+}
+
+function inChunks<T>(items: readonly T[], size: number): T[][] {
+  const count = Math.ceil(items.length / size);
+  return Array.from({ length: count }, (_, i) => items.slice(i * size, (i + 1) * size));
+}
+
+describe('the model against transformers', () => {
+  let runtime: Runtime;
+  before(() => (runtime = Runtime.open()));
+  after(() => runtime[Symbol.dispose]());
+
+  describe('Qwen2.5-VL', () => {
+    const cases = goldenCases();
+    const sequences = goldenSequences();
+    const weighted = cases.map(({ weights }, i) => ({ sequence: sequences[i]!, weights }));
+    const expectedGradients = goldenTensors('micro-vl-reference/grads.safetensors');
+    let model: GoldenModel;
+    let policy: Policy;
+    let checkpointing: Policy;
+    before(async () => {
+      model = await loadGoldenModel('micro-vl');
+      const { config, arena } = model;
+      policy = new Policy(runtime, config, arena, { gradientCheckpointing: false });
+      checkpointing = new Policy(runtime, config, arena, { gradientCheckpointing: true });
+    });
+    after(() => {
+      policy[Symbol.dispose]();
+      checkpointing[Symbol.dispose]();
+    });
+
+    for (const [i, golden] of cases.entries()) {
+      it(`gives case ${golden.id} the same log-probabilities`, () => {
+        const logProbs = policy.logProbs(packSequences([sequences[i]!]), 1);
+        assertClose(logProbs, golden.logprobs, logProbTolerance);
+      });
+    }
+
+    it('gives all cases the same log-probabilities in one packed pass', () => {
+      const expected = cases.flatMap(({ logprobs }) => logprobs);
+      assertClose(policy.logProbs(packSequences(sequences), 1), expected, logProbTolerance);
+    });
+
+    it('packs without padding what the reference pads to a batch', () => {
+      const padded = goldenJson('micro-vl-reference/batch.json') as PaddedBatch;
+      const packed = packSequences(sequences);
+      const batch = unpadded(padded, packed);
+      assert.deepEqual(packed.tokenIds, batch.tokenIds);
+      assert.deepEqual(packed.positions.data, batch.positions.data);
+      assert.deepEqual(packed.scoredRows, batch.scoredRows);
+      const expected = padded.logprobs.flatMap((row, b) =>
+        row.filter((_, t) => padded.response_mask[b]![t] === 1),
+      );
+      assertClose(policy.logProbs(batch, 1), expected, logProbTolerance);
+    });
+
+    for (const isCheckpointing of [false, true]) {
+      const how = isCheckpointing ? 'recomputing blocks' : 'keeping activations';
+      for (const size of [cases.length, 3, 1]) {
+        it(`gives every parameter the same gradient, ${how}, ${size} cases a pass`, () => {
+          const chosen = isCheckpointing ? checkpointing : policy;
+          const gradients = gradientsOf(chosen, model, inChunks(weighted, size));
+          assert.deepEqual(wrongGradients(gradients, expectedGradients, GRADIENT_BOUND), []);
+        });
+      }
+    }
+
+    it('makes the same parameters of one clipped AdamW step', async () => {
+      const { config, arena } = await loadGoldenModel('micro-vl');
+      const before = arena.data.slice();
+      const meta = goldenJson('micro-vl-reference/meta.json') as {
+        grad_norm: number;
+        adamw: AdamWMeta;
+      };
+      const after = goldenJson('micro-vl-reference/grads.json') as {
+        after_adamw: Record<string, AfterAdamW>;
+      };
+      const { lr, betas, weight_decay, max_grad_norm } = meta.adamw;
+      using optimization = new Optimization(runtime, arena, {
+        betas,
+        weightDecay: weight_decay,
+        maxGradNorm: max_grad_norm,
+      });
+      using own = new Policy(runtime, config, arena, { gradientCheckpointing: true });
+      const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
+      const batch = packSequences(sequences);
+      own.accumulateGradients(batch, 1, () => weights, optimization.gradients);
+      const { gradientNorm, applied } = optimization.step(lr);
+      assert.ok(applied);
+      assertClose([gradientNorm], [meta.grad_norm], { rtol: 1e-5 });
+      for (const { name, offset } of arena.layout.entries) {
+        const { delta_norm, first, at, values } = after.after_adamw[name]!;
+        const { data } = arena.tensor(name);
+        // A first step moves every element by about lr; 1e-6 is a thousandth of that.
+        assertClose(data.subarray(0, first.length), first, { atol: 1e-6 }, name);
+        assertClose(
+          at.map((index) => data[index]!),
+          values,
+          { atol: 1e-6 },
+          name,
+        );
+        const delta = Math.hypot(...data.map((value, i) => value - before[offset + i]!));
+        assertClose([delta], [delta_norm], { rtol: 1e-3 }, `${name} delta`);
+      }
+      const loss = own.logProbs(batch, 1).reduce((sum, value, i) => sum + value * weights[i]!, 0);
+      assertClose([loss], [meta.adamw.loss_after], { rtol: 1e-4 });
+    });
+
+    for (const maxSequences of [3, 32]) {
+      it(`continues every case greedily with the same tokens, ${maxSequences} at once`, async () => {
+        using engine = new GenerationEngine(runtime, model.config, model.arena, {
+          maxSequences,
+          maxPrefillTokens: 256,
+          bannedTokens: [],
+        });
+        const responses = await engine.generate(
+          sequences.map(({ prompt }, i) => ({
+            prompt,
+            sampling: { temperature: 0, topP: 1, topK: -1 },
+            maxTokens: 24,
+            stopTokens: [620],
+            keys: [[i, i]],
+          })),
+        );
+        for (const [i, { greedy }] of cases.entries()) {
+          const { tokenIds, logProbs } = responses[i]![0]!;
+          assert.deepEqual([...tokenIds.data], greedy.ids);
+          assertClose(logProbs.data, greedy.logprobs, logProbTolerance, `case ${i}`);
+        }
+      });
+    }
+
+    it('gives the same log-probabilities from question and PNG files, with its own pixel values', async () => {
+      const checkpoint = goldenPath('micro-vl');
+      const builder = new SampleBuilder({
+        tokenizer: Tokenizer.load(checkpoint),
+        chatTemplate: ChatTemplate.load(checkpoint),
+        vision: { processor: ImageProcessor.load(checkpoint), imageTokenId: 630 },
+        positionsOf: (ids, imageGrids) =>
+          mropePositions(ids, { imageTokenId: 630, imageGrids }).positions,
+        promptFormat: null,
+        keys: DEFAULT_KEYS,
+        pixelBounds: { minPixels: null, maxPixels: null },
+        imageDir: goldenPath('micro-vl-reference'),
+        maxPromptLength: 200,
+        maxResponseLength: 40,
+      });
+      for (const golden of cases.filter(({ messages }) => messages.length === 1)) {
+        const content = golden.messages[0]!.content;
+        const row = {
+          file: 'cases.json',
+          line: golden.id + 1,
+          prompt: content.map(({ type, text }) => (type === 'image' ? '<image>' : text)).join(''),
+          answer: golden.response_text,
+          images: golden.images,
+          fields: {},
+        };
+        const { tokenIds, ...sample } = await builder.build(row);
+        const sequence = {
+          prompt: { ...sample, tokenIds: tokens([...tokenIds]) },
+          response: tokens([...builder.encodeAnswer(row)]),
+        };
+        // Pixel values are Pillow's within 1e-6 (see processing.test.ts), so nothing need be added to
+        // the tolerance; a blank image instead of the real one moves log-probabilities by 3.8.
+        const logProbs = policy.logProbs(packSequences([sequence]), 1);
+        assertClose(logProbs, golden.logprobs, logProbTolerance, `case ${golden.id}`);
+      }
+    });
+  });
+
+  describe('Qwen2 with tied embeddings in bfloat16', () => {
+    const cases = goldenJson('micro-text/reference.json') as TextCase[];
+    const weighted = cases.map(({ prompt_ids, response_ids, weights }) => ({
+      sequence: { prompt: textPrompt(prompt_ids), response: tokens(response_ids) },
+      weights,
+    }));
+    const sequences = weighted.map(({ sequence }) => sequence);
+    let model: GoldenModel;
+    before(async () => (model = await loadGoldenModel('micro-text')));
+
+    it('has one matrix for embedding and head', () => {
+      assert.equal(model.arena.has('lm_head.weight'), false);
+      assert.equal(model.config.text.tieWordEmbeddings, true);
+    });
+
+    for (const gradientCheckpointing of [false, true]) {
+      const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
+      it(`gives the same log-probabilities, alone and packed, ${how}`, () => {
+        const { config, arena } = model;
+        using policy = new Policy(runtime, config, arena, { gradientCheckpointing });
+        for (const [i, { logprobs }] of cases.entries()) {
+          const alone = policy.logProbs(packSequences([sequences[i]!]), 1);
+          assertClose(alone, logprobs, logProbTolerance, `case ${i}`);
+        }
+        const packed = policy.logProbs(packSequences(sequences), 1);
+        const expected = cases.flatMap(({ logprobs }) => logprobs);
+        assertClose(packed, expected, logProbTolerance);
+      });
+
+      it(`gives every parameter the same gradient, both uses of the embedding in one, ${how}`, () => {
+        const { config, arena } = model;
+        using policy = new Policy(runtime, config, arena, { gradientCheckpointing });
+        const expected = goldenTensors('micro-text/grads.safetensors');
+        for (const size of [cases.length, 1]) {
+          const gradients = gradientsOf(policy, model, inChunks(weighted, size));
+          assert.deepEqual(wrongGradients(gradients, expected, GRADIENT_BOUND), []);
+        }
+      });
+    }
+
+    it('continues greedily with the same tokens', async () => {
+      using engine = new GenerationEngine(runtime, model.config, model.arena, {
+        maxSequences: 3,
+        maxPrefillTokens: 20,
+        bannedTokens: [],
+      });
+      const responses = await engine.generate(
+        sequences.map(({ prompt }, i) => ({
+          prompt,
+          sampling: { temperature: 0, topP: 1, topK: -1 },
+          maxTokens: 16,
+          stopTokens: [0],
+          keys: [[i, i]],
+        })),
+      );
+      for (const [i, { greedy }] of cases.entries()) {
+        const { tokenIds, logProbs } = responses[i]![0]!;
+        assert.deepEqual([...tokenIds.data], greedy.ids);
+        assertClose(logProbs.data, greedy.logprobs, logProbTolerance, `case ${i}`);
+      }
+    });
+  });
+});

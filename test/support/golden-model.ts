@@ -1,0 +1,84 @@
+import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import type { Arena } from '../../src/model/arena.ts';
+import type { PromptInput, SequenceInput } from '../../src/model/pack.ts';
+import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
+import {
+  goldenCases,
+  goldenPath,
+  goldenPixelValues,
+  goldenTensors,
+  type GoldenTensor,
+} from './golden.ts';
+
+/** A golden checkpoint as the model takes it; every load has weights of its own. */
+export interface GoldenModel {
+  readonly config: ModelConfig;
+  readonly arena: Arena;
+}
+
+/** Loads a checkpoint below `test/golden`. */
+export async function loadGoldenModel(name: string): Promise<GoldenModel> {
+  return loadCheckpoint(goldenPath(name));
+}
+
+/** Tokens as the model takes them. */
+export function tokens(ids: readonly number[]): Tensor<'i32'> {
+  return tensorOf('i32', [ids.length], ids);
+}
+
+/** A prompt of text alone: its three positions count up from 0. */
+export function textPrompt(ids: readonly number[]): PromptInput {
+  const row = [...ids.keys()];
+  return {
+    tokenIds: tokens(ids),
+    positions: tensorOf('i32', [3, ids.length], [...row, ...row, ...row]),
+    pixelValues: null,
+    grids: [],
+  };
+}
+
+/** The golden cases as sequences, with the reference's own positions and pixel values. */
+export function goldenSequences(): SequenceInput[] {
+  const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
+  return goldenCases().map((golden) => {
+    const count = golden.prompt_ids.length;
+    const positions = golden.position_ids.flatMap((row) => row.slice(0, count));
+    const { shape, data } = goldenPixelValues(tensors, golden.id);
+    return {
+      prompt: {
+        tokenIds: tokens(golden.prompt_ids),
+        positions: tensorOf('i32', [3, count], positions),
+        pixelValues: golden.images.length === 0 ? null : tensorOf('f32', shape, data),
+        grids: golden.image_grid_thw,
+      },
+      response: tokens(golden.response_ids),
+    };
+  });
+}
+
+/** Parameters whose gradient is further from the expected one than `bound`, as `‖got - want‖ / ‖want‖`. */
+export function wrongGradients(
+  gradients: Arena,
+  expected: ReadonlyMap<string, GoldenTensor>,
+  bound: number,
+): string[] {
+  return gradients.layout.entries.flatMap(({ name }) => {
+    const want = expected.get(name);
+    if (want === undefined) return [`${name}: the reference has none`];
+    const error = relativeError(gradients.tensor(name).data, want.data);
+    return error <= bound ? [] : [`${name}: relative error ${error}`];
+  });
+}
+
+/** `‖got - want‖ / ‖want‖`. */
+export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  if (got.length !== want.length) return Infinity;
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < want.length; i++) {
+    difference += (got[i]! - want[i]!) ** 2;
+    size += want[i]! ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
