@@ -39,22 +39,6 @@ export function isRewardFile(spec: string): boolean {
   return /[:/\\.]/.test(spec);
 }
 
-/** The `FILE:FUNC` or built-in name that a derived config's reward stands for. */
-export function rewardSpec(reward: Config['worker']['reward']): string | null {
-  const { rewardFunction, rewardFunctionName } = reward;
-  return rewardFunction === null || rewardFunctionName === null
-    ? rewardFunction
-    : `${rewardFunction}:${rewardFunctionName}`;
-}
-
-/** What a reward is called with: a built-in also learns its `form`, unless the kwargs say it. */
-export function rewardKwargs(
-  reward: Config['worker']['reward'],
-): Readonly<Record<string, unknown>> {
-  const { rewardFunctionKwargs: kwargs, rewardFunctionName, form } = reward;
-  return rewardFunctionName === null ? { form, ...kwargs } : kwargs;
-}
-
 /**
  * Fills in what one section takes from another and makes paths that exist absolute.
  *

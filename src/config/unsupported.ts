@@ -28,10 +28,6 @@ export const unsupported: readonly Rule[] = [
     keys: ['algorithm.online_filtering'],
     broken: ({ algorithm }) => notBuilt(algorithm.onlineFiltering, 'online filtering'),
   },
-  {
-    keys: ['data.mini_rollout_batch_size'],
-    broken: ({ data }) => notBuilt(data.miniRolloutBatchSize !== null, 'filling a step in parts'),
-  },
   ...(['train_files', 'val_files'] as const).map((key): Rule => ({
     keys: [`data.${key}`],
     broken: ({ data }) => {
@@ -43,11 +39,6 @@ export const unsupported: readonly Rule[] = [
   {
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
-  },
-  {
-    keys: ['worker.actor.loss_type'],
-    broken: ({ worker: { actor } }) =>
-      notBuilt(actor.lossType !== 'default', `the loss ${actor.lossType}`),
   },
   {
     keys: ['worker.actor.ulysses_size'],
@@ -107,7 +98,6 @@ const withoutEffect = [
   'data.filter_overlong_prompts_workers',
   'worker.actor.strategy',
   'worker.actor.padding_free',
-  'worker.actor.dynamic_batching',
   'worker.actor.use_torch_compile',
   'worker.actor.fsdp',
   'worker.actor.offload',
@@ -122,7 +112,6 @@ const withoutEffect = [
   'worker.rollout.enable_chunked_prefill',
   'worker.rollout.tensor_parallel_size',
   'worker.rollout.max_model_len',
-  'worker.rollout.max_num_batched_tokens',
   'worker.rollout.disable_log_stats',
   'worker.reward.num_cpus',
   'trainer.n_gpus_per_node',

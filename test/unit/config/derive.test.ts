@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import {
   derive,
-  rewardKwargs,
-  rewardSpec,
   trainingSteps,
   validationSampling,
   withTrainingSteps,
@@ -79,31 +77,16 @@ describe('derive', () => {
   });
 
   it('splits a reward file from its function at the last colon', () => {
-    const spec = (text: string): [string | null, string | null, string | null] => {
+    const spec = (text: string): [string | null, string | null] => {
       const input = configOf({ worker: { reward: { reward_function: text } } });
       const { reward } = derive(input, here).worker;
-      return [reward.rewardFunction, reward.rewardFunctionName, rewardSpec(reward)];
+      return [reward.rewardFunction, reward.rewardFunctionName];
     };
     const file = join(here, 'derive.test.ts');
-    assert.deepEqual(spec('./derive.test.ts:score'), [file, 'score', `${file}:score`]);
-    assert.deepEqual(spec('derive.test.ts'), [file, 'main', `${file}:main`]);
-    assert.deepEqual(spec('C:/x.ts:f'), ['C:/x.ts', 'f', 'C:/x.ts:f']);
-    assert.deepEqual(spec('closed'), ['closed', null, 'closed']);
-  });
-});
-
-describe('rewardKwargs', () => {
-  it('tells a built-in its form and leaves a user’s arguments alone', () => {
-    const kwargs = (reward: object): unknown =>
-      rewardKwargs(derive(configOf({ worker: { reward } }), here).worker.reward);
-    const reward_function_kwargs = { ema_alpha: 0.5 };
-    assert.deepEqual(
-      kwargs({ reward_function: 'open', form: 'repaired', reward_function_kwargs }),
-      { form: 'repaired', ema_alpha: 0.5 },
-    );
-    assert.deepEqual(kwargs({ reward_function: './f.ts', reward_function_kwargs }), {
-      ema_alpha: 0.5,
-    });
+    assert.deepEqual(spec('./derive.test.ts:score'), [file, 'score']);
+    assert.deepEqual(spec('derive.test.ts'), [file, 'main']);
+    assert.deepEqual(spec('C:/x.ts:f'), ['C:/x.ts', 'f']);
+    assert.deepEqual(spec('closed'), ['closed', null]);
   });
 });
 
