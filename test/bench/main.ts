@@ -1,0 +1,30 @@
+import { execFileSync } from 'node:child_process';
+import { peakMemory, print } from './harness.ts';
+import { benchDecode } from './decode.bench.ts';
+import { benchLearner } from './learner.bench.ts';
+
+/** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  decode: benchDecode,
+  learner: benchLearner,
+};
+
+const [only, ...more] = process.argv.slice(2);
+const bench = only === undefined ? undefined : benches[only];
+if (bench !== undefined && more.length === 0) {
+  await bench();
+  print({ name: `${only!}.peakMemory`, params: {}, unit: 'MiB' }, [peakMemory()]);
+} else {
+  const names = only === undefined ? Object.keys(benches) : [only, ...more];
+  const unknown = names.filter((name) => !Object.hasOwn(benches, name));
+  if (unknown.length > 0) {
+    process.stderr.write(
+      `no bench ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`,
+    );
+    process.exitCode = 2;
+  } else {
+    for (const name of names) {
+      execFileSync(process.execPath, [import.meta.filename, name], { stdio: 'inherit' });
+    }
+  }
+}
