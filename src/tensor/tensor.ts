@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { bytesPerElement, viewOf, type DType, type TypedArrays } from './dtype.ts';
+import { sharedBuffer } from './memory.ts';
 
 /** A dense row-major tensor: plain data, so it crosses a thread as it is. */
 export interface Tensor<D extends DType = DType> {
@@ -16,7 +17,7 @@ export function sizeOf(shape: readonly number[]): number {
 /** Zeros on a SharedArrayBuffer of their own, so that threads and native code may read them in place. */
 export function zeros<D extends DType>(dtype: D, shape: readonly number[]): Tensor<D> {
   const length = sizeOf(shape);
-  const buffer = new SharedArrayBuffer(Math.max(1, length) * bytesPerElement(dtype));
+  const buffer = sharedBuffer(Math.max(1, length) * bytesPerElement(dtype));
   return { dtype, shape, data: viewOf(dtype, buffer, 0, length) };
 }
 

@@ -1,3 +1,5 @@
+import { sharedBuffer } from '../../src/tensor/memory.ts';
+
 /** The bytes of a view, in place. */
 export function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -6,7 +8,7 @@ export function bytesOf(view: ArrayBufferView): Uint8Array {
 /** The same bytes on a SharedArrayBuffer: the view itself where it is on one already, else one copy. */
 export function sharedBytes(bytes: Uint8Array): Uint8Array {
   if (bytes.buffer instanceof SharedArrayBuffer) return bytes;
-  const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength));
+  const shared = new Uint8Array(sharedBuffer(bytes.byteLength));
   shared.set(bytes);
   return shared;
 }

@@ -1,4 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { noteSharedBytes } from '../../src/tensor/memory.ts';
 import type { Channel, Packet } from '../channel.ts';
 
 /**
@@ -36,6 +37,7 @@ export class ThreadChannel implements Channel {
         receiver({ header: parts, frames: [] });
       } else {
         const [header, ...frames] = parts;
+        noteSharedBytes(frames.reduce((sum, { byteLength }) => sum + byteLength, 0));
         receiver({ header, frames });
       }
     });
