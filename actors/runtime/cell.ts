@@ -5,7 +5,8 @@ import type { Body } from '../../transport/frame.ts';
 import type { Logger } from './actor.ts';
 import { open, post, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation } from './incarnation.ts';
-import { Mailbox, type Letter } from './mailbox.ts';
+import { afterTurn, AskLetter, type TellLetter } from './letter.ts';
+import { Mailbox } from './mailbox.ts';
 import { stoppedError, valueOf, type ActorStatus, type AskOptions, type Courier } from './ref.ts';
 import { Relay } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
@@ -35,24 +36,6 @@ export interface CellOptions {
   readonly onEscalate: (error: CxmindError) => void;
 }
 
-interface AskLetter extends Letter {
-  readonly kind: 'ask';
-  readonly method: string;
-  readonly body: Body;
-  readonly deadline: number;
-  readonly settle: (outcome: E.Either<CxmindError, Body>) => void;
-  isSent: boolean;
-  isGivenUp: boolean;
-}
-
-interface TellLetter extends Letter {
-  readonly kind: 'tell';
-  readonly method: string;
-  readonly body: Body;
-  readonly onTaken: () => void;
-  isSent: boolean;
-}
-
 /** The system's side of one actor through all its lives: its mailbox, its open asks, its supervision. */
 export class Cell implements Courier {
   readonly name: string;
@@ -68,6 +51,8 @@ export class Cell implements Courier {
   #nextId = 0;
   #restartTimer: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
+  /** The head that `#graceTimer` runs for. */
+  #watched: AskLetter | undefined;
 
   constructor(options: CellOptions) {
     this.name = options.name;
@@ -95,34 +80,21 @@ export class Cell implements Courier {
     await promise;
   }
 
-  ask(method: string, body: Body, { timeoutMs, signal }: AskOptions): Promise<Body> {
-    const where = `${this.name}.${method}`;
-    if (signal?.aborted === true) return Promise.reject(cancelledError(where, signal.reason));
+  ask(method: string, body: Body, options: AskOptions): Promise<Body> {
+    if (options.signal?.aborted === true) {
+      return Promise.reject(cancelledError(`${this.name}.${method}`, options.signal.reason));
+    }
     if (!this.#isOpen()) return Promise.reject(stoppedError(this.name, this.#lastWords));
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.#giveUp(letter, timeoutError(where, timeoutMs)),
-        timeoutMs,
-      );
-      const cancel = (): void => this.#giveUp(letter, cancelledError(where, signal?.reason));
-      const letter: AskLetter = {
-        kind: 'ask',
-        id: this.#nextId++,
-        method,
-        body,
-        deadline: Date.now() + timeoutMs,
-        settle: (outcome) => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', cancel);
-          if (E.isLeft(outcome)) reject(outcome.left);
-          else resolve(outcome.right);
-        },
-        isSent: false,
-        isGivenUp: false,
-      };
-      signal?.addEventListener('abort', cancel, { once: true });
-      this.#mailbox.put(letter);
+    const letter = new AskLetter({
+      id: this.#nextId++,
+      actor: this.name,
+      method,
+      body,
+      ask: options,
+      onGiveUp: (given, error) => this.#giveUp(given, error),
     });
+    this.#mailbox.put(letter);
+    return letter.reply;
   }
 
   tell(method: string, body: Body): Promise<void> {
@@ -237,7 +209,10 @@ export class Cell implements Courier {
 
   #settle(id: number, outcome: E.Either<CxmindError, Body>): void {
     const letter = this.#mailbox.release(id);
-    if (letter?.kind === 'ask' && !letter.isGivenUp) letter.settle(outcome);
+    if (letter?.kind === 'ask' && !letter.isSettled) {
+      if (E.isRight(outcome)) letter.resolve(outcome.right);
+      else letter.reject(outcome.left);
+    }
     this.#watchHead();
   }
 
@@ -251,8 +226,7 @@ export class Cell implements Courier {
 
   /** The caller stops waiting at once; the letter keeps its place until the actor let go of it. */
   #giveUp(letter: AskLetter, error: CxmindError): void {
-    letter.isGivenUp = true;
-    letter.settle(E.left(error));
+    letter.reject(error);
     if (letter.isSent && this.#incarnation !== undefined) {
       const reason = toWireError(error);
       post(this.#incarnation.channel, { kind: 'cancel', id: letter.id, reason });
@@ -264,21 +238,27 @@ export class Cell implements Courier {
 
   /** Gives a handler whose caller gave up a while to notice; only the head is judged, the rest wait behind it. */
   #watchHead(): void {
-    if (!this.#isOpen()) return;
-    clearTimeout(this.#graceTimer);
     const head = this.#mailbox.head;
-    if (head?.kind !== 'ask' || !head.isGivenUp) return;
-    this.#graceTimer = setTimeout(() => {
+    if (!this.#isOpen() || head === this.#watched) return;
+    clearTimeout(this.#graceTimer);
+    this.#watched = undefined;
+    if (head?.kind !== 'ask' || !head.isSettled) return;
+    const { graceMs } = this.#options;
+    const where = `${this.name}.${head.method}`;
+    this.#watched = head;
+    this.#graceTimer = afterTurn(graceMs, () => {
+      if (!this.#isOpen() || this.#mailbox.head !== head) return;
       this.#lastWords = new CxmindError(
         'ACTOR_TIMEOUT',
-        `${this.name}.${head.method} went on for ${this.#options.graceMs} ms after it was cancelled`,
+        `${where} went on for ${graceMs} ms after it was cancelled`,
       );
       this.#incarnation?.terminate();
-    }, this.#options.graceMs);
+    });
   }
 
   #onEnded(reason: CxmindError): void {
     clearTimeout(this.#graceTimer);
+    this.#watched = undefined;
     if (this.#status === 'stopping') {
       this.#retire();
       return;
@@ -314,7 +294,7 @@ export class Cell implements Courier {
   #drop(letter: AskLetter | TellLetter, error: CxmindError): void {
     this.#mailbox.release(letter.id);
     if (letter.kind === 'tell') this.#options.onDeadLetter(this.name, letter.method);
-    else if (!letter.isGivenUp) letter.settle(E.left(error));
+    else if (!letter.isSettled) letter.reject(error);
   }
 
   /** The last thing that happens to a cell: nobody runs, nobody waits. */
@@ -322,7 +302,7 @@ export class Cell implements Courier {
     this.#status = 'stopped';
     for (const letter of this.#mailbox.clear()) {
       if (letter.kind === 'ask') {
-        if (!letter.isGivenUp) letter.settle(E.left(error ?? stoppedError(this.name)));
+        if (!letter.isSettled) letter.reject(error ?? stoppedError(this.name));
       } else {
         letter.onTaken();
         this.#options.onDeadLetter(this.name, letter.method);
@@ -346,10 +326,4 @@ export class Cell implements Courier {
     const fields = valueOf(body);
     this.#options.logger[level]({ actor: this.name, ...(fields as object) }, event);
   }
-}
-
-function timeoutError(where: string, timeoutMs: number): CxmindError {
-  return new CxmindError('ACTOR_TIMEOUT', `${where} did not reply within ${timeoutMs} ms`, {
-    detail: { timeoutMs },
-  });
 }

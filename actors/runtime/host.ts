@@ -143,6 +143,7 @@ export class ActorHost {
       const job = this.#queue.shift();
       if (job === undefined) break;
       this.#running = job;
+      if (job.message.kind === 'ask') this.#giveCredits();
       let result: unknown;
       try {
         result = this.#handle(job);

@@ -1,0 +1,96 @@
+import { CxmindError } from '../../src/errors.ts';
+import type { Body } from '../../transport/frame.ts';
+import type { AskOptions } from './ref.ts';
+import { cancelledError } from './uplink.ts';
+
+/** The longest a timer can wait, 24 days; longer deadlines are cut to it. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** A message that wants a reply: settled once, by the reply, an error, its deadline or its signal. */
+export class AskLetter {
+  readonly kind = 'ask';
+  readonly id: number;
+  readonly method: string;
+  readonly body: Body;
+  /** In milliseconds since the epoch. */
+  readonly deadline: number;
+  readonly reply: Promise<Body>;
+  isSent = false;
+  readonly #settlers: PromiseWithResolvers<Body>;
+  readonly #timer: NodeJS.Timeout;
+  readonly #signal: AbortSignal | undefined;
+  readonly #cancel: () => void;
+  #isSettled = false;
+
+  /** @param options.onGiveUp called when the caller stops waiting, with the error it gets */
+  constructor(options: {
+    readonly id: number;
+    readonly actor: string;
+    readonly method: string;
+    readonly body: Body;
+    readonly ask: AskOptions;
+    readonly onGiveUp: (letter: AskLetter, error: CxmindError) => void;
+  }) {
+    const { id, method, body, ask, onGiveUp } = options;
+    const where = `${options.actor}.${method}`;
+    this.id = id;
+    this.method = method;
+    this.body = body;
+    this.deadline = Date.now() + ask.timeoutMs;
+    this.#settlers = Promise.withResolvers<Body>();
+    this.reply = this.#settlers.promise;
+    const giveUp = (error: CxmindError): void => {
+      if (!this.#isSettled) onGiveUp(this, error);
+    };
+    this.#timer = afterTurn(ask.timeoutMs, () => giveUp(timeoutError(where, ask.timeoutMs)));
+    this.#cancel = () => giveUp(cancelledError(where, ask.signal?.reason));
+    this.#signal = ask.signal;
+    this.#signal?.addEventListener('abort', this.#cancel, { once: true });
+  }
+
+  /** Whether nobody waits any more; a settled letter may still be in the actor's hands. */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  resolve(reply: Body): void {
+    this.#settle();
+    this.#settlers.resolve(reply);
+  }
+
+  reject(error: CxmindError): void {
+    this.#settle();
+    this.#settlers.reject(error);
+  }
+
+  #settle(): void {
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener('abort', this.#cancel);
+  }
+}
+
+/** A message that wants no reply. */
+export interface TellLetter {
+  readonly kind: 'tell';
+  readonly id: number;
+  readonly method: string;
+  readonly body: Body;
+  /** The mailbox took it, or it became a dead letter: its sender goes on. */
+  readonly onTaken: () => void;
+  isSent: boolean;
+}
+
+/**
+ * Calls `then` after a delay and one more turn of the event loop, in which packets that are there already are
+ * taken: time that this thread itself was busy is not held against the peer.
+ */
+export function afterTurn(delayMs: number, then: () => void): NodeJS.Timeout {
+  return setTimeout(() => setImmediate(then), Math.min(delayMs, maxTimerMs));
+}
+
+function timeoutError(where: string, timeoutMs: number): CxmindError {
+  return new CxmindError('ACTOR_TIMEOUT', `${where} did not reply within ${timeoutMs} ms`, {
+    detail: { timeoutMs },
+  });
+}
