@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
+import { stackRows } from '../tensor/rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
@@ -10,7 +11,6 @@ import { decodeImage, imageSize, type ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
 import type { ImageProcessor, ProcessedImage } from '../vision/processor.ts';
 import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
-import { stackRows } from './collate.ts';
 import { rowError, type DatasetRow, type ImageReference, type RowKeys } from './row.ts';
 import { SampleCache } from './sample-cache.ts';
 

@@ -1,3 +1,4 @@
+import { stackRows } from '../tensor/rows.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 
@@ -56,21 +57,7 @@ export function packSequences(sequences: readonly SequenceInput[]): PackedBatch 
     positions,
     lengths,
     scoredRows: Int32Array.from(scoredRows),
-    pixelValues: joinRows(sequences.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
+    pixelValues: stackRows(sequences.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
     grids: sequences.flatMap(({ prompt }) => prompt.grids),
   };
-}
-
-/** Matrices of equal width stacked on each other; null for none, the matrix itself for one. */
-function joinRows(parts: readonly Tensor<'f32'>[]): Tensor<'f32'> | null {
-  const [first] = parts;
-  if (first === undefined || parts.length === 1) return first ?? null;
-  const count = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
-  const joined = zeros('f32', [count, first.shape[1]!]);
-  let at = 0;
-  for (const part of parts) {
-    joined.data.set(part.data, at);
-    at += part.data.length;
-  }
-  return joined;
 }

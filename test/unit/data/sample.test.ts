@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { packSamples } from '../../../src/data/collate.ts';
 import { DEFAULT_KEYS } from '../../../src/data/dataset.ts';
 import { filterOverlong } from '../../../src/data/overlong.ts';
 import type { DatasetRow, ImageReference } from '../../../src/data/row.ts';
@@ -68,8 +67,10 @@ describe('SampleBuilder', () => {
       const { data } = goldenPixelValues(tensors, golden.id);
       assertClose(sample.pixelValues?.data ?? [], data, { atol: 1e-6 });
 
-      const packed = packSamples([{ prompt: sample, responseIds: golden.response_ids }]);
-      assert.deepEqual([...packed.positions.data], golden.position_ids.flat());
+      const promptPositions = golden.position_ids.map((row) =>
+        row.slice(0, sample.tokenIds.length),
+      );
+      assert.deepEqual([...sample.positions.data], promptPositions.flat());
     });
   }
 

@@ -1,0 +1,38 @@
+import * as t from 'io-ts';
+import { tensor } from '../transport/tensor-codec.ts';
+
+/** An integer. */
+export const whole = new t.Type<number>(
+  'integer',
+  (value): value is number => Number.isInteger(value),
+  (value, context) =>
+    Number.isInteger(value) ? t.success(value as number) : t.failure(value, context),
+  t.identity,
+);
+
+/** Tokens, positions and patches of a prompt: what a policy computes on. */
+export const PromptInput = t.type({
+  tokenIds: tensor('i32', ['T']),
+  positions: tensor('i32', ['axes', 'T']),
+  pixelValues: t.union([tensor('f32', ['N', 'patch']), t.null]),
+  grids: t.array(t.tuple([whole, whole, whole])),
+});
+
+/** A prompt of the data set, under an id that is unique in it. */
+export const Prompt = t.type({
+  promptId: t.string,
+  text: t.string,
+  groundTruth: t.string,
+  input: PromptInput,
+});
+export interface Prompt extends t.TypeOf<typeof Prompt> {}
+
+/** A prompt with a response to it. */
+export const Sequence = t.type({ prompt: PromptInput, response: tensor('i32', ['T']) });
+export interface Sequence extends t.TypeOf<typeof Sequence> {}
+
+/** Shared counters that a long call keeps up to date, for progress bars: i32 `[2]`, what is meant is the call's. */
+export const Progress = tensor('i32', ['counters']);
+
+/** Metric values by name, one per micro-batch or optimizer step. */
+export const MetricLists = t.record(t.string, t.array(t.number));

@@ -1,0 +1,56 @@
+import { Policy } from '../../src/model/policy.ts';
+import { Runtime } from '../../src/ort/runtime.ts';
+import { responseLogProbs } from '../../src/training/log-probs.ts';
+import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import { arenaOf, type ModelProps } from '../model-props.ts';
+import { actorFactory, type Actor } from '../runtime/actor.ts';
+import { referenceProtocol, type LogProbsReply, type LogProbsRequest } from './protocol.ts';
+
+/** What a reference actor is made from: weights that nobody changes. */
+export interface ReferenceProps {
+  readonly model: ModelProps;
+  readonly microBatch: MicroBatchOptions;
+}
+
+/** The model that training started from. */
+export class ReferenceActor implements Actor<typeof referenceProtocol> {
+  readonly #runtime: Runtime;
+  readonly #policy: Policy;
+  readonly #microBatch: MicroBatchOptions;
+
+  constructor({ model, microBatch }: ReferenceProps) {
+    this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
+    this.#policy = new Policy(this.#runtime, model.config, arenaOf(model), {
+      gradientCheckpointing: false,
+    });
+    this.#microBatch = microBatch;
+  }
+
+  logProbs(request: LogProbsRequest): LogProbsReply {
+    return logProbsReply(this.#policy, request, this.#microBatch);
+  }
+
+  [Symbol.dispose](): void {
+    this.#policy[Symbol.dispose]();
+    this.#runtime[Symbol.dispose]();
+  }
+}
+
+/** The reply to a request for log-probabilities, from any policy. */
+export function logProbsReply(
+  policy: Policy,
+  { sequences, temperature, progress }: LogProbsRequest,
+  microBatch: MicroBatchOptions,
+): LogProbsReply {
+  const report = (done: number): void => progress?.data.set([done]);
+  const results = responseLogProbs(policy, sequences, temperature, microBatch, report);
+  return {
+    logProbs: results.map((data) => ({ dtype: 'f32', shape: [data.length], data })),
+  };
+}
+
+/** Makes a reference actor on its thread. */
+export const referenceActor = actorFactory(
+  referenceProtocol,
+  (props: ReferenceProps) => new ReferenceActor(props),
+);

@@ -1,0 +1,42 @@
+import * as t from 'io-ts';
+import { tensor } from '../../transport/tensor-codec.ts';
+import { Progress, PromptInput, whole } from '../messages.ts';
+import { call, protocol } from '../runtime/protocol.ts';
+
+/** How next tokens are drawn. */
+export const SamplingMessage = t.type({ temperature: t.number, topP: t.number, topK: t.number });
+
+/** Prompts with the random stream of each response wanted of them. */
+export const GenerateRequest = t.type({
+  prompts: t.array(
+    t.type({
+      promptId: t.string,
+      input: PromptInput,
+      keys: t.array(t.tuple([t.number, t.number])),
+    }),
+  ),
+  sampling: SamplingMessage,
+  maxTokens: whole,
+  ignoreEos: t.boolean,
+  /** Tokens and responses made so far. */
+  progress: t.union([Progress, t.null]),
+});
+export interface GenerateRequest extends t.TypeOf<typeof GenerateRequest> {}
+
+/** All responses to one prompt. */
+export const Group = t.type({
+  promptId: t.string,
+  responses: t.array(
+    t.type({
+      tokenIds: tensor('i32', ['T']),
+      logProbs: tensor('f32', ['T']),
+      finishReason: t.keyof({ stop: null, length: null }),
+    }),
+  ),
+});
+export interface Group extends t.TypeOf<typeof Group> {}
+
+/** What a rollout actor can be asked. */
+export const rolloutProtocol = protocol('rollout', {
+  generate: call(GenerateRequest, t.type({ groups: t.array(Group) })),
+});

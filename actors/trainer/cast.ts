@@ -1,0 +1,230 @@
+import { resolve } from 'node:path';
+import type { Config } from '../../src/config/schema.ts';
+import { Arena } from '../../src/model/arena.ts';
+import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import type { DataProps } from '../data/actor.ts';
+import { dataProtocol } from '../data/protocol.ts';
+import type { LearnerProps } from '../learner/actor.ts';
+import { learnerProtocol } from '../learner/protocol.ts';
+import type { ModelProps } from '../model-props.ts';
+import type { ReferenceProps } from '../reference/actor.ts';
+import { referenceProtocol } from '../reference/protocol.ts';
+import type { RewardProps } from '../reward/actor.ts';
+import { rewardProtocol } from '../reward/protocol.ts';
+import type { RolloutProps } from '../rollout/actor.ts';
+import { rolloutProtocol } from '../rollout/protocol.ts';
+import type { ActorRef } from '../runtime/ref.ts';
+import type { ActorSystem } from '../runtime/system.ts';
+
+/** Refs to the actors of a run. */
+export interface Cast {
+  readonly data: ActorRef<typeof dataProtocol>;
+  readonly learner: ActorRef<typeof learnerProtocol>;
+  readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
+  readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
+  /** Null when nothing needs reference log-probabilities. */
+  readonly reference: ActorRef<typeof referenceProtocol> | null;
+}
+
+/** Sequences decoded together by one rollout actor. */
+const MAX_SEQUENCES = 32;
+/** Actors whose loss ends the run: the state of the step is theirs. */
+const essential = { onCrash: 'escalate' } as const;
+
+/** Starts the data actor over the training and validation sets that are named. */
+export function spawnData(
+  system: ActorSystem,
+  config: Config,
+  { config: model }: LoadedCheckpoint,
+  source: Pick<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize'>,
+): Promise<ActorRef<typeof dataProtocol>> {
+  const { data } = config;
+  const props: DataProps = {
+    ...source,
+    model,
+    tokenizerPath: tokenizerPathOf(config),
+    promptKey: data.promptKey,
+    answerKey: data.answerKey,
+    imageKey: data.imageKey,
+    videoKey: data.videoKey,
+    imageDir: data.imageDir,
+    formatPrompt: data.formatPrompt,
+    overrideChatTemplate: data.overrideChatTemplate,
+    minPixels: data.minPixels,
+    maxPixels: data.maxPixels,
+    maxPromptLength: data.maxPromptLength,
+    maxResponseLength: data.maxResponseLength,
+    invalidRows: data.invalidRows,
+    filterOverlongPrompts: data.filterOverlongPrompts,
+    shuffle: data.shuffle,
+    seed: data.seed,
+  };
+  return system.spawn({
+    name: 'data',
+    protocol: dataProtocol,
+    module: new URL('../data/actor.ts', import.meta.url),
+    create: 'dataActor',
+    props,
+    supervision: essential,
+  });
+}
+
+/** Starts the learner over the checkpoint's weights, which stay shared. */
+export function spawnLearner(
+  system: ActorSystem,
+  config: Config,
+  checkpoint: LoadedCheckpoint,
+): Promise<ActorRef<typeof learnerProtocol>> {
+  const { actor, rollout } = config.worker;
+  const { algorithm } = config;
+  const props: LearnerProps = {
+    model: modelProps(config, checkpoint, checkpoint.arena),
+    modelPath: checkpoint.directory,
+    gradientCheckpointing: actor.model.enableGradientCheckpointing,
+    optimization: {
+      betas: [actor.optim.betas[0], actor.optim.betas[1]],
+      weightDecay: actor.optim.weightDecay,
+      maxGradNorm: actor.maxGradNorm,
+    },
+    loss: {
+      lossType: actor.lossType,
+      lossAvgMode: actor.lossAvgMode,
+      clipRatioLow: actor.clipRatioLow,
+      clipRatioHigh: actor.clipRatioHigh,
+      clipRatioDual: actor.clipRatioDual,
+      tauPositive: actor.tauPositive,
+      tauNegative: actor.tauNegative,
+      useKlLoss: algorithm.useKlLoss && !algorithm.disableKl,
+      klPenalty: algorithm.klPenalty === 'full' ? 'kl' : algorithm.klPenalty,
+      klCoef: algorithm.klCoef,
+    },
+    miniBatchSize: actor.globalBatchSize * rollout.n,
+    updateMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForUpdate),
+    experienceMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForExperience),
+    epochs: actor.ppoEpochs,
+    temperature: rollout.temperature,
+  };
+  return system.spawn({
+    name: 'learner',
+    protocol: learnerProtocol,
+    module: new URL('../learner/actor.ts', import.meta.url),
+    create: 'learnerActor',
+    props,
+    supervision: essential,
+  });
+}
+
+/** Starts the rollout actors, which read the learner's weights. */
+export function spawnRollouts(
+  system: ActorSystem,
+  config: Config,
+  checkpoint: LoadedCheckpoint,
+): Promise<Cast['rollouts']> {
+  const { rollout } = config.worker;
+  const { tokens } = checkpoint.config;
+  const props: RolloutProps = {
+    model: modelProps(config, checkpoint, checkpoint.arena),
+    engine: {
+      maxSequences: MAX_SEQUENCES,
+      maxPrefillTokens: rollout.maxNumBatchedTokens,
+      bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+    },
+    stopTokens: Tokenizer.load(tokenizerPathOf(config)).eosIds,
+  };
+  return spawnMany(rollout.numWorkers, (index) =>
+    system.spawn({
+      name: `rollout/${index}`,
+      protocol: rolloutProtocol,
+      module: new URL('../rollout/actor.ts', import.meta.url),
+      create: 'rolloutActor',
+      props,
+    }),
+  );
+}
+
+/** Starts the reward actors. */
+export function spawnRewards(system: ActorSystem, config: Config): Promise<Cast['rewards']> {
+  const { reward } = config.worker;
+  const props: RewardProps = {
+    tokenizerPath: tokenizerPathOf(config),
+    rewardFunction: rewardSpecOf(config),
+    kwargs: { ...(isBuiltIn(config) && { form: reward.form }), ...reward.rewardFunctionKwargs },
+    skipSpecialTokens: reward.skipSpecialTokens,
+  };
+  return spawnMany(reward.numWorkers, (index) =>
+    system.spawn({
+      name: `reward/${index}`,
+      protocol: rewardProtocol,
+      module: new URL('../reward/actor.ts', import.meta.url),
+      create: 'rewardActor',
+      props,
+    }),
+  );
+}
+
+/** Starts the reference on a copy of the weights as they are now; null when KL is off. */
+export async function spawnReference(
+  system: ActorSystem,
+  config: Config,
+  checkpoint: LoadedCheckpoint,
+): Promise<Cast['reference']> {
+  if (config.algorithm.disableKl) return null;
+  const frozen = new Arena(checkpoint.arena.layout);
+  frozen.data.set(checkpoint.arena.data);
+  const props: ReferenceProps = {
+    model: modelProps(config, checkpoint, frozen),
+    microBatch: microBatch(config, config.worker.actor.microBatchSizePerDeviceForExperience),
+  };
+  return system.spawn({
+    name: 'reference',
+    protocol: referenceProtocol,
+    module: new URL('../reference/actor.ts', import.meta.url),
+    create: 'referenceActor',
+    props,
+  });
+}
+
+/** The reward to resolve: a built-in's name, or file and function. */
+export function rewardSpecOf(config: Config): string {
+  const { rewardFunction, rewardFunctionName } = config.worker.reward;
+  const file = rewardFunction ?? 'closed';
+  return rewardFunctionName === null ? file : `${file}:${rewardFunctionName}`;
+}
+
+/** The checkpoint directory that training starts from. */
+export function modelPathOf(config: Config): string {
+  return resolve(config.worker.actor.model.modelPath ?? '.');
+}
+
+function isBuiltIn(config: Config): boolean {
+  return config.worker.reward.rewardFunctionName === null;
+}
+
+function tokenizerPathOf(config: Config): string {
+  return config.worker.actor.model.tokenizerPath ?? modelPathOf(config);
+}
+
+function modelProps(config: Config, { config: model }: LoadedCheckpoint, arena: Arena): ModelProps {
+  const { threads } = config.trainer;
+  return {
+    config: model,
+    layout: arena.layout,
+    weights: arena.buffer,
+    ...(threads !== null && { threads }),
+  };
+}
+
+function microBatch(config: Config, size: number): MicroBatchOptions {
+  const { maxPromptLength, maxResponseLength } = config.data;
+  return {
+    size,
+    dynamic: config.worker.actor.dynamicBatching,
+    maxTokens: maxPromptLength + maxResponseLength,
+  };
+}
+
+function spawnMany<T>(count: number, spawn: (index: number) => Promise<T>): Promise<T[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => spawn(index)));
+}

@@ -1,0 +1,36 @@
+/** A counter that someone else moves, and how far it goes. */
+export interface Phase {
+  readonly name: string;
+  readonly total: number;
+  readonly done: () => number;
+}
+
+/** The line of one training step. */
+export interface StepLine {
+  readonly step: number;
+  readonly steps: number;
+  readonly reward: number;
+  /** Share of right answers, or the reward's own measure of it. */
+  readonly accuracy: number;
+  readonly kl: number;
+  readonly clipFraction: number;
+  readonly gradNorm: number;
+  readonly responseLength: number;
+  readonly tokensPerSecond: number;
+  readonly seconds: number;
+}
+
+/** Where a run shows itself; the command line draws bars and a table, a pipeline may stay silent. */
+export interface Reporter {
+  /** Shows a phase until disposed of. */
+  phase(phase: Phase): Disposable;
+  step(line: StepLine): void;
+  note(text: string): void;
+}
+
+/** Shows nothing. */
+export const silentReporter: Reporter = {
+  phase: () => ({ [Symbol.dispose]: () => undefined }),
+  step: () => undefined,
+  note: () => undefined,
+};

@@ -1,0 +1,248 @@
+import { trainingSteps } from '../../src/config/derive.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
+import { initialGateState } from '../../src/reward/gate.ts';
+import { resolveReward } from '../../src/reward/registry.ts';
+import { ActorSystem } from '../runtime/system.ts';
+import type { Logger } from '../runtime/actor.ts';
+import {
+  modelPathOf,
+  rewardSpecOf,
+  spawnData,
+  spawnLearner,
+  spawnReference,
+  spawnRewards,
+  spawnRollouts,
+  type Cast,
+} from './cast.ts';
+import { Checkpoints, restore } from './checkpoints.ts';
+import type { Reporter } from './reporter.ts';
+import { RunFiles, type RunSummary } from './run-files.ts';
+import { trainingStep, type RunState, type StepContext, type StepResult } from './step.ts';
+import { validate, type Validation } from './validation.ts';
+
+/** Steps in a row without one finite gradient, after which a run gives up. */
+const MAX_NONFINITE_STEPS = 3;
+
+/** What a run needs besides its config. */
+export interface RunOptions {
+  readonly reporter: Reporter;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Trains a policy by reinforcement learning: validation before, steps with validations and checkpoints
+ * between, validation and checkpoint after.
+ *
+ * @throws whatever ends a run: bad data, a lost learner, NUMERIC_NONFINITE, RUNTIME_CANCELLED
+ */
+export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
+  const started = performance.now();
+  const checkpoint = await loadCheckpoint(modelPathOf(config));
+  const { spec, kwargs } = { spec: rewardSpecOf(config), kwargs: config.worker.reward };
+  const reward = await resolveReward(spec, kwargs.rewardFunctionKwargs);
+  await using system = new ActorSystem({ logger: options.logger });
+  const signal = AbortSignal.any([options.signal, system.signal]);
+  const data = await spawnData(system, config, checkpoint, {
+    trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
+    validationFiles: config.data.valFiles === '' ? null : config.data.valFiles,
+    batchSize: config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize,
+  });
+  // The reference copies the weights before anything restores or trains them.
+  const reference = await spawnReference(system, config, checkpoint);
+  const cast: Cast = {
+    data,
+    reference,
+    learner: await spawnLearner(system, config, checkpoint),
+    rollouts: await spawnRollouts(system, config, checkpoint),
+    rewards: await spawnRewards(system, config),
+  };
+  const context = { cast, config, gate: reward.gate, reporter: options.reporter, signal };
+  const run = new Run(context, options.logger, started);
+  return await run.finish(await run.open());
+}
+
+/** One run: its files, its checkpoints and the loop. */
+class Run {
+  readonly #context: StepContext;
+  readonly #logger: Logger;
+  readonly #started: number;
+  readonly #checkpoints: Checkpoints;
+  #validationPrompts = 0;
+  #before: Validation | null = null;
+  #last: { step: number; validation: Validation } | null = null;
+
+  constructor(context: StepContext, logger: Logger, started: number) {
+    const { trainer } = context.config;
+    this.#context = context;
+    this.#logger = logger;
+    this.#started = started;
+    this.#checkpoints = new Checkpoints(folderOf(context.config), {
+      limit: trainer.saveLimit,
+      modelOnly: trainer.saveModelOnly,
+    });
+  }
+
+  /** Opens files, restores, validates. */
+  async open(): Promise<{ files: RunFiles; step: number; steps: number; state: RunState }> {
+    const { cast, config, reporter } = this.#context;
+    const files = await RunFiles.open(folderOf(config), config);
+    const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
+    this.#validationPrompts = summary.validationPrompts;
+    reporter.note(
+      `${summary.trainPrompts} training prompts, ${summary.validationPrompts} for validation` +
+        (summary.overlong > 0 ? `, ${summary.overlong} too long and left out` : '') +
+        (summary.skipped > 0 ? `, ${summary.skipped} invalid and skipped` : ''),
+    );
+    let step = 0;
+    let state = initialState(config);
+    const folder = await this.#resumeFolder();
+    if (folder !== null) {
+      ({ step, state } = await restore(folder, cast.learner));
+      await cast.data.ask.seek(state.cursor, { timeoutMs: 60_000 });
+      reporter.note(`resumed from ${folder}`);
+    }
+    const steps = config.trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
+    if (config.trainer.valBeforeTrain || config.trainer.valOnly) {
+      this.#before = await this.#validate(files, step, state);
+      if (this.#before !== null) state = { ...state, validationGate: this.#before.gate };
+    }
+    return { files, step, steps, state };
+  }
+
+  /** Trains to the end and writes the summary. */
+  async finish(opened: {
+    files: RunFiles;
+    step: number;
+    steps: number;
+    state: RunState;
+  }): Promise<RunSummary> {
+    const { config } = this.#context;
+    const { files, steps } = opened;
+    let { step, state } = opened;
+    let saved: { step: number; path: string } | null = null;
+    let nonFinite = 0;
+    while (step < steps) {
+      step++;
+      const result = await trainingStep(
+        this.#context,
+        state,
+        step,
+        learningRate(config, step, steps),
+      );
+      ({ state } = result);
+      nonFinite = this.#countNonFinite(result, step, nonFinite);
+      let metrics = result.metrics;
+      if (isDue(config.trainer.valFreq, step)) {
+        const validation = await this.#validate(files, step, state);
+        if (validation !== null) {
+          metrics = { ...metrics, ...validation.metrics };
+          state = { ...state, validationGate: validation.gate };
+        }
+      }
+      if (isDue(config.trainer.saveFreq, step)) saved = await this.#save(step, state);
+      await files.metrics(step, metrics);
+      this.#report(step, steps, result);
+    }
+    if (steps > opened.step && saved?.step !== step) saved = await this.#save(step, state);
+    if (this.#last?.step !== step) await this.#validate(files, step, state);
+    const summary: RunSummary = {
+      val_accuracy_before: this.#before?.accuracy ?? null,
+      val_accuracy_after: this.#last?.validation.accuracy ?? null,
+      steps: step,
+      seconds: (performance.now() - this.#started) / 1000,
+      checkpoint: saved?.path ?? null,
+    };
+    await files.summary(summary);
+    return summary;
+  }
+
+  async #resumeFolder(): Promise<string | null> {
+    const { loadCheckpointPath, findLastCheckpoint, valOnly } = this.#context.config.trainer;
+    if (loadCheckpointPath !== null) return loadCheckpointPath;
+    return findLastCheckpoint && !valOnly ? this.#checkpoints.newest() : null;
+  }
+
+  async #validate(files: RunFiles, step: number, state: RunState): Promise<Validation | null> {
+    if (this.#validationPrompts === 0) return null;
+    const validation = await validate(this.#context, this.#validationPrompts, state.validationGate);
+    this.#last = { step, validation };
+    const shown = this.#context.config.trainer.valGenerationsToLog;
+    await files.generations(step, validation.scored.slice(0, shown));
+    this.#logger.info({ step, ...validation.metrics }, 'validation');
+    this.#context.reporter.note(
+      `validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`,
+    );
+    return validation;
+  }
+
+  async #save(step: number, state: RunState): Promise<{ step: number; path: string }> {
+    const score = this.#last?.validation.metrics['val/reward_score'] ?? 0;
+    const path = await this.#checkpoints.save(this.#context.cast.learner, step, state, score);
+    this.#logger.info({ step, path }, 'checkpoint');
+    return { step, path };
+  }
+
+  #countNonFinite({ metrics }: StepResult, step: number, before: number): number {
+    if (Number.isFinite(metrics['actor/grad_norm'])) return 0;
+    this.#logger.warn({ step }, 'gradient is not finite, update skipped');
+    this.#context.reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
+    if (before + 1 < MAX_NONFINITE_STEPS) return before + 1;
+    throw new CxmindError(
+      'NUMERIC_NONFINITE',
+      `the gradient was not finite in ${MAX_NONFINITE_STEPS} steps in a row, the last being ${step}; ` +
+        'lower worker.actor.optim.lr and resume from the newest checkpoint',
+      { detail: { step } },
+    );
+  }
+
+  #report(step: number, steps: number, { metrics, accuracy }: StepResult): void {
+    this.#logger.info({ step, ...metrics }, 'step');
+    const of = (name: string): number => metrics[name] ?? NaN;
+    this.#context.reporter.step({
+      step,
+      steps,
+      reward: of('critic/score/mean'),
+      accuracy,
+      kl: metrics['actor/kl_loss'] ?? metrics['actor/kl_penalty'] ?? of('actor/ppo_kl'),
+      clipFraction: of('actor/pg_clipfrac_higher'),
+      gradNorm: of('actor/grad_norm'),
+      responseLength: of('response_length/mean'),
+      tokensPerSecond: of('perf/throughput'),
+      seconds: of('perf/time_per_step'),
+    });
+  }
+}
+
+function folderOf({ trainer }: Config): string {
+  return (
+    trainer.saveCheckpointPath ?? `checkpoints/${trainer.projectName}/${trainer.experimentName}`
+  );
+}
+
+function initialState({ algorithm }: Config): RunState {
+  const { klType, klCoef: coef, klTarget: target, klHorizon: horizon } = algorithm;
+  return {
+    cursor: { epoch: 0, position: 0 },
+    gate: initialGateState,
+    validationGate: initialGateState,
+    klController:
+      klType === 'adaptive' ? { kind: 'adaptive', coef, target, horizon } : { kind: 'fixed', coef },
+  };
+}
+
+function isDue(frequency: number, step: number): boolean {
+  return frequency > 0 && step % frequency === 0;
+}
+
+/** The rate of a step, from 1; the schedule counts from 0. */
+function learningRate({ worker }: Config, step: number, steps: number): number {
+  const { lr, lrSchedulerType, minLrRatio, lrWarmupSteps, lrWarmupRatio } = worker.actor.optim;
+  const warmup = warmupSteps(steps, { lrWarmupSteps, lrWarmupRatio });
+  return (
+    lr * lrFactor(lrSchedulerType, step - 1, { warmup, total: steps, minRatio: minLrRatio ?? 0 })
+  );
+}

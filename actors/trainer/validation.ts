@@ -1,0 +1,61 @@
+import { validationSampling } from '../../src/config/derive.ts';
+import type { Metrics } from '../../src/metrics.ts';
+import type { GateState } from '../../src/reward/gate.ts';
+import { generateGroups } from './rollout-phase.ts';
+import { accuracyOf, meanParts, scoreGroups, type ScoredResponse } from './scoring-phase.ts';
+import type { StepContext } from './step.ts';
+
+/** The result of a validation. */
+export interface Validation {
+  readonly metrics: Metrics;
+  /** Mean over all responses; NaN without validation prompts. */
+  readonly accuracy: number;
+  readonly gate: GateState;
+  readonly scored: readonly ScoredResponse[];
+}
+
+/**
+ * Answers and scores every validation prompt, batch by batch, with the validation sampling.
+ *
+ * Random streams do not depend on the step, so two validations differ by the weights alone.
+ */
+export async function validate(
+  { cast, config, gate: spec, reporter, signal }: StepContext,
+  prompts: number,
+  startGate: GateState,
+): Promise<Validation> {
+  const sampling = validationSampling(config.worker.rollout);
+  const batchSize = config.data.valBatchSize === -1 ? prompts : config.data.valBatchSize;
+  const scored: ScoredResponse[] = [];
+  let gate = startGate;
+  for (let start = 0; start < prompts; start += batchSize) {
+    const end = Math.min(prompts, start + batchSize);
+    const batch = await cast.data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
+    const groups = await generateGroups(
+      cast.rollouts,
+      batch.prompts,
+      { sampling, maxTokens: config.data.maxResponseLength, stream: ['validation'], signal },
+      reporter,
+    );
+    const timeoutMs = config.worker.reward.timeoutSeconds * 1000;
+    const result = await scoreGroups(
+      cast.rewards,
+      groups,
+      { spec, state: gate },
+      { timeoutMs, signal },
+    );
+    scored.push(...result.scored);
+    gate = result.gate;
+  }
+  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+  const rewards = scored.map(({ parts }) => parts['overall']!);
+  return {
+    metrics: {
+      'val/reward_score': sum(rewards) / scored.length,
+      ...meanParts(scored, (part) => `val/${part}_reward`),
+    },
+    accuracy: sum(scored.map(({ parts }) => accuracyOf(parts))) / scored.length,
+    gate,
+    scored,
+  };
+}

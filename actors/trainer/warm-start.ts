@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import type { Config } from '../../src/config/schema.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { lrFactor } from '../../src/optim/schedule.ts';
+import { ActorSystem } from '../runtime/system.ts';
+import { modelPathOf, spawnData, spawnLearner } from './cast.ts';
+import type { RunOptions } from './run.ts';
+
+/** The result of supervised training. */
+export interface SupervisedSummary {
+  readonly steps: number;
+  /** Mean loss of the last step, nats per token. */
+  readonly loss: number;
+  /** Hugging Face directory. */
+  readonly checkpoint: string;
+}
+
+const TIMEOUT_MS = 24 * 3600_000;
+
+/** Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL. */
+export async function trainSupervised(
+  config: Config,
+  { reporter, logger, signal: interrupted }: RunOptions,
+): Promise<SupervisedSummary> {
+  const { sft } = config;
+  const checkpoint = await loadCheckpoint(modelPathOf(config));
+  await using system = new ActorSystem({ logger });
+  const signal = AbortSignal.any([interrupted, system.signal]);
+  const ask = { timeoutMs: TIMEOUT_MS, signal };
+  const data = await spawnData(system, config, checkpoint, {
+    trainFiles: sft.trainFiles ?? config.data.trainFiles,
+    validationFiles: null,
+    batchSize: sft.batchSize,
+  });
+  const learner = await spawnLearner(system, config, checkpoint);
+  const { trainPrompts } = await data.ask.summary(undefined, ask);
+  const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
+  let done = 0;
+  let loss = NaN;
+  {
+    using _ = reporter.phase({ name: 'sft', total: steps, done: () => done });
+    for (; done < steps; done++) {
+      const { samples } = await data.ask.nextSolutions(undefined, ask);
+      const warmup = { warmup: sft.lrWarmupSteps, total: steps, minRatio: 0 };
+      const learningRate = sft.lr * lrFactor('constant', done, warmup);
+      const result = await learner.ask.imitate({ samples, learningRate }, ask);
+      ({ loss } = result);
+      logger.info({ step: done + 1, ...result, learningRate }, 'sft');
+      if (!Number.isFinite(loss)) {
+        throw new CxmindError(
+          'NUMERIC_NONFINITE',
+          `sft: the loss is not finite at step ${done + 1}; lower sft.lr`,
+        );
+      }
+    }
+  }
+  const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
+  await learner.ask.save({ directory: folder, modelOnly: true }, ask);
+  return { steps, loss, checkpoint: join(folder, 'huggingface') };
+}

@@ -1,0 +1,32 @@
+import type { SequenceInput } from '../model/pack.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** One response as the learner trains on it; f32 tensors are `[T]`, one value per response token. */
+export interface Experience extends SequenceInput {
+  readonly oldLogProbs: Tensor<'f32'>;
+  readonly advantages: Tensor<'f32'>;
+  /** Null when the loss has no KL term. */
+  readonly refLogProbs: Tensor<'f32'> | null;
+}
+
+/** Tokens of prompt and response together. */
+export function sequenceLength({ prompt, response }: SequenceInput): number {
+  return prompt.tokenIds.data.length + response.data.length;
+}
+
+/** The tensors' values end to end. */
+export function concatenate(parts: readonly Tensor<'f32'>[]): Float32Array {
+  const result = new Float32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
+  let at = 0;
+  for (const { data } of parts) {
+    result.set(data, at);
+    at += data.length;
+  }
+  return result;
+}
+
+/** An array cut into consecutive parts of the given lengths; copies. */
+export function splitBy(values: Float32Array, lengths: readonly number[]): Float32Array[] {
+  let at = 0;
+  return lengths.map((length) => values.slice(at, (at += length)));
+}

@@ -1,0 +1,131 @@
+import * as t from 'io-ts';
+import { decodeField, rowError, type DatasetRow } from '../data/row.ts';
+import type { SampleBuilder } from '../data/sample.ts';
+import { CxmindError } from '../errors.ts';
+import type { Arena } from '../model/arena.ts';
+import type { LoadedCheckpoint } from '../model/checkpoint.ts';
+import { packSequences, type SequenceInput } from '../model/pack.ts';
+import { Policy } from '../model/policy.ts';
+import type { Runtime } from '../ort/runtime.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import { sequenceLength, splitBy } from './experience.ts';
+
+/** The answer of a row as the model sees it; both `[T]`, the end-of-turn token last. */
+export interface AnswerScore {
+  readonly tokenIds: Int32Array;
+  readonly logProbs: Float32Array;
+}
+
+/** Scores in the order of the rows, and the gradients when they were asked for. */
+export interface AnswerScores {
+  readonly scores: readonly AnswerScore[];
+  /** Of Σ weight · log-probability over all rows, by every parameter. */
+  readonly gradients: Arena | null;
+}
+
+/** Tokens of one pass; a longer row runs alone. */
+const PASS_TOKENS = 4096;
+
+const Weights = t.array(t.number, 'a list of numbers');
+
+interface Answer {
+  readonly sequence: SequenceInput;
+  readonly weights: readonly number[];
+}
+
+/**
+ * Log-probabilities, at temperature 1, of the answers that rows give.
+ *
+ * A row's `weights`, one for each token of its answer and one for the end of turn, weigh the gradient; a
+ * row without them has ones.
+ *
+ * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
+ */
+export async function scoreAnswers(
+  model: { checkpoint: LoadedCheckpoint; runtime: Runtime; builder: SampleBuilder },
+  rows: readonly DatasetRow[],
+  withGradients: boolean,
+): Promise<AnswerScores> {
+  const { config, arena } = model.checkpoint;
+  using policy = new Policy(model.runtime, config, arena, { gradientCheckpointing: true });
+  const gradients = withGradients ? arena.twin() : null;
+  const scores: AnswerScore[] = [];
+
+  const run = (pass: readonly Answer[]): void => {
+    const responses = pass.map(({ sequence }) => sequence.response.data);
+    const lengths = responses.map(({ length }) => length);
+    const parts = splitBy(passLogProbs(policy, pass, gradients), lengths);
+    for (const [i, tokenIds] of responses.entries()) {
+      scores.push({ tokenIds, logProbs: checked(parts[i]!, rows[scores.length]!) });
+    }
+  };
+  let pass: Answer[] = [];
+  let tokens = 0;
+  for (const row of rows) {
+    const answer = await answerOf(row, model.builder);
+    const length = sequenceLength(answer.sequence);
+    if (pass.length > 0 && tokens + length > PASS_TOKENS) {
+      run(pass);
+      [pass, tokens] = [[], 0];
+    }
+    pass.push(answer);
+    tokens += length;
+  }
+  if (pass.length > 0) run(pass);
+  return { scores, gradients };
+}
+
+/** Log-probabilities of a pass's answers; adds their weighted gradient to `gradients`. */
+function passLogProbs(
+  policy: Policy,
+  pass: readonly Answer[],
+  gradients: Arena | null,
+): Float32Array {
+  const batch = packSequences(pass.map(({ sequence }) => sequence));
+  if (gradients === null) return policy.logProbs(batch, 1);
+  const weights = Float32Array.from(pass.flatMap((answer) => answer.weights));
+  const logProbs = new Float32Array(weights.length);
+  const keep = (values: Float32Array): Float32Array => {
+    logProbs.set(values);
+    return weights;
+  };
+  policy.accumulateGradients(batch, 1, keep, gradients);
+  return logProbs;
+}
+
+async function answerOf(row: DatasetRow, builder: SampleBuilder): Promise<Answer> {
+  const { tokenIds, positions, pixelValues, grids } = await builder.build(row);
+  const response = builder.encodeAnswer(row);
+  const weights =
+    'weights' in row.fields
+      ? decodeField(Weights, row.fields, 'weights', row)
+      : new Array<number>(response.length).fill(1);
+  if (weights.length !== response.length) {
+    throw rowError(
+      row,
+      'weights',
+      `expected ${response.length}, one for each token of the answer and the end of turn, ` +
+        `got ${weights.length}`,
+    );
+  }
+  const prompt = {
+    tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
+    positions,
+    pixelValues,
+    grids,
+  };
+  return {
+    sequence: { prompt, response: tensorOf('i32', [response.length], response) },
+    weights,
+  };
+}
+
+function checked(logProbs: Float32Array, { file, line }: DatasetRow): Float32Array {
+  const wrong = logProbs.findIndex((value) => !Number.isFinite(value));
+  if (wrong < 0) return logProbs;
+  throw new CxmindError(
+    'NUMERIC_NONFINITE',
+    `${file}:${line}: the log-probability of answer token ${wrong} is ${String(logProbs[wrong])}`,
+    { detail: { file, line, token: wrong } },
+  );
+}

@@ -1,0 +1,39 @@
+import { packSequences, type SequenceInput } from '../model/pack.ts';
+import type { Policy } from '../model/policy.ts';
+import { sequenceLength } from './experience.ts';
+import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
+import type { Optimization } from './optimization.ts';
+
+/** What one step of supervised fine-tuning reports. */
+export interface SupervisedStep {
+  /** Mean negative log-likelihood per response token, nats. */
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly tokens: number;
+}
+
+/** One optimizer step on the mean negative log-likelihood of all response tokens. */
+export function updateSupervised(
+  policy: Policy,
+  optimization: Optimization,
+  samples: readonly SequenceInput[],
+  { microBatch, learningRate }: { microBatch: MicroBatchOptions; learningRate: number },
+): SupervisedStep {
+  const responseTokens = samples.reduce((sum, { response }) => sum + response.data.length, 0);
+  let loss = 0;
+  optimization.clearGradients();
+  for (const indices of microBatches(samples.map(sequenceLength), microBatch)) {
+    const batch = packSequences(indices.map((i) => samples[i]!));
+    policy.accumulateGradients(
+      batch,
+      1,
+      (logProbs) => {
+        loss -= logProbs.reduce((sum, value) => sum + value, 0) / responseTokens;
+        return new Float32Array(logProbs.length).fill(-1 / responseTokens);
+      },
+      optimization.gradients,
+    );
+  }
+  const { gradientNorm } = optimization.step(learningRate);
+  return { loss, gradientNorm, tokens: samples.reduce((sum, s) => sum + sequenceLength(s), 0) };
+}
