@@ -44,11 +44,13 @@ export function packedAttention(
   const group = heads / kvHeads;
   const stackedQueries = productDim(['S', group]);
   const gridIndex = g.reshape(segments.gridIndex, [productDim(['B', 'S'])]);
+  // Padding holds any finite row: the bias hides it as a key, and as a query its gradient is zero.
   const toGrid = (x: Value, count: number): Value => {
     const grid = g.permuteRows(
       g.reshape(x, ['T', count * headDim]),
       gridIndex,
       segments.packedIndex,
+      { isZeroFilled: false, isGradientZeroFilled: false },
     ); // [B · S, count · d]
     const split = g.reshape(grid, ['B', 'S', count, headDim]);
     return g.transpose(split, [0, 2, 1, 3]); // [B, count, S, d]
@@ -62,9 +64,9 @@ export function packedAttention(
     transB: true,
     alpha: 1 / Math.sqrt(headDim),
   }); // [B, K, group · S, S]
-  const weights = g.softmax(g.add(unstack(scores, 'S'), segments.bias), -1); // [B, heads, S, S]
-  const mixed = g.matMul(stack(weights, 'S'), toGrid(value, kvHeads)); // [B, K, group · S, d]
+  const biased = g.add(unstack(scores, 'S'), segments.bias); // [B, heads, S, S]
+  const mixed = g.attend(stack(biased, 'S'), toGrid(value, kvHeads)); // [B, K, group · S, d]
   const perHead = g.transpose(unstack(mixed, headDim), [0, 2, 1, 3]); // [B, S, heads, d]
   const rows = g.reshape(perHead, [productDim(['B', 'S']), heads * headDim]);
-  return g.permuteRows(rows, segments.packedIndex, gridIndex);
+  return g.permuteRows(rows, segments.packedIndex, gridIndex, { isZeroFilled: false });
 }

@@ -195,12 +195,14 @@ describe('the model against transformers', () => {
       for (const { name, offset } of arena.layout.entries) {
         const { delta_norm, first, at, values } = after.after_adamw[name]!;
         const { data } = arena.tensor(name);
-        // A first step moves every element by about lr; 1e-6 is a thousandth of that.
-        assertClose(data.subarray(0, first.length), first, { atol: 1e-6 }, name);
+        // A first step moves every element by about lr, 1e-3 here. Softmax all but
+        // cancels the gradient of key biases, and Adam's division magnifies the rounding that is left.
+        const bound = name.endsWith('k_proj.bias') ? { atol: 3e-6 } : { atol: 1e-6 };
+        assertClose(data.subarray(0, first.length), first, bound, name);
         assertClose(
           at.map((index) => data[index]!),
           values,
-          { atol: 1e-6 },
+          bound,
           name,
         );
         const delta = Math.hypot(...data.map((value, i) => value - before[offset + i]!));
