@@ -1,0 +1,94 @@
+import { Args, Command, Flags } from '@oclif/core';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import { configInvalid, issuesOf } from '../config/issues.ts';
+import { Sampling } from '../config/worker-schema.ts';
+import type { DatasetRow } from '../data/row.ts';
+import { interruptible } from './interrupt.ts';
+
+export class Generate extends Command {
+  static override summary = 'Let a model answer prompts.';
+  static override description =
+    'Either one prompt, with an <image> marker for every --image, whose responses are printed; or the rows ' +
+    'of a data set, with one line for each response: {"index", "sample", "response", "token_ids", ' +
+    '"log_probs", "finish_reason"}. The same seed gives the same tokens.';
+  static override examples = [
+    '<%= config.bin %> generate --model demo/model "<image>Which finding is it?" --image chest.png',
+    '<%= config.bin %> generate --model demo/model --data demo/open-validation.jsonl --out answers.jsonl --n 4',
+  ];
+  static override args = {
+    prompt: Args.string({ description: 'what to answer' }),
+  };
+  static override flags = {
+    model: Flags.string({ description: 'checkpoint directory', required: true }),
+    image: Flags.string({ description: 'picture of the prompt, in order', multiple: true }),
+    data: Flags.string({ description: 'JSONL or JSON file of prompts', dependsOn: ['out'] }),
+    out: Flags.string({ description: 'JSONL file to write', dependsOn: ['data'] }),
+    n: Flags.string({ description: 'responses to each prompt', default: '1' }),
+    temperature: Flags.string({ description: '0 takes the likeliest token', default: '1' }),
+    'top-p': Flags.string({ description: 'keep tokens up to this mass', default: '1' }),
+    'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all', default: '-1' }),
+    seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
+    'max-tokens': Flags.integer({ description: 'longest response', default: 512, min: 1 }),
+    'image-dir': Flags.string({ description: 'folder that relative image paths start from' }),
+    threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Generate);
+    const sampling = samplingOf(flags);
+    if ((args.prompt === undefined) === (flags.data === undefined)) {
+      this.error('give either a prompt or --data FILE', { exit: 2 });
+    }
+    const { openModel } = await import('./open-model.ts');
+    const { respond } = await import('./respond.ts');
+    const { writeFileAtomically } = await import('../files.ts');
+
+    const rows =
+      flags.data === undefined
+        ? [promptRow(args.prompt ?? '', flags.image ?? [])]
+        : await rowsOf(flags.data);
+    const { threads, 'image-dir': imageDir } = flags;
+    using model = await openModel(flags.model, { threads, imageDir });
+    const responses = await interruptible((signal) =>
+      respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),
+    );
+    if (flags.out === undefined) {
+      for (const { response } of responses) this.log(response);
+      return;
+    }
+    const lines = responses.map(({ tokenIds, logProbs, finishReason, ...rest }) =>
+      JSON.stringify({
+        ...rest,
+        token_ids: [...tokenIds],
+        log_probs: [...logProbs],
+        finish_reason: finishReason,
+      }),
+    );
+    await writeFileAtomically(flags.out, lines.map((line) => `${line}\n`).join(''));
+  }
+}
+
+/** @throws CONFIG_INVALID naming every flag with a wrong value */
+function samplingOf(flags: Readonly<Record<string, unknown>>): Sampling {
+  const { n, temperature, 'top-p': top_p, 'top-k': top_k, seed } = flags;
+  const decoded = Sampling.decode({ n, temperature, top_p, top_k, seed });
+  if (!isLeft(decoded)) return decoded.right;
+  const issues = issuesOf(Sampling, decoded.left, () => undefined);
+  throw configInvalid(
+    issues.map((issue) => ({ ...issue, path: `--${issue.path.replace('_', '-')}` })),
+  );
+}
+
+/** A prompt of the command line; pictures without a marker stand before the text. */
+function promptRow(text: string, images: readonly string[]): DatasetRow {
+  const prompt = text.includes('<image>') ? text : '<image>'.repeat(images.length) + text;
+  const place = { file: 'command line', line: 1 };
+  return { ...place, prompt, answer: '', images: images.length > 0 ? images : null, fields: {} };
+}
+
+async function rowsOf(source: string): Promise<readonly DatasetRow[]> {
+  const { DEFAULT_KEYS, loadDataset } = await import('../data/dataset.ts');
+  // Rows to be answered may lack an answer, so the prompt stands in for it.
+  const keys = { ...DEFAULT_KEYS, answerKey: DEFAULT_KEYS.promptKey };
+  return (await loadDataset({ source, invalidRows: 'fail', ...keys })).rows;
+}

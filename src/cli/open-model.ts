@@ -1,0 +1,44 @@
+import { SampleBuilder } from '../data/sample.ts';
+import { DEFAULT_KEYS } from '../data/dataset.ts';
+import { sampleOptions } from '../data/sample-options.ts';
+import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint.ts';
+import { Runtime } from '../ort/runtime.ts';
+
+/** A checkpoint in this thread, with what turns rows into its samples. */
+export interface OpenedModel extends Disposable {
+  readonly checkpoint: LoadedCheckpoint;
+  readonly runtime: Runtime;
+  readonly builder: SampleBuilder;
+}
+
+export interface OpenOptions {
+  readonly threads: number | undefined;
+  /** Joined to relative image paths. */
+  readonly imageDir: string | undefined;
+}
+
+/**
+ * Opens a checkpoint for a command that runs it as it is: prompts in the checkpoint's chat template, of any
+ * length, and images bounded by its own processor alone.
+ *
+ * @throws CHECKPOINT_INVALID
+ */
+export async function openModel(directory: string, options: OpenOptions): Promise<OpenedModel> {
+  const checkpoint = await loadCheckpoint(directory);
+  const builder = new SampleBuilder(
+    sampleOptions({
+      ...DEFAULT_KEYS,
+      model: checkpoint.config,
+      tokenizerPath: directory,
+      imageDir: options.imageDir ?? null,
+      formatPrompt: null,
+      overrideChatTemplate: null,
+      minPixels: null,
+      maxPixels: null,
+      maxPromptLength: Number.MAX_SAFE_INTEGER,
+      maxResponseLength: Number.MAX_SAFE_INTEGER,
+    }),
+  );
+  const runtime = Runtime.open(options.threads === undefined ? {} : { threads: options.threads });
+  return { checkpoint, runtime, builder, [Symbol.dispose]: () => runtime[Symbol.dispose]() };
+}

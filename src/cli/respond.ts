@@ -1,0 +1,96 @@
+import type { DatasetRow } from '../data/row.ts';
+import { GenerationEngine } from '../generation/engine.ts';
+import { keyOf } from '../rng.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import { Tokenizer } from '../text/tokenizer.ts';
+import type { OpenedModel } from './open-model.ts';
+
+/** How rows are answered. */
+export interface RespondOptions {
+  readonly n: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly seed: number;
+  readonly ignoreEos: boolean;
+  /** Tokens of the longest response. */
+  readonly maxTokens: number;
+  readonly signal: AbortSignal;
+}
+
+/** One response to one row. */
+export interface RowResponse {
+  /** Place of the row, from 0. */
+  readonly index: number;
+  /** Which of the row's responses, from 0. */
+  readonly sample: number;
+  /** Text without special tokens. */
+  readonly response: string;
+  /** `[T]`, the end-of-turn token included where the response has one. */
+  readonly tokenIds: Int32Array;
+  /** `[T]` */
+  readonly logProbs: Float32Array;
+  readonly finishReason: 'stop' | 'length';
+}
+
+const MAX_SEQUENCES = 32;
+const MAX_PREFILL_TOKENS = 8192;
+/** Prompts held in memory together, their pictures included. */
+const PROMPTS_AT_ONCE = 64;
+
+/**
+ * Responses to rows, in their order. A response depends on the model, its row, its options and its place
+ * alone.
+ *
+ * @throws DATA_INVALID naming file, line and field; RUNTIME_CANCELLED when the signal aborts
+ */
+export async function respond(
+  { checkpoint, runtime, builder }: OpenedModel,
+  rows: readonly DatasetRow[],
+  options: RespondOptions,
+): Promise<RowResponse[]> {
+  const { config, arena, directory } = checkpoint;
+  const tokenizer = Tokenizer.load(directory);
+  const { tokens } = config;
+  using engine = new GenerationEngine(runtime, config, arena, {
+    maxSequences: MAX_SEQUENCES,
+    maxPrefillTokens: MAX_PREFILL_TOKENS,
+    bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+  });
+  const results: RowResponse[] = [];
+  for (let first = 0; first < rows.length; first += PROMPTS_AT_ONCE) {
+    const samples = await Promise.all(
+      rows.slice(first, first + PROMPTS_AT_ONCE).map((row) => builder.build(row)),
+    );
+    const groups = await engine.generate(
+      samples.map(({ tokenIds, positions, pixelValues, grids }, i) => ({
+        prompt: {
+          tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
+          positions,
+          pixelValues,
+          grids,
+        },
+        sampling: options,
+        maxTokens: options.maxTokens,
+        stopTokens: options.ignoreEos ? [] : tokenizer.eosIds,
+        keys: Array.from({ length: options.n }, (_, sample) =>
+          keyOf('generate', options.seed, first + i, sample),
+        ),
+      })),
+      { signal: options.signal },
+    );
+    for (const [i, group] of groups.entries()) {
+      for (const [sample, { tokenIds, logProbs, finishReason }] of group.entries()) {
+        results.push({
+          index: first + i,
+          sample,
+          response: tokenizer.decode(tokenIds.data, { skipSpecialTokens: true }),
+          tokenIds: tokenIds.data,
+          logProbs: logProbs.data,
+          finishReason,
+        });
+      }
+    }
+  }
+  return results;
+}

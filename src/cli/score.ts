@@ -1,0 +1,48 @@
+import { Command, Flags } from '@oclif/core';
+
+export class Score extends Command {
+  static override summary = 'Compute the log-probabilities of given answers.';
+  static override description =
+    'For each row, with `prompt` (an <image> marker for every image), `images` and `answer`, one line ' +
+    '{"index", "token_ids", "log_probs"} over the tokens of the answer and the end-of-turn token, at ' +
+    'temperature 1. On request also the gradient of the sum of all log-probabilities, each times its ' +
+    "weight in the row's optional `weights`, for every parameter under its Hugging Face name.";
+  static override examples = [
+    '<%= config.bin %> score --model demo/model --data demo/closed-validation.jsonl --out scores.jsonl',
+  ];
+  static override flags = {
+    model: Flags.string({ description: 'checkpoint directory', required: true }),
+    data: Flags.string({ description: 'JSONL or JSON file', required: true }),
+    out: Flags.string({ description: 'JSONL file to write', required: true }),
+    grads: Flags.string({ description: 'safetensors file to write gradients to' }),
+    'image-dir': Flags.string({ description: 'folder that relative image paths start from' }),
+    threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Score);
+    const { openModel } = await import('./open-model.ts');
+    const { DEFAULT_KEYS, loadDataset } = await import('../data/dataset.ts');
+    const { scoreAnswers } = await import('../training/score-answers.ts');
+    const { writeFileAtomically } = await import('../files.ts');
+    const { writeSafetensors } = await import('../model/safetensors.ts');
+
+    const { threads, 'image-dir': imageDir } = flags;
+    const source = { source: flags.data, invalidRows: 'fail', ...DEFAULT_KEYS } as const;
+    const { rows } = await loadDataset(source);
+    using model = await openModel(flags.model, { threads, imageDir });
+    const { scores, gradients } = await scoreAnswers(model, rows, flags.grads !== undefined);
+
+    const lines = scores.map(({ tokenIds, logProbs }, index) =>
+      JSON.stringify({ index, token_ids: [...tokenIds], log_probs: [...logProbs] }),
+    );
+    await writeFileAtomically(flags.out, lines.map((line) => `${line}\n`).join(''));
+    if (flags.grads !== undefined && gradients !== null) {
+      const tensors = gradients.layout.entries.map(({ name }) => ({
+        name,
+        tensor: gradients.tensor(name),
+      }));
+      await writeSafetensors(flags.grads, tensors);
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { goldenCases, goldenPath } from '../support/golden.ts';
+
+const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+describe('cxmind generate', () => {
+  let folder: string;
+  const generate = (...args: readonly string[]): SpawnSyncReturns<string> =>
+    spawnSync(process.execPath, [bin, 'generate', '--model', goldenPath('micro-vl'), ...args], {
+      encoding: 'utf8',
+    });
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cxmind-generate-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const plain = goldenCases().find(
+    ({ images, messages }) => images.length + messages.length === 1,
+  )!;
+  const plainText = plain.messages[0]!.content.map((part) => part.text).join('');
+
+  it('continues the rows of a file greedily with the reference’s tokens', () => {
+    const data = join(folder, 'rows.jsonl');
+    const out = join(folder, 'out.jsonl');
+    writeFileSync(data, `${JSON.stringify({ prompt: plainText })}\n`);
+    const flags = ['--temperature', '0', '--max-tokens', '24', '--n', '2'];
+    const { status, stderr } = generate('--data', data, '--out', out, ...flags);
+    assert.equal(status, 0, stderr);
+    const lines = readFileSync(out, 'utf8').trimEnd().split('\n');
+    const responses = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      responses.map(({ index, sample, token_ids }) => ({ index, sample, token_ids })),
+      [0, 1].map((sample) => ({ index: 0, sample, token_ids: plain.greedy.ids })),
+    );
+  });
+
+  it('prints the responses to a prompt with a picture, the same for the same seed', () => {
+    const image = goldenPath('micro-vl-reference/images/case_001_0.png');
+    const flags = ['What is it?', '--image', image, '--max-tokens', '8', '--seed', '5'];
+    const first = generate(...flags);
+    assert.equal(first.status, 0, first.stderr);
+    assert.ok(first.stdout.trim().length > 0);
+    assert.equal(generate(...flags).stdout, first.stdout);
+  });
+
+  it('names every flag with a wrong value, with exit code 2', () => {
+    const { status, stderr } = generate('x', '--temperature', 'hot', '--top-p', '2');
+    assert.equal(status, 2);
+    assert.equal(
+      stderr,
+      '--temperature: expected number >= 0, got "hot"\n--top-p: expected number in (0, 1], got "2"\n',
+    );
+  });
+
+  it('asks for a prompt or a file', () => {
+    const { status, stderr } = generate();
+    assert.equal(status, 2);
+    assert.match(stderr, /give either a prompt or --data FILE/);
+  });
+});

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packSequences } from '../../src/model/pack.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { readSafetensors } from '../../src/model/safetensors.ts';
+import { Runtime } from '../../src/ort/runtime.ts';
+import { assertClose } from '../support/assert-close.ts';
+import { goldenCases, goldenPath } from '../support/golden.ts';
+import { goldenSequences, loadGoldenModel, relativeError } from '../support/golden-model.ts';
+
+const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+interface ScoreLine {
+  readonly index: number;
+  readonly token_ids: number[];
+  readonly log_probs: number[];
+}
+
+describe('cxmind score', () => {
+  // A row is one user turn, so of the golden cases those with one message can be written as rows.
+  const cases = goldenCases().filter(({ messages }) => messages.length === 1);
+  let folder: string;
+  const at = (name: string): string => join(folder, name);
+  const score = (...args: readonly string[]): ReturnType<typeof spawnSync> =>
+    spawnSync(
+      process.execPath,
+      [bin, 'score', '--model', goldenPath('micro-vl'), '--data', at('rows.jsonl'), ...args],
+      { encoding: 'utf8' },
+    );
+  const writeRows = (rows: readonly object[]): void =>
+    writeFileSync(at('rows.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+  const lines = (): ScoreLine[] =>
+    readFileSync(at('out.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as ScoreLine);
+  const rowOf = (golden: (typeof cases)[number]): object => ({
+    prompt: golden.messages[0]!.content.map((part) =>
+      part.type === 'image' ? '<image>' : part.text,
+    ).join(''),
+    images: golden.images.map((image) => goldenPath(`micro-vl-reference/${image}`)),
+    answer: golden.response_text,
+    weights: golden.weights,
+  });
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'cxmind-score-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('writes the reference’s tokens and log-probabilities, one line a row', () => {
+    writeRows(cases.map(rowOf));
+    const { status, stderr } = score('--out', at('out.jsonl'));
+    assert.equal(status, 0, String(stderr));
+    const scored = lines();
+    assert.equal(scored.length, cases.length);
+    for (const [i, golden] of cases.entries()) {
+      assert.equal(scored[i]!.index, i);
+      assert.deepEqual(scored[i]!.token_ids, golden.response_ids);
+      // Pictures are resized here, at most one grey level from the reference's.
+      const atol = golden.images.length === 0 ? 1e-4 : 0.02;
+      assertClose(scored[i]!.log_probs, golden.logprobs, { atol }, `case ${golden.id}`);
+    }
+  });
+
+  it('writes the weighted gradient of every parameter, and the same scores', async () => {
+    writeRows(cases.map(rowOf));
+    const gradsPath = at('grads.safetensors');
+    assert.equal(score('--out', at('out.jsonl'), '--grads', gradsPath).status, 0);
+    const gradients = await readSafetensors(gradsPath);
+    const expected = lines().flatMap(({ log_probs }) => log_probs);
+    assert.equal(score('--out', at('out.jsonl')).status, 0);
+    assertClose(
+      lines().flatMap(({ log_probs }) => log_probs),
+      expected,
+      { atol: 1e-5 },
+    );
+    // The same rows with the reference's own pixels; the golden tests hold their gradients to it.
+    const { config, arena } = await loadGoldenModel('micro-vl');
+    const all = goldenCases();
+    const sequences = goldenSequences().filter((_, i) => all[i]!.messages.length === 1);
+    const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
+    using runtime = Runtime.open();
+    using policy = new Policy(runtime, config, arena, { gradientCheckpointing: false });
+    const expectedGradients = arena.twin();
+    policy.accumulateGradients(packSequences(sequences), 1, () => weights, expectedGradients);
+    assert.equal(gradients.size, arena.layout.entries.length);
+    for (const { name } of arena.layout.entries) {
+      const got = gradients.get(name)!.data as Float32Array;
+      const error = relativeError(got, expectedGradients.tensor(name).data);
+      assert.ok(error < 0.02, `${name}: ${error}`);
+    }
+  });
+
+  it('names file, line and field of a row that it cannot score, and writes nothing', () => {
+    writeRows([rowOf(cases[0]!), { ...rowOf(cases[0]!), weights: [1] }]);
+    const { status, stderr } = score('--out', at('out.jsonl'));
+    assert.equal(status, 2);
+    assert.match(String(stderr), /rows\.jsonl:2: weights: expected \d+, .*, got 1/);
+    assert.throws(() => lines());
+  });
+});
