@@ -33,7 +33,7 @@ export class Native {
   /** What a status says; releases it. */
   take(status: bigint): { number: number; text: string } {
     const { GetErrorCode, GetErrorMessage, ReleaseStatus } = this.functions;
-    const said = { number: GetErrorCode(status), text: GetErrorMessage(status) };
+    const said = { number: GetErrorCode(status), text: GetErrorMessage(status).trim() };
     ReleaseStatus(status);
     return said;
   }

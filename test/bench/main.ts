@@ -2,11 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
+import { benchOrt } from './ort.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   decode: benchDecode,
   learner: benchLearner,
+  ort: benchOrt,
 };
 
 const [only, ...more] = process.argv.slice(2);

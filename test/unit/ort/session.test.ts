@@ -196,6 +196,18 @@ describe('Session and Binding', () => {
     );
   });
 
+  it('tells memory that ran out from other failures', () => {
+    const model = onnxModel({ x: ['f32', [1]], size: ['i64', [1]] }, { y: ['f32', ['N']] }, [
+      { op: 'Expand', inputs: ['x', 'size'], outputs: ['y'] },
+    ]);
+    using expand = runtime.compile(model, { name: 'expand' });
+    const size = tensorOf('i64', [1], [1n << 45n]);
+    assert.throws(
+      () => expand.run({ x: zeros('f32', [1]), size }),
+      failsWith('DEVICE_OUT_OF_MEMORY', /^expand \(x f32 \[1\], size i64 \[1\]\): .*allocate/),
+    );
+  });
+
   it('gives ONNX Runtime’s words for a model it cannot read', () => {
     assert.throws(
       () => runtime.compile(Uint8Array.of(1, 2, 3), { name: 'broken' }),
