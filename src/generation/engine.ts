@@ -68,7 +68,10 @@ interface Running {
 const STEPS_PER_TURN = 16;
 /** Cache capacities are multiples of this, so that similar calls share one cache and one session. */
 const CAPACITY_STEP = 128;
-const BANNED_BIAS = -100;
+/** Added to a logit before any temperature divides it; the probability is then 0 in float32. */
+const BANNED_BIAS = -1e30;
+/** The decoding kernel's rows are this many elements, times a whole number. */
+const HEAD_DIM_STEP = 8;
 
 /**
  * Generation with continuous batching: every prompt is prefilled once for all its responses, running
@@ -87,7 +90,15 @@ export class GenerationEngine implements Disposable {
   #cache: KvCache | undefined;
   #decoder: Decoder | undefined;
 
+  /** @throws CHECKPOINT_INVALID when the model's head size is not a multiple of 8 */
   constructor(runtime: Runtime, config: ModelConfig, arena: Arena, options: EngineOptions) {
+    const { headDim } = config.text;
+    if (headDim % HEAD_DIM_STEP !== 0) {
+      throw new CxmindError(
+        'CHECKPOINT_INVALID',
+        `generation: head size ${headDim} is not a multiple of ${HEAD_DIM_STEP}`,
+      );
+    }
     this.#runtime = runtime;
     this.#config = config;
     this.#weights = weightViews(arena, config);

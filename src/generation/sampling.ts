@@ -1,3 +1,4 @@
+import { CxmindError } from '../errors.ts';
 import type { Rng } from '../rng.ts';
 
 /** How the next token is drawn; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
@@ -23,7 +24,9 @@ function argmax(probabilities: Float32Array): number {
 }
 
 /** Inverse-CDF draw from unnormalised `weights`; rounding at the end falls on the last positive weight. */
-function drawFrom(weights: ArrayLike<number>, total: number, uniform: number): number {
+function drawFrom(weights: ArrayLike<number>, uniform: number): number {
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += weights[i]!;
   let remaining = uniform * total;
   let last = 0;
   for (let i = 0; i < weights.length; i++) {
@@ -36,20 +39,72 @@ function drawFrom(weights: ArrayLike<number>, total: number, uniform: number): n
   return last;
 }
 
-/** The kept tokens of top-k, then top-p, most likely first; at least one. */
-function nucleus(probabilities: Float32Array, { topK, topP }: Sampling): Uint32Array {
-  const order = Uint32Array.from(probabilities.keys()).sort(
-    (a, b) => probabilities[b]! - probabilities[a]! || a - b,
-  );
-  const kept = topK > 0 ? order.subarray(0, topK) : order;
-  if (topP >= 1) return kept;
-  const total = kept.reduce((sum, token) => sum + probabilities[token]!, 0);
-  let cumulative = 0;
-  let count = 0;
-  while (count < kept.length && cumulative < topP * total) {
-    cumulative += probabilities[kept[count++]!]!;
+/** A probability's bits in digits, the leading first: 1 has 30 bits. */
+const DIGIT_SHIFTS = [20, 10, 0];
+const DIGITS = 1024;
+
+/**
+ * The fewest most likely tokens that are enough; of equals the lower id is likelier.
+ *
+ * Bit patterns of non-negative floats are ordered as the floats are, so this is a radix selection: sum
+ * tokens and mass by digit, keep all above the digit at which it becomes enough, look closer at that one.
+ *
+ * @param tokens ids to choose from, equals in ascending order
+ * @param isEnough whether so many tokens of this mass are
+ */
+function fewest(
+  tokens: Uint32Array,
+  probabilities: Float32Array,
+  isEnough: (count: number, mass: number) => boolean,
+): Uint32Array {
+  const { buffer, byteOffset, length } = probabilities;
+  const bits = new Uint32Array(buffer, byteOffset, length);
+  const kept = new Uint32Array(tokens.length);
+  const counts = new Uint32Array(DIGITS);
+  const masses = new Float64Array(DIGITS);
+  let [count, mass] = [0, 0];
+  let open = tokens;
+  for (const shift of DIGIT_SHIFTS) {
+    counts.fill(0);
+    masses.fill(0);
+    for (let i = 0; i < open.length; i++) {
+      const digit = (bits[open[i]!]! >>> shift) % DIGITS;
+      counts[digit]!++;
+      masses[digit]! += probabilities[open[i]!]!;
+    }
+    let at = count;
+    let last = DIGITS - 1;
+    for (; last >= 0; last--) {
+      if (counts[last] === 0) continue;
+      if (isEnough(count + counts[last]!, mass + masses[last]!)) break;
+      count += counts[last]!;
+      mass += masses[last]!;
+    }
+    const undecided = new Uint32Array(last < 0 ? 0 : counts[last]!);
+    for (let i = 0, u = 0; i < open.length; i++) {
+      const digit = (bits[open[i]!]! >>> shift) % DIGITS;
+      if (digit > last) kept[at++] = open[i]!;
+      if (digit === last) undecided[u++] = open[i]!;
+    }
+    open = undecided;
   }
-  return kept.subarray(0, Math.max(1, count));
+  for (const token of open) {
+    kept[count++] = token;
+    mass += probabilities[token]!;
+    if (isEnough(count, mass)) break;
+  }
+  return kept.subarray(0, count);
+}
+
+/** The tokens that top-k, then top-p of what is left, keep; at least one. */
+function nucleus(probabilities: Float32Array, { topK, topP }: Sampling): Uint32Array {
+  const all = new Uint32Array(probabilities.length);
+  for (let token = 0; token < all.length; token++) all[token] = token;
+  const kept = topK > 0 ? fewest(all, probabilities, (count) => count >= topK) : all;
+  if (topP >= 1) return kept;
+  let total = 0;
+  for (let i = 0; i < kept.length; i++) total += probabilities[kept[i]!]!;
+  return fewest(kept, probabilities, (_, mass) => mass >= topP * total);
 }
 
 /**
@@ -59,18 +114,23 @@ function nucleus(probabilities: Float32Array, { topK, topP }: Sampling): Uint32A
  * own log-probabilities are.
  *
  * @param probabilities f32 `[V]`, softmax of logits over temperature (of the plain logits when greedy)
+ * @throws NUMERIC_NONFINITE when the probabilities are not numbers
  */
 export function sampleToken(probabilities: Float32Array, sampling: Sampling, rng: Rng): Draw {
   const token = pick(probabilities, sampling, rng);
-  return { token, logProb: Math.log(probabilities[token]!) };
+  const logProb = Math.log(probabilities[token] ?? NaN);
+  if (!Number.isFinite(logProb)) {
+    throw new CxmindError('NUMERIC_NONFINITE', "the model's token probabilities are not finite");
+  }
+  return { token, logProb };
 }
 
 function pick(probabilities: Float32Array, sampling: Sampling, rng: Rng): number {
   if (sampling.temperature === 0) return argmax(probabilities);
   const uniform = rng.nextUniform();
-  if (sampling.topK <= 0 && sampling.topP >= 1) return drawFrom(probabilities, 1, uniform);
+  if (sampling.topK <= 0 && sampling.topP >= 1) return drawFrom(probabilities, uniform);
   const kept = nucleus(probabilities, sampling);
-  const weights = Float64Array.from(kept, (token) => probabilities[token]!);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return kept[drawFrom(weights, total, uniform)]!;
+  const weights = new Float64Array(kept.length);
+  for (let i = 0; i < kept.length; i++) weights[i] = probabilities[kept[i]!]!;
+  return kept[drawFrom(weights, uniform)]!;
 }
