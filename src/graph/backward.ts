@@ -199,8 +199,9 @@ function forwardGraph(
   saved: ReadonlySet<number>,
 ): Graph {
   const originals = new Map<number, Value>();
-  for (const node of source.nodes) {
-    for (const output of node.outputs) originals.set(aliases.get(output.id)?.id ?? -1, output);
+  for (const output of source.nodes.flatMap((node) => node.outputs)) {
+    const alias = aliases.get(output.id);
+    if (alias !== undefined) originals.set(alias.id, output);
   }
   const values = forwardNodes.flatMap((node) => node.outputs).filter(({ id }) => saved.has(id));
   const outputs = values.map((value) => ({

@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict';
+import { CxmindError } from '../../../src/errors.ts';
+import { differentiate } from '../../../src/graph/backward.ts';
+import { GraphBuilder } from '../../../src/graph/builder.ts';
+import { encode } from '../../../src/graph/encode.ts';
+import { interpret } from '../../../src/graph/interpret.ts';
+import type { Graph, Value } from '../../../src/graph/ir.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { keyOf, Rng } from '../../../src/rng.ts';
+import { tensorOf, zeros, type Tensor } from '../../../src/tensor/tensor.ts';
+import { assertClose } from '../../support/assert-close.ts';
+
+const [width, heads, headDim, inner] = [16, 4, 4, 24];
+
+/** A decoder layer over one sequence, as the model writes it, its parameters behind a prefix. */
+function layer(g: GraphBuilder, x: Value, prefix: string, tables: readonly [Value, Value]): Value {
+  const weight = (name: string, shape: number[]): Value =>
+    g.input(`${prefix}.${name}`, 'f32', shape);
+  const qkv = g.linear(
+    g.rmsNorm(x, weight('norm1', [width]), 1e-6),
+    weight('qkv', [3 * width, width]),
+    weight('bias', [3 * width]),
+  );
+  const [q, k, v] = g
+    .split(qkv, [width, width, width], 1)
+    .map((part) => g.reshape(part, ['T', heads, headDim])) as [Value, Value, Value];
+  const byHead = (part: Value): Value => g.transpose(part, [1, 0, 2]);
+  const [query, key] = [q, k].map((part) => byHead(g.rotary(part, ...tables))) as [Value, Value];
+  const scores = g.mul(g.matMul(query, key, { transB: true }), g.scalar(1 / Math.sqrt(headDim)));
+  const mixed = g.reshape(g.transpose(g.attend(scores, byHead(v)), [1, 0, 2]), ['T', width]);
+  const residual = g.add(x, g.linear(mixed, weight('out', [width, width])));
+  const normed = g.rmsNorm(residual, weight('norm2', [width]), 1e-6);
+  const gate = g.linear(normed, weight('gate', [inner, width]));
+  const up = g.linear(normed, weight('up', [inner, width]));
+  return g.add(residual, g.linear(g.mul(g.silu(gate), up), weight('down', [width, inner])));
+}
+
+function layers(count: number): { graph: Graph; parameters: string[] } {
+  const g = new GraphBuilder('layers');
+  const x = g.input('x', 'f32', ['T', width]);
+  const tables = [
+    g.input('cos', 'f32', ['T', headDim / 2]),
+    g.input('sin', 'f32', ['T', headDim / 2]),
+  ] as const;
+  let y = x;
+  for (let i = 0; i < count; i++) y = layer(g, y, `layer${i}`, tables);
+  g.output('y', y);
+  const graph = g.build();
+  const names = graph.inputs.map((input) => input.name);
+  return { graph, parameters: names.filter((name) => name.startsWith('layer')) };
+}
+
+const rng = new Rng(keyOf('backward test'));
+function randomInputs(graph: Graph, T: number): Record<string, Tensor> {
+  const entries = graph.inputs.map((input) => {
+    const shape = input.shape.map((dim) => (typeof dim === 'number' ? dim : T));
+    const size = shape.reduce((a, b) => a * b, 1);
+    return [
+      input.name,
+      tensorOf(
+        'f32',
+        shape,
+        Float32Array.from({ length: size }, () => rng.nextNormal() / 4),
+      ),
+    ] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+const pick = (graph: Graph, tensors: Record<string, Tensor>): Record<string, Tensor> =>
+  Object.fromEntries(graph.inputs.map(({ name }) => [name, tensors[name]!]));
+
+const hasCode = (code: string) => (error: unknown) =>
+  error instanceof CxmindError && error.code === code;
+
+const savedOf = (graph: Graph): string[] =>
+  graph.outputs
+    .filter(({ name }) => name.startsWith('saved.'))
+    .map(({ value }) => value.name.replace(/_\d+$/, ''));
+
+describe('differentiate', () => {
+  let runtime: Runtime;
+  before(() => (runtime = Runtime.open()));
+  after(() => runtime[Symbol.dispose]());
+
+  it('gives one pair of sessions right for every number of tokens, saving or computing again', () => {
+    const { graph, parameters } = layers(2);
+    const wrt = ['x', ...parameters];
+    const pairs = (['needed', 'inputs'] as const).map((save) =>
+      differentiate(graph, { wrt, save }),
+    );
+    const sessions = pairs.map(({ forward, backward }) => ({
+      forward: runtime.compile(encode(forward), { name: 'forward' }),
+      backward: runtime.compile(encode(backward), { name: 'backward' }),
+    }));
+    for (const T of [1, 3, 8]) {
+      const inputs = randomInputs(graph, T);
+      const seed = randomInputs(graph, T)['x']!;
+      const reference = pairs[1]!.backward;
+      const expected = interpret(reference, pick(reference, { ...inputs, 'grad.y': seed }));
+      pairs.forEach(({ forward, backward }, i) => {
+        const outputs = sessions[i]!.forward.run(pick(forward, inputs));
+        const given = { ...inputs, ...outputs, 'grad.y': seed };
+        const gradients = sessions[i]!.backward.run(pick(backward, given));
+        for (const name of wrt) {
+          const [actual, wanted] = [gradients, expected].map((all) => all[`grad.${name}`]!.data);
+          // f32 through two layers against double precision.
+          assertClose(
+            actual as Float32Array,
+            wanted as Float32Array,
+            { rtol: 1e-4, atol: 2e-5 },
+            name,
+          );
+        }
+      });
+    }
+    for (const { forward, backward } of sessions) {
+      forward[Symbol.dispose]();
+      backward[Symbol.dispose]();
+    }
+  });
+
+  it('saves what is costly to compute again, and nothing that an input or a saved value gives', () => {
+    const { graph, parameters } = layers(1);
+    const { forward, backward } = differentiate(graph, {
+      wrt: ['x', ...parameters],
+      save: 'needed',
+    });
+    const saved = savedOf(forward);
+    assert.deepEqual(saved.toSorted(), [
+      'attend', // the weights; the mixed values follow
+      'attend',
+      'gemm', // residual
+      'gemm', // gate
+      'gemm', // up
+      'rmsNorm', // reciprocal root mean squares, of both norms
+      'rmsNorm',
+      'transpose', // rotated queries and keys, and values, as the products read them
+      'transpose',
+      'transpose',
+    ]);
+    const costly = backward.nodes.filter((node) =>
+      ['softmax', 'attend', 'rmsNorm'].includes(node.op),
+    );
+    assert.deepEqual(costly, []);
+  });
+
+  it('saves nothing when all is computed again from the inputs', () => {
+    const { graph, parameters } = layers(1);
+    const { forward, backward } = differentiate(graph, {
+      wrt: ['x', ...parameters],
+      save: 'inputs',
+    });
+    assert.deepEqual(savedOf(forward), []);
+    assert.ok(backward.inputs.every(({ name }) => !name.startsWith('saved.')));
+  });
+
+  it('computes no gradient that is not asked for', () => {
+    const { graph } = layers(1);
+    const products = (wrt: string[]): number => {
+      const { backward } = differentiate(graph, { wrt, save: 'needed' });
+      return backward.nodes.filter((node) => node.op === 'gemm').length;
+    };
+    // The gradient of the last weight is one product; that of x passes all five and both norms.
+    assert.equal(products(['layer0.down']), 1);
+    assert.equal(products(['x']), 5 + 2);
+  });
+
+  it('adds to the gradients it is given, in their own memory', () => {
+    const { graph, parameters } = layers(1);
+    const wrt = ['x', ...parameters];
+    const inputs: Record<string, Tensor> = {
+      ...randomInputs(graph, 5),
+      'grad.y': randomInputs(graph, 5)['x']!,
+    };
+    const plain = differentiate(graph, { wrt, save: 'inputs' }).backward;
+    const adding = differentiate(graph, { wrt, save: 'inputs', accumulate: parameters }).backward;
+    const once = interpret(plain, pick(plain, inputs));
+    using session = runtime.compile(encode(adding), { name: 'adding' });
+    using binding = session.bind();
+    const totals = Object.fromEntries(
+      parameters.map((name) => [name, zeros('f32', inputs[name]!.shape)]),
+    );
+    for (const { name } of adding.inputs) {
+      const total = totals[name.replace('accum.', '')];
+      binding.input(name, name.startsWith('accum.') ? total! : inputs[name]!);
+    }
+    binding.output('grad.x', zeros('f32', [5, width]));
+    for (const name of parameters) binding.output(`grad.${name}`, totals[name]!);
+    for (let run = 0; run < 3; run++) binding.run();
+    for (const name of parameters) {
+      const expected = (once[`grad.${name}`]!.data as Float32Array).map((value) => 3 * value);
+      assertClose(totals[name]!.data, expected, { rtol: 1e-4, atol: 5e-5 }, name);
+    }
+  });
+
+  it('adds a weight’s gradient inside the product that makes it, for each of its uses', () => {
+    const g = new GraphBuilder('tied');
+    const [x, w] = [g.input('x', 'f32', ['T', 4]), g.input('w', 'f32', [4, 4])];
+    g.output('y', g.linear(g.tanh(g.linear(x, w)), w));
+    const { backward } = differentiate(g.build(), {
+      wrt: ['w'],
+      save: 'needed',
+      accumulate: ['w'],
+    });
+    const total = backward.inputs.find(({ name }) => name === 'accum.w')!;
+    const readers = backward.nodes.filter((node) => node.inputs.includes(total));
+    assert.equal(readers.length, 1);
+    assert.equal(readers[0]!.op, 'gemm');
+    assert.equal(backward.nodes.filter((node) => node.op === 'add').length, 0);
+  });
+
+  it('adds an embedding’s gradient where its rows are', () => {
+    const g = new GraphBuilder('embedding');
+    const [table, ids] = [g.input('table', 'f32', [9, 4]), g.input('ids', 'i64', ['T'])];
+    g.output('y', g.gather(table, ids));
+    const options = { wrt: ['table'], save: 'needed', accumulate: ['table'] } as const;
+    const { backward } = differentiate(g.build(), options);
+    const scatter = backward.nodes.find((node) => node.op === 'scatterElements')!;
+    assert.equal(scatter.inputs[0]!.name, 'accum.table');
+  });
+
+  it('gives zeros to an input that no output depends on', () => {
+    const g = new GraphBuilder('unused');
+    const [x, z] = [g.input('x', 'f32', ['T']), g.input('z', 'f32', ['T', 2])];
+    g.output('y', g.mul(x, x));
+    const { backward } = differentiate(g.build(), { wrt: ['x', 'z'], save: 'needed' });
+    const given = { x: tensorOf('f32', [2], [3, 4]), 'grad.y': tensorOf('f32', [2], [1, 10]) };
+    const gradients = interpret(backward, pick(backward, { ...given, z: zeros('f32', [2, 2]) }));
+    assert.deepEqual([...gradients['grad.x']!.data], [6, 80]);
+    assert.deepEqual([...gradients['grad.z']!.data], [0, 0, 0, 0]);
+    assert.equal(z.shape[0], 'T');
+  });
+
+  it('adds up the gradients of several outputs', () => {
+    const g = new GraphBuilder('outputs');
+    const x = g.input('x', 'f32', []);
+    g.output('square', g.mul(x, x));
+    g.output('cube', g.mul(g.mul(x, x), x));
+    g.output('itself', x);
+    const { backward } = differentiate(g.build(), { wrt: ['x'], save: 'needed' });
+    const number = (value: number): Tensor => tensorOf('f32', [], [value]);
+    const gradients = interpret(backward, {
+      x: number(3),
+      'grad.square': number(1),
+      'grad.cube': number(10),
+      'grad.itself': number(100),
+    });
+    assert.equal(gradients['grad.x']!.data[0], 6 + 270 + 100);
+  });
+
+  it('refuses an op without a gradient between an input and an output, by name', () => {
+    const g = new GraphBuilder('cache');
+    const rows = (name: string, size: number): Value => g.input(name, 'f32', [1, 1, size]);
+    const past = (name: string): Value => g.input(name, 'f32', [1, 1, 4, 8]);
+    const length = g.input('length', 'i32', [1]);
+    const [y] = g.groupQueryAttention(
+      rows('q', 16), rows('k', 8), rows('v', 8), past('pastKey'), past('pastValue'),
+      length, g.input('total', 'i32', []), { numHeads: 2, kvNumHeads: 1, scale: 1 },
+    ); // prettier-ignore
+    g.output('y', y);
+    assert.throws(
+      () => differentiate(g.build(), { wrt: ['q'], save: 'needed' }),
+      (error: unknown) => {
+        assert.ok(hasCode('RULE_MISSING')(error));
+        assert.match((error as CxmindError).message, /groupQueryAttention/);
+        return true;
+      },
+    );
+  });
+
+  it('refuses names that are not float inputs', () => {
+    const g = new GraphBuilder('names');
+    g.output('y', g.gather(g.input('x', 'f32', [4, 2]), g.input('i', 'i64', ['T'])));
+    const graph = g.build();
+    for (const name of ['y', 'i', 'nothing']) {
+      assert.throws(
+        () => differentiate(graph, { wrt: [name], save: 'needed' }),
+        hasCode('GRAPH_INVALID'),
+      );
+    }
+    assert.throws(
+      () => differentiate(graph, { wrt: ['x'], save: 'needed', accumulate: ['i'] }),
+      hasCode('GRAPH_INVALID'),
+    );
+  });
+});
