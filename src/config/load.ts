@@ -9,7 +9,7 @@ import { asMapping } from './codec.ts';
 import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from './issues.ts';
-import { mergeLayers, readItems, type Items, type Layer } from './merge.ts';
+import { mergeLayers, readItems, sourceIn, type Items, type Layer } from './merge.ts';
 import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
 import { Config, defaults } from './schema.ts';
 import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
@@ -100,7 +100,7 @@ function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {
 
 function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError, LoadedConfig> {
   const { purpose, cwd = process.cwd(), rewards } = options;
-  const sourceOf = (path: string): string | undefined => layer.sources.get(path);
+  const sourceOf = sourceIn(layer);
   const decoded = Config.decode(layer.value);
   const wrong = E.isLeft(decoded) ? issuesOf(Config, decoded.left, sourceOf) : [];
   const whole = E.isLeft(decoded) ? decodeRest(layer.value, wrong) : decoded.right;

@@ -1,5 +1,5 @@
 import { asMapping } from './codec.ts';
-import { configInvalid, pathOf, type Issue } from './issues.ts';
+import { configInvalid, pathOf, type Issue, type SourceOf } from './issues.ts';
 import { parseYaml } from './yaml-source.ts';
 
 /** Input of the schema: plain data, and where each of its values came from. */
@@ -35,6 +35,15 @@ export function mergeLayers(layers: readonly Layer[]): Layer {
     for (const [path, source] of layer.sources) sources.set(path, source);
   }
   return { value: asMapping(value) ?? {}, sources };
+}
+
+/** The source of a value, or of the first thing that was written inside it. */
+export function sourceIn({ sources }: Layer): SourceOf {
+  return (path) => {
+    const exact = sources.get(path);
+    if (exact !== undefined) return exact;
+    return sources.entries().find(([inner]) => inner.startsWith(`${path}.`))?.[1];
+  };
 }
 
 /**
