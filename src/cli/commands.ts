@@ -1,6 +1,18 @@
+import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
 import { Init } from './init.ts';
+import { Quickstart } from './quickstart.ts';
 import { Score } from './score.ts';
+import { Sft } from './sft.ts';
+import { Train } from './train.ts';
 
 /** Every command, by the name it is called with. */
-export const commands = { generate: Generate, init: Init, score: Score };
+export const commands = {
+  eval: Eval,
+  generate: Generate,
+  init: Init,
+  quickstart: Quickstart,
+  score: Score,
+  sft: Sft,
+  train: Train,
+};

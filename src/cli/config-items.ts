@@ -1,0 +1,47 @@
+import { Args, Flags } from '@oclif/core';
+import { configFrom } from '../config/load.ts';
+import type { Purpose } from '../config/files.ts';
+import { formatIssue } from '../config/issues.ts';
+import { Config } from '../config/schema.ts';
+import { builtInRewards } from '../reward/registry.ts';
+import { packageRoot } from './package-root.ts';
+
+/** Arguments of a command that takes `config=FILE` and `path.to.key=value`, any number of them. */
+export const itemArgs = {
+  items: Args.string({
+    description: 'config=FILE, then values laid over it: path.to.key=value, the value as YAML',
+  }),
+};
+
+/** Flags of such a command. */
+export const itemFlags = {
+  'print-config': Flags.boolean({
+    description: 'print the whole config as JSON, defaults and derived values included, and stop',
+  }),
+};
+
+/**
+ * The config that the items describe, checked for `purpose`; warnings go to stderr.
+ *
+ * @throws CONFIG_INVALID with everything that is wrong
+ */
+export async function configFromItems(items: readonly string[], purpose: Purpose): Promise<Config> {
+  const { config, warnings } = await configFrom(items, {
+    purpose,
+    packageRoot: packageRoot(),
+    rewards: builtInRewards,
+  });
+  for (const warning of warnings) console.warn(`warning: ${warning}`);
+  return config;
+}
+
+/** Prints the config that the items describe; what would keep it from running goes to stderr. */
+export async function printConfig(items: readonly string[]): Promise<void> {
+  const { config, warnings, issues } = await configFrom(items, {
+    purpose: null,
+    packageRoot: packageRoot(),
+    rewards: builtInRewards,
+  });
+  for (const line of [...warnings, ...issues.map(formatIssue)]) console.warn(`warning: ${line}`);
+  console.log(JSON.stringify(Config.encode(config), null, 2));
+}

@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, Flags } from '@oclif/core';
+import { configFromItems, itemArgs } from './config-items.ts';
+
+export class Quickstart extends Command {
+  static override summary = 'Teach a small Qwen2.5-VL to read drawn chest pictures, in minutes.';
+  static override description =
+    'Writes the demo (init), warms the model up on a few reference answers (sft) and trains it by GRPO ' +
+    '(train), all with configs/quickstart.yaml. Values may be laid over it as for train.';
+  static override usage = 'quickstart [--seed N] [--folder DIR] [path.to.key=value ...]';
+  static override examples = ['<%= config.bin %> quickstart --seed 2 trainer.max_steps=40'];
+  static override strict = false;
+  static override args = itemArgs;
+  static override flags = {
+    seed: Flags.integer({
+      description: 'seed of weights, pictures, order and sampling',
+      default: 1,
+    }),
+    folder: Flags.string({ description: 'where everything goes', default: 'runs/quickstart' }),
+  };
+
+  async run(): Promise<void> {
+    const { argv, flags } = await this.parse(Quickstart);
+    const { seed, folder } = flags;
+    const demo = join(folder, `demo-${seed}`);
+    const run = join(folder, `seed-${seed}`);
+    const { demoPaths, writeDemo } = await import('../data/demo/write.ts');
+    const { trainPolicy } = await import('../../actors/trainer/run.ts');
+    const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
+    const { describeSummary, runTraining } = await import('./run-training.ts');
+
+    const paths = demoPaths(demo);
+    const items = (modelPath: string): string[] => [
+      'config=configs/quickstart.yaml',
+      `data.train_files=${paths.closedTrain}`,
+      `data.val_files=${paths.closedValidation}`,
+      `data.image_dir=${demo}`,
+      `data.seed=${seed}`,
+      `worker.actor.model.model_path=${modelPath}`,
+      `worker.rollout.seed=${seed}`,
+      `trainer.seed=${seed}`,
+      `trainer.save_checkpoint_path=${run}`,
+      ...(argv as string[]),
+    ];
+    if (!existsSync(paths.model)) {
+      this.log(`1/3 init: drawing pictures and a random model into ${demo}`);
+      await writeDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } });
+    }
+    await rm(run, { recursive: true, force: true });
+    this.log('2/3 sft: a few reference answers, to learn how an answer looks');
+    const sft = await configFromItems(items(paths.model), 'sft');
+    const { checkpoint, loss } = await runTraining(sft, trainSupervised);
+    this.log(`loss ${loss.toFixed(3)} nats per token`);
+    this.log('3/3 train: GRPO on the closed questions');
+    const summary = await runTraining(
+      await configFromItems(items(checkpoint), 'train'),
+      trainPolicy,
+    );
+    for (const line of describeSummary(summary)) this.log(line);
+  }
+}

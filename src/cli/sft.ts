@@ -1,0 +1,25 @@
+import { Command } from '@oclif/core';
+import { configFromItems, itemArgs, itemFlags, printConfig } from './config-items.ts';
+
+export class Sft extends Command {
+  static override summary = 'Fine-tune a policy on the reference answers, as a warm start.';
+  static override usage = 'sft config=FILE [path.to.key=value ...]';
+  static override examples = [
+    '<%= config.bin %> sft config=configs/quickstart.yaml sft.max_steps=20 sft.lr=1e-3',
+  ];
+  static override strict = false;
+  static override args = itemArgs;
+  static override flags = itemFlags;
+
+  async run(): Promise<void> {
+    const { argv, flags } = await this.parse(Sft);
+    const items = argv as string[];
+    if (flags['print-config']) return printConfig(items);
+    const config = await configFromItems(items, 'sft');
+    const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
+    const { runTraining } = await import('./run-training.ts');
+    const { steps, loss, checkpoint } = await runTraining(config, trainSupervised);
+    this.log(`loss ${loss.toFixed(4)} after ${steps} steps`);
+    this.log(`checkpoint ${checkpoint}`);
+  }
+}
