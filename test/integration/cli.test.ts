@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -44,6 +45,73 @@ describe('cxmind', () => {
     assert.match(stderr, /--sead/);
     assert.doesNotMatch(stderr, /\n {4}at /);
     assert.equal(status, 2);
+  });
+
+  describe('train', () => {
+    it('shows everything wrong with its config at once and starts nothing', () => {
+      const run = join(folder, 'run');
+      const { status, stdout, stderr } = cxmind([
+        'train',
+        'config=configs/tiny.yaml',
+        `trainer.save_checkpoint_path=${run}`,
+        'data.train_files=none.jsonl',
+        'worker.actor.clip_ratio_low=2',
+        'worker.rollouts.n=4',
+      ]);
+      assert.equal(status, 2);
+      assert.equal(stdout, '');
+      const lines = stderr.trimEnd().split('\n');
+      assert.deepEqual(lines.slice(0, 2), [
+        'worker.actor.clip_ratio_low: expected number in [0, 1], got 2 (argument worker.actor.clip_ratio_low=2)',
+        'worker.rollouts: unknown key, nearest valid key: worker.rollout (argument worker.rollouts.n=4)',
+      ]);
+      assert.ok(lines.some((line) => line.startsWith('data.train_files: no such file')));
+      assert.equal(existsSync(run), false);
+    });
+
+    it('prints a config that can be run again', () => {
+      const items = ['config=configs/cx-open.yaml', 'trainer.seed=9'];
+      const { status, stdout } = cxmind(['train', ...items, '--print-config']);
+      assert.equal(status, 0);
+      const printed = join(folder, 'printed.yaml');
+      writeFileSync(printed, stdout);
+      const again = cxmind(['train', `config=${printed}`, '--print-config']);
+      assert.equal(again.stdout, stdout);
+      assert.match(stdout, /"seed": 9/);
+    });
+  });
+
+  describe('eval', () => {
+    it('scores a checkpoint and leaves the accuracy in a file', () => {
+      const demo = join(folder, 'demo');
+      assert.equal(cxmind(['init', demo, '--train-rows', '7', '--val-rows', '7']).status, 0);
+      const { status, stdout, stderr } = cxmind([
+        'eval',
+        'config=configs/tiny.yaml',
+        `data.val_files=${demo}/closed-validation.jsonl`,
+        `data.image_dir=${demo}`,
+        `worker.actor.model.model_path=${demo}/model`,
+        `trainer.save_checkpoint_path=${folder}/run`,
+      ]);
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /^accuracy [01]\.\d{4} in \d+ s$/m);
+      const summary = readFileSync(join(folder, 'run/eval/summary.json'), 'utf8');
+      assert.equal(
+        typeof (JSON.parse(summary) as Record<string, unknown>)['val_accuracy_before'],
+        'number',
+      );
+    });
+  });
+
+  describe('on Ctrl-C', () => {
+    it('ends in order with exit code 130, child and all', async () => {
+      const child = spawn(systemNode, [bin, 'init', join(folder, 'demo')], { stdio: 'ignore' });
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+      child.kill('SIGINT');
+      const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+      assert.ok(code === 130 || signal === 'SIGINT', `${code} ${signal}`);
+      assert.equal(existsSync(join(folder, 'demo')), false);
+    });
   });
 
   describe('init', () => {
