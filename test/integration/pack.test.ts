@@ -12,14 +12,16 @@ const environment = Object.fromEntries(
 );
 
 const consumer = `
-import { Config, configFrom, CxmindError, tensorOf, type Tensor } from 'cxmind';
+import { Config, configFrom, CxmindError, GraphBuilder, tensorOf, trainPolicy } from 'cxmind';
+import type { RewardInput, RewardParts, Tensor } from 'cxmind';
 
 const tensor: Tensor<'f32'> = tensorOf('f32', [2], [1, 2]);
 const { config } = await configFrom(['trainer.seed=3'], { purpose: null });
 const seed: number = config.trainer.seed;
 // @ts-expect-error: a config has no such field
 config.trainer.sead;
-console.log(tensor.data[1], seed, Config.is(config), CxmindError.name);
+export const score = (input: RewardInput): RewardParts => ({ overall: input.responseLength });
+console.log(tensor.data[1], seed, Config.is(config), CxmindError.name, GraphBuilder.name, typeof trainPolicy);
 `;
 
 function run(cwd: string, command: string, ...args: readonly string[]): string {
@@ -51,11 +53,20 @@ describe('the packed tarball', function () {
     if (!hadBuild) rmSync(join(root, 'dist'), { recursive: true, force: true });
   });
 
-  it('installs a cxmind command that runs the build', () => {
+  it('installs a cxmind command that trains, on worker threads of the build', () => {
     const help = run(folder, 'npx', '--no-install', 'cxmind', '--help');
     assert.match(help, /^ {2}init /m);
-    run(folder, 'npx', '--no-install', 'cxmind', 'init', '--train-rows', '1', '--val-rows', '1');
-    assert.ok(existsSync(join(folder, 'demo/model/model.safetensors')));
+    run(folder, 'npx', '--no-install', 'cxmind', 'init', '--train-rows', '4', '--val-rows', '1');
+    const items = [
+      'config=configs/tiny.yaml',
+      'data.train_files=demo/closed-train.jsonl',
+      'data.val_files=demo/closed-validation.jsonl',
+      'worker.actor.model.model_path=demo/model',
+      'data.image_dir=demo',
+      'trainer.max_steps=1',
+    ];
+    run(folder, 'npx', '--no-install', 'cxmind', 'train', ...items);
+    assert.ok(existsSync(join(folder, 'runs/tiny/summary.json')));
   });
 
   it('gives an import with types', () => {
@@ -65,6 +76,9 @@ describe('the packed tarball', function () {
       `--noEmit --strict --target esnext --lib esnext --module nodenext ` +
       `--types node --typeRoots ${typeRoots} consumer.ts`;
     run(folder, join(root, 'node_modules/.bin/tsc'), ...flags.split(' '));
-    assert.equal(run(folder, process.execPath, 'consumer.ts'), '2 3 true CxmindError\n');
+    assert.equal(
+      run(folder, process.execPath, 'consumer.ts'),
+      '2 3 true CxmindError GraphBuilder function\n',
+    );
   });
 });
