@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { mock } from 'node:test';
 import {
   GenerationEngine,
   type EngineOptions,
   type GenerationRequest,
   type Response,
 } from '../../../src/generation/engine.ts';
+import { Prefill } from '../../../src/generation/prefill.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
@@ -35,6 +37,8 @@ function mixedRequests(): GenerationRequest[] {
     keys: Array.from({ length: 1 + (i % 3) }, (_, k) => keyOf('mixed', i, k)),
   }));
 }
+
+type PrefillRun = Parameters<Prefill['run']>;
 
 function tokensOf(responses: readonly (readonly Response[])[]): number[][][] {
   return responses.map((list) => list.map(({ tokenIds }) => [...tokenIds.data]));
@@ -82,6 +86,31 @@ describe('GenerationEngine', () => {
     assert.deepEqual(
       tokensOf(await one.generate(requests)),
       tokensOf(await all.generate(requests)),
+    );
+  });
+
+  it('runs a prompt once for all its responses, those that wait for a slot included', async () => {
+    const requests = mixedRequests();
+    const prefilled: number[] = [];
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- applied to its own receiver below
+    const original = Prefill.prototype.run;
+    const run = mock.method(
+      Prefill.prototype,
+      'run',
+      function (this: Prefill, ...args: PrefillRun) {
+        prefilled.push(...args[0].lengths);
+        return original.apply(this, args);
+      },
+    );
+    try {
+      using engine = open({ maxSequences: 2 });
+      await engine.generate(requests);
+    } finally {
+      run.mock.restore();
+    }
+    assert.deepEqual(
+      prefilled,
+      requests.map(({ prompt }) => prompt.tokenIds.data.length),
     );
   });
 

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { packPrompts, packSequences, type PromptInput } from '../../../src/model/pack.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { textPrompt, tokens } from '../../support/golden-model.ts';
+
+/** Token, one image of 4 merged patches, token; positions as the specification has them. */
+const withImage: PromptInput = {
+  tokenIds: tokens([7, 630, 630, 630, 630, 8]),
+  positions: tensorOf('i32', [3, 6], [0, 1, 1, 1, 1, 3, 0, 1, 1, 2, 2, 3, 0, 1, 2, 1, 2, 3]),
+  pixelValues: tensorOf('f32', [2, 3], [1, 2, 3, 4, 5, 6]),
+  grids: [[1, 1, 2]],
+};
+
+describe('packSequences', () => {
+  it('puts tokens end to end and scores each response token by the row before it', () => {
+    const { tokenIds, lengths, scoredRows } = packSequences([
+      { prompt: textPrompt([1, 2, 3]), response: tokens([4, 5]) },
+      { prompt: withImage, response: tokens([9]) },
+      { prompt: textPrompt([6]), response: tokens([7, 8, 9]) },
+    ]);
+    assert.deepEqual([...tokenIds], [1, 2, 3, 4, 5, 7, 630, 630, 630, 630, 8, 9, 6, 7, 8, 9]);
+    assert.deepEqual(lengths, [5, 7, 4]);
+    assert.deepEqual([...scoredRows], [2, 3, 10, 12, 13, 14]);
+  });
+
+  it("goes on from the prompt's last position in all three rows", () => {
+    const { positions } = packSequences([
+      { prompt: withImage, response: tokens([9, 9]) },
+      { prompt: textPrompt([1, 2]), response: tokens([3]) },
+    ]);
+    assert.deepEqual(positions.shape, [3, 11]);
+    assert.deepEqual(
+      [...positions.data],
+      [
+        ...[0, 1, 1, 1, 1, 3, 4, 5, 0, 1, 2],
+        ...[0, 1, 1, 2, 2, 3, 4, 5, 0, 1, 2],
+        ...[0, 1, 2, 1, 2, 3, 4, 5, 0, 1, 2],
+      ],
+    );
+  });
+
+  it('stacks the patches of all images in order, and has none of none', () => {
+    const other = { ...withImage, pixelValues: tensorOf('f32', [1, 3], [7, 8, 9]) };
+    const batch = packPrompts([withImage, textPrompt([1]), other]);
+    assert.deepEqual(batch.pixelValues?.shape, [3, 3]);
+    assert.deepEqual([...batch.pixelValues.data], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert.deepEqual(batch.grids, [
+      [1, 1, 2],
+      [1, 1, 2],
+    ]);
+    assert.equal(packPrompts([textPrompt([1])]).pixelValues, null);
+  });
+
+  it('scores nothing of prompts alone', () => {
+    assert.equal(packPrompts([withImage, textPrompt([1, 2])]).scoredRows.length, 0);
+  });
+});

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { Workspace } from '../../../src/tensor/workspace.ts';
+
+describe('Workspace', () => {
+  it('cuts tensors that do not overlap, at multiples of 64 bytes', () => {
+    const workspace = new Workspace();
+    const a = workspace.take('f32', [3, 5]);
+    const b = workspace.take('i64', [2]);
+    const c = workspace.take('u8', [1]);
+    a.data.fill(1);
+    b.data.fill(2n);
+    c.data.fill(3);
+    assert.ok(a.data.every((value) => value === 1));
+    assert.ok(b.data.every((value) => value === 2n));
+    for (const { data } of [a, b, c]) assert.equal(data.byteOffset % 64, 0);
+    assert.deepEqual([a.shape, b.shape, c.shape], [[3, 5], [2], [1]]);
+  });
+
+  it('gives the same memory again after reset', () => {
+    const workspace = new Workspace();
+    const first = workspace.take('f32', [100]);
+    const held = workspace.sizeBytes;
+    workspace.reset();
+    const second = workspace.take('f32', [100]);
+    assert.equal(second.data.buffer, first.data.buffer);
+    assert.equal(second.data.byteOffset, first.data.byteOffset);
+    assert.equal(workspace.sizeBytes, held);
+  });
+
+  it('gives back only what was taken since a mark', () => {
+    const workspace = new Workspace();
+    const kept = workspace.take('f32', [4]);
+    const mark = workspace.mark();
+    const first = workspace.take('f32', [4]);
+    workspace.release(mark);
+    const second = workspace.take('f32', [4]);
+    assert.equal(second.data.byteOffset, first.data.byteOffset);
+    assert.notEqual(second.data.byteOffset, kept.data.byteOffset);
+  });
+
+  it('takes a slab of its own size for a tensor larger than a slab', () => {
+    const workspace = new Workspace();
+    const small = workspace.take('f32', [4]);
+    const large = workspace.take('f32', [5 * 2 ** 20]);
+    assert.equal(large.data.length, 5 * 2 ** 20);
+    assert.notEqual(large.data.buffer, small.data.buffer);
+    const held = workspace.sizeBytes;
+    workspace.reset();
+    workspace.take('f32', [4]);
+    workspace.take('f32', [5 * 2 ** 20]);
+    assert.equal(workspace.sizeBytes, held);
+  });
+
+  it('goes back to an earlier slab with a mark', () => {
+    const workspace = new Workspace();
+    workspace.take('u8', [2 ** 22]);
+    const mark = workspace.mark();
+    workspace.take('u8', [2 ** 23]);
+    workspace.release(mark);
+    const held = workspace.sizeBytes;
+    workspace.take('u8', [2 ** 22]);
+    assert.equal(workspace.sizeBytes, held);
+  });
+
+  it('has tensors without elements', () => {
+    const workspace = new Workspace();
+    assert.equal(workspace.take('f32', [0, 7]).data.length, 0);
+    assert.equal(workspace.take('f32', []).data.length, 1);
+  });
+});

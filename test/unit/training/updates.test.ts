@@ -1,0 +1,275 @@
+import assert from 'node:assert/strict';
+import type { PolicyLossOptions } from '../../../src/algorithms/policy-loss.ts';
+import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
+import { Policy } from '../../../src/model/policy.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
+import type { Experience } from '../../../src/training/experience.ts';
+import { responseLogProbs } from '../../../src/training/log-probs.ts';
+import { microBatches } from '../../../src/training/micro-batches.ts';
+import { Optimization } from '../../../src/training/optimization.ts';
+import { updatePolicy, type UpdateOptions } from '../../../src/training/policy-update.ts';
+import { updateSupervised } from '../../../src/training/supervised-update.ts';
+import { assertClose } from '../../support/assert-close.ts';
+import {
+  goldenSequences,
+  loadGoldenModel,
+  relativeError,
+  type GoldenModel,
+} from '../../support/golden-model.ts';
+
+const loss: PolicyLossOptions = {
+  lossType: 'default',
+  lossAvgMode: 'token',
+  clipRatioLow: 0.2,
+  clipRatioHigh: 0.3,
+  clipRatioDual: 3,
+  tauPositive: 1,
+  tauNegative: 1.05,
+  useKlLoss: false,
+  klPenalty: 'low_var_kl',
+  klCoef: 0.1,
+};
+const whole = { size: 8, dynamic: false, maxTokens: 200 };
+const update: UpdateOptions = {
+  loss,
+  miniBatchSize: 8,
+  microBatch: whole,
+  epochs: 1,
+  temperature: 1,
+  learningRate: 1e-3,
+};
+
+describe('training', () => {
+  const sequences = goldenSequences();
+  let runtime: Runtime;
+  let model: GoldenModel;
+  let policy: Policy;
+  let optimization: Optimization;
+  before(() => (runtime = Runtime.open()));
+  after(() => runtime[Symbol.dispose]());
+  beforeEach(async () => {
+    model = await loadGoldenModel('micro-vl');
+    policy = new Policy(runtime, model.config, model.arena, { gradientCheckpointing: false });
+    optimization = new Optimization(runtime, model.arena, {
+      betas: [0.9, 0.999],
+      weightDecay: 0.01,
+      maxGradNorm: 1,
+    });
+  });
+  afterEach(() => {
+    optimization[Symbol.dispose]();
+    policy[Symbol.dispose]();
+  });
+
+  /** The sequences with the policy's own log-probabilities as old and reference ones, shifted. */
+  function experiences(advantageOf: (i: number) => number, refShift = 0): Experience[] {
+    const logProbs = responseLogProbs(policy, sequences, 1, whole);
+    return sequences.map((sequence, i) => {
+      const old = logProbs[i]!;
+      const tensor = (data: Float32Array) => tensorOf('f32', [data.length], data);
+      return {
+        ...sequence,
+        oldLogProbs: tensor(old),
+        advantages: tensor(new Float32Array(old.length).fill(advantageOf(i))),
+        refLogProbs: tensor(old.map((value) => value + refShift)),
+      };
+    });
+  }
+
+  const divisions = [
+    { size: 1, dynamic: false, maxTokens: 200 },
+    { size: 3, dynamic: false, maxTokens: 200 },
+    { size: 2, dynamic: true, maxTokens: 150 },
+  ];
+
+  describe('microBatches', () => {
+    it('cuts by count, the last one smaller', () => {
+      const division = { size: 2, dynamic: false, maxTokens: 10 };
+      assert.deepEqual(microBatches([5, 5, 5, 5, 5], division), [[0, 1], [2, 3], [4]]);
+    });
+
+    it('keeps to a token budget and leaves no sample out, when dynamic', () => {
+      const lengths = [90, 10, 60, 40, 100, 20, 30];
+      const batches = microBatches(lengths, { size: 1, dynamic: true, maxTokens: 110 });
+      assert.deepEqual(
+        batches.flat().sort((a, b) => a - b),
+        [0, 1, 2, 3, 4, 5, 6],
+      );
+      assert.ok(batches.length >= Math.ceil(350 / 110) && batches.length < 7);
+    });
+  });
+
+  it('scores responses alike however they are divided, in the order they were given', () => {
+    const expected = responseLogProbs(policy, sequences, 0.9, whole);
+    for (const division of divisions) {
+      const reports: number[] = [];
+      const scored = responseLogProbs(policy, sequences, 0.9, division, (done) =>
+        reports.push(done),
+      );
+      for (const [i, part] of scored.entries()) assertClose(part, expected[i]!, { atol: 1e-5 });
+      assert.equal(reports.at(-1), sequences.length);
+    }
+  });
+
+  describe('updatePolicy', () => {
+    const gradientsAfter = (
+      samples: readonly Experience[],
+      options: UpdateOptions,
+    ): Float32Array => {
+      updatePolicy(policy, optimization, samples, { ...options, learningRate: 0 });
+      return optimization.gradients.data.slice();
+    };
+
+    it('accumulates the same gradient however the mini-batch is divided', () => {
+      const samples = experiences((i) => (i % 2 === 0 ? 1 : -0.5) * (1 + i / 8), 0.3);
+      const withKl = { ...update, loss: { ...loss, useKlLoss: true } };
+      const expected = gradientsAfter(samples, withKl);
+      for (const microBatch of divisions) {
+        const divided = gradientsAfter(samples, { ...withKl, microBatch });
+        const error = relativeError(divided, expected);
+        assert.ok(error < 1e-5, `relative error ${error}, ${JSON.stringify(microBatch)}`);
+      }
+    });
+
+    it('has the policy gradient -mean(advantage · ∇log-probability) where nothing has moved yet', () => {
+      const advantageOf = (i: number): number => i - 3;
+      const gradient = gradientsAfter(experiences(advantageOf), update);
+      const expected = model.arena.twin();
+      const counts = sequences.map(({ response }) => response.data.length);
+      const total = counts.reduce((sum, count) => sum + count, 0);
+      const slopes = counts.flatMap((count, i) =>
+        Array<number>(count).fill(-advantageOf(i) / total),
+      );
+      const batch = packSequences(sequences);
+      policy.accumulateGradients(batch, 1, () => Float32Array.from(slopes), expected);
+      assert.ok(relativeError(gradient, expected.data) < 1e-5);
+    });
+
+    it('leaves the weights alone but for their decay when there is nothing to learn', () => {
+      const before = model.arena.data.slice();
+      const metrics = updatePolicy(
+        policy,
+        optimization,
+        experiences(() => 0),
+        update,
+      );
+      assert.deepEqual(metrics['actor/grad_norm'], [0]);
+      assertClose(
+        model.arena.data,
+        before.map((value) => value * (1 - 1e-3 * 0.01)),
+        { rtol: 2e-7 },
+      );
+    });
+
+    it('makes responses with a positive advantage likelier, and others less likely', () => {
+      const samples = experiences((i) => (i < 4 ? 1 : -1));
+      const sumOf = (): number[] =>
+        responseLogProbs(policy, sequences, 1, whole).map((part) =>
+          part.reduce((sum, value) => sum + value, 0),
+        );
+      const before = sumOf();
+      updatePolicy(policy, optimization, samples, { ...update, learningRate: 1e-4 });
+      for (const [i, after] of sumOf().entries()) {
+        assert.ok(i < 4 ? after > before[i]! : after < before[i]!, `response ${i}`);
+      }
+    });
+
+    it('takes a step per mini-batch and epoch, and reports each micro-batch', () => {
+      const done: number[] = [];
+      const options = { ...update, miniBatchSize: 3, epochs: 2, microBatch: divisions[0]! };
+      const metrics = updatePolicy(
+        policy,
+        optimization,
+        experiences(() => 1),
+        options,
+        (n) => done.push(n),
+      );
+      assert.equal(metrics['actor/grad_norm']?.length, 6);
+      assert.equal(metrics['actor/pg_loss']?.length, 16);
+      assert.equal(optimization.adamW.state.step, 6);
+      assert.deepEqual(
+        done,
+        Array.from({ length: 16 }, (_, i) => i + 1),
+      );
+    });
+
+    it('gives the same bytes from the same start', async () => {
+      const samples = experiences((i) => i - 4);
+      updatePolicy(policy, optimization, samples, { ...update, miniBatchSize: 3 });
+      const again = await loadGoldenModel('micro-vl');
+      using fresh = new Policy(runtime, again.config, again.arena, {
+        gradientCheckpointing: false,
+      });
+      using optimizer = new Optimization(runtime, again.arena, {
+        betas: [0.9, 0.999],
+        weightDecay: 0.01,
+        maxGradNorm: 1,
+      });
+      updatePolicy(fresh, optimizer, samples, { ...update, miniBatchSize: 3 });
+      assert.deepEqual(again.arena.data, model.arena.data);
+    });
+
+    it('leaves weights and moments alone when the gradient is not finite', () => {
+      const before = model.arena.data.slice();
+      const samples = experiences((i) => (i === 2 ? NaN : 1));
+      const metrics = updatePolicy(policy, optimization, samples, update);
+      assert.deepEqual(metrics['actor/grad_norm'], [NaN]);
+      assert.deepEqual(model.arena.data, before);
+      assert.equal(optimization.adamW.state.step, 0);
+      assert.ok(optimization.adamW.state.m.every((value) => value === 0));
+    });
+  });
+
+  describe('updateSupervised', () => {
+    it('reports the mean negative log-likelihood and lowers it', () => {
+      const scores = responseLogProbs(policy, sequences, 1, whole).flatMap((part) => [...part]);
+      const expected = -scores.reduce((sum, value) => sum + value, 0) / scores.length;
+      const losses: number[] = [];
+      for (let i = 0; i < 5; i++) {
+        const step = updateSupervised(policy, optimization, sequences, {
+          microBatch: divisions[1]!,
+          learningRate: 1e-3,
+        });
+        losses.push(step.loss);
+      }
+      assertClose([losses[0]!], [expected], { rtol: 1e-5 });
+      for (let i = 1; i < 5; i++) assert.ok(losses[i]! < losses[i - 1]!, losses.join(', '));
+    });
+
+    it('accumulates the same gradient however the samples are divided', () => {
+      const gradientOf = (microBatch: typeof whole): Float32Array => {
+        updateSupervised(policy, optimization, sequences, { microBatch, learningRate: 0 });
+        return optimization.gradients.data.slice();
+      };
+      const expected = gradientOf(whole);
+      for (const division of divisions)
+        assert.ok(relativeError(gradientOf(division), expected) < 1e-5);
+    });
+
+    it('counts the tokens of prompts and responses', () => {
+      const some: SequenceInput[] = sequences.slice(0, 2);
+      const { tokens } = updateSupervised(policy, optimization, some, {
+        microBatch: whole,
+        learningRate: 0,
+      });
+      assert.equal(tokens, 43 + 26 + 70 + 23);
+    });
+  });
+
+  describe('Optimization', () => {
+    it('skips a step whose gradient is not finite, and says so', () => {
+      const before = model.arena.data.slice();
+      for (const bad of [NaN, Infinity]) {
+        optimization.clearGradients();
+        optimization.gradients.data[17] = bad;
+        assert.equal(optimization.step(1e-3).applied, false);
+      }
+      assert.deepEqual(model.arena.data, before);
+      optimization.clearGradients();
+      optimization.gradients.data[17] = 2;
+      assert.deepEqual(optimization.step(1e-3), { gradientNorm: 2, applied: true });
+      assert.notEqual(model.arena.data[17], before[17]);
+    });
+  });
+});
