@@ -1,5 +1,5 @@
 import { trainingSteps } from '../../src/config/derive.ts';
-import type { Config } from '../../src/config/schema.ts';
+import { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
@@ -89,7 +89,7 @@ class Run {
   /** Opens files, restores, validates. */
   async open(): Promise<{ files: RunFiles; step: number; steps: number; state: RunState }> {
     const { cast, config, reporter } = this.#context;
-    const files = await RunFiles.open(folderOf(config), config);
+    const files = await RunFiles.open(folderOf(config), Config.encode(config));
     const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
     this.#validationPrompts = summary.validationPrompts;
     reporter.note(
