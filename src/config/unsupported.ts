@@ -67,6 +67,17 @@ export const unsupported: readonly Rule[] = [
       notBuilt(actor.optim.strategy !== 'adamw', actor.optim.strategy),
   },
   {
+    keys: ['worker.reward.reward_type'],
+    broken: ({ worker: { reward } }) =>
+      reward.rewardType === 'sequential'
+        ? "the reward's file says it itself: export const REWARD_TYPE = 'sequential'"
+        : undefined,
+  },
+  {
+    keys: ['trainer.critic_warmup'],
+    broken: ({ trainer }) => notBuilt(trainer.criticWarmup > 0, 'holding the policy back'),
+  },
+  {
     keys: ['trainer.nnodes'],
     broken: ({ trainer }) => notBuilt(trainer.nnodes > 1, 'training on several hosts'),
   },
@@ -106,6 +117,7 @@ const withoutEffect = [
   'worker.ref.fsdp',
   'worker.ref.offload',
   'worker.rollout.name',
+  'worker.rollout.limit_images',
   'worker.rollout.dtype',
   'worker.rollout.gpu_memory_utilization',
   'worker.rollout.enforce_eager',
@@ -113,6 +125,7 @@ const withoutEffect = [
   'worker.rollout.tensor_parallel_size',
   'worker.rollout.max_model_len',
   'worker.rollout.disable_log_stats',
+  'worker.rollout.disable_tqdm',
   'worker.reward.num_cpus',
   'trainer.n_gpus_per_node',
   'trainer.ray_timeline',

@@ -281,7 +281,7 @@ export const Rollout = section({
 
 /** `worker.reward`: how responses are scored. */
 export const Reward = section({
-  /** One call per batch or per sample; a file's own `REWARD_TYPE` wins. */
+  /** CX-Mind's way to say how a reward is called; a file's own `REWARD_TYPE` says it here. */
   rewardType: withDefault(oneOf('batch', 'sequential'), 'batch'),
   /** `FILE[:FUNC]`, or the name of a built-in reward. */
   rewardFunction: orNull(text),
