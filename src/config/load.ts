@@ -8,6 +8,7 @@ import { asCxmindError, CxmindError } from '../errors.ts';
 import { asMapping } from './codec.ts';
 import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
+import { interpolate } from './interpolate.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from './issues.ts';
 import { mergeLayers, readItems, sourceIn, type Items, type Layer } from './merge.ts';
 import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
@@ -101,9 +102,13 @@ function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {
 function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError, LoadedConfig> {
   const { purpose, cwd = process.cwd(), rewards } = options;
   const sourceOf = sourceIn(layer);
-  const decoded = Config.decode(layer.value);
-  const wrong = E.isLeft(decoded) ? issuesOf(Config, decoded.left, sourceOf) : [];
-  const whole = E.isLeft(decoded) ? decodeRest(layer.value, wrong) : decoded.right;
+  const { value, issues: unresolved } = interpolate(layer.value, sourceOf);
+  const decoded = Config.decode(value);
+  const wrong = [
+    ...unresolved,
+    ...(E.isLeft(decoded) ? issuesOf(Config, decoded.left, sourceOf) : []),
+  ];
+  const whole = E.isLeft(decoded) ? decodeRest(value, wrong) : decoded.right;
   const isKnown = (path: string): boolean =>
     !wrong.some((issue) => issue.path === path || path.startsWith(`${issue.path}.`));
   const config = derive(whole, cwd);

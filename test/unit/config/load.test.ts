@@ -161,6 +161,36 @@ describe('loadConfig', () => {
     ]);
   });
 
+  it('follows references between keys and misses values that are mandatory', async () => {
+    const items = [
+      'trainer.max_steps=7',
+      'sft.max_steps=${trainer.max_steps}',
+      'trainer.project_name=cx',
+      'trainer.experiment_name=${trainer.project_name}-${sft.max_steps}',
+      'worker.rollout.val_override_config={n: "${worker.rollout.n}"}',
+      'worker.rollout.n=3',
+    ];
+    const { trainer, sft, worker } = await read(...items);
+    assert.equal(sft.maxSteps, 7);
+    assert.equal(trainer.experimentName, 'cx-7');
+    assert.deepEqual(worker.rollout.valOverrideConfig, { n: 3 });
+    const wrong = [
+      'data.train_files=???',
+      'data.prompt_key=${data.none}',
+      'data.answer_key=${data.image_key}',
+      'data.image_key=${data.answer_key}',
+      'data.video_key=a${data}',
+      'worker.rollout.n=2',
+    ];
+    assert.deepEqual(await messageOf(wrong, reading), [
+      'data.train_files: mandatory, and not given (argument data.train_files=???)',
+      'data.prompt_key: ${data.none} is not given (argument data.prompt_key=${data.none})',
+      'data.answer_key: ${data.image_key} refers to itself (argument data.answer_key=${data.image_key})',
+      'data.image_key: ${data.answer_key} refers to itself (argument data.image_key=${data.answer_key})',
+      'data.video_key: ${data} is a section (argument data.video_key=a${data})',
+    ]);
+  });
+
   it('accepts what it printed, and derives the same again', async () => {
     file('reward.ts');
     const options = { ...reading, cwd: folder };
