@@ -1,4 +1,5 @@
-import { appendFile, mkdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -26,6 +27,17 @@ export class RunFiles {
     await mkdir(folder, { recursive: true });
     await writeFileAtomically(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
     return new RunFiles(folder);
+  }
+
+  /** Removes the lines of an earlier run that are ahead of the step where this one begins. */
+  async keepUntil(step: number): Promise<void> {
+    for (const name of ['metrics.jsonl', 'generations.jsonl']) {
+      const file = join(this.folder, name);
+      if (!existsSync(file)) continue;
+      const lines = (await readFile(file, 'utf8')).split('\n');
+      const kept = lines.filter((line) => stepOf(line) <= step);
+      await writeFileAtomically(file, kept.map((line) => `${line}\n`).join(''));
+    }
   }
 
   /** One line of metrics; numbers JSON cannot write become null. */
@@ -57,5 +69,15 @@ export class RunFiles {
       join(this.folder, 'summary.json'),
       `${JSON.stringify(summary, null, 2)}\n`,
     );
+  }
+}
+
+/** The step of a line; infinite for one that a crash cut off. */
+function stepOf(line: string): number {
+  try {
+    const { step } = JSON.parse(line) as { step?: unknown };
+    return typeof step === 'number' ? step : Infinity;
+  } catch {
+    return Infinity;
   }
 }

@@ -105,10 +105,14 @@ class Run {
       await cast.data.ask.seek(state.cursor, { timeoutMs: 60_000 });
       reporter.note(`resumed from ${folder}`);
     }
+    if (!config.trainer.valOnly) await files.keepUntil(folder === null ? -1 : step);
     const steps = config.trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
     if (config.trainer.valBeforeTrain || config.trainer.valOnly) {
       this.#before = await this.#validate(files, step, state);
-      if (this.#before !== null) state = { ...state, validationGate: this.#before.gate };
+      // A resumed run's gate has seen this validation already, as a run that never stopped.
+      if (this.#before !== null && folder === null) {
+        state = { ...state, validationGate: this.#before.gate };
+      }
     }
     return { files, step, steps, state };
   }
@@ -123,7 +127,7 @@ class Run {
     const { config } = this.#context;
     const { files, steps } = opened;
     let { step, state } = opened;
-    let saved: { step: number; path: string } | null = null;
+    let checkpoint: string | null = null;
     let nonFinite = 0;
     while (step < steps) {
       step++;
@@ -136,25 +140,27 @@ class Run {
       ({ state } = result);
       nonFinite = this.#countNonFinite(result, step, nonFinite);
       let metrics = result.metrics;
-      if (isDue(config.trainer.valFreq, step)) {
+      if (step === steps || isDue(config.trainer.valFreq, step)) {
         const validation = await this.#validate(files, step, state);
         if (validation !== null) {
           metrics = { ...metrics, ...validation.metrics };
           state = { ...state, validationGate: validation.gate };
         }
       }
-      if (isDue(config.trainer.saveFreq, step)) saved = await this.#save(step, state);
+      // Before the checkpoint: a resumed run removes the lines that are ahead of it, but cannot add one.
       await files.metrics(step, metrics);
+      if (step === steps || isDue(config.trainer.saveFreq, step)) {
+        checkpoint = await this.#save(step, state);
+      }
       this.#report(step, steps, result);
     }
-    if (steps > opened.step && saved?.step !== step) saved = await this.#save(step, state);
     if (this.#last?.step !== step) await this.#validate(files, step, state);
     const summary: RunSummary = {
       val_accuracy_before: this.#before?.accuracy ?? null,
       val_accuracy_after: this.#last?.validation.accuracy ?? null,
       steps: step,
       seconds: (performance.now() - this.#started) / 1000,
-      checkpoint: saved?.path ?? null,
+      checkpoint,
     };
     await files.summary(summary);
     return summary;
@@ -179,11 +185,11 @@ class Run {
     return validation;
   }
 
-  async #save(step: number, state: RunState): Promise<{ step: number; path: string }> {
+  async #save(step: number, state: RunState): Promise<string> {
     const score = this.#last?.validation.metrics['val/reward_score'] ?? 0;
     const path = await this.#checkpoints.save(this.#context.cast.learner, step, state, score);
     this.#logger.info({ step, path }, 'checkpoint');
-    return { step, path };
+    return path;
   }
 
   #countNonFinite({ metrics }: StepResult, step: number, before: number): number {

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { silentReporter, type StepLine } from '../../actors/trainer/reporter.ts';
+import { trainSupervised } from '../../actors/trainer/warm-start.ts';
+import { configFrom } from '../../src/config/load.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  keepingLogger,
+  LivingWorkers,
+  metricsOf,
+  numbersOf,
+  tinyItems,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
+
+/** `spec/algorithms.md`, section 10, as far as a run with a KL loss and no critic has them. */
+const metricNames = [
+  ...['pg_loss', 'kl_loss', 'kl_coef', 'entropy_loss', 'ppo_kl', 'grad_norm', 'lr'],
+  ...['pg_clipfrac_higher', 'pg_clipfrac_lower'],
+].map((name) => `actor/${name}`);
+const summaries = ['critic/score', 'critic/rewards', 'critic/advantages', 'critic/returns'];
+const lengths = ['response_length', 'prompt_length'];
+const phases = ['gen', 'reward', 'old', 'ref', 'adv', 'update_actor'];
+
+describe('a run', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    await writeTinyDemo(demo);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  it('warms up on solutions, learns by GRPO, and leaves its files and no thread', async () => {
+    using workers = new LivingWorkers();
+    const run = join(temporary.path, 'run');
+    const { logger, events } = keepingLogger();
+    const { signal } = new AbortController();
+
+    const length = 'data.max_response_length=64';
+    const items = ['sft.max_steps=30', 'sft.batch_size=8', 'sft.lr=3e-3', length];
+    const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'sft' });
+    const warm = await trainSupervised(config, { reporter: silentReporter, logger, signal });
+    const losses = events
+      .filter(({ event }) => event === 'sft')
+      .map(({ fields }) => fields['loss']);
+    assert.equal(losses.length, 30);
+    assert.ok(warm.loss < 0.7 * Number(losses[0]), `loss ${losses.join(' ')}`);
+    assert.deepEqual(workers.names, []);
+
+    const shown: StepLine[] = [];
+    const summary = await trainTiny(
+      demo,
+      run,
+      [
+        `worker.actor.model.model_path=${warm.checkpoint}`,
+        'trainer.max_steps=5',
+        'trainer.val_freq=2',
+        'trainer.save_freq=2',
+        'trainer.val_generations_to_log=2',
+        'worker.rollout.num_workers=2',
+        'worker.reward.num_workers=2',
+        length,
+      ],
+      { logger, reporter: { ...silentReporter, step: (line) => shown.push(line) } },
+    );
+    assert.deepEqual(workers.names, []);
+
+    const lines = metricsOf(run);
+    assert.deepEqual(
+      lines.map(({ step }) => step),
+      [1, 2, 3, 4, 5],
+    );
+    const wanted = [
+      ...metricNames,
+      ...[...summaries, ...lengths].flatMap((name) =>
+        ['mean', 'max', 'min'].map((kind) => `${name}/${kind}`),
+      ),
+      ...lengths.map((name) => `${name}/clip_ratio`),
+      ...[...phases, 'step'].map((name) => `timing_s/${name}`),
+      ...phases.map((name) => `timing_per_token_ms/${name}`),
+      ...['total_num_tokens', 'time_per_step', 'throughput'].map((name) => `perf/${name}`),
+      ...['overall', 'format'].map((name) => `reward/${name}`),
+    ];
+    for (const line of lines) {
+      for (const name of wanted) {
+        assert.equal(typeof line[name], 'number', `${name} in step ${line['step']}`);
+      }
+    }
+    assert.deepEqual(
+      lines.filter((line) => 'val/reward_score' in line).map(({ step }) => step),
+      [2, 4, 5],
+    );
+    assert.deepEqual(
+      shown.map(({ step, steps }) => [step, steps]),
+      [1, 2, 3, 4, 5].map((step) => [step, 5]),
+    );
+    assert.equal(shown.at(-1)?.reward, lines.at(-1)?.['critic/score/mean']);
+
+    const file = readFileSync(join(run, 'summary.json'), 'utf8');
+    assert.deepEqual(JSON.parse(file), summary);
+    assert.deepEqual(Object.keys(summary), [
+      'val_accuracy_before',
+      'val_accuracy_after',
+      'steps',
+      'seconds',
+      'checkpoint',
+    ]);
+    assert.equal(summary.steps, 5);
+    assert.ok(summary.val_accuracy_before! >= 0 && summary.val_accuracy_after! <= 1);
+    assert.ok(existsSync(join(run, 'config.json')));
+    const generations = readFileSync(join(run, 'generations.jsonl'), 'utf8').trimEnd().split('\n');
+    assert.equal(generations.length, 2 * 4, 'before, at steps 2 and 4, after');
+
+    const tracker = JSON.parse(
+      readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8'),
+    ) as Record<string, unknown>;
+    assert.equal(tracker['last_global_step'], 5);
+    assert.equal(tracker['last_actor_path'], join(run, 'global_step_5/actor'));
+    assert.equal(summary.checkpoint, join(run, 'global_step_5/actor/huggingface'));
+    const folders = readdirSync(run).filter((name) => name.startsWith('global_step_'));
+    assert.deepEqual(folders.sort(), ['global_step_2', 'global_step_4', 'global_step_5']);
+
+    const [before, after] = [
+      await loadCheckpoint(warm.checkpoint),
+      await loadCheckpoint(summary.checkpoint),
+    ];
+    assert.deepEqual(after.config, before.config);
+    assert.notDeepEqual(after.arena.data, before.arena.data);
+    assert.ok(after.arena.data.every(Number.isFinite));
+    assert.deepEqual(
+      readdirSync(summary.checkpoint).sort(),
+      readdirSync(join(demo, 'model')).sort(),
+    );
+  });
+
+  it('gives the same numbers and the same weights when it is done again', async () => {
+    const [first, second] = ['once', 'twice'].map((name) => join(temporary.path, name));
+    const items = ['trainer.max_steps=2', 'trainer.val_before_train=false'];
+    const a = await trainTiny(demo, first!, items);
+    const b = await trainTiny(demo, second!, items);
+    const weights = [a, b].map(({ checkpoint }) =>
+      readFileSync(join(checkpoint!, 'model.safetensors')),
+    );
+    assert.ok(weights[0]!.equals(weights[1]!));
+    assert.deepEqual(numbersOf(second!), numbersOf(first!));
+  });
+});

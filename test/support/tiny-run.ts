@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import type { Logger } from '../../actors/runtime/actor.ts';
+import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/reporter.ts';
+import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
+import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import { configFrom } from '../../src/config/load.ts';
+import { demoModelSize, type DemoModelSize } from '../../src/data/demo/checkpoint.ts';
+import { writeDemo, type DemoPaths } from '../../src/data/demo/write.ts';
+
+/** A policy that a step costs a tenth of a second. */
+const tinyModel: DemoModelSize = {
+  ...demoModelSize,
+  hiddenSize: 32,
+  layers: 1,
+  heads: 2,
+  kvHeads: 1,
+  intermediateSize: 64,
+  visionDepth: 2,
+  visionHiddenSize: 32,
+  visionHeads: 2,
+  visionIntermediateSize: 64,
+  bpeSize: 512,
+};
+
+/** A demo small enough to train on in a test. */
+export function writeTinyDemo(directory: string): Promise<DemoPaths> {
+  const rows = { closedTrain: 16, closedValidation: 4, openTrain: 4, openValidation: 2 };
+  return writeDemo(directory, { seed: 1, rows, pictureSize: 56, modelSize: tinyModel });
+}
+
+/** The command-line items of a tiny run over a demo, those of a test last. */
+export function tinyItems(demo: string, run: string, items: readonly string[] = []): string[] {
+  return [
+    'config=configs/tiny.yaml',
+    `data.train_files=${demo}/closed-train.jsonl`,
+    `data.val_files=${demo}/closed-validation.jsonl`,
+    `data.image_dir=${demo}`,
+    'data.max_response_length=12',
+    `worker.actor.model.model_path=${demo}/model`,
+    'worker.actor.optim.lr=1e-3',
+    `trainer.save_checkpoint_path=${run}`,
+    'trainer.save_freq=-1',
+    'trainer.save_limit=-1',
+    'trainer.threads=2',
+    ...items,
+  ];
+}
+
+/** An event that something logged. */
+export interface LoggedEvent {
+  readonly level: keyof Logger;
+  readonly event: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** A logger that keeps what it is told. */
+export function keepingLogger(): { logger: Logger; events: LoggedEvent[] } {
+  const events: LoggedEvent[] = [];
+  const at =
+    (level: keyof Logger) =>
+    (fields: object, event: string): void =>
+      void events.push({ level, event, fields: { ...fields } });
+  const logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return { logger, events };
+}
+
+/** Trains a tiny run in this process; nothing is shown. */
+export async function trainTiny(
+  demo: string,
+  run: string,
+  items: readonly string[] = [],
+  options: Partial<RunOptions> = {},
+): Promise<RunSummary> {
+  const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'train' });
+  const { logger } = keepingLogger();
+  const { signal } = new AbortController();
+  return trainPolicy(config, { reporter: silentReporter, logger, signal, ...options });
+}
+
+/** The lines of a run's `metrics.jsonl`. */
+export function metricsOf(run: string): Record<string, number | null>[] {
+  const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line) as Record<string, number | null>);
+}
+
+/** The same lines without what a clock or a memory gauge says. */
+export function numbersOf(run: string): Record<string, number | null>[] {
+  const isMeasured = /^(timing_|perf\/(?!total_num_tokens))/;
+  return metricsOf(run).map((line) =>
+    Object.fromEntries(Object.entries(line).filter(([name]) => !isMeasured.test(name))),
+  );
+}
+
+/** A reporter that calls `onPhase` at the beginning of every phase. */
+export function phaseReporter(onPhase: (phase: Phase) => void): Reporter {
+  return {
+    ...silentReporter,
+    phase: (phase) => {
+      onPhase(phase);
+      return silentReporter.phase(phase);
+    },
+  };
+}
+
+/** The worker threads of this process that were started since and still run. */
+export class LivingWorkers implements Disposable {
+  readonly #workers = new Set<Worker>();
+  readonly #onWorker = (worker: Worker): void => {
+    this.#workers.add(worker);
+    worker.once('exit', () => this.#workers.delete(worker));
+  };
+
+  constructor() {
+    process.on('worker', this.#onWorker);
+  }
+
+  get names(): string[] {
+    return [...this.#workers].map(({ threadName }) => threadName ?? '').sort();
+  }
+
+  /** The youngest worker of a name. */
+  find(name: string): Worker | undefined {
+    return [...this.#workers].findLast(({ threadName }) => threadName === name);
+  }
+
+  [Symbol.dispose](): void {
+    process.off('worker', this.#onWorker);
+  }
+}
