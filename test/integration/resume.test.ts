@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { CxmindError } from '../../src/errors.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+
+const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+function checkpointsOf(run: string): string[] {
+  return readdirSync(run)
+    .filter((name) => name.startsWith('global_step_'))
+    .sort();
+}
+
+describe('a run that is resumed', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  /** Four steps without a stop; a checkpoint at each, none removed. */
+  let whole: string;
+  const items = [
+    'trainer.save_freq=1',
+    'trainer.val_freq=2',
+    'worker.actor.optim.lr_warmup_steps=3',
+    // 16 rows in batches of 6: the epoch ends within the run.
+    'data.rollout_batch_size=6',
+    'worker.actor.global_batch_size=6',
+  ];
+  const file = (run: string, step: number, name: string): Buffer =>
+    readFileSync(join(run, `global_step_${step}`, name));
+  const assertSameEnd = (run: string): void => {
+    for (const name of [
+      'actor/huggingface/model.safetensors',
+      'actor/optimizer.safetensors',
+      'trainer.json',
+    ]) {
+      assert.ok(file(run, 4, name).equals(file(whole, 4, name)), `${name} differs`);
+    }
+    assert.deepEqual(numbersOf(run), numbersOf(whole));
+  };
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    whole = join(temporary.path, 'whole');
+    await writeTinyDemo(demo);
+    await trainTiny(demo, whole, [...items, 'trainer.max_steps=4']);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  it('ends with the numbers, weights and moments of a run that never stopped', async () => {
+    const run = join(temporary.path, 'halves');
+    await trainTiny(demo, run, [...items, 'trainer.max_steps=2']);
+    const summary = await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
+    assert.equal(summary.steps, 4);
+    assertSameEnd(run);
+  });
+
+  it('does nothing but validate when all its steps are done', async () => {
+    const run = join(temporary.path, 'done');
+    cpSync(whole, run, { recursive: true });
+    const summary = await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
+    assert.equal(summary.steps, 4);
+    assert.equal(summary.val_accuracy_before, summary.val_accuracy_after);
+    assertSameEnd(run);
+  });
+
+  it('begins at the checkpoint it is given, and forgets the steps after it', async () => {
+    const run = join(temporary.path, 'given');
+    cpSync(whole, run, { recursive: true });
+    appendFileSync(join(run, 'metrics.jsonl'), '{"step": 5, "actor/');
+    await trainTiny(demo, run, [
+      ...items,
+      'trainer.max_steps=4',
+      `trainer.load_checkpoint_path=${run}/global_step_3`,
+    ]);
+    assertSameEnd(run);
+  });
+
+  it('keeps the newest checkpoints and the best one', async () => {
+    const run = join(temporary.path, 'limited');
+    await trainTiny(demo, run, [...items, 'trainer.max_steps=4', 'trainer.save_limit=2']);
+    const tracker = JSON.parse(readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8')) as {
+      best_global_step: number;
+    };
+    const kept = new Set([tracker.best_global_step, 4]);
+    if (kept.size < 2) kept.add(3);
+    assert.deepEqual(
+      checkpointsOf(run),
+      [...kept].sort().map((step) => `global_step_${step}`),
+    );
+    assertSameEnd(run);
+  });
+
+  it('refuses a checkpoint of weights alone, and tells what to do with it', async () => {
+    const run = join(temporary.path, 'weights');
+    const alone = [...items, 'trainer.save_model_only=true'];
+    await trainTiny(demo, run, [...alone, 'trainer.max_steps=1']);
+    assert.equal(existsSync(join(run, 'global_step_1/actor/optimizer.safetensors')), false);
+    await assert.rejects(trainTiny(demo, run, [...alone, 'trainer.max_steps=2']), (error) => {
+      assert.ok(error instanceof CxmindError);
+      assert.equal(error.code, 'CHECKPOINT_INVALID');
+      assert.match(error.message, /global_step_1 was saved with save_model_only/);
+      assert.match(error.message, /actor\/huggingface as worker\.actor\.model\.model_path/);
+      return true;
+    });
+  });
+
+  it('never takes up a checkpoint that was being written when the run was killed', async () => {
+    const run = join(temporary.path, 'killed');
+    cpSync(whole, run, {
+      recursive: true,
+      filter: (source) => !/global_step_[234]/.test(source),
+    });
+    const tracker = join(run, 'checkpoint_tracker.json');
+    const { last_global_step: _, ...rest } = JSON.parse(readFileSync(tracker, 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    writeFileSync(tracker, JSON.stringify({ ...rest, last_global_step: 1, best_global_step: 1 }));
+
+    const child = spawn(
+      process.execPath,
+      [bin, 'train', ...tinyItems(demo, run, [...items, 'trainer.max_steps=4'])],
+      { stdio: 'ignore' },
+    );
+    const exited = once(child, 'exit');
+    const watcher = watch(run, (_, name) => {
+      if (name === '.global_step_2.partial') child.kill('SIGKILL');
+    });
+    assert.deepEqual(await exited, [null, 'SIGKILL']);
+    watcher.close();
+    assert.deepEqual(checkpointsOf(run), ['global_step_1']);
+    assert.ok(existsSync(join(run, '.global_step_2.partial')));
+
+    // What a kill a little later leaves: a folder without an end, which no tracker names.
+    mkdirSync(join(run, '.global_step_3.partial/actor'), { recursive: true });
+    writeFileSync(join(run, '.global_step_3.partial/actor/optimizer.safetensors'), 'half');
+    await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
+    assertSameEnd(run);
+    assert.deepEqual(
+      readdirSync(run).filter((name) => name.endsWith('.partial')),
+      [],
+    );
+  });
+});
