@@ -3,14 +3,15 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
 import type { TextConfig } from './config.ts';
 
-/** Parameters of one decoder layer, as the graphs name their inputs; q, k, v and gate, up are joined. */
+/** Parameters of one decoder layer, as the graphs name their inputs; q, k, v are joined. */
 export interface LayerParameters {
   readonly inputNorm: Value;
   readonly qkvWeight: Value;
   readonly qkvBias: Value;
   readonly outputWeight: Value;
   readonly postNorm: Value;
-  readonly gateUpWeight: Value;
+  readonly gateWeight: Value;
+  readonly upWeight: Value;
   readonly downWeight: Value;
 }
 
@@ -21,7 +22,8 @@ export const LAYER_PARAMETERS = [
   'qkvBias',
   'outputWeight',
   'postNorm',
-  'gateUpWeight',
+  'gateWeight',
+  'upWeight',
   'downWeight',
 ] as const;
 
@@ -37,7 +39,8 @@ export function layerParameters(g: GraphBuilder, config: TextConfig, prefix = ''
     qkvBias: parameter('qkvBias', [qkv]),
     outputWeight: parameter('outputWeight', [hiddenSize, heads * headDim]),
     postNorm: parameter('postNorm', [hiddenSize]),
-    gateUpWeight: parameter('gateUpWeight', [2 * intermediateSize, hiddenSize]),
+    gateWeight: parameter('gateWeight', [intermediateSize, hiddenSize]),
+    upWeight: parameter('upWeight', [intermediateSize, hiddenSize]),
     downWeight: parameter('downWeight', [hiddenSize, intermediateSize]),
   };
 }
@@ -68,13 +71,13 @@ export function finishLayer(
   hidden: Value,
   attended: Value,
   parameters: LayerParameters,
-  { intermediateSize, rmsNormEps }: TextConfig,
+  { rmsNormEps }: TextConfig,
 ): Value {
   const residual = g.add(hidden, g.linear(attended, parameters.outputWeight));
   const normed = g.rmsNorm(residual, parameters.postNorm, rmsNormEps);
-  const gateUp = g.linear(normed, parameters.gateUpWeight);
-  const [gate, up] = g.split(gateUp, [intermediateSize, intermediateSize], 1) as [Value, Value];
-  return g.add(residual, g.linear(g.mul(g.silu(gate), up), parameters.downWeight));
+  const gate = g.silu(g.linear(normed, parameters.gateWeight));
+  const up = g.linear(normed, parameters.upWeight);
+  return g.add(residual, g.linear(g.mul(gate, up), parameters.downWeight));
 }
 
 /**
@@ -113,8 +116,9 @@ export function headGraph(config: TextConfig): Graph {
   const inverseTemperature = g.input('inverseTemperature', 'f32', []);
   const norm = g.input('finalNorm', 'f32', [config.hiddenSize]);
   const head = g.input('headWeight', 'f32', [config.vocabSize, config.hiddenSize]);
-  const logits = g.linear(g.rmsNorm(hidden, norm, config.rmsNormEps), head);
-  const logProbs = g.logSoftmax(g.mul(logits, inverseTemperature), -1);
+  // The temperature divides the rows rather than the logits, which are far more.
+  const tempered = g.mul(g.rmsNorm(hidden, norm, config.rmsNormEps), inverseTemperature);
+  const logProbs = g.logSoftmax(g.linear(tempered, head), -1);
   g.output('logProbs', g.reshape(g.gatherElements(logProbs, targets, 1), ['R']));
   return g.build();
 }

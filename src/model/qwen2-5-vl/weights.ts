@@ -53,7 +53,8 @@ function layerViews(arena: Arena, layer: number): Views<typeof LAYER_PARAMETERS>
     qkvBias: joined('bias'),
     outputWeight: arena.tensor(`${attention}.o_proj.weight`),
     postNorm: arena.tensor(`${prefix}.post_attention_layernorm.weight`),
-    gateUpWeight: arena.span([`${prefix}.mlp.gate_proj.weight`, `${prefix}.mlp.up_proj.weight`]),
+    gateWeight: arena.tensor(`${prefix}.mlp.gate_proj.weight`),
+    upWeight: arena.tensor(`${prefix}.mlp.up_proj.weight`),
     downWeight: arena.tensor(`${prefix}.mlp.down_proj.weight`),
   };
 }
