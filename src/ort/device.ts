@@ -11,7 +11,7 @@ export type DeviceName = Device | 'auto';
 const install: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
   cuda:
     'its provider (Linux x64, CUDA 12) did not load; ' +
-    'install it with `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node`',
+    'install it with `ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`',
   webgpu:
     'no usable adapter was found; ' +
     "install Vulkan with `apt-get install libvulkan1` and the GPU's own driver",
