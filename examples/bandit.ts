@@ -1,6 +1,7 @@
 /**
  * An actor of your own in a pipeline of your own: a slot machine with four arms, on two threads, and a policy that
- * learns which arm pays by group-relative advantages. Run it: `npx node examples/bandit.ts`.
+ * learns which arm pays by group-relative advantages. Run it: `npx node examples/bandit.ts`. Outside this repository
+ * the first four imports come from 'cxmind/actors', as does `tensor`, and the rest from 'cxmind'.
  */
 import { actorFactory, type Actor } from '../actors/runtime/actor.ts';
 import { askAny } from '../actors/runtime/pool.ts';

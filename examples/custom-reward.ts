@@ -8,6 +8,7 @@
  * The function gets all responses of a request and returns one map of numbers for each. `overall` is the
  * reward; every other part becomes a metric, `reward/<part>`. It may be async. With
  * `export const REWARD_TYPE = 'sequential'` it gets one response and returns one map instead.
+ * Outside this repository the types come from `import type { RewardInput, RewardParts } from 'cxmind'`.
  */
 import type { RewardInput, RewardParts } from '../src/reward/reward.ts';
 

@@ -1,4 +1,5 @@
-// The public door: everything that a pipeline outside this package may build on.
+// The public door to the engine: everything that a pipeline outside this package may build on.
+// Actors and whole runs are behind the door beside it, `cxmind/actors`.
 
 // Configs and errors
 export { Config, defaults } from './config/schema.ts';
@@ -11,26 +12,6 @@ export type { ErrorCode, ErrorDetail } from './errors.ts';
 export { createLogger } from './log.ts';
 export type { Log, Logger, LogLevel } from './log.ts';
 
-// Runs
-export { trainPolicy } from '../actors/trainer/run.ts';
-export type { RunOptions } from '../actors/trainer/run.ts';
-export type { RunSummary } from '../actors/trainer/run-files.ts';
-export { trainSupervised } from '../actors/trainer/warm-start.ts';
-export type { SupervisedSummary } from '../actors/trainer/warm-start.ts';
-export { silentReporter } from '../actors/trainer/reporter.ts';
-export type { Phase, Reporter, StepLine } from '../actors/trainer/reporter.ts';
-
-// Actors
-export { actorFactory } from '../actors/runtime/actor.ts';
-export type { Actor, ActorFactory, Context, Environment } from '../actors/runtime/actor.ts';
-export { call, protocol } from '../actors/runtime/protocol.ts';
-export type { Call, Protocol, ReplyOf, RequestOf } from '../actors/runtime/protocol.ts';
-export { ActorSystem } from '../actors/runtime/system.ts';
-export type { LocalActor, PropsOf, ThreadActor } from '../actors/runtime/system.ts';
-export type { ActorRef, AskOptions } from '../actors/runtime/ref.ts';
-export type { Supervision } from '../actors/runtime/supervisor.ts';
-export { tensor } from '../transport/tensor-codec.ts';
-
 // Rewards and algorithms
 export type { Reward, RewardInput, RewardParts } from './reward/reward.ts';
 export type { BatchRewardFunction, SequentialRewardFunction } from './reward/user-function.ts';
@@ -39,6 +20,29 @@ export { gateStep, initialGateState } from './reward/gate.ts';
 export type { GateSpec, GateState, GateStep } from './reward/gate.ts';
 export { advantageEstimators, groupRelativeAdvantage } from './algorithms/advantage.ts';
 export type { AdvantageEstimate, AdvantageInput } from './algorithms/advantage.ts';
+export { estimateKl } from './algorithms/kl.ts';
+export type { KlEstimate, KlKind } from './algorithms/kl.ts';
+export { policyLoss } from './algorithms/policy-loss.ts';
+export type {
+  PolicyLoss,
+  PolicyLossInput,
+  PolicyLossMetrics,
+  PolicyLossOptions,
+} from './algorithms/policy-loss.ts';
+export { tokenRows } from './algorithms/primitives.ts';
+export type { TokenRows } from './algorithms/primitives.ts';
+
+// Data
+export { DEFAULT_KEYS, loadDataset } from './data/dataset.ts';
+export type { Dataset, DatasetOptions } from './data/dataset.ts';
+export type { DatasetRow, ImageReference, RowKeys } from './data/row.ts';
+export { SampleBuilder } from './data/sample.ts';
+export type { PromptSample, SampleOptions } from './data/sample.ts';
+export { sampleOptions } from './data/sample-options.ts';
+export type { SampleSettings } from './data/sample-options.ts';
+export { Tokenizer } from './text/tokenizer.ts';
+export { demoPaths, writeDemo } from './data/demo/write.ts';
+export type { DemoOptions, DemoPaths } from './data/demo/write.ts';
 
 // Models
 export { loadCheckpoint, saveCheckpoint } from './model/checkpoint.ts';
@@ -50,8 +54,18 @@ export type { PolicyOptions } from './model/policy.ts';
 export type { Grid, PackedBatch } from './model/batch.ts';
 export { packPrompts, packSequences } from './model/pack.ts';
 export type { PromptInput, SequenceInput } from './model/pack.ts';
+export type { ModelConfig } from './model/qwen2-5-vl/config.ts';
+export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
+export { AdamW } from './optim/adamw.ts';
+export type { AdamWOptions, AdamWState } from './optim/adamw.ts';
+export { clipFactor, globalNorm } from './optim/clip.ts';
 export { GenerationEngine } from './generation/engine.ts';
-export type { EngineOptions, GenerationRequest, Response } from './generation/engine.ts';
+export type {
+  EngineOptions,
+  GenerateControl,
+  GenerationRequest,
+  Response,
+} from './generation/engine.ts';
 export type { Sampling } from './generation/sampling.ts';
 
 // Graphs and tensors

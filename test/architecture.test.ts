@@ -38,7 +38,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/training': [...engine, ...content, 'src/algorithms', 'src/optim', 'src/metrics'],
   transport: everything,
   actors: [...everything, 'transport'],
-  'src/index': [...everything, 'transport', 'actors'],
+  'src/index': everything,
   'src/cli': [...everything, 'transport', 'actors'],
   bin: ['src/cli'],
 };

@@ -1,0 +1,24 @@
+// The public door to actors: a runtime for one's own, and the runs that the commands start. The engine is `cxmind`.
+
+// One's own actors
+export { actorFactory, fatal } from './runtime/actor.ts';
+export type { Actor, ActorFactory, Context, Environment, Logger } from './runtime/actor.ts';
+export { call, protocol } from './runtime/protocol.ts';
+export type { Call, Calls, MethodOf, Protocol, ReplyOf, RequestOf } from './runtime/protocol.ts';
+export { tensor } from '../transport/tensor-codec.ts';
+
+// Running them
+export { ActorSystem } from './runtime/system.ts';
+export type { LocalActor, PropsOf, ThreadActor } from './runtime/system.ts';
+export type { ActorRef, ActorStatus, Ask, AskOptions, Tell } from './runtime/ref.ts';
+export type { Supervision } from './runtime/supervisor.ts';
+export { askAny, leastBusy } from './runtime/pool.ts';
+
+// Runs
+export { trainPolicy } from './trainer/run.ts';
+export type { RunOptions } from './trainer/run.ts';
+export type { RunSummary } from './trainer/run-files.ts';
+export { trainSupervised } from './trainer/warm-start.ts';
+export type { SupervisedSummary } from './trainer/warm-start.ts';
+export { silentReporter } from './trainer/reporter.ts';
+export type { Phase, Reporter, StepLine } from './trainer/reporter.ts';
