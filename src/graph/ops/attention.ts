@@ -94,8 +94,16 @@ export const attention: OpFamily<AttentionAttributes> = {
         { dtype, shape: scores.shape },
       ];
     },
+    /*
+     * Scores are first raised to at least their row's largest less 40: weights below e^-40 change no
+     * float32 sum, but where masks make them subnormal, Softmax takes ten times as long.
+     */
     emit({ inputs: [scores, values], outputs: [mixed, weights] }, onnx) {
-      onnx.node('Softmax', [onnx.name(scores!)], [onnx.name(weights!)], { axis: { int: -1 } });
+      const [top, floor, raised] = [onnx.temporary(), onnx.temporary(), onnx.temporary()];
+      onnx.node('ReduceMax', [onnx.name(scores!), onnx.ints([-1])], [top]);
+      onnx.node('Sub', [top, onnx.scalar(40, scores!.dtype)], [floor]);
+      onnx.node('Max', [onnx.name(scores!), floor], [raised]);
+      onnx.node('Softmax', [raised], [onnx.name(weights!)], { axis: { int: -1 } });
       onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);
     },
     /*
