@@ -45,11 +45,20 @@ export function textRotary(
   const rowOf = (mropeSection ?? [headDim / 2]).flatMap((count, row) =>
     Array<number>(count).fill(row),
   );
-  return tableOf(
-    tokens,
-    headDim / 2,
-    (t, j) => positions.data[rowOf[j]! * tokens + t]! * frequencies[j]!,
-  );
+  // Sequences of a batch share most positions, so each one's row is computed once and copied.
+  const highest = positions.data.reduce((a, b) => Math.max(a, b), 0);
+  const width = headDim / 2;
+  const every = tableOf(highest + 1, width, (position, j) => position * frequencies[j]!);
+  const cos = zeros('f32', [tokens, width]);
+  const sin = zeros('f32', [tokens, width]);
+  for (let t = 0, at = 0; t < tokens; t++) {
+    for (let j = 0; j < width; j++, at++) {
+      const from = positions.data[rowOf[j]! * tokens + t]! * width + j;
+      cos.data[at] = every.cos.data[from]!;
+      sin.data[at] = every.sin.data[from]!;
+    }
+  }
+  return { cos, sin };
 }
 
 /**
