@@ -12,16 +12,42 @@ const environment = Object.fromEntries(
 );
 
 const consumer = `
-import { Config, configFrom, CxmindError, GraphBuilder, tensorOf, trainPolicy } from 'cxmind';
+import {
+  Config, configFrom, CxmindError, differentiate, encode, GenerationEngine, GraphBuilder, loadCheckpoint,
+  Policy, packSequences, policyLoss, resolveReward, Runtime, SampleBuilder, saveCheckpoint, tensorOf,
+} from 'cxmind';
 import type { RewardInput, RewardParts, Tensor } from 'cxmind';
+import { actorFactory, ActorSystem, askAny, call, protocol, tensor, trainPolicy } from 'cxmind/actors';
+import type { Actor, ActorRef, Reporter, RunSummary } from 'cxmind/actors';
 
-const tensor: Tensor<'f32'> = tensorOf('f32', [2], [1, 2]);
+const numbers: Tensor<'f32'> = tensorOf('f32', [2], [1, 2]);
 const { config } = await configFrom(['trainer.seed=3'], { purpose: null });
 const seed: number = config.trainer.seed;
 // @ts-expect-error: a config has no such field
 config.trainer.sead;
 export const score = (input: RewardInput): RewardParts => ({ overall: input.responseLength });
-console.log(tensor.data[1], seed, Config.is(config), CxmindError.name, GraphBuilder.name, typeof trainPolicy);
+
+const engine = [differentiate, encode, GenerationEngine, loadCheckpoint, Policy, packSequences, policyLoss,
+  resolveReward, Runtime, SampleBuilder, saveCheckpoint, trainPolicy];
+const doubler = protocol('doubler', { double: call(tensor('f32', ['n']), tensor('f32', ['n'])) });
+class Doubler implements Actor<typeof doubler> {
+  double({ shape, data }: Tensor<'f32'>): Tensor<'f32'> {
+    return tensorOf('f32', shape, data.map((x) => 2 * x));
+  }
+}
+export const doublerActor = actorFactory(doubler, () => new Doubler());
+if (import.meta.main) {
+  console.log(numbers.data[1], seed, Config.is(config), CxmindError.name, GraphBuilder.name,
+    engine.every((each) => typeof each === 'function'));
+  await using system = new ActorSystem();
+  const ref: ActorRef<typeof doubler> = await system.spawn({
+    name: 'doubler/0', protocol: doubler, module: new URL(import.meta.url), create: 'doublerActor', props: null,
+  });
+  // @ts-expect-error: the protocol has no such call
+  ref.ask.triple;
+  console.log([...(await askAny([ref], 'double', numbers, { timeoutMs: 30_000, retries: 1 })).data]);
+}
+export type Shown = [Reporter, RunSummary];
 `;
 
 function run(cwd: string, command: string, ...args: readonly string[]): string {
@@ -69,7 +95,7 @@ describe('the packed tarball', function () {
     assert.ok(existsSync(join(folder, 'runs/tiny/summary.json')));
   });
 
-  it('gives an import with types', () => {
+  it('gives engine and actors as imports with types', () => {
     writeFileSync(join(folder, 'consumer.ts'), consumer);
     const typeRoots = join(root, 'node_modules/@types');
     const flags =
@@ -78,7 +104,7 @@ describe('the packed tarball', function () {
     run(folder, join(root, 'node_modules/.bin/tsc'), ...flags.split(' '));
     assert.equal(
       run(folder, process.execPath, 'consumer.ts'),
-      '2 3 true CxmindError GraphBuilder function\n',
+      '2 3 true CxmindError GraphBuilder true\n[ 2, 4 ]\n',
     );
   });
 });
