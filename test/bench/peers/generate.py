@@ -6,9 +6,10 @@ import time
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface, Qwen2Config, Qwen2ForCausalLM, StaticCache
+from transformers import AttentionInterface, Qwen2Config, Qwen2ForCausalLM, StaticCache, logging
 
 options = json.loads(sys.argv[1])
+logging.set_verbosity_error()
 torch.set_num_threads(options["threads"])
 torch.manual_seed(0)
 model = Qwen2ForCausalLM(Qwen2Config(**options["config"])).eval()
