@@ -4,8 +4,9 @@ import { PromptSource, type PromptCursor } from '../../src/data/prompt-source.ts
 import type { DatasetRow, RowKeys } from '../../src/data/row.ts';
 import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
+import type { CxmindError } from '../../src/errors.ts';
 import type { Prompt, Sequence } from '../messages.ts';
-import { actorFactory, type Actor } from '../runtime/actor.ts';
+import { actorFactory, type Actor, type Logger } from '../runtime/actor.ts';
 import { dataProtocol, type DataSummary } from './protocol.ts';
 
 /** What the data actor is made from. */
@@ -25,39 +26,43 @@ export interface DataProps extends SampleSettings {
 interface Rows {
   readonly rows: readonly DatasetRow[];
   readonly overlong: number;
-  readonly skipped: number;
+  readonly skipped: readonly CxmindError[];
 }
 
-const none: Rows = { rows: [], overlong: 0, skipped: 0 };
+const none: Rows = { rows: [], overlong: 0, skipped: [] };
 
 /** Reads the data sets and turns rows into prompts, images included. */
 export class DataActor implements Actor<typeof dataProtocol> {
   readonly #props: DataProps;
   readonly #builder: SampleBuilder;
+  readonly #logger: Logger;
   readonly #train: Rows;
   readonly #validation: Rows;
   #source: PromptSource | null;
   #skipped = 0;
 
-  private constructor(props: DataProps, builder: SampleBuilder, train: Rows, validation: Rows) {
+  private constructor(
+    props: DataProps,
+    builder: SampleBuilder,
+    logger: Logger,
+    [train, validation]: readonly [Rows, Rows],
+  ) {
     this.#props = props;
     this.#builder = builder;
+    this.#logger = logger;
     this.#train = train;
     this.#validation = validation;
+    for (const error of [...train.skipped, ...validation.skipped]) this.#skip(error);
     this.#source = train.rows.length === 0 ? null : this.#sourceAt({ epoch: 0, position: 0 });
   }
 
   /** @throws DATA_INVALID naming file, line and field */
-  static async open(props: DataProps): Promise<DataActor> {
+  static async open(props: DataProps, logger: Logger): Promise<DataActor> {
     const builder = new SampleBuilder(sampleOptions(props));
     const read = async (files: string | null): Promise<Rows> =>
       files === null ? none : readRows(files, props, builder);
-    return new DataActor(
-      props,
-      builder,
-      await read(props.trainFiles),
-      await read(props.validationFiles),
-    );
+    const train = await read(props.trainFiles);
+    return new DataActor(props, builder, logger, [train, await read(props.validationFiles)]);
   }
 
   summary(): DataSummary {
@@ -65,7 +70,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
       trainPrompts: this.#train.rows.length,
       validationPrompts: this.#validation.rows.length,
       overlong: this.#train.overlong + this.#validation.overlong,
-      skipped: this.#train.skipped + this.#validation.skipped + this.#skipped,
+      skipped: this.#skipped,
     };
   }
 
@@ -119,9 +124,14 @@ export class DataActor implements Actor<typeof dataProtocol> {
       return await make();
     } catch (error) {
       if (this.#props.invalidRows === 'fail' || !isDataInvalid(error)) throw error;
-      this.#skipped++;
+      this.#skip(error);
       return null;
     }
+  }
+
+  #skip({ message, detail }: CxmindError): void {
+    this.#skipped++;
+    this.#logger.warn({ ...detail, reason: message }, 'row skipped');
   }
 }
 
@@ -141,10 +151,10 @@ async function readRows(
     videoKey,
   });
   if (!filterOverlongPrompts) {
-    return { rows: read.rows, overlong: 0, skipped: read.skipped.length };
+    return { rows: read.rows, overlong: 0, skipped: read.skipped };
   }
   const kept = await filterOverlong(read.rows, builder, maxPromptLength, invalidRows);
-  const skipped = read.skipped.length + kept.skipped.length;
+  const skipped = [...read.skipped, ...kept.skipped];
   return { rows: kept.rows, overlong: kept.overlong, skipped };
 }
 
@@ -164,4 +174,6 @@ function promptOf(sample: PromptSample): Prompt {
 }
 
 /** Makes the data actor on its thread. */
-export const dataActor = actorFactory(dataProtocol, (props: DataProps) => DataActor.open(props));
+export const dataActor = actorFactory(dataProtocol, (props: DataProps, { logger }) =>
+  DataActor.open(props, logger),
+);

@@ -30,6 +30,8 @@ export interface Cast {
 
 /** Sequences decoded together by one rollout actor. */
 const MAX_SEQUENCES = 32;
+/** A reward function is not told that nobody waits for it any more, so there is little to wait for. */
+const REWARD_GRACE_MS = 1_000;
 /** Actors whose loss ends the run: the state of the step is theirs. */
 const essential = { onCrash: 'escalate' } as const;
 
@@ -160,6 +162,7 @@ export function spawnRewards(system: ActorSystem, config: Config): Promise<Cast[
       module: new URL('../reward/actor.ts', import.meta.url),
       create: 'rewardActor',
       props,
+      graceMs: REWARD_GRACE_MS,
     }),
   );
 }

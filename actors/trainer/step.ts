@@ -16,6 +16,7 @@ import type { GateSpec, GateState } from '../../src/reward/gate.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Prompt } from '../messages.ts';
+import { askAny } from '../runtime/pool.ts';
 import type { Cast } from './cast.ts';
 import type { Reporter } from './reporter.ts';
 import { generateGroups } from './rollout-phase.ts';
@@ -48,6 +49,8 @@ export interface StepResult {
 
 /** Long enough for any pass of a model; a lost actor is noticed at once, without it. */
 const TIMEOUT_MS = 24 * 3600_000;
+/** Of the reference, whose answer is the same however often it is asked. */
+const RETRIES = 5;
 
 /**
  * One training step: prompts, responses, scores, log-probabilities, advantages, update.
@@ -111,7 +114,8 @@ export async function trainingStep(
       : await clock.time('ref', async () => {
           const { request, phase } = scoring('reference');
           using _ = reporter.phase(phase);
-          return (await reference.ask.logProbs(request, ask)).logProbs;
+          return (await askAny([reference], 'logProbs', request, { ...ask, retries: RETRIES }))
+            .logProbs;
         });
 
   const estimate = clock.timeSync('adv', () => estimateAdvantages(config, state, scored, old, ref));

@@ -120,7 +120,11 @@ export function sampleToken(probabilities: Float32Array, sampling: Sampling, rng
   const token = pick(probabilities, sampling, rng);
   const logProb = Math.log(probabilities[token] ?? NaN);
   if (!Number.isFinite(logProb)) {
-    throw new CxmindError('NUMERIC_NONFINITE', "the model's token probabilities are not finite");
+    throw new CxmindError(
+      'NUMERIC_NONFINITE',
+      "the model's token probabilities are not finite: its weights are spoilt, by a learning rate " +
+        '(worker.actor.optim.lr) too high or in the checkpoint (worker.actor.model.model_path)',
+    );
   }
   return { token, logProb };
 }
