@@ -30,6 +30,7 @@ describe('a run that is resumed', () => {
   /** Four steps without a stop; a checkpoint at each, none removed. */
   let whole: string;
   const items = [
+    'worker.reward.reward_function=test/support/letters-reward.ts:score',
     'trainer.save_freq=1',
     'trainer.val_freq=2',
     'worker.actor.optim.lr_warmup_steps=3',
@@ -56,6 +57,9 @@ describe('a run that is resumed', () => {
     whole = join(temporary.path, 'whole');
     await writeTinyDemo(demo);
     await trainTiny(demo, whole, [...items, 'trainer.max_steps=4']);
+    for (const { 'critic/advantages/max': advantage } of numbersOf(whole)) {
+      assert.ok(advantage! > 0, 'there is something to learn in every step');
+    }
   });
   after(() => temporary[Symbol.dispose]());
 

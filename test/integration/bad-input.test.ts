@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { tinyItems, writeTinyDemo } from '../support/tiny-run.ts';
+
+const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+type Row = Record<string, unknown>;
+
+describe('bad input to the command line', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  let run: string;
+  let rows: Row[];
+  let count = 0;
+
+  const cxmind = (command: string, items: readonly string[]): SpawnSyncReturns<string> =>
+    spawnSync(process.execPath, [bin, command, ...tinyItems(demo, run, items)], {
+      encoding: 'utf8',
+    });
+  /** The demo's rows with the third one replaced, as a file of their own. */
+  const rowsWith = (third: Row | string): string => {
+    const lines = rows.map((row, i) => (i === 2 ? third : row));
+    const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)));
+    return temporary.write(`rows-${count}.jsonl`, `${text.join('\n')}\n`);
+  };
+  const isSkipped = ({ msg }: Row): boolean => msg === 'row skipped';
+  const assertRefused = (
+    { status, stderr }: SpawnSyncReturns<string>,
+    wanted: RegExp,
+    exitCode = 2,
+  ): void => {
+    assert.match(stderr, wanted);
+    assert.doesNotMatch(stderr, /\n {4}at /, 'a stack is no help to the user');
+    assert.equal(status, exitCode);
+    const left = existsSync(run) ? readdirSync(run, { recursive: true }).map(String) : [];
+    assert.deepEqual(
+      left.filter((name) => /global_step|huggingface|partial|tracker|summary/.test(name)),
+      [],
+    );
+  };
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    const { closedTrain } = await writeTinyDemo(demo);
+    const lines = readFileSync(closedTrain, 'utf8').trimEnd().split('\n');
+    rows = lines.map((line) => JSON.parse(line) as Row);
+    const picture = readFileSync(join(demo, 'images/closed-train/00002.png'));
+    writeFileSync(join(demo, 'truncated.png'), picture.subarray(0, picture.length >> 1));
+    writeFileSync(join(demo, 'text.png'), 'this is no picture');
+  });
+  beforeEach(() => {
+    count++;
+    run = join(temporary.path, `run-${count}`);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  describe('in a data set', () => {
+    const withImage = (name: string) => (row: Row) => ({ ...row, images: [name] });
+    const cases: Record<string, [change: (row: Row) => Row | string, wanted: RegExp]> = {
+      'an image that is missing': [
+        withImage('none.png'),
+        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/none\.png: no such file/,
+      ],
+      'an image that is truncated': [
+        withImage('truncated.png'),
+        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/truncated\.png: it is truncated or not an image/,
+      ],
+      'an image that is none': [
+        withImage('text.png'),
+        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/text\.png: it is truncated or not an image/,
+      ],
+      'a line that is not JSON': [() => '{"prompt": ', /rows-\d+\.jsonl:3: not JSON: /],
+      'a row without its answer': [
+        ({ answer: _, ...row }) => row,
+        /rows-\d+\.jsonl:3: answer: missing; the row has prompt, images, findings/,
+      ],
+      'an answer longer than max_response_length': [
+        (row) => ({ ...row, answer: 'x'.repeat(500) }),
+        /rows-\d+\.jsonl:3: answer: \d+ tokens with the end of turn, max_response_length is 64/,
+      ],
+    };
+    for (const [name, [change, wanted]] of Object.entries(cases)) {
+      it(`${name} ends the run, which names file, line and field`, () => {
+        const file = rowsWith(change(rows[2]!));
+        const items = ['data.max_response_length=64', 'sft.batch_size=16', 'sft.max_steps=1'];
+        assertRefused(cxmind('sft', [`data.train_files=${file}`, ...items]), wanted);
+      });
+    }
+
+    it('is skipped and counted with invalid_rows: skip', () => {
+      const bad = [
+        '{"prompt": ',
+        JSON.stringify({ ...rows[0], answer: 3 }),
+        JSON.stringify({ ...rows[0], images: ['none.png'] }),
+        JSON.stringify({ ...rows[0], images: ['truncated.png'] }),
+      ];
+      const file = temporary.write(
+        'mixed.jsonl',
+        [...bad, ...rows.map((row) => JSON.stringify(row))].join('\n'),
+      );
+      const { status, stdout, stderr } = cxmind('train', [
+        `data.train_files=${file}`,
+        'data.invalid_rows=skip',
+        'data.filter_overlong_prompts=true',
+        'trainer.max_steps=5',
+        'trainer.val_before_train=false',
+      ]);
+      assert.equal(status, 0, stderr);
+      assert.match(
+        stdout + stderr,
+        /\d+ training prompts, 4 for validation, [34] invalid and skipped/,
+      );
+      const log = readFileSync(join(run, 'cxmind.log'), 'utf8').trimEnd().split('\n');
+      const skipped = log.map((line) => JSON.parse(line) as Row).filter(isSkipped);
+      assert.deepEqual([...new Set(skipped.map(({ line }) => line))].sort(), [1, 2, 3, 4]);
+      assert.match(String(skipped.at(-1)?.['reason']), /mixed\.jsonl:4: images\[0\]: .*truncated/);
+    });
+  });
+
+  describe('in a checkpoint', () => {
+    async function changeTensors(change: (tensors: Map<string, Tensor>) => void): Promise<string> {
+      const model = join(temporary.path, `model-${count}`);
+      cpSync(join(demo, 'model'), model, { recursive: true });
+      const weights = join(model, 'model.safetensors');
+      const tensors = new Map(await readSafetensors(weights));
+      change(tensors);
+      await writeSafetensors(
+        weights,
+        [...tensors].map(([name, tensor]) => ({ name, tensor })),
+      );
+      return `worker.actor.model.model_path=${model}`;
+    }
+
+    it('a missing tensor and a wrong shape are named together', async () => {
+      const item = await changeTensors((tensors) => {
+        const norm = tensors.get('model.norm.weight')!;
+        tensors.set('model.norm.weight', { ...norm, shape: [norm.data.length / 2, 2] });
+        tensors.delete('lm_head.weight');
+      });
+      assertRefused(
+        cxmind('train', [item]),
+        /model-\d+: the weights do not fit config\.json.*missing tensors: lm_head\.weight; wrong tensors: model\.norm\.weight \(model\.safetensors\) is \[16, 2\], not \[32\]/,
+      );
+    });
+
+    it('an unknown architecture is named with those that are known', () => {
+      const model = join(temporary.path, `model-${count}`);
+      cpSync(join(demo, 'model'), model, { recursive: true });
+      const file = join(model, 'config.json');
+      const config = JSON.parse(readFileSync(file, 'utf8')) as Row;
+      writeFileSync(file, JSON.stringify({ ...config, architectures: ['LlamaForCausalLM'] }));
+      assertRefused(
+        cxmind('train', [`worker.actor.model.model_path=${model}`]),
+        /model-\d+\/config\.json: architectures: \["LlamaForCausalLM"\] is not supported; supported are Qwen2_5_VLForConditionalGeneration/,
+      );
+    });
+
+    it('weights that are not finite end sft and train, and no checkpoint is written', async () => {
+      const item = await changeTensors((tensors) => {
+        tensors.get('model.norm.weight')!.data[3] = NaN;
+      });
+      assertRefused(
+        cxmind('sft', [item, 'data.max_response_length=64', 'sft.max_steps=2']),
+        /sft: the loss is not finite at step 1/,
+        1,
+      );
+      assertRefused(
+        cxmind('train', [item, 'trainer.max_steps=5', 'trainer.val_before_train=false']),
+        /token probabilities are not finite: .*worker\.actor\.model\.model_path/,
+        1,
+      );
+    });
+  });
+
+  it('a learning rate that spoils the weights ends the run, which names it', () => {
+    const items = ['worker.actor.optim.lr=1e30', 'trainer.max_steps=9'];
+    assertRefused(
+      cxmind('train', [...items, 'trainer.val_before_train=false']),
+      /not finite.*worker\.actor\.optim\.lr/,
+      1,
+    );
+  });
+
+  it('a config with wrong keys, types and values is refused before anything starts', () => {
+    const { status, stdout, stderr } = cxmind('train', [
+      'trainer.max_step=3',
+      'trainer.save_freq=often',
+      'worker.rollout.temperature=-1',
+    ]);
+    assert.equal(status, 2);
+    assert.equal(stdout, '');
+    assert.match(stderr, /trainer\.max_step: unknown key, nearest valid key: trainer\.max_steps/);
+    assert.match(stderr, /trainer\.save_freq: expected an? integer, got "often"/);
+    assert.match(stderr, /worker\.rollout\.temperature: expected .*, got -1/);
+    assert.equal(existsSync(run), false);
+  });
+});

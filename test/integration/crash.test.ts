@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import type { Phase } from '../../actors/trainer/reporter.ts';
+import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import { CxmindError, type ErrorCode } from '../../src/errors.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  keepingLogger,
+  LivingWorkers,
+  numbersOf,
+  phaseReporter,
+  trainTiny,
+  writeTinyDemo,
+  type LoggedEvent,
+} from '../support/tiny-run.ts';
+
+/** Reward functions that answer after what they are named for; `marker` exists once that was done. */
+const rewardFile = `
+import { existsSync, writeFileSync } from 'node:fs';
+
+const scores = (inputs) =>
+  inputs.map(({ response }) => ({ overall: (response.codePointAt(0) ?? 0) % 7 }));
+const isFirst = ({ marker }) => {
+  if (existsSync(marker)) return false;
+  writeFileSync(marker, '');
+  return true;
+};
+
+export const steady = scores;
+export function exits(inputs, kwargs) {
+  if (isFirst(kwargs)) process.exit(1);
+  return scores(inputs);
+}
+export function spins(inputs, kwargs) {
+  if (isFirst(kwargs)) for (;;);
+  return scores(inputs);
+}
+export function alwaysHangs() {
+  return new Promise(() => {});
+}
+export function throws() {
+  throw new Error('no such disease');
+}
+export function tooFew(inputs) {
+  return scores(inputs).slice(1);
+}
+export function notANumber(inputs) {
+  return scores(inputs).map((parts, i) => (i === 2 ? { overall: NaN } : parts));
+}
+export function tooLarge(inputs) {
+  return scores(inputs).map(({ overall }) => ({ overall: overall * 1e39 }));
+}
+export function withoutOverall(inputs) {
+  return inputs.map(() => ({ accuracy: 1 }));
+}
+`;
+
+describe('a run whose actors crash', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  let rewards: string;
+  let steady: string;
+  let workers: LivingWorkers;
+  let count = 0;
+  const items = [
+    'data.rollout_batch_size=10',
+    'worker.actor.global_batch_size=10',
+    'worker.rollout.n=4',
+    'trainer.max_steps=2',
+    'trainer.val_before_train=false',
+  ];
+
+  /** Trains with one of the reward functions above. */
+  async function train(
+    reward: string,
+    { extra = [], onPhase = () => undefined }: { extra?: string[]; onPhase?: (p: Phase) => void },
+  ): Promise<{ run: string; events: LoggedEvent[]; ending: Promise<RunSummary> }> {
+    const run = join(temporary.path, `run-${count++}`);
+    const { logger, events } = keepingLogger();
+    const ending = trainTiny(
+      demo,
+      run,
+      [
+        ...items,
+        `worker.reward.reward_function=${rewards}:${reward}`,
+        `worker.reward.reward_function_kwargs={marker: ${run}.marker}`,
+        ...extra,
+      ],
+      { logger, reporter: phaseReporter(onPhase) },
+    );
+    await ending.catch(() => undefined);
+    return { run, events, ending };
+  }
+
+  /** Ends an actor's thread in the middle of a phase of the second step. */
+  function killIn(phaseName: string, actor: string): (phase: Phase) => void {
+    let seen = 0;
+    return ({ name, total, done }) => {
+      if (name !== phaseName || ++seen !== 2) return;
+      setTimeout(() => {
+        if (done() < total) void workers.find(actor)?.terminate();
+      }, 5);
+    };
+  }
+
+  const livesOf = (events: readonly LoggedEvent[], actor: string): string[] =>
+    events.filter(({ fields }) => fields['actor'] === actor).map(({ event }) => event);
+
+  function assertSameAsSteady(run: string): void {
+    const weights = [run, steady].map((one) =>
+      readFileSync(join(one, 'global_step_2/actor/huggingface/model.safetensors')),
+    );
+    assert.ok(weights[0]!.equals(weights[1]!), 'the weights differ');
+    assert.deepEqual(numbersOf(run), numbersOf(steady));
+  }
+
+  async function assertEnds(
+    { run, ending }: Awaited<ReturnType<typeof train>>,
+    code: ErrorCode,
+    message: RegExp,
+  ): Promise<void> {
+    await assert.rejects(ending, (error) => {
+      assert.ok(error instanceof CxmindError, String(error));
+      assert.match(error.message, message);
+      assert.equal(error.code, code);
+      return true;
+    });
+    const checkpoints = readdirSync(run).filter((name) => name.includes('global_step'));
+    assert.deepEqual(checkpoints, []);
+    assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);
+  }
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    workers = new LivingWorkers();
+    rewards = temporary.write('rewards.mjs', rewardFile);
+    await writeTinyDemo(demo);
+    const { run, ending } = await train('steady', {});
+    await ending;
+    steady = run;
+  });
+  afterEach(() => {
+    assert.deepEqual(workers.names, []);
+  });
+  after(() => {
+    workers[Symbol.dispose]();
+    temporary[Symbol.dispose]();
+  });
+
+  it('has a lost rollout actor restarted, with no other numbers', async () => {
+    const { run, events, ending } = await train('steady', {
+      onPhase: killIn('rollout', 'rollout/0'),
+    });
+    await ending;
+    const lives = ['started', 'crashed', 'restarted', 'stopped'].map((kind) => `actor ${kind}`);
+    assert.deepEqual(livesOf(events, 'rollout/0'), lives);
+    assertSameAsSteady(run);
+  });
+
+  it('gives the work of a lost rollout actor to another', async () => {
+    const { run, events, ending } = await train('steady', {
+      extra: ['worker.rollout.num_workers=2'],
+      onPhase: killIn('rollout', 'rollout/1'),
+    });
+    await ending;
+    assert.ok(livesOf(events, 'rollout/1').includes('actor crashed'));
+    assertSameAsSteady(run);
+  });
+
+  it('has a lost reference actor restarted, with no other numbers', async () => {
+    const { run, events, ending } = await train('steady', {
+      onPhase: killIn('reference', 'reference'),
+    });
+    await ending;
+    assert.ok(livesOf(events, 'reference').includes('actor restarted'));
+    assertSameAsSteady(run);
+  });
+
+  it('has a reward actor restarted that its function ended', async () => {
+    const { run, events, ending } = await train('exits', {});
+    await ending;
+    assert.ok(livesOf(events, 'reward/0').includes('actor restarted'));
+    assertSameAsSteady(run);
+  });
+
+  it('cuts a reward function that hangs, after timeout_seconds', async () => {
+    const { run, events, ending } = await train('spins', {
+      extra: ['worker.reward.timeout_seconds=1'],
+    });
+    await ending;
+    assert.ok(livesOf(events, 'reward/0').includes('actor restarted'));
+    assertSameAsSteady(run);
+  });
+
+  it('ends when a reward function never answers', async () => {
+    const ended = await train('alwaysHangs', { extra: ['worker.reward.timeout_seconds=0.1'] });
+    await assertEnds(ended, 'ACTOR_TIMEOUT', /reward\/0\.score .* 100 ms/);
+  });
+
+  for (const [reward, message] of [
+    ['throws', /rewards\.mjs:throws: a batch of 40 responses threw: no such disease/],
+    ['tooFew', /rewards\.mjs:tooFew: expected an array of 40 maps, got an array of 39/],
+    ['notANumber', /rewards\.mjs:notANumber: response 2: 'overall' is not a finite number but NaN/],
+    ['withoutOverall', /rewards\.mjs:withoutOverall: response 0: no 'overall' among its parts/],
+  ] as const) {
+    it(`ends when a reward function's answer is wrong: ${reward}`, async () => {
+      await assertEnds(await train(reward, {}), 'REWARD_INVALID', message);
+    });
+  }
+
+  it('skips an update whose gradient is not finite, and ends after three in a row', async () => {
+    const { run, events, ending } = await train('tooLarge', { extra: ['trainer.max_steps=9'] });
+    const message = /gradient was not finite in 3 steps in a row, the last being 3; lower worker/;
+    await assertEnds({ run, events, ending }, 'NUMERIC_NONFINITE', message);
+    assert.equal(events.filter(({ event }) => /update skipped/.test(event)).length, 3);
+    assert.equal(numbersOf(run).length, 2);
+  });
+
+  it('ends with the learner, which nothing can ask again', async () => {
+    const ended = await train('steady', { onPhase: killIn('update', 'learner') });
+    await assertEnds(ended, 'ACTOR_CRASHED', /learner crashed: thread exited with code 1/);
+  });
+
+  it('keeps the checkpoint before when the learner is lost during a save', async () => {
+    const run = join(temporary.path, 'saving');
+    mkdirSync(run);
+    const watcher = watch(run, (_, name) => {
+      if (name === '.global_step_2.partial') void workers.find('learner')?.terminate();
+    });
+    const extra = ['trainer.save_freq=1', 'trainer.max_steps=3'];
+    await assert.rejects(trainTiny(demo, run, [...items, ...extra]), { code: 'ACTOR_CRASHED' });
+    watcher.close();
+    const found = readdirSync(run).filter((name) => name.includes('global_step'));
+    assert.deepEqual(found, ['global_step_1']);
+    await loadCheckpoint(join(run, 'global_step_1/actor/huggingface'));
+    const tracker = readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8');
+    assert.equal((JSON.parse(tracker) as Record<string, unknown>)['last_global_step'], 1);
+  });
+});
