@@ -75,7 +75,7 @@ export class Prefill implements Disposable {
     logitBias: Tensor<'f32'>,
   ): Float32Array {
     let end = 0;
-    const lastRows = batch.lengths.map((length) => (end += length) - 1);
+    const lastRows = batch.trees.map(({ prompt }) => (end += prompt) - 1);
     const last = this.#workspace.take('f32', [lastRows.length, this.#config.text.hiddenSize]);
     gatherRows(hidden, lastRows, last);
     const inverse = temperatures.map((temperature) => (temperature === 0 ? 1 : 1 / temperature));
@@ -92,14 +92,14 @@ export class Prefill implements Disposable {
   }
 
   #split(
-    { lengths }: PackedBatch,
+    { trees }: PackedBatch,
     cached: readonly LayerKeysValues[],
     distributions: Float32Array,
   ): PrefilledPrompt[] {
     const { kvHeads, headDim, vocabSize } = this.#config.text;
     const width = kvHeads * headDim;
     let start = 0;
-    return lengths.map((tokens, i) => {
+    return trees.map(({ prompt: tokens }, i) => {
       const from = start * width;
       start += tokens;
       const part = (all: Float32Array): Float32Array => all.subarray(from, from + tokens * width);

@@ -1,6 +1,7 @@
 import { stackRows } from '../tensor/rows.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
-import type { Grid, PackedBatch } from './batch.ts';
+import type { Grid, PackedBatch, TokenTree } from './batch.ts';
+import { treeSize } from './segments.ts';
 
 /** A prompt ready for the model. */
 export interface PromptInput {
@@ -20,44 +21,83 @@ export interface SequenceInput {
   readonly response: Tensor<'i32'>;
 }
 
-const noTokens = zeros('i32', [0]);
-
-/** Prompts one after the other, without padding; nothing is scored. */
+/** Prompts one after the other, without padding, also where one comes twice; nothing is scored. */
 export function packPrompts(prompts: readonly PromptInput[]): PackedBatch {
-  return packSequences(prompts.map((prompt) => ({ prompt, response: noTokens })));
+  return pack(
+    prompts.map((prompt) => ({ prompt, members: [] })),
+    [],
+  );
 }
 
 /**
- * Sequences one after the other, without padding; every response token is scored.
+ * Sequences packed without padding; every response token is scored, in the order of the sequences.
  *
- * Response tokens continue from the prompt's last position, alike in all three rows.
+ * Sequences of one prompt (the same tensors of tokens and patches) share its rows: the prompt and its
+ * images are computed once, and the responses branch off. Response tokens continue from the prompt's last
+ * position, alike in all three rows.
  */
 export function packSequences(sequences: readonly SequenceInput[]): PackedBatch {
-  const lengths = sequences.map((s) => s.prompt.tokenIds.data.length + s.response.data.length);
-  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const trees: { prompt: PromptInput; members: number[] }[] = [];
+  for (const [i, { prompt }] of sequences.entries()) {
+    const tree = trees.find(
+      ({ prompt: known }) =>
+        known.tokenIds === prompt.tokenIds && known.pixelValues === prompt.pixelValues,
+    );
+    if (tree === undefined) trees.push({ prompt, members: [i] });
+    else tree.members.push(i);
+  }
+  return pack(trees, sequences);
+}
+
+/** A prompt and the numbers of the sequences that branch off it. */
+interface PromptTree {
+  readonly prompt: PromptInput;
+  readonly members: readonly number[];
+}
+
+function pack(trees: readonly PromptTree[], sequences: readonly SequenceInput[]): PackedBatch {
+  const sizes = trees.map(({ prompt, members }): TokenTree => {
+    const responses = members.map((member) => sequences[member]!.response.data.length);
+    return { prompt: prompt.tokenIds.data.length, responses };
+  });
+  const total = sizes.reduce((sum, size) => sum + treeSize(size), 0);
   const tokenIds = new Int32Array(total);
   const positions = zeros('i32', [3, total]);
-  const scoredRows: number[] = [];
-  let start = 0;
-  for (const { prompt, response } of sequences) {
-    const count = prompt.tokenIds.data.length;
-    const added = response.data.length;
-    tokenIds.set(prompt.tokenIds.data, start);
-    tokenIds.set(response.data, start + count);
+  const predictors = new Array<Int32Array>(sequences.length);
+  let at = 0;
+  for (const { prompt, members } of trees) {
+    const length = prompt.tokenIds.data.length;
+    const lastRow = at + length - 1;
+    tokenIds.set(prompt.tokenIds.data, at);
     for (let axis = 0; axis < 3; axis++) {
-      const row = positions.data.subarray(axis * total + start, (axis + 1) * total);
-      row.set(prompt.positions.data.subarray(axis * count, (axis + 1) * count));
-      for (let j = 0; j < added; j++) row[count + j] = row[count - 1]! + j + 1;
+      const row = prompt.positions.data.subarray(axis * length, (axis + 1) * length);
+      positions.data.set(row, axis * total + at);
     }
-    for (let j = 0; j < added; j++) scoredRows.push(start + count - 1 + j);
-    start += count + added;
+    at += length;
+    for (const member of members) {
+      const { data } = sequences[member]!.response;
+      const first = at;
+      tokenIds.set(data, first);
+      for (let axis = 0; axis < 3; axis++) {
+        const last = positions.data[axis * total + lastRow]!;
+        for (let j = 0; j < data.length; j++)
+          positions.data[axis * total + first + j] = last + 1 + j;
+      }
+      predictors[member] = data.map((_, j) => (j === 0 ? lastRow : first + j - 1));
+      at += data.length;
+    }
   }
   return {
     tokenIds,
     positions,
-    lengths,
-    scoredRows: Int32Array.from(scoredRows),
-    pixelValues: stackRows(sequences.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
-    grids: sequences.flatMap(({ prompt }) => prompt.grids),
+    trees: sizes,
+    scoredRows: joined(predictors),
+    targets: joined(sequences.map(({ response }) => response.data)),
+    pixelValues: stackRows(trees.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
+    grids: trees.flatMap(({ prompt }) => prompt.grids),
   };
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  return Int32Array.from(parts.flatMap((part) => Array.from(part)));
 }

@@ -1,5 +1,5 @@
 import type { Runtime } from '../ort/runtime.ts';
-import { gatherRows, placeRows } from '../tensor/rows.ts';
+import { addRows, gatherRows } from '../tensor/rows.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { Arena } from './arena.ts';
@@ -185,7 +185,7 @@ export class Policy implements Disposable {
         accumulators.head,
         this.#workspace,
       );
-      placeRows(
+      addRows(
         rowGradient as Tensor<'f32'>,
         batch.scoredRows.subarray(chunk.start, chunk.end),
         gradient,
@@ -199,7 +199,7 @@ export class Policy implements Disposable {
     const scored = batch.scoredRows.subarray(chunk.start, chunk.end);
     const selected = this.#workspace.take('f32', [scored.length, hidden.shape[1]!]);
     gatherRows(hidden, scored, selected);
-    const targets = Array.from(scored, (row) => batch.tokenIds[row + 1]!);
+    const targets = Array.from(batch.targets.subarray(chunk.start, chunk.end));
     return {
       hidden: selected,
       targets: tensorOf('i64', [scored.length, 1], targets),

@@ -1,6 +1,6 @@
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';
-import { sequenceLength, splitBy } from './experience.ts';
+import { splitBy } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 
 /** Log-probabilities of each sequence's response tokens, in order, computed in micro-batches. */
@@ -13,7 +13,7 @@ export function responseLogProbs(
 ): Float32Array[] {
   const results = new Array<Float32Array>(sequences.length);
   let done = 0;
-  for (const indices of microBatches(sequences.map(sequenceLength), options)) {
+  for (const indices of microBatches(sequences, options)) {
     const chosen = indices.map((i) => sequences[i]!);
     const values = policy.logProbs(packSequences(chosen), temperature);
     const parts = splitBy(

@@ -7,7 +7,7 @@ import {
 import { tokenRows } from '../algorithms/primitives.ts';
 import { packSequences } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';
-import { concatenate, sequenceLength, type Experience } from './experience.ts';
+import { concatenate, type Experience } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import type { Optimization } from './optimization.ts';
 
@@ -53,11 +53,12 @@ export function updatePolicy(
       const miniBatch = experiences.slice(start, start + options.miniBatchSize);
       const miniBatchTokens = tokensOf(miniBatch);
       optimization.clearGradients();
-      for (const indices of microBatches(miniBatch.map(sequenceLength), options.microBatch)) {
+      for (const indices of microBatches(miniBatch, options.microBatch)) {
         const microBatch = indices.map((i) => miniBatch[i]!);
         const scale = microBatchScale(tokensOf(microBatch), miniBatchTokens, 1);
         const loss = accumulate(policy, optimization, microBatch, options, scale);
-        for (const [name, value] of Object.entries<number>({ ...loss })) log(`actor/${name}`, value);
+        for (const [name, value] of Object.entries<number>({ ...loss }))
+          log(`actor/${name}`, value);
         done += microBatch.length;
         onProgress?.(done);
       }

@@ -22,7 +22,7 @@ export function updateSupervised(
   const responseTokens = samples.reduce((sum, { response }) => sum + response.data.length, 0);
   let loss = 0;
   optimization.clearGradients();
-  for (const indices of microBatches(samples.map(sequenceLength), microBatch)) {
+  for (const indices of microBatches(samples, microBatch)) {
     const batch = packSequences(indices.map((i) => samples[i]!));
     policy.accumulateGradients(
       batch,

@@ -3,7 +3,7 @@ import { DEFAULT_KEYS } from '../../src/data/dataset.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { Arena } from '../../src/model/arena.ts';
-import type { PackedBatch } from '../../src/model/batch.ts';
+import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
@@ -74,9 +74,11 @@ function unpadded(
     kept.flatMap((columns, b) => columns.map((t) => axis[b]![t]!)),
   );
   const scored: number[] = [];
+  const trees: TokenTree[] = [];
   let start = 0;
   for (const [b, length] of lengths.entries()) {
     const responseTokens = padded.response_mask[b]!.reduce((sum, value) => sum + value, 0);
+    trees.push({ prompt: length - responseTokens, responses: [responseTokens] });
     for (let j = 0; j < responseTokens; j++) scored.push(start + length - responseTokens - 1 + j);
     start += length;
   }
@@ -84,8 +86,9 @@ function unpadded(
     ...images,
     tokenIds: Int32Array.from(tokenIds),
     positions: tensorOf('i32', [3, tokenIds.length], positions),
-    lengths,
+    trees,
     scoredRows: Int32Array.from(scored),
+    targets: Int32Array.from(scored, (row) => tokenIds[row + 1]!),
   };
 }
 

@@ -1,16 +1,16 @@
 import type { PackedBatch } from '../batch.ts';
 import type { Named } from '../block.ts';
-import { consecutive, layoutSegments } from '../segments.ts';
+import { causalTrees, consecutive, layoutSegments, treeSize } from '../segments.ts';
 import type { TextConfig } from './config.ts';
 import { textRotary } from './rotary.ts';
 
 /** What every decoder layer of one pass takes besides hidden rows and weights: angles and segments. */
 export function sequenceInputs(
-  { positions, lengths }: Pick<PackedBatch, 'positions' | 'lengths'>,
+  { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,
   { headDim, ropeTheta, mropeSection }: TextConfig,
 ): Named {
   const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
-  const segments = layoutSegments(consecutive(lengths), true);
+  const segments = layoutSegments(consecutive(trees.map(treeSize)), causalTrees(trees));
   return {
     'rotary.cos': rotary.cos,
     'rotary.sin': rotary.sin,

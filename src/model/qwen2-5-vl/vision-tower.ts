@@ -3,7 +3,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { Workspace } from '../../tensor/workspace.ts';
 import type { Grid } from '../batch.ts';
 import { Block, type Named, type Saved } from '../block.ts';
-import { consecutive, layoutSegments, type SegmentLayout } from '../segments.ts';
+import { consecutive, layoutSegments, wholeSegments, type SegmentLayout } from '../segments.ts';
 import type { VisionConfig } from './config.ts';
 import { visionRotary } from './rotary.ts';
 import {
@@ -76,8 +76,10 @@ export class VisionTower implements Disposable {
     };
     const { heads, hiddenSize, mergeSize, fullAttentionBlocks } = this.#config;
     const rotary = visionRotary(grids, hiddenSize / heads, mergeSize);
-    const windows = layoutSegments(windowSegments(grids, this.#config), false);
-    const frames = layoutSegments(consecutive(frameLengths(grids)), false);
+    const bidirectional = (segments: number[][]): SegmentLayout =>
+      layoutSegments(segments, wholeSegments(segments));
+    const windows = bidirectional(windowSegments(grids, this.#config));
+    const frames = bidirectional(consecutive(frameLengths(grids)));
     let { output: hidden } = run(this.#patchEmbed, {
       patches: pixelValues,
       ...this.#weights.patchEmbed,

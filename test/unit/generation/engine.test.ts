@@ -98,7 +98,7 @@ describe('GenerationEngine', () => {
       Prefill.prototype,
       'run',
       function (this: Prefill, ...args: PrefillRun) {
-        prefilled.push(...args[0].lengths);
+        prefilled.push(...args[0].trees.map(({ prompt }) => prompt));
         return original.apply(this, args);
       },
     );

@@ -13,14 +13,36 @@ const withImage: PromptInput = {
 
 describe('packSequences', () => {
   it('puts tokens end to end and scores each response token by the row before it', () => {
-    const { tokenIds, lengths, scoredRows } = packSequences([
+    const { tokenIds, trees, scoredRows, targets } = packSequences([
       { prompt: textPrompt([1, 2, 3]), response: tokens([4, 5]) },
       { prompt: withImage, response: tokens([9]) },
       { prompt: textPrompt([6]), response: tokens([7, 8, 9]) },
     ]);
     assert.deepEqual([...tokenIds], [1, 2, 3, 4, 5, 7, 630, 630, 630, 630, 8, 9, 6, 7, 8, 9]);
-    assert.deepEqual(lengths, [5, 7, 4]);
+    assert.deepEqual(trees, [
+      { prompt: 3, responses: [2] },
+      { prompt: 6, responses: [1] },
+      { prompt: 1, responses: [3] },
+    ]);
+    assert.deepEqual([...targets], [4, 5, 9, 7, 8, 9]);
     assert.deepEqual([...scoredRows], [2, 3, 10, 12, 13, 14]);
+  });
+
+  it('computes a prompt once for all its responses', () => {
+    const prompt = textPrompt([1, 2, 3]);
+    const batch = packSequences([
+      { prompt, response: tokens([4, 5]) },
+      { prompt: withImage, response: tokens([9]) },
+      { prompt, response: tokens([6]) },
+    ]);
+    assert.deepEqual(batch.trees, [
+      { prompt: 3, responses: [2, 1] },
+      { prompt: 6, responses: [1] },
+    ]);
+    assert.deepEqual([...batch.tokenIds], [1, 2, 3, 4, 5, 6, 7, 630, 630, 630, 630, 8, 9]);
+    assert.deepEqual([...batch.positions.data.subarray(0, 6)], [0, 1, 2, 3, 4, 3]);
+    assert.deepEqual([...batch.scoredRows], [2, 3, 11, 2]);
+    assert.deepEqual([...batch.targets], [4, 5, 9, 6]);
   });
 
   it("goes on from the prompt's last position in all three rows", () => {

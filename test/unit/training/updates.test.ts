@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { PolicyLossOptions } from '../../../src/algorithms/policy-loss.ts';
-import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
+import { packSequences, type PromptInput, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
 import { responseLogProbs } from '../../../src/training/log-probs.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
@@ -15,6 +15,7 @@ import {
   goldenSequences,
   loadGoldenModel,
   relativeError,
+  textPrompt,
   type GoldenModel,
 } from '../../support/golden-model.ts';
 
@@ -39,6 +40,11 @@ const update: UpdateOptions = {
   temperature: 1,
   learningRate: 1e-3,
 };
+
+/** A response of so many tokens. */
+function sequenceOf(prompt: PromptInput, count: number): SequenceInput {
+  return { prompt, response: zeros('i32', [count]) };
+}
 
 describe('training', () => {
   const sequences = goldenSequences();
@@ -86,18 +92,58 @@ describe('training', () => {
   describe('microBatches', () => {
     it('cuts by count, the last one smaller', () => {
       const division = { size: 2, dynamic: false, maxTokens: 10 };
-      assert.deepEqual(microBatches([5, 5, 5, 5, 5], division), [[0, 1], [2, 3], [4]]);
+      const samples = [5, 5, 5, 5, 5].map((length) => sequenceOf(textPrompt([1, 2]), length));
+      assert.deepEqual(microBatches(samples, division), [[0, 1], [2, 3], [4]]);
     });
 
     it('keeps to a token budget and leaves no sample out, when dynamic', () => {
-      const lengths = [90, 10, 60, 40, 100, 20, 30];
-      const batches = microBatches(lengths, { size: 1, dynamic: true, maxTokens: 110 });
+      const samples = [90, 10, 60, 40, 100, 20, 30].map((length) =>
+        sequenceOf(textPrompt([1]), length - 1),
+      );
+      const batches = microBatches(samples, { size: 1, dynamic: true, maxTokens: 110 });
       assert.deepEqual(
         batches.flat().sort((a, b) => a - b),
         [0, 1, 2, 3, 4, 5, 6],
       );
       assert.ok(batches.length >= Math.ceil(350 / 110) && batches.length < 7);
     });
+  });
+
+  it('keeps responses to one prompt together, and counts their prompt once', () => {
+    const prompts = [textPrompt([1, 2, 3, 4, 5, 6, 7, 8]), textPrompt([9, 8, 7, 6, 5, 4, 3, 2])];
+    const samples = prompts.flatMap((prompt) => [1, 2, 1].map((n) => sequenceOf(prompt, n)));
+    const batches = microBatches(samples, { size: 3, dynamic: true, maxTokens: 4 });
+    assert.deepEqual(
+      batches.sort((a, b) => a[0]! - b[0]!),
+      [
+        [0, 1, 2],
+        [3, 4, 5],
+      ],
+    );
+  });
+
+  it('gives responses that share a prompt the log-probabilities and gradients they have alone', () => {
+    const shared = sequences.flatMap((sequence, i) => {
+      const other = sequences[(i + 1) % sequences.length]!;
+      return [sequence, { prompt: sequence.prompt, response: other.response }];
+    });
+    const gradients = [model.arena.twin(), model.arena.twin()];
+    const derivative = (logProbs: Float32Array): Float32Array =>
+      logProbs.map((_, t) => Math.sin(1 + t));
+    let at = 0;
+    const alone = shared.flatMap((sequence) => {
+      const from = at;
+      const logProbs = policy.logProbs(packSequences([sequence]), 1);
+      const part = (values: Float32Array): Float32Array =>
+        values.map((_, t) => Math.sin(1 + from + t));
+      policy.accumulateGradients(packSequences([sequence]), 1, part, gradients[0]!);
+      at += logProbs.length;
+      return [...logProbs];
+    });
+    assertClose(policy.logProbs(packSequences(shared), 1), alone, { atol: 2e-5 });
+    policy.accumulateGradients(packSequences(shared), 1, derivative, gradients[1]!);
+    const scale = gradients[0]!.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    assertClose(gradients[1]!.data, gradients[0]!.data, { rtol: 1e-4, atol: 1e-5 * scale });
   });
 
   it('scores responses alike however they are divided, in the order they were given', () => {
