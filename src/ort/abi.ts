@@ -165,6 +165,7 @@ export function libraryPath(): string {
 export function loadAbi(): Abi {
   const path = libraryPath();
   roomForKernels();
+  keepSilent();
   const library = koffi.load(path);
   pin(path);
   const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
@@ -206,6 +207,19 @@ const ASYNC_STACK_BYTES = 4 << 20;
 function roomForKernels(): void {
   if (koffi.config().async_stack_size === ASYNC_STACK_BYTES) return;
   koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
+}
+
+/**
+ * Microsoft's builds for Linux and macOS report to Microsoft, from 1.29 on, unless a variable of the
+ * process says no before they load. `process.env` of a worker thread is a copy that native code never
+ * sees, hence `setenv`. A value that the user has set stays.
+ *
+ * @see onnxruntime's docs/Privacy.md
+ */
+function keepSilent(): void {
+  if (process.platform === 'win32') return;
+  const setenv = koffi.load(null).func('setenv', 'int', ['const char *', 'const char *', 'int']);
+  setenv('ORT_DISABLE_TELEMETRY', '1', 0);
 }
 
 /** One more reference to the loaded library, which nobody gives back. */
