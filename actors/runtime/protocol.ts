@@ -8,6 +8,7 @@ export interface Call<Request extends t.Mixed = t.Mixed, Reply extends t.Mixed =
   readonly reply: Reply;
 }
 
+/** Calls by name. */
 export type Calls = Readonly<Record<string, Call>>;
 
 /** What may be said to an actor: a value from which refs, handlers and wire checks derive. */
@@ -16,10 +17,13 @@ export interface Protocol<C extends Calls = Calls> {
   readonly calls: C;
 }
 
+/** The names of the calls. */
 export type MethodOf<P extends Protocol> = keyof P['calls'] & string;
+/** What a call takes. */
 export type RequestOf<P extends Protocol, M extends MethodOf<P>> = t.TypeOf<
   P['calls'][M]['request']
 >;
+/** What a call is answered by. */
 export type ReplyOf<P extends Protocol, M extends MethodOf<P>> = t.TypeOf<P['calls'][M]['reply']>;
 
 /** A call that takes `request` and is answered by `reply`; `t.void` where there is nothing to say. */

@@ -16,6 +16,7 @@ import { Config, defaults } from './schema.ts';
 import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
 import { parseYaml } from './yaml-source.ts';
 
+/** How a config is read: for what, from where, and which rewards it may name. */
 export interface LoadOptions {
   /** What the config is for; null only reads it, and tells what a run would object to as `issues`. */
   readonly purpose: Purpose | null;
@@ -27,6 +28,7 @@ export interface LoadOptions {
   readonly rewards?: readonly string[];
 }
 
+/** A config that holds, and what its reader should hear about it. */
 export interface LoadedConfig {
   readonly config: Config;
   /** Lines for the user that stop nothing. */

@@ -19,6 +19,7 @@ export interface GateState {
   readonly ema: number | null;
 }
 
+/** The gate of a run that has seen no batch. */
 export const initialGateState: GateState = { ema: null };
 
 /** What the gate decides for one rollout batch. */
