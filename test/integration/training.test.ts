@@ -5,10 +5,10 @@ import { silentReporter, type StepLine } from '../../actors/trainer/reporter.ts'
 import { trainSupervised } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
-  LivingWorkers,
   metricsOf,
   numbersOf,
   tinyItems,

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Worker } from 'node:worker_threads';
 import type { Logger } from '../../actors/runtime/actor.ts';
 import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/reporter.ts';
 import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
@@ -102,30 +101,4 @@ export function phaseReporter(onPhase: (phase: Phase) => void): Reporter {
       return silentReporter.phase(phase);
     },
   };
-}
-
-/** The worker threads of this process that were started since and still run. */
-export class LivingWorkers implements Disposable {
-  readonly #workers = new Set<Worker>();
-  readonly #onWorker = (worker: Worker): void => {
-    this.#workers.add(worker);
-    worker.once('exit', () => this.#workers.delete(worker));
-  };
-
-  constructor() {
-    process.on('worker', this.#onWorker);
-  }
-
-  get names(): string[] {
-    return [...this.#workers].map(({ threadName }) => threadName ?? '').sort();
-  }
-
-  /** The youngest worker of a name. */
-  find(name: string): Worker | undefined {
-    return [...this.#workers].findLast(({ threadName }) => threadName === name);
-  }
-
-  [Symbol.dispose](): void {
-    process.off('worker', this.#onWorker);
-  }
 }

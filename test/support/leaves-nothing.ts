@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RootHookObject } from 'mocha';
+import { LivingWorkers } from './living-workers.ts';
+
+/** Temporary files of the tests and of their child processes lie in here; its name marks those too. */
+const temporary = mkdtempSync(join(tmpdir(), 'cxmind-tests-'));
+process.env['TMPDIR'] = temporary;
+// npm lets Node keep compiled code in the temporary directory, for good.
+process.env['NODE_DISABLE_COMPILE_CACHE'] = '1';
+const workers = new LivingWorkers();
+
+/** Processes that were started with our temporary directory and still run; none where there is no /proc. */
+function childProcesses(): string[] {
+  const pids = readProc().filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids
+    .filter((pid) => readOr('', `/proc/${pid}/environ`).includes(`TMPDIR=${temporary}`))
+    .map((pid) => `${pid}: ${readOr('', `/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
+}
+
+function readProc(): string[] {
+  try {
+    return readdirSync('/proc');
+  } catch {
+    return [];
+  }
+}
+
+function readOr(otherwise: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return otherwise;
+  }
+}
+
+/** Fails the run when its tests left a thread, a process or a temporary file. */
+export const mochaHooks: RootHookObject = {
+  afterAll() {
+    const left = {
+      threads: workers.names,
+      processes: childProcesses(),
+      files: readdirSync(temporary),
+    };
+    workers[Symbol.dispose]();
+    rmSync(temporary, { recursive: true, force: true });
+    assert.deepEqual(left, { threads: [], processes: [], files: [] });
+  },
+};
