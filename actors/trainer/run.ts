@@ -62,7 +62,13 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
   };
   const context = { cast, config, gate: reward.gate, reporter: options.reporter, signal };
   const run = new Run(context, options.logger, started);
-  return await run.finish(await run.open());
+  try {
+    return await run.finish(await run.open());
+  } catch (error) {
+    // A lost actor cancels what the others do: the loss is what ended the run.
+    system.signal.throwIfAborted();
+    throw error;
+  }
 }
 
 /** One run: its files, its checkpoints and the loop. */

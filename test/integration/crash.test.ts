@@ -219,10 +219,12 @@ describe('a run whose actors crash', () => {
     assert.equal(numbersOf(run).length, 2);
   });
 
-  it('ends with the learner, which nothing can ask again', async () => {
-    const ended = await train('steady', { onPhase: killIn('update', 'learner') });
-    await assertEnds(ended, 'ACTOR_CRASHED', /learner crashed: thread exited with code 1/);
-  });
+  for (const phase of ['update', 'rollout']) {
+    it(`ends with the learner, which nothing can ask again, in the ${phase} phase`, async () => {
+      const ended = await train('steady', { onPhase: killIn(phase, 'learner') });
+      await assertEnds(ended, 'ACTOR_CRASHED', /learner crashed: thread exited with code 1/);
+    });
+  }
 
   it('keeps the checkpoint before when the learner is lost during a save', async () => {
     const run = join(temporary.path, 'saving');
