@@ -25,8 +25,8 @@ interface Anatomy {
 
 const GREY = {
   air: 0.03,
-  body: 0.52,
-  lung: 0.3,
+  body: 0.56,
+  lung: 0.42,
   spine: 0.64,
   heart: 0.74,
   fluid: 0.88,
@@ -46,7 +46,7 @@ function anatomyOf(kinds: ReadonlySet<FindingKind>, rng: Rng): Anatomy {
     heartHeight: isLarge ? around(0.2, 0.015) : around(0.145, 0.012),
     ribPhase: rng.nextUniform(),
     effusionHeight: around(0.25, 0.04),
-    apexDepth: around(0.28, 0.03),
+    apexDepth: around(0.42, 0.03),
     patchX: patchSide * around(0.22, 0.025),
     patchY: around(-0.02, 0.05),
     patchRadius: around(0.1, 0.015),
