@@ -152,7 +152,7 @@ export function spawnRewards(system: ActorSystem, config: Config): Promise<Cast[
   const props: RewardProps = {
     tokenizerPath: tokenizerPathOf(config),
     rewardFunction: rewardSpecOf(config),
-    kwargs: { ...(isBuiltIn(config) && { form: reward.form }), ...reward.rewardFunctionKwargs },
+    kwargs: rewardKwargsOf(config),
     skipSpecialTokens: reward.skipSpecialTokens,
   };
   return spawnMany(reward.numWorkers, (index) =>
@@ -194,6 +194,12 @@ export function rewardSpecOf(config: Config): string {
   const { rewardFunction, rewardFunctionName } = config.worker.reward;
   const file = rewardFunction ?? 'closed';
   return rewardFunctionName === null ? file : `${file}:${rewardFunctionName}`;
+}
+
+/** The named arguments of the reward; a built-in is also told its form. */
+export function rewardKwargsOf(config: Config): Readonly<Record<string, unknown>> {
+  const { form, rewardFunctionKwargs } = config.worker.reward;
+  return { ...(isBuiltIn(config) && { form }), ...rewardFunctionKwargs };
 }
 
 /** The checkpoint directory that training starts from. */

@@ -9,6 +9,7 @@ import { ActorSystem } from '../runtime/system.ts';
 import type { Logger } from '../runtime/actor.ts';
 import {
   modelPathOf,
+  rewardKwargsOf,
   rewardSpecOf,
   spawnData,
   spawnLearner,
@@ -42,8 +43,7 @@ export interface RunOptions {
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
   const started = performance.now();
   const checkpoint = await loadCheckpoint(modelPathOf(config));
-  const { spec, kwargs } = { spec: rewardSpecOf(config), kwargs: config.worker.reward };
-  const reward = await resolveReward(spec, kwargs.rewardFunctionKwargs);
+  const reward = await resolveReward(rewardSpecOf(config), rewardKwargsOf(config));
   await using system = new ActorSystem({ logger: options.logger });
   const signal = AbortSignal.any([options.signal, system.signal]);
   const data = await spawnData(system, config, checkpoint, {

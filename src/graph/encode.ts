@@ -5,22 +5,12 @@ import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, Value, ValueType } from './ir.ts';
 import type { Emitter, OnnxAttribute } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
+import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import { prune } from './passes.ts';
 import { evaluateDim } from './shape.ts';
 
 const irVersion = 10;
 const opsetVersion = 21;
-
-/** TensorProto.DataType. */
-const dtypeCodes: Readonly<Record<DType, number>> = {
-  f32: 1,
-  u8: 2,
-  i32: 6,
-  i64: 7,
-  bool: 9,
-  f16: 10,
-  bf16: 16,
-};
 
 const attributeKinds = { float: 1, int: 2, text: 3, ints: 7 } as const;
 
@@ -90,7 +80,7 @@ function tensorProto(name: string, tensor: Tensor): object {
   const { buffer, byteOffset, byteLength } = tensor.data;
   return {
     dims: tensor.shape,
-    dataType: dtypeCodes[tensor.dtype],
+    dataType: onnxDTypes[tensor.dtype],
     name,
     rawData: new Uint8Array(buffer, byteOffset, byteLength).slice(),
   };
@@ -98,7 +88,7 @@ function tensorProto(name: string, tensor: Tensor): object {
 
 function valueInfo(name: string, { dtype, shape }: ValueType): object {
   const dim = shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
-  return { name, type: { tensorType: { elemType: dtypeCodes[dtype], shape: { dim } } } };
+  return { name, type: { tensorType: { elemType: onnxDTypes[dtype], shape: { dim } } } };
 }
 
 function attributeProto(name: string, attribute: OnnxAttribute): object {
@@ -108,7 +98,7 @@ function attributeProto(name: string, attribute: OnnxAttribute): object {
   if ('text' in attribute) {
     return { name, type: attributeKinds.text, s: new TextEncoder().encode(attribute.text) };
   }
-  return { name, type: attributeKinds.int, i: dtypeCodes[attribute.dtype] };
+  return { name, type: attributeKinds.int, i: onnxDTypes[attribute.dtype] };
 }
 
 /** Collects ONNX nodes and initializers for one graph. */

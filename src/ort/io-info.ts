@@ -1,4 +1,5 @@
 import type { DType } from '../tensor/dtype.ts';
+import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { CxmindError } from '../errors.ts';
 import { textAt, type Native } from './native.ts';
@@ -10,19 +11,8 @@ export interface IoInfo {
   readonly shape: readonly (number | string)[];
 }
 
-/** `ONNXTensorElementDataType` of each dtype. */
-export const elementTypes: Readonly<Record<DType, number>> = {
-  f32: 1,
-  u8: 2,
-  i32: 6,
-  i64: 7,
-  bool: 9,
-  f16: 10,
-  bf16: 16,
-};
-
 const dtypes = new Map(
-  Object.entries(elementTypes).map(([dtype, number]) => [number, dtype as DType]),
+  Object.entries(onnxDTypes).map(([dtype, number]) => [number, dtype as DType]),
 );
 
 /** The dtype and shape that native type info describes; a free dimension without a name is `?`. */

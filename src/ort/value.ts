@@ -1,7 +1,7 @@
 import { CxmindError } from '../errors.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 import { Handle } from './handle.ts';
-import { elementTypes } from './io-info.ts';
+import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Native } from './native.ts';
 
 /**
@@ -68,7 +68,7 @@ export class ValueMaker {
         data.byteLength,
         this.#dims,
         shape.length,
-        elementTypes[dtype],
+        onnxDTypes[dtype],
         slot,
       ),
     );
