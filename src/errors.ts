@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'ACTOR_CRASHED'
   | 'WIRE_INVALID'
   | 'PEER_LOST'
+  | 'PLACEMENT_FAILED'
   | 'INTERNAL';
 
 /** JSON-safe facts about an error: paths, fields, shapes, counts. */

@@ -67,7 +67,11 @@ const Kinded = t.type({ kind: t.keyof(envelopes) });
 export const emptyBody: Body = encodeBody(undefined);
 
 /** Sends one packet; false when the channel is closed. */
-export function post(channel: Channel, envelope: Envelope, body: Body = emptyBody): boolean {
+export function post(
+  channel: Pick<Channel, 'send'>,
+  envelope: Envelope,
+  body: Body = emptyBody,
+): boolean {
   return channel.send(join(encodeValue(envelope), body));
 }
 

@@ -10,10 +10,37 @@ import type { Protocol } from './protocol.ts';
 /** One life of an actor: from being made until it stopped or crashed. */
 export interface Incarnation {
   readonly channel: Channel;
+  /** The way for what must not wait behind messages: to stop, to cancel. May overtake the channel. */
+  readonly urgent: Pick<Channel, 'send'>;
   /** Resolves with the reason once nothing of it runs and its last packet was delivered. */
   readonly ended: Promise<CxmindError>;
   /** Ends it from outside, whatever it is doing. */
   terminate(): void;
+}
+
+/** Which life of an actor begins. */
+export interface Life {
+  /** How often it was restarted before. */
+  readonly restarts: number;
+}
+
+/** Begins the lives of one actor, wherever that is. */
+export interface Launcher {
+  /** Name of the node of the youngest life; undefined in this process. */
+  readonly node: string | undefined;
+  /** Rejects when there is nowhere to begin, and once `signal` is aborted. */
+  launch(life: Life, signal: AbortSignal): Promise<Incarnation>;
+  /** Gives back what the actor claimed: it has no further life. */
+  release(): void;
+}
+
+/** The launcher of an actor that needs nothing but this process. */
+export function launcherHere(launch: (life: Life) => Incarnation): Launcher {
+  return {
+    node: undefined,
+    launch: (life) => Promise.try(launch, life),
+    release: () => undefined,
+  };
 }
 
 /** What a worker thread is given at its start. */
@@ -50,7 +77,7 @@ export function startThread(
   const ended = Promise.all([exited, channel.closed]).then(
     ([code]) => uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`),
   );
-  return { channel, ended, terminate: () => void worker.terminate() };
+  return { channel, urgent: channel, ended, terminate: () => void worker.terminate() };
 }
 
 /** Starts an actor on the calling thread. */
@@ -75,6 +102,7 @@ export function startLocal<P extends Protocol>(
   void host.start(async (environment) => ({ protocol, actor: await create(environment) }));
   return {
     channel,
+    urgent: channel,
     ended,
     terminate: () => {
       host.abandon();

@@ -1,3 +1,5 @@
+import type { CxmindError } from '../../src/errors.ts';
+
 /** What becomes of an actor that crashed. */
 export type Supervision =
   | {
@@ -34,10 +36,16 @@ export const defaultSupervision: Supervision = {
  * What to do about a crash.
  *
  * @param crashTimes when the actor crashed, in milliseconds, this crash last
+ * @param reason     why it crashed; PLACEMENT_FAILED, when no place was left for it, is not tried again
  */
-export function verdictOn(supervision: Supervision, crashTimes: readonly number[]): Verdict {
+export function verdictOn(
+  supervision: Supervision,
+  crashTimes: readonly number[],
+  reason?: CxmindError,
+): Verdict {
   if (supervision.onCrash !== 'restart') return { kind: supervision.onCrash };
   const { maxRestarts, windowMs, minBackoffMs, maxBackoffMs, givenUp } = supervision;
+  if (reason?.code === 'PLACEMENT_FAILED') return { kind: givenUp };
   const now = crashTimes.at(-1) ?? 0;
   const recent = crashTimes.filter((time) => now - time < windowMs).length;
   if (recent > maxRestarts) return { kind: givenUp };

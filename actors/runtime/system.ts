@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CxmindError, toWireError } from '../../src/errors.ts';
 import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
-import { Cell, type ActorEvent, type CellOptions } from './cell.ts';
-import { startLocal, startThread } from './incarnation.ts';
+import { Cell } from './cell.ts';
+import type { ActorEvent } from './event.ts';
+import { launcherHere, startLocal, startThread, type Launcher } from './incarnation.ts';
 import type { Protocol } from './protocol.ts';
 import { refOver, type ActorRef } from './ref.ts';
 import { defaultSupervision, type Supervision } from './supervisor.ts';
@@ -78,20 +79,22 @@ export class ActorSystem implements AsyncDisposable {
   spawn<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Promise<ActorRef<P>> {
     const { name, protocol, create, props } = actor;
     const module = resolveModule(actor.module).href;
-    return this.#begin(actor, (restarts) =>
+    const launcher = launcherHere(({ restarts }) =>
       startThread(
         threadEntry,
         { name, restarts, protocolName: protocol.name, module, create, props },
         actor.heapLimitMb,
       ),
     );
+    return this.#begin(actor, launcher);
   }
 
   /** Starts an actor on the calling thread, for what must be here and for tests. */
   spawnLocal<P extends Protocol>(actor: LocalActor<P>): Promise<ActorRef<P>> {
-    return this.#begin(actor, (restarts) =>
+    const launcher = launcherHere(({ restarts }) =>
       startLocal(actor.name, restarts, actor.protocol, actor.create),
     );
+    return this.#begin(actor, launcher);
   }
 
   /** The actor at an address, or undefined; `protocol` must be the one it was spawned with. */
@@ -124,14 +127,14 @@ export class ActorSystem implements AsyncDisposable {
 
   async #begin<P extends Protocol>(
     actor: ActorOptions & { readonly protocol: P },
-    launch: CellOptions['launch'],
+    launcher: Launcher,
   ): Promise<ActorRef<P>> {
     const { name, protocol } = actor;
     if (this.#isClosed) throw new CxmindError('ACTOR_STOPPED', `${name}: the system is shut down`);
     if (this.#cells.has(name)) throw new CxmindError('INTERNAL', `${name} is spawned already`);
     const cell = new Cell({
       name,
-      launch,
+      launcher,
       supervision: actor.supervision ?? defaultSupervision,
       mailboxCapacity: actor.mailboxCapacity ?? 64,
       graceMs: actor.graceMs ?? 5_000,

@@ -13,6 +13,7 @@ const actorCodes: readonly ErrorCode[] = [
   'ACTOR_CRASHED',
   'WIRE_INVALID',
   'PEER_LOST',
+  'PLACEMENT_FAILED',
 ];
 
 /** What a command's failure tells the shell, and what it prints. */

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { askAny } from '../../actors/runtime/pool.ts';
 import type { ActorRef } from '../../actors/runtime/ref.ts';
 import type { Supervision } from '../../actors/runtime/supervisor.ts';
-import type { ActorEvent } from '../../actors/runtime/cell.ts';
+import type { ActorEvent } from '../../actors/runtime/event.ts';
 import { ActorSystem, type ActorOptions, type PropsOf } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { rows, zeros } from '../../src/tensor/tensor.ts';
