@@ -1,6 +1,5 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism, cpus } from 'node:os';
-import type { Peer } from './peer.ts';
 
 /** One measurement: what is done, with which sizes, and in what the result is counted. */
 export interface Case {
@@ -11,6 +10,13 @@ export interface Case {
 
 /** Values of one call, by the name of the part they belong to. */
 export type Measured = Readonly<Record<string, number>>;
+
+/** Somebody else who does the same work, to be measured in turns with ours. */
+export interface Opponent {
+  readonly name: string;
+  /** One call; values by part. */
+  measure(params: Case['params']): Promise<Measured>;
+}
 
 const WARMUPS = 2;
 const ROUNDS = 7;
@@ -25,12 +31,12 @@ const commit = execFileSync('git', ['describe', '--always', '--dirty'], {
  * for every part of each; for parts that both have also the ratio of ours to theirs, pair by pair.
  *
  * @param ours one call; returns its parts' values
- * @param peer the other side's worker, undefined when there is none
+ * @param peer the other side, undefined when there is none
  */
 export async function compare(
   { name, params, unit }: Case,
   ours: () => Promise<Measured> | Measured,
-  peer: Peer | undefined,
+  peer: Opponent | undefined,
 ): Promise<void> {
   const [mine, theirs]: [Measured[], Measured[]] = [[], []];
   for (let round = 0; round < WARMUPS + ROUNDS; round++) {

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { benchActors } from './actors.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
@@ -6,6 +7,7 @@ import { benchOrt } from './ort.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
+  actors: benchActors,
   decode: benchDecode,
   learner: benchLearner,
   ort: benchOrt,
