@@ -60,11 +60,11 @@ export function startThread(
   start: ThreadStart,
   heapLimitMb: number | undefined,
 ): Incarnation {
-  const [channel, port] = threadPair();
+  const [channel, end] = threadPair();
   const worker = new Worker(entry, {
     name: start.name,
-    workerData: { ...start, port },
-    transferList: [port],
+    workerData: { ...start, end },
+    transferList: [end.port],
     ...(heapLimitMb === undefined
       ? {}
       : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),

@@ -1,13 +1,13 @@
-import { workerData, type MessagePort } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { CxmindError } from '../../src/errors.ts';
-import { ThreadChannel } from '../../transport/thread/channel.ts';
+import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
 import type { ActorFactory } from './actor.ts';
 import { ActorHost } from './host.ts';
 import type { ThreadStart } from './incarnation.ts';
 import type { Protocol } from './protocol.ts';
 
-const start = workerData as ThreadStart & { readonly port: MessagePort };
-const channel = new ThreadChannel(start.port);
+const start = workerData as ThreadStart & { readonly end: ThreadEnd };
+const channel = new ThreadChannel(start.end);
 const host = new ActorHost({
   channel,
   name: start.name,

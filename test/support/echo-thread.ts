@@ -1,5 +1,5 @@
-import { workerData, type MessagePort } from 'node:worker_threads';
-import { ThreadChannel } from '../../transport/thread/channel.ts';
+import { workerData } from 'node:worker_threads';
+import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
 import { echo } from '../conformance/channel.ts';
 
-echo(new ThreadChannel(workerData as MessagePort));
+echo(new ThreadChannel(workerData as ThreadEnd));

@@ -7,8 +7,7 @@ import { tensor } from '../../../transport/tensor-codec.ts';
 const bytes = new t.Type<Uint8Array>(
   'bytes',
   (value): value is Uint8Array => value instanceof Uint8Array,
-  (value, context) =>
-    value instanceof Uint8Array ? t.success(value) : t.failure(value, context),
+  (value, context) => (value instanceof Uint8Array ? t.success(value) : t.failure(value, context)),
   t.identity,
 );
 const Numbered = t.type({ id: t.number });

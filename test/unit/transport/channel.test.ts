@@ -12,10 +12,10 @@ channelConformance('same thread', {
   },
 });
 
-channelConformance('two ends on one thread over a MessagePort', {
+channelConformance('two ends on one thread over rings', {
   open() {
-    const [channel, port] = threadPair();
-    const far = new ThreadChannel(port);
+    const [channel, farEnd] = threadPair();
+    const far = new ThreadChannel(farEnd);
     echo(far);
     return { channel, end: () => far.closed };
   },
@@ -23,10 +23,10 @@ channelConformance('two ends on one thread over a MessagePort', {
 
 channelConformance('worker thread', {
   open() {
-    const [channel, port] = threadPair();
+    const [channel, farEnd] = threadPair();
     const worker = new Worker(new URL('../../support/echo-thread.ts', import.meta.url), {
-      workerData: port,
-      transferList: [port],
+      workerData: farEnd,
+      transferList: [farEnd.port],
     });
     const exit = once(worker, 'exit');
     return { channel, end: () => exit.then(() => undefined) };
