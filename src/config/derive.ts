@@ -4,9 +4,6 @@ import { isRight } from 'fp-ts/lib/Either.js';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
-/** Learners that share a batch; the reference calls this the world size. */
-const worldSize = 1;
-
 /** An existing path made absolute; anything else as it was written. */
 function absolute(path: string, cwd: string): string {
   const whole = resolve(cwd, path);
@@ -76,7 +73,7 @@ export function derive(config: Config, cwd: string): Config {
         useKlLoss,
         klPenalty,
         klCoef,
-        globalBatchSizePerDevice: Math.floor((samples * actor.ulyssesSize) / worldSize),
+        globalBatchSizePerDevice: Math.floor((samples * actor.ulyssesSize) / learnerCount(config)),
         model: {
           ...actor.model,
           modelPath,
@@ -104,12 +101,22 @@ export function derive(config: Config, cwd: string): Config {
       saveCheckpointPath: runFolder,
       loadCheckpointPath: path(trainer.loadCheckpointPath),
     },
+    transport: config.transport,
     sft: {
       ...sft,
       trainFiles: sft.trainFiles ?? data.trainFiles,
       saveCheckpointPath: resolve(cwd, sft.saveCheckpointPath ?? join(runFolder, 'sft')),
     },
   };
+}
+
+/**
+ * Learners that share every mini-batch, which the reference calls the world size: `worker.actor.num_workers`, or
+ * one a device of every host. A host without GPUs is one device, since one learner keeps all its cores busy.
+ */
+export function learnerCount({ worker, trainer }: Config): number {
+  const { nnodes, nGpusPerNode, device } = trainer;
+  return worker.actor.numWorkers ?? nnodes * (device === 'cuda' ? nGpusPerNode : 1);
 }
 
 /** How validation samples: the rollout's keys, one response a prompt, `val_override_config` on top. */

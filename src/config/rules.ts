@@ -1,3 +1,4 @@
+import { learnerCount } from './derive.ts';
 import { issuesOf, type Issue, type SourceOf } from './issues.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
@@ -48,6 +49,22 @@ export const trainingRules: readonly Rule[] = [
       return divides(micro, samples)
         ? undefined
         : `${micro} does not divide the ${samples} samples of a mini-batch ` +
+            `(worker.actor.global_batch_size x worker.rollout.n)`;
+    },
+  },
+  {
+    keys: [
+      'worker.actor.num_workers',
+      'trainer.nnodes',
+      'worker.actor.global_batch_size',
+      'worker.rollout.n',
+    ],
+    broken: (config) => {
+      const samples = config.worker.actor.globalBatchSize * config.worker.rollout.n;
+      const learners = learnerCount(config);
+      return learners <= samples
+        ? undefined
+        : `${learners} learners cannot share the ${samples} samples of a mini-batch ` +
             `(worker.actor.global_batch_size x worker.rollout.n)`;
     },
   },

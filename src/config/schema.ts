@@ -123,9 +123,9 @@ export const Trainer = section({
     listOf(oneOf('console', 'file', 'mlflow', 'swanlab', 'tensorboard', 'wandb')),
     ['console', 'wandb'],
   ),
-  /** Hosts. */
+  /** Hosts; on CPUs there is one learner on each, unless `worker.actor.num_workers` says how many. */
   nnodes: withDefault(positiveInt, 1),
-  /** GPUs on each host. */
+  /** GPUs on each host, and learners on each where they train on GPUs; without effect on CPUs. */
   nGpusPerNode: withDefault(positiveInt, 8),
   /** Generation rounds a step may take to fill its batch; 0 or less sets no limit. */
   maxTryMakeBatch: withDefault(int, 20),
@@ -183,6 +183,13 @@ export const Sft = section({
 });
 export interface Sft extends t.TypeOf<typeof Sft> {}
 
+/** `transport` (cxmind's own): how actors on several threads and hosts reach each other. */
+export const Transport = section({
+  /** What the learners' sums go over: cxmind's own sockets and shared memory, or an MPI library. */
+  collectives: withDefault(oneOf('zeromq', 'mpi'), 'zeromq'),
+});
+export interface Transport extends t.TypeOf<typeof Transport> {}
+
 /** Everything a run is told; the root of the YAML file. */
 export const Config = section({
   /** Prompts. */
@@ -193,6 +200,8 @@ export const Config = section({
   worker: Worker,
   /** The loop. */
   trainer: Trainer,
+  /** Connections. */
+  transport: Transport,
   /** Supervised training. */
   sft: Sft,
 });

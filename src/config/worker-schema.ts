@@ -155,6 +155,11 @@ export const Actor = section({
   fsdp: Fsdp,
   /** Offloading. */
   offload: Offload,
+  /**
+   * cxmind: learners that share every mini-batch, the reference's world size; null is one a GPU
+   * (`trainer.nnodes` x `trainer.n_gpus_per_node`), and on CPUs one a host.
+   */
+  numWorkers: orNull(positiveInt),
   /** Derived: samples per optimizer step on one device. */
   globalBatchSizePerDevice: withDefault(int, -1),
   /** Derived from `algorithm`. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import {
   derive,
+  learnerCount,
   trainingSteps,
   validationSampling,
   withTrainingSteps,
@@ -15,6 +16,18 @@ function configOf(input: unknown): Config {
   assert.equal(decoded._tag, 'Right');
   return decoded.right;
 }
+
+describe('learnerCount', () => {
+  const count = (worker: object, trainer: object): number =>
+    learnerCount(configOf({ worker: { actor: worker }, trainer }));
+
+  it('is the number of hosts on CPUs, of GPUs where they train, and else what is said', () => {
+    assert.equal(count({}, { n_gpus_per_node: 8 }), 1);
+    assert.equal(count({}, { nnodes: 3, n_gpus_per_node: 8 }), 3);
+    assert.equal(count({}, { nnodes: 3, n_gpus_per_node: 4, device: 'cuda' }), 12);
+    assert.equal(count({ num_workers: 5 }, { nnodes: 3, device: 'cuda' }), 5);
+  });
+});
 
 describe('derive', () => {
   it('copies lengths, KL settings and log-probability settings between sections', () => {

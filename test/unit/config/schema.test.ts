@@ -41,6 +41,7 @@ describe('Config', () => {
       added.filter((path) => !path.startsWith('sft.')),
       [
         'data.invalid_rows',
+        'worker.actor.num_workers',
         'worker.rollout.num_workers',
         'worker.reward.num_workers',
         'worker.reward.form',
@@ -48,6 +49,7 @@ describe('Config', () => {
         'trainer.device',
         'trainer.threads',
         'trainer.seed',
+        'transport.collectives',
       ],
     );
   });

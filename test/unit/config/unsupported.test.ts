@@ -30,6 +30,8 @@ const refused: Readonly<Record<string, string>> = {
     '3 does not divide the 1024 samples of a step (data.rollout_batch_size x worker.rollout.n)',
   'worker.actor.micro_batch_size_per_device_for_update=3':
     '3 does not divide the 512 samples of a mini-batch (worker.actor.global_batch_size x worker.rollout.n)',
+  'worker.actor.num_workers=513':
+    '513 learners cannot share the 512 samples of a mini-batch (worker.actor.global_batch_size x worker.rollout.n)',
   'worker.rollout.n=1':
     'algorithm.adv_estimator = grpo compares the responses of a prompt, so it takes more than 1, got 1',
   'worker.rollout.temperature=0':
