@@ -125,15 +125,18 @@ export function reduceMetrics(lists: Readonly<Record<string, readonly number[]>>
   return Object.fromEntries(present.map(([name, values]) => [name, sum(values) / values.length]));
 }
 
-/** The metric lists of several workers as one: their entries one after the other. */
-export function joinMetricLists(
+/** The metric lists of several workers as one: what each has is an addend to the entries of the whole. */
+export function addMetricLists(
   workers: readonly Readonly<Record<string, readonly number[]>>[],
 ): Record<string, number[]> {
-  const joined: Record<string, number[]> = {};
+  const whole: Record<string, number[]> = {};
   for (const lists of workers) {
-    for (const [name, values] of Object.entries(lists)) (joined[name] ??= []).push(...values);
+    for (const [name, values] of Object.entries(lists)) {
+      const sums = (whole[name] ??= []);
+      for (const [i, value] of values.entries()) sums[i] = (sums[i] ?? 0) + value;
+    }
   }
-  return joined;
+  return whole;
 }
 
 /** `1 - var(R - V) / (var(R) + 1e-5)`, variances with n - 1: 1 when the critic is right, 0 when constant. */

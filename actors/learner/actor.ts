@@ -1,28 +1,28 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
-import { CxmindError } from '../../src/errors.ts';
+import { asCxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/arena.ts';
-import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
+import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
+import { alone, type LearnerGroup } from '../../src/training/learner-group.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
-import { updatePolicy, type MetricLists } from '../../src/training/policy-update.ts';
-import { updateSupervised } from '../../src/training/supervised-update.ts';
+import { updatePolicy, type PolicyUpdate } from '../../src/training/policy-update.ts';
+import { updateSupervised, type SupervisedStep } from '../../src/training/supervised-update.ts';
 import { arenaOf, type ModelProps } from '../model-props.ts';
 import { logProbsReply } from '../reference/actor.ts';
 import type { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
-import { actorFactory, type Actor } from '../runtime/actor.ts';
+import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import {
   learnerProtocol,
   type ImitateRequest,
   type StateRequest,
   type UpdateRequest,
 } from './protocol.ts';
+import { readLearnerState, readWeights, writeLearnerState } from './state-files.ts';
 
 /** What the learner is made from. */
 export interface LearnerProps {
@@ -32,92 +32,89 @@ export interface LearnerProps {
   readonly gradientCheckpointing: boolean;
   readonly optimization: OptimizationOptions;
   readonly loss: PolicyLossOptions;
-  /** Samples of one optimizer step. */
-  readonly miniBatchSize: number;
   readonly updateMicroBatch: MicroBatchOptions;
   readonly experienceMicroBatch: MicroBatchOptions;
   readonly epochs: number;
   readonly temperature: number;
+  /** Whether the other learners step the same memory. */
+  readonly sharesWeights: boolean;
 }
 
-/** The one writer of the weights. */
+/** One of the writers of the weights; what it does, it does together with the others. */
 export class LearnerActor implements Actor<typeof learnerProtocol> {
   readonly #props: LearnerProps;
+  readonly #group: LearnerGroup;
   readonly #arena: Arena;
   readonly #runtime: Runtime;
   readonly #policy: Policy;
   readonly #optimization: Optimization;
 
-  constructor(props: LearnerProps) {
-    const { model, gradientCheckpointing, optimization } = props;
+  constructor(props: LearnerProps, group: LearnerGroup) {
+    const { model, gradientCheckpointing, optimization, sharesWeights } = props;
     this.#props = props;
+    this.#group = group;
     this.#arena = arenaOf(model);
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
     this.#policy = new Policy(this.#runtime, model.config, this.#arena, { gradientCheckpointing });
-    this.#optimization = new Optimization(this.#runtime, this.#arena, optimization);
+    this.#optimization = new Optimization(this.#runtime, this.#arena, optimization, {
+      group,
+      sharesWeights,
+    });
   }
 
   logProbs(request: LogProbsRequest): LogProbsReply {
     return logProbsReply(this.#policy, request, this.#props.experienceMicroBatch);
   }
 
-  update({ experiences, learningRate, progress }: UpdateRequest): { metrics: MetricLists } {
-    const { loss, miniBatchSize, updateMicroBatch: microBatch, epochs, temperature } = this.#props;
-    const metrics = updatePolicy(
+  update(
+    { miniBatches, learningRate, progress }: UpdateRequest,
+    { signal }: Context,
+  ): Promise<PolicyUpdate> {
+    const { loss, updateMicroBatch: microBatch, epochs, temperature } = this.#props;
+    const update = updatePolicy(
       this.#policy,
       this.#optimization,
-      experiences,
-      { loss, miniBatchSize, microBatch, epochs, temperature, learningRate },
+      miniBatches,
+      { loss, microBatch, epochs, temperature, learningRate },
       (done) => progress?.data.set([done]),
     );
-    return { metrics };
+    return unlessAborted(update, signal);
   }
 
-  imitate({ samples, learningRate }: ImitateRequest): {
-    loss: number;
-    gradientNorm: number;
-    tokens: number;
-  } {
-    const maxTokens = Math.max(1, ...samples.map(sequenceLength));
-    return updateSupervised(this.#policy, this.#optimization, samples, {
+  imitate(
+    { miniBatch, learningRate }: ImitateRequest,
+    { signal }: Context,
+  ): Promise<SupervisedStep> {
+    const maxTokens = Math.max(1, ...miniBatch.samples.map(sequenceLength));
+    const step = updateSupervised(this.#policy, this.#optimization, miniBatch, {
       microBatch: { ...this.#props.updateMicroBatch, maxTokens },
       learningRate,
     });
+    return unlessAborted(step, signal);
   }
 
-  async save({ directory, modelOnly }: StateRequest): Promise<void> {
-    await mkdir(directory, { recursive: true });
-    await saveCheckpoint(join(directory, 'huggingface'), {
-      from: this.#props.modelPath,
-      arena: this.#arena,
-    });
-    if (modelOnly) return;
-    const { m, v, step } = this.#optimization.adamW.state;
-    const flat = (data: Float32Array) => ({ dtype: 'f32', shape: [data.length], data }) as const;
-    await writeSafetensors(join(directory, 'optimizer.safetensors'), [
-      { name: 'weights', tensor: flat(this.#arena.data) },
-      { name: 'm', tensor: flat(m) },
-      { name: 'v', tensor: flat(v) },
-      { name: 'step', tensor: tensorOf('i64', [1], [BigInt(step)]) },
-    ]);
-  }
-
-  async restore({ directory, modelOnly }: StateRequest): Promise<void> {
-    if (modelOnly) {
-      const { arena } = await loadCheckpoint(join(directory, 'huggingface'));
-      this.#arena.data.set(arena.data);
-      return;
+  async save({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
+    if (this.#group.rank === 0) {
+      await mkdir(directory, { recursive: true });
+      await saveCheckpoint(join(directory, 'huggingface'), {
+        from: this.#props.modelPath,
+        arena: this.#arena,
+      });
     }
-    const file = join(directory, 'optimizer.safetensors');
-    const tensors = await readSafetensors(file);
-    const flat = (name: string): Float32Array => {
-      const data = tensors.get(name)?.data;
-      if (data instanceof Float32Array && data.length === this.#arena.data.length) return data;
-      throw new CxmindError('CHECKPOINT_INVALID', `${file}: ${name} does not fit the model`);
-    };
-    this.#arena.data.set(flat('weights'));
-    const step = Number(tensors.get('step')?.data[0] ?? 0);
-    this.#optimization.adamW.load({ m: flat('m'), v: flat('v'), step });
+    if (modelOnly) return;
+    const state = await unlessAborted(this.#optimization.gatherState(), signal);
+    if (state !== null) await writeLearnerState(directory, this.#arena, state);
+  }
+
+  async restore({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
+    const isFirst = this.#group.rank === 0;
+    if (modelOnly) {
+      if (isFirst) await readWeights(directory, this.#arena);
+      await unlessAborted(this.#optimization.takeWeights(), signal);
+    } else {
+      const state = isFirst ? await readLearnerState(directory, this.#arena) : null;
+      await unlessAborted(this.#optimization.scatterState(state), signal);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -127,8 +124,20 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   }
 }
 
-/** Makes the learner on its thread. */
+/** What the learners come to together, or the reason why nobody waits for it: one of them may be gone. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(asCxmindError(signal.reason));
+  signal.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Makes a learner on its thread. */
 export const learnerActor = actorFactory(
   learnerProtocol,
-  (props: LearnerProps) => new LearnerActor(props),
+  (props: LearnerProps) => new LearnerActor(props, alone),
 );

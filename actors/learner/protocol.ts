@@ -1,20 +1,27 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { MetricLists, Progress, PromptInput, Sequence } from '../messages.ts';
+import { MetricLists, Progress, PromptInput, Sequence, whole } from '../messages.ts';
 import { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
-/** Experiences of one step and the learning rate it is trained at. */
+/** A response as the learners train on it. */
+export const ExperienceMessage = t.type({
+  prompt: PromptInput,
+  response: tensor('i32', ['T']),
+  oldLogProbs: tensor('f32', ['T']),
+  advantages: tensor('f32', ['T']),
+  refLogProbs: t.union([tensor('f32', ['T']), t.null]),
+});
+
+export interface ExperienceMessage extends t.TypeOf<typeof ExperienceMessage> {}
+
+/** A learner's share of the samples of an optimizer step, and the response tokens of all shares together. */
+const miniBatch = <S extends t.Mixed>(sample: S) =>
+  t.type({ samples: t.array(sample), responseTokens: whole });
+
+/** A learner's experiences of one step and the learning rate it is trained at. */
 export const UpdateRequest = t.type({
-  experiences: t.array(
-    t.type({
-      prompt: PromptInput,
-      response: tensor('i32', ['T']),
-      oldLogProbs: tensor('f32', ['T']),
-      advantages: tensor('f32', ['T']),
-      refLogProbs: t.union([tensor('f32', ['T']), t.null]),
-    }),
-  ),
+  miniBatches: t.array(miniBatch(ExperienceMessage)),
   learningRate: t.number,
   /** Samples done so far. */
   progress: t.union([Progress, t.null]),
@@ -22,21 +29,27 @@ export const UpdateRequest = t.type({
 export interface UpdateRequest extends t.TypeOf<typeof UpdateRequest> {}
 
 /** Reference answers to imitate. */
-export const ImitateRequest = t.type({ samples: t.array(Sequence), learningRate: t.number });
+export const ImitateRequest = t.type({ miniBatch: miniBatch(Sequence), learningRate: t.number });
 export interface ImitateRequest extends t.TypeOf<typeof ImitateRequest> {}
 
 /** Where to save to, or to restore from. */
 export const StateRequest = t.type({ directory: t.string, modelOnly: t.boolean });
 export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
 
-/** What the learner can be asked. An update is never asked again: a lost one resumes from a checkpoint. */
+/**
+ * What a learner can be asked, all of them together. An update is never asked again: a lost one resumes from
+ * a checkpoint.
+ */
 export const learnerProtocol = protocol('learner', {
   logProbs: call(LogProbsRequest, LogProbsReply),
-  update: call(UpdateRequest, t.type({ metrics: MetricLists })),
+  /** What a learner reports adds up with what the others do. */
+  update: call(UpdateRequest, t.type({ losses: MetricLists, gradientNorms: t.array(t.number) })),
   imitate: call(
     ImitateRequest,
     t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),
   ),
+  /** The first learner writes. */
   save: call(StateRequest, t.void),
+  /** The first learner reads. */
   restore: call(StateRequest, t.void),
 });

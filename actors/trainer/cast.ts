@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Arena } from '../../src/model/arena.ts';
 import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
@@ -17,11 +18,12 @@ import type { RolloutProps } from '../rollout/actor.ts';
 import { rolloutProtocol } from '../rollout/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 import type { ActorSystem } from '../runtime/system.ts';
+import { Learners } from './learners.ts';
 
 /** Refs to the actors of a run. */
 export interface Cast {
   readonly data: ActorRef<typeof dataProtocol>;
-  readonly learner: ActorRef<typeof learnerProtocol>;
+  readonly learners: Learners;
   readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
   readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
   /** Null when nothing needs reference log-probabilities. */
@@ -73,12 +75,12 @@ export function spawnData(
   });
 }
 
-/** Starts the learner over the checkpoint's weights, which stay shared. */
-export function spawnLearner(
+/** Starts the learners over the checkpoint's weights, which stay shared. */
+export async function spawnLearners(
   system: ActorSystem,
   config: Config,
   checkpoint: LoadedCheckpoint,
-): Promise<ActorRef<typeof learnerProtocol>> {
+): Promise<Learners> {
   const { actor, rollout } = config.worker;
   const { algorithm } = config;
   const props: LearnerProps = {
@@ -102,23 +104,26 @@ export function spawnLearner(
       klPenalty: algorithm.klPenalty === 'full' ? 'kl' : algorithm.klPenalty,
       klCoef: algorithm.klCoef,
     },
-    miniBatchSize: actor.globalBatchSize * rollout.n,
     updateMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForUpdate),
     experienceMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForExperience),
     epochs: actor.ppoEpochs,
     temperature: rollout.temperature,
+    sharesWeights: true,
   };
-  return system.spawn({
-    name: 'learner',
-    protocol: learnerProtocol,
-    module: new URL('../learner/actor.ts', import.meta.url),
-    create: 'learnerActor',
-    props,
-    supervision: essential,
-  });
+  const refs = await spawnMany(learnerCount(config), (rank) =>
+    system.spawn({
+      name: `learner/${rank}`,
+      protocol: learnerProtocol,
+      module: new URL('../learner/actor.ts', import.meta.url),
+      create: 'learnerActor',
+      props,
+      supervision: essential,
+    }),
+  );
+  return new Learners(refs);
 }
 
-/** Starts the rollout actors, which read the learner's weights. */
+/** Starts the rollout actors, which read the learners' weights. */
 export function spawnRollouts(
   system: ActorSystem,
   config: Config,

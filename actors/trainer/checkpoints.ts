@@ -15,7 +15,7 @@ const KlState = t.union([
   t.type({ kind: t.literal('adaptive'), coef: t.number, target: t.number, horizon: t.number }),
 ]);
 
-/** What a checkpoint keeps besides the learner's files. */
+/** What a checkpoint keeps besides the learners' files. */
 const TrainerFile = t.type({
   step: t.number,
   cursor: PromptCursor,
@@ -67,7 +67,7 @@ export class Checkpoints {
 
   /** Saves a step; then removes what the limit no longer keeps. Returns the Hugging Face directory. */
   async save(
-    learner: Cast['learner'],
+    learners: Cast['learners'],
     step: number,
     state: RunState,
     validationScore: number,
@@ -76,7 +76,7 @@ export class Checkpoints {
     await writeDirectoryAtomically(target, async (directory) => {
       const actor = join(directory, 'actor');
       const message = { directory: resolve(actor), modelOnly: this.#modelOnly };
-      await learner.ask.save(message, { timeoutMs: TIMEOUT_MS });
+      await learners.save(message, { timeoutMs: TIMEOUT_MS });
       const file = { step, ...state };
       await writeFile(join(directory, 'trainer.json'), `${JSON.stringify(file, null, 2)}\n`);
     });
@@ -126,11 +126,11 @@ export class Checkpoints {
 }
 
 /**
- * Restores the learner from a checkpoint folder and returns where the run stood.
+ * Restores the learners from a checkpoint folder and returns where the run stood.
  *
  * @throws CHECKPOINT_INVALID naming file and field
  */
-export async function restore(folder: string, learner: Cast['learner']): Promise<ResumePoint> {
+export async function restore(folder: string, learners: Cast['learners']): Promise<ResumePoint> {
   if (!FOLDER.test(basename(folder))) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
@@ -146,7 +146,7 @@ export async function restore(folder: string, learner: Cast['learner']): Promise
         'start from its actor/huggingface as worker.actor.model.model_path instead',
     );
   }
-  await learner.ask.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
+  await learners.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   return { step, state };
 }
 

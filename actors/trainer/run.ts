@@ -12,7 +12,7 @@ import {
   rewardKwargsOf,
   rewardSpecOf,
   spawnData,
-  spawnLearner,
+  spawnLearners,
   spawnReference,
   spawnRewards,
   spawnRollouts,
@@ -56,7 +56,7 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
   const cast: Cast = {
     data,
     reference,
-    learner: await spawnLearner(system, config, checkpoint),
+    learners: await spawnLearners(system, config, checkpoint),
     rollouts: await spawnRollouts(system, config, checkpoint),
     rewards: await spawnRewards(system, config),
   };
@@ -107,7 +107,7 @@ class Run {
     let state = initialState(config);
     const folder = await this.#resumeFolder();
     if (folder !== null) {
-      ({ step, state } = await restore(folder, cast.learner));
+      ({ step, state } = await restore(folder, cast.learners));
       await cast.data.ask.seek(state.cursor, { timeoutMs: 60_000 });
       reporter.note(`resumed from ${folder}`);
     }
@@ -193,7 +193,7 @@ class Run {
 
   async #save(step: number, state: RunState): Promise<string> {
     const score = this.#last?.validation.metrics['val/reward_score'] ?? 0;
-    const path = await this.#checkpoints.save(this.#context.cast.learner, step, state, score);
+    const path = await this.#checkpoints.save(this.#context.cast.learners, step, state, score);
     this.#logger.info({ step, path }, 'checkpoint');
     return path;
   }

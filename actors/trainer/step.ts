@@ -18,6 +18,7 @@ import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Prompt } from '../messages.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { Cast } from './cast.ts';
+import { LearnerProgress } from './learners.ts';
 import type { Reporter } from './reporter.ts';
 import { generateGroups } from './rollout-phase.ts';
 import { accuracyOf, meanParts, scoreGroups, type ScoredResponse } from './scoring-phase.ts';
@@ -97,30 +98,28 @@ export async function trainingStep(
     response: response.tokenIds,
   }));
   const { temperature } = worker.rollout;
-  const scoring = (name: string) => {
-    const progress = zeros('i32', [1]);
-    const phase = { name, total: sequences.length, done: () => progress.data[0]! };
-    return { request: { sequences, temperature, progress }, phase };
-  };
+  const { learners, reference } = cast;
   const old = await clock.time('old', async () => {
-    const { request, phase } = scoring('old log-probs');
+    const progress = new LearnerProgress(learners.count);
+    const phase = { name: 'old log-probs', total: sequences.length, done: () => progress.done };
     using _ = reporter.phase(phase);
-    return (await cast.learner.ask.logProbs(request, ask)).logProbs;
+    return await learners.logProbs(sequences, temperature, progress, ask);
   });
-  const { reference } = cast;
   const ref =
     reference === null
       ? null
       : await clock.time('ref', async () => {
-          const { request, phase } = scoring('reference');
-          using _ = reporter.phase(phase);
+          const progress = zeros('i32', [1]);
+          const done = (): number => progress.data[0]!;
+          using _ = reporter.phase({ name: 'reference', total: sequences.length, done });
+          const request = { sequences, temperature, progress };
           return (await askAny([reference], 'logProbs', request, { ...ask, retries: RETRIES }))
             .logProbs;
         });
 
   const estimate = clock.timeSync('adv', () => estimateAdvantages(config, state, scored, old, ref));
   const update = await clock.time('update_actor', async () => {
-    const progress = zeros('i32', [1]);
+    const progress = new LearnerProgress(learners.count);
     const advantages = splitBy(
       estimate.advantages,
       scored.map(({ response }) => response.tokenIds.data.length),
@@ -128,19 +127,17 @@ export async function trainingStep(
     using _ = reporter.phase({
       name: 'update',
       total: scored.length * worker.actor.ppoEpochs,
-      done: () => progress.data[0]!,
+      done: () => progress.done,
     });
-    return await cast.learner.ask.update(
-      {
-        experiences: sequences.map((sequence, i) => ({
-          ...sequence,
-          oldLogProbs: old[i]!,
-          advantages: { dtype: 'f32', shape: [advantages[i]!.length], data: advantages[i]! },
-          refLogProbs: ref?.[i] ?? null,
-        })),
-        learningRate,
-        progress,
-      },
+    return await learners.update(
+      sequences.map((sequence, i) => ({
+        ...sequence,
+        oldLogProbs: old[i]!,
+        advantages: { dtype: 'f32', shape: [advantages[i]!.length], data: advantages[i]! },
+        refLogProbs: ref?.[i] ?? null,
+      })),
+      { miniBatchSize: worker.actor.globalBatchSize * worker.rollout.n, learningRate },
+      progress,
       ask,
     );
   });
@@ -150,7 +147,7 @@ export async function trainingStep(
   const totalTokens = responseTokens + promptLengths.reduce((sum, length) => sum + length, 0);
   const seconds = clock.stop('step');
   const metrics: Metrics = {
-    ...reduceMetrics(update.metrics),
+    ...reduceMetrics(update),
     ...estimate.metrics,
     ...meanParts(scored, (part) => `reward/${part}`),
     ...dataMetrics({
@@ -167,7 +164,7 @@ export async function trainingStep(
     ...performanceMetrics({
       totalTokens,
       stepSeconds: seconds['step'] ?? NaN,
-      deviceCount: 1,
+      deviceCount: learners.count,
       usedMemoryBytes: totalmem() - freemem(),
     }),
     'actor/lr': learningRate,

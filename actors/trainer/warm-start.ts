@@ -4,7 +4,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { lrFactor } from '../../src/optim/schedule.ts';
 import { ActorSystem } from '../runtime/system.ts';
-import { modelPathOf, spawnData, spawnLearner } from './cast.ts';
+import { modelPathOf, spawnData, spawnLearners } from './cast.ts';
 import type { RunOptions } from './run.ts';
 
 /** The result of supervised training. */
@@ -33,7 +33,7 @@ export async function trainSupervised(
     validationFiles: null,
     batchSize: sft.batchSize,
   });
-  const learner = await spawnLearner(system, config, checkpoint);
+  const learners = await spawnLearners(system, config, checkpoint);
   const { trainPrompts } = await data.ask.summary(undefined, ask);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
   let done = 0;
@@ -44,7 +44,7 @@ export async function trainSupervised(
       const { samples } = await data.ask.nextSolutions(undefined, ask);
       const warmup = { warmup: sft.lrWarmupSteps, total: steps, minRatio: 0 };
       const learningRate = sft.lr * lrFactor('constant', done, warmup);
-      const result = await learner.ask.imitate({ samples, learningRate }, ask);
+      const result = await learners.imitate(samples, learningRate, ask);
       ({ loss } = result);
       logger.info({ step: done + 1, ...result, learningRate }, 'sft');
       if (!Number.isFinite(loss)) {
@@ -56,6 +56,6 @@ export async function trainSupervised(
     }
   }
   const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
-  await learner.ask.save({ directory: folder, modelOnly: true }, ask);
+  await learners.save({ directory: folder, modelOnly: true }, ask);
   return { steps, loss, checkpoint: join(folder, 'huggingface') };
 }

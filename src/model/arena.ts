@@ -24,7 +24,8 @@ export interface ArenaEntry extends ParameterShape {
  * ```
  *
  * A group starts at a multiple of 16 elements (64 bytes); inside a group nothing lies between
- * neighbours, so they can be seen as one tensor. Padding is zero and stays zero.
+ * neighbours, so they can be seen as one tensor. Padding is zero and stays zero; there is more of it at the
+ * end where learners divide the block among them (`dividedInto`).
  */
 export interface ArenaLayout {
   readonly entries: readonly ArenaEntry[];
@@ -47,6 +48,18 @@ export function layOut(groups: readonly (readonly ParameterShape[])[]): ArenaLay
     offset = Math.ceil(offset / alignment) * alignment;
   }
   return { entries, length: offset };
+}
+
+/** Elements of the parameters and the padding between them, without what pads the end for parts. */
+export function contentLength({ entries }: ArenaLayout): number {
+  const last = entries.at(-1);
+  return last === undefined ? 0 : Math.ceil((last.offset + last.size) / alignment) * alignment;
+}
+
+/** The layout with its end padded until it divides into so many equal parts, each a multiple of 16 elements. */
+export function dividedInto(layout: ArenaLayout, parts: number): ArenaLayout {
+  const unit = alignment * parts;
+  return { entries: layout.entries, length: Math.ceil(contentLength(layout) / unit) * unit };
 }
 
 /**

@@ -5,7 +5,7 @@ import * as t from 'io-ts';
 
 import { CxmindError } from '../errors.ts';
 import { writeDirectoryAtomically } from '../files.ts';
-import { Arena, layOut, type ArenaEntry, type ArenaLayout } from './arena.ts';
+import { Arena, dividedInto, layOut, type ArenaEntry, type ArenaLayout } from './arena.ts';
 import { readJson } from './json-file.ts';
 import { readModelConfig, type ModelConfig } from './qwen2-5-vl/config.ts';
 import { parameterGroups, parameterName } from './qwen2-5-vl/weight-names.ts';
@@ -126,11 +126,15 @@ async function openAll(
  *
  * Everything is checked before the arena is allocated.
  *
+ * @param options.parts the number of equal parts that the arena has to divide into; 1 when left out
  * @throws CHECKPOINT_INVALID naming file, field and tensors
  */
-export async function loadCheckpoint(directory: string): Promise<LoadedCheckpoint> {
+export async function loadCheckpoint(
+  directory: string,
+  { parts = 1 }: { readonly parts?: number } = {},
+): Promise<LoadedCheckpoint> {
   const config = await readModelConfig(directory);
-  const layout = layOut(parameterGroups(config));
+  const layout = dividedInto(layOut(parameterGroups(config)), parts);
   await using stack = new AsyncDisposableStack();
   const readers = await openAll(stack, directory);
   const places = match(directory, config, layout, readers);

@@ -22,21 +22,22 @@ export function microBatches(
   samples: readonly SequenceInput[],
   { size, dynamic, maxTokens }: MicroBatchOptions,
 ): number[][] {
-  const indices = [...samples.keys()];
-  if (!dynamic) return chunks(indices, size);
-  const groups = runsOfOnePrompt(samples).flatMap((group) => chunks(group, size));
+  if (!dynamic) return cutEvery([...samples.keys()], size);
+  if (samples.length === 0) return [];
+  const groups = runsOfOnePrompt(samples).flatMap((group) => cutEvery(group, size));
   const lengths = groups.map((group) => tokensTogether(group.map((i) => samples[i]!)));
   const count = dynamicBatchCount(lengths, size * maxTokens);
   return dynamicBatches(lengths, count).map((batch) => batch.flatMap((group) => groups[group]!));
 }
 
 /** Tokens of responses to one prompt, the prompt counted once. */
-function tokensTogether(samples: readonly SequenceInput[]): number {
+export function tokensTogether(samples: readonly SequenceInput[]): number {
   const prompt = samples[0]!.prompt.tokenIds.data.length;
   return samples.reduce((sum, sample) => sum + sequenceLength(sample) - prompt, prompt);
 }
 
-function runsOfOnePrompt(samples: readonly SequenceInput[]): number[][] {
+/** Indices of consecutive samples that answer one prompt. */
+export function runsOfOnePrompt(samples: readonly SequenceInput[]): number[][] {
   const runs: number[][] = [];
   for (const [i, { prompt }] of samples.entries()) {
     const isSame = i > 0 && samples[i - 1]!.prompt.tokenIds === prompt.tokenIds;
@@ -46,10 +47,11 @@ function runsOfOnePrompt(samples: readonly SequenceInput[]): number[][] {
   return runs;
 }
 
-function chunks(indices: readonly number[], size: number): number[][] {
-  const parts: number[][] = [];
-  for (let start = 0; start < indices.length; start += size) {
-    parts.push(indices.slice(start, start + size));
+/** Items in consecutive parts of `size`, the last one smaller. */
+export function cutEvery<T>(items: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let start = 0; start < items.length; start += size) {
+    parts.push(items.slice(start, start + size));
   }
   return parts;
 }

@@ -1,7 +1,10 @@
-import type { Arena } from '../model/arena.ts';
-import { AdamW } from '../optim/adamw.ts';
-import { clipFactor, globalNorm } from '../optim/clip.ts';
+import { CxmindError } from '../errors.ts';
+import { contentLength, type Arena } from '../model/arena.ts';
+import { AdamW, type AdamWState } from '../optim/adamw.ts';
+import { clipFactor, squaredNorm } from '../optim/clip.ts';
 import type { Runtime } from '../ort/runtime.ts';
+import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { alone, type LearnerGroup } from './learner-group.ts';
 
 /** AdamW with clipping, as `worker.actor.optim` and `max_grad_norm` have it. */
 export interface OptimizationOptions {
@@ -18,42 +21,175 @@ export interface OptimizationStep {
   readonly applied: boolean;
 }
 
-/** The gradients of an arena of weights and the optimizer that applies them, both flat. */
+/** The learners that optimize together. */
+export interface Sharing {
+  readonly group: LearnerGroup;
+  /** Whether all learners step the same memory, so that no weights need to travel. */
+  readonly sharesWeights: boolean;
+}
+
+/**
+ * The gradients of an arena of weights and the optimizer that applies them, divided among learners as in
+ * ZeRO's first stage: each learner has all weights and gradients, and steps one part of them, whose moments
+ * nobody else keeps.
+ *
+ * ```
+ *               part 0       part 1       part 2      of equal length, padding at the end
+ * gradients  | g0 + g0' …  | g1 + g1' …  | …       |  summed part by part to its owner (reduce-scatter)
+ * moments    | learner 0   | learner 1   | …       |
+ * weights    | stepped by 0| stepped by 1| …       |  then every part to everybody (all-gather)
+ * ```
+ *
+ * All methods but `clearGradients` are for all learners to call together.
+ *
+ * @see Rajbhandari et al., ZeRO, arXiv:1910.02054
+ */
 export class Optimization implements Disposable {
   readonly gradients: Arena;
+  readonly #weights: Arena;
+  readonly #sharing: Sharing;
   readonly #adamW: AdamW;
   readonly #maxGradNorm: number;
+  /** The own part of weights and summed gradients. */
+  readonly #ownWeights: Tensor<'f32'>;
+  readonly #ownGradients: Tensor<'f32'>;
 
-  constructor(runtime: Runtime, weights: Arena, options: OptimizationOptions) {
+  /** @throws SHAPE_MISMATCH when the arena does not divide into equal parts, one for each learner */
+  constructor(
+    runtime: Runtime,
+    weights: Arena,
+    options: OptimizationOptions,
+    sharing: Sharing = { group: alone, sharesWeights: true },
+  ) {
+    const { rank, size } = sharing.group;
+    const { length } = weights.data;
+    if (length % size !== 0) {
+      throw new CxmindError(
+        'SHAPE_MISMATCH',
+        `optimization: an arena of ${length} elements does not divide into ${size} equal parts`,
+      );
+    }
+    const part = length / size;
     this.gradients = weights.twin();
+    this.#weights = weights;
+    this.#sharing = sharing;
     this.#maxGradNorm = options.maxGradNorm;
+    this.#ownWeights = flat(weights.data.subarray(rank * part, (rank + 1) * part));
+    this.#ownGradients = size === 1 ? flat(this.gradients.data) : zeros('f32', [part]);
     this.#adamW = new AdamW(runtime, {
-      parameters: weights.data,
-      gradients: this.gradients.data,
+      parameters: this.#ownWeights.data,
+      gradients: this.#ownGradients.data,
       betas: options.betas,
       weightDecay: options.weightDecay,
       eps: 1e-8,
     });
   }
 
-  /** First and second moments and the number of steps taken: what a checkpoint keeps. */
-  get adamW(): AdamW {
-    return this.#adamW;
+  /** Optimizer steps taken. */
+  get steps(): number {
+    return this.#adamW.state.step;
   }
 
   clearGradients(): void {
     this.gradients.data.fill(0);
   }
 
-  /** Clips the gradients to the global norm and steps the weights in place. */
-  step(learningRate: number): OptimizationStep {
-    const gradientNorm = globalNorm(this.gradients.data);
+  /**
+   * Sums the learners' gradients, clips them to the global norm and steps the weights in place.
+   *
+   * Every learner comes to the same norm, and so to the same verdict on it.
+   */
+  async step(learningRate: number): Promise<OptimizationStep> {
+    const { group } = this.#sharing;
+    await group.reduceScatter(flat(this.gradients.data), this.#ownGradients, 'sum');
+    const gradientNorm = Math.sqrt(await this.#sum(squaredNorm(this.#ownGradients.data)));
     if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };
     this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
+    if (this.#sharing.sharesWeights) await group.barrier();
+    else await group.allGather(this.#ownWeights, flat(this.#weights.data));
     return { gradientNorm, applied: true };
+  }
+
+  /** The whole optimizer's moments, in the arena's order, at learner 0; null at the others. */
+  async gatherState(): Promise<AdamWState | null> {
+    const { group } = this.#sharing;
+    const { m, v, step } = this.#adamW.state;
+    const isRoot = group.rank === 0;
+    const wholes: Float32Array[] = [];
+    for (const part of [m, v]) {
+      const whole = isRoot ? (group.size === 1 ? flat(part) : zeros('f32', this.#shape)) : null;
+      await group.gather(flat(part), whole, 0);
+      if (whole !== null) wholes.push(whole.data.subarray(0, this.#contentLength));
+    }
+    return isRoot ? { m: wholes[0]!, v: wholes[1]!, step } : null;
+  }
+
+  /**
+   * Goes on from the state, and the weights, that learner 0 has; the number of learners need not be the one that
+   * the state was saved by.
+   *
+   * @param state of the whole optimizer at learner 0, null at the others
+   * @throws CHECKPOINT_INVALID when it belongs to another number of parameters
+   */
+  async scatterState(state: AdamWState | null): Promise<void> {
+    const { group } = this.#sharing;
+    const parts: Float32Array[] = [];
+    for (const whole of [state?.m, state?.v]) {
+      const padded = whole === undefined ? null : this.#padded(whole);
+      const part = group.size === 1 ? padded! : zeros('f32', this.#ownWeights.shape);
+      await group.scatter(padded, part, 0);
+      parts.push(part.data);
+    }
+    const step = tensorOf('i64', [1], [BigInt(state?.step ?? 0)]);
+    await group.broadcast(step, 0);
+    this.#adamW.load({ m: parts[0]!, v: parts[1]!, step: Number(step.data[0]) });
+    await this.takeWeights();
+  }
+
+  /** The weights that learner 0 has, for everybody. */
+  async takeWeights(): Promise<void> {
+    const { group, sharesWeights } = this.#sharing;
+    if (sharesWeights) await group.barrier();
+    else await group.broadcast(flat(this.#weights.data), 0);
+  }
+
+  /** The sum of a number over the learners, in the order of their ranks, so that it is the same for all. */
+  async #sum(value: number): Promise<number> {
+    const { group } = this.#sharing;
+    // No dtype of a tensor is f64: its bits travel as i64.
+    const own = zeros('i64', [1]);
+    const all = zeros('i64', [group.size]);
+    new Float64Array(own.data.buffer)[0] = value;
+    await group.allGather(own, all);
+    return new Float64Array(all.data.buffer).reduce((sum, part) => sum + part, 0);
+  }
+
+  #padded(values: Float32Array): Tensor<'f32'> {
+    if (values.length !== this.#contentLength) {
+      throw new CxmindError(
+        'CHECKPOINT_INVALID',
+        `optimization: moments of ${values.length} elements for ${this.#contentLength} parameters`,
+      );
+    }
+    if (values.length === this.#weights.data.length) return flat(values);
+    const padded = zeros('f32', this.#shape);
+    padded.data.set(values);
+    return padded;
+  }
+
+  get #shape(): readonly number[] {
+    return [this.#weights.data.length];
+  }
+
+  get #contentLength(): number {
+    return contentLength(this.#weights.layout);
   }
 
   [Symbol.dispose](): void {
     this.#adamW[Symbol.dispose]();
   }
+}
+
+function flat(data: Float32Array): Tensor<'f32'> {
+  return { dtype: 'f32', shape: [data.length], data };
 }

@@ -9,13 +9,12 @@ import { packSequences } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';
 import { concatenate, type Experience } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
+import { responseTokensOf, type MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
 
 /** What an update needs to know besides the experiences. */
 export interface UpdateOptions {
   readonly loss: PolicyLossOptions;
-  /** Samples of one optimizer step. */
-  readonly miniBatchSize: number;
   readonly microBatch: MicroBatchOptions;
   /** Passes over the experiences. */
   readonly epochs: number;
@@ -24,52 +23,56 @@ export interface UpdateOptions {
   readonly learningRate: number;
 }
 
-/** Lists of metric values, one per micro-batch or per optimizer step, under `actor/…` names. */
+/** Lists of metric values, one per optimizer step, under `actor/…` names. */
 export type MetricLists = Record<string, number[]>;
+
+/** What a learner reports of an update. */
+export interface PolicyUpdate {
+  /** This learner's addend to the mean of each loss metric; all learners' add up to it. */
+  readonly losses: MetricLists;
+  /** Before clipping, one per optimizer step; the same at every learner. */
+  readonly gradientNorms: number[];
+}
 
 /**
  * One training step's updates of the policy: for each epoch and each mini-batch, in order, gradients
  * of all micro-batches are accumulated, clipped and applied.
  *
- * Micro-batch losses are weighted by their share of the mini-batch's response tokens, so `token`
- * averaging is one mean over all tokens however they are divided.
+ * Micro-batch losses are weighted by their share of the mini-batch's response tokens, all learners' together,
+ * so `token` averaging is one mean over all tokens however they are divided; their metrics are weighted alike.
  *
  * @see spec of EasyR1's `update_policy`, the newer form
  */
-export function updatePolicy(
+export async function updatePolicy(
   policy: Policy,
   optimization: Optimization,
-  experiences: readonly Experience[],
+  miniBatches: readonly MiniBatch<Experience>[],
   options: UpdateOptions,
   onProgress?: (done: number) => void,
-): MetricLists {
-  const metrics: MetricLists = {};
-  const log = (name: string, value: number): void => {
-    (metrics[name] ??= []).push(value);
-  };
+): Promise<PolicyUpdate> {
+  const losses: MetricLists = {};
+  const gradientNorms: number[] = [];
   let done = 0;
   for (let epoch = 0; epoch < options.epochs; epoch++) {
-    for (let start = 0; start < experiences.length; start += options.miniBatchSize) {
-      const miniBatch = experiences.slice(start, start + options.miniBatchSize);
-      const miniBatchTokens = tokensOf(miniBatch);
+    for (const { samples, responseTokens } of miniBatches) {
       optimization.clearGradients();
-      for (const indices of microBatches(miniBatch, options.microBatch)) {
-        const microBatch = indices.map((i) => miniBatch[i]!);
-        const scale = microBatchScale(tokensOf(microBatch), miniBatchTokens, 1);
-        const loss = accumulate(policy, optimization, microBatch, options, scale);
-        for (const [name, value] of Object.entries<number>({ ...loss }))
-          log(`actor/${name}`, value);
+      for (const indices of microBatches(samples, options.microBatch)) {
+        const microBatch = indices.map((i) => samples[i]!);
+        // The learners' gradients are added up, not averaged, so each counts as one among none.
+        const scale = microBatchScale(responseTokensOf(microBatch), responseTokens, 1);
+        const metrics = accumulate(policy, optimization, microBatch, options, scale);
+        for (const [name, value] of Object.entries<number>({ ...metrics })) {
+          const list = (losses[`actor/${name}`] ??= []);
+          while (list.length <= gradientNorms.length) list.push(0);
+          list[gradientNorms.length]! += scale * value;
+        }
         done += microBatch.length;
         onProgress?.(done);
       }
-      log('actor/grad_norm', optimization.step(options.learningRate).gradientNorm);
+      gradientNorms.push((await optimization.step(options.learningRate)).gradientNorm);
     }
   }
-  return metrics;
-}
-
-function tokensOf(samples: readonly Experience[]): number {
-  return samples.reduce((sum, { response }) => sum + response.data.length, 0);
+  return { losses, gradientNorms };
 }
 
 function accumulate(

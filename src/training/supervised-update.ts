@@ -2,24 +2,26 @@ import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';
 import { sequenceLength } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
+import type { MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
 
-/** What one step of supervised fine-tuning reports. */
+/** What a learner reports of one step of supervised fine-tuning. */
 export interface SupervisedStep {
-  /** Mean negative log-likelihood per response token, nats. */
+  /** This learner's addend to the mean negative log-likelihood per response token, nats. */
   readonly loss: number;
+  /** The same at every learner. */
   readonly gradientNorm: number;
+  /** Of this learner's samples. */
   readonly tokens: number;
 }
 
 /** One optimizer step on the mean negative log-likelihood of all response tokens. */
-export function updateSupervised(
+export async function updateSupervised(
   policy: Policy,
   optimization: Optimization,
-  samples: readonly SequenceInput[],
+  { samples, responseTokens }: MiniBatch<SequenceInput>,
   { microBatch, learningRate }: { microBatch: MicroBatchOptions; learningRate: number },
-): SupervisedStep {
-  const responseTokens = samples.reduce((sum, { response }) => sum + response.data.length, 0);
+): Promise<SupervisedStep> {
   let loss = 0;
   optimization.clearGradients();
   for (const indices of microBatches(samples, microBatch)) {
@@ -34,6 +36,6 @@ export function updateSupervised(
       optimization.gradients,
     );
   }
-  const { gradientNorm } = optimization.step(learningRate);
+  const { gradientNorm } = await optimization.step(learningRate);
   return { loss, gradientNorm, tokens: samples.reduce((sum, s) => sum + sequenceLength(s), 0) };
 }

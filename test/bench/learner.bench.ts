@@ -26,7 +26,7 @@ async function benchModel(
     const sequences = randomBatch(model, batch, length);
     const weights = new Float32Array(sequences.scoredRows.length).fill(-1 / (batch * length));
     /** One optimizer step: forward, backward, clipped AdamW. */
-    const ours = (): Measured => {
+    const ours = async (): Promise<Measured> => {
       const start = now();
       let forward = start;
       optimization.clearGradients();
@@ -36,7 +36,7 @@ async function benchModel(
       };
       policy.accumulateGradients(sequences, 1, lossGradient, optimization.gradients);
       const backward = now();
-      optimization.step(1e-5);
+      await optimization.step(1e-5);
       const end = now();
       return {
         step: end - start,

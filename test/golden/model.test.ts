@@ -192,7 +192,7 @@ describe('the model against transformers', () => {
       const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
       const batch = packSequences(sequences);
       own.accumulateGradients(batch, 1, () => weights, optimization.gradients);
-      const { gradientNorm, applied } = optimization.step(lr);
+      const { gradientNorm, applied } = await optimization.step(lr);
       assert.ok(applied);
       assertClose([gradientNorm], [meta.grad_norm], { rtol: 1e-5 });
       for (const { name, offset } of arena.layout.entries) {

@@ -221,8 +221,8 @@ describe('a run whose actors crash', () => {
 
   for (const phase of ['update', 'rollout']) {
     it(`ends with the learner, which nothing can ask again, in the ${phase} phase`, async () => {
-      const ended = await train('steady', { onPhase: killIn(phase, 'learner') });
-      await assertEnds(ended, 'ACTOR_CRASHED', /learner crashed: thread exited with code 1/);
+      const ended = await train('steady', { onPhase: killIn(phase, 'learner/0') });
+      await assertEnds(ended, 'ACTOR_CRASHED', /learner\/0 crashed: thread exited with code 1/);
     });
   }
 
@@ -230,7 +230,7 @@ describe('a run whose actors crash', () => {
     const run = join(temporary.path, 'saving');
     mkdirSync(run);
     const watcher = watch(run, (_, name) => {
-      if (name === '.global_step_2.partial') void workers.find('learner')?.terminate();
+      if (name === '.global_step_2.partial') void workers.find('learner/0')?.terminate();
     });
     const extra = ['trainer.save_freq=1', 'trainer.max_steps=3'];
     await assert.rejects(trainTiny(demo, run, [...items, ...extra]), { code: 'ACTOR_CRASHED' });

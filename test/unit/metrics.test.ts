@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { flopsUtilization, peakTflops, trainingFlops } from '../../src/flops.ts';
 import {
+  addMetricLists,
   dataMetrics,
-  joinMetricLists,
   performanceMetrics,
   reduceMetrics,
   timingMetrics,
@@ -81,9 +81,15 @@ describe('timingMetrics and performanceMetrics', () => {
 });
 
 describe('reduceMetrics', () => {
-  it('takes plain means over the entries of all workers, and leaves out what has none', () => {
-    const lists = joinMetricLists([{ a: [1, 2], b: [] }, { a: [6] }]);
-    assert.deepEqual(reduceMetrics(lists), { a: 3 });
+  it('takes plain means over the entries, and leaves out what has none', () => {
+    assert.deepEqual(reduceMetrics({ a: [1, 2, 6], b: [] }), { a: 3 });
+  });
+});
+
+describe('addMetricLists', () => {
+  it('adds up what the workers have of each entry; one that has less adds nothing', () => {
+    const lists = addMetricLists([{ a: [1, 2], b: [4] }, { a: [6] }, {}]);
+    assert.deepEqual(lists, { a: [7, 2], b: [4] });
   });
 });
 

@@ -7,6 +7,7 @@ import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
 import { responseLogProbs } from '../../../src/training/log-probs.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
+import { miniBatches, type MiniBatch } from '../../../src/training/mini-batches.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
 import { updatePolicy, type UpdateOptions } from '../../../src/training/policy-update.ts';
 import { updateSupervised } from '../../../src/training/supervised-update.ts';
@@ -34,12 +35,19 @@ const loss: PolicyLossOptions = {
 const whole = { size: 8, dynamic: false, maxTokens: 200 };
 const update: UpdateOptions = {
   loss,
-  miniBatchSize: 8,
   microBatch: whole,
   epochs: 1,
   temperature: 1,
   learningRate: 1e-3,
 };
+
+/** All samples of a lone learner, cut into mini-batches. */
+function cut<S extends SequenceInput>(
+  samples: readonly S[],
+  size = samples.length,
+): MiniBatch<S>[] {
+  return miniBatches(samples, size, 1)[0]!;
+}
 
 /** A response of so many tokens. */
 function sequenceOf(prompt: PromptInput, count: number): SequenceInput {
@@ -159,28 +167,28 @@ describe('training', () => {
   });
 
   describe('updatePolicy', () => {
-    const gradientsAfter = (
+    const gradientsAfter = async (
       samples: readonly Experience[],
       options: UpdateOptions,
-    ): Float32Array => {
-      updatePolicy(policy, optimization, samples, { ...options, learningRate: 0 });
+    ): Promise<Float32Array> => {
+      await updatePolicy(policy, optimization, cut(samples), { ...options, learningRate: 0 });
       return optimization.gradients.data.slice();
     };
 
-    it('accumulates the same gradient however the mini-batch is divided', () => {
+    it('accumulates the same gradient however the mini-batch is divided', async () => {
       const samples = experiences((i) => (i % 2 === 0 ? 1 : -0.5) * (1 + i / 8), 0.3);
       const withKl = { ...update, loss: { ...loss, useKlLoss: true } };
-      const expected = gradientsAfter(samples, withKl);
+      const expected = await gradientsAfter(samples, withKl);
       for (const microBatch of divisions) {
-        const divided = gradientsAfter(samples, { ...withKl, microBatch });
+        const divided = await gradientsAfter(samples, { ...withKl, microBatch });
         const error = relativeError(divided, expected);
         assert.ok(error < 1e-5, `relative error ${error}, ${JSON.stringify(microBatch)}`);
       }
     });
 
-    it('has the policy gradient -mean(advantage · ∇log-probability) where nothing has moved yet', () => {
+    it('has the policy gradient -mean(advantage · ∇log-probability) where nothing has moved yet', async () => {
       const advantageOf = (i: number): number => i - 3;
-      const gradient = gradientsAfter(experiences(advantageOf), update);
+      const gradient = await gradientsAfter(experiences(advantageOf), update);
       const expected = model.arena.twin();
       const counts = sequences.map(({ response }) => response.data.length);
       const total = counts.reduce((sum, count) => sum + count, 0);
@@ -192,15 +200,15 @@ describe('training', () => {
       assert.ok(relativeError(gradient, expected.data) < 1e-5);
     });
 
-    it('leaves the weights alone but for their decay when there is nothing to learn', () => {
+    it('leaves the weights alone but for their decay when there is nothing to learn', async () => {
       const before = model.arena.data.slice();
-      const metrics = updatePolicy(
+      const { gradientNorms } = await updatePolicy(
         policy,
         optimization,
-        experiences(() => 0),
+        cut(experiences(() => 0)),
         update,
       );
-      assert.deepEqual(metrics['actor/grad_norm'], [0]);
+      assert.deepEqual(gradientNorms, [0]);
       assertClose(
         model.arena.data,
         before.map((value) => value * (1 - 1e-3 * 0.01)),
@@ -208,41 +216,57 @@ describe('training', () => {
       );
     });
 
-    it('makes responses with a positive advantage likelier, and others less likely', () => {
+    it('makes responses with a positive advantage likelier, and others less likely', async () => {
       const samples = experiences((i) => (i < 4 ? 1 : -1));
       const sumOf = (): number[] =>
         responseLogProbs(policy, sequences, 1, whole).map((part) =>
           part.reduce((sum, value) => sum + value, 0),
         );
       const before = sumOf();
-      updatePolicy(policy, optimization, samples, { ...update, learningRate: 1e-4 });
+      await updatePolicy(policy, optimization, cut(samples), { ...update, learningRate: 1e-4 });
       for (const [i, after] of sumOf().entries()) {
         assert.ok(i < 4 ? after > before[i]! : after < before[i]!, `response ${i}`);
       }
     });
 
-    it('takes a step per mini-batch and epoch, and reports each micro-batch', () => {
+    it('takes a step per mini-batch and epoch, and reports each', async () => {
       const done: number[] = [];
-      const options = { ...update, miniBatchSize: 3, epochs: 2, microBatch: divisions[0]! };
-      const metrics = updatePolicy(
+      const { losses, gradientNorms } = await updatePolicy(
         policy,
         optimization,
-        experiences(() => 1),
-        options,
+        cut(
+          experiences(() => 1),
+          3,
+        ),
+        { ...update, epochs: 2, microBatch: divisions[0]! },
         (n) => done.push(n),
       );
-      assert.equal(metrics['actor/grad_norm']?.length, 6);
-      assert.equal(metrics['actor/pg_loss']?.length, 16);
-      assert.equal(optimization.adamW.state.step, 6);
+      assert.equal(gradientNorms.length, 6);
+      assert.equal(losses['actor/pg_loss']?.length, 6);
+      assert.equal(optimization.steps, 6);
       assert.deepEqual(
         done,
         Array.from({ length: 16 }, (_, i) => i + 1),
       );
     });
 
+    it('reports the same losses however the mini-batch is divided', async () => {
+      const samples = experiences((i) => i - 2, 0.3);
+      const withKl = { ...update, loss: { ...loss, useKlLoss: true }, learningRate: 0 };
+      const lossesOf = async (microBatch: typeof whole): Promise<Record<string, number[]>> =>
+        (await updatePolicy(policy, optimization, cut(samples), { ...withKl, microBatch })).losses;
+      const expected = await lossesOf(whole);
+      assert.ok(Math.abs(expected['actor/kl_loss']![0]!) > 1e-3);
+      for (const division of divisions) {
+        for (const [name, values] of Object.entries(await lossesOf(division))) {
+          assertClose(values, expected[name]!, { rtol: 1e-5, atol: 1e-6 }, name);
+        }
+      }
+    });
+
     it('gives the same bytes from the same start', async () => {
       const samples = experiences((i) => i - 4);
-      updatePolicy(policy, optimization, samples, { ...update, miniBatchSize: 3 });
+      await updatePolicy(policy, optimization, cut(samples, 3), update);
       const again = await loadGoldenModel('micro-vl');
       using fresh = new Policy(runtime, again.config, again.arena, {
         gradientCheckpointing: false,
@@ -252,28 +276,29 @@ describe('training', () => {
         weightDecay: 0.01,
         maxGradNorm: 1,
       });
-      updatePolicy(fresh, optimizer, samples, { ...update, miniBatchSize: 3 });
+      await updatePolicy(fresh, optimizer, cut(samples, 3), update);
       assert.deepEqual(again.arena.data, model.arena.data);
     });
 
-    it('leaves weights and moments alone when the gradient is not finite', () => {
+    it('leaves weights and moments alone when the gradient is not finite', async () => {
       const before = model.arena.data.slice();
       const samples = experiences((i) => (i === 2 ? NaN : 1));
-      const metrics = updatePolicy(policy, optimization, samples, update);
-      assert.deepEqual(metrics['actor/grad_norm'], [NaN]);
+      const { gradientNorms } = await updatePolicy(policy, optimization, cut(samples), update);
+      assert.deepEqual(gradientNorms, [NaN]);
       assert.deepEqual(model.arena.data, before);
-      assert.equal(optimization.adamW.state.step, 0);
-      assert.ok(optimization.adamW.state.m.every((value) => value === 0));
+      const { m, step } = (await optimization.gatherState())!;
+      assert.equal(step, 0);
+      assert.ok(m.every((value) => value === 0));
     });
   });
 
   describe('updateSupervised', () => {
-    it('reports the mean negative log-likelihood and lowers it', () => {
+    it('reports the mean negative log-likelihood and lowers it', async () => {
       const scores = responseLogProbs(policy, sequences, 1, whole).flatMap((part) => [...part]);
       const expected = -scores.reduce((sum, value) => sum + value, 0) / scores.length;
       const losses: number[] = [];
       for (let i = 0; i < 5; i++) {
-        const step = updateSupervised(policy, optimization, sequences, {
+        const step = await updateSupervised(policy, optimization, cut(sequences)[0]!, {
           microBatch: divisions[1]!,
           learningRate: 1e-3,
         });
@@ -283,19 +308,20 @@ describe('training', () => {
       for (let i = 1; i < 5; i++) assert.ok(losses[i]! < losses[i - 1]!, losses.join(', '));
     });
 
-    it('accumulates the same gradient however the samples are divided', () => {
-      const gradientOf = (microBatch: typeof whole): Float32Array => {
-        updateSupervised(policy, optimization, sequences, { microBatch, learningRate: 0 });
+    it('accumulates the same gradient however the samples are divided', async () => {
+      const gradientOf = async (microBatch: typeof whole): Promise<Float32Array> => {
+        const options = { microBatch, learningRate: 0 };
+        await updateSupervised(policy, optimization, cut(sequences)[0]!, options);
         return optimization.gradients.data.slice();
       };
-      const expected = gradientOf(whole);
+      const expected = await gradientOf(whole);
       for (const division of divisions)
-        assert.ok(relativeError(gradientOf(division), expected) < 1e-5);
+        assert.ok(relativeError(await gradientOf(division), expected) < 1e-5);
     });
 
-    it('counts the tokens of prompts and responses', () => {
+    it('counts the tokens of prompts and responses', async () => {
       const some: SequenceInput[] = sequences.slice(0, 2);
-      const { tokens } = updateSupervised(policy, optimization, some, {
+      const { tokens } = await updateSupervised(policy, optimization, cut(some)[0]!, {
         microBatch: whole,
         learningRate: 0,
       });
@@ -304,17 +330,17 @@ describe('training', () => {
   });
 
   describe('Optimization', () => {
-    it('skips a step whose gradient is not finite, and says so', () => {
+    it('skips a step whose gradient is not finite, and says so', async () => {
       const before = model.arena.data.slice();
       for (const bad of [NaN, Infinity]) {
         optimization.clearGradients();
         optimization.gradients.data[17] = bad;
-        assert.equal(optimization.step(1e-3).applied, false);
+        assert.equal((await optimization.step(1e-3)).applied, false);
       }
       assert.deepEqual(model.arena.data, before);
       optimization.clearGradients();
       optimization.gradients.data[17] = 2;
-      assert.deepEqual(optimization.step(1e-3), { gradientNorm: 2, applied: true });
+      assert.deepEqual(await optimization.step(1e-3), { gradientNorm: 2, applied: true });
       assert.notEqual(model.arena.data[17], before[17]);
     });
   });

@@ -1,0 +1,115 @@
+import { addMetricLists } from '../../src/metrics.ts';
+import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
+import type { MetricLists } from '../../src/training/policy-update.ts';
+import type { SupervisedStep } from '../../src/training/supervised-update.ts';
+import type { ExperienceMessage, learnerProtocol, StateRequest } from '../learner/protocol.ts';
+import type { Sequence } from '../messages.ts';
+import type { ActorRef, AskOptions } from '../runtime/ref.ts';
+
+/** Shared counters, one a learner, of samples done. */
+export class LearnerProgress {
+  readonly #counters: Tensor<'i32'>;
+
+  constructor(learners: number) {
+    this.#counters = zeros('i32', [learners]);
+  }
+
+  /** The counter of one learner. */
+  of(learner: number): Tensor<'i32'> {
+    return rows(this.#counters, learner, learner + 1);
+  }
+
+  /** All learners' samples together. */
+  get done(): number {
+    return this.#counters.data.reduce((sum, count) => sum + count, 0);
+  }
+}
+
+/** The learners as one: what is asked of them is divided among them, and what they say put together. */
+export class Learners {
+  readonly #refs: readonly ActorRef<typeof learnerProtocol>[];
+
+  constructor(refs: readonly ActorRef<typeof learnerProtocol>[]) {
+    this.#refs = refs;
+  }
+
+  get count(): number {
+    return this.#refs.length;
+  }
+
+  /** Log-probabilities of each sequence's response tokens, in order. */
+  async logProbs(
+    sequences: readonly Sequence[],
+    temperature: number,
+    progress: LearnerProgress,
+    options: AskOptions,
+  ): Promise<Tensor<'f32'>[]> {
+    const shares = learnerShares(sequences, this.count);
+    const replies = await this.#all((ref, learner) => {
+      const share = shares[learner]!.map((i) => sequences[i]!);
+      const request = { sequences: share, temperature, progress: progress.of(learner) };
+      return ref.ask.logProbs(request, options);
+    });
+    const whole = new Array<Tensor<'f32'>>(sequences.length);
+    for (const [learner, { logProbs }] of replies.entries()) {
+      for (const [j, i] of shares[learner]!.entries()) whole[i] = logProbs[j]!;
+    }
+    return whole;
+  }
+
+  /**
+   * The updates of one step.
+   *
+   * @param miniBatchSize samples of an optimizer step, over all learners
+   * @returns one value of each metric per optimizer step
+   */
+  async update(
+    experiences: readonly ExperienceMessage[],
+    { miniBatchSize, learningRate }: { miniBatchSize: number; learningRate: number },
+    progress: LearnerProgress,
+    options: AskOptions,
+  ): Promise<MetricLists> {
+    const shares = miniBatches(experiences, miniBatchSize, this.count);
+    const replies = await this.#all((ref, learner) =>
+      ref.ask.update(
+        { miniBatches: shares[learner]!, learningRate, progress: progress.of(learner) },
+        options,
+      ),
+    );
+    return {
+      ...addMetricLists(replies.map(({ losses }) => losses)),
+      'actor/grad_norm': replies[0]!.gradientNorms,
+    };
+  }
+
+  /** One step on reference answers. */
+  async imitate(
+    samples: readonly Sequence[],
+    learningRate: number,
+    options: AskOptions,
+  ): Promise<SupervisedStep> {
+    const shares = miniBatches(samples, Math.max(1, samples.length), this.count);
+    const replies = await this.#all((ref, learner) =>
+      ref.ask.imitate({ miniBatch: shares[learner]![0]!, learningRate }, options),
+    );
+    const sumOf = (valueOf: (step: SupervisedStep) => number): number =>
+      replies.reduce((sum, step) => sum + valueOf(step), 0);
+    const { gradientNorm } = replies[0]!;
+    return { loss: sumOf(({ loss }) => loss), gradientNorm, tokens: sumOf((step) => step.tokens) };
+  }
+
+  async save(request: StateRequest, options: AskOptions): Promise<void> {
+    await this.#all((ref) => ref.ask.save(request, options));
+  }
+
+  async restore(request: StateRequest, options: AskOptions): Promise<void> {
+    await this.#all((ref) => ref.ask.restore(request, options));
+  }
+
+  #all<T>(
+    ask: (ref: ActorRef<typeof learnerProtocol>, learner: number) => Promise<T>,
+  ): Promise<T[]> {
+    return Promise.all(this.#refs.map(ask));
+  }
+}

@@ -1,0 +1,70 @@
+import { balancedSets } from '../algorithms/sequence-balance.ts';
+import type { SequenceInput } from '../model/pack.ts';
+import { cutEvery, runsOfOnePrompt, tokensTogether } from './micro-batches.ts';
+
+/** One learner's share of the samples of an optimizer step; it may be empty. */
+export interface MiniBatch<S extends SequenceInput> {
+  readonly samples: S[];
+  /** Response tokens of the whole mini-batch, all learners' together: what losses are averaged over. */
+  readonly responseTokens: number;
+}
+
+/**
+ * The samples of a step as each learner trains on them.
+ *
+ * Mini-batches are consecutive samples whatever the number of learners, so that every optimizer step sees the
+ * same samples; each is then divided among the learners.
+ *
+ * @param size samples of a mini-batch, over all learners
+ * @returns for each learner, its share of every mini-batch, in order
+ */
+export function miniBatches<S extends SequenceInput>(
+  samples: readonly S[],
+  size: number,
+  learners: number,
+): MiniBatch<S>[][] {
+  const shares: MiniBatch<S>[][] = Array.from({ length: learners }, () => []);
+  for (const whole of cutEvery(samples, size)) {
+    const responseTokens = responseTokensOf(whole);
+    for (const [learner, indices] of learnerShares(whole, learners).entries()) {
+      shares[learner]!.push({ samples: indices.map((i) => whole[i]!), responseTokens });
+    }
+  }
+  return shares;
+}
+
+/**
+ * Divides samples among learners by their tokens; each sample goes to one learner.
+ *
+ * Responses to one prompt stay together as far as even shares allow, because together they cost its prompt
+ * and images only once. They are expected side by side, as a rollout makes them.
+ *
+ * @returns for each learner, rising indices of its samples; empty where there are too few
+ */
+export function learnerShares(samples: readonly SequenceInput[], learners: number): number[][] {
+  if (learners === 1) return [[...samples.keys()]];
+  const shares: number[][] = Array.from({ length: learners }, () => []);
+  if (samples.length === 0) return shares;
+  const pieces = piecesOf(samples, learners);
+  const lengths = pieces.map((piece) => tokensTogether(piece.map((i) => samples[i]!)));
+  const sets = balancedSets(lengths, Math.min(learners, pieces.length), { equalSize: false });
+  for (const [learner, set] of sets.entries()) {
+    shares[learner] = set.flatMap((piece) => pieces[piece]!).sort((a, b) => a - b);
+  }
+  return shares;
+}
+
+/** Responses of the samples, in tokens. */
+export function responseTokensOf(samples: readonly SequenceInput[]): number {
+  return samples.reduce((sum, { response }) => sum + response.data.length, 0);
+}
+
+/** Consecutive responses to one prompt, cut until there is a piece for every learner and none above an even share. */
+function piecesOf(samples: readonly SequenceInput[], learners: number): number[][] {
+  const runs = runsOfOnePrompt(samples);
+  const wanted = Math.min(learners, samples.length);
+  for (let size = Math.ceil(samples.length / learners); ; size--) {
+    const pieces = runs.flatMap((run) => cutEvery(run, size));
+    if (pieces.length >= wanted) return pieces;
+  }
+}
