@@ -9,7 +9,12 @@ export { tensor } from '../transport/tensor-codec.ts';
 
 // Running them
 export { ActorSystem } from './runtime/system.ts';
-export type { LocalActor, PropsOf, ThreadActor } from './runtime/system.ts';
+export type { LocalActor, NodeOptions, PropsOf, ThreadActor } from './runtime/system.ts';
+export { NodeHost } from './runtime/node.ts';
+export type { Place } from './runtime/placement.ts';
+export type { Claims, PlacementStrategy, Resources } from './runtime/resources.ts';
+export type { SharedMarker, WithSharedBlocks } from './runtime/shared-blocks.ts';
+export type { ActorEvent } from './runtime/event.ts';
 export type { ActorRef, ActorStatus, Ask, AskOptions, Tell } from './runtime/ref.ts';
 export type { Supervision } from './runtime/supervisor.ts';
 export { askAny, leastBusy } from './runtime/pool.ts';

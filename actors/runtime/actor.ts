@@ -41,6 +41,10 @@ export interface Environment {
   readonly logger: Logger;
   /** How often it was restarted before; 0 for the first. */
   readonly restarts: number;
+  /** Name of the node it is on; undefined in the system's own process. */
+  readonly node: string | undefined;
+  /** Names of the devices that are its own, as many as it claimed. */
+  readonly devices: readonly string[];
   /** A ref to another actor of the system; asking a name nobody has rejects with ACTOR_STOPPED. */
   refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P>;
 }

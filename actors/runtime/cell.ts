@@ -59,6 +59,11 @@ export class Cell implements Courier {
     });
   }
 
+  get address(): string {
+    const { node } = this.#options.launcher;
+    return node === undefined ? this.name : `${this.name}@${node}`;
+  }
+
   get status(): ActorStatus {
     return this.#status;
   }

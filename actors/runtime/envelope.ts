@@ -6,7 +6,8 @@ import { decodeValue, encodeBody, encodeValue } from '../../transport/codec.ts';
 import { join, split, type Body } from '../../transport/frame.ts';
 import type { Packet } from '../../transport/channel.ts';
 
-const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
+/** The wire form of an error. */
+export const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
   t.intersection([
     t.type({
       code: new t.Type<ErrorCode>(
@@ -23,7 +24,8 @@ const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
   ]),
 );
 
-const Logged = t.type({
+/** An event for a logger, less its fields. */
+export const Logged = t.type({
   level: t.keyof({ debug: null, info: null, warn: null, error: null }),
   event: t.string,
 });

@@ -64,11 +64,11 @@ export class ActorHost {
   /** @param options.onEnd called once: with the error after a crash, with nothing after an orderly stop */
   constructor(options: {
     readonly channel: Channel;
-    readonly name: string;
-    readonly restarts: number;
+    readonly place: Pick<Environment, 'name' | 'restarts' | 'node' | 'devices'>;
     readonly onEnd: (crash: CxmindError | undefined) => void;
   }) {
-    const { channel, name, restarts, onEnd } = options;
+    const { channel, place, onEnd } = options;
+    const { name, restarts, node, devices } = place;
     const uplink = new Uplink(channel);
     this.#channel = channel;
     this.#uplink = uplink;
@@ -76,6 +76,8 @@ export class ActorHost {
     this.#environment = {
       name,
       restarts,
+      node,
+      devices,
       logger: remoteLogger(channel),
       refTo: (to, protocol) => uplink.refTo(to, protocol),
     };

@@ -5,6 +5,7 @@ import { sameThreadPair } from '../../transport/same-thread.ts';
 import { threadPair } from '../../transport/thread/channel.ts';
 import type { Actor, Environment } from './actor.ts';
 import { ActorHost } from './host.ts';
+import { entryModule } from './module-address.ts';
 import type { Protocol } from './protocol.ts';
 
 /** One life of an actor: from being made until it stopped or crashed. */
@@ -47,6 +48,9 @@ export function launcherHere(launch: (life: Life) => Incarnation): Launcher {
 export interface ThreadStart {
   readonly name: string;
   readonly restarts: number;
+  /** Name of the node that the thread is of; undefined in the system's own process. */
+  readonly node: string | undefined;
+  readonly devices: readonly string[];
   readonly protocolName: string;
   /** URL of the module that exports the factory. */
   readonly module: string;
@@ -54,21 +58,27 @@ export interface ThreadStart {
   readonly props: unknown;
 }
 
-/** Starts an actor on a thread of its own. */
-export function startThread(
-  entry: URL,
-  start: ThreadStart,
-  heapLimitMb: number | undefined,
-): Incarnation {
+/**
+ * Starts an actor on a thread of its own.
+ *
+ * @throws DataCloneError for props that are not plain data
+ */
+export function startThread(start: ThreadStart, heapLimitMb: number | undefined): Incarnation {
   const [channel, end] = threadPair();
-  const worker = new Worker(entry, {
-    name: start.name,
-    workerData: { ...start, end },
-    transferList: [end.port],
-    ...(heapLimitMb === undefined
-      ? {}
-      : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
-  });
+  let worker: Worker;
+  try {
+    worker = new Worker(entryModule('thread-entry'), {
+      name: start.name,
+      workerData: { ...start, end },
+      transferList: [end.port],
+      ...(heapLimitMb === undefined
+        ? {}
+        : { resourceLimits: { maxOldGenerationSizeMb: heapLimitMb } }),
+    });
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
   let uncaught: CxmindError | undefined;
   worker.on('error', (error) => {
     uncaught = asCxmindError(error);
@@ -95,8 +105,7 @@ export function startLocal<P extends Protocol>(
   };
   const host = new ActorHost({
     channel: far,
-    name,
-    restarts,
+    place: { name, restarts, node: undefined, devices: [] },
     onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
   });
   void host.start(async (environment) => ({ protocol, actor: await create(environment) }));

@@ -36,6 +36,8 @@ export type Tell<P extends Protocol> = {
 /** The address of an actor, wherever it runs. */
 export interface ActorRef<P extends Protocol> {
   readonly name: string;
+  /** The name, and the node it is on now where that is known: `rollout/0@host-a`. */
+  readonly address: string;
   readonly protocol: P;
   readonly ask: Ask<P>;
   readonly tell: Tell<P>;
@@ -46,6 +48,7 @@ export interface ActorRef<P extends Protocol> {
 
 /** Carries encoded messages to one actor: what differs between here, a thread and a host. */
 export interface Courier {
+  readonly address: string;
   readonly pending: number;
   readonly status: ActorStatus;
   ask(method: string, body: Body, options: AskOptions): Promise<Body>;
@@ -74,6 +77,9 @@ export function refOver<P extends Protocol>(
     protocol,
     ask: ask as Ask<P>,
     tell: tell as Tell<P>,
+    get address() {
+      return courier.address;
+    },
     get pending() {
       return courier.pending;
     },

@@ -1,17 +1,21 @@
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { CxmindError, toWireError } from '../../src/errors.ts';
+import type { Link } from '../../transport/link.ts';
 import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
 import { Cell } from './cell.ts';
 import type { ActorEvent } from './event.ts';
 import { launcherHere, startLocal, startThread, type Launcher } from './incarnation.ts';
+import { addressOfModule, moduleAt } from './module-address.ts';
+import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
 import { refOver, type ActorRef } from './ref.ts';
+import { RemoteNode } from './remote-node.ts';
+import type { Claims, PlacementStrategy, Resources } from './resources.ts';
+import { SharedBlocks } from './shared-blocks.ts';
 import { defaultSupervision, type Supervision } from './supervisor.ts';
 
 /** What every actor may be given beside what it is. */
 export interface ActorOptions {
-  /** Its address, unique in the system: `rollout/0`. */
+  /** Its name, unique in the system: `rollout/0`. */
   readonly name: string;
   readonly supervision?: Supervision;
   /** Messages accepted and not done; further senders wait. Default 64. */
@@ -20,17 +24,24 @@ export interface ActorOptions {
   readonly graceMs?: number;
 }
 
-/** An actor on a worker thread of its own. */
+/** An actor on a worker thread of its own, in this process or on a node. */
 export interface ThreadActor<P extends Protocol, Props> extends ActorOptions {
   readonly protocol: P;
-  /** The module that exports the factory, as `new URL('./actor.ts', import.meta.url)`. */
+  /** The module that exports the factory, as `new URL('./actor.ts', import.meta.url)`; nodes need it too. */
   readonly module: URL;
   /** The name of the exported `actorFactory`. */
   readonly create: string;
-  /** Plain data, SharedArrayBuffers among it; cloned for each life of the actor. */
+  /**
+   * Plain data, with markers of shared blocks among it; cloned for each life of the actor. SharedArrayBuffers
+   * themselves only reach threads of this process.
+   */
   readonly props: Props;
   /** Limit of the thread's JavaScript heap; typed arrays and native memory are outside it. */
   readonly heapLimitMb?: number;
+  /** Where it runs. Default: a thread of this process. */
+  readonly place?: Place;
+  /** What it takes of a node. Default: one slot of a pool, and nothing of a node that is named. */
+  readonly claims?: Partial<Claims>;
 }
 
 /** An actor on the calling thread. */
@@ -39,18 +50,29 @@ export interface LocalActor<P extends Protocol> extends ActorOptions {
   readonly create: (environment: Environment) => Actor<P> | Promise<Actor<P>>;
 }
 
+/** A process that is to host actors. */
+export interface NodeOptions {
+  /** Unique among the nodes that live: `host-a`. */
+  readonly name: string;
+  /** The way to its `NodeHost`; the system owns it from now on. */
+  readonly link: Link;
+  /** What it has. Default: a slot for each of its cores, and no devices. */
+  readonly resources?: Partial<Resources>;
+  /** The pool it belongs to, whose actors it may get. Default `nodes`. */
+  readonly pool?: string;
+}
+
 /** The props a factory wants: `props: {…} satisfies PropsOf<typeof createRollout>`. */
 export type PropsOf<F> = F extends ActorFactory<Protocol, infer Props> ? Props : never;
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Where a thread's code starts, beside this file: `.ts` in the sources, `.js` in `dist`. */
-const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-const threadEntry = new URL(`./thread-entry${extension}`, import.meta.url);
-
-/** The actors of this process: their addresses, their lives, their end. */
+/** Actors, in this process and on nodes: their addresses, their lives, their end. */
 export class ActorSystem implements AsyncDisposable {
+  /** Blocks of memory that this process's actors share, by name. */
+  readonly blocks = new SharedBlocks();
   readonly #cells = new Map<string, Cell>();
+  readonly #placement = new Placement();
   readonly #watchers = new Map<string, Set<(event: ActorEvent) => void>>();
   readonly #failure = new AbortController();
   readonly #logger: Logger;
@@ -71,21 +93,52 @@ export class ActorSystem implements AsyncDisposable {
     return this.#failure.signal;
   }
 
+  /** The nodes that live. */
+  get nodes(): readonly RemoteNode[] {
+    return this.#placement.nodes;
+  }
+
+  /** Sets how a pool chooses among its nodes, before the first is added; `spread` where nothing is said. */
+  definePool(name: string, strategy: PlacementStrategy): void {
+    this.#placement.definePool(name, strategy);
+  }
+
+  /**
+   * Takes in a process that hosts actors, until it is gone.
+   *
+   * @throws PEER_LOST, WIRE_INVALID when it speaks another version, INTERNAL when there is a node of its name
+   */
+  async addNode({ name, link, resources, pool }: NodeOptions): Promise<RemoteNode> {
+    refuseAddress(name);
+    const { node, slots } = await RemoteNode.join(name, link, this.#logger);
+    try {
+      if (this.#isClosed)
+        throw new CxmindError('ACTOR_STOPPED', `${name}: the system is shut down`);
+      this.#placement.add(node, pool ?? defaultPool, { slots, devices: [], ...resources });
+    } catch (error) {
+      await node.close();
+      throw error;
+    }
+    this.#logger.info({ node: name }, 'node joined');
+    void node.ended.then((error) =>
+      this.#logger.warn({ node: name, error: toWireError(error) }, 'node left'),
+    );
+    return node;
+  }
+
   /**
    * Starts an actor on a thread and resolves when it takes messages.
    *
-   * @throws what its factory threw, or INTERNAL for a module without that factory; a first start is not retried
+   * An actor on a node that is lost counts as crashed: it restarts on another node of the pool that has room, or
+   * waits for one as long as a window of its supervision.
+   *
+   * @throws what its factory threw; INTERNAL for a module without that factory; PLACEMENT_FAILED when no node has
+   *   room; a first start is not retried
    */
-  spawn<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Promise<ActorRef<P>> {
-    const { name, protocol, create, props } = actor;
-    const module = resolveModule(actor.module).href;
-    const launcher = launcherHere(({ restarts }) =>
-      startThread(
-        threadEntry,
-        { name, restarts, protocolName: protocol.name, module, create, props },
-        actor.heapLimitMb,
-      ),
-    );
+  async spawn<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Promise<ActorRef<P>> {
+    const { place = 'thread' } = actor;
+    const launcher =
+      place === 'thread' ? this.#threadLauncher(actor) : this.#remoteLauncher(actor, place);
     return this.#begin(actor, launcher);
   }
 
@@ -97,17 +150,26 @@ export class ActorSystem implements AsyncDisposable {
     return this.#begin(actor, launcher);
   }
 
-  /** The actor at an address, or undefined; `protocol` must be the one it was spawned with. */
-  lookup<P extends Protocol>(name: string, protocol: P): ActorRef<P> | undefined {
-    const cell = this.#cells.get(name);
-    return cell === undefined ? undefined : refOver(protocol, name, cell);
+  /**
+   * The actor of that name, or undefined; `protocol` must be the one it was spawned with.
+   *
+   * @param address a name, or name@node for the actor only if it is there now
+   */
+  lookup<P extends Protocol>(address: string, protocol: P): ActorRef<P> | undefined {
+    const cell = this.#find(address);
+    return cell === undefined ? undefined : refOver(protocol, cell.name, cell);
   }
 
   /** Calls `listener` for everything that happens to an actor until disposed of. */
   watch(ref: { readonly name: string }, listener: (event: ActorEvent) => void): Disposable {
     const listeners = this.#watchers.get(ref.name) ?? new Set();
     this.#watchers.set(ref.name, listeners.add(listener));
-    return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    return {
+      [Symbol.dispose]: () => {
+        listeners.delete(listener);
+        if (listeners.size === 0) this.#watchers.delete(ref.name);
+      },
+    };
   }
 
   /** Stops one actor and waits until it is gone. */
@@ -115,14 +177,46 @@ export class ActorSystem implements AsyncDisposable {
     await this.#cells.get(ref.name)?.stop();
   }
 
-  /** Stops every actor and waits until all are gone; the system takes no new ones. */
+  /** Stops every actor, then every node, and waits until all are gone; the system takes no new ones. */
   async shutdown(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#cells.values()].map((cell) => cell.stop()));
+    await Promise.all(this.#placement.nodes.map((node) => node.close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
+  }
+
+  #threadLauncher<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Launcher {
+    const { name, protocol, create, heapLimitMb } = actor;
+    const module = moduleAt(actor.module.href).href;
+    const props = this.blocks.resolve(actor.props);
+    const start = { name, node: undefined, devices: [], protocolName: protocol.name };
+    return launcherHere(({ restarts }) =>
+      startThread({ ...start, restarts, module, create, props }, heapLimitMb),
+    );
+  }
+
+  #remoteLauncher<P extends Protocol, Props>(
+    actor: ThreadActor<P, Props>,
+    place: Exclude<Place, 'thread'>,
+  ): Launcher {
+    const { name, protocol, create, props, heapLimitMb = null } = actor;
+    const supervision = actor.supervision ?? defaultSupervision;
+    return new RemoteLauncher(this.#placement, {
+      order: {
+        name,
+        protocolName: protocol.name,
+        module: addressOfModule(actor.module),
+        create,
+        heapLimitMb,
+      },
+      props,
+      place,
+      claims: { slots: 'pool' in place ? 1 : 0, devices: 0, ...actor.claims },
+      patienceMs: supervision.onCrash === 'restart' ? supervision.windowMs : 0,
+    });
   }
 
   async #begin<P extends Protocol>(
@@ -130,6 +224,7 @@ export class ActorSystem implements AsyncDisposable {
     launcher: Launcher,
   ): Promise<ActorRef<P>> {
     const { name, protocol } = actor;
+    refuseAddress(name);
     if (this.#isClosed) throw new CxmindError('ACTOR_STOPPED', `${name}: the system is shut down`);
     if (this.#cells.has(name)) throw new CxmindError('INTERNAL', `${name} is spawned already`);
     const cell = new Cell({
@@ -139,7 +234,7 @@ export class ActorSystem implements AsyncDisposable {
       mailboxCapacity: actor.mailboxCapacity ?? 64,
       graceMs: actor.graceMs ?? 5_000,
       logger: this.#logger,
-      find: (to) => this.#cells.get(to),
+      find: (to) => this.#find(to),
       onDeadLetter: (to, method) => this.#countDeadLetter(to, method),
       onEvent: (event) => this.#onEvent(event),
       onEscalate: (error) => this.#escalate(error),
@@ -149,14 +244,25 @@ export class ActorSystem implements AsyncDisposable {
     return refOver(protocol, name, cell);
   }
 
+  #find(address: string): Cell | undefined {
+    const [name = ''] = address.split('@');
+    const cell = this.#cells.get(name);
+    return address === name || cell?.address === address ? cell : undefined;
+  }
+
   #countDeadLetter(actor: string, method: string): void {
     this.#deadLetters++;
     this.#logger.warn({ actor, method, deadLetters: this.#deadLetters }, 'dead letter');
   }
 
   #onEvent(event: ActorEvent): void {
-    const { kind, name, restarts, error } = event;
-    const fields = { actor: name, restarts, ...(error && { error: toWireError(error) }) };
+    const { kind, name, node, restarts, error } = event;
+    const fields = {
+      actor: name,
+      ...(node !== undefined && { node }),
+      restarts,
+      ...(error && { error: toWireError(error) }),
+    };
     this.#logger[kind === 'crashed' ? 'error' : 'info'](fields, `actor ${kind}`);
     if (kind === 'stopped') this.#cells.delete(name);
     for (const listener of this.#watchers.get(name) ?? []) listener(event);
@@ -168,9 +274,8 @@ export class ActorSystem implements AsyncDisposable {
   }
 }
 
-/** The module as it exists here: a package built to `dist` has `.js` where the sources say `.ts`. */
-function resolveModule(module: URL): URL {
-  if (module.protocol !== 'file:' || existsSync(fileURLToPath(module))) return module;
-  const built = new URL(module.href.replace(/\.ts$/, '.js'));
-  return existsSync(fileURLToPath(built)) ? built : module;
+function refuseAddress(name: string): void {
+  if (name.includes('@')) {
+    throw new CxmindError('INTERNAL', `${name}: a name has no @, which stands before a node`);
+  }
 }

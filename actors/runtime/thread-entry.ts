@@ -10,8 +10,7 @@ const start = workerData as ThreadStart & { readonly end: ThreadEnd };
 const channel = new ThreadChannel(start.end);
 const host = new ActorHost({
   channel,
-  name: start.name,
-  restarts: start.restarts,
+  place: start,
   onEnd: (crash) => {
     channel.close();
     if (crash !== undefined) process.exit(1);

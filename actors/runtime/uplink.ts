@@ -87,14 +87,14 @@ export function cancelledError(where: string, reason: unknown): CxmindError {
 }
 
 class RelayedCourier implements Courier {
+  readonly address: string;
   readonly status = 'running';
   readonly #uplink: Uplink;
-  readonly #to: string;
   #pending = 0;
 
   constructor(uplink: Uplink, to: string) {
     this.#uplink = uplink;
-    this.#to = to;
+    this.address = to;
   }
 
   get pending(): number {
@@ -102,11 +102,11 @@ class RelayedCourier implements Courier {
   }
 
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
-    return this.#counted(this.#uplink.ask(this.#to, method, body, options));
+    return this.#counted(this.#uplink.ask(this.address, method, body, options));
   }
 
   tell(method: string, body: Body): Promise<void> {
-    return this.#counted(this.#uplink.tell(this.#to, method, body));
+    return this.#counted(this.#uplink.tell(this.address, method, body));
   }
 
   async #counted<T>(work: Promise<T>): Promise<T> {

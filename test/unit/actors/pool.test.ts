@@ -22,6 +22,7 @@ function fakeRef(
   const failures = [...(options.failures ?? [])];
   let pending = options.pending ?? 0;
   return refOver(worker, name, {
+    address: name,
     get pending() {
       return pending;
     },

@@ -109,6 +109,7 @@ describe('protocol', () => {
 
   it('checks the reply of a ref by its codec', async () => {
     const courier: Courier = {
+      address: 'greeter/0',
       pending: 0,
       status: 'running',
       ask: () => Promise.resolve(encodeBody(42)),

@@ -1,0 +1,127 @@
+import * as E from 'fp-ts/lib/Either.js';
+import { availableParallelism } from 'node:os';
+import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
+import type { Channel, Packet } from '../../transport/channel.ts';
+import { encodeBody } from '../../transport/codec.ts';
+import type { Body } from '../../transport/frame.ts';
+import type { Link } from '../../transport/link.ts';
+import { sharedBytes } from '../../transport/shared/bytes.ts';
+import { startThread, type Incarnation } from './incarnation.ts';
+import { moduleAt } from './module-address.ts';
+import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
+import { valueOf } from './ref.ts';
+import { SharedBlocks } from './shared-blocks.ts';
+
+/**
+ * Hosts actors on worker threads for the system at the other end of a link: starts them as told, and passes
+ * packets between them and the system untouched. When the link ends, so do they.
+ */
+export class NodeHost {
+  /** This process's own blocks of memory that actors share. */
+  readonly blocks = new SharedBlocks();
+  /** Resolves once the link ended and no actor runs any more, with the link's error if it had one. */
+  readonly ended: Promise<CxmindError | undefined>;
+  readonly #lives = new Map<number, Incarnation>();
+  #control: Channel | undefined;
+  #name = '';
+
+  constructor(link: Link) {
+    link.onChannel((channel) => this.#listen(channel));
+    this.ended = link.ended.then(async (reason) => {
+      const lives = [...this.#lives.values()];
+      for (const life of lives) life.terminate();
+      await Promise.all(lives.map(({ ended }) => ended));
+      return reason;
+    });
+  }
+
+  /** The first packet of a channel says what the others are. */
+  #listen(channel: Channel): void {
+    let rest: ((packet: Packet) => void) | undefined;
+    channel.receive((packet) => {
+      if (rest === undefined) rest = this.#begin(packet, channel);
+      else rest(packet);
+    });
+  }
+
+  #begin(packet: Packet, channel: Channel): (packet: Packet) => void {
+    const opened = openOrder(packet);
+    if (E.isRight(opened)) {
+      const { order, body } = opened.right;
+      if (order.kind === 'hello' && this.#control === undefined)
+        return this.#welcome(order, channel);
+      if (order.kind === 'start' && this.#control !== undefined) {
+        return this.#start(order, body, channel, this.#control);
+      }
+    }
+    channel.close();
+    return () => undefined;
+  }
+
+  #welcome({ node }: OrderOf<'hello'>, control: Channel): (packet: Packet) => void {
+    this.#control = control;
+    this.#name = node;
+    const slots = availableParallelism();
+    postOrder(control, { kind: 'welcome', version: nodeVersion, slots });
+    return (packet) => this.#obey(packet, control);
+  }
+
+  #start(
+    { life, module, heapLimitMb, ...order }: OrderOf<'start'>,
+    body: Body,
+    channel: Channel,
+    control: Channel,
+  ): (packet: Packet) => void {
+    const end = (error: CxmindError): void => {
+      this.#lives.delete(life);
+      channel.close();
+      postOrder(control, { kind: 'ended', life, error: toWireError(error) });
+    };
+    let incarnation: Incarnation;
+    try {
+      const { props } = valueOf(body) as { readonly props: unknown };
+      const start = {
+        ...order,
+        node: this.#name,
+        module: moduleAt(module).href,
+        props: this.blocks.resolve(props),
+      };
+      incarnation = startThread(start, heapLimitMb ?? undefined);
+    } catch (error) {
+      end(asCxmindError(error));
+      return () => undefined;
+    }
+    this.#lives.set(life, incarnation);
+    postOrder(control, { kind: 'started', life });
+    incarnation.channel.receive((packet) => channel.send(packet));
+    void incarnation.ended.then(end);
+    void channel.closed.then(() => incarnation.terminate());
+    return ({ header, frames }) =>
+      incarnation.channel.send({ header, frames: frames.map(sharedBytes) });
+  }
+
+  #obey(packet: Packet, control: Channel): void {
+    const opened = openOrder(packet);
+    if (E.isLeft(opened)) {
+      const fields = encodeBody({ error: toWireError(opened.left) });
+      postOrder(control, { kind: 'log', level: 'error', event: 'bad order' }, fields);
+      return;
+    }
+    const { order, body } = opened.right;
+    switch (order.kind) {
+      case 'urgent':
+        this.#lives.get(order.life)?.urgent.send({ header: body.bytes.slice(), frames: [] });
+        return;
+      case 'terminate':
+        this.#lives.get(order.life)?.terminate();
+        return;
+      case 'hello':
+      case 'welcome':
+      case 'start':
+      case 'started':
+      case 'ended':
+      case 'log':
+        return;
+    }
+  }
+}

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Place } from '../../actors/runtime/placement.ts';
+import { askAny } from '../../actors/runtime/pool.ts';
+import type { ActorRef } from '../../actors/runtime/ref.ts';
+import type { Supervision } from '../../actors/runtime/supervisor.ts';
+import { ActorSystem, type ThreadActor, type NodeOptions } from '../../actors/runtime/system.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
+import { counterProtocol } from '../support/counter-actor.ts';
+import { IpcLink } from '../support/ipc-link.ts';
+import { keepingLogger, type LoggedEvent } from '../support/tiny-run.ts';
+
+type CounterRef = ActorRef<typeof counterProtocol>;
+
+const soon = { timeoutMs: 10_000 };
+const supervision: Supervision = {
+  onCrash: 'restart',
+  maxRestarts: 3,
+  windowMs: 5_000,
+  minBackoffMs: 5,
+  maxBackoffMs: 20,
+  givenUp: 'escalate',
+};
+
+describe('nodes', () => {
+  let system: ActorSystem;
+  let events: LoggedEvent[];
+  const children = new Map<string, ChildProcess>();
+
+  async function addNode(name: string, options: Partial<NodeOptions> = {}): Promise<void> {
+    const entry = fileURLToPath(new URL('../support/ipc-node.ts', import.meta.url));
+    const child = fork(entry, { serialization: 'advanced' });
+    children.set(name, child);
+    await system.addNode({ name, link: new IpcLink(child, name, true), ...options });
+  }
+
+  function spawn(
+    name: string,
+    place: Place,
+    extra: Partial<ThreadActor<typeof counterProtocol, unknown>> = {},
+  ): Promise<CounterRef> {
+    const props = { start: 0, disposals: { $shared: 'disposals', sizeBytes: 4 } };
+    return system.spawn({
+      name,
+      place,
+      protocol: counterProtocol,
+      module: new URL('../support/counter-actor.ts', import.meta.url),
+      create: 'createCounter',
+      props,
+      supervision,
+      graceMs: 200,
+      ...extra,
+    });
+  }
+
+  async function kill(name: string): Promise<void> {
+    const child = children.get(name)!;
+    const exit = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exit;
+  }
+
+  beforeEach(() => {
+    const kept = keepingLogger();
+    events = kept.events;
+    system = new ActorSystem({ logger: kept.logger });
+  });
+  afterEach(async () => {
+    await system.shutdown();
+    for (const child of children.values()) {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+    children.clear();
+  });
+
+  it('host actors that are asked, told and stopped as if they were here', async () => {
+    await addNode('a');
+    const counter = await spawn('counter/0', { node: 'a' });
+    assert.equal(counter.address, 'counter/0@a');
+    assert.deepEqual(await Promise.all([1, 2, 3].map((n) => counter.ask.add(n, soon))), [1, 3, 6]);
+    await counter.tell.add(4);
+    assert.equal(await counter.ask.add(0, soon), 10);
+    const values = tensorOf('f32', [3], [1, 2, 3]);
+    assert.deepEqual([...(await counter.ask.fill({ values, value: 7 }, soon)).data], [7, 7, 7]);
+    await assert.rejects(counter.ask.refuse('bad row', soon), {
+      code: 'DATA_INVALID',
+      message: 'bad row',
+    });
+    await system.stop(counter);
+    assert.equal(counter.status, 'stopped');
+    await assert.rejects(counter.ask.add(1, soon), { code: 'ACTOR_STOPPED' });
+  });
+
+  it('let their actors ask those elsewhere by name', async () => {
+    await addNode('a');
+    await addNode('b');
+    const [onA] = await Promise.all([
+      spawn('counter/0', { node: 'a' }),
+      spawn('counter/1', { node: 'b' }),
+      spawn('counter/2', 'thread'),
+    ]);
+    assert.equal(await onA.ask.addThrough({ to: 'counter/1', amount: 4 }, soon), 4);
+    assert.equal(await onA.ask.addThrough({ to: 'counter/2', amount: 5 }, soon), 5);
+  });
+
+  it('restart an actor that crashed where it was', async () => {
+    await addNode('a');
+    await addNode('b');
+    const counter = await spawn('counter/0', { node: 'b' });
+    for (const [how, why] of [
+      ['fatal', /the device is lost/],
+      ['exit', /exited with code 3/],
+    ] as const) {
+      await assert.rejects(counter.ask.die(how, soon), (error: CxmindError) => {
+        assert.equal(error.code, 'ACTOR_CRASHED');
+        assert.match(error.message, why);
+        return true;
+      });
+      assert.equal(await counter.ask.add(1, soon), 1);
+      assert.equal(counter.address, 'counter/0@b');
+    }
+    assert.equal(await counter.ask.restarts(undefined, soon), 2);
+  });
+
+  it('reject open asks when the process is killed, and restart its actors on another node', async () => {
+    await addNode('a');
+    await addNode('b');
+    const counter = await spawn('counter/0', { node: 'a' });
+    const open = counter.ask.wait({ ms: 9_000, heedsSignal: false }, soon);
+    const outcome = assert.rejects(open, { code: 'ACTOR_CRASHED' });
+    await delay(20);
+    await kill('a');
+    await outcome;
+    assert.equal(await counter.ask.add(1, soon), 1);
+    assert.equal(counter.address, 'counter/0@b');
+    assert.equal(await counter.ask.restarts(undefined, soon), 1);
+    assert.deepEqual(
+      events.filter(({ event }) => event === 'node left').map(({ fields }) => fields['node']),
+      ['a'],
+    );
+  });
+
+  it('finish the work of a pool while one of them is killed', async () => {
+    await addNode('a');
+    await addNode('b');
+    const refs = await Promise.all([
+      spawn('counter/0', { node: 'a' }),
+      spawn('counter/1', { node: 'b' }),
+    ]);
+    const work = Array.from({ length: 20 }, () =>
+      askAny(refs, 'wait', { ms: 20, heedsSignal: false }, { ...soon, retries: 2 }),
+    );
+    await delay(60);
+    await kill('a');
+    assert.deepEqual(
+      await Promise.all(work),
+      work.map(() => 'waited'),
+    );
+  });
+
+  it('keep an actor waiting for a node when none is left, until its window has passed', async () => {
+    await addNode('a');
+    const counter = await spawn('counter/0', { node: 'a' });
+    await kill('a');
+    const asked = counter.ask.add(1, soon);
+    await delay(50);
+    assert.equal(counter.status, 'restarting');
+    await addNode('b');
+    assert.equal(await asked, 1);
+    assert.equal(counter.address, 'counter/0@b');
+
+    const impatient = await spawn(
+      'counter/1',
+      { node: 'b' },
+      { supervision: { ...supervision, windowMs: 100, givenUp: 'stop' } },
+    );
+    await kill('b');
+    await assert.rejects(impatient.ask.add(1, soon), /ACTOR_CRASHED|wants/);
+    assert.equal(impatient.status, 'stopped');
+  });
+
+  it('end a handler there that heeds no cancelling, and take up the next message', async () => {
+    await addNode('a');
+    const counter = await spawn('counter/0', { node: 'a' });
+    const looping = counter.ask.die('loop', { timeoutMs: 100 });
+    await assert.rejects(looping, { code: 'ACTOR_TIMEOUT' });
+    assert.equal(await counter.ask.restarts(undefined, soon).catch(() => 'crashed'), 'crashed');
+    assert.equal(await counter.ask.restarts(undefined, soon), 1);
+    const heeded = counter.ask.wait({ ms: 9_000, heedsSignal: true }, { timeoutMs: 50 });
+    await assert.rejects(heeded, { code: 'ACTOR_TIMEOUT' });
+    assert.equal(await counter.ask.restarts(undefined, soon), 1);
+  });
+
+  it('reject a start that cannot be: no room, no such node, no plain props, a factory that throws', async () => {
+    await addNode('a', { resources: { slots: 1, devices: ['cuda:0'] } });
+    await assert.rejects(spawn('counter/0', { node: 'z' }), {
+      code: 'PLACEMENT_FAILED',
+      message: 'counter/0: there is no node z',
+    });
+    await spawn('counter/1', { pool: 'nodes' });
+    await assert.rejects(spawn('counter/2', { pool: 'nodes' }), {
+      code: 'PLACEMENT_FAILED',
+      message: /wants 1 slots and 0 devices, .* a has 0 slots and 1 devices free of 1 slots/,
+    });
+    assert.equal(system.lookup('counter/2', counterProtocol), undefined);
+    const props = { start: 0, disposals: new SharedArrayBuffer(4) };
+    await assert.rejects(spawn('counter/3', { node: 'a' }, { props }), {
+      code: 'WIRE_INVALID',
+      message: 'message: props.disposals is an instance of SharedArrayBuffer',
+    });
+    const failing = { start: 0, disposals: { $shared: 'd', sizeBytes: 4 }, failsToStart: true };
+    await assert.rejects(spawn('counter/4', { node: 'a' }, { props: failing }), {
+      code: 'CHECKPOINT_INVALID',
+      message: 'no such checkpoint',
+    });
+  });
+});
