@@ -3,8 +3,12 @@ import type { Channel, Packet } from '../../transport/channel.ts';
 
 /** A channel under test, whose peer sends every packet back until it gets an empty header, and then closes. */
 export interface EchoSetup {
-  open(): { readonly channel: Channel; readonly end: () => Promise<void> };
+  /** Whether the ends are, or might be, in processes of their own: frames arrive as copies. */
+  readonly isBetweenProcesses?: boolean;
+  open(): MaybePromise<{ readonly channel: Channel; readonly end: () => Promise<void> }>;
 }
+
+type MaybePromise<T> = T | Promise<T>;
 
 const packetOf = (...bytes: number[]): Packet => ({ header: Uint8Array.from(bytes), frames: [] });
 
@@ -22,8 +26,8 @@ export function channelConformance(name: string, setup: EchoSetup): void {
       }
     };
 
-    beforeEach(() => {
-      ({ channel, end } = setup.open());
+    beforeEach(async () => {
+      ({ channel, end } = await setup.open());
       received.length = 0;
       channel.receive((packet) => {
         received.push(packet);
@@ -54,7 +58,7 @@ export function channelConformance(name: string, setup: EchoSetup): void {
       await arrival(1);
     });
 
-    it('shares the memory of frames instead of copying it', async () => {
+    const sharesMemory = async (): Promise<void> => {
       const shared = new Uint8Array(new SharedArrayBuffer(64)).fill(1);
       channel.send({ header: Uint8Array.of(7), frames: [shared.subarray(8, 24), shared] });
       await arrival(1);
@@ -65,6 +69,30 @@ export function channelConformance(name: string, setup: EchoSetup): void {
       part![1] = 43;
       assert.equal(shared[9], 43);
       assert.equal(whole![9], 43);
+    };
+    if (setup.isBetweenProcesses !== true) {
+      it('shares the memory of frames instead of copying it', sharesMemory);
+    }
+
+    it('brings frames of any length, in order and in shared memory', async () => {
+      const lengths = [3, 0, 40_000, 8, 3_000_000];
+      const frames = lengths.map((length, i) => {
+        const frame = new Uint8Array(new SharedArrayBuffer(length));
+        for (let at = 0; at < length; at++) frame[at] = (at * 7 + i) & 255;
+        return frame;
+      });
+      channel.send({ header: Uint8Array.of(7), frames });
+      channel.send(packetOf(8));
+      await arrival(2);
+      const got = received[0]!.frames;
+      assert.deepEqual(
+        got.map(({ byteLength }) => byteLength),
+        lengths,
+      );
+      got.forEach((frame, i) => {
+        assert.ok(frame.buffer instanceof SharedArrayBuffer);
+        assert.equal(Buffer.compare(frame, frames[i]!), 0);
+      });
     });
 
     it('leaves timers their turn while packets go to and fro', async () => {

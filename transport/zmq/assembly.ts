@@ -1,0 +1,158 @@
+import { CxmindError } from '../../src/errors.ts';
+import { sharedBuffer } from '../../src/tensor/memory.ts';
+import type { Packet } from '../channel.ts';
+import type { InPart, InRecord } from './control-wire.ts';
+import { Fifo } from './fifo.ts';
+
+/** Tensors of any dtype may begin where such an offset stands. */
+const alignment = 8;
+
+/** A part of a packet that comes as bulk. */
+interface Missing {
+  readonly sizeBytes: number;
+  /** Takes the memory that the part's bytes go into, made when the first of them come. */
+  readonly fill: () => Uint8Array;
+}
+
+interface Arrival {
+  readonly packet: { header: Uint8Array; readonly frames: Uint8Array[] };
+  readonly bulkBytes: number;
+  readonly missing: Fifo<Missing>;
+}
+
+/**
+ * The packets of a channel on their way in: announced by the control messages, filled by the chunks of bulk,
+ * taken in the order they were sent.
+ *
+ * The sender may have as many bulk bytes on the way as it was granted: `creditBytes` beyond what was taken, or all
+ * of the next packet where that one is longer. So a receiver that takes nothing holds no more than that.
+ */
+export class Assembly {
+  readonly #creditBytes: number;
+  readonly #arrivals = new Fifo<Arrival>();
+  /** Arrivals that lack bytes, in order. */
+  readonly #incomplete = new Fifo<Arrival>();
+  #part: { readonly bytes: Uint8Array; filled: number } | undefined;
+  #receivedBytes = 0;
+  #takenBytes = 0;
+  #grantedBytes: number;
+
+  constructor(creditBytes: number) {
+    this.#creditBytes = creditBytes;
+    this.#grantedBytes = creditBytes;
+  }
+
+  get isComplete(): boolean {
+    return this.#incomplete.length === 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.#arrivals.length === 0;
+  }
+
+  /** A packet that comes behind all others; its inline bytes are copied, frames to shared memory. */
+  announce({ header, frames }: Extract<InRecord, { kind: 'packet' }>): void {
+    const missing = new Fifo<Missing>();
+    const packet = { header: inlineHeader(header), frames: inlineFrames(frames) };
+    let bulkBytes = 0;
+    const expect = (sizeBytes: number, fill: () => Uint8Array): void => {
+      bulkBytes += sizeBytes;
+      missing.push({ sizeBytes, fill });
+    };
+    if (typeof header === 'number') {
+      expect(header, () => (packet.header = new Uint8Array(header)));
+    }
+    frames.forEach((frame, i) => {
+      if (typeof frame !== 'number') return;
+      expect(frame, () => (packet.frames[i] = sharedMemory(frame)));
+    });
+    const arrival = { packet, bulkBytes, missing };
+    this.#arrivals.push(arrival);
+    if (missing.length > 0) this.#incomplete.push(arrival);
+  }
+
+  /** @throws WIRE_INVALID for bytes that no announced packet waits for */
+  fill(offset: number, bytes: Uint8Array): void {
+    const arrival = this.#incomplete.peek();
+    const missing = arrival?.missing.peek();
+    if (arrival === undefined || missing === undefined || offset !== this.#receivedBytes) {
+      throw new CxmindError('WIRE_INVALID', `bulk: a chunk at ${offset} that nothing waits for`);
+    }
+    if (offset + bytes.length > this.#grantedBytes) {
+      throw new CxmindError('WIRE_INVALID', `bulk: a chunk at ${offset} beyond the credit`);
+    }
+    const part = (this.#part ??= { bytes: missing.fill(), filled: 0 });
+    if (part.filled + bytes.length > missing.sizeBytes) {
+      throw new CxmindError('WIRE_INVALID', `bulk: a chunk at ${offset} across two parts`);
+    }
+    part.bytes.set(bytes, part.filled);
+    part.filled += bytes.length;
+    this.#receivedBytes += bytes.length;
+    if (part.filled < missing.sizeBytes) return;
+    this.#part = undefined;
+    arrival.missing.shift();
+    if (arrival.missing.length === 0) this.#incomplete.shift();
+  }
+
+  /** The next packet, once it is complete. */
+  take(): Packet | undefined {
+    const arrival = this.#arrivals.peek();
+    if (arrival === undefined || arrival.missing.length > 0) return undefined;
+    this.#arrivals.shift();
+    this.#takenBytes += arrival.bulkBytes;
+    return arrival.packet;
+  }
+
+  /** How far the sender may now go, where that is news worth a message. */
+  grant(): number | undefined {
+    const nextBytes = this.#arrivals.peek()?.bulkBytes ?? 0;
+    const limit = this.#takenBytes + Math.max(this.#creditBytes, nextBytes);
+    const isNeeded = this.#grantedBytes < this.#takenBytes + nextBytes;
+    if (!isNeeded && limit - this.#grantedBytes < this.#creditBytes / 4) return undefined;
+    if (limit === this.#grantedBytes) return undefined;
+    this.#grantedBytes = limit;
+    return limit;
+  }
+
+  clear(): void {
+    this.#arrivals.clear();
+    this.#incomplete.clear();
+    this.#part = undefined;
+  }
+}
+
+/** A copy: the view's buffer is the whole message, and a thread that is sent the view would get all of it. */
+function inlineHeader(header: InPart): Uint8Array {
+  return typeof header === 'number' ? new Uint8Array(0) : new Uint8Array(header);
+}
+
+/** Inline frames side by side in one shared block; places for the others. */
+function inlineFrames(frames: readonly InPart[]): Uint8Array[] {
+  if (frames.length === 0) return [];
+  let sizeBytes = 0;
+  for (const frame of frames) {
+    if (typeof frame !== 'number') sizeBytes += padded(frame.length);
+  }
+  const block = sharedMemory(sizeBytes);
+  let at = 0;
+  return frames.map((frame) => {
+    if (typeof frame === 'number') return block.subarray(0, 0);
+    const bytes = block.subarray(at, at + frame.length);
+    bytes.set(frame);
+    at += padded(frame.length);
+    return bytes;
+  });
+}
+
+function padded(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / alignment) * alignment;
+}
+
+/** @throws WIRE_INVALID when a peer announces more than there is memory for */
+function sharedMemory(sizeBytes: number): Uint8Array {
+  try {
+    return new Uint8Array(sharedBuffer(sizeBytes));
+  } catch (cause) {
+    throw new CxmindError('WIRE_INVALID', `bulk: no memory for ${sizeBytes} bytes`, { cause });
+  }
+}

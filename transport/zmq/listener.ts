@@ -1,0 +1,215 @@
+import { Context, Router } from 'zeromq';
+import * as E from 'fp-ts/lib/Either.js';
+import { CxmindError } from '../../src/errors.ts';
+import type { Logger } from '../../src/log.ts';
+import type { Link } from '../link.ts';
+import { termsOf, type LinkOptions } from './connect.ts';
+import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-wire.ts';
+import type { RunKeys } from './keys.ts';
+import { ZmqLink, type Wire } from './link.ts';
+import {
+  addressOf,
+  bulkOptions,
+  controlOptions,
+  formatEndpoint,
+  isIpv6,
+  parseEndpoint,
+  post,
+  pump,
+} from './sockets.ts';
+import { Gatekeeper } from './zap.ts';
+
+/** Peers that said hello and nothing since; more of them are not let in. */
+const maxGuests = 1024;
+
+export interface ListenOptions extends Partial<LinkOptions> {
+  /** `tcp://host:*` for free ports, or `tcp://host:port,port`; the host is an address of this machine. */
+  readonly address: string;
+  readonly keys: RunKeys;
+}
+
+interface Session {
+  readonly link: ZmqLink;
+  /** Whether the peer knows of its link, and the program too. */
+  isAnnounced: boolean;
+}
+
+/** The end that others connect to: one per run, at its head. */
+export class LinkListener implements AsyncDisposable {
+  /** What others connect to; the host is the one that was given. */
+  readonly endpoint: string;
+  readonly #control: Router;
+  readonly #bulk: Router;
+  readonly #gatekeeper: Gatekeeper;
+  readonly #own: Terms;
+  readonly #log: Logger | undefined;
+  /** By the name that the peer's sockets give to the Routers. */
+  readonly #sessions = new Map<string, Session>();
+  readonly #unannounced: Link[] = [];
+  #onLink: ((link: Link) => void) | undefined;
+  #guests = 0;
+  #dropped = 0;
+
+  private constructor(
+    [control, bulk]: [Router, Router],
+    gatekeeper: Gatekeeper,
+    endpoint: string,
+    own: Terms,
+    log: Logger | undefined,
+  ) {
+    this.endpoint = endpoint;
+    this.#control = control;
+    this.#bulk = bulk;
+    this.#gatekeeper = gatekeeper;
+    this.#own = own;
+    this.#log = log;
+    void pump(control, ([from, message, ...more]) => {
+      this.#takeControl(from!, more.length === 0 ? message : undefined);
+    });
+    void pump(bulk, ([from, ...parts]) => this.#takeBulk(from!, parts));
+  }
+
+  /**
+   * Listens for holders of the run's client key.
+   *
+   * @throws CONFIG_INVALID for an address that is none or cannot be had
+   */
+  static async bind(options: ListenOptions): Promise<LinkListener> {
+    const own = termsOf({ name: 'head', ...options });
+    const wanted = parseEndpoint(options.address);
+    // libzmq asks one gatekeeper per context
+    const context = new Context();
+    const gatekeeper = await Gatekeeper.open(context, options.keys.client.publicKey, options.log);
+    const router = {
+      context,
+      handover: true,
+      ipv6: isIpv6(wanted.host),
+      curveServer: true,
+      curveSecretKey: options.keys.server.secretKey,
+      zapDomain: 'cxmind',
+      zapEnforceDomain: true,
+    };
+    const control = new Router({ ...controlOptions, ...router });
+    const bulk = new Router({ ...bulkOptions, ...router });
+    try {
+      await control.bind(addressOf(wanted, wanted.control));
+      await bulk.bind(addressOf(wanted, wanted.bulk));
+    } catch (cause) {
+      control.close();
+      bulk.close();
+      gatekeeper[Symbol.dispose]();
+      throw new CxmindError('CONFIG_INVALID', `link: cannot listen at ${options.address}`, {
+        cause,
+      });
+    }
+    const endpoint = formatEndpoint({
+      host: wanted.host,
+      control: portOf(control),
+      bulk: portOf(bulk),
+    });
+    return new LinkListener([control, bulk], gatekeeper, endpoint, own, options.log);
+  }
+
+  /** Messages that were no part of any link, and were dropped. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Connections that came without the run's key. */
+  get refused(): number {
+    return this.#gatekeeper.refused;
+  }
+
+  /** Sets the one listener for links that others make; earlier ones are delivered to it first. */
+  onLink(listener: (link: Link) => void): void {
+    this.#onLink = listener;
+    for (const link of this.#unannounced.splice(0)) listener(link);
+  }
+
+  /** Closes every link in order, then the sockets. */
+  async close(): Promise<void> {
+    const links = [...this.#sessions.values()].map(({ link }) => link);
+    await Promise.all(links.map((link) => link[Symbol.asyncDispose]()));
+    this.#control.close();
+    this.#bulk.close();
+    this.#gatekeeper[Symbol.dispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #takeControl(from: Buffer, message: Buffer | undefined): void {
+    const name = from.toString('latin1');
+    const session = this.#sessions.get(name);
+    if (session !== undefined && session.isAnnounced) {
+      session.link.takeControl(message ?? empty);
+      return;
+    }
+    const decoded = decodeControl(message ?? empty);
+    if (E.isLeft(decoded)) {
+      this.#drop(decoded.left);
+      return;
+    }
+    const { right } = decoded;
+    if (right.kind === 'hello') {
+      if (session === undefined) this.#admit(from, name, right.terms);
+      post(this.#control, [from, encodeTerms('welcome', this.#own)]);
+    } else if (session !== undefined) {
+      this.#announce(session);
+      session.link.takeControl(message ?? empty);
+    } else if (right.kind !== 'end') {
+      // a peer that was declared lost and does not know it
+      this.#drop(undefined);
+      post(this.#control, [from, encodeEnd(atStart, 'lost')]);
+    }
+  }
+
+  #takeBulk(from: Buffer, parts: Buffer[]): void {
+    const session = this.#sessions.get(from.toString('latin1'));
+    if (session === undefined) this.#drop(undefined);
+    else session.link.takeBulk(parts);
+  }
+
+  #admit(from: Buffer, name: string, peer: Terms): void {
+    if (this.#guests >= maxGuests) {
+      this.#drop(undefined);
+      return;
+    }
+    const wire: Wire = {
+      sendControl: (message) => post(this.#control, [from, message]),
+      sendBulk: (head, bytes) => {
+        post(this.#bulk, bytes === undefined ? [from, head] : [from, head, bytes]);
+      },
+      renew: () => undefined,
+      close: () => this.#sessions.delete(name),
+    };
+    const link = new ZmqLink({ wire, own: this.#own, peer, isConnector: false, log: this.#log });
+    const session = { link, isAnnounced: false };
+    this.#sessions.set(name, session);
+    this.#guests++;
+    void link.ended.then(() => {
+      if (!session.isAnnounced) this.#guests--;
+    });
+  }
+
+  #announce(session: Session): void {
+    session.isAnnounced = true;
+    this.#guests--;
+    if (this.#onLink === undefined) this.#unannounced.push(session.link);
+    else this.#onLink(session.link);
+  }
+
+  #drop(error: CxmindError | undefined): void {
+    this.#dropped++;
+    // a flood must not become a flood of lines: the 1st, 2nd, 4th, 8th …
+    if ((this.#dropped & (this.#dropped - 1)) !== 0) return;
+    this.#log?.warn({ dropped: this.#dropped, error }, 'message dropped');
+  }
+}
+
+const empty = Buffer.alloc(0);
+
+function portOf(socket: Router): string {
+  return /:(\d+)$/.exec(socket.lastEndpoint ?? '')?.[1] ?? '';
+}

@@ -1,0 +1,62 @@
+import { Reply, type Context } from 'zeromq';
+import type { Logger } from '../../src/log.ts';
+import { keyBytes } from './keys.ts';
+
+const address = 'inproc://zeromq.zap.01';
+const version = '1.0';
+
+/**
+ * Decides who may connect to the sockets of a context: whoever proves that it holds the run's client key.
+ *
+ * Speaks ZAP (rfc.zeromq.org/spec/27) to libzmq, which asks for every connection; what it is not asked about
+ * never gets past libzmq, and a refused peer is told nothing but "no".
+ */
+export class Gatekeeper implements Disposable {
+  readonly #socket: Reply;
+  readonly #clientKey: Buffer;
+  readonly #log: Logger | undefined;
+  #refused = 0;
+
+  private constructor(socket: Reply, clientPublicKey: string, log: Logger | undefined) {
+    this.#socket = socket;
+    this.#clientKey = keyBytes(clientPublicKey);
+    this.#log = log;
+  }
+
+  /** Stands ready once this resolves; bind other sockets of the context only then. */
+  static async open(
+    context: Context,
+    clientPublicKey: string,
+    log: Logger | undefined,
+  ): Promise<Gatekeeper> {
+    const socket = new Reply({ context, linger: 0 });
+    await socket.bind(address);
+    const gatekeeper = new Gatekeeper(socket, clientPublicKey, log);
+    void gatekeeper.#answer();
+    return gatekeeper;
+  }
+
+  /** How many connections were refused. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+
+  async #answer(): Promise<void> {
+    for await (const [spoken, request, , from, , mechanism, key] of this.#socket) {
+      const isKnown =
+        spoken?.toString() === version &&
+        mechanism?.toString() === 'CURVE' &&
+        key?.equals(this.#clientKey) === true;
+      if (!isKnown) {
+        this.#refused++;
+        this.#log?.warn({ address: from?.toString(), refused: this.#refused }, 'peer refused');
+      }
+      const [code, text] = isKnown ? ['200', 'OK'] : ['400', 'no'];
+      await this.#socket.send([version, request ?? '', code, text, '', '']);
+    }
+  }
+}
