@@ -11,8 +11,8 @@ import type { Packet } from './channel.ts';
  *   4       4      u32 number of frames that belong to the packet
  *   8       4      u32 length e of the envelope
  *   12      4      u32 length b of the body
- *   16      e      envelope, msgpack: who, what, which reply; all that a router reads
- *   16+e    b      body, msgpack: the message with its tensors' dtypes and shapes
+ *   16      e      envelope: who, what, which reply; all that a router reads
+ *   16+e    b      body, msgpack: the message, and where it has tensors their dtypes and shapes
  */
 const magic = 0x314d5843;
 const prefixBytes = 16;
@@ -36,12 +36,11 @@ export interface Parts {
 
 /** One packet of an envelope and a body; the body's frames are not copied. */
 export function join(envelope: Uint8Array, body: Body): Packet {
-  const header = new Uint8Array(prefixBytes + envelope.length + body.bytes.length);
-  const view = new DataView(header.buffer);
-  view.setUint32(0, magic, true);
-  view.setUint32(4, body.frames.length, true);
-  view.setUint32(8, envelope.length, true);
-  view.setUint32(12, body.bytes.length, true);
+  const header = Buffer.allocUnsafe(prefixBytes + envelope.length + body.bytes.length);
+  header.writeUInt32LE(magic, 0);
+  header.writeUInt32LE(body.frames.length, 4);
+  header.writeUInt32LE(envelope.length, 8);
+  header.writeUInt32LE(body.bytes.length, 12);
   header.set(envelope, prefixBytes);
   header.set(body.bytes, prefixBytes + envelope.length);
   return { header, frames: body.frames };

@@ -1,10 +1,10 @@
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { CxmindError, type ErrorCode, type WireError } from '../../src/errors.ts';
-import type { Channel } from '../../transport/channel.ts';
-import { decodeValue, encodeBody, encodeValue } from '../../transport/codec.ts';
+import type { Channel, Packet } from '../../transport/channel.ts';
+import { encodeBody } from '../../transport/codec.ts';
 import { join, split, type Body } from '../../transport/frame.ts';
-import type { Packet } from '../../transport/channel.ts';
+import { checked, Cursor, invalid, number, text, type Field } from './field.ts';
 
 /** The wire form of an error. */
 export const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
@@ -29,44 +29,56 @@ export const Logged = t.type({
   level: t.keyof({ debug: null, info: null, warn: null, error: null }),
   event: t.string,
 });
-const identified = { id: t.number };
-const addressed = { to: t.string, method: t.string };
+const identified = { id: number };
+const addressed = { to: text, method: text };
+const failed = checked(WireErrorForm);
 
-/** Every kind of packet between a system and the host of an actor; both ends send and take them. */
+/**
+ * Every kind of packet between a system and the host of an actor; both ends send and take them.
+ *
+ * An envelope is one byte, its kind's place in this table, and the fields in the order they have here.
+ */
 const envelopes = {
   /** A message that wants a reply within `timeoutMs`; `to` names the actor it is for. */
-  ask: t.type({ kind: t.literal('ask'), ...identified, ...addressed, timeoutMs: t.number }),
+  ask: { ...identified, ...addressed, timeoutMs: number },
   /** A message that wants none; its id is for the sender's credit. */
-  tell: t.type({ kind: t.literal('tell'), ...identified, ...addressed }),
+  tell: { ...identified, ...addressed },
   /** The caller gave up on an ask; goes past the queue. */
-  cancel: t.type({ kind: t.literal('cancel'), ...identified, reason: WireErrorForm }),
+  cancel: { ...identified, reason: failed },
   /** An ask's answer is in the body; gives one credit back. */
-  reply: t.type({ kind: t.literal('reply'), ...identified }),
+  reply: identified,
   /** An ask failed; gives one credit back. */
-  refusal: t.type({ kind: t.literal('refusal'), ...identified, error: WireErrorForm }),
+  refusal: { ...identified, error: failed },
   /** Every tell up to this id is done; gives their credits back. */
-  done: t.type({ kind: t.literal('done'), ...identified }),
+  done: identified,
   /** The actor was made and takes messages. */
-  ready: t.type({ kind: t.literal('ready') }),
+  ready: {},
   /** Stop: abort what runs, refuse what waits, dispose, end. */
-  stop: t.type({ kind: t.literal('stop') }),
+  stop: {},
   /** The actor is disposed of. */
-  stopped: t.type({ kind: t.literal('stopped') }),
+  stopped: {},
   /** The actor cannot go on. */
-  crashed: t.type({ kind: t.literal('crashed'), error: WireErrorForm }),
+  crashed: { error: failed },
   /** An event for the system's logger; fields are in the body. */
-  log: t.intersection([t.type({ kind: t.literal('log') }), Logged]),
+  log: { level: checked(Logged.props.level), event: text },
 };
 
 type Kind = keyof typeof envelopes;
-export type EnvelopeOf<K extends Kind> = t.TypeOf<(typeof envelopes)[K]>;
+type Fields<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
+export type EnvelopeOf<K extends Kind> = { readonly kind: K } & Fields<(typeof envelopes)[K]>;
 export type Envelope = { [K in Kind]: EnvelopeOf<K> }[Kind];
 export type LogLevel = t.TypeOf<typeof Logged>['level'];
 
-const Kinded = t.type({ kind: t.keyof(envelopes) });
+/** The table by number, and the number of each kind. */
+const kinds = Object.keys(envelopes) as Kind[];
+const fieldsOf = kinds.map((kind) => Object.entries<Field<unknown>>(envelopes[kind]));
+const numberOf = new Map(kinds.map((kind, number) => [kind, number]));
 
 /** The body of packets that say everything in the envelope. */
 export const emptyBody: Body = encodeBody(undefined);
+
+/** Where envelopes are written before `join` copies them. */
+const draft = new Cursor(Buffer.alloc(512));
 
 /** Sends one packet; false when the channel is closed. */
 export function post(
@@ -74,7 +86,12 @@ export function post(
   envelope: Envelope,
   body: Body = emptyBody,
 ): boolean {
-  return channel.send(join(encodeValue(envelope), body));
+  const kind = numberOf.get(envelope.kind)!;
+  const values = envelope as unknown as Readonly<Record<string, unknown>>;
+  draft.at = 0;
+  draft.bytes[draft.claim(1)] = kind;
+  for (const [name, field] of fieldsOf[kind]!) field.write(values[name], draft);
+  return channel.send(join(draft.bytes.subarray(0, draft.at), body));
 }
 
 /** Envelope and body of a packet, the body not yet decoded; WIRE_INVALID for anything else. */
@@ -83,16 +100,22 @@ export function open(
 ): E.Either<CxmindError, { readonly envelope: Envelope; readonly body: Body }> {
   const parts = split(packet);
   if (E.isLeft(parts)) return parts;
-  const value = decodeValue(parts.right.envelope);
-  if (E.isLeft(value)) return value;
-  const kinded = Kinded.decode(value.right);
-  if (E.isLeft(kinded)) return invalid('of no known kind');
-  const { kind } = kinded.right;
-  const envelope = envelopes[kind].decode(value.right) as t.Validation<Envelope>;
-  if (E.isLeft(envelope)) return invalid(`of kind '${kind}' with missing or mistyped fields`);
-  return E.right({ envelope: envelope.right, body: parts.right.body });
+  const { envelope, body } = parts.right;
+  try {
+    return E.right({ envelope: read(envelope), body });
+  } catch (error) {
+    if (error instanceof CxmindError) return E.left(error);
+    throw error;
+  }
 }
 
-function invalid(what: string): E.Either<CxmindError, never> {
-  return E.left(new CxmindError('WIRE_INVALID', `envelope ${what}`));
+function read({ buffer, byteOffset, length }: Uint8Array): Envelope {
+  const from = new Cursor(Buffer.from(buffer, byteOffset, length));
+  const number = from.bytes[from.pass(1)]!;
+  const kind = kinds[number];
+  if (kind === undefined) throw invalid('of no known kind');
+  const envelope: Record<string, unknown> = { kind };
+  for (const [name, field] of fieldsOf[number]!) envelope[name] = field.read(from);
+  if (from.at !== length) throw invalid(`of kind '${kind}' with bytes after its fields`);
+  return envelope as unknown as Envelope;
 }

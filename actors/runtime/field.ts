@@ -1,0 +1,107 @@
+import * as E from 'fp-ts/lib/Either.js';
+import type * as t from 'io-ts';
+import { CxmindError } from '../../src/errors.ts';
+import { decodeValue, encodeValue } from '../../transport/codec.ts';
+
+/** Bytes that are written or read from the front, little-endian. */
+export class Cursor {
+  bytes: Buffer;
+  at = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  /** Makes room for `count` bytes more and says where they begin. */
+  claim(count: number): number {
+    const start = this.at;
+    this.at += count;
+    if (this.at > this.bytes.length) {
+      const longer = Buffer.alloc(2 * this.at);
+      longer.set(this.bytes);
+      this.bytes = longer;
+    }
+    return start;
+  }
+
+  /** Where the next `count` bytes begin. @throws WIRE_INVALID when there are fewer */
+  pass(count: number): number {
+    const start = this.at;
+    if (count > this.bytes.length - start) throw invalid('that ends early');
+    this.at += count;
+    return start;
+  }
+}
+
+/** How one field of an envelope is laid out; `read` throws WIRE_INVALID. */
+export interface Field<T> {
+  write(value: T, to: Cursor): void;
+  read(from: Cursor): T;
+}
+
+/** An f64. */
+export const number: Field<number> = {
+  write(value, to) {
+    const at = to.claim(8);
+    to.bytes.writeDoubleLE(value, at);
+  },
+  read(from) {
+    const at = from.pass(8);
+    return from.bytes.readDoubleLE(at);
+  },
+};
+
+/** A u32 length and that many bytes of UTF-8; names are short and ASCII, and quicker one by one. */
+export const text: Field<string> = {
+  write(value, to) {
+    const length = Buffer.byteLength(value);
+    const at = to.claim(4 + length);
+    const { bytes } = to;
+    bytes.writeUInt32LE(length, at);
+    if (length !== value.length || length > shortText) {
+      bytes.write(value, at + 4, 'utf8');
+    } else {
+      for (let i = 0; i < length; i++) bytes[at + 4 + i] = value.charCodeAt(i);
+    }
+  },
+  read(from) {
+    const length = from.bytes.readUInt32LE(from.pass(4));
+    const start = from.pass(length);
+    const { bytes } = from;
+    if (length > shortText) return bytes.toString('utf8', start, start + length);
+    let value = '';
+    for (let i = start; i < start + length; i++) {
+      const byte = bytes[i]!;
+      if (byte >= 0x80) return bytes.toString('utf8', start, start + length);
+      value += String.fromCharCode(byte);
+    }
+    return value;
+  },
+};
+const shortText = 32;
+
+/** A u32 length and that many bytes of msgpack, held against a codec when read: for what is rare. */
+export function checked<T>(codec: t.Type<T, unknown>): Field<T> {
+  return {
+    write(value, to) {
+      const packed = encodeValue(value);
+      const at = to.claim(4 + packed.length);
+      to.bytes.writeUInt32LE(packed.length, at);
+      to.bytes.set(packed, at + 4);
+    },
+    read(from) {
+      const length = from.bytes.readUInt32LE(from.pass(4));
+      const start = from.pass(length);
+      const value = decodeValue(from.bytes.subarray(start, start + length));
+      if (E.isLeft(value)) throw value.left;
+      const decoded = codec.decode(value.right);
+      if (E.isLeft(decoded)) throw invalid(`without the ${codec.name} it should have`);
+      return decoded.right;
+    },
+  };
+}
+
+/** The error of an envelope that is not as announced. */
+export function invalid(what: string): CxmindError {
+  return new CxmindError('WIRE_INVALID', `envelope ${what}`);
+}
