@@ -1,0 +1,168 @@
+import { CxmindError } from '../../src/errors.ts';
+import type { EmptyHosts, HostEntry } from './hostfile.ts';
+
+/** A host that processes may be started on. */
+export interface Host {
+  readonly host: string;
+  /** Undefined where ssh decides. */
+  readonly user: string | undefined;
+  readonly port: number | undefined;
+  /** How many actors it takes; 'cores' until somebody has asked the host how many it has. */
+  readonly slots: number | 'cores';
+  /** How many it takes at most, where more actors than slots are allowed. */
+  readonly maxSlots: number;
+}
+
+export interface AllocationOptions {
+  /** The hosts to choose from, and what relative entries count; without it any host may be named. */
+  readonly pool?: readonly Host[];
+  /** What a host has that is named once and without slots, where no pool says more. */
+  readonly bareSlots: 1 | 'cores';
+}
+
+/** What the entries want of one host, added up. */
+interface Claim {
+  readonly entry: Exclude<HostEntry, { kind: 'excluded' }>;
+  user: string | undefined;
+  port: number | undefined;
+  /** Of entries that give a number. */
+  stated: number | 'cores' | undefined;
+  /** Entries that give none. */
+  bare: number;
+  maxSlots: number | undefined;
+}
+
+/**
+ * The hosts that the entries of a hostfile or of a host list describe, in the order they are first named.
+ *
+ * A host that is named several times gets what the entries give it together, one slot for each that gives no
+ * number. With a pool, entries narrow it: a host without a number has all its slots, and more than it has are
+ * refused.
+ *
+ * @throws CONFIG_INVALID for hosts outside of the pool, for relative hosts without one, and when no host is left
+ */
+export function hostsOf(entries: readonly HostEntry[], options: AllocationOptions): Host[] {
+  const { pool } = options;
+  const excluded = new Set(entries.flatMap((e) => (e.kind === 'excluded' ? [e.host] : [])));
+  const claims = claimsOf(entries, pool);
+  const isExclusive = pool !== undefined && claims.size === 0;
+  const hosts = isExclusive
+    ? pool
+    : [...claims].map(([host, claim]) => hostOf(host, claim, options));
+  const left = hosts.filter(({ host }) => !excluded.has(host));
+  if (left.length === 0) {
+    const source = entries[0] === undefined ? '' : ` (${entries[0].source})`;
+    throw new CxmindError('CONFIG_INVALID', `no host to start on is left${source}`);
+  }
+  return left;
+}
+
+function claimsOf(entries: readonly HostEntry[], pool?: readonly Host[]): Map<string, Claim> {
+  const claims = new Map<string, Claim>();
+  const named = new Set(entries.flatMap((entry) => namesOf(entry, pool)));
+  const taken = new Set<string>();
+  for (const entry of entries) {
+    if (entry.kind === 'excluded') continue;
+    const hosts =
+      entry.kind === 'empty' ? emptyHosts(entry, pool, named, taken) : namesOf(entry, pool);
+    for (const host of hosts) {
+      taken.add(host);
+      claim(claims, host, entry);
+    }
+  }
+  return claims;
+}
+
+/** The host that an entry names by itself or by its place in the pool. */
+function namesOf(entry: HostEntry, pool?: readonly Host[]): string[] {
+  if (entry.kind === 'named') return [entry.host];
+  if (entry.kind !== 'relative') return [];
+  const { index, source } = entry;
+  const host = requirePool(`+n${index}`, source, pool)[index];
+  if (host !== undefined) return [host.host];
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `${source}: +n${index}: there are ${pool!.length} hosts, from +n0 (${pool![0]!.host}) to +n${pool!.length - 1}`,
+  );
+}
+
+function emptyHosts(
+  { count, source }: EmptyHosts,
+  pool: readonly Host[] | undefined,
+  named: ReadonlySet<string>,
+  taken: ReadonlySet<string>,
+): string[] {
+  const text = count === undefined ? '+e' : `+e:${count}`;
+  const free = requirePool(text, source, pool)
+    .map(({ host }) => host)
+    .filter((host) => !named.has(host) && !taken.has(host));
+  if (count !== undefined && count > free.length) {
+    const facts = `${count} hosts that nothing else names, and there are ${free.length}`;
+    throw new CxmindError('CONFIG_INVALID', `${source}: ${text}: asks for ${facts}`);
+  }
+  return free.slice(0, count);
+}
+
+function requirePool(text: string, source: string, pool?: readonly Host[]): readonly Host[] {
+  if (pool !== undefined) return pool;
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `${source}: ${text} is relative to a list of hosts, and there is none: give it by --default-hostfile, ` +
+      'or by --hostfile where this stands in --host',
+  );
+}
+
+function claim(claims: Map<string, Claim>, host: string, entry: Claim['entry']): void {
+  const isNew = {
+    entry,
+    user: undefined,
+    port: undefined,
+    stated: undefined,
+    bare: 0,
+    maxSlots: undefined,
+  };
+  const one: Claim = claims.get(host) ?? isNew;
+  claims.set(host, one);
+  const slots = entry.slots ?? entry.maxSlots;
+  if (slots === undefined) one.bare++;
+  else if (slots === 'cores' || one.stated === 'cores') one.stated = 'cores';
+  else one.stated = (one.stated ?? 0) + slots;
+  one.maxSlots = entry.maxSlots ?? one.maxSlots;
+  if (entry.kind !== 'named') return;
+  one.user = entry.user ?? one.user;
+  one.port = entry.port ?? one.port;
+}
+
+function hostOf(host: string, claim: Claim, { pool, bareSlots }: AllocationOptions): Host {
+  const { stated, bare, entry } = claim;
+  const all = pool === undefined ? undefined : memberOf(pool, host, entry.source);
+  const single = all?.slots ?? bareSlots;
+  const slots = slotsOf(stated, bare) ?? single;
+  const maxSlots = claim.maxSlots ?? all?.maxSlots ?? Infinity;
+  if (slots !== 'cores' && slots > maxSlots) {
+    throw exceeding(host, entry.source, `has ${slots} slots and max_slots=${maxSlots}`);
+  }
+  if (typeof all?.slots === 'number' && (slots === 'cores' || slots > all.slots)) {
+    throw exceeding(host, entry.source, `has ${all.slots} slots, and ${slots} are asked for`);
+  }
+  return { host, user: claim.user ?? all?.user, port: claim.port ?? all?.port, slots, maxSlots };
+}
+
+function slotsOf(stated: Claim['stated'], bare: number): number | 'cores' | undefined {
+  if (stated === undefined) return bare > 1 ? bare : undefined;
+  return stated === 'cores' ? stated : stated + bare;
+}
+
+function memberOf(pool: readonly Host[], host: string, source: string): Host {
+  const member = pool.find((each) => each.host === host);
+  if (member !== undefined) return member;
+  const known = pool.map((each) => each.host).join(', ');
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `${source}: ${host} is not among the hosts given: ${known}`,
+  );
+}
+
+function exceeding(host: string, source: string, facts: string): CxmindError {
+  return new CxmindError('CONFIG_INVALID', `${source}: ${host} ${facts}`);
+}
