@@ -1,4 +1,5 @@
 import { CxmindError } from '../errors.ts';
+import { sharedBuffer } from '../tensor/memory.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 
 /** A parameter to be laid out. */
@@ -85,7 +86,7 @@ export class Arena {
       );
     }
     this.layout = layout;
-    this.buffer = buffer ?? new SharedArrayBuffer(byteLength);
+    this.buffer = buffer ?? sharedBuffer(byteLength);
     this.data = new Float32Array(this.buffer);
     this.#byName = new Map(layout.entries.map((entry) => [entry.name, entry]));
   }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import { CxmindError } from '../errors.ts';
+import { loadLibrary } from '../native.ts';
 
 /** An address in native memory; null where C has NULL. */
 export type Pointer = bigint | null;
@@ -164,9 +165,8 @@ export function libraryPath(): string {
  */
 export function loadAbi(): Abi {
   const path = libraryPath();
-  roomForKernels();
   keepSilent();
-  const library = koffi.load(path);
+  const library = loadLibrary(path);
   pin(path);
   const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
   const [getApi, getVersion] = addresses(base, 2);
@@ -201,14 +201,6 @@ function addresses(at: bigint, count: number): bigint[] {
   return koffi.decode(at, 'void *', count) as bigint[];
 }
 
-/** Kernels keep tiles of matrices on the stack; koffi's 128 KiB for calls off the thread is too little. */
-const ASYNC_STACK_BYTES = 4 << 20;
-
-function roomForKernels(): void {
-  if (koffi.config().async_stack_size === ASYNC_STACK_BYTES) return;
-  koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
-}
-
 /**
  * Microsoft's builds for Linux and macOS report to Microsoft, from 1.29 on, unless a variable of the
  * process says no before they load. `process.env` of a worker thread is a copy that native code never
@@ -218,7 +210,7 @@ function roomForKernels(): void {
  */
 function keepSilent(): void {
   if (process.platform === 'win32') return;
-  const setenv = koffi.load(null).func('setenv', 'int', ['const char *', 'const char *', 'int']);
+  const setenv = loadLibrary(null).func('setenv', 'int', ['const char *', 'const char *', 'int']);
   setenv('ORT_DISABLE_TELEMETRY', '1', 0);
 }
 
@@ -226,8 +218,8 @@ function keepSilent(): void {
 function pin(path: string): void {
   const now = 2;
   if (process.platform === 'win32') {
-    koffi.load('kernel32.dll').func('LoadLibraryW', 'void *', ['const char16_t *'])(path);
+    loadLibrary('kernel32.dll').func('LoadLibraryW', 'void *', ['const char16_t *'])(path);
   } else {
-    koffi.load(null).func('dlopen', 'void *', ['const char *', 'int'])(path, now);
+    loadLibrary(null).func('dlopen', 'void *', ['const char *', 'int'])(path, now);
   }
 }

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { HugePages } from './huge-pages.ts';
 
 /** Bytes between two looks at the process's memory, and how much it must have grown for a collection. */
 const paceBytes = 256 * 2 ** 20;
@@ -35,14 +36,17 @@ class CollectionPace {
 }
 
 const pace = new CollectionPace();
+const hugePages = new HugePages();
 
 /** Says that this thread now refers to shared memory it did not refer to before. */
 export function noteSharedBytes(bytes: number): void {
   pace.note(bytes);
 }
 
-/** A zeroed SharedArrayBuffer whose size the garbage collector hears of. */
+/** A zeroed SharedArrayBuffer whose size the garbage collector hears of, on huge pages where it is large. */
 export function sharedBuffer(byteLength: number): SharedArrayBuffer {
   noteSharedBytes(byteLength);
-  return new SharedArrayBuffer(byteLength);
+  const buffer = new SharedArrayBuffer(byteLength);
+  hugePages.advise(buffer);
+  return buffer;
 }

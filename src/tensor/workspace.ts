@@ -1,4 +1,5 @@
 import { bytesPerElement, viewOf, type DType } from './dtype.ts';
+import { sharedBuffer } from './memory.ts';
 import { sizeOf, type Tensor } from './tensor.ts';
 
 const ALIGNMENT = 64;
@@ -33,7 +34,7 @@ export class Workspace {
       this.#used = 0;
     }
     if (this.#slab === this.#slabs.length) {
-      this.#slabs.push(new SharedArrayBuffer(Math.max(bytes, SLAB_BYTES)));
+      this.#slabs.push(sharedBuffer(Math.max(bytes, SLAB_BYTES)));
       this.#used = 0;
     }
     const data = viewOf(dtype, this.#slabs[this.#slab]!, this.#used, length);

@@ -1,0 +1,24 @@
+import koffi, { type LibraryHandle } from 'koffi';
+
+/** Kernels keep tiles of matrices on the stack; koffi's 128 KiB for calls off the thread is too little. */
+const ASYNC_STACK_BYTES = 4 << 20;
+
+/**
+ * A native library, or with null the process itself with all that is loaded into it.
+ *
+ * koffi takes settings only before its first library, whoever loads it, so this is the way for everybody.
+ */
+export function loadLibrary(path: string | null): LibraryHandle {
+  if (koffi.config().async_stack_size !== ASYNC_STACK_BYTES) {
+    koffi.config({ async_stack_size: ASYNC_STACK_BYTES });
+  }
+  return koffi.load(path);
+}
+
+/** Where the bytes of a block of memory lie. */
+export function addressOf(block: SharedArrayBuffer): bigint {
+  return koffi.address(new Uint8Array(block));
+}
+
+/** A function of a native library, of a type that its declaration in C promises. */
+export type { KoffiFunc as NativeFunction } from 'koffi';
