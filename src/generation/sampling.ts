@@ -23,19 +23,15 @@ function argmax(probabilities: Float32Array): number {
   return best;
 }
 
-/** Inverse-CDF draw from unnormalised `weights`; rounding at the end falls on the last positive weight. */
-function drawFrom(weights: ArrayLike<number>, uniform: number): number {
-  let total = 0;
-  for (let i = 0; i < weights.length; i++) total += weights[i]!;
-  let remaining = uniform * total;
-  let last = 0;
+/** Inverse-CDF draw: the first of `weights` at which their sum exceeds `target`, by rounding the last positive one. */
+function drawFrom(weights: Float32Array, target: number): number {
+  let remaining = target;
   for (let i = 0; i < weights.length; i++) {
-    const weight = weights[i]!;
-    if (weight <= 0) continue;
-    last = i;
-    remaining -= weight;
-    if (remaining < 0) break;
+    remaining -= weights[i]!;
+    if (remaining < 0) return i;
   }
+  let last = weights.length - 1;
+  while (last > 0 && weights[last]! <= 0) last--;
   return last;
 }
 
@@ -102,8 +98,7 @@ function nucleus(probabilities: Float32Array, { topK, topP }: Sampling): Uint32A
   for (let token = 0; token < all.length; token++) all[token] = token;
   const kept = topK > 0 ? fewest(all, probabilities, (count) => count >= topK) : all;
   if (topP >= 1) return kept;
-  let total = 0;
-  for (let i = 0; i < kept.length; i++) total += probabilities[kept[i]!]!;
+  const total = kept.reduce((sum, token) => sum + probabilities[token]!, 0);
   return fewest(kept, probabilities, (_, mass) => mass >= topP * total);
 }
 
@@ -132,9 +127,15 @@ export function sampleToken(probabilities: Float32Array, sampling: Sampling, rng
 function pick(probabilities: Float32Array, sampling: Sampling, rng: Rng): number {
   if (sampling.temperature === 0) return argmax(probabilities);
   const uniform = rng.nextUniform();
+  // Softmax made them sum to 1 but for rounding, which `drawFrom` allows for.
   if (sampling.topK <= 0 && sampling.topP >= 1) return drawFrom(probabilities, uniform);
   const kept = nucleus(probabilities, sampling);
-  const weights = new Float64Array(kept.length);
-  for (let i = 0; i < kept.length; i++) weights[i] = probabilities[kept[i]!]!;
-  return kept[drawFrom(weights, uniform)]!;
+  const weights = Float32Array.from(kept, (token) => probabilities[token]!);
+  return kept[drawFrom(weights, uniform * sumOf(weights))]!;
+}
+
+function sumOf(values: Float32Array): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]!;
+  return total;
 }
