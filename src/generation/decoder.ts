@@ -1,13 +1,11 @@
-import { encode } from '../graph/encode.ts';
-import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
-import { decodeGraph } from '../model/qwen2-5-vl/decode.ts';
+import type { ModelConfig, TextConfig } from '../model/qwen2-5-vl/config.ts';
+import { FEWEST_COLUMNS, type DecodeForm } from '../model/qwen2-5-vl/decode.ts';
 import { textRotary, type RotaryTable } from '../model/qwen2-5-vl/rotary.ts';
 import type { WeightViews } from '../model/qwen2-5-vl/weights.ts';
 import type { Runtime } from '../ort/runtime.ts';
-import type { Binding } from '../ort/binding.ts';
-import type { Session } from '../ort/session.ts';
-import { gatherRows } from '../tensor/rows.ts';
-import { rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { gatherColumns, gatherRows } from '../tensor/rows.ts';
+import { reshaped, rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { DecodeBlocks } from './decode-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
 
 /** One sequence's share of a decoding step. */
@@ -21,24 +19,19 @@ export interface StepRow {
 }
 
 /**
- * The whole-model decoding step. Weights are bound once; what depends on the number of running
- * sequences is bound again only when that number changes.
+ * One decoding step of the text model, block by block: a layer projects, its keys and values join the
+ * cache, it attends. Weights are bound once; what depends on the number of running sequences or the
+ * cache's length is bound again only when those change.
  */
 export class Decoder implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: WeightViews;
-  readonly #session: Session;
-  readonly #binding: Binding;
   readonly #cache: KvCache;
   readonly #rotary: RotaryTable;
-  readonly #longest = zeros('i32', [1]);
-  readonly #hidden: Tensor<'f32'>;
-  readonly #cos: Tensor<'f32'>;
-  readonly #sin: Tensor<'f32'>;
-  readonly #lastIndex: Tensor<'i32'>;
-  readonly #inverseTemperature: Tensor<'f32'>;
-  readonly #probabilities: Tensor<'f32'>;
-  #bound = 0;
+  readonly #buffers: Buffers;
+  readonly #blocks: Readonly<Record<DecodeForm, DecodeBlocks>>;
+  #boundSlots = 0;
+  #boundLength = 0;
 
   constructor(
     runtime: Runtime,
@@ -50,8 +43,7 @@ export class Decoder implements Disposable {
       positions,
     }: { cache: KvCache; logitBias: Tensor<'f32'>; positions: number },
   ) {
-    const { slots } = cache.shape;
-    const { headDim, hiddenSize, vocabSize, ropeTheta } = config.text;
+    const { headDim, ropeTheta } = config.text;
     this.#config = config;
     this.#weights = weights;
     this.#cache = cache;
@@ -62,71 +54,109 @@ export class Decoder implements Disposable {
       Int32Array.from({ length: positions }, (_, i) => i),
     );
     this.#rotary = textRotary(every, headDim, ropeTheta, null);
-    this.#hidden = zeros('f32', [slots, hiddenSize]);
-    this.#cos = zeros('f32', [slots, headDim / 2]);
-    this.#sin = zeros('f32', [slots, headDim / 2]);
-    this.#lastIndex = zeros('i32', [slots]);
-    this.#inverseTemperature = zeros('f32', [slots, 1]);
-    this.#probabilities = zeros('f32', [slots, vocabSize]);
-    this.#session = runtime.compile(encode(decodeGraph(config.text)), { name: 'decode' });
-    this.#binding = this.#session.bind();
-    this.#bindWeights(logitBias);
+    this.#buffers = new Buffers(config.text, cache.shape.slots);
+    const blocks = (form: DecodeForm): DecodeBlocks =>
+      new DecodeBlocks(runtime, config.text, form, weights, logitBias);
+    this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
   }
 
   /** Feeds one token of each sequence, slot by slot; returns the next tokens' distributions `[B, V]`. */
   step(sequences: readonly StepRow[]): Tensor<'f32'> {
     const count = sequences.length;
-    if (count !== this.#bound) this.#bindSlots(count);
-    let longest = 0;
-    for (const [slot, { cached, temperature }] of sequences.entries()) {
-      this.#lastIndex.data[slot] = cached;
-      this.#inverseTemperature.data[slot] = temperature === 0 ? 1 : 1 / temperature;
-      longest = Math.max(longest, cached + 1);
+    const form = count < FEWEST_COLUMNS ? 'rows' : 'columns';
+    const { project, attend, distribution } = this.#blocks[form].open();
+    const cached = sequences.map((sequence) => sequence.cached);
+    this.#cache.reserve(Math.max(...cached) + 1, count);
+    if (count !== this.#boundSlots || this.#cache.length !== this.#boundLength) {
+      this.#bind(form, count);
     }
-    this.#longest.data[0] = longest;
+    const buffers = this.#buffers;
     const positions = sequences.map(({ position }) => position);
-    gatherRows(
-      this.#weights.embedding,
-      sequences.map(({ token }) => token),
-      this.#hidden,
-    );
-    gatherRows(this.#rotary.cos, positions, this.#cos);
-    gatherRows(this.#rotary.sin, positions, this.#sin);
-    this.#binding.run();
-    return rows(this.#probabilities, 0, count);
+    const tokens = sequences.map(({ token }) => token);
+    const gather = form === 'rows' ? gatherRows : gatherColumns;
+    gather(this.#weights.embedding, tokens, buffers.hidden(0, form, count));
+    gatherRows(this.#rotary.cos, positions, buffers.cos);
+    gatherRows(this.#rotary.sin, positions, buffers.sin);
+    for (const [slot, { temperature }] of sequences.entries()) {
+      buffers.inverseTemperature.data[slot] = temperature === 0 ? 1 : 1 / temperature;
+    }
+    for (const layer of project.keys()) {
+      project[layer]!.run();
+      this.#cache.append(layer, buffers.key.data, buffers.value.data, cached);
+      attend[layer]!.run();
+    }
+    distribution.run();
+    return rows(buffers.probabilities, 0, count);
   }
 
-  #bindWeights(logitBias: Tensor<'f32'>): void {
-    for (const [layer, views] of this.#weights.layers.entries()) {
-      for (const [name, tensor] of Object.entries(views)) {
-        this.#binding.input(`${layer}.${name}`, tensor);
-      }
+  #bind(form: DecodeForm, count: number): void {
+    const { headDim, heads, kvHeads, layers } = this.#config.text;
+    const { project, attend, distribution } = this.#blocks[form].open();
+    const buffers = this.#buffers;
+    const first = (tensor: Tensor<'f32'>): Tensor<'f32'> => rows(tensor, 0, count);
+    const [key, value] = [first(buffers.key), first(buffers.value)];
+    const [cos, sin, one] = [first(buffers.cos), first(buffers.sin), first(buffers.one)];
+    const grouped = reshaped(first(buffers.query), [count * kvHeads, heads / kvHeads, headDim + 1]);
+    const hidden = [buffers.hidden(0, form, count), buffers.hidden(1, form, count)] as const;
+    for (let layer = 0; layer < layers; layer++) {
+      const [from, to] = [hidden[layer % 2]!, hidden[(layer + 1) % 2]!];
+      project[layer]!.input('hidden', from)
+        .input('rotary.cos', cos)
+        .input('rotary.sin', sin)
+        .input('one', one)
+        .output('query', first(buffers.query))
+        .output('key', key)
+        .output('value', value);
+      attend[layer]!.input('hidden', from)
+        .input('query', grouped)
+        .input('keys', this.#cache.keys(layer, count))
+        .input('values', this.#cache.values(layer, count))
+        .output('output', to);
     }
-    for (const [name, tensor] of Object.entries(this.#weights.head))
-      this.#binding.input(name, tensor);
-    this.#binding.input('logitBias', logitBias);
-    this.#binding.input('longest', this.#longest);
-  }
-
-  #bindSlots(count: number): void {
-    this.#bound = count;
-    const binding = this.#binding;
-    binding.input('hidden', rows(this.#hidden, 0, count));
-    binding.input('rotary.cos', rows(this.#cos, 0, count));
-    binding.input('rotary.sin', rows(this.#sin, 0, count));
-    binding.input('lastIndex', rows(this.#lastIndex, 0, count));
-    binding.input('inverseTemperature', rows(this.#inverseTemperature, 0, count));
-    binding.output('probabilities', rows(this.#probabilities, 0, count));
-    for (let layer = 0; layer < this.#config.text.layers; layer++) {
-      const keys = this.#cache.keys(layer, count);
-      const values = this.#cache.values(layer, count);
-      binding.input(`past.key.${layer}`, keys).output(`present.key.${layer}`, keys);
-      binding.input(`past.value.${layer}`, values).output(`present.value.${layer}`, values);
-    }
+    distribution
+      .input('hidden', hidden[layers % 2]!)
+      .input('inverseTemperature', first(buffers.inverseTemperature))
+      .output('probabilities', first(buffers.probabilities));
+    this.#boundSlots = count;
+    this.#boundLength = this.#cache.length;
   }
 
   [Symbol.dispose](): void {
-    this.#binding[Symbol.dispose]();
-    this.#session[Symbol.dispose]();
+    for (const blocks of Object.values(this.#blocks)) blocks[Symbol.dispose]();
+  }
+}
+
+/** What passes between the blocks of a step, for up to `slots` sequences. */
+class Buffers {
+  readonly query: Tensor<'f32'>;
+  readonly cos: Tensor<'f32'>;
+  readonly sin: Tensor<'f32'>;
+  readonly one: Tensor<'f32'>;
+  readonly key: Tensor<'f32'>;
+  readonly value: Tensor<'f32'>;
+  readonly inverseTemperature: Tensor<'f32'>;
+  readonly probabilities: Tensor<'f32'>;
+  readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>];
+  readonly #config: TextConfig;
+
+  constructor(config: TextConfig, slots: number) {
+    const { headDim, heads, hiddenSize, kvHeads, vocabSize } = config;
+    this.#config = config;
+    this.#hidden = [zeros('f32', [slots, hiddenSize]), zeros('f32', [slots, hiddenSize])];
+    this.query = zeros('f32', [slots, heads, headDim + 1]);
+    this.cos = zeros('f32', [slots, headDim / 2]);
+    this.sin = zeros('f32', [slots, headDim / 2]);
+    this.one = zeros('f32', [slots, heads, 1]);
+    this.one.data.fill(1);
+    this.key = zeros('f32', [slots, kvHeads, headDim]);
+    this.value = zeros('f32', [slots, kvHeads, headDim]);
+    this.inverseTemperature = zeros('f32', [slots, 1]);
+    this.probabilities = zeros('f32', [slots, vocabSize]);
+  }
+
+  /** One of two buffers of hidden states, in a form. */
+  hidden(which: 0 | 1, form: DecodeForm, count: number): Tensor<'f32'> {
+    const part = rows(this.#hidden[which], 0, count);
+    return form === 'rows' ? part : reshaped(part, [this.#config.hiddenSize, count]);
   }
 }

@@ -2,6 +2,7 @@ import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/arena.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
+import { scoreScaleOf } from '../model/qwen2-5-vl/decode.ts';
 import { weightViews, type WeightViews } from '../model/qwen2-5-vl/weights.ts';
 import type { Runtime } from '../ort/runtime.ts';
 import { Rng } from '../rng.ts';
@@ -70,9 +71,6 @@ const STEPS_PER_TURN = 16;
 const CAPACITY_STEP = 128;
 /** Added to a logit before any temperature divides it; the probability is then 0 in float32. */
 const BANNED_BIAS = -1e30;
-/** The decoding kernel's rows are this many elements, times a whole number. */
-const HEAD_DIM_STEP = 8;
-
 /**
  * Generation with continuous batching: every prompt is prefilled once for all its responses, running
  * sequences of any length are decoded together, finished ones leave and waiting ones take their place.
@@ -90,15 +88,7 @@ export class GenerationEngine implements Disposable {
   #cache: KvCache | undefined;
   #decoder: Decoder | undefined;
 
-  /** @throws CHECKPOINT_INVALID when the model's head size is not a multiple of 8 */
   constructor(runtime: Runtime, config: ModelConfig, arena: Arena, options: EngineOptions) {
-    const { headDim } = config.text;
-    if (headDim % HEAD_DIM_STEP !== 0) {
-      throw new CxmindError(
-        'CHECKPOINT_INVALID',
-        `generation: head size ${headDim} is not a multiple of ${HEAD_DIM_STEP}`,
-      );
-    }
     this.#runtime = runtime;
     this.#config = config;
     this.#weights = weightViews(arena, config);
@@ -178,7 +168,7 @@ export class GenerationEngine implements Disposable {
     const leave = (slot: number): void => {
       const last = running.pop()!;
       if (slot === running.length) return;
-      cache.move(running.length, slot, last.promptTokens + last.tokens.length - 1);
+      cache.move(running.length, slot);
       running[slot] = last;
     };
 
@@ -241,6 +231,7 @@ export class GenerationEngine implements Disposable {
   #open(wanted: number): { cache: KvCache; decoder: Decoder } {
     if (this.#cache !== undefined && this.#decoder !== undefined) {
       if (this.#cache.shape.capacity >= wanted) {
+        this.#cache.clear();
         return { cache: this.#cache, decoder: this.#decoder };
       }
       this.#decoder[Symbol.dispose]();
@@ -248,7 +239,8 @@ export class GenerationEngine implements Disposable {
     const capacity = Math.ceil(Math.max(1, wanted) / CAPACITY_STEP) * CAPACITY_STEP;
     const { layers, kvHeads, headDim } = this.#config.text;
     const slots = this.#options.maxSequences;
-    this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim });
+    const scoreScale = scoreScaleOf(this.#config.text);
+    this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim, scoreScale });
     this.#decoder = new Decoder(this.#runtime, this.#config, this.#weights, {
       cache: this.#cache,
       logitBias: this.#logitBias,

@@ -1,5 +1,4 @@
-import { zeros, type Tensor } from '../tensor/tensor.ts';
-import { rows } from '../tensor/tensor.ts';
+import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
 
 /** Keys and values of one layer for one prompt, `[T, K, d]` each, as the prefill leaves them. */
 export interface LayerKeysValues {
@@ -12,71 +11,171 @@ export interface CacheShape {
   readonly layers: number;
   readonly slots: number;
   readonly kvHeads: number;
+  /** Most tokens of a sequence. */
   readonly capacity: number;
   readonly headDim: number;
+  /** What the scores of queries and keys will be multiplied by. */
+  readonly scoreScale: number;
 }
 
+/** Length grows by this many tokens, so that moving what is there costs little per token. */
+const LENGTH_STEP = 32;
+/** Added to the score of an empty position: e^-40 times what the first token weighs changes no float32 sum. */
+const EMPTY_SCORE = -40;
+
 /**
- * Keys and values of running sequences: per layer one block `[slots, K, capacity, d]`, in which the
- * decode graph reads and appends in place. Sequences occupy the first slots without gaps.
+ * Keys and values of running sequences, which attention reads up to one `length` for all of them.
+ * Sequences occupy the first slots without gaps.
+ *
+ * A key has one feature more than a head, for a query whose last feature is 1: a bias of its score. At
+ * positions that hold no token it is `EMPTY_SCORE`, and the rest of the key is the first token's. So
+ * sequences of different lengths need no mask, and no weight is far enough below the largest to be
+ * subnormal, which would make softmax slow.
  *
  * ```
- * slot 0: head 0: t0 t1 t2 … t(capacity-1) | head 1: … |   slot 1: …
+ *                     length
+ * slot 0: head 0: t0 t1 t2 … empty … | head 1: … |   slot 1: …          unused
+ * '------------------------- slots · K · length -------------------'------------'
  * ```
  */
 export class KvCache {
   readonly shape: CacheShape;
   readonly #keys: readonly Tensor<'f32'>[];
   readonly #values: readonly Tensor<'f32'>[];
+  #length = 0;
 
   constructor(shape: CacheShape) {
     const { layers, slots, kvHeads, capacity, headDim } = shape;
-    const block = (): Tensor<'f32'> => zeros('f32', [slots, kvHeads, capacity, headDim]);
+    const positions = slots * kvHeads * capacity;
+    const block = (width: number): Tensor<'f32'>[] => {
+      const all = zeros('f32', [layers * positions, width]);
+      return Array.from({ length: layers }, (_, i) =>
+        rows(all, i * positions, (i + 1) * positions),
+      );
+    };
     this.shape = shape;
-    this.#keys = Array.from({ length: layers }, block);
-    this.#values = Array.from({ length: layers }, block);
+    this.#keys = block(headDim + 1);
+    this.#values = block(headDim);
   }
 
-  /** The first `slots` slots of a layer's keys, `[slots, K, capacity, d]`. */
+  /** Positions of every sequence that attention reads, empty ones among them. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Forgets every sequence. */
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** Makes room for `tokens` tokens a sequence, where the first `slots` slots are occupied. */
+  reserve(tokens: number, slots: number): void {
+    if (tokens <= this.#length) return;
+    const { capacity, kvHeads } = this.shape;
+    const [from, to] = [
+      this.#length,
+      Math.min(capacity, Math.ceil(tokens / LENGTH_STEP) * LENGTH_STEP),
+    ];
+    this.#length = to;
+    for (const block of [...this.#keys, ...this.#values]) {
+      const width = block.shape[1]!;
+      // From the last, so that nothing is overwritten before it was moved.
+      for (let i = slots * kvHeads - 1; i > 0; i--) {
+        const start = i * from * width;
+        block.data.copyWithin(i * to * width, start, start + from * width);
+      }
+    }
+    for (let slot = 0; slot < slots; slot++) this.#empty(slot, from);
+  }
+
+  /** The first `slots` slots of a layer's keys, `[slots · K, length, d + 1]`. */
   keys(layer: number, slots: number): Tensor<'f32'> {
-    return rows(this.#keys[layer]!, 0, slots);
+    return this.#view(this.#keys[layer]!, slots);
   }
 
-  /** The first `slots` slots of a layer's values. */
+  /** The first `slots` slots of a layer's values, `[slots · K, length, d]`. */
   values(layer: number, slots: number): Tensor<'f32'> {
-    return rows(this.#values[layer]!, 0, slots);
+    return this.#view(this.#values[layer]!, slots);
   }
 
-  /** Writes a prompt of `tokens` tokens to a slot, from position 0. */
+  /** Writes a prompt of `tokens` tokens to the first free slot, from position 0. */
   write(slot: number, prompt: readonly LayerKeysValues[], tokens: number): void {
-    const { kvHeads, capacity, headDim } = this.shape;
+    this.reserve(tokens, slot);
     for (const [layer, { key, value }] of prompt.entries()) {
-      const keys = this.#keys[layer]!.data;
-      const values = this.#values[layer]!.data;
+      for (let t = 0; t < tokens; t++) this.#put(layer, slot, t, key, value, t);
+    }
+    this.#empty(slot, tokens);
+  }
+
+  /** Writes one token of each of the first sequences: row `i` of `key`, `value [B, K, d]` to `positions[i]`. */
+  append(
+    layer: number,
+    key: Float32Array,
+    value: Float32Array,
+    positions: readonly number[],
+  ): void {
+    for (let slot = 0; slot < positions.length; slot++) {
+      this.#put(layer, slot, positions[slot]!, key, value, slot);
+    }
+  }
+
+  /** Copies slot `from` to slot `to`. */
+  move(from: number, to: number): void {
+    const slotRows = this.shape.kvHeads * this.#length;
+    for (const block of [...this.#keys, ...this.#values]) {
+      const size = slotRows * block.shape[1]!;
+      block.data.copyWithin(to * size, from * size, (from + 1) * size);
+    }
+  }
+
+  /** Row `row` of `key` and `value [·, K, d]`. */
+  #put(
+    layer: number,
+    slot: number,
+    position: number,
+    key: Float32Array,
+    value: Float32Array,
+    row: number,
+  ): void {
+    const { kvHeads, headDim } = this.shape;
+    const keys = this.#keys[layer]!.data;
+    const values = this.#values[layer]!.data;
+    for (let head = 0; head < kvHeads; head++) {
+      const from = (row * kvHeads + head) * headDim;
+      const at = (slot * kvHeads + head) * this.#length + position;
+      const keyAt = at * (headDim + 1);
+      const valueAt = at * headDim;
+      for (let i = 0; i < headDim; i++) {
+        keys[keyAt + i] = key[from + i]!;
+        values[valueAt + i] = value[from + i]!;
+      }
+      keys[keyAt + headDim] = 0;
+    }
+  }
+
+  /** Marks the positions of a slot from `start` on as holding no token. */
+  #empty(slot: number, start: number): void {
+    const { kvHeads, headDim, scoreScale } = this.shape;
+    const width = headDim + 1;
+    for (const { data } of this.#keys) {
       for (let head = 0; head < kvHeads; head++) {
-        let to = (slot * kvHeads + head) * capacity * headDim;
-        let from = head * headDim;
-        for (let t = 0; t < tokens; t++) {
-          for (let i = 0; i < headDim; i++) {
-            keys[to + i] = key[from + i]!;
-            values[to + i] = value[from + i]!;
-          }
-          to += headDim;
-          from += kvHeads * headDim;
+        const first = (slot * kvHeads + head) * this.#length * width;
+        for (let t = start; t < this.#length; t++) {
+          const at = first + t * width;
+          data.copyWithin(at, first, first + headDim);
+          data[at + headDim] = EMPTY_SCORE / scoreScale;
         }
       }
     }
   }
 
-  /** Copies the first `tokens` positions of slot `from` to slot `to`. */
-  move(from: number, to: number, tokens: number): void {
-    const { kvHeads, capacity, headDim } = this.shape;
-    for (const block of [...this.#keys, ...this.#values]) {
-      for (let head = 0; head < kvHeads; head++) {
-        const source = (from * kvHeads + head) * capacity * headDim;
-        const target = (to * kvHeads + head) * capacity * headDim;
-        block.data.copyWithin(target, source, source + tokens * headDim);
-      }
-    }
+  #view({ data, shape }: Tensor<'f32'>, slots: number): Tensor<'f32'> {
+    const groups = slots * this.shape.kvHeads;
+    const width = shape[1]!;
+    return {
+      dtype: 'f32',
+      shape: [groups, this.#length, width],
+      data: data.subarray(0, groups * this.#length * width),
+    };
   }
 }

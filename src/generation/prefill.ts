@@ -2,12 +2,11 @@ import { Block } from '../model/block.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { Embedder } from '../model/embedder.ts';
 import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
-import { firstTokenGraph } from '../model/qwen2-5-vl/decode.ts';
-import { decoderLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
+import { distributionGraph } from '../model/qwen2-5-vl/decode.ts';
+import { prefillLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
 import { sequenceInputs } from '../model/qwen2-5-vl/sequence-inputs.ts';
 import type { WeightViews } from '../model/qwen2-5-vl/weights.ts';
 import type { Runtime } from '../ort/runtime.ts';
-import { gatherRows } from '../tensor/rows.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { LayerKeysValues } from './kv-cache.ts';
@@ -26,6 +25,7 @@ export class Prefill implements Disposable {
   readonly #weights: WeightViews;
   readonly #embedder: Embedder;
   readonly #layer: Block;
+  readonly #lastLayer: Block;
   readonly #firstToken: Block;
   readonly #workspace = new Workspace();
 
@@ -34,8 +34,9 @@ export class Prefill implements Disposable {
     this.#weights = weights;
     const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
     this.#embedder = new Embedder(runtime, config, weights, 'needed');
-    this.#layer = new Block(runtime, decoderLayerGraph(config.text, true), forwardOnly);
-    this.#firstToken = new Block(runtime, firstTokenGraph(config.text), forwardOnly);
+    this.#layer = new Block(runtime, prefillLayerGraph(config.text, false), forwardOnly);
+    this.#lastLayer = new Block(runtime, prefillLayerGraph(config.text, true), forwardOnly);
+    this.#firstToken = new Block(runtime, distributionGraph(config.text, 'rows'), forwardOnly);
   }
 
   /**
@@ -50,14 +51,18 @@ export class Prefill implements Disposable {
     this.#workspace.reset();
     const { text } = this.#config;
     const shared = sequenceInputs(batch, text);
+    const lastRows = lastRowsOf(batch);
     let { hidden } = this.#embedder.forward(batch, this.#workspace, false);
     let next = this.#workspace.take('f32', hidden.shape);
+    const last = this.#workspace.take('f32', [lastRows.data.length, text.hiddenSize]);
     const cached: LayerKeysValues[] = [];
-    for (const weights of this.#weights.layers) {
+    for (const [layer, weights] of this.#weights.layers.entries()) {
       const mark = this.#workspace.mark();
-      const outputs = this.#layer.forward({ hidden, ...shared, ...weights }, this.#workspace, {
-        output: next,
-      });
+      const inputs = { hidden, ...shared, ...weights };
+      const outputs =
+        layer === text.layers - 1
+          ? this.#lastLayer.forward({ ...inputs, lastRows }, this.#workspace, { output: last })
+          : this.#layer.forward(inputs, this.#workspace, { output: next });
       cached.push({
         key: (outputs.key!.data as Float32Array).slice(),
         value: (outputs.value!.data as Float32Array).slice(),
@@ -65,23 +70,18 @@ export class Prefill implements Disposable {
       this.#workspace.release(mark);
       [hidden, next] = [next, hidden];
     }
-    return this.#split(batch, cached, this.#distributions(batch, hidden, temperatures, logitBias));
+    return this.#split(batch, cached, this.#distributions(last, temperatures, logitBias));
   }
 
   #distributions(
-    batch: PackedBatch,
     hidden: Tensor<'f32'>,
     temperatures: readonly number[],
     logitBias: Tensor<'f32'>,
   ): Float32Array {
-    let end = 0;
-    const lastRows = batch.trees.map(({ prompt }) => (end += prompt) - 1);
-    const last = this.#workspace.take('f32', [lastRows.length, this.#config.text.hiddenSize]);
-    gatherRows(hidden, lastRows, last);
     const inverse = temperatures.map((temperature) => (temperature === 0 ? 1 : 1 / temperature));
     const { probabilities } = this.#firstToken.forward(
       {
-        hidden: last,
+        hidden,
         logitBias,
         inverseTemperature: tensorOf('f32', [inverse.length, 1], inverse),
         ...this.#weights.head,
@@ -114,6 +114,14 @@ export class Prefill implements Disposable {
   [Symbol.dispose](): void {
     this.#embedder[Symbol.dispose]();
     this.#layer[Symbol.dispose]();
+    this.#lastLayer[Symbol.dispose]();
     this.#firstToken[Symbol.dispose]();
   }
+}
+
+/** The row of each prompt's last token. */
+function lastRowsOf({ trees }: PackedBatch): Tensor<'i64'> {
+  let end = 0;
+  const rows = trees.map(({ prompt }) => BigInt((end += prompt) - 1));
+  return tensorOf('i64', [rows.length], rows);
 }

@@ -17,6 +17,20 @@ export function gatherRows(
   }
 }
 
+/** Copies rows `index[i]` of `source [R, n]` to columns `i` of `target [n, index.length]`. */
+export function gatherColumns(
+  source: Tensor<'f32'>,
+  index: ArrayLike<number>,
+  target: Tensor<'f32'>,
+): void {
+  const count = index.length;
+  const width = target.data.length / count;
+  for (let i = 0; i < count; i++) {
+    const from = index[i]! * width;
+    for (let j = 0; j < width; j++) target.data[j * count + i] = source.data[from + j]!;
+  }
+}
+
 /** Copies rows `i` of `source` to rows `index[i]` of `target`; no index twice. */
 export function placeRows(
   source: Tensor<'f32'>,

@@ -3,19 +3,7 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
 import type { TextConfig } from './config.ts';
 
-/** Parameters of one decoder layer, as the graphs name their inputs; q, k, v are joined. */
-export interface LayerParameters {
-  readonly inputNorm: Value;
-  readonly qkvWeight: Value;
-  readonly qkvBias: Value;
-  readonly outputWeight: Value;
-  readonly postNorm: Value;
-  readonly gateWeight: Value;
-  readonly upWeight: Value;
-  readonly downWeight: Value;
-}
-
-/** Names of a decoder layer's parameter inputs. */
+/** Names of a decoder layer's parameter inputs; q, k, v are joined. */
 export const LAYER_PARAMETERS = [
   'inputNorm',
   'qkvWeight',
@@ -27,79 +15,107 @@ export const LAYER_PARAMETERS = [
   'downWeight',
 ] as const;
 
-/** Declares a decoder layer's parameters as inputs, each name behind `prefix`. */
-export function layerParameters(g: GraphBuilder, config: TextConfig, prefix = ''): LayerParameters {
-  const { hiddenSize, heads, kvHeads, headDim, intermediateSize } = config;
-  const qkv = (heads + 2 * kvHeads) * headDim;
-  const parameter = (name: string, shape: readonly number[]): Value =>
-    g.input(prefix + name, 'f32', shape);
+/** Declares the parameters of a layer's queries, keys and values, but for their bias, as inputs. */
+export function projectionWeights(g: GraphBuilder, config: TextConfig) {
+  const { hiddenSize, heads, kvHeads, headDim } = config;
   return {
-    inputNorm: parameter('inputNorm', [hiddenSize]),
-    qkvWeight: parameter('qkvWeight', [qkv, hiddenSize]),
-    qkvBias: parameter('qkvBias', [qkv]),
-    outputWeight: parameter('outputWeight', [hiddenSize, heads * headDim]),
-    postNorm: parameter('postNorm', [hiddenSize]),
-    gateWeight: parameter('gateWeight', [intermediateSize, hiddenSize]),
-    upWeight: parameter('upWeight', [intermediateSize, hiddenSize]),
-    downWeight: parameter('downWeight', [hiddenSize, intermediateSize]),
+    inputNorm: g.input('inputNorm', 'f32', [hiddenSize]),
+    qkvWeight: g.input('qkvWeight', 'f32', [(heads + 2 * kvHeads) * headDim, hiddenSize]),
   };
 }
 
-/** Queries, keys and values of a layer's attention, rotated: `[T, heads, d]` each. */
-export function projectQkv(
+/** Declares the parameters of what a layer does with its attention's output as inputs. */
+export function finishParameters(g: GraphBuilder, config: TextConfig) {
+  const { hiddenSize, heads, headDim, intermediateSize } = config;
+  return {
+    outputWeight: g.input('outputWeight', 'f32', [hiddenSize, heads * headDim]),
+    postNorm: g.input('postNorm', 'f32', [hiddenSize]),
+    gateWeight: g.input('gateWeight', 'f32', [intermediateSize, hiddenSize]),
+    upWeight: g.input('upWeight', 'f32', [intermediateSize, hiddenSize]),
+    downWeight: g.input('downWeight', 'f32', [hiddenSize, intermediateSize]),
+  };
+}
+
+/** Cosines and sines of each token's angles, `[T, d/2]`. */
+export interface RotaryValues {
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/** Joined projections `[T, (H + 2K)·d]` as queries, keys and values `[T, heads, d]`, the first two rotated. */
+export function splitHeads(
   g: GraphBuilder,
-  hidden: Value,
-  parameters: LayerParameters,
-  rotary: { cos: Value; sin: Value },
-  { heads, kvHeads, headDim, rmsNormEps }: TextConfig,
+  qkv: Value,
+  { cos, sin }: RotaryValues,
+  { heads, kvHeads, headDim }: TextConfig,
 ): { query: Value; key: Value; value: Value } {
-  const tokens = hidden.shape[0]!;
-  const normed = g.rmsNorm(hidden, parameters.inputNorm, rmsNormEps);
-  const qkv = g.linear(normed, parameters.qkvWeight, parameters.qkvBias);
-  const sizes = [heads * headDim, kvHeads * headDim, kvHeads * headDim];
-  const [q, k, v] = g.split(qkv, sizes, 1) as [Value, Value, Value];
-  return {
-    query: g.rotary(g.reshape(q, [tokens, heads, headDim]), rotary.cos, rotary.sin),
-    key: g.rotary(g.reshape(k, [tokens, kvHeads, headDim]), rotary.cos, rotary.sin),
-    value: g.reshape(v, [tokens, kvHeads, headDim]),
-  };
+  const tokens = qkv.shape[0]!;
+  const rotated = (heads + kvHeads) * headDim;
+  const [qk, v] = g.split(qkv, [rotated, kvHeads * headDim], 1) as [Value, Value];
+  const turned = g.rotary(g.reshape(qk, [tokens, heads + kvHeads, headDim]), cos, sin);
+  const [query, key] = g.split(turned, [heads, kvHeads], 1) as [Value, Value];
+  return { query, key, value: g.reshape(v, [tokens, kvHeads, headDim]) };
 }
 
-/** The second half of a layer: the attention's output joins the residual, then the gated MLP. */
-export function finishLayer(
-  g: GraphBuilder,
-  hidden: Value,
-  attended: Value,
-  parameters: LayerParameters,
-  { rmsNormEps }: TextConfig,
-): Value {
-  const residual = g.add(hidden, g.linear(attended, parameters.outputWeight));
-  const normed = g.rmsNorm(residual, parameters.postNorm, rmsNormEps);
-  const gate = g.silu(g.linear(normed, parameters.gateWeight));
-  const up = g.linear(normed, parameters.upWeight);
-  return g.add(residual, g.linear(g.mul(gate, up), parameters.downWeight));
+/** A decoder layer's graph as far as its attention. */
+interface LayerAttention {
+  readonly g: GraphBuilder;
+  readonly hidden: Value; // [T, D]
+  readonly attended: Value; // [T, H·d]
+  readonly key: Value; // [T, K, d], rotated
+  readonly value: Value; // [T, K, d]
 }
 
-/**
- * One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`.
- *
- * @param keepKeysValues also output the rotated keys and the values, `[T, K, d]`, to fill a cache with
- */
-export function decoderLayerGraph(config: TextConfig, keepKeysValues = false): Graph {
-  const g = new GraphBuilder(keepKeysValues ? 'decoder-prefill' : 'decoder-layer');
+function layerAttention(name: string, config: TextConfig): LayerAttention {
+  const g = new GraphBuilder(name);
   const hidden = g.input('hidden', 'f32', ['T', config.hiddenSize]);
   const rotary = {
     cos: g.input('rotary.cos', 'f32', ['T', config.headDim / 2]),
     sin: g.input('rotary.sin', 'f32', ['T', config.headDim / 2]),
   };
   const segments = segmentInputs(g);
-  const parameters = layerParameters(g, config);
-  const projected = projectQkv(g, hidden, parameters, rotary, config);
+  const { inputNorm, qkvWeight } = projectionWeights(g, config);
+  const qkvBias = g.input('qkvBias', 'f32', [qkvWeight.shape[0]!]);
+  const qkv = g.linear(g.rmsNorm(hidden, inputNorm, config.rmsNormEps), qkvWeight, qkvBias);
+  const projected = splitHeads(g, qkv, rotary, config);
   const attended = packedAttention(g, projected, segments, config);
-  g.output('output', finishLayer(g, hidden, attended, parameters, config));
-  if (keepKeysValues) {
-    g.output('key', projected.key);
-    g.output('value', projected.value);
+  return { g, hidden, attended, key: projected.key, value: projected.value };
+}
+
+/** The second half of a layer for some of its rows: attention joins the residual, then the gated MLP. */
+function finishLayer(g: GraphBuilder, hidden: Value, attended: Value, config: TextConfig): Value {
+  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(g, config);
+  const residual = g.add(hidden, g.linear(attended, outputWeight));
+  const normed = g.rmsNorm(residual, postNorm, config.rmsNormEps);
+  const gate = g.silu(g.linear(normed, gateWeight));
+  const up = g.linear(normed, upWeight);
+  return g.add(residual, g.linear(g.mul(gate, up), downWeight));
+}
+
+/** One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`. */
+export function decoderLayerGraph(config: TextConfig): Graph {
+  const { g, hidden, attended } = layerAttention('decoder-layer', config);
+  g.output('output', finishLayer(g, hidden, attended, config));
+  return g.build();
+}
+
+/**
+ * A decoder layer that fills a cache: also outputs the rotated `key` and the `value`, `[T, K, d]`.
+ *
+ * @param isLast that nothing but the head follows, which wants a row a prompt: input `lastRows i64 [P]`
+ *   names them, and `output` is `[P, D]`
+ */
+export function prefillLayerGraph(config: TextConfig, isLast: boolean): Graph {
+  const name = isLast ? 'prefill-last-layer' : 'prefill-layer';
+  const { g, hidden, attended, key, value } = layerAttention(name, config);
+  g.output('key', key);
+  g.output('value', value);
+  if (isLast) {
+    const lastRows = g.input('lastRows', 'i64', ['P']);
+    const ofLast = (x: Value): Value => g.gather(x, lastRows);
+    g.output('output', finishLayer(g, ofLast(hidden), ofLast(attended), config));
+  } else {
+    g.output('output', finishLayer(g, hidden, attended, config));
   }
   return g.build();
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { KvCache, type LayerKeysValues } from '../../../src/generation/kv-cache.ts';
 
-const shape = { layers: 2, slots: 3, kvHeads: 2, capacity: 4, headDim: 3 };
+const shape = { layers: 2, slots: 3, kvHeads: 2, capacity: 70, headDim: 3, scoreScale: 0.5 };
+/** An empty position's bias, which the scale makes -40. */
+const EMPTY = -80;
 
 /** A prompt whose every number tells layer, token, head and place, negative for values. */
 function prompt(tag: number, tokens: number): LayerKeysValues[] {
@@ -16,51 +18,105 @@ function prompt(tag: number, tokens: number): LayerKeysValues[] {
 }
 
 function numberOf(tag: number, layer: number, token: number, head: number, i: number): number {
-  return tag * 10_000 + layer * 1000 + token * 100 + head * 10 + i + 1;
+  return tag * 100_000 + layer * 10_000 + token * 100 + head * 10 + i + 1;
 }
 
-/** Asserts that a slot holds the prompt's first tokens, and zeros after them. */
+/** Asserts that a slot holds a prompt's first tokens, and the first one's key, biased, after them. */
 function assertHolds(cache: KvCache, slot: number, tag: number, tokens: number): void {
   for (let layer = 0; layer < 2; layer++) {
     const keys = cache.keys(layer, 3).data;
     const values = cache.values(layer, 3).data;
     for (let head = 0; head < 2; head++) {
-      for (let t = 0; t < 4; t++) {
-        for (let i = 0; i < 3; i++) {
-          const at = ((slot * 2 + head) * 4 + t) * 3 + i;
-          const expected = t < tokens ? numberOf(tag, layer, t, head, i) : 0;
-          assert.equal(keys[at], expected);
-          assert.equal(values[at], t < tokens ? -expected : 0);
-        }
+      for (let t = 0; t < cache.length; t++) {
+        const row = (slot * 2 + head) * cache.length + t;
+        const token = t < tokens ? t : 0;
+        const expected = [0, 1, 2].map((i) => numberOf(tag, layer, token, head, i));
+        const key = [...keys.subarray(row * 4, row * 4 + 4)];
+        assert.deepEqual(key, [...expected, t < tokens ? 0 : EMPTY], `position ${t}`);
+        if (t >= tokens) continue;
+        const value = [...values.subarray(row * 3, row * 3 + 3)];
+        assert.deepEqual(
+          value,
+          expected.map((x) => -x),
+        );
       }
     }
   }
 }
 
 describe('KvCache', () => {
-  it('writes a prompt to its slot head by head and leaves the others alone', () => {
+  it('writes a prompt head by head, and its first key wherever it has no token', () => {
     const cache = new KvCache(shape);
-    cache.write(1, prompt(7, 3), 3);
-    assertHolds(cache, 0, 0, 0);
-    assertHolds(cache, 1, 7, 3);
-    assertHolds(cache, 2, 0, 0);
+    cache.write(0, prompt(7, 3), 3);
+    assertHolds(cache, 0, 7, 3);
   });
 
-  it('moves the tokens of a slot, of every layer, keys and values', () => {
+  it('keeps what every slot holds when a longer prompt makes it grow', () => {
     const cache = new KvCache(shape);
     cache.write(0, prompt(1, 2), 2);
-    cache.write(2, prompt(5, 4), 4);
-    cache.move(2, 0, 4);
-    assertHolds(cache, 0, 5, 4);
-    assertHolds(cache, 2, 5, 4);
+    cache.write(1, prompt(2, 5), 5);
+    const before = cache.length;
+    cache.write(2, prompt(3, before + 1), before + 1);
+    assert.ok(cache.length > before);
+    assertHolds(cache, 0, 1, 2);
+    assertHolds(cache, 1, 2, 5);
+    assertHolds(cache, 2, 3, before + 1);
   });
 
-  it('shows the first slots without copying', () => {
+  it('grows to its capacity and no further', () => {
     const cache = new KvCache(shape);
+    cache.write(0, prompt(4, 60), 60);
+    cache.reserve(70, 1);
+    assert.equal(cache.length, 70);
+    assertHolds(cache, 0, 4, 60);
+  });
+
+  it('appends one token to each of the first slots, where each ends', () => {
+    const cache = new KvCache(shape);
+    cache.write(0, prompt(1, 2), 2);
+    cache.write(1, prompt(2, 4), 4);
+    for (const layer of [0, 1]) {
+      const fresh = [1, 2].flatMap((tag, slot) =>
+        [0, 1].flatMap((head) =>
+          [0, 1, 2].map((i) => numberOf(tag, layer, [2, 4][slot]!, head, i)),
+        ),
+      );
+      const key = Float32Array.from(fresh);
+      cache.append(
+        layer,
+        key,
+        key.map((x) => -x),
+        [2, 4],
+      );
+    }
+    assertHolds(cache, 0, 1, 3);
+    assertHolds(cache, 1, 2, 5);
+  });
+
+  it('moves a slot, of every layer, keys and values', () => {
+    const cache = new KvCache(shape);
+    cache.write(0, prompt(1, 2), 2);
+    cache.write(1, prompt(5, 4), 4);
+    cache.move(1, 0);
+    assertHolds(cache, 0, 5, 4);
+    assertHolds(cache, 1, 5, 4);
+  });
+
+  it('shows the first slots without copying, up to the length of the longest', () => {
+    const cache = new KvCache(shape);
+    cache.write(0, prompt(1, 2), 2);
     const two = cache.keys(1, 2);
-    assert.deepEqual(two.shape, [2, 2, 4, 3]);
+    assert.deepEqual(two.shape, [4, cache.length, 4]);
     two.data[0] = 42;
     assert.equal(cache.keys(1, 3).data[0], 42);
-    assert.equal(cache.values(1, 3).data[0], 0);
+  });
+
+  it('begins anew when cleared', () => {
+    const cache = new KvCache(shape);
+    cache.write(0, prompt(1, 60), 60);
+    cache.clear();
+    cache.write(0, prompt(2, 3), 3);
+    assert.ok(cache.length < 60);
+    assertHolds(cache, 0, 2, 3);
   });
 });
