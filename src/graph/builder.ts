@@ -23,16 +23,6 @@ export interface SliceBounds {
   readonly end?: number;
 }
 
-/** How attention over a cache is split into heads. */
-export interface GroupQueryOptions {
-  readonly numHeads: number;
-  readonly kvNumHeads: number;
-  /** Factor of the scores. */
-  readonly scale: number;
-  /** Length of the returned caches; that of the given ones unless they grow. */
-  readonly presentLength?: Dim;
-}
-
 /**
  * Writes a graph, one function per op. Shapes and dtypes are checked as it is written; writing the
  * same op on the same operands twice gives the same value.
@@ -417,33 +407,6 @@ export class GraphBuilder {
   attend(scores: Value, values: Value): Value {
     return this.#one('attend', [scores, values], {});
   }
-  /**
-   * Causal attention over a key-value cache, forward only: `q [B, S, H*d]`, `k` and `v`
-   * `[B, S, K*d]`, caches `[B, K, P, d]`, `seqlensK` i32 `[B]` (each row's length with the new
-   * tokens, less one), `totalSequenceLength` i32 scalar, the longest of them.
-   *
-   * @returns the attention's output `[B, S, H*d]` and the caches with the new keys and values
-   */
-  groupQueryAttention(
-    q: Value,
-    k: Value,
-    v: Value,
-    pastKey: Value,
-    pastValue: Value,
-    seqlensK: Value,
-    totalSequenceLength: Value,
-    { numHeads, kvNumHeads, scale, presentLength }: GroupQueryOptions,
-  ): readonly [output: Value, presentKey: Value, presentValue: Value] {
-    const inputs = [q, k, v, pastKey, pastValue, seqlensK, totalSequenceLength];
-    const outputs = this.apply('groupQueryAttention', inputs, {
-      numHeads,
-      kvNumHeads,
-      scale,
-      presentLength: normalDim(presentLength ?? pastKey.shape[2]!),
-    });
-    return [outputs[0]!, outputs[1]!, outputs[2]!];
-  }
-
   #one<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpAttributes[K]): Value {
     return this.apply(op, inputs, attributes)[0]!;
   }

@@ -426,55 +426,6 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       },
     },
   ],
-  groupQueryAttention: [
-    {
-      // Decoding: one token a row, rows of different length, caches of 8.
-      inputs: {
-        q: { shape: ['A', 1, 32] },
-        k: { shape: ['A', 1, 16] },
-        v: { shape: ['A', 1, 16] },
-        pastKey: { shape: ['A', 2, 8, 8] },
-        pastValue: { shape: ['A', 2, 8, 8] },
-        lengths: {
-          dtype: 'i32',
-          shape: ['A'],
-          draw: (rng, [rows]) =>
-            Array.from({ length: rows! }, (_, i) => (i === 0 ? 7 : 2 + rng.nextBelow(5))),
-        },
-        total: { dtype: 'i32', shape: [], draw: () => [8] },
-      },
-      build: (g, { q, k, v, pastKey, pastValue, lengths, total }) => {
-        const options = { numHeads: 4, kvNumHeads: 2, scale: 0.3 };
-        return [
-          ...g.groupQueryAttention(q!, k!, v!, pastKey!, pastValue!, lengths!, total!, options),
-        ];
-      },
-      noGradient: 'it serves generation only',
-    },
-    {
-      // Prefill: five tokens a row into empty caches.
-      inputs: {
-        q: { shape: ['A', 5, 32] },
-        k: { shape: ['A', 5, 16] },
-        v: { shape: ['A', 5, 16] },
-        pastKey: { shape: ['A', 2, 0, 8] },
-        pastValue: { shape: ['A', 2, 0, 8] },
-        lengths: {
-          dtype: 'i32',
-          shape: ['A'],
-          draw: (_rng, [rows]) => new Array<number>(rows!).fill(4),
-        },
-        total: { dtype: 'i32', shape: [], draw: () => [5] },
-      },
-      build: (g, { q, k, v, pastKey, pastValue, lengths, total }) => {
-        const options = { numHeads: 4, kvNumHeads: 2, scale: 0.3, presentLength: 5 };
-        return [
-          ...g.groupQueryAttention(q!, k!, v!, pastKey!, pastValue!, lengths!, total!, options),
-        ];
-      },
-      noGradient: 'it serves generation only',
-    },
-  ],
 };
 
 /** Draws an input's array for given sizes of the symbols. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { Rng, keyOf } from '../../../src/rng.ts';
-import { tensorOf, zeros, type Tensor } from '../../../src/tensor/tensor.ts';
+import { zeros, type Tensor } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { onnxModel } from '../../support/onnx-model.ts';
 
@@ -72,71 +72,6 @@ describe('operators that write where they read', () => {
     assert.deepEqual(sum.data, scaledProduct(a, b, 30));
   });
 
-  it('GroupQueryAttention appends to a cache bound both as past and as present', () => {
-    const [batch, heads, kvHeads, width, capacity] = [2, 4, 2, 8, 12] as const;
-    const cacheShape = ['B', kvHeads, capacity, width] as const;
-    const model = onnxModel(
-      {
-        q: ['f32', ['B', 'T', heads * width]],
-        k: ['f32', ['B', 'T', kvHeads * width]],
-        v: ['f32', ['B', 'T', kvHeads * width]],
-        pastKey: ['f32', cacheShape],
-        pastValue: ['f32', cacheShape],
-        seqlensK: ['i32', ['B']],
-        total: ['i32', []],
-      },
-      {
-        y: ['f32', ['B', 'T', heads * width]],
-        key: ['f32', cacheShape],
-        value: ['f32', cacheShape],
-      },
-      [
-        {
-          op: 'GroupQueryAttention',
-          domain: 'com.microsoft',
-          inputs: ['q', 'k', 'v', 'pastKey', 'pastValue', 'seqlensK', 'total'],
-          outputs: ['y', 'key', 'value'],
-          attributes: { num_heads: heads, kv_num_heads: kvHeads },
-        },
-      ],
-    );
-    using session = runtime.compile(model, { name: 'attention' });
-    const rng = new Rng(keyOf('in-place', 3));
-    const key = zeros('f32', [batch, kvHeads, capacity, width]);
-    const value = zeros('f32', key.shape);
-    const seen: { k: Tensor<'f32'>; v: Tensor<'f32'> }[] = [];
-    using binding = session.bind();
-    binding
-      .input('pastKey', key)
-      .output('key', key)
-      .input('pastValue', value)
-      .output('value', value);
-    for (let past = 0; past < capacity; past++) {
-      const q = wholeNumbers(rng, [batch, 1, heads * width]);
-      const k = wholeNumbers(rng, [batch, 1, kvHeads * width]);
-      const v = wholeNumbers(rng, [batch, 1, kvHeads * width]);
-      const y = zeros('f32', q.shape);
-      seen.push({ k, v });
-      binding
-        .input('q', q)
-        .input('k', k)
-        .input('v', v)
-        .input('seqlensK', tensorOf('i32', [batch], [past, past]))
-        .input('total', tensorOf('i32', [], [past + 1]))
-        .output('y', y)
-        .run();
-      assertClose(y.data, attend(q, seen, heads, kvHeads, width), { rtol: 1e-5, atol: 1e-5 });
-      for (let b = 0; b < batch; b++) {
-        for (let h = 0; h < kvHeads; h++) {
-          const at = ((b * kvHeads + h) * capacity + past) * width;
-          const from = (b * kvHeads + h) * width;
-          assert.deepEqual(key.data.slice(at, at + width), k.data.slice(from, from + width));
-          assert.deepEqual(value.data.slice(at, at + width), v.data.slice(from, from + width));
-        }
-      }
-    }
-  });
-
   it('ScatterElements that adds gives the same sums in every run when indices repeat', () => {
     const model = onnxModel(
       { x: ['f32', ['R', 'D']], index: ['i64', ['T', 'D']], updates: ['f32', ['T', 'D']] },
@@ -181,35 +116,3 @@ describe('operators that write where they read', () => {
     }
   });
 });
-
-/** Softmax attention of one new token per row over all tokens seen, in f64. */
-function attend(
-  q: Tensor<'f32'>,
-  seen: readonly { k: Tensor<'f32'>; v: Tensor<'f32'> }[],
-  heads: number,
-  kvHeads: number,
-  width: number,
-): Float64Array {
-  const batch = q.shape[0]!;
-  const y = new Float64Array(q.data.length);
-  for (let b = 0; b < batch; b++) {
-    for (let h = 0; h < heads; h++) {
-      const from = (b * heads + h) * width;
-      const kvFrom = (b * kvHeads + Math.floor((h * kvHeads) / heads)) * width;
-      const scores = seen.map(({ k }) => {
-        let dot = 0;
-        for (let d = 0; d < width; d++) dot += q.data[from + d]! * k.data[kvFrom + d]!;
-        return dot / Math.sqrt(width);
-      });
-      const most = Math.max(...scores);
-      const weights = scores.map((score) => Math.exp(score - most));
-      const sum = weights.reduce((total, weight) => total + weight, 0);
-      seen.forEach(({ v }, token) => {
-        for (let d = 0; d < width; d++) {
-          y[from + d]! += (weights[token]! / sum) * v.data[kvFrom + d]!;
-        }
-      });
-    }
-  }
-  return y;
-}
