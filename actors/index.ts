@@ -21,7 +21,7 @@ export { askAny, leastBusy } from './runtime/pool.ts';
 
 // Runs
 export { trainPolicy } from './trainer/run.ts';
-export type { RunOptions } from './trainer/run.ts';
+export type { RunOptions, TrainingOptions } from './trainer/run.ts';
 export type { RunSummary } from './trainer/run-files.ts';
 export { trainSupervised } from './trainer/warm-start.ts';
 export type { SupervisedSummary } from './trainer/warm-start.ts';

@@ -12,7 +12,7 @@ import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { updatePolicy, type PolicyUpdate } from '../../src/training/policy-update.ts';
 import { updateSupervised, type SupervisedStep } from '../../src/training/supervised-update.ts';
-import { arenaOf, type ModelProps } from '../model-props.ts';
+import { SharedWeights, type ModelProps } from '../model-props.ts';
 import { logProbsReply } from '../reference/actor.ts';
 import type { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
@@ -44,6 +44,7 @@ export interface LearnerProps {
 export class LearnerActor implements Actor<typeof learnerProtocol> {
   readonly #props: LearnerProps;
   readonly #group: LearnerGroup;
+  readonly #weights: SharedWeights;
   readonly #arena: Arena;
   readonly #runtime: Runtime;
   readonly #policy: Policy;
@@ -53,7 +54,8 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     const { model, gradientCheckpointing, optimization, sharesWeights } = props;
     this.#props = props;
     this.#group = group;
-    this.#arena = arenaOf(model);
+    this.#weights = new SharedWeights(model);
+    this.#arena = this.#weights.arena;
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
     this.#policy = new Policy(this.#runtime, model.config, this.#arena, { gradientCheckpointing });
     this.#optimization = new Optimization(this.#runtime, this.#arena, optimization, {
@@ -62,8 +64,10 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     });
   }
 
-  logProbs(request: LogProbsRequest): LogProbsReply {
-    return logProbsReply(this.#policy, request, this.#props.experienceMicroBatch);
+  logProbs(request: LogProbsRequest, { signal }: Context): Promise<LogProbsReply> {
+    return this.#weights.at(request.policyVersion, signal, () =>
+      logProbsReply(this.#policy, request, this.#props.experienceMicroBatch),
+    );
   }
 
   update(

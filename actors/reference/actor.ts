@@ -2,8 +2,8 @@ import { Policy } from '../../src/model/policy.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
 import { responseLogProbs } from '../../src/training/log-probs.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import { arenaOf, type ModelProps } from '../model-props.ts';
-import { actorFactory, type Actor } from '../runtime/actor.ts';
+import { SharedWeights, type ModelProps } from '../model-props.ts';
+import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { referenceProtocol, type LogProbsReply, type LogProbsRequest } from './protocol.ts';
 
 /** What a reference actor is made from: weights that nobody changes. */
@@ -16,18 +16,22 @@ export interface ReferenceProps {
 export class ReferenceActor implements Actor<typeof referenceProtocol> {
   readonly #runtime: Runtime;
   readonly #policy: Policy;
+  readonly #weights: SharedWeights;
   readonly #microBatch: MicroBatchOptions;
 
   constructor({ model, microBatch }: ReferenceProps) {
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
-    this.#policy = new Policy(this.#runtime, model.config, arenaOf(model), {
+    this.#weights = new SharedWeights(model);
+    this.#policy = new Policy(this.#runtime, model.config, this.#weights.arena, {
       gradientCheckpointing: false,
     });
     this.#microBatch = microBatch;
   }
 
-  logProbs(request: LogProbsRequest): LogProbsReply {
-    return logProbsReply(this.#policy, request, this.#microBatch);
+  logProbs(request: LogProbsRequest, { signal }: Context): Promise<LogProbsReply> {
+    return this.#weights.at(request.policyVersion, signal, () =>
+      logProbsReply(this.#policy, request, this.#microBatch),
+    );
   }
 
   [Symbol.dispose](): void {

@@ -1,12 +1,14 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { Progress, Sequence } from '../messages.ts';
+import { Progress, Sequence, whole } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** Sequences whose response tokens are to be scored. */
 export const LogProbsRequest = t.type({
   sequences: t.array(Sequence),
   temperature: t.number,
+  /** The version of the weights to score with. */
+  policyVersion: whole,
   /** Sequences done so far. */
   progress: t.union([Progress, t.null]),
 });

@@ -1,6 +1,6 @@
 import { GenerationEngine, type EngineOptions } from '../../src/generation/engine.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
-import { arenaOf, type ModelProps } from '../model-props.ts';
+import { SharedWeights, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
 
@@ -12,20 +12,22 @@ export interface RolloutProps {
   readonly stopTokens: readonly number[];
 }
 
-/** Generates responses with the learner's weights, which it reads where the learner writes them. */
+/** Generates responses with the learners' weights, which it reads where they are written. */
 export class RolloutActor implements Actor<typeof rolloutProtocol> {
   readonly #runtime: Runtime;
+  readonly #weights: SharedWeights;
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
 
   constructor({ model, engine, stopTokens }: RolloutProps) {
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
-    this.#engine = new GenerationEngine(this.#runtime, model.config, arenaOf(model), engine);
+    this.#weights = new SharedWeights(model);
+    this.#engine = new GenerationEngine(this.#runtime, model.config, this.#weights.arena, engine);
     this.#stopTokens = stopTokens;
   }
 
   async generate(
-    { prompts, sampling, maxTokens, ignoreEos, progress }: GenerateRequest,
+    { prompts, sampling, maxTokens, ignoreEos, policyVersion, progress }: GenerateRequest,
     { signal }: Context,
   ): Promise<{ groups: Group[] }> {
     const requests = prompts.map(({ input, keys }) => ({
@@ -35,10 +37,12 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
       stopTokens: ignoreEos ? [] : this.#stopTokens,
       keys,
     }));
-    const responses = await this.#engine.generate(requests, {
-      signal,
-      onProgress: (made) => progress?.data.set([made.tokens, made.responses]),
-    });
+    const responses = await this.#weights.at(policyVersion, signal, () =>
+      this.#engine.generate(requests, {
+        signal,
+        onProgress: (made) => progress?.data.set([made.tokens, made.responses]),
+      }),
+    );
     return {
       groups: prompts.map(({ promptId }, i) => ({ promptId, responses: responses[i]! })),
     };

@@ -18,6 +18,8 @@ export const GenerateRequest = t.type({
   sampling: SamplingMessage,
   maxTokens: whole,
   ignoreEos: t.boolean,
+  /** The version of the weights to generate with. */
+  policyVersion: whole,
   /** Tokens and responses made so far. */
   progress: t.union([Progress, t.null]),
 });

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Arena } from '../../src/model/arena.ts';
-import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { DataProps } from '../data/actor.ts';
@@ -16,8 +16,14 @@ import type { RewardProps } from '../reward/actor.ts';
 import { rewardProtocol } from '../reward/protocol.ts';
 import type { RolloutProps } from '../rollout/actor.ts';
 import { rolloutProtocol } from '../rollout/protocol.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { Place } from '../runtime/placement.ts';
+import type { Protocol } from '../runtime/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';
-import type { ActorSystem } from '../runtime/system.ts';
+import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
+import { defaultSupervision } from '../runtime/supervisor.ts';
+import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
+import { WeightSync, weightsMarker } from '../weights/sync.ts';
 import { Learners } from './learners.ts';
 
 /** Refs to the actors of a run. */
@@ -36,6 +42,18 @@ const MAX_SEQUENCES = 32;
 const REWARD_GRACE_MS = 1_000;
 /** Actors whose loss ends the run: the state of the step is theirs. */
 const essential = { onCrash: 'escalate' } as const;
+/** Actors on nodes, which may be lost with all that is there: the run goes on while others are left. */
+const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
+/** The one version there is of the weights that training started from. */
+export const REFERENCE_VERSION = 1;
+
+/** Loads the policy into the block that the actors of this process share, divided among the learners. */
+export function loadPolicy(system: ActorSystem, config: Config): Promise<LoadedCheckpoint> {
+  return loadCheckpoint(modelPathOf(config), {
+    parts: learnerCount(config),
+    memory: (sizeBytes) => system.blocks.get(weightsMarker('policy', sizeBytes)),
+  });
+}
 
 /** Starts the data actor over the training and validation sets that are named. */
 export function spawnData(
@@ -75,16 +93,17 @@ export function spawnData(
   });
 }
 
-/** Starts the learners over the checkpoint's weights, which stay shared. */
+/** Starts the learners over the policy's weights, which stay shared. */
 export async function spawnLearners(
   system: ActorSystem,
   config: Config,
   checkpoint: LoadedCheckpoint,
+  weights: WeightSync,
 ): Promise<Learners> {
   const { actor, rollout } = config.worker;
   const { algorithm } = config;
-  const props: LearnerProps = {
-    model: modelProps(config, checkpoint, checkpoint.arena),
+  const props: WithSharedBlocks<LearnerProps> = {
+    model: modelProps(config, checkpoint, weights),
     modelPath: checkpoint.directory,
     gradientCheckpointing: actor.model.enableGradientCheckpointing,
     optimization: {
@@ -110,7 +129,8 @@ export async function spawnLearners(
     temperature: rollout.temperature,
     sharesWeights: true,
   };
-  const refs = await spawnMany(learnerCount(config), (rank) =>
+  const ranks = Array.from({ length: learnerCount(config) }, (_, rank) => rank);
+  const spawned = ranks.map((rank) =>
     system.spawn({
       name: `learner/${rank}`,
       protocol: learnerProtocol,
@@ -120,19 +140,21 @@ export async function spawnLearners(
       supervision: essential,
     }),
   );
-  return new Learners(refs);
+  return new Learners(await Promise.all(spawned));
 }
 
 /** Starts the rollout actors, which read the learners' weights. */
-export function spawnRollouts(
+export async function spawnRollouts(
   system: ActorSystem,
   config: Config,
   checkpoint: LoadedCheckpoint,
+  weights: WeightSync,
+  places: readonly Place[],
 ): Promise<Cast['rollouts']> {
   const { rollout } = config.worker;
   const { tokens } = checkpoint.config;
-  const props: RolloutProps = {
-    model: modelProps(config, checkpoint, checkpoint.arena),
+  const props: WithSharedBlocks<RolloutProps> = {
+    model: modelProps(config, checkpoint, weights),
     engine: {
       maxSequences: MAX_SEQUENCES,
       maxPrefillTokens: rollout.maxNumBatchedTokens,
@@ -140,19 +162,26 @@ export function spawnRollouts(
     },
     stopTokens: Tokenizer.load(tokenizerPathOf(config)).eosIds,
   };
-  return spawnMany(rollout.numWorkers, (index) =>
+  const refs = await spawnAt(places, (placed, index) =>
     system.spawn({
       name: `rollout/${index}`,
       protocol: rolloutProtocol,
       module: new URL('../rollout/actor.ts', import.meta.url),
       create: 'rolloutActor',
       props,
+      ...placed,
     }),
   );
+  for (const ref of refs) weights.follow(ref);
+  return refs;
 }
 
 /** Starts the reward actors. */
-export function spawnRewards(system: ActorSystem, config: Config): Promise<Cast['rewards']> {
+export function spawnRewards(
+  system: ActorSystem,
+  config: Config,
+  places: readonly Place[],
+): Promise<Cast['rewards']> {
   const { reward } = config.worker;
   const props: RewardProps = {
     tokenizerPath: tokenizerPathOf(config),
@@ -160,7 +189,7 @@ export function spawnRewards(system: ActorSystem, config: Config): Promise<Cast[
     kwargs: rewardKwargsOf(config),
     skipSpecialTokens: reward.skipSpecialTokens,
   };
-  return spawnMany(reward.numWorkers, (index) =>
+  return spawnAt(places, (placed, index) =>
     system.spawn({
       name: `reward/${index}`,
       protocol: rewardProtocol,
@@ -168,30 +197,51 @@ export function spawnRewards(system: ActorSystem, config: Config): Promise<Cast[
       create: 'rewardActor',
       props,
       graceMs: REWARD_GRACE_MS,
+      ...placed,
     }),
   );
 }
 
-/** Starts the reference on a copy of the weights as they are now; null when KL is off. */
+/** A copy of the weights as they are now, for the reference; null when KL is off. */
+export function freezeReference(
+  system: ActorSystem,
+  config: Config,
+  { arena }: LoadedCheckpoint,
+  logger: Logger,
+): WeightSync | null {
+  if (config.algorithm.disableKl) return null;
+  const memory = system.blocks.get(weightsMarker('reference', arena.byteLength));
+  const frozen = new Arena(arena.layout, memory);
+  frozen.data.set(arena.data);
+  const weights = new WeightSync(system, 'reference', frozen, logger);
+  weights.publish(REFERENCE_VERSION);
+  return weights;
+}
+
+/** Starts the reference on its weights. */
 export async function spawnReference(
   system: ActorSystem,
   config: Config,
   checkpoint: LoadedCheckpoint,
-): Promise<Cast['reference']> {
-  if (config.algorithm.disableKl) return null;
-  const frozen = new Arena(checkpoint.arena.layout);
-  frozen.data.set(checkpoint.arena.data);
-  const props: ReferenceProps = {
-    model: modelProps(config, checkpoint, frozen),
+  weights: WeightSync,
+  place: Place,
+): Promise<NonNullable<Cast['reference']>> {
+  const props: WithSharedBlocks<ReferenceProps> = {
+    model: modelProps(config, checkpoint, weights),
     microBatch: microBatch(config, config.worker.actor.microBatchSizePerDeviceForExperience),
   };
-  return system.spawn({
-    name: 'reference',
-    protocol: referenceProtocol,
-    module: new URL('../reference/actor.ts', import.meta.url),
-    create: 'referenceActor',
-    props,
-  });
+  const [ref] = await spawnAt([place], (placed) =>
+    system.spawn({
+      name: 'reference',
+      protocol: referenceProtocol,
+      module: new URL('../reference/actor.ts', import.meta.url),
+      create: 'referenceActor',
+      props,
+      ...placed,
+    }),
+  );
+  weights.follow(ref!);
+  return ref!;
 }
 
 /** The reward to resolve: a built-in's name, or file and function. */
@@ -220,12 +270,16 @@ function tokenizerPathOf(config: Config): string {
   return config.worker.actor.model.tokenizerPath ?? modelPathOf(config);
 }
 
-function modelProps(config: Config, { config: model }: LoadedCheckpoint, arena: Arena): ModelProps {
+function modelProps(
+  config: Config,
+  { config: model, arena }: LoadedCheckpoint,
+  { markers }: WeightSync,
+): WithSharedBlocks<ModelProps> {
   const { threads } = config.trainer;
   return {
     config: model,
     layout: arena.layout,
-    weights: arena.buffer,
+    ...markers,
     ...(threads !== null && { threads }),
   };
 }
@@ -239,6 +293,16 @@ function microBatch(config: Config, size: number): MicroBatchOptions {
   };
 }
 
-function spawnMany<T>(count: number, spawn: (index: number) => Promise<T>): Promise<T[]> {
-  return Promise.all(Array.from({ length: count }, (_, index) => spawn(index)));
+type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;
+
+/** Starts an actor at each place. */
+function spawnAt<T>(
+  places: readonly Place[],
+  spawn: (placed: Placed, index: number) => Promise<T>,
+): Promise<T[]> {
+  return Promise.all(
+    places.map((place, index) =>
+      spawn(place === 'thread' ? { place } : { place, supervision: replaceable }, index),
+    ),
+  );
 }

@@ -5,6 +5,7 @@ import type { MetricLists } from '../../src/training/policy-update.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { ExperienceMessage, learnerProtocol, StateRequest } from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
+import type { LogProbsRequest } from '../reference/protocol.ts';
 import type { ActorRef, AskOptions } from '../runtime/ref.ts';
 
 /** Shared counters, one a learner, of samples done. */
@@ -40,15 +41,14 @@ export class Learners {
 
   /** Log-probabilities of each sequence's response tokens, in order. */
   async logProbs(
-    sequences: readonly Sequence[],
-    temperature: number,
+    { sequences, ...scoring }: Omit<LogProbsRequest, 'progress'>,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<Tensor<'f32'>[]> {
     const shares = learnerShares(sequences, this.count);
     const replies = await this.#all((ref, learner) => {
       const share = shares[learner]!.map((i) => sequences[i]!);
-      const request = { sequences: share, temperature, progress: progress.of(learner) };
+      const request = { ...scoring, sequences: share, progress: progress.of(learner) };
       return ref.ask.logProbs(request, options);
     });
     const whole = new Array<Tensor<'f32'>>(sequences.length);

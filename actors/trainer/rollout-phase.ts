@@ -1,3 +1,4 @@
+import { CxmindError } from '../../src/errors.ts';
 import { keyOf } from '../../src/rng.ts';
 import { zeros } from '../../src/tensor/tensor.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
@@ -19,6 +20,8 @@ export interface RolloutPlan {
   readonly maxTokens: number;
   /** What names the random streams besides prompt and sample: purpose and step. */
   readonly stream: readonly (string | number)[];
+  /** The version of the weights that answer. */
+  readonly policyVersion: number;
   readonly signal: AbortSignal;
 }
 
@@ -30,12 +33,12 @@ const RETRIES = 5;
  * Responses to every prompt, spread over the rollout actors.
  *
  * Every response has a random stream of its own, named by seed, step, prompt and sample, so it does not
- * matter which actor makes it, nor how often it is tried.
+ * matter which actor makes it, nor how often it is tried: of a prompt that was answered twice, one group counts.
  */
 export async function generateGroups(
   rollouts: Cast['rollouts'],
   prompts: readonly Prompt[],
-  { sampling, maxTokens, stream, signal }: RolloutPlan,
+  { sampling, maxTokens, stream, policyVersion, signal }: RolloutPlan,
   reporter: Reporter,
 ): Promise<PromptGroup[]> {
   const { n, seed, temperature, topP, topK, ignoreEos } = sampling;
@@ -62,14 +65,24 @@ export async function generateGroups(
           sampling: { temperature, topP, topK },
           maxTokens,
           ignoreEos,
+          policyVersion,
           progress: counters[i]!,
         },
         { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES },
       ),
     ),
   );
-  const groups = replies.flatMap((reply) => reply.groups);
-  return groups.map(({ responses }, i) => ({ prompt: prompts[i]!, responses }));
+  const groups = new Map(
+    replies.flatMap((reply) => reply.groups.map((group) => [group.promptId, group] as const)),
+  );
+  return prompts.map((prompt) => {
+    const group = groups.get(prompt.promptId);
+    if (group?.responses.length !== n) {
+      const made = group === undefined ? 'no group' : `${group.responses.length} responses`;
+      throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${n}`);
+    }
+    return { prompt, responses: group.responses };
+  });
 }
 
 /** Items in at most `count` consecutive shares of nearly equal size, none empty. */

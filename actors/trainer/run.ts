@@ -1,14 +1,15 @@
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
-import { CxmindError } from '../../src/errors.ts';
-import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { resolveReward } from '../../src/reward/registry.ts';
-import { ActorSystem } from '../runtime/system.ts';
 import type { Logger } from '../runtime/actor.ts';
+import { ActorSystem, type NodeOptions } from '../runtime/system.ts';
+import { WeightSync } from '../weights/sync.ts';
 import {
-  modelPathOf,
+  freezeReference,
+  loadPolicy,
   rewardKwargsOf,
   rewardSpecOf,
   spawnData,
@@ -19,6 +20,7 @@ import {
   type Cast,
 } from './cast.ts';
 import { Checkpoints, restore } from './checkpoints.ts';
+import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type RunState, type StepContext, type StepResult } from './step.ts';
@@ -27,11 +29,24 @@ import { validate, type Validation } from './validation.ts';
 /** Steps in a row without one finite gradient, after which a run gives up. */
 const MAX_NONFINITE_STEPS = 3;
 
-/** What a run needs besides its config. */
-export interface RunOptions {
+/** What any training needs besides its config. */
+export interface TrainingOptions {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+}
+
+/** What a run of reinforcement learning needs besides its config. */
+export interface RunOptions extends TrainingOptions {
+  /**
+   * Processes, on this host or others, that take part from the beginning; the run ends their links. How many slots
+   * each has says how large its part of the work is, against the others; 1 where nothing is said.
+   */
+  readonly nodes?: readonly NodeOptions[];
+  /** Actors that this process should have to compute at a time, against the nodes: 1 unless said, and 0 for none. */
+  readonly slots?: number;
+  /** Calls `take` for every process that comes later, as one that is started in place of another that was lost. */
+  readonly onJoin?: (take: (node: NodeOptions) => void) => void;
 }
 
 /**
@@ -42,26 +57,31 @@ export interface RunOptions {
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
   const started = performance.now();
-  const checkpoint = await loadCheckpoint(modelPathOf(config));
-  const reward = await resolveReward(rewardSpecOf(config), rewardKwargsOf(config));
-  await using system = new ActorSystem({ logger: options.logger });
+  const { logger, reporter } = options;
+  await using system = new ActorSystem({ logger });
   const signal = AbortSignal.any([options.signal, system.signal]);
+  const places = placeRun(config, await joinNodes(system, options));
+  const checkpoint = await loadPolicy(system, config);
+  const reward = await resolveReward(rewardSpecOf(config), rewardKwargsOf(config));
+  await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
   const data = await spawnData(system, config, checkpoint, {
     trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
     validationFiles: config.data.valFiles === '' ? null : config.data.valFiles,
     batchSize: config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize,
   });
   // The reference copies the weights before anything restores or trains them.
-  const reference = await spawnReference(system, config, checkpoint);
+  await using frozen = freezeReference(system, config, checkpoint, logger);
+  const reference =
+    frozen && (await spawnReference(system, config, checkpoint, frozen, places.reference));
   const cast: Cast = {
     data,
     reference,
-    learners: await spawnLearners(system, config, checkpoint),
-    rollouts: await spawnRollouts(system, config, checkpoint),
-    rewards: await spawnRewards(system, config),
+    learners: await spawnLearners(system, config, checkpoint, weights),
+    rollouts: await spawnRollouts(system, config, checkpoint, weights, places.rollouts),
+    rewards: await spawnRewards(system, config, places.rewards),
   };
-  const context = { cast, config, gate: reward.gate, reporter: options.reporter, signal };
-  const run = new Run(context, options.logger, started);
+  const context = { cast, weights, config, gate: reward.gate, reporter, signal };
+  const run = new Run(context, logger, started);
   try {
     return await run.finish(await run.open());
   } catch (error) {
@@ -69,6 +89,22 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
     system.signal.throwIfAborted();
     throw error;
   }
+}
+
+/** Takes in the nodes that are here, and those that come; returns all hosts, this one first. */
+async function joinNodes(
+  system: ActorSystem,
+  { nodes = [], slots = 1, onJoin, logger }: RunOptions,
+): Promise<Host[]> {
+  await Promise.all(nodes.map((node) => system.addNode(node)));
+  onJoin?.((node) => {
+    system.addNode(node).catch((thrown: unknown) => {
+      const error = toWireError(asCxmindError(thrown));
+      logger.warn({ node: node.name, error }, 'node not taken in');
+    });
+  });
+  const others = nodes.map(({ name, resources }) => ({ node: name, slots: resources?.slots ?? 1 }));
+  return [{ node: null, slots }, ...others];
 }
 
 /** One run: its files, its checkpoints and the loop. */
@@ -111,6 +147,7 @@ class Run {
       await cast.data.ask.seek(state.cursor, { timeoutMs: 60_000 });
       reporter.note(`resumed from ${folder}`);
     }
+    this.#context.weights.publish(step + 1);
     if (!config.trainer.valOnly) await files.keepUntil(folder === null ? -1 : step);
     const steps = config.trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
     if (config.trainer.valBeforeTrain || config.trainer.valOnly) {

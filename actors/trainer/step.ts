@@ -17,7 +17,8 @@ import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Prompt } from '../messages.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { Cast } from './cast.ts';
+import type { WeightSync } from '../weights/sync.ts';
+import { REFERENCE_VERSION, type Cast } from './cast.ts';
 import { LearnerProgress } from './learners.ts';
 import type { Reporter } from './reporter.ts';
 import { generateGroups } from './rollout-phase.ts';
@@ -35,6 +36,8 @@ export interface RunState {
 /** What does not change during a run. */
 export interface StepContext {
   readonly cast: Cast;
+  /** The policy's, for every process that reads them. */
+  readonly weights: WeightSync;
   readonly config: Config;
   readonly gate: GateSpec | undefined;
   readonly reporter: Reporter;
@@ -56,7 +59,7 @@ const RETRIES = 5;
 /**
  * One training step: prompts, responses, scores, log-probabilities, advantages, update.
  *
- * @param step from 1
+ * @param step from 1; it begins with the weights of that version and leaves those of the next
  * @param learningRate of this step
  */
 export async function trainingStep(
@@ -65,7 +68,7 @@ export async function trainingStep(
   step: number,
   learningRate: number,
 ): Promise<StepResult> {
-  const { cast, config, reporter, signal } = context;
+  const { cast, config, reporter, weights, signal } = context;
   const { data, worker } = config;
   const clock = new Stopwatch();
   const ask = { timeoutMs: TIMEOUT_MS, signal };
@@ -79,6 +82,7 @@ export async function trainingStep(
         sampling: worker.rollout,
         maxTokens: data.maxResponseLength,
         stream: ['rollout', config.trainer.seed, step],
+        policyVersion: weights.version,
         signal,
       },
       reporter,
@@ -103,7 +107,8 @@ export async function trainingStep(
     const progress = new LearnerProgress(learners.count);
     const phase = { name: 'old log-probs', total: sequences.length, done: () => progress.done };
     using _ = reporter.phase(phase);
-    return await learners.logProbs(sequences, temperature, progress, ask);
+    const policyVersion = weights.version;
+    return await learners.logProbs({ sequences, temperature, policyVersion }, progress, ask);
   });
   const ref =
     reference === null
@@ -112,7 +117,8 @@ export async function trainingStep(
           const progress = zeros('i32', [1]);
           const done = (): number => progress.data[0]!;
           using _ = reporter.phase({ name: 'reference', total: sequences.length, done });
-          const request = { sequences, temperature, progress };
+          const policyVersion = REFERENCE_VERSION;
+          const request = { sequences, temperature, policyVersion, progress };
           return (await askAny([reference], 'logProbs', request, { ...ask, retries: RETRIES }))
             .logProbs;
         });
@@ -129,7 +135,8 @@ export async function trainingStep(
       total: scored.length * worker.actor.ppoEpochs,
       done: () => progress.done,
     });
-    return await learners.update(
+    await weights.revise();
+    const metrics = await learners.update(
       sequences.map((sequence, i) => ({
         ...sequence,
         oldLogProbs: old[i]!,
@@ -140,6 +147,8 @@ export async function trainingStep(
       progress,
       ask,
     );
+    weights.publish(step + 1);
+    return metrics;
   });
 
   const promptLengths = scored.map(({ group }) => group.prompt.input.tokenIds.data.length);

@@ -20,7 +20,7 @@ export interface Validation {
  * Random streams do not depend on the step, so two validations differ by the weights alone.
  */
 export async function validate(
-  { cast, config, gate: spec, reporter, signal }: StepContext,
+  { cast, config, gate: spec, reporter, weights, signal }: StepContext,
   prompts: number,
   startGate: GateState,
 ): Promise<Validation> {
@@ -34,7 +34,13 @@ export async function validate(
     const groups = await generateGroups(
       cast.rollouts,
       batch.prompts,
-      { sampling, maxTokens: config.data.maxResponseLength, stream: ['validation'], signal },
+      {
+        sampling,
+        maxTokens: config.data.maxResponseLength,
+        stream: ['validation'],
+        policyVersion: weights.version,
+        signal,
+      },
       reporter,
     );
     const timeoutMs = config.worker.reward.timeoutSeconds * 1000;

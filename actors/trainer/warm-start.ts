@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { lrFactor } from '../../src/optim/schedule.ts';
 import { ActorSystem } from '../runtime/system.ts';
-import { modelPathOf, spawnData, spawnLearners } from './cast.ts';
-import type { RunOptions } from './run.ts';
+import { WeightSync } from '../weights/sync.ts';
+import { loadPolicy, spawnData, spawnLearners } from './cast.ts';
+import type { TrainingOptions } from './run.ts';
 
 /** The result of supervised training. */
 export interface SupervisedSummary {
@@ -21,11 +21,12 @@ const TIMEOUT_MS = 24 * 3600_000;
 /** Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL. */
 export async function trainSupervised(
   config: Config,
-  { reporter, logger, signal: interrupted }: RunOptions,
+  { reporter, logger, signal: interrupted }: TrainingOptions,
 ): Promise<SupervisedSummary> {
   const { sft } = config;
-  const checkpoint = await loadCheckpoint(modelPathOf(config));
   await using system = new ActorSystem({ logger });
+  const checkpoint = await loadPolicy(system, config);
+  await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
   const signal = AbortSignal.any([interrupted, system.signal]);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
   const data = await spawnData(system, config, checkpoint, {
@@ -33,7 +34,7 @@ export async function trainSupervised(
     validationFiles: null,
     batchSize: sft.batchSize,
   });
-  const learners = await spawnLearners(system, config, checkpoint);
+  const learners = await spawnLearners(system, config, checkpoint, weights);
   const { trainPrompts } = await data.ask.summary(undefined, ask);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
   let done = 0;

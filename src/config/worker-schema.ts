@@ -274,8 +274,8 @@ export const Rollout = section({
   disableTqdm: withDefault(bool, false),
   /** Sampling keys laid over the above for validation, where `n` is 1 unless set here. */
   valOverrideConfig: withDefault(freeForm, {}),
-  /** cxmind: rollout actors. */
-  numWorkers: withDefault(positiveInt, 1),
+  /** cxmind: rollout actors; null is one a host. */
+  numWorkers: orNull(positiveInt),
   /** Derived: `data.max_prompt_length`. */
   promptLength: withDefault(int, -1),
   /** Derived: `data.max_response_length`. */
@@ -296,8 +296,8 @@ export const Reward = section({
   skipSpecialTokens: withDefault(bool, true),
   /** CPUs reserved for each reward process. */
   numCpus: withDefault(positiveInt, 1),
-  /** cxmind: reward actors. */
-  numWorkers: withDefault(positiveInt, 1),
+  /** cxmind: reward actors; null is one a host. */
+  numWorkers: orNull(positiveInt),
   /** cxmind: built-in rewards as CX-Mind released them, or with their known slips repaired. */
   form: withDefault(oneOf('faithful', 'repaired'), 'faithful'),
   /** cxmind: longest a scoring call may take. */

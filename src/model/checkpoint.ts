@@ -127,18 +127,22 @@ async function openAll(
  * Everything is checked before the arena is allocated.
  *
  * @param options.parts the number of equal parts that the arena has to divide into; 1 when left out
+ * @param options.memory where the arena lies, by its size; a block of its own when left out
  * @throws CHECKPOINT_INVALID naming file, field and tensors
  */
 export async function loadCheckpoint(
   directory: string,
-  { parts = 1 }: { readonly parts?: number } = {},
+  {
+    parts = 1,
+    memory,
+  }: { readonly parts?: number; readonly memory?: (sizeBytes: number) => SharedArrayBuffer } = {},
 ): Promise<LoadedCheckpoint> {
   const config = await readModelConfig(directory);
   const layout = dividedInto(layOut(parameterGroups(config)), parts);
   await using stack = new AsyncDisposableStack();
   const readers = await openAll(stack, directory);
   const places = match(directory, config, layout, readers);
-  const arena = new Arena(layout);
+  const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
   for (const reader of readers) {
     for (const stored of reader.header.tensors) {
       await reader.readF32(stored, arena.tensor(places.get(stored)!.name).data);

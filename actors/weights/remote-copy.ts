@@ -1,0 +1,115 @@
+import { asCxmindError, toWireError } from '../../src/errors.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { ActorRef } from '../runtime/ref.ts';
+import type { RemoteNode } from '../runtime/remote-node.ts';
+import type { weightsProtocol } from './protocol.ts';
+
+type Keeper = ActorRef<typeof weightsProtocol>;
+
+/** What a copy is made of and how it is reached. */
+export interface CopyOptions {
+  readonly node: RemoteNode;
+  /** The arena here. */
+  readonly weights: Float32Array;
+  readonly logger: Logger;
+  /** Starts a keeper on the node, in place of an earlier one. */
+  readonly spawn: () => Promise<Keeper>;
+}
+
+/** Elements of a chunk: 4 MiB, so that a slow link sees progress and little is in memory twice. */
+const CHUNK = 2 ** 20;
+/** Chunks on their way at a time, so that the link is never idle. */
+const WINDOW = 4;
+/** A chunk on a slow link; a lost node is noticed at once, without it. */
+const TIMEOUT_MS = 600_000;
+const ATTEMPTS = 3;
+
+/** The weights as another process has them: brought up to date in the background, one version at a time. */
+export class RemoteCopy {
+  readonly node: RemoteNode;
+  readonly #options: CopyOptions;
+  #keeper: Keeper | undefined;
+  #hasLeft = false;
+  #abort = new AbortController();
+  #task: Promise<void> = Promise.resolve();
+
+  constructor(options: CopyOptions) {
+    this.node = options.node;
+    this.#options = options;
+    void options.node.ended.then(() => (this.#hasLeft = true));
+  }
+
+  /** Begins to send the weights that are here, and gives up on those that are still being sent. */
+  bring(version: number): void {
+    this.#begin((keeper, signal) => this.#send(keeper, version, signal));
+  }
+
+  /** Says that the weights are of this version already: learners there stepped them. */
+  name(version: number): void {
+    this.#begin((keeper, signal) =>
+      keeper.ask.publish({ version }, { timeoutMs: TIMEOUT_MS, signal }),
+    );
+  }
+
+  /** Resolves once nobody there reads the weights any more. */
+  async revise(): Promise<void> {
+    this.#begin((keeper, signal) =>
+      keeper.ask.revise(undefined, { timeoutMs: TIMEOUT_MS, signal }),
+    );
+    await this.#task;
+  }
+
+  /** Gives up on what is being sent; the weights here may change once this resolves. */
+  async cancel(): Promise<void> {
+    this.#abort.abort();
+    await this.#task;
+  }
+
+  #begin(work: (keeper: Keeper, signal: AbortSignal) => Promise<void>): void {
+    this.#abort.abort();
+    const { signal } = (this.#abort = new AbortController());
+    this.#task = this.#task.then(() => this.#insist(work, signal));
+  }
+
+  /** Tries again with another keeper; a node where that does not help is let go of, and its actors move elsewhere. */
+  async #insist(
+    work: (keeper: Keeper, signal: AbortSignal) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { node, logger, spawn } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        if (signal.aborted) return;
+        await work((this.#keeper ??= await spawn()), signal);
+        return;
+      } catch (thrown) {
+        if (signal.aborted || this.#hasLeft) return;
+        this.#keeper = undefined;
+        const error = toWireError(asCxmindError(thrown));
+        logger.warn({ node: node.name, attempt, error }, 'weights not brought');
+        if (attempt < ATTEMPTS) continue;
+        await node.close();
+        return;
+      }
+    }
+  }
+
+  async #send(keeper: Keeper, version: number, signal: AbortSignal): Promise<void> {
+    const { weights } = this.#options;
+    const options = { timeoutMs: TIMEOUT_MS, signal };
+    const chunks: Promise<void>[] = [];
+    await keeper.ask.revise(undefined, options);
+    try {
+      for (let offset = 0; offset < weights.length; offset += CHUNK) {
+        if (chunks.length >= WINDOW) await chunks.shift();
+        const data = weights.subarray(offset, offset + CHUNK);
+        const values = { dtype: 'f32', shape: [data.length], data } as const;
+        chunks.push(keeper.ask.write({ offset, values }, options));
+      }
+      await Promise.all(chunks);
+    } finally {
+      await Promise.allSettled(chunks);
+    }
+    await keeper.ask.publish({ version }, options);
+  }
+}

@@ -1,0 +1,142 @@
+import { CxmindError } from '../../src/errors.ts';
+import type { Arena } from '../../src/model/arena.ts';
+import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { SharedMarker } from '../runtime/shared-blocks.ts';
+import type { ActorSystem } from '../runtime/system.ts';
+import { weightsProtocol } from './protocol.ts';
+import { RemoteCopy } from './remote-copy.ts';
+
+/** Where every process keeps weights of that name, as props say it. */
+export interface WeightMarkers {
+  readonly weights: SharedMarker;
+  readonly version: SharedMarker;
+}
+
+/** What is known of an actor's place. */
+export interface Addressed {
+  readonly name: string;
+  readonly address: string;
+}
+
+/** The marker of an arena's block. */
+export function weightsMarker(name: string, sizeBytes: number): SharedMarker {
+  return { $shared: `weights/${name}`, sizeBytes };
+}
+
+/**
+ * Brings the weights that are in this process to every other one that reads them.
+ *
+ * Each process has one block of them and its version. Who reads says which version it wants and waits for
+ * it, so it does not matter when the bytes arrive: they are sent in the background as soon as there are new ones,
+ * and at once to a process that joins late. There is one block, not two in turns: a synchronous step
+ * has nothing to do with the old weights while new ones come, and a second block would double the memory.
+ */
+export class WeightSync implements AsyncDisposable {
+  readonly markers: WeightMarkers;
+  readonly #name: string;
+  readonly #system: ActorSystem;
+  readonly #arena: Arena;
+  readonly #logger: Logger;
+  readonly #here: SharedVersion;
+  readonly #copies = new Map<string, RemoteCopy>();
+  /** Nodes whose own learners step the weights. */
+  readonly #learning = new Set<string>();
+  #version = 0;
+  #isClosed = false;
+
+  /** @param arena over the block that `weightsMarker(name, …)` stands for here */
+  constructor(system: ActorSystem, name: string, arena: Arena, logger: Logger) {
+    this.#system = system;
+    this.#name = name;
+    this.#arena = arena;
+    this.#logger = logger;
+    this.markers = {
+      weights: weightsMarker(name, arena.byteLength),
+      version: { $shared: `version/${name}`, sizeBytes: versionBytes },
+    };
+    this.#here = new SharedVersion(system.blocks.get(this.markers.version));
+  }
+
+  /** What readers have to ask for: the version here, or the one that is coming. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Sees to it that the process of an actor has the weights, wherever it restarts. */
+  follow(ref: Addressed): void {
+    this.#serve(nodeOf(ref.address));
+    this.#system.watch(ref, ({ kind, node }) => {
+      if (kind === 'started' || kind === 'restarted') this.#serve(node);
+    });
+  }
+
+  /** The same for a learner, which also steps the weights where it is. */
+  followLearner(ref: Addressed): void {
+    const node = nodeOf(ref.address);
+    if (node !== undefined) this.#learning.add(node);
+    this.follow(ref);
+  }
+
+  /** The learners are about to step the weights: resolves once nobody reads them, nor sends them. */
+  async revise(): Promise<void> {
+    this.#here.current = 0;
+    await Promise.all(
+      [...this.#copies].map(([node, copy]) =>
+        this.#learning.has(node) ? copy.revise() : copy.cancel(),
+      ),
+    );
+  }
+
+  /** The weights here are of this version, and those of the learners' nodes too once it is more than the first. */
+  publish(version: number): void {
+    if (version <= this.#version) {
+      throw new CxmindError('INTERNAL', `weights: version ${version} after ${this.#version}`);
+    }
+    const isFirst = this.#version === 0;
+    this.#version = version;
+    this.#here.current = version;
+    for (const [node, copy] of this.#copies) {
+      if (this.#learning.has(node) && !isFirst) copy.name(version);
+      else copy.bring(version);
+    }
+  }
+
+  /** Gives up on what is being sent. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const copies = [...this.#copies.values()];
+    this.#isClosed = true;
+    await Promise.all(copies.map((copy) => copy.cancel()));
+  }
+
+  #serve(name: string | undefined): void {
+    const node = this.#system.nodes.find((one) => one.name === name);
+    if (this.#isClosed || node === undefined || this.#copies.get(node.name)?.node === node) return;
+    const spawn = async () => {
+      const actor = `weights/${this.#name}/${node.name}`;
+      await this.#system.stop({ name: actor });
+      return this.#system.spawn({
+        name: actor,
+        protocol: weightsProtocol,
+        module: new URL('./actor.ts', import.meta.url),
+        create: 'weightsActor',
+        props: this.markers,
+        place: { node: node.name },
+        // Another is started, where the weights are wanted then.
+        supervision: { onCrash: 'stop' },
+      });
+    };
+    const { data: weights } = this.#arena;
+    const copy = new RemoteCopy({ node, weights, logger: this.#logger, spawn });
+    this.#copies.set(node.name, copy);
+    void node.ended.then(() => {
+      if (this.#copies.get(node.name) === copy) this.#copies.delete(node.name);
+    });
+    if (this.#version > 0) copy.bring(this.#version);
+  }
+}
+
+/** The node in an address, `host-a` of `rollout/0@host-a`. */
+function nodeOf(address: string): string | undefined {
+  return address.split('@')[1];
+}

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeOptions } from '../../actors/runtime/system.ts';
+import type { Phase } from '../../actors/trainer/reporter.ts';
+import { NodeProcesses } from '../support/node-processes.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  keepingLogger,
+  numbersOf,
+  phaseReporter,
+  trainTiny,
+  writeTinyDemo,
+  type LoggedEvent,
+} from '../support/tiny-run.ts';
+
+describe('a run over several processes', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  let alone: string;
+  const items = [
+    'worker.reward.reward_function=test/support/letters-reward.ts:score',
+    'data.rollout_batch_size=8',
+    'worker.actor.global_batch_size=4',
+    'worker.rollout.n=4',
+    'trainer.max_steps=3',
+  ];
+  const runFolder = (name: string): string => join(temporary.path, name);
+
+  /** Trains with the nodes that a callback starts. */
+  async function train(
+    name: string,
+    nodesOf: (processes: NodeProcesses) => Promise<NodeOptions[]>,
+    onPhase: (phase: Phase, processes: NodeProcesses) => void = () => undefined,
+    extra: readonly string[] = [],
+  ): Promise<LoggedEvent[]> {
+    await using processes = await NodeProcesses.open();
+    const { logger, events } = keepingLogger();
+    const nodes = await nodesOf(processes);
+    const reporter = phaseReporter((phase) => onPhase(phase, processes));
+    await trainTiny(demo, runFolder(name), [...items, ...extra], { logger, reporter, nodes });
+    return events;
+  }
+
+  const livesOf = (events: readonly LoggedEvent[], actor: string): unknown[] =>
+    events
+      .filter(({ fields, event }) => fields['actor'] === actor && /^actor/.test(event))
+      .map(({ event, fields }) => [event, fields['node']]);
+
+  function assertSameAsAlone(name: string): void {
+    assert.deepEqual(numbersOf(runFolder(name)), numbersOf(alone));
+    const [weights, expected] = [runFolder(name), alone].map((run) =>
+      readFileSync(join(run, 'global_step_3/actor/huggingface/model.safetensors')),
+    );
+    assert.ok(weights!.equals(expected!), 'the weights differ');
+  }
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    alone = runFolder('alone');
+    await writeTinyDemo(demo);
+    await trainTiny(demo, alone, items);
+    for (const { 'critic/advantages/max': advantage } of numbersOf(alone)) {
+      assert.ok(advantage! > 0, 'there is something to learn in every step');
+    }
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  it('has the numbers of one process, with rollouts, rewards and reference elsewhere too', async () => {
+    const events = await train('node', async (processes) => [await processes.start('a')]);
+    for (const actor of ['rollout/1', 'reward/1', 'reference']) {
+      assert.deepEqual(livesOf(events, actor).at(0), ['actor started', 'a']);
+    }
+    assert.deepEqual(livesOf(events, 'rollout/0').at(0), ['actor started', undefined]);
+    assertSameAsAlone('node');
+  });
+
+  it('has the same numbers when a process is killed in the middle of its rollouts', async () => {
+    let rollouts = 0;
+    const events = await train(
+      'killed',
+      async (processes) => [await processes.start('a'), await processes.start('b')],
+      ({ name }, processes) => {
+        // The first is the validation before the first step.
+        if (name === 'rollout' && ++rollouts === 3) setTimeout(() => processes.kill('a'), 5);
+      },
+    );
+    const left = events.filter(({ event }) => event === 'node left');
+    assert.equal(left[0]?.fields['node'], 'a');
+    assert.deepEqual(livesOf(events, 'rollout/1').slice(0, 3), [
+      ['actor started', 'a'],
+      ['actor crashed', 'a'],
+      ['actor restarted', 'b'],
+    ]);
+    assertSameAsAlone('killed');
+  });
+});

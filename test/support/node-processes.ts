@@ -1,0 +1,44 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { NodeOptions } from '../../actors/runtime/system.ts';
+import { ticketFor } from '../../transport/zmq/keys.ts';
+import { startHead, type Head } from './link-pair.ts';
+
+/** Processes of this host that take part in a run over real sockets. */
+export class NodeProcesses implements AsyncDisposable {
+  readonly #head: Head;
+  readonly #children = new Map<string, ChildProcess>();
+
+  private constructor(head: Head) {
+    this.#head = head;
+  }
+
+  static async open(): Promise<NodeProcesses> {
+    // Long enough for a machine that others load, short enough for a test.
+    return new NodeProcesses(
+      await startHead({ heartbeat: { intervalMs: 200, deadAfterMs: 2_000 } }),
+    );
+  }
+
+  /** Starts a process and resolves when it is linked. */
+  async start(name: string, slots = 1): Promise<NodeOptions> {
+    const entry = fileURLToPath(new URL('./node-process.ts', import.meta.url));
+    const child = spawn(process.execPath, [entry], { stdio: ['pipe', 'ignore', 'inherit'] });
+    this.#children.set(name, child);
+    child.stdin.end(JSON.stringify(ticketFor(this.#head.listener.endpoint, this.#head.keys)));
+    return { name, link: await this.#head.nextLink(), resources: { slots } };
+  }
+
+  /** Ends a process as nothing in it can prevent. */
+  kill(name: string): void {
+    this.#children.get(name)?.kill('SIGKILL');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#head[Symbol.asyncDispose]();
+    for (const child of this.#children.values()) {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+  }
+}

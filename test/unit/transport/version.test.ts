@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+
+describe('SharedVersion', () => {
+  const { signal } = new AbortController();
+  let memory: SharedArrayBuffer;
+  let version: SharedVersion;
+  beforeEach(() => {
+    memory = new SharedArrayBuffer(versionBytes);
+    version = new SharedVersion(memory);
+  });
+
+  it('begins with a block that was never written', () => {
+    assert.equal(version.current, 0);
+    assert.throws(() => version.assert(1), { code: 'RUNTIME_CANCELLED' });
+  });
+
+  it('has readers wait until their version is written, whoever writes it', async () => {
+    const reached: number[] = [];
+    const readers = [1, 2].map(async (wanted) => {
+      await new SharedVersion(memory).reach(wanted, signal);
+      reached.push(wanted);
+    });
+    version.current = 1;
+    await readers[0];
+    assert.deepEqual(reached, [1]);
+    version.current = 0;
+    version.current = 2;
+    await Promise.all(readers);
+    assert.deepEqual(reached, [1, 2]);
+    await version.reach(2, signal);
+  });
+
+  it('refuses a version that was written over', async () => {
+    version.current = 3;
+    await assert.rejects(version.reach(2, signal), {
+      code: 'RUNTIME_CANCELLED',
+      message: 'version 2 is no more: the next, 3, is here',
+    });
+    version.current = 0;
+    assert.throws(() => version.assert(3), {
+      code: 'RUNTIME_CANCELLED',
+      message: 'version 3 is no more: the next is being written',
+    });
+  });
+
+  it('lets a reader go that nobody waits for any more', async () => {
+    const giveUp = new AbortController();
+    const waiting = version.reach(1, giveUp.signal);
+    const other = version.reach(1, signal);
+    giveUp.abort(new Error('enough'));
+    await assert.rejects(waiting, /enough/);
+    version.current = 1;
+    await other;
+  });
+});
