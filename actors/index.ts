@@ -3,8 +3,18 @@
 // One's own actors
 export { actorFactory, fatal } from './runtime/actor.ts';
 export type { Actor, ActorFactory, Context, Environment, Logger } from './runtime/actor.ts';
-export { call, protocol } from './runtime/protocol.ts';
-export type { Call, Calls, MethodOf, Protocol, ReplyOf, RequestOf } from './runtime/protocol.ts';
+export { call, protocol, stream } from './runtime/protocol.ts';
+export type {
+  Call,
+  Calls,
+  ItemOf,
+  MethodOf,
+  Protocol,
+  ReplyOf,
+  RequestOf,
+  Stream,
+  StreamOf,
+} from './runtime/protocol.ts';
 export { tensor } from '../transport/tensor-codec.ts';
 
 // Running them
@@ -15,7 +25,15 @@ export type { Place } from './runtime/placement.ts';
 export type { Claims, PlacementStrategy, Resources } from './runtime/resources.ts';
 export type { SharedMarker, WithSharedBlocks } from './runtime/shared-blocks.ts';
 export type { ActorEvent } from './runtime/event.ts';
-export type { ActorRef, ActorStatus, Ask, AskOptions, Tell } from './runtime/ref.ts';
+export type {
+  ActorRef,
+  ActorStatus,
+  Ask,
+  AskOptions,
+  StreamOptions,
+  Streams,
+  Tell,
+} from './runtime/ref.ts';
 export type { Supervision } from './runtime/supervisor.ts';
 export { askAny, leastBusy } from './runtime/pool.ts';
 

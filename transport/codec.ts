@@ -1,5 +1,4 @@
 import * as E from 'fp-ts/lib/Either.js';
-import * as t from 'io-ts';
 import { Packr } from 'msgpackr';
 import { asCxmindError, CxmindError } from '../src/errors.ts';
 import { bytesPerElement, viewOf } from '../src/tensor/dtype.ts';
@@ -18,9 +17,8 @@ const slotKey = '$tensor';
 const escaped = -1;
 const maxDepth = 60;
 
-const TensorTable = t.array(t.tuple([t.keyof(dtypes), t.array(t.Int)]));
-/** What the body's msgpack holds: the value with slots, then dtype and shape of each frame. */
-const BodyForm = t.tuple([t.unknown, TensorTable]);
+/** What the msgpack of a body with frames holds: the value with slots, then dtype and shape of each frame. */
+type BodyForm = readonly [value: unknown, table: readonly (readonly [Tensor['dtype'], number[]])[]];
 
 /** The msgpack of one plain value without tensors. */
 export function encodeValue(value: unknown): Uint8Array {
@@ -46,7 +44,8 @@ export function decodeValue(bytes: Uint8Array): E.Either<CxmindError, unknown> {
 export function encodeBody(message: unknown): Body {
   const encoder = new Encoder();
   const value = encoder.detach(message);
-  return { bytes: packr.pack([value, encoder.table]), frames: encoder.frames };
+  const { frames, table } = encoder;
+  return { bytes: packr.pack(frames.length === 0 ? value : [value, table]), frames };
 }
 
 /**
@@ -58,9 +57,12 @@ export function encodeBody(message: unknown): Body {
 export function decodeBody(body: Body): E.Either<CxmindError, unknown> {
   return E.tryCatch(() => {
     scanMsgpack(body.bytes);
-    const form = BodyForm.decode(packr.unpack(body.bytes));
-    if (E.isLeft(form)) throw new CxmindError('WIRE_INVALID', 'body: not a value and its tensors');
-    const [value, table] = form.right;
+    const unpacked = packr.unpack(body.bytes) as unknown;
+    if (body.frames.length === 0) return attach(unpacked, []);
+    if (!isBodyForm(unpacked)) {
+      throw new CxmindError('WIRE_INVALID', 'body: not a value and its tensors');
+    }
+    const [value, table] = unpacked;
     if (table.length !== body.frames.length) {
       throw new CxmindError(
         'WIRE_INVALID',
@@ -72,11 +74,28 @@ export function decodeBody(body: Body): E.Either<CxmindError, unknown> {
   }, wireError);
 }
 
+function isBodyForm(unpacked: unknown): unpacked is BodyForm {
+  if (!Array.isArray(unpacked) || unpacked.length !== 2) return false;
+  const table: unknown = unpacked[1];
+  return Array.isArray(table) && table.every(isTableRow);
+}
+
+function isTableRow(row: unknown): boolean {
+  if (!Array.isArray(row) || row.length !== 2) return false;
+  const [dtype, shape] = row as unknown[];
+  return (
+    typeof dtype === 'string' &&
+    Object.hasOwn(dtypes, dtype) &&
+    Array.isArray(shape) &&
+    shape.every(Number.isInteger)
+  );
+}
+
 /** Walks a message once, taking tensors out; shares every part that holds none. */
 class Encoder {
   readonly frames: Uint8Array[] = [];
   readonly table: [Tensor['dtype'], readonly number[]][] = [];
-  readonly #slots = new Map<Tensor, number>();
+  #slots: Map<Tensor, number> | undefined;
   readonly #path: (string | number)[] = [];
 
   detach(value: unknown): unknown {
@@ -134,6 +153,7 @@ class Encoder {
   }
 
   #slotOf(tensor: Tensor): number {
+    this.#slots ??= new Map();
     const known = this.#slots.get(tensor);
     if (known !== undefined) return known;
     const slot = this.frames.length;

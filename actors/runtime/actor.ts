@@ -1,5 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
-import type { MethodOf, Protocol, ReplyOf, RequestOf } from './protocol.ts';
+import type { ItemOf, MethodOf, Protocol, ReplyOf, RequestOf, StreamOf } from './protocol.ts';
 import type { ActorRef } from './ref.ts';
 
 /** Where events go; a pino logger is one. */
@@ -20,7 +20,8 @@ export interface Context {
 }
 
 /**
- * The handlers of a protocol: one method per call, one message at a time, in order.
+ * The handlers of a protocol: one method per call, one message at a time, in order. A stream's is an async generator,
+ * whose items wait for the reader; the actor takes no other message until it is through.
  *
  * What a handler throws rejects that one ask and the actor goes on, unless it is marked by `fatal`.
  * Cancelling reaches a handler through `context.signal`, which needs a turn of the event loop: long synchronous work
@@ -31,6 +32,8 @@ export type Actor<P extends Protocol> = {
     message: RequestOf<P, M>,
     context: Context,
   ) => ReplyOf<P, M> | Promise<ReplyOf<P, M>>;
+} & {
+  [M in StreamOf<P>]: (message: RequestOf<P, M>, context: Context) => AsyncIterable<ItemOf<P, M>>;
 } & Partial<Disposable> &
   Partial<AsyncDisposable>;
 

@@ -7,7 +7,14 @@ import { Correspondence } from './correspondence.ts';
 import { open, post, type EnvelopeOf } from './envelope.ts';
 import type { ActorEvent } from './event.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';
-import { stoppedError, valueOf, type ActorStatus, type AskOptions, type Courier } from './ref.ts';
+import {
+  stoppedError,
+  valueOf,
+  type ActorStatus,
+  type AskOptions,
+  type Courier,
+  type StreamOptions,
+} from './ref.ts';
 import { Relay } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
 
@@ -89,6 +96,10 @@ export class Cell implements Courier {
     return this.#letters.tell(method, body);
   }
 
+  stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body> {
+    return this.#letters.stream(method, body, options);
+  }
+
   /** Ends the actor in order, or from outside when that takes longer than the grace; resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#status !== 'stopped' && this.#status !== 'stopping') {
@@ -115,7 +126,7 @@ export class Cell implements Courier {
     } finally {
       this.#launching = undefined;
     }
-    const relay = new Relay(incarnation.channel, this.#options.find);
+    const relay = new Relay(incarnation.channel, this.#options);
     this.#incarnation = incarnation;
     incarnation.channel.receive((packet) => this.#take(packet, relay, incarnation));
     void incarnation.ended.then((reason) => {
@@ -144,10 +155,13 @@ export class Cell implements Courier {
     const { envelope, body } = opened.right;
     switch (envelope.kind) {
       case 'ask':
+      case 'stream':
       case 'tell':
+      case 'credit':
       case 'cancel':
         relay.handle(envelope, body);
         return;
+      case 'item':
       case 'reply':
       case 'refusal':
       case 'done':

@@ -5,13 +5,16 @@ import { post, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation } from './incarnation.ts';
 import { afterTurn, AskLetter, type TellLetter } from './letter.ts';
 import { Mailbox } from './mailbox.ts';
-import { stoppedError, type AskOptions } from './ref.ts';
+import { stoppedError, type AskOptions, type StreamOptions } from './ref.ts';
+import { defaultWindow, StreamInbox } from './stream.ts';
 import { cancelledError } from './uplink.ts';
 
 type Letter = AskLetter | TellLetter;
 
 /** The life that letters are sent to. */
 type Life = Pick<Incarnation, 'channel' | 'urgent'>;
+
+type Answer = EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>;
 
 export interface CorrespondenceOptions {
   /** The actor's address. */
@@ -50,23 +53,29 @@ export class Correspondence {
   }
 
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
-    const { name } = this.#options;
-    if (options.signal?.aborted === true) {
-      return Promise.reject(cancelledError(`${name}.${method}`, options.signal.reason));
-    }
-    if (this.#closed !== undefined) {
-      return Promise.reject(stoppedError(name, this.#closed.reason));
-    }
-    const letter = new AskLetter({
-      id: this.#nextId++,
-      actor: name,
-      method,
-      body,
-      ask: options,
-      onGiveUp: (given, error) => this.#giveUp(given, error),
+    return Promise.try(() => this.#put(method, body, options).reply);
+  }
+
+  async *stream(
+    method: string,
+    body: Body,
+    options: StreamOptions,
+  ): AsyncGenerator<Body, void, undefined> {
+    const window = options.window ?? defaultWindow;
+    const items = new StreamInbox(window, (count) => {
+      if (this.#life === undefined) return;
+      post(this.#life.channel, { kind: 'credit', id: letter.id, count });
     });
-    this.#mailbox.put(letter);
-    return letter.reply;
+    const letter = this.#put(method, body, options, items);
+    letter.reply.catch(() => undefined);
+    try {
+      yield* items.read();
+    } finally {
+      if (!letter.isSettled) {
+        const where = `${this.#options.name}.${method}`;
+        this.#giveUp(letter, cancelledError(where, 'its reader left'));
+      }
+    }
   }
 
   tell(method: string, body: Body): Promise<void> {
@@ -120,25 +129,58 @@ export class Correspondence {
   }
 
   /** Takes an answer of the actor, or credits that it gives back. */
-  take(
-    envelope: EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>,
-    body: Body,
-  ): void {
-    if (envelope.kind === 'done') this.#takeCredits(envelope.id);
-    else if (envelope.kind === 'reply') this.#settle(envelope.id, E.right(body));
-    else this.#settle(envelope.id, E.left(fromWireError(envelope.error)));
+  take(envelope: Answer, body: Body): void {
+    switch (envelope.kind) {
+      case 'item':
+        this.#itemsOf(envelope.id)?.push(body);
+        return;
+      case 'done':
+        this.#takeCredits(envelope.id);
+        break;
+      case 'reply':
+        this.#settle(envelope.id, E.right(body));
+        break;
+      case 'refusal':
+        this.#settle(envelope.id, E.left(fromWireError(envelope.error)));
+        break;
+    }
     this.#watchHead();
   }
 
+  /** @throws RUNTIME_CANCELLED, ACTOR_STOPPED */
+  #put(method: string, body: Body, options: AskOptions, items?: StreamInbox): AskLetter {
+    const { name } = this.#options;
+    if (options.signal?.aborted === true) {
+      throw cancelledError(`${name}.${method}`, options.signal.reason);
+    }
+    if (this.#closed !== undefined) throw stoppedError(name, this.#closed.reason);
+    const letter = new AskLetter({
+      id: this.#nextId++,
+      actor: name,
+      method,
+      body,
+      ask: options,
+      ...(items !== undefined && { items }),
+      onGiveUp: (given, error) => this.#giveUp(given, error),
+    });
+    this.#mailbox.put(letter);
+    return letter;
+  }
+
   #send(letter: Letter, { channel }: Life): void {
-    const { kind, id, method, body } = letter;
+    const { id, method, body } = letter;
     const to = this.#options.name;
     letter.isSent = true;
-    if (kind === 'tell') {
-      post(channel, { kind, id, to, method }, body);
+    if (letter.kind === 'tell') {
+      post(channel, { kind: 'tell', id, to, method }, body);
+      return;
+    }
+    const timeoutMs = Math.max(0, letter.deadline - Date.now());
+    if (letter.items === undefined) {
+      post(channel, { kind: 'ask', id, to, method, timeoutMs }, body);
     } else {
-      const timeoutMs = Math.max(0, letter.deadline - Date.now());
-      post(channel, { kind, id, to, method, timeoutMs }, body);
+      const { window } = letter.items;
+      post(channel, { kind: 'stream', id, to, method, timeoutMs, window }, body);
     }
   }
 
@@ -147,6 +189,11 @@ export class Correspondence {
     if (letter?.kind !== 'ask' || letter.isSettled) return;
     if (E.isRight(outcome)) letter.resolve(outcome.right);
     else letter.reject(outcome.left);
+  }
+
+  #itemsOf(id: number): StreamInbox | undefined {
+    const letter = this.#mailbox.get(id);
+    return letter?.kind === 'ask' ? letter.items : undefined;
   }
 
   #takeCredits(upTo: number): void {

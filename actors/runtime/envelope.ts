@@ -41,9 +41,15 @@ const failed = checked(WireErrorForm);
 const envelopes = {
   /** A message that wants a reply within `timeoutMs`; `to` names the actor it is for. */
   ask: { ...identified, ...addressed, timeoutMs: number },
+  /** A message that wants items and then a reply; `window` of them may come before credit is given. */
+  stream: { ...identified, ...addressed, timeoutMs: number, window: number },
   /** A message that wants none; its id is for the sender's credit. */
   tell: { ...identified, ...addressed },
-  /** The caller gave up on an ask; goes past the queue. */
+  /** One item of a stream is in the body. */
+  item: identified,
+  /** The reader of a stream has room for so many items more. */
+  credit: { ...identified, count: number },
+  /** The caller gave up on an ask or a stream; goes past the queue. */
   cancel: { ...identified, reason: failed },
   /** An ask's answer is in the body; gives one credit back. */
   reply: identified,

@@ -1,6 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { AskOptions } from './ref.ts';
+import type { StreamInbox } from './stream.ts';
 import { cancelledError } from './uplink.ts';
 
 /** The longest a timer can wait, 24 days; longer deadlines are cut to it. */
@@ -15,6 +16,8 @@ export class AskLetter {
   /** In milliseconds since the epoch. */
   readonly deadline: number;
   readonly reply: Promise<Body>;
+  /** Where the items go, if it is a stream that is asked for. */
+  readonly items: StreamInbox | undefined;
   isSent = false;
   readonly #settlers: PromiseWithResolvers<Body>;
   readonly #timer: NodeJS.Timeout;
@@ -29,6 +32,7 @@ export class AskLetter {
     readonly method: string;
     readonly body: Body;
     readonly ask: AskOptions;
+    readonly items?: StreamInbox;
     readonly onGiveUp: (letter: AskLetter, error: CxmindError) => void;
   }) {
     const { id, method, body, ask, onGiveUp } = options;
@@ -36,6 +40,7 @@ export class AskLetter {
     this.id = id;
     this.method = method;
     this.body = body;
+    this.items = options.items;
     this.deadline = Date.now() + ask.timeoutMs;
     this.#settlers = Promise.withResolvers<Body>();
     this.reply = this.#settlers.promise;
@@ -55,11 +60,13 @@ export class AskLetter {
 
   resolve(reply: Body): void {
     this.#settle();
+    this.items?.end();
     this.#settlers.resolve(reply);
   }
 
   reject(error: CxmindError): void {
     this.#settle();
+    this.items?.end(error);
     this.#settlers.reject(error);
   }
 

@@ -1,13 +1,16 @@
 import * as E from 'fp-ts/lib/Either.js';
+import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import {
   decodeAs,
+  type ItemOf,
   type MethodOf,
   type Protocol,
   type ReplyOf,
   type RequestOf,
+  type StreamOf,
 } from './protocol.ts';
 
 /** Every ask ends: with a reply, an error, this deadline or this signal. */
@@ -15,6 +18,12 @@ export interface AskOptions {
   /** From the call, waiting for room in a full mailbox included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+}
+
+/** A stream ends like an ask: the deadline is that of its last item, from the first time one is asked for. */
+export interface StreamOptions extends AskOptions {
+  /** Items the actor may be ahead of the reader, at each hop between threads and hosts. Default 16. */
+  readonly window?: number;
 }
 
 /** Where an actor stands, as far as its ref can know. */
@@ -33,6 +42,17 @@ export type Tell<P extends Protocol> = {
   readonly [M in MethodOf<P>]: (message: RequestOf<P, M>) => Promise<void>;
 };
 
+/**
+ * Asks for a reply item by item. The actor begins when the first item is asked for; to leave the loop early cancels
+ * it. Throws, after the items that came, what an ask rejects with. To be read once.
+ */
+export type Streams<P extends Protocol> = {
+  readonly [M in StreamOf<P>]: (
+    message: RequestOf<P, M>,
+    options: StreamOptions,
+  ) => AsyncIterable<ItemOf<P, M>>;
+};
+
 /** The address of an actor, wherever it runs. */
 export interface ActorRef<P extends Protocol> {
   readonly name: string;
@@ -41,6 +61,7 @@ export interface ActorRef<P extends Protocol> {
   readonly protocol: P;
   readonly ask: Ask<P>;
   readonly tell: Tell<P>;
+  readonly stream: Streams<P>;
   /** Messages this side handed over, or waits to hand over, that are not done. */
   readonly pending: number;
   readonly status: ActorStatus;
@@ -53,6 +74,7 @@ export interface Courier {
   readonly status: ActorStatus;
   ask(method: string, body: Body, options: AskOptions): Promise<Body>;
   tell(method: string, body: Body): Promise<void>;
+  stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body>;
 }
 
 /** A typed ref over a courier. Messages are encoded at the call, so what the caller changes later is not sent. */
@@ -63,20 +85,29 @@ export function refOver<P extends Protocol>(
 ): ActorRef<P> {
   const ask: Record<string, unknown> = {};
   const tell: Record<string, unknown> = {};
-  for (const [method, { request, reply }] of Object.entries(protocol.calls)) {
+  const stream: Record<string, unknown> = {};
+  for (const [method, entry] of Object.entries(protocol.calls)) {
+    const encode = (message: unknown): Body => encodeBody(entry.request.encode(message));
+    if ('item' in entry) {
+      stream[method] = (message: unknown, options: StreamOptions): AsyncIterable<unknown> => {
+        const items = courier.stream(method, encode(message), options);
+        return decoded(items, entry.item, `${name}.${method} item`);
+      };
+      continue;
+    }
     ask[method] = async (message: unknown, options: AskOptions): Promise<unknown> => {
-      const body = await courier.ask(method, encodeBody(request.encode(message)), options);
-      return decodeAs<unknown>(reply, valueOf(body), `${name}.${method} reply`);
+      const body = await courier.ask(method, encode(message), options);
+      return decodeAs<unknown>(entry.reply, valueOf(body), `${name}.${method} reply`);
     };
-    tell[method] = async (message: unknown): Promise<void> => {
-      await courier.tell(method, encodeBody(request.encode(message)));
-    };
+    tell[method] = (message: unknown): Promise<void> =>
+      Promise.try(() => courier.tell(method, encode(message)));
   }
   return {
     name,
     protocol,
     ask: ask as Ask<P>,
     tell: tell as Tell<P>,
+    stream: stream as Streams<P>,
     get address() {
       return courier.address;
     },
@@ -87,6 +118,14 @@ export function refOver<P extends Protocol>(
       return courier.status;
     },
   };
+}
+
+async function* decoded(
+  bodies: AsyncIterable<Body>,
+  item: t.Mixed,
+  where: string,
+): AsyncGenerator<unknown, void, undefined> {
+  for await (const body of bodies) yield decodeAs<unknown>(item, valueOf(body), where);
 }
 
 /** The value of a body. @throws WIRE_INVALID */

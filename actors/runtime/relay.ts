@@ -1,45 +1,98 @@
 import { fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
-import { emptyBody, post, type Envelope, type EnvelopeOf } from './envelope.ts';
+import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
 import { stoppedError, type Courier } from './ref.ts';
+import { StreamOutlet } from './stream.ts';
 
-/** The system's end of an actor's uplink: passes its messages on to other actors, bodies untouched. */
+/** What an actor sends to other actors. */
+type Outgoing =
+  | EnvelopeOf<'ask'>
+  | EnvelopeOf<'stream'>
+  | EnvelopeOf<'tell'>
+  | EnvelopeOf<'credit'>
+  | EnvelopeOf<'cancel'>;
+
+export interface RelayOptions {
+  readonly find: (address: string) => Courier | undefined;
+  readonly onDeadLetter: (actor: string, method: string) => void;
+}
+
+/**
+ * The system's end of an actor's uplink: passes its messages on to other actors, bodies untouched. A `tell` is
+ * acknowledged when the other's mailbox has taken it, and a stream's items are passed on as credit allows, so that
+ * both ends feel each other's pace.
+ */
 export class Relay {
   readonly #channel: Channel;
-  readonly #find: (name: string) => Courier | undefined;
-  readonly #open = new Map<number, AbortController>();
+  readonly #options: RelayOptions;
+  readonly #open = new Map<number, { abort: AbortController; outlet?: StreamOutlet }>();
 
-  constructor(channel: Channel, find: (name: string) => Courier | undefined) {
+  constructor(channel: Channel, options: RelayOptions) {
     this.#channel = channel;
-    this.#find = find;
+    this.#options = options;
   }
 
-  /** Takes what an actor sends to another actor; ignores the rest. */
-  handle(envelope: Envelope, body: Body): void {
-    if (envelope.kind === 'ask') {
-      void this.#ask(envelope, body);
-    } else if (envelope.kind === 'tell') {
-      void this.#tell(envelope, body);
-    } else if (envelope.kind === 'cancel') {
-      this.#open.get(envelope.id)?.abort(fromWireError(envelope.reason));
+  handle(envelope: Outgoing, body: Body): void {
+    switch (envelope.kind) {
+      case 'ask':
+        void this.#ask(envelope, body);
+        return;
+      case 'stream':
+        void this.#stream(envelope, body);
+        return;
+      case 'tell':
+        void this.#tell(envelope, body);
+        return;
+      case 'credit':
+        this.#open.get(envelope.id)?.outlet?.credit(envelope.count);
+        return;
+      case 'cancel':
+        this.#open.get(envelope.id)?.abort.abort(fromWireError(envelope.reason));
+        return;
     }
   }
 
   /** Cancels what the actor asked for: it is gone. */
   close(): void {
-    for (const controller of this.#open.values()) controller.abort();
+    for (const { abort } of this.#open.values()) abort.abort();
     this.#open.clear();
   }
 
-  async #ask({ id, to, method, timeoutMs }: EnvelopeOf<'ask'>, body: Body): Promise<void> {
-    const controller = new AbortController();
-    this.#open.set(id, controller);
+  #ask({ id, to, method, timeoutMs }: EnvelopeOf<'ask'>, body: Body): Promise<void> {
+    const abort = new AbortController();
+    this.#open.set(id, { abort });
+    return this.#answer(id, () =>
+      this.#courier(to).ask(method, body, { timeoutMs, signal: abort.signal }),
+    );
+  }
+
+  #stream({ id, to, method, timeoutMs, window }: EnvelopeOf<'stream'>, body: Body): Promise<void> {
+    const [abort, outlet] = [new AbortController(), new StreamOutlet(window)];
+    const { signal } = abort;
+    this.#open.set(id, { abort, outlet });
+    return this.#answer(id, async () => {
+      const items = this.#courier(to).stream(method, body, { timeoutMs, window, signal });
+      for await (const item of items) {
+        await outlet.room(signal);
+        post(this.#channel, { kind: 'item', id }, item);
+      }
+      return emptyBody;
+    });
+  }
+
+  #tell({ id, to, method }: EnvelopeOf<'tell'>, body: Body): Promise<void> {
+    return this.#answer(id, async () => {
+      const courier = this.#options.find(to);
+      if (courier === undefined) this.#options.onDeadLetter(to, method);
+      else await courier.tell(method, body);
+      return emptyBody;
+    });
+  }
+
+  async #answer(id: number, work: () => Promise<Body>): Promise<void> {
     try {
-      const courier = this.#find(to);
-      if (courier === undefined) throw stoppedError(to);
-      const reply = await courier.ask(method, body, { timeoutMs, signal: controller.signal });
-      post(this.#channel, { kind: 'reply', id }, reply);
+      post(this.#channel, { kind: 'reply', id }, await work());
     } catch (error) {
       post(this.#channel, { kind: 'refusal', id, error: toWireError(error) });
     } finally {
@@ -47,8 +100,9 @@ export class Relay {
     }
   }
 
-  async #tell({ id, to, method }: EnvelopeOf<'tell'>, body: Body): Promise<void> {
-    await this.#find(to)?.tell(method, body);
-    post(this.#channel, { kind: 'reply', id }, emptyBody);
+  #courier(address: string): Courier {
+    const courier = this.#options.find(address);
+    if (courier === undefined) throw stoppedError(address);
+    return courier;
   }
 }

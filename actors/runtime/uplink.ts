@@ -1,19 +1,29 @@
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
-import { post, type Envelope } from './envelope.ts';
+import { post, type EnvelopeOf } from './envelope.ts';
 import type { Protocol } from './protocol.ts';
-import { refOver, stoppedError, type ActorRef, type AskOptions, type Courier } from './ref.ts';
+import {
+  refOver,
+  stoppedError,
+  type ActorRef,
+  type AskOptions,
+  type Courier,
+  type StreamOptions,
+} from './ref.ts';
+import { defaultWindow, StreamInbox } from './stream.ts';
 
-interface OpenAsk {
+/** What waits for an answer from the far end. */
+interface Pending {
   readonly resolve: (body: Body) => void;
   readonly reject: (error: CxmindError) => void;
+  readonly items?: StreamInbox;
 }
 
 /** An actor's way to other actors: the system at the far end of its channel passes messages on. */
 export class Uplink {
   readonly #channel: Channel;
-  readonly #open = new Map<number, OpenAsk>();
+  readonly #open = new Map<number, Pending>();
   #nextId = 0;
 
   constructor(channel: Channel) {
@@ -26,12 +36,18 @@ export class Uplink {
   }
 
   /** Takes an answer; answers to asks given up are dropped. */
-  settle(envelope: Envelope, body: Body): void {
-    if (envelope.kind !== 'reply' && envelope.kind !== 'refusal') return;
-    const ask = this.#open.get(envelope.id);
+  take(
+    envelope: EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'>,
+    body: Body,
+  ): void {
+    const pending = this.#open.get(envelope.id);
+    if (envelope.kind === 'item') {
+      pending?.items?.push(body);
+      return;
+    }
     this.#open.delete(envelope.id);
-    if (envelope.kind === 'reply') ask?.resolve(body);
-    else ask?.reject(fromWireError(envelope.error));
+    if (envelope.kind === 'reply') pending?.resolve(body);
+    else pending?.reject(fromWireError(envelope.error));
   }
 
   /** Rejects whatever is open: the actor is going. */
@@ -45,37 +61,69 @@ export class Uplink {
     const id = this.#nextId++;
     const where = `${to}.${method}`;
     if (signal?.aborted === true) throw cancelledError(where, signal.reason);
-    const { promise, resolve, reject } = Promise.withResolvers<Body>();
-    this.#open.set(id, { resolve, reject });
-    const cancel = (): void => {
-      const error = cancelledError(where, signal?.reason);
-      post(this.#channel, { kind: 'cancel', id, reason: toWireError(error) });
-      this.#open.delete(id);
-      reject(error);
-    };
+    const cancel = (): void => this.#cancel(id, cancelledError(where, signal?.reason));
     signal?.addEventListener('abort', cancel, { once: true });
-    if (!post(this.#channel, { kind: 'ask', id, to, method, timeoutMs }, body)) {
-      reject(stoppedError(to));
-    }
     try {
-      return await promise;
+      return await this.#send({ kind: 'ask', id, to, method, timeoutMs }, body);
     } finally {
-      this.#open.delete(id);
       signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  async *stream(
+    to: string,
+    method: string,
+    body: Body,
+    options: StreamOptions,
+  ): AsyncGenerator<Body, void, undefined> {
+    const { timeoutMs, signal, window = defaultWindow } = options;
+    const id = this.#nextId++;
+    const where = `${to}.${method}`;
+    if (signal?.aborted === true) throw cancelledError(where, signal.reason);
+    const items = new StreamInbox(window, (count) => {
+      post(this.#channel, { kind: 'credit', id, count });
+    });
+    const cancel = (): void => this.#cancel(id, cancelledError(where, signal?.reason));
+    signal?.addEventListener('abort', cancel, { once: true });
+    this.#send({ kind: 'stream', id, to, method, timeoutMs, window }, body, items).then(
+      () => items.end(),
+      (error: unknown) => items.end(asCxmindError(error)),
+    );
+    try {
+      yield* items.read();
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      this.#cancel(id, cancelledError(where, 'its reader left'));
     }
   }
 
   /** Resolves when the mailbox at the far end took the message. */
   async tell(to: string, method: string, body: Body): Promise<void> {
-    const id = this.#nextId++;
+    await this.#send({ kind: 'tell', id: this.#nextId++, to, method }, body);
+  }
+
+  async #send(
+    envelope: EnvelopeOf<'ask'> | EnvelopeOf<'stream'> | EnvelopeOf<'tell'>,
+    body: Body,
+    items?: StreamInbox,
+  ): Promise<Body> {
     const { promise, resolve, reject } = Promise.withResolvers<Body>();
-    this.#open.set(id, { resolve, reject });
-    if (!post(this.#channel, { kind: 'tell', id, to, method }, body)) reject(stoppedError(to));
+    this.#open.set(envelope.id, { resolve, reject, ...(items && { items }) });
+    if (!post(this.#channel, envelope, body)) reject(stoppedError(envelope.to));
     try {
-      await promise;
+      return await promise;
     } finally {
-      this.#open.delete(id);
+      this.#open.delete(envelope.id);
     }
+  }
+
+  /** Gives up on what is still open; no answer to it is heard any more. */
+  #cancel(id: number, error: CxmindError): void {
+    const pending = this.#open.get(id);
+    if (pending === undefined) return;
+    post(this.#channel, { kind: 'cancel', id, reason: toWireError(error) });
+    this.#open.delete(id);
+    pending.reject(error);
   }
 }
 
@@ -107,6 +155,19 @@ class RelayedCourier implements Courier {
 
   tell(method: string, body: Body): Promise<void> {
     return this.#counted(this.#uplink.tell(this.address, method, body));
+  }
+
+  async *stream(
+    method: string,
+    body: Body,
+    options: StreamOptions,
+  ): AsyncGenerator<Body, void, undefined> {
+    this.#pending++;
+    try {
+      yield* this.#uplink.stream(this.address, method, body, options);
+    } finally {
+      this.#pending--;
+    }
   }
 
   async #counted<T>(work: Promise<T>): Promise<T> {

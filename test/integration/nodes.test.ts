@@ -107,6 +107,23 @@ describe('nodes', () => {
     assert.equal(await onA.ask.addThrough({ to: 'counter/2', amount: 5 }, soon), 5);
   });
 
+  it('stream items at the pace of the reader, until the process is killed', async () => {
+    await addNode('a');
+    const counter = await spawn('counter/0', { node: 'a' });
+    const options = { ...soon, window: 4 };
+    const hundred = counter.stream.count({ upTo: 100, failsAt: null }, options);
+    assert.equal((await Array.fromAsync(hundred)).length, 100);
+    const read: number[] = [];
+    const reading = (async () => {
+      for await (const item of counter.stream.count({ upTo: 1e9, failsAt: null }, options)) {
+        read.push(item);
+        if (item === 2) await kill('a');
+      }
+    })();
+    await assert.rejects(reading, { code: 'ACTOR_CRASHED' });
+    assert.ok(read.length >= 2 && read.length < 20);
+  });
+
   it('restart an actor that crashed where it was', async () => {
     await addNode('a');
     await addNode('b');

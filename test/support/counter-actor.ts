@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 import { actorFactory, fatal, type Actor, type Context } from '../../actors/runtime/actor.ts';
-import { call, protocol } from '../../actors/runtime/protocol.ts';
+import { call, protocol, stream } from '../../actors/runtime/protocol.ts';
 import type { Environment } from '../../actors/runtime/actor.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -16,6 +16,9 @@ export const counterProtocol = protocol('counter', {
   die: call(t.keyof({ exit: null, timer: null, fatal: null, memory: null, loop: null }), t.void),
   addThrough: call(t.type({ to: t.string, amount: t.number }), t.number),
   restarts: call(t.void, t.number),
+  count: stream(t.type({ upTo: t.number, failsAt: t.union([t.number, t.null]) }), t.number),
+  countThrough: stream(t.type({ to: t.string, upTo: t.number }), t.number),
+  counted: call(t.void, t.type({ made: t.number, ended: t.number })),
 });
 
 export interface CounterProps {
@@ -28,6 +31,7 @@ export interface CounterProps {
 export class CounterActor implements Actor<typeof counterProtocol> {
   readonly #environment: Environment;
   readonly #disposals: Int32Array;
+  readonly #counted = { made: 0, ended: 0 };
   #total: number;
 
   constructor({ start, disposals, failsToStart }: CounterProps, environment: Environment) {
@@ -86,6 +90,34 @@ export class CounterActor implements Actor<typeof counterProtocol> {
 
   addThrough({ to, amount }: { to: string; amount: number }): Promise<number> {
     return this.#environment.refTo(to, counterProtocol).ask.add(amount, { timeoutMs: 5_000 });
+  }
+
+  /** Counts from 1, a turn of the event loop for each. */
+  async *count(
+    { upTo, failsAt }: { upTo: number; failsAt: number | null },
+    { signal }: Context,
+  ): AsyncGenerator<number> {
+    this.#counted.made = 0;
+    try {
+      for (let i = 1; i <= upTo && !signal.aborted; i++) {
+        if (i === failsAt) throw new CxmindError('DATA_INVALID', `no ${i}`);
+        await turn();
+        this.#counted.made = i;
+        yield i;
+      }
+    } finally {
+      this.#counted.ended += 1;
+    }
+  }
+
+  async *countThrough({ to, upTo }: { to: string; upTo: number }): AsyncGenerator<number> {
+    const other = this.#environment.refTo(to, counterProtocol);
+    const message = { upTo, failsAt: null };
+    yield* other.stream.count(message, { timeoutMs: 5_000, window: 4 });
+  }
+
+  counted(): { made: number; ended: number } {
+    return this.#counted;
   }
 
   restarts(): number {

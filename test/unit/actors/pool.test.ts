@@ -9,6 +9,8 @@ import { encodeBody } from '../../../transport/codec.ts';
 const worker = protocol('worker', { work: call(t.string, t.string) });
 type WorkerRef = ActorRef<typeof worker>;
 
+async function* noItems(): AsyncGenerator<never> {}
+
 /** A ref that fails with the given codes, one ask each, and then answers with its name. */
 function fakeRef(
   name: string,
@@ -35,6 +37,7 @@ function fakeRef(
         : Promise.reject(new CxmindError(code, `${name} failed`));
     },
     tell: () => Promise.resolve(),
+    stream: noItems,
   });
 }
 

@@ -2,13 +2,26 @@ import assert from 'node:assert/strict';
 import * as t from 'io-ts';
 import type { Actor, Context } from '../../../actors/runtime/actor.ts';
 import { askAny } from '../../../actors/runtime/pool.ts';
-import { call, callOf, decodeAs, protocol } from '../../../actors/runtime/protocol.ts';
+import {
+  call,
+  callOf,
+  decodeAs,
+  protocol,
+  stream,
+  streamOf,
+} from '../../../actors/runtime/protocol.ts';
 import { refOver, type ActorRef, type Courier } from '../../../actors/runtime/ref.ts';
 import { encodeBody } from '../../../transport/codec.ts';
+import type { Body } from '../../../transport/frame.ts';
 
 const greeter = protocol('greeter', {
   greet: call(t.type({ name: t.string }), t.string),
   rest: call(t.void, t.void),
+});
+
+const speaker = protocol('speaker', {
+  mute: call(t.void, t.void),
+  words: stream(t.type({ text: t.string }), t.string),
 });
 
 class Greeter implements Actor<typeof greeter> {
@@ -18,6 +31,69 @@ class Greeter implements Actor<typeof greeter> {
   async rest(): Promise<void> {
     await Promise.resolve();
   }
+}
+
+class Speaker implements Actor<typeof speaker> {
+  mute(): void {
+    return;
+  }
+  async *words({ text }: { text: string }): AsyncGenerator<string> {
+    await Promise.resolve();
+    yield* text.split(' ');
+  }
+}
+
+class WrongItem implements Actor<typeof speaker> {
+  mute(): void {
+    return;
+  }
+  // @ts-expect-error the items are strings
+  async *words({ text }: { text: string }): AsyncGenerator<number> {
+    await Promise.resolve();
+    yield text.length;
+  }
+}
+
+class NoStream implements Actor<typeof speaker> {
+  mute(): void {
+    return;
+  }
+  // @ts-expect-error a stream is answered item by item
+  words(): Promise<string> {
+    return Promise.resolve('word');
+  }
+}
+
+// @ts-expect-error a stream is missing
+class MissingStream implements Actor<typeof speaker> {
+  mute(): void {
+    return;
+  }
+}
+
+async function listens(ref: ActorRef<typeof speaker>): Promise<void> {
+  const options = { timeoutMs: 1 };
+  for await (const word of ref.stream.words({ text: 'x' }, options)) word satisfies string;
+  // @ts-expect-error the items are strings
+  for await (const word of ref.stream.words({ text: 'x' }, options)) word satisfies number;
+  // @ts-expect-error the message is mistyped
+  ref.stream.words({ text: 1 }, options);
+  // @ts-expect-error a stream needs a deadline
+  ref.stream.words({ text: 'x' });
+  // @ts-expect-error a stream cannot be asked
+  const asked: keyof typeof ref.ask = 'words';
+  // @ts-expect-error nor can it be told
+  const told: keyof typeof ref.tell = 'words';
+  // @ts-expect-error and a call does not stream
+  const streamed: keyof typeof ref.stream = 'mute';
+  // @ts-expect-error nor can a pool be asked for one
+  await askAny([ref], 'words', { text: 'x' }, { timeoutMs: 1, retries: 0 });
+  await ref.ask.mute(undefined, options).then(() => [asked, told, streamed]);
+}
+
+async function* answers(...values: readonly unknown[]): AsyncGenerator<Body> {
+  await Promise.resolve();
+  for (const value of values) yield encodeBody(value);
 }
 
 // @ts-expect-error a call is missing
@@ -82,18 +158,27 @@ async function uses(ref: ActorRef<typeof greeter>): Promise<void> {
 describe('protocol', () => {
   it('is checked by the compiler', () => {
     // what matters are the @ts-expect-error lines above, which fail `npm run check` once an error is gone
-    assert.equal([Missing, WrongMessage, WrongReply, WantsMoreContext, uses].length, 5);
+    const classes = [Missing, WrongMessage, WrongReply, WantsMoreContext, WrongItem, NoStream];
+    assert.equal([...classes, MissingStream, uses, listens].length, 9);
   });
 
   it('leaves actors plain classes whose methods are called as they are', () => {
     assert.equal(new Greeter().greet({ name: 'Ada' }), 'hello Ada');
   });
 
+  it('leaves streams plain async generators', async () => {
+    assert.deepEqual(await Array.fromAsync(new Speaker().words({ text: 'a b' })), ['a', 'b']);
+  });
+
   it('finds its calls, and only its own', () => {
     assert.equal(callOf(greeter, 'greet'), greeter.calls.greet);
     for (const method of ['toString', 'constructor', '__proto__', 'shout']) {
       assert.throws(() => callOf(greeter, method), { code: 'WIRE_INVALID' });
+      assert.throws(() => streamOf(greeter, method), { code: 'WIRE_INVALID' });
     }
+    assert.equal(streamOf(speaker, 'words'), speaker.calls.words);
+    assert.throws(() => callOf(speaker, 'words'), { code: 'WIRE_INVALID' });
+    assert.throws(() => streamOf(speaker, 'mute'), { code: 'WIRE_INVALID' });
   });
 
   it('names the path of a field that is not as the codec says', () => {
@@ -107,18 +192,36 @@ describe('protocol', () => {
     );
   });
 
+  const courier: Courier = {
+    address: 'greeter/0',
+    pending: 0,
+    status: 'running',
+    ask: () => Promise.resolve(encodeBody(42)),
+    tell: () => Promise.resolve(),
+    stream: () => answers('a', 42),
+  };
+
   it('checks the reply of a ref by its codec', async () => {
-    const courier: Courier = {
-      address: 'greeter/0',
-      pending: 0,
-      status: 'running',
-      ask: () => Promise.resolve(encodeBody(42)),
-      tell: () => Promise.resolve(),
-    };
     const ref = refOver(greeter, 'greeter/0', courier);
     await assert.rejects(ref.ask.greet({ name: 'x' }, { timeoutMs: 1 }), {
       code: 'WIRE_INVALID',
       message: 'greeter/0.greet reply: message: expected string, got 42',
     });
+  });
+
+  it('checks each item of a stream by its codec', async () => {
+    const words = refOver(speaker, 'speaker/0', courier).stream.words(
+      { text: '' },
+      { timeoutMs: 1 },
+    );
+    const read: string[] = [];
+    const reading = (async () => {
+      for await (const word of words) read.push(word);
+    })();
+    await assert.rejects(reading, {
+      code: 'WIRE_INVALID',
+      message: 'speaker/0.words item: message: expected string, got 42',
+    });
+    assert.deepEqual(read, ['a']);
   });
 });

@@ -1,0 +1,34 @@
+import type { Channel, Packet } from '../../transport/channel.ts';
+
+/** What a channel delivers, to be waited for. */
+export class Inbox {
+  readonly packets: Packet[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(channel: Channel) {
+    channel.receive((packet) => {
+      this.packets.push(packet);
+      this.#wake?.();
+    });
+  }
+
+  /** Resolves with all packets once there are so many. */
+  async count(count: number): Promise<readonly Packet[]> {
+    while (this.packets.length < count) {
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    return this.packets;
+  }
+}
+
+/** A packet that says its number, with a frame full of it. */
+export function numbered(number: number, frameBytes = 0): Packet {
+  const header = new Uint8Array(new Uint32Array([number]).buffer);
+  if (frameBytes === 0) return { header, frames: [] };
+  const frame = new Uint8Array(new SharedArrayBuffer(frameBytes)).fill(number);
+  return { header, frames: [frame] };
+}
+
+export function numberOf({ header }: Packet): number {
+  return Buffer.from(header).readUInt32LE(0);
+}

@@ -1,0 +1,252 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TemporaryDirectory } from './temporary-directory.ts';
+
+const sshd = '/usr/sbin/sshd';
+/** Where Debian's sshd wants an empty directory, and nobody but its service makes one. */
+const sshdDirectory = '/run/sshd';
+const bootDeadlineMs = 10_000;
+
+/** Why hosts cannot be made here, in a sentence; undefined where they can. */
+export function whyNoHosts(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) {
+    return 'hosts of network namespaces need Linux and root';
+  }
+  if (!existsSync(sshd)) return 'hosts need an ssh server: apt-get install openssh-server';
+  try {
+    run('ip', 'netns', 'add', probe);
+    run('ip', 'netns', 'delete', probe);
+    return undefined;
+  } catch (error) {
+    return `hosts need network namespaces, and this machine refuses them: ${String(error)}`;
+  }
+}
+
+const probe = `cxmind-probe-${process.pid}`;
+
+/** A machine of its own as far as the network goes: its interface, its address, its ssh server. */
+export interface SshHost {
+  readonly namespace: string;
+  /** Interface inside of the namespace; its peer at the bridge is called like this with `b` behind it. */
+  readonly device: string;
+  readonly address: string;
+}
+
+/**
+ * Hosts behind a bridge, made of network namespaces; files and processes are those of this machine.
+ *
+ * Everything is gone when it is disposed of, also what still runs in the namespaces.
+ */
+export class SshHosts implements AsyncDisposable {
+  readonly hosts: readonly SshHost[];
+  readonly bridge: string;
+  /** The address of this machine at the bridge. */
+  readonly address: string;
+  /** What `ssh -o` needs to reach the hosts with the key made for them. */
+  readonly sshOptions: readonly string[];
+  readonly #folder = new TemporaryDirectory();
+  readonly #servers: ChildProcess[] = [];
+  readonly #madeSshdDirectory: boolean;
+
+  private constructor(count: number) {
+    const id = process.pid % 10_000;
+    this.bridge = `cx${id}`;
+    const net = freeNet();
+    this.address = `${net}.1`;
+    this.hosts = Array.from({ length: count }, (_, i) => ({
+      namespace: `cxmind-${process.pid}-${i + 1}`,
+      device: `cx${id}n${i + 1}`,
+      address: `${net}.${i + 11}`,
+    }));
+    const key = join(this.#folder.path, 'client');
+    this.sshOptions = [
+      `IdentityFile=${key}`,
+      'IdentitiesOnly=yes',
+      `UserKnownHostsFile=${join(this.#folder.path, 'known_hosts')}`,
+      'StrictHostKeyChecking=yes',
+      'LogLevel=ERROR',
+    ];
+    this.#madeSshdDirectory = !existsSync(sshdDirectory);
+  }
+
+  static async start(count: number): Promise<SshHosts> {
+    const hosts = new SshHosts(count);
+    try {
+      await hosts.#boot();
+      return hosts;
+    } catch (error) {
+      await hosts[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Processes that run on a host besides its ssh server. */
+  processesOn({ namespace }: SshHost): string[] {
+    const pids = run('ip', 'netns', 'pids', namespace).trim().split('\n');
+    return pids
+      .map(commandLine)
+      .filter((line) => line !== '' && !/^(sshd|\/usr\/sbin\/sshd)/.test(line));
+  }
+
+  /** Takes a host off the network, or back to it. */
+  setLink({ device }: SshHost, state: 'up' | 'down'): void {
+    run('ip', 'link', 'set', `${device}b`, state);
+  }
+
+  async #boot(): Promise<void> {
+    const { path } = this.#folder;
+    for (const name of ['client', 'server']) {
+      run(
+        'ssh-keygen',
+        '-q',
+        '-t',
+        'ed25519',
+        '-N',
+        '',
+        '-C',
+        'cxmind test',
+        '-f',
+        join(path, name),
+      );
+    }
+    const server = readFileSync(join(path, 'server.pub'), 'utf8');
+    const known = this.hosts.map(({ address }) => `${address} ${server}`).join('');
+    this.#folder.write('known_hosts', known);
+    run('ip', 'link', 'add', this.bridge, 'type', 'bridge');
+    run('ip', 'address', 'add', `${this.address}/24`, 'dev', this.bridge);
+    run('ip', 'link', 'set', this.bridge, 'up');
+    if (this.#madeSshdDirectory) mkdirSync(sshdDirectory, { mode: 0o755 });
+    for (const host of this.hosts) this.#addHost(host);
+    await Promise.all(this.hosts.map(({ address }) => untilListening(address)));
+  }
+
+  #addHost({ namespace, device, address }: SshHost): void {
+    run('ip', 'netns', 'add', namespace);
+    run(
+      'ip',
+      'link',
+      'add',
+      `${device}b`,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      device,
+      'netns',
+      namespace,
+    );
+    run('ip', 'link', 'set', `${device}b`, 'master', this.bridge, 'up');
+    const inside = ['ip', '-n', namespace] as const;
+    run(...inside, 'address', 'add', `${address}/24`, 'dev', device);
+    run(...inside, 'link', 'set', device, 'up');
+    run(...inside, 'link', 'set', 'lo', 'up');
+    const { path } = this.#folder;
+    const config = this.#folder.write(
+      `sshd-${namespace}`,
+      [
+        `ListenAddress ${address}:22`,
+        `HostKey ${join(path, 'server')}`,
+        `AuthorizedKeysFile ${join(path, 'client.pub')}`,
+        'PermitRootLogin prohibit-password',
+        'PasswordAuthentication no',
+        'KbdInteractiveAuthentication no',
+        'StrictModes no',
+        // a locked account, as root's often is, may log in with a key only by way of PAM
+        'UsePAM yes',
+        'PrintMotd no',
+        'PidFile none',
+        'UseDNS no',
+      ].join('\n'),
+    );
+    const child = spawn('ip', ['netns', 'exec', namespace, sshd, '-D', '-e', '-f', config], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.resume();
+    this.#servers.push(child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { namespace } of this.hosts) {
+      for (const pid of tryRun('ip', 'netns', 'pids', namespace).split('\n').map(Number)) {
+        if (pid > 0) tryKill(pid);
+      }
+    }
+    for (const server of this.#servers) {
+      if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
+    }
+    for (const { namespace, device } of this.hosts) {
+      // its peer alone would go some time after the namespace
+      tryRun('ip', 'link', 'delete', `${device}b`);
+      tryRun('ip', 'netns', 'delete', namespace);
+    }
+    tryRun('ip', 'link', 'delete', this.bridge);
+    if (this.#madeSshdDirectory && existsSync(sshdDirectory)) rmdirSync(sshdDirectory);
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+/** Namespaces and interfaces of ours that are left on this machine. */
+export function leftNetworks(): string[] {
+  const namespaces = run('ip', 'netns', 'list').split('\n');
+  const links = run('ip', '-brief', 'link').split('\n');
+  const id = process.pid % 10_000;
+  return [
+    ...namespaces.filter((line) => line.startsWith(`cxmind-${process.pid}-`)),
+    ...links.filter((line) => new RegExp(`^cx${id}(n|\\s|@)`).test(line)),
+  ];
+}
+
+/** The first three numbers of addresses that no interface here has. */
+function freeNet(): string {
+  const taken = run('ip', '-brief', 'address');
+  const nets = Array.from({ length: 200 }, (_, i) => `10.213.${(process.pid + i) % 250}`);
+  return nets.find((net) => !taken.includes(`${net}.`))!;
+}
+
+async function untilListening(address: string): Promise<void> {
+  const deadline = Date.now() + bootDeadlineMs;
+  for (;;) {
+    const socket = connect(22, address);
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await delay(50);
+    } finally {
+      socket.destroy();
+    }
+  }
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return '';
+  }
+}
+
+function run(program: string, ...args: string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function tryRun(program: string, ...args: string[]): string {
+  try {
+    return run(program, ...args);
+  } catch {
+    return '';
+  }
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended in this moment.
+  }
+}

@@ -1,0 +1,85 @@
+import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { once } from 'node:events';
+
+/** A TCP connection of two sockets, each a half of a forwarded connection. */
+type Pair = readonly [Socket, Socket];
+
+/** Forwards the two ports of a link's endpoint, and can be cut like a cable. */
+export class TcpProxy implements AsyncDisposable {
+  /** The endpoint to connect to instead. */
+  readonly endpoint: string;
+  readonly #servers: readonly Server[];
+  readonly #pairs: Set<Pair>;
+  readonly #state: { isCut: boolean; sentBytes: number };
+
+  private constructor(
+    servers: readonly Server[],
+    pairs: Set<Pair>,
+    state: { isCut: boolean; sentBytes: number },
+    host: string,
+  ) {
+    const ports = servers.map((server) => (server.address() as AddressInfo).port);
+    this.endpoint = `tcp://${host}:${ports.join(',')}`;
+    this.#servers = servers;
+    this.#pairs = pairs;
+    this.#state = state;
+  }
+
+  static async to(endpoint: string): Promise<TcpProxy> {
+    const [, host = '', ports = ''] = /^tcp:\/\/(.+):([\d,]+)$/.exec(endpoint) ?? [];
+    const pairs = new Set<Pair>();
+    const state = { isCut: false, sentBytes: 0 };
+    const forward = (port: string): Server =>
+      createServer((socket) => {
+        if (state.isCut) {
+          socket.resetAndDestroy();
+          return;
+        }
+        const far = connect(Number(port), host);
+        const pair = [socket, far] as const;
+        pairs.add(pair);
+        for (const end of pair) {
+          end.on('error', () => undefined);
+          end.on('close', () => {
+            pairs.delete(pair);
+            pair.forEach((half) => half.destroy());
+          });
+        }
+        socket.on('data', ({ length }) => (state.sentBytes += length)).pipe(far);
+        far.pipe(socket);
+      });
+    const servers = ports.split(',').map(forward);
+    for (const server of servers) {
+      server.listen(0, host);
+      await once(server, 'listening');
+    }
+    return new TcpProxy(servers, pairs, state, host);
+  }
+
+  /** Bytes that came from the end that connected. */
+  get sentBytes(): number {
+    return this.#state.sentBytes;
+  }
+
+  /** Resets every connection, and those that are tried, until `heal`. */
+  cut(): void {
+    this.#state.isCut = true;
+    for (const pair of this.#pairs) pair.forEach((socket) => socket.resetAndDestroy());
+  }
+
+  heal(): void {
+    this.#state.isCut = false;
+  }
+
+  /** Lets the present connections stand without carrying anything more, as TCP does over a cut cable. */
+  stall(): void {
+    for (const pair of this.#pairs) pair.forEach((socket) => socket.unpipe().pause());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
+    const closed = this.#servers.map((server) => once(server, 'close'));
+    for (const server of this.#servers) server.close();
+    await Promise.all(closed);
+  }
+}

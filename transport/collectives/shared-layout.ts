@@ -1,0 +1,95 @@
+import { BARRIER_WORDS } from '../shared/barrier.ts';
+import type { SharedWords } from '../shared/words.ts';
+import { CALL_WORDS } from './call.ts';
+
+/** What a rank can stage at a time, bytes: a few of these fit into the cache of a processor. */
+const STAGE_BYTES = 2 * 2 ** 20;
+
+/** Bytes on their way from one rank to another. */
+export const STREAM_BYTES = 64 * 1024;
+
+/** Chunks of an operation that are under way at a time: one comes, one is reduced, one goes. */
+export const STAGES = 3;
+
+/** Words on one cache line, twice over, since processors fetch lines in pairs. */
+const LINE_WORDS = 32;
+
+/** Words of a rank, from `rankAt`. */
+export const rankWords = {
+  /** 0 before it joined, then `rankStates`. */
+  state: 0,
+  pid: 1,
+  tid: 2,
+  start: 3,
+  /** Its last two calls, `CALL_WORDS` each. */
+  calls: 8,
+} as const;
+export const rankStates = { joined: 1, left: 2 } as const;
+
+/** Words of a stream, from `streamAt`: bytes written and read so far, modulo 2^32. */
+export const streamWords = { written: 0, read: LINE_WORDS / 2 } as const;
+
+/**
+ * The memory of a group of `n` ranks.
+ *
+ * | at                   | holds                                                              |
+ * | -------------------- | ------------------------------------------------------------------ |
+ * | 0                    | the barrier                                                        |
+ * | `lostAt`             | 1 + the rank that was found dead, else 0                           |
+ * | `rankAt(r)`          | `rankWords` of each rank                                           |
+ * | `streamAt(from, to)` | `streamWords` of each pair of ranks                                |
+ * | `ringAt(from, to)`   | `STREAM_BYTES` of each pair                                        |
+ * | `stageAt(s, r)`      | `STAGE_BYTES` of each stage and rank, `n` parts of `partBytes` each |
+ */
+export class SharedLayout {
+  readonly size: number;
+  /** Bytes of one part of a stage: a multiple of a cache line. */
+  readonly partBytes: number;
+  readonly stageBytes = STAGE_BYTES;
+  readonly byteLength: number;
+  readonly lostAt = BARRIER_WORDS;
+  readonly #streamsAt: number;
+  readonly #ringsAt: number;
+  readonly #stagesAt: number;
+
+  constructor(size: number) {
+    this.size = size;
+    this.partBytes = Math.floor(STAGE_BYTES / size / 64) * 64;
+    this.#streamsAt = BARRIER_WORDS + (1 + size) * LINE_WORDS;
+    this.#ringsAt = 4 * (this.#streamsAt + size * size * LINE_WORDS);
+    this.#stagesAt = this.#ringsAt + size * size * STREAM_BYTES;
+    this.byteLength = this.#stagesAt + STAGES * size * STAGE_BYTES;
+  }
+
+  /** First word of a rank. */
+  rankAt(rank: number): number {
+    return BARRIER_WORDS + (1 + rank) * LINE_WORDS;
+  }
+
+  /** First word of a rank's call number `count`. */
+  callAt(rank: number, count: number): number {
+    return this.rankAt(rank) + rankWords.calls + (count % 2) * CALL_WORDS;
+  }
+
+  /** First word of a stream. */
+  streamAt(from: number, to: number): number {
+    return this.#streamsAt + (from * this.size + to) * LINE_WORDS;
+  }
+
+  /** First byte of a stream's ring. */
+  ringAt(from: number, to: number): number {
+    return this.#ringsAt + (from * this.size + to) * STREAM_BYTES;
+  }
+
+  /** First byte of what a rank stages. */
+  stageAt(stage: number, rank: number): number {
+    return this.#stagesAt + (stage * this.size + rank) * STAGE_BYTES;
+  }
+}
+
+/** The memory of a group as one of its ranks sees it, all zeros at first. */
+export interface SharedRegion {
+  readonly buffer: ArrayBufferLike;
+  readonly words: SharedWords;
+  readonly layout: SharedLayout;
+}

@@ -1,0 +1,56 @@
+/** Longest line that waits for its end, in characters; a longer one is cut. */
+const longest = 1 << 16;
+
+/** The newest lines of some output, for the report on a failure. */
+export class LastLines {
+  readonly #limit: number;
+  readonly #lines: string[] = [];
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(line: string): void {
+    this.#lines.push(line);
+    if (this.#lines.length > this.#limit) this.#lines.shift();
+  }
+
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+}
+
+/** Writes what a process says line by line, each behind a prefix, so that lines of several never mix. */
+export class PrefixedLines {
+  readonly #prefix: string;
+  readonly #write: (text: string) => void;
+  readonly #last: LastLines;
+  readonly #decoder = new TextDecoder();
+  #rest = '';
+
+  constructor(prefix: string, write: (text: string) => void, last: LastLines) {
+    this.#prefix = prefix;
+    this.#write = write;
+    this.#last = last;
+  }
+
+  /** Takes output as it comes; what ends no line waits. */
+  push(bytes: Uint8Array): void {
+    this.#take(this.#decoder.decode(bytes, { stream: true }));
+    if (this.#rest.length > longest) this.end();
+  }
+
+  /** Writes the last line, which nothing ended. */
+  end(): void {
+    this.#take(this.#decoder.decode());
+    if (this.#rest !== '') this.#take('\n');
+  }
+
+  #take(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop()!;
+    if (lines.length === 0) return;
+    for (const line of lines) this.#last.add(line);
+    this.#write(lines.map((line) => `${this.#prefix}${line}\n`).join(''));
+  }
+}

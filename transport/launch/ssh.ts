@@ -1,0 +1,98 @@
+import { execFile } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
+import { hostname, networkInterfaces } from 'node:os';
+import { promisify } from 'node:util';
+import { CxmindError } from '../../src/errors.ts';
+import type { Host } from './allocation.ts';
+import type { SizedHost } from './mapping.ts';
+
+/** How long a host may take to say how many cores it has. */
+const askTimeoutMs = 60_000;
+
+/** Prints the number of cores, or where that is not known of processors. */
+const coreCount =
+  "lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l | grep -v '^0$' || nproc";
+
+type Address = Pick<Host, 'host' | 'user' | 'port'>;
+
+/**
+ * The command that runs another one on a host, through the ssh client and whatever the user configured for it.
+ *
+ * It never asks for a password: a host that wants one is a failure.
+ *
+ * @param remoteCommand for the user's shell there
+ * @param options as `ssh -o` takes them, before all that is configured
+ */
+export function sshCommand(
+  { host, user, port }: Address,
+  remoteCommand: string,
+  options: readonly string[],
+): string[] {
+  return [
+    'ssh',
+    '-T',
+    ...options.flatMap((option) => ['-o', option]),
+    ...['-o', 'BatchMode=yes'],
+    ...(port === undefined ? [] : ['-p', String(port)]),
+    ...(user === undefined ? [] : ['-l', user]),
+    '--',
+    host,
+    remoteCommand,
+  ];
+}
+
+/** A word of a shell's command line that stands for itself. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Whether a host is the one we run on, so that no ssh is needed; one with a user or a port of its own is not. */
+export async function isHere({ host, user, port }: Address): Promise<boolean> {
+  if (user !== undefined || port !== undefined) return false;
+  if (host === 'localhost' || host === hostname()) return true;
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((each) =>
+      (each ?? []).map(({ address }) => address),
+    ),
+  );
+  const addresses = await lookup(host, { all: true }).catch(() => []);
+  return addresses.some(({ address }) => own.has(address) || address.startsWith('127.'));
+}
+
+/**
+ * Hosts with their number of slots, those that have as many as cores being asked for it.
+ *
+ * @throws PEER_LOST when a host does not answer
+ */
+export async function sized(
+  hosts: readonly Host[],
+  options: readonly string[],
+): Promise<SizedHost[]> {
+  return Promise.all(
+    hosts.map(async (host) => {
+      const slots = host.slots === 'cores' ? await coresOf(host, options) : host.slots;
+      return { ...host, slots: Math.min(slots, host.maxSlots) };
+    }),
+  );
+}
+
+async function coresOf(host: Host, options: readonly string[]): Promise<number> {
+  const command = (await isHere(host))
+    ? ['sh', '-c', coreCount]
+    : sshCommand(host, `sh -c ${quoted(coreCount)}`, options);
+  const [program, ...args] = command;
+  try {
+    const { stdout } = await promisify(execFile)(program!, args, { timeout: askTimeoutMs });
+    const cores = Number(stdout.trim());
+    if (Number.isSafeInteger(cores) && cores > 0) return cores;
+    throw new Error(`it answered ${JSON.stringify(stdout)}`);
+  } catch (cause) {
+    const { stderr = '', message } = cause as { stderr?: string; message: string };
+    const said = stderr.trim() === '' ? message : stderr.trim();
+    throw new CxmindError(
+      'PEER_LOST',
+      `${host.host}: cannot ask how many cores it has, and no slots are given: ${said}`,
+      { cause },
+    );
+  }
+}
