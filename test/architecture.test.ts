@@ -46,7 +46,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
 
 /** Where each package with native code, threads or a format of its own may be imported. */
 const doors: Readonly<Record<string, readonly string[]>> = {
-  koffi: ['src/native.ts', 'src/ort/'],
+  koffi: ['src/native.ts', 'src/ort/', 'transport/collectives/native/'],
   'onnxruntime-node': ['src/ort/'],
   sharp: ['src/vision/'],
   yaml: ['src/config/'],

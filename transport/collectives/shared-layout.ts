@@ -21,6 +21,8 @@ export const rankWords = {
   pid: 1,
   tid: 2,
   start: 3,
+  /** Counts what happened that the rank may wait for; the word after it is 1 while the rank listens. */
+  bell: 4,
   /** Its last two calls, `CALL_WORDS` each. */
   calls: 8,
 } as const;
@@ -36,6 +38,7 @@ export const streamWords = { written: 0, read: LINE_WORDS / 2 } as const;
  * | -------------------- | ------------------------------------------------------------------ |
  * | 0                    | the barrier                                                        |
  * | `lostAt`             | 1 + the rank that was found dead, else 0                           |
+ * | `joinedAt`           | how many ranks have joined                                         |
  * | `rankAt(r)`          | `rankWords` of each rank                                           |
  * | `streamAt(from, to)` | `streamWords` of each pair of ranks                                |
  * | `ringAt(from, to)`   | `STREAM_BYTES` of each pair                                        |
@@ -48,6 +51,7 @@ export class SharedLayout {
   readonly stageBytes = STAGE_BYTES;
   readonly byteLength: number;
   readonly lostAt = BARRIER_WORDS;
+  readonly joinedAt = BARRIER_WORDS + LINE_WORDS / 2;
   readonly #streamsAt: number;
   readonly #ringsAt: number;
   readonly #stagesAt: number;

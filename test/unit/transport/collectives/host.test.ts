@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { existsSync, statSync } from 'node:fs';
+import {
+  discardHostGroup,
+  hostGroup,
+  joinHostGroup,
+} from '../../../../transport/collectives/host.ts';
+import { communicatorConformance } from '../../../conformance/communicator.ts';
+import { processRanks } from '../../../support/process-ranks.ts';
+
+communicatorConformance('processes of a host', {
+  open(size) {
+    const handle = hostGroup(size);
+    return processRanks(size, () => ({ kind: 'host', handle }));
+  },
+  survivesLoss: true,
+  large: 1_700_003,
+});
+
+describe('the memory of processes of a host', () => {
+  it('is open to its user alone, and has no name once every rank has joined', async () => {
+    const handle = hostGroup(2);
+    assert.equal(statSync(handle.path).mode & 0o777, 0o600);
+    await using first = joinHostGroup(handle, 0);
+    assert.ok(existsSync(handle.path));
+    await using second = joinHostGroup(handle, 1);
+    assert.ok(!existsSync(handle.path));
+    await Promise.all([first.barrier(), second.barrier()]);
+  });
+
+  it('goes when a group is discarded that not every rank has joined', () => {
+    const handle = hostGroup(2);
+    discardHostGroup(handle);
+    assert.ok(!existsSync(handle.path));
+  });
+});

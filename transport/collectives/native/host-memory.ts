@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs';
+import koffi, { type LibraryHandle } from 'koffi';
+import { CxmindError } from '../../../src/errors.ts';
+import { loadLibrary } from '../../../src/native.ts';
+
+/** Where files are memory. */
+const DIRECTORY = '/dev/shm';
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const FUTEX_WAIT = 0;
+const FUTEX_WAKE = 1;
+const futexNumbers: Readonly<Partial<Record<NodeJS.Architecture, number>>> = {
+  x64: 202,
+  arm64: 98,
+};
+
+type Mmap = (
+  at: null,
+  length: number,
+  prot: number,
+  flags: number,
+  fd: number,
+  from: number,
+) => bigint;
+type Futex = (
+  ...args: [number, bigint, number, number, ArrayBufferView | null, null, number]
+) => number;
+
+/** Functions of the C library, as this thread has loaded it. */
+interface Libc {
+  readonly library: LibraryHandle;
+  readonly mmap: Mmap;
+  readonly munmap: (at: bigint, length: number) => number;
+  readonly syscall: Futex & { async: (...args: [...Parameters<Futex>, () => void]) => void };
+}
+
+/**
+ * A new file of zeros in memory, which only this user may open.
+ *
+ * @returns its path
+ * @throws DEVICE_MISSING where there is no such memory
+ */
+export function createHostMemory(byteLength: number): string {
+  if (process.platform !== 'linux' || futexNumbers[process.arch] === undefined) {
+    throw new CxmindError(
+      'DEVICE_MISSING',
+      `memory between processes wants Linux on x64 or arm64, this is ${process.platform} on ${process.arch}`,
+    );
+  }
+  const path = `${DIRECTORY}/cxmind-${randomUUID()}`;
+  const file = openSync(path, 'wx', 0o600);
+  try {
+    ftruncateSync(file, byteLength);
+  } finally {
+    closeSync(file);
+  }
+  return path;
+}
+
+/** Takes the name away from a file; who has mapped it keeps its memory. */
+export function unlinkHostMemory(path: string): void {
+  rmSync(path, { force: true });
+}
+
+/** A file in memory as one process has mapped it, and the kernel's means to wait on a word of it. */
+export class HostMemory {
+  readonly buffer: ArrayBuffer;
+  readonly #libc: Libc;
+  readonly #address: bigint;
+  #isMapped = true;
+
+  constructor(path: string, byteLength: number) {
+    this.#libc = loadLibc();
+    const file = openSync(path, 'r+');
+    try {
+      this.#address = this.#libc.mmap(null, byteLength, PROT_READ_WRITE, MAP_SHARED, file, 0);
+    } finally {
+      closeSync(file);
+    }
+    if (BigInt.asIntN(64, this.#address) === -1n) {
+      throw new CxmindError('RUNTIME_FAILED', `mmap of ${byteLength} bytes of ${path} failed`);
+    }
+    this.buffer = koffi.view(this.#address, byteLength);
+  }
+
+  /** Sleeps on a thread of libuv's pool until the word at this byte is woken or is not `value`. */
+  wait(byteOffset: number, value: number, timeoutMs: number): Promise<void> {
+    const timeout = BigInt64Array.of(
+      BigInt(Math.floor(timeoutMs / 1000)),
+      BigInt(Math.floor(timeoutMs % 1000)) * 1_000_000n,
+    );
+    const at = this.#address + BigInt(byteOffset);
+    return new Promise((resolve) => {
+      const number = futexNumbers[process.arch]!;
+      this.#libc.syscall.async(number, at, FUTEX_WAIT, value, timeout, null, 0, () => resolve());
+    });
+  }
+
+  /** Wakes all who sleep on the word at this byte. */
+  wake(byteOffset: number): void {
+    const at = this.#address + BigInt(byteOffset);
+    this.#libc.syscall(futexNumbers[process.arch]!, at, FUTEX_WAKE, 2 ** 31 - 1, null, null, 0);
+  }
+
+  /** Gives the memory back; nobody may look at `buffer` afterwards. */
+  unmap(): void {
+    if (!this.#isMapped) return;
+    this.#isMapped = false;
+    this.#libc.munmap(this.#address, this.buffer.byteLength);
+  }
+}
+
+function loadLibc(): Libc {
+  const library = loadLibrary('libc.so.6');
+  const mmap = ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'];
+  const syscall = ['long', 'void *', 'int', 'int', 'void *', 'void *', 'int'];
+  return {
+    library,
+    mmap: library.func('mmap', 'void *', mmap) as Mmap,
+    munmap: library.func('munmap', 'int', ['void *', 'size_t']) as Libc['munmap'],
+    syscall: library.func('syscall', 'long', syscall) as Libc['syscall'],
+  };
+}
