@@ -1,6 +1,8 @@
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
 import { Init } from './init.ts';
+import { Launch } from './launch.ts';
+import { Node } from './node.ts';
 import { Quickstart } from './quickstart.ts';
 import { Score } from './score.ts';
 import { Sft } from './sft.ts';
@@ -11,6 +13,8 @@ export const commands = {
   eval: Eval,
   generate: Generate,
   init: Init,
+  launch: Launch,
+  node: Node,
   quickstart: Quickstart,
   score: Score,
   sft: Sft,

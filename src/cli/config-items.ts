@@ -45,3 +45,10 @@ export async function printConfig(items: readonly string[]): Promise<void> {
   for (const line of [...warnings, ...issues.map(formatIssue)]) console.warn(`warning: ${line}`);
   console.log(JSON.stringify(Config.encode(config), null, 2));
 }
+
+/** The run's folder by the config that the items describe, whether or not that can run here. */
+export async function folderFromItems(items: readonly string[]): Promise<string> {
+  const options = { purpose: null, packageRoot: packageRoot(), rewards: builtInRewards };
+  const { config } = await configFrom(items, options);
+  return config.trainer.saveCheckpointPath ?? '.';
+}

@@ -1,9 +1,16 @@
 import { join } from 'node:path';
-import { Command } from '@oclif/core';
+import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
-import { configFromItems, itemArgs, itemFlags, printConfig } from './config-items.ts';
+import { ClusterCommand } from './cluster-command.ts';
+import {
+  configFromItems,
+  folderFromItems,
+  itemArgs,
+  itemFlags,
+  printConfig,
+} from './config-items.ts';
 
-export class Eval extends Command {
+export class Eval extends ClusterCommand {
   static override summary = 'Score a checkpoint on the validation set.';
   static override description =
     'Answers data.val_files with the validation sampling and scores the answers, as a validation of train ' +
@@ -16,15 +23,24 @@ export class Eval extends Command {
   static override args = itemArgs;
   static override flags = itemFlags;
 
-  async run(): Promise<void> {
+  async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Eval);
     const items = argv as string[];
     if (flags['print-config']) return printConfig(items);
     const config = validationOnly(await configFromItems(items, 'eval'));
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { runTraining } = await import('./run-training.ts');
-    const { val_accuracy_before: accuracy, seconds } = await runTraining(config, trainPolicy);
+    const { val_accuracy_before: accuracy, seconds } = await runTraining(
+      config,
+      trainPolicy,
+      gather,
+    );
     this.log(`accuracy ${accuracy?.toFixed(4) ?? 'not measured'} in ${seconds.toFixed(0)} s`);
+  }
+
+  async folder(): Promise<string> {
+    const { argv } = await this.parse(Eval);
+    return folderFromItems(argv as string[]);
   }
 }
 

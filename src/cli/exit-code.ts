@@ -18,7 +18,7 @@ const actorCodes: readonly ErrorCode[] = [
 
 /** What a command's failure tells the shell, and what it prints. */
 export interface Failure {
-  /** 2: wrong input; 3: an actor or a peer was lost; 130, 143: interrupted; 1: anything else. */
+  /** 2: wrong input; 3: an actor or a peer was lost, or a node's own exit code; 130, 143: interrupted; 1: anything else. */
   readonly exitCode: number;
   readonly text: string;
 }
@@ -37,6 +37,8 @@ export function failureOf(thrown: unknown): Failure {
 }
 
 function exitCodeOf(error: CxmindError): number {
+  const { exitCode } = error.detail;
+  if (error.code === 'PEER_LOST' && typeof exitCode === 'number' && exitCode > 0) return exitCode;
   if (inputCodes.includes(error.code)) return 2;
   if (actorCodes.includes(error.code)) return 3;
   if (error.code === 'RUNTIME_CANCELLED') return error.detail['signal'] === 'SIGTERM' ? 143 : 130;

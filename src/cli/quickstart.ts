@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import type { Gather } from '../../transport/launch/cluster.ts';
+import { ClusterCommand } from './cluster-command.ts';
 import { configFromItems, itemArgs } from './config-items.ts';
 
-export class Quickstart extends Command {
+export class Quickstart extends ClusterCommand {
   static override summary = 'Teach a small Qwen2.5-VL to read drawn chest pictures, in minutes.';
   static override description =
     'Writes the demo (init), warms the model up on a few reference answers (sft) and trains it by GRPO ' +
@@ -21,7 +23,7 @@ export class Quickstart extends Command {
     folder: Flags.string({ description: 'where everything goes', default: 'runs/quickstart' }),
   };
 
-  async run(): Promise<void> {
+  async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Quickstart);
     const { seed, folder } = flags;
     const demo = join(folder, `demo-${seed}`);
@@ -57,7 +59,12 @@ export class Quickstart extends Command {
     const summary = await runTraining(
       await configFromItems(items(checkpoint), 'train'),
       trainPolicy,
+      gather,
     );
     for (const line of describeSummary(summary)) this.log(line);
+  }
+
+  async folder(): Promise<string> {
+    return (await this.parse(Quickstart)).flags.folder;
   }
 }

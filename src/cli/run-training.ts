@@ -1,19 +1,50 @@
 import { join } from 'node:path';
 import type { RunOptions } from '../../actors/trainer/run.ts';
+import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { createLogger } from '../log.ts';
 import { interruptible } from './interrupt.ts';
 import { TerminalReporter } from './terminal-reporter.ts';
 
-/** Runs training with a log file in the run's folder, shown in the terminal, ended in order by Ctrl-C. */
+/**
+ * Runs training with a log file in the run's folder, shown in the terminal, ended in order by Ctrl-C.
+ *
+ * @param gather brings the nodes together that it uses beside this process
+ */
 export async function runTraining<T>(
   config: Config,
   work: (config: Config, options: RunOptions) => Promise<T>,
+  gather?: Gather,
 ): Promise<T> {
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using log = createLogger({ path: join(folder, 'cxmind.log') });
-  const reporter = new TerminalReporter();
-  return await interruptible((signal) => work(config, { reporter, logger: log.logger, signal }));
+  const options = { reporter: new TerminalReporter(), logger: log.logger };
+  return await interruptible((signal) =>
+    gather === undefined
+      ? work(config, { ...options, signal })
+      : onCluster(gather, signal, (nodes) => work(config, { ...options, ...nodes })),
+  );
+}
+
+/** Does the work with the nodes of a cluster; when one of them fails, that is what ended it. */
+async function onCluster<T>(
+  gather: Gather,
+  signal: AbortSignal,
+  work: (nodes: Pick<RunOptions, 'nodes' | 'slots' | 'signal'>) => Promise<T>,
+): Promise<T> {
+  await using cluster = await gather(signal);
+  const nodes = cluster.nodes.map(({ name, link, slots }) => ({
+    name,
+    link,
+    resources: { slots },
+  }));
+  try {
+    const either = AbortSignal.any([signal, cluster.signal]);
+    return await work({ nodes, slots: cluster.slots, signal: either });
+  } catch (error) {
+    cluster.signal.throwIfAborted();
+    throw error;
+  }
 }
 
 /** The last lines of a run: accuracy before and after, and where the checkpoint is. */

@@ -1,7 +1,14 @@
-import { Command } from '@oclif/core';
-import { configFromItems, itemArgs, itemFlags, printConfig } from './config-items.ts';
+import type { Gather } from '../../transport/launch/cluster.ts';
+import { ClusterCommand } from './cluster-command.ts';
+import {
+  configFromItems,
+  folderFromItems,
+  itemArgs,
+  itemFlags,
+  printConfig,
+} from './config-items.ts';
 
-export class Train extends Command {
+export class Train extends ClusterCommand {
   static override summary = 'Train a policy by reinforcement learning.';
   static override usage = 'train config=FILE [path.to.key=value ...]';
   static override examples = [
@@ -12,14 +19,19 @@ export class Train extends Command {
   static override args = itemArgs;
   static override flags = itemFlags;
 
-  async run(): Promise<void> {
+  async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Train);
     const items = argv as string[];
     if (flags['print-config']) return printConfig(items);
     const config = await configFromItems(items, 'train');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { describeSummary, runTraining } = await import('./run-training.ts');
-    const summary = await runTraining(config, trainPolicy);
+    const summary = await runTraining(config, trainPolicy, gather);
     for (const line of describeSummary(summary)) this.log(line);
+  }
+
+  async folder(): Promise<string> {
+    const { argv } = await this.parse(Train);
+    return folderFromItems(argv as string[]);
   }
 }

@@ -84,12 +84,19 @@ export class SshHosts implements AsyncDisposable {
     }
   }
 
-  /** Processes that run on a host besides its ssh server. */
-  processesOn({ namespace }: SshHost): string[] {
-    const pids = run('ip', 'netns', 'pids', namespace).trim().split('\n');
-    return pids
-      .map(commandLine)
-      .filter((line) => line !== '' && !/^(sshd|\/usr\/sbin\/sshd)/.test(line));
+  /** Command lines of what runs on a host besides its ssh server. */
+  processesOn(host: SshHost): string[] {
+    return pidsOn(host).map(commandLine);
+  }
+
+  /** The environment of all that, a variable each. */
+  environmentOn(host: SshHost): string[] {
+    return pidsOn(host).flatMap((pid) => readProc(pid, 'environ').split('\0'));
+  }
+
+  /** Kills it outright. */
+  kill(host: SshHost): void {
+    for (const pid of pidsOn(host)) tryKill(pid);
   }
 
   /** Takes a host off the network, or back to it. */
@@ -223,9 +230,19 @@ async function untilListening(address: string): Promise<void> {
   }
 }
 
-function commandLine(pid: string): string {
+function pidsOn({ namespace }: SshHost): number[] {
+  const pids = run('ip', 'netns', 'pids', namespace).trim().split('\n').map(Number);
+  return pids.filter((pid) => !/^$|^(sshd|\/usr\/sbin\/sshd)/.test(commandLine(pid)));
+}
+
+function commandLine(pid: number): string {
+  return readProc(pid, 'cmdline').replaceAll('\0', ' ').trim();
+}
+
+/** What the kernel says of a process; nothing of one that is gone. */
+function readProc(pid: number, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
     return '';
   }

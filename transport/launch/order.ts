@@ -1,0 +1,82 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import * as E from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { CxmindError } from '../../src/errors.ts';
+import type { Link } from '../link.ts';
+import { connectLink } from '../zmq/connect.ts';
+import { RunTicket } from '../zmq/keys.ts';
+import { nameOf } from './identity.ts';
+
+/** Raised when an order changes: the processes of a launch must be of one version. */
+const version = 1;
+/** How long the one who started us may take to say what for. */
+const orderTimeoutMs = 60_000;
+
+/** What a process is told when it is started as a node. It holds the keys of the run. */
+export const NodeOrder = t.strict({
+  version: t.literal(version),
+  host: t.string,
+  rank: t.number,
+  slots: t.number,
+  /** Relative paths of the run start here. */
+  workingDirectory: t.string,
+  /** Its endpoint's host is `*` where the node shall use the address that its ssh connection came from. */
+  ticket: RunTicket,
+  joinTimeoutMs: t.number,
+});
+export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
+
+/** The line that hands an order over. */
+export function orderLine(order: Omit<NodeOrder, 'version'>): string {
+  return `${JSON.stringify(NodeOrder.encode({ version, ...order }))}\n`;
+}
+
+/**
+ * The order in the first line of a stream.
+ *
+ * @throws CONFIG_INVALID when there is none; the message repeats nothing of it
+ */
+export async function readOrder(input: Readable): Promise<NodeOrder> {
+  const lines = createInterface({ input, crlfDelay: Infinity });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  lines.once('line', resolve).once('close', () => resolve(''));
+  const timer = setTimeout(() => resolve(''), orderTimeoutMs);
+  const line = await promise;
+  clearTimeout(timer);
+  lines.close();
+  // closing the lines paused the stream, whose end is still to be seen
+  input.resume();
+  const order = NodeOrder.decode(parsed(line));
+  if (E.isRight(order)) return order.right;
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    'node: expected an order on stdin, as `cxmind launch` of the same version writes it',
+  );
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Joins the run that an order is for.
+ *
+ * @param sshConnection the environment's SSH_CONNECTION
+ * @throws PEER_LOST when nobody answers
+ */
+export function join(order: NodeOrder, sshConnection: string | undefined): Promise<Link> {
+  const { ticket, joinTimeoutMs } = order;
+  const { endpoint, ...keys } = ticket;
+  const reachable = endpoint.replace('*', () => bracketed(sshConnection?.split(' ')[0] ?? ''));
+  return connectLink({ endpoint: reachable, keys, name: nameOf(order), timeoutMs: joinTimeoutMs });
+}
+
+/** A host as it stands in an endpoint: an IPv6 address in brackets. */
+export function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}

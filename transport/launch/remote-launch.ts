@@ -1,0 +1,197 @@
+import { networkInterfaces } from 'node:os';
+import { CxmindError } from '../../src/errors.ts';
+import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
+import type { Heartbeat } from '../zmq/liveness.ts';
+import type { Cluster, ClusterNode } from './cluster.ts';
+import type { Share } from './mapping.ts';
+import { NodeProcess, type Output, type ProcessEnd } from './node-process.ts';
+import { bracketed, orderLine } from './order.ts';
+import { RollCall } from './roll-call.ts';
+import { isHere, sshCommand } from './ssh.ts';
+
+/** How long nodes may take to end by themselves. */
+const graceMs = 5_000;
+/** How long to wait for the exit code behind a link that broke. */
+const exitCodeMs = 1_000;
+
+export interface RemoteLaunchOptions {
+  /** What each host gets; the node there has as many slots as the share has ranks. */
+  readonly shares: readonly Share[];
+  /** What starts a node on this host: program and arguments. */
+  readonly localCommand: readonly string[];
+  /** What starts one on another host, for the user's shell there. */
+  readonly remoteCommand: string;
+  readonly sshOptions: readonly string[];
+  /** How nodes reach this process; undefined for the address that their ssh connection comes from. */
+  readonly headAddress: string | undefined;
+  /** The first of two ports to listen at; undefined for any that are free. */
+  readonly port: number | undefined;
+  /** How many actors this process hosts itself. */
+  readonly headSlots: number;
+  readonly joinTimeoutMs: number;
+  readonly heartbeat: Heartbeat | undefined;
+  /** Whether the loss of a node is left to whoever uses the cluster. */
+  readonly toleratesLoss: boolean;
+  readonly output: Output;
+}
+
+/**
+ * Starts a node on each host, over ssh where that is another one, and waits until all have joined.
+ *
+ * When one fails, so does the cluster; disposing of it ends all of them. They end by themselves when this process is
+ * gone, however that came about.
+ *
+ * @throws PEER_LOST when a node cannot be started or does not join, with its exit code as `detail.exitCode` and what it
+ *   said last; the signal's reason when that is aborted first
+ */
+export async function launchNodes(
+  options: RemoteLaunchOptions,
+  signal: AbortSignal,
+): Promise<Cluster> {
+  signal.throwIfAborted();
+  const launch = await RemoteLaunch.start(options);
+  try {
+    await launch.allJoined(signal);
+    return launch;
+  } catch (error) {
+    await launch[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+interface Started {
+  readonly host: string;
+  readonly rank: number;
+  readonly process: NodeProcess;
+}
+
+class RemoteLaunch implements Cluster {
+  nodes: readonly ClusterNode[] = [];
+  readonly slots: number;
+  readonly #failure = new AbortController();
+  readonly #options: RemoteLaunchOptions;
+  readonly #rollCall: RollCall;
+  #started: readonly Started[] = [];
+  #isEnding = false;
+
+  private constructor(options: RemoteLaunchOptions, rollCall: RollCall) {
+    this.#options = options;
+    this.#rollCall = rollCall;
+    this.slots = options.headSlots;
+    rollCall.onLeave((node, error) => void this.#onLeave(node, error));
+  }
+
+  static async start(options: RemoteLaunchOptions): Promise<RemoteLaunch> {
+    const { shares, heartbeat, port } = options;
+    const keys = makeRunKeys();
+    const areHere = await Promise.all(shares.map(({ host }) => isHere(host)));
+    const isPrivate = areHere.every(Boolean) && options.headAddress === undefined;
+    const ports = port === undefined ? '*' : `${port},${port + 1}`;
+    const rollCall = await RollCall.open({
+      address: `tcp://${isPrivate ? '127.0.0.1' : anyAddress()}:${ports}`,
+      keys,
+      ranks: shares.map((_, rank) => rank),
+      ...(heartbeat && { heartbeat }),
+    });
+    const launch = new RemoteLaunch(options, rollCall);
+    launch.#started = shares.map((share, rank) =>
+      launch.#startNode(share, rank, areHere[rank]!, keys),
+    );
+    return launch;
+  }
+
+  #startNode(share: Share, rank: number, isLocal: boolean, keys: RunKeys): Started {
+    const { localCommand, remoteCommand, sshOptions, headAddress, joinTimeoutMs, output } =
+      this.#options;
+    const { host } = share.host;
+    const address = isLocal ? '127.0.0.1' : (headAddress ?? '*');
+    const order = orderLine({
+      host,
+      rank,
+      slots: share.count,
+      workingDirectory: process.cwd(),
+      ticket: ticketFor(`tcp://${bracketed(address)}:${this.#rollCall.ports}`, keys),
+      // before we do, since it can say more about why
+      joinTimeoutMs: joinTimeoutMs / 2,
+    });
+    const command = isLocal ? localCommand : sshCommand(share.host, remoteCommand, sshOptions);
+    const node = new NodeProcess({ command, order, prefix: `[${host} ${rank}] `, output });
+    void node.ended.then((end) => this.#onExit(host, rank, end));
+    return { host, rank, process: node };
+  }
+
+  get signal(): AbortSignal {
+    return this.#failure.signal;
+  }
+
+  /** Resolves once every node is there; rejects when one fails, in time or after it. */
+  async allJoined(signal: AbortSignal): Promise<void> {
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const any = AbortSignal.any([signal, this.signal]);
+    const onAbort = (): void => reject(any.reason as Error);
+    any.addEventListener('abort', onAbort);
+    const timer = setTimeout(() => this.#failure.abort(this.#late()), this.#options.joinTimeoutMs);
+    try {
+      if (any.aborted) onAbort();
+      this.nodes = await Promise.race([this.#rollCall.complete, aborted]);
+    } finally {
+      clearTimeout(timer);
+      any.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** A link ended. Where the process ended too, that says more. */
+  async #onLeave({ host, rank }: ClusterNode, error: CxmindError | undefined): Promise<void> {
+    if (error === undefined || this.#isEnding) return;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => resolve(undefined), exitCodeMs);
+    await Promise.race([this.#started[rank]!.process.ended, promise]);
+    clearTimeout(timer);
+    const message = `${host} (rank ${rank}) is lost: ${error.message}`;
+    this.#lose(new CxmindError('PEER_LOST', message, { detail: { host, rank }, cause: error }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnding = true;
+    await Promise.all([
+      this.#rollCall[Symbol.asyncDispose](),
+      ...this.#started.map(({ process }) => process.stop(graceMs)),
+    ]);
+  }
+
+  #onExit(host: string, rank: number, { code, lines }: ProcessEnd): void {
+    const hasJoined = !this.#rollCall.missing.includes(rank);
+    if (code === 0 && hasJoined) return;
+    const said = lines.length === 0 ? ', without a word' : `; its last lines:\n${indented(lines)}`;
+    const message = `${host} (rank ${rank}) ended with exit code ${code}${said}`;
+    const detail = { host, rank, exitCode: code };
+    this.#lose(new CxmindError('PEER_LOST', message, { detail }), hasJoined);
+  }
+
+  #lose(error: CxmindError, hasJoined = true): void {
+    if (this.#isEnding || (hasJoined && this.#options.toleratesLoss)) return;
+    this.#failure.abort(error);
+  }
+
+  #late(): CxmindError {
+    const missing = this.#rollCall.missing.map((rank) => {
+      return `${this.#started[rank]!.host} (rank ${rank})`;
+    });
+    return new CxmindError(
+      'PEER_LOST',
+      `${missing.join(', ')}: did not join within ${this.#options.joinTimeoutMs / 1000} s; if this host has another ` +
+        'address for them, give it with --head-address, and if only some ports are open, with --port',
+      { detail: { ranks: this.#rollCall.missing } },
+    );
+  }
+}
+
+/** Every address of this host, those of IPv6 too where it has any. */
+function anyAddress(): string {
+  const families = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return families.some(({ family }) => family === 'IPv6') ? '[::]' : '0.0.0.0';
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  ${line}`).join('\n');
+}

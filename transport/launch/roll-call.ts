@@ -1,0 +1,77 @@
+import type { CxmindError } from '../../src/errors.ts';
+import type { Link } from '../link.ts';
+import { LinkListener, type ListenOptions } from '../zmq/listener.ts';
+import type { ClusterNode } from './cluster.ts';
+import { identityOf } from './identity.ts';
+
+export interface RollCallOptions extends ListenOptions {
+  /** The processes that must join; others are turned away. */
+  readonly ranks: readonly number[];
+}
+
+type OnLeave = (node: ClusterNode, error: CxmindError | undefined) => void;
+
+/** Where the processes of a launch join: waits for each of them, and tells when one leaves. */
+export class RollCall implements AsyncDisposable {
+  /** Resolves with the processes, by rank, once all are there. */
+  readonly complete: Promise<readonly ClusterNode[]>;
+  readonly #listener: LinkListener;
+  readonly #missing: Set<number>;
+  readonly #nodes: ClusterNode[] = [];
+  readonly #resolve: (nodes: readonly ClusterNode[]) => void;
+  #onLeave: OnLeave = () => undefined;
+
+  private constructor(listener: LinkListener, ranks: readonly number[]) {
+    this.#listener = listener;
+    this.#missing = new Set(ranks);
+    const { promise, resolve } = Promise.withResolvers<readonly ClusterNode[]>();
+    this.complete = promise;
+    this.#resolve = resolve;
+    listener.onLink((link) => this.#admit(link));
+    this.#check();
+  }
+
+  /** @throws CONFIG_INVALID for an address that cannot be listened at */
+  static async open(options: RollCallOptions): Promise<RollCall> {
+    return new RollCall(await LinkListener.bind(options), options.ranks);
+  }
+
+  /** The ports for control and for bulk, as they stand in an endpoint: `4000,4001`. */
+  get ports(): string {
+    return this.#listener.endpoint.slice(this.#listener.endpoint.lastIndexOf(':') + 1);
+  }
+
+  /** Ranks that have not joined yet. */
+  get missing(): readonly number[] {
+    return [...this.#missing];
+  }
+
+  /** Sets the one listener for processes that had joined and are gone: with an error unless they left in order. */
+  onLeave(listener: OnLeave): void {
+    this.#onLeave = listener;
+  }
+
+  /** Ends all links in order. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#listener.close();
+  }
+
+  #admit(link: Link): void {
+    const identity = identityOf(link.peer);
+    if (identity === undefined || !this.#missing.delete(identity.rank)) {
+      void link[Symbol.asyncDispose]();
+      return;
+    }
+    const { host } = identity;
+    const before = this.#nodes.filter((node) => node.host === host).length;
+    const node = { ...identity, link, name: before === 0 ? host : `${host}.${before}` };
+    this.#nodes.push(node);
+    void link.ended.then((error) => this.#onLeave(node, error));
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#missing.size > 0) return;
+    this.#resolve(this.#nodes.toSorted((a, b) => a.rank - b.rank));
+  }
+}
