@@ -96,7 +96,10 @@ export class Inbox {
 }
 
 /** Why a message does not fit where it is wanted. */
-function unfitness(head: MessageHead, { tag, dtype, elements }: Message): CxmindError | undefined {
+export function unfitness(
+  head: MessageHead,
+  { tag, dtype, elements }: Message,
+): CxmindError | undefined {
   if (head.dtype !== dtype) {
     const [sent, wanted] = [head.dtype, dtype].map(dtypeOfNumber);
     return new CxmindError(

@@ -95,6 +95,18 @@ function accumulate(reduction: Reduction, into: Float32Array, from: Floats): voi
   }
 }
 
+/** Makes sums of `count` values means, as `reduceInto` would have. */
+export function divideBy(dtype: 'f32' | 'i32' | 'i64', sums: Elements, count: number): void {
+  if (dtype === 'i64') {
+    const values = sums as BigInt64Array;
+    for (let i = 0; i < values.length; i++) values[i] = values[i]! / BigInt(count);
+  } else {
+    const values = sums as Float32Array | Int32Array;
+    // Storing into an Int32Array rounds towards zero.
+    for (let i = 0; i < values.length; i++) values[i] = values[i]! / count;
+  }
+}
+
 /** f16 and bf16, by way of f32 blocks. */
 function reduceHalf(
   dtype: 'f16' | 'bf16',

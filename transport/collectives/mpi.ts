@@ -1,0 +1,181 @@
+import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
+import type { Communicator } from './communicator.ts';
+import { Group, type Engine, type Message } from './group.ts';
+import { unfitness } from './inbox.ts';
+import { IN_PLACE, MpiLibrary, UNDEFINED } from './native/mpi-library.ts';
+import { divideBy, narrow, widen, type Elements } from './reduction.ts';
+
+/**
+ * The ranks that `mpirun` or a scheduler started, as MPI's world; alone where nobody did. One per process.
+ *
+ * Calls wait on threads of libuv's pool, of which there are four unless UV_THREADPOOL_SIZE says otherwise:
+ * no more messages may wait at a time. Tags are at least 0. When a rank dies, MPI ends the whole job.
+ *
+ * @throws DEVICE_MISSING when there is no Open MPI library
+ */
+export function openMpi(): Communicator {
+  const library = new MpiLibrary();
+  library.start();
+  return new Group(new MpiEngine(library, library.handles.world));
+}
+
+/** Whether this machine has an Open MPI library. */
+export function hasMpi(): boolean {
+  try {
+    new MpiLibrary();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+class MpiEngine implements Engine {
+  readonly rank: number;
+  readonly size: number;
+  readonly #library: MpiLibrary;
+  readonly #group: bigint;
+  /** The last message of each peer, direction and tag: the next waits for it, for MPI keeps order only so. */
+  readonly #last = new Map<string, Promise<void>>();
+
+  constructor(library: MpiLibrary, group: bigint) {
+    this.#library = library;
+    this.#group = group;
+    const [rank, size] = [new Int32Array(1), new Int32Array(1)];
+    library.call('Comm_rank', group, rank);
+    library.call('Comm_size', group, size);
+    this.rank = rank[0]!;
+    this.size = size[0]!;
+  }
+
+  async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
+    const calls = new Int32Array(this.size * CALL_WORDS);
+    calls.set(encodeCall(call), this.rank * CALL_WORDS);
+    const { int32 } = this.#library.handles;
+    const words = [CALL_WORDS, int32] as const;
+    await this.#library.wait('Allgather', IN_PLACE, ...words, calls, ...words, this.#group);
+    const error = disagreement(calls);
+    if (error !== undefined) throw error;
+    if (call.dtype === 'f16' || call.dtype === 'bf16') {
+      await this.#runHalf(call, call.dtype, input, output);
+    } else {
+      await this.#do(call, input, output);
+    }
+  }
+
+  send(message: Message, to: number): Promise<void> {
+    return this.#inTurn(`to ${to} ${message.tag}`, async () => {
+      const { tag, dtype, elements } = message;
+      const { int16, int32 } = this.#library.handles;
+      const units = elements.byteLength / 2;
+      const head = Int32Array.of(dtype, units);
+      await this.#library.wait('Send', head, 2, int32, to, tag, this.#group);
+      await this.#library.wait('Send', elements, units, int16, to, tag, this.#group);
+    });
+  }
+
+  receive(message: Message, from: number): Promise<void> {
+    return this.#inTurn(`from ${from} ${message.tag}`, async () => {
+      const { tag, elements } = message;
+      const { int16, int32 } = this.#library.handles;
+      const words = new Int32Array(2);
+      await this.#library.wait('Recv', words, 2, int32, from, tag, this.#group, null);
+      const [dtype, units] = [words[0]!, words[1]!];
+      const unfit = unfitness({ tag, dtype, byteLength: 2 * units }, message);
+      const into = unfit === undefined ? elements : new Int16Array(units);
+      await this.#library.wait('Recv', into, units, int16, from, tag, this.#group, null);
+      if (unfit !== undefined) throw unfit;
+    });
+  }
+
+  async split(groups: readonly (readonly number[])[]): Promise<Engine | null> {
+    const index = groups.findIndex((members) => members.includes(this.rank));
+    const key = index === -1 ? 0 : groups[index]!.indexOf(this.rank);
+    const made = new BigUint64Array(1);
+    const color = index === -1 ? UNDEFINED : index;
+    await this.#library.wait('Comm_split', this.#group, color, key, made);
+    return index === -1 ? null : new MpiEngine(this.#library, made[0]!);
+  }
+
+  /** Ends MPI in this process, with the world; groups split off end with it. */
+  async close(): Promise<void> {
+    if (this.#group === this.#library.handles.world) await this.#library.wait('Finalize');
+  }
+
+  async #do(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
+    const { operation, dtype, reduction, root, count } = call;
+    const type = this.#typeOf(dtype);
+    const op = reduction === 'max' ? this.#library.handles.max : this.#library.handles.sum;
+    const group = this.#group;
+    const isRoot = this.rank === root;
+    switch (operation) {
+      case 'barrier':
+      case 'split':
+        return;
+      case 'broadcast':
+        return this.#library.wait('Bcast', output, count, type, root, group);
+      case 'allReduce':
+        await this.#library.wait('Allreduce', IN_PLACE, output, count, type, op, group);
+        break;
+      case 'reduce': {
+        const from = isRoot ? IN_PLACE : input;
+        await this.#library.wait('Reduce', from, output, count, type, op, root, group);
+        break;
+      }
+      case 'reduceScatter':
+        await this.#library.wait('Reduce_scatter_block', input, output, count, type, op, group);
+        break;
+      case 'allGather':
+        copy(input!, output!, this.rank * count);
+        return this.#library.wait('Allgather', IN_PLACE, count, type, output, count, type, group);
+      case 'gather': {
+        if (isRoot) copy(input!, output!, this.rank * count);
+        const from = isRoot ? IN_PLACE : input;
+        return this.#library.wait('Gather', from, count, type, output, count, type, root, group);
+      }
+      case 'scatter': {
+        const into = isRoot ? IN_PLACE : output;
+        await this.#library.wait('Scatter', input, count, type, into, count, type, root, group);
+        const own = this.rank * count;
+        if (isRoot) copy((input as Float32Array).subarray(own, own + count), output!, 0);
+        return;
+      }
+    }
+    if (reduction === 'mean' && output !== null) divideBy(dtype as 'f32', output, this.size);
+  }
+
+  /** MPI has no halves: they are moved as 16 bits, and reduced in f32. */
+  async #runHalf(
+    call: Call,
+    dtype: 'f16' | 'bf16',
+    input: Elements | null,
+    output: Elements | null,
+  ): Promise<void> {
+    if (!['allReduce', 'reduce', 'reduceScatter'].includes(call.operation)) {
+      return this.#do(call, input, output);
+    }
+    const wideInput = new Float32Array(input!.length);
+    widen(dtype, input!, 0, wideInput);
+    const isSame = output === null || output === input;
+    const wideOutput = isSame ? wideInput : new Float32Array(output.length);
+    await this.#do({ ...call, dtype: 'f32' }, wideInput, output === null ? null : wideOutput);
+    if (output !== null) narrow(dtype, wideOutput, output, 0);
+  }
+
+  #typeOf(dtype: Element): bigint {
+    const { float, int16, int32, int64 } = this.#library.handles;
+    return { f32: float, f16: int16, bf16: int16, i32: int32, i64: int64 }[dtype];
+  }
+
+  #inTurn(key: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.#last.get(key) ?? Promise.resolve()).then(work);
+    this.#last.set(
+      key,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+}
+
+function copy(from: Elements, into: Elements, at: number): void {
+  (into as Float32Array).set(from as Float32Array, at);
+}
