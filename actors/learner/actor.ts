@@ -7,7 +7,6 @@ import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
-import { alone, type LearnerGroup } from '../../src/training/learner-group.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { updatePolicy, type PolicyUpdate } from '../../src/training/policy-update.ts';
@@ -22,6 +21,7 @@ import {
   type StateRequest,
   type UpdateRequest,
 } from './protocol.ts';
+import { takeSeat, type JoinedGroup, type LearnerSeat } from './seat.ts';
 import { readLearnerState, readWeights, writeLearnerState } from './state-files.ts';
 
 /** What the learner is made from. */
@@ -36,6 +36,7 @@ export interface LearnerProps {
   readonly experienceMicroBatch: MicroBatchOptions;
   readonly epochs: number;
   readonly temperature: number;
+  readonly seat: LearnerSeat;
   /** Whether the other learners step the same memory. */
   readonly sharesWeights: boolean;
 }
@@ -43,14 +44,14 @@ export interface LearnerProps {
 /** One of the writers of the weights; what it does, it does together with the others. */
 export class LearnerActor implements Actor<typeof learnerProtocol> {
   readonly #props: LearnerProps;
-  readonly #group: LearnerGroup;
+  readonly #group: JoinedGroup;
   readonly #weights: SharedWeights;
   readonly #arena: Arena;
   readonly #runtime: Runtime;
   readonly #policy: Policy;
   readonly #optimization: Optimization;
 
-  constructor(props: LearnerProps, group: LearnerGroup) {
+  constructor(props: LearnerProps, group: JoinedGroup) {
     const { model, gradientCheckpointing, optimization, sharesWeights } = props;
     this.#props = props;
     this.#group = group;
@@ -121,7 +122,8 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     }
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#group[Symbol.asyncDispose]?.();
     this.#optimization[Symbol.dispose]();
     this.#policy[Symbol.dispose]();
     this.#runtime[Symbol.dispose]();
@@ -143,5 +145,5 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
 /** Makes a learner on its thread. */
 export const learnerActor = actorFactory(
   learnerProtocol,
-  (props: LearnerProps) => new LearnerActor(props, alone),
+  (props: LearnerProps) => new LearnerActor(props, takeSeat(props.seat)),
 );

@@ -5,10 +5,12 @@ import { Arena } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import { threadGroup } from '../../transport/collectives/threads.ts';
 import type { DataProps } from '../data/actor.ts';
 import { dataProtocol } from '../data/protocol.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import { learnerProtocol } from '../learner/protocol.ts';
+import type { LearnerSeat } from '../learner/seat.ts';
 import type { ModelProps } from '../model-props.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import { referenceProtocol } from '../reference/protocol.ts';
@@ -102,7 +104,7 @@ export async function spawnLearners(
 ): Promise<Learners> {
   const { actor, rollout } = config.worker;
   const { algorithm } = config;
-  const props: WithSharedBlocks<LearnerProps> = {
+  const props: WithSharedBlocks<Omit<LearnerProps, 'seat'>> = {
     model: modelProps(config, checkpoint, weights),
     modelPath: checkpoint.directory,
     gradientCheckpointing: actor.model.enableGradientCheckpointing,
@@ -129,14 +131,13 @@ export async function spawnLearners(
     temperature: rollout.temperature,
     sharesWeights: true,
   };
-  const ranks = Array.from({ length: learnerCount(config) }, (_, rank) => rank);
-  const spawned = ranks.map((rank) =>
+  const spawned = seats(learnerCount(config)).map((seat, rank) =>
     system.spawn({
       name: `learner/${rank}`,
       protocol: learnerProtocol,
       module: new URL('../learner/actor.ts', import.meta.url),
       create: 'learnerActor',
-      props,
+      props: { ...props, seat },
       supervision: essential,
     }),
   );
@@ -291,6 +292,13 @@ function microBatch(config: Config, size: number): MicroBatchOptions {
     dynamic: config.worker.actor.dynamicBatching,
     maxTokens: maxPromptLength + maxResponseLength,
   };
+}
+
+/** Places for so many learners on threads of this process. */
+function seats(count: number): LearnerSeat[] {
+  if (count === 1) return [{ kind: 'alone' }];
+  const group = threadGroup(count);
+  return Array.from({ length: count }, (_, rank) => ({ kind: 'threads', group, rank }));
 }
 
 type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;

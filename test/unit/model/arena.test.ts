@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { Arena, layOut } from '../../../src/model/arena.ts';
+import { Arena, contentLength, dividedInto, layOut } from '../../../src/model/arena.ts';
 
 const layout = layOut([
   [{ name: 'norm', shape: [3] }],
@@ -23,6 +23,20 @@ describe('Arena', () => {
       ],
     );
     assert.equal(layout.length, 64);
+  });
+
+  it('is padded at the end until it divides into equal parts of whole 64 bytes', () => {
+    for (const [parts, length] of [
+      [1, 64],
+      [2, 64],
+      [3, 96],
+      [5, 80],
+    ] as const) {
+      const divided = dividedInto(layout, parts);
+      assert.deepEqual([divided.length, contentLength(divided)], [length, 64]);
+      assert.equal(divided.entries, layout.entries);
+      assert.deepEqual(dividedInto(divided, 1), layout);
+    }
   });
 
   it('shows neighbours as one tensor over the same bytes', () => {

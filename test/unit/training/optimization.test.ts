@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { Arena, contentLength, dividedInto, layOut } from '../../../src/model/arena.ts';
+import type { AdamWState } from '../../../src/optim/adamw.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { keyOf, Rng } from '../../../src/rng.ts';
+import { alone } from '../../../src/training/learner-group.ts';
+import { Optimization } from '../../../src/training/optimization.ts';
+import type { Communicator } from '../../../transport/collectives/communicator.ts';
+import { joinThreadGroup, threadGroup } from '../../../transport/collectives/threads.ts';
+
+const options = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 } as const;
+const layout = layOut([
+  [{ name: 'a', shape: [37, 3] }],
+  [
+    { name: 'b', shape: [70] },
+    { name: 'c', shape: [70, 5] },
+  ],
+]);
+const content = contentLength(layout);
+
+/** Numbers whose sums and squares float32 and float64 hold exactly, in any order. */
+function draw(purpose: string, count: number): number[] {
+  const rng = new Rng(keyOf('optimization test', purpose));
+  return Array.from({ length: count }, () => Math.round(rng.nextNormal() * 64) / 64);
+}
+
+/** Learners as they stand on threads of one process, or of several when each has weights of its own. */
+class Team implements AsyncDisposable {
+  readonly members: readonly Optimization[];
+  readonly arenas: readonly Arena[];
+  readonly #groups: readonly Communicator[];
+
+  constructor(runtime: Runtime, size: number, sharesWeights: boolean) {
+    const divided = dividedInto(layout, size);
+    const shared = new Arena(divided);
+    const handle = threadGroup(size);
+    this.#groups = Array.from({ length: size }, (_, rank) => joinThreadGroup(handle, rank));
+    this.arenas = this.#groups.map(() => (sharesWeights ? shared : new Arena(divided)));
+    for (const arena of this.arenas) arena.data.set(draw('weights', content));
+    this.members = this.#groups.map(
+      (group, rank) =>
+        new Optimization(runtime, this.arenas[rank]!, options, { group, sharesWeights }),
+    );
+  }
+
+  all<T>(work: (member: Optimization, rank: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.members.map(work));
+  }
+
+  /** One step with gradients whose sum is the same for teams of any size. */
+  async step(step: number): Promise<number[]> {
+    for (const { gradients } of this.members) gradients.data.fill(0);
+    // A learner in three adds a part of its own, and the first takes it off again.
+    const whole = draw(`gradients ${step}`, content);
+    this.members[0]!.gradients.data.set(whole);
+    for (const [rank, { gradients }] of this.members.entries()) {
+      if (rank === 0) continue;
+      for (const [i, value] of draw(`part ${rank}`, content).entries()) {
+        gradients.data[i] = value;
+        this.members[0]!.gradients.data[i]! -= value;
+      }
+    }
+    const done = await this.all((member) => member.step(0.01));
+    assert.ok(done.every(({ applied }) => applied));
+    return done.map(({ gradientNorm }) => gradientNorm);
+  }
+
+  async state(): Promise<AdamWState> {
+    const [state, ...others] = await this.all((member) => member.gatherState());
+    assert.ok(others.every((other) => other === null));
+    return state!;
+  }
+
+  weights(rank = 0): Float32Array {
+    return this.arenas[rank]!.data.slice(0, content);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const member of this.members) member[Symbol.dispose]();
+    await Promise.all(this.#groups.map((group) => group[Symbol.asyncDispose]()));
+  }
+}
+
+describe('Optimization by several learners', () => {
+  let runtime: Runtime;
+  before(() => (runtime = Runtime.open({ threads: 1 })));
+  after(() => runtime[Symbol.dispose]());
+
+  for (const sharesWeights of [true, false]) {
+    for (const size of [2, 3, 5]) {
+      const where = sharesWeights ? 'shared weights' : 'weights of their own';
+      it(`steps as one does, bit for bit: ${size} over ${where}`, async () => {
+        await using one = new Team(runtime, 1, true);
+        await using team = new Team(runtime, size, sharesWeights);
+        for (let step = 0; step < 3; step++) {
+          const [norm] = await one.step(step);
+          assert.deepEqual(await team.step(step), Array<number>(size).fill(norm!));
+        }
+        for (let rank = 0; rank < size; rank++) {
+          assert.deepEqual(team.weights(rank), one.weights());
+        }
+        const [state, expected] = [await team.state(), await one.state()];
+        assert.deepEqual(state.m, expected.m);
+        assert.deepEqual(state.v, expected.v);
+        assert.equal(state.step, 3);
+      });
+    }
+  }
+
+  it('goes on from the state of another number of learners', async () => {
+    await using one = new Team(runtime, 1, true);
+    for (let step = 0; step < 2; step++) await one.step(step);
+    const [state, weights] = [await one.state(), one.weights()];
+    const saved = { m: state.m.slice(), v: state.v.slice(), step: state.step };
+    await one.step(2);
+    for (const [size, sharesWeights] of [
+      [2, true],
+      [3, false],
+    ] as const) {
+      await using team = new Team(runtime, size, sharesWeights);
+      team.arenas[0]!.data.set(weights);
+      await team.all((member, rank) => member.scatterState(rank === 0 ? saved : null));
+      await team.step(2);
+      for (let rank = 0; rank < size; rank++) assert.deepEqual(team.weights(rank), one.weights());
+    }
+  });
+
+  it('skips a step everywhere when the gradient of one is not finite', async () => {
+    await using team = new Team(runtime, 3, true);
+    for (const bad of [NaN, Infinity]) {
+      for (const member of team.members) member.clearGradients();
+      team.members[2]!.gradients.data[5] = bad;
+      const done = await team.all((member) => member.step(0.01));
+      assert.deepEqual(
+        done.map(({ applied }) => applied),
+        [false, false, false],
+      );
+    }
+    assert.deepEqual(team.weights(), Float32Array.from(draw('weights', content)));
+  });
+
+  it('refuses an arena that does not divide, and moments of another model', async () => {
+    const group = { ...alone, size: 3 };
+    assert.throws(
+      () => new Optimization(runtime, new Arena(layout), options, { group, sharesWeights: true }),
+      { code: 'SHAPE_MISMATCH' },
+    );
+    await using one = new Team(runtime, 1, true);
+    const [m, v] = [new Float32Array(8), new Float32Array(8)];
+    await assert.rejects(one.members[0]!.scatterState({ m, v, step: 1 }), {
+      code: 'CHECKPOINT_INVALID',
+    });
+  });
+});
