@@ -19,7 +19,14 @@ export { tensor } from '../transport/tensor-codec.ts';
 
 // Running them
 export { ActorSystem } from './runtime/system.ts';
-export type { LocalActor, NodeOptions, PropsOf, ThreadActor } from './runtime/system.ts';
+export type {
+  LocalActor,
+  NodeOptions,
+  PropsOf,
+  SystemOptions,
+  ThreadActor,
+} from './runtime/system.ts';
+export type { ProcessOptions } from './runtime/child-nodes.ts';
 export { NodeHost } from './runtime/node.ts';
 export type { Place } from './runtime/placement.ts';
 export type { Claims, PlacementStrategy, Resources } from './runtime/resources.ts';

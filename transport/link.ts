@@ -20,4 +20,6 @@ export interface Link extends AsyncDisposable {
    * the peer was silent for too long. Every channel is closed by then.
    */
   readonly ended: Promise<CxmindError | undefined>;
+  /** Ends the link at once with that error: the caller knows, before the heartbeats do, that the peer is gone. */
+  lose(error: CxmindError): void;
 }

@@ -24,7 +24,12 @@ const ofLife = { life: t.number };
 const orders = {
   hello: t.type({ kind: t.literal('hello'), version: t.number, node: t.string }),
   /** What the node has: `slots` is its number of cores. */
-  welcome: t.type({ kind: t.literal('welcome'), version: t.number, slots: t.number }),
+  welcome: t.type({
+    kind: t.literal('welcome'),
+    version: t.number,
+    slots: t.number,
+    pid: t.number,
+  }),
   /** The body holds `{ props }`. */
   start: t.type({
     kind: t.literal('start'),

@@ -62,7 +62,7 @@ export class NodeHost {
     this.#control = control;
     this.#name = node;
     const slots = availableParallelism();
-    postOrder(control, { kind: 'welcome', version: nodeVersion, slots });
+    postOrder(control, { kind: 'welcome', version: nodeVersion, slots, pid: process.pid });
     return (packet) => this.#obey(packet, control);
   }
 

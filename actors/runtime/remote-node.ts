@@ -21,14 +21,16 @@ interface RemoteLife {
 /** A process that hosts actors of this system, at the other end of a link. */
 export class RemoteNode {
   readonly name: string;
-  /** Resolves with the reason once the node is gone, in order or not. */
+  /** Resolves with the reason once the node is gone: ACTOR_STOPPED after `close`, else PEER_LOST. */
   readonly ended: Promise<CxmindError>;
   readonly #link: Link;
   readonly #control: Channel;
   readonly #logger: Logger;
   readonly #lives = new Map<number, RemoteLife>();
   readonly #welcome = Promise.withResolvers<OrderOf<'welcome'>>();
+  #pid = 0;
   #nextLife = 0;
+  #isClosed = false;
 
   private constructor(name: string, link: Link, logger: Logger) {
     this.name = name;
@@ -38,7 +40,9 @@ export class RemoteNode {
     this.#control.receive((packet) => this.#take(packet));
     postOrder(this.#control, { kind: 'hello', version: nodeVersion, node: name });
     this.ended = link.ended.then((reason) => {
-      const error = reason ?? new CxmindError('PEER_LOST', `node ${name} left`);
+      const error = this.#isClosed
+        ? new CxmindError('ACTOR_STOPPED', `node ${name} was closed`)
+        : (reason ?? new CxmindError('PEER_LOST', `node ${name} left`));
       this.#welcome.reject(error);
       for (const { onEnded } of this.#lives.values()) onEnded(error);
       this.#lives.clear();
@@ -58,13 +62,19 @@ export class RemoteNode {
     logger: Logger,
   ): Promise<{ readonly node: RemoteNode; readonly slots: number }> {
     const node = new RemoteNode(name, link, logger);
-    const { version, slots } = await node.#welcome.promise;
+    const { version, slots, pid } = await node.#welcome.promise;
+    node.#pid = pid;
     if (version !== nodeVersion) {
       await link[Symbol.asyncDispose]();
       const versions = `version ${version} of the orders, this system ${nodeVersion}`;
       throw new CxmindError('WIRE_INVALID', `node ${name} speaks ${versions}`);
     }
     return { node, slots };
+  }
+
+  /** Its process, as its own host numbers it. */
+  get pid(): number {
+    return this.#pid;
   }
 
   /** Begins a life of an actor there. @param body `{ props }` */
@@ -97,6 +107,7 @@ export class RemoteNode {
 
   /** Ends the node and all that runs there. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#link[Symbol.asyncDispose]();
     await this.ended;
   }

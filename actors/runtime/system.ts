@@ -1,7 +1,9 @@
 import { CxmindError, toWireError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
+import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.ts';
 import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
 import { Cell } from './cell.ts';
+import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { ActorEvent } from './event.ts';
 import { launcherHere, startLocal, startThread, type Launcher } from './incarnation.ts';
 import { addressOfModule, moduleAt } from './module-address.ts';
@@ -62,6 +64,12 @@ export interface NodeOptions {
   readonly pool?: string;
 }
 
+export interface SystemOptions {
+  readonly logger?: Logger;
+  /** Of the links to processes that the system itself starts: how soon one that hangs is taken for dead. */
+  readonly heartbeat?: Heartbeat;
+}
+
 /** The props a factory wants: `props: {…} satisfies PropsOf<typeof createRollout>`. */
 export type PropsOf<F> = F extends ActorFactory<Protocol, infer Props> ? Props : never;
 
@@ -73,14 +81,17 @@ export class ActorSystem implements AsyncDisposable {
   readonly blocks = new SharedBlocks();
   readonly #cells = new Map<string, Cell>();
   readonly #placement = new Placement();
+  readonly #heartbeat: Heartbeat;
   readonly #watchers = new Map<string, Set<(event: ActorEvent) => void>>();
   readonly #failure = new AbortController();
   readonly #logger: Logger;
+  #children: Promise<ChildNodes> | undefined;
   #deadLetters = 0;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
 
-  constructor(options: { readonly logger?: Logger } = {}) {
-    this.#logger = options.logger ?? silent;
+  constructor({ logger = silent, heartbeat = defaultHeartbeat }: SystemOptions = {}) {
+    this.#logger = logger;
+    this.#heartbeat = heartbeat;
   }
 
   /** Tells that reached nobody, so far. */
@@ -112,18 +123,29 @@ export class ActorSystem implements AsyncDisposable {
     refuseAddress(name);
     const { node, slots } = await RemoteNode.join(name, link, this.#logger);
     try {
-      if (this.#isClosed)
-        throw new CxmindError('ACTOR_STOPPED', `${name}: the system is shut down`);
+      this.#refuseClosed(name);
       this.#placement.add(node, pool ?? defaultPool, { slots, devices: [], ...resources });
     } catch (error) {
       await node.close();
       throw error;
     }
-    this.#logger.info({ node: name }, 'node joined');
+    this.#logger.info({ node: name, pid: node.pid }, 'node joined');
     void node.ended.then((error) =>
       this.#logger.warn({ node: name, error: toWireError(error) }, 'node left'),
     );
     return node;
+  }
+
+  /**
+   * Starts a process of this machine as a node, which ends with the system, or with this process however that ends.
+   *
+   * @throws PEER_LOST, with its last lines, for a process that ends before it is one
+   */
+  async startProcess(options: ProcessOptions): Promise<RemoteNode> {
+    refuseAddress(options.name);
+    this.#refuseClosed(options.name);
+    const children = await (this.#children ??= this.#openChildren());
+    return children.start(options);
   }
 
   /**
@@ -178,14 +200,28 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   /** Stops every actor, then every node, and waits until all are gone; the system takes no new ones. */
-  async shutdown(): Promise<void> {
-    this.#isClosed = true;
-    await Promise.all([...this.#cells.values()].map((cell) => cell.stop()));
-    await Promise.all(this.#placement.nodes.map((node) => node.close()));
+  shutdown(): Promise<void> {
+    return (this.#closing ??= this.#close());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#cells.values()].map((cell) => cell.stop()));
+    await Promise.all(this.nodes.map((node) => node.close()));
+    await (await this.#children)?.[Symbol.asyncDispose]();
+  }
+
+  /** Imported late: ZeroMQ's native code is only for those who have processes. */
+  async #openChildren(): Promise<ChildNodes> {
+    const { ChildNodes } = await import('./child-nodes.ts');
+    return new ChildNodes({
+      heartbeat: this.#heartbeat,
+      join: (node) => this.addNode(node),
+      onEscalate: (error) => this.#escalate(error),
+    });
   }
 
   #threadLauncher<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Launcher {
@@ -225,7 +261,7 @@ export class ActorSystem implements AsyncDisposable {
   ): Promise<ActorRef<P>> {
     const { name, protocol } = actor;
     refuseAddress(name);
-    if (this.#isClosed) throw new CxmindError('ACTOR_STOPPED', `${name}: the system is shut down`);
+    this.#refuseClosed(name);
     if (this.#cells.has(name)) throw new CxmindError('INTERNAL', `${name} is spawned already`);
     const cell = new Cell({
       name,
@@ -242,6 +278,11 @@ export class ActorSystem implements AsyncDisposable {
     this.#cells.set(name, cell);
     await cell.start();
     return refOver(protocol, name, cell);
+  }
+
+  #refuseClosed(name: string): void {
+    if (this.#closing !== undefined)
+      throw new CxmindError('ACTOR_STOPPED', `${name}: the system is shut down`);
   }
 
   #find(address: string): Cell | undefined {

@@ -1,17 +1,20 @@
 import assert from 'node:assert/strict';
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn as spawnProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { ProcessOptions } from '../../actors/runtime/child-nodes.ts';
+import type { ActorEvent } from '../../actors/runtime/event.ts';
 import type { Place } from '../../actors/runtime/placement.ts';
 import { askAny } from '../../actors/runtime/pool.ts';
 import type { ActorRef } from '../../actors/runtime/ref.ts';
 import type { Supervision } from '../../actors/runtime/supervisor.ts';
-import { ActorSystem, type ThreadActor, type NodeOptions } from '../../actors/runtime/system.ts';
+import { ActorSystem, type ThreadActor } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { counterProtocol } from '../support/counter-actor.ts';
-import { IpcLink } from '../support/ipc-link.ts';
 import { keepingLogger, type LoggedEvent } from '../support/tiny-run.ts';
 
 type CounterRef = ActorRef<typeof counterProtocol>;
@@ -29,13 +32,8 @@ const supervision: Supervision = {
 describe('nodes', () => {
   let system: ActorSystem;
   let events: LoggedEvent[];
-  const children = new Map<string, ChildProcess>();
-
-  async function addNode(name: string, options: Partial<NodeOptions> = {}): Promise<void> {
-    const entry = fileURLToPath(new URL('../support/ipc-node.ts', import.meta.url));
-    const child = fork(entry, { serialization: 'advanced' });
-    children.set(name, child);
-    await system.addNode({ name, link: new IpcLink(child, name, true), ...options });
+  async function addNode(name: string, options: Partial<ProcessOptions> = {}): Promise<void> {
+    await system.startProcess({ name, supervision: { onCrash: 'stop' }, ...options });
   }
 
   function spawn(
@@ -58,10 +56,19 @@ describe('nodes', () => {
   }
 
   async function kill(name: string): Promise<void> {
-    const child = children.get(name)!;
-    const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
+    const node = system.nodes.find((each) => each.name === name)!;
+    process.kill(node.pid, 'SIGKILL');
+    await node.ended;
+  }
+
+  function eventOf(ref: CounterRef, kind: ActorEvent['kind']): Promise<ActorEvent> {
+    return new Promise((resolve) => {
+      const watch = system.watch(ref, (event) => {
+        if (event.kind !== kind) return;
+        watch[Symbol.dispose]();
+        resolve(event);
+      });
+    });
   }
 
   beforeEach(() => {
@@ -69,13 +76,7 @@ describe('nodes', () => {
     events = kept.events;
     system = new ActorSystem({ logger: kept.logger });
   });
-  afterEach(async () => {
-    await system.shutdown();
-    for (const child of children.values()) {
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    }
-    children.clear();
-  });
+  afterEach(() => system.shutdown());
 
   it('host actors that are asked, told and stopped as if they were here', async () => {
     await addNode('a');
@@ -182,7 +183,9 @@ describe('nodes', () => {
   it('keep an actor waiting for a node when none is left, until its window has passed', async () => {
     await addNode('a');
     const counter = await spawn('counter/0', { node: 'a' });
+    const crashed = eventOf(counter, 'crashed');
     await kill('a');
+    await crashed;
     const asked = counter.ask.add(1, soon);
     await delay(50);
     assert.equal(counter.status, 'restarting');
@@ -195,8 +198,9 @@ describe('nodes', () => {
       { node: 'b' },
       { supervision: { ...supervision, windowMs: 100, givenUp: 'stop' } },
     );
+    const stopped = eventOf(impatient, 'stopped');
     await kill('b');
-    await assert.rejects(impatient.ask.add(1, soon), /ACTOR_CRASHED|wants/);
+    assert.match((await stopped).error!.message, /wants 0 slots .* there is no such node/);
     assert.equal(impatient.status, 'stopped');
   });
 
@@ -235,4 +239,36 @@ describe('nodes', () => {
       message: 'no such checkpoint',
     });
   });
+
+  it('are started anew when they are killed, and get their actors back', async () => {
+    const node = await system.startProcess({ name: 'a', supervision });
+    const counter = await spawn('counter/0', { node: 'a' });
+    const restarted = eventOf(counter, 'restarted');
+    process.kill(node.pid, 'SIGKILL');
+    assert.equal((await restarted).node, 'a');
+    assert.equal(await counter.ask.add(1, soon), 1);
+    assert.notEqual(system.nodes[0]!.pid, node.pid);
+    await system.nodes[0]!.close();
+    assert.deepEqual(system.nodes, [], 'one that was closed stays so');
+  });
+
+  it('end by themselves when the process that leads them is killed, whatever their actors do', async () => {
+    const program = fileURLToPath(new URL('../support/doomed-head.ts', import.meta.url));
+    const head = spawnProcess(process.execPath, [program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [line] = (await once(createInterface(head.stdout), 'line')) as [string];
+    assert.ok(isAlive(Number(line)));
+    head.kill('SIGKILL');
+    while (isAlive(Number(line))) await delay(10);
+  });
 });
+
+/** Whether a process runs; what is dead and not yet buried does not. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -143,6 +143,10 @@ export class ZmqLink implements Link {
     clearTimeout(timer);
   }
 
+  lose(error: CxmindError): void {
+    this.#end('lost', error);
+  }
+
   /** Tells the peer that this end knows of the link. */
   greet(): void {
     this.#sendBeat(false, false);

@@ -1,0 +1,14 @@
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { parseNodeOrder, runNode } from './run-node.ts';
+
+/*
+ * A process that hosts actors for the one that started it. Its order is the first line of its stdin, which stays
+ * open as long as that one lives. At its end this process ends whatever its actors do: an exit would wait for
+ * threads that are in the middle of native code.
+ */
+const lines = createInterface({ input: process.stdin });
+lines.once('close', () => process.kill(process.pid, 'SIGKILL'));
+const [order] = (await once(lines, 'line')) as [string];
+await runNode(parseNodeOrder(order));
+process.exit(0);
