@@ -148,7 +148,10 @@ for (const place of ['worker thread', 'same thread'] as const) {
 
     it('makes senders wait while the mailbox is full', async () => {
       const counter = await spawn('counter/0', { mailboxCapacity: 2 });
-      const slow = counter.ask.wait({ ms: 60, heedsSignal: false }, soon);
+      const enough = new AbortController();
+      const long = { ms: 60_000, heedsSignal: true };
+      const slow = counter.ask.wait(long, { timeoutMs: 60_000, signal: enough.signal });
+      const outcome = assert.rejects(slow, { code: 'RUNTIME_CANCELLED' });
       await counter.tell.add(1);
       let isTaken = false;
       const third = counter.tell.add(1).then(() => (isTaken = true));
@@ -156,7 +159,8 @@ for (const place of ['worker thread', 'same thread'] as const) {
       assert.equal(isTaken, false);
       assert.equal(counter.pending, 3);
       await assert.rejects(counter.ask.add(50, { timeoutMs: 10 }), { code: 'ACTOR_TIMEOUT' });
-      await slow;
+      enough.abort();
+      await outcome;
       await third;
       assert.equal(await counter.ask.add(0, soon), 2, 'the ask that timed out was never taken');
     });
