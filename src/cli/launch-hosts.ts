@@ -7,6 +7,7 @@ import { readHostfile } from '../../transport/launch/hostfile.ts';
 import { mapBySlot, type Share } from '../../transport/launch/mapping.ts';
 import { launchNodes } from '../../transport/launch/remote-launch.ts';
 import { quoted, sized } from '../../transport/launch/ssh.ts';
+import type { Heartbeat } from '../../transport/zmq/liveness.ts';
 import { CxmindError } from '../errors.ts';
 import type { Launch } from './launch.ts';
 import { packageRoot } from './package-root.ts';
@@ -33,13 +34,15 @@ async function hostsIn(flags: LaunchFlags): Promise<Host[]> {
     pool = hostsOf(parseHostList(flags.host, '--host'), { bareSlots: 1, ...(pool && { pool }) });
   }
   if (pool !== undefined) return pool;
-  throw new CxmindError('CONFIG_INVALID', 'launch: no hosts; give them by --hostfile or --host');
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    'launch: no hosts; give them by --hostfile or --host, or start this by srun, mpirun or an indexed job of Kubernetes',
+  );
 }
 
 /** What starts a node on each of those hosts once the command asks for them. */
 export function gatherOver(shares: readonly Share[], flags: LaunchFlags): Gather {
   const node = [process.execPath, join(packageRoot(), 'bin', 'cxmind.js'), 'node'];
-  const deadAfterMs = flags['dead-after'] * 1000;
   const options = {
     shares,
     localCommand: node,
@@ -47,9 +50,9 @@ export function gatherOver(shares: readonly Share[], flags: LaunchFlags): Gather
     sshOptions: flags['ssh-option'],
     headAddress: flags['head-address'],
     port: flags.port,
-    headSlots: flags['head-slots'],
+    headSlots: flags['head-slots'] ?? 0,
     joinTimeoutMs: flags['join-timeout'] * 1000,
-    heartbeat: { intervalMs: Math.min(1000, deadAfterMs / 2), deadAfterMs },
+    heartbeat: heartbeatOf(flags),
     toleratesLoss: flags['keep-going'],
     output: {
       stdout: (text: string) => void process.stdout.write(text),
@@ -57,4 +60,10 @@ export function gatherOver(shares: readonly Share[], flags: LaunchFlags): Gather
     },
   };
   return (signal) => launchNodes(options, signal);
+}
+
+/** How soon a silent node is lost. */
+export function heartbeatOf(flags: LaunchFlags): Heartbeat {
+  const deadAfterMs = flags['dead-after'] * 1000;
+  return { intervalMs: Math.min(1000, deadAfterMs / 2), deadAfterMs };
 }

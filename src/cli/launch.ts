@@ -1,7 +1,12 @@
+import { writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { Args, Command, Flags, type Config } from '@oclif/core';
+import { taskOf } from '../../transport/launch/scheduler.ts';
+import { makeRunKeys } from '../../transport/zmq/keys.ts';
 import { CxmindError } from '../errors.ts';
 import type { ClusterCommand } from './cluster-command.ts';
-import { gatherOver, sharesOf } from './launch-hosts.ts';
+import { gatherOver, sharesOf, type LaunchFlags } from './launch-hosts.ts';
+import { runTask } from './launch-task.ts';
 
 export class Launch extends Command {
   static override summary = 'Run a command with the help of other hosts.';
@@ -14,6 +19,7 @@ export class Launch extends Command {
   static override examples = [
     '<%= config.bin %> launch --hostfile hosts -- train config=configs/cx-closed.yaml',
     '<%= config.bin %> launch --host node01:4,node02:4 --np 6 -- train config=configs/cx-closed.yaml',
+    'srun --ntasks=4 <%= config.bin %> launch -- train config=configs/cx-closed.yaml',
   ];
   static override strict = false;
   static override args = {
@@ -34,8 +40,8 @@ export class Launch extends Command {
     }),
     oversubscribe: Flags.boolean({ description: 'allow more than there are slots' }),
     'head-slots': Flags.integer({
-      description: 'slots of this process, beside the nodes',
-      default: 0,
+      description:
+        'slots of this process itself; none beside hosts, those of its task under a scheduler',
       min: 0,
     }),
     'ssh-option': Flags.string({
@@ -49,7 +55,7 @@ export class Launch extends Command {
     }),
     'head-address': Flags.string({
       description:
-        'how nodes reach this host; by default the address that their ssh connection comes from',
+        'how nodes reach this process; by default where their ssh connections come from, or any address that answers',
     }),
     port: Flags.integer({
       description: 'listen at this port and the next; by default at free ones',
@@ -66,12 +72,26 @@ export class Launch extends Command {
       default: 10,
       min: 2,
     }),
+    rendezvous: Flags.string({
+      description: "folder that all processes of a job see, to meet in; by default the run's",
+    }),
+    keys: Flags.string({
+      description: 'file of keys that all processes of a job were given, to meet without a folder',
+      dependsOn: ['head-address', 'port'],
+    }),
+    'write-keys': Flags.string({ description: 'make such a file, and stop' }),
     'keep-going': Flags.boolean({ description: 'go on when a node is lost after it joined' }),
   };
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(Launch);
+    const keysFile = flags['write-keys'];
+    if (keysFile !== undefined) return writeKeys(keysFile);
     const command = await commandOf(argv as string[], this.config);
+    const task = hasHosts(flags)
+      ? undefined
+      : taskOf(process.env, { size: flags.np, hostname: hostname() });
+    if (task !== undefined) return runTask(task, command, flags);
     await command.runOn(gatherOver(await sharesOf(flags), flags));
   }
 }
@@ -92,4 +112,17 @@ async function commandOf(argv: readonly string[], config: Config): Promise<Clust
     );
   }
   return new commands[name as keyof typeof commands](rest, config);
+}
+
+/** Hosts that are named go before what a scheduler says: mpirun or srun may have started a script that launches. */
+function hasHosts(flags: LaunchFlags): boolean {
+  return (flags.hostfile ?? flags.host ?? flags['default-hostfile']) !== undefined;
+}
+
+async function writeKeys(path: string): Promise<void> {
+  try {
+    await writeFile(path, `${JSON.stringify(makeRunKeys())}\n`, { flag: 'wx', mode: 0o600 });
+  } catch (cause) {
+    throw new CxmindError('CONFIG_INVALID', `--write-keys: cannot make ${path}`, { cause });
+  }
 }

@@ -1,37 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { bin, cxmind, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
-const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 const why = whyNoHosts();
-
-/** A command line that runs, and what it said so far. */
-interface Running {
-  readonly child: ChildProcess;
-  readonly output: { stdout: string; stderr: string };
-  /** Exit code, or the name of the signal. */
-  readonly ended: Promise<number | string>;
-}
-
-function cxmind(args: readonly string[]): Running {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const output = { stdout: '', stderr: '' };
-  child.stdout.on('data', (bytes: Buffer) => (output.stdout += bytes.toString()));
-  child.stderr.on('data', (bytes: Buffer) => (output.stderr += bytes.toString()));
-  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
-  return { child, output, ended };
-}
-
-/** Waits until something is so; the test's own time limit is the only one. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await delay(20);
-}
 
 describe('cxmind launch over three hosts', function () {
   this.timeout(120_000);
@@ -208,7 +183,10 @@ describe('cxmind launch', () => {
   });
 
   for (const [args, message] of [
-    [['--', 'train'], /^launch: no hosts; give them by --hostfile or --host$/m],
+    [
+      ['--', 'train'],
+      /^launch: no hosts; give them by --hostfile or --host, or start this by srun/m,
+    ],
     [
       ['--host', 'localhost'],
       /^launch: behind -- stands what to run, one of eval, quickstart, train; got nothing$/m,

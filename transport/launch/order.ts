@@ -6,6 +6,7 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
 import { RunTicket } from '../zmq/keys.ts';
+import { bracketed } from './addresses.ts';
 import { nameOf } from './identity.ts';
 
 /** Raised when an order changes: the processes of a launch must be of one version. */
@@ -74,9 +75,4 @@ export function join(order: NodeOrder, sshConnection: string | undefined): Promi
   const { endpoint, ...keys } = ticket;
   const reachable = endpoint.replace('*', () => bracketed(sshConnection?.split(' ')[0] ?? ''));
   return connectLink({ endpoint: reachable, keys, name: nameOf(order), timeoutMs: joinTimeoutMs });
-}
-
-/** A host as it stands in an endpoint: an IPv6 address in brackets. */
-export function bracketed(host: string): string {
-  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }

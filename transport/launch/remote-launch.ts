@@ -1,11 +1,12 @@
-import { networkInterfaces } from 'node:os';
 import { CxmindError } from '../../src/errors.ts';
 import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
+import type { Identity } from './identity.ts';
 import type { Share } from './mapping.ts';
+import { anyAddress, bracketed } from './addresses.ts';
 import { NodeProcess, type Output, type ProcessEnd } from './node-process.ts';
-import { bracketed, orderLine } from './order.ts';
+import { orderLine } from './order.ts';
 import { RollCall } from './roll-call.ts';
 import { isHere, sshCommand } from './ssh.ts';
 
@@ -51,7 +52,7 @@ export async function launchNodes(
   signal.throwIfAborted();
   const launch = await RemoteLaunch.start(options);
   try {
-    await launch.allJoined(signal);
+    await launch.join(signal);
     return launch;
   } catch (error) {
     await launch[Symbol.asyncDispose]();
@@ -124,24 +125,14 @@ class RemoteLaunch implements Cluster {
     return this.#failure.signal;
   }
 
-  /** Resolves once every node is there; rejects when one fails, in time or after it. */
-  async allJoined(signal: AbortSignal): Promise<void> {
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const any = AbortSignal.any([signal, this.signal]);
-    const onAbort = (): void => reject(any.reason as Error);
-    any.addEventListener('abort', onAbort);
-    const timer = setTimeout(() => this.#failure.abort(this.#late()), this.#options.joinTimeoutMs);
-    try {
-      if (any.aborted) onAbort();
-      this.nodes = await Promise.race([this.#rollCall.complete, aborted]);
-    } finally {
-      clearTimeout(timer);
-      any.removeEventListener('abort', onAbort);
-    }
+  /** Waits for every node. @throws what `launchNodes` does */
+  async join(signal: AbortSignal): Promise<void> {
+    const either = AbortSignal.any([signal, this.signal]);
+    this.nodes = await this.#rollCall.all(either, this.#options.joinTimeoutMs, () => this.#late());
   }
 
   /** A link ended. Where the process ended too, that says more. */
-  async #onLeave({ host, rank }: ClusterNode, error: CxmindError | undefined): Promise<void> {
+  async #onLeave({ host, rank }: Identity, error: CxmindError | undefined): Promise<void> {
     if (error === undefined || this.#isEnding) return;
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => resolve(undefined), exitCodeMs);
@@ -184,12 +175,6 @@ class RemoteLaunch implements Cluster {
       { detail: { ranks: this.#rollCall.missing } },
     );
   }
-}
-
-/** Every address of this host, those of IPv6 too where it has any. */
-function anyAddress(): string {
-  const families = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  return families.some(({ family }) => family === 'IPv6') ? '[::]' : '0.0.0.0';
 }
 
 function indented(lines: readonly string[]): string {

@@ -2,22 +2,21 @@ import type { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { LinkListener, type ListenOptions } from '../zmq/listener.ts';
 import type { ClusterNode } from './cluster.ts';
-import { identityOf } from './identity.ts';
+import { identityOf, type Identity } from './identity.ts';
 
 export interface RollCallOptions extends ListenOptions {
   /** The processes that must join; others are turned away. */
   readonly ranks: readonly number[];
 }
 
-type OnLeave = (node: ClusterNode, error: CxmindError | undefined) => void;
+type OnLeave = (node: Identity, error: CxmindError | undefined) => void;
 
 /** Where the processes of a launch join: waits for each of them, and tells when one leaves. */
 export class RollCall implements AsyncDisposable {
-  /** Resolves with the processes, by rank, once all are there. */
-  readonly complete: Promise<readonly ClusterNode[]>;
+  readonly #complete: Promise<readonly ClusterNode[]>;
   readonly #listener: LinkListener;
   readonly #missing: Set<number>;
-  readonly #nodes: ClusterNode[] = [];
+  readonly #joined: (Identity & { readonly link: Link })[] = [];
   readonly #resolve: (nodes: readonly ClusterNode[]) => void;
   #onLeave: OnLeave = () => undefined;
 
@@ -25,7 +24,7 @@ export class RollCall implements AsyncDisposable {
     this.#listener = listener;
     this.#missing = new Set(ranks);
     const { promise, resolve } = Promise.withResolvers<readonly ClusterNode[]>();
-    this.complete = promise;
+    this.#complete = promise;
     this.#resolve = resolve;
     listener.onLink((link) => this.#admit(link));
     this.#check();
@@ -51,6 +50,30 @@ export class RollCall implements AsyncDisposable {
     this.#onLeave = listener;
   }
 
+  /**
+   * The processes, by rank, once all are there.
+   *
+   * @param late what to throw when that takes longer than `timeoutMs`
+   * @throws the signal's reason once that is aborted
+   */
+  async all(
+    signal: AbortSignal,
+    timeoutMs: number,
+    late: () => CxmindError,
+  ): Promise<readonly ClusterNode[]> {
+    const { promise: given, reject } = Promise.withResolvers<never>();
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+    const timer = setTimeout(() => reject(late()), timeoutMs);
+    try {
+      return await Promise.race([this.#complete, given]);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
   /** Ends all links in order. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#listener.close();
@@ -62,16 +85,24 @@ export class RollCall implements AsyncDisposable {
       void link[Symbol.asyncDispose]();
       return;
     }
-    const { host } = identity;
-    const before = this.#nodes.filter((node) => node.host === host).length;
-    const node = { ...identity, link, name: before === 0 ? host : `${host}.${before}` };
-    this.#nodes.push(node);
-    void link.ended.then((error) => this.#onLeave(node, error));
+    this.#joined.push({ ...identity, link });
+    void link.ended.then((error) => this.#onLeave(identity, error));
     this.#check();
   }
 
   #check(): void {
     if (this.#missing.size > 0) return;
-    this.#resolve(this.#nodes.toSorted((a, b) => a.rank - b.rank));
+    this.#resolve(named(this.#joined.toSorted((a, b) => a.rank - b.rank)));
   }
+}
+
+/** Calls each by its host, those after the first of a host with a number behind it. */
+function named(joined: readonly (Identity & { readonly link: Link })[]): ClusterNode[] {
+  const seen = new Map<string, number>();
+  return joined.map((node) => {
+    const { host } = node;
+    const before = seen.get(host) ?? 0;
+    seen.set(host, before + 1);
+    return { ...node, name: before === 0 ? host : `${host}.${before}` };
+  });
 }

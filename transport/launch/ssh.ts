@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { lookup } from 'node:dns/promises';
-import { hostname, networkInterfaces } from 'node:os';
+import { hostname } from 'node:os';
 import { promisify } from 'node:util';
 import { CxmindError } from '../../src/errors.ts';
+import { ownAddresses } from './addresses.ts';
 import type { Host } from './allocation.ts';
 import type { SizedHost } from './mapping.ts';
 
@@ -50,11 +51,7 @@ export function quoted(word: string): string {
 export async function isHere({ host, user, port }: Address): Promise<boolean> {
   if (user !== undefined || port !== undefined) return false;
   if (host === 'localhost' || host === hostname()) return true;
-  const own = new Set(
-    Object.values(networkInterfaces()).flatMap((each) =>
-      (each ?? []).map(({ address }) => address),
-    ),
-  );
+  const own = new Set(ownAddresses().map(({ address }) => address));
   const addresses = await lookup(host, { all: true }).catch(() => []);
   return addresses.some(({ address }) => own.has(address) || address.startsWith('127.'));
 }

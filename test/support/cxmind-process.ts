@@ -1,0 +1,43 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** The command's own file, as `npx cxmind` runs it. */
+export const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+/** A program that runs, and what it said so far. */
+export interface Running {
+  readonly child: ChildProcess;
+  readonly output: { stdout: string; stderr: string };
+  /** Exit code, or the name of the signal. */
+  readonly ended: Promise<number | string>;
+}
+
+/** Starts a program with variables beside those of this process. */
+export function start(
+  program: string,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Running {
+  const env = { ...process.env, ...variables };
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (bytes: Buffer) => (output.stdout += bytes.toString()));
+  child.stderr.on('data', (bytes: Buffer) => (output.stderr += bytes.toString()));
+  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string);
+  return { child, output, ended };
+}
+
+/** Starts a command of cxmind. */
+export function cxmind(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Running {
+  return start(process.execPath, [bin, ...args], variables);
+}
+
+/** Waits until something is so; the test's own time limit is the only one. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await delay(20);
+}

@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as E from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { CxmindError } from '../../src/errors.ts';
+import { RunTicket } from '../zmq/keys.ts';
+
+/** How often to look: nothing tells of a new file on a file system of several hosts. */
+const lookMs = 200;
+
+/** What rank 0 leaves for the others of its job. */
+export const Invitation = t.strict({
+  ticket: RunTicket,
+  /** Names and addresses of rank 0's host, each of which may be the one that others can reach. */
+  addresses: t.array(t.string),
+});
+export interface Invitation extends t.TypeOf<typeof Invitation> {}
+
+/** Where the processes of a job meet: a file in a folder that all their hosts see, and nobody but their user reads. */
+export class Rendezvous {
+  readonly folder: string;
+  readonly #name: string;
+
+  /** @param job tells it from other jobs that meet in the same folder */
+  constructor(folder: string, job: string) {
+    this.folder = folder;
+    this.#name = `.cxmind-${job}.ticket`;
+  }
+
+  get #path(): string {
+    return join(this.folder, this.#name);
+  }
+
+  /** Leaves the invitation, in place of any that is there. @throws CONFIG_INVALID when the folder cannot be written to */
+  async invite(invitation: Invitation): Promise<void> {
+    const partial = `${this.#path}.${randomUUID()}`;
+    try {
+      await mkdir(this.folder, { recursive: true });
+      await using file = await open(partial, 'wx', 0o600);
+      await file.writeFile(JSON.stringify(Invitation.encode(invitation)));
+      await file.sync();
+      await rename(partial, this.#path);
+    } catch (cause) {
+      await rm(partial, { force: true }).catch(() => undefined);
+      const message = `rendezvous: cannot write to ${this.folder}; name another folder with --rendezvous`;
+      throw new CxmindError('CONFIG_INVALID', message, { cause });
+    }
+  }
+
+  /** Takes the invitation away. */
+  async close(): Promise<void> {
+    await rm(this.#path, { force: true });
+  }
+
+  /**
+   * The invitation, once it is there; undefined when `deadline` passes first.
+   *
+   * @param deadline by `performance.now`
+   * @throws CONFIG_INVALID for a file that others could have written or read
+   */
+  async find(deadline: number): Promise<Invitation | undefined> {
+    for (;;) {
+      // asking for the names makes a file system of several hosts look again
+      const names = await readdir(this.folder).catch((): string[] => []);
+      if (names.includes(this.#name)) {
+        const found = await this.#read();
+        if (found !== undefined) return found;
+      }
+      if (performance.now() >= deadline) return undefined;
+      await delay(lookMs);
+    }
+  }
+
+  /** Undefined where it is gone again, or stands in a form that another version left. */
+  async #read(): Promise<Invitation | undefined> {
+    let text: string;
+    try {
+      text = await readPrivate(this.#path, 0o077);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+    const invitation = Invitation.decode(value);
+    return E.isRight(invitation) ? invitation.right : undefined;
+  }
+}
+
+/**
+ * The text of a file that holds a secret.
+ *
+ * @param forbidden bits of its mode that must not be set
+ * @throws CONFIG_INVALID when one is, or when it is somebody else's, root apart; what opening it throws
+ */
+export async function readPrivate(path: string, forbidden: number): Promise<string> {
+  await using file = await open(path, 'r');
+  const { mode, uid } = await file.stat();
+  if ((mode & forbidden) !== 0) {
+    const shown = (mode & 0o777).toString(8);
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `${path}: holds keys, and its mode ${shown} is too open`,
+    );
+  }
+  if (uid !== 0 && uid !== process.getuid?.()) {
+    throw new CxmindError('CONFIG_INVALID', `${path}: holds keys, and belongs to user ${uid}`);
+  }
+  return await file.readFile('utf8');
+}

@@ -1,0 +1,180 @@
+import { CxmindError } from '../../src/errors.ts';
+
+/** One process of a job that a scheduler started many times. */
+export interface Task {
+  readonly scheduler: 'slurm' | 'mpi' | 'kubernetes';
+  /** Its number among them, from 0. */
+  readonly rank: number;
+  readonly size: number;
+  /** Its number among those of its host, where the scheduler says so. */
+  readonly localRank: number | undefined;
+  /** How many actors it may host, where the scheduler says so. */
+  readonly slots: number | undefined;
+  /** Its host. */
+  readonly host: string;
+  /** The host of rank 0, where the scheduler says so. */
+  readonly headHost: string | undefined;
+  /** What tells this run from others, fit for a file's name. */
+  readonly job: string;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface TaskOptions {
+  /** How many processes there are, for schedulers that do not tell. */
+  readonly size: number | undefined;
+  /** What the operating system calls this host. */
+  readonly hostname: string;
+}
+
+/** Slurm's numbers of steps that are no tasks of srun: of a batch script, of an interactive shell and their like. */
+const firstSpecialStep = 0xfffffff0;
+
+/**
+ * What the environment says of a process that srun, mpirun or an indexed job of Kubernetes started; undefined for
+ * any other.
+ *
+ * mpirun comes first: inside of a Slurm job its processes have Slurm's variables too, those of its own daemons.
+ *
+ * @throws CONFIG_INVALID when what it says is incomplete or does not fit together
+ * @see srun(1), "OUTPUT ENVIRONMENT VARIABLES"; mpirun(1) of Open MPI 4.1 and 5.0; the Job API of Kubernetes 1.24
+ */
+export function taskOf(environment: Environment, options: TaskOptions): Task | undefined {
+  const task = ompiTask(environment, options) ?? slurmTask(environment, options);
+  return checked(
+    task ?? pmixTask(environment, options) ?? indexedJob(environment, options),
+    options,
+  );
+}
+
+function ompiTask(environment: Environment, { hostname }: TaskOptions): Task | undefined {
+  const rank = number(environment, 'OMPI_COMM_WORLD_RANK');
+  if (rank === undefined) return undefined;
+  const job = environment['PMIX_NAMESPACE'] ?? environment['OMPI_MCA_ess_base_jobid'] ?? 'mpirun';
+  return {
+    scheduler: 'mpi',
+    rank,
+    size: required(environment, 'OMPI_COMM_WORLD_SIZE'),
+    localRank: number(environment, 'OMPI_COMM_WORLD_LOCAL_RANK'),
+    slots: undefined,
+    host: environment['PMIX_HOSTNAME'] ?? hostname,
+    headHost: undefined,
+    job: fileName(`mpi-${job}`),
+  };
+}
+
+function slurmTask(environment: Environment, { hostname }: TaskOptions): Task | undefined {
+  const step = number(environment, 'SLURM_STEP_ID') ?? number(environment, 'SLURM_STEPID');
+  if (step === undefined || step >= firstSpecialStep) return undefined;
+  const nodes = environment['SLURM_STEP_NODELIST'] ?? environment['SLURM_JOB_NODELIST'];
+  const job = environment['SLURM_JOB_ID'] ?? environment['SLURM_JOBID'] ?? '0';
+  return {
+    scheduler: 'slurm',
+    rank: required(environment, 'SLURM_PROCID'),
+    size: number(environment, 'SLURM_STEP_NUM_TASKS') ?? required(environment, 'SLURM_NTASKS'),
+    localRank: number(environment, 'SLURM_LOCALID'),
+    slots: number(environment, 'SLURM_CPUS_PER_TASK'),
+    host: environment['SLURMD_NODENAME'] ?? hostname,
+    headHost: nodes === undefined ? undefined : expandHostlist(nodes)[0],
+    job: fileName(`slurm-${job}.${step}.${environment['SLURM_RESTART_COUNT'] ?? '0'}`),
+  };
+}
+
+/** A launcher that speaks PMIx and is not Open MPI's: it tells the rank by itself, and the size only when asked. */
+function pmixTask(environment: Environment, { size, hostname }: TaskOptions): Task | undefined {
+  const rank = number(environment, 'PMIX_RANK');
+  if (rank === undefined) return undefined;
+  return {
+    scheduler: 'mpi',
+    rank,
+    size: size ?? lacksSize('PMIX_RANK'),
+    localRank: undefined,
+    slots: undefined,
+    host: environment['PMIX_HOSTNAME'] ?? hostname,
+    headHost: undefined,
+    job: fileName(`pmix-${environment['PMIX_NAMESPACE'] ?? 'job'}`),
+  };
+}
+
+/** A pod is called like its job and its number: `train-2`. */
+function indexedJob(environment: Environment, { size, hostname }: TaskOptions): Task | undefined {
+  const rank = number(environment, 'JOB_COMPLETION_INDEX');
+  if (rank === undefined) return undefined;
+  const name = hostname.replace(new RegExp(`-${rank}$`), '');
+  return {
+    scheduler: 'kubernetes',
+    rank,
+    size: size ?? lacksSize('JOB_COMPLETION_INDEX'),
+    localRank: 0,
+    slots: undefined,
+    host: hostname,
+    headHost: name === hostname ? undefined : `${name}-0`,
+    job: fileName(`kubernetes-${name}`),
+  };
+}
+
+function checked(task: Task | undefined, { size: wanted }: TaskOptions): Task | undefined {
+  if (task === undefined) return undefined;
+  const { scheduler, rank, size } = task;
+  if (rank >= size) {
+    throw new CxmindError('CONFIG_INVALID', `${scheduler}: rank ${rank} among ${size} processes`);
+  }
+  if (wanted !== undefined && wanted !== size) {
+    const facts = `--np ${wanted}, and ${scheduler} started ${size} processes`;
+    throw new CxmindError('CONFIG_INVALID', `launch: ${facts}; leave --np out`);
+  }
+  return task;
+}
+
+/**
+ * The hosts of a list as Slurm writes it: `node[01-03,7],login` is node01, node02, node03, node7 and login.
+ *
+ * @throws CONFIG_INVALID for a list that is none
+ */
+export function expandHostlist(list: string): string[] {
+  return list.split(/,(?![^[]*\])/).flatMap((item) => {
+    const [, before, ranges, after] = /^([^[\]]*)\[([\d,-]+)\](.*)$/.exec(item) ?? [];
+    if (before === undefined) {
+      if (/^[^[\]\s]+$/.test(item)) return [item];
+      throw new CxmindError('CONFIG_INVALID', `slurm: no list of hosts: ${list}`);
+    }
+    const numbers = ranges!.split(',').flatMap((range) => numbersOf(range, list));
+    return numbers.flatMap((each) => expandHostlist(`${before}${each}${after}`));
+  });
+}
+
+/** `08-11` is 08, 09, 10 and 11. */
+function numbersOf(range: string, list: string): string[] {
+  const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? [];
+  const count = Number(last) - Number(first) + 1;
+  if (first === undefined || !(count >= 1 && count <= 100_000)) {
+    throw new CxmindError('CONFIG_INVALID', `slurm: no list of hosts: ${list}`);
+  }
+  return Array.from({ length: count }, (_, i) =>
+    String(Number(first) + i).padStart(first.length, '0'),
+  );
+}
+
+function number(environment: Environment, variable: string): number | undefined {
+  const text = environment[variable];
+  if (text === undefined || text === '') return undefined;
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw new CxmindError('CONFIG_INVALID', `${variable}=${text}: expected a whole number`);
+}
+
+function required(environment: Environment, variable: string): number {
+  const value = number(environment, variable);
+  if (value !== undefined) return value;
+  throw new CxmindError('CONFIG_INVALID', `the environment of a scheduler lacks ${variable}`);
+}
+
+function lacksSize(variable: string): never {
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `launch: ${variable} says which of the processes this is and nothing how many there are: add --np N`,
+  );
+}
+
+function fileName(text: string): string {
+  return text.replace(/[^\w.-]/g, '_');
+}

@@ -1,0 +1,187 @@
+import { hostname } from 'node:os';
+import { CxmindError } from '../../src/errors.ts';
+import type { Link } from '../link.ts';
+import { connectLink } from '../zmq/connect.ts';
+import { makeRunKeys, ticketFor, type RunKeys, type RunTicket } from '../zmq/keys.ts';
+import type { Heartbeat } from '../zmq/liveness.ts';
+import { anyAddress, bracketed, reachableAddresses } from './addresses.ts';
+import type { Cluster, ClusterNode } from './cluster.ts';
+import { nameOf } from './identity.ts';
+import { Rendezvous, type Invitation } from './rendezvous.ts';
+import { RollCall } from './roll-call.ts';
+import type { Task } from './scheduler.ts';
+
+/** How long to wait for an answer at one of several addresses. */
+const addressTimeoutMs = 3_000;
+
+export interface TaskLaunchOptions {
+  readonly task: Task;
+  /** How many actors this process hosts. */
+  readonly slots: number;
+  /** A folder that all processes see, in which they meet. */
+  readonly folder: string;
+  /** Keys that all processes were given; they need no folder then, but `headAddress` and `port`. */
+  readonly keys: RunKeys | undefined;
+  /** How others reach rank 0; undefined for any of its addresses that answers. */
+  readonly headAddress: string | undefined;
+  /** The first of two ports that rank 0 listens at; undefined for any that are free. */
+  readonly port: number | undefined;
+  readonly joinTimeoutMs: number;
+  readonly heartbeat: Heartbeat;
+  /** Whether the loss of a node is left to whoever uses the cluster. */
+  readonly toleratesLoss: boolean;
+}
+
+/**
+ * What rank 0 of a job does: invites the other processes and waits until all have joined.
+ *
+ * @throws PEER_LOST when some do not join in time; CONFIG_INVALID when the folder cannot be written to; the signal's
+ *   reason when that is aborted first
+ */
+export async function gatherTasks(
+  options: TaskLaunchOptions,
+  signal: AbortSignal,
+): Promise<Cluster> {
+  const { task, port, heartbeat, joinTimeoutMs } = options;
+  const keys = options.keys ?? makeRunKeys();
+  const rollCall = await RollCall.open({
+    address: `tcp://${anyAddress()}:${port === undefined ? '*' : `${port},${port + 1}`}`,
+    keys,
+    heartbeat,
+    ranks: Array.from({ length: task.size - 1 }, (_, i) => i + 1),
+  });
+  const launch = new TaskLaunch(options, rollCall);
+  const rendezvous = new Rendezvous(options.folder, task.job);
+  try {
+    if (options.keys === undefined) {
+      await rendezvous.invite(await invitationTo(options, rollCall, keys));
+    }
+    launch.nodes = await rollCall.all(signal, joinTimeoutMs, () => late(rollCall, options));
+    return launch;
+  } catch (error) {
+    await launch[Symbol.asyncDispose]();
+    throw error;
+  } finally {
+    await rendezvous.close();
+  }
+}
+
+/**
+ * What every other rank does: finds the invitation, or with keys goes where they are good, and joins.
+ *
+ * @throws PEER_LOST when there is no invitation in time, or nobody answers to it
+ */
+export async function joinTask(options: TaskLaunchOptions): Promise<Link> {
+  const { task, folder, joinTimeoutMs } = options;
+  const deadline = performance.now() + joinTimeoutMs;
+  const rendezvous = new Rendezvous(folder, task.job);
+  let found: Invitation | undefined;
+  do {
+    found = invitationBy(options) ?? (await rendezvous.find(deadline));
+    const link = found && (await answerTo(found, options, deadline));
+    if (link !== undefined) return link;
+    // what was found may be left from an earlier run, and the right one still to come
+  } while (performance.now() < deadline);
+  throw new CxmindError('PEER_LOST', missed(found, options), { detail: { rank: task.rank } });
+}
+
+class TaskLaunch implements Cluster {
+  nodes: readonly ClusterNode[] = [];
+  readonly slots: number;
+  readonly #failure = new AbortController();
+  readonly #rollCall: RollCall;
+
+  constructor({ slots, toleratesLoss }: TaskLaunchOptions, rollCall: RollCall) {
+    this.slots = slots;
+    this.#rollCall = rollCall;
+    rollCall.onLeave(({ host, rank }, error) => {
+      if (error === undefined || toleratesLoss) return;
+      const message = `${host} (rank ${rank}) is lost: ${error.message}`;
+      const detail = { host, rank };
+      this.#failure.abort(new CxmindError('PEER_LOST', message, { detail, cause: error }));
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#failure.signal;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#rollCall[Symbol.asyncDispose]();
+  }
+}
+
+async function invitationTo(
+  { headAddress }: TaskLaunchOptions,
+  rollCall: RollCall,
+  keys: RunKeys,
+): Promise<Invitation> {
+  const addresses = headAddress === undefined ? await reachableAddresses() : [headAddress];
+  return {
+    ticket: ticketFor(`tcp://*:${rollCall.ports}`, keys),
+    addresses: addresses.length === 0 ? [hostname()] : addresses,
+  };
+}
+
+/** The invitation that keys are by themselves, to one who knows where rank 0 listens. */
+function invitationBy({ keys, headAddress, port }: TaskLaunchOptions): Invitation | undefined {
+  if (keys === undefined) return undefined;
+  if (headAddress === undefined || port === undefined) {
+    const message = 'launch: --keys says nothing of where rank 0 is: add --head-address and --port';
+    throw new CxmindError('CONFIG_INVALID', message);
+  }
+  return { ticket: ticketFor(`tcp://*:${port},${port + 1}`, keys), addresses: [headAddress] };
+}
+
+async function answerTo(
+  { ticket, addresses }: Invitation,
+  { task, slots, heartbeat }: TaskLaunchOptions,
+  deadline: number,
+): Promise<Link | undefined> {
+  const { host, rank } = task;
+  for (const address of addresses) {
+    const timeoutMs = Math.min(addressTimeoutMs, Math.max(1, deadline - performance.now()));
+    const { endpoint, ...keys }: RunTicket = ticket;
+    try {
+      return await connectLink({
+        endpoint: endpoint.replace('*', bracketed(address)),
+        keys,
+        name: nameOf({ host, rank, slots }),
+        heartbeat,
+        timeoutMs,
+      });
+    } catch (error) {
+      if (!(error instanceof CxmindError && error.code === 'PEER_LOST')) throw error;
+    }
+  }
+  return undefined;
+}
+
+function missed(
+  found: Invitation | undefined,
+  { task, folder, joinTimeoutMs }: TaskLaunchOptions,
+): string {
+  const head = task.headHost === undefined ? 'rank 0' : `rank 0 on ${task.headHost}`;
+  const within = `within ${joinTimeoutMs / 1000} s`;
+  if (found === undefined) {
+    return (
+      `rank ${task.rank}: no word of ${head} in ${folder} ${within}; if hosts do not share that folder, name one ` +
+      'that they do with --rendezvous, and if it just takes long, raise --join-timeout'
+    );
+  }
+  const tried = found.addresses.join(', ');
+  return (
+    `rank ${task.rank}: ${head} does not answer at ${tried} ${within}; if another address leads there, give it with ` +
+    '--head-address, and if only some ports are open, one with --port'
+  );
+}
+
+function late(rollCall: RollCall, { task, folder, joinTimeoutMs }: TaskLaunchOptions): CxmindError {
+  const { missing } = rollCall;
+  return new CxmindError(
+    'PEER_LOST',
+    `rank ${missing.join(', ')} of ${task.size} did not join within ${joinTimeoutMs / 1000} s: all processes must see ` +
+      `${folder} (--rendezvous) and reach this host (--head-address, --port)`,
+    { detail: { ranks: missing } },
+  );
+}
