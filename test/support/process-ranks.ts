@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fromWireError } from '../../src/errors.ts';
 import type { Ranks } from '../conformance/communicator.ts';
 import type { RankReply } from './rank-agent.ts';
 import type { RankJoin } from './rank-process.ts';
@@ -12,15 +13,18 @@ import { TemporaryDirectory } from './temporary-directory.ts';
 /** The program of a rank; takes the path of the test's socket, and its rank where nobody else says it. */
 export const rankProgram = fileURLToPath(new URL('rank-process.ts', import.meta.url));
 
+/** What to tell a rank next, given what all replied to the step before. */
+export type JoinStep = (rank: number, replies: readonly RankReply[]) => RankJoin;
+
 /**
  * Ranks in processes of their own, which talk to the test over a socket.
  *
- * @param join what to tell a rank, so that it finds the others
+ * @param steps what to tell a rank, so that it finds the others; each step is given the replies to the last
  * @param start starts the processes, by default one after the other as children
  */
 export async function processRanks(
   size: number,
-  joinOf: (rank: number) => RankJoin,
+  steps: readonly JoinStep[],
   start: (socketPath: string) => ChildProcess[] = (path) => startEach(size, path),
 ): Promise<Ranks> {
   using directory = new TemporaryDirectory();
@@ -48,13 +52,20 @@ export async function processRanks(
   const exits = processes.map((child) => once(child, 'exit'));
   await connected;
   server.close();
-  sockets.forEach((socket, rank) => sendValue(socket, joinOf(rank)));
-  return {
-    ask(rank, request) {
-      const id = pending.size;
+  const ask = (rank: number, request: object): Promise<RankReply> => {
+    const id = pending.size;
+    return new Promise((resolve) => {
+      pending.set(id, resolve);
       sendValue(sockets[rank]!, { ...request, id });
-      return new Promise((resolve) => pending.set(id, resolve));
-    },
+    });
+  };
+  let replies: RankReply[] = [];
+  for (const step of steps) {
+    replies = await Promise.all(sockets.map((_, rank) => ask(rank, { join: step(rank, replies) })));
+    for (const { error } of replies) if (error !== undefined) throw fromWireError(error);
+  }
+  return {
+    ask,
     async kill(rank) {
       processes[rank]!.kill('SIGKILL');
       await exits[rank];

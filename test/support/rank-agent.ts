@@ -17,6 +17,8 @@ export interface RankReply {
   /** Of a split: rank and size in the new group, null when it has none. */
   readonly place?: { readonly rank: number; readonly size: number } | null;
   readonly error?: WireError;
+  /** Of joining over the network: where others reach the rank. */
+  readonly endpoint?: string;
 }
 
 /** Does what a test asks, each request at once, also while others are under way. */

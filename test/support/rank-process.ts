@@ -1,44 +1,67 @@
 import { connect } from 'node:net';
+import { toWireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
+import { Group } from '../../transport/collectives/group.ts';
 import { joinHostGroup, type HostGroupHandle } from '../../transport/collectives/host.ts';
 import { openMpi } from '../../transport/collectives/mpi.ts';
-import { RankAgent, type RankRequest } from './rank-agent.ts';
+import { NetworkSeat, type NetworkOptions } from '../../transport/collectives/network.ts';
+import { RingEngine } from '../../transport/collectives/ring.ts';
+import { RankAgent, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
 /** How a rank in a process of its own gets its communicator. */
 export type RankJoin =
-  { readonly kind: 'host'; readonly handle: HostGroupHandle } | { readonly kind: 'mpi' };
+  | { readonly kind: 'host'; readonly handle: HostGroupHandle }
+  | { readonly kind: 'mpi' }
+  | { readonly kind: 'seat'; readonly options: NetworkOptions }
+  | { readonly kind: 'network'; readonly endpoints: readonly string[] };
+
+/** Takes a step towards a communicator; after the last one the rank does what it is asked. */
+export interface JoinRequest {
+  readonly id: number;
+  readonly join: RankJoin;
+}
 
 const [path, rankText] = process.argv.slice(2);
 // MPI tells its ranks itself who they are.
 const mpi = rankText === undefined ? openMpi() : undefined;
 const rank = mpi?.rank ?? Number(rankText);
 const socket = connect(path!);
-let joining: Promise<{ communicator: Communicator; agent: RankAgent }> | undefined;
+let seat: NetworkSeat | undefined;
+let communicator: Communicator | undefined;
+let agent: RankAgent | undefined;
 
-function join(how: RankJoin): Promise<Communicator> {
+async function join(how: RankJoin): Promise<Pick<RankReply, 'endpoint'>> {
   switch (how.kind) {
+    case 'seat':
+      seat = await NetworkSeat.open(how.options);
+      return { endpoint: seat.endpoint };
+    case 'network':
+      communicator = new Group(new RingEngine(await seat!.join(rank, how.endpoints)));
+      break;
     case 'host':
-      return Promise.resolve(joinHostGroup(how.handle, rank));
+      communicator = joinHostGroup(how.handle, rank);
+      break;
     case 'mpi':
-      return Promise.resolve(mpi!);
+      communicator = mpi!;
+      break;
   }
+  agent = new RankAgent(communicator, (reply) => sendValue(socket, reply));
+  return {};
 }
 
-// The first value says how to join, all others what to do.
 onValues(socket, (value) => {
-  if (joining === undefined) {
-    joining = join(value as RankJoin).then((communicator) => {
-      const agent = new RankAgent(communicator, (reply) => sendValue(socket, reply));
-      return { communicator, agent };
-    });
+  const request = value as JoinRequest | RankRequest;
+  if ('join' in request) {
+    join(request.join).then(
+      (reply) => sendValue(socket, { id: request.id, ...reply }),
+      (error: unknown) => sendValue(socket, { id: request.id, error: toWireError(error) }),
+    );
   } else {
-    void joining.then(({ agent }) => agent.handle(value as RankRequest));
+    void agent!.handle(request);
   }
 });
 socket.on('close', () => {
-  void joining
-    ?.then(({ communicator }) => communicator[Symbol.asyncDispose]())
-    .then(() => process.exit());
+  void Promise.resolve(communicator?.[Symbol.asyncDispose]()).then(() => process.exit());
 });
 sendValue(socket, rank);

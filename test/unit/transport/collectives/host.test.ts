@@ -11,7 +11,7 @@ import { processRanks } from '../../../support/process-ranks.ts';
 communicatorConformance('processes of a host', {
   open(size) {
     const handle = hostGroup(size);
-    return processRanks(size, () => ({ kind: 'host', handle }));
+    return processRanks(size, [() => ({ kind: 'host', handle })]);
   },
   survivesLoss: true,
   large: 1_700_003,

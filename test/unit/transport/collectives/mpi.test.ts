@@ -5,14 +5,9 @@ import { processRanks, rankProgram } from '../../../support/process-ranks.ts';
 
 if (hasMpi()) {
   communicatorConformance('mpi', {
-    open: (size) =>
-      processRanks(
-        size,
-        () => ({ kind: 'mpi' }),
-        (path) => [mpirun(size, path)],
-      ),
+    open: (size) => processRanks(size, [() => ({ kind: 'mpi' })], (path) => [mpirun(size, path)]),
     survivesLoss: false,
-    large: 1_700_003,
+    large: 700_003,
   });
 } else {
   process.stderr.write(

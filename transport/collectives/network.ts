@@ -1,0 +1,180 @@
+import { CxmindError } from '../../src/errors.ts';
+import type { Channel } from '../channel.ts';
+import type { Link } from '../link.ts';
+import { connectLink } from '../zmq/connect.ts';
+import type { RunKeys } from '../zmq/keys.ts';
+import { LinkListener } from '../zmq/listener.ts';
+import type { Heartbeat } from '../zmq/liveness.ts';
+import { ChannelPeer, type Peer } from './peer.ts';
+import type { Mesh } from './ring.ts';
+
+export interface NetworkOptions {
+  /** Where others reach this rank: `tcp://host:*`, the host an address of this machine. */
+  readonly address: string;
+  /** The same for every rank of a group. They are secrets. */
+  readonly keys: RunKeys;
+  readonly heartbeat?: Heartbeat;
+  /** How long to wait for the other ranks when joining; a minute when not given. */
+  readonly joinTimeoutMs?: number;
+}
+
+/** A place on the network that becomes a rank once all endpoints are known. */
+export class NetworkSeat implements AsyncDisposable {
+  readonly endpoint: string;
+  readonly #listener: LinkListener;
+  readonly #options: NetworkOptions;
+
+  private constructor(listener: LinkListener, options: NetworkOptions) {
+    this.#listener = listener;
+    this.#options = options;
+    this.endpoint = listener.endpoint;
+  }
+
+  /** @throws CONFIG_INVALID for an address that is none or cannot be had */
+  static async open(options: NetworkOptions): Promise<NetworkSeat> {
+    return new NetworkSeat(await LinkListener.bind(options), options);
+  }
+
+  /**
+   * Connects with every other rank; resolves when all have. The seat goes with the mesh.
+   *
+   * @param endpoints of all ranks, in their order
+   * @throws PEER_LOST when one does not answer in time
+   */
+  async join(rank: number, endpoints: readonly string[]): Promise<Mesh> {
+    const links = new NetworkLinks(rank, this.#listener);
+    const { keys, heartbeat, joinTimeoutMs: timeoutMs = 60_000 } = this.#options;
+    const timer = setTimeout(() => links.giveUp(), timeoutMs);
+    try {
+      const client = {
+        serverPublicKey: keys.server.publicKey,
+        clientPublicKey: keys.client.publicKey,
+        clientSecretKey: keys.client.secretKey,
+      };
+      const rest = { name: String(rank), timeoutMs, ...(heartbeat && { heartbeat }) };
+      await Promise.all(
+        endpoints.slice(0, rank).map(async (endpoint, other) => {
+          const link = await connectLink({ endpoint, keys: client, ...rest });
+          links.add(other, link);
+        }),
+      );
+      const ranks = endpoints.map((_, other) => other);
+      return await links.mesh('', rank, ranks);
+    } catch (error) {
+      await links[Symbol.asyncDispose]();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#listener[Symbol.asyncDispose]();
+  }
+}
+
+/** The links of a rank to all others, and the lines over them. */
+class NetworkLinks implements AsyncDisposable {
+  readonly #rank: number;
+  readonly #listener: LinkListener;
+  readonly #links = new Map<number, Link>();
+  /** Lines that came or are awaited, by rank and name. */
+  readonly #lines = new Map<string, PromiseWithResolvers<ChannelPeer>>();
+  readonly #peers: ChannelPeer[] = [];
+  #failure: CxmindError | undefined;
+
+  constructor(rank: number, listener: LinkListener) {
+    this.#rank = rank;
+    this.#listener = listener;
+    listener.onLink((link) => this.add(Number(link.peer), link));
+  }
+
+  add(rank: number, link: Link): void {
+    this.#links.set(rank, link);
+    link.onChannel((channel) => this.#accept(rank, channel));
+    void link.ended.then((error) => {
+      if (error !== undefined) this.#fail(lostError(rank, error));
+    });
+  }
+
+  /** Rejects lines that are still awaited. */
+  giveUp(): void {
+    const missing = [...this.#lines.keys()].filter((key) => !this.#links.has(Number.parseInt(key)));
+    this.#fail(new CxmindError('PEER_LOST', `ranks did not join in time: ${missing.join(', ')}`));
+  }
+
+  /** Lines to the given ranks, which all make the same mesh; the higher rank of each pair opens them. */
+  async mesh(name: string, rank: number, ranks: readonly number[]): Promise<Mesh> {
+    const lines = (kind: string): Promise<(Peer | null)[]> =>
+      Promise.all(ranks.map((other) => this.#line(other, `${name}:${kind}`)));
+    const [calls, messages] = await Promise.all([lines('calls'), lines('messages')]);
+    let splits = 0;
+    return {
+      rank,
+      calls,
+      messages,
+      split: async (groups) => {
+        const split = splits++;
+        const index = groups.findIndex((members) => members.includes(rank));
+        if (index === -1) return null;
+        const members = groups[index]!;
+        const globals = members.map((member) => ranks[member]!);
+        return this.mesh(`${name}/${split}.${index}`, members.indexOf(rank), globals);
+      },
+      close: async () => {
+        for (const peer of [...calls, ...messages]) peer?.close();
+        if (name === '') await this[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const link of this.#links.values()) await link[Symbol.asyncDispose]();
+    await this.#listener[Symbol.asyncDispose]();
+  }
+
+  #line(rank: number, name: string): Promise<ChannelPeer | null> {
+    if (rank === this.#rank) return Promise.resolve(null);
+    if (rank < this.#rank) {
+      const channel = this.#links.get(rank)!.open();
+      channel.send({ header: new TextEncoder().encode(name), frames: [] });
+      return Promise.resolve(this.#keep(new ChannelPeer(channel, rank)));
+    }
+    return this.#awaited(rank, name).promise;
+  }
+
+  #awaited(rank: number, name: string): PromiseWithResolvers<ChannelPeer> {
+    const key = `${rank} ${name}`;
+    const line = this.#lines.get(key) ?? Promise.withResolvers<ChannelPeer>();
+    this.#lines.set(key, line);
+    line.promise.catch(() => undefined);
+    if (this.#failure !== undefined) line.reject(this.#failure);
+    return line;
+  }
+
+  /** The first packet of a channel names its line. */
+  #accept(rank: number, channel: Channel): void {
+    channel.receive(({ header }) => {
+      const name = new TextDecoder().decode(header);
+      this.#awaited(rank, name).resolve(this.#keep(new ChannelPeer(channel, rank)));
+    });
+  }
+
+  #keep(peer: ChannelPeer): ChannelPeer {
+    this.#peers.push(peer);
+    if (this.#failure !== undefined) peer.fail(this.#failure);
+    return peer;
+  }
+
+  /** A rank that is lost ends the group, for those as well who do not wait for it just now. */
+  #fail(error: CxmindError): void {
+    this.#failure ??= error;
+    for (const peer of this.#peers) peer.fail(error);
+    for (const line of this.#lines.values()) line.reject(error);
+  }
+}
+
+function lostError(rank: number, cause: CxmindError): CxmindError {
+  const detail = { rank };
+  return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail, cause });
+}

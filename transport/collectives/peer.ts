@@ -1,0 +1,72 @@
+import { CxmindError } from '../../src/errors.ts';
+import type { Channel } from '../channel.ts';
+
+/** Another rank, as a line of blocks of bytes there and back; what they mean, both sides know. */
+export interface Peer {
+  /** Returns at once; the block may be changed then. */
+  send(block: Uint8Array): void;
+  /** The next block, in the order of sending. */
+  receive(): Promise<Uint8Array>;
+  close(): void;
+}
+
+interface Waiting {
+  readonly resolve: (block: Uint8Array) => void;
+  readonly reject: (error: CxmindError) => void;
+}
+
+/** Blocks up to this many bytes travel in the header of a packet. */
+const HEADER_BYTES = 1024;
+
+/** A peer at the other end of a channel. */
+export class ChannelPeer implements Peer {
+  readonly #channel: Channel;
+  readonly #rank: number;
+  readonly #blocks: Uint8Array[] = [];
+  readonly #waiting: Waiting[] = [];
+  #failure: CxmindError | undefined;
+
+  /** @param rank of the peer, for errors */
+  constructor(channel: Channel, rank: number) {
+    this.#channel = channel;
+    this.#rank = rank;
+    channel.receive(({ header, frames }) => {
+      const block = frames[0] ?? header;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#blocks.push(block);
+      else next.resolve(block);
+    });
+    void channel.closed.then(() => this.fail(this.#lost()));
+  }
+
+  send(block: Uint8Array): void {
+    const copy = block.slice();
+    const isSmall = copy.length <= HEADER_BYTES;
+    const packet = isSmall ? { header: copy, frames: [] } : { header: empty, frames: [copy] };
+    if (!this.#channel.send(packet)) throw this.#failure ?? this.#lost();
+  }
+
+  receive(): Promise<Uint8Array> {
+    const block = this.#blocks.shift();
+    if (block !== undefined) return Promise.resolve(block);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  /** Rejects everything that is awaited from now on, and is not there yet. */
+  fail(error: CxmindError): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  #lost(): CxmindError {
+    const detail = { rank: this.#rank };
+    return new CxmindError('PEER_LOST', `rank ${this.#rank} of the group is gone`, { detail });
+  }
+}
+
+const empty = new Uint8Array(0);
