@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
-import { asCxmindError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/arena.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
@@ -21,7 +21,14 @@ import {
   type StateRequest,
   type UpdateRequest,
 } from './protocol.ts';
-import { takeSeat, type JoinedGroup, type LearnerSeat } from './seat.ts';
+import {
+  hostIdentity,
+  meet,
+  takeSeat,
+  type JoinedGroup,
+  type LearnerSeat,
+  type Meeting,
+} from './seat.ts';
 import { readLearnerState, readWeights, writeLearnerState } from './state-files.ts';
 
 /** What the learner is made from. */
@@ -44,25 +51,31 @@ export interface LearnerProps {
 /** One of the writers of the weights; what it does, it does together with the others. */
 export class LearnerActor implements Actor<typeof learnerProtocol> {
   readonly #props: LearnerProps;
-  readonly #group: JoinedGroup;
+  #group: JoinedGroup | null = null;
   readonly #weights: SharedWeights;
   readonly #arena: Arena;
   readonly #runtime: Runtime;
   readonly #policy: Policy;
-  readonly #optimization: Optimization;
+  #joined: Optimization | null = null;
 
-  constructor(props: LearnerProps, group: JoinedGroup) {
-    const { model, gradientCheckpointing, optimization, sharesWeights } = props;
+  /** @param group null until the learner is told how to join the others */
+  constructor(props: LearnerProps, group: JoinedGroup | null) {
+    const { model, gradientCheckpointing } = props;
     this.#props = props;
-    this.#group = group;
     this.#weights = new SharedWeights(model);
     this.#arena = this.#weights.arena;
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
     this.#policy = new Policy(this.#runtime, model.config, this.#arena, { gradientCheckpointing });
-    this.#optimization = new Optimization(this.#runtime, this.#arena, optimization, {
-      group,
-      sharesWeights,
-    });
+    if (group !== null) this.#optimizeWith(group);
+  }
+
+  host(): string {
+    return hostIdentity();
+  }
+
+  join(meeting: Meeting): void {
+    const { seat } = this.#props;
+    if (seat.kind === 'processes') this.#optimizeWith(meet(meeting, seat.rank));
   }
 
   logProbs(request: LogProbsRequest, { signal }: Context): Promise<LogProbsReply> {
@@ -99,7 +112,7 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   }
 
   async save({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
-    if (this.#group.rank === 0) {
+    if (this.#optimization.rank === 0) {
       await mkdir(directory, { recursive: true });
       await saveCheckpoint(join(directory, 'huggingface'), {
         from: this.#props.modelPath,
@@ -112,7 +125,7 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   }
 
   async restore({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
-    const isFirst = this.#group.rank === 0;
+    const isFirst = this.#optimization.rank === 0;
     if (modelOnly) {
       if (isFirst) await readWeights(directory, this.#arena);
       await unlessAborted(this.#optimization.takeWeights(), signal);
@@ -122,9 +135,23 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     }
   }
 
+  get #optimization(): Optimization {
+    if (this.#joined === null) throw new CxmindError('INTERNAL', 'learner: joined nobody yet');
+    return this.#joined;
+  }
+
+  #optimizeWith(group: JoinedGroup): void {
+    const { optimization, sharesWeights } = this.#props;
+    this.#group = group;
+    this.#joined = new Optimization(this.#runtime, this.#arena, optimization, {
+      group,
+      sharesWeights,
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#group[Symbol.asyncDispose]?.();
-    this.#optimization[Symbol.dispose]();
+    await this.#group?.[Symbol.asyncDispose]?.();
+    this.#joined?.[Symbol.dispose]();
     this.#policy[Symbol.dispose]();
     this.#runtime[Symbol.dispose]();
   }
@@ -145,5 +172,5 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
 /** Makes a learner on its thread. */
 export const learnerActor = actorFactory(
   learnerProtocol,
-  (props: LearnerProps) => new LearnerActor(props, takeSeat(props.seat)),
+  async (props: LearnerProps) => new LearnerActor(props, await takeSeat(props.seat)),
 );

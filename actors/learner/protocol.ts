@@ -3,6 +3,7 @@ import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress, PromptInput, Sequence, whole } from '../messages.ts';
 import { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
 import { call, protocol } from '../runtime/protocol.ts';
+import { Meeting } from './seat.ts';
 
 /** A response as the learners train on it. */
 export const ExperienceMessage = t.type({
@@ -41,6 +42,10 @@ export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
  * a checkpoint.
  */
 export const learnerProtocol = protocol('learner', {
+  /** What learners have in common that can share memory. */
+  host: call(t.void, t.string),
+  /** Meet the learners of other processes; for those whose seat does not say how. */
+  join: call(Meeting, t.void),
   logProbs: call(LogProbsRequest, LogProbsReply),
   /** What a learner reports adds up with what the others do. */
   update: call(UpdateRequest, t.type({ losses: MetricLists, gradientNorms: t.array(t.number) })),

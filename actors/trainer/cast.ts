@@ -5,12 +5,10 @@ import { Arena } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import { threadGroup } from '../../transport/collectives/threads.ts';
 import type { DataProps } from '../data/actor.ts';
 import { dataProtocol } from '../data/protocol.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import { learnerProtocol } from '../learner/protocol.ts';
-import type { LearnerSeat } from '../learner/seat.ts';
 import type { ModelProps } from '../model-props.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import { referenceProtocol } from '../reference/protocol.ts';
@@ -26,6 +24,7 @@ import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import { WeightSync, weightsMarker } from '../weights/sync.ts';
+import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
 
 /** Refs to the actors of a run. */
@@ -95,15 +94,16 @@ export function spawnData(
   });
 }
 
-/** Starts the learners over the policy's weights, which stay shared. */
+/** Starts the learners over the policy's weights, which those of a process share. */
 export async function spawnLearners(
   system: ActorSystem,
   config: Config,
   checkpoint: LoadedCheckpoint,
   weights: WeightSync,
+  places: readonly Place[],
 ): Promise<Learners> {
   const { actor, rollout } = config.worker;
-  const { algorithm } = config;
+  const { algorithm, transport } = config;
   const props: WithSharedBlocks<Omit<LearnerProps, 'seat'>> = {
     model: modelProps(config, checkpoint, weights),
     modelPath: checkpoint.directory,
@@ -129,19 +129,24 @@ export async function spawnLearners(
     experienceMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForExperience),
     epochs: actor.ppoEpochs,
     temperature: rollout.temperature,
-    sharesWeights: true,
+    sharesWeights: isTogether(places),
   };
-  const spawned = seats(learnerCount(config)).map((seat, rank) =>
+  const seats = seatsAt(places, transport.collectives);
+  const spawned = places.map((place, rank) =>
     system.spawn({
       name: `learner/${rank}`,
       protocol: learnerProtocol,
       module: new URL('../learner/actor.ts', import.meta.url),
       create: 'learnerActor',
-      props: { ...props, seat },
+      props: { ...props, seat: seats[rank]! },
       supervision: essential,
+      place,
     }),
   );
-  return new Learners(await Promise.all(spawned));
+  const refs = await Promise.all(spawned);
+  if (seats[0]!.kind === 'processes') await introduce(refs);
+  for (const ref of refs) weights.followLearner(ref);
+  return new Learners(refs);
 }
 
 /** Starts the rollout actors, which read the learners' weights. */
@@ -292,13 +297,6 @@ function microBatch(config: Config, size: number): MicroBatchOptions {
     dynamic: config.worker.actor.dynamicBatching,
     maxTokens: maxPromptLength + maxResponseLength,
   };
-}
-
-/** Places for so many learners on threads of this process. */
-function seats(count: number): LearnerSeat[] {
-  if (count === 1) return [{ kind: 'alone' }];
-  const group = threadGroup(count);
-  return Array.from({ length: count }, (_, rank) => ({ kind: 'threads', group, rank }));
 }
 
 type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;

@@ -1,5 +1,6 @@
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
+import { CxmindError } from '../../src/errors.ts';
 import type { Place } from '../runtime/placement.ts';
 
 /** A process that actors of a run may be placed in. */
@@ -26,9 +27,18 @@ export interface RunPlacement {
  * for each, the earlier of equals. The reference goes to the largest host that does not lead.
  *
  * @param hosts the leading one first
+ * @throws CONFIG_INVALID when there are fewer than `trainer.nnodes`
  */
 export function placeRun(config: Config, hosts: readonly Host[]): RunPlacement {
   const { rollout, reward } = config.worker;
+  const { nnodes } = config.trainer;
+  if (hosts.length < nnodes) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `trainer.nnodes: ${nnodes} hosts are to train and ${hosts.length} take part; ` +
+        'start the run on all of them with cxmind launch',
+    );
+  }
   const able = hosts.filter(({ slots }) => slots > 0);
   const workers = able.length === 0 ? hosts.slice(0, 1) : able;
   const learners = learnerCount(config);

@@ -76,7 +76,7 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
   const cast: Cast = {
     data,
     reference,
-    learners: await spawnLearners(system, config, checkpoint, weights),
+    learners: await spawnLearners(system, config, checkpoint, weights, places.learners),
     rollouts: await spawnRollouts(system, config, checkpoint, weights, places.rollouts),
     rewards: await spawnRewards(system, config, places.rewards),
   };

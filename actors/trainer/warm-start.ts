@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { lrFactor } from '../../src/optim/schedule.ts';
@@ -34,7 +35,8 @@ export async function trainSupervised(
     validationFiles: null,
     batchSize: sft.batchSize,
   });
-  const learners = await spawnLearners(system, config, checkpoint, weights);
+  const places = Array.from({ length: learnerCount(config) }, () => 'thread' as const);
+  const learners = await spawnLearners(system, config, checkpoint, weights, places);
   const { trainPrompts } = await data.ask.summary(undefined, ask);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
   let done = 0;

@@ -123,7 +123,7 @@ export const Trainer = section({
     listOf(oneOf('console', 'file', 'mlflow', 'swanlab', 'tensorboard', 'wandb')),
     ['console', 'wandb'],
   ),
-  /** Hosts; on CPUs there is one learner on each, unless `worker.actor.num_workers` says how many. */
+  /** Hosts that train; on CPUs one learner each, unless `worker.actor.num_workers` says how many. */
   nnodes: withDefault(positiveInt, 1),
   /** GPUs on each host, and learners on each where they train on GPUs; without effect on CPUs. */
   nGpusPerNode: withDefault(positiveInt, 8),

@@ -78,10 +78,6 @@ export const unsupported: readonly Rule[] = [
     broken: ({ trainer }) => notBuilt(trainer.criticWarmup > 0, 'holding the policy back'),
   },
   {
-    keys: ['trainer.nnodes'],
-    broken: ({ trainer }) => notBuilt(trainer.nnodes > 1, 'training on several hosts'),
-  },
-  {
     keys: ['trainer.device'],
     broken: ({ trainer: { device } }) =>
       notBuilt(device === 'webgpu' || device === 'cuda', `training on ${device}`),

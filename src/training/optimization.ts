@@ -85,6 +85,11 @@ export class Optimization implements Disposable {
     });
   }
 
+  /** Which of the learners this is, from 0. */
+  get rank(): number {
+    return this.#sharing.group.rank;
+  }
+
   /** Optimizer steps taken. */
   get steps(): number {
     return this.#adamW.state.step;

@@ -47,9 +47,9 @@ describe('a run over several processes', () => {
       .filter(({ fields, event }) => fields['actor'] === actor && /^actor/.test(event))
       .map(({ event, fields }) => [event, fields['node']]);
 
-  function assertSameAsAlone(name: string): void {
-    assert.deepEqual(numbersOf(runFolder(name)), numbersOf(alone));
-    const [weights, expected] = [runFolder(name), alone].map((run) =>
+  function assertSame(name: string, as = alone): void {
+    assert.deepEqual(numbersOf(runFolder(name)), numbersOf(as));
+    const [weights, expected] = [runFolder(name), as].map((run) =>
       readFileSync(join(run, 'global_step_3/actor/huggingface/model.safetensors')),
     );
     assert.ok(weights!.equals(expected!), 'the weights differ');
@@ -73,7 +73,7 @@ describe('a run over several processes', () => {
       assert.deepEqual(livesOf(events, actor).at(0), ['actor started', 'a']);
     }
     assert.deepEqual(livesOf(events, 'rollout/0').at(0), ['actor started', undefined]);
-    assertSameAsAlone('node');
+    assertSame('node');
   });
 
   it('has the same numbers when a process is killed in the middle of its rollouts', async () => {
@@ -93,6 +93,35 @@ describe('a run over several processes', () => {
       ['actor crashed', 'a'],
       ['actor restarted', 'b'],
     ]);
-    assertSameAsAlone('killed');
+    assertSame('killed');
+  });
+
+  it('trains with learners in several processes as with as many threads', async () => {
+    const learners = ['worker.actor.num_workers=3'];
+    await trainTiny(demo, runFolder('threads'), [...items, ...learners]);
+    const events = await train(
+      'learners',
+      async (processes) => [await processes.start('a')],
+      undefined,
+      learners,
+    );
+    assert.deepEqual(
+      [0, 1, 2].map((rank) => livesOf(events, `learner/${rank}`).at(0)),
+      [undefined, undefined, 'a'].map((node) => ['actor started', node]),
+    );
+    assertSame('learners', runFolder('threads'));
+  });
+
+  it('ends with the process of a learner, which nothing can ask again', async () => {
+    let updates = 0;
+    const ended = train(
+      'lost',
+      async (processes) => [await processes.start('a')],
+      ({ name }, processes) => {
+        if (name === 'update' && ++updates === 2) processes.kill('a');
+      },
+      ['worker.actor.num_workers=2'],
+    );
+    await assert.rejects(ended, { code: 'ACTOR_CRASHED', message: /^learner\/1 crashed/ });
   });
 });

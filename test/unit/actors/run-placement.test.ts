@@ -61,6 +61,20 @@ describe('placeRun', () => {
     assert.deepEqual(reference, ['a']);
   });
 
+  it('refuses fewer hosts than are to train', () => {
+    const decoded = Config.decode({ trainer: { nnodes: 3 } });
+    assert.equal(decoded._tag, 'Right');
+    assert.throws(() => placeRun(decoded.right, [head, host('a')]), {
+      code: 'CONFIG_INVALID',
+      message: /^trainer.nnodes: 3 hosts are to train and 2 take part/,
+    });
+    assert.deepEqual(named(placeRun(decoded.right, [head, host('a'), host('b')]).learners), [
+      'head',
+      'a',
+      'b',
+    ]);
+  });
+
   it('lays learners out in blocks of neighbours, from the head on', () => {
     const hosts = [head, host('a'), host('b')];
     assert.deepEqual(place({ learners: 2 }, hosts).learners, ['head', 'a']);

@@ -22,7 +22,6 @@ const refused: Readonly<Record<string, string>> = {
   'worker.reward.reward_type=sequential':
     "the reward's file says it itself: export const REWARD_TYPE = 'sequential'",
   'trainer.critic_warmup=1': 'holding the policy back is not built yet',
-  'trainer.nnodes=2': 'training on several hosts is not built yet',
   'trainer.device=cuda': 'training on cuda is not built yet',
   'data.rollout_batch_size=320':
     '320 prompts cannot be cut into mini-batches of worker.actor.global_batch_size = 256',
