@@ -5,7 +5,7 @@ import { bytesPerElement, viewOf } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 import type { Body } from './frame.ts';
 import { scanMsgpack } from './msgpack-scan.ts';
-import { bytesOf, sharedBytes } from './shared/bytes.ts';
+import { bytesOf, ownMemory, sharedBytes, type PayloadMemory } from './shared/bytes.ts';
 import { dtypes, isTensor } from './tensor-codec.ts';
 
 /** Plain maps only: records are a dialogue between two ends, and their reader is generated code. */
@@ -36,13 +36,13 @@ export function decodeValue(bytes: Uint8Array): E.Either<CxmindError, unknown> {
 /**
  * A message as a body: its tensors become frames, the rest msgpack.
  *
- * Tensors on shared memory are not copied; others move to shared memory once. Numbers keep their 64 bits except
+ * Tensors on shared memory are not copied; others are copied to it once, into `payloads`. Numbers keep their 64 bits except
  * the sign of zero; strings must be well-formed; bigints have 64 bits.
  *
  * @throws WIRE_INVALID, with the path, for a value that is not plain data: a function, a class instance, a cycle
  */
-export function encodeBody(message: unknown): Body {
-  const encoder = new Encoder();
+export function encodeBody(message: unknown, payloads: PayloadMemory = ownMemory): Body {
+  const encoder = new Encoder(payloads);
   const value = encoder.detach(message);
   const { frames, table } = encoder;
   return { bytes: packr.pack(frames.length === 0 ? value : [value, table]), frames };
@@ -97,6 +97,11 @@ class Encoder {
   readonly table: [Tensor['dtype'], readonly number[]][] = [];
   #slots: Map<Tensor, number> | undefined;
   readonly #path: (string | number)[] = [];
+  readonly #payloads: PayloadMemory;
+
+  constructor(payloads: PayloadMemory) {
+    this.#payloads = payloads;
+  }
 
   detach(value: unknown): unknown {
     switch (typeof value) {
@@ -158,7 +163,7 @@ class Encoder {
     if (known !== undefined) return known;
     const slot = this.frames.length;
     this.#slots.set(tensor, slot);
-    this.frames.push(sharedBytes(bytesOf(tensor.data)));
+    this.frames.push(this.#payloads.share(bytesOf(tensor.data)));
     this.table.push([tensor.dtype, tensor.shape]);
     return slot;
   }

@@ -22,16 +22,16 @@ class CollectionPace {
     if (this.#bytes < paceBytes) return;
     this.#bytes = 0;
     const residentBytes = process.memoryUsage.rss();
-    if (residentBytes - this.#residentBytes > paceBytes) this.#collector()();
+    if (residentBytes - this.#residentBytes > paceBytes) this.collect();
     this.#residentBytes = Math.min(this.#residentBytes, process.memoryUsage.rss());
   }
 
-  #collector(): () => void {
+  collect(): void {
     if (this.#collect === undefined) {
       setFlagsFromString('--expose-gc');
       this.#collect = runInNewContext('gc') as () => void;
     }
-    return this.#collect;
+    this.#collect();
   }
 }
 
@@ -41,6 +41,11 @@ const hugePages = new HugePages();
 /** Says that this thread now refers to shared memory it did not refer to before. */
 export function noteSharedBytes(bytes: number): void {
   pace.note(bytes);
+}
+
+/** Finds out now which shared memory this thread dropped; takes some milliseconds. */
+export function collectShared(): void {
+  pace.collect();
 }
 
 /** A zeroed SharedArrayBuffer whose size the garbage collector hears of, on huge pages where it is large. */

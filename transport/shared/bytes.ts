@@ -1,5 +1,11 @@
 import { sharedBuffer } from '../../src/tensor/memory.ts';
 
+/** Where payloads go that are not on shared memory yet. */
+export interface PayloadMemory {
+  /** The same bytes on shared memory: in place where they are there already, else one copy. */
+  share(bytes: Uint8Array): Uint8Array;
+}
+
 /** The bytes of a view, in place. */
 export function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -12,3 +18,6 @@ export function sharedBytes(bytes: Uint8Array): Uint8Array {
   shared.set(bytes);
   return shared;
 }
+
+/** Gives each payload memory of its own, which goes when nobody refers to it. */
+export const ownMemory: PayloadMemory = { share: sharedBytes };

@@ -2,6 +2,8 @@ import { packetBytes, packetHead, ringDataAt, ringWords } from './layout.ts';
 
 const { written, read, asleep } = ringWords;
 
+const nothing = new Uint8Array(0);
+
 /** The views of one ring. */
 class RingMemory {
   readonly words: Int32Array;
@@ -30,15 +32,25 @@ export class RingWriter {
   }
 
   /** Copies a packet into the ring, where the reader may find it at once; false when there is no room. */
-  write(sequence: number, bytes: Uint8Array): boolean {
+  write(sequence: number, header: Uint8Array, descriptors: Uint8Array = nothing): boolean {
     const { words, data, heads, mask } = this.#ring;
-    const size = packetBytes(bytes.length);
+    const size = packetBytes(header.length, descriptors.length);
     const taken = (this.#written - Atomics.load(words, read)) | 0;
     if (size > data.length - taken) return false;
     const at = this.#written & mask;
-    heads[at >> 2] = bytes.length;
+    heads[at >> 2] = header.length;
     heads[(at >> 2) + 1] = sequence;
-    const start = (at + packetHead) & mask;
+    heads[(at >> 2) + 2] = descriptors.length;
+    this.#put(header, at + packetHead);
+    if (descriptors.length > 0) this.#put(descriptors, at + packetHead + header.length);
+    this.#written = (this.#written + size) | 0;
+    Atomics.store(words, written, this.#written);
+    return true;
+  }
+
+  #put(bytes: Uint8Array, position: number): void {
+    const { data, mask } = this.#ring;
+    const start = position & mask;
     const untilEnd = data.length - start;
     if (bytes.length <= untilEnd) {
       data.set(bytes, start);
@@ -46,9 +58,6 @@ export class RingWriter {
       data.set(bytes.subarray(0, untilEnd), start);
       data.set(bytes.subarray(untilEnd), 0);
     }
-    this.#written = (this.#written + size) | 0;
-    Atomics.store(words, written, this.#written);
-    return true;
   }
 
   /** Whether the reader sleeps and it is now up to the caller to wake it; asked after every write. */
@@ -95,12 +104,19 @@ export class RingReader {
     return this.#batch.readInt32LE(this.#at + 4);
   }
 
-  /** The next packet's bytes, which are the caller's to keep. */
-  shift(): Uint8Array {
-    const length = this.#batch.readInt32LE(this.#at);
-    const start = this.#at + packetHead;
-    this.#at += packetBytes(length);
-    return new Uint8Array(this.#batch.buffer, this.#batch.byteOffset + start, length);
+  /** The next packet's header and its frames' descriptors, which are the caller's to keep. */
+  shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
+    const batch = this.#batch;
+    const headerBytes = batch.readInt32LE(this.#at);
+    const descriptorBytes = batch.readInt32LE(this.#at + 8);
+    const start = batch.byteOffset + this.#at + packetHead;
+    this.#at += packetBytes(headerBytes, descriptorBytes);
+    return [
+      new Uint8Array(batch.buffer, start, headerBytes),
+      descriptorBytes === 0
+        ? nothing
+        : new Uint8Array(batch.buffer, start + headerBytes, descriptorBytes),
+    ];
   }
 
   /** Asks to be woken for the next packet; false when there is one already. */

@@ -2,41 +2,47 @@ import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:wor
 import { CxmindError } from '../../src/errors.ts';
 import { noteSharedBytes } from '../../src/tensor/memory.ts';
 import type { Channel, Packet } from '../channel.ts';
-import { ringBytes } from '../shared/layout.ts';
+import type { PayloadHeap } from '../shared/heap.ts';
+import { channelBytes, channelCapacity, channelHalf } from '../shared/layout.ts';
 import { RingReader, RingWriter } from '../shared/ring.ts';
-
-/** Bytes on their way in one direction before packets go by the port; 64 small messages fill a third of it. */
-const capacity = 1 << 14;
+import { descriptorsIn, descriptorsOf, GrantedFrames, type Descriptor } from './granted-frames.ts';
 
 /** What wakes the other end: a message that says nothing. */
 const doorbell = 0;
 
 /** A packet that goes by the port: how many were sent before it, its header, its frames. */
-type Parcel = readonly [sequence: number, header: Uint8Array, ...frames: Uint8Array[]];
+type Parcel = readonly [
+  sequence: number,
+  header: Uint8Array,
+  ...frames: (Uint8Array | Descriptor)[],
+];
 
-type PortMessage = Parcel | typeof doorbell;
+/** What goes by the port; a bare SharedArrayBuffer is a slab that descriptors will speak of. */
+type PortMessage = Parcel | SharedArrayBuffer | typeof doorbell;
 
 /** One end of a channel, on its way to the thread that makes a `ThreadChannel` of it. */
 export interface ThreadEnd {
   /** To be transferred. */
   readonly port: MessagePort;
-  readonly rings: SharedArrayBuffer;
-  /** Which of the two rings is written by this end. */
-  readonly outbox: 0 | 1;
+  readonly memory: SharedArrayBuffer;
+  /** Which half of the memory this end writes. */
+  readonly end: 0 | 1;
 }
 
 /**
  * A channel between two threads of a process: a ring of shared memory in each direction, and a MessagePort.
  *
- * A packet without frames is copied into the ring, and the port is used only to wake a reader that sleeps.
- * Packets with frames, whose handles only a port can carry, and those that find no room in the ring go by the
- * port; all are numbered, so that they are delivered in order.
+ * A packet without frames is copied into the ring, and the port is used only to wake a reader that sleeps. So are
+ * packets whose frames all lie on slabs: of those go descriptors, and the receiver holds the blocks until it drops
+ * what it got. Frames elsewhere go by the port, as handles of their memory, and so does what finds no room in the
+ * ring; all packets are numbered, so that they are delivered in order.
  */
 export class ThreadChannel implements Channel {
   readonly closed: Promise<void>;
   readonly #port: MessagePort;
   readonly #outbox: RingWriter;
   readonly #inbox: RingReader;
+  readonly #granted: GrantedFrames | undefined;
   readonly #parcels: Parcel[] = [];
   #receiver: ((packet: Packet) => void) | undefined;
   #sent = 0;
@@ -44,10 +50,13 @@ export class ThreadChannel implements Channel {
   #isClosed = false;
   #isDeaf = false;
 
-  constructor({ port, rings, outbox }: ThreadEnd) {
+  /** @param heap the payloads of this thread; without it frames on slabs cannot be sent or received */
+  constructor({ port, memory, end }: ThreadEnd, heap?: PayloadHeap) {
+    const [ours, theirs] = [channelHalf(end), channelHalf(end === 0 ? 1 : 0)];
     this.#port = port;
-    this.#outbox = new RingWriter(rings, outbox * ringBytes(capacity), capacity);
-    this.#inbox = new RingReader(rings, (1 - outbox) * ringBytes(capacity), capacity);
+    this.#outbox = new RingWriter(memory, ours.ring, channelCapacity);
+    this.#inbox = new RingReader(memory, theirs.ring, channelCapacity);
+    if (heap !== undefined) this.#granted = new GrantedFrames(heap, memory, ours, theirs);
     this.closed = new Promise((resolve) => {
       port.once('close', () => {
         this.#isClosed = true;
@@ -64,11 +73,11 @@ export class ThreadChannel implements Channel {
     if (this.#isClosed) return false;
     const sequence = this.#sent;
     this.#sent = (sequence + 1) | 0;
-    if (frames.length > 0 || !this.#outbox.write(sequence, header)) {
-      // a clone takes all of a view's buffer along, which may be far longer
-      this.#port.postMessage([sequence, new Uint8Array(header), ...frames] satisfies Parcel);
-    } else if (this.#outbox.mustWake()) {
-      this.#port.postMessage(doorbell);
+    if (frames.length === 0) {
+      if (this.#outbox.write(sequence, header)) this.#ring();
+      else this.#sendParcel(sequence, header, []);
+    } else {
+      this.#sendFrames(sequence, header, frames);
     }
     return true;
   }
@@ -76,10 +85,15 @@ export class ThreadChannel implements Channel {
   receive(receiver: (packet: Packet) => void): void {
     this.#receiver = receiver;
     this.#port.on('message', (message: PortMessage) => {
-      if (message !== doorbell) this.#parcels.push(message);
+      this.#sort(message);
       this.#drain();
     });
     setImmediate(() => this.#drain());
+  }
+
+  /** Takes back the blocks that the peer holds, whose thread must have ended. */
+  reclaim(): void {
+    this.#granted?.reclaim();
   }
 
   close(): void {
@@ -93,9 +107,31 @@ export class ThreadChannel implements Channel {
     this.close();
   }
 
+  #ring(): void {
+    if (this.#outbox.mustWake()) this.#port.postMessage(doorbell);
+  }
+
+  #sendFrames(sequence: number, header: Uint8Array, frames: readonly Uint8Array[]): void {
+    const sent = frames.map((frame) => {
+      return this.#granted?.grant(frame, (slab) => this.#port.postMessage(slab)) ?? frame;
+    });
+    const areGranted = sent.every((frame) => !(frame instanceof Uint8Array));
+    if (areGranted && this.#outbox.write(sequence, header, descriptorsOf(sent))) this.#ring();
+    else this.#sendParcel(sequence, header, sent);
+  }
+
+  #sendParcel(
+    sequence: number,
+    header: Uint8Array,
+    frames: readonly (Uint8Array | Descriptor)[],
+  ): void {
+    // a clone takes all of a view's buffer along, which may be far longer
+    this.#port.postMessage([sequence, new Uint8Array(header), ...frames] satisfies Parcel);
+  }
+
   /**
-   * Delivers what is there now, and says whether that was all. What comes meanwhile waits for another turn of the event loop: two ends that
-   * answer each other must not starve timers.
+   * Delivers what is there now, and says whether that was all. What comes meanwhile waits for another turn of the
+   * event loop: two ends that answer each other must not starve timers.
    */
   #drain(): boolean {
     if (this.#receiver === undefined || this.#isDeaf) return true;
@@ -103,11 +139,8 @@ export class ThreadChannel implements Channel {
     try {
       this.#inbox.refill();
       while (this.#inbox.hasNext) {
-        if (this.#inbox.sequence === this.#taken) {
-          this.#deliver({ header: this.#inbox.shift(), frames: [] });
-        } else {
-          this.#deliverParcel(this.#awaitedParcel());
-        }
+        if (this.#inbox.sequence === this.#taken) this.#deliverShifted();
+        else this.#deliverParcel(this.#awaitedParcel());
       }
       while (this.#parcels[0]?.[0] === this.#taken) this.#deliverParcel(this.#parcels.shift()!);
       isDry = this.#inbox.sleep();
@@ -117,31 +150,68 @@ export class ThreadChannel implements Channel {
     }
   }
 
-  /** The parcel that was sent before a packet which is here: the port has it, though its event may be to come. */
+  #sort(message: PortMessage): void {
+    if (message === doorbell) return;
+    if (message instanceof SharedArrayBuffer) this.#granted?.introduce(message);
+    else this.#parcels.push(message);
+  }
+
+  /** Looks at a message of the port whose event is still to come: it was sent before something that is here. */
+  #sortNext(): void {
+    const next = receiveMessageOnPort(this.#port) as { message: PortMessage } | undefined;
+    if (next === undefined) throw new CxmindError('INTERNAL', 'channel: a message is missing');
+    this.#sort(next.message);
+  }
+
   #awaitedParcel(): Parcel {
     for (;;) {
       const parcel = this.#parcels.shift();
       if (parcel !== undefined) return parcel;
-      const next = receiveMessageOnPort(this.#port) as { message: PortMessage } | undefined;
-      if (next === undefined) throw new CxmindError('INTERNAL', 'channel: a parcel is missing');
-      if (next.message !== doorbell) this.#parcels.push(next.message);
+      this.#sortNext();
     }
   }
 
-  #deliverParcel([, header, ...frames]: Parcel): void {
-    noteSharedBytes(frames.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  #deliverShifted(): void {
+    const [header, descriptors] = this.#inbox.shift();
+    const frames =
+      descriptors.length === 0
+        ? []
+        : descriptorsIn(descriptors).map((descriptor) => this.#adopt(descriptor));
     this.#deliver({ header, frames });
   }
 
+  #deliverParcel([, header, ...sent]: Parcel): void {
+    let handleBytes = 0;
+    const frames = sent.map((frame) => {
+      if (!(frame instanceof Uint8Array)) return this.#adopt(frame);
+      handleBytes += frame.byteLength;
+      return frame;
+    });
+    noteSharedBytes(handleBytes);
+    this.#deliver({ header, frames });
+  }
+
+  #adopt(descriptor: Descriptor): Uint8Array {
+    if (this.#granted === undefined) {
+      throw new CxmindError('INTERNAL', 'channel: a descriptor for a thread without payloads');
+    }
+    while (!this.#granted.knows(descriptor)) this.#sortNext();
+    return this.#granted.adopt(descriptor);
+  }
+
   #deliver(packet: Packet): void {
+    if (packet.frames.length > 0) this.#granted?.heed();
     this.#taken = (this.#taken + 1) | 0;
     if (!this.#isDeaf) this.#receiver!(packet);
   }
 }
 
 /** A channel and the end to hand to a worker, which wraps it in a `ThreadChannel` of its own. */
-export function threadPair(): [ThreadChannel, ThreadEnd] {
+export function threadPair(heap?: PayloadHeap): [ThreadChannel, ThreadEnd] {
   const { port1, port2 } = new MessageChannel();
-  const rings = new SharedArrayBuffer(2 * ringBytes(capacity));
-  return [new ThreadChannel({ port: port1, rings, outbox: 0 }), { port: port2, rings, outbox: 1 }];
+  const memory = new SharedArrayBuffer(channelBytes);
+  return [
+    new ThreadChannel({ port: port1, memory, end: 0 }, heap),
+    { port: port2, memory, end: 1 },
+  ];
 }

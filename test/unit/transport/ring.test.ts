@@ -25,22 +25,27 @@ describe('ring', () => {
         let sequence = 2 ** 31 - 50;
         let first = sequence | 0;
         let bytesInside = 0;
+        const tails: number[][] = [];
         for (const now of [...steps, 'read' as const]) {
           if (now === 'read') {
             reader.refill();
             while (reader.hasNext) {
               assert.equal(reader.sequence, first);
-              assert.deepEqual([...reader.shift()], expected.shift());
+              const [header, descriptors] = reader.shift();
+              assert.deepEqual([[...header], [...descriptors]], [expected.shift(), tails.shift()]);
               first = (first + 1) | 0;
             }
             bytesInside = 0;
           } else {
             const bytes = Uint8Array.from({ length: now }, (_, i) => (i * 7 + sequence) & 255);
-            const hasRoom = bytesInside + packetBytes(now) <= capacity;
-            assert.equal(writer.write(sequence | 0, bytes), hasRoom);
+            const descriptors = bytes.slice(0, now % 3 === 0 ? now / 3 : 0);
+            const size = packetBytes(bytes.length, descriptors.length);
+            const hasRoom = bytesInside + size <= capacity;
+            assert.equal(writer.write(sequence | 0, bytes, descriptors), hasRoom);
             if (!hasRoom) continue;
             sequence++;
-            bytesInside += packetBytes(now);
+            bytesInside += size;
+            tails.push([...descriptors]);
             expected.push([...bytes]);
           }
         }
@@ -51,11 +56,11 @@ describe('ring', () => {
 
   it('takes a packet that fills it to the last byte, and none that is longer', () => {
     const [writer, reader] = ends();
-    assert.equal(writer.write(0, new Uint8Array(capacity - 7)), false);
-    assert.equal(writer.write(0, new Uint8Array(capacity - 8).fill(3)), true);
+    assert.equal(writer.write(0, new Uint8Array(capacity - 15)), false);
+    assert.equal(writer.write(0, new Uint8Array(capacity - 16).fill(3)), true);
     assert.equal(writer.write(1, new Uint8Array(0)), false);
     reader.refill();
-    assert.deepEqual(reader.shift(), new Uint8Array(capacity - 8).fill(3));
+    assert.deepEqual(reader.shift()[0], new Uint8Array(capacity - 16).fill(3));
     assert.equal(reader.hasNext, false);
   });
 
@@ -63,7 +68,7 @@ describe('ring', () => {
     const [writer, reader] = ends();
     writer.write(0, Uint8Array.of(1, 2, 3));
     reader.refill();
-    const kept = reader.shift();
+    const [kept] = reader.shift();
     for (let i = 0; i < 40; i++) {
       writer.write(i, new Uint8Array(20).fill(9));
       reader.refill();

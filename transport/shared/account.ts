@@ -1,0 +1,73 @@
+import { accountSize } from './layout.ts';
+import type { Slab } from './slab.ts';
+
+const open = 1;
+const closed = 0;
+
+interface Grant {
+  readonly slab: Slab;
+  readonly block: number;
+}
+
+/** What the thread at the other end of a channel holds by grants of this end. */
+export class Account {
+  readonly #words: Int32Array;
+  readonly #grants: (Grant | undefined)[] = new Array<undefined>(accountSize);
+  /** Places found closed and not used again yet. */
+  readonly #places: number[] = [];
+  /** Places never used. */
+  #fresh = 0;
+
+  constructor(memory: SharedArrayBuffer, offset: number) {
+    this.#words = new Int32Array(memory, offset, accountSize);
+  }
+
+  /** Grants a block, which the caller holds itself; undefined when too many grants are open. */
+  grant(slab: Slab, block: number): number | undefined {
+    const place = this.#place();
+    if (place === undefined) return undefined;
+    this.#grants[place] = { slab, block };
+    slab.grant(block);
+    Atomics.store(this.#words, place, open);
+    return place;
+  }
+
+  /** Takes one grant back: its holder never heard of it. */
+  revoke(place: number): void {
+    const grant = this.#grants[place];
+    if (grant !== undefined) endGrant(this.#words, place, grant);
+  }
+
+  /** Takes all grants back: their holder is dead. */
+  reclaim(): void {
+    for (let place = 0; place < this.#fresh; place++) this.revoke(place);
+  }
+
+  #place(): number | undefined {
+    const place = this.#places.pop();
+    if (place !== undefined) return place;
+    if (this.#fresh < accountSize) return this.#fresh++;
+    for (let at = 0; at < accountSize; at++) {
+      if (Atomics.load(this.#words, at) === closed) this.#places.push(at);
+    }
+    return this.#places.pop();
+  }
+}
+
+/** The holder's way to give grants back. */
+export class Holdings {
+  readonly #words: Int32Array;
+
+  constructor(memory: SharedArrayBuffer, offset: number) {
+    this.#words = new Int32Array(memory, offset, accountSize);
+  }
+
+  /** Gives a grant back, unless the granter took it back before. */
+  release(place: number, slab: Slab, block: number): void {
+    endGrant(this.#words, place, { slab, block });
+  }
+}
+
+function endGrant(words: Int32Array, place: number, { slab, block }: Grant): void {
+  if (Atomics.compareExchange(words, place, open, closed) === open) slab.release(block);
+}

@@ -1,0 +1,129 @@
+import { CxmindError } from '../../src/errors.ts';
+import { collectShared } from '../../src/tensor/memory.ts';
+import { Account, Holdings } from '../shared/account.ts';
+import type { PayloadHeap } from '../shared/heap.ts';
+import { Slab } from '../shared/slab.ts';
+
+/**
+ * A frame on a slab, on its way: five f64 in the ring, this array by the port.
+ *
+ * `slab` counts the slabs its sender introduced, `place` is that of the grant in the sender's account, and the
+ * bytes lie at `offset` in the slab's memory; `block` is the one they are of.
+ */
+export type Descriptor = readonly [
+  slab: number,
+  place: number,
+  block: number,
+  offset: number,
+  byteLength: number,
+];
+
+const numbers = 5;
+
+/** The bytes of descriptors for the ring. */
+export function descriptorsOf(frames: readonly (Uint8Array | Descriptor)[]): Uint8Array {
+  const flat = new Float64Array(frames.length * numbers);
+  frames.forEach((frame, i) => flat.set(frame, i * numbers));
+  return new Uint8Array(flat.buffer);
+}
+
+/** The descriptors of bytes from the ring. */
+export function descriptorsIn(bytes: Uint8Array): Descriptor[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const at = (i: number): number => view.getFloat64(8 * i, true);
+  return Array.from({ length: bytes.byteLength / (8 * numbers) }, (_, i) => {
+    const first = i * numbers;
+    return [at(first), at(first + 1), at(first + 2), at(first + 3), at(first + 4)];
+  });
+}
+
+/** Frames on slabs that one end of a channel grants to the other, and those that it was granted. */
+export class GrantedFrames {
+  readonly #heap: PayloadHeap;
+  readonly #account: Account;
+  readonly #holdings: Holdings;
+  /** The slabs the peer knows, by their numbers. */
+  readonly #known = new Map<Slab, number>();
+  /** The slabs the peer introduced. */
+  readonly #introduced: Slab[] = [];
+  /** How many shortages of each were heeded. */
+  readonly #heeded: number[] = [];
+
+  constructor(
+    heap: PayloadHeap,
+    memory: SharedArrayBuffer,
+    ours: { readonly account: number },
+    theirs: { readonly account: number },
+  ) {
+    this.#heap = heap;
+    this.#account = new Account(memory, ours.account);
+    this.#holdings = new Holdings(memory, theirs.account);
+  }
+
+  /**
+   * Grants the peer what a frame lies on; undefined when that is no slab. A frame for which there is no room in
+   * the account is copied off its slab.
+   *
+   * @param introduce called with a slab the peer does not know yet
+   */
+  grant(
+    frame: Uint8Array,
+    introduce: (slab: SharedArrayBuffer) => void,
+  ): Uint8Array | Descriptor | undefined {
+    const place = this.#heap.placeOf(frame.buffer);
+    if (place === undefined) return undefined;
+    const { slab, block } = place;
+    const grant = this.#account.grant(slab, block);
+    if (grant === undefined) return offSlab(frame);
+    let number = this.#known.get(slab);
+    if (number === undefined) {
+      number = this.#known.size;
+      this.#known.set(slab, number);
+      introduce(slab.memory);
+    }
+    return [number, grant, block, frame.byteOffset, frame.byteLength];
+  }
+
+  /** The peer will speak of a slab. */
+  introduce(memory: SharedArrayBuffer): void {
+    const slab = new Slab(memory);
+    this.#introduced.push(slab);
+    this.#heeded.push(slab.shortages);
+  }
+
+  /** Looks for garbage if the owner of a slab ran short of room since it was last asked. */
+  heed(): void {
+    let isShort = false;
+    for (const [i, { shortages }] of this.#introduced.entries()) {
+      if (shortages === this.#heeded[i]) continue;
+      this.#heeded[i] = shortages;
+      isShort = true;
+    }
+    if (isShort) collectShared();
+  }
+
+  /** Whether the slab of a descriptor was introduced. */
+  knows([slab]: Descriptor): boolean {
+    return slab < this.#introduced.length;
+  }
+
+  /** The frame of a descriptor; its grant ends when nothing of it can be reached any more. */
+  adopt([number, place, block, offset, byteLength]: Descriptor): Uint8Array {
+    const slab = this.#introduced[number];
+    if (slab === undefined) throw new CxmindError('INTERNAL', 'channel: an unknown slab');
+    const holdings = this.#holdings;
+    const release = (): void => holdings.release(place, slab, block);
+    return new Uint8Array(this.#heap.adopt({ slab, block }, release), offset, byteLength);
+  }
+
+  /** Takes back all that the peer was granted: its thread has ended. */
+  reclaim(): void {
+    this.#account.reclaim();
+  }
+}
+
+function offSlab(frame: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(new SharedArrayBuffer(frame.byteLength));
+  copy.set(frame);
+  return copy;
+}
