@@ -2,6 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Packet } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
+import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Logger } from './actor.ts';
 import { Correspondence } from './correspondence.ts';
 import { open, post, type EnvelopeOf } from './envelope.ts';
@@ -27,6 +28,8 @@ export interface CellOptions {
   /** How long a cancelled handler, or a stop, may take before the actor is ended from outside. */
   readonly graceMs: number;
   readonly logger: Logger;
+  /** Where the tensors of messages to it go. */
+  readonly payloads: PayloadMemory;
   readonly find: (name: string) => Courier | undefined;
   readonly onDeadLetter: (actor: string, method: string) => void;
   readonly onEvent: (event: ActorEvent) => void;
@@ -77,6 +80,10 @@ export class Cell implements Courier {
 
   get pending(): number {
     return this.#letters.size;
+  }
+
+  get payloads(): PayloadMemory {
+    return this.#options.payloads;
   }
 
   /** Begins the first life. A failure to start is not retried: it rejects with what went wrong. */

@@ -1,6 +1,7 @@
 import * as E from 'fp-ts/lib/Either.js';
 import { asCxmindError, type CxmindError, toWireError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
+import { ownMemory, type PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Environment } from './actor.ts';
 import { open, post } from './envelope.ts';
 import type { Protocol } from './protocol.ts';
@@ -12,6 +13,8 @@ import { Workbench } from './workbench.ts';
 export interface HostOptions {
   readonly channel: Channel;
   readonly place: Pick<Environment, 'name' | 'restarts' | 'node' | 'devices'>;
+  /** Where the tensors of what the actor says go; to memory of their own where nothing is given. */
+  readonly payloads?: PayloadMemory;
   /** Called once: with the error after a crash, with nothing after an orderly stop. */
   readonly onEnd: (crash: CxmindError | undefined) => void;
 }
@@ -27,9 +30,9 @@ export class ActorHost {
   #isStopping = false;
   #hasEnded = false;
 
-  constructor({ channel, place, onEnd }: HostOptions) {
+  constructor({ channel, place, payloads = ownMemory, onEnd }: HostOptions) {
     const { name, restarts, node, devices } = place;
-    const uplink = new Uplink(channel);
+    const uplink = new Uplink(channel, payloads);
     const logger = remoteLogger(channel);
     this.#channel = channel;
     this.#onEnd = onEnd;
@@ -44,6 +47,7 @@ export class ActorHost {
     };
     this.#workbench = new Workbench({
       channel,
+      payloads,
       name,
       logger,
       onFatal: (error) => this.#crash(error),

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import { sameThreadPair } from '../../transport/same-thread.ts';
+import type { PayloadHeap } from '../../transport/shared/heap.ts';
 import { threadPair } from '../../transport/thread/channel.ts';
 import type { Actor, Environment } from './actor.ts';
 import { ActorHost } from './host.ts';
@@ -58,18 +59,30 @@ export interface ThreadStart {
   readonly props: unknown;
 }
 
+/** The payload memory of the two ends of a thread's channel. */
+export interface ThreadPayloads {
+  /** That of the thread which starts the actor. */
+  readonly heap: PayloadHeap;
+  /** The slab of the actor's thread. Given to its next life, it is the old one's no more. */
+  readonly slab: SharedArrayBuffer;
+}
+
 /**
  * Starts an actor on a thread of its own.
  *
  * @throws DataCloneError for props that are not plain data
  */
-export function startThread(start: ThreadStart, heapLimitMb: number | undefined): Incarnation {
-  const [channel, end] = threadPair();
+export function startThread(
+  start: ThreadStart,
+  heapLimitMb: number | undefined,
+  { heap, slab }: ThreadPayloads,
+): Incarnation {
+  const [channel, end] = threadPair(heap);
   let worker: Worker;
   try {
     worker = new Worker(entryModule('thread-entry'), {
       name: start.name,
-      workerData: { ...start, end },
+      workerData: { ...start, end, slab },
       transferList: [end.port],
       ...(heapLimitMb === undefined
         ? {}
@@ -84,9 +97,10 @@ export function startThread(start: ThreadStart, heapLimitMb: number | undefined)
     uncaught = asCxmindError(error);
   });
   const exited = new Promise<number>((resolve) => worker.once('exit', resolve));
-  const ended = Promise.all([exited, channel.closed]).then(
-    ([code]) => uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`),
-  );
+  const ended = Promise.all([exited, channel.closed]).then(([code]) => {
+    channel.reclaim();
+    return uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`);
+  });
   return { channel, urgent: channel, ended, terminate: () => void worker.terminate() };
 }
 

@@ -5,7 +5,8 @@ import type { Channel, Packet } from '../../transport/channel.ts';
 import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { Link } from '../../transport/link.ts';
-import { sharedBytes } from '../../transport/shared/bytes.ts';
+import { defaultSlabBytes, PayloadHeap } from '../../transport/shared/heap.ts';
+import { slabMemory } from '../../transport/shared/slab.ts';
 import { startThread, type Incarnation } from './incarnation.ts';
 import { moduleAt } from './module-address.ts';
 import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
@@ -21,6 +22,8 @@ export class NodeHost {
   readonly blocks = new SharedBlocks();
   /** Resolves once the link ended and no actor runs any more, with the link's error if it had one. */
   readonly ended: Promise<CxmindError | undefined>;
+  /** The payloads of this thread: what came for the actors, and what they sent. */
+  readonly #heap = new PayloadHeap();
   readonly #lives = new Map<number, Incarnation>();
   #control: Channel | undefined;
   #name = '';
@@ -86,7 +89,8 @@ export class NodeHost {
         module: moduleAt(module).href,
         props: this.blocks.resolve(props),
       };
-      incarnation = startThread(start, heapLimitMb ?? undefined);
+      const payloads = { heap: this.#heap, slab: slabMemory(defaultSlabBytes) };
+      incarnation = startThread(start, heapLimitMb ?? undefined, payloads);
     } catch (error) {
       end(asCxmindError(error));
       return () => undefined;
@@ -97,7 +101,7 @@ export class NodeHost {
     void incarnation.ended.then(end);
     void channel.closed.then(() => incarnation.terminate());
     return ({ header, frames }) =>
-      incarnation.channel.send({ header, frames: frames.map(sharedBytes) });
+      incarnation.channel.send({ header, frames: frames.map((frame) => this.#heap.share(frame)) });
   }
 
   #obey(packet: Packet, control: Channel): void {

@@ -3,6 +3,7 @@ import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
+import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import {
   decodeAs,
   type ItemOf,
@@ -72,6 +73,8 @@ export interface Courier {
   readonly address: string;
   readonly pending: number;
   readonly status: ActorStatus;
+  /** Where the tensors of messages go; to memory of their own where nothing is given. */
+  readonly payloads?: PayloadMemory;
   ask(method: string, body: Body, options: AskOptions): Promise<Body>;
   tell(method: string, body: Body): Promise<void>;
   stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body>;
@@ -87,7 +90,8 @@ export function refOver<P extends Protocol>(
   const tell: Record<string, unknown> = {};
   const stream: Record<string, unknown> = {};
   for (const [method, entry] of Object.entries(protocol.calls)) {
-    const encode = (message: unknown): Body => encodeBody(entry.request.encode(message));
+    const encode = (message: unknown): Body =>
+      encodeBody(entry.request.encode(message), courier.payloads);
     if ('item' in entry) {
       stream[method] = (message: unknown, options: StreamOptions): AsyncIterable<unknown> => {
         const items = courier.stream(method, encode(message), options);

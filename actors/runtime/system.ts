@@ -1,5 +1,7 @@
 import { CxmindError, toWireError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
+import { defaultSlabBytes, PayloadHeap } from '../../transport/shared/heap.ts';
+import { slabMemory } from '../../transport/shared/slab.ts';
 import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.ts';
 import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
 import { Cell } from './cell.ts';
@@ -84,6 +86,8 @@ export class ActorSystem implements AsyncDisposable {
   readonly #heartbeat: Heartbeat;
   readonly #watchers = new Map<string, Set<(event: ActorEvent) => void>>();
   readonly #failure = new AbortController();
+  /** The payloads of this thread. */
+  readonly #heap = new PayloadHeap();
   readonly #logger: Logger;
   #children: Promise<ChildNodes> | undefined;
   #deadLetters = 0;
@@ -229,8 +233,9 @@ export class ActorSystem implements AsyncDisposable {
     const module = moduleAt(actor.module.href).href;
     const props = this.blocks.resolve(actor.props);
     const start = { name, node: undefined, devices: [], protocolName: protocol.name };
+    const payloads = { heap: this.#heap, slab: slabMemory(defaultSlabBytes) };
     return launcherHere(({ restarts }) =>
-      startThread({ ...start, restarts, module, create, props }, heapLimitMb),
+      startThread({ ...start, restarts, module, create, props }, heapLimitMb, payloads),
     );
   }
 
@@ -270,6 +275,7 @@ export class ActorSystem implements AsyncDisposable {
       mailboxCapacity: actor.mailboxCapacity ?? 64,
       graceMs: actor.graceMs ?? 5_000,
       logger: this.#logger,
+      payloads: this.#heap,
       find: (to) => this.#find(to),
       onDeadLetter: (to, method) => this.#countDeadLetter(to, method),
       onEvent: (event) => this.#onEvent(event),

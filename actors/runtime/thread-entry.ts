@@ -1,16 +1,22 @@
 import { workerData } from 'node:worker_threads';
 import { CxmindError } from '../../src/errors.ts';
+import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
 import type { ActorFactory } from './actor.ts';
 import { ActorHost } from './host.ts';
 import type { ThreadStart } from './incarnation.ts';
 import type { Protocol } from './protocol.ts';
 
-const start = workerData as ThreadStart & { readonly end: ThreadEnd };
-const channel = new ThreadChannel(start.end);
+const start = workerData as ThreadStart & {
+  readonly end: ThreadEnd;
+  readonly slab: SharedArrayBuffer;
+};
+const payloads = new PayloadHeap(start.slab);
+const channel = new ThreadChannel(start.end, payloads);
 const host = new ActorHost({
   channel,
   place: start,
+  payloads,
   onEnd: (crash) => {
     channel.close();
     if (crash !== undefined) process.exit(1);

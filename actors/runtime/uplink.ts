@@ -1,6 +1,7 @@
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
+import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import { post, type EnvelopeOf } from './envelope.ts';
 import type { Protocol } from './protocol.ts';
 import {
@@ -22,12 +23,15 @@ interface Pending {
 
 /** An actor's way to other actors: the system at the far end of its channel passes messages on. */
 export class Uplink {
+  readonly payloads: PayloadMemory;
   readonly #channel: Channel;
   readonly #open = new Map<number, Pending>();
   #nextId = 0;
 
-  constructor(channel: Channel) {
+  /** @param payloads where the tensors of messages go */
+  constructor(channel: Channel, payloads: PayloadMemory) {
     this.#channel = channel;
+    this.payloads = payloads;
   }
 
   /** A ref to the actor of that name; its `pending` counts this actor's own messages. */
@@ -137,11 +141,13 @@ export function cancelledError(where: string, reason: unknown): CxmindError {
 class RelayedCourier implements Courier {
   readonly address: string;
   readonly status = 'running';
+  readonly payloads: PayloadMemory;
   readonly #uplink: Uplink;
   #pending = 0;
 
   constructor(uplink: Uplink, to: string) {
     this.#uplink = uplink;
+    this.payloads = uplink.payloads;
     this.address = to;
   }
 

@@ -1,7 +1,9 @@
+import type * as t from 'io-ts';
 import { asCxmindError, type CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
+import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Context, Logger } from './actor.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
 import { Job, type Message } from './job.ts';
@@ -18,6 +20,8 @@ type Handler = (message: unknown, context: Context) => unknown;
 
 export interface WorkbenchOptions {
   readonly channel: Channel;
+  /** Where the tensors of replies go. */
+  readonly payloads: PayloadMemory;
   /** The actor's name. */
   readonly name: string;
   readonly logger: Logger;
@@ -149,7 +153,7 @@ export class Workbench {
     const { request, item } = streamOf(this.#protocol!, method);
     for await (const value of this.#call(job, request) as AsyncIterable<unknown>) {
       await job.outlet!.room(job.signal);
-      post(this.#options.channel, { kind: 'item', id }, encodeBody(item.encode(value)));
+      post(this.#options.channel, { kind: 'item', id }, this.#encode(item, value));
     }
   }
 
@@ -161,12 +165,16 @@ export class Workbench {
     return actor[method]!(message, job);
   }
 
+  #encode(codec: t.Mixed, value: unknown): Body {
+    return encodeBody(codec.encode(value), this.#options.payloads);
+  }
+
   #succeed(job: Job, value: unknown): void {
     const { kind, id, method } = job.message;
     if (kind !== 'tell') {
       let reply = emptyBody;
       try {
-        if (kind === 'ask') reply = encodeBody(callOf(this.#protocol!, method).reply.encode(value));
+        if (kind === 'ask') reply = this.#encode(callOf(this.#protocol!, method).reply, value);
       } catch (error) {
         this.#fail(job, error);
         return;

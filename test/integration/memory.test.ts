@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { ActorSystem } from '../../actors/runtime/system.ts';
+import type { ActorRef } from '../../actors/runtime/ref.ts';
+import { collectShared } from '../../src/tensor/memory.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { hoarderProtocol } from '../support/hoarder-actor.ts';
+
+const soon = { timeoutMs: 20_000 };
+const MiB = 2 ** 20;
+
+const plain = (length: number, value: number): Tensor<'f32'> => ({
+  dtype: 'f32',
+  shape: [length],
+  data: new Float32Array(length).fill(value),
+});
+
+/** Resident memory, MiB, once garbage is collected and finalizers ran. */
+async function resident(): Promise<number> {
+  for (let round = 0; round < 3; round++) {
+    collectShared();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return process.memoryUsage.rss() / MiB;
+}
+
+describe('memory', () => {
+  let system: ActorSystem;
+  beforeEach(() => (system = new ActorSystem()));
+  afterEach(() => system.shutdown());
+
+  const spawn = (): Promise<ActorRef<typeof hoarderProtocol>> =>
+    system.spawn({
+      name: 'hoarder/0',
+      protocol: hoarderProtocol,
+      module: new URL('../support/hoarder-actor.ts', import.meta.url),
+      create: 'createHoarder',
+      props: undefined,
+      supervision: {
+        onCrash: 'restart',
+        maxRestarts: 1_000,
+        windowMs: 60_000,
+        minBackoffMs: 1,
+        maxBackoffMs: 1,
+        givenUp: 'stop',
+      },
+    });
+
+  it('of payloads comes back from actors that die with it in their hands', async () => {
+    const hoarder = await spawn();
+    const before = await resident();
+    for (let life = 0; life < 16; life++) {
+      for (let i = 1; i <= 24; i++) {
+        assert.equal(await hoarder.ask.keep(plain(MiB / 2, i), soon), i);
+      }
+      const last = hoarder.ask.die(life % 2 === 0 ? 'exit' : 'fatal', soon);
+      await assert.rejects(last, { code: 'ACTOR_CRASHED' });
+    }
+    // 768 MiB were sent and kept; a slab has 128
+    const grown = (await resident()) - before;
+    assert.ok(grown < 200, `${grown} MiB more than before`);
+  });
+
+  it('of payloads that were answered stays as it was while the caller keeps it', async () => {
+    const hoarder = await spawn();
+    const kept: Tensor<'f32'>[] = [];
+    for (let i = 0; i < 400; i++) {
+      const ones = await hoarder.ask.ones(100_000, soon);
+      ones.data.fill(i);
+      if (i % 20 === 0) kept.push(ones);
+    }
+    await assert.rejects(hoarder.ask.die('exit', soon), { code: 'ACTOR_CRASHED' });
+    for (let i = 0; i < 400; i++) await hoarder.ask.ones(100_000, soon);
+    for (const [i, tensor] of kept.entries()) {
+      assert.ok(tensor.data.every((value) => value === 20 * i));
+    }
+  });
+
+  it('stays flat over 200,000 messages', async () => {
+    const hoarder = await spawn();
+    const round = async (): Promise<number> => {
+      for (let i = 0; i < 20; i++) {
+        await Promise.all(Array.from({ length: 1_000 }, () => hoarder.ask.count(undefined, soon)));
+      }
+      return resident();
+    };
+    let early = 0;
+    for (let i = 0; i < 5; i++) early = await round();
+    let late = early;
+    for (let i = 0; i < 5; i++) late = await round();
+    assert.ok(late - early < 0.05 * early, `${late - early} MiB more after another 100,000`);
+  });
+
+  it('stays flat over a hundred restarts', async () => {
+    const hoarder = await spawn();
+    const restart = async (times: number): Promise<number> => {
+      for (let i = 0; i < times; i++) {
+        await assert.rejects(hoarder.ask.die('exit', soon), { code: 'ACTOR_CRASHED' });
+        await hoarder.ask.ones(1, soon);
+      }
+      return resident();
+    };
+    const early = await restart(40);
+    const late = await restart(60);
+    assert.ok(late - early < 0.1 * early, `${late - early} MiB more after another 60`);
+  });
+});

@@ -1,0 +1,41 @@
+import * as t from 'io-ts';
+import { actorFactory, fatal, type Actor } from '../../actors/runtime/actor.ts';
+import { call, protocol } from '../../actors/runtime/protocol.ts';
+import { CxmindError } from '../../src/errors.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { tensor } from '../../transport/tensor-codec.ts';
+
+const values = tensor('f32', ['n']);
+
+/** An actor that keeps every tensor it gets, until it dies. */
+export const hoarderProtocol = protocol('hoarder', {
+  /** How many it has now. */
+  keep: call(values, t.number),
+  count: call(t.void, t.number),
+  /** A tensor of that many ones, on ordinary memory. */
+  ones: call(t.number, values),
+  die: call(t.keyof({ exit: null, fatal: null }), t.void),
+});
+
+class HoarderActor implements Actor<typeof hoarderProtocol> {
+  readonly #hoard: Tensor<'f32'>[] = [];
+
+  keep(given: Tensor<'f32'>): number {
+    return this.#hoard.push(given);
+  }
+
+  count(): number {
+    return this.#hoard.length;
+  }
+
+  ones(count: number): Tensor<'f32'> {
+    return { dtype: 'f32', shape: [count], data: new Float32Array(count).fill(1) };
+  }
+
+  die(how: 'exit' | 'fatal'): void {
+    if (how === 'exit') process.exit(3);
+    throw fatal(new CxmindError('RUNTIME_FAILED', 'the device is lost'));
+  }
+}
+
+export const createHoarder = actorFactory(hoarderProtocol, () => new HoarderActor());
