@@ -1,6 +1,7 @@
 import * as E from 'fp-ts/lib/Either.js';
 import { CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
+import { Deadlines } from './deadlines.ts';
 import { post, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation } from './incarnation.ts';
 import { afterTurn, AskLetter, type TellLetter } from './letter.ts';
@@ -31,6 +32,7 @@ export interface CorrespondenceOptions {
 export class Correspondence {
   readonly #options: CorrespondenceOptions;
   readonly #mailbox: Mailbox<Letter>;
+  readonly #deadlines: Deadlines;
   #life: Life | undefined;
   /** Why nothing is taken any more. */
   #closed: { readonly reason: CxmindError | undefined } | undefined;
@@ -45,6 +47,10 @@ export class Correspondence {
       if (letter.kind === 'tell') letter.onTaken();
       if (this.#life !== undefined) this.#send(letter, this.#life);
     });
+    this.#deadlines = new Deadlines(
+      () => this.#mailbox.letters(),
+      (letter) => this.#giveUp(letter, letter.timeoutError()),
+    );
   }
 
   /** Letters not done. */
@@ -102,7 +108,7 @@ export class Correspondence {
     this.#unwatch();
     for (const letter of [...this.#mailbox.accepted()]) {
       if (!letter.isSent) continue;
-      this.#mailbox.release(letter.id);
+      this.#release(letter.id);
       if (letter.kind === 'tell') this.#options.onDeadLetter(letter.method);
       else if (!letter.isSettled) letter.reject(error);
     }
@@ -117,6 +123,7 @@ export class Correspondence {
   /** Nobody will answer any more. */
   abandon(error: CxmindError | undefined): void {
     this.close(error);
+    this.#deadlines.end();
     this.#life = undefined;
     for (const letter of this.#mailbox.clear()) {
       if (letter.kind === 'ask') {
@@ -161,8 +168,9 @@ export class Correspondence {
       body,
       ask: options,
       ...(items !== undefined && { items }),
-      onGiveUp: (given, error) => this.#giveUp(given, error),
+      onCancel: (given, error) => this.#giveUp(given, error),
     });
+    this.#deadlines.add(letter);
     this.#mailbox.put(letter);
     return letter;
   }
@@ -185,7 +193,7 @@ export class Correspondence {
   }
 
   #settle(id: number, outcome: E.Either<CxmindError, Body>): void {
-    const letter = this.#mailbox.release(id);
+    const letter = this.#release(id);
     if (letter?.kind !== 'ask' || letter.isSettled) return;
     if (E.isRight(outcome)) letter.resolve(outcome.right);
     else letter.reject(outcome.left);
@@ -198,7 +206,7 @@ export class Correspondence {
 
   #takeCredits(upTo: number): void {
     for (let head = this.#mailbox.head; head?.kind === 'tell' && head.id <= upTo;) {
-      this.#mailbox.release(head.id);
+      this.#release(head.id);
       head = this.#mailbox.head;
     }
   }
@@ -210,8 +218,14 @@ export class Correspondence {
       post(this.#life.urgent, { kind: 'cancel', id: letter.id, reason: toWireError(error) });
       this.#watchHead();
     } else {
-      this.#mailbox.release(letter.id);
+      this.#release(letter.id);
     }
+  }
+
+  #release(id: number): Letter | undefined {
+    const letter = this.#mailbox.release(id);
+    if (this.#mailbox.size === 0) this.#deadlines.rest();
+    return letter;
   }
 
   /** Gives a handler whose caller gave up a while to notice; only the head is judged, the rest wait behind it. */

@@ -7,7 +7,7 @@ import { cancelledError } from './uplink.ts';
 /** The longest a timer can wait, 24 days; longer deadlines are cut to it. */
 const maxTimerMs = 2 ** 31 - 1;
 
-/** A message that wants a reply: settled once, by the reply, an error, its deadline or its signal. */
+/** A message that wants a reply: settled once, by the reply, an error, its signal or its deadline, which others watch. */
 export class AskLetter {
   readonly kind = 'ask';
   readonly id: number;
@@ -19,13 +19,14 @@ export class AskLetter {
   /** Where the items go, if it is a stream that is asked for. */
   readonly items: StreamInbox | undefined;
   isSent = false;
+  readonly #actor: string;
+  readonly #timeoutMs: number;
   readonly #settlers: PromiseWithResolvers<Body>;
-  readonly #timer: NodeJS.Timeout;
   readonly #signal: AbortSignal | undefined;
-  readonly #cancel: () => void;
+  readonly #cancel: (() => void) | undefined;
   #isSettled = false;
 
-  /** @param options.onGiveUp called when the caller stops waiting, with the error it gets */
+  /** @param options.onCancel called when the signal is aborted before the letter is settled, with the error to give */
   constructor(options: {
     readonly id: number;
     readonly actor: string;
@@ -33,24 +34,26 @@ export class AskLetter {
     readonly body: Body;
     readonly ask: AskOptions;
     readonly items?: StreamInbox;
-    readonly onGiveUp: (letter: AskLetter, error: CxmindError) => void;
+    readonly onCancel: (letter: AskLetter, error: CxmindError) => void;
   }) {
-    const { id, method, body, ask, onGiveUp } = options;
-    const where = `${options.actor}.${method}`;
+    const { id, method, body, ask, onCancel } = options;
     this.id = id;
+    this.#actor = options.actor;
+    this.#timeoutMs = ask.timeoutMs;
     this.method = method;
     this.body = body;
     this.items = options.items;
     this.deadline = Date.now() + ask.timeoutMs;
     this.#settlers = Promise.withResolvers<Body>();
     this.reply = this.#settlers.promise;
-    const giveUp = (error: CxmindError): void => {
-      if (!this.#isSettled) onGiveUp(this, error);
+    const { signal } = ask;
+    if (signal === undefined) return;
+    this.#signal = signal;
+    this.#cancel = () => {
+      const where = `${options.actor}.${method}`;
+      if (!this.#isSettled) onCancel(this, cancelledError(where, signal.reason));
     };
-    this.#timer = afterTurn(ask.timeoutMs, () => giveUp(timeoutError(where, ask.timeoutMs)));
-    this.#cancel = () => giveUp(cancelledError(where, ask.signal?.reason));
-    this.#signal = ask.signal;
-    this.#signal?.addEventListener('abort', this.#cancel, { once: true });
+    signal.addEventListener('abort', this.#cancel, { once: true });
   }
 
   /** Whether nobody waits any more; a settled letter may still be in the actor's hands. */
@@ -70,10 +73,17 @@ export class AskLetter {
     this.#settlers.reject(error);
   }
 
+  /** The error of a caller that waited until the deadline. */
+  timeoutError(): CxmindError {
+    const [where, timeoutMs] = [`${this.#actor}.${this.method}`, this.#timeoutMs];
+    return new CxmindError('ACTOR_TIMEOUT', `${where} did not reply within ${timeoutMs} ms`, {
+      detail: { timeoutMs },
+    });
+  }
+
   #settle(): void {
     this.#isSettled = true;
-    clearTimeout(this.#timer);
-    this.#signal?.removeEventListener('abort', this.#cancel);
+    if (this.#cancel !== undefined) this.#signal?.removeEventListener('abort', this.#cancel);
   }
 }
 
@@ -94,10 +104,4 @@ export interface TellLetter {
  */
 export function afterTurn(delayMs: number, then: () => void): NodeJS.Timeout {
   return setTimeout(() => setImmediate(then), Math.min(delayMs, maxTimerMs));
-}
-
-function timeoutError(where: string, timeoutMs: number): CxmindError {
-  return new CxmindError('ACTOR_TIMEOUT', `${where} did not reply within ${timeoutMs} ms`, {
-    detail: { timeoutMs },
-  });
 }

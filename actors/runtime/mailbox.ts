@@ -94,6 +94,12 @@ export class Mailbox<L extends Letter> {
     return this.#accepted.values();
   }
 
+  /** Letters accepted, then those that wait. */
+  *letters(): Generator<L, void, undefined> {
+    yield* this.#accepted.values();
+    yield* this.#waiting.values();
+  }
+
   /** The letter is done or given up: its room goes to the next in line. */
   release(id: number): L | undefined {
     if (this.#waiting.drop(id)) return undefined;
