@@ -1,5 +1,6 @@
 import { toWireError, type WireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
+import type { RankCard } from '../../transport/collectives/open.ts';
 
 /** What a test asks a rank to do: a method of its communicator, or of one that came of a split. */
 export interface RankRequest {
@@ -17,8 +18,8 @@ export interface RankReply {
   /** Of a split: rank and size in the new group, null when it has none. */
   readonly place?: { readonly rank: number; readonly size: number } | null;
   readonly error?: WireError;
-  /** Of joining over the network: where others reach the rank. */
-  readonly endpoint?: string;
+  /** Of taking a seat. */
+  readonly card?: RankCard;
 }
 
 /** Does what a test asks, each request at once, also while others are under way. */

@@ -1,11 +1,9 @@
 import { connect } from 'node:net';
 import { toWireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
-import { Group } from '../../transport/collectives/group.ts';
 import { joinHostGroup, type HostGroupHandle } from '../../transport/collectives/host.ts';
-import { openMpi } from '../../transport/collectives/mpi.ts';
-import { NetworkSeat, type NetworkOptions } from '../../transport/collectives/network.ts';
-import { RingEngine } from '../../transport/collectives/ring.ts';
+import type { NetworkOptions } from '../../transport/collectives/network.ts';
+import { openCommunicator, Seat, type RankCard } from '../../transport/collectives/open.ts';
 import { RankAgent, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
@@ -14,7 +12,7 @@ export type RankJoin =
   | { readonly kind: 'host'; readonly handle: HostGroupHandle }
   | { readonly kind: 'mpi' }
   | { readonly kind: 'seat'; readonly options: NetworkOptions }
-  | { readonly kind: 'network'; readonly endpoints: readonly string[] };
+  | { readonly kind: 'zeromq'; readonly cards: readonly RankCard[] };
 
 /** Takes a step towards a communicator; after the last one the rank does what it is asked. */
 export interface JoinRequest {
@@ -24,20 +22,25 @@ export interface JoinRequest {
 
 const [path, rankText] = process.argv.slice(2);
 // MPI tells its ranks itself who they are.
-const mpi = rankText === undefined ? openMpi() : undefined;
+const mpi = rankText === undefined ? await openCommunicator({ backend: 'mpi' }) : undefined;
 const rank = mpi?.rank ?? Number(rankText);
 const socket = connect(path!);
-let seat: NetworkSeat | undefined;
+let seat: Seat | undefined;
 let communicator: Communicator | undefined;
 let agent: RankAgent | undefined;
 
-async function join(how: RankJoin): Promise<Pick<RankReply, 'endpoint'>> {
+async function join(how: RankJoin): Promise<Pick<RankReply, 'card'>> {
   switch (how.kind) {
     case 'seat':
-      seat = await NetworkSeat.open(how.options);
-      return { endpoint: seat.endpoint };
-    case 'network':
-      communicator = new Group(new RingEngine(await seat!.join(rank, how.endpoints)));
+      seat = await Seat.open(how.options);
+      return { card: seat.card };
+    case 'zeromq':
+      communicator = await openCommunicator({
+        backend: 'zeromq',
+        seat: seat!,
+        rank,
+        cards: how.cards,
+      });
       break;
     case 'host':
       communicator = joinHostGroup(how.handle, rank);

@@ -2,7 +2,7 @@ import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { callOf, dtypeNumber, type Call } from './call.ts';
 import type { Communicator, Reduction, SplitOptions } from './communicator.ts';
-import type { Elements } from './reduction.ts';
+import type { Elements } from './elements.ts';
 
 /** A message between two ranks, as the engines see it. */
 export interface Message {

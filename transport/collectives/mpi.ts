@@ -1,9 +1,10 @@
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import type { Communicator } from './communicator.ts';
+import { copy, slice, type Elements } from './elements.ts';
 import { Group, type Engine, type Message } from './group.ts';
 import { unfitness } from './inbox.ts';
 import { IN_PLACE, MpiLibrary, UNDEFINED } from './native/mpi-library.ts';
-import { divideBy, narrow, widen, type Elements } from './reduction.ts';
+import { divideBy, narrow, widen } from './reduction.ts';
 
 /**
  * The ranks that `mpirun` or a scheduler started, as MPI's world; alone where nobody did. One per process.
@@ -136,7 +137,7 @@ class MpiEngine implements Engine {
         const into = isRoot ? IN_PLACE : output;
         await this.#library.wait('Scatter', input, count, type, into, count, type, root, group);
         const own = this.rank * count;
-        if (isRoot) copy((input as Float32Array).subarray(own, own + count), output!, 0);
+        if (isRoot) copy(slice(input!, own, own + count), output!, 0);
         return;
       }
     }
@@ -174,8 +175,4 @@ class MpiEngine implements Engine {
     );
     return turn;
   }
-}
-
-function copy(from: Elements, into: Elements, at: number): void {
-  (into as Float32Array).set(from as Float32Array, at);
 }

@@ -1,9 +1,7 @@
-import { bf16ToNumber, numberToBf16, type TypedArrays } from '../../src/tensor/dtype.ts';
+import { bf16ToNumber, numberToBf16 } from '../../src/tensor/dtype.ts';
 import type { Element } from './call.ts';
 import type { Reduction } from './communicator.ts';
-
-/** The typed arrays of the element types that collectives carry. */
-export type Elements = TypedArrays[Element];
+import type { Elements } from './elements.ts';
 
 type Floats = Float32Array | Float16Array;
 

@@ -1,10 +1,11 @@
 import { CxmindError } from '../../src/errors.ts';
-import { bytesPerElement, viewOf } from '../../src/tensor/dtype.ts';
+import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { bytesOf } from '../shared/bytes.ts';
-import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
+import { CALL_WORDS, disagreement, encodeCall, type Call } from './call.ts';
+import { copy, scratch, slice, type Elements } from './elements.ts';
 import type { Engine, Message } from './group.ts';
 import { Inbox, type MessageSource } from './inbox.ts';
-import { divideBy, narrow, reduceInto, widen, type Elements } from './reduction.ts';
+import { divideBy, narrow, reduceInto, widen } from './reduction.ts';
 import type { Peer } from './peer.ts';
 
 /** Bytes sent at a time: a rank passes on one chunk while the next is on its way to it. */
@@ -56,12 +57,7 @@ export class RingEngine implements Engine {
         return this.#circulate(output!, cut);
       case 'reduce': {
         const [start, end] = cut(this.rank);
-        const own = viewOf<Element>(
-          dtype,
-          new ArrayBuffer(this.#bytes(dtype, end - start)),
-          0,
-          end - start,
-        );
+        const own = scratch(dtype, end - start);
         await this.#reduce(call, input!, cut, own);
         return this.#collect(own, output, root, cut);
       }
@@ -143,12 +139,7 @@ export class RingEngine implements Engine {
     for (let step = 1; step < this.size; step++) {
       for (const [k, chunk] of own(step).entries()) {
         const block = await this.#left.receive();
-        const sum = viewOf<Element>(
-          wide,
-          new ArrayBuffer(this.#bytes(wide, chunk.length)),
-          0,
-          chunk.length,
-        );
+        const sum = scratch(wide, chunk.length);
         fill(sum, block);
         reduceInto(wide, fold, sum, [sum, widened(chunk)]);
         if (step < this.size - 1) this.#right.send(bytesOf(sum));
@@ -215,22 +206,10 @@ export class RingEngine implements Engine {
   get #right(): Peer {
     return this.#mesh.calls[(this.rank + 1) % this.size]!;
   }
-
-  #bytes(dtype: Element, length: number): number {
-    return length * bytesPerElement(dtype);
-  }
 }
 
 /** First element and end of a rank's part. */
 type Cut = (rank: number) => [number, number];
-
-function slice(elements: Elements, start: number, end: number): Elements {
-  return (elements as Float32Array).subarray(start, end);
-}
-
-function copy(from: Elements, into: Elements, at: number): void {
-  (into as Float32Array).set(from as Float32Array, at);
-}
 
 /** Views of `stride` elements each, the last may be shorter. */
 function strided(elements: Elements, stride: number): Elements[] {

@@ -5,7 +5,7 @@ import { CALL_WORDS, disagreement, encodeCall, type Call } from './call.ts';
 import type { Engine, Message } from './group.ts';
 import { Inbox, type MessageSource } from './inbox.ts';
 import { isAlive, thisThread } from './life.ts';
-import type { Elements } from './reduction.ts';
+import type { Elements } from './elements.ts';
 import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';
 import { planOf } from './shared-plan.ts';
 import { SharedStream } from './shared-stream.ts';

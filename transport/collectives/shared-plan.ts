@@ -1,6 +1,7 @@
 import { bytesPerElement, viewOf } from '../../src/tensor/dtype.ts';
 import type { Call, Element } from './call.ts';
-import { reduceInto, type Elements } from './reduction.ts';
+import { copy, slice, type Elements } from './elements.ts';
+import { reduceInto } from './reduction.ts';
 import { STAGES, type SharedRegion } from './shared-layout.ts';
 
 /** What one rank does with chunk `k` of an operation, in the given stage of the shared memory. */
@@ -207,16 +208,4 @@ type Cut = (rank: number) => Range;
 
 function idle(): void {
   // A rank that has nothing to do in a phase only takes part in its barrier.
-}
-
-// The typed arrays of one dtype have `subarray` and `set` in common, which their union does not say.
-
-/** Part of a tensor, in place. */
-function slice(elements: Elements, start: number, end: number): Elements {
-  return (elements as Float32Array).subarray(start, end);
-}
-
-/** Copies all of `from` to elements `at` and on of `into`, of the same type. */
-function copy(from: Elements, into: Elements, at: number): void {
-  (into as Float32Array).set(from as Float32Array, at);
 }

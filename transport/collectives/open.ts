@@ -1,0 +1,109 @@
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import type { Communicator } from './communicator.ts';
+import { Group } from './group.ts';
+import { HierarchicalEngine } from './hierarchical.ts';
+import { discardHostGroup, hostGroup, joinHostGroup } from './host.ts';
+import { openMpi } from './mpi.ts';
+import { NetworkSeat, type NetworkOptions } from './network.ts';
+import { RingEngine } from './ring.ts';
+
+/** What a rank tells the others about itself before they form a group. */
+export interface RankCard {
+  readonly endpoint: string;
+  /** Equal for ranks that can share memory; empty where there is none to share. */
+  readonly host: string;
+}
+
+/** A place in a group to come: its card goes to whoever gathers all, and back come all cards. */
+export class Seat implements AsyncDisposable {
+  readonly card: RankCard;
+  readonly #network: NetworkSeat;
+
+  private constructor(network: NetworkSeat) {
+    this.#network = network;
+    this.card = { endpoint: network.endpoint, host: sharedHost() };
+  }
+
+  /** @throws CONFIG_INVALID for an address that is none or cannot be had */
+  static async open(options: NetworkOptions): Promise<Seat> {
+    return new Seat(await NetworkSeat.open(options));
+  }
+
+  /**
+   * Joins a group; resolves when all ranks have. Ranks of one host work in shared memory, one of each host over the
+   * network. The seat goes with the communicator.
+   *
+   * @param cards of all ranks, in their order
+   * @throws PEER_LOST when one does not join in time
+   */
+  async join(rank: number, cards: readonly RankCard[]): Promise<Communicator> {
+    const mesh = await this.#network.join(
+      rank,
+      cards.map(({ endpoint }) => endpoint),
+    );
+    const ring = new RingEngine(mesh);
+    const hosts = cards.map(({ host }, at) => (host === '' ? String(at) : host));
+    const hostCount = new Set(hosts).size;
+    if (hostCount === hosts.length) return new Group(ring);
+    if (hostCount === 1) return joinHost(ring);
+    const engine = await HierarchicalEngine.over(ring, hosts.indexOf(hosts[rank]!), joinHost);
+    return new Group(engine);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#network[Symbol.asyncDispose]();
+  }
+}
+
+export type CommunicatorOptions =
+  /** The world that `mpirun` made; nothing to tell anybody. */
+  | { readonly backend: 'mpi' }
+  /** A seat of this rank, and the cards of all. */
+  | {
+      readonly backend: 'zeromq';
+      readonly seat: Seat;
+      readonly rank: number;
+      readonly cards: readonly RankCard[];
+    };
+
+/** The communicator of the backend that the config names. */
+export function openCommunicator(options: CommunicatorOptions): Promise<Communicator> {
+  if (options.backend === 'zeromq') return options.seat.join(options.rank, options.cards);
+  return new Promise((resolve) => resolve(openMpi()));
+}
+
+/** The path of the file in memory, as messages carry it: zeros after its end. */
+const PATH_WORDS = 16;
+
+/** The group of the ranks of this host, in place of `members`: the first makes its memory and tells the others. */
+async function joinHost(members: RingEngine): Promise<Communicator> {
+  const path = new Int32Array(PATH_WORDS);
+  const text = new Uint8Array(path.buffer);
+  const { rank, size } = members;
+  const made = rank === 0 ? hostGroup(size) : undefined;
+  new TextEncoder().encodeInto(made?.path ?? '', text);
+  const ring = new Group(members);
+  try {
+    await ring.broadcast({ dtype: 'i32', shape: [PATH_WORDS], data: path }, 0);
+    const handle = { size, path: new TextDecoder().decode(text.subarray(0, text.indexOf(0))) };
+    const host = joinHostGroup(handle, rank);
+    await host.barrier();
+    return host;
+  } finally {
+    if (made !== undefined) discardHostGroup(made);
+    await ring[Symbol.asyncDispose]();
+  }
+}
+
+/** Names the kernel, the memory file system, the process numbers and the user that ranks must have in common. */
+function sharedHost(): string {
+  try {
+    const kernel = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const processes = readlinkSync('/proc/self/ns/pid');
+    const parts = [kernel, statSync('/dev/shm').dev, processes, userInfo().uid];
+    return parts.join(' ');
+  } catch {
+    return '';
+  }
+}
