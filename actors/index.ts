@@ -43,6 +43,7 @@ export type {
 } from './runtime/ref.ts';
 export type { Supervision } from './runtime/supervisor.ts';
 export { askAny, leastBusy } from './runtime/pool.ts';
+export { gather, gatherSettled } from './runtime/gather.ts';
 
 // Runs
 export { trainPolicy } from './trainer/run.ts';

@@ -1,4 +1,6 @@
+import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
+import type { ActorEvent } from './event.ts';
 import type { ItemOf, MethodOf, Protocol, ReplyOf, RequestOf, StreamOf } from './protocol.ts';
 import type { ActorRef } from './ref.ts';
 
@@ -48,6 +50,22 @@ export interface Environment {
   readonly node: string | undefined;
   /** Names of the devices that are its own, as many as it claimed. */
   readonly devices: readonly string[];
+  /**
+   * Hands state over to the actor's next life, in place of what was kept before; it is encoded, tensors copied, at the
+   * call. Whoever got a reply that was sent after the call can rely on it: the state is with the system by then.
+   * A crash loses what was done since, and the message that was worked on is not done again.
+   *
+   * @throws WIRE_INVALID for what is not plain data
+   */
+  keep(state: unknown): void;
+  /**
+   * What an earlier life kept last; undefined in the first, and where nothing was kept.
+   *
+   * @throws WIRE_INVALID when it is not as the codec says
+   */
+  recall<A>(codec: t.Type<A, unknown>): A | undefined;
+  /** Calls `listener` for everything that happens to the actor of that name until disposed of. */
+  watch(name: string, listener: (event: ActorEvent) => void): Disposable;
   /** A ref to another actor of the system; asking a name nobody has rejects with ACTOR_STOPPED. */
   refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P>;
 }

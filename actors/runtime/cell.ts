@@ -16,10 +16,10 @@ import {
   type Courier,
   type StreamOptions,
 } from './ref.ts';
-import { Relay } from './relay.ts';
+import { Relay, type RelayOptions } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
 
-export interface CellOptions {
+export interface CellOptions extends RelayOptions {
   readonly name: string;
   /** Begins the lives of the actor. */
   readonly launcher: Launcher;
@@ -27,11 +27,11 @@ export interface CellOptions {
   readonly mailboxCapacity: number;
   /** How long a cancelled handler, or a stop, may take before the actor is ended from outside. */
   readonly graceMs: number;
+  /** Names of actors that must not be stopped before it. */
+  readonly uses: ReadonlySet<string>;
   readonly logger: Logger;
   /** Where the tensors of messages to it go. */
   readonly payloads: PayloadMemory;
-  readonly find: (name: string) => Courier | undefined;
-  readonly onDeadLetter: (actor: string, method: string) => void;
   readonly onEvent: (event: ActorEvent) => void;
   readonly onEscalate: (error: CxmindError) => void;
 }
@@ -50,6 +50,8 @@ export class Cell implements Courier {
   #lastWords: CxmindError | undefined;
   #onReady: (() => void) | undefined;
   #restarts = 0;
+  /** What the actor kept for its next life. */
+  #kept: Body | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
   #stopTimer: NodeJS.Timeout | undefined;
 
@@ -67,6 +69,10 @@ export class Cell implements Courier {
         this.#incarnation?.terminate();
       },
     });
+  }
+
+  get uses(): ReadonlySet<string> {
+    return this.#options.uses;
   }
 
   get address(): string {
@@ -125,7 +131,7 @@ export class Cell implements Courier {
     this.#launching = launching;
     let incarnation: Incarnation;
     try {
-      const life = { restarts: this.#restarts };
+      const life = { restarts: this.#restarts, kept: this.#kept };
       incarnation = await this.#options.launcher.launch(life, launching.signal);
     } catch (error) {
       this.#onEnded(asCxmindError(error));
@@ -164,6 +170,8 @@ export class Cell implements Courier {
       case 'ask':
       case 'stream':
       case 'tell':
+      case 'watch':
+      case 'unwatch':
       case 'credit':
       case 'cancel':
         relay.handle(envelope, body);
@@ -180,9 +188,13 @@ export class Cell implements Courier {
       case 'crashed':
         this.#lastWords ??= fromWireError(envelope.error);
         return;
+      case 'kept':
+        this.#kept = body;
+        return;
       case 'log':
         this.#log(envelope, body);
         return;
+      case 'event':
       case 'stop':
       case 'stopped':
         return;

@@ -65,6 +65,13 @@ const envelopes = {
   stopped: {},
   /** The actor cannot go on. */
   crashed: { error: failed },
+  /** The actor's state is in the body, for its next life. */
+  kept: {},
+  /** The actor wants to hear of what happens to another. */
+  watch: { ...identified, to: text },
+  unwatch: identified,
+  /** What happened to an actor that is watched is in the body. */
+  event: identified,
   /** An event for the system's logger; fields are in the body. */
   log: { level: checked(Logged.props.level), event: text },
 };

@@ -4,15 +4,17 @@ import type { Channel, Packet } from '../../transport/channel.ts';
 import { ownMemory, type PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Environment } from './actor.ts';
 import { open, post } from './envelope.ts';
-import type { Protocol } from './protocol.ts';
-import { stoppedError } from './ref.ts';
+import type { Life } from './incarnation.ts';
+import { copyOf, encodeState } from './kept-state.ts';
+import { decodeAs, type Protocol } from './protocol.ts';
+import { stoppedError, valueOf } from './ref.ts';
 import { remoteLogger } from './remote-logger.ts';
 import { Uplink } from './uplink.ts';
 import { Workbench } from './workbench.ts';
 
 export interface HostOptions {
   readonly channel: Channel;
-  readonly place: Pick<Environment, 'name' | 'restarts' | 'node' | 'devices'>;
+  readonly start: Life & Pick<Environment, 'name' | 'node' | 'devices'>;
   /** Where the tensors of what the actor says go; to memory of their own where nothing is given. */
   readonly payloads?: PayloadMemory;
   /** Called once: with the error after a crash, with nothing after an orderly stop. */
@@ -30,8 +32,8 @@ export class ActorHost {
   #isStopping = false;
   #hasEnded = false;
 
-  constructor({ channel, place, payloads = ownMemory, onEnd }: HostOptions) {
-    const { name, restarts, node, devices } = place;
+  constructor({ channel, start, payloads = ownMemory, onEnd }: HostOptions) {
+    const { name, restarts, kept, node, devices } = start;
     const uplink = new Uplink(channel, payloads);
     const logger = remoteLogger(channel);
     this.#channel = channel;
@@ -43,6 +45,10 @@ export class ActorHost {
       node,
       devices,
       logger,
+      keep: (state) => void post(channel, { kind: 'kept' }, encodeState(state)),
+      recall: (codec) =>
+        kept && decodeAs(codec, valueOf(copyOf(kept)), `${name}: the state that was kept`),
+      watch: (to, listener) => uplink.watch(to, listener),
       refTo: (to, protocol) => uplink.refTo(to, protocol),
     };
     this.#workbench = new Workbench({
@@ -103,6 +109,7 @@ export class ActorHost {
       case 'stop':
         this.#stop();
         return;
+      case 'event':
       case 'item':
       case 'reply':
       case 'refusal':
@@ -110,6 +117,9 @@ export class ActorHost {
         return;
       case 'done':
       case 'ready':
+      case 'kept':
+      case 'watch':
+      case 'unwatch':
       case 'stopped':
       case 'crashed':
       case 'log':

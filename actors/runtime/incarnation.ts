@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
+import type { Body } from '../../transport/frame.ts';
 import { sameThreadPair } from '../../transport/same-thread.ts';
 import type { PayloadHeap } from '../../transport/shared/heap.ts';
 import { threadPair } from '../../transport/thread/channel.ts';
@@ -24,6 +25,8 @@ export interface Incarnation {
 export interface Life {
   /** How often it was restarted before. */
   readonly restarts: number;
+  /** The state that an earlier one kept. */
+  readonly kept: Body | undefined;
 }
 
 /** Begins the lives of one actor, wherever that is. */
@@ -46,9 +49,8 @@ export function launcherHere(launch: (life: Life) => Incarnation): Launcher {
 }
 
 /** What a worker thread is given at its start. */
-export interface ThreadStart {
+export interface ThreadStart extends Life {
   readonly name: string;
-  readonly restarts: number;
   /** Name of the node that the thread is of; undefined in the system's own process. */
   readonly node: string | undefined;
   readonly devices: readonly string[];
@@ -107,7 +109,7 @@ export function startThread(
 /** Starts an actor on the calling thread. */
 export function startLocal<P extends Protocol>(
   name: string,
-  restarts: number,
+  life: Life,
   protocol: P,
   create: (environment: Environment) => Actor<P> | Promise<Actor<P>>,
 ): Incarnation {
@@ -119,7 +121,7 @@ export function startLocal<P extends Protocol>(
   };
   const host = new ActorHost({
     channel: far,
-    place: { name, restarts, node: undefined, devices: [] },
+    start: { ...life, name, node: undefined, devices: [] },
     onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
   });
   void host.start(async (environment) => ({ protocol, actor: await create(environment) }));

@@ -30,7 +30,7 @@ const orders = {
     slots: t.number,
     pid: t.number,
   }),
-  /** The body holds `{ props }`. */
+  /** The body holds `{ props }`, and `kept` where there is such state. */
   start: t.type({
     kind: t.literal('start'),
     ...ofLife,

@@ -82,12 +82,13 @@ export class NodeHost {
     };
     let incarnation: Incarnation;
     try {
-      const { props } = valueOf(body) as { readonly props: unknown };
+      const given = valueOf(body) as { readonly props: unknown; readonly kept?: unknown };
       const start = {
         ...order,
         node: this.#name,
         module: moduleAt(module).href,
-        props: this.blocks.resolve(props),
+        props: this.blocks.resolve(given.props),
+        kept: 'kept' in given ? encodeBody(given.kept) : undefined,
       };
       const payloads = { heap: this.#heap, slab: slabMemory(defaultSlabBytes) };
       incarnation = startThread(start, heapLimitMb ?? undefined, payloads);
@@ -114,7 +115,7 @@ export class NodeHost {
     const { order, body } = opened.right;
     switch (order.kind) {
       case 'urgent':
-        this.#lives.get(order.life)?.urgent.send({ header: body.bytes.slice(), frames: [] });
+        this.#lives.get(order.life)?.urgent.send({ header: body.bytes, frames: [] });
         return;
       case 'terminate':
         this.#lives.get(order.life)?.terminate();

@@ -2,6 +2,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { Incarnation, Launcher, Life } from './incarnation.ts';
+import { valueOf } from './ref.ts';
 import type { RemoteNode, StartOrder } from './remote-node.ts';
 import {
   ResourcePool,
@@ -121,10 +122,12 @@ export class RemoteLauncher implements Launcher {
     return this.#home?.node.name;
   }
 
-  async launch({ restarts }: Life, signal: AbortSignal): Promise<Incarnation> {
+  async launch({ restarts, kept }: Life, signal: AbortSignal): Promise<Incarnation> {
     const { node, allocation } = await this.#settle(restarts === 0, signal);
     const { devices } = allocation;
-    return node.start({ ...this.#actor.order, restarts, devices: [...devices] }, this.#body);
+    const { order, props } = this.#actor;
+    const body = kept === undefined ? this.#body : encodeBody({ props, kept: valueOf(kept) });
+    return node.start({ ...order, restarts, devices: [...devices] }, body);
   }
 
   release(): void {

@@ -2,6 +2,7 @@ import { fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
+import { encodeEvent, type ActorEvent } from './event.ts';
 import { stoppedError, type Courier } from './ref.ts';
 import { StreamOutlet } from './stream.ts';
 
@@ -10,11 +11,14 @@ type Outgoing =
   | EnvelopeOf<'ask'>
   | EnvelopeOf<'stream'>
   | EnvelopeOf<'tell'>
+  | EnvelopeOf<'watch'>
+  | EnvelopeOf<'unwatch'>
   | EnvelopeOf<'credit'>
   | EnvelopeOf<'cancel'>;
 
 export interface RelayOptions {
   readonly find: (address: string) => Courier | undefined;
+  readonly watch: (name: string, listener: (event: ActorEvent) => void) => Disposable;
   readonly onDeadLetter: (actor: string, method: string) => void;
 }
 
@@ -27,6 +31,8 @@ export class Relay {
   readonly #channel: Channel;
   readonly #options: RelayOptions;
   readonly #open = new Map<number, { abort: AbortController; outlet?: StreamOutlet }>();
+
+  readonly #watches = new Map<number, Disposable>();
 
   constructor(channel: Channel, options: RelayOptions) {
     this.#channel = channel;
@@ -44,6 +50,13 @@ export class Relay {
       case 'tell':
         void this.#tell(envelope, body);
         return;
+      case 'watch':
+        this.#watch(envelope);
+        return;
+      case 'unwatch':
+        this.#watches.get(envelope.id)?.[Symbol.dispose]();
+        this.#watches.delete(envelope.id);
+        return;
       case 'credit':
         this.#open.get(envelope.id)?.outlet?.credit(envelope.count);
         return;
@@ -53,10 +66,19 @@ export class Relay {
     }
   }
 
-  /** Cancels what the actor asked for: it is gone. */
+  /** Cancels what the actor asked for, and watches nobody for it any more: it is gone. */
   close(): void {
     for (const { abort } of this.#open.values()) abort.abort();
     this.#open.clear();
+    for (const watch of this.#watches.values()) watch[Symbol.dispose]();
+    this.#watches.clear();
+  }
+
+  #watch({ id, to }: EnvelopeOf<'watch'>): void {
+    const watch = this.#options.watch(to, (event) => {
+      post(this.#channel, { kind: 'event', id }, encodeEvent(event));
+    });
+    this.#watches.set(id, watch);
   }
 
   #ask({ id, to, method, timeoutMs }: EnvelopeOf<'ask'>, body: Body): Promise<void> {

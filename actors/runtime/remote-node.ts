@@ -77,7 +77,7 @@ export class RemoteNode {
     return this.#pid;
   }
 
-  /** Begins a life of an actor there. @param body `{ props }` */
+  /** Begins a life of an actor there. @param body `{ props }`, and `kept` where there is such state */
   start(order: StartOrder, body: Body): Incarnation {
     const id = this.#nextLife++;
     const channel = this.#link.open();

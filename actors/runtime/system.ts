@@ -26,6 +26,8 @@ export interface ActorOptions {
   readonly mailboxCapacity?: number;
   /** Time for a handler to end after its caller gave up, and for a stop, before it is ended from outside. Default 5 s. */
   readonly graceMs?: number;
+  /** Actors that it asks: when the system shuts down, they are there until it is gone. */
+  readonly uses?: readonly { readonly name: string }[];
 }
 
 /** An actor on a worker thread of its own, in this process or on a node. */
@@ -170,8 +172,8 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Starts an actor on the calling thread, for what must be here and for tests. */
   spawnLocal<P extends Protocol>(actor: LocalActor<P>): Promise<ActorRef<P>> {
-    const launcher = launcherHere(({ restarts }) =>
-      startLocal(actor.name, restarts, actor.protocol, actor.create),
+    const launcher = launcherHere((life) =>
+      startLocal(actor.name, life, actor.protocol, actor.create),
     );
     return this.#begin(actor, launcher);
   }
@@ -213,9 +215,23 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#cells.values()].map((cell) => cell.stop()));
+    await this.#stopCells();
     await Promise.all(this.nodes.map((node) => node.close()));
     await (await this.#children)?.[Symbol.asyncDispose]();
+  }
+
+  /** Each actor after those that were spawned to use it. */
+  async #stopCells(): Promise<void> {
+    const stopped = new Map<Cell, Promise<unknown>>();
+    for (const cell of [...this.#cells.values()].reverse()) {
+      const users = [...stopped].filter(([user]) => user.uses.has(cell.name));
+      const before = Promise.all(users.map(([, end]) => end));
+      stopped.set(
+        cell,
+        before.then(() => cell.stop()),
+      );
+    }
+    await Promise.all(stopped.values());
   }
 
   /** Imported late: ZeroMQ's native code is only for those who have processes. */
@@ -234,8 +250,8 @@ export class ActorSystem implements AsyncDisposable {
     const props = this.blocks.resolve(actor.props);
     const start = { name, node: undefined, devices: [], protocolName: protocol.name };
     const payloads = { heap: this.#heap, slab: slabMemory(defaultSlabBytes) };
-    return launcherHere(({ restarts }) =>
-      startThread({ ...start, restarts, module, create, props }, heapLimitMb, payloads),
+    return launcherHere((life) =>
+      startThread({ ...start, ...life, module, create, props }, heapLimitMb, payloads),
     );
   }
 
@@ -274,9 +290,11 @@ export class ActorSystem implements AsyncDisposable {
       supervision: actor.supervision ?? defaultSupervision,
       mailboxCapacity: actor.mailboxCapacity ?? 64,
       graceMs: actor.graceMs ?? 5_000,
+      uses: new Set(actor.uses?.map((used) => used.name)),
       logger: this.#logger,
       payloads: this.#heap,
       find: (to) => this.#find(to),
+      watch: (to, listener) => this.watch({ name: to }, listener),
       onDeadLetter: (to, method) => this.#countDeadLetter(to, method),
       onEvent: (event) => this.#onEvent(event),
       onEscalate: (error) => this.#escalate(error),

@@ -15,7 +15,7 @@ const payloads = new PayloadHeap(start.slab);
 const channel = new ThreadChannel(start.end, payloads);
 const host = new ActorHost({
   channel,
-  place: start,
+  start,
   payloads,
   onEnd: (crash) => {
     channel.close();

@@ -3,6 +3,7 @@ import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import { post, type EnvelopeOf } from './envelope.ts';
+import { decodeEvent, type ActorEvent } from './event.ts';
 import type { Protocol } from './protocol.ts';
 import {
   refOver,
@@ -21,11 +22,15 @@ interface Pending {
   readonly items?: StreamInbox;
 }
 
+type Incoming =
+  EnvelopeOf<'event'> | EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'>;
+
 /** An actor's way to other actors: the system at the far end of its channel passes messages on. */
 export class Uplink {
   readonly payloads: PayloadMemory;
   readonly #channel: Channel;
   readonly #open = new Map<number, Pending>();
+  readonly #watches = new Map<number, (event: ActorEvent) => void>();
   #nextId = 0;
 
   /** @param payloads where the tensors of messages go */
@@ -39,11 +44,24 @@ export class Uplink {
     return refOver(protocol, name, new RelayedCourier(this, name));
   }
 
-  /** Takes an answer; answers to asks given up are dropped. */
-  take(
-    envelope: EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'>,
-    body: Body,
-  ): void {
+  /** Hears of what happens to the actor of that name until disposed of. */
+  watch(to: string, listener: (event: ActorEvent) => void): Disposable {
+    const id = this.#nextId++;
+    this.#watches.set(id, listener);
+    post(this.#channel, { kind: 'watch', id, to });
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#watches.delete(id)) post(this.#channel, { kind: 'unwatch', id });
+      },
+    };
+  }
+
+  /** Takes an answer or an event; answers to asks given up are dropped. */
+  take(envelope: Incoming, body: Body): void {
+    if (envelope.kind === 'event') {
+      this.#watches.get(envelope.id)?.(decodeEvent(body));
+      return;
+    }
     const pending = this.#open.get(envelope.id);
     if (envelope.kind === 'item') {
       pending?.items?.push(body);
@@ -58,6 +76,7 @@ export class Uplink {
   close(error: CxmindError): void {
     for (const { reject } of this.#open.values()) reject(error);
     this.#open.clear();
+    this.#watches.clear();
   }
 
   async ask(to: string, method: string, body: Body, options: AskOptions): Promise<Body> {

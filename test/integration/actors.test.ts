@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { gather, gatherSettled } from '../../actors/runtime/gather.ts';
 import { askAny } from '../../actors/runtime/pool.ts';
 import type { ActorRef } from '../../actors/runtime/ref.ts';
 import type { Supervision } from '../../actors/runtime/supervisor.ts';
@@ -9,10 +10,15 @@ import type { ActorEvent } from '../../actors/runtime/event.ts';
 import { ActorSystem, type ActorOptions, type PropsOf } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { rows, zeros } from '../../src/tensor/tensor.ts';
-import { CounterActor, counterProtocol, type createCounter } from '../support/counter-actor.ts';
+import {
+  CounterActor,
+  counterProtocol,
+  type CounterProps,
+  type createCounter,
+} from '../support/counter-actor.ts';
 
 type CounterRef = ActorRef<typeof counterProtocol>;
-type Extra = Partial<ActorOptions> & { heapLimitMb?: number; failsToStart?: boolean };
+type Extra = Partial<ActorOptions & Omit<CounterProps, 'start'>> & { heapLimitMb?: number };
 
 const soon = { timeoutMs: 10_000 };
 const supervision: Supervision = {
@@ -23,6 +29,10 @@ const supervision: Supervision = {
   maxBackoffMs: 20,
   givenUp: 'escalate',
 };
+
+/** A message that keeps the first of several actors busy and that the others refuse. */
+const waitOf = (index: number): { ms: number; heedsSignal: boolean } =>
+  index === 0 ? { ms: 600_000, heedsSignal: true } : ('never' as never);
 
 /** What keeps the process alive beside the test runner itself. */
 function workersAlive(): number {
@@ -39,12 +49,12 @@ for (const place of ['worker thread', 'same thread'] as const) {
     let disposals: SharedArrayBuffer;
     let before: number;
 
-    const spawn = (name: string, { failsToStart, ...extra }: Extra = {}): Promise<CounterRef> => {
-      const props = {
-        start: 0,
-        disposals,
-        failsToStart: failsToStart === true,
-      } satisfies PropsOf<typeof createCounter>;
+    const spawn = (name: string, extra: Extra = {}): Promise<CounterRef> => {
+      const { failsToStart = false, number = 0 } = extra;
+      const block = extra.disposals ?? disposals;
+      const props = { start: 0, disposals: block, failsToStart, number } satisfies PropsOf<
+        typeof createCounter
+      >;
       const options = { name, protocol: counterProtocol, supervision, graceMs: 200, ...extra };
       if (!isThread) {
         return system.spawnLocal({
@@ -186,6 +196,73 @@ for (const place of ['worker thread', 'same thread'] as const) {
       watch[Symbol.dispose]();
       await system.stop(counter);
       assert.equal(events.length, 2, 'nothing is heard after the watch is disposed of');
+    });
+
+    it('hands the state that was kept last to the next life, and none that was not', async () => {
+      const counter = await spawn('counter/0');
+      await counter.ask.add(5, soon);
+      await counter.ask.keep(undefined, soon);
+      await counter.ask.add(100, soon);
+      for (let life = 1; life <= 2; life++) {
+        await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+        assert.equal(await counter.ask.add(1, soon), 5 + 1);
+      }
+      assert.equal(await (await spawn('counter/1')).ask.add(0, soon), 0);
+    });
+
+    it('lets actors watch each other until they no longer want to', async () => {
+      const [watcher, watched] = await Promise.all([spawn('counter/0'), spawn('counter/1')]);
+      await watcher.ask.watch('counter/1', soon);
+      await assert.rejects(watched.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+      await watched.ask.add(1, soon);
+      assert.deepEqual(await watcher.ask.heard(undefined, soon), [
+        'crashed: ACTOR_CRASHED',
+        'restarted',
+      ]);
+      await watcher.ask.unwatch(undefined, soon);
+      await system.stop(watched);
+      assert.equal((await watcher.ask.heard(undefined, soon)).length, 2);
+    });
+
+    it('gathers the replies of many, one message for all or one for each', async () => {
+      const refs = await Promise.all([0, 1, 2].map((i) => spawn(`counter/${i}`)));
+      assert.deepEqual(await gather(refs, 'add', 2, soon), [2, 2, 2]);
+      assert.deepEqual(await gather(refs, 'add', (index) => index, soon), [2, 3, 4]);
+      await system.stop(refs[1]!);
+      const settled = await gatherSettled(refs, 'add', 1, soon);
+      assert.deepEqual(
+        settled.map(({ status }) => status),
+        ['fulfilled', 'rejected', 'fulfilled'],
+      );
+    });
+
+    it('cancels the asks of a gathering when one of them fails', async () => {
+      const [first, second] = await Promise.all([spawn('counter/0'), spawn('counter/1')]);
+      const replies = gather([first, second], 'wait', waitOf, { timeoutMs: 600_000 });
+      await assert.rejects(replies, { code: 'WIRE_INVALID' });
+      assert.equal(await first.ask.add(1, soon), 1, 'the first is free again');
+      const signal = AbortSignal.abort();
+      await assert.rejects(gather([first], 'add', 1, { ...soon, signal }), {
+        code: 'RUNTIME_CANCELLED',
+      });
+    });
+
+    it('stops actors after those that use them', async () => {
+      const shared = new SharedArrayBuffer(8);
+      const numbered = (number: number): Partial<Extra> => ({ disposals: shared, number });
+      const used = await spawn('counter/0', numbered(1));
+      const user = await spawn('counter/1', { ...numbered(2), uses: [used] });
+      const busy = user.ask.wait({ ms: 100, heedsSignal: false }, soon);
+      await delay(20);
+      await system.shutdown();
+      await busy;
+      assert.deepEqual([...new Int32Array(shared)], [2, 1], 'the used one was disposed of last');
+    });
+
+    it('counts tells to nobody from an actor as dead letters', async () => {
+      const counter = await spawn('counter/0');
+      await counter.ask.tellTo('counter/9', soon);
+      assert.equal(system.deadLetters, 1);
     });
 
     it('counts tells that the dead never did as dead letters', async () => {

@@ -240,6 +240,48 @@ describe('nodes', () => {
     });
   });
 
+  it('keep state for an actor that goes to another, and tell watchers there', async () => {
+    await addNode('a');
+    await addNode('b');
+    const [counter, watcher] = await Promise.all([
+      spawn('counter/0', { node: 'a' }),
+      spawn('counter/1', { node: 'b' }),
+    ]);
+    await watcher.ask.watch('counter/0', soon);
+    await counter.ask.add(5, soon);
+    await counter.ask.keep(undefined, soon);
+    const restarted = eventOf(counter, 'restarted');
+    await kill('a');
+    assert.equal((await restarted).node, 'b');
+    assert.equal(await counter.ask.add(1, soon), 6);
+    assert.deepEqual(await watcher.ask.heard(undefined, soon), [
+      'crashed: ACTOR_CRASHED',
+      'restarted',
+    ]);
+    await counter.ask.tellTo('counter/9', soon);
+    assert.equal(system.deadLetters, 1);
+  });
+
+  it('make senders on another node wait while a mailbox is full', async () => {
+    await addNode('a');
+    await addNode('b');
+    const [counter, sender] = await Promise.all([
+      spawn('counter/0', { node: 'a' }, { mailboxCapacity: 1 }),
+      spawn('counter/1', { node: 'b' }),
+    ]);
+    const enough = new AbortController();
+    const long = { ms: 60_000, heedsSignal: true };
+    const slow = counter.ask.wait(long, { timeoutMs: 60_000, signal: enough.signal });
+    const outcome = assert.rejects(slow, { code: 'RUNTIME_CANCELLED' });
+    let isTold = false;
+    const told = sender.ask.tellTo('counter/0', soon).then(() => (isTold = true));
+    await delay(100);
+    assert.equal(isTold, false);
+    enough.abort();
+    await Promise.all([outcome, told]);
+    assert.equal(await counter.ask.add(0, soon), 1);
+  });
+
   it('are started anew when they are killed, and get their actors back', async () => {
     const node = await system.startProcess({ name: 'a', supervision });
     const counter = await spawn('counter/0', { node: 'a' });

@@ -16,6 +16,11 @@ export const counterProtocol = protocol('counter', {
   die: call(t.keyof({ exit: null, timer: null, fatal: null, memory: null, loop: null }), t.void),
   addThrough: call(t.type({ to: t.string, amount: t.number }), t.number),
   restarts: call(t.void, t.number),
+  keep: call(t.void, t.void),
+  tellTo: call(t.string, t.void),
+  watch: call(t.string, t.void),
+  unwatch: call(t.void, t.void),
+  heard: call(t.void, t.array(t.string)),
   count: stream(t.type({ upTo: t.number, failsAt: t.union([t.number, t.null]) }), t.number),
   countThrough: stream(t.type({ to: t.string, upTo: t.number }), t.number),
   counted: call(t.void, t.type({ made: t.number, ended: t.number })),
@@ -23,22 +28,28 @@ export const counterProtocol = protocol('counter', {
 
 export interface CounterProps {
   readonly start: number;
-  /** Element 0 counts disposals, so that they are seen from outside. */
+  /** Element 0 counts disposals, so that they are seen from outside; element 1, if any, says which was last. */
   readonly disposals: SharedArrayBuffer;
   readonly failsToStart?: boolean;
+  /** Told at its disposal in element 1. */
+  readonly number?: number;
 }
 
 export class CounterActor implements Actor<typeof counterProtocol> {
   readonly #environment: Environment;
   readonly #disposals: Int32Array;
   readonly #counted = { made: 0, ended: 0 };
+  readonly #number: number;
+  readonly #heard: string[] = [];
+  #watch: Disposable | undefined;
   #total: number;
 
-  constructor({ start, disposals, failsToStart }: CounterProps, environment: Environment) {
+  constructor({ start, disposals, failsToStart, number }: CounterProps, environment: Environment) {
     if (failsToStart === true) throw new CxmindError('CHECKPOINT_INVALID', 'no such checkpoint');
     this.#environment = environment;
+    this.#number = number ?? 0;
     this.#disposals = new Int32Array(disposals);
-    this.#total = start;
+    this.#total = environment.recall(t.type({ total: t.number }))?.total ?? start;
   }
 
   add(amount: number): number {
@@ -120,12 +131,35 @@ export class CounterActor implements Actor<typeof counterProtocol> {
     return this.#counted;
   }
 
+  tellTo(name: string): Promise<void> {
+    return this.#environment.refTo(name, counterProtocol).tell.add(1);
+  }
+
+  keep(): void {
+    this.#environment.keep({ total: this.#total });
+  }
+
+  watch(name: string): void {
+    this.#watch = this.#environment.watch(name, ({ kind, error }) => {
+      this.#heard.push(error === undefined ? kind : `${kind}: ${error.code}`);
+    });
+  }
+
+  unwatch(): void {
+    this.#watch?.[Symbol.dispose]();
+  }
+
+  heard(): string[] {
+    return this.#heard;
+  }
+
   restarts(): number {
     return this.#environment.restarts;
   }
 
   [Symbol.dispose](): void {
     this.#disposals[0]! += 1;
+    if (this.#disposals.length > 1) this.#disposals[1] = this.#number;
   }
 }
 

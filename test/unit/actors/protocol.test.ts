@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import * as t from 'io-ts';
 import type { Actor, Context } from '../../../actors/runtime/actor.ts';
+import { gather } from '../../../actors/runtime/gather.ts';
 import { askAny } from '../../../actors/runtime/pool.ts';
 import {
   call,
@@ -153,6 +154,9 @@ async function uses(ref: ActorRef<typeof greeter>): Promise<void> {
   await askAny([ref], 'shout', { name: 'x' }, { timeoutMs: 1, retries: 0 });
   // @ts-expect-error and its message
   await askAny([ref], 'greet', { nam: 'x' }, { timeoutMs: 1, retries: 0 });
+  (await gather([ref], 'greet', () => ({ name: 'x' }), options)) satisfies string[];
+  // @ts-expect-error a gathering's message is typed
+  await gather([ref], 'greet', { nam: 'x' }, options);
 }
 
 describe('protocol', () => {
