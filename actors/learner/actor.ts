@@ -11,6 +11,7 @@ import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { updatePolicy, type PolicyUpdate } from '../../src/training/policy-update.ts';
 import { updateSupervised, type SupervisedStep } from '../../src/training/supervised-update.ts';
+import { NetworkSeat } from '../../transport/collectives/network.ts';
 import { SharedWeights, type ModelProps } from '../model-props.ts';
 import { logProbsReply } from '../reference/actor.ts';
 import type { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
@@ -18,18 +19,19 @@ import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import {
   learnerProtocol,
   type ImitateRequest,
+  type ListenRequest,
   type StateRequest,
   type UpdateRequest,
 } from './protocol.ts';
-import {
-  hostIdentity,
-  meet,
-  takeSeat,
-  type JoinedGroup,
-  type LearnerSeat,
-  type Meeting,
-} from './seat.ts';
+import { meet, takeSeat, type JoinedGroup, type LearnerSeat, type Meeting } from './seat.ts';
 import { readLearnerState, readWeights, writeLearnerState } from './state-files.ts';
+import { whereabouts, type Whereabouts } from './whereabouts.ts';
+
+/**
+ * Of links between learners, whose threads are silent as long as they compute. A process that is lost is noticed by
+ * its node's own link, and ends the run.
+ */
+const PATIENT = { intervalMs: 60_000, deadAfterMs: 3600_000 };
 
 /** What the learner is made from. */
 export interface LearnerProps {
@@ -51,6 +53,7 @@ export interface LearnerProps {
 /** One of the writers of the weights; what it does, it does together with the others. */
 export class LearnerActor implements Actor<typeof learnerProtocol> {
   readonly #props: LearnerProps;
+  #network: NetworkSeat | null = null;
   #group: JoinedGroup | null = null;
   readonly #weights: SharedWeights;
   readonly #arena: Arena;
@@ -69,13 +72,19 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     if (group !== null) this.#optimizeWith(group);
   }
 
-  host(): string {
-    return hostIdentity();
+  whereabouts(): Whereabouts {
+    return whereabouts();
   }
 
-  join(meeting: Meeting): void {
+  async listen({ address, keys }: ListenRequest): Promise<{ endpoint: string }> {
+    this.#network = await NetworkSeat.open({ address, keys, heartbeat: PATIENT });
+    return { endpoint: this.#network.endpoint };
+  }
+
+  async join(meeting: Meeting): Promise<void> {
     const { seat } = this.#props;
-    if (seat.kind === 'processes') this.#optimizeWith(meet(meeting, seat.rank));
+    if (seat.kind !== 'processes') return;
+    this.#optimizeWith(await meet(meeting, seat.rank, this.#network));
   }
 
   logProbs(request: LogProbsRequest, { signal }: Context): Promise<LogProbsReply> {
@@ -151,6 +160,7 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#group?.[Symbol.asyncDispose]?.();
+    await this.#network?.[Symbol.asyncDispose]();
     this.#joined?.[Symbol.dispose]();
     this.#policy[Symbol.dispose]();
     this.#runtime[Symbol.dispose]();

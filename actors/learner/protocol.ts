@@ -4,6 +4,7 @@ import { MetricLists, Progress, PromptInput, Sequence, whole } from '../messages
 import { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 import { Meeting } from './seat.ts';
+import { Whereabouts } from './whereabouts.ts';
 
 /** A response as the learners train on it. */
 export const ExperienceMessage = t.type({
@@ -33,6 +34,15 @@ export interface UpdateRequest extends t.TypeOf<typeof UpdateRequest> {}
 export const ImitateRequest = t.type({ miniBatch: miniBatch(Sequence), learningRate: t.number });
 export interface ImitateRequest extends t.TypeOf<typeof ImitateRequest> {}
 
+const KeyPair = t.type({ publicKey: t.string, secretKey: t.string });
+
+/** Where to listen, and the keys that all learners of the run prove themselves with. */
+export const ListenRequest = t.type({
+  address: t.string,
+  keys: t.type({ server: KeyPair, client: KeyPair }),
+});
+export interface ListenRequest extends t.TypeOf<typeof ListenRequest> {}
+
 /** Where to save to, or to restore from. */
 export const StateRequest = t.type({ directory: t.string, modelOnly: t.boolean });
 export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
@@ -42,8 +52,9 @@ export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
  * a checkpoint.
  */
 export const learnerProtocol = protocol('learner', {
-  /** What learners have in common that can share memory. */
-  host: call(t.void, t.string),
+  whereabouts: call(t.void, Whereabouts),
+  /** Listen to the other learners at an address of this host; says at which endpoint. */
+  listen: call(ListenRequest, t.type({ endpoint: t.string })),
   /** Meet the learners of other processes; for those whose seat does not say how. */
   join: call(Meeting, t.void),
   logProbs: call(LogProbsRequest, LogProbsReply),

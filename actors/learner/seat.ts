@@ -1,10 +1,11 @@
-import { readFileSync, statSync } from 'node:fs';
-import { hostname } from 'node:os';
 import * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { alone, type LearnerGroup } from '../../src/training/learner-group.ts';
+import { Group } from '../../transport/collectives/group.ts';
 import { joinHostGroup } from '../../transport/collectives/host.ts';
 import { openMpi } from '../../transport/collectives/mpi.ts';
+import type { NetworkSeat } from '../../transport/collectives/network.ts';
+import { RingEngine } from '../../transport/collectives/ring.ts';
 import { joinThreadGroup, type ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 import { whole } from '../messages.ts';
 
@@ -15,12 +16,15 @@ export type LearnerSeat =
   | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
   /** Each learner is in a process that `mpirun`, or a scheduler, started, one in each. */
   | { readonly kind: 'mpi'; readonly rank: number; readonly size: number }
-  /** Learners are in several processes; a message says how they meet. */
+  /** Learners are in several processes; messages say how they meet. */
   | { readonly kind: 'processes'; readonly rank: number };
 
-/** How learners of several processes meet: in memory of the host that all are on. */
-export const Meeting = t.type({ size: whole, path: t.string });
-export interface Meeting extends t.TypeOf<typeof Meeting> {}
+/** How learners of several processes meet: in the memory of one host, or at their endpoints, in order of rank. */
+export const Meeting = t.union([
+  t.type({ kind: t.literal('memory'), size: whole, path: t.string }),
+  t.type({ kind: t.literal('network'), endpoints: t.array(t.string) }),
+]);
+export type Meeting = t.TypeOf<typeof Meeting>;
 
 /** A group that is left in the end. */
 export type JoinedGroup = LearnerGroup & Partial<AsyncDisposable>;
@@ -39,20 +43,15 @@ export async function takeSeat(seat: LearnerSeat): Promise<JoinedGroup | null> {
   }
 }
 
-/** Joins the others as the message says. */
-export function meet(meeting: Meeting, rank: number): JoinedGroup {
-  return joinHostGroup(meeting, rank);
-}
-
-/** What two processes have in common if they can share memory: the kernel, and the files in its memory. */
-export function hostIdentity(): string {
-  try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    const { dev, ino } = statSync('/dev/shm');
-    return `${boot}/${dev}/${ino}`;
-  } catch {
-    return `${hostname()}/${process.pid}`;
-  }
+/** Joins the others as the message says; over a network, from the endpoint that was opened. */
+export async function meet(
+  meeting: Meeting,
+  rank: number,
+  network: NetworkSeat | null,
+): Promise<JoinedGroup> {
+  if (meeting.kind === 'memory') return joinHostGroup(meeting, rank);
+  if (network === null) throw new CxmindError('INTERNAL', 'learner: there is no endpoint yet');
+  return new Group(new RingEngine(await network.join(rank, meeting.endpoints)));
 }
 
 async function joinMpi(rank: number, size: number): Promise<JoinedGroup> {

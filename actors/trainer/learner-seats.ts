@@ -1,13 +1,15 @@
-import { CxmindError } from '../../src/errors.ts';
+import type { Transport } from '../../src/config/schema.ts';
 import { discardHostGroup, hostGroup } from '../../transport/collectives/host.ts';
 import { threadGroup } from '../../transport/collectives/threads.ts';
-import type { Transport } from '../../src/config/schema.ts';
+import { makeRunKeys } from '../../transport/zmq/keys.ts';
 import type { learnerProtocol } from '../learner/protocol.ts';
-import type { LearnerSeat } from '../learner/seat.ts';
+import type { LearnerSeat, Meeting } from '../learner/seat.ts';
+import { addressesOf, sharesMemory } from '../learner/whereabouts.ts';
 import type { Place } from '../runtime/placement.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 
-const TIMEOUT_MS = 60_000;
+/** Learners wait for each other a minute, which ends with an error of its own. */
+const soon = { timeoutMs: 90_000 };
 
 /** Whether actors at these places are threads of this process, all of them. */
 export function isTogether(places: readonly Place[]): boolean {
@@ -31,16 +33,32 @@ export function seatsAt(
 export async function introduce(
   learners: readonly ActorRef<typeof learnerProtocol>[],
 ): Promise<void> {
-  const options = { timeoutMs: TIMEOUT_MS };
-  const hosts = await Promise.all(learners.map((ref) => ref.ask.host(undefined, options)));
-  if (new Set(hosts).size > 1) {
-    throw new CxmindError('CONFIG_INVALID', 'learners on several hosts: not built yet');
+  const places = await Promise.all(learners.map((ref) => ref.ask.whereabouts(undefined, soon)));
+  if (sharesMemory(places)) {
+    const group = hostGroup(learners.length);
+    try {
+      await joinAll(learners, { kind: 'memory', ...group });
+    } catch (error) {
+      discardHostGroup(group);
+      throw error;
+    }
+    return;
   }
-  const meeting = hostGroup(learners.length);
-  try {
-    await Promise.all(learners.map((ref) => ref.ask.join(meeting, options)));
-  } catch (error) {
-    discardHostGroup(meeting);
-    throw error;
-  }
+  const keys = makeRunKeys();
+  const addresses = addressesOf(places);
+  const seats = await Promise.all(
+    learners.map((ref, rank) => {
+      const address = addresses[rank]!;
+      const host = address.includes(':') ? `[${address}]` : address;
+      return ref.ask.listen({ address: `tcp://${host}:*`, keys }, soon);
+    }),
+  );
+  await joinAll(learners, { kind: 'network', endpoints: seats.map(({ endpoint }) => endpoint) });
+}
+
+async function joinAll(
+  learners: readonly ActorRef<typeof learnerProtocol>[],
+  meeting: Meeting,
+): Promise<void> {
+  await Promise.all(learners.map((ref) => ref.ask.join(meeting, soon)));
 }

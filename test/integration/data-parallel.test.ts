@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeOptions } from '../../actors/runtime/system.ts';
@@ -110,6 +111,18 @@ describe('a run over several processes', () => {
       [undefined, undefined, 'a'].map((node) => ['actor started', node]),
     );
     assertSame('learners', runFolder('threads'));
+  });
+
+  it('trains with learners that share no memory, over the network', async function () {
+    const own = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh'];
+    if (spawnSync(own[0]!, [...own.slice(1), 'true']).status !== 0) this.skip();
+    const learners = ['worker.actor.num_workers=2'];
+    await trainTiny(demo, runFolder('pair'), [...items, ...learners]);
+    const nodes = async (processes: NodeProcesses): Promise<NodeOptions[]> => [
+      await processes.start('a', own),
+    ];
+    await train('network', nodes, undefined, learners);
+    assertSame('network', runFolder('pair'));
   });
 
   it('ends with the process of a learner, which nothing can ask again', async () => {

@@ -21,13 +21,18 @@ export class NodeProcesses implements AsyncDisposable {
     );
   }
 
-  /** Starts a process and resolves when it is linked. */
-  async start(name: string, slots = 1): Promise<NodeOptions> {
+  /**
+   * Starts a process and resolves when it is linked.
+   *
+   * @param command runs the command that follows it, as `env` does
+   */
+  async start(name: string, command: readonly string[] = []): Promise<NodeOptions> {
     const entry = fileURLToPath(new URL('./node-process.ts', import.meta.url));
-    const child = spawn(process.execPath, [entry], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const line = [...command, process.execPath, entry];
+    const child = spawn(line[0]!, line.slice(1), { stdio: ['pipe', 'ignore', 'inherit'] });
     this.#children.set(name, child);
     child.stdin.end(JSON.stringify(ticketFor(this.#head.listener.endpoint, this.#head.keys)));
-    return { name, link: await this.#head.nextLink(), resources: { slots } };
+    return { name, link: await this.#head.nextLink(), resources: { slots: 1 } };
   }
 
   /** Ends a process as nothing in it can prevent. */
