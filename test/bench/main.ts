@@ -3,6 +3,7 @@ import { benchActors } from './actors.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
+import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
@@ -10,6 +11,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   actors: benchActors,
   decode: benchDecode,
   learner: benchLearner,
+  link: benchLink,
   ort: benchOrt,
 };
 

@@ -1,11 +1,13 @@
 import { CxmindError } from '../../src/errors.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
 import type { Packet } from '../channel.ts';
-import type { InPart, InRecord } from './control-wire.ts';
+import type { InPart, PacketRecord } from './control-wire.ts';
 import { Fifo } from './fifo.ts';
 
 /** Tensors of any dtype may begin where such an offset stands. */
 const alignment = 8;
+/** How much of a message a header may keep alive, and carry along when it is sent to a thread. */
+const maxSlackBytes = 256;
 
 /** A part of a packet that comes as bulk. */
 interface Missing {
@@ -17,7 +19,8 @@ interface Missing {
 interface Arrival {
   readonly packet: { header: Uint8Array; readonly frames: Uint8Array[] };
   readonly bulkBytes: number;
-  readonly missing: Fifo<Missing>;
+  /** The parts that it lacks, oldest first. */
+  readonly missing: Missing[];
 }
 
 /**
@@ -50,9 +53,9 @@ export class Assembly {
     return this.#arrivals.length === 0;
   }
 
-  /** A packet that comes behind all others; its inline bytes are copied, frames to shared memory. */
-  announce({ header, frames }: Extract<InRecord, { kind: 'packet' }>): void {
-    const missing = new Fifo<Missing>();
+  /** A packet that comes behind all others; its inline frames are copied to shared memory. */
+  announce({ header, frames }: PacketRecord): void {
+    const missing: Missing[] = [];
     const packet = { header: inlineHeader(header), frames: inlineFrames(frames) };
     let bulkBytes = 0;
     const expect = (sizeBytes: number, fill: () => Uint8Array): void => {
@@ -62,10 +65,11 @@ export class Assembly {
     if (typeof header === 'number') {
       expect(header, () => (packet.header = new Uint8Array(header)));
     }
-    frames.forEach((frame, i) => {
-      if (typeof frame !== 'number') return;
+    for (let i = 0; i < frames.length; i++) {
+      const frame = frames[i];
+      if (typeof frame !== 'number') continue;
       expect(frame, () => (packet.frames[i] = sharedMemory(frame)));
-    });
+    }
     const arrival = { packet, bulkBytes, missing };
     this.#arrivals.push(arrival);
     if (missing.length > 0) this.#incomplete.push(arrival);
@@ -74,7 +78,7 @@ export class Assembly {
   /** @throws WIRE_INVALID for bytes that no announced packet waits for */
   fill(offset: number, bytes: Uint8Array): void {
     const arrival = this.#incomplete.peek();
-    const missing = arrival?.missing.peek();
+    const missing = arrival?.missing[0];
     if (arrival === undefined || missing === undefined || offset !== this.#receivedBytes) {
       throw new CxmindError('WIRE_INVALID', `bulk: a chunk at ${offset} that nothing waits for`);
     }
@@ -121,9 +125,10 @@ export class Assembly {
   }
 }
 
-/** A copy: the view's buffer is the whole message, and a thread that is sent the view would get all of it. */
+/** The header, without the rest of a longer message. */
 function inlineHeader(header: InPart): Uint8Array {
-  return typeof header === 'number' ? new Uint8Array(0) : new Uint8Array(header);
+  if (typeof header === 'number') return new Uint8Array(0);
+  return header.buffer.byteLength - header.length > maxSlackBytes ? header.slice() : header;
 }
 
 /** Inline frames side by side in one shared block; places for the others. */

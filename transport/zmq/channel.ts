@@ -1,8 +1,9 @@
 import { CxmindError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../channel.ts';
-import { maxBodyBytes, maxEnvelopeBytes, maxFrames } from '../frame.ts';
+import { maxFrames } from '../frame.ts';
 import { Assembly } from './assembly.ts';
-import type { InRecord, OutRecord } from './control-wire.ts';
+import { maxHeaderBytes } from './control-reader.ts';
+import type { OutRecord, PacketRecord } from './control-wire.ts';
 import { Outbox } from './outbox.ts';
 
 /** What a channel asks of its link. */
@@ -52,7 +53,7 @@ export class ZmqChannel implements Channel {
   send(packet: Packet): boolean {
     if (this.#isClosed || this.#isClosedByPeer) return false;
     const { header, frames } = packet;
-    if (header.length > 16 + maxEnvelopeBytes + maxBodyBytes || frames.length > maxFrames) {
+    if (header.length > maxHeaderBytes || frames.length > maxFrames) {
       throw new CxmindError(
         'WIRE_INVALID',
         `packet: ${header.length} bytes of header and ${frames.length} frames are too many`,
@@ -78,7 +79,7 @@ export class ZmqChannel implements Channel {
   }
 
   /** A packet that the peer sent; some of its bytes may still be to come. */
-  announce(record: Extract<InRecord, { kind: 'packet' }>): void {
+  announce(record: PacketRecord): void {
     if (this.#isClosed) return;
     this.#assembly.announce(record);
     this.#deliver();

@@ -4,8 +4,10 @@ import * as E from 'fp-ts/lib/Either.js';
 import { CxmindError } from '../../src/errors.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Link } from '../link.ts';
-import { decodeControl, encodeTerms, type Terms } from './control-wire.ts';
-import type { JoinKeys } from './keys.ts';
+import { decodeControl } from './control-reader.ts';
+import type { Terms } from './control-wire.ts';
+import { encodeTerms } from './control-writer.ts';
+import type { JoinKeys, Unprotected } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import { checkHeartbeat, defaultHeartbeat, type Heartbeat } from './liveness.ts';
 import {
@@ -35,7 +37,7 @@ export interface LinkOptions {
 export interface ConnectOptions extends LinkOptions {
   /** As a listener gave it: `tcp://host:port,port`. */
   readonly endpoint: string;
-  readonly keys: JoinKeys;
+  readonly keys: JoinKeys | Unprotected;
   /** How long to wait for a listener that does not answer; `deadAfterMs` when not given. */
   readonly timeoutMs?: number;
 }
@@ -85,12 +87,12 @@ class DealerWire implements Wire {
   onControl: (message: Buffer) => void = () => undefined;
   onBulk: (parts: Buffer[]) => void = () => undefined;
   readonly #endpoint: string;
-  readonly #keys: JoinKeys;
+  readonly #keys: JoinKeys | Unprotected;
   readonly #session = randomUUID();
   #control: Dealer;
   #bulk: Dealer;
 
-  constructor(endpoint: string, keys: JoinKeys) {
+  constructor(endpoint: string, keys: JoinKeys | Unprotected) {
     this.#endpoint = endpoint;
     this.#keys = keys;
     [this.#control, this.#bulk] = this.#connect();
@@ -127,9 +129,7 @@ class DealerWire implements Wire {
       ...connectOptions,
       routingId: this.#session,
       ipv6: isIpv6(endpoint.host),
-      curveServerKey: this.#keys.serverPublicKey,
-      curvePublicKey: this.#keys.clientPublicKey,
-      curveSecretKey: this.#keys.clientSecretKey,
+      ...curveOptions(this.#keys),
     };
     const control = new Dealer({ ...controlOptions, ...options });
     const bulk = new Dealer({ ...bulkOptions, ...options });
@@ -139,4 +139,13 @@ class DealerWire implements Wire {
     void pump(bulk, (parts) => this.onBulk(parts));
     return [control, bulk];
   }
+}
+
+function curveOptions(keys: JoinKeys | Unprotected): Partial<Dealer> {
+  if (keys === 'unprotected') return {};
+  return {
+    curveServerKey: keys.serverPublicKey,
+    curvePublicKey: keys.clientPublicKey,
+    curveSecretKey: keys.clientSecretKey,
+  };
 }

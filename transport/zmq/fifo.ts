@@ -1,39 +1,45 @@
-/** A queue that gives its items back in order, at constant cost however long it grew. */
+/** A queue that gives its items back in order: a ring that grows, at constant cost for an item. */
 export class Fifo<T> {
-  #items: T[] = [];
+  #ring: (T | undefined)[] = new Array<undefined>(8).fill(undefined);
   #head = 0;
+  #length = 0;
 
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#length;
   }
 
   push(item: T): void {
-    this.#items.push(item);
+    if (this.#length === this.#ring.length) this.#grow();
+    this.#ring[(this.#head + this.#length++) & (this.#ring.length - 1)] = item;
   }
 
   peek(): T | undefined {
-    return this.#items[this.#head];
+    return this.#ring[this.#head];
   }
 
   shift(): T | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head]!;
-    this.#items[this.#head++] = undefined as T;
-    if (this.#head === this.#items.length) {
-      this.clear();
-    } else if (this.#head >= 1024 && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
+    const item = this.#ring[this.#head];
+    if (this.#length === 0) return undefined;
+    this.#ring[this.#head] = undefined;
+    this.#head = (this.#head + 1) & (this.#ring.length - 1);
+    this.#length--;
     return item;
   }
 
   clear(): void {
-    this.#items = [];
-    this.#head = 0;
+    this.#ring = new Array<undefined>(8).fill(undefined);
+    this.#head = this.#length = 0;
   }
 
   *[Symbol.iterator](): Generator<T, void> {
-    for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i]!;
+    for (let i = 0; i < this.#length; i++) {
+      yield this.#ring[(this.#head + i) & (this.#ring.length - 1)]!;
+    }
+  }
+
+  #grow(): void {
+    const items = [...this];
+    this.#ring = [...items, ...new Array<undefined>(items.length).fill(undefined)];
+    this.#head = 0;
   }
 }

@@ -39,6 +39,12 @@ export interface RunTicket extends t.TypeOf<typeof RunTicket> {}
 /** The keys of a ticket, without the place they are good for. */
 export type JoinKeys = Omit<RunTicket, 'endpoint'>;
 
+/**
+ * In the place of keys: whoever reaches the port may join, and whoever is on the way may read. For measuring what
+ * CURVE costs, and for networks that nobody else is on.
+ */
+export type Unprotected = 'unprotected';
+
 /** Fresh keys, good for one run. */
 export function makeRunKeys(): RunKeys {
   return { server: curveKeyPair(), client: curveKeyPair() };

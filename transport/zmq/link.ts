@@ -3,16 +3,13 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Channel } from '../channel.ts';
 import type { Link } from '../link.ts';
-import { decodeBulk, encodeChunkHead, encodeNext, type ChunkHead } from './bulk-wire.ts';
+import { BatchLane } from './batch-lane.ts';
+import { BulkLane } from './bulk-lane.ts';
+import { decodeBulk, type BulkMessage } from './bulk-wire.ts';
 import { ZmqChannel, type ChannelLink } from './channel.ts';
+import { decodeControl } from './control-reader.ts';
 import {
-  batchBytes,
   bulkPartsOf,
-  decodeControl,
-  encodeBatch,
-  encodeBeat,
-  encodeEnd,
-  sizeOfRecord,
   type ControlMessage,
   type EndReason,
   type InRecord,
@@ -20,16 +17,9 @@ import {
   type Progress,
   type Terms,
 } from './control-wire.ts';
-import { Fifo } from './fifo.ts';
+import { encodeBeat, encodeEnd } from './control-writer.ts';
 import { Liveness } from './liveness.ts';
-import { Incoming, Outgoing } from './sequence.ts';
 
-/** Batches on their way that the peer has not acknowledged, and after how much it does so unasked. */
-const controlWindowBytes = 4 << 20;
-const controlAckBytes = controlWindowBytes / 4;
-/** The same for chunks: what lies in the queues of both ends and of the network. */
-const bulkWindowBytes = 16 << 20;
-const bulkAckBytes = bulkWindowBytes / 4;
 /** Channels open at once, beyond which a peer is not ours. */
 const maxChannels = 1 << 16;
 
@@ -63,7 +53,12 @@ export class ZmqLink implements Link {
   readonly #liveness: Liveness;
   readonly #resolveEnded: (error: CxmindError | undefined) => void;
   #hasEnded = false;
+  #isClosing = false;
+  #hasPeerLeft = false;
   #renewedAtMs = 0;
+
+  readonly #batches: BatchLane;
+  readonly #bulk: BulkLane;
 
   readonly #channels = new Map<number, ZmqChannel>();
   readonly #channelLink: ChannelLink;
@@ -71,28 +66,6 @@ export class ZmqLink implements Link {
   #onChannel: ((channel: Channel) => void) | undefined;
   #nextChannel: number;
   #nextPeerChannel: number;
-
-  /** Records that are in no batch yet. */
-  readonly #records = new Fifo<OutRecord>();
-  readonly #batches = new Outgoing<Buffer>(controlWindowBytes);
-  readonly #batchesIn = new Incoming();
-  #isFlushing = false;
-  #hasFlushed = false;
-  #owedControlBytes = 0;
-
-  /** Channels that have bulk to send and, for all we know, the credit for it; the next one first. */
-  readonly #ready = new Set<ZmqChannel>();
-  readonly #chunks = new Outgoing<{ head: Buffer; bytes: Uint8Array; part: Uint8Array }>(
-    bulkWindowBytes,
-  );
-  readonly #chunksIn = new Incoming();
-  /** Chunks that came before the batch they belong to. */
-  readonly #early = new Fifo<{ head: ChunkHead; bytes: Buffer }>();
-  #earlyBytes = 0;
-  #owedBulkBytes = 0;
-
-  #isClosing = false;
-  #hasPeerLeft = false;
 
   constructor({ wire, own, peer, isConnector, log }: LinkParts) {
     this.peer = peer.name;
@@ -108,6 +81,14 @@ export class ZmqLink implements Link {
       enqueue: (record) => this.#enqueue(record),
       forget: (channel) => this.#channels.delete(channel.id),
     };
+    this.#batches = new BatchLane({
+      send: (message) => this.#wire.sendControl(message),
+      progress: () => this.#progress(),
+      isWanted: (record) =>
+        record.kind !== 'packet' || this.#channels.get(record.channel)?.isClosedByPeer === false,
+      sent: (records, sequence) => this.#queueBulk(records, sequence),
+    });
+    this.#bulk = new BulkLane((head, bytes) => this.#wire.sendBulk(head, bytes));
     this.#liveness = new Liveness(own, {
       beat: (silentMs) => this.#beat(silentMs),
       dead: () => this.#end('lost', lost(`${peer.name} was silent for ${own.deadAfterMs} ms`)),
@@ -149,7 +130,7 @@ export class ZmqLink implements Link {
 
   /** Tells the peer that this end knows of the link. */
   greet(): void {
-    this.#sendBeat(false, false);
+    this.#tell(false, false);
   }
 
   /** A message from the control socket. */
@@ -160,7 +141,14 @@ export class ZmqLink implements Link {
       this.#endByGarbage(decoded.left);
       return;
     }
-    this.#guard(() => this.#takeControl(decoded.right, message.length));
+    this.#liveness.heard();
+    this.#batches.hold();
+    try {
+      this.#takeControl(decoded.right, message.length);
+    } catch (thrown) {
+      this.#endByGarbage(thrown);
+    }
+    this.#batches.letGo();
   }
 
   /** A message from the bulk socket. */
@@ -171,20 +159,17 @@ export class ZmqLink implements Link {
       this.#endByGarbage(decoded.left);
       return;
     }
-    const message = decoded.right;
     this.#liveness.heard();
-    this.#guard(() => {
-      if (message.kind === 'next') {
-        if (this.#chunksIn.isBehind(message.sequence)) this.#sendBeat(false, true);
-      } else {
-        this.#takeChunk(message.head, message.bytes);
-      }
-    });
+    try {
+      this.#takeBulk(decoded.right);
+    } catch (thrown) {
+      this.#endByGarbage(thrown);
+    }
   }
 
   #takeControl(message: ControlMessage, sizeBytes: number): void {
-    this.#liveness.heard();
     this.#takeProgress(message.progress);
+    if (this.#hasEnded) return;
     const { sequence } = message.progress;
     switch (message.kind) {
       case 'hello':
@@ -194,7 +179,7 @@ export class ZmqLink implements Link {
         this.#endByPeer(message.reason);
         return;
       case 'beat':
-        if (this.#batchesIn.isBehind(sequence)) this.#sendBeat(true, false);
+        if (this.#batches.isBehind(sequence)) this.#tell(true, false);
         return;
       case 'batch':
         this.#takeBatch(sequence, message.records, sizeBytes);
@@ -202,33 +187,47 @@ export class ZmqLink implements Link {
   }
 
   #takeProgress({ acked, bulkAcked, isMissingBatches, isMissingChunks }: Progress): void {
-    if (!this.#batches.acknowledge(acked) || !this.#chunks.acknowledge(bulkAcked)) {
+    if (!this.#batches.acknowledge(acked) || !this.#bulk.acknowledge(bulkAcked)) {
       throw new CxmindError('WIRE_INVALID', 'control message: it acknowledges what was not sent');
     }
-    if (isMissingBatches) {
-      for (const batch of this.#batches.unacked()) this.#wire.sendControl(batch);
-    }
-    if (isMissingChunks) {
-      for (const { head, bytes } of this.#chunks.unacked()) this.#wire.sendBulk(head, bytes);
-    }
-    if (this.#records.length > 0) this.#flush();
-    else this.#sendChunks();
-    this.#endIfAllSent();
+    if (isMissingBatches) this.#batches.sendAgain();
+    if (isMissingChunks) this.#bulk.sendAgain();
+    this.#batches.flush();
+    this.#bulk.flush();
+    if (this.#isClosing) this.#endIfAllSent();
   }
 
   #takeBatch(sequence: number, records: readonly InRecord[], sizeBytes: number): void {
-    const verdict = this.#batchesIn.accept(sequence);
-    if (verdict === 'ask') this.#sendBeat(true, false);
+    const verdict = this.#batches.accept(sequence, sizeBytes);
+    if (verdict === 'ask') this.#tell(true, false);
     if (verdict !== 'take') return;
     for (const record of records) {
       this.#takeRecord(record);
       if (this.#hasEnded) return;
     }
-    this.#owedControlBytes += sizeBytes;
-    this.#takeEarlyChunks();
-    if (this.#owedControlBytes >= controlAckBytes) this.#sendBeat(false, false);
-    this.#endIfPeerLeft();
+    this.#bulk.drain(this.#batches.expected, this.#fill);
+    this.#afterTaking();
   }
+
+  #takeBulk(message: BulkMessage): void {
+    if (message.kind === 'next') {
+      if (this.#bulk.isBehind(message.sequence)) this.#tell(false, true);
+      return;
+    }
+    if (this.#bulk.accept(message.head, message.bytes) === 'ask') this.#tell(false, true);
+    this.#bulk.drain(this.#batches.expected, this.#fill);
+    this.#afterTaking();
+  }
+
+  #afterTaking(): void {
+    if (this.#hasEnded) return;
+    if (this.#batches.owesWord || this.#bulk.owesWord) this.#tell(false, false);
+    if (this.#hasPeerLeft) this.#endIfAllCame();
+  }
+
+  readonly #fill = (channel: number, offset: number, bytes: Uint8Array): void => {
+    this.#channelOf(channel)?.fill(offset, bytes);
+  };
 
   #takeRecord(record: InRecord): void {
     if (record.kind === 'open') {
@@ -247,8 +246,8 @@ export class ZmqLink implements Link {
         return;
       case 'credit':
         channel.outbox.allow(record.limit);
-        this.#makeReady(channel);
-        this.#sendChunks();
+        this.#bulk.makeReady(channel);
+        this.#bulk.flush();
         return;
       case 'close':
         channel.closeByPeer();
@@ -275,130 +274,33 @@ export class ZmqLink implements Link {
 
   /** Undefined for a channel that both ends have closed. */
   #channelOf(id: number): ZmqChannel | undefined {
+    const channel = this.#channels.get(id);
+    if (channel !== undefined) return channel;
     const next = id % 2 === this.#nextChannel % 2 ? this.#nextChannel : this.#nextPeerChannel;
-    if (id === 0 || id >= next) {
-      throw new CxmindError('WIRE_INVALID', `link: channel ${id} was never opened`);
-    }
-    return this.#channels.get(id);
-  }
-
-  #takeChunk(head: ChunkHead, bytes: Buffer): void {
-    const verdict = this.#chunksIn.accept(head.sequence);
-    if (verdict === 'ask') this.#sendBeat(false, true);
-    if (verdict !== 'take') return;
-    this.#early.push({ head, bytes });
-    this.#earlyBytes += bytes.length;
-    this.#takeEarlyChunks();
-    if (this.#earlyBytes > 2 * bulkWindowBytes) {
-      throw new CxmindError('WIRE_INVALID', 'bulk: more than the window without its packets');
-    }
-    if (this.#owedBulkBytes >= bulkAckBytes) this.#sendBeat(false, false);
-    this.#endIfPeerLeft();
-  }
-
-  #takeEarlyChunks(): void {
-    for (let chunk = this.#early.peek(); chunk !== undefined; chunk = this.#early.peek()) {
-      const { head, bytes } = chunk;
-      if (head.batch >= this.#batchesIn.next) return;
-      this.#early.shift();
-      this.#earlyBytes -= bytes.length;
-      this.#owedBulkBytes += bytes.length;
-      this.#channelOf(head.channel)?.fill(head.offset, bytes);
-      release(bytes);
-    }
+    if (id !== 0 && id < next) return undefined;
+    throw new CxmindError('WIRE_INVALID', `link: channel ${id} was never opened`);
   }
 
   #enqueue(record: OutRecord): void {
-    if (this.#hasEnded || this.#isClosing) return;
-    this.#records.push(record);
-    this.#flushSoon();
+    if (!this.#hasEnded && !this.#isClosing) this.#batches.enqueue(record);
   }
 
-  /**
-   * Sends what is enqueued when the running code is done with it, so that many small packets make one batch; a
-   * second time in one turn of the event loop only at its end.
-   */
-  #flushSoon(): void {
-    if (this.#isFlushing) return;
-    this.#isFlushing = true;
-    if (this.#hasFlushed) return;
-    queueMicrotask(() => {
-      this.#hasFlushed = true;
-      setImmediate(() => {
-        this.#hasFlushed = false;
-        if (this.#isFlushing) this.#flush();
-      });
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    this.#isFlushing = false;
-    if (this.#hasEnded) return;
-    while (this.#records.length > 0 && this.#batches.hasRoom) this.#sendBatch();
-    this.#sendChunks();
-  }
-
-  #sendBatch(): void {
-    const sequence = this.#batches.next;
-    const records: OutRecord[] = [];
-    for (let size = 0; size < batchBytes;) {
-      const record = this.#records.shift();
-      if (record === undefined) break;
-      if (
-        record.kind === 'packet' &&
-        this.#channels.get(record.channel)?.isClosedByPeer !== false
-      ) {
-        continue;
-      }
-      size += sizeOfRecord(record);
-      records.push(record);
-    }
-    const batch = encodeBatch(this.#progress(), records);
-    this.#batches.push(batch, batch.length);
-    this.#wire.sendControl(batch);
-    this.#owedControlBytes = this.#owedBulkBytes = 0;
+  /** What a batch announced may now follow it. */
+  #queueBulk(records: readonly OutRecord[], batch: number): void {
     for (const record of records) {
-      if (record.kind === 'packet') this.#queueBulk(record, sequence);
+      if (record.kind !== 'packet') continue;
+      const parts = bulkPartsOf(record.packet);
+      const channel = parts.length === 0 ? undefined : this.#channels.get(record.channel);
+      if (channel === undefined) continue;
+      for (const part of parts) channel.outbox.push(part, batch);
+      this.#bulk.makeReady(channel);
     }
-  }
-
-  #queueBulk({ channel: id, packet }: Extract<OutRecord, { kind: 'packet' }>, batch: number): void {
-    const parts = bulkPartsOf(packet);
-    const channel = parts.length === 0 ? undefined : this.#channels.get(id);
-    if (channel === undefined) return;
-    for (const part of parts) channel.outbox.push(part, batch);
-    this.#makeReady(channel);
-  }
-
-  #makeReady(channel: ZmqChannel): void {
-    if (!channel.outbox.isEmpty) this.#ready.add(channel);
-  }
-
-  /** Chunk by chunk, the channels take turns. */
-  #sendChunks(): void {
-    for (const channel of this.#ready) {
-      if (!this.#chunks.hasRoom) return;
-      this.#ready.delete(channel);
-      const chunk = channel.outbox.next();
-      if (chunk === undefined) continue;
-      const { bytes, part, batch, offset } = chunk;
-      const head = encodeChunkHead({
-        sequence: this.#chunks.next,
-        batch,
-        offset,
-        channel: channel.id,
-        sizeBytes: bytes.byteLength,
-      });
-      this.#chunks.push({ head, bytes, part }, bytes.byteLength);
-      this.#wire.sendBulk(head, bytes);
-      this.#makeReady(channel);
-    }
+    this.#bulk.flush();
   }
 
   #beat(silentMs: number): void {
-    this.#sendBeat(false, false);
-    if (!this.#chunks.isIdle) this.#wire.sendBulk(encodeNext(this.#chunks.next));
+    this.#tell(false, false);
+    this.#bulk.remind();
     const patienceMs = this.#own.deadAfterMs / 3;
     if (silentMs < patienceMs) {
       this.#renewedAtMs = 0;
@@ -409,32 +311,31 @@ export class ZmqLink implements Link {
     }
   }
 
-  #sendBeat(isMissingBatches: boolean, isMissingChunks: boolean): void {
+  #tell(isMissingBatches: boolean, isMissingChunks: boolean): void {
     this.#wire.sendControl(encodeBeat({ ...this.#progress(), isMissingBatches, isMissingChunks }));
-    this.#owedControlBytes = this.#owedBulkBytes = 0;
   }
 
   #progress(): Progress {
+    this.#batches.settle();
+    this.#bulk.settle();
     return {
       sequence: this.#batches.next,
-      acked: this.#batchesIn.next,
-      bulkAcked: this.#chunksIn.next - this.#early.length,
+      acked: this.#batches.expected,
+      bulkAcked: this.#bulk.expected,
       isMissingBatches: false,
       isMissingChunks: false,
     };
   }
 
   #endIfAllSent(): void {
-    if (!this.#isClosing || this.#records.length > 0) return;
-    if (!this.#batches.isIdle || !this.#chunks.isIdle) return;
+    if (!this.#batches.isIdle || !this.#bulk.isIdle) return;
     for (const channel of this.#channels.values()) if (!channel.outbox.isEmpty) return;
     this.#end(undefined, undefined);
   }
 
-  #endIfPeerLeft(): void {
-    if (!this.#hasPeerLeft || this.#hasEnded) return;
+  #endIfAllCame(): void {
     for (const channel of this.#channels.values()) if (channel.isIncomplete) return;
-    this.#sendBeat(false, false);
+    this.#tell(false, false);
     this.#end(undefined, undefined);
   }
 
@@ -448,17 +349,9 @@ export class ZmqLink implements Link {
     }
   }
 
-  #endByGarbage(error: CxmindError): void {
-    this.#end('garbage', error);
-  }
-
-  #guard(action: () => void): void {
-    try {
-      action();
-    } catch (thrown) {
-      if (!(thrown instanceof CxmindError) || thrown.code !== 'WIRE_INVALID') throw thrown;
-      this.#endByGarbage(thrown);
-    }
+  #endByGarbage(thrown: unknown): void {
+    if (!(thrown instanceof CxmindError) || thrown.code !== 'WIRE_INVALID') throw thrown;
+    this.#end('garbage', thrown);
   }
 
   /** @param tell what the peer is told; nothing when it knows */
@@ -470,11 +363,8 @@ export class ZmqLink implements Link {
     this.#wire.close();
     for (const channel of this.#channels.values()) channel.abandon();
     this.#channels.clear();
-    this.#records.clear();
     this.#batches.clear();
-    this.#chunks.clear();
-    this.#early.clear();
-    this.#ready.clear();
+    this.#bulk.clear();
     if (error !== undefined) this.#log?.warn({ error }, 'link ended');
     else this.#log?.debug({}, 'link ended');
     this.#resolveEnded(error);
@@ -483,11 +373,4 @@ export class ZmqLink implements Link {
 
 function lost(what: string): CxmindError {
   return new CxmindError('PEER_LOST', `link: ${what}`);
-}
-
-/** Gives a message's memory back at once; the collector would let many such messages stand. */
-function release(bytes: Buffer): void {
-  const { buffer } = bytes;
-  const isAll = buffer.byteLength === bytes.length && bytes.length >= 4096;
-  if (isAll && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

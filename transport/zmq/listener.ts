@@ -4,8 +4,10 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Link } from '../link.ts';
 import { termsOf, type LinkOptions } from './connect.ts';
-import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-wire.ts';
-import type { RunKeys } from './keys.ts';
+import { decodeControl } from './control-reader.ts';
+import { atStart, type Terms } from './control-wire.ts';
+import { encodeEnd, encodeTerms } from './control-writer.ts';
+import type { RunKeys, Unprotected } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import {
   addressOf,
@@ -25,7 +27,7 @@ const maxGuests = 1024;
 export interface ListenOptions extends Partial<LinkOptions> {
   /** `tcp://host:*` for free ports, or `tcp://host:port,port`; the host is an address of this machine. */
   readonly address: string;
-  readonly keys: RunKeys;
+  readonly keys: RunKeys | Unprotected;
 }
 
 interface Session {
@@ -40,7 +42,7 @@ export class LinkListener implements AsyncDisposable {
   readonly endpoint: string;
   readonly #control: Router;
   readonly #bulk: Router;
-  readonly #gatekeeper: Gatekeeper;
+  readonly #gatekeeper: Gatekeeper | undefined;
   readonly #own: Terms;
   readonly #log: Logger | undefined;
   /** By the name that the peer's sockets give to the Routers. */
@@ -52,7 +54,7 @@ export class LinkListener implements AsyncDisposable {
 
   private constructor(
     [control, bulk]: [Router, Router],
-    gatekeeper: Gatekeeper,
+    gatekeeper: Gatekeeper | undefined,
     endpoint: string,
     own: Terms,
     log: Logger | undefined,
@@ -77,17 +79,18 @@ export class LinkListener implements AsyncDisposable {
   static async bind(options: ListenOptions): Promise<LinkListener> {
     const own = termsOf({ name: 'head', ...options });
     const wanted = parseEndpoint(options.address);
+    const { keys, log } = options;
     // libzmq asks one gatekeeper per context
     const context = new Context();
-    const gatekeeper = await Gatekeeper.open(context, options.keys.client.publicKey, options.log);
+    const gatekeeper =
+      keys === 'unprotected'
+        ? undefined
+        : await Gatekeeper.open(context, keys.client.publicKey, log);
     const router = {
       context,
       handover: true,
       ipv6: isIpv6(wanted.host),
-      curveServer: true,
-      curveSecretKey: options.keys.server.secretKey,
-      zapDomain: 'cxmind',
-      zapEnforceDomain: true,
+      ...curveOptions(keys),
     };
     const control = new Router({ ...controlOptions, ...router });
     const bulk = new Router({ ...bulkOptions, ...router });
@@ -97,7 +100,7 @@ export class LinkListener implements AsyncDisposable {
     } catch (cause) {
       control.close();
       bulk.close();
-      gatekeeper[Symbol.dispose]();
+      gatekeeper?.[Symbol.dispose]();
       throw new CxmindError('CONFIG_INVALID', `link: cannot listen at ${options.address}`, {
         cause,
       });
@@ -107,7 +110,7 @@ export class LinkListener implements AsyncDisposable {
       control: portOf(control),
       bulk: portOf(bulk),
     });
-    return new LinkListener([control, bulk], gatekeeper, endpoint, own, options.log);
+    return new LinkListener([control, bulk], gatekeeper, endpoint, own, log);
   }
 
   /** Messages that were no part of any link, and were dropped. */
@@ -117,7 +120,7 @@ export class LinkListener implements AsyncDisposable {
 
   /** Connections that came without the run's key. */
   get refused(): number {
-    return this.#gatekeeper.refused;
+    return this.#gatekeeper?.refused ?? 0;
   }
 
   /** Sets the one listener for links that others make; earlier ones are delivered to it first. */
@@ -132,7 +135,7 @@ export class LinkListener implements AsyncDisposable {
     await Promise.all(links.map((link) => link[Symbol.asyncDispose]()));
     this.#control.close();
     this.#bulk.close();
-    this.#gatekeeper[Symbol.dispose]();
+    this.#gatekeeper?.[Symbol.dispose]();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -209,6 +212,16 @@ export class LinkListener implements AsyncDisposable {
 }
 
 const empty = Buffer.alloc(0);
+
+function curveOptions(keys: RunKeys | Unprotected): Partial<Router> {
+  if (keys === 'unprotected') return {};
+  return {
+    curveServer: true,
+    curveSecretKey: keys.server.secretKey,
+    zapDomain: 'cxmind',
+    zapEnforceDomain: true,
+  };
+}
 
 function portOf(socket: Router): string {
   return /:(\d+)$/.exec(socket.lastEndpoint ?? '')?.[1] ?? '';

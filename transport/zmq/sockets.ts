@@ -82,21 +82,32 @@ export async function pump(
   take: (parts: Buffer[]) => void,
 ): Promise<void> {
   let doneBytes = 0;
-  for await (const parts of socket) {
-    if (socket.closed) return;
-    for (const part of parts) doneBytes += part.length;
-    doneBytes += messageCostBytes;
+  for (;;) {
+    let parts: Buffer[];
+    try {
+      parts = await socket.receive();
+    } catch (thrown) {
+      if (socket.closed) return;
+      throw thrown;
+    }
     take(parts);
+    doneBytes += messageCostBytes;
+    for (const part of parts) doneBytes += part.length;
     if (doneBytes < breathBytes) continue;
     doneBytes = 0;
     await new Promise((resolve) => setImmediate(resolve));
+    if (socket.closed) return;
   }
 }
 
 /**
- * Sends at once. What a socket does not take is as good as lost on the way, and is sent again like that.
+ * Sends at once, on a socket that is open. What it does not take is as good as lost on the way, and is sent again
+ * like that.
  */
 export function post(socket: Dealer | Router, parts: Uint8Array | Uint8Array[]): void {
-  if (socket.closed) return;
-  socket.send(parts).catch(() => undefined);
+  socket.send(parts).catch(forget);
+}
+
+function forget(): void {
+  // see `post`
 }

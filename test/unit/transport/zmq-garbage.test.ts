@@ -6,14 +6,13 @@ import { runInNewContext } from 'node:vm';
 import { Dealer } from 'zeromq';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { encodeChunkHead, encodeNext } from '../../../transport/zmq/bulk-wire.ts';
+import { atStart, type OutRecord } from '../../../transport/zmq/control-wire.ts';
 import {
-  atStart,
   encodeBatch,
   encodeBeat,
   encodeEnd,
   encodeTerms,
-  type OutRecord,
-} from '../../../transport/zmq/control-wire.ts';
+} from '../../../transport/zmq/control-writer.ts';
 import type { Channel } from '../../../transport/channel.ts';
 import { echo } from '../../conformance/channel.ts';
 import { join, startHead, type Head } from '../../support/link-pair.ts';

@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Router } from 'zeromq';
+import { makeRunKeys, ticketFor } from '../../../transport/zmq/keys.ts';
+import { LinkListener } from '../../../transport/zmq/listener.ts';
+import { now } from '../harness.ts';
+import { LinkPort, order, RawPort, type Port } from './port.ts';
+import type { Orders } from './server.ts';
+
+/** Asks the other process for something, and waits for all of it. */
+export class Client {
+  readonly #port: Port;
+  #onMessage: (frame: Uint8Array | undefined) => void = () => undefined;
+
+  constructor(port: Port) {
+    this.#port = port;
+    port.onMessage = (_header, frame) => this.#onMessage(frame);
+  }
+
+  /** Round trips of that many bytes, one after the other; how long each took, in seconds. */
+  async ask(count: number, bytes: number): Promise<number[]> {
+    const header = order('echo', bytes);
+    const seconds: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const start = now();
+      await this.#together(1, () => this.#port.send(header));
+      seconds.push(now() - start);
+    }
+    return seconds;
+  }
+
+  /** Small messages, one way. */
+  async flood(count: number, bytes: number): Promise<void> {
+    await this.#together(count, () => this.#port.send(order('flood', 16, count, bytes)));
+  }
+
+  /** Tensors, one way. */
+  async tensors(count: number, bytes: number): Promise<void> {
+    await this.#together(
+      count,
+      () => this.#port.send(order('tensors', 16, count, bytes)),
+      (frame) => {
+        if (frame?.byteLength !== bytes) throw new Error(`a tensor of ${frame?.byteLength ?? 0}`);
+        void this.#port.send(order('received'));
+      },
+    );
+  }
+
+  async #together(
+    count: number,
+    start: () => unknown,
+    take?: (frame: Uint8Array | undefined) => void,
+  ): Promise<void> {
+    await new Promise<void>((resolve) => {
+      let missing = count;
+      this.#onMessage = (frame) => {
+        take?.(frame);
+        if (--missing === 0) resolve();
+      };
+      start();
+    });
+  }
+}
+
+export interface Clients extends AsyncDisposable {
+  readonly link: Client;
+  readonly raw: Client;
+}
+
+/** Another process, at the end of a link and of a bare pair of sockets, both with CURVE or both without. */
+export async function startClients(isProtected: boolean): Promise<Clients> {
+  const run = makeRunKeys();
+  const { endpoint: _, ...joinKeys } = ticketFor('', run);
+  const [keys, join] = isProtected
+    ? ([run, joinKeys] as const)
+    : (['unprotected', 'unprotected'] as const);
+  const listener = await LinkListener.bind({ address: 'tcp://127.0.0.1:*', keys });
+  const router = new Router(
+    isProtected ? { curveServer: true, curveSecretKey: run.server.secretKey } : {},
+  );
+  await router.bind('tcp://127.0.0.1:*');
+  const orders: Orders = {
+    links: [{ endpoint: listener.endpoint, keys: join }],
+    sockets: [{ address: router.lastEndpoint!, keys: join }],
+  };
+  const child = spawn(process.execPath, [fileURLToPath(new URL('server.ts', import.meta.url))], {
+    stdio: ['pipe', 'inherit', 'inherit'],
+  });
+  const exit = once(child, 'exit');
+  child.stdin.end(JSON.stringify(orders));
+  const rawPort = new RawPort(router);
+  const [link] = await Promise.all([
+    new Promise<LinkPort>((resolve) => {
+      listener.onLink((made) => {
+        resolve(new LinkPort(made.open()));
+        void made.ended.then(failOn);
+      });
+    }),
+    new Promise<void>((resolve) => (rawPort.onMessage = () => resolve())),
+  ]);
+  return {
+    link: new Client(link),
+    raw: new Client(rawPort),
+    async [Symbol.asyncDispose]() {
+      await listener.close();
+      rawPort.close();
+      await exit;
+    },
+  };
+}
+
+/** A bench whose link broke must not wait for ever. */
+function failOn(error: Error | undefined): void {
+  if (error !== undefined) throw error;
+}
