@@ -141,6 +141,18 @@ describe('cxmind launch over three hosts', function () {
     assert.equal(await running.ended, 130, running.output.stderr);
   });
 
+  it('ends with a host that is cut off, where the node ends by itself', async () => {
+    const running = launch(['--dead-after', '2'], endless);
+    await untilTraining(running);
+    const [, , host] = hosts.hosts;
+    hosts.setLink(host!, 'down');
+    assert.equal(await running.ended, 3);
+    const message = `^${host!.address} \\(rank 2\\) is lost: `;
+    assert.match(running.output.stderr, new RegExp(message, 'm'));
+    await until(() => hosts.processesOn(host!).length === 0);
+    hosts.setLink(host!, 'up');
+  });
+
   it('says which hosts are missing when they do not join in time', async () => {
     const { output, ended } = launch(['--join-timeout', '3', '--remote-command', 'cat >/dev/null']);
     assert.equal(await ended, 3);

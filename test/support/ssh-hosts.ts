@@ -1,14 +1,17 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TemporaryDirectory } from './temporary-directory.ts';
 
 const sshd = '/usr/sbin/sshd';
-/** Where Debian's sshd wants an empty directory, and nobody but its service makes one. */
-const sshdDirectory = '/run/sshd';
+/**
+ * Starts sshd with a /run of its own: it wants an empty directory there, which only its service makes. `ip netns exec`
+ * has a view of the file systems to itself.
+ */
+const startSshd = `mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec ${sshd} -D -e -f "$0"`;
 const bootDeadlineMs = 10_000;
 
 /** Why hosts cannot be made here, in a sentence; undefined where they can. */
@@ -50,7 +53,6 @@ export class SshHosts implements AsyncDisposable {
   readonly sshOptions: readonly string[];
   readonly #folder = new TemporaryDirectory();
   readonly #servers: ChildProcess[] = [];
-  readonly #madeSshdDirectory: boolean;
 
   private constructor(count: number) {
     const id = process.pid % 10_000;
@@ -70,7 +72,6 @@ export class SshHosts implements AsyncDisposable {
       'StrictHostKeyChecking=yes',
       'LogLevel=ERROR',
     ];
-    this.#madeSshdDirectory = !existsSync(sshdDirectory);
   }
 
   static async start(count: number): Promise<SshHosts> {
@@ -126,7 +127,6 @@ export class SshHosts implements AsyncDisposable {
     run('ip', 'link', 'add', this.bridge, 'type', 'bridge');
     run('ip', 'address', 'add', `${this.address}/24`, 'dev', this.bridge);
     run('ip', 'link', 'set', this.bridge, 'up');
-    if (this.#madeSshdDirectory) mkdirSync(sshdDirectory, { mode: 0o755 });
     for (const host of this.hosts) this.#addHost(host);
     await Promise.all(this.hosts.map(({ address }) => untilListening(address)));
   }
@@ -169,9 +169,8 @@ export class SshHosts implements AsyncDisposable {
         'UseDNS no',
       ].join('\n'),
     );
-    const child = spawn('ip', ['netns', 'exec', namespace, sshd, '-D', '-e', '-f', config], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const inNamespace = ['netns', 'exec', namespace, 'sh', '-c', startSshd, config];
+    const child = spawn('ip', inNamespace, { stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.resume();
     this.#servers.push(child);
   }
@@ -191,7 +190,6 @@ export class SshHosts implements AsyncDisposable {
       tryRun('ip', 'netns', 'delete', namespace);
     }
     tryRun('ip', 'link', 'delete', this.bridge);
-    if (this.#madeSshdDirectory && existsSync(sshdDirectory)) rmdirSync(sshdDirectory);
     this.#folder[Symbol.dispose]();
   }
 }
