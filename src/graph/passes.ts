@@ -3,7 +3,6 @@ import { GraphBuilder } from './builder.ts';
 import { toArray, toTensor } from './interpret.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import { opOf } from './ops/table.ts';
-import { sameShape } from './shape.ts';
 
 /** The largest constant that folding makes. */
 const maxFoldedElements = 1024;
@@ -117,27 +116,11 @@ const foldScales: Rule = (node, inputs, { g, constantOf, uses }) => {
   return undefined;
 };
 
-/** Makes what is added to a matrix product the product's own addend. */
-const foldAddends: Rule = (node, inputs, { g, uses }) => {
-  if (node.op !== 'add') return undefined;
-  for (const side of [1, 0] as const) {
-    const product = g.producer(inputs[side]!);
-    const addend = inputs[1 - side]!;
-    if (product?.op !== 'gemm' || product.inputs.length !== 2) continue;
-    if (uses(node.inputs[side]!) !== 1 || !sameShape(addend.shape, inputs[side]!.shape)) continue;
-    const { attributes } = product as Node<'gemm'>;
-    return g.apply('gemm', [...product.inputs, addend], attributes);
-  }
-  return undefined;
-};
-
-/** Folds constants, scales and addends, and drops what no output needs. */
+/** Folds constants and scales, and drops what no output needs. */
 export function optimize(graph: Graph): Graph {
   return rewrite(
     prune(graph),
     (node, inputs, context) =>
-      foldConstants(node, inputs, context) ??
-      foldScales(node, inputs, context) ??
-      foldAddends(node, inputs, context),
+      foldConstants(node, inputs, context) ?? foldScales(node, inputs, context),
   );
 }

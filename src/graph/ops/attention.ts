@@ -92,11 +92,15 @@ export const attention: OpFamily<AttentionAttributes> = {
      * float32 sum, but where masks make them subnormal, Softmax takes ten times as long.
      */
     emit({ inputs: [scores, values], outputs: [mixed, weights] }, onnx) {
-      const [top, floor, raised] = [onnx.temporary(), onnx.temporary(), onnx.temporary()];
-      onnx.node('ReduceMax', [onnx.name(scores!), onnx.ints([-1])], [top]);
-      onnx.node('Sub', [top, onnx.scalar(40, scores!.dtype)], [floor]);
-      onnx.node('Max', [onnx.name(scores!), floor], [raised]);
-      onnx.node('Softmax', [raised], [onnx.name(weights!)], { axis: { int: -1 } });
+      const [top, low, floor, raised] = Array.from({ length: 4 }, () => onnx.temporary());
+      // The axis of 1 comes last: ONNX Runtime takes scalars from such shapes one element at a time.
+      onnx.node('ReduceMax', [onnx.name(scores!), onnx.ints([-1])], [top!], {
+        keepdims: { int: 0 },
+      });
+      onnx.node('Sub', [top!, onnx.scalar(40, scores!.dtype)], [low!]);
+      onnx.node('Unsqueeze', [low!, onnx.ints([-1])], [floor!]);
+      onnx.node('Max', [onnx.name(scores!), floor!], [raised!]);
+      onnx.node('Softmax', [raised!], [onnx.name(weights!)], { axis: { int: -1 } });
       onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);
     },
     /*

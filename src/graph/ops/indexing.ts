@@ -113,16 +113,17 @@ export const indexing: OpFamily<IndexingAttributes> = {
       return [{ dtype: x.dtype, shape: [index.shape[0]!, ...x.shape.slice(1)] }];
     },
     emit({ inputs: [x, index], outputs: [y], attributes: { isZeroFilled } }, onnx) {
-      // -1 reads the last row, which a mask then clears: cheaper than a copy of x with a zero row.
+      // -1 reads the last row, which a factor of 0 then clears: cheaper than a copy of x with a zero row.
       const [from, to] = [onnx.name(index!), onnx.name(y!)];
       const rows = isZeroFilled ? onnx.temporary() : to;
       onnx.node('Gather', [onnx.name(x!), from], [rows], { axis: { int: 0 } });
       if (!isZeroFilled) return;
-      const [flat, isRow] = [onnx.temporary(), onnx.temporary()];
-      onnx.node('GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)], [flat]);
+      const [isRow, flat, factor] = [onnx.temporary(), onnx.temporary(), onnx.temporary()];
+      onnx.node('GreaterOrEqual', [from, onnx.scalar(0, index!.dtype)], [isRow]);
+      onnx.node('Cast', [isRow], [flat], { to: { dtype: x!.dtype } });
       const column = onnx.ints([-1, ...x!.shape.slice(1).map(() => 1)]);
-      onnx.node('Reshape', [flat, column], [isRow]);
-      onnx.node('Where', [isRow, rows, onnx.scalar(0, x!.dtype)], [to]);
+      onnx.node('Reshape', [flat, column], [factor]);
+      onnx.node('Mul', [rows, factor], [to]);
     },
     vjp({ inputs: [, index, inverse], attributes }, [dy], g) {
       const swapped = {

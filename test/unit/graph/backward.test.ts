@@ -128,9 +128,9 @@ describe('differentiate', () => {
     });
     const saved = savedOf(forward);
     assert.deepEqual(saved.toSorted(), [
+      'add', // residual
       'attend', // the weights; the mixed values follow
       'attend',
-      'gemm', // residual
       'gemm', // gate
       'gemm', // up
       'rmsNorm', // reciprocal root mean squares, of both norms

@@ -105,7 +105,7 @@ describe('GraphBuilder', () => {
 });
 
 describe('passes', () => {
-  it('fold numbers, scales and addends into products', () => {
+  it('fold numbers and scales into products', () => {
     const g = new GraphBuilder('fold');
     const [x, w] = [g.input('x', 'f32', ['T', 4]), g.input('w', 'f32', [4, 4])];
     const scale = g.div(g.scalar(1), g.sqrt(g.scalar(16)));
@@ -113,9 +113,11 @@ describe('passes', () => {
     const graph = optimize(g.build());
     assert.deepEqual(
       graph.nodes.map((node) => [node.op, node.attributes]),
-      [['gemm', { transA: false, transB: true, alpha: 0.25 }]],
+      [
+        ['gemm', { transA: false, transB: true, alpha: 0.25 }],
+        ['add', {}],
+      ],
     );
-    assert.equal(graph.nodes[0]!.inputs.length, 3);
     const given = {
       x: tensorOf('f32', [1, 4], [1, 2, 3, 4]),
       w: tensorOf('f32', [4, 4], Array(16).fill(1) as number[]),
