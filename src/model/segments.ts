@@ -1,18 +1,28 @@
-import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { TokenTree } from './batch.ts';
+import type { Named } from './block.ts';
 
 /**
  * Who attends to whom in a packed run of tokens: disjoint segments (a sequence, an image, a window),
  * laid out as a padded `[B, S]` grid for the attention's matrix products.
  */
 export interface SegmentLayout {
-  /** i64 `[B, S]`: the packed row at each place of the grid, -1 where it is padding. */
+  /** i64 `[n, B, C]`: the packed row at each place of the grid, -1 where it is padding. */
   readonly gridIndex: Tensor<'i64'>;
   /** i64 `[T]`: the flat place in the grid of each packed row. */
   readonly packedIndex: Tensor<'i64'>;
-  /** f32 `[B, 1, S, S]`: 0 where a query (row) may see a key (column), a large negative elsewhere. */
-  readonly bias: Tensor<'f32'>;
+  /**
+   * One for each strip of `C = S / n` queries, f32 `[B, 1, C, (i + 1) · C]`: 0 where a query (row) may
+   * see a key (column), a large negative elsewhere.
+   */
+  readonly biases: readonly Tensor<'f32'>[];
 }
+
+/**
+ * Strips of a causal attention. Queries of strip `i` see no key behind it, so products with those are
+ * never computed: of all scores `(n + 1) / 2n` are left.
+ */
+export const CAUSAL_STRIPS = 4;
 
 /** Added to the scores of forbidden pairs; finite, so that a row of padding stays free of NaN. */
 const FORBIDDEN = -1e9;
@@ -56,32 +66,53 @@ export function treeSize({ prompt, responses }: TokenTree): number {
  *
  * @param segments packed row numbers of each segment, in attention order; together they are 0…T-1, each once
  * @param visible what each place of a segment sees
+ * @param strips number of strips the attention is computed in; with more than one, no place may see a
+ *               later one
  */
 export function layoutSegments(
   segments: readonly (readonly number[])[],
   visible: Visibility,
+  strips = 1,
 ): SegmentLayout {
   const batch = segments.length;
-  const span = segments.reduce((longest, segment) => Math.max(longest, segment.length), 1);
+  const longest = segments.reduce((most, segment) => Math.max(most, segment.length), 1);
+  const height = Math.ceil(longest / strips);
   const tokens = segments.reduce((sum, segment) => sum + segment.length, 0);
-  const gridIndex = tensorOf('i64', [batch, span], new BigInt64Array(batch * span).fill(-1n));
+  const gridIndex = zeros('i64', [strips, batch, height]);
+  gridIndex.data.fill(-1n);
   const packedIndex = zeros('i64', [tokens]);
-  const bias = zeros('f32', [batch, 1, span, span]);
-  bias.data.fill(FORBIDDEN);
+  const biases = Array.from({ length: strips }, (_, strip) => {
+    const bias = zeros('f32', [batch, 1, height, (strip + 1) * height]);
+    bias.data.fill(FORBIDDEN);
+    return bias;
+  });
   for (const [b, segment] of segments.entries()) {
-    for (const [s, row] of segment.entries()) {
-      gridIndex.data[b * span + s] = BigInt(row);
-      packedIndex.data[row] = BigInt(b * span + s);
-    }
-    for (let place = 0; place < span; place++) {
-      const at = (b * span + place) * span;
+    for (let place = 0; place < strips * height; place++) {
+      const strip = Math.floor(place / height);
+      const line = b * height + (place % height);
+      const row = segment[place];
+      if (row !== undefined) {
+        const at = strip * batch * height + line;
+        gridIndex.data[at] = BigInt(row);
+        packedIndex.data[row] = BigInt(at);
+      }
       // Padding sees what the last token sees: nobody reads it, but its softmax must be finite.
       for (const [start, end] of visible(b, Math.min(place, segment.length - 1))) {
-        bias.data.fill(0, at + start, at + end);
+        const from = line * (strip + 1) * height;
+        biases[strip]!.data.fill(0, from + start, from + end);
       }
     }
   }
-  return { gridIndex, packedIndex, bias };
+  return { gridIndex, packedIndex, biases };
+}
+
+/** The layout as the tensors of a block's segment inputs. */
+export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout): Named {
+  return {
+    'segments.gridIndex': gridIndex,
+    'segments.packedIndex': packedIndex,
+    ...Object.fromEntries(biases.map((bias, i) => [`segments.bias.${i}`, bias])),
+  };
 }
 
 /** Consecutive runs of the given lengths, as lists of packed rows. */

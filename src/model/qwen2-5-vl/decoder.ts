@@ -1,6 +1,7 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
+import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from './config.ts';
 
 /** Names of a decoder layer's parameter inputs; q, k, v are joined. */
@@ -73,7 +74,7 @@ function layerAttention(name: string, config: TextConfig): LayerAttention {
     cos: g.input('rotary.cos', 'f32', ['T', config.headDim / 2]),
     sin: g.input('rotary.sin', 'f32', ['T', config.headDim / 2]),
   };
-  const segments = segmentInputs(g);
+  const segments = segmentInputs(g, CAUSAL_STRIPS);
   const { inputNorm, qkvWeight } = projectionWeights(g, config);
   const qkvBias = g.input('qkvBias', 'f32', [qkvWeight.shape[0]!]);
   const qkv = g.linear(g.rmsNorm(hidden, inputNorm, config.rmsNormEps), qkvWeight, qkvBias);

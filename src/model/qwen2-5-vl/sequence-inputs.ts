@@ -1,6 +1,13 @@
 import type { PackedBatch } from '../batch.ts';
 import type { Named } from '../block.ts';
-import { causalTrees, consecutive, layoutSegments, treeSize } from '../segments.ts';
+import {
+  CAUSAL_STRIPS,
+  causalTrees,
+  consecutive,
+  layoutSegments,
+  namedSegments,
+  treeSize,
+} from '../segments.ts';
 import type { TextConfig } from './config.ts';
 import { textRotary } from './rotary.ts';
 
@@ -10,12 +17,11 @@ export function sequenceInputs(
   { headDim, ropeTheta, mropeSection }: TextConfig,
 ): Named {
   const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
-  const segments = layoutSegments(consecutive(trees.map(treeSize)), causalTrees(trees));
+  const rows = consecutive(trees.map(treeSize));
+  const segments = layoutSegments(rows, causalTrees(trees), CAUSAL_STRIPS);
   return {
     'rotary.cos': rotary.cos,
     'rotary.sin': rotary.sin,
-    'segments.gridIndex': segments.gridIndex,
-    'segments.packedIndex': segments.packedIndex,
-    'segments.bias': segments.bias,
+    ...namedSegments(segments),
   };
 }

@@ -3,7 +3,13 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { Workspace } from '../../tensor/workspace.ts';
 import type { Grid } from '../batch.ts';
 import { Block, type Named, type Saved } from '../block.ts';
-import { consecutive, layoutSegments, wholeSegments, type SegmentLayout } from '../segments.ts';
+import {
+  consecutive,
+  layoutSegments,
+  namedSegments,
+  wholeSegments,
+  type SegmentLayout,
+} from '../segments.ts';
 import type { VisionConfig } from './config.ts';
 import { visionRotary } from './rotary.ts';
 import {
@@ -90,9 +96,7 @@ export class VisionTower implements Disposable {
         hidden: hidden!,
         'rotary.cos': rotary.cos,
         'rotary.sin': rotary.sin,
-        'segments.gridIndex': segments.gridIndex,
-        'segments.packedIndex': segments.packedIndex,
-        'segments.bias': segments.bias,
+        ...namedSegments(segments),
         ...weights,
       }));
     }

@@ -47,7 +47,7 @@ export function visionBlockGraph(config: VisionConfig): Graph {
   const hidden = g.input('hidden', 'f32', ['T', hiddenSize]);
   const cos = g.input('rotary.cos', 'f32', ['T', headDim / 2]);
   const sin = g.input('rotary.sin', 'f32', ['T', headDim / 2]);
-  const segments = segmentInputs(g);
+  const segments = segmentInputs(g, 1);
   const parameter = (name: string, shape: readonly number[]): Value => g.input(name, 'f32', shape);
   const norm1 = parameter('norm1', [hiddenSize]);
   const qkvWeight = parameter('qkvWeight', [3 * hiddenSize, hiddenSize]);

@@ -4,22 +4,37 @@ import {
   causalTrees,
   consecutive,
   layoutSegments,
+  treeSize,
   wholeSegments,
+  type SegmentLayout,
 } from '../../../src/model/segments.ts';
+import type { Tensor } from '../../../src/tensor/tensor.ts';
+
+function onlyBias({ biases }: SegmentLayout): Tensor<'f32'> {
+  assert.equal(biases.length, 1);
+  return biases[0]!;
+}
+
+/** The keys that a line of a bias `[B, 1, C, S]` lets its query see. */
+function keysOf({ data, shape }: Tensor<'f32'>, b: number, line: number): number[] {
+  const [height, width] = shape.slice(2) as [number, number];
+  const start = (b * height + line) * width;
+  return [...data.subarray(start, start + width).keys()].filter((key) => data[start + key] === 0);
+}
 
 describe('layoutSegments', () => {
   const uneven = [[2, 0], [1], [3, 4, 5]];
 
   it('lays segments of different length in a grid, with -1 as padding', () => {
     const { gridIndex, packedIndex } = layoutSegments(uneven, wholeSegments(uneven));
-    assert.deepEqual(gridIndex.shape, [3, 3]);
+    assert.deepEqual(gridIndex.shape, [1, 3, 3]);
     assert.deepEqual([...gridIndex.data], [2n, 0n, -1n, 1n, -1n, -1n, 3n, 4n, 5n]);
     assert.deepEqual([...packedIndex.data], [1n, 3n, 0n, 6n, 7n, 8n]);
   });
 
   it('lets every token see its whole segment and nothing else', () => {
     const segments = [[0, 1], [2]];
-    const { bias } = layoutSegments(segments, wholeSegments(segments));
+    const bias = onlyBias(layoutSegments(segments, wholeSegments(segments)));
     assert.deepEqual(bias.shape, [2, 1, 2, 2]);
     assert.deepEqual(
       Array.from(bias.data, (value) => value === 0),
@@ -29,13 +44,11 @@ describe('layoutSegments', () => {
   });
 
   it('lets a token see itself and earlier ones only, when causal', () => {
-    const { bias } = layoutSegments(
-      [[0, 1, 2], [3]],
-      causalTrees([
-        { prompt: 2, responses: [1] },
-        { prompt: 1, responses: [] },
-      ]),
-    );
+    const trees = causalTrees([
+      { prompt: 2, responses: [1] },
+      { prompt: 1, responses: [] },
+    ]);
+    const bias = onlyBias(layoutSegments([[0, 1, 2], [3]], trees));
     assert.deepEqual(
       Array.from(bias.data.subarray(0, 9), (value) => Number(value === 0)),
       [...[1, 0, 0], ...[1, 1, 0], ...[1, 1, 1]],
@@ -45,13 +58,39 @@ describe('layoutSegments', () => {
   });
 
   it('lets a response see its prompt and itself, but no other response', () => {
-    const { bias } = layoutSegments(
-      [[0, 1, 2, 3]],
-      causalTrees([{ prompt: 1, responses: [2, 1] }]),
-    );
+    const trees = causalTrees([{ prompt: 1, responses: [2, 1] }]);
+    const bias = onlyBias(layoutSegments([[0, 1, 2, 3]], trees));
     assert.deepEqual(
       Array.from(bias.data, (value) => Number(value === 0)),
       [...[1, 0, 0, 0], ...[1, 1, 0, 0], ...[1, 1, 1, 0], ...[1, 0, 0, 1]],
+    );
+  });
+
+  it('cuts a causal grid in strips that say of every pair what the whole grid says', () => {
+    const trees = fc.array(
+      fc.record({
+        prompt: fc.integer({ min: 1, max: 6 }),
+        responses: fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 }),
+      }),
+      { minLength: 1, maxLength: 4 },
+    );
+    fc.assert(
+      fc.property(trees, fc.integer({ min: 2, max: 5 }), (packed, strips) => {
+        const segments = consecutive(packed.map(treeSize));
+        const whole = layoutSegments(segments, causalTrees(packed));
+        const cut = layoutSegments(segments, causalTrees(packed), strips);
+        const height = cut.gridIndex.shape[2]!;
+        for (const [b, segment] of segments.entries()) {
+          for (const [query, row] of segment.entries()) {
+            const [strip, line] = [Math.floor(query / height), query % height];
+            const at = (strip * segments.length + b) * height + line;
+            assert.equal(cut.gridIndex.data[at], BigInt(row));
+            assert.equal(cut.packedIndex.data[row], BigInt(at));
+            const seen = keysOf(cut.biases[strip]!, b, line);
+            assert.deepEqual(seen, keysOf(onlyBias(whole), b, query));
+          }
+        }
+      }),
     );
   });
 
@@ -62,13 +101,13 @@ describe('layoutSegments', () => {
         const segments = consecutive(sizes);
         const trees = sizes.map((prompt) => ({ prompt, responses: [] }));
         const visible = causal ? causalTrees(trees) : wholeSegments(segments);
-        const { bias, gridIndex, packedIndex } = layoutSegments(segments, visible);
-        const span = gridIndex.shape[1]!;
-        for (let row = 0; row < sizes.length * span; row++) {
-          assert.ok(bias.data.subarray(row * span, (row + 1) * span).includes(0));
-        }
-        for (const [row, place] of packedIndex.data.entries()) {
-          assert.equal(gridIndex.data[Number(place)], BigInt(row));
+        const { biases, gridIndex } = layoutSegments(segments, visible, causal ? 3 : 1);
+        for (const bias of biases) {
+          for (let b = 0; b < sizes.length; b++) {
+            for (let line = 0; line < gridIndex.shape[2]!; line++) {
+              assert.ok(keysOf(bias, b, line).length > 0);
+            }
+          }
         }
       }),
     );
