@@ -56,6 +56,7 @@ export class Deadlines {
     this.#timer = undefined;
     this.#ringsAt = Infinity;
     if (next < Infinity) this.#set(next);
+    due.sort((a, b) => a.deadline - b.deadline);
     for (const letter of due) if (!letter.isSettled) this.#onDue(letter);
   }
 }
