@@ -1,5 +1,5 @@
 import * as E from 'fp-ts/lib/Either.js';
-import { CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
 import { Deadlines } from './deadlines.ts';
 import { post, type EnvelopeOf } from './envelope.ts';
@@ -58,8 +58,13 @@ export class Correspondence {
     return this.#mailbox.size;
   }
 
+  // not async, nor Promise.try: either would wrap the letter's promise into another, which takes it three turns
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
-    return Promise.try(() => this.#put(method, body, options).reply);
+    try {
+      return this.#put(method, body, options).reply;
+    } catch (error) {
+      return Promise.reject(asCxmindError(error));
+    }
   }
 
   async *stream(

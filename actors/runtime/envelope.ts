@@ -84,14 +84,15 @@ export type LogLevel = t.TypeOf<typeof Logged>['level'];
 
 /** The table by number, and the number of each kind. */
 const kinds = Object.keys(envelopes) as Kind[];
-const fieldsOf = kinds.map((kind) => Object.entries<Field<unknown>>(envelopes[kind]));
+const namesOf = kinds.map((kind) => Object.keys(envelopes[kind]));
+const fieldsOf = kinds.map((kind) => Object.values<Field<unknown>>(envelopes[kind]));
 const numberOf = new Map(kinds.map((kind, number) => [kind, number]));
 
 /** The body of packets that say everything in the envelope. */
 export const emptyBody: Body = encodeBody(undefined);
 
 /** Where envelopes are written before `join` copies them. */
-const draft = new Cursor(Buffer.alloc(512));
+const draft = new Cursor(new Uint8Array(512));
 
 /** Sends one packet; false when the channel is closed. */
 export function post(
@@ -103,8 +104,9 @@ export function post(
   const values = envelope as unknown as Readonly<Record<string, unknown>>;
   draft.at = 0;
   draft.bytes[draft.claim(1)] = kind;
-  for (const [name, field] of fieldsOf[kind]!) field.write(values[name], draft);
-  return channel.send(join(draft.bytes.subarray(0, draft.at), body));
+  const [names, fields] = [namesOf[kind]!, fieldsOf[kind]!];
+  for (let i = 0; i < fields.length; i++) fields[i]!.write(values[names[i]!], draft);
+  return channel.send(join(draft.bytes, body, draft.at));
 }
 
 /** Envelope and body of a packet, the body not yet decoded; WIRE_INVALID for anything else. */
@@ -122,13 +124,14 @@ export function open(
   }
 }
 
-function read({ buffer, byteOffset, length }: Uint8Array): Envelope {
-  const from = new Cursor(Buffer.from(buffer, byteOffset, length));
+function read(bytes: Uint8Array): Envelope {
+  const from = new Cursor(bytes);
   const number = from.bytes[from.pass(1)]!;
   const kind = kinds[number];
   if (kind === undefined) throw invalid('of no known kind');
   const envelope: Record<string, unknown> = { kind };
-  for (const [name, field] of fieldsOf[number]!) envelope[name] = field.read(from);
-  if (from.at !== length) throw invalid(`of kind '${kind}' with bytes after its fields`);
+  const [names, fields] = [namesOf[number]!, fieldsOf[number]!];
+  for (let i = 0; i < fields.length; i++) envelope[names[i]!] = fields[i]!.read(from);
+  if (from.at !== bytes.length) throw invalid(`of kind '${kind}' with bytes after its fields`);
   return envelope as unknown as Envelope;
 }

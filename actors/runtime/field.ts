@@ -2,13 +2,14 @@ import * as E from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { decodeValue, encodeValue } from '../../transport/codec.ts';
+import { setU32, u32At } from '../../transport/frame.ts';
 
 /** Bytes that are written or read from the front, little-endian. */
 export class Cursor {
-  bytes: Buffer;
+  bytes: Uint8Array;
   at = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Uint8Array) {
     this.bytes = bytes;
   }
 
@@ -17,7 +18,7 @@ export class Cursor {
     const start = this.at;
     this.at += count;
     if (this.at > this.bytes.length) {
-      const longer = Buffer.alloc(2 * this.at);
+      const longer = new Uint8Array(2 * this.at);
       longer.set(this.bytes);
       this.bytes = longer;
     }
@@ -39,15 +40,21 @@ export interface Field<T> {
   read(from: Cursor): T;
 }
 
+/** Eight bytes as a number, in the order of this machine, which is that of the wire. */
+const f64 = new Float64Array(1);
+const f64Bytes = new Uint8Array(f64.buffer);
+
 /** An f64. */
 export const number: Field<number> = {
   write(value, to) {
     const at = to.claim(8);
-    to.bytes.writeDoubleLE(value, at);
+    f64[0] = value;
+    for (let i = 0; i < 8; i++) to.bytes[at + i] = f64Bytes[i]!;
   },
   read(from) {
     const at = from.pass(8);
-    return from.bytes.readDoubleLE(at);
+    for (let i = 0; i < 8; i++) f64Bytes[i] = from.bytes[at + i]!;
+    return f64[0]!;
   },
 };
 
@@ -57,22 +64,23 @@ export const text: Field<string> = {
     const length = Buffer.byteLength(value);
     const at = to.claim(4 + length);
     const { bytes } = to;
-    bytes.writeUInt32LE(length, at);
+    setU32(bytes, at, length);
     if (length !== value.length || length > shortText) {
-      bytes.write(value, at + 4, 'utf8');
+      bufferOf(bytes).write(value, at + 4, 'utf8');
     } else {
       for (let i = 0; i < length; i++) bytes[at + 4 + i] = value.charCodeAt(i);
     }
   },
   read(from) {
-    const length = from.bytes.readUInt32LE(from.pass(4));
+    const length = u32At(from.bytes, from.pass(4));
     const start = from.pass(length);
     const { bytes } = from;
-    if (length > shortText) return bytes.toString('utf8', start, start + length);
     let value = '';
     for (let i = start; i < start + length; i++) {
       const byte = bytes[i]!;
-      if (byte >= 0x80) return bytes.toString('utf8', start, start + length);
+      if (byte >= 0x80 || length > shortText) {
+        return bufferOf(bytes).toString('utf8', start, start + length);
+      }
       value += String.fromCharCode(byte);
     }
     return value;
@@ -86,11 +94,11 @@ export function checked<T>(codec: t.Type<T, unknown>): Field<T> {
     write(value, to) {
       const packed = encodeValue(value);
       const at = to.claim(4 + packed.length);
-      to.bytes.writeUInt32LE(packed.length, at);
+      setU32(to.bytes, at, packed.length);
       to.bytes.set(packed, at + 4);
     },
     read(from) {
-      const length = from.bytes.readUInt32LE(from.pass(4));
+      const length = u32At(from.bytes, from.pass(4));
       const start = from.pass(length);
       const value = decodeValue(from.bytes.subarray(start, start + length));
       if (E.isLeft(value)) throw value.left;
@@ -104,4 +112,8 @@ export function checked<T>(codec: t.Type<T, unknown>): Field<T> {
 /** The error of an envelope that is not as announced. */
 export function invalid(what: string): CxmindError {
   return new CxmindError('WIRE_INVALID', `envelope ${what}`);
+}
+
+function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length);
 }

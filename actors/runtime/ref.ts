@@ -1,6 +1,6 @@
 import * as E from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
-import { CxmindError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
@@ -103,8 +103,13 @@ export function refOver<P extends Protocol>(
       const body = await courier.ask(method, encode(message), options);
       return decodeAs<unknown>(entry.reply, valueOf(body), `${name}.${method} reply`);
     };
-    tell[method] = (message: unknown): Promise<void> =>
-      Promise.try(() => courier.tell(method, encode(message)));
+    tell[method] = (message: unknown): Promise<void> => {
+      try {
+        return courier.tell(method, encode(message));
+      } catch (error) {
+        return Promise.reject(asCxmindError(error));
+      }
+    };
   }
   return {
     name,

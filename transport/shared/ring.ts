@@ -1,8 +1,12 @@
+import { u32At } from '../frame.ts';
 import { packetBytes, packetHead, ringDataAt, ringWords } from './layout.ts';
 
 const { written, read, asleep } = ringWords;
 
 const nothing = new Uint8Array(0);
+
+/** Bytes that are copied one by one sooner than a view is made to copy them from. */
+const smallBatch = 128;
 
 /** The views of one ring. */
 class RingMemory {
@@ -85,9 +89,13 @@ export class RingReader {
     if (size === 0 || this.hasNext) return;
     const batch = Buffer.allocUnsafe(size);
     const start = this.#read & mask;
-    const untilEnd = Math.min(size, data.length - start);
-    batch.set(data.subarray(start, start + untilEnd));
-    if (untilEnd < size) batch.set(data.subarray(0, size - untilEnd), untilEnd);
+    if (size <= smallBatch) {
+      for (let i = 0; i < size; i++) batch[i] = data[(start + i) & mask]!;
+    } else {
+      const untilEnd = Math.min(size, data.length - start);
+      batch.set(data.subarray(start, start + untilEnd));
+      if (untilEnd < size) batch.set(data.subarray(0, size - untilEnd), untilEnd);
+    }
     this.#read = end;
     Atomics.store(words, read, end);
     this.#batch = batch;
@@ -101,14 +109,14 @@ export class RingReader {
 
   /** What the next packet's sender counted. */
   get sequence(): number {
-    return this.#batch.readInt32LE(this.#at + 4);
+    return u32At(this.#batch, this.#at + 4) | 0;
   }
 
   /** The next packet's header and its frames' descriptors, which are the caller's to keep. */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
-    const headerBytes = batch.readInt32LE(this.#at);
-    const descriptorBytes = batch.readInt32LE(this.#at + 8);
+    const headerBytes = u32At(batch, this.#at);
+    const descriptorBytes = u32At(batch, this.#at + 8);
     const start = batch.byteOffset + this.#at + packetHead;
     this.#at += packetBytes(headerBytes, descriptorBytes);
     return [
