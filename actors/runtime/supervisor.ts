@@ -49,5 +49,6 @@ export function verdictOn(
   const now = crashTimes.at(-1) ?? 0;
   const recent = crashTimes.filter((time) => now - time < windowMs).length;
   if (recent > maxRestarts) return { kind: givenUp };
-  return { kind: 'restart', afterMs: Math.min(maxBackoffMs, minBackoffMs * 2 ** (recent - 1)) };
+  const doublings = Math.min(recent - 1, 60);
+  return { kind: 'restart', afterMs: Math.min(maxBackoffMs, minBackoffMs * 2 ** doublings) };
 }

@@ -1,0 +1,58 @@
+/**
+ * Best of n in a pipeline of your own: an actor of yours, in a process of its own, writes answers one by one, and two
+ * of cxmind's reward actors score them as they come. Any model directory brings the tokenizer:
+ * `npx node examples/pipeline.ts demo/model`. Outside this repository the imports from '../actors' come from
+ * 'cxmind/actors', those from '../src' from 'cxmind'.
+ */
+import * as t from 'io-ts';
+import { rewardSpec } from '../actors/reward/spec.ts';
+import { actorFactory, type Actor, type Context } from '../actors/runtime/actor.ts';
+import { askAny } from '../actors/runtime/pool.ts';
+import { protocol, stream } from '../actors/runtime/protocol.ts';
+import { ActorSystem } from '../actors/runtime/system.ts';
+import { tensorOf } from '../src/tensor/tensor.ts';
+import { Tokenizer } from '../src/text/tokenizer.ts';
+
+const Task = t.type({ question: t.string, letters: t.string });
+const writerProtocol = protocol('writer', { write: stream(Task, t.string) });
+
+/** Stands for whatever you have that answers: a model, a service, people. */
+class Writer implements Actor<typeof writerProtocol> {
+  async *write({ question, letters }: t.TypeOf<typeof Task>, { signal }: Context) {
+    for (const letter of letters) {
+      if (signal.aborted) return;
+      yield await Promise.resolve(
+        `<think>${question} It looks like ${letter}.</think><answer>${letter}</answer>`,
+      );
+    }
+  }
+}
+export const createWriter = actorFactory(writerProtocol, () => new Writer());
+
+/** The first answer of full score; the writer is not asked for more. */
+export async function bestAnswer(model: string, task: t.TypeOf<typeof Task>, groundTruth: string) {
+  await using system = new ActorSystem();
+  await system.startProcess({ name: 'writers' });
+  const module = new URL(import.meta.url);
+  const own = { protocol: writerProtocol, module, create: 'createWriter', props: null };
+  const writer = await system.spawn({ ...own, name: 'writer/0', place: { node: 'writers' } });
+  const props = { tokenizerPath: model, rewardFunction: 'closed_plain', kwargs: {} };
+  const ours = rewardSpec({ ...props, skipSpecialTokens: true });
+  const rewards = await Promise.all(
+    [0, 1].map((i) => system.spawn({ ...ours, name: `reward/${i}` })),
+  );
+  const tokenizer = Tokenizer.load(model);
+  const soon = { timeoutMs: 30_000, retries: 2 };
+  for await (const text of writer.stream.write(task, soon)) {
+    const ids = tokenizer.encode(text);
+    const response = { tokenIds: tensorOf('i32', [ids.length], ids), groundTruth };
+    const { scored } = await askAny(rewards, 'score', { responses: [response] }, soon);
+    if (scored[0]!.parts['overall'] === 1) return scored[0]!.text;
+  }
+  return null;
+}
+
+if (import.meta.main) {
+  const task = { question: 'Which option is it?', letters: 'ABCD' };
+  console.log(await bestAnswer(process.argv[2] ?? 'demo/model', task, '<answer>C</answer>'));
+}
