@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { benchActors } from './actors.bench.ts';
+import { benchCollectives } from './collectives.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
@@ -9,6 +10,7 @@ import { benchOrt } from './ort.bench.ts';
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   actors: benchActors,
+  collectives: benchCollectives,
   decode: benchDecode,
   learner: benchLearner,
   link: benchLink,
