@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
 import { stackRows } from '../tensor/rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -18,7 +18,10 @@ const MARKER = '<image>';
 
 /** A prompt as the policy takes it. */
 export interface PromptSample {
-  /** File and line of its row; unique in a data set. */
+  /**
+   * Name of its file and line; unique in a data set, whose files lie in one directory. Random streams are
+   * named by it, so it must not say where that directory is.
+   */
   readonly id: string;
   readonly row: DatasetRow;
   /** The prompt in its format, with an `<image>` marker for every image. */
@@ -85,7 +88,7 @@ export class SampleBuilder {
     const grids = images.map(({ grid }) => grid);
     const tokenIds = this.#cut(row, this.#expand(ids, grids));
     const sample: PromptSample = {
-      id: `${row.file}:${row.line}`,
+      id: `${basename(row.file)}:${row.line}`,
       row,
       text,
       tokenIds,

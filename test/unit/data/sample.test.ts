@@ -56,6 +56,13 @@ describe('SampleBuilder', () => {
   const builder = new SampleBuilder(options);
   const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
 
+  it('names a sample alike wherever its data set lies', async () => {
+    const row = rowOf('how?', null);
+    for (const file of ['rows.jsonl', '/somewhere/rows.jsonl', '../else/rows.jsonl']) {
+      assert.equal((await builder.build({ ...row, file })).id, 'rows.jsonl:7');
+    }
+  });
+
   for (const golden of cases) {
     it(`makes golden case ${golden.id} of a row`, async () => {
       const row = goldenRow(golden);
