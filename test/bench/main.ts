@@ -6,6 +6,7 @@ import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
 import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
+import { benchRestarts } from './restarts.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   learner: benchLearner,
   link: benchLink,
   ort: benchOrt,
+  restarts: benchRestarts,
 };
 
 const [only, ...more] = process.argv.slice(2);
