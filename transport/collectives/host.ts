@@ -33,8 +33,8 @@ export function discardHostGroup({ path }: HostGroupHandle): void {
 }
 
 /**
- * Joins a group as one of its ranks. Does not wait for the others: the first operation does. Threads of one
- * process may be ranks too, but a `threadGroup` is quicker for them.
+ * Joins a group as one of its ranks. Does not wait for the others: the first operation does, also for one that
+ * dies before it joins. Threads of one process may be ranks too, but a `threadGroup` is lighter for them.
  *
  * @throws CONFIG_INVALID for a rank that the group does not have
  */

@@ -6,13 +6,13 @@ import type { Engine, Message } from './group.ts';
 import { Inbox, type MessageSource } from './inbox.ts';
 import { isAlive, thisThread } from './life.ts';
 import type { Elements } from './elements.ts';
-import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';
+import { rankStates, rankWords, STAGES, streamWords, type SharedRegion } from './shared-layout.ts';
 import { planOf } from './shared-plan.ts';
 import { SharedStream } from './shared-stream.ts';
 
 /** What differs between memory of threads and memory of processes. */
 export interface SharedOwner {
-  /** New engines over new memory, as `Engine.split`; `barrier` resolves when all ranks have called it. */
+  /** The engine of a rank's new group, over memory of its own, as `Engine.split`; `engine` is the old one. */
   split(
     rank: number,
     groups: readonly (readonly number[])[],
@@ -164,8 +164,8 @@ export class SharedEngine implements Engine {
     for (let from = 0; from < this.size; from++) {
       for (let to = 0; to < this.size; to++) {
         const at = layout.streamAt(from, to);
-        words.notify(at);
-        words.notify(at + 16);
+        words.notify(at + streamWords.written);
+        words.notify(at + streamWords.read);
       }
     }
   }

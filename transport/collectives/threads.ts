@@ -21,7 +21,8 @@ export function threadGroup(size: number): ThreadGroupHandle {
 }
 
 /**
- * Joins a group as one of its ranks. Does not wait for the others: the first operation does.
+ * Joins a group as one of its ranks. Does not wait for the others: the first operation does, also for one that
+ * dies before it joins.
  *
  * @throws CONFIG_INVALID for a rank that the group does not have
  */

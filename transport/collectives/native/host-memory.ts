@@ -69,6 +69,8 @@ export class HostMemory {
   readonly buffer: ArrayBuffer;
   readonly #libc: Libc;
   readonly #address: bigint;
+  /** Seconds and nanoseconds, where the kernel finds them during a call. */
+  readonly #timeout = new BigInt64Array(2);
   #isMapped = true;
 
   constructor(path: string, byteLength: number) {
@@ -85,16 +87,17 @@ export class HostMemory {
     this.buffer = koffi.view(this.#address, byteLength);
   }
 
-  /** Sleeps on a thread of libuv's pool until the word at this byte is woken or is not `value`. */
+  /**
+   * Sleeps on a thread of libuv's pool until the word at this byte is woken or is not `value`. One at a time.
+   */
   wait(byteOffset: number, value: number, timeoutMs: number): Promise<void> {
-    const timeout = BigInt64Array.of(
-      BigInt(Math.floor(timeoutMs / 1000)),
-      BigInt(Math.floor(timeoutMs % 1000)) * 1_000_000n,
-    );
+    this.#timeout[0] = BigInt(Math.floor(timeoutMs / 1000));
+    this.#timeout[1] = BigInt(Math.floor(timeoutMs % 1000)) * 1_000_000n;
     const at = this.#address + BigInt(byteOffset);
+    const number = futexNumbers[process.arch]!;
     return new Promise((resolve) => {
-      const number = futexNumbers[process.arch]!;
-      this.#libc.syscall.async(number, at, FUTEX_WAIT, value, timeout, null, 0, () => resolve());
+      const done = (): void => resolve();
+      this.#libc.syscall.async(number, at, FUTEX_WAIT, value, this.#timeout, null, 0, done);
     });
   }
 
