@@ -65,6 +65,8 @@ interface Running {
   readonly promptTokens: number;
 }
 
+/** Prompt tokens of a prefill pass, short prompts together: more would leave the caches of a core. */
+const PASS_TOKENS = 1024;
 /** Steps between two looks at the event loop, for messages and cancellation. */
 const STEPS_PER_TURN = 16;
 /** Cache capacities are multiples of this, so that similar calls share one cache and one session. */
@@ -207,12 +209,13 @@ export class GenerationEngine implements Disposable {
     freeSlots: number,
   ): number[] {
     const chosen: number[] = [];
+    const most = Math.min(PASS_TOKENS, this.#options.maxPrefillTokens);
     let samples = 0;
     let tokens = 0;
     for (let i = first; i < requests.length && samples < freeSlots; i++) {
       const { prompt, keys } = requests[i]!;
       tokens += prompt.tokenIds.data.length;
-      if (chosen.length > 0 && tokens > this.#options.maxPrefillTokens) break;
+      if (chosen.length > 0 && tokens > most) break;
       chosen.push(i);
       samples += keys.length;
     }

@@ -160,11 +160,14 @@ export class KvCache {
     for (const { data } of this.#keys) {
       for (let head = 0; head < kvHeads; head++) {
         const first = (slot * kvHeads + head) * this.#length * width;
-        for (let t = start; t < this.#length; t++) {
-          const at = first + t * width;
-          data.copyWithin(at, first, first + headDim);
-          data[at + headDim] = EMPTY_SCORE / scoreScale;
-        }
+        const end = first + this.#length * width;
+        const from = first + start * width;
+        if (from === end) continue;
+        data.copyWithin(from, first, first + headDim);
+        data[from + headDim] = EMPTY_SCORE / scoreScale;
+        // Each copy doubles what is filled.
+        for (let at = from + width; at < end; at += at - from)
+          data.copyWithin(at, from, Math.min(at, from + end - at));
       }
     }
   }
