@@ -36,7 +36,12 @@ function readOr(otherwise: string, file: string): string {
   }
 }
 
-/** Fails the run when its tests left a thread, a process or a temporary file. */
+process.once('exit', () => {
+  workers[Symbol.dispose]();
+  rmSync(temporary, { recursive: true, force: true });
+});
+
+/** Fails a file of tests, or a run in one process, that left a thread, a process or a temporary file. */
 export const mochaHooks: RootHookObject = {
   afterAll() {
     const left = {
@@ -44,8 +49,9 @@ export const mochaHooks: RootHookObject = {
       processes: childProcesses(),
       files: readdirSync(temporary),
     };
-    workers[Symbol.dispose]();
-    rmSync(temporary, { recursive: true, force: true });
+    for (const file of left.files) {
+      rmSync(join(temporary, file), { recursive: true, force: true });
+    }
     assert.deepEqual(left, { threads: [], processes: [], files: [] });
   },
 };
