@@ -129,7 +129,7 @@ describe('cxmind launch over three hosts', function () {
   });
 
   it('goes on without a node that is lost, when told so', async () => {
-    const running = launch(['--keep-going', '--dead-after', '2'], endless);
+    const running = launch(['--keep-going'], endless);
     await untilTraining(running);
     hosts.kill(hosts.hosts[2]!);
     const log = join(running.run, 'cxmind.log');

@@ -25,6 +25,7 @@ export const NodeOrder = t.strict({
   /** Its endpoint's host is `*` where the node shall use the address that its ssh connection came from. */
   ticket: RunTicket,
   joinTimeoutMs: t.number,
+  heartbeat: t.strict({ intervalMs: t.number, deadAfterMs: t.number }),
 });
 export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
 
@@ -71,8 +72,9 @@ function parsed(text: string): unknown {
  * @throws PEER_LOST when nobody answers
  */
 export function join(order: NodeOrder, sshConnection: string | undefined): Promise<Link> {
-  const { ticket, joinTimeoutMs } = order;
+  const { ticket, joinTimeoutMs, heartbeat } = order;
   const { endpoint, ...keys } = ticket;
   const reachable = endpoint.replace('*', () => bracketed(sshConnection?.split(' ')[0] ?? ''));
-  return connectLink({ endpoint: reachable, keys, name: nameOf(order), timeoutMs: joinTimeoutMs });
+  const name = nameOf(order);
+  return connectLink({ endpoint: reachable, keys, name, heartbeat, timeoutMs: joinTimeoutMs });
 }

@@ -30,7 +30,7 @@ export interface RemoteLaunchOptions {
   /** How many actors this process hosts itself. */
   readonly headSlots: number;
   readonly joinTimeoutMs: number;
-  readonly heartbeat: Heartbeat | undefined;
+  readonly heartbeat: Heartbeat;
   /** Whether the loss of a node is left to whoever uses the cluster. */
   readonly toleratesLoss: boolean;
   readonly output: Output;
@@ -92,7 +92,7 @@ class RemoteLaunch implements Cluster {
       address: `tcp://${isPrivate ? '127.0.0.1' : anyAddress()}:${ports}`,
       keys,
       ranks: shares.map((_, rank) => rank),
-      ...(heartbeat && { heartbeat }),
+      heartbeat,
     });
     const launch = new RemoteLaunch(options, rollCall);
     launch.#started = shares.map((share, rank) =>
@@ -102,8 +102,8 @@ class RemoteLaunch implements Cluster {
   }
 
   #startNode(share: Share, rank: number, isLocal: boolean, keys: RunKeys): Started {
-    const { localCommand, remoteCommand, sshOptions, headAddress, joinTimeoutMs, output } =
-      this.#options;
+    const { localCommand, remoteCommand, sshOptions, output } = this.#options;
+    const { headAddress, joinTimeoutMs, heartbeat } = this.#options;
     const { host } = share.host;
     const address = isLocal ? '127.0.0.1' : (headAddress ?? '*');
     const order = orderLine({
@@ -114,6 +114,7 @@ class RemoteLaunch implements Cluster {
       ticket: ticketFor(`tcp://${bracketed(address)}:${this.#rollCall.ports}`, keys),
       // before we do, since it can say more about why
       joinTimeoutMs: joinTimeoutMs / 2,
+      heartbeat,
     });
     const command = isLocal ? localCommand : sshCommand(share.host, remoteCommand, sshOptions);
     const node = new NodeProcess({ command, order, prefix: `[${host} ${rank}] `, output });
@@ -156,7 +157,9 @@ class RemoteLaunch implements Cluster {
     const said = lines.length === 0 ? ', without a word' : `; its last lines:\n${indented(lines)}`;
     const message = `${host} (rank ${rank}) ended with exit code ${code}${said}`;
     const detail = { host, rank, exitCode: code };
-    this.#lose(new CxmindError('PEER_LOST', message, { detail }), hasJoined);
+    const error = new CxmindError('PEER_LOST', message, { detail });
+    this.#lose(error, hasJoined);
+    this.#rollCall.lose(rank, error);
   }
 
   #lose(error: CxmindError, hasJoined = true): void {

@@ -45,6 +45,11 @@ export class RollCall implements AsyncDisposable {
     return [...this.#missing];
   }
 
+  /** The process of that rank is known to be gone: its link ends at once, as its silence would end it later. */
+  lose(rank: number, error: CxmindError): void {
+    this.#joined.find((node) => node.rank === rank)?.link.lose(error);
+  }
+
   /** Sets the one listener for processes that had joined and are gone: with an error unless they left in order. */
   onLeave(listener: OnLeave): void {
     this.#onLeave = listener;
