@@ -54,22 +54,22 @@ export interface LearnerProps {
 export class LearnerActor implements Actor<typeof learnerProtocol> {
   readonly #props: LearnerProps;
   #network: NetworkSeat | null = null;
-  #group: JoinedGroup | null = null;
+  #joined: JoinedGroup | null = null;
   readonly #weights: SharedWeights;
   readonly #arena: Arena;
   readonly #runtime: Runtime;
   readonly #policy: Policy;
-  #joined: Optimization | null = null;
+  #optimizer: Optimization | null = null;
 
-  /** @param group null until the learner is told how to join the others */
-  constructor(props: LearnerProps, group: JoinedGroup | null) {
+  /** @param joined null until the learner is told how to join the others */
+  constructor(props: LearnerProps, joined: JoinedGroup | null) {
     const { model, gradientCheckpointing } = props;
     this.#props = props;
     this.#weights = new SharedWeights(model);
     this.#arena = this.#weights.arena;
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
     this.#policy = new Policy(this.#runtime, model.config, this.#arena, { gradientCheckpointing });
-    if (group !== null) this.#optimizeWith(group);
+    if (joined !== null) this.#optimizeWith(joined);
   }
 
   whereabouts(): Whereabouts {
@@ -145,23 +145,23 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   }
 
   get #optimization(): Optimization {
-    if (this.#joined === null) throw new CxmindError('INTERNAL', 'learner: joined nobody yet');
-    return this.#joined;
+    if (this.#optimizer === null) throw new CxmindError('INTERNAL', 'learner: joined nobody yet');
+    return this.#optimizer;
   }
 
-  #optimizeWith(group: JoinedGroup): void {
+  #optimizeWith(joined: JoinedGroup): void {
     const { optimization, sharesWeights } = this.#props;
-    this.#group = group;
-    this.#joined = new Optimization(this.#runtime, this.#arena, optimization, {
-      group,
+    this.#joined = joined;
+    this.#optimizer = new Optimization(this.#runtime, this.#arena, optimization, {
+      group: joined.group,
       sharesWeights,
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#group?.[Symbol.asyncDispose]?.();
+    await this.#joined?.leave();
     await this.#network?.[Symbol.asyncDispose]();
-    this.#joined?.[Symbol.dispose]();
+    this.#optimizer?.[Symbol.dispose]();
     this.#policy[Symbol.dispose]();
     this.#runtime[Symbol.dispose]();
   }

@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { alone, type LearnerGroup } from '../../src/training/learner-group.ts';
+import type { Communicator } from '../../transport/collectives/communicator.ts';
 import { Group } from '../../transport/collectives/group.ts';
 import { joinHostGroup } from '../../transport/collectives/host.ts';
 import { openMpi } from '../../transport/collectives/mpi.ts';
@@ -26,16 +27,19 @@ export const Meeting = t.union([
 ]);
 export type Meeting = t.TypeOf<typeof Meeting>;
 
-/** A group that is left in the end. */
-export type JoinedGroup = LearnerGroup & Partial<AsyncDisposable>;
+/** A group and how to leave it. */
+export interface JoinedGroup {
+  readonly group: LearnerGroup;
+  leave(): Promise<void>;
+}
 
 /** Joins the others where the seat alone says how, without waiting for them; null where a message will. */
 export async function takeSeat(seat: LearnerSeat): Promise<JoinedGroup | null> {
   switch (seat.kind) {
     case 'alone':
-      return alone;
+      return { group: alone, leave: () => Promise.resolve() };
     case 'threads':
-      return joinThreadGroup(seat.group, seat.rank);
+      return joined(joinThreadGroup(seat.group, seat.rank));
     case 'mpi':
       return joinMpi(seat.rank, seat.size);
     case 'processes':
@@ -49,17 +53,26 @@ export async function meet(
   rank: number,
   network: NetworkSeat | null,
 ): Promise<JoinedGroup> {
-  if (meeting.kind === 'memory') return joinHostGroup(meeting, rank);
+  if (meeting.kind === 'memory') return joined(joinHostGroup(meeting, rank));
   if (network === null) throw new CxmindError('INTERNAL', 'learner: there is no endpoint yet');
-  return new Group(new RingEngine(await network.join(rank, meeting.endpoints)));
+  return joined(new Group(new RingEngine(await network.join(rank, meeting.endpoints))));
 }
 
 async function joinMpi(rank: number, size: number): Promise<JoinedGroup> {
   const world = openMpi();
   const group = world.size === size ? await world.split({ color: 0, key: rank }) : null;
-  if (group !== null) return group;
+  // MPI wants to be ended by every process that began with it.
+  if (group !== null) return joined(group, world);
+  await world[Symbol.asyncDispose]();
   throw new CxmindError(
     'CONFIG_INVALID',
     `transport.collectives: mpi takes one learner in each of MPI's ${world.size} processes, not ${size}`,
   );
+}
+
+function joined(...groups: readonly [Communicator, ...Communicator[]]): JoinedGroup {
+  const leave = async (): Promise<void> => {
+    for (const group of groups) await group[Symbol.asyncDispose]();
+  };
+  return { group: groups[0], leave };
 }

@@ -97,6 +97,38 @@ describe('a run over several processes', () => {
     assertSame('killed');
   });
 
+  it('has the same numbers when all that generates is killed and another process joins', async () => {
+    await using processes = await NodeProcesses.open();
+    const { logger, events } = keepingLogger();
+    const nodes = [await processes.start('a')];
+    let take: (node: NodeOptions) => void = () => assert.fail('nobody takes nodes');
+    let rollouts = 0;
+    const replace = async (): Promise<void> => {
+      processes.kill('a');
+      take(await processes.start('b'));
+    };
+    let replaced: Promise<void> | undefined;
+    const reporter = phaseReporter(({ name }) => {
+      if (name === 'rollout' && ++rollouts === 3) setTimeout(() => (replaced = replace()), 5);
+    });
+    await trainTiny(demo, runFolder('joined'), items, {
+      logger,
+      reporter,
+      nodes,
+      slots: 0,
+      onJoin: (taker) => (take = taker),
+    });
+    await replaced;
+    for (const actor of ['rollout/0', 'reward/0', 'reference']) {
+      assert.deepEqual(livesOf(events, actor).slice(0, 3), [
+        ['actor started', 'a'],
+        ['actor crashed', 'a'],
+        ['actor restarted', 'b'],
+      ]);
+    }
+    assertSame('joined');
+  });
+
   it('trains with learners in several processes as with as many threads', async () => {
     const learners = ['worker.actor.num_workers=3'];
     await trainTiny(demo, runFolder('threads'), [...items, ...learners]);
