@@ -109,7 +109,10 @@ describe('a run over several processes', () => {
     };
     let replaced: Promise<void> | undefined;
     const reporter = phaseReporter(({ name }) => {
-      if (name === 'rollout' && ++rollouts === 3) setTimeout(() => (replaced = replace()), 5);
+      if (name !== 'rollout' || ++rollouts !== 3) return;
+      setTimeout(() => {
+        replaced = replace();
+      }, 5);
     });
     await trainTiny(demo, runFolder('joined'), items, {
       logger,
