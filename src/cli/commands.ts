@@ -1,3 +1,4 @@
+import { ConfigCommand } from './config.ts';
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
 import { Init } from './init.ts';
@@ -10,6 +11,7 @@ import { Train } from './train.ts';
 
 /** Every command, by the name it is called with. */
 export const commands = {
+  config: ConfigCommand,
   eval: Eval,
   generate: Generate,
   init: Init,

@@ -78,18 +78,24 @@ export function closed<P extends t.Props>(props: P): ClosedType<P> {
 }
 
 /** Wraps a codec together with what it was made from, so that a schema can be walked. */
-class WrappedType<C extends t.Mixed, A> extends t.Type<A, t.OutputOf<C>> {
+class WrappedType<C extends t.Mixed> extends t.Type<t.TypeOf<C>, t.OutputOf<C>> {
   readonly inner: C;
+  /** What the key is for, in a sentence; null where the wrapping is about something else. */
+  readonly description: string | null;
 
   constructor(
     inner: C,
-    name: string,
-    is: t.Is<A>,
-    validate: t.Validate<unknown, A>,
-    encode: t.Encode<A, t.OutputOf<C>>,
+    validate: t.Validate<unknown, t.TypeOf<C>>,
+    description: string | null = null,
   ) {
-    super(name, is, validate, encode);
+    super(
+      inner.name,
+      (input): input is t.TypeOf<C> => inner.is(input),
+      validate,
+      (output) => inner.encode(output) as t.OutputOf<C>,
+    );
     this.inner = inner;
+    this.description = description;
   }
 }
 
@@ -98,13 +104,22 @@ export function withDefault<C extends t.Mixed>(
   codec: C,
   value: t.OutputOf<C>,
 ): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
-  return new WrappedType<C, t.TypeOf<C>>(
-    codec,
-    codec.name,
-    (input): input is t.TypeOf<C> => codec.is(input),
-    (input, context) => codec.validate(input === undefined ? value : input, context),
-    (output) => codec.encode(output) as t.OutputOf<C>,
+  return new WrappedType(codec, (input, context) =>
+    codec.validate(input === undefined ? value : input, context),
   );
+}
+
+/** `codec`, with a sentence that tells its reader what the key is for. */
+export function about<C extends t.Mixed>(
+  description: string,
+  codec: C,
+): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
+  return new WrappedType(codec, (input, context) => codec.validate(input, context), description);
+}
+
+/** The codec without the wrappers around it. */
+export function unwrapped(codec: t.Mixed): t.Mixed {
+  return codec instanceof WrappedType ? unwrapped(codec.inner as t.Mixed) : codec;
 }
 
 /** A closed mapping that may be left out as a whole when all its fields have defaults. */
@@ -310,12 +325,35 @@ function plainJson(value: unknown): unknown {
   return Object.fromEntries(Object.entries(mapping).map(([key, entry]) => [key, plainJson(entry)]));
 }
 
-/** Every key a schema takes, sections before what they hold, in YAML spelling with dots. */
-export function keyPaths(codec: t.Mixed, prefix = ''): string[] {
-  if (codec instanceof WrappedType) return keyPaths(codec.inner as t.Mixed, prefix);
-  if (!(codec instanceof ClosedType)) return [];
-  return Object.entries(codec.props as t.Props).flatMap(([field, inner]) => {
+/** A key of a schema. */
+export interface SchemaKey {
+  /** In YAML spelling, with dots. */
+  readonly path: string;
+  /** What it is for. */
+  readonly description: string;
+  /** What it takes, in words. */
+  readonly type: string;
+  readonly isSection: boolean;
+}
+
+/** Every key a schema takes, sections before what they hold. */
+export function schemaKeys(codec: t.Mixed, prefix = ''): SchemaKey[] {
+  const bare = unwrapped(codec);
+  if (!(bare instanceof ClosedType)) return [];
+  return Object.entries(bare.props as t.Props).flatMap(([field, inner]): SchemaKey[] => {
     const path = prefix + snakeCase(field);
-    return [path, ...keyPaths(inner, `${path}.`)];
+    const isSection = unwrapped(inner) instanceof ClosedType;
+    const description = descriptionOf(inner) ?? '';
+    return [{ path, description, type: inner.name, isSection }, ...schemaKeys(inner, `${path}.`)];
   });
+}
+
+function descriptionOf(codec: t.Mixed): string | null {
+  if (!(codec instanceof WrappedType)) return null;
+  return codec.description ?? descriptionOf(codec.inner as t.Mixed);
+}
+
+/** The paths of `schemaKeys`. */
+export function keyPaths(codec: t.Mixed): string[] {
+  return schemaKeys(codec).map(({ path }) => path);
 }

@@ -1,10 +1,18 @@
 import { asMapping } from './codec.ts';
 import { pathOf, type Issue, type SourceOf } from './issues.ts';
+import { parseYaml } from './yaml-source.ts';
 import { YamlFloat } from './yaml-float.ts';
 
 /** The reference loader's mark of a value that has to be given. */
 const MANDATORY = '???';
-const reference = /\$\{([\w.]+)\}/g;
+/** `${path.to.key}`, `${NAME}`, or `${oc.env:NAME,default}` as the reference loader spells it. */
+const reference = /\$\{(?:(?:oc\.)?env:(\w+)(?:,([^}]*))?|([\w.]+))\}/g;
+
+/** A reference, and in it the variable, its default, or the key. */
+type Match = readonly (string | undefined)[];
+
+/** Variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A tree without references, and what was wrong with them. */
 export interface Interpolated {
@@ -13,14 +21,17 @@ export interface Interpolated {
 }
 
 /**
- * Replaces `${path.to.key}` by the value that stands there in the merged input.
+ * Replaces `${path.to.key}` by the value that stands there in the merged input, and `${oc.env:NAME}`,
+ * `${env:NAME}` or `${NAME}` by a variable of the environment; the first two take a default after a comma.
  *
- * A reference alone takes the value with its type, one inside a text its text. A reference to itself, to a
- * section, or to a key that was not given is an issue, and so is a `???` that was left.
+ * A reference alone takes the value with its type, one inside a text its text; a variable's text is read as YAML,
+ * like that of a command-line item. A reference to itself, to a section, or to what was not given is an issue, and
+ * so is a `???` that was left.
  */
 export function interpolate(
   tree: Readonly<Record<string, unknown>>,
   sourceOf: SourceOf,
+  environment: Environment = process.env,
 ): Interpolated {
   const issues: Issue[] = [];
 
@@ -39,10 +50,16 @@ export function interpolate(
   };
 
   const resolveText = (text: string, keys: readonly string[], seen: readonly string[]): unknown => {
+    const isVariable = ([, variable, , key]: Match): boolean =>
+      variable !== undefined || at(tree, key!) === undefined;
+    const variableOf = ([whole, variable, otherwise, key]: Match): string | undefined => {
+      const value = environment[variable ?? key!] ?? otherwise;
+      if (value === undefined) complain(`${whole!} is not given`);
+      return value;
+    };
     const follow = (path: string): unknown => {
       const value = at(tree, path);
-      if (value === undefined) complain(`\${${path}} is not given`);
-      else if (asMapping(value) !== undefined) complain(`\${${path}} is a section`);
+      if (asMapping(value) !== undefined) complain(`\${${path}} is a section`);
       else if (seen.includes(path)) complain(`\${${path}} refers to itself`);
       else return resolve(value, keys, [...seen, path]);
       return undefined;
@@ -57,8 +74,14 @@ export function interpolate(
       return undefined;
     }
     const [first] = [...text.matchAll(reference)];
-    if (first?.[0] === text) return follow(first[1]!);
-    return text.replaceAll(reference, (_all, path: string) => textOf(follow(path)));
+    if (first?.[0] === text) {
+      if (!isVariable(first)) return follow(first[3]!);
+      const variable = variableOf(first);
+      return variable === undefined ? undefined : parseYaml(variable, { item: text }).value;
+    }
+    return text.replaceAll(reference, (...match: string[]) =>
+      isVariable(match) ? (variableOf(match) ?? '') : textOf(follow(match[3]!)),
+    );
   };
 
   return { value: asMapping(resolve(tree, [], [])) ?? {}, issues };

@@ -1,6 +1,6 @@
 import type * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
-import { asMapping, isUnknownKey, keyPaths, OneOfType } from './codec.ts';
+import { asMapping, isUnknownKey, keyPaths, OneOfType, unwrapped } from './codec.ts';
 import { YamlFloat } from './yaml-float.ts';
 
 /** One thing that is wrong with an input, in the spelling of the YAML file. */
@@ -111,7 +111,7 @@ export function issuesOf(codec: t.Mixed, errors: t.Errors, sourceOf: SourceOf): 
 
 function nearestWord(type: t.Mixed | undefined, value: unknown): string | undefined {
   if (type === undefined || typeof value !== 'string') return undefined;
-  const inner = 'inner' in type ? (type.inner as t.Mixed) : type;
+  const inner = unwrapped(type);
   if (!(inner instanceof OneOfType)) return undefined;
   const nearest = nearestOf(value, inner.values as readonly string[]);
   const isAlike = nearest !== undefined && editDistance(value, nearest) <= value.length / 2;

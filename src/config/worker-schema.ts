@@ -1,5 +1,6 @@
 import type * as t from 'io-ts';
 import {
+  about,
   above,
   atLeast,
   between,
@@ -29,218 +30,207 @@ export const klPenalty = oneOf('kl', 'abs', 'mse', 'low_var_kl', 'full');
 const lossAvgMode = oneOf('token', 'seq');
 
 const Lora = section({
-  /** Rank of the adapters; 0 trains the weights themselves. */
-  rank: withDefault(intFrom(0), 0),
-  /** Scale of the adapters, divided by the rank. */
-  alpha: withDefault(positiveInt, 64),
-  /** `all-linear`, or a comma list of module names. */
-  targetModules: withDefault(text, 'all-linear'),
-  /** Regular expression of modules left alone. */
-  excludeModules: orNull(text),
+  rank: about('Rank of the adapters; 0 trains the weights themselves.', withDefault(intFrom(0), 0)),
+  alpha: about('Scale of the adapters, divided by the rank.', withDefault(positiveInt, 64)),
+  targetModules: about(
+    '`all-linear`, or a comma list of module names.',
+    withDefault(text, 'all-linear'),
+  ),
+  excludeModules: about('Regular expression of modules left alone.', orNull(text)),
 });
 
 /** `worker.{actor,critic}.model`: which checkpoint, and what of it is trained. */
 export const Model = section({
-  /** Hugging Face checkpoint directory. */
-  modelPath: orNull(text),
-  /** Directory of the tokenizer; null takes `model_path`. */
-  tokenizerPath: orNull(text),
-  /** Keys laid over the checkpoint's `config.json`. */
-  overrideConfig: withDefault(freeForm, {}),
-  /** Recompute activations in the backward pass instead of keeping them. */
-  enableGradientCheckpointing: withDefault(bool, true),
-  /** Has no effect: cxmind never runs code out of a checkpoint. */
-  trustRemoteCode: withDefault(bool, true),
-  /** Leave the vision tower as it is. */
-  freezeVisionTower: withDefault(bool, false),
-  /** Low-rank adapters. */
-  lora: Lora,
+  modelPath: about('Hugging Face checkpoint directory.', orNull(text)),
+  tokenizerPath: about('Directory of the tokenizer; null takes `model_path`.', orNull(text)),
+  overrideConfig: about(
+    "Keys laid over the checkpoint's `config.json`.",
+    withDefault(freeForm, {}),
+  ),
+  enableGradientCheckpointing: about(
+    'Recompute activations in the backward pass instead of keeping them.',
+    withDefault(bool, true),
+  ),
+  trustRemoteCode: about(
+    'Has no effect: cxmind never runs code out of a checkpoint.',
+    withDefault(bool, true),
+  ),
+  freezeVisionTower: about('Leave the vision tower as it is.', withDefault(bool, false)),
+  lora: about('Low-rank adapters.', Lora),
 });
 
 /** `worker.{actor,critic}.optim`: AdamW and its learning-rate schedule. */
 export const Optim = section({
-  /** Peak learning rate. */
-  lr: withDefault(atLeast(0), 1e-6),
-  /** Decay of the first and second moment. */
-  betas: withDefault(pairOf(beta, 'two numbers in [0, 1)'), [0.9, 0.999]),
-  /** Decoupled weight decay. */
-  weightDecay: withDefault(atLeast(0), 1e-2),
-  /** `adamw`, or `adamw_bf16` with bf16 moments and Kahan compensation. */
-  strategy: withDefault(oneOf('adamw', 'adamw_bf16'), 'adamw'),
-  /** Share of `training_steps` spent warming up, truncated to whole steps. */
-  lrWarmupRatio: withDefault(between(0, 1), 0),
-  /** Warm-up steps; overrides the ratio. */
-  lrWarmupSteps: orNull(intFrom(0)),
-  /** Floor of the cosine schedule as a share of `lr`; null is 0. */
-  minLrRatio: orNull(between(0, 1)),
-  /** CX-Mind's name of `lr_scheduler_type`; accepted and never read, there as here. */
-  warmupStyle: withDefault(text, 'constant'),
-  /** Shape of the schedule after the warm-up. */
-  lrSchedulerType: withDefault(oneOf('constant', 'cosine'), 'constant'),
-  /** Derived: steps of the whole run. */
-  trainingSteps: withDefault(int, -1),
+  lr: about('Peak learning rate.', withDefault(atLeast(0), 1e-6)),
+  betas: about(
+    'Decay of the first and second moment.',
+    withDefault(pairOf(beta, 'two numbers in [0, 1)'), [0.9, 0.999]),
+  ),
+  weightDecay: about('Decoupled weight decay.', withDefault(atLeast(0), 1e-2)),
+  strategy: about(
+    '`adamw`, or `adamw_bf16` with bf16 moments and Kahan compensation.',
+    withDefault(oneOf('adamw', 'adamw_bf16'), 'adamw'),
+  ),
+  lrWarmupRatio: about(
+    'Share of `training_steps` spent warming up, truncated to whole steps.',
+    withDefault(between(0, 1), 0),
+  ),
+  lrWarmupSteps: about('Warm-up steps; overrides the ratio.', orNull(intFrom(0))),
+  minLrRatio: about(
+    'Floor of the cosine schedule as a share of `lr`; null is 0.',
+    orNull(between(0, 1)),
+  ),
+  warmupStyle: about(
+    "CX-Mind's name of `lr_scheduler_type`; accepted and never read, there as here.",
+    withDefault(text, 'constant'),
+  ),
+  lrSchedulerType: about(
+    'Shape of the schedule after the warm-up.',
+    withDefault(oneOf('constant', 'cosine'), 'constant'),
+  ),
+  trainingSteps: about('Derived: steps of the whole run.', withDefault(int, -1)),
 });
 
 /** `worker.*.fsdp`: the reference's sharding engine; nothing of it applies to one learner. */
 const Fsdp = section({
-  /** ZeRO-3 rather than ZeRO-2. */
-  enableFullShard: withDefault(bool, true),
-  /** Keep parameters in host memory. */
-  enableCpuOffload: withDefault(bool, false),
-  /** Only one rank reads the weights. */
-  enableRank0Init: withDefault(bool, true),
-  /** Keep parameters in their own shapes. */
-  useOrigParams: withDefault(bool, false),
-  /** Storage type; null is fp32, and bf16 for the reference model. */
-  torchDtype: orNull(precision),
-  /** Ranks of one shard group; -1 is all. */
-  fsdpSize: withDefault(int, -1),
-  /** Compute type. */
-  mpParamDtype: withDefault(precision, 'bf16'),
-  /** Type gradients are summed in. */
-  mpReduceDtype: withDefault(precision, 'fp32'),
-  /** Type of buffers. */
-  mpBufferDtype: withDefault(precision, 'fp32'),
+  enableFullShard: about('ZeRO-3 rather than ZeRO-2.', withDefault(bool, true)),
+  enableCpuOffload: about('Keep parameters in host memory.', withDefault(bool, false)),
+  enableRank0Init: about('Only one rank reads the weights.', withDefault(bool, true)),
+  useOrigParams: about('Keep parameters in their own shapes.', withDefault(bool, false)),
+  torchDtype: about(
+    'Storage type; null is fp32, and bf16 for the reference model.',
+    orNull(precision),
+  ),
+  fsdpSize: about('Ranks of one shard group; -1 is all.', withDefault(int, -1)),
+  mpParamDtype: about('Compute type.', withDefault(precision, 'bf16')),
+  mpReduceDtype: about('Type gradients are summed in.', withDefault(precision, 'fp32')),
+  mpBufferDtype: about('Type of buffers.', withDefault(precision, 'fp32')),
 });
 
 /** `worker.*.offload`: what moves to host memory between phases. */
 const Offload = section({
-  /** Parameters. */
-  offloadParams: withDefault(bool, false),
-  /** Optimizer state. */
-  offloadOptimizer: withDefault(bool, false),
+  offloadParams: about('Parameters.', withDefault(bool, false)),
+  offloadOptimizer: about('Optimizer state.', withDefault(bool, false)),
 });
 
 /** `worker.actor`: the policy and how it is updated. */
 export const Actor = section({
-  /** Informational. */
-  strategy: withDefault(text, 'fsdp'),
-  /** Prompts per optimizer step. */
-  globalBatchSize: withDefault(positiveInt, 256),
-  /** Samples per forward and backward pass. */
-  microBatchSizePerDeviceForUpdate: withDefault(positiveInt, 4),
-  /** Samples per log-probability pass, the reference model's too. */
-  microBatchSizePerDeviceForExperience: withDefault(positiveInt, 16),
-  /** Global L2 norm gradients are clipped to. */
-  maxGradNorm: withDefault(above(0), 1),
-  /** The ratio is clipped below at 1 less this. */
-  clipRatioLow: withDefault(between(0, 1), 0.2),
-  /** The ratio is clipped above at 1 plus this. */
-  clipRatioHigh: withDefault(atLeast(0), 0.3),
-  /** Bound of the loss where the advantage is negative (dual clip). */
-  clipRatioDual: withDefault(above(0), 3),
-  /** Average over tokens, or over sequences of token means. */
-  lossAvgMode: withDefault(lossAvgMode, 'token'),
-  /** The policy loss. */
-  lossType: withDefault(oneOf('default', 'gspo', 'gspo_token', 'cispo', 'sapo'), 'default'),
-  /** Passes over a rollout batch. */
-  ppoEpochs: withDefault(positiveInt, 1),
-  /** Pack sequences instead of padding them. */
-  paddingFree: withDefault(bool, true),
-  /** Fill micro-batches up to a token budget. */
-  dynamicBatching: withDefault(bool, true),
-  /** Ranks that share one sequence. */
-  ulyssesSize: withDefault(positiveInt, 1),
-  /** Compile the log-probability kernel. */
-  useTorchCompile: withDefault(bool, true),
-  /** SAPO's temperature where the advantage is not negative. */
-  tauPositive: withDefault(above(0), 1),
-  /** SAPO's temperature where the advantage is negative. */
-  tauNegative: withDefault(above(0), 1.05),
-  /** The checkpoint. */
-  model: Model,
-  /** The optimizer. */
-  optim: Optim,
-  /** Sharding. */
-  fsdp: Fsdp,
-  /** Offloading. */
-  offload: Offload,
-  /**
-   * cxmind: learners that share every mini-batch, the reference's world size; null is one a GPU
-   * (`trainer.nnodes` x `trainer.n_gpus_per_node`), and on CPUs one a host.
-   */
-  numWorkers: orNull(positiveInt),
-  /** Derived: samples per optimizer step on one device. */
-  globalBatchSizePerDevice: withDefault(int, -1),
-  /** Derived from `algorithm`. */
-  disableKl: withDefault(bool, false),
-  /** Derived from `algorithm`. */
-  useKlLoss: withDefault(bool, false),
-  /** Derived from `algorithm`. */
-  klPenalty: withDefault(klPenalty, 'kl'),
-  /** Derived from `algorithm`. */
-  klCoef: withDefault(finite, 0),
+  strategy: about('Informational.', withDefault(text, 'fsdp')),
+  globalBatchSize: about('Prompts per optimizer step.', withDefault(positiveInt, 256)),
+  microBatchSizePerDeviceForUpdate: about(
+    'Samples per forward and backward pass.',
+    withDefault(positiveInt, 4),
+  ),
+  microBatchSizePerDeviceForExperience: about(
+    "Samples per log-probability pass, the reference model's too.",
+    withDefault(positiveInt, 16),
+  ),
+  maxGradNorm: about('Global L2 norm gradients are clipped to.', withDefault(above(0), 1)),
+  clipRatioLow: about(
+    'The ratio is clipped below at 1 less this.',
+    withDefault(between(0, 1), 0.2),
+  ),
+  clipRatioHigh: about('The ratio is clipped above at 1 plus this.', withDefault(atLeast(0), 0.3)),
+  clipRatioDual: about(
+    'Bound of the loss where the advantage is negative (dual clip).',
+    withDefault(above(0), 3),
+  ),
+  lossAvgMode: about(
+    'Average over tokens, or over sequences of token means.',
+    withDefault(lossAvgMode, 'token'),
+  ),
+  lossType: about(
+    'The policy loss.',
+    withDefault(oneOf('default', 'gspo', 'gspo_token', 'cispo', 'sapo'), 'default'),
+  ),
+  ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
+  paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, true)),
+  dynamicBatching: about('Fill micro-batches up to a token budget.', withDefault(bool, true)),
+  ulyssesSize: about('Ranks that share one sequence.', withDefault(positiveInt, 1)),
+  useTorchCompile: about('Compile the log-probability kernel.', withDefault(bool, true)),
+  tauPositive: about(
+    "SAPO's temperature where the advantage is not negative.",
+    withDefault(above(0), 1),
+  ),
+  tauNegative: about(
+    "SAPO's temperature where the advantage is negative.",
+    withDefault(above(0), 1.05),
+  ),
+  model: about('The checkpoint.', Model),
+  optim: about('The optimizer.', Optim),
+  fsdp: about('Sharding.', Fsdp),
+  offload: about('Offloading.', Offload),
+  numWorkers: about(
+    "cxmind: learners that share every mini-batch, the reference's world size; null is one a GPU (`trainer.nnodes` x `trainer.n_gpus_per_node`), and on CPUs one a host.",
+    orNull(positiveInt),
+  ),
+  globalBatchSizePerDevice: about(
+    'Derived: samples per optimizer step on one device.',
+    withDefault(int, -1),
+  ),
+  disableKl: about('Derived from `algorithm`.', withDefault(bool, false)),
+  useKlLoss: about('Derived from `algorithm`.', withDefault(bool, false)),
+  klPenalty: about('Derived from `algorithm`.', withDefault(klPenalty, 'kl')),
+  klCoef: about('Derived from `algorithm`.', withDefault(finite, 0)),
 });
 
 /** `worker.critic`: the value network of `gae`. */
 const Critic = section({
-  /** Informational. */
-  strategy: withDefault(text, 'fsdp'),
-  /** Prompts per optimizer step. */
-  globalBatchSize: withDefault(positiveInt, 256),
-  /** Samples per forward and backward pass. */
-  microBatchSizePerDeviceForUpdate: withDefault(positiveInt, 4),
-  /** Samples per value pass. */
-  microBatchSizePerDeviceForExperience: withDefault(positiveInt, 16),
-  /** Global L2 norm gradients are clipped to. */
-  maxGradNorm: withDefault(above(0), 1),
-  /** Values may move this far from the old ones. */
-  cliprangeValue: withDefault(above(0), 0.5),
-  /** Average over tokens, or over sequences of token means. */
-  lossAvgMode: withDefault(lossAvgMode, 'token'),
-  /** Passes over a rollout batch. */
-  ppoEpochs: withDefault(positiveInt, 1),
-  /** Pack sequences instead of padding them. */
-  paddingFree: withDefault(bool, false),
-  /** Fill micro-batches up to a token budget. */
-  dynamicBatching: withDefault(bool, true),
-  /** Ranks that share one sequence. */
-  ulyssesSize: withDefault(positiveInt, 1),
-  /** The checkpoint. */
-  model: Model,
-  /** The optimizer. */
-  optim: Optim,
-  /** Sharding. */
-  fsdp: Fsdp,
-  /** Offloading. */
-  offload: Offload,
-  /** Derived: samples per optimizer step on one device. */
-  globalBatchSizePerDevice: withDefault(int, -1),
+  strategy: about('Informational.', withDefault(text, 'fsdp')),
+  globalBatchSize: about('Prompts per optimizer step.', withDefault(positiveInt, 256)),
+  microBatchSizePerDeviceForUpdate: about(
+    'Samples per forward and backward pass.',
+    withDefault(positiveInt, 4),
+  ),
+  microBatchSizePerDeviceForExperience: about(
+    'Samples per value pass.',
+    withDefault(positiveInt, 16),
+  ),
+  maxGradNorm: about('Global L2 norm gradients are clipped to.', withDefault(above(0), 1)),
+  cliprangeValue: about('Values may move this far from the old ones.', withDefault(above(0), 0.5)),
+  lossAvgMode: about(
+    'Average over tokens, or over sequences of token means.',
+    withDefault(lossAvgMode, 'token'),
+  ),
+  ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
+  paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, false)),
+  dynamicBatching: about('Fill micro-batches up to a token budget.', withDefault(bool, true)),
+  ulyssesSize: about('Ranks that share one sequence.', withDefault(positiveInt, 1)),
+  model: about('The checkpoint.', Model),
+  optim: about('The optimizer.', Optim),
+  fsdp: about('Sharding.', Fsdp),
+  offload: about('Offloading.', Offload),
+  globalBatchSizePerDevice: about(
+    'Derived: samples per optimizer step on one device.',
+    withDefault(int, -1),
+  ),
 });
 
 /** `worker.ref`: the frozen copy of the policy that KL is measured against. */
 const Ref = section({
-  /** Informational. */
-  strategy: withDefault(text, 'fsdp'),
-  /** Sharding. */
-  fsdp: Fsdp,
-  /** Offloading. */
-  offload: Offload,
-  /** Derived from `actor`. */
-  microBatchSizePerDeviceForExperience: withDefault(int, -1),
-  /** Derived from `actor`. */
-  paddingFree: withDefault(bool, false),
-  /** Derived from `actor`. */
-  dynamicBatching: withDefault(bool, true),
-  /** Derived from `actor`. */
-  ulyssesSize: withDefault(int, 1),
-  /** Derived from `actor`. */
-  useTorchCompile: withDefault(bool, true),
+  strategy: about('Informational.', withDefault(text, 'fsdp')),
+  fsdp: about('Sharding.', Fsdp),
+  offload: about('Offloading.', Offload),
+  microBatchSizePerDeviceForExperience: about('Derived from `actor`.', withDefault(int, -1)),
+  paddingFree: about('Derived from `actor`.', withDefault(bool, false)),
+  dynamicBatching: about('Derived from `actor`.', withDefault(bool, true)),
+  ulyssesSize: about('Derived from `actor`.', withDefault(int, 1)),
+  useTorchCompile: about('Derived from `actor`.', withDefault(bool, true)),
 });
 
 const sampling = {
-  /** Responses per prompt. */
-  n: withDefault(positiveInt, 1),
-  /** Sampling temperature; also divides the logits of every log-probability. */
-  temperature: withDefault(atLeast(0), 1),
-  /** Keep the likeliest tokens up to this mass. */
-  topP: withDefault(topP, 1),
-  /** Keep this many of the likeliest tokens; -1 keeps all. */
-  topK: withDefault(intFrom(-1), -1),
-  /** Seed of the sampler. */
-  seed: withDefault(int, 1),
-  /** Do not stop at the end-of-turn token. */
-  ignoreEos: withDefault(bool, false),
+  n: about('Responses per prompt.', withDefault(positiveInt, 1)),
+  temperature: about(
+    'Sampling temperature; also divides the logits of every log-probability.',
+    withDefault(atLeast(0), 1),
+  ),
+  topP: about('Keep the likeliest tokens up to this mass.', withDefault(topP, 1)),
+  topK: about(
+    'Keep this many of the likeliest tokens; -1 keeps all.',
+    withDefault(intFrom(-1), -1),
+  ),
+  seed: about('Seed of the sampler.', withDefault(int, 1)),
+  ignoreEos: about('Do not stop at the end-of-turn token.', withDefault(bool, false)),
 };
 
 /** The rollout keys that reach the sampler; `val_override_config` may hold these and no others. */
@@ -250,74 +240,64 @@ export interface Sampling extends t.TypeOf<typeof Sampling> {}
 /** `worker.rollout`: how responses are generated. */
 export const Rollout = section({
   ...sampling,
-  /** Informational. */
-  name: withDefault(text, 'vllm'),
-  /** Images a prompt may hold; 0 sets no limit. */
-  limitImages: withDefault(intFrom(0), 0),
-  /** Compute type of the GPU engine. */
-  dtype: withDefault(precision, 'bf16'),
-  /** Share of GPU memory for the engine. */
-  gpuMemoryUtilization: withDefault(between(0, 1), 0.6),
-  /** Run without captured CUDA graphs. */
-  enforceEager: withDefault(bool, false),
-  /** Prefill long prompts in pieces. */
-  enableChunkedPrefill: withDefault(bool, false),
-  /** GPUs that share one engine. */
-  tensorParallelSize: withDefault(positiveInt, 2),
-  /** Longest sequence of the engine; null is prompt plus response length. */
-  maxModelLen: orNull(positiveInt),
-  /** Tokens of one engine step. */
-  maxNumBatchedTokens: withDefault(positiveInt, 8192),
-  /** Quiet engine. */
-  disableLogStats: withDefault(bool, true),
-  /** No progress bar. */
-  disableTqdm: withDefault(bool, false),
-  /** Sampling keys laid over the above for validation, where `n` is 1 unless set here. */
-  valOverrideConfig: withDefault(freeForm, {}),
-  /** cxmind: rollout actors; null is one a host. */
-  numWorkers: orNull(positiveInt),
-  /** Derived: `data.max_prompt_length`. */
-  promptLength: withDefault(int, -1),
-  /** Derived: `data.max_response_length`. */
-  responseLength: withDefault(int, -1),
-  /** Derived from the actor's model. */
-  trustRemoteCode: withDefault(bool, false),
+  name: about('Informational.', withDefault(text, 'vllm')),
+  limitImages: about('Images a prompt may hold; 0 sets no limit.', withDefault(intFrom(0), 0)),
+  dtype: about('Compute type of the GPU engine.', withDefault(precision, 'bf16')),
+  gpuMemoryUtilization: about(
+    'Share of GPU memory for the engine.',
+    withDefault(between(0, 1), 0.6),
+  ),
+  enforceEager: about('Run without captured CUDA graphs.', withDefault(bool, false)),
+  enableChunkedPrefill: about('Prefill long prompts in pieces.', withDefault(bool, false)),
+  tensorParallelSize: about('GPUs that share one engine.', withDefault(positiveInt, 2)),
+  maxModelLen: about(
+    'Longest sequence of the engine; null is prompt plus response length.',
+    orNull(positiveInt),
+  ),
+  maxNumBatchedTokens: about('Tokens of one engine step.', withDefault(positiveInt, 8192)),
+  disableLogStats: about('Quiet engine.', withDefault(bool, true)),
+  disableTqdm: about('No progress bar.', withDefault(bool, false)),
+  valOverrideConfig: about(
+    'Sampling keys laid over the above for validation, where `n` is 1 unless set here.',
+    withDefault(freeForm, {}),
+  ),
+  numWorkers: about('cxmind: rollout actors; null is one a host.', orNull(positiveInt)),
+  promptLength: about('Derived: `data.max_prompt_length`.', withDefault(int, -1)),
+  responseLength: about('Derived: `data.max_response_length`.', withDefault(int, -1)),
+  trustRemoteCode: about("Derived from the actor's model.", withDefault(bool, false)),
 });
 
 /** `worker.reward`: how responses are scored. */
 export const Reward = section({
-  /** CX-Mind's way to say how a reward is called; a file's own `REWARD_TYPE` says it here. */
-  rewardType: withDefault(oneOf('batch', 'sequential'), 'batch'),
-  /** `FILE[:FUNC]`, or the name of a built-in reward. */
-  rewardFunction: orNull(text),
-  /** Named arguments of every call. */
-  rewardFunctionKwargs: withDefault(freeForm, {}),
-  /** Decode responses without special tokens before scoring. */
-  skipSpecialTokens: withDefault(bool, true),
-  /** CPUs reserved for each reward process. */
-  numCpus: withDefault(positiveInt, 1),
-  /** cxmind: reward actors; null is one a host. */
-  numWorkers: orNull(positiveInt),
-  /** cxmind: built-in rewards as CX-Mind released them, or with their known slips repaired. */
-  form: withDefault(oneOf('faithful', 'repaired'), 'faithful'),
-  /** cxmind: longest a scoring call may take. */
-  timeoutSeconds: withDefault(above(0), 60),
-  /** Derived: the FUNC part, `main` when FILE stands alone, null for a built-in. */
-  rewardFunctionName: orNull(text),
+  rewardType: about(
+    "CX-Mind's way to say how a reward is called; a file's own `REWARD_TYPE` says it here.",
+    withDefault(oneOf('batch', 'sequential'), 'batch'),
+  ),
+  rewardFunction: about('`FILE[:FUNC]`, or the name of a built-in reward.', orNull(text)),
+  rewardFunctionKwargs: about('Named arguments of every call.', withDefault(freeForm, {})),
+  skipSpecialTokens: about(
+    'Decode responses without special tokens before scoring.',
+    withDefault(bool, true),
+  ),
+  numCpus: about('CPUs reserved for each reward process.', withDefault(positiveInt, 1)),
+  numWorkers: about('cxmind: reward actors; null is one a host.', orNull(positiveInt)),
+  form: about(
+    'cxmind: built-in rewards as CX-Mind released them, or with their known slips repaired.',
+    withDefault(oneOf('faithful', 'repaired'), 'faithful'),
+  ),
+  timeoutSeconds: about('cxmind: longest a scoring call may take.', withDefault(above(0), 60)),
+  rewardFunctionName: about(
+    'Derived: the FUNC part, `main` when FILE stands alone, null for a built-in.',
+    orNull(text),
+  ),
 });
 
 /** `worker`: everything that computes. */
 export const Worker = section({
-  /** Always true: all roles share one process. */
-  hybridEngine: withDefault(bool, true),
-  /** The policy. */
-  actor: Actor,
-  /** The value network. */
-  critic: Critic,
-  /** The reference model. */
-  ref: Ref,
-  /** Generation. */
-  rollout: Rollout,
-  /** Scoring. */
-  reward: Reward,
+  hybridEngine: about('Always true: all roles share one process.', withDefault(bool, true)),
+  actor: about('The policy.', Actor),
+  critic: about('The value network.', Critic),
+  ref: about('The reference model.', Ref),
+  rollout: about('Generation.', Rollout),
+  reward: about('Scoring.', Reward),
 });

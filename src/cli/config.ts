@@ -1,0 +1,30 @@
+import { Args, Command, Flags } from '@oclif/core';
+import { explainKey, referenceTable } from '../config/reference.ts';
+import { itemArgs, printConfig } from './config-items.ts';
+
+export class ConfigCommand extends Command {
+  static override summary = 'Print a resolved config, or explain a key of it.';
+  static override usage = 'config [config=FILE] [path.to.key=value ...] [--explain KEY] [--table]';
+  static override examples = [
+    '<%= config.bin %> config config=configs/cx-closed.yaml worker.rollout.n=8',
+    '<%= config.bin %> config --explain worker.actor.clip_ratio_low',
+    '<%= config.bin %> config --explain algorithm',
+  ];
+  static override strict = false;
+  static override args: Record<string, ReturnType<typeof Args.string>> = itemArgs;
+  static override flags = {
+    explain: Flags.string({
+      description: 'say what a key, or every key of a section, does, takes and is by default',
+      helpValue: 'KEY',
+      exclusive: ['table'],
+    }),
+    table: Flags.boolean({ description: 'print the reference of all keys as a Markdown table' }),
+  };
+
+  async run(): Promise<void> {
+    const { argv, flags } = await this.parse(ConfigCommand);
+    if (flags.explain !== undefined) this.log(explainKey(flags.explain));
+    else if (flags.table) this.log(referenceTable());
+    else await printConfig(argv as string[]);
+  }
+}
