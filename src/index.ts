@@ -50,7 +50,7 @@ export type { LoadedCheckpoint } from './model/checkpoint.ts';
 export { Arena } from './model/arena.ts';
 export type { ArenaLayout } from './model/arena.ts';
 export { Policy } from './model/policy.ts';
-export type { PolicyOptions } from './model/policy.ts';
+export type { NetworkOptions } from './model/network.ts';
 export type { Grid, PackedBatch } from './model/batch.ts';
 export { packPrompts, packSequences } from './model/pack.ts';
 export type { PromptInput, SequenceInput } from './model/pack.ts';

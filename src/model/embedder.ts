@@ -6,7 +6,7 @@ import type { Workspace } from '../tensor/workspace.ts';
 import type { PackedBatch } from './batch.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import { VisionTower, type VisionPass } from './qwen2-5-vl/vision-tower.ts';
-import type { WeightViews } from './qwen2-5-vl/weights.ts';
+import type { BackboneViews } from './qwen2-5-vl/weights.ts';
 
 /** The tokens and images of a batch as rows of the decoder's width, and what the backward pass needs. */
 export interface EmbeddedBatch {
@@ -18,13 +18,13 @@ export interface EmbeddedBatch {
 /** The way in: token embeddings, with image tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #config: ModelConfig;
-  readonly #weights: WeightViews;
+  readonly #weights: BackboneViews;
   readonly #vision: VisionTower | null;
 
   constructor(
     runtime: Runtime,
     config: ModelConfig,
-    weights: WeightViews,
+    weights: BackboneViews,
     save: 'needed' | 'inputs',
   ) {
     this.#config = config;
@@ -71,7 +71,7 @@ export class Embedder implements Disposable {
     batch: PackedBatch,
     { imageRows, vision }: EmbeddedBatch,
     gradient: Tensor<'f32'>,
-    accumulators: WeightViews,
+    accumulators: BackboneViews,
     workspace: Workspace,
   ): void {
     if (vision !== null && this.#vision !== null && accumulators.vision !== null) {

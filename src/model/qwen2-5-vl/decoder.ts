@@ -143,3 +143,22 @@ export function headGraph(config: TextConfig): Graph {
 
 /** Names of the head's parameter inputs. */
 export const HEAD_PARAMETERS = ['finalNorm', 'headWeight'] as const;
+
+/**
+ * The head of a value model: one number a row, for a chunk of `R` rows.
+ *
+ * Input `hidden [R, D]`; output `values [R]`.
+ */
+export function valueHeadGraph(config: TextConfig): Graph {
+  const g = new GraphBuilder('value-head');
+  const hidden = g.input('hidden', 'f32', ['R', config.hiddenSize]);
+  const norm = g.input('finalNorm', 'f32', [config.hiddenSize]);
+  const weight = g.input('scoreWeight', 'f32', [1, config.hiddenSize]);
+  const bias = g.input('scoreBias', 'f32', [1]);
+  const values = g.add(g.linear(g.rmsNorm(hidden, norm, config.rmsNormEps), weight), bias);
+  g.output('values', g.reshape(values, ['R']));
+  return g.build();
+}
+
+/** Names of the value head's parameter inputs. */
+export const VALUE_HEAD_PARAMETERS = ['finalNorm', 'scoreWeight', 'scoreBias'] as const;

@@ -46,6 +46,7 @@ function visionGroups(vision: VisionConfig): ParameterGroup[] {
   return groups;
 }
 
+/** Token embeddings, decoder layers and the norm after them. */
 function textGroups(text: TextConfig): ParameterGroup[] {
   const { hiddenSize: width, intermediateSize: inner } = text;
   const queries = text.heads * text.headDim;
@@ -77,10 +78,11 @@ function textGroups(text: TextConfig): ParameterGroup[] {
     );
   }
   groups.push([{ name: 'model.norm.weight', shape: [width] }]);
-  if (!text.tieWordEmbeddings) {
-    groups.push([{ name: 'lm_head.weight', shape: [text.vocabSize, width] }]);
-  }
   return groups;
+}
+
+function backboneGroups({ vision, text }: ModelConfig): ParameterGroup[] {
+  return [...(vision === null ? [] : visionGroups(vision)), ...textGroups(text)];
 }
 
 /**
@@ -89,8 +91,18 @@ function textGroups(text: TextConfig): ParameterGroup[] {
  * Names are the hub's. `layOut(parameterGroups(config))` is the model's arena.
  */
 export function parameterGroups(config: ModelConfig): readonly ParameterGroup[] {
-  const vision = config.vision === null ? [] : visionGroups(config.vision);
-  return [...vision, ...textGroups(config.text)];
+  const { vocabSize, hiddenSize, tieWordEmbeddings } = config.text;
+  const head = [{ name: 'lm_head.weight', shape: [vocabSize, hiddenSize] }];
+  return [...backboneGroups(config), ...(tieWordEmbeddings ? [] : [head])];
+}
+
+/** The same of a value model, whose head has transformers' name of a token classifier's. */
+export function valueParameterGroups(config: ModelConfig): readonly ParameterGroup[] {
+  return [
+    ...backboneGroups(config),
+    [{ name: 'score.weight', shape: [1, config.text.hiddenSize] }],
+    [{ name: 'score.bias', shape: [1] }],
+  ];
 }
 
 /**

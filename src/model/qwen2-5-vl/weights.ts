@@ -2,38 +2,64 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { Arena } from '../arena.ts';
 import type { TextConfig } from './config.ts';
 import { patchSizeOf, type MERGER_PARAMETERS, type VISION_BLOCK_PARAMETERS } from './vision.ts';
-import type { HEAD_PARAMETERS, LAYER_PARAMETERS } from './decoder.ts';
+import type { HEAD_PARAMETERS, LAYER_PARAMETERS, VALUE_HEAD_PARAMETERS } from './decoder.ts';
 import type { ModelConfig, VisionConfig } from './config.ts';
 
 /** Views of one block's parameters (or of their gradients) by the names its graph gives them. */
 export type Views<Names extends readonly string[]> = Readonly<Record<Names[number], Tensor<'f32'>>>;
 
-/** All parameters of a model as its graphs take them: views of one arena, nothing copied. */
-export interface WeightViews {
+/** A model's parameters but for its head as its graphs take them: views of one arena, nothing copied. */
+export interface BackboneViews {
   readonly embedding: Tensor<'f32'>; // [V, D]
   readonly layers: readonly Views<typeof LAYER_PARAMETERS>[];
-  readonly head: Views<typeof HEAD_PARAMETERS>;
   readonly vision: VisionViews | null;
 }
 
-/** The vision tower's part of `WeightViews`. */
+/** All parameters of a policy. */
+export interface WeightViews extends BackboneViews {
+  readonly head: Views<typeof HEAD_PARAMETERS>;
+}
+
+/** All parameters of a value model. */
+export interface ValueViews extends BackboneViews {
+  readonly head: Views<typeof VALUE_HEAD_PARAMETERS>;
+}
+
+/** The vision tower's part of `BackboneViews`. */
 export interface VisionViews {
   readonly patchEmbed: { readonly weight: Tensor<'f32'> };
   readonly blocks: readonly Views<typeof VISION_BLOCK_PARAMETERS>[];
   readonly merger: Views<typeof MERGER_PARAMETERS>;
 }
 
-/** The views of an arena laid out for `config`: of the weights themselves, or of an arena of gradients. */
+/** The views of an arena laid out for a policy: of the weights themselves, or of an arena of gradients. */
 export function weightViews(arena: Arena, config: ModelConfig): WeightViews {
-  const { text, vision } = config;
-  const embedding = arena.tensor('model.embed_tokens.weight');
+  const backbone = backboneViews(arena, config);
   return {
-    embedding,
-    layers: Array.from({ length: text.layers }, (_, i) => layerViews(arena, i)),
+    ...backbone,
     head: {
       finalNorm: arena.tensor('model.norm.weight'),
-      headWeight: headOf(arena, text, embedding),
+      headWeight: headOf(arena, config.text, backbone.embedding),
     },
+  };
+}
+
+/** The same of an arena laid out for a value model. */
+export function valueViews(arena: Arena, config: ModelConfig): ValueViews {
+  return {
+    ...backboneViews(arena, config),
+    head: {
+      finalNorm: arena.tensor('model.norm.weight'),
+      scoreWeight: arena.tensor('score.weight'),
+      scoreBias: arena.tensor('score.bias'),
+    },
+  };
+}
+
+function backboneViews(arena: Arena, { text, vision }: ModelConfig): BackboneViews {
+  return {
+    embedding: arena.tensor('model.embed_tokens.weight'),
+    layers: Array.from({ length: text.layers }, (_, i) => layerViews(arena, i)),
     vision: vision === null ? null : visionViews(arena, vision),
   };
 }
