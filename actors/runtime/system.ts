@@ -205,23 +205,8 @@ export class ActorSystem implements AsyncDisposable {
     await this.#cells.get(ref.name)?.stop();
   }
 
-  /** Stops every actor, then every node, and waits until all are gone; the system takes no new ones. */
-  shutdown(): Promise<void> {
-    return (this.#closing ??= this.#close());
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.shutdown();
-  }
-
-  async #close(): Promise<void> {
-    await this.#stopCells();
-    await Promise.all(this.nodes.map((node) => node.close()));
-    await (await this.#children)?.[Symbol.asyncDispose]();
-  }
-
-  /** Each actor after those that were spawned to use it. */
-  async #stopCells(): Promise<void> {
+  /** Stops every actor, each after those that were spawned to use it; the nodes stay, for actors that come next. */
+  async stopActors(): Promise<void> {
     const stopped = new Map<Cell, Promise<unknown>>();
     for (const cell of [...this.#cells.values()].reverse()) {
       const users = [...stopped].filter(([user]) => user.uses.has(cell.name));
@@ -232,6 +217,21 @@ export class ActorSystem implements AsyncDisposable {
       );
     }
     await Promise.all(stopped.values());
+  }
+
+  /** Stops every actor, then every node, and waits until all are gone; the system takes no new ones. */
+  shutdown(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #close(): Promise<void> {
+    await this.stopActors();
+    await Promise.all(this.nodes.map((node) => node.close()));
+    await (await this.#children)?.[Symbol.asyncDispose]();
   }
 
   /** Imported late: ZeroMQ's native code is only for those who have processes. */

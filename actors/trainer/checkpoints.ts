@@ -9,7 +9,7 @@ import { writeDirectoryAtomically, writeFileAtomically } from '../../src/files.t
 import type { Cast } from './cast.ts';
 import type { RunState } from './step.ts';
 
-const Gate = t.type({ ema: t.union([t.number, t.null]) });
+const RunningMean = t.type({ ema: t.union([t.number, t.null]) });
 const KlState = t.union([
   t.type({ kind: t.literal('fixed'), coef: t.number }),
   t.type({ kind: t.literal('adaptive'), coef: t.number, target: t.number, horizon: t.number }),
@@ -19,9 +19,10 @@ const KlState = t.union([
 const TrainerFile = t.type({
   step: t.number,
   cursor: PromptCursor,
-  gate: Gate,
-  validationGate: Gate,
+  gate: RunningMean,
+  validationGate: RunningMean,
   klController: KlState,
+  advance: RunningMean,
 });
 
 /** Which checkpoint is the newest and which the best. */

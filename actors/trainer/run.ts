@@ -1,9 +1,16 @@
+import { join } from 'node:path';
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { resolveReward } from '../../src/reward/registry.ts';
+import {
+  hasAdvanced,
+  initialAdvanceState,
+  observe,
+  type AdvanceRule,
+} from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { ActorSystem, type NodeOptions } from '../runtime/system.ts';
 import { WeightSync } from '../weights/sync.ts';
@@ -56,11 +63,28 @@ export interface RunOptions extends TrainingOptions {
  * @throws whatever ends a run: bad data, a lost learner, NUMERIC_NONFINITE, RUNTIME_CANCELLED
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
+  await using system = new ActorSystem({ logger: options.logger });
+  return await trainOn(system, await joinNodes(system, options), config, options);
+}
+
+/** What a run that is one of several needs to know besides. */
+export interface PartOptions extends TrainingOptions {
+  /** Ends the run before its steps are taken. */
+  readonly advance?: AdvanceRule | null;
+}
+
+/** One run on a system that may have others before and after it; it stops the actors it started. */
+export async function trainOn(
+  system: ActorSystem,
+  hosts: readonly Host[],
+  config: Config,
+  options: PartOptions,
+): Promise<RunSummary> {
   const started = performance.now();
-  const { logger, reporter } = options;
-  await using system = new ActorSystem({ logger });
+  const { logger, reporter, advance = null } = options;
+  await using _ = { [Symbol.asyncDispose]: () => system.stopActors() };
   const signal = AbortSignal.any([options.signal, system.signal]);
-  const places = placeRun(config, await joinNodes(system, options));
+  const places = placeRun(config, hosts);
   const checkpoint = await loadPolicy(system, config);
   const reward = await resolveReward(rewardSpecOf(config), rewardKwargsOf(config));
   await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
@@ -81,7 +105,7 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
     rewards: await spawnRewards(system, config, places.rewards),
   };
   const context = { cast, weights, config, gate: reward.gate, reporter, signal };
-  const run = new Run(context, logger, started);
+  const run = new Run(context, { logger, started, advance });
   try {
     return await run.finish(await run.open());
   } catch (error) {
@@ -92,7 +116,7 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
 }
 
 /** Takes in the nodes that are here, and those that come; returns all hosts, this one first. */
-async function joinNodes(
+export async function joinNodes(
   system: ActorSystem,
   { nodes = [], slots = 1, onJoin, logger }: RunOptions,
 ): Promise<Host[]> {
@@ -113,15 +137,20 @@ class Run {
   readonly #logger: Logger;
   readonly #started: number;
   readonly #checkpoints: Checkpoints;
+  readonly #advance: AdvanceRule | null;
   #validationPrompts = 0;
   #before: Validation | null = null;
   #last: { step: number; validation: Validation } | null = null;
 
-  constructor(context: StepContext, logger: Logger, started: number) {
+  constructor(
+    context: StepContext,
+    options: { logger: Logger; started: number; advance: AdvanceRule | null },
+  ) {
     const { trainer } = context.config;
     this.#context = context;
-    this.#logger = logger;
-    this.#started = started;
+    this.#logger = options.logger;
+    this.#started = options.started;
+    this.#advance = options.advance;
     this.#checkpoints = new Checkpoints(folderOf(context.config), {
       limit: trainer.saveLimit,
       modelOnly: trainer.saveModelOnly,
@@ -129,7 +158,14 @@ class Run {
   }
 
   /** Opens files, restores, validates. */
-  async open(): Promise<{ files: RunFiles; step: number; steps: number; state: RunState }> {
+  async open(): Promise<{
+    files: RunFiles;
+    step: number;
+    steps: number;
+    state: RunState;
+    /** Hugging Face directory of the checkpoint that it goes on from. */
+    checkpoint: string | null;
+  }> {
     const { cast, config, reporter } = this.#context;
     const files = await RunFiles.open(folderOf(config), Config.encode(config));
     const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
@@ -157,7 +193,8 @@ class Run {
         state = { ...state, validationGate: this.#before.gate };
       }
     }
-    return { files, step, steps, state };
+    const checkpoint = folder === null ? null : join(folder, 'actor', 'huggingface');
+    return { files, step, steps, state, checkpoint };
   }
 
   /** Trains to the end and writes the summary. */
@@ -166,13 +203,14 @@ class Run {
     step: number;
     steps: number;
     state: RunState;
+    checkpoint: string | null;
   }): Promise<RunSummary> {
     const { config } = this.#context;
     const { files, steps } = opened;
     let { step, state } = opened;
-    let checkpoint: string | null = null;
+    let { checkpoint } = opened;
     let nonFinite = 0;
-    while (step < steps) {
+    while (step < steps && !this.#hasAdvanced(step, state)) {
       step++;
       const result = await trainingStep(
         this.#context,
@@ -182,17 +220,22 @@ class Run {
       );
       ({ state } = result);
       nonFinite = this.#countNonFinite(result, step, nonFinite);
-      let metrics = result.metrics;
-      if (step === steps || isDue(config.trainer.valFreq, step)) {
+      let { metrics } = result;
+      const validate = async (): Promise<void> => {
         const validation = await this.#validate(files, step, state);
-        if (validation !== null) {
-          metrics = { ...metrics, ...validation.metrics };
-          state = { ...state, validationGate: validation.gate };
-        }
+        if (validation === null) return;
+        metrics = { ...metrics, ...validation.metrics };
+        state = { ...state, validationGate: validation.gate };
+      };
+      if (step === steps || isDue(config.trainer.valFreq, step)) await validate();
+      if (this.#advance !== null) {
+        state = { ...state, advance: observe(state.advance, metrics, this.#advance) };
       }
+      const isLast = step === steps || this.#hasAdvanced(step, state);
+      if (isLast && this.#last?.step !== step) await validate();
       // Before the checkpoint: a resumed run removes the lines that are ahead of it, but cannot add one.
       await files.metrics(step, metrics);
-      if (step === steps || isDue(config.trainer.saveFreq, step)) {
+      if (isLast || isDue(config.trainer.saveFreq, step)) {
         checkpoint = await this.#save(step, state);
       }
       this.#report(step, steps, result);
@@ -207,6 +250,10 @@ class Run {
     };
     await files.summary(summary);
     return summary;
+  }
+
+  #hasAdvanced(step: number, { advance }: RunState): boolean {
+    return this.#advance !== null && hasAdvanced(advance, step, this.#advance);
   }
 
   async #resumeFolder(): Promise<string | null> {
@@ -276,6 +323,7 @@ function initialState({ algorithm }: Config): RunState {
   const { klType, klCoef: coef, klTarget: target, klHorizon: horizon } = algorithm;
   return {
     cursor: { epoch: 0, position: 0 },
+    advance: initialAdvanceState,
     gate: initialGateState,
     validationGate: initialGateState,
     klController:

@@ -14,6 +14,7 @@ import {
 } from '../../src/metrics.ts';
 import type { GateSpec, GateState } from '../../src/reward/gate.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import type { AdvanceState } from '../../src/training/advance.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Prompt } from '../messages.ts';
 import { askAny } from '../runtime/pool.ts';
@@ -31,6 +32,8 @@ export interface RunState {
   readonly gate: GateState;
   readonly validationGate: GateState;
   readonly klController: KlController;
+  /** How near a stage is to its end. */
+  readonly advance: AdvanceState;
 }
 
 /** What does not change during a run. */

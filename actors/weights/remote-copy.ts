@@ -23,6 +23,8 @@ const WINDOW = 4;
 /** A chunk on a slow link; a lost node is noticed at once, without it. */
 const TIMEOUT_MS = 600_000;
 const ATTEMPTS = 3;
+/** To say a last word to a node, which may be about to end. */
+const REVOKE_MS = 5_000;
 
 /** The weights as another process has them: brought up to date in the background, one version at a time. */
 export class RemoteCopy {
@@ -63,6 +65,13 @@ export class RemoteCopy {
   async cancel(): Promise<void> {
     this.#abort.abort();
     await this.#task;
+  }
+
+  /** Nobody there may read the weights from now on; a node that cannot be told is not waited for. */
+  async revoke(): Promise<void> {
+    await this.cancel();
+    const told = this.#keeper?.ask.revise(undefined, { timeoutMs: REVOKE_MS });
+    await told?.catch(() => undefined);
   }
 
   #begin(work: (keeper: Keeper, signal: AbortSignal) => Promise<void>): void {

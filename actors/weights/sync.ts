@@ -102,11 +102,11 @@ export class WeightSync implements AsyncDisposable {
     }
   }
 
-  /** Gives up on what is being sent. */
+  /** Gives up on what is being sent, and takes its version off every copy: the next run's weights go there too. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const copies = [...this.#copies.values()];
     this.#isClosed = true;
-    await Promise.all(copies.map((copy) => copy.cancel()));
+    this.#here.current = 0;
+    await Promise.all([...this.#copies.values()].map((copy) => copy.revoke()));
   }
 
   #serve(name: string | undefined): void {

@@ -1,5 +1,5 @@
 import { Args, Flags } from '@oclif/core';
-import { configFrom } from '../config/load.ts';
+import { configFrom, type LoadedConfig } from '../config/load.ts';
 import type { Purpose } from '../config/files.ts';
 import { formatIssue } from '../config/issues.ts';
 import { Config } from '../config/schema.ts';
@@ -26,13 +26,21 @@ export const itemFlags = {
  * @throws CONFIG_INVALID with everything that is wrong
  */
 export async function configFromItems(items: readonly string[], purpose: Purpose): Promise<Config> {
-  const { config, warnings } = await configFrom(items, {
+  return (await loadedFromItems(items, purpose)).config;
+}
+
+/** `configFromItems` with the stages of a curriculum beside it. */
+export async function loadedFromItems(
+  items: readonly string[],
+  purpose: Purpose,
+): Promise<LoadedConfig> {
+  const loaded = await configFrom(items, {
     purpose,
     packageRoot: packageRoot(),
     rewards: builtInRewards,
   });
-  for (const warning of warnings) console.warn(`warning: ${warning}`);
-  return config;
+  for (const warning of loaded.warnings) console.warn(`warning: ${warning}`);
+  return loaded;
 }
 
 /** Prints the config that the items describe; what would keep it from running goes to stderr. */

@@ -1,10 +1,13 @@
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { ClusterCommand } from './cluster-command.ts';
+import type { RunOptions } from '../../actors/trainer/run.ts';
+import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import type { Config } from '../config/schema.ts';
 import {
-  configFromItems,
   folderFromItems,
   itemArgs,
   itemFlags,
+  loadedFromItems,
   printConfig,
 } from './config-items.ts';
 
@@ -23,10 +26,16 @@ export class Train extends ClusterCommand {
     const { argv, flags } = await this.parse(Train);
     const items = argv as string[];
     if (flags['print-config']) return printConfig(items);
-    const config = await configFromItems(items, 'train');
+    const { config, stages } = await loadedFromItems(items, 'train');
+    const { trainCurriculum } = await import('../../actors/trainer/curriculum.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { describeSummary, runTraining } = await import('./run-training.ts');
-    const summary = await runTraining(config, trainPolicy, gather);
+    const work = async (whole: Config, options: RunOptions): Promise<RunSummary> => {
+      if (stages.length === 0) return trainPolicy(whole, options);
+      const named = stages.map((one) => ({ ...one.stage, config: one.config }));
+      return trainCurriculum(named, whole.trainer.saveCheckpointPath ?? '.', options);
+    };
+    const summary = await runTraining(config, work, gather);
     for (const line of describeSummary(summary)) this.log(line);
   }
 

@@ -119,7 +119,9 @@ export function about<C extends t.Mixed>(
 
 /** The codec without the wrappers around it. */
 export function unwrapped(codec: t.Mixed): t.Mixed {
-  return codec instanceof WrappedType ? unwrapped(codec.inner as t.Mixed) : codec;
+  return codec instanceof WrappedType || codec instanceof NullableType
+    ? unwrapped(codec.inner as t.Mixed)
+    : codec;
 }
 
 /** A closed mapping that may be left out as a whole when all its fields have defaults. */
@@ -129,15 +131,25 @@ export function section<P extends t.Props>(
   return withDefault(closed(props), {});
 }
 
+/** A codec that also takes null. */
+class NullableType<A, O> extends t.Type<A | null, O | null> {
+  readonly inner: t.Type<A, O>;
+
+  constructor(inner: t.Type<A, O>) {
+    super(
+      `${inner.name} or null`,
+      (input): input is A | null => input === null || inner.is(input),
+      (input, context) =>
+        input === null || input === undefined ? t.success(null) : inner.validate(input, context),
+      (output) => (output === null ? null : inner.encode(output)),
+    );
+    this.inner = inner;
+  }
+}
+
 /** `codec` or null; an absent key reads as null. */
 export function orNull<A, O>(codec: t.Type<A, O>): t.Type<A | null, O | null> {
-  return new t.Type<A | null, O | null>(
-    `${codec.name} or null`,
-    (input): input is A | null => input === null || codec.is(input),
-    (input, context) =>
-      input === null || input === undefined ? t.success(null) : codec.validate(input, context),
-    (output) => (output === null ? null : codec.encode(output)),
-  );
+  return new NullableType(codec);
 }
 
 function scalar<A>(
@@ -252,6 +264,15 @@ export const text: t.Type<string, string> = scalar(
   },
 );
 
+/** A string of a form that `name` says in words. */
+export function matching(name: string, form: RegExp): t.Type<string, string> {
+  return scalar(
+    name,
+    (value): value is string => typeof value === 'string' && form.test(value),
+    (input) => (text.is(input) ? input : undefined),
+  );
+}
+
 /** One of a fixed set of words. */
 export class OneOfType<S extends string> extends t.Type<S, S> {
   readonly values: readonly S[];
@@ -278,6 +299,14 @@ export function listOf<C extends t.Mixed>(
   item: C,
 ): t.Type<readonly t.TypeOf<C>[], readonly t.OutputOf<C>[]> {
   return t.readonlyArray(item, 'a list');
+}
+
+/** A mapping of keys of the user's own choosing to `item`. */
+export function recordOf<A>(
+  item: t.Type<A, A>,
+  name: string,
+): t.Type<Readonly<Record<string, A>>, Readonly<Record<string, A>>> {
+  return t.record(t.string, item, name);
 }
 
 /** A list of exactly two of `item`. */
@@ -331,8 +360,7 @@ export interface SchemaKey {
   readonly path: string;
   /** What it is for. */
   readonly description: string;
-  /** What it takes, in words. */
-  readonly type: string;
+  readonly codec: t.Mixed;
   readonly isSection: boolean;
 }
 
@@ -342,10 +370,18 @@ export function schemaKeys(codec: t.Mixed, prefix = ''): SchemaKey[] {
   if (!(bare instanceof ClosedType)) return [];
   return Object.entries(bare.props as t.Props).flatMap(([field, inner]): SchemaKey[] => {
     const path = prefix + snakeCase(field);
-    const isSection = unwrapped(inner) instanceof ClosedType;
     const description = descriptionOf(inner) ?? '';
-    return [{ path, description, type: inner.name, isSection }, ...schemaKeys(inner, `${path}.`)];
+    const element = elementOf(inner);
+    const inside =
+      element === null ? schemaKeys(inner, `${path}.`) : schemaKeys(element, `${path}[].`);
+    const isSection = element === null && inside.length > 0;
+    return [{ path, description, codec: inner, isSection }, ...inside];
   });
+}
+
+function elementOf(codec: t.Mixed): t.Mixed | null {
+  const bare = unwrapped(codec);
+  return bare instanceof t.ReadonlyArrayType ? (bare.type as t.Mixed) : null;
 }
 
 function descriptionOf(codec: t.Mixed): string | null {

@@ -102,6 +102,7 @@ export function derive(config: Config, cwd: string): Config {
       loadCheckpointPath: path(trainer.loadCheckpointPath),
     },
     transport: config.transport,
+    curriculum: config.curriculum,
     sft: {
       ...sft,
       trainFiles: sft.trainFiles ?? data.trainFiles,

@@ -89,7 +89,7 @@ export function issuesOf(codec: t.Mixed, errors: t.Errors, sourceOf: SourceOf): 
     const source = sourceOf(path);
     const where = source === undefined ? {} : { source };
     if (isUnknownKey(error)) {
-      const nearest = nearestKey(path, paths);
+      const nearest = nearestKey(path.replace(/\[\d+\]/g, '[]'), paths);
       return {
         path,
         expected: 'a known key',

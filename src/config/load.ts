@@ -6,6 +6,8 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { asMapping } from './codec.ts';
+import { curriculumRules, stageLayer, stagePath } from './curriculum.ts';
+import type { Stage } from './curriculum-schema.ts';
 import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
 import { interpolate } from './interpolate.ts';
@@ -35,6 +37,14 @@ export interface LoadedConfig {
   readonly warnings: readonly string[];
   /** What a training run would refuse; empty unless the purpose is null. */
   readonly issues: readonly Issue[];
+  /** The stages of the curriculum with a whole config each; empty where there is none. */
+  readonly stages: readonly StageConfig[];
+}
+
+/** A stage of a curriculum, and the config of the run that it is. */
+export interface StageConfig {
+  readonly stage: Stage;
+  readonly config: Config;
 }
 
 /**
@@ -102,15 +112,59 @@ function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {
 }
 
 function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError, LoadedConfig> {
-  const { purpose, cwd = process.cwd(), rewards } = options;
+  const { value, issues: unresolved } = interpolate(layer.value, sourceIn(layer));
+  const base = decodeLayer({ ...layer, value }, options, unresolved);
+  const isCurriculum = options.purpose !== 'sft' && options.purpose !== 'eval';
+  const list = isCurriculum && base.wrong.length === 0 ? base.config.curriculum : [];
+  const runFolder = base.config.trainer.saveCheckpointPath ?? '.';
+  const decoded = list.map((stage, index) => {
+    const own = decodeLayer(stageLayer({ ...layer, value }, stage, index, runFolder), options, []);
+    const named = (issue: Issue): Issue => ({
+      ...issue,
+      path: `${stagePath(index)}: ${issue.path}`,
+    });
+    return { ...own, stage, wrong: own.wrong.map(named), objections: own.objections.map(named) };
+  });
+  // With a curriculum, only its stages run: what the rest of the file lacks by itself is theirs to give.
+  const acrossStages = brokenRules(curriculumRules, base.config, sourceIn(layer), () => true);
+  const wrong = [...base.wrong, ...decoded.flatMap((stage) => stage.wrong)];
+  const objections =
+    list.length === 0
+      ? base.objections
+      : [...acrossStages, ...decoded.flatMap((stage) => stage.objections)];
+  if (wrong.length > 0) return E.left(configInvalid([...wrong, ...objections]));
+  if (options.purpose !== null && objections.length > 0) return E.left(configInvalid(objections));
+  const warnings = list.length === 0 ? base.warnings : decoded.flatMap((stage) => stage.warnings);
+  return E.right({
+    config: base.config,
+    warnings: [...new Set(warnings)],
+    issues: objections,
+    stages: decoded.map(({ stage, config }) => ({ stage, config })),
+  });
+}
+
+/** A config as far as it decodes, and everything there is to say about it. */
+interface DecodedLayer {
+  readonly config: Config;
+  /** What did not decode. */
+  readonly wrong: readonly Issue[];
+  /** What decoded, but cannot be run. */
+  readonly objections: readonly Issue[];
+  readonly warnings: readonly string[];
+}
+
+function decodeLayer(
+  layer: Layer,
+  { purpose, cwd = process.cwd(), rewards }: LoadOptions,
+  unresolved: readonly Issue[],
+): DecodedLayer {
   const sourceOf = sourceIn(layer);
-  const { value, issues: unresolved } = interpolate(layer.value, sourceOf);
-  const decoded = Config.decode(value);
+  const decoded = Config.decode(layer.value);
   const wrong = [
     ...unresolved,
     ...(E.isLeft(decoded) ? issuesOf(Config, decoded.left, sourceOf) : []),
   ];
-  const whole = E.isLeft(decoded) ? decodeRest(value, wrong) : decoded.right;
+  const whole = E.isLeft(decoded) ? decodeRest(layer.value, wrong) : decoded.right;
   const isKnown = (path: string): boolean =>
     !wrong.some((issue) => issue.path === path || path.startsWith(`${issue.path}.`));
   const config = derive(whole, cwd);
@@ -125,10 +179,8 @@ function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError,
       : []),
     ...brokenRules(rules, config, sourceOf, isKnown),
   ];
-  if (wrong.length > 0) return E.left(configInvalid([...wrong, ...objections]));
-  if (purpose !== null && objections.length > 0) return E.left(configInvalid(objections));
   const ignored = ignoredKeys(whole);
-  return E.right({ config, warnings: ignored === undefined ? [] : [ignored], issues: objections });
+  return { config, wrong, objections, warnings: ignored === undefined ? [] : [ignored] };
 }
 
 /** The config without the values that did not decode, so that rules can still read the others. */

@@ -14,16 +14,28 @@ export interface Items {
   readonly layers: readonly Layer[];
 }
 
-/** `over` laid on `under`: mappings merge key by key, lists and scalars are replaced. */
+/**
+ * `over` laid on `under`: mappings merge key by key, lists and scalars are replaced; a mapping of positions
+ * merges into a list, so that `curriculum.0.steps=5` reaches into its first stage.
+ */
 export function merge(under: unknown, over: unknown): unknown {
   const below = asMapping(under);
   const above = asMapping(over);
+  if (Array.isArray(under) && above !== undefined && isPositions(above, under.length)) {
+    return under.map((item: unknown, index): unknown =>
+      index in above ? merge(item, above[index]) : item,
+    );
+  }
   if (below === undefined || above === undefined) return over;
   const merged = new Map<string, unknown>(Object.entries(below));
   for (const [key, value] of Object.entries(above)) {
     merged.set(key, merged.has(key) ? merge(merged.get(key), value) : value);
   }
   return Object.fromEntries(merged);
+}
+
+function isPositions(mapping: Readonly<Record<string, unknown>>, length: number): boolean {
+  return Object.keys(mapping).every((key) => /^\d+$/.test(key) && Number(key) < length);
 }
 
 /** Layers merged in order, the last wins; each value keeps the source that wrote it. */

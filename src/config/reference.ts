@@ -1,32 +1,33 @@
+import { isLeft } from 'fp-ts/lib/Either.js';
+import type * as t from 'io-ts';
 import { stringify } from 'yaml';
-import { asMapping, schemaKeys, type SchemaKey } from './codec.ts';
-import { nearestKey } from './issues.ts';
-import { Config, defaults } from './schema.ts';
 import { CxmindError } from '../errors.ts';
+import { schemaKeys, type SchemaKey } from './codec.ts';
+import { nearestKey } from './issues.ts';
+import { Config } from './schema.ts';
 
-/** A key with all that there is to say about it. */
+/** A key with all that there is to say about it, in words. */
 export interface DocumentedKey extends SchemaKey {
-  /** Its default as YAML flow text; empty for a section. */
-  readonly byDefault: string;
-}
-
-/** The value at a dotted path of a tree of plain data. */
-function valueAt(tree: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((at, key) => asMapping(at)?.[key], tree);
-}
-
-/** A value as it would stand in YAML, on one line. */
-export function flowYaml(value: unknown): string {
-  return stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim();
+  /** What it takes. */
+  readonly takes: string;
+  /** Its default as YAML flow text; null for a section, and for a key that must be given. */
+  readonly byDefault: string | null;
 }
 
 /** Every key of the config in the order of the schema. */
 export function documentedKeys(): DocumentedKey[] {
-  const usual = Config.encode(defaults());
   return schemaKeys(Config).map((key) => ({
     ...key,
-    byDefault: key.isSection ? '' : flowYaml(valueAt(usual, key.path)),
+    takes: key.codec.name,
+    byDefault: key.isSection ? null : defaultOf(key.codec),
   }));
+}
+
+/** A key that may be left out decodes from nothing. */
+function defaultOf(codec: t.Mixed): string | null {
+  const decoded = codec.decode(undefined);
+  if (isLeft(decoded)) return null;
+  return stringify(codec.encode(decoded.right), { collectionStyle: 'flow', lineWidth: 0 }).trim();
 }
 
 /**
@@ -48,21 +49,20 @@ export function explainKey(path: string): string {
     );
   }
   return found
-    .map(({ path: name, description, type, byDefault, isSection }) =>
-      isSection
-        ? `${name}\n  ${description}`
-        : `${name}\n  ${description}\n  takes ${type}; default ${byDefault}`,
-    )
+    .map(({ path: name, description, takes, byDefault, isSection }) => {
+      const usual = byDefault === null ? 'must be given' : `default ${byDefault}`;
+      return `${name}\n  ${description}${isSection ? '' : `\n  takes ${takes}; ${usual}`}`;
+    })
     .join('\n\n');
 }
 
 /** The README's table of all keys, in Markdown. */
 export function referenceTable(): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|');
-  const rows = documentedKeys().map(({ path, description, type, byDefault, isSection }) =>
-    isSection
-      ? `| **\`${path}\`** | ${cell(description)} | |`
-      : `| \`${path}\` | ${cell(description)} Takes ${cell(type)}. | \`${cell(byDefault)}\` |`,
-  );
+  const rows = documentedKeys().map(({ path, description, takes, byDefault, isSection }) => {
+    if (isSection) return `| **\`${path}\`** | ${cell(description)} | |`;
+    const usual = byDefault === null ? 'must be given' : `\`${cell(byDefault)}\``;
+    return `| \`${path}\` | ${cell(description)} Takes ${cell(takes)}. | ${usual} |`;
+  });
   return ['| key | what it does | default |', '| --- | --- | --- |', ...rows].join('\n');
 }

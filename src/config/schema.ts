@@ -19,6 +19,7 @@ import {
   text,
   withDefault,
 } from './codec.ts';
+import { Stage } from './curriculum-schema.ts';
 import { klPenalty, Worker } from './worker-schema.ts';
 
 /** `data`: where prompts come from and how long they may be. */
@@ -197,6 +198,10 @@ export const Config = section({
   trainer: about('The loop.', Trainer),
   transport: about('Connections.', Transport),
   sft: about('Supervised training.', Sft),
+  curriculum: about(
+    'cxmind: stages that follow each other, each starting from the weights the one before ended with.',
+    withDefault(listOf(Stage), []),
+  ),
 });
 export interface Config extends t.TypeOf<typeof Config> {}
 

@@ -1,0 +1,109 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import type { Config } from '../../src/config/schema.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { writeFileAtomically } from '../../src/files.ts';
+import type { AdvanceRule } from '../../src/training/advance.ts';
+import { ActorSystem } from '../runtime/system.ts';
+import { joinNodes, trainOn, type RunOptions } from './run.ts';
+import type { RunSummary } from './run-files.ts';
+
+/** One stage of a curriculum: a run of its own, in a folder of its own. */
+export interface CurriculumStage {
+  readonly name: string;
+  /** Of the whole run that the stage is; its `model_path` only counts where it differs from the first stage's. */
+  readonly config: Config;
+  /** Ends the stage before its steps are taken. */
+  readonly advance: AdvanceRule | null;
+}
+
+const nullable = <C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> => t.union([codec, t.null]);
+
+/** A stage that has ended, as `curriculum.json` keeps it. */
+const StageSummary = t.type({
+  name: t.string,
+  val_accuracy_before: nullable(t.number),
+  val_accuracy_after: nullable(t.number),
+  steps: t.number,
+  seconds: t.number,
+  checkpoint: nullable(t.string),
+});
+export interface StageSummary extends t.TypeOf<typeof StageSummary> {}
+
+/** What a finished curriculum leaves in `summary.json`. */
+export interface CurriculumSummary extends RunSummary {
+  readonly stages: readonly StageSummary[];
+}
+
+/**
+ * Trains stage after stage. Each is a new run, with an optimizer, a schedule and a reference of its own, that starts
+ * from the weights the one before ended with, as CX-Mind's second stage does.
+ *
+ * Stages that have ended are not run again, and one that was interrupted goes on from its newest checkpoint.
+ *
+ * @param folder of the whole run, which holds the stages' folders, `curriculum.json` and `summary.json`
+ * @throws CHECKPOINT_INVALID when the folder belongs to other stages; and whatever ends a run
+ */
+export async function trainCurriculum(
+  stages: readonly CurriculumStage[],
+  folder: string,
+  options: RunOptions,
+): Promise<CurriculumSummary> {
+  const { logger, reporter } = options;
+  await using system = new ActorSystem({ logger });
+  const hosts = await joinNodes(system, options);
+  const file = join(folder, 'curriculum.json');
+  await mkdir(folder, { recursive: true });
+  const resumes = stages[0]!.config.trainer.findLastCheckpoint;
+  const ended = resumes ? await endedStages(file, stages) : [];
+  for (const [index, { name, config, advance }] of stages.entries()) {
+    if (index < ended.length) continue;
+    reporter.note(`stage ${index + 1}/${stages.length}: ${name}`);
+    const previous = ended.at(-1)?.checkpoint ?? null;
+    const own = previous === null ? config : startingFrom(config, stages[0]!.config, previous);
+    const summary = await trainOn(system, hosts, own, { ...options, advance });
+    ended.push({ name, ...summary });
+    await writeFileAtomically(file, `${JSON.stringify(ended, null, 2)}\n`);
+  }
+  const summary: CurriculumSummary = {
+    val_accuracy_before: ended[0]!.val_accuracy_before,
+    val_accuracy_after: ended.at(-1)!.val_accuracy_after,
+    steps: ended.reduce((sum, { steps }) => sum + steps, 0),
+    seconds: ended.reduce((sum, { seconds }) => sum + seconds, 0),
+    checkpoint: ended.at(-1)!.checkpoint,
+    stages: ended,
+  };
+  await writeFileAtomically(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  return summary;
+}
+
+/** The config with the checkpoint of the stage before, unless it names a model of its own. */
+function startingFrom(config: Config, first: Config, checkpoint: string): Config {
+  const { actor } = config.worker;
+  if (actor.model.modelPath !== first.worker.actor.model.modelPath) return config;
+  const model = { ...actor.model, modelPath: checkpoint, tokenizerPath: checkpoint };
+  return { ...config, worker: { ...config.worker, actor: { ...actor, model } } };
+}
+
+async function endedStages(
+  file: string,
+  stages: readonly CurriculumStage[],
+): Promise<StageSummary[]> {
+  if (!existsSync(file)) return [];
+  const decoded = t.array(StageSummary).decode(JSON.parse(await readFile(file, 'utf8')));
+  if (isLeft(decoded)) {
+    throw new CxmindError('CHECKPOINT_INVALID', `${file}: not a list of stages that have ended`);
+  }
+  const ended = decoded.right;
+  const other = ended.findIndex(({ name }, index) => stages[index]?.name !== name);
+  if (other < 0) return ended;
+  throw new CxmindError(
+    'CHECKPOINT_INVALID',
+    `${file}: stage ${other + 1} was ${ended[other]!.name}, and the config's is ` +
+      `${stages[other]?.name ?? 'missing'}; trainer.save_checkpoint_path names another folder, ` +
+      'trainer.find_last_checkpoint=false starts afresh',
+  );
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { trainCurriculum, type CurriculumSummary } from '../../actors/trainer/curriculum.ts';
+import type { RunOptions } from '../../actors/trainer/run.ts';
+import { configFrom } from '../../src/config/load.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  keepingLogger,
+  numbersOf,
+  phaseReporter,
+  tinyItems,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
+
+describe('a curriculum', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  let whole: string;
+  let summary: CurriculumSummary;
+
+  const train = async (
+    run: string,
+    options: Partial<RunOptions> = {},
+    items: readonly string[] = [],
+  ): Promise<CurriculumSummary> => {
+    const open = `{train_files: ${demo}/open-train.jsonl, val_files: ${demo}/open-validation.jsonl}`;
+    const { stages } = await configFrom(
+      tinyItems(demo, run, [
+        'worker.reward.reward_function=test/support/letters-reward.ts:score',
+        'trainer.save_freq=1',
+        'trainer.val_before_train=false',
+        'worker.actor.global_batch_size=4',
+        'curriculum=[{name: closed, steps: 5, advance: {metric: response_length/max, above: 1, min_steps: 2}},' +
+          ` {name: open, steps: 2, data: ${open}, overrides: {worker: {rollout: {n: 4}}}}]`,
+        ...items,
+      ]),
+      { purpose: 'train' },
+    );
+    const { logger } = keepingLogger();
+    const { signal } = new AbortController();
+    return trainCurriculum(
+      stages.map(({ stage, config }) => ({ ...stage, config })),
+      run,
+      { reporter: silentReporter, logger, signal, ...options },
+    );
+  };
+  const weights = (run: string, stage: string, step: number): Buffer =>
+    readFileSync(
+      join(run, stage, `global_step_${step}`, 'actor', 'huggingface', 'model.safetensors'),
+    );
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    whole = join(temporary.path, 'whole');
+    await writeTinyDemo(demo);
+    summary = await train(whole);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  it('trains stage after stage and says what each came to', () => {
+    assert.deepEqual(
+      summary.stages.map(({ name, steps }) => [name, steps]),
+      [
+        ['closed', 2],
+        ['open', 2],
+      ],
+    );
+    assert.equal(summary.steps, 4);
+    assert.equal(summary.checkpoint, summary.stages[1]!.checkpoint);
+    assert.deepEqual(
+      JSON.parse(readFileSync(join(whole, 'summary.json'), 'utf8')),
+      JSON.parse(JSON.stringify(summary)),
+    );
+  });
+
+  it('ends a stage as soon as its rule holds, with a validation and a checkpoint', () => {
+    const lines = numbersOf(join(whole, '1-closed'));
+    assert.deepEqual(
+      lines.map(({ step }) => step),
+      [1, 2],
+    );
+    assert.ok('val/reward_score' in lines[1]!);
+    assert.ok(existsSync(join(whole, '1-closed', 'global_step_2')));
+  });
+
+  it('begins a stage with the weights of the one before, and a reference made of them', () => {
+    const [first] = numbersOf(join(whole, '2-open'));
+    // On the first step policy and reference are the same, whatever the stage before has learnt.
+    assert.ok(Math.abs(first!['actor/kl_loss']!) < 1e-6);
+    assert.ok(
+      !weights(whole, '1-closed', 2).equals(readFileSync(join(demo, 'model', 'model.safetensors'))),
+    );
+  });
+
+  it('goes on inside the stage it was interrupted in, to the same numbers', async () => {
+    const run = join(temporary.path, 'interrupted');
+    const interruption = new AbortController();
+    let updates = 0;
+    const reporter = phaseReporter(({ name }) => {
+      if (name === 'update' && ++updates === 4) interruption.abort(new Error('stop'));
+    });
+    await assert.rejects(train(run, { reporter, signal: interruption.signal }));
+    assert.ok(existsSync(join(run, '2-open', 'global_step_1')));
+    const resumed = await train(run);
+    assert.deepEqual(
+      resumed.stages.map(({ name, steps }) => [name, steps]),
+      summary.stages.map(({ name, steps }) => [name, steps]),
+    );
+    assert.ok(weights(run, '2-open', 2).equals(weights(whole, '2-open', 2)));
+    assert.deepEqual(numbersOf(join(run, '2-open')), numbersOf(join(whole, '2-open')));
+  });
+
+  it('runs no stage again that has ended, also when its end was not noted any more', async () => {
+    const run = join(temporary.path, 'interrupted');
+    rmSync(join(run, 'curriculum.json'));
+    const again = await train(run);
+    assert.deepEqual(
+      again.stages.map(({ steps }) => steps),
+      [2, 2],
+    );
+    assert.equal(numbersOf(join(run, '1-closed')).length, 2);
+    assert.equal(again.checkpoint, summary.checkpoint!.replace('whole', 'interrupted'));
+  });
+
+  it('refuses a folder of other stages', async () => {
+    await assert.rejects(train(whole, {}, ['curriculum.0.name=other']), {
+      code: 'CHECKPOINT_INVALID',
+      message: /stage 1 was closed, and the config's is other/,
+    });
+  });
+});
