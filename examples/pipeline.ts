@@ -45,9 +45,9 @@ export async function bestAnswer(model: string, task: t.TypeOf<typeof Task>, gro
   const soon = { timeoutMs: 30_000, retries: 2 };
   for await (const text of writer.stream.write(task, soon)) {
     const ids = tokenizer.encode(text);
-    const response = { tokenIds: tensorOf('i32', [ids.length], ids), groundTruth };
+    const response = { name: text, tokenIds: tensorOf('i32', [ids.length], ids), groundTruth };
     const { scored } = await askAny(rewards, 'score', { responses: [response] }, soon);
-    if (scored[0]!.parts['overall'] === 1) return scored[0]!.text;
+    if (scored[0]!.parts?.['overall'] === 1) return scored[0]!.text;
   }
   return null;
 }

@@ -1,51 +1,118 @@
-import { resolveReward } from '../../src/reward/registry.ts';
-import type { Reward } from '../../src/reward/reward.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { scoreWithFaults } from '../../src/reward/fault-search.ts';
+import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
+import { builtInReward, isFileSpec } from '../../src/reward/registry.ts';
+import type { RewardInput } from '../../src/reward/reward.ts';
+import { splitFunctionSpec, type RewardType } from '../../src/reward/user-function.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import { actorFactory, type Actor } from '../runtime/actor.ts';
+import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rewardProtocol, type ScoreReply, type ScoreRequest } from './protocol.ts';
+import { PythonScorer } from './python-scorer.ts';
+import type { Scorer } from './scorer.ts';
+import { ThreadScorer } from './thread-scorer.ts';
 
 /** What a reward actor is made from. */
 export interface RewardProps {
   readonly tokenizerPath: string;
-  /** A built-in's name or `./file.ts:function`. */
+  /** A built-in's name or `./file:function`, TypeScript, JavaScript or Python. */
   readonly rewardFunction: string;
   readonly kwargs: Readonly<Record<string, unknown>>;
   readonly skipSpecialTokens: boolean;
+  /** Of a file; the rest of a run's config has no say in a built-in. */
+  readonly file?: FileOptions;
 }
+
+/** How a user's file is run. */
+export interface FileOptions {
+  /** How its function is called where the file does not say it. */
+  readonly rewardType: RewardType;
+  /** Longest a call may take. */
+  readonly limitMs: number;
+  /** Whether a response that cannot be scored is told of in the reply instead of by an error. */
+  readonly skipsInvalid: boolean;
+  /** Interpreter of Python files, and how many CPUs their libraries may use. */
+  readonly python: string;
+  readonly cpus: number;
+}
+
+const usualFile: FileOptions = {
+  rewardType: 'batch',
+  limitMs: 60_000,
+  skipsInvalid: false,
+  python: 'python3',
+  cpus: 1,
+};
+
+/** How responses become outcomes: undefined is one that nobody looked at, another having failed before. */
+export type Score = (
+  batch: readonly RewardInput[],
+  signal: AbortSignal,
+) => Promise<(Outcome | undefined)[]>;
 
 /** Decodes responses and scores them. */
 export class RewardActor implements Actor<typeof rewardProtocol> {
   readonly #tokenizer: Tokenizer;
-  readonly #reward: Reward;
-  readonly #skipSpecialTokens: boolean;
+  readonly #score: Score;
+  readonly #props: RewardProps;
+  readonly #scorer: Scorer | undefined;
 
-  constructor(tokenizer: Tokenizer, reward: Reward, skipSpecialTokens: boolean) {
+  /** @param scorer what `score` runs on, to be ended with the actor */
+  constructor(tokenizer: Tokenizer, score: Score, props: RewardProps, scorer?: Scorer) {
     this.#tokenizer = tokenizer;
-    this.#reward = reward;
-    this.#skipSpecialTokens = skipSpecialTokens;
+    this.#score = score;
+    this.#props = props;
+    this.#scorer = scorer;
   }
 
-  async score({ responses }: ScoreRequest): Promise<ScoreReply> {
-    const options = { skipSpecialTokens: this.#skipSpecialTokens };
-    const texts = responses.map(({ tokenIds }) => this.#tokenizer.decode(tokenIds.data, options));
-    const parts = await this.#reward.score(
-      responses.map(({ tokenIds, groundTruth }, i) => ({
-        response: texts[i]!,
-        responseLength: tokenIds.data.length,
-        groundTruth,
-      })),
+  async score({ responses }: ScoreRequest, { signal }: Context): Promise<ScoreReply> {
+    const { skipSpecialTokens, rewardFunction, file } = this.#props;
+    const batch = responses.map(({ tokenIds, groundTruth }) => ({
+      response: this.#tokenizer.decode(tokenIds.data, { skipSpecialTokens }),
+      responseLength: tokenIds.data.length,
+      groundTruth,
+    }));
+    const outcomes = await this.#score(batch, signal);
+    const scored = outcomes.map((outcome, i) => ({
+      text: batch[i]!.response,
+      parts: outcome !== undefined && 'parts' in outcome ? outcome.parts : null,
+      problem: outcome !== undefined && 'problem' in outcome ? outcome.problem : null,
+    }));
+    const index = scored.findIndex(({ problem }) => problem !== null);
+    if (index < 0 || file?.skipsInvalid === true) return { scored };
+    throw new CxmindError(
+      'REWARD_INVALID',
+      `${rewardFunction}: ${responses[index]!.name}: ${scored[index]!.problem}`,
+      { detail: { function: rewardFunction, response: responses[index]!.name } },
     );
-    return { scored: texts.map((text, i) => ({ text, parts: parts[i]! })) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scorer?.[Symbol.asyncDispose]();
   }
 }
 
-/** Makes a reward actor on its thread. */
+/** Makes a reward actor on its thread; a user's function is loaded before it takes messages. */
 export const rewardActor = actorFactory(
   rewardProtocol,
-  async ({ tokenizerPath, rewardFunction, kwargs, skipSpecialTokens }: RewardProps) =>
-    new RewardActor(
-      Tokenizer.load(tokenizerPath),
-      await resolveReward(rewardFunction, kwargs),
-      skipSpecialTokens,
-    ),
+  async (props: RewardProps, { logger }): Promise<RewardActor> => {
+    const { rewardFunction: spec, kwargs } = props;
+    const tokenizer = Tokenizer.load(props.tokenizerPath);
+    if (!isFileSpec(spec)) {
+      const reward = builtInReward(spec, kwargs);
+      const score: Score = async (batch) => (await reward.score(batch)).map(outcomeOf);
+      return new RewardActor(tokenizer, score, props);
+    }
+    const { rewardType, limitMs, skipsInvalid, python, cpus } = props.file ?? usualFile;
+    const scorer = /\.py$/.test(splitFunctionSpec(spec).file)
+      ? new PythonScorer({ spec, kwargs, rewardType, python, cpus }, logger)
+      : new ThreadScorer({ spec, kwargs, rewardType });
+    await scorer.start(new AbortController().signal);
+    const score: Score = (batch, signal) =>
+      scoreWithFaults((some, timeMs) => scorer.score(some, timeMs, signal), batch, {
+        limitMs,
+        stopsAtFirst: !skipsInvalid,
+        signal,
+      });
+    return new RewardActor(tokenizer, score, props, scorer);
+  },
 );

@@ -4,13 +4,27 @@ import { call, protocol } from '../runtime/protocol.ts';
 
 /** Responses and the answers they are held against. */
 export const ScoreRequest = t.type({
-  responses: t.array(t.type({ tokenIds: tensor('i32', ['T']), groundTruth: t.string })),
+  responses: t.array(
+    t.type({
+      /** What to call it in an error: its row, and which of the row's responses it is. */
+      name: t.string,
+      tokenIds: tensor('i32', ['T']),
+      groundTruth: t.string,
+    }),
+  ),
 });
 export interface ScoreRequest extends t.TypeOf<typeof ScoreRequest> {}
 
-/** Text and parts of the score of each response, in order. */
+/** Text and parts of the score of each response, in order, or why there is none. */
 export const ScoreReply = t.type({
-  scored: t.array(t.type({ text: t.string, parts: t.record(t.string, t.number) })),
+  scored: t.array(
+    t.type({
+      text: t.string,
+      /** Null for a response that could not be scored. */
+      parts: t.union([t.record(t.string, t.number), t.null]),
+      problem: t.union([t.string, t.null]),
+    }),
+  ),
 });
 export interface ScoreReply extends t.TypeOf<typeof ScoreReply> {}
 

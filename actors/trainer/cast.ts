@@ -3,6 +3,7 @@ import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { rewardChoice } from '../../src/reward/configured.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { DataProps } from '../data/actor.ts';
@@ -39,7 +40,7 @@ export interface Cast {
 
 /** Sequences decoded together by one rollout actor. */
 const MAX_SEQUENCES = 32;
-/** A reward function is not told that nobody waits for it any more, so there is little to wait for. */
+/** A user's function is ended when nobody waits for it any more, which takes no time. */
 const REWARD_GRACE_MS = 1_000;
 /** Actors whose loss ends the run: the state of the step is theirs. */
 const essential = { onCrash: 'escalate' } as const;
@@ -189,11 +190,19 @@ export function spawnRewards(
   places: readonly Place[],
 ): Promise<Cast['rewards']> {
   const { reward } = config.worker;
+  const { spec, kwargs } = rewardChoice(reward);
   const props: RewardProps = {
     tokenizerPath: tokenizerPathOf(config),
-    rewardFunction: rewardSpecOf(config),
-    kwargs: rewardKwargsOf(config),
+    rewardFunction: spec,
+    kwargs,
     skipSpecialTokens: reward.skipSpecialTokens,
+    file: {
+      rewardType: reward.rewardType,
+      limitMs: reward.timeoutSeconds * 1000,
+      skipsInvalid: reward.invalidResponses === 'skip',
+      python: reward.python,
+      cpus: reward.numCpus,
+    },
   };
   return spawnAt(places, (placed, index) =>
     system.spawn({
@@ -250,26 +259,9 @@ export async function spawnReference(
   return ref!;
 }
 
-/** The reward to resolve: a built-in's name, or file and function. */
-export function rewardSpecOf(config: Config): string {
-  const { rewardFunction, rewardFunctionName } = config.worker.reward;
-  const file = rewardFunction ?? 'closed';
-  return rewardFunctionName === null ? file : `${file}:${rewardFunctionName}`;
-}
-
-/** The named arguments of the reward; a built-in is also told its form. */
-export function rewardKwargsOf(config: Config): Readonly<Record<string, unknown>> {
-  const { form, rewardFunctionKwargs } = config.worker.reward;
-  return { ...(isBuiltIn(config) && { form }), ...rewardFunctionKwargs };
-}
-
 /** The checkpoint directory that training starts from. */
 export function modelPathOf(config: Config): string {
   return resolve(config.worker.actor.model.modelPath ?? '.');
-}
-
-function isBuiltIn(config: Config): boolean {
-  return config.worker.reward.rewardFunctionName === null;
 }
 
 function tokenizerPathOf(config: Config): string {

@@ -4,7 +4,7 @@ import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
-import { resolveReward } from '../../src/reward/registry.ts';
+import { rewardChoice } from '../../src/reward/configured.ts';
 import {
   hasAdvanced,
   initialAdvanceState,
@@ -17,8 +17,6 @@ import { WeightSync } from '../weights/sync.ts';
 import {
   freezeReference,
   loadPolicy,
-  rewardKwargsOf,
-  rewardSpecOf,
   spawnData,
   spawnLearners,
   spawnReference,
@@ -86,7 +84,7 @@ export async function trainOn(
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
   const checkpoint = await loadPolicy(system, config);
-  const reward = await resolveReward(rewardSpecOf(config), rewardKwargsOf(config));
+  const { gate } = rewardChoice(config.worker.reward);
   await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
   const data = await spawnData(system, config, checkpoint, {
     trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
@@ -104,7 +102,7 @@ export async function trainOn(
     rollouts: await spawnRollouts(system, config, checkpoint, weights, places.rollouts),
     rewards: await spawnRewards(system, config, places.rewards),
   };
-  const context = { cast, weights, config, gate: reward.gate, reporter, signal };
+  const context = { cast, weights, config, gate, reporter, signal };
   const run = new Run(context, { logger, started, advance });
   try {
     return await run.finish(await run.open());

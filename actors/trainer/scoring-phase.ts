@@ -1,3 +1,5 @@
+import type { Config } from '../../src/config/schema.ts';
+import { CxmindError } from '../../src/errors.ts';
 import { gateStep, type GateSpec, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { Cast } from './cast.ts';
@@ -11,45 +13,75 @@ export interface ScoredResponse {
   readonly parts: Readonly<Record<string, number>>;
 }
 
+/** A response that could not be scored, and why. */
+export interface InvalidResponse {
+  /** Its row, and which of the row's responses it is. */
+  readonly name: string;
+  readonly problem: string;
+}
+
 /** Scores of a batch and the gate after it. */
 export interface Scoring {
+  /** What there is a score of; all of it unless `worker.reward.invalid_responses` is skip. */
   readonly scored: readonly ScoredResponse[];
+  readonly invalid: readonly InvalidResponse[];
   readonly gate: GateState;
 }
 
 const RETRIES = 5;
+/** The actors know how long a function may take; this is for one that is stuck in its own work. */
+const TIMEOUT_MS = 24 * 3600_000;
 
 /**
  * Scores all responses of some groups, in order; the batch gate, where the reward has one, decides here.
  *
- * @param timeoutMs for one call of a reward actor
+ * @throws REWARD_INVALID naming row, response, file and function, for a response that cannot be scored; and when none
+ *   at all can be, though they may be skipped
  */
 export async function scoreGroups(
   rewards: Cast['rewards'],
   groups: readonly PromptGroup[],
   gate: { readonly spec: GateSpec | undefined; readonly state: GateState },
-  options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  signal: AbortSignal,
 ): Promise<Scoring> {
-  const all = groups.flatMap((group) => group.responses.map((response) => ({ group, response })));
+  const all = groups.flatMap((group) =>
+    group.responses.map((response, i) => ({
+      group,
+      response,
+      name: `row ${group.prompt.promptId}, response ${i + 1} of ${group.responses.length}`,
+    })),
+  );
   const replies = await Promise.all(
     divide(all, rewards.length).map((share) =>
       askAny(
         rewards,
         'score',
         {
-          responses: share.map(({ group, response }) => ({
+          responses: share.map(({ group, response, name }) => ({
+            name,
             tokenIds: response.tokenIds,
             groundTruth: group.prompt.groundTruth,
           })),
         },
-        { ...options, retries: RETRIES },
+        { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES },
       ),
     ),
   );
-  const scored = replies
-    .flatMap((reply) => reply.scored)
-    .map((score, i) => ({ ...all[i]!, ...score }));
-  if (gate.spec === undefined) return { scored, gate: gate.state };
+  const scored: ScoredResponse[] = [];
+  const invalid: InvalidResponse[] = [];
+  for (const [i, { text, parts, problem }] of replies.flatMap((reply) => reply.scored).entries()) {
+    const { group, response, name } = all[i]!;
+    if (parts === null) invalid.push({ name, problem: problem ?? 'it was not scored' });
+    else scored.push({ group, response, text, parts });
+  }
+  if (scored.length === 0 && invalid.length > 0) {
+    const { name, problem } = invalid[0]!;
+    throw new CxmindError(
+      'REWARD_INVALID',
+      `none of ${invalid.length} responses could be scored, the first being ${name}: ${problem}`,
+    );
+  }
+  if (gate.spec === undefined) return { scored, invalid, gate: gate.state };
   const { state, overall } = gateStep(
     gate.state,
     scored.map(({ parts }) => parts),
@@ -57,22 +89,64 @@ export async function scoreGroups(
   );
   return {
     scored: scored.map((one, i) => ({ ...one, parts: { ...one.parts, overall: overall[i]! } })),
+    invalid,
     gate: state,
   };
 }
 
-/** The mean of every part, under `reward/<part>`-like names. */
+/** The mean of every part over the responses that have it, under `reward/<part>`-like names. */
 export function meanParts(
   scored: readonly ScoredResponse[],
   nameOf: (part: string) => string,
 ): Record<string, number> {
-  const sums = new Map<string, number>();
+  const values = new Map<string, number[]>();
   for (const { parts } of scored) {
     for (const [part, value] of Object.entries(parts)) {
-      sums.set(part, (sums.get(part) ?? 0) + value);
+      const of = values.get(part);
+      if (of === undefined) values.set(part, [value]);
+      else of.push(value);
     }
   }
-  return Object.fromEntries([...sums].map(([part, sum]) => [nameOf(part), sum / scored.length]));
+  return Object.fromEntries(
+    [...values].map(([part, of]) => [nameOf(part), of.reduce((a, b) => a + b, 0) / of.length]),
+  );
+}
+
+/** Estimators that compare a response with the others to its prompt. */
+const comparing: ReadonlySet<string> = new Set(['grpo', 'grpo_passk', 'rloo']);
+
+/**
+ * The responses that an advantage can be estimated for: one that was left alone by the others, which could not be
+ * scored, has nothing to be compared with.
+ *
+ * @throws REWARD_INVALID when none is left
+ */
+export function withAdvantage(
+  { scored, invalid }: Scoring,
+  estimator: string,
+): readonly ScoredResponse[] {
+  if (invalid.length === 0 || !comparing.has(estimator)) return scored;
+  const sizes = new Map<string, number>();
+  for (const { group } of scored) {
+    const { promptId } = group.prompt;
+    sizes.set(promptId, (sizes.get(promptId) ?? 0) + 1);
+  }
+  const left = scored.filter(({ group }) => sizes.get(group.prompt.promptId)! > 1);
+  if (left.length > 0) return left;
+  const { name, problem } = invalid[0]!;
+  throw new CxmindError(
+    'REWARD_INVALID',
+    `${invalid.length} responses could not be scored, and no prompt has two left, the first being ${name}: ${problem}`,
+  );
+}
+
+/** How many responses could not be scored, where that does not end the run, under a `reward/…`-like name. */
+export function invalidCount(
+  invalid: readonly InvalidResponse[],
+  { invalidResponses }: Pick<Config['worker']['reward'], 'invalidResponses'>,
+  name: string,
+): Record<string, number> {
+  return invalidResponses === 'skip' ? { [name]: invalid.length } : {};
 }
 
 /** The part that says how often a response is right, whatever the reward calls it. */

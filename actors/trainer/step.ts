@@ -23,7 +23,14 @@ import { REFERENCE_VERSION, type Cast } from './cast.ts';
 import { LearnerProgress } from './learners.ts';
 import type { Reporter } from './reporter.ts';
 import { generateGroups } from './rollout-phase.ts';
-import { accuracyOf, meanParts, scoreGroups, type ScoredResponse } from './scoring-phase.ts';
+import {
+  accuracyOf,
+  invalidCount,
+  meanParts,
+  scoreGroups,
+  withAdvantage,
+  type ScoredResponse,
+} from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
 
 /** What a run remembers from step to step, besides the learner's own state. */
@@ -91,14 +98,11 @@ export async function trainingStep(
       reporter,
     ),
   );
-  const { scored, gate } = await clock.time('reward', () =>
-    scoreGroups(
-      cast.rewards,
-      groups,
-      { spec: context.gate, state: state.gate },
-      { timeoutMs: worker.reward.timeoutSeconds * 1000, signal },
-    ),
+  const scoring = await clock.time('reward', () =>
+    scoreGroups(cast.rewards, groups, { spec: context.gate, state: state.gate }, signal),
   );
+  for (const { name, problem } of scoring.invalid) reporter.note(`skipped ${name}: ${problem}`);
+  const scored = withAdvantage(scoring, config.algorithm.advEstimator);
 
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
@@ -162,6 +166,7 @@ export async function trainingStep(
     ...reduceMetrics(update),
     ...estimate.metrics,
     ...meanParts(scored, (part) => `reward/${part}`),
+    ...invalidCount(scoring.invalid, worker.reward, 'reward/invalid_responses'),
     ...dataMetrics({
       ...tokenRows(scored.map(({ response }) => response.tokenIds.data.length)),
       tokenScores: estimate.tokenScores,
@@ -183,7 +188,7 @@ export async function trainingStep(
   };
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
-    state: { ...state, cursor, gate, klController: estimate.klController },
+    state: { ...state, cursor, gate: scoring.gate, klController: estimate.klController },
     metrics,
     accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
   };

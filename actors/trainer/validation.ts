@@ -2,13 +2,20 @@ import { validationSampling } from '../../src/config/derive.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
 import { generateGroups } from './rollout-phase.ts';
-import { accuracyOf, meanParts, scoreGroups, type ScoredResponse } from './scoring-phase.ts';
+import {
+  accuracyOf,
+  invalidCount,
+  meanParts,
+  scoreGroups,
+  type InvalidResponse,
+  type ScoredResponse,
+} from './scoring-phase.ts';
 import type { StepContext } from './step.ts';
 
 /** The result of a validation. */
 export interface Validation {
   readonly metrics: Metrics;
-  /** Mean over all responses; NaN without validation prompts. */
+  /** Mean over all responses that could be scored; NaN without validation prompts. */
   readonly accuracy: number;
   readonly gate: GateState;
   readonly scored: readonly ScoredResponse[];
@@ -27,6 +34,7 @@ export async function validate(
   const sampling = validationSampling(config.worker.rollout);
   const batchSize = config.data.valBatchSize === -1 ? prompts : config.data.valBatchSize;
   const scored: ScoredResponse[] = [];
+  const invalid: InvalidResponse[] = [];
   let gate = startGate;
   for (let start = 0; start < prompts; start += batchSize) {
     const end = Math.min(prompts, start + batchSize);
@@ -43,14 +51,9 @@ export async function validate(
       },
       reporter,
     );
-    const timeoutMs = config.worker.reward.timeoutSeconds * 1000;
-    const result = await scoreGroups(
-      cast.rewards,
-      groups,
-      { spec, state: gate },
-      { timeoutMs, signal },
-    );
+    const result = await scoreGroups(cast.rewards, groups, { spec, state: gate }, signal);
     scored.push(...result.scored);
+    invalid.push(...result.invalid);
     gate = result.gate;
   }
   const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -59,6 +62,7 @@ export async function validate(
     metrics: {
       'val/reward_score': sum(rewards) / scored.length,
       ...meanParts(scored, (part) => `val/${part}_reward`),
+      ...invalidCount(invalid, config.worker.reward, 'val/invalid_responses'),
     },
     accuracy: sum(scored.map(({ parts }) => accuracyOf(parts))) / scored.length,
     gate,

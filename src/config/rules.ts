@@ -91,6 +91,17 @@ export const trainingRules: readonly Rule[] = [
         : `algorithm.kl_type = adaptive takes a horizon above 0, got ${klHorizon}`,
   },
   {
+    keys: ['worker.reward.gate.rule', 'worker.reward.gate.key', 'worker.reward.gate.bonus'],
+    broken: ({ worker: { reward } }) => {
+      const { rule, key, bonus } = reward.gate;
+      const isTold = rule === null || rule === 'none' || (key !== null && bonus !== null);
+      return reward.rewardFunctionName === null || isTold
+        ? undefined
+        : `${rule} over a file needs worker.reward.gate.key, the part to decide by, and worker.reward.gate.bonus, ` +
+            'the parts to pay';
+    },
+  },
+  {
     keys: ['trainer.load_checkpoint_path'],
     broken: ({ trainer: { loadCheckpointPath: path } }) =>
       path === null || /global_step_[^/\\]*[/\\]*$/.test(path)

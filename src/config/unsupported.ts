@@ -67,13 +67,6 @@ export const unsupported: readonly Rule[] = [
       notBuilt(actor.optim.strategy !== 'adamw', actor.optim.strategy),
   },
   {
-    keys: ['worker.reward.reward_type'],
-    broken: ({ worker: { reward } }) =>
-      reward.rewardType === 'sequential'
-        ? "the reward's file says it itself: export const REWARD_TYPE = 'sequential'"
-        : undefined,
-  },
-  {
     keys: ['trainer.critic_warmup'],
     broken: ({ trainer }) => notBuilt(trainer.criticWarmup > 0, 'holding the policy back'),
   },
@@ -91,10 +84,8 @@ export function rewardRule(known: readonly string[]): Rule {
     broken: ({ worker: { reward } }) => {
       const spec = reward.rewardFunction;
       if (spec === null || known.includes(spec)) return undefined;
-      const choice = `./file.ts:function or one of ${known.join(', ')}`;
-      if (/\.py$/.test(spec))
-        return `Python files do not run here; expected ${choice}, got "${spec}"`;
       if (isRewardFile(spec)) return undefined;
+      const choice = `./file.ts:function, ./file.py:function or one of ${known.join(', ')}`;
       return `expected ${choice}, got "${spec}", did you mean ${nearestOf(spec, known) ?? ''}?`;
     },
   };
@@ -122,7 +113,6 @@ const withoutEffect = [
   'worker.rollout.max_model_len',
   'worker.rollout.disable_log_stats',
   'worker.rollout.disable_tqdm',
-  'worker.reward.num_cpus',
   'trainer.n_gpus_per_node',
   'trainer.ray_timeline',
 ];

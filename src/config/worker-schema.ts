@@ -9,6 +9,7 @@ import {
   freeForm,
   int,
   intFrom,
+  listOf,
   number,
   oneOf,
   orNull,
@@ -267,10 +268,24 @@ export const Rollout = section({
   trustRemoteCode: about("Derived from the actor's model.", withDefault(bool, false)),
 });
 
+/** `worker.reward.gate`: when bonuses are added to a base reward, decided once for a whole batch. */
+const Gate = section({
+  rule: about(
+    'cxmind: `ema` pays bonuses only while the batch score is not falling, `always` in every batch, `none` leaves ' +
+      "`overall` as it is; null is the built-in's own rule, and none for a file.",
+    orNull(oneOf('ema', 'always', 'none')),
+  ),
+  key: about("cxmind: part whose batch mean decides; null is the built-in's.", orNull(text)),
+  bonus: about(
+    "cxmind: parts added to `base_reward`; null is the built-in's.",
+    orNull(listOf(text)),
+  ),
+});
+
 /** `worker.reward`: how responses are scored. */
 export const Reward = section({
   rewardType: about(
-    "CX-Mind's way to say how a reward is called; a file's own `REWARD_TYPE` says it here.",
+    "How a file's function is called where the file has no `REWARD_TYPE` of its own: with all responses, or one by one.",
     withDefault(oneOf('batch', 'sequential'), 'batch'),
   ),
   rewardFunction: about('`FILE[:FUNC]`, or the name of a built-in reward.', orNull(text)),
@@ -279,13 +294,25 @@ export const Reward = section({
     'Decode responses without special tokens before scoring.',
     withDefault(bool, true),
   ),
-  numCpus: about('CPUs reserved for each reward process.', withDefault(positiveInt, 1)),
+  numCpus: about(
+    'CPUs for each Python reward process: its OMP_NUM_THREADS, where the environment has none.',
+    withDefault(positiveInt, 1),
+  ),
   numWorkers: about('cxmind: reward actors; null is one a host.', orNull(positiveInt)),
   form: about(
-    'cxmind: built-in rewards as CX-Mind released them, or with their known slips repaired.',
-    withDefault(oneOf('faithful', 'repaired'), 'faithful'),
+    'cxmind: built-in rewards as they were released, or with their known slips repaired.',
+    withDefault(oneOf('faithful', 'repaired'), 'repaired'),
   ),
-  timeoutSeconds: about('cxmind: longest a scoring call may take.', withDefault(above(0), 60)),
+  gate: about('cxmind: when bonuses are paid.', Gate),
+  timeoutSeconds: about(
+    'cxmind: longest one call of your function may take; then it is ended.',
+    withDefault(above(0), 60),
+  ),
+  invalidResponses: about(
+    'cxmind: whether a response that cannot be scored ends the run, or is left out of its group and counted.',
+    withDefault(oneOf('fail', 'skip'), 'fail'),
+  ),
+  python: about('cxmind: interpreter of Python reward files.', withDefault(text, 'python3')),
   rewardFunctionName: about(
     'Derived: the FUNC part, `main` when FILE stands alone, null for a built-in.',
     orNull(text),

@@ -1,4 +1,3 @@
-import type { GateSpec } from './gate.ts';
 import {
   anyOptionLetter,
   CROSS,
@@ -9,18 +8,22 @@ import {
   TICK,
   type Pair,
 } from './grammar.ts';
-import type { ScorerOptions } from './options.ts';
-import type { RewardInput, RewardParts } from './reward.ts';
+import { amount, scorerOptions, share, type Form } from './options.ts';
+import type { BuiltIn, RewardInput, RewardParts } from './reward.ts';
 import { roundTo, similarity } from './text-metrics.ts';
+import { trimSpace } from './whitespace.ts';
 
-type ClosedOptions = Pick<ScorerOptions, 'form' | 'formatWeight' | 'processWeight' | 'bleuWeight'>;
+interface PlainOptions {
+  readonly form: Form;
+  /** Weight of the format in `base_reward`; the rest is the accuracy's. */
+  readonly formatWeight: number;
+}
 
-/** The gate of the closed stage: by accuracy. */
-export function closedGate(
-  bonus: readonly string[],
-  { gate, emaAlpha, emaMargin }: ScorerOptions,
-): GateSpec {
-  return { rule: gate, key: 'acc', bonus, emaAlpha, emaMargin };
+interface ChainOptions extends PlainOptions {
+  /** Size of the step-answer bonus. */
+  readonly processWeight: number;
+  /** Weight of BLEU-1 in the think bonus; the rest is ROUGE-L's. */
+  readonly alpha: number;
 }
 
 /** Every step affirms the true option or rejects another. */
@@ -28,6 +31,11 @@ function judgesRightly(answer: string, letter: string, truth: string): boolean {
   return (
     (answer.includes(TICK) && letter === truth) || (answer.includes(CROSS) && letter !== truth)
   );
+}
+
+/** The first thought on an option, without white space around it; empty when there is none. */
+function thoughtOn(letter: string, pairs: readonly (Pair & { letter: string })[]): string {
+  return trimSpace(pairs.find((pair) => pair.letter === letter)?.think ?? '');
 }
 
 /**
@@ -39,7 +47,7 @@ function judgesRightly(answer: string, letter: string, truth: string): boolean {
  *
  * @returns `overall`, `format`, `acc`
  */
-export function scoreClosedPlain(input: RewardInput, options: ClosedOptions): RewardParts {
+function scorePlain(input: RewardInput, options: PlainOptions): RewardParts {
   const { response, groundTruth } = input;
   const faithful = options.form === 'faithful';
   const check = faithful ? formatChecks.counted : formatChecks.strict;
@@ -70,7 +78,7 @@ export function scoreClosedPlain(input: RewardInput, options: ClosedOptions): Re
  *
  * @see CX-Mind, arXiv:2508.03733, and its released closed-ended reward
  */
-export function scoreClosedChain(input: RewardInput, options: ClosedOptions): RewardParts {
+function scoreChain(input: RewardInput, options: ChainOptions): RewardParts {
   const faithful = options.form === 'faithful';
   const read = faithful ? anyOptionLetter : leadingOptionLetter;
   const lettered = (text: string): (Pair & { letter: string })[] =>
@@ -92,9 +100,9 @@ export function scoreClosedChain(input: RewardInput, options: ClosedOptions): Re
     pairs.every(({ answer, letter }) => judgesRightly(answer, letter, truth)) &&
     (faithful || isComplete);
 
-  const thought = pairs.find(({ letter }) => letter === truth)?.think ?? '';
-  const model = reference.find(({ letter }) => letter === truth)?.think ?? '';
-  const how = { bleuWeight: options.bleuWeight, splitting: 'single', decimals: 4 } as const;
+  const thought = thoughtOn(truth, pairs);
+  const model = thoughtOn(truth, reference);
+  const how = { bleuWeight: options.alpha, splitting: 'single', decimals: 4 } as const;
   const isComparable = acc === 1 && thought !== '' && model !== '';
 
   const base = options.formatWeight * format + (1 - options.formatWeight) * acc;
@@ -107,3 +115,45 @@ export function scoreClosedChain(input: RewardInput, options: ClosedOptions): Re
     base_reward: base,
   };
 }
+
+const plainOptions = { format_weight: share(0.1) };
+const thinkOptions = { ...plainOptions, alpha: share(0.3) };
+
+/** closeQA: no bonuses. */
+export const closedPlain: BuiltIn = {
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, plainOptions);
+    return (input) => scorePlain(input, { form, formatWeight: values.format_weight });
+  },
+};
+
+/** closeQA with the think bonus, gated by accuracy. */
+export const closedThink: BuiltIn = {
+  gate: { rule: 'ema', key: 'acc', bonus: ['reason'] },
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, thinkOptions);
+    const { format_weight: formatWeight, alpha } = values;
+    return (input) => {
+      const { process: _, ...parts } = scoreChain(input, {
+        form,
+        formatWeight,
+        alpha,
+        processWeight: 0,
+      });
+      return parts;
+    };
+  },
+};
+
+/** closeQA with the think and the step-answer bonus, gated by accuracy: CX-Mind's closed stage. */
+export const closed: BuiltIn = {
+  gate: { rule: 'ema', key: 'acc', bonus: ['reason', 'process'] },
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, {
+      ...thinkOptions,
+      process_weight: amount(0.5),
+    });
+    const { format_weight: formatWeight, alpha, process_weight: processWeight } = values;
+    return (input) => scoreChain(input, { form, formatWeight, alpha, processWeight });
+  },
+};

@@ -57,14 +57,18 @@ export function finalAnswerOf(text: string): string {
   return answers.at(-1)?.[1] ?? '';
 }
 
-/** Trims, then deletes white space beside every `<`, `>` and `/`. */
-export function cleanTags(text: string): string {
-  const trimmed = trimSpace(text);
-  return trimmed.replace(SPACE_RUN, (run, at: number) => {
-    const before = trimmed[at - 1] ?? '';
-    const after = trimmed[at + run.length] ?? '';
+/** Deletes white space beside every `<`, `>` and `/`. */
+export function collapseTags(text: string): string {
+  return text.replace(SPACE_RUN, (run, at: number) => {
+    const before = text[at - 1] ?? '';
+    const after = text[at + run.length] ?? '';
     return /[<>/]/.test(before + after) ? '' : run;
   });
+}
+
+/** Trims, then deletes white space beside every `<`, `>` and `/`. */
+export function cleanTags(text: string): string {
+  return collapseTags(trimSpace(text));
 }
 
 /**
@@ -76,9 +80,13 @@ export function cleanTags(text: string): string {
 function isLooseChain(text: string): boolean {
   let end = text.length;
   while (end > 0 && isSpace(text[end - 1]!)) end--;
-  const chain = text.slice(0, end);
-  if (!chain.startsWith('<think>') || !chain.endsWith('</answer>')) return false;
-  return MIDDLE.test(chain.slice('<think>'.length, -'</answer>'.length));
+  return isThinkAndAnswer(text.slice(0, end));
+}
+
+/** A think block, white space, an answer block, matched lazily over the whole text: what is in them may be tags. */
+export function isThinkAndAnswer(text: string): boolean {
+  if (!text.startsWith('<think>') || !text.endsWith('</answer>')) return false;
+  return MIDDLE.test(text.slice('<think>'.length, -'</answer>'.length));
 }
 
 /** The format checks by name; each reads the raw response. */

@@ -1,4 +1,3 @@
-import type { GateSpec } from './gate.ts';
 import {
   CROSS,
   diseaseList,
@@ -10,23 +9,26 @@ import {
   TICK,
   type Pair,
 } from './grammar.ts';
-import type { ScorerOptions } from './options.ts';
-import type { RewardInput, RewardParts } from './reward.ts';
+import { amount, scorerOptions, share, type Form } from './options.ts';
+import type { BuiltIn, RewardInput, RewardParts } from './reward.ts';
 import { roundTo, similarity } from './text-metrics.ts';
 import { trimSpace } from './whitespace.ts';
 
-type OpenOptions = Pick<ScorerOptions, 'form' | 'formatWeight' | 'processWeight' | 'bleuWeight'>;
+interface PlainOptions {
+  readonly form: Form;
+  /** Weight of the format in `base_reward`; the rest is the F1's. */
+  readonly formatWeight: number;
+}
 
-/** The gate of the open stage: by F1. */
-export function openGate(
-  bonus: readonly string[],
-  { gate, emaAlpha, emaMargin }: ScorerOptions,
-): GateSpec {
-  return { rule: gate, key: 'f1', bonus, emaAlpha, emaMargin };
+interface ChainOptions extends PlainOptions {
+  /** Size of the step-answer bonus. */
+  readonly processWeight: number;
+  /** Weight of BLEU-1 in the think bonus; the rest is ROUGE-L's. */
+  readonly alpha: number;
 }
 
 /** The diseases an answer names. Faithful: marks stay, so `Edema ✅` is another disease than `Edema`. */
-function diseasesOf(answer: string, form: OpenOptions['form']): string[] {
+function diseasesOf(answer: string, form: Form): string[] {
   return diseaseList(form === 'faithful' ? answer : stripMarks(answer));
 }
 
@@ -38,14 +40,14 @@ function diseasesOf(answer: string, form: OpenOptions['form']): string[] {
  *
  * @returns `overall`, `format`, `f1`
  */
-export function scoreOpenPlain(input: RewardInput, options: OpenOptions): RewardParts {
+function scorePlain(input: RewardInput, options: PlainOptions): RewardParts {
   const check = options.form === 'faithful' ? formatChecks.counted : formatChecks.strict;
   const format = Number(check(input.response));
   const f1 = finalF1(input, options.form);
   return { overall: options.formatWeight * format + (1 - options.formatWeight) * f1, format, f1 };
 }
 
-function finalF1({ response, groundTruth }: RewardInput, form: OpenOptions['form']): number {
+function finalF1({ response, groundTruth }: RewardInput, form: Form): number {
   return setF1(
     diseasesOf(finalAnswerOf(response), form),
     diseasesOf(finalAnswerOf(groundTruth), form),
@@ -57,18 +59,19 @@ function reasonOf(
   steps: readonly (Pair & { disease: string })[],
   truths: ReadonlySet<string>,
   reference: readonly Pair[],
-  options: OpenOptions,
+  options: ChainOptions,
 ): number {
   // Repaired, the reference's own middle steps are asked first: its opening list names every candidate.
   const sources =
     options.form === 'faithful' ? reference : [...reference.slice(1, -1), ...reference];
-  const how = { bleuWeight: options.bleuWeight, splitting: 'runs' } as const;
+  const how = { bleuWeight: options.alpha, splitting: 'runs' } as const;
   const values: number[] = [];
   for (const { think, answer, disease } of steps) {
     if (!answer.includes(TICK) || !truths.has(disease)) continue;
     const model = sources.find((pair) => diseasesOf(pair.answer, options.form).includes(disease));
-    if (think === '' || model === undefined || model.think === '') continue;
-    values.push(similarity(think, model.think, how));
+    const modelThought = trimSpace(model?.think ?? '');
+    // A thought that is missing counts as unlike; only one that nothing can be compared with does not count.
+    if (modelThought !== '') values.push(similarity(trimSpace(think), modelThought, how));
   }
   return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
@@ -92,7 +95,7 @@ function reasonOf(
  *
  * @see CX-Mind, arXiv:2508.03733, and its released open-ended reward
  */
-export function scoreOpenChain(input: RewardInput, options: OpenOptions): RewardParts {
+function scoreChain(input: RewardInput, options: ChainOptions): RewardParts {
   const check = options.form === 'faithful' ? formatChecks.cleaned : formatChecks.strict;
   const format = Number(check(input.response));
   const f1 = finalF1(input, options.form);
@@ -120,3 +123,48 @@ export function scoreOpenChain(input: RewardInput, options: OpenOptions): Reward
     base_reward: base,
   };
 }
+
+const plainOptions = { format_weight: share(0.1) };
+const thinkOptions = { ...plainOptions, alpha: share(0.3) };
+
+/** openQA: no bonuses. */
+export const openPlain: BuiltIn = {
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, plainOptions);
+    return (input) => scorePlain(input, { form, formatWeight: values.format_weight });
+  },
+};
+
+/** openQA with the think bonus, gated by F1. Its `process_weight` is read and not used, as in the original. */
+export const openThink: BuiltIn = {
+  gate: { rule: 'ema', key: 'f1', bonus: ['reason'] },
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, {
+      ...thinkOptions,
+      process_weight: amount(0.5),
+    });
+    const { format_weight: formatWeight, alpha } = values;
+    return (input) => {
+      const { process: _, ...parts } = scoreChain(input, {
+        form,
+        formatWeight,
+        alpha,
+        processWeight: 0,
+      });
+      return parts;
+    };
+  },
+};
+
+/** openQA with the think and the step-answer bonus, gated by F1: CX-Mind's open stage. */
+export const open: BuiltIn = {
+  gate: { rule: 'ema', key: 'f1', bonus: ['reason', 'process'] },
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, {
+      ...thinkOptions,
+      process_weight: amount(0.2),
+    });
+    const { format_weight: formatWeight, alpha, process_weight: processWeight } = values;
+    return (input) => scoreChain(input, { form, formatWeight, alpha, processWeight });
+  },
+};

@@ -1,80 +1,63 @@
 import { nearestOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
-import { closedGate, scoreClosedChain, scoreClosedPlain } from './closed.ts';
+import { androidGui } from './android-gui.ts';
+import { closed, closedPlain, closedThink } from './closed.ts';
+import { dapo } from './dapo.ts';
 import type { GateSpec } from './gate.ts';
-import { openGate, scoreOpenChain, scoreOpenPlain } from './open.ts';
-import { releasedOptions, scorerOptions, type ScorerOptions } from './options.ts';
-import type { Reward, RewardInput, RewardParts } from './reward.ts';
+import { math, r1v } from './math.ts';
+import { open, openPlain, openThink } from './open.ts';
+import type { BuiltIn, Reward } from './reward.ts';
 import { loadUserReward, type RewardKwargs } from './user-function.ts';
 
-interface BuiltIn {
-  readonly score: (input: RewardInput, options: ScorerOptions) => RewardParts;
-  readonly gate?: (options: ScorerOptions) => GateSpec;
-  readonly processWeight?: number;
-}
-
-/** A chain's score without its step-answer bonus, as in the released think-only files. */
-function withoutProcess(parts: RewardParts): RewardParts {
-  return Object.fromEntries(
-    Object.entries(parts).filter(([part]) => part !== 'process'),
-  ) as RewardParts;
-}
-
-/** CX-Mind's rewards: closed-ended (lettered options) and open-ended (a list), with fewer and fewer bonuses. */
+/** Every built-in reward: CX-Mind's for closed and open questions, then those of upstream EasyR1. */
 const builtIns: Readonly<Record<string, BuiltIn>> = {
-  closed: {
-    score: scoreClosedChain,
-    gate: (options) => closedGate(['reason', 'process'], options),
-  },
-  closed_think: {
-    score: (input, options) => withoutProcess(scoreClosedChain(input, options)),
-    gate: (options) => closedGate(['reason'], options),
-  },
-  closed_plain: { score: scoreClosedPlain },
-  open: {
-    score: scoreOpenChain,
-    gate: (options) => openGate(['reason', 'process'], options),
-    processWeight: 0.2,
-  },
-  open_think: {
-    score: (input, options) => withoutProcess(scoreOpenChain(input, options)),
-    gate: (options) => openGate(['reason'], options),
-    processWeight: 0.2,
-  },
-  open_plain: { score: scoreOpenPlain },
+  closed,
+  closed_think: closedThink,
+  closed_plain: closedPlain,
+  open,
+  open_think: openThink,
+  open_plain: openPlain,
+  math,
+  r1v,
+  dapo,
+  android_gui: androidGui,
 };
 
 /** Names that `worker.reward.reward_function` may have besides `./file.ts:function`. */
 export const builtInRewards: readonly string[] = Object.keys(builtIns);
 
-function isFile(spec: string): boolean {
-  return /[:/\\]|\.[cm]?[jt]s$/.test(spec);
+/** What a built-in's batch gate decides by and pays; undefined for one without a gate. */
+export function builtInGate(name: string): Pick<GateSpec, 'rule' | 'key' | 'bonus'> | undefined {
+  return Object.hasOwn(builtIns, name) ? builtIns[name]!.gate : undefined;
+}
+
+/** Whether a reward is a user's file rather than the name of a built-in. */
+export function isFileSpec(spec: string): boolean {
+  return /[:/\\]|\.(?:[cm]?[jt]s|py)$/.test(spec);
+}
+
+/** A built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
+export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
+  if (!Object.hasOwn(builtIns, name)) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `worker.reward.reward_function: expected ./file.ts:function or one of ` +
+        `${builtInRewards.join(', ')}, got '${name}', nearest is '${nearestOf(name, builtInRewards)}'`,
+      { detail: { spec: name, known: builtInRewards } },
+    );
+  }
+  const score = builtIns[name]!.configure(kwargs);
+  return { name, score: (batch) => batch.map(score) };
 }
 
 /**
- * The reward that `worker.reward.reward_function` names: a built-in, or a user's `./file.ts:function`.
+ * The reward that `worker.reward.reward_function` names, run on the calling thread: a built-in, or a user's
+ * `./file.ts:function`.
  *
- * @param kwargs `reward_function_kwargs`: a built-in's `ScorerOptions` in snake_case, or whatever the user's
- *   function takes
+ * @param kwargs `reward_function_kwargs`: a built-in's options and `form`, or whatever the user's function takes
  * @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option; REWARD_INVALID when a
  *   user's file does not load
  */
 export async function resolveReward(spec: string, kwargs: RewardKwargs = {}): Promise<Reward> {
-  const builtIn = Object.hasOwn(builtIns, spec) ? builtIns[spec] : undefined;
-  if (builtIn === undefined) {
-    if (isFile(spec)) return loadUserReward(spec, kwargs);
-    throw new CxmindError(
-      'CONFIG_INVALID',
-      `worker.reward.reward_function: expected ./file.ts:function or one of ` +
-        `${builtInRewards.join(', ')}, got '${spec}', nearest is '${nearestOf(spec, builtInRewards)}'`,
-      { detail: { spec, known: builtInRewards } },
-    );
-  }
-  const { score, gate, processWeight = releasedOptions.processWeight } = builtIn;
-  const options = scorerOptions(kwargs, { ...releasedOptions, processWeight });
-  return {
-    name: spec,
-    ...(gate && { gate: gate(options) }),
-    score: (batch) => batch.map((input) => score(input, options)),
-  };
+  return isFileSpec(spec) ? loadUserReward(spec, kwargs) : builtInReward(spec, kwargs);
 }

@@ -13,15 +13,20 @@ export interface RewardInput {
 /** A score by part. `overall` is the reward itself; every part becomes the metric `reward/<part>`. */
 export type RewardParts = Record<string, number> & { overall: number };
 
-/**
- * A named scoring rule.
- *
- * A rule with a `gate` leaves its bonuses out of `overall`: the trainer adds them after gathering the
- * whole rollout batch, by `gateStep`.
- */
+/** A named scoring rule. */
 export interface Reward {
   readonly name: string;
-  readonly gate?: GateSpec;
-  /** Scores in the order of the batch, one map each, all with the same parts. */
+  /** Scores in the order of the batch, one map each. */
   score(batch: readonly RewardInput[]): RewardParts[] | Promise<RewardParts[]>;
+}
+
+/** A reward of ours, before it is told its options. */
+export interface BuiltIn {
+  /**
+   * Its batch gate where it has one: it then leaves its bonuses out of `overall`, and the trainer adds them, by
+   * `gateStep`, after gathering the whole rollout batch.
+   */
+  readonly gate?: Pick<GateSpec, 'rule' | 'key' | 'bonus'>;
+  /** How one response is scored. @throws CONFIG_INVALID naming every wrong option */
+  configure(kwargs: Readonly<Record<string, unknown>>): (input: RewardInput) => RewardParts;
 }

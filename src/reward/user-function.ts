@@ -3,10 +3,14 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { nearestOf } from '../config/issues.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
+import { outcomeOf, outcomesOf, type Outcome } from './outcome.ts';
 import type { Reward, RewardInput, RewardParts } from './reward.ts';
 
 /** `reward_function_kwargs` as the config has them. */
 export type RewardKwargs = Readonly<Record<string, unknown>>;
+
+/** Whether a function gets all responses of a request at once, or one at a time. */
+export type RewardType = 'batch' | 'sequential';
 
 /** What a user's file exports by default: all responses of a request in, as many maps out. */
 export type BatchRewardFunction = (
@@ -20,6 +24,19 @@ export type SequentialRewardFunction = (
   kwargs: RewardKwargs,
 ) => RewardParts | Promise<RewardParts>;
 
+/** A user's function, ready to be called on this thread. */
+export interface UserFunction {
+  /** `REWARD_NAME`, or file and function. */
+  readonly name: string;
+  /**
+   * What became of each response.
+   *
+   * @throws REWARD_INVALID for what concerns no single response: the function threw over a batch, or returned
+   *   something else than one value a response
+   */
+  score(batch: readonly RewardInput[]): Promise<Outcome[]>;
+}
+
 /** Where the function is: `./file.ts:score`, split at the last colon; without one it is `main`. */
 export function splitFunctionSpec(spec: string): { file: string; name: string } {
   const colon = spec.lastIndexOf(':');
@@ -30,32 +47,6 @@ export function splitFunctionSpec(spec: string): { file: string; name: string } 
 
 function invalid(message: string, detail: Record<string, unknown>, cause?: unknown): CxmindError {
   return new CxmindError('REWARD_INVALID', message, { detail, cause });
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'number') return String(value);
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
-  return 'an object';
-}
-
-/** The value as parts, or a throw that names the function and the response. */
-function checkedParts(value: unknown, where: string, index: number): RewardParts {
-  const fail = (what: string, part?: string): CxmindError =>
-    invalid(`${where}: response ${index}: ${what}`, { where, index, ...(part && { part }) });
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw fail(`expected a map of numbers, got ${describe(value)}`);
-  }
-  const parts: Record<string, number> = {};
-  for (const [key, number] of Object.entries(value as Record<string, unknown>)) {
-    if (typeof number !== 'number' || !Number.isFinite(number)) {
-      throw fail(`'${key}' is not a finite number but ${describe(number)}`, key);
-    }
-    parts[key] = number;
-  }
-  const { overall } = parts;
-  if (overall === undefined) throw fail(`no 'overall' among its parts`, 'overall');
-  return { ...parts, overall };
 }
 
 async function importFile(file: string): Promise<Record<string, unknown>> {
@@ -70,18 +61,21 @@ async function importFile(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * A user's reward function, loaded from `./file.ts:function` relative to the working directory.
+ * A user's function out of a JavaScript or TypeScript file, `./file.ts:function` relative to the working directory.
  *
- * The file may export `REWARD_TYPE` (`'batch'`, the default, or `'sequential'`) and `REWARD_NAME`. The
- * function gets inputs with the fields of `RewardInput`, in camelCase, and the kwargs as its second argument;
- * it may be async. What it returns is checked: as many maps as responses, finite numbers, `overall`.
+ * The file may export `REWARD_TYPE` and `REWARD_NAME`. The function gets inputs with the fields of `RewardInput`, in
+ * camelCase, and the kwargs as its second argument; it may be async.
  *
- * @throws REWARD_INVALID naming file and function; from `score`, also the response's index in the batch
+ * @param usualType how the function is called where the file does not say it
+ * @throws REWARD_INVALID for a file that does not load or has no such function
  */
-export async function loadUserReward(spec: string, kwargs: RewardKwargs): Promise<Reward> {
+export async function loadUserFunction(
+  spec: string,
+  kwargs: RewardKwargs,
+  usualType: RewardType = 'batch',
+): Promise<UserFunction> {
   const { file, name } = splitFunctionSpec(spec);
   const exported = await importFile(file);
-  const where = `${file}:${name}`;
   const candidate = exported[name];
   if (typeof candidate !== 'function') {
     const functions = Object.keys(exported).filter((key) => typeof exported[key] === 'function');
@@ -92,44 +86,62 @@ export async function loadUserReward(spec: string, kwargs: RewardKwargs): Promis
       { file, function: name },
     );
   }
-  const type = exported['REWARD_TYPE'] ?? 'batch';
+  const type = exported['REWARD_TYPE'] ?? usualType;
   if (type !== 'batch' && type !== 'sequential') {
     throw invalid(`${file}: REWARD_TYPE is neither 'batch' nor 'sequential'`, { file, type });
   }
   const title = exported['REWARD_NAME'];
   const call = candidate as (inputs: unknown, kwargs: RewardKwargs) => unknown;
 
-  const guarded = async (inputs: unknown, at: string, index?: number): Promise<unknown> => {
+  const scoreBatch = async (batch: readonly RewardInput[]): Promise<Outcome[]> => {
+    let values: unknown;
     try {
-      return await call(inputs, kwargs);
+      values = await call(batch, kwargs);
     } catch (thrown) {
-      const { message } = asCxmindError(thrown);
-      throw invalid(`${where}: ${at} threw: ${message}`, { file, function: name, index }, thrown);
+      throw invalid(`threw: ${asCxmindError(thrown).message}`, { file, function: name }, thrown);
     }
+    return outcomesOf(values, batch.length);
   };
 
-  const scoreBatch = async (batch: readonly RewardInput[]): Promise<RewardParts[]> => {
-    const values = await guarded(batch, `a batch of ${batch.length} responses`);
-    if (!Array.isArray(values) || values.length !== batch.length) {
-      throw invalid(
-        `${where}: expected an array of ${batch.length} maps, got ${describe(values)}`,
-        { file, function: name },
-      );
+  const scoreEach = async (batch: readonly RewardInput[]): Promise<Outcome[]> => {
+    const outcomes: Outcome[] = [];
+    for (const input of batch) {
+      try {
+        outcomes.push(outcomeOf(await call(input, kwargs)));
+      } catch (thrown) {
+        outcomes.push({ problem: `threw: ${asCxmindError(thrown).message}` });
+      }
     }
-    return values.map((value, index) => checkedParts(value, where, index));
-  };
-
-  const scoreEach = async (batch: readonly RewardInput[]): Promise<RewardParts[]> => {
-    const scores: RewardParts[] = [];
-    for (const [index, input] of batch.entries()) {
-      const value = await guarded(input, `response ${index}`, index);
-      scores.push(checkedParts(value, where, index));
-    }
-    return scores;
+    return outcomes;
   };
 
   return {
-    name: typeof title === 'string' ? title : where,
+    name: typeof title === 'string' ? title : `${file}:${name}`,
     score: type === 'batch' ? scoreBatch : scoreEach,
+  };
+}
+
+/**
+ * A user's reward that runs on the calling thread and takes it down with it where it hangs.
+ *
+ * @throws REWARD_INVALID naming file and function; from `score`, also the response's index in the batch
+ */
+export async function loadUserReward(spec: string, kwargs: RewardKwargs): Promise<Reward> {
+  const loaded = await loadUserFunction(spec, kwargs);
+  return {
+    name: loaded.name,
+    async score(batch) {
+      let outcomes: Outcome[];
+      try {
+        outcomes = await loaded.score(batch);
+      } catch (thrown) {
+        const { message, detail } = asCxmindError(thrown);
+        throw invalid(`${spec}: a batch of ${batch.length} responses: ${message}`, detail, thrown);
+      }
+      return outcomes.map((outcome, index) => {
+        if ('parts' in outcome) return outcome.parts;
+        throw invalid(`${spec}: response ${index}: ${outcome.problem}`, { spec, index });
+      });
+    },
   };
 }

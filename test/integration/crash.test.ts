@@ -180,10 +180,10 @@ describe('a run whose actors crash', () => {
     assertSameAsSteady(run);
   });
 
-  it('has a reward actor restarted that its function ended', async () => {
+  it('calls a reward function again that ended its thread, which the actor survives', async () => {
     const { run, events, ending } = await train('exits', {});
     await ending;
-    assert.ok(livesOf(events, 'reward/0').includes('actor restarted'));
+    assert.deepEqual(livesOf(events, 'reward/0'), ['actor started', 'actor stopped']);
     assertSameAsSteady(run);
   });
 
@@ -192,20 +192,24 @@ describe('a run whose actors crash', () => {
       extra: ['worker.reward.timeout_seconds=1'],
     });
     await ending;
-    assert.ok(livesOf(events, 'reward/0').includes('actor restarted'));
+    assert.deepEqual(livesOf(events, 'reward/0'), ['actor started', 'actor stopped']);
     assertSameAsSteady(run);
   });
 
   it('ends when a reward function never answers', async () => {
     const ended = await train('alwaysHangs', { extra: ['worker.reward.timeout_seconds=0.1'] });
-    await assertEnds(ended, 'ACTOR_TIMEOUT', /reward\/0\.score .* 100 ms/);
+    const message = /rewards\.mjs:alwaysHangs: row \S+, response 1 of 4: took longer than 0\.1 s/;
+    await assertEnds(ended, 'REWARD_INVALID', message);
   });
 
   for (const [reward, message] of [
-    ['throws', /rewards\.mjs:throws: a batch of 40 responses threw: no such disease/],
-    ['tooFew', /rewards\.mjs:tooFew: expected an array of 40 maps, got an array of 39/],
-    ['notANumber', /rewards\.mjs:notANumber: response 2: 'overall' is not a finite number but NaN/],
-    ['withoutOverall', /rewards\.mjs:withoutOverall: response 0: no 'overall' among its parts/],
+    ['throws', /rewards\.mjs:throws: row \S+, response 1 of 4: threw: no such disease/],
+    ['tooFew', /tooFew: row \S+, response 1 of 4: expected an array of 1 maps, got an array of 0/],
+    [
+      'notANumber',
+      /notANumber: row \S+, response 3 of 4: 'overall' is not a finite number but NaN/,
+    ],
+    ['withoutOverall', /withoutOverall: row \S+, response 1 of 4: no 'overall' among its parts/],
   ] as const) {
     it(`ends when a reward function's answer is wrong: ${reward}`, async () => {
       await assertEnds(await train(reward, {}), 'REWARD_INVALID', message);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CxmindError } from '../../../src/errors.ts';
-import { builtInRewards, resolveReward } from '../../../src/reward/registry.ts';
+import { builtInGate, builtInRewards, resolveReward } from '../../../src/reward/registry.ts';
 import type { RewardInput } from '../../../src/reward/reward.ts';
 
 const inputs: readonly RewardInput[] = ['a', 'bb'].map((response) => ({
@@ -11,6 +11,12 @@ const inputs: readonly RewardInput[] = ['a', 'bb'].map((response) => ({
   responseLength: response.length,
   groundTruth: 'bb',
 }));
+
+const dapoLimits = {
+  max_response_length: 64,
+  overlong_buffer_length: 16,
+  overlong_penalty_factor: 1,
+};
 
 describe('resolveReward', () => {
   let folder: string;
@@ -43,36 +49,40 @@ describe('resolveReward', () => {
 
   it('gives every built-in the parts that its gate needs', async () => {
     for (const name of builtInRewards) {
-      const reward = await resolveReward(name);
+      const gate = builtInGate(name);
+      const reward = await resolveReward(name, name === 'dapo' ? dapoLimits : {});
       const [parts] = await reward.score(inputs);
-      const needed = reward.gate ? [reward.gate.key, 'base_reward', ...reward.gate.bonus] : [];
-      for (const key of ['overall', 'format', ...needed])
-        assert.ok(key in parts!, `${name} ${key}`);
-      assert.equal(reward.gate === undefined, name.endsWith('_plain'));
+      const needed = gate === undefined ? [] : [gate.key, 'base_reward', ...gate.bonus];
+      for (const key of ['overall', ...needed]) assert.ok(key in parts!, `${name} ${key}`);
+      assert.equal(gate !== undefined, /^(closed|open)(_think)?$/.test(name));
     }
   });
 
-  it('passes options on to score and gate', async () => {
+  it('passes options on to the score', async () => {
     const answer = '<think>a</think><answer>B ✅</answer>';
-    const reward = await resolveReward('closed', {
-      process_weight: 0.25,
-      ema_alpha: 0.5,
-      gate: 'always',
-    });
-    const [parts] = await reward.score([
-      { response: answer, responseLength: 1, groundTruth: answer },
-    ]);
-    assert.equal(parts!['process'], 0.25);
-    assert.equal(reward.gate?.emaAlpha, 0.5);
-    assert.equal(reward.gate.rule, 'always');
+    const reward = await resolveReward('closed', { process_weight: 0.25, format_weight: 0.4 });
+    const wordy = `x${answer}`;
+    const scores = await reward.score(
+      [answer, wordy].map((response) => ({ response, responseLength: 1, groundTruth: answer })),
+    );
+    assert.equal(scores[0]!['process'], 0.25);
+    assert.equal(scores[1]!['base_reward'], 0.6);
+  });
+
+  it('wants the limits of dapo, which have no default', async () => {
+    await rejects(
+      resolveReward('dapo', { max_response_length: 64 }),
+      'CONFIG_INVALID',
+      /overlong_buffer_length: expected a number >= 0, got undefined\n.*overlong_penalty_factor/,
+    );
   });
 
   it('names the nearest reward, and every wrong option', async () => {
     await rejects(resolveReward('close'), 'CONFIG_INVALID', /got 'close', nearest is 'closed'/);
     await rejects(
-      resolveReward('closed', { format_wieght: 0.1, ema_alpha: 2, form: 'exact' }),
+      resolveReward('closed', { format_wieght: 0.1, alpha: 2, form: 'exact' }),
       'CONFIG_INVALID',
-      /format_wieght: unknown key, nearest is format_weight\n.*ema_alpha: expected a number in \[0, 1\], got 2\n.*form/,
+      /format_wieght: unknown key, nearest is format_weight\n.*form: expected .*\n.*alpha: expected a number in \[0, 1\], got 2/,
     );
   });
 
@@ -100,7 +110,10 @@ describe('resolveReward', () => {
 
   it('says what is wrong with a returned value, and with which response', async () => {
     for (const [body, message] of [
-      ['[{ overall: 1 }]', /:f: expected an array of 2 maps, got an array of 1/],
+      [
+        '[{ overall: 1 }]',
+        /:f: a batch of 2 responses: expected an array of 2 maps, got an array of 1/,
+      ],
       ['null', /expected an array of 2 maps, got null/],
       ['[{ overall: 1 }, 3]', /:f: response 1: expected a map of numbers, got 3/],
       ['[{ overall: 1 }, { acc: 1 }]', /response 1: no 'overall'/],
@@ -112,7 +125,7 @@ describe('resolveReward', () => {
         '[{ overall: 1, a: "x" }, { overall: 1 }]',
         /response 0: 'a' is not a finite number but string/,
       ],
-      ['inputs.nothing.at(0)', /:f: a batch of 2 responses threw: Cannot read/],
+      ['inputs.nothing.at(0)', /:f: a batch of 2 responses: threw: Cannot read/],
     ] as const) {
       await rejects(scoring(body), 'REWARD_INVALID', message);
     }

@@ -14,9 +14,10 @@ async function both(
   name: string,
   response: string,
   groundTruth: string,
+  kwargs: object = {},
 ): Promise<Record<Form, RewardParts>> {
   const score = async (form: Form): Promise<RewardParts> => {
-    const reward = await resolveReward(name, { form });
+    const reward = await resolveReward(name, { form, ...kwargs });
     const [parts] = await reward.score([{ response, responseLength: 1, groundTruth }]);
     return parts!;
   };
@@ -74,5 +75,49 @@ describe('the repaired form against the faithful one', () => {
     const { faithful, repaired } = await both('open', reference, reference);
     assert.ok(faithful['reason']! < 0.5);
     assert.ok(Math.abs(repaired['reason']! - 1) < 1e-12);
+  });
+
+  it('keeps the sides of a fraction together, and takes a letter before a parenthesis for a factor', async () => {
+    const box = (answer: string): string => `<think>a</think>\\boxed{${answer}}`;
+    for (const [given, answer, faithfully, rightly] of [
+      ['x+\\frac{1}{2}', '\\frac{x+1}{2}', 1, 0],
+      ['\\frac{x}{2}+\\frac{1}{2}', '\\frac{x+1}{2}', 0, 1],
+      ['x(x+1)', 'x^2+x', 0, 1],
+      ['0.1+0.2', '0.3', 0, 1],
+      ['\\sqrt[3]{5}', '\\sqrt{5}', 1, 0],
+      ['\\mathbf{i}+j', 'i+j', 0, 1],
+    ] as const) {
+      const { faithful, repaired } = await both('math', box(given), answer);
+      assert.deepEqual([faithful['accuracy'], repaired['accuracy']], [faithfully, rightly], given);
+    }
+  });
+
+  it('never takes a missing answer for a right one', async () => {
+    const boxless = await both('math', '<think>a</think>5', 'None');
+    assert.deepEqual([boxless.faithful['accuracy'], boxless.repaired['accuracy']], [1, 0]);
+    const tagless = await both('r1v', '5', '5');
+    assert.deepEqual([tagless.faithful['accuracy'], tagless.repaired['accuracy']], [1, 0]);
+    const limits = {
+      max_response_length: 9,
+      overlong_buffer_length: 1,
+      overlong_penalty_factor: 1,
+    };
+    const silent = await both('dapo', 'well', '[INVALID]', limits);
+    assert.deepEqual([silent.faithful['accuracy'], silent.repaired['accuracy']], [1, -1]);
+  });
+
+  it('reads answers where they stand: of several lines, before a long tail, of a lone digit', async () => {
+    const lines = await both('r1v', '<think>a</think><answer>\n5\n</answer>\n', '5');
+    assert.deepEqual(lines.faithful, { overall: 0, format: 0, accuracy: 0 });
+    assert.deepEqual(lines.repaired, { overall: 1, format: 1, accuracy: 1 });
+    const limits = {
+      max_response_length: 9,
+      overlong_buffer_length: 1,
+      overlong_penalty_factor: 1,
+    };
+    const tail = await both('dapo', `Answer: 5\n${'.'.repeat(300)}`, '5', limits);
+    assert.deepEqual([tail.faithful['accuracy'], tail.repaired['accuracy']], [-1, 1]);
+    const digits = await both('android_gui', 'Of 10 and 25, card 2.', '2');
+    assert.deepEqual([digits.faithful['accuracy'], digits.repaired['accuracy']], [0, 1]);
   });
 });

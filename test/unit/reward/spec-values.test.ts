@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { normalizeDapoAnswer, overlongPenalty } from '../../../src/reward/dapo.ts';
 import { porterStem } from '../../../src/reward/porter.ts';
 import { resolveReward } from '../../../src/reward/registry.ts';
 import type { RewardParts } from '../../../src/reward/reward.ts';
@@ -13,7 +14,7 @@ function chain(...texts: readonly string[]): string {
 }
 
 async function scored(name: string, response: string, groundTruth: string): Promise<RewardParts> {
-  const reward = await resolveReward(name);
+  const reward = await resolveReward(name, { form: 'faithful' });
   const [parts] = await reward.score([{ response, responseLength: 1, groundTruth }]);
   return parts!;
 }
@@ -117,5 +118,12 @@ describe('the check values of the reward specification', () => {
       'enjoy agreed agre flies fli dies die spied spi radiology radiolog possibly possibl';
     const words = listed.split(' ');
     for (let i = 0; i < words.length; i += 2) assert.equal(porterStem(words[i]!), words[i + 1]);
+  });
+
+  it('writes a short fraction out, and penalises length as listed', () => {
+    assert.equal(normalizeDapoAnswer('x = \\frac12'), '\\frac{1}{2}');
+    const limits = { maxLength: 20480, buffer: 4096 };
+    const penalties = [16384, 16385, 18432, 20480, 20481].map((n) => overlongPenalty(n, limits));
+    assertClose(penalties, [0, -0.00024414, -0.5, -1, -1], { atol: 5e-9 });
   });
 });

@@ -1,0 +1,22 @@
+import type { Outcome } from '../../src/reward/outcome.ts';
+import type { RewardInput } from '../../src/reward/reward.ts';
+import { loadUserFunction, type RewardType } from '../../src/reward/user-function.ts';
+
+/** What a function on a thread of its own is made from. */
+export interface FunctionProps {
+  /** `./file.ts:function`. */
+  readonly spec: string;
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  /** How the function is called where its file does not say it. */
+  readonly rewardType: RewardType;
+}
+
+/** Loads a user's function on the isolate's thread. @throws REWARD_INVALID */
+export async function createScorer({
+  spec,
+  kwargs,
+  rewardType,
+}: FunctionProps): Promise<(batch: readonly RewardInput[]) => Promise<Outcome[]>> {
+  const loaded = await loadUserFunction(spec, kwargs, rewardType);
+  return (batch) => loaded.score(batch);
+}

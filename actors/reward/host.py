@@ -1,0 +1,230 @@
+"""Runs a user's reward function for cxmind: requests on stdin, replies on stdout, in msgpack.
+
+    python3 host.py
+
+Each message is four bytes of length, big-endian, and one msgpack value. The first request loads the function, each
+further one scores a batch. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
+"""
+
+import importlib.util
+import os
+import signal
+import struct
+import sys
+import threading
+import traceback
+
+
+def pack(value, out):
+    """Appends the msgpack of a plain value to a bytearray."""
+    if value is None:
+        out.append(0xC0)
+    elif value is True or value is False:
+        out.append(0xC3 if value else 0xC2)
+    elif isinstance(value, int):
+        if -(2**63) <= value < 2**63:
+            out += struct.pack(">Bq", 0xD3, value)
+        else:
+            out += struct.pack(">Bd", 0xCB, float(value))
+    elif isinstance(value, float):
+        out += struct.pack(">Bd", 0xCB, value)
+    elif isinstance(value, str):
+        data = value.encode("utf-8", "replace")
+        out += struct.pack(">BI", 0xDB, len(data)) + data
+    elif isinstance(value, (list, tuple)):
+        out += struct.pack(">BI", 0xDD, len(value))
+        for item in value:
+            pack(item, out)
+    elif isinstance(value, dict):
+        out += struct.pack(">BI", 0xDF, len(value))
+        for key, item in value.items():
+            pack(str(key), out)
+            pack(item, out)
+    else:
+        raise TypeError("cannot pack %s" % type(value).__name__)
+
+
+class Unpacker:
+    """Reads one msgpack value from bytes."""
+
+    SIZED = {
+        0xC4: ("bin", ">B"), 0xC5: ("bin", ">H"), 0xC6: ("bin", ">I"),
+        0xD9: ("str", ">B"), 0xDA: ("str", ">H"), 0xDB: ("str", ">I"),
+        0xDC: ("list", ">H"), 0xDD: ("list", ">I"),
+        0xDE: ("map", ">H"), 0xDF: ("map", ">I"),
+    }
+    NUMBERS = {
+        0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q",
+        0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q",
+    }
+    CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
+
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    def take(self, count):
+        start, self.at = self.at, self.at + count
+        return self.data[start : self.at]
+
+    def number(self, form):
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def value(self):
+        tag = self.number(">B")
+        if tag < 0x80:
+            return tag
+        if tag >= 0xE0:
+            return tag - 0x100
+        if tag < 0x90:
+            return self.sized("map", tag & 0x0F)
+        if tag < 0xA0:
+            return self.sized("list", tag & 0x0F)
+        if tag < 0xC0:
+            return self.sized("str", tag & 0x1F)
+        if tag in self.CONSTANTS:
+            return self.CONSTANTS[tag]
+        if tag in self.NUMBERS:
+            return self.number(self.NUMBERS[tag])
+        if tag in self.SIZED:
+            kind, form = self.SIZED[tag]
+            return self.sized(kind, self.number(form))
+        raise ValueError("unexpected msgpack tag 0x%02x" % tag)
+
+    def sized(self, kind, size):
+        if kind == "str":
+            return self.take(size).decode("utf-8", "replace")
+        if kind == "bin":
+            return bytes(self.take(size))
+        if kind == "list":
+            return [self.value() for _ in range(size)]
+        return {self.value(): self.value() for _ in range(size)}
+
+
+def read_exactly(stream, count):
+    data = stream.read(count)
+    return data if data is not None and len(data) == count else None
+
+
+def die_with_the_parent():
+    """Linux: the kernel ends this process with the thread that started it, even where user code holds the interpreter."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+    except Exception:
+        pass  # another system: the end of stdin ends it
+
+
+def requests_of(stream):
+    """A queue of requests, read on a thread that ends the process at the end of the stream."""
+    import queue
+
+    waiting = queue.Queue()
+
+    def read():
+        while True:
+            head = read_exactly(stream, 4)
+            data = None if head is None else read_exactly(stream, struct.unpack(">I", head)[0])
+            if data is None:
+                os._exit(0)
+            waiting.put(Unpacker(data).value())
+
+    threading.Thread(target=read, daemon=True).start()
+    return waiting
+
+
+def trace():
+    """The traceback of the exception that is handled, without this file's own frames."""
+    kind, error, frames = sys.exc_info()
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(kind, error, frames)).rstrip()
+
+
+def load(request):
+    """The user's function with its kwargs, and how it is called."""
+    path = request["file"]
+    for folder in (os.getcwd(), os.path.dirname(os.path.abspath(path))):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location("custom_reward_fn", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["custom_reward_fn"] = module
+    spec.loader.exec_module(module)
+    name = request["function"]
+    if not callable(getattr(module, name, None)):
+        raise AttributeError("%s has no function '%s'" % (path, name))
+    kind = getattr(module, "REWARD_TYPE", request["type"])
+    if kind not in ("batch", "sequential"):
+        raise ValueError("%s: REWARD_TYPE is neither 'batch' nor 'sequential' but %r" % (path, kind))
+    return getattr(module, name), kind, str(getattr(module, "REWARD_NAME", "unknown"))
+
+
+def checked(score):
+    """One response's score as a map of floats, whatever kind of number each was, or what is wrong with it."""
+    if not hasattr(score, "items"):
+        return {"problem": "expected a dict of numbers, got a %s" % type(score).__name__}
+    parts = {}
+    for key, value in score.items():
+        try:
+            if isinstance(value, (str, bytes)):
+                raise TypeError
+            parts[str(key)] = float(value)
+        except Exception:
+            return {"problem": "'%s' is not a number but a %s" % (key, type(value).__name__)}
+    return {"score": parts}
+
+
+def score(function, kind, kwargs, inputs):
+    if kind == "batch":
+        return [checked(one) for one in function(inputs, **kwargs)]
+    scores = []
+    for one in inputs:
+        try:
+            scores.append(checked(function(one, **kwargs)))
+        except Exception:
+            scores.append({"problem": "raised\n" + trace()})
+    return scores
+
+
+def main():
+    die_with_the_parent()
+    # The protocol keeps the two streams to itself: what user code prints, and what it reads, is not ours.
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout = os.fdopen(1, "w", buffering=1)
+
+    waiting = requests_of(source)
+
+    def answer(make):
+        try:
+            reply = {"value": make()}
+        except BaseException as error:  # a function may raise SystemExit: its process is ours to end
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            reply = {"error": trace()}
+        out = bytearray()
+        pack(reply, out)
+        sink.write(struct.pack(">I", len(out)) + out)
+        sink.flush()
+        return "value" in reply
+
+    request = waiting.get()
+    loaded = []
+
+    def load_it():
+        loaded.append(load(request))
+        return loaded[0][2]
+
+    if not answer(load_it):
+        return
+    function, kind, _ = loaded[0]
+    while True:
+        batch = waiting.get()
+        answer(lambda: score(function, kind, request["kwargs"], batch))
+
+
+main()

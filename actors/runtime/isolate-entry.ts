@@ -1,0 +1,26 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { toWireError } from '../../src/errors.ts';
+import type { IsolateReply } from './isolate.ts';
+
+type Make = (props: unknown) => Promise<(message: unknown) => Promise<unknown>>;
+
+const { module, create, props } = workerData as { module: string; create: string; props: unknown };
+const port = parentPort!;
+
+/** Tells how something ended; a value that cannot leave the thread is an error, too. */
+async function answer(work: () => Promise<unknown>): Promise<void> {
+  let reply: IsolateReply;
+  try {
+    reply = { value: await work() };
+  } catch (thrown) {
+    reply = { error: toWireError(thrown) };
+  }
+  port.postMessage(reply);
+}
+
+await answer(async () => {
+  const exports = (await import(module)) as Readonly<Record<string, Make>>;
+  const called = await exports[create]!(props);
+  port.on('message', (message: unknown) => void answer(() => called(message)));
+  return null;
+});

@@ -1,0 +1,80 @@
+import { asCxmindError } from '../errors.ts';
+import type { Outcome } from './outcome.ts';
+
+/** Scores a batch within a time; throws for what cannot be laid at one response's door. */
+export type TimedScore<I> = (batch: readonly I[], limitMs: number) => Promise<Outcome[]>;
+
+/** How a search for faulty responses is done. */
+export interface FaultSearch {
+  /** The longest a call over the whole batch may take. */
+  readonly limitMs: number;
+  /** Whether one response that cannot be scored is enough to know of. */
+  readonly stopsAtFirst: boolean;
+  /** Ends the search, with what the call that was under way threw. */
+  readonly signal: AbortSignal;
+}
+
+/** What a part of a batch may take at least, however small it is: time for what a call costs by itself. */
+const LEAST_MS = 1000;
+
+/**
+ * Scores a batch, and finds the responses that a function throws over, hangs on or dies of.
+ *
+ * A call that fails as a whole is made again on either half, which gets its share of the time, until the fault is one
+ * response's. The others are then scored together once more, because a function of a batch may compare them. One
+ * response that hangs costs about twice `limitMs`.
+ *
+ * @returns one outcome a response, in order; undefined for one that was not looked at any more
+ */
+export async function scoreWithFaults<I>(
+  score: TimedScore<I>,
+  batch: readonly I[],
+  { limitMs, stopsAtFirst, signal }: FaultSearch,
+): Promise<(Outcome | undefined)[]> {
+  const outcomes = new Array<Outcome | undefined>(batch.length).fill(undefined);
+  let isOver = false as boolean;
+
+  /** @returns whether the call over these was one that failed as a whole */
+  const settle = async (indices: readonly number[], timeMs: number): Promise<boolean> => {
+    if (isOver) return true;
+    let found: Outcome[];
+    try {
+      found = await score(
+        indices.map((i) => batch[i]!),
+        timeMs,
+      );
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      if (indices.length > 1) {
+        const middle = indices.length >> 1;
+        const partMs = Math.min(limitMs, Math.max(LEAST_MS, timeMs / 2));
+        await settle(indices.slice(0, middle), partMs);
+        await settle(indices.slice(middle), partMs);
+        return true;
+      }
+      found = [{ problem: asCxmindError(thrown).message }];
+    }
+    for (const [at, index] of indices.entries()) outcomes[index] = found[at]!;
+    isOver = stopsAtFirst && found.some((outcome) => 'problem' in outcome);
+    return false;
+  };
+
+  const wasTornApart = await settle([...batch.keys()], limitMs);
+  const sound = [...batch.keys()].filter((i) => isSound(outcomes[i]));
+  if (!wasTornApart || isOver || sound.length === 0) return outcomes;
+  try {
+    const together = await score(
+      sound.map((i) => batch[i]!),
+      limitMs,
+    );
+    for (const [at, index] of sound.entries()) outcomes[index] = together[at]!;
+  } catch (thrown) {
+    if (signal.aborted) throw thrown;
+    // It fails over sound responses now and then: what it said of the parts stands.
+  }
+  return outcomes;
+}
+
+function isSound(outcome: Outcome | undefined): boolean {
+  return outcome !== undefined && 'parts' in outcome;
+}

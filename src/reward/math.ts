@@ -1,0 +1,74 @@
+import { collapseTags, isThinkAndAnswer } from './grammar.ts';
+import { boxedContent, gradeAnswer } from './math-grader.ts';
+import { scorerOptions, share } from './options.ts';
+import type { BuiltIn, RewardInput } from './reward.ts';
+import { trimSpace } from './whitespace.ts';
+
+/** A think block from the very beginning, and later a box that closes. */
+function isThinkAndBox(text: string): boolean {
+  if (!text.startsWith('<think>')) return false;
+  const thought = text.indexOf('</think>', '<think>'.length);
+  const box = thought < 0 ? -1 : text.indexOf('\\boxed{', thought + '</think>'.length);
+  return box >= 0 && text.includes('}', box + '\\boxed{'.length);
+}
+
+/** The weighted sum of format and accuracy that both rewards are. */
+function scored(
+  format: boolean,
+  accuracy: boolean,
+  formatWeight: number,
+): { overall: number; format: number; accuracy: number } {
+  const parts = { format: Number(format), accuracy: Number(accuracy) };
+  return { overall: (1 - formatWeight) * parts.accuracy + formatWeight * parts.format, ...parts };
+}
+
+/**
+ * Upstream's `math`: a thought in think tags, then the answer in a box.
+ *
+ * Faithful: white space beside `<`, `>` and `/` is deleted first, white space before the first tag spoils the format,
+ * a response without a box is graded as the answer `None`, and the grader has its slips (see `gradeAnswer`).
+ * Repaired: the box is read as it was written, white space around the response is nothing, and no box is never right.
+ */
+export const math: BuiltIn = {
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, { format_weight: share(0.1) });
+    return ({ response, groundTruth }: RewardInput) => {
+      const clean = collapseTags(response);
+      const format = isThinkAndBox(form === 'faithful' ? clean : trimSpace(clean));
+      const answer = form === 'faithful' ? (boxedContent(clean) ?? 'None') : boxedContent(response);
+      const accuracy = answer !== undefined && gradeAnswer(answer, groundTruth, form);
+      return scored(format, accuracy, values.format_weight);
+    };
+  },
+};
+
+/** The answer of one line in the first answer block; without one, the whole response. */
+function firstLineAnswer(response: string): string {
+  return trimSpace(/<answer>([^\n]*?)<\/answer>/.exec(response)?.[1] ?? response);
+}
+
+/** The answer in the last answer block, on however many lines; undefined without one. */
+function lastAnswer(response: string): string | undefined {
+  const end = response.lastIndexOf('</answer>');
+  const start = end < 0 ? -1 : response.lastIndexOf('<answer>', end);
+  return start < 0 ? undefined : trimSpace(response.slice(start + '<answer>'.length, end));
+}
+
+/**
+ * Upstream's `r1v`: one think block, then one answer block.
+ *
+ * Faithful: white space around the response spoils the format, an answer of several lines is not seen, and without
+ * an answer block the whole response is graded. Repaired: none of these, and it is the last block that counts.
+ */
+export const r1v: BuiltIn = {
+  configure(kwargs) {
+    const { form, values } = scorerOptions(kwargs, { format_weight: share(0.5) });
+    const faithful = form === 'faithful';
+    return ({ response, groundTruth }: RewardInput) => {
+      const format = isThinkAndAnswer(faithful ? response : trimSpace(response));
+      const answer = faithful ? firstLineAnswer(response) : lastAnswer(response);
+      const accuracy = answer !== undefined && gradeAnswer(answer, trimSpace(groundTruth), form);
+      return scored(format, accuracy, values.format_weight);
+    };
+  },
+};

@@ -1,0 +1,39 @@
+import { CxmindError } from '../errors.ts';
+import type { RewardParts } from './reward.ts';
+
+/** What became of one response: its score, or why it has none. */
+export type Outcome = { readonly parts: RewardParts } | { readonly problem: string };
+
+function describe(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (value === null || typeof value !== 'object') return value === null ? 'null' : typeof value;
+  return 'an object';
+}
+
+/** What a function returned for one response, checked: a map of finite numbers, `overall` among them. */
+export function outcomeOf(value: unknown): Outcome {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { problem: `expected a map of numbers, got ${describe(value)}` };
+  }
+  const parts: Record<string, number> = {};
+  for (const [key, number] of Object.entries(value as Record<string, unknown>)) {
+    if (typeof number !== 'number' || !Number.isFinite(number)) {
+      return { problem: `'${key}' is not a finite number but ${describe(number)}` };
+    }
+    parts[key] = number;
+  }
+  const { overall } = parts;
+  return overall === undefined
+    ? { problem: `no 'overall' among its parts` }
+    : { parts: { ...parts, overall } };
+}
+
+/** What a function returned for a batch, checked. @throws REWARD_INVALID when it is not one value a response */
+export function outcomesOf(values: unknown, count: number): Outcome[] {
+  if (Array.isArray(values) && values.length === count) return values.map(outcomeOf);
+  throw new CxmindError(
+    'REWARD_INVALID',
+    `expected an array of ${count} maps, got ${describe(values)}`,
+  );
+}

@@ -1,0 +1,243 @@
+import type { Expression } from './expression.ts';
+import type { Form } from './options.ts';
+
+/** A complex number, and how far rounding may have carried it from its true value. */
+interface Approximate {
+  readonly re: number;
+  readonly im: number;
+  readonly error: number;
+}
+
+const EPSILON = 2 ** -52;
+/** How many bounds of rounding a value may be away from zero and still count as zero. */
+const SLACK = 4;
+const NOWHERE: Approximate = { re: NaN, im: NaN, error: 0 };
+
+function abs({ re, im }: Pick<Approximate, 're' | 'im'>): number {
+  return Math.hypot(re, im);
+}
+
+/** The value with the rounding of its own operation on top of what it came with. */
+function rounded(re: number, im: number, inherited: number): Approximate {
+  return { re, im, error: inherited + 2 * EPSILON * Math.hypot(re, im) };
+}
+
+function add(a: Approximate, b: Approximate): Approximate {
+  return rounded(a.re + b.re, a.im + b.im, a.error + b.error);
+}
+
+function negate({ re, im, error }: Approximate): Approximate {
+  return { re: -re, im: -im, error };
+}
+
+function multiply(a: Approximate, b: Approximate): Approximate {
+  const error = abs(a) * b.error + abs(b) * a.error + a.error * b.error;
+  const scale = 2 * EPSILON * abs(a) * abs(b);
+  return rounded(a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re, error + scale);
+}
+
+function invert(a: Approximate): Approximate {
+  const size = a.re * a.re + a.im * a.im;
+  // What may be zero has no inverse to speak of.
+  if (Math.sqrt(size) <= SLACK * a.error || size === 0) return NOWHERE;
+  return rounded(a.re / size, -a.im / size, a.error / size + (2 * EPSILON) / Math.sqrt(size));
+}
+
+function exp(a: Approximate): Approximate {
+  const size = Math.exp(a.re);
+  return rounded(
+    size * Math.cos(a.im),
+    size * Math.sin(a.im),
+    size * (a.error + 2 * EPSILON * abs(a)),
+  );
+}
+
+function log(a: Approximate): Approximate {
+  const size = abs(a);
+  return rounded(Math.log(size), Math.atan2(a.im, a.re), a.error / size + EPSILON);
+}
+
+function integerPower(base: Approximate, exponent: number): Approximate {
+  let result: Approximate = { re: 1, im: 0, error: 0 };
+  let square = base;
+  for (let left = Math.abs(exponent); left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) result = multiply(result, square);
+    square = multiply(square, square);
+  }
+  return exponent < 0 ? invert(result) : result;
+}
+
+function power(base: Approximate, exponent: Approximate): Approximate {
+  const isInteger = exponent.im === 0 && Number.isInteger(exponent.re);
+  if (isInteger && Math.abs(exponent.re) <= 1024) return integerPower(base, exponent.re);
+  if (base.re === 0 && base.im === 0) return exponent.re > 0 ? base : NOWHERE;
+  return exp(multiply(exponent, log(base)));
+}
+
+const HALF: Approximate = { re: 0.5, im: 0, error: 0 };
+const I: Approximate = { re: 0, im: 1, error: 0 };
+
+/** cos a + i sin a and cos a - i sin a. */
+function turns(a: Approximate): [Approximate, Approximate] {
+  const forth = multiply(I, a);
+  return [exp(forth), exp(negate(forth))];
+}
+
+function cosine(a: Approximate): Approximate {
+  const [forth, back] = turns(a);
+  return multiply(HALF, add(forth, back));
+}
+
+function sine(a: Approximate): Approximate {
+  const [forth, back] = turns(a);
+  return multiply({ re: 0, im: -0.5, error: 0 }, add(forth, negate(back)));
+}
+
+function factorial(a: Approximate): Approximate {
+  const n = Math.round(a.re);
+  if (abs({ re: a.re - n, im: a.im }) > SLACK * a.error || n < 0 || n > 170) return NOWHERE;
+  let value = 1;
+  for (let i = 2; i <= n; i++) value *= i;
+  return rounded(value, 0, n * EPSILON * value);
+}
+
+const functions: Readonly<Record<string, (a: Approximate, b?: Approximate) => Approximate>> = {
+  sqrt: (a) => power(a, HALF),
+  root: (index, a) => power(a!, invert(index)),
+  ln: log,
+  log,
+  exp,
+  sin: sine,
+  cos: cosine,
+  tan: (a) => multiply(sine(a), invert(cosine(a))),
+  cot: (a) => multiply(cosine(a), invert(sine(a))),
+  sec: (a) => invert(cosine(a)),
+  csc: (a) => invert(sine(a)),
+  factorial,
+};
+
+/** A point in the plane that only depends on a name and a number, between 0.5 and 2 from zero. */
+function pointOf(name: string, index: number): Approximate {
+  let hash = 2166136261 + index * 97;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0)!, 16777619) >>> 0;
+  const turn = ((Math.imul(hash, 2654435761) >>> 0) / 2 ** 32) * 2 * Math.PI;
+  const size = 0.5 + (1.5 * (Math.imul(hash ^ 0x9e3779b9, 1597334677) >>> 0)) / 2 ** 32;
+  return { re: size * Math.cos(turn), im: size * Math.sin(turn), error: 0 };
+}
+
+/** The value of an expression with its unknowns at the points of that number; not finite where it has none. */
+function valueAt(tree: Expression, index: number): Approximate {
+  switch (tree.kind) {
+    case 'number': {
+      const re = Number(tree.text);
+      return { re, im: 0, error: Number.isSafeInteger(re) ? 0 : EPSILON * Math.abs(re) };
+    }
+    case 'unknown':
+      if (tree.name === 'pi') return { re: Math.PI, im: 0, error: EPSILON * Math.PI };
+      return /^(?:oo|zoo|nan)$/.test(tree.name) ? NOWHERE : pointOf(tree.name, index);
+    case 'negative':
+      return negate(valueAt(tree.of, index));
+    case 'call': {
+      const [first, second] = tree.args.map((arg) => valueAt(arg, index));
+      const known = Object.hasOwn(functions, tree.name) ? functions[tree.name]! : undefined;
+      if (known !== undefined) return known(first!, second);
+      // An unknown function: any smooth one will do, as long as equal arguments give equal values.
+      return exp(multiply(pointOf(`${tree.name}()`, index), first!));
+    }
+    case 'binary': {
+      const left = valueAt(tree.left, index);
+      const right = valueAt(tree.right, index);
+      switch (tree.operator) {
+        case '+':
+          return add(left, right);
+        case '-':
+          return add(left, negate(right));
+        case '*':
+          return multiply(left, right);
+        case '/':
+          return multiply(left, invert(right));
+        case '^':
+          return power(left, right);
+      }
+    }
+  }
+}
+
+/** Whether something holds of any leaf of it. */
+function someLeaf(tree: Expression, holds: (leaf: Expression) => boolean): boolean {
+  switch (tree.kind) {
+    case 'number':
+    case 'unknown':
+      return holds(tree);
+    case 'negative':
+      return someLeaf(tree.of, holds);
+    case 'call':
+      return tree.args.some((arg) => someLeaf(arg, holds));
+    case 'binary':
+      return someLeaf(tree.left, holds) || someLeaf(tree.right, holds);
+  }
+}
+
+/** Whether a number with a decimal point stands in it. */
+function hasDecimals(tree: Expression): boolean {
+  return someLeaf(tree, (leaf) => leaf.kind === 'number' && /[.e]/.test(leaf.text));
+}
+
+function hasUnknowns(tree: Expression): boolean {
+  return someLeaf(tree, ({ kind }) => kind === 'unknown');
+}
+
+/** Its value in doubles, step by step and with all unknowns 1; 0 for one with functions. */
+function doubleValue(tree: Expression): number {
+  switch (tree.kind) {
+    case 'number':
+      return Number(tree.text);
+    case 'unknown':
+      return tree.name === 'pi' ? Math.PI : 1;
+    case 'negative':
+      return -doubleValue(tree.of);
+    case 'call':
+      return 0;
+    case 'binary': {
+      const left = doubleValue(tree.left);
+      const right = doubleValue(tree.right);
+      switch (tree.operator) {
+        case '+':
+          return left + right;
+        case '-':
+          return left - right;
+        case '*':
+          return left * right;
+        case '/':
+          return left / right;
+        case '^':
+          // With a decimal exponent it is not the same power of an unknown.
+          return hasDecimals(tree.right) && hasUnknowns(tree.left) ? NaN : left ** right;
+      }
+    }
+  }
+}
+
+/** Points at which an expression is looked at; one would do for all but a set of measure zero. */
+const POINTS = 3;
+
+/**
+ * Whether an expression is zero whatever its unknowns are.
+ *
+ * It is evaluated at pseudo-random complex points with a bound on the rounding of every operation: an expression of
+ * this size that is not zero everywhere is zero at none of them. Unlike a simplifier this takes bounded time and does
+ * not depend on which rewritings somebody thought of.
+ *
+ * @param form faithful, decimals are doubles and sums of them are not rounded: `0.1+0.2` is not `0.3`
+ *
+ * @see Schwartz 1980, Fast probabilistic algorithms for verification of polynomial identities
+ */
+export function isIdenticallyZero(tree: Expression, form: Form): boolean {
+  if (form === 'faithful' && hasDecimals(tree) && doubleValue(tree) !== 0) return false;
+  for (let index = 0; index < POINTS; index++) {
+    const value = valueAt(tree, index);
+    const size = abs(value);
+    if (!Number.isFinite(size) || size > SLACK * value.error) return false;
+  }
+  return true;
+}

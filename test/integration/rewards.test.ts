@@ -1,0 +1,296 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FileOptions } from '../../actors/reward/actor.ts';
+import { rewardProtocol, type ScoreReply } from '../../actors/reward/protocol.ts';
+import { rewardSpec } from '../../actors/reward/spec.ts';
+import type { ActorRef } from '../../actors/runtime/ref.ts';
+import { ActorSystem } from '../../actors/runtime/system.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+
+const soon = { timeoutMs: 60_000 };
+
+/** Does with each response what it says. */
+const pythonFile = `
+import os, sys, time
+
+def one(item, bonus=0.0):
+    text = item["response"]
+    print("scoring", text)
+    if "hang" in text:
+        while True:
+            pass
+    if "die" in text:
+        os._exit(3)
+    if "raise" in text:
+        raise ValueError("no such finding: " + text)
+    if "nan" in text:
+        return {"overall": float("nan")}
+    if "list" in text:
+        return [1]
+    if "text" in text:
+        return {"overall": "high"}
+    return {"overall": len(text) + bonus, "right": item["ground_truth"] in text, "tokens": item["response_length"]}
+
+def compute_score(items, bonus=0.0):
+    return [one(item, bonus) for item in items]
+
+def too_few(items):
+    return compute_score(items)[1:]
+
+def cpus(items):
+    return [{"overall": int(os.environ["OMP_NUM_THREADS"]), "stdin": len(sys.stdin.read())} for _ in items]
+
+def chain(items):
+    return [{"overall": -1, "base_reward": 0.25, "acc": 0.5, "reason": i / 2} for i, _ in enumerate(items)]
+`;
+
+const scriptFile = `
+import { existsSync, writeFileSync } from 'node:fs';
+export function compute(inputs) {
+  return inputs.map(({ response }) => {
+    if (response.includes('hang')) for (;;);
+    if (response.includes('die')) process.exit(3);
+    if (response.includes('raise')) throw new Error('no such finding');
+    if (response.includes('nan')) return { overall: NaN };
+    return { overall: response.length };
+  });
+}
+export async function meet(inputs, { folder, others }) {
+  const own = inputs[0].response;
+  writeFileSync(folder + '/' + own, '');
+  while (!others.every((name) => existsSync(folder + '/' + name))) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return [{ overall: 1 }];
+}
+`;
+
+const usual: FileOptions = {
+  rewardType: 'batch',
+  limitMs: 30_000,
+  skipsInvalid: false,
+  python: 'python3',
+  cpus: 1,
+};
+
+describe('reward functions of users', () => {
+  let temporary: TemporaryDirectory;
+  let system: ActorSystem;
+  let demo: string;
+  let tokenizer: Tokenizer;
+  let python: string;
+  let script: string;
+  let count = 0;
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    await writeTinyDemo(demo);
+    tokenizer = Tokenizer.load(join(demo, 'model'));
+    python = temporary.write('reward.py', pythonFile);
+    script = temporary.write('reward.mjs', scriptFile);
+  });
+  after(() => temporary[Symbol.dispose]());
+  beforeEach(() => (system = new ActorSystem()));
+  afterEach(() => system.shutdown());
+
+  async function actorOf(
+    rewardFunction: string,
+    options: Partial<FileOptions> = {},
+    more: { kwargs?: object; skipSpecialTokens?: boolean } = {},
+  ): Promise<ActorRef<typeof rewardProtocol>> {
+    const { kwargs = {}, skipSpecialTokens = true } = more;
+    const props = {
+      tokenizerPath: join(demo, 'model'),
+      rewardFunction,
+      kwargs: { ...kwargs },
+      skipSpecialTokens,
+      file: { ...usual, ...options },
+    };
+    return system.spawn({ ...rewardSpec(props), name: `reward/${count++}`, graceMs: 2000 });
+  }
+
+  async function score(
+    actor: ActorRef<typeof rewardProtocol>,
+    ...texts: readonly string[]
+  ): Promise<ScoreReply['scored']> {
+    const responses = texts.map((text, i) => {
+      const ids = tokenizer.encode(text);
+      return { name: `row ${i}`, tokenIds: tensorOf('i32', [ids.length], ids), groundTruth: 'ok' };
+    });
+    return (await actor.ask.score({ responses }, soon)).scored;
+  }
+
+  const overall = (scored: ScoreReply['scored']): (number | undefined)[] =>
+    scored.map(({ parts }) => parts?.['overall']);
+
+  describe('in Python', () => {
+    before(function () {
+      if (spawnSync('python3', ['--version']).status === 0) return;
+      console.log('      skipped: python3 is not installed here');
+      this.skip();
+    });
+
+    it('score as they are, in batches, with kwargs, and may print', async () => {
+      const actor = await actorOf(`${python}:compute_score`, {}, { kwargs: { bonus: 0.5 } });
+      const scored = await score(actor, 'a ok', 'bcd');
+      assert.deepEqual(
+        scored.map(({ text, parts }) => [text, parts]),
+        ['a ok', 'bcd'].map((text) => [
+          text,
+          {
+            overall: text.length + 0.5,
+            right: Number(text.includes('ok')),
+            tokens: tokenizer.encode(text).length,
+          },
+        ]),
+      );
+    });
+
+    it('are called as reward_type says, or their own REWARD_TYPE', async () => {
+      const told = await actorOf(`${python}:one`, { rewardType: 'sequential' });
+      assert.deepEqual(overall(await score(told, 'a', 'bc')), [1, 2]);
+      const own = temporary.write('own.py', `REWARD_TYPE = "sequential"\n${pythonFile}`);
+      const saying = await actorOf(`${own}:one`);
+      assert.deepEqual(overall(await score(saying, 'a', 'bc')), [1, 2]);
+    });
+
+    it('see special tokens only where they are not skipped', async () => {
+      const texts = await Promise.all(
+        [true, false].map(async (skipSpecialTokens) => {
+          const actor = await actorOf(`${python}:compute_score`, {}, { skipSpecialTokens });
+          return (await score(actor, 'a<|im_end|>')).map(({ text }) => text);
+        }),
+      );
+      assert.deepEqual(texts, [['a'], ['a<|im_end|>']]);
+    });
+
+    it('get num_cpus as OMP_NUM_THREADS, and no standard input', async () => {
+      const actor = await actorOf(`${python}:cpus`, { cpus: 3 });
+      assert.deepEqual((await score(actor, 'a'))[0]!.parts, { overall: 3, stdin: 0 });
+    });
+
+    for (const [text, problem] of [
+      [
+        'please raise',
+        /^raised\nTraceback[^]*reward\.py", line \d+, in one\n[^]*ValueError: no such/,
+      ],
+      ['please die', /^its process ended with code 3/],
+      ['please hang', /^took longer than 0\.4 s \(worker\.reward\.timeout_seconds\)$/],
+      ['nan', /^'overall' is not a finite number but NaN$/],
+      ['list', /^expected a dict of numbers, got a list$/],
+      ['text', /^'overall' is not a number but a str$/],
+    ] as const) {
+      it(`have one response that says "${text}" skipped, the others scored`, async () => {
+        const limits = { limitMs: 400, skipsInvalid: true };
+        const actor = await actorOf(`${python}:compute_score`, limits);
+        const scored = await score(actor, 'a', 'bc', text, 'def');
+        assert.deepEqual(overall(scored), [1, 2, undefined, 3]);
+        assert.match(scored[2]!.problem!, problem);
+      });
+    }
+
+    it('fail with row, file, function and traceback', async () => {
+      const actor = await actorOf(`${python}:compute_score`);
+      await assert.rejects(score(actor, 'a', 'raise'), {
+        code: 'REWARD_INVALID',
+        message:
+          /reward\.py:compute_score: row 1: raised\nTraceback[^]*ValueError: no such finding/,
+      });
+      const few = await actorOf(`${python}:too_few`);
+      await assert.rejects(score(few, 'a', 'b'), /row 0: expected a list of 1 scores, got 0/);
+    });
+
+    it('say in one sentence what keeps them from starting', async () => {
+      const starting = (spec: string, interpreter = 'python3'): Promise<unknown> =>
+        actorOf(spec, { python: interpreter });
+      await assert.rejects(
+        starting(`${python}:one`, 'python-of-nobody'),
+        /needs python-of-nobody, which does not start .*install Python 3.*worker\.reward\.python/,
+      );
+      await assert.rejects(starting(`${python}:nothing`), /has no function 'nothing'/);
+      await assert.rejects(starting(join(temporary.path, 'none.py:f')), /no such file/);
+      const wrong = temporary.write('wrong.py', 'def f(:\n');
+      await assert.rejects(starting(`${wrong}:f`), /wrong\.py:f does not load: [^]*SyntaxError/);
+    });
+
+    it('train under the gate of their config, without forwarding its weights', async () => {
+      const run = join(temporary.path, 'gated');
+      await trainTiny(demo, run, [
+        `worker.reward.reward_function=${python}:chain`,
+        'worker.reward.reward_function_kwargs={ema_alpha: 0.3}',
+        'worker.reward.gate={rule: ema, key: acc, bonus: [reason]}',
+        'trainer.max_steps=1',
+        'trainer.val_before_train=false',
+      ]);
+      // Eight responses: base 0.25, and reasons 0, 0.5, … 3.5.
+      assert.equal(metricsOf(run)[0]!['reward/overall'], 0.25 + 1.75);
+    });
+  });
+
+  describe('in JavaScript', () => {
+    for (const [text, problem] of [
+      ['please raise', /^threw: no such finding$/],
+      ['please die', /its thread ended: exited with code 3/],
+      ['please hang', /^took longer than 0\.3 s/],
+      ['nan', /^'overall' is not a finite number but NaN$/],
+    ] as const) {
+      it(`have one response that says "${text}" skipped, the others scored`, async () => {
+        const actor = await actorOf(`${script}:compute`, { limitMs: 300, skipsInvalid: true });
+        const scored = await score(actor, 'a', 'bc', text, 'def');
+        assert.deepEqual(overall(scored), [1, 2, undefined, 3]);
+        assert.match(scored[2]!.problem!, problem);
+      });
+    }
+
+    it('run at the same time in the actors of a run', async () => {
+      const kwargs = { folder: temporary.path, others: ['first', 'second'] };
+      const actors = await Promise.all([0, 1].map(() => actorOf(`${script}:meet`, {}, { kwargs })));
+      const replies = await Promise.all(kwargs.others.map((name, i) => score(actors[i]!, name)));
+      assert.deepEqual(replies.map(overall), [[1], [1]]);
+      assert.ok(existsSync(join(temporary.path, 'second')));
+    });
+
+    it('are ended with a run that is stopped in the middle of a call', async () => {
+      const actor = await actorOf(`${script}:compute`);
+      const asked = assert.rejects(score(actor, 'hang'), { code: 'ACTOR_STOPPED' });
+      await system.shutdown();
+      await asked;
+    });
+  });
+
+  it('train on without the responses that cannot be scored, and count them', async () => {
+    const run = join(temporary.path, 'skipping');
+    const odd = temporary.write(
+      'odd.mjs',
+      // Of every four responses to a prompt the first is never scored; of the first prompt only one is.
+      `export const score = (inputs) => inputs.map((_, i) =>
+         (i % 4 === 0 || i < 3 ? {} : { overall: i % 3 }));`,
+    );
+    const { logger } = keepingLogger();
+    await trainTiny(
+      demo,
+      run,
+      [
+        `worker.reward.reward_function=${odd}:score`,
+        'worker.reward.invalid_responses=skip',
+        'worker.rollout.n=4',
+        'trainer.max_steps=1',
+      ],
+      { logger },
+    );
+    const [before, step] = metricsOf(run);
+    const last = step ?? before!;
+    // Four prompts of four: three of the first and one of each other are not scored, and the first's last is alone.
+    assert.equal(last['reward/invalid_responses'], 6);
+    const kept = [5, 6, 7, 9, 10, 11, 13, 14, 15].map((i) => i % 3);
+    const mean = kept.reduce((a, b) => a + b, 0) / kept.length;
+    assert.ok(Math.abs(last['reward/overall']! - mean) < 1e-12);
+    assert.equal(last['val/invalid_responses'], 3);
+  });
+});

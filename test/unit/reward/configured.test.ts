@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { configFrom } from '../../../src/config/load.ts';
+import { rewardChoice, type RewardChoice } from '../../../src/reward/configured.ts';
+
+async function choiceOf(...items: readonly string[]): Promise<RewardChoice> {
+  const all = items.map((item) => `worker.reward.${item}`);
+  const { config } = await configFrom(all, { purpose: null });
+  return rewardChoice(config.worker.reward);
+}
+
+describe('the reward that a config chooses', () => {
+  it('is repaired unless the config says faithful', async () => {
+    const usual = await choiceOf('reward_function=open');
+    assert.deepEqual(usual.kwargs, { form: 'repaired' });
+    const other = await choiceOf('reward_function=open', 'form=faithful');
+    assert.deepEqual(other.kwargs, { form: 'faithful' });
+  });
+
+  it('has the gate of each of the released managers', async () => {
+    const gateOf = async (...items: readonly string[]): Promise<unknown> => {
+      const { gate } = await choiceOf(...items);
+      return gate && [gate.rule, gate.key, ...gate.bonus];
+    };
+    const thinkOnly = ['reward_function=open_think'];
+    assert.deepEqual(await gateOf('reward_function=closed'), ['ema', 'acc', 'reason', 'process']);
+    assert.deepEqual(await gateOf('reward_function=open'), ['ema', 'f1', 'reason', 'process']);
+    assert.deepEqual(await gateOf(...thinkOnly), ['ema', 'f1', 'reason']);
+    assert.deepEqual(await gateOf(...thinkOnly, 'gate.rule=always'), ['always', 'f1', 'reason']);
+    assert.equal(await gateOf('reward_function=closed', 'gate.rule=none'), undefined);
+    assert.equal(await gateOf('reward_function=closed_plain'), undefined);
+    assert.equal(await gateOf('reward_function=./r.py:compute_score'), undefined);
+  });
+
+  it('puts any gate over a file, and keeps its weights from the function', async () => {
+    const { spec, kwargs, gate } = await choiceOf(
+      'reward_function=./r.py:compute_score',
+      'reward_function_kwargs={ema_alpha: 0.5, ema_margin: 0.1, format_weight: 0.3}',
+      'gate={rule: ema, key: acc, bonus: [reason, process]}',
+    );
+    assert.equal(spec, './r.py:compute_score');
+    assert.deepEqual(kwargs, { format_weight: 0.3 });
+    assert.deepEqual(gate, {
+      rule: 'ema',
+      key: 'acc',
+      bonus: ['reason', 'process'],
+      emaAlpha: 0.5,
+      emaMargin: 0.1,
+    });
+  });
+
+  it('leaves kwargs of that name to a function without a gate', async () => {
+    const { kwargs } = await choiceOf(
+      'reward_function=./r.py',
+      'reward_function_kwargs.ema_alpha=7',
+    );
+    assert.deepEqual(kwargs, { ema_alpha: 7 });
+  });
+
+  it('refuses a weight that is none, and a gate over a file that does not say what it pays', async () => {
+    await assert.rejects(
+      choiceOf('reward_function=closed', 'reward_function_kwargs.ema_alpha=2'),
+      /reward_function_kwargs\.ema_alpha: expected a number in \[0, 1\], got 2/,
+    );
+    const items = ['worker.reward.reward_function=./r.py:f', 'worker.reward.gate.rule=ema'];
+    const { issues } = await configFrom(items, { purpose: null });
+    const issue = issues.find(({ path }) => path === 'worker.reward.gate.rule');
+    assert.match(issue!.expected, /ema over a file needs worker\.reward\.gate\.key/);
+  });
+});
