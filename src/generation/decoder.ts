@@ -1,12 +1,13 @@
 import type { ModelConfig, TextConfig } from '../model/qwen2-5-vl/config.ts';
 import { FEWEST_COLUMNS, type DecodeForm } from '../model/qwen2-5-vl/decode.ts';
-import { textRotary, type RotaryTable } from '../model/qwen2-5-vl/rotary.ts';
+import { textRotary } from '../model/qwen2-5-vl/rotary.ts';
 import type { WeightViews } from '../model/qwen2-5-vl/weights.ts';
 import type { Runtime } from '../ort/runtime.ts';
 import { gatherColumns, gatherRows } from '../tensor/rows.ts';
 import { reshaped, rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { DecodeBlocks } from './decode-blocks.ts';
 import type { KvCache } from './kv-cache.ts';
+import { StepHeads } from './step-heads.ts';
 
 /** One sequence's share of a decoding step. */
 export interface StepRow {
@@ -27,7 +28,7 @@ export class Decoder implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: WeightViews;
   readonly #cache: KvCache;
-  readonly #rotary: RotaryTable;
+  readonly #heads: StepHeads;
   readonly #buffers: Buffers;
   readonly #blocks: Readonly<Record<DecodeForm, DecodeBlocks>>;
   #boundSlots = 0;
@@ -53,7 +54,8 @@ export class Decoder implements Disposable {
       [1, positions],
       Int32Array.from({ length: positions }, (_, i) => i),
     );
-    this.#rotary = textRotary(every, headDim, ropeTheta, null);
+    const rotary = textRotary(every, headDim, ropeTheta, null);
+    this.#heads = new StepHeads(config.text, cache.shape.slots, rotary);
     this.#buffers = new Buffers(config.text, cache.shape.slots);
     const blocks = (form: DecodeForm): DecodeBlocks =>
       new DecodeBlocks(runtime, config.text, form, weights, logitBias);
@@ -71,18 +73,18 @@ export class Decoder implements Disposable {
       this.#bind(form, count);
     }
     const buffers = this.#buffers;
-    const positions = sequences.map(({ position }) => position);
+    const heads = this.#heads;
     const tokens = sequences.map(({ token }) => token);
     const gather = form === 'rows' ? gatherRows : gatherColumns;
     gather(this.#weights.embedding, tokens, buffers.hidden(0, form, count));
-    gatherRows(this.#rotary.cos, positions, buffers.cos);
-    gatherRows(this.#rotary.sin, positions, buffers.sin);
     for (const [slot, { temperature }] of sequences.entries()) {
       buffers.inverseTemperature.data[slot] = temperature === 0 ? 1 : 1 / temperature;
     }
+    heads.begin(sequences.map(({ position }) => position));
     for (const layer of project.keys()) {
       project[layer]!.run();
-      this.#cache.append(layer, buffers.key.data, buffers.value.data, cached);
+      heads.putQueries();
+      this.#cache.append(layer, heads, cached);
       attend[layer]!.run();
     }
     distribution.run();
@@ -94,19 +96,13 @@ export class Decoder implements Disposable {
     const { project, attend, distribution } = this.#blocks[form].open();
     const buffers = this.#buffers;
     const first = (tensor: Tensor<'f32'>): Tensor<'f32'> => rows(tensor, 0, count);
-    const [key, value] = [first(buffers.key), first(buffers.value)];
-    const [cos, sin, one] = [first(buffers.cos), first(buffers.sin), first(buffers.one)];
-    const grouped = reshaped(first(buffers.query), [count * kvHeads, heads / kvHeads, headDim + 1]);
+    const { query, projected } = this.#heads;
+    const joined = first(projected);
+    const grouped = reshaped(first(query), [count * kvHeads, heads / kvHeads, headDim + 1]);
     const hidden = [buffers.hidden(0, form, count), buffers.hidden(1, form, count)] as const;
     for (let layer = 0; layer < layers; layer++) {
       const [from, to] = [hidden[layer % 2]!, hidden[(layer + 1) % 2]!];
-      project[layer]!.input('hidden', from)
-        .input('rotary.cos', cos)
-        .input('rotary.sin', sin)
-        .input('one', one)
-        .output('query', first(buffers.query))
-        .output('key', key)
-        .output('value', value);
+      project[layer]!.input('hidden', from).output('projected', joined);
       attend[layer]!.input('hidden', from)
         .input('query', grouped)
         .input('keys', this.#cache.keys(layer, count))
@@ -128,28 +124,15 @@ export class Decoder implements Disposable {
 
 /** What passes between the blocks of a step, for up to `slots` sequences. */
 class Buffers {
-  readonly query: Tensor<'f32'>;
-  readonly cos: Tensor<'f32'>;
-  readonly sin: Tensor<'f32'>;
-  readonly one: Tensor<'f32'>;
-  readonly key: Tensor<'f32'>;
-  readonly value: Tensor<'f32'>;
   readonly inverseTemperature: Tensor<'f32'>;
   readonly probabilities: Tensor<'f32'>;
   readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>];
   readonly #config: TextConfig;
 
   constructor(config: TextConfig, slots: number) {
-    const { headDim, heads, hiddenSize, kvHeads, vocabSize } = config;
+    const { hiddenSize, vocabSize } = config;
     this.#config = config;
     this.#hidden = [zeros('f32', [slots, hiddenSize]), zeros('f32', [slots, hiddenSize])];
-    this.query = zeros('f32', [slots, heads, headDim + 1]);
-    this.cos = zeros('f32', [slots, headDim / 2]);
-    this.sin = zeros('f32', [slots, headDim / 2]);
-    this.one = zeros('f32', [slots, heads, 1]);
-    this.one.data.fill(1);
-    this.key = zeros('f32', [slots, kvHeads, headDim]);
-    this.value = zeros('f32', [slots, kvHeads, headDim]);
     this.inverseTemperature = zeros('f32', [slots, 1]);
     this.probabilities = zeros('f32', [slots, vocabSize]);
   }

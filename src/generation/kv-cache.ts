@@ -6,6 +6,14 @@ export interface LayerKeysValues {
   readonly value: Float32Array;
 }
 
+/** Knows the keys and values of the token that each running sequence gets in a decoding step. */
+export interface StepKeysValues {
+  /** Writes the `d` features of a sequence's key to `target`, from `at` on. */
+  putKey(slot: number, head: number, target: Float32Array, at: number): void;
+  /** Writes the `d` features of a sequence's value to `target`, from `at` on. */
+  putValue(slot: number, head: number, target: Float32Array, at: number): void;
+}
+
 /** The sizes of a cache. */
 export interface CacheShape {
   readonly layers: number;
@@ -101,21 +109,40 @@ export class KvCache {
   /** Writes a prompt of `tokens` tokens to the first free slot, from position 0. */
   write(slot: number, prompt: readonly LayerKeysValues[], tokens: number): void {
     this.reserve(tokens, slot);
+    const { kvHeads, headDim } = this.shape;
     for (const [layer, { key, value }] of prompt.entries()) {
-      for (let t = 0; t < tokens; t++) this.#put(layer, slot, t, key, value, t);
+      const keys = this.#keys[layer]!.data;
+      const values = this.#values[layer]!.data;
+      for (let head = 0; head < kvHeads; head++) {
+        const first = (slot * kvHeads + head) * this.#length;
+        for (let t = 0; t < tokens; t++) {
+          const from = (t * kvHeads + head) * headDim;
+          const keyAt = (first + t) * (headDim + 1);
+          const valueAt = (first + t) * headDim;
+          for (let i = 0; i < headDim; i++) {
+            keys[keyAt + i] = key[from + i]!;
+            values[valueAt + i] = value[from + i]!;
+          }
+          keys[keyAt + headDim] = 0;
+        }
+      }
     }
     this.#empty(slot, tokens);
   }
 
-  /** Writes one token of each of the first sequences: row `i` of `key`, `value [B, K, d]` to `positions[i]`. */
-  append(
-    layer: number,
-    key: Float32Array,
-    value: Float32Array,
-    positions: readonly number[],
-  ): void {
+  /** Writes one token of each of the first sequences, the one of slot `i` to `positions[i]`. */
+  append(layer: number, step: StepKeysValues, positions: readonly number[]): void {
+    const { kvHeads, headDim } = this.shape;
+    const keys = this.#keys[layer]!.data;
+    const values = this.#values[layer]!.data;
     for (let slot = 0; slot < positions.length; slot++) {
-      this.#put(layer, slot, positions[slot]!, key, value, slot);
+      for (let head = 0; head < kvHeads; head++) {
+        const row = (slot * kvHeads + head) * this.#length + positions[slot]!;
+        const keyAt = row * (headDim + 1);
+        step.putKey(slot, head, keys, keyAt);
+        keys[keyAt + headDim] = 0;
+        step.putValue(slot, head, values, row * headDim);
+      }
     }
   }
 
@@ -125,31 +152,6 @@ export class KvCache {
     for (const block of [...this.#keys, ...this.#values]) {
       const size = slotRows * block.shape[1]!;
       block.data.copyWithin(to * size, from * size, (from + 1) * size);
-    }
-  }
-
-  /** Row `row` of `key` and `value [·, K, d]`. */
-  #put(
-    layer: number,
-    slot: number,
-    position: number,
-    key: Float32Array,
-    value: Float32Array,
-    row: number,
-  ): void {
-    const { kvHeads, headDim } = this.shape;
-    const keys = this.#keys[layer]!.data;
-    const values = this.#values[layer]!.data;
-    for (let head = 0; head < kvHeads; head++) {
-      const from = (row * kvHeads + head) * headDim;
-      const at = (slot * kvHeads + head) * this.#length + position;
-      const keyAt = at * (headDim + 1);
-      const valueAt = at * headDim;
-      for (let i = 0; i < headDim; i++) {
-        keys[keyAt + i] = key[from + i]!;
-        values[valueAt + i] = value[from + i]!;
-      }
-      keys[keyAt + headDim] = 0;
     }
   }
 

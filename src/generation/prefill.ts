@@ -11,7 +11,7 @@ import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { Workspace } from '../tensor/workspace.ts';
 import type { LayerKeysValues } from './kv-cache.ts';
 
-/** A prompt after its one forward pass: shared by all its samples. */
+/** A prompt after its one forward pass: shared by all its samples, and valid until the next pass. */
 export interface PrefilledPrompt {
   readonly tokens: number;
   readonly layers: readonly LayerKeysValues[];
@@ -40,6 +40,8 @@ export class Prefill implements Disposable {
   }
 
   /**
+   * Computes prompts; what it returns stands in memory that the next call uses again.
+   *
    * @param batch the packed prompts; `scoredRows` is not read
    * @param temperatures one per prompt; 0 stands for greedy and leaves the logits as they are
    */
@@ -57,17 +59,12 @@ export class Prefill implements Disposable {
     const last = this.#workspace.take('f32', [lastRows.data.length, text.hiddenSize]);
     const cached: LayerKeysValues[] = [];
     for (const [layer, weights] of this.#weights.layers.entries()) {
-      const mark = this.#workspace.mark();
       const inputs = { hidden, ...shared, ...weights };
-      const outputs =
+      const { key, value } =
         layer === text.layers - 1
           ? this.#lastLayer.forward({ ...inputs, lastRows }, this.#workspace, { output: last })
           : this.#layer.forward(inputs, this.#workspace, { output: next });
-      cached.push({
-        key: (outputs.key!.data as Float32Array).slice(),
-        value: (outputs.value!.data as Float32Array).slice(),
-      });
-      this.#workspace.release(mark);
+      cached.push({ key: key!.data as Float32Array, value: value!.data as Float32Array });
       [hidden, next] = [next, hidden];
     }
     return this.#split(batch, cached, this.#distributions(last, temperatures, logitBias));
@@ -88,7 +85,7 @@ export class Prefill implements Disposable {
       },
       this.#workspace,
     );
-    return (probabilities!.data as Float32Array).slice();
+    return probabilities!.data as Float32Array;
   }
 
   #split(

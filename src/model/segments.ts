@@ -97,9 +97,9 @@ export function layoutSegments(
         packedIndex.data[row] = BigInt(at);
       }
       // Padding sees what the last token sees: nobody reads it, but its softmax must be finite.
-      for (const [start, end] of visible(b, Math.min(place, segment.length - 1))) {
-        const from = line * (strip + 1) * height;
-        biases[strip]!.data.fill(0, from + start, from + end);
+      const from = line * (strip + 1) * height;
+      for (const range of visible(b, Math.min(place, segment.length - 1))) {
+        biases[strip]!.data.fill(0, from + range[0], from + range[1]);
       }
     }
   }

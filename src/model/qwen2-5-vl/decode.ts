@@ -2,7 +2,7 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { Dim, Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { TextConfig } from './config.ts';
-import { finishParameters, projectionWeights, splitHeads } from './decoder.ts';
+import { finishParameters, projectionWeights } from './decoder.ts';
 
 /**
  * How the activations of one token of each of `B` sequences lie.
@@ -57,36 +57,28 @@ class Sheet {
 }
 
 /**
- * What the next token of each sequence asks of a layer's attention, and adds to its cache.
+ * What the next token of each sequence asks of a layer's attention, and adds to its cache, not rotated yet.
  *
- * Inputs: `hidden` in the given form, `rotary.cos|sin [B, d/2]`, `one [B, H, 1]` and the projection's
- * parameters, `qkvBias` with a last axis of 1 in columns. Outputs, rotated: `query [B, H, d + 1]`, its last feature `one`, which the cache's keys
- * answer with a bias of their own; `key`, `value [B, K, d]`.
+ * Inputs: `hidden` in the given form, and the projection's parameters, `qkvBias` with a last axis of 1 in
+ * columns. Output: `projected [B, (H + 2K)·d]`, queries, keys and values.
  */
 export function decodeProjectGraph(config: TextConfig, form: DecodeForm): Graph {
-  const { headDim, heads, hiddenSize, rmsNormEps } = config;
   const g = new GraphBuilder(`decode-project-${form}`);
   const sheet = new Sheet(g, form);
-  const hidden = g.input('hidden', 'f32', sheet.shape(hiddenSize));
-  const cos = g.input('rotary.cos', 'f32', ['B', headDim / 2]);
-  const sin = g.input('rotary.sin', 'f32', ['B', headDim / 2]);
-  const one = g.input('one', 'f32', ['B', heads, 1]);
+  const hidden = g.input('hidden', 'f32', sheet.shape(config.hiddenSize));
   const { inputNorm, qkvWeight } = projectionWeights(g, config);
   const qkvBias = g.input('qkvBias', 'f32', sheet.perFeature(qkvWeight.shape[0] as number));
-  const normed = g.rmsNorm(sheet.toRows(hidden), inputNorm, rmsNormEps);
-  const qkv = sheet.toRows(sheet.ofRows(qkvWeight, normed, qkvBias));
-  const { query, key, value } = splitHeads(g, qkv, { cos, sin }, config);
-  g.output('query', g.concat([query, one], 2));
-  g.output('key', key);
-  g.output('value', value);
+  const normed = g.rmsNorm(sheet.toRows(hidden), inputNorm, config.rmsNormEps);
+  g.output('projected', sheet.toRows(sheet.ofRows(qkvWeight, normed, qkvBias)));
   return g.build();
 }
 
 /**
  * The rest of a layer: attention over the cache, and the gated MLP.
  *
- * Inputs: `hidden` in the given form, `query [B·K, H/K, d + 1]`, that of `decodeProjectGraph` by its groups, the cache's `keys [B·K, C, d + 1]`
- * and `values [B·K, C, d]`, the parameters. Output: `output`, as `hidden`.
+ * Inputs: `hidden` in the given form, `query [B·K, H/K, d + 1]`, rotated, by its groups, whose last feature
+ * is 1 for the bias that the cache's keys have; the cache's `keys [B·K, C, d + 1]` and `values [B·K, C, d]`;
+ * the parameters. Output: `output`, as `hidden`.
  */
 export function decodeAttendGraph(config: TextConfig, form: DecodeForm): Graph {
   const { headDim, heads, hiddenSize, kvHeads, rmsNormEps } = config;

@@ -75,19 +75,16 @@ describe('KvCache', () => {
     const cache = new KvCache(shape);
     cache.write(0, prompt(1, 2), 2);
     cache.write(1, prompt(2, 4), 4);
+    const ends = [2, 4];
     for (const layer of [0, 1]) {
-      const fresh = [1, 2].flatMap((tag, slot) =>
-        [0, 1].flatMap((head) =>
-          [0, 1, 2].map((i) => numberOf(tag, layer, [2, 4][slot]!, head, i)),
-        ),
-      );
-      const key = Float32Array.from(fresh);
-      cache.append(
-        layer,
-        key,
-        key.map((x) => -x),
-        [2, 4],
-      );
+      const put =
+        (sign: number) =>
+        (slot: number, head: number, target: Float32Array, at: number): void => {
+          for (let i = 0; i < 3; i++) {
+            target[at + i] = sign * numberOf(slot + 1, layer, ends[slot]!, head, i);
+          }
+        };
+      cache.append(layer, { putKey: put(1), putValue: put(-1) }, ends);
     }
     assertHolds(cache, 0, 1, 3);
     assertHolds(cache, 1, 2, 5);
