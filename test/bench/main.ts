@@ -7,6 +7,7 @@ import { benchLearner } from './learner.bench.ts';
 import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
 import { benchRestarts } from './restarts.bench.ts';
+import { benchStep } from './step.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   link: benchLink,
   ort: benchOrt,
   restarts: benchRestarts,
+  step: benchStep,
 };
 
 const [only, ...more] = process.argv.slice(2);
