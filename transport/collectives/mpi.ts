@@ -1,3 +1,4 @@
+import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import type { Communicator } from './communicator.ts';
 import { copy, slice, type Elements } from './elements.ts';
@@ -30,6 +31,12 @@ export function hasMpi(): boolean {
   }
 }
 
+/** How long a rank looks out for the others itself before it leaves that to another thread. */
+const MOMENTS_MS = 0.2;
+
+/** Bytes up to which an operation that all ranks have entered runs on the calling thread: some milliseconds. */
+const HERE_BYTES = 32 * 2 ** 20;
+
 class MpiEngine implements Engine {
   readonly rank: number;
   readonly size: number;
@@ -49,12 +56,7 @@ class MpiEngine implements Engine {
   }
 
   async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
-    const calls = new Int32Array(this.size * CALL_WORDS);
-    calls.set(encodeCall(call), this.rank * CALL_WORDS);
-    const { int32 } = this.#library.handles;
-    const words = [CALL_WORDS, int32] as const;
-    await this.#library.wait('Allgather', IN_PLACE, ...words, calls, ...words, this.#group);
-    const error = disagreement(calls);
+    const error = disagreement(await this.#gatherCalls(call));
     if (error !== undefined) throw error;
     if (call.dtype === 'f16' || call.dtype === 'bf16') {
       await this.#runHalf(call, call.dtype, input, output);
@@ -102,6 +104,30 @@ class MpiEngine implements Engine {
     if (this.#group === this.#library.handles.world) await this.#library.wait('Finalize');
   }
 
+  /**
+   * The calls of all ranks, encoded. Whoever comes late is waited for on another thread; where all are there
+   * within moments, as ranks in step are, two hops between threads would take longer than the call itself.
+   */
+  async #gatherCalls(call: Call): Promise<Int32Array> {
+    const calls = new Int32Array(this.size * CALL_WORDS);
+    calls.set(encodeCall(call), this.rank * CALL_WORDS);
+    const words = [CALL_WORDS, this.#library.handles.int32] as const;
+    const [request, isDone] = [new BigUint64Array(1), new Int32Array(1)];
+    const library = this.#library;
+    library.call('Iallgather', IN_PLACE, ...words, calls, ...words, this.#group, request);
+    const until = performance.now() + MOMENTS_MS;
+    do library.call('Test', request, isDone, null);
+    while (isDone[0] === 0 && performance.now() < until);
+    if (isDone[0] === 0) await library.wait('Wait', request, null);
+    return calls;
+  }
+
+  /** On this thread where it takes no longer than a hop to another, once all ranks are known to be in the call. */
+  async #together(call: Call, ...invocation: Parameters<MpiLibrary['call']>): Promise<void> {
+    if (call.count * bytesPerElement(call.dtype) <= HERE_BYTES) this.#library.call(...invocation);
+    else await this.#library.wait(...invocation);
+  }
+
   async #do(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
     const { operation, dtype, reduction, root, count } = call;
     const type = this.#typeOf(dtype);
@@ -113,29 +139,29 @@ class MpiEngine implements Engine {
       case 'split':
         return;
       case 'broadcast':
-        return this.#library.wait('Bcast', output, count, type, root, group);
+        return this.#together(call, 'Bcast', output, count, type, root, group);
       case 'allReduce':
-        await this.#library.wait('Allreduce', IN_PLACE, output, count, type, op, group);
+        await this.#together(call, 'Allreduce', IN_PLACE, output, count, type, op, group);
         break;
       case 'reduce': {
         const from = isRoot ? IN_PLACE : input;
-        await this.#library.wait('Reduce', from, output, count, type, op, root, group);
+        await this.#together(call, 'Reduce', from, output, count, type, op, root, group);
         break;
       }
       case 'reduceScatter':
-        await this.#library.wait('Reduce_scatter_block', input, output, count, type, op, group);
+        await this.#together(call, 'Reduce_scatter_block', input, output, count, type, op, group);
         break;
       case 'allGather':
         copy(input!, output!, this.rank * count);
-        return this.#library.wait('Allgather', IN_PLACE, count, type, output, count, type, group);
+        return this.#together(call, 'Allgather', IN_PLACE, count, type, output, count, type, group);
       case 'gather': {
         if (isRoot) copy(input!, output!, this.rank * count);
         const from = isRoot ? IN_PLACE : input;
-        return this.#library.wait('Gather', from, count, type, output, count, type, root, group);
+        return this.#together(call, 'Gather', from, count, type, output, count, type, root, group);
       }
       case 'scatter': {
         const into = isRoot ? IN_PLACE : output;
-        await this.#library.wait('Scatter', input, count, type, into, count, type, root, group);
+        await this.#together(call, 'Scatter', input, count, type, into, count, type, root, group);
         const own = this.rank * count;
         if (isRoot) copy(slice(input!, own, own + count), output!, 0);
         return;
