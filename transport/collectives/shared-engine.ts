@@ -1,17 +1,22 @@
 import { CxmindError } from '../../src/errors.ts';
+import { viewOf } from '../../src/tensor/dtype.ts';
 import { SharedBarrier, type Look } from '../shared/barrier.ts';
 import { bytesOf } from '../shared/bytes.ts';
-import { CALL_WORDS, disagreement, encodeCall, type Call } from './call.ts';
+import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
+import { directSteps, inputParts } from './direct.ts';
 import type { Engine, Message } from './group.ts';
 import { Inbox, type MessageSource } from './inbox.ts';
 import { isAlive, thisThread } from './life.ts';
 import type { Elements } from './elements.ts';
+import { loanNumbers, type Loan, type Loans } from '../thread/loans.ts';
 import { rankStates, rankWords, STAGES, streamWords, type SharedRegion } from './shared-layout.ts';
 import { planOf } from './shared-plan.ts';
 import { SharedStream } from './shared-stream.ts';
 
 /** What differs between memory of threads and memory of processes. */
 export interface SharedOwner {
+  /** How ranks read each other's tensors in place, where they can. */
+  readonly loans?: Loans;
   /** The engine of a rank's new group, over memory of its own, as `Engine.split`; `engine` is the old one. */
   split(
     rank: number,
@@ -24,8 +29,9 @@ export interface SharedOwner {
 /**
  * Collectives of ranks that see the same memory.
  *
- * All ranks go through an operation in phases, with a barrier after each, and in every phase each rank stages
- * one chunk, reduces its part of the chunk before, and collects the one before that.
+ * Where all ranks can lend their tensors, each reads the others' where they are. Else all go through an operation
+ * in phases, with a barrier after each, and in every phase each rank stages one chunk, reduces its part of the
+ * chunk before, and collects the one before that.
  */
 export class SharedEngine implements Engine {
   readonly rank: number;
@@ -64,19 +70,26 @@ export class SharedEngine implements Engine {
   }
 
   async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
-    const { chunks, steps } = planOf(this.#region, this.rank, call, input, output);
-    const first = this.#chunks;
-    this.#chunks += chunks;
-    this.#announce(call);
-    const phases = Math.max(1, chunks + steps.length - 1);
-    for (let phase = 0; phase < phases; phase++) {
-      steps.forEach((step, depth) => {
-        const k = phase - depth;
-        if (k >= 0 && k < chunks) step(k, (first + k) % STAGES);
-      });
+    const loan = this.#owner.loans?.offer(call, input, output);
+    const isLending = loan !== undefined && loan.number !== loanNumbers.refused;
+    const staged = this.#stages(call, input, output);
+    this.#announce(call, loan);
+    if (!isLending) staged.phase(0);
+    await this.barrier();
+    this.#compare();
+    const sources = isLending ? await this.#borrowAll(call, loan, input) : undefined;
+    if (sources !== undefined) {
+      for (const step of directSteps(call, this.rank, sources, output)) {
+        step();
+        await this.barrier();
+      }
+      return;
+    }
+    const hasLender = this.#loans().some(({ number }) => number !== loanNumbers.refused);
+    for (let phase = hasLender ? 0 : 1; phase < staged.phases; phase++) {
+      staged.phase(phase);
       // Nothing that the next operation does first touches what the last phase still reads.
-      if (phase === 0 || phase < phases - 1) await this.barrier();
-      if (phase === 0) this.#compare();
+      if (phase < staged.phases - 1) await this.barrier();
     }
   }
 
@@ -113,11 +126,69 @@ export class SharedEngine implements Engine {
     return Promise.resolve();
   }
 
-  /** Writes down what this rank calls. */
-  #announce(call: Call): void {
+  /** The phases of an operation that goes over the stages. */
+  #stages(
+    call: Call,
+    input: Elements | null,
+    output: Elements | null,
+  ): { readonly phases: number; phase(phase: number): void } {
+    const { chunks, steps } = planOf(this.#region, this.rank, call, input, output);
+    const first = this.#chunks;
+    this.#chunks += chunks;
+    return {
+      phases: Math.max(1, chunks + steps.length - 1),
+      phase: (phase) => {
+        steps.forEach((step, depth) => {
+          const k = phase - depth;
+          if (k >= 0 && k < chunks) step(k, (first + k) % STAGES);
+        });
+      },
+    };
+  }
+
+  /** Writes down what this rank calls, and what it lends for that. */
+  #announce(call: Call, { number, isNew, byteOffset }: Loan = noLoan): void {
     const { layout, words } = this.#region;
-    const at = layout.callAt(this.rank, this.#calls++);
+    const at = layout.callAt(this.rank, this.#calls);
     encodeCall(call).forEach((word, i) => words.store(at + i, word));
+    const loan = [number, Number(isNew), byteOffset | 0, Math.floor(byteOffset / 2 ** 32)];
+    const loanAt = layout.loanAt(this.rank, this.#calls);
+    loan.forEach((word, i) => words.store(loanAt + i, word));
+    this.#calls++;
+  }
+
+  /** What all ranks lend for the call under way. */
+  #loans(): Loan[] {
+    const { layout, words } = this.#region;
+    return Array.from({ length: this.size }, (_, rank) => {
+      const at = layout.loanAt(rank, this.#calls - 1);
+      return {
+        number: words.load(at),
+        isNew: words.load(at + 1) === 1,
+        byteOffset: (words.load(at + 2) >>> 0) + words.load(at + 3) * 2 ** 32,
+      };
+    });
+  }
+
+  /** The inputs of all ranks where they lie, null for those that have none; nothing when one cannot lend its own. */
+  async #borrowAll(
+    call: Call,
+    own: Loan,
+    input: Elements | null,
+  ): Promise<(Elements | null)[] | undefined> {
+    const all = this.#loans();
+    if (all.some(({ number }) => number === loanNumbers.refused)) return undefined;
+    const loans = this.#owner.loans!;
+    if (all.some(({ isNew }) => isNew)) {
+      if (own.isNew) loans.introduce(input!.buffer as SharedArrayBuffer);
+      await this.barrier();
+    }
+    const length = inputParts(call, this.size) * call.count;
+    return all.map(({ number, byteOffset }, rank) => {
+      if (number === loanNumbers.nothing) return null;
+      if (rank === this.rank) return input;
+      return viewOf<Element>(call.dtype, loans.borrow(rank, number), byteOffset, length);
+    });
   }
 
   /** Throws when the ranks have not called the same. */
@@ -170,6 +241,8 @@ export class SharedEngine implements Engine {
     }
   }
 }
+
+const noLoan: Loan = { number: loanNumbers.refused, isNew: false, byteOffset: 0 };
 
 function lostError(rank: number): CxmindError {
   return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail: { rank } });

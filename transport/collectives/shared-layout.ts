@@ -14,6 +14,9 @@ export const STAGES = 3;
 /** Words on one cache line, twice over, since processors fetch lines in pairs. */
 const LINE_WORDS = 32;
 
+/** Words that say what a rank lends: number of the buffer, whether it is new, low and high word of the offset in bytes. */
+const LOAN_WORDS = 4;
+
 /** Words of a rank, from `rankAt`. */
 export const rankWords = {
   /** 0 before it joined, then `rankStates`. */
@@ -25,6 +28,8 @@ export const rankWords = {
   bell: 4,
   /** Its last two calls, `CALL_WORDS` each. */
   calls: 8,
+  /** What it lends for them, `LOAN_WORDS` each. */
+  loans: 24,
 } as const;
 export const rankStates = { joined: 1, left: 2 } as const;
 
@@ -73,6 +78,11 @@ export class SharedLayout {
   /** First word of a rank's call number `count`. */
   callAt(rank: number, count: number): number {
     return this.rankAt(rank) + rankWords.calls + (count % 2) * CALL_WORDS;
+  }
+
+  /** First word of what a rank lends for its call number `count`. */
+  loanAt(rank: number, count: number): number {
+    return this.rankAt(rank) + rankWords.loans + (count % 2) * LOAN_WORDS;
   }
 
   /** First word of a stream. */

@@ -4,6 +4,7 @@ import { noteSharedBytes, sharedBuffer } from '../../src/tensor/memory.ts';
 import { ThreadWords } from '../shared/words.ts';
 import type { Communicator } from './communicator.ts';
 import { Group, type Engine } from './group.ts';
+import { Loans } from '../thread/loans.ts';
 import { SharedEngine, type SharedOwner } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
 
@@ -41,16 +42,18 @@ function threadEngine(handle: ThreadGroupHandle, rank: number): SharedEngine {
     words: new ThreadWords(new Int32Array(memory)),
     layout: new SharedLayout(size),
   };
-  return new SharedEngine(region, rank, new ThreadOwner(handle.id));
+  return new SharedEngine(region, rank, new ThreadOwner(handle.id, rank));
 }
 
 /** Hands the memory of new groups from thread to thread, over a channel that all of the old group hear. */
 class ThreadOwner implements SharedOwner {
+  readonly loans: Loans;
   readonly #id: string;
   #splits = 0;
 
-  constructor(id: string) {
+  constructor(id: string, rank: number) {
     this.#id = id;
+    this.loans = new Loans(`${id}/loans`, rank);
   }
 
   async split(
@@ -75,8 +78,9 @@ class ThreadOwner implements SharedOwner {
     }
   }
 
+  /** The memory goes with the last thread that knows of it. */
   close(): void {
-    // The memory goes with the last thread that knows of it.
+    this.loans.close();
   }
 }
 
