@@ -18,6 +18,14 @@ export interface LoadedCheckpoint {
   readonly arena: Arena;
 }
 
+/** How the arena of a checkpoint is made. */
+export interface ArenaOptions {
+  /** Equal parts that it has to divide into; 1 when left out. */
+  readonly parts?: number;
+  /** Where it lies, by its size; a block of its own when left out. */
+  readonly memory?: (sizeBytes: number) => SharedArrayBuffer;
+}
+
 const ShardIndex = t.type({ weight_map: t.record(t.string, t.string) });
 
 async function isFile(file: string): Promise<boolean> {
@@ -60,24 +68,34 @@ function listed(what: string, items: readonly string[]): string[] {
   return [`${what}: ${shown}${rest}`];
 }
 
+/** How a model's layout and what is stored may differ, by names of parameters and of stored tensors. */
+export interface Leniency {
+  /** Parameters that need not be stored. */
+  readonly optional: readonly string[];
+  /** Stored tensors that are not read. */
+  readonly unread: readonly string[];
+}
+
 /**
  * Finds each stored tensor's place in the layout.
  *
  * @throws CHECKPOINT_INVALID naming every missing tensor, wrong shape and tensor without a place at once
  */
-function match(
+export function placesOf(
   directory: string,
   config: ModelConfig,
   layout: ArenaLayout,
   files: readonly SafetensorsReader[],
+  { optional, unread }: Leniency = { optional: [], unread: [] },
 ): Map<StoredTensor, ArenaEntry> {
   const expected = new Map(layout.entries.map((entry) => [entry.name, entry]));
-  const missing = new Set(expected.keys());
+  const missing = new Set(expected.keys().filter((name) => !optional.includes(name)));
   const found = new Map<StoredTensor, ArenaEntry>();
   const misshapen: string[] = [];
   const extra: string[] = [];
   for (const { header } of files) {
     for (const stored of header.tensors) {
+      if (unread.includes(stored.name)) continue;
       const where = `${stored.name} (${path.basename(header.file)})`;
       const entry = expected.get(parameterName(stored.name, config));
       if (entry === undefined) {
@@ -109,7 +127,8 @@ function match(
   return found;
 }
 
-async function openAll(
+/** Opens a checkpoint's weight files, to be closed with the stack. */
+export async function openWeights(
   stack: AsyncDisposableStack,
   directory: string,
 ): Promise<SafetensorsReader[]> {
@@ -126,33 +145,38 @@ async function openAll(
  *
  * Everything is checked before the arena is allocated.
  *
- * @param options.parts the number of equal parts that the arena has to divide into; 1 when left out
- * @param options.memory where the arena lies, by its size; a block of its own when left out
  * @throws CHECKPOINT_INVALID naming file, field and tensors
  */
 export async function loadCheckpoint(
   directory: string,
-  {
-    parts = 1,
-    memory,
-  }: { readonly parts?: number; readonly memory?: (sizeBytes: number) => SharedArrayBuffer } = {},
+  { parts = 1, memory }: ArenaOptions = {},
 ): Promise<LoadedCheckpoint> {
   const config = await readModelConfig(directory);
   const layout = dividedInto(layOut(parameterGroups(config)), parts);
   await using stack = new AsyncDisposableStack();
-  const readers = await openAll(stack, directory);
-  const places = match(directory, config, layout, readers);
+  const readers = await openWeights(stack, directory);
+  const places = placesOf(directory, config, layout, readers);
   const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
-  for (const reader of readers) {
-    for (const stored of reader.header.tensors) {
-      await reader.readF32(stored, arena.tensor(places.get(stored)!.name).data);
-    }
-  }
+  await readInto(arena, places, readers);
   return { directory, config, arena };
 }
 
+/** Reads every stored tensor that has a place into the arena. */
+export async function readInto(
+  arena: Arena,
+  places: ReadonlyMap<StoredTensor, ArenaEntry>,
+  readers: readonly SafetensorsReader[],
+): Promise<void> {
+  for (const reader of readers) {
+    for (const stored of reader.header.tensors) {
+      const place = places.get(stored);
+      if (place !== undefined) await reader.readF32(stored, arena.tensor(place.name).data);
+    }
+  }
+}
+
 /** Files beside the weights that make a directory loadable: configs, tokenizer, templates, licence. */
-function isCompanion(name: string): boolean {
+export function isCompanion(name: string): boolean {
   if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
   return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
 }
@@ -173,8 +197,8 @@ export async function saveCheckpoint(
 ): Promise<void> {
   const config = await readModelConfig(from);
   await using stack = new AsyncDisposableStack();
-  const readers = await openAll(stack, from);
-  const places = match(from, config, arena.layout, readers);
+  const readers = await openWeights(stack, from);
+  const places = placesOf(from, config, arena.layout, readers);
   await writeDirectoryAtomically(target, async (directory) => {
     for (const entry of await readdir(from, { withFileTypes: true })) {
       if (entry.isDirectory() || !isCompanion(entry.name)) continue;

@@ -1,0 +1,145 @@
+import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import * as t from 'io-ts';
+import { writeDirectoryAtomically } from '../files.ts';
+import { keyOf, Rng } from '../rng.ts';
+import { Arena, dividedInto, layOut } from './arena.ts';
+import {
+  isCompanion,
+  openWeights,
+  placesOf,
+  readInto,
+  type ArenaOptions,
+  type Leniency,
+  type LoadedCheckpoint,
+} from './checkpoint.ts';
+import { readJson } from './json-file.ts';
+import { decodeModelConfig, type Architecture, type ModelConfig } from './qwen2-5-vl/config.ts';
+import { valueParameterGroups } from './qwen2-5-vl/weight-names.ts';
+import { writeSafetensors } from './safetensors.ts';
+
+/**
+ * The architectures of value models, by those of the policies with the same decoder. transformers has the first; it
+ * has no token classifier of a vision-language model, and the second is named as it would be.
+ */
+export const valueArchitectures: Readonly<Record<Architecture, string>> = {
+  Qwen2ForCausalLM: 'Qwen2ForTokenClassification',
+  Qwen2_5_VLForConditionalGeneration: 'Qwen2_5_VLForTokenClassification',
+};
+
+const HEAD = ['score.weight', 'score.bias'];
+/** A policy's checkpoint makes a value model too: without its own head, and with a new one. */
+const fromPolicy: Leniency = { optional: HEAD, unread: ['lm_head.weight'] };
+const INDEX = 'model.safetensors.index.json';
+
+const ConfigFile = t.intersection([
+  t.record(t.string, t.unknown),
+  t.type({ architectures: t.array(t.string) }),
+  t.partial({ initializer_range: t.number }),
+]);
+type ConfigFile = t.TypeOf<typeof ConfigFile>;
+
+const IndexFile = t.intersection([
+  t.record(t.string, t.unknown),
+  t.type({ weight_map: t.record(t.string, t.string) }),
+]);
+
+/**
+ * Reads a value model: one that `saveValueCheckpoint` wrote, transformers' token classifier with one label, or a
+ * policy, which gets a head drawn from the seed, normal with the deviation that `initializer_range` says, its bias 0.
+ *
+ * @throws CHECKPOINT_INVALID naming file, field and tensors
+ */
+export async function loadValueCheckpoint(
+  directory: string,
+  { seed, parts = 1, memory }: ArenaOptions & { readonly seed: number },
+): Promise<LoadedCheckpoint> {
+  const { config, file } = await readValueConfig(directory);
+  const layout = dividedInto(layOut(valueParameterGroups(config)), parts);
+  await using stack = new AsyncDisposableStack();
+  const readers = await openWeights(stack, directory);
+  const places = placesOf(directory, config, layout, readers, fromPolicy);
+  const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
+  const isStored = new Set([...places.values()].map(({ name }) => name)).has('score.weight');
+  if (!isStored) {
+    const rng = new Rng(keyOf('value-head', seed));
+    const deviation = file.initializer_range ?? 0.02;
+    const { data } = arena.tensor('score.weight');
+    for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
+  }
+  await readInto(arena, places, readers);
+  return { directory, config, arena };
+}
+
+/**
+ * Writes a value model as a Hugging Face directory like the one it was loaded from, as a token classifier with one
+ * label: `score.weight` and `score.bias` instead of `lm_head.weight`.
+ *
+ * Atomic, as `writeDirectoryAtomically`.
+ *
+ * @param from the directory the arena was loaded from
+ * @throws CHECKPOINT_INVALID when `from` does not fit the arena any more
+ */
+export async function saveValueCheckpoint(
+  target: string,
+  { from, arena }: { from: string; arena: Arena },
+): Promise<void> {
+  const { config, file } = await readValueConfig(from);
+  await using stack = new AsyncDisposableStack();
+  const readers = await openWeights(stack, from);
+  const places = placesOf(from, config, arena.layout, readers, fromPolicy);
+  const stored = new Set([...places.values()].map(({ name }) => name));
+  const added = HEAD.filter((name) => !stored.has(name));
+  const last = readers.at(-1)!.header;
+  await writeDirectoryAtomically(target, async (directory) => {
+    const json = (name: string, value: unknown): Promise<void> =>
+      writeFile(path.join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
+    for (const entry of await readdir(from, { withFileTypes: true })) {
+      if (entry.isDirectory() || !isCompanion(entry.name)) continue;
+      if (entry.name === INDEX) {
+        const index = await readJson(IndexFile, path.join(from, INDEX));
+        const { 'lm_head.weight': _, ...map } = index.weight_map;
+        const rest = Object.fromEntries(added.map((name) => [name, path.basename(last.file)]));
+        await json(INDEX, { ...index, weight_map: { ...map, ...rest } });
+      } else {
+        await copyFile(path.join(from, entry.name), path.join(directory, entry.name));
+      }
+    }
+    await json('config.json', classifierConfig(file, config));
+    for (const { header } of readers) {
+      const kept = header.tensors.flatMap((tensor) => {
+        const place = places.get(tensor);
+        if (place === undefined) return [];
+        return [{ name: tensor.name, tensor: arena.tensor(place.name), dtype: tensor.dtype }];
+      });
+      const dtype = header.tensors[0]!.dtype;
+      const head =
+        header === last ? added.map((name) => ({ name, tensor: arena.tensor(name), dtype })) : [];
+      const name = path.basename(header.file);
+      await writeSafetensors(path.join(directory, name), [...kept, ...head], header.metadata);
+    }
+  });
+}
+
+/** The sizes that a policy's or a value model's `config.json` gives, and the file itself. */
+async function readValueConfig(
+  directory: string,
+): Promise<{ config: ModelConfig; file: ConfigFile }> {
+  const name = path.join(directory, 'config.json');
+  const file = await readJson(ConfigFile, name);
+  const policyOf = new Map(
+    Object.entries(valueArchitectures).map(([policy, value]) => [value, policy]),
+  );
+  const architectures = file.architectures.map((one) => policyOf.get(one) ?? one);
+  return { config: decodeModelConfig({ ...file, architectures }, name), file };
+}
+
+function classifierConfig(file: ConfigFile, { architecture }: ModelConfig): ConfigFile {
+  return {
+    ...file,
+    architectures: [valueArchitectures[architecture]],
+    classifier_dropout: 0,
+    id2label: { '0': 'value' },
+    label2id: { value: 0 },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Runtime } from '../ort/runtime.ts';
+import type { Arena } from './arena.ts';
+import type { PackedBatch } from './batch.ts';
+import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
+import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import { VALUE_HEAD_PARAMETERS, valueHeadGraph } from './qwen2-5-vl/decoder.ts';
+import { valueViews } from './qwen2-5-vl/weights.ts';
+
+const nothing: HeadInputs = () => ({});
+
+/**
+ * A critic over an arena of weights: the policy's decoder with one number as its head. The value of a response token
+ * is what the row before it says, the row that predicts it.
+ */
+export class ValueModel implements Disposable {
+  readonly #network: Network;
+
+  constructor(runtime: Runtime, config: ModelConfig, arena: Arena, options: NetworkOptions) {
+    const head = {
+      graph: valueHeadGraph(config.text),
+      parameters: VALUE_HEAD_PARAMETERS,
+      output: 'values',
+      rowBytes: 4 * config.text.hiddenSize,
+      views: (weights: Arena) => valueViews(weights, config),
+    };
+    this.#network = new Network(runtime, config, arena, head, options);
+  }
+
+  /** The values of the scored tokens, f32 `[R]`, one per entry of `batch.scoredRows`. */
+  values(batch: PackedBatch): Float32Array {
+    return this.#network.scores(batch, nothing);
+  }
+
+  /**
+   * One forward and backward pass; gradients are added to `gradients`.
+   *
+   * @param lossGradient from the values `[R]` to the derivative of the loss by each, `[R]`
+   * @param gradients an arena of the weights' layout
+   */
+  accumulateGradients(
+    batch: PackedBatch,
+    lossGradient: (values: Float32Array) => Float32Array,
+    gradients: Arena,
+  ): void {
+    this.#network.accumulateGradients(batch, nothing, lossGradient, gradients);
+  }
+
+  [Symbol.dispose](): void {
+    this.#network[Symbol.dispose]();
+  }
+}
