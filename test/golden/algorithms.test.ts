@@ -1,0 +1,335 @@
+import assert from 'node:assert/strict';
+import { advantageEstimators, type AdvantageEstimatorName } from '../../src/algorithms/advantage.ts';
+import { estimateKl, updateKlController, type KlController, type KlKind } from '../../src/algorithms/kl.ts';
+import {
+  policyLoss,
+  policyLossTypes,
+  type PolicyLossMetrics,
+  type PolicyLossOptions,
+} from '../../src/algorithms/policy-loss.ts';
+import {
+  lossAverage,
+  maskedMean,
+  maskedVariance,
+  maskedWhiten,
+  responseMask,
+  tokenRows,
+  type LossAverageMode,
+  type TokenRows,
+} from '../../src/algorithms/primitives.ts';
+import {
+  balancedSets,
+  balanceMetrics,
+  dynamicBatchCount,
+  dynamicBatches,
+} from '../../src/algorithms/sequence-balance.ts';
+import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
+import { valueLoss } from '../../src/algorithms/value-loss.ts';
+import { AdamW } from '../../src/optim/adamw.ts';
+import { clipFactor, globalNorm } from '../../src/optim/clip.ts';
+import { lrFactor, type LrScheduleKind } from '../../src/optim/schedule.ts';
+import { Runtime } from '../../src/ort/runtime.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
+import { assertClose } from '../support/assert-close.ts';
+import { goldenJson } from '../support/golden.ts';
+
+type Rectangle = readonly (readonly number[])[];
+
+interface Golden {
+  readonly advantages: readonly {
+    readonly name: AdvantageEstimatorName;
+    readonly kind: string;
+    readonly groups: readonly string[];
+    readonly mask: Rectangle;
+    readonly rewards: Rectangle;
+    readonly values: Rectangle;
+    readonly baselines: readonly number[];
+    readonly gamma: number;
+    readonly lambda: number;
+    readonly advantages: Rectangle;
+    readonly returns: Rectangle;
+  }[];
+  readonly kls: readonly {
+    readonly kind: KlKind;
+    readonly logProbs: readonly number[];
+    readonly refLogProbs: readonly number[];
+    readonly values: readonly number[];
+    readonly derivatives: readonly number[];
+  }[];
+  readonly penalties: readonly {
+    readonly kind: KlKind;
+    readonly coef: number;
+    readonly mask: Rectangle;
+    readonly old: Rectangle;
+    readonly ref: Rectangle;
+    readonly scores: readonly number[];
+    readonly tokenScores: Rectangle;
+    readonly rewards: Rectangle;
+    readonly currentKl: number;
+  }[];
+  readonly controllers: readonly {
+    readonly coef: number;
+    readonly target: number;
+    readonly horizon: number;
+    readonly steps: readonly { kl: number; samples: number; coef: number }[];
+  }[];
+  readonly policyLosses: readonly {
+    readonly options: PolicyLossOptions;
+    readonly mask: Rectangle;
+    readonly logProbs: Rectangle;
+    readonly oldLogProbs: Rectangle;
+    readonly advantages: Rectangle;
+    readonly refLogProbs: Rectangle;
+    readonly loss: number;
+    readonly gradient: Rectangle;
+    readonly metrics: Readonly<Record<keyof PolicyLossMetrics, number>>;
+  }[];
+  readonly valueLosses: readonly {
+    readonly lossAvgMode: LossAverageMode;
+    readonly cliprangeValue: number;
+    readonly mask: Rectangle;
+    readonly values: Rectangle;
+    readonly oldValues: Rectangle;
+    readonly returns: Rectangle;
+    readonly loss: number;
+    readonly gradient: Rectangle;
+    readonly clipfrac: number;
+    readonly mean: number;
+  }[];
+  readonly whitenings: readonly {
+    readonly mask: Rectangle;
+    readonly x: Rectangle;
+    readonly mean: number;
+    readonly variance: number;
+    readonly whitened: Rectangle;
+    readonly average: Readonly<Record<LossAverageMode, number>>;
+  }[];
+  readonly schedules: readonly {
+    readonly kind: LrScheduleKind;
+    readonly warmup: number;
+    readonly total: number;
+    readonly minRatio: number;
+    readonly factors: readonly number[];
+  }[];
+  readonly adamws: readonly {
+    readonly betas: readonly [number, number];
+    readonly weightDecay: number;
+    readonly lr: number;
+    readonly start: readonly number[];
+    readonly steps: readonly { gradient: readonly number[]; parameters: readonly number[] }[];
+  }[];
+  readonly clips: readonly {
+    readonly gradient: readonly number[];
+    readonly limit: number;
+    readonly norm: number;
+    readonly clipped: readonly number[];
+  }[];
+  readonly divisions: readonly {
+    readonly lengths: readonly number[];
+    readonly k: number;
+    readonly equal: boolean;
+    readonly sets: readonly (readonly number[])[];
+    readonly metrics: Readonly<Record<string, number>>;
+  }[];
+  readonly dynamic: readonly {
+    readonly lengths: readonly number[];
+    readonly budget: number;
+    readonly sets: readonly (readonly number[])[];
+  }[];
+  readonly responseMasks: readonly {
+    readonly ids: readonly number[];
+    readonly ends: number | readonly number[];
+    readonly mask: readonly number[];
+  }[];
+}
+
+const golden = goldenJson('algorithms/cases.json') as Golden;
+/** What is promised; of numbers above 1 it is a share of them. */
+const bound = { rtol: 1e-6, atol: 1e-6 };
+
+const flat = (rectangle: Rectangle): Float32Array => Float32Array.from(rectangle.flat());
+
+function rowsOf(mask: Rectangle): TokenRows & { readonly mask: Uint8Array } {
+  const counted = Uint8Array.from(mask.flat());
+  return { ...tokenRows(mask.map((row) => row.length)), mask: counted };
+}
+
+/** Where tokens do not count the reference has what nobody reads, and the golden vectors zeros. */
+function masked(values: Float32Array, { mask }: { readonly mask: Uint8Array }): Float32Array {
+  return values.map((value, t) => (mask[t] === 1 ? value : 0));
+}
+
+describe('the algorithms against golden vectors', () => {
+  for (const [i, one] of golden.advantages.entries()) {
+    it(`estimate advantages by ${one.name}, ${one.kind} (${i})`, () => {
+      const rows = rowsOf(one.mask);
+      const { advantages, returns } = advantageEstimators[one.name]({
+        ...rows,
+        rewards: flat(one.rewards),
+        groupIds: one.groups,
+        baselines: Float32Array.from(one.baselines),
+        values: flat(one.values),
+        gamma: one.gamma,
+        lambda: one.lambda,
+      });
+      assertClose(masked(advantages, rows), flat(one.advantages), bound, 'advantages');
+      assertClose(masked(returns, rows), flat(one.returns), bound, 'returns');
+    });
+  }
+
+  for (const { kind, ...one } of golden.kls) {
+    it(`estimate KL and its slope by ${kind}`, () => {
+      const estimate = estimateKl(
+        Float32Array.from(one.logProbs),
+        Float32Array.from(one.refLogProbs),
+        kind,
+      );
+      assertClose(estimate.values, one.values, bound, 'values');
+      assertClose(estimate.derivatives, one.derivatives, bound, 'derivatives');
+    });
+  }
+
+  for (const { kind, coef, ...one } of golden.penalties) {
+    it(`take KL off the rewards by ${kind}, times ${coef}`, () => {
+      const rows = rowsOf(one.mask);
+      const tokenScores = tokenLevelScores(Float32Array.from(one.scores), rows);
+      assertClose(tokenScores, flat(one.tokenScores), { atol: 0 });
+      const { rewards, currentKl } = penalizeRewards(
+        { ...rows, tokenScores, oldLogProbs: flat(one.old), refLogProbs: flat(one.ref) },
+        { kind, coef },
+      );
+      assertClose(masked(rewards, rows), flat(one.rewards), bound);
+      assertClose([currentKl], [one.currentKl], bound);
+    });
+  }
+
+  it('steer the adaptive KL coefficient, and leave a fixed one', () => {
+    for (const { coef, target, horizon, steps } of golden.controllers) {
+      let adaptive: KlController = { kind: 'adaptive', coef, target, horizon };
+      const fixed: KlController = { kind: 'fixed', coef };
+      for (const step of steps) {
+        adaptive = updateKlController(adaptive, step.kl, step.samples);
+        assertClose([adaptive.coef], [step.coef], { rtol: 1e-8 });
+        assert.deepEqual(updateKlController(fixed, step.kl, step.samples), fixed);
+      }
+    }
+  });
+
+  for (const lossType of policyLossTypes) {
+    for (const lossAvgMode of ['token', 'seq'] as const) {
+      it(`have the ${lossType} loss, its gradient and its metrics, averaged by ${lossAvgMode}`, () => {
+        const chosen = golden.policyLosses.filter(
+          ({ options }) => options.lossType === lossType && options.lossAvgMode === lossAvgMode,
+        );
+        assert.equal(chosen.length, 4);
+        for (const one of chosen) {
+          const { loss, gradient, metrics } = policyLoss(
+            {
+              ...rowsOf(one.mask),
+              logProbs: flat(one.logProbs),
+              oldLogProbs: flat(one.oldLogProbs),
+              advantages: flat(one.advantages),
+              refLogProbs: flat(one.refLogProbs),
+            },
+            one.options,
+          );
+          assertClose([loss], [one.loss], bound, 'loss');
+          assertClose(gradient, flat(one.gradient), bound, 'gradient');
+          assert.deepEqual(Object.keys(metrics).sort(), Object.keys(one.metrics).sort());
+          for (const [name, value] of Object.entries(metrics) as [
+            keyof PolicyLossMetrics,
+            number,
+          ][]) {
+            assertClose([value], [one.metrics[name]], bound, name);
+          }
+        }
+      });
+    }
+  }
+
+  it('have the value loss, its gradient and its metrics', () => {
+    for (const one of golden.valueLosses) {
+      const { loss, gradient, metrics } = valueLoss(
+        {
+          ...rowsOf(one.mask),
+          values: flat(one.values),
+          oldValues: flat(one.oldValues),
+          returns: flat(one.returns),
+        },
+        one,
+      );
+      assertClose([loss, metrics.vf_loss], [one.loss, one.loss], bound, 'loss');
+      assertClose(gradient, flat(one.gradient), bound, 'gradient');
+      assertClose([metrics.vf_clipfrac, metrics.vpred_mean], [one.clipfrac, one.mean], bound);
+    }
+  });
+
+  it('average, spread and whiten under a mask', () => {
+    for (const one of golden.whitenings) {
+      const rows = rowsOf(one.mask);
+      const x = flat(one.x);
+      const got = [maskedMean(x, rows), maskedVariance(x, rows)];
+      assertClose(got, [one.mean, one.variance], bound);
+      for (const mode of ['token', 'seq'] as const) {
+        assertClose([lossAverage(x, rows, mode)], [one.average[mode]], bound, mode);
+      }
+      assertClose(masked(maskedWhiten(x, rows), rows), flat(one.whitened), bound);
+    }
+  });
+
+  it('have the factors of every schedule', () => {
+    for (const { kind, factors, ...options } of golden.schedules) {
+      const got = factors.map((_, step) => lrFactor(kind, step, options));
+      assertClose(got, factors, { atol: 2e-9 }, `${kind} ${JSON.stringify(options)}`);
+    }
+  });
+
+  it('step by AdamW', () => {
+    using runtime = Runtime.open();
+    for (const { betas, weightDecay, lr, start, steps } of golden.adamws) {
+      const parameters = tensorOf('f32', [start.length], start).data;
+      const gradients = tensorOf('f32', [start.length], start).data;
+      using adamW = new AdamW(runtime, { parameters, gradients, betas, weightDecay, eps: 1e-8 });
+      for (const [i, step] of steps.entries()) {
+        gradients.set(step.gradient);
+        adamW.step(lr, 1);
+        assertClose(parameters, step.parameters, bound, `step ${i}`);
+      }
+    }
+  });
+
+  it('clip by the global norm', () => {
+    for (const { gradient, limit, norm, clipped } of golden.clips) {
+      const values = Float32Array.from(gradient);
+      assertClose([globalNorm(values)], [norm], bound);
+      const factor = clipFactor(globalNorm(values), limit);
+      assertClose(
+        values.map((value) => value * factor),
+        clipped,
+        bound,
+      );
+    }
+  });
+
+  it('balance samples over learners, and say how even they are', () => {
+    for (const { lengths, k, equal, sets, metrics } of golden.divisions) {
+      const got = balancedSets(lengths, k, { equalSize: equal });
+      assert.deepEqual(got, sets, JSON.stringify({ lengths, k, equal }));
+      for (const [name, value] of Object.entries(balanceMetrics(lengths, got))) {
+        assertClose([value], [metrics[name.replace('global_seqlen/', '')]!], { rtol: 1e-8 }, name);
+      }
+    }
+  });
+
+  it('divide samples by a token budget, the costliest batch first', () => {
+    for (const { lengths, budget, sets } of golden.dynamic) {
+      assert.deepEqual(dynamicBatches(lengths, dynamicBatchCount(lengths, budget)), sets);
+    }
+  });
+
+  it('end a response at its first end of sequence', () => {
+    for (const { ids, ends, mask } of golden.responseMasks) {
+      assert.deepEqual([...responseMask(ids, ends)], mask);
+    }
+  });
+});
