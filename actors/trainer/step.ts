@@ -32,6 +32,7 @@ import {
   type ScoredResponse,
 } from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
+import type { Timeline } from './timeline.ts';
 
 /** What a run remembers from step to step, besides the learner's own state. */
 export interface RunState {
@@ -51,7 +52,15 @@ export interface StepContext {
   readonly config: Config;
   readonly gate: GateSpec | undefined;
   readonly reporter: Reporter;
+  /** Where phases are drawn; null when nobody asked for it. */
+  readonly timeline: Timeline | null;
   readonly signal: AbortSignal;
+}
+
+/** What a step needs besides, as it may be undone until weights change. */
+export interface UndoableContext extends StepContext {
+  /** Called once, before the first weights change. @throws the signal's reason when the step is to be undone */
+  readonly beginUpdate: () => void;
 }
 
 /** A finished step. */
@@ -73,14 +82,14 @@ const RETRIES = 5;
  * @param learningRate of this step
  */
 export async function trainingStep(
-  context: StepContext,
+  context: UndoableContext,
   state: RunState,
   step: number,
   learningRate: number,
 ): Promise<StepResult> {
   const { cast, config, reporter, weights, signal } = context;
   const { data, worker } = config;
-  const clock = new Stopwatch();
+  const clock = new Stopwatch(context.timeline);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
 
   const { prompts, cursor } = await clock.time('data', () => nextPrompts(context));
@@ -131,6 +140,7 @@ export async function trainingStep(
         });
 
   const estimate = clock.timeSync('adv', () => estimateAdvantages(config, state, scored, old, ref));
+  context.beginUpdate();
   const update = await clock.time('update_actor', async () => {
     const progress = new LearnerProgress(learners.count);
     const advantages = splitBy(

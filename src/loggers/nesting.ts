@@ -9,8 +9,8 @@ export function nested<T>(flat: Readonly<Record<string, T>>): Nested<T> {
   for (const [name, value] of Object.entries(flat)) {
     const path = name.split('/');
     const last = path.pop()!;
-    let at = root;
-    for (const key of path) at = (at[key] ??= {}) as Nested<T>;
+    let at: Nested<T> = root;
+    for (const key of path) at = (at[key] ??= {});
     at[last] = value;
   }
   return root;

@@ -164,7 +164,7 @@ function items(values: Readonly<Record<string, unknown>>): object[] {
 
 /** JSON with wandb's words for what JSON has none for. */
 function wandbJson(value: unknown): string {
-  if (typeof value !== 'number' || Number.isFinite(value)) return JSON.stringify(value) ?? 'null';
+  if (typeof value !== 'number' || Number.isFinite(value)) return JSON.stringify(value);
   if (Number.isNaN(value)) return '"NaN"';
   return value > 0 ? '"Infinity"' : '"-Infinity"';
 }
