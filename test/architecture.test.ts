@@ -14,7 +14,15 @@ const ground = ['src/errors', 'src/native', 'src/rng', 'src/log', 'src/files', '
 const engine = [...ground, 'src/tensor', 'src/graph', 'src/ort', 'src/model', 'src/generation'];
 const content = ['src/vision', 'src/text', 'src/data', 'src/reward'];
 const learning = [
-  ...['src/algorithms', 'src/optim', 'src/metrics', 'src/flops', 'src/loggers', 'src/training'],
+  ...[
+    'src/algorithms',
+    'src/optim',
+    'src/metrics',
+    'src/flops',
+    'src/loggers',
+    'src/evaluation',
+    'src/training',
+  ],
 ];
 const everything = [...engine, ...content, ...learning];
 
@@ -38,6 +46,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/ort'],
   'src/metrics': [...ground, 'src/algorithms'],
   'src/flops': ground,
+  'src/evaluation': [...ground, 'src/data', 'src/reward'],
   'src/loggers': [...ground, 'src/data', 'src/metrics'],
   'src/training': [...engine, ...content, 'src/algorithms', 'src/optim', 'src/metrics'],
   transport: everything,

@@ -22,6 +22,9 @@ export interface Validation {
   readonly scored: readonly ScoredResponse[];
 }
 
+/** Takes the answers of a batch as soon as they are scored. */
+export type OnScored = (scored: readonly ScoredResponse[]) => Promise<void>;
+
 /** What a validation needs of a run. */
 export interface ValidationContext extends Omit<StepContext, 'cast' | 'timeline'> {
   readonly cast: Pick<Cast, 'data' | 'rollouts' | 'rewards'>;
@@ -31,11 +34,14 @@ export interface ValidationContext extends Omit<StepContext, 'cast' | 'timeline'
  * Answers and scores every validation prompt, batch by batch, with the validation sampling.
  *
  * Random streams do not depend on the step, so two validations differ by the weights alone.
+ *
+ * @param onScored is waited for before the next batch
  */
 export async function validate(
   { cast, config, gate: spec, reporter, weights, signal }: ValidationContext,
   prompts: number,
   startGate: GateState,
+  onScored?: OnScored,
 ): Promise<Validation> {
   const sampling = validationSampling(config.worker.rollout);
   const batchSize = config.data.valBatchSize === -1 ? prompts : config.data.valBatchSize;
@@ -60,6 +66,7 @@ export async function validate(
       reporter,
     );
     const result = await scoreGroups(cast.rewards, groups, { spec, state: gate }, signal);
+    await onScored?.(result.scored);
     scored.push(...result.scored);
     invalid.push(...result.invalid);
     const tokens = {
