@@ -10,7 +10,7 @@ export function nested<T>(flat: Readonly<Record<string, T>>): Nested<T> {
     const path = name.split('/');
     const last = path.pop()!;
     let at: Nested<T> = root;
-    for (const key of path) at = (at[key] ??= {});
+    for (const key of path) at = at[key] ??= {};
     at[last] = value;
   }
   return root;
