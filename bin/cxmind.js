@@ -69,7 +69,7 @@ function relaunch(binary) {
 /** Ends this process when the one that relaunched it is gone, even when that was killed outright. */
 function followParent() {
   delete process.env[relaunched];
-  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+  process.once('disconnect', () => process.kill(process.pid, 'SIGINT'));
   process.channel?.unref();
 }
 

@@ -13,7 +13,17 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const ground = ['src/errors', 'src/native', 'src/rng', 'src/log', 'src/files', 'src/config'];
 const engine = [...ground, 'src/tensor', 'src/graph', 'src/ort', 'src/model', 'src/generation'];
 const content = ['src/vision', 'src/text', 'src/data', 'src/reward'];
-const learning = ['src/algorithms', 'src/optim', 'src/metrics', 'src/flops', 'src/training'];
+const learning = [
+  ...[
+    'src/algorithms',
+    'src/optim',
+    'src/metrics',
+    'src/flops',
+    'src/loggers',
+    'src/evaluation',
+    'src/training',
+  ],
+];
 const everything = [...engine, ...content, ...learning];
 
 const arrows: Readonly<Record<string, readonly string[]>> = {
@@ -36,6 +46,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/ort'],
   'src/metrics': [...ground, 'src/algorithms'],
   'src/flops': ground,
+  'src/evaluation': [...ground, 'src/data', 'src/reward'],
+  'src/loggers': [...ground, 'src/data', 'src/metrics'],
   'src/training': [...engine, ...content, 'src/algorithms', 'src/optim', 'src/metrics'],
   transport: everything,
   actors: [...everything, 'transport'],
@@ -53,7 +65,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   pino: ['src/log.ts'],
   msgpackr: ['transport/codec.ts'],
   zeromq: ['transport/zmq/'],
-  protobufjs: ['src/graph/encode.ts'],
+  protobufjs: ['src/graph/encode.ts', 'src/loggers/protobuf.ts'],
   '@huggingface/tokenizers': ['src/text/'],
   '@huggingface/jinja': ['src/text/'],
   '@oclif/core': ['src/cli/'],

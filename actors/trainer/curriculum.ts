@@ -10,6 +10,7 @@ import type { AdvanceRule } from '../../src/training/advance.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { joinNodes, trainOn, type RunOptions } from './run.ts';
 import type { RunSummary } from './run-files.ts';
+import { Timeline } from './timeline.ts';
 
 /** One stage of a curriculum: a run of its own, in a folder of its own. */
 export interface CurriculumStage {
@@ -42,7 +43,7 @@ export interface CurriculumSummary extends RunSummary {
  * Trains stage after stage. Each is a new run, with an optimizer, a schedule and a reference of its own, that starts
  * from the weights the one before ended with, as CX-Mind's second stage does.
  *
- * Stages that have ended are not run again, and one that was interrupted goes on from its newest checkpoint.
+ * Stages that have ended are not run again, and one that was interrupted or preempted goes on from its newest checkpoint.
  *
  * @param folder of the whole run, which holds the stages' folders, `curriculum.json` and `summary.json`
  * @throws CHECKPOINT_INVALID when the folder belongs to other stages; and whatever ends a run
@@ -59,22 +60,30 @@ export async function trainCurriculum(
   await mkdir(folder, { recursive: true });
   const resumes = stages[0]!.config.trainer.findLastCheckpoint;
   const ended = resumes ? await endedStages(file, stages) : [];
+  const timeline = new Timeline();
+  let preempted: StageSummary | null = null;
   for (const [index, { name, config, advance }] of stages.entries()) {
     if (index < ended.length) continue;
     reporter.note(`stage ${index + 1}/${stages.length}: ${name}`);
     const previous = ended.at(-1)?.checkpoint ?? null;
     const own = previous === null ? config : startingFrom(config, stages[0]!.config, previous);
-    const summary = await trainOn(system, hosts, own, { ...options, advance });
+    const summary = await trainOn(system, hosts, own, { ...options, advance, timeline });
+    if (summary.preempted === true) {
+      preempted = { name, ...summary };
+      break;
+    }
     ended.push({ name, ...summary });
     await writeFileAtomically(file, `${JSON.stringify(ended, null, 2)}\n`);
   }
+  const begun = preempted === null ? ended : [...ended, preempted];
   const summary: CurriculumSummary = {
-    val_accuracy_before: ended[0]!.val_accuracy_before,
-    val_accuracy_after: ended.at(-1)!.val_accuracy_after,
-    steps: ended.reduce((sum, { steps }) => sum + steps, 0),
-    seconds: ended.reduce((sum, { seconds }) => sum + seconds, 0),
-    checkpoint: ended.at(-1)!.checkpoint,
-    stages: ended,
+    val_accuracy_before: begun[0]!.val_accuracy_before,
+    val_accuracy_after: begun.at(-1)!.val_accuracy_after,
+    steps: begun.reduce((sum, { steps }) => sum + steps, 0),
+    seconds: begun.reduce((sum, { seconds }) => sum + seconds, 0),
+    checkpoint: begun.at(-1)!.checkpoint,
+    ...(preempted !== null && { preempted: true }),
+    stages: begun,
   };
   await writeFileAtomically(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   return summary;

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../../src/files.ts';
+import { linesUntil } from '../../src/loggers/file.ts';
+import type { Generation } from '../../src/loggers/logger.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import type { ScoredResponse } from './scoring-phase.ts';
 
 /** What a finished run leaves in `summary.json`. */
 export interface RunSummary {
@@ -13,6 +14,8 @@ export interface RunSummary {
   readonly seconds: number;
   /** Hugging Face directory of the last checkpoint. */
   readonly checkpoint: string | null;
+  /** Only where it was stopped before its end, to go on later. */
+  readonly preempted?: boolean;
 }
 
 /** The plain files of a run's folder: `metrics.jsonl`, `generations.jsonl`, `config.json`, `summary.json`. */
@@ -33,10 +36,7 @@ export class RunFiles {
   async keepUntil(step: number): Promise<void> {
     for (const name of ['metrics.jsonl', 'generations.jsonl']) {
       const file = join(this.folder, name);
-      if (!existsSync(file)) continue;
-      const lines = (await readFile(file, 'utf8')).split('\n');
-      const kept = lines.filter((line) => stepOf(line) <= step);
-      await writeFileAtomically(file, kept.map((line) => `${line}\n`).join(''));
+      if (existsSync(file)) await writeFileAtomically(file, linesUntil(file, step));
     }
   }
 
@@ -48,16 +48,10 @@ export class RunFiles {
     );
   }
 
-  /** The first few responses of a validation, for reading. */
-  async generations(step: number, scored: readonly ScoredResponse[]): Promise<void> {
-    const lines = scored.map(({ group, text, parts }) =>
-      JSON.stringify({
-        step,
-        prompt: group.prompt.text,
-        output: text,
-        ground_truth: group.prompt.groundTruth,
-        score: parts['overall'],
-      }),
+  /** Answers of a validation, for reading. */
+  async generations(step: number, generations: readonly Generation[]): Promise<void> {
+    const lines = generations.map(({ input, output, label, score }) =>
+      JSON.stringify({ step, prompt: input, output, ground_truth: label, score }),
     );
     if (lines.length > 0) {
       await appendFile(join(this.folder, 'generations.jsonl'), `${lines.join('\n')}\n`);
@@ -69,15 +63,5 @@ export class RunFiles {
       join(this.folder, 'summary.json'),
       `${JSON.stringify(summary, null, 2)}\n`,
     );
-  }
-}
-
-/** The step of a line; infinite for one that a crash cut off. */
-function stepOf(line: string): number {
-  try {
-    const { step } = JSON.parse(line) as { step?: unknown };
-    return typeof step === 'number' ? step : Infinity;
-  } catch {
-    return Infinity;
   }
 }

@@ -2,6 +2,10 @@ import { join } from 'node:path';
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
+import { chosenGenerations } from '../../src/loggers/generations.ts';
+import type { RunEnd } from '../../src/loggers/logger.ts';
+import type { Loggers } from '../../src/loggers/open.ts';
+import type { Metrics } from '../../src/metrics.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import {
@@ -25,11 +29,14 @@ import {
   spawnRollouts,
   type Cast,
 } from './cast.ts';
-import { Checkpoints, restore } from './checkpoints.ts';
+import { Checkpoints, restore, type ResumePoint } from './checkpoints.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type RunState, type StepContext, type StepResult } from './step.ts';
+import { Stopwatch } from './stopwatch.ts';
+import { Timeline } from './timeline.ts';
+import { folderOf, generationOf, openLoggers, withTimeAround } from './tracking.ts';
 import { validate, type Validation } from './validation.ts';
 
 /** Steps in a row without one finite gradient, after which a run gives up. */
@@ -40,6 +47,8 @@ export interface TrainingOptions {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. */
+  readonly preemption?: AbortSignal;
 }
 
 /** What a run of reinforcement learning needs besides its config. */
@@ -70,6 +79,8 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
 export interface PartOptions extends TrainingOptions {
   /** Ends the run before its steps are taken. */
   readonly advance?: AdvanceRule | null;
+  /** Where its phases are drawn behind those of the runs before, if the config wants that at all. */
+  readonly timeline?: Timeline;
 }
 
 /** One run on a system that may have others before and after it; it stops the actors it started. */
@@ -111,8 +122,10 @@ export async function trainOn(
     rewards: await spawnRewards(system, config, places.rewards),
   };
   const sizes = { policy: checkpoint.config.text, critic: critic && critic.config.text };
-  const context = { cast, weights, config, sizes, gate, reporter, signal };
-  const run = new Run(context, { logger, started, advance });
+  const timeline =
+    config.trainer.rayTimeline === null ? null : (options.timeline ?? new Timeline());
+  const context = { cast, weights, config, sizes, gate, reporter, timeline, signal };
+  await using run = new Run(context, { ...options, advance }, started);
   try {
     return await run.finish(await run.open());
   } catch (error) {
@@ -138,43 +151,49 @@ export async function joinNodes(
   return [{ node: null, slots }, ...others];
 }
 
-/** One run: its files, its checkpoints and the loop. */
-class Run {
+/** Where a run begins, or goes on. */
+interface Opened {
+  readonly step: number;
+  readonly steps: number;
+  readonly state: RunState;
+  /** Hugging Face directory of the checkpoint that it goes on from. */
+  readonly checkpoint: string | null;
+}
+
+/** One run: its files, its loggers, its checkpoints and the loop. */
+class Run implements AsyncDisposable {
   readonly #context: StepContext;
   readonly #logger: Logger;
+  readonly #preemption: AbortSignal;
   readonly #started: number;
   readonly #checkpoints: Checkpoints;
   readonly #advance: AdvanceRule | null;
+  #files: RunFiles | null = null;
+  #loggers: Loggers | null = null;
+  #end: RunEnd = 'failed';
   #validationPrompts = 0;
   #before: Validation | null = null;
   #last: { step: number; validation: Validation } | null = null;
 
-  constructor(
-    context: StepContext,
-    options: { logger: Logger; started: number; advance: AdvanceRule | null },
-  ) {
+  constructor(context: StepContext, options: PartOptions, started: number) {
     const { trainer } = context.config;
     this.#context = context;
     this.#logger = options.logger;
-    this.#started = options.started;
-    this.#advance = options.advance;
+    this.#preemption = options.preemption ?? new AbortController().signal;
+    this.#advance = options.advance ?? null;
+    this.#started = started;
     this.#checkpoints = new Checkpoints(folderOf(context.config), {
       limit: trainer.saveLimit,
       modelOnly: trainer.saveModelOnly,
     });
   }
 
-  /** Opens files, restores, validates. */
-  async open(): Promise<{
-    files: RunFiles;
-    step: number;
-    steps: number;
-    state: RunState;
-    /** Hugging Face directory of the checkpoint that it goes on from. */
-    checkpoint: string | null;
-  }> {
+  /** Opens files and loggers, restores, validates. */
+  async open(): Promise<Opened> {
     const { cast, config, reporter } = this.#context;
+    const { trainer } = config;
     const files = await RunFiles.open(folderOf(config), Config.encode(config));
+    this.#files = files;
     const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
     this.#validationPrompts = summary.validationPrompts;
     reporter.note(
@@ -182,76 +201,101 @@ class Run {
         (summary.overlong > 0 ? `, ${summary.overlong} too long and left out` : '') +
         (summary.skipped > 0 ? `, ${summary.skipped} invalid and skipped` : ''),
     );
-    let step = 0;
-    let state = initialState(config);
-    const folder = await this.#resumeFolder();
-    if (folder !== null) {
-      ({ step, state } = await restore(folder, cast));
-      await cast.data.ask.seek(state.cursor, { timeoutMs: 60_000 });
-      reporter.note(`resumed from ${folder}`);
-    }
+    const resumed = await this.#resume();
+    const step = resumed?.step ?? 0;
+    const unfinished = resumed?.unfinished ?? null;
+    let state = resumed?.state ?? initialState(config);
     this.#context.weights.publish(step + 1);
-    cast.critics?.begin();
-    if (!config.trainer.valOnly) await files.keepUntil(folder === null ? -1 : step);
-    const steps = config.trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
-    if (config.trainer.valBeforeTrain || config.trainer.valOnly) {
-      this.#before = await this.#validate(files, step, state);
-      // A resumed run's gate has seen this validation already, as a run that never stopped.
-      if (this.#before !== null && folder === null) {
-        state = { ...state, validationGate: this.#before.gate };
+    this.#context.cast.critics?.begin();
+    // The line of an unfinished step may be there already, from an earlier attempt to finish it.
+    const logged = unfinished === null ? step : step - 1;
+    if (!trainer.valOnly) await files.keepUntil(resumed === null ? -1 : logged);
+    this.#loggers = openLoggers(config, reporter, resumed === null ? null : logged);
+    const steps = trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
+    if (trainer.valBeforeTrain || trainer.valOnly || unfinished !== null) {
+      const isNew = resumed === null || unfinished !== null;
+      this.#before = await this.#validate(step, state, isNew);
+      // The gate of a resumed run has seen this validation already, as that of a run that never stopped.
+      if (this.#before !== null && isNew) state = { ...state, validationGate: this.#before.gate };
+      if (this.#before !== null && unfinished !== null) {
+        const metrics = { ...unfinished, ...this.#before.metrics };
+        state = this.#observed(state, metrics);
+        await this.#log(step, metrics);
+        await this.#checkpoints.score(step, this.#score());
+      } else if (this.#before !== null) {
+        this.#loggers.log(step, this.#before.metrics);
       }
     }
-    const checkpoint = folder === null ? null : join(folder, 'actor', 'huggingface');
-    return { files, step, steps, state, checkpoint };
+    return { step, steps, state, checkpoint: resumed?.checkpoint ?? null };
   }
 
-  /** Trains to the end and writes the summary. */
-  async finish(opened: {
-    files: RunFiles;
-    step: number;
-    steps: number;
-    state: RunState;
-    checkpoint: string | null;
-  }): Promise<RunSummary> {
-    const { config } = this.#context;
-    const { files, steps } = opened;
-    let { step, state } = opened;
-    let { checkpoint } = opened;
+  /** Trains to the end, or until it is preempted, and writes the summary. */
+  async finish(opened: Opened): Promise<RunSummary> {
+    const { trainer } = this.#context.config;
+    const { steps } = opened;
+    let { step, state, checkpoint } = opened;
+    let saved = step;
+    let unfinished: Metrics | null = null;
     let nonFinite = 0;
-    while (step < steps && !this.#hasAdvanced(step, state)) {
+    while (step < steps && !this.#hasAdvanced(step, state) && !this.#preemption.aborted) {
+      const result = await this.#step(state, step + 1, steps);
+      if (result === null) break;
       step++;
-      const result = await trainingStep(this.#context, state, { step, steps });
       ({ state } = result);
       nonFinite = this.#countNonFinite(result, step, nonFinite);
       let { metrics } = result;
+      const clock = new Stopwatch(this.#context.timeline);
       const validate = async (): Promise<void> => {
-        const validation = await this.#validate(files, step, state);
+        const validation = await clock.time('validation', () => this.#validate(step, state, true));
         if (validation === null) return;
         metrics = { ...metrics, ...validation.metrics };
         state = { ...state, validationGate: validation.gate };
       };
-      if (step === steps || isDue(config.trainer.valFreq, step)) await validate();
-      if (this.#advance !== null) {
-        state = { ...state, advance: observe(state.advance, metrics, this.#advance) };
+      const isLastByCount = step === steps;
+      if (isLastByCount || isDue(trainer.valFreq, step)) {
+        await validate();
+        if (this.#wasCutOff(step)) {
+          unfinished = metrics;
+          break;
+        }
       }
-      const isLast = step === steps || this.#hasAdvanced(step, state);
+      state = this.#observed(state, metrics);
+      const isLast = isLastByCount || this.#hasAdvanced(step, state);
       if (isLast && this.#last?.step !== step) await validate();
-      // Before the checkpoint: a resumed run removes the lines that are ahead of it, but cannot add one.
-      await files.metrics(step, metrics);
-      if (isLast || isDue(config.trainer.saveFreq, step)) {
-        checkpoint = await this.#save(step, state);
+      // Before the checkpoint has its name: a resumed run removes the lines that are ahead of it, but cannot add one.
+      const write = (saving: { readonly save_checkpoint?: number }): Promise<void> =>
+        this.#log(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
+      if (isLast || isDue(trainer.saveFreq, step)) {
+        checkpoint = await this.#save(step, state, null, (seconds) =>
+          write({ save_checkpoint: seconds }),
+        );
+        saved = step;
+      } else {
+        await write({});
       }
       this.#report(step, steps, result);
     }
-    if (this.#last?.step !== step) await this.#validate(files, step, state);
+    const isDone = unfinished === null && (step === steps || this.#hasAdvanced(step, state));
+    const isPreempted = this.#preemption.aborted && !isDone;
+    if (isPreempted) {
+      if (saved < step) checkpoint = await this.#save(step, state, unfinished, async () => {});
+      this.#context.reporter.note(
+        `stopped after step ${step} of ${steps}; the same command goes on from there`,
+      );
+    } else if (this.#last?.step !== step) {
+      const validation = await this.#validate(step, state, true);
+      if (validation !== null) this.#loggers?.log(step, validation.metrics);
+    }
     const summary: RunSummary = {
       val_accuracy_before: this.#before?.accuracy ?? null,
       val_accuracy_after: this.#last?.validation.accuracy ?? null,
       steps: step,
       seconds: (performance.now() - this.#started) / 1000,
       checkpoint,
+      ...(isPreempted && { preempted: true }),
     };
-    await files.summary(summary);
+    await this.#files?.summary(summary);
+    this.#end = 'finished';
     return summary;
   }
 
@@ -259,28 +303,135 @@ class Run {
     return this.#advance !== null && hasAdvanced(advance, step, this.#advance);
   }
 
+  /** The state after the metrics of a step, validation included, were seen. */
+  #observed(state: RunState, metrics: Metrics): RunState {
+    if (this.#advance === null) return state;
+    return { ...state, advance: observe(state.advance, metrics, this.#advance) };
+  }
+
+  /** Whether the validation of a step was asked for and cut off. */
+  #wasCutOff(step: number): boolean {
+    return this.#preemption.aborted && this.#validationPrompts > 0 && this.#last?.step !== step;
+  }
+
+  /** Ends the loggers and writes the timeline, however the run ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { config, timeline } = this.#context;
+    await this.#loggers?.finish(this.#end);
+    if (config.trainer.rayTimeline !== null) await timeline?.write(config.trainer.rayTimeline);
+  }
+
+  /** A training step; null when the run was preempted before it changed anything. */
+  async #step(state: RunState, step: number, steps: number): Promise<StepResult | null> {
+    const { config, signal, timeline } = this.#context;
+    const undo = new AbortController();
+    const cancel = (): void => undo.abort(this.#preemption.reason);
+    this.#preemption.addEventListener('abort', cancel);
+    if (timeline !== null) timeline.step = step;
+    try {
+      const context = {
+        ...this.#context,
+        signal: AbortSignal.any([signal, undo.signal]),
+        beginUpdate: () => {
+          undo.signal.throwIfAborted();
+          this.#preemption.removeEventListener('abort', cancel);
+        },
+      };
+      return await trainingStep(context, state, { step, steps });
+    } catch (error) {
+      if (undo.signal.aborted && !signal.aborted) return null;
+      throw error;
+    } finally {
+      this.#preemption.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** Restores the checkpoint that the run goes on from; null for a run that begins. */
+  async #resume(): Promise<(ResumePoint & { readonly checkpoint: string }) | null> {
+    const { cast, reporter } = this.#context;
+    const folder = await this.#resumeFolder();
+    if (folder === null) return null;
+    const resumed = await restore(folder, cast);
+    await this.#checkpoints.recallBest(folder, resumed.step);
+    await cast.data.ask.seek(resumed.state.cursor, { timeoutMs: 60_000 });
+    reporter.note(`resumed from ${folder}`);
+    return { ...resumed, checkpoint: join(folder, 'actor', 'huggingface') };
+  }
+
   async #resumeFolder(): Promise<string | null> {
     const { loadCheckpointPath, findLastCheckpoint, valOnly } = this.#context.config.trainer;
     if (loadCheckpointPath !== null) return loadCheckpointPath;
-    return findLastCheckpoint && !valOnly ? this.#checkpoints.newest() : null;
+    const newest = findLastCheckpoint && !valOnly ? await this.#checkpoints.newest() : null;
+    if (newest?.is !== 'missing') return newest?.folder ?? null;
+    this.#context.reporter.note(`${newest.folder} is gone, so training starts from the beginning`);
+    return null;
   }
 
-  async #validate(files: RunFiles, step: number, state: RunState): Promise<Validation | null> {
+  /**
+   * Validates; null without validation prompts, and when the run was preempted meanwhile.
+   *
+   * @param isNew whether its answers are to be written down, or were so before a resume
+   */
+  async #validate(step: number, state: RunState, isNew: boolean): Promise<Validation | null> {
     if (this.#validationPrompts === 0) return null;
-    const validation = await validate(this.#context, this.#validationPrompts, state.validationGate);
+    const { config, signal, reporter } = this.#context;
+    let validation: Validation;
+    try {
+      const context = {
+        ...this.#context,
+        signal: AbortSignal.any([signal, this.#preemption]),
+      };
+      validation = await validate(context, this.#validationPrompts, state.validationGate);
+    } catch (error) {
+      if (this.#preemption.aborted && !signal.aborted) return null;
+      throw error;
+    }
     this.#last = { step, validation };
-    const shown = this.#context.config.trainer.valGenerationsToLog;
-    await files.generations(step, validation.scored.slice(0, shown));
-    this.#logger.info({ step, ...validation.metrics }, 'validation');
-    this.#context.reporter.note(
-      `validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`,
+    this.#score();
+    const shown = chosenGenerations(
+      validation.scored.map(generationOf),
+      config.trainer.valGenerationsToLog,
     );
+    if (isNew) await this.#files?.generations(step, shown);
+    this.#loggers?.logGenerations(step, shown);
+    this.#logger.info({ step, ...validation.metrics }, 'validation');
+    reporter.note(`validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`);
     return validation;
   }
 
-  async #save(step: number, state: RunState): Promise<string> {
-    const score = this.#last?.validation.metrics['val/reward_score'] ?? 0;
-    const path = await this.#checkpoints.save(this.#context.cast, step, state, score);
+  /**
+   * The score of the newest validation, which makes a checkpoint the best; 0 without one.
+   *
+   * @throws CONFIG_INVALID when `trainer.best_metric` is none of its metrics
+   */
+  #score(): number {
+    const metrics = this.#last?.validation.metrics;
+    if (metrics === undefined) return 0;
+    const { bestMetric } = this.#context.config.trainer;
+    const score = metrics[bestMetric];
+    if (score !== undefined) return score;
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `trainer.best_metric: expected one of ${Object.keys(metrics).join(', ')}, got ${bestMetric}`,
+    );
+  }
+
+  async #log(step: number, metrics: Metrics): Promise<void> {
+    await this.#files?.metrics(step, metrics);
+    this.#loggers?.log(step, metrics);
+  }
+
+  async #save(
+    step: number,
+    state: RunState,
+    unfinished: Metrics | null,
+    beforeNaming: (seconds: number) => Promise<void>,
+  ): Promise<string> {
+    const clock = new Stopwatch(this.#context.timeline);
+    const request = { step, state, score: this.#score(), unfinished, beforeNaming };
+    const path = await clock.time('save_checkpoint', () =>
+      this.#checkpoints.save(this.#context.cast, request),
+    );
     this.#logger.info({ step, path }, 'checkpoint');
     return path;
   }
@@ -301,6 +452,8 @@ class Run {
 
   #report(step: number, steps: number, { metrics, accuracy }: StepResult): void {
     this.#logger.info({ step, ...metrics }, 'step');
+    const { logger, consoleForm } = this.#context.config.trainer;
+    if (!logger.includes('console') || consoleForm !== 'table') return;
     const of = (name: string): number => metrics[name] ?? NaN;
     this.#context.reporter.step({
       step,
@@ -315,12 +468,6 @@ class Run {
       seconds: of('perf/time_per_step'),
     });
   }
-}
-
-function folderOf({ trainer }: Config): string {
-  return (
-    trainer.saveCheckpointPath ?? `checkpoints/${trainer.projectName}/${trainer.experimentName}`
-  );
 }
 
 function initialState({ algorithm }: Config): RunState {

@@ -21,6 +21,7 @@ import { update, viewOf, type ModelView } from './model-phases.ts';
 import type { Reporter } from './reporter.ts';
 import { accuracyOf, invalidCount, meanParts } from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
+import type { Timeline } from './timeline.ts';
 
 /** What a run remembers from step to step, besides the learner's own state. */
 export interface RunState {
@@ -42,7 +43,15 @@ export interface StepContext {
   readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
   readonly gate: GateSpec | undefined;
   readonly reporter: Reporter;
+  /** Where phases are drawn; null when nobody asked for it. */
+  readonly timeline: Timeline | null;
   readonly signal: AbortSignal;
+}
+
+/** What a step needs besides, as it may be undone until weights change. */
+export interface UndoableContext extends StepContext {
+  /** Called once, before the first weights change. @throws the signal's reason when the step is to be undone */
+  readonly beginUpdate: () => void;
 }
 
 /** A finished step. */
@@ -58,12 +67,12 @@ export interface StepResult {
  * @param number its number; the policy begins with the weights of the version that a step before left
  */
 export async function trainingStep(
-  context: StepContext,
+  context: UndoableContext,
   state: RunState,
   number: StepNumber,
 ): Promise<StepResult> {
   const { config } = context;
-  const clock = new Stopwatch();
+  const clock = new Stopwatch(context.timeline);
   const batch = await makeBatch(context, state, number.step, clock);
   const { scored, generated, cursor, gate } = batch;
   const sequences = scored.map(({ group, response }) => ({
@@ -79,6 +88,7 @@ export async function trainingStep(
     advantages: perResponse(estimate.advantages),
     returns: perResponse(estimate.returns),
   };
+  context.beginUpdate();
   const losses = await update(context, sequences, view, lessons, number, clock);
 
   const tokens = sequences.map(sequenceLength);
@@ -115,7 +125,7 @@ export async function trainingStep(
   };
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
-    state: { ...state, cursor, gate: scoring.gate, klController: estimate.klController },
+    state: { ...state, cursor, gate, klController: estimate.klController },
     metrics,
     accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
   };

@@ -1,7 +1,15 @@
+import type { Timeline } from './timeline.ts';
+
 /** Seconds by phase, from the moment it is made. */
 export class Stopwatch {
   readonly #started = performance.now();
   readonly #seconds: Record<string, number> = {};
+  readonly #timeline: Timeline | null;
+
+  /** @param timeline where every phase is drawn too */
+  constructor(timeline: Timeline | null = null) {
+    this.#timeline = timeline;
+  }
 
   async time<T>(phase: string, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
@@ -19,6 +27,11 @@ export class Stopwatch {
     return result;
   }
 
+  /** The phases so far. */
+  get seconds(): Readonly<Record<string, number>> {
+    return { ...this.#seconds };
+  }
+
   /** All phases, and the whole under the given name. */
   stop(whole: string): Readonly<Record<string, number>> {
     this.#add(whole, this.#started);
@@ -26,6 +39,8 @@ export class Stopwatch {
   }
 
   #add(phase: string, started: number): void {
-    this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (performance.now() - started) / 1000;
+    const ended = performance.now();
+    this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (ended - started) / 1000;
+    this.#timeline?.add(phase, started, ended);
   }
 }

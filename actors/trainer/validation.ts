@@ -1,6 +1,7 @@
 import { validationSampling } from '../../src/config/derive.ts';
-import type { Metrics } from '../../src/metrics.ts';
+import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
+import type { Cast } from './cast.ts';
 import { generateGroups } from './rollout-phase.ts';
 import {
   accuracyOf,
@@ -21,20 +22,33 @@ export interface Validation {
   readonly scored: readonly ScoredResponse[];
 }
 
+/** Takes the answers of a batch as soon as they are scored. */
+export type OnScored = (scored: readonly ScoredResponse[]) => Promise<void>;
+
+/** What a validation needs of a run. */
+export interface ValidationContext extends Omit<StepContext, 'cast' | 'sizes' | 'timeline'> {
+  readonly cast: Pick<Cast, 'data' | 'rollouts' | 'rewards'>;
+}
+
 /**
  * Answers and scores every validation prompt, batch by batch, with the validation sampling.
  *
  * Random streams do not depend on the step, so two validations differ by the weights alone.
+ *
+ * @param onScored is waited for before the next batch
  */
 export async function validate(
-  { cast, config, gate: spec, reporter, weights, signal }: StepContext,
+  { cast, config, gate: spec, reporter, weights, signal }: ValidationContext,
   prompts: number,
   startGate: GateState,
+  onScored?: OnScored,
 ): Promise<Validation> {
   const sampling = validationSampling(config.worker.rollout);
   const batchSize = config.data.valBatchSize === -1 ? prompts : config.data.valBatchSize;
+  const { maxPromptLength, maxResponseLength } = config.data;
   const scored: ScoredResponse[] = [];
   const invalid: InvalidResponse[] = [];
+  const lengths: Record<string, number[]> = {};
   let gate = startGate;
   for (let start = 0; start < prompts; start += batchSize) {
     const end = Math.min(prompts, start + batchSize);
@@ -52,8 +66,18 @@ export async function validate(
       reporter,
     );
     const result = await scoreGroups(cast.rewards, groups, { spec, state: gate }, signal);
+    await onScored?.(result.scored);
     scored.push(...result.scored);
     invalid.push(...result.invalid);
+    const tokens = {
+      val_response_length: result.scored.map(({ response }) => response.tokenIds.data.length),
+      val_prompt_length: result.scored.map(({ group }) => group.prompt.input.tokenIds.data.length),
+    };
+    const ofBatch = {
+      ...lengthMetrics('val_response_length', tokens.val_response_length, maxResponseLength),
+      ...lengthMetrics('val_prompt_length', tokens.val_prompt_length, maxPromptLength),
+    };
+    for (const [name, value] of Object.entries(ofBatch)) (lengths[name] ??= []).push(value);
     gate = result.gate;
   }
   const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -63,6 +87,7 @@ export async function validate(
       'val/reward_score': sum(rewards) / scored.length,
       ...meanParts(scored, (part) => `val/${part}_reward`),
       ...invalidCount(invalid, config.worker.reward, 'val/invalid_responses'),
+      ...reduceMetrics(lengths),
     },
     accuracy: sum(scored.map(({ parts }) => accuracyOf(parts))) / scored.length,
     gate,

@@ -49,7 +49,7 @@ export class Generate extends Command {
         : await rowsOf(flags.data);
     const { threads, 'image-dir': imageDir } = flags;
     using model = await openModel(flags.model, { threads, imageDir });
-    const responses = await interruptible((signal) =>
+    const responses = await interruptible(({ signal }) =>
       respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),
     );
     if (flags.out === undefined) {

@@ -3,36 +3,41 @@ import type { RunOptions } from '../../actors/trainer/run.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { createLogger } from '../log.ts';
-import { interruptible } from './interrupt.ts';
+import { interruptible, type Interruption } from './interrupt.ts';
 import { TerminalReporter } from './terminal-reporter.ts';
 
 /**
  * Runs training with a log file in the run's folder, shown in the terminal, ended in order by Ctrl-C.
  *
- * @param gather brings the nodes together that it uses beside this process
+ * @param gather  brings the nodes together that it uses beside this process
+ * @param sigterm `preempts` where the work saves a checkpoint and returns when its host is wanted back
  */
 export async function runTraining<T>(
   config: Config,
   work: (config: Config, options: RunOptions) => Promise<T>,
   gather?: Gather,
+  sigterm: 'interrupts' | 'preempts' = 'interrupts',
 ): Promise<T> {
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using log = createLogger({ path: join(folder, 'cxmind.log') });
   const options = { reporter: new TerminalReporter(), logger: log.logger };
-  return await interruptible((signal) =>
-    gather === undefined
-      ? work(config, { ...options, signal })
-      : onCluster(gather, signal, (nodes) => work(config, { ...options, ...nodes })),
+  return await interruptible(
+    (interruption) =>
+      gather === undefined
+        ? work(config, { ...options, ...interruption })
+        : onCluster(gather, interruption, (nodes) => work(config, { ...options, ...nodes })),
+    { sigterm },
   );
 }
 
 /** Does the work with the nodes of a cluster; when one of them fails, that is what ended it. */
 async function onCluster<T>(
   gather: Gather,
-  signal: AbortSignal,
-  work: (nodes: Pick<RunOptions, 'nodes' | 'slots' | 'signal'>) => Promise<T>,
+  { signal, preemption }: Interruption,
+  work: (nodes: Pick<RunOptions, 'nodes' | 'slots' | 'signal' | 'preemption'>) => Promise<T>,
 ): Promise<T> {
-  await using cluster = await gather(signal);
+  // There is nothing to save yet while nodes are brought together.
+  await using cluster = await gather(AbortSignal.any([signal, preemption]));
   const nodes = cluster.nodes.map(({ name, link, slots }) => ({
     name,
     link,
@@ -40,7 +45,7 @@ async function onCluster<T>(
   }));
   try {
     const either = AbortSignal.any([signal, cluster.signal]);
-    return await work({ nodes, slots: cluster.slots, signal: either });
+    return await work({ nodes, slots: cluster.slots, signal: either, preemption });
   } catch (error) {
     cluster.signal.throwIfAborted();
     throw error;

@@ -3,15 +3,31 @@ import type { Link } from '../../transport/link.ts';
 /** How long a node may take to end after whoever started it is gone. */
 const graceMs = 3_000;
 
+/** A second signal within this time is an echo of the first, as launchers pass them on. */
+const echoMs = 500;
+
 /**
  * Hosts actors for the run at the other end of a link until that ends.
+ *
+ * A scheduler that wants its hosts back sends SIGTERM to every process of a job; the one that leads the run then saves a
+ * checkpoint, for which it needs this one, and ends the link. So SIGTERM ends this process only the second time.
  *
  * @throws PEER_LOST when it did not end in order
  */
 export async function serveNode(link: Link): Promise<void> {
   const { NodeHost } = await import('../../actors/runtime/node.ts');
-  const error = await new NodeHost(link).ended;
-  if (error !== undefined) throw error;
+  let first: number | undefined;
+  const onSignal = (): void => {
+    if (first === undefined) first = Date.now();
+    else if (Date.now() - first > echoMs) process.exit(143);
+  };
+  process.on('SIGTERM', onSignal);
+  try {
+    const error = await new NodeHost(link).ended;
+    if (error !== undefined) throw error;
+  } finally {
+    process.off('SIGTERM', onSignal);
+  }
 }
 
 /** Ends this process with certainty: threads may be in the middle of native code, which nothing interrupts. */

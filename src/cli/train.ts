@@ -13,6 +13,9 @@ import {
 
 export class Train extends ClusterCommand {
   static override summary = 'Train a policy by reinforcement learning.';
+  static override description =
+    'SIGTERM saves a checkpoint and exits with 0, at once while a step has changed nothing yet and after it ' +
+    'otherwise; the same command goes on from there as if nothing had happened. A second one ends it on the spot.';
   static override usage = 'train config=FILE [path.to.key=value ...]';
   static override examples = [
     '<%= config.bin %> train config=configs/cx-closed.yaml data.train_files=closed.jsonl trainer.max_steps=10',
@@ -35,7 +38,7 @@ export class Train extends ClusterCommand {
       const named = stages.map((one) => ({ ...one.stage, config: one.config }));
       return trainCurriculum(named, whole.trainer.saveCheckpointPath ?? '.', options);
     };
-    const summary = await runTraining(config, work, gather);
+    const summary = await runTraining(config, work, gather, 'preempts');
     for (const line of describeSummary(summary)) this.log(line);
   }
 

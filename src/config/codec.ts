@@ -309,6 +309,19 @@ export function recordOf<A>(
   return t.record(t.string, item, name);
 }
 
+/** A list of `item`, where one alone may stand for a list of it. */
+export function oneOrMore<C extends t.Mixed>(
+  item: C,
+): t.Type<readonly t.TypeOf<C>[], readonly t.OutputOf<C>[]> {
+  const list = listOf(item);
+  return new t.Type(
+    list.name,
+    list.is,
+    (input, context) => list.validate(typeof input === 'string' ? [input] : input, context),
+    list.encode,
+  );
+}
+
 /** A list of exactly two of `item`. */
 export function pairOf<A>(
   item: t.Type<A, A>,

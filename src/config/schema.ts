@@ -11,6 +11,7 @@ import {
   int,
   intFrom,
   listOf,
+  oneOrMore,
   number,
   oneOf,
   orNull,
@@ -114,8 +115,8 @@ export const Trainer = section({
   projectName: about('First part of the default checkpoint folder.', withDefault(text, 'easy_r1')),
   experimentName: about('Second part of the default checkpoint folder.', withDefault(text, 'demo')),
   logger: about(
-    'Where metrics go.',
-    withDefault(listOf(oneOf('console', 'file', 'mlflow', 'swanlab', 'tensorboard', 'wandb')), [
+    'Where metrics go: a name or a list of them.',
+    withDefault(oneOrMore(oneOf('console', 'file', 'mlflow', 'swanlab', 'tensorboard', 'wandb')), [
       'console',
       'wandb',
     ]),
@@ -145,6 +146,14 @@ export const Trainer = section({
     withDefault(int, -1),
   ),
   saveLimit: about('Checkpoints kept; 0 or less keeps all.', withDefault(int, -1)),
+  bestMetric: about(
+    'cxmind: the validation metric that says which checkpoint is the best; higher is better.',
+    withDefault(text, 'val/reward_score'),
+  ),
+  consoleForm: about(
+    'cxmind: how the logger `console` shows a step: a line of a table, or all metrics as the reference does.',
+    withDefault(oneOf('table', 'metrics'), 'table'),
+  ),
   saveModelOnly: about('Save weights without what resuming needs.', withDefault(bool, false)),
   saveCheckpointPath: about(
     "The run's folder; null is `checkpoints/<project_name>/<experiment_name>`.",
@@ -155,7 +164,10 @@ export const Trainer = section({
     "Resume from the newest checkpoint of the run's folder.",
     withDefault(bool, true),
   ),
-  rayTimeline: about('Cluster timeline file of the reference.', orNull(text)),
+  rayTimeline: about(
+    "File for a timeline of the run's phases, in Chrome's trace format.",
+    orNull(text),
+  ),
   device: about(
     'cxmind: where tensors live and kernels run; `auto` is the best that loads.',
     withDefault(oneOf('auto', 'cpu', 'webgpu', 'cuda'), 'auto'),

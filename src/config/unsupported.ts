@@ -129,10 +129,7 @@ const withoutEffect = [
   'worker.rollout.disable_log_stats',
   'worker.rollout.disable_tqdm',
   'trainer.n_gpus_per_node',
-  'trainer.ray_timeline',
 ];
-
-const loggersBuilt: readonly string[] = ['console', 'file'];
 
 function valueAt(tree: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((at, key) => asMapping(at)?.[key], tree);
@@ -154,9 +151,5 @@ export function ignoredKeys(config: Config): string | undefined {
       [...withoutEffect, ...critic].some((key) => path === key || path.startsWith(`${key}.`)),
     )
     .filter((path) => asMapping(valueAt(usual, path)) === undefined && isSet(path));
-  const loggers = config.trainer.logger.filter((name) => !loggersBuilt.includes(name));
-  if (loggers.length > 0 && isSet('trainer.logger')) {
-    ignored.push(`trainer.logger (${loggers.join(', ')})`);
-  }
   return ignored.length === 0 ? undefined : `no effect here: ${ignored.join(', ')}`;
 }

@@ -2,6 +2,7 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { pathOf, shown } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import { fromChatRecord } from './chat-record.ts';
 import type { RawRow } from './json-rows.ts';
 
 /** Where a row's parts stand. */
@@ -77,18 +78,19 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
       },
     );
   }
-  const videos = value[keys.videoKey];
+  const columns = fromChatRecord(value, keys);
+  const videos = columns[keys.videoKey];
   if (Array.isArray(videos) && videos.length > 0) {
     throw rowError(raw, keys.videoKey, 'videos are not supported');
   }
-  const hasImages = value[keys.imageKey] !== undefined;
+  const hasImages = columns[keys.imageKey] !== undefined;
   return {
     file,
     line,
-    prompt: decodeField(t.string, value, keys.promptKey, raw),
-    answer: decodeField(t.string, value, keys.answerKey, raw),
+    prompt: decodeField(t.string, columns, keys.promptKey, raw),
+    answer: decodeField(t.string, columns, keys.answerKey, raw),
     images: hasImages
-      ? decodeField(ImageList, value, keys.imageKey, raw).map(imageReference)
+      ? decodeField(ImageList, columns, keys.imageKey, raw).map(imageReference)
       : null,
     fields: value,
   };

@@ -82,7 +82,7 @@ describe('cxmind', () => {
   });
 
   describe('eval', () => {
-    it('scores a checkpoint and leaves the accuracy in a file', () => {
+    it('asks, scores and reports, and appends to the predictions', () => {
       const demo = join(folder, 'demo');
       assert.equal(cxmind(['init', demo, '--train-rows', '7', '--val-rows', '7']).status, 0);
       const { status, stdout, stderr } = cxmind([
@@ -92,14 +92,46 @@ describe('cxmind', () => {
         `data.image_dir=${demo}`,
         `worker.actor.model.model_path=${demo}/model`,
         `trainer.save_checkpoint_path=${folder}/run`,
+        ...[
+          '--n',
+          '2',
+          '--k',
+          '1,2,4',
+          '--limit',
+          '3',
+          '--temperature',
+          '0.5',
+          '--max-tokens',
+          '8',
+        ],
       ]);
       assert.equal(status, 0, stderr);
+      assert.match(stdout, /^3 closed questions, 6 answers$/m);
       assert.match(stdout, /^accuracy [01]\.\d{4} in \d+ s$/m);
-      const summary = readFileSync(join(folder, 'run/eval/summary.json'), 'utf8');
-      assert.equal(
-        typeof (JSON.parse(summary) as Record<string, unknown>)['val_accuracy_before'],
-        'number',
-      );
+      const read = (name: string): string => readFileSync(join(folder, 'run/eval', name), 'utf8');
+      const lines = read('predictions.jsonl').trimEnd().split('\n');
+      const predictions = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+      assert.equal(predictions.length, 6);
+      const rows = readFileSync(`${demo}/closed-validation.jsonl`, 'utf8').split('\n');
+      const { predict, correct, scores, ...record } = predictions[3]!;
+      assert.deepEqual(record, JSON.parse(rows[1]!));
+      assert.equal(typeof predict, 'string');
+      assert.ok(correct === 0 || correct === 1);
+      assert.equal((scores as { sample: number }).sample, 1);
+      assert.equal((scores as { tokens: number }).tokens, 8);
+      const summary = JSON.parse(read('summary.json')) as Record<string, unknown>;
+      assert.deepEqual(summary['sampling'], {
+        n: 2,
+        temperature: 0.5,
+        top_p: 1,
+        top_k: -1,
+        seed: 1,
+        ignore_eos: false,
+      });
+      assert.deepEqual(Object.keys(summary['pass_at'] as object), ['1', '2']);
+      const page = read('report.html');
+      assert.equal(page.match(/<article/g)?.length, 3);
+      assert.equal(page.match(/<img [^>]*src="data:image\/jpeg;base64,/g)?.length, 3);
     });
   });
 

@@ -65,6 +65,8 @@ describe('loadConfig', () => {
       temperature: 0.25,
     });
     assert.deepEqual(config.trainer.logger, ['file']);
+    const one = await configFrom(['trainer.logger=tensorboard'], reading);
+    assert.deepEqual(one.config.trainer.logger, ['tensorboard']);
   });
 
   it('reads the text after the first = as YAML', async () => {
@@ -209,7 +211,7 @@ describe('loadConfig', () => {
       assert.equal(config.worker.actor.globalBatchSizePerDevice, 80);
       assert.deepEqual(warnings, [
         'no effect here: worker.actor.offload.offload_params, worker.actor.offload.offload_optimizer, ' +
-          'worker.ref.fsdp.enable_cpu_offload, trainer.logger (tensorboard)',
+          'worker.ref.fsdp.enable_cpu_offload',
       ]);
     });
 

@@ -53,6 +53,8 @@ describe('Config', () => {
         'worker.reward.timeout_seconds',
         'worker.reward.invalid_responses',
         'worker.reward.python',
+        'trainer.best_metric',
+        'trainer.console_form',
         'trainer.device',
         'trainer.threads',
         'trainer.seed',

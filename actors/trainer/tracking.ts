@@ -1,0 +1,55 @@
+import { Config } from '../../src/config/schema.ts';
+import type { Generation } from '../../src/loggers/logger.ts';
+import { Loggers } from '../../src/loggers/open.ts';
+import type { Metrics } from '../../src/metrics.ts';
+import type { Reporter } from './reporter.ts';
+import type { ScoredResponse } from './scoring-phase.ts';
+
+/** The loggers of a run; a table of steps is drawn by the reporter. */
+export function openLoggers(
+  config: Config,
+  reporter: Reporter,
+  resumedAfter: number | null,
+): Loggers {
+  const { logger, consoleForm, projectName, experimentName } = config.trainer;
+  const note = (text: string): void => reporter.note(text);
+  const names = logger.filter((name) => name !== 'console' || consoleForm === 'metrics');
+  const run = {
+    project: projectName,
+    experiment: experimentName,
+    config: Config.encode(config),
+    folder: folderOf(config),
+    resumedAfter,
+  };
+  return Loggers.open(names, run, { environment: process.env, write: note, note });
+}
+
+/** An answer as the logs of generations show it. */
+export function generationOf({ group, text, parts }: ScoredResponse): Generation {
+  const { text: input, groundTruth: label } = group.prompt;
+  return { input, output: text, label, score: parts['overall']! };
+}
+
+/** The metrics of a step with the phases around it, which count as its time. */
+export function withTimeAround(
+  metrics: Metrics,
+  phases: Readonly<Record<string, number>>,
+): Metrics {
+  const around = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
+  const step = metrics['timing_s/step']!;
+  const timings = Object.entries(phases).map(([phase, s]) => [`timing_s/${phase}`, s] as const);
+  return {
+    ...metrics,
+    ...Object.fromEntries(timings),
+    'timing_s/step': step + around,
+    'perf/time_per_step': step + around,
+    'perf/throughput': (metrics['perf/throughput']! * step) / (step + around),
+  };
+}
+
+/** The run's own folder. */
+export function folderOf({ trainer }: Config): string {
+  return (
+    trainer.saveCheckpointPath ?? `checkpoints/${trainer.projectName}/${trainer.experimentName}`
+  );
+}

@@ -1,0 +1,219 @@
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { evaluatePolicy } from '../../actors/trainer/evaluation.ts';
+import type { ScoredResponse } from '../../actors/trainer/scoring-phase.ts';
+import type { Gather } from '../../transport/launch/cluster.ts';
+import { validationSampling } from '../config/derive.ts';
+import type { Config } from '../config/schema.ts';
+import { Sampling } from '../config/worker-schema.ts';
+import { DEFAULT_KEYS, loadDataset } from '../data/dataset.ts';
+import { Judge, judgeAddress } from '../evaluation/judge.ts';
+import { questionLine, questionsOf, type Question } from '../evaluation/questions.ts';
+import { reportPage, type ReportQuestion } from '../evaluation/report.ts';
+import { scoreAnswer, type AnswerScore, type Verdict } from '../evaluation/score.ts';
+import { summarize, type EvaluationSummary } from '../evaluation/summary.ts';
+import { taskOf, tasks, type Task } from '../evaluation/task.ts';
+import { writeFileAtomically } from '../files.ts';
+import { thumbnail } from '../vision/thumbnail.ts';
+import type { EvalFlags } from './eval.ts';
+import { runTraining } from './run-training.ts';
+
+/** Prompts answered together; what they got is written before the next ones are asked. */
+const BATCH = 256;
+/** Answers that a judge is asked about at a time. */
+const JUDGED_AT_ONCE = 8;
+/** Longer side of a picture in the report. */
+const PICTURE_SIDE = 448;
+
+/** An answer to a question: null where the question could not be asked. */
+interface Answer {
+  readonly question: number;
+  readonly predict: string | null;
+  readonly parts: Readonly<Record<string, number>>;
+  readonly tokens: number;
+  readonly score: AnswerScore;
+}
+
+/** What an evaluation found and where it is written. */
+export interface Evaluated {
+  readonly summary: EvaluationSummary;
+  readonly files: readonly string[];
+  readonly seconds: number;
+}
+
+/** Asks all questions, scores the answers and writes predictions, summary and report. */
+export async function evaluate(
+  config: Config,
+  flags: EvalFlags,
+  ks: readonly number[],
+  gather: Gather | undefined,
+): Promise<Evaluated> {
+  const started = performance.now();
+  const judge = flags.judge ? new Judge(judgeAddress(process.env)) : null;
+  const { data } = config;
+  const { rows } = await loadDataset({ source: data.valFiles, ...data });
+  const task = tasks.find((one) => one === flags.task) ?? taskOf(rows.map(({ answer }) => answer));
+  const options = { task, limit: flags.limit ?? null, imageDir: data.imageDir };
+  const questions = await questionsOf(rows, options);
+  const folder = config.trainer.saveCheckpointPath ?? '.';
+  await mkdir(folder, { recursive: true });
+  const paths = {
+    questions: join(folder, 'questions.jsonl'),
+    predictions: join(folder, 'predictions.jsonl'),
+    summary: join(folder, 'summary.json'),
+    report: join(folder, 'report.html'),
+  };
+  const lines = questions.map((question) => `${questionLine(question)}\n`).join('');
+  await writeFileAtomically(paths.questions, lines);
+
+  const answers: Answer[] = [];
+  const keep = async (batch: readonly Answer[]): Promise<void> => {
+    const records = batch.map((answer, i) =>
+      recordLine(questions[answer.question]!, answer, sampleOf(batch, i)),
+    );
+    if (records.length > 0) await appendFile(paths.predictions, `${records.join('\n')}\n`);
+    answers.push(...batch);
+  };
+  const own = ownConfig(config, task, paths.questions);
+  const { metrics } = await runTraining(
+    own,
+    (whole, run) =>
+      evaluatePolicy(whole, run, async (scored) => {
+        await keep(await scoredAnswers(scored, questions, task, judge));
+      }),
+    gather,
+  );
+  const asked = new Set(answers.map(({ question }) => question));
+  const unasked = questions.flatMap((_, i) => (asked.has(i) ? [] : [i]));
+  await keep(unasked.map((i) => unanswered(i, questions[i]!, task)));
+  if (judge !== null && judge.failures.count > 0) {
+    const { count, first } = judge.failures;
+    console.warn(`warning: --judge: ${count} answers judged by their words alone: ${first}`);
+  }
+
+  const named = answers.map((answer) => ({ ...answer, file: questions[answer.question]!.file }));
+  const summary = summarize(task, named, ks);
+  const seconds = (performance.now() - started) / 1000;
+  const about = {
+    model: config.worker.actor.model.modelPath ?? '',
+    data: data.valFiles,
+    sampling: Sampling.encode(validationSampling(own.worker.rollout)),
+    max_tokens: data.maxResponseLength,
+  };
+  const content = { ...about, seconds, unasked: unasked.length, ...summary, reward: metrics };
+  await writeFileAtomically(paths.summary, `${JSON.stringify(content, null, 2)}\n`);
+  if (flags.report) {
+    const shown = await reportQuestions(task, questions, answers, flags['report-rows']);
+    const page = reportPage({ summary, model: about.model, data: about.data, questions: shown });
+    await writeFileAtomically(paths.report, page);
+  }
+  const files = [paths.predictions, paths.summary, ...(flags.report ? [paths.report] : [])];
+  return { summary, files, seconds };
+}
+
+/** The config that asks the questions as they were written down. */
+function ownConfig(config: Config, task: Task, questions: string): Config {
+  const { data, worker } = config;
+  const { rewardFunction } = worker.reward;
+  return {
+    ...config,
+    data: {
+      ...data,
+      ...DEFAULT_KEYS,
+      valFiles: questions,
+      imageDir: null,
+      valBatchSize: data.valBatchSize === -1 ? BATCH : data.valBatchSize,
+    },
+    worker: {
+      ...worker,
+      reward: { ...worker.reward, rewardFunction: rewardFunction ?? task },
+    },
+  };
+}
+
+async function scoredAnswers(
+  scored: readonly ScoredResponse[],
+  questions: readonly Question[],
+  task: Task,
+  judge: Judge | null,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (let start = 0; start < scored.length; start += JUDGED_AT_ONCE) {
+    const made = scored.slice(start, start + JUDGED_AT_ONCE).map(async (one): Promise<Answer> => {
+      const question = questionIndex(one.group.prompt.promptId);
+      const { gold } = questions[question]!;
+      const verdict: Verdict | undefined =
+        task === 'open' ? await judge?.verdict(one.text.trim(), gold) : undefined;
+      return {
+        question,
+        predict: one.text,
+        parts: one.parts,
+        tokens: one.response.tokenIds.data.length,
+        score: scoreAnswer(task, one.text, gold, verdict),
+      };
+    });
+    answers.push(...(await Promise.all(made)));
+  }
+  return answers;
+}
+
+/** A prompt's id ends with its line, from 1. */
+function questionIndex(promptId: string): number {
+  return Number(promptId.slice(promptId.lastIndexOf(':') + 1)) - 1;
+}
+
+function unanswered(question: number, { gold }: Question, task: Task): Answer {
+  return { question, predict: null, parts: {}, tokens: 0, score: scoreAnswer(task, null, gold) };
+}
+
+/** Which of its question's answers one is. */
+function sampleOf(batch: readonly Answer[], at: number): number {
+  const { question } = batch[at]!;
+  return batch.slice(0, at).filter((answer) => answer.question === question).length;
+}
+
+function recordLine(
+  { record, file }: Question,
+  { predict, parts, tokens, score }: Answer,
+  sample: number,
+): string {
+  const { correct, jaccard, overlap, rightSteps, ...scores } = score;
+  return JSON.stringify({
+    ...record,
+    predict,
+    correct,
+    ...(jaccard !== null && { jaccard }),
+    scores: { file, sample, tokens, ...scores, right_steps: rightSteps, ...overlap, reward: parts },
+  });
+}
+
+/** The questions that a report shows, those with more wrong answers first. */
+async function reportQuestions(
+  task: Task,
+  questions: readonly Question[],
+  answers: readonly Answer[],
+  limit: number,
+): Promise<ReportQuestion[]> {
+  const grouped = Map.groupBy(answers, ({ question }) => question);
+  const share = (question: number): number => {
+    const group = grouped.get(question) ?? [];
+    return group.filter(({ score }) => score.right === 1).length / Math.max(1, group.length);
+  };
+  const order = questions.map((_, i) => i).sort((a, b) => share(a) - share(b) || a - b);
+  const shown: ReportQuestion[] = [];
+  for (const i of order.slice(0, limit)) {
+    const { prompt, gold, images, file } = questions[i]!;
+    const pictures = await Promise.all(
+      images.map((image) =>
+        thumbnail(typeof image === 'string' ? image : image.bytes, PICTURE_SIDE),
+      ),
+    );
+    const given = (grouped.get(i) ?? []).map(({ predict, score, tokens }) => ({
+      predict,
+      score,
+      tokens,
+    }));
+    shown.push({ task, number: i + 1, file, prompt, gold, pictures, answers: given });
+  }
+  return shown;
+}

@@ -1,0 +1,89 @@
+import { access } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
+import type { DatasetRow, ImageReference } from '../data/row.ts';
+import type { Task } from './task.ts';
+
+const MARKER = '<image>';
+
+/** How a chain is asked for where the records themselves do not say it. */
+const instructions: Readonly<Record<Task, string>> = {
+  closed:
+    'Go through the options one after the other: think about each between <think> and </think>, judge it between ' +
+    '<answer> and </answer> with ✅ or ❌, and let thinking and judging take turns. Then sum up and give the final option.',
+  open:
+    'First list the findings that are possible, then judge them one by one, then sum up. Reason step by step between ' +
+    '<think> and </think>, answer between <answer> and </answer>, and let both take turns until the final answer.',
+};
+
+/** A question as it is asked, with the record it comes from. */
+export interface Question {
+  readonly record: Readonly<Record<string, unknown>>;
+  /** The file that it comes from. */
+  readonly file: string;
+  readonly prompt: string;
+  readonly gold: string;
+  /** Absolute paths, or bytes. */
+  readonly images: readonly ImageReference[];
+}
+
+/**
+ * The questions of a data set, of each file the first ones.
+ *
+ * Records with `messages`, the form of the released scripts, get the task's instruction behind their text, unless
+ * their `images` is null; rows of ours are asked as they are.
+ *
+ * @param options.limit    of each file; null for all
+ * @param options.imageDir as `data.image_dir`
+ */
+export async function questionsOf(
+  rows: readonly DatasetRow[],
+  options: { readonly task: Task; readonly limit: number | null; readonly imageDir: string | null },
+): Promise<Question[]> {
+  const taken = new Map<string, number>();
+  const questions: Question[] = [];
+  for (const row of rows) {
+    const count = (taken.get(row.file) ?? 0) + 1;
+    taken.set(row.file, count);
+    if (options.limit !== null && count > options.limit) continue;
+    const hasInstruction = 'messages' in row.fields && row.fields['images'] !== null;
+    questions.push({
+      record: row.fields,
+      file: basename(row.file),
+      prompt: hasInstruction ? `${row.prompt}\n${instructions[options.task]}` : row.prompt,
+      gold: row.answer,
+      images: await Promise.all(
+        (row.images ?? []).map((image) => located(image, row.file, options.imageDir)),
+      ),
+    });
+  }
+  return questions;
+}
+
+/** A line of the data set that the questions make: prompt, answer and images. */
+export function questionLine({ prompt, gold, images }: Question): string {
+  const entries = images.map((image) =>
+    typeof image === 'string' ? image : { bytes: Buffer.from(image.bytes).toString('base64') },
+  );
+  const hasMarkers = prompt.includes(MARKER) || images.length > 0;
+  return JSON.stringify({ prompt, answer: gold, ...(hasMarkers && { images: entries }) });
+}
+
+/** Where an image is, by the rule of `data.image_dir`. */
+async function located(
+  image: ImageReference,
+  file: string,
+  imageDir: string | null,
+): Promise<ImageReference> {
+  if (typeof image !== 'string') return image;
+  if (imageDir !== null) return resolve(imageDir, image);
+  const beside = resolve(dirname(file), image);
+  const isHere = await access(image).then(
+    () => true,
+    () => false,
+  );
+  const isBeside = await access(beside).then(
+    () => true,
+    () => false,
+  );
+  return isHere || !isBeside ? resolve(image) : beside;
+}

@@ -1,0 +1,75 @@
+import { formatChecks, setF1 } from '../reward/grammar.ts';
+import { findingsOf, optionOf, stepsOf, type Task } from './task.ts';
+import { plainText, textOverlap, wordJaccard, type TextOverlap } from './text.ts';
+
+/** Above this Jaccard index the released script takes an open answer for correct. */
+const JACCARD_CORRECT = 0.7;
+
+/** The released script's verdict on an open answer, its judge's or its own. */
+export interface Verdict {
+  readonly correct: 0 | 1;
+  readonly jaccard: number;
+}
+
+/** What is said about one answer. */
+export interface AnswerScore {
+  /** As the released scripts have it: closed, the whole text equals the reference; open, the verdict. */
+  readonly correct: 0 | 1;
+  /** Open answers only. */
+  readonly jaccard: number | null;
+  /** Whether the option, or the set of findings, that the text comes to is the reference's. */
+  readonly right: 0 | 1;
+  /** What it comes to: an option, or findings. */
+  readonly answer: readonly string[];
+  readonly gold: readonly string[];
+  /** F1 of the sets; for a closed answer that of one option. */
+  readonly f1: number;
+  /** Whether the layout is a chain of think and answer blocks. */
+  readonly format: 0 | 1;
+  /** Steps that claim something, and those of them that are right. */
+  readonly steps: number;
+  readonly rightSteps: number;
+  readonly overlap: TextOverlap;
+}
+
+/** Scores an answer against the reference; without an answer all is 0. */
+export function scoreAnswer(
+  task: Task,
+  predict: string | null,
+  gold: string,
+  verdict?: Verdict,
+): AnswerScore {
+  const text = predict ?? '';
+  const read = (from: string): string[] =>
+    task === 'open' ? findingsOf(from) : [optionOf(from)].filter((option) => option !== '');
+  const [answer, truth] = [read(text), read(gold)];
+  const claims = stepsOf(task, text, gold).filter(({ isRight }) => isRight !== null);
+  // A list may be empty and right; a reference without an option has no right answer.
+  const isAnswerable = predict !== null && (task === 'open' || truth.length > 0);
+  const f1 = isAnswerable ? setF1(answer, truth) : 0;
+  const judged = task === 'open' ? (verdict ?? wordVerdict(text, gold)) : null;
+  return {
+    correct: judged?.correct ?? exactMatch(predict, gold),
+    jaccard: judged?.jaccard ?? null,
+    right: f1 === 1 ? 1 : 0,
+    answer,
+    gold: truth,
+    f1,
+    format: formatChecks.strict(text) ? 1 : 0,
+    steps: claims.length,
+    rightSteps: claims.filter(({ isRight }) => isRight).length,
+    overlap: textOverlap(plainText(text), plainText(gold)),
+  };
+}
+
+/** The verdict without a judge. */
+export function wordVerdict(prediction: string, gold: string): Verdict {
+  const jaccard = wordJaccard(prediction, gold);
+  return { correct: jaccard > JACCARD_CORRECT ? 1 : 0, jaccard };
+}
+
+/** Whether two texts are one but for white space around them and case. */
+export function exactMatch(predict: string | null, gold: string): 0 | 1 {
+  if (predict === null) return 0;
+  return predict.trim().toLowerCase() === gold.trim().toLowerCase() ? 1 : 0;
+}

@@ -1,0 +1,70 @@
+import { toYaml } from '../config/yaml-text.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Generation, MetricLogger, RunDescription } from './logger.ts';
+import { nested, type Nested } from './nesting.ts';
+
+/**
+ * Metrics as text: the config at the beginning, then for every step its number and all metrics as a tree,
+ * keys in alphabetical order.
+ */
+export class ConsoleLogger implements MetricLogger {
+  readonly #write: (text: string) => void;
+
+  /** @param write takes text of one or more lines, the last without its line feed */
+  constructor({ config }: RunDescription, write: (text: string) => void) {
+    this.#write = write;
+    write(`Config\n${toYaml(config)}`);
+  }
+
+  log(step: number, metrics: Metrics): void {
+    this.#write(`Step ${step}\n${treeLines(nested(metrics), '').join('\n')}`);
+  }
+
+  logGenerations(_step: number, generations: readonly Generation[]): void {
+    this.#write(generations.map(labelledLines).join('\n'));
+  }
+}
+
+/** The four labelled lines of an answer, each with its line feed. */
+export function labelledLines({ input, output, label, score }: Generation): string {
+  return `[prompt] ${input}\n[output] ${output}\n[ground_truth] ${label}\n[score] ${floatText(score)}\n`;
+}
+
+function treeLines(tree: Nested<number>, indent: string): string[] {
+  return Object.keys(tree)
+    .sort()
+    .flatMap((key) => {
+      const value = tree[key]!;
+      return typeof value === 'number'
+        ? [`${indent}${key}: ${metricText(value)}`]
+        : [`${indent}${key}:`, ...treeLines(value, `${indent}  `)];
+    });
+}
+
+/** Three decimals; a number too small or too large for them keeps its power of ten: `1.0e-06`. */
+export function metricText(value: number): string {
+  if (!Number.isFinite(value)) return nonFinite(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e16) return floatText(value);
+  return isScientific(value) ? floatText(value) : floatText(Number(value.toFixed(3)));
+}
+
+/** A float as Python prints it, with `.0` in a mantissa that has no point, as YAML 1.1 wants it. */
+function floatText(value: number): string {
+  if (!Number.isFinite(value)) return nonFinite(value);
+  if (!isScientific(value)) return Number.isInteger(value) ? `${value}.0` : String(value);
+  const [mantissa = '', exponent = ''] = value.toExponential().split('e');
+  const sign = exponent.startsWith('-') ? '-' : '+';
+  const whole = mantissa.includes('.') ? mantissa : `${mantissa}.0`;
+  return `${whole}e${sign}${exponent.slice(1).padStart(2, '0')}`;
+}
+
+/** Whether Python prints a float with an exponent. */
+function isScientific(value: number): boolean {
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-4 || size >= 1e16);
+}
+
+function nonFinite(value: number): string {
+  if (Number.isNaN(value)) return '.nan';
+  return value > 0 ? '.inf' : '-.inf';
+}

@@ -1,0 +1,56 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Metrics } from '../metrics.ts';
+import { labelledLines } from './console.ts';
+import type { Generation, MetricLogger, RunDescription } from './logger.ts';
+import { nested } from './nesting.ts';
+
+/**
+ * The reference's log files in the run's folder: `experiment_config.json`, `experiment_log.jsonl` with a nested
+ * object a step, `generations.log`.
+ *
+ * A new run begins them anew. A resumed one goes on with them, less the steps that it will do again, where the
+ * reference empties all three and so loses what came before.
+ */
+export class FileLogger implements MetricLogger {
+  readonly #log: string;
+  readonly #generations: string;
+
+  constructor({ folder, config, resumedAfter }: RunDescription) {
+    mkdirSync(folder, { recursive: true });
+    this.#log = join(folder, 'experiment_log.jsonl');
+    this.#generations = join(folder, 'generations.log');
+    writeFileSync(join(folder, 'experiment_config.json'), JSON.stringify(config, null, 2));
+    writeFileSync(this.#log, resumedAfter === null ? '' : linesUntil(this.#log, resumedAfter));
+    if (resumedAfter === null) writeFileSync(this.#generations, '');
+  }
+
+  log(step: number, metrics: Metrics): void {
+    appendFileSync(this.#log, `${JSON.stringify({ step, ...nested(metrics) })}\n`);
+  }
+
+  logGenerations(_step: number, generations: readonly Generation[]): void {
+    const text = generations.map((generation) => `${labelledLines(generation)}\n`).join('');
+    appendFileSync(this.#generations, text);
+  }
+}
+
+/** The whole lines of a log of JSON objects up to a step. */
+export function linesUntil(file: string, step: number): string {
+  if (!existsSync(file)) return '';
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => stepOf(line) <= step)
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** The step of a line; infinite for one that a crash cut off. */
+function stepOf(line: string): number {
+  try {
+    const { step } = JSON.parse(line) as { step?: unknown };
+    return typeof step === 'number' ? step : Infinity;
+  } catch {
+    return Infinity;
+  }
+}

@@ -1,0 +1,37 @@
+import { MersenneTwister } from '../data/shuffle.ts';
+import type { Generation } from './logger.ts';
+
+const SHUFFLE_SEED = 42;
+
+/**
+ * The answers of a validation that are shown: in the order of their prompts, shuffled always alike, the first few.
+ *
+ * The same prompts are shown at every validation, so that their answers can be followed.
+ *
+ * @see spec/data.md, section 8
+ */
+export function chosenGenerations(all: readonly Generation[], count: number): Generation[] {
+  const keyed = all.map((generation) => ({ generation, key: Buffer.from(generation.input) }));
+  // UTF-8 bytes compare as code points do, UTF-16 units do not.
+  const sorted = keyed.sort((a, b) => Buffer.compare(a.key, b.key));
+  const order = legacyShuffle(sorted.length, SHUFFLE_SEED);
+  return order.slice(0, count).map((i) => sorted[i]!.generation);
+}
+
+/**
+ * 0…n-1 as NumPy's legacy generator shuffles them: from the end, each place swapped with one drawn at or before it.
+ *
+ * A draw is a raw 32-bit output under the smallest mask that holds the largest wanted value, rejected above it.
+ */
+export function legacyShuffle(n: number, seed: number): number[] {
+  const generator = new MersenneTwister(seed);
+  const order = Array.from({ length: n }, (_, i) => i);
+  for (let i = n - 1; i > 0; i--) {
+    const mask = 2 ** (32 - Math.clz32(i)) - 1;
+    let j: number;
+    do j = (generator.nextUint32() & mask) >>> 0;
+    while (j > i);
+    [order[i], order[j]] = [order[j]!, order[i]!];
+  }
+  return order;
+}

@@ -1,0 +1,111 @@
+import type { Metrics } from '../metrics.ts';
+import { FileStore } from './mlflow-files.ts';
+import { RestStore } from './mlflow-rest.ts';
+import type { MetricLogger, RunDescription, RunEnd } from './logger.ts';
+import { configText, flattened } from './nesting.ts';
+
+/** A value of a metric at a step. */
+export interface MetricPoint {
+  readonly key: string;
+  readonly value: number;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly step: number;
+}
+
+/** What a run of MLflow is begun with. */
+export interface NewRun {
+  readonly name: string;
+  readonly experiment: string;
+  readonly startTime: number;
+  /** A parameter's text is cut to what MLflow takes. */
+  readonly params: readonly (readonly [key: string, value: string])[];
+}
+
+/** Where a run of MLflow is kept: on a server, or in files. */
+export interface RunStore {
+  begin(run: NewRun): void | Promise<void>;
+  metrics(points: readonly MetricPoint[]): void | Promise<void>;
+  end(status: 'FINISHED' | 'FAILED', endTime: number): void | Promise<void>;
+}
+
+/** Characters of a parameter's value that MLflow takes. */
+const MAX_PARAM = 6000;
+/** Points kept for a server that does not answer; the oldest go first. */
+const MAX_UNSENT = 100_000;
+
+/** The variables that MLflow's own client reads. */
+export interface MlflowEnvironment {
+  readonly MLFLOW_TRACKING_URI?: string | undefined;
+  readonly MLFLOW_EXPERIMENT_NAME?: string | undefined;
+  readonly MLFLOW_TRACKING_TOKEN?: string | undefined;
+  readonly MLFLOW_TRACKING_USERNAME?: string | undefined;
+  readonly MLFLOW_TRACKING_PASSWORD?: string | undefined;
+}
+
+/**
+ * MLflow: a run named by the experiment, the config as flat parameters, metrics by step.
+ *
+ * Against a server, points that could not be sent are kept and sent with the next ones.
+ */
+export class MlflowLogger implements MetricLogger {
+  readonly #store: RunStore;
+  readonly #run: NewRun;
+  readonly #now: () => number;
+  #isBegun = false;
+  #isSending = false;
+  #unsent: MetricPoint[] = [];
+  /** The last sending, which never rejects. */
+  #settled: Promise<unknown> = Promise.resolve();
+
+  constructor(run: RunDescription, environment: MlflowEnvironment, now: () => number = Date.now) {
+    this.#now = now;
+    this.#store = storeOf(environment);
+    this.#run = {
+      name: run.experiment,
+      experiment: environment.MLFLOW_EXPERIMENT_NAME ?? 'Default',
+      startTime: now(),
+      params: Object.entries(flattened(run.config)).map(
+        ([key, value]) => [key, configText(value).slice(0, MAX_PARAM)] as const,
+      ),
+    };
+  }
+
+  /** Points that come while others are being sent wait for the next call, so a server that hangs is asked once. */
+  async log(step: number, metrics: Metrics): Promise<void> {
+    const timestamp = this.#now();
+    for (const [key, value] of Object.entries(metrics)) {
+      this.#unsent.push({ key, value, timestamp, step });
+    }
+    this.#unsent.splice(0, this.#unsent.length - MAX_UNSENT);
+    if (!this.#isSending) await this.#send();
+  }
+
+  async finish(end: RunEnd): Promise<void> {
+    await this.#settled;
+    await this.#send();
+    await this.#store.end(end === 'finished' ? 'FINISHED' : 'FAILED', this.#now());
+  }
+
+  #send(): Promise<void> {
+    this.#isSending = true;
+    const sent = this.#sendAll().finally(() => (this.#isSending = false));
+    this.#settled = sent.catch(() => undefined);
+    return sent;
+  }
+
+  async #sendAll(): Promise<void> {
+    if (!this.#isBegun) await this.#store.begin(this.#run);
+    this.#isBegun = true;
+    const points = [...this.#unsent];
+    await this.#store.metrics(points);
+    const sent = new Set(points);
+    this.#unsent = this.#unsent.filter((point) => !sent.has(point));
+  }
+}
+
+function storeOf(environment: MlflowEnvironment): RunStore {
+  const uri = environment.MLFLOW_TRACKING_URI ?? '';
+  if (/^https?:\/\//.test(uri)) return new RestStore(uri, environment);
+  return new FileStore(uri === '' ? 'mlruns' : uri.replace(/^file:(\/\/)?/, ''));
+}

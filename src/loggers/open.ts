@@ -1,0 +1,132 @@
+import type { Metrics } from '../metrics.ts';
+import { ConsoleLogger } from './console.ts';
+import { FileLogger } from './file.ts';
+import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
+import { MlflowLogger } from './mlflow.ts';
+import { SwanLabLogger } from './swanlab.ts';
+import { TensorBoardLogger } from './tensorboard.ts';
+import { WandbLogger } from './wandb.ts';
+
+/** Names that `trainer.logger` may list. */
+export const loggerNames = [
+  'console',
+  'file',
+  'mlflow',
+  'swanlab',
+  'tensorboard',
+  'wandb',
+] as const;
+export type LoggerName = (typeof loggerNames)[number];
+
+/** What loggers take from the process. */
+export interface LoggerSurroundings {
+  /** Variables such as `TENSORBOARD_DIR`. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where the console logger writes, without the last line feed. */
+  readonly write: (text: string) => void;
+  /** Something a person should know, one line. */
+  readonly note: (text: string) => void;
+}
+
+/** All loggers of a run as one. */
+export class Loggers {
+  readonly #note: (text: string) => void;
+  #loggers: { readonly name: string; readonly logger: MetricLogger }[] = [];
+  readonly #failed = new Set<string>();
+  readonly #pending = new Set<Promise<void>>();
+
+  /** The loggers named; one that cannot be made is told of and left out. */
+  static open(
+    names: readonly LoggerName[],
+    run: RunDescription,
+    surroundings: LoggerSurroundings,
+  ): Loggers {
+    const loggers = new Loggers(surroundings.note);
+    for (const name of new Set(names)) {
+      try {
+        const logger = makers[name](run, surroundings);
+        if (logger !== null) loggers.#loggers.push({ name, logger });
+      } catch (error) {
+        loggers.#tell(name, error);
+      }
+    }
+    return loggers;
+  }
+
+  private constructor(note: (text: string) => void) {
+    this.#note = note;
+  }
+
+  /** Hands the metrics of a step to every logger; returns without waiting for what they send. */
+  log(step: number, metrics: Metrics): void {
+    this.#each((logger) => logger.log(step, metrics));
+  }
+
+  logGenerations(step: number, generations: readonly Generation[]): void {
+    if (generations.length === 0) return;
+    this.#each((logger) => logger.logGenerations?.(step, generations));
+  }
+
+  /** Ends all loggers and waits until they have written and sent what they had. */
+  async finish(end: RunEnd): Promise<void> {
+    this.#each((logger) => logger.finish?.(end));
+    this.#loggers = [];
+    await Promise.all(this.#pending);
+  }
+
+  #each(call: (logger: MetricLogger) => void | Promise<void>): void {
+    for (const { name, logger } of this.#loggers) {
+      const done = (async () => {
+        try {
+          await call(logger);
+        } catch (error) {
+          this.#tell(name, error);
+        }
+      })();
+      this.#pending.add(done);
+      void done.then(() => this.#pending.delete(done));
+    }
+  }
+
+  /** The first failure of a logger is told, the others are like it. */
+  #tell(name: string, error: unknown): void {
+    if (this.#failed.has(name)) return;
+    this.#failed.add(name);
+    this.#note(`warning: trainer.logger: ${name} fails and is gone on without: ${reasonOf(error)}`);
+  }
+}
+
+type Maker = (run: RunDescription, surroundings: LoggerSurroundings) => MetricLogger | null;
+
+const makers: Readonly<Record<LoggerName, Maker>> = {
+  console: (run, { write }) => new ConsoleLogger(run, write),
+  file: (run) => new FileLogger(run),
+  mlflow: (run, { environment }) => new MlflowLogger(run, environment),
+  swanlab: (run, { environment, note }) => {
+    if (environment['SWANLAB_MODE'] === 'disabled') return null;
+    const logger = new SwanLabLogger(run, environment['SWANLAB_DIR'] ?? 'swanlab_log');
+    note(`swanlab: recorded offline; upload it with: swanlab sync ${logger.folder}`);
+    return logger;
+  },
+  tensorboard: (run, { environment }) =>
+    new TensorBoardLogger(run, environment['TENSORBOARD_DIR'] ?? 'tensorboard_log'),
+  wandb: (run, { environment, note }) => {
+    if (environment['WANDB_MODE'] === 'disabled') return null;
+    const logger = new WandbLogger(run, {
+      root: environment['WANDB_DIR'] ?? '.',
+      entity: environment['WANDB_ENTITY'],
+      id: environment['WANDB_RUN_ID'],
+    });
+    note(`wandb: recorded offline; upload it with: wandb sync ${logger.folder}`);
+    return logger;
+  },
+};
+
+/** What a person can do something about: fetch puts it in the cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return cause instanceof Error && cause.message !== ''
+    ? `${error.message}: ${cause.message}`
+    : error.message;
+}

@@ -1,0 +1,76 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+
+const BLOCK = 32_768;
+const HEADER = 7;
+
+const FULL = 1;
+const FIRST = 2;
+const MIDDLE = 3;
+const LAST = 4;
+
+/** What a file of records begins with: four letters, a magic number, a version. */
+export interface LogHeader {
+  readonly ident: string;
+  readonly magic: number;
+  readonly version: number;
+}
+
+/**
+ * A log file of LevelDB's form, as wandb and SwanLab keep their runs in: blocks of 32 KiB with records, or parts of
+ * records, each behind its CRC-32, length and kind. The file's own header counts as part of the first block.
+ *
+ * Every record is handed to the system whole, so what was logged before a crash can be read.
+ */
+export class RecordLog {
+  #file: number | null;
+  #size = HEADER;
+
+  /** @param path of a file that is not there yet */
+  constructor(path: string, { ident, magic, version }: LogHeader) {
+    this.#file = openSync(path, 'wx');
+    const header = Buffer.alloc(HEADER);
+    header.write(ident, 0, 'latin1');
+    header.writeUInt16LE(magic, 4);
+    header.writeUInt8(version, 6);
+    writeSync(this.#file, header);
+  }
+
+  append(data: Uint8Array): void {
+    if (this.#file === null) return;
+    const chunks: Uint8Array[] = [];
+    const room = BLOCK - (this.#size % BLOCK);
+    // A block's last bytes that hold no header stay zero.
+    if (room < HEADER) this.#push(chunks, Buffer.alloc(room));
+    let start = 0;
+    do {
+      const space = BLOCK - (this.#size % BLOCK) - HEADER;
+      const part = data.subarray(start, start + space);
+      const isFirst = start === 0;
+      start += part.length;
+      const isLast = start === data.length;
+      const kind = isFirst ? (isLast ? FULL : FIRST) : isLast ? LAST : MIDDLE;
+      this.#push(chunks, partHeader(part, kind));
+      this.#push(chunks, part);
+    } while (start < data.length);
+    writeSync(this.#file, Buffer.concat(chunks));
+  }
+
+  close(): void {
+    if (this.#file !== null) closeSync(this.#file);
+    this.#file = null;
+  }
+
+  #push(chunks: Uint8Array[], bytes: Uint8Array): void {
+    chunks.push(bytes);
+    this.#size += bytes.length;
+  }
+}
+
+function partHeader(part: Uint8Array, kind: number): Uint8Array {
+  const header = Buffer.alloc(HEADER);
+  header.writeUInt32LE(crc32(part, crc32(Uint8Array.of(kind))), 0);
+  header.writeUInt16LE(part.length, 4);
+  header.writeUInt8(kind, 6);
+  return header;
+}

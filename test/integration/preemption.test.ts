@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Phase } from '../../actors/trainer/reporter.ts';
+import { cxmind, until } from '../support/cxmind-process.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  numbersOf,
+  phaseReporter,
+  tinyItems,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
+
+const items = [
+  'worker.reward.reward_function=test/support/letters-reward.ts:score',
+  'trainer.val_freq=1',
+  'trainer.max_steps=3',
+  'trainer.save_freq=-1',
+];
+
+describe('a run that is preempted', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  /** Three steps without a stop. */
+  let whole: string;
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    whole = join(temporary.path, 'whole');
+    await writeTinyDemo(demo);
+    await trainTiny(demo, whole, items);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  const assertSameEnd = (run: string): void => {
+    for (const name of ['actor/huggingface/model.safetensors', 'actor/optimizer.safetensors']) {
+      const [got, wanted] = [run, whole].map((of) => readFileSync(join(of, 'global_step_3', name)));
+      assert.ok(got!.equals(wanted!), `${name} differs`);
+    }
+    assert.deepEqual(numbersOf(run), numbersOf(whole));
+    const [got, wanted] = [run, whole].map((of) =>
+      readFileSync(join(of, 'global_step_3/trainer.json'), 'utf8'),
+    );
+    assert.equal(got, wanted);
+  };
+
+  /** Phases come in this order: rollout (validation), then per step rollout, old, reference, update, rollout. */
+  const cases: [string, (phases: readonly string[]) => boolean, number][] = [
+    ['while it generates', (phases) => count(phases, 'rollout') === 4, 1],
+    ['while it updates', (phases) => count(phases, 'update') === 2, 2],
+    ['while it validates after a step', (phases) => count(phases, 'rollout') === 5, 2],
+  ];
+  for (const [when, isTime, step] of cases) {
+    it(`${when} saves what is whole, and goes on from there to the same end`, async () => {
+      const run = join(temporary.path, when.replaceAll(' ', '-'));
+      const preemption = new AbortController();
+      const phases: string[] = [];
+      const reporter = phaseReporter(({ name }: Phase) => {
+        phases.push(name);
+        if (isTime(phases)) preemption.abort(new Error('wanted back'));
+      });
+      const summary = await trainTiny(demo, run, items, {
+        reporter,
+        preemption: preemption.signal,
+      });
+      assert.equal(summary.steps, step);
+      assert.deepEqual(
+        readdirSync(run).filter((name) => name.startsWith('global_step_')),
+        [`global_step_${step}`],
+      );
+      const resumed = await trainTiny(demo, run, items);
+      assert.equal(resumed.steps, 3);
+      assertSameEnd(run);
+    });
+  }
+
+  it('before its first step has nothing to save', async () => {
+    const run = join(temporary.path, 'early');
+    const preemption = AbortSignal.abort(new Error('wanted back'));
+    const summary = await trainTiny(demo, run, items, { preemption });
+    assert.deepEqual([summary.steps, summary.checkpoint], [0, null]);
+    assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);
+  });
+
+  describe('by SIGTERM', () => {
+    const endless = ['trainer.max_steps=100000', 'trainer.total_epochs=100000'];
+    const isTraining = (run: string): boolean =>
+      existsSync(join(run, 'metrics.jsonl')) && readFileSync(join(run, 'metrics.jsonl')).length > 0;
+
+    for (const [how, prefix] of [
+      ['alone', []],
+      ['under launch', ['launch', '--host', 'localhost:2', '--']],
+    ] as const) {
+      it(`exits with 0 after saving, ${how}`, async () => {
+        const run = join(temporary.path, `term-${how.replace(' ', '-')}`);
+        const train = ['train', ...tinyItems(demo, run, [...items, ...endless])];
+        const { child, ended, output } = cxmind([...prefix, ...train]);
+        await until(() => isTraining(run) || child.exitCode !== null);
+        child.kill('SIGTERM');
+        assert.equal(await ended, 0, output.stderr);
+        const tracker = JSON.parse(
+          readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8'),
+        ) as Record<string, number>;
+        const step = tracker['last_global_step']!;
+        assert.ok(step >= 1);
+        assert.ok(existsSync(join(run, `global_step_${step}/actor/optimizer.safetensors`)));
+        assert.match(
+          output.stdout,
+          new RegExp(`stopped after step ${step} of 100000; the same command goes on from there`),
+        );
+      });
+    }
+
+    it('ends at once the second time', async () => {
+      const run = join(temporary.path, 'twice');
+      const reward = temporary.write(
+        'slow.ts',
+        `import { writeFileSync } from 'node:fs';
+         export async function score(inputs: readonly unknown[]): Promise<object[]> {
+           writeFileSync(${JSON.stringify(join(temporary.path, 'scoring'))}, '');
+           await new Promise((resolve) => setTimeout(resolve, 3_000));
+           return inputs.map(() => ({ overall: 0 }));
+         }`,
+      );
+      const extra = [`worker.reward.reward_function=${reward}:score`, 'trainer.val_freq=-1'];
+      const { child, ended } = cxmind([
+        'train',
+        ...tinyItems(demo, run, [...items, ...endless, ...extra, 'trainer.val_before_train=false']),
+      ]);
+      await until(() => existsSync(join(temporary.path, 'scoring')));
+      child.kill('SIGTERM');
+      setTimeout(() => child.kill('SIGTERM'), 700);
+      assert.equal(await ended, 143);
+    });
+  });
+
+  it('keeps the best score of the run it goes on from', async () => {
+    const run = join(temporary.path, 'best');
+    cpSync(whole, run, { recursive: true });
+    const file = join(run, 'checkpoint_tracker.json');
+    const tracker = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    const best = { best_global_step: 2, best_val_reward_score: 99.5 };
+    writeFileSync(file, JSON.stringify({ ...tracker, ...best }));
+    await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
+    const after = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    assert.deepEqual(after, {
+      ...best,
+      last_global_step: 4,
+      last_actor_path: join(run, 'global_step_4/actor'),
+    });
+  });
+});
+
+function count(phases: readonly string[], name: string): number {
+  return phases.filter((one) => one === name).length;
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Judge, judgeAddress } from '../../../src/evaluation/judge.ts';
+
+/** Asks a judge whose server answers so; gives the verdicts and what the server was asked. */
+async function judged(
+  replies: readonly (string | number)[],
+  ask: (judge: Judge) => Promise<void>,
+): Promise<{ url: string; key: unknown; body: Record<string, unknown> }[]> {
+  const asked: { url: string; key: unknown; body: Record<string, unknown> }[] = [];
+  const server = createServer((request, response) => {
+    void request.toArray().then((chunks: Buffer[]) => {
+      const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
+      asked.push({ url: request.url!, key: request.headers['api-key'], body });
+      const reply = replies[asked.length - 1]!;
+      response.statusCode = typeof reply === 'number' ? reply : 200;
+      response.setHeader('connection', 'close');
+      response.end(JSON.stringify({ choices: [{ message: { content: String(reply) } }] }));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await ask(
+    new Judge({
+      endpoint: `http://127.0.0.1:${port}/`,
+      apiKey: 'secret',
+      apiVersion: '2024-06-01',
+    }),
+  );
+  server.close();
+  await once(server, 'close');
+  return asked;
+}
+
+describe('Judge', () => {
+  it('asks gpt-4o as Azure OpenAI is asked, and reads its JSON, fenced or not', async () => {
+    const asked = await judged(
+      ['{"correct": 1, "jaccard": 0.9}', '```json\n{"correct": 0, "jaccard": 0.25}\n```'],
+      async (judge) => {
+        assert.deepEqual(await judge.verdict('edema', 'oedema'), { correct: 1, jaccard: 0.9 });
+        assert.deepEqual(await judge.verdict('nodule', 'mass'), { correct: 0, jaccard: 0.25 });
+        assert.deepEqual(judge.failures, { count: 0, first: null });
+      },
+    );
+    const [{ url, key, body } = { url: '', key: '', body: {} }] = asked;
+    assert.equal(url, '/openai/deployments/gpt-4o/chat/completions?api-version=2024-06-01');
+    assert.equal(key, 'secret');
+    assert.equal(body['model'], 'gpt-4o');
+    assert.equal(body['temperature'], 1);
+    const [, user] = body['messages'] as { role: string; content: string }[];
+    assert.match(user!.content, /oedema/);
+  });
+
+  it('counts a missing Jaccard index by itself', async () => {
+    await judged(['{"correct": 1}'], async (judge) => {
+      assert.deepEqual(await judge.verdict('a b', 'a b c'), { correct: 1, jaccard: 2 / 3 });
+    });
+  });
+
+  it('goes by the words when the judge fails or talks, and says so', async () => {
+    await judged([500, 'They are the same.', '{"correct": "yes"}'], async (judge) => {
+      for (let i = 0; i < 3; i++) {
+        assert.deepEqual(await judge.verdict('a b c', 'a b c d'), { correct: 1, jaccard: 0.75 });
+      }
+      assert.deepEqual(judge.failures, { count: 3, first: 'the judge answered 500' });
+    });
+  });
+
+  it('is not asked about an empty text', async () => {
+    const asked = await judged([], async (judge) => {
+      assert.deepEqual(await judge.verdict(' ', 'edema'), { correct: 0, jaccard: 0 });
+      assert.deepEqual(await judge.verdict('edema', ''), { correct: 0, jaccard: 0 });
+    });
+    assert.deepEqual(asked, []);
+  });
+
+  it('is named by three variables, all of which must be set', () => {
+    const environment = { AZURE_OPENAI_ENDPOINT: 'https://x', AZURE_OPENAI_API_KEY: '' };
+    assert.throws(() => judgeAddress(environment), {
+      code: 'CONFIG_INVALID',
+      message: '--judge: AZURE_OPENAI_API_KEY, AZURE_OPENAI_API_VERSION not set',
+    });
+  });
+});

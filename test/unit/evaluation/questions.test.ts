@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DEFAULT_KEYS, loadDataset } from '../../../src/data/dataset.ts';
+import { questionLine, questionsOf } from '../../../src/evaluation/questions.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+const record = (user: string, images?: unknown): string =>
+  JSON.stringify({
+    id: 'r1',
+    messages: [
+      { role: 'system', content: 's' },
+      { role: 'user', content: user },
+      { role: 'assistant', content: 'first' },
+      { role: 'assistant', content: ' B. Edema\n' },
+    ],
+    ...(images !== undefined && { images }),
+  });
+
+describe('records of the released scripts', () => {
+  let folder: TemporaryDirectory;
+  before(() => {
+    folder = new TemporaryDirectory();
+    folder.write(
+      'a.jsonl',
+      [
+        record('<image> Which? \n', ['x.png', 'y.png']),
+        record('Plain', null),
+        record('Missing'),
+      ].join('\n'),
+    );
+    folder.write(
+      'b.jsonl',
+      '{"prompt": "<image>Q", "answer": "A", "images": ["z.png"]}\n'.repeat(3),
+    );
+    folder.write('x.png', '');
+  });
+  after(() => folder[Symbol.dispose]());
+
+  const rowsOf = async () => {
+    const source = folder.path;
+    return (await loadDataset({ ...DEFAULT_KEYS, source, invalidRows: 'fail' })).rows;
+  };
+
+  it('become rows: markers before the text, the last answer, the record itself kept', async () => {
+    const [first, second, third] = await rowsOf();
+    assert.equal(first!.prompt, '<image><image>Which?');
+    assert.equal(first!.answer, 'B. Edema');
+    assert.deepEqual(first!.images, ['x.png', 'y.png']);
+    assert.equal(first!.fields['id'], 'r1');
+    assert.equal(second!.images, null);
+    assert.equal(third!.images, null);
+  });
+
+  it('get the instruction unless their images is null, and rows are asked as they are', async () => {
+    const options = { task: 'closed', limit: null, imageDir: null } as const;
+    const questions = await questionsOf(await rowsOf(), options);
+    assert.match(questions[0]!.prompt, /^<image><image>Which\?\nGo through the options/);
+    assert.equal(questions[1]!.prompt, 'Plain');
+    assert.match(questions[2]!.prompt, /^Missing\nGo through/);
+    assert.equal(questions[3]!.prompt, '<image>Q');
+    assert.deepEqual(questions[0]!.images[0], join(folder.path, 'x.png'));
+  });
+
+  it('are limited file by file', async () => {
+    const options = { task: 'open', limit: 2, imageDir: '/images' } as const;
+    const questions = await questionsOf(await rowsOf(), options);
+    assert.deepEqual(
+      questions.map(({ file }) => file),
+      ['a.jsonl', 'a.jsonl', 'b.jsonl', 'b.jsonl'],
+    );
+    assert.deepEqual(JSON.parse(questionLine(questions[3]!)), {
+      prompt: '<image>Q',
+      answer: 'A',
+      images: ['/images/z.png'],
+    });
+    assert.deepEqual(JSON.parse(questionLine(questions[1]!)), {
+      prompt: 'Plain',
+      answer: 'B. Edema',
+    });
+  });
+});
