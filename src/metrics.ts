@@ -99,7 +99,10 @@ export function timingMetrics(
   return metrics;
 }
 
-/** `perf/*`: tokens, seconds, tokens per second and device, and the host's memory in GiB. */
+/**
+ * `perf/*`: tokens, seconds, tokens per second and device, and memory in GiB: the host's, and a device's at its peak.
+ * Where the device is the CPU, that is what the leading process had, and nothing tells what of it was reserved only.
+ */
 export function performanceMetrics(step: {
   /** Valid tokens of the batch, prompts and responses. */
   readonly totalTokens: number;
@@ -107,11 +110,14 @@ export function performanceMetrics(step: {
   readonly deviceCount: number;
   /** In use on the host, by all processes. */
   readonly usedMemoryBytes: number;
+  readonly peakMemoryBytes: number;
 }): Metrics {
   return {
     'perf/total_num_tokens': step.totalTokens,
     'perf/time_per_step': step.stepSeconds,
     'perf/throughput': step.totalTokens / (step.stepSeconds * step.deviceCount),
+    'perf/max_memory_allocated_gb': step.peakMemoryBytes / 1024 ** 3,
+    'perf/max_memory_reserved_gb': step.peakMemoryBytes / 1024 ** 3,
     'perf/cpu_memory_used_gb': step.usedMemoryBytes / 1024 ** 3,
   };
 }

@@ -18,7 +18,7 @@ export const ExperienceMessage = t.type({
 export interface ExperienceMessage extends t.TypeOf<typeof ExperienceMessage> {}
 
 /** A learner's share of the samples of an optimizer step, and the response tokens of all shares together. */
-const miniBatch = <S extends t.Mixed>(sample: S) =>
+export const miniBatch = <S extends t.Mixed>(sample: S) =>
   t.type({ samples: t.array(sample), responseTokens: whole });
 
 /** A learner's experiences of one step and the learning rate it is trained at. */
@@ -47,25 +47,32 @@ export interface ListenRequest extends t.TypeOf<typeof ListenRequest> {}
 export const StateRequest = t.type({ directory: t.string, modelOnly: t.boolean });
 export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
 
-/**
- * What a learner can be asked, all of them together. An update is never asked again: a lost one resumes from
- * a checkpoint.
- */
-export const learnerProtocol = protocol('learner', {
+/** What a learner reports adds up with what the others do. */
+export const UpdateReply = t.type({ losses: MetricLists, gradientNorms: t.array(t.number) });
+
+/** What those who train a model together are asked, whichever model it is. */
+export const jointCalls = {
   whereabouts: call(t.void, Whereabouts),
   /** Listen to the other learners at an address of this host; says at which endpoint. */
   listen: call(ListenRequest, t.type({ endpoint: t.string })),
   /** Meet the learners of other processes; for those whose seat does not say how. */
   join: call(Meeting, t.void),
-  logProbs: call(LogProbsRequest, LogProbsReply),
-  /** What a learner reports adds up with what the others do. */
-  update: call(UpdateRequest, t.type({ losses: MetricLists, gradientNorms: t.array(t.number) })),
-  imitate: call(
-    ImitateRequest,
-    t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),
-  ),
   /** The first learner writes. */
   save: call(StateRequest, t.void),
   /** The first learner reads. */
   restore: call(StateRequest, t.void),
+};
+
+/**
+ * What a learner can be asked, all of them together. An update is never asked again: a lost one resumes from
+ * a checkpoint.
+ */
+export const learnerProtocol = protocol('learner', {
+  ...jointCalls,
+  logProbs: call(LogProbsRequest, LogProbsReply),
+  update: call(UpdateRequest, UpdateReply),
+  imitate: call(
+    ImitateRequest,
+    t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),
+  ),
 });

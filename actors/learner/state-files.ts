@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { contentLength, type Arena } from '../../src/model/arena.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { AdamWState } from '../../src/optim/adamw.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
@@ -47,5 +48,11 @@ export async function readLearnerState(directory: string, weights: Arena): Promi
 /** Reads the weights of a checkpoint's Hugging Face directory into the arena. */
 export async function readWeights(directory: string, weights: Arena): Promise<void> {
   const { arena } = await loadCheckpoint(join(directory, 'huggingface'));
+  weights.data.set(arena.data.subarray(0, contentLength(weights.layout)));
+}
+
+/** The same of a value model's. */
+export async function readValueWeights(directory: string, weights: Arena): Promise<void> {
+  const { arena } = await loadValueCheckpoint(join(directory, 'huggingface'), { seed: 0 });
   weights.data.set(arena.data.subarray(0, contentLength(weights.layout)));
 }

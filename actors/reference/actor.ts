@@ -1,6 +1,6 @@
 import { Policy } from '../../src/model/policy.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
-import { responseLogProbs } from '../../src/training/log-probs.ts';
+import { responseLogProbs } from '../../src/training/response-scores.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { SharedWeights, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';

@@ -2,10 +2,14 @@ import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { Arena } from '../../src/model/arena.ts';
+import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import type { OptimizationOptions } from '../../src/training/optimization.ts';
+import type { CriticProps } from '../critic/actor.ts';
+import { criticProtocol } from '../critic/protocol.ts';
 import type { DataProps } from '../data/actor.ts';
 import { dataProtocol } from '../data/protocol.ts';
 import type { LearnerProps } from '../learner/actor.ts';
@@ -25,6 +29,7 @@ import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import { WeightSync, weightsMarker } from '../weights/sync.ts';
+import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
 
@@ -32,6 +37,8 @@ import { Learners } from './learners.ts';
 export interface Cast {
   readonly data: ActorRef<typeof dataProtocol>;
   readonly learners: Learners;
+  /** Null unless advantages are estimated from values. */
+  readonly critics: Critics | null;
   readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
   readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
   /** Null when nothing needs reference log-probabilities. */
@@ -109,11 +116,7 @@ export async function spawnLearners(
     model: modelProps(config, checkpoint, weights),
     modelPath: checkpoint.directory,
     gradientCheckpointing: actor.model.enableGradientCheckpointing,
-    optimization: {
-      betas: [actor.optim.betas[0], actor.optim.betas[1]],
-      weightDecay: actor.optim.weightDecay,
-      maxGradNorm: actor.maxGradNorm,
-    },
+    optimization: optimizationOf(actor),
     loss: {
       lossType: actor.lossType,
       lossAvgMode: actor.lossAvgMode,
@@ -126,8 +129,8 @@ export async function spawnLearners(
       klPenalty: algorithm.klPenalty === 'full' ? 'kl' : algorithm.klPenalty,
       klCoef: algorithm.klCoef,
     },
-    updateMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForUpdate),
-    experienceMicroBatch: microBatch(config, actor.microBatchSizePerDeviceForExperience),
+    updateMicroBatch: microBatch(config, actor, 'update'),
+    experienceMicroBatch: microBatch(config, actor, 'experience'),
     epochs: actor.ppoEpochs,
     temperature: rollout.temperature,
     sharesWeights: isTogether(places),
@@ -148,6 +151,59 @@ export async function spawnLearners(
   if (seats[0]!.kind === 'processes') await introduce(refs);
   for (const ref of refs) weights.followLearner(ref);
   return new Learners(refs);
+}
+
+/** Loads the value model, where there is one, into a block of this process, divided among the critics. */
+export async function loadCritic(
+  system: ActorSystem,
+  config: Config,
+): Promise<LoadedCheckpoint | null> {
+  if (config.algorithm.advEstimator !== 'gae') return null;
+  return loadValueCheckpoint(resolve(config.worker.critic.model.modelPath ?? modelPathOf(config)), {
+    seed: config.trainer.seed,
+    parts: learnerCount(config),
+    memory: (sizeBytes) => system.blocks.get(weightsMarker('critic', sizeBytes)),
+  });
+}
+
+/** Starts the critics where the learners are. */
+export async function spawnCritics(
+  system: ActorSystem,
+  config: Config,
+  checkpoint: LoadedCheckpoint,
+  weights: WeightSync,
+  places: readonly Place[],
+): Promise<Critics> {
+  const { critic } = config.worker;
+  const props: WithSharedBlocks<Omit<CriticProps, 'seat'>> = {
+    model: modelProps(config, checkpoint, weights),
+    modelPath: checkpoint.directory,
+    gradientCheckpointing: critic.model.enableGradientCheckpointing,
+    optimization: optimizationOf(critic),
+    loss: { cliprangeValue: critic.cliprangeValue, lossAvgMode: critic.lossAvgMode },
+    updateMicroBatch: microBatch(config, critic, 'update'),
+    experienceMicroBatch: microBatch(config, critic, 'experience'),
+    epochs: critic.ppoEpochs,
+    sharesWeights: isTogether(places),
+  };
+  // MPI is one a process, and the learners have it.
+  const seats = seatsAt(places, 'zeromq');
+  const refs = await Promise.all(
+    places.map((place, rank) =>
+      system.spawn({
+        name: `critic/${rank}`,
+        protocol: criticProtocol,
+        module: new URL('../critic/actor.ts', import.meta.url),
+        create: 'criticActor',
+        props: { ...props, seat: seats[rank]! },
+        supervision: essential,
+        place,
+      }),
+    ),
+  );
+  if (seats[0]!.kind === 'processes') await introduce(refs);
+  for (const ref of refs) weights.followLearner(ref);
+  return new Critics(refs, weights);
 }
 
 /** Starts the rollout actors, which read the learners' weights. */
@@ -243,7 +299,7 @@ export async function spawnReference(
 ): Promise<NonNullable<Cast['reference']>> {
   const props: WithSharedBlocks<ReferenceProps> = {
     model: modelProps(config, checkpoint, weights),
-    microBatch: microBatch(config, config.worker.actor.microBatchSizePerDeviceForExperience),
+    microBatch: microBatch(config, config.worker.actor, 'experience'),
   };
   const [ref] = await spawnAt([place], (placed) =>
     system.spawn({
@@ -282,12 +338,26 @@ function modelProps(
   };
 }
 
-function microBatch(config: Config, size: number): MicroBatchOptions {
-  const { maxPromptLength, maxResponseLength } = config.data;
+/** The policy or the critic, as the config has it. */
+type Trained = Config['worker']['actor'] | Config['worker']['critic'];
+
+function optimizationOf({ optim, maxGradNorm }: Trained): OptimizationOptions {
+  const { betas, weightDecay } = optim;
+  return { betas: [betas[0], betas[1]], weightDecay, maxGradNorm };
+}
+
+function microBatch(
+  { data }: Config,
+  trained: Trained,
+  use: 'update' | 'experience',
+): MicroBatchOptions {
   return {
-    size,
-    dynamic: config.worker.actor.dynamicBatching,
-    maxTokens: maxPromptLength + maxResponseLength,
+    size:
+      use === 'update'
+        ? trained.microBatchSizePerDeviceForUpdate
+        : trained.microBatchSizePerDeviceForExperience,
+    dynamic: trained.dynamicBatching,
+    maxTokens: data.maxPromptLength + data.maxResponseLength,
   };
 }
 

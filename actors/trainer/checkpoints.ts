@@ -50,6 +50,7 @@ const FOLDER = /^global_step_(\d+)$/;
  * checkpoint_tracker.json
  * global_step_N/actor/huggingface/        loads in transformers and vLLM as it is
  * global_step_N/actor/optimizer.safetensors
+ * global_step_N/critic/                   the same of the value model, where there is one
  * global_step_N/trainer.json              data position, gates, KL controller
  * ```
  *
@@ -68,16 +69,17 @@ export class Checkpoints {
 
   /** Saves a step; then removes what the limit no longer keeps. Returns the Hugging Face directory. */
   async save(
-    learners: Cast['learners'],
+    cast: Pick<Cast, 'learners' | 'critics'>,
     step: number,
     state: RunState,
     validationScore: number,
   ): Promise<string> {
     const target = join(this.#folder, `global_step_${step}`);
     await writeDirectoryAtomically(target, async (directory) => {
-      const actor = join(directory, 'actor');
-      const message = { directory: resolve(actor), modelOnly: this.#modelOnly };
-      await learners.save(message, { timeoutMs: TIMEOUT_MS });
+      for (const [name, model] of modelsOf(cast)) {
+        const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
+        await model.save(message, { timeoutMs: TIMEOUT_MS });
+      }
       const file = { step, ...state };
       await writeFile(join(directory, 'trainer.json'), `${JSON.stringify(file, null, 2)}\n`);
     });
@@ -126,12 +128,28 @@ export class Checkpoints {
   }
 }
 
+/** What is trained, by the name of its folder in a checkpoint. */
+function modelsOf({
+  learners,
+  critics,
+}: Pick<Cast, 'learners' | 'critics'>): [string, Pick<Cast['learners'], 'save' | 'restore'>][] {
+  return critics === null
+    ? [['actor', learners]]
+    : [
+        ['actor', learners],
+        ['critic', critics],
+      ];
+}
+
 /**
- * Restores the learners from a checkpoint folder and returns where the run stood.
+ * Restores the learners, and the critics, from a checkpoint folder and returns where the run stood.
  *
  * @throws CHECKPOINT_INVALID naming file and field
  */
-export async function restore(folder: string, learners: Cast['learners']): Promise<ResumePoint> {
+export async function restore(
+  folder: string,
+  cast: Pick<Cast, 'learners' | 'critics'>,
+): Promise<ResumePoint> {
   if (!FOLDER.test(basename(folder))) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
@@ -139,15 +157,23 @@ export async function restore(folder: string, learners: Cast['learners']): Promi
     );
   }
   const { step, ...state } = await readAs(TrainerFile, join(folder, 'trainer.json'));
-  const directory = resolve(folder, 'actor');
-  if (!existsSync(join(directory, 'optimizer.safetensors'))) {
-    throw new CxmindError(
-      'CHECKPOINT_INVALID',
-      `${folder} was saved with save_model_only and cannot be resumed; ` +
-        'start from its actor/huggingface as worker.actor.model.model_path instead',
-    );
+  for (const [name, model] of modelsOf(cast)) {
+    const directory = resolve(folder, name);
+    if (!existsSync(directory)) {
+      throw new CxmindError(
+        'CHECKPOINT_INVALID',
+        `${folder} has no ${name}: it was saved by a run without one`,
+      );
+    }
+    if (!existsSync(join(directory, 'optimizer.safetensors'))) {
+      throw new CxmindError(
+        'CHECKPOINT_INVALID',
+        `${folder} was saved with save_model_only and cannot be resumed; ` +
+          'start from its actor/huggingface as worker.actor.model.model_path instead',
+      );
+    }
+    await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   }
-  await learners.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   return { step, state };
 }
 

@@ -80,12 +80,25 @@ export async function trainCurriculum(
   return summary;
 }
 
-/** The config with the checkpoint of the stage before, unless it names a model of its own. */
+/** The config with the models of the stage before, unless it names models of its own. */
 function startingFrom(config: Config, first: Config, checkpoint: string): Config {
-  const { actor } = config.worker;
+  const { actor, critic } = config.worker;
   if (actor.model.modelPath !== first.worker.actor.model.modelPath) return config;
-  const model = { ...actor.model, modelPath: checkpoint, tokenizerPath: checkpoint };
-  return { ...config, worker: { ...config.worker, actor: { ...actor, model } } };
+  const value = join(checkpoint, '../../critic/huggingface');
+  const hasOwn = critic.model.modelPath !== first.worker.critic.model.modelPath;
+  const at = <M extends object>(model: M, path: string): M => ({
+    ...model,
+    modelPath: path,
+    tokenizerPath: path,
+  });
+  return {
+    ...config,
+    worker: {
+      ...config.worker,
+      actor: { ...actor, model: at(actor.model, checkpoint) },
+      critic: hasOwn || !existsSync(value) ? critic : { ...critic, model: at(critic.model, value) },
+    },
+  };
 }
 
 async function endedStages(

@@ -2,11 +2,15 @@ import type { Transport } from '../../src/config/schema.ts';
 import { discardHostGroup, hostGroup } from '../../transport/collectives/host.ts';
 import { threadGroup } from '../../transport/collectives/threads.ts';
 import { makeRunKeys } from '../../transport/zmq/keys.ts';
+import type { criticProtocol } from '../critic/protocol.ts';
 import type { learnerProtocol } from '../learner/protocol.ts';
 import type { LearnerSeat, Meeting } from '../learner/seat.ts';
 import { addressesOf, sharesMemory } from '../learner/whereabouts.ts';
 import type { Place } from '../runtime/placement.ts';
 import type { ActorRef } from '../runtime/ref.ts';
+
+/** One of those who train a model together. */
+export type JointRef = ActorRef<typeof learnerProtocol> | ActorRef<typeof criticProtocol>;
 
 /** Learners wait for each other a minute, which ends with an error of its own. */
 const soon = { timeoutMs: 90_000 };
@@ -30,9 +34,7 @@ export function seatsAt(
 }
 
 /** Has learners of several processes, in the order of their ranks, join each other. */
-export async function introduce(
-  learners: readonly ActorRef<typeof learnerProtocol>[],
-): Promise<void> {
+export async function introduce(learners: readonly JointRef[]): Promise<void> {
   const places = await Promise.all(learners.map((ref) => ref.ask.whereabouts(undefined, soon)));
   if (sharesMemory(places)) {
     const group = hostGroup(learners.length);
@@ -56,9 +58,6 @@ export async function introduce(
   await joinAll(learners, { kind: 'network', endpoints: seats.map(({ endpoint }) => endpoint) });
 }
 
-async function joinAll(
-  learners: readonly ActorRef<typeof learnerProtocol>[],
-  meeting: Meeting,
-): Promise<void> {
+async function joinAll(learners: readonly JointRef[], meeting: Meeting): Promise<void> {
   await Promise.all(learners.map((ref) => ref.ask.join(meeting, soon)));
 }

@@ -1,7 +1,7 @@
 import { addMetricLists } from '../../src/metrics.ts';
 import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
-import type { MetricLists } from '../../src/training/policy-update.ts';
+import type { MetricLists } from '../../src/training/mini-batch-updates.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { ExperienceMessage, learnerProtocol, StateRequest } from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
@@ -25,6 +25,18 @@ export class LearnerProgress {
   get done(): number {
     return this.#counters.data.reduce((sum, count) => sum + count, 0);
   }
+}
+
+/** Tensors of the shares of some sequences, put back in the order of the sequences. */
+export function inOrder(
+  shares: readonly (readonly number[])[],
+  replies: readonly (readonly Tensor<'f32'>[])[],
+): Tensor<'f32'>[] {
+  const whole: Tensor<'f32'>[] = [];
+  for (const [learner, tensors] of replies.entries()) {
+    for (const [j, i] of shares[learner]!.entries()) whole[i] = tensors[j]!;
+  }
+  return whole;
 }
 
 /** The learners as one: what is asked of them is divided among them, and what they say put together. */
@@ -51,11 +63,10 @@ export class Learners {
       const request = { ...scoring, sequences: share, progress: progress.of(learner) };
       return ref.ask.logProbs(request, options);
     });
-    const whole = new Array<Tensor<'f32'>>(sequences.length);
-    for (const [learner, { logProbs }] of replies.entries()) {
-      for (const [j, i] of shares[learner]!.entries()) whole[i] = logProbs[j]!;
-    }
-    return whole;
+    return inOrder(
+      shares,
+      replies.map(({ logProbs }) => logProbs),
+    );
   }
 
   /**

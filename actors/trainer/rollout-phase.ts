@@ -10,6 +10,8 @@ import type { Reporter } from './reporter.ts';
 
 /** A prompt with its responses. */
 export interface PromptGroup {
+  /** Unique in a batch: the prompt's, unless that may come several times. */
+  readonly id: string;
   readonly prompt: Prompt;
   readonly responses: Group['responses'];
 }
@@ -81,7 +83,7 @@ export async function generateGroups(
       const made = group === undefined ? 'no group' : `${group.responses.length} responses`;
       throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${n}`);
     }
-    return { prompt, responses: group.responses };
+    return { id: prompt.promptId, prompt, responses: group.responses };
   });
 }
 

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
-import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import {
@@ -16,7 +15,9 @@ import { ActorSystem, type NodeOptions } from '../runtime/system.ts';
 import { WeightSync } from '../weights/sync.ts';
 import {
   freezeReference,
+  loadCritic,
   loadPolicy,
+  spawnCritics,
   spawnData,
   spawnLearners,
   spawnReference,
@@ -95,14 +96,22 @@ export async function trainOn(
   await using frozen = freezeReference(system, config, checkpoint, logger);
   const reference =
     frozen && (await spawnReference(system, config, checkpoint, frozen, places.reference));
+  const critic = await loadCritic(system, config);
+  await using criticWeights = critic && new WeightSync(system, 'critic', critic.arena, logger);
+  const critics =
+    critic &&
+    criticWeights &&
+    (await spawnCritics(system, config, critic, criticWeights, places.learners));
   const cast: Cast = {
     data,
     reference,
+    critics,
     learners: await spawnLearners(system, config, checkpoint, weights, places.learners),
     rollouts: await spawnRollouts(system, config, checkpoint, weights, places.rollouts),
     rewards: await spawnRewards(system, config, places.rewards),
   };
-  const context = { cast, weights, config, gate, reporter, signal };
+  const sizes = { policy: checkpoint.config.text, critic: critic && critic.config.text };
+  const context = { cast, weights, config, sizes, gate, reporter, signal };
   const run = new Run(context, { logger, started, advance });
   try {
     return await run.finish(await run.open());
@@ -177,11 +186,12 @@ class Run {
     let state = initialState(config);
     const folder = await this.#resumeFolder();
     if (folder !== null) {
-      ({ step, state } = await restore(folder, cast.learners));
+      ({ step, state } = await restore(folder, cast));
       await cast.data.ask.seek(state.cursor, { timeoutMs: 60_000 });
       reporter.note(`resumed from ${folder}`);
     }
     this.#context.weights.publish(step + 1);
+    cast.critics?.begin();
     if (!config.trainer.valOnly) await files.keepUntil(folder === null ? -1 : step);
     const steps = config.trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
     if (config.trainer.valBeforeTrain || config.trainer.valOnly) {
@@ -210,12 +220,7 @@ class Run {
     let nonFinite = 0;
     while (step < steps && !this.#hasAdvanced(step, state)) {
       step++;
-      const result = await trainingStep(
-        this.#context,
-        state,
-        step,
-        learningRate(config, step, steps),
-      );
+      const result = await trainingStep(this.#context, state, { step, steps });
       ({ state } = result);
       nonFinite = this.#countNonFinite(result, step, nonFinite);
       let { metrics } = result;
@@ -275,13 +280,14 @@ class Run {
 
   async #save(step: number, state: RunState): Promise<string> {
     const score = this.#last?.validation.metrics['val/reward_score'] ?? 0;
-    const path = await this.#checkpoints.save(this.#context.cast.learners, step, state, score);
+    const path = await this.#checkpoints.save(this.#context.cast, step, state, score);
     this.#logger.info({ step, path }, 'checkpoint');
     return path;
   }
 
   #countNonFinite({ metrics }: StepResult, step: number, before: number): number {
-    if (Number.isFinite(metrics['actor/grad_norm'])) return 0;
+    const norms = [metrics['actor/grad_norm'], metrics['critic/grad_norm']];
+    if (norms.every((norm) => norm === undefined || Number.isFinite(norm))) return 0;
     this.#logger.warn({ step }, 'gradient is not finite, update skipped');
     this.#context.reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
     if (before + 1 < MAX_NONFINITE_STEPS) return before + 1;
@@ -331,13 +337,4 @@ function initialState({ algorithm }: Config): RunState {
 
 function isDue(frequency: number, step: number): boolean {
   return frequency > 0 && step % frequency === 0;
-}
-
-/** The rate of a step, from 1; the schedule counts from 0. */
-function learningRate({ worker }: Config, step: number, steps: number): number {
-  const { lr, lrSchedulerType, minLrRatio, lrWarmupSteps, lrWarmupRatio } = worker.actor.optim;
-  const warmup = warmupSteps(steps, { lrWarmupSteps, lrWarmupRatio });
-  return (
-    lr * lrFactor(lrSchedulerType, step - 1, { warmup, total: steps, minRatio: minLrRatio ?? 0 })
-  );
 }

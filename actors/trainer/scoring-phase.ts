@@ -112,8 +112,12 @@ export function meanParts(
   );
 }
 
-/** Estimators that compare a response with the others to its prompt. */
 const comparing: ReadonlySet<string> = new Set(['grpo', 'grpo_passk', 'rloo']);
+
+/** Whether an estimator compares a response with the others to its prompt. */
+export function comparesResponses(estimator: string): boolean {
+  return comparing.has(estimator);
+}
 
 /**
  * The responses that an advantage can be estimated for: one that was left alone by the others, which could not be
@@ -125,13 +129,12 @@ export function withAdvantage(
   { scored, invalid }: Scoring,
   estimator: string,
 ): readonly ScoredResponse[] {
-  if (invalid.length === 0 || !comparing.has(estimator)) return scored;
+  if (invalid.length === 0 || !comparesResponses(estimator)) return scored;
   const sizes = new Map<string, number>();
   for (const { group } of scored) {
-    const { promptId } = group.prompt;
-    sizes.set(promptId, (sizes.get(promptId) ?? 0) + 1);
+    sizes.set(group.id, (sizes.get(group.id) ?? 0) + 1);
   }
-  const left = scored.filter(({ group }) => sizes.get(group.prompt.promptId)! > 1);
+  const left = scored.filter(({ group }) => sizes.get(group.id)! > 1);
   if (left.length > 0) return left;
   const { name, problem } = invalid[0]!;
   throw new CxmindError(

@@ -1,36 +1,25 @@
-import { freemem, totalmem } from 'node:os';
+import { cpus, freemem, totalmem } from 'node:os';
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
+import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
-import {
-  dataMetrics,
-  performanceMetrics,
-  reduceMetrics,
-  timingMetrics,
-  type Metrics,
-} from '../../src/metrics.ts';
+import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/flops.ts';
+import { dataMetrics, performanceMetrics, timingMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateSpec, GateState } from '../../src/reward/gate.ts';
-import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { AdvanceState } from '../../src/training/advance.ts';
-import { concatenate, splitBy } from '../../src/training/experience.ts';
-import type { Prompt } from '../messages.ts';
-import { askAny } from '../runtime/pool.ts';
+import { concatenate, sequenceLength, splitBy } from '../../src/training/experience.ts';
+import { learnerShares } from '../../src/training/mini-batches.ts';
 import type { WeightSync } from '../weights/sync.ts';
-import { REFERENCE_VERSION, type Cast } from './cast.ts';
-import { LearnerProgress } from './learners.ts';
+import { makeBatch, type Batch } from './batch-phase.ts';
+import type { Cast } from './cast.ts';
+import type { StepNumber } from './learning-rates.ts';
+import { update, viewOf, type ModelView } from './model-phases.ts';
 import type { Reporter } from './reporter.ts';
-import { generateGroups } from './rollout-phase.ts';
-import {
-  accuracyOf,
-  invalidCount,
-  meanParts,
-  scoreGroups,
-  withAdvantage,
-  type ScoredResponse,
-} from './scoring-phase.ts';
+import { accuracyOf, invalidCount, meanParts } from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
 
 /** What a run remembers from step to step, besides the learner's own state. */
@@ -49,6 +38,8 @@ export interface StepContext {
   /** The policy's, for every process that reads them. */
   readonly weights: WeightSync;
   readonly config: Config;
+  /** Of the models that are trained, for what training them costs. */
+  readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
   readonly gate: GateSpec | undefined;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
@@ -61,153 +52,94 @@ export interface StepResult {
   readonly accuracy: number;
 }
 
-/** Long enough for any pass of a model; a lost actor is noticed at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
-/** Of the reference, whose answer is the same however often it is asked. */
-const RETRIES = 5;
-
 /**
- * One training step: prompts, responses, scores, log-probabilities, advantages, update.
+ * One training step: prompts, responses, scores, log-probabilities, values, advantages, updates.
  *
- * @param step from 1; it begins with the weights of that version and leaves those of the next
- * @param learningRate of this step
+ * @param number its number; the policy begins with the weights of the version that a step before left
  */
 export async function trainingStep(
   context: StepContext,
   state: RunState,
-  step: number,
-  learningRate: number,
+  number: StepNumber,
 ): Promise<StepResult> {
-  const { cast, config, reporter, weights, signal } = context;
-  const { data, worker } = config;
+  const { config } = context;
   const clock = new Stopwatch();
-  const ask = { timeoutMs: TIMEOUT_MS, signal };
-
-  const { prompts, cursor } = await clock.time('data', () => nextPrompts(context));
-  const groups = await clock.time('gen', () =>
-    generateGroups(
-      cast.rollouts,
-      prompts,
-      {
-        sampling: worker.rollout,
-        maxTokens: data.maxResponseLength,
-        stream: ['rollout', config.trainer.seed, step],
-        policyVersion: weights.version,
-        signal,
-      },
-      reporter,
-    ),
-  );
-  const scoring = await clock.time('reward', () =>
-    scoreGroups(cast.rewards, groups, { spec: context.gate, state: state.gate }, signal),
-  );
-  for (const { name, problem } of scoring.invalid) reporter.note(`skipped ${name}: ${problem}`);
-  const scored = withAdvantage(scoring, config.algorithm.advEstimator);
-
+  const batch = await makeBatch(context, state, number.step, clock);
+  const { scored, generated, cursor, gate } = batch;
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
     response: response.tokenIds,
   }));
-  const { temperature } = worker.rollout;
-  const { learners, reference } = cast;
-  const old = await clock.time('old', async () => {
-    const progress = new LearnerProgress(learners.count);
-    const phase = { name: 'old log-probs', total: sequences.length, done: () => progress.done };
-    using _ = reporter.phase(phase);
-    const policyVersion = weights.version;
-    return await learners.logProbs({ sequences, temperature, policyVersion }, progress, ask);
-  });
-  const ref =
-    reference === null
-      ? null
-      : await clock.time('ref', async () => {
-          const progress = zeros('i32', [1]);
-          const done = (): number => progress.data[0]!;
-          using _ = reporter.phase({ name: 'reference', total: sequences.length, done });
-          const policyVersion = REFERENCE_VERSION;
-          const request = { sequences, temperature, policyVersion, progress };
-          return (await askAny([reference], 'logProbs', request, { ...ask, retries: RETRIES }))
-            .logProbs;
-        });
+  const view = await viewOf(context, sequences, clock);
+  const estimate = clock.timeSync('adv', () => estimateAdvantages(config, state, batch, view));
+  const lengths = sequences.map(({ response }) => response.data.length);
+  const perResponse = (values: Float32Array): Tensor<'f32'>[] =>
+    splitBy(values, lengths).map((data) => ({ dtype: 'f32', shape: [data.length], data }));
+  const lessons = {
+    advantages: perResponse(estimate.advantages),
+    returns: perResponse(estimate.returns),
+  };
+  const losses = await update(context, sequences, view, lessons, number, clock);
 
-  const estimate = clock.timeSync('adv', () => estimateAdvantages(config, state, scored, old, ref));
-  const update = await clock.time('update_actor', async () => {
-    const progress = new LearnerProgress(learners.count);
-    const advantages = splitBy(
-      estimate.advantages,
-      scored.map(({ response }) => response.tokenIds.data.length),
-    );
-    using _ = reporter.phase({
-      name: 'update',
-      total: scored.length * worker.actor.ppoEpochs,
-      done: () => progress.done,
-    });
-    await weights.revise();
-    const metrics = await learners.update(
-      sequences.map((sequence, i) => ({
-        ...sequence,
-        oldLogProbs: old[i]!,
-        advantages: { dtype: 'f32', shape: [advantages[i]!.length], data: advantages[i]! },
-        refLogProbs: ref?.[i] ?? null,
-      })),
-      { miniBatchSize: worker.actor.globalBatchSize * worker.rollout.n, learningRate },
-      progress,
-      ask,
-    );
-    weights.publish(step + 1);
-    return metrics;
-  });
-
-  const promptLengths = scored.map(({ group }) => group.prompt.input.tokenIds.data.length);
+  const tokens = sequences.map(sequenceLength);
   const responseTokens = estimate.advantages.length;
-  const totalTokens = responseTokens + promptLengths.reduce((sum, length) => sum + length, 0);
+  const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
   const seconds = clock.stop('step');
+  const deviceCount = context.cast.learners.count;
   const metrics: Metrics = {
-    ...reduceMetrics(update),
+    ...losses,
     ...estimate.metrics,
-    ...meanParts(scored, (part) => `reward/${part}`),
-    ...invalidCount(scoring.invalid, worker.reward, 'reward/invalid_responses'),
+    ...meanParts(generated, (part) => `reward/${part}`),
+    ...invalidCount(batch.invalid, config.worker.reward, 'reward/invalid_responses'),
     ...dataMetrics({
-      ...tokenRows(scored.map(({ response }) => response.tokenIds.data.length)),
+      ...tokenRows(lengths),
       tokenScores: estimate.tokenScores,
       tokenRewards: estimate.tokenRewards,
       advantages: estimate.advantages,
       returns: estimate.returns,
-      promptLengths,
-      maxPromptLength: data.maxPromptLength,
-      maxResponseLength: data.maxResponseLength,
+      ...(view.values !== null && { values: concatenate(view.values) }),
+      promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
+      maxPromptLength: config.data.maxPromptLength,
+      maxResponseLength: config.data.maxResponseLength,
     }),
+    ...balanceMetrics(tokens, learnerShares(sequences, deviceCount)),
     ...timingMetrics(seconds, { response: responseTokens, all: totalTokens }),
     ...performanceMetrics({
       totalTokens,
       stepSeconds: seconds['step'] ?? NaN,
-      deviceCount: learners.count,
+      deviceCount,
       usedMemoryBytes: totalmem() - freemem(),
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }),
-    'actor/lr': learningRate,
+    ...utilization(context, tokens, seconds),
   };
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
-    state: { ...state, cursor, gate: scoring.gate, klController: estimate.klController },
+    state: { ...state, cursor, gate, klController: estimate.klController },
     metrics,
     accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
   };
 }
 
-/** Loader batches until a step's prompts are together; what is over is left for nobody, as in the reference. */
-async function nextPrompts({
-  cast,
-  config,
-  signal,
-}: StepContext): Promise<{ prompts: Prompt[]; cursor: PromptCursor }> {
-  const wanted = config.data.rolloutBatchSize;
-  const prompts: Prompt[] = [];
-  for (;;) {
-    const batch = await cast.data.ask.nextPrompts(undefined, { timeoutMs: TIMEOUT_MS, signal });
-    prompts.push(...batch.prompts);
-    if (prompts.length >= wanted)
-      return { prompts: prompts.slice(0, wanted), cursor: batch.cursor };
-  }
+/** `perf/mfu_actor` and `perf/mfu_critic`; both count the policy's epochs, as in the reference. */
+function utilization(
+  { config, sizes, cast }: StepContext,
+  tokens: readonly number[],
+  seconds: Readonly<Record<string, number>>,
+): Metrics {
+  const run = {
+    epochs: config.worker.actor.ppoEpochs,
+    deviceName: cpus()[0]?.model ?? 'cpu',
+    deviceCount: cast.learners.count,
+  };
+  const share = (decoder: DecoderSizes, spent: number): number =>
+    flopsUtilization(trainingFlops(decoder, tokens), { ...run, seconds: spent });
+  const { update_actor: ofPolicy, update_critic: ofCritic } = seconds;
+  return {
+    ...(ofPolicy !== undefined && { 'perf/mfu_actor': share(sizes.policy, ofPolicy) }),
+    ...(ofCritic !== undefined &&
+      sizes.critic !== null && { 'perf/mfu_critic': share(sizes.critic, ofCritic) }),
+  };
 }
 
 interface Estimate {
@@ -223,9 +155,8 @@ interface Estimate {
 function estimateAdvantages(
   { algorithm }: Config,
   { klController }: RunState,
-  scored: readonly ScoredResponse[],
-  old: readonly Tensor<'f32'>[],
-  ref: readonly Tensor<'f32'>[] | null,
+  { scored, baselines }: Batch,
+  { old, ref, values }: ModelView,
 ): Estimate {
   const rows = tokenRows(scored.map(({ response }) => response.tokenIds.data.length));
   const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
@@ -244,7 +175,11 @@ function estimateAdvantages(
   const { advantages, returns } = advantageEstimators[algorithm.advEstimator]({
     ...rows,
     rewards: tokenRewards,
-    groupIds: scored.map(({ group }) => group.prompt.promptId),
+    groupIds: scored.map(({ group }) => group.id),
+    ...(values !== null && { values: concatenate(values) }),
+    ...(algorithm.advEstimator === 'remax' && {
+      baselines: Float32Array.from(scored, ({ group }) => baselines.get(group.id)!),
+    }),
     gamma: algorithm.gamma,
     lambda: algorithm.lam,
   });

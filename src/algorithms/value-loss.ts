@@ -20,6 +20,13 @@ export interface ValueLossInput extends TokenRows {
   readonly returns: Float32Array;
 }
 
+/** The camelCase twins of the reference's `worker.critic` keys. */
+export interface ValueLossOptions {
+  /** How far a value may move from its old one. */
+  readonly cliprangeValue: number;
+  readonly lossAvgMode: LossAverageMode;
+}
+
 /** A loss, its gradient, and metrics under the reference's names, less the `critic/` prefix. */
 export interface ValueLoss {
   readonly loss: number;
@@ -41,10 +48,7 @@ export interface ValueLoss {
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see arXiv:1707.06347; clip as in EasyR1
  */
-export function valueLoss(
-  input: ValueLossInput,
-  options: { readonly cliprangeValue: number; readonly lossAvgMode: LossAverageMode },
-): ValueLoss {
+export function valueLoss(input: ValueLossInput, options: ValueLossOptions): ValueLoss {
   const { values, oldValues, returns } = input;
   assertTokenLengths('valueLoss', input, { values, oldValues, returns });
   const count = tokenCount(input);

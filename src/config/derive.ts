@@ -46,7 +46,7 @@ export function isRewardFile(spec: string): boolean {
  */
 export function derive(config: Config, cwd: string): Config {
   const { data, algorithm, trainer, sft } = config;
-  const { actor, ref, reward, rollout } = config.worker;
+  const { actor, critic, ref, reward, rollout } = config.worker;
   const { disableKl, useKlLoss, klPenalty, klCoef } = algorithm;
   const path = (value: string | null): string | null => value && absolute(value, cwd);
 
@@ -56,7 +56,11 @@ export function derive(config: Config, cwd: string): Config {
     cwd,
     trainer.saveCheckpointPath ?? join('checkpoints', trainer.projectName, trainer.experimentName),
   );
-  const samples = actor.globalBatchSize * rollout.n;
+  // A value model begins as the policy, unless it is told otherwise; nobody asks where there is none.
+  const criticPath =
+    path(critic.model.modelPath) ?? (algorithm.advEstimator === 'gae' ? modelPath : null);
+  const samplesPerDevice = ({ globalBatchSize, ulyssesSize }: typeof actor | typeof critic) =>
+    Math.floor((globalBatchSize * rollout.n * ulyssesSize) / learnerCount(config));
   return {
     data: {
       ...data,
@@ -73,11 +77,20 @@ export function derive(config: Config, cwd: string): Config {
         useKlLoss,
         klPenalty,
         klCoef,
-        globalBatchSizePerDevice: Math.floor((samples * actor.ulyssesSize) / learnerCount(config)),
+        globalBatchSizePerDevice: samplesPerDevice(actor),
         model: {
           ...actor.model,
           modelPath,
           tokenizerPath: path(actor.model.tokenizerPath) ?? modelPath,
+        },
+      },
+      critic: {
+        ...critic,
+        globalBatchSizePerDevice: samplesPerDevice(critic),
+        model: {
+          ...critic.model,
+          modelPath: criticPath,
+          tokenizerPath: path(critic.model.tokenizerPath) ?? criticPath,
         },
       },
       ref: {

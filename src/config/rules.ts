@@ -12,46 +12,66 @@ export interface Rule {
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
 
+/** Whether advantages are estimated from the values of a critic. */
+const hasCritic = ({ algorithm }: Config): boolean => algorithm.advEstimator === 'gae';
+
+/** How the prompts and samples of a step divide among the batches of a model that is trained. */
+function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
+  const key = (name: string): string => `worker.${role}.${name}`;
+  const isTrained = (config: Config): boolean => role === 'actor' || hasCritic(config);
+  const prompts: readonly [string, string] = ['data.rollout_batch_size', key('global_batch_size')];
+  const asked = role === 'actor' ? [] : ['algorithm.adv_estimator'];
+  return [
+    {
+      keys: role === 'actor' ? prompts : [prompts[1], prompts[0], ...asked],
+      broken: (config) => {
+        const { rolloutBatchSize } = config.data;
+        const { globalBatchSize } = config.worker[role];
+        return !isTrained(config) || divides(globalBatchSize, rolloutBatchSize)
+          ? undefined
+          : `${rolloutBatchSize} prompts cannot be cut into mini-batches of ` +
+              `${key('global_batch_size')} = ${globalBatchSize}`;
+      },
+    },
+    {
+      keys: [
+        key('micro_batch_size_per_device_for_experience'),
+        'data.rollout_batch_size',
+        'worker.rollout.n',
+        ...asked,
+      ],
+      broken: (config) => {
+        const samples = config.data.rolloutBatchSize * config.worker.rollout.n;
+        const micro = config.worker[role].microBatchSizePerDeviceForExperience;
+        return !isTrained(config) || divides(micro, samples)
+          ? undefined
+          : `${micro} does not divide the ${samples} samples of a step ` +
+              `(data.rollout_batch_size x worker.rollout.n)`;
+      },
+    },
+    {
+      keys: [
+        key('micro_batch_size_per_device_for_update'),
+        key('global_batch_size'),
+        'worker.rollout.n',
+        ...asked,
+      ],
+      broken: (config) => {
+        const samples = config.worker[role].globalBatchSize * config.worker.rollout.n;
+        const micro = config.worker[role].microBatchSizePerDeviceForUpdate;
+        return !isTrained(config) || divides(micro, samples)
+          ? undefined
+          : `${micro} does not divide the ${samples} samples of a mini-batch ` +
+              `(${key('global_batch_size')} x worker.rollout.n)`;
+      },
+    },
+  ];
+}
+
 /** What must hold between the keys of any training run. @see spec/config.md, 1.3 */
 export const trainingRules: readonly Rule[] = [
-  {
-    keys: ['data.rollout_batch_size', 'worker.actor.global_batch_size'],
-    broken: ({ data: { rolloutBatchSize }, worker }) =>
-      divides(worker.actor.globalBatchSize, rolloutBatchSize)
-        ? undefined
-        : `${rolloutBatchSize} prompts cannot be cut into mini-batches of ` +
-          `worker.actor.global_batch_size = ${worker.actor.globalBatchSize}`,
-  },
-  {
-    keys: [
-      'worker.actor.micro_batch_size_per_device_for_experience',
-      'data.rollout_batch_size',
-      'worker.rollout.n',
-    ],
-    broken: ({ data, worker: { actor, rollout } }) => {
-      const samples = data.rolloutBatchSize * rollout.n;
-      const micro = actor.microBatchSizePerDeviceForExperience;
-      return divides(micro, samples)
-        ? undefined
-        : `${micro} does not divide the ${samples} samples of a step ` +
-            `(data.rollout_batch_size x worker.rollout.n)`;
-    },
-  },
-  {
-    keys: [
-      'worker.actor.micro_batch_size_per_device_for_update',
-      'worker.actor.global_batch_size',
-      'worker.rollout.n',
-    ],
-    broken: ({ worker: { actor, rollout } }) => {
-      const samples = actor.globalBatchSize * rollout.n;
-      const micro = actor.microBatchSizePerDeviceForUpdate;
-      return divides(micro, samples)
-        ? undefined
-        : `${micro} does not divide the ${samples} samples of a mini-batch ` +
-            `(worker.actor.global_batch_size x worker.rollout.n)`;
-    },
-  },
+  ...batchRules('actor'),
+  ...batchRules('critic'),
   {
     keys: [
       'worker.actor.num_workers',
@@ -75,6 +95,28 @@ export const trainingRules: readonly Rule[] = [
         ? undefined
         : `algorithm.adv_estimator = ${advEstimator} compares the responses of a prompt, ` +
           `so it takes more than 1, got ${rollout.n}`,
+  },
+  {
+    keys: ['worker.rollout.max_num_batched_tokens'],
+    broken: ({ data, worker: { rollout } }) => {
+      const tokens = data.maxPromptLength + data.maxResponseLength;
+      return rollout.maxNumBatchedTokens >= tokens
+        ? undefined
+        : `${rollout.maxNumBatchedTokens} tokens do not hold the longest sequence, ${tokens} ` +
+            '(data.max_prompt_length + data.max_response_length)';
+    },
+  },
+  {
+    keys: ['trainer.max_try_make_batch', 'data.mini_rollout_batch_size'],
+    broken: ({ algorithm, data, trainer: { maxTryMakeBatch: limit } }) => {
+      const rounds = Math.ceil(
+        data.rolloutBatchSize / (data.miniRolloutBatchSize ?? data.rolloutBatchSize),
+      );
+      return algorithm.onlineFiltering || limit <= 0 || rounds <= limit
+        ? undefined
+        : `a step takes ${rounds} rounds of data.mini_rollout_batch_size = ` +
+            `${data.miniRolloutBatchSize ?? ''} prompts, and ${limit} are allowed`;
+    },
   },
   {
     keys: ['worker.rollout.temperature'],

@@ -7,26 +7,25 @@ import { Config, defaults } from './schema.ts';
 const notBuilt = (asked: boolean, what: string): string | undefined =>
   asked ? `${what} is not built yet` : undefined;
 
+/** The same of `worker.critic`, which is read only where there is a critic. */
+function criticRules(
+  asked: readonly [string, (critic: Config['worker']['critic']) => boolean, string][],
+): Rule[] {
+  return asked.map(([key, isAsked, what]) => ({
+    keys: [`worker.critic.${key}`, 'algorithm.adv_estimator'],
+    broken: ({ algorithm, worker: { critic } }) =>
+      notBuilt(algorithm.advEstimator === 'gae' && isAsked(critic), what),
+  }));
+}
+
 /** Values the reference takes and this version does not; each asks for a feature that is still missing. */
 export const unsupported: readonly Rule[] = [
-  {
-    keys: ['algorithm.adv_estimator'],
-    broken: ({ algorithm: { advEstimator } }) =>
-      notBuilt(
-        advEstimator === 'gae' || advEstimator === 'remax',
-        advEstimator === 'gae' ? 'gae (the critic)' : 'remax (the greedy pass)',
-      ),
-  },
   {
     keys: ['algorithm.kl_penalty'],
     broken: ({ algorithm: { klPenalty } }) =>
       klPenalty === 'full'
         ? 'full needs the log-probabilities of the whole vocabulary, which are never kept'
         : undefined,
-  },
-  {
-    keys: ['algorithm.online_filtering'],
-    broken: ({ algorithm }) => notBuilt(algorithm.onlineFiltering, 'online filtering'),
   },
   ...(['train_files', 'val_files'] as const).map((key): Rule => ({
     keys: [`data.${key}`],
@@ -66,10 +65,20 @@ export const unsupported: readonly Rule[] = [
     broken: ({ worker: { actor } }) =>
       notBuilt(actor.optim.strategy !== 'adamw', actor.optim.strategy),
   },
-  {
-    keys: ['trainer.critic_warmup'],
-    broken: ({ trainer }) => notBuilt(trainer.criticWarmup > 0, 'holding the policy back'),
-  },
+  ...criticRules([
+    ['ulysses_size', ({ ulyssesSize }) => ulyssesSize > 1, 'sequence parallelism'],
+    [
+      'model.override_config',
+      ({ model }) => Object.keys(model.overrideConfig).length > 0,
+      "overriding the checkpoint's config",
+    ],
+    [
+      'model.freeze_vision_tower',
+      ({ model }) => model.freezeVisionTower,
+      'freezing the vision tower of a critic',
+    ],
+    ['optim.strategy', ({ optim }) => optim.strategy !== 'adamw', 'another optimizer of a critic'],
+  ]),
   {
     keys: ['trainer.device'],
     broken: ({ trainer: { device } }) =>
@@ -99,7 +108,13 @@ const withoutEffect = [
   'worker.actor.use_torch_compile',
   'worker.actor.fsdp',
   'worker.actor.offload',
-  'worker.critic',
+  'worker.critic.strategy',
+  'worker.critic.padding_free',
+  'worker.critic.fsdp',
+  'worker.critic.offload',
+  'worker.critic.model.tokenizer_path',
+  'worker.critic.model.trust_remote_code',
+  'worker.critic.model.lora',
   'worker.ref.strategy',
   'worker.ref.fsdp',
   'worker.ref.offload',
@@ -133,8 +148,11 @@ export function ignoredKeys(config: Config): string | undefined {
   const usual = Config.encode(defaults());
   const isSet = (path: string): boolean =>
     JSON.stringify(valueAt(given, path)) !== JSON.stringify(valueAt(usual, path));
+  const critic = config.algorithm.advEstimator === 'gae' ? [] : ['worker.critic'];
   const ignored = keyPaths(Config)
-    .filter((path) => withoutEffect.some((key) => path === key || path.startsWith(`${key}.`)))
+    .filter((path) =>
+      [...withoutEffect, ...critic].some((key) => path === key || path.startsWith(`${key}.`)),
+    )
     .filter((path) => asMapping(valueAt(usual, path)) === undefined && isSet(path));
   const loggers = config.trainer.logger.filter((name) => !loggersBuilt.includes(name));
   if (loggers.length > 0 && isSet('trainer.logger')) {

@@ -9,6 +9,13 @@ export interface Experience extends SequenceInput {
   readonly refLogProbs: Tensor<'f32'> | null;
 }
 
+/** One response as the critic trains on it; f32 tensors are `[T]`, one value per response token. */
+export interface ValueExperience extends SequenceInput {
+  /** The critic's values before the step's first update. */
+  readonly oldValues: Tensor<'f32'>;
+  readonly returns: Tensor<'f32'>;
+}
+
 /** Tokens of prompt and response together. */
 export function sequenceLength({ prompt, response }: SequenceInput): number {
   return prompt.tokenIds.data.length + response.data.length;

@@ -83,7 +83,13 @@ describe('a run', () => {
       ...lengths.map((name) => `${name}/clip_ratio`),
       ...[...phases, 'step'].map((name) => `timing_s/${name}`),
       ...phases.map((name) => `timing_per_token_ms/${name}`),
-      ...['total_num_tokens', 'time_per_step', 'throughput'].map((name) => `perf/${name}`),
+      ...[
+        ...['total_num_tokens', 'time_per_step', 'throughput', 'mfu_actor'],
+        ...['max_memory_allocated_gb', 'max_memory_reserved_gb', 'cpu_memory_used_gb'],
+      ].map((name) => `perf/${name}`),
+      ...['min', 'max', 'minmax_diff', 'balanced_min', 'balanced_max', 'mean'].map(
+        (name) => `global_seqlen/${name}`,
+      ),
       ...['overall', 'format'].map((name) => `reward/${name}`),
     ];
     for (const line of lines) {

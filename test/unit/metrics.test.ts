@@ -70,11 +70,14 @@ describe('timingMetrics and performanceMetrics', () => {
   });
 
   it('give tokens per second and device', () => {
-    const step = { totalTokens: 1200, stepSeconds: 6, deviceCount: 2, usedMemoryBytes: 2 ** 31 };
+    const memory = { usedMemoryBytes: 2 ** 31, peakMemoryBytes: 2 ** 29 };
+    const step = { totalTokens: 1200, stepSeconds: 6, deviceCount: 2, ...memory };
     assert.deepEqual(performanceMetrics(step), {
       'perf/total_num_tokens': 1200,
       'perf/time_per_step': 6,
       'perf/throughput': 100,
+      'perf/max_memory_allocated_gb': 0.5,
+      'perf/max_memory_reserved_gb': 0.5,
       'perf/cpu_memory_used_gb': 2,
     });
   });

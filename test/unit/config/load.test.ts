@@ -131,7 +131,6 @@ describe('loadConfig', () => {
       `data.rollout_batch_size: 6 prompts cannot be cut into mini-batches of worker.actor.global_batch_size = 4 (${path}:2)`,
       'worker.actor.micro_batch_size_per_device_for_experience: 16 does not divide the 12 samples of a step ' +
         `(data.rollout_batch_size x worker.rollout.n) (${path}:2)`,
-      `algorithm.online_filtering: online filtering is not built yet (${path}:11)`,
       'worker.actor.model.model_path: needed and not set',
       'data.train_files: needed and not set',
       'data.val_files: needed and not set',

@@ -5,11 +5,8 @@ import { unsupported } from '../../../src/config/unsupported.ts';
 
 /** What each item is answered with, beside a config that is right otherwise. */
 const refused: Readonly<Record<string, string>> = {
-  'algorithm.adv_estimator=gae': 'gae (the critic) is not built yet',
-  'algorithm.adv_estimator=remax': 'remax (the greedy pass) is not built yet',
   'algorithm.kl_penalty=full':
     'full needs the log-probabilities of the whole vocabulary, which are never kept',
-  'algorithm.online_filtering=true': 'online filtering is not built yet',
   'data.train_files=x.parquet@train': 'reading parquet files is not built yet',
   'data.val_files=x.csv': 'reading csv files is not built yet',
   'worker.hybrid_engine=false': 'false is not built yet',
@@ -19,7 +16,6 @@ const refused: Readonly<Record<string, string>> = {
     "overriding the checkpoint's config is not built yet",
   'worker.actor.model.freeze_vision_tower=true': 'freezing the vision tower is not built yet',
   'worker.actor.optim.strategy=adamw_bf16': 'adamw_bf16 is not built yet',
-  'trainer.critic_warmup=1': 'holding the policy back is not built yet',
   'trainer.device=cuda': 'training on cuda is not built yet',
   'data.rollout_batch_size=320':
     '320 prompts cannot be cut into mini-batches of worker.actor.global_batch_size = 256',
@@ -29,6 +25,10 @@ const refused: Readonly<Record<string, string>> = {
     '3 does not divide the 512 samples of a mini-batch (worker.actor.global_batch_size x worker.rollout.n)',
   'worker.actor.num_workers=513':
     '513 learners cannot share the 512 samples of a mini-batch (worker.actor.global_batch_size x worker.rollout.n)',
+  'trainer.max_try_make_batch=3':
+    'a step takes 4 rounds of data.mini_rollout_batch_size = 128 prompts, and 3 are allowed',
+  'worker.rollout.max_num_batched_tokens=1000':
+    '1000 tokens do not hold the longest sequence, 1024 (data.max_prompt_length + data.max_response_length)',
   'worker.rollout.n=1':
     'algorithm.adv_estimator = grpo compares the responses of a prompt, so it takes more than 1, got 1',
   'worker.rollout.temperature=0':
@@ -37,8 +37,25 @@ const refused: Readonly<Record<string, string>> = {
     'expected a folder called global_step_N, got "runs/actor"',
 };
 
+/** The same of a run with a critic. */
+const refusedOfCritic: Readonly<Record<string, string>> = {
+  'worker.critic.global_batch_size=320':
+    '512 prompts cannot be cut into mini-batches of worker.critic.global_batch_size = 320',
+  'worker.critic.micro_batch_size_per_device_for_experience=3':
+    '3 does not divide the 1024 samples of a step (data.rollout_batch_size x worker.rollout.n)',
+  'worker.critic.micro_batch_size_per_device_for_update=3':
+    '3 does not divide the 512 samples of a mini-batch (worker.critic.global_batch_size x worker.rollout.n)',
+  'worker.critic.ulysses_size=2': 'sequence parallelism is not built yet',
+  'worker.critic.model.override_config={a: 1}':
+    "overriding the checkpoint's config is not built yet",
+  'worker.critic.model.freeze_vision_tower=true':
+    'freezing the vision tower of a critic is not built yet',
+  'worker.critic.optim.strategy=adamw_bf16': 'another optimizer of a critic is not built yet',
+};
+
 async function issuesWith(...items: readonly string[]): Promise<string[]> {
-  const { issues } = await configFrom(['worker.rollout.n=2', ...items], { purpose: null });
+  const usual = ['worker.rollout.n=2', 'data.mini_rollout_batch_size=128'];
+  const { issues } = await configFrom([...usual, ...items], { purpose: null });
   return issues.map(({ path, expected }) => `${path}: ${expected}`);
 }
 
@@ -49,6 +66,17 @@ describe('a value that a run cannot be started with', () => {
     });
   }
 
+  for (const [item, reason] of Object.entries(refusedOfCritic)) {
+    it(`is refused plainly where there is a critic, and there alone: ${item}`, async () => {
+      const expected = [`${item.split('=')[0]}: ${reason}`];
+      const broken = item.includes('global_batch_size')
+        ? [item, 'worker.critic.micro_batch_size_per_device_for_update=1']
+        : [item];
+      assert.deepEqual(await issuesWith('algorithm.adv_estimator=gae', ...broken), expected);
+      assert.deepEqual(await issuesWith(...broken), []);
+    });
+  }
+
   it('is an adaptive KL without a horizon', async () => {
     assert.deepEqual(await issuesWith('algorithm.kl_type=adaptive', 'algorithm.kl_horizon=0'), [
       'algorithm.kl_horizon: algorithm.kl_type = adaptive takes a horizon above 0, got 0',
@@ -56,7 +84,9 @@ describe('a value that a run cannot be started with', () => {
   });
 
   it('has a case here for every rule', () => {
-    const covered = new Set(Object.keys(refused).map((item) => item.split('=')[0]));
+    const covered = new Set(
+      Object.keys({ ...refused, ...refusedOfCritic }).map((item) => item.split('=')[0]),
+    );
     covered.add('algorithm.kl_horizon').add('worker.reward.gate.rule');
     const keys = [...trainingRules, ...unsupported].map((rule) => rule.keys[0]);
     assert.deepEqual(

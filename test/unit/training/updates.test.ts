@@ -5,7 +5,7 @@ import { Policy } from '../../../src/model/policy.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
-import { responseLogProbs } from '../../../src/training/log-probs.ts';
+import { responseLogProbs } from '../../../src/training/response-scores.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { miniBatches, type MiniBatch } from '../../../src/training/mini-batches.ts';
 import { Optimization } from '../../../src/training/optimization.ts';

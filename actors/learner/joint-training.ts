@@ -1,0 +1,138 @@
+import { mkdir } from 'node:fs/promises';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import type { Arena } from '../../src/model/arena.ts';
+import { Runtime } from '../../src/ort/runtime.ts';
+import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
+import { NetworkSeat } from '../../transport/collectives/network.ts';
+import { SharedWeights, type ModelProps } from '../model-props.ts';
+import type { ListenRequest, StateRequest } from './protocol.ts';
+import { meet, takeSeat, type JoinedGroup, type LearnerSeat, type Meeting } from './seat.ts';
+import { readLearnerState, writeLearnerState } from './state-files.ts';
+
+/**
+ * Of links between learners, whose threads are silent as long as they compute. A process that is lost is noticed by
+ * its node's own link, and ends the run.
+ */
+const PATIENT = { intervalMs: 60_000, deadAfterMs: 3600_000 };
+
+/** What a model is trained with, besides its loss. */
+export interface JointTrainingProps {
+  readonly model: ModelProps;
+  /** The Hugging Face directory the weights came from: what a saved one looks like. */
+  readonly modelPath: string;
+  readonly gradientCheckpointing: boolean;
+  readonly optimization: OptimizationOptions;
+  readonly seat: LearnerSeat;
+  /** Whether the other learners step the same memory. */
+  readonly sharesWeights: boolean;
+}
+
+/**
+ * The weights of a model, policy or critic, and their optimizer, as one of several learners has them; what it does
+ * with them, it does together with the others.
+ */
+export class JointTraining implements Disposable {
+  readonly runtime: Runtime;
+  readonly weights: SharedWeights;
+  readonly #props: JointTrainingProps;
+  #network: NetworkSeat | null = null;
+  #joined: JoinedGroup | null = null;
+  #optimizer: Optimization | null = null;
+
+  /** @param joined null until the learner is told how to join the others */
+  constructor(props: JointTrainingProps, joined: JoinedGroup | null) {
+    const { threads } = props.model;
+    this.#props = props;
+    this.weights = new SharedWeights(props.model);
+    this.runtime = Runtime.open(threads === undefined ? {} : { threads });
+    if (joined !== null) this.#optimizeWith(joined);
+  }
+
+  /** Takes its seat, where that alone says how to join the others. */
+  static async open(props: JointTrainingProps): Promise<JointTraining> {
+    return new JointTraining(props, await takeSeat(props.seat));
+  }
+
+  get arena(): Arena {
+    return this.weights.arena;
+  }
+
+  get optimization(): Optimization {
+    if (this.#optimizer === null) throw new CxmindError('INTERNAL', 'learner: joined nobody yet');
+    return this.#optimizer;
+  }
+
+  async listen({ address, keys }: ListenRequest): Promise<{ endpoint: string }> {
+    this.#network = await NetworkSeat.open({ address, keys, heartbeat: PATIENT });
+    return { endpoint: this.#network.endpoint };
+  }
+
+  async join(meeting: Meeting): Promise<void> {
+    const { seat } = this.#props;
+    if (seat.kind !== 'processes') return;
+    this.#optimizeWith(await meet(meeting, seat.rank, this.#network));
+  }
+
+  /** The first learner writes the model, and with it what a run goes on from. */
+  async save(
+    { directory, modelOnly }: StateRequest,
+    signal: AbortSignal,
+    saveModel: () => Promise<void>,
+  ): Promise<void> {
+    if (this.optimization.rank === 0) {
+      await mkdir(directory, { recursive: true });
+      await saveModel();
+    }
+    if (modelOnly) return;
+    const state = await together(this.optimization.gatherState(), signal);
+    if (state !== null) await writeLearnerState(directory, this.arena, state);
+  }
+
+  /** The first learner reads: the model alone with `readModel`, or what a run goes on from. */
+  async restore(
+    { directory, modelOnly }: StateRequest,
+    signal: AbortSignal,
+    readModel: () => Promise<void>,
+  ): Promise<void> {
+    const isFirst = this.optimization.rank === 0;
+    if (modelOnly) {
+      if (isFirst) await readModel();
+      await together(this.optimization.takeWeights(), signal);
+    } else {
+      const state = isFirst ? await readLearnerState(directory, this.arena) : null;
+      await together(this.optimization.scatterState(state), signal);
+    }
+  }
+
+  #optimizeWith(joined: JoinedGroup): void {
+    const { optimization, sharesWeights } = this.#props;
+    this.#joined = joined;
+    this.#optimizer = new Optimization(this.runtime, this.arena, optimization, {
+      group: joined.group,
+      sharesWeights,
+    });
+  }
+
+  /** Leaves the others, which ends what is still being done with them. */
+  async leave(): Promise<void> {
+    await this.#joined?.leave();
+    await this.#network?.[Symbol.asyncDispose]();
+  }
+
+  [Symbol.dispose](): void {
+    this.#optimizer?.[Symbol.dispose]();
+    this.runtime[Symbol.dispose]();
+  }
+}
+
+/** What the learners come to together, or the reason why nobody waits for it: one of them may be gone. */
+export async function together<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(asCxmindError(signal.reason));
+  signal.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,144 @@
+import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
+import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import type { Sequence } from '../messages.ts';
+import { askAny } from '../runtime/pool.ts';
+import type { AskOptions } from '../runtime/ref.ts';
+import { REFERENCE_VERSION } from './cast.ts';
+import { LearnerProgress } from './learners.ts';
+import { criticRates, policyRate, type StepNumber } from './learning-rates.ts';
+import type { StepContext } from './step.ts';
+import type { Stopwatch } from './stopwatch.ts';
+
+/** What the models say of each response before the step changes them; a value for each of its tokens. */
+export interface ModelView {
+  readonly old: readonly Tensor<'f32'>[];
+  /** Null when nothing needs the reference. */
+  readonly ref: readonly Tensor<'f32'>[] | null;
+  /** Null when there is no critic. */
+  readonly values: readonly Tensor<'f32'>[] | null;
+}
+
+/** What the responses taught: one value for each token. */
+export interface Lessons {
+  readonly advantages: readonly Tensor<'f32'>[];
+  readonly returns: readonly Tensor<'f32'>[];
+}
+
+/** Long enough for any pass of a model; a lost actor is noticed at once, without it. */
+const TIMEOUT_MS = 24 * 3600_000;
+/** Of the reference, whose answer is the same however often it is asked. */
+const RETRIES = 5;
+
+/** Log-probabilities under the policy and the reference, and the critic's values. */
+export async function viewOf(
+  { cast, config, reporter, weights, signal }: StepContext,
+  sequences: readonly Sequence[],
+  clock: Stopwatch,
+): Promise<ModelView> {
+  const { learners, reference, critics } = cast;
+  const { temperature } = config.worker.rollout;
+  const ask: AskOptions = { timeoutMs: TIMEOUT_MS, signal };
+  const total = sequences.length;
+  const old = await clock.time('old', async () => {
+    const progress = new LearnerProgress(learners.count);
+    using _ = reporter.phase({ name: 'old log-probs', total, done: () => progress.done });
+    const policyVersion = weights.version;
+    const request = { sequences: [...sequences], temperature, policyVersion };
+    return await learners.logProbs(request, progress, ask);
+  });
+  const ref =
+    reference === null
+      ? null
+      : await clock.time('ref', async () => {
+          const progress = zeros('i32', [1]);
+          const done = (): number => progress.data[0]!;
+          using _ = reporter.phase({ name: 'reference', total, done });
+          const policyVersion = REFERENCE_VERSION;
+          const request = { sequences: [...sequences], temperature, policyVersion, progress };
+          return (await askAny([reference], 'logProbs', request, { ...ask, retries: RETRIES }))
+            .logProbs;
+        });
+  const values =
+    critics === null
+      ? null
+      : await clock.time('values', async () => {
+          const progress = new LearnerProgress(critics.count);
+          using _ = reporter.phase({ name: 'values', total, done: () => progress.done });
+          return await critics.values(sequences, progress, ask);
+        });
+  return { old, ref, values };
+}
+
+/** Trains the critic, where there is one, and the policy, once the critic has warmed up. */
+export async function update(
+  context: StepContext,
+  sequences: readonly Sequence[],
+  view: ModelView,
+  lessons: Lessons,
+  number: StepNumber,
+  clock: Stopwatch,
+): Promise<Metrics> {
+  const { critics } = context.cast;
+  const { values } = view;
+  const ofCritic =
+    critics === null || values === null
+      ? {}
+      : await clock.time('update_critic', async () => {
+          const { reporter, signal } = context;
+          const { globalBatchSize, ppoEpochs } = context.config.worker.critic;
+          const { now, next } = criticRates(context.config, number);
+          const progress = new LearnerProgress(critics.count);
+          const total = sequences.length * ppoEpochs;
+          using _ = reporter.phase({ name: 'critic', total, done: () => progress.done });
+          const metrics = await critics.update(
+            sequences.map((sequence, i) => ({
+              ...sequence,
+              oldValues: values[i]!,
+              returns: lessons.returns[i]!,
+            })),
+            { miniBatchSize: samplesOf(context, globalBatchSize), learningRate: now },
+            progress,
+            { timeoutMs: TIMEOUT_MS, signal },
+          );
+          return { ...reduceMetrics(metrics), 'critic/lr': next };
+        });
+  if (number.step < context.config.trainer.criticWarmup) return ofCritic;
+  const ofPolicy = await clock.time('update_actor', () =>
+    updatePolicy(context, sequences, view, lessons, number),
+  );
+  return { ...ofCritic, ...ofPolicy };
+}
+
+async function updatePolicy(
+  context: StepContext,
+  sequences: readonly Sequence[],
+  { old, ref }: ModelView,
+  { advantages }: Lessons,
+  number: StepNumber,
+): Promise<Metrics> {
+  const { cast, config, reporter, weights, signal } = context;
+  const { globalBatchSize, ppoEpochs } = config.worker.actor;
+  const learningRate = policyRate(config, number);
+  const progress = new LearnerProgress(cast.learners.count);
+  const total = sequences.length * ppoEpochs;
+  using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
+  await weights.revise();
+  const metrics = await cast.learners.update(
+    sequences.map((sequence, i) => ({
+      ...sequence,
+      oldLogProbs: old[i]!,
+      advantages: advantages[i]!,
+      refLogProbs: ref?.[i] ?? null,
+    })),
+    { miniBatchSize: samplesOf(context, globalBatchSize), learningRate },
+    progress,
+    { timeoutMs: TIMEOUT_MS, signal },
+  );
+  weights.publish(number.step + 1);
+  return { ...reduceMetrics(metrics), 'actor/lr': learningRate };
+}
+
+/** Samples of a mini-batch of so many prompts. */
+function samplesOf({ config }: StepContext, prompts: number): number {
+  return prompts * config.worker.rollout.n;
+}
