@@ -13,7 +13,6 @@ export function openLoggers(
 ): Loggers {
   const { logger, consoleForm, projectName, experimentName } = config.trainer;
   const note = (text: string): void => reporter.note(text);
-  const names = logger.filter((name) => name !== 'console' || consoleForm === 'metrics');
   const run = {
     project: projectName,
     experiment: experimentName,
@@ -21,7 +20,7 @@ export function openLoggers(
     folder: folderOf(config),
     resumedAfter,
   };
-  return Loggers.open(names, run, { environment: process.env, write: note, note });
+  return Loggers.open(logger, run, { environment: process.env, write: note, consoleForm, note });
 }
 
 /** An answer as the logs of generations show it. */

@@ -3,20 +3,26 @@ import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested, type Nested } from './nesting.ts';
 
+/** Whether steps are shown here, with all their metrics, or elsewhere, as lines of a table. */
+export type ConsoleForm = 'metrics' | 'table';
+
 /**
  * Metrics as text: the config at the beginning, then for every step its number and all metrics as a tree,
- * keys in alphabetical order.
+ * keys in alphabetical order. Beside a table only the answers of validations are shown.
  */
 export class ConsoleLogger implements MetricLogger {
   readonly #write: (text: string) => void;
+  readonly #form: ConsoleForm;
 
   /** @param write takes text of one or more lines, the last without its line feed */
-  constructor({ config }: RunDescription, write: (text: string) => void) {
+  constructor({ config }: RunDescription, write: (text: string) => void, form: ConsoleForm) {
     this.#write = write;
-    write(`Config\n${toYaml(config)}`);
+    this.#form = form;
+    if (form === 'metrics') write(`Config\n${toYaml(config)}`);
   }
 
   log(step: number, metrics: Metrics): void {
+    if (this.#form === 'table') return;
     this.#write(`Step ${step}\n${treeLines(nested(metrics), '').join('\n')}`);
   }
 

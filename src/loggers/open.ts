@@ -1,5 +1,5 @@
 import type { Metrics } from '../metrics.ts';
-import { ConsoleLogger } from './console.ts';
+import { ConsoleLogger, type ConsoleForm } from './console.ts';
 import { FileLogger } from './file.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
 import { MlflowLogger } from './mlflow.ts';
@@ -24,6 +24,7 @@ export interface LoggerSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Where the console logger writes, without the last line feed. */
   readonly write: (text: string) => void;
+  readonly consoleForm: ConsoleForm;
   /** Something a person should know, one line. */
   readonly note: (text: string) => void;
 }
@@ -99,7 +100,7 @@ export class Loggers {
 type Maker = (run: RunDescription, surroundings: LoggerSurroundings) => MetricLogger | null;
 
 const makers: Readonly<Record<LoggerName, Maker>> = {
-  console: (run, { write }) => new ConsoleLogger(run, write),
+  console: (run, { write, consoleForm }) => new ConsoleLogger(run, write, consoleForm),
   file: (run) => new FileLogger(run),
   mlflow: (run, { environment }) => new MlflowLogger(run, environment),
   swanlab: (run, { environment, note }) => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Phase } from '../../actors/trainer/reporter.ts';
-import { cxmind, until } from '../support/cxmind-process.ts';
+import { cxmind, start, until } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   numbersOf,
@@ -112,25 +113,16 @@ describe('a run that is preempted', () => {
       });
     }
 
-    it('ends at once the second time', async () => {
-      const run = join(temporary.path, 'twice');
-      const reward = temporary.write(
-        'slow.ts',
-        `import { writeFileSync } from 'node:fs';
-         export async function score(inputs: readonly unknown[]): Promise<object[]> {
-           writeFileSync(${JSON.stringify(join(temporary.path, 'scoring'))}, '');
-           await new Promise((resolve) => setTimeout(resolve, 3_000));
-           return inputs.map(() => ({ overall: 0 }));
-         }`,
-      );
-      const extra = [`worker.reward.reward_function=${reward}:score`, 'trainer.val_freq=-1'];
-      const { child, ended } = cxmind([
-        'train',
-        ...tinyItems(demo, run, [...items, ...endless, ...extra, 'trainer.val_before_train=false']),
-      ]);
-      await until(() => existsSync(join(temporary.path, 'scoring')));
+    it('ends at once the second time, which an echo of the first is not', async () => {
+      const script = join(import.meta.dirname, '../support/stubborn-work.ts');
+      const { child, ended, output } = start(process.execPath, [script]);
+      await until(() => output.stdout === 'working\n');
       child.kill('SIGTERM');
-      setTimeout(() => child.kill('SIGTERM'), 700);
+      await until(() => output.stdout === 'working\npreempted\n');
+      child.kill('SIGTERM');
+      await delay(600);
+      assert.equal(child.exitCode, null);
+      child.kill('SIGTERM');
       assert.equal(await ended, 143);
     });
   });

@@ -160,6 +160,7 @@ describe('a logger that fails', () => {
           TENSORBOARD_DIR: folder.write('a-file', ''),
         },
         write: () => undefined,
+        consoleForm: 'table',
         note: (text) => notes.push(text),
       },
     );
@@ -178,7 +179,7 @@ describe('a logger that fails', () => {
     const notes: string[] = [];
     const environment = { WANDB_MODE: 'disabled', SWANLAB_MODE: 'disabled' };
     const note = (text: string): void => void notes.push(text);
-    const surroundings = { environment, write: note, note };
+    const surroundings = { environment, write: note, consoleForm: 'table', note } as const;
     Loggers.open(['wandb', 'swanlab'], { ...run, folder: folder.path }, surroundings);
     assert.deepEqual(notes, []);
   });

@@ -19,7 +19,7 @@ const generation = { input: 'Q?', output: 'A', label: 'B', score: 0.5 };
 describe('ConsoleLogger', () => {
   it('prints the config, then every step as a tree with its keys in order', () => {
     const written: string[] = [];
-    const logger = new ConsoleLogger(run, (text) => written.push(text));
+    const logger = new ConsoleLogger(run, (text) => written.push(text), 'metrics');
     logger.log(3, { 'actor/pg_loss': 0.12345, 'actor/lr': 1e-6, 'critic/score/mean': 2 });
     logger.logGenerations(3, [generation, { ...generation, score: 1 }]);
     assert.deepEqual(written, [
@@ -28,6 +28,14 @@ describe('ConsoleLogger', () => {
       '[prompt] Q?\n[output] A\n[ground_truth] B\n[score] 0.5\n\n' +
         '[prompt] Q?\n[output] A\n[ground_truth] B\n[score] 1.0\n',
     ]);
+  });
+
+  it('shows only answers beside a table of steps', () => {
+    const written: string[] = [];
+    const logger = new ConsoleLogger(run, (text) => written.push(text), 'table');
+    logger.log(1, { a: 1 });
+    logger.logGenerations(1, [generation]);
+    assert.deepEqual(written, ['[prompt] Q?\n[output] A\n[ground_truth] B\n[score] 0.5\n']);
   });
 
   it('rounds to 3 decimals and keeps powers of ten, as Python prints them', () => {

@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+
+interface Traced {
+  name: string;
+  ph: string;
+  ts: number;
+  dur: number;
+  args: { step: number };
+}
+
+describe('what a run tells', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    await writeTinyDemo(demo);
+  });
+  after(() => temporary[Symbol.dispose]());
+  const lines = (run: string, name: string): Record<string, unknown>[] =>
+    readFileSync(join(run, name), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  it('goes to every logger that is listed, under the names of the reference', async () => {
+    const run = join(temporary.path, 'told');
+    const trace = join(temporary.path, 'trace.json');
+    process.env['TENSORBOARD_DIR'] = join(temporary.path, 'boards');
+    const notes: string[] = [];
+    try {
+      await trainTiny(
+        demo,
+        run,
+        [
+          'trainer.logger=[console, file, tensorboard]',
+          'trainer.console_form=metrics',
+          'trainer.project_name=chest',
+          'trainer.experiment_name=first',
+          'trainer.max_steps=2',
+          'trainer.val_freq=1',
+          'trainer.save_freq=1',
+          'trainer.val_generations_to_log=2',
+          'trainer.best_metric=val_response_length/mean',
+          `trainer.ray_timeline=${trace}`,
+        ],
+        { reporter: { ...silentReporter, note: (text) => notes.push(text) } },
+      );
+    } finally {
+      delete process.env['TENSORBOARD_DIR'];
+    }
+
+    // The file logger's tree has what `metrics.jsonl` has flat, after the validation before the first step.
+    const log = lines(run, 'experiment_log.jsonl');
+    assert.deepEqual(
+      log.map(({ step }) => step),
+      [0, 1, 2],
+    );
+    const [, second] = metricsOf(run);
+    const tree = log[2] as { timing_s: { step: number }; val: { reward_score: number } };
+    assert.equal(tree.timing_s.step, second!['timing_s/step']);
+    assert.equal(tree.val.reward_score, second!['val/reward_score']);
+    for (const name of ['validation', 'save_checkpoint']) {
+      assert.ok(second![`timing_s/${name}`]! > 0, name);
+      assert.ok(second!['timing_s/step']! > second![`timing_s/${name}`]!, name);
+    }
+    assert.equal(second!['perf/time_per_step'], second!['timing_s/step']);
+    for (const name of ['mean', 'max', 'min', 'clip_ratio']) {
+      assert.equal(typeof second![`val_response_length/${name}`], 'number');
+      assert.equal(typeof second![`val_prompt_length/${name}`], 'number');
+    }
+
+    // Two answers before, at step 1 and at step 2, always to the same prompts.
+    const shown = lines(run, 'generations.jsonl');
+    assert.deepEqual(
+      shown.map(({ step }) => step),
+      [0, 0, 1, 1, 2, 2],
+    );
+    const prompts = shown.map(({ prompt }) => prompt);
+    assert.deepEqual(prompts.slice(2, 4), prompts.slice(0, 2));
+    assert.deepEqual(prompts.slice(4), prompts.slice(0, 2));
+    const text = readFileSync(join(run, 'generations.log'), 'utf8');
+    assert.equal(text.match(/^\[score\] /gm)?.length, 6);
+
+    assert.ok(notes.some((note) => note.startsWith('Config\nalgorithm:\n  adv_estimator: grpo')));
+    assert.ok(notes.some((note) => /^Step 2\nactor:\n {2}entropy_loss: /.test(note)));
+    assert.equal(readdirSync(join(temporary.path, 'boards/chest/first')).length, 1);
+
+    const tracker = JSON.parse(
+      readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8'),
+    ) as Record<string, number>;
+    const lengths = metricsOf(run).map((line) => line['val_response_length/mean']!);
+    const best = Math.max(...lengths);
+    assert.equal(tracker['best_val_reward_score'], Number(best.toFixed(4)));
+    assert.equal(tracker['best_global_step'], lengths.indexOf(best) + 1);
+
+    const events = (JSON.parse(readFileSync(trace, 'utf8')) as Traced[]).filter(
+      ({ ph }) => ph === 'X',
+    );
+    for (const step of [1, 2]) {
+      const of = events.filter(({ args }) => args.step === step);
+      const whole = of.find(({ name }) => name === 'step')!;
+      for (const name of ['gen', 'reward', 'old', 'adv', 'update_actor']) {
+        const phase = of.find((event) => event.name === name)!;
+        assert.ok(phase.ts >= whole.ts, name);
+        assert.ok(phase.ts + phase.dur <= whole.ts + whole.dur + 2, name);
+      }
+      assert.ok(of.find(({ name }) => name === 'validation')!.ts >= whole.ts + whole.dur - 2);
+    }
+  });
+
+  it('is nothing but a validation with val_only, and leaves no checkpoint', async () => {
+    const run = join(temporary.path, 'only');
+    const summary = await trainTiny(demo, run, [
+      'trainer.val_only=true',
+      'trainer.logger=file',
+      'trainer.best_metric=val/overall_reward',
+    ]);
+    assert.equal(summary.steps, 0);
+    assert.equal(summary.checkpoint, null);
+    assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);
+    const [log, ...others] = lines(run, 'experiment_log.jsonl');
+    assert.deepEqual([log!['step'], others.length], [0, 0]);
+  });
+
+  it('stops before it trains when the metric that chooses the best is none', async () => {
+    const items = ['trainer.best_metric=val/accuracy'];
+    await assert.rejects(trainTiny(demo, join(temporary.path, 'none'), items), {
+      code: 'CONFIG_INVALID',
+      message: /^trainer\.best_metric: expected one of val\/reward_score, .*, got val\/accuracy$/,
+    });
+  });
+});
