@@ -28,14 +28,6 @@ export const unsupported: readonly Rule[] = [
     keys: ['algorithm.online_filtering'],
     broken: ({ algorithm }) => notBuilt(algorithm.onlineFiltering, 'online filtering'),
   },
-  ...(['train_files', 'val_files'] as const).map((key): Rule => ({
-    keys: [`data.${key}`],
-    broken: ({ data }) => {
-      const file = key === 'train_files' ? data.trainFiles : data.valFiles;
-      const format = /\.(csv|parquet|arrow)(@|$)/.exec(file)?.[1];
-      return notBuilt(format !== undefined, `reading ${format ?? ''} files`);
-    },
-  })),
   {
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
@@ -102,7 +94,6 @@ export function rewardRule(known: readonly string[]): Rule {
 
 /** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
 const withoutEffect = [
-  'data.filter_overlong_prompts_workers',
   'worker.actor.strategy',
   'worker.actor.padding_free',
   'worker.actor.use_torch_compile',
@@ -113,7 +104,6 @@ const withoutEffect = [
   'worker.ref.fsdp',
   'worker.ref.offload',
   'worker.rollout.name',
-  'worker.rollout.limit_images',
   'worker.rollout.dtype',
   'worker.rollout.gpu_memory_utilization',
   'worker.rollout.enforce_eager',

@@ -10,8 +10,6 @@ const refused: Readonly<Record<string, string>> = {
   'algorithm.kl_penalty=full':
     'full needs the log-probabilities of the whole vocabulary, which are never kept',
   'algorithm.online_filtering=true': 'online filtering is not built yet',
-  'data.train_files=x.parquet@train': 'reading parquet files is not built yet',
-  'data.val_files=x.csv': 'reading csv files is not built yet',
   'worker.hybrid_engine=false': 'false is not built yet',
   'worker.actor.ulysses_size=2': 'sequence parallelism is not built yet',
   'worker.actor.model.lora.rank=8': 'LoRA is not built yet',
