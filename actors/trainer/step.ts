@@ -76,7 +76,7 @@ export async function trainingStep(
   const clock = new Stopwatch();
   const ask = { timeoutMs: TIMEOUT_MS, signal };
 
-  const { prompts, cursor } = await clock.time('data', () => nextPrompts(context));
+  const { prompts, cursor, skipped } = await clock.time('data', () => nextPrompts(context));
   const groups = await clock.time('gen', () =>
     generateGroups(
       cast.rollouts,
@@ -180,6 +180,7 @@ export async function trainingStep(
       usedMemoryBytes: totalmem() - freemem(),
     }),
     'actor/lr': learningRate,
+    'data/skipped_rows': skipped,
   };
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
@@ -194,14 +195,13 @@ async function nextPrompts({
   cast,
   config,
   signal,
-}: StepContext): Promise<{ prompts: Prompt[]; cursor: PromptCursor }> {
+}: StepContext): Promise<{ prompts: Prompt[]; cursor: PromptCursor; skipped: number }> {
   const wanted = config.data.rolloutBatchSize;
   const prompts: Prompt[] = [];
   for (;;) {
     const batch = await cast.data.ask.nextPrompts(undefined, { timeoutMs: TIMEOUT_MS, signal });
     prompts.push(...batch.prompts);
-    if (prompts.length >= wanted)
-      return { prompts: prompts.slice(0, wanted), cursor: batch.cursor };
+    if (prompts.length >= wanted) return { ...batch, prompts: prompts.slice(0, wanted) };
   }
 }
 
