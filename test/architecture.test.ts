@@ -11,7 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
  * way round in a circle.
  */
 const ground = ['src/errors', 'src/native', 'src/rng', 'src/log', 'src/files', 'src/config'];
-const engine = [...ground, 'src/tensor', 'src/graph', 'src/ort', 'src/model', 'src/generation'];
+const engine = [...ground, 'src/hub', 'src/tensor', 'src/graph', 'src/ort', 'src/model', 'src/generation'];
 const content = ['src/vision', 'src/text', 'src/data', 'src/reward'];
 const learning = [
   ...[
@@ -33,6 +33,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/log': ['src/errors'],
   'src/files': ['src/errors'],
   'src/config': ['src/errors', 'src/files'],
+  'src/hub': ground,
   'src/tensor': ground,
   'src/graph': [...ground, 'src/tensor'],
   'src/ort': [...ground, 'src/tensor'],
@@ -40,7 +41,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/generation': [...ground, 'src/tensor', 'src/graph', 'src/ort', 'src/model'],
   'src/vision': [...ground, 'src/tensor'],
   'src/text': [...ground, 'src/tensor'],
-  'src/data': [...ground, 'src/tensor', 'src/model', 'src/vision', 'src/text'],
+  'src/data': [...ground, 'src/hub', 'src/tensor', 'src/model', 'src/vision', 'src/text'],
   'src/reward': [...ground, 'src/tensor', 'src/text', 'src/data'],
   'src/algorithms': [...ground, 'src/tensor', 'src/graph'],
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/ort'],
@@ -66,6 +67,11 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   msgpackr: ['transport/codec.ts'],
   zeromq: ['transport/zmq/'],
   protobufjs: ['src/graph/encode.ts', 'src/loggers/protobuf.ts'],
+  hyparquet: ['src/data/'],
+  'hyparquet-compressors': ['src/data/'],
+  'apache-arrow': ['src/data/'],
+  'csv-parse': ['src/data/'],
+  '@huggingface/hub': ['src/hub/'],
   '@huggingface/tokenizers': ['src/text/'],
   '@huggingface/jinja': ['src/text/'],
   '@oclif/core': ['src/cli/'],

@@ -1,4 +1,5 @@
 import { loadDataset, type InvalidRows, isDataInvalid } from '../../src/data/dataset.ts';
+import { Lookahead } from '../../src/data/lookahead.ts';
 import { filterOverlong } from '../../src/data/overlong.ts';
 import { PromptSource, type PromptCursor } from '../../src/data/prompt-source.ts';
 import type { DatasetRow, RowKeys } from '../../src/data/row.ts';
@@ -6,7 +7,8 @@ import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
 import type { Prompt, Sequence } from '../messages.ts';
-import { actorFactory, type Actor, type Logger } from '../runtime/actor.ts';
+import { actorFactory, type Actor, type Environment, type Logger } from '../runtime/actor.ts';
+import { PixelPool, pixelProtocol } from './pixels.ts';
 import { dataProtocol, type DataSummary } from './protocol.ts';
 
 /** What the data actor is made from. */
@@ -17,6 +19,10 @@ export interface DataProps extends SampleSettings {
   readonly validationFiles: string | null;
   readonly invalidRows: InvalidRows;
   readonly filterOverlongPrompts: boolean;
+  /** Rows that this filter measures at a time. */
+  readonly filterConcurrency: number;
+  /** Names of the actors that read pixels; without any, the data actor reads them itself. */
+  readonly pixelReaders: readonly string[];
   /** Prompts of a training batch. */
   readonly batchSize: number;
   readonly shuffle: boolean;
@@ -31,15 +37,28 @@ interface Rows {
 
 const none: Rows = { rows: [], overlong: 0, skipped: [] };
 
-/** Reads the data sets and turns rows into prompts, images included. */
+/** Bytes of pixels that may be ready before they are asked for; a batch of small pictures is, whole. */
+const AHEAD_BYTES = 2 ** 30;
+/** Rows that are begun at once whatever their size: enough to keep the readers of pixels busy. */
+const MIN_AHEAD = 4;
+
+/**
+ * Reads the data sets and turns rows into prompts, images included.
+ *
+ * While a batch is trained on, the next one is made: the learner waits for data only when that takes longer than a
+ * step. What is made ahead depends on no result, so it changes neither the order of prompts nor where they continue.
+ */
 export class DataActor implements Actor<typeof dataProtocol> {
   readonly #props: DataProps;
   readonly #builder: SampleBuilder;
   readonly #logger: Logger;
   readonly #train: Rows;
   readonly #validation: Rows;
+  readonly #ahead: Lookahead<PromptSample>;
   #source: PromptSource | null;
   #skipped = 0;
+  #pixelBytes = 0;
+  #samples = 0;
 
   private constructor(
     props: DataProps,
@@ -53,12 +72,19 @@ export class DataActor implements Actor<typeof dataProtocol> {
     this.#train = train;
     this.#validation = validation;
     for (const error of [...train.skipped, ...validation.skipped]) this.#skip(error);
+    this.#ahead = new Lookahead((row) => this.#sample(train.rows[row]!));
     this.#source = train.rows.length === 0 ? null : this.#sourceAt({ epoch: 0, position: 0 });
+    this.#lookAhead();
   }
 
   /** @throws DATA_INVALID naming file, line and field */
-  static async open(props: DataProps, logger: Logger): Promise<DataActor> {
-    const builder = new SampleBuilder(sampleOptions(props));
+  static async open(
+    props: DataProps,
+    { logger, refTo }: Pick<Environment, 'logger' | 'refTo'>,
+  ): Promise<DataActor> {
+    const readers = props.pixelReaders.map((name) => refTo(name, pixelProtocol));
+    const reader = readers.length === 0 ? undefined : new PixelPool(readers);
+    const builder = new SampleBuilder(sampleOptions(props, reader));
     const read = async (files: string | null): Promise<Rows> =>
       files === null ? none : readRows(files, props, builder);
     const train = await read(props.trainFiles);
@@ -74,27 +100,30 @@ export class DataActor implements Actor<typeof dataProtocol> {
     };
   }
 
-  async nextPrompts(): Promise<{ prompts: Prompt[]; cursor: PromptCursor }> {
-    const source = this.#training();
-    const prompts = await source.take((row) => this.#prompt(this.#train.rows[row]!));
-    return { prompts, cursor: source.cursor };
+  async nextPrompts(): Promise<{ prompts: Prompt[]; cursor: PromptCursor; skipped: number }> {
+    const { taken: prompts, cursor } = await this.#take((row) =>
+      this.#orSkip(async () => promptOf(await this.#ahead.take(row))),
+    );
+    return { prompts, cursor, skipped: this.#skipped };
   }
 
   async nextSolutions(): Promise<{ samples: Sequence[]; cursor: PromptCursor }> {
-    const source = this.#training();
-    const samples = await source.take((row) => this.#solution(this.#train.rows[row]!));
-    return { samples, cursor: source.cursor };
+    const { taken: samples, cursor } = await this.#take((row) => this.#solution(row));
+    return { samples, cursor };
   }
 
   async validation({ start, end }: { start: number; end: number }): Promise<{ prompts: Prompt[] }> {
     const prompts = await Promise.all(
-      this.#validation.rows.slice(start, end).map((row) => this.#prompt(row)),
+      this.#validation.rows
+        .slice(start, end)
+        .map((row) => this.#orSkip(async () => promptOf(await this.#sample(row)))),
     );
     return { prompts: prompts.filter((prompt) => prompt !== null) };
   }
 
   seek(cursor: PromptCursor): void {
     this.#source = this.#sourceAt(cursor);
+    this.#lookAhead();
   }
 
   #training(): PromptSource {
@@ -107,14 +136,37 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return new PromptSource({ rowCount, batchSize, shuffle, seed }, cursor);
   }
 
-  #prompt(row: DatasetRow): Promise<Prompt | null> {
-    return this.#orSkip(async () => promptOf(await this.#builder.build(row)));
+  /** The next batch of what `make` makes of rows, during which those after it are begun. */
+  async #take<T>(
+    make: (row: number) => Promise<T | null>,
+  ): Promise<{ taken: T[]; cursor: PromptCursor }> {
+    const source = this.#training();
+    this.#lookAhead();
+    const taken = await source.take(make);
+    this.#lookAhead();
+    return { taken, cursor: source.cursor };
   }
 
-  #solution(row: DatasetRow): Promise<Sequence | null> {
+  /** Begins with the rows that come next: a batch of them, or fewer where their pixels are many. */
+  #lookAhead(): void {
+    const { batchSize } = this.#props;
+    const meanBytes = this.#pixelBytes / Math.max(1, this.#samples);
+    const fitting = Math.floor(AHEAD_BYTES / Math.max(1, meanBytes));
+    const count = Math.min(batchSize, Math.max(MIN_AHEAD, fitting));
+    this.#ahead.expect(this.#source?.upcoming(count) ?? []);
+  }
+
+  async #sample(row: DatasetRow): Promise<PromptSample> {
+    const sample = await this.#builder.build(row);
+    this.#samples++;
+    this.#pixelBytes += sample.pixelValues?.data.byteLength ?? 0;
+    return sample;
+  }
+
+  #solution(row: number): Promise<Sequence | null> {
     return this.#orSkip(async () => {
-      const data = this.#builder.encodeAnswer(row);
-      const { input } = promptOf(await this.#builder.build(row));
+      const data = this.#builder.encodeAnswer(this.#train.rows[row]!);
+      const { input } = promptOf(await this.#ahead.take(row));
       return { prompt: input, response: { dtype: 'i32', shape: [data.length], data } };
     });
   }
@@ -140,7 +192,7 @@ async function readRows(
   props: DataProps & RowKeys,
   builder: SampleBuilder,
 ): Promise<Rows> {
-  const { invalidRows, filterOverlongPrompts, maxPromptLength } = props;
+  const { invalidRows, filterOverlongPrompts, filterConcurrency, maxPromptLength } = props;
   const { promptKey, answerKey, imageKey, videoKey } = props;
   const read = await loadDataset({
     source,
@@ -153,7 +205,11 @@ async function readRows(
   if (!filterOverlongPrompts) {
     return { rows: read.rows, overlong: 0, skipped: read.skipped };
   }
-  const kept = await filterOverlong(read.rows, builder, maxPromptLength, invalidRows);
+  const kept = await filterOverlong(read.rows, builder, {
+    maxPromptLength,
+    invalidRows,
+    concurrency: filterConcurrency,
+  });
   const skipped = [...read.skipped, ...kept.skipped];
   return { rows: kept.rows, overlong: kept.overlong, skipped };
 }
@@ -174,6 +230,6 @@ function promptOf(sample: PromptSample): Prompt {
 }
 
 /** Makes the data actor on its thread. */
-export const dataActor = actorFactory(dataProtocol, (props: DataProps, { logger }) =>
-  DataActor.open(props, logger),
+export const dataActor = actorFactory(dataProtocol, (props: DataProps, environment) =>
+  DataActor.open(props, environment),
 );

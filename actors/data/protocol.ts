@@ -15,8 +15,11 @@ export interface DataSummary extends t.TypeOf<typeof DataSummary> {}
 /** What the data actor can be asked. */
 export const dataProtocol = protocol('data', {
   summary: call(t.void, DataSummary),
-  /** The next batch of training prompts, and where the source stands after it. */
-  nextPrompts: call(t.void, t.type({ prompts: t.array(Prompt), cursor: PromptCursor })),
+  /** The next batch of training prompts, where the source stands after it, and the rows skipped so far. */
+  nextPrompts: call(
+    t.void,
+    t.type({ prompts: t.array(Prompt), cursor: PromptCursor, skipped: whole }),
+  ),
   /** The next batch of prompts with their reference answers as responses. */
   nextSolutions: call(t.void, t.type({ samples: t.array(Sequence), cursor: PromptCursor })),
   /** Validation prompts `start` to `end`, in file order. */

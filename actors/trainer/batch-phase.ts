@@ -27,6 +27,8 @@ export interface Batch {
   /** The reward of the greedy response to each group's prompt, by the group's id; empty but for `remax`. */
   readonly baselines: ReadonlyMap<string, number>;
   readonly cursor: PromptCursor;
+  /** Rows of the data sets that were left out so far, for being invalid. */
+  readonly skipped: number;
   readonly gate: GateState;
 }
 
@@ -66,7 +68,7 @@ export async function makeBatch(
     return scoring;
   };
   for (let round = 1; ; round++) {
-    const { prompts, cursor } = await clock.time('data', () => nextPrompts(context));
+    const { prompts, cursor, skipped } = await clock.time('data', () => nextPrompts(context));
     await clock.time('gen', async () => {
       const groups = await answer(context, prompts, step, round);
       if (algorithm.advEstimator === 'remax') {
@@ -84,14 +86,14 @@ export async function makeBatch(
     if (size >= wanted) {
       if (algorithm.onlineFiltering) {
         const scored = kept.slice(0, wanted).flat();
-        return { scored, generated, invalid, baselines, cursor, gate };
+        return { scored, generated, invalid, baselines, cursor, skipped, gate };
       }
       const scoring = await clock.time('reward', () =>
         score(context, unscored.slice(0, wanted), gate),
       );
       const comparable = withAdvantage(take(scoring), algorithm.advEstimator);
       const scored = withBaseline(comparable, baselines, algorithm);
-      return { scored, generated: scoring.scored, invalid, baselines, cursor, gate };
+      return { scored, generated: scoring.scored, invalid, baselines, cursor, skipped, gate };
     }
     const limit = trainer.maxTryMakeBatch;
     if (limit > 0 && round >= limit) {
@@ -113,7 +115,7 @@ export async function makeBatch(
 function nextPrompts({
   cast,
   signal,
-}: StepContext): Promise<{ prompts: Prompt[]; cursor: PromptCursor }> {
+}: StepContext): Promise<{ prompts: Prompt[]; cursor: PromptCursor; skipped: number }> {
   return cast.data.ask.nextPrompts(undefined, { timeoutMs: TIMEOUT_MS, signal });
 }
 

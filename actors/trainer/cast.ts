@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
+import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
@@ -11,6 +13,7 @@ import type { OptimizationOptions } from '../../src/training/optimization.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import { criticProtocol } from '../critic/protocol.ts';
 import type { DataProps } from '../data/actor.ts';
+import { pixelProtocol } from '../data/pixels.ts';
 import { dataProtocol } from '../data/protocol.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import { learnerProtocol } from '../learner/protocol.ts';
@@ -64,16 +67,16 @@ export function loadPolicy(system: ActorSystem, config: Config): Promise<LoadedC
   });
 }
 
-/** Starts the data actor over the training and validation sets that are named. */
-export function spawnData(
+/** Starts the data actor over the training and validation sets that are named, and its readers of pixels. */
+export async function spawnData(
   system: ActorSystem,
   config: Config,
   { config: model }: LoadedCheckpoint,
   source: Pick<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize'>,
 ): Promise<ActorRef<typeof dataProtocol>> {
   const { data } = config;
-  const props: DataProps = {
-    ...source,
+  const { limitImages } = config.worker.rollout;
+  const settings: SampleSettings = {
     model,
     tokenizerPath: tokenizerPathOf(config),
     promptKey: data.promptKey,
@@ -85,10 +88,19 @@ export function spawnData(
     overrideChatTemplate: data.overrideChatTemplate,
     minPixels: data.minPixels,
     maxPixels: data.maxPixels,
+    videoFps: data.videoFps,
+    limitImages: limitImages > 0 ? limitImages : null,
     maxPromptLength: data.maxPromptLength,
     maxResponseLength: data.maxResponseLength,
+  };
+  const readers = await spawnPixelReaders(system, config, settings);
+  const props: DataProps = {
+    ...source,
+    ...settings,
     invalidRows: data.invalidRows,
     filterOverlongPrompts: data.filterOverlongPrompts,
+    filterConcurrency: data.filterOverlongPromptsWorkers,
+    pixelReaders: readers.map(({ name }) => name),
     shuffle: data.shuffle,
     seed: data.seed,
   };
@@ -99,7 +111,30 @@ export function spawnData(
     create: 'dataActor',
     props,
     supervision: essential,
+    uses: readers,
   });
+}
+
+/** Starts the threads that decode images and videos for the data actor. */
+function spawnPixelReaders(
+  system: ActorSystem,
+  { data }: Config,
+  settings: SampleSettings,
+): Promise<ActorRef<typeof pixelProtocol>[]> {
+  const props = pixelSettings(settings);
+  const usual = Math.min(8, Math.ceil(availableParallelism() / 2));
+  const count = props === null ? 0 : (data.numWorkers ?? usual);
+  return Promise.all(
+    Array.from({ length: count }, (_, index) =>
+      system.spawn({
+        name: `data/pixels/${index}`,
+        protocol: pixelProtocol,
+        module: new URL('../data/pixels.ts', import.meta.url),
+        create: 'pixelActor',
+        props,
+      }),
+    ),
+  );
 }
 
 /** Starts the learners over the policy's weights, which those of a process share. */

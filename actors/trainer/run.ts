@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
+import { withLocalModels } from '../../src/hub/model.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';
 import type { RunEnd } from '../../src/loggers/logger.ts';
 import type { Loggers } from '../../src/loggers/open.ts';
@@ -87,10 +88,11 @@ export interface PartOptions extends TrainingOptions {
 export async function trainOn(
   system: ActorSystem,
   hosts: readonly Host[],
-  config: Config,
+  given: Config,
   options: PartOptions,
 ): Promise<RunSummary> {
   const started = performance.now();
+  const config = await withLocalModels(given);
   const { logger, reporter, advance = null } = options;
   await using _ = { [Symbol.asyncDispose]: () => system.stopActors() };
   const signal = AbortSignal.any([options.signal, system.signal]);

@@ -122,6 +122,7 @@ export async function trainingStep(
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }),
     ...utilization(context, tokens, seconds),
+    'data/skipped_rows': batch.skipped,
   };
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
+import { withLocalModels } from '../../src/hub/model.ts';
 import { lrFactor } from '../../src/optim/schedule.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { WeightSync } from '../weights/sync.ts';
@@ -21,9 +22,10 @@ const TIMEOUT_MS = 24 * 3600_000;
 
 /** Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL. */
 export async function trainSupervised(
-  config: Config,
+  given: Config,
   { reporter, logger, signal: interrupted }: TrainingOptions,
 ): Promise<SupervisedSummary> {
+  const config = await withLocalModels(given);
   const { sft } = config;
   await using system = new ActorSystem({ logger });
   const checkpoint = await loadPolicy(system, config);

@@ -82,8 +82,9 @@ function samplingOf(flags: Readonly<Record<string, unknown>>): Sampling {
 /** A prompt of the command line; pictures without a marker stand before the text. */
 function promptRow(text: string, images: readonly string[]): DatasetRow {
   const prompt = text.includes('<image>') ? text : '<image>'.repeat(images.length) + text;
-  const place = { file: 'command line', line: 1 };
-  return { ...place, prompt, answer: '', images: images.length > 0 ? images : null, fields: {} };
+  const place = { file: 'command line', name: 'command line', line: 1 };
+  const media = { images: images.length > 0 ? images : null, videos: null };
+  return { ...place, ...media, prompt, answer: '', fields: {} };
 }
 
 async function rowsOf(source: string): Promise<readonly DatasetRow[]> {

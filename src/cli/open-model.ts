@@ -1,6 +1,7 @@
 import { SampleBuilder } from '../data/sample.ts';
 import { DEFAULT_KEYS } from '../data/dataset.ts';
 import { sampleOptions } from '../data/sample-options.ts';
+import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint.ts';
 import { Runtime } from '../ort/runtime.ts';
 
@@ -21,9 +22,11 @@ export interface OpenOptions {
  * Opens a checkpoint for a command that runs it as it is: prompts in the checkpoint's chat template, of any
  * length, and images bounded by its own processor alone.
  *
+ * @param model its directory, or its id on the Hugging Face Hub
  * @throws CHECKPOINT_INVALID
  */
-export async function openModel(directory: string, options: OpenOptions): Promise<OpenedModel> {
+export async function openModel(model: string, options: OpenOptions): Promise<OpenedModel> {
+  const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
   const builder = new SampleBuilder(
     sampleOptions({
@@ -35,6 +38,8 @@ export async function openModel(directory: string, options: OpenOptions): Promis
       overrideChatTemplate: null,
       minPixels: null,
       maxPixels: null,
+      videoFps: 2,
+      limitImages: null,
       maxPromptLength: Number.MAX_SAFE_INTEGER,
       maxResponseLength: Number.MAX_SAFE_INTEGER,
     }),

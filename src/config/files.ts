@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isRewardFile, isTemplateText } from './derive.ts';
 import type { Rule } from './rules.ts';
+import { isHubId } from './hub-id.ts';
 import type { Config } from './schema.ts';
 
 /** What a config is loaded for, which decides the files it has to name. */
@@ -14,6 +15,8 @@ interface FileKey {
   readonly requiredFor: readonly Purpose[];
   /** The purposes that read it at all. */
   readonly usedFor: readonly Purpose[];
+  /** Whether it may also be the id of a repository on the Hugging Face Hub. */
+  readonly mayBeOnHub?: true;
 }
 
 const everywhere: readonly Purpose[] = ['train', 'sft', 'eval'];
@@ -31,6 +34,7 @@ const fileKeys: readonly FileKey[] = [
     path: ({ worker }) => worker.actor.model.modelPath,
     requiredFor: everywhere,
     usedFor: everywhere,
+    mayBeOnHub: true,
   },
   {
     key: 'worker.actor.model.tokenizer_path',
@@ -38,24 +42,28 @@ const fileKeys: readonly FileKey[] = [
       actor.model.tokenizerPath === actor.model.modelPath ? null : actor.model.tokenizerPath,
     requiredFor: [],
     usedFor: everywhere,
+    mayBeOnHub: true,
   },
   {
     key: 'data.train_files',
     path: ({ data }) => sourceFile(data.trainFiles),
     requiredFor: ['train'],
     usedFor: ['train'],
+    mayBeOnHub: true,
   },
   {
     key: 'data.val_files',
     path: ({ data }) => sourceFile(data.valFiles),
     requiredFor: ['train', 'eval'],
     usedFor: ['train', 'eval'],
+    mayBeOnHub: true,
   },
   {
     key: 'sft.train_files',
     path: ({ sft }) => sourceFile(sft.trainFiles ?? ''),
     requiredFor: ['sft'],
     usedFor: ['sft'],
+    mayBeOnHub: true,
   },
   {
     key: 'data.image_dir',
@@ -94,18 +102,19 @@ const fileKeys: readonly FileKey[] = [
  * Every file a run reads must be named and be there.
  *
  * The reference drops a missing template, reward file or checkpoint with a printed line and trains without;
- * here each is an error before anything starts.
+ * here each is an error before anything starts. A name like `owner/name` that is not here is looked for on the hub.
  */
 export function fileRules(purpose: Purpose, cwd: string): Rule[] {
   return fileKeys
     .filter(({ usedFor }) => usedFor.includes(purpose))
-    .map(({ key, path, requiredFor }): Rule => ({
+    .map(({ key, path, requiredFor, mayBeOnHub }): Rule => ({
       keys: [key],
       broken: (config) => {
         const file = path(config);
         if (file === null) return requiredFor.includes(purpose) ? 'needed and not set' : undefined;
         const isBuiltIn = key === 'worker.reward.reward_function' && !isRewardFile(file);
         if (isBuiltIn || existsSync(resolve(cwd, file))) return undefined;
+        if (mayBeOnHub === true && isHubId(file)) return undefined;
         return `no such file or directory: ${file}`;
       },
     }));

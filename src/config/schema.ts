@@ -26,7 +26,7 @@ import { klPenalty, Worker } from './worker-schema.ts';
 /** `data`: where prompts come from and how long they may be. */
 export const Data = section({
   trainFiles: about(
-    'Training set: a JSON or JSONL file, or a directory of them.',
+    'Training set: a JSON, JSONL, CSV, Parquet or Arrow file, a directory, or the id of a data set on the hub; then @SPLIT.',
     withDefault(text, ''),
   ),
   valFiles: about('Validation set, same syntax.', withDefault(text, '')),
@@ -34,7 +34,7 @@ export const Data = section({
   answerKey: about('Column with the reference answer.', withDefault(text, 'answer')),
   imageKey: about('Column with a list of images.', withDefault(text, 'images')),
   videoKey: about('Column with a list of videos.', withDefault(text, 'videos')),
-  imageDir: about('Joined to relative image paths.', orNull(text)),
+  imageDir: about('Joined to relative paths of images and videos.', orNull(text)),
   videoFps: about('Frames sampled per second of video.', withDefault(above(0), 2)),
   maxPromptLength: about('Tokens of the longest prompt.', withDefault(positiveInt, 512)),
   maxResponseLength: about('Tokens of the longest response.', withDefault(positiveInt, 512)),
@@ -67,8 +67,12 @@ export const Data = section({
     withDefault(bool, true),
   ),
   filterOverlongPromptsWorkers: about(
-    'Processes of that filter in the reference.',
+    'Rows that this filter measures at a time.',
     withDefault(positiveInt, 16),
+  ),
+  numWorkers: about(
+    'cxmind: threads that decode images and videos ahead; null is one for two cores, at most 8, and 0 none.',
+    orNull(intFrom(0)),
   ),
   invalidRows: about(
     'cxmind: what an unreadable row does: end the run, or be skipped and counted.',

@@ -102,7 +102,6 @@ export function rewardRule(known: readonly string[]): Rule {
 
 /** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
 const withoutEffect = [
-  'data.filter_overlong_prompts_workers',
   'worker.actor.strategy',
   'worker.actor.padding_free',
   'worker.actor.use_torch_compile',
@@ -119,7 +118,6 @@ const withoutEffect = [
   'worker.ref.fsdp',
   'worker.ref.offload',
   'worker.rollout.name',
-  'worker.rollout.limit_images',
   'worker.rollout.dtype',
   'worker.rollout.gpu_memory_utilization',
   'worker.rollout.enforce_eager',

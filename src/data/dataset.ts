@@ -1,15 +1,14 @@
-import { readdir, stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
 import { CxmindError } from '../errors.ts';
-import { jsonRows } from './json-rows.ts';
+import { rawRows } from './raw-row.ts';
 import { decodeRow, type DatasetRow, type RowKeys } from './row.ts';
+import { dataFilesOf } from './source.ts';
 
 /** What an invalid row does: ends the run, or is skipped and counted. */
 export type InvalidRows = 'fail' | 'skip';
 
 /** Where a data set is and how its rows are read. */
 export interface DatasetOptions extends RowKeys {
-  /** A JSONL or JSON file, or a directory of them, with `@train` at most behind it. */
+  /** `SOURCE[@SPLIT]`: a file, a directory, or the id of a data set on the Hugging Face Hub. */
   readonly source: string;
   readonly invalidRows: InvalidRows;
 }
@@ -42,8 +41,8 @@ export async function loadDataset({
 }: DatasetOptions): Promise<Dataset> {
   const rows: DatasetRow[] = [];
   const skipped: CxmindError[] = [];
-  for (const file of await filesOf(source)) {
-    for await (const raw of jsonRows(file)) {
+  for (const file of await dataFilesOf(source)) {
+    for await (const raw of rawRows(file)) {
       try {
         rows.push(decodeRow(raw, keys));
       } catch (error) {
@@ -63,49 +62,4 @@ export async function loadDataset({
 /** Whether an error says that a row or an image is bad, so that a run may go on without it. */
 export function isDataInvalid(error: unknown): error is CxmindError {
   return error instanceof CxmindError && error.code === 'DATA_INVALID';
-}
-
-/** The files of a source, a directory's in name order. */
-async function filesOf(source: string): Promise<string[]> {
-  const path = await pathOfSource(source);
-  if (!(await stat(path)).isDirectory()) return [checkedFile(path)];
-  const entries = await readdir(path, { withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile() && isJsonName(entry.name))
-    .map((entry) => join(path, entry.name))
-    .sort();
-  if (files.length === 0) throw invalidSource(path, 'the directory has no .jsonl or .json file');
-  return files;
-}
-
-/** The path of `SOURCE[@SPLIT]`; a file may have an `@` in its name. */
-async function pathOfSource(source: string): Promise<string> {
-  if (await exists(source)) return source;
-  const [path = '', split, ...more] = source.split('@');
-  if (more.length > 0) throw invalidSource(source, 'more than one @');
-  if (!(await exists(path))) throw invalidSource(path, 'no such file or directory');
-  if (split !== 'train') {
-    throw invalidSource(source, `local files have only the split "train", not "${split ?? ''}"`);
-  }
-  return path;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-function isJsonName(name: string): boolean {
-  return ['.jsonl', '.json'].includes(extname(name).toLowerCase());
-}
-
-function checkedFile(path: string): string {
-  if (isJsonName(path)) return path;
-  throw invalidSource(path, `expected a .jsonl or .json file, got "${extname(path)}"`);
-}
-
-function invalidSource(path: string, reason: string): CxmindError {
-  return new CxmindError('DATA_INVALID', `${path}: ${reason}`, { detail: { file: path } });
 }

@@ -1,15 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
-import { CxmindError } from '../errors.ts';
-
-/** A row as it stands in a file, not yet checked, or why it could not be parsed. */
-export interface RawRow {
-  readonly file: string;
-  /** Line of a JSONL file, or place in a JSON array; from 1. */
-  readonly line: number;
-  readonly value: unknown;
-  readonly problem?: CxmindError;
-}
+import { brokenRow, unreadable, type RawRow } from './raw-row.ts';
+import type { DataFile } from './source.ts';
 
 /**
  * The rows of a JSONL file, or of a JSON file that is one array.
@@ -19,10 +11,11 @@ export interface RawRow {
  *
  * @throws DATA_INVALID when the file cannot be read, or an array does not parse
  */
-export async function* jsonRows(file: string): AsyncGenerator<RawRow> {
+export async function* jsonRows(source: DataFile): AsyncGenerator<RawRow> {
+  const { path: file, name } = source;
   if (await beginsWithBracket(file)) {
     for (const [index, value] of (await jsonArray(file)).entries()) {
-      yield { file, line: index + 1, value };
+      yield { file, name, line: index + 1, value };
     }
     return;
   }
@@ -32,14 +25,10 @@ export async function* jsonRows(file: string): AsyncGenerator<RawRow> {
     line++;
     try {
       const text = decoder.decode(bytes).trim();
-      if (text !== '') yield { file, line, value: JSON.parse(text) as unknown };
+      if (text !== '') yield { file, name, line, value: JSON.parse(text) as unknown };
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      const problem = new CxmindError('DATA_INVALID', `${file}:${line}: not JSON: ${reason}`, {
-        detail: { file, line },
-        cause,
-      });
-      yield { file, line, value: undefined, problem };
+      yield brokenRow(source, line, `not JSON: ${reason}`, cause);
     }
   }
 }
@@ -52,10 +41,7 @@ async function beginsWithBracket(file: string): Promise<boolean> {
     const text = head.toString('utf8', 0, bytesRead).replace(/^\uFEFF/, '');
     return text.trimStart().startsWith('[');
   } catch (cause) {
-    throw new CxmindError('DATA_INVALID', `${file}: cannot be read: ${String(cause)}`, {
-      detail: { file },
-      cause,
-    });
+    throw unreadable(file, 'cannot be read', cause);
   }
 }
 
@@ -64,11 +50,7 @@ async function jsonArray(file: string): Promise<unknown[]> {
     const text = await readFile(file, 'utf8');
     return JSON.parse(text.replace(/^\uFEFF/, '')) as unknown[];
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CxmindError('DATA_INVALID', `${file}: not a JSON array: ${reason}`, {
-      detail: { file },
-      cause,
-    });
+    throw unreadable(file, 'not a JSON array', cause);
   }
 }
 

@@ -27,6 +27,8 @@ export class PromptSource {
   #epoch: number;
   #position: number;
   #order: Uint32Array;
+  /** Of the next epoch, once it was looked at. */
+  #nextOrder: Uint32Array | null = null;
 
   /**
    * @param cursor where an earlier source stood; the beginning unless given
@@ -49,6 +51,16 @@ export class PromptSource {
   /** Batches of an epoch. */
   get batchesPerEpoch(): number {
     return Math.floor(this.#options.rowCount / this.#options.batchSize);
+  }
+
+  /** The rows that come next if none of them is passed over; nothing is taken. */
+  upcoming(count: number): number[] {
+    const { rowCount, batchSize } = this.#options;
+    const rest = rowCount - this.#position;
+    const isEpochOver = rest < batchSize;
+    const rows = isEpochOver ? [] : Array.from(this.#order.subarray(this.#position));
+    if (rows.length < count) rows.push(...this.#orderAfter());
+    return rows.slice(0, count);
   }
 
   /** The row numbers of the next batch. */
@@ -90,7 +102,12 @@ export class PromptSource {
   #startNextEpoch(): void {
     this.#epoch++;
     this.#position = 0;
-    this.#order = this.#orderOf(this.#epoch);
+    this.#order = this.#nextOrder ?? this.#orderOf(this.#epoch);
+    this.#nextOrder = null;
+  }
+
+  #orderAfter(): Uint32Array {
+    return (this.#nextOrder ??= this.#orderOf(this.#epoch + 1));
   }
 
   #orderOf(epoch: number): Uint32Array {

@@ -3,7 +3,9 @@ import * as t from 'io-ts';
 import { pathOf, shown } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
 import { fromChatRecord } from './chat-record.ts';
-import type { RawRow } from './json-rows.ts';
+import type { RawRow } from './raw-row.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
 
 /** Where a row's parts stand. */
 export interface RowKeys {
@@ -13,40 +15,70 @@ export interface RowKeys {
   readonly videoKey: string;
 }
 
-/** An image of a row: a path, or the bytes of a file, base64 in the JSON. */
+/** An image of a row: a path, or the bytes of a file. */
 export type ImageReference = string | { readonly bytes: Uint8Array };
+
+/** A video of a row: a path, the bytes of a file, or its frames. */
+export type VideoReference = ImageReference | readonly ImageReference[];
 
 /** A checked row of a data set. */
 export interface DatasetRow {
   readonly file: string;
-  /** Line of a JSONL file, or place in a JSON array; from 1. */
+  /** What the file is called in its data set, wherever that lies. */
+  readonly name: string;
+  /** Line of a text file, or place among the rows of another; from 1. */
   readonly line: number;
-  /** The prompt with an `<image>` marker for every image. */
+  /** The prompt with an `<image>` or `<video>` marker for each of them. */
   readonly prompt: string;
   /** The reference answer. */
   readonly answer: string;
   /** Null when the row has no image column. */
   readonly images: readonly ImageReference[] | null;
+  /** Null when the row has an image column, or no video column. */
+  readonly videos: readonly VideoReference[] | null;
   /** The whole row, other columns included. */
-  readonly fields: Readonly<Record<string, unknown>>;
+  readonly fields: Fields;
 }
 
-const base64 = new t.Type<string>(
-  'base64 text',
+const isBase64 = (text: string): boolean => /^[\w+/-]+={0,2}$/.test(text);
+const DATA_URL = /^data:[^,]*;base64,/;
+
+const pathOrUrl = new t.Type<string>(
+  'a path or data URL',
   t.string.is,
+  (value, context) => {
+    const isText = typeof value === 'string';
+    const [prefix] = (isText && DATA_URL.exec(value)) || [''];
+    const isFine =
+      isText &&
+      (!value.startsWith('data:') || (prefix !== '' && isBase64(value.slice(prefix.length))));
+    return isFine ? t.success(value) : t.failure(value, context);
+  },
+  t.identity,
+);
+
+type FileContent = string | Uint8Array;
+const fileContent = new t.Type<FileContent>(
+  'bytes, or base64 text',
+  (value): value is FileContent => typeof value === 'string' || value instanceof Uint8Array,
   (value, context) =>
-    typeof value === 'string' && /^[\w+/-]+={0,2}$/.test(value)
+    value instanceof Uint8Array || (typeof value === 'string' && isBase64(value))
       ? t.success(value)
       : t.failure(value, context),
   t.identity,
 );
 
-/** An entry of the image column. */
-const ImageEntry = t.union(
-  [t.string, t.type({ bytes: base64 }), t.type({ path: t.string })],
+/** An entry of the image column; the structs of Parquet files have both keys, and one of them is null. */
+const MediaEntry = t.union(
+  [pathOrUrl, t.type({ bytes: fileContent }), t.type({ path: t.string })],
   'a path, {"path": …} or {"bytes": base64}',
 );
-const ImageList = t.array(ImageEntry, 'a list of images');
+const ImageList = t.array(MediaEntry, 'a list of images');
+const VideoEntry = t.union(
+  [MediaEntry, t.array(MediaEntry)],
+  'a path, {"path": …}, {"bytes": base64} or a list of frames',
+);
+const VideoList = t.array(VideoEntry, 'a list of videos');
 
 /** The error of one field of a row: `train.jsonl:17: answer: expected string, got 3`. */
 export function rowError(
@@ -79,27 +111,64 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
     );
   }
   const columns = fromChatRecord(value, keys);
-  const videos = columns[keys.videoKey];
-  if (Array.isArray(videos) && videos.length > 0) {
-    throw rowError(raw, keys.videoKey, 'videos are not supported');
-  }
-  const hasImages = columns[keys.imageKey] !== undefined;
+  const media = raw.isText ? { ...columns, ...listsIn(columns, keys) } : columns;
+  const images = presentIn(media, keys.imageKey)
+    ? decodeField(ImageList, media, keys.imageKey, raw).map(imageReference)
+    : null;
+  const videos = presentIn(media, keys.videoKey) ? videosOf(media, keys, raw, images) : null;
   return {
     file,
+    name: raw.name,
     line,
     prompt: decodeField(t.string, columns, keys.promptKey, raw),
     answer: decodeField(t.string, columns, keys.answerKey, raw),
-    images: hasImages
-      ? decodeField(ImageList, columns, keys.imageKey, raw).map(imageReference)
-      : null,
+    images,
+    videos,
     fields: value,
   };
+}
+
+function presentIn(fields: Fields, key: string): boolean {
+  return fields[key] !== undefined;
+}
+
+/** The image column decides: a row that has one is a row with images, even if it has none. */
+function videosOf(
+  fields: Fields,
+  { imageKey, videoKey }: RowKeys,
+  where: RawRow,
+  images: readonly ImageReference[] | null,
+): readonly VideoReference[] | null {
+  if (images !== null) {
+    const videos = fields[videoKey];
+    if (!Array.isArray(videos) || videos.length === 0) return null;
+    const reason = `a row with the column ${imageKey} is one with images; videos are not read from it`;
+    throw rowError(where, videoKey, reason);
+  }
+  return decodeField(VideoList, fields, videoKey, where).map((entry) =>
+    Array.isArray(entry) ? entry.map(imageReference) : imageReference(entry),
+  );
+}
+
+/** The lists that the cells of a text file stand for: a JSON list, one path, or nothing at all. */
+function listsIn(fields: Fields, { imageKey, videoKey }: RowKeys): Fields {
+  const cells = [imageKey, videoKey].filter((key) => presentIn(fields, key));
+  return Object.fromEntries(cells.map((key) => [key, listOf(String(fields[key]).trim())]));
+}
+
+function listOf(cell: string): unknown {
+  if (!cell.startsWith('[')) return cell === '' ? [] : [cell];
+  try {
+    return JSON.parse(cell);
+  } catch {
+    return cell;
+  }
 }
 
 /** One field through its codec. */
 export function decodeField<C extends t.Mixed>(
   codec: C,
-  fields: Readonly<Record<string, unknown>>,
+  fields: Fields,
   key: string,
   where: { readonly file: string; readonly line: number },
 ): t.TypeOf<C> {
@@ -119,7 +188,19 @@ export function decodeField<C extends t.Mixed>(
   throw rowError(where, path, `expected ${expected}, got ${shown(got)}`);
 }
 
-function imageReference(entry: t.TypeOf<typeof ImageEntry>): ImageReference {
-  if (typeof entry === 'string') return entry;
-  return 'bytes' in entry ? { bytes: Buffer.from(entry.bytes, 'base64') } : entry.path;
+function imageReference(entry: t.TypeOf<typeof MediaEntry>): ImageReference {
+  if (typeof entry !== 'string') {
+    const { bytes, path = '' }: Partial<MediaStruct> = entry;
+    if (bytes === undefined || bytes === null) return path;
+    return { bytes: typeof bytes === 'string' ? Buffer.from(bytes, 'base64') : bytes };
+  }
+  const prefix = DATA_URL.exec(entry)?.[0];
+  if (prefix === undefined) return entry;
+  return { bytes: Buffer.from(entry.slice(prefix.length), 'base64') };
+}
+
+/** Both keys of an entry that is no text; a null stands where the other one is meant. */
+interface MediaStruct {
+  readonly bytes: FileContent | null;
+  readonly path: string;
 }

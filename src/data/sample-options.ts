@@ -4,9 +4,10 @@ import { mropePositions } from '../model/qwen2-5-vl/position-ids.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
-import { ImageProcessor } from '../vision/processor.ts';
+import { VisionProcessor } from '../vision/processor.ts';
+import { LocalPixels, type PixelReader, type PixelSettings } from './pixels.ts';
 import type { RowKeys } from './row.ts';
-import type { SampleOptions } from './sample.ts';
+import type { SampleOptions, SampleVision } from './sample.ts';
 
 /** How rows become samples, as plain data. */
 export interface SampleSettings extends RowKeys {
@@ -20,6 +21,10 @@ export interface SampleSettings extends RowKeys {
   readonly overrideChatTemplate: string | null;
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
+  /** Frames taken of a second of video. */
+  readonly videoFps: number;
+  /** Images that a prompt may have; null is any number. */
+  readonly limitImages: number | null;
   readonly maxPromptLength: number;
   readonly maxResponseLength: number;
 }
@@ -30,29 +35,66 @@ const NO_TOKEN = -1;
 /**
  * Opens what samples are made with.
  *
+ * @param reader reads pixels in place of the calling thread
  * @throws CHECKPOINT_INVALID when the directory lacks a file or one does not parse
  */
-export function sampleOptions(settings: SampleSettings): SampleOptions {
+export function sampleOptions(settings: SampleSettings, reader?: PixelReader): SampleOptions {
   const { model, tokenizerPath, formatPrompt, overrideChatTemplate: override } = settings;
-  const { vision, tokens } = model;
-  const imageTokenId = tokens?.imagePad ?? NO_TOKEN;
+  const imageTokenId = model.tokens?.imagePad ?? NO_TOKEN;
+  const videoTokenId = model.tokens?.videoPad ?? NO_TOKEN;
+  const pixels = pixelSettings(settings);
+  const vision: SampleVision | null = pixels && {
+    pixels: new LocalPixels(pixels),
+    imageTokenId,
+    videoTokenId,
+    ...(reader && { reader }),
+  };
   return {
     tokenizer: Tokenizer.load(tokenizerPath),
     chatTemplate: override === null ? ChatTemplate.load(tokenizerPath) : templateFrom(override),
-    vision:
-      vision === null ? null : { processor: ImageProcessor.load(tokenizerPath), imageTokenId },
-    positionsOf: (ids, imageGrids) =>
+    vision,
+    positionsOf: (ids, grids, secondsPerGrid) =>
       mropePositions(ids, {
         imageTokenId,
-        imageGrids,
-        ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond }),
+        videoTokenId,
+        ...(secondsPerGrid === null
+          ? { imageGrids: grids }
+          : { imageGrids: [], videoGrids: grids, videoSecondsPerGrid: secondsPerGrid }),
+        ...(model.vision && {
+          mergeSize: model.vision.mergeSize,
+          tokensPerSecond: model.vision.tokensPerSecond,
+        }),
       }).positions,
     promptFormat: formatPrompt === null ? null : PromptFormat.load(formatPrompt),
     keys: settings,
-    pixelBounds: { minPixels: settings.minPixels, maxPixels: settings.maxPixels },
     imageDir: settings.imageDir,
+    limitImages: settings.limitImages,
     maxPromptLength: settings.maxPromptLength,
     maxResponseLength: settings.maxResponseLength,
+  };
+}
+
+/**
+ * How the pixels of samples are read; null for a model without vision.
+ *
+ * @throws CHECKPOINT_INVALID when the directory says nothing of it
+ */
+export function pixelSettings({
+  model,
+  tokenizerPath,
+  minPixels,
+  maxPixels,
+  videoFps,
+}: Pick<
+  SampleSettings,
+  'model' | 'tokenizerPath' | 'minPixels' | 'maxPixels' | 'videoFps'
+>): PixelSettings | null {
+  if (model.vision === null) return null;
+  return {
+    image: VisionProcessor.load(tokenizerPath).settings,
+    video: VisionProcessor.load(tokenizerPath, 'video').settings,
+    bounds: { minPixels, maxPixels },
+    videoFps,
   };
 }
 

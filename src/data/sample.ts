@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
 import { stackRows } from '../tensor/rows.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -7,52 +7,72 @@ import type { ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { PromptFormat } from '../text/prompt-format.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { decodeImage, imageSize, type ImageSource } from '../vision/decode.ts';
+import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
-import type { ImageProcessor, ProcessedImage } from '../vision/processor.ts';
-import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
-import { rowError, type DatasetRow, type ImageReference, type RowKeys } from './row.ts';
+import type { LocalPixels, PixelReader, ProcessedVideo, VideoOrFrames } from './pixels.ts';
+import {
+  rowError,
+  type DatasetRow,
+  type ImageReference,
+  type RowKeys,
+  type VideoReference,
+} from './row.ts';
 import { SampleCache } from './sample-cache.ts';
-
-const MARKER = '<image>';
 
 /** A prompt as the policy takes it. */
 export interface PromptSample {
   /**
-   * Name of its file and line; unique in a data set, whose files lie in one directory. Random streams are
-   * named by it, so it must not say where that directory is.
+   * Name of its file and line, unique in a data set. Random streams are named by it, so it does not say where the
+   * data set lies.
    */
   readonly id: string;
   readonly row: DatasetRow;
-  /** The prompt in its format, with an `<image>` marker for every image. */
+  /** The prompt in its format, with an `<image>` or `<video>` marker for each of them. */
   readonly text: string;
   /** `[T]`, one placeholder a merged patch. */
   readonly tokenIds: Int32Array;
   /** i32 `[3, T]` */
   readonly positions: Tensor<'i32'>;
-  /** f32 `[N, C·Pt·P·P]` of all images in order, or null without images. */
+  /** f32 `[N, C·Pt·P·P]` of all images or videos in order, or null without any. */
   readonly pixelValues: Tensor<'f32'> | null;
-  /** One per image. */
+  /** One per image or video. */
   readonly grids: readonly Grid[];
   readonly groundTruth: string;
 }
 
-/** Positions i32 `[3, T]` of expanded token ids; the model's own rule. */
-export type PositionRule = (tokenIds: Int32Array, grids: readonly Grid[]) => Tensor<'i32'>;
+/**
+ * Positions i32 `[3, T]` of expanded token ids; the model's own rule.
+ *
+ * @param secondsPerGrid one per grid where these are of videos, null where they are of images
+ */
+export type PositionRule = (
+  tokenIds: Int32Array,
+  grids: readonly Grid[],
+  secondsPerGrid: readonly number[] | null,
+) => Tensor<'i32'>;
+
+/** What a model with vision needs besides text. */
+export interface SampleVision {
+  readonly pixels: LocalPixels;
+  /** Reads pixels in place of `pixels`, on other threads for instance. */
+  readonly reader?: PixelReader;
+  readonly imageTokenId: number;
+  readonly videoTokenId: number;
+}
 
 /** What turns rows into samples. */
 export interface SampleOptions {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
   /** Null for a model without vision. */
-  readonly vision: { readonly processor: ImageProcessor; readonly imageTokenId: number } | null;
+  readonly vision: SampleVision | null;
   readonly positionsOf: PositionRule;
   /** Null leaves prompts as they are. */
   readonly promptFormat: PromptFormat | null;
   readonly keys: RowKeys;
-  /** Images are resized into these before the vision processor. */
-  readonly pixelBounds: PixelBounds;
-  /** Joined to relative image paths; null: they are looked for in the working directory, then beside the row's file. */
+  /** Images that a prompt may have; null is any number. */
+  readonly limitImages: number | null;
+  /** Joined to relative paths of images and videos; null: they are looked for in the working directory, then beside the row's file. */
   readonly imageDir: string | null;
   /** Tokens. */
   readonly maxPromptLength: number;
@@ -61,7 +81,14 @@ export interface SampleOptions {
   readonly cacheBytes?: number;
 }
 
-/** Makes samples of rows: format, chat text, tokens, images, positions. Each is made once and reused. */
+/** The images or the videos of a row, whichever it has. */
+interface Media {
+  readonly kind: 'image' | 'video';
+  readonly key: string;
+  readonly entries: readonly VideoReference[];
+}
+
+/** Makes samples of rows: format, chat text, tokens, images and videos, positions. Each is made once and reused. */
 export class SampleBuilder {
   readonly #options: SampleOptions;
   readonly #cache: SampleCache;
@@ -74,26 +101,27 @@ export class SampleBuilder {
   /**
    * The sample of a row. A text longer than `maxPromptLength` is cut at its end.
    *
-   * @throws DATA_INVALID naming file, line and field when an image is bad, markers and images differ in
-   *   number, or the cut would go through an image
+   * @throws DATA_INVALID naming file, line and field when an image or video is bad, markers and they differ in
+   *   number, or the cut would go through one
    */
   async build(row: DatasetRow): Promise<PromptSample> {
     const cached = this.#cache.get(row);
     if (cached !== undefined) return cached;
-    const { text, ids } = this.#promptOf(row);
-    const images: ProcessedImage[] = [];
-    for (const [index, reference] of (row.images ?? []).entries()) {
-      images.push(await this.#processImage(row, index, reference));
-    }
-    const grids = images.map(({ grid }) => grid);
-    const tokenIds = this.#cut(row, this.#expand(ids, grids));
+    const media = this.#mediaOf(row);
+    const { text, ids } = this.#promptOf(row, media);
+    const read = await this.#eachOf(row, media, (reader, source): Promise<ReadMedia> => {
+      return media?.kind === 'video' ? reader.video(source) : reader.image(source as ImageSource);
+    });
+    const grids = read.map(({ grid }) => grid);
+    const tokenIds = this.#cut(row, this.#expand(ids, media, grids));
+    const seconds = media?.kind === 'video' ? read.map((each) => each.secondsPerGrid ?? 1) : null;
     const sample: PromptSample = {
-      id: `${basename(row.file)}:${row.line}`,
+      id: `${row.name}:${row.line}`,
       row,
       text,
       tokenIds,
-      positions: this.#options.positionsOf(tokenIds, grids),
-      pixelValues: stackRows(images.map(({ pixelValues }) => pixelValues)),
+      positions: this.#options.positionsOf(tokenIds, grids, seconds),
+      pixelValues: stackRows(read.map(({ pixelValues }) => pixelValues)),
       grids,
       groundTruth: row.answer,
     };
@@ -102,24 +130,17 @@ export class SampleBuilder {
   }
 
   /**
-   * Tokens of a row's prompt before any cut; of its images only the headers are read.
+   * Tokens of a row's prompt before any cut; of its images and videos only the headers are read.
    *
    * @throws DATA_INVALID as `build` does
    */
   async promptLength(row: DatasetRow): Promise<number> {
-    const { ids } = this.#promptOf(row);
-    const grids: Grid[] = [];
-    for (const [index, reference] of (row.images ?? []).entries()) {
-      const source = await this.#sourceOf(row, reference);
-      grids.push(
-        await this.#naming(row, index, async () => {
-          const size = await imageSize(source);
-          const bounded = boundedSizes(size, this.#options.pixelBounds).at(-1) ?? size;
-          return this.#processor(row).gridOf(bounded);
-        }),
-      );
-    }
-    return this.#expand(ids, grids).length;
+    const media = this.#mediaOf(row);
+    const { ids } = this.#promptOf(row, media);
+    const grids = await this.#eachOf(row, media, (_, source, pixels) =>
+      media?.kind === 'video' ? pixels.videoGrid(source) : pixels.imageGrid(source as ImageSource),
+    );
+    return this.#expand(ids, media, grids).length;
   }
 
   /**
@@ -140,74 +161,98 @@ export class SampleBuilder {
     return Int32Array.from(ids);
   }
 
-  /** The formatted prompt and its token ids, one placeholder an image. */
-  #promptOf(row: DatasetRow): { text: string; ids: readonly number[] } {
-    const { tokenizer, chatTemplate, vision, promptFormat, keys } = this.#options;
+  #mediaOf({ images, videos }: DatasetRow): Media | null {
+    const { imageKey, videoKey } = this.#options.keys;
+    if (images !== null) return { kind: 'image', key: imageKey, entries: images };
+    return videos === null ? null : { kind: 'video', key: videoKey, entries: videos };
+  }
+
+  /** The formatted prompt and its token ids, one placeholder an image or video. */
+  #promptOf(row: DatasetRow, media: Media | null): { text: string; ids: readonly number[] } {
+    const { tokenizer, chatTemplate, promptFormat, keys, limitImages } = this.#options;
     const text = promptFormat?.render(row.prompt) ?? row.prompt;
-    const pieces = text.split(MARKER);
+    const { kind, entries, key } = media ?? { kind: 'image', entries: [], key: keys.imageKey };
+    const pieces = text.split(`<${kind}>`);
     const markers = pieces.length - 1;
-    const images = row.images?.length ?? 0;
-    if (markers !== images) {
-      throw rowError(
-        row,
-        keys.imageKey,
-        `${keys.promptKey} has ${markers} ${MARKER} marker(s), but there are ${images} image(s)`,
-      );
+    if (markers !== entries.length) {
+      const found = `${keys.promptKey} has ${markers} <${kind}> marker(s)`;
+      throw rowError(row, key, `${found}, but there are ${entries.length} ${kind}(s)`);
     }
-    const content = row.images === null ? text : partsOf(pieces);
+    if (kind === 'image' && limitImages !== null && entries.length > limitImages) {
+      const reason = `${entries.length} images, worker.rollout.limit_images is ${limitImages}`;
+      throw rowError(row, key, reason);
+    }
+    const content = media === null ? text : partsOf(pieces, media.kind);
     const ids = tokenizer.encode(chatTemplate.render([{ role: 'user', content }]));
-    const placeholders =
-      vision === null ? 0 : ids.filter((id) => id === vision.imageTokenId).length;
-    if (vision !== null && placeholders !== images) {
-      throw rowError(
-        row,
-        keys.promptKey,
-        `the chat text has ${placeholders} image placeholder(s) for ${images} image(s)`,
-      );
-    }
+    this.#checkPlaceholders(row, ids, media);
     return { text, ids };
   }
 
-  #expand(ids: readonly number[], grids: readonly Grid[]): Int32Array {
+  /** A prompt that spells a placeholder out would be given pixels that are not there. */
+  #checkPlaceholders(row: DatasetRow, ids: readonly number[], media: Media | null): void {
+    const { vision, keys } = this.#options;
+    if (vision === null) return;
+    const tokens = { image: vision.imageTokenId, video: vision.videoTokenId };
+    for (const kind of ['image', 'video'] as const) {
+      const found = ids.filter((id) => id === tokens[kind]).length;
+      const wanted = media?.kind === kind ? media.entries.length : 0;
+      if (found === wanted) continue;
+      const reason = `the chat text has ${found} ${kind} placeholder(s) for ${wanted} ${kind}(s)`;
+      throw rowError(row, keys.promptKey, reason);
+    }
+  }
+
+  #expand(ids: readonly number[], media: Media | null, grids: readonly Grid[]): Int32Array {
     const { vision } = this.#options;
-    if (vision === null) return Int32Array.from(ids);
-    const counts = grids.map((grid) => vision.processor.tokensOf(grid));
-    return expandPlaceholders(ids, vision.imageTokenId, counts);
+    if (vision === null || media === null) return Int32Array.from(ids);
+    const counts = grids.map((grid) => vision.pixels.tokensOf(grid));
+    const placeholder = media.kind === 'video' ? vision.videoTokenId : vision.imageTokenId;
+    return expandPlaceholders(ids, placeholder, counts);
   }
 
   #cut(row: DatasetRow, ids: Int32Array): Int32Array {
     const { maxPromptLength, vision, keys } = this.#options;
     if (ids.length <= maxPromptLength) return ids;
-    if (vision !== null && ids.lastIndexOf(vision.imageTokenId) >= maxPromptLength) {
+    const pads = vision === null ? [] : [vision.imageTokenId, vision.videoTokenId];
+    if (pads.some((pad) => ids.lastIndexOf(pad) >= maxPromptLength)) {
       throw rowError(
         row,
         keys.promptKey,
-        `${ids.length} tokens with its images, max_prompt_length is ${maxPromptLength}; raise it, ` +
+        `${ids.length} tokens with its images or videos, max_prompt_length is ${maxPromptLength}; raise it, ` +
           'lower max_pixels, or set filter_overlong_prompts',
       );
     }
     return ids.slice(0, maxPromptLength);
   }
 
-  async #processImage(
+  /** What `work` makes of each image or video, all at a time; of several failures the first one counts. */
+  async #eachOf<T>(
     row: DatasetRow,
-    index: number,
-    reference: ImageReference,
-  ): Promise<ProcessedImage> {
-    const source = await this.#sourceOf(row, reference);
-    return this.#naming(row, index, async () => {
-      const image = await decodeImage(source);
-      return this.#processor(row).process(boundImage(image, this.#options.pixelBounds));
+    media: Media | null,
+    work: (reader: PixelReader, source: VideoOrFrames, pixels: LocalPixels) => Promise<T>,
+  ): Promise<T[]> {
+    if (media === null || media.entries.length === 0) return [];
+    const { vision } = this.#options;
+    if (vision === null) throw rowError(row, media.key, `this model takes no ${media.kind}s`);
+    const { pixels, reader = pixels } = vision;
+    const results = await Promise.allSettled(
+      media.entries.map(async (entry, index) => {
+        const source = await this.#sourceOf(row, entry);
+        return naming(row, `${media.key}[${index}]`, () => work(reader, source, pixels));
+      }),
+    );
+    return results.map((result) => {
+      if (result.status === 'rejected') throw result.reason;
+      return result.value;
     });
   }
 
-  #processor(row: DatasetRow): ImageProcessor {
-    const { vision, keys } = this.#options;
-    if (vision === null) throw rowError(row, keys.imageKey, 'this model takes no images');
-    return vision.processor;
+  async #sourceOf(row: DatasetRow, entry: VideoReference): Promise<VideoOrFrames> {
+    if (!isList(entry)) return this.#fileOf(row, entry);
+    return Promise.all(entry.map((frame) => this.#fileOf(row, frame)));
   }
 
-  async #sourceOf(row: DatasetRow, reference: ImageReference): Promise<ImageSource> {
+  async #fileOf(row: DatasetRow, reference: ImageReference): Promise<ImageSource> {
     if (typeof reference !== 'string') return reference.bytes;
     const { imageDir } = this.#options;
     if (imageDir !== null) return resolve(imageDir, reference);
@@ -216,22 +261,28 @@ export class SampleBuilder {
       ? resolve(reference)
       : besideFile;
   }
+}
 
-  /** Runs `work`, whose errors get the row's file, line and image put before them. */
-  async #naming<T>(row: DatasetRow, index: number, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof CxmindError) || error.code !== 'DATA_INVALID') throw error;
-      throw rowError(row, `${this.#options.keys.imageKey}[${index}]`, error.message, error);
-    }
+type ReadMedia = Omit<ProcessedVideo, 'secondsPerGrid'> & { readonly secondsPerGrid?: number };
+
+function isList(entry: VideoReference): entry is readonly ImageReference[] {
+  return Array.isArray(entry);
+}
+
+/** Runs `work`, whose errors get the row's file, line and field put before them. */
+async function naming<T>(row: DatasetRow, field: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof CxmindError) || error.code !== 'DATA_INVALID') throw error;
+    throw rowError(row, field, error.message, error);
   }
 }
 
-/** Text pieces with an image between each two; empty pieces are left out. */
-function partsOf(pieces: readonly string[]): ContentPart[] {
+/** Text pieces with an image or video between each two; empty pieces are left out. */
+function partsOf(pieces: readonly string[], kind: Media['kind']): ContentPart[] {
   return pieces.flatMap((text, index): ContentPart[] => [
-    ...(index === 0 ? [] : [{ type: 'image' } as const]),
+    ...(index === 0 ? [] : [{ type: kind }]),
     ...(text === '' ? [] : [{ type: 'text', text } as const]),
   ]);
 }

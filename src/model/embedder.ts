@@ -8,14 +8,14 @@ import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import { VisionTower, type VisionPass } from './qwen2-5-vl/vision-tower.ts';
 import type { BackboneViews } from './qwen2-5-vl/weights.ts';
 
-/** The tokens and images of a batch as rows of the decoder's width, and what the backward pass needs. */
+/** The tokens, images and videos of a batch as rows of the decoder's width, and what the backward pass needs. */
 export interface EmbeddedBatch {
   readonly hidden: Tensor<'f32'>; // [T, D]
   readonly imageRows: Int32Array;
   readonly vision: VisionPass | null;
 }
 
-/** The way in: token embeddings, with image tokens replaced by the vision tower's rows. */
+/** The way in: token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: BackboneViews;
@@ -49,17 +49,18 @@ export class Embedder implements Disposable {
         'the batch has images, but the model has no vision tower',
       );
     }
-    const imagePad = this.#config.tokens?.imagePad;
-    const imageRows = Int32Array.from(batch.tokenIds.keys()).filter(
-      (row) => batch.tokenIds[row] === imagePad,
-    );
+    const { imagePad, videoPad } = this.#config.tokens ?? {};
+    const imageRows = Int32Array.from(batch.tokenIds.keys()).filter((row) => {
+      const id = batch.tokenIds[row];
+      return id === imagePad || id === videoPad;
+    });
     const vision = this.#vision.forward(batch.pixelValues, batch.grids, workspace, saving);
     const features = vision.embeddings.shape[0]!;
     if (features !== imageRows.length) {
       throw new CxmindError(
         'DATA_INVALID',
-        `${imageRows.length} image tokens in the text, but ${features} image features; ` +
-          'was a prompt truncated through an image?',
+        `${imageRows.length} image or video tokens in the text, but features for ${features}; ` +
+          'was a prompt truncated through one?',
       );
     }
     placeRows(vision.embeddings, imageRows, hidden);

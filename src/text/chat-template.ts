@@ -6,7 +6,7 @@ import { CxmindError } from '../errors.ts';
 
 /** A piece of a user message. */
 export type ContentPart =
-  { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
+  { readonly type: 'text'; readonly text: string } | { readonly type: 'image' | 'video' };
 
 /** One turn of a conversation. */
 export interface ChatMessage {
@@ -56,7 +56,7 @@ export class ChatTemplate {
     );
   }
 
-  /** The conversation as text; an image is one placeholder between its start and end tokens. */
+  /** The conversation as text; an image or video is one placeholder between its start and end tokens. */
   render(
     messages: readonly ChatMessage[],
     { addGenerationPrompt = true }: ChatOptions = {},

@@ -15,48 +15,57 @@ export interface PatchLayout {
 }
 
 /**
- * Normalised patch rows of a still image, `f32 [N, 3 · Pt · P · P]`.
+ * Normalised patch rows of frames, `f32 [N, 3 · Pt · P · P]`.
  *
- * Rows go by merge block (block row, block column), then row and column within the block, so that the
- * patches merged into one token are neighbours. A row is channel, time, y, x; the image is repeated
- * along time.
+ * Rows go by time, then by merge block (block row, block column), then row and column within the block, so that the
+ * patches merged into one token are neighbours. A row is channel, time, y, x.
  *
- * @param image sides must be multiples of patchSize · mergeSize
+ * @param frames of one size, whose sides are multiples of patchSize · mergeSize; their number is one of
+ *   temporalPatchSize. A still image is a frame repeated
  */
 export function patchify(
-  image: RgbImage,
+  frames: readonly RgbImage[],
   layout: PatchLayout,
 ): { pixelValues: Tensor<'f32'>; grid: Grid } {
   const { patchSize, temporalPatchSize, mergeSize } = layout;
-  const gridHeight = image.height / patchSize;
-  const gridWidth = image.width / patchSize;
+  const { width, height } = frames[0]!;
+  const gridTime = frames.length / temporalPatchSize;
+  const gridHeight = height / patchSize;
+  const gridWidth = width / patchSize;
   const patchArea = patchSize * patchSize;
   const rowSize = 3 * temporalPatchSize * patchArea;
-  const pixelValues = zeros('f32', [gridHeight * gridWidth, rowSize]);
+  const pixelValues = zeros('f32', [gridTime * gridHeight * gridWidth, rowSize]);
+  const output = pixelValues.data;
   const levels = layout.mean.map((mean, channel) => levelsOf(mean, layout.std[channel]!));
   let at = 0;
-  for (let blockY = 0; blockY < gridHeight; blockY += mergeSize) {
-    for (let blockX = 0; blockX < gridWidth; blockX += mergeSize) {
-      for (let cell = 0; cell < mergeSize * mergeSize; cell++) {
-        const top = (blockY + Math.floor(cell / mergeSize)) * patchSize;
-        const left = (blockX + (cell % mergeSize)) * patchSize;
-        for (const [channel, level] of levels.entries()) {
-          const frame = at;
-          for (let y = top; y < top + patchSize; y++) {
-            let from = (y * image.width + left) * 3 + channel;
-            for (let x = 0; x < patchSize; x++, from += 3) {
-              pixelValues.data[at++] = level[image.data[from]!]!;
+  for (let first = 0; first < frames.length; first += temporalPatchSize) {
+    for (let blockY = 0; blockY < gridHeight; blockY += mergeSize) {
+      for (let blockX = 0; blockX < gridWidth; blockX += mergeSize) {
+        for (let cell = 0; cell < mergeSize * mergeSize; cell++) {
+          const top = (blockY + Math.floor(cell / mergeSize)) * patchSize;
+          const left = (blockX + (cell % mergeSize)) * patchSize;
+          for (let channel = 0; channel < 3; channel++) {
+            const level = levels[channel]!;
+            for (let time = 0; time < temporalPatchSize; time++, at += patchArea) {
+              const frame = frames[first + time]!;
+              if (time > 0 && frame === frames[first + time - 1]) {
+                output.copyWithin(at, at - patchArea, at);
+                continue;
+              }
+              let to = at;
+              for (let y = top; y < top + patchSize; y++) {
+                let from = (y * width + left) * 3 + channel;
+                for (let x = 0; x < patchSize; x++, from += 3) {
+                  output[to++] = level[frame.data[from]!]!;
+                }
+              }
             }
-          }
-          for (let time = 1; time < temporalPatchSize; time++) {
-            pixelValues.data.copyWithin(at, frame, frame + patchArea);
-            at += patchArea;
           }
         }
       }
     }
   }
-  return { pixelValues, grid: [1, gridHeight, gridWidth] };
+  return { pixelValues, grid: [gridTime, gridHeight, gridWidth] };
 }
 
 /** The normalised value of each of the 256 levels of a channel. */

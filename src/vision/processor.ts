@@ -43,16 +43,19 @@ const DEFAULTS: ProcessorSettings = {
   std: [0.26862954, 0.26130258, 0.27577711],
 };
 
-/** An image as the vision tower takes it. */
-export interface ProcessedImage {
+/** An image or a video as the vision tower takes it. */
+export interface ProcessedPixels {
   /** f32 `[N, C · Pt · P · P]`, normalised. */
   readonly pixelValues: Tensor<'f32'>;
   /** Patches along time, height and width; their product is N. */
   readonly grid: Grid;
 }
 
-/** Resizes, normalises and cuts images as the checkpoint's own processor does (Qwen2-VL's). */
-export class ImageProcessor {
+/** What a processor is for; a checkpoint may give videos bounds of their own. */
+export type ProcessorKind = 'image' | 'video';
+
+/** Resizes, normalises and cuts images or videos as the checkpoint's own processor does (Qwen2-VL's). */
+export class VisionProcessor {
   readonly settings: ProcessorSettings;
 
   constructor(settings: ProcessorSettings = DEFAULTS) {
@@ -60,39 +63,53 @@ export class ImageProcessor {
   }
 
   /**
-   * The processor of a Hugging Face directory.
+   * The processor of a Hugging Face directory; videos are processed as images are where nothing else is said.
    *
    * @throws CHECKPOINT_INVALID naming file and key
    */
-  static load(directory: string): ImageProcessor {
-    const path = [
-      join(directory, 'preprocessor_config.json'),
-      join(directory, 'processor_config.json'),
-    ].find((candidate) => existsSync(candidate));
+  static load(directory: string, kind: ProcessorKind = 'image'): VisionProcessor {
+    const names = kind === 'video' ? ['video_preprocessor_config.json'] : [];
+    const path = [...names, 'preprocessor_config.json', 'processor_config.json']
+      .map((name) => join(directory, name))
+      .find((candidate) => existsSync(candidate));
     if (path === undefined) {
       throw new CxmindError(
         'CHECKPOINT_INVALID',
         `${directory}: no preprocessor_config.json, which a model that takes images needs`,
       );
     }
-    return new ImageProcessor(settingsOf(readJson(path), path));
+    return new VisionProcessor(settingsOf(readJson(path), path, kind));
   }
 
-  /** The patch grid of an image of this size. */
-  gridOf(size: ImageSize): Grid {
+  /** The patch grid of an image of this size, or of so many frames of it. */
+  gridOf(size: ImageSize, frames = this.settings.temporalPatchSize): Grid {
+    const { patchSize, temporalPatchSize } = this.settings;
     const { width, height } = this.#resizedSize(size);
-    return [1, height / this.settings.patchSize, width / this.settings.patchSize];
+    return [frames / temporalPatchSize, height / patchSize, width / patchSize];
   }
 
-  /** How many tokens an image of this grid takes: patches after merging. */
+  /** How many tokens an image or video of this grid takes: patches after merging. */
   tokensOf([time, height, width]: Grid): number {
     return (time * height * width) / this.settings.mergeSize ** 2;
   }
 
-  /** Pixel values and grid of a decoded image. */
-  process(image: RgbImage): ProcessedImage {
+  /** Pixel values and grid of a decoded image, which stands still. */
+  process(image: RgbImage): ProcessedPixels {
     const { width, height } = this.#resizedSize(image);
-    return patchify(resample(image, width, height), this.settings);
+    const still = resample(image, width, height);
+    const frames = Array<RgbImage>(this.settings.temporalPatchSize).fill(still);
+    return patchify(frames, this.settings);
+  }
+
+  /**
+   * Pixel values and grid of the frames of a video.
+   *
+   * @param frames of one size, as many as make whole patches along time
+   */
+  processFrames(frames: readonly RgbImage[]): ProcessedPixels {
+    const { width, height } = this.#resizedSize(frames[0]!);
+    const resized = frames.map((frame) => resample(frame, width, height));
+    return patchify(resized, this.settings);
   }
 
   #resizedSize(size: ImageSize): ImageSize {
@@ -110,10 +127,15 @@ function readJson(path: string): unknown {
   }
 }
 
-function settingsOf(json: unknown, path: string): ProcessorSettings {
-  // A combined processor_config.json keeps the image part under a key of its own.
-  const combined = t.type({ image_processor: t.UnknownRecord });
-  const file = PreprocessorFile.decode(combined.is(json) ? json.image_processor : json);
+function settingsOf(json: unknown, path: string, kind: ProcessorKind): ProcessorSettings {
+  // A combined processor_config.json keeps each part under a key of its own.
+  const Combined = t.partial({
+    image_processor: t.UnknownRecord,
+    video_processor: t.UnknownRecord,
+  });
+  const parts = Combined.is(json) ? json : {};
+  const part = (kind === 'video' ? parts.video_processor : undefined) ?? parts.image_processor;
+  const file = PreprocessorFile.decode(part ?? json);
   if (isLeft(file)) {
     const issues = issuesOf(PreprocessorFile, file.left, () => path);
     throw new CxmindError('CHECKPOINT_INVALID', issues.map(formatIssue).join('\n'), {

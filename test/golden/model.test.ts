@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { DEFAULT_KEYS } from '../../src/data/dataset.ts';
+import { LocalPixels } from '../../src/data/pixels.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { Arena } from '../../src/model/arena.ts';
@@ -12,7 +13,7 @@ import { tensorOf } from '../../src/tensor/tensor.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { Optimization } from '../../src/training/optimization.ts';
-import { ImageProcessor } from '../../src/vision/processor.ts';
+import { VisionProcessor } from '../../src/vision/processor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import {
   goldenSequences,
@@ -241,16 +242,19 @@ describe('the model against transformers', () => {
 
     it('gives the same log-probabilities from question and PNG files, with its own pixel values', async () => {
       const checkpoint = goldenPath('micro-vl');
+      const { settings } = VisionProcessor.load(checkpoint);
+      const bounds = { minPixels: null, maxPixels: null };
+      const pixels = { image: settings, video: settings, bounds, videoFps: 2 };
       const builder = new SampleBuilder({
         tokenizer: Tokenizer.load(checkpoint),
         chatTemplate: ChatTemplate.load(checkpoint),
-        vision: { processor: ImageProcessor.load(checkpoint), imageTokenId: 630 },
+        vision: { pixels: new LocalPixels(pixels), imageTokenId: 630, videoTokenId: 631 },
         positionsOf: (ids, imageGrids) =>
           mropePositions(ids, { imageTokenId: 630, imageGrids }).positions,
         promptFormat: null,
         keys: DEFAULT_KEYS,
-        pixelBounds: { minPixels: null, maxPixels: null },
         imageDir: goldenPath('micro-vl-reference'),
+        limitImages: null,
         maxPromptLength: 200,
         maxResponseLength: 40,
       });
@@ -258,10 +262,12 @@ describe('the model against transformers', () => {
         const content = golden.messages[0]!.content;
         const row = {
           file: 'cases.json',
+          name: 'cases.json',
           line: golden.id + 1,
           prompt: content.map(({ type, text }) => (type === 'image' ? '<image>' : text)).join(''),
           answer: golden.response_text,
           images: golden.images,
+          videos: null,
           fields: {},
         };
         const { tokenIds, ...sample } = await builder.build(row);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { decodeImage } from '../../src/vision/decode.ts';
-import { ImageProcessor } from '../../src/vision/processor.ts';
+import { VisionProcessor } from '../../src/vision/processor.ts';
 import { ChatTemplate, type ChatMessage } from '../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../src/text/image-tokens.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
@@ -13,7 +13,7 @@ const checkpoint = goldenPath('micro-vl');
 describe('processing of the golden cases', () => {
   const tokenizer = Tokenizer.load(checkpoint);
   const chatTemplate = ChatTemplate.load(checkpoint);
-  const processor = ImageProcessor.load(checkpoint);
+  const processor = VisionProcessor.load(checkpoint);
   const imageTokenId = tokenizer.idOf('<|image_pad|>')!;
   const tensors = goldenTensors('micro-vl-reference/tensors.safetensors');
 

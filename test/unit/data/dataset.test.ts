@@ -71,7 +71,7 @@ describe('loadDataset', () => {
     );
   });
 
-  it('reads every JSON file of a directory in name order', async () => {
+  it('reads every data file of a directory in name order', async () => {
     using directory = new TemporaryDirectory();
     directory.write('b.jsonl', jsonl({ prompt: 'p', answer: 'second' }));
     directory.write('a.json', JSON.stringify([{ prompt: 'p', answer: 'first' }]));
@@ -81,6 +81,32 @@ describe('loadDataset', () => {
     assert.deepEqual(
       rows.map(({ answer }) => answer),
       ['first', 'second'],
+    );
+  });
+
+  it('refuses a directory of several formats', async () => {
+    using directory = new TemporaryDirectory();
+    directory.write('a.jsonl', jsonl(good));
+    directory.write('b.csv', 'prompt,answer\n1,2\n');
+    await assert.rejects(load(directory.path), {
+      code: 'DATA_INVALID',
+      message: /files of several formats \(a\.jsonl and b\.csv\); name one/,
+    });
+  });
+
+  it('takes videos as paths, bytes and lists of frames', async () => {
+    using directory = new TemporaryDirectory();
+    const videos = ['v.mp4', { bytes: 'AQID' }, ['1.png', { path: '2.png' }]];
+    const row = { prompt: '<video>', answer: 'a', videos };
+    const path = directory.write('rows.jsonl', jsonl(row, { ...row, images: [], videos: [] }));
+    const { rows } = await load(path);
+    const read = ['v.mp4', { bytes: Buffer.of(1, 2, 3) }, ['1.png', '2.png']];
+    assert.deepEqual(
+      rows.map(({ images, videos }) => [images, videos]),
+      [
+        [null, read],
+        [[], null],
+      ],
     );
   });
 
@@ -124,7 +150,16 @@ describe('loadDataset', () => {
       { ...good, images: [{ bytes: '?' }] },
       '2: images[0]: expected a path, {"path": …} or {"bytes": base64}, got a mapping',
     ],
-    ['videos', { ...good, videos: ['v.mp4'] }, '2: videos: videos are not supported'],
+    [
+      'videos beside images',
+      { ...good, videos: ['v.mp4'] },
+      '2: videos: a row with the column images is one with images; videos are not read from it',
+    ],
+    [
+      'a video that is no video',
+      { prompt: 'p', answer: 'A', videos: [['a.png'], 3] },
+      '2: videos[1]: expected a path, {"path": …}, {"bytes": base64} or a list of frames, got 3',
+    ],
   ];
   for (const [what, row, message] of invalid) {
     it(`names file, line and field of ${what}, or skips and counts it`, async () => {
@@ -158,11 +193,12 @@ describe('loadDataset', () => {
     await refused(`${path}x`, /rows\.jsonlx: no such file or directory/);
     await refused(`${path}@test`, /local files have only the split "train", not "test"/);
     await refused(`${path}@a@b`, /more than one @/);
-    await refused(directory.write('rows.csv', 'a,b'), /expected a \.jsonl or \.json file/);
+    await refused(directory.write('rows.txt', 'a,b'), /expected a \.jsonl, .* file, got "\.txt"/);
+    await refused(directory.write('rows.csv', 'a,b'), /rows\.csv: no rows/);
     await refused(directory.write('none.jsonl', '\n'), /none\.jsonl: no rows/);
     await refused(directory.write('half.json', '[{}'), /half\.json: not a JSON array/);
     mkdirSync(join(directory.path, 'empty'));
-    await refused(join(directory.path, 'empty'), /has no \.jsonl or \.json file/);
+    await refused(join(directory.path, 'empty'), /the directory has no \.jsonl, /);
     const bad = directory.write('bad.jsonl', jsonl({}, {}));
     await assert.rejects(
       load(bad, 'skip'),

@@ -8,7 +8,8 @@ import { mropePositions } from '../../../src/model/qwen2-5-vl/position-ids.ts';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
-import { ImageProcessor } from '../../../src/vision/processor.ts';
+import { VisionProcessor } from '../../../src/vision/processor.ts';
+import { LocalPixels, type PixelSettings } from '../../../src/data/pixels.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenCases,
@@ -24,22 +25,36 @@ const reference = goldenPath('micro-vl-reference');
 /** The cases a row can say: one user message; others have a system message or earlier turns. */
 const cases = goldenCases().filter(({ messages }) => messages.length === 1);
 
+function visionOf(changes: Partial<PixelSettings> = {}): NonNullable<SampleOptions['vision']> {
+  const { settings } = VisionProcessor.load(checkpoint);
+  const bounds = { minPixels: null, maxPixels: null };
+  const pixels = new LocalPixels({
+    image: settings,
+    video: settings,
+    bounds,
+    videoFps: 2,
+    ...changes,
+  });
+  return { pixels, imageTokenId: 630, videoTokenId: 631 };
+}
+
 const options: SampleOptions = {
   tokenizer: Tokenizer.load(checkpoint),
   chatTemplate: ChatTemplate.load(checkpoint),
-  vision: { processor: ImageProcessor.load(checkpoint), imageTokenId: 630 },
+  vision: visionOf(),
   positionsOf: (ids, imageGrids) =>
     mropePositions(ids, { imageTokenId: 630, imageGrids }).positions,
   promptFormat: null,
   keys: DEFAULT_KEYS,
-  pixelBounds: { minPixels: null, maxPixels: null },
   imageDir: reference,
+  limitImages: null,
   maxPromptLength: 200,
   maxResponseLength: 40,
 };
 
 function rowOf(prompt: string, images: readonly ImageReference[] | null, answer = 'A'): DatasetRow {
-  return { file: 'rows.jsonl', line: 7, prompt, answer, images, fields: {} };
+  const place = { file: 'rows.jsonl', name: 'rows.jsonl', line: 7 };
+  return { ...place, prompt, answer, images, videos: null, fields: {} };
 }
 
 function goldenRow({ messages, images, response_text }: GoldenCase): DatasetRow {
@@ -97,8 +112,8 @@ describe('SampleBuilder', () => {
   });
 
   it('resizes into the pixel bounds before the processor does', async () => {
-    const pixelBounds = { minPixels: 112 * 112 * 4, maxPixels: null };
-    const bounded = new SampleBuilder({ ...options, pixelBounds });
+    const bounds = { minPixels: 112 * 112 * 4, maxPixels: null };
+    const bounded = new SampleBuilder({ ...options, vision: visionOf({ bounds }) });
     const row = rowOf('<image>x', [cases[1]!.images[0]!]);
     assert.deepEqual((await bounded.build(row)).grids, [[1, 16, 16]]);
     assert.equal(await bounded.promptLength(row), (await bounded.build(row)).tokenIds.length);
@@ -155,7 +170,7 @@ describe('SampleBuilder', () => {
   it('refuses images for a model without vision', async () => {
     const textOnly = new SampleBuilder({ ...options, vision: null });
     const row = rowOf('<image>', [cases[1]!.images[0]!]);
-    await assert.rejects(textOnly.build(row), invalid(/images\[0\]: .*this model takes no images/));
+    await assert.rejects(textOnly.build(row), invalid(/images: this model takes no images/));
     assert.equal((await textOnly.build(rowOf('text', null))).grids.length, 0);
   });
 
@@ -166,7 +181,9 @@ describe('SampleBuilder', () => {
     assert.equal(tokenIds.length, 45);
     await assert.rejects(
       short.build(goldenRow(cases[2]!)),
-      invalid(/^rows\.jsonl:7: prompt: \d+ tokens with its images, max_prompt_length is 45/),
+      invalid(
+        /^rows\.jsonl:7: prompt: \d+ tokens with its images or videos, max_prompt_length is 45/,
+      ),
     );
   });
 
@@ -185,18 +202,19 @@ describe('SampleBuilder', () => {
 
 describe('filterOverlong', () => {
   const rows = [...cases.map(goldenRow), rowOf('<image>', ['gone.png'])];
+  const filter = { maxPromptLength: 60, invalidRows: 'fail', concurrency: 3 } as const;
   const kept = cases.filter((golden) => golden.prompt_ids.length <= 60).length;
 
   it('keeps the prompts that fit, images expanded, and counts the others', async () => {
     const builder = new SampleBuilder(options);
-    const filtered = await filterOverlong(rows, builder, 60, 'skip');
+    const filtered = await filterOverlong(rows, builder, { ...filter, invalidRows: 'skip' });
     assert.equal(filtered.rows.length, kept);
     assert.equal(filtered.overlong, cases.length - kept);
     assert.match(filtered.skipped[0]!.message, /^rows\.jsonl:7: images\[0\]: .*no such file/);
   });
 
   it('ends at a bad row when rows may not be skipped', async () => {
-    const filtering = filterOverlong(rows, new SampleBuilder(options), 60, 'fail');
+    const filtering = filterOverlong(rows, new SampleBuilder(options), filter);
     await assert.rejects(filtering, invalid(/gone\.png: no such file/));
   });
 });

@@ -189,7 +189,7 @@ describe('Policy', () => {
     };
     assert.throws(() => policy.logProbs(packSequences([truncated]), 1), {
       code: 'DATA_INVALID',
-      message: /0 image tokens in the text, but 16 image features/,
+      message: /0 image or video tokens in the text, but features for 16/,
     });
   });
 });

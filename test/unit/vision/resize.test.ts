@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { ImageProcessor } from '../../../src/vision/processor.ts';
+import { VisionProcessor } from '../../../src/vision/processor.ts';
 import { boundedSizes, smartResize } from '../../../src/vision/resize.ts';
 
 type Pair = readonly [number, number];
 
 const bounds = { minPixels: 262144, maxPixels: 4194304 };
-const processor = new ImageProcessor({
-  ...new ImageProcessor().settings,
+const processor = new VisionProcessor({
+  ...new VisionProcessor().settings,
   minPixels: 3136,
   maxPixels: 12845056,
 });

@@ -1,0 +1,41 @@
+import { createReadStream } from 'node:fs';
+import { CsvError, parse, type Info } from 'csv-parse';
+import { brokenRow, unreadable, type RawRow } from './raw-row.ts';
+import type { DataFile } from './source.ts';
+
+/**
+ * The rows of a CSV file whose first record names the columns; a row's line is that of its last character.
+ *
+ * Every cell is text; how one stands for a list of images, `decodeRow` says.
+ *
+ * @throws DATA_INVALID when the file cannot be read, or a quote is not closed
+ */
+export async function* csvRows(source: DataFile): AsyncGenerator<RawRow> {
+  const { path: file, name } = source;
+  const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true });
+  const records = createReadStream(file)
+    .on('error', (error) => parser.destroy(error))
+    .pipe(parser);
+  let columns: readonly string[] | null = null;
+  try {
+    for await (const { record, info } of records as AsyncIterable<CsvRecord>) {
+      const line = info.lines;
+      if (columns === null) {
+        columns = record;
+      } else if (record.length !== columns.length) {
+        const counts = `${record.length} cells for ${columns.length} columns`;
+        yield brokenRow(source, line, counts);
+      } else {
+        const value = Object.fromEntries(columns.map((column, i) => [column, record[i]]));
+        yield { file, name, line, value, isText: true };
+      }
+    }
+  } catch (cause) {
+    throw unreadable(file, cause instanceof CsvError ? 'not CSV' : 'cannot be read', cause);
+  }
+}
+
+interface CsvRecord {
+  readonly record: readonly string[];
+  readonly info: Info;
+}

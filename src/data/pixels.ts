@@ -1,0 +1,140 @@
+import { CxmindError } from '../errors.ts';
+import { decodeImage, imageSize, type ImageSource, type RgbImage } from '../vision/decode.ts';
+import { probeVideo, readFrames, withVideoFile, type VideoSource } from '../vision/ffmpeg.ts';
+import type { Grid } from '../vision/patchify.ts';
+import {
+  VisionProcessor,
+  type ProcessedPixels,
+  type ProcessorSettings,
+} from '../vision/processor.ts';
+import { resample } from '../vision/resample.ts';
+import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
+import {
+  inPairs,
+  pictureFrameSize,
+  sampleFrames,
+  secondsPerPair,
+  videoFrameSize,
+} from '../vision/video-frames.ts';
+
+/** How pixels are read, as plain data. */
+export interface PixelSettings {
+  readonly image: ProcessorSettings;
+  readonly video: ProcessorSettings;
+  /** Images and frames are resized into these before the vision processor. */
+  readonly bounds: PixelBounds;
+  /** Frames taken of a second of video. */
+  readonly videoFps: number;
+}
+
+/** A video, or the pictures that are its frames. */
+export type VideoOrFrames = VideoSource | readonly ImageSource[];
+
+/** A video as the vision tower takes it. */
+export interface ProcessedVideo extends ProcessedPixels {
+  /** From one row of the grid along time to the next. */
+  readonly secondsPerGrid: number;
+}
+
+/** Reads images and videos into patches. */
+export interface PixelReader {
+  /** @throws DATA_INVALID naming an image that is missing, truncated or none */
+  image(source: ImageSource): Promise<ProcessedPixels>;
+  /** @throws DATA_INVALID likewise, DEVICE_MISSING for a video when ffmpeg is not installed */
+  video(source: VideoOrFrames): Promise<ProcessedVideo>;
+}
+
+/** Reads them on the calling thread. */
+export class LocalPixels implements PixelReader {
+  readonly settings: PixelSettings;
+  readonly #image: VisionProcessor;
+  readonly #video: VisionProcessor;
+
+  constructor(settings: PixelSettings) {
+    this.settings = settings;
+    this.#image = new VisionProcessor(settings.image);
+    this.#video = new VisionProcessor(settings.video);
+  }
+
+  async image(source: ImageSource): Promise<ProcessedPixels> {
+    const image = await decodeImage(source);
+    return this.#image.process(boundImage(image, this.settings.bounds));
+  }
+
+  async video(source: VideoOrFrames): Promise<ProcessedVideo> {
+    if (isFrames(source)) {
+      const frames = inPairs(await this.#pictures(source));
+      const secondsPerGrid = secondsPerPair(this.settings.videoFps);
+      return { ...this.#video.processFrames(frames), secondsPerGrid };
+    }
+    return withVideoFile(source, async (path) => {
+      const { info, indices, fps } = await this.#sampled(path);
+      const { width, height } = videoFrameSize(info, indices.length, this.settings.bounds);
+      const frames: RgbImage[] = [];
+      await readFrames(path, info, indices, (frame) => {
+        frames.push(resample(frame, width, height));
+      });
+      return { ...this.#video.processFrames(frames), secondsPerGrid: secondsPerPair(fps) };
+    });
+  }
+
+  /** The patch grid of an image; only its header is read. */
+  async imageGrid(source: ImageSource): Promise<Grid> {
+    const size = await imageSize(source);
+    return this.#image.gridOf(boundedSizes(size, this.settings.bounds).at(-1) ?? size);
+  }
+
+  /** The patch grid of a video; no frame is decoded. */
+  async videoGrid(source: VideoOrFrames): Promise<Grid> {
+    const { bounds } = this.settings;
+    if (isFrames(source)) {
+      const first = pictureFrameSize(await imageSize(firstOf(source)), bounds);
+      return this.#video.gridOf(first, inPairs(source).length);
+    }
+    return withVideoFile(source, async (path) => {
+      const { info, indices } = await this.#sampled(path);
+      return this.#video.gridOf(videoFrameSize(info, indices.length, bounds), indices.length);
+    });
+  }
+
+  /** How many tokens an image or a video of this grid takes. */
+  tokensOf(grid: Grid): number {
+    return this.#image.tokensOf(grid);
+  }
+
+  async #sampled(path: string): Promise<ReturnType<typeof sampleFrames> & { info: FrameSource }> {
+    const info = await probeVideo(path);
+    return { info, ...sampleFrames(info.frames, info.fps, this.settings.videoFps) };
+  }
+
+  /** Pictures that are frames, of the size of the first. */
+  async #pictures(sources: readonly ImageSource[]): Promise<RgbImage[]> {
+    firstOf(sources);
+    const frames: RgbImage[] = [];
+    for (const source of sources) {
+      const image = await decodeImage(source);
+      const { width, height } = pictureFrameSize(image, this.settings.bounds);
+      const [first] = frames;
+      if (first !== undefined && (first.width !== width || first.height !== height)) {
+        throw new CxmindError(
+          'DATA_INVALID',
+          `frame ${frames.length + 1} is resized to ${width}x${height}, the first to ${first.width}x${first.height}`,
+        );
+      }
+      frames.push(resample(image, width, height));
+    }
+    return frames;
+  }
+}
+
+type FrameSource = Awaited<ReturnType<typeof probeVideo>>;
+
+function isFrames(source: VideoOrFrames): source is readonly ImageSource[] {
+  return Array.isArray(source);
+}
+
+function firstOf(sources: readonly ImageSource[]): ImageSource {
+  const [first] = sources;
+  if (first === undefined) throw new CxmindError('DATA_INVALID', 'a video without frames');
+  return first;
+}

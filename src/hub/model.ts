@@ -1,0 +1,59 @@
+import { stat } from 'node:fs/promises';
+import { isHubId } from '../config/hub-id.ts';
+import type { Config } from '../config/schema.ts';
+import { openRepository } from './repository.ts';
+import { hubSettings, type HubSettings } from './settings.ts';
+
+/** What a checkpoint is read from: configs, tokenizer and templates, and weights in one form. */
+const CHECKPOINT_FILE = /^[^/]+\.(json|jinja|txt|model|safetensors)$/;
+
+/**
+ * The directory of a model that is named by its path, or by its id on the Hugging Face Hub, from where it is then
+ * downloaded to the cache unless it is there.
+ *
+ * @throws CHECKPOINT_INVALID when the hub has no such model, or cannot be reached
+ */
+export async function modelDirectory(
+  model: string,
+  settings: HubSettings = hubSettings(),
+): Promise<string> {
+  if ((await isThere(model)) || !isHubId(model)) return model;
+  const repository = await openRepository('model', model, settings);
+  await repository.fetch(repository.files.filter((path) => CHECKPOINT_FILE.test(path)));
+  return repository.directory;
+}
+
+/**
+ * A config whose models are directories: those named by ids are fetched from the hub.
+ *
+ * @throws CHECKPOINT_INVALID as `modelDirectory` does
+ */
+export async function withLocalModels(config: Config): Promise<Config> {
+  const { actor, critic } = config.worker;
+  return {
+    ...config,
+    worker: {
+      ...config.worker,
+      actor: { ...actor, model: await withLocalPaths(actor.model) },
+      critic: { ...critic, model: await withLocalPaths(critic.model) },
+    },
+  };
+}
+
+type ModelPaths = Pick<Config['worker']['actor']['model'], 'modelPath' | 'tokenizerPath'>;
+
+async function withLocalPaths<M extends ModelPaths>(model: M): Promise<M> {
+  const { modelPath, tokenizerPath } = model;
+  return {
+    ...model,
+    modelPath: modelPath && (await modelDirectory(modelPath)),
+    tokenizerPath: tokenizerPath && (await modelDirectory(tokenizerPath)),
+  };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,197 @@
+import { join } from 'node:path';
+import {
+  datasetInfo,
+  downloadFile,
+  HubApiError,
+  listFiles,
+  modelInfo,
+  type ListFileEntry,
+} from '@huggingface/hub';
+import { CxmindError } from '../errors.ts';
+import { RepositoryCache, type CachedName } from './cache.ts';
+import type { HubSettings } from './settings.ts';
+
+/** What a repository holds. */
+export type RepositoryKind = 'dataset' | 'model';
+
+/** A repository at one commit. */
+export interface HubRepository {
+  readonly commit: string;
+  /** Where its files are once they are fetched. */
+  readonly directory: string;
+  /** Paths in the repository, sorted. */
+  readonly files: readonly string[];
+  /** Downloads those of the files that are not in the cache. */
+  fetch(paths: readonly string[]): Promise<void>;
+}
+
+const REVISION = 'main';
+/** Files fetched at a time. */
+const PARALLEL = 4;
+/** Attempts at a file whose transfer broke. */
+const ATTEMPTS = 3;
+
+/**
+ * Opens a repository of the Hugging Face Hub; of one that cannot be asked, what the cache has of it.
+ *
+ * @param id `owner/name`
+ * @throws DATA_INVALID for a data set and CHECKPOINT_INVALID for a model that is not there, is closed to us, or can
+ *   neither be reached nor be found in the cache
+ */
+export async function openRepository(
+  kind: RepositoryKind,
+  id: string,
+  settings: HubSettings,
+): Promise<HubRepository> {
+  const folder = join(settings.cacheDirectory, `${kind}s--${id.replaceAll('/', '--')}`);
+  const cache = new RepositoryCache(folder);
+  if (settings.isOffline) {
+    return cachedRepository(cache, () => failure(kind, id, settings, 'HF_HUB_OFFLINE is set'));
+  }
+  const remote = new RemoteRepository(kind, id, settings);
+  let entries: readonly CachedName[];
+  let commit: string;
+  try {
+    commit = await remote.commit();
+    entries = await remote.list(commit);
+  } catch (error) {
+    if (error instanceof HubApiError && error.statusCode < 500) throw remote.refusal(error);
+    return cachedRepository(cache, () => failure(kind, id, settings, reasonOf(error), error));
+  }
+  await cache.setCommit(REVISION, commit);
+  return {
+    commit,
+    directory: cache.snapshot(commit),
+    files: entries.map(({ path }) => path),
+    fetch: async (paths) => {
+      const wanted = entries.filter(({ path }) => paths.includes(path));
+      const fetchNext = async (): Promise<void> => {
+        for (let file = wanted.pop(); file !== undefined; file = wanted.pop()) {
+          const next = file;
+          const open = (): Promise<Blob> => remote.open(next.path, commit);
+          await remote.withRetries(() => cache.add(commit, next, open));
+        }
+      };
+      await Promise.all(Array.from({ length: PARALLEL }, fetchNext));
+    },
+  };
+}
+
+/** A repository as the hub tells of it. */
+class RemoteRepository {
+  readonly #kind: RepositoryKind;
+  readonly #id: string;
+  readonly #settings: HubSettings;
+
+  constructor(kind: RepositoryKind, id: string, settings: HubSettings) {
+    this.#kind = kind;
+    this.#id = id;
+    this.#settings = settings;
+  }
+
+  /** The commit that the main branch stands at. */
+  async commit(): Promise<string> {
+    const options = { ...this.#access(), name: this.#id, revision: REVISION };
+    const { sha } = await (this.#kind === 'dataset'
+      ? datasetInfo({ ...options, additionalFields: ['sha'] })
+      : modelInfo({ ...options, additionalFields: ['sha'] }));
+    return sha;
+  }
+
+  async list(revision: string): Promise<CachedName[]> {
+    const entries: CachedName[] = [];
+    const options = { ...this.#access(), ...this.#repo(), revision, recursive: true };
+    for await (const entry of listFiles(options)) {
+      if (entry.type === 'file') entries.push(cachedName(entry));
+    }
+    return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  async open(path: string, revision: string): Promise<Blob> {
+    const blob = await downloadFile({ ...this.#access(), ...this.#repo(), path, revision });
+    if (blob === null) throw new Error(`${path} is listed and not there`);
+    return blob;
+  }
+
+  /** Runs a transfer again when it broke; what the hub refuses stays refused. */
+  async withRetries(transfer: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await transfer();
+        return;
+      } catch (error) {
+        if (error instanceof HubApiError && error.statusCode < 500) throw this.refusal(error);
+        if (attempt === ATTEMPTS) {
+          throw failure(this.#kind, this.#id, this.#settings, reasonOf(error), error);
+        }
+      }
+    }
+  }
+
+  refusal(error: HubApiError): CxmindError {
+    const { url, token } = this.#settings;
+    const { noun, code } = words[this.#kind];
+    const detail = { repository: this.#id, status: error.statusCode };
+    const isClosed = error.statusCode === 401 || error.statusCode === 403;
+    const hint = isClosed
+      ? token === null
+        ? `the hub at ${url} shows it to nobody without a token (${error.statusCode}): it does not exist, or set HF_TOKEN`
+        : `the hub at ${url} does not show it to this token (${error.statusCode}): it does not exist, is private, ` +
+          'or its terms are not accepted'
+      : error.statusCode === 404
+        ? `no such file or directory here, and no ${noun} of that name on the hub at ${url}`
+        : `the hub at ${url} answered ${error.statusCode}: ${error.message}`;
+    return new CxmindError(code, `${this.#id}: ${hint}`, { detail, cause: error });
+  }
+
+  #access(): { hubUrl: string; accessToken?: string } {
+    const { url, token } = this.#settings;
+    return { hubUrl: url, ...(token !== null && { accessToken: token }) };
+  }
+
+  #repo(): { repo: { type: RepositoryKind; name: string } } {
+    return { repo: { type: this.#kind, name: this.#id } };
+  }
+}
+
+const words = {
+  dataset: { noun: 'data set', code: 'DATA_INVALID' },
+  model: { noun: 'model', code: 'CHECKPOINT_INVALID' },
+} as const;
+
+function cachedName({ path, size, lfs, xetHash, oid }: ListFileEntry): CachedName {
+  return { path, blob: lfs?.oid ?? xetHash ?? oid ?? path.replaceAll('/', '--'), sizeBytes: size };
+}
+
+/** What the cache has of a repository, at the commit it was last seen at. */
+async function cachedRepository(
+  cache: RepositoryCache,
+  missing: () => CxmindError,
+): Promise<HubRepository> {
+  const commit = await cache.commitOf(REVISION);
+  if (commit === null) throw missing();
+  const files = await cache.files(commit);
+  return { commit, directory: cache.snapshot(commit), files, fetch: () => Promise.resolve() };
+}
+
+function failure(
+  kind: RepositoryKind,
+  id: string,
+  { url, cacheDirectory }: HubSettings,
+  reason: string,
+  cause?: unknown,
+): CxmindError {
+  const { noun, code } = words[kind];
+  return new CxmindError(
+    code,
+    `${id}: no such file or directory here, the ${noun} is not in the cache (${cacheDirectory}), and the hub at ` +
+      `${url} cannot be asked: ${reason}`,
+    { detail: { repository: id }, cause },
+  );
+}
+
+/** The last cause has the reason: "fetch failed" alone says nothing. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+}

@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+/** Where the hub is, who asks it, and where what it sent is kept. */
+export interface HubSettings {
+  readonly url: string;
+  /** Laid out as `huggingface_hub` does, so that both find what the other downloaded. */
+  readonly cacheDirectory: string;
+  readonly token: string | null;
+  /** Only the cache is looked at. */
+  readonly isOffline: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The hub's settings by the environment variables of `huggingface_hub`: HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN,
+ * HF_TOKEN_PATH, HF_HUB_OFFLINE. Without HF_TOKEN the token of `hf auth login` is taken.
+ */
+export function hubSettings(environment: Environment = process.env): HubSettings {
+  const of = (...names: readonly string[]): string | undefined =>
+    names
+      .map((name) => environment[name]?.trim())
+      .find((value) => value !== undefined && value !== '');
+  const home =
+    of('HF_HOME') ?? join(of('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');
+  return {
+    url: (of('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
+    cacheDirectory: of('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(home, 'hub'),
+    token:
+      of('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN') ??
+      savedToken(of('HF_TOKEN_PATH') ?? join(home, 'token')),
+    isOffline: /^(1|true|yes|on)$/i.test(of('HF_HUB_OFFLINE') ?? ''),
+  };
+}
+
+function savedToken(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8').trim() || null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,167 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as t from 'io-ts';
+import { CxmindError } from '../errors.ts';
+import type { RgbImage } from './decode.ts';
+import type { ImageSize } from './resize.ts';
+
+/** A video as it is referred to: a path, or the bytes of a file. */
+export type VideoSource = string | Uint8Array;
+
+/** What the container says of a video. */
+export interface VideoInfo extends ImageSize {
+  /** How many frames it has. */
+  readonly frames: number;
+  /** Frames a second, the mean. */
+  readonly fps: number;
+}
+
+const ProbedStream = t.intersection([
+  t.type({
+    width: t.number,
+    height: t.number,
+    avg_frame_rate: t.string,
+    nb_read_packets: t.string,
+  }),
+  t.partial({ side_data_list: t.array(t.partial({ rotation: t.number })) }),
+]);
+const Probed = t.type({ streams: t.array(ProbedStream) });
+
+/** A video that hangs its decoder is given up after this. */
+const TIMEOUT_MS = 600_000;
+
+/**
+ * Calls `work` with a video's path; that of bytes is a temporary file, since most forms cannot be read from a pipe.
+ */
+export async function withVideoFile<T>(
+  source: VideoSource,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
+  if (typeof source === 'string') return work(source);
+  const folder = await mkdtemp(join(tmpdir(), 'cxmind-video-'));
+  try {
+    const path = join(folder, 'video');
+    await writeFile(path, source);
+    return await work(path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Size, length and rate of a video, as it is shown: turned by its rotation mark.
+ *
+ * @throws DATA_INVALID naming the video when it is missing or none, DEVICE_MISSING without ffmpeg
+ */
+export async function probeVideo(path: string): Promise<VideoInfo> {
+  const entries = 'stream=width,height,avg_frame_rate,nb_read_packets:stream_side_data=rotation';
+  const select = ['-select_streams', 'v:0', '-count_packets', '-show_entries', entries];
+  const chunks: Buffer[] = [];
+  await run('ffprobe', ['-v', 'error', ...select, '-of', 'json', path], path, (chunk) => {
+    chunks.push(chunk);
+  });
+  const json: unknown = JSON.parse(Buffer.concat(chunks).toString() || '{}');
+  const [stream] = Probed.is(json) ? json.streams : [];
+  if (stream === undefined) throw invalidVideo(path, 'it has no video stream');
+  const [over = NaN, under = NaN] = stream.avg_frame_rate.split('/').map(Number);
+  const [frames, fps] = [Number(stream.nb_read_packets), over / under];
+  if (!(frames > 0 && Number.isFinite(fps) && fps > 0)) {
+    throw invalidVideo(path, `${frames} frames at ${stream.avg_frame_rate} a second`);
+  }
+  const rotation =
+    stream.side_data_list?.find((data) => data.rotation !== undefined)?.rotation ?? 0;
+  const isTurned = Math.abs(rotation) % 180 === 90;
+  const { width, height } = stream;
+  return isTurned ? { width: height, height: width, frames, fps } : { width, height, frames, fps };
+}
+
+/**
+ * Decodes the frames of a video and hands over each as soon as it is there.
+ *
+ * @param indices numbers of the frames, ascending, none twice
+ * @throws DATA_INVALID when fewer can be decoded
+ */
+export async function readFrames(
+  path: string,
+  { width, height }: ImageSize,
+  indices: readonly number[],
+  take: (frame: RgbImage) => void,
+): Promise<void> {
+  const select = indices.map((index) => `eq(n\\,${index})`).join('+');
+  const frameBytes = width * height * 3;
+  let frame = new Uint8Array(frameBytes);
+  let filled = 0;
+  let count = 0;
+  const receive = (chunk: Buffer): void => {
+    for (let at = 0; at < chunk.length;) {
+      const part = chunk.subarray(at, at + frameBytes - filled);
+      frame.set(part, filled);
+      filled += part.length;
+      at += part.length;
+      if (filled < frameBytes) continue;
+      take({ width, height, data: frame, isIndexed: false });
+      count++;
+      frame = new Uint8Array(frameBytes);
+      filled = 0;
+    }
+  };
+  await run(
+    'ffmpeg',
+    [
+      ...['-v', 'error', '-nostdin', '-i', path, '-map', '0:v:0'],
+      ...['-vf', `select='${select}'`, '-fps_mode', 'passthrough'],
+      ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', 'pipe:1'],
+    ],
+    path,
+    receive,
+  );
+  if (count < indices.length) {
+    throw invalidVideo(path, `${count} of ${indices.length} frames can be decoded`);
+  }
+}
+
+/** Runs a program over a video to its end. */
+async function run(
+  program: 'ffmpeg' | 'ffprobe',
+  parameters: readonly string[],
+  path: string,
+  receive: (chunk: Buffer) => void,
+): Promise<void> {
+  const child = spawn(program, parameters, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: TIMEOUT_MS,
+  });
+  const messages: Buffer[] = [];
+  child.stdout.on('data', receive);
+  child.stderr.on('data', (chunk: Buffer) => messages.push(chunk));
+  const code = await exitOf(child, program);
+  if (code === 0) return;
+  const said = Buffer.concat(messages).toString().trim().split('\n').at(-1) ?? '';
+  throw invalidVideo(
+    path,
+    said.replace(`${path}: `, '') || `${program} ended with ${String(code)}`,
+  );
+}
+
+/** The exit code once all output is read; null for a process that was killed. */
+async function exitOf(child: ChildProcess, program: string): Promise<number | null> {
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    return code;
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')) throw cause;
+    throw new CxmindError(
+      'DEVICE_MISSING',
+      `videos are read with ${program}, which is not installed: apt-get install ffmpeg ` +
+        '(macOS: brew install ffmpeg)',
+      { cause },
+    );
+  }
+}
+
+function invalidVideo(path: string, reason: string): CxmindError {
+  return new CxmindError('DATA_INVALID', `video ${path}: ${reason}`, { detail: { video: path } });
+}
