@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { FileOptions } from '../../actors/reward/actor.ts';
 import { rewardProtocol, type ScoreReply } from '../../actors/reward/protocol.ts';
 import { rewardSpec } from '../../actors/reward/spec.ts';
@@ -9,6 +10,7 @@ import type { ActorRef } from '../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
@@ -70,11 +72,10 @@ export async function meet(inputs, { folder, others }) {
 }
 `;
 
-const usual: FileOptions = {
+const usual: Omit<FileOptions, 'python'> = {
   rewardType: 'batch',
   limitMs: 30_000,
   skipsInvalid: false,
-  python: 'python3',
   cpus: 1,
 };
 
@@ -85,6 +86,7 @@ describe('reward functions of users', () => {
   let tokenizer: Tokenizer;
   let python: string;
   let script: string;
+  let interpreter = 'python3';
   let count = 0;
 
   before(async () => {
@@ -102,7 +104,7 @@ describe('reward functions of users', () => {
   async function actorOf(
     rewardFunction: string,
     options: Partial<FileOptions> = {},
-    more: { kwargs?: object; skipSpecialTokens?: boolean } = {},
+    more: { kwargs?: object; skipSpecialTokens?: boolean; system?: ActorSystem } = {},
   ): Promise<ActorRef<typeof rewardProtocol>> {
     const { kwargs = {}, skipSpecialTokens = true } = more;
     const props = {
@@ -110,9 +112,13 @@ describe('reward functions of users', () => {
       rewardFunction,
       kwargs: { ...kwargs },
       skipSpecialTokens,
-      file: { ...usual, ...options },
+      file: { ...usual, python: interpreter, ...options },
     };
-    return system.spawn({ ...rewardSpec(props), name: `reward/${count++}`, graceMs: 2000 });
+    return (more.system ?? system).spawn({
+      ...rewardSpec(props),
+      name: `reward/${count++}`,
+      graceMs: 2000,
+    });
   }
 
   async function score(
@@ -131,7 +137,13 @@ describe('reward functions of users', () => {
 
   describe('in Python', () => {
     before(function () {
-      if (spawnSync('python3', ['--version']).status === 0) return;
+      // The interpreter itself: what stands on the path may be a script that takes its time to find it.
+      const tell = ['-c', 'import sys; print(sys.executable)'];
+      const found = spawnSync('python3', tell, { encoding: 'utf8' });
+      if (found.status === 0) {
+        interpreter = found.stdout.trim();
+        return;
+      }
       console.log('      skipped: python3 is not installed here');
       this.skip();
     });
@@ -175,25 +187,21 @@ describe('reward functions of users', () => {
       assert.deepEqual((await score(actor, 'a'))[0]!.parts, { overall: 3, stdin: 0 });
     });
 
-    for (const [text, problem] of [
-      [
-        'please raise',
-        /^raised\nTraceback[^]*reward\.py", line \d+, in one\n[^]*ValueError: no such/,
-      ],
-      ['please die', /^its process ended with code 3/],
-      ['please hang', /^took longer than 0\.4 s \(worker\.reward\.timeout_seconds\)$/],
-      ['nan', /^'overall' is not a finite number but NaN$/],
-      ['list', /^expected a dict of numbers, got a list$/],
-      ['text', /^'overall' is not a number but a str$/],
-    ] as const) {
-      it(`have one response that says "${text}" skipped, the others scored`, async () => {
-        const limits = { limitMs: 400, skipsInvalid: true };
-        const actor = await actorOf(`${python}:compute_score`, limits);
-        const scored = await score(actor, 'a', 'bc', text, 'def');
-        assert.deepEqual(overall(scored), [1, 2, undefined, 3]);
+    it('have the one response that is at fault skipped, the others scored', async () => {
+      const actor = await actorOf(`${python}:compute_score`, { limitMs: 400, skipsInvalid: true });
+      for (const [text, problem] of [
+        ['raise', /^raised\nTraceback[^]*reward\.py", line \d+, in one\n[^]*ValueError: no such/],
+        ['die', /^its process ended with code 3/],
+        ['hang', /^took longer than 0\.4 s \(worker\.reward\.timeout_seconds\)$/],
+        ['nan', /^'overall' is not a finite number but NaN$/],
+        ['list', /^expected a dict of numbers, got a list$/],
+        ['text', /^'overall' is not a number but a str$/],
+      ] as const) {
+        const scored = await score(actor, 'a', 'bc', `please ${text}`, 'def');
+        assert.deepEqual(overall(scored), [1, 2, undefined, 3], text);
         assert.match(scored[2]!.problem!, problem);
-      });
-    }
+      }
+    });
 
     it('fail with row, file, function and traceback', async () => {
       const actor = await actorOf(`${python}:compute_score`);
@@ -207,8 +215,8 @@ describe('reward functions of users', () => {
     });
 
     it('say in one sentence what keeps them from starting', async () => {
-      const starting = (spec: string, interpreter = 'python3'): Promise<unknown> =>
-        actorOf(spec, { python: interpreter });
+      const starting = (spec: string, other = interpreter): Promise<unknown> =>
+        actorOf(spec, { python: other });
       await assert.rejects(
         starting(`${python}:one`, 'python-of-nobody'),
         /needs python-of-nobody, which does not start .*install Python 3.*worker\.reward\.python/,
@@ -219,10 +227,24 @@ describe('reward functions of users', () => {
       await assert.rejects(starting(`${wrong}:f`), /wrong\.py:f does not load: [^]*SyntaxError/);
     });
 
+    it('die with their actor, in the middle of whatever they do', async () => {
+      using workers = new LivingWorkers();
+      const { logger, events } = keepingLogger();
+      await using doomed = new ActorSystem({ logger });
+      const actor = await actorOf(`${python}:compute_score`, {}, { system: doomed });
+      const pid = events.find(({ event }) => event === 'python reward loaded')!.fields['pid'];
+      assert.ok(existsSync(`/proc/${String(pid)}`));
+      const asked = assert.rejects(score(actor, 'hang'), { code: 'ACTOR_CRASHED' });
+      await workers.find(actor.name)!.terminate();
+      await asked;
+      while (existsSync(`/proc/${String(pid)}`)) await setTimeout(5);
+    });
+
     it('train under the gate of their config, without forwarding its weights', async () => {
       const run = join(temporary.path, 'gated');
       await trainTiny(demo, run, [
         `worker.reward.reward_function=${python}:chain`,
+        `worker.reward.python=${interpreter}`,
         'worker.reward.reward_function_kwargs={ema_alpha: 0.3}',
         'worker.reward.gate={rule: ema, key: acc, bonus: [reason]}',
         'trainer.max_steps=1',
@@ -234,19 +256,19 @@ describe('reward functions of users', () => {
   });
 
   describe('in JavaScript', () => {
-    for (const [text, problem] of [
-      ['please raise', /^threw: no such finding$/],
-      ['please die', /its thread ended: exited with code 3/],
-      ['please hang', /^took longer than 0\.3 s/],
-      ['nan', /^'overall' is not a finite number but NaN$/],
-    ] as const) {
-      it(`have one response that says "${text}" skipped, the others scored`, async () => {
-        const actor = await actorOf(`${script}:compute`, { limitMs: 300, skipsInvalid: true });
-        const scored = await score(actor, 'a', 'bc', text, 'def');
-        assert.deepEqual(overall(scored), [1, 2, undefined, 3]);
+    it('have the one response that is at fault skipped, the others scored', async () => {
+      const actor = await actorOf(`${script}:compute`, { limitMs: 300, skipsInvalid: true });
+      for (const [text, problem] of [
+        ['raise', /^threw: no such finding$/],
+        ['die', /its thread ended: exited with code 3/],
+        ['hang', /^took longer than 0\.3 s/],
+        ['nan', /^'overall' is not a finite number but NaN$/],
+      ] as const) {
+        const scored = await score(actor, 'a', 'bc', `please ${text}`, 'def');
+        assert.deepEqual(overall(scored), [1, 2, undefined, 3], text);
         assert.match(scored[2]!.problem!, problem);
-      });
-    }
+      }
+    });
 
     it('run at the same time in the actors of a run', async () => {
       const kwargs = { folder: temporary.path, others: ['first', 'second'] };

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../../src/text/image-tokens.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';
@@ -55,6 +56,33 @@ describe('PromptFormat', () => {
       code: 'CONFIG_INVALID',
       message: /jinjax/,
     });
+  });
+});
+
+describe('the prompt formats that come with cxmind', () => {
+  const folder = new URL('../../../configs/format_prompt/', import.meta.url);
+  const rendered = (name: string): string =>
+    PromptFormat.load(new URL(`${name}.jinja`, folder).pathname).render('  How many?\n');
+
+  it('hold the prompt once, trimmed', () => {
+    const names = readdirSync(folder).map((file) => file.replace('.jinja', ''));
+    assert.deepEqual(names.sort(), ['android_gui', 'close', 'dapo', 'math', 'open', 'r1v']);
+    for (const name of names) {
+      const parts = rendered(name).split('How many?');
+      assert.equal(parts.length, 2, name);
+      assert.doesNotMatch(parts.join('|'), /^\s|\s$|\{\{| {2}\|/, name);
+    }
+  });
+
+  it('ask for the layout that their rewards read', () => {
+    const chain = '<think></think><answer></answer><think></think><answer></answer>';
+    assert.ok(rendered('open').startsWith('How many?') && rendered('open').includes(chain));
+    for (const name of ['math', 'close']) {
+      assert.match(rendered(name), /^How many\? .*<think> and <\/think>.*\\boxed\{\}/);
+    }
+    assert.match(rendered('r1v'), /<think> .* <\/think><answer> .* <\/answer>$/);
+    assert.match(rendered('dapo'), /Answer: \$Answer[^]*\n\nHow many\?\n\n[^]*"Answer:"/);
+    assert.match(rendered('android_gui'), /ONE digit[^]*0, 1 or 2[^]*---\n\nHow many\?$/);
   });
 });
 
