@@ -57,7 +57,7 @@ function contextOf(
         groundTruth: `${name}@${round}`,
         input: { ...textPrompt([1, 2]), grids: [] },
       }));
-      return Promise.resolve({ prompts, cursor: { epoch: 0, position: round } });
+      return Promise.resolve({ prompts, cursor: { epoch: 0, position: round }, skipped: 0 });
     },
   });
   const rollout = refOf('rollout', rolloutProtocol, {
