@@ -8,7 +8,9 @@ const packageRoot = join(import.meta.dirname, '../../..');
 const options: LoadOptions = { purpose: null, packageRoot, rewards: builtInRewards };
 
 describe('a shipped config', () => {
-  for (const name of readdirSync(join(packageRoot, 'configs'))) {
+  for (const name of readdirSync(join(packageRoot, 'configs')).filter((file) =>
+    file.endsWith('.yaml'),
+  )) {
     it(`${name} is one that can be trained from`, async () => {
       const { issues, warnings } = await configFrom([`config=configs/${name}`], options);
       assert.deepEqual([...issues, ...warnings], []);
