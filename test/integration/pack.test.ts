@@ -89,10 +89,15 @@ describe('the packed tarball', function () {
       'data.val_files=demo/closed-validation.jsonl',
       'worker.actor.model.model_path=demo/model',
       'data.image_dir=demo',
+      'worker.reward.reward_function=./score.mjs:score',
       'trainer.max_steps=1',
     ];
+    const score = 'export const score = (inputs) => inputs.map((_, i) => ({ overall: i % 2 }));\n';
+    writeFileSync(join(folder, 'score.mjs'), score);
     run(folder, 'npx', '--no-install', 'cxmind', 'train', ...items);
     assert.ok(existsSync(join(folder, 'runs/tiny/summary.json')));
+    // What Python reward files are run by is no TypeScript, so the build has to bring it along by itself.
+    assert.ok(existsSync(join(folder, 'node_modules/cxmind/dist/actors/reward/host.py')));
   });
 
   it('gives engine and actors as imports with types', () => {
