@@ -75,18 +75,39 @@ export const text: Field<string> = {
     const length = u32At(from.bytes, from.pass(4));
     const start = from.pass(length);
     const { bytes } = from;
-    let value = '';
-    for (let i = start; i < start + length; i++) {
-      const byte = bytes[i]!;
-      if (byte >= 0x80 || length > shortText) {
-        return bufferOf(bytes).toString('utf8', start, start + length);
-      }
-      value += String.fromCharCode(byte);
+    if (length > shortText || length === 0) {
+      return bufferOf(bytes).toString('utf8', start, start + length);
     }
-    return value;
+    const place = (bytes[start]! + 7 * bytes[start + length - 1]! + 31 * length) % recentCount;
+    const recent = recentTexts[place];
+    if (recent !== undefined && recent.isAt(bytes, start, length)) return recent.value;
+    const found = new ShortText(bytes.slice(start, start + length));
+    recentTexts[place] = found;
+    return found.value;
   },
 };
 const shortText = 32;
+
+/** A short text and the bytes it came as. */
+class ShortText {
+  readonly value: string;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.value = bufferOf(bytes).toString('utf8');
+  }
+
+  isAt(bytes: Uint8Array, start: number, length: number): boolean {
+    if (length !== this.#bytes.length) return false;
+    for (let i = 0; i < length; i++) if (bytes[start + i] !== this.#bytes[i]) return false;
+    return true;
+  }
+}
+
+/** Names come again and again: those read last, by a hash of theirs, so that they are not made anew each time. */
+const recentCount = 256;
+const recentTexts = new Array<ShortText | undefined>(recentCount);
 
 /** A u32 length and that many bytes of msgpack, held against a codec when read: for what is rare. */
 export function checked<T>(codec: t.Type<T, unknown>): Field<T> {

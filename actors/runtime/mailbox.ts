@@ -1,68 +1,32 @@
 /** A message on its way to an actor. */
 export interface Letter {
+  /** Higher than that of every letter before. */
   readonly id: number;
 }
 
-/**
- * Letters in the order they came, with their ids to find and drop them by.
- *
- * The first is remembered and its iterator kept: a new iterator would step over all that was dropped since the
- * map last shrank, thousands when many wait.
- */
-class Line<L extends Letter> {
-  readonly #letters = new Map<number, L>();
-  #rest = this.#letters.values();
-  #first: L | undefined;
-
-  get size(): number {
-    return this.#letters.size;
-  }
-
-  get first(): L | undefined {
-    while (this.#first === undefined || !this.#letters.has(this.#first.id)) {
-      const next = this.#rest.next();
-      if (next.done === true) {
-        this.#first = undefined;
-        this.#rest = this.#letters.values();
-        break;
-      }
-      this.#first = next.value;
-    }
-    return this.#first;
-  }
-
-  get(id: number): L | undefined {
-    return this.#letters.get(id);
-  }
-
-  add(letter: L): void {
-    this.#letters.set(letter.id, letter);
-  }
-
-  drop(id: number): boolean {
-    return this.#letters.delete(id);
-  }
-
-  values(): MapIterator<L> {
-    return this.#letters.values();
-  }
-
-  clear(): void {
-    this.#letters.clear();
-  }
-}
+/** Places of a mailbox that was never fuller; a power of two. */
+const leastPlaces = 64;
 
 /**
  * The sender's account of a bounded mailbox: at most `capacity` letters are accepted and not done; the rest wait,
  * in order, and their senders with them.
  *
  * Accepted letters sit with the actor already; this side keeps the credits, so the bound holds across any channel.
+ *
+ * Letters come in the order of their ids and are accepted in it, so they lie in a ring, each at the place that its
+ * id says: accepted ones, then those that wait, with holes where a letter was done before an older one. A map of
+ * them would be made anew for every few letters that come and go.
  */
 export class Mailbox<L extends Letter> {
   readonly #capacity: number;
   readonly #onAccept: (letter: L) => void;
-  readonly #accepted = new Line<L>();
-  readonly #waiting = new Line<L>();
+  #places = new Array<L | undefined>(leastPlaces);
+  /** The lowest id that may have a place, the lowest that waits, and the one after the last. */
+  #first = 0;
+  #waitsFrom = 0;
+  #end = 0;
+  #accepted = 0;
+  #waiting = 0;
 
   /** @param onAccept called for each letter in order, as soon as there is room for it */
   constructor(capacity: number, onAccept: (letter: L) => void) {
@@ -72,58 +36,92 @@ export class Mailbox<L extends Letter> {
 
   /** Letters accepted or waiting. */
   get size(): number {
-    return this.#accepted.size + this.#waiting.size;
+    return this.#accepted + this.#waiting;
   }
 
   /** The oldest letter not done: the one the actor works on. */
   get head(): L | undefined {
-    return this.#accepted.first;
+    return this.#accepted === 0 ? undefined : this.#at(this.#first);
   }
 
   /** Takes a letter, at once or when there is room. */
   put(letter: L): void {
-    if (this.#accepted.size < this.#capacity) this.#accept(letter);
-    else this.#waiting.add(letter);
+    const { id } = letter;
+    if (this.size === 0) this.#first = this.#waitsFrom = this.#end = id;
+    while (id - this.#first >= this.#places.length) this.#grow();
+    this.#end = id + 1;
+    this.#places[id & (this.#places.length - 1)] = letter;
+    if (this.#accepted < this.#capacity) {
+      this.#accept(letter);
+    } else {
+      this.#waiting++;
+    }
   }
 
+  /** A letter that is accepted. */
   get(id: number): L | undefined {
-    return this.#accepted.get(id);
+    return id < this.#waitsFrom ? this.#at(id) : undefined;
   }
 
-  accepted(): IterableIterator<L> {
-    return this.#accepted.values();
+  *accepted(): Generator<L, void, undefined> {
+    yield* this.#between(this.#first, this.#waitsFrom);
   }
 
   /** Letters accepted, then those that wait. */
   *letters(): Generator<L, void, undefined> {
-    yield* this.#accepted.values();
-    yield* this.#waiting.values();
+    yield* this.#between(this.#first, this.#end);
   }
 
   /** The letter is done or given up: its room goes to the next in line. */
   release(id: number): L | undefined {
-    if (this.#waiting.drop(id)) return undefined;
-    const letter = this.#accepted.get(id);
+    const letter = this.#at(id);
     if (letter === undefined) return undefined;
-    this.#accepted.drop(id);
-    const next = this.#waiting.first;
-    if (next !== undefined) {
-      this.#waiting.drop(next.id);
-      this.#accept(next);
+    this.#places[id & (this.#places.length - 1)] = undefined;
+    if (id >= this.#waitsFrom) {
+      this.#waiting--;
+      return undefined;
     }
+    this.#accepted--;
+    if (this.#waiting > 0) {
+      let next = this.#waitsFrom;
+      while (this.#at(next) === undefined) next++;
+      this.#waiting--;
+      this.#accept(this.#at(next)!);
+    }
+    while (this.#first < this.#waitsFrom && this.#at(this.#first) === undefined) this.#first++;
     return letter;
   }
 
   /** Takes out every letter, accepted first; the mailbox is empty afterwards. */
   clear(): L[] {
-    const letters = [...this.#accepted.values(), ...this.#waiting.values()];
-    this.#accepted.clear();
-    this.#waiting.clear();
+    const letters = [...this.letters()];
+    this.#places = new Array<L | undefined>(leastPlaces);
+    this.#accepted = this.#waiting = 0;
+    this.#first = this.#waitsFrom = this.#end;
     return letters;
   }
 
   #accept(letter: L): void {
-    this.#accepted.add(letter);
+    this.#accepted++;
+    this.#waitsFrom = letter.id + 1;
     this.#onAccept(letter);
+  }
+
+  #at(id: number): L | undefined {
+    if (id < this.#first || id >= this.#end) return undefined;
+    return this.#places[id & (this.#places.length - 1)];
+  }
+
+  *#between(from: number, end: number): Generator<L, void, undefined> {
+    for (let id = from; id < end; id++) {
+      const letter = this.#at(id);
+      if (letter !== undefined) yield letter;
+    }
+  }
+
+  #grow(): void {
+    const places = new Array<L | undefined>(2 * this.#places.length);
+    for (const letter of this.letters()) places[letter.id & (places.length - 1)] = letter;
+    this.#places = places;
   }
 }

@@ -10,7 +10,7 @@ import { Job, type Message } from './job.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
 import { valueOf } from './ref.ts';
 
-/** Tells whose credits are given back together while the queue is not empty. */
+/** Tells whose credits are given back together while more of them come in one turn of the event loop. */
 const creditBatch = 32;
 
 /** How long messages may follow each other without a turn of the event loop, in which others are heard. */
@@ -43,6 +43,7 @@ export class Workbench {
   #stopped: CxmindError | undefined;
   #isResting = false;
   #creditsDue = 0;
+  #isGivingCredits = false;
   #lastTaken = -1;
   #lastTell = 0;
 
@@ -97,17 +98,28 @@ export class Workbench {
   }
 
   #pump(): void {
-    const until = performance.now() + spellMs;
+    let until: number | undefined;
     while (this.#running === undefined && this.#stopped === undefined) {
-      if (performance.now() > until && this.#queue.length > 0) {
+      if (until !== undefined && this.#queue.length > 0 && performance.now() > until) {
         this.#rest();
         return;
       }
       const job = this.#queue.shift();
       if (job === undefined) break;
       this.#work(job);
+      if (this.#queue.length > 0) until ??= performance.now() + spellMs;
     }
-    this.#giveCredits();
+    this.#giveCreditsSoon();
+  }
+
+  /** Once what is here now has been put and worked on: messages come in numbers, and each by itself. */
+  #giveCreditsSoon(): void {
+    if (this.#creditsDue === 0 || this.#isGivingCredits) return;
+    this.#isGivingCredits = true;
+    queueMicrotask(() => {
+      this.#isGivingCredits = false;
+      this.#giveCredits();
+    });
   }
 
   /** Goes on after a turn of the event loop, in which cancelling and stopping get their say. */

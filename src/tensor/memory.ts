@@ -6,6 +6,12 @@ import { HugePages } from './huge-pages.ts';
 const paceBytes = 256 * 2 ** 20;
 
 /**
+ * Milliseconds at least between two looks, which take tens of microseconds: as many as it takes to fill some ten
+ * megabytes. Tensors that go to and fro are counted each time, and nothing grows.
+ */
+const lookMs = 2;
+
+/**
  * Makes this thread's garbage collector keep up with shared memory.
  *
  * V8 counts a SharedArrayBuffer as a few bytes of garbage, whatever it holds, and so lets gigabytes of dropped
@@ -14,12 +20,16 @@ const paceBytes = 256 * 2 ** 20;
  */
 class CollectionPace {
   #bytes = 0;
+  #lookedAt = 0;
   #residentBytes = Infinity;
   #collect: (() => void) | undefined;
 
   note(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes < paceBytes) return;
+    const now = performance.now();
+    if (now - this.#lookedAt < lookMs) return;
+    this.#lookedAt = now;
     this.#bytes = 0;
     const residentBytes = process.memoryUsage.rss();
     if (residentBytes - this.#residentBytes > paceBytes) this.collect();

@@ -130,12 +130,17 @@ export class ThreadChannel implements Channel {
   }
 
   /**
-   * Delivers what is there now, and says whether that was all. What comes meanwhile waits for another turn of the
-   * event loop: two ends that answer each other must not starve timers.
+   * Delivers what is there now, and says whether the reader sleeps after it. What comes meanwhile waits for another
+   * turn of the event loop: two ends that answer each other must not starve timers. After several packets the reader
+   * stays awake for one more turn: a writer that is at it would wake it for every packet, which costs both more than
+   * the packet.
+   *
+   * @param isAwake whether this is such a turn
    */
-  #drain(): boolean {
+  #drain(isAwake = false): boolean {
     if (this.#receiver === undefined || this.#isDeaf) return true;
     let isDry = false;
+    const taken = this.#taken;
     try {
       this.#inbox.refill();
       while (this.#inbox.hasNext) {
@@ -143,10 +148,11 @@ export class ThreadChannel implements Channel {
         else this.#deliverParcel(this.#awaitedParcel());
       }
       while (this.#parcels[0]?.[0] === this.#taken) this.#deliverParcel(this.#parcels.shift()!);
-      isDry = this.#inbox.sleep();
+      const count = (this.#taken - taken) | 0;
+      isDry = count <= (isAwake ? 0 : 1) && this.#inbox.sleep();
       return isDry;
     } finally {
-      if (!isDry) setImmediate(() => this.#drain());
+      if (!isDry) setImmediate(() => this.#drain(true));
     }
   }
 
