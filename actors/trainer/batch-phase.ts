@@ -1,39 +1,39 @@
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Config } from '../../src/config/schema.ts';
-import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
-import type { GateState } from '../../src/reward/gate.ts';
-import type { Prompt } from '../messages.ts';
-import { generateGroups, type PromptGroup } from './rollout-phase.ts';
+import { generateGroups } from './rollout-phase.ts';
 import {
   comparesResponses,
-  scoreGroups,
   withAdvantage,
   type InvalidResponse,
   type ScoredResponse,
-  type Scoring,
 } from './scoring-phase.ts';
 import type { RunState, StepContext } from './step.ts';
 import type { Stopwatch } from './stopwatch.ts';
+import {
+  nextPrompts,
+  scoreTasks,
+  type Task,
+  type TaskGroup,
+  type TaskPrompts,
+  type TaskState,
+} from './tasks.ts';
 
 /** The responses that a step trains on. */
 export interface Batch {
   /** In the order of their groups; `rollout.n` of each prompt, less those that could not be scored. */
   readonly scored: readonly ScoredResponse[];
-  /** Every response that was scored on the way, those of groups that were dropped too. */
-  readonly generated: readonly ScoredResponse[];
+  /** By task, every response that was scored on the way, those of groups that were dropped too. */
+  readonly generated: readonly (readonly ScoredResponse[])[];
   /** Responses that could not be scored, where that does not end the run. */
   readonly invalid: readonly InvalidResponse[];
   /** The reward of the greedy response to each group's prompt, by the group's id; empty but for `remax`. */
   readonly baselines: ReadonlyMap<string, number>;
-  readonly cursor: PromptCursor;
+  /** Where each task stands after it, the run's own first. */
+  readonly states: readonly TaskState[];
   /** Rows of the data sets that were left out so far, for being invalid. */
   readonly skipped: number;
-  readonly gate: GateState;
 }
-
-/** Long enough for any preparation of prompts; a lost actor is noticed at once, without it. */
-const TIMEOUT_MS = 24 * 3600_000;
 
 /**
  * Round after round of prompts and responses until a step's are together; what is over is left for nobody.
@@ -53,47 +53,55 @@ export async function makeBatch(
   const { config } = context;
   const { algorithm, trainer } = config;
   const wanted = config.data.rolloutBatchSize;
+  const tasks = tasksOf(context);
   const baselines = new Map<string, number>();
   const kept: ScoredResponse[][] = [];
-  const generated: ScoredResponse[] = [];
+  const generated: ScoredResponse[][] = tasks.map(() => []);
   const invalid: InvalidResponse[] = [];
-  const unscored: PromptGroup[] = [];
-  let { gate } = state;
-  const take = (scoring: Scoring): Scoring => {
-    for (const { name, problem } of scoring.invalid) {
+  const unscored: TaskGroup[] = [];
+  let gates = [state.gate, ...state.replay.map(({ gate }) => gate)];
+  const score = async (groups: readonly TaskGroup[]): Promise<ScoredResponse[][]> => {
+    const scorings = await scoreTasks(tasks, groups, gates, context.signal);
+    gates = scorings.map(({ gate }) => gate);
+    for (const { name, problem } of scorings.flatMap((scoring) => scoring.invalid)) {
       context.reporter.note(`skipped ${name}: ${problem}`);
+      invalid.push({ name, problem });
     }
-    ({ gate } = scoring);
-    invalid.push(...scoring.invalid);
-    return scoring;
+    return scorings.map(({ scored }) => [...scored]);
   };
   for (let round = 1; ; round++) {
-    const { prompts, cursor, skipped } = await clock.time('data', () => nextPrompts(context));
+    const next = await clock.time('data', () => nextPrompts(tasks, context.signal));
+    const { prompts, skipped } = next;
     await clock.time('gen', async () => {
-      const groups = await answer(context, prompts, step, round);
+      const groups = await answer(context, tasks, next, step, round);
       if (algorithm.advEstimator === 'remax') {
-        take(await addBaselines(context, groups, gate, baselines));
+        for (const { group, parts } of (
+          await score(await answerGreedily(context, groups))
+        ).flat()) {
+          baselines.set(group.id, parts['overall']!);
+        }
       }
       if (algorithm.onlineFiltering) {
-        const { scored } = take(await score(context, groups, gate));
-        generated.push(...scored);
-        kept.push(...groupsToKeep(withBaseline(scored, baselines, algorithm), algorithm));
+        for (const [task, scored] of (await score(groups)).entries()) {
+          generated[task]!.push(...scored);
+          kept.push(...groupsToKeep(withBaseline(scored, baselines, algorithm), algorithm));
+        }
       } else {
         unscored.push(...groups);
       }
     });
     const size = algorithm.onlineFiltering ? kept.length : unscored.length;
     if (size >= wanted) {
+      const states = (): TaskState[] =>
+        next.cursors.map((cursor, task) => ({ cursor, gate: gates[task]! }));
       if (algorithm.onlineFiltering) {
         const scored = kept.slice(0, wanted).flat();
-        return { scored, generated, invalid, baselines, cursor, skipped, gate };
+        return { scored, generated, invalid, baselines, states: states(), skipped };
       }
-      const scoring = await clock.time('reward', () =>
-        score(context, unscored.slice(0, wanted), gate),
-      );
-      const comparable = withAdvantage(take(scoring), algorithm.advEstimator);
+      const all = await clock.time('reward', () => score(unscored.slice(0, wanted)));
+      const comparable = withAdvantage({ scored: all.flat(), invalid }, algorithm.advEstimator);
       const scored = withBaseline(comparable, baselines, algorithm);
-      return { scored, generated: scoring.scored, invalid, baselines, cursor, skipped, gate };
+      return { scored, generated: all, invalid, baselines, states: states(), skipped };
     }
     const limit = trainer.maxTryMakeBatch;
     if (limit > 0 && round >= limit) {
@@ -112,20 +120,19 @@ export async function makeBatch(
   }
 }
 
-function nextPrompts({
-  cast,
-  signal,
-}: StepContext): Promise<{ prompts: Prompt[]; cursor: PromptCursor; skipped: number }> {
-  return cast.data.ask.nextPrompts(undefined, { timeoutMs: TIMEOUT_MS, signal });
+/** The run's own task first, then those of earlier stages. */
+function tasksOf({ cast, gate, replays }: StepContext): Task[] {
+  return [{ name: null, data: cast.data, rewards: cast.rewards, gate }, ...replays];
 }
 
 /** The responses of a round; its groups have ids that no other round's have, though prompts may come again. */
 async function answer(
   { cast, config, reporter, weights, signal }: StepContext,
-  prompts: readonly Prompt[],
+  tasks: readonly Task[],
+  { prompts, taskOf }: TaskPrompts,
   step: number,
   round: number,
-): Promise<PromptGroup[]> {
+): Promise<TaskGroup[]> {
   const stream = ['rollout', config.trainer.seed, step];
   const groups = await generateGroups(
     cast.rollouts,
@@ -139,17 +146,18 @@ async function answer(
     },
     reporter,
   );
-  return groups.map((group) => ({ ...group, id: `${round}/${group.id}` }));
+  return groups.map((group, i) => {
+    const task = taskOf[i]!;
+    const { name } = tasks[task]!;
+    return { ...group, task, id: [round, ...(name === null ? [] : [name]), group.id].join('/') };
+  });
 }
 
-/** Answers a round's prompts greedily and keeps the rewards, for ReMax. */
-async function addBaselines(
-  context: StepContext,
-  groups: readonly PromptGroup[],
-  gate: GateState,
-  baselines: Map<string, number>,
-): Promise<Scoring> {
-  const { cast, config, reporter, weights, signal } = context;
+/** The greedy response to each prompt of a round, whose reward is ReMax's baseline. */
+async function answerGreedily(
+  { cast, config, reporter, weights, signal }: StepContext,
+  groups: readonly TaskGroup[],
+): Promise<TaskGroup[]> {
   const greedy = await generateGroups(
     cast.rollouts,
     groups.map(({ prompt }) => prompt),
@@ -162,10 +170,7 @@ async function addBaselines(
     },
     reporter,
   );
-  const named = greedy.map((group, i) => ({ ...group, id: groups[i]!.id }));
-  const scoring = await score(context, named, gate);
-  for (const { group, parts } of scoring.scored) baselines.set(group.id, parts['overall']!);
-  return scoring;
+  return greedy.map((group, i) => ({ ...group, id: groups[i]!.id, task: groups[i]!.task }));
 }
 
 /** For ReMax the responses to prompts whose greedy response could be scored; else all. */
@@ -175,14 +180,6 @@ function withBaseline(
   { advEstimator }: Config['algorithm'],
 ): readonly ScoredResponse[] {
   return advEstimator === 'remax' ? scored.filter(({ group }) => baselines.has(group.id)) : scored;
-}
-
-function score(
-  { cast, gate: spec, signal }: StepContext,
-  groups: readonly PromptGroup[],
-  state: GateState,
-): Promise<Scoring> {
-  return scoreGroups(cast.rewards, groups, { spec, state }, signal);
 }
 
 /**

@@ -35,6 +35,7 @@ import { WeightSync, weightsMarker } from '../weights/sync.ts';
 import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
+import type { Replay } from './step.ts';
 
 /** Refs to the actors of a run. */
 export interface Cast {
@@ -73,6 +74,7 @@ export async function spawnData(
   config: Config,
   { config: model }: LoadedCheckpoint,
   source: Pick<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize'>,
+  name = 'data',
 ): Promise<ActorRef<typeof dataProtocol>> {
   const { data } = config;
   const { limitImages } = config.worker.rollout;
@@ -93,7 +95,7 @@ export async function spawnData(
     maxPromptLength: data.maxPromptLength,
     maxResponseLength: data.maxResponseLength,
   };
-  const readers = await spawnPixelReaders(system, config, settings);
+  const readers = await spawnPixelReaders(system, config, settings, name);
   const props: DataProps = {
     ...source,
     ...settings,
@@ -105,7 +107,7 @@ export async function spawnData(
     seed: data.seed,
   };
   return system.spawn({
-    name: 'data',
+    name,
     protocol: dataProtocol,
     module: new URL('../data/actor.ts', import.meta.url),
     create: 'dataActor',
@@ -120,6 +122,7 @@ function spawnPixelReaders(
   system: ActorSystem,
   { data }: Config,
   settings: SampleSettings,
+  owner: string,
 ): Promise<ActorRef<typeof pixelProtocol>[]> {
   const props = pixelSettings(settings);
   const usual = Math.min(8, Math.ceil(availableParallelism() / 2));
@@ -127,7 +130,7 @@ function spawnPixelReaders(
   return Promise.all(
     Array.from({ length: count }, (_, index) =>
       system.spawn({
-        name: `data/pixels/${index}`,
+        name: `${owner}/pixels/${index}`,
         protocol: pixelProtocol,
         module: new URL('../data/pixels.ts', import.meta.url),
         create: 'pixelActor',
@@ -279,6 +282,7 @@ export function spawnRewards(
   system: ActorSystem,
   config: Config,
   places: readonly Place[],
+  name = 'reward',
 ): Promise<Cast['rewards']> {
   const { reward } = config.worker;
   const { spec, kwargs } = rewardChoice(reward);
@@ -297,7 +301,7 @@ export function spawnRewards(
   };
   return spawnAt(places, (placed, index) =>
     system.spawn({
-      name: `reward/${index}`,
+      name: `${name}/${index}`,
       protocol: rewardProtocol,
       module: new URL('../reward/actor.ts', import.meta.url),
       create: 'rewardActor',
@@ -306,6 +310,32 @@ export function spawnRewards(
       ...placed,
     }),
   );
+}
+
+/** Starts what an earlier stage needs to go on inside this one: its data, and those who score their answers. */
+export async function spawnReplay(
+  system: ActorSystem,
+  config: Config,
+  checkpoint: LoadedCheckpoint,
+  stage: { readonly name: string; readonly config: Config; readonly batchSize: number },
+  places: readonly Place[],
+): Promise<Replay> {
+  const { maxPromptLength, maxResponseLength } = config.data;
+  const own: Config = {
+    ...config,
+    data: { ...stage.config.data, maxPromptLength, maxResponseLength },
+    worker: { ...config.worker, reward: stage.config.worker.reward },
+  };
+  const source = {
+    trainFiles: own.data.trainFiles,
+    validationFiles: null,
+    batchSize: stage.batchSize,
+  };
+  const [data, rewards] = await Promise.all([
+    spawnData(system, own, checkpoint, source, `replay/${stage.name}/data`),
+    spawnRewards(system, own, places, `replay/${stage.name}/reward`),
+  ]);
+  return { name: stage.name, data, rewards, gate: rewardChoice(own.worker.reward).gate };
 }
 
 /** A copy of the weights as they are now, for the reference; null when KL is off. */

@@ -24,6 +24,7 @@ const TrainerFile = t.type({
   validationGate: RunningMean,
   klController: KlState,
   advance: RunningMean,
+  replay: t.readonlyArray(t.type({ cursor: PromptCursor, gate: RunningMean })),
   /**
    * Metrics of the step, kept here when the run was stopped before the validation that belongs to it: whoever resumes
    * validates first.

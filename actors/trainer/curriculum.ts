@@ -19,6 +19,8 @@ export interface CurriculumStage {
   readonly config: Config;
   /** Ends the stage before its steps are taken. */
   readonly advance: AdvanceRule | null;
+  /** Earlier stages that go on, by name, each with its share of every step's prompts. */
+  readonly mix: Readonly<Record<string, number>>;
 }
 
 const nullable = <C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> => t.union([codec, t.null]);
@@ -62,12 +64,21 @@ export async function trainCurriculum(
   const ended = resumes ? await endedStages(file, stages) : [];
   const timeline = new Timeline();
   let preempted: StageSummary | null = null;
-  for (const [index, { name, config, advance }] of stages.entries()) {
+  for (const [index, { name, config, advance, mix }] of stages.entries()) {
     if (index < ended.length) continue;
     reporter.note(`stage ${index + 1}/${stages.length}: ${name}`);
     const previous = ended.at(-1)?.checkpoint ?? null;
     const own = previous === null ? config : startingFrom(config, stages[0]!.config, previous);
-    const summary = await trainOn(system, hosts, own, { ...options, advance, timeline });
+    const summary = await trainOn(system, hosts, own, {
+      ...options,
+      advance,
+      timeline,
+      mix: Object.entries(mix).map(([earlier, share]) => ({
+        name: earlier,
+        share,
+        config: stages.find((stage) => stage.name === earlier)!.config,
+      })),
+    });
     if (summary.preempted === true) {
       preempted = { name, ...summary };
       break;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { promptsOfShares } from '../../src/config/curriculum.ts';
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
@@ -26,6 +27,7 @@ import {
   spawnData,
   spawnLearners,
   spawnReference,
+  spawnReplay,
   spawnRewards,
   spawnRollouts,
   type Cast,
@@ -80,8 +82,19 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
 export interface PartOptions extends TrainingOptions {
   /** Ends the run before its steps are taken. */
   readonly advance?: AdvanceRule | null;
+  /** Earlier stages whose data and rewards go on, each with its share of every step's prompts. */
+  readonly mix?: readonly MixedStage[];
   /** Where its phases are drawn behind those of the runs before, if the config wants that at all. */
   readonly timeline?: Timeline;
+}
+
+/** An earlier stage that goes on. */
+export interface MixedStage {
+  readonly name: string;
+  /** Of every step's prompts, in (0, 1). */
+  readonly share: number;
+  /** The stage's own; its `data` and `worker.reward` count. */
+  readonly config: Config;
 }
 
 /** One run on a system that may have others before and after it; it stops the actors it started. */
@@ -100,11 +113,22 @@ export async function trainOn(
   const checkpoint = await loadPolicy(system, config);
   const { gate } = rewardChoice(config.worker.reward);
   await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
+  const batchSize = config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize;
+  const { mix = [] } = options;
+  const shares = promptsOfShares(
+    mix.map(({ share }) => share),
+    batchSize,
+  );
   const data = await spawnData(system, config, checkpoint, {
     trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
     validationFiles: config.data.valFiles === '' ? null : config.data.valFiles,
-    batchSize: config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize,
+    batchSize: shares.reduce((rest, share) => rest - share, batchSize),
   });
+  const replays = await Promise.all(
+    mix.map((stage, i) =>
+      spawnReplay(system, config, checkpoint, { ...stage, batchSize: shares[i]! }, places.rewards),
+    ),
+  );
   // The reference copies the weights before anything restores or trains them.
   await using frozen = freezeReference(system, config, checkpoint, logger);
   const reference =
@@ -126,7 +150,7 @@ export async function trainOn(
   const sizes = { policy: checkpoint.config.text, critic: critic && critic.config.text };
   const timeline =
     config.trainer.rayTimeline === null ? null : (options.timeline ?? new Timeline());
-  const context = { cast, weights, config, sizes, gate, reporter, timeline, signal };
+  const context = { cast, weights, config, sizes, gate, replays, reporter, timeline, signal };
   await using run = new Run(context, { ...options, advance }, started);
   try {
     return await run.finish(await run.open());
@@ -206,7 +230,7 @@ class Run implements AsyncDisposable {
     const resumed = await this.#resume();
     const step = resumed?.step ?? 0;
     const unfinished = resumed?.unfinished ?? null;
-    let state = resumed?.state ?? initialState(config);
+    let state = resumed?.state ?? initialState(this.#context);
     this.#context.weights.publish(step + 1);
     this.#context.cast.critics?.begin();
     // The line of an unfinished step may be there already, from an earlier attempt to finish it.
@@ -325,7 +349,7 @@ class Run implements AsyncDisposable {
 
   /** A training step; null when the run was preempted before it changed anything. */
   async #step(state: RunState, step: number, steps: number): Promise<StepResult | null> {
-    const { config, signal, timeline } = this.#context;
+    const { signal, timeline } = this.#context;
     const undo = new AbortController();
     const cancel = (): void => undo.abort(this.#preemption.reason);
     this.#preemption.addEventListener('abort', cancel);
@@ -355,7 +379,11 @@ class Run implements AsyncDisposable {
     if (folder === null) return null;
     const resumed = await restore(folder, cast);
     await this.#checkpoints.recallBest(folder, resumed.step);
-    await cast.data.ask.seek(resumed.state.cursor, { timeoutMs: 60_000 });
+    const { cursor, replay } = resumed.state;
+    await cast.data.ask.seek(cursor, { timeoutMs: 60_000 });
+    for (const [i, { data }] of this.#context.replays.entries()) {
+      await data.ask.seek(replay[i]!.cursor, { timeoutMs: 60_000 });
+    }
     reporter.note(`resumed from ${folder}`);
     return { ...resumed, checkpoint: join(folder, 'actor', 'huggingface') };
   }
@@ -472,10 +500,11 @@ class Run implements AsyncDisposable {
   }
 }
 
-function initialState({ algorithm }: Config): RunState {
+function initialState({ config: { algorithm }, replays }: StepContext): RunState {
   const { klType, klCoef: coef, klTarget: target, klHorizon: horizon } = algorithm;
   return {
     cursor: { epoch: 0, position: 0 },
+    replay: replays.map(() => ({ cursor: { epoch: 0, position: 0 }, gate: initialGateState })),
     advance: initialAdvanceState,
     gate: initialGateState,
     validationGate: initialGateState,

@@ -126,7 +126,7 @@ export function comparesResponses(estimator: string): boolean {
  * @throws REWARD_INVALID when none is left
  */
 export function withAdvantage(
-  { scored, invalid }: Scoring,
+  { scored, invalid }: Pick<Scoring, 'scored' | 'invalid'>,
   estimator: string,
 ): readonly ScoredResponse[] {
   if (invalid.length === 0 || !comparesResponses(estimator)) return scored;

@@ -21,6 +21,7 @@ import { update, viewOf, type ModelView } from './model-phases.ts';
 import type { Reporter } from './reporter.ts';
 import { accuracyOf, invalidCount, meanParts } from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
+import type { Task, TaskState } from './tasks.ts';
 import type { Timeline } from './timeline.ts';
 
 /** What a run remembers from step to step, besides the learner's own state. */
@@ -31,7 +32,12 @@ export interface RunState {
   readonly klController: KlController;
   /** How near a stage is to its end. */
   readonly advance: AdvanceState;
+  /** Of the earlier stages whose data go on. */
+  readonly replay: readonly TaskState[];
 }
+
+/** The task of an earlier stage. */
+export type Replay = Task & { readonly name: string };
 
 /** What does not change during a run. */
 export interface StepContext {
@@ -42,6 +48,8 @@ export interface StepContext {
   /** Of the models that are trained, for what training them costs. */
   readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
   readonly gate: GateSpec | undefined;
+  /** Earlier stages of a curriculum whose data and rewards go on. */
+  readonly replays: readonly Replay[];
   readonly reporter: Reporter;
   /** Where phases are drawn; null when nobody asked for it. */
   readonly timeline: Timeline | null;
@@ -74,7 +82,7 @@ export async function trainingStep(
   const { config } = context;
   const clock = new Stopwatch(context.timeline);
   const batch = await makeBatch(context, state, number.step, clock);
-  const { scored, generated, cursor, gate } = batch;
+  const { scored, generated } = batch;
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
     response: response.tokenIds,
@@ -99,7 +107,7 @@ export async function trainingStep(
   const metrics: Metrics = {
     ...losses,
     ...estimate.metrics,
-    ...meanParts(generated, (part) => `reward/${part}`),
+    ...rewardMetrics(context, generated),
     ...invalidCount(batch.invalid, config.worker.reward, 'reward/invalid_responses'),
     ...dataMetrics({
       ...tokenRows(lengths),
@@ -124,12 +132,24 @@ export async function trainingStep(
     ...utilization(context, tokens, seconds),
     'data/skipped_rows': batch.skipped,
   };
+  const [own, ...replay] = batch.states;
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
-    state: { ...state, cursor, gate, klController: estimate.klController },
+    state: { ...state, ...own!, replay, klController: estimate.klController },
     metrics,
     accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
   };
+}
+
+/** `reward/<part>` of the run's own responses, and `reward/<stage>/<part>` of those to an earlier stage's prompts. */
+function rewardMetrics({ replays }: StepContext, generated: Batch['generated']): Metrics {
+  const [own = [], ...replayed] = generated;
+  return Object.assign(
+    meanParts(own, (part) => `reward/${part}`),
+    ...replayed.map((scored, i) =>
+      meanParts(scored, (part) => `reward/${replays[i]!.name}/${part}`),
+    ),
+  ) as Metrics;
 }
 
 /** `perf/mfu_actor` and `perf/mfu_critic`; both count the policy's epochs, as in the reference. */

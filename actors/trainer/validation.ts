@@ -26,7 +26,10 @@ export interface Validation {
 export type OnScored = (scored: readonly ScoredResponse[]) => Promise<void>;
 
 /** What a validation needs of a run. */
-export interface ValidationContext extends Omit<StepContext, 'cast' | 'sizes' | 'timeline'> {
+export interface ValidationContext extends Omit<
+  StepContext,
+  'cast' | 'sizes' | 'timeline' | 'replays'
+> {
   readonly cast: Pick<Cast, 'data' | 'rollouts' | 'rewards'>;
 }
 

@@ -4,6 +4,7 @@ import type { Stage } from './curriculum-schema.ts';
 import { pathOf } from './issues.ts';
 import { merge, type Layer } from './merge.ts';
 import type { Rule } from './rules.ts';
+import type { Config } from './schema.ts';
 
 /** What a stage lays over the rest of the config, as a tree of its own. */
 function stageValue({ data, reward, epochs, steps, overrides }: Stage, folder: string): unknown {
@@ -43,6 +44,21 @@ export function stageLayer(base: Layer, stage: Stage, index: number, runFolder: 
     return target === undefined ? [] : [[[target, ...keys].filter(Boolean).join('.'), source]];
   });
   return { value, sources: new Map([...base.sources, ...moved]) };
+}
+
+/** Prompts of each share of a batch, rounded; what is left is for the stage's own. */
+export function promptsOfShares(shares: readonly number[], batchSize: number): number[] {
+  return shares.map((share) => Math.round(share * batchSize));
+}
+
+/** What is wrong with a stage's `mix` at the size of its batches, or undefined. */
+export function mixProblem({ mix }: Stage, { data }: Config): string | undefined {
+  const batchSize = data.miniRolloutBatchSize ?? data.rolloutBatchSize;
+  const shares = promptsOfShares(Object.values(mix), batchSize);
+  const own = shares.reduce((rest, share) => rest - share, batchSize);
+  if (own >= 1 && shares.every((share) => share >= 1)) return undefined;
+  const counts = Object.keys(mix).map((name, i) => `${shares[i]!} of ${name}`);
+  return `of ${batchSize} prompts, ${counts.join(', ')} and ${own} of its own: each needs one at least`;
 }
 
 /** The path of a stage, as issues name it. */

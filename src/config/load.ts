@@ -6,7 +6,7 @@ import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { asMapping } from './codec.ts';
-import { curriculumRules, stageLayer, stagePath } from './curriculum.ts';
+import { curriculumRules, mixProblem, stageLayer, stagePath } from './curriculum.ts';
 import type { Stage } from './curriculum-schema.ts';
 import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
@@ -123,7 +123,10 @@ function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError,
       ...issue,
       path: `${stagePath(index)}: ${issue.path}`,
     });
-    return { ...own, stage, wrong: own.wrong.map(named), objections: own.objections.map(named) };
+    const mix = mixProblem(stage, own.config);
+    const objections = own.objections.map(named);
+    if (mix !== undefined) objections.push({ path: `${stagePath(index)}.mix`, expected: mix });
+    return { ...own, stage, wrong: own.wrong.map(named), objections };
   });
   // With a curriculum, only its stages run: what the rest of the file lacks by itself is theirs to give.
   const acrossStages = brokenRules(curriculumRules, base.config, sourceIn(layer), () => true);

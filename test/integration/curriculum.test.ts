@@ -33,7 +33,7 @@ describe('a curriculum', () => {
         'trainer.val_before_train=false',
         'worker.actor.global_batch_size=4',
         'curriculum=[{name: closed, steps: 5, advance: {metric: response_length/max, above: 1, min_steps: 2}},' +
-          ` {name: open, steps: 2, data: ${open}, overrides: {worker: {rollout: {n: 4}}}}]`,
+          ` {name: open, steps: 2, mix: {closed: 0.25}, data: ${open}, overrides: {worker: {rollout: {n: 4}}}}]`,
         ...items,
       ]),
       { purpose: 'train' },
@@ -95,6 +95,18 @@ describe('a curriculum', () => {
     );
   });
 
+  it('goes on with the data of an earlier stage, which has its share of every step', () => {
+    const [first] = numbersOf(join(whole, '2-open'));
+    assert.ok('reward/overall' in first! && 'reward/closed/overall' in first);
+    assert.ok(!('reward/closed/overall' in numbersOf(join(whole, '1-closed'))[0]!));
+    const state = JSON.parse(
+      readFileSync(join(whole, '2-open', 'global_step_2', 'trainer.json'), 'utf8'),
+    ) as { cursor: unknown; replay: { cursor: unknown }[] };
+    // Of four prompts one is the closed stage's; the open one has four rows, so its second step begins an epoch.
+    assert.deepEqual(state.replay[0]!.cursor, { epoch: 0, position: 2 });
+    assert.deepEqual(state.cursor, { epoch: 1, position: 3 });
+  });
+
   it('goes on inside the stage it was interrupted in, to the same numbers', async () => {
     const run = join(temporary.path, 'interrupted');
     const interruption = new AbortController();
@@ -126,9 +138,9 @@ describe('a curriculum', () => {
   });
 
   it('refuses a folder of other stages', async () => {
-    await assert.rejects(train(whole, {}, ['curriculum.0.name=other']), {
+    await assert.rejects(train(whole, {}, ['curriculum.1.name=other']), {
       code: 'CHECKPOINT_INVALID',
-      message: /stage 1 was closed, and the config's is other/,
+      message: /stage 2 was open, and the config's is other/,
     });
   });
 });

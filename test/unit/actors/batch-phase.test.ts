@@ -95,6 +95,7 @@ function contextOf(
     weights: { version: 1 },
     config: decoded.right,
     gate,
+    replays: [],
     reporter: silentReporter,
     signal: new AbortController().signal,
   };
@@ -103,6 +104,7 @@ function contextOf(
 
 const state = {
   cursor: { epoch: 0, position: 0 },
+  replay: [],
   gate: { ema: null },
   validationGate: { ema: null },
   klController: { kind: 'fixed', coef: 0 },
@@ -126,8 +128,8 @@ describe('the batch of a step', () => {
     const batch = await make(made);
     assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b', 'c', 'c']);
     assert.deepEqual(made.calls.scored, [6]);
-    assert.deepEqual(batch.generated, batch.scored);
-    assert.deepEqual(batch.cursor, { epoch: 0, position: 2 });
+    assert.deepEqual(batch.generated.flat(), batch.scored);
+    assert.deepEqual(batch.states[0]!.cursor, { epoch: 0, position: 2 });
   });
 
   it('tells two groups of a prompt apart, which get streams of their own', async () => {
@@ -163,7 +165,7 @@ describe('the batch of a step', () => {
       const batch = await make(made);
       assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b']);
       assert.deepEqual(made.calls.scored, [4, 4, 4, 4], 'every round is scored at once');
-      assert.deepEqual(batch.cursor, { epoch: 0, position: 4 });
+      assert.deepEqual(batch.states[0]!.cursor, { epoch: 0, position: 4 });
     });
 
     it('reports every response it scored, those it dropped too', async () => {
@@ -173,8 +175,9 @@ describe('the batch of a step', () => {
         ['b', 'c'],
       ];
       const batch = await make(contextOf({ algorithm: filtering }, rounds, rewardOf));
-      assert.equal(batch.generated.length, 12);
-      const mean = batch.generated.reduce((sum, { parts }) => sum + parts['overall']!, 0) / 12;
+      assert.equal(batch.generated.flat().length, 12);
+      const mean =
+        batch.generated.flat().reduce((sum, { parts }) => sum + parts['overall']!, 0) / 12;
       assert.equal(mean, (2 + 0 + 2 + 1 + 1 + 1) / 12);
     });
 
@@ -196,9 +199,9 @@ describe('the batch of a step', () => {
       const options = { ...filtering, filter_key: 'acc' };
       const batch = await make(contextOf({ algorithm: options }, rounds, low, gate));
       // Means .75, 0, .75: the second lies below the running mean, the third above what is left of it.
-      assert.deepEqual(batch.gate, { ema: 0.5 * 0.75 + 0.5 * (0.5 * 0.75) });
+      assert.deepEqual(batch.states[0]!.gate, { ema: 0.5 * 0.75 + 0.5 * (0.5 * 0.75) });
       assert.deepEqual(
-        batch.generated.map(({ parts }) => parts['overall']! - parts['base_reward']!),
+        batch.generated.flat().map(({ parts }) => parts['overall']! - parts['base_reward']!),
         [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1],
       );
     });

@@ -107,6 +107,15 @@ describe('a curriculum', () => {
     });
   }
 
+  it('is refused where a share is less than a prompt', async () => {
+    const { issues } = await read('curriculum.1.data.rollout_batch_size=1');
+    const mix = issues.find((issue) => issue.path === 'curriculum[1].mix');
+    assert.equal(
+      mix?.expected,
+      'of 1 prompts, 0 of closed and 1 of its own: each needs one at least',
+    );
+  });
+
   it('is judged by its stages, which give what the rest of the file lacks', async () => {
     const options = { purpose: 'train', cwd: temporary.path } as const;
     const wrong = await configFrom([`config=${path}`], options).then(
