@@ -17,6 +17,6 @@ export function copy(from: Elements, into: Elements, at: number): void {
 }
 
 /** Zeros in memory of this thread alone. */
-export function scratch(dtype: Element, length: number): Elements {
-  return viewOf<Element>(dtype, new ArrayBuffer(length * bytesPerElement(dtype)), 0, length);
+export function scratch<D extends Element>(dtype: D, length: number): TypedArrays[D] {
+  return viewOf(dtype, new ArrayBuffer(length * bytesPerElement(dtype)), 0, length);
 }

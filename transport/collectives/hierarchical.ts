@@ -1,9 +1,14 @@
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type Call, type Element } from './call.ts';
 import type { Communicator, Reduction } from './communicator.ts';
 import { copy, scratch, slice, type Elements } from './elements.ts';
 import { Group, type Engine, type Message } from './group.ts';
 import { divideBy, narrow, widen } from './reduction.ts';
 import type { RingEngine } from './ring.ts';
+
+/** What sums travel as. */
+type Wide = 'f32' | 'i32' | 'i64';
+type WideTensor = Tensor<Wide>;
 
 /** Ranks that share memory, and their first rank's place among the first ranks of all nodes. */
 interface Levels {
@@ -96,28 +101,84 @@ export class HierarchicalEngine implements Engine {
     if (operation === 'allReduce') return this.#reduceAll(call, input);
     if (operation === 'broadcast') return this.#broadcast(dtype, input, root);
     if (operation === 'allGather') return this.#allGather(call, input, output!);
-    // Of a reduction for one rank, or in parts, all take theirs from the whole.
-    const sums = scratch(dtype, input.length);
-    copy(input, sums, 0);
-    await this.#reduceAll(call, sums);
-    const at = operation === 'reduceScatter' ? this.rank * count : 0;
-    if (output !== null) copy(slice(sums, at, at + count), output, 0);
+    if (operation === 'reduce') return this.#reduceTo(call, input, output);
+    return this.#reduceScatter(call, input, output!);
+  }
+
+  /** In shared memory to the first of each node, over the network to the root's, and from there to the root. */
+  async #reduceTo(call: Call, input: Elements, output: Elements | null): Promise<void> {
+    const { inner, outer, nodes } = this.#levels;
+    const sums = await this.#reduceNode(call, input);
+    const home = nodes.findIndex((ranks) => ranks.includes(call.root));
+    const place = nodes[home]!.indexOf(call.root);
+    await outer?.reduce(sums, home, foldOf(call));
+    if (place !== 0 && this.rank === nodes[home]![0]) await inner.send(sums, place);
+    if (output === null) return;
+    let result = sums;
+    if (place !== 0) {
+      result = { ...sums, data: scratch(sums.dtype, output.length) };
+      await inner.receive(result, 0);
+    }
+    this.#finish(call, result.data, output);
+  }
+
+  /** In shared memory to the first of each node, the rows of each node over the network to its first, and from there. */
+  async #reduceScatter(call: Call, input: Elements, output: Elements): Promise<void> {
+    const { inner, outer, nodes } = this.#levels;
+    const { count } = call;
+    const { dtype, data } = await this.#reduceNode(call, input);
+    let own: WideTensor | null = null;
+    for (const [node, ranks] of nodes.entries()) {
+      if (outer === null) break;
+      const rows = {
+        dtype,
+        shape: [ranks.length * count],
+        data: scratch(dtype, ranks.length * count),
+      };
+      ranks.forEach((rank, i) => {
+        copy(slice(data, rank * count, (rank + 1) * count), rows.data, i * count);
+      });
+      await outer.reduce(rows, node, foldOf(call));
+      if (ranks.includes(this.rank)) own = rows;
+    }
+    const part = { dtype, shape: [count], data: scratch(dtype, count) };
+    await inner.scatter(own, part, 0);
+    this.#finish(call, part.data, output);
+  }
+
+  /** The inputs of this node's ranks reduced, on the first of them; halves as f32. No input is changed. */
+  async #reduceNode(call: Call, input: Elements): Promise<WideTensor> {
+    const isHalf = call.dtype === 'f16' || call.dtype === 'bf16';
+    const dtype = wideOf(call.dtype);
+    // where it is not widened, the input is of that type already
+    let data = input as WideTensor['data'];
+    if (isHalf || this.#levels.outer !== null) data = scratch(dtype, input.length);
+    if (isHalf) widen(call.dtype, input, 0, data as Float32Array);
+    else if (data !== input) copy(input, data, 0);
+    const tensor = { dtype, shape: [data.length], data };
+    await this.#levels.inner.reduce(tensor, 0, foldOf(call));
+    return tensor;
+  }
+
+  /** The result of a reduction out of the sums over all ranks, which it may change. */
+  #finish({ dtype, reduction }: Call, sums: Elements, output: Elements): void {
+    if (reduction === 'mean') divideBy(wideOf(dtype), sums, this.size);
+    if (dtype === 'f16' || dtype === 'bf16') narrow(dtype, sums as Float32Array, output, 0);
+    else if (sums !== output) copy(sums, output, 0);
   }
 
   /** In shared memory to the first of the node, round the first ones of all nodes, and back. */
-  async #reduceAll({ dtype, reduction }: Call, data: Elements): Promise<void> {
-    const isHalf = dtype === 'f16' || dtype === 'bf16';
-    const sums = isHalf ? new Float32Array(data.length) : data;
-    if (isHalf) widen(dtype, data, 0, sums as Float32Array);
-    const wide = isHalf ? 'f32' : dtype;
-    const tensor = { dtype: wide, shape: [sums.length], data: sums };
-    const fold: Reduction = reduction === 'max' ? 'max' : 'sum';
+  async #reduceAll(call: Call, data: Elements): Promise<void> {
     const { inner, outer } = this.#levels;
-    await inner.reduce(tensor, 0, fold);
-    await outer?.allReduce(tensor, fold);
+    const dtype = wideOf(call.dtype);
+    const isHalf = call.dtype === 'f16' || call.dtype === 'bf16';
+    const sums = isHalf ? new Float32Array(data.length) : data;
+    if (isHalf) widen(call.dtype, data, 0, sums as Float32Array);
+    const tensor = { dtype, shape: [sums.length], data: sums };
+    await inner.reduce(tensor, 0, foldOf(call));
+    await outer?.allReduce(tensor, foldOf(call));
     await inner.broadcast(tensor, 0);
-    if (reduction === 'mean') divideBy(wide, sums, this.size);
-    if (isHalf) narrow(dtype, sums as Float32Array, data, 0);
+    this.#finish(call, sums, data);
   }
 
   async #broadcast(dtype: Element, data: Elements, root: number): Promise<void> {
@@ -150,4 +211,13 @@ export class HierarchicalEngine implements Engine {
     }
     await inner.broadcast(tensorOf(output), 0);
   }
+}
+
+function wideOf(dtype: Element): Wide {
+  return dtype === 'f16' || dtype === 'bf16' ? 'f32' : dtype;
+}
+
+/** How partial results come together; what makes them means comes once, at the end. */
+function foldOf({ reduction }: Call): Reduction {
+  return reduction === 'max' ? 'max' : 'sum';
 }
