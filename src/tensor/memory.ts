@@ -6,10 +6,10 @@ import { HugePages } from './huge-pages.ts';
 const paceBytes = 256 * 2 ** 20;
 
 /**
- * Milliseconds at least between two looks, which take tens of microseconds: as many as it takes to fill some ten
- * megabytes. Tensors that go to and fro are counted each time, and nothing grows.
+ * Milliseconds at least between two looks: a look takes tens of microseconds and may lead to a collection, and in
+ * this time a thread fills less than `paceBytes`. Tensors that go to and fro count each time, and nothing grows.
  */
-const lookMs = 2;
+const lookMs = 20;
 
 /**
  * Makes this thread's garbage collector keep up with shared memory.
