@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { benchActors } from './actors.bench.ts';
 import { benchCollectives } from './collectives.bench.ts';
+import { benchData } from './data.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
@@ -13,6 +14,7 @@ import { benchStep } from './step.bench.ts';
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   actors: benchActors,
   collectives: benchCollectives,
+  data: benchData,
   decode: benchDecode,
   learner: benchLearner,
   link: benchLink,
