@@ -22,7 +22,7 @@ export interface ActorOptions {
   /** Its name, unique in the system: `rollout/0`. */
   readonly name: string;
   readonly supervision?: Supervision;
-  /** Messages accepted and not done; further senders wait. Default 256. */
+  /** Messages accepted and not done; further senders wait. Default 1024. */
   readonly mailboxCapacity?: number;
   /** Time for a handler to end after its caller gave up, and for a stop, before it is ended from outside. Default 5 s. */
   readonly graceMs?: number;
@@ -288,7 +288,7 @@ export class ActorSystem implements AsyncDisposable {
       name,
       launcher,
       supervision: actor.supervision ?? defaultSupervision,
-      mailboxCapacity: actor.mailboxCapacity ?? 256,
+      mailboxCapacity: actor.mailboxCapacity ?? 1024,
       graceMs: actor.graceMs ?? 5_000,
       uses: new Set(actor.uses?.map((used) => used.name)),
       logger: this.#logger,

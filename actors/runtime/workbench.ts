@@ -11,7 +11,7 @@ import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
 import { valueOf } from './ref.ts';
 
 /** Tells whose credits are given back together while more of them come in one turn of the event loop. */
-const creditBatch = 32;
+const creditBatch = 128;
 
 /** How long messages may follow each other without a turn of the event loop, in which others are heard. */
 const spellMs = 5;

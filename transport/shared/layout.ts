@@ -102,8 +102,8 @@ export const accountBytes = 4 * accountSize;
  *   ring     account    grants
  */
 
-/** Bytes on their way in one direction before packets go by the port; 256 small messages fill half of it. */
-export const channelCapacity = 1 << 16;
+/** Bytes on their way in one direction before packets go by the port; 1024 small messages fill half of it. */
+export const channelCapacity = 1 << 18;
 const halfBytes = ringBytes(channelCapacity) + accountBytes;
 
 /** Bytes of the memory of a channel. */
