@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { FileOptions } from '../../actors/reward/actor.ts';
@@ -78,6 +78,12 @@ const usual: Omit<FileOptions, 'python'> = {
   skipsInvalid: false,
   cpus: 1,
 };
+
+/** Whether a process does anything any more; one that ended and that nobody asks after does not. */
+function isRunning(pid: number): boolean {
+  const status = `/proc/${pid}/status`;
+  return existsSync(status) && !/^State:\s+Z/m.test(readFileSync(status, 'utf8'));
+}
 
 describe('reward functions of users', () => {
   let temporary: TemporaryDirectory;
@@ -233,11 +239,11 @@ describe('reward functions of users', () => {
       await using doomed = new ActorSystem({ logger });
       const actor = await actorOf(`${python}:compute_score`, {}, { system: doomed });
       const pid = events.find(({ event }) => event === 'python reward loaded')!.fields['pid'];
-      assert.ok(existsSync(`/proc/${String(pid)}`));
+      assert.ok(isRunning(Number(pid)));
       const asked = assert.rejects(score(actor, 'hang'), { code: 'ACTOR_CRASHED' });
       await workers.find(actor.name)!.terminate();
       await asked;
-      while (existsSync(`/proc/${String(pid)}`)) await setTimeout(5);
+      while (isRunning(Number(pid))) await setTimeout(5);
     });
 
     it('train under the gate of their config, without forwarding its weights', async () => {
