@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
+import { saveAdapter } from '../../src/model/adapter-files.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
+import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
@@ -19,11 +21,13 @@ import {
   type UpdateRequest,
 } from './protocol.ts';
 import type { Meeting } from './seat.ts';
-import { readWeights } from './state-files.ts';
+import { ADAPTER_FOLDER, readTrained } from './state-files.ts';
 import { whereabouts, type Whereabouts } from './whereabouts.ts';
 
 /** What the learner is made from. */
 export interface LearnerProps extends JointTrainingProps {
+  /** Keys laid over the config of the directory that the weights came from. */
+  readonly overrides: ConfigOverrides;
   readonly loss: PolicyLossOptions;
   readonly updateMicroBatch: MicroBatchOptions;
   readonly experienceMicroBatch: MicroBatchOptions;
@@ -39,10 +43,15 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
 
   constructor(props: LearnerProps, training: JointTraining) {
     const { model, gradientCheckpointing } = props;
-    const { runtime, arena } = training;
+    const { runtime } = training;
+    const { arena, adapter } = training.weights;
     this.#props = props;
     this.#training = training;
-    this.#policy = new Policy(runtime, model.config, arena, { gradientCheckpointing });
+    this.#policy = new Policy(runtime, model.config, arena, {
+      gradientCheckpointing,
+      adapter,
+      isVisionFixed: model.isVisionFixed ?? false,
+    });
   }
 
   whereabouts(): Whereabouts {
@@ -91,18 +100,24 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   }
 
   save(request: StateRequest, { signal }: Context): Promise<void> {
-    return this.#training.save(request, signal, () =>
-      saveCheckpoint(join(request.directory, 'huggingface'), {
-        from: this.#props.modelPath,
-        arena: this.#training.arena,
-      }),
-    );
+    return this.#training.save(request, signal, () => this.#saveModel(request.directory));
   }
 
   restore(request: StateRequest, { signal }: Context): Promise<void> {
+    const { weights } = this.#training;
     return this.#training.restore(request, signal, () =>
-      readWeights(request.directory, this.#training.arena),
+      readTrained(request.directory, this.#props.model.config, weights),
     );
+  }
+
+  /** The model as others load it, adapters merged, and beside it the adapters alone. */
+  async #saveModel(directory: string): Promise<void> {
+    const { model, modelPath: from, overrides } = this.#props;
+    const { arena, adapter } = this.#training.weights;
+    await saveCheckpoint(join(directory, 'huggingface'), { from, arena, adapter, overrides });
+    if (adapter === null) return;
+    const base = { base: from, config: model.config };
+    await saveAdapter(join(directory, ADAPTER_FOLDER), adapter, base);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -85,7 +85,7 @@ export class JointTraining implements Disposable {
     }
     if (modelOnly) return;
     const state = await together(this.optimization.gatherState(), signal);
-    if (state !== null) await writeLearnerState(directory, this.arena, state);
+    if (state !== null) await writeLearnerState(directory, this.weights.trained, state);
   }
 
   /** The first learner reads: the model alone with `readModel`, or what a run goes on from. */
@@ -99,7 +99,7 @@ export class JointTraining implements Disposable {
       if (isFirst) await readModel();
       await together(this.optimization.takeWeights(), signal);
     } else {
-      const state = isFirst ? await readLearnerState(directory, this.arena) : null;
+      const state = isFirst ? await readLearnerState(directory, this.weights.trained) : null;
       await together(this.optimization.scatterState(state), signal);
     }
   }
@@ -107,7 +107,7 @@ export class JointTraining implements Disposable {
   #optimizeWith(joined: JoinedGroup): void {
     const { optimization, sharesWeights } = this.#props;
     this.#joined = joined;
-    this.#optimizer = new Optimization(this.runtime, this.arena, optimization, {
+    this.#optimizer = new Optimization(this.runtime, this.weights.trained, optimization, {
       group: joined.group,
       sharesWeights,
     });

@@ -1,54 +1,88 @@
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
+import { loadAdapter } from '../../src/model/adapter-files.ts';
 import { contentLength, type Arena } from '../../src/model/arena.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
-import type { AdamWState } from '../../src/optim/adamw.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
+import type { AdamWState, StateArray } from '../../src/optim/adamw.ts';
+import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
+import type { SharedWeights } from '../model-props.ts';
 
 const stateFile = (directory: string): string => join(directory, 'optimizer.safetensors');
 
+const optimizerArrays = ['m', 'v', 'c'] as const;
+
 /**
- * Writes what a run goes on from, in full precision: `optimizer.safetensors` with `weights`, `m` and `v`, flat,
- * and `step`. Nothing in it tells by how many learners it was made.
+ * Writes what a run goes on from, in full precision: `optimizer.safetensors` with `weights`, those that are trained,
+ * and the optimizer's arrays, flat, and `step`. Nothing in it tells by how many learners it was made.
  */
 export async function writeLearnerState(
   directory: string,
-  weights: Arena,
-  { m, v, step }: AdamWState,
+  trained: Arena,
+  state: AdamWState,
 ): Promise<void> {
-  const flat = (data: Float32Array) => ({ dtype: 'f32', shape: [data.length], data }) as const;
-  const content = weights.data.subarray(0, contentLength(weights.layout));
+  const arrays = optimizerArrays.flatMap((name) => {
+    const data = state[name];
+    return data === undefined ? [] : [{ name, tensor: flat(data) }];
+  });
   await writeSafetensors(stateFile(directory), [
-    { name: 'weights', tensor: flat(content) },
-    { name: 'm', tensor: flat(m) },
-    { name: 'v', tensor: flat(v) },
-    { name: 'step', tensor: tensorOf('i64', [1], [BigInt(step)]) },
+    { name: 'weights', tensor: flat(trained.data.subarray(0, contentLength(trained.layout))) },
+    ...arrays,
+    { name: 'step', tensor: tensorOf('i64', [1], [BigInt(state.step)]) },
   ]);
 }
 
 /**
  * Reads it back: the weights into the arena.
  *
- * @throws CHECKPOINT_INVALID when it does not fit the model
+ * @throws CHECKPOINT_INVALID when it does not fit what is trained
  */
-export async function readLearnerState(directory: string, weights: Arena): Promise<AdamWState> {
+export async function readLearnerState(directory: string, trained: Arena): Promise<AdamWState> {
   const file = stateFile(directory);
   const tensors = await readSafetensors(file);
-  const flat = (name: string): Float32Array => {
+  const arrayOf = (name: string): StateArray | undefined => {
     const data = tensors.get(name)?.data;
-    if (data instanceof Float32Array && data.length === contentLength(weights.layout)) return data;
-    throw new CxmindError('CHECKPOINT_INVALID', `${file}: ${name} does not fit the model`);
+    const isArray = data instanceof Float32Array || data instanceof Uint16Array;
+    if (data === undefined || (isArray && data.length === contentLength(trained.layout)))
+      return data;
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${file}: ${name} does not fit what is trained; model, lora and freeze_vision_tower have to be as they were`,
+    );
   };
-  weights.data.set(flat('weights'));
-  return { m: flat('m'), v: flat('v'), step: Number(tensors.get('step')?.data[0] ?? 0) };
+  const required = (name: string): StateArray => {
+    const data = arrayOf(name);
+    if (data !== undefined) return data;
+    throw new CxmindError('CHECKPOINT_INVALID', `${file}: there is no ${name}`);
+  };
+  trained.data.set(required('weights'));
+  const c = arrayOf('c');
+  const step = Number(tensors.get('step')?.data[0] ?? 0);
+  return { m: required('m'), v: required('v'), ...(c && { c }), step };
 }
 
-/** Reads the weights of a checkpoint's Hugging Face directory into the arena. */
-export async function readWeights(directory: string, weights: Arena): Promise<void> {
-  const { arena } = await loadCheckpoint(join(directory, 'huggingface'));
-  weights.data.set(arena.data.subarray(0, contentLength(weights.layout)));
+function flat(data: StateArray): Tensor {
+  const dtype = data instanceof Float32Array ? 'f32' : 'bf16';
+  return { dtype, shape: [data.length], data };
+}
+
+/** Where a checkpoint keeps adapters, in PEFT's form. */
+export const ADAPTER_FOLDER = 'lora_adapter';
+
+/** Reads what is trained out of a checkpoint without a learner's state. */
+export async function readTrained(
+  directory: string,
+  config: ModelConfig,
+  { arena, adapter, trained }: SharedWeights,
+): Promise<void> {
+  const saved =
+    adapter === null
+      ? (await loadCheckpoint(join(directory, 'huggingface'))).arena
+      : (await loadAdapter(join(directory, ADAPTER_FOLDER), config)).arena;
+  const whole = adapter === null ? arena : trained;
+  whole.data.set(saved.data.subarray(0, contentLength(whole.layout)));
 }
 
 /** The same of a value model's. */

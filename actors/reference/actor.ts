@@ -24,6 +24,7 @@ export class ReferenceActor implements Actor<typeof referenceProtocol> {
     this.#weights = new SharedWeights(model);
     this.#policy = new Policy(this.#runtime, model.config, this.#weights.arena, {
       gradientCheckpointing: false,
+      isVisionFixed: model.isVisionFixed ?? false,
     });
     this.#microBatch = microBatch;
   }

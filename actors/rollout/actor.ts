@@ -22,7 +22,9 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
   constructor({ model, engine, stopTokens }: RolloutProps) {
     this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
     this.#weights = new SharedWeights(model);
-    this.#engine = new GenerationEngine(this.#runtime, model.config, this.#weights.arena, engine);
+    const { arena, adapter } = this.#weights;
+    const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
+    this.#engine = new GenerationEngine(this.#runtime, model.config, arena, options, adapter);
     this.#stopTokens = stopTokens;
   }
 

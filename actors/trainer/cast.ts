@@ -4,8 +4,9 @@ import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { Arena } from '../../src/model/arena.ts';
+import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { roundTo } from '../../src/model/precision.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
-import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
@@ -17,7 +18,7 @@ import { pixelProtocol } from '../data/pixels.ts';
 import { dataProtocol } from '../data/protocol.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import { learnerProtocol } from '../learner/protocol.ts';
-import type { ModelProps } from '../model-props.ts';
+import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import { referenceProtocol } from '../reference/protocol.ts';
 import type { RewardProps } from '../reward/actor.ts';
@@ -31,10 +32,12 @@ import type { ActorRef } from '../runtime/ref.ts';
 import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
+import type { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync, weightsMarker } from '../weights/sync.ts';
 import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
+import { modelPathOf, policyProps, storageOf, type LoadedPolicy } from './policy.ts';
 import type { Replay } from './step.ts';
 
 /** Refs to the actors of a run. */
@@ -57,17 +60,6 @@ const REWARD_GRACE_MS = 1_000;
 const essential = { onCrash: 'escalate' } as const;
 /** Actors on nodes, which may be lost with all that is there: the run goes on while others are left. */
 const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
-/** The one version there is of the weights that training started from. */
-export const REFERENCE_VERSION = 1;
-
-/** Loads the policy into the block that the actors of this process share, divided among the learners. */
-export function loadPolicy(system: ActorSystem, config: Config): Promise<LoadedCheckpoint> {
-  return loadCheckpoint(modelPathOf(config), {
-    parts: learnerCount(config),
-    memory: (sizeBytes) => system.blocks.get(weightsMarker('policy', sizeBytes)),
-  });
-}
-
 /** Starts the data actor over the training and validation sets that are named, and its readers of pixels. */
 export async function spawnData(
   system: ActorSystem,
@@ -144,15 +136,16 @@ function spawnPixelReaders(
 export async function spawnLearners(
   system: ActorSystem,
   config: Config,
-  checkpoint: LoadedCheckpoint,
-  weights: WeightSync,
+  policy: LoadedPolicy,
+  weights: PolicyWeights,
   places: readonly Place[],
 ): Promise<Learners> {
   const { actor, rollout } = config.worker;
   const { algorithm, transport } = config;
   const props: WithSharedBlocks<Omit<LearnerProps, 'seat'>> = {
-    model: modelProps(config, checkpoint, weights),
-    modelPath: checkpoint.directory,
+    model: policyProps(config, policy, weights),
+    modelPath: policy.directory,
+    overrides: policy.overrides,
     gradientCheckpointing: actor.model.enableGradientCheckpointing,
     optimization: optimizationOf(actor),
     loss: {
@@ -197,11 +190,15 @@ export async function loadCritic(
   config: Config,
 ): Promise<LoadedCheckpoint | null> {
   if (config.algorithm.advEstimator !== 'gae') return null;
-  return loadValueCheckpoint(resolve(config.worker.critic.model.modelPath ?? modelPathOf(config)), {
+  const { model, fsdp } = config.worker.critic;
+  const critic = await loadValueCheckpoint(resolve(model.modelPath ?? modelPathOf(config)), {
     seed: config.trainer.seed,
     parts: learnerCount(config),
     memory: (sizeBytes) => system.blocks.get(weightsMarker('critic', sizeBytes)),
   });
+  const storage = storageOf(fsdp.torchDtype);
+  if (storage !== 'f32') roundTo(storage, critic.arena.data);
+  return critic;
 }
 
 /** Starts the critics where the learners are. */
@@ -248,14 +245,14 @@ export async function spawnCritics(
 export async function spawnRollouts(
   system: ActorSystem,
   config: Config,
-  checkpoint: LoadedCheckpoint,
-  weights: WeightSync,
+  policy: LoadedPolicy,
+  weights: PolicyWeights,
   places: readonly Place[],
 ): Promise<Cast['rollouts']> {
   const { rollout } = config.worker;
-  const { tokens } = checkpoint.config;
+  const { tokens } = policy.config;
   const props: WithSharedBlocks<RolloutProps> = {
-    model: modelProps(config, checkpoint, weights),
+    model: policyProps(config, policy, weights),
     engine: {
       maxSequences: MAX_SEQUENCES,
       maxPrefillTokens: rollout.maxNumBatchedTokens,
@@ -338,32 +335,39 @@ export async function spawnReplay(
   return { name: stage.name, data, rewards, gate: rewardChoice(own.worker.reward).gate };
 }
 
-/** A copy of the weights as they are now, for the reference; null when KL is off. */
+/**
+ * The weights that the reference keeps, which have one version: a copy of the policy's as they are now, or, where
+ * adapters are trained, the very ones that they are trained beside. Null when KL is off.
+ */
 export function freezeReference(
   system: ActorSystem,
   config: Config,
-  { arena }: LoadedCheckpoint,
+  { arena }: LoadedPolicy,
+  weights: PolicyWeights,
   logger: Logger,
 ): WeightSync | null {
   if (config.algorithm.disableKl) return null;
+  if (weights.frozen !== null) return weights.frozen;
   const memory = system.blocks.get(weightsMarker('reference', arena.byteLength));
-  const frozen = new Arena(arena.layout, memory);
-  frozen.data.set(arena.data);
-  const weights = new WeightSync(system, 'reference', frozen, logger);
-  weights.publish(REFERENCE_VERSION);
-  return weights;
+  const copy = new Arena(arena.layout, memory);
+  copy.data.set(arena.data);
+  const storage = storageOf(config.worker.ref.fsdp.torchDtype);
+  if (storage !== 'f32') roundTo(storage, copy.data);
+  const frozen = new WeightSync(system, 'reference', copy, logger);
+  frozen.publish(FROZEN_VERSION);
+  return frozen;
 }
 
 /** Starts the reference on its weights. */
 export async function spawnReference(
   system: ActorSystem,
   config: Config,
-  checkpoint: LoadedCheckpoint,
+  policy: LoadedPolicy,
   weights: WeightSync,
   place: Place,
 ): Promise<NonNullable<Cast['reference']>> {
   const props: WithSharedBlocks<ReferenceProps> = {
-    model: modelProps(config, checkpoint, weights),
+    model: { ...modelProps(config, policy, weights), isVisionFixed: policy.isVisionFixed },
     microBatch: microBatch(config, config.worker.actor, 'experience'),
   };
   const [ref] = await spawnAt([place], (placed) =>
@@ -378,11 +382,6 @@ export async function spawnReference(
   );
   weights.follow(ref!);
   return ref!;
-}
-
-/** The checkpoint directory that training starts from. */
-export function modelPathOf(config: Config): string {
-  return resolve(config.worker.actor.model.modelPath ?? '.');
 }
 
 function tokenizerPathOf(config: Config): string {
@@ -406,9 +405,15 @@ function modelProps(
 /** The policy or the critic, as the config has it. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];
 
-function optimizationOf({ optim, maxGradNorm }: Trained): OptimizationOptions {
+function optimizationOf({ optim, fsdp, maxGradNorm }: Trained): OptimizationOptions {
   const { betas, weightDecay } = optim;
-  return { betas: [betas[0], betas[1]], weightDecay, maxGradNorm };
+  return {
+    betas: [betas[0], betas[1]],
+    weightDecay,
+    maxGradNorm,
+    strategy: optim.strategy,
+    storage: storageOf(fsdp.torchDtype),
+  };
 }
 
 function microBatch(

@@ -2,8 +2,9 @@ import type { Config } from '../../src/config/schema.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { ActorSystem } from '../runtime/system.ts';
-import { WeightSync } from '../weights/sync.ts';
-import { loadPolicy, spawnData, spawnRewards, spawnRollouts } from './cast.ts';
+import { PolicyWeights } from '../weights/policy-weights.ts';
+import { spawnData, spawnRewards, spawnRollouts } from './cast.ts';
+import { loadPolicy } from './policy.ts';
 import { placeRun } from './placement.ts';
 import { joinNodes, type RunOptions } from './run.ts';
 import { validate, type OnScored, type Validation } from './validation.ts';
@@ -26,22 +27,22 @@ export async function evaluatePolicy(
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
-  const checkpoint = await loadPolicy(system, config);
+  const policy = await loadPolicy(system, config);
   const { gate } = rewardChoice(config.worker.reward);
-  await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
+  await using weights = new PolicyWeights(system, policy, logger);
   const cast = {
-    data: await spawnData(system, config, checkpoint, {
+    data: await spawnData(system, config, policy, {
       trainFiles: null,
       validationFiles: config.data.valFiles,
       batchSize: 1,
     }),
-    rollouts: await spawnRollouts(system, config, checkpoint, weights, places.rollouts),
+    rollouts: await spawnRollouts(system, config, policy, weights, places.rollouts),
     rewards: await spawnRewards(system, config, places.rewards),
   };
-  weights.publish(1);
+  weights.trained.publish(1);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
   const { validationPrompts } = await cast.data.ask.summary(undefined, ask);
-  const context = { cast, weights, config, gate, reporter, signal };
+  const context = { cast, weights: weights.trained, config, gate, reporter, signal };
   try {
     return await validate(context, validationPrompts, initialGateState, onScored);
   } catch (error) {

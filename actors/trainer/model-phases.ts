@@ -1,9 +1,9 @@
 import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import type { Sequence } from '../messages.ts';
+import { FROZEN_VERSION } from '../model-props.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { AskOptions } from '../runtime/ref.ts';
-import { REFERENCE_VERSION } from './cast.ts';
 import { LearnerProgress } from './learners.ts';
 import { criticRates, policyRate, type StepNumber } from './learning-rates.ts';
 import type { StepContext } from './step.ts';
@@ -53,7 +53,7 @@ export async function viewOf(
           const progress = zeros('i32', [1]);
           const done = (): number => progress.data[0]!;
           using _ = reporter.phase({ name: 'reference', total, done });
-          const policyVersion = REFERENCE_VERSION;
+          const policyVersion = FROZEN_VERSION;
           const request = { sequences: [...sequences], temperature, policyVersion, progress };
           return (await askAny([reference], 'logProbs', request, { ...ask, retries: RETRIES }))
             .logProbs;

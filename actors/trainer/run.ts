@@ -18,11 +18,11 @@ import {
 } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { ActorSystem, type NodeOptions } from '../runtime/system.ts';
+import { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
 import {
   freezeReference,
   loadCritic,
-  loadPolicy,
   spawnCritics,
   spawnData,
   spawnLearners,
@@ -33,6 +33,7 @@ import {
   type Cast,
 } from './cast.ts';
 import { Checkpoints, restore, type ResumePoint } from './checkpoints.ts';
+import { loadPolicy } from './policy.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
@@ -110,29 +111,30 @@ export async function trainOn(
   await using _ = { [Symbol.asyncDispose]: () => system.stopActors() };
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
-  const checkpoint = await loadPolicy(system, config);
+  const policy = await loadPolicy(system, config);
+  for (const note of policy.notes) reporter.note(note);
   const { gate } = rewardChoice(config.worker.reward);
-  await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
+  await using weights = new PolicyWeights(system, policy, logger);
   const batchSize = config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize;
   const { mix = [] } = options;
   const shares = promptsOfShares(
     mix.map(({ share }) => share),
     batchSize,
   );
-  const data = await spawnData(system, config, checkpoint, {
+  const data = await spawnData(system, config, policy, {
     trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
     validationFiles: config.data.valFiles === '' ? null : config.data.valFiles,
     batchSize: shares.reduce((rest, share) => rest - share, batchSize),
   });
   const replays = await Promise.all(
     mix.map((stage, i) =>
-      spawnReplay(system, config, checkpoint, { ...stage, batchSize: shares[i]! }, places.rewards),
+      spawnReplay(system, config, policy, { ...stage, batchSize: shares[i]! }, places.rewards),
     ),
   );
-  // The reference copies the weights before anything restores or trains them.
-  await using frozen = freezeReference(system, config, checkpoint, logger);
+  // The reference takes the weights before anything restores or trains them.
+  await using frozen = freezeReference(system, config, policy, weights, logger);
   const reference =
-    frozen && (await spawnReference(system, config, checkpoint, frozen, places.reference));
+    frozen && (await spawnReference(system, config, policy, frozen, places.reference));
   const critic = await loadCritic(system, config);
   await using criticWeights = critic && new WeightSync(system, 'critic', critic.arena, logger);
   const critics =
@@ -143,14 +145,24 @@ export async function trainOn(
     data,
     reference,
     critics,
-    learners: await spawnLearners(system, config, checkpoint, weights, places.learners),
-    rollouts: await spawnRollouts(system, config, checkpoint, weights, places.rollouts),
+    learners: await spawnLearners(system, config, policy, weights, places.learners),
+    rollouts: await spawnRollouts(system, config, policy, weights, places.rollouts),
     rewards: await spawnRewards(system, config, places.rewards),
   };
-  const sizes = { policy: checkpoint.config.text, critic: critic && critic.config.text };
+  const sizes = { policy: policy.config.text, critic: critic && critic.config.text };
   const timeline =
     config.trainer.rayTimeline === null ? null : (options.timeline ?? new Timeline());
-  const context = { cast, weights, config, sizes, gate, replays, reporter, timeline, signal };
+  const context = {
+    cast,
+    weights: weights.trained,
+    config,
+    sizes,
+    gate,
+    replays,
+    reporter,
+    timeline,
+    signal,
+  };
   await using run = new Run(context, { ...options, advance }, started);
   try {
     return await run.finish(await run.open());

@@ -5,8 +5,9 @@ import { CxmindError } from '../../src/errors.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
 import { lrFactor } from '../../src/optim/schedule.ts';
 import { ActorSystem } from '../runtime/system.ts';
-import { WeightSync } from '../weights/sync.ts';
-import { loadPolicy, spawnData, spawnLearners } from './cast.ts';
+import { PolicyWeights } from '../weights/policy-weights.ts';
+import { spawnData, spawnLearners } from './cast.ts';
+import { loadPolicy } from './policy.ts';
 import type { TrainingOptions } from './run.ts';
 
 /** The result of supervised training. */
@@ -28,17 +29,18 @@ export async function trainSupervised(
   const config = await withLocalModels(given);
   const { sft } = config;
   await using system = new ActorSystem({ logger });
-  const checkpoint = await loadPolicy(system, config);
-  await using weights = new WeightSync(system, 'policy', checkpoint.arena, logger);
+  const policy = await loadPolicy(system, config);
+  for (const note of policy.notes) reporter.note(note);
+  await using weights = new PolicyWeights(system, policy, logger);
   const signal = AbortSignal.any([interrupted, system.signal]);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
-  const data = await spawnData(system, config, checkpoint, {
+  const data = await spawnData(system, config, policy, {
     trainFiles: sft.trainFiles ?? config.data.trainFiles,
     validationFiles: null,
     batchSize: sft.batchSize,
   });
   const places = Array.from({ length: learnerCount(config) }, () => 'thread' as const);
-  const learners = await spawnLearners(system, config, checkpoint, weights, places);
+  const learners = await spawnLearners(system, config, policy, weights, places);
   const { trainPrompts } = await data.ask.summary(undefined, ask);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
   let done = 0;

@@ -3,6 +3,7 @@ import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
 import { Init } from './init.ts';
 import { Launch } from './launch.ts';
+import { Merge } from './merge.ts';
 import { Node } from './node.ts';
 import { Quickstart } from './quickstart.ts';
 import { Score } from './score.ts';
@@ -16,6 +17,7 @@ export const commands = {
   generate: Generate,
   init: Init,
   launch: Launch,
+  merge: Merge,
   node: Node,
   quickstart: Quickstart,
   score: Score,

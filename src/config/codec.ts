@@ -343,6 +343,26 @@ export function pairOf<A>(
   );
 }
 
+/** Text that is a regular expression. */
+export const pattern: t.Type<string, string> = new t.Type(
+  'a regular expression',
+  (value): value is string => typeof value === 'string' && isPattern(value),
+  (input, context) => {
+    const read = text.validate(input, context);
+    return isRight(read) && !isPattern(read.right) ? t.failure(input, context) : read;
+  },
+  t.identity,
+);
+
+function isPattern(source: string): boolean {
+  try {
+    new RegExp(source);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A mapping with keys of the user's own choosing; its values are plain JSON. */
 export const freeForm: t.Type<
   Readonly<Record<string, unknown>>,

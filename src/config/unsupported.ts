@@ -39,34 +39,7 @@ export const unsupported: readonly Rule[] = [
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
   },
-  {
-    keys: ['worker.actor.ulysses_size'],
-    broken: ({ worker: { actor } }) => notBuilt(actor.ulyssesSize > 1, 'sequence parallelism'),
-  },
-  {
-    keys: ['worker.actor.model.lora.rank'],
-    broken: ({ worker: { actor } }) => notBuilt(actor.model.lora.rank > 0, 'LoRA'),
-  },
-  {
-    keys: ['worker.actor.model.override_config'],
-    broken: ({ worker: { actor } }) =>
-      notBuilt(
-        Object.keys(actor.model.overrideConfig).length > 0,
-        "overriding the checkpoint's config",
-      ),
-  },
-  {
-    keys: ['worker.actor.model.freeze_vision_tower'],
-    broken: ({ worker: { actor } }) =>
-      notBuilt(actor.model.freezeVisionTower, 'freezing the vision tower'),
-  },
-  {
-    keys: ['worker.actor.optim.strategy'],
-    broken: ({ worker: { actor } }) =>
-      notBuilt(actor.optim.strategy !== 'adamw', actor.optim.strategy),
-  },
   ...criticRules([
-    ['ulysses_size', ({ ulyssesSize }) => ulyssesSize > 1, 'sequence parallelism'],
     [
       'model.override_config',
       ({ model }) => Object.keys(model.overrideConfig).length > 0,
@@ -77,7 +50,6 @@ export const unsupported: readonly Rule[] = [
       ({ model }) => model.freezeVisionTower,
       'freezing the vision tower of a critic',
     ],
-    ['optim.strategy', ({ optim }) => optim.strategy !== 'adamw', 'another optimizer of a critic'],
   ]),
   {
     keys: ['trainer.device'],
@@ -100,22 +72,37 @@ export function rewardRule(known: readonly string[]): Rule {
   };
 }
 
+/** Of a sharding section, all but `torch_dtype`: weights and optimizer are divided in one way, computed in float32. */
+const fsdpKeys = (section: string): string[] =>
+  [
+    'enable_full_shard',
+    'enable_cpu_offload',
+    'enable_rank0_init',
+    'use_orig_params',
+    'fsdp_size',
+    'mp_param_dtype',
+    'mp_reduce_dtype',
+    'mp_buffer_dtype',
+  ].map((key) => `${section}.${key}`);
+
 /** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
 const withoutEffect = [
   'worker.actor.strategy',
   'worker.actor.padding_free',
   'worker.actor.use_torch_compile',
-  'worker.actor.fsdp',
+  'worker.actor.ulysses_size',
+  ...fsdpKeys('worker.actor.fsdp'),
   'worker.actor.offload',
   'worker.critic.strategy',
   'worker.critic.padding_free',
-  'worker.critic.fsdp',
+  'worker.critic.ulysses_size',
+  ...fsdpKeys('worker.critic.fsdp'),
   'worker.critic.offload',
   'worker.critic.model.tokenizer_path',
   'worker.critic.model.trust_remote_code',
   'worker.critic.model.lora',
   'worker.ref.strategy',
-  'worker.ref.fsdp',
+  ...fsdpKeys('worker.ref.fsdp'),
   'worker.ref.offload',
   'worker.rollout.name',
   'worker.rollout.dtype',

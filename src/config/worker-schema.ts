@@ -14,6 +14,7 @@ import {
   oneOf,
   orNull,
   pairOf,
+  pattern,
   positiveInt,
   section,
   text,
@@ -34,10 +35,13 @@ const Lora = section({
   rank: about('Rank of the adapters; 0 trains the weights themselves.', withDefault(intFrom(0), 0)),
   alpha: about('Scale of the adapters, divided by the rank.', withDefault(positiveInt, 64)),
   targetModules: about(
-    '`all-linear`, or a comma list of module names.',
+    '`all-linear`, every linear module but the output head, or a comma list of the ends of names.',
     withDefault(text, 'all-linear'),
   ),
-  excludeModules: about('Regular expression of modules left alone.', orNull(text)),
+  excludeModules: about(
+    'Regular expression of whole names of modules that are left alone: `.*visual.*`.',
+    orNull(pattern),
+  ),
 });
 
 /** `worker.{actor,critic}.model`: which checkpoint, and what of it is trained. */
@@ -56,7 +60,10 @@ export const Model = section({
     'Has no effect: cxmind never runs code out of a checkpoint.',
     withDefault(bool, true),
   ),
-  freezeVisionTower: about('Leave the vision tower as it is.', withDefault(bool, false)),
+  freezeVisionTower: about(
+    'Leave the vision tower as it is: no gradients, no moments.',
+    withDefault(bool, false),
+  ),
   lora: about('Low-rank adapters.', Lora),
 });
 
@@ -92,18 +99,18 @@ export const Optim = section({
   trainingSteps: about('Derived: steps of the whole run.', withDefault(int, -1)),
 });
 
-/** `worker.*.fsdp`: the reference's sharding engine; nothing of it applies to one learner. */
+/** `worker.*.fsdp`: the reference's sharding engine; but for `torch_dtype` it has no counterpart here. */
 const Fsdp = section({
   enableFullShard: about('ZeRO-3 rather than ZeRO-2.', withDefault(bool, true)),
   enableCpuOffload: about('Keep parameters in host memory.', withDefault(bool, false)),
   enableRank0Init: about('Only one rank reads the weights.', withDefault(bool, true)),
   useOrigParams: about('Keep parameters in their own shapes.', withDefault(bool, false)),
   torchDtype: about(
-    'Storage type; null is fp32, and bf16 for the reference model.',
+    "What trained weights are rounded to after each step, and the reference model's once; null rounds nothing.",
     orNull(precision),
   ),
   fsdpSize: about('Ranks of one shard group; -1 is all.', withDefault(int, -1)),
-  mpParamDtype: about('Compute type.', withDefault(precision, 'bf16')),
+  mpParamDtype: about('Compute type; here always fp32.', withDefault(precision, 'bf16')),
   mpReduceDtype: about('Type gradients are summed in.', withDefault(precision, 'fp32')),
   mpBufferDtype: about('Type of buffers.', withDefault(precision, 'fp32')),
 });

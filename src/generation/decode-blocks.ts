@@ -1,5 +1,6 @@
 import { encode } from '../graph/encode.ts';
 import type { Graph } from '../graph/ir.ts';
+import { NO_ADAPTERS } from '../model/adapter.ts';
 import type { TextConfig } from '../model/qwen2-5-vl/config.ts';
 import {
   decodeAttendGraph,
@@ -52,14 +53,27 @@ export class DecodeBlocks implements Disposable {
 
   #make(): BoundBlocks {
     const { layers, head } = this.#weights;
-    const project = this.#compile(decodeProjectGraph(this.#config, this.#form));
-    const attend = this.#compile(decodeAttendGraph(this.#config, this.#form));
     const distribution = this.#compile(distributionGraph(this.#config, this.#form));
+    const bindAll = (sessions: readonly Session[]): Binding[] =>
+      layers.map((weights, layer) => this.#bind(sessions[layer]!, weights));
     return {
-      project: layers.map((weights) => this.#bind(project, weights)),
-      attend: layers.map((weights) => this.#bind(attend, weights)),
+      project: bindAll(this.#compileLayers(decodeProjectGraph)),
+      attend: bindAll(this.#compileLayers(decodeAttendGraph)),
       distribution: this.#bind(distribution, { ...head, logitBias: this.#logitBias }),
     };
+  }
+
+  /** The session of each layer; those whose adapters are alike share one. */
+  #compileLayers(graphOf: typeof decodeProjectGraph): Session[] {
+    const sessions = new Map<string, Session>();
+    return this.#weights.layers.map((_, layer) => {
+      const adapters = this.#weights.adapters?.layers[layer] ?? NO_ADAPTERS;
+      const key = adapters.modules.join();
+      const session =
+        sessions.get(key) ?? this.#compile(graphOf(this.#config, this.#form, adapters));
+      sessions.set(key, session);
+      return session;
+    });
   }
 
   #compile(graph: Graph): Session {

@@ -1,9 +1,10 @@
 import { CxmindError } from '../errors.ts';
+import type { Adapter } from '../model/adapter.ts';
 import type { Arena } from '../model/arena.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
 import { scoreScaleOf } from '../model/qwen2-5-vl/decode.ts';
-import { weightViews, type WeightViews } from '../model/qwen2-5-vl/weights.ts';
+import { weightViews, withAdapterViews, type WeightViews } from '../model/qwen2-5-vl/weights.ts';
 import type { Runtime } from '../ort/runtime.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
@@ -41,6 +42,8 @@ export interface EngineOptions {
   readonly maxPrefillTokens: number;
   /** Tokens that are never sampled: placeholders of images and videos. */
   readonly bannedTokens: readonly number[];
+  /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */
+  readonly isVisionFixed?: boolean;
 }
 
 /** How a call may be watched and stopped. */
@@ -90,12 +93,20 @@ export class GenerationEngine implements Disposable {
   #cache: KvCache | undefined;
   #decoder: Decoder | undefined;
 
-  constructor(runtime: Runtime, config: ModelConfig, arena: Arena, options: EngineOptions) {
+  /** @param adapter what the model computes beside its weights */
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    arena: Arena,
+    options: EngineOptions,
+    adapter: Adapter | null = null,
+  ) {
     this.#runtime = runtime;
     this.#config = config;
-    this.#weights = weightViews(arena, config);
+    const weights = weightViews(arena, config);
+    this.#weights = adapter === null ? weights : withAdapterViews(weights, adapter, config);
     this.#options = options;
-    this.#prefill = new Prefill(runtime, config, this.#weights);
+    this.#prefill = new Prefill(runtime, config, this.#weights, options);
     this.#logitBias = zeros('f32', [config.text.vocabSize]);
     for (const token of options.bannedTokens) this.#logitBias.data[token] = BANNED_BIAS;
   }

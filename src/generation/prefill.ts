@@ -1,6 +1,8 @@
+import { NO_ADAPTERS, type GraphAdapters } from '../model/adapter.ts';
 import { Block } from '../model/block.ts';
 import type { PackedBatch } from '../model/batch.ts';
-import { Embedder } from '../model/embedder.ts';
+import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
+import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
 import { distributionGraph } from '../model/qwen2-5-vl/decode.ts';
 import { prefillLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
@@ -24,18 +26,30 @@ export class Prefill implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: WeightViews;
   readonly #embedder: Embedder;
-  readonly #layer: Block;
+  readonly #layers: LayerBlocks;
   readonly #lastLayer: Block;
   readonly #firstToken: Block;
   readonly #workspace = new Workspace();
 
-  constructor(runtime: Runtime, config: ModelConfig, weights: WeightViews) {
+  constructor(
+    runtime: Runtime,
+    config: ModelConfig,
+    weights: WeightViews,
+    { isVisionFixed = false }: Pick<EmbedderOptions, 'isVisionFixed'> = {},
+  ) {
     this.#config = config;
     this.#weights = weights;
     const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
-    this.#embedder = new Embedder(runtime, config, weights, 'needed');
-    this.#layer = new Block(runtime, prefillLayerGraph(config.text, false), forwardOnly);
-    this.#lastLayer = new Block(runtime, prefillLayerGraph(config.text, true), forwardOnly);
+    this.#embedder = new Embedder(runtime, config, weights, { save: 'needed', isVisionFixed });
+    const adapters = weights.adapters?.layers ?? null;
+    const layer = {
+      graph: (own: GraphAdapters) => prefillLayerGraph(config.text, false, own),
+      weights: [],
+      ...forwardOnly,
+    };
+    this.#layers = new LayerBlocks(runtime, layer, config.text.layers - 1, adapters);
+    const last = prefillLayerGraph(config.text, true, adapters?.at(-1) ?? NO_ADAPTERS);
+    this.#lastLayer = new Block(runtime, last, forwardOnly);
     this.#firstToken = new Block(runtime, distributionGraph(config.text, 'rows'), forwardOnly);
   }
 
@@ -63,7 +77,7 @@ export class Prefill implements Disposable {
       const { key, value } =
         layer === text.layers - 1
           ? this.#lastLayer.forward({ ...inputs, lastRows }, this.#workspace, { output: last })
-          : this.#layer.forward(inputs, this.#workspace, { output: next });
+          : this.#layers.of(layer).forward(inputs, this.#workspace, { output: next });
       cached.push({ key: key!.data as Float32Array, value: value!.data as Float32Array });
       [hidden, next] = [next, hidden];
     }
@@ -110,7 +124,7 @@ export class Prefill implements Disposable {
 
   [Symbol.dispose](): void {
     this.#embedder[Symbol.dispose]();
-    this.#layer[Symbol.dispose]();
+    this.#layers[Symbol.dispose]();
     this.#lastLayer[Symbol.dispose]();
     this.#firstToken[Symbol.dispose]();
   }

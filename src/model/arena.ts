@@ -51,16 +51,25 @@ export function layOut(groups: readonly (readonly ParameterShape[])[]): ArenaLay
   return { entries, length: offset };
 }
 
+/** Elements of the parameters, without padding. */
+export function parameterCount({ entries }: ArenaLayout): number {
+  return sum(entries.map(({ size }) => size));
+}
+
 /** Elements of the parameters and the padding between them, without what pads the end for parts. */
 export function contentLength({ entries }: ArenaLayout): number {
   const last = entries.at(-1);
   return last === undefined ? 0 : Math.ceil((last.offset + last.size) / alignment) * alignment;
 }
 
-/** The layout with its end padded until it divides into so many equal parts, each a multiple of 16 elements. */
-export function dividedInto(layout: ArenaLayout, parts: number): ArenaLayout {
+/**
+ * The layout with its end padded until what lies from `start` on divides into so many equal parts, each a multiple
+ * of 16 elements.
+ */
+export function dividedInto(layout: ArenaLayout, parts: number, start = 0): ArenaLayout {
   const unit = alignment * parts;
-  return { entries: layout.entries, length: Math.ceil(contentLength(layout) / unit) * unit };
+  const divided = Math.ceil((contentLength(layout) - start) / unit) * unit;
+  return { entries: layout.entries, length: start + divided };
 }
 
 /**
@@ -76,23 +85,26 @@ export class Arena {
   readonly data: Float32Array<SharedArrayBuffer>;
   readonly #byName: ReadonlyMap<string, ArenaEntry>;
 
-  /** @param buffer the bytes of an existing arena; zeros of its own when left out */
-  constructor(layout: ArenaLayout, buffer?: SharedArrayBuffer) {
+  /**
+   * @param buffer the bytes of an existing arena; zeros of its own when left out
+   * @param byteOffset where the arena begins in the buffer, which ends with it
+   */
+  constructor(layout: ArenaLayout, buffer?: SharedArrayBuffer, byteOffset = 0) {
     const byteLength = layout.length * Float32Array.BYTES_PER_ELEMENT;
-    if (buffer !== undefined && buffer.byteLength !== byteLength) {
+    if (buffer !== undefined && buffer.byteLength - byteOffset !== byteLength) {
       throw new CxmindError(
         'SHAPE_MISMATCH',
-        `arena: the layout wants ${byteLength} bytes, the buffer has ${buffer.byteLength}`,
+        `arena: the layout wants ${byteLength} bytes, the buffer has ${buffer.byteLength - byteOffset}`,
       );
     }
     this.layout = layout;
     this.buffer = buffer ?? sharedBuffer(byteLength);
-    this.data = new Float32Array(this.buffer);
+    this.data = new Float32Array(this.buffer, byteOffset, layout.length);
     this.#byName = new Map(layout.entries.map((entry) => [entry.name, entry]));
   }
 
   get byteLength(): number {
-    return this.buffer.byteLength;
+    return this.data.byteLength;
   }
 
   has(name: string): boolean {
@@ -144,6 +156,17 @@ export class Arena {
       );
     }
     return { dtype: 'f32', shape: whole, data: this.data.subarray(first.offset, end) };
+  }
+
+  /** The parameters that lie from element `start` on, as an arena over the same memory. */
+  from(start: number): Arena {
+    if (start === 0) return this;
+    const entries = this.layout.entries
+      .filter(({ offset }) => offset >= start)
+      .map((entry) => ({ ...entry, offset: entry.offset - start }));
+    const layout = { entries, length: this.layout.length - start };
+    const byteOffset = this.data.byteOffset + start * Float32Array.BYTES_PER_ELEMENT;
+    return new Arena(layout, this.buffer, byteOffset);
   }
 
   /** Zeros of the same layout: gradients, moments. */

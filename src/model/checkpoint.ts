@@ -1,14 +1,17 @@
-import { copyFile, readdir, stat } from 'node:fs/promises';
+import { copyFile, readdir, stat, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 
 import * as t from 'io-ts';
 
 import { CxmindError } from '../errors.ts';
 import { writeDirectoryAtomically } from '../files.ts';
+import type { Adapter } from './adapter.ts';
 import { Arena, dividedInto, layOut, type ArenaEntry, type ArenaLayout } from './arena.ts';
 import { readJson } from './json-file.ts';
+import { mergedTensor } from './merge.ts';
 import { readModelConfig, type ModelConfig } from './qwen2-5-vl/config.ts';
-import { parameterGroups, parameterName } from './qwen2-5-vl/weight-names.ts';
+import { laidOver, type ConfigOverrides } from './qwen2-5-vl/config-overrides.ts';
+import { parameterGroups, parameterName, visionLength } from './qwen2-5-vl/weight-names.ts';
 import { SafetensorsReader, writeSafetensors, type StoredTensor } from './safetensors.ts';
 
 /** A model read from a Hugging Face directory. */
@@ -20,12 +23,34 @@ export interface LoadedCheckpoint {
 
 /** How the arena of a checkpoint is made. */
 export interface ArenaOptions {
-  /** Equal parts that it has to divide into; 1 when left out. */
+  /** Equal parts that what is trained of it has to divide into; 1 when left out. */
   readonly parts?: number;
   /** Where it lies, by its size; a block of its own when left out. */
   readonly memory?: (sizeBytes: number) => SharedArrayBuffer;
 }
 
+/** How a checkpoint is read. */
+export interface LoadOptions extends ArenaOptions {
+  /** That the vision tower, with which the arena begins, is not trained. */
+  readonly freezeVisionTower?: boolean;
+  /** Keys laid over `config.json`. */
+  readonly overrides?: ConfigOverrides;
+}
+
+/** What a saved checkpoint is made of. */
+export interface SaveOptions {
+  /** The directory the arena was loaded from. */
+  readonly from: string;
+  readonly arena: Arena;
+  /** Merged into the weights that it adapts. */
+  readonly adapter?: Adapter | null;
+  /** What the weights are stored as; as they came when left out. */
+  readonly dtype?: 'f32' | 'f16' | 'bf16';
+  /** Keys laid over `config.json`, as they were when it was loaded. */
+  readonly overrides?: ConfigOverrides;
+}
+
+const JsonObject = t.record(t.string, t.unknown);
 const ShardIndex = t.type({ weight_map: t.record(t.string, t.string) });
 
 async function isFile(file: string): Promise<boolean> {
@@ -149,10 +174,11 @@ export async function openWeights(
  */
 export async function loadCheckpoint(
   directory: string,
-  { parts = 1, memory }: ArenaOptions = {},
+  { parts = 1, memory, freezeVisionTower = false, overrides = {} }: LoadOptions = {},
 ): Promise<LoadedCheckpoint> {
-  const config = await readModelConfig(directory);
-  const layout = dividedInto(layOut(parameterGroups(config)), parts);
+  const config = await readModelConfig(directory, overrides);
+  const start = freezeVisionTower ? visionLength(config) : 0;
+  const layout = dividedInto(layOut(parameterGroups(config)), parts, start);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
   const places = placesOf(directory, config, layout, readers);
@@ -188,14 +214,13 @@ export function isCompanion(name: string): boolean {
  * A tensor that did not change has the same bytes as before. Atomic, as `writeDirectoryAtomically`;
  * `target` may be `from`.
  *
- * @param from the directory the arena was loaded from
  * @throws CHECKPOINT_INVALID when `from` does not fit the arena any more
  */
 export async function saveCheckpoint(
   target: string,
-  { from, arena }: { from: string; arena: Arena },
+  { from, arena, adapter = null, dtype, overrides = {} }: SaveOptions,
 ): Promise<void> {
-  const config = await readModelConfig(from);
+  const config = await readModelConfig(from, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
   const places = placesOf(from, config, arena.layout, readers);
@@ -204,11 +229,12 @@ export async function saveCheckpoint(
       if (entry.isDirectory() || !isCompanion(entry.name)) continue;
       await copyFile(path.join(from, entry.name), path.join(directory, entry.name));
     }
+    await rewriteConfig(directory, overrides, dtype);
     for (const { header } of readers) {
       const tensors = header.tensors.map((stored) => ({
         name: stored.name,
-        tensor: arena.tensor(places.get(stored)!.name),
-        dtype: stored.dtype,
+        tensor: mergedTensor(places.get(stored)!.name, arena, adapter),
+        dtype: dtype ?? stored.dtype,
       }));
       await writeSafetensors(
         path.join(directory, path.basename(header.file)),
@@ -217,4 +243,20 @@ export async function saveCheckpoint(
       );
     }
   });
+}
+
+const torchNames = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
+
+/** Has `config.json` say what differs from the one that was copied. */
+async function rewriteConfig(
+  directory: string,
+  overrides: ConfigOverrides,
+  dtype: SaveOptions['dtype'],
+): Promise<void> {
+  if (dtype === undefined && Object.keys(overrides).length === 0) return;
+  const file = path.join(directory, 'config.json');
+  const config = laidOver(await readJson(JsonObject, file), overrides);
+  const key = 'dtype' in config ? 'dtype' : 'torch_dtype';
+  const written = dtype === undefined ? config : { ...config, [key]: torchNames[dtype] };
+  await writeFile(file, `${JSON.stringify(written, null, 2)}\n`);
 }

@@ -3,8 +3,10 @@ import type { Runtime } from '../ort/runtime.ts';
 import { addRows, gatherRows, placeRows } from '../tensor/rows.ts';
 import { rows, type Tensor } from '../tensor/tensor.ts';
 import type { Workspace } from '../tensor/workspace.ts';
-import type { PackedBatch } from './batch.ts';
+import type { Grid, PackedBatch } from './batch.ts';
+import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import type { GradientViews } from './qwen2-5-vl/gradients.ts';
 import { VisionTower, type VisionPass } from './qwen2-5-vl/vision-tower.ts';
 import type { BackboneViews } from './qwen2-5-vl/weights.ts';
 
@@ -15,28 +17,43 @@ export interface EmbeddedBatch {
   readonly vision: VisionPass | null;
 }
 
+/** What an embedder keeps. */
+export interface EmbedderOptions {
+  readonly save: 'needed' | 'inputs';
+  /**
+   * That the vision tower's weights never change: what it makes of an image is kept then. Every image is a pass of
+   * its own, so that no number depends on what is kept.
+   */
+  readonly isVisionFixed?: boolean;
+}
+
 /** The way in: token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #config: ModelConfig;
   readonly #weights: BackboneViews;
   readonly #vision: VisionTower | null;
+  readonly #images: ImageCache | null;
 
   constructor(
     runtime: Runtime,
     config: ModelConfig,
     weights: BackboneViews,
-    save: 'needed' | 'inputs',
+    { save, isVisionFixed = false }: EmbedderOptions,
   ) {
     this.#config = config;
     this.#weights = weights;
+    this.#images = isVisionFixed ? new ImageCache() : null;
     this.#vision =
       config.vision === null || weights.vision === null
         ? null
-        : new VisionTower(runtime, config.vision, weights.vision, save);
+        : new VisionTower(runtime, config.vision, weights.vision, {
+            save,
+            adapters: weights.adapters,
+          });
   }
 
   /**
-   * @param saving keep what `backward` needs
+   * @param saving keep what the vision tower's `backward` needs
    * @throws DATA_INVALID when images and image tokens do not match
    */
   forward(batch: PackedBatch, workspace: Workspace, saving: boolean): EmbeddedBatch {
@@ -54,7 +71,10 @@ export class Embedder implements Disposable {
       const id = batch.tokenIds[row];
       return id === imagePad || id === videoPad;
     });
-    const vision = this.#vision.forward(batch.pixelValues, batch.grids, workspace, saving);
+    const vision =
+      this.#images === null || saving
+        ? this.#vision.forward(batch.pixelValues, batch.grids, workspace, saving)
+        : { embeddings: this.#kept(this.#vision, this.#images, batch, workspace), saved: [] };
     const features = vision.embeddings.shape[0]!;
     if (features !== imageRows.length) {
       throw new CxmindError(
@@ -67,21 +87,49 @@ export class Embedder implements Disposable {
     return { hidden, imageRows, vision };
   }
 
-  /** Adds the gradients of embedding and vision tower to `accumulators`; `gradient [T, D]` is overwritten. */
+  /** Adds what is trained of the embedding's and vision tower's gradients; `gradient [T, D]` is overwritten. */
   backward(
     batch: PackedBatch,
     { imageRows, vision }: EmbeddedBatch,
     gradient: Tensor<'f32'>,
-    accumulators: BackboneViews,
+    accumulators: GradientViews,
     workspace: Workspace,
   ): void {
     if (vision !== null && this.#vision !== null && accumulators.vision !== null) {
       const features = workspace.take('f32', [imageRows.length, gradient.shape[1]!]);
       gatherRows(gradient, imageRows, features);
       this.#vision.backward(vision, features, accumulators.vision, workspace);
-      for (const row of imageRows) rows(gradient, row, row + 1).data.fill(0);
     }
+    if (accumulators.embedding === null) return;
+    for (const row of imageRows) rows(gradient, row, row + 1).data.fill(0);
     addRows(gradient, batch.tokenIds, accumulators.embedding);
+  }
+
+  /** The rows of every image, as `VisionTower.forward` gives them. */
+  #kept(
+    tower: VisionTower,
+    images: ImageCache,
+    { pixelValues, grids }: PackedBatch,
+    workspace: Workspace,
+  ): Tensor<'f32'> {
+    const patchesOf = ([t, h, w]: Grid): number => t * h * w;
+    const perRow = this.#config.vision!.mergeSize ** 2;
+    const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
+    const all = workspace.take('f32', [patches / perRow, this.#config.text.hiddenSize]);
+    let at = 0;
+    for (const grid of grids) {
+      const image = rows(pixelValues!, at, at + patchesOf(grid));
+      const mark = workspace.mark();
+      const values = images.embeddings(
+        image,
+        grid,
+        () => tower.forward(image, [grid], workspace, false).embeddings,
+      );
+      workspace.release(mark);
+      rows(all, at / perRow, (at + patchesOf(grid)) / perRow).data.set(values);
+      at += patchesOf(grid);
+    }
+    return all;
   }
 
   [Symbol.dispose](): void {

@@ -3,14 +3,17 @@ import type { Runtime } from '../ort/runtime.ts';
 import { addRows, gatherRows } from '../tensor/rows.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { Workspace } from '../tensor/workspace.ts';
+import type { Adapter, GraphAdapters } from './adapter.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { Block, type Named, type Saved } from './block.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
+import { LayerBlocks } from './layer-blocks.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import { decoderLayerGraph, LAYER_PARAMETERS } from './qwen2-5-vl/decoder.ts';
+import { adapterGradients, type GradientViews } from './qwen2-5-vl/gradients.ts';
 import { sequenceInputs } from './qwen2-5-vl/sequence-inputs.ts';
-import type { BackboneViews } from './qwen2-5-vl/weights.ts';
+import { withAdapterViews, type BackboneViews, type BlockViews } from './qwen2-5-vl/weights.ts';
 
 /** What a head makes of a chunk of rows stays below this; of a whole batch it never exists. */
 const HEAD_CHUNK_BYTES = 64 * 2 ** 20;
@@ -19,6 +22,10 @@ const HEAD_CHUNK_BYTES = 64 * 2 ** 20;
 export interface NetworkOptions {
   /** Recompute each block's inside in the backward pass instead of keeping it. */
   readonly gradientCheckpointing: boolean;
+  /** Trained in place of the weights, which then stay as they are; none when left out. */
+  readonly adapter?: Adapter | null;
+  /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */
+  readonly isVisionFixed?: boolean;
 }
 
 /** What makes one number of each scored row of the decoder. */
@@ -34,12 +41,16 @@ export interface RowHead {
 }
 
 /** All parameters of a model as its graphs take them. */
-export type NetworkViews = BackboneViews & {
-  readonly head: Readonly<Record<string, Tensor<'f32'>>>;
-};
+export type NetworkViews = BackboneViews & { readonly head: BlockViews };
 
 /** Inputs of the head besides rows and weights, for the scored rows from `start` to `end`. */
 export type HeadInputs = (start: number, end: number) => Named;
+
+/** Which parts of a forward pass keep what their backward pass needs. */
+interface Saving {
+  readonly layers: boolean;
+  readonly vision: boolean;
+}
 
 interface Pass {
   readonly embedded: EmbeddedBatch;
@@ -57,7 +68,7 @@ export class Network implements Disposable {
   readonly #config: ModelConfig;
   readonly #rowHead: RowHead;
   readonly #weights: NetworkViews;
-  readonly #layer: Block;
+  readonly #layers: LayerBlocks;
   readonly #head: Block;
   readonly #embedder: Embedder;
   readonly #workspace = new Workspace();
@@ -67,29 +78,33 @@ export class Network implements Disposable {
     config: ModelConfig,
     arena: Arena,
     head: RowHead,
-    options: NetworkOptions,
+    { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
   ) {
+    const weights = head.views(arena);
     this.#config = config;
     this.#rowHead = head;
-    this.#weights = head.views(arena);
-    const save = options.gradientCheckpointing ? 'inputs' : 'needed';
-    this.#layer = new Block(runtime, decoderLayerGraph(config.text), {
-      parameters: LAYER_PARAMETERS,
+    this.#weights = adapter === null ? weights : withAdapterViews(weights, adapter, config);
+    const save = gradientCheckpointing ? 'inputs' : 'needed';
+    const layer = {
+      graph: (own: GraphAdapters) => decoderLayerGraph(config.text, own),
+      weights: LAYER_PARAMETERS,
       activations: ['hidden'],
       save,
-    });
+    } as const;
+    const adapters = this.#weights.adapters?.layers ?? null;
+    this.#layers = new LayerBlocks(runtime, layer, config.text.layers, adapters);
     this.#head = new Block(runtime, head.graph, {
-      parameters: head.parameters,
+      parameters: adapter === null ? head.parameters : [],
       activations: ['hidden'],
       save: 'needed',
     });
-    this.#embedder = new Embedder(runtime, config, this.#weights, save);
+    this.#embedder = new Embedder(runtime, config, this.#weights, { save, isVisionFixed });
   }
 
   /** The head's number for each entry of `batch.scoredRows`, f32 `[R]`. */
   scores(batch: PackedBatch, headInputs: HeadInputs): Float32Array {
     this.#workspace.reset();
-    const { hidden } = this.#forward(batch, false);
+    const { hidden } = this.#forward(batch, { layers: false, vision: false });
     const result = new Float32Array(batch.scoredRows.length);
     for (const chunk of this.#chunks(batch)) {
       const inputs = this.#chunkInputs(batch, hidden, chunk, headInputs);
@@ -103,7 +118,8 @@ export class Network implements Disposable {
    * One forward and backward pass; gradients are added to `gradients`.
    *
    * @param lossGradient from the scores `[R]` to the derivative of the loss by each, `[R]`
-   * @param gradients an arena of the weights' layout
+   * @param gradients an arena laid out as what is trained: the weights, the weights without the vision tower, or
+   *   the adapters
    */
   accumulateGradients(
     batch: PackedBatch,
@@ -112,16 +128,13 @@ export class Network implements Disposable {
     gradients: Arena,
   ): void {
     this.#workspace.reset();
-    const accumulators = this.#rowHead.views(gradients);
-    const pass = this.#forward(batch, true);
+    const accumulators = this.#gradientViews(gradients);
+    const pass = this.#forward(batch, { layers: true, vision: accumulators.vision !== null });
     let gradient = this.#headBackward(batch, pass.hidden, headInputs, lossGradient, accumulators);
     for (let i = this.#weights.layers.length - 1; i >= 0; i--) {
-      const results = this.#layer.backward(
-        pass.layers[i]!,
-        { output: gradient },
-        accumulators.layers[i]!,
-        this.#workspace,
-      );
+      const results = this.#layers
+        .of(i)
+        .backward(pass.layers[i]!, { output: gradient }, accumulators.layers[i]!, this.#workspace);
       gradient = results.hidden as Tensor<'f32'>;
     }
     this.#embedder.backward(batch, pass.embedded, gradient, accumulators, this.#workspace);
@@ -132,21 +145,29 @@ export class Network implements Disposable {
     return this.#workspace.sizeBytes;
   }
 
-  #forward(batch: PackedBatch, saving: boolean): Pass {
+  #gradientViews(gradients: Arena): GradientViews {
+    const { adapters } = this.#weights;
+    return adapters === null
+      ? this.#rowHead.views(gradients)
+      : adapterGradients(gradients, adapters);
+  }
+
+  #forward(batch: PackedBatch, saving: Saving): Pass {
     const { text } = this.#config;
-    const embedded = this.#embedder.forward(batch, this.#workspace, saving);
+    const embedded = this.#embedder.forward(batch, this.#workspace, saving.vision);
     const shared = sequenceInputs(batch, text);
     const layers: Saved[] = [];
-    const spare = saving ? null : this.#workspace.take('f32', embedded.hidden.shape);
+    const spare = saving.layers ? null : this.#workspace.take('f32', embedded.hidden.shape);
     let [hidden, next] = [embedded.hidden, spare];
-    for (const weights of this.#weights.layers) {
+    for (const [i, weights] of this.#weights.layers.entries()) {
+      const block = this.#layers.of(i);
       const inputs = { hidden, ...shared, ...weights };
       if (next === null) {
-        const { outputs, saved } = this.#layer.forwardSaving(inputs, this.#workspace);
+        const { outputs, saved } = block.forwardSaving(inputs, this.#workspace);
         layers.push(saved);
         hidden = outputs.output as Tensor<'f32'>;
       } else {
-        this.#layer.forward(inputs, this.#workspace, { output: next });
+        block.forward(inputs, this.#workspace, { output: next });
         [hidden, next] = [next, hidden];
       }
     }
@@ -159,7 +180,7 @@ export class Network implements Disposable {
     hidden: Tensor<'f32'>,
     headInputs: HeadInputs,
     lossGradient: (scores: Float32Array) => Float32Array,
-    accumulators: NetworkViews,
+    accumulators: GradientViews,
   ): Tensor<'f32'> {
     const { output } = this.#rowHead;
     const chunks = this.#chunks(batch);
@@ -228,7 +249,7 @@ export class Network implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#layer[Symbol.dispose]();
+    this.#layers[Symbol.dispose]();
     this.#head[Symbol.dispose]();
     this.#embedder[Symbol.dispose]();
   }

@@ -41,7 +41,8 @@ export class Policy implements Disposable {
    * One forward and backward pass; gradients are added to `gradients`.
    *
    * @param lossGradient from the log-probabilities `[R]` to the derivative of the loss by each, `[R]`
-   * @param gradients an arena of the weights' layout
+   * @param gradients an arena laid out as what is trained: the weights, the weights without the vision tower, or
+   *   the adapters
    */
   accumulateGradients(
     batch: PackedBatch,

@@ -1,3 +1,6 @@
+/** Elements rounded at a time. */
+const CHUNK = 2 ** 16;
+
 /** Half-precision formats that weights are stored in. */
 export type HalfDType = 'f16' | 'bf16';
 
@@ -32,4 +35,14 @@ export function encodeF32(dtype: HalfDType, values: Float32Array, into: Uint16Ar
 function roundToBf16(word: number): number {
   if ((word & 0x7f800000) === 0x7f800000) return word >>> 16;
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+}
+
+/** Rounds values in place to the nearest of a half-precision format. */
+export function roundTo(dtype: HalfDType, values: Float32Array): void {
+  const bits = new Uint16Array(Math.min(CHUNK, values.length));
+  for (let start = 0; start < values.length; start += CHUNK) {
+    const part = values.subarray(start, start + CHUNK);
+    encodeF32(dtype, part, bits);
+    decodeF32(dtype, bits.subarray(0, part.length), part);
+  }
 }

@@ -1,11 +1,19 @@
 import { CxmindError } from '../errors.ts';
-import { GraphBuilder } from '../graph/builder.ts';
 import { encode } from '../graph/encode.ts';
-import type { Graph, Value } from '../graph/ir.ts';
 import type { Binding } from '../ort/binding.ts';
 import type { Runtime } from '../ort/runtime.ts';
 import type { Session } from '../ort/session.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
+import {
+  factorNames,
+  nextOf,
+  strategies,
+  type FactorName,
+  type StateName,
+  type StorageDType,
+  type Strategy,
+  type StrategyName,
+} from './adamw-graph.ts';
 
 /**
  * Elements updated at a time: enough for ONNX Runtime to divide each operator among its threads, few enough
@@ -25,82 +33,98 @@ export interface AdamWOptions {
   readonly weightDecay: number;
   /** Added to the root of the second moment before dividing by it; 1e-8 in the reference. */
   readonly eps: number;
+  /** `adamw` when left out. */
+  readonly strategy?: StrategyName;
+  /** What parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
+  readonly storage?: StorageDType;
 }
+
+/** An array of an optimizer's state: f32, or the bits of bf16. */
+export type StateArray = Float32Array | Uint16Array;
 
 /** What a checkpoint keeps of the optimizer. */
 export interface AdamWState {
-  /** f32 `[N]`, first moment, on shared memory. */
-  readonly m: Float32Array;
-  /** f32 `[N]`, second moment, on shared memory. */
-  readonly v: Float32Array;
+  /** `[N]`, first moment, on shared memory. */
+  readonly m: StateArray;
+  /** `[N]`, second moment, on shared memory. */
+  readonly v: StateArray;
+  /** `[N]`, what the last step lost in rounding, on shared memory; of `adamw_bf16` alone. */
+  readonly c?: StateArray;
   /** Optimizer steps taken. */
   readonly step: number;
 }
 
-/** The factors that change from step to step, each a scalar input of the graph. */
-const factorNames = ['gradientScale', 'decay', 'stepSize', 'correction'] as const;
-type Factors = Readonly<Record<(typeof factorNames)[number], Tensor<'f32'>>>;
-
 /**
- * AdamW with decoupled weight decay over one flat arena, in place and in float32.
+ * AdamW with decoupled weight decay over one flat arena, in place.
  *
  * A step is `p ← p·(1 - lr·wd)`; `m ← β1·m + (1-β1)·g`; `v ← β2·v + (1-β2)·g²`;
- * `p ← p - lr/(1-β1^t) · m / (√v/√(1-β2^t) + ε)`, as one graph run over slices of the arena.
+ * `p ← p - lr/(1-β1^t) · m / (√v/√(1-β2^t) + ε)`, as one graph run over slices of the arena: in float32, or with
+ * moments in bf16 and Kahan summation.
  *
  * @see Loshchilov and Hutter, arXiv:1711.05101; order as in PyTorch
  */
 export class AdamW implements Disposable {
   readonly #options: AdamWOptions;
-  readonly #m: Float32Array;
-  readonly #v: Float32Array;
-  readonly #factors: Factors;
+  readonly #states = new Map<StateName, Tensor<'f32' | 'bf16'>>();
+  readonly #factors: Readonly<Record<FactorName, Tensor<'f32'>>>;
   readonly #session: Session;
   readonly #binding: Binding;
   #step = 0;
 
   /** @throws SHAPE_MISMATCH when parameters and gradients differ in length */
   constructor(runtime: Runtime, options: AdamWOptions) {
-    const { parameters, gradients } = options;
+    const { parameters, gradients, storage = 'f32' } = options;
     if (parameters.length !== gradients.length) {
       throw new CxmindError(
         'SHAPE_MISMATCH',
         `adamw: ${parameters.length} parameters, ${gradients.length} gradients`,
       );
     }
+    const strategy: Strategy = strategies[options.strategy ?? 'adamw'];
     this.#options = options;
-    this.#m = zeros('f32', [parameters.length]).data;
-    this.#v = zeros('f32', [parameters.length]).data;
-    this.#session = runtime.compile(encode(updateGraph(options)), { name: 'adamw' });
+    for (const name of strategy.states) {
+      this.#states.set(name, zeros(strategy.stateDType, [parameters.length]));
+    }
+    const graph = strategy.graph({ ...options, storage });
+    this.#session = runtime.compile(encode(graph), { name: graph.name });
     this.#binding = this.#session.bind();
     this.#factors = {
       gradientScale: zeros('f32', []),
       decay: zeros('f32', []),
       stepSize: zeros('f32', []),
-      correction: zeros('f32', []),
+      root: zeros('f32', []),
+      inverseRoot: zeros('f32', []),
     };
-    for (const name of factorNames) this.#binding.input(name, this.#factors[name]);
+    for (const name of factorNames) {
+      const isRead = graph.inputs.some((input) => input.name === name);
+      if (isRead) this.#binding.input(name, this.#factors[name]);
+    }
   }
 
   /** The moments themselves, not copies, and the number of steps. */
   get state(): AdamWState {
-    return { m: this.#m, v: this.#v, step: this.#step };
+    const arrays = Object.fromEntries([...this.#states].map(([name, { data }]) => [name, data]));
+    return { ...(arrays as unknown as Omit<AdamWState, 'step'>), step: this.#step };
   }
 
   /**
    * Goes on from a saved state, which is copied.
    *
-   * @throws CHECKPOINT_INVALID when it belongs to another number of parameters
+   * @throws CHECKPOINT_INVALID when it belongs to another number of parameters, or another strategy
    */
-  load({ m, v, step }: AdamWState): void {
-    if (m.length !== this.#m.length || v.length !== this.#v.length) {
-      throw new CxmindError(
-        'CHECKPOINT_INVALID',
-        `adamw: moments of ${m.length} and ${v.length} elements for ${this.#m.length} parameters`,
-      );
+  load(state: AdamWState): void {
+    for (const [name, { data }] of this.#states) {
+      const saved = state[name];
+      if (saved?.length !== data.length || saved.constructor !== data.constructor) {
+        throw new CxmindError(
+          'CHECKPOINT_INVALID',
+          `adamw: ${name} of ${saved?.length ?? 0} elements for ${data.length} parameters, ` +
+            `or of another optim.strategy than ${this.#options.strategy ?? 'adamw'}`,
+        );
+      }
+      data.set(saved);
     }
-    this.#m.set(m);
-    this.#v.set(v);
-    this.#step = step;
+    this.#step = state.step;
   }
 
   /**
@@ -112,18 +136,21 @@ export class AdamW implements Disposable {
   step(lr: number, gradientScale: number): void {
     const { parameters, gradients, betas, weightDecay } = this.#options;
     this.#step++;
+    const root = Math.sqrt(1 - betas[1] ** this.#step);
     this.#factors.gradientScale.data[0] = gradientScale;
     this.#factors.decay.data[0] = 1 - lr * weightDecay;
     this.#factors.stepSize.data[0] = lr / (1 - betas[0] ** this.#step);
-    this.#factors.correction.data[0] = 1 / Math.sqrt(1 - betas[1] ** this.#step);
+    this.#factors.root.data[0] = root;
+    this.#factors.inverseRoot.data[0] = 1 / root;
     for (let start = 0; start < parameters.length; start += SLICE) {
-      const slice = (array: Float32Array): Tensor<'f32'> => {
-        const data = array.subarray(start, start + SLICE);
-        return { dtype: 'f32', shape: [data.length], data };
-      };
-      const [p, m, v] = [slice(parameters), slice(this.#m), slice(this.#v)];
-      this.#binding.input('p', p).input('g', slice(gradients)).input('m', m).input('v', v);
-      this.#binding.output('nextP', p).output('nextM', m).output('nextV', v).run();
+      const p = sliceOf({ dtype: 'f32', shape: [], data: parameters }, start);
+      const g = sliceOf({ dtype: 'f32', shape: [], data: gradients }, start);
+      this.#binding.input('p', p).input('g', g).output('nextP', p);
+      for (const [name, whole] of this.#states) {
+        const state = sliceOf(whole, start);
+        this.#binding.input(name, state).output(nextOf(name), state);
+      }
+      this.#binding.run();
     }
   }
 
@@ -133,22 +160,7 @@ export class AdamW implements Disposable {
   }
 }
 
-/**
- * The update of one slice. Each of p, m and v is read by a single operator, on which its new value
- * depends, so that old and new may share memory.
- */
-function updateGraph({ betas: [beta1, beta2], eps }: AdamWOptions): Graph {
-  const b = new GraphBuilder('adamw');
-  const slice = (name: string): Value => b.input(name, 'f32', ['n']);
-  const factor = (name: (typeof factorNames)[number]): Value => b.input(name, 'f32', []);
-  const gradient = b.mul(slice('g'), factor('gradientScale'));
-  const nextM = b.add(b.mul(slice('m'), b.scalar(beta1)), b.mul(gradient, b.scalar(1 - beta1)));
-  const square = b.mul(gradient, gradient);
-  const nextV = b.add(b.mul(slice('v'), b.scalar(beta2)), b.mul(square, b.scalar(1 - beta2)));
-  const denominator = b.add(b.mul(b.sqrt(nextV), factor('correction')), b.scalar(eps));
-  const update = b.mul(b.div(nextM, denominator), factor('stepSize'));
-  b.output('nextP', b.sub(b.mul(slice('p'), factor('decay')), update));
-  b.output('nextM', nextM);
-  b.output('nextV', nextV);
-  return b.build();
+function sliceOf({ dtype, data }: Tensor<'f32' | 'bf16'>, start: number): Tensor<'f32' | 'bf16'> {
+  const part = data.subarray(start, start + SLICE);
+  return { dtype, shape: [part.length], data: part };
 }

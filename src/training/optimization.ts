@@ -1,6 +1,7 @@
 import { CxmindError } from '../errors.ts';
 import { contentLength, type Arena } from '../model/arena.ts';
-import { AdamW, type AdamWState } from '../optim/adamw.ts';
+import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
+import { AdamW, type AdamWState, type StateArray } from '../optim/adamw.ts';
 import { clipFactor, squaredNorm } from '../optim/clip.ts';
 import type { Runtime } from '../ort/runtime.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
@@ -11,6 +12,10 @@ export interface OptimizationOptions {
   readonly betas: readonly [number, number];
   readonly weightDecay: number;
   readonly maxGradNorm: number;
+  /** `adamw` when left out. */
+  readonly strategy?: StrategyName;
+  /** What weights are rounded to after a step, and gradients before it; f32 when left out. */
+  readonly storage?: StorageDType;
 }
 
 /** What one optimizer step did. */
@@ -79,8 +84,7 @@ export class Optimization implements Disposable {
     this.#adamW = new AdamW(runtime, {
       parameters: this.#ownWeights.data,
       gradients: this.#ownGradients.data,
-      betas: options.betas,
-      weightDecay: options.weightDecay,
+      ...options,
       eps: 1e-8,
     });
   }
@@ -115,18 +119,19 @@ export class Optimization implements Disposable {
     return { gradientNorm, applied: true };
   }
 
-  /** The whole optimizer's moments, in the arena's order, at learner 0; null at the others. */
+  /** The whole optimizer's arrays, in the arena's order, at learner 0; null at the others. */
   async gatherState(): Promise<AdamWState | null> {
     const { group } = this.#sharing;
-    const { m, v, step } = this.#adamW.state;
+    const { step, ...parts } = this.#adamW.state;
     const isRoot = group.rank === 0;
-    const wholes: Float32Array[] = [];
-    for (const part of [m, v]) {
-      const whole = isRoot ? (group.size === 1 ? flat(part) : zeros('f32', this.#shape)) : null;
-      await group.gather(flat(part), whole, 0);
-      if (whole !== null) wholes.push(whole.data.subarray(0, this.#contentLength));
+    const wholes: Record<string, StateArray> = {};
+    for (const [name, part] of Object.entries<StateArray>(parts)) {
+      const own = flat(part);
+      const whole = isRoot ? (group.size === 1 ? own : zeros(own.dtype, this.#shape)) : null;
+      await group.gather(own, whole, 0);
+      if (whole !== null) wholes[name] = whole.data.subarray(0, this.#contentLength);
     }
-    return isRoot ? { m: wholes[0]!, v: wholes[1]!, step } : null;
+    return isRoot ? { ...(wholes as unknown as Omit<AdamWState, 'step'>), step } : null;
   }
 
   /**
@@ -134,20 +139,23 @@ export class Optimization implements Disposable {
    * the state was saved by.
    *
    * @param state of the whole optimizer at learner 0, null at the others
-   * @throws CHECKPOINT_INVALID when it belongs to another number of parameters
+   * @throws CHECKPOINT_INVALID when it belongs to another number of parameters, or another strategy
    */
   async scatterState(state: AdamWState | null): Promise<void> {
     const { group } = this.#sharing;
-    const parts: Float32Array[] = [];
-    for (const whole of [state?.m, state?.v]) {
-      const padded = whole === undefined ? null : this.#padded(whole);
-      const part = group.size === 1 ? padded! : zeros('f32', this.#ownWeights.shape);
+    const { step: _, ...own } = this.#adamW.state;
+    const parts: Record<string, StateArray> = {};
+    for (const name of Object.keys(own) as (keyof typeof own)[]) {
+      const padded = state === null ? null : this.#padded(name, state[name]);
+      const { dtype } = flat(own[name]!);
+      const part = group.size === 1 ? padded! : zeros(dtype, this.#ownWeights.shape);
       await group.scatter(padded, part, 0);
-      parts.push(part.data);
+      parts[name] = part.data;
     }
     const step = tensorOf('i64', [1], [BigInt(state?.step ?? 0)]);
     await group.broadcast(step, 0);
-    this.#adamW.load({ m: parts[0]!, v: parts[1]!, step: Number(step.data[0]) });
+    const loaded = parts as unknown as Omit<AdamWState, 'step'>;
+    this.#adamW.load({ ...loaded, step: Number(step.data[0]) });
     await this.takeWeights();
   }
 
@@ -169,15 +177,17 @@ export class Optimization implements Disposable {
     return new Float64Array(all.data.buffer).reduce((sum, part) => sum + part, 0);
   }
 
-  #padded(values: Float32Array): Tensor<'f32'> {
-    if (values.length !== this.#contentLength) {
+  #padded(name: string, values: StateArray | undefined): Tensor<'f32' | 'bf16'> {
+    if (values?.length !== this.#contentLength) {
       throw new CxmindError(
         'CHECKPOINT_INVALID',
-        `optimization: moments of ${values.length} elements for ${this.#contentLength} parameters`,
+        `optimization: ${name} of ${values?.length ?? 0} elements for ${this.#contentLength} parameters; ` +
+          'what is trained, and optim.strategy, have to be as they were',
       );
     }
-    if (values.length === this.#weights.data.length) return flat(values);
-    const padded = zeros('f32', this.#shape);
+    const content = flat(values);
+    if (values.length === this.#weights.data.length) return content;
+    const padded = zeros(content.dtype, this.#shape);
     padded.data.set(values);
     return padded;
   }
@@ -195,6 +205,9 @@ export class Optimization implements Disposable {
   }
 }
 
-function flat(data: Float32Array): Tensor<'f32'> {
-  return { dtype: 'f32', shape: [data.length], data };
+function flat(data: Float32Array): Tensor<'f32'>;
+function flat(data: StateArray): Tensor<'f32' | 'bf16'>;
+function flat(data: StateArray): Tensor<'f32' | 'bf16'> {
+  const dtype = data instanceof Float32Array ? 'f32' : 'bf16';
+  return { dtype, shape: [data.length], data };
 }

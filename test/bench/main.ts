@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { benchActors } from './actors.bench.ts';
+import { benchAdapters } from './adapters.bench.ts';
 import { benchCollectives } from './collectives.bench.ts';
 import { benchData } from './data.bench.ts';
 import { peakMemory, print } from './harness.ts';
@@ -13,6 +14,7 @@ import { benchStep } from './step.bench.ts';
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   actors: benchActors,
+  adapters: benchAdapters,
   collectives: benchCollectives,
   data: benchData,
   decode: benchDecode,

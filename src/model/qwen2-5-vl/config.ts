@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import * as t from 'io-ts';
 
 import { CxmindError } from '../../errors.ts';
+import { checkOverrides, laidOver, pathsOf, type ConfigOverrides } from './config-overrides.ts';
 import { decodeJson, positive, readJson, wholeFrom } from '../json-file.ts';
 
 /** Architectures this model room can build, by their name in `config.json`. */
@@ -304,8 +305,51 @@ export function decodeModelConfig(value: unknown, file: string): ModelConfig {
   return { architecture, text: decoder, vision, tokens, torchDtype };
 }
 
-/** Reads `config.json` of a checkpoint directory; errors as `decodeModelConfig`. */
-export async function readModelConfig(directory: string): Promise<ModelConfig> {
+/** Overrides that change nothing here, because `decodeModelConfig` does not look at them. */
+export function ignoredOverrides(overrides: ConfigOverrides): string[] {
+  const read = new Set([...readPaths(false), ...readPaths(true)]);
+  return pathsOf(overrides).filter((path) => !read.has(path));
+}
+
+/** Paths in a `config.json` that `decodeModelConfig` looks at, with the text model's keys flat or nested. */
+function readPaths(isNested: boolean): string[] {
+  const text = propsOf(Text).flatMap((key) =>
+    key === 'rope_scaling' || key === 'rope_parameters' ? under(`${key}.`, propsOf(Rope)) : [key],
+  );
+  return [
+    'architectures',
+    ...propsOf(Common),
+    ...propsOf(VisionLanguage).filter((key) => key !== 'vision_config'),
+    ...under('vision_config.', propsOf(Vision)),
+    ...(isNested ? under('text_config.', text) : text),
+  ];
+}
+
+const under = (prefix: string, keys: readonly string[]): string[] =>
+  keys.map((key) => `${prefix}${key}`);
+
+/** Names of the fields of a codec that is made of mappings. */
+function propsOf(codec: t.Mixed): string[] {
+  if (codec instanceof t.IntersectionType) return (codec.types as t.Mixed[]).flatMap(propsOf);
+  if (codec instanceof t.InterfaceType || codec instanceof t.PartialType) {
+    return Object.keys(codec.props as t.Props);
+  }
+  return [];
+}
+
+/**
+ * Reads `config.json` of a checkpoint directory.
+ *
+ * @param overrides keys laid over it
+ * @throws as `decodeModelConfig`; CONFIG_INVALID for overrides of keys that do not exist
+ */
+export async function readModelConfig(
+  directory: string,
+  overrides: ConfigOverrides = {},
+): Promise<ModelConfig> {
   const file = path.join(directory, 'config.json');
-  return decodeModelConfig(await readJson(t.unknown, file), file);
+  const config = await readJson(t.UnknownRecord, file);
+  if (Object.keys(overrides).length === 0) return decodeModelConfig(config, file);
+  checkOverrides(config, overrides, readPaths('text_config' in config));
+  return decodeModelConfig(laidOver(config, overrides), `${file} with override_config`);
 }

@@ -1,8 +1,11 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Dim, Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/shape.ts';
+import { adapterProduct, onRows, type AdapterForm } from '../adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import type { TextConfig } from './config.ts';
 import { finishParameters, projectionWeights } from './decoder.ts';
+import { layerProducts, type Product } from './modules.ts';
 
 /**
  * How the activations of one token of each of `B` sequences lie.
@@ -44,6 +47,17 @@ class Sheet {
     return this.#form === 'rows' ? g.gemm(rows, weight, options) : g.gemm(weight, rows, options);
   }
 
+  /** Adapters on activations that are given as rows or in this form; what they add is in this form. */
+  adapters(x: Value, given: DecodeForm = this.#form): AdapterForm {
+    const g = this.#g;
+    if (this.#form === 'rows') return onRows(g, x);
+    return {
+      axis: 0,
+      shrink: (a, scale) => g.gemm(a, x, { transB: given === 'rows', alpha: scale }),
+      grow: (b, low) => g.gemm(b, low),
+    };
+  }
+
   /** `weight [out, in]` times activations in this form, plus `addend`. */
   product(weight: Value, inner: Value, addend: Value): Value {
     if (this.#form === 'rows') return this.#g.gemm(inner, weight, { transB: true, c: addend });
@@ -62,14 +76,21 @@ class Sheet {
  * Inputs: `hidden` in the given form, and the projection's parameters, `qkvBias` with a last axis of 1 in
  * columns. Output: `projected [B, (H + 2K)·d]`, queries, keys and values.
  */
-export function decodeProjectGraph(config: TextConfig, form: DecodeForm): Graph {
+export function decodeProjectGraph(
+  config: TextConfig,
+  form: DecodeForm,
+  adapters: GraphAdapters = NO_ADAPTERS,
+): Graph {
   const g = new GraphBuilder(`decode-project-${form}`);
   const sheet = new Sheet(g, form);
   const hidden = g.input('hidden', 'f32', sheet.shape(config.hiddenSize));
   const { inputNorm, qkvWeight } = projectionWeights(g, config);
   const qkvBias = g.input('qkvBias', 'f32', sheet.perFeature(qkvWeight.shape[0] as number));
   const normed = g.rmsNorm(sheet.toRows(hidden), inputNorm, config.rmsNormEps);
-  g.output('projected', sheet.toRows(sheet.ofRows(qkvWeight, normed, qkvBias)));
+  const { qkv } = layerProducts(config);
+  const added = adapterProduct(g, qkv, adapters, sheet.adapters(normed, 'rows'));
+  const biased = sheet.ofRows(qkvWeight, normed, qkvBias);
+  g.output('projected', sheet.toRows(added === undefined ? biased : g.add(biased, added)));
   return g.build();
 }
 
@@ -80,7 +101,11 @@ export function decodeProjectGraph(config: TextConfig, form: DecodeForm): Graph 
  * is 1 for the bias that the cache's keys have; the cache's `keys [B·K, C, d + 1]` and `values [B·K, C, d]`;
  * the parameters. Output: `output`, as `hidden`.
  */
-export function decodeAttendGraph(config: TextConfig, form: DecodeForm): Graph {
+export function decodeAttendGraph(
+  config: TextConfig,
+  form: DecodeForm,
+  adapters: GraphAdapters = NO_ADAPTERS,
+): Graph {
   const { headDim, heads, hiddenSize, kvHeads, rmsNormEps } = config;
   const g = new GraphBuilder(`decode-attend-${form}`);
   const sheet = new Sheet(g, form);
@@ -92,11 +117,21 @@ export function decodeAttendGraph(config: TextConfig, form: DecodeForm): Graph {
   const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(g, config);
   const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config) });
   const attended = g.reshape(g.matMul(g.softmax(scores, -1), values), ['B', heads * headDim]);
-  const residual = sheet.ofRows(outputWeight, attended, hidden);
+  const products = layerProducts(config);
+  // A product takes what its adapters add as its addend, in place of one that it has already.
+  const adapted = (product: Product, form: AdapterForm, addend?: Value): Value | undefined => {
+    const added = adapterProduct(g, product, adapters, form);
+    return added === undefined || addend === undefined ? (added ?? addend) : g.add(addend, added);
+  };
+  const ofRows = (product: Product, weight: Value, rows: Value, addend?: Value): Value =>
+    sheet.ofRows(weight, rows, adapted(product, sheet.adapters(rows, 'rows'), addend));
+  const residual = ofRows(products.output, outputWeight, attended, hidden);
   const normed = g.rmsNorm(sheet.toRows(residual), postNorm, rmsNormEps);
-  const gate = g.silu(sheet.ofRows(gateWeight, normed));
-  const up = sheet.ofRows(upWeight, normed);
-  g.output('output', sheet.product(downWeight, g.mul(gate, up), residual));
+  const gate = g.silu(ofRows(products.gate, gateWeight, normed));
+  const up = ofRows(products.up, upWeight, normed);
+  const gated = g.mul(gate, up);
+  const addend = adapted(products.down, sheet.adapters(gated), residual)!;
+  g.output('output', sheet.product(downWeight, gated, addend));
   return g.build();
 }
 

@@ -1,8 +1,11 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
+import { withAdapters } from '../adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from './config.ts';
+import { layerProducts, type Product } from './modules.ts';
 
 /** Names of a decoder layer's parameter inputs; q, k, v are joined. */
 export const LAYER_PARAMETERS = [
@@ -67,7 +70,7 @@ interface LayerAttention {
   readonly value: Value; // [T, K, d]
 }
 
-function layerAttention(name: string, config: TextConfig): LayerAttention {
+function layerAttention(name: string, config: TextConfig, adapters: GraphAdapters): LayerAttention {
   const g = new GraphBuilder(name);
   const hidden = g.input('hidden', 'f32', ['T', config.hiddenSize]);
   const rotary = {
@@ -78,26 +81,39 @@ function layerAttention(name: string, config: TextConfig): LayerAttention {
   const { inputNorm, qkvWeight } = projectionWeights(g, config);
   const qkvBias = g.input('qkvBias', 'f32', [qkvWeight.shape[0]!]);
   // Adding the bias apart takes less time than Gemm's addend, which is first spread over the output.
-  const qkv = g.add(g.linear(g.rmsNorm(hidden, inputNorm, config.rmsNormEps), qkvWeight), qkvBias);
+  const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
+  const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
+  const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
   const projected = splitHeads(g, qkv, rotary, config);
   const attended = packedAttention(g, projected, segments, config);
   return { g, hidden, attended, key: projected.key, value: projected.value };
 }
 
 /** The second half of a layer for some of its rows: attention joins the residual, then the gated MLP. */
-function finishLayer(g: GraphBuilder, hidden: Value, attended: Value, config: TextConfig): Value {
+function finishLayer(
+  g: GraphBuilder,
+  hidden: Value,
+  attended: Value,
+  config: TextConfig,
+  adapters: GraphAdapters,
+): Value {
   const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(g, config);
-  const residual = g.add(hidden, g.linear(attended, outputWeight));
+  const { output, gate, up, down } = layerProducts(config);
+  const project = (product: Product, x: Value, weight: Value): Value =>
+    withAdapters(g, product, adapters, x, g.linear(x, weight));
+  const residual = g.add(hidden, project(output, attended, outputWeight));
   const normed = g.rmsNorm(residual, postNorm, config.rmsNormEps);
-  const gate = g.silu(g.linear(normed, gateWeight));
-  const up = g.linear(normed, upWeight);
-  return g.add(residual, g.linear(g.mul(gate, up), downWeight));
+  const gated = g.mul(g.silu(project(gate, normed, gateWeight)), project(up, normed, upWeight));
+  return g.add(residual, project(down, gated, downWeight));
 }
 
 /** One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`. */
-export function decoderLayerGraph(config: TextConfig): Graph {
-  const { g, hidden, attended } = layerAttention('decoder-layer', config);
-  g.output('output', finishLayer(g, hidden, attended, config));
+export function decoderLayerGraph(
+  config: TextConfig,
+  adapters: GraphAdapters = NO_ADAPTERS,
+): Graph {
+  const { g, hidden, attended } = layerAttention('decoder-layer', config, adapters);
+  g.output('output', finishLayer(g, hidden, attended, config, adapters));
   return g.build();
 }
 
@@ -107,17 +123,21 @@ export function decoderLayerGraph(config: TextConfig): Graph {
  * @param isLast that nothing but the head follows, which wants a row a prompt: input `lastRows i64 [P]`
  *   names them, and `output` is `[P, D]`
  */
-export function prefillLayerGraph(config: TextConfig, isLast: boolean): Graph {
+export function prefillLayerGraph(
+  config: TextConfig,
+  isLast: boolean,
+  adapters: GraphAdapters = NO_ADAPTERS,
+): Graph {
   const name = isLast ? 'prefill-last-layer' : 'prefill-layer';
-  const { g, hidden, attended, key, value } = layerAttention(name, config);
+  const { g, hidden, attended, key, value } = layerAttention(name, config, adapters);
   g.output('key', key);
   g.output('value', value);
   if (isLast) {
     const lastRows = g.input('lastRows', 'i64', ['P']);
     const ofLast = (x: Value): Value => g.gather(x, lastRows);
-    g.output('output', finishLayer(g, ofLast(hidden), ofLast(attended), config));
+    g.output('output', finishLayer(g, ofLast(hidden), ofLast(attended), config, adapters));
   } else {
-    g.output('output', finishLayer(g, hidden, attended, config));
+    g.output('output', finishLayer(g, hidden, attended, config, adapters));
   }
   return g.build();
 }

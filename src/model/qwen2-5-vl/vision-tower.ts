@@ -1,8 +1,10 @@
 import type { Runtime } from '../../ort/runtime.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Workspace } from '../../tensor/workspace.ts';
+import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from '../adapter.ts';
 import type { Grid } from '../batch.ts';
 import { Block, type Named, type Saved } from '../block.ts';
+import { LayerBlocks } from '../layer-blocks.ts';
 import {
   consecutive,
   layoutSegments,
@@ -11,6 +13,8 @@ import {
   type SegmentLayout,
 } from '../segments.ts';
 import type { VisionConfig } from './config.ts';
+import type { VisionGradients } from './gradients.ts';
+import type { ProductBlocks } from './modules.ts';
 import { visionRotary } from './rotary.ts';
 import {
   MERGER_PARAMETERS,
@@ -30,19 +34,26 @@ export interface VisionPass {
   readonly saved: readonly Saved[];
 }
 
+/** What of the tower is trained, and what is kept for it. */
+export interface VisionTowerOptions {
+  readonly save: 'needed' | 'inputs';
+  /** Null when the weights themselves are. */
+  readonly adapters: ProductBlocks<BlockAdapters> | null;
+}
+
 /** The vision tower: patches of any number of images to the rows that stand for them in the text. */
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
   readonly #weights: VisionViews;
   readonly #patchEmbed: Block;
-  readonly #block: Block;
+  readonly #blocks: LayerBlocks;
   readonly #merger: Block;
 
   constructor(
     runtime: Runtime,
     config: VisionConfig,
     weights: VisionViews,
-    save: 'needed' | 'inputs',
+    { save, adapters }: VisionTowerOptions,
   ) {
     this.#config = config;
     this.#weights = weights;
@@ -51,13 +62,17 @@ export class VisionTower implements Disposable {
       activations: [],
       save,
     });
-    this.#block = new Block(runtime, visionBlockGraph(config), {
-      parameters: VISION_BLOCK_PARAMETERS,
+    const block = {
+      graph: (own: GraphAdapters) => visionBlockGraph(config, own),
+      weights: VISION_BLOCK_PARAMETERS,
       activations: ['hidden'],
       save,
-    });
-    this.#merger = new Block(runtime, mergerGraph(config), {
-      parameters: MERGER_PARAMETERS,
+    } as const;
+    const ofBlocks = adapters?.visionBlocks ?? null;
+    this.#blocks = new LayerBlocks(runtime, block, config.depth, ofBlocks);
+    const ofMerger = adapters?.merger ?? null;
+    this.#merger = new Block(runtime, mergerGraph(config, ofMerger ?? NO_ADAPTERS), {
+      parameters: ofMerger === null ? MERGER_PARAMETERS : adapterInputs(ofMerger),
       activations: ['hidden'],
       save,
     });
@@ -92,7 +107,7 @@ export class VisionTower implements Disposable {
     });
     for (const [i, weights] of this.#weights.blocks.entries()) {
       const segments: SegmentLayout = fullAttentionBlocks.includes(i) ? frames : windows;
-      ({ output: hidden } = run(this.#block, {
+      ({ output: hidden } = run(this.#blocks.of(i), {
         hidden: hidden!,
         'rotary.cos': rotary.cos,
         'rotary.sin': rotary.sin,
@@ -108,7 +123,7 @@ export class VisionTower implements Disposable {
   backward(
     { saved }: VisionPass,
     gradient: Tensor<'f32'>,
-    accumulators: VisionViews,
+    accumulators: VisionGradients,
     workspace: Workspace,
   ): void {
     const merged = this.#merger.backward(
@@ -119,20 +134,18 @@ export class VisionTower implements Disposable {
     );
     let hidden = merged.hidden!;
     for (let i = this.#weights.blocks.length - 1; i >= 0; i--) {
-      const results = this.#block.backward(
-        saved[i + 1]!,
-        { output: hidden },
-        accumulators.blocks[i]!,
-        workspace,
-      );
+      const results = this.#blocks
+        .of(i)
+        .backward(saved[i + 1]!, { output: hidden }, accumulators.blocks[i]!, workspace);
       hidden = results.hidden!;
     }
+    if (accumulators.patchEmbed === null) return;
     this.#patchEmbed.backward(saved[0]!, { output: hidden }, accumulators.patchEmbed, workspace);
   }
 
   [Symbol.dispose](): void {
     this.#patchEmbed[Symbol.dispose]();
-    this.#block[Symbol.dispose]();
+    this.#blocks[Symbol.dispose]();
     this.#merger[Symbol.dispose]();
   }
 }

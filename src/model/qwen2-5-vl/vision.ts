@@ -1,8 +1,11 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
+import { withAdapters } from '../adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { VisionConfig } from './config.ts';
+import { mergerProducts, visionBlockProducts, type Product } from './modules.ts';
 
 /** Fixed in the architecture, not in its config file. */
 const RMS_NORM_EPSILON = 1e-6;
@@ -40,7 +43,10 @@ export function patchEmbedGraph(config: VisionConfig): Graph {
 }
 
 /** One vision block, with window or full attention by the segments it is given: `hidden [T, D]` to `output [T, D]`. */
-export function visionBlockGraph(config: VisionConfig): Graph {
+export function visionBlockGraph(
+  config: VisionConfig,
+  adapters: GraphAdapters = NO_ADAPTERS,
+): Graph {
   const { hiddenSize, heads, intermediateSize } = config;
   const headDim = hiddenSize / heads;
   const g = new GraphBuilder('vision-block');
@@ -60,7 +66,11 @@ export function visionBlockGraph(config: VisionConfig): Graph {
   const downWeight = parameter('downWeight', [hiddenSize, intermediateSize]);
   const downBias = parameter('downBias', [hiddenSize]);
 
-  const qkv = g.linear(g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON), qkvWeight, qkvBias);
+  const products = visionBlockProducts(config);
+  const project = (product: Product, x: Value, weight: Value, bias: Value): Value =>
+    withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
+  const normed = g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON);
+  const qkv = project(products.qkv, normed, qkvWeight, qkvBias);
   const [q, k, v] = g
     .split(qkv, [hiddenSize, hiddenSize, hiddenSize], 1)
     .map((x) => g.reshape(x, ['T', heads, headDim])) as [Value, Value, Value];
@@ -70,15 +80,17 @@ export function visionBlockGraph(config: VisionConfig): Graph {
     segments,
     { heads, kvHeads: heads, headDim },
   );
-  const residual = g.add(hidden, g.linear(attended, projWeight, projBias));
-  const gateUp = g.linear(g.rmsNorm(residual, norm2, RMS_NORM_EPSILON), gateUpWeight, gateUpBias);
+  const residual = g.add(hidden, project(products.proj, attended, projWeight, projBias));
+  const renormed = g.rmsNorm(residual, norm2, RMS_NORM_EPSILON);
+  const gateUp = project(products.gateUp, renormed, gateUpWeight, gateUpBias);
   const [gate, up] = g.split(gateUp, [intermediateSize, intermediateSize], 1) as [Value, Value];
-  g.output('output', g.add(residual, g.linear(g.mul(g.silu(gate), up), downWeight, downBias)));
+  const gated = g.mul(g.silu(gate), up);
+  g.output('output', g.add(residual, project(products.down, gated, downWeight, downBias)));
   return g.build();
 }
 
 /** The patch merger: each `mergeSize²` neighbouring rows become one row of the decoder's width. */
-export function mergerGraph(config: VisionConfig): Graph {
+export function mergerGraph(config: VisionConfig, adapters: GraphAdapters = NO_ADAPTERS): Graph {
   const merged = config.hiddenSize * config.mergeSize ** 2;
   const g = new GraphBuilder('vision-merger');
   const hidden = g.input('hidden', 'f32', ['T', config.hiddenSize]);
@@ -91,7 +103,10 @@ export function mergerGraph(config: VisionConfig): Graph {
     productDim(['T', 1 / config.mergeSize ** 2]),
     merged,
   ]);
-  const inner = g.gelu(g.linear(rows, fc1Weight, fc1Bias));
-  g.output('embeddings', g.linear(inner, fc2Weight, fc2Bias));
+  const { fc1, fc2 } = mergerProducts(config);
+  const project = (product: Product, x: Value, weight: Value, bias: Value): Value =>
+    withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
+  const inner = g.gelu(project(fc1, rows, fc1Weight, fc1Bias));
+  g.output('embeddings', project(fc2, inner, fc2Weight, fc2Bias));
   return g.build();
 }

@@ -1,4 +1,4 @@
-import type { ParameterShape } from '../arena.ts';
+import { layOut, type ParameterShape } from '../arena.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
 
 /** Parameters that stay adjacent in the arena: [q; k; v] and [gate; up] are then single matrices. */
@@ -105,6 +105,11 @@ export function valueParameterGroups(config: ModelConfig): readonly ParameterGro
   ];
 }
 
+/** Elements of the arena that the vision tower takes, from its beginning on; 0 without one. */
+export function visionLength({ vision }: ModelConfig): number {
+  return vision === null ? 0 : layOut(visionGroups(vision)).length;
+}
+
 /**
  * The hub's name of a tensor that a checkpoint stores under `stored`.
  *
@@ -117,4 +122,12 @@ export function parameterName(stored: string, config: ModelConfig): string {
   return stored
     .replace(/^model\.visual\./, 'visual.')
     .replace(/^model\.language_model\./, 'model.');
+}
+
+/** The name that transformers 5 gives the module, or its tensor, that the hub calls `name`. */
+export function moduleName(name: string, config: ModelConfig): string {
+  if (config.vision === null) return name;
+  return name.startsWith('visual.')
+    ? `model.${name}`
+    : name.replace(/^model\./, 'model.language_model.');
 }

@@ -1,18 +1,29 @@
 import type { Tensor } from '../../tensor/tensor.ts';
+import { adapterViews, modelAdapters, type Adapter, type BlockAdapters } from '../adapter.ts';
 import type { Arena } from '../arena.ts';
 import type { TextConfig } from './config.ts';
 import { patchSizeOf, type MERGER_PARAMETERS, type VISION_BLOCK_PARAMETERS } from './vision.ts';
 import type { HEAD_PARAMETERS, LAYER_PARAMETERS, VALUE_HEAD_PARAMETERS } from './decoder.ts';
 import type { ModelConfig, VisionConfig } from './config.ts';
+import type { ProductBlocks } from './modules.ts';
 
 /** Views of one block's parameters (or of their gradients) by the names its graph gives them. */
 export type Views<Names extends readonly string[]> = Readonly<Record<Names[number], Tensor<'f32'>>>;
 
+/** Views by the names that a block's graph gives them. */
+export type BlockViews = Readonly<Record<string, Tensor<'f32'>>>;
+
+/** A block's parameters, and those of its adapters. */
+export type AdaptedViews<Names extends readonly string[]> = Views<Names> & BlockViews;
+
 /** A model's parameters but for its head as its graphs take them: views of one arena, nothing copied. */
 export interface BackboneViews {
   readonly embedding: Tensor<'f32'>; // [V, D]
-  readonly layers: readonly Views<typeof LAYER_PARAMETERS>[];
+  readonly layers: readonly AdaptedViews<typeof LAYER_PARAMETERS>[];
+  /** Null when there is none in the arena, or in the model. */
   readonly vision: VisionViews | null;
+  /** Where there are adapters, whose views lie beside those of the weights; null without any. */
+  readonly adapters: ProductBlocks<BlockAdapters> | null;
 }
 
 /** All parameters of a policy. */
@@ -28,8 +39,8 @@ export interface ValueViews extends BackboneViews {
 /** The vision tower's part of `BackboneViews`. */
 export interface VisionViews {
   readonly patchEmbed: { readonly weight: Tensor<'f32'> };
-  readonly blocks: readonly Views<typeof VISION_BLOCK_PARAMETERS>[];
-  readonly merger: Views<typeof MERGER_PARAMETERS>;
+  readonly blocks: readonly AdaptedViews<typeof VISION_BLOCK_PARAMETERS>[];
+  readonly merger: AdaptedViews<typeof MERGER_PARAMETERS>;
 }
 
 /** The views of an arena laid out for a policy: of the weights themselves, or of an arena of gradients. */
@@ -57,10 +68,36 @@ export function valueViews(arena: Arena, config: ModelConfig): ValueViews {
 }
 
 function backboneViews(arena: Arena, { text, vision }: ModelConfig): BackboneViews {
+  const hasVision = arena.has('visual.patch_embed.proj.weight');
   return {
     embedding: arena.tensor('model.embed_tokens.weight'),
     layers: Array.from({ length: text.layers }, (_, i) => layerViews(arena, i)),
-    vision: vision === null ? null : visionViews(arena, vision),
+    vision: vision === null || !hasVision ? null : visionViews(arena, vision),
+    adapters: null,
+  };
+}
+
+/** The same views with those of adapters beside them. */
+export function withAdapterViews<Weights extends BackboneViews>(
+  weights: Weights,
+  { spec, arena }: Adapter,
+  config: ModelConfig,
+): Weights {
+  const { layers, vision } = weights;
+  const adapters = modelAdapters(spec, config);
+  const adapted = <V extends BlockViews>(views: V, block: BlockAdapters): V => ({
+    ...views,
+    ...adapterViews(arena, block),
+  });
+  return {
+    ...weights,
+    layers: layers.map((views, i) => adapted(views, adapters.layers[i]!)),
+    vision: vision && {
+      patchEmbed: vision.patchEmbed,
+      blocks: vision.blocks.map((views, i) => adapted(views, adapters.visionBlocks[i]!)),
+      merger: adapted(vision.merger, adapters.merger!),
+    },
+    adapters,
   };
 }
 

@@ -10,12 +10,6 @@ const refused: Readonly<Record<string, string>> = {
   'data.train_files=x.parquet@train': 'reading parquet files is not built yet',
   'data.val_files=x.csv': 'reading csv files is not built yet',
   'worker.hybrid_engine=false': 'false is not built yet',
-  'worker.actor.ulysses_size=2': 'sequence parallelism is not built yet',
-  'worker.actor.model.lora.rank=8': 'LoRA is not built yet',
-  'worker.actor.model.override_config={a: 1}':
-    "overriding the checkpoint's config is not built yet",
-  'worker.actor.model.freeze_vision_tower=true': 'freezing the vision tower is not built yet',
-  'worker.actor.optim.strategy=adamw_bf16': 'adamw_bf16 is not built yet',
   'trainer.device=cuda': 'training on cuda is not built yet',
   'data.rollout_batch_size=320':
     '320 prompts cannot be cut into mini-batches of worker.actor.global_batch_size = 256',
@@ -45,12 +39,10 @@ const refusedOfCritic: Readonly<Record<string, string>> = {
     '3 does not divide the 1024 samples of a step (data.rollout_batch_size x worker.rollout.n)',
   'worker.critic.micro_batch_size_per_device_for_update=3':
     '3 does not divide the 512 samples of a mini-batch (worker.critic.global_batch_size x worker.rollout.n)',
-  'worker.critic.ulysses_size=2': 'sequence parallelism is not built yet',
   'worker.critic.model.override_config={a: 1}':
     "overriding the checkpoint's config is not built yet",
   'worker.critic.model.freeze_vision_tower=true':
     'freezing the vision tower of a critic is not built yet',
-  'worker.critic.optim.strategy=adamw_bf16': 'another optimizer of a critic is not built yet',
 };
 
 async function issuesWith(...items: readonly string[]): Promise<string[]> {

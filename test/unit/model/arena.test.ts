@@ -74,4 +74,22 @@ describe('Arena', () => {
     assert.equal(twin.layout, arena.layout);
     assert.ok(twin.data.every((value) => value === 0));
   });
+
+  it('has a part that begins with a parameter, over the same bytes', () => {
+    const arena = new Arena(layout);
+    const start = arena.entry('o').offset;
+    const part = arena.from(start);
+    assert.deepEqual(
+      part.layout.entries.map(({ name, offset }) => [name, offset]),
+      [['o', 0]],
+    );
+    part.tensor('o').data[3] = 5;
+    assert.equal(arena.tensor('o').data[3], 5);
+    assert.equal(part.twin().data.length, arena.data.length - start);
+    // What lies behind the start divides, whatever lies before it.
+    for (const parts of [1, 2, 3]) {
+      const divided = new Arena(dividedInto(layout, parts, start)).from(start);
+      assert.equal(divided.data.length % (16 * parts), 0);
+    }
+  });
 });

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { CxmindError } from '../../../src/errors.ts';
-import { decodeModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
-import { goldenJson } from '../../support/golden.ts';
+import {
+  decodeModelConfig,
+  ignoredOverrides,
+  readModelConfig,
+} from '../../../src/model/qwen2-5-vl/config.ts';
+import { laidOver } from '../../../src/model/qwen2-5-vl/config-overrides.ts';
+import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;
 const flat = goldenJson('micro-vl/config.json') as Json;
@@ -137,5 +142,38 @@ describe('decodeModelConfig', () => {
   it('accepts sliding-window settings that reach no layer', () => {
     const config = { ...flat, use_sliding_window: true, max_window_layers: 2 };
     assert.equal(decodeModelConfig(config, 'config.json').text.layers, 2);
+  });
+
+  describe('with keys laid over it', () => {
+    const over = (value: Json, overrides: Json): Json => laidOver(value, overrides);
+
+    it('takes them, inside sections too', () => {
+      const changed = over(flat, { rope_theta: 5e5, vision_config: { window_size: 56 } });
+      const { text, vision } = decodeModelConfig(changed, 'config.json');
+      assert.equal(text.ropeTheta, 5e5);
+      assert.equal(vision?.windowSize, 56);
+      assert.equal(vision.depth, 2);
+      assert.equal(flat['rope_theta'], 1e6);
+    });
+
+    it('refuses those that do not exist, with the nearest one', async () => {
+      const read = (overrides: Json) => readModelConfig(goldenPath('micro-vl'), overrides);
+      await assert.rejects(read({ rope_teta: 1, vision_config: { windowsize: 3 } }), {
+        code: 'CONFIG_INVALID',
+        message:
+          "worker.actor.model.override_config.rope_teta: the model's config has no such key, nearest: rope_theta\n" +
+          "worker.actor.model.override_config.vision_config.windowsize: the model's config has no such key, " +
+          'nearest: vision_config.window_size',
+      });
+      await assert.rejects(read({ num_hidden_layers: 'two' }), {
+        code: 'CHECKPOINT_INVALID',
+        message: /config\.json with override_config: num_hidden_layers: expected .*, got "two"/,
+      });
+    });
+
+    it('tells which of them change nothing here', () => {
+      const overrides = { use_cache: false, attention_dropout: 0.1, rope_theta: 5e5 };
+      assert.deepEqual(ignoredOverrides(overrides), ['use_cache', 'attention_dropout']);
+    });
   });
 });

@@ -3,7 +3,7 @@ import { Arena, layOut } from '../../../src/model/arena.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { ModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
-import { parameterGroups } from '../../../src/model/qwen2-5-vl/weight-names.ts';
+import { parameterGroups, visionLength } from '../../../src/model/qwen2-5-vl/weight-names.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -132,6 +132,56 @@ describe('Policy', () => {
     const expected = gradients.data.reduce((sum, value, i) => sum + value * direction[i]!, 0);
     // Central differences of float32 losses near 200 nats: rounding 1e-5 over the step, and curvature.
     assertClose([slope], [expected], { rtol: 2e-2 });
+  });
+
+  it('keeps less when it computes blocks again, and comes to the same gradients', () => {
+    const batch = packSequences(sequences);
+    const run = (gradientCheckpointing: boolean): { gradients: Arena; bytes: number } => {
+      const { config, arena } = model;
+      using one = new Policy(runtime, config, arena, { gradientCheckpointing });
+      const gradients = arena.twin();
+      one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
+      return { gradients, bytes: one.workspaceBytes };
+    };
+    const [kept, recomputed] = [run(false), run(true)];
+    assert.ok(recomputed.bytes < 0.7 * kept.bytes, `${recomputed.bytes} of ${kept.bytes} bytes`);
+    for (const { name } of model.arena.layout.entries) {
+      const [one, other] = [recomputed, kept].map(({ gradients }) => gradients.tensor(name).data);
+      const error = relativeError(one!, other!);
+      assert.ok(error < 1e-5, `${name}: relative error ${error}`);
+    }
+  });
+
+  it('gives the text model the same gradients when the vision tower is frozen', async () => {
+    const { config, arena } = await loadGoldenModel('micro-vl');
+    const batch = packSequences(sequences);
+    const [whole, text] = [arena.twin(), arena.from(visionLength(config)).twin()];
+    for (const gradients of [whole, text]) {
+      using one = new Policy(runtime, config, arena, { gradientCheckpointing: false });
+      one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
+    }
+    assert.ok(text.layout.entries.every(({ name }) => !name.startsWith('visual.')));
+    assert.equal(text.layout.entries.length, 27);
+    for (const { name } of text.layout.entries) {
+      assert.deepEqual(text.tensor(name).data, whole.tensor(name).data, name);
+    }
+  });
+
+  it('keeps what a vision tower that never changes made of images, and comes to the same', () => {
+    const { config, arena } = model;
+    const options = { gradientCheckpointing: false, isVisionFixed: true };
+    using fixed = new Policy(runtime, config, arena, options);
+    const batches = [sequences, sequences.toReversed(), [sequences[2]!]].map((some) =>
+      packSequences(some),
+    );
+    const first = batches.map((batch) => fixed.logProbs(batch, 1));
+    for (const [i, batch] of batches.entries()) {
+      assertClose(first[i]!, policy.logProbs(batch, 1), { atol: 1e-5 });
+      // Computed or kept, an image's numbers are the same.
+      using fresh = new Policy(runtime, config, arena, options);
+      assert.deepEqual(fresh.logProbs(batch, 1), first[i]);
+      assert.deepEqual(fixed.logProbs(batch, 1), first[i]);
+    }
   });
 
   it('works in the memory of the step before', () => {

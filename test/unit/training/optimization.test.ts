@@ -4,11 +4,11 @@ import type { AdamWState } from '../../../src/optim/adamw.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { alone } from '../../../src/training/learner-group.ts';
-import { Optimization } from '../../../src/training/optimization.ts';
+import { Optimization, type OptimizationOptions } from '../../../src/training/optimization.ts';
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
 import { joinThreadGroup, threadGroup } from '../../../transport/collectives/threads.ts';
 
-const options = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 } as const;
+const options: OptimizationOptions = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 };
 const layout = layOut([
   [{ name: 'a', shape: [37, 3] }],
   [
@@ -30,7 +30,12 @@ class Team implements AsyncDisposable {
   readonly arenas: readonly Arena[];
   readonly #groups: readonly Communicator[];
 
-  constructor(runtime: Runtime, size: number, sharesWeights: boolean) {
+  constructor(
+    runtime: Runtime,
+    size: number,
+    sharesWeights: boolean,
+    own: Partial<OptimizationOptions> = {},
+  ) {
     const divided = dividedInto(layout, size);
     const shared = new Arena(divided);
     const handle = threadGroup(size);
@@ -39,7 +44,12 @@ class Team implements AsyncDisposable {
     for (const arena of this.arenas) arena.data.set(draw('weights', content));
     this.members = this.#groups.map(
       (group, rank) =>
-        new Optimization(runtime, this.arenas[rank]!, options, { group, sharesWeights }),
+        new Optimization(
+          runtime,
+          this.arenas[rank]!,
+          { ...options, ...own },
+          { group, sharesWeights },
+        ),
     );
   }
 
@@ -106,6 +116,34 @@ describe('Optimization by several learners', () => {
       });
     }
   }
+
+  it('divides and gathers moments in bf16', async () => {
+    const bf16 = { strategy: 'adamw_bf16', storage: 'bf16' } as const;
+    await using one = new Team(runtime, 1, true, bf16);
+    await using team = new Team(runtime, 3, false, bf16);
+    for (let step = 0; step < 2; step++) {
+      await one.step(step);
+      await team.step(step);
+    }
+    const [state, expected] = [await team.state(), await one.state()];
+    for (const name of ['m', 'v', 'c'] as const) {
+      assert.ok(state[name] instanceof Uint16Array);
+      assert.ok(state[name].some((bits) => bits !== 0));
+      assert.deepEqual(state[name], expected[name]);
+    }
+    assert.deepEqual(team.weights(2), one.weights());
+    await using other = new Team(runtime, 2, true, bf16);
+    other.arenas[0]!.data.set(one.weights());
+    const saved = { ...expected, m: expected.m.slice(), v: expected.v.slice() };
+    await other.all((member, rank) => member.scatterState(rank === 0 ? saved : null));
+    await other.step(2);
+    await one.step(2);
+    assert.deepEqual(other.weights(), one.weights());
+    await assert.rejects(
+      one.members[0]!.scatterState({ m: saved.m, v: saved.v, step: 1 }),
+      /c of 0 elements .* optim\.strategy/,
+    );
+  });
 
   it('goes on from the state of another number of learners', async () => {
     await using one = new Team(runtime, 1, true);

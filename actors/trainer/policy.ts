@@ -1,0 +1,131 @@
+import { resolve } from 'node:path';
+import { learnerCount } from '../../src/config/derive.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { adapterLayout, initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
+import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
+import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
+import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { roundTo } from '../../src/model/precision.ts';
+import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
+import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
+import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';
+import type { StorageDType } from '../../src/optim/adamw-graph.ts';
+import type { ModelProps } from '../model-props.ts';
+import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
+import type { ActorSystem } from '../runtime/system.ts';
+import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
+import { weightsMarker } from '../weights/sync.ts';
+
+/** The policy in the memory that the actors of this process share, and what of it is trained. */
+export interface LoadedPolicy extends LoadedCheckpoint {
+  /** Trained instead of the weights; null where they are. */
+  readonly adapter: Adapter | null;
+  /** Elements at the beginning of the weights that are not trained: those of a frozen vision tower. */
+  readonly frozenLength: number;
+  /** That the vision tower is as it is for good: what it makes of images need not be computed again. */
+  readonly isVisionFixed: boolean;
+  /** Keys laid over the checkpoint's config. */
+  readonly overrides: ConfigOverrides;
+  /** What its user should hear of it. */
+  readonly notes: readonly string[];
+}
+
+/** Loads the policy, what is trained of it divided among the learners. */
+export async function loadPolicy(system: ActorSystem, config: Config): Promise<LoadedPolicy> {
+  const { model, fsdp } = config.worker.actor;
+  const { freezeVisionTower, lora, overrideConfig: overrides } = model;
+  const isAdapted = lora.rank > 0;
+  const parts = learnerCount(config);
+  const checkpoint = await loadCheckpoint(modelPathOf(config), {
+    parts: isAdapted ? 1 : parts,
+    memory: (sizeBytes) => system.blocks.get(weightsMarker('policy', sizeBytes)),
+    freezeVisionTower,
+    overrides,
+  });
+  const adapter = isAdapted ? newAdapter(system, config, checkpoint, parts) : null;
+  const storage = storageOf(fsdp.torchDtype);
+  // The weights under adapters stay as they came: only what is trained is held in another type.
+  if (storage !== 'f32') roundTo(storage, (adapter?.arena ?? checkpoint.arena).data);
+  const frozenLength = freezeVisionTower && !isAdapted ? visionLength(checkpoint.config) : 0;
+  const adaptsVision = adapter?.spec.modules.some((name) => name.startsWith('visual.')) ?? false;
+  const isVisionFixed = freezeVisionTower || (isAdapted && !adaptsVision);
+  const policy = { ...checkpoint, adapter, frozenLength, isVisionFixed, overrides };
+  return { ...policy, notes: notesOf(policy, freezeVisionTower) };
+}
+
+/** The policy as it is handed to an actor. */
+export function policyProps(
+  config: Config,
+  { config: model, arena, adapter, frozenLength, isVisionFixed }: LoadedPolicy,
+  weights: PolicyWeights,
+): WithSharedBlocks<ModelProps> {
+  const { threads } = config.trainer;
+  return {
+    config: model,
+    layout: arena.layout,
+    ...(weights.frozen ?? weights.trained).markers,
+    isVisionFixed,
+    ...(frozenLength > 0 && { frozenLength }),
+    ...(adapter !== null && {
+      adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...weights.trained.markers },
+    }),
+    ...(threads !== null && { threads }),
+  };
+}
+
+/** The checkpoint directory that training starts from. */
+export function modelPathOf(config: Config): string {
+  return resolve(config.worker.actor.model.modelPath ?? '.');
+}
+
+/** `fsdp.torch_dtype` as the format that values are rounded to. */
+export function storageOf(torchDtype: string | null): StorageDType {
+  if (torchDtype === 'bf16' || torchDtype === 'bfloat16') return 'bf16';
+  return torchDtype === 'fp16' || torchDtype === 'float16' ? 'f16' : 'f32';
+}
+
+function newAdapter(
+  system: ActorSystem,
+  { worker, trainer }: Config,
+  { config: model }: LoadedCheckpoint,
+  parts: number,
+): Adapter {
+  const { lora, freezeVisionTower } = worker.actor.model;
+  const { rank, alpha } = lora;
+  const targets = targetsOf(lora.targetModules);
+  const exclude = lora.excludeModules;
+  const selected = freezeVisionTower ? { ...model, vision: null } : model;
+  const spec = adapterSpec(selected, { rank, alpha, targets, exclude });
+  const layout = dividedInto(adapterLayout(model, spec), parts);
+  const sizeBytes = layout.length * Float32Array.BYTES_PER_ELEMENT;
+  const arena = new Arena(
+    layout,
+    system.blocks.get(weightsMarker(adapterBlock(sizeBytes), sizeBytes)),
+  );
+  const adapter = { spec, arena };
+  initializeAdapter(adapter, trainer.seed);
+  return adapter;
+}
+
+function notesOf(policy: Omit<LoadedPolicy, 'notes'>, freezeVisionTower: boolean): string[] {
+  const { arena, adapter, frozenLength, overrides, config } = policy;
+  const notes: string[] = [];
+  const ignored = ignoredOverrides(overrides);
+  if (ignored.length > 0) notes.push(`override_config: no effect here: ${ignored.join(', ')}`);
+  if (freezeVisionTower) {
+    notes.push(
+      config.vision === null
+        ? 'freeze_vision_tower: the model has no vision tower'
+        : 'the vision tower is frozen',
+    );
+  }
+  const trained = adapter?.arena ?? arena.from(frozenLength);
+  if (trained !== arena) {
+    const [some, all] = [trained, arena].map((one) => parameterCount(one.layout));
+    const what = adapter === null ? '' : `, in adapters of ${adapter.spec.modules.length} modules`;
+    notes.push(
+      `${some!.toLocaleString('en')} parameters are trained, ${all!.toLocaleString('en')} given${what}`,
+    );
+  }
+  return notes;
+}

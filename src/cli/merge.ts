@@ -1,0 +1,41 @@
+import { Command, Flags } from '@oclif/core';
+
+const dtypes = { bf16: 'bf16', f16: 'f16', f32: 'f32' } as const;
+
+export class Merge extends Command {
+  static override summary = 'Make a plain Hugging Face directory of a checkpoint.';
+  static override description =
+    "Takes the `actor` (or `critic`) folder of a run's global_step_N. Adapters in it are merged into the model " +
+    'that they were trained on; weights are cast where --dtype says so. What comes out loads in transformers and ' +
+    "vLLM, and as `worker.actor.model.model_path`. An adapter directory of PEFT's own may be given as well.";
+  static override examples = [
+    '<%= config.bin %> merge --local_dir runs/tiny/global_step_2/actor --out merged --dtype bf16',
+  ];
+  static override flags = {
+    local_dir: Flags.string({
+      description: 'folder of the checkpoint: global_step_N/actor',
+      required: true,
+      aliases: ['local-dir'],
+    }),
+    out: Flags.string({ description: 'directory to write; huggingface in that folder if absent' }),
+    base: Flags.string({
+      description: 'model of the adapters, where it is no longer at its place',
+    }),
+    dtype: Flags.option({
+      options: Object.values(dtypes),
+      description: 'type to store weights in',
+    })(),
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(Merge);
+    const { mergeCheckpoint } = await import('../model/merge-checkpoint.ts');
+    const { local_dir: folder, base, dtype, out } = flags;
+    const written = await mergeCheckpoint(folder, {
+      ...(out !== undefined && { out }),
+      ...(base !== undefined && { base }),
+      ...(dtype !== undefined && { dtype }),
+    });
+    this.log(written);
+  }
+}

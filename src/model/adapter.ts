@@ -1,0 +1,146 @@
+import { keyOf, Rng } from '../rng.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { Arena, layOut, type ArenaLayout, type ParameterShape } from './arena.ts';
+import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import {
+  inArenaOrder,
+  productBlocks,
+  type Product,
+  type ProductBlock,
+  type ProductBlocks,
+} from './qwen2-5-vl/modules.ts';
+
+/** Which modules have low-rank adapters, and of what size: plain data. */
+export interface AdapterSpec {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Linear modules by the hub's names, in arena order. */
+  readonly modules: readonly string[];
+}
+
+/**
+ * Low-rank adapters of a model: a module with weight `W [out, in]` computes
+ * `x Wᵀ + alpha / rank · (x Aᵀ) Bᵀ` with `A [rank, in]` and `B [out, rank]`, and only A and B are trained.
+ *
+ * @see Hu et al., LoRA, arXiv:2106.09685
+ */
+export interface Adapter {
+  readonly spec: AdapterSpec;
+  /** `<module>.lora_A.weight` and `<module>.lora_B.weight`, laid out by `adapterLayout`. */
+  readonly arena: Arena;
+}
+
+/** The adapters in a block's graph. */
+export interface GraphAdapters {
+  readonly rank: number;
+  /** Factor on every product with an adapter: alpha over rank. */
+  readonly scale: number;
+  /** Adapted modules by their names inside the block. */
+  readonly modules: readonly string[];
+}
+
+/** The adapters of one block of a model. */
+export interface BlockAdapters extends GraphAdapters, ProductBlock {}
+
+/** Those of a graph without any. */
+export const NO_ADAPTERS: GraphAdapters = { rank: 0, scale: 0, modules: [] };
+
+/** The part of a spec that concerns a block. */
+export function blockAdapters(spec: AdapterSpec, block: ProductBlock): BlockAdapters {
+  const start = `${block.prefix}.`;
+  return {
+    ...block,
+    rank: spec.rank,
+    scale: spec.alpha / spec.rank,
+    modules: spec.modules
+      .filter((module) => module.startsWith(start))
+      .map((module) => module.slice(start.length)),
+  };
+}
+
+/** The adapters of every block of a model. */
+export function modelAdapters(
+  spec: AdapterSpec,
+  config: ModelConfig,
+): ProductBlocks<BlockAdapters> {
+  const { visionBlocks, merger, layers } = productBlocks(config);
+  return {
+    visionBlocks: visionBlocks.map((block) => blockAdapters(spec, block)),
+    merger: merger && blockAdapters(spec, merger),
+    layers: layers.map((block) => blockAdapters(spec, block)),
+  };
+}
+
+/** The modules of a product that have adapters. */
+export function adaptedModules(product: Product, { modules }: GraphAdapters): Product['modules'] {
+  return product.modules.filter(({ name }) => modules.includes(name));
+}
+
+export const loraA = (module: string): string => `${module}.lora_A.weight`;
+export const loraB = (module: string): string => `${module}.lora_B.weight`;
+
+/** The order of the adapters in their arena; the A of a product's modules are adjacent. */
+export function adapterLayout(config: ModelConfig, spec: AdapterSpec): ArenaLayout {
+  const { rank } = spec;
+  const groups: ParameterShape[][] = [];
+  for (const block of inArenaOrder(productBlocks(config))) {
+    const adapters = blockAdapters(spec, block);
+    for (const product of block.products) {
+      const modules = adaptedModules(product, adapters);
+      const named = (name: string): string => `${block.prefix}.${name}`;
+      groups.push(
+        modules.map(({ name }) => ({ name: loraA(named(name)), shape: [rank, product.inner] })),
+        ...modules.map(({ name, out }) => [{ name: loraB(named(name)), shape: [out, rank] }]),
+      );
+    }
+  }
+  return layOut(groups);
+}
+
+/**
+ * Fills a new adapter's A, uniform within ±1/√in as PEFT has it, and B with zeros, so that the model begins as it
+ * is without adapters. What a module gets depends on the seed and its name alone.
+ */
+export function initializeAdapter({ spec, arena }: Adapter, seed: number): void {
+  for (const module of spec.modules) {
+    const rng = new Rng(keyOf('lora', seed, module));
+    const { shape, data } = arena.tensor(loraA(module));
+    const bound = 1 / Math.sqrt(shape[1]!);
+    for (let i = 0; i < data.length; i++) data[i] = (2 * rng.nextUniform() - 1) * bound;
+    arena.tensor(loraB(module)).data.fill(0);
+  }
+}
+
+/** Names under which a block's graph takes a product's adapters: A of all its modules as one, B of each. */
+export const adapterInput = {
+  a: (product: Product): string => `loraA.${product.name}`,
+  b: (module: string): string => `loraB.${module}`,
+};
+
+/** Names of all adapter inputs of a block's graph. */
+export function adapterInputs(adapters: BlockAdapters): string[] {
+  return adapters.products.flatMap((product) => {
+    const modules = adaptedModules(product, adapters);
+    if (modules.length === 0) return [];
+    return [adapterInput.a(product), ...modules.map(({ name }) => adapterInput.b(name))];
+  });
+}
+
+/** One block's adapters, or their gradients, as its graph takes them: views of an arena. */
+export function adapterViews(
+  arena: Arena,
+  adapters: BlockAdapters,
+): Readonly<Record<string, Tensor<'f32'>>> {
+  const { prefix, products } = adapters;
+  const views: Record<string, Tensor<'f32'>> = {};
+  for (const product of products) {
+    const modules = adaptedModules(product, adapters);
+    if (modules.length === 0) continue;
+    const names = modules.map(({ name }) => loraA(`${prefix}.${name}`));
+    views[adapterInput.a(product)] = arena.span(names);
+    for (const { name } of modules) {
+      views[adapterInput.b(name)] = arena.tensor(loraB(`${prefix}.${name}`));
+    }
+  }
+  return views;
+}

@@ -1,0 +1,80 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { CxmindError } from '../errors.ts';
+import { ADAPTER_CONFIG, adapterBase, loadAdapter } from './adapter-files.ts';
+import { loadCheckpoint, saveCheckpoint, type SaveOptions } from './checkpoint.ts';
+
+/** How a checkpoint is made a plain one. */
+export interface MergeOptions {
+  /** Directory to write; `huggingface` in the checkpoint's folder when left out. */
+  readonly out?: string;
+  /** The model that adapters belong to, in place of the one that they name. */
+  readonly base?: string;
+  /** What weights are stored as; as they came when left out. */
+  readonly dtype?: NonNullable<SaveOptions['dtype']>;
+}
+
+/**
+ * Makes a plain Hugging Face directory of a checkpoint's folder, `global_step_N/actor`: of its adapters and the model
+ * they belong to, or of its weights.
+ *
+ * @returns the directory that was written
+ * @throws CHECKPOINT_INVALID when there is nothing that can be merged
+ */
+export async function mergeCheckpoint(
+  folder: string,
+  { out, base, dtype }: MergeOptions,
+): Promise<string> {
+  const source = resolve(folder);
+  if (basename(source) === 'huggingface') {
+    throw invalid(source, 'is what merge writes; give the folder above it');
+  }
+  if (!existsSync(source)) throw invalid(source, 'is not there');
+  const target = resolve(out ?? join(source, 'huggingface'));
+  const adapted = [source, join(source, 'lora_adapter')].find((directory) =>
+    existsSync(join(directory, ADAPTER_CONFIG)),
+  );
+  const weights = [join(source, 'huggingface'), source].find(hasWeights);
+  const cast = dtype === undefined ? {} : { dtype };
+  if (adapted !== undefined) {
+    const from = resolve(base ?? (await adapterBase(adapted)));
+    if (hasWeights(from)) {
+      const { config, arena } = await loadCheckpoint(from);
+      const adapter = await loadAdapter(adapted, config);
+      await saveCheckpoint(target, { from, arena, adapter, ...cast });
+      return target;
+    }
+    if (base !== undefined || weights === undefined) {
+      throw invalid(from, `holds no model for the adapters in ${adapted}; --base says where it is`);
+    }
+  }
+  if (weights === undefined) throw nothingToMerge(source);
+  const { arena } = await loadCheckpoint(weights);
+  await saveCheckpoint(target, { from: weights, arena, ...cast });
+  return target;
+}
+
+function hasWeights(directory: string): boolean {
+  return ['model.safetensors', 'model.safetensors.index.json'].some((name) =>
+    existsSync(join(directory, name)),
+  );
+}
+
+function nothingToMerge(folder: string): CxmindError {
+  const shard = readdirSync(folder).find((name) =>
+    /^model_world_size_\d+_rank_\d+\.pt$/.test(name),
+  );
+  return shard === undefined
+    ? invalid(folder, 'holds neither huggingface/ with weights nor lora_adapter/')
+    : invalid(
+        folder,
+        `holds shards of PyTorch (${shard}), which are pickled programs; cxmind evaluates nothing that it is ` +
+          "given. Merge them with EasyR1's scripts/model_merger.py",
+      );
+}
+
+function invalid(directory: string, message: string): CxmindError {
+  return new CxmindError('CHECKPOINT_INVALID', `${directory}: ${message}`, {
+    detail: { directory },
+  });
+}

@@ -1,0 +1,50 @@
+import type { Tensor } from '../tensor/tensor.ts';
+import { loraA, loraB, type Adapter } from './adapter.ts';
+import type { Arena } from './arena.ts';
+
+/** Rows of A that are added to a row of a weight in one pass over it. */
+const RANKS_AT_ONCE = 4;
+
+/**
+ * A parameter with its adapter, if it has one, merged into it: `W + alpha / rank · B A`. What has none is the
+ * arena's own view; what has one is computed when its data is asked for, so that one weight at a time is in
+ * memory twice.
+ */
+export function mergedTensor(name: string, weights: Arena, adapter: Adapter | null): Tensor<'f32'> {
+  const weight = weights.tensor(name);
+  const module = name.replace(/\.weight$/, '');
+  if (adapter?.arena.has(loraA(module)) !== true) return weight;
+  const { dtype, shape } = weight;
+  return {
+    dtype,
+    shape,
+    get data() {
+      return merged(weight.data, module, adapter);
+    },
+  };
+}
+
+function merged(weight: Float32Array, module: string, { spec, arena }: Adapter): Float32Array {
+  const a = arena.tensor(loraA(module)); // [r, in]
+  const b = arena.tensor(loraB(module)); // [out, r]
+  const [rank, width] = a.shape as [number, number];
+  const scale = spec.alpha / spec.rank;
+  const result = weight.slice();
+  for (let first = 0; first < rank; first += RANKS_AT_ONCE) {
+    const rows = Array.from({ length: RANKS_AT_ONCE }, (_, k) =>
+      // Past the last row stands any other, times zero.
+      a.data.subarray(Math.min(first + k, rank - 1) * width, Math.min(first + k + 1, rank) * width),
+    );
+    const [a0, a1, a2, a3] = rows as [Float32Array, Float32Array, Float32Array, Float32Array];
+    for (let out = 0; out * width < result.length; out++) {
+      const factor = (k: number): number =>
+        first + k < rank ? scale * b.data[out * rank + first + k]! : 0;
+      const [b0, b1, b2, b3] = [factor(0), factor(1), factor(2), factor(3)];
+      const row = result.subarray(out * width, (out + 1) * width);
+      for (let i = 0; i < width; i++) {
+        row[i]! += b0 * a0[i]! + b1 * a1[i]! + b2 * a2[i]! + b3 * a3[i]!;
+      }
+    }
+  }
+  return result;
+}

@@ -1,0 +1,104 @@
+import { GraphBuilder } from '../graph/builder.ts';
+import type { Graph, Value } from '../graph/ir.ts';
+import { bf16ToNumber, numberToBf16 } from '../tensor/dtype.ts';
+
+/** Float formats that weights are kept in, as far as their values go: the arena is of f32 in any case. */
+export type StorageDType = 'f32' | 'f16' | 'bf16';
+
+/** What of an update is the same at every step. */
+export interface UpdateConstants {
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  /** Gradients and new parameters are rounded to it. */
+  readonly storage: StorageDType;
+}
+
+/** Factors that change from step to step, each a scalar input of an update's graph. */
+export const factorNames = ['gradientScale', 'decay', 'stepSize', 'root', 'inverseRoot'] as const;
+export type FactorName = (typeof factorNames)[number];
+
+/** Names of the arrays that an optimizer keeps: first and second moment, and a compensation. */
+export const stateNames = ['m', 'v', 'c'] as const;
+export type StateName = (typeof stateNames)[number];
+
+/** How an optimizer steps: `worker.actor.optim.strategy`. */
+export interface Strategy {
+  /** The arrays it keeps, and in which format. */
+  readonly states: readonly StateName[];
+  readonly stateDType: 'f32' | 'bf16';
+  /** From `p`, `g`, the states and factors of a slice to `nextP` and the next states, `nextM` for `m`. */
+  readonly graph: (constants: UpdateConstants) => Graph;
+}
+
+/** The optimizers by their config names. */
+export const strategies = {
+  adamw: { states: ['m', 'v'], stateDType: 'f32', graph: adamWGraph },
+  adamw_bf16: { states: ['m', 'v', 'c'], stateDType: 'bf16', graph: adamWBf16Graph },
+} as const satisfies Record<string, Strategy>;
+export type StrategyName = keyof typeof strategies;
+
+/** The output with a state's new values. */
+export const nextOf = (state: StateName): string => `next${state.toUpperCase()}`;
+
+const slice = (b: GraphBuilder, name: string): Value => b.input(name, 'f32', ['n']);
+const factor = (b: GraphBuilder, name: FactorName): Value => b.input(name, 'f32', []);
+
+/** The nearest value of a narrower format, as f32. */
+function rounded(b: GraphBuilder, x: Value, storage: StorageDType): Value {
+  return b.cast(b.cast(x, storage), 'f32');
+}
+
+/**
+ * The update of one slice. Each of p, m and v is read by a single operator, on which its new value
+ * depends, so that old and new may share memory.
+ */
+function adamWGraph({ betas: [beta1, beta2], eps, storage }: UpdateConstants): Graph {
+  const b = new GraphBuilder('adamw');
+  const given = rounded(b, slice(b, 'g'), storage);
+  const gradient = rounded(b, b.mul(given, factor(b, 'gradientScale')), storage);
+  const m = b.mul(slice(b, 'm'), b.scalar(beta1));
+  const nextM = b.add(m, b.mul(gradient, b.scalar(1 - beta1)));
+  const square = b.mul(gradient, gradient);
+  const nextV = b.add(b.mul(slice(b, 'v'), b.scalar(beta2)), b.mul(square, b.scalar(1 - beta2)));
+  const denominator = b.add(b.mul(b.sqrt(nextV), factor(b, 'inverseRoot')), b.scalar(eps));
+  const update = b.mul(b.div(nextM, denominator), factor(b, 'stepSize'));
+  const nextP = b.sub(b.mul(slice(b, 'p'), factor(b, 'decay')), update);
+  b.output('nextP', rounded(b, nextP, storage));
+  b.output('nextM', nextM);
+  b.output('nextV', nextV);
+  return b.build();
+}
+
+/**
+ * The same recurrences with moments in bf16, and Kahan summation: what a step loses when it is added to the
+ * parameters stays in `c`, in bf16, and joins the next step. Every result that the reference writes to a bf16
+ * tensor is rounded here.
+ */
+function adamWBf16Graph({ betas: [beta1, beta2], eps, storage }: UpdateConstants): Graph {
+  const b = new GraphBuilder('adamw-bf16');
+  const stored = (x: Value): Value => rounded(b, x, storage);
+  const bf16 = (x: Value): Value => rounded(b, x, 'bf16');
+  const state = (name: StateName): Value => b.cast(b.input(name, 'bf16', ['n']), 'f32');
+  const keep = (name: StateName, value: Value): Value => {
+    const next = b.cast(value, 'bf16');
+    b.output(nextOf(name), next);
+    return b.cast(next, 'f32');
+  };
+  const gradient = stored(b.mul(stored(slice(b, 'g')), factor(b, 'gradientScale')));
+  const p = stored(b.mul(slice(b, 'p'), factor(b, 'decay')));
+  const decayedM = bf16(b.mul(state('m'), b.scalar(beta1)));
+  // The factor of a gradient in an addition has the gradient's own type in PyTorch.
+  const share = storage === 'bf16' ? bf16ToNumber(numberToBf16(1 - beta1)) : 1 - beta1;
+  const m = keep('m', b.add(decayedM, b.mul(gradient, b.scalar(share))));
+  const decayedV = bf16(b.mul(state('v'), b.scalar(beta2)));
+  const square = b.mul(b.mul(gradient, b.scalar(1 - beta2)), gradient);
+  const v = keep('v', b.add(decayedV, square));
+  const deviation = bf16(b.div(bf16(b.sqrt(v)), factor(b, 'root')));
+  const denominator = bf16(b.add(deviation, b.scalar(eps)));
+  const step = b.div(b.mul(m, factor(b, 'stepSize')), denominator);
+  const compensation = bf16(b.sub(state('c'), step));
+  const nextP = stored(b.add(p, compensation));
+  b.output('nextP', nextP);
+  keep('c', b.add(compensation, stored(b.sub(p, nextP))));
+  return b.build();
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { ActorSystem } from '../../../actors/runtime/system.ts';
+import { freezeReference } from '../../../actors/trainer/cast.ts';
+import { loadPolicy, type LoadedPolicy } from '../../../actors/trainer/policy.ts';
+import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
+import { configFrom } from '../../../src/config/load.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import { loraB } from '../../../src/model/adapter.ts';
+import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
+import { goldenPath } from '../../support/golden.ts';
+import { keepingLogger } from '../../support/tiny-run.ts';
+
+const isBf16 = (value: number): boolean => value === bf16ToNumber(numberToBf16(value));
+
+/** Loads a policy as a run does, and calls `look` while it is there. */
+async function withPolicy(
+  items: readonly string[],
+  look: (loaded: {
+    config: Config;
+    policy: LoadedPolicy;
+    reference: Float32Array | null;
+    /** Whether the reference reads the very memory that the policy does. */
+    isShared: boolean;
+  }) => void,
+): Promise<void> {
+  const model = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
+  const { config } = await configFrom([model, 'worker.rollout.n=2', ...items], { purpose: null });
+  const { logger } = keepingLogger();
+  await using system = new ActorSystem({ logger });
+  const policy = await loadPolicy(system, config);
+  await using weights = new PolicyWeights(system, policy, logger);
+  await using frozen = freezeReference(system, config, policy, weights, logger);
+  const memory = frozen && system.blocks.get(frozen.markers.weights);
+  const reference = memory && new Float32Array(memory);
+  look({ config, policy, reference, isShared: memory === policy.arena.buffer });
+}
+
+describe('loadPolicy', () => {
+  it('gives the reference a copy of weights that are trained, in the type that is asked for', async () => {
+    await withPolicy([], ({ policy, reference, isShared }) => {
+      assert.equal(isShared, false);
+      assert.deepEqual(reference, policy.arena.data);
+      assert.equal(policy.adapter, null);
+      assert.deepEqual(policy.notes, []);
+    });
+    await withPolicy(['worker.ref.fsdp.torch_dtype=bf16'], ({ policy, reference }) => {
+      assert.ok(reference!.every(isBf16));
+      assert.ok(!policy.arena.data.every(isBf16));
+    });
+    await withPolicy(['worker.actor.fsdp.torch_dtype=bfloat16'], ({ policy }) => {
+      assert.ok(policy.arena.data.every(isBf16));
+    });
+    await withPolicy(['algorithm.disable_kl=true'], ({ reference }) => {
+      assert.equal(reference, null);
+    });
+  });
+
+  it('has the reference read the weights that adapters are trained beside', async () => {
+    const items = ['worker.actor.model.lora.rank=4', 'worker.actor.fsdp.torch_dtype=bf16'];
+    await withPolicy(items, ({ policy, isShared }) => {
+      const { spec, arena } = policy.adapter!;
+      assert.equal(isShared, true);
+      assert.equal(spec.modules.length, 26);
+      assert.ok(arena.data.some((value) => value !== 0) && arena.data.every(isBf16));
+      assert.ok(spec.modules.every((name) => arena.tensor(loraB(name)).data.every((x) => x === 0)));
+      assert.ok(!policy.arena.data.every(isBf16));
+      assert.match(
+        policy.notes.join(),
+        /^[\d,]+ parameters are trained, [\d,]+ given, in adapters of 26 modules$/,
+      );
+    });
+  });
+
+  it('draws adapters from the seed, and divides them among the learners', async () => {
+    const drawn: number[][] = [];
+    for (const seed of [1, 1, 2]) {
+      const items = ['worker.actor.model.lora.rank=3', 'worker.actor.num_workers=5'];
+      await withPolicy([...items, `trainer.seed=${seed}`], ({ policy }) => {
+        const { data } = policy.adapter!.arena;
+        assert.equal(data.length % (5 * 16), 0);
+        drawn.push([...data]);
+      });
+    }
+    assert.deepEqual(drawn[0], drawn[1]);
+    assert.notDeepEqual(drawn[0], drawn[2]);
+  });
+
+  it('leaves the vision tower out of what is trained, and says so', async () => {
+    const frozen = 'worker.actor.model.freeze_vision_tower=true';
+    await withPolicy([frozen, 'worker.actor.num_workers=3'], ({ policy }) => {
+      const { arena, frozenLength, notes } = policy;
+      const names = arena.from(frozenLength).layout.entries.map(({ name }) => name);
+      assert.equal(names[0], 'model.embed_tokens.weight');
+      assert.equal((arena.data.length - frozenLength) % (3 * 16), 0);
+      assert.equal(notes[0], 'the vision tower is frozen');
+      assert.match(notes[1]!, /parameters are trained/);
+    });
+    await withPolicy([frozen, 'worker.actor.model.lora.rank=2'], ({ policy }) => {
+      assert.equal(policy.frozenLength, 0);
+      assert.ok(policy.adapter!.spec.modules.every((name) => !name.startsWith('visual.')));
+    });
+    const text = `worker.actor.model.model_path=${goldenPath('micro-text')}`;
+    await withPolicy([text, frozen], ({ policy }) => {
+      assert.deepEqual(policy.notes, ['freeze_vision_tower: the model has no vision tower']);
+    });
+  });
+
+  it('names keys laid over the config that change nothing', async () => {
+    const override = 'worker.actor.model.override_config={rope_theta: 5.0e+5, use_cache: false}';
+    await withPolicy([override], ({ policy }) => {
+      assert.equal(policy.config.text.ropeTheta, 5e5);
+      assert.deepEqual(policy.notes, ['override_config: no effect here: use_cache']);
+    });
+  });
+});

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { AdamW } from '../../../src/optim/adamw.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { bf16ToNumber } from '../../../src/tensor/dtype.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { goldenJson } from '../../support/golden.ts';
+
+interface Case {
+  readonly parameters: readonly number[];
+  readonly gradients: readonly (readonly number[])[];
+  readonly after: readonly Readonly<Record<'p' | 'm' | 'v' | 'c', readonly number[]>>[];
+}
+interface Golden extends Readonly<Record<'bf16' | 'f32', Case>> {
+  readonly options: {
+    readonly lr: number;
+    readonly betas: readonly [number, number];
+    readonly weight_decay: number;
+    readonly eps: number;
+  };
+}
+
+describe('AdamW with bf16 moments', () => {
+  let runtime: Runtime;
+  before(() => (runtime = Runtime.open({ threads: 1 })));
+  after(() => runtime[Symbol.dispose]());
+
+  it('gives the check values of the specification, to the bit', () => {
+    const parameters = tensorOf('f32', [3], [1, -2, 0.5]).data;
+    const gradients = zeros('f32', [3]).data;
+    using optimizer = new AdamW(runtime, {
+      parameters,
+      gradients,
+      betas: [0.9, 0.999],
+      weightDecay: 0.01,
+      eps: 1e-8,
+      strategy: 'adamw_bf16',
+      storage: 'bf16',
+    });
+    const seen = [
+      [0.1, -0.2, 0.3],
+      [0.05, 0.1, -0.4],
+      [0, 0.3, 0.2],
+    ].map((step) => {
+      gradients.set(step);
+      optimizer.step(0.01, 1);
+      return [...parameters];
+    });
+    assert.deepEqual(seen, [
+      [0.98828125, -1.9921875, 0.490234375],
+      [0.98046875, -1.984375, 0.4921875],
+      [0.97265625, -1.9921875, 0.490234375],
+    ]);
+  });
+
+  const golden = goldenJson('adamw-bf16/cases.json') as Golden;
+  for (const storage of ['bf16', 'f32'] as const) {
+    it(`steps as torch does over weights in ${storage}, to the bit`, () => {
+      const { lr, betas, weight_decay: weightDecay, eps } = golden.options;
+      const { parameters: start, gradients: given, after } = golden[storage];
+      const parameters = tensorOf('f32', [start.length], start).data;
+      const gradients = zeros('f32', [start.length]).data;
+      const strategy = 'adamw_bf16';
+      const options = {
+        parameters,
+        gradients,
+        betas,
+        weightDecay,
+        eps,
+        strategy,
+        storage,
+      } as const;
+      using optimizer = new AdamW(runtime, options);
+      for (const [i, step] of given.entries()) {
+        gradients.set(step);
+        optimizer.step(lr, 1);
+        const { m, v, c } = optimizer.state;
+        for (const [name, state] of Object.entries({ m, v, c: c! })) {
+          const expected = after[i]![name as 'm' | 'v' | 'c'];
+          assert.deepEqual(Array.from(state, bf16ToNumber), expected, `${name} after ${i + 1}`);
+        }
+        assert.deepEqual([...parameters], after[i]!.p, `p after ${i + 1}`);
+      }
+    });
+  }
+
+  it('does not lose steps that are too small for a weight in bf16', () => {
+    const drift = (strategy: 'adamw' | 'adamw_bf16'): number => {
+      const parameters = tensorOf('f32', [1], [1]).data;
+      const gradients = tensorOf('f32', [1], [0.5]).data;
+      const options = {
+        parameters,
+        gradients,
+        betas: [0.9, 0.999],
+        weightDecay: 0,
+        eps: 1e-8,
+      } as const;
+      using optimizer = new AdamW(runtime, { ...options, strategy, storage: 'bf16' });
+      for (let step = 0; step < 100; step++) optimizer.step(1e-4, 1);
+      return parameters[0]!;
+    };
+    // Half a unit of bf16 below 1 is 0.002: no single step of 0.0001 moves the weight.
+    assert.equal(drift('adamw'), 1);
+    const moved = 1 - drift('adamw_bf16');
+    assert.ok(Math.abs(moved - 0.01) < 0.004, `moved by ${moved}`);
+  });
+
+  it('goes on from a saved state bit for bit, and refuses that of another strategy', () => {
+    const start = (): Float32Array => tensorOf('f32', [3], [1, -2, 0.5]).data;
+    const gradients = tensorOf('f32', [3], [0.1, -0.2, 0.3]).data;
+    const common = { gradients, betas: [0.9, 0.999], weightDecay: 0.01, eps: 1e-8 } as const;
+    const optionsOf = (parameters: Float32Array) =>
+      ({ ...common, parameters, strategy: 'adamw_bf16', storage: 'bf16' }) as const;
+    const [whole, halves] = [start(), start()];
+    using through = new AdamW(runtime, optionsOf(whole));
+    for (let i = 0; i < 4; i++) through.step(0.01, 1);
+    using first = new AdamW(runtime, optionsOf(halves));
+    for (let i = 0; i < 2; i++) first.step(0.01, 1);
+    using second = new AdamW(runtime, optionsOf(halves));
+    second.load(first.state);
+    for (let i = 0; i < 2; i++) second.step(0.01, 1);
+    assert.deepEqual(halves, whole);
+    assert.deepEqual(second.state, through.state);
+    using plain = new AdamW(runtime, { ...common, parameters: start() });
+    assert.throws(() => second.load(plain.state), {
+      code: 'CHECKPOINT_INVALID',
+      message: /optim\.strategy/,
+    });
+  });
+});
