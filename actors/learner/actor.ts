@@ -6,7 +6,6 @@ import { Policy } from '../../src/model/policy.ts';
 import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
 import { updatePolicy } from '../../src/training/policy-update.ts';
 import { updateSupervised, type SupervisedStep } from '../../src/training/supervised-update.ts';
 import { logProbsReply } from '../reference/actor.ts';
@@ -17,6 +16,7 @@ import {
   learnerProtocol,
   type ImitateRequest,
   type ListenRequest,
+  type PolicyUpdateReply,
   type StateRequest,
   type UpdateRequest,
 } from './protocol.ts';
@@ -72,10 +72,10 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     );
   }
 
-  update(
+  async update(
     { miniBatches, learningRate, progress }: UpdateRequest,
     { signal }: Context,
-  ): Promise<UpdateReport> {
+  ): Promise<PolicyUpdateReply> {
     const { loss, updateMicroBatch: microBatch, epochs, temperature } = this.#props;
     const update = updatePolicy(
       this.#policy,
@@ -84,7 +84,8 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
       { loss, microBatch, epochs, temperature, learningRate },
       (done) => progress?.data.set([done]),
     );
-    return together(update, signal);
+    const trained = miniBatches.flatMap(({ samples }) => samples.map(({ promptId }) => promptId));
+    return { ...(await together(update, signal)), trained };
   }
 
   imitate(

@@ -8,6 +8,8 @@ import { Whereabouts } from './whereabouts.ts';
 
 /** A response as the learners train on it. */
 export const ExperienceMessage = t.type({
+  /** The prompt whose group it is of; the learner says by it what it trained on. */
+  promptId: t.string,
   prompt: PromptInput,
   response: tensor('i32', ['T']),
   oldLogProbs: tensor('f32', ['T']),
@@ -50,6 +52,13 @@ export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
 /** What a learner reports adds up with what the others do. */
 export const UpdateReply = t.type({ losses: MetricLists, gradientNorms: t.array(t.number) });
 
+/** The same, and the prompt of each response that the learner trained on. */
+export const PolicyUpdateReply = t.intersection([
+  UpdateReply,
+  t.type({ trained: t.array(t.string) }),
+]);
+export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
+
 /** What those who train a model together are asked, whichever model it is. */
 export const jointCalls = {
   whereabouts: call(t.void, Whereabouts),
@@ -70,7 +79,7 @@ export const jointCalls = {
 export const learnerProtocol = protocol('learner', {
   ...jointCalls,
   logProbs: call(LogProbsRequest, LogProbsReply),
-  update: call(UpdateRequest, UpdateReply),
+  update: call(UpdateRequest, PolicyUpdateReply),
   imitate: call(
     ImitateRequest,
     t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),

@@ -73,14 +73,14 @@ export class Learners {
    * The updates of one step.
    *
    * @param miniBatchSize samples of an optimizer step, over all learners
-   * @returns one value of each metric per optimizer step
+   * @returns one value of each metric per optimizer step, and the prompt of each response that was trained on
    */
   async update(
     experiences: readonly ExperienceMessage[],
     { miniBatchSize, learningRate }: { miniBatchSize: number; learningRate: number },
     progress: LearnerProgress,
     options: AskOptions,
-  ): Promise<MetricLists> {
+  ): Promise<{ readonly metrics: MetricLists; readonly trained: string[] }> {
     const shares = miniBatches(experiences, miniBatchSize, this.count);
     const replies = await this.#all((ref, learner) =>
       ref.ask.update(
@@ -88,10 +88,11 @@ export class Learners {
         options,
       ),
     );
-    return {
+    const metrics = {
       ...addMetricLists(replies.map(({ losses }) => losses)),
       'actor/grad_norm': replies[0]!.gradientNorms,
     };
+    return { metrics, trained: replies.flatMap(({ trained }) => trained) };
   }
 
   /** One step on reference answers. */

@@ -20,6 +20,8 @@ export interface ModelView {
 
 /** What the responses taught: one value for each token. */
 export interface Lessons {
+  /** The prompt that each response answers. */
+  readonly promptIds: readonly string[];
   readonly advantages: readonly Tensor<'f32'>[];
   readonly returns: readonly Tensor<'f32'>[];
 }
@@ -69,6 +71,12 @@ export async function viewOf(
   return { old, ref, values };
 }
 
+/** What was learnt, and the prompt of each response that the policy was trained on. */
+export interface Updated {
+  readonly metrics: Metrics;
+  readonly trained: readonly string[];
+}
+
 /** Trains the critic, where there is one, and the policy, once the critic has warmed up. */
 export async function update(
   context: StepContext,
@@ -77,7 +85,7 @@ export async function update(
   lessons: Lessons,
   number: StepNumber,
   clock: Stopwatch,
-): Promise<Metrics> {
+): Promise<Updated> {
   const { critics } = context.cast;
   const { values } = view;
   const ofCritic =
@@ -102,20 +110,22 @@ export async function update(
           );
           return { ...reduceMetrics(metrics), 'critic/lr': next };
         });
-  if (number.step < context.config.trainer.criticWarmup) return ofCritic;
+  if (number.step < context.config.trainer.criticWarmup) {
+    return { metrics: ofCritic, trained: [] };
+  }
   const ofPolicy = await clock.time('update_actor', () =>
     updatePolicy(context, sequences, view, lessons, number),
   );
-  return { ...ofCritic, ...ofPolicy };
+  return { metrics: { ...ofCritic, ...ofPolicy.metrics }, trained: ofPolicy.trained };
 }
 
 async function updatePolicy(
   context: StepContext,
   sequences: readonly Sequence[],
   { old, ref }: ModelView,
-  { advantages }: Lessons,
+  { promptIds, advantages }: Lessons,
   number: StepNumber,
-): Promise<Metrics> {
+): Promise<Updated> {
   const { cast, config, reporter, weights, signal } = context;
   const { globalBatchSize, ppoEpochs } = config.worker.actor;
   const learningRate = policyRate(config, number);
@@ -123,9 +133,10 @@ async function updatePolicy(
   const total = sequences.length * ppoEpochs;
   using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
   await weights.revise();
-  const metrics = await cast.learners.update(
+  const { metrics, trained } = await cast.learners.update(
     sequences.map((sequence, i) => ({
       ...sequence,
+      promptId: promptIds[i]!,
       oldLogProbs: old[i]!,
       advantages: advantages[i]!,
       refLogProbs: ref?.[i] ?? null,
@@ -135,7 +146,7 @@ async function updatePolicy(
     { timeoutMs: TIMEOUT_MS, signal },
   );
   weights.publish(number.step + 1);
-  return { ...reduceMetrics(metrics), 'actor/lr': learningRate };
+  return { metrics: { ...reduceMetrics(metrics), 'actor/lr': learningRate }, trained };
 }
 
 /** Samples of a mini-batch of so many prompts. */

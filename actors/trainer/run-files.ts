@@ -18,7 +18,10 @@ export interface RunSummary {
   readonly preempted?: boolean;
 }
 
-/** The plain files of a run's folder: `metrics.jsonl`, `generations.jsonl`, `config.json`, `summary.json`. */
+/**
+ * The plain files of a run's folder: `metrics.jsonl`, `trained.jsonl`, `generations.jsonl`, `config.json`,
+ * `summary.json`.
+ */
 export class RunFiles {
   readonly folder: string;
 
@@ -34,7 +37,7 @@ export class RunFiles {
 
   /** Removes the lines of an earlier run that are ahead of the step where this one begins. */
   async keepUntil(step: number): Promise<void> {
-    for (const name of ['metrics.jsonl', 'generations.jsonl']) {
+    for (const name of ['metrics.jsonl', 'trained.jsonl', 'generations.jsonl']) {
       const file = join(this.folder, name);
       if (existsSync(file)) await writeFileAtomically(file, linesUntil(file, step));
     }
@@ -46,6 +49,13 @@ export class RunFiles {
       join(this.folder, 'metrics.jsonl'),
       `${JSON.stringify({ step, ...metrics })}\n`,
     );
+  }
+
+  /** Which prompts a step trained on, with how many responses of each. */
+  async trained(step: number, promptIds: readonly string[]): Promise<void> {
+    const groups: Record<string, number> = {};
+    for (const id of promptIds) groups[id] = (groups[id] ?? 0) + 1;
+    await appendFile(join(this.folder, 'trained.jsonl'), `${JSON.stringify({ step, groups })}\n`);
   }
 
   /** Answers of a validation, for reading. */

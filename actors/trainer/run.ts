@@ -280,6 +280,7 @@ class Run implements AsyncDisposable {
       if (result === null) break;
       step++;
       ({ state } = result);
+      await this.#files?.trained(step, result.trained);
       nonFinite = this.#countNonFinite(result, step, nonFinite);
       let { metrics } = result;
       const clock = new Stopwatch(this.#context.timeline);

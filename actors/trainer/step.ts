@@ -66,6 +66,8 @@ export interface UndoableContext extends StepContext {
 export interface StepResult {
   readonly state: RunState;
   readonly metrics: Metrics;
+  /** The prompt of each response that the learners trained on, by their own account. */
+  readonly trained: readonly string[];
   readonly accuracy: number;
 }
 
@@ -93,11 +95,12 @@ export async function trainingStep(
   const perResponse = (values: Float32Array): Tensor<'f32'>[] =>
     splitBy(values, lengths).map((data) => ({ dtype: 'f32', shape: [data.length], data }));
   const lessons = {
+    promptIds: scored.map(({ group }) => group.prompt.promptId),
     advantages: perResponse(estimate.advantages),
     returns: perResponse(estimate.returns),
   };
   context.beginUpdate();
-  const losses = await update(context, sequences, view, lessons, number, clock);
+  const { metrics: losses, trained } = await update(context, sequences, view, lessons, number, clock);
 
   const tokens = sequences.map(sequenceLength);
   const responseTokens = estimate.advantages.length;
@@ -137,6 +140,7 @@ export async function trainingStep(
   return {
     state: { ...state, ...own!, replay, klController: estimate.klController },
     metrics,
+    trained,
     accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
   };
 }

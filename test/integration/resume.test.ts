@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { numbersOf, tinyItems, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
 const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
@@ -49,6 +49,7 @@ describe('a run that is resumed', () => {
       assert.ok(file(run, 4, name).equals(file(whole, 4, name)), `${name} differs`);
     }
     assert.deepEqual(numbersOf(run), numbersOf(whole));
+    assert.deepEqual(trainedOf(run), trainedOf(whole));
   };
 
   before(async () => {

@@ -12,6 +12,7 @@ import {
   metricsOf,
   numbersOf,
   tinyItems,
+  trainedOf,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
@@ -121,6 +122,14 @@ describe('a run', () => {
     assert.ok(existsSync(join(run, 'config.json')));
     const generations = readFileSync(join(run, 'generations.jsonl'), 'utf8').trimEnd().split('\n');
     assert.equal(generations.length, 2 * 4, 'before, at steps 2 and 4, after');
+
+    const trained = trainedOf(run);
+    assert.deepEqual(
+      trained.map(({ step, groups }) => [step, Object.values(groups)]),
+      [1, 2, 3, 4, 5].map((step) => [step, [2, 2, 2, 2]]),
+    );
+    const epoch = trained.slice(0, 4).flatMap(({ groups }) => Object.keys(groups));
+    assert.equal(new Set(epoch).size, 16, 'every prompt once in an epoch');
 
     const tracker = JSON.parse(
       readFileSync(join(run, 'checkpoint_tracker.json'), 'utf8'),

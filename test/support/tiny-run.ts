@@ -66,13 +66,21 @@ export function keepingLogger(): { logger: Logger; events: LoggedEvent[] } {
 }
 
 /** Trains a tiny run in this process; nothing is shown. */
-export async function trainTiny(
+export function trainTiny(
   demo: string,
   run: string,
   items: readonly string[] = [],
   options: Partial<RunOptions> = {},
 ): Promise<RunSummary> {
-  const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'train' });
+  return trainWith(tinyItems(demo, run, items), options);
+}
+
+/** Trains in this process by the items of a command line; nothing is shown. */
+export async function trainWith(
+  items: readonly string[],
+  options: Partial<RunOptions> = {},
+): Promise<RunSummary> {
+  const { config } = await configFrom(items, { purpose: 'train' });
   const { logger } = keepingLogger();
   const { signal } = new AbortController();
   return trainPolicy(config, { reporter: silentReporter, logger, signal, ...options });
@@ -80,8 +88,17 @@ export async function trainTiny(
 
 /** The lines of a run's `metrics.jsonl`. */
 export function metricsOf(run: string): Record<string, number | null>[] {
-  const lines = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
-  return lines.map((line) => JSON.parse(line) as Record<string, number | null>);
+  return linesOf(run, 'metrics.jsonl');
+}
+
+/** The lines of a run's `trained.jsonl`: how many responses to each prompt a step trained on. */
+export function trainedOf(run: string): { step: number; groups: Record<string, number> }[] {
+  return linesOf(run, 'trained.jsonl');
+}
+
+function linesOf<T>(run: string, name: string): T[] {
+  const lines = readFileSync(join(run, name), 'utf8').trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line) as T);
 }
 
 /** The same lines without what a clock or a memory gauge says. */
