@@ -152,6 +152,12 @@ export class Cell implements Courier {
 
   #end(incarnation: Incarnation): void {
     post(incarnation.urgent, { kind: 'stop' });
+    this.#expectEnd(incarnation);
+  }
+
+  /** Ends a life from outside if it takes longer than the grace to dispose of what it has. */
+  #expectEnd(incarnation: Incarnation): void {
+    clearTimeout(this.#stopTimer);
     this.#stopTimer = setTimeout(() => {
       this.#options.logger.warn({ actor: this.name }, 'actor did not stop in time');
       incarnation.terminate();
@@ -187,6 +193,7 @@ export class Cell implements Courier {
         return;
       case 'crashed':
         this.#lastWords ??= fromWireError(envelope.error);
+        this.#expectEnd(incarnation);
         return;
       case 'kept':
         this.#kept = body;
@@ -247,9 +254,10 @@ export class Cell implements Courier {
   #retire(error?: CxmindError): void {
     this.#status = 'stopped';
     this.#letters.abandon(error);
-    this.#notify('stopped', error);
-    this.#options.launcher.release();
-    this.#gone.resolve(undefined);
+    void this.#options.launcher.release().then(() => {
+      this.#notify('stopped', error);
+      this.#gone.resolve(undefined);
+    });
   }
 
   #notify(kind: ActorEvent['kind'], error?: CxmindError): void {

@@ -17,7 +17,7 @@ export interface HostOptions {
   readonly start: Life & Pick<Environment, 'name' | 'node' | 'devices'>;
   /** Where the tensors of what the actor says go; to memory of their own where nothing is given. */
   readonly payloads?: PayloadMemory;
-  /** Called once: with the error after a crash, with nothing after an orderly stop. */
+  /** Called once, when the actor is disposed of: with the error after a crash, with nothing after an orderly stop. */
   readonly onEnd: (crash: CxmindError | undefined) => void;
 }
 
@@ -31,6 +31,7 @@ export class ActorHost {
   #actor: Actor<Protocol> | undefined;
   #isStopping = false;
   #hasEnded = false;
+  #hasCrashed = false;
 
   constructor({ channel, start, payloads = ownMemory, onEnd }: HostOptions) {
     const { name, restarts, kept, node, devices } = start;
@@ -56,7 +57,7 @@ export class ActorHost {
       payloads,
       name,
       logger,
-      onFatal: (error) => this.#crash(error),
+      onFatal: (error) => void this.#crash(error),
       onStopped: () => void this.#end(),
     });
     channel.receive((packet) => this.#take(packet));
@@ -71,7 +72,7 @@ export class ActorHost {
       this.#actor = actor;
       this.#workbench.begin(protocol, actor);
     } catch (error) {
-      this.#crash(asCxmindError(error));
+      await this.#crash(asCxmindError(error));
       return;
     }
     if (this.#isStopping) this.#workbench.stop(stoppedError(this.#environment.name));
@@ -88,6 +89,7 @@ export class ActorHost {
   }
 
   #take(packet: Packet): void {
+    if (this.#hasCrashed) return;
     const opened = open(packet);
     if (E.isLeft(opened)) {
       this.#environment.logger.error({ error: opened.left }, 'bad packet');
@@ -138,21 +140,31 @@ export class ActorHost {
   async #end(): Promise<void> {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    try {
-      const actor = this.#actor!;
-      if (actor[Symbol.asyncDispose] !== undefined) await actor[Symbol.asyncDispose]!();
-      else actor[Symbol.dispose]?.();
-    } catch (error) {
-      this.#environment.logger.error({ error: asCxmindError(error) }, 'dispose failed');
-    }
+    await this.#dispose();
     post(this.#channel, { kind: 'stopped' });
     this.#onEnd(undefined);
   }
 
-  #crash(error: CxmindError): void {
+  /** What a life that crashed had is not left to the next one on its thread. */
+  async #crash(error: CxmindError): Promise<void> {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#hasCrashed = true;
     post(this.#channel, { kind: 'crashed', error: toWireError(error) });
+    this.#uplink.close(stoppedError(this.#environment.name));
+    await this.#dispose();
     this.#onEnd(error);
+  }
+
+  async #dispose(): Promise<void> {
+    try {
+      if (this.#actor?.[Symbol.asyncDispose] !== undefined) {
+        await this.#actor[Symbol.asyncDispose]!();
+      } else {
+        this.#actor?.[Symbol.dispose]?.();
+      }
+    } catch (error) {
+      this.#environment.logger.error({ error: asCxmindError(error) }, 'dispose failed');
+    }
   }
 }

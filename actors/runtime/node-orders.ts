@@ -17,7 +17,7 @@ import { emptyBody, Logged, WireErrorForm } from './envelope.ts';
  */
 
 /** Raised when the orders change: both ends must be of one version. */
-export const nodeVersion = 1;
+export const nodeVersion = 2;
 
 const ofLife = { life: t.number };
 
@@ -34,6 +34,8 @@ const orders = {
   start: t.type({
     kind: t.literal('start'),
     ...ofLife,
+    /** The actor's life before, if that was on this node: its thread may be there still. */
+    previous: t.union([t.number, t.null]),
     name: t.string,
     restarts: t.number,
     protocolName: t.string,
@@ -48,6 +50,8 @@ const orders = {
   /** The body's bytes are the header of a packet for the actor, which need not wait behind messages. */
   urgent: t.type({ kind: t.literal('urgent'), ...ofLife }),
   terminate: t.type({ kind: t.literal('terminate'), ...ofLife }),
+  /** No life follows on the thread of this one. */
+  retire: t.type({ kind: t.literal('retire'), ...ofLife }),
   /** Nothing of the life runs any more; its channel is closed once everything it sent is through. */
   ended: t.type({ kind: t.literal('ended'), ...ofLife, error: WireErrorForm }),
   /** An event of the node itself; fields are in the body. */

@@ -5,9 +5,9 @@ import type { Channel, Packet } from '../../transport/channel.ts';
 import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { Link } from '../../transport/link.ts';
-import { defaultSlabBytes, PayloadHeap } from '../../transport/shared/heap.ts';
-import { slabMemory } from '../../transport/shared/slab.ts';
-import { startThread, type Incarnation } from './incarnation.ts';
+import { PayloadHeap } from '../../transport/shared/heap.ts';
+import { ActorThread } from './actor-thread.ts';
+import type { Incarnation } from './incarnation.ts';
 import { moduleAt } from './module-address.ts';
 import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
 import { valueOf } from './ref.ts';
@@ -25,15 +25,15 @@ export class NodeHost {
   /** The payloads of this thread: what came for the actors, and what they sent. */
   readonly #heap = new PayloadHeap();
   readonly #lives = new Map<number, Incarnation>();
+  /** By the youngest life of each, which may be over. */
+  readonly #threads = new Map<number, ActorThread>();
   #control: Channel | undefined;
   #name = '';
 
   constructor(link: Link) {
     link.onChannel((channel) => this.#listen(channel));
     this.ended = link.ended.then(async (reason) => {
-      const lives = [...this.#lives.values()];
-      for (const life of lives) life.terminate();
-      await Promise.all(lives.map(({ ended }) => ended));
+      await Promise.all([...this.#threads.values()].map((thread) => thread.release()));
       return reason;
     });
   }
@@ -70,7 +70,7 @@ export class NodeHost {
   }
 
   #start(
-    { life, module, heapLimitMb, ...order }: OrderOf<'start'>,
+    { life, previous, module, heapLimitMb, ...order }: OrderOf<'start'>,
     body: Body,
     channel: Channel,
     control: Channel,
@@ -90,8 +90,10 @@ export class NodeHost {
         props: this.blocks.resolve(given.props),
         kept: 'kept' in given ? encodeBody(given.kept) : undefined,
       };
-      const payloads = { heap: this.#heap, slab: slabMemory(defaultSlabBytes) };
-      incarnation = startThread(start, heapLimitMb ?? undefined, payloads);
+      const thread =
+        this.#take(previous) ?? new ActorThread(order.name, this.#heap, heapLimitMb ?? undefined);
+      this.#threads.set(life, thread);
+      incarnation = thread.begin(start);
     } catch (error) {
       end(asCxmindError(error));
       return () => undefined;
@@ -103,6 +105,14 @@ export class NodeHost {
     void channel.closed.then(() => incarnation.terminate());
     return ({ header, frames }) =>
       incarnation.channel.send({ header, frames: frames.map((frame) => this.#heap.share(frame)) });
+  }
+
+  /** The thread that a life had, which is no more found by it. */
+  #take(life: number | null): ActorThread | undefined {
+    if (life === null) return undefined;
+    const thread = this.#threads.get(life);
+    this.#threads.delete(life);
+    return thread;
   }
 
   #obey(packet: Packet, control: Channel): void {
@@ -119,6 +129,9 @@ export class NodeHost {
         return;
       case 'terminate':
         this.#lives.get(order.life)?.terminate();
+        return;
+      case 'retire':
+        void this.#take(order.life)?.release();
         return;
       case 'hello':
       case 'welcome':

@@ -109,6 +109,8 @@ export class RemoteLauncher implements Launcher {
   readonly #pool: ResourcePool;
   readonly #body: Body;
   #home: Home | undefined;
+  /** The youngest life. */
+  #life: Incarnation | undefined;
 
   /** @throws PLACEMENT_FAILED for a place that is not there, WIRE_INVALID for props that are not plain data */
   constructor(placement: Placement, actor: RemoteActor) {
@@ -127,12 +129,17 @@ export class RemoteLauncher implements Launcher {
     const { devices } = allocation;
     const { order, props } = this.#actor;
     const body = kept === undefined ? this.#body : encodeBody({ props, kept: valueOf(kept) });
-    return node.start({ ...order, restarts, devices: [...devices] }, body);
+    this.#life = node.start({ ...order, restarts, devices: [...devices] }, body, this.#life);
+    return this.#life;
   }
 
-  release(): void {
-    if (this.#home !== undefined) this.#placement.release(this.#pool, this.#home.allocation);
+  release(): Promise<void> {
+    if (this.#home !== undefined) {
+      if (this.#life !== undefined) this.#home.node.retire(this.#life);
+      this.#placement.release(this.#pool, this.#home.allocation);
+    }
     this.#home = undefined;
+    return Promise.resolve();
   }
 
   async #settle(isFirst: boolean, signal: AbortSignal): Promise<Home> {

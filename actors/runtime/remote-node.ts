@@ -9,7 +9,7 @@ import { nodeVersion, openOrder, postOrder, type Order, type OrderOf } from './n
 import { valueOf } from './ref.ts';
 
 /** What begins a life on a node, but for its number. */
-export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'life'>;
+export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'life' | 'previous'>;
 
 /** The system's side of one life: orders wait until the node says that it knows the life. */
 interface RemoteLife {
@@ -27,6 +27,8 @@ export class RemoteNode {
   readonly #control: Channel;
   readonly #logger: Logger;
   readonly #lives = new Map<number, RemoteLife>();
+  /** The numbers of lives, for those who know them otherwise. */
+  readonly #numbers = new WeakMap<Incarnation, number>();
   readonly #welcome = Promise.withResolvers<OrderOf<'welcome'>>();
   #pid = 0;
   #nextLife = 0;
@@ -77,21 +79,31 @@ export class RemoteNode {
     return this.#pid;
   }
 
-  /** Begins a life of an actor there. @param body `{ props }`, and `kept` where there is such state */
-  start(order: StartOrder, body: Body): Incarnation {
+  /**
+   * Begins a life of an actor there.
+   *
+   * @param body     `{ props }`, and `kept` where there is such state
+   * @param previous the actor's life before
+   */
+  start(order: StartOrder, body: Body, previous: Incarnation | undefined): Incarnation {
     const id = this.#nextLife++;
     const channel = this.#link.open();
     const { promise, resolve } = Promise.withResolvers<CxmindError>();
     const life: RemoteLife = { onEnded: resolve, held: [] };
     this.#lives.set(id, life);
-    if (!postOrder(channel, { ...order, kind: 'start', life: id }, body))
-      void this.ended.then(resolve);
+    const start = {
+      ...order,
+      kind: 'start',
+      life: id,
+      previous: this.#numberOf(previous),
+    } as const;
+    if (!postOrder(channel, start, body)) void this.ended.then(resolve);
     const send = (order: Order, orderBody?: Body): void => {
       const act = (): void => void postOrder(this.#control, order, orderBody);
       if (life.held === undefined) act();
       else life.held.push(act);
     };
-    return {
+    const incarnation: Incarnation = {
       channel,
       urgent: {
         send: ({ header, frames }) => {
@@ -103,6 +115,14 @@ export class RemoteNode {
       ended: promise.then((error) => channel.closed.then(() => error)),
       terminate: () => send({ kind: 'terminate', life: id }),
     };
+    this.#numbers.set(incarnation, id);
+    return incarnation;
+  }
+
+  /** Tells that no life follows a life, so that nothing is kept there for one. */
+  retire(incarnation: Incarnation): void {
+    const life = this.#numberOf(incarnation);
+    if (life !== null) postOrder(this.#control, { kind: 'retire', life });
   }
 
   /** Ends the node and all that runs there. */
@@ -110,6 +130,11 @@ export class RemoteNode {
     this.#isClosed = true;
     await this.#link[Symbol.asyncDispose]();
     await this.ended;
+  }
+
+  /** Null for a life that was elsewhere. */
+  #numberOf(incarnation: Incarnation | undefined): number | null {
+    return (incarnation && this.#numbers.get(incarnation)) ?? null;
   }
 
   #take(packet: Packet): void {
@@ -137,6 +162,7 @@ export class RemoteNode {
       case 'start':
       case 'urgent':
       case 'terminate':
+      case 'retire':
         return;
     }
   }

@@ -1,13 +1,13 @@
 import { CxmindError, toWireError } from '../../src/errors.ts';
 import type { Link } from '../../transport/link.ts';
-import { defaultSlabBytes, PayloadHeap } from '../../transport/shared/heap.ts';
-import { slabMemory } from '../../transport/shared/slab.ts';
+import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.ts';
 import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
+import { ActorThread } from './actor-thread.ts';
 import { Cell } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { ActorEvent } from './event.ts';
-import { launcherHere, startLocal, startThread, type Launcher } from './incarnation.ts';
+import { startLocal, type Launcher } from './incarnation.ts';
 import { addressOfModule, moduleAt } from './module-address.ts';
 import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
@@ -172,10 +172,12 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Starts an actor on the calling thread, for what must be here and for tests. */
   spawnLocal<P extends Protocol>(actor: LocalActor<P>): Promise<ActorRef<P>> {
-    const launcher = launcherHere((life) =>
-      startLocal(actor.name, life, actor.protocol, actor.create),
-    );
-    return this.#begin(actor, launcher);
+    const { name, protocol, create } = actor;
+    return this.#begin(actor, {
+      node: undefined,
+      launch: (life) => Promise.try(() => startLocal(name, life, protocol, create)),
+      release: () => Promise.resolve(),
+    });
   }
 
   /**
@@ -249,10 +251,13 @@ export class ActorSystem implements AsyncDisposable {
     const module = moduleAt(actor.module.href).href;
     const props = this.blocks.resolve(actor.props);
     const start = { name, node: undefined, devices: [], protocolName: protocol.name };
-    const payloads = { heap: this.#heap, slab: slabMemory(defaultSlabBytes) };
-    return launcherHere((life) =>
-      startThread({ ...start, ...life, module, create, props }, heapLimitMb, payloads),
-    );
+    const thread = new ActorThread(name, this.#heap, heapLimitMb);
+    return {
+      node: undefined,
+      launch: (life) =>
+        Promise.try(() => thread.begin({ ...start, ...life, module, create, props })),
+      release: () => thread.release(),
+    };
   }
 
   #remoteLauncher<P extends Protocol, Props>(

@@ -1,34 +1,39 @@
-import { workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CxmindError } from '../../src/errors.ts';
+import type { Channel } from '../../transport/channel.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
-import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
+import { ThreadChannel } from '../../transport/thread/channel.ts';
 import type { ActorFactory } from './actor.ts';
+import type { ThreadOpening, ThreadStart } from './actor-thread.ts';
 import { ActorHost } from './host.ts';
-import type { ThreadStart } from './incarnation.ts';
+import { LifeChannels } from './life-channels.ts';
 import type { Protocol } from './protocol.ts';
 
-const start = workerData as ThreadStart & {
-  readonly end: ThreadEnd;
-  readonly slab: SharedArrayBuffer;
-};
-const payloads = new PayloadHeap(start.slab);
-const channel = new ThreadChannel(start.end, payloads);
-const host = new ActorHost({
-  channel,
-  start,
-  payloads,
-  onEnd: (crash) => {
-    channel.close();
-    if (crash !== undefined) process.exit(1);
-  },
-});
-await host.start(async (environment) => {
-  const factory = await importFactory(start);
-  return {
-    protocol: factory.protocol,
-    actor: await factory.create(start.props, environment),
-  };
-});
+const { end, slab } = workerData as ThreadOpening;
+const payloads = new PayloadHeap(slab);
+const lives = new LifeChannels(new ThreadChannel(end, payloads), begin);
+
+/** The actor's, once a life has imported it. */
+let factory: ActorFactory<Protocol, unknown> | undefined;
+
+/** Begins a life: its start was posted before its channel began. */
+function begin(channel: Channel): void {
+  const start = (receiveMessageOnPort(parentPort!) as { message: ThreadStart }).message;
+  const host = new ActorHost({
+    channel,
+    start,
+    payloads,
+    onEnd: (crash) => {
+      if (crash === undefined) lives.close();
+      else channel.close();
+    },
+  });
+  void host.start(async (environment) => {
+    factory ??= await importFactory(start);
+    const { protocol, create } = factory;
+    return { protocol, actor: await create(start.props, environment) };
+  });
+}
 
 async function importFactory({
   module,

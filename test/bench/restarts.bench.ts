@@ -1,42 +1,64 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { counterProtocol } from '../support/counter-actor.ts';
 import { now, print } from './harness.ts';
 
 const module = new URL('../support/counter-actor.ts', import.meta.url);
-const [warmUps, restarts] = [100, 400];
 const timeoutMs = 60_000;
 
-type Side = 'actor' | 'bareWorker';
+/** How often each side is restarted, before anything is measured and then. */
+const sides = {
+  actor: { warmUps: 500, restarts: 2_000 },
+  bareWorker: { warmUps: 100, restarts: 400 },
+} as const;
+type Side = keyof typeof sides;
 
 /**
  * What a crash and restart of an actor on a thread leaves in resident memory and how long it takes, beside a bare
- * worker that imports the same module and exits: Node's own threads leave some, so the peer says what is ours. Each
- * side has a process of its own, for what one leaves the other may use.
+ * worker that imports the same module and exits: Node's own threads leave some each, so the actor keeps its thread.
+ * Each side has a process of its own, for what one leaves the other may use.
  */
 export function benchRestarts(): Promise<void> {
-  for (const side of ['actor', 'bareWorker'] satisfies Side[]) {
+  for (const [side, params] of Object.entries(sides)) {
     const flags = ['--expose-gc', import.meta.filename, side];
     const line = execFileSync(process.execPath, flags, { encoding: 'utf8' });
-    const { leftKib, millis } = JSON.parse(line) as { leftKib: number; millis: number };
-    const params = { warmUps, restarts };
+    const { leftKib, growth, millis } = JSON.parse(line) as Measured;
     print({ name: `restarts.${side}.leftResident`, params, unit: 'KiB each' }, [leftKib]);
+    print({ name: `restarts.${side}.growth`, params, unit: '% of resident memory' }, [growth]);
     print({ name: `restarts.${side}.time`, params, unit: 'ms' }, [millis]);
   }
   return Promise.resolve();
 }
 
-async function measure(restart: () => Promise<void>): Promise<void> {
+interface Measured {
+  readonly leftKib: number;
+  /** Over all restarts, in percent. */
+  readonly growth: number;
+  readonly millis: number;
+}
+
+async function measure(side: Side, restart: () => Promise<void>): Promise<void> {
+  const { warmUps, restarts } = sides[side];
   for (let i = 0; i < warmUps; i++) await restart();
-  globalThis.gc!();
-  const [residentBytes, start] = [process.memoryUsage.rss(), now()];
+  const before = await residentKib();
+  const start = now();
   for (let i = 0; i < restarts; i++) await restart();
   const millis = ((now() - start) * 1e3) / restarts;
-  globalThis.gc!();
-  const leftKib = (process.memoryUsage.rss() - residentBytes) / 1024 / restarts;
-  process.stdout.write(JSON.stringify({ leftKib, millis }));
+  const left = (await residentKib()) - before;
+  const measured: Measured = { leftKib: left / restarts, growth: (100 * left) / before, millis };
+  process.stdout.write(JSON.stringify(measured));
+}
+
+/** Once garbage is collected and finalizers ran. */
+async function residentKib(): Promise<number> {
+  for (let round = 0; round < 3; round++) {
+    globalThis.gc!();
+    await delay(20);
+  }
+  return process.memoryUsage.rss() / 1024;
 }
 
 async function measureActor(): Promise<void> {
@@ -56,7 +78,7 @@ async function measureActor(): Promise<void> {
       givenUp: 'escalate',
     },
   });
-  await measure(async () => {
+  await measure('actor', async () => {
     await counter.ask.die('fatal', { timeoutMs }).catch(() => undefined);
     await counter.ask.add(1, { timeoutMs });
   });
@@ -64,7 +86,7 @@ async function measureActor(): Promise<void> {
 
 function measureBareWorker(): Promise<void> {
   const source = `import(${JSON.stringify(module.href)}).then(() => process.exit(1))`;
-  return measure(async () => {
+  return measure('bareWorker', async () => {
     await once(new Worker(source, { eval: true }), 'exit');
   });
 }

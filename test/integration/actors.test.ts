@@ -16,6 +16,7 @@ import {
   type CounterProps,
   type createCounter,
 } from '../support/counter-actor.ts';
+import { LivingWorkers } from '../support/living-workers.ts';
 
 type CounterRef = ActorRef<typeof counterProtocol>;
 type Extra = Partial<ActorOptions & Omit<CounterProps, 'start'>> & { heapLimitMb?: number };
@@ -349,7 +350,7 @@ describe('actors and real crashes', () => {
       protocol: counterProtocol,
       module: new URL('../support/counter-actor.ts', import.meta.url),
       create: 'createCounter',
-      props: { start: 0, disposals: new SharedArrayBuffer(4) } satisfies PropsOf<
+      props: { start: 0, disposals: extra.disposals ?? new SharedArrayBuffer(4) } satisfies PropsOf<
         typeof createCounter
       >,
       supervision: { ...supervision, maxRestarts: 10 },
@@ -384,6 +385,28 @@ describe('actors and real crashes', () => {
       assert.equal(await counter.ask.restarts(undefined, soon), 1);
     });
   }
+
+  it('disposes of an actor that crashed, and lets the next one live on its thread', async () => {
+    using workers = new LivingWorkers();
+    const disposals = new SharedArrayBuffer(4);
+    const counter = await spawn('counter/0', { disposals });
+    const thread = workers.find('counter/0');
+    for (let life = 1; life <= 3; life++) {
+      await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+      assert.equal(await counter.ask.add(1, soon), 1);
+      assert.equal(new Int32Array(disposals)[0], life);
+      assert.equal(workers.find('counter/0'), thread);
+    }
+    await assert.rejects(counter.ask.die('exit', soon), { code: 'ACTOR_CRASHED' });
+    assert.equal(await counter.ask.restarts(undefined, soon), 4);
+    assert.notEqual(workers.find('counter/0'), thread);
+  });
+
+  it('ends the thread of an actor that crashed and cannot be disposed of', async () => {
+    const counter = await spawn('counter/0');
+    await assert.rejects(counter.ask.die('stubborn', soon), /the device is lost/);
+    assert.equal(await counter.ask.restarts(undefined, soon), 1);
+  });
 
   it('ends a thread that loops for ever once the deadline and the grace have passed', async () => {
     const counter = await spawn('counter/0');

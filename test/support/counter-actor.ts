@@ -13,7 +13,10 @@ export const counterProtocol = protocol('counter', {
   fill: call(t.type({ values: tensor('f32', ['n']), value: t.number }), tensor('f32', ['n'])),
   wait: call(t.type({ ms: t.number, heedsSignal: t.boolean }), t.string),
   refuse: call(t.string, t.void),
-  die: call(t.keyof({ exit: null, timer: null, fatal: null, memory: null, loop: null }), t.void),
+  die: call(
+    t.keyof({ exit: null, timer: null, fatal: null, stubborn: null, memory: null, loop: null }),
+    t.void,
+  ),
   addThrough: call(t.type({ to: t.string, amount: t.number }), t.number),
   restarts: call(t.void, t.number),
   keep: call(t.void, t.void),
@@ -42,6 +45,8 @@ export class CounterActor implements Actor<typeof counterProtocol> {
   readonly #number: number;
   readonly #heard: string[] = [];
   #watch: Disposable | undefined;
+  /** Whether it cannot be disposed of. */
+  #isStubborn = false;
   #total: number;
 
   constructor({ start, disposals, failsToStart, number }: CounterProps, environment: Environment) {
@@ -78,7 +83,7 @@ export class CounterActor implements Actor<typeof counterProtocol> {
     throw new CxmindError('DATA_INVALID', reason, { detail: { row: 3 } });
   }
 
-  die(how: 'exit' | 'timer' | 'fatal' | 'memory' | 'loop'): void | Promise<void> {
+  die(how: 'exit' | 'timer' | 'fatal' | 'stubborn' | 'memory' | 'loop'): void | Promise<void> {
     switch (how) {
       case 'exit':
         process.exit(3);
@@ -90,6 +95,9 @@ export class CounterActor implements Actor<typeof counterProtocol> {
         return delay(10_000);
       case 'fatal':
         throw fatal(new CxmindError('RUNTIME_FAILED', 'the device is lost'));
+      case 'stubborn':
+        this.#isStubborn = true;
+        return this.die('fatal');
       case 'memory': {
         const hoard: unknown[] = [];
         for (;;) hoard.push(new Array(1000).fill(hoard.length));
@@ -158,6 +166,7 @@ export class CounterActor implements Actor<typeof counterProtocol> {
   }
 
   [Symbol.dispose](): void {
+    while (this.#isStubborn);
     this.#disposals[0]! += 1;
     if (this.#disposals.length > 1) this.#disposals[1] = this.#number;
   }

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { LifeChannels } from '../../../actors/runtime/life-channels.ts';
+import type { Channel } from '../../../transport/channel.ts';
+import { sameThreadPair } from '../../../transport/same-thread.ts';
+
+const packet = (...bytes: number[]) => ({ header: Uint8Array.from(bytes), frames: [] });
+
+describe('LifeChannels', () => {
+  let begun: PromiseWithResolvers<Channel>;
+  let system: LifeChannels;
+  let thread: LifeChannels;
+
+  beforeEach(() => {
+    const [near, far] = sameThreadPair();
+    begun = Promise.withResolvers();
+    system = new LifeChannels(near);
+    thread = new LifeChannels(far, (life) => begun.resolve(life));
+  });
+  afterEach(() => thread.close());
+
+  /** The two ends of a life's channel, and what came to the far one. */
+  async function begin(): Promise<{ near: Channel; far: Channel; heard: number[] }> {
+    begun = Promise.withResolvers();
+    const near = system.begin();
+    const far = await begun.promise;
+    const heard: number[] = [];
+    far.receive(({ header }) => heard.push(...header));
+    return { near, far, heard };
+  }
+
+  it('deliver what was sent in a life before its end', async () => {
+    const { near, far } = await begin();
+    const heard: number[] = [];
+    far.send(packet(1));
+    far.send(packet(2));
+    far.close();
+    near.receive(({ header }) => heard.push(...header));
+    await near.closed;
+    assert.deepEqual(heard, [1, 2]);
+    assert.equal(system.isOpen, true);
+  });
+
+  it('let no packet of a life into the next', async () => {
+    const first = await begin();
+    first.far.close();
+    first.near.send(packet(1));
+    await first.near.closed;
+    assert.equal(first.near.send(packet(2)), false);
+    const second = await begin();
+    second.near.send(packet(3));
+    second.far.close();
+    first.far.send(packet(4));
+    await second.near.closed;
+    assert.deepEqual([first.heard, second.heard], [[], [3]]);
+  });
+
+  it('end the life that is on with the channel under it', async () => {
+    const { near, far } = await begin();
+    thread.close();
+    await Promise.all([near.closed, far.closed]);
+    assert.deepEqual([system.isOpen, thread.isOpen], [false, false]);
+  });
+});
