@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { NodeOptions } from '../../actors/runtime/system.ts';
 import type { Phase } from '../../actors/trainer/reporter.ts';
 import { NodeProcesses } from '../support/node-processes.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
@@ -130,6 +131,20 @@ describe('a run over several processes', () => {
       ]);
     }
     assertSame('joined');
+  });
+
+  it('has the same numbers with a process behind a network of 200 ms and 5 % loss', async () => {
+    await using proxies = new AsyncDisposableStack();
+    const events = await train('slow', async (processes) => {
+      const weather = { delayMs: 200, loss: 0.05, seed: 1 };
+      const proxy = proxies.use(await TcpProxy.to(processes.endpoint, weather));
+      return [await processes.start('a', [], proxy.endpoint)];
+    });
+    assert.deepEqual(livesOf(events, 'rollout/1').at(0), ['actor started', 'a']);
+    const isTrouble = ({ event }: LoggedEvent): boolean => /crashed|left/.test(event);
+    // the last is that of the end
+    assert.equal(events.filter(isTrouble).length, 1);
+    assertSame('slow');
   });
 
   it('trains with learners in several processes as with as many threads', async () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { bin, cxmind, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { numbersOf, tinyItems, trainTiny, trainWith, writeTinyDemo } from '../support/tiny-run.ts';
 
 const why = whyNoHosts();
 
@@ -45,42 +46,79 @@ describe('cxmind launch over three hosts', function () {
   ];
   const endless = ['trainer.max_steps=100000', 'trainer.total_epochs=100000'];
 
-  function launch(
-    flags: readonly string[],
-    extra: readonly string[] = [],
-  ): Running & { run: string } {
-    const run = join(folder.path, `run-${count++}`);
+  interface Launched extends Running {
+    readonly run: string;
+  }
+
+  /** Launches a training of the tiny model that does not end by itself. */
+  function launchEndless(flags: readonly string[]): Launched {
+    const run = newRun();
+    return { run, ...launch(flags, ['train', ...tinyItems(demo, run, [...items, ...endless])]) };
+  }
+
+  function launch(flags: readonly string[], command: readonly string[]): Running {
     const ssh = hosts.sshOptions.flatMap((option) => ['--ssh-option', option]);
-    const train = ['train', ...tinyItems(demo, run, [...items, ...extra])];
-    return { run, ...cxmind(['launch', '--hostfile', hostfile, ...ssh, ...flags, '--', ...train]) };
+    return cxmind(['launch', '--hostfile', hostfile, ...ssh, ...flags, '--', ...command]);
   }
 
-  /** Waits until training has begun, with a node on every host. */
-  async function untilTraining({ run, ended, output }: ReturnType<typeof launch>): Promise<void> {
-    const metrics = join(run, 'metrics.jsonl');
-    const isTraining = (): boolean => existsSync(metrics) && readFileSync(metrics).length > 0;
+  function newRun(): string {
+    return join(folder.path, `run-${count++}`);
+  }
+
+  const logOf = (run: string): string => readFileSync(join(run, 'cxmind.log'), 'utf8');
+  const stepsOf = (run: string): number => {
+    const file = join(run, 'metrics.jsonl');
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
+  };
+
+  /** Waits until so many steps are done. */
+  async function untilStep(step: number, { run, ended, output }: Launched): Promise<void> {
     const early = ended.then((code) => {
-      if (!isTraining()) assert.fail(`ended with ${code}: ${output.stderr}`);
+      if (stepsOf(run) < step) assert.fail(`ended with ${code}: ${output.stderr}`);
     });
-    await Promise.race([until(isTraining), early]);
-    for (const host of hosts.hosts) assert.equal(hosts.processesOn(host).length, 1);
+    await Promise.race([until(() => stepsOf(run) >= step), early]);
   }
 
-  it('trains as one process alone does, with actors on every host', async () => {
-    const { run, output, ended } = launch([]);
+  /** How many processes there are on each host. */
+  const nodeCounts = (): number[] => hosts.hosts.map((host) => hosts.processesOn(host).length);
+
+  it('trains the quickstart model as one process alone does, with actors on every host', async () => {
+    const quickstart = join(folder.path, 'quickstart');
+    const init = cxmind(['init', quickstart, '--train-rows', '12', '--val-rows', '3']);
+    assert.equal(await init.ended, 0, init.output.stderr);
+    const itemsOf = (run: string): string[] => [
+      'config=configs/quickstart.yaml',
+      `data.train_files=${quickstart}/closed-train.jsonl`,
+      `data.val_files=${quickstart}/closed-validation.jsonl`,
+      `data.image_dir=${quickstart}`,
+      `worker.actor.model.model_path=${quickstart}/model`,
+      `trainer.save_checkpoint_path=${run}`,
+      'data.max_response_length=24',
+      'data.rollout_batch_size=6',
+      'worker.actor.global_batch_size=3',
+      'worker.rollout.n=4',
+      'worker.actor.micro_batch_size_per_device_for_update=12',
+      'worker.actor.micro_batch_size_per_device_for_experience=12',
+      'trainer.max_steps=2',
+    ];
+    const [run, alone] = [newRun(), newRun()];
+    const { output, ended } = launch([], ['train', ...itemsOf(run)]);
     assert.equal(await ended, 0, output.stderr);
-    const alone = join(folder.path, 'alone');
-    await trainTiny(demo, alone, items);
+    await trainWith(itemsOf(alone));
     assert.deepEqual(numbersOf(run), numbersOf(alone));
-    const log = readFileSync(join(run, 'cxmind.log'), 'utf8');
+    const weights = [run, alone].map((one) =>
+      readFileSync(join(one, 'global_step_2/actor/huggingface/model.safetensors')),
+    );
+    assert.ok(weights[0]!.equals(weights[1]!), 'the weights differ');
     for (const { address } of hosts.hosts) {
-      assert.match(log, new RegExp(`"actor":"rollout/\\d","node":"${address}"`));
+      assert.match(logOf(run), new RegExp(`"actor":"rollout/\\d","node":"${address}"`));
     }
   });
 
-  it('keeps the keys out of sight, and ends everywhere on Ctrl-C', async () => {
-    const running = launch([], endless);
-    await untilTraining(running);
+  it('keeps the keys out of sight, goes on without a lost node when told so, and ends on Ctrl-C', async () => {
+    const running = launchEndless(['--keep-going']);
+    await untilStep(1, running);
+    assert.deepEqual(nodeCounts(), [1, 1, 1]);
     const [line] = hosts.processesOn(hosts.hosts[0]!);
     assert.equal(line, `${process.execPath} ${bin} node`);
     const environment = hosts.environmentOn(hosts.hosts[0]!);
@@ -88,22 +126,26 @@ describe('cxmind launch over three hosts', function () {
       environment.filter((variable) => /key|secret|ticket|cxmind/i.test(variable)),
       [],
     );
+    hosts.kill(hosts.hosts[2]!);
+    await until(() => /"node":".*"msg":"node left"/.test(logOf(running.run)));
+    await untilStep(stepsOf(running.run) + 1, running);
     running.child.kill('SIGINT');
     assert.equal(await running.ended, 130, running.output.stderr);
   });
 
-  it('ends everywhere when it is killed outright', async () => {
-    const running = launch([], endless);
-    await untilTraining(running);
+  it('uses as many slots as it is told to, and ends everywhere when it is killed outright', async () => {
+    const running = launchEndless(['--np', '3']);
+    await untilStep(1, running);
+    assert.deepEqual(nodeCounts(), [1, 1, 0]);
     running.child.kill('SIGKILL');
     assert.equal(await running.ended, 'SIGKILL');
-    await until(() => hosts.hosts.every((host) => hosts.processesOn(host).length === 0));
+    await until(() => nodeCounts().every((count) => count === 0));
   });
 
   it('ends with the exit code and the last lines of the first node that fails', async () => {
     const { address } = hosts.hosts[1]!;
     const script = `case "$SSH_CONNECTION" in *" ${address} 22") echo some output; echo no such disk >&2; exit 7;; esac`;
-    const { output, ended } = launch([
+    const { output, ended } = launchEndless([
       '--remote-command',
       `${script}; exec ${process.execPath} ${bin} node`,
     ]);
@@ -117,8 +159,8 @@ describe('cxmind launch over three hosts', function () {
   });
 
   it('ends when a node is killed while it trains', async () => {
-    const running = launch([], endless);
-    await untilTraining(running);
+    const running = launchEndless([]);
+    await untilStep(1, running);
     hosts.kill(hosts.hosts[2]!);
     assert.equal(await running.ended, 255);
     const { address } = hosts.hosts[2]!;
@@ -128,33 +170,35 @@ describe('cxmind launch over three hosts', function () {
     );
   });
 
-  it('goes on without a node that is lost, when told so', async () => {
-    const running = launch(['--keep-going'], endless);
-    await untilTraining(running);
-    hosts.kill(hosts.hosts[2]!);
-    const log = join(running.run, 'cxmind.log');
-    await until(() => /"node":".*"msg":"node left"/.test(readFileSync(log, 'utf8')));
-    const metrics = join(running.run, 'metrics.jsonl');
-    const before = readFileSync(metrics).length;
-    await until(() => readFileSync(metrics).length > before);
-    running.child.kill('SIGINT');
-    assert.equal(await running.ended, 130, running.output.stderr);
-  });
-
-  it('ends with a host that is cut off, where the node ends by itself', async () => {
-    const running = launch(['--dead-after', '2'], endless);
-    await untilTraining(running);
-    const [, , host] = hosts.hosts;
-    hosts.setLink(host!, 'down');
+  it('goes on after a host was cut off for a while, and ends when it is for good', async () => {
+    const running = launchEndless(['--dead-after', '4']);
+    const host = hosts.hosts[2]!;
+    await untilStep(1, running);
+    hosts.setLink(host, 'down');
+    await delay(1_500);
+    const steps = stepsOf(running.run) + 3;
+    hosts.setLink(host, 'up');
+    await untilStep(steps, running);
+    assert.doesNotMatch(logOf(running.run), /node left|actor crashed/);
+    hosts.setLink(host, 'down');
     assert.equal(await running.ended, 3);
-    const message = `^${host!.address} \\(rank 2\\) is lost: `;
+    const message = `^${host.address} \\(rank 2\\) is lost: `;
     assert.match(running.output.stderr, new RegExp(message, 'm'));
-    await until(() => hosts.processesOn(host!).length === 0);
-    hosts.setLink(host!, 'up');
+    await until(() => hosts.processesOn(host).length === 0);
+    hosts.setLink(host, 'up');
+    const alone = newRun();
+    await trainTiny(demo, alone, [...items, `trainer.max_steps=${steps + 1}`]);
+    const [numbers, expected] = [running.run, alone].map((one) => numbersOf(one).slice(0, steps));
+    assert.deepEqual(numbers, expected);
   });
 
   it('says which hosts are missing when they do not join in time', async () => {
-    const { output, ended } = launch(['--join-timeout', '3', '--remote-command', 'cat >/dev/null']);
+    const { output, ended } = launchEndless([
+      '--join-timeout',
+      '3',
+      '--remote-command',
+      'cat >/dev/null',
+    ]);
     assert.equal(await ended, 3);
     assert.match(
       output.stderr,
@@ -162,16 +206,8 @@ describe('cxmind launch over three hosts', function () {
     );
   });
 
-  it('uses as many slots as it is told to, host after host', async () => {
-    const { run, output, ended } = launch(['--np', '3']);
-    assert.equal(await ended, 0, output.stderr);
-    const log = readFileSync(join(run, 'cxmind.log'), 'utf8');
-    const joined = hosts.hosts.map(({ address }) => log.includes(`"node":"${address}"`));
-    assert.deepEqual(joined, [true, true, false]);
-  });
-
   it('refuses more than there are slots, with both numbers', async () => {
-    const { output, ended } = launch(['--np', '7']);
+    const { output, ended } = launchEndless(['--np', '7']);
     assert.equal(await ended, 2);
     assert.match(
       output.stderr,

@@ -21,17 +21,26 @@ export class NodeProcesses implements AsyncDisposable {
     );
   }
 
+  get endpoint(): string {
+    return this.#head.listener.endpoint;
+  }
+
   /**
    * Starts a process and resolves when it is linked.
    *
    * @param command runs the command that follows it, as `env` does
+   * @param endpoint where it finds this process, if not at the listener itself
    */
-  async start(name: string, command: readonly string[] = []): Promise<NodeOptions> {
+  async start(
+    name: string,
+    command: readonly string[] = [],
+    endpoint = this.endpoint,
+  ): Promise<NodeOptions> {
     const entry = fileURLToPath(new URL('./node-process.ts', import.meta.url));
     const line = [...command, process.execPath, entry];
     const child = spawn(line[0]!, line.slice(1), { stdio: ['pipe', 'ignore', 'inherit'] });
     this.#children.set(name, child);
-    child.stdin.end(JSON.stringify(ticketFor(this.#head.listener.endpoint, this.#head.keys)));
+    child.stdin.end(JSON.stringify(ticketFor(endpoint, this.#head.keys)));
     return { name, link: await this.#head.nextLink(), resources: { slots: 1 } };
   }
 

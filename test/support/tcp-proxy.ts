@@ -1,10 +1,24 @@
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { Transform, type Duplex } from 'node:stream';
+import { Rng } from '../../src/rng.ts';
 
 /** A TCP connection of two sockets, each a half of a forwarded connection. */
 type Pair = readonly [Socket, Socket];
 
-/** Forwards the two ports of a link's endpoint, and can be cut like a cable. */
+/** A bad network, as TCP lets its users feel it. */
+export interface Weather {
+  /** One way. */
+  readonly delayMs: number;
+  /** Part of the segments that are lost: what comes behind one waits until it was sent again, a round trip later. */
+  readonly loss: number;
+  readonly seed: number;
+}
+
+/** Bytes of a segment on Ethernet. */
+const segmentBytes = 1448;
+
+/** Forwards the two ports of a link's endpoint, slowly where so told, and can be cut like a cable. */
 export class TcpProxy implements AsyncDisposable {
   /** The endpoint to connect to instead. */
   readonly endpoint: string;
@@ -25,10 +39,15 @@ export class TcpProxy implements AsyncDisposable {
     this.#state = state;
   }
 
-  static async to(endpoint: string): Promise<TcpProxy> {
+  static async to(endpoint: string, weather?: Weather): Promise<TcpProxy> {
     const [, host = '', ports = ''] = /^tcp:\/\/(.+):([\d,]+)$/.exec(endpoint) ?? [];
     const pairs = new Set<Pair>();
     const state = { isCut: false, sentBytes: 0 };
+    let connections = 0;
+    const carry = (from: Socket, to: Socket): void => {
+      if (weather === undefined) from.pipe(to);
+      else from.pipe(slowCable(weather, connections++)).pipe(to);
+    };
     const forward = (port: string): Server =>
       createServer((socket) => {
         if (state.isCut) {
@@ -45,8 +64,9 @@ export class TcpProxy implements AsyncDisposable {
             pair.forEach((half) => half.destroy());
           });
         }
-        socket.on('data', ({ length }) => (state.sentBytes += length)).pipe(far);
-        far.pipe(socket);
+        socket.on('data', ({ length }) => (state.sentBytes += length));
+        carry(socket, far);
+        carry(far, socket);
       });
     const servers = ports.split(',').map(forward);
     for (const server of servers) {
@@ -82,4 +102,26 @@ export class TcpProxy implements AsyncDisposable {
     for (const server of this.#servers) server.close();
     await Promise.all(closed);
   }
+}
+
+/** Passes bytes on in order, each chunk some time after it came. */
+function slowCable({ delayMs, loss, seed }: Weather, connection: number): Duplex {
+  const rng = new Rng([seed, connection]);
+  let freeAt = 0;
+  const cable = new Transform({
+    // what is on its way is no reason to stop sending
+    highWaterMark: 64 << 20,
+    transform(chunk: Buffer, _, done) {
+      const segments = Math.ceil(chunk.length / segmentBytes);
+      const isLost = rng.nextUniform() > (1 - loss) ** segments;
+      const arrivesAt = performance.now() + delayMs + (isLost ? 2 * delayMs : 0);
+      freeAt = Math.max(freeAt, arrivesAt);
+      setTimeout(() => cable.push(chunk), freeAt - performance.now());
+      done();
+    },
+    flush(done) {
+      setTimeout(done, Math.max(0, freeAt - performance.now()) + 1);
+    },
+  });
+  return cable;
 }
