@@ -30,8 +30,8 @@ function begin(channel: Channel): void {
   });
   void host.start(async (environment) => {
     factory ??= await importFactory(start);
-    const { protocol, create } = factory;
-    return { protocol, actor: await create(start.props, environment) };
+    const actor = await factory.create(start.props, environment);
+    return { protocol: factory.protocol, actor };
   });
 }
 
