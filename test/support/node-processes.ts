@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { NodeOptions } from '../../actors/runtime/system.ts';
 import { ticketFor } from '../../transport/zmq/keys.ts';
+import type { Heartbeat } from '../../transport/zmq/liveness.ts';
 import { startHead, type Head } from './link-pair.ts';
 
 /** Processes of this host that take part in a run over real sockets. */
@@ -14,11 +15,11 @@ export class NodeProcesses implements AsyncDisposable {
     this.#head = head;
   }
 
-  static async open(): Promise<NodeProcesses> {
-    // Long enough for a machine that others load, short enough for a test.
-    return new NodeProcesses(
-      await startHead({ heartbeat: { intervalMs: 200, deadAfterMs: 2_000 } }),
-    );
+  /** @param heartbeat as a rule long enough for a machine that others load, short enough for a test */
+  static async open(
+    heartbeat: Heartbeat = { intervalMs: 200, deadAfterMs: 2_000 },
+  ): Promise<NodeProcesses> {
+    return new NodeProcesses(await startHead({ heartbeat }));
   }
 
   get endpoint(): string {

@@ -18,13 +18,16 @@ describe('LifeChannels', () => {
   });
   afterEach(() => thread.close());
 
-  /** The two ends of a life's channel, and what came to the far one. */
+  /** The two ends of a life's channel, and what came to the far one, which a zero closes. */
   async function begin(): Promise<{ near: Channel; far: Channel; heard: number[] }> {
     begun = Promise.withResolvers();
     const near = system.begin();
     const far = await begun.promise;
     const heard: number[] = [];
-    far.receive(({ header }) => heard.push(...header));
+    far.receive(({ header }) => {
+      if (header[0] === 0) far.close();
+      else heard.push(...header);
+    });
     return { near, far, heard };
   }
 
@@ -47,9 +50,9 @@ describe('LifeChannels', () => {
     await first.near.closed;
     assert.equal(first.near.send(packet(2)), false);
     const second = await begin();
-    second.near.send(packet(3));
-    second.far.close();
     first.far.send(packet(4));
+    second.near.send(packet(3));
+    second.near.send(packet(0));
     await second.near.closed;
     assert.deepEqual([first.heard, second.heard], [[], [3]]);
   });
