@@ -31,7 +31,7 @@ async function soakCuts(folder: string): Promise<number> {
     return 0;
   }
   await using harness = await CutHarness.open(folder);
-  return holding([
+  return await holding([
     ['short cut', () => harness.short()],
     ['long cut, going on', () => harness.longAndGoingOn()],
     ['long cut, resumed', () => harness.longAndResumed()],
