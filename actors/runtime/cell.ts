@@ -254,21 +254,26 @@ export class Cell implements Courier {
   #retire(error?: CxmindError): void {
     this.#status = 'stopped';
     this.#letters.abandon(error);
+    const event = this.#event('stopped', error);
     void this.#options.launcher.release().then(() => {
-      this.#notify('stopped', error);
+      this.#options.onEvent(event);
       this.#gone.resolve(undefined);
     });
   }
 
   #notify(kind: ActorEvent['kind'], error?: CxmindError): void {
+    this.#options.onEvent(this.#event(kind, error));
+  }
+
+  #event(kind: ActorEvent['kind'], error?: CxmindError): ActorEvent {
     const { node } = this.#options.launcher;
-    this.#options.onEvent({
+    return {
       kind,
       name: this.name,
       restarts: this.#restarts,
       ...(node !== undefined && { node }),
       ...(error !== undefined && { error }),
-    });
+    };
   }
 
   #log({ level, event }: EnvelopeOf<'log'>, body: Body): void {
