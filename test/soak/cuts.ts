@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { defaultHeartbeat } from '../../transport/zmq/liveness.ts';
 import { cxmind, until, type Running } from '../support/cxmind-process.ts';
+import { NodeProcesses } from '../support/node-processes.ts';
 import { SshHosts, type SshHost } from '../support/ssh-hosts.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 import { tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 import { assertSameRun, resultOf, savedStep, type RunResult } from './audit.ts';
 
@@ -12,6 +15,7 @@ const SHORT_CUT_MS = 5_000;
 const LONG_CUT_MS = 60_000;
 /** Silence after which a node is lost unless `launch` is told otherwise. */
 const DEAD_AFTER_MS = 10_000;
+const WEATHER = { delayMs: 200, loss: 0.05, seed: 1 };
 
 const items = [
   'worker.rollout.num_workers=3',
@@ -58,6 +62,17 @@ export class CutHarness implements AsyncDisposable {
     assert.doesNotMatch(logOf(run), /node left|actor crashed/);
     assertSameRun(resultOf(run, STEPS), this.#alone);
     return `cut for ${SHORT_CUT_MS / 1000} s: nothing was lost, same weights`;
+  }
+
+  /** A host behind a network of 200 ms each way that loses one segment in twenty, by a proxy. */
+  async slow(): Promise<string> {
+    const run = join(this.#folder, 'slow');
+    await using processes = await NodeProcesses.open(defaultHeartbeat);
+    await using proxy = await TcpProxy.to(processes.endpoint, WEATHER);
+    const nodes = [await processes.start('slow', [], proxy.endpoint)];
+    await trainTiny(join(this.#folder, 'demo'), run, items, { nodes, slots: 0 });
+    assertSameRun(resultOf(run, STEPS), this.#alone);
+    return `behind ${WEATHER.delayMs} ms and ${100 * WEATHER.loss} % loss: same weights`;
   }
 
   /** A cut longer than that, where others are to go on: they do, and what is cut off ends by itself. */

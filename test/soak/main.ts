@@ -9,7 +9,7 @@ import { KillHarness, type KilledRun } from './kills.ts';
  *   npm run soak                 everything
  *   npm run soak kills           fifty runs whose processes are killed
  *   npm run soak kills 7 19      those of two seeds
- *   npm run soak cuts            hosts cut off for 5 and for 60 s
+ *   npm run soak cuts            hosts cut off for 5 and for 60 s, and one behind a slow network
  */
 
 const SEEDS = 50;
@@ -33,6 +33,7 @@ async function soakCuts(folder: string): Promise<number> {
   await using harness = await CutHarness.open(folder);
   return await holding([
     ['short cut', () => harness.short()],
+    ['slow network', () => harness.slow()],
     ['long cut, going on', () => harness.longAndGoingOn()],
     ['long cut, resumed', () => harness.longAndResumed()],
   ]);
