@@ -100,7 +100,14 @@ export async function trainingStep(
     returns: perResponse(estimate.returns),
   };
   context.beginUpdate();
-  const { metrics: losses, trained } = await update(context, sequences, view, lessons, number, clock);
+  const { metrics: losses, trained } = await update(
+    context,
+    sequences,
+    view,
+    lessons,
+    number,
+    clock,
+  );
 
   const tokens = sequences.map(sequenceLength);
   const responseTokens = estimate.advantages.length;
