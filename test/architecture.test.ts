@@ -11,7 +11,15 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
  * way round in a circle.
  */
 const ground = ['src/errors', 'src/native', 'src/rng', 'src/log', 'src/files', 'src/config'];
-const engine = [...ground, 'src/hub', 'src/tensor', 'src/graph', 'src/ort', 'src/model', 'src/generation'];
+const engine = [
+  ...ground,
+  'src/hub',
+  'src/tensor',
+  'src/graph',
+  'src/ort',
+  'src/model',
+  'src/generation',
+];
 const content = ['src/vision', 'src/text', 'src/data', 'src/reward'];
 const learning = [
   ...[
