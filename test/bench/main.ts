@@ -3,6 +3,7 @@ import { benchActors } from './actors.bench.ts';
 import { benchAdapters } from './adapters.bench.ts';
 import { benchCollectives } from './collectives.bench.ts';
 import { benchData } from './data.bench.ts';
+import { benchCurriculum } from './curriculum.bench.ts';
 import { peakMemory, print } from './harness.ts';
 import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   adapters: benchAdapters,
   collectives: benchCollectives,
   data: benchData,
+  curriculum: benchCurriculum,
   decode: benchDecode,
   learner: benchLearner,
   link: benchLink,
