@@ -97,7 +97,7 @@ export class HierarchicalEngine implements Engine {
   }
 
   async #climb(call: Call, input: Elements, output: Elements | null): Promise<void> {
-    const { operation, dtype, count, root } = call;
+    const { operation, dtype, root } = call;
     if (operation === 'allReduce') return this.#reduceAll(call, input);
     if (operation === 'broadcast') return this.#broadcast(dtype, input, root);
     if (operation === 'allGather') return this.#allGather(call, input, output!);
