@@ -316,8 +316,9 @@ describe('reward functions of users', () => {
     const last = step ?? before!;
     // Four prompts of four: three of the first and one of each other are not scored, and the first's last is alone.
     assert.equal(last['reward/invalid_responses'], 6);
-    const kept = [5, 6, 7, 9, 10, 11, 13, 14, 15].map((i) => i % 3);
-    const mean = kept.reduce((a, b) => a + b, 0) / kept.length;
+    // The metric is of all that were scored, that one too, as with groups that are filtered out.
+    const scored = [3, 5, 6, 7, 9, 10, 11, 13, 14, 15].map((i) => i % 3);
+    const mean = scored.reduce((a, b) => a + b, 0) / scored.length;
     assert.ok(Math.abs(last['reward/overall']! - mean) < 1e-12);
     assert.equal(last['val/invalid_responses'], 3);
   });
