@@ -61,7 +61,7 @@ describe('processes over ssh', function () {
 
   it('end with their stdin', async () => {
     const { node } = start('cat >/dev/null; exit 3');
-    await node.stop(5_000);
+    await node.stop(30_000);
     assert.equal((await node.ended).code, 3);
     assert.deepEqual(hosts.processesOn(hosts.hosts[0]!), []);
   });
