@@ -48,6 +48,10 @@ export class TcpProxy implements AsyncDisposable {
       if (weather === undefined) from.pipe(to);
       else from.pipe(slowCable(weather, connections++)).pipe(to);
     };
+    const separate = (pair: Pair): void => {
+      pairs.delete(pair);
+      pair.forEach((half) => half.destroy());
+    };
     const forward = (port: string): Server =>
       createServer((socket) => {
         if (state.isCut) {
@@ -60,8 +64,9 @@ export class TcpProxy implements AsyncDisposable {
         for (const end of pair) {
           end.on('error', () => undefined);
           end.on('close', () => {
-            pairs.delete(pair);
-            pair.forEach((half) => half.destroy());
+            // what it sent last may be on its way
+            if (weather === undefined) separate(pair);
+            else setTimeout(separate, 4 * weather.delayMs, pair);
           });
         }
         socket.on('data', ({ length }) => (state.sentBytes += length));
@@ -107,21 +112,34 @@ export class TcpProxy implements AsyncDisposable {
 /** Passes bytes on in order, each chunk some time after it came. */
 function slowCable({ delayMs, loss, seed }: Weather, connection: number): Duplex {
   const rng = new Rng([seed, connection]);
-  let freeAt = 0;
+  const underWay: { readonly chunk: Buffer; readonly arrivesAt: number }[] = [];
+  let lastAt = 0;
+  let onEmpty: (() => void) | undefined;
   const cable = new Transform({
     // what is on its way is no reason to stop sending
     highWaterMark: 64 << 20,
     transform(chunk: Buffer, _, done) {
       const segments = Math.ceil(chunk.length / segmentBytes);
       const isLost = rng.nextUniform() > (1 - loss) ** segments;
-      const arrivesAt = performance.now() + delayMs + (isLost ? 2 * delayMs : 0);
-      freeAt = Math.max(freeAt, arrivesAt);
-      setTimeout(() => cable.push(chunk), freeAt - performance.now());
+      lastAt = Math.max(lastAt, performance.now() + delayMs + (isLost ? 2 * delayMs : 0));
+      if (underWay.push({ chunk, arrivesAt: lastAt }) === 1) arriveLater(lastAt);
       done();
     },
     flush(done) {
-      setTimeout(done, Math.max(0, freeAt - performance.now()) + 1);
+      if (underWay.length === 0) done();
+      else onEmpty = done;
     },
   });
+  // timers of the same millisecond need not fire in order
+  const arriveLater = (at: number): void => {
+    const arrive = (): void => {
+      while (underWay[0] !== undefined && underWay[0].arrivesAt <= performance.now()) {
+        cable.push(underWay.shift()!.chunk);
+      }
+      if (underWay[0] !== undefined) arriveLater(underWay[0].arrivesAt);
+      else onEmpty?.();
+    };
+    setTimeout(arrive, Math.max(1, at - performance.now()));
+  };
   return cable;
 }
