@@ -3,7 +3,7 @@
 // `node` package brings. Plain JavaScript, so that Node 18 can read it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -22,8 +22,14 @@ if (Number(process.versions.node.split('.')[0]) >= oldestNode) {
   fail(`cxmind needs Node ${oldestNode} or newer, the pinned one is ${process.versions.node}`);
 }
 
-/** Runs the sources of a checkout, which Node refuses to read under node_modules, or else the build. */
+/**
+ * Runs the sources of a checkout, which Node refuses to read under node_modules, or else the build.
+ *
+ * What Node compiles is kept for the next start, and for the threads of this one.
+ */
 async function start() {
+  const { directory } = module.enableCompileCache();
+  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
   const source = join(root, 'src', 'cli', 'main.ts');
   const isCheckout = existsSync(source) && !root.split(sep).includes('node_modules');
   const entry = isCheckout ? source : join(root, 'dist', 'src', 'cli', 'main.js');

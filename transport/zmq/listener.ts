@@ -51,6 +51,7 @@ export class LinkListener implements AsyncDisposable {
   #onLink: ((link: Link) => void) | undefined;
   #guests = 0;
   #dropped = 0;
+  #isClosing = false;
 
   private constructor(
     [control, bulk]: [Router, Router],
@@ -129,10 +130,12 @@ export class LinkListener implements AsyncDisposable {
     for (const link of this.#unannounced.splice(0)) listener(link);
   }
 
-  /** Closes every link in order, then the sockets. */
+  /** Closes every link in order, then the sockets; who only said hello by then is turned away. */
   async close(): Promise<void> {
-    const links = [...this.#sessions.values()].map(({ link }) => link);
-    await Promise.all(links.map((link) => link[Symbol.asyncDispose]()));
+    this.#isClosing = true;
+    const sessions = [...this.#sessions.values()];
+    for (const { link, isAnnounced } of sessions) if (!isAnnounced) link.lose(closing());
+    await Promise.all(sessions.map(({ link }) => link[Symbol.asyncDispose]()));
     this.#control.close();
     this.#bulk.close();
     this.#gatekeeper?.[Symbol.dispose]();
@@ -156,7 +159,7 @@ export class LinkListener implements AsyncDisposable {
     }
     const { right } = decoded;
     if (right.kind === 'hello') {
-      if (session === undefined) this.#admit(from, name, right.terms);
+      if (session === undefined && !this.#admit(from, name, right.terms)) return;
       post(this.#control, [from, encodeTerms('welcome', this.#own)]);
     } else if (session !== undefined) {
       this.#announce(session);
@@ -174,10 +177,12 @@ export class LinkListener implements AsyncDisposable {
     else session.link.takeBulk(parts);
   }
 
-  #admit(from: Buffer, name: string, peer: Terms): void {
-    if (this.#guests >= maxGuests) {
+  /** Whether there was room for one more. */
+  #admit(from: Buffer, name: string, peer: Terms): boolean {
+    // a hello that came late or twice must not make a link that outlives the sockets
+    if (this.#isClosing || this.#guests >= maxGuests) {
       this.#drop(undefined);
-      return;
+      return false;
     }
     const wire: Wire = {
       sendControl: (message) => post(this.#control, [from, message]),
@@ -194,6 +199,7 @@ export class LinkListener implements AsyncDisposable {
     void link.ended.then(() => {
       if (!session.isAnnounced) this.#guests--;
     });
+    return true;
   }
 
   #announce(session: Session): void {
@@ -212,6 +218,10 @@ export class LinkListener implements AsyncDisposable {
 }
 
 const empty = Buffer.alloc(0);
+
+function closing(): CxmindError {
+  return new CxmindError('PEER_LOST', 'link: the listener was closed');
+}
 
 function curveOptions(keys: RunKeys | Unprotected): Partial<Router> {
   if (keys === 'unprotected') return {};
