@@ -27,14 +27,6 @@ export const unsupported: readonly Rule[] = [
         ? 'full needs the log-probabilities of the whole vocabulary, which are never kept'
         : undefined,
   },
-  ...(['train_files', 'val_files'] as const).map((key): Rule => ({
-    keys: [`data.${key}`],
-    broken: ({ data }) => {
-      const file = key === 'train_files' ? data.trainFiles : data.valFiles;
-      const format = /\.(csv|parquet|arrow)(@|$)/.exec(file)?.[1];
-      return notBuilt(format !== undefined, `reading ${format ?? ''} files`);
-    },
-  })),
   {
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
@@ -88,12 +80,14 @@ const fsdpKeys = (section: string): string[] =>
 /** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
 const withoutEffect = [
   'worker.actor.strategy',
+  'worker.actor.optim.warmup_style',
   'worker.actor.padding_free',
   'worker.actor.use_torch_compile',
   'worker.actor.ulysses_size',
   ...fsdpKeys('worker.actor.fsdp'),
   'worker.actor.offload',
   'worker.critic.strategy',
+  'worker.critic.optim.warmup_style',
   'worker.critic.padding_free',
   'worker.critic.ulysses_size',
   ...fsdpKeys('worker.critic.fsdp'),

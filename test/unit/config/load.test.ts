@@ -192,6 +192,22 @@ describe('loadConfig', () => {
     ]);
   });
 
+  it('takes data in a file of any form, with a split', async () => {
+    mkdirSync(join(folder, 'model'));
+    for (const name of ['rows.csv', 'rows.json', 'rows.parquet', 'rows.arrow']) {
+      const data = file(name);
+      const items = [
+        `data.train_files=${data}@train`,
+        `data.val_files=${data}`,
+        'worker.actor.model.model_path=model',
+        'worker.reward.reward_function=closed',
+        'worker.rollout.n=2',
+      ];
+      const options = { purpose: 'train', rewards: ['closed'], cwd: folder } as const;
+      assert.equal((await configFrom(items, options)).config.data.valFiles, data);
+    }
+  });
+
   it('accepts what it printed, and derives the same again', async () => {
     file('reward.ts');
     const options = { ...reading, cwd: folder };

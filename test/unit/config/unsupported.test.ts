@@ -7,8 +7,6 @@ import { unsupported } from '../../../src/config/unsupported.ts';
 const refused: Readonly<Record<string, string>> = {
   'algorithm.kl_penalty=full':
     'full needs the log-probabilities of the whole vocabulary, which are never kept',
-  'data.train_files=x.parquet@train': 'reading parquet files is not built yet',
-  'data.val_files=x.csv': 'reading csv files is not built yet',
   'worker.hybrid_engine=false': 'false is not built yet',
   'trainer.device=cuda': 'training on cuda is not built yet',
   'data.rollout_batch_size=320':
