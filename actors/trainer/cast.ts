@@ -9,8 +9,6 @@ import { roundTo } from '../../src/model/precision.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import type { OptimizationOptions } from '../../src/training/optimization.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import { criticProtocol } from '../critic/protocol.ts';
 import type { DataProps } from '../data/actor.ts';
@@ -21,7 +19,6 @@ import { learnerProtocol } from '../learner/protocol.ts';
 import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import { referenceProtocol } from '../reference/protocol.ts';
-import type { RewardProps } from '../reward/actor.ts';
 import { rewardProtocol } from '../reward/protocol.ts';
 import type { RolloutProps } from '../rollout/actor.ts';
 import { rolloutProtocol } from '../rollout/protocol.ts';
@@ -38,6 +35,15 @@ import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
 import { modelPathOf, policyProps, storageOf, type LoadedPolicy } from './policy.ts';
+import {
+  criticSettings,
+  dataSettings,
+  engineSettings,
+  learnerSettings,
+  referenceSettings,
+  rewardSettings,
+  tokenizerPathOf,
+} from './settings.ts';
 import type { Replay } from './step.ts';
 
 /** Refs to the actors of a run. */
@@ -52,14 +58,13 @@ export interface Cast {
   readonly reference: ActorRef<typeof referenceProtocol> | null;
 }
 
-/** Sequences decoded together by one rollout actor. */
-const MAX_SEQUENCES = 32;
 /** A user's function is ended when nobody waits for it any more, which takes no time. */
 const REWARD_GRACE_MS = 1_000;
 /** Actors whose loss ends the run: the state of the step is theirs. */
 const essential = { onCrash: 'escalate' } as const;
 /** Actors on nodes, which may be lost with all that is there: the run goes on while others are left. */
 const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
+
 /** Starts the data actor over the training and validation sets that are named, and its readers of pixels. */
 export async function spawnData(
   system: ActorSystem,
@@ -68,35 +73,12 @@ export async function spawnData(
   source: Pick<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize'>,
   name = 'data',
 ): Promise<ActorRef<typeof dataProtocol>> {
-  const { data } = config;
-  const { limitImages } = config.worker.rollout;
-  const settings: SampleSettings = {
-    model,
-    tokenizerPath: tokenizerPathOf(config),
-    promptKey: data.promptKey,
-    answerKey: data.answerKey,
-    imageKey: data.imageKey,
-    videoKey: data.videoKey,
-    imageDir: data.imageDir,
-    formatPrompt: data.formatPrompt,
-    overrideChatTemplate: data.overrideChatTemplate,
-    minPixels: data.minPixels,
-    maxPixels: data.maxPixels,
-    videoFps: data.videoFps,
-    limitImages: limitImages > 0 ? limitImages : null,
-    maxPromptLength: data.maxPromptLength,
-    maxResponseLength: data.maxResponseLength,
-  };
+  const settings = dataSettings(config, model);
   const readers = await spawnPixelReaders(system, config, settings, name);
   const props: DataProps = {
-    ...source,
     ...settings,
-    invalidRows: data.invalidRows,
-    filterOverlongPrompts: data.filterOverlongPrompts,
-    filterConcurrency: data.filterOverlongPromptsWorkers,
+    ...source,
     pixelReaders: readers.map(({ name }) => name),
-    shuffle: data.shuffle,
-    seed: data.seed,
   };
   return system.spawn({
     name,
@@ -140,33 +122,14 @@ export async function spawnLearners(
   weights: PolicyWeights,
   places: readonly Place[],
 ): Promise<Learners> {
-  const { actor, rollout } = config.worker;
-  const { algorithm, transport } = config;
   const props: WithSharedBlocks<Omit<LearnerProps, 'seat'>> = {
+    ...learnerSettings(config),
     model: policyProps(config, policy, weights),
     modelPath: policy.directory,
     overrides: policy.overrides,
-    gradientCheckpointing: actor.model.enableGradientCheckpointing,
-    optimization: optimizationOf(actor),
-    loss: {
-      lossType: actor.lossType,
-      lossAvgMode: actor.lossAvgMode,
-      clipRatioLow: actor.clipRatioLow,
-      clipRatioHigh: actor.clipRatioHigh,
-      clipRatioDual: actor.clipRatioDual,
-      tauPositive: actor.tauPositive,
-      tauNegative: actor.tauNegative,
-      useKlLoss: algorithm.useKlLoss && !algorithm.disableKl,
-      klPenalty: algorithm.klPenalty === 'full' ? 'kl' : algorithm.klPenalty,
-      klCoef: algorithm.klCoef,
-    },
-    updateMicroBatch: microBatch(config, actor, 'update'),
-    experienceMicroBatch: microBatch(config, actor, 'experience'),
-    epochs: actor.ppoEpochs,
-    temperature: rollout.temperature,
     sharesWeights: isTogether(places),
   };
-  const seats = seatsAt(places, transport.collectives);
+  const seats = seatsAt(places, config.transport.collectives);
   const spawned = places.map((place, rank) =>
     system.spawn({
       name: `learner/${rank}`,
@@ -209,16 +172,10 @@ export async function spawnCritics(
   weights: WeightSync,
   places: readonly Place[],
 ): Promise<Critics> {
-  const { critic } = config.worker;
   const props: WithSharedBlocks<Omit<CriticProps, 'seat'>> = {
+    ...criticSettings(config),
     model: modelProps(config, checkpoint, weights),
     modelPath: checkpoint.directory,
-    gradientCheckpointing: critic.model.enableGradientCheckpointing,
-    optimization: optimizationOf(critic),
-    loss: { cliprangeValue: critic.cliprangeValue, lossAvgMode: critic.lossAvgMode },
-    updateMicroBatch: microBatch(config, critic, 'update'),
-    experienceMicroBatch: microBatch(config, critic, 'experience'),
-    epochs: critic.ppoEpochs,
     sharesWeights: isTogether(places),
   };
   // MPI is one a process, and the learners have it.
@@ -249,15 +206,9 @@ export async function spawnRollouts(
   weights: PolicyWeights,
   places: readonly Place[],
 ): Promise<Cast['rollouts']> {
-  const { rollout } = config.worker;
-  const { tokens } = policy.config;
   const props: WithSharedBlocks<RolloutProps> = {
     model: policyProps(config, policy, weights),
-    engine: {
-      maxSequences: MAX_SEQUENCES,
-      maxPrefillTokens: rollout.maxNumBatchedTokens,
-      bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
-    },
+    engine: engineSettings(config, policy.config),
     stopTokens: Tokenizer.load(tokenizerPathOf(config)).eosIds,
   };
   const refs = await spawnAt(places, (placed, index) =>
@@ -281,21 +232,7 @@ export function spawnRewards(
   places: readonly Place[],
   name = 'reward',
 ): Promise<Cast['rewards']> {
-  const { reward } = config.worker;
-  const { spec, kwargs } = rewardChoice(reward);
-  const props: RewardProps = {
-    tokenizerPath: tokenizerPathOf(config),
-    rewardFunction: spec,
-    kwargs,
-    skipSpecialTokens: reward.skipSpecialTokens,
-    file: {
-      rewardType: reward.rewardType,
-      limitMs: reward.timeoutSeconds * 1000,
-      skipsInvalid: reward.invalidResponses === 'skip',
-      python: reward.python,
-      cpus: reward.numCpus,
-    },
-  };
+  const props = rewardSettings(config);
   return spawnAt(places, (placed, index) =>
     system.spawn({
       name: `${name}/${index}`,
@@ -368,7 +305,7 @@ export async function spawnReference(
 ): Promise<NonNullable<Cast['reference']>> {
   const props: WithSharedBlocks<ReferenceProps> = {
     model: { ...modelProps(config, policy, weights), isVisionFixed: policy.isVisionFixed },
-    microBatch: microBatch(config, config.worker.actor, 'experience'),
+    ...referenceSettings(config),
   };
   const [ref] = await spawnAt([place], (placed) =>
     system.spawn({
@@ -384,10 +321,6 @@ export async function spawnReference(
   return ref!;
 }
 
-function tokenizerPathOf(config: Config): string {
-  return config.worker.actor.model.tokenizerPath ?? modelPathOf(config);
-}
-
 function modelProps(
   config: Config,
   { config: model, arena }: LoadedCheckpoint,
@@ -399,35 +332,6 @@ function modelProps(
     layout: arena.layout,
     ...markers,
     ...(threads !== null && { threads }),
-  };
-}
-
-/** The policy or the critic, as the config has it. */
-type Trained = Config['worker']['actor'] | Config['worker']['critic'];
-
-function optimizationOf({ optim, fsdp, maxGradNorm }: Trained): OptimizationOptions {
-  const { betas, weightDecay } = optim;
-  return {
-    betas: [betas[0], betas[1]],
-    weightDecay,
-    maxGradNorm,
-    strategy: optim.strategy,
-    storage: storageOf(fsdp.torchDtype),
-  };
-}
-
-function microBatch(
-  { data }: Config,
-  trained: Trained,
-  use: 'update' | 'experience',
-): MicroBatchOptions {
-  return {
-    size:
-      use === 'update'
-        ? trained.microBatchSizePerDeviceForUpdate
-        : trained.microBatchSizePerDeviceForExperience,
-    dynamic: trained.dynamicBatching,
-    maxTokens: data.maxPromptLength + data.maxResponseLength,
   };
 }
 

@@ -20,6 +20,7 @@ import type { Logger } from '../runtime/actor.ts';
 import { ActorSystem, type NodeOptions } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
+import { initialKlController } from './advantages.ts';
 import {
   freezeReference,
   loadCritic,
@@ -513,16 +514,14 @@ class Run implements AsyncDisposable {
   }
 }
 
-function initialState({ config: { algorithm }, replays }: StepContext): RunState {
-  const { klType, klCoef: coef, klTarget: target, klHorizon: horizon } = algorithm;
+function initialState({ config, replays }: StepContext): RunState {
   return {
     cursor: { epoch: 0, position: 0 },
     replay: replays.map(() => ({ cursor: { epoch: 0, position: 0 }, gate: initialGateState })),
     advance: initialAdvanceState,
     gate: initialGateState,
     validationGate: initialGateState,
-    klController:
-      klType === 'adaptive' ? { kind: 'adaptive', coef, target, horizon } : { kind: 'fixed', coef },
+    klController: initialKlController(config),
   };
 }
 

@@ -1,9 +1,7 @@
 import { cpus, freemem, totalmem } from 'node:os';
-import { advantageEstimators } from '../../src/algorithms/advantage.ts';
-import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
+import type { KlController } from '../../src/algorithms/kl.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
-import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/flops.ts';
@@ -14,10 +12,11 @@ import type { AdvanceState } from '../../src/training/advance.ts';
 import { concatenate, sequenceLength, splitBy } from '../../src/training/experience.ts';
 import { learnerShares } from '../../src/training/mini-batches.ts';
 import type { WeightSync } from '../weights/sync.ts';
+import { estimateAdvantages } from './advantages.ts';
 import { makeBatch, type Batch } from './batch-phase.ts';
 import type { Cast } from './cast.ts';
 import type { StepNumber } from './learning-rates.ts';
-import { update, viewOf, type ModelView } from './model-phases.ts';
+import { update, viewOf } from './model-phases.ts';
 import type { Reporter } from './reporter.ts';
 import { accuracyOf, invalidCount, meanParts } from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
@@ -90,7 +89,9 @@ export async function trainingStep(
     response: response.tokenIds,
   }));
   const view = await viewOf(context, sequences, clock);
-  const estimate = clock.timeSync('adv', () => estimateAdvantages(config, state, batch, view));
+  const estimate = clock.timeSync('adv', () =>
+    estimateAdvantages(config, state.klController, batch, view),
+  );
   const lengths = sequences.map(({ response }) => response.data.length);
   const perResponse = (values: Float32Array): Tensor<'f32'>[] =>
     splitBy(values, lengths).map((data) => ({ dtype: 'f32', shape: [data.length], data }));
@@ -181,65 +182,5 @@ function utilization(
     ...(ofPolicy !== undefined && { 'perf/mfu_actor': share(sizes.policy, ofPolicy) }),
     ...(ofCritic !== undefined &&
       sizes.critic !== null && { 'perf/mfu_critic': share(sizes.critic, ofCritic) }),
-  };
-}
-
-interface Estimate {
-  readonly tokenScores: Float32Array;
-  readonly tokenRewards: Float32Array;
-  readonly advantages: Float32Array;
-  readonly returns: Float32Array;
-  readonly metrics: Metrics;
-  readonly klController: KlController;
-}
-
-/** From scores and log-probabilities to token advantages. */
-function estimateAdvantages(
-  { algorithm }: Config,
-  { klController }: RunState,
-  { scored, baselines }: Batch,
-  { old, ref, values }: ModelView,
-): Estimate {
-  const rows = tokenRows(scored.map(({ response }) => response.tokenIds.data.length));
-  const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
-  const tokenScores = tokenLevelScores(scores, rows);
-  const inReward = ref !== null && !algorithm.useKlLoss;
-  const penalized = inReward
-    ? penalizeRewards(
-        { ...rows, tokenScores, oldLogProbs: concatenate(old), refLogProbs: concatenate(ref) },
-        {
-          kind: algorithm.klPenalty === 'full' ? 'kl' : algorithm.klPenalty,
-          coef: klController.coef,
-        },
-      )
-    : null;
-  const tokenRewards = penalized?.rewards ?? tokenScores;
-  const { advantages, returns } = advantageEstimators[algorithm.advEstimator]({
-    ...rows,
-    rewards: tokenRewards,
-    groupIds: scored.map(({ group }) => group.id),
-    ...(values !== null && { values: concatenate(values) }),
-    ...(algorithm.advEstimator === 'remax' && {
-      baselines: Float32Array.from(scored, ({ group }) => baselines.get(group.id)!),
-    }),
-    gamma: algorithm.gamma,
-    lambda: algorithm.lam,
-  });
-  const metrics: Metrics =
-    penalized === null
-      ? algorithm.useKlLoss && ref !== null
-        ? { 'actor/kl_coef': algorithm.klCoef }
-        : {}
-      : { 'actor/kl_penalty': penalized.currentKl, 'actor/kl_coef': klController.coef };
-  return {
-    tokenScores,
-    tokenRewards,
-    advantages,
-    returns,
-    metrics,
-    klController:
-      penalized === null
-        ? klController
-        : updateKlController(klController, penalized.currentKl, scored.length),
   };
 }

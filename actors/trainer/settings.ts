@@ -1,0 +1,161 @@
+import type { Config } from '../../src/config/schema.ts';
+import type { EngineOptions } from '../../src/generation/engine.ts';
+import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import { rewardChoice } from '../../src/reward/configured.ts';
+import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import type { OptimizationOptions } from '../../src/training/optimization.ts';
+import type { CriticProps } from '../critic/actor.ts';
+import type { DataProps } from '../data/actor.ts';
+import type { LearnerProps } from '../learner/actor.ts';
+import type { ReferenceProps } from '../reference/actor.ts';
+import type { RewardProps } from '../reward/actor.ts';
+import { modelPathOf, storageOf } from './policy.ts';
+
+/** Sequences decoded together by one rollout actor. */
+const MAX_SEQUENCES = 32;
+
+/** The policy or the critic, as the config has it. */
+type Trained = Config['worker']['actor'] | Config['worker']['critic'];
+
+/** What is the same of every model that is trained. */
+type TrainedKeys =
+  | 'gradientCheckpointing'
+  | 'optimization'
+  | 'loss'
+  | 'updateMicroBatch'
+  | 'experienceMicroBatch'
+  | 'epochs';
+
+/** Where tokens, chat template and image processor come from. */
+export function tokenizerPathOf(config: Config): string {
+  return config.worker.actor.model.tokenizerPath ?? modelPathOf(config);
+}
+
+/** How rows become prompts of a model, and which of them in which order. */
+export function dataSettings(
+  config: Config,
+  model: ModelConfig,
+): Omit<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize' | 'pixelReaders'> {
+  const { data } = config;
+  const { limitImages } = config.worker.rollout;
+  return {
+    model,
+    tokenizerPath: tokenizerPathOf(config),
+    promptKey: data.promptKey,
+    answerKey: data.answerKey,
+    imageKey: data.imageKey,
+    videoKey: data.videoKey,
+    imageDir: data.imageDir,
+    formatPrompt: data.formatPrompt,
+    overrideChatTemplate: data.overrideChatTemplate,
+    minPixels: data.minPixels,
+    maxPixels: data.maxPixels,
+    videoFps: data.videoFps,
+    limitImages: limitImages > 0 ? limitImages : null,
+    maxPromptLength: data.maxPromptLength,
+    maxResponseLength: data.maxResponseLength,
+    invalidRows: data.invalidRows,
+    filterOverlongPrompts: data.filterOverlongPrompts,
+    filterConcurrency: data.filterOverlongPromptsWorkers,
+    shuffle: data.shuffle,
+    seed: data.seed,
+  };
+}
+
+/** How learners score and train the policy. */
+export function learnerSettings(config: Config): Pick<LearnerProps, TrainedKeys | 'temperature'> {
+  const { actor, rollout } = config.worker;
+  const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
+  return {
+    gradientCheckpointing: actor.model.enableGradientCheckpointing,
+    optimization: optimizationOf(actor),
+    loss: {
+      lossType: actor.lossType,
+      lossAvgMode: actor.lossAvgMode,
+      clipRatioLow: actor.clipRatioLow,
+      clipRatioHigh: actor.clipRatioHigh,
+      clipRatioDual: actor.clipRatioDual,
+      tauPositive: actor.tauPositive,
+      tauNegative: actor.tauNegative,
+      useKlLoss: useKlLoss && !disableKl,
+      klPenalty: klPenalty === 'full' ? 'kl' : klPenalty,
+      klCoef,
+    },
+    updateMicroBatch: microBatch(config, actor, 'update'),
+    experienceMicroBatch: microBatch(config, actor, 'experience'),
+    epochs: actor.ppoEpochs,
+    temperature: rollout.temperature,
+  };
+}
+
+/** How critics value and train. */
+export function criticSettings(config: Config): Pick<CriticProps, TrainedKeys> {
+  const { critic } = config.worker;
+  return {
+    gradientCheckpointing: critic.model.enableGradientCheckpointing,
+    optimization: optimizationOf(critic),
+    loss: { cliprangeValue: critic.cliprangeValue, lossAvgMode: critic.lossAvgMode },
+    updateMicroBatch: microBatch(config, critic, 'update'),
+    experienceMicroBatch: microBatch(config, critic, 'experience'),
+    epochs: critic.ppoEpochs,
+  };
+}
+
+/** How the reference scores: as the learners do. */
+export function referenceSettings(config: Config): Pick<ReferenceProps, 'microBatch'> {
+  return { microBatch: microBatch(config, config.worker.actor, 'experience') };
+}
+
+/** What a rollout actor's engine may use. */
+export function engineSettings(config: Config, { tokens }: ModelConfig): EngineOptions {
+  return {
+    maxSequences: MAX_SEQUENCES,
+    maxPrefillTokens: config.worker.rollout.maxNumBatchedTokens,
+    bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+  };
+}
+
+/** How responses are scored. */
+export function rewardSettings(config: Config): RewardProps {
+  const { reward } = config.worker;
+  const { spec, kwargs } = rewardChoice(reward);
+  return {
+    tokenizerPath: tokenizerPathOf(config),
+    rewardFunction: spec,
+    kwargs,
+    skipSpecialTokens: reward.skipSpecialTokens,
+    file: {
+      rewardType: reward.rewardType,
+      limitMs: reward.timeoutSeconds * 1000,
+      skipsInvalid: reward.invalidResponses === 'skip',
+      python: reward.python,
+      cpus: reward.numCpus,
+    },
+  };
+}
+
+function optimizationOf({ optim, fsdp, maxGradNorm }: Trained): OptimizationOptions {
+  const { betas, weightDecay, strategy } = optim;
+  return {
+    betas: [betas[0], betas[1]],
+    weightDecay,
+    maxGradNorm,
+    strategy,
+    storage: storageOf(fsdp.torchDtype),
+  };
+}
+
+function microBatch(
+  { data }: Config,
+  trained: Trained,
+  use: 'update' | 'experience',
+): MicroBatchOptions {
+  return {
+    size:
+      use === 'update'
+        ? trained.microBatchSizePerDeviceForUpdate
+        : trained.microBatchSizePerDeviceForExperience,
+    dynamic: trained.dynamicBatching,
+    maxTokens: data.maxPromptLength + data.maxResponseLength,
+  };
+}
