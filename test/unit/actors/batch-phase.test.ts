@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
-import type { Protocol } from '../../../actors/runtime/protocol.ts';
-import type { ActorRef, Ask } from '../../../actors/runtime/ref.ts';
 import { makeBatch, type Batch } from '../../../actors/trainer/batch-phase.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/step.ts';
@@ -13,13 +11,8 @@ import { dataProtocol } from '../../../actors/data/protocol.ts';
 import type { GateSpec } from '../../../src/reward/gate.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { fakeRef } from '../../support/fake-ref.ts';
 import { textPrompt } from '../../support/golden-model.ts';
-
-function refOf<P extends Protocol>(name: string, protocol: P, ask: Partial<Ask<P>>): ActorRef<P> {
-  const unused = new Proxy({}, { get: () => assert.fail(`${name}: not to be called`) });
-  const address = { name, address: name, protocol, pending: 0, status: 'running' } as const;
-  return { ...address, ask, tell: unused, stream: unused } as ActorRef<P>;
-}
 
 /** What the fake actors were asked. */
 interface Calls {
@@ -47,7 +40,7 @@ function contextOf(
   assert.equal(decoded._tag, 'Right');
   const calls: Calls = { generated: [], scored: [] };
   let round = 0;
-  const data = refOf('data', dataProtocol, {
+  const data = fakeRef('data', dataProtocol, {
     nextPrompts: () => {
       const names = rounds[round++];
       if (names === undefined) assert.fail('asked for more prompts than there are');
@@ -60,7 +53,7 @@ function contextOf(
       return Promise.resolve({ prompts, cursor: { epoch: 0, position: round }, skipped: 0 });
     },
   });
-  const rollout = refOf('rollout', rolloutProtocol, {
+  const rollout = fakeRef('rollout', rolloutProtocol, {
     generate: (request) => {
       calls.generated.push(request);
       const isGreedy = request.sampling.temperature === 0;
@@ -75,7 +68,7 @@ function contextOf(
       return Promise.resolve({ groups });
     },
   });
-  const reward = refOf('reward', rewardProtocol, {
+  const reward = fakeRef('reward', rewardProtocol, {
     score: ({ responses }) => {
       calls.scored.push(responses.length);
       const scored = responses.map(({ tokenIds, groundTruth }) => {

@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { criticProtocol } from '../../../actors/critic/protocol.ts';
+import { dataProtocol } from '../../../actors/data/protocol.ts';
+import { learnerProtocol } from '../../../actors/learner/protocol.ts';
+import type { Prompt } from '../../../actors/messages.ts';
+import { rewardProtocol } from '../../../actors/reward/protocol.ts';
+import { RolloutActor } from '../../../actors/rollout/actor.ts';
+import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
+import { makeBatch } from '../../../actors/trainer/batch-phase.ts';
+import { Critics } from '../../../actors/trainer/critics.ts';
+import { Learners } from '../../../actors/trainer/learners.ts';
+import { update, viewOf } from '../../../actors/trainer/model-phases.ts';
+import { silentReporter } from '../../../actors/trainer/reporter.ts';
+import { engineSettings } from '../../../actors/trainer/settings.ts';
+import type { RunState, StepContext } from '../../../actors/trainer/step.ts';
+import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
+import { validate } from '../../../actors/trainer/validation.ts';
+import type { WeightSync } from '../../../actors/weights/sync.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { fakeRef } from '../../support/fake-ref.ts';
+import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
+import { assertChanges, configOf } from './changes.ts';
+
+const signal = new AbortController().signal;
+const weights = { version: 1, revise: () => Promise.resolve(), publish: () => undefined };
+
+function contextOf(config: Config, cast: object): StepContext {
+  const shared = { replays: [], gate: undefined, reporter: silentReporter, signal, weights };
+  return { ...shared, cast, config } as unknown as StepContext;
+}
+
+/** Prompts of one token each, which say who they are. */
+function promptsOf(from: number, count: number): Prompt[] {
+  return Array.from({ length: count }, (_, i) => ({
+    promptId: `row:${from + i}`,
+    text: '',
+    groundTruth: '',
+    input: { ...textPrompt([from + i]), grids: [] },
+  }));
+}
+
+const reward = fakeRef('reward', rewardProtocol, {
+  score: ({ responses }) =>
+    Promise.resolve({
+      scored: responses.map(({ tokenIds }) => ({
+        text: '',
+        problem: null,
+        parts: { overall: tokenIds.data.length },
+      })),
+    }),
+});
+
+describe('a key of the config', () => {
+  describe('of rollouts', () => {
+    let model: GoldenModel;
+    let actor: RolloutActor;
+    before(async () => {
+      model = await loadGoldenModel('micro-text');
+      const { config, arena } = model;
+      const version = new SharedArrayBuffer(versionBytes);
+      new SharedVersion(version).current = 1;
+      actor = new RolloutActor({
+        model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
+        engine: engineSettings(await configOf(), config),
+        // One token in three ends a response.
+        stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
+      });
+    });
+    after(() => actor[Symbol.dispose]());
+
+    const few = [
+      'data.rollout_batch_size=2',
+      'data.max_response_length=6',
+      'worker.actor.global_batch_size=2',
+    ];
+
+    /** The tokens of a step's responses, prompt by prompt. */
+    const answers = async (config: Config): Promise<number[][]> => {
+      const { rolloutBatchSize, miniRolloutBatchSize } = config.data;
+      const count = miniRolloutBatchSize ?? rolloutBatchSize;
+      let asked = 0;
+      const data = fakeRef('data', dataProtocol, {
+        nextPrompts: () => {
+          asked += count;
+          const cursor = { epoch: 0, position: asked };
+          return Promise.resolve({ prompts: promptsOf(asked - count, count), cursor, skipped: 0 });
+        },
+      });
+      const rollout = fakeRef('rollout', rolloutProtocol, {
+        generate: (request: GenerateRequest) => actor.generate(request, { signal } as never),
+      });
+      const context = contextOf(config, { data, rollouts: [rollout], rewards: [reward] });
+      const state = { replay: [], gate: { ema: null } } as unknown as RunState;
+      const { scored } = await makeBatch(context, state, 1, new Stopwatch());
+      return scored.map(({ response }) => [...response.tokenIds.data]);
+    };
+
+    for (const item of [
+      'worker.rollout.n=3',
+      'worker.rollout.temperature=0.1',
+      'worker.rollout.top_p=0.1',
+      'worker.rollout.top_k=1',
+      'worker.rollout.seed=2',
+      'worker.rollout.ignore_eos=true',
+      'data.max_response_length=2',
+      'data.rollout_batch_size=4',
+      'trainer.seed=2',
+    ]) {
+      it(`changes the responses: ${item}`, () => assertChanges(answers, item, ...few));
+    }
+
+    it('changes how many calls make the responses: data.mini_rollout_batch_size=1', async () => {
+      const whole = await answers(await configOf(...few));
+      const parts = await answers(await configOf(...few, 'data.mini_rollout_batch_size=1'));
+      assert.equal(parts.length, whole.length);
+      // The second call of a step has random streams of its own.
+      assert.deepEqual(parts.slice(0, 2), whole.slice(0, 2));
+      assert.notDeepEqual(parts.slice(2), whole.slice(2));
+    });
+
+    it('is the longest prefill of the engine: worker.rollout.max_num_batched_tokens', async () => {
+      const config = await configOf('worker.rollout.max_num_batched_tokens=3000');
+      assert.equal(engineSettings(config, model.config).maxPrefillTokens, 3000);
+    });
+  });
+
+  describe('of a validation', () => {
+    /** What a validation of ten prompts asks for, batch by batch. */
+    const validated = async (config: Config): Promise<unknown> => {
+      const asked: unknown[] = [];
+      const data = fakeRef('data', dataProtocol, {
+        validation: ({ start, end }) => {
+          asked.push([start, end]);
+          return Promise.resolve({ prompts: promptsOf(start, end - start) });
+        },
+      });
+      const rollout = fakeRef('rollout', rolloutProtocol, {
+        generate: ({ prompts, sampling, maxTokens, ignoreEos }) => {
+          asked.push([prompts.map(({ keys }) => keys), sampling, maxTokens, ignoreEos]);
+          const response = {
+            tokenIds: tensorOf('i32', [1], [7]),
+            logProbs: zeros('f32', [1]),
+            finishReason: 'stop' as const,
+          };
+          const groups = prompts.map(({ promptId, keys }) => ({
+            promptId,
+            responses: keys.map(() => response),
+          }));
+          return Promise.resolve({ groups });
+        },
+      });
+      const context = contextOf(config, { data, rollouts: [rollout], rewards: [reward] });
+      await validate(context, 10, { ema: null });
+      return asked;
+    };
+
+    for (const item of [
+      'data.val_batch_size=4',
+      'worker.rollout.val_override_config={n: 3}',
+      'worker.rollout.val_override_config={temperature: 0.5}',
+      'worker.rollout.val_override_config={top_p: 0.5}',
+      'worker.rollout.val_override_config={top_k: 5}',
+      'worker.rollout.val_override_config={seed: 5}',
+      'worker.rollout.val_override_config={ignore_eos: true}',
+    ]) {
+      it(`changes what is asked: ${item}`, () => assertChanges(validated, item));
+    }
+  });
+
+  describe('of an update', () => {
+    const sequences = Array.from({ length: 8 }, (_, i) => ({
+      prompt: { ...textPrompt([i, 1]), grids: [] },
+      response: tensorOf('i32', [1], [7]),
+    }));
+    const each = sequences.map(() => zeros('f32', [1]));
+    const report = { losses: {}, gradientNorms: [0] };
+
+    /** What learners and critics are asked in step 4 of 10: mini-batches and rates, and temperatures of scores. */
+    const asked = async (config: Config): Promise<unknown> => {
+      const requests: unknown[] = [];
+      const learner = fakeRef('learner', learnerProtocol, {
+        logProbs: ({ temperature }) => {
+          requests.push({ temperature });
+          return Promise.resolve({ logProbs: each });
+        },
+        update: ({ miniBatches, learningRate }) => {
+          const sizes = miniBatches.map(({ samples }) => samples.length);
+          requests.push({ actor: sizes, learningRate });
+          return Promise.resolve({ ...report, trained: [] });
+        },
+      });
+      const critic = fakeRef('critic', criticProtocol, {
+        values: () => Promise.resolve({ values: each }),
+        update: ({ miniBatches, learningRate }) => {
+          const sizes = miniBatches.map(({ samples }) => samples.length);
+          requests.push({ critic: sizes, learningRate });
+          return Promise.resolve(report);
+        },
+      });
+      const context = contextOf(config, {
+        learners: new Learners([learner]),
+        critics: new Critics([critic], weights as unknown as WeightSync),
+        reference: null,
+      });
+      const clock = new Stopwatch();
+      const view = await viewOf(context, sequences, clock);
+      const lessons = { promptIds: each.map(String), advantages: each, returns: each };
+      await update(context, sequences, view, lessons, { step: 4, steps: 10 }, clock);
+      return requests;
+    };
+
+    for (const role of ['actor', 'critic']) {
+      for (const item of [
+        `worker.${role}.global_batch_size=2`,
+        `worker.${role}.optim.lr=0.5`,
+        `worker.${role}.optim.lr_warmup_steps=8`,
+        `worker.${role}.optim.lr_warmup_ratio=0.9`,
+        `worker.${role}.optim.lr_scheduler_type=cosine`,
+      ]) {
+        it(`changes what is asked: ${item}`, () => assertChanges(asked, item));
+      }
+
+      it(`changes the end of a cosine: worker.${role}.optim.min_lr_ratio=0.5`, () =>
+        assertChanges(
+          asked,
+          `worker.${role}.optim.min_lr_ratio=0.5`,
+          `worker.${role}.optim.lr_scheduler_type=cosine`,
+        ));
+    }
+
+    for (const item of ['worker.rollout.temperature=0.5', 'trainer.critic_warmup=5']) {
+      it(`changes what is asked: ${item}`, () => assertChanges(asked, item));
+    }
+  });
+});

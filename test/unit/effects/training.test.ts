@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { estimateAdvantages, initialKlController } from '../../../actors/trainer/advantages.ts';
+import { criticSettings, learnerSettings } from '../../../actors/trainer/settings.ts';
+import { policyLoss } from '../../../src/algorithms/policy-loss.ts';
+import { tokenRows } from '../../../src/algorithms/primitives.ts';
+import { valueLoss } from '../../../src/algorithms/value-loss.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import { Arena, layOut } from '../../../src/model/arena.ts';
+import { Runtime } from '../../../src/ort/runtime.ts';
+import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { microBatches } from '../../../src/training/micro-batches.ts';
+import { updateByMiniBatches } from '../../../src/training/mini-batch-updates.ts';
+import { Optimization } from '../../../src/training/optimization.ts';
+import { textPrompt } from '../../support/golden-model.ts';
+import { assertChanges, configOf } from './changes.ts';
+
+const f32 = (...values: readonly number[]): Float32Array => Float32Array.from(values);
+const tensor = (...values: readonly number[]): Tensor<'f32'> =>
+  tensorOf('f32', [values.length], values);
+
+/** Two responses, of two tokens and of three. */
+const rows = tokenRows([2, 3]);
+
+describe('a key of the config', () => {
+  describe('of the policy loss', () => {
+    // Ratios e^0.5 and e^-0.5 lie outside every bound, with advantages of either sign; e^1.5 under the dual clip alone.
+    const input = {
+      ...rows,
+      logProbs: f32(-1, -2, -1, -2, -0.5),
+      oldLogProbs: f32(-1.5, -1.5, -1.5, -1.5, -2),
+      advantages: f32(1, 1, -2, -2, -2),
+      refLogProbs: f32(-1.2, -1.1, -2, -1.5, -0.9),
+    };
+    const lossOf = (config: Config): unknown => policyLoss(input, learnerSettings(config).loss);
+
+    for (const item of [
+      'worker.actor.clip_ratio_low=0.1',
+      'worker.actor.clip_ratio_high=0.1',
+      'worker.actor.clip_ratio_dual=2',
+      'worker.actor.loss_avg_mode=seq',
+      'worker.actor.loss_type=gspo',
+      'worker.actor.loss_type=gspo_token',
+      'worker.actor.loss_type=cispo',
+      'worker.actor.loss_type=sapo',
+      'algorithm.use_kl_loss=true',
+    ]) {
+      it(`changes the loss and its gradient: ${item}`, () => assertChanges(lossOf, item));
+    }
+
+    for (const item of ['worker.actor.tau_positive=2', 'worker.actor.tau_negative=2']) {
+      it(`changes the loss of SAPO: ${item}`, () =>
+        assertChanges(lossOf, item, 'worker.actor.loss_type=sapo'));
+    }
+
+    for (const item of [
+      'algorithm.disable_kl=true',
+      'algorithm.kl_penalty=mse',
+      'algorithm.kl_coef=0.5',
+    ]) {
+      it(`changes a loss with KL: ${item}`, () =>
+        assertChanges(lossOf, item, 'algorithm.use_kl_loss=true'));
+    }
+  });
+
+  describe('of the value loss', () => {
+    const input = {
+      ...rows,
+      values: f32(0.1, 0.9, -0.8, 0.4, 0.2),
+      oldValues: f32(0, 0.1, 0.1, 0.3, 0.2),
+      returns: f32(1, 1, 0.5, 0.5, 0.5),
+    };
+    const lossOf = (config: Config): unknown => valueLoss(input, criticSettings(config).loss);
+
+    for (const item of ['worker.critic.cliprange_value=0.05', 'worker.critic.loss_avg_mode=seq']) {
+      it(`changes the loss and its gradient: ${item}`, () => assertChanges(lossOf, item));
+    }
+  });
+
+  describe('of advantages', () => {
+    const scored = [1, 0.5, 0, 0.25].map((overall, i) => {
+      const prompt = { promptId: `p${i >> 1}`, text: '', groundTruth: '' };
+      const response = {
+        tokenIds: tensorOf('i32', [2], [5, 6]),
+        logProbs: tensor(0, 0),
+        finishReason: 'stop' as const,
+      };
+      const group = {
+        id: prompt.promptId,
+        prompt: { ...prompt, input: { ...textPrompt([1, 2]), grids: [] } },
+        responses: [response],
+      };
+      return { group, response, text: '', parts: { overall } };
+    });
+    const baselines = new Map([
+      ['p0', 0.3],
+      ['p1', 0.1],
+    ]);
+    const view = {
+      old: scored.map((_, i) => tensor(-1 - i / 8, -0.5)),
+      ref: scored.map(() => tensor(-1.25, -0.75)),
+      values: scored.map((_, i) => tensor(0.2 * i, 0.1)),
+    };
+    const estimate = (config: Config) =>
+      estimateAdvantages(config, initialKlController(config), { scored, baselines }, view);
+    const advantages = (config: Config): unknown => {
+      const { tokenRewards, advantages, returns } = estimate(config);
+      return { tokenRewards, advantages, returns };
+    };
+
+    for (const item of [
+      'algorithm.adv_estimator=rloo',
+      'algorithm.adv_estimator=grpo_passk',
+      'algorithm.adv_estimator=remax',
+      'algorithm.adv_estimator=reinforce_plus_plus',
+      'algorithm.adv_estimator=gae',
+      'algorithm.use_kl_loss=true',
+      'algorithm.kl_penalty=abs',
+      'algorithm.kl_coef=0.5',
+    ]) {
+      it(`changes them: ${item}`, () => assertChanges(advantages, item));
+    }
+
+    for (const item of ['algorithm.gamma=0.5', 'algorithm.lam=0.5']) {
+      it(`changes those of GAE: ${item}`, () =>
+        assertChanges(advantages, item, 'algorithm.adv_estimator=gae'));
+    }
+
+    it('changes those of REINFORCE++: algorithm.gamma=0.5', () =>
+      assertChanges(
+        advantages,
+        'algorithm.gamma=0.5',
+        'algorithm.adv_estimator=reinforce_plus_plus',
+      ));
+
+    const nextCoef = (config: Config): number => estimate(config).klController.coef;
+
+    it('changes the weight of KL in the next step: algorithm.kl_type=adaptive', () =>
+      assertChanges(nextCoef, 'algorithm.kl_type=adaptive'));
+
+    // The KL of this batch is above the usual target by more than the controller follows at once, and below the other.
+    for (const item of ['algorithm.kl_target=0.5', 'algorithm.kl_horizon=100']) {
+      it(`changes the weight that adapts: ${item}`, () =>
+        assertChanges(nextCoef, item, 'algorithm.kl_type=adaptive'));
+    }
+  });
+
+  for (const role of ['actor', 'critic'] as const) {
+    const settingsOf = role === 'actor' ? learnerSettings : criticSettings;
+
+    describe(`of the optimizer of the ${role}`, () => {
+      let runtime: Runtime;
+      before(() => (runtime = Runtime.open({ threads: 1 })));
+      after(() => runtime[Symbol.dispose]());
+
+      /** Weights after three steps. */
+      const stepped = async (config: Config): Promise<Float32Array> => {
+        const arena = new Arena(layOut([[{ name: 'w', shape: [16] }]]));
+        arena.data.forEach((_, i) => (arena.data[i] = 1 + i / 16));
+        using optimization = new Optimization(runtime, arena, settingsOf(config).optimization);
+        // Some of their norms are within any bound: AdamW does not see a scale that all have.
+        for (const scale of [0.125, -3, 0.25]) {
+          optimization.gradients.data.forEach((_, i, all) => (all[i] = scale * Math.sin(i + 1)));
+          await optimization.step(1e-2);
+        }
+        return arena.data;
+      };
+
+      for (const item of [
+        `worker.${role}.optim.betas=[0.5, 0.9]`,
+        `worker.${role}.optim.weight_decay=0.5`,
+        `worker.${role}.optim.strategy=adamw_bf16`,
+        `worker.${role}.fsdp.torch_dtype=bf16`,
+        `worker.${role}.max_grad_norm=0.1`,
+      ]) {
+        it(`changes the weights after some steps: ${item}`, () => assertChanges(stepped, item));
+      }
+    });
+
+    describe(`of the passes of the ${role}`, () => {
+      const samples = [40, 10, 20, 20, 30, 8].map((length, i) => ({
+        prompt: textPrompt([i, 1, 2]),
+        response: tensorOf('i32', [length], Array<number>(length).fill(7)),
+      }));
+      const divided = (use: 'updateMicroBatch' | 'experienceMicroBatch') => (config: Config) =>
+        microBatches(samples, settingsOf(config)[use]);
+      const usual = [
+        'data.max_prompt_length=3',
+        'data.max_response_length=40',
+        `worker.${role}.micro_batch_size_per_device_for_update=2`,
+        `worker.${role}.micro_batch_size_per_device_for_experience=2`,
+      ];
+
+      for (const item of [
+        `worker.${role}.micro_batch_size_per_device_for_update=1`,
+        `worker.${role}.dynamic_batching=false`,
+        'data.max_prompt_length=90',
+        'data.max_response_length=120',
+      ]) {
+        it(`changes how an update is divided: ${item}`, () =>
+          assertChanges(divided('updateMicroBatch'), item, ...usual));
+      }
+
+      for (const item of [
+        `worker.${role}.micro_batch_size_per_device_for_experience=6`,
+        `worker.${role}.dynamic_batching=false`,
+      ]) {
+        it(`changes how scoring is divided: ${item}`, () =>
+          assertChanges(divided('experienceMicroBatch'), item, ...usual));
+      }
+
+      it(`worker.${role}.ppo_epochs is how often a batch is gone through`, async () => {
+        using runtime = Runtime.open({ threads: 1 });
+        const arena = new Arena(layOut([[{ name: 'w', shape: [16] }]]));
+        for (const epochs of [1, 3]) {
+          const config = await configOf(`worker.${role}.ppo_epochs=${epochs}`);
+          const { optimization: options, ...settings } = settingsOf(config);
+          using optimization = new Optimization(runtime, arena, options);
+          const passed: number[] = [];
+          const passes = { ...settings, microBatch: settings.updateMicroBatch, learningRate: 0 };
+          const batches = [{ samples, responseTokens: 128 }];
+          await updateByMiniBatches(optimization, batches, passes, (some) => {
+            passed.push(some.length);
+            return {};
+          });
+          assert.equal(
+            passed.reduce((sum, count) => sum + count, 0),
+            samples.length * epochs,
+          );
+        }
+      });
+    });
+  }
+});
