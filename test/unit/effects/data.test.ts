@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DataActor } from '../../../actors/data/actor.ts';
+import { dataSettings } from '../../../actors/trainer/settings.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import type { CxmindError } from '../../../src/errors.ts';
+import type { ModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
+import { goldenPath } from '../../support/golden.ts';
+import { loadGoldenModel } from '../../support/golden-model.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+import { keepingLogger } from '../../support/tiny-run.ts';
+import { assertChanges } from './changes.ts';
+
+const unused = (): never => assert.fail('there are no other actors');
+
+describe('a key of the config, of data,', () => {
+  let temporary: TemporaryDirectory;
+  let model: ModelConfig;
+  let usual: readonly string[];
+  const path = (name: string): string => join(temporary.path, name);
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    ({ config: model } = await loadGoldenModel('micro-vl'));
+    const [one, other] = ['case_005_0.png', 'case_005_1.png'].map((name) =>
+      goldenPath(`micro-vl-reference/images/${name}`),
+    );
+    for (const [folder, image] of [
+      ['a', one!],
+      ['b', other!],
+    ] as const) {
+      mkdirSync(path(folder));
+      cpSync(image, join(path(folder), 'x.png'));
+    }
+    cpSync(other!, join(path('a'), 'y.png'));
+    cpSync(one!, join(path('b'), 'y.png'));
+    const rows = Array.from({ length: 4 }, (_, i) => ({
+      prompt: `<image>Which is ${i}?${' Think.'.repeat(4 * i)}`,
+      question: `<image>What is ${i}?`,
+      answer: `The answer is ${i}.`,
+      solution: `It is ${i}.`,
+      images: ['x.png'],
+      scans: ['y.png'],
+    }));
+    const watched = rows.map(({ answer }, i) => ({
+      prompt: `<video>Which is ${i}?`,
+      answer,
+      videos: [['x.png', 'x.png', 'x.png', 'x.png']],
+      clips: [['y.png', 'y.png']],
+    }));
+    const lines = (all: readonly unknown[]): string =>
+      all.map((row) => `${JSON.stringify(row)}\n`).join('');
+    temporary.write('rows.jsonl', lines(rows));
+    temporary.write('videos.jsonl', lines(watched));
+    temporary.write('some.jsonl', lines(rows.slice(1)));
+    temporary.write('bad.jsonl', lines([...rows, { prompt: 3 }]));
+    const two = { ...rows[0], prompt: '<image><image>', images: ['x.png', 'y.png'] };
+    temporary.write('two.jsonl', lines([...rows, two]));
+    temporary.write('format.jinja', '{{ content }} Be brief.');
+    usual = [
+      `worker.actor.model.model_path=${goldenPath('micro-vl')}`,
+      `data.train_files=${path('rows.jsonl')}`,
+      `data.val_files=${path('rows.jsonl')}`,
+      `data.image_dir=${path('a')}`,
+      'data.min_pixels=null',
+      'data.max_pixels=null',
+    ];
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  /** All that there is to train and validate on. */
+  const read = async (config: Config): Promise<unknown> => {
+    const { trainFiles, valFiles: validationFiles } = config.data;
+    const props = {
+      ...dataSettings(config, model),
+      ...{ trainFiles, validationFiles, batchSize: 2, pixelReaders: [] },
+    };
+    const environment = { logger: keepingLogger().logger, refTo: unused };
+    const actor = await DataActor.open(props, environment);
+    const first = await actor.nextPrompts();
+    const validation = await actor.validation({ start: 0, end: 9 });
+    return { summary: actor.summary(), first, validation };
+  };
+  /** The same, or why there is nothing. */
+  const readOrNot = (config: Config): Promise<unknown> =>
+    read(config).catch(({ code }: CxmindError) => code);
+  const changes = (
+    of: (config: Config) => unknown,
+    ...items: readonly [string, ...string[]]
+  ): Promise<void> => {
+    const [item, ...beside] = items.map((one) => one.replace('FOLDER', temporary.path));
+    return assertChanges(of, item!, ...usual, ...beside);
+  };
+
+  for (const item of [
+    'data.train_files=FOLDER/some.jsonl',
+    'data.val_files=FOLDER/some.jsonl',
+    'data.prompt_key=question',
+    'data.answer_key=solution',
+    'data.image_key=scans',
+    'data.image_dir=FOLDER/b',
+    'data.max_prompt_length=100',
+    'data.format_prompt=FOLDER/format.jinja',
+    'data.override_chat_template="{{ messages[0].role }}<|image_pad|>"',
+    'data.shuffle=false',
+    'data.seed=2',
+    'data.min_pixels=8000',
+  ]) {
+    it(`changes the prompts: ${item}`, () => changes(read, item));
+  }
+
+  it('changes the prompts: data.max_pixels=8000', () =>
+    changes(read, 'data.max_pixels=8000', 'data.image_key=scans'));
+
+  for (const item of ['data.video_key=clips', 'data.video_fps=8']) {
+    it(`changes prompts with videos: ${item}`, () =>
+      changes(read, item, 'data.train_files=FOLDER/videos.jsonl'));
+  }
+
+  it('changes which prompts there are: data.filter_overlong_prompts=false', () =>
+    changes(read, 'data.filter_overlong_prompts=false', 'data.max_prompt_length=100'));
+
+  it('changes what a bad row does: data.invalid_rows=skip', () =>
+    changes(readOrNot, 'data.invalid_rows=skip', 'data.train_files=FOLDER/bad.jsonl'));
+
+  it('changes which prompts are taken: worker.rollout.limit_images=1', () =>
+    changes(readOrNot, 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));
+});
