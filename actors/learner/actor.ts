@@ -31,6 +31,8 @@ export interface LearnerProps extends JointTrainingProps {
   readonly loss: PolicyLossOptions;
   readonly updateMicroBatch: MicroBatchOptions;
   readonly experienceMicroBatch: MicroBatchOptions;
+  /** Of reference answers, whose longest sequence is the budget's. */
+  readonly imitationMicroBatch: Omit<MicroBatchOptions, 'maxTokens'>;
   readonly epochs: number;
   readonly temperature: number;
 }
@@ -94,7 +96,7 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   ): Promise<SupervisedStep> {
     const maxTokens = Math.max(1, ...miniBatch.samples.map(sequenceLength));
     const step = updateSupervised(this.#policy, this.#training.optimization, miniBatch, {
-      microBatch: { ...this.#props.updateMicroBatch, maxTokens },
+      microBatch: { ...this.#props.imitationMicroBatch, maxTokens },
       learningRate,
     });
     return together(step, signal);

@@ -24,6 +24,12 @@ export function criticRates(
   return { now: rateAt(optim, step - 1, steps), next: rateAt(optim, step, steps) };
 }
 
+/** The rate in a step of supervised training: it rises over the warm-up, and stays. */
+export function imitationRate({ sft }: Pick<Config, 'sft'>, { step, steps }: StepNumber): number {
+  const schedule = { warmup: sft.lrWarmupSteps, total: steps, minRatio: 0 };
+  return sft.lr * lrFactor('constant', step - 1, schedule);
+}
+
 /** @param moved how often the schedule has moved */
 function rateAt(optim: Config['worker']['actor']['optim'], moved: number, steps: number): number {
   const { lr, lrSchedulerType, minLrRatio, lrWarmupSteps, lrWarmupRatio } = optim;

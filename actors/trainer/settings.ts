@@ -63,7 +63,9 @@ export function dataSettings(
 }
 
 /** How learners score and train the policy. */
-export function learnerSettings(config: Config): Pick<LearnerProps, TrainedKeys | 'temperature'> {
+export function learnerSettings(
+  config: Config,
+): Pick<LearnerProps, TrainedKeys | 'imitationMicroBatch' | 'temperature'> {
   const { actor, rollout } = config.worker;
   const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
   return {
@@ -83,6 +85,7 @@ export function learnerSettings(config: Config): Pick<LearnerProps, TrainedKeys 
     },
     updateMicroBatch: microBatch(config, actor, 'update'),
     experienceMicroBatch: microBatch(config, actor, 'experience'),
+    imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
     epochs: actor.ppoEpochs,
     temperature: rollout.temperature,
   };

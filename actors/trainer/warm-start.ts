@@ -3,10 +3,10 @@ import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
-import { lrFactor } from '../../src/optim/schedule.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
+import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './policy.ts';
 import type { TrainingOptions } from './run.ts';
 
@@ -49,8 +49,7 @@ export async function trainSupervised(
     using _ = reporter.phase({ name: 'sft', total: steps, done: () => done });
     for (; done < steps; done++) {
       const { samples } = await data.ask.nextSolutions(undefined, ask);
-      const warmup = { warmup: sft.lrWarmupSteps, total: steps, minRatio: 0 };
-      const learningRate = sft.lr * lrFactor('constant', done, warmup);
+      const learningRate = imitationRate(config, { step: done + 1, steps });
       const result = await learners.imitate(samples, learningRate, ask);
       ({ loss } = result);
       logger.info({ step: done + 1, ...result, learningRate }, 'sft');

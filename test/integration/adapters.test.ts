@@ -225,17 +225,21 @@ describe('a run that trains a part of the model', () => {
 
     it('makes a warm start of a merged model', async () => {
       const folder = `sft.save_checkpoint_path=${path('sft')}`;
-      const items = [...lora, folder, 'sft.max_steps=2', 'data.max_response_length=64'];
+      // Of the open task's four rows a batch is made twice.
+      const data = [`sft.train_files=${path('demo', 'open-train.jsonl')}`, 'sft.epochs=2'];
+      const own = [folder, ...data, 'sft.max_steps=null', 'data.max_response_length=96'];
+      const items = [...lora, ...own];
       const { config } = await configFrom(tinyItems(demo, path('sft-run'), items), {
         purpose: 'sft',
       });
       const { logger } = keepingLogger();
       const { signal } = new AbortController();
-      const { checkpoint } = await trainSupervised(config, {
+      const { checkpoint, steps } = await trainSupervised(config, {
         reporter: silentReporter,
         logger,
         signal,
       });
+      assert.equal(steps, 2);
       assert.ok((await changed(checkpoint, base)).length > 0);
       assert.ok(existsSync(path('sft', 'lora_adapter', 'adapter_config.json')));
     });

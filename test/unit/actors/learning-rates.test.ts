@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { criticRates, policyRate } from '../../../actors/trainer/learning-rates.ts';
+import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/learning-rates.ts';
 import { Config } from '../../../src/config/schema.ts';
 import { assertClose } from '../../support/assert-close.ts';
 
@@ -44,5 +44,12 @@ describe('learning rates', () => {
     const config = configOf({ lr: 2, lr_warmup_steps: 2 }, { critic_warmup: 4 });
     assert.deepEqual(criticRates(config, { step: 1, steps }), { now: 0, next: 1 });
     assert.deepEqual(criticRates(config, { step: 3, steps }), { now: 2, next: 2 });
+  });
+
+  it('of supervised training rise over its own warm-up, and stay', () => {
+    const decoded = Config.decode({ sft: { lr: 2, lr_warmup_steps: 4 } });
+    assert.equal(decoded._tag, 'Right');
+    const rates = numbers.map((one) => imitationRate(decoded.right, one));
+    assertClose(rates, [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2], { atol: 1e-12 });
   });
 });

@@ -144,6 +144,16 @@ describe('a key of the config', () => {
     }
   });
 
+  it('changes how reference answers are divided: sft.micro_batch_size=2', () => {
+    const samples = [5, 6, 7, 8].map((length, i) => ({
+      prompt: textPrompt([i]),
+      response: tensorOf('i32', [length], Array<number>(length).fill(7)),
+    }));
+    const divided = (config: Config): number[][] =>
+      microBatches(samples, { ...learnerSettings(config).imitationMicroBatch, maxTokens: 9 });
+    return assertChanges(divided, 'sft.micro_batch_size=2');
+  });
+
   for (const role of ['actor', 'critic'] as const) {
     const settingsOf = role === 'actor' ? learnerSettings : criticSettings;
 
