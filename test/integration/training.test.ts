@@ -153,6 +153,22 @@ describe('a run', () => {
     );
   });
 
+  it('goes through its epochs, without a validation before where it is told so', async () => {
+    const run = join(temporary.path, 'epochs');
+    const summary = await trainTiny(demo, run, [
+      'trainer.max_steps=null',
+      'trainer.total_epochs=1',
+      'trainer.val_before_train=false',
+      'data.rollout_batch_size=8',
+      'data.max_response_length=4',
+    ]);
+    assert.equal(summary.steps, 2, 'twice 8 of 16 prompts');
+    assert.equal(summary.val_accuracy_before, null);
+    assert.notEqual(summary.val_accuracy_after, null);
+    const folders = readdirSync(run).filter((name) => name.startsWith('global_step_'));
+    assert.deepEqual(folders, ['global_step_2']);
+  });
+
   it('gives the same numbers and the same weights when it is done again', async () => {
     const [first, second] = ['once', 'twice'].map((name) => join(temporary.path, name));
     const items = ['trainer.max_steps=2', 'trainer.val_before_train=false'];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { freezeReference } from '../../../actors/trainer/cast.ts';
-import { loadPolicy, type LoadedPolicy } from '../../../actors/trainer/policy.ts';
+import { loadPolicy, policyProps, type LoadedPolicy } from '../../../actors/trainer/policy.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
@@ -19,6 +19,8 @@ async function withPolicy(
     config: Config;
     policy: LoadedPolicy;
     reference: Float32Array | null;
+    /** The compute threads of its actors; undefined is one a core. */
+    threads: number | undefined;
     /** Whether the reference reads the very memory that the policy does. */
     isShared: boolean;
   }) => void,
@@ -32,7 +34,8 @@ async function withPolicy(
   await using frozen = freezeReference(system, config, policy, weights, logger);
   const memory = frozen && system.blocks.get(frozen.markers.weights);
   const reference = memory && new Float32Array(memory);
-  look({ config, policy, reference, isShared: memory === policy.arena.buffer });
+  const { threads } = policyProps(config, policy, weights);
+  look({ config, policy, reference, threads, isShared: memory === policy.arena.buffer });
 }
 
 describe('loadPolicy', () => {
@@ -103,6 +106,11 @@ describe('loadPolicy', () => {
     await withPolicy([text, frozen], ({ policy }) => {
       assert.deepEqual(policy.notes, ['freeze_vision_tower: the model has no vision tower']);
     });
+  });
+
+  it('is computed with as many threads as are asked for', async () => {
+    await withPolicy([], ({ threads }) => assert.equal(threads, undefined));
+    await withPolicy(['trainer.threads=3'], ({ threads }) => assert.equal(threads, 3));
   });
 
   it('names keys laid over the config that change nothing', async () => {

@@ -85,3 +85,70 @@ describe('a value that a run cannot be started with', () => {
     );
   });
 });
+
+describe('a key that has no effect', () => {
+  const fsdp = {
+    enable_full_shard: false,
+    enable_cpu_offload: true,
+    enable_rank0_init: false,
+    use_orig_params: true,
+    fsdp_size: 2,
+    mp_param_dtype: 'fp32',
+    mp_reduce_dtype: 'bf16',
+    mp_buffer_dtype: 'bf16',
+  };
+  const offload = { offload_params: true, offload_optimizer: true };
+  const trained = { strategy: 'fsdp2', ulysses_size: 2, 'optim.warmup_style': 'cosine' };
+  /** Of each section, values that are not what a key has by default. */
+  const others: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+    'worker.actor': { ...trained, padding_free: false, use_torch_compile: false },
+    'worker.actor.fsdp': fsdp,
+    'worker.actor.offload': offload,
+    'worker.critic': { ...trained, padding_free: true },
+    'worker.critic.fsdp': fsdp,
+    'worker.critic.offload': offload,
+    'worker.critic.model': { tokenizer_path: 'x', trust_remote_code: false },
+    'worker.critic.model.lora': {
+      rank: 4,
+      alpha: 8,
+      target_modules: 'q_proj',
+      exclude_modules: 'x',
+    },
+    'worker.ref': { strategy: 'fsdp2' },
+    'worker.ref.fsdp': fsdp,
+    'worker.ref.offload': offload,
+    'worker.rollout': {
+      name: 'sglang',
+      dtype: 'fp16',
+      gpu_memory_utilization: 0.9,
+      enforce_eager: true,
+      enable_chunked_prefill: true,
+      tensor_parallel_size: 4,
+      max_model_len: 8000,
+      disable_log_stats: false,
+      disable_tqdm: true,
+    },
+    trainer: { n_gpus_per_node: 4 },
+  };
+  const keys = Object.entries(others).flatMap(([section, values]) =>
+    Object.keys(values).map((key) => `${section}.${key}`),
+  );
+  const items = Object.entries(others).flatMap(([section, values]) =>
+    Object.entries(values).map(([key, value]) => `${section}.${key}=${String(value)}`),
+  );
+
+  it('is named in the one line of all of them, wherever it is set', async () => {
+    const { warnings } = await configFrom(['algorithm.adv_estimator=gae', ...items], {
+      purpose: null,
+    });
+    const lines = warnings.filter((line) => line.startsWith('no effect here: '));
+    assert.equal(lines.length, 1);
+    const named = lines[0]!.replace('no effect here: ', '').split(', ');
+    assert.deepEqual(named.sort(), [...keys].sort());
+  });
+
+  it('is any key of a critic where there is none', async () => {
+    const { warnings } = await configFrom(['worker.critic.optim.lr=1'], { purpose: null });
+    assert.deepEqual(warnings, ['no effect here: worker.critic.optim.lr']);
+  });
+});

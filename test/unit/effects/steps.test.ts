@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { criticProtocol } from '../../../actors/critic/protocol.ts';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
 import { learnerProtocol } from '../../../actors/learner/protocol.ts';
+import type { LearnerSeat } from '../../../actors/learner/seat.ts';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { makeBatch } from '../../../actors/trainer/batch-phase.ts';
 import { Critics } from '../../../actors/trainer/critics.ts';
+import { seatsAt } from '../../../actors/trainer/learner-seats.ts';
 import { Learners } from '../../../actors/trainer/learners.ts';
 import { update, viewOf } from '../../../actors/trainer/model-phases.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
@@ -177,6 +179,8 @@ describe('a key of the config', () => {
     const each = sequences.map(() => zeros('f32', [1]));
     const report = { losses: {}, gradientNorms: [0] };
 
+    const kindOf = ({ kind }: LearnerSeat): string => kind;
+
     /** What learners and critics are asked in step 4 of 10: mini-batches and rates, and temperatures of scores. */
     const asked = async (config: Config): Promise<unknown> => {
       const requests: unknown[] = [];
@@ -229,6 +233,12 @@ describe('a key of the config', () => {
           `worker.${role}.optim.lr_scheduler_type=cosine`,
         ));
     }
+
+    it('changes how learners join each other: transport.collectives=mpi', () =>
+      assertChanges(
+        ({ transport }) => seatsAt(['thread', 'thread'], transport.collectives).map(kindOf),
+        'transport.collectives=mpi',
+      ));
 
     for (const item of ['worker.rollout.temperature=0.5', 'trainer.critic_warmup=5']) {
       it(`changes what is asked: ${item}`, () => assertChanges(asked, item));

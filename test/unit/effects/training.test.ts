@@ -186,6 +186,12 @@ describe('a key of the config', () => {
       }
     });
 
+    it(`changes what is kept of a pass: worker.${role}.model.enable_gradient_checkpointing=false`, () =>
+      assertChanges(
+        (config) => settingsOf(config).gradientCheckpointing,
+        `worker.${role}.model.enable_gradient_checkpointing=false`,
+      ));
+
     describe(`of the passes of the ${role}`, () => {
       const samples = [40, 10, 20, 20, 30, 8].map((length, i) => ({
         prompt: textPrompt([i, 1, 2]),
