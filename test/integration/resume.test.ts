@@ -93,6 +93,19 @@ describe('a run that is resumed', () => {
     assertSameEnd(run);
   });
 
+  it('starts afresh where it is not to look for a checkpoint', async () => {
+    const run = join(temporary.path, 'afresh');
+    cpSync(whole, run, { recursive: true });
+    const afresh = 'trainer.find_last_checkpoint=false';
+    await trainTiny(demo, run, [...items, afresh, 'trainer.max_steps=1', 'trainer.val_freq=-1']);
+    const withoutValidation = (line: Record<string, number | null>): unknown =>
+      Object.fromEntries(Object.entries(line).filter(([name]) => !name.startsWith('val')));
+    assert.deepEqual(
+      numbersOf(run).map(withoutValidation),
+      numbersOf(whole).slice(0, 1).map(withoutValidation),
+    );
+  });
+
   it('keeps the newest checkpoints and the best one', async () => {
     const run = join(temporary.path, 'limited');
     await trainTiny(demo, run, [...items, 'trainer.max_steps=4', 'trainer.save_limit=2']);

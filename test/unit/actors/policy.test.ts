@@ -74,6 +74,24 @@ describe('loadPolicy', () => {
     });
   });
 
+  it('has adapters of the rank, the scale and the modules that are asked for', async () => {
+    const lora = 'worker.actor.model.lora';
+    const items = [`${lora}.rank=4`, `${lora}.alpha=12`, `${lora}.target_modules=proj,o_proj`];
+    const specOf = async (...more: readonly string[]): Promise<unknown> => {
+      let spec: unknown;
+      await withPolicy([...items, ...more], ({ policy }) => (spec = policy.adapter!.spec));
+      return spec;
+    };
+    const decoder = [0, 1].map((layer) => `model.layers.${layer}.self_attn.o_proj`);
+    const { modules, ...sizes } = (await specOf()) as { modules: string[] };
+    assert.deepEqual(sizes, { rank: 4, alpha: 12 });
+    assert.ok(modules.length > decoder.length && modules.every((name) => /proj$/.test(name)));
+    assert.deepEqual(await specOf(`${lora}.exclude_modules=.*visual.*`), {
+      ...sizes,
+      modules: decoder,
+    });
+  });
+
   it('draws adapters from the seed, and divides them among the learners', async () => {
     const drawn: number[][] = [];
     for (const seed of [1, 1, 2]) {

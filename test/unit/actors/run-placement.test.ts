@@ -43,10 +43,11 @@ describe('placeRun', () => {
     assert.deepEqual(reference, ['b']);
   });
 
-  it('gives hosts rollout actors by their slots', () => {
+  it('gives hosts rollout and reward actors by their slots', () => {
     const { rollouts } = place({ rollouts: 6 }, [head, host('a', 2), host('b', 3)]);
     const counts = ['head', 'a', 'b'].map((name) => rollouts.filter((n) => n === name).length);
     assert.deepEqual(counts, [1, 2, 3]);
+    assert.deepEqual(place({ rewards: 3 }, [head, host('a', 2)]).rewards, ['a', 'head', 'a']);
   });
 
   it('leaves a head without slots to lead, with the first learner alone', () => {

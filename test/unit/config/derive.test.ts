@@ -44,16 +44,20 @@ describe('derive', () => {
           actor: {
             micro_batch_size_per_device_for_experience: 3,
             padding_free: false,
+            dynamic_batching: false,
+            ulysses_size: 2,
+            use_torch_compile: false,
             kl_coef: 5,
             global_batch_size: 6,
             model: { trust_remote_code: false },
           },
+          critic: { global_batch_size: 5 },
           rollout: { n: 4, prompt_length: 9 },
         },
       }),
       here,
     );
-    const { actor, rollout, ref } = config.worker;
+    const { actor, critic, rollout, ref } = config.worker;
     assert.equal(rollout.promptLength, 30);
     assert.equal(rollout.responseLength, 20);
     assert.equal(rollout.trustRemoteCode, false);
@@ -61,9 +65,14 @@ describe('derive', () => {
       [actor.disableKl, actor.useKlLoss, actor.klPenalty, actor.klCoef],
       [true, true, 'low_var_kl', 0.01],
     );
-    assert.equal(actor.globalBatchSizePerDevice, 24);
+    assert.equal(actor.globalBatchSizePerDevice, 48);
+    assert.equal(critic.globalBatchSizePerDevice, 20);
     assert.equal(ref.microBatchSizePerDeviceForExperience, 3);
-    assert.equal(ref.paddingFree, false);
+    assert.equal(ref.ulyssesSize, 2);
+    assert.deepEqual(
+      [ref.paddingFree, ref.dynamicBatching, ref.useTorchCompile],
+      [false, false, false],
+    );
   });
 
   it('makes paths that exist absolute and keeps the others', () => {

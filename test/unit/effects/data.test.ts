@@ -2,15 +2,18 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataActor } from '../../../actors/data/actor.ts';
+import type { ActorSystem } from '../../../actors/runtime/system.ts';
+import { spawnData } from '../../../actors/trainer/cast.ts';
 import { dataSettings } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import type { CxmindError } from '../../../src/errors.ts';
+import { asCxmindError } from '../../../src/errors.ts';
+import type { LoadedCheckpoint } from '../../../src/model/checkpoint.ts';
 import type { ModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
-import { assertChanges } from './changes.ts';
+import { assertChanges, configOf } from './changes.ts';
 
 const unused = (): never => assert.fail('there are no other actors');
 
@@ -57,6 +60,11 @@ describe('a key of the config, of data,', () => {
     temporary.write('bad.jsonl', lines([...rows, { prompt: 3 }]));
     const two = { ...rows[0], prompt: '<image><image>', images: ['x.png', 'y.png'] };
     temporary.write('two.jsonl', lines([...rows, two]));
+    cpSync(goldenPath('micro-vl'), path('tokenizer'), { recursive: true });
+    temporary.write(
+      'tokenizer/chat_template.json',
+      '{"chat_template": "{{ messages[0].role }}<|image_pad|>"}',
+    );
     temporary.write('format.jinja', '{{ content }} Be brief.');
     usual = [
       `worker.actor.model.model_path=${goldenPath('micro-vl')}`,
@@ -84,7 +92,7 @@ describe('a key of the config, of data,', () => {
   };
   /** The same, or why there is nothing. */
   const readOrNot = (config: Config): Promise<unknown> =>
-    read(config).catch(({ code }: CxmindError) => code);
+    read(config).catch((error: unknown) => asCxmindError(error).code);
   const changes = (
     of: (config: Config) => unknown,
     ...items: readonly [string, ...string[]]
@@ -103,6 +111,7 @@ describe('a key of the config, of data,', () => {
     'data.max_prompt_length=100',
     'data.format_prompt=FOLDER/format.jinja',
     'data.override_chat_template="{{ messages[0].role }}<|image_pad|>"',
+    'worker.actor.model.tokenizer_path=FOLDER/tokenizer',
     'data.shuffle=false',
     'data.seed=2',
     'data.min_pixels=8000',
@@ -126,4 +135,27 @@ describe('a key of the config, of data,', () => {
 
   it('changes which prompts are taken: worker.rollout.limit_images=1', () =>
     changes(readOrNot, 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));
+
+  it('changes how many rows are measured at a time: data.filter_overlong_prompts_workers=3', () =>
+    changes(
+      (config) => dataSettings(config, model).filterConcurrency,
+      'data.filter_overlong_prompts_workers=3',
+    ));
+
+  it('is how many actors read pixels: data.num_workers', async () => {
+    for (const count of [0, 3]) {
+      const config = await configOf(...usual, `data.num_workers=${count}`);
+      const started: string[] = [];
+      const system = {
+        spawn: ({ name }: { name: string }) => {
+          started.push(name);
+          return Promise.resolve({ name });
+        },
+      };
+      const checkpoint = { config: model } as LoadedCheckpoint;
+      const source = { trainFiles: null, validationFiles: null, batchSize: 1 };
+      await spawnData(system as unknown as ActorSystem, config, checkpoint, source);
+      assert.equal(started.filter((name) => name.includes('pixels')).length, count);
+    }
+  });
 });

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { rewardActor, type RewardActor } from '../../../actors/reward/actor.ts';
 import { rewardSettings } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';

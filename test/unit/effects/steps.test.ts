@@ -49,7 +49,7 @@ const reward = fakeRef('reward', rewardProtocol, {
       scored: responses.map(({ tokenIds }) => ({
         text: '',
         problem: null,
-        parts: { overall: tokenIds.data.length },
+        parts: { overall: tokenIds.data.length, shortness: 6 - tokenIds.data.length },
       })),
     }),
 });
@@ -111,6 +111,23 @@ describe('a key of the config', () => {
       'trainer.seed=2',
     ]) {
       it(`changes the responses: ${item}`, () => assertChanges(answers, item, ...few));
+    }
+
+    for (const item of [
+      'algorithm.online_filtering=false',
+      'algorithm.filter_low=4.2',
+      'algorithm.filter_high=5.5',
+      'algorithm.filter_key=shortness',
+    ]) {
+      it(`changes which responses are kept: ${item}`, () =>
+        assertChanges(
+          answers,
+          item,
+          ...few,
+          'algorithm.online_filtering=true',
+          'algorithm.filter_low=2',
+          'algorithm.filter_high=4.9',
+        ));
     }
 
     it('changes how many calls make the responses: data.mini_rollout_batch_size=1', async () => {
