@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
 import { saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
@@ -21,6 +22,8 @@ import {
 
 /** What the critic is made from. */
 export interface CriticProps extends JointTrainingProps {
+  /** Keys laid over the config of the directory that the weights came from. */
+  readonly overrides: ConfigOverrides;
   readonly loss: ValueLossOptions;
   readonly updateMicroBatch: MicroBatchOptions;
   readonly experienceMicroBatch: MicroBatchOptions;
@@ -38,7 +41,10 @@ export class CriticActor implements Actor<typeof criticProtocol> {
     const { runtime, arena } = training;
     this.#props = props;
     this.#training = training;
-    this.#model = new ValueModel(runtime, model.config, arena, { gradientCheckpointing });
+    this.#model = new ValueModel(runtime, model.config, arena, {
+      gradientCheckpointing,
+      isVisionFixed: model.isVisionFixed ?? false,
+    });
   }
 
   whereabouts(): Whereabouts {
@@ -85,6 +91,7 @@ export class CriticActor implements Actor<typeof criticProtocol> {
       saveValueCheckpoint(join(request.directory, 'huggingface'), {
         from: this.#props.modelPath,
         arena: this.#training.arena,
+        overrides: this.#props.overrides,
       }),
     );
   }

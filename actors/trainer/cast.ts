@@ -1,12 +1,9 @@
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
-import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { Arena } from '../../src/model/arena.ts';
 import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { roundTo } from '../../src/model/precision.ts';
-import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { CriticProps } from '../critic/actor.ts';
@@ -31,10 +28,11 @@ import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import type { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync, weightsMarker } from '../weights/sync.ts';
+import type { LoadedCritic } from './critic.ts';
 import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
-import { modelPathOf, policyProps, storageOf, type LoadedPolicy } from './policy.ts';
+import { policyProps, storageOf, type LoadedPolicy } from './policy.ts';
 import {
   criticSettings,
   dataSettings,
@@ -147,35 +145,23 @@ export async function spawnLearners(
   return new Learners(refs);
 }
 
-/** Loads the value model, where there is one, into a block of this process, divided among the critics. */
-export async function loadCritic(
-  system: ActorSystem,
-  config: Config,
-): Promise<LoadedCheckpoint | null> {
-  if (config.algorithm.advEstimator !== 'gae') return null;
-  const { model, fsdp } = config.worker.critic;
-  const critic = await loadValueCheckpoint(resolve(model.modelPath ?? modelPathOf(config)), {
-    seed: config.trainer.seed,
-    parts: learnerCount(config),
-    memory: (sizeBytes) => system.blocks.get(weightsMarker('critic', sizeBytes)),
-  });
-  const storage = storageOf(fsdp.torchDtype);
-  if (storage !== 'f32') roundTo(storage, critic.arena.data);
-  return critic;
-}
-
 /** Starts the critics where the learners are. */
 export async function spawnCritics(
   system: ActorSystem,
   config: Config,
-  checkpoint: LoadedCheckpoint,
+  critic: LoadedCritic,
   weights: WeightSync,
   places: readonly Place[],
 ): Promise<Critics> {
   const props: WithSharedBlocks<Omit<CriticProps, 'seat'>> = {
     ...criticSettings(config),
-    model: modelProps(config, checkpoint, weights),
-    modelPath: checkpoint.directory,
+    model: {
+      ...modelProps(config, critic, weights),
+      isVisionFixed: critic.isVisionFixed,
+      ...(critic.frozenLength > 0 && { frozenLength: critic.frozenLength }),
+    },
+    modelPath: critic.directory,
+    overrides: critic.overrides,
     sharesWeights: isTogether(places),
   };
   // MPI is one a process, and the learners have it.

@@ -50,7 +50,8 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   const adaptsVision = adapter?.spec.modules.some((name) => name.startsWith('visual.')) ?? false;
   const isVisionFixed = freezeVisionTower || (isAdapted && !adaptsVision);
   const policy = { ...checkpoint, adapter, frozenLength, isVisionFixed, overrides };
-  return { ...policy, notes: notesOf(policy, freezeVisionTower) };
+  const ignored = ignoredOverrides(overrides);
+  return { ...policy, notes: notesOf(policy, ignored, freezeVisionTower) };
 }
 
 /** The policy as it is handed to an actor. */
@@ -107,10 +108,22 @@ function newAdapter(
   return adapter;
 }
 
-function notesOf(policy: Omit<LoadedPolicy, 'notes'>, freezeVisionTower: boolean): string[] {
-  const { arena, adapter, frozenLength, overrides, config } = policy;
+/**
+ * What the user should hear of a model that is trained.
+ *
+ * @param ignored keys of `override_config` that change nothing
+ */
+export function notesOf(
+  {
+    arena,
+    adapter,
+    frozenLength,
+    config,
+  }: Pick<LoadedPolicy, 'arena' | 'adapter' | 'frozenLength' | 'config'>,
+  ignored: readonly string[],
+  freezeVisionTower: boolean,
+): string[] {
   const notes: string[] = [];
-  const ignored = ignoredOverrides(overrides);
   if (ignored.length > 0) notes.push(`override_config: no effect here: ${ignored.join(', ')}`);
   if (freezeVisionTower) {
     notes.push(

@@ -23,7 +23,6 @@ import { WeightSync } from '../weights/sync.ts';
 import { initialKlController } from './advantages.ts';
 import {
   freezeReference,
-  loadCritic,
   spawnCritics,
   spawnData,
   spawnLearners,
@@ -34,6 +33,7 @@ import {
   type Cast,
 } from './cast.ts';
 import { Checkpoints, restore, type ResumePoint } from './checkpoints.ts';
+import { loadCritic } from './critic.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
@@ -137,6 +137,7 @@ export async function trainOn(
   const reference =
     frozen && (await spawnReference(system, config, policy, frozen, places.reference));
   const critic = await loadCritic(system, config);
+  for (const note of critic?.notes ?? []) reporter.note(note);
   await using criticWeights = critic && new WeightSync(system, 'critic', critic.arena, logger);
   const critics =
     critic &&

@@ -7,17 +7,6 @@ import { Config, defaults } from './schema.ts';
 const notBuilt = (asked: boolean, what: string): string | undefined =>
   asked ? `${what} is not built yet` : undefined;
 
-/** The same of `worker.critic`, which is read only where there is a critic. */
-function criticRules(
-  asked: readonly [string, (critic: Config['worker']['critic']) => boolean, string][],
-): Rule[] {
-  return asked.map(([key, isAsked, what]) => ({
-    keys: [`worker.critic.${key}`, 'algorithm.adv_estimator'],
-    broken: ({ algorithm, worker: { critic } }) =>
-      notBuilt(algorithm.advEstimator === 'gae' && isAsked(critic), what),
-  }));
-}
-
 /** Values the reference takes and this version does not; each asks for a feature that is still missing. */
 export const unsupported: readonly Rule[] = [
   {
@@ -31,18 +20,6 @@ export const unsupported: readonly Rule[] = [
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
   },
-  ...criticRules([
-    [
-      'model.override_config',
-      ({ model }) => Object.keys(model.overrideConfig).length > 0,
-      "overriding the checkpoint's config",
-    ],
-    [
-      'model.freeze_vision_tower',
-      ({ model }) => model.freezeVisionTower,
-      'freezing the vision tower of a critic',
-    ],
-  ]),
   {
     keys: ['trainer.device'],
     broken: ({ trainer: { device } }) =>

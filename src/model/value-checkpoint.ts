@@ -9,13 +9,19 @@ import {
   openWeights,
   placesOf,
   readInto,
-  type ArenaOptions,
   type Leniency,
   type LoadedCheckpoint,
+  type LoadOptions,
 } from './checkpoint.ts';
 import { readJson } from './json-file.ts';
-import { decodeModelConfig, type Architecture, type ModelConfig } from './qwen2-5-vl/config.ts';
-import { valueParameterGroups } from './qwen2-5-vl/weight-names.ts';
+import {
+  decodeModelConfig,
+  overridden,
+  type Architecture,
+  type ModelConfig,
+} from './qwen2-5-vl/config.ts';
+import type { ConfigOverrides } from './qwen2-5-vl/config-overrides.ts';
+import { valueParameterGroups, visionLength } from './qwen2-5-vl/weight-names.ts';
 import { writeSafetensors } from './safetensors.ts';
 
 /**
@@ -52,10 +58,12 @@ const IndexFile = t.intersection([
  */
 export async function loadValueCheckpoint(
   directory: string,
-  { seed, parts = 1, memory }: ArenaOptions & { readonly seed: number },
+  options: LoadOptions & { readonly seed: number },
 ): Promise<LoadedCheckpoint> {
-  const { config, file } = await readValueConfig(directory);
-  const layout = dividedInto(layOut(valueParameterGroups(config)), parts);
+  const { seed, parts = 1, memory, freezeVisionTower = false, overrides = {} } = options;
+  const { config, file } = await readValueConfig(directory, overrides);
+  const start = freezeVisionTower ? visionLength(config) : 0;
+  const layout = dividedInto(layOut(valueParameterGroups(config)), parts, start);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
   const places = placesOf(directory, config, layout, readers, fromPolicy);
@@ -77,14 +85,15 @@ export async function loadValueCheckpoint(
  *
  * Atomic, as `writeDirectoryAtomically`.
  *
- * @param from the directory the arena was loaded from
+ * @param from      the directory the arena was loaded from
+ * @param overrides keys laid over `config.json`, as they were then
  * @throws CHECKPOINT_INVALID when `from` does not fit the arena any more
  */
 export async function saveValueCheckpoint(
   target: string,
-  { from, arena }: { from: string; arena: Arena },
+  { from, arena, overrides = {} }: { from: string; arena: Arena; overrides?: ConfigOverrides },
 ): Promise<void> {
-  const { config, file } = await readValueConfig(from);
+  const { config, file } = await readValueConfig(from, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
   const places = placesOf(from, config, arena.layout, readers, fromPolicy);
@@ -124,9 +133,10 @@ export async function saveValueCheckpoint(
 /** The sizes that a policy's or a value model's `config.json` gives, and the file itself. */
 async function readValueConfig(
   directory: string,
+  overrides: ConfigOverrides,
 ): Promise<{ config: ModelConfig; file: ConfigFile }> {
-  const name = path.join(directory, 'config.json');
-  const file = await readJson(ConfigFile, name);
+  const json = path.join(directory, 'config.json');
+  const [file, name] = overridden(await readJson(ConfigFile, json), json, overrides, 'critic');
   const policyOf = new Map(
     Object.entries(valueArchitectures).map(([policy, value]) => [value, policy]),
   );

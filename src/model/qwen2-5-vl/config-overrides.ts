@@ -40,6 +40,9 @@ export function pathsOf(value: JsonObject, prefix = ''): string[] {
   );
 }
 
+/** Which model of a run the keys are given for, as its config calls it. */
+export type OverriddenRole = 'actor' | 'critic';
+
 /**
  * Refuses overrides of keys that nobody reads, and that the checkpoint's own config does not have either.
  *
@@ -51,6 +54,7 @@ export function checkOverrides(
   config: JsonObject,
   overrides: ConfigOverrides,
   read: readonly string[],
+  role: OverriddenRole,
 ): void {
   const known = [...new Set([...read, ...pathsOf(config), ...engineKeys])];
   const unknown = pathsOf(overrides).filter((path) => !known.includes(path));
@@ -58,7 +62,7 @@ export function checkOverrides(
   const issues = unknown.map((path) => {
     const nearest = nearestOf(path, known);
     return (
-      `worker.actor.model.override_config.${path}: the model's config has no such key` +
+      `worker.${role}.model.override_config.${path}: the model's config has no such key` +
       (nearest === undefined ? '' : `, nearest: ${nearest}`)
     );
   });

@@ -3,7 +3,13 @@ import * as path from 'node:path';
 import * as t from 'io-ts';
 
 import { CxmindError } from '../../errors.ts';
-import { checkOverrides, laidOver, pathsOf, type ConfigOverrides } from './config-overrides.ts';
+import {
+  checkOverrides,
+  laidOver,
+  pathsOf,
+  type ConfigOverrides,
+  type OverriddenRole,
+} from './config-overrides.ts';
 import { decodeJson, positive, readJson, wholeFrom } from '../json-file.ts';
 
 /** Architectures this model room can build, by their name in `config.json`. */
@@ -305,9 +311,16 @@ export function decodeModelConfig(value: unknown, file: string): ModelConfig {
   return { architecture, text: decoder, vision, tokens, torchDtype };
 }
 
-/** Overrides that change nothing here, because `decodeModelConfig` does not look at them. */
-export function ignoredOverrides(overrides: ConfigOverrides): string[] {
-  const read = new Set([...readPaths(false), ...readPaths(true)]);
+/**
+ * Overrides that change nothing here, because `decodeModelConfig` does not look at them.
+ *
+ * @param besides paths that someone else looks at
+ */
+export function ignoredOverrides(
+  overrides: ConfigOverrides,
+  besides: readonly string[] = [],
+): string[] {
+  const read = new Set([...readPaths(false), ...readPaths(true), ...besides]);
   return pathsOf(overrides).filter((path) => !read.has(path));
 }
 
@@ -349,7 +362,21 @@ export async function readModelConfig(
 ): Promise<ModelConfig> {
   const file = path.join(directory, 'config.json');
   const config = await readJson(t.UnknownRecord, file);
-  if (Object.keys(overrides).length === 0) return decodeModelConfig(config, file);
-  checkOverrides(config, overrides, readPaths('text_config' in config));
-  return decodeModelConfig(laidOver(config, overrides), `${file} with override_config`);
+  return decodeModelConfig(...overridden(config, file, overrides, 'actor'));
+}
+
+/**
+ * A checkpoint's config with keys laid over it, and what to call that in a message.
+ *
+ * @throws CONFIG_INVALID for keys that do not exist
+ */
+export function overridden<C extends Readonly<Record<string, unknown>>>(
+  config: C,
+  file: string,
+  overrides: ConfigOverrides,
+  role: OverriddenRole,
+): [config: C, name: string] {
+  if (Object.keys(overrides).length === 0) return [config, file];
+  checkOverrides(config, overrides, readPaths('text_config' in config), role);
+  return [laidOver(config, overrides) as C, `${file} with override_config`];
 }

@@ -37,10 +37,6 @@ const refusedOfCritic: Readonly<Record<string, string>> = {
     '3 does not divide the 1024 samples of a step (data.rollout_batch_size x worker.rollout.n)',
   'worker.critic.micro_batch_size_per_device_for_update=3':
     '3 does not divide the 512 samples of a mini-batch (worker.critic.global_batch_size x worker.rollout.n)',
-  'worker.critic.model.override_config={a: 1}':
-    "overriding the checkpoint's config is not built yet",
-  'worker.critic.model.freeze_vision_tower=true':
-    'freezing the vision tower of a critic is not built yet',
 };
 
 async function issuesWith(...items: readonly string[]): Promise<string[]> {

@@ -220,15 +220,19 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.critic.model.model_path':
     'integration/critic.test.ts › begins with the value model it is given',
   'worker.critic.model.tokenizer_path': named,
-  'worker.critic.model.override_config':
-    'unit/config/unsupported.test.ts › is refused plainly where there is a critic, and there alone: worker.critic.model.override_config={a: 1}',
+  'worker.critic.model.override_config': [
+    'unit/actors/critic.test.ts › lays keys over the config, and names those that change nothing',
+    'unit/actors/critic.test.ts › steps everything else, keeps no moments for it, and saves its config',
+  ],
   'worker.critic.model.enable_gradient_checkpointing': [
     'unit/effects/training.test.ts › changes what is kept of a pass: worker.critic.model.enable_gradient_checkpointing=false',
     'golden/value-models.test.ts › gives every parameter of micro-vl the same gradient, recomputing blocks',
   ],
   'worker.critic.model.trust_remote_code': named,
-  'worker.critic.model.freeze_vision_tower':
-    'unit/config/unsupported.test.ts › is refused plainly where there is a critic, and there alone: worker.critic.model.freeze_vision_tower=true',
+  'worker.critic.model.freeze_vision_tower': [
+    'unit/actors/critic.test.ts › leaves the vision tower out of what is trained, and says so',
+    'unit/actors/critic.test.ts › steps everything else, keeps no moments for it, and saves its config',
+  ],
   'worker.critic.model.lora.rank': named,
   'worker.critic.model.lora.alpha': named,
   'worker.critic.model.lora.target_modules': named,

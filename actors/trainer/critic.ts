@@ -1,0 +1,43 @@
+import { resolve } from 'node:path';
+import { learnerCount } from '../../src/config/derive.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { roundTo } from '../../src/model/precision.ts';
+import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
+import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';
+import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import type { ActorSystem } from '../runtime/system.ts';
+import { weightsMarker } from '../weights/sync.ts';
+import { modelPathOf, notesOf, storageOf, type LoadedPolicy } from './policy.ts';
+
+/** The value model in the memory that the critics of this process share, and what of it is trained. */
+export type LoadedCritic = Omit<LoadedPolicy, 'adapter'>;
+
+/** Loads the value model, where there is one, into a block of this process, divided among the critics. */
+export async function loadCritic(
+  system: ActorSystem,
+  config: Config,
+): Promise<LoadedCritic | null> {
+  if (config.algorithm.advEstimator !== 'gae') return null;
+  const { model, fsdp } = config.worker.critic;
+  const { freezeVisionTower, overrideConfig: overrides } = model;
+  const critic = await loadValueCheckpoint(resolve(model.modelPath ?? modelPathOf(config)), {
+    seed: config.trainer.seed,
+    parts: learnerCount(config),
+    memory: (sizeBytes) => system.blocks.get(weightsMarker('critic', sizeBytes)),
+    freezeVisionTower,
+    overrides,
+  });
+  const storage = storageOf(fsdp.torchDtype);
+  if (storage !== 'f32') roundTo(storage, critic.arena.data);
+  const frozenLength = freezeVisionTower ? visionLength(critic.config) : 0;
+  // A new head is as wide as `initializer_range` says.
+  const ignored = ignoredOverrides(overrides, ['initializer_range']);
+  const notes = notesOf({ ...critic, adapter: null, frozenLength }, ignored, freezeVisionTower);
+  return {
+    ...critic,
+    frozenLength,
+    isVisionFixed: freezeVisionTower,
+    overrides,
+    notes: notes.map((note) => `critic: ${note}`),
+  };
+}
