@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -110,27 +109,6 @@ describe('a run with a critic', () => {
       assertClose(got!, wanted!, { atol: 1e-4 }, name);
     }
     assert.deepEqual(workers.names, []);
-  });
-
-  it('begins with the value model it is given', async () => {
-    const run = join(temporary.path, 'given');
-    const critic = join(whole, 'global_step_4/critic/huggingface');
-    const given = [`worker.critic.model.model_path=${critic}`, 'worker.critic.optim.lr=0'];
-    await trainTiny(demo, run, [...items, ...given, 'trainer.max_steps=1']);
-    const saved = await loadValueCheckpoint(join(run, 'global_step_1/critic/huggingface'), {
-      seed: 1,
-    });
-    const { arena } = await loadValueCheckpoint(critic, { seed: 1 });
-    assert.deepEqual(saved.arena.data, arena.data);
-  });
-
-  it('says that a checkpoint has no critic', async () => {
-    const run = join(temporary.path, 'without');
-    cpSync(whole, run, { recursive: true, filter: (source) => !/critic/.test(source) });
-    await assert.rejects(trainTiny(demo, run, [...items, 'trainer.max_steps=5']), {
-      code: 'CHECKPOINT_INVALID',
-      message: /global_step_4 has no critic: it was saved by a run without one/,
-    });
   });
 
   it('takes the policy’s model for the critic’s, and names its keys only where there is none', async () => {

@@ -11,7 +11,7 @@ import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { readSafetensors } from '../../../src/model/safetensors.ts';
-import { loadValueCheckpoint } from '../../../src/model/value-checkpoint.ts';
+import { loadValueCheckpoint, saveValueCheckpoint } from '../../../src/model/value-checkpoint.ts';
 import { ValueModel } from '../../../src/model/value-model.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
@@ -55,6 +55,20 @@ describe('loadCritic', () => {
     });
     await withCritic([], ({ frozenLength, isVisionFixed, notes }) => {
       assert.deepEqual([frozenLength, isVisionFixed, notes], [0, false, []]);
+    });
+  });
+
+  it('begins with the value model it is given, and else with the policy and a new head', async () => {
+    using temporary = new TemporaryDirectory();
+    const given = join(temporary.path, 'given');
+    await withCritic([], async ({ directory, arena }) => {
+      assert.equal(directory, goldenPath('micro-vl'));
+      arena.tensor('score.weight').data.fill(3);
+      await saveValueCheckpoint(given, { from: directory, arena });
+    });
+    await withCritic([`${model}.model_path=${given}`], ({ directory, arena }) => {
+      assert.equal(directory, given);
+      assert.ok(arena.tensor('score.weight').data.every((value) => value === 3));
     });
   });
 

@@ -218,7 +218,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   ],
   'worker.critic.ulysses_size': named,
   'worker.critic.model.model_path':
-    'integration/critic.test.ts › begins with the value model it is given',
+    'unit/actors/critic.test.ts › begins with the value model it is given, and else with the policy and a new head',
   'worker.critic.model.tokenizer_path': named,
   'worker.critic.model.override_config': [
     'unit/actors/critic.test.ts › lays keys over the config, and names those that change nothing',
@@ -425,14 +425,16 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'integration/tracking.test.ts › goes to every logger that is listed, under the names of the reference',
   'trainer.console_form':
     'integration/tracking.test.ts › goes to every logger that is listed, under the names of the reference',
-  'trainer.save_model_only':
-    'integration/resume.test.ts › refuses a checkpoint of weights alone, and tells what to do with it',
+  'trainer.save_model_only': [
+    'integration/resume.test.ts › starts afresh where it is not to look for a checkpoint, and saves weights alone if told so',
+    'unit/actors/restore.test.ts › is refused where it is of weights alone, with what to do with it',
+  ],
   'trainer.save_checkpoint_path':
     'unit/config/derive.test.ts › names the run’s folder after project and experiment unless told',
   'trainer.load_checkpoint_path':
     'integration/resume.test.ts › begins at the checkpoint it is given, and forgets the steps after it',
   'trainer.find_last_checkpoint':
-    'integration/resume.test.ts › starts afresh where it is not to look for a checkpoint',
+    'integration/resume.test.ts › starts afresh where it is not to look for a checkpoint, and saves weights alone if told so',
   'trainer.ray_timeline':
     'integration/tracking.test.ts › goes to every logger that is listed, under the names of the reference',
   'trainer.device': 'unit/config/unsupported.test.ts › is refused plainly: trainer.device=cuda',
