@@ -77,22 +77,25 @@ describe('a key of the config, of data,', () => {
   });
   after(() => temporary[Symbol.dispose]());
 
-  /** All that there is to train and validate on. */
-  const read = async (config: Config): Promise<unknown> => {
+  const open = (config: Config): Promise<DataActor> => {
     const { trainFiles, valFiles: validationFiles } = config.data;
     const props = {
       ...dataSettings(config, model),
       ...{ trainFiles, validationFiles, batchSize: 2, pixelReaders: [] },
     };
-    const environment = { logger: keepingLogger().logger, refTo: unused };
-    const actor = await DataActor.open(props, environment);
+    return DataActor.open(props, { logger: keepingLogger().logger, refTo: unused });
+  };
+  /** All that there is to train and validate on. */
+  const read = async (config: Config): Promise<unknown> => {
+    const actor = await open(config);
     const first = await actor.nextPrompts();
     const validation = await actor.validation({ start: 0, end: 9 });
     return { summary: actor.summary(), first, validation };
   };
-  /** The same, or why there is nothing. */
-  const readOrNot = (config: Config): Promise<unknown> =>
-    read(config).catch((error: unknown) => asCxmindError(error).code);
+  const orCode =
+    (of: (config: Config) => Promise<unknown>) =>
+    (config: Config): Promise<unknown> =>
+      of(config).catch((error: unknown) => asCxmindError(error).code);
   const changes = (
     of: (config: Config) => unknown,
     ...items: readonly [string, ...string[]]
@@ -130,11 +133,17 @@ describe('a key of the config, of data,', () => {
   it('changes which prompts there are: data.filter_overlong_prompts=false', () =>
     changes(read, 'data.filter_overlong_prompts=false', 'data.max_prompt_length=100'));
 
+  it('changes which answers can be imitated: data.max_response_length=4', () =>
+    changes(
+      orCode(async (config) => (await open(config)).nextSolutions()),
+      'data.max_response_length=4',
+    ));
+
   it('changes what a bad row does: data.invalid_rows=skip', () =>
-    changes(readOrNot, 'data.invalid_rows=skip', 'data.train_files=FOLDER/bad.jsonl'));
+    changes(orCode(read), 'data.invalid_rows=skip', 'data.train_files=FOLDER/bad.jsonl'));
 
   it('changes which prompts are taken: worker.rollout.limit_images=1', () =>
-    changes(readOrNot, 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));
+    changes(orCode(read), 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));
 
   it('changes how many rows are measured at a time: data.filter_overlong_prompts_workers=3', () =>
     changes(

@@ -22,6 +22,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   ],
   'data.max_response_length': [
     'unit/effects/steps.test.ts › changes the responses: data.max_response_length=2',
+    'unit/effects/data.test.ts › changes which answers can be imitated: data.max_response_length=4',
     'unit/effects/training.test.ts › changes how an update is divided: data.max_response_length=120',
   ],
   'data.rollout_batch_size':
@@ -296,6 +297,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.rollout.temperature': [
     'unit/effects/steps.test.ts › changes the responses: worker.rollout.temperature=0.1',
     'unit/effects/steps.test.ts › changes what is asked: worker.rollout.temperature=0.5',
+    'unit/effects/training.test.ts › is what logits are divided by: worker.rollout.temperature',
   ],
   'worker.rollout.top_p':
     'unit/effects/steps.test.ts › changes the responses: worker.rollout.top_p=0.1',

@@ -144,6 +144,11 @@ describe('a key of the config', () => {
     }
   });
 
+  it('is what logits are divided by: worker.rollout.temperature', async () => {
+    const config = await configOf('worker.rollout.temperature=0.5');
+    assert.equal(learnerSettings(config).temperature, 0.5);
+  });
+
   it('changes how reference answers are divided: sft.micro_batch_size=2', () => {
     const samples = [5, 6, 7, 8].map((length, i) => ({
       prompt: textPrompt([i]),
