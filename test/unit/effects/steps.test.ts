@@ -199,8 +199,8 @@ describe('a key of the config', () => {
     const kindOf = ({ kind }: LearnerSeat): string => kind;
 
     /** What learners and critics are asked in step 4 of 10: mini-batches and rates, and temperatures of scores. */
-    const asked = async (config: Config): Promise<unknown> => {
-      const requests: unknown[] = [];
+    const asked = async (config: Config): Promise<object[]> => {
+      const requests: object[] = [];
       const learner = fakeRef('learner', learnerProtocol, {
         logProbs: ({ temperature }) => {
           requests.push({ temperature });
@@ -257,8 +257,15 @@ describe('a key of the config', () => {
         'transport.collectives=mpi',
       ));
 
-    for (const item of ['worker.rollout.temperature=0.5', 'trainer.critic_warmup=5']) {
-      it(`changes what is asked: ${item}`, () => assertChanges(asked, item));
-    }
+    it('changes what is asked: worker.rollout.temperature=0.5', () =>
+      assertChanges(asked, 'worker.rollout.temperature=0.5'));
+
+    it('holds the policy back, and not the critic: trainer.critic_warmup=5', async () => {
+      const trained = async (config: Config): Promise<string[]> =>
+        (await asked(config)).flatMap((request) => Object.keys(request));
+      assert.ok((await trained(await configOf())).includes('actor'));
+      const warming = await trained(await configOf('trainer.critic_warmup=5'));
+      assert.ok(warming.includes('critic') && !warming.includes('actor'));
+    });
   });
 });

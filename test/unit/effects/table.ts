@@ -408,7 +408,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'trainer.max_try_make_batch':
     'unit/actors/batch-phase.test.ts › gives up after max_try_make_batch rounds, and says what to change',
   'trainer.critic_warmup': [
-    'unit/effects/steps.test.ts › changes what is asked: trainer.critic_warmup=5',
+    'unit/effects/steps.test.ts › holds the policy back, and not the critic: trainer.critic_warmup=5',
     'integration/critic.test.ts › holds the policy back until the critic has warmed up',
   ],
   'trainer.val_freq':
