@@ -70,15 +70,6 @@ describe('a run over several processes', () => {
   });
   after(() => temporary[Symbol.dispose]());
 
-  it('has the numbers of one process, with rollouts, rewards and reference elsewhere too', async () => {
-    const events = await train('node', async (processes) => [await processes.start('a')]);
-    for (const actor of ['rollout/1', 'reward/1', 'reference']) {
-      assert.deepEqual(livesOf(events, actor).at(0), ['actor started', 'a']);
-    }
-    assert.deepEqual(livesOf(events, 'rollout/0').at(0), ['actor started', undefined]);
-    assertSame('node');
-  });
-
   it('has the same numbers when a process is killed in the middle of its rollouts', async () => {
     let rollouts = 0;
     const events = await train(
@@ -134,7 +125,7 @@ describe('a run over several processes', () => {
     assertSame('joined');
   });
 
-  it('has the same numbers with a process behind a slow network that loses 5 %', async () => {
+  it('has the numbers of one process with rollouts, rewards and reference behind a slow network that loses 5 %', async () => {
     await using processes = await NodeProcesses.open(defaultHeartbeat);
     // npm run soak has 200 ms: a step waits for some twenty trips
     const weather = { delayMs: 20, loss: 0.05, seed: 1 };
@@ -146,35 +137,34 @@ describe('a run over several processes', () => {
       const lives = ['started', 'stopped'].map((kind) => [`actor ${kind}`, 'a']);
       assert.deepEqual(livesOf(events, actor), lives);
     }
+    assert.deepEqual(livesOf(events, 'rollout/0').at(0), ['actor started', undefined]);
     assertSame('slow');
   });
 
-  it('trains with learners in several processes as with as many threads', async () => {
-    const learners = ['worker.actor.num_workers=3'];
-    await trainTiny(demo, runFolder('threads'), [...items, ...learners]);
-    const events = await train(
-      'learners',
-      async (processes) => [await processes.start('a')],
-      undefined,
-      learners,
-    );
-    assert.deepEqual(
-      [0, 1, 2].map((rank) => livesOf(events, `learner/${rank}`).at(0)),
-      [undefined, undefined, 'a'].map((node) => ['actor started', node]),
-    );
-    assertSame('learners', runFolder('threads'));
-  });
-
-  it('trains with learners that share no memory, over the network', async function () {
-    const own = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh'];
-    if (spawnSync(own[0]!, [...own.slice(1), 'true']).status !== 0) this.skip();
+  describe('with two learners', () => {
     const learners = ['worker.actor.num_workers=2'];
-    await trainTiny(demo, runFolder('pair'), [...items, ...learners]);
-    const nodes = async (processes: NodeProcesses): Promise<NodeOptions[]> => [
-      await processes.start('a', own),
-    ];
-    await train('network', nodes, undefined, learners);
-    assertSame('network', runFolder('pair'));
+    const places = [undefined, 'a'].map((node) => ['actor started', node]);
+
+    /** Trains with one of the learners in a process that is started by a command. */
+    async function trainApart(name: string, command?: readonly string[]): Promise<void> {
+      const nodes = async (processes: NodeProcesses): Promise<NodeOptions[]> => [
+        await processes.start('a', command),
+      ];
+      const events = await train(name, nodes, undefined, learners);
+      const lives = [0, 1].map((rank) => livesOf(events, `learner/${rank}`).at(0));
+      assert.deepEqual(lives, places);
+      assertSame(name, runFolder('threads'));
+    }
+
+    before(() => trainTiny(demo, runFolder('threads'), [...items, ...learners]));
+
+    it('trains over several processes as on as many threads', () => trainApart('learners'));
+
+    it('trains over processes that share no memory, by the network', async function () {
+      const own = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh'];
+      if (spawnSync(own[0]!, [...own.slice(1), 'true']).status !== 0) this.skip();
+      await trainApart('network', own);
+    });
   });
 
   it('ends with the process of a learner, which nothing can ask again', async () => {

@@ -118,11 +118,11 @@ describe('cxmind launch under a scheduler', function () {
 
     it('runs the example', async () => {
       assert.equal(spawnSync('bash', ['-n', join(examples, 'slurm.sbatch')]).status, 0);
-      // in place of srun: as many tasks as the script asks for hosts
+      // in place of srun, for two of the hosts that the script asks for
       const srun = `#!/bin/bash
 while [[ $1 == --* ]]; do shift; done
-export SLURM_STEP_ID=0 SLURM_NTASKS=4 SLURM_STEP_NODELIST='node[0-3]'
-for rank in 0 1 2 3; do SLURM_PROCID=$rank SLURMD_NODENAME=node$rank "$@" & done
+export SLURM_STEP_ID=0 SLURM_NTASKS=2 SLURM_STEP_NODELIST='node[0-1]'
+for rank in 0 1; do SLURM_PROCID=$rank SLURMD_NODENAME=node$rank "$@" & done
 wait`;
       const tools = new TemporaryDirectory();
       spawnSync('chmod', ['+x', tools.write('srun', srun)]);
@@ -147,15 +147,15 @@ wait`;
       assert.equal(spawnSync('sh', ['-n', join(examples, 'mpirun.sh')]).status, 0);
       const run = newRun();
       const variables = {
-        NP: '3',
-        HOSTFILE: folder.write('hosts', 'localhost slots=3\n'),
+        NP: '2',
+        HOSTFILE: folder.write('hosts', 'localhost slots=2\n'),
         OMPI_ALLOW_RUN_AS_ROOT: '1',
         OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: '1',
       };
       const example = [join(examples, 'mpirun.sh'), ...tinyItems(demo, run, items)];
       await assertEnd([start('sh', example, variables)], [0]);
       assert.deepEqual(numbersOf(run), numbersOf(join(folder.path, 'alone')));
-      assert.equal(logOf(run).match(/"node joined"/g)?.length, 2);
+      assert.equal(logOf(run).match(/"node joined"/g)?.length, 1);
     });
   });
 

@@ -152,6 +152,7 @@ export class SshHosts implements AsyncDisposable {
     run(...inside, 'link', 'set', device, 'up');
     run(...inside, 'link', 'set', 'lo', 'up');
     const { path } = this.#folder;
+    const compiled = process.env['NODE_COMPILE_CACHE'];
     const config = this.#folder.write(
       `sshd-${namespace}`,
       [
@@ -167,6 +168,8 @@ export class SshHosts implements AsyncDisposable {
         'PrintMotd no',
         'PidFile none',
         'UseDNS no',
+        // without what this user's shell does when it starts, which can take longer than what is tested
+        `SetEnv HOME=${path}${compiled === undefined ? '' : ` NODE_COMPILE_CACHE=${compiled}`}`,
       ].join('\n'),
     );
     const inNamespace = ['netns', 'exec', namespace, 'sh', '-c', startSshd, config];

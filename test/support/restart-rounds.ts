@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { ActorSystem } from '../../actors/runtime/system.ts';
+import { hoarderProtocol } from './hoarder-actor.ts';
+import { LivingWorkers } from './living-workers.ts';
+import { resident } from './resident.ts';
+
+/** A program that says what is resident after 400 restarts of an actor on its thread, and after 600 more. */
+using workers = new LivingWorkers();
+await using system = new ActorSystem();
+const hoarder = await system.spawn({
+  name: 'hoarder/0',
+  protocol: hoarderProtocol,
+  module: new URL('./hoarder-actor.ts', import.meta.url),
+  create: 'createHoarder',
+  props: undefined,
+  supervision: {
+    onCrash: 'restart',
+    maxRestarts: Infinity,
+    windowMs: 60_000,
+    minBackoffMs: 1,
+    maxBackoffMs: 1,
+    givenUp: 'stop',
+  },
+});
+const thread = workers.find('hoarder/0');
+const soon = { timeoutMs: 20_000 };
+
+async function restarts(times: number): Promise<number> {
+  for (let i = 0; i < times; i++) {
+    await assert.rejects(hoarder.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+    await hoarder.ask.ones(1, soon);
+  }
+  return resident();
+}
+
+const early = await restarts(400);
+const late = await restarts(600);
+assert.equal(workers.find('hoarder/0'), thread, 'the thread was kept');
+process.stdout.write(JSON.stringify([early, late]));
