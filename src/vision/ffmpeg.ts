@@ -132,12 +132,15 @@ async function run(
 ): Promise<void> {
   const child = spawn(program, parameters, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: TIMEOUT_MS,
   });
+  // Node's own time limit goes on, and holds the process, for a program that could not be started.
+  const limit = setTimeout(() => child.kill(), TIMEOUT_MS);
   const messages: Buffer[] = [];
   child.stdout.on('data', receive);
   child.stderr.on('data', (chunk: Buffer) => messages.push(chunk));
-  const code = await exitOf(child, program);
+  const code = await exitOf(child, program).finally(() => {
+    clearTimeout(limit);
+  });
   if (code === 0) return;
   const said = Buffer.concat(messages).toString().trim().split('\n').at(-1) ?? '';
   throw invalidVideo(
