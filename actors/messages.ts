@@ -10,11 +10,18 @@ export const whole = new t.Type<number>(
   t.identity,
 );
 
+/** Patches of 8-bit pixels, as levels. */
+export const PatchLevels = t.type({
+  levels: tensor('u8', ['N', 'C', 'F', 'pixels']),
+  values: tensor('f32', ['channels', 'levels']),
+  frames: whole,
+});
+
 /** Tokens, positions and patches of a prompt: what a policy computes on. */
 export const PromptInput = t.type({
   tokenIds: tensor('i32', ['T']),
   positions: tensor('i32', ['axes', 'T']),
-  pixelValues: t.union([tensor('f32', ['N', 'patch']), t.null]),
+  pixelValues: t.union([PatchLevels, tensor('f32', ['N', 'patch']), t.null]),
   grids: t.array(t.tuple([whole, whole, whole])),
 });
 

@@ -86,6 +86,8 @@ export type { Binding } from './ort/binding.ts';
 export { bf16ToNumber, bytesPerElement, numberToBf16 } from './tensor/dtype.ts';
 export type { DType, TypedArrays } from './tensor/dtype.ts';
 export { reshaped, rows, sizeOf, tensorOf, zeros } from './tensor/tensor.ts';
+export type { PatchLevels, PixelValues } from './tensor/patch-levels.ts';
+export { patchValues } from './tensor/patch-levels.ts';
 export type { Tensor } from './tensor/tensor.ts';
 export { keyOf, Rng } from './rng.ts';
 export type { RngState } from './rng.ts';

@@ -6,6 +6,7 @@ import type { DatasetRow, RowKeys } from '../../src/data/row.ts';
 import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
+import { patchBytes } from '../../src/tensor/patch-levels.ts';
 import type { Prompt, Sequence } from '../messages.ts';
 import { actorFactory, type Actor, type Environment, type Logger } from '../runtime/actor.ts';
 import { PixelPool, pixelProtocol } from './pixels.ts';
@@ -159,7 +160,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
   async #sample(row: DatasetRow): Promise<PromptSample> {
     const sample = await this.#builder.build(row);
     this.#samples++;
-    this.#pixelBytes += sample.pixelValues?.data.byteLength ?? 0;
+    this.#pixelBytes += sample.pixelValues === null ? 0 : patchBytes(sample.pixelValues);
     return sample;
   }
 

@@ -7,9 +7,9 @@ import {
   type VideoOrFrames,
 } from '../../src/data/pixels.ts';
 import type { ImageSource } from '../../src/vision/decode.ts';
+import { ReusedMemory } from '../../src/vision/reused-memory.ts';
 import type { ProcessedPixels } from '../../src/vision/processor.ts';
-import { tensor } from '../../transport/tensor-codec.ts';
-import { whole } from '../messages.ts';
+import { PatchLevels, whole } from '../messages.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
 import { askAny } from '../runtime/pool.ts';
 import { call, protocol } from '../runtime/protocol.ts';
@@ -24,7 +24,7 @@ const bytes = new t.Type<Uint8Array>(
 const Source = t.union([t.string, bytes]);
 const VideoSource = t.union([Source, t.readonlyArray(Source)]);
 const Pixels = t.type({
-  pixelValues: tensor('f32', ['N', 'patch']),
+  pixelValues: PatchLevels,
   grid: t.readonly(t.tuple([whole, whole, whole])),
 });
 const Video = t.intersection([Pixels, t.type({ secondsPerGrid: t.number })]);
@@ -39,7 +39,8 @@ export const pixelProtocol = protocol('pixels', {
 export const pixelActor = actorFactory(
   pixelProtocol,
   (settings: PixelSettings): Actor<typeof pixelProtocol> => {
-    const pixels = new LocalPixels(settings);
+    // One message at a time: its reply is encoded, levels copied, before the next is read.
+    const pixels = new LocalPixels(settings, new ReusedMemory());
     return {
       image: (source) => pixels.image(source),
       video: (source) => pixels.video(source),

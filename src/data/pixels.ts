@@ -1,5 +1,11 @@
 import { CxmindError } from '../errors.ts';
-import { decodeImage, imageSize, type ImageSource, type RgbImage } from '../vision/decode.ts';
+import {
+  decodeImage,
+  imageSize,
+  type DecodedImage,
+  type ImageSource,
+  type ReadFile,
+} from '../vision/decode.ts';
 import { probeVideo, readFrames, withVideoFile, type VideoSource } from '../vision/ffmpeg.ts';
 import type { Grid } from '../vision/patchify.ts';
 import {
@@ -7,7 +13,8 @@ import {
   type ProcessedPixels,
   type ProcessorSettings,
 } from '../vision/processor.ts';
-import { resample } from '../vision/resample.ts';
+import type { ReusedMemory } from '../vision/reused-memory.ts';
+import { Resampler } from '../vision/resample.ts';
 import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
 import {
   inPairs,
@@ -49,16 +56,21 @@ export class LocalPixels implements PixelReader {
   readonly settings: PixelSettings;
   readonly #image: VisionProcessor;
   readonly #video: VisionProcessor;
+  readonly #resampler = new Resampler();
+  readonly #read: ReadFile | undefined;
 
-  constructor(settings: PixelSettings) {
+  /** @param memory makes each result valid only until the next call, which must come after this one has ended */
+  constructor(settings: PixelSettings, memory?: ReusedMemory) {
     this.settings = settings;
-    this.#image = new VisionProcessor(settings.image);
-    this.#video = new VisionProcessor(settings.video);
+    this.#read = memory && ((path) => memory.readFile(path));
+    const allocate = memory && ((shape: readonly number[]) => memory.levels(shape));
+    this.#image = new VisionProcessor(settings.image, this.#resampler, allocate);
+    this.#video = new VisionProcessor(settings.video, this.#resampler, allocate);
   }
 
   async image(source: ImageSource): Promise<ProcessedPixels> {
-    const image = await decodeImage(source);
-    return this.#image.process(boundImage(image, this.settings.bounds));
+    const image = await decodeImage(source, undefined, this.#read);
+    return this.#image.process(boundImage(image, this.settings.bounds, this.#resampler));
   }
 
   async video(source: VideoOrFrames): Promise<ProcessedVideo> {
@@ -70,9 +82,9 @@ export class LocalPixels implements PixelReader {
     return withVideoFile(source, async (path) => {
       const { info, indices, fps } = await this.#sampled(path);
       const { width, height } = videoFrameSize(info, indices.length, this.settings.bounds);
-      const frames: RgbImage[] = [];
+      const frames: DecodedImage[] = [];
       await readFrames(path, info, indices, (frame) => {
-        frames.push(resample(frame, width, height));
+        frames.push(this.#resampler.copy(frame, width, height));
       });
       return { ...this.#video.processFrames(frames), secondsPerGrid: secondsPerPair(fps) };
     });
@@ -108,11 +120,11 @@ export class LocalPixels implements PixelReader {
   }
 
   /** Pictures that are frames, of the size of the first. */
-  async #pictures(sources: readonly ImageSource[]): Promise<RgbImage[]> {
+  async #pictures(sources: readonly ImageSource[]): Promise<DecodedImage[]> {
     firstOf(sources);
-    const frames: RgbImage[] = [];
+    const frames: DecodedImage[] = [];
     for (const source of sources) {
-      const image = await decodeImage(source);
+      const image = await decodeImage(source, undefined, this.#read);
       const { width, height } = pictureFrameSize(image, this.settings.bounds);
       const [first] = frames;
       if (first !== undefined && (first.width !== width || first.height !== height)) {
@@ -121,7 +133,7 @@ export class LocalPixels implements PixelReader {
           `frame ${frames.length + 1} is resized to ${width}x${height}, the first to ${first.width}x${first.height}`,
         );
       }
-      frames.push(resample(image, width, height));
+      frames.push(this.#resampler.copy(image, width, height));
     }
     return frames;
   }

@@ -1,3 +1,4 @@
+import { patchBytes } from '../tensor/patch-levels.ts';
 import type { DatasetRow } from './row.ts';
 import type { PromptSample } from './sample.ts';
 
@@ -37,5 +38,9 @@ export class SampleCache {
 }
 
 function bytesOf({ tokenIds, positions, pixelValues }: PromptSample): number {
-  return tokenIds.byteLength + positions.data.byteLength + (pixelValues?.data.byteLength ?? 0);
+  return (
+    tokenIds.byteLength +
+    positions.data.byteLength +
+    (pixelValues === null ? 0 : patchBytes(pixelValues))
+  );
 }

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
-import { stackRows } from '../tensor/rows.ts';
+import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
@@ -33,8 +33,8 @@ export interface PromptSample {
   readonly tokenIds: Int32Array;
   /** i32 `[3, T]` */
   readonly positions: Tensor<'i32'>;
-  /** f32 `[N, C·Pt·P·P]` of all images or videos in order, or null without any. */
-  readonly pixelValues: Tensor<'f32'> | null;
+  /** `[N, C·Pt·P·P]` of all images or videos in order, or null without any. */
+  readonly pixelValues: PatchLevels | null;
   /** One per image or video. */
   readonly grids: readonly Grid[];
   readonly groundTruth: string;
@@ -121,7 +121,7 @@ export class SampleBuilder {
       text,
       tokenIds,
       positions: this.#options.positionsOf(tokenIds, grids, seconds),
-      pixelValues: stackRows(read.map(({ pixelValues }) => pixelValues)),
+      pixelValues: stackLevels(read.map(({ pixelValues }) => pixelValues)),
       grids,
       groundTruth: row.answer,
     };

@@ -1,3 +1,4 @@
+import type { PixelValues } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /** Frames, rows and columns of patches of one image. */
@@ -24,8 +25,8 @@ export interface PackedBatch {
   readonly scoredRows: Int32Array;
   /** `[R]`, the tokens that are scored, in the order of the sequences. */
   readonly targets: Int32Array;
-  /** f32 `[N, C·Pt·P·P]`, the patches of all images in the order of their placeholders; null without images. */
-  readonly pixelValues: Tensor<'f32'> | null;
+  /** `[N, C·Pt·P·P]`, the patches of all images in the order of their placeholders; null without images. */
+  readonly pixelValues: PixelValues | null;
   /** One per image. */
   readonly grids: readonly Grid[];
 }

@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import type { Runtime } from '../ort/runtime.ts';
+import { patchValues } from '../tensor/patch-levels.ts';
 import { addRows, gatherRows, placeRows } from '../tensor/rows.ts';
 import { rows, type Tensor } from '../tensor/tensor.ts';
 import type { Workspace } from '../tensor/workspace.ts';
@@ -71,10 +72,14 @@ export class Embedder implements Disposable {
       const id = batch.tokenIds[row];
       return id === imagePad || id === videoPad;
     });
+    const pixels = patchValues([batch.pixelValues], (shape) => workspace.take('f32', shape))!;
     const vision =
       this.#images === null || saving
-        ? this.#vision.forward(batch.pixelValues, batch.grids, workspace, saving)
-        : { embeddings: this.#kept(this.#vision, this.#images, batch, workspace), saved: [] };
+        ? this.#vision.forward(pixels, batch.grids, workspace, saving)
+        : {
+            embeddings: this.#kept(this.#vision, this.#images, pixels, batch.grids, workspace),
+            saved: [],
+          };
     const features = vision.embeddings.shape[0]!;
     if (features !== imageRows.length) {
       throw new CxmindError(
@@ -109,7 +114,8 @@ export class Embedder implements Disposable {
   #kept(
     tower: VisionTower,
     images: ImageCache,
-    { pixelValues, grids }: PackedBatch,
+    pixels: Tensor<'f32'>,
+    grids: readonly Grid[],
     workspace: Workspace,
   ): Tensor<'f32'> {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
@@ -118,7 +124,7 @@ export class Embedder implements Disposable {
     const all = workspace.take('f32', [patches / perRow, this.#config.text.hiddenSize]);
     let at = 0;
     for (const grid of grids) {
-      const image = rows(pixelValues!, at, at + patchesOf(grid));
+      const image = rows(pixels, at, at + patchesOf(grid));
       const mark = workspace.mark();
       const values = images.embeddings(
         image,

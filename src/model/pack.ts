@@ -1,4 +1,4 @@
-import { stackRows } from '../tensor/rows.ts';
+import { areSamePixels, stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
 import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch, TokenTree } from './batch.ts';
 import { treeSize } from './segments.ts';
@@ -9,8 +9,8 @@ export interface PromptInput {
   readonly tokenIds: Tensor<'i32'>;
   /** i32 `[3, T]`. */
   readonly positions: Tensor<'i32'>;
-  /** f32 `[N, C·Pt·P·P]`, or null without images. */
-  readonly pixelValues: Tensor<'f32'> | null;
+  /** `[N, C·Pt·P·P]`, or null without images. */
+  readonly pixelValues: PixelValues | null;
   readonly grids: readonly Grid[];
 }
 
@@ -41,7 +41,7 @@ export function packSequences(sequences: readonly SequenceInput[]): PackedBatch 
   for (const [i, { prompt }] of sequences.entries()) {
     const tree = trees.find(
       ({ prompt: known }) =>
-        known.tokenIds === prompt.tokenIds && known.pixelValues === prompt.pixelValues,
+        known.tokenIds === prompt.tokenIds && areSamePixels(known.pixelValues, prompt.pixelValues),
     );
     if (tree === undefined) trees.push({ prompt, members: [i] });
     else tree.members.push(i);
@@ -93,7 +93,7 @@ function pack(trees: readonly PromptTree[], sequences: readonly SequenceInput[])
     trees: sizes,
     scoredRows: joined(predictors),
     targets: joined(sequences.map(({ response }) => response.data)),
-    pixelValues: stackRows(trees.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
+    pixelValues: stackPixels(trees.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
     grids: trees.flatMap(({ prompt }) => prompt.grids),
   };
 }

@@ -1,4 +1,4 @@
-import { zeros, type Tensor } from './tensor.ts';
+import type { Tensor } from './tensor.ts';
 
 function widthOf(tensor: Tensor): number {
   return tensor.data.length / Math.max(1, tensor.shape[0]!);
@@ -59,19 +59,4 @@ export function addRows(
     const base = index[i]! * width;
     for (let j = 0, at = i * width; j < width; j++, at++) to[base + j]! += from[at]!;
   }
-}
-
-/** Matrices of equal width one below the other; null of none, and of one the matrix itself. */
-export function stackRows(parts: readonly Tensor<'f32'>[]): Tensor<'f32'> | null {
-  const [first, ...others] = parts;
-  if (first === undefined) return null;
-  if (others.length === 0) return first;
-  const height = parts.reduce((sum, part) => sum + part.shape[0]!, 0);
-  const stacked = zeros('f32', [height, first.shape[1]!]);
-  let at = 0;
-  for (const { data } of parts) {
-    stacked.data.set(data, at);
-    at += data.length;
-  }
-  return stacked;
 }

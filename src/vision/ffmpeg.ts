@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
-import type { RgbImage } from './decode.ts';
+import type { DecodedImage } from './decode.ts';
 import type { ImageSize } from './resize.ts';
 
 /** A video as it is referred to: a path, or the bytes of a file. */
@@ -88,7 +88,7 @@ export async function readFrames(
   path: string,
   { width, height }: ImageSize,
   indices: readonly number[],
-  take: (frame: RgbImage) => void,
+  take: (frame: DecodedImage) => void,
 ): Promise<void> {
   const select = indices.map((index) => `eq(n\\,${index})`).join('+');
   const frameBytes = width * height * 3;

@@ -4,10 +4,17 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import type { PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { RgbImage } from './decode.ts';
-import { patchify, type Grid, type PatchLayout } from './patchify.ts';
-import { resample } from './resample.ts';
+import type { DecodedImage } from './decode.ts';
+import {
+  levelValues,
+  patchify,
+  type Grid,
+  type LevelMemory,
+  type PatchLayout,
+} from './patchify.ts';
+import { Resampler } from './resample.ts';
 import { smartResize, type ImageSize } from './resize.ts';
 
 const triple = t.tuple([t.number, t.number, t.number]);
@@ -45,8 +52,8 @@ const DEFAULTS: ProcessorSettings = {
 
 /** An image or a video as the vision tower takes it. */
 export interface ProcessedPixels {
-  /** f32 `[N, C · Pt · P · P]`, normalised. */
-  readonly pixelValues: Tensor<'f32'>;
+  /** `[N, C · Pt · P · P]` */
+  readonly pixelValues: PatchLevels;
   /** Patches along time, height and width; their product is N. */
   readonly grid: Grid;
 }
@@ -57,9 +64,22 @@ export type ProcessorKind = 'image' | 'video';
 /** Resizes, normalises and cuts images or videos as the checkpoint's own processor does (Qwen2-VL's). */
 export class VisionProcessor {
   readonly settings: ProcessorSettings;
+  readonly #resampler: Resampler;
+  readonly #allocate: LevelMemory | undefined;
+  readonly #values: Tensor<'f32'>;
 
-  constructor(settings: ProcessorSettings = DEFAULTS) {
+  /**
+   * @param allocate gives memory for levels, of their own unless given
+   */
+  constructor(
+    settings: ProcessorSettings = DEFAULTS,
+    resampler = new Resampler(),
+    allocate?: LevelMemory,
+  ) {
     this.settings = settings;
+    this.#resampler = resampler;
+    this.#allocate = allocate;
+    this.#values = levelValues(settings);
   }
 
   /**
@@ -94,11 +114,11 @@ export class VisionProcessor {
   }
 
   /** Pixel values and grid of a decoded image, which stands still. */
-  process(image: RgbImage): ProcessedPixels {
+  process(image: DecodedImage): ProcessedPixels {
     const { width, height } = this.#resizedSize(image);
-    const still = resample(image, width, height);
-    const frames = Array<RgbImage>(this.settings.temporalPatchSize).fill(still);
-    return patchify(frames, this.settings);
+    const still = this.#resampler.resize(image, width, height);
+    const frames = Array<DecodedImage>(this.settings.temporalPatchSize).fill(still);
+    return patchify(frames, this.settings, this.#values, this.#allocate);
   }
 
   /**
@@ -106,10 +126,10 @@ export class VisionProcessor {
    *
    * @param frames of one size, as many as make whole patches along time
    */
-  processFrames(frames: readonly RgbImage[]): ProcessedPixels {
+  processFrames(frames: readonly DecodedImage[]): ProcessedPixels {
     const { width, height } = this.#resizedSize(frames[0]!);
-    const resized = frames.map((frame) => resample(frame, width, height));
-    return patchify(resized, this.settings);
+    const resized = frames.map((frame) => this.#resampler.copy(frame, width, height));
+    return patchify(resized, this.settings, this.#values, this.#allocate);
   }
 
   #resizedSize(size: ImageSize): ImageSize {

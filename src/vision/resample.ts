@@ -1,42 +1,129 @@
 import { CxmindError } from '../errors.ts';
-import type { RgbImage } from './decode.ts';
+import { channelsOf, type DecodedImage } from './decode.ts';
+import {
+  resampleKernels,
+  SLACK_BYTES,
+  WEIGHT_BITS,
+  type ResampleKernels,
+} from './resample-kernels.ts';
+import { newMemory, type WasmMemory } from './wasm.ts';
 
-/** Fraction bits of a filter weight: sums of 8-bit pixels times weights stay within 32 bits. */
-const WEIGHT_BITS = 22;
-const HALF = 1 << (WEIGHT_BITS - 1);
 const SUPPORT = 2;
+/** Rows go through the first pass by so many bytes at a time, which a core's cache holds. */
+const STRIP_BYTES = 2 ** 18;
+const PAGE_BYTES = 2 ** 16;
 
-/** For each output place: the first input it reads, how many, and their weights from `place * stride`. */
+/** For each output place: the first input it reads, and the weights of `taps` inputs from there on. */
 interface Taps {
-  readonly first: Int32Array;
-  readonly count: Int32Array;
-  readonly weights: Int32Array;
-  readonly stride: number;
+  readonly first: Int32Array<ArrayBuffer>;
+  /** `[places, taps]`; zeros where a place reads fewer. */
+  readonly weights: Int32Array<ArrayBuffer>;
+  readonly taps: number;
 }
 
 /**
- * Resizes an image the way Pillow does: separable, antialiased bicubic (a = -0.5) in 8-bit fixed point,
+ * Resizes images the way Pillow does: separable, antialiased bicubic (a = -0.5) in 8-bit fixed point,
  * columns first; nearest neighbour for palette and 1-bit images.
  *
  * A general-purpose resizer differs by one level here and there, and one level of 255 is already 0.015
  * after normalisation: more than the pixel values may be off.
  *
- * @param width  target, pixels, at least 1
- * @param height target, pixels, at least 1
  * @see Pillow, src/libImaging/Resample.c
  */
-export function resample(image: RgbImage, width: number, height: number): RgbImage {
-  if (width < 1 || height < 1) {
-    throw new CxmindError(
-      'DATA_INVALID',
-      `image of ${image.width}x${image.height} would be resized to ${width}x${height}`,
-    );
+export class Resampler {
+  /** Made when first needed: a memory of WebAssembly takes much address space. */
+  #bench: { readonly memory: WasmMemory; readonly kernels: ResampleKernels } | undefined;
+
+  /**
+   * The image in another size; itself where it has that size.
+   *
+   * @param width  target, pixels, at least 1
+   * @param height target, pixels, at least 1
+   * @returns an image whose pixels are overwritten by the next call
+   */
+  resize(image: DecodedImage, width: number, height: number): DecodedImage {
+    if (width < 1 || height < 1) {
+      throw new CxmindError(
+        'DATA_INVALID',
+        `image of ${image.width}x${image.height} would be resized to ${width}x${height}`,
+      );
+    }
+    if (width === image.width && height === image.height) return image;
+    if (image.isIndexed) return nearest(image, width, height);
+    return { width, height, data: this.#resample(image, width, height), isIndexed: false };
   }
-  if (width === image.width && height === image.height) return image;
-  if (image.isIndexed) return nearest(image, width, height);
-  const wide = width === image.width ? image.data : resampleColumns(image, width);
-  const data = height === image.height ? wide : resampleRows(wide, width, image.height, height);
-  return { width, height, data, isIndexed: false };
+
+  /** As `resize`, with pixels of its own. */
+  copy(image: DecodedImage, width: number, height: number): DecodedImage {
+    const resized = this.resize(image, width, height);
+    return resized === image ? image : { ...resized, data: resized.data.slice() };
+  }
+
+  #resample(image: DecodedImage, width: number, height: number): Uint8Array {
+    const channels = channelsOf(image);
+    // A grey pixel alone fills no vector: four of a row are taken together.
+    const columns = tapsOf(image.width, width, channels === 1 ? 4 : 1);
+    const rows = tapsOf(image.height, height, 1);
+    const rowBytes = width * channels;
+    const stripRows = Math.max(1, Math.floor(STRIP_BYTES / (image.width * channels)));
+    const { memory, kernels } = (this.#bench ??= newBench());
+    // A result of ours would be overwritten by what is laid out now.
+    const data = image.data.buffer === memory.buffer ? image.data.slice() : image.data;
+    const at = layOut(memory, {
+      columnFirst: columns.first.byteLength,
+      columnWeights: columns.weights.byteLength,
+      rowFirst: rows.first.byteLength,
+      rowWeights: rows.weights.byteLength,
+      strip: stripRows * image.width * channels,
+      wide: image.height * rowBytes,
+      output: height * rowBytes,
+    });
+    const bytes = new Uint8Array(memory.buffer);
+    const place = (list: Int32Array<ArrayBuffer>, address: number): void => {
+      bytes.set(new Uint8Array(list.buffer), address);
+    };
+    if (width === image.width) {
+      bytes.set(data, at.wide);
+    } else {
+      place(columns.first, at.columnFirst);
+      place(columns.weights, at.columnWeights);
+      const pass = channels === 1 ? kernels.columnsGrey : kernels.columnsRgb;
+      const inputRowBytes = image.width * channels;
+      for (let row = 0; row < image.height; row += stripRows) {
+        const count = Math.min(stripRows, image.height - row);
+        bytes.set(data.subarray(row * inputRowBytes, (row + count) * inputRowBytes), at.strip);
+        const to = at.wide + row * rowBytes;
+        const { columnFirst, columnWeights } = at;
+        pass(at.strip, to, inputRowBytes, columnFirst, columnWeights, columns.taps, width, count);
+      }
+    }
+    if (height === image.height) return bytes.subarray(at.wide, at.wide + height * rowBytes);
+    place(rows.first, at.rowFirst);
+    place(rows.weights, at.rowWeights);
+    kernels.rows(at.wide, at.output, rowBytes, at.rowFirst, at.rowWeights, rows.taps, height);
+    return bytes.subarray(at.output, at.output + height * rowBytes);
+  }
+}
+
+function newBench(): { memory: WasmMemory; kernels: ResampleKernels } {
+  const memory = newMemory();
+  return { memory, kernels: resampleKernels(memory) };
+}
+
+/** Addresses of parts of a memory of these sizes, bytes; it grows where it has to. */
+function layOut<K extends string>(
+  memory: WasmMemory,
+  sizes: Readonly<Record<K, number>>,
+): Record<K, number> {
+  let end = 0;
+  const addresses = {} as Record<K, number>;
+  for (const [part, size] of Object.entries<number>(sizes)) {
+    addresses[part as K] = end;
+    end += Math.ceil((size + SLACK_BYTES) / SLACK_BYTES) * SLACK_BYTES;
+  }
+  const missing = end - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
+  return addresses;
 }
 
 function cubic(x: number): number {
@@ -46,89 +133,37 @@ function cubic(x: number): number {
   return 0;
 }
 
-function tapsOf(inputSize: number, outputSize: number): Taps {
+/** @param multiple the number of taps is one of this */
+function tapsOf(inputSize: number, outputSize: number, multiple: number): Taps {
   const scale = inputSize / outputSize;
   const filterScale = Math.max(1, scale);
   const support = SUPPORT * filterScale;
-  const stride = Math.ceil(support) * 2 + 1;
+  const centerOf = (place: number): number => (place + 0.5) * scale;
   const first = new Int32Array(outputSize);
   const count = new Int32Array(outputSize);
-  const weights = new Int32Array(outputSize * stride);
-  const exact = new Float64Array(stride);
   for (let place = 0; place < outputSize; place++) {
-    const center = (place + 0.5) * scale;
-    const start = Math.max(0, Math.trunc(center - support + 0.5));
-    const end = Math.min(inputSize, Math.trunc(center + support + 0.5));
+    const center = centerOf(place);
+    first[place] = Math.max(0, Math.trunc(center - support + 0.5));
+    count[place] = Math.min(inputSize, Math.trunc(center + support + 0.5)) - first[place]!;
+  }
+  const most = count.reduce((a, b) => Math.max(a, b));
+  const taps = Math.ceil(most / multiple) * multiple;
+  const weights = new Int32Array(outputSize * taps);
+  const exact = new Float64Array(taps);
+  for (let place = 0; place < outputSize; place++) {
+    const center = centerOf(place);
     let sum = 0;
-    for (let i = 0; i < end - start; i++) {
-      const weight = cubic((i + start - center + 0.5) * (1 / filterScale));
+    for (let i = 0; i < count[place]!; i++) {
+      const weight = cubic((i + first[place]! - center + 0.5) * (1 / filterScale));
       exact[i] = weight;
       sum += weight;
     }
-    for (let i = 0; i < end - start; i++) {
+    for (let i = 0; i < count[place]!; i++) {
       const fixed = (exact[i]! / sum) * 2 ** WEIGHT_BITS;
-      weights[place * stride + i] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
-    }
-    first[place] = start;
-    count[place] = end - start;
-  }
-  return { first, count, weights, stride };
-}
-
-function clip8(sum: number): number {
-  const value = sum >> WEIGHT_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
-}
-
-/** `[height, image.width, 3]` to `[height, width, 3]`. */
-function resampleColumns(image: RgbImage, width: number): Uint8Array {
-  const { first, count, weights, stride } = tapsOf(image.width, width);
-  const input = image.data;
-  const output = new Uint8Array(image.height * width * 3);
-  for (let y = 0; y < image.height; y++) {
-    const row = y * image.width * 3;
-    let at = y * width * 3;
-    for (let x = 0; x < width; x++) {
-      const taps = count[x]!;
-      let from = row + first[x]! * 3;
-      let red = HALF;
-      let green = HALF;
-      let blue = HALF;
-      for (let k = x * stride; k < x * stride + taps; k++) {
-        const weight = weights[k]!;
-        red = (red + Math.imul(input[from++]!, weight)) | 0;
-        green = (green + Math.imul(input[from++]!, weight)) | 0;
-        blue = (blue + Math.imul(input[from++]!, weight)) | 0;
-      }
-      output[at++] = clip8(red);
-      output[at++] = clip8(green);
-      output[at++] = clip8(blue);
+      weights[place * taps + i] = Math.trunc(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
     }
   }
-  return output;
-}
-
-/** `[inputHeight, width, 3]` to `[height, width, 3]`. */
-function resampleRows(
-  input: Uint8Array,
-  width: number,
-  inputHeight: number,
-  height: number,
-): Uint8Array {
-  const { first, count, weights, stride } = tapsOf(inputHeight, height);
-  const rowSize = width * 3;
-  const output = new Uint8Array(height * rowSize);
-  const sums = new Int32Array(rowSize);
-  for (let y = 0; y < height; y++) {
-    sums.fill(HALF);
-    for (let k = 0; k < count[y]!; k++) {
-      const weight = weights[y * stride + k]!;
-      const row = (first[y]! + k) * rowSize;
-      for (let i = 0; i < rowSize; i++) sums[i]! += Math.imul(input[row + i]!, weight);
-    }
-    for (let i = 0; i < rowSize; i++) output[y * rowSize + i] = clip8(sums[i]!);
-  }
-  return output;
+  return { first, weights, taps };
 }
 
 /** The input place of each output place; summed step by step, as Pillow does, rounding included. */
@@ -142,16 +177,17 @@ function nearestPlaces(inputSize: number, outputSize: number): Int32Array {
   return places;
 }
 
-function nearest(image: RgbImage, width: number, height: number): RgbImage {
-  const data = new Uint8Array(width * height * 3);
+function nearest(image: DecodedImage, width: number, height: number): DecodedImage {
+  const channels = channelsOf(image);
+  const data = new Uint8Array(width * height * channels);
   const columns = nearestPlaces(image.width, width);
   let at = 0;
   for (const row of nearestPlaces(image.height, height)) {
     for (const column of columns) {
-      const from = (row * image.width + column) * 3;
-      data[at++] = image.data[from]!;
-      data[at++] = image.data[from + 1]!;
-      data[at++] = image.data[from + 2]!;
+      const from = (row * image.width + column) * channels;
+      for (let channel = 0; channel < channels; channel++) {
+        data[at++] = image.data[from + channel]!;
+      }
     }
   }
   return { width, height, data, isIndexed: true };

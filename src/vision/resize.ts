@@ -1,6 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import type { RgbImage } from './decode.ts';
-import { resample } from './resample.ts';
+import type { DecodedImage } from './decode.ts';
+import type { Resampler } from './resample.ts';
 
 /** Width and height in pixels. */
 export interface ImageSize {
@@ -36,10 +36,14 @@ export function boundedSizes(size: ImageSize, { minPixels, maxPixels }: PixelBou
   return sizes;
 }
 
-/** The image resized into the data set's pixel bounds; the image itself when it is within them. */
-export function boundImage(image: RgbImage, bounds: PixelBounds): RgbImage {
-  return boundedSizes(image, bounds).reduce<RgbImage>(
-    (current, { width, height }) => resample(current, width, height),
+/** The image resized into the data set's pixel bounds; the image itself when it is within them. Valid until `resampler` is used again. */
+export function boundImage(
+  image: DecodedImage,
+  bounds: PixelBounds,
+  resampler: Resampler,
+): DecodedImage {
+  return boundedSizes(image, bounds).reduce<DecodedImage>(
+    (current, { width, height }) => resampler.resize(current, width, height),
     image,
   );
 }

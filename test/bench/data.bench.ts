@@ -3,7 +3,10 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PixelPool, pixelProtocol } from '../../actors/data/pixels.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
+import { drawChest } from '../../src/data/demo/draw.ts';
 import type { PixelSettings } from '../../src/data/pixels.ts';
+import { keyOf, Rng } from '../../src/rng.ts';
+import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { encodePng } from '../../src/vision/encode-png.ts';
 import { VisionProcessor } from '../../src/vision/processor.ts';
 import { compare, now } from './harness.ts';
@@ -11,6 +14,14 @@ import { Peer } from './peer.ts';
 
 const SIDE = 512;
 const PICTURES = 64;
+
+const processor = { ...new VisionProcessor().settings, maxPixels: 12845056 };
+const settings: PixelSettings = {
+  image: processor,
+  video: processor,
+  bounds: { minPixels: 262144, maxPixels: 4194304 },
+  videoFps: 2,
+};
 
 /** A picture with edges, gradients and noise, so that it packs and decodes like a photograph of sorts. */
 function picture(seed: number): Promise<Uint8Array> {
@@ -25,22 +36,22 @@ function picture(seed: number): Promise<Uint8Array> {
   return encodePng({ width: SIDE, height: SIDE, data });
 }
 
+/** What most radiographs are: grey, with a few bits of noise. */
+function radiograph(seed: number): Promise<Uint8Array> {
+  const { width, height, data } = drawChest(
+    ['left_effusion'],
+    SIDE,
+    new Rng(keyOf('radiograph', seed)),
+  );
+  return encodePng({ width, height, data: data.filter((_, i) => i % 3 === 0) });
+}
+
 /** Pictures a second from PNG files to normalised patches, on as many threads as there are cores. */
 export async function benchData(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cxmind-bench-'));
   try {
-    const paths: string[] = [];
-    for (let i = 0; i < PICTURES; i++) {
-      const path = join(folder, `${i}.png`);
-      writeFileSync(path, await picture(i));
-      paths.push(path);
-    }
-    const workers = availableParallelism();
     await using system = new ActorSystem();
-    const defaults = new VisionProcessor().settings;
-    const processor = { ...defaults, maxPixels: 12845056 };
-    const bounds = { minPixels: 262144, maxPixels: 4194304 };
-    const settings: PixelSettings = { image: processor, video: processor, bounds, videoFps: 2 };
+    const workers = availableParallelism();
     const actors = await Promise.all(
       Array.from({ length: workers }, (_, i) =>
         system.spawn({
@@ -53,18 +64,39 @@ export async function benchData(): Promise<void> {
       ),
     );
     const pool = new PixelPool(actors);
-    await using peer = Peer.start('PIL + transformers', 'data.py', { paths, workers });
-    await compare(
-      { name: 'data', params: { side: SIDE, pictures: PICTURES, workers }, unit: 'pictures/s' },
-      async () => {
-        const start = now();
-        const read = await Promise.all(paths.map((path) => pool.image(path)));
-        if (read.some(({ grid }) => grid.join() !== '1,36,36')) throw new Error('wrong grid');
-        return { png: PICTURES / (now() - start) };
-      },
-      peer,
-    );
+    for (const [kind, draw] of Object.entries({ rgb: picture, grey: radiograph })) {
+      const paths: string[] = [];
+      for (let i = 0; i < PICTURES; i++) {
+        const path = join(folder, `${kind}-${i}.png`);
+        writeFileSync(path, await draw(i));
+        paths.push(path);
+      }
+      await using peer = Peer.start('PIL + transformers', 'data.py', { paths, workers });
+      await compare(
+        {
+          name: 'data',
+          params: { kind, side: SIDE, pictures: PICTURES, workers },
+          unit: 'pictures/s',
+        },
+        async () => ({ png: await readAll(pool, paths) }),
+        peer,
+      );
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** Pictures a second, values looked up as each arrives, as a model that takes them does. */
+async function readAll(pool: PixelPool, paths: readonly string[]): Promise<number> {
+  const start = now();
+  await Promise.all(
+    paths.map(async (path) => {
+      const { pixelValues, grid } = await pool.image(path);
+      const values = patchValues([pixelValues])!;
+      if (grid.join() !== '1,36,36') throw new Error('wrong grid');
+      if (values.shape.join() !== '1296,1176') throw new Error('wrong patches');
+    }),
+  );
+  return paths.length / (now() - start);
 }

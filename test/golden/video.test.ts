@@ -6,6 +6,7 @@ import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
+import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { sampleFrames } from '../../src/vision/video-frames.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { loadGoldenModel, tokens, type GoldenModel } from '../support/golden-model.ts';
@@ -88,7 +89,7 @@ describe('videos against transformers', () => {
         [...sample.positions.data],
         golden.positions.flatMap((row) => row.slice(0, prompt)),
       );
-      const { shape, data } = sample.pixelValues!;
+      const { shape, data } = patchValues([sample.pixelValues!])!;
       assert.deepEqual(shape, pixels.shape);
       assertClose(Float32Array.from(pixels.at, (i) => data[i]!), pixels.values, { atol: 1e-6 });
       const sums = data.reduce(([sum, square], x) => [sum! + x, square! + x * x] as const, [0, 0] as readonly number[]);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { packPrompts, packSequences, type PromptInput } from '../../../src/model/pack.ts';
+import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { textPrompt, tokens } from '../../support/golden-model.ts';
 
@@ -45,6 +46,31 @@ describe('packSequences', () => {
     assert.deepEqual([...batch.targets], [4, 5, 9, 6]);
   });
 
+  it('knows a prompt again by its tensors, whatever object they came in', () => {
+    const levels = tensorOf('u8', [1, 1, 1, 2], [3, 4]);
+    const values = tensorOf(
+      'f32',
+      [1, 256],
+      Array.from({ length: 256 }, (_, level) => level),
+    );
+    const promptWith = (own: typeof levels): PromptInput => ({
+      ...withImage,
+      pixelValues: { levels: own, values, frames: 1 },
+    });
+    const response = tokens([9]);
+    const alike = [
+      promptWith(levels),
+      promptWith(levels),
+      promptWith(tensorOf('u8', [1, 1, 1, 2], [3, 4])),
+    ];
+    const batch = packSequences(alike.map((prompt) => ({ prompt, response })));
+    assert.deepEqual(
+      batch.trees.map(({ responses }) => responses),
+      [[1, 1], [1]],
+    );
+    assert.deepEqual([...patchValues([batch.pixelValues!])!.data], [3, 4, 3, 4]);
+  });
+
   it("goes on from the prompt's last position in all three rows", () => {
     const { positions } = packSequences([
       { prompt: withImage, response: tokens([9, 9]) },
@@ -64,8 +90,9 @@ describe('packSequences', () => {
   it('stacks the patches of all images in order, and has none of none', () => {
     const other = { ...withImage, pixelValues: tensorOf('f32', [1, 3], [7, 8, 9]) };
     const batch = packPrompts([withImage, textPrompt([1]), other]);
-    assert.deepEqual(batch.pixelValues?.shape, [3, 3]);
-    assert.deepEqual([...batch.pixelValues.data], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    const { shape, data } = patchValues([batch.pixelValues!])!;
+    assert.deepEqual(shape, [3, 3]);
+    assert.deepEqual([...data], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert.deepEqual(batch.grids, [
       [1, 1, 2],
       [1, 1, 2],

@@ -28,11 +28,13 @@ describe('decodeImage', () => {
     assert.deepEqual([...image.data], [200, 100, 50, 10, 20, 30]);
   });
 
-  it('repeats grey along the channels', async () => {
+  it('keeps grey as the one channel that the file has', async () => {
     const data = Uint8Array.of(7, 250);
     const grey = sharp(data, { raw: { width: 2, height: 1, channels: 1 } }).toColourspace('b-w');
-    const image = await decodeImage(await grey.png().toBuffer());
-    assert.deepEqual([...image.data], [7, 7, 7, 250, 250, 250]);
+    assert.deepEqual([...(await decodeImage(await grey.png().toBuffer())).data], [7, 250]);
+    assert.equal((await decodeImage(await grey.jpeg().toBuffer())).data.length, 2);
+    const palette = await decodeImage(await grey.png({ palette: true }).toBuffer());
+    assert.deepEqual([...palette.data], [7, 7, 7, 250, 250, 250]);
   });
 
   it('does not follow an EXIF rotation', async () => {

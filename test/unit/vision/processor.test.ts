@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import type { RgbImage } from '../../../src/vision/decode.ts';
+import type { DecodedImage } from '../../../src/vision/decode.ts';
+import { patchValues, stackLevels } from '../../../src/tensor/patch-levels.ts';
 import { patchify } from '../../../src/vision/patchify.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -18,13 +19,14 @@ describe('patchify', () => {
   it('orders patches by merge block and a row by channel, time, y, x', () => {
     // Red numbers the pixels; patches of one pixel make the row order visible.
     const data = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => (i % 3 === 0 ? i / 3 : 255));
-    const image: RgbImage = { width: 4, height: 4, data, isIndexed: false };
+    const image: DecodedImage = { width: 4, height: 4, data, isIndexed: false };
     const { pixelValues, grid } = patchify([image, image], layout);
     assert.deepEqual(grid, [1, 4, 4]);
-    assert.deepEqual(pixelValues.shape, [16, 6]);
+    const values = patchValues([pixelValues])!;
+    assert.deepEqual(values.shape, [16, 6]);
     const reds = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15];
     assertClose(
-      pixelValues.data,
+      values.data,
       reds.flatMap((red) => [red / 255, red / 255, 1, 1, 1, 1]),
       { atol: 1e-7 },
     );
@@ -32,6 +34,52 @@ describe('patchify', () => {
 });
 
 describe('VisionProcessor', () => {
+  it('makes of grey what it makes of the same levels in three channels, with a third of the bytes', () => {
+    const [width, height] = [90, 61];
+    const data = Uint8Array.from(
+      { length: width * height },
+      (_, i) => (i * 97 + (i >> 4) * 13) % 256,
+    );
+    const grey: DecodedImage = { width, height, data, isIndexed: false };
+    const rgb = {
+      ...grey,
+      data: Uint8Array.from({ length: data.length * 3 }, (_, i) => data[Math.floor(i / 3)]!),
+    };
+    const processor = new VisionProcessor();
+    for (const isIndexed of [false, true]) {
+      const [one, three] = [grey, rgb].map((image) => processor.process({ ...image, isIndexed }));
+      assert.equal(one!.pixelValues.levels.data.length * 3, three!.pixelValues.levels.data.length);
+      assert.deepEqual(patchValues([one!.pixelValues]), patchValues([three!.pixelValues]));
+      const mixed = stackLevels([one!.pixelValues, three!.pixelValues])!;
+      assert.deepEqual(patchValues([mixed]), patchValues([three!.pixelValues, three!.pixelValues]));
+    }
+  });
+
+  it('keeps frames apart that differ, and one of those that are alike', () => {
+    const frame = (level: number): DecodedImage => ({
+      width: 56,
+      height: 56,
+      data: new Uint8Array(56 * 56).fill(level),
+      isIndexed: false,
+    });
+    const processor = new VisionProcessor();
+    const [first, second] = [frame(0), frame(255)];
+    assert.deepEqual(
+      processor.processFrames([first, second]).pixelValues.levels.shape,
+      [16, 1, 2, 196],
+    );
+    assert.deepEqual(
+      processor.processFrames([first, first]).pixelValues.levels.shape,
+      [16, 1, 1, 196],
+    );
+    const rgb = { ...second, data: new Uint8Array(56 * 56 * 3).fill(255) };
+    const [grey, mixed] = [
+      [first, second],
+      [first, rgb],
+    ].map((frames) => patchValues([processor.processFrames(frames).pixelValues]));
+    assert.deepEqual(grey, mixed);
+  });
+
   it('reads the pixel bounds from either home, and what is absent by default', () => {
     using directory = new TemporaryDirectory();
     const newer = { size: { shortest_edge: 784, longest_edge: 7840 }, patch_size: 16 };

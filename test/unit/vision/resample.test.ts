@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import type { RgbImage } from '../../../src/vision/decode.ts';
-import { resample } from '../../../src/vision/resample.ts';
+import type { DecodedImage } from '../../../src/vision/decode.ts';
+import { Resampler } from '../../../src/vision/resample.ts';
 
-function patterned(width: number, height: number): RgbImage {
+const resample: Resampler['copy'] = (image, width, height) =>
+  new Resampler().copy(image, width, height);
+
+function patterned(width: number, height: number): DecodedImage {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
     const [c, x, y] = [i % 3, Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
     return (x * 37 + y * 91 + c * 53 + x * y * 7) % 256;
@@ -30,11 +33,31 @@ describe('resample', () => {
 
   it('takes the nearest pixel of a palette image, as Pillow does', () => {
     const data = Uint8Array.from({ length: 36 }, (_, i) => Math.floor(i / 3));
-    const image: RgbImage = { width: 4, height: 3, data, isIndexed: true };
+    const image: DecodedImage = { width: 4, height: 3, data, isIndexed: true };
     const reds = (width: number, height: number): number[] =>
       [...resample(image, width, height).data].filter((_, i) => i % 3 === 0);
     assert.deepEqual(reds(6, 2), [0, 1, 1, 2, 2, 3, 8, 9, 9, 10, 10, 11]);
     assert.deepEqual(reds(3, 5), [0, 2, 3, 0, 2, 3, 4, 6, 7, 8, 10, 11, 8, 10, 11]);
+  });
+
+  it('resizes what it made itself, larger than its memory was, and rows by strips', () => {
+    const resampler = new Resampler();
+    const tall = patterned(7, 20_000);
+    const once = resampler.copy(resampler.copy(tall, 40, 20_000), 60, 20_100);
+    assert.deepEqual(
+      resampler.resize(resampler.resize(tall, 40, 20_000), 60, 20_100).data,
+      once.data,
+    );
+    assert.deepEqual(
+      [...resampler.copy(patterned(5, 4), 3, 6).data],
+      [...resample(patterned(5, 4), 3, 6).data],
+    );
+    // Each row alone gives what it gives in the whole: columns do not depend on other rows.
+    const wide = resampler.copy(tall, 9, 20_000);
+    for (const row of [0, 12_481, 12_482, 19_999]) {
+      const own = { ...tall, height: 1, data: tall.data.slice(row * 21, row * 21 + 21) };
+      assert.deepEqual(wide.data.slice(row * 27, row * 27 + 27), resampler.copy(own, 9, 1).data);
+    }
   });
 
   it('leaves an image of the wanted size alone and refuses one without area', () => {

@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalPixels, type PixelSettings } from '../../../src/data/pixels.ts';
-import type { RgbImage } from '../../../src/vision/decode.ts';
+import { patchValues } from '../../../src/tensor/patch-levels.ts';
+import type { DecodedImage } from '../../../src/vision/decode.ts';
 import { probeVideo, readFrames } from '../../../src/vision/ffmpeg.ts';
 import { patchify } from '../../../src/vision/patchify.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
@@ -45,7 +46,7 @@ function writeVideo(directory: TemporaryDirectory): string {
   return path;
 }
 
-function colourOf({ data }: RgbImage, x: number, y: number): number[] {
+function colourOf({ data }: DecodedImage, x: number, y: number): number[] {
   const at = (y * width + x) * 3;
   return [...data.subarray(at, at + 3)];
 }
@@ -107,7 +108,7 @@ describe('videoFrameSize', () => {
 
 describe('patchify of frames', () => {
   it('puts the frames of a pair behind each other and pairs one after the other', () => {
-    const frame = (grey: number): RgbImage => ({
+    const frame = (grey: number): DecodedImage => ({
       width: 2,
       height: 2,
       data: new Uint8Array(12).fill(grey),
@@ -122,7 +123,7 @@ describe('patchify of frames', () => {
     } as const;
     const { pixelValues, grid } = patchify([0, 51, 102, 255].map(frame), layout);
     assert.deepEqual(grid, [2, 2, 2]);
-    const rows = [...pixelValues.data].map((value) => Math.round(value * 5));
+    const rows = [...patchValues([pixelValues])!.data].map((value) => Math.round(value * 5));
     assert.deepEqual(rows.slice(0, 6), [0, 1, 0, 1, 0, 1]);
     assert.deepEqual(rows.slice(24, 30), [2, 5, 2, 5, 2, 5]);
   });
@@ -144,7 +145,7 @@ describe('videos by ffmpeg', function () {
   });
 
   it('reads the frames that are asked for', async () => {
-    const frames: RgbImage[] = [];
+    const frames: DecodedImage[] = [];
     await readFrames(path, { width, height }, [0, 3, 11], (frame) => frames.push(frame));
     const colours = frames.map((frame) => [colourOf(frame, 0, 0), colourOf(frame, 50, 80)]);
     assert.deepEqual(

@@ -1,0 +1,232 @@
+import {
+  compile,
+  i32,
+  loop,
+  v128,
+  type Code,
+  type Local,
+  type WasmFunction,
+  type WasmMemory,
+} from './wasm.ts';
+
+/** Fraction bits of a filter weight: sums of 8-bit pixels times weights stay within 32 bits. */
+export const WEIGHT_BITS = 22;
+const HALF = v128.splat(i32.const(1 << (WEIGHT_BITS - 1)));
+
+/** Bytes that a kernel may read or write behind what it is given. */
+export const SLACK_BYTES = 16;
+
+/**
+ * Passes of a resampler over 8-bit pixels at addresses in one memory.
+ *
+ * Place `i` of the output is the sum of `taps` inputs from `first[i]` on, each times its weight. Both are lists of
+ * 32-bit numbers, `[places]` and `[places, taps]`. Addresses and lengths are bytes.
+ */
+export interface ResampleKernels {
+  /** Along rows of RGB pixels. */
+  columnsRgb: Pass;
+  /** Along rows of grey pixels; `taps` is a multiple of 4. */
+  columnsGrey: Pass;
+  /** Across rows, whatever stands in them: `[…, rowBytes]` to `[places, rowBytes]`. */
+  rows: (
+    input: number,
+    output: number,
+    rowBytes: number,
+    first: number,
+    weights: number,
+    taps: number,
+    places: number,
+  ) => void;
+}
+
+/** `[rows, inputRowBytes]` to `[rows, places · channels]`. */
+type Pass = (
+  input: number,
+  output: number,
+  inputRowBytes: number,
+  first: number,
+  weights: number,
+  taps: number,
+  places: number,
+  rows: number,
+) => void;
+
+/** The kernels over a memory, compiled. */
+export function resampleKernels(memory: WasmMemory): ResampleKernels {
+  return compile([columnsRgb, columnsGrey, rows], memory) as ResampleKernels;
+}
+
+const NUMBER_BYTES = 4;
+
+/** The number of that index in a list. */
+function numberAt(list: Local, index: Local): Code {
+  return i32.load(i32.add(list.get, i32.mul(index.get, i32.const(NUMBER_BYTES))));
+}
+
+/** The four pixels at an address, a number each. */
+function fourPixels(from: Local): Code {
+  return v128.lowI16ToI32(v128.lowU8ToI16(v128.load4Bytes(from.get)));
+}
+
+function addProduct(sum: Local, pixels: Code, weights: Code): Code {
+  return sum.set(v128.addI32(sum.get, v128.mulI32(pixels, weights)));
+}
+
+/** Sums as whole levels. */
+function rounded(sum: Code): Code {
+  return v128.shiftRightI32(sum, WEIGHT_BITS);
+}
+
+/** Four levels as the first four bytes, clipped to 0 … 255. */
+function fourBytes(levels: Code): Code {
+  const halves = v128.i32ToI16(levels, levels);
+  return v128.i16ToU8(halves, halves);
+}
+
+const columnsRgb: WasmFunction = {
+  name: 'columnsRgb',
+  parameters: 8,
+  numbers: 5,
+  vectors: 1,
+  body(
+    input,
+    output,
+    inputRowBytes,
+    first,
+    weights,
+    taps,
+    places,
+    rows,
+    y,
+    x,
+    k,
+    from,
+    weight,
+    sum,
+  ) {
+    return [
+      loop(y, rows.get, 1, [
+        weight.set(weights.get),
+        loop(x, places.get, 1, [
+          sum.set(HALF),
+          from.set(i32.add(input.get, i32.mul(numberAt(first, x), i32.const(3)))),
+          loop(k, taps.get, 1, [
+            // Red, green and blue; what the fourth lane comes to is written over by the next pixel.
+            addProduct(sum, fourPixels(from), v128.loadSplat(weight.get)),
+            from.add(i32.const(3)),
+            weight.add(i32.const(NUMBER_BYTES)),
+          ]),
+          v128.store4Bytes(output.get, fourBytes(rounded(sum.get))),
+          output.add(i32.const(3)),
+        ]),
+        input.add(inputRowBytes.get),
+      ]),
+    ];
+  },
+};
+
+const columnsGrey: WasmFunction = {
+  name: 'columnsGrey',
+  parameters: 8,
+  numbers: 5,
+  vectors: 1,
+  body(
+    input,
+    output,
+    inputRowBytes,
+    first,
+    weights,
+    taps,
+    places,
+    rows,
+    y,
+    x,
+    k,
+    from,
+    weight,
+    sum,
+  ) {
+    const lanes = [0, 1, 2, 3].map((lane) => v128.lane(sum.get, lane));
+    const total = v128.splat(lanes.reduce(i32.add));
+    return [
+      loop(y, rows.get, 1, [
+        weight.set(weights.get),
+        loop(x, places.get, 1, [
+          sum.set(v128.splat(i32.const(0))),
+          from.set(i32.add(input.get, numberAt(first, x))),
+          loop(k, taps.get, 4, [
+            addProduct(sum, fourPixels(from), v128.load(weight.get)),
+            from.add(i32.const(4)),
+            weight.add(i32.const(4 * NUMBER_BYTES)),
+          ]),
+          v128.storeByte(output.get, fourBytes(rounded(v128.addI32(total, HALF)))),
+          output.add(i32.const(1)),
+        ]),
+        input.add(inputRowBytes.get),
+      ]),
+    ];
+  },
+};
+
+const rows: WasmFunction = {
+  name: 'rows',
+  parameters: 7,
+  numbers: 5,
+  vectors: 6,
+  body(
+    input,
+    output,
+    rowBytes,
+    first,
+    weights,
+    taps,
+    places,
+    y,
+    x,
+    k,
+    from,
+    weight,
+    pixels,
+    factor,
+    a,
+    b,
+    c,
+    d,
+  ) {
+    const [low, high] = [v128.lowU8ToI16(pixels.get), v128.highU8ToI16(pixels.get)];
+    const quarters = [
+      v128.lowI16ToI32(low),
+      v128.highI16ToI32(low),
+      v128.lowI16ToI32(high),
+      v128.highI16ToI32(high),
+    ];
+    const sums = [a, b, c, d];
+    const levels = sums.map((sum) => rounded(sum.get));
+    return [
+      loop(y, places.get, 1, [
+        // Sixteen bytes at a time; what is too much of the last ones is written over by the row that follows.
+        loop(x, rowBytes.get, 16, [
+          ...sums.map((sum) => sum.set(HALF)),
+          from.set(i32.add(i32.add(input.get, x.get), i32.mul(numberAt(first, y), rowBytes.get))),
+          weight.set(weights.get),
+          loop(k, taps.get, 1, [
+            pixels.set(v128.load(from.get)),
+            factor.set(v128.loadSplat(weight.get)),
+            ...sums.map((sum, i) => addProduct(sum, quarters[i]!, factor.get)),
+            from.add(rowBytes.get),
+            weight.add(i32.const(NUMBER_BYTES)),
+          ]),
+          v128.store(
+            i32.add(output.get, x.get),
+            v128.i16ToU8(
+              v128.i32ToI16(levels[0]!, levels[1]!),
+              v128.i32ToI16(levels[2]!, levels[3]!),
+            ),
+          ),
+        ]),
+        output.add(rowBytes.get),
+        weights.add(i32.mul(taps.get, i32.const(NUMBER_BYTES))),
+      ]),
+    ];
+  },
+};

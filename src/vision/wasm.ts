@@ -1,0 +1,174 @@
+/*
+ * As much of WebAssembly as loops over bytes need: JavaScript has no vectors, and four or sixteen pixels at a time are
+ * what makes a resampler keep up with a decoder. Expressions are arrays of bytes that are put together.
+ */
+
+/** Memory of WebAssembly code; `buffer` is another one after it grew. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+  /** By pages of 64 KiB. */
+  grow(pages: number): void;
+}
+
+/** What of Node's WebAssembly is used; the types of Node leave it to those of browsers. */
+interface WebAssemblyGlobal {
+  readonly Memory: new (size: { initial: number }) => WasmMemory;
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (
+    module: object,
+    imports: { env: { memory: WasmMemory } },
+  ) => { readonly exports: object };
+}
+
+const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyGlobal };
+
+/** Bytes of WebAssembly code: an expression, or statements one after the other. */
+export type Code = readonly number[];
+
+/** A type of values in WebAssembly. */
+const I32 = 0x7f;
+const V128 = 0x7b;
+const NOTHING = 0x40;
+
+/** A number in LEB128, seven bits a byte. */
+function leb(value: number): Code {
+  const bytes: number[] = [];
+  for (let rest = value; ;) {
+    const low = rest & 0x7f;
+    rest >>= 7;
+    const isLast = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
+    bytes.push(isLast ? low : low | 0x80);
+    if (isLast) return bytes;
+  }
+}
+
+/** A length or an index, which has no sign bit to spare. */
+function unsigned(value: number): Code {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >>> 7)];
+}
+
+function sized(parts: readonly Code[]): Code {
+  return [...unsigned(parts.length), ...parts.flat()];
+}
+
+function prefixed(content: Code): Code {
+  return [...unsigned(content.length), ...content];
+}
+
+function vector(op: number, ...operands: Code[]): Code {
+  return [...operands.flat(), 0xfd, ...unsigned(op)];
+}
+
+/** Access of memory at an address, unaligned. */
+function access(op: number, ...operands: Code[]): Code {
+  return [...vector(op, ...operands), 0, 0];
+}
+
+/** A local variable or parameter of a function. */
+export interface Local {
+  readonly get: Code;
+  set(value: Code): Code;
+  /** Of a number: adds to it. */
+  add(value: Code): Code;
+}
+
+/** Operations on 32-bit numbers. */
+export const i32 = {
+  const: (value: number): Code => [0x41, ...leb(value)],
+  add: (a: Code, b: Code): Code => [...a, ...b, 0x6a],
+  mul: (a: Code, b: Code): Code => [...a, ...b, 0x6c],
+  load: (address: Code): Code => [...address, 0x28, 0, 0],
+};
+
+/** Operations on vectors of 128 bits; `u8`, `i16` and `i32` say what lanes are taken to be. */
+export const v128 = {
+  load: (address: Code): Code => access(0x00, address),
+  /** The four bytes at an address, zeros behind them. */
+  load4Bytes: (address: Code): Code => access(0x5c, address),
+  /** A 32-bit number in every lane. */
+  loadSplat: (address: Code): Code => access(0x09, address),
+  splat: (value: Code): Code => vector(0x11, value),
+  store: (address: Code, value: Code): Code => access(0x0b, address, value),
+  /** Stores the first byte, or the first four. */
+  storeByte: (address: Code, value: Code): Code => [...access(0x58, address, value), 0],
+  store4Bytes: (address: Code, value: Code): Code => [...access(0x5a, address, value), 0],
+  /** The lower or upper half of the lanes, twice as wide. */
+  lowU8ToI16: (value: Code): Code => vector(0x89, value),
+  highU8ToI16: (value: Code): Code => vector(0x8a, value),
+  lowI16ToI32: (value: Code): Code => vector(0xa7, value),
+  highI16ToI32: (value: Code): Code => vector(0xa8, value),
+  /** Two vectors as one of lanes half as wide, saturated. */
+  i32ToI16: (low: Code, high: Code): Code => vector(0x85, low, high),
+  i16ToU8: (low: Code, high: Code): Code => vector(0x66, low, high),
+  /** One of the four numbers. */
+  lane: (value: Code, lane: number): Code => [...vector(0x1b, value), lane],
+  addI32: (a: Code, b: Code): Code => vector(0xae, a, b),
+  mulI32: (a: Code, b: Code): Code => vector(0xb5, a, b),
+  shiftRightI32: (value: Code, bits: number): Code => vector(0xac, value, i32.const(bits)),
+};
+
+/** Runs `body` as often as a counter, from 0, takes to reach a limit in steps; not at all where it is there already. */
+export function loop(counter: Local, limit: Code, step: number, body: readonly Code[]): Code {
+  const block = [0x02, NOTHING, 0x03, NOTHING];
+  const leaveAtLimit = [...counter.get, ...limit, 0x4e, 0x0d, 1];
+  const again = [0x0c, 0, 0x0b, 0x0b];
+  const round = [...body.flat(), ...counter.add(i32.const(step))];
+  return [...counter.set(i32.const(0)), ...block, ...leaveAtLimit, ...round, ...again];
+}
+
+/** A function on 32-bit numbers that returns nothing. */
+export interface WasmFunction {
+  readonly name: string;
+  readonly parameters: number;
+  /** How many variables of each kind it has besides. */
+  readonly numbers: number;
+  readonly vectors: number;
+  /** @param locals parameters, numbers, then vectors */
+  readonly body: (...locals: Local[]) => readonly Code[];
+}
+
+/** A page of memory. */
+export function newMemory(): WasmMemory {
+  return new WebAssembly.Memory({ initial: 1 });
+}
+
+/** The functions by name, compiled, on a memory. */
+export function compile(functions: readonly WasmFunction[], memory: WasmMemory): object {
+  const module = new WebAssembly.Module(wasmModule(functions));
+  return new WebAssembly.Instance(module, { env: { memory } }).exports;
+}
+
+/** The bytes of a module that exports functions on a memory it imports as `env.memory`. */
+function wasmModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
+  const section = (id: number, content: Code): Code => [id, ...prefixed(content)];
+  const text = (value: string): Code => prefixed([...Buffer.from(value)]);
+  const types = functions.map(({ parameters }) => {
+    return [0x60, ...sized(Array<Code>(parameters).fill([I32])), 0];
+  });
+  const memory = [...text('env'), ...text('memory'), 0x02, 0, 0];
+  const exported = functions.map(({ name }, i) => [...text(name), 0, ...unsigned(i)]);
+  const indices = functions.map((_, i) => unsigned(i));
+  return Uint8Array.from([
+    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, sized(types)),
+    ...section(2, sized([memory])),
+    ...section(3, sized(indices)),
+    ...section(7, sized(exported)),
+    ...section(10, sized(functions.map(codeOf))),
+  ]);
+}
+
+function codeOf({ parameters, numbers, vectors, body }: WasmFunction): Code {
+  const locals = Array.from({ length: parameters + numbers + vectors }, (_, i) => localAt(i));
+  const kinds = sized([
+    [...unsigned(numbers), I32],
+    [...unsigned(vectors), V128],
+  ]);
+  return prefixed([...kinds, ...body(...locals).flat(), 0x0b]);
+}
+
+function localAt(index: number): Local {
+  const get = [0x20, ...unsigned(index)];
+  const set = (value: Code): Code => [...value, 0x21, ...unsigned(index)];
+  return { get, set, add: (value) => set(i32.add(get, value)) };
+}
