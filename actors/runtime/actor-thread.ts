@@ -3,6 +3,7 @@ import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { defaultSlabBytes, type PayloadHeap } from '../../transport/shared/heap.ts';
 import { slabMemory } from '../../transport/shared/slab.ts';
 import { threadPair, type ThreadEnd } from '../../transport/thread/channel.ts';
+import type { FactoryAddress } from './factory.ts';
 import type { Incarnation, Life } from './incarnation.ts';
 import { LifeChannels } from './life-channels.ts';
 import { entryModule } from './module-address.ts';
@@ -15,15 +16,11 @@ export interface ThreadOpening {
 }
 
 /** What a thread is given for each life. */
-export interface ThreadStart extends Life {
+export interface ThreadStart extends Life, FactoryAddress {
   readonly name: string;
   /** Name of the node that the thread is of; undefined in the system's own process. */
   readonly node: string | undefined;
   readonly devices: readonly string[];
-  readonly protocolName: string;
-  /** URL of the module that exports the factory. */
-  readonly module: string;
-  readonly create: string;
   readonly props: unknown;
 }
 

@@ -39,8 +39,7 @@ export interface Launcher {
 export function startLocal<P extends Protocol>(
   name: string,
   life: Life,
-  protocol: P,
-  create: (environment: Environment) => Actor<P> | Promise<Actor<P>>,
+  make: (environment: Environment) => Promise<{ protocol: P; actor: Actor<P> }>,
 ): Incarnation {
   const [channel, far] = sameThreadPair();
   const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();
@@ -53,7 +52,7 @@ export function startLocal<P extends Protocol>(
     start: { ...life, name, node: undefined, devices: [] },
     onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
   });
-  void host.start(async (environment) => ({ protocol, actor: await create(environment) }));
+  void host.start(make);
   return {
     channel,
     urgent: channel,

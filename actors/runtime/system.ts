@@ -7,6 +7,7 @@ import { ActorThread } from './actor-thread.ts';
 import { Cell } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { ActorEvent } from './event.ts';
+import { importFactory, type FactoryAddress } from './factory.ts';
 import { startLocal, type Launcher } from './incarnation.ts';
 import { addressOfModule, moduleAt } from './module-address.ts';
 import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
@@ -72,6 +73,11 @@ export interface SystemOptions {
   readonly logger?: Logger;
   /** Of the links to processes that the system itself starts: how soon one that hangs is taken for dead. */
   readonly heartbeat?: Heartbeat;
+  /**
+   * Whether actors that would have threads of this process live on the calling thread instead, as a debugger likes it.
+   * They start faster and compute one at a time; one that blocks or exits takes everything with it. Default false.
+   */
+  readonly localMode?: boolean;
 }
 
 /** The props a factory wants: `props: {…} satisfies PropsOf<typeof createRollout>`. */
@@ -91,12 +97,15 @@ export class ActorSystem implements AsyncDisposable {
   /** The payloads of this thread. */
   readonly #heap = new PayloadHeap();
   readonly #logger: Logger;
+  readonly #isLocal: boolean;
   #children: Promise<ChildNodes> | undefined;
   #deadLetters = 0;
   #closing: Promise<void> | undefined;
 
-  constructor({ logger = silent, heartbeat = defaultHeartbeat }: SystemOptions = {}) {
+  constructor(options: SystemOptions = {}) {
+    const { logger = silent, heartbeat = defaultHeartbeat, localMode = false } = options;
     this.#logger = logger;
+    this.#isLocal = localMode;
     this.#heartbeat = heartbeat;
   }
 
@@ -175,7 +184,13 @@ export class ActorSystem implements AsyncDisposable {
     const { name, protocol, create } = actor;
     return this.#begin(actor, {
       node: undefined,
-      launch: (life) => Promise.try(() => startLocal(name, life, protocol, create)),
+      launch: (life) =>
+        Promise.try(() =>
+          startLocal(name, life, async (environment) => ({
+            protocol,
+            actor: await create(environment),
+          })),
+        ),
       release: () => Promise.resolve(),
     });
   }
@@ -250,12 +265,13 @@ export class ActorSystem implements AsyncDisposable {
     const { name, protocol, create, heapLimitMb } = actor;
     const module = moduleAt(actor.module.href).href;
     const props = this.blocks.resolve(actor.props);
-    const start = { name, node: undefined, devices: [], protocolName: protocol.name };
+    const address = { module, create, protocolName: protocol.name };
+    if (this.#isLocal) return localLauncher(name, address, props);
+    const start = { ...address, name, node: undefined, devices: [], props };
     const thread = new ActorThread(name, this.#heap, heapLimitMb);
     return {
       node: undefined,
-      launch: (life) =>
-        Promise.try(() => thread.begin({ ...start, ...life, module, create, props })),
+      launch: (life) => Promise.try(() => thread.begin({ ...start, ...life })),
       release: () => thread.release(),
     };
   }
@@ -342,6 +358,21 @@ export class ActorSystem implements AsyncDisposable {
     this.#failure.abort(error);
     void this.shutdown();
   }
+}
+
+/** Begins lives on the calling thread of an actor that is made as on a thread of its own. */
+function localLauncher(name: string, address: FactoryAddress, props: unknown): Launcher {
+  return {
+    node: undefined,
+    launch: (life) =>
+      Promise.try(() =>
+        startLocal(name, life, async (environment) => {
+          const { protocol, create } = await importFactory(address);
+          return { protocol, actor: await create(structuredClone(props), environment) };
+        }),
+      ),
+    release: () => Promise.resolve(),
+  };
 }
 
 function refuseAddress(name: string): void {

@@ -1,10 +1,10 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { ThreadChannel } from '../../transport/thread/channel.ts';
 import type { ActorFactory } from './actor.ts';
 import type { ThreadOpening, ThreadStart } from './actor-thread.ts';
+import { importFactory } from './factory.ts';
 import { ActorHost } from './host.ts';
 import { LifeChannels } from './life-channels.ts';
 import type { Protocol } from './protocol.ts';
@@ -33,22 +33,4 @@ function begin(channel: Channel): void {
     const actor = await factory.create(start.props, environment);
     return { protocol: factory.protocol, actor };
   });
-}
-
-async function importFactory({
-  module,
-  create,
-  protocolName,
-}: ThreadStart): Promise<ActorFactory<Protocol, unknown>> {
-  const exports = (await import(module)) as Readonly<
-    Record<string, Partial<ActorFactory<Protocol, unknown>> | undefined>
-  >;
-  const factory = exports[create];
-  if (typeof factory?.create !== 'function' || factory.protocol?.name !== protocolName) {
-    throw new CxmindError(
-      'INTERNAL',
-      `${module} exports no factory '${create}' of the protocol ${protocolName}`,
-    );
-  }
-  return factory as ActorFactory<Protocol, unknown>;
 }

@@ -52,6 +52,8 @@ export interface TrainingOptions {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** Whether the actors of this process share the calling thread, as a debugger likes it; see `SystemOptions`. */
+  readonly localMode?: boolean;
   /** Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. */
   readonly preemption?: AbortSignal;
 }
@@ -76,7 +78,8 @@ export interface RunOptions extends TrainingOptions {
  * @throws whatever ends a run: bad data, a lost learner, NUMERIC_NONFINITE, RUNTIME_CANCELLED
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
-  await using system = new ActorSystem({ logger: options.logger });
+  const { logger, localMode = false } = options;
+  await using system = new ActorSystem({ logger, localMode });
   return await trainOn(system, await joinNodes(system, options), config, options);
 }
 

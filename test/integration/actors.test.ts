@@ -491,3 +491,26 @@ describe('actors and real crashes', () => {
     assert.ok(process.memoryUsage.rss() - residentBytes < 64 * 2 ** 20);
   });
 });
+
+describe('a system in local mode', () => {
+  it('makes actors on the calling thread, as they would be made on their own', async () => {
+    using workers = new LivingWorkers();
+    await using system = new ActorSystem({ localMode: true });
+    const props = { start: 7, disposals: new SharedArrayBuffer(4) };
+    const counter = await system.spawn({
+      name: 'counter/0',
+      protocol: counterProtocol,
+      supervision,
+      module: new URL('../support/counter-actor.ts', import.meta.url),
+      create: 'createCounter',
+      props: props satisfies PropsOf<typeof createCounter>,
+    });
+    props.start = 100;
+    await assert.rejects(counter.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
+    assert.equal(await counter.ask.add(1, soon), 8);
+    assert.equal(await counter.ask.restarts(undefined, soon), 1);
+    assert.deepEqual(workers.names, []);
+    await system.stop(counter);
+    assert.equal(new Int32Array(props.disposals)[0], 2);
+  });
+});

@@ -238,6 +238,7 @@ describe('a run that trains a part of the model', () => {
         reporter: silentReporter,
         logger,
         signal,
+        localMode: true,
       });
       assert.equal(steps, 2);
       assert.ok((await changed(checkpoint, base)).length > 0);

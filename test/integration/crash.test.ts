@@ -76,7 +76,7 @@ describe('a run whose actors crash', () => {
   /** Trains with one of the reward functions above. */
   async function train(
     reward: string,
-    { extra = [], onPhase = () => undefined }: { extra?: string[]; onPhase?: (p: Phase) => void },
+    { extra = [], onPhase }: { extra?: string[]; onPhase?: (p: Phase) => void },
   ): Promise<{ run: string; events: LoggedEvent[]; ending: Promise<RunSummary> }> {
     const run = join(temporary.path, `run-${count++}`);
     const { logger, events } = keepingLogger();
@@ -89,7 +89,8 @@ describe('a run whose actors crash', () => {
         `worker.reward.reward_function_kwargs={marker: ${run}.marker}`,
         ...extra,
       ],
-      { logger, reporter: phaseReporter(onPhase) },
+      // only what has a thread of its own can lose it
+      { logger, reporter: phaseReporter(onPhase ?? (() => undefined)), localMode: !onPhase },
     );
     await ending.catch(() => undefined);
     return { run, events, ending };
@@ -238,7 +239,8 @@ describe('a run whose actors crash', () => {
       if (name === '.global_step_2.partial') void workers.find('learner/0')?.terminate();
     });
     const extra = ['trainer.save_freq=1', 'trainer.max_steps=3'];
-    await assert.rejects(trainTiny(demo, run, [...items, ...extra]), { code: 'ACTOR_CRASHED' });
+    const ending = trainTiny(demo, run, [...items, ...extra], { localMode: false });
+    await assert.rejects(ending, { code: 'ACTOR_CRASHED' });
     watcher.close();
     const found = readdirSync(run).filter((name) => name.includes('global_step'));
     assert.deepEqual(found, ['global_step_1']);

@@ -43,7 +43,7 @@ describe('a curriculum', () => {
     return trainCurriculum(
       stages.map(({ stage, config }) => ({ ...stage, config })),
       run,
-      { reporter: silentReporter, logger, signal, ...options },
+      { reporter: silentReporter, logger, signal, localMode: true, ...options },
     );
   };
   const weights = (run: string, stage: string, step: number): Buffer =>

@@ -36,7 +36,9 @@ describe('learners that share every mini-batch', () => {
   ];
   const runOf = (learners: number): string => join(temporary.path, `learners-${learners}`);
   const train = (learners: number, run: string, extra: readonly string[] = []) =>
-    trainTiny(demo, run, [...items, `worker.actor.num_workers=${learners}`, ...extra]);
+    trainTiny(demo, run, [...items, `worker.actor.num_workers=${learners}`, ...extra], {
+      localMode: learners === 1,
+    });
 
   before(async () => {
     temporary = new TemporaryDirectory();
@@ -110,7 +112,12 @@ describe('learners that share every mini-batch', () => {
         const { config } = await configFrom(tinyItems(demo, run, extra), { purpose: 'sft' });
         const { logger, events } = keepingLogger();
         const { signal } = new AbortController();
-        await trainSupervised(config, { reporter: silentReporter, logger, signal });
+        await trainSupervised(config, {
+          reporter: silentReporter,
+          logger,
+          signal,
+          localMode: learners === 1,
+        });
         return events.filter(({ event }) => event === 'sft').map(({ fields }) => fields);
       }),
     );
@@ -129,7 +136,10 @@ describe('learners that share every mini-batch', () => {
     const reporter = phaseReporter(({ name }) => {
       if (name === 'update') setTimeout(() => void workers.find('learner/1')?.terminate(), 5);
     });
-    const ending = trainTiny(demo, run, [...items, 'worker.actor.num_workers=2'], { reporter });
+    const ending = trainTiny(demo, run, [...items, 'worker.actor.num_workers=2'], {
+      reporter,
+      localMode: false,
+    });
     await assert.rejects(ending, { code: 'ACTOR_CRASHED' });
     assert.deepEqual(workers.names, []);
   });

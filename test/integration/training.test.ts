@@ -45,7 +45,12 @@ describe('a run', () => {
     const length = 'data.max_response_length=64';
     const items = ['sft.max_steps=30', 'sft.batch_size=8', 'sft.lr=3e-3', length];
     const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'sft' });
-    const warm = await trainSupervised(config, { reporter: silentReporter, logger, signal });
+    const warm = await trainSupervised(config, {
+      reporter: silentReporter,
+      logger,
+      signal,
+      localMode: true,
+    });
     const losses = events
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);

@@ -76,7 +76,12 @@ export function trainTiny(
   return trainWith(tinyItems(demo, run, items), options);
 }
 
-/** Trains in this process by the items of a command line; nothing is shown. */
+/**
+ * Trains in this process by the items of a command line; nothing is shown.
+ *
+ * Actors of a run without nodes share the thread of the test, unless that says otherwise: starting threads costs four
+ * times what a tiny run computes.
+ */
 export async function trainWith(
   items: readonly string[],
   options: Partial<RunOptions> = {},
@@ -84,7 +89,8 @@ export async function trainWith(
   const { config } = await configFrom(items, { purpose: 'train' });
   const { logger } = keepingLogger();
   const { signal } = new AbortController();
-  return trainPolicy(config, { reporter: silentReporter, logger, signal, ...options });
+  const localMode = options.nodes === undefined;
+  return trainPolicy(config, { reporter: silentReporter, logger, signal, localMode, ...options });
 }
 
 /** The lines of a run's `metrics.jsonl`. */
