@@ -40,6 +40,7 @@ import type { Reporter } from './reporter.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type RunState, type StepContext, type StepResult } from './step.ts';
 import { Stopwatch } from './stopwatch.ts';
+import { PromptFeed } from './tasks.ts';
 import { Timeline } from './timeline.ts';
 import { folderOf, generationOf, openLoggers, withTimeAround } from './tracking.ts';
 import { validate, type Validation } from './validation.ts';
@@ -206,6 +207,7 @@ interface Opened {
 /** One run: its files, its loggers, its checkpoints and the loop. */
 class Run implements AsyncDisposable {
   readonly #context: StepContext;
+  readonly #feed = new PromptFeed();
   readonly #logger: Logger;
   readonly #preemption: AbortSignal;
   readonly #started: number;
@@ -376,6 +378,7 @@ class Run implements AsyncDisposable {
       const context = {
         ...this.#context,
         signal: AbortSignal.any([signal, undo.signal]),
+        feed: this.#feed,
         beginUpdate: () => {
           undo.signal.throwIfAborted();
           this.#preemption.removeEventListener('abort', cancel);

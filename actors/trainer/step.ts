@@ -20,7 +20,7 @@ import { update, viewOf } from './model-phases.ts';
 import type { Reporter } from './reporter.ts';
 import { accuracyOf, invalidCount, meanParts } from './scoring-phase.ts';
 import { Stopwatch } from './stopwatch.ts';
-import type { Task, TaskState } from './tasks.ts';
+import type { PromptFeed, Task, TaskState } from './tasks.ts';
 import type { Timeline } from './timeline.ts';
 
 /** What a run remembers from step to step, besides the learner's own state. */
@@ -59,6 +59,7 @@ export interface StepContext {
 export interface UndoableContext extends StepContext {
   /** Called once, before the first weights change. @throws the signal's reason when the step is to be undone */
   readonly beginUpdate: () => void;
+  readonly feed: PromptFeed;
 }
 
 /** A finished step. */
@@ -82,7 +83,7 @@ export async function trainingStep(
 ): Promise<StepResult> {
   const { config } = context;
   const clock = new Stopwatch(context.timeline);
-  const batch = await makeBatch(context, state, number.step, clock);
+  const batch = await makeBatch(context, state, number.step, clock, context.feed);
   const { scored, generated } = batch;
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,

@@ -38,11 +38,26 @@ export interface TaskGroup extends PromptGroup {
 /** Long enough for any preparation of prompts; a lost actor is noticed at once, without it. */
 const TIMEOUT_MS = 24 * 3600_000;
 
-/** The next batch of each task, one after the other. */
-export async function nextPrompts(
-  tasks: readonly Task[],
-  signal: AbortSignal,
-): Promise<TaskPrompts> {
+/**
+ * The prompts of round after round, each asked for as soon as the one before it is here: when a step ends, those of the
+ * next have come long ago. A checkpoint keeps where the prompts stand that were taken, not those that wait.
+ */
+export class PromptFeed {
+  #ahead: Promise<TaskPrompts> | null = null;
+
+  /** The next batch of each task, the same tasks each time. */
+  async next(tasks: readonly Task[], signal: AbortSignal): Promise<TaskPrompts> {
+    const asked = this.#ahead ?? nextPrompts(tasks, signal);
+    this.#ahead = null;
+    const prompts = await asked;
+    this.#ahead = nextPrompts(tasks, signal);
+    // What went wrong is told to who takes them, if anybody does.
+    this.#ahead.catch(() => undefined);
+    return prompts;
+  }
+}
+
+async function nextPrompts(tasks: readonly Task[], signal: AbortSignal): Promise<TaskPrompts> {
   const ask = { timeoutMs: TIMEOUT_MS, signal };
   const batches = await Promise.all(tasks.map(({ data }) => data.ask.nextPrompts(undefined, ask)));
   return {
