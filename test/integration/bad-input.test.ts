@@ -120,6 +120,10 @@ describe('bad input to the command line', () => {
       const skipped = log.map((line) => JSON.parse(line) as Row).filter(isSkipped);
       assert.deepEqual([...new Set(skipped.map(({ line }) => line))].sort(), [1, 2, 3, 4]);
       assert.match(String(skipped.at(-1)?.['reason']), /mixed\.jsonl:4: images\[0\]: .*truncated/);
+      const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
+      const counts = metrics.map((line) => (JSON.parse(line) as Row)['data/skipped_rows']);
+      assert.ok(counts.every((count) => Number(count) >= 3));
+      assert.equal(Math.max(...counts.map(Number)), 4);
     });
   });
 
