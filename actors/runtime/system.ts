@@ -367,8 +367,9 @@ function localLauncher(name: string, address: FactoryAddress, props: unknown): L
     launch: (life) =>
       Promise.try(() =>
         startLocal(name, life, async (environment) => {
-          const { protocol, create } = await importFactory(address);
-          return { protocol, actor: await create(structuredClone(props), environment) };
+          const factory = await importFactory(address);
+          const actor = await factory.create(structuredClone(props), environment);
+          return { protocol: factory.protocol, actor };
         }),
       ),
     release: () => Promise.resolve(),
