@@ -6,8 +6,11 @@ import { SlabAllocator, slabMemory, type Slab } from './slab.ts';
 /** Data bytes of a thread's slab unless said otherwise: room for a 64 MiB tensor and as much again. */
 export const defaultSlabBytes = 128 * 2 ** 20;
 
-/** How much a thread may hold anew before it looks for garbage, unless said otherwise. */
-const defaultLeewayBytes = 16 * 2 ** 20;
+/**
+ * How much a thread may hold anew before it looks for garbage, unless said otherwise: a look takes ten milliseconds, as
+ * long as it takes to read a picture of a megabyte, and this leaves room for a 64 MiB tensor beside the garbage.
+ */
+const defaultLeewayBytes = 48 * 2 ** 20;
 
 /** What a buffer counts for beside its block: its grant is one of a limited number. */
 const bufferBytes = 2048;
