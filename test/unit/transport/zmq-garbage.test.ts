@@ -238,4 +238,12 @@ describe('a peer that speaks garbage', () => {
       await closed;
     }
   });
+
+  it('is closed without waiting for a peer that said hello and nothing more', async () => {
+    const head = await startHead({ heartbeat: { intervalMs: 50, deadAfterMs: 3_600_000 } });
+    using shy = new CrazyPeer(head, 'shy');
+    await shy.control.send(hello);
+    await shy.control.receive();
+    await head.listener.close();
+  });
 });
