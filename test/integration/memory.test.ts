@@ -75,8 +75,7 @@ describe('memory', () => {
 
   it('stays flat over a thousand restarts on the thread that it has', () => {
     const [early, late] = residentIn('restart-rounds.ts');
-    // V8 lets the heap of the thread grow by some MiB before it collects it; a life that stays has 15 KiB
-    assert.ok(late - early < 0.05 * early, `${late - early} MiB more after another 600`);
+    assert.ok(late - early < 0.03 * early, `${late - early} MiB more after another 600`);
   });
 });
 

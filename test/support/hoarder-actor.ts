@@ -2,6 +2,7 @@ import * as t from 'io-ts';
 import { actorFactory, fatal, type Actor } from '../../actors/runtime/actor.ts';
 import { call, protocol } from '../../actors/runtime/protocol.ts';
 import { CxmindError } from '../../src/errors.ts';
+import { collectShared } from '../../src/tensor/memory.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 
@@ -14,6 +15,8 @@ export const hoarderProtocol = protocol('hoarder', {
   count: call(t.void, t.number),
   /** A tensor of that many ones, on ordinary memory. */
   ones: call(t.number, values),
+  /** Collects the garbage of its thread. */
+  collect: call(t.void, t.void),
   die: call(t.keyof({ exit: null, fatal: null }), t.void),
 });
 
@@ -30,6 +33,10 @@ class HoarderActor implements Actor<typeof hoarderProtocol> {
 
   ones(count: number): Tensor<'f32'> {
     return { dtype: 'f32', shape: [count], data: new Float32Array(count).fill(1) };
+  }
+
+  collect(): void {
+    collectShared();
   }
 
   die(how: 'exit' | 'fatal'): void {

@@ -30,6 +30,7 @@ async function restarts(times: number): Promise<number> {
     await assert.rejects(hoarder.ask.die('fatal', soon), { code: 'ACTOR_CRASHED' });
     await hoarder.ask.ones(1, soon);
   }
+  await hoarder.ask.collect(undefined, soon);
   return resident();
 }
 
