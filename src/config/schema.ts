@@ -176,7 +176,10 @@ export const Trainer = section({
     'cxmind: where tensors live and kernels run; `auto` is the best that loads.',
     withDefault(oneOf('auto', 'cpu', 'webgpu', 'cuda'), 'auto'),
   ),
-  threads: about('cxmind: compute threads; null is one per core.', orNull(positiveInt)),
+  threads: about(
+    'cxmind: compute threads of each process; null is one per core. The last bits of numbers follow it.',
+    orNull(positiveInt),
+  ),
   seed: about('cxmind: seed of everything that has no seed key of its own.', withDefault(int, 1)),
 });
 export interface Trainer extends t.TypeOf<typeof Trainer> {}

@@ -19,7 +19,13 @@ const DEFAULT_MEMORY = 0;
 
 /** How the process computes. The first runtime of a process decides; see `Runtime.open`. */
 export interface RuntimeOptions {
-  /** Threads that share one operator's work, the caller among them; default one per core. */
+  /**
+   * Threads that share one operator's work, the caller among them; default one per core.
+   *
+   * The last bits of a matrix product depend on it: each thread computes columns of its own, and the fewer
+   * those are, the longer the parts in which ONNX Runtime sums them. Load changes no number, nor does the
+   * place of a tensor, as long as it lies at a multiple of 16 bytes.
+   */
   readonly threads?: number;
   /** Whether idle pool threads wait for work by spinning: faster, but they keep their cores busy. */
   readonly isSpinning?: boolean;
@@ -40,7 +46,8 @@ export class Runtime implements Disposable {
 
   /**
    * Open the runtime, in any thread and as often as needed. The environment belongs to the process: the
-   * first to open sets its threads, later ones share them, the last to be disposed ends it.
+   * first to open sets its threads, later ones share them, the last to be disposed ends it. A worker thread
+   * that is stopped before it disposes its runtime leaves the environment, threads and all, to the process.
    *
    * @throws DEVICE_MISSING when there is no library for this machine; RUNTIME_FAILED
    */

@@ -4,9 +4,12 @@ import { GraphBuilder } from '../../../src/graph/builder.ts';
 import { encode } from '../../../src/graph/encode.ts';
 import { interpret } from '../../../src/graph/interpret.ts';
 import type { Graph, Value } from '../../../src/graph/ir.ts';
+import { addressOf } from '../../../src/native.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
-import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { viewOf } from '../../../src/tensor/dtype.ts';
+import { sharedBuffer } from '../../../src/tensor/memory.ts';
+import { sizeOf, tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 
 const rng = new Rng(keyOf('determinism'));
@@ -75,3 +78,64 @@ describe('gradients over repeated indices', () => {
     });
   }
 });
+
+/** What models compute row by row and over rows, at sizes that ONNX Runtime splits over threads. */
+function modelOps(): Graph {
+  const g = new GraphBuilder('placed');
+  const x = g.input('x', 'f32', [61, 192]);
+  const weight = g.input('weight', 'f32', [192]);
+  const w = g.input('w', 'f32', [130, 192]);
+  const normed = g.rmsNorm(x, weight, 1e-6);
+  const product = g.linear(x, w);
+  g.output('normed', normed);
+  g.output('product', product);
+  g.output('gradient', g.gemm(product, x, { transA: true }));
+  g.output('single', g.linear(g.slice(x, { axis: 0, end: 1 }), w));
+  g.output('logProbs', g.logSoftmax(x, -1));
+  g.output('mixed', g.attend(g.matMul(x, x, { transB: true }), x));
+  g.output('gated', g.silu(x));
+  g.output('rowSums', g.reduceSum(x, [1], true));
+  g.output('columnSums', g.reduceSum(x, [0], true));
+  g.output('mean', g.reduceMean(x, [0, 1], true));
+  return g.build();
+}
+
+describe('numbers', () => {
+  it('are the same bytes wherever in memory a block begins', () => {
+    using runtime = Runtime.open({ threads: 2 });
+    const graph = modelOps();
+    using session = runtime.compile(encode(graph), { name: graph.name });
+    const inputs = graph.inputs.map(({ name, shape }) => ({
+      name,
+      tensor: normal(shape as number[]),
+    }));
+    const outputsAt = (offset: number): Tensor[] => {
+      using binding = session.bind();
+      for (const { name, tensor } of inputs) {
+        const moved = placed(tensor.shape, offset);
+        moved.data.set(tensor.data as Float32Array);
+        binding.input(name, moved);
+      }
+      const outputs = graph.outputs.map(({ name, value }) => {
+        const output = placed(value.shape as number[], offset);
+        binding.output(name, output);
+        return output;
+      });
+      binding.run();
+      return outputs;
+    };
+    const expected = outputsAt(0);
+    for (const offset of [16, 32, 48]) {
+      for (const [i, output] of outputsAt(offset).entries()) {
+        assert.deepEqual(output.data, expected[i]!.data, `${graph.outputs[i]!.name} at ${offset}`);
+      }
+    }
+  });
+});
+
+/** Zeros that lie `offset` bytes behind a multiple of 64; memory is allocated at multiples of 16. */
+function placed(shape: readonly number[], offset: number): Tensor<'f32'> {
+  const buffer = sharedBuffer((sizeOf(shape) + 32) * Float32Array.BYTES_PER_ELEMENT);
+  const at = Number((64n - (addressOf(buffer) % 64n)) % 64n) + offset;
+  return { dtype: 'f32', shape, data: viewOf('f32', buffer, at, sizeOf(shape)) };
+}
