@@ -89,6 +89,8 @@ export function channelConformance(name: string, setup: EchoSetup): void {
         got.map(({ byteLength }) => byteLength),
         lengths,
       );
+      // as memory does that is allocated: kernels sum in another order elsewhere
+      for (const { byteOffset } of got) assert.equal(byteOffset % 16, 0);
       got.forEach((frame, i) => {
         assert.ok(frame.buffer instanceof SharedArrayBuffer);
         assert.equal(Buffer.compare(frame, frames[i]!), 0);
