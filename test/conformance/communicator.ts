@@ -58,7 +58,7 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
         const group = await groupOf(size);
         await fc.assert(
           fc.asyncProperty(operation(size), (op) => checkOperation(group, size, op)),
-          { numRuns: 40 },
+          { numRuns: 25 },
         );
       });
     }
