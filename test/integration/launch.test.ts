@@ -43,7 +43,13 @@ describe('cxmind launch over three hosts', function () {
     'data.rollout_batch_size=6',
     'worker.actor.global_batch_size=6',
   ];
-  const endless = ['trainer.max_steps=100000', 'trainer.total_epochs=100000'];
+  const rewardedBy = (file: string): string =>
+    `worker.reward.reward_function=test/support/${file}:score`;
+  const endless = [
+    'trainer.max_steps=100000',
+    'trainer.total_epochs=100000',
+    rewardedBy('slow-reward.ts'), // leaves the cores to other tests
+  ];
 
   interface Launched extends Running {
     readonly run: string;
@@ -187,7 +193,8 @@ describe('cxmind launch over three hosts', function () {
     await until(() => hosts.processesOn(host).length === 0);
     hosts.setLink(host, 'up');
     const alone = newRun();
-    await trainTiny(demo, alone, [...items, `trainer.max_steps=${steps + 1}`]);
+    const same = [rewardedBy('letters-reward.ts'), `trainer.max_steps=${steps + 1}`];
+    await trainTiny(demo, alone, [...items, ...same]);
     const [numbers, expected] = [running.run, alone].map((one) => numbersOf(one).slice(0, steps));
     assert.deepEqual(numbers, expected);
   });

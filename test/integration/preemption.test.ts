@@ -85,7 +85,11 @@ describe('a run that is preempted', () => {
   });
 
   describe('by SIGTERM', () => {
-    const endless = ['trainer.max_steps=100000', 'trainer.total_epochs=100000'];
+    const endless = [
+      'trainer.max_steps=100000',
+      'trainer.total_epochs=100000',
+      'worker.reward.reward_function=test/support/slow-reward.ts:score', // leaves the cores to other tests
+    ];
     const isTraining = (run: string): boolean =>
       existsSync(join(run, 'metrics.jsonl')) && readFileSync(join(run, 'metrics.jsonl')).length > 0;
 

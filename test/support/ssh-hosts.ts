@@ -1,6 +1,6 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -231,9 +231,24 @@ async function untilListening(address: string): Promise<void> {
   }
 }
 
+/** Read from the kernel as `ip netns pids` does: starting that from a large process takes longer than to look. */
 function pidsOn({ namespace }: SshHost): number[] {
-  const pids = run('ip', 'netns', 'pids', namespace).trim().split('\n').map(Number);
-  return pids.filter((pid) => !/^$|^(sshd|\/usr\/sbin\/sshd)/.test(commandLine(pid)));
+  const network = `net:[${statSync(`/run/netns/${namespace}`).ino}]`;
+  const pids = readdirSync('/proc').map(Number);
+  return pids.filter(
+    (pid) =>
+      pid > 0 &&
+      networkOf(pid) === network &&
+      !/^$|^(sshd|\/usr\/sbin\/sshd)/.test(commandLine(pid)),
+  );
+}
+
+function networkOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
 }
 
 function commandLine(pid: number): string {

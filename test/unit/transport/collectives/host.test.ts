@@ -14,7 +14,7 @@ communicatorConformance('processes of a host', {
     return processRanks(size, [() => ({ kind: 'host', handle })]);
   },
   survivesLoss: true,
-  large: 1_700_003,
+  large: 600_003,
 });
 
 describe('the memory of processes of a host', () => {

@@ -11,7 +11,7 @@ import type { RankReply } from '../../../support/rank-agent.ts';
 communicatorConformance('threads', {
   open: (size) => Promise.resolve(threadRanks(size)),
   survivesLoss: true,
-  large: 1_700_003,
+  large: 600_003,
 });
 
 describe('tensors that threads lend each other', () => {
