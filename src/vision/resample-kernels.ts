@@ -83,90 +83,87 @@ function fourBytes(levels: Code): Code {
   return v128.i16ToU8(halves, halves);
 }
 
-const columnsRgb: WasmFunction = {
-  name: 'columnsRgb',
-  parameters: 8,
-  numbers: 5,
-  vectors: 1,
-  body(
-    input,
-    output,
-    inputRowBytes,
-    first,
-    weights,
-    taps,
-    places,
-    rows,
-    y,
-    x,
-    k,
-    from,
-    weight,
-    sum,
-  ) {
-    return [
-      loop(y, rows.get, 1, [
-        weight.set(weights.get),
-        loop(x, places.get, 1, [
-          sum.set(HALF),
-          from.set(i32.add(input.get, i32.mul(numberAt(first, x), i32.const(3)))),
-          loop(k, taps.get, 1, [
-            // Red, green and blue; what the fourth lane comes to is written over by the next pixel.
-            addProduct(sum, fourPixels(from), v128.loadSplat(weight.get)),
-            from.add(i32.const(3)),
-            weight.add(i32.const(NUMBER_BYTES)),
-          ]),
-          v128.store4Bytes(output.get, fourBytes(rounded(sum.get))),
-          output.add(i32.const(3)),
-        ]),
-        input.add(inputRowBytes.get),
-      ]),
-    ];
-  },
-};
+/** How pixels of some channels are summed along their row. */
+interface ColumnSums {
+  readonly name: string;
+  /** Bytes of a pixel. */
+  readonly channels: number;
+  /** Inputs of a place that are taken together. */
+  readonly inputs: number;
+  /** What a sum begins with. */
+  readonly start: Code;
+  /** The weights of those inputs, a number in each lane. */
+  readonly weightsAt: (address: Code) => Code;
+  /** Stores what a sum comes to. */
+  readonly store: (address: Code, sum: Local) => Code;
+}
 
-const columnsGrey: WasmFunction = {
+function columns({ name, channels, inputs, start, weightsAt, store }: ColumnSums): WasmFunction {
+  return {
+    name,
+    parameters: 8,
+    numbers: 5,
+    vectors: 1,
+    body(
+      input,
+      output,
+      inputRowBytes,
+      first,
+      weights,
+      taps,
+      places,
+      rows,
+      y,
+      x,
+      k,
+      from,
+      weight,
+      sum,
+    ) {
+      return [
+        loop(y, rows.get, 1, [
+          weight.set(weights.get),
+          loop(x, places.get, 1, [
+            sum.set(start),
+            from.set(i32.add(input.get, i32.mul(numberAt(first, x), i32.const(channels)))),
+            loop(k, taps.get, inputs, [
+              addProduct(sum, fourPixels(from), weightsAt(weight.get)),
+              from.add(i32.const(inputs * channels)),
+              weight.add(i32.const(inputs * NUMBER_BYTES)),
+            ]),
+            store(output.get, sum),
+            output.add(i32.const(channels)),
+          ]),
+          input.add(inputRowBytes.get),
+        ]),
+      ];
+    },
+  };
+}
+
+/** A lane for red, for green and for blue; what the fourth comes to is written over by the next pixel. */
+const columnsRgb = columns({
+  name: 'columnsRgb',
+  channels: 3,
+  inputs: 1,
+  start: HALF,
+  weightsAt: (address) => v128.loadSplat(address),
+  store: (address, sum) => v128.store4Bytes(address, fourBytes(rounded(sum.get))),
+});
+
+/** A lane for each of four inputs. */
+const columnsGrey = columns({
   name: 'columnsGrey',
-  parameters: 8,
-  numbers: 5,
-  vectors: 1,
-  body(
-    input,
-    output,
-    inputRowBytes,
-    first,
-    weights,
-    taps,
-    places,
-    rows,
-    y,
-    x,
-    k,
-    from,
-    weight,
-    sum,
-  ) {
+  channels: 1,
+  inputs: 4,
+  start: v128.splat(i32.const(0)),
+  weightsAt: (address) => v128.load(address),
+  store: (address, sum) => {
     const lanes = [0, 1, 2, 3].map((lane) => v128.lane(sum.get, lane));
     const total = v128.splat(lanes.reduce(i32.add));
-    return [
-      loop(y, rows.get, 1, [
-        weight.set(weights.get),
-        loop(x, places.get, 1, [
-          sum.set(v128.splat(i32.const(0))),
-          from.set(i32.add(input.get, numberAt(first, x))),
-          loop(k, taps.get, 4, [
-            addProduct(sum, fourPixels(from), v128.load(weight.get)),
-            from.add(i32.const(4)),
-            weight.add(i32.const(4 * NUMBER_BYTES)),
-          ]),
-          v128.storeByte(output.get, fourBytes(rounded(v128.addI32(total, HALF)))),
-          output.add(i32.const(1)),
-        ]),
-        input.add(inputRowBytes.get),
-      ]),
-    ];
+    return v128.storeByte(address, fourBytes(rounded(v128.addI32(total, HALF))));
   },
-};
+});
 
 const rows: WasmFunction = {
   name: 'rows',
