@@ -35,11 +35,16 @@ export interface Launcher {
   release(): Promise<void>;
 }
 
+/** Makes an actor for a life. */
+export type Make<P extends Protocol> = (
+  environment: Environment,
+) => Promise<{ protocol: P; actor: Actor<P> }>;
+
 /** Starts an actor on the calling thread. */
 export function startLocal<P extends Protocol>(
   name: string,
   life: Life,
-  make: (environment: Environment) => Promise<{ protocol: P; actor: Actor<P> }>,
+  make: Make<P>,
 ): Incarnation {
   const [channel, far] = sameThreadPair();
   const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();

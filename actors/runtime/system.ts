@@ -8,7 +8,7 @@ import { Cell } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { ActorEvent } from './event.ts';
 import { importFactory, type FactoryAddress } from './factory.ts';
-import { startLocal, type Launcher } from './incarnation.ts';
+import { startLocal, type Launcher, type Make } from './incarnation.ts';
 import { addressOfModule, moduleAt } from './module-address.ts';
 import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
@@ -182,17 +182,8 @@ export class ActorSystem implements AsyncDisposable {
   /** Starts an actor on the calling thread, for what must be here and for tests. */
   spawnLocal<P extends Protocol>(actor: LocalActor<P>): Promise<ActorRef<P>> {
     const { name, protocol, create } = actor;
-    return this.#begin(actor, {
-      node: undefined,
-      launch: (life) =>
-        Promise.try(() =>
-          startLocal(name, life, async (environment) => ({
-            protocol,
-            actor: await create(environment),
-          })),
-        ),
-      release: () => Promise.resolve(),
-    });
+    const make: Make<P> = async (environment) => ({ protocol, actor: await create(environment) });
+    return this.#begin(actor, localLauncher(name, make));
   }
 
   /**
@@ -266,7 +257,7 @@ export class ActorSystem implements AsyncDisposable {
     const module = moduleAt(actor.module.href).href;
     const props = this.blocks.resolve(actor.props);
     const address = { module, create, protocolName: protocol.name };
-    if (this.#isLocal) return localLauncher(name, address, props);
+    if (this.#isLocal) return localLauncher(name, makerAt(address, props));
     const start = { ...address, name, node: undefined, devices: [], props };
     const thread = new ActorThread(name, this.#heap, heapLimitMb);
     return {
@@ -360,19 +351,21 @@ export class ActorSystem implements AsyncDisposable {
   }
 }
 
-/** Begins lives on the calling thread of an actor that is made as on a thread of its own. */
-function localLauncher(name: string, address: FactoryAddress, props: unknown): Launcher {
+/** Begins lives on the calling thread. */
+function localLauncher<P extends Protocol>(name: string, make: Make<P>): Launcher {
   return {
     node: undefined,
-    launch: (life) =>
-      Promise.try(() =>
-        startLocal(name, life, async (environment) => {
-          const factory = await importFactory(address);
-          const actor = await factory.create(structuredClone(props), environment);
-          return { protocol: factory.protocol, actor };
-        }),
-      ),
+    launch: (life) => Promise.try(() => startLocal(name, life, make)),
     release: () => Promise.resolve(),
+  };
+}
+
+/** Makes an actor as a thread of its own would: by its module's factory, from props of its own. */
+function makerAt(address: FactoryAddress, props: unknown): Make<Protocol> {
+  return async (environment) => {
+    const factory = await importFactory(address);
+    const actor = await factory.create(structuredClone(props), environment);
+    return { protocol: factory.protocol, actor };
   };
 }
 
