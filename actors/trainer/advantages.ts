@@ -1,5 +1,5 @@
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
-import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
+import { updateKlController, type KlController, type KlKind } from '../../src/algorithms/kl.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Config } from '../../src/config/schema.ts';
@@ -16,6 +16,11 @@ export interface Estimate {
   readonly returns: Float32Array;
   readonly metrics: Metrics;
   readonly klController: KlController;
+}
+
+/** The KL estimator; `full` is refused where the config is read. */
+export function klKindOf({ algorithm: { klPenalty } }: Pick<Config, 'algorithm'>): KlKind {
+  return klPenalty === 'full' ? 'kl' : klPenalty;
 }
 
 /** What decides the weight of KL in the rewards, as a run begins. */
@@ -40,10 +45,7 @@ export function estimateAdvantages(
   const penalized = inReward
     ? penalizeRewards(
         { ...rows, tokenScores, oldLogProbs: concatenate(old), refLogProbs: concatenate(ref) },
-        {
-          kind: algorithm.klPenalty === 'full' ? 'kl' : algorithm.klPenalty,
-          coef: klController.coef,
-        },
+        { kind: klKindOf({ algorithm }), coef: klController.coef },
       )
     : null;
   const tokenRewards = penalized?.rewards ?? tokenScores;

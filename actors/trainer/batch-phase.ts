@@ -11,7 +11,6 @@ import {
 import type { RunState, StepContext } from './step.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import {
-  PromptFeed,
   scoreTasks,
   type Task,
   type TaskGroup,
@@ -49,7 +48,6 @@ export async function makeBatch(
   state: RunState,
   step: number,
   clock: Stopwatch,
-  feed = new PromptFeed(),
 ): Promise<Batch> {
   const { config } = context;
   const { algorithm, trainer } = config;
@@ -71,7 +69,7 @@ export async function makeBatch(
     return scorings.map(({ scored }) => [...scored]);
   };
   for (let round = 1; ; round++) {
-    const next = await clock.time('data', () => feed.next(tasks, context.signal));
+    const next = await clock.time('data', () => context.feed.next(tasks, context.signal));
     const { prompts, skipped } = next;
     await clock.time('gen', async () => {
       const groups = await answer(context, tasks, next, step, round);

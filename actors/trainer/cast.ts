@@ -3,7 +3,6 @@ import type { Config } from '../../src/config/schema.ts';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { Arena } from '../../src/model/arena.ts';
 import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
-import { roundTo } from '../../src/model/precision.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { CriticProps } from '../critic/actor.ts';
@@ -13,7 +12,7 @@ import { pixelProtocol } from '../data/pixels.ts';
 import { dataProtocol } from '../data/protocol.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import { learnerProtocol } from '../learner/protocol.ts';
-import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
+import { FROZEN_VERSION } from '../model-props.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import { referenceProtocol } from '../reference/protocol.ts';
 import { rewardProtocol } from '../reward/protocol.ts';
@@ -32,7 +31,13 @@ import type { LoadedCritic } from './critic.ts';
 import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
-import { policyProps, storageOf, type LoadedPolicy } from './policy.ts';
+import {
+  modelProps,
+  policyProps,
+  roundToStorage,
+  trainedProps,
+  type LoadedPolicy,
+} from './policy.ts';
 import {
   criticSettings,
   dataSettings,
@@ -155,11 +160,7 @@ export async function spawnCritics(
 ): Promise<Critics> {
   const props: WithSharedBlocks<Omit<CriticProps, 'seat'>> = {
     ...criticSettings(config),
-    model: {
-      ...modelProps(config, critic, weights),
-      isVisionFixed: critic.isVisionFixed,
-      ...(critic.frozenLength > 0 && { frozenLength: critic.frozenLength }),
-    },
+    model: trainedProps(config, critic, weights),
     modelPath: critic.directory,
     overrides: critic.overrides,
     sharesWeights: isTogether(places),
@@ -274,8 +275,7 @@ export function freezeReference(
   const memory = system.blocks.get(weightsMarker('reference', arena.byteLength));
   const copy = new Arena(arena.layout, memory);
   copy.data.set(arena.data);
-  const storage = storageOf(config.worker.ref.fsdp.torchDtype);
-  if (storage !== 'f32') roundTo(storage, copy.data);
+  roundToStorage(config.worker.ref.fsdp.torchDtype, copy.data);
   const frozen = new WeightSync(system, 'reference', copy, logger);
   frozen.publish(FROZEN_VERSION);
   return frozen;
@@ -290,7 +290,7 @@ export async function spawnReference(
   place: Place,
 ): Promise<NonNullable<Cast['reference']>> {
   const props: WithSharedBlocks<ReferenceProps> = {
-    model: { ...modelProps(config, policy, weights), isVisionFixed: policy.isVisionFixed },
+    model: modelProps(config, policy, weights),
     ...referenceSettings(config),
   };
   const [ref] = await spawnAt([place], (placed) =>
@@ -305,20 +305,6 @@ export async function spawnReference(
   );
   weights.follow(ref!);
   return ref!;
-}
-
-function modelProps(
-  config: Config,
-  { config: model, arena }: LoadedCheckpoint,
-  { markers }: WeightSync,
-): WithSharedBlocks<ModelProps> {
-  const { threads } = config.trainer;
-  return {
-    config: model,
-    layout: arena.layout,
-    ...markers,
-    ...(threads !== null && { threads }),
-  };
 }
 
 type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;

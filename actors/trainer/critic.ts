@@ -1,13 +1,12 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { roundTo } from '../../src/model/precision.ts';
 import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
 import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { weightsMarker } from '../weights/sync.ts';
-import { modelPathOf, notesOf, storageOf, type LoadedPolicy } from './policy.ts';
+import { modelPathOf, notesOf, roundToStorage, type LoadedPolicy } from './policy.ts';
 
 /** The value model in the memory that the critics of this process share, and what of it is trained. */
 export type LoadedCritic = Omit<LoadedPolicy, 'adapter'>;
@@ -27,8 +26,7 @@ export async function loadCritic(
     freezeVisionTower,
     overrides,
   });
-  const storage = storageOf(fsdp.torchDtype);
-  if (storage !== 'f32') roundTo(storage, critic.arena.data);
+  roundToStorage(fsdp.torchDtype, critic.arena.data);
   const frozenLength = freezeVisionTower ? visionLength(critic.config) : 0;
   // A new head is as wide as `initializer_range` says.
   const ignored = ignoredOverrides(overrides, ['initializer_range']);

@@ -55,8 +55,8 @@ export async function trainCurriculum(
   folder: string,
   options: RunOptions,
 ): Promise<CurriculumSummary> {
-  const { logger, reporter, localMode = false } = options;
-  await using system = new ActorSystem({ logger, localMode });
+  const { reporter } = options;
+  await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
   const file = join(folder, 'curriculum.json');
   await mkdir(folder, { recursive: true });

@@ -22,8 +22,8 @@ export async function evaluatePolicy(
   options: RunOptions,
   onScored: OnScored,
 ): Promise<Validation> {
-  const { logger, reporter, localMode = false } = options;
-  await using system = new ActorSystem({ logger, localMode });
+  const { logger, reporter } = options;
+  await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);

@@ -14,7 +14,7 @@ import type { ModelProps } from '../model-props.ts';
 import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
-import { weightsMarker } from '../weights/sync.ts';
+import { weightsMarker, type WeightSync } from '../weights/sync.ts';
 
 /** The policy in the memory that the actors of this process share, and what of it is trained. */
 export interface LoadedPolicy extends LoadedCheckpoint {
@@ -43,9 +43,8 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
     overrides,
   });
   const adapter = isAdapted ? newAdapter(system, config, checkpoint, parts) : null;
-  const storage = storageOf(fsdp.torchDtype);
   // The weights under adapters stay as they came: only what is trained is held in another type.
-  if (storage !== 'f32') roundTo(storage, (adapter?.arena ?? checkpoint.arena).data);
+  roundToStorage(fsdp.torchDtype, (adapter?.arena ?? checkpoint.arena).data);
   const frozenLength = freezeVisionTower && !isAdapted ? visionLength(checkpoint.config) : 0;
   const adaptsVision = adapter?.spec.modules.some((name) => name.startsWith('visual.')) ?? false;
   const isVisionFixed = freezeVisionTower || (isAdapted && !adaptsVision);
@@ -54,29 +53,55 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   return { ...policy, notes: notesOf(policy, ignored, freezeVisionTower) };
 }
 
+/** A model as it is handed to an actor that only computes. */
+export function modelProps(
+  { trainer: { threads } }: Config,
+  { config, arena, isVisionFixed }: Omit<LoadedPolicy, 'adapter'>,
+  { markers }: WeightSync,
+): WithSharedBlocks<ModelProps> {
+  return {
+    config,
+    layout: arena.layout,
+    ...markers,
+    isVisionFixed,
+    ...(threads !== null && { threads }),
+  };
+}
+
+/** A model as it is handed to an actor that may train it, but for its adapters. */
+export function trainedProps(
+  config: Config,
+  model: Omit<LoadedPolicy, 'adapter'>,
+  weights: WeightSync,
+): WithSharedBlocks<ModelProps> {
+  const { frozenLength } = model;
+  return { ...modelProps(config, model, weights), ...(frozenLength > 0 && { frozenLength }) };
+}
+
 /** The policy as it is handed to an actor. */
 export function policyProps(
   config: Config,
-  { config: model, arena, adapter, frozenLength, isVisionFixed }: LoadedPolicy,
-  weights: PolicyWeights,
+  policy: LoadedPolicy,
+  { frozen, trained }: PolicyWeights,
 ): WithSharedBlocks<ModelProps> {
-  const { threads } = config.trainer;
+  const { adapter } = policy;
   return {
-    config: model,
-    layout: arena.layout,
-    ...(weights.frozen ?? weights.trained).markers,
-    isVisionFixed,
-    ...(frozenLength > 0 && { frozenLength }),
+    ...trainedProps(config, policy, frozen ?? trained),
     ...(adapter !== null && {
-      adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...weights.trained.markers },
+      adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...trained.markers },
     }),
-    ...(threads !== null && { threads }),
   };
 }
 
 /** The checkpoint directory that training starts from. */
 export function modelPathOf(config: Config): string {
   return resolve(config.worker.actor.model.modelPath ?? '.');
+}
+
+/** Rounds values to what `fsdp.torch_dtype` can hold, in place. */
+export function roundToStorage(torchDtype: string | null, values: Float32Array): void {
+  const storage = storageOf(torchDtype);
+  if (storage !== 'f32') roundTo(storage, values);
 }
 
 /** `fsdp.torch_dtype` as the format that values are rounded to. */

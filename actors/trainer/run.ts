@@ -17,7 +17,7 @@ import {
   type AdvanceRule,
 } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { ActorSystem, type NodeOptions } from '../runtime/system.ts';
+import { ActorSystem, type NodeOptions, type SystemOptions } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
 import { initialKlController } from './advantages.ts';
@@ -49,12 +49,10 @@ import { validate, type Validation } from './validation.ts';
 const MAX_NONFINITE_STEPS = 3;
 
 /** What any training needs besides its config. */
-export interface TrainingOptions {
+export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** Whether the actors of this process share the calling thread, as a debugger likes it; see `SystemOptions`. */
-  readonly localMode?: boolean;
   /** Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. */
   readonly preemption?: AbortSignal;
 }
@@ -79,8 +77,7 @@ export interface RunOptions extends TrainingOptions {
  * @throws whatever ends a run: bad data, a lost learner, NUMERIC_NONFINITE, RUNTIME_CANCELLED
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
-  const { logger, localMode = false } = options;
-  await using system = new ActorSystem({ logger, localMode });
+  await using system = new ActorSystem(options);
   return await trainOn(system, await joinNodes(system, options), config, options);
 }
 
@@ -165,6 +162,7 @@ export async function trainOn(
     sizes,
     gate,
     replays,
+    feed: new PromptFeed(),
     reporter,
     timeline,
     signal,
@@ -207,7 +205,6 @@ interface Opened {
 /** One run: its files, its loggers, its checkpoints and the loop. */
 class Run implements AsyncDisposable {
   readonly #context: StepContext;
-  readonly #feed = new PromptFeed();
   readonly #logger: Logger;
   readonly #preemption: AbortSignal;
   readonly #started: number;
@@ -378,7 +375,6 @@ class Run implements AsyncDisposable {
       const context = {
         ...this.#context,
         signal: AbortSignal.any([signal, undo.signal]),
-        feed: this.#feed,
         beginUpdate: () => {
           undo.signal.throwIfAborted();
           this.#preemption.removeEventListener('abort', cancel);

@@ -9,6 +9,7 @@ import type { DataProps } from '../data/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
+import { klKindOf } from './advantages.ts';
 import { modelPathOf, storageOf } from './policy.ts';
 
 /** Sequences decoded together by one rollout actor. */
@@ -16,15 +17,6 @@ const MAX_SEQUENCES = 32;
 
 /** The policy or the critic, as the config has it. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];
-
-/** What is the same of every model that is trained. */
-type TrainedKeys =
-  | 'gradientCheckpointing'
-  | 'optimization'
-  | 'loss'
-  | 'updateMicroBatch'
-  | 'experienceMicroBatch'
-  | 'epochs';
 
 /** Where tokens, chat template and image processor come from. */
 export function tokenizerPathOf(config: Config): string {
@@ -65,12 +57,11 @@ export function dataSettings(
 /** How learners score and train the policy. */
 export function learnerSettings(
   config: Config,
-): Pick<LearnerProps, TrainedKeys | 'imitationMicroBatch' | 'temperature'> {
+): TrainedSettings & Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {
   const { actor, rollout } = config.worker;
-  const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
+  const { useKlLoss, disableKl, klCoef } = config.algorithm;
   return {
-    gradientCheckpointing: actor.model.enableGradientCheckpointing,
-    optimization: optimizationOf(actor),
+    ...trainedSettings(config, actor),
     loss: {
       lossType: actor.lossType,
       lossAvgMode: actor.lossAvgMode,
@@ -80,28 +71,19 @@ export function learnerSettings(
       tauPositive: actor.tauPositive,
       tauNegative: actor.tauNegative,
       useKlLoss: useKlLoss && !disableKl,
-      klPenalty: klPenalty === 'full' ? 'kl' : klPenalty,
+      klPenalty: klKindOf(config),
       klCoef,
     },
-    updateMicroBatch: microBatch(config, actor, 'update'),
-    experienceMicroBatch: microBatch(config, actor, 'experience'),
     imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
-    epochs: actor.ppoEpochs,
     temperature: rollout.temperature,
   };
 }
 
 /** How critics value and train. */
-export function criticSettings(config: Config): Pick<CriticProps, TrainedKeys> {
+export function criticSettings(config: Config): TrainedSettings & Pick<CriticProps, 'loss'> {
   const { critic } = config.worker;
-  return {
-    gradientCheckpointing: critic.model.enableGradientCheckpointing,
-    optimization: optimizationOf(critic),
-    loss: { cliprangeValue: critic.cliprangeValue, lossAvgMode: critic.lossAvgMode },
-    updateMicroBatch: microBatch(config, critic, 'update'),
-    experienceMicroBatch: microBatch(config, critic, 'experience'),
-    epochs: critic.ppoEpochs,
-  };
+  const { cliprangeValue, lossAvgMode } = critic;
+  return { ...trainedSettings(config, critic), loss: { cliprangeValue, lossAvgMode } };
 }
 
 /** How the reference scores: as the learners do. */
@@ -134,6 +116,22 @@ export function rewardSettings(config: Config): RewardProps {
       python: reward.python,
       cpus: reward.numCpus,
     },
+  };
+}
+
+/** What every model that is trained is told. */
+type TrainedSettings = Pick<
+  LearnerProps & CriticProps,
+  'gradientCheckpointing' | 'optimization' | 'updateMicroBatch' | 'experienceMicroBatch' | 'epochs'
+>;
+
+function trainedSettings(config: Config, trained: Trained): TrainedSettings {
+  return {
+    gradientCheckpointing: trained.model.enableGradientCheckpointing,
+    optimization: optimizationOf(trained),
+    updateMicroBatch: microBatch(config, trained, 'update'),
+    experienceMicroBatch: microBatch(config, trained, 'experience'),
+    epochs: trained.ppoEpochs,
   };
 }
 

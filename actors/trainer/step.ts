@@ -49,6 +49,8 @@ export interface StepContext {
   readonly gate: GateSpec | undefined;
   /** Earlier stages of a curriculum whose data and rewards go on. */
   readonly replays: readonly Replay[];
+  /** Prompts of the run and of those stages. */
+  readonly feed: PromptFeed;
   readonly reporter: Reporter;
   /** Where phases are drawn; null when nobody asked for it. */
   readonly timeline: Timeline | null;
@@ -59,7 +61,6 @@ export interface StepContext {
 export interface UndoableContext extends StepContext {
   /** Called once, before the first weights change. @throws the signal's reason when the step is to be undone */
   readonly beginUpdate: () => void;
-  readonly feed: PromptFeed;
 }
 
 /** A finished step. */
@@ -83,7 +84,7 @@ export async function trainingStep(
 ): Promise<StepResult> {
   const { config } = context;
   const clock = new Stopwatch(context.timeline);
-  const batch = await makeBatch(context, state, number.step, clock, context.feed);
+  const batch = await makeBatch(context, state, number.step, clock);
   const { scored, generated } = batch;
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,

@@ -28,7 +28,7 @@ export type OnScored = (scored: readonly ScoredResponse[]) => Promise<void>;
 /** What a validation needs of a run. */
 export interface ValidationContext extends Omit<
   StepContext,
-  'cast' | 'sizes' | 'timeline' | 'replays'
+  'cast' | 'sizes' | 'timeline' | 'replays' | 'feed'
 > {
   readonly cast: Pick<Cast, 'data' | 'rollouts' | 'rewards'>;
 }

@@ -24,11 +24,12 @@ const TIMEOUT_MS = 24 * 3600_000;
 /** Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL. */
 export async function trainSupervised(
   given: Config,
-  { reporter, logger, signal: interrupted, localMode = false }: TrainingOptions,
+  options: TrainingOptions,
 ): Promise<SupervisedSummary> {
   const config = await withLocalModels(given);
+  const { reporter, logger, signal: interrupted } = options;
   const { sft } = config;
-  await using system = new ActorSystem({ logger, localMode });
+  await using system = new ActorSystem(options);
   const policy = await loadPolicy(system, config);
   for (const note of policy.notes) reporter.note(note);
   await using weights = new PolicyWeights(system, policy, logger);

@@ -6,6 +6,7 @@ import { makeBatch, type Batch } from '../../../actors/trainer/batch-phase.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/step.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
+import { PromptFeed } from '../../../actors/trainer/tasks.ts';
 import { Config } from '../../../src/config/schema.ts';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
 import type { GateSpec } from '../../../src/reward/gate.ts';
@@ -89,6 +90,7 @@ function contextOf(
     config: decoded.right,
     gate,
     replays: [],
+    feed: new PromptFeed(),
     reporter: silentReporter,
     signal: new AbortController().signal,
   };

@@ -16,6 +16,7 @@ import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { engineSettings } from '../../../actors/trainer/settings.ts';
 import type { RunState, StepContext } from '../../../actors/trainer/step.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
+import { PromptFeed } from '../../../actors/trainer/tasks.ts';
 import { validate } from '../../../actors/trainer/validation.ts';
 import type { WeightSync } from '../../../actors/weights/sync.ts';
 import type { Config } from '../../../src/config/schema.ts';
@@ -30,7 +31,8 @@ const weights = { version: 1, revise: () => Promise.resolve(), publish: () => un
 
 function contextOf(config: Config, cast: object): StepContext {
   const shared = { replays: [], gate: undefined, reporter: silentReporter, signal, weights };
-  return { ...shared, cast, config } as unknown as StepContext;
+  const context = { ...shared, cast, config, feed: new PromptFeed() };
+  return context as unknown as StepContext;
 }
 
 /** Prompts of one token each, which say who they are. */
