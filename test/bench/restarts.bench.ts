@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { counterProtocol } from '../support/counter-actor.ts';
+import { resident } from '../support/resident.ts';
 import { now, print } from './harness.ts';
 
 const module = new URL('../support/counter-actor.ts', import.meta.url);
@@ -23,8 +23,7 @@ type Side = keyof typeof sides;
  */
 export function benchRestarts(): Promise<void> {
   for (const [side, params] of Object.entries(sides)) {
-    const flags = ['--expose-gc', import.meta.filename, side];
-    const line = execFileSync(process.execPath, flags, { encoding: 'utf8' });
+    const line = execFileSync(process.execPath, [import.meta.filename, side], { encoding: 'utf8' });
     const { leftKib, growth, millis } = JSON.parse(line) as Measured;
     print({ name: `restarts.${side}.leftResident`, params, unit: 'KiB each' }, [leftKib]);
     print({ name: `restarts.${side}.growth`, params, unit: '% of resident memory' }, [growth]);
@@ -43,22 +42,14 @@ interface Measured {
 async function measure(side: Side, restart: () => Promise<void>): Promise<void> {
   const { warmUps, restarts } = sides[side];
   for (let i = 0; i < warmUps; i++) await restart();
-  const before = await residentKib();
+  const before = await resident();
   const start = now();
   for (let i = 0; i < restarts; i++) await restart();
   const millis = ((now() - start) * 1e3) / restarts;
-  const left = (await residentKib()) - before;
-  const measured: Measured = { leftKib: left / restarts, growth: (100 * left) / before, millis };
+  const left = (await resident()) - before;
+  const leftKib = (left * 1024) / restarts;
+  const measured: Measured = { leftKib, growth: (100 * left) / before, millis };
   process.stdout.write(JSON.stringify(measured));
-}
-
-/** Once garbage is collected and finalizers ran. */
-async function residentKib(): Promise<number> {
-  for (let round = 0; round < 3; round++) {
-    globalThis.gc!();
-    await delay(20);
-  }
-  return process.memoryUsage.rss() / 1024;
 }
 
 async function measureActor(): Promise<void> {

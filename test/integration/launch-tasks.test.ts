@@ -7,16 +7,17 @@ import { hostsOf } from '../../transport/launch/allocation.ts';
 import { readHostfile } from '../../transport/launch/hostfile.ts';
 import { cxmind, start, until, type Running } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import {
+  endlessItems,
+  numbersOf,
+  tinyItems,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
 
 const examples = join(import.meta.dirname, '../../examples/launch');
 
 const items = ['worker.rollout.num_workers=2', 'trainer.val_before_train=false'];
-const endless = [
-  'trainer.max_steps=100000',
-  'trainer.total_epochs=100000',
-  'worker.reward.reward_function=test/support/slow-reward.ts:score', // leaves the cores to other tests
-];
 
 /** What srun says to one of its tasks; the host is named as an interface of this one never is. */
 function slurmTask(rank: number, size: number): Record<string, string> {
@@ -79,7 +80,7 @@ describe('cxmind launch under a scheduler', function () {
 
     it('ends nodes when rank 0 ends, even when that is killed', async () => {
       const run = newRun();
-      const launch = ['launch', '--dead-after', '2', '--', ...train(run), ...endless];
+      const launch = ['launch', '--dead-after', '2', '--', ...train(run), ...endlessItems];
       const [head, node] = [0, 1].map((rank) => cxmind(launch, slurmTask(rank, 2)));
       await until(() => existsSync(join(run, 'metrics.jsonl')));
       head!.child.kill('SIGKILL');
@@ -89,7 +90,7 @@ describe('cxmind launch under a scheduler', function () {
 
     it('ends the run when a node is lost', async () => {
       const run = newRun();
-      const launch = ['launch', '--dead-after', '2', '--', ...train(run), ...endless];
+      const launch = ['launch', '--dead-after', '2', '--', ...train(run), ...endlessItems];
       const [head, node] = [0, 1].map((rank) => cxmind(launch, slurmTask(rank, 2)));
       await until(() => existsSync(join(run, 'metrics.jsonl')));
       node!.child.kill('SIGKILL');

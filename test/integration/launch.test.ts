@@ -5,7 +5,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bin, cxmind, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { numbersOf, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import {
+  endlessItems,
+  numbersOf,
+  tinyItems,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
 
 const why = whyNoHosts();
 
@@ -43,13 +49,6 @@ describe('cxmind launch over three hosts', function () {
     'data.rollout_batch_size=6',
     'worker.actor.global_batch_size=6',
   ];
-  const rewardedBy = (file: string): string =>
-    `worker.reward.reward_function=test/support/${file}:score`;
-  const endless = [
-    'trainer.max_steps=100000',
-    'trainer.total_epochs=100000',
-    rewardedBy('slow-reward.ts'), // leaves the cores to other tests
-  ];
 
   interface Launched extends Running {
     readonly run: string;
@@ -58,7 +57,10 @@ describe('cxmind launch over three hosts', function () {
   /** Launches a training of the tiny model that does not end by itself. */
   function launchEndless(flags: readonly string[]): Launched {
     const run = newRun();
-    return { run, ...launch(flags, ['train', ...tinyItems(demo, run, [...items, ...endless])]) };
+    return {
+      run,
+      ...launch(flags, ['train', ...tinyItems(demo, run, [...items, ...endlessItems])]),
+    };
   }
 
   function launch(flags: readonly string[], command: readonly string[]): Running {
@@ -193,8 +195,11 @@ describe('cxmind launch over three hosts', function () {
     await until(() => hosts.processesOn(host).length === 0);
     hosts.setLink(host, 'up');
     const alone = newRun();
-    const same = [rewardedBy('letters-reward.ts'), `trainer.max_steps=${steps + 1}`];
-    await trainTiny(demo, alone, [...items, ...same]);
+    await trainTiny(demo, alone, [
+      ...items,
+      'worker.reward.reward_function=test/support/letters-reward.ts:score',
+      `trainer.max_steps=${steps + 1}`,
+    ]);
     const [numbers, expected] = [running.run, alone].map((one) => numbersOf(one).slice(0, steps));
     assert.deepEqual(numbers, expected);
   });

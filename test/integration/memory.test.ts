@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import type { ActorRef } from '../../actors/runtime/ref.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { hoarderProtocol } from '../support/hoarder-actor.ts';
+import { spawnHoarder } from '../support/hoarder-actor.ts';
 import { resident } from '../support/resident.ts';
 
 const soon = { timeoutMs: 20_000 };
@@ -21,25 +20,8 @@ describe('memory', () => {
   beforeEach(() => (system = new ActorSystem()));
   afterEach(() => system.shutdown());
 
-  const spawn = (): Promise<ActorRef<typeof hoarderProtocol>> =>
-    system.spawn({
-      name: 'hoarder/0',
-      protocol: hoarderProtocol,
-      module: new URL('../support/hoarder-actor.ts', import.meta.url),
-      create: 'createHoarder',
-      props: undefined,
-      supervision: {
-        onCrash: 'restart',
-        maxRestarts: Infinity,
-        windowMs: 60_000,
-        minBackoffMs: 1,
-        maxBackoffMs: 1,
-        givenUp: 'stop',
-      },
-    });
-
   it('of payloads comes back from actors that die with it in their hands', async () => {
-    const hoarder = await spawn();
+    const hoarder = await spawnHoarder(system);
     const before = await resident();
     for (let life = 0; life < 16; life++) {
       for (let i = 1; i <= 24; i++) {
@@ -54,7 +36,7 @@ describe('memory', () => {
   });
 
   it('of payloads that were answered stays as it was while the caller keeps it', async () => {
-    const hoarder = await spawn();
+    const hoarder = await spawnHoarder(system);
     const kept: Tensor<'f32'>[] = [];
     for (let i = 0; i < 400; i++) {
       const ones = await hoarder.ask.ones(100_000, soon);

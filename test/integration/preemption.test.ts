@@ -6,6 +6,7 @@ import type { Phase } from '../../actors/trainer/reporter.ts';
 import { cxmind, start, until } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
+  endlessItems,
   numbersOf,
   phaseReporter,
   tinyItems,
@@ -85,11 +86,6 @@ describe('a run that is preempted', () => {
   });
 
   describe('by SIGTERM', () => {
-    const endless = [
-      'trainer.max_steps=100000',
-      'trainer.total_epochs=100000',
-      'worker.reward.reward_function=test/support/slow-reward.ts:score', // leaves the cores to other tests
-    ];
     const isTraining = (run: string): boolean =>
       existsSync(join(run, 'metrics.jsonl')) && readFileSync(join(run, 'metrics.jsonl')).length > 0;
 
@@ -99,7 +95,7 @@ describe('a run that is preempted', () => {
     ] as const) {
       it(`exits with 0 after saving, ${how}`, async () => {
         const run = join(temporary.path, `term-${how.replace(' ', '-')}`);
-        const train = ['train', ...tinyItems(demo, run, [...items, ...endless])];
+        const train = ['train', ...tinyItems(demo, run, [...items, ...endlessItems])];
         const { child, ended, output } = cxmind([...prefix, ...train]);
         await until(() => isTraining(run) || child.exitCode !== null);
         child.kill('SIGTERM');

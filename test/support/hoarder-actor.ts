@@ -1,6 +1,8 @@
 import * as t from 'io-ts';
 import { actorFactory, fatal, type Actor } from '../../actors/runtime/actor.ts';
 import { call, protocol } from '../../actors/runtime/protocol.ts';
+import type { ActorRef } from '../../actors/runtime/ref.ts';
+import type { ActorSystem } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { collectShared } from '../../src/tensor/memory.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -43,6 +45,25 @@ class HoarderActor implements Actor<typeof hoarderProtocol> {
     if (how === 'exit') process.exit(3);
     throw fatal(new CxmindError('RUNTIME_FAILED', 'the device is lost'));
   }
+}
+
+/** Starts one on a thread, which begins anew however often it dies. */
+export function spawnHoarder(system: ActorSystem): Promise<ActorRef<typeof hoarderProtocol>> {
+  return system.spawn({
+    name: 'hoarder/0',
+    protocol: hoarderProtocol,
+    module: new URL(import.meta.url),
+    create: 'createHoarder',
+    props: undefined,
+    supervision: {
+      onCrash: 'restart',
+      maxRestarts: Infinity,
+      windowMs: 60_000,
+      minBackoffMs: 1,
+      maxBackoffMs: 1,
+      givenUp: 'stop',
+    },
+  });
 }
 
 export const createHoarder = actorFactory(hoarderProtocol, () => new HoarderActor());

@@ -1,16 +1,10 @@
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { hoarderProtocol } from './hoarder-actor.ts';
+import { spawnHoarder } from './hoarder-actor.ts';
 import { resident } from './resident.ts';
 
 /** A program that says what is resident after 100,000 messages to an actor on a thread, and after as many more. */
 await using system = new ActorSystem();
-const hoarder = await system.spawn({
-  name: 'hoarder/0',
-  protocol: hoarderProtocol,
-  module: new URL('./hoarder-actor.ts', import.meta.url),
-  create: 'createHoarder',
-  props: undefined,
-});
+const hoarder = await spawnHoarder(system);
 
 async function messages(): Promise<number> {
   for (let i = 0; i < 100; i++) {

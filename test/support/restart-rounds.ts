@@ -1,27 +1,13 @@
 import assert from 'node:assert/strict';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { hoarderProtocol } from './hoarder-actor.ts';
+import { spawnHoarder } from './hoarder-actor.ts';
 import { LivingWorkers } from './living-workers.ts';
 import { resident } from './resident.ts';
 
 /** A program that says what is resident after 400 restarts of an actor on its thread, and after 600 more. */
 using workers = new LivingWorkers();
 await using system = new ActorSystem();
-const hoarder = await system.spawn({
-  name: 'hoarder/0',
-  protocol: hoarderProtocol,
-  module: new URL('./hoarder-actor.ts', import.meta.url),
-  create: 'createHoarder',
-  props: undefined,
-  supervision: {
-    onCrash: 'restart',
-    maxRestarts: Infinity,
-    windowMs: 60_000,
-    minBackoffMs: 1,
-    maxBackoffMs: 1,
-    givenUp: 'stop',
-  },
-});
+const hoarder = await spawnHoarder(system);
 const thread = workers.find('hoarder/0');
 const soon = { timeoutMs: 20_000 };
 

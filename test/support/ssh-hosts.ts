@@ -180,9 +180,7 @@ export class SshHosts implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { namespace } of this.hosts) {
-      for (const pid of tryRun('ip', 'netns', 'pids', namespace).split('\n').map(Number)) {
-        if (pid > 0) tryKill(pid);
-      }
+      for (const pid of pidsIn(namespace)) tryKill(pid);
     }
     for (const server of this.#servers) {
       if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
@@ -231,16 +229,22 @@ async function untilListening(address: string): Promise<void> {
   }
 }
 
-/** Read from the kernel as `ip netns pids` does: starting that from a large process takes longer than to look. */
+/** Of a host, but for its ssh server. */
 function pidsOn({ namespace }: SshHost): number[] {
-  const network = `net:[${statSync(`/run/netns/${namespace}`).ino}]`;
+  return pidsIn(namespace).filter((pid) => !/^$|^(sshd|\/usr\/sbin\/sshd)/.test(commandLine(pid)));
+}
+
+/**
+ * Of everything in a namespace; none where there is no such namespace.
+ *
+ * Read from the kernel as `ip netns pids` does: starting that from a large process takes longer than to look.
+ */
+function pidsIn(namespace: string): number[] {
+  const file = `/run/netns/${namespace}`;
+  if (!existsSync(file)) return [];
+  const network = `net:[${statSync(file).ino}]`;
   const pids = readdirSync('/proc').map(Number);
-  return pids.filter(
-    (pid) =>
-      pid > 0 &&
-      networkOf(pid) === network &&
-      !/^$|^(sshd|\/usr\/sbin\/sshd)/.test(commandLine(pid)),
-  );
+  return pids.filter((pid) => pid > 0 && networkOf(pid) === network);
 }
 
 function networkOf(pid: number): string | undefined {

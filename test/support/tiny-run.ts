@@ -48,6 +48,13 @@ export function tinyItems(demo: string, run: string, items: readonly string[] = 
   ];
 }
 
+/** Items of a run that does not end by itself; its rewards take their time, and leave the cores to other tests. */
+export const endlessItems: readonly string[] = [
+  'trainer.max_steps=100000',
+  'trainer.total_epochs=100000',
+  'worker.reward.reward_function=test/support/slow-reward.ts:score',
+];
+
 /** An event that something logged. */
 export interface LoggedEvent {
   readonly level: keyof Logger;
