@@ -2,16 +2,20 @@ import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { trainSupervised } from '../../actors/trainer/warm-start.ts';
+import { failureOf, type Failure } from '../../src/cli/exit-code.ts';
+import { configFrom } from '../../src/config/load.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { tinyItems, writeTinyDemo } from '../support/tiny-run.ts';
+import { keepingLogger, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
 const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
 type Row = Record<string, unknown>;
 
-describe('bad input to the command line', () => {
+describe('bad input', () => {
   let temporary: TemporaryDirectory;
   let demo: string;
   let run: string;
@@ -29,14 +33,27 @@ describe('bad input to the command line', () => {
     return temporary.write(`rows-${count}.jsonl`, `${text.join('\n')}\n`);
   };
   const isSkipped = ({ msg }: Row): boolean => msg === 'row skipped';
-  const assertRefused = (
-    { status, stderr }: SpawnSyncReturns<string>,
-    wanted: RegExp,
-    exitCode = 2,
-  ): void => {
-    assert.match(stderr, wanted);
-    assert.doesNotMatch(stderr, /\n {4}at /, 'a stack is no help to the user');
-    assert.equal(status, exitCode);
+
+  /** Fine-tunes in this process. */
+  async function sft(items: readonly string[]): Promise<void> {
+    const more = ['data.max_response_length=64', 'sft.batch_size=16', ...items];
+    const { config } = await configFrom(tinyItems(demo, run, more), { purpose: 'sft' });
+    const { logger } = keepingLogger();
+    const { signal } = new AbortController();
+    await trainSupervised(config, { reporter: silentReporter, logger, signal, localMode: true });
+  }
+
+  /** What the command line makes of the failure of what it runs. */
+  const failure = (work: Promise<unknown>): Promise<Failure> =>
+    work.then(() => assert.fail('nothing was refused'), failureOf);
+  const failed = ({ status, stderr }: SpawnSyncReturns<string>): Failure => ({
+    exitCode: status ?? NaN,
+    text: stderr,
+  });
+  const assertRefused = ({ exitCode, text }: Failure, wanted: RegExp, wantedCode = 2): void => {
+    assert.match(text, wanted);
+    assert.doesNotMatch(text, /\n {4}at /, 'a stack is no help to the user');
+    assert.equal(exitCode, wantedCode);
     const left = existsSync(run) ? readdirSync(run, { recursive: true }).map(String) : [];
     assert.deepEqual(
       left.filter((name) => /global_step|huggingface|partial|tracker|summary/.test(name)),
@@ -86,10 +103,10 @@ describe('bad input to the command line', () => {
       ],
     };
     for (const [name, [change, wanted]] of Object.entries(cases)) {
-      it(`${name} ends the run, which names file, line and field`, () => {
+      it(`${name} ends the run, which names file, line and field`, async () => {
         const file = rowsWith(change(rows[2]!));
-        const items = ['data.max_response_length=64', 'sft.batch_size=16', 'sft.max_steps=1'];
-        assertRefused(cxmind('sft', [`data.train_files=${file}`, ...items]), wanted);
+        const items = [`data.train_files=${file}`, 'sft.max_steps=1'];
+        assertRefused(await failure(sft(items)), wanted);
       });
     }
 
@@ -148,19 +165,19 @@ describe('bad input to the command line', () => {
         tensors.delete('lm_head.weight');
       });
       assertRefused(
-        cxmind('train', [item]),
+        failed(cxmind('train', [item])),
         /model-\d+: the weights do not fit config\.json.*missing tensors: lm_head\.weight; wrong tensors: model\.norm\.weight \(model\.safetensors\) is \[16, 2\], not \[32\]/,
       );
     });
 
-    it('an unknown architecture is named with those that are known', () => {
+    it('an unknown architecture is named with those that are known', async () => {
       const model = join(temporary.path, `model-${count}`);
       cpSync(join(demo, 'model'), model, { recursive: true });
       const file = join(model, 'config.json');
       const config = JSON.parse(readFileSync(file, 'utf8')) as Row;
       writeFileSync(file, JSON.stringify({ ...config, architectures: ['LlamaForCausalLM'] }));
       assertRefused(
-        cxmind('train', [`worker.actor.model.model_path=${model}`]),
+        await failure(trainTiny(demo, run, [`worker.actor.model.model_path=${model}`])),
         /model-\d+\/config\.json: architectures: \["LlamaForCausalLM"\] is not supported; supported are Qwen2_5_VLForConditionalGeneration/,
       );
     });
@@ -170,22 +187,22 @@ describe('bad input to the command line', () => {
         tensors.get('model.norm.weight')!.data[3] = NaN;
       });
       assertRefused(
-        cxmind('sft', [item, 'data.max_response_length=64', 'sft.max_steps=2']),
+        await failure(sft([item, 'sft.max_steps=2'])),
         /sft: the loss is not finite at step 1/,
         1,
       );
       assertRefused(
-        cxmind('train', [item, 'trainer.max_steps=5', 'trainer.val_before_train=false']),
+        failed(cxmind('train', [item, 'trainer.max_steps=5', 'trainer.val_before_train=false'])),
         /token probabilities are not finite: .*worker\.actor\.model\.model_path/,
         1,
       );
     });
   });
 
-  it('a learning rate that spoils the weights ends the run, which names it', () => {
+  it('a learning rate that spoils the weights ends the run, which names it', async () => {
     const items = ['worker.actor.optim.lr=1e30', 'trainer.max_steps=9'];
     assertRefused(
-      cxmind('train', [...items, 'trainer.val_before_train=false']),
+      await failure(trainTiny(demo, run, [...items, 'trainer.val_before_train=false'])),
       /not finite.*worker\.actor\.optim\.lr/,
       1,
     );
