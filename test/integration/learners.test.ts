@@ -65,13 +65,11 @@ describe('learners that share every mini-batch', () => {
     assertClose(norms[0]!, norms[1]!, { rtol: 1e-3 }, 'actor/grad_norm');
   }
 
-  for (const learners of [2, 3]) {
-    it(`has the losses of one in ${STEPS} steps, as ${learners}`, async () => {
-      await train(learners, runOf(learners));
-      assert.equal(numbersOf(runOf(learners)).length, STEPS);
-      assertSameLosses(runOf(learners));
-    });
-  }
+  it(`has the losses of one in ${STEPS} steps, as two`, async () => {
+    await train(2, runOf(2));
+    assert.equal(numbersOf(runOf(2)).length, STEPS);
+    assertSameLosses(runOf(2));
+  });
 
   it('goes on from a checkpoint that another number of learners saved', async () => {
     const run = join(temporary.path, 'resumed');
