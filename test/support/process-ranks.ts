@@ -16,69 +16,88 @@ export const rankProgram = fileURLToPath(new URL('rank-process.ts', import.meta.
 /** What to tell a rank next, given what all replied to the step before. */
 export type JoinStep = (rank: number, replies: readonly RankReply[]) => RankJoin;
 
-/**
- * Ranks in processes of their own, which talk to the test over a socket.
- *
- * @param steps what to tell a rank, so that it finds the others; each step is given the replies to the last
- * @param start starts the processes, by default one after the other as children
- */
-export async function processRanks(
-  size: number,
-  steps: readonly JoinStep[],
-  start: (socketPath: string) => ChildProcess[] = (path) => startEach(size, path),
-): Promise<Ranks> {
-  using directory = new TemporaryDirectory();
-  const path = join(directory.path, 'ranks');
-  const server = createServer().listen(path);
-  await once(server, 'listening');
-  const sockets: Socket[] = [];
-  const pending = new Map<number, (reply: RankReply) => void>();
-  const connected = new Promise<void>((resolve) => {
-    server.on('connection', (socket) => {
-      socket.on('error', () => undefined);
-      let isKnown = false;
-      onValues(socket, (value) => {
-        if (isKnown) {
-          pending.get((value as RankReply).id)!(value as RankReply);
-          return;
-        }
-        isKnown = true;
-        sockets[value as number] = socket;
-        if (Object.keys(sockets).length === size) resolve();
-      });
-    });
-  });
-  const processes = start(path);
-  const exits = processes.map((child) => once(child, 'exit'));
-  await connected;
-  server.close();
-  const ask = (rank: number, request: object): Promise<RankReply> => {
-    const id = pending.size;
-    return new Promise((resolve) => {
-      pending.set(id, resolve);
-      sendValue(sockets[rank]!, { ...request, id });
-    });
-  };
-  let replies: RankReply[] = [];
-  for (const step of steps) {
-    replies = await Promise.all(sockets.map((_, rank) => ask(rank, { join: step(rank, replies) })));
-    for (const { error } of replies) if (error !== undefined) throw fromWireError(error);
+/** Processes that talk to the test over a socket, and form one group after the other. */
+export class RankProcesses implements AsyncDisposable {
+  readonly #directory = new TemporaryDirectory();
+  readonly #path = join(this.#directory.path, 'ranks');
+  readonly #server = createServer();
+  readonly #listening = once(this.#server.listen(this.#path), 'listening');
+  readonly #children: ChildProcess[] = [];
+  readonly #sockets = new Map<number, PromiseWithResolvers<Socket>>();
+  readonly #pending = new Map<number, (reply: RankReply) => void>();
+  readonly #startAll: ((socketPath: string) => ChildProcess) | undefined;
+  #sessions = 0;
+
+  /** @param startAll starts one process that starts all ranks, who know which they are; by default each is a child */
+  constructor(startAll?: (socketPath: string) => ChildProcess) {
+    this.#startAll = startAll;
+    this.#server.on('connection', (socket) => this.#welcome(socket));
   }
-  return {
-    ask,
-    async kill(rank) {
-      processes[rank]!.kill('SIGKILL');
-      await exits[rank];
-    },
-    async end() {
-      for (const socket of sockets) socket.destroy();
-      await Promise.all(exits);
-    },
-  };
+
+  /**
+   * Forms a group of the first ranks, and starts those that are not there yet.
+   *
+   * @param steps what to tell a rank, so that it finds the others; each step is given the replies to the last
+   * @param joining how many ranks take the steps, of which the first `size` are the group's
+   */
+  async open(size: number, steps: readonly JoinStep[], joining = size): Promise<Ranks> {
+    await this.#listening;
+    this.#start(joining);
+    const session = this.#sessions++;
+    const ranks = Array.from({ length: joining }, (_, rank) => rank);
+    let replies: RankReply[] = [];
+    for (const step of steps) {
+      const asked = ranks.map((rank) => this.#ask(rank, { session, join: step(rank, replies) }));
+      replies = await Promise.all(asked);
+      for (const { error } of replies) if (error !== undefined) throw fromWireError(error);
+    }
+    return {
+      ask: (rank, request) => this.#ask(rank, { ...request, session }),
+      kill: async (rank) => {
+        const child = this.#children[rank]!;
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close();
+    for (const { promise } of this.#sockets.values()) (await promise).destroy();
+    for (const child of this.#children) {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+    this.#directory[Symbol.dispose]();
+  }
+
+  #start(size: number): void {
+    for (let rank = this.#sockets.size; rank < size; rank++) {
+      this.#sockets.set(rank, Promise.withResolvers());
+      if (this.#startAll === undefined) this.#children.push(startRank(this.#path, rank));
+      else if (rank === 0) this.#children.push(this.#startAll(this.#path));
+    }
+  }
+
+  #welcome(socket: Socket): void {
+    socket.on('error', () => undefined);
+    let isKnown = false;
+    onValues(socket, (value) => {
+      if (isKnown) this.#pending.get((value as RankReply).id)!(value as RankReply);
+      else this.#sockets.get(value as number)!.resolve(socket);
+      isKnown = true;
+    });
+  }
+
+  async #ask(rank: number, request: object): Promise<RankReply> {
+    const socket = await this.#sockets.get(rank)!.promise;
+    const id = this.#pending.size;
+    return new Promise((resolve) => {
+      this.#pending.set(id, resolve);
+      sendValue(socket, { ...request, id });
+    });
+  }
 }
 
-function startEach(size: number, path: string): ChildProcess[] {
-  return Array.from({ length: size }, (_, rank) =>
-    spawn(process.execPath, [rankProgram, path, String(rank)], { stdio: 'inherit' }),
-  );
+function startRank(path: string, rank: number): ChildProcess {
+  return spawn(process.execPath, [rankProgram, path, String(rank)], { stdio: 'inherit' });
 }

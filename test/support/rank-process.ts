@@ -7,64 +7,77 @@ import { openCommunicator, Seat, type RankCard } from '../../transport/collectiv
 import { RankAgent, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
-/** How a rank in a process of its own gets its communicator. */
+/** How a rank in a process of its own gets a communicator. */
 export type RankJoin =
   | { readonly kind: 'host'; readonly handle: HostGroupHandle }
-  | { readonly kind: 'mpi' }
+  /** The first so many ranks of the job. */
+  | { readonly kind: 'mpi'; readonly size: number }
   | { readonly kind: 'seat'; readonly options: NetworkOptions }
   | { readonly kind: 'zeromq'; readonly cards: readonly RankCard[] };
 
-/** Takes a step towards a communicator; after the last one the rank does what it is asked. */
+/** Takes a step towards the communicator of a session; after the last one the rank does what it is asked in it. */
 export interface JoinRequest {
   readonly id: number;
+  readonly session: number;
   readonly join: RankJoin;
 }
 
+/** What to do in a session. */
+export type SessionRequest = RankRequest & { readonly session: number };
+
 const [path, rankText] = process.argv.slice(2);
 // MPI tells its ranks itself who they are.
-const mpi = rankText === undefined ? await openCommunicator({ backend: 'mpi' }) : undefined;
-const rank = mpi?.rank ?? Number(rankText);
+const world = rankText === undefined ? await openCommunicator({ backend: 'mpi' }) : undefined;
+const rank = world?.rank ?? Number(rankText);
 const socket = connect(path!);
-let seat: Seat | undefined;
-let communicator: Communicator | undefined;
-let agent: RankAgent | undefined;
+const seats = new Map<number, Seat>();
+const communicators: Communicator[] = [];
+const agents = new Map<number, RankAgent>();
 
-async function join(how: RankJoin): Promise<Pick<RankReply, 'card'>> {
-  switch (how.kind) {
-    case 'seat':
-      seat = await Seat.open(how.options);
-      return { card: seat.card };
-    case 'zeromq':
-      communicator = await openCommunicator({
-        backend: 'zeromq',
-        seat: seat!,
-        rank,
-        cards: how.cards,
-      });
-      break;
-    case 'host':
-      communicator = joinHostGroup(how.handle, rank);
-      break;
-    case 'mpi':
-      communicator = mpi!;
-      break;
+async function join(session: number, how: RankJoin): Promise<Pick<RankReply, 'card'>> {
+  if (how.kind === 'seat') {
+    const seat = await Seat.open(how.options);
+    seats.set(session, seat);
+    return { card: seat.card };
   }
-  agent = new RankAgent(communicator, (reply) => sendValue(socket, reply));
+  const communicator = await communicatorOf(session, how);
+  if (communicator !== null) {
+    communicators.push(communicator);
+    agents.set(session, new RankAgent(communicator, (reply) => sendValue(socket, reply)));
+  }
   return {};
 }
 
+async function communicatorOf(
+  session: number,
+  how: Exclude<RankJoin, { kind: 'seat' }>,
+): Promise<Communicator | null> {
+  switch (how.kind) {
+    case 'zeromq': {
+      const seat = seats.get(session)!;
+      return openCommunicator({ backend: 'zeromq', seat, rank, cards: how.cards });
+    }
+    case 'host':
+      return joinHostGroup(how.handle, rank);
+    case 'mpi':
+      if (how.size === world!.size) return world!;
+      return world!.split({ color: rank < how.size ? 0 : null });
+  }
+}
+
 onValues(socket, (value) => {
-  const request = value as JoinRequest | RankRequest;
+  const request = value as JoinRequest | SessionRequest;
   if ('join' in request) {
-    join(request.join).then(
+    join(request.session, request.join).then(
       (reply) => sendValue(socket, { id: request.id, ...reply }),
       (error: unknown) => sendValue(socket, { id: request.id, error: toWireError(error) }),
     );
   } else {
-    void agent!.handle(request);
+    void agents.get(request.session)!.handle(request);
   }
 });
+// Without a group there is nothing left to do. `process.exit` might wait forever for a thread of V8 (nodejs/node#54918).
 socket.on('close', () => {
-  void Promise.resolve(communicator?.[Symbol.asyncDispose]()).then(() => process.exit());
+  for (const communicator of communicators) void communicator[Symbol.asyncDispose]();
 });
 sendValue(socket, rank);

@@ -6,12 +6,18 @@ import {
   joinHostGroup,
 } from '../../../../transport/collectives/host.ts';
 import { communicatorConformance } from '../../../conformance/communicator.ts';
-import { processRanks } from '../../../support/process-ranks.ts';
+import { RankProcesses } from '../../../support/process-ranks.ts';
 
 communicatorConformance('processes of a host', {
-  open(size) {
-    const handle = hostGroup(size);
-    return processRanks(size, [() => ({ kind: 'host', handle })]);
+  start() {
+    const processes = new RankProcesses();
+    return {
+      open(size) {
+        const handle = hostGroup(size);
+        return processes.open(size, [() => ({ kind: 'host', handle })]);
+      },
+      [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose](),
+    };
   },
   survivesLoss: true,
   large: 600_003,

@@ -1,11 +1,20 @@
 import { spawn } from 'node:child_process';
 import { hasMpi } from '../../../../transport/collectives/mpi.ts';
 import { communicatorConformance } from '../../../conformance/communicator.ts';
-import { processRanks, rankProgram } from '../../../support/process-ranks.ts';
+import { RankProcesses, rankProgram } from '../../../support/process-ranks.ts';
+
+/** Ranks of the one job, which MPI starts all at once. */
+const JOB = 5;
 
 if (hasMpi()) {
   communicatorConformance('mpi', {
-    open: (size) => processRanks(size, [() => ({ kind: 'mpi' })], (path) => [mpirun(size, path)]),
+    start() {
+      const processes = new RankProcesses(mpirun);
+      return {
+        open: (size) => processes.open(size, [() => ({ kind: 'mpi', size })], JOB),
+        [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose](),
+      };
+    },
     survivesLoss: false,
     large: 700_003,
   });
@@ -15,14 +24,7 @@ if (hasMpi()) {
   );
 }
 
-function mpirun(size: number, path: string): ReturnType<typeof spawn> {
-  const flags = [
-    '--allow-run-as-root',
-    '--oversubscribe',
-    '--bind-to',
-    'none',
-    '-np',
-    String(size),
-  ];
+function mpirun(path: string): ReturnType<typeof spawn> {
+  const flags = ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '-np', String(JOB)];
   return spawn('mpirun', [...flags, process.execPath, rankProgram, path], { stdio: 'inherit' });
 }

@@ -9,7 +9,15 @@ import { communicatorConformance, type Ranks } from '../../../conformance/commun
 import type { RankReply } from '../../../support/rank-agent.ts';
 
 communicatorConformance('threads', {
-  open: (size) => Promise.resolve(threadRanks(size)),
+  start() {
+    const threads: Worker[] = [];
+    return {
+      open: (size) => Promise.resolve(threadRanks(size, threads)),
+      async [Symbol.asyncDispose]() {
+        await Promise.all(threads.map((thread) => thread.terminate()));
+      },
+    };
+  },
   survivesLoss: true,
   large: 600_003,
 });
@@ -88,13 +96,15 @@ describe('tensors that threads lend each other', () => {
   });
 });
 
-function threadRanks(size: number): Ranks {
+/** @param started keeps the threads, for who ends them */
+function threadRanks(size: number, started: Worker[]): Ranks {
   const handle = threadGroup(size);
   const entry = new URL('../../../support/rank-thread.ts', import.meta.url);
   const workers = Array.from(
     { length: size },
     (_, rank) => new Worker(entry, { workerData: { handle, rank } }),
   );
+  started.push(...workers);
   const pending = new Map<number, (reply: RankReply) => void>();
   for (const worker of workers) {
     worker.on('message', (reply: RankReply) => pending.get(reply.id)!(reply));
@@ -107,9 +117,6 @@ function threadRanks(size: number): Ranks {
     },
     async kill(rank) {
       await workers[rank]!.terminate();
-    },
-    async end() {
-      await Promise.all(workers.map((worker) => worker.terminate()));
     },
   };
 }
