@@ -133,7 +133,7 @@ describe('a run over several processes', () => {
     await using proxy = await TcpProxy.to(processes.endpoint, weather);
     const { logger, events } = keepingLogger();
     const nodes = [await processes.start('a', [], proxy.endpoint)];
-    await trainTiny(demo, runFolder('slow'), items, { logger, nodes, localMode: true });
+    await trainTiny(demo, runFolder('slow'), items, { logger, nodes });
     for (const actor of ['rollout/1', 'reward/1', 'reference']) {
       const lives = ['started', 'stopped'].map((kind) => [`actor ${kind}`, 'a']);
       assert.deepEqual(livesOf(events, actor), lives);
