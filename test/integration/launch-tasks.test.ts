@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { hostsOf } from '../../transport/launch/allocation.ts';
 import { readHostfile } from '../../transport/launch/hostfile.ts';
-import { cxmind, start, until, type Running } from '../support/cxmind-process.ts';
+import { cxmind, refused, start, until, type Running } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   endlessItems,
@@ -223,9 +223,9 @@ wait`;
         '--',
         'train',
       ];
-      const { ended, output } = cxmind(launch, { JOB_COMPLETION_INDEX: '1' });
-      assert.equal(await ended, 2);
-      assert.match(output.stderr, /open\.json: holds keys, and its mode 644 is too open/);
+      const { exitCode, text } = await refused(launch, { JOB_COMPLETION_INDEX: '1' });
+      assert.equal(exitCode, 2);
+      assert.match(text, /open\.json: holds keys, and its mode 644 is too open/);
     });
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { bin, cxmind, until, type Running } from '../support/cxmind-process.ts';
+import { bin, cxmind, refused, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
@@ -227,10 +227,11 @@ describe('cxmind launch over three hosts', function () {
   });
 
   it('refuses more than there are slots, with both numbers', async () => {
-    const { output, ended } = launchEndless(['--np', '7']);
-    assert.equal(await ended, 2);
+    const flags = ['--hostfile', hostfile, '--np', '7'];
+    const { exitCode, text } = await refused(['launch', ...flags, '--', 'train']);
+    assert.equal(exitCode, 2);
     assert.match(
-      output.stderr,
+      text,
       /^7 ranks are asked for and there are 6 slots \(.* 2, .* 2, .* 2\): ask for no more/,
     );
   });
@@ -264,9 +265,9 @@ describe('cxmind launch', () => {
     [['--host', '-x', '--', 'train'], /^--host: -x: neither a host name nor an address$/m],
   ] as const) {
     it(`refuses '${args.join(' ')}'`, async () => {
-      const { output, ended } = cxmind(['launch', ...args]);
-      assert.equal(await ended, 2);
-      assert.match(output.stderr, message);
+      const { exitCode, text } = await refused(['launch', ...args]);
+      assert.equal(exitCode, 2);
+      assert.match(text, message);
     });
   }
 });

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { main } from '../../src/cli/main.ts';
 
 /** The command's own file, as `npx cxmind` runs it. */
 export const bin = join(import.meta.dirname, '../../bin/cxmind.js');
@@ -37,7 +38,25 @@ export function cxmind(
   return start(process.execPath, [bin, ...args], variables);
 }
 
+/** Runs a command in this process, one that refuses what it is given before it starts anything. */
+export async function refused(
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Promise<{ readonly exitCode: number; readonly text: string }> {
+  const [env, say] = [process.env, console.error];
+  const lines: unknown[] = [];
+  process.env = { ...env, ...variables };
+  console.error = (line) => void lines.push(line);
+  try {
+    const exitCode = await main(args);
+    return { exitCode, text: lines.join('\n') };
+  } finally {
+    process.env = env;
+    console.error = say;
+  }
+}
+
 /** Waits until something is so; the test's own time limit is the only one. */
 export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await delay(20);
+  while (!isSo()) await delay(50);
 }
