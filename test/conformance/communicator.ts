@@ -309,9 +309,11 @@ async function checkOperation(group: Ranks, size: number, op: Operation): Promis
     case 'barrier':
       await run(() => []);
       return;
-    case 'broadcast':
-      expect(await run((rank) => [own(rank), root]), 0, () => numbers(own(root)));
+    case 'broadcast': {
+      const want = numbers(own(root));
+      expect(await run((rank) => [own(rank), root]), 0, () => want);
       return;
+    }
     case 'allReduce': {
       const want = reduced(count);
       expect(await run((rank) => [own(rank), reduction]), 0, () => want);
@@ -428,11 +430,9 @@ const precision: Readonly<Record<string, number>> = { f32: 2 ** -24, f16: 2 ** -
 function assertClose(dtype: DType, got: Float64Array, want: Float64Array, op: Operation): void {
   assert.equal(got.length, want.length);
   const unit = 2 * (precision[dtype] ?? 0);
-  const wrong = got.findIndex(
-    (value, i) => !(Math.abs(value - want[i]!) <= unit * Math.abs(want[i]!)),
-  );
-  if (wrong !== -1) {
-    assert.fail(`${JSON.stringify(op)}: element ${wrong} is ${got[wrong]}, not ${want[wrong]}`);
+  for (let i = 0; i < got.length; i++) {
+    if (Math.abs(got[i]! - want[i]!) <= unit * Math.abs(want[i]!)) continue;
+    assert.fail(`${JSON.stringify(op)}: element ${i} is ${got[i]}, not ${want[i]}`);
   }
 }
 

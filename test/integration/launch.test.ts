@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { writeDemo } from '../../src/data/demo/write.ts';
 import { bin, cxmind, refused, until, type Running } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -55,12 +56,10 @@ describe('cxmind launch over three hosts', function () {
   }
 
   /** Launches a training of the tiny model that does not end by itself. */
-  function launchEndless(flags: readonly string[]): Launched {
+  function launchEndless(flags: readonly string[], more: readonly string[] = []): Launched {
     const run = newRun();
-    return {
-      run,
-      ...launch(flags, ['train', ...tinyItems(demo, run, [...items, ...endlessItems])]),
-    };
+    const all = tinyItems(demo, run, [...items, ...endlessItems, ...more]);
+    return { run, ...launch(flags, ['train', ...all]) };
   }
 
   function launch(flags: readonly string[], command: readonly string[]): Running {
@@ -91,8 +90,8 @@ describe('cxmind launch over three hosts', function () {
 
   it('trains the quickstart model as one process alone does, with actors on every host', async () => {
     const quickstart = join(folder.path, 'quickstart');
-    const init = cxmind(['init', quickstart, '--train-rows', '12', '--val-rows', '3']);
-    assert.equal(await init.ended, 0, init.output.stderr);
+    const rows = { closedTrain: 12, closedValidation: 3, openTrain: 1, openValidation: 1 };
+    await writeDemo(quickstart, { seed: 1, rows });
     const itemsOf = (run: string): string[] => [
       'config=configs/quickstart.yaml',
       `data.train_files=${quickstart}/closed-train.jsonl`,
@@ -150,7 +149,7 @@ describe('cxmind launch over three hosts', function () {
   });
 
   it('uses as many slots as it is told to, and ends when a node of them is killed', async () => {
-    const running = launchEndless(['--np', '3']);
+    const running = launchEndless(['--np', '3'], ['worker.rollout.num_workers=1']);
     await untilStep(1, running);
     assert.deepEqual(nodeCounts(), [1, 1, 0]);
     hosts.kill(hosts.hosts[1]!);
@@ -205,7 +204,7 @@ describe('cxmind launch over three hosts', function () {
   });
 
   it('ends everywhere when it is killed outright', async () => {
-    const running = launchEndless([]);
+    const running = launchEndless([], ['worker.rollout.num_workers=1']);
     await until(() => nodeCounts().every((count) => count === 1));
     running.child.kill('SIGKILL');
     assert.equal(await running.ended, 'SIGKILL');
