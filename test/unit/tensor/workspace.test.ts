@@ -62,6 +62,30 @@ describe('Workspace', () => {
     assert.equal(workspace.sizeBytes, held);
   });
 
+  it('holds no more than twice what passes need at most, however their sizes change', () => {
+    const workspace = new Workspace();
+    let most = 0;
+    for (let pass = 0; pass < 40; pass++) {
+      const mark = workspace.mark();
+      let needed = 0;
+      for (let block = 0; block < 6; block++) {
+        const bytes = 2 ** 20 * (1 + ((pass * 7 + block * 5) % 13));
+        workspace.take('u8', [bytes]);
+        needed += bytes;
+        if (block === 2) {
+          most = Math.max(most, needed);
+          workspace.release(mark);
+          needed = 0;
+        }
+      }
+      most = Math.max(most, needed);
+      workspace.reset();
+    }
+    assert.ok(workspace.sizeBytes < 2 * most, `${workspace.sizeBytes} bytes for ${most}`);
+    const [first, second] = [workspace.take('u8', [most - 64]), workspace.take('u8', [64])];
+    assert.equal(first.data.buffer, second.data.buffer);
+  });
+
   it('has tensors without elements', () => {
     const workspace = new Workspace();
     assert.equal(workspace.take('f32', [0, 7]).data.length, 0);
