@@ -46,6 +46,23 @@ describe('packSequences', () => {
     assert.deepEqual([...batch.targets], [4, 5, 9, 6]);
   });
 
+  it('computes a prompt again where its responses are so long that a tree of all costs more', () => {
+    const long = tokens(Array.from({ length: 130 }, (_, i) => i));
+    const [first, second] = [long, tokens([7])];
+    const batch = packSequences(
+      [first, first, first, second].map((response) => ({ prompt: withImage, response })),
+    );
+    assert.deepEqual(batch.trees, [
+      { prompt: 6, responses: [130, 130, 1] },
+      { prompt: 6, responses: [130] },
+    ]);
+    assert.equal(batch.grids.length, 2);
+    assert.equal(batch.tokenIds[266], 7);
+    const starts = [0, 130, 260, 390].map((i) => batch.scoredRows[i]);
+    assert.deepEqual(starts, [5, 5, 267 + 5, 5]);
+    assert.deepEqual([...batch.targets.subarray(390)], [7]);
+  });
+
   it('knows a prompt again by its tensors, whatever object they came in', () => {
     const levels = tensorOf('u8', [1, 1, 1, 2], [3, 4]);
     const values = tensorOf(
