@@ -28,17 +28,14 @@ export async function benchCurriculum(): Promise<void> {
   for (const seed of SEEDS) {
     const folder = await mkdtemp(join(tmpdir(), 'cxmind-curriculum-'));
     try {
-      const arms = await compareArms(folder, seed);
-      for (const [arm, { microF1, steps }] of Object.entries(arms)) {
-        print({ name: `curriculum.${arm}`, params: { seed, steps }, unit: 'micro-F1' }, [microF1]);
-      }
+      await compareArms(folder, seed);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   }
 }
 
-async function compareArms(folder: string, seed: number) {
+async function compareArms(folder: string, seed: number): Promise<void> {
   const paths = await writeDemo(folder, { seed, rows: { openTrain: 896, openValidation: 140 } });
   const both = join(folder, 'both.jsonl');
   const rows = await Promise.all(
@@ -70,14 +67,15 @@ async function compareArms(folder: string, seed: number) {
     const named = stages.map(({ stage, config }) => ({ ...stage, config }));
     const { steps } = await trainCurriculum(named, join(folder, run), options);
     const last = stages.at(-1)!.config.trainer.saveCheckpointPath!;
-    return { steps, microF1: microF1(await generationsOf(last)) };
+    const f1 = microF1(await generationsOf(last));
+    print({ name: `curriculum.${run}`, params: { seed, steps }, unit: 'micro-F1' }, [f1]);
+    return steps;
   };
-  const twoStages = await train('two', []);
+  const steps = await train('twoStages', []);
   const open = `{train_files: ${paths.openTrain}, val_files: ${paths.openValidation}}`;
-  const openOnly = await train('open', [
-    `curriculum=[{name: open, data: ${open}, reward: {reward_function: open}, steps: ${twoStages.steps}}]`,
+  await train('openOnly', [
+    `curriculum=[{name: open, data: ${open}, reward: {reward_function: open}, steps: ${steps}}]`,
   ]);
-  return { twoStages, openOnly };
 }
 
 /** What was answered at the last validation. */
