@@ -6,6 +6,8 @@ import { trainCurriculum } from '../../actors/trainer/curriculum.ts';
 import { trainSupervised } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { writeDemo } from '../../src/data/demo/write.ts';
+import { scoreAnswer } from '../../src/evaluation/score.ts';
+import { summarize } from '../../src/evaluation/summary.ts';
 import { print } from './harness.ts';
 
 const SEEDS = [1, 2, 3];
@@ -85,22 +87,12 @@ async function generationsOf(run: string): Promise<Generation[]> {
   return all.filter(({ step }) => step === all.at(-1)!.step);
 }
 
-/** F1 of all listed diseases together: 2 TP / (2 TP + FP + FN), the list being the last answer's. */
+/** As `cxmind eval` has it. */
 function microF1(generations: readonly Generation[]): number {
-  const listOf = (text: string): Set<string> => {
-    const last = [...text.matchAll(/<answer>(.*?)<\/answer>/gs)].at(-1)?.[1] ?? '';
-    return new Set(
-      last
-        .split(/[,;\n]/)
-        .map((name) => name.trim().toLowerCase())
-        .filter(Boolean),
-    );
-  };
-  let [hits, listed] = [0, 0];
-  for (const { output, ground_truth: truth } of generations) {
-    const [predicted, expected] = [listOf(output), listOf(truth)];
-    hits += predicted.intersection(expected).size;
-    listed += predicted.size + expected.size;
-  }
-  return (2 * hits) / listed;
+  const answers = generations.map(({ output, ground_truth: truth }, question) => ({
+    question,
+    file: 'validation',
+    score: scoreAnswer('open', output, truth),
+  }));
+  return summarize('open', answers, []).f1_micro;
 }

@@ -78,11 +78,20 @@ describe('cxmind launch under a scheduler', function () {
       assertTrained(run, ['node1', 'node2']);
     });
 
+    /** Waits until a step is done; what ends before has something to say. */
+    async function untilStep(run: string, running: readonly Running[]): Promise<void> {
+      const early = running.map(async ({ ended, output }) => {
+        assert.fail(`ended early with ${await ended}: ${output.stderr}`);
+      });
+      const step = until(() => existsSync(join(run, 'metrics.jsonl')));
+      await Promise.race([step, ...early]);
+    }
+
     it('ends nodes when rank 0 ends, even when that is killed', async () => {
       const run = newRun();
-      const launch = ['launch', '--dead-after', '2', '--', ...train(run), ...endlessItems];
+      const launch = ['launch', '--dead-after', '4', '--', ...train(run), ...endlessItems];
       const [head, node] = [0, 1].map((rank) => cxmind(launch, slurmTask(rank, 2)));
-      await until(() => existsSync(join(run, 'metrics.jsonl')));
+      await untilStep(run, [head!, node!]);
       head!.child.kill('SIGKILL');
       assert.equal(await node!.ended, 3);
       assert.match(node!.output.stderr, /silent|no answer|lost/i);
@@ -90,9 +99,9 @@ describe('cxmind launch under a scheduler', function () {
 
     it('ends the run when a node is lost', async () => {
       const run = newRun();
-      const launch = ['launch', '--dead-after', '2', '--', ...train(run), ...endlessItems];
+      const launch = ['launch', '--dead-after', '4', '--', ...train(run), ...endlessItems];
       const [head, node] = [0, 1].map((rank) => cxmind(launch, slurmTask(rank, 2)));
-      await until(() => existsSync(join(run, 'metrics.jsonl')));
+      await untilStep(run, [head!, node!]);
       node!.child.kill('SIGKILL');
       assert.equal(await head!.ended, 3);
       assert.match(head!.output.stderr, /^node1 \(rank 1\) is lost: /m);

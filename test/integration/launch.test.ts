@@ -153,7 +153,7 @@ describe('cxmind launch over three hosts', function () {
     await untilStep(1, running);
     assert.deepEqual(nodeCounts(), [1, 1, 0]);
     hosts.kill(hosts.hosts[1]!);
-    assert.equal(await running.ended, 255);
+    assert.equal(await running.ended, 255, running.output.stderr);
     const { address } = hosts.hosts[1]!;
     assert.match(
       running.output.stderr,
@@ -168,7 +168,7 @@ describe('cxmind launch over three hosts', function () {
       '--remote-command',
       `${script}; exec ${process.execPath} ${bin} node`,
     ]);
-    assert.equal(await ended, 7);
+    assert.equal(await ended, 7, output.stderr);
     assert.match(output.stdout, new RegExp(`^\\[${address} 1\\] some output$`, 'm'));
     const lines = output.stderr.trimEnd().split('\n');
     assert.ok(lines.includes(`[${address} 1] no such disk`), output.stderr);
@@ -188,7 +188,7 @@ describe('cxmind launch over three hosts', function () {
     await untilStep(steps, running);
     assert.doesNotMatch(logOf(running.run), /node left|actor crashed/);
     hosts.setLink(host, 'down');
-    assert.equal(await running.ended, 3);
+    assert.equal(await running.ended, 3, running.output.stderr);
     const message = `^${host.address} \\(rank 2\\) is lost: `;
     assert.match(running.output.stderr, new RegExp(message, 'm'));
     await until(() => hosts.processesOn(host).length === 0);

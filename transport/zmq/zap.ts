@@ -56,7 +56,13 @@ export class Gatekeeper implements Disposable {
         this.#log?.warn({ address: from?.toString(), refused: this.#refused }, 'peer refused');
       }
       const [code, text] = isKnown ? ['200', 'OK'] : ['400', 'no'];
-      await this.#socket.send([version, request ?? '', code, text, '', '']);
+      try {
+        await this.#socket.send([version, request ?? '', code, text, '', '']);
+      } catch (error) {
+        // whoever asked is let go of with the sockets it asked for
+        if (this.#socket.closed) return;
+        throw error;
+      }
     }
   }
 }
