@@ -90,13 +90,14 @@ export async function pump(
       if (socket.closed) return;
       throw thrown;
     }
+    // it may have been closed since the message came, and whoever takes it would answer
+    if (socket.closed) return;
     take(parts);
     doneBytes += messageCostBytes;
     for (const part of parts) doneBytes += part.length;
     if (doneBytes < breathBytes) continue;
     doneBytes = 0;
     await new Promise((resolve) => setImmediate(resolve));
-    if (socket.closed) return;
   }
 }
 
