@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentReporter } from '../../actors/trainer/reporter.ts';
-import { trainSupervised } from '../../actors/trainer/warm-start.ts';
-import { configFrom } from '../../src/config/load.ts';
 import { loadAdapter } from '../../src/model/adapter-files.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { mergeCheckpoint } from '../../src/model/merge-checkpoint.ts';
@@ -12,10 +10,9 @@ import { numberToBf16, bf16ToNumber } from '../../src/tensor/dtype.ts';
 import { relativeError } from '../support/golden-model.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
-  keepingLogger,
   metricsOf,
   numbersOf,
-  tinyItems,
+  superviseTiny,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
@@ -229,17 +226,7 @@ describe('a run that trains a part of the model', () => {
       const data = [`sft.train_files=${path('demo', 'open-train.jsonl')}`, 'sft.epochs=2'];
       const own = [folder, ...data, 'sft.max_steps=null', 'data.max_response_length=96'];
       const items = [...lora, ...own];
-      const { config } = await configFrom(tinyItems(demo, path('sft-run'), items), {
-        purpose: 'sft',
-      });
-      const { logger } = keepingLogger();
-      const { signal } = new AbortController();
-      const { checkpoint, steps } = await trainSupervised(config, {
-        reporter: silentReporter,
-        logger,
-        signal,
-        localMode: true,
-      });
+      const { checkpoint, steps } = await superviseTiny(demo, path('sft-run'), items);
       assert.equal(steps, 2);
       assert.ok((await changed(checkpoint, base)).length > 0);
       assert.ok(existsSync(path('sft', 'lora_adapter', 'adapter_config.json')));

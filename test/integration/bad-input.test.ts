@@ -2,14 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
-import { trainSupervised } from '../../actors/trainer/warm-start.ts';
 import { failureOf, type Failure } from '../../src/cli/exit-code.ts';
-import { configFrom } from '../../src/config/load.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { keepingLogger, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import { superviseTiny, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
 const bin = join(import.meta.dirname, '../../bin/cxmind.js');
 
@@ -35,13 +32,8 @@ describe('bad input', () => {
   const isSkipped = ({ msg }: Row): boolean => msg === 'row skipped';
 
   /** Fine-tunes in this process. */
-  async function sft(items: readonly string[]): Promise<void> {
-    const more = ['data.max_response_length=64', 'sft.batch_size=16', ...items];
-    const { config } = await configFrom(tinyItems(demo, run, more), { purpose: 'sft' });
-    const { logger } = keepingLogger();
-    const { signal } = new AbortController();
-    await trainSupervised(config, { reporter: silentReporter, logger, signal, localMode: true });
-  }
+  const sft = (items: readonly string[]): Promise<unknown> =>
+    superviseTiny(demo, run, ['data.max_response_length=64', 'sft.batch_size=16', ...items]);
 
   /** What the command line makes of the failure of what it runs. */
   const failure = (work: Promise<unknown>): Promise<Failure> =>

@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
-import { trainSupervised } from '../../actors/trainer/warm-start.ts';
-import { configFrom } from '../../src/config/load.ts';
 import { readSafetensors } from '../../src/model/safetensors.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
@@ -12,7 +9,7 @@ import {
   keepingLogger,
   numbersOf,
   phaseReporter,
-  tinyItems,
+  superviseTiny,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
@@ -107,15 +104,8 @@ describe('learners that share every mini-batch', () => {
           'sft.batch_size=5',
           `worker.actor.num_workers=${learners}`,
         ];
-        const { config } = await configFrom(tinyItems(demo, run, extra), { purpose: 'sft' });
         const { logger, events } = keepingLogger();
-        const { signal } = new AbortController();
-        await trainSupervised(config, {
-          reporter: silentReporter,
-          logger,
-          signal,
-          localMode: learners === 1,
-        });
+        await superviseTiny(demo, run, extra, { logger, localMode: learners === 1 });
         return events.filter(({ event }) => event === 'sft').map(({ fields }) => fields);
       }),
     );

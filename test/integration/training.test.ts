@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentReporter, type StepLine } from '../../actors/trainer/reporter.ts';
-import { trainSupervised } from '../../actors/trainer/warm-start.ts';
-import { configFrom } from '../../src/config/load.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -11,7 +9,7 @@ import {
   keepingLogger,
   metricsOf,
   numbersOf,
-  tinyItems,
+  superviseTiny,
   trainedOf,
   trainTiny,
   writeTinyDemo,
@@ -40,17 +38,10 @@ describe('a run', () => {
     using workers = new LivingWorkers();
     const run = join(temporary.path, 'run');
     const { logger, events } = keepingLogger();
-    const { signal } = new AbortController();
 
     const length = 'data.max_response_length=64';
     const items = ['sft.max_steps=30', 'sft.batch_size=8', 'sft.lr=3e-3', length];
-    const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'sft' });
-    const warm = await trainSupervised(config, {
-      reporter: silentReporter,
-      logger,
-      signal,
-      localMode: true,
-    });
+    const warm = await superviseTiny(demo, run, items, { logger });
     const losses = events
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);

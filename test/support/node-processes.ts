@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { NodeOptions } from '../../actors/runtime/system.ts';
 import { ticketFor } from '../../transport/zmq/keys.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
+import { exited } from './child-exit.ts';
 import { startHead, type Head } from './link-pair.ts';
 
 /** Processes of this host that take part in a run over real sockets. */
@@ -52,8 +52,6 @@ export class NodeProcesses implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#head[Symbol.asyncDispose]();
-    for (const child of this.#children.values()) {
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    }
+    await Promise.all([...this.#children.values()].map(exited));
   }
 }

@@ -7,6 +7,7 @@ import { fromWireError } from '../../src/errors.ts';
 import type { Ranks } from '../conformance/communicator.ts';
 import type { RankReply } from './rank-agent.ts';
 import type { RankJoin } from './rank-process.ts';
+import { exited } from './child-exit.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 import { TemporaryDirectory } from './temporary-directory.ts';
 
@@ -35,16 +36,15 @@ export class RankProcesses implements AsyncDisposable {
   }
 
   /**
-   * Forms a group of the first ranks, and starts those that are not there yet.
+   * Has the first ranks form a group, and starts those that are not there yet.
    *
    * @param steps what to tell a rank, so that it finds the others; each step is given the replies to the last
-   * @param joining how many ranks take the steps, of which the first `size` are the group's
    */
-  async open(size: number, steps: readonly JoinStep[], joining = size): Promise<Ranks> {
+  async open(size: number, steps: readonly JoinStep[]): Promise<Ranks> {
     await this.#listening;
-    this.#start(joining);
+    this.#start(size);
     const session = this.#sessions++;
-    const ranks = Array.from({ length: joining }, (_, rank) => rank);
+    const ranks = Array.from({ length: size }, (_, rank) => rank);
     let replies: RankReply[] = [];
     for (const step of steps) {
       const asked = ranks.map((rank) => this.#ask(rank, { session, join: step(rank, replies) }));
@@ -56,7 +56,7 @@ export class RankProcesses implements AsyncDisposable {
       kill: async (rank) => {
         const child = this.#children[rank]!;
         child.kill('SIGKILL');
-        await once(child, 'exit');
+        await exited(child);
       },
     };
   }
@@ -64,9 +64,7 @@ export class RankProcesses implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
     for (const { promise } of this.#sockets.values()) (await promise).destroy();
-    for (const child of this.#children) {
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    }
+    await Promise.all(this.#children.map(exited));
     this.#directory[Symbol.dispose]();
   }
 

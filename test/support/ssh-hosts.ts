@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'n
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { exited } from './child-exit.ts';
 import { TemporaryDirectory } from './temporary-directory.ts';
 
 const sshd = '/usr/sbin/sshd';
@@ -182,9 +183,7 @@ export class SshHosts implements AsyncDisposable {
     for (const { namespace } of this.hosts) {
       for (const pid of pidsIn(namespace)) tryKill(pid);
     }
-    for (const server of this.#servers) {
-      if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
-    }
+    await Promise.all(this.#servers.map(exited));
     for (const { namespace, device } of this.hosts) {
       // its peer alone would go some time after the namespace
       tryRun('ip', 'link', 'delete', `${device}b`);

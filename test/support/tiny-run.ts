@@ -4,6 +4,7 @@ import type { Logger } from '../../actors/runtime/actor.ts';
 import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/reporter.ts';
 import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
 import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import { trainSupervised, type SupervisedSummary } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { demoModelSize, type DemoModelSize } from '../../src/data/demo/checkpoint.ts';
 import { writeDemo, type DemoPaths } from '../../src/data/demo/write.ts';
@@ -98,6 +99,20 @@ export async function trainWith(
   const { signal } = new AbortController();
   const localMode = options.nodes === undefined;
   return trainPolicy(config, { reporter: silentReporter, logger, signal, localMode, ...options });
+}
+
+/** Warms a tiny model up in this process; nothing is shown. Its actors share the thread of the test, as above. */
+export async function superviseTiny(
+  demo: string,
+  run: string,
+  items: readonly string[],
+  options: Partial<RunOptions> = {},
+): Promise<SupervisedSummary> {
+  const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'sft' });
+  const { logger } = keepingLogger();
+  const { signal } = new AbortController();
+  const quiet = { reporter: silentReporter, logger, signal, localMode: true };
+  return trainSupervised(config, { ...quiet, ...options });
 }
 
 /** The lines of a run's `metrics.jsonl`. */

@@ -11,7 +11,8 @@ if (hasMpi()) {
     start() {
       const processes = new RankProcesses(mpirun);
       return {
-        open: (size) => processes.open(size, [() => ({ kind: 'mpi', size })], JOB),
+        // all of the job split it, the first `size` into the group
+        open: (size) => processes.open(JOB, [() => ({ kind: 'mpi', size })]),
         [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose](),
       };
     },
