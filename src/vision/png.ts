@@ -1,5 +1,6 @@
 import { crc32, inflateSync } from 'node:zlib';
 import type { DecodedImage } from './decode.ts';
+import { unfilter } from './png-filters.ts';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const HEADER_BYTES = 13;
@@ -36,7 +37,7 @@ export function decodePlainPng(bytes: Uint8Array): DecodedImage | null {
   const [all, kept] = samples;
   const parts = rest.filter(({ type }) => type === 'IDAT').map(({ data }) => data);
   const inflated = inflate(parts, height * (1 + width * all));
-  if (inflated === null || !unfilter(inflated, width * all, height, all)) return null;
+  if (inflated === null || !unfilter(inflated, width, height, all)) return null;
   if (kept < all) dropAlpha(inflated, width * height, all);
   return { width, height, data: inflated.subarray(0, width * height * kept), isIndexed: false };
 }
@@ -66,7 +67,7 @@ function criticalChunks(file: Buffer): readonly Chunk[] | null {
 function inflate(parts: readonly Buffer[], size: number): Buffer | null {
   const [first] = parts;
   if (first === undefined) return null;
-  const stream = parts.length === 1 ? first : Buffer.concat(parts);
+  const stream = parts.length === 1 ? first : joined(parts);
   try {
     // Room for a little more, so that the end of the stream is found in the first buffer.
     const inflated = inflateSync(stream, { chunkSize: size + 64, maxOutputLength: size + 64 });
@@ -76,77 +77,21 @@ function inflate(parts: readonly Buffer[], size: number): Buffer | null {
   }
 }
 
-/**
- * Undoes the filters of rows, in place: `[height, 1 + rowBytes]` become `[height, rowBytes]`.
- *
- * @param step bytes of a pixel
- * @returns false where a row has a filter that does not exist
- */
-function unfilter(bytes: Uint8Array, rowBytes: number, height: number, step: number): boolean {
-  for (let y = 0; y < height; y++) {
-    const from = y * (1 + rowBytes) + 1;
-    const to = y * rowBytes;
-    // The first row has zeros above it, and `up` of nothing is no change.
-    const filter = y > 0 ? bytes[from - 1]! : (FIRST_ROW[bytes[from - 1]!] ?? -1);
-    switch (filter) {
-      case 0:
-        bytes.copyWithin(to, from, from + rowBytes);
-        break;
-      case 1:
-        undoSub(bytes, from, to, rowBytes, step);
-        break;
-      case 2:
-        for (let i = 0; i < rowBytes; i++)
-          bytes[to + i] = bytes[from + i]! + bytes[to + i - rowBytes]!;
-        break;
-      case 3:
-        undoAverage(bytes, from, to, rowBytes, step, y > 0);
-        break;
-      case 4:
-        undoPaeth(bytes, from, to, rowBytes, step);
-        break;
-      default:
-        return false;
-    }
+/** A longer stream gets memory of its own. */
+const KEPT_BYTES = 2 ** 23;
+let kept = Buffer.alloc(0);
+
+/** The parts one after the other; valid until the next are joined. Memory that is used again has its pages already. */
+function joined(parts: readonly Buffer[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (length > KEPT_BYTES) return Buffer.concat(parts);
+  if (length > kept.length) kept = Buffer.alloc(Math.min(KEPT_BYTES, 2 * length));
+  let at = 0;
+  for (const part of parts) {
+    kept.set(part, at);
+    at += part.length;
   }
-  return true;
-}
-
-/** What filters amount to where all is zero above: `up` is none, and of `paeth` the left remains. */
-const FIRST_ROW: readonly number[] = [0, 1, 0, 3, 1];
-
-function undoSub(bytes: Uint8Array, from: number, to: number, size: number, step: number): void {
-  bytes.copyWithin(to, from, from + step);
-  for (let i = step; i < size; i++) bytes[to + i] = bytes[from + i]! + bytes[to + i - step]!;
-}
-
-function undoAverage(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  size: number,
-  step: number,
-  hasAbove: boolean,
-): void {
-  for (let i = 0; i < size; i++) {
-    const left = i < step ? 0 : bytes[to + i - step]!;
-    const above = hasAbove ? bytes[to + i - size]! : 0;
-    bytes[to + i] = bytes[from + i]! + ((left + above) >> 1);
-  }
-}
-
-function undoPaeth(bytes: Uint8Array, from: number, to: number, size: number, step: number): void {
-  for (let i = 0; i < step; i++) bytes[to + i] = bytes[from + i]! + bytes[to + i - size]!;
-  for (let i = step; i < size; i++) {
-    const left = bytes[to + i - step]!;
-    const above = bytes[to + i - size]!;
-    const corner = bytes[to + i - size - step]!;
-    const [byLeft, byAbove] = [Math.abs(above - corner), Math.abs(left - corner)];
-    const byCorner = Math.abs(left + above - 2 * corner);
-    const nearest =
-      byLeft <= byAbove && byLeft <= byCorner ? left : byAbove <= byCorner ? above : corner;
-    bytes[to + i] = bytes[from + i]! + nearest;
-  }
+  return kept.subarray(0, length);
 }
 
 /** Takes the last of `all` samples out of each pixel, in place. */

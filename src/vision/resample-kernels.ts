@@ -13,9 +13,6 @@ import {
 export const WEIGHT_BITS = 22;
 const HALF = v128.splat(i32.const(1 << (WEIGHT_BITS - 1)));
 
-/** Bytes that a kernel may read or write behind what it is given. */
-export const SLACK_BYTES = 16;
-
 /**
  * Passes of a resampler over 8-bit pixels at addresses in one memory.
  *

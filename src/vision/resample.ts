@@ -1,17 +1,12 @@
 import { CxmindError } from '../errors.ts';
 import { channelsOf, type DecodedImage } from './decode.ts';
-import {
-  resampleKernels,
-  SLACK_BYTES,
-  WEIGHT_BITS,
-  type ResampleKernels,
-} from './resample-kernels.ts';
+import { resampleKernels, WEIGHT_BITS, type ResampleKernels } from './resample-kernels.ts';
 import { newMemory, type WasmMemory } from './wasm.ts';
+import { layOut } from './wasm-memory.ts';
 
 const SUPPORT = 2;
 /** Rows go through the first pass by so many bytes at a time, which a core's cache holds. */
 const STRIP_BYTES = 2 ** 18;
-const PAGE_BYTES = 2 ** 16;
 
 /** For each output place: the first input it reads, and the weights of `taps` inputs from there on. */
 interface Taps {
@@ -108,22 +103,6 @@ export class Resampler {
 function newBench(): { memory: WasmMemory; kernels: ResampleKernels } {
   const memory = newMemory();
   return { memory, kernels: resampleKernels(memory) };
-}
-
-/** Addresses of parts of a memory of these sizes, bytes; it grows where it has to. */
-function layOut<K extends string>(
-  memory: WasmMemory,
-  sizes: Readonly<Record<K, number>>,
-): Record<K, number> {
-  let end = 0;
-  const addresses = {} as Record<K, number>;
-  for (const [part, size] of Object.entries<number>(sizes)) {
-    addresses[part as K] = end;
-    end += Math.ceil((size + SLACK_BYTES) / SLACK_BYTES) * SLACK_BYTES;
-  }
-  const missing = end - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE_BYTES));
-  return addresses;
 }
 
 function cubic(x: number): number {

@@ -97,6 +97,17 @@ export const v128 = {
   highU8ToI16: (value: Code): Code => vector(0x8a, value),
   lowI16ToI32: (value: Code): Code => vector(0xa7, value),
   highI16ToI32: (value: Code): Code => vector(0xa8, value),
+  /** On lanes of 16 bits. */
+  addI16: (a: Code, b: Code): Code => vector(0x8e, a, b),
+  subI16: (a: Code, b: Code): Code => vector(0x91, a, b),
+  minI16: (a: Code, b: Code): Code => vector(0x96, a, b),
+  absI16: (value: Code): Code => vector(0x80, value),
+  shiftRightI16: (value: Code, bits: number): Code => vector(0x8c, value, i32.const(bits)),
+  /** Ones in the lanes that are equal, zeros in the others. */
+  equalI16: (a: Code, b: Code): Code => vector(0x2d, a, b),
+  and: (a: Code, b: Code): Code => vector(0x4e, a, b),
+  /** Bits of `a` where `mask` has ones, of `b` where it has zeros. */
+  select: (a: Code, b: Code, mask: Code): Code => vector(0x52, a, b, mask),
   /** Two vectors as one of lanes half as wide, saturated. */
   i32ToI16: (low: Code, high: Code): Code => vector(0x85, low, high),
   i16ToU8: (low: Code, high: Code): Code => vector(0x66, low, high),

@@ -64,6 +64,14 @@ describe('decodePlainPng', () => {
     );
   });
 
+  it('equals libpng for more rows than are unfiltered at once', async () => {
+    const [width, height] = [512, 600];
+    const data = Buffer.from(Array.from({ length: width * height * 3 }, (_, i) => (i * i) >> 7));
+    const raw = { raw: { width, height, channels: 3 } } as const;
+    const png = await sharp(data, raw).png({ adaptiveFiltering: true }).toBuffer();
+    assert.ok(decodePlainPng(png)?.data.every((level, i) => level === data[i]));
+  });
+
   it('leaves what is not plain to others', async () => {
     const raw = { raw: { width: 4, height: 4, channels: 3 } } as const;
     const picture = sharp(Buffer.alloc(48, 9), raw);
