@@ -23,22 +23,49 @@ function drawOthers(kinds: readonly FindingKind[], count: number, rng: Rng): Fin
   });
 }
 
+/** In option order, so that a finding's place does not tell whether it is true. */
+function inOptionOrder(list: readonly Finding[]): Finding[] {
+  return [...list].sort((a, b) => a.letter.localeCompare(b.letter));
+}
+
+/** Each judged, what is true affirmed and the rest rejected. */
+function judged(
+  list: readonly Finding[],
+  truths: readonly Finding[],
+  nameOf: (finding: Finding) => string,
+): string {
+  return list
+    .map((finding) =>
+      truths.includes(finding)
+        ? step(finding.present, `${nameOf(finding)} ${TICK}`)
+        : step(finding.absent, `${nameOf(finding)} ${CROSS}`),
+    )
+    .join('');
+}
+
 /**
- * Which of the options A to G a picture shows, with the chain that judges its way to the answer.
+ * Which of some options a picture shows.
  *
- * Without rejections the chain is one step: `<think>The heart is enlarged.</think><answer>B ✅</answer>`.
+ * Without rejections all options from A to G are given, and the answer is one step:
+ * `<think>The heart is enlarged.</think><answer>B ✅</answer>`. With them a few are, and the chain judges each and sums
+ * up, as CX-Mind's does.
  *
- * @param rejections how many wrong options the chain rejects first, drawn by `rng`
+ * @param rejections how many wrong options are given beside the right one, drawn by `rng`; 0 for all, unjudged
  */
 export function closedQuestion(kind: FindingKind, rejections: number, rng: Rng): Question {
-  const options = findings.map(({ letter, label }) => `${letter}. ${label}`).join('\n');
   const truth = findingOf(kind);
-  const rejected = drawOthers([kind], rejections, rng);
+  const isChain = rejections > 0;
+  const options = isChain
+    ? inOptionOrder([truth, ...drawOthers([kind], rejections, rng)])
+    : findings;
+  const lines = options.map(({ letter, label }) => `${letter}. ${label}`).join('\n');
+  const how = isChain ? 'Judge each' : 'Think';
   return {
-    prompt: `<image>Which finding is it?\n${options}\nThink, then answer with one letter and ${TICK}.`,
-    answer:
-      rejected.map(({ absent, letter }) => step(absent, `${letter} ${CROSS}`)).join('') +
-      step(truth.present, `${truth.letter} ${TICK}`),
+    prompt: `<image>Which finding is it?\n${lines}\n${how}, then answer with one letter and ${TICK}.`,
+    answer: isChain
+      ? judged(options, [truth], ({ letter }) => letter) +
+        step('This is the sum.', `${truth.letter} ${TICK}`)
+      : step(truth.present, `${truth.letter} ${TICK}`),
   };
 }
 
@@ -54,20 +81,13 @@ export function openQuestion(
   rng: Rng,
 ): Question {
   const truths = kinds.map(findingOf);
-  const candidates = [...truths, ...drawOthers(kinds, distractors, rng)];
-  // Option order, so that a candidate's place does not tell whether it is true.
-  candidates.sort((a, b) => a.letter.localeCompare(b.letter));
+  const candidates = inOptionOrder([...truths, ...drawOthers(kinds, distractors, rng)]);
   const names = (list: readonly Finding[]): string => list.map(({ label }) => label).join(', ');
-  const judged = candidates.map((finding) =>
-    truths.includes(finding)
-      ? step(finding.present, `${finding.label} ${TICK}`)
-      : step(finding.absent, `${finding.label} ${CROSS}`),
-  );
   return {
     prompt: '<image>List the findings. Name candidates, judge each, then sum up.',
     answer:
       step('These are possible.', names(candidates)) +
-      judged.join('') +
-      step('This is the sum.', names([...truths].sort((a, b) => a.letter.localeCompare(b.letter)))),
+      judged(candidates, truths, ({ label }) => label) +
+      step('This is the sum.', names(inOptionOrder(truths))),
   };
 }

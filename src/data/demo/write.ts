@@ -21,7 +21,7 @@ export interface DemoOptions {
   readonly rows?: Partial<DemoRows>;
   /** Side of the pictures, pixels; a multiple of 28 is not resized. */
   readonly pictureSize?: number;
-  /** Wrong options that a closed solution rejects before it affirms the right one. */
+  /** Wrong options that a closed question gives to be judged beside the right one; 0 for all of them, unjudged. */
   readonly closedRejections?: number;
   /** False candidates that an open solution lists and rejects. */
   readonly openRejections?: number;
