@@ -15,6 +15,13 @@ export class Init extends Command {
     seed: Flags.integer({ description: 'seed of weights and pictures', default: 1 }),
     'train-rows': Flags.integer({ description: 'training rows of each task', min: 1 }),
     'val-rows': Flags.integer({ description: 'validation rows of each task', min: 1 }),
+    'closed-rejections': Flags.integer({
+      description:
+        'wrong options that a closed question gives to be judged beside the right one; 0 gives all, and asks for a letter',
+      min: 0,
+      max: 6,
+      default: 0,
+    }),
     'if-missing': Flags.boolean({ description: 'do nothing when the folder has a demo already' }),
   };
 
@@ -27,6 +34,7 @@ export class Init extends Command {
     const validation = flags['val-rows'];
     const written = await writeDemo(directory, {
       seed: flags.seed,
+      closedRejections: flags['closed-rejections'],
       rows: {
         ...(train !== undefined && { closedTrain: train, openTrain: train }),
         ...(validation !== undefined && {

@@ -32,14 +32,15 @@ export function decodePlainPng(bytes: Uint8Array): DecodedImage | null {
   const [bits, colourType, ...methods] = header.data.subarray(8);
   const samples = SAMPLES.get(colourType!);
   const isPlain = bits === 8 && methods.every((method) => method === 0);
-  if (samples === undefined || !isPlain || width * height > MOST_PIXELS) return null;
+  const pixels = width * height;
+  if (samples === undefined || !isPlain || pixels === 0 || pixels > MOST_PIXELS) return null;
   if (rest.some(({ type }) => type !== 'IDAT' && type !== 'PLTE')) return null;
   const [all, kept] = samples;
   const parts = rest.filter(({ type }) => type === 'IDAT').map(({ data }) => data);
   const inflated = inflate(parts, height * (1 + width * all));
   if (inflated === null || !unfilter(inflated, width, height, all)) return null;
-  if (kept < all) dropAlpha(inflated, width * height, all);
-  return { width, height, data: inflated.subarray(0, width * height * kept), isIndexed: false };
+  if (kept < all) dropAlpha(inflated, pixels, all);
+  return { width, height, data: inflated.subarray(0, pixels * kept), isIndexed: false };
 }
 
 interface Chunk {

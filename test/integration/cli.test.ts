@@ -151,10 +151,11 @@ describe('cxmind', () => {
 
     it('writes a checkpoint and both tasks, and never over something else', () => {
       const demo = join(folder, 'demo');
-      assert.equal(cxmind(['init', demo, ...rows]).status, 0);
+      assert.equal(cxmind(['init', demo, ...rows, '--closed-rejections', '2']).status, 0);
       assert.ok(readdirSync(join(demo, 'model')).includes('model.safetensors'));
       const train = readFileSync(join(demo, 'closed-train.jsonl'), 'utf8').trim().split('\n');
       assert.equal(train.length, 7);
+      assert.ok(train.every((line) => line.includes('Judge each')));
       const again = cxmind(['init', demo, ...rows]);
       assert.equal(again.status, 2);
       assert.match(again.stderr, /not an empty directory/);

@@ -101,6 +101,25 @@ describe('the demo data', () => {
     });
   });
 
+  it('answers the closed question with few options by judging each where it stands, then sums up', () => {
+    const places = new Set<number>();
+    for (let index = 0; index < 50; index++) {
+      const { prompt, answer } = demoSample({ ...recipe, size: 4, index, rejections: 2 });
+      const options = [...prompt.matchAll(/^([A-G])\. /gm)].map(([, letter]) => letter);
+      const steps = [...answer.matchAll(/<answer>([A-G]) ([✅❌])/gu)];
+      const truths = steps.filter(([, , mark]) => mark === '✅').map(([, letter]) => letter);
+      assert.equal(options.length, 3);
+      assert.deepEqual(options, options.toSorted());
+      assert.deepEqual(
+        steps.map(([, letter]) => letter),
+        [...options, truths[0]],
+      );
+      assert.deepEqual(truths, [truths[0], truths[0]]);
+      places.add(options.indexOf(truths[0]));
+    }
+    assert.deepEqual([...places].sort(), [0, 1, 2]);
+  });
+
   it('writes solutions that their own reward, repaired, gives the most it can', async () => {
     const closed = await resolveReward('closed', { form: 'repaired' });
     const open = await resolveReward('open', { form: 'repaired' });

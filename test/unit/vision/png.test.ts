@@ -100,6 +100,7 @@ describe('decodePlainPng', () => {
     assert.equal(decodePlainPng(pngOf(size, Uint8Array.of(5, 5, 6))), null);
     assert.equal(decodePlainPng(pngOf(size, Uint8Array.of(0, 5))), null);
     assert.equal(decodePlainPng(pngOf(size, Uint8Array.of(0, 5, 6, 7))), null);
+    assert.equal(decodePlainPng(pngOf([0, 1, 1], Uint8Array.of(0))), null);
     const odd = (type: string): Buffer =>
       pngOf(size, Uint8Array.of(0, 5, 6), { extra: [chunk(type, Buffer.of(1))] });
     assert.equal(decodePlainPng(odd('ABCD')), null);
