@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { goldenPath } from '../support/golden.ts';
+import { HubServer } from '../support/hub-server.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { metricsOf, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+
+/** Runs something with variables of the environment that others must not see. */
+async function withVariables<T>(
+  variables: Readonly<Record<string, string>>,
+  run: () => Promise<T>,
+): Promise<T> {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, variables);
+  try {
+    return await run();
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    }
+  }
+}
+
+describe('a run on data of other forms', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    await writeTinyDemo(demo);
+    cpSync(goldenPath('video/frames/slow-0.png'), join(demo, 'red.png'));
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  /** One step on so many prompts, all of a file's; returns its metrics. */
+  async function trainOn(
+    files: string,
+    prompts: number,
+    more: readonly string[] = [],
+  ): Promise<Record<string, number | null>> {
+    const run = join(temporary.path, `run-${files.replace(/\W/g, '-')}`);
+    await trainTiny(demo, run, [
+      'trainer.max_steps=1',
+      'trainer.val_freq=-1',
+      'trainer.val_before_train=false',
+      `data.train_files=${files}`,
+      `data.val_files=${files}`,
+      `data.rollout_batch_size=${prompts}`,
+      `worker.actor.global_batch_size=${prompts}`,
+      ...['update', 'experience'].map(
+        (use) => `worker.actor.micro_batch_size_per_device_for_${use}=${2 * prompts}`,
+      ),
+      ...more,
+    ]);
+    const [trained] = trainedOf(run);
+    assert.equal(Object.keys(trained!.groups).length, prompts);
+    const [metrics] = metricsOf(run);
+    assert.ok(Number.isFinite(metrics!['actor/grad_norm']));
+    return metrics!;
+  }
+
+  it('trains on a data set of the hub: Parquet with no image, one as bytes, and several', async () => {
+    const table = readFileSync(goldenPath('tables/snappy.parquet'));
+    await using hub = await HubServer.start([
+      {
+        id: 'datasets/clinic/chest',
+        files: { 'README.md': '# Chest', 'data/train-00000-of-00001.parquet': table },
+        token: 'hf_secret',
+      },
+    ]);
+    const cache = join(temporary.path, 'hub');
+    const variables = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: cache, HF_TOKEN: 'hf_secret' };
+    await withVariables(variables, () =>
+      trainOn('clinic/chest@train', 3, ['data.prompt_key=problem']),
+    );
+  });
+
+  it('trains on videos: frames, and a file that ffmpeg reads', async function () {
+    const frames = [0, 1, 2, 3].map((i) => goldenPath(`video/frames/slow-${i}.png`));
+    const clip = join(demo, 'clip.mkv');
+    const made = spawnSync(
+      'ffmpeg',
+      [
+        '-v',
+        'error',
+        '-framerate',
+        '2',
+        '-i',
+        join(goldenPath('video/frames'), 'slow-%d.png'),
+        clip,
+      ],
+      { encoding: 'utf8' },
+    );
+    // .ci/run installs it.
+    if (made.error !== undefined) this.skip();
+    assert.equal(made.status, 0, made.stderr);
+    const answer = '<think>Yes.</think><answer>A ✅</answer>';
+    const rows = [frames, clip].map((video) => ({
+      prompt: '<video>Does it move?',
+      answer,
+      videos: [video],
+    }));
+    const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+    const metrics = await trainOn(temporary.write('videos.jsonl', lines), 2);
+    const plain = await trainOn(
+      temporary.write('text.jsonl', `${JSON.stringify({ prompt: 'Does it move?', answer })}\n`),
+      1,
+    );
+    assert.ok(metrics['prompt_length/min']! > plain['prompt_length/max']! + 2);
+  });
+});
