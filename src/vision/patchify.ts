@@ -1,6 +1,9 @@
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { channelsOf, type DecodedImage } from './decode.ts';
+import { patchKernels, type PatchKernels } from './patch-kernels.ts';
+import { newMemory, type WasmMemory } from './wasm.ts';
+import { layOut } from './wasm-memory.ts';
 
 /** Patches along time, height and width. */
 export type Grid = readonly [t: number, h: number, w: number];
@@ -45,76 +48,58 @@ export function patchify(
   const channels = Math.max(...frames.map(channelsOf));
   const area = patchSize ** 2;
   const levels = allocate([gridTime * gridHeight * gridWidth, channels, moving, area]);
-  let at = 0;
+  const { memory, kernels } = (bench ??= newBench());
+  const bandRows = mergeSize * patchSize;
+  const bandBytes = bandRows * width * channels;
+  const at = layOut(memory, { frames: moving * bandBytes, patches: moving * bandBytes });
+  const bytes = new Uint8Array(memory.buffer);
+  let done = 0;
   for (let first = 0; first < frames.length; first += temporalPatchSize) {
-    for (let blockY = 0; blockY < gridHeight; blockY += mergeSize) {
-      for (let blockX = 0; blockX < gridWidth; blockX += mergeSize) {
-        for (let cell = 0; cell < mergeSize * mergeSize; cell++, at += channels * moving * area) {
-          const top = (blockY + Math.floor(cell / mergeSize)) * patchSize;
-          const left = (blockX + (cell % mergeSize)) * patchSize;
-          for (let time = 0; time < moving; time++) {
-            const frame = frames[first + time]!;
-            const cut = channels === 1 ? cutGrey : channelsOf(frame) === 1 ? cutGreyAsRgb : cutRgb;
-            cut(
-              frame.data,
-              top * width + left,
-              width,
-              patchSize,
-              levels.data,
-              at + time * area,
-              moving * area,
-            );
+    const group = frames.slice(first, first + moving);
+    for (let top = 0; top < height; top += bandRows) {
+      const bands = group.map((frame, time): Band => {
+        const address = at.frames + time * bandBytes;
+        const rowBytes = width * channelsOf(frame);
+        bytes.set(frame.data.subarray(top * rowBytes, (top + bandRows) * rowBytes), address);
+        return { address, rowBytes, channels: channelsOf(frame) };
+      });
+      let to = at.patches;
+      for (let block = 0; block < width; block += bandRows) {
+        for (let cell = 0; cell < mergeSize * mergeSize; cell++) {
+          const y = Math.floor(cell / mergeSize) * patchSize;
+          const x = block + (cell % mergeSize) * patchSize;
+          for (let channel = 0; channel < channels; channel++) {
+            for (const { address, rowBytes, channels: own } of bands) {
+              const cut = own === 1 ? kernels.grey : kernels[RGB[channel]!];
+              cut(address + y * rowBytes + x * own, to, rowBytes, patchSize);
+              to += area;
+            }
           }
         }
       }
+      levels.data.set(bytes.subarray(at.patches, to), done);
+      done += to - at.patches;
     }
   }
   const pixelValues = { levels, values, frames: temporalPatchSize };
   return { pixelValues, grid: [gridTime, gridHeight, gridWidth] };
 }
 
-/**
- * Copies a square of pixels to `output`.
- *
- * @param first  its first pixel's place in the image
- * @param width  of the image, pixels
- * @param size   of the square's sides, pixels
- * @param to     where the square's first channel goes
- * @param plane  from one channel to the next
- */
-type Cut = (
-  data: Uint8Array,
-  first: number,
-  width: number,
-  size: number,
-  output: Uint8Array,
-  to: number,
-  plane: number,
-) => void;
+/** Rows of a frame in the memory of the kernels, as many as a row of merge blocks takes. */
+interface Band {
+  readonly address: number;
+  readonly rowBytes: number;
+  readonly channels: 1 | 3;
+}
 
-const cutGrey: Cut = (data, first, width, size, output, to) => {
-  for (let y = 0, at = to; y < size; y++) {
-    let from = first + y * width;
-    for (let x = 0; x < size; x++) output[at++] = data[from++]!;
-  }
-};
+const RGB = ['red', 'green', 'blue'] as const;
 
-const cutRgb: Cut = (data, first, width, size, output, to, plane) => {
-  for (let y = 0, at = to; y < size; y++) {
-    let from = (first + y * width) * 3;
-    for (let x = 0; x < size; x++, at++, from += 3) {
-      output[at] = data[from]!;
-      output[at + plane] = data[from + 1]!;
-      output[at + 2 * plane] = data[from + 2]!;
-    }
-  }
-};
+let bench: { memory: WasmMemory; kernels: PatchKernels } | undefined;
 
-const cutGreyAsRgb: Cut = (data, first, width, size, output, to, plane) => {
-  for (let channel = 0; channel < 3; channel++) {
-    cutGrey(data, first, width, size, output, to + channel * plane, plane);
-  }
-};
+function newBench(): { memory: WasmMemory; kernels: PatchKernels } {
+  const memory = newMemory();
+  return { memory, kernels: patchKernels(memory) };
+}
 
 /** The normalised values of the 256 levels of each channel, f32 `[3, 256]`. */
 export function levelValues({ mean, std }: PatchLayout): Tensor<'f32'> {

@@ -82,12 +82,14 @@ export const i32 = {
 
 /** Operations on vectors of 128 bits; `u8`, `i16` and `i32` say what lanes are taken to be. */
 export const v128 = {
-  load: (address: Code): Code => access(0x00, address),
+  /** @param offset from the address */
+  load: (address: Code, offset = 0): Code => [...vector(0x00, address), 0, ...unsigned(offset)],
   /** The four bytes at an address, zeros behind them. */
   load4Bytes: (address: Code): Code => access(0x5c, address),
   /** A 32-bit number in every lane. */
   loadSplat: (address: Code): Code => access(0x09, address),
   splat: (value: Code): Code => vector(0x11, value),
+  const: (bytes: Code): Code => [...vector(0x0c), ...bytes],
   store: (address: Code, value: Code): Code => access(0x0b, address, value),
   /** Stores the first byte, or the first four. */
   storeByte: (address: Code, value: Code): Code => [...access(0x58, address, value), 0],
@@ -106,8 +108,11 @@ export const v128 = {
   /** Ones in the lanes that are equal, zeros in the others. */
   equalI16: (a: Code, b: Code): Code => vector(0x2d, a, b),
   and: (a: Code, b: Code): Code => vector(0x4e, a, b),
+  or: (a: Code, b: Code): Code => vector(0x50, a, b),
   /** Bits of `a` where `mask` has ones, of `b` where it has zeros. */
   select: (a: Code, b: Code, mask: Code): Code => vector(0x52, a, b, mask),
+  /** Bytes of a vector by their places; zeros for places from 16 on. */
+  swizzle: (value: Code, places: Code): Code => vector(0x0e, value, places),
   /** Two vectors as one of lanes half as wide, saturated. */
   i32ToI16: (low: Code, high: Code): Code => vector(0x85, low, high),
   i16ToU8: (low: Code, high: Code): Code => vector(0x66, low, high),

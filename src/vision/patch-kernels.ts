@@ -1,0 +1,72 @@
+import {
+  compile,
+  i32,
+  loop,
+  v128,
+  type Code,
+  type Local,
+  type WasmFunction,
+  type WasmMemory,
+} from './wasm.ts';
+
+/** Bytes that a vector holds. */
+const VECTOR = 16;
+/** No byte of a vector: a swizzle gives zero for it. */
+const NONE = 0x80;
+
+/**
+ * Copies one channel of a square of pixels, row by row, to where it stands by itself.
+ *
+ * @param from     the square's first pixel
+ * @param to       what is behind the copy, up to 15 bytes, is overwritten too
+ * @param rowBytes from one row of the picture to the next
+ * @param size     of the square's sides, pixels
+ */
+type CutChannel = (from: number, to: number, rowBytes: number, size: number) => void;
+
+const CHANNELS = ['grey', 'red', 'green', 'blue'] as const;
+/** A cut for each channel that a picture can have. */
+export type PatchKernels = Readonly<Record<(typeof CHANNELS)[number], CutChannel>>;
+
+/** The kernels over a memory, compiled. */
+export function patchKernels(memory: WasmMemory): PatchKernels {
+  const functions = CHANNELS.map((name, i) =>
+    name === 'grey' ? cutting(name, 1, 0) : cutting(name, 3, i - 1),
+  );
+  return compile(functions, memory) as PatchKernels;
+}
+
+function cutting(name: string, channels: number, channel: number): WasmFunction {
+  return {
+    name,
+    parameters: 4,
+    numbers: 3,
+    vectors: 0,
+    body(from, to, rowBytes, size, y, x, at) {
+      return [
+        loop(y, size.get, 1, [
+          at.set(from.get),
+          loop(x, size.get, VECTOR, [
+            v128.store(i32.add(to.get, x.get), sixteenOf(channel, channels, at)),
+            at.add(i32.const(VECTOR * channels)),
+          ]),
+          from.add(rowBytes.get),
+          to.add(size.get),
+        ]),
+      ];
+    },
+  };
+}
+
+/** A channel of sixteen pixels from an address on. */
+function sixteenOf(channel: number, channels: number, address: Local): Code {
+  if (channels === 1) return v128.load(address.get);
+  const parts = Array.from({ length: channels }, (_, part) => {
+    const places = Array.from({ length: VECTOR }, (_, pixel) => {
+      const place = pixel * channels + channel - part * VECTOR;
+      return place >= 0 && place < VECTOR ? place : NONE;
+    });
+    return v128.swizzle(v128.load(address.get, part * VECTOR), v128.const(places));
+  });
+  return parts.reduce(v128.or);
+}
