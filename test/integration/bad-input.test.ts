@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { failureOf, type Failure } from '../../src/cli/exit-code.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+import { refused } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { superviseTiny, tinyItems, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
@@ -189,6 +190,29 @@ describe('bad input', () => {
         1,
       );
     });
+  });
+
+  describe('in what is to be merged', () => {
+    const cases: Record<string, [folder: () => string, more: readonly string[], wanted: RegExp]> = {
+      'a folder that is missing': [() => join(temporary.path, 'none'), [], /\/none: is not there/],
+      'a folder of something else': [
+        () => join(demo, 'images'),
+        [],
+        /\/images: holds neither huggingface\/ with weights nor lora_adapter\//,
+      ],
+      'a type of weights that there is not': [
+        () => join(demo, 'model'),
+        ['--dtype', 'f8'],
+        /--dtype=f8 to be one of: bf16, f16, f32/,
+      ],
+    };
+    for (const [what, [folder, more, wanted]] of Object.entries(cases)) {
+      it(`${what} is named, and nothing written`, async () => {
+        const args = ['--local_dir', folder(), '--out', run, ...more];
+        assertRefused(await refused(['merge', ...args]), wanted);
+        assert.equal(existsSync(run), false);
+      });
+    }
   });
 
   it('a learning rate that spoils the weights ends the run, which names it', async () => {
