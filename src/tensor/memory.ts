@@ -61,6 +61,11 @@ export function collectShared(): void {
 /** A zeroed SharedArrayBuffer whose size the garbage collector hears of, on huge pages where it is large. */
 export function sharedBuffer(byteLength: number): SharedArrayBuffer {
   noteSharedBytes(byteLength);
+  return lastingBuffer(byteLength);
+}
+
+/** The same for memory that lives as long as its thread does, and is no garbage before. */
+export function lastingBuffer(byteLength: number): SharedArrayBuffer {
   const buffer = new SharedArrayBuffer(byteLength);
   hugePages.advise(buffer);
   return buffer;

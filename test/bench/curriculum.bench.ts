@@ -38,7 +38,11 @@ export async function benchCurriculum(): Promise<void> {
 }
 
 async function compareArms(folder: string, seed: number): Promise<void> {
-  const paths = await writeDemo(folder, { seed, rows: { openTrain: 896, openValidation: 140 } });
+  const paths = await writeDemo(folder, {
+    seed,
+    closedRejections: 2,
+    rows: { openTrain: 896, openValidation: 280 },
+  });
   const both = join(folder, 'both.jsonl');
   const rows = await Promise.all(
     [paths.closedTrain, paths.openTrain].map((path) => readFile(path, 'utf8')),
@@ -67,10 +71,11 @@ async function compareArms(folder: string, seed: number): Promise<void> {
   const train = async (run: string, more: readonly string[]) => {
     const { stages } = await configFrom([...items(run, checkpoint), ...more], { purpose: 'train' });
     const named = stages.map(({ stage, config }) => ({ ...stage, config }));
-    const { steps } = await trainCurriculum(named, join(folder, run), options);
+    const { steps, seconds } = await trainCurriculum(named, join(folder, run), options);
     const last = stages.at(-1)!.config.trainer.saveCheckpointPath!;
     const f1 = microF1(await generationsOf(last));
-    print({ name: `curriculum.${run}`, params: { seed, steps }, unit: 'micro-F1' }, [f1]);
+    const params = { seed, steps, seconds: Math.round(seconds) };
+    print({ name: `curriculum.${run}`, params, unit: 'micro-F1' }, [f1]);
     return steps;
   };
   const steps = await train('twoStages', []);
