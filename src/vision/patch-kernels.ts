@@ -1,13 +1,4 @@
-import {
-  compile,
-  i32,
-  loop,
-  v128,
-  type Code,
-  type Local,
-  type WasmFunction,
-  type WasmMemory,
-} from './wasm.ts';
+import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
 
 /** Bytes that a vector holds. */
 const VECTOR = 16;
@@ -28,13 +19,10 @@ const CHANNELS = ['grey', 'red', 'green', 'blue'] as const;
 /** A cut for each channel that a picture can have. */
 export type PatchKernels = Readonly<Record<(typeof CHANNELS)[number], CutChannel>>;
 
-/** The kernels over a memory, compiled. */
-export function patchKernels(memory: WasmMemory): PatchKernels {
-  const functions = CHANNELS.map((name, i) =>
-    name === 'grey' ? cutting(name, 1, 0) : cutting(name, 3, i - 1),
-  );
-  return compile(functions, memory) as PatchKernels;
-}
+/** What `PatchKernels` are compiled from. */
+export const patchFunctions: readonly WasmFunction[] = CHANNELS.map((name, i) =>
+  name === 'grey' ? cutting(name, 1, 0) : cutting(name, 3, i - 1),
+);
 
 function cutting(name: string, channels: number, channel: number): WasmFunction {
   return {

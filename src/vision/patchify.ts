@@ -1,9 +1,8 @@
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { channelsOf, type DecodedImage } from './decode.ts';
-import { patchKernels, type PatchKernels } from './patch-kernels.ts';
-import { newMemory, type WasmMemory } from './wasm.ts';
-import { layOut } from './wasm-memory.ts';
+import { patchFunctions, type PatchKernels } from './patch-kernels.ts';
+import { WasmBench } from './wasm-bench.ts';
 
 /** Patches along time, height and width. */
 export type Grid = readonly [t: number, h: number, w: number];
@@ -48,11 +47,12 @@ export function patchify(
   const channels = Math.max(...frames.map(channelsOf));
   const area = patchSize ** 2;
   const levels = allocate([gridTime * gridHeight * gridWidth, channels, moving, area]);
-  const { memory, kernels } = (bench ??= newBench());
   const bandRows = mergeSize * patchSize;
   const bandBytes = bandRows * width * channels;
-  const at = layOut(memory, { frames: moving * bandBytes, patches: moving * bandBytes });
-  const bytes = new Uint8Array(memory.buffer);
+  const { kernels, bytes, at } = bench.layOut({
+    frames: moving * bandBytes,
+    patches: moving * bandBytes,
+  });
   let done = 0;
   for (let first = 0; first < frames.length; first += temporalPatchSize) {
     const group = frames.slice(first, first + moving);
@@ -94,12 +94,7 @@ interface Band {
 
 const RGB = ['red', 'green', 'blue'] as const;
 
-let bench: { memory: WasmMemory; kernels: PatchKernels } | undefined;
-
-function newBench(): { memory: WasmMemory; kernels: PatchKernels } {
-  const memory = newMemory();
-  return { memory, kernels: patchKernels(memory) };
-}
+const bench = new WasmBench<PatchKernels>(patchFunctions);
 
 /** The normalised values of the 256 levels of each channel, f32 `[3, 256]`. */
 export function levelValues({ mean, std }: PatchLayout): Tensor<'f32'> {

@@ -1,15 +1,5 @@
-import {
-  compile,
-  i32,
-  loop,
-  newMemory,
-  v128,
-  type Code,
-  type Local,
-  type WasmFunction,
-  type WasmMemory,
-} from './wasm.ts';
-import { layOut } from './wasm-memory.ts';
+import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
+import { WasmBench } from './wasm-bench.ts';
 
 /** Rows go through the filters by so many bytes at a time, which a core's cache holds. */
 const STRIP_BYTES = 2 ** 18;
@@ -25,8 +15,6 @@ type UndoFilter = (from: number, above: number, to: number, pixels: number, step
 const FILTERS = ['sub', 'up', 'average', 'paeth'] as const;
 type Filter = (typeof FILTERS)[number];
 
-let bench: { memory: WasmMemory; undo: Record<Filter, UndoFilter> } | undefined;
-
 /**
  * Undoes the filters of rows, in place: `[height, 1 + width · step]` become `[height, width · step]`.
  *
@@ -37,13 +25,15 @@ let bench: { memory: WasmMemory; undo: Record<Filter, UndoFilter> } | undefined;
 export function unfilter(bytes: Uint8Array, width: number, height: number, step: number): boolean {
   const rowBytes = width * step;
   const stripRows = Math.min(height, Math.ceil(STRIP_BYTES / rowBytes));
-  const { memory, undo } = (bench ??= newBench());
-  const at = layOut(memory, {
+  const {
+    kernels,
+    bytes: working,
+    at,
+  } = bench.layOut({
     filtered: stripRows * (1 + rowBytes),
     above: rowBytes,
     plain: stripRows * rowBytes,
   });
-  const working = new Uint8Array(memory.buffer);
   working.fill(0, at.above, at.above + rowBytes); // above the first row
   for (let row = 0; row < height; row += stripRows) {
     const count = Math.min(stripRows, height - row);
@@ -56,18 +46,13 @@ export function unfilter(bytes: Uint8Array, width: number, height: number, step:
       const to = at.plain + y * rowBytes;
       if (number > FILTERS.length) return false;
       if (number === 0) working.copyWithin(to, from + 1, from + 1 + rowBytes);
-      else undo[FILTERS[number - 1]!](from + 1, above, to, width, step);
+      else kernels[FILTERS[number - 1]!](from + 1, above, to, width, step);
       above = to;
     }
     bytes.set(working.subarray(at.plain, at.plain + count * rowBytes), row * rowBytes);
     working.copyWithin(at.above, above, above + rowBytes);
   }
   return true;
-}
-
-function newBench(): { memory: WasmMemory; undo: Record<Filter, UndoFilter> } {
-  const memory = newMemory();
-  return { memory, undo: compile(FILTERS.map(undoing), memory) as Record<Filter, UndoFilter> };
 }
 
 /**
@@ -134,3 +119,5 @@ function undoing(name: Filter): WasmFunction {
     },
   };
 }
+
+const bench = new WasmBench<Record<Filter, UndoFilter>>(FILTERS.map(undoing));

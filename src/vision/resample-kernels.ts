@@ -1,13 +1,4 @@
-import {
-  compile,
-  i32,
-  loop,
-  v128,
-  type Code,
-  type Local,
-  type WasmFunction,
-  type WasmMemory,
-} from './wasm.ts';
+import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
 
 /** Fraction bits of a filter weight: sums of 8-bit pixels times weights stay within 32 bits. */
 export const WEIGHT_BITS = 22;
@@ -47,11 +38,6 @@ type Pass = (
   places: number,
   rows: number,
 ) => void;
-
-/** The kernels over a memory, compiled. */
-export function resampleKernels(memory: WasmMemory): ResampleKernels {
-  return compile([columnsRgb, columnsGrey, rows], memory) as ResampleKernels;
-}
 
 const NUMBER_BYTES = 4;
 
@@ -224,3 +210,6 @@ const rows: WasmFunction = {
     ];
   },
 };
+
+/** What `ResampleKernels` are compiled from. */
+export const resampleFunctions: readonly WasmFunction[] = [columnsRgb, columnsGrey, rows];

@@ -1,8 +1,7 @@
 import { CxmindError } from '../errors.ts';
 import { channelsOf, type DecodedImage } from './decode.ts';
-import { resampleKernels, WEIGHT_BITS, type ResampleKernels } from './resample-kernels.ts';
-import { newMemory, type WasmMemory } from './wasm.ts';
-import { layOut } from './wasm-memory.ts';
+import { resampleFunctions, WEIGHT_BITS, type ResampleKernels } from './resample-kernels.ts';
+import { WasmBench } from './wasm-bench.ts';
 
 const SUPPORT = 2;
 /** Rows go through the first pass by so many bytes at a time, which a core's cache holds. */
@@ -26,8 +25,7 @@ interface Taps {
  * @see Pillow, src/libImaging/Resample.c
  */
 export class Resampler {
-  /** Made when first needed: a memory of WebAssembly takes much address space. */
-  #bench: { readonly memory: WasmMemory; readonly kernels: ResampleKernels } | undefined;
+  readonly #bench = new WasmBench<ResampleKernels>(resampleFunctions);
 
   /**
    * The image in another size; itself where it has that size.
@@ -61,10 +59,9 @@ export class Resampler {
     const rows = tapsOf(image.height, height, 1);
     const rowBytes = width * channels;
     const stripRows = Math.max(1, Math.floor(STRIP_BYTES / (image.width * channels)));
-    const { memory, kernels } = (this.#bench ??= newBench());
     // A result of ours would be overwritten by what is laid out now.
-    const data = image.data.buffer === memory.buffer ? image.data.slice() : image.data;
-    const at = layOut(memory, {
+    const data = this.#bench.holds(image.data) ? image.data.slice() : image.data;
+    const { kernels, bytes, at } = this.#bench.layOut({
       columnFirst: columns.first.byteLength,
       columnWeights: columns.weights.byteLength,
       rowFirst: rows.first.byteLength,
@@ -73,7 +70,6 @@ export class Resampler {
       wide: image.height * rowBytes,
       output: height * rowBytes,
     });
-    const bytes = new Uint8Array(memory.buffer);
     const place = (list: Int32Array<ArrayBuffer>, address: number): void => {
       bytes.set(new Uint8Array(list.buffer), address);
     };
@@ -98,11 +94,6 @@ export class Resampler {
     kernels.rows(at.wide, at.output, rowBytes, at.rowFirst, at.rowWeights, rows.taps, height);
     return bytes.subarray(at.output, at.output + height * rowBytes);
   }
-}
-
-function newBench(): { memory: WasmMemory; kernels: ResampleKernels } {
-  const memory = newMemory();
-  return { memory, kernels: resampleKernels(memory) };
 }
 
 function cubic(x: number): number {
