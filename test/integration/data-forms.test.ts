@@ -2,27 +2,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { withVariables } from '../support/environment.ts';
 import { goldenPath } from '../support/golden.ts';
 import { HubServer } from '../support/hub-server.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { metricsOf, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
-
-/** Runs something with variables of the environment that others must not see. */
-async function withVariables<T>(
-  variables: Readonly<Record<string, string>>,
-  run: () => Promise<T>,
-): Promise<T> {
-  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
-  Object.assign(process.env, variables);
-  try {
-    return await run();
-  } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) Reflect.deleteProperty(process.env, name);
-      else process.env[name] = value;
-    }
-  }
-}
 
 describe('a run on data of other forms', () => {
   let temporary: TemporaryDirectory;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { withVariables } from '../support/environment.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
@@ -31,10 +32,10 @@ describe('what a run tells', () => {
   it('goes to every logger that is listed, under the names of the reference', async () => {
     const run = join(temporary.path, 'told');
     const trace = join(temporary.path, 'trace.json');
-    process.env['TENSORBOARD_DIR'] = join(temporary.path, 'boards');
     const notes: string[] = [];
-    try {
-      await trainTiny(
+    const boards = join(temporary.path, 'boards');
+    await withVariables({ TENSORBOARD_DIR: boards }, () =>
+      trainTiny(
         demo,
         run,
         [
@@ -50,10 +51,8 @@ describe('what a run tells', () => {
           `trainer.ray_timeline=${trace}`,
         ],
         { reporter: { ...silentReporter, note: (text) => notes.push(text) } },
-      );
-    } finally {
-      delete process.env['TENSORBOARD_DIR'];
-    }
+      ),
+    );
 
     // The file logger's tree has what `metrics.jsonl` has flat, after the validation before the first step.
     const log = lines(run, 'experiment_log.jsonl');

@@ -14,6 +14,7 @@ import {
   sampleFrames,
   videoFrameSize,
 } from '../../../src/vision/video-frames.ts';
+import { withVariables } from '../../support/environment.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -190,15 +191,11 @@ describe('videos by ffmpeg', function () {
   });
 
   it('says how to install ffmpeg where it is missing', async () => {
-    const { PATH } = process.env;
-    process.env['PATH'] = directory!.path;
-    try {
-      await assert.rejects(probeVideo(path), {
+    await withVariables({ PATH: directory!.path }, () =>
+      assert.rejects(probeVideo(path), {
         code: 'DEVICE_MISSING',
         message: /ffprobe, which is not installed: apt-get install ffmpeg/,
-      });
-    } finally {
-      process.env['PATH'] = PATH;
-    }
+      }),
+    );
   });
 });
