@@ -123,7 +123,7 @@ export type Functions = {
 /** The ONNX Runtime library as loaded into this thread. */
 export interface Abi {
   readonly functions: Functions;
-  /** As the library says it: `1.30.0`. */
+  /** As the library says it: `1.29.0`. */
   readonly version: string;
   /** Kept so that koffi does not unload the library while its functions are in use. */
   readonly library: LibraryHandle;
@@ -136,11 +136,21 @@ const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
 };
 
 /**
- * Path of the ONNX Runtime library that the `onnxruntime-node` package carries for this machine.
+ * Path of the ONNX Runtime library: the one that `CXMIND_ONNXRUNTIME` names, or else the one that the
+ * `onnxruntime-node` package carries for this machine.
  *
- * @throws DEVICE_MISSING when the package has no build for this platform and processor
+ * @throws DEVICE_MISSING when the named file does not exist, or the package has no build for this platform
+ *   and processor
  */
 export function libraryPath(): string {
+  const chosen = process.env['CXMIND_ONNXRUNTIME'];
+  if (chosen !== undefined && chosen !== '') {
+    if (existsSync(chosen)) return chosen;
+    throw new CxmindError(
+      'DEVICE_MISSING',
+      `CXMIND_ONNXRUNTIME names ${chosen}, which does not exist: give it the path of libonnxruntime, or unset it`,
+    );
+  }
   const name = libraryNames[process.platform];
   const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
   const bin = join(dirname(manifest), 'bin');

@@ -38,7 +38,7 @@ export interface RuntimeOptions {
  * of the process.
  */
 export class Runtime implements Disposable {
-  /** The library's version: `1.30.0`. */
+  /** The library's version: `1.29.0`. */
   readonly version: string;
   readonly #context: Context;
   readonly #environment: Handle;
