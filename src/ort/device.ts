@@ -1,4 +1,4 @@
-import { CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError } from '../errors.ts';
 import type { Native } from './native.ts';
 
 /** Where a graph runs. Tensors stay in the CPU's memory; a device copies them in and out at each run. */
@@ -8,13 +8,13 @@ export type Device = (typeof devices)[number];
 /** A device, or `auto`: the first of cuda, webgpu and cpu that loads. */
 export type DeviceName = Device | 'auto';
 
-const install: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
+const wayOut: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
   cuda:
-    'its provider (Linux x64, CUDA 12) did not load; ' +
-    'install it with `ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`',
+    'its provider is for Linux x64 with CUDA 12; install it with ' +
+    '`ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`',
   webgpu:
-    'no usable adapter was found; ' +
-    "install Vulkan with `apt-get install libvulkan1` and the GPU's own driver",
+    "it needs a GPU and its driver's Vulkan (Linux; the loader is libvulkan.so.1), Direct3D 12 (Windows) " +
+    'or Metal (macOS)',
 };
 
 /** The devices to try for a name, best first. */
@@ -55,10 +55,10 @@ export function appendProvider(native: Native, options: bigint, device: Device):
   }
 }
 
-/** A provider's failure to load, in one sentence with the command that installs it. */
+/** A provider's failure to load, in one line: ONNX Runtime's reason and the way out. */
 function missing(device: Exclude<Device, 'cpu'>, cause: unknown): CxmindError {
-  const said = cause instanceof Error ? cause.message : String(cause);
-  return new CxmindError('DEVICE_MISSING', `device ${device}: ${install[device]}`, {
+  const said = asCxmindError(cause).message.replace(/\s+/g, ' ');
+  return new CxmindError('DEVICE_MISSING', `device ${device}: ${wayOut[device]} (${said})`, {
     detail: { device, said },
     cause,
   });

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { loadAbi } from './abi.ts';
 import type { Context } from './context.ts';
@@ -9,8 +9,8 @@ import { Native } from './native.ts';
 import { Session } from './session.ts';
 import { OrtValue, ValueMaker } from './value.ts';
 
-/** `OrtLoggingLevel`: errors come back as statuses, so the library itself writes nothing less than fatal. */
-const LOG_FATAL = 4;
+/** `OrtLoggingLevel` by name. */
+const logLevels = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
 /** `GraphOptimizationLevel` */
 const OPTIMIZE_ALL = 99;
 /** `OrtAllocatorType`, `OrtMemType` */
@@ -43,13 +43,19 @@ export class Runtime implements Disposable {
   readonly #context: Context;
   readonly #environment: Handle;
   readonly #profilePrefix: string | undefined;
+  readonly #logLevel: number;
 
   /**
    * Open the runtime, in any thread and as often as needed. The environment belongs to the process: the
    * first to open sets its threads, later ones share them, the last to be disposed ends it. A worker thread
    * that is stopped before it disposes its runtime leaves the environment, threads and all, to the process.
    *
-   * @throws DEVICE_MISSING when there is no library for this machine; RUNTIME_FAILED
+   * ONNX Runtime's failures come back as errors, so the library itself writes nothing, unless the variable
+   * `CXMIND_ONNXRUNTIME_LOG` names a level from which it writes to stderr: `warning` shows, for example, which
+   * nodes a device leaves to the CPU.
+   *
+   * @throws DEVICE_MISSING when there is no library for this machine; CONFIG_INVALID for a log level that
+   *   does not exist; RUNTIME_FAILED
    */
   static open(options: RuntimeOptions = {}): Runtime {
     return new Runtime(new Native(loadAbi()), options);
@@ -60,14 +66,14 @@ export class Runtime implements Disposable {
     const f = native.functions;
     this.version = native.version;
     this.#profilePrefix = profilePrefix;
-    const environment = openEnvironment(native, threads, isSpinning);
+    this.#logLevel = logLevel();
+    using made = new DisposableStack();
+    const environment = openEnvironment(native, threads, isSpinning, this.#logLevel);
+    made.adopt(environment, f.ReleaseEnv);
     const memoryInfo = native.out('open', (slot) =>
       f.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
     );
-    this.#environment = new Handle('runtime', environment, () => {
-      f.ReleaseMemoryInfo(memoryInfo);
-      f.ReleaseEnv(environment);
-    });
+    made.adopt(memoryInfo, f.ReleaseMemoryInfo);
     shareArena(native, environment, memoryInfo);
     this.#context = {
       native,
@@ -75,10 +81,15 @@ export class Runtime implements Disposable {
       memoryInfo,
       values: new ValueMaker(native, memoryInfo),
     };
+    const owned = made.move();
+    this.#environment = new Handle('runtime', environment, () => {
+      owned.dispose();
+    });
   }
 
   /**
-   * Compile a graph for a device, with every graph optimization.
+   * Compile a graph for a device, with every graph optimization. `auto` goes on to the next device whenever
+   * one fails, be it to load or to compile, and the session keeps the reasons.
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name how errors call it
@@ -89,15 +100,15 @@ export class Runtime implements Disposable {
     options: { readonly name?: string; readonly device?: DeviceName } = {},
   ): Session {
     const { name = 'graph', device = 'cpu' } = options;
-    const tries = candidates(device);
-    for (const candidate of tries.slice(0, -1)) {
+    const passedOver: CxmindError[] = [];
+    for (const candidate of candidates(device)) {
       try {
-        return this.#compileFor(candidate, model, name);
+        return this.#compileFor(candidate, model, name, passedOver);
       } catch (error) {
-        if (!(error instanceof CxmindError && error.code === 'DEVICE_MISSING')) throw error;
+        passedOver.push(asCxmindError(error));
       }
     }
-    return this.#compileFor(tries.at(-1)!, model, name);
+    throw passedOver.at(-1)!;
   }
 
   /** A native value over a tensor's memory, to bind many times. */
@@ -116,13 +127,18 @@ export class Runtime implements Disposable {
     this.#environment[Symbol.dispose]();
   }
 
-  #compileFor(device: Device, model: Uint8Array, name: string): Session {
+  #compileFor(
+    device: Device,
+    model: Uint8Array,
+    name: string,
+    passedOver: readonly CxmindError[],
+  ): Session {
     const { native } = this.#context;
     const f = native.functions;
     const environment = this.#environment.pointer;
     const options = native.out(name, (slot) => f.CreateSessionOptions(slot));
     try {
-      native.check(f.SetSessionLogSeverityLevel(options, LOG_FATAL), name);
+      native.check(f.SetSessionLogSeverityLevel(options, this.#logLevel), name);
       native.check(f.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
       native.check(f.EnableMemPattern(options), name);
       native.check(f.DisablePerSessionThreads(options), name);
@@ -138,6 +154,7 @@ export class Runtime implements Disposable {
       return new Session(this.#context, pointer, {
         name,
         device,
+        passedOver,
         isProfiled: this.#profilePrefix !== undefined,
         onRelease: () => {
           this.#environment.drop();
@@ -149,7 +166,23 @@ export class Runtime implements Disposable {
   }
 }
 
-function openEnvironment(native: Native, threads: number, isSpinning: boolean): bigint {
+/** The least level at which ONNX Runtime writes to stderr, from `CXMIND_ONNXRUNTIME_LOG`. */
+function logLevel(): number {
+  const name = process.env['CXMIND_ONNXRUNTIME_LOG'] ?? '';
+  if (name === '') return logLevels.fatal;
+  if (Object.hasOwn(logLevels, name)) return logLevels[name as keyof typeof logLevels];
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `CXMIND_ONNXRUNTIME_LOG: expected ${Object.keys(logLevels).join(', ')}, got '${name}'`,
+  );
+}
+
+function openEnvironment(
+  native: Native,
+  threads: number,
+  isSpinning: boolean,
+  level: number,
+): bigint {
   const f = native.functions;
   const options = native.out('open', (slot) => f.CreateThreadingOptions(slot));
   try {
@@ -157,7 +190,7 @@ function openEnvironment(native: Native, threads: number, isSpinning: boolean): 
     native.check(f.SetGlobalInterOpNumThreads(options, 1), 'open');
     native.check(f.SetGlobalSpinControl(options, isSpinning ? 1 : 0), 'open');
     return native.out('open', (slot) =>
-      f.CreateEnvWithGlobalThreadPools(LOG_FATAL, 'cxmind', options, slot),
+      f.CreateEnvWithGlobalThreadPools(level, 'cxmind', options, slot),
     );
   } finally {
     f.ReleaseThreadingOptions(options);

@@ -1,3 +1,4 @@
+import type { CxmindError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Binding, type Compiled, type End } from './binding.ts';
 import type { Context } from './context.ts';
@@ -10,52 +11,65 @@ import { NativeText } from './native.ts';
 export class Session implements Disposable {
   readonly name: string;
   readonly device: Device;
+  /** Why each device that `auto` tried before this one was not taken. */
+  readonly passedOver: readonly CxmindError[];
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly #context: Context;
   readonly #graph: Compiled;
 
   /**
-   * Take ownership of a native session.
+   * Take ownership of a native session, which is released at once when this throws.
    *
    * @param options.onRelease called once, after the native session is gone
+   * @throws DTYPE_MISMATCH when an input or output is no tensor, or of a dtype that cxmind has not
    */
   constructor(
     context: Context,
     pointer: bigint,
-    options: { name: string; device: Device; isProfiled: boolean; onRelease: () => void },
+    options: {
+      name: string;
+      device: Device;
+      passedOver: readonly CxmindError[];
+      isProfiled: boolean;
+      onRelease: () => void;
+    },
   ) {
     const { native, allocator } = context;
-    const { name, device, isProfiled, onRelease } = options;
+    const { name, device, passedOver, isProfiled, onRelease } = options;
+    const f = native.functions;
+    using made = new DisposableStack();
+    made.defer(onRelease);
+    made.adopt(pointer, f.ReleaseSession);
     this.name = name;
     this.device = device;
+    this.passedOver = passedOver;
     this.#context = context;
     this.inputs = describeEnds(native, pointer, allocator, 'Input', name);
     this.outputs = describeEnds(native, pointer, allocator, 'Output', name);
-    const texts: NativeText[] = [];
     const ends = (infos: readonly IoInfo[]): Map<string, End> =>
       new Map(
-        infos.map((info) => {
-          const text = new NativeText(info.name);
-          texts.push(text);
-          return [info.name, { info, name: text.address }];
-        }),
+        infos.map((info) => [
+          info.name,
+          { info, name: made.use(new NativeText(info.name)).address },
+        ]),
       );
-    const f = native.functions;
-    const handle = new Handle(`session ${name}`, pointer, () => {
-      if (isProfiled) {
+    const [inputs, outputs] = [ends(this.inputs), ends(this.outputs)];
+    if (isProfiled) {
+      made.defer(() => {
         const path = native.out(name, (slot) => f.SessionEndProfiling(pointer, allocator, slot));
         native.check(f.AllocatorFree(allocator, path), name);
-      }
-      f.ReleaseSession(pointer);
-      for (const text of texts) text[Symbol.dispose]();
-      onRelease();
+      });
+    }
+    const owned = made.move();
+    const handle = new Handle(`session ${name}`, pointer, () => {
+      owned.dispose();
     });
     this.#graph = {
       name,
       handle,
-      inputs: ends(this.inputs),
-      outputs: ends(this.outputs),
+      inputs,
+      outputs,
       copiesInputs: device !== 'cpu',
     };
   }

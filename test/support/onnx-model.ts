@@ -1,7 +1,7 @@
 import type { DType } from '../../src/tensor/dtype.ts';
 
-/** An input or output: its dtype and its shape, where a string is a free dimension. */
-export type End = readonly [dtype: DType, shape: readonly (number | string)[]];
+/** An input or output: its dtype (f64 is one that cxmind has not) and its shape, where a string is a free dimension. */
+export type End = readonly [dtype: DType | 'f64', shape: readonly (number | string)[]];
 
 export interface OnnxNode {
   readonly op: string;
@@ -35,7 +35,16 @@ export function onnxModel(
   return Buffer.concat([int(1, 9), field(7, graph), ...opsets]);
 }
 
-const elementTypes = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 } as const;
+const elementTypes = {
+  f32: 1,
+  u8: 2,
+  i32: 6,
+  i64: 7,
+  bool: 9,
+  f16: 10,
+  f64: 11,
+  bf16: 16,
+} as const;
 
 function endBytes(name: string, [dtype, shape]: End): Buffer[] {
   const dims = shape.map((dim) =>

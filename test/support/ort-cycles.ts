@@ -12,6 +12,20 @@ const model = onnxModel({ x: ['f32', ['T', 4]] }, { y: ['f32', ['T', 4]] }, [
   { op: 'Neg', inputs: ['h'], outputs: ['y'] },
 ]);
 
+/** One that ONNX Runtime compiles and cxmind then refuses. */
+const doubles = onnxModel({ x: ['f64', [4]] }, { y: ['f64', [4]] }, [
+  { op: 'Neg', inputs: ['x'], outputs: ['y'] },
+]);
+
+function isRefused(): boolean {
+  try {
+    runtime.compile(doubles)[Symbol.dispose]();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** Resident bytes once garbage is collected; native finalizers run between turns of the event loop. */
 async function residentBytes(): Promise<number> {
   for (let turn = 0; turn < 3; turn++) {
@@ -61,6 +75,9 @@ const left = {
   compile: await bytesLeftBy(100, 400, () => {
     using other = runtime.compile(model);
     other.run({ x });
+  }),
+  refuse: await bytesLeftBy(100, 400, () => {
+    if (!isRefused()) throw new Error('a graph of f64 is compiled');
   }),
 };
 process.stdout.write(JSON.stringify(left));

@@ -16,7 +16,7 @@ describe('compile for a device', () => {
   });
 
   for (const device of devices) {
-    it(`runs on ${device}, or says in one sentence how to get it`, () => {
+    it(`runs on ${device}, or says in one line why not and how to get it`, () => {
       try {
         using session = runtime.compile(model, { name: 'device', device });
         assert.equal(session.device, device);
@@ -29,20 +29,33 @@ describe('compile for a device', () => {
       } catch (error) {
         if (!(error instanceof CxmindError && device !== 'cpu')) throw error;
         assert.equal(error.code, 'DEVICE_MISSING');
-        assert.match(
-          error.message,
-          new RegExp(`^device ${device}: [^\`\\n]+ \`[^\`\\n]+\`[^\`\\n]*$`),
-        );
+        const lines = {
+          cuda: /^device cuda: .+`ONN.+` \(CUDA: .+\)$/,
+          webgpu: /^device webgpu: .+ \(WebGPU: .+\)$/,
+        };
+        assert.match(error.message, lines[device]);
       }
     });
   }
 
-  it('takes the best that loads when asked for auto, and says which', () => {
+  it('takes the best that loads when asked for auto, and says which, and why no better', () => {
     using session = runtime.compile(model, { device: 'auto' });
-    assert.ok(devices.includes(session.device));
+    const tried = ['cuda', 'webgpu', 'cpu'].slice(0, session.passedOver.length + 1);
+    assert.equal(session.device, tried.at(-1));
     assert.deepEqual(
       session.run({ x: tensorOf('f32', [1, 2], [1, -2]) })['y'],
       tensorOf('f32', [1, 2], [-1, 2]),
+    );
+  });
+
+  it('tries every device for auto, and says what the last one said', () => {
+    const unknown = onnxModel({ x: ['f32', [2]] }, { y: ['f32', [2]] }, [
+      { op: 'NoSuchOp', inputs: ['x'], outputs: ['y'] },
+    ]);
+    assert.throws(
+      () => runtime.compile(unknown, { name: 'odd', device: 'auto' }),
+      (error: CxmindError) =>
+        error.code === 'RUNTIME_FAILED' && /^odd: .*NoSuchOp/.test(error.message),
     );
   });
 });

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
  * 80, run options 400, a session 60,000. Without a leak a cycle leaves 0, and at most one 128 KiB step of the
  * allocator in a window of 2,000 cycles (of 100 compiles), which is 65 (1,300) bytes.
  */
-const bounds = { bind: 66, rebind: 66, run: 66, runAsync: 66, compile: 5000 };
+const bounds = { bind: 66, rebind: 66, run: 66, runAsync: 66, compile: 5000, refuse: 5000 };
 
 describe('native memory', () => {
   let left: Record<string, number>;

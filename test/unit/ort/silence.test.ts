@@ -33,3 +33,38 @@ describe('ONNX Runtime', () => {
     assert.deepEqual(left, ['tmp']);
   });
 });
+
+describe('CXMIND_ONNXRUNTIME_LOG', () => {
+  /** What the library writes while it opens and compiles, at a level. */
+  function writtenAt(level: string): { status: number | null; stderr: string } {
+    const runtime = new URL('../../../src/ort/runtime.ts', import.meta.url).href;
+    const models = new URL('../../support/onnx-model.ts', import.meta.url).href;
+    const program =
+      `import { Runtime } from ${JSON.stringify(runtime)};` +
+      `import { onnxModel } from ${JSON.stringify(models)};` +
+      `const end = { x: ['f32', [2]] };` +
+      `const graph = onnxModel(end, { y: ['f32', [2]] }, [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }]);` +
+      `using runtime = Runtime.open({ threads: 1 });` +
+      `using session = runtime.compile(graph, { name: 'said' });`;
+    return spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+      encoding: 'utf8',
+      env: { ...process.env, CXMIND_ONNXRUNTIME_LOG: level },
+    });
+  }
+
+  it('lets ONNX Runtime write to stderr, which otherwise stays empty', () => {
+    const silent = writtenAt('');
+    assert.equal(silent.status, 0);
+    assert.equal(silent.stderr, '');
+    const { status, stderr } = writtenAt('info');
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /\[I:onnxruntime:/);
+  });
+
+  it('refuses a level that does not exist', () => {
+    assert.match(
+      writtenAt('loud').stderr,
+      /CXMIND_ONNXRUNTIME_LOG: expected verbose, info, warning, error, fatal, got 'loud'/,
+    );
+  });
+});
