@@ -3,9 +3,13 @@
 // `node` package brings. Plain JavaScript, so that Node 18 can read it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import module, { createRequire } from 'node:module';
+import { createRequire } from 'node:module';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { keepCompiledCode } from './compile-cache.js';
+import { refuseDebuggerSignal } from './debugger-signal.js';
+
+refuseDebuggerSignal();
 
 const oldestNode = 24;
 const relaunched = 'CXMIND_RELAUNCHED';
@@ -22,14 +26,9 @@ if (Number(process.versions.node.split('.')[0]) >= oldestNode) {
   fail(`cxmind needs Node ${oldestNode} or newer, the pinned one is ${process.versions.node}`);
 }
 
-/**
- * Runs the sources of a checkout, which Node refuses to read under node_modules, or else the build.
- *
- * What Node compiles is kept for the next start, and for the threads of this one.
- */
+/** Runs the sources of a checkout, which Node refuses to read under node_modules, or else the build. */
 async function start() {
-  const { directory } = module.enableCompileCache();
-  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory;
+  keepCompiledCode();
   const source = join(root, 'src', 'cli', 'main.ts');
   const isCheckout = existsSync(source) && !root.split(sep).includes('node_modules');
   const entry = isCheckout ? source : join(root, 'dist', 'src', 'cli', 'main.js');
@@ -58,11 +57,12 @@ function pinnedNode() {
 
 /** Becomes the pinned Node as far as a process can: its streams, its signals and its exit are ours. */
 function relaunch(binary) {
-  const child = spawn(binary, [...process.execArgv, self, ...process.argv.slice(2)], {
+  const options = [...process.execArgv, '--disable-sigusr1'];
+  const child = spawn(binary, [...options, self, ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, [relaunched]: '1' },
   });
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1'];
   for (const signal of signals) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`cxmind: cannot start ${binary}: ${error.message}`));
   child.on('exit', (code, signal) => {

@@ -116,6 +116,12 @@ def die_with_the_parent():
         pass  # another system: the end of stdin ends it
 
 
+def outlive_warnings():
+    """Schedulers warn every process of a job with SIGUSR1. A handler, which the user's own programs do not inherit."""
+    if hasattr(signal, "SIGUSR1"):
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+
+
 def requests_of(stream):
     """A queue of requests, read on a thread that ends the process at the end of the stream."""
     import queue
@@ -190,6 +196,7 @@ def score(function, kind, kwargs, inputs):
 
 def main():
     die_with_the_parent()
+    outlive_warnings()
     # The protocol keeps the two streams to itself: what user code prints, and what it reads, is not ours.
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")

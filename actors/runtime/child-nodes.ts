@@ -83,7 +83,7 @@ export class ChildNodes implements AsyncDisposable {
     const order: NodeOrder = { name, ticket: ticketFor(endpoint, this.#keys), heartbeat };
     const linked = new Promise<Link>((resolve) => this.#awaited.set(name, resolve));
     const child = new NodeProcess({
-      command: [process.execPath, fileURLToPath(entryModule('node-entry'))],
+      command: [process.execPath, '--disable-sigusr1', fileURLToPath(entryModule('node-entry'))],
       order: `${JSON.stringify(order)}\n`,
       prefix: '',
       output,

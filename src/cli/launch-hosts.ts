@@ -42,7 +42,8 @@ async function hostsIn(flags: LaunchFlags): Promise<Host[]> {
 
 /** What starts a node on each of those hosts once the command asks for them. */
 export function gatherOver(shares: readonly Share[], flags: LaunchFlags): Gather {
-  const node = [process.execPath, join(packageRoot(), 'bin', 'cxmind.js'), 'node'];
+  const bin = join(packageRoot(), 'bin', 'cxmind.js');
+  const node = [process.execPath, '--disable-sigusr1', bin, 'node'];
   const options = {
     shares,
     localCommand: node,

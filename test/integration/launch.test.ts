@@ -132,7 +132,7 @@ describe('cxmind launch over three hosts', function () {
     await untilStep(1, running);
     assert.deepEqual(nodeCounts(), [1, 1, 1]);
     const [line] = hosts.processesOn(hosts.hosts[0]!);
-    assert.equal(line, `${process.execPath} ${bin} node`);
+    assert.equal(line, `${process.execPath} --disable-sigusr1 ${bin} node`);
     const isOfTheHost = /^(HOME|PWD|NODE_COMPILE_CACHE)=/;
     const environment = hosts
       .environmentOn(hosts.hosts[0]!)

@@ -96,6 +96,27 @@ describe('nodes', () => {
     await assert.rejects(counter.ask.add(1, soon), { code: 'ACTOR_STOPPED' });
   });
 
+  it('go on when a scheduler warns them with SIGUSR1, and open no debugger', async () => {
+    const write = process.stderr.write.bind(process.stderr);
+    let said = '';
+    process.stderr.write = (text: string | Uint8Array) => {
+      said += String(text);
+      return true;
+    };
+    try {
+      await addNode('a');
+      const counter = await spawn('counter/0', { node: 'a' });
+      process.kill(system.nodes[0]!.pid, 'SIGUSR1');
+      for (let i = 1; i <= 5; i++) {
+        assert.equal(await counter.ask.add(1, soon), i);
+        await delay(20);
+      }
+    } finally {
+      process.stderr.write = write;
+    }
+    assert.equal(said, '');
+  });
+
   it('let their actors ask those elsewhere by name', async () => {
     await addNode('a');
     await addNode('b');

@@ -233,6 +233,20 @@ describe('reward functions of users', () => {
       await assert.rejects(starting(`${wrong}:f`), /wrong\.py:f does not load: [^]*SyntaxError/);
     });
 
+    it('outlive the SIGUSR1 by which a scheduler warns every process of a job', async () => {
+      const { logger, events } = keepingLogger();
+      await using warned = new ActorSystem({ logger });
+      const actor = await actorOf(`${python}:compute_score`, {}, { system: warned });
+      const pids = (): number[] =>
+        events.flatMap(({ event, fields }) =>
+          event === 'python reward loaded' ? [Number(fields['pid'])] : [],
+        );
+      const before = pids();
+      process.kill(before[0]!, 'SIGUSR1');
+      assert.deepEqual(overall(await score(actor, 'a', 'bc')), [1, 2]);
+      assert.deepEqual(pids(), before);
+    });
+
     it('die with their actor, in the middle of whatever they do', async () => {
       using workers = new LivingWorkers();
       const { logger, events } = keepingLogger();
