@@ -1,6 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
-import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { numbersOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, GraphOutput, Node, Value, ValueType } from './ir.ts';
 import { isFloat } from './ir.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
@@ -94,9 +94,7 @@ export class GraphBuilder {
     const key = `${dtype}:${Object.is(value, -0) ? '-0' : value}`;
     const known = this.#scalars.get(key);
     if (known !== undefined) return known;
-    const data =
-      dtype === 'i64' ? tensorOf(dtype, [], [BigInt(value)]) : tensorOf(dtype, [], [value]);
-    const result = this.constant(data, 'scalar');
+    const result = this.constant(tensorOf(dtype, [], [value]), 'scalar');
     this.#scalars.set(key, result);
     return result;
   }
@@ -433,12 +431,7 @@ export class GraphBuilder {
 
   #isScalar(value: Value, number: number): boolean {
     const tensor = this.#constants.get(value.id);
-    return (
-      tensor?.data.length === 1 &&
-      isFloat(tensor.dtype) &&
-      tensor.data[0] === number &&
-      tensor.dtype !== 'bf16'
-    );
+    return tensor?.data.length === 1 && isFloat(tensor.dtype) && numbersOf(tensor)[0] === number;
   }
 
   #unexpanded(value: Value): Value {

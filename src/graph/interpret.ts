@@ -1,31 +1,11 @@
 import { CxmindError } from '../errors.ts';
-import { bf16ToNumber, numberToBf16 } from '../tensor/dtype.ts';
-import { zeros, type Tensor } from '../tensor/tensor.ts';
-import type { Dim, Graph, Value } from './ir.ts';
-import { sizeOf, type NdArray } from './ops/array.ts';
+import { nearestIn } from '../tensor/dtype.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { isFloat, type Dim, type Graph, type Value } from './ir.ts';
+import { arrayOf, sizeOf, type NdArray } from './ops/array.ts';
 import type { DimSizes } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
 import { evaluateDim, formatShape } from './shape.ts';
-
-/** A tensor's elements as doubles. */
-export function toArray({ dtype, shape, data }: Tensor): NdArray {
-  const values = new Float64Array(data.length);
-  for (let i = 0; i < values.length; i++) {
-    values[i] = dtype === 'bf16' ? bf16ToNumber(Number(data[i]!)) : Number(data[i]!);
-  }
-  return { dtype, shape, data: values };
-}
-
-/** The tensor nearest to an array. */
-export function toTensor({ dtype, shape, data }: NdArray): Tensor {
-  const tensor = zeros(dtype, shape);
-  if (tensor.dtype === 'i64') {
-    (tensor.data as BigInt64Array).set(Array.from(data, (value) => BigInt(value)));
-  } else {
-    (tensor.data as Float32Array).set(dtype === 'bf16' ? data.map(numberToBf16) : data);
-  }
-  return tensor;
-}
 
 /** Binds the symbols of an input's shape to the sizes it came with. */
 function bindSymbols(graph: Graph, input: Value, array: NdArray, bound: Map<Dim, number>): void {
@@ -66,51 +46,69 @@ function sizesFrom(bound: ReadonlyMap<Dim, number>): DimSizes {
   };
 }
 
+/** Whether an evaluation rounds: every value to its own dtype, or nothing, as finite differences want it. */
+export type Rounding = 'dtype' | 'none';
+
 /**
- * Computes a graph op by op in double precision: slow, and the oracle of tests.
+ * Computes a graph op by op: slow, and the oracle of tests.
  *
- * @returns the outputs by name, float dtypes not rounded
+ * An op computes in double precision all the way, sums of products, norms and softmaxes included, and rounds
+ * once, when it writes its outputs; so a provider that accumulates in f32 is as near as its dtype allows.
+ *
+ * @returns the outputs by name
  * @throws GRAPH_INVALID when an input is missing, SHAPE_MISMATCH when one does not fit
  */
 export function evaluate(
   graph: Graph,
   inputs: Readonly<Record<string, NdArray>>,
+  rounding: Rounding = 'dtype',
 ): Record<string, NdArray> {
   const values = new Map<number, NdArray>();
   const bound = new Map<Dim, number>();
+  const keep = (id: number, array: NdArray): void => {
+    values.set(id, rounding === 'dtype' ? rounded(array) : array);
+  };
   for (const input of graph.inputs) {
     const array = inputs[input.name];
     if (array === undefined) {
       throw new CxmindError('GRAPH_INVALID', `${graph.name}: input '${input.name}' is missing`);
     }
     bindSymbols(graph, input, array, bound);
-    values.set(input.id, array);
+    keep(input.id, array);
   }
-  for (const [id, tensor] of graph.constants) values.set(id, toArray(tensor));
+  for (const [id, tensor] of graph.constants) values.set(id, arrayOf(tensor));
   const sizes = sizesFrom(bound);
   for (const node of graph.nodes) {
     const operands = node.inputs.map((input) => values.get(input.id)!);
     const results = opOf(node).evaluate(operands, node.attributes, sizes);
     node.outputs.forEach((output, i) => {
       const result = results[i]!;
-      if (sizeOf(result.shape) !== result.data.length) {
+      if (sizeOf(result.shape) !== result.data.length || result.dtype !== output.dtype) {
         throw new CxmindError(
           'INTERNAL',
-          `${node.op}: ${result.data.length} elements for ${formatShape(result.shape)}`,
+          `${node.op}: ${result.data.length} elements of ${result.dtype} ${formatShape(result.shape)} ` +
+            `for ${output.dtype} ${formatShape(output.shape)}`,
         );
       }
-      values.set(output.id, result);
+      keep(output.id, result);
     });
   }
   return Object.fromEntries(graph.outputs.map(({ name, value }) => [name, values.get(value.id)!]));
 }
 
-/** Computes a graph from tensors to tensors, in double precision in between; see `evaluate`. */
+function rounded(array: NdArray): NdArray {
+  const { dtype, data } = array;
+  return isFloat(dtype) ? { ...array, data: data.map((value) => nearestIn(dtype, value)) } : array;
+}
+
+/** Computes a graph from tensors to tensors; see `evaluate`. */
 export function interpret(
   graph: Graph,
   inputs: Readonly<Record<string, Tensor>>,
 ): Record<string, Tensor> {
-  const arrays = Object.entries(inputs).map(([name, tensor]) => [name, toArray(tensor)] as const);
+  const arrays = Object.entries(inputs).map(([name, tensor]) => [name, arrayOf(tensor)] as const);
   const outputs = Object.entries(evaluate(graph, Object.fromEntries(arrays)));
-  return Object.fromEntries(outputs.map(([name, array]) => [name, toTensor(array)]));
+  return Object.fromEntries(
+    outputs.map(([name, { dtype, shape, data }]) => [name, tensorOf(dtype, shape, data)]),
+  );
 }

@@ -1,4 +1,4 @@
-import type { DType } from '../tensor/dtype.ts';
+import type { DType, FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { OpAttributes, OpName } from './ops/table.ts';
 
@@ -42,6 +42,6 @@ export interface Graph {
 }
 
 /** Whether gradients can flow through values of this dtype. */
-export function isFloat(dtype: DType): boolean {
+export function isFloat(dtype: DType): dtype is FloatDType {
   return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
 }

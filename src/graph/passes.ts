@@ -1,7 +1,7 @@
-import type { Tensor } from '../tensor/tensor.ts';
+import { numbersOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { GraphBuilder } from './builder.ts';
-import { toArray, toTensor } from './interpret.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
+import { arrayOf } from './ops/array.ts';
 import { opOf } from './ops/table.ts';
 
 /** The largest constant that folding makes. */
@@ -63,8 +63,8 @@ function rewrite(graph: Graph, rule: Rule): Graph {
     mapped.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
   for (const [id, tensor] of graph.constants) {
-    const isNumber = tensor.shape.length === 0 && tensor.dtype !== 'bf16';
-    const value = isNumber ? g.scalar(Number(tensor.data[0]), tensor.dtype) : g.constant(tensor);
+    const isNumber = tensor.shape.length === 0;
+    const value = isNumber ? g.scalar(numbersOf(tensor)[0]!, tensor.dtype) : g.constant(tensor);
     mapped.set(id, value);
     constants.set(value.id, tensor);
   }
@@ -89,11 +89,13 @@ const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
   const total = node.outputs.flatMap((output) => output.shape);
   const size = total.reduce<number>((product, dim) => product * Number(dim), 1);
   if (!(size <= maxFoldedElements)) return undefined;
-  const arrays = tensors.map((tensor) => toArray(tensor!));
+  const arrays = tensors.map((tensor) => arrayOf(tensor!));
   const results = opOf(node).evaluate(arrays, node.attributes, (dim) =>
     typeof dim === 'number' ? dim : undefined,
   );
-  return results.map((result) => g.constant(toTensor(result), 'folded'));
+  return results.map(({ dtype, shape, data }) =>
+    g.constant(tensorOf(dtype, shape, data), 'folded'),
+  );
 };
 
 /** Moves a factor of a matrix product into its alpha. */
@@ -103,13 +105,13 @@ const foldScales: Rule = (node, inputs, { g, constantOf, uses }) => {
   for (const side of sides) {
     const factor = constantOf(inputs[1 - side]!);
     const product = g.producer(inputs[side]!);
-    if (factor?.data.length !== 1 || factor.dtype === 'bf16' || !isFloat(factor.dtype)) continue;
+    if (factor?.data.length !== 1 || !isFloat(factor.dtype)) continue;
     if (factor.shape.length > inputs[side]!.shape.length) continue;
     if (uses(node.inputs[side]!) !== 1 || product === undefined || product.inputs.length !== 2)
       continue;
     if (product.op !== 'matMul' && product.op !== 'gemm') continue;
     const { attributes } = product as Node<'matMul'>;
-    const number = Number(factor.data[0]);
+    const number = numbersOf(factor)[0]!;
     const alpha = node.op === 'mul' ? attributes.alpha * number : attributes.alpha / number;
     return g.apply(product.op, product.inputs, { ...attributes, alpha });
   }

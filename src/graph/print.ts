@@ -1,3 +1,4 @@
+import { numbersOf } from '../tensor/tensor.ts';
 import type { Graph, Value } from './ir.ts';
 import { formatShape } from './shape.ts';
 
@@ -6,7 +7,7 @@ export function print(graph: Graph): string {
   const named = new Set(graph.inputs.map((input) => input.id));
   const reference = (value: Value): string => {
     const tensor = graph.constants.get(value.id);
-    if (tensor?.data.length === 1) return String(tensor.data[0]);
+    if (tensor?.data.length === 1) return String(numbersOf(tensor)[0]);
     return named.has(value.id) || tensor !== undefined ? value.name : `%${value.id}`;
   };
   const typed = (value: Value): string => `${value.dtype} ${formatShape(value.shape)}`;

@@ -1,6 +1,9 @@
 /** Element types a tensor can have; `bf16` is stored as its 16 bits. */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'i64' | 'u8' | 'bool';
 
+/** Element types with fractions, in which a model can compute. */
+export type FloatDType = 'f32' | 'f16' | 'bf16';
+
 /** The typed array that holds each dtype's elements. */
 export interface TypedArrays {
   f32: Float32Array;
@@ -51,10 +54,26 @@ export function bf16ToNumber(bits: number): number {
   return f32Scratch[0]!;
 }
 
-/** The bf16 bits nearest to an f32 value, ties to even; NaN stays a quiet NaN. */
+/** The bf16 bits nearest to a number, ties to even; too large becomes an infinity, NaN a quiet NaN. */
 export function numberToBf16(value: number): number {
   f32Scratch[0] = value;
-  const bits = u32Scratch[0]!;
+  let bits = u32Scratch[0]!;
   if (Number.isNaN(value)) return (bits >>> 16) | 0x40;
+  // Halfway between two bf16 in f32, but not before it was rounded to f32: not a tie.
+  if ((bits & 0xffff) === 0x8000) bits += Math.sign(Math.abs(value) - Math.abs(f32Scratch[0]));
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+/** The nearest number that a float dtype has, ties to even; too large becomes an infinity. */
+export function nearestIn(dtype: FloatDType, value: number): number {
+  switch (dtype) {
+    case 'f32':
+      return Math.fround(value);
+    case 'f16':
+      return Math.f16round(value);
+    case 'bf16':
+      return bf16ToNumber(numberToBf16(value));
+    default:
+      return dtype satisfies never;
+  }
 }

@@ -1,5 +1,12 @@
 import { CxmindError } from '../errors.ts';
-import { bytesPerElement, viewOf, type DType, type TypedArrays } from './dtype.ts';
+import {
+  bf16ToNumber,
+  bytesPerElement,
+  numberToBf16,
+  viewOf,
+  type DType,
+  type TypedArrays,
+} from './dtype.ts';
 import { sharedBuffer } from './memory.ts';
 
 /** A dense row-major tensor: plain data, so it crosses a thread as it is. */
@@ -21,26 +28,43 @@ export function zeros<D extends DType>(dtype: D, shape: readonly number[]): Tens
   return { dtype, shape, data: viewOf(dtype, buffer, 0, length) };
 }
 
-/** A tensor of the given numbers on a SharedArrayBuffer of its own. */
+/**
+ * A tensor of the given numbers, each rounded to the dtype's nearest, on a SharedArrayBuffer of its own.
+ *
+ * @throws SHAPE_MISMATCH when the shape wants another number of them
+ */
 export function tensorOf<D extends DType>(
   dtype: D,
   shape: readonly number[],
-  values: ArrayLike<number> | ArrayLike<bigint>,
+  numbers: ArrayLike<number> | ArrayLike<bigint>,
 ): Tensor<D> {
   const result = zeros(dtype, shape);
-  if (values.length !== result.data.length) {
+  if (numbers.length !== result.data.length) {
     throw new CxmindError(
       'SHAPE_MISMATCH',
-      `tensorOf: shape [${shape.join(', ')}] wants ${result.data.length} values, got ${values.length}`,
+      `tensorOf: shape [${shape.join(', ')}] wants ${result.data.length} values, got ${numbers.length}`,
     );
   }
   if (dtype === 'i64') {
     const data = result.data as BigInt64Array;
-    for (let i = 0; i < values.length; i++) data[i] = BigInt(values[i]!);
+    for (let i = 0; i < numbers.length; i++) data[i] = BigInt(numbers[i]!);
+  } else if (dtype === 'bf16') {
+    const bits = result.data as Uint16Array;
+    for (let i = 0; i < numbers.length; i++) bits[i] = numberToBf16(Number(numbers[i]!));
   } else {
-    (result.data as Float32Array).set(values as ArrayLike<number>);
+    (result.data as Float32Array).set(numbers as ArrayLike<number>);
   }
   return result;
+}
+
+/** The elements of a tensor as numbers; exact, but for i64 beyond 2^53. */
+export function numbersOf({ dtype, data }: Tensor): Float64Array {
+  const elements = data as ArrayLike<number | bigint>;
+  const toNumber =
+    dtype === 'bf16' ? (bits: number | bigint) => bf16ToNumber(Number(bits)) : Number;
+  const numbers = new Float64Array(elements.length);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = toNumber(elements[i]!);
+  return numbers;
 }
 
 /** The same elements under another shape of equal size; no copy. */

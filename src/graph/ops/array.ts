@@ -1,5 +1,6 @@
 import { CxmindError } from '../../errors.ts';
 import type { DType } from '../../tensor/dtype.ts';
+import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
 
 /**
  * A dense array of the reference evaluator: every dtype's elements as doubles, so that finite
@@ -14,6 +15,11 @@ export interface NdArray {
 /** Number of elements. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
+}
+
+/** A tensor's elements as doubles. */
+export function arrayOf(tensor: Tensor): NdArray {
+  return { dtype: tensor.dtype, shape: tensor.shape, data: numbersOf(tensor) };
 }
 
 /** An array of zeros. */

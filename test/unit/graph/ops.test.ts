@@ -3,13 +3,14 @@ import fc from 'fast-check';
 import { differentiate } from '../../../src/graph/backward.ts';
 import { GraphBuilder } from '../../../src/graph/builder.ts';
 import { encode } from '../../../src/graph/encode.ts';
-import { evaluate, toArray, toTensor } from '../../../src/graph/interpret.ts';
+import { evaluate } from '../../../src/graph/interpret.ts';
 import { isFloat, type Dim, type Graph, type Value } from '../../../src/graph/ir.ts';
-import type { NdArray } from '../../../src/graph/ops/array.ts';
+import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { ops, type OpName } from '../../../src/graph/ops/table.ts';
 import { evaluateDim } from '../../../src/graph/shape.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { drawInput, opCases, symbols, type OpCase } from './op-cases.ts';
 
@@ -76,9 +77,11 @@ function pick(graph: Graph, arrays: Arrays): Arrays {
 
 function compute(runtime: Runtime, graph: Graph, arrays: Arrays): Arrays {
   using session = runtime.compile(encode(graph), { name: graph.name });
-  const tensors = Object.entries(pick(graph, arrays)).map(([k, a]) => [k, toTensor(a)] as const);
+  const tensors = Object.entries(pick(graph, arrays)).map(
+    ([k, a]) => [k, tensorOf(a.dtype, a.shape, a.data)] as const,
+  );
   const outputs = Object.entries(session.run(Object.fromEntries(tensors)));
-  return Object.fromEntries(outputs.map(([name, tensor]) => [name, toArray(tensor)]));
+  return Object.fromEntries(outputs.map(([name, tensor]) => [name, arrayOf(tensor)]));
 }
 
 /** f32 arithmetic against double precision: sums of a few dozen terms of size one. */
@@ -103,7 +106,7 @@ function numericalGradient(
   seeds: Arrays,
 ): Float64Array {
   const lossAt = (array: NdArray): number => {
-    const outputs = evaluate(graph, { ...arrays, [name]: array });
+    const outputs = evaluate(graph, { ...arrays, [name]: array }, 'none');
     let loss = 0;
     for (const [key, seed] of Object.entries(seeds)) {
       const output = outputs[key.slice('grad.'.length)]!;
@@ -144,10 +147,12 @@ describe('graph ops', () => {
           fc.property(trials, (trial) => {
             const arrays = arraysOf(what, opCase, trial);
             const expected = evaluate(symbolic, arrays);
-            const tensors = Object.entries(arrays).map(([k, a]) => [k, toTensor(a)] as const);
+            const tensors = Object.entries(arrays).map(
+              ([k, a]) => [k, tensorOf(a.dtype, a.shape, a.data)] as const,
+            );
             const actual = Object.entries(session.run(Object.fromEntries(tensors)));
             assertAgree(
-              Object.fromEntries(actual.map(([key, tensor]) => [key, toArray(tensor)])),
+              Object.fromEntries(actual.map(([key, tensor]) => [key, arrayOf(tensor)])),
               expected,
               what,
             );
@@ -176,10 +181,10 @@ describe('graph ops', () => {
             const graph = graphOf(what, opCase, dimOf);
             const arrays = arraysOf(what, opCase, trial);
             const { forward, backward } = differentiate(graph, { wrt, save: 'needed' });
-            const outputs = evaluate(forward, arrays);
+            const outputs = evaluate(forward, arrays, 'none');
             const seeds = seedsOf(outputs, backward, trial.seed);
             const given = { ...arrays, ...outputs, ...seeds };
-            const gradients = evaluate(backward, pick(backward, given));
+            const gradients = evaluate(backward, pick(backward, given), 'none');
             for (const key of wrt) {
               const expected = numericalGradient(graph, arrays, key, seeds);
               assertClose(gradients[`grad.${key}`]!.data, expected, differences, `${what} ${key}`);
