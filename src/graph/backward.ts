@@ -3,7 +3,7 @@ import { GraphBuilder } from './builder.ts';
 import { isFloat, type Dim, type Graph, type Node, type Value } from './ir.ts';
 import { opOf } from './ops/table.ts';
 import { chooseSaved } from './partition.ts';
-import { inOrder, optimize, prune, usesOf } from './passes.ts';
+import { inOrder, optimize, producersOf, prune, usesOf, type Uses } from './passes.ts';
 import { evaluateDim, sameShape } from './shape.ts';
 
 /** What to differentiate, and what to keep for it. */
@@ -30,8 +30,9 @@ export interface ForwardAndBackward {
  *
  * The backward graph takes those of the forward inputs and `saved.*` values it reads,
  * `grad.<output>` for every float output that depends on `wrt`, and `accum.<input>` for every input
- * in `accumulate`; it gives `grad.<input>` for every input in `wrt`. An accumulated gradient reads
- * `accum.<input>` once, in the node that writes the result, so both may be bound to one memory.
+ * in `accumulate`; it gives `grad.<input>` for every input in `wrt`. One node reads `accum.<input>`,
+ * and it is the node that writes `grad.<input>` or one that this node waits for, so both may be bound to
+ * one memory.
  *
  * @throws GRAPH_INVALID when a name in `wrt` or `accumulate` is not a float input
  * @throws RULE_MISSING when an op without a gradient stands between an input and an output
@@ -141,28 +142,33 @@ function withAccumulation(joint: GraphBuilder, accumulate: readonly string[]): G
   return { ...joint.build(), outputs };
 }
 
-/** total + gradient, as the addend of the product or scatter that makes the gradient if it allows. */
-function addInto(
-  g: GraphBuilder,
-  total: Value,
-  gradient: Value,
-  uses: (value: Value) => number,
-): Value {
-  const node = g.producer(gradient);
-  if (node !== undefined && uses(gradient) === 1) {
-    if (node.op === 'gemm' && node.inputs.length === 2) {
-      return g.apply('gemm', [...node.inputs, total], (node as Node<'gemm'>).attributes)[0]!;
-    }
-    if (node.op === 'add') {
-      const [a, b] = [node.inputs[0]!, node.inputs[1]!];
-      if (sameShape(a.shape, b.shape)) return addInto(g, addInto(g, total, a, uses), b, uses);
-    }
-    if (node.op === 'scatterElements' && g.isZero(node.inputs[0]!)) {
-      const { axis } = (node as Node<'scatterElements'>).attributes;
-      return g.scatterElements(total, node.inputs[1]!, node.inputs[2]!, axis);
-    }
+/** `total` plus every term of a gradient that is a sum of same-shaped terms, one after the other. */
+function addInto(g: GraphBuilder, total: Value, gradient: Value, uses: Uses): Value {
+  let sum = total;
+  const terms = [gradient];
+  for (let term = terms.pop(); term !== undefined; term = terms.pop()) {
+    // A term that something else reads, too, has to be there on its own.
+    const node = uses(term) === 1 ? g.producer(term) : undefined;
+    const [a, b] = node?.op === 'add' ? node.inputs : [];
+    if (a !== undefined && b !== undefined && sameShape(a.shape, b.shape)) terms.push(b, a);
+    else sum = addTerm(g, sum, term, node);
   }
-  return g.add(total, gradient);
+  return sum;
+}
+
+/**
+ * `total + term`. A product takes the total as its addend, and a scatter as the data it adds to, so that
+ * the term never has memory of its own. (`gemm` has no beta: its addend counts once.)
+ */
+function addTerm(g: GraphBuilder, total: Value, term: Value, node: Node | undefined): Value {
+  if (node?.op === 'gemm' && node.inputs.length === 2) {
+    return g.apply('gemm', [...node.inputs, total], (node as Node<'gemm'>).attributes)[0]!;
+  }
+  if (node?.op === 'scatterElements' && g.isZero(node.inputs[0]!)) {
+    const { axis } = (node as Node<'scatterElements'>).attributes;
+    return g.scatterElements(total, node.inputs[1]!, node.inputs[2]!, axis);
+  }
+  return g.add(total, term);
 }
 
 /** Splits the joint graph in two where its backward part reads what its forward part made. */
@@ -212,10 +218,7 @@ function forwardGraph(
 }
 
 function backwardGraph(source: Graph, joint: Graph, saved: ReadonlySet<number>): Graph {
-  const producers = new Map<number, Node>();
-  for (const node of joint.nodes) {
-    for (const output of node.outputs) producers.set(output.id, node);
-  }
+  const producers = producersOf(joint.nodes);
   const live = new Map<number, Value>();
   const pending = joint.outputs.map(({ value }) => value);
   for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
@@ -236,17 +239,17 @@ function backwardGraph(source: Graph, joint: Graph, saved: ReadonlySet<number>):
     mapped.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
   for (const [id, tensor] of joint.constants) if (live.has(id)) mapped.set(id, g.constant(tensor));
-  const materialize = (value: Value): Value => {
-    const known = mapped.get(value.id);
-    if (known !== undefined) return known;
-    const node = producers.get(value.id)!;
-    const results = g.apply(node.op, node.inputs.map(materialize), node.attributes);
+  const roots = joint.outputs.flatMap(({ value }) =>
+    mapped.has(value.id) ? [] : [producers.get(value.id)!],
+  );
+  for (const node of inOrder(joint.nodes, roots, ({ id }) => mapped.has(id))) {
+    const inputs = node.inputs.map(({ id }) => mapped.get(id)!);
+    const results = g.apply(node.op, inputs, node.attributes);
     node.outputs.forEach((output, i) => {
       if (!mapped.has(output.id)) mapped.set(output.id, results[i]!);
     });
-    return mapped.get(value.id)!;
-  };
-  for (const { name, value } of joint.outputs) g.output(name, materialize(value));
+  }
+  for (const { name, value } of joint.outputs) g.output(name, mapped.get(value.id)!);
   return optimize(g.build());
 }
 

@@ -48,8 +48,9 @@ export class GraphBuilder {
     builder.#inputs.push(...graph.inputs);
     for (const [id, tensor] of graph.constants) builder.#constants.set(id, tensor);
     for (const node of graph.nodes) builder.#append(node);
-    const ids = [...graph.inputs, ...graph.nodes.flatMap((node) => node.outputs)].map((v) => v.id);
-    builder.#nextId = Math.max(-1, ...ids, ...graph.constants.keys()) + 1;
+    const values = [...graph.inputs, ...graph.nodes.flatMap((node) => node.outputs)];
+    const ids = [...values.map(({ id }) => id), ...graph.constants.keys()];
+    builder.#nextId = ids.reduce((last, id) => Math.max(last, id), -1) + 1;
     return builder;
   }
 

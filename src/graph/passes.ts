@@ -20,20 +20,37 @@ export function prune(graph: Graph): Graph {
   return { ...graph, nodes: nodes.reverse(), constants };
 }
 
-/** The nodes in an order in which they can run, otherwise as they stood. */
-export function inOrder(nodes: readonly Node[]): Node[] {
-  const producers = new Map(nodes.flatMap((node) => node.outputs.map((value) => [value.id, node])));
+/**
+ * The nodes in an order in which they can run: each after the nodes it reads, otherwise as they stand.
+ * With `roots`, only those that the roots need. `isGiven` ends the search at values that are at hand.
+ */
+export function inOrder(
+  nodes: readonly Node[],
+  roots: readonly Node[] = nodes,
+  isGiven: (value: Value) => boolean = () => false,
+): Node[] {
+  const producers = producersOf(nodes);
   const ordered = new Set<Node>();
-  const visit = (node: Node): void => {
-    if (ordered.has(node)) return;
-    for (const input of node.inputs) {
-      const producer = producers.get(input.id);
-      if (producer !== undefined) visit(producer);
+  // A stack of its own, as a graph may be deeper than the call stack.
+  const pending = roots.toReversed();
+  for (let node = pending.at(-1); node !== undefined; node = pending.at(-1)) {
+    const missing = ordered.has(node) ? [] : node.inputs.filter((input) => !isGiven(input));
+    const next = missing
+      .map((input) => producers.get(input.id))
+      .find((producer) => producer !== undefined && !ordered.has(producer));
+    if (next !== undefined) {
+      pending.push(next);
+    } else {
+      ordered.add(node);
+      pending.pop();
     }
-    ordered.add(node);
-  };
-  nodes.forEach(visit);
+  }
   return [...ordered];
+}
+
+/** The node that makes each value, by the value's id. */
+export function producersOf(nodes: readonly Node[]): Map<number, Node> {
+  return new Map(nodes.flatMap((node) => node.outputs.map((value) => [value.id, node])));
 }
 
 /** What a rule puts in place of a node, or undefined to keep it. */
@@ -43,9 +60,10 @@ type Rule = (
   context: { g: GraphBuilder; constantOf: (value: Value) => Tensor | undefined; uses: Uses },
 ) => readonly Value[] | undefined;
 
-type Uses = (value: Value) => number;
+/** How many nodes and outputs read a value. */
+export type Uses = (value: Value) => number;
 
-/** How many nodes and outputs read each value. */
+/** Counts the readers of every value. */
 export function usesOf(graph: Graph): Uses {
   const counts = new Map<number, number>();
   const count = (value: Value): unknown => counts.set(value.id, (counts.get(value.id) ?? 0) + 1);

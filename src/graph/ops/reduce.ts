@@ -1,12 +1,12 @@
 import type { Dim, Node, ValueType } from '../ir.ts';
 import { isFloat } from '../ir.ts';
-import { axisOf, dtypeError } from '../shape.ts';
+import { axisOf, dtypeError, shapeError } from '../shape.ts';
 import { aroundAxis, blank, broadcastStrides, sizeOf, walk, type NdArray } from './array.ts';
 import type { Value } from '../ir.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { asNode, type Call, type Emitter, type Op, type OpFamily } from './op.ts';
 
-/** Which axes a reduction takes away; each counted from the front, none twice, in rising order. */
+/** Which axes a reduction takes away; one at least, each counted from the front, none twice, in rising order. */
 export interface ReduceAttributes {
   readonly axes: readonly number[];
   readonly keepDims: boolean;
@@ -26,6 +26,8 @@ function reducedShape<D extends Dim>(shape: readonly D[], axes: readonly number[
 }
 
 function inferReduced(x: ValueType, { axes, keepDims }: ReduceAttributes): ValueType[] {
+  // ONNX takes no axes to mean all of them; the builder, that there is nothing to reduce.
+  if (axes.length === 0) throw shapeError('reduce', 'wants one axis at least', [x]);
   const shape = keepDims
     ? reducedShape(x.shape, axes)
     : x.shape.filter((_, axis) => !axes.includes(axis));

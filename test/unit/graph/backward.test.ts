@@ -210,6 +210,87 @@ describe('differentiate', () => {
     assert.equal(backward.nodes.filter((node) => node.op === 'add').length, 0);
   });
 
+  it('adds to memory that it is given, however often and in whatever ways a weight is used', () => {
+    const g = new GraphBuilder('uses');
+    const [x, ids] = [g.input('x', 'f32', ['T', 4]), g.input('ids', 'i64', ['T'])];
+    const w = g.input('w', 'f32', [4, 4]);
+    g.input('unused', 'f32', [3]);
+    const half = g.mul(g.linear(x, w), g.scalar(0.5));
+    const rows = g.gather(g.mul(w, g.tanh(w)), ids);
+    const picked = g.mul(g.gather(w, ids), rows);
+    g.output('y', g.add(g.linear(g.tanh(half), w), picked));
+    g.output('unused', g.scalar(1));
+    const wrt = ['w', 'unused'];
+    const graph = g.build();
+    const plain = differentiate(graph, { wrt, save: 'inputs' }).backward;
+    const adding = differentiate(graph, { wrt, save: 'inputs', accumulate: wrt }).backward;
+    for (const name of wrt) {
+      const total = adding.inputs.find((input) => input.name === `accum.${name}`)!;
+      const readers = adding.nodes.filter((node) => node.inputs.includes(total));
+      assert.ok(readers.length <= 1, `${readers.length} nodes read accum.${name}`);
+    }
+    const product = adding.nodes.find(({ op, inputs }) => op === 'gemm' && inputs.length === 3);
+    assert.ok(product !== undefined);
+    const inputs: Record<string, Tensor> = {
+      x: tensorOf(
+        'f32',
+        [4, 4],
+        Array.from({ length: 16 }, () => rng.nextNormal()),
+      ),
+      w: tensorOf(
+        'f32',
+        [4, 4],
+        Array.from({ length: 16 }, () => rng.nextNormal()),
+      ),
+      ids: tensorOf('i64', [4], [2n, 0n, 2n, 1n]),
+      unused: zeros('f32', [3]),
+      'grad.y': tensorOf(
+        'f32',
+        [4, 4],
+        Array.from({ length: 16 }, () => rng.nextNormal()),
+      ),
+    };
+    const once = interpret(plain, pick(plain, inputs));
+    using session = runtime.compile(encode(adding), { name: 'uses' });
+    using binding = session.bind();
+    const totals = {
+      w: tensorOf(
+        'f32',
+        [4, 4],
+        Array.from({ length: 16 }, (_, i) => i),
+      ),
+      unused: tensorOf('f32', [3], [1, 2, 3]),
+    };
+    for (const { name } of adding.inputs) {
+      const total = totals[name.replace('accum.', '') as keyof typeof totals];
+      binding.input(name, name.startsWith('accum.') ? total : inputs[name]!);
+    }
+    for (const [name, total] of Object.entries(totals)) binding.output(`grad.${name}`, total);
+    for (let run = 0; run < 3; run++) binding.run();
+    const gradient = once['grad.w']!.data as Float32Array;
+    assertClose(
+      totals.w.data,
+      gradient.map((value, i) => i + 3 * value),
+      { rtol: 1e-4, atol: 1e-5 },
+    );
+    assert.deepEqual([...totals.unused.data], [1, 2, 3]);
+  });
+
+  it('differentiates a graph far deeper than the call stack', () => {
+    const depth = 3000;
+    const g = new GraphBuilder('deep');
+    const x = g.input('x', 'f32', []);
+    let y = x;
+    for (let i = 0; i < depth; i++) y = g.add(g.neg(y), x);
+    g.output('y', y);
+    const options = { wrt: ['x'], save: 'inputs', accumulate: ['x'] } as const;
+    const { backward } = differentiate(g.build(), options);
+    const number = (value: number): Tensor => tensorOf('f32', [], [value]);
+    const given = { x: number(3), 'grad.y': number(5), 'accum.x': number(7) };
+    // y is x less x, over and over, and the depth is even: y = x.
+    assert.equal(interpret(backward, pick(backward, given))['grad.x']!.data[0], 5 + 7);
+  });
+
   it('adds an embedding’s gradient where its rows are', () => {
     const g = new GraphBuilder('embedding');
     const [table, ids] = [g.input('table', 'f32', [9, 4]), g.input('ids', 'i64', ['T'])];

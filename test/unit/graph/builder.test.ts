@@ -102,6 +102,18 @@ describe('GraphBuilder', () => {
     assert.deepEqual(g.slice(x, { axis: 0, start: 1, end: -1 }).shape, ['T-2', 6]);
     assert.deepEqual(g.reduceSum(x, [0, -1]).shape, []);
   });
+
+  it('reduces over no axes by doing nothing, and has no node for it', () => {
+    const g = new GraphBuilder('axes');
+    const x = g.input('x', 'f32', ['T', 6]);
+    for (const op of ['reduceSum', 'reduceMean', 'reduceMax'] as const) {
+      assert.equal(g[op](x, []), x);
+      // As a node, ONNX would take it to mean all axes.
+      assert.throws(() => g.apply(op, [x], { axes: [], keepDims: true }), {
+        code: 'SHAPE_MISMATCH',
+      });
+    }
+  });
 });
 
 describe('passes', () => {
