@@ -1,4 +1,5 @@
 import * as t from 'io-ts';
+import { Answer } from '../src/data/answer.ts';
 import { tensor } from '../transport/tensor-codec.ts';
 
 /** An integer. */
@@ -29,7 +30,7 @@ export const PromptInput = t.type({
 export const Prompt = t.type({
   promptId: t.string,
   text: t.string,
-  groundTruth: t.string,
+  groundTruth: Answer,
   input: PromptInput,
 });
 export interface Prompt extends t.TypeOf<typeof Prompt> {}

@@ -13,6 +13,7 @@ export { createLogger } from './log.ts';
 export type { Log, Logger, LogLevel } from './log.ts';
 
 // Rewards and algorithms
+export type { Answer } from './data/answer.ts';
 export type { Reward, RewardInput, RewardParts } from './reward/reward.ts';
 export type { BatchRewardFunction, SequentialRewardFunction } from './reward/user-function.ts';
 export { builtInRewards, resolveReward } from './reward/registry.ts';

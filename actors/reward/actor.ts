@@ -1,3 +1,4 @@
+import type { Answer } from '../../src/data/answer.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { scoreWithFaults } from '../../src/reward/fault-search.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
@@ -45,7 +46,7 @@ const usualFile: FileOptions = {
 
 /** How responses become outcomes: undefined is one that nobody looked at, another having failed before. */
 export type Score = (
-  batch: readonly RewardInput[],
+  batch: readonly RewardInput<Answer>[],
   signal: AbortSignal,
 ) => Promise<(Outcome | undefined)[]>;
 

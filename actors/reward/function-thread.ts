@@ -1,3 +1,4 @@
+import type { Answer } from '../../src/data/answer.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import { loadUserFunction, type RewardType } from '../../src/reward/user-function.ts';
@@ -16,7 +17,7 @@ export async function createScorer({
   spec,
   kwargs,
   rewardType,
-}: FunctionProps): Promise<(batch: readonly RewardInput[]) => Promise<Outcome[]>> {
+}: FunctionProps): Promise<(batch: readonly RewardInput<Answer>[]) => Promise<Outcome[]>> {
   const loaded = await loadUserFunction(spec, kwargs, rewardType);
   return (batch) => loaded.score(batch);
 }

@@ -1,4 +1,5 @@
 import * as t from 'io-ts';
+import { Answer } from '../../src/data/answer.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
@@ -9,7 +10,7 @@ export const ScoreRequest = t.type({
       /** What to call it in an error: its row, and which of the row's responses it is. */
       name: t.string,
       tokenIds: tensor('i32', ['T']),
-      groundTruth: t.string,
+      groundTruth: Answer,
     }),
   ),
 });

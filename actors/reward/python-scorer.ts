@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import * as E from 'fp-ts/lib/Either.js';
+import type { Answer } from '../../src/data/answer.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
@@ -71,7 +72,7 @@ export class PythonScorer implements Scorer {
   }
 
   async score(
-    batch: readonly RewardInput[],
+    batch: readonly RewardInput<Answer>[],
     limitMs: number,
     signal: AbortSignal,
   ): Promise<Outcome[]> {

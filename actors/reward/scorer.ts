@@ -1,3 +1,4 @@
+import type { Answer } from '../../src/data/answer.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 
@@ -12,7 +13,11 @@ export interface Scorer extends AsyncDisposable {
    *   whole, died, returned the wrong number of values, or took longer than `limitMs` and was ended; the signal's
    *   reason when that was aborted
    */
-  score(batch: readonly RewardInput[], limitMs: number, signal: AbortSignal): Promise<Outcome[]>;
+  score(
+    batch: readonly RewardInput<Answer>[],
+    limitMs: number,
+    signal: AbortSignal,
+  ): Promise<Outcome[]>;
 }
 
 /** Time for loading a function, which may mean heavy libraries. */

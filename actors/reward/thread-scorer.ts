@@ -1,3 +1,4 @@
+import type { Answer } from '../../src/data/answer.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
@@ -24,7 +25,7 @@ export class ThreadScorer implements Scorer {
   }
 
   async score(
-    batch: readonly RewardInput[],
+    batch: readonly RewardInput<Answer>[],
     limitMs: number,
     signal: AbortSignal,
   ): Promise<Outcome[]> {

@@ -1,4 +1,5 @@
 import { Config } from '../../src/config/schema.ts';
+import { answerText } from '../../src/data/answer.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -25,8 +26,8 @@ export function openLoggers(
 
 /** An answer as the logs of generations show it. */
 export function generationOf({ group, text, parts }: ScoredResponse): Generation {
-  const { text: input, groundTruth: label } = group.prompt;
-  return { input, output: text, label, score: parts['overall']! };
+  const { text: input, groundTruth } = group.prompt;
+  return { input, output: text, label: answerText(groundTruth), score: parts['overall']! };
 }
 
 /** The metrics of a step with the phases around it, which count as its time. */

@@ -6,6 +6,7 @@ import type { Gather } from '../../transport/launch/cluster.ts';
 import { validationSampling } from '../config/derive.ts';
 import type { Config } from '../config/schema.ts';
 import { Sampling } from '../config/worker-schema.ts';
+import { answerText } from '../data/answer.ts';
 import { DEFAULT_KEYS, loadDataset } from '../data/dataset.ts';
 import { Judge, judgeAddress } from '../evaluation/judge.ts';
 import { questionLine, questionsOf, type Question } from '../evaluation/questions.ts';
@@ -52,7 +53,8 @@ export async function evaluate(
   const judge = flags.judge ? new Judge(judgeAddress(process.env)) : null;
   const { data } = config;
   const { rows } = await loadDataset({ source: data.valFiles, ...data });
-  const task = tasks.find((one) => one === flags.task) ?? taskOf(rows.map(({ answer }) => answer));
+  const task =
+    tasks.find((one) => one === flags.task) ?? taskOf(rows.map(({ answer }) => answerText(answer)));
   const options = { task, limit: flags.limit ?? null, imageDir: data.imageDir };
   const questions = await questionsOf(rows, options);
   const folder = config.trainer.saveCheckpointPath ?? '.';

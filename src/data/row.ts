@@ -2,6 +2,7 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { pathOf, shown } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import { Answer } from './answer.ts';
 import { fromChatRecord } from './chat-record.ts';
 import type { RawRow } from './raw-row.ts';
 
@@ -31,7 +32,7 @@ export interface DatasetRow {
   /** The prompt with an `<image>` or `<video>` marker for each of them. */
   readonly prompt: string;
   /** The reference answer. */
-  readonly answer: string;
+  readonly answer: Answer;
   /** Null when the row has no image column. */
   readonly images: readonly ImageReference[] | null;
   /** Null when the row has an image column, or no video column. */
@@ -80,7 +81,7 @@ const VideoEntry = t.union(
 );
 const VideoList = t.array(VideoEntry, 'a list of videos');
 
-/** The error of one field of a row: `train.jsonl:17: answer: expected string, got 3`. */
+/** The error of one field of a row: `train.jsonl:17: prompt: expected string, got 3`. */
 export function rowError(
   row: { readonly file: string; readonly line: number },
   field: string,
@@ -121,7 +122,7 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
     name: raw.name,
     line,
     prompt: decodeField(t.string, columns, keys.promptKey, raw),
-    answer: decodeField(t.string, columns, keys.answerKey, raw),
+    answer: decodeField(Answer, columns, keys.answerKey, raw),
     images,
     videos,
     fields: value,

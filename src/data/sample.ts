@@ -9,6 +9,7 @@ import type { PromptFormat } from '../text/prompt-format.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
+import { answerText, type Answer } from './answer.ts';
 import type { LocalPixels, PixelReader, ProcessedVideo, VideoOrFrames } from './pixels.ts';
 import {
   rowError,
@@ -37,7 +38,7 @@ export interface PromptSample {
   readonly pixelValues: PatchLevels | null;
   /** One per image or video. */
   readonly grids: readonly Grid[];
-  readonly groundTruth: string;
+  readonly groundTruth: Answer;
 }
 
 /**
@@ -150,7 +151,7 @@ export class SampleBuilder {
    */
   encodeAnswer(row: DatasetRow): Int32Array {
     const { tokenizer, maxResponseLength, keys } = this.#options;
-    const ids = [...tokenizer.encode(row.answer), tokenizer.endOfTurnId];
+    const ids = [...tokenizer.encode(answerText(row.answer)), tokenizer.endOfTurnId];
     if (ids.length > maxResponseLength) {
       throw rowError(
         row,

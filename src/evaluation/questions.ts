@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
+import { answerText, type Answer } from '../data/answer.ts';
 import type { DatasetRow, ImageReference } from '../data/row.ts';
 import type { Task } from './task.ts';
 
@@ -21,7 +22,9 @@ export interface Question {
   /** The file that it comes from. */
   readonly file: string;
   readonly prompt: string;
+  /** The reference answer, and what rewards get of it. */
   readonly gold: string;
+  readonly answer: Answer;
   /** Absolute paths, or bytes. */
   readonly images: readonly ImageReference[];
 }
@@ -50,7 +53,8 @@ export async function questionsOf(
       record: row.fields,
       file: basename(row.file),
       prompt: hasInstruction ? `${row.prompt}\n${instructions[options.task]}` : row.prompt,
-      gold: row.answer,
+      gold: answerText(row.answer),
+      answer: row.answer,
       images: await Promise.all(
         (row.images ?? []).map((image) => located(image, row.file, options.imageDir)),
       ),
@@ -60,12 +64,12 @@ export async function questionsOf(
 }
 
 /** A line of the data set that the questions make: prompt, answer and images. */
-export function questionLine({ prompt, gold, images }: Question): string {
+export function questionLine({ prompt, answer, images }: Question): string {
   const entries = images.map((image) =>
     typeof image === 'string' ? image : { bytes: Buffer.from(image.bytes).toString('base64') },
   );
   const hasMarkers = prompt.includes(MARKER) || images.length > 0;
-  return JSON.stringify({ prompt, answer: gold, ...(hasMarkers && { images: entries }) });
+  return JSON.stringify({ prompt, answer, ...(hasMarkers && { images: entries }) });
 }
 
 /** Where an image is, by the rule of `data.image_dir`. */

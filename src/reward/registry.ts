@@ -1,4 +1,5 @@
 import { nearestOf } from '../config/issues.ts';
+import { answerText, type Answer } from '../data/answer.ts';
 import { CxmindError } from '../errors.ts';
 import { androidGui } from './android-gui.ts';
 import { closed, closedPlain, closedThink } from './closed.ts';
@@ -6,7 +7,7 @@ import { dapo } from './dapo.ts';
 import type { GateSpec } from './gate.ts';
 import { math, r1v } from './math.ts';
 import { open, openPlain, openThink } from './open.ts';
-import type { BuiltIn, Reward } from './reward.ts';
+import type { BuiltIn, Reward, RewardInput } from './reward.ts';
 import { loadUserReward, type RewardKwargs } from './user-function.ts';
 
 /** Every built-in reward: CX-Mind's for closed and open questions, then those of upstream EasyR1. */
@@ -47,7 +48,11 @@ export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
     );
   }
   const score = builtIns[name]!.configure(kwargs);
-  return { name, score: (batch) => batch.map(score) };
+  const asText = ({ groundTruth, ...input }: RewardInput<Answer>): RewardInput => ({
+    ...input,
+    groundTruth: answerText(groundTruth),
+  });
+  return { name, score: (batch) => batch.map((input) => score(asText(input))) };
 }
 
 /**

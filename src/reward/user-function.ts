@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { nearestOf } from '../config/issues.ts';
+import type { Answer } from '../data/answer.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { outcomeOf, outcomesOf, type Outcome } from './outcome.ts';
 import type { Reward, RewardInput, RewardParts } from './reward.ts';
@@ -34,7 +35,7 @@ export interface UserFunction {
    * @throws REWARD_INVALID for what concerns no single response: the function threw over a batch, or returned
    *   something else than one value a response
    */
-  score(batch: readonly RewardInput[]): Promise<Outcome[]>;
+  score(batch: readonly RewardInput<Answer>[]): Promise<Outcome[]>;
 }
 
 /** Where the function is: `./file.ts:score`, split at the last colon; without one it is `main`. */
@@ -93,7 +94,7 @@ export async function loadUserFunction(
   const title = exported['REWARD_NAME'];
   const call = candidate as (inputs: unknown, kwargs: RewardKwargs) => unknown;
 
-  const scoreBatch = async (batch: readonly RewardInput[]): Promise<Outcome[]> => {
+  const scoreBatch = async (batch: readonly RewardInput<Answer>[]): Promise<Outcome[]> => {
     let values: unknown;
     try {
       values = await call(batch, kwargs);
@@ -103,7 +104,7 @@ export async function loadUserFunction(
     return outcomesOf(values, batch.length);
   };
 
-  const scoreEach = async (batch: readonly RewardInput[]): Promise<Outcome[]> => {
+  const scoreEach = async (batch: readonly RewardInput<Answer>[]): Promise<Outcome[]> => {
     const outcomes: Outcome[] = [];
     for (const input of batch) {
       try {

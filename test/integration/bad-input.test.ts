@@ -106,7 +106,7 @@ describe('bad input', () => {
     it('is skipped and counted with invalid_rows: skip', () => {
       const bad = [
         '{"prompt": ',
-        JSON.stringify({ ...rows[0], answer: 3 }),
+        JSON.stringify({ ...rows[0], answer: null }),
         JSON.stringify({ ...rows[0], images: ['none.png'] }),
         JSON.stringify({ ...rows[0], images: ['truncated.png'] }),
       ];

@@ -73,7 +73,7 @@ function contextOf(
     score: ({ responses }) => {
       calls.scored.push(responses.length);
       const scored = responses.map(({ tokenIds, groundTruth }) => {
-        const [name, at] = groundTruth.split('@');
+        const [name, at] = (groundTruth as string).split('@');
         const overall = rewardOf(name!, tokenIds.data[0]!, Number(at));
         return {
           text: '',

@@ -94,6 +94,19 @@ describe('loadDataset', () => {
     });
   });
 
+  it('keeps an answer as it is, text or not', async () => {
+    using directory = new TemporaryDirectory();
+    const answers = ['B', 3, -0.5, true, [12, 40, 50.5], { label: 'B', box: [1, 2] }, [], ''];
+    const path = directory.write(
+      'rows.jsonl',
+      jsonl(...answers.map((answer) => ({ ...good, answer }))),
+    );
+    assert.deepEqual(
+      (await load(path)).rows.map(({ answer }) => answer),
+      answers,
+    );
+  });
+
   it('takes videos as paths, bytes and lists of frames', async () => {
     using directory = new TemporaryDirectory();
     const videos = ['v.mp4', { bytes: 'AQID' }, ['1.png', { path: '2.png' }]];
@@ -129,7 +142,11 @@ describe('loadDataset', () => {
     ['a missing prompt', { answer: 'A' }, '2: prompt: missing; the row has answer'],
     ['a missing answer', { prompt: 'p' }, '2: answer: missing; the row has prompt'],
     ['a prompt that is a number', { ...good, prompt: 3 }, '2: prompt: expected string, got 3'],
-    ['an answer that is null', { ...good, answer: null }, '2: answer: expected string, got null'],
+    [
+      'an answer that is null',
+      { ...good, answer: null },
+      '2: answer: expected text, a number, a list or a mapping, got null',
+    ],
     [
       'a null image list',
       { ...good, images: null },

@@ -78,4 +78,17 @@ describe('records of the released scripts', () => {
       answer: 'B. Edema',
     });
   });
+
+  it('hand answers that are not text on to rewards as they are', async () => {
+    using other = new TemporaryDirectory();
+    const source = other.write('c.jsonl', '{"prompt": "Q", "answer": [1, {"b": 2.5}]}\n');
+    const { rows } = await loadDataset({ ...DEFAULT_KEYS, source, invalidRows: 'fail' });
+    const options = { task: 'closed', limit: null, imageDir: null } as const;
+    const [question] = await questionsOf(rows, options);
+    assert.equal(question!.gold, '[1,{"b":2.5}]');
+    assert.deepEqual(JSON.parse(questionLine(question!)), {
+      prompt: 'Q',
+      answer: [1, { b: 2.5 }],
+    });
+  });
 });

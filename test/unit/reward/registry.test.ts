@@ -69,6 +69,31 @@ describe('resolveReward', () => {
     assert.equal(scores[1]!['base_reward'], 0.6);
   });
 
+  it('takes an answer that is not text as its JSON text', async () => {
+    const reward = await resolveReward('math');
+    const scores = await reward.score(
+      [3, 0.5, [1, 2], true].map((groundTruth) => ({
+        response: `\\boxed{${JSON.stringify(groundTruth)}}`,
+        responseLength: 1,
+        groundTruth,
+      })),
+    );
+    assert.deepEqual(
+      scores.map(({ accuracy }) => accuracy),
+      [1, 1, 1, 1],
+    );
+  });
+
+  it('gives a function of a file the answer as it is', async () => {
+    const path = file(
+      'export const f = (inputs: any): any => inputs.map((x: any) => x.groundTruth);',
+    );
+    const reward = await resolveReward(`${path}:f`);
+    const groundTruth = { overall: 0.25, acc: 1 };
+    const scores = await reward.score([{ response: '', responseLength: 0, groundTruth }]);
+    assert.deepEqual(scores, [groundTruth]);
+  });
+
   it('wants the limits of dapo, which have no default', async () => {
     await rejects(
       resolveReward('dapo', { max_response_length: 64 }),
