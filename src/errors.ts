@@ -19,6 +19,7 @@ export type ErrorCode =
   | 'WIRE_INVALID'
   | 'PEER_LOST'
   | 'PLACEMENT_FAILED'
+  | 'IO_FAILED'
   | 'INTERNAL';
 
 /** JSON-safe facts about an error: paths, fields, shapes, counts. */
@@ -50,11 +51,21 @@ export class CxmindError extends Error {
   }
 }
 
-/** Whatever was thrown, as a CxmindError; a foreign value becomes `INTERNAL` with itself as cause. */
+/**
+ * Whatever was thrown, as a CxmindError.
+ *
+ * What the operating system refused becomes `IO_FAILED`, any other foreign value `INTERNAL`, with itself as cause.
+ */
 export function asCxmindError(thrown: unknown): CxmindError {
   if (thrown instanceof CxmindError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new CxmindError('INTERNAL', message, { cause: thrown });
+  const code = isSystemError(thrown) ? 'IO_FAILED' : 'INTERNAL';
+  return new CxmindError(code, message, { cause: thrown });
+}
+
+/** Whether an error is the operating system's refusal of a call, as of a disk that is full. */
+export function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
+  return thrown instanceof Error && 'syscall' in thrown && 'errno' in thrown;
 }
 
 /** The wire form of an error, its causes included. */

@@ -1,5 +1,37 @@
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import * as path from 'node:path';
+import { CxmindError, isSystemError } from './errors.ts';
+
+/** Bytes as a person reads them: `512 B`, `1.4 MiB`. */
+export function sizeText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${(bytes / 1024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]!}`;
+}
+
+/**
+ * Does what writes a file or a directory, and names it where the operating system refuses.
+ *
+ * @throws IO_FAILED with path, size and reason: no space left, a read-only or vanished folder, no permission
+ */
+export async function writing<T>(
+  file: string,
+  write: () => Promise<T>,
+  sizeBytes?: number,
+): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause;
+    const size = sizeBytes === undefined ? '' : ` (${sizeText(sizeBytes)})`;
+    // "ENOSPC: no space left on device, write": the call is of no use to a reader, the path is there already.
+    const reason = cause.message.replace(/^[A-Z0-9]+: /, '').replace(/, .*$/s, '');
+    throw new CxmindError('IO_FAILED', `cannot write ${file}${size}: ${reason}`, {
+      cause,
+      detail: { file, reason: cause.code ?? '' },
+    });
+  }
+}
 
 async function exists(file: string): Promise<boolean> {
   return stat(file).then(
@@ -32,8 +64,16 @@ async function syncTree(directory: string): Promise<void> {
  * target at a time.
  *
  * @param write fills the directory it is given; when it throws, nothing has changed
+ * @throws IO_FAILED as `writing`; and what `write` throws
  */
-export async function writeDirectoryAtomically(
+export function writeDirectoryAtomically(
+  target: string,
+  write: (directory: string) => Promise<void>,
+): Promise<void> {
+  return writing(target, () => replaceDirectory(target, write));
+}
+
+async function replaceDirectory(
   target: string,
   write: (directory: string) => Promise<void>,
 ): Promise<void> {
@@ -62,19 +102,26 @@ export async function writeDirectoryAtomically(
   await rm(replaced, { recursive: true, force: true });
 }
 
-/** Writes a file so that a crash leaves either the old content or the new one whole. */
+/**
+ * Writes a file so that a crash leaves either the old content or the new one whole.
+ *
+ * @throws IO_FAILED as `writing`
+ */
 export async function writeFileAtomically(
   target: string,
   content: string | Uint8Array,
 ): Promise<void> {
   const parent = path.dirname(path.resolve(target));
   const partial = path.join(parent, `.${path.basename(target)}.partial`);
-  await mkdir(parent, { recursive: true });
-  {
-    await using handle = await open(partial, 'w');
-    await handle.writeFile(content);
-    await handle.sync();
-  }
-  await rename(partial, path.resolve(target));
-  await sync(parent);
+  const write = async (): Promise<void> => {
+    await mkdir(parent, { recursive: true });
+    {
+      await using handle = await open(partial, 'w');
+      await handle.writeFile(content);
+      await handle.sync();
+    }
+    await rename(partial, path.resolve(target));
+    await sync(parent);
+  };
+  await writing(target, write, Buffer.byteLength(content));
 }

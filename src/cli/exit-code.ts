@@ -1,4 +1,4 @@
-import { CxmindError, type ErrorCode } from '../errors.ts';
+import { asCxmindError, CxmindError, isSystemError, type ErrorCode } from '../errors.ts';
 
 const inputCodes: readonly ErrorCode[] = [
   'CONFIG_INVALID',
@@ -25,8 +25,9 @@ export interface Failure {
 
 /** A readable account of whatever a command threw; only a fault of our own comes with a stack. */
 export function failureOf(thrown: unknown): Failure {
-  if (thrown instanceof CxmindError) {
-    return { exitCode: exitCodeOf(thrown), text: textOf(thrown) };
+  if (thrown instanceof CxmindError || isSystemError(thrown)) {
+    const error = asCxmindError(thrown);
+    return { exitCode: exitCodeOf(error), text: textOf(error) };
   }
   const exitCode = oclifExitCode(thrown);
   if (exitCode === undefined) {
@@ -49,6 +50,7 @@ function textOf(error: CxmindError): string {
   if (error.code === 'INTERNAL') return error.stack ?? error.message;
   const causes: string[] = [];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
+    if (isSystemError(at) && error.code === 'IO_FAILED') break;
     if (!error.message.includes(at.message)) causes.push(`  caused by: ${at.message}`);
   }
   return [error.message, ...causes].join('\n');

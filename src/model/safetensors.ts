@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
 import { CxmindError } from '../errors.ts';
+import { writing } from '../files.ts';
 import { bytesPerElement, type DType } from '../tensor/dtype.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { decodeF32, encodeF32 } from './precision.ts';
@@ -281,7 +282,11 @@ async function writeTensor(
   }
 }
 
-/** Writes a safetensors file, tensors in the order given, a few megabytes at a time. */
+/**
+ * Writes a safetensors file, tensors in the order given, a few megabytes at a time.
+ *
+ * @throws IO_FAILED as `writing`
+ */
 export async function writeSafetensors(
   file: string,
   tensors: readonly TensorToStore[],
@@ -299,7 +304,10 @@ export async function writeSafetensors(
   const bytes = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(bytes.length - 8), true);
   bytes.set(json, 8);
-  await using handle = await open(file, 'w');
-  await writeFully(handle, bytes);
-  for (const tensor of tensors) await writeTensor(handle, tensor);
+  const write = async (): Promise<void> => {
+    await using handle = await open(file, 'w');
+    await writeFully(handle, bytes);
+    for (const tensor of tensors) await writeTensor(handle, tensor);
+  };
+  await writing(file, write, bytes.length + end);
 }

@@ -4,7 +4,11 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { writeDirectoryAtomically, writeFileAtomically } from '../../src/files.ts';
+import { asCxmindError } from '../../src/errors.ts';
+import { failureOf } from '../../src/cli/exit-code.ts';
+import { sizeText, writeDirectoryAtomically, writeFileAtomically } from '../../src/files.ts';
+import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
 
 const files = new URL('../../src/files.ts', import.meta.url).href;
 
@@ -88,5 +92,59 @@ describe('writeFileAtomically', () => {
     } finally {
       await rm(scratch, { recursive: true, force: true });
     }
+  });
+});
+
+describe('what the operating system refuses', () => {
+  let scratch = '';
+  beforeEach(async () => (scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'))));
+  afterEach(() => rm(scratch, { recursive: true, force: true }));
+
+  const refusal = async (work: Promise<unknown>): Promise<string> => {
+    const error = await work.then(
+      () => assert.fail('nothing was refused'),
+      (thrown: unknown) => asCxmindError(thrown),
+    );
+    assert.equal(error.code, 'IO_FAILED');
+    assert.deepEqual(failureOf(error), { exitCode: 1, text: error.message });
+    return error.message;
+  };
+
+  it('is told with file, size and reason, on one line and without a stack', async () => {
+    // A device that is always full.
+    const weights = [{ name: 'w', tensor: tensorOf('f32', [1024], new Array(1024).fill(0)) }];
+    assert.equal(
+      await refusal(writeSafetensors('/dev/full', weights)),
+      'cannot write /dev/full (4.1 KiB): no space left on device',
+    );
+    const file = path.join(scratch, 'file');
+    await writeFile(file, '');
+    const under = path.join(file, 'run/summary.json');
+    assert.equal(
+      await refusal(writeFileAtomically(under, '{}')),
+      `cannot write ${under} (2 B): not a directory`,
+    );
+    assert.equal(
+      await refusal(writeDirectoryAtomically(under, () => Promise.resolve())),
+      `cannot write ${under}: not a directory`,
+    );
+    assert.match(await refusal(readFile(path.join(scratch, 'none'))), /^ENOENT: .*none'$/);
+  });
+
+  it('names the file inside a directory that could not be written, and not the directory', async () => {
+    const target = path.join(scratch, 'step-5');
+    const refused = writeDirectoryAtomically(target, () => writeSafetensors('/dev/full', []));
+    assert.match(await refusal(refused), /^cannot write \/dev\/full /);
+  });
+
+  it('says sizes in the unit that suits them', () => {
+    assert.deepEqual([0, 1023, 1024, 1.5 * 2 ** 20, 2 ** 31, 2 ** 60].map(sizeText), [
+      '0 B',
+      '1023 B',
+      '1.0 KiB',
+      '1.5 MiB',
+      '2.0 GiB',
+      '1048576.0 TiB',
+    ]);
   });
 });
