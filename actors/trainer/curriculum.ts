@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
@@ -10,6 +10,7 @@ import type { AdvanceRule } from '../../src/training/advance.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { joinNodes, trainOn, type RunOptions } from './run.ts';
 import type { RunSummary } from './run-files.ts';
+import { RunLock } from './run-lock.ts';
 import { Timeline } from './timeline.ts';
 
 /** One stage of a curriculum: a run of its own, in a folder of its own. */
@@ -56,10 +57,10 @@ export async function trainCurriculum(
   options: RunOptions,
 ): Promise<CurriculumSummary> {
   const { reporter } = options;
+  await using _ = await RunLock.take(folder);
   await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
   const file = join(folder, 'curriculum.json');
-  await mkdir(folder, { recursive: true });
   const resumes = stages[0]!.config.trainer.findLastCheckpoint;
   const ended = resumes ? await endedStages(file, stages) : [];
   const timeline = new Timeline();

@@ -24,9 +24,11 @@ import { loadPolicy } from './policy.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
 import type { RunSummary } from './run-files.ts';
+import { RunLock } from './run-lock.ts';
 import { RunLoop } from './run-loop.ts';
 import { PromptFeed } from './tasks.ts';
 import { Timeline } from './timeline.ts';
+import { folderOf } from './tracking.ts';
 
 /** What any training needs besides its config. */
 export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
@@ -54,7 +56,8 @@ export interface RunOptions extends TrainingOptions {
  * Trains a policy by reinforcement learning: validation before, steps with validations and checkpoints
  * between, validation and checkpoint after.
  *
- * @throws whatever ends a run: bad data, a lost learner, NUMERIC_NONFINITE, RUNTIME_CANCELLED
+ * @throws whatever ends a run: a folder that another run writes, bad data, a lost learner, NUMERIC_NONFINITE,
+ *   RUNTIME_CANCELLED
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
   await using system = new ActorSystem(options);
@@ -90,7 +93,9 @@ export async function trainOn(
   const started = performance.now();
   const config = await withLocalModels(given);
   const { logger, reporter, advance = null } = options;
-  await using _ = { [Symbol.asyncDispose]: () => system.stopActors() };
+  await using owned = new AsyncDisposableStack();
+  owned.use(await RunLock.take(folderOf(config)));
+  owned.defer(() => system.stopActors());
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
   const policy = await loadPolicy(system, config);

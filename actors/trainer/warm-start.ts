@@ -8,6 +8,7 @@ import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
 import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './policy.ts';
+import { RunLock } from './run-lock.ts';
 import type { TrainingOptions } from './run.ts';
 
 /** The result of supervised training. */
@@ -29,6 +30,8 @@ export async function trainSupervised(
   const config = await withLocalModels(given);
   const { reporter, logger, signal: interrupted } = options;
   const { sft } = config;
+  const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
+  await using _ = await RunLock.take(folder);
   await using system = new ActorSystem(options);
   const policy = await loadPolicy(system, config);
   for (const note of policy.notes) reporter.note(note);
@@ -62,7 +65,6 @@ export async function trainSupervised(
       }
     }
   }
-  const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
   await learners.save({ directory: folder, modelOnly: true }, ask);
   return { steps, loss, checkpoint: join(folder, 'huggingface') };
 }

@@ -1,6 +1,7 @@
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { evaluatePolicy } from '../../actors/trainer/evaluation.ts';
+import { RunLock } from '../../actors/trainer/run-lock.ts';
 import type { ScoredResponse } from '../../actors/trainer/scoring-phase.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { validationSampling } from '../config/derive.ts';
@@ -58,7 +59,7 @@ export async function evaluate(
   const options = { task, limit: flags.limit ?? null, imageDir: data.imageDir };
   const questions = await questionsOf(rows, options);
   const folder = config.trainer.saveCheckpointPath ?? '.';
-  await mkdir(folder, { recursive: true });
+  await using _ = await RunLock.take(folder);
   const paths = {
     questions: join(folder, 'questions.jsonl'),
     predictions: join(folder, 'predictions.jsonl'),

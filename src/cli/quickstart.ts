@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
@@ -29,6 +28,7 @@ export class Quickstart extends ClusterCommand {
     const demo = join(folder, `demo-${seed}`);
     const run = join(folder, `seed-${seed}`);
     const { demoPaths, writeDemo } = await import('../data/demo/write.ts');
+    const { RunLock } = await import('../../actors/trainer/run-lock.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
     const { describeSummary, runTraining } = await import('./run-training.ts');
@@ -50,7 +50,7 @@ export class Quickstart extends ClusterCommand {
       this.log(`1/3 init: drawing pictures and a random model into ${demo}`);
       await writeDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } });
     }
-    await rm(run, { recursive: true, force: true });
+    await RunLock.empty(run);
     this.log('2/3 sft: a few reference answers, to learn how an answer looks');
     const sft = await configFromItems(items(paths.model), 'sft');
     const { checkpoint, loss } = await runTraining(sft, trainSupervised);

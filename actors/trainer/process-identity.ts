@@ -1,0 +1,79 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import { hostname } from 'node:os';
+import * as t from 'io-ts';
+
+const textOrNull = t.union([t.string, t.null]);
+
+/**
+ * A process as another one, later and perhaps elsewhere, can look for it.
+ *
+ * A number alone says little: it is given again to other processes, and once more after every boot, and containers
+ * count for themselves. What only Linux tells is null elsewhere.
+ */
+export const ProcessIdentity = t.type({
+  host: t.string,
+  pid: t.number,
+  /** Of the host; another after every boot. */
+  boot: textOrNull,
+  /** Whose numbers `pid` is one of: a container's own. */
+  pidNamespace: textOrNull,
+  /** When the process started, in ticks since the boot. */
+  startTicks: textOrNull,
+});
+export interface ProcessIdentity extends t.TypeOf<typeof ProcessIdentity> {}
+
+/** This process. */
+export function ownIdentity(): ProcessIdentity {
+  const { pid } = process;
+  return {
+    host: hostname(),
+    pid,
+    boot: bootId(),
+    pidNamespace: pidNamespace(),
+    startTicks: statOf(pid)?.startTicks ?? null,
+  };
+}
+
+/** Whether a process still runs; `unseen` where this one cannot look for it. */
+export function stateOf(identity: ProcessIdentity): 'runs' | 'gone' | 'unseen' {
+  if (identity.host !== hostname()) return 'unseen';
+  if (identity.boot !== bootId()) return 'gone';
+  if (identity.pidNamespace !== pidNamespace()) return 'unseen';
+  if (identity.startTicks === null) return isThere(identity.pid) ? 'runs' : 'gone';
+  const stat = statOf(identity.pid);
+  const isSame = stat?.startTicks === identity.startTicks;
+  return isSame && !stat.isDead ? 'runs' : 'gone';
+}
+
+function bootId(): string | null {
+  return orNull(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim());
+}
+
+function pidNamespace(): string | null {
+  return orNull(() => readlinkSync('/proc/self/ns/pid'));
+}
+
+/** Fields 3 and 22 of `/proc/PID/stat`, counted after the command's name, which may hold anything. */
+function statOf(pid: number): { readonly startTicks: string; readonly isDead: boolean } | null {
+  const text = orNull(() => readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  if (text === null) return null;
+  const [state = '', ...rest] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return { startTicks: rest[18] ?? '', isDead: state === 'Z' || state === 'X' };
+}
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+function orNull<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch {
+    return null;
+  }
+}
