@@ -3,10 +3,10 @@ import type { SharedWords } from './words.ts';
 /** Words that a barrier takes: each of its two stands on a cache line of its own. */
 export const BARRIER_WORDS = 32;
 
-/** Why waiting is in vain, if it is; `isLate` says that a dear look is worth it by now. */
+/** Says why waiting is in vain, if it is; once the wait `isLate`, a look that takes time is worth it. */
 export type Look = (isLate: boolean) => Error | undefined;
 
-/** How long to sleep before asking whether whom we wait for still lives. */
+/** Longest sleep between two looks. A wait that took more than half of it was not ended by a notification. */
 const LOOK_UP_MS = 200;
 
 /**
@@ -22,6 +22,7 @@ export class SharedBarrier {
   readonly #arrived: number;
   readonly #opened: number;
   readonly #size: number;
+  #failure: Error | undefined;
 
   /** @param at index of its first word; all `BARRIER_WORDS` were zero when the first one arrived */
   constructor(words: SharedWords, at: number, size: number) {
@@ -34,9 +35,13 @@ export class SharedBarrier {
   /**
    * Resolves when all have arrived.
    *
+   * An arrival stays counted when the wait for the others was in vain, as they may have seen it; so this end of
+   * the barrier is of no use after that, and rejects with the same reason for ever.
+   *
    * @param look why waiting is in vain
    */
   async arrive(look: Look): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     const before = this.#words.load(this.#opened);
     if (this.#words.add(this.#arrived, 1) + 1 === this.#size) {
       this.#words.store(this.#arrived, 0);
@@ -44,8 +49,13 @@ export class SharedBarrier {
       this.#words.notify(this.#opened);
       return;
     }
-    while (this.#words.load(this.#opened) === before) {
-      await waitOrLook(this.#words, this.#opened, before, look);
+    try {
+      while (this.#words.load(this.#opened) === before) {
+        await waitOrLook(this.#words, this.#opened, before, look);
+      }
+    } catch (error) {
+      this.#failure = error as Error;
+      throw error;
     }
   }
 
@@ -56,10 +66,10 @@ export class SharedBarrier {
 }
 
 /**
- * Waits until a word may differ from `value`, looking up now and then.
+ * Waits until a word may differ from `value`, looking up now and then: a peer that dies says nothing, nor does one
+ * that dies between its change of the word and its notification.
  *
- * @throws what `look` says, if the word still has not changed by then: who changes it and then leaves is not
- * missed
+ * @throws what `look` says, unless the word has changed by then: a peer may well leave after its last change
  */
 export async function waitOrLook(
   words: SharedWords,

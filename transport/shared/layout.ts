@@ -39,7 +39,7 @@ export function ringBytes(capacity: number): number {
 
 /** Bytes a packet takes up in a ring. */
 export function packetBytes(headerBytes: number, descriptorBytes: number): number {
-  return (packetHead + headerBytes + descriptorBytes + 15) & ~15;
+  return 16 * Math.ceil((packetHead + headerBytes + descriptorBytes) / 16);
 }
 
 /*
@@ -57,8 +57,10 @@ export function packetBytes(headerBytes: number, descriptorBytes: number): numbe
  * thread that is ended in the middle of anything leaves at worst a block that stays taken.
  */
 
-/** Bytes of a unit; a block is aligned to it. */
+/** Bytes of a unit; a multiple of 64, so that blocks lie as well as the data begin. */
 export const unitBytes = 1024;
+/** Units come by so many, so that data begin at a multiple of 64 bytes, as kernels like their operands. */
+export const unitStep = 8;
 /** The owner's own hold on a block. */
 export const ownersHold = 1 << 30;
 

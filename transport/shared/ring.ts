@@ -16,6 +16,7 @@ class RingMemory {
   readonly mask: number;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
+    // Packets are whole sixteens of bytes, so a head, which is one, never goes round the end of such a ring.
     if (capacity < 64 || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(`a ring of ${capacity} bytes; a power of two from 64 is expected`);
     }
@@ -35,7 +36,10 @@ export class RingWriter {
     this.#ring = new RingMemory(memory, offset, capacity);
   }
 
-  /** Copies a packet into the ring, where the reader may find it at once; false when there is no room. */
+  /**
+   * Copies a packet into the ring, where the reader may find it at once; false when there is no room. For a packet
+   * that is longer than the ring there never is: the caller has another way for those.
+   */
   write(sequence: number, header: Uint8Array, descriptors: Uint8Array = nothing): boolean {
     const { words, data, heads, mask } = this.#ring;
     const size = packetBytes(header.length, descriptors.length);

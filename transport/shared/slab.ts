@@ -1,10 +1,11 @@
 import { lastingBuffer } from '../../src/tensor/memory.ts';
 import { Extents } from './extents.ts';
-import { ownersHold, slabLayout, unitBytes, unitsOf } from './layout.ts';
+import { ownersHold, slabLayout, unitBytes, unitsOf, unitStep } from './layout.ts';
 
 /** Memory for a slab of at least so many bytes of data; pages that nobody touched take up none. */
 export function slabMemory(dataBytes: number): SharedArrayBuffer {
-  return lastingBuffer(slabLayout(Math.ceil(dataBytes / unitBytes)).sizeBytes);
+  const units = unitStep * Math.ceil(dataBytes / unitBytes / unitStep);
+  return lastingBuffer(slabLayout(units).sizeBytes);
 }
 
 /** A slab as every thread sees it: blocks, and who has a hand on them. */

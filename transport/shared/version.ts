@@ -1,4 +1,7 @@
+import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
+import { waitOrLook } from './barrier.ts';
+import { ThreadWords, type SharedWords } from './words.ts';
 
 /** Bytes of a version's memory: one word, on a cache line of its own. */
 export const versionBytes = 64;
@@ -11,20 +14,20 @@ export const versionBytes = 64;
  * | 0    | i32, from 1; 0 while the block is written, and before it first was |
  */
 export class SharedVersion {
-  readonly #words: Int32Array;
+  readonly #words: SharedWords;
 
   /** @param memory `versionBytes`, zero before the block was first written */
   constructor(memory: SharedArrayBuffer) {
-    this.#words = new Int32Array(memory);
+    this.#words = new ThreadWords(new Int32Array(memory));
   }
 
   get current(): number {
-    return Atomics.load(this.#words, 0);
+    return this.#words.load(0);
   }
 
   set current(version: number) {
-    Atomics.store(this.#words, 0, version);
-    Atomics.notify(this.#words, 0);
+    this.#words.store(0, version);
+    this.#words.notify(0);
   }
 
   /**
@@ -34,28 +37,21 @@ export class SharedVersion {
    */
   async reach(version: number, signal: AbortSignal): Promise<void> {
     // Wakes others too, who look and go on sleeping.
-    const wake = (): void => void Atomics.notify(this.#words, 0);
-    signal.addEventListener('abort', wake);
-    try {
-      for (let now = this.current; now !== version; now = this.current) {
-        signal.throwIfAborted();
-        if (now > version) throw movedOn(version, now);
-        const waiting = Atomics.waitAsync(this.#words, 0, now);
-        if (waiting.async) await waiting.value;
-      }
-    } finally {
-      signal.removeEventListener('abort', wake);
+    using _ = addAbortListener(signal, () => this.#words.notify(0));
+    for (let now = this.current; now !== version; now = this.current) {
+      if (now > version) throw notAt(version, now);
+      await waitOrLook(this.#words, 0, now, () => signal.reason as Error | undefined);
     }
   }
 
   /** @throws RUNTIME_CANCELLED when the block has another version, or is being written */
   assert(version: number): void {
     const now = this.current;
-    if (now !== version) throw movedOn(version, now);
+    if (now !== version) throw notAt(version, now);
   }
 }
 
-function movedOn(wanted: number, now: number): CxmindError {
-  const found = now === 0 ? 'the next is being written' : `the next, ${now}, is here`;
-  return new CxmindError('RUNTIME_CANCELLED', `version ${wanted} is no more: ${found}`);
+function notAt(wanted: number, now: number): CxmindError {
+  const found = now === 0 ? 'it is being written, or never was' : `it is at version ${now}`;
+  return new CxmindError('RUNTIME_CANCELLED', `the block is not at version ${wanted}: ${found}`);
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import type { Packet } from '../../../transport/channel.ts';
-import { packetBytes, ringBytes } from '../../../transport/shared/layout.ts';
+import { channelCapacity, packetBytes, ringBytes } from '../../../transport/shared/layout.ts';
 import { RingReader, RingWriter } from '../../../transport/shared/ring.ts';
 import { ThreadChannel, threadPair } from '../../../transport/thread/channel.ts';
 import { packetOfFlood, type Flood } from '../../support/flood-thread.ts';
@@ -62,6 +62,22 @@ describe('ring', () => {
     reader.refill();
     assert.deepEqual(reader.shift()[0], new Uint8Array(capacity - 16).fill(3));
     assert.equal(reader.hasNext, false);
+  });
+
+  it('has its heads whole and aligned, and refuses memory where they would not be', () => {
+    for (const [offset, size] of [
+      [2, capacity],
+      [0, 48],
+      [0, 96],
+      [0, 32],
+    ] as const) {
+      const memory = new SharedArrayBuffer(offset + ringBytes(size));
+      assert.throws(() => new RingWriter(memory, offset, size), RangeError);
+    }
+    for (const length of [0, 1, 15, 16, 17, 2 ** 31, 2 ** 32]) {
+      const size = packetBytes(length, 0);
+      assert.ok(size % 16 === 0 && size >= length + 16, `${size} bytes for ${length}`);
+    }
   });
 
   it('keeps what it gave out when the room is used again', () => {
@@ -127,6 +143,22 @@ describe('rings of several threads', () => {
     await fc.assert(fc.asyncProperty(fc.array(flood, { minLength: 1, maxLength: 3 }), check), {
       numRuns: 10,
     });
+  });
+
+  it('are passed by packets that are longer than they are, in order', async () => {
+    const [channel, end] = threadPair();
+    using far = new ThreadChannel(end);
+    const received: number[] = [];
+    const all = new Promise<void>((resolve) => {
+      channel.receive(({ header }) => {
+        if (received.push(header.length) === 3) resolve();
+      });
+    });
+    const lengths = [5, channelCapacity + 1, 7];
+    for (const length of lengths) far.send({ header: new Uint8Array(length), frames: [] });
+    await all;
+    assert.deepEqual(received, lengths);
+    channel.close();
   });
 
   it('go on after a receiver threw, with the packet after the one it threw at', async () => {

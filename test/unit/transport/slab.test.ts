@@ -88,6 +88,18 @@ describe('slab', () => {
   });
 });
 
+describe('slab memory', () => {
+  it('has every block at a multiple of 64 bytes, whatever size was asked for', () => {
+    for (const dataBytes of [0, 1, 1024, 1025, 5 * 1024, 1e6]) {
+      const slab = new Slab(slabMemory(dataBytes));
+      assert.ok(slab.units * unitBytes >= dataBytes);
+      assert.equal(slab.offsetOf(0) % 64, 0);
+      assert.equal(slab.offsetOf(3) % 64, 0);
+      assert.equal(slab.offsetOf(slab.units), slab.memory.byteLength);
+    }
+  });
+});
+
 describe('account', () => {
   function granted(): { slab: Slab; allocator: SlabAllocator; account: Account; holder: Holdings } {
     const allocator = new SlabAllocator(someSlab());

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 
 describe('SharedVersion', () => {
@@ -35,12 +36,12 @@ describe('SharedVersion', () => {
     version.current = 3;
     await assert.rejects(version.reach(2, signal), {
       code: 'RUNTIME_CANCELLED',
-      message: 'version 2 is no more: the next, 3, is here',
+      message: 'the block is not at version 2: it is at version 3',
     });
     version.current = 0;
     assert.throws(() => version.assert(3), {
       code: 'RUNTIME_CANCELLED',
-      message: 'version 3 is no more: the next is being written',
+      message: 'the block is not at version 3: it is being written, or never was',
     });
   });
 
@@ -52,5 +53,19 @@ describe('SharedVersion', () => {
     await assert.rejects(waiting, /enough/);
     version.current = 1;
     await other;
+  });
+
+  it('notices a version whose writer died before it could say so', async () => {
+    const waiting = version.reach(1, signal);
+    Atomics.store(new Int32Array(memory), 0, 1);
+    await waiting;
+  });
+
+  it('leaves nothing behind on the signal of a reader that is done', async () => {
+    const { signal: own } = new AbortController();
+    version.current = 1;
+    await version.reach(1, own);
+    await assert.rejects(version.reach(0, own));
+    assert.equal(getEventListeners(own, 'abort').length, 0);
   });
 });

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { BARRIER_WORDS, SharedBarrier } from '../../../transport/shared/barrier.ts';
+import { ThreadWords } from '../../../transport/shared/words.ts';
+
+describe('SharedBarrier', () => {
+  /** The ends of all parties, over one memory. */
+  function ends(size: number): SharedBarrier[] {
+    const memory = new Int32Array(new SharedArrayBuffer(4 * BARRIER_WORDS));
+    return Array.from({ length: size }, () => new SharedBarrier(new ThreadWords(memory), 0, size));
+  }
+  const nothing = (): undefined => undefined;
+
+  it('opens when the last one arrives, again and again', async () => {
+    const [a, b, c] = ends(3) as [SharedBarrier, SharedBarrier, SharedBarrier];
+    for (let round = 0; round < 3; round++) {
+      let isOpen = false;
+      const first = Promise.all([a.arrive(nothing), b.arrive(nothing)]).then(() => (isOpen = true));
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(isOpen, false);
+      await c.arrive(nothing);
+      await first;
+    }
+  });
+
+  it('never counts one of them twice: an end that gave up once is of no more use', async () => {
+    const [a, b] = ends(3) as [SharedBarrier, SharedBarrier, SharedBarrier];
+    const lost = new Error('c is gone');
+    await assert.rejects(
+      a.arrive(() => lost),
+      lost,
+    );
+    await assert.rejects(a.arrive(nothing), lost);
+    // Were a's second arrival counted, b's would be the third, and open the barrier without c.
+    const giveUp = new Error('nobody came');
+    await assert.rejects(
+      b.arrive((isLate) => (isLate ? giveUp : undefined)),
+      giveUp,
+    );
+  });
+
+  it('opens for one that is told of a loss after the last one had arrived', async () => {
+    const [a, b] = ends(2) as [SharedBarrier, SharedBarrier];
+    let looks = 0;
+    const waiting = a.arrive(() => (looks++ === 0 ? undefined : new Error('b has left')));
+    await b.arrive(nothing);
+    await waiting;
+    assert.ok(looks > 1);
+  });
+});
