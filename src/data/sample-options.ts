@@ -3,6 +3,7 @@ import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
 import { mropePositions } from '../model/qwen2-5-vl/position-ids.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';
+import { specialTokens, type SpecialTokens } from '../text/special-tokens.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import { VisionProcessor } from '../vision/processor.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from './pixels.ts';
@@ -23,8 +24,8 @@ export interface SampleSettings extends RowKeys {
   readonly maxPixels: number | null;
   /** Frames taken of a second of video. */
   readonly videoFps: number;
-  /** Images that a prompt may have; null is any number. */
-  readonly limitImages: number | null;
+  /** Images that a prompt may have; 0 sets no limit. */
+  readonly limitImages: number;
   readonly maxPromptLength: number;
   readonly maxResponseLength: number;
 }
@@ -51,7 +52,10 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
   };
   return {
     tokenizer: Tokenizer.load(tokenizerPath),
-    chatTemplate: override === null ? ChatTemplate.load(tokenizerPath) : templateFrom(override),
+    chatTemplate:
+      override === null
+        ? ChatTemplate.load(tokenizerPath)
+        : templateFrom(override, specialTokens(tokenizerPath)),
     vision,
     positionsOf: (ids, grids, secondsPerGrid) =>
       mropePositions(ids, {
@@ -98,8 +102,8 @@ export function pixelSettings({
   };
 }
 
-function templateFrom(source: string): ChatTemplate {
+function templateFrom(source: string, tokens: SpecialTokens): ChatTemplate {
   return existsSync(source)
-    ? new ChatTemplate(readFileSync(source, 'utf8'), source)
-    : new ChatTemplate(source);
+    ? new ChatTemplate(readFileSync(source, 'utf8'), tokens, source)
+    : new ChatTemplate(source, tokens);
 }

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Template } from '@huggingface/jinja';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
+import { JinjaTemplate } from './jinja.ts';
+import { readJsonObject } from './json-file.ts';
+import { specialTokens, type SpecialTokens } from './special-tokens.ts';
 
 /** A piece of a user message. */
 export type ContentPart =
@@ -25,15 +27,20 @@ const TemplateFile = t.type({ chat_template: t.union([t.string, NamedTemplates])
 
 /** Messages to the text a checkpoint was trained on. */
 export class ChatTemplate {
-  readonly #template: Template;
+  readonly #template: JinjaTemplate;
+  readonly #tokens: SpecialTokens;
 
-  /** @throws CHECKPOINT_INVALID when the source does not parse */
-  constructor(source: string, origin = 'chat template') {
-    try {
-      this.#template = new Template(source);
-    } catch (cause) {
-      throw new CxmindError('CHECKPOINT_INVALID', `${origin}: ${messageOf(cause)}`, { cause });
-    }
+  /**
+   * @param tokens what the template may call by name
+   * @throws CHECKPOINT_INVALID when the source does not parse
+   */
+  constructor(source: string, tokens: SpecialTokens = {}, origin = 'chat template') {
+    this.#template = new JinjaTemplate(source, {
+      origin,
+      code: 'CHECKPOINT_INVALID',
+      trimBlocks: true,
+    });
+    this.#tokens = tokens;
   }
 
   /**
@@ -43,12 +50,13 @@ export class ChatTemplate {
    * @throws CHECKPOINT_INVALID when there is none, or it does not parse
    */
   static load(directory: string): ChatTemplate {
+    const tokens = specialTokens(directory);
     const plain = join(directory, 'chat_template.jinja');
-    if (existsSync(plain)) return new ChatTemplate(readFileSync(plain, 'utf8'), plain);
+    if (existsSync(plain)) return new ChatTemplate(readFileSync(plain, 'utf8'), tokens, plain);
     for (const file of ['chat_template.json', 'tokenizer_config.json']) {
       const path = join(directory, file);
       const source = existsSync(path) ? templateIn(path) : undefined;
-      if (source !== undefined) return new ChatTemplate(source, path);
+      if (source !== undefined) return new ChatTemplate(source, tokens, path);
     }
     throw new CxmindError(
       'CHECKPOINT_INVALID',
@@ -56,32 +64,29 @@ export class ChatTemplate {
     );
   }
 
-  /** The conversation as text; an image or video is one placeholder between its start and end tokens. */
+  /**
+   * The conversation as text; an image or video is one placeholder between its start and end tokens.
+   *
+   * @throws CHECKPOINT_INVALID when the template raises an error, as for roles that it does not take, or does not end
+   */
   render(
     messages: readonly ChatMessage[],
     { addGenerationPrompt = true }: ChatOptions = {},
   ): string {
-    try {
-      return this.#template.render({ messages, add_generation_prompt: addGenerationPrompt });
-    } catch (cause) {
-      throw new CxmindError('CHECKPOINT_INVALID', `chat template: ${messageOf(cause)}`, { cause });
-    }
+    return this.#template.render({
+      ...this.#tokens,
+      messages,
+      tools: null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+    });
   }
 }
 
 function templateIn(path: string): string | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${messageOf(cause)}`, { cause });
-  }
+  const json = readJsonObject(path);
   if (!TemplateFile.is(json)) return undefined;
   const { chat_template: template } = json;
   if (typeof template === 'string') return template;
   return template.find(({ name }) => name === 'default')?.template;
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -1,24 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { parse, Template, tokenize } from '@huggingface/jinja';
 import { CxmindError } from '../errors.ts';
+import { JinjaTemplate } from './jinja.ts';
 
 /** Wraps a prompt in fixed instructions: a Jinja template with the one variable `content`. */
 export class PromptFormat {
-  readonly #template: Template;
+  readonly #template: JinjaTemplate;
 
   /**
    * @param source the template; white space around it is removed
    * @throws CONFIG_INVALID when it does not parse
    */
   constructor(source: string, origin = 'format prompt') {
-    try {
-      this.#template = new Template('');
-      // The class trims blocks, as chat templates want; a format prompt has Jinja's own defaults.
-      this.#template.parsed = parse(tokenize(source.trim()));
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new CxmindError('CONFIG_INVALID', `${origin}: ${reason}`, { cause });
-    }
+    const options = { origin, code: 'CONFIG_INVALID', trimBlocks: false } as const;
+    this.#template = new JinjaTemplate(source.trim(), options);
   }
 
   /** @throws CONFIG_INVALID when the file is missing or does not parse */
@@ -32,7 +26,11 @@ export class PromptFormat {
     return new PromptFormat(source, path);
   }
 
-  /** The prompt in its instructions; nothing is escaped. */
+  /**
+   * The prompt in its instructions; nothing is escaped.
+   *
+   * @throws CONFIG_INVALID when the template raises an error or does not end
+   */
   render(content: string): string {
     return this.#template.render({ content });
   }

@@ -1,10 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import { decoded, readJsonObject } from './json-file.ts';
+import { textOf, TokenText } from './special-tokens.ts';
 
 const branches = t.union([t.number, t.array(t.number), t.null]);
 /** One codec with one name: an error speaks of the value, not of every branch. */
@@ -19,8 +19,8 @@ const GenerationFile = t.partial({
   pad_token_id: t.union([t.number, t.null]),
 });
 
-const tokenText = t.union([t.string, t.type({ content: t.string }), t.null]);
-const TokenizerConfigFile = t.partial({ eos_token: tokenText, pad_token: tokenText });
+const tokenOrNone = t.union([TokenText, t.null]);
+const TokenizerConfigFile = t.partial({ eos_token: tokenOrNone, pad_token: tokenOrNone });
 
 /** Text to token ids and back, as the checkpoint's `tokenizer.json` says. */
 export class Tokenizer {
@@ -55,10 +55,8 @@ export class Tokenizer {
     const tokenizer = readJsonObject(join(directory, 'tokenizer.json'));
     const config = existsSync(configPath) ? readJsonObject(configPath) : {};
     const hub = open(tokenizer, config, directory);
-    const idOf = (token: t.TypeOf<typeof tokenText> | undefined): number | undefined =>
-      token == null
-        ? undefined
-        : hub.token_to_id(typeof token === 'string' ? token : token.content);
+    const idOf = (token: t.TypeOf<typeof tokenOrNone> | undefined): number | undefined =>
+      token == null ? undefined : hub.token_to_id(textOf(token));
 
     const named = decoded(TokenizerConfigFile, config, configPath);
     const generation = generationConfig(directory);
@@ -118,22 +116,4 @@ function generationConfig(directory: string): t.TypeOf<typeof GenerationFile> {
     if (existsSync(path)) return decoded(GenerationFile, readJsonObject(path), path);
   }
   return {};
-}
-
-function decoded<C extends t.Mixed>(codec: C, json: unknown, path: string): t.TypeOf<C> {
-  const result = codec.decode(json);
-  if (!isLeft(result)) return result.right as t.TypeOf<C>;
-  const issues = issuesOf(codec, result.left, () => path);
-  throw new CxmindError('CHECKPOINT_INVALID', issues.map(formatIssue).join('\n'));
-}
-
-function readJsonObject(path: string): object {
-  try {
-    const json: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (typeof json === 'object' && json !== null) return json;
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${reason}`, { cause });
-  }
-  throw new CxmindError('CHECKPOINT_INVALID', `${path}: expected an object`);
 }

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../../src/text/image-tokens.ts';
+import { JinjaTemplate } from '../../../src/text/jinja.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';
+import { goldenJson } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const messages = [{ role: 'user', content: 'hi' }] as const;
@@ -35,6 +37,56 @@ describe('ChatTemplate', () => {
       (error: Error) => error.message.startsWith(`${path}: `),
     );
   });
+});
+
+describe("a chat template's special tokens", () => {
+  const golden = goldenJson('special-tokens/cases.json') as {
+    readonly template: string;
+    readonly cases: readonly { name: string; config: Record<string, unknown>; text: string }[];
+  };
+
+  for (const { name, config, text } of golden.cases) {
+    it(`are those of transformers for ${name}`, () => {
+      using directory = new TemporaryDirectory();
+      directory.write('chat_template.jinja', golden.template);
+      directory.write('tokenizer_config.json', JSON.stringify(config));
+      const template = ChatTemplate.load(directory.path);
+      assert.equal(template.render([{ role: 'user', content: 'x' }]), text);
+    });
+  }
+
+  it('are there when the tokenizer lists tokens in the form of transformers 5', () => {
+    using directory = new TemporaryDirectory();
+    directory.write(
+      'chat_template.jinja',
+      '{{ additional_special_tokens | join }}{{ image_token }}',
+    );
+    const config = {
+      extra_special_tokens: ['<a>', '<b>'],
+      model_specific_special_tokens: { image_token: '<i>' },
+    };
+    directory.write('tokenizer_config.json', JSON.stringify(config));
+    assert.equal(ChatTemplate.load(directory.path).render(messages), '<a><b><i>');
+  });
+});
+
+describe('JinjaTemplate', () => {
+  const endless: readonly [string, string][] = [
+    ['loops', '{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}'],
+    ['makes a list without end', '{{ range(10000000000) }}'],
+  ];
+  for (const [what, source] of endless) {
+    it(`gives up a template that ${what}`, () => {
+      const options = { origin: 'chat template', code: 'CHECKPOINT_INVALID' } as const;
+      const template = new JinjaTemplate(source, {
+        ...options,
+        trimBlocks: true,
+        timeLimitMs: 100,
+      });
+      const message = 'chat template: not rendered after 0.1 s; does a loop in it end?';
+      assert.throws(() => template.render({}), { code: 'CHECKPOINT_INVALID', message });
+    });
+  }
 });
 
 describe('PromptFormat', () => {
