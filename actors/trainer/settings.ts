@@ -29,7 +29,6 @@ export function dataSettings(
   model: ModelConfig,
 ): Omit<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize' | 'pixelReaders'> {
   const { data } = config;
-  const { limitImages } = config.worker.rollout;
   return {
     model,
     tokenizerPath: tokenizerPathOf(config),
@@ -43,7 +42,7 @@ export function dataSettings(
     minPixels: data.minPixels,
     maxPixels: data.maxPixels,
     videoFps: data.videoFps,
-    limitImages: limitImages > 0 ? limitImages : null,
+    limitImages: config.worker.rollout.limitImages,
     maxPromptLength: data.maxPromptLength,
     maxResponseLength: data.maxResponseLength,
     invalidRows: data.invalidRows,

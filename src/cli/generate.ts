@@ -5,10 +5,20 @@ import { Sampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { interruptible } from './interrupt.ts';
 
+/** A flag that is given again for each value, and leaves the prompt behind it alone. */
+const repeated = (description: string) =>
+  Flags.string({
+    description,
+    multiple: true,
+    multipleNonGreedy: true,
+    exclusive: ['data'],
+    default: [],
+  });
+
 export class Generate extends Command {
   static override summary = 'Let a model answer prompts.';
   static override description =
-    'Either one prompt, with an <image> marker for every --image, whose responses are printed; or the rows ' +
+    'Either one prompt, with an <image> marker for every --image or a <video> for every --video, whose responses are printed; or the rows ' +
     'of a data set, with one line for each response: {"index", "sample", "response", "token_ids", ' +
     '"log_probs", "finish_reason"}. The same seed gives the same tokens.';
   static override examples = [
@@ -20,7 +30,8 @@ export class Generate extends Command {
   };
   static override flags = {
     model: Flags.string({ description: 'checkpoint directory', required: true }),
-    image: Flags.string({ description: 'picture of the prompt, in order', multiple: true }),
+    image: repeated('picture of the prompt, in order'),
+    video: repeated('video of the prompt, in order'),
     data: Flags.string({ description: 'JSONL or JSON file of prompts', dependsOn: ['out'] }),
     out: Flags.string({ description: 'JSONL file to write', dependsOn: ['data'] }),
     n: Flags.string({ description: 'responses to each prompt', default: '1' }),
@@ -44,9 +55,7 @@ export class Generate extends Command {
     const { writeFileAtomically } = await import('../files.ts');
 
     const rows =
-      flags.data === undefined
-        ? [promptRow(args.prompt ?? '', flags.image ?? [])]
-        : await rowsOf(flags.data);
+      flags.data === undefined ? [promptRow(args.prompt ?? '', flags)] : await rowsOf(flags.data);
     const { threads, 'image-dir': imageDir } = flags;
     using model = await openModel(flags.model, { threads, imageDir });
     const responses = await interruptible(({ signal }) =>
@@ -79,11 +88,19 @@ function samplingOf(flags: Readonly<Record<string, unknown>>): Sampling {
   );
 }
 
-/** A prompt of the command line; pictures without a marker stand before the text. */
-function promptRow(text: string, images: readonly string[]): DatasetRow {
-  const prompt = text.includes('<image>') ? text : '<image>'.repeat(images.length) + text;
+/** A prompt of the command line; pictures or videos without a marker stand before the text. */
+function promptRow(
+  text: string,
+  { image: images, video: videos }: { readonly image: string[]; readonly video: string[] },
+): DatasetRow {
+  const [marker, count] =
+    videos.length > 0 ? ['<video>', videos.length] : ['<image>', images.length];
+  const prompt = text.includes(marker) ? text : marker.repeat(count) + text;
   const place = { file: 'command line', name: 'command line', line: 1 };
-  const media = { images: images.length > 0 ? images : null, videos: null };
+  const media = {
+    images: images.length > 0 ? images : null,
+    videos: videos.length > 0 ? videos : null,
+  };
   return { ...place, ...media, prompt, answer: '', fields: {} };
 }
 

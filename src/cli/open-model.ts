@@ -39,7 +39,7 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
       minPixels: null,
       maxPixels: null,
       videoFps: 2,
-      limitImages: null,
+      limitImages: 0,
       maxPromptLength: Number.MAX_SAFE_INTEGER,
       maxResponseLength: Number.MAX_SAFE_INTEGER,
     }),

@@ -71,8 +71,8 @@ export interface SampleOptions {
   /** Null leaves prompts as they are. */
   readonly promptFormat: PromptFormat | null;
   readonly keys: RowKeys;
-  /** Images that a prompt may have; null is any number. */
-  readonly limitImages: number | null;
+  /** Images that a prompt may have; 0 sets no limit. */
+  readonly limitImages: number;
   /** Joined to relative paths of images and videos; null: they are looked for in the working directory, then beside the row's file. */
   readonly imageDir: string | null;
   /** Tokens. */
@@ -179,7 +179,7 @@ export class SampleBuilder {
       const found = `${keys.promptKey} has ${markers} <${kind}> marker(s)`;
       throw rowError(row, key, `${found}, but there are ${entries.length} ${kind}(s)`);
     }
-    if (kind === 'image' && limitImages !== null && entries.length > limitImages) {
+    if (kind === 'image' && limitImages > 0 && entries.length > limitImages) {
       const reason = `${entries.length} images, worker.rollout.limit_images is ${limitImages}`;
       throw rowError(row, key, reason);
     }

@@ -254,7 +254,7 @@ describe('the model against transformers', () => {
         promptFormat: null,
         keys: DEFAULT_KEYS,
         imageDir: goldenPath('micro-vl-reference'),
-        limitImages: null,
+        limitImages: 0,
         maxPromptLength: 200,
         maxResponseLength: 40,
       });

@@ -67,7 +67,7 @@ describe('videos against transformers', () => {
           minPixels: null,
           maxPixels: null,
           videoFps: 2 / golden.seconds_per_grid,
-          limitImages: null,
+          limitImages: 0,
           maxPromptLength: 200,
           maxResponseLength: 40,
         }),

@@ -40,7 +40,7 @@ describe('cxmind generate', () => {
 
   it('prints the responses to a prompt with a picture, the same for the same seed', () => {
     const image = goldenPath('micro-vl-reference/images/case_001_0.png');
-    const flags = ['What is it?', '--image', image, '--max-tokens', '8', '--seed', '5'];
+    const flags = ['--max-tokens', '8', '--seed', '5', '--image', image, 'What is it?'];
     const first = generate(...flags);
     assert.equal(first.status, 0, first.stderr);
     assert.ok(first.stdout.trim().length > 0);

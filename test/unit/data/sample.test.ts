@@ -48,7 +48,7 @@ const options: SampleOptions = {
   promptFormat: null,
   keys: DEFAULT_KEYS,
   imageDir: reference,
-  limitImages: null,
+  limitImages: 0,
   maxPromptLength: 200,
   maxResponseLength: 40,
 };
