@@ -32,8 +32,8 @@ async function start() {
   const source = join(root, 'src', 'cli', 'main.ts');
   const isCheckout = existsSync(source) && !root.split(sep).includes('node_modules');
   const entry = isCheckout ? source : join(root, 'dist', 'src', 'cli', 'main.js');
-  const { main } = await import(pathToFileURL(entry).href);
-  process.exitCode = await main(process.argv.slice(2));
+  const { runProcess } = await import(pathToFileURL(entry).href);
+  process.exitCode = await runProcess(process.argv.slice(2));
 }
 
 function pinnedNode() {

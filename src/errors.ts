@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /** Every way cxmind fails, as a code that survives a thread or a socket. */
 export type ErrorCode =
   | 'CONFIG_INVALID'
@@ -58,14 +60,30 @@ export class CxmindError extends Error {
  */
 export function asCxmindError(thrown: unknown): CxmindError {
   if (thrown instanceof CxmindError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
   const code = isSystemError(thrown) ? 'IO_FAILED' : 'INTERNAL';
-  return new CxmindError(code, message, { cause: thrown });
+  return new CxmindError(code, messageOf(thrown), { cause: thrown });
 }
 
 /** Whether an error is the operating system's refusal of a call, as of a disk that is full. */
 export function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
   return thrown instanceof Error && 'syscall' in thrown && 'errno' in thrown;
+}
+
+/** What a thrown value says: an error's message, a text itself, anything else as code would write it, in one line. */
+export function messageOf(thrown: unknown): string {
+  if (typeof thrown === 'string') return thrown;
+  if (!(thrown instanceof Error)) {
+    return inspect(thrown, {
+      depth: 1,
+      breakLength: Infinity,
+      compact: true,
+      maxStringLength: 200,
+    });
+  }
+  if (thrown.message !== '') return thrown.message;
+  // What was tried on several addresses has no message of its own.
+  const [first] = thrown instanceof AggregateError ? (thrown.errors as unknown[]) : [];
+  return first === undefined ? thrown.name : messageOf(first);
 }
 
 /** The wire form of an error, its causes included. */

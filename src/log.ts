@@ -3,6 +3,7 @@ import { mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pino } from 'pino';
 import { CxmindError, toWireError } from './errors.ts';
+import { printable, secretHider, withoutLongWords } from './printable.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -29,7 +30,7 @@ const STANDARD_ERROR = 2;
 /**
  * Log events as one JSON object a line, `{ time, level, …fields, msg }`, without waiting for the disk.
  *
- * An error under `error` is written with its code, detail, stack and causes.
+ * Secrets are hidden and long words cut, as `readable` does. An error under `error` is written with its code, detail, stack and causes.
  *
  * @param options.path file to append to, its folders made; standard error when not given
  * @param options.level events below it are dropped; `info` when not given
@@ -38,9 +39,10 @@ const STANDARD_ERROR = 2;
 export function createLogger(options: { path?: string; level?: LogLevel } = {}): Log {
   const { path, level = 'info' } = options;
   const destination = pino.destination({ fd: open(path), sync: false });
+  const hideSecrets = secretHider();
   let closed: Promise<void> | undefined;
   const write = (line: string): void => {
-    if (closed === undefined) destination.write(line);
+    if (closed === undefined) destination.write(printable(withoutLongWords(hideSecrets(line))));
   };
   const logger = pino(
     {

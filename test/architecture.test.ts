@@ -10,7 +10,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
  * rows stand from the bottom up: a room only ever imports rooms above it in this list, so there is no
  * way round in a circle.
  */
-const ground = ['src/errors', 'src/native', 'src/rng', 'src/log', 'src/files', 'src/config'];
+const ground = ['src/errors', 'src/printable', 'src/native', 'src/rng', 'src/log', 'src/files', 'src/config'];
 const engine = [
   ...ground,
   'src/hub',
@@ -36,9 +36,10 @@ const everything = [...engine, ...content, ...learning];
 
 const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
+  'src/printable': [],
   'src/native': [],
   'src/rng': ['src/errors'],
-  'src/log': ['src/errors'],
+  'src/log': ['src/errors', 'src/printable'],
   'src/files': ['src/errors'],
   'src/config': ['src/errors', 'src/files'],
   'src/hub': ground,

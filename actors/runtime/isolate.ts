@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
+import { printable } from '../../src/printable.ts';
 import { addressOfModule, entryModule, moduleAt } from './module-address.ts';
 
 /** What a thread is made of. */
@@ -69,7 +70,14 @@ class Thread {
     this.worker = new Worker(entryModule('isolate-entry'), {
       name,
       workerData: { module: moduleAt(addressOfModule(module)).href, create, props },
+      stdout: true,
+      stderr: true,
     });
+    // What the code prints may be what a model said.
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const write = (text: string): void => void process[stream].write(printable(text));
+      this.worker[stream].setEncoding('utf8').on('data', write);
+    }
     this.worker.on('error', (error) => (this.#uncaught = asCxmindError(error)));
     this.worker.once('exit', () => (this.#isAlive = false));
   }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { messageOf } from '../../src/errors.ts';
 import { parseNodeOrder, runNode } from './run-node.ts';
 
 /*
@@ -9,6 +10,10 @@ import { parseNodeOrder, runNode } from './run-node.ts';
  */
 // Schedulers warn every process of a job with it; what is to be saved then is the starter's business.
 process.on('SIGUSR1', () => undefined);
+process.on('uncaughtException', (thrown) => {
+  process.stderr.write(`${messageOf(thrown)}\n`);
+  process.exit(1);
+});
 const lines = createInterface({ input: process.stdin });
 lines.once('close', () => process.kill(process.pid, 'SIGKILL'));
 const [order] = (await once(lines, 'line')) as [string];

@@ -1,8 +1,8 @@
-import { Command } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
+import { CxmindCommand } from './command.ts';
 
 /** A command that can share its work out among the nodes of a launch. */
-export abstract class ClusterCommand extends Command {
+export abstract class ClusterCommand extends CxmindCommand {
   /**
    * Runs the command.
    *

@@ -5,6 +5,7 @@ import { formatIssue } from '../config/issues.ts';
 import { Config } from '../config/schema.ts';
 import { builtInRewards } from '../reward/registry.ts';
 import { packageRoot } from './package-root.ts';
+import { complain, print } from './terminal.ts';
 
 /** Arguments of a command that takes `config=FILE` and `path.to.key=value`, any number of them. */
 export const itemArgs = {
@@ -39,7 +40,7 @@ export async function loadedFromItems(
     packageRoot: packageRoot(),
     rewards: builtInRewards,
   });
-  for (const warning of loaded.warnings) console.warn(`warning: ${warning}`);
+  for (const warning of loaded.warnings) complain(`warning: ${warning}`);
   return loaded;
 }
 
@@ -50,8 +51,8 @@ export async function printConfig(items: readonly string[]): Promise<void> {
     packageRoot: packageRoot(),
     rewards: builtInRewards,
   });
-  for (const line of [...warnings, ...issues.map(formatIssue)]) console.warn(`warning: ${line}`);
-  console.log(JSON.stringify(Config.encode(config), null, 2));
+  for (const line of [...warnings, ...issues.map(formatIssue)]) complain(`warning: ${line}`);
+  await print(JSON.stringify(Config.encode(config), null, 2));
 }
 
 /** The run's folder by the config that the items describe, whether or not that can run here. */

@@ -1,8 +1,10 @@
-import { Args, Command, Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
 import { explainKey, referenceTable } from '../config/reference.ts';
+import { CxmindCommand } from './command.ts';
 import { itemArgs, printConfig } from './config-items.ts';
+import { print } from './terminal.ts';
 
-export class ConfigCommand extends Command {
+export class ConfigCommand extends CxmindCommand {
   static override summary = 'Print a resolved config, or explain a key of it.';
   static override usage = 'config [config=FILE] [path.to.key=value ...] [--explain KEY] [--table]';
   static override examples = [
@@ -23,8 +25,8 @@ export class ConfigCommand extends Command {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(ConfigCommand);
-    if (flags.explain !== undefined) this.log(explainKey(flags.explain));
-    else if (flags.table) this.log(referenceTable());
+    if (flags.explain !== undefined) await print(explainKey(flags.explain));
+    else if (flags.table) await print(referenceTable());
     else await printConfig(argv as string[]);
   }
 }

@@ -19,6 +19,7 @@ import { writeFileAtomically } from '../files.ts';
 import { thumbnail } from '../vision/thumbnail.ts';
 import type { EvalFlags } from './eval.ts';
 import { runTraining } from './run-training.ts';
+import { complain } from './terminal.ts';
 
 /** Prompts answered together; what they got is written before the next ones are asked. */
 const BATCH = 256;
@@ -91,7 +92,7 @@ export async function evaluate(
   await keep(unasked.map((i) => unanswered(i, questions[i]!, task)));
   if (judge !== null && judge.failures.count > 0) {
     const { count, first } = judge.failures;
-    console.warn(`warning: --judge: ${count} answers judged by their words alone: ${first}`);
+    complain(`warning: --judge: ${count} answers judged by their words alone: ${first}`);
   }
 
   const named = answers.map((answer) => ({ ...answer, file: questions[answer.question]!.file }));

@@ -1,4 +1,4 @@
-import { asCxmindError, CxmindError, isSystemError, type ErrorCode } from '../errors.ts';
+import { asCxmindError, CxmindError, isSystemError, messageOf, type ErrorCode } from '../errors.ts';
 
 const inputCodes: readonly ErrorCode[] = [
   'CONFIG_INVALID',
@@ -23,7 +23,7 @@ export interface Failure {
   readonly text: string;
 }
 
-/** A readable account of whatever a command threw; only a fault of our own comes with a stack. */
+/** A readable account of whatever a command threw. */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof CxmindError || isSystemError(thrown)) {
     const error = asCxmindError(thrown);
@@ -31,8 +31,7 @@ export function failureOf(thrown: unknown): Failure {
   }
   const exitCode = oclifExitCode(thrown);
   if (exitCode === undefined) {
-    const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-    return { exitCode: 1, text };
+    return { exitCode: 1, text: faultText(thrown) };
   }
   return { exitCode, text: exitCode === 0 ? '' : (thrown as Error).message };
 }
@@ -47,13 +46,20 @@ function exitCodeOf(error: CxmindError): number {
 }
 
 function textOf(error: CxmindError): string {
-  if (error.code === 'INTERNAL') return error.stack ?? error.message;
+  if (error.code === 'INTERNAL') return faultText(error);
   const causes: string[] = [];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
     if (isSystemError(at) && error.code === 'IO_FAILED') break;
     if (!error.message.includes(at.message)) causes.push(`  caused by: ${at.message}`);
   }
   return [error.message, ...causes].join('\n');
+}
+
+/** A fault of our own in one line, and its stack where CXMIND_DEBUG asks for it. */
+function faultText(thrown: unknown): string {
+  const stack = thrown instanceof Error ? thrown.stack : undefined;
+  if (stack !== undefined && process.env['CXMIND_DEBUG'] !== undefined) return stack;
+  return `${messageOf(thrown)} (a fault of cxmind: CXMIND_DEBUG=1 shows where)`;
 }
 
 /** The exit code oclif put on its own errors: wrong flags, unknown commands, help that was shown. */

@@ -1,9 +1,11 @@
-import { Args, Command, Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { configInvalid, issuesOf } from '../config/issues.ts';
 import { Sampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
+import { CxmindCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
+import { print } from './terminal.ts';
 
 /** A flag that is given again for each value, and leaves the prompt behind it alone. */
 const repeated = (description: string) =>
@@ -15,7 +17,7 @@ const repeated = (description: string) =>
     default: [],
   });
 
-export class Generate extends Command {
+export class Generate extends CxmindCommand {
   static override summary = 'Let a model answer prompts.';
   static override description =
     'Either one prompt, with an <image> marker for every --image or a <video> for every --video, whose responses are printed; or the rows ' +
@@ -62,7 +64,7 @@ export class Generate extends Command {
       respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),
     );
     if (flags.out === undefined) {
-      for (const { response } of responses) this.log(response);
+      await print(responses.map(({ response }) => response).join('\n'));
       return;
     }
     const lines = responses.map(({ tokenIds, logProbs, finishReason, ...rest }) =>

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { Args, Command, Flags } from '@oclif/core';
+import { Args, Flags } from '@oclif/core';
+import { CxmindCommand } from './command.ts';
 
-export class Init extends Command {
+export class Init extends CxmindCommand {
   static override summary =
     'Write a demo: a small Qwen2.5-VL and drawn chest pictures to teach it.';
   static override description =

@@ -1,14 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { Args, Command, Flags, type Config } from '@oclif/core';
+import { Args, Flags, type Config } from '@oclif/core';
 import { taskOf } from '../../transport/launch/scheduler.ts';
 import { makeRunKeys } from '../../transport/zmq/keys.ts';
 import { CxmindError } from '../errors.ts';
 import type { ClusterCommand } from './cluster-command.ts';
+import { CxmindCommand } from './command.ts';
 import { gatherOver, sharesOf, type LaunchFlags } from './launch-hosts.ts';
 import { runTask } from './launch-task.ts';
 
-export class Launch extends Command {
+export class Launch extends CxmindCommand {
   static override summary = 'Run a command with the help of other hosts.';
   static override description =
     'Starts a node on each host over ssh and runs the command here, its actors spread over the nodes. Hosts are ' +

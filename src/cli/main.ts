@@ -5,6 +5,7 @@ import { CxmindError } from '../errors.ts';
 import { commands } from './commands.ts';
 import { failureOf } from './exit-code.ts';
 import { packageManifest, packageRoot } from './package-root.ts';
+import { complain, guardProcess } from './terminal.ts';
 
 /**
  * Runs the command that `argv` names.
@@ -17,10 +18,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     await run([...argv], await oclifConfig());
     return 0;
   } catch (thrown) {
-    const { exitCode, text } = failureOf(thrown);
-    if (text !== '') console.error(text);
-    return exitCode;
+    return told(thrown);
   }
+}
+
+/** `main` for a process of its own, which survives its output and ends without a stack whatever happens. */
+export async function runProcess(argv: readonly string[]): Promise<number> {
+  guardProcess(told);
+  return main(argv);
+}
+
+/** Writes what went wrong to stderr. @returns the exit code */
+function told(thrown: unknown): number {
+  const { exitCode, text } = failureOf(thrown);
+  if (text !== '') complain(text);
+  return exitCode;
 }
 
 function refuseUnknown(name: string | undefined): void {

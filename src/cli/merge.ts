@@ -1,8 +1,9 @@
-import { Command, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import { CxmindCommand } from './command.ts';
 
 const dtypes = { bf16: 'bf16', f16: 'f16', f32: 'f32' } as const;
 
-export class Merge extends Command {
+export class Merge extends CxmindCommand {
   static override summary = 'Make a plain Hugging Face directory of a checkpoint.';
   static override description =
     "Takes the `actor` (or `critic`) folder of a run's global_step_N. Adapters in it are merged into the model " +

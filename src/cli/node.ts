@@ -1,8 +1,8 @@
-import { Command } from '@oclif/core';
 import { join, readOrder } from '../../transport/launch/order.ts';
+import { CxmindCommand } from './command.ts';
 import { endSoon, serveNode } from './serve-node.ts';
 
-export class Node extends Command {
+export class Node extends CxmindCommand {
   static override summary = 'Host actors for a run on another host; started by launch.';
   static override description =
     'Reads from stdin what run to join and the keys for it, as launch writes them over ssh, and ends when its ' +

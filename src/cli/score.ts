@@ -1,6 +1,7 @@
-import { Command, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
+import { CxmindCommand } from './command.ts';
 
-export class Score extends Command {
+export class Score extends CxmindCommand {
   static override summary = 'Compute the log-probabilities of given answers.';
   static override description =
     'For each row, with `prompt` (an <image> marker for every image), `images` and `answer`, one line ' +

@@ -1,7 +1,7 @@
-import { Command } from '@oclif/core';
+import { CxmindCommand } from './command.ts';
 import { configFromItems, itemArgs, itemFlags, printConfig } from './config-items.ts';
 
-export class Sft extends Command {
+export class Sft extends CxmindCommand {
   static override summary = 'Fine-tune a policy on the reference answers, as a warm start.';
   static override usage = 'sft config=FILE [path.to.key=value ...]';
   static override examples = [

@@ -1,5 +1,6 @@
 import { SingleBar } from 'cli-progress';
 import type { Phase, Reporter, StepLine } from '../../actors/trainer/reporter.ts';
+import { readable } from '../printable.ts';
 
 /** The table's columns: heading, width, and how a step fills them. */
 const columns: readonly (readonly [string, number, (line: StepLine) => string])[] = [
@@ -56,6 +57,6 @@ export class TerminalReporter implements Reporter {
   }
 
   note(text: string): void {
-    this.#out.write(`${text}\n`);
+    this.#out.write(`${readable(text)}\n`);
   }
 }

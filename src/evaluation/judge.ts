@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { isLeft } from 'fp-ts/lib/Either.js';
-import { CxmindError } from '../errors.ts';
+import { CxmindError, messageOf } from '../errors.ts';
 import { wordVerdict, type Verdict } from './score.ts';
 
 const MODEL = 'gpt-4o';
@@ -68,7 +68,7 @@ export class Judge {
       return readVerdict(await this.#ask(prediction, gold), prediction, gold);
     } catch (error) {
       this.failures.count++;
-      this.failures.first ??= error instanceof Error ? error.message : String(error);
+      this.failures.first ??= messageOf(error);
       return wordVerdict(prediction, gold);
     }
   }

@@ -7,7 +7,7 @@ import {
   modelInfo,
   type ListFileEntry,
 } from '@huggingface/hub';
-import { CxmindError } from '../errors.ts';
+import { CxmindError, messageOf } from '../errors.ts';
 import { RepositoryCache, type CachedName } from './cache.ts';
 import type { HubSettings } from './settings.ts';
 
@@ -192,6 +192,7 @@ function failure(
 
 /** The last cause has the reason: "fetch failed" alone says nothing. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
+  return error instanceof Error && error.cause instanceof Error
+    ? reasonOf(error.cause)
+    : messageOf(error);
 }

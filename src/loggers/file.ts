@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
+import { printable } from '../printable.ts';
 import { labelledLines } from './console.ts';
 import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested } from './nesting.ts';
@@ -30,7 +31,9 @@ export class FileLogger implements MetricLogger {
   }
 
   logGenerations(_step: number, generations: readonly Generation[]): void {
-    const text = generations.map((generation) => `${labelledLines(generation)}\n`).join('');
+    const text = generations
+      .map((generation) => `${printable(labelledLines(generation))}\n`)
+      .join('');
     appendFileSync(this.#generations, text);
   }
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { ConsoleLogger, type ConsoleForm } from './console.ts';
 import { FileLogger } from './file.ts';
@@ -125,9 +126,8 @@ const makers: Readonly<Record<LoggerName, Maker>> = {
 
 /** What a person can do something about: fetch puts it in the cause. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  return cause instanceof Error && cause.message !== ''
-    ? `${error.message}: ${cause.message}`
-    : error.message;
+  const message = messageOf(error);
+  return error instanceof Error && error.cause instanceof Error
+    ? `${message}: ${messageOf(error.cause)}`
+    : message;
 }

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { toYaml } from '../config/yaml-text.ts';
 import type { Metrics } from '../metrics.ts';
+import { printable } from '../printable.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
 import { messageType, type Messages } from './protobuf.ts';
 import { RecordLog } from './record-log.ts';
@@ -121,7 +122,7 @@ export class SwanLabLogger implements MetricLogger {
     mkdirSync(folder, { recursive: true });
     const items = generations.map(({ input, output, label, score }, i) => {
       const text = [`input: ${input}`, `output: ${output}`, `label: ${label}`, `score: ${score}`];
-      const content = Buffer.from(text.join('\n\n---\n\n'));
+      const content = Buffer.from(printable(text.join('\n\n---\n\n')));
       const sha256 = createHash('sha256').update(content).digest('hex');
       const filename = `${String(step).padStart(3, '0')}-${sha256.slice(0, 8)}.txt`;
       writeFileSync(join(folder, filename), content);

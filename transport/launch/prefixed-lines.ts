@@ -1,3 +1,5 @@
+import { readable } from '../../src/printable.ts';
+
 /** Longest line that waits for its end, in characters; a longer one is cut. */
 const longest = 1 << 16;
 
@@ -51,6 +53,6 @@ export class PrefixedLines {
     this.#rest = lines.pop()!;
     if (lines.length === 0) return;
     for (const line of lines) this.#last.add(line);
-    this.#write(lines.map((line) => `${this.#prefix}${line}\n`).join(''));
+    this.#write(lines.map((line) => `${this.#prefix}${readable(line)}\n`).join(''));
   }
 }
