@@ -32,6 +32,7 @@ export interface CellOptions extends RelayOptions {
   readonly logger: Logger;
   /** Where the tensors of messages to it go. */
   readonly payloads: PayloadMemory;
+  /** Must not throw. */
   readonly onEvent: (event: ActorEvent) => void;
   readonly onEscalate: (error: CxmindError) => void;
 }
@@ -121,7 +122,7 @@ export class Cell implements Courier {
       clearTimeout(this.#restartTimer);
       if (this.#incarnation !== undefined) this.#end(this.#incarnation);
       else if (this.#launching !== undefined) this.#launching.abort(stoppedError(this.name));
-      else this.#retire();
+      else void this.#retire();
     }
     await this.#gone.promise;
   }
@@ -220,7 +221,7 @@ export class Cell implements Courier {
   #onEnded(reason: CxmindError): void {
     clearTimeout(this.#stopTimer);
     if (this.#status === 'stopping') {
-      this.#retire();
+      void this.#retire();
       return;
     }
     const error = new CxmindError('ACTOR_CRASHED', `${this.name} crashed: ${reason.message}`, {
@@ -230,7 +231,7 @@ export class Cell implements Courier {
     this.#notify('crashed', error);
     if (this.#status === 'starting') {
       this.#lastWords = reason;
-      this.#retire(error);
+      void this.#retire(error);
       return;
     }
     this.#status = 'restarting';
@@ -246,19 +247,24 @@ export class Cell implements Courier {
       return;
     }
     this.#lastWords = error;
-    this.#retire(error);
+    void this.#retire(error);
     if (verdict.kind === 'escalate') this.#options.onEscalate(error);
   }
 
   /** The last thing that happens to a cell: nobody runs, nobody waits. */
-  #retire(error?: CxmindError): void {
+  async #retire(error?: CxmindError): Promise<void> {
     this.#status = 'stopped';
     this.#letters.abandon(error);
     const event = this.#event('stopped', error);
-    void this.#options.launcher.release().then(() => {
-      this.#options.onEvent(event);
-      this.#gone.resolve(undefined);
-    });
+    try {
+      await this.#options.launcher.release();
+    } catch (thrown) {
+      // What it claimed may stay taken, but who waits for its end must not wait for ever.
+      const wire = toWireError(thrown);
+      this.#options.logger.error({ actor: this.name, error: wire }, 'actor not released');
+    }
+    this.#options.onEvent(event);
+    this.#gone.resolve(undefined);
   }
 
   #notify(kind: ActorEvent['kind'], error?: CxmindError): void {

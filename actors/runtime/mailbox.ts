@@ -1,11 +1,18 @@
+import { CxmindError } from '../../src/errors.ts';
+
 /** A message on its way to an actor. */
 export interface Letter {
   /** Higher than that of every letter before. */
   readonly id: number;
 }
 
-/** Places of a mailbox that was never fuller; a power of two. */
-const leastPlaces = 64;
+/** Letters of a chunk, whose ids follow each other; a power of two. */
+const chunkLetters = 64;
+
+interface Chunk<L> {
+  readonly letters: (L | undefined)[];
+  count: number;
+}
 
 /**
  * The sender's account of a bounded mailbox: at most `capacity` letters are accepted and not done; the rest wait,
@@ -13,14 +20,16 @@ const leastPlaces = 64;
  *
  * Accepted letters sit with the actor already; this side keeps the credits, so the bound holds across any channel.
  *
- * Letters come in the order of their ids and are accepted in it, so they lie in a ring, each at the place that its
- * id says: accepted ones, then those that wait, with holes where a letter was done before an older one. A map of
- * them would be made anew for every few letters that come and go.
+ * Letters come in the order of their ids and are accepted in it. They lie in chunks by their ids, accepted ones, then
+ * those that wait, with holes where a letter was done or given up before an older one; a chunk of nothing but holes
+ * is dropped, so that one letter that takes long does not keep room for all that come and go behind it. (A map of
+ * single letters would be made anew for every few of them.)
  */
 export class Mailbox<L extends Letter> {
   readonly #capacity: number;
   readonly #onAccept: (letter: L) => void;
-  #places = new Array<L | undefined>(leastPlaces);
+  /** By the first id of each, in rising order. The last one stays while it is empty: the next letter goes there. */
+  readonly #chunks = new Map<number, Chunk<L>>();
   /** The lowest id that may have a place, the lowest that waits, and the one after the last. */
   #first = 0;
   #waitsFrom = 0;
@@ -44,13 +53,21 @@ export class Mailbox<L extends Letter> {
     return this.#accepted === 0 ? undefined : this.#at(this.#first);
   }
 
-  /** Takes a letter, at once or when there is room. */
+  /**
+   * Takes a letter, at once or when there is room.
+   *
+   * @throws INTERNAL for an id that is not higher than the last
+   */
   put(letter: L): void {
     const { id } = letter;
-    if (this.size === 0) this.#first = this.#waitsFrom = this.#end = id;
-    while (id - this.#first >= this.#places.length) this.#grow();
+    if (id < this.#end) {
+      throw new CxmindError('INTERNAL', `mailbox: letter ${id} after letter ${this.#end - 1}`);
+    }
+    if (this.size === 0) this.#first = this.#waitsFrom = id;
+    const chunk = this.#chunkFor(id);
     this.#end = id + 1;
-    this.#places[id & (this.#places.length - 1)] = letter;
+    chunk.letters[placeOf(id)] = letter;
+    chunk.count++;
     if (this.#accepted < this.#capacity) {
       this.#accept(letter);
     } else {
@@ -64,19 +81,24 @@ export class Mailbox<L extends Letter> {
   }
 
   *accepted(): Generator<L, void, undefined> {
-    yield* this.#between(this.#first, this.#waitsFrom);
+    for (const letter of this.letters()) {
+      if (letter.id >= this.#waitsFrom) return;
+      yield letter;
+    }
   }
 
   /** Letters accepted, then those that wait. */
   *letters(): Generator<L, void, undefined> {
-    yield* this.#between(this.#first, this.#end);
+    for (const { letters } of this.#chunks.values()) {
+      for (const letter of letters) if (letter !== undefined) yield letter;
+    }
   }
 
   /** The letter is done or given up: its room goes to the next in line. */
   release(id: number): L | undefined {
     const letter = this.#at(id);
     if (letter === undefined) return undefined;
-    this.#places[id & (this.#places.length - 1)] = undefined;
+    this.#take(id);
     if (id >= this.#waitsFrom) {
       this.#waiting--;
       return undefined;
@@ -95,7 +117,7 @@ export class Mailbox<L extends Letter> {
   /** Takes out every letter, accepted first; the mailbox is empty afterwards. */
   clear(): L[] {
     const letters = [...this.letters()];
-    this.#places = new Array<L | undefined>(leastPlaces);
+    this.#chunks.clear();
     this.#accepted = this.#waiting = 0;
     this.#first = this.#waitsFrom = this.#end;
     return letters;
@@ -108,20 +130,32 @@ export class Mailbox<L extends Letter> {
   }
 
   #at(id: number): L | undefined {
-    if (id < this.#first || id >= this.#end) return undefined;
-    return this.#places[id & (this.#places.length - 1)];
+    return this.#chunks.get(chunkOf(id))?.letters[placeOf(id)];
   }
 
-  *#between(from: number, end: number): Generator<L, void, undefined> {
-    for (let id = from; id < end; id++) {
-      const letter = this.#at(id);
-      if (letter !== undefined) yield letter;
-    }
+  #take(id: number): void {
+    const at = chunkOf(id);
+    const chunk = this.#chunks.get(at)!;
+    chunk.letters[placeOf(id)] = undefined;
+    chunk.count--;
+    if (chunk.count === 0 && at !== chunkOf(this.#end - 1)) this.#chunks.delete(at);
   }
 
-  #grow(): void {
-    const places = new Array<L | undefined>(2 * this.#places.length);
-    for (const letter of this.letters()) places[letter.id & (places.length - 1)] = letter;
-    this.#places = places;
+  /** The chunk where the next letter goes: the last one, or a new one. */
+  #chunkFor(id: number): Chunk<L> {
+    const [last, at] = [chunkOf(this.#end - 1), chunkOf(id)];
+    if (last !== at && this.#chunks.get(last)?.count === 0) this.#chunks.delete(last);
+    const chunk = this.#chunks.get(at) ?? { letters: new Array<undefined>(chunkLetters), count: 0 };
+    this.#chunks.set(at, chunk);
+    return chunk;
   }
+}
+
+/** The first id of a letter's chunk. */
+function chunkOf(id: number): number {
+  return id - placeOf(id);
+}
+
+function placeOf(id: number): number {
+  return id & (chunkLetters - 1);
 }

@@ -196,7 +196,7 @@ export class ActorSystem implements AsyncDisposable {
     return cell === undefined ? undefined : refOver(protocol, cell.name, cell);
   }
 
-  /** Calls `listener` for everything that happens to an actor until disposed of. */
+  /** Calls `listener` for everything that happens to an actor until disposed of; what it throws is logged. */
   watch(ref: { readonly name: string }, listener: (event: ActorEvent) => void): Disposable {
     const listeners = this.#watchers.get(ref.name) ?? new Set();
     this.#watchers.set(ref.name, listeners.add(listener));
@@ -342,7 +342,17 @@ export class ActorSystem implements AsyncDisposable {
     };
     this.#logger[kind === 'crashed' ? 'error' : 'info'](fields, `actor ${kind}`);
     if (kind === 'stopped') this.#cells.delete(name);
-    for (const listener of this.#watchers.get(name) ?? []) listener(event);
+    for (const listener of this.#watchers.get(name) ?? []) {
+      try {
+        listener(event);
+      } catch (thrown) {
+        // The actor's life, and what other listeners hear of it, must not depend on this one.
+        this.#logger.error(
+          { actor: name, error: toWireError(thrown) },
+          `watcher of ${kind} failed`,
+        );
+      }
+    }
   }
 
   #escalate(error: CxmindError): void {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { Mailbox } from '../../../actors/runtime/mailbox.ts';
 
@@ -52,4 +54,43 @@ describe('Mailbox', () => {
       }),
     );
   });
+
+  it('keeps no room for letters that came and went behind one that takes long', () => {
+    const mailbox = new Mailbox(2, () => undefined);
+    mailbox.put({ id: 0 });
+    mailbox.put({ id: 1 });
+    const before = heapBytes();
+    for (let id = 2; id < 1_000_000; id++) {
+      mailbox.put({ id });
+      mailbox.release(id);
+    }
+    // An array over all of these ids takes 8 MB.
+    assert.ok(heapBytes() - before < 2e6);
+    mailbox.release(0);
+    mailbox.put({ id: 1_000_000 });
+    assert.deepEqual(
+      [...mailbox.accepted()].map(({ id }) => id),
+      [1, 1_000_000],
+    );
+  });
+
+  it('refuses a letter that is not younger than the last', () => {
+    const mailbox = new Mailbox(2, () => undefined);
+    mailbox.put({ id: 7 });
+    mailbox.release(7);
+    for (const id of [7, 3]) {
+      assert.throws(() => mailbox.put({ id }), {
+        code: 'INTERNAL',
+        message: `mailbox: letter ${id} after letter 7`,
+      });
+    }
+    mailbox.put({ id: 8 });
+    assert.equal(mailbox.head?.id, 8);
+  });
 });
+
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { setImmediate as turn } from 'node:timers/promises';
+import * as t from 'io-ts';
+import { fatal, type Actor, type Logger } from '../../../actors/runtime/actor.ts';
+import { Cell } from '../../../actors/runtime/cell.ts';
+import type { ActorEvent } from '../../../actors/runtime/event.ts';
+import { startLocal } from '../../../actors/runtime/incarnation.ts';
+import { call, protocol } from '../../../actors/runtime/protocol.ts';
+import { defaultSupervision } from '../../../actors/runtime/supervisor.ts';
+import { ActorSystem } from '../../../actors/runtime/system.ts';
+import { CxmindError } from '../../../src/errors.ts';
+import { ownMemory } from '../../../transport/shared/bytes.ts';
+
+const frail = protocol('frail', { die: call(t.void, t.void) });
+const actor: Actor<typeof frail> = {
+  die() {
+    throw fatal(new CxmindError('INTERNAL', 'it was asked to'));
+  },
+};
+
+/** A logger that keeps what is said at level error. */
+function listening(): { logger: Logger; said: { event: string; error: unknown }[] } {
+  const said: { event: string; error: unknown }[] = [];
+  const nothing = (): void => undefined;
+  const error = (fields: object, event: string): void => {
+    said.push({ event, error: (fields as { error?: { message: string } }).error?.message });
+  };
+  return { logger: { debug: nothing, info: nothing, warn: nothing, error }, said };
+}
+
+describe('Cell', () => {
+  it('ends, and says so, when what the actor claimed cannot be given back', async () => {
+    const { logger, said } = listening();
+    const events: ActorEvent['kind'][] = [];
+    const cell = new Cell({
+      name: 'frail',
+      launcher: {
+        node: undefined,
+        launch: (life) =>
+          Promise.resolve(
+            startLocal('frail', life, () => Promise.resolve({ protocol: frail, actor })),
+          ),
+        release: () => Promise.reject(new Error('the node hung up')),
+      },
+      supervision: { onCrash: 'stop' },
+      mailboxCapacity: 4,
+      graceMs: 1000,
+      uses: new Set(),
+      logger,
+      payloads: ownMemory,
+      find: () => undefined,
+      watch: () => ({ [Symbol.dispose]: () => undefined }),
+      onDeadLetter: () => undefined,
+      onEvent: ({ kind }) => events.push(kind),
+      onEscalate: () => undefined,
+    });
+    await cell.start();
+    await cell.stop();
+    assert.equal(cell.status, 'stopped');
+    assert.deepEqual(events, ['started', 'stopped']);
+    assert.deepEqual(said, [{ event: 'actor not released', error: 'the node hung up' }]);
+  });
+});
+
+describe('ActorSystem.watch', () => {
+  it('has an actor live, restart and stop in spite of a listener that throws', async () => {
+    const { logger, said } = listening();
+    await using system = new ActorSystem({ logger });
+    const heard: string[] = [];
+    system.watch({ name: 'frail' }, ({ kind }) => {
+      throw new Error(`not ${kind}`);
+    });
+    system.watch({ name: 'frail' }, ({ kind }) => heard.push(kind));
+    const supervision = { ...defaultSupervision, minBackoffMs: 1 };
+    const create = (): Actor<typeof frail> => actor;
+    const ref = await system.spawnLocal({ name: 'frail', protocol: frail, create, supervision });
+    await assert.rejects(ref.ask.die(undefined, { timeoutMs: 1000 }), { code: 'ACTOR_CRASHED' });
+    while (!heard.includes('restarted')) await turn();
+    await system.stop(ref);
+    assert.deepEqual(heard, ['started', 'crashed', 'restarted', 'stopped']);
+    const failures = said.filter(({ event }) => event.startsWith('watcher'));
+    assert.deepEqual(
+      failures.map(({ event, error }) => `${event}: ${String(error)}`),
+      heard.map((kind) => `watcher of ${kind} failed: not ${kind}`),
+    );
+  });
+});
