@@ -1,10 +1,11 @@
+import { rewardFileOf } from '../../src/config/reward-file.ts';
 import type { Answer } from '../../src/data/answer.ts';
-import { CxmindError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { scoreWithFaults } from '../../src/reward/fault-search.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
-import { builtInReward, isFileSpec } from '../../src/reward/registry.ts';
+import { builtInReward } from '../../src/reward/registry.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import { splitFunctionSpec, type RewardType } from '../../src/reward/user-function.ts';
+import type { RewardType } from '../../src/reward/user-function.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rewardProtocol, type ScoreReply, type ScoreRequest } from './protocol.ts';
@@ -72,7 +73,11 @@ export class RewardActor implements Actor<typeof rewardProtocol> {
       responseLength: tokenIds.data.length,
       groundTruth,
     }));
-    const outcomes = await this.#score(batch, signal);
+    const outcomes = await this.#score(batch, signal).catch((thrown: unknown) => {
+      if (signal.aborted) throw thrown;
+      const why = `a batch of ${batch.length} responses: ${asCxmindError(thrown).message}`;
+      throw new CxmindError('REWARD_INVALID', `${rewardFunction}: ${why}`, { cause: thrown });
+    });
     const scored = outcomes.map((outcome, i) => ({
       text: batch[i]!.response,
       parts: outcome !== undefined && 'parts' in outcome ? outcome.parts : null,
@@ -98,15 +103,16 @@ export const rewardActor = actorFactory(
   async (props: RewardProps, { logger }): Promise<RewardActor> => {
     const { rewardFunction: spec, kwargs } = props;
     const tokenizer = Tokenizer.load(props.tokenizerPath);
-    if (!isFileSpec(spec)) {
+    const source = rewardFileOf(spec);
+    if (source === undefined) {
       const reward = builtInReward(spec, kwargs);
       const score: Score = async (batch) => (await reward.score(batch)).map(outcomeOf);
       return new RewardActor(tokenizer, score, props);
     }
     const { rewardType, limitMs, skipsInvalid, python, cpus } = props.file ?? usualFile;
-    const scorer = /\.py$/.test(splitFunctionSpec(spec).file)
-      ? new PythonScorer({ spec, kwargs, rewardType, python, cpus }, logger)
-      : new ThreadScorer({ spec, kwargs, rewardType });
+    const scorer = source.file.endsWith('.py')
+      ? new PythonScorer({ source, kwargs, rewardType, python, cpus }, logger)
+      : new ThreadScorer({ source, kwargs, rewardType }, logger);
     await scorer.start(new AbortController().signal);
     const score: Score = (batch, signal) =>
       scoreWithFaults((some, timeMs) => scorer.score(some, timeMs, signal), batch, {

@@ -1,3 +1,4 @@
+import type { RewardFile } from '../../src/config/reward-file.ts';
 import type { Answer } from '../../src/data/answer.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
@@ -5,8 +6,7 @@ import { loadUserFunction, type RewardType } from '../../src/reward/user-functio
 
 /** What a function on a thread of its own is made from. */
 export interface FunctionProps {
-  /** `./file.ts:function`. */
-  readonly spec: string;
+  readonly source: RewardFile;
   readonly kwargs: Readonly<Record<string, unknown>>;
   /** How the function is called where its file does not say it. */
   readonly rewardType: RewardType;
@@ -14,10 +14,10 @@ export interface FunctionProps {
 
 /** Loads a user's function on the isolate's thread. @throws REWARD_INVALID */
 export async function createScorer({
-  spec,
+  source,
   kwargs,
   rewardType,
 }: FunctionProps): Promise<(batch: readonly RewardInput<Answer>[]) => Promise<Outcome[]>> {
-  const loaded = await loadUserFunction(spec, kwargs, rewardType);
+  const loaded = await loadUserFunction(source, kwargs, rewardType);
   return (batch) => loaded.score(batch);
 }

@@ -4,15 +4,35 @@
 
 Each message is four bytes of length, big-endian, and one msgpack value. The first request loads the function, each
 further one scores a batch. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
+
+Processes that the function starts by "spawn" or "forkserver" import this file as well, to find the function's own in it.
 """
 
+import importlib
 import importlib.util
 import os
+import queue
 import signal
 import struct
 import sys
 import threading
+import time
 import traceback
+
+MODULE = "custom_reward_fn"  # what the original calls the user's file
+FILE = "CXMIND_REWARD_FILE"  # where it is, for this process and those that it starts
+GRACE_SECONDS = 3
+
+
+class RewardFinder:
+    """Finds the user's file by the name that it has here, which is that of no file."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return importlib.util.spec_from_file_location(name, os.environ[FILE]) if name == MODULE else None
+
+
+sys.meta_path.append(RewardFinder)
 
 
 def pack(value, out):
@@ -123,9 +143,7 @@ def outlive_warnings():
 
 
 def requests_of(stream):
-    """A queue of requests, read on a thread that ends the process at the end of the stream."""
-    import queue
-
+    """A queue of requests, None at the end of the stream: what is not over soon after that is ended."""
     waiting = queue.Queue()
 
     def read():
@@ -133,6 +151,8 @@ def requests_of(stream):
             head = read_exactly(stream, 4)
             data = None if head is None else read_exactly(stream, struct.unpack(">I", head)[0])
             if data is None:
+                waiting.put(None)
+                time.sleep(GRACE_SECONDS)
                 os._exit(0)
             waiting.put(Unpacker(data).value())
 
@@ -140,10 +160,14 @@ def requests_of(stream):
     return waiting
 
 
+def is_ours(file):
+    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
+
+
 def trace():
-    """The traceback of the exception that is handled, without this file's own frames."""
+    """The traceback of the exception that is handled, from where the user's code begins."""
     kind, error, frames = sys.exc_info()
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    while frames is not None and is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     return "".join(traceback.format_exception(kind, error, frames)).rstrip()
 
@@ -154,10 +178,8 @@ def load(request):
     for folder in (os.getcwd(), os.path.dirname(os.path.abspath(path))):
         if folder not in sys.path:
             sys.path.append(folder)
-    spec = importlib.util.spec_from_file_location("custom_reward_fn", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["custom_reward_fn"] = module
-    spec.loader.exec_module(module)
+    os.environ[FILE] = path
+    module = importlib.import_module(MODULE)
     name = request["function"]
     if not callable(getattr(module, name, None)):
         raise AttributeError("%s has no function '%s'" % (path, name))
@@ -182,9 +204,27 @@ def checked(score):
     return {"score": parts}
 
 
+class WrongNumber(Exception):
+    """A function of a batch returned something else than one score a response."""
+
+
+def one_each(values, count):
+    """What a function of a batch returned, as a list."""
+    if hasattr(values, "items"):
+        got = 'one %s; a function of one response needs REWARD_TYPE = "sequential"' % type(values).__name__
+    elif isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        got = "None" if values is None else "a value of type %s" % type(values).__name__
+    else:
+        values = list(values)
+        if len(values) == count:
+            return values
+        got = "%d" % len(values)
+    raise WrongNumber("expected a list of %d dicts, got %s" % (count, got))
+
+
 def score(function, kind, kwargs, inputs):
     if kind == "batch":
-        return [checked(one) for one in function(inputs, **kwargs)]
+        return [checked(one) for one in one_each(function(inputs, **kwargs), len(inputs))]
     scores = []
     for one in inputs:
         try:
@@ -209,9 +249,9 @@ def main():
     def answer(make):
         try:
             reply = {"value": make()}
-        except BaseException as error:  # a function may raise SystemExit: its process is ours to end
-            if isinstance(error, KeyboardInterrupt):
-                raise
+        except WrongNumber as error:
+            reply = {"misfit": str(error)}
+        except BaseException:  # a function may raise SystemExit: its process is ours to end
             reply = {"error": trace()}
         out = bytearray()
         pack(reply, out)
@@ -231,7 +271,10 @@ def main():
     function, kind, _ = loaded[0]
     while True:
         batch = waiting.get()
+        if batch is None:
+            return
         answer(lambda: score(function, kind, request["kwargs"], batch))
 
 
-main()
+if __name__ == "__main__":
+    main()

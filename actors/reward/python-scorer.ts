@@ -4,19 +4,26 @@ import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import * as E from 'fp-ts/lib/Either.js';
+import type { RewardFile } from '../../src/config/reward-file.ts';
 import type { Answer } from '../../src/data/answer.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import { splitFunctionSpec, type RewardType } from '../../src/reward/user-function.ts';
+import type { RewardType } from '../../src/reward/user-function.ts';
 import { decodeValue, encodeValue } from '../../transport/codec.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { LOAD_LIMIT_MS, overTime, type Scorer } from './scorer.ts';
+import {
+  EXIT_LIMIT_MS,
+  LOAD_LIMIT_MS,
+  loadError,
+  logPrinted,
+  titleOf,
+  type Scorer,
+} from './scorer.ts';
 
 /** What a Python function is run with. */
 export interface PythonProps {
-  /** `./file.py:function`. */
-  readonly spec: string;
+  readonly source: RewardFile;
   readonly kwargs: Readonly<Record<string, unknown>>;
   /** How the function is called where its file does not say it. */
   readonly rewardType: RewardType;
@@ -30,6 +37,8 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 /** Lines of what a process printed that are kept for the error when it dies. */
 const KEPT_LINES = 20;
+/** How long its last words are waited for where a process that it started holds its streams open. */
+const LAST_WORDS_MS = 200;
 
 /** A Python function in a process of its own, which is ended where it hangs and started again by the next call. */
 export class PythonScorer implements Scorer {
@@ -44,30 +53,24 @@ export class PythonScorer implements Scorer {
 
   async start(signal: AbortSignal): Promise<void> {
     if (this.#process?.isAlive === true) return;
-    const { spec, kwargs, rewardType } = this.#props;
-    const { file, name } = splitFunctionSpec(spec);
-    const path = resolve(file);
+    const { source, kwargs, rewardType } = this.#props;
+    const path = resolve(source.file);
     if (!existsSync(path)) {
       throw new CxmindError('REWARD_INVALID', `reward function: no such file: ${path}`);
     }
     const process = new PythonProcess(this.#props, this.#logger);
     this.#process = process;
-    const request = { file: path, function: name, type: rewardType, kwargs };
+    const request = { file: path, function: source.name, type: rewardType, kwargs };
     try {
       const title = await process.ask(request, LOAD_LIMIT_MS, signal);
       this.#logger.info(
-        { function: spec, reward: title, pid: process.pid },
+        { function: titleOf(source), reward: title, pid: process.pid },
         'python reward loaded',
       );
     } catch (thrown) {
-      const { message } = asCxmindError(thrown);
-      throw new CxmindError(
-        'REWARD_INVALID',
-        `reward function: ${spec} does not load: ${message}`,
-        {
-          cause: thrown,
-        },
-      );
+      await process.end();
+      if (signal.aborted) throw thrown;
+      throw loadError(source, thrown);
     }
   }
 
@@ -83,12 +86,6 @@ export class PythonScorer implements Scorer {
       ground_truth: groundTruth,
     }));
     const scores = (await this.#process!.ask(request, limitMs, signal)) as readonly PythonScore[];
-    if (scores.length !== batch.length) {
-      throw new CxmindError(
-        'REWARD_INVALID',
-        `expected a list of ${batch.length} scores, got ${scores.length}`,
-      );
-    }
     return scores.map((one) => ('score' in one ? outcomeOf(one.score) : { problem: one.problem }));
   }
 
@@ -100,42 +97,58 @@ export class PythonScorer implements Scorer {
 /** What `host.py` says of one response. */
 type PythonScore = { readonly score: unknown } | { readonly problem: string };
 
-/** One life of the process. */
+/** What it says of a request: how it went, the traceback, or that scores and responses differ in number. */
+type Answered =
+  { readonly value: unknown } | { readonly error: string } | { readonly misfit: string };
+
+/** One life of the process, which leads a group of its own: what it starts ends with it. */
 class PythonProcess {
   readonly #child: Child;
-  readonly #logger: Logger;
   readonly #ended: Promise<void>;
   readonly #lines: string[] = [];
   #isAlive = true;
+  #isEnding = false;
   #received = Buffer.alloc(0);
   #onReply: ((reply: unknown) => void) | undefined;
+  /** Hears of its end during a request. */
   #onEnd: ((how: string) => void) | undefined;
 
-  constructor({ python, cpus, spec }: PythonProps, logger: Logger) {
-    this.#logger = logger;
+  constructor({ python, cpus, source }: PythonProps, logger: Logger) {
     this.#child = spawn(python, ['-u', fileURLToPath(new URL('./host.py', import.meta.url))], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { OMP_NUM_THREADS: String(cpus), PYTHONIOENCODING: 'utf-8', ...process.env },
+      detached: true,
     });
     const { promise, resolve: end } = Promise.withResolvers<string>();
     this.#ended = promise.then((how) => {
       this.#isAlive = false;
-      this.#onEnd?.(how);
+      if (this.#onEnd !== undefined) this.#onEnd(how);
+      else if (!this.#isEnding) logger.warn({ why: how }, 'reward function lost');
     });
     this.#child.once('error', ({ message }) =>
       end(
-        `${spec} needs ${python}, which does not start (${message}); install Python 3, or name its interpreter ` +
-          'with worker.reward.python',
+        `${titleOf(source)} needs ${python}, which does not start (${message}); install Python 3, or name its ` +
+          'interpreter with worker.reward.python',
       ),
     );
-    this.#child.once('close', (code, killer) => {
-      const printed = this.#lines.length === 0 ? '' : `, after\n${this.#lines.join('\n')}`;
-      end(`its process ended with ${killer ?? `code ${code}`}${printed}`);
+    this.#child.once('exit', (code, killer) => {
+      this.#killGroup();
+      const printed = (): string =>
+        this.#lines.length === 0 ? '' : `, after\n${this.#lines.join('\n')}`;
+      const say = (): void => end(`its process ${endingOf(code, killer)}${printed()}`);
+      const timer = setTimeout(say, LAST_WORDS_MS);
+      this.#child.once('close', () => {
+        clearTimeout(timer);
+        say();
+      });
     });
     // It may be gone before it has read everything; that it is gone is told by its end.
     this.#child.stdin.on('error', () => undefined);
     this.#child.stdout.on('data', (data: Buffer) => this.#take(data));
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
+    logPrinted(this.#child.stderr, logger, (line) => {
+      this.#lines.push(line);
+      this.#lines.splice(0, this.#lines.length - KEPT_LINES);
+    });
   }
 
   get isAlive(): boolean {
@@ -146,38 +159,70 @@ class PythonProcess {
     return this.#child.pid;
   }
 
-  /** @throws REWARD_INVALID with the function's traceback, or how the process ended; the signal's reason */
+  /**
+   * One request and its reply.
+   *
+   * @throws REWARD_INVALID with the function's traceback, or how the process ended; SHAPE_MISMATCH, ACTOR_TIMEOUT; the
+   *   signal's reason
+   */
   async ask(request: unknown, limitMs: number, signal: AbortSignal): Promise<unknown> {
     const { promise, resolve: reply, reject } = Promise.withResolvers<unknown>();
     const refuse = (message: string): void => reject(new CxmindError('REWARD_INVALID', message));
     const onAbort = (): void => reject(asCxmindError(signal.reason));
-    const timer = setTimeout(() => refuse(overTime(limitMs)), limitMs);
+    const timer = setTimeout(
+      () => reject(new CxmindError('ACTOR_TIMEOUT', `no answer in ${limitMs} ms`)),
+      limitMs,
+    );
     this.#onEnd = refuse;
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     this.#onReply = reply;
-    let answer: { value: unknown } | { error: string };
+    let answer: Answered;
     try {
       const bytes = encodeValue(request);
       const head = Buffer.alloc(4);
       head.writeUInt32BE(bytes.length);
       this.#child.stdin.write(head);
       this.#child.stdin.write(bytes);
-      answer = (await promise) as { value: unknown } | { error: string };
+      answer = (await promise) as Answered;
     } catch (error) {
-      await this.end();
+      await this.#kill();
       throw error;
     } finally {
       clearTimeout(timer);
+      this.#onEnd = undefined;
       signal.removeEventListener('abort', onAbort);
     }
     if ('value' in answer) return answer.value;
+    if ('misfit' in answer) throw new CxmindError('SHAPE_MISMATCH', answer.misfit);
     throw new CxmindError('REWARD_INVALID', `raised\n${answer.error}`);
   }
 
+  /** Lets it do what it does at exit, unless it is in the middle of a call. */
   async end(): Promise<void> {
-    this.#child.kill('SIGKILL');
+    this.#isEnding = true;
+    this.#child.stdin.end();
+    const timer = setTimeout(
+      () => this.#killGroup(),
+      this.#onEnd === undefined ? EXIT_LIMIT_MS : 0,
+    );
     await this.#ended;
+    clearTimeout(timer);
+  }
+
+  async #kill(): Promise<void> {
+    this.#isEnding = true;
+    this.#killGroup();
+    await this.#ended;
+  }
+
+  #killGroup(): void {
+    if (this.pid === undefined) return;
+    try {
+      process.kill(-this.pid, 'SIGKILL');
+    } catch {
+      // Nobody of it is left.
+    }
   }
 
   #take(data: Buffer): void {
@@ -188,13 +233,13 @@ class PythonProcess {
     const decoded = decodeValue(this.#received.subarray(4, 4 + size));
     this.#received = this.#received.subarray(4 + size);
     if (E.isRight(decoded)) this.#onReply?.(decoded.right);
-    else this.#child.kill('SIGKILL');
+    else this.#killGroup();
   }
+}
 
-  #keep(text: string): void {
-    const lines = text.split('\n').filter((line) => line !== '');
-    for (const line of lines) this.#logger.info({ line }, 'reward function printed');
-    this.#lines.push(...lines);
-    this.#lines.splice(0, this.#lines.length - KEPT_LINES);
-  }
+/** How a process ended, in words. */
+function endingOf(code: number | null, killer: NodeJS.Signals | null): string {
+  if (killer === 'SIGKILL')
+    return 'was killed (SIGKILL), which is also how Linux ends one for want of memory';
+  return killer === null ? `ended with code ${code}` : `ended with ${killer}`;
 }

@@ -1,6 +1,11 @@
+import type { Readable } from 'node:stream';
+import { createInterface } from 'node:readline';
+import type { RewardFile } from '../../src/config/reward-file.ts';
 import type { Answer } from '../../src/data/answer.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
+import type { Logger } from '../runtime/actor.ts';
 
 /** A user's function, run where it cannot take the actor down with it. */
 export interface Scorer extends AsyncDisposable {
@@ -9,9 +14,9 @@ export interface Scorer extends AsyncDisposable {
   /**
    * What became of each response; one call at a time.
    *
-   * @throws REWARD_INVALID, in words that go on after the function's name, when the function threw over the batch as a
-   *   whole, died, returned the wrong number of values, or took longer than `limitMs` and was ended; the signal's
-   *   reason when that was aborted
+   * @throws SHAPE_MISMATCH for another number of scores than responses, ACTOR_TIMEOUT when it took longer than
+   *   `limitMs` and was ended, else in words that go on after the function's name when it threw over the batch as a
+   *   whole or died; the signal's reason when that was aborted
    */
   score(
     batch: readonly RewardInput<Answer>[],
@@ -23,7 +28,31 @@ export interface Scorer extends AsyncDisposable {
 /** Time for loading a function, which may mean heavy libraries. */
 export const LOAD_LIMIT_MS = 120_000;
 
-/** A limit as the user set it. */
-export function overTime(limitMs: number): string {
-  return `took longer than ${limitMs / 1000} s (worker.reward.timeout_seconds)`;
+/** Time for what a function does at exit. */
+export const EXIT_LIMIT_MS = 2_000;
+
+/** What a function is called in logs and errors. */
+export function titleOf({ file, name }: RewardFile): string {
+  return `${file}:${name}`;
+}
+
+/** The error of a function that does not load, out of what went wrong. */
+export function loadError(source: RewardFile, thrown: unknown): CxmindError {
+  const { code, message } = asCxmindError(thrown);
+  const why = code === 'ACTOR_TIMEOUT' ? `took longer than ${LOAD_LIMIT_MS / 1000} s` : message;
+  const whole = `reward function: ${titleOf(source)} does not load: ${why}`;
+  return new CxmindError('REWARD_INVALID', whole, { cause: thrown });
+}
+
+/** Logs what a function prints, line by line. */
+export function logPrinted(
+  stream: Readable,
+  logger: Logger,
+  onLine?: (line: string) => void,
+): void {
+  createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
+    if (line.trim() === '') return;
+    logger.info({ line }, 'reward function printed');
+    onLine?.(line);
+  });
 }

@@ -1,27 +1,45 @@
 import type { Answer } from '../../src/data/answer.ts';
-import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import { asCxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
+import type { Logger } from '../runtime/actor.ts';
 import { Isolate } from '../runtime/isolate.ts';
 import type { FunctionProps } from './function-thread.ts';
-import { LOAD_LIMIT_MS, overTime, type Scorer } from './scorer.ts';
+import {
+  EXIT_LIMIT_MS,
+  LOAD_LIMIT_MS,
+  loadError,
+  logPrinted,
+  titleOf,
+  type Scorer,
+} from './scorer.ts';
 
 /** A JavaScript or TypeScript function on a thread that is ended where it hangs. */
 export class ThreadScorer implements Scorer {
+  readonly #props: FunctionProps;
   readonly #isolate: Isolate;
 
-  constructor(props: FunctionProps) {
+  constructor(props: FunctionProps, logger: Logger) {
+    this.#props = props;
     this.#isolate = new Isolate({
-      name: props.spec,
+      name: titleOf(props.source),
       module: new URL('./function-thread.ts', import.meta.url),
       create: 'createScorer',
       props,
       startLimitMs: LOAD_LIMIT_MS,
+      exitLimitMs: EXIT_LIMIT_MS,
+      onOutput: (stream) => logPrinted(stream, logger),
+      onLoss: ({ message }) => logger.warn({ why: message }, 'reward function lost'),
     });
   }
 
-  start(signal: AbortSignal): Promise<void> {
-    return this.#isolate.start(signal);
+  async start(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#isolate.start(signal);
+    } catch (thrown) {
+      if (signal.aborted || asCxmindError(thrown).code === 'REWARD_INVALID') throw thrown;
+      throw loadError(this.#props.source, thrown);
+    }
   }
 
   async score(
@@ -29,14 +47,8 @@ export class ThreadScorer implements Scorer {
     limitMs: number,
     signal: AbortSignal,
   ): Promise<Outcome[]> {
-    try {
-      await this.#isolate.start(signal);
-      return (await this.#isolate.call(batch, limitMs, signal)) as Outcome[];
-    } catch (thrown) {
-      const error = asCxmindError(thrown);
-      if (signal.aborted || error.code !== 'ACTOR_TIMEOUT') throw error;
-      throw new CxmindError('REWARD_INVALID', overTime(limitMs), { cause: error });
-    }
+    await this.start(signal);
+    return (await this.#isolate.call(batch, limitMs, signal)) as Outcome[];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWireError } from '../../src/errors.ts';
-import type { IsolateReply } from './isolate.ts';
+import type { IsolateReply, IsolateRequest } from './isolate.ts';
 
 type Make = (props: unknown) => Promise<(message: unknown) => Promise<unknown>>;
 
@@ -21,6 +21,9 @@ async function answer(work: () => Promise<unknown>): Promise<void> {
 await answer(async () => {
   const exports = (await import(module)) as Readonly<Record<string, Make>>;
   const called = await exports[create]!(props);
-  port.on('message', (message: unknown) => void answer(() => called(message)));
+  port.on('message', (request: IsolateRequest) => {
+    if (request === 'exit') process.exit(0);
+    void answer(() => called(request.call));
+  });
   return null;
 });

@@ -1,6 +1,6 @@
+import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
-import { printable } from '../../src/printable.ts';
 import { addressOfModule, entryModule, moduleAt } from './module-address.ts';
 
 /** What a thread is made of. */
@@ -14,7 +14,16 @@ export interface IsolateOptions {
   readonly props: unknown;
   /** How long making the function may take. */
   readonly startLimitMs: number;
+  /** How long an idle thread that is ended may take for its exit handlers. */
+  readonly exitLimitMs: number;
+  /** Gets the standard output and the standard error of every life of the thread. */
+  readonly onOutput: (stream: Readable) => void;
+  /** Hears of a thread that ended by itself while nobody was waiting for it. */
+  readonly onLoss: (error: CxmindError) => void;
 }
+
+/** What the thread is told: to call its function, or to exit. */
+export type IsolateRequest = { readonly call: unknown } | 'exit';
 
 /** What the thread says: that it is ready, or how a call ended. */
 export type IsolateReply = { readonly value: unknown } | { readonly error: WireError };
@@ -48,42 +57,68 @@ export class Isolate implements AsyncDisposable {
    */
   async call(message: unknown, limitMs: number, signal: AbortSignal): Promise<unknown> {
     await this.start(signal);
-    this.#thread!.worker.postMessage(message);
+    this.#thread!.post({ call: message });
     return this.#thread!.reply(limitMs, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#thread?.worker.terminate();
+    await this.#thread?.end(this.#options.exitLimitMs);
   }
 }
 
 /** One life of the thread. */
 class Thread {
-  readonly worker: Worker;
+  readonly #worker: Worker;
   readonly #name: string;
   #isAlive = true;
+  #isAwaited = false;
+  #isEnding = false;
   /** What the code threw outside of any call. */
   #uncaught: CxmindError | undefined;
 
-  constructor({ name, module, create, props }: IsolateOptions) {
+  constructor({ name, module, create, props, onOutput, onLoss }: IsolateOptions) {
     this.#name = name;
-    this.worker = new Worker(entryModule('isolate-entry'), {
+    this.#worker = new Worker(entryModule('isolate-entry'), {
       name,
       workerData: { module: moduleAt(addressOfModule(module)).href, create, props },
       stdout: true,
       stderr: true,
     });
-    // What the code prints may be what a model said.
-    for (const stream of ['stdout', 'stderr'] as const) {
-      const write = (text: string): void => void process[stream].write(printable(text));
-      this.worker[stream].setEncoding('utf8').on('data', write);
-    }
-    this.worker.on('error', (error) => (this.#uncaught = asCxmindError(error)));
-    this.worker.once('exit', () => (this.#isAlive = false));
+    onOutput(this.#worker.stdout);
+    onOutput(this.#worker.stderr);
+    this.#worker.on('error', (error) => (this.#uncaught = asCxmindError(error)));
+    this.#worker.once('exit', (code) => {
+      this.#isAlive = false;
+      if (!this.#isAwaited && !this.#isEnding) onLoss(this.#ending(code));
+    });
   }
 
   get isAlive(): boolean {
     return this.#isAlive;
+  }
+
+  post(request: IsolateRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  /** Ends it: at once in the middle of a call, else after its exit handlers. */
+  async end(limitMs: number): Promise<void> {
+    if (!this.#isAlive) return;
+    this.#isEnding = true;
+    if (!this.#isAwaited) {
+      const { promise, resolve } = Promise.withResolvers<unknown>();
+      this.#worker.once('exit', resolve);
+      const timer = setTimeout(resolve, limitMs);
+      this.post('exit');
+      await promise;
+      clearTimeout(timer);
+    }
+    await this.#worker.terminate();
+  }
+
+  #ending(code: number): CxmindError {
+    const why = this.#uncaught?.message ?? `exited with code ${code}`;
+    return new CxmindError('ACTOR_CRASHED', `${this.#name}: its thread ended: ${why}`);
   }
 
   /** The next thing it says; a thread that does not say anything in time is ended. */
@@ -95,16 +130,14 @@ class Thread {
       if ('value' in reply) resolve(reply.value);
       else reject(fromWireError(reply.error));
     };
-    const onExit = (code: number): void => {
-      const why = this.#uncaught?.message ?? `exited with code ${code}`;
-      reject(new CxmindError('ACTOR_CRASHED', `${this.#name}: its thread ended: ${why}`));
-    };
+    const onExit = (code: number): void => reject(this.#ending(code));
     const onAbort = (): void => reject(asCxmindError(signal.reason));
     const timer = setTimeout(() => {
       const error = new CxmindError('ACTOR_TIMEOUT', `${this.#name}: no answer in ${limitMs} ms`);
       reject(error);
     }, limitMs);
-    this.worker.on('message', onMessage).on('exit', onExit);
+    this.#isAwaited = true;
+    this.#worker.on('message', onMessage).on('exit', onExit);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     try {
@@ -112,10 +145,12 @@ class Thread {
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      this.worker.off('message', onMessage).off('exit', onExit);
+      this.#isAwaited = false;
+      this.#worker.off('message', onMessage).off('exit', onExit);
       if (!isAnswered) {
+        this.#isEnding = true;
         this.#isAlive = false;
-        await this.worker.terminate();
+        await this.#worker.terminate();
       }
     }
   }

@@ -61,8 +61,8 @@ export interface Cast {
   readonly reference: ActorRef<typeof referenceProtocol> | null;
 }
 
-/** A user's function is ended when nobody waits for it any more, which takes no time. */
-const REWARD_GRACE_MS = 1_000;
+/** A user's function is ended when nobody waits for it any more; one that is idle may do what it does at exit. */
+const REWARD_GRACE_MS = 3_000;
 /** Actors whose loss ends the run: the state of the step is theirs. */
 const essential = { onCrash: 'escalate' } as const;
 /** Actors on nodes, which may be lost with all that is there: the run goes on while others are left. */

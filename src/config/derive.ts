@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
+import { rewardFileOf } from './reward-file.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
@@ -20,20 +21,10 @@ function rewardFile(
   cwd: string,
 ): Pick<Config['worker']['reward'], 'rewardFunction' | 'rewardFunctionName'> {
   const { rewardFunction: spec, rewardFunctionName: name } = reward;
-  if (spec === null || !isRewardFile(spec))
-    return { rewardFunction: spec, rewardFunctionName: null };
-  const colon = spec.lastIndexOf(':');
-  return colon < 0
-    ? { rewardFunction: absolute(spec, cwd), rewardFunctionName: name ?? 'main' }
-    : {
-        rewardFunction: absolute(spec.slice(0, colon), cwd),
-        rewardFunctionName: spec.slice(colon + 1),
-      };
-}
-
-/** Whether `reward_function` names a file of the user's rather than a built-in reward. */
-export function isRewardFile(spec: string): boolean {
-  return /[:/\\.]/.test(spec);
+  const found = spec === null ? undefined : rewardFileOf(spec, name ?? undefined);
+  return found === undefined
+    ? { rewardFunction: spec, rewardFunctionName: null }
+    : { rewardFunction: absolute(found.file, cwd), rewardFunctionName: found.name };
 }
 
 /**

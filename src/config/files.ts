@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { isRewardFile, isTemplateText } from './derive.ts';
+import { isTemplateText } from './derive.ts';
+import { rewardFileOf } from './reward-file.ts';
 import type { Rule } from './rules.ts';
 import { isHubId } from './hub-id.ts';
 import type { Config } from './schema.ts';
@@ -112,7 +113,8 @@ export function fileRules(purpose: Purpose, cwd: string): Rule[] {
       broken: (config) => {
         const file = path(config);
         if (file === null) return requiredFor.includes(purpose) ? 'needed and not set' : undefined;
-        const isBuiltIn = key === 'worker.reward.reward_function' && !isRewardFile(file);
+        const isBuiltIn =
+          key === 'worker.reward.reward_function' && rewardFileOf(file) === undefined;
         if (isBuiltIn || existsSync(resolve(cwd, file))) return undefined;
         if (mayBeOnHub === true && isHubId(file)) return undefined;
         return `no such file or directory: ${file}`;

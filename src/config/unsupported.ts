@@ -1,5 +1,5 @@
 import { asMapping, keyPaths } from './codec.ts';
-import { isRewardFile } from './derive.ts';
+import { rewardFileOf } from './reward-file.ts';
 import { nearestOf } from './issues.ts';
 import type { Rule } from './rules.ts';
 import { Config, defaults } from './schema.ts';
@@ -34,7 +34,7 @@ export function rewardRule(known: readonly string[]): Rule {
     broken: ({ worker: { reward } }) => {
       const spec = reward.rewardFunction;
       if (spec === null || known.includes(spec)) return undefined;
-      if (isRewardFile(spec)) return undefined;
+      if (rewardFileOf(spec) !== undefined) return undefined;
       const choice = `./file.ts:function, ./file.py:function or one of ${known.join(', ')}`;
       return `expected ${choice}, got "${spec}", did you mean ${nearestOf(spec, known) ?? ''}?`;
     },

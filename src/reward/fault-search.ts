@@ -1,7 +1,12 @@
 import { asCxmindError } from '../errors.ts';
 import type { Outcome } from './outcome.ts';
 
-/** Scores a batch within a time; throws for what cannot be laid at one response's door. */
+/**
+ * Scores a batch within a time.
+ *
+ * @throws SHAPE_MISMATCH for another number of scores than responses, ACTOR_TIMEOUT when it took longer; else what
+ *   cannot be laid at one response's door
+ */
 export type TimedScore<I> = (batch: readonly I[], limitMs: number) => Promise<Outcome[]>;
 
 /** How a search for faulty responses is done. */
@@ -20,11 +25,12 @@ const LEAST_MS = 1000;
 /**
  * Scores a batch, and finds the responses that a function throws over, hangs on or dies of.
  *
- * A call that fails as a whole is made again on either half, which gets its share of the time, until the fault is one
- * response's. The others are then scored together once more, because a function of a batch may compare them. One
- * response that hangs costs about twice `limitMs`.
+ * A call that fails as a whole is made again on either half until the fault is one response's; where it ran out of
+ * time, each half gets its share. The others are then scored together once more, because a function of a batch may
+ * compare them. One response that hangs costs about twice `limitMs`.
  *
  * @returns one outcome a response, in order; undefined for one that was not looked at any more
+ * @throws SHAPE_MISMATCH for a wrong number of scores of the whole batch, where one fault is enough to know of
  */
 export async function scoreWithFaults<I>(
   score: TimedScore<I>,
@@ -45,14 +51,19 @@ export async function scoreWithFaults<I>(
       );
     } catch (thrown) {
       if (signal.aborted) throw thrown;
+      const { code, message } = asCxmindError(thrown);
+      if (code === 'SHAPE_MISMATCH' && stopsAtFirst && indices.length === batch.length) {
+        throw thrown;
+      }
+      const isLate = code === 'ACTOR_TIMEOUT';
       if (indices.length > 1) {
         const middle = indices.length >> 1;
-        const partMs = Math.min(limitMs, Math.max(LEAST_MS, timeMs / 2));
+        const partMs = isLate ? Math.min(timeMs, Math.max(LEAST_MS, timeMs / 2)) : timeMs;
         await settle(indices.slice(0, middle), partMs);
         await settle(indices.slice(middle), partMs);
         return true;
       }
-      found = [{ problem: asCxmindError(thrown).message }];
+      found = [{ problem: isLate ? lateness(timeMs, limitMs) : message }];
     }
     for (const [at, index] of indices.entries()) outcomes[index] = found[at]!;
     isOver = stopsAtFirst && found.some((outcome) => 'problem' in outcome);
@@ -77,4 +88,11 @@ export async function scoreWithFaults<I>(
 
 function isSound(outcome: Outcome | undefined): boolean {
   return outcome !== undefined && 'parts' in outcome;
+}
+
+/** What is told of a response that was late: the limit that was set, and its share where it had to do with one. */
+function lateness(timeMs: number, limitMs: number): string {
+  const whole = `took longer than ${limitMs / 1000} s (worker.reward.timeout_seconds)`;
+  if (timeMs === limitMs) return whole;
+  return `the call with it ${whole}, and it alone longer than its share of ${timeMs / 1000} s`;
 }

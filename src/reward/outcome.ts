@@ -29,11 +29,13 @@ export function outcomeOf(value: unknown): Outcome {
     : { parts: { ...parts, overall } };
 }
 
-/** What a function returned for a batch, checked. @throws REWARD_INVALID when it is not one value a response */
+/** What a function returned for a batch, checked. @throws SHAPE_MISMATCH when it is not one value a response */
 export function outcomesOf(values: unknown, count: number): Outcome[] {
   if (Array.isArray(values) && values.length === count) return values.map(outcomeOf);
+  const isMap = typeof values === 'object' && values !== null && !Array.isArray(values);
+  const hint = isMap ? "; a function of one response exports REWARD_TYPE = 'sequential'" : '';
   throw new CxmindError(
-    'REWARD_INVALID',
-    `expected an array of ${count} maps, got ${describe(values)}`,
+    'SHAPE_MISMATCH',
+    `expected an array of ${count} maps, got ${describe(values)}${hint}`,
   );
 }

@@ -1,4 +1,5 @@
 import { nearestOf } from '../config/issues.ts';
+import { rewardFileOf } from '../config/reward-file.ts';
 import { answerText, type Answer } from '../data/answer.ts';
 import { CxmindError } from '../errors.ts';
 import { androidGui } from './android-gui.ts';
@@ -32,11 +33,6 @@ export function builtInGate(name: string): Pick<GateSpec, 'rule' | 'key' | 'bonu
   return Object.hasOwn(builtIns, name) ? builtIns[name]!.gate : undefined;
 }
 
-/** Whether a reward is a user's file rather than the name of a built-in. */
-export function isFileSpec(spec: string): boolean {
-  return /[:/\\]|\.(?:[cm]?[jt]s|py)$/.test(spec);
-}
-
 /** A built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
 export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
   if (!Object.hasOwn(builtIns, name)) {
@@ -64,5 +60,6 @@ export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
  *   user's file does not load
  */
 export async function resolveReward(spec: string, kwargs: RewardKwargs = {}): Promise<Reward> {
-  return isFileSpec(spec) ? loadUserReward(spec, kwargs) : builtInReward(spec, kwargs);
+  const file = rewardFileOf(spec);
+  return file === undefined ? builtInReward(spec, kwargs) : loadUserReward(file, kwargs);
 }

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { nearestOf } from '../config/issues.ts';
+import type { RewardFile } from '../config/reward-file.ts';
 import type { Answer } from '../data/answer.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
+import { importFile } from './import-file.ts';
 import { outcomeOf, outcomesOf, type Outcome } from './outcome.ts';
 import type { Reward, RewardInput, RewardParts } from './reward.ts';
 
@@ -38,23 +39,15 @@ export interface UserFunction {
   score(batch: readonly RewardInput<Answer>[]): Promise<Outcome[]>;
 }
 
-/** Where the function is: `./file.ts:score`, split at the last colon; without one it is `main`. */
-export function splitFunctionSpec(spec: string): { file: string; name: string } {
-  const colon = spec.lastIndexOf(':');
-  return colon < 0
-    ? { file: spec, name: 'main' }
-    : { file: spec.slice(0, colon), name: spec.slice(colon + 1) };
-}
-
 function invalid(message: string, detail: Record<string, unknown>, cause?: unknown): CxmindError {
   return new CxmindError('REWARD_INVALID', message, { detail, cause });
 }
 
-async function importFile(file: string): Promise<Record<string, unknown>> {
+async function exportsOf(file: string): Promise<Record<string, unknown>> {
   const path = resolve(file);
   if (!existsSync(path)) throw invalid(`reward function: no such file: ${path}`, { file: path });
   try {
-    return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+    return await importFile(path);
   } catch (thrown) {
     const { message } = asCxmindError(thrown);
     throw invalid(`reward function: ${path} does not load: ${message}`, { file: path }, thrown);
@@ -62,7 +55,7 @@ async function importFile(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * A user's function out of a JavaScript or TypeScript file, `./file.ts:function` relative to the working directory.
+ * A user's function out of a JavaScript or TypeScript file, its path relative to the working directory.
  *
  * The file may export `REWARD_TYPE` and `REWARD_NAME`. The function gets inputs with the fields of `RewardInput`, in
  * camelCase, and the kwargs as its second argument; it may be async.
@@ -71,12 +64,11 @@ async function importFile(file: string): Promise<Record<string, unknown>> {
  * @throws REWARD_INVALID for a file that does not load or has no such function
  */
 export async function loadUserFunction(
-  spec: string,
+  { file, name }: RewardFile,
   kwargs: RewardKwargs,
   usualType: RewardType = 'batch',
 ): Promise<UserFunction> {
-  const { file, name } = splitFunctionSpec(spec);
-  const exported = await importFile(file);
+  const exported = await exportsOf(file);
   const candidate = exported[name];
   if (typeof candidate !== 'function') {
     const functions = Object.keys(exported).filter((key) => typeof exported[key] === 'function');
@@ -127,8 +119,9 @@ export async function loadUserFunction(
  *
  * @throws REWARD_INVALID naming file and function; from `score`, also the response's index in the batch
  */
-export async function loadUserReward(spec: string, kwargs: RewardKwargs): Promise<Reward> {
-  const loaded = await loadUserFunction(spec, kwargs);
+export async function loadUserReward(source: RewardFile, kwargs: RewardKwargs): Promise<Reward> {
+  const loaded = await loadUserFunction(source, kwargs);
+  const spec = `${source.file}:${source.name}`;
   return {
     name: loaded.name,
     async score(batch) {

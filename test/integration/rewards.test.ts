@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { FileOptions } from '../../actors/reward/actor.ts';
@@ -10,6 +10,7 @@ import type { ActorRef } from '../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
@@ -78,12 +79,6 @@ const usual: Omit<FileOptions, 'python'> = {
   skipsInvalid: false,
   cpus: 1,
 };
-
-/** Whether a process does anything any more; one that ended and that nobody asks after does not. */
-function isRunning(pid: number): boolean {
-  const status = `/proc/${pid}/status`;
-  return existsSync(status) && !/^State:\s+Z/m.test(readFileSync(status, 'utf8'));
-}
 
 describe('reward functions of users', () => {
   let temporary: TemporaryDirectory;
@@ -217,7 +212,10 @@ describe('reward functions of users', () => {
           /reward\.py:compute_score: row 1: raised\nTraceback[^]*ValueError: no such finding/,
       });
       const few = await actorOf(`${python}:too_few`);
-      await assert.rejects(score(few, 'a', 'b'), /row 0: expected a list of 1 scores, got 0/);
+      await assert.rejects(
+        score(few, 'a', 'b'),
+        /too_few: a batch of 2 responses: expected a list of 2 dicts, got 1$/,
+      );
     });
 
     it('say in one sentence what keeps them from starting', async () => {

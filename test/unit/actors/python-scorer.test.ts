@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { setTimeout } from 'node:timers/promises';
 import { PythonScorer, type PythonProps } from '../../../actors/reward/python-scorer.ts';
 import type { Answer } from '../../../src/data/answer.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
+import { isRunning } from '../../support/is-running.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
@@ -21,18 +23,21 @@ describe('a Python reward', () => {
   });
   after(() => folder[Symbol.dispose]());
 
-  function scorerOf(source: string, options: Partial<PythonProps> = {}) {
-    const file = folder.write(`${String(Math.random()).slice(2)}.py`, source);
+  function scorerOf(program: string, options: Partial<PythonProps> = {}) {
+    const file = folder.write(`${String(Math.random()).slice(2)}.py`, program);
     const { logger, events } = keepingLogger();
     const usual = { kwargs: {}, rewardType: 'batch', python: interpreter, cpus: 1 } as const;
-    const scorer = new PythonScorer({ ...usual, spec: `${file}:score`, ...options }, logger);
+    const source = { file, name: 'score' };
+    const scorer = new PythonScorer({ ...usual, source, ...options }, logger);
     const score = (...answers: readonly Answer[]): Promise<Outcome[]> =>
       scorer.score(
         answers.map((groundTruth) => ({ response: 'a', responseLength: 1, groundTruth })),
         20_000,
         never,
       );
-    return { scorer, score, events };
+    const printed = (): unknown[] =>
+      events.filter(({ event }) => /printed|lost/.test(event)).map(({ fields }) => fields);
+    return { scorer, score, printed };
   }
 
   it('gets every answer as its row has it', async () => {
@@ -47,5 +52,117 @@ def score(items):
     const box = { label: 'B', box: [1, null] };
     const outcomes = await score('B', 3, -0.5, true, [12, 50.5], box, []);
     assert.deepEqual(outcomes, new Array(7).fill({ parts: { overall: 1 } }));
+  });
+
+  it('may start processes in every way, for functions of its own file, and takes them along', async () => {
+    const { scorer, score, printed } = scorerOf(`
+import concurrent.futures, multiprocessing, os, time
+
+def square(number):
+    return number * number
+
+def score(items):
+    total = 0
+    for way in ("spawn", "forkserver", "fork"):
+        context = multiprocessing.get_context(way)
+        with context.Pool(1) as pool:
+            total += pool.map(square, [3])[0]
+    workers = concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    total += workers.submit(square, 2).result()
+    workers.shutdown()
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(1000)
+    print("child", pid)
+    return [{"overall": total} for _ in items]
+`);
+    {
+      await using _ = scorer;
+      assert.deepEqual(await score('a'), [{ parts: { overall: 31 } }]);
+    }
+    const { line } = printed()[0] as { line: string };
+    assert.equal(isRunning(Number(line.split(' ')[1])), false);
+  });
+
+  it('that is killed is told as that, wherever it happens', async () => {
+    const dying = (body: string) =>
+      scorerOf(`import os, signal, threading, time\n\ndef score(items):\n    ${body}`);
+    const killed = /^its process was killed \(SIGKILL\), which is also how Linux ends one/;
+    for (const [body, message] of [
+      ['os.kill(os.getpid(), signal.SIGKILL)', killed],
+      ['print("bye"); os.abort()', /^its process ended with SIGABRT, after\nbye$/],
+      ['os._exit(7)', /^its process ended with code 7$/],
+      ['raise KeyboardInterrupt', /^raised\nTraceback[^]*KeyboardInterrupt$/],
+    ] as const) {
+      const { scorer, score } = dying(body);
+      await using _ = scorer;
+      await assert.rejects(score('a'), { code: 'REWARD_INVALID', message }, body);
+    }
+    const { scorer, score } = scorerOf('import os\nos.kill(os.getpid(), 9)');
+    await using _ = scorer;
+    const message = /^reward function: .*:score does not load: its process was killed/;
+    await assert.rejects(score('a'), { code: 'REWARD_INVALID', message });
+  });
+
+  it('is told of the number of scores that it returned', async () => {
+    for (const [value, got] of [
+      [
+        '{"overall": 1}',
+        /^expected a list of 2 dicts, got one dict; .* REWARD_TYPE = "sequential"$/,
+      ],
+      ['[{"overall": 1}]', /^expected a list of 2 dicts, got 1$/],
+      ['None', /^expected a list of 2 dicts, got None$/],
+      ['0.5', /^expected a list of 2 dicts, got a value of type float$/],
+      ['"high"', /got a value of type str$/],
+    ] as const) {
+      const { scorer, score } = scorerOf(`def score(items): return ${value}`);
+      await using _ = scorer;
+      await assert.rejects(score('a', 'b'), { code: 'SHAPE_MISMATCH', message: got }, value);
+    }
+  });
+
+  it('has all it prints logged, before, after and beside its calls', async () => {
+    const { scorer, score, printed } = scorerOf(`
+import atexit, threading, time
+print("loaded", end=" ")
+print("whole")
+atexit.register(print, "at exit")
+done = threading.Event()
+
+def later():
+    done.wait()
+    raise RuntimeError("beside")
+
+thread = threading.Thread(target=later)
+thread.start()
+
+def score(items):
+    done.set()
+    thread.join()
+    return [{"overall": 1} for _ in items]
+`);
+    {
+      await using _ = scorer;
+      await score('a');
+    }
+    const lines = printed().map((fields) => (fields as { line: string }).line);
+    assert.equal(lines[0], 'loaded whole');
+    assert.ok(lines.includes('RuntimeError: beside'), lines.join('\n'));
+    assert.equal(lines.at(-1), 'at exit');
+  });
+
+  it('that is lost between two calls is logged, and started again by the next', async () => {
+    const { scorer, score, printed } = scorerOf(`
+import os, threading
+
+def score(items):
+    threading.Timer(0.01, os._exit, [4]).start()
+    return [{"overall": 1} for _ in items]
+`);
+    await using _ = scorer;
+    await score('a');
+    while (printed().length === 0) await setTimeout(5);
+    assert.deepEqual(printed(), [{ why: 'its process ended with code 4' }]);
+    assert.deepEqual(await score('a'), [{ parts: { overall: 1 } }]);
   });
 });

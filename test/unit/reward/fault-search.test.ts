@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { CxmindError } from '../../../src/errors.ts';
 import { scoreWithFaults } from '../../../src/reward/fault-search.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 
 const { signal } = new AbortController();
 
 /** A function that fails as a whole when one of `bad` is in its batch, and counts its calls. */
-function fragile(bad: ReadonlySet<number>) {
+function fragile(
+  bad: ReadonlySet<number>,
+  errorOf = (one: number): Error => new Error(`cannot do ${one}`),
+) {
   const calls: { readonly batch: readonly number[]; readonly limitMs: number }[] = [];
   const score = (batch: readonly number[], limitMs: number): Promise<Outcome[]> => {
     calls.push({ batch, limitMs });
     const found = batch.find((one) => bad.has(one));
-    if (found !== undefined) return Promise.reject(new Error(`cannot do ${found}`));
+    if (found !== undefined) return Promise.reject(errorOf(found));
     // Compares the responses of a call, as a batch function may.
     return Promise.resolve(batch.map((one) => ({ parts: { overall: one, size: batch.length } })));
   };
@@ -42,8 +46,10 @@ describe('scoreWithFaults', () => {
     assert.deepEqual(calls, [{ batch: [1, 2, 3], limitMs: 5 }]);
   });
 
-  it('gives a part of a batch its share of the time, and little to find one fault in 64', async () => {
-    const { score, calls } = fragile(new Set([40]));
+  const late = (): Error => new CxmindError('ACTOR_TIMEOUT', 'no answer');
+
+  it('gives a part of a late batch its share of the time, and little to find one fault in 64', async () => {
+    const { score, calls } = fragile(new Set([40]), late);
     const batch = Array.from({ length: 64 }, (_, i) => i);
     await scoreWithFaults(score, batch, { limitMs: 64_000, stopsAtFirst: false, signal });
     for (const { batch: part, limitMs } of calls.slice(0, -1)) {
@@ -52,6 +58,40 @@ describe('scoreWithFaults', () => {
     const failing = calls.filter(({ batch: part }) => part.includes(40));
     const worstMs = failing.reduce((sum, { limitMs }) => sum + limitMs, 0);
     assert.ok(worstMs < 2 * 64_000, String(worstMs));
+  });
+
+  it('tells of the limit that was set, and of the share of a response that had one', async () => {
+    const outcomes = (batch: number[], limitMs: number) =>
+      scoreWithFaults(fragile(new Set([1]), late).score, batch, {
+        limitMs,
+        stopsAtFirst: true,
+        signal,
+      });
+    const whole = 'took longer than 4 s (worker.reward.timeout_seconds)';
+    const share = `the call with it ${whole}, and it alone longer than its share of 1 s`;
+    assert.deepEqual((await outcomes([1], 4000))[0], { problem: whole });
+    assert.deepEqual((await outcomes([1, 2, 3, 4, 5, 6, 7, 8], 4000))[0], { problem: share });
+  });
+
+  it('leaves parts the whole time where it was not time that ran out', async () => {
+    const { score, calls } = fragile(new Set([2]));
+    await scoreWithFaults(score, [0, 1, 2, 3], { limitMs: 4000, stopsAtFirst: false, signal });
+    assert.ok(calls.every(({ limitMs }) => limitMs === 4000));
+  });
+
+  it('blames a wrong number of scores on the call, unless every other response is to be saved', async () => {
+    const misfit = (): Error => new CxmindError('SHAPE_MISMATCH', 'expected 3, got 2');
+    const { score } = fragile(new Set([1]), misfit);
+    const options = { limitMs: 5, signal };
+    await assert.rejects(scoreWithFaults(score, [0, 1, 2], { ...options, stopsAtFirst: true }), {
+      message: 'expected 3, got 2',
+    });
+    const outcomes = await scoreWithFaults(score, [0, 1, 2], { ...options, stopsAtFirst: false });
+    assert.deepEqual(outcomes, [
+      { parts: { overall: 0, size: 2 } },
+      { problem: 'expected 3, got 2' },
+      { parts: { overall: 2, size: 2 } },
+    ]);
   });
 
   it('stops at the first fault where one is enough', async () => {
