@@ -1,6 +1,8 @@
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from './builder.ts';
 import { isFloat, type Dim, type Graph, type Node, type Value } from './ir.ts';
+import type { ProductAttributes } from './ops/linalg.ts';
+import type { ReduceAttributes } from './ops/reduce.ts';
 import { opOf } from './ops/table.ts';
 import { chooseSaved } from './partition.ts';
 import { inOrder, optimize, producersOf, prune, usesOf, type Uses } from './passes.ts';
@@ -30,9 +32,9 @@ export interface ForwardAndBackward {
  *
  * The backward graph takes those of the forward inputs and `saved.*` values it reads,
  * `grad.<output>` for every float output that depends on `wrt`, and `accum.<input>` for every input
- * in `accumulate`; it gives `grad.<input>` for every input in `wrt`. One node reads `accum.<input>`,
- * and it is the node that writes `grad.<input>` or one that this node waits for, so both may be bound to
- * one memory.
+ * in `accumulate`; it gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it
+ * is accumulated. One node reads `accum.<input>`, and it is the node that writes `grad.<input>` or one that
+ * this node waits for, so both may be bound to one memory.
  *
  * @throws GRAPH_INVALID when a name in `wrt` or `accumulate` is not a float input
  * @throws RULE_MISSING when an op without a gradient stands between an input and an output
@@ -136,13 +138,13 @@ function withAccumulation(joint: GraphBuilder, accumulate: readonly string[]): G
   const outputs = graph.outputs.map(({ name, value }) => {
     const input = name.replace(/^grad\./, '');
     if (!accumulate.includes(input)) return { name, value };
-    const total = joint.input(`accum.${input}`, value.dtype, value.shape);
+    const total = joint.input(`accum.${input}`, 'f32', value.shape);
     return { name, value: addInto(joint, total, value, uses) };
   });
   return { ...joint.build(), outputs };
 }
 
-/** `total` plus every term of a gradient that is a sum of same-shaped terms, one after the other. */
+/** `total` plus, in f32, every term of a gradient that is a sum of same-shaped terms, one after the other. */
 function addInto(g: GraphBuilder, total: Value, gradient: Value, uses: Uses): Value {
   let sum = total;
   const terms = [gradient];
@@ -151,24 +153,43 @@ function addInto(g: GraphBuilder, total: Value, gradient: Value, uses: Uses): Va
     const node = uses(term) === 1 ? g.producer(term) : undefined;
     const [a, b] = node?.op === 'add' ? node.inputs : [];
     if (a !== undefined && b !== undefined && sameShape(a.shape, b.shape)) terms.push(b, a);
-    else sum = addTerm(g, sum, term, node);
+    else sum = addTerm(g, sum, term, uses);
   }
   return sum;
 }
 
 /**
- * `total + term`. A product takes the total as its addend, and a scatter as the data it adds to, so that
+ * `total + term` in f32. A product takes the total as its addend, and a scatter as the data it adds to, so that
  * the term never has memory of its own. (`gemm` has no beta: its addend counts once.)
  */
-function addTerm(g: GraphBuilder, total: Value, term: Value, node: Node | undefined): Value {
+function addTerm(g: GraphBuilder, total: Value, term: Value, uses: Uses): Value {
+  const node = uses(term) === 1 ? g.producer(term) : undefined;
   if (node?.op === 'gemm' && node.inputs.length === 2) {
-    return g.apply('gemm', [...node.inputs, total], (node as Node<'gemm'>).attributes)[0]!;
+    const { attributes, inputs } = node as Node<'gemm'>;
+    return g.gemm(inputs[0]!, inputs[1]!, { ...attributes, to: 'f32', c: total });
   }
   if (node?.op === 'scatterElements' && g.isZero(node.inputs[0]!)) {
     const { axis } = (node as Node<'scatterElements'>).attributes;
-    return g.scatterElements(total, node.inputs[1]!, node.inputs[2]!, axis);
+    return g.scatterElements(total, node.inputs[1]!, g.cast(node.inputs[2]!, 'f32'), axis);
   }
-  return g.add(total, term);
+  return g.add(total, widened(g, term, uses));
+}
+
+/** A gradient in f32, not rounded on the way where it comes from a sum or a product. */
+function widened(g: GraphBuilder, gradient: Value, uses: Uses): Value {
+  const node = uses(gradient) === 1 ? g.producer(gradient) : undefined;
+  if (gradient.dtype === 'f32' || node === undefined) return g.cast(gradient, 'f32');
+  const { op, inputs, attributes } = node;
+  const [x, y] = [inputs[0]!, inputs[1]!];
+  if (op === 'cast') return g.cast(x, 'f32');
+  if (op === 'reshape') return g.reshape(widened(g, x, uses), gradient.shape);
+  if (op === 'reduceSum') {
+    return g.apply(op, [g.cast(x, 'f32')], attributes as ReduceAttributes)[0]!;
+  }
+  if (op === 'gemm' && inputs.length === 2) {
+    return g.gemm(x, y, { ...(attributes as ProductAttributes), to: 'f32' });
+  }
+  return g.cast(gradient, 'f32');
 }
 
 /** Splits the joint graph in two where its backward part reads what its forward part made. */

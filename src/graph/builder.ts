@@ -221,7 +221,17 @@ export class GraphBuilder {
     return this.#one('where', [condition, a, b], {});
   }
   cast(x: Value, to: DType): Value {
-    return x.dtype === to ? x : this.#one('cast', [x], { to });
+    if (x.dtype === to) return x;
+    const from = this.producer(x);
+    // A half widened to f32 is exact, so what comes back is what it was.
+    const isBack = from?.op === 'cast' && x.dtype === 'f32' && isFloat(to);
+    if (isBack && from.inputs[0]!.dtype === to) return from.inputs[0]!;
+    return this.#one('cast', [x], { to });
+  }
+  /** A formula computed in f32 and rounded once, to the dtype of its first operand, where every step would round. */
+  inFloat32<V extends readonly Value[]>(operands: V, formula: (...wide: V) => Value): Value {
+    const wide = operands.map((operand) => this.cast(operand, 'f32')) as unknown as V;
+    return this.cast(formula(...wide), operands[0]!.dtype);
   }
   /** x kept within `[low, high]`; the gradient passes where x is within, bounds included. */
   clip(x: Value, low: number, high: number): Value {
@@ -233,21 +243,21 @@ export class GraphBuilder {
   }
   /** Gaussian error linear unit, the exact form with erf. */
   gelu(x: Value): Value {
-    const half = this.scalar(0.5, x.dtype);
-    const cdf = this.erf(this.mul(x, this.scalar(Math.SQRT1_2, x.dtype)));
-    return this.mul(this.mul(x, half), this.add(cdf, this.scalar(1, x.dtype)));
+    return this.inFloat32([x], (x) => {
+      const half = this.scalar(0.5);
+      const cdf = this.erf(this.mul(x, this.scalar(Math.SQRT1_2)));
+      return this.mul(this.mul(x, half), this.add(cdf, this.scalar(1)));
+    });
   }
 
   /** alpha times the product of two batches of matrices, either transposed in its last two axes. */
   matMul(a: Value, b: Value, options: Partial<ProductAttributes> = {}): Value {
-    const { transA = false, transB = false, alpha = 1 } = options;
-    return this.#one('matMul', [a, b], { transA, transB, alpha });
+    return this.#one('matMul', [a, b], productAttributes(a, options));
   }
   /** alpha times the product of two matrices, plus `c` broadcast to it. */
   gemm(a: Value, b: Value, options: Partial<ProductAttributes> & { c?: Value } = {}): Value {
-    const { transA = false, transB = false, alpha = 1, c } = options;
-    const inputs = c === undefined ? [a, b] : [a, b, c];
-    return this.#one('gemm', inputs, { transA, transB, alpha });
+    const inputs = options.c === undefined ? [a, b] : [a, b, options.c];
+    return this.#one('gemm', inputs, productAttributes(a, options));
   }
   /**
    * Rows times a weight in Hugging Face layout: `x [..., in]`, `weight [out, in]`, `bias [out]`
@@ -484,6 +494,12 @@ export class GraphBuilder {
     const key = `${node.op}(${node.inputs.map((input) => input.id).join()})${JSON.stringify(node.attributes)}`;
     this.#known.set(key, node.outputs);
   }
+}
+
+function productAttributes(a: Value, options: Partial<ProductAttributes>): ProductAttributes {
+  const { transA = false, transB = false, alpha = 1, to } = options;
+  const isPlain = to === undefined || to === a.dtype;
+  return { transA, transB, alpha, ...(isPlain ? {} : { to }) };
 }
 
 type BinaryName =

@@ -8,6 +8,7 @@ import { opOf } from './ops/table.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import { prune } from './passes.ts';
 import { evaluateDim } from './shape.ts';
+import { cpu, lower, type Target } from './target.ts';
 
 const irVersion = 10;
 const opsetVersion = 21;
@@ -162,6 +163,12 @@ class OnnxWriter implements Emitter {
     return this.#fresh(`inner_${this.#counter++}`);
   }
 
+  cast(name: string, to: DType): string {
+    return this.#once(`cast ${name} ${to}`, (cast) => {
+      this.node('Cast', [name], [cast], { to: { dtype: to } });
+    });
+  }
+
   ints(values: readonly number[]): string {
     return this.#once(`ints ${values.join()}`, (name) => {
       const tensor = tensorOf('i64', [values.length], values);
@@ -236,12 +243,13 @@ class OnnxWriter implements Emitter {
 
 /**
  * The graph as an ONNX ModelProto: opset 21 and ONNX Runtime's own domain. Nodes that no output
- * needs are left out; inputs stay as they are.
+ * needs are left out; inputs and outputs stay as they are.
  *
+ * @param target the provider it is for: what that has no kernel for computes in f32, between casts
  * @throws GRAPH_INVALID when a symbolic dimension must be computed and no input's shape has it
  */
-export function encode(graph: Graph): Uint8Array {
-  const pruned = prune(graph);
+export function encode(graph: Graph, target: Target = cpu): Uint8Array {
+  const pruned = prune(lower(graph, target));
   const writer = new OnnxWriter(pruned);
   for (const node of pruned.nodes) opOf(node).emit(node, writer);
   for (const { name, value } of pruned.outputs) {

@@ -54,7 +54,7 @@ export function producersOf(nodes: readonly Node[]): Map<number, Node> {
 }
 
 /** What a rule puts in place of a node, or undefined to keep it. */
-type Rule = (
+export type Rule = (
   node: Node,
   inputs: readonly Value[],
   context: { g: GraphBuilder; constantOf: (value: Value) => Tensor | undefined; uses: Uses },
@@ -72,7 +72,8 @@ export function usesOf(graph: Graph): Uses {
   return (value) => counts.get(value.id) ?? 0;
 }
 
-function rewrite(graph: Graph, rule: Rule): Graph {
+/** The graph with every node replaced by what a rule puts in its place, and what no output needs left out. */
+export function rewrite(graph: Graph, rule: Rule): Graph {
   const g = new GraphBuilder(graph.name);
   const mapped = new Map<number, Value>();
   const constants = new Map<number, Tensor>();

@@ -1,4 +1,4 @@
-import { isFloat, type Dim } from '../ir.ts';
+import { isFloat, type Dim, type Value } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
 import { linalg } from './linalg.ts';
@@ -26,8 +26,9 @@ export const attention: OpFamily<AttentionAttributes> = {
       if (!sameShape(cos.shape, half) || !sameShape(sin.shape, half)) {
         throw shapeError('rotary', 'cosines and sines are [T, d/2]', inputs);
       }
-      if (cos.dtype !== x.dtype || sin.dtype !== x.dtype) {
-        throw dtypeError('rotary', 'wants one dtype', inputs);
+      const fits = cos.dtype === x.dtype || cos.dtype === 'f32';
+      if (!isFloat(x.dtype) || !fits || sin.dtype !== cos.dtype) {
+        throw dtypeError('rotary', "wants tables in the rows' float dtype or in f32", inputs);
       }
       return [{ dtype: x.dtype, shape: x.shape }];
     },
@@ -41,9 +42,11 @@ export const attention: OpFamily<AttentionAttributes> = {
       // One sequence whose first token reads row 0 of the tables.
       const size = Number(heads) * width;
       const sequence = node('Reshape', onnx.name(x!), onnx.ints([1, -1, size]));
-      const sines = inverse ? node('Neg', onnx.name(sin!)) : onnx.name(sin!);
+      const table = (value: Value): string =>
+        value.dtype === x!.dtype ? onnx.name(value) : onnx.cast(onnx.name(value), x!.dtype);
+      const sines = inverse ? node('Neg', table(sin!)) : table(sin!);
       const turned = onnx.temporary();
-      const tables = [onnx.ints([0]), onnx.name(cos!), sines];
+      const tables = [onnx.ints([0]), table(cos!), sines];
       onnx.node('RotaryEmbedding', [sequence, ...tables], [turned], {}, microsoft);
       onnx.node('Reshape', [turned, onnx.ints([-1, Number(heads), width])], [onnx.name(y!)]);
     },
@@ -67,7 +70,7 @@ export const attention: OpFamily<AttentionAttributes> = {
       return [y];
     },
   },
-  /** Outputs: the mixed values, and the weights that backward reads. */
+  /** Outputs: the mixed values, and the weights that backward reads, both in the values' dtype; scores may be f32. */
   attend: {
     cost: 'costly',
     infer(inputs) {
@@ -78,10 +81,10 @@ export const attention: OpFamily<AttentionAttributes> = {
       if (lead.length === 0 || !sameShape(values.shape, [...batch, last!, width])) {
         throw shapeError('attend', 'wants scores [..., M, S] and values [..., S, d]', inputs);
       }
-      if (!isFloat(scores.dtype) || values.dtype !== scores.dtype) {
-        throw dtypeError('attend', 'wants one float dtype', inputs);
+      const { dtype } = values;
+      if (!isFloat(dtype) || (scores.dtype !== dtype && scores.dtype !== 'f32')) {
+        throw dtypeError('attend', "wants scores in the values' float dtype or in f32", inputs);
       }
-      const { dtype } = scores;
       return [
         { dtype, shape: [...lead, width] },
         { dtype, shape: scores.shape },
@@ -100,33 +103,46 @@ export const attention: OpFamily<AttentionAttributes> = {
       onnx.node('Sub', [top!, onnx.scalar(40, scores!.dtype)], [low!]);
       onnx.node('Unsqueeze', [low!, onnx.ints([-1])], [floor!]);
       onnx.node('Max', [onnx.name(scores!), floor!], [raised!]);
-      onnx.node('Softmax', [raised!], [onnx.name(weights!)], { axis: { int: -1 } });
+      if (scores!.dtype === weights!.dtype) {
+        onnx.node('Softmax', [raised!], [onnx.name(weights!)], { axis: { int: -1 } });
+      } else {
+        const wide = onnx.temporary();
+        onnx.node('Softmax', [raised!], [wide], { axis: { int: -1 } });
+        onnx.node('Cast', [wide], [onnx.name(weights!)], { to: { dtype: weights!.dtype } });
+      }
       onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);
     },
     /*
      * With P the weights, O the mixed values and dP = dO V^T: dS = P (dP - rowsum(P dP)), and that
      * sum is rowsum(dO O), of d terms rather than S. As one more column of the product,
-     * [dO, -rowsum] [V, 1]^T, it costs no pass over the scores at all.
+     * [dO, -rowsum] [V, 1]^T, it costs no pass over the scores at all. Halves would lose what is left
+     * of the difference when they round the sum, so theirs is subtracted in f32.
      * See FlashAttention, arXiv:2205.14135, appendix B.4.
      */
-    vjp({ inputs: [, values], outputs: [mixed, weights] }, [dy], g) {
+    vjp({ inputs: [scores, values], outputs: [mixed, weights] }, [dy], g) {
       if (dy === undefined) return [];
       const last = dy.shape.length - 1;
-      const correction = g.neg(g.reduceSum(g.mul(dy, mixed!), [last], true));
+      const products = g.mul(g.cast(dy, 'f32'), g.cast(mixed!, 'f32'));
+      const sums = g.reduceSum(products, [last], true);
+      const dValues = g.matMul(weights!, dy, { transA: true });
+      if (dy.dtype !== 'f32') {
+        const dWeights = g.matMul(dy, values!, { transB: true, to: 'f32' });
+        const dScores = g.mul(g.sub(dWeights, sums), g.cast(weights!, 'f32'));
+        return [g.cast(dScores, scores!.dtype), dValues];
+      }
+      const correction = g.neg(sums);
       const ones = g.expand(g.scalar(1, dy.dtype), [...values!.shape.slice(0, -1), 1]);
       const left = g.concat([dy, correction], last);
       const right = g.concat([values!, ones], last);
       const dScores = g.mul(g.matMul(left, right, { transB: true }), weights!);
-      return [dScores, g.matMul(weights!, dy, { transA: true })];
+      return [dScores, dValues];
     },
     evaluate([scores, values]) {
-      const [weights] = reduce.softmax.evaluate(
-        [scores!],
-        { axis: scores!.shape.length - 1 },
-        () => 0,
-      );
+      const axis = scores!.shape.length - 1;
+      const [softmax] = reduce.softmax.evaluate([scores!], { axis }, () => 0);
+      const weights = { ...softmax!, dtype: values!.dtype };
       const product = { transA: false, transB: false, alpha: 1 };
-      return [...linalg.matMul.evaluate([weights!, values!], product, () => 0), weights!];
+      return [...linalg.matMul.evaluate([weights, values!], product, () => 0), weights];
     },
   },
 };

@@ -199,14 +199,15 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
       'QuickGelu',
       (x) => x / (1 + Math.exp(-x)),
       // With s the sigmoid and y = x s: s + x s (1 - s) = y + s (1 - y).
-      (g, dy, x) => {
-        const s = g.sigmoid(x);
-        const y = g.mul(x, s);
-        return g.mul(dy, g.add(y, g.mul(s, g.sub(g.scalar(1, x.dtype), y))));
-      },
+      (g, dy, x) =>
+        g.inFloat32([dy, x], (dy, x) => {
+          const s = g.sigmoid(x);
+          const y = g.mul(x, s);
+          return g.mul(dy, g.add(y, g.mul(s, g.sub(g.scalar(1), y))));
+        }),
     ),
     emit: asNode('QuickGelu', () => ({ alpha: { float: 1 } }), microsoft),
-    rederive: ({ inputs: [x] }, g) => [g.mul(x!, g.sigmoid(x!))],
+    rederive: ({ inputs: [x] }, g) => [g.inFloat32([x!], (x) => g.mul(x, g.sigmoid(x)))],
   },
   tanh: unary('tanh', 'Tanh', Math.tanh, (g, dy, _x, y) =>
     g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),

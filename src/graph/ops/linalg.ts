@@ -4,11 +4,13 @@ import { broadcastShapes, dtypeError, productDim, shapeError } from '../shape.ts
 import { blank, broadcastStrides, mapArrays, walk, type NdArray } from './array.ts';
 import { microsoft, type OpFamily } from './op.ts';
 
-/** How a product reads its operands: transposed in their last two axes, scaled by alpha. */
+/** How a product reads its operands, transposed in their last two axes and scaled by alpha, and what it writes. */
 export interface ProductAttributes {
   readonly transA: boolean;
   readonly transB: boolean;
   readonly alpha: number;
+  /** The result's dtype: f32 keeps what a product of halves accumulates. The operands' own when left out. */
+  readonly to?: 'f32';
 }
 
 /** Attributes of the matrix products. */
@@ -22,13 +24,14 @@ function lastTwo(shape: readonly Dim[], transposed: boolean): [Dim, Dim] {
   return transposed ? [columns, rows] : [rows, columns];
 }
 
-function multiply(a: NdArray, b: NdArray, { transA, transB, alpha }: ProductAttributes): NdArray {
+function multiply(a: NdArray, b: NdArray, attributes: ProductAttributes): NdArray {
+  const { transA, transB, alpha, to = a.dtype } = attributes;
   const [m, k] = lastTwo(a.shape, transA) as [number, number];
   const n = lastTwo(b.shape, transB)[1] as number;
   const batchA = a.shape.slice(0, -2);
   const batchB = b.shape.slice(0, -2);
   const batch = broadcastShapes([batchA, batchB]) as number[];
-  const result = blank(a.dtype, [...batch, m, n]);
+  const result = blank(to, [...batch, m, n]);
   const [rowA, innerA] = transA ? [1, m] : [k, 1];
   const [innerB, columnB] = transB ? [1, k] : [n, 1];
   const strides = [broadcastStrides(batchA, batch), broadcastStrides(batchB, batch)];
@@ -51,7 +54,7 @@ function multiply(a: NdArray, b: NdArray, { transA, transB, alpha }: ProductAttr
 export const linalg: OpFamily<LinalgAttributes> = {
   matMul: {
     cost: 'costly',
-    infer(inputs, { transA, transB }) {
+    infer(inputs, { transA, transB, to }) {
       const [a, b] = [inputs[0]!, inputs[1]!];
       if (a.shape.length < 2 || b.shape.length < 2) {
         throw shapeError('matMul', 'wants matrices or batches of them', inputs);
@@ -64,7 +67,7 @@ export const linalg: OpFamily<LinalgAttributes> = {
       if (k !== inner) throw shapeError('matMul', 'inner dimensions differ', inputs);
       const batch = broadcastShapes([a.shape.slice(0, -2), b.shape.slice(0, -2)]);
       if (batch === undefined) throw shapeError('matMul', 'batches do not broadcast', inputs);
-      return [{ dtype: a.dtype, shape: [...batch, m, n] }];
+      return [{ dtype: to ?? a.dtype, shape: [...batch, m, n] }];
     },
     emit({ inputs, outputs, attributes: { transA, transB, alpha } }, onnx) {
       const names = inputs.map((value) => onnx.name(value));
@@ -76,8 +79,9 @@ export const linalg: OpFamily<LinalgAttributes> = {
         onnx.node('FusedMatMul', names, output, { ...flags, alpha: { float: alpha } }, microsoft);
       }
     },
-    vjp({ inputs: [a, b], attributes: { transA, transB, alpha } }, [dy], g) {
-      if (dy === undefined) return [];
+    vjp({ inputs: [a, b], attributes: { transA, transB, alpha } }, [wide], g) {
+      if (wide === undefined) return [];
+      const dy = g.cast(wide, a!.dtype);
       const da = transA
         ? g.matMul(b!, dy, { transA: transB, transB: true, alpha })
         : g.matMul(dy, b!, { transB: !transB, alpha });
@@ -98,13 +102,14 @@ export const linalg: OpFamily<LinalgAttributes> = {
   },
   gemm: {
     cost: 'costly',
-    infer(inputs, { transA, transB }) {
+    infer(inputs, { transA, transB, to }) {
       const [a, b, c] = [inputs[0]!, inputs[1]!, inputs[2]];
       if (a.shape.length !== 2 || b.shape.length !== 2) {
         throw shapeError('gemm', 'wants two matrices', inputs);
       }
-      if (!isFloat(a.dtype) || inputs.some((input) => input.dtype !== a.dtype)) {
-        throw dtypeError('gemm', 'wants operands of one float dtype', inputs);
+      const dtype = to ?? a.dtype;
+      if (!isFloat(a.dtype) || a.dtype !== b.dtype || (c ?? { dtype }).dtype !== dtype) {
+        throw dtypeError('gemm', "wants two of one float dtype, an addend of the result's", inputs);
       }
       const [m, k] = lastTwo(a.shape, transA);
       const [inner, n] = lastTwo(b.shape, transB);
@@ -113,7 +118,7 @@ export const linalg: OpFamily<LinalgAttributes> = {
       if (shape?.length !== 2 || shape[0] !== m || shape[1] !== n) {
         throw shapeError('gemm', `the addend does not broadcast to [${m}, ${n}]`, inputs);
       }
-      return [{ dtype: a.dtype, shape }];
+      return [{ dtype, shape }];
     },
     emit({ inputs, outputs, attributes: { transA, transB, alpha } }, onnx) {
       onnx.node(
@@ -127,19 +132,20 @@ export const linalg: OpFamily<LinalgAttributes> = {
         },
       );
     },
-    vjp({ inputs: [a, b, c], attributes: { transA, transB, alpha } }, [dy], g) {
-      if (dy === undefined) return [];
+    vjp({ inputs: [a, b, c], attributes: { transA, transB, alpha } }, [wide], g) {
+      if (wide === undefined) return [];
+      const dy = g.cast(wide, a!.dtype);
       const da = transA
         ? g.gemm(b!, dy, { transA: transB, transB: true, alpha })
         : g.gemm(dy, b!, { transB: !transB, alpha });
       const db = transB
         ? g.gemm(dy, a!, { transA: true, transB: transA, alpha })
         : g.gemm(a!, dy, { transA: !transA, alpha });
-      return c === undefined ? [da, db] : [da, db, dy];
+      return c === undefined ? [da, db] : [da, db, wide];
     },
     evaluate([a, b, c], attributes) {
       const product = multiply(a!, b!, attributes);
-      return [c === undefined ? product : mapArrays(a!.dtype, [product, c], (x, y) => x + y)];
+      return [c === undefined ? product : mapArrays(product.dtype, [product, c], (x, y) => x + y)];
     },
   },
 };

@@ -1,4 +1,4 @@
-import { isFloat } from '../ir.ts';
+import { isFloat, type Value } from '../ir.ts';
 import { dtypeError, productDim, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
 import type { OpFamily } from './op.ts';
@@ -41,21 +41,28 @@ export const norm: OpFamily<NormAttributes> = {
      *   dw_j = sum_t p_tj r_t,   dx = dy w r - x r^3 mean_j(p_j w_j).
      * The two sums are matrix products of p, which read it once each and write next to nothing.
      */
-    vjp({ inputs: [x, weight], outputs: [, inverse] }, [dy], g) {
-      if (dy === undefined) return [];
-      const width = x!.shape.at(-1)!;
-      const rows = g.reshape(g.mul(dy, x!), [productDim(x!.shape.slice(0, -1)), width]);
-      const r = g.cast(inverse!, x!.dtype);
+    vjp({ inputs, outputs: [, inverse] }, [gradient], g) {
+      if (gradient === undefined) return [];
+      const { dtype } = inputs[0]!;
+      const [dy, x, weight] = [gradient, inputs[0]!, inputs[1]!].map((v) => g.cast(v, 'f32')) as [
+        Value,
+        Value,
+        Value,
+      ];
+      const r = inverse!;
+      const width = x.shape.at(-1)!;
+      const rows = g.reshape(g.mul(dy, x), [productDim(x.shape.slice(0, -1)), width]);
       const column = g.reshape(r, [rows.shape[0]!, 1]);
-      const dot = g.gemm(rows, g.reshape(weight!, [width, 1]));
+      const dot = g.gemm(rows, g.reshape(weight, [width, 1]));
       const dw = g.reshape(g.gemm(column, rows, { transA: true }), [width]);
-      const mean = g.div(g.reshape(dot, r.shape), g.size(x!, [x!.shape.length - 1], x!.dtype));
+      const mean = g.div(g.reshape(dot, r.shape), g.size(x, [x.shape.length - 1], 'f32'));
       const pull = g.mul(g.mul(g.mul(r, r), r), mean);
-      const dx = g.sub(g.mul(g.mul(dy, weight!), r), g.mul(x!, pull));
-      return [dx, dw];
+      const dx = g.sub(g.mul(g.mul(dy, weight), r), g.mul(x, pull));
+      return [g.cast(dx, dtype), g.cast(dw, dtype)];
     },
     rederive({ inputs: [x, weight], outputs: [, inverse] }, g) {
-      return [g.mul(g.mul(x!, g.cast(inverse!, x!.dtype)), weight!)];
+      const y = g.mul(g.mul(g.cast(x!, 'f32'), inverse!), g.cast(weight!, 'f32'));
+      return [g.cast(y, x!.dtype)];
     },
     evaluate([x, weight], { epsilon }) {
       const width = weight!.data.length;

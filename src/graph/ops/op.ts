@@ -66,6 +66,8 @@ export interface Emitter {
   isRead(value: Value): boolean;
   /** A fresh name for a value inside one op's emission. */
   temporary(): string;
+  /** The name of a value in another dtype. */
+  cast(name: string, to: DType): string;
   /** A constant i64 vector. */
   ints(values: readonly number[]): string;
   /** A constant scalar. */

@@ -97,7 +97,9 @@ function normalizer(
       return [{ dtype: x!.dtype, shape: x!.shape }];
     },
     emit: asNode(type, ({ axis }) => ({ axis: { int: axis } })),
-    vjp: ({ outputs: [y], attributes: { axis } }, [dy], g) => [dy && vjp(g, dy, y!, axis)],
+    vjp({ outputs: [y], attributes: { axis } }, [dy], g) {
+      return [dy && g.cast(vjp(g, g.cast(dy, 'f32'), g.cast(y!, 'f32'), axis), dy.dtype)];
+    },
     evaluate: ([x], { axis }) => [rowwise(x!, axis, f)],
   };
 }
@@ -136,8 +138,8 @@ export const reduce: OpFamily<ReductionAttributes> = {
     emit: emitReduce('ReduceMean'),
     vjp({ inputs: [x], attributes }, [dy], g) {
       if (dy === undefined) return [];
-      const count = g.size(x!, attributes.axes, dy.dtype);
-      return [g.expand(kept(g, g.div(dy, count), attributes), x!.shape)];
+      const share = g.div(g.cast(dy, 'f32'), g.size(x!, attributes.axes, 'f32'));
+      return [g.expand(kept(g, g.cast(share, dy.dtype), attributes), x!.shape)];
     },
     evaluate([x], attributes) {
       const sum = fold(x!, attributes, 0, (a, b) => a + b);

@@ -1,4 +1,4 @@
-import type { DType } from '../../../src/tensor/dtype.ts';
+import type { DType, FloatDType } from '../../../src/tensor/dtype.ts';
 import type { GraphBuilder } from '../../../src/graph/builder.ts';
 import type { Dim, Value } from '../../../src/graph/ir.ts';
 import { sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
@@ -7,6 +7,7 @@ import { Rng } from '../../../src/rng.ts';
 
 /** An input of a case: its shape over the symbols of `sizes`, and how its elements are drawn. */
 export interface CaseInput {
+  /** Of an input that is not of the case's float dtype. */
   readonly dtype?: DType;
   readonly shape: readonly Dim[];
   readonly draw?: Draw;
@@ -88,11 +89,13 @@ const binary = (
 };
 
 const comparison = (apply: (g: GraphBuilder, a: Value, b: Value) => Value): OpCase[] =>
-  binary(apply, {
-    a: { shape: [], dtype: 'i32', draw: small },
-    b: { shape: [], dtype: 'i32', draw: small },
-    noGradient: 'its output is bool',
-  });
+  [{}, { dtype: 'i32' } as const].flatMap((type) =>
+    binary(apply, {
+      a: { shape: [], draw: small, ...type },
+      b: { shape: [], draw: small, ...type },
+      noGradient: 'its output is bool',
+    }),
+  );
 
 const logical = (apply: (g: GraphBuilder, a: Value, b: Value) => Value): OpCase[] =>
   binary(apply, {
@@ -428,13 +431,14 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
   ],
 };
 
-/** Draws an input's array for given sizes of the symbols. */
+/** Draws an input's array for given sizes of the symbols; every float dtype has the numbers drawn. */
 export function drawInput(
   rng: Rng,
   input: CaseInput,
+  float: FloatDType,
   shape: readonly number[],
   sizes: Sizes,
 ): NdArray {
   const values = (input.draw ?? grid)(rng, shape, sizes);
-  return { dtype: input.dtype ?? 'f32', shape, data: Float64Array.from(values) };
+  return { dtype: input.dtype ?? float, shape, data: Float64Array.from(values) };
 }
