@@ -103,7 +103,7 @@ function promptRow(
     images: images.length > 0 ? images : null,
     videos: videos.length > 0 ? videos : null,
   };
-  return { ...place, ...media, prompt, answer: '', fields: {} };
+  return { ...place, ...media, prompt, history: [], answer: '', fields: {} };
 }
 
 async function rowsOf(source: string): Promise<readonly DatasetRow[]> {

@@ -1,34 +1,102 @@
 import * as t from 'io-ts';
-import { isLeft } from 'fp-ts/lib/Either.js';
+import { shown } from '../config/issues.ts';
+import type { CxmindError } from '../errors.ts';
 import type { RowKeys } from './row.ts';
 
-const MARKER = /<image>/g;
+const IMAGE = /<image>/g;
 
-const Messages = t.array(t.type({ role: t.string, content: t.string }));
+const roles = { system: null, user: null, assistant: null };
+const Role = t.keyof(roles);
+
+/** A turn before the prompt. */
+export interface Turn {
+  readonly role: keyof typeof roles;
+  /** Text; in a user's, an `<image>` or `<video>` marker stands for each of them. */
+  readonly content: string;
+}
+
+/** A record whose prompt and answer stand in columns of their own. */
+export interface FlatRecord {
+  readonly columns: Readonly<Record<string, unknown>>;
+  readonly history: readonly Turn[];
+}
+
+/** Makes the error of one field: `messages[1].role`, and what is wrong with it. */
+type FieldError = (field: string, reason: string) => CxmindError;
 
 /**
- * A record of a conversation, `{messages: [{role, content}], images}`, as a row has it: the user's text without image
- * markers behind one marker for each image, and the assistant's text as the answer, of several the last. Any other
- * record as it is.
+ * A record of a conversation, `{messages: [{role, content}], images}`, as a row has it: a last turn of the assistant
+ * is the answer, the user's turn before it the prompt, and what stands before that the history.
+ *
+ * A prompt given as text has one marker in front for each image that no earlier marker stands for, wherever its own
+ * markers were. Any other record comes back as it is.
+ *
+ * @throws `wrong` for roles, contents and orders of turns that cannot be asked
  */
 export function fromChatRecord(
   record: Readonly<Record<string, unknown>>,
   keys: RowKeys,
-): Readonly<Record<string, unknown>> {
-  if (keys.promptKey in record) return record;
-  const messages = Messages.decode(record['messages']);
-  if (isLeft(messages)) return record;
-  const last = (role: string): string | undefined =>
-    messages.right.findLast((message) => message.role === role)?.content.trim();
-  const [prompt, answer] = [last('user'), last('assistant')];
+  wrong: FieldError,
+): FlatRecord {
+  const { messages } = record;
+  if (keys.promptKey in record || !Array.isArray(messages)) return { columns: record, history: [] };
+  const turns = messages.map((message, i) => turnOf(message, `messages[${i}]`, wrong));
+  const answer = turns.at(-1)?.role === 'assistant' ? turns.pop() : undefined;
+  const prompt = turns.pop();
+  if (prompt?.role !== 'user') {
+    const got = prompt === undefined ? 'nothing' : `one of ${prompt.role}`;
+    const behind = answer === undefined ? 'at the end' : 'before the answer';
+    throw wrong('messages', `expected a turn of user ${behind}, got ${got}`);
+  }
   const { [keys.imageKey]: images, ...others } = record;
-  const count = Array.isArray(images) ? images.length : 0;
+  const count = Array.isArray(images) ? images.length - imagesIn(turns) : 0;
+  const isText = typeof (messages[turns.length] as { content: unknown }).content === 'string';
+  const text = isText
+    ? '<image>'.repeat(Math.max(0, count)) + prompt.content.replace(IMAGE, '').trim()
+    : prompt.content;
   return {
-    ...others,
-    ...(Array.isArray(images) && { [keys.imageKey]: images }),
-    ...(prompt !== undefined && {
-      [keys.promptKey]: '<image>'.repeat(count) + prompt.replace(MARKER, '').trim(),
-    }),
-    ...(answer !== undefined && { [keys.answerKey]: answer }),
+    columns: {
+      ...others,
+      ...(Array.isArray(images) && { [keys.imageKey]: images }),
+      ...(answer !== undefined && { [keys.answerKey]: answer.content.trim() }),
+      [keys.promptKey]: text,
+    },
+    history: turns,
   };
+}
+
+function imagesIn(turns: readonly Turn[]): number {
+  const asked = turns.filter(({ role }) => role === 'user');
+  return asked.reduce((sum, { content }) => sum + (content.match(IMAGE)?.length ?? 0), 0);
+}
+
+function turnOf(message: unknown, field: string, wrong: FieldError): Turn {
+  if (!t.UnknownRecord.is(message)) {
+    throw wrong(field, `expected {role, content}, got ${shown(message)}`);
+  }
+  const { role, content, tool_calls: calls } = message;
+  if (!Role.is(role)) {
+    const expected = Object.keys(roles).join(', ');
+    throw wrong(`${field}.role`, `expected one of ${expected}, got ${shown(role)}`);
+  }
+  if (calls != null) throw wrong(`${field}.tool_calls`, 'calls of tools are not supported');
+  if (typeof content === 'string') return { role, content };
+  if (!Array.isArray(content)) {
+    throw wrong(`${field}.content`, `expected text or a list of parts, got ${shown(content)}`);
+  }
+  const parts = content.map((part, i) => partText(part, `${field}.content[${i}]`, wrong));
+  return { role, content: parts.join('') };
+}
+
+/** The text of a part, or the marker that stands for its image or video. */
+function partText(part: unknown, field: string, wrong: FieldError): string {
+  const { type, text, ...others } = t.UnknownRecord.is(part) ? part : {};
+  const extra = Object.keys(others).find((key) => others[key] != null);
+  if (extra !== undefined) {
+    const reason = 'not read here; images and videos stand in columns of the row';
+    throw wrong(`${field}.${extra}`, reason);
+  }
+  if (type === 'text' && typeof text === 'string') return text;
+  if (type === 'image' || type === 'video') return `<${type}>`;
+  throw wrong(field, `expected a part of type text, image or video, got ${shown(part)}`);
 }

@@ -3,7 +3,7 @@ import * as t from 'io-ts';
 import { pathOf, shown } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
 import { Answer } from './answer.ts';
-import { fromChatRecord } from './chat-record.ts';
+import { fromChatRecord, type Turn } from './chat-record.ts';
 import type { RawRow } from './raw-row.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -31,6 +31,8 @@ export interface DatasetRow {
   readonly line: number;
   /** The prompt with an `<image>` or `<video>` marker for each of them. */
   readonly prompt: string;
+  /** The system's turn and earlier ones; none where the row is no conversation. */
+  readonly history: readonly Turn[];
   /** The reference answer. */
   readonly answer: Answer;
   /** Null when the row has no image column. */
@@ -111,7 +113,9 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
       },
     );
   }
-  const columns = fromChatRecord(value, keys);
+  const { columns, history } = fromChatRecord(value, keys, (field, reason) =>
+    rowError(raw, field, reason),
+  );
   const media = raw.isText ? { ...columns, ...listsIn(columns, keys) } : columns;
   const images = presentIn(media, keys.imageKey)
     ? decodeField(ImageList, media, keys.imageKey, raw).map(imageReference)
@@ -122,6 +126,7 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
     name: raw.name,
     line,
     prompt: decodeField(t.string, columns, keys.promptKey, raw),
+    history,
     answer: decodeField(Answer, columns, keys.answerKey, raw),
     images,
     videos,

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
 import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { ChatTemplate, ContentPart } from '../text/chat-template.ts';
+import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { PromptFormat } from '../text/prompt-format.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -147,10 +147,11 @@ export class SampleBuilder {
   /**
    * The tokens that teach a row's answer, the end of turn last.
    *
-   * @throws DATA_INVALID naming file, line and field when they are more than `maxResponseLength`
+   * @throws DATA_INVALID naming file, line and field when they are more than `maxResponseLength`, or one of them
+   *   stands for an image or video
    */
   encodeAnswer(row: DatasetRow): Int32Array {
-    const { tokenizer, maxResponseLength, keys } = this.#options;
+    const { tokenizer, maxResponseLength, keys, vision } = this.#options;
     const ids = [...tokenizer.encode(answerText(row.answer)), tokenizer.endOfTurnId];
     if (ids.length > maxResponseLength) {
       throw rowError(
@@ -158,6 +159,12 @@ export class SampleBuilder {
         keys.answerKey,
         `${ids.length} tokens with the end of turn, max_response_length is ${maxResponseLength}`,
       );
+    }
+    const pads = vision === null ? [] : [vision.imageTokenId, vision.videoTokenId];
+    const pad = ids.find((id) => pads.includes(id));
+    if (pad !== undefined) {
+      const reason = `an answer is text, but ${tokenizer.decode([pad])} stands for an image or video`;
+      throw rowError(row, keys.answerKey, reason);
     }
     return Int32Array.from(ids);
   }
@@ -170,11 +177,12 @@ export class SampleBuilder {
 
   /** The formatted prompt and its token ids, one placeholder an image or video. */
   #promptOf(row: DatasetRow, media: Media | null): { text: string; ids: readonly number[] } {
-    const { tokenizer, chatTemplate, promptFormat, keys, limitImages } = this.#options;
+    const { tokenizer, promptFormat, keys, limitImages } = this.#options;
     const text = promptFormat?.render(row.prompt) ?? row.prompt;
     const { kind, entries, key } = media ?? { kind: 'image', entries: [], key: keys.imageKey };
-    const pieces = text.split(`<${kind}>`);
-    const markers = pieces.length - 1;
+    const turns = [...row.history, { role: 'user', content: text } as const];
+    const asked = turns.filter(({ role }) => role === 'user');
+    const markers = asked.reduce((n, { content }) => n + content.split(`<${kind}>`).length - 1, 0);
     if (markers !== entries.length) {
       const found = `${keys.promptKey} has ${markers} <${kind}> marker(s)`;
       throw rowError(row, key, `${found}, but there are ${entries.length} ${kind}(s)`);
@@ -183,10 +191,24 @@ export class SampleBuilder {
       const reason = `${entries.length} images, worker.rollout.limit_images is ${limitImages}`;
       throw rowError(row, key, reason);
     }
-    const content = media === null ? text : partsOf(pieces, media.kind);
-    const ids = tokenizer.encode(chatTemplate.render([{ role: 'user', content }]));
+    const messages = turns.map(({ role, content }): ChatMessage => ({
+      role,
+      content: role !== 'user' || media === null ? content : partsOf(content, media.kind),
+    }));
+    const ids = tokenizer.encode(this.#render(row, messages));
     this.#checkPlaceholders(row, ids, media);
     return { text, ids };
+  }
+
+  /** The chat text; a template may refuse the turns of a row, and then the row is wrong. */
+  #render(row: DatasetRow, messages: readonly ChatMessage[]): string {
+    const { chatTemplate } = this.#options;
+    try {
+      return chatTemplate.render(messages);
+    } catch (error) {
+      if (row.history.length === 0 || !(error instanceof CxmindError)) throw error;
+      throw rowError(row, 'messages', error.message, error);
+    }
   }
 
   /** A prompt that spells a placeholder out would be given pixels that are not there. */
@@ -280,12 +302,14 @@ async function naming<T>(row: DatasetRow, field: string, work: () => Promise<T>)
   }
 }
 
-/** Text pieces with an image or video between each two; empty pieces are left out. */
-function partsOf(pieces: readonly string[], kind: Media['kind']): ContentPart[] {
-  return pieces.flatMap((text, index): ContentPart[] => [
-    ...(index === 0 ? [] : [{ type: kind }]),
-    ...(text === '' ? [] : [{ type: 'text', text } as const]),
-  ]);
+/** The pieces of a text with an image or video between each two; empty pieces are left out. */
+function partsOf(text: string, kind: Media['kind']): ContentPart[] {
+  return text
+    .split(`<${kind}>`)
+    .flatMap((text, index): ContentPart[] => [
+      ...(index === 0 ? [] : [{ type: kind }]),
+      ...(text === '' ? [] : [{ type: 'text', text } as const]),
+    ]);
 }
 
 async function isReadable(path: string): Promise<boolean> {

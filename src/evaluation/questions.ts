@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { answerText, type Answer } from '../data/answer.ts';
+import type { Turn } from '../data/chat-record.ts';
 import type { DatasetRow, ImageReference } from '../data/row.ts';
 import type { Task } from './task.ts';
 
@@ -22,6 +23,8 @@ export interface Question {
   /** The file that it comes from. */
   readonly file: string;
   readonly prompt: string;
+  /** Turns before the prompt. */
+  readonly history: readonly Turn[];
   /** The reference answer, and what rewards get of it. */
   readonly gold: string;
   readonly answer: Answer;
@@ -53,6 +56,7 @@ export async function questionsOf(
       record: row.fields,
       file: basename(row.file),
       prompt: hasInstruction ? `${row.prompt}\n${instructions[options.task]}` : row.prompt,
+      history: row.history,
       gold: answerText(row.answer),
       answer: row.answer,
       images: await Promise.all(
@@ -63,13 +67,17 @@ export async function questionsOf(
   return questions;
 }
 
-/** A line of the data set that the questions make: prompt, answer and images. */
-export function questionLine({ prompt, answer, images }: Question): string {
+/** A line of the data set that the questions make: prompt or conversation, answer and images. */
+export function questionLine({ prompt, history, answer, images }: Question): string {
   const entries = images.map((image) =>
     typeof image === 'string' ? image : { bytes: Buffer.from(image.bytes).toString('base64') },
   );
   const hasMarkers = prompt.includes(MARKER) || images.length > 0;
-  return JSON.stringify({ prompt, answer, ...(hasMarkers && { images: entries }) });
+  const asked =
+    history.length === 0
+      ? { prompt }
+      : { messages: [...history, { role: 'user', content: prompt }] };
+  return JSON.stringify({ ...asked, answer, ...(hasMarkers && { images: entries }) });
 }
 
 /** Where an image is, by the rule of `data.image_dir`. */

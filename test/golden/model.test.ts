@@ -268,6 +268,7 @@ describe('the model against transformers', () => {
           answer: golden.response_text,
           images: golden.images,
           videos: null,
+          history: [],
           fields: {},
         };
         const { tokenIds, ...sample } = await builder.build(row);

@@ -80,6 +80,7 @@ describe('videos against transformers', () => {
         answer: '',
         images: null,
         videos: [frames],
+        history: [],
         fields: {},
       });
       const prompt = golden.prompt_ids.length;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { DEFAULT_KEYS } from '../../../src/data/dataset.ts';
 import { filterOverlong } from '../../../src/data/overlong.ts';
-import type { DatasetRow, ImageReference } from '../../../src/data/row.ts';
+import { decodeRow, type DatasetRow, type ImageReference } from '../../../src/data/row.ts';
 import { SampleBuilder, type SampleOptions } from '../../../src/data/sample.ts';
 import { mropePositions } from '../../../src/model/qwen2-5-vl/position-ids.ts';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
@@ -23,8 +23,7 @@ import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const checkpoint = goldenPath('micro-vl');
 const reference = goldenPath('micro-vl-reference');
-/** The cases a row can say: one user message; others have a system message or earlier turns. */
-const cases = goldenCases().filter(({ messages }) => messages.length === 1);
+const cases = goldenCases();
 
 function visionOf(changes: Partial<PixelSettings> = {}): NonNullable<SampleOptions['vision']> {
   const { settings } = VisionProcessor.load(checkpoint);
@@ -53,15 +52,21 @@ const options: SampleOptions = {
   maxResponseLength: 40,
 };
 
+const place = { file: 'rows.jsonl', name: 'rows.jsonl', line: 7 };
+
 function rowOf(prompt: string, images: readonly ImageReference[] | null, answer = 'A'): DatasetRow {
-  const place = { file: 'rows.jsonl', name: 'rows.jsonl', line: 7 };
-  return { ...place, prompt, answer, images, videos: null, fields: {} };
+  return { ...place, prompt, answer, images, videos: null, history: [], fields: {} };
 }
 
 function goldenRow({ messages, images, response_text }: GoldenCase): DatasetRow {
-  const content = messages[0]?.content ?? [];
-  const prompt = content.map(({ type, text }) => (type === 'image' ? '<image>' : text)).join('');
-  return rowOf(prompt, images, response_text);
+  const turns = messages.map(({ role, content }) => ({
+    role,
+    content: content.map(({ type, text }) => ({ type, text })),
+  }));
+  const answer = { role: 'assistant', content: response_text };
+  const value = { messages: [...turns, answer], images: images.length > 0 ? images : undefined };
+  const row = decodeRow({ ...place, isText: false, value }, DEFAULT_KEYS);
+  return { ...row, answer: response_text };
 }
 
 function invalid(message: RegExp): object {
@@ -97,6 +102,44 @@ describe('SampleBuilder', () => {
       assert.deepEqual([...sample.positions.data], promptPositions.flat());
     });
   }
+
+  it('asks the turns of a conversation one after the other', async () => {
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Is <image> a chest?' },
+      { role: 'assistant', content: 'Yes.' },
+      { role: 'user', content: '<image> Which side?' },
+    ];
+    const images = cases[2]!.images;
+    const value = { messages, images, answer: 'left' };
+    const row = decodeRow({ ...place, isText: false, value }, DEFAULT_KEYS);
+    const { tokenIds, grids } = await builder.build(row);
+    const picture = (i: number): string =>
+      `<|vision_start|>${'<|image_pad|>'.repeat(grids[i]!.reduce((a, b) => a * b) / 4)}<|vision_end|>`;
+    const text =
+      '<|im_start|>system\nBe brief.<|im_end|>\n' +
+      `<|im_start|>user\nIs ${picture(0)} a chest?<|im_end|>\n` +
+      '<|im_start|>assistant\nYes.<|im_end|>\n' +
+      `<|im_start|>user\n${picture(1)}Which side?<|im_end|>\n<|im_start|>assistant\n`;
+    assert.equal(options.tokenizer.decode(tokenIds), text);
+    assert.equal(row.answer, 'left');
+  });
+
+  it('refuses an answer with a token that stands for an image or video', () => {
+    for (const token of ['<|image_pad|>', '<|video_pad|>']) {
+      const reason = `an answer is text, but ${token} stands for an image or video`;
+      const error = { code: 'DATA_INVALID', message: `rows.jsonl:7: answer: ${reason}` };
+      assert.throws(() => builder.encodeAnswer(rowOf('x', null, `a ${token} b`)), error);
+    }
+  });
+
+  it('names the row whose turns the template refuses', async () => {
+    const chatTemplate = new ChatTemplate("{{ raise_exception('no system here') }}");
+    const refusing = new SampleBuilder({ ...options, chatTemplate });
+    const history = [{ role: 'system', content: 's' }] as const;
+    const message = /^rows\.jsonl:7: messages: chat template: no system here$/;
+    await assert.rejects(refusing.build({ ...rowOf('x', null), history }), invalid(message));
+  });
 
   it('reads image bytes as it reads the file', async () => {
     const path = cases[1]!.images[0]!;

@@ -10,7 +10,6 @@ const record = (user: string, images?: unknown): string =>
     messages: [
       { role: 'system', content: 's' },
       { role: 'user', content: user },
-      { role: 'assistant', content: 'first' },
       { role: 'assistant', content: ' B. Edema\n' },
     ],
     ...(images !== undefined && { images }),
@@ -41,10 +40,11 @@ describe('records of the released scripts', () => {
     return (await loadDataset({ ...DEFAULT_KEYS, source, invalidRows: 'fail' })).rows;
   };
 
-  it('become rows: markers before the text, the last answer, the record itself kept', async () => {
+  it('become rows: markers before the text, the answer, the record itself kept', async () => {
     const [first, second, third] = await rowsOf();
     assert.equal(first!.prompt, '<image><image>Which?');
     assert.equal(first!.answer, 'B. Edema');
+    assert.deepEqual(first!.history, [{ role: 'system', content: 's' }]);
     assert.deepEqual(first!.images, ['x.png', 'y.png']);
     assert.equal(first!.fields['id'], 'r1');
     assert.equal(second!.images, null);
@@ -74,7 +74,10 @@ describe('records of the released scripts', () => {
       images: ['/images/z.png'],
     });
     assert.deepEqual(JSON.parse(questionLine(questions[1]!)), {
-      prompt: 'Plain',
+      messages: [
+        { role: 'system', content: 's' },
+        { role: 'user', content: 'Plain' },
+      ],
       answer: 'B. Edema',
     });
   });
