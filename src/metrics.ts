@@ -1,3 +1,4 @@
+import { CxmindError } from './errors.ts';
 import { isCounted, rowMaskSums, rowSums, sum, type TokenRows } from './algorithms/primitives.ts';
 
 /** Metric values under the reference's names, one number each. */
@@ -65,8 +66,9 @@ export function lengthMetrics(name: string, lengths: readonly number[], limit: n
   return { ...summary(name, lengths), [`${name}/clip_ratio`]: atLimit / lengths.length };
 }
 
-/** The phases whose cost is by response token, and those whose cost is by any token. */
-const tokensOfPhase: Readonly<Record<string, 'response' | 'all'>> = {
+/** The phases of a step, and by which tokens their cost goes; null for those that have nothing to do with tokens. */
+const tokensOfPhase = {
+  data: null,
   gen: 'response',
   reward: 'response',
   old: 'all',
@@ -75,28 +77,59 @@ const tokensOfPhase: Readonly<Record<string, 'response' | 'all'>> = {
   adv: 'all',
   update_critic: 'all',
   update_actor: 'all',
-};
+  validation: null,
+  save_checkpoint: null,
+  step: null,
+} as const satisfies Readonly<Record<string, 'response' | 'all' | null>>;
+
+/** A part of a step that is timed, as `timing_s/<phase>` calls it; `step` is the whole. */
+export type Phase = keyof typeof tokensOfPhase;
+
+/** Seconds by phase; a phase that did not take place is not there. */
+export type PhaseSeconds = Readonly<Partial<Record<Phase, number>>>;
+
+/** `timing_s/<phase>`, in seconds. */
+export function phaseMetrics(seconds: PhaseSeconds): Metrics {
+  const timings = Object.entries(seconds).map(([phase, s]) => [`timing_s/${phase}`, s] as const);
+  return Object.fromEntries(timings);
+}
 
 /**
  * `timing_s/<phase>` in seconds, and `timing_per_token_ms/<phase>` in milliseconds for the phases whose
  * work grows with the tokens.
  *
- * @param seconds by phase: `gen`, `reward`, `old`, `ref`, `adv`, `update_actor`, `step` …
- * @param tokens  of the batch: of its responses, and of prompts and responses together
+ * @param tokens of the batch: of its responses, and of prompts and responses together
  */
 export function timingMetrics(
-  seconds: Readonly<Record<string, number>>,
+  seconds: PhaseSeconds,
   tokens: { readonly response: number; readonly all: number },
 ): Metrics {
-  const metrics: Record<string, number> = {};
-  for (const [phase, duration] of Object.entries(seconds)) {
-    metrics[`timing_s/${phase}`] = duration;
+  const perToken: Record<string, number> = {};
+  for (const phase of Object.keys(seconds) as Phase[]) {
     const kind = tokensOfPhase[phase];
-    if (kind !== undefined) {
-      metrics[`timing_per_token_ms/${phase}`] = (1000 * duration) / tokens[kind];
-    }
+    if (kind === null) continue;
+    perToken[`timing_per_token_ms/${phase}`] = (1000 * seconds[phase]!) / tokens[kind];
   }
-  return metrics;
+  return { ...phaseMetrics(seconds), ...perToken };
+}
+
+/**
+ * Metrics of several sources as one.
+ *
+ * @throws CONFIG_INVALID when two sources give one name: the parts of a reward are named by who wrote it
+ */
+export function mergeMetrics(...sources: readonly Metrics[]): Metrics {
+  const merged: Record<string, number> = {};
+  for (const [name, value] of sources.flatMap((source) => Object.entries(source))) {
+    if (Object.hasOwn(merged, name)) {
+      throw new CxmindError(
+        'CONFIG_INVALID',
+        `metric ${name} is given twice; if a part of the reward has the name of a metric of its own, rename the part`,
+      );
+    }
+    merged[name] = value;
+  }
+  return merged;
 }
 
 /**

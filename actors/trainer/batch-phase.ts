@@ -41,7 +41,9 @@ export interface Batch {
  * only groups with a mean of `filter_key` between the bounds count; a round may keep none. Otherwise all are scored
  * when they are together.
  *
- * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough
+ * @returns one response at least
+ * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough; REWARD_INVALID when no response can be
+ *   trained on
  */
 export async function makeBatch(
   context: StepContext,
@@ -100,6 +102,13 @@ export async function makeBatch(
       const all = await clock.time('reward', () => score(unscored.slice(0, wanted)));
       const comparable = withAdvantage({ scored: all.flat(), invalid }, algorithm.advEstimator);
       const scored = withBaseline(comparable, baselines, algorithm);
+      if (scored.length === 0) {
+        throw new CxmindError(
+          'REWARD_INVALID',
+          `${comparable.length} responses could be scored, but of no prompt both a response and the greedy one, ` +
+            `which algorithm.adv_estimator=remax compares it with`,
+        );
+      }
       return { scored, generated: all, invalid, baselines, states: states(), skipped };
     }
     const limit = trainer.maxTryMakeBatch;

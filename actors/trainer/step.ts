@@ -1,11 +1,18 @@
-import { cpus, freemem, totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 import type { KlController } from '../../src/algorithms/kl.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/flops.ts';
-import { dataMetrics, performanceMetrics, timingMetrics, type Metrics } from '../../src/metrics.ts';
+import {
+  dataMetrics,
+  mergeMetrics,
+  performanceMetrics,
+  timingMetrics,
+  type Metrics,
+  type PhaseSeconds,
+} from '../../src/metrics.ts';
 import type { GateSpec, GateState } from '../../src/reward/gate.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { AdvanceState } from '../../src/training/advance.ts';
@@ -85,7 +92,9 @@ export async function trainingStep(
   const { config } = context;
   const clock = new Stopwatch(context.timeline);
   const batch = await makeBatch(context, state, number.step, clock);
-  const { scored, generated } = batch;
+  const { scored } = batch;
+  // Before weights change: a part of a reward may have a name that is taken.
+  const rewards = rewardMetrics(context, batch);
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
     response: response.tokenIds,
@@ -115,14 +124,13 @@ export async function trainingStep(
   const tokens = sequences.map(sequenceLength);
   const responseTokens = estimate.advantages.length;
   const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
-  const seconds = clock.stop('step');
+  const seconds = clock.stopStep();
   const deviceCount = context.cast.learners.count;
-  const metrics: Metrics = {
-    ...losses,
-    ...estimate.metrics,
-    ...rewardMetrics(context, generated),
-    ...invalidCount(batch.invalid, config.worker.reward, 'reward/invalid_responses'),
-    ...dataMetrics({
+  const metrics = mergeMetrics(
+    losses,
+    estimate.metrics,
+    rewards,
+    dataMetrics({
       ...tokenRows(lengths),
       tokenScores: estimate.tokenScores,
       tokenRewards: estimate.tokenRewards,
@@ -133,18 +141,18 @@ export async function trainingStep(
       maxPromptLength: config.data.maxPromptLength,
       maxResponseLength: config.data.maxResponseLength,
     }),
-    ...balanceMetrics(tokens, learnerShares(sequences, deviceCount)),
-    ...timingMetrics(seconds, { response: responseTokens, all: totalTokens }),
-    ...performanceMetrics({
+    balanceMetrics(tokens, learnerShares(sequences, deviceCount)),
+    timingMetrics(seconds, { response: responseTokens, all: totalTokens }),
+    performanceMetrics({
       totalTokens,
-      stepSeconds: seconds['step'] ?? NaN,
+      stepSeconds: seconds.step,
       deviceCount,
       usedMemoryBytes: totalmem() - freemem(),
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }),
-    ...utilization(context, tokens, seconds),
-    'data/skipped_rows': batch.skipped,
-  };
+    utilization(context, tokens, seconds),
+    { 'data/skipped_rows': batch.skipped },
+  );
   const [own, ...replay] = batch.states;
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
@@ -155,26 +163,31 @@ export async function trainingStep(
   };
 }
 
-/** `reward/<part>` of the run's own responses, and `reward/<stage>/<part>` of those to an earlier stage's prompts. */
-function rewardMetrics({ replays }: StepContext, generated: Batch['generated']): Metrics {
+/**
+ * `reward/<part>` of the run's own responses, and `reward/<stage>/<part>` of those to an earlier stage's prompts; and
+ * how many could not be scored, where that does not end the run.
+ */
+function rewardMetrics({ config, replays }: StepContext, { generated, invalid }: Batch): Metrics {
   const [own = [], ...replayed] = generated;
-  return Object.assign(
+  return mergeMetrics(
     meanParts(own, (part) => `reward/${part}`),
     ...replayed.map((scored, i) =>
       meanParts(scored, (part) => `reward/${replays[i]!.name}/${part}`),
     ),
-  ) as Metrics;
+    invalidCount(invalid, config.worker.reward, 'reward/invalid_responses'),
+  );
 }
 
 /** `perf/mfu_actor` and `perf/mfu_critic`; both count the policy's epochs, as in the reference. */
 function utilization(
   { config, sizes, cast }: StepContext,
   tokens: readonly number[],
-  seconds: Readonly<Record<string, number>>,
+  seconds: PhaseSeconds,
 ): Metrics {
   const run = {
     epochs: config.worker.actor.ppoEpochs,
-    deviceName: cpus()[0]?.model ?? 'cpu',
+    // Where learners compute, and not what else the trainer's host has; the peak of a CPU is not known.
+    deviceName: 'cpu',
     deviceCount: cast.learners.count,
   };
   const share = (decoder: DecoderSizes, spent: number): number =>

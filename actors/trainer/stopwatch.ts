@@ -1,9 +1,10 @@
+import type { Phase, PhaseSeconds } from '../../src/metrics.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Seconds by phase, from the moment it is made. */
 export class Stopwatch {
   readonly #started = performance.now();
-  readonly #seconds: Record<string, number> = {};
+  readonly #seconds: Partial<Record<Phase, number>> = {};
   readonly #timeline: Timeline | null;
 
   /** @param timeline where every phase is drawn too */
@@ -11,7 +12,7 @@ export class Stopwatch {
     this.#timeline = timeline;
   }
 
-  async time<T>(phase: string, work: () => Promise<T>): Promise<T> {
+  async time<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
     try {
       return await work();
@@ -20,7 +21,7 @@ export class Stopwatch {
     }
   }
 
-  timeSync<T>(phase: string, work: () => T): T {
+  timeSync<T>(phase: Phase, work: () => T): T {
     const started = performance.now();
     const result = work();
     this.#add(phase, started);
@@ -28,19 +29,20 @@ export class Stopwatch {
   }
 
   /** The phases so far. */
-  get seconds(): Readonly<Record<string, number>> {
+  get seconds(): PhaseSeconds {
     return { ...this.#seconds };
   }
 
-  /** All phases, and the whole under the given name. */
-  stop(whole: string): Readonly<Record<string, number>> {
-    this.#add(whole, this.#started);
-    return { ...this.#seconds };
+  /** All phases of a step, and the whole of it. */
+  stopStep(): PhaseSeconds & { readonly step: number } {
+    const step = this.#add('step', this.#started);
+    return { ...this.#seconds, step };
   }
 
-  #add(phase: string, started: number): void {
+  /** Adds what a phase took, and says how much it has taken so far. */
+  #add(phase: Phase, started: number): number {
     const ended = performance.now();
-    this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (ended - started) / 1000;
     this.#timeline?.add(phase, started, ended);
+    return (this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (ended - started) / 1000);
   }
 }

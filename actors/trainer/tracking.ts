@@ -2,7 +2,7 @@ import { Config } from '../../src/config/schema.ts';
 import { answerText } from '../../src/data/answer.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
-import type { Metrics } from '../../src/metrics.ts';
+import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
 import type { Reporter } from './reporter.ts';
 import type { ScoredResponse } from './scoring-phase.ts';
 
@@ -31,16 +31,12 @@ export function generationOf({ group, text, parts }: ScoredResponse): Generation
 }
 
 /** The metrics of a step with the phases around it, which count as its time. */
-export function withTimeAround(
-  metrics: Metrics,
-  phases: Readonly<Record<string, number>>,
-): Metrics {
+export function withTimeAround(metrics: Metrics, phases: PhaseSeconds): Metrics {
   const around = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
   const step = metrics['timing_s/step']!;
-  const timings = Object.entries(phases).map(([phase, s]) => [`timing_s/${phase}`, s] as const);
   return {
     ...metrics,
-    ...Object.fromEntries(timings),
+    ...phaseMetrics(phases),
     'timing_s/step': step + around,
     'perf/time_per_step': step + around,
     'perf/throughput': (metrics['perf/throughput']! * step) / (step + around),

@@ -4,6 +4,7 @@ import { flopsUtilization, peakTflops, trainingFlops } from '../../src/flops.ts'
 import {
   addMetricLists,
   dataMetrics,
+  mergeMetrics,
   performanceMetrics,
   reduceMetrics,
   timingMetrics,
@@ -80,6 +81,16 @@ describe('timingMetrics and performanceMetrics', () => {
       'perf/max_memory_reserved_gb': 0.5,
       'perf/cpu_memory_used_gb': 2,
     });
+  });
+});
+
+describe('mergeMetrics', () => {
+  it('takes all of them, and refuses two of one name rather than drop one', () => {
+    assert.deepEqual(mergeMetrics({ a: 1 }, {}, { b: NaN }), { a: 1, b: NaN });
+    assert.throws(
+      () => mergeMetrics({ 'reward/invalid_responses': 1 }, { 'reward/invalid_responses': 0 }),
+      { code: 'CONFIG_INVALID', message: /^metric reward\/invalid_responses is given twice/ },
+    );
   });
 });
 

@@ -78,7 +78,9 @@ function contextOf(
         return {
           text: '',
           problem: null,
-          parts: { overall, acc: overall, base_reward: overall, bonus: 1 },
+          parts: Number.isNaN(overall)
+            ? null
+            : { overall, acc: overall, base_reward: overall, bonus: 1 },
         };
       });
       return Promise.resolve({ scored });
@@ -141,6 +143,20 @@ describe('the batch of a step', () => {
     assert.equal(new Set(batch.scored.map(({ group }) => group.id)).size, 3);
     const [first, second] = made.calls.generated;
     assert.notDeepEqual(second!.prompts[0]!.keys, first!.prompts[0]!.keys);
+  });
+
+  it('is refused when ReMax is left with no response that has a baseline', async () => {
+    const overrides = {
+      data: { rollout_batch_size: 2 },
+      algorithm: { adv_estimator: 'remax' },
+    };
+    // Of a only the greedy response, which has no sample number, can be scored, and of b only the others.
+    const rewardOf = (prompt: string, sample: number): number =>
+      (prompt === 'a') === (sample === -1) ? 1 : NaN;
+    await assert.rejects(make(contextOf(overrides, [['a', 'b']], rewardOf)), {
+      code: 'REWARD_INVALID',
+      message: /^2 responses could be scored, but of no prompt both .*adv_estimator=remax/,
+    });
   });
 
   describe('of online filtering', () => {
