@@ -11,9 +11,9 @@ import {
   type TokenRows,
 } from './primitives.ts';
 
-/** Added to a group's deviation before dividing by it. */
-const EPSILON = 1e-6;
 const f32 = Math.fround;
+/** Added to a group's deviation before dividing by it. */
+const EPSILON = f32(1e-6);
 
 /** What estimators read; each says in its docstring what it needs beyond the rewards. */
 export interface AdvantageInput extends TokenRows {

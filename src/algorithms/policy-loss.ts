@@ -2,6 +2,7 @@ import { clamp, clampDerivative } from './clamp.ts';
 import { estimateKl, type KlKind } from './kl.ts';
 import {
   assertTokenLengths,
+  EPSILON,
   isCounted,
   lossAverage,
   lossAverageWeights,
@@ -133,11 +134,12 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   }
   const kl = estimateKl(logProbs, refLogProbs, options.klPenalty);
   const klTerm = lossAverage(kl.values, input, lossAvgMode);
+  const klCoef = f32(options.klCoef);
   for (let t = 0; t < count; t++) {
-    if (weights[t] !== 0) gradient[t]! += options.klCoef * weights[t]! * kl.derivatives[t]!;
+    if (weights[t] !== 0) gradient[t]! += klCoef * weights[t]! * kl.derivatives[t]!;
   }
   return {
-    loss: f32(policyTerm + f32(f32(options.klCoef) * klTerm)),
+    loss: f32(policyTerm + f32(klCoef * klTerm)),
     gradient,
     metrics: { ...metrics, kl_loss: klTerm },
   };
@@ -182,12 +184,13 @@ function isClipped(lossType: PolicyLossType): boolean {
 /** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
 function clippedSurrogate(options: PolicyLossOptions): TokenLossFunction {
   const [low, high] = logBounds(options);
+  const dual = f32(options.clipRatioDual);
   return (advantage, logRatio) => {
     const ratio = ratioOf(logRatio);
     const clippedRatio = f32(Math.exp(clamp(logRatio, low, high)));
     const plain = f32(-advantage * ratio);
     const clipped = f32(-advantage * clippedRatio);
-    const cap = f32(-advantage * options.clipRatioDual);
+    const cap = f32(-advantage * dual);
     const higher = Math.max(plain, clipped);
     const plainShare = shareOf(plain, clipped);
     const ratioDerivative =
@@ -217,9 +220,9 @@ function softGate({ tauPositive, tauNegative }: PolicyLossOptions): TokenLossFun
   return (advantage, logRatio) => {
     const tau = advantage >= 0 ? tauPositive : tauNegative;
     const ratio = ratioOf(logRatio);
-    const gate = f32(1 / (1 + Math.exp(-tau * f32(ratio - 1))));
+    const gate = f32(1 / (1 + Math.exp(-f32(f32(tau) * f32(ratio - 1)))));
     const slope = 4 * gate * (1 - gate) * ratio * clampDerivative(logRatio, -20, 20);
-    return unclipped(f32(-advantage * f32((4 / tau) * gate)), -advantage * slope);
+    return unclipped(f32(-advantage * f32(f32(4 / tau) * gate)), -advantage * slope);
   };
 }
 
@@ -258,7 +261,7 @@ function spreadOverResponse(gradient: Float32Array, rows: TokenRows): void {
     let total = 0;
     for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) total += gradient[t]!;
     for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
-      gradient[t] = isCounted(rows, t) ? total / (counts[i]! + 1e-8) : 0;
+      gradient[t] = isCounted(rows, t) ? total / f32(counts[i]! + EPSILON) : 0;
     }
   }
 }

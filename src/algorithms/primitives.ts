@@ -1,8 +1,9 @@
 import { CxmindError } from '../errors.ts';
 
-/** Added to every mask count before dividing by it. */
-const EPSILON = 1e-8;
 const f32 = Math.fround;
+
+/** Added to every mask count before dividing by it, and to a variance before its root; float32, as all it is added to. */
+export const EPSILON = f32(1e-8);
 
 /**
  * How a flat array of `T` token values divides into `B` responses: row `i` is
@@ -132,7 +133,8 @@ export function lossAverageWeights(rows: TokenRows, mode: LossAverageMode): Floa
   const total = maskSum(rows);
   const counts = rowMaskSums(rows);
   for (let i = 0; i < counts.length; i++) {
-    const divisor = mode === 'token' ? total + EPSILON : (counts[i]! + EPSILON) * counts.length;
+    const divisor =
+      mode === 'token' ? f32(total + EPSILON) : f32(counts[i]! + EPSILON) * counts.length;
     for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
       weights[t] = isCounted(rows, t) ? 1 / divisor : 0;
     }

@@ -52,14 +52,15 @@ export function valueLoss(input: ValueLossInput, options: ValueLossOptions): Val
   const { values, oldValues, returns } = input;
   assertTokenLengths('valueLoss', input, { values, oldValues, returns });
   const count = tokenCount(input);
+  const range = f32(options.cliprangeValue);
   const weights = lossAverageWeights(input, options.lossAvgMode);
   const losses = new Float32Array(count);
   const clipped = new Float32Array(count);
   const gradient = new Float32Array(count);
   for (let t = 0; t < count; t++) {
     const value = values[t]!;
-    const low = f32(oldValues[t]! - options.cliprangeValue);
-    const high = f32(oldValues[t]! + options.cliprangeValue);
+    const low = f32(oldValues[t]! - range);
+    const high = f32(oldValues[t]! + range);
     const error = f32(value - returns[t]!);
     const clippedError = f32(clamp(value, low, high) - returns[t]!);
     const square = f32(error * error);

@@ -96,6 +96,9 @@ interface Golden {
     readonly clipfrac: number;
     readonly mean: number;
   }[];
+  /** Log ratios at a bound or a float32 beside one, and values that moved by the clip range or nearly that. */
+  readonly policyBounds: Golden['policyLosses'];
+  readonly valueBounds: Golden['valueLosses'];
   readonly whitenings: readonly {
     readonly mask: Rectangle;
     readonly x: Rectangle;
@@ -215,6 +218,25 @@ describe('the algorithms against golden vectors', () => {
     }
   });
 
+  const assertPolicyLoss = (one: Golden['policyLosses'][number]): void => {
+    const { loss, gradient, metrics } = policyLoss(
+      {
+        ...rowsOf(one.mask),
+        logProbs: flat(one.logProbs),
+        oldLogProbs: flat(one.oldLogProbs),
+        advantages: flat(one.advantages),
+        refLogProbs: flat(one.refLogProbs),
+      },
+      one.options,
+    );
+    assertClose([loss], [one.loss], bound, 'loss');
+    assertClose(gradient, flat(one.gradient), bound, 'gradient');
+    assert.deepEqual(Object.keys(metrics).sort(), Object.keys(one.metrics).sort());
+    for (const [name, value] of Object.entries(metrics) as [keyof PolicyLossMetrics, number][]) {
+      assertClose([value], [one.metrics[name]], bound, name);
+    }
+  };
+
   for (const lossType of policyLossTypes) {
     for (const lossAvgMode of ['token', 'seq'] as const) {
       it(`have the ${lossType} loss, its gradient and its metrics, averaged by ${lossAvgMode}`, () => {
@@ -222,33 +244,17 @@ describe('the algorithms against golden vectors', () => {
           ({ options }) => options.lossType === lossType && options.lossAvgMode === lossAvgMode,
         );
         assert.equal(chosen.length, 4);
-        for (const one of chosen) {
-          const { loss, gradient, metrics } = policyLoss(
-            {
-              ...rowsOf(one.mask),
-              logProbs: flat(one.logProbs),
-              oldLogProbs: flat(one.oldLogProbs),
-              advantages: flat(one.advantages),
-              refLogProbs: flat(one.refLogProbs),
-            },
-            one.options,
-          );
-          assertClose([loss], [one.loss], bound, 'loss');
-          assertClose(gradient, flat(one.gradient), bound, 'gradient');
-          assert.deepEqual(Object.keys(metrics).sort(), Object.keys(one.metrics).sort());
-          for (const [name, value] of Object.entries(metrics) as [
-            keyof PolicyLossMetrics,
-            number,
-          ][]) {
-            assertClose([value], [one.metrics[name]], bound, name);
-          }
-        }
+        chosen.forEach(assertPolicyLoss);
       });
     }
   }
 
-  it('have the value loss, its gradient and its metrics', () => {
-    for (const one of golden.valueLosses) {
+  it('have the policy loss and its gradient at every bound, in the float32 in which these are met', () => {
+    golden.policyBounds.forEach(assertPolicyLoss);
+  });
+
+  it('have the value loss, its gradient and its metrics, at the clip range too', () => {
+    for (const one of [...golden.valueLosses, ...golden.valueBounds]) {
       const { loss, gradient, metrics } = valueLoss(
         {
           ...rowsOf(one.mask),

@@ -323,6 +323,71 @@ def policy_losses():
     return cases
 
 
+def exponents_of(value):
+    """Float32 numbers whose exponential, rounded once, is `value`: torch and any exact exponential agree on them."""
+    near, found = torch.log(t(value)), []
+    for direction in [-math.inf, math.inf]:
+        at = near
+        for _ in range(4):
+            if t(math.exp(at.item())) == t(value) and at.exp() == t(value):
+                found.append(at)
+            at = torch.nextafter(at, t(direction))
+    return found
+
+
+def policy_bounds():
+    """Ratios at the clip's bounds, at the dual clip's cap, and a float32 beside each."""
+    cases = []
+    for low, high, dual in [(0.2, 0.3, 1.7), (0.1, 0.28, 1.3), (0.05, 0.7, 1.9), (3e-4, 4e-4, 1.1)]:
+        bounds = [t(math.log(1 - low)), t(math.log(1 + high)), *exponents_of(dual)]
+        beside = [torch.nextafter(b, t(away)) for b in bounds for away in [-math.inf, math.inf]]
+        lp = torch.stack([*bounds, *beside])[None].requires_grad_()
+        old, ref, mask = torch.zeros_like(lp), torch.zeros_like(lp), torch.ones_like(lp)
+        for size in [0.7, -0.7, -0.37, -1.9]:
+            adv = torch.full_like(old, size)
+            case = {
+                "options": {
+                    "lossType": "default", "lossAvgMode": "token", "clipRatioLow": low, "clipRatioHigh": high,
+                    "clipRatioDual": dual, "tauPositive": 1, "tauNegative": 1, "useKlLoss": False, "klPenalty": "kl", "klCoef": 0,
+                }
+            }  # fmt: skip
+            lp.grad = None
+            loss, metrics = policy_loss(case, lp, old, adv, mask, ref)
+            loss.backward()
+            case |= {
+                "mask": numbers(mask), "logProbs": numbers(lp), "oldLogProbs": numbers(old), "advantages": numbers(adv),
+                "refLogProbs": numbers(ref), "loss": loss.item(), "gradient": numbers(lp.grad),
+                "metrics": {k: v.item() for k, v in metrics.items()},
+            }  # fmt: skip
+            cases.append(case)
+    return cases
+
+
+def value_case(mode, clip, mask, old, values, returns):
+    values = values.detach().requires_grad_()
+    clipped = torch.clamp(values, old - clip, old + clip)
+    first, second = (values - returns) ** 2, (clipped - returns) ** 2
+    loss = 0.5 * average(torch.maximum(first, second), mask, mode)
+    loss.backward()
+    return {
+        "lossAvgMode": mode, "cliprangeValue": clip, "mask": numbers(mask), "values": numbers(values),
+        "oldValues": numbers(old), "returns": numbers(returns), "loss": loss.item(), "gradient": numbers(values.grad),
+        "clipfrac": masked_mean((first < second).float(), mask).item(), "mean": masked_mean(values, mask).item(),
+    }  # fmt: skip
+
+
+def value_bounds():
+    """Values that moved by exactly the clip range, and by a float32 more or less."""
+    cases = []
+    for clip in [0.1, 0.2, 0.3, 0.5, 0.7]:
+        old = draw((8,), -1, 1)
+        ends = torch.cat([old - clip, old + clip])
+        away = t(math.inf)
+        values = torch.cat([ends, torch.nextafter(ends, away), torch.nextafter(ends, -away)])[None]
+        cases.append(value_case("token", clip, torch.ones_like(values), old.repeat(6)[None], values, draw((1, 48), -2, 2)))
+    return cases
+
+
 def value_losses():
     cases = []
     for mode in ["token", "seq"]:
@@ -334,21 +399,7 @@ def value_losses():
                 if ties:
                     # Not moved: both errors are equal. Moved symmetrically about the return, too.
                     change[:2] = 0
-                values = (old + change).requires_grad_()
-                returns = draw((4, 6), -2, 2)
-                clipped = torch.clamp(values, old - clip, old + clip)
-                first, second = (values - returns) ** 2, (clipped - returns) ** 2
-                loss = 0.5 * average(torch.maximum(first, second), mask, mode)
-                loss.backward()
-                cases.append(
-                    {
-                        "lossAvgMode": mode, "cliprangeValue": clip, "mask": numbers(mask), "values": numbers(values),
-                        "oldValues": numbers(old), "returns": numbers(returns), "loss": loss.item(),
-                        "gradient": numbers(values.grad),
-                        "clipfrac": masked_mean((first < second).float(), mask).item(),
-                        "mean": masked_mean(values, mask).item(),
-                    }
-                )  # fmt: skip
+                cases.append(value_case(mode, clip, mask, old, old + change, draw((4, 6), -2, 2)))
     return cases
 
 
@@ -503,7 +554,8 @@ def main() -> None:
         "advantages": advantages(), "kls": kls(), "penalties": penalties(), "controllers": controllers(),
         "policyLosses": policy_losses(), "valueLosses": value_losses(), "whitenings": whitenings(),
         "schedules": schedules(), "adamws": adamws(), "clips": clips(), "divisions": divisions(),
-        "dynamic": dynamic(), "responseMasks": response_masks(),
+        "dynamic": dynamic(), "responseMasks": response_masks(), "policyBounds": policy_bounds(),
+        "valueBounds": value_bounds(),
     }  # fmt: skip
 
     def short(value):
