@@ -1,10 +1,13 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/ir.ts';
+import type { DType } from '../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from './adapter.ts';
 import type { Product } from './qwen2-5-vl/modules.ts';
 
 /** How a graph multiplies by a factor of an adapter, which may lie on either side of its activations. */
 export interface AdapterForm {
+  /** Of the activations, and so of the factors. */
+  readonly dtype: DType;
   /** The axis of features: 1 in `[rows, features]`, 0 in `[features, columns]`. */
   readonly axis: 0 | 1;
   /** `a [R, in]` times the product's input, times `scale`. */
@@ -16,6 +19,7 @@ export interface AdapterForm {
 /** Adapters on rows `x [T, in]`: `x Aᵀ`, then `… Bᵀ`. */
 export function onRows(g: GraphBuilder, x: Value): AdapterForm {
   return {
+    dtype: x.dtype,
     axis: 1,
     shrink: (a, scale) => g.gemm(x, a, { transB: true, alpha: scale }),
     grow: (b, low) => g.gemm(low, b, { transB: true }),
@@ -30,24 +34,24 @@ export function adapterProduct(
   g: GraphBuilder,
   product: Product,
   adapters: GraphAdapters,
-  { axis, shrink, grow }: AdapterForm,
+  { dtype, axis, shrink, grow }: AdapterForm,
 ): Value | undefined {
   const modules = adaptedModules(product, adapters);
   if (modules.length === 0) return undefined;
   const { rank, scale } = adapters;
-  const a = g.input(adapterInput.a(product), 'f32', [rank * modules.length, product.inner]);
+  const a = g.input(adapterInput.a(product), dtype, [rank * modules.length, product.inner]);
   const ranks = modules.map(() => rank);
   const lows = g.split(shrink(a, scale), ranks, axis);
   const grown = new Map(
     modules.map(({ name, out }, i) => {
-      const b = g.input(adapterInput.b(name), 'f32', [out, rank]);
+      const b = g.input(adapterInput.b(name), dtype, [out, rank]);
       return [name, grow(b, lows[i]!)] as const;
     }),
   );
   const [{ shape }] = [...grown.values()] as [Value];
   const parts = product.modules.map(({ name, out }) => {
     const blank = shape.map((dim, i) => (i === axis ? out : dim));
-    return grown.get(name) ?? g.zeros('f32', blank);
+    return grown.get(name) ?? g.zeros(dtype, blank);
   });
   return g.concat(parts, axis);
 }

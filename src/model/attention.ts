@@ -30,7 +30,8 @@ export function segmentInputs(g: GraphBuilder, strips: number): SegmentInputs {
 /**
  * Scaled dot-product attention over packed tokens, each within its segment, strip by strip.
  *
- * Queries of one key-value group are stacked along the query axis, so keys are never repeated.
+ * Queries of one key-value group are stacked along the query axis, so keys are never repeated. Scores are f32, whatever
+ * the dtype of queries, keys and values.
  *
  * @param query `[T, heads, d]`, rotated
  * @param key `[T, kvHeads, d]`, rotated
@@ -69,7 +70,11 @@ export function packedAttention(
   let [keys, values] = [byKeyHead(key), byKeyHead(value)];
   const mixed = new Array<Value>(strips);
   for (let i = strips - 1; i >= 0; i--) {
-    const scores = g.matMul(queries[i]!, keys, { transB: true, alpha: 1 / Math.sqrt(headDim) });
+    const scores = g.matMul(queries[i]!, keys, {
+      transB: true,
+      alpha: 1 / Math.sqrt(headDim),
+      to: 'f32',
+    });
     const perQuery = g.reshape(scores, ['B', heads, 'C', keys.shape[2]!]);
     const biased = g.reshape(g.add(perQuery, biases[i]!), scores.shape);
     mixed[i] = g.attend(biased, values); // [B, K, group · C, d]

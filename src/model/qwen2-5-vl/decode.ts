@@ -1,6 +1,7 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Dim, Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/shape.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
 import { adapterProduct, onRows, type AdapterForm } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import type { TextConfig } from './config.ts';
@@ -40,9 +41,9 @@ class Sheet {
     return this.#form === 'rows' ? [features] : [features, 1];
   }
 
-  /** `weight [out, in]` times `rows [B, in]`, plus `addend`, in this form. */
-  ofRows(weight: Value, rows: Value, addend?: Value): Value {
-    const options = { transB: true, ...(addend && { c: addend }) };
+  /** `weight [out, in]` times `rows [B, in]`, plus `addend`, in this form; `to` as of any product. */
+  ofRows(weight: Value, rows: Value, addend?: Value, to?: 'f32'): Value {
+    const options = { transB: true, ...(addend && { c: addend }), ...(to && { to }) };
     const g = this.#g;
     return this.#form === 'rows' ? g.gemm(rows, weight, options) : g.gemm(weight, rows, options);
   }
@@ -52,6 +53,7 @@ class Sheet {
     const g = this.#g;
     if (this.#form === 'rows') return onRows(g, x);
     return {
+      dtype: x.dtype,
       axis: 0,
       shrink: (a, scale) => g.gemm(a, x, { transB: given === 'rows', alpha: scale }),
       grow: (b, low) => g.gemm(b, low),
@@ -74,18 +76,19 @@ class Sheet {
  * What the next token of each sequence asks of a layer's attention, and adds to its cache, not rotated yet.
  *
  * Inputs: `hidden` in the given form, and the projection's parameters, `qkvBias` with a last axis of 1 in
- * columns. Output: `projected [B, (H + 2K)·d]`, queries, keys and values.
+ * columns. Output: `projected [B, (H + 2K)·d]`, queries, keys and values. All are of one dtype.
  */
 export function decodeProjectGraph(
   config: TextConfig,
   form: DecodeForm,
   adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
 ): Graph {
   const g = new GraphBuilder(`decode-project-${form}`);
   const sheet = new Sheet(g, form);
-  const hidden = g.input('hidden', 'f32', sheet.shape(config.hiddenSize));
-  const { inputNorm, qkvWeight } = projectionWeights(g, config);
-  const qkvBias = g.input('qkvBias', 'f32', sheet.perFeature(qkvWeight.shape[0] as number));
+  const hidden = g.input('hidden', dtype, sheet.shape(config.hiddenSize));
+  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
+  const qkvBias = g.input('qkvBias', dtype, sheet.perFeature(qkvWeight.shape[0] as number));
   const normed = g.rmsNorm(sheet.toRows(hidden), inputNorm, config.rmsNormEps);
   const { qkv } = layerProducts(config);
   const added = adapterProduct(g, qkv, adapters, sheet.adapters(normed, 'rows'));
@@ -99,24 +102,30 @@ export function decodeProjectGraph(
  *
  * Inputs: `hidden` in the given form, `query [B·K, H/K, d + 1]`, rotated, by its groups, whose last feature
  * is 1 for the bias that the cache's keys have; the cache's `keys [B·K, C, d + 1]` and `values [B·K, C, d]`;
- * the parameters. Output: `output`, as `hidden`.
+ * the parameters. Output: `output`, as `hidden`. All are of one dtype; scores are f32.
  */
 export function decodeAttendGraph(
   config: TextConfig,
   form: DecodeForm,
   adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
 ): Graph {
   const { headDim, heads, hiddenSize, kvHeads, rmsNormEps } = config;
   const g = new GraphBuilder(`decode-attend-${form}`);
   const sheet = new Sheet(g, form);
   const groups = productDim(['B', kvHeads]);
-  const hidden = g.input('hidden', 'f32', sheet.shape(hiddenSize));
-  const query = g.input('query', 'f32', [groups, heads / kvHeads, headDim + 1]);
-  const keys = g.input('keys', 'f32', [groups, 'C', headDim + 1]);
-  const values = g.input('values', 'f32', [groups, 'C', headDim]);
-  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(g, config);
-  const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config) });
-  const attended = g.reshape(g.matMul(g.softmax(scores, -1), values), ['B', heads * headDim]);
+  const hidden = g.input('hidden', dtype, sheet.shape(hiddenSize));
+  const query = g.input('query', dtype, [groups, heads / kvHeads, headDim + 1]);
+  const keys = g.input('keys', dtype, [groups, 'C', headDim + 1]);
+  const values = g.input('values', dtype, [groups, 'C', headDim]);
+  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(
+    g,
+    config,
+    dtype,
+  );
+  const scores = g.matMul(query, keys, { transB: true, alpha: scoreScaleOf(config), to: 'f32' });
+  const weights = g.cast(g.softmax(scores, -1), dtype);
+  const attended = g.reshape(g.matMul(weights, values), ['B', heads * headDim]);
   const products = layerProducts(config);
   // A product takes what its adapters add as its addend, in place of one that it has already.
   const adapted = (product: Product, form: AdapterForm, addend?: Value): Value | undefined => {
@@ -144,20 +153,28 @@ export function scoreScaleOf({ headDim }: TextConfig): number {
  * The token distribution after each of `B` hidden rows or columns:
  * `softmax(norm(hidden) · headᵀ / temperature + logitBias)`.
  *
- * Inputs: `hidden` in the given form, `logitBias [V]` or, in columns, `[V, 1]`, `inverseTemperature [B, 1]`, the head's parameters.
- * Output: `probabilities [B, V]`.
+ * Inputs: `hidden` in the given form, `logitBias f32 [V]` or, in columns, `[V, 1]`, `inverseTemperature f32 [B, 1]`,
+ * the head's parameters. Output: `probabilities f32 [B, V]`.
+ *
+ * @param dtype of hidden rows and weights; logits are f32
  */
-export function distributionGraph(config: TextConfig, form: DecodeForm): Graph {
+export function distributionGraph(
+  config: TextConfig,
+  form: DecodeForm,
+  dtype: FloatDType = 'f32',
+): Graph {
   const g = new GraphBuilder(`distribution-${form}`);
   const sheet = new Sheet(g, form);
-  const hidden = g.input('hidden', 'f32', sheet.shape(config.hiddenSize));
-  const norm = g.input('finalNorm', 'f32', [config.hiddenSize]);
-  const head = g.input('headWeight', 'f32', [config.vocabSize, config.hiddenSize]);
+  const hidden = g.input('hidden', dtype, sheet.shape(config.hiddenSize));
+  const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
+  const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
   const bias = g.input('logitBias', 'f32', sheet.perFeature(config.vocabSize));
   const inverseTemperature = g.input('inverseTemperature', 'f32', ['B', 1]);
   // The temperature divides the rows rather than the logits, which are far more.
-  const normed = g.rmsNorm(sheet.toRows(hidden), norm, config.rmsNormEps);
-  const logits = sheet.ofRows(head, g.mul(normed, inverseTemperature), bias);
+  const tempered = g.inFloat32([sheet.toRows(hidden), norm], (rows, weight) =>
+    g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
+  );
+  const logits = sheet.ofRows(head, tempered, bias, 'f32');
   g.output('probabilities', g.softmax(sheet.toRows(logits), -1));
   return g.build();
 }

@@ -1,5 +1,6 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
@@ -20,23 +21,23 @@ export const LAYER_PARAMETERS = [
 ] as const;
 
 /** Declares the parameters of a layer's queries, keys and values, but for their bias, as inputs. */
-export function projectionWeights(g: GraphBuilder, config: TextConfig) {
+export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
   const { hiddenSize, heads, kvHeads, headDim } = config;
   return {
-    inputNorm: g.input('inputNorm', 'f32', [hiddenSize]),
-    qkvWeight: g.input('qkvWeight', 'f32', [(heads + 2 * kvHeads) * headDim, hiddenSize]),
+    inputNorm: g.input('inputNorm', dtype, [hiddenSize]),
+    qkvWeight: g.input('qkvWeight', dtype, [(heads + 2 * kvHeads) * headDim, hiddenSize]),
   };
 }
 
 /** Declares the parameters of what a layer does with its attention's output as inputs. */
-export function finishParameters(g: GraphBuilder, config: TextConfig) {
+export function finishParameters(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
   const { hiddenSize, heads, headDim, intermediateSize } = config;
   return {
-    outputWeight: g.input('outputWeight', 'f32', [hiddenSize, heads * headDim]),
-    postNorm: g.input('postNorm', 'f32', [hiddenSize]),
-    gateWeight: g.input('gateWeight', 'f32', [intermediateSize, hiddenSize]),
-    upWeight: g.input('upWeight', 'f32', [intermediateSize, hiddenSize]),
-    downWeight: g.input('downWeight', 'f32', [hiddenSize, intermediateSize]),
+    outputWeight: g.input('outputWeight', dtype, [hiddenSize, heads * headDim]),
+    postNorm: g.input('postNorm', dtype, [hiddenSize]),
+    gateWeight: g.input('gateWeight', dtype, [intermediateSize, hiddenSize]),
+    upWeight: g.input('upWeight', dtype, [intermediateSize, hiddenSize]),
+    downWeight: g.input('downWeight', dtype, [hiddenSize, intermediateSize]),
   };
 }
 
@@ -70,16 +71,21 @@ interface LayerAttention {
   readonly value: Value; // [T, K, d]
 }
 
-function layerAttention(name: string, config: TextConfig, adapters: GraphAdapters): LayerAttention {
+function layerAttention(
+  name: string,
+  config: TextConfig,
+  adapters: GraphAdapters,
+  dtype: FloatDType,
+): LayerAttention {
   const g = new GraphBuilder(name);
-  const hidden = g.input('hidden', 'f32', ['T', config.hiddenSize]);
+  const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
   const rotary = {
     cos: g.input('rotary.cos', 'f32', ['T', config.headDim / 2]),
     sin: g.input('rotary.sin', 'f32', ['T', config.headDim / 2]),
   };
   const segments = segmentInputs(g, CAUSAL_STRIPS);
-  const { inputNorm, qkvWeight } = projectionWeights(g, config);
-  const qkvBias = g.input('qkvBias', 'f32', [qkvWeight.shape[0]!]);
+  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
+  const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
   // Adding the bias apart takes less time than Gemm's addend, which is first spread over the output.
   const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
   const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
@@ -97,7 +103,12 @@ function finishLayer(
   config: TextConfig,
   adapters: GraphAdapters,
 ): Value {
-  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(g, config);
+  const dtype = hidden.dtype as FloatDType;
+  const { outputWeight, postNorm, gateWeight, upWeight, downWeight } = finishParameters(
+    g,
+    config,
+    dtype,
+  );
   const { output, gate, up, down } = layerProducts(config);
   const project = (product: Product, x: Value, weight: Value): Value =>
     withAdapters(g, product, adapters, x, g.linear(x, weight));
@@ -107,12 +118,17 @@ function finishLayer(
   return g.add(residual, project(down, gated, downWeight));
 }
 
-/** One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`. */
+/**
+ * One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`.
+ *
+ * @param dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
+ */
 export function decoderLayerGraph(
   config: TextConfig,
   adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
 ): Graph {
-  const { g, hidden, attended } = layerAttention('decoder-layer', config, adapters);
+  const { g, hidden, attended } = layerAttention('decoder-layer', config, adapters, dtype);
   g.output('output', finishLayer(g, hidden, attended, config, adapters));
   return g.build();
 }
@@ -122,14 +138,16 @@ export function decoderLayerGraph(
  *
  * @param isLast that nothing but the head follows, which wants a row a prompt: input `lastRows i64 [P]`
  *   names them, and `output` is `[P, D]`
+ * @param dtype as in `decoderLayerGraph`, and of key and value
  */
 export function prefillLayerGraph(
   config: TextConfig,
   isLast: boolean,
   adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
 ): Graph {
   const name = isLast ? 'prefill-last-layer' : 'prefill-layer';
-  const { g, hidden, attended, key, value } = layerAttention(name, config, adapters);
+  const { g, hidden, attended, key, value } = layerAttention(name, config, adapters, dtype);
   g.output('key', key);
   g.output('value', value);
   if (isLast) {
@@ -145,18 +163,22 @@ export function prefillLayerGraph(
 /**
  * The head: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
  *
- * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature []`; output `logProbs [R]`.
+ * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`.
+ *
+ * @param dtype of hidden rows and weights; logits and log-probabilities are f32
  */
-export function headGraph(config: TextConfig): Graph {
+export function headGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
   const g = new GraphBuilder('head');
-  const hidden = g.input('hidden', 'f32', ['R', config.hiddenSize]);
+  const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
   const targets = g.input('targets', 'i64', ['R', 1]);
   const inverseTemperature = g.input('inverseTemperature', 'f32', []);
-  const norm = g.input('finalNorm', 'f32', [config.hiddenSize]);
-  const head = g.input('headWeight', 'f32', [config.vocabSize, config.hiddenSize]);
+  const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
+  const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
   // The temperature divides the rows rather than the logits, which are far more.
-  const tempered = g.mul(g.rmsNorm(hidden, norm, config.rmsNormEps), inverseTemperature);
-  const logProbs = g.logSoftmax(g.linear(tempered, head), -1);
+  const tempered = g.inFloat32([hidden, norm], (rows, weight) =>
+    g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
+  );
+  const logProbs = g.logSoftmax(g.gemm(tempered, head, { transB: true, to: 'f32' }), -1);
   g.output('logProbs', g.reshape(g.gatherElements(logProbs, targets, 1), ['R']));
   return g.build();
 }
@@ -167,15 +189,19 @@ export const HEAD_PARAMETERS = ['finalNorm', 'headWeight'] as const;
 /**
  * The head of a value model: one number a row, for a chunk of `R` rows.
  *
- * Input `hidden [R, D]`; output `values [R]`.
+ * Input `hidden [R, D]`; output `values f32 [R]`.
+ *
+ * @param dtype of hidden rows and weights
  */
-export function valueHeadGraph(config: TextConfig): Graph {
+export function valueHeadGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
   const g = new GraphBuilder('value-head');
-  const hidden = g.input('hidden', 'f32', ['R', config.hiddenSize]);
-  const norm = g.input('finalNorm', 'f32', [config.hiddenSize]);
-  const weight = g.input('scoreWeight', 'f32', [1, config.hiddenSize]);
-  const bias = g.input('scoreBias', 'f32', [1]);
-  const values = g.add(g.linear(g.rmsNorm(hidden, norm, config.rmsNormEps), weight), bias);
+  const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
+  const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
+  const weight = g.input('scoreWeight', dtype, [1, config.hiddenSize]);
+  const bias = g.input('scoreBias', dtype, [1]);
+  const normed = g.rmsNorm(hidden, norm, config.rmsNormEps);
+  const products = g.gemm(normed, weight, { transB: true, to: 'f32' });
+  const values = g.add(products, g.cast(bias, 'f32'));
   g.output('values', g.reshape(values, ['R']));
   return g.build();
 }

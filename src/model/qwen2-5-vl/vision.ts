@@ -1,5 +1,6 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
@@ -32,29 +33,34 @@ export function patchSizeOf(config: VisionConfig): number {
   return config.inChannels * config.temporalPatchSize * config.patchSize * config.patchSize;
 }
 
-/** Patches to hidden rows: `patches [T, C·Pt·P·P]` to `output [T, D]`. */
-export function patchEmbedGraph(config: VisionConfig): Graph {
+/** Patches to hidden rows: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights. */
+export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32'): Graph {
   const g = new GraphBuilder('vision-patch-embed');
   const size = patchSizeOf(config);
   const patches = g.input('patches', 'f32', ['T', size]);
-  const weight = g.input('weight', 'f32', [config.hiddenSize, size]);
-  g.output('output', g.linear(patches, weight));
+  const weight = g.input('weight', dtype, [config.hiddenSize, size]);
+  g.output('output', g.linear(g.cast(patches, dtype), weight));
   return g.build();
 }
 
-/** One vision block, with window or full attention by the segments it is given: `hidden [T, D]` to `output [T, D]`. */
+/**
+ * One vision block, with window or full attention by the segments it is given: `hidden [T, D]` to `output [T, D]`.
+ *
+ * @param dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
+ */
 export function visionBlockGraph(
   config: VisionConfig,
   adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
 ): Graph {
   const { hiddenSize, heads, intermediateSize } = config;
   const headDim = hiddenSize / heads;
   const g = new GraphBuilder('vision-block');
-  const hidden = g.input('hidden', 'f32', ['T', hiddenSize]);
+  const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
   const cos = g.input('rotary.cos', 'f32', ['T', headDim / 2]);
   const sin = g.input('rotary.sin', 'f32', ['T', headDim / 2]);
   const segments = segmentInputs(g, 1);
-  const parameter = (name: string, shape: readonly number[]): Value => g.input(name, 'f32', shape);
+  const parameter = (name: string, shape: readonly number[]): Value => g.input(name, dtype, shape);
   const norm1 = parameter('norm1', [hiddenSize]);
   const qkvWeight = parameter('qkvWeight', [3 * hiddenSize, hiddenSize]);
   const qkvBias = parameter('qkvBias', [3 * hiddenSize]);
@@ -90,15 +96,19 @@ export function visionBlockGraph(
 }
 
 /** The patch merger: each `mergeSize²` neighbouring rows become one row of the decoder's width. */
-export function mergerGraph(config: VisionConfig, adapters: GraphAdapters = NO_ADAPTERS): Graph {
+export function mergerGraph(
+  config: VisionConfig,
+  adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
+): Graph {
   const merged = config.hiddenSize * config.mergeSize ** 2;
   const g = new GraphBuilder('vision-merger');
-  const hidden = g.input('hidden', 'f32', ['T', config.hiddenSize]);
-  const norm = g.input('norm', 'f32', [config.hiddenSize]);
-  const fc1Weight = g.input('fc1Weight', 'f32', [merged, merged]);
-  const fc1Bias = g.input('fc1Bias', 'f32', [merged]);
-  const fc2Weight = g.input('fc2Weight', 'f32', [config.outHiddenSize, merged]);
-  const fc2Bias = g.input('fc2Bias', 'f32', [config.outHiddenSize]);
+  const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
+  const norm = g.input('norm', dtype, [config.hiddenSize]);
+  const fc1Weight = g.input('fc1Weight', dtype, [merged, merged]);
+  const fc1Bias = g.input('fc1Bias', dtype, [merged]);
+  const fc2Weight = g.input('fc2Weight', dtype, [config.outHiddenSize, merged]);
+  const fc2Bias = g.input('fc2Bias', dtype, [config.outHiddenSize]);
   const rows = g.reshape(g.rmsNorm(hidden, norm, RMS_NORM_EPSILON), [
     productDim(['T', 1 / config.mergeSize ** 2]),
     merged,
