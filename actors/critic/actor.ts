@@ -7,9 +7,9 @@ import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
 import { responseValues } from '../../src/training/response-scores.ts';
 import { updateValues } from '../../src/training/value-update.ts';
+import type { RankCard } from '../../transport/collectives/open.ts';
 import { JointTraining, together, type JointTrainingProps } from '../learner/joint-training.ts';
 import type { ListenRequest, StateRequest } from '../learner/protocol.ts';
-import type { Meeting } from '../learner/seat.ts';
 import { readValueWeights } from '../learner/state-files.ts';
 import { whereabouts, type Whereabouts } from '../learner/whereabouts.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
@@ -51,12 +51,12 @@ export class CriticActor implements Actor<typeof criticProtocol> {
     return whereabouts();
   }
 
-  listen(request: ListenRequest): Promise<{ endpoint: string }> {
+  listen(request: ListenRequest): Promise<RankCard> {
     return this.#training.listen(request);
   }
 
-  join(meeting: Meeting): Promise<void> {
-    return this.#training.join(meeting);
+  join(cards: readonly RankCard[]): Promise<void> {
+    return this.#training.join(cards);
   }
 
   values(

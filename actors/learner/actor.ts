@@ -8,6 +8,7 @@ import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { updatePolicy } from '../../src/training/policy-update.ts';
 import { updateSupervised, type SupervisedStep } from '../../src/training/supervised-update.ts';
+import type { RankCard } from '../../transport/collectives/open.ts';
 import { logProbsReply } from '../reference/actor.ts';
 import type { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
@@ -20,7 +21,6 @@ import {
   type StateRequest,
   type UpdateRequest,
 } from './protocol.ts';
-import type { Meeting } from './seat.ts';
 import { ADAPTER_FOLDER, readTrained } from './state-files.ts';
 import { whereabouts, type Whereabouts } from './whereabouts.ts';
 
@@ -60,12 +60,12 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     return whereabouts();
   }
 
-  listen(request: ListenRequest): Promise<{ endpoint: string }> {
+  listen(request: ListenRequest): Promise<RankCard> {
     return this.#training.listen(request);
   }
 
-  join(meeting: Meeting): Promise<void> {
-    return this.#training.join(meeting);
+  join(cards: readonly RankCard[]): Promise<void> {
+    return this.#training.join(cards);
   }
 
   logProbs(request: LogProbsRequest, { signal }: Context): Promise<LogProbsReply> {

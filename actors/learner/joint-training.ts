@@ -3,10 +3,10 @@ import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/arena.ts';
 import { Runtime } from '../../src/ort/runtime.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
-import { NetworkSeat } from '../../transport/collectives/network.ts';
+import { Seat, type RankCard } from '../../transport/collectives/open.ts';
 import { SharedWeights, type ModelProps } from '../model-props.ts';
 import type { ListenRequest, StateRequest } from './protocol.ts';
-import { meet, takeSeat, type JoinedGroup, type LearnerSeat, type Meeting } from './seat.ts';
+import { meet, takeSeat, type JoinedGroup, type LearnerSeat } from './seat.ts';
 import { readLearnerState, writeLearnerState } from './state-files.ts';
 
 /**
@@ -35,7 +35,7 @@ export class JointTraining implements Disposable {
   readonly runtime: Runtime;
   readonly weights: SharedWeights;
   readonly #props: JointTrainingProps;
-  #network: NetworkSeat | null = null;
+  #seat: Seat | null = null;
   #joined: JoinedGroup | null = null;
   #optimizer: Optimization | null = null;
 
@@ -62,15 +62,15 @@ export class JointTraining implements Disposable {
     return this.#optimizer;
   }
 
-  async listen({ address, keys }: ListenRequest): Promise<{ endpoint: string }> {
-    this.#network = await NetworkSeat.open({ address, keys, heartbeat: PATIENT });
-    return { endpoint: this.#network.endpoint };
+  async listen({ address, keys }: ListenRequest): Promise<RankCard> {
+    this.#seat = await Seat.open({ address, keys, heartbeat: PATIENT });
+    return this.#seat.card;
   }
 
-  async join(meeting: Meeting): Promise<void> {
+  async join(cards: readonly RankCard[]): Promise<void> {
     const { seat } = this.#props;
     if (seat.kind !== 'processes') return;
-    this.#optimizeWith(await meet(meeting, seat.rank, this.#network));
+    this.#optimizeWith(await meet(this.#seat, seat.rank, cards));
   }
 
   /** The first learner writes the model, and with it what a run goes on from. */
@@ -116,7 +116,7 @@ export class JointTraining implements Disposable {
   /** Leaves the others, which ends what is still being done with them. */
   async leave(): Promise<void> {
     await this.#joined?.leave();
-    await this.#network?.[Symbol.asyncDispose]();
+    await this.#seat?.[Symbol.asyncDispose]();
   }
 
   [Symbol.dispose](): void {

@@ -3,7 +3,7 @@ import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress, PromptInput, Sequence, whole } from '../messages.ts';
 import { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
 import { call, protocol } from '../runtime/protocol.ts';
-import { Meeting } from './seat.ts';
+import { LearnerCard } from './seat.ts';
 import { Whereabouts } from './whereabouts.ts';
 
 /** A response as the learners train on it. */
@@ -62,10 +62,10 @@ export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
 /** What those who train a model together are asked, whichever model it is. */
 export const jointCalls = {
   whereabouts: call(t.void, Whereabouts),
-  /** Listen to the other learners at an address of this host; says at which endpoint. */
-  listen: call(ListenRequest, t.type({ endpoint: t.string })),
-  /** Meet the learners of other processes; for those whose seat does not say how. */
-  join: call(Meeting, t.void),
+  /** Listen to the other learners at an address of this host; says how it is reached. */
+  listen: call(ListenRequest, LearnerCard),
+  /** Meet the learners of other processes, given the cards of all; for those whose seat does not say how. */
+  join: call(t.array(LearnerCard), t.void),
   /** The first learner writes. */
   save: call(StateRequest, t.void),
   /** The first learner reads. */

@@ -1,14 +1,12 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import * as t from 'io-ts';
 
-/** What a process tells of where it is, so that it can be told how to meet others. */
+/** What a process tells of where it is, so that it can be told at which address others reach it. */
 export const Whereabouts = t.type({
   /** The running kernel. */
   kernel: t.string,
-  /** What processes have in common that can share memory: the kernel, and the files in its memory. */
-  memory: t.string,
   /** Its addresses as networks, `10.0.0.3/24`; those that others may reach first. */
   addresses: t.array(t.string),
 });
@@ -26,16 +24,10 @@ export function whereabouts(): Whereabouts {
     .flatMap(({ cidr }) => (cidr === null ? [] : [cidr]));
   try {
     const kernel = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    const { dev, ino } = statSync('/dev/shm');
-    return { kernel, memory: `${kernel}/${dev}/${ino}`, addresses };
+    return { kernel, addresses };
   } catch {
-    return { kernel: hostname(), memory: `${hostname()}/${process.pid}`, addresses };
+    return { kernel: hostname(), addresses };
   }
-}
-
-/** Whether all of them can share memory. */
-export function sharesMemory(places: readonly Whereabouts[]): boolean {
-  return new Set(places.map(({ memory }) => memory)).size === 1;
 }
 
 /**

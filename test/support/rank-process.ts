@@ -13,7 +13,7 @@ export type RankJoin =
   /** The first so many ranks of the job. */
   | { readonly kind: 'mpi'; readonly size: number }
   | { readonly kind: 'seat'; readonly options: NetworkOptions }
-  | { readonly kind: 'zeromq'; readonly cards: readonly RankCard[] };
+  | { readonly kind: 'processes'; readonly cards: readonly RankCard[] };
 
 /** Takes a step towards the communicator of a session; after the last one the rank does what it is asked in it. */
 export interface JoinRequest {
@@ -27,7 +27,7 @@ export type SessionRequest = RankRequest & { readonly session: number };
 
 const [path, rankText] = process.argv.slice(2);
 // MPI tells its ranks itself who they are.
-const world = rankText === undefined ? await openCommunicator({ backend: 'mpi' }) : undefined;
+const world = rankText === undefined ? await openCommunicator({ kind: 'mpi' }) : undefined;
 const rank = world?.rank ?? Number(rankText);
 const socket = connect(path!);
 const seats = new Map<number, Seat>();
@@ -53,9 +53,9 @@ async function communicatorOf(
   how: Exclude<RankJoin, { kind: 'seat' }>,
 ): Promise<Communicator | null> {
   switch (how.kind) {
-    case 'zeromq': {
+    case 'processes': {
       const seat = seats.get(session)!;
-      return openCommunicator({ backend: 'zeromq', seat, rank, cards: how.cards });
+      return openCommunicator({ kind: 'processes', seat, rank, cards: how.cards });
     }
     case 'host':
       return joinHostGroup(how.handle, rank);

@@ -1,3 +1,4 @@
+import { CxmindError } from '../../src/errors.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import type { Communicator } from './communicator.ts';
@@ -8,17 +9,30 @@ import { IN_PLACE, MpiLibrary, UNDEFINED } from './native/mpi-library.ts';
 import { divideBy, narrow, widen } from './reduction.ts';
 
 /**
- * The ranks that `mpirun` or a scheduler started, as MPI's world; alone where nobody did. One per process.
+ * The ranks that `mpirun` or a scheduler started, as MPI's world; alone where nobody did. One per process, and MPI ends
+ * with it.
  *
  * Calls wait on threads of libuv's pool, of which there are four unless UV_THREADPOOL_SIZE says otherwise:
  * no more messages may wait at a time. Tags are at least 0. When a rank dies, MPI ends the whole job.
  *
- * @throws DEVICE_MISSING when there is no Open MPI library
+ * @param place of this rank, where that is not MPI's to say
+ * @throws DEVICE_MISSING when there is no Open MPI library; CONFIG_INVALID when its processes are not as many as the ranks
  */
-export function openMpi(): Communicator {
+export async function openMpi(place?: {
+  readonly rank: number;
+  readonly size: number;
+}): Promise<Communicator> {
   const library = new MpiLibrary();
   library.start();
-  return new Group(new MpiEngine(library, library.handles.world));
+  const world = new MpiEngine(library, library.handles.world);
+  if (place === undefined) return new Group(world);
+  if (world.size === place.size) return new Group(await world.inOrder(place.rank));
+  // MPI wants to be ended by every process that began with it.
+  await world.close();
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `mpi: ${place.size} ranks want as many processes of MPI's, one for each, and it has ${world.size}`,
+  );
 }
 
 /** Whether this machine has an Open MPI library. */
@@ -42,11 +56,14 @@ class MpiEngine implements Engine {
   readonly size: number;
   readonly #library: MpiLibrary;
   readonly #group: bigint;
+  readonly #endsMpi: boolean;
   /** The last message of each peer, direction and tag: the next waits for it, for MPI keeps order only so. */
   readonly #last = new Map<string, Promise<void>>();
 
-  constructor(library: MpiLibrary, group: bigint) {
+  /** @param endsMpi whether closing it ends MPI in this process, with every group */
+  constructor(library: MpiLibrary, group: bigint, endsMpi = group === library.handles.world) {
     this.#library = library;
+    this.#endsMpi = endsMpi;
     this.#group = group;
     const [rank, size] = [new Int32Array(1), new Int32Array(1)];
     library.call('Comm_rank', group, rank);
@@ -93,15 +110,24 @@ class MpiEngine implements Engine {
   async split(groups: readonly (readonly number[])[]): Promise<Engine | null> {
     const index = groups.findIndex((members) => members.includes(this.rank));
     const key = index === -1 ? 0 : groups[index]!.indexOf(this.rank);
-    const made = new BigUint64Array(1);
-    const color = index === -1 ? UNDEFINED : index;
-    await this.#library.wait('Comm_split', this.#group, color, key, made);
-    return index === -1 ? null : new MpiEngine(this.#library, made[0]!);
+    const made = await this.#split(index === -1 ? UNDEFINED : index, key);
+    return index === -1 ? null : new MpiEngine(this.#library, made);
   }
 
-  /** Ends MPI in this process, with the world; groups split off end with it. */
+  /** The same ranks in an order of their own, in place of this engine. */
+  async inOrder(rank: number): Promise<MpiEngine> {
+    return new MpiEngine(this.#library, await this.#split(0, rank), this.#endsMpi);
+  }
+
+  /** Ends MPI in this process, if that is up to it; groups split off end with it. */
   async close(): Promise<void> {
-    if (this.#group === this.#library.handles.world) await this.#library.wait('Finalize');
+    if (this.#endsMpi) await this.#library.wait('Finalize');
+  }
+
+  async #split(color: number, key: number): Promise<bigint> {
+    const made = new BigUint64Array(1);
+    await this.#library.wait('Comm_split', this.#group, color, key, made);
+    return made[0]!;
   }
 
   /**

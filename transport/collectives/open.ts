@@ -5,8 +5,10 @@ import { Group } from './group.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
 import { discardHostGroup, hostGroup, joinHostGroup } from './host.ts';
 import { openMpi } from './mpi.ts';
+import { hasHostMemory } from './native/host-memory.ts';
 import { NetworkSeat, type NetworkOptions } from './network.ts';
 import { RingEngine } from './ring.ts';
+import { joinThreadGroup, type ThreadGroupHandle } from './threads.ts';
 
 /** What a rank tells the others about itself before they form a group. */
 export interface RankCard {
@@ -56,21 +58,35 @@ export class Seat implements AsyncDisposable {
   }
 }
 
+/** How a rank joins its group. An engine of its own, as for tensors on devices, is one more kind. */
 export type CommunicatorOptions =
-  /** The world that `mpirun` made; nothing to tell anybody. */
-  | { readonly backend: 'mpi' }
-  /** A seat of this rank, and the cards of all. */
+  /** All ranks are threads of one process. */
+  | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
+  /** Each rank is a process that `mpirun` or a scheduler started; by default in MPI's own order. */
+  | { readonly kind: 'mpi'; readonly place?: { readonly rank: number; readonly size: number } }
+  /** Ranks are in several processes, here or on other hosts: a seat of this one, and the cards of all. */
   | {
-      readonly backend: 'zeromq';
+      readonly kind: 'processes';
       readonly seat: Seat;
       readonly rank: number;
       readonly cards: readonly RankCard[];
     };
 
-/** The communicator of the backend that the config names. */
-export function openCommunicator(options: CommunicatorOptions): Promise<Communicator> {
-  if (options.backend === 'zeromq') return options.seat.join(options.rank, options.cards);
-  return new Promise((resolve) => resolve(openMpi()));
+/**
+ * Joins a group as one of its ranks, whatever the ranks are: the way into every engine there is.
+ *
+ * @throws CONFIG_INVALID for a rank that the group does not have; DEVICE_MISSING where there is no MPI; PEER_LOST when
+ *   another process does not join in time
+ */
+export async function openCommunicator(options: CommunicatorOptions): Promise<Communicator> {
+  switch (options.kind) {
+    case 'threads':
+      return joinThreadGroup(options.group, options.rank);
+    case 'mpi':
+      return openMpi(options.place);
+    case 'processes':
+      return options.seat.join(options.rank, options.cards);
+  }
 }
 
 /** The path of the file in memory, as messages carry it: zeros after its end. */
@@ -96,8 +112,12 @@ async function joinHost(members: RingEngine): Promise<Communicator> {
   }
 }
 
-/** Names the kernel, the memory file system, the process numbers and the user that ranks must have in common. */
+/**
+ * Names what ranks must have in common to share memory: the kernel, the file system in memory, the process numbers by
+ * which they look after each other, and the user. The one rule for it.
+ */
 function sharedHost(): string {
+  if (!hasHostMemory()) return '';
   try {
     const kernel = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const processes = readlinkSync('/proc/self/ns/pid');

@@ -63,7 +63,7 @@ async function join(seat: Seat): Promise<void> {
 async function start(): Promise<void> {
   const ranks = Array.from({ length: Number(rankCount) }, (_, rank) => rank);
   if (kind === 'mpi') {
-    await using communicator = await openCommunicator({ backend: 'mpi' });
+    await using communicator = await openCommunicator({ kind: 'mpi' });
     await measure(communicator);
   } else if (kind === 'threads') {
     const handle = threadGroup(ranks.length);

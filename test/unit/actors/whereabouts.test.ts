@@ -1,24 +1,15 @@
 import assert from 'node:assert/strict';
-import {
-  addressesOf,
-  sharesMemory,
-  whereabouts,
-  type Whereabouts,
-} from '../../../actors/learner/whereabouts.ts';
+import { addressesOf, whereabouts, type Whereabouts } from '../../../actors/learner/whereabouts.ts';
 
 const at = (kernel: string, ...addresses: string[]): Whereabouts => ({
   kernel,
-  memory: `${kernel}/1`,
   addresses,
 });
 const loopback = ['127.0.0.1/8', '::1/128'];
 
 describe('whereabouts', () => {
-  it('says of this process that it can share memory with itself', () => {
-    const here = whereabouts();
-    assert.ok(sharesMemory([here, whereabouts()]));
-    assert.ok(here.addresses.every((cidr) => /^[0-9a-f.:]+\/\d+$/.test(cidr)));
-    assert.equal(sharesMemory([here, { ...here, memory: 'elsewhere' }]), false);
+  it('says the addresses of this process as networks', () => {
+    assert.ok(whereabouts().addresses.every((cidr) => /^[0-9a-f.:]+\/\d+$/.test(cidr)));
   });
 });
 

@@ -36,6 +36,11 @@ interface Libc {
   readonly syscall: Futex & { async: (...args: [...Parameters<Futex>, () => void]) => void };
 }
 
+/** Whether processes of this kind of machine can share memory. */
+export function hasHostMemory(): boolean {
+  return process.platform === 'linux' && futexNumbers[process.arch] !== undefined;
+}
+
 /**
  * A new file of zeros in memory, which only this user may open.
  *
@@ -43,7 +48,7 @@ interface Libc {
  * @throws DEVICE_MISSING where there is no such memory
  */
 export function createHostMemory(byteLength: number): string {
-  if (process.platform !== 'linux' || futexNumbers[process.arch] === undefined) {
+  if (!hasHostMemory()) {
     throw new CxmindError(
       'DEVICE_MISSING',
       `memory between processes wants Linux on x64 or arm64, this is ${process.platform} on ${process.arch}`,

@@ -25,7 +25,7 @@ class NetworkRanks implements Carrier {
     return this.#processes.open(size, [
       () => ({ kind: 'seat', options: { address: 'tcp://127.0.0.1:*', keys, heartbeat } }),
       (_, replies) => ({
-        kind: 'zeromq',
+        kind: 'processes',
         cards: replies.map(({ card }, rank) => ({ ...card!, host: this.#hostOf(rank) })),
       }),
     ]);
