@@ -1,14 +1,16 @@
 import * as t from 'io-ts';
 import {
   LocalPixels,
+  type FromFiles,
   type PixelReader,
   type PixelSettings,
   type ProcessedVideo,
   type VideoOrFrames,
 } from '../../src/data/pixels.ts';
 import type { ImageSource } from '../../src/vision/decode.ts';
-import { ReusedMemory } from '../../src/vision/reused-memory.ts';
 import type { ProcessedPixels } from '../../src/vision/processor.ts';
+import { ReusedMemory } from '../../src/vision/reused-memory.ts';
+import { BitDepth, WideSamples } from '../../src/vision/sample-depth.ts';
 import { PatchLevels, whole } from '../messages.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
 import { askAny } from '../runtime/pool.ts';
@@ -24,15 +26,21 @@ const bytes = new t.Type<Uint8Array>(
 const Source = t.union([t.string, bytes]);
 const VideoSource = t.union([Source, t.readonlyArray(Source)]);
 const Pixels = t.type({
+  wide: t.union([WideSamples, t.null]),
   pixelValues: PatchLevels,
   grid: t.readonly(t.tuple([whole, whole, whole])),
 });
 const Video = t.intersection([Pixels, t.type({ secondsPerGrid: t.number })]);
 
+const readingOf = <S extends t.Mixed>(
+  source: S,
+): t.TypeC<{ source: S; bitDepth: t.UnionC<[typeof BitDepth, t.UndefinedC]> }> =>
+  t.type({ source, bitDepth: t.union([BitDepth, t.undefined]) });
+
 /** What a reader of pixels can be asked. */
 export const pixelProtocol = protocol('pixels', {
-  image: call(Source, Pixels),
-  video: call(VideoSource, Video),
+  image: call(readingOf(Source), Pixels),
+  video: call(readingOf(VideoSource), Video),
 });
 
 /** Decodes, resizes and cuts images and videos on a thread of its own. */
@@ -42,16 +50,18 @@ export const pixelActor = actorFactory(
     // One message at a time: its reply is encoded, levels copied, before the next is read.
     const pixels = new LocalPixels(settings, new ReusedMemory());
     return {
-      image: (source) => pixels.image(source),
-      video: (source) => pixels.video(source),
+      image: ({ source, bitDepth }) => pixels.image(source, bitDepth),
+      video: ({ source, bitDepth }) => pixels.video(source, bitDepth),
     };
   },
 );
 
-/** Long enough for any video; a lost reader is noticed at once, without it. */
-const TIMEOUT_MS = 3600_000;
-/** What ended one reader is tried on another, and not on all of them. */
-const RETRIES = 1;
+const ASKING = {
+  /** Long enough for any video; a lost reader is noticed at once, without it. */
+  timeoutMs: 3600_000,
+  /** What ended one reader is tried on another, and not on all of them. */
+  retries: 1,
+} as const;
 
 /** Has pixels read by whichever of several actors has the least to do. */
 export class PixelPool implements PixelReader {
@@ -62,11 +72,11 @@ export class PixelPool implements PixelReader {
     this.#actors = actors;
   }
 
-  image(source: ImageSource): Promise<ProcessedPixels> {
-    return askAny(this.#actors, 'image', source, { timeoutMs: TIMEOUT_MS, retries: RETRIES });
+  image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles> {
+    return askAny(this.#actors, 'image', { source, bitDepth }, ASKING);
   }
 
-  video(source: VideoOrFrames): Promise<ProcessedVideo> {
-    return askAny(this.#actors, 'video', source, { timeoutMs: TIMEOUT_MS, retries: RETRIES });
+  video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles> {
+    return askAny(this.#actors, 'video', { source, bitDepth }, ASKING);
   }
 }

@@ -273,8 +273,8 @@ export function matching(name: string, form: RegExp): t.Type<string, string> {
   );
 }
 
-/** One of a fixed set of words. */
-export class OneOfType<S extends string> extends t.Type<S, S> {
+/** One of a fixed set of words or numbers. */
+export class OneOfType<S extends string | number> extends t.Type<S, S> {
   readonly values: readonly S[];
 
   constructor(values: readonly S[]) {
@@ -282,15 +282,20 @@ export class OneOfType<S extends string> extends t.Type<S, S> {
     super(
       `one of ${values.join(', ')}`,
       is,
-      (input, context) => (is(input) ? t.success(input) : t.failure(input, context)),
+      (input, context) => {
+        const value = is(input) ? input : readInteger(input);
+        return is(value) ? t.success(value) : t.failure(input, context);
+      },
       t.identity,
     );
     this.values = values;
   }
 }
 
-/** One of the given words; an error names the nearest of them. */
-export function oneOf<const S extends string>(...values: readonly S[]): OneOfType<S> {
+/** One of the given words or numbers; an error names the nearest word. */
+export function oneOf<const S extends readonly (string | number)[]>(
+  ...values: S
+): OneOfType<S[number]> {
   return new OneOfType(values);
 }
 

@@ -113,7 +113,7 @@ function nearestWord(type: t.Mixed | undefined, value: unknown): string | undefi
   if (type === undefined || typeof value !== 'string') return undefined;
   const inner = unwrapped(type);
   if (!(inner instanceof OneOfType)) return undefined;
-  const nearest = nearestOf(value, inner.values as readonly string[]);
+  const nearest = nearestOf(value, (inner.values as readonly (string | number)[]).map(String));
   const isAlike = nearest !== undefined && editDistance(value, nearest) <= value.length / 2;
   return isAlike ? nearest : undefined;
 }

@@ -1,11 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import {
-  decodeImage,
-  imageSize,
-  type DecodedImage,
-  type ImageSource,
-  type ReadFile,
-} from '../vision/decode.ts';
+import { decodeImage, imageHeader, type ImageSource, type ReadFile } from '../vision/decode.ts';
+import type { PlainImage } from '../vision/decoded-image.ts';
 import { probeVideo, readFrames, withVideoFile, type VideoSource } from '../vision/ffmpeg.ts';
 import type { Grid } from '../vision/patchify.ts';
 import {
@@ -14,7 +9,9 @@ import {
   type ProcessorSettings,
 } from '../vision/processor.ts';
 import type { ReusedMemory } from '../vision/reused-memory.ts';
+import { toPlain } from '../vision/modes.ts';
 import { Resampler } from '../vision/resample.ts';
+import type { BitDepth, WideSamples } from '../vision/sample-depth.ts';
 import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
 import {
   inPairs,
@@ -43,12 +40,18 @@ export interface ProcessedVideo extends ProcessedPixels {
   readonly secondsPerGrid: number;
 }
 
-/** Reads images and videos into patches. */
+/** What patches were made of. */
+export interface FromFiles {
+  /** Of several files the most; null where all have 8 bits a sample, or fewer. */
+  readonly wide: WideSamples | null;
+}
+
+/** Reads images and videos into patches; of 16-bit samples `bitDepth` bits hold something, all unless given. */
 export interface PixelReader {
-  /** @throws DATA_INVALID naming an image that is missing, truncated or none */
-  image(source: ImageSource): Promise<ProcessedPixels>;
+  /** @throws DATA_INVALID naming an image that is missing, broken or none */
+  image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles>;
   /** @throws DATA_INVALID likewise, DEVICE_MISSING for a video when ffmpeg is not installed */
-  video(source: VideoOrFrames): Promise<ProcessedVideo>;
+  video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles>;
 }
 
 /** Reads them on the calling thread. */
@@ -68,31 +71,33 @@ export class LocalPixels implements PixelReader {
     this.#video = new VisionProcessor(settings.video, this.#resampler, allocate);
   }
 
-  async image(source: ImageSource): Promise<ProcessedPixels> {
-    const image = await decodeImage(source, undefined, this.#read);
-    return this.#image.process(boundImage(image, this.settings.bounds, this.#resampler));
+  async image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles> {
+    const { wide, ...image } = await decodeImage(source, { read: this.#read, bitDepth });
+    const bounded = boundImage(image, this.settings.bounds, this.#resampler);
+    return { ...this.#image.process(bounded), wide };
   }
 
-  async video(source: VideoOrFrames): Promise<ProcessedVideo> {
+  async video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles> {
     if (isFrames(source)) {
-      const frames = inPairs(await this.#pictures(source));
+      const { frames, wide } = await this.#pictures(source, bitDepth);
       const secondsPerGrid = secondsPerPair(this.settings.videoFps);
-      return { ...this.#video.processFrames(frames), secondsPerGrid };
+      return { ...this.#video.processFrames(inPairs(frames)), secondsPerGrid, wide };
     }
     return withVideoFile(source, async (path) => {
       const { info, indices, fps } = await this.#sampled(path);
       const { width, height } = videoFrameSize(info, indices.length, this.settings.bounds);
-      const frames: DecodedImage[] = [];
+      const frames: PlainImage[] = [];
       await readFrames(path, info, indices, (frame) => {
         frames.push(this.#resampler.copy(frame, width, height));
       });
-      return { ...this.#video.processFrames(frames), secondsPerGrid: secondsPerPair(fps) };
+      const secondsPerGrid = secondsPerPair(fps);
+      return { ...this.#video.processFrames(frames), secondsPerGrid, wide: null };
     });
   }
 
   /** The patch grid of an image; only its header is read. */
   async imageGrid(source: ImageSource): Promise<Grid> {
-    const size = await imageSize(source);
+    const size = await imageHeader(source);
     return this.#image.gridOf(boundedSizes(size, this.settings.bounds).at(-1) ?? size);
   }
 
@@ -100,7 +105,7 @@ export class LocalPixels implements PixelReader {
   async videoGrid(source: VideoOrFrames): Promise<Grid> {
     const { bounds } = this.settings;
     if (isFrames(source)) {
-      const first = pictureFrameSize(await imageSize(firstOf(source)), bounds);
+      const first = pictureFrameSize(await imageHeader(firstOf(source)), bounds);
       return this.#video.gridOf(first, inPairs(source).length);
     }
     return withVideoFile(source, async (path) => {
@@ -120,11 +125,16 @@ export class LocalPixels implements PixelReader {
   }
 
   /** Pictures that are frames, of the size of the first. */
-  async #pictures(sources: readonly ImageSource[]): Promise<DecodedImage[]> {
+  async #pictures(
+    sources: readonly ImageSource[],
+    bitDepth: BitDepth | undefined,
+  ): Promise<{ frames: readonly PlainImage[] } & FromFiles> {
     firstOf(sources);
-    const frames: DecodedImage[] = [];
+    const frames: PlainImage[] = [];
+    let most: WideSamples | 0 = 0;
     for (const source of sources) {
-      const image = await decodeImage(source, undefined, this.#read);
+      const { wide, ...image } = await decodeImage(source, { read: this.#read, bitDepth });
+      if (wide !== null && wide > most) most = wide;
       const { width, height } = pictureFrameSize(image, this.settings.bounds);
       const [first] = frames;
       if (first !== undefined && (first.width !== width || first.height !== height)) {
@@ -133,9 +143,9 @@ export class LocalPixels implements PixelReader {
           `frame ${frames.length + 1} is resized to ${width}x${height}, the first to ${first.width}x${first.height}`,
         );
       }
-      frames.push(this.#resampler.copy(image, width, height));
+      frames.push(this.#resampler.copy(toPlain(image), width, height));
     }
-    return frames;
+    return { frames, wide: most === 0 ? null : most };
   }
 }
 

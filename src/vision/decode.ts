@@ -1,7 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import sharp from 'sharp';
 import { CxmindError } from '../errors.ts';
+import { openBmp } from './bmp.ts';
+import type { FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
+import { formatOf, type PictureFormat } from './formats.ts';
+import { openGif } from './gif.ts';
 import { decodePlainPng } from './png.ts';
+import type { BitDepth } from './sample-depth.ts';
+import { openBySharp } from './sharp-image.ts';
 
 /** An image as it is referred to: a path, or the bytes of an encoded file. */
 export type ImageSource = string | Uint8Array;
@@ -9,92 +14,91 @@ export type ImageSource = string | Uint8Array;
 /** Gives the bytes of a file. */
 export type ReadFile = (path: string) => Uint8Array | Promise<Uint8Array>;
 
-/** A decoded image, row by row, 8 bits a channel. */
-export interface DecodedImage {
-  readonly width: number;
-  readonly height: number;
-  /** `[height, width, C]`: RGB, or grey alone. */
-  readonly data: Uint8Array;
-  /** Whether the file holds palette indices or single bits; such an image is resized by nearest neighbour. */
-  readonly isIndexed: boolean;
-}
+/** A larger image is refused before memory is taken for it, as Pillow refuses it. */
+const MOST_PIXELS = 178_956_970;
 
-/** Channels of an image: 3, or 1 where it is grey alone. */
-export function channelsOf({ width, height, data }: DecodedImage): 1 | 3 {
-  return data.length === width * height ? 1 : 3;
+/** How an image is read. */
+export interface DecodeOptions {
+  /** What error messages call the image; the path itself unless given. */
+  readonly name?: string;
+  /** Reads a file; what it gives need not outlast the call. */
+  readonly read?: ReadFile | undefined;
+  /** Bits of a 16-bit sample that hold something; 16 unless given. */
+  readonly bitDepth?: BitDepth | undefined;
 }
 
 /**
- * Decodes a PNG, JPEG, WebP, GIF or TIFF file to RGB, or to grey where it has no other colour.
+ * Decodes a PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF file to what Pillow opens it as: grey, RGB or CMYK, with alpha where
+ * the file has it for each pixel. 16-bit samples become levels by `bitDepth`.
  *
- * Alpha is dropped, not composited; EXIF rotation and embedded colour profiles are ignored, as in the
- * reference. 16-bit channels keep their high byte (the reference saturates them to white). Of several
- * frames the first is taken.
+ * EXIF rotation and embedded colour profiles are ignored, as in the reference; of several frames the first is taken.
  *
- * @param name what error messages call the image; the path itself unless given
- * @param read reads a file; what it gives need not outlast the call
- * @throws DATA_INVALID naming the image when it is missing, truncated or not an image
+ * @throws DATA_INVALID naming the image when it is missing, broken, too large, or of a format that is not read
  */
 export async function decodeImage(
   source: ImageSource,
-  name?: string,
-  read: ReadFile = readFile,
-): Promise<DecodedImage> {
-  const label = labelOf(source, name);
-  const bytes = typeof source === 'string' ? await readImageFile(source, label, read) : source;
-  if (bytes.length === 0) throw invalidImage(label, 'the file is empty');
-  const plain = decodePlainPng(bytes);
-  if (plain !== null) return plain;
-  try {
-    const image = sharp(bytes, { failOn: 'error', ignoreIcc: true });
-    const { isPalette, bitsPerSample, space, depth } = await image.metadata();
-    const isGrey = space === 'b-w' && depth === 'uchar';
-    const { data, info } = await image
-      .removeAlpha()
-      .toColourspace(isGrey ? 'b-w' : 'srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    const channels = isGrey ? 1 : 3;
-    if (info.channels !== channels) {
-      throw invalidImage(label, `decoded to ${info.channels} channels instead of ${channels}`);
-    }
-    return {
-      width: info.width,
-      height: info.height,
-      data,
-      isIndexed: isPalette || bitsPerSample === 1,
-    };
-  } catch (cause) {
-    if (cause instanceof CxmindError) throw cause;
-    throw invalidImage(label, `it is truncated or not an image: ${messageOf(cause)}`, cause);
-  }
+  { name, read = readFile, bitDepth = 16 }: DecodeOptions = {},
+): Promise<FileImage> {
+  return reading(source, name, read, async (bytes, format) => {
+    const plain = format === 'PNG' ? decodePlainPng(bytes) : null;
+    if (plain !== null) return { ...plain, wide: null };
+    return (await open(bytes, format)).decode(bitDepth);
+  });
 }
 
 /**
- * Width and height of an image from its header alone.
+ * Size and depth of an image from its header alone.
  *
- * @throws DATA_INVALID naming the image when it is missing or not an image; a truncated one may pass
+ * @throws DATA_INVALID as `decodeImage` does; a file that is cut short may pass
  */
-export async function imageSize(
-  source: ImageSource,
-  name?: string,
-): Promise<{ width: number; height: number }> {
-  const label = labelOf(source, name);
-  const bytes = typeof source === 'string' ? await readImageFile(source, label, readFile) : source;
-  try {
-    const { width, height } = await sharp(bytes).metadata();
-    return { width, height };
-  } catch (cause) {
-    throw invalidImage(label, `it is truncated or not an image: ${messageOf(cause)}`, cause);
+export function imageHeader(source: ImageSource, name?: string): Promise<ImageHeader> {
+  return reading(source, name, readFile, async (bytes, format) => {
+    const { width, height, sampleBits } = await open(bytes, format);
+    return { width, height, sampleBits };
+  });
+}
+
+async function open(bytes: Uint8Array, format: PictureFormat): Promise<OpenedImage> {
+  const opened = await openAs(bytes, format);
+  const { width, height } = opened;
+  if (width * height > MOST_PIXELS) {
+    throw new CxmindError(
+      'DATA_INVALID',
+      `${width} x ${height} pixels are more than the ${MOST_PIXELS} that are read`,
+    );
   }
+  return opened;
 }
 
-function labelOf(source: ImageSource, name: string | undefined): string {
-  return name ?? (typeof source === 'string' ? source : `of ${source.length} bytes`);
+function openAs(bytes: Uint8Array, format: PictureFormat): OpenedImage | Promise<OpenedImage> {
+  if (format === 'BMP') return openBmp(bytes);
+  if (format === 'GIF') return openGif(bytes);
+  return openBySharp(bytes, format);
 }
 
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+/** Runs `work` over the bytes of an image; its errors name the image. */
+async function reading<T>(
+  source: ImageSource,
+  name: string | undefined,
+  read: ReadFile,
+  work: (bytes: Uint8Array, format: PictureFormat) => Promise<T>,
+): Promise<T> {
+  const label = name ?? (typeof source === 'string' ? source : `of ${source.length} bytes`);
+  const bytes = typeof source === 'string' ? await readImageFile(source, label, read) : source;
+  if (bytes.length === 0) throw invalidImage(label, 'the file is empty');
+  let format: PictureFormat | undefined;
+  try {
+    format = formatOf(bytes);
+    return await work(bytes, format);
+  } catch (cause) {
+    if (cause instanceof CxmindError) throw invalidImage(label, cause.message, cause);
+    const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+    throw invalidImage(
+      label,
+      `this ${format} file is truncated, broken or of a kind that is not read: ${reason}`,
+      cause,
+    );
+  }
 }
 
 async function readImageFile(path: string, label: string, read: ReadFile): Promise<Uint8Array> {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
-import type { DecodedImage } from './decode.ts';
+import type { PlainImage } from './decoded-image.ts';
 import type { ImageSize } from './resize.ts';
 
 /** A video as it is referred to: a path, or the bytes of a file. */
@@ -88,7 +88,7 @@ export async function readFrames(
   path: string,
   { width, height }: ImageSize,
   indices: readonly number[],
-  take: (frame: DecodedImage) => void,
+  take: (frame: PlainImage) => void,
 ): Promise<void> {
   const select = indices.map((index) => `eq(n\\,${index})`).join('+');
   const frameBytes = width * height * 3;
@@ -102,7 +102,7 @@ export async function readFrames(
       filled += part.length;
       at += part.length;
       if (filled < frameBytes) continue;
-      take({ width, height, data: frame, isIndexed: false });
+      take({ width, height, mode: 'RGB', data: frame, isIndexed: false });
       count++;
       frame = new Uint8Array(frameBytes);
       filled = 0;

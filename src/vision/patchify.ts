@@ -1,6 +1,6 @@
 import { LEVELS, type PatchLevels } from '../tensor/patch-levels.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
-import { channelsOf, type DecodedImage } from './decode.ts';
+import { channelsOf, type PlainImage } from './decoded-image.ts';
 import { patchFunctions, type PatchKernels } from './patch-kernels.ts';
 import { WasmBench } from './wasm-bench.ts';
 
@@ -32,7 +32,7 @@ export type LevelMemory = (shape: readonly number[]) => Tensor<'u8'>;
  * @param allocate gives memory for the levels, whatever it held before
  */
 export function patchify(
-  frames: readonly DecodedImage[],
+  frames: readonly PlainImage[],
   layout: PatchLayout,
   values = levelValues(layout),
   allocate: LevelMemory = (shape) => zeros('u8', shape),

@@ -6,7 +6,7 @@ import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
 import type { PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { DecodedImage } from './decode.ts';
+import type { PlainImage } from './decoded-image.ts';
 import {
   levelValues,
   patchify,
@@ -114,10 +114,10 @@ export class VisionProcessor {
   }
 
   /** Pixel values and grid of a decoded image, which stands still. */
-  process(image: DecodedImage): ProcessedPixels {
+  process(image: PlainImage): ProcessedPixels {
     const { width, height } = this.#resizedSize(image);
     const still = this.#resampler.resize(image, width, height);
-    const frames = Array<DecodedImage>(this.settings.temporalPatchSize).fill(still);
+    const frames = Array<PlainImage>(this.settings.temporalPatchSize).fill(still);
     return patchify(frames, this.settings, this.#values, this.#allocate);
   }
 
@@ -126,7 +126,7 @@ export class VisionProcessor {
    *
    * @param frames of one size, as many as make whole patches along time
    */
-  processFrames(frames: readonly DecodedImage[]): ProcessedPixels {
+  processFrames(frames: readonly PlainImage[]): ProcessedPixels {
     const { width, height } = this.#resizedSize(frames[0]!);
     const resized = frames.map((frame) => this.#resampler.copy(frame, width, height));
     return patchify(resized, this.settings, this.#values, this.#allocate);

@@ -11,10 +11,12 @@ const HALF = v128.splat(i32.const(1 << (WEIGHT_BITS - 1)));
  * 32-bit numbers, `[places]` and `[places, taps]`. Addresses and lengths are bytes.
  */
 export interface ResampleKernels {
-  /** Along rows of RGB pixels. */
-  columnsRgb: Pass;
-  /** Along rows of grey pixels; `taps` is a multiple of 4. */
-  columnsGrey: Pass;
+  /** Along rows of pixels of one sample; `taps` is a multiple of 4. */
+  columns1: Pass;
+  /** Along rows of pixels of as many samples. */
+  columns2: Pass;
+  columns3: Pass;
+  columns4: Pass;
   /** Across rows, whatever stands in them: `[…, rowBytes]` to `[places, rowBytes]`. */
   rows: (
     input: number,
@@ -124,19 +126,20 @@ function columns({ name, channels, inputs, start, weightsAt, store }: ColumnSums
   };
 }
 
-/** A lane for red, for green and for blue; what the fourth comes to is written over by the next pixel. */
-const columnsRgb = columns({
-  name: 'columnsRgb',
-  channels: 3,
-  inputs: 1,
-  start: HALF,
-  weightsAt: (address) => v128.loadSplat(address),
-  store: (address, sum) => v128.store4Bytes(address, fourBytes(rounded(sum.get))),
-});
+/** A lane for each sample of a pixel; what those beyond come to is written over by the next pixel. */
+const columnsOf = (channels: 2 | 3 | 4): WasmFunction =>
+  columns({
+    name: `columns${channels}`,
+    channels,
+    inputs: 1,
+    start: HALF,
+    weightsAt: (address) => v128.loadSplat(address),
+    store: (address, sum) => v128.store4Bytes(address, fourBytes(rounded(sum.get))),
+  });
 
 /** A lane for each of four inputs. */
-const columnsGrey = columns({
-  name: 'columnsGrey',
+const columns1 = columns({
+  name: 'columns1',
   channels: 1,
   inputs: 4,
   start: v128.splat(i32.const(0)),
@@ -212,4 +215,10 @@ const rows: WasmFunction = {
 };
 
 /** What `ResampleKernels` are compiled from. */
-export const resampleFunctions: readonly WasmFunction[] = [columnsRgb, columnsGrey, rows];
+export const resampleFunctions: readonly WasmFunction[] = [
+  columns1,
+  columnsOf(2),
+  columnsOf(3),
+  columnsOf(4),
+  rows,
+];

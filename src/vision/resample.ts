@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import { channelsOf, type DecodedImage } from './decode.ts';
+import { channelsOf, SAMPLES, type DecodedImage, type ImageMode } from './decoded-image.ts';
+import { divide, multiplied } from './modes.ts';
 import { resampleFunctions, WEIGHT_BITS, type ResampleKernels } from './resample-kernels.ts';
 import { WasmBench } from './wasm-bench.ts';
 
@@ -17,7 +18,7 @@ interface Taps {
 
 /**
  * Resizes images the way Pillow does: separable, antialiased bicubic (a = -0.5) in 8-bit fixed point,
- * columns first; nearest neighbour for palette and 1-bit images.
+ * columns first, in the mode that the image has; nearest neighbour for palette and 1-bit images.
  *
  * A general-purpose resizer differs by one level here and there, and one level of 255 is already 0.015
  * after normalisation: more than the pixel values may be off.
@@ -34,7 +35,11 @@ export class Resampler {
    * @param height target, pixels, at least 1
    * @returns an image whose pixels are overwritten by the next call
    */
-  resize(image: DecodedImage, width: number, height: number): DecodedImage {
+  resize<M extends ImageMode>(
+    image: DecodedImage<M>,
+    width: number,
+    height: number,
+  ): DecodedImage<M> {
     if (width < 1 || height < 1) {
       throw new CxmindError(
         'DATA_INVALID',
@@ -43,16 +48,29 @@ export class Resampler {
     }
     if (width === image.width && height === image.height) return image;
     if (image.isIndexed) return nearest(image, width, height);
-    return { width, height, data: this.#resample(image, width, height), isIndexed: false };
+    return { ...image, width, height, data: this.#resample(image, width, height) };
   }
 
   /** As `resize`, with pixels of its own. */
-  copy(image: DecodedImage, width: number, height: number): DecodedImage {
+  copy<M extends ImageMode>(
+    image: DecodedImage<M>,
+    width: number,
+    height: number,
+  ): DecodedImage<M> {
     const resized = this.resize(image, width, height);
     return resized === image ? image : { ...resized, data: resized.data.slice() };
   }
 
   #resample(image: DecodedImage, width: number, height: number): Uint8Array {
+    const { mode, data } = image;
+    if (mode !== 'LA' && mode !== 'RGBA') return this.#filter(image, width, height);
+    const samples = SAMPLES[mode];
+    const solid = this.#filter({ ...image, data: multiplied(data, samples) }, width, height);
+    divide(solid, samples);
+    return solid;
+  }
+
+  #filter(image: DecodedImage, width: number, height: number): Uint8Array {
     const channels = channelsOf(image);
     // A grey pixel alone fills no vector: four of a row are taken together.
     const columns = tapsOf(image.width, width, channels === 1 ? 4 : 1);
@@ -78,7 +96,7 @@ export class Resampler {
     } else {
       place(columns.first, at.columnFirst);
       place(columns.weights, at.columnWeights);
-      const pass = channels === 1 ? kernels.columnsGrey : kernels.columnsRgb;
+      const pass = kernels[`columns${channels}`];
       const inputRowBytes = image.width * channels;
       for (let row = 0; row < image.height; row += stripRows) {
         const count = Math.min(stripRows, image.height - row);
@@ -147,7 +165,11 @@ function nearestPlaces(inputSize: number, outputSize: number): Int32Array {
   return places;
 }
 
-function nearest(image: DecodedImage, width: number, height: number): DecodedImage {
+function nearest<M extends ImageMode>(
+  image: DecodedImage<M>,
+  width: number,
+  height: number,
+): DecodedImage<M> {
   const channels = channelsOf(image);
   const data = new Uint8Array(width * height * channels);
   const columns = nearestPlaces(image.width, width);
@@ -160,5 +182,5 @@ function nearest(image: DecodedImage, width: number, height: number): DecodedIma
       }
     }
   }
-  return { width, height, data, isIndexed: true };
+  return { ...image, width, height, data };
 }

@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import type { DecodedImage } from './decode.ts';
+import type { DecodedImage, PlainImage } from './decoded-image.ts';
+import { toPlain } from './modes.ts';
 import type { Resampler } from './resample.ts';
 
 /** Width and height in pixels. */
@@ -36,16 +37,20 @@ export function boundedSizes(size: ImageSize, { minPixels, maxPixels }: PixelBou
   return sizes;
 }
 
-/** The image resized into the data set's pixel bounds; the image itself when it is within them. Valid until `resampler` is used again. */
+/**
+ * The image resized, in its own mode, into the data set's pixel bounds, where it is not within them, and then made
+ * plain. Valid until `resampler` is used again.
+ */
 export function boundImage(
   image: DecodedImage,
   bounds: PixelBounds,
   resampler: Resampler,
-): DecodedImage {
-  return boundedSizes(image, bounds).reduce<DecodedImage>(
+): PlainImage {
+  const bounded = boundedSizes(image, bounds).reduce<DecodedImage>(
     (current, { width, height }) => resampler.resize(current, width, height),
     image,
   );
+  return toPlain(bounded);
 }
 
 /** Nearest integer, ties to even, as Python rounds. */

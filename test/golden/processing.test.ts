@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { decodeImage } from '../../src/vision/decode.ts';
+import { toPlain } from '../../src/vision/modes.ts';
 import { VisionProcessor } from '../../src/vision/processor.ts';
 import { ChatTemplate, type ChatMessage } from '../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../src/text/image-tokens.ts';
@@ -50,7 +51,7 @@ describe('processing of the golden cases', () => {
         let at = 0;
         for (const [index, file] of golden.images.entries()) {
           const image = await decodeImage(goldenPath(`micro-vl-reference/${file}`));
-          const { pixelValues, grid } = processor.process(image);
+          const { pixelValues, grid } = processor.process(toPlain(image));
           const { data } = patchValues([pixelValues])!;
           const part = expected.subarray(at, at + data.length);
           assert.deepEqual(grid, golden.image_grid_thw[index]);

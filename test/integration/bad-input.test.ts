@@ -79,11 +79,11 @@ describe('bad input', () => {
       ],
       'an image that is truncated': [
         withImage('truncated.png'),
-        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/truncated\.png: it is truncated or not an image/,
+        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/truncated\.png: this PNG file is truncated/,
       ],
       'an image that is none': [
         withImage('text.png'),
-        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/text\.png: it is truncated or not an image/,
+        /rows-\d+\.jsonl:3: images\[0\]: image .*\/demo\/text\.png: it is a file of no format that is known; pictures are read from PNG/,
       ],
       'a line that is not JSON': [() => '{"prompt": ', /rows-\d+\.jsonl:3: not JSON: /],
       'a row without its answer': [

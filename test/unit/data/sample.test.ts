@@ -208,8 +208,14 @@ describe('SampleBuilder', () => {
         invalid(message),
       );
     await rejects('gone.png', /^rows\.jsonl:7: images\[1\]: image .*gone\.png: no such file/);
-    await rejects(half, /^rows\.jsonl:7: images\[1\]: image .*half\.png: it is truncated/);
-    await rejects(words, /^rows\.jsonl:7: images\[1\]: image .*words\.png: .*not an image/);
+    await rejects(
+      half,
+      /^rows\.jsonl:7: images\[1\]: image .*half\.png: this PNG file is truncated/,
+    );
+    await rejects(
+      words,
+      /^rows\.jsonl:7: images\[1\]: image .*words\.png: it is a file of no format that is known/,
+    );
   });
 
   it('refuses images for a model without vision', async () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
-import { decodeImage, imageSize } from '../../../src/vision/decode.ts';
-import { goldenPath } from '../../support/golden.ts';
+import { decodeImage, imageHeader } from '../../../src/vision/decode.ts';
+import { toPlain } from '../../../src/vision/modes.ts';
+import { goldenJson, goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const golden = goldenPath('micro-vl-reference/images/case_002_1.png');
@@ -20,12 +22,13 @@ describe('decodeImage', () => {
     assert.deepEqual([fromPath.width, fromPath.height], [150, 99]);
     assert.equal(fromPath.data.length, 150 * 99 * 3);
     assert.deepEqual(await decodeImage(readFileSync(golden)), fromPath);
-    assert.deepEqual(await imageSize(golden), { width: 150, height: 99 });
+    assert.deepEqual(await imageHeader(golden), { width: 150, height: 99, sampleBits: 8 });
   });
 
-  it('drops alpha without compositing', async () => {
+  it('keeps alpha, which is dropped without compositing once the image is resized', async () => {
     const image = await decodeImage(await translucent().png().toBuffer());
-    assert.deepEqual([...image.data], [200, 100, 50, 10, 20, 30]);
+    assert.deepEqual([...image.data], [200, 100, 50, 255, 10, 20, 30, 0]);
+    assert.deepEqual([...toPlain(image).data], [200, 100, 50, 10, 20, 30]);
   });
 
   it('keeps grey as the one channel that the file has', async () => {
@@ -55,25 +58,35 @@ describe('decodeImage', () => {
     assert.equal((await decodeImage(golden)).isIndexed, false);
   });
 
-  it('names a file that is missing, empty, truncated or not an image', async () => {
+  it('names a file that is missing, empty or broken, and its format', async () => {
     using directory = new TemporaryDirectory();
     const png = readFileSync(golden);
-    const jpeg = await sharp(png).jpeg().toBuffer();
+    const [jpeg, webp, gif, tiff] = await Promise.all([
+      sharp(png).jpeg().toBuffer(),
+      sharp(png).webp().toBuffer(),
+      sharp(png).gif().toBuffer(),
+      sharp(png).tiff().toBuffer(),
+    ]);
+    const bmp = picture('rgb.bmp');
     const missing = join(directory.path, 'missing.png');
     await assert.rejects(decodeImage(missing), {
       code: 'DATA_INVALID',
       message: `image ${missing}: no such file`,
     });
-    const broken: Record<string, Uint8Array> = {
-      'half.png': png.subarray(0, png.length / 2),
-      'tail.jpg': jpeg.subarray(0, jpeg.length - 200),
-      'words.png': Buffer.from('this is no image'),
-    };
-    for (const [name, content] of Object.entries(broken)) {
-      const path = directory.write(name, content);
+    for (const [format, whole] of Object.entries({
+      PNG: png,
+      JPEG: jpeg,
+      WebP: webp,
+      GIF: gif,
+      TIFF: tiff,
+      BMP: bmp,
+    })) {
+      const path = directory.write(`half.${format}`, whole.subarray(0, whole.length / 2));
       await assert.rejects(decodeImage(path), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'DATA_INVALID');
-        assert.ok(error.message.startsWith(`image ${path}: it is truncated or not an image`));
+        const start = `image ${path}: this ${format} file is truncated, broken or of a kind`;
+        assert.ok(error.message.startsWith(start), error.message);
+        assert.ok(!error.message.includes('\n'));
         return true;
       });
     }
@@ -81,4 +94,68 @@ describe('decodeImage', () => {
     await assert.rejects(decodeImage(empty), { message: `image ${empty}: the file is empty` });
     await assert.rejects(decodeImage(directory.path), { code: 'DATA_INVALID', message: /EISDIR/ });
   });
+
+  it('says what a file is that is no picture, and what would be read', async () => {
+    const dicom = Buffer.alloc(200);
+    dicom.write('DICM', 128);
+    const others: Readonly<Record<string, string | Uint8Array>> = {
+      'a DICOM file': dicom,
+      'an SVG file': '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+      'a Git LFS pointer, whose picture `git lfs pull` brings':
+        'version https://git-lfs.github.com/spec/v1\n',
+      'an HTML page': '<!DOCTYPE html><p>Not found',
+      'an HEIF or MP4 file': '\0\0\0\x18ftypheic',
+      'a file of no format that is known': 'this is no image',
+    };
+    for (const [kind, content] of Object.entries(others)) {
+      await assert.rejects(decodeImage(Buffer.from(content), { name: 'x' }), {
+        code: 'DATA_INVALID',
+        message: `image x: it is ${kind}; pictures are read from PNG, JPEG, WebP, GIF, TIFF, BMP, AVIF`,
+      });
+    }
+  });
+
+  it('refuses more pixels than Pillow before it takes memory for them', async () => {
+    const png = Buffer.from(await translucent().png().toBuffer());
+    png.writeUInt32BE(2 ** 17, 16);
+    png.writeUInt32BE(2 ** 17, 20);
+    png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
+    const bmp = Buffer.from(picture('p-runs.bmp'));
+    bmp.writeInt32LE(2 ** 17, 18);
+    bmp.writeInt32LE(2 ** 17, 22);
+    const gif = Buffer.from(picture('p.gif'));
+    gif.writeUInt16LE(2 ** 15, 6);
+    gif.writeUInt16LE(2 ** 15, 8);
+    for (const file of [png, bmp, gif]) {
+      const refused = { code: 'DATA_INVALID', message: /pixels are more than the 178956970 that/ };
+      await assert.rejects(decodeImage(file), refused);
+      await assert.rejects(imageHeader(file), refused);
+    }
+  });
+
+  it('takes the upper 8 of the bits that 16-bit samples have, white above, and all of alpha', async () => {
+    const samples = Uint16Array.of(0x0abc, 0x0010, 0xffff, 0x8000);
+    const raw = { width: 2, height: 1, channels: 2 } as const;
+    const png = await sharp(samples, { raw }).toColourspace('grey16').png().toBuffer();
+    assert.equal((await imageHeader(png)).sampleBits, 16);
+    for (const [bitDepth, levels] of [
+      [16, [0x0a, 0, 0xff, 0x80]],
+      [12, [0xab, 0, 0xff, 0x80]],
+      [8, [0xff, 0, 0xff, 0x80]],
+    ] as const) {
+      const image = await decodeImage(png, { bitDepth });
+      assert.deepEqual([image.mode, [...image.data], image.wide], ['LA', levels, 16]);
+    }
+    const dark = Uint16Array.of(0x0abc, 0x0001);
+    const grey = sharp(dark, { raw: { ...raw, channels: 1 } }).toColourspace('grey16');
+    assert.equal((await decodeImage(await grey.png().toBuffer())).wide, 12);
+  });
 });
+
+/** A golden picture's file. */
+function picture(name: string): Buffer {
+  const { cases } = goldenJson('pictures/cases.json') as {
+    cases: Record<string, { file: string }>;
+  };
+  return Buffer.from(cases[name]!.file, 'base64');
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
-import { channelsOf, type DecodedImage } from '../../../src/vision/decode.ts';
+import { channelsOf, type PlainImage } from '../../../src/vision/decoded-image.ts';
 import { patchify } from '../../../src/vision/patchify.ts';
 
 const layouts = fc.record({
@@ -11,7 +11,7 @@ const layouts = fc.record({
 });
 
 /** The level of a channel of a pixel. */
-function levelOf(frame: DecodedImage, x: number, y: number, channel: number): number {
+function levelOf(frame: PlainImage, x: number, y: number, channel: number): number {
   const channels = channelsOf(frame);
   return frame.data[(y * frame.width + x) * channels + (channels === 1 ? 0 : channel)]!;
 }
@@ -34,14 +34,12 @@ describe('patchify', () => {
             number,
           ];
           const [width, height] = [gridWidth * patchSize, gridHeight * patchSize];
-          const pictures = kinds_
-            .slice(0, 2 * temporalPatchSize)
-            .map((channels, i): DecodedImage => {
-              const noise = (_: unknown, at: number): number =>
-                Math.imul(at + 1, seed + i * 77) >>> 24;
-              const data = Uint8Array.from({ length: width * height * channels }, noise);
-              return { width, height, data, isIndexed: false };
-            });
+          const pictures = kinds_.slice(0, 2 * temporalPatchSize).map((channels, i): PlainImage => {
+            const noise = (_: unknown, at: number): number =>
+              Math.imul(at + 1, seed + i * 77) >>> 24;
+            const data = Uint8Array.from({ length: width * height * channels }, noise);
+            return { width, height, mode: channels === 1 ? 'L' : 'RGB', data, isIndexed: false };
+          });
           const frames = pictures.map((picture, i) =>
             isStill ? pictures[i - (i % temporalPatchSize)]! : picture,
           );

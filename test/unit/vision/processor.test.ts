@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { DecodedImage } from '../../../src/vision/decode.ts';
+import type { PlainImage } from '../../../src/vision/decoded-image.ts';
 import { patchValues, stackLevels } from '../../../src/tensor/patch-levels.ts';
 import { patchify } from '../../../src/vision/patchify.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
@@ -19,7 +19,7 @@ describe('patchify', () => {
   it('orders patches by merge block and a row by channel, time, y, x', () => {
     // Red numbers the pixels; patches of one pixel make the row order visible.
     const data = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => (i % 3 === 0 ? i / 3 : 255));
-    const image: DecodedImage = { width: 4, height: 4, data, isIndexed: false };
+    const image: PlainImage = { width: 4, height: 4, mode: 'RGB', data, isIndexed: false };
     const { pixelValues, grid } = patchify([image, image], layout);
     assert.deepEqual(grid, [1, 4, 4]);
     const values = patchValues([pixelValues])!;
@@ -40,9 +40,10 @@ describe('VisionProcessor', () => {
       { length: width * height },
       (_, i) => (i * 97 + (i >> 4) * 13) % 256,
     );
-    const grey: DecodedImage = { width, height, data, isIndexed: false };
-    const rgb = {
+    const grey: PlainImage = { width, height, mode: 'L', data, isIndexed: false };
+    const rgb: PlainImage = {
       ...grey,
+      mode: 'RGB',
       data: Uint8Array.from({ length: data.length * 3 }, (_, i) => data[Math.floor(i / 3)]!),
     };
     const processor = new VisionProcessor();
@@ -56,9 +57,10 @@ describe('VisionProcessor', () => {
   });
 
   it('keeps frames apart that differ, and one of those that are alike', () => {
-    const frame = (level: number): DecodedImage => ({
+    const frame = (level: number): PlainImage => ({
       width: 56,
       height: 56,
+      mode: 'L',
       data: new Uint8Array(56 * 56).fill(level),
       isIndexed: false,
     });
@@ -72,7 +74,8 @@ describe('VisionProcessor', () => {
       processor.processFrames([first, first]).pixelValues.levels.shape,
       [16, 1, 1, 196],
     );
-    const rgb = { ...second, data: new Uint8Array(56 * 56 * 3).fill(255) };
+    const data = new Uint8Array(56 * 56 * 3).fill(255);
+    const rgb: PlainImage = { ...second, mode: 'RGB', data };
     const [grey, mixed] = [
       [first, second],
       [first, rgb],

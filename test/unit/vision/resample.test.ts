@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
-import type { DecodedImage } from '../../../src/vision/decode.ts';
+import type { ImageMode, PlainImage } from '../../../src/vision/decoded-image.ts';
 import { Resampler } from '../../../src/vision/resample.ts';
 
 const resample: Resampler['copy'] = (image, width, height) =>
   new Resampler().copy(image, width, height);
 
-function patterned(width: number, height: number): DecodedImage {
+function patterned(width: number, height: number): PlainImage {
   const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => {
     const [c, x, y] = [i % 3, Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
     return (x * 37 + y * 91 + c * 53 + x * y * 7) % 256;
   });
-  return { width, height, data, isIndexed: false };
+  return { width, height, mode: 'RGB', data, isIndexed: false };
 }
 
 describe('resample', () => {
@@ -33,11 +33,26 @@ describe('resample', () => {
 
   it('takes the nearest pixel of a palette image, as Pillow does', () => {
     const data = Uint8Array.from({ length: 36 }, (_, i) => Math.floor(i / 3));
-    const image: DecodedImage = { width: 4, height: 3, data, isIndexed: true };
+    const image: PlainImage = { width: 4, height: 3, mode: 'RGB', data, isIndexed: true };
     const reds = (width: number, height: number): number[] =>
       [...resample(image, width, height).data].filter((_, i) => i % 3 === 0);
     assert.deepEqual(reds(6, 2), [0, 1, 1, 2, 2, 3, 8, 9, 9, 10, 10, 11]);
     assert.deepEqual(reds(3, 5), [0, 2, 3, 0, 2, 3, 4, 6, 7, 8, 10, 11, 8, 10, 11]);
+  });
+
+  it('equals Pillow 12.3 byte for byte with alpha and with four inks', () => {
+    const samples = (count: number): Uint8Array =>
+      Uint8Array.from({ length: 12 * count }, (_, i) => (i * 67 + (i >> 2) * 31) % 256);
+    const resized = (mode: ImageMode, count: number): number[] => {
+      const image = { width: 4, height: 3, mode, data: samples(count), isIndexed: false };
+      return [...new Resampler().resize(image, 3, 2).data];
+    };
+    // prettier-ignore
+    assert.deepEqual(resized('LA', 2), [76, 104, 115, 143, 135, 173, 139, 179, 109, 79, 83, 116]);
+    // prettier-ignore
+    assert.deepEqual(resized('RGBA', 4), [60, 103, 125, 193, 66, 77, 157, 157, 51, 136, 127, 120, 189, 185, 77, 66, 126, 134, 69, 129, 120, 86, 128, 191]);
+    // prettier-ignore
+    assert.deepEqual(resized('CMYK', 4), [77, 114, 108, 193, 79, 91, 179, 157, 79, 159, 104, 120, 138, 175, 125, 66, 139, 158, 50, 129, 140, 87, 121, 191]);
   });
 
   it('resizes what it made itself, larger than its memory was, and rows by strips', () => {

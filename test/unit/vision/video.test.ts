@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalPixels, type PixelSettings } from '../../../src/data/pixels.ts';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
-import type { DecodedImage } from '../../../src/vision/decode.ts';
+import type { PlainImage } from '../../../src/vision/decoded-image.ts';
 import { probeVideo, readFrames } from '../../../src/vision/ffmpeg.ts';
 import { patchify } from '../../../src/vision/patchify.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
@@ -47,7 +47,7 @@ function writeVideo(directory: TemporaryDirectory): string {
   return path;
 }
 
-function colourOf({ data }: DecodedImage, x: number, y: number): number[] {
+function colourOf({ data }: PlainImage, x: number, y: number): number[] {
   const at = (y * width + x) * 3;
   return [...data.subarray(at, at + 3)];
 }
@@ -109,9 +109,10 @@ describe('videoFrameSize', () => {
 
 describe('patchify of frames', () => {
   it('puts the frames of a pair behind each other and pairs one after the other', () => {
-    const frame = (grey: number): DecodedImage => ({
+    const frame = (grey: number): PlainImage => ({
       width: 2,
       height: 2,
+      mode: 'RGB',
       data: new Uint8Array(12).fill(grey),
       isIndexed: false,
     });
@@ -146,7 +147,7 @@ describe('videos by ffmpeg', function () {
   });
 
   it('reads the frames that are asked for', async () => {
-    const frames: DecodedImage[] = [];
+    const frames: PlainImage[] = [];
     await readFrames(path, { width, height }, [0, 3, 11], (frame) => frames.push(frame));
     const colours = frames.map((frame) => [colourOf(frame, 0, 0), colourOf(frame, 50, 80)]);
     assert.deepEqual(

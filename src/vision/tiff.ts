@@ -1,0 +1,45 @@
+/** How the two kinds of TIFF number things: 32-bit offsets, or the 64-bit ones of BigTIFF. */
+interface Layout {
+  /** Where the offset of the first directory stands. */
+  readonly start: number;
+  readonly countBytes: 2 | 8;
+  /** Of an entry's value, or of the offset to it. */
+  readonly valueBytes: 4 | 8;
+}
+
+const CLASSIC: Layout = { start: 4, countBytes: 2, valueBytes: 4 };
+const BIG: Layout = { start: 8, countBytes: 8, valueBytes: 8 };
+const BIG_VERSION = 43;
+const SHORT = 3;
+const SHORT_BYTES = 2;
+
+/** Tags that say more of a picture's mode than its samples do. */
+export const TIFF_TAGS = { photometricInterpretation: 262, extraSamples: 338 } as const;
+
+/**
+ * The first number of a 16-bit tag in the first directory of a TIFF file; undefined where there is none.
+ *
+ * @throws RangeError where the directory lies outside the file
+ * @see TIFF 6.0, section 2
+ */
+export function tiffTag(file: Uint8Array, tag: number): number | undefined {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const isLittle = view.getUint8(0) === 0x49;
+  const short = (at: number): number => view.getUint16(at, isLittle);
+  const { start, countBytes, valueBytes } = short(2) === BIG_VERSION ? BIG : CLASSIC;
+  const number = (at: number, size: 2 | 4 | 8): number => {
+    if (size === 2) return short(at);
+    return size === 4 ? view.getUint32(at, isLittle) : Number(view.getBigUint64(at, isLittle));
+  };
+  const directory = number(start, valueBytes);
+  const entries = directory + countBytes;
+  const entryBytes = 4 + 2 * valueBytes;
+  for (let i = 0; i < number(directory, countBytes); i++) {
+    const entry = entries + i * entryBytes;
+    if (short(entry) !== tag || short(entry + 2) !== SHORT) continue;
+    const value = entry + 4 + valueBytes;
+    const isInline = number(entry + 4, valueBytes) * SHORT_BYTES <= valueBytes;
+    return short(isInline ? value : number(value, valueBytes));
+  }
+  return undefined;
+}
