@@ -36,6 +36,13 @@ interface Rows {
   readonly skipped: readonly CxmindError[];
 }
 
+interface DataSets {
+  readonly train: Rows;
+  readonly validation: Rows;
+  /** What was found odd about their pictures, a line each; it may grow. */
+  readonly notes: readonly string[];
+}
+
 const none: Rows = { rows: [], overlong: 0, skipped: [] };
 
 /** Bytes of pixels that may be ready before they are asked for; a batch of small pictures is, whole. */
@@ -55,6 +62,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
   readonly #logger: Logger;
   readonly #train: Rows;
   readonly #validation: Rows;
+  readonly #notes: readonly string[];
   readonly #ahead: Lookahead<PromptSample>;
   #source: PromptSource | null;
   #skipped = 0;
@@ -65,13 +73,14 @@ export class DataActor implements Actor<typeof dataProtocol> {
     props: DataProps,
     builder: SampleBuilder,
     logger: Logger,
-    [train, validation]: readonly [Rows, Rows],
+    { train, validation, notes }: DataSets,
   ) {
     this.#props = props;
     this.#builder = builder;
     this.#logger = logger;
     this.#train = train;
     this.#validation = validation;
+    this.#notes = notes;
     for (const error of [...train.skipped, ...validation.skipped]) this.#skip(error);
     this.#ahead = new Lookahead((row) => this.#sample(train.rows[row]!));
     this.#source = train.rows.length === 0 ? null : this.#sourceAt({ epoch: 0, position: 0 });
@@ -85,11 +94,18 @@ export class DataActor implements Actor<typeof dataProtocol> {
   ): Promise<DataActor> {
     const readers = props.pixelReaders.map((name) => refTo(name, pixelProtocol));
     const reader = readers.length === 0 ? undefined : new PixelPool(readers);
-    const builder = new SampleBuilder(sampleOptions(props, reader));
+    const notes: string[] = [];
+    const warn = (note: string): void => {
+      notes.push(note);
+      logger.warn({ picture: note }, 'picture may not be read as meant');
+    };
+    const builder = new SampleBuilder({ ...sampleOptions(props, reader), warn });
     const read = async (files: string | null): Promise<Rows> =>
       files === null ? none : readRows(files, props, builder);
     const train = await read(props.trainFiles);
-    return new DataActor(props, builder, logger, [train, await read(props.validationFiles)]);
+    const validation = await read(props.validationFiles);
+    await builder.settleBitDepth([...train.rows, ...validation.rows]);
+    return new DataActor(props, builder, logger, { train, validation, notes });
   }
 
   summary(): DataSummary {
@@ -98,6 +114,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
       validationPrompts: this.#validation.rows.length,
       overlong: this.#train.overlong + this.#validation.overlong,
       skipped: this.#skipped,
+      notes: [...this.#notes],
     };
   }
 

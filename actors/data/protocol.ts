@@ -9,6 +9,8 @@ export const DataSummary = t.type({
   validationPrompts: whole,
   overlong: whole,
   skipped: whole,
+  /** What was found odd about pictures that are read all the same, a line each. */
+  notes: t.array(t.string),
 });
 export interface DataSummary extends t.TypeOf<typeof DataSummary> {}
 

@@ -84,6 +84,7 @@ export class RunLoop implements AsyncDisposable {
         (summary.overlong > 0 ? `, ${summary.overlong} too long and left out` : '') +
         (summary.skipped > 0 ? `, ${summary.skipped} invalid and skipped` : ''),
     );
+    for (const note of summary.notes) reporter.note(note);
     const resumed = await this.#resume();
     const step = resumed?.step ?? 0;
     const unfinished = resumed?.unfinished ?? null;

@@ -41,6 +41,7 @@ export function dataSettings(
     overrideChatTemplate: data.overrideChatTemplate,
     minPixels: data.minPixels,
     maxPixels: data.maxPixels,
+    bitDepth: data.bitDepth,
     videoFps: data.videoFps,
     limitImages: config.worker.rollout.limitImages,
     maxPromptLength: data.maxPromptLength,

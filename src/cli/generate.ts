@@ -60,6 +60,7 @@ export class Generate extends CxmindCommand {
       flags.data === undefined ? [promptRow(args.prompt ?? '', flags)] : await rowsOf(flags.data);
     const { threads, 'image-dir': imageDir } = flags;
     using model = await openModel(flags.model, { threads, imageDir });
+    await model.builder.settleBitDepth(rows);
     const responses = await interruptible(({ signal }) =>
       respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),
     );

@@ -28,8 +28,8 @@ export interface OpenOptions {
 export async function openModel(model: string, options: OpenOptions): Promise<OpenedModel> {
   const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
-  const builder = new SampleBuilder(
-    sampleOptions({
+  const builder = new SampleBuilder({
+    ...sampleOptions({
       ...DEFAULT_KEYS,
       model: checkpoint.config,
       tokenizerPath: directory,
@@ -43,7 +43,8 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
       maxPromptLength: Number.MAX_SAFE_INTEGER,
       maxResponseLength: Number.MAX_SAFE_INTEGER,
     }),
-  );
+    warn: (message) => console.warn(`warning: ${message}`),
+  });
   const runtime = Runtime.open(options.threads === undefined ? {} : { threads: options.threads });
   return { checkpoint, runtime, builder, [Symbol.dispose]: () => runtime[Symbol.dispose]() };
 }

@@ -32,6 +32,7 @@ export class Score extends CxmindCommand {
     const source = { source: flags.data, invalidRows: 'fail', ...DEFAULT_KEYS } as const;
     const { rows } = await loadDataset(source);
     using model = await openModel(flags.model, { threads, imageDir });
+    await model.builder.settleBitDepth(rows);
     const { scores, gradients } = await scoreAnswers(model, rows, flags.grads !== undefined);
 
     const lines = scores.map(({ tokenIds, logProbs }, index) =>

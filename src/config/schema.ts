@@ -62,6 +62,10 @@ export const Data = section({
     'Larger images are reduced to this area; null leaves them.',
     withDefault(orNull(positiveInt), 4194304),
   ),
+  bitDepth: about(
+    'cxmind: bits that samples of 16-bit pictures use; auto is the most that those of the data do.',
+    withDefault(oneOf('auto', 8, 10, 12, 14, 16), 'auto'),
+  ),
   filterOverlongPrompts: about(
     'Drop prompts longer than `max_prompt_length`.',
     withDefault(bool, true),

@@ -6,6 +6,7 @@ import { PromptFormat } from '../text/prompt-format.ts';
 import { specialTokens, type SpecialTokens } from '../text/special-tokens.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import { VisionProcessor } from '../vision/processor.ts';
+import type { BitDepth } from '../vision/sample-depth.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from './pixels.ts';
 import type { RowKeys } from './row.ts';
 import type { SampleOptions, SampleVision } from './sample.ts';
@@ -22,6 +23,8 @@ export interface SampleSettings extends RowKeys {
   readonly overrideChatTemplate: string | null;
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
+  /** Bits that samples of 16-bit pictures use; `auto`, unless given, is the most that those of the data do. */
+  readonly bitDepth?: BitDepth | 'auto';
   /** Frames taken of a second of video. */
   readonly videoFps: number;
   /** Images that a prompt may have; 0 sets no limit. */
@@ -73,6 +76,7 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
     keys: settings,
     imageDir: settings.imageDir,
     limitImages: settings.limitImages,
+    bitDepth: settings.bitDepth ?? 'auto',
     maxPromptLength: settings.maxPromptLength,
     maxResponseLength: settings.maxResponseLength,
   };

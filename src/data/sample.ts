@@ -9,8 +9,17 @@ import type { PromptFormat } from '../text/prompt-format.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
+import type { ProcessedPixels } from '../vision/processor.ts';
+import type { BitDepth } from '../vision/sample-depth.ts';
+import { BitDepthChoice } from './bit-depth.ts';
 import { answerText, type Answer } from './answer.ts';
-import type { LocalPixels, PixelReader, ProcessedVideo, VideoOrFrames } from './pixels.ts';
+import type {
+  FromFiles,
+  LocalPixels,
+  PixelReader,
+  ProcessedVideo,
+  VideoOrFrames,
+} from './pixels.ts';
 import {
   rowError,
   type DatasetRow,
@@ -80,6 +89,10 @@ export interface SampleOptions {
   readonly maxResponseLength: number;
   /** Samples are kept up to this much; 1 GiB unless given. */
   readonly cacheBytes?: number;
+  /** Bits that samples of 16-bit pictures use; `auto`, unless given, is the most that those of the data do. */
+  readonly bitDepth?: BitDepth | 'auto';
+  /** Takes a line about a picture that is read, though perhaps not as it was meant. */
+  readonly warn?: (message: string) => void;
 }
 
 /** The images or the videos of a row, whichever it has. */
@@ -93,9 +106,12 @@ interface Media {
 export class SampleBuilder {
   readonly #options: SampleOptions;
   readonly #cache: SampleCache;
+  readonly #bitDepth: BitDepthChoice;
 
   constructor(options: SampleOptions) {
+    const { bitDepth = 'auto', warn = () => undefined } = options;
     this.#options = options;
+    this.#bitDepth = new BitDepthChoice(bitDepth, warn);
     this.#cache = new SampleCache(options.cacheBytes ?? 2 ** 30);
   }
 
@@ -110,9 +126,13 @@ export class SampleBuilder {
     if (cached !== undefined) return cached;
     const media = this.#mediaOf(row);
     const { text, ids } = this.#promptOf(row, media);
-    const read = await this.#eachOf(row, media, (reader, source): Promise<ReadMedia> => {
-      return media?.kind === 'video' ? reader.video(source) : reader.image(source as ImageSource);
-    });
+    const read = await this.#eachOf(row, media, ({ name, source, reader }) =>
+      this.#bitDepth.read(name, (depth): Promise<ReadMedia> =>
+        media?.kind === 'video'
+          ? reader.video(source, depth)
+          : reader.image(source as ImageSource, depth),
+      ),
+    );
     const grids = read.map(({ grid }) => grid);
     const tokenIds = this.#cut(row, this.#expand(ids, media, grids));
     const seconds = media?.kind === 'video' ? read.map((each) => each.secondsPerGrid ?? 1) : null;
@@ -138,10 +158,27 @@ export class SampleBuilder {
   async promptLength(row: DatasetRow): Promise<number> {
     const media = this.#mediaOf(row);
     const { ids } = this.#promptOf(row, media);
-    const grids = await this.#eachOf(row, media, (_, source, pixels) =>
+    const grids = await this.#eachOf(row, media, ({ source, pixels }) =>
       media?.kind === 'video' ? pixels.videoGrid(source) : pixels.imageGrid(source as ImageSource),
     );
     return this.#expand(ids, media, grids).length;
+  }
+
+  /**
+   * Finds the bit depth of 16-bit pictures, where it is `auto`, from some of those of a data set: one depth for all of
+   * it, which does not depend on the order in which samples are made.
+   *
+   * @param rows all of the data set's, in file order
+   */
+  async settleBitDepth(rows: readonly DatasetRow[]): Promise<void> {
+    if (this.#options.vision === null) return;
+    const pictures = rows.flatMap((row) =>
+      (row.images ?? row.videos?.filter(isList).flat() ?? []).map((image) => ({ row, image })),
+    );
+    await this.#bitDepth.settle(pictures.length, async (place) => {
+      const { row, image } = pictures[place]!;
+      return { name: nameOf(row, image), source: await this.#fileOf(row, image) };
+    });
   }
 
   /**
@@ -252,7 +289,7 @@ export class SampleBuilder {
   async #eachOf<T>(
     row: DatasetRow,
     media: Media | null,
-    work: (reader: PixelReader, source: VideoOrFrames, pixels: LocalPixels) => Promise<T>,
+    work: (entry: MediaEntry) => Promise<T>,
   ): Promise<T[]> {
     if (media === null || media.entries.length === 0) return [];
     const { vision } = this.#options;
@@ -261,7 +298,8 @@ export class SampleBuilder {
     const results = await Promise.allSettled(
       media.entries.map(async (entry, index) => {
         const source = await this.#sourceOf(row, entry);
-        return naming(row, `${media.key}[${index}]`, () => work(reader, source, pixels));
+        const name = nameOf(row, entry);
+        return naming(row, `${media.key}[${index}]`, () => work({ name, source, reader, pixels }));
       }),
     );
     return results.map((result) => {
@@ -286,7 +324,23 @@ export class SampleBuilder {
   }
 }
 
-type ReadMedia = Omit<ProcessedVideo, 'secondsPerGrid'> & { readonly secondsPerGrid?: number };
+type ReadMedia = ProcessedPixels & FromFiles & Partial<Pick<ProcessedVideo, 'secondsPerGrid'>>;
+
+/** An image or a video of a row, and what reads it. */
+interface MediaEntry {
+  /** What warnings call it. */
+  readonly name: string;
+  readonly source: VideoOrFrames;
+  readonly reader: PixelReader;
+  readonly pixels: LocalPixels;
+}
+
+/** The path of an image or a video, or of the first of a video's frames, and the row that it belongs to. */
+function nameOf({ file, line }: DatasetRow, entry: VideoReference): string {
+  const reference = isList(entry) ? entry[0] : entry;
+  const path = typeof reference === 'string' ? reference : 'an embedded picture';
+  return `${file}:${line}: ${path}`;
+}
 
 function isList(entry: VideoReference): entry is readonly ImageReference[] {
   return Array.isArray(entry);

@@ -42,6 +42,7 @@ describe('Config', () => {
     assert.deepEqual(
       added.filter((path) => !/^(sft\.|curriculum)/.test(path)),
       [
+        'data.bit_depth',
         'data.num_workers',
         'data.invalid_rows',
         'worker.actor.num_workers',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { DataActor } from '../../../actors/data/actor.ts';
 import type { ActorSystem } from '../../../actors/runtime/system.ts';
 import { spawnData } from '../../../actors/trainer/cast.ts';
@@ -57,6 +58,10 @@ describe('a key of the config, of data,', () => {
     temporary.write('rows.jsonl', lines(rows));
     temporary.write('videos.jsonl', lines(watched));
     temporary.write('some.jsonl', lines(rows.slice(1)));
+    const samples = Uint16Array.from({ length: 56 * 56 }, (_, i) => 20 * i);
+    const raw = { width: 56, height: 56, channels: 1 } as const;
+    await sharp(samples, { raw }).toColourspace('grey16').png().toFile(path('deep.png'));
+    temporary.write('deep.jsonl', lines([{ ...rows[0], images: [path('deep.png')] }, ...rows]));
     temporary.write('bad.jsonl', lines([...rows, { prompt: 3 }]));
     const two = { ...rows[0], prompt: '<image><image>', images: ['x.png', 'y.png'] };
     temporary.write('two.jsonl', lines([...rows, two]));
@@ -129,6 +134,9 @@ describe('a key of the config, of data,', () => {
     it(`changes prompts with videos: ${item}`, () =>
       changes(read, item, 'data.train_files=FOLDER/videos.jsonl'));
   }
+
+  it('changes prompts with 16-bit pictures: data.bit_depth=12', () =>
+    changes(read, 'data.bit_depth=12', 'data.train_files=FOLDER/deep.jsonl'));
 
   it('changes which prompts there are: data.filter_overlong_prompts=false', () =>
     changes(read, 'data.filter_overlong_prompts=false', 'data.max_prompt_length=100'));

@@ -39,6 +39,8 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'data.seed': 'unit/effects/data.test.ts › changes the prompts: data.seed=2',
   'data.min_pixels': 'unit/effects/data.test.ts › changes the prompts: data.min_pixels=8000',
   'data.max_pixels': 'unit/effects/data.test.ts › changes the prompts: data.max_pixels=8000',
+  'data.bit_depth':
+    'unit/effects/data.test.ts › changes prompts with 16-bit pictures: data.bit_depth=12',
   'data.filter_overlong_prompts':
     'unit/effects/data.test.ts › changes which prompts there are: data.filter_overlong_prompts=false',
   'data.filter_overlong_prompts_workers':
