@@ -87,13 +87,10 @@ class WrappedType<C extends t.Mixed> extends t.Type<t.TypeOf<C>, t.OutputOf<C>> 
     inner: C,
     validate: t.Validate<unknown, t.TypeOf<C>>,
     description: string | null = null,
+    encode: (output: t.TypeOf<C>) => t.OutputOf<C> = (output) =>
+      inner.encode(output) as t.OutputOf<C>,
   ) {
-    super(
-      inner.name,
-      (input): input is t.TypeOf<C> => inner.is(input),
-      validate,
-      (output) => inner.encode(output) as t.OutputOf<C>,
-    );
+    super(inner.name, (input): input is t.TypeOf<C> => inner.is(input), validate, encode);
     this.inner = inner;
     this.description = description;
   }
@@ -115,6 +112,14 @@ export function about<C extends t.Mixed>(
   codec: C,
 ): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
   return new WrappedType(codec, (input, context) => codec.validate(input, context), description);
+}
+
+/** `codec`, whose values are written by `encode`. */
+export function writtenBy<C extends t.Mixed>(
+  codec: C,
+  encode: (output: t.TypeOf<C>) => t.OutputOf<C>,
+): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
+  return new WrappedType(codec, (input, context) => codec.validate(input, context), null, encode);
 }
 
 /** The codec without the wrappers around it. */

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
@@ -14,9 +14,11 @@ import { interpolate } from './interpolate.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from './issues.ts';
 import { mergeLayers, readItems, sourceIn, type Items, type Layer } from './merge.ts';
 import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
-import { Config, defaults } from './schema.ts';
+import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
 import { parseYaml } from './yaml-source.ts';
+
+const MAX_CONFIG_BYTES = 1 << 22;
 
 /** How a config is read: for what, from where, and which rewards it may name. */
 export interface LoadOptions {
@@ -90,7 +92,7 @@ function withFile(
   if (configPath === null) return TE.right(layers);
   return pipe(
     TE.tryCatch(
-      () => readFile(findConfig(configPath, options), 'utf8'),
+      () => readText(findConfig(configPath, options)),
       (cause) =>
         new CxmindError('CONFIG_INVALID', `config: cannot read ${configPath}`, {
           cause,
@@ -100,6 +102,11 @@ function withFile(
     TE.chainEitherK((text) => fileLayer(text, configPath)),
     TE.map((layer) => [layer, ...layers]),
   );
+}
+
+/** A file's text, or as much of it as is too much for a config: a device may have no end. */
+async function readText(path: string): Promise<string> {
+  return text(createReadStream(path, { end: MAX_CONFIG_BYTES }));
 }
 
 function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {
@@ -112,13 +119,17 @@ function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {
 }
 
 function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError, LoadedConfig> {
-  const { value, issues: unresolved } = interpolate(layer.value, sourceIn(layer));
-  const base = decodeLayer({ ...layer, value }, options, unresolved);
+  const { value, fromEnvironment, issues: unresolved } = interpolate(layer.value, sourceIn(layer));
+  const base = withEnvironment(
+    decodeLayer({ ...layer, value }, options, unresolved),
+    fromEnvironment,
+  );
   const isCurriculum = options.purpose !== 'sft' && options.purpose !== 'eval';
   const list = isCurriculum && base.wrong.length === 0 ? base.config.curriculum : [];
   const runFolder = base.config.trainer.saveCheckpointPath ?? '.';
   const decoded = list.map((stage, index) => {
-    const own = decodeLayer(stageLayer({ ...layer, value }, stage, index, runFolder), options, []);
+    const stageTree = stageLayer({ ...layer, value }, stage, index, runFolder);
+    const own = decodeLayer(stageTree, options, []);
     const named = (issue: Issue): Issue => ({
       ...issue,
       path: `${stagePath(index)}: ${issue.path}`,
@@ -142,7 +153,10 @@ function decodeConfig(layer: Layer, options: LoadOptions): E.Either<CxmindError,
     config: base.config,
     warnings: [...new Set(warnings)],
     issues: objections,
-    stages: decoded.map(({ stage, config }) => ({ stage, config })),
+    stages: decoded.map(({ stage, config }) => ({
+      stage,
+      config: markedLike(config, base.config),
+    })),
   });
 }
 
@@ -154,6 +168,20 @@ interface DecodedLayer {
   /** What decoded, but cannot be run. */
   readonly objections: readonly Issue[];
   readonly warnings: readonly string[];
+}
+
+/** The layer with what it has from the environment marked, and named by its reference where it is wrong. */
+function withEnvironment(
+  layer: DecodedLayer,
+  fromEnvironment: ReadonlyMap<string, string>,
+): DecodedLayer {
+  if (fromEnvironment.size === 0) return layer;
+  const named = (issue: Issue): Issue => {
+    const text = fromEnvironment.get(issue.path);
+    return text === undefined || issue.got === undefined ? issue : { ...issue, got: text };
+  };
+  const config = markEnvironment(layer.config, fromEnvironment);
+  return { ...layer, config, wrong: layer.wrong.map(named) };
 }
 
 function decodeLayer(

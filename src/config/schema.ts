@@ -19,8 +19,14 @@ import {
   section,
   text,
   withDefault,
+  writtenBy,
 } from './codec.ts';
 import { Stage } from './curriculum-schema.ts';
+import {
+  environmentValues,
+  withoutEnvironment,
+  type EnvironmentValue,
+} from './environment-values.ts';
 import { klPenalty, Worker } from './worker-schema.ts';
 
 /** `data`: where prompts come from and how long they may be. */
@@ -213,8 +219,7 @@ export const Transport = section({
 });
 export interface Transport extends t.TypeOf<typeof Transport> {}
 
-/** Everything a run is told; the root of the YAML file. */
-export const Config = section({
+const Root = section({
   data: about('Prompts.', Data),
   algorithm: about('Formulas.', Algorithm),
   worker: about('Compute.', Worker),
@@ -226,7 +231,34 @@ export const Config = section({
     withDefault(listOf(Stage), []),
   ),
 });
-export interface Config extends t.TypeOf<typeof Config> {}
+
+/**
+ * Everything a run is told; the root of the YAML file.
+ *
+ * What came from the environment is encoded as the reference that it was read by: a config is kept in files and sent
+ * to trackers, and what others may not see comes from there.
+ */
+export const Config = writtenBy(Root, (config) =>
+  withoutEnvironment(Root.encode(config), (config as Config).environmentValues ?? []),
+);
+export interface Config extends t.TypeOf<typeof Root> {
+  /** Absent where no value was read from the environment. */
+  readonly environmentValues?: readonly EnvironmentValue[];
+}
+
+/**
+ * The config with the values marked that came from the environment, so that they are written as they were read.
+ *
+ * @param texts the references by path
+ */
+export function markEnvironment(config: Config, texts: ReadonlyMap<string, string>): Config {
+  return { ...config, environmentValues: environmentValues(Root.encode(config), texts) };
+}
+
+/** The config with the marks of the one that it was made from. */
+export function markedLike(config: Config, { environmentValues }: Config): Config {
+  return environmentValues === undefined ? config : { ...config, environmentValues };
+}
 
 /** The config of an empty file. */
 export function defaults(): Config {

@@ -5,10 +5,12 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  type Document,
   type Node,
   type ScalarTag,
   type Tags,
 } from 'yaml';
+import { messageOf } from '../errors.ts';
 import { pathOf, type Issue } from './issues.ts';
 import { YamlFloat } from './yaml-float.ts';
 
@@ -36,9 +38,17 @@ function keepFloats(tags: Tags): Tags {
   });
 }
 
+/** What one text may hold: more is an attack, or no config. */
+const MAX_CHARACTERS = 1 << 20;
+const MAX_DEPTH = 64;
+/** Values with aliases followed, and what may begin one: the parser's time grows with the square of their number. */
+const MAX_VALUES = 10_000;
+const MAX_BEGINNINGS = 30_000;
+const beginning = /[\n,[{?]/g;
+
 /**
- * Reads YAML 1.2 with merge keys; a key that is repeated is an error. Only the first syntax error is
- * told: those after it are mostly its echoes.
+ * Reads YAML 1.2 with merge keys; a key that is repeated is an error. Only the first error is told: those after it
+ * are mostly its echoes. What is too long, too deep or, by its aliases, too much is an error like another.
  *
  * @param origin names the text in issues: a file, whose lines are then told, or a command-line item
  */
@@ -46,38 +56,66 @@ export function parseYaml(
   text: string,
   origin: { readonly file: string } | { readonly item: string },
 ): SourcedValue {
+  const name = 'file' in origin ? origin.file : origin.item;
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter,
-    merge: true,
-    prettyErrors: false,
-    customTags: keepFloats,
-  });
   const sourceAt = (offset: number): string =>
     'file' in origin ? `${origin.file}:${lineCounter.linePos(offset).line}` : origin.item;
-  const issues = document.errors.slice(0, 1).map((error): Issue => {
-    const name = 'file' in origin ? origin.file : origin.item;
-    return { path: name, expected: error.message, source: sourceAt(error.pos[0]) };
+  const refused = (expected: string, source?: string): SourcedValue => ({
+    value: null,
+    sources: new Map(),
+    issues: [{ path: name, expected, ...(source !== undefined && { source }) }],
   });
+  if (text.length > MAX_CHARACTERS) return refused(`more than ${MAX_CHARACTERS} characters`);
+  if ((text.match(beginning)?.length ?? 0) > MAX_BEGINNINGS) return refused(TOO_MANY);
+  try {
+    const document = parseDocument(text, {
+      lineCounter,
+      merge: true,
+      prettyErrors: false,
+      customTags: keepFloats,
+    });
+    const [error] = document.errors;
+    if (error !== undefined) return refused(error.message, sourceAt(error.pos[0]));
+    const sources = sourcesIn(document, sourceAt);
+    return { value: document.toJS() as unknown, sources, issues: [] };
+  } catch (error) {
+    // The parser goes as deep as the text does, and so may run out of stack.
+    return refused(error instanceof RangeError ? TOO_DEEP : messageOf(error));
+  }
+}
+
+const TOO_MANY = `more than ${MAX_VALUES} values`;
+const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`;
+
+/** Where each value of a document was written. @throws Error for more than one may hold */
+function sourcesIn(
+  document: Document.Parsed,
+  sourceAt: (offset: number) => string,
+): Map<string, string> {
   const sources = new Map<string, string>();
-  const walk = (node: unknown, keys: readonly string[]): void => {
+  let values = 0;
+  const walk = (node: unknown, keys: readonly string[], depth: number): void => {
+    if (depth > MAX_DEPTH) throw new Error(TOO_DEEP);
     if (isAlias(node)) {
-      walk(node.resolve(document), keys);
+      walk(node.resolve(document), keys, depth + 1);
       return;
     }
-    if (isSeq(node)) node.items.forEach((item, index) => place(item, [...keys, String(index)]));
+    if (isSeq(node)) {
+      node.items.forEach((item, index) => place(item, [...keys, String(index)], depth));
+    }
     if (!isMap(node)) return;
     const isMerge = ({ key }: { key: unknown }): boolean => isScalar(key) && key.source === '<<';
-    node.items.filter(isMerge).forEach(({ value }) => walk(value, keys));
+    node.items.filter(isMerge).forEach(({ value }) => walk(value, keys, depth + 1));
     for (const { key, value } of node.items.filter((pair) => !isMerge(pair))) {
-      place(value, [...keys, String(isScalar(key) ? key.value : key)], key as Node);
+      place(value, [...keys, String(isScalar(key) ? key.value : key)], depth, key as Node);
     }
   };
-  const place = (node: unknown, keys: readonly string[], key?: Node): void => {
+  const place = (node: unknown, keys: readonly string[], depth: number, key?: Node): void => {
+    if (++values > MAX_VALUES) throw new Error(TOO_MANY);
     const offset = (key ?? (node as Node | null))?.range?.[0] ?? 0;
     sources.set(pathOf(keys), sourceAt(offset));
-    walk(node, keys);
+    walk(node, keys, depth + 1);
   };
-  walk(document.contents, []);
-  return { value: issues.length > 0 ? null : (document.toJS() as unknown), sources, issues };
+  walk(document.contents, [], 0);
+  return sources;
 }

@@ -21,7 +21,9 @@ export class FileLogger implements MetricLogger {
     mkdirSync(folder, { recursive: true });
     this.#log = join(folder, 'experiment_log.jsonl');
     this.#generations = join(folder, 'generations.log');
-    writeFileSync(join(folder, 'experiment_config.json'), JSON.stringify(config, null, 2));
+    const text = JSON.stringify(config, null, 2);
+    // a secret may stand in it that was given as it is, and not by its variable
+    writeFileSync(join(folder, 'experiment_config.json'), text, { mode: 0o600 });
     writeFileSync(this.#log, resumedAfter === null ? '' : linesUntil(this.#log, resumedAfter));
     if (resumedAfter === null) writeFileSync(this.#generations, '');
   }

@@ -12,8 +12,15 @@ export class RestStore implements RunStore {
   #runId = '';
 
   constructor(uri: string, environment: MlflowEnvironment) {
-    this.#base = `${uri.replace(/\/+$/, '')}/api/2.0/mlflow`;
-    this.#headers = { 'content-type': 'application/json', ...authorization(environment) };
+    const { username, password } = new URL(uri);
+    const inUri = username === '' ? {} : basic(decoded(username), decoded(password));
+    const bare = uri.replace(/^(\w+:\/\/)[^/?#]*@/, '$1').replace(/\/+$/, '');
+    this.#base = `${bare}/api/2.0/mlflow`;
+    this.#headers = {
+      'content-type': 'application/json',
+      ...inUri,
+      ...authorization(environment),
+    };
   }
 
   async begin({ name, experiment, startTime, params }: NewRun): Promise<void> {
@@ -86,10 +93,23 @@ function authorization(environment: MlflowEnvironment): Record<string, string> {
   const { MLFLOW_TRACKING_USERNAME: user, MLFLOW_TRACKING_PASSWORD: password } = environment;
   const { MLFLOW_TRACKING_TOKEN: token } = environment;
   if (user !== undefined && password !== undefined) {
-    const basic = Buffer.from(`${user}:${password}`).toString('base64');
-    return { authorization: `Basic ${basic}` };
+    return basic(user, password);
   }
   return token === undefined ? {} : { authorization: `Bearer ${token}` };
+}
+
+function basic(user: string, password: string): Record<string, string> {
+  const text = Buffer.from(`${user}:${password}`).toString('base64');
+  return { authorization: `Basic ${text}` };
+}
+
+/** A part of a URL, whose percent signs need not stand for characters. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** A double as protobuf's JSON has it. */

@@ -66,7 +66,7 @@ export class MlflowLogger implements MetricLogger {
       experiment: environment.MLFLOW_EXPERIMENT_NAME ?? 'Default',
       startTime: now(),
       params: Object.entries(flattened(run.config)).map(
-        ([key, value]) => [key, configText(value).slice(0, MAX_PARAM)] as const,
+        ([key, value]) => [nameOf(key), configText(value).slice(0, MAX_PARAM)] as const,
       ),
     };
   }
@@ -75,7 +75,7 @@ export class MlflowLogger implements MetricLogger {
   async log(step: number, metrics: Metrics): Promise<void> {
     const timestamp = this.#now();
     for (const [key, value] of Object.entries(metrics)) {
-      this.#unsent.push({ key, value, timestamp, step });
+      this.#unsent.push({ key: nameOf(key), value, timestamp, step });
     }
     this.#unsent.splice(0, this.#unsent.length - MAX_UNSENT);
     if (!this.#isSending) await this.#send();
@@ -102,6 +102,15 @@ export class MlflowLogger implements MetricLogger {
     const sent = new Set(points);
     this.#unsent = this.#unsent.filter((point) => !sent.has(point));
   }
+}
+
+/** A key as MLflow takes it: a path of plain names, which leads nowhere outside its folder. */
+function nameOf(key: string): string {
+  return key
+    .replace(/[^\p{L}\p{N}_.\- /]/gu, '_')
+    .split('/')
+    .map((part) => (/^\.*$/.test(part) ? `_${part.slice(1)}` : part))
+    .join('/');
 }
 
 function storeOf(environment: MlflowEnvironment): RunStore {

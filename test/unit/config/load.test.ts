@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configFrom, type LoadOptions } from '../../../src/config/load.ts';
@@ -159,6 +159,13 @@ describe('loadConfig', () => {
     ]);
     assert.deepEqual(await messageOf([`config=${folder}/none.yaml`], reading), [
       `config: cannot read ${folder}/none.yaml`,
+    ]);
+  });
+
+  it('refuses a file without an end', async function () {
+    if (!existsSync('/dev/zero')) this.skip();
+    assert.deepEqual(await messageOf(['config=/dev/zero'], reading), [
+      '/dev/zero: more than 1048576 characters',
     ]);
   });
 

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { MlflowLogger } from '../../../src/loggers/mlflow.ts';
 import type { RunDescription } from '../../../src/loggers/logger.ts';
 import { Loggers } from '../../../src/loggers/open.ts';
@@ -60,6 +61,56 @@ class FakeServer implements AsyncDisposable {
 }
 
 describe('MlflowLogger', () => {
+  it('keeps every parameter and metric in its folder, whatever its name is', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom('..', '.', '', '/', '\\', 'a', '\0', '\x1b', 'é', ' ')),
+        async (parts) => {
+          using folder = new TemporaryDirectory();
+          const root = join(folder.path, 'mlruns');
+          const key = parts.join('/').slice(0, 200);
+          const logger = new MlflowLogger(
+            { ...run, config: { [key]: 1 } },
+            { MLFLOW_TRACKING_URI: root },
+            now,
+          );
+          await logger.log(1, { [key]: 1 });
+          await logger.finish('finished');
+          assert.deepEqual(readdirSync(folder.path), ['mlruns']);
+          const [experiment] = readdirSync(root);
+          assert.deepEqual(
+            readdirSync(join(root, experiment!)).filter(
+              (name) => !/^([0-9a-f]{32}|meta\.yaml)$/.test(name),
+            ),
+            [],
+          );
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('takes user and password out of the address, and shows them to the server alone', async () => {
+    await using server = await FakeServer.start();
+    const uri = server.uri.replace('//', '//me:p%40ss@');
+    const logger = new MlflowLogger(run, { MLFLOW_TRACKING_URI: uri }, now);
+    await logger.finish('finished');
+    assert.equal(server.asked[0]!.authorization, `Basic ${btoa('me:p@ss')}`);
+    const unreachable = uri.replace(/:\d+$/, ':1024');
+    const notes: string[] = [];
+    const environment = { MLFLOW_TRACKING_URI: unreachable };
+    const note = (text: string): void => void notes.push(text);
+    const loggers = Loggers.open(['mlflow'], run, {
+      environment,
+      write: note,
+      note,
+      consoleForm: 'table',
+    });
+    await loggers.finish('finished');
+    assert.match(notes.join(), /ECONNREFUSED/);
+    assert.doesNotMatch(notes.join(), /p%40ss/);
+  });
+
   it('makes experiment and run on a server, and logs parameters and metrics by step', async () => {
     await using server = await FakeServer.start();
     const environment = {

@@ -1,0 +1,76 @@
+import { secretHider } from '../printable.ts';
+import { asMapping } from './codec.ts';
+import { pathOf } from './issues.ts';
+
+/** A value that was read from a variable of the environment, and how that was written. */
+export interface EnvironmentValue {
+  /** Dotted path of the key. */
+  readonly path: string;
+  /** What the config has there: `${NAME}`, or a text with that in it. */
+  readonly text: string;
+  /** What it became, as it is written. */
+  readonly value: unknown;
+}
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** Shorter texts may well be equal by chance. */
+const MIN_TELLING = 6;
+
+/**
+ * Finds the values that were read from the environment.
+ *
+ * @param tree  an encoded config
+ * @param texts how they were written, by path
+ */
+export function environmentValues(
+  tree: Tree,
+  texts: ReadonlyMap<string, string>,
+): EnvironmentValue[] {
+  const found: EnvironmentValue[] = [];
+  replaced(tree, [], (value, path) => {
+    const text = texts.get(path);
+    if (text !== undefined) found.push({ path, text, value });
+    return value;
+  });
+  return found;
+}
+
+/**
+ * An encoded config as it may be kept: with `${NAME}` where a value came from the environment, also where it was
+ * derived from one that did, and without passwords and secrets that were written out.
+ *
+ * It decodes to the same config wherever the variables are the same.
+ */
+export function withoutEnvironment(tree: Tree, values: readonly EnvironmentValue[]): Tree {
+  const byPath = new Map(values.map((one) => [one.path, one]));
+  const isTelling = ({ value }: EnvironmentValue): boolean =>
+    typeof value === 'string' && value.length >= MIN_TELLING;
+  const byValue = new Map(values.filter(isTelling).map(({ value, text }) => [value, text]));
+  const hide = secretHider();
+  const shown = replaced(tree, [], (value, path) => {
+    const own = byPath.get(path);
+    // A program may have put something else in its place.
+    if (own !== undefined && JSON.stringify(own.value) === JSON.stringify(value)) return own.text;
+    return typeof value === 'string' ? (byValue.get(value) ?? hide(value)) : value;
+  });
+  return shown as Tree;
+}
+
+/** A tree with every value replaced, those outside before those inside. */
+function replaced(
+  value: unknown,
+  keys: readonly string[],
+  replace: (value: unknown, path: string) => unknown,
+): unknown {
+  const other = replace(value, pathOf(keys));
+  if (other !== value) return other;
+  if (Array.isArray(value)) {
+    return value.map((item: unknown, index) => replaced(item, [...keys, String(index)], replace));
+  }
+  const mapping = asMapping(value);
+  if (mapping === undefined) return value;
+  return Object.fromEntries(
+    Object.entries(mapping).map(([key, inner]) => [key, replaced(inner, [...keys, key], replace)]),
+  );
+}
