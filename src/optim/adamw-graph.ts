@@ -1,9 +1,9 @@
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import { bf16ToNumber, numberToBf16 } from '../tensor/dtype.ts';
+import { nearestIn, type FloatDType } from '../tensor/dtype.ts';
 
 /** Float formats that weights are kept in, as far as their values go: the arena is of f32 in any case. */
-export type StorageDType = 'f32' | 'f16' | 'bf16';
+export type StorageDType = FloatDType;
 
 /** What of an update is the same at every step. */
 export interface UpdateConstants {
@@ -11,6 +11,8 @@ export interface UpdateConstants {
   readonly eps: number;
   /** Gradients and new parameters are rounded to it. */
   readonly storage: StorageDType;
+  /** The compute dtype: the new parameters come out in it too, as `working`. Left out, there is no such output. */
+  readonly working?: FloatDType;
 }
 
 /** Factors that change from step to step, each a scalar input of an update's graph. */
@@ -48,11 +50,22 @@ function rounded(b: GraphBuilder, x: Value, storage: StorageDType): Value {
   return b.cast(b.cast(x, storage), 'f32');
 }
 
+/** Names the new parameters, and their copy in the compute dtype if that is wanted. */
+function outputParameters(b: GraphBuilder, next: Value, { working }: UpdateConstants): void {
+  b.output('nextP', next);
+  if (working !== undefined) b.output('working', b.cast(next, working));
+}
+
 /**
  * The update of one slice. Each of p, m and v is read by a single operator, on which its new value
  * depends, so that old and new may share memory.
  */
-function adamWGraph({ betas: [beta1, beta2], eps, storage }: UpdateConstants): Graph {
+function adamWGraph(constants: UpdateConstants): Graph {
+  const {
+    betas: [beta1, beta2],
+    eps,
+    storage,
+  } = constants;
   const b = new GraphBuilder('adamw');
   const given = rounded(b, slice(b, 'g'), storage);
   const gradient = rounded(b, b.mul(given, factor(b, 'gradientScale')), storage);
@@ -63,7 +76,7 @@ function adamWGraph({ betas: [beta1, beta2], eps, storage }: UpdateConstants): G
   const denominator = b.add(b.mul(b.sqrt(nextV), factor(b, 'inverseRoot')), b.scalar(eps));
   const update = b.mul(b.div(nextM, denominator), factor(b, 'stepSize'));
   const nextP = b.sub(b.mul(slice(b, 'p'), factor(b, 'decay')), update);
-  b.output('nextP', rounded(b, nextP, storage));
+  outputParameters(b, rounded(b, nextP, storage), constants);
   b.output('nextM', nextM);
   b.output('nextV', nextV);
   return b.build();
@@ -74,7 +87,12 @@ function adamWGraph({ betas: [beta1, beta2], eps, storage }: UpdateConstants): G
  * parameters stays in `c`, in bf16, and joins the next step. Every result that the reference writes to a bf16
  * tensor is rounded here.
  */
-function adamWBf16Graph({ betas: [beta1, beta2], eps, storage }: UpdateConstants): Graph {
+function adamWBf16Graph(constants: UpdateConstants): Graph {
+  const {
+    betas: [beta1, beta2],
+    eps,
+    storage,
+  } = constants;
   const b = new GraphBuilder('adamw-bf16');
   const stored = (x: Value): Value => rounded(b, x, storage);
   const bf16 = (x: Value): Value => rounded(b, x, 'bf16');
@@ -88,7 +106,7 @@ function adamWBf16Graph({ betas: [beta1, beta2], eps, storage }: UpdateConstants
   const p = stored(b.mul(slice(b, 'p'), factor(b, 'decay')));
   const decayedM = bf16(b.mul(state('m'), b.scalar(beta1)));
   // The factor of a gradient in an addition has the gradient's own type in PyTorch.
-  const share = storage === 'bf16' ? bf16ToNumber(numberToBf16(1 - beta1)) : 1 - beta1;
+  const share = storage === 'bf16' ? nearestIn('bf16', 1 - beta1) : 1 - beta1;
   const m = keep('m', b.add(decayedM, b.mul(gradient, b.scalar(share))));
   const decayedV = bf16(b.mul(state('v'), b.scalar(beta2)));
   const square = b.mul(b.mul(gradient, b.scalar(1 - beta2)), gradient);
@@ -98,7 +116,7 @@ function adamWBf16Graph({ betas: [beta1, beta2], eps, storage }: UpdateConstants
   const step = b.div(b.mul(m, factor(b, 'stepSize')), denominator);
   const compensation = bf16(b.sub(state('c'), step));
   const nextP = stored(b.add(p, compensation));
-  b.output('nextP', nextP);
+  outputParameters(b, nextP, constants);
   keep('c', b.add(compensation, stored(b.sub(p, nextP))));
   return b.build();
 }
