@@ -5,7 +5,7 @@ import { adapterLayout, initializeAdapter, type Adapter } from '../../src/model/
 import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
 import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
-import { roundTo } from '../../src/model/precision.ts';
+import { roundTo } from '../../src/tensor/half.ts';
 import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
 import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
 import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';

@@ -4,7 +4,7 @@ import { CxmindError } from '../errors.ts';
 import { writing } from '../files.ts';
 import { bytesPerElement, type DType } from '../tensor/dtype.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
-import { decodeF32, encodeF32 } from './precision.ts';
+import { decodeF32, encodeF32 } from '../tensor/half.ts';
 
 /** A tensor of a safetensors file: what it is and where its bytes lie. */
 export interface StoredTensor {

@@ -16,6 +16,9 @@ export interface Tensor<D extends DType = DType> {
   readonly data: TypedArrays[D];
 }
 
+/** Tensors by name. */
+export type Tensors = Readonly<Record<string, Tensor>>;
+
 /** Number of elements of a shape; 1 for a scalar. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);

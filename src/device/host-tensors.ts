@@ -1,0 +1,32 @@
+import { viewOf, type DType } from '../tensor/dtype.ts';
+import { zeros, type Tensor, type Tensors } from '../tensor/tensor.ts';
+import type { View, Views, Workspace } from './device.ts';
+
+/** Tensors of the host's where a device can read them. */
+export function putAll(workspace: Workspace, tensors: Tensors): Views {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, tensor]) => [name, workspace.put(tensor)]),
+  );
+}
+
+/** An index of rows where a device can read it. */
+export function putIndex(workspace: Workspace, rows: Int32Array): View<'i32'> {
+  return workspace.put(sharedIndex(rows));
+}
+
+/** The rows as a tensor; copied where they do not stand on shared memory. */
+function sharedIndex(rows: Int32Array): Tensor<'i32'> {
+  if (rows.buffer instanceof SharedArrayBuffer) {
+    const data = viewOf('i32', rows.buffer, rows.byteOffset, rows.length);
+    return { dtype: 'i32', shape: [rows.length], data };
+  }
+  const tensor = zeros('i32', [rows.length]);
+  tensor.data.set(rows);
+  return tensor;
+}
+
+/** What a view holds, for reading only: in place where this process can see it, else a copy. */
+export async function readTensor<D extends DType>(view: View<D>): Promise<Tensor<D>> {
+  const { device } = view;
+  return device.host?.tensor(view) ?? (await device.download(view));
+}

@@ -1,0 +1,35 @@
+import { CxmindError } from '../errors.ts';
+import type { DType } from './dtype.ts';
+import { decodeF32, encodeF32, type HalfDType } from './half.ts';
+import type { Tensor } from './tensor.ts';
+
+/**
+ * The numbers of a tensor of floats, exactly: of f32 the elements themselves, of f16 and bf16 a copy.
+ *
+ * @throws DTYPE_MISMATCH for integers
+ */
+export function floatsOf({ dtype, data }: Tensor): Float32Array {
+  if (dtype === 'f32') return data as Float32Array;
+  const values = new Float32Array(data.length);
+  decodeF32(halfOf(dtype), bitsOf(data), values);
+  return values;
+}
+
+/**
+ * Writes numbers to a tensor of floats from an element on, each rounded to its dtype.
+ *
+ * @throws DTYPE_MISMATCH for integers
+ */
+export function writeFloats({ dtype, data }: Tensor, start: number, values: Float32Array): void {
+  if (dtype === 'f32') (data as Float32Array).set(values, start);
+  else encodeF32(halfOf(dtype), values, bitsOf(data).subarray(start, start + values.length));
+}
+
+function halfOf(dtype: DType): HalfDType {
+  if (dtype === 'f16' || dtype === 'bf16') return dtype;
+  throw new CxmindError('DTYPE_MISMATCH', `expected floats, got ${dtype}`);
+}
+
+function bitsOf({ buffer, byteOffset, length }: Tensor['data']): Uint16Array {
+  return new Uint16Array(buffer, byteOffset, length);
+}
