@@ -62,7 +62,7 @@ export type { ModelConfig } from './model/qwen2-5-vl/config.ts';
 export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
 export { AdamW } from './optim/adamw.ts';
 export type { AdamWOptions, AdamWState } from './optim/adamw.ts';
-export { clipFactor, globalNorm } from './optim/clip.ts';
+export { clipFactor } from './optim/clip.ts';
 export { GenerationEngine } from './generation/engine.ts';
 export type {
   EngineOptions,
@@ -70,7 +70,21 @@ export type {
   GenerationRequest,
   Response,
 } from './generation/engine.ts';
-export type { Sampling } from './generation/sampling.ts';
+export type { Sampling } from './generation/sampler.ts';
+
+// Devices
+export { openDevice } from './device/open.ts';
+export type { DeviceOptions } from './device/open.ts';
+export type {
+  BoundProgram,
+  Device,
+  HostMemory,
+  Operations,
+  Program,
+  View,
+  Views,
+  Workspace,
+} from './device/device.ts';
 
 // Graphs and tensors
 export { GraphBuilder } from './graph/builder.ts';
@@ -80,12 +94,8 @@ export type { Dim, Graph, Node, Value } from './graph/ir.ts';
 export { encode } from './graph/encode.ts';
 export { interpret } from './graph/interpret.ts';
 export { print } from './graph/print.ts';
-export { Runtime } from './ort/runtime.ts';
-export type { RuntimeOptions } from './ort/runtime.ts';
-export type { Session } from './ort/session.ts';
-export type { Binding } from './ort/binding.ts';
 export { bf16ToNumber, bytesPerElement, numberToBf16 } from './tensor/dtype.ts';
-export type { DType, TypedArrays } from './tensor/dtype.ts';
+export type { DType, FloatDType, TypedArrays } from './tensor/dtype.ts';
 export { reshaped, rows, sizeOf, tensorOf, zeros } from './tensor/tensor.ts';
 export type { PatchLevels, PixelValues } from './tensor/patch-levels.ts';
 export { patchValues } from './tensor/patch-levels.ts';

@@ -10,13 +10,22 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
  * rows stand from the bottom up: a room only ever imports rooms above it in this list, so there is no
  * way round in a circle.
  */
-const ground = ['src/errors', 'src/printable', 'src/native', 'src/rng', 'src/log', 'src/files', 'src/config'];
+const ground = [
+  'src/errors',
+  'src/printable',
+  'src/turns',
+  'src/native',
+  'src/rng',
+  'src/log',
+  'src/files',
+  'src/config',
+];
 const engine = [
   ...ground,
   'src/hub',
   'src/tensor',
   'src/graph',
-  'src/ort',
+  'src/device',
   'src/model',
   'src/generation',
 ];
@@ -37,6 +46,7 @@ const everything = [...engine, ...content, ...learning];
 const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
   'src/printable': [],
+  'src/turns': [],
   'src/native': [],
   'src/rng': ['src/errors'],
   'src/log': ['src/errors', 'src/printable'],
@@ -46,14 +56,15 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/tensor': ground,
   'src/graph': [...ground, 'src/tensor'],
   'src/ort': [...ground, 'src/tensor'],
-  'src/model': [...ground, 'src/tensor', 'src/graph', 'src/ort'],
-  'src/generation': [...ground, 'src/tensor', 'src/graph', 'src/ort', 'src/model'],
+  'src/device': [...ground, 'src/tensor', 'src/graph', 'src/ort'],
+  'src/model': [...ground, 'src/tensor', 'src/graph', 'src/device'],
+  'src/generation': [...ground, 'src/tensor', 'src/graph', 'src/device', 'src/model'],
   'src/vision': [...ground, 'src/tensor'],
   'src/text': [...ground, 'src/tensor'],
   'src/data': [...ground, 'src/hub', 'src/tensor', 'src/model', 'src/vision', 'src/text'],
   'src/reward': [...ground, 'src/tensor', 'src/text', 'src/data'],
   'src/algorithms': [...ground, 'src/tensor', 'src/graph'],
-  'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/ort'],
+  'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
   'src/metrics': [...ground, 'src/algorithms'],
   'src/flops': ground,
   'src/evaluation': [...ground, 'src/data', 'src/reward'],

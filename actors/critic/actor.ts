@@ -38,10 +38,10 @@ export class CriticActor implements Actor<typeof criticProtocol> {
 
   constructor(props: CriticProps, training: JointTraining) {
     const { model, gradientCheckpointing } = props;
-    const { runtime, arena } = training;
+    const { device, arena } = training;
     this.#props = props;
     this.#training = training;
-    this.#model = new ValueModel(runtime, model.config, arena, {
+    this.#model = new ValueModel(device, model.config, arena, {
       gradientCheckpointing,
       isVisionFixed: model.isVisionFixed ?? false,
     });
@@ -63,10 +63,10 @@ export class CriticActor implements Actor<typeof criticProtocol> {
     { sequences, version, progress }: ValuesRequest,
     { signal }: Context,
   ): Promise<ValuesReply> {
-    return this.#training.weights.at(version, signal, () => {
+    return this.#training.weights.at(version, signal, async () => {
       const report = (done: number): void => progress?.data.set([done]);
       const { experienceMicroBatch: microBatch } = this.#props;
-      const values = responseValues(this.#model, sequences, microBatch, report);
+      const values = await responseValues(this.#model, sequences, microBatch, report);
       return { values: values.map((data) => ({ dtype: 'f32', shape: [data.length], data })) };
     });
   }

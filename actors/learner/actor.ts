@@ -45,11 +45,11 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
 
   constructor(props: LearnerProps, training: JointTraining) {
     const { model, gradientCheckpointing } = props;
-    const { runtime } = training;
+    const { device } = training;
     const { arena, adapter } = training.weights;
     this.#props = props;
     this.#training = training;
-    this.#policy = new Policy(runtime, model.config, arena, {
+    this.#policy = new Policy(device, model.config, arena, {
       gradientCheckpointing,
       adapter,
       isVisionFixed: model.isVisionFixed ?? false,

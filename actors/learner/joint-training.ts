@@ -1,7 +1,9 @@
 import { mkdir } from 'node:fs/promises';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Arena } from '../../src/model/arena.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { Seat, type RankCard } from '../../transport/collectives/open.ts';
 import { SharedWeights, type ModelProps } from '../model-props.ts';
@@ -32,7 +34,7 @@ export interface JointTrainingProps {
  * with them, it does together with the others.
  */
 export class JointTraining implements Disposable {
-  readonly runtime: Runtime;
+  readonly device: Device;
   readonly weights: SharedWeights;
   readonly #props: JointTrainingProps;
   #seat: Seat | null = null;
@@ -44,7 +46,7 @@ export class JointTraining implements Disposable {
     const { threads } = props.model;
     this.#props = props;
     this.weights = new SharedWeights(props.model);
-    this.runtime = Runtime.open(threads === undefined ? {} : { threads });
+    this.device = openDevice(threads === undefined ? {} : { threads });
     if (joined !== null) this.#optimizeWith(joined);
   }
 
@@ -107,7 +109,7 @@ export class JointTraining implements Disposable {
   #optimizeWith(joined: JoinedGroup): void {
     const { optimization, sharesWeights } = this.#props;
     this.#joined = joined;
-    this.#optimizer = new Optimization(this.runtime, this.weights.trained, optimization, {
+    this.#optimizer = new Optimization(this.device, this.weights.trained, optimization, {
       group: joined.group,
       sharesWeights,
     });
@@ -121,7 +123,7 @@ export class JointTraining implements Disposable {
 
   [Symbol.dispose](): void {
     this.#optimizer?.[Symbol.dispose]();
-    this.runtime[Symbol.dispose]();
+    this.device[Symbol.dispose]();
   }
 }
 

@@ -6,7 +6,7 @@ import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
-import type { AdamWState, StateArray } from '../../src/optim/adamw.ts';
+import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import type { SharedWeights } from '../model-props.ts';
 
@@ -24,8 +24,8 @@ export async function writeLearnerState(
   state: AdamWState,
 ): Promise<void> {
   const arrays = optimizerArrays.flatMap((name) => {
-    const data = state[name];
-    return data === undefined ? [] : [{ name, tensor: flat(data) }];
+    const tensor = state[name];
+    return tensor === undefined ? [] : [{ name, tensor }];
   });
   await writeSafetensors(stateFile(directory), [
     { name: 'weights', tensor: flat(trained.data.subarray(0, contentLength(trained.layout))) },
@@ -42,30 +42,31 @@ export async function writeLearnerState(
 export async function readLearnerState(directory: string, trained: Arena): Promise<AdamWState> {
   const file = stateFile(directory);
   const tensors = await readSafetensors(file);
-  const arrayOf = (name: string): StateArray | undefined => {
-    const data = tensors.get(name)?.data;
-    const isArray = data instanceof Float32Array || data instanceof Uint16Array;
-    if (data === undefined || (isArray && data.length === contentLength(trained.layout)))
-      return data;
+  const arrayOf = (name: string): StateTensor | undefined => {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) return undefined;
+    const isFloat = tensor.dtype === 'f32' || tensor.dtype === 'bf16';
+    if (isFloat && tensor.data.length === contentLength(trained.layout)) {
+      return tensor as StateTensor;
+    }
     throw new CxmindError(
       'CHECKPOINT_INVALID',
       `${file}: ${name} does not fit what is trained; model, lora and freeze_vision_tower have to be as they were`,
     );
   };
-  const required = (name: string): StateArray => {
-    const data = arrayOf(name);
-    if (data !== undefined) return data;
+  const required = (name: string): StateTensor => {
+    const tensor = arrayOf(name);
+    if (tensor !== undefined) return tensor;
     throw new CxmindError('CHECKPOINT_INVALID', `${file}: there is no ${name}`);
   };
-  trained.data.set(required('weights'));
+  trained.data.set(required('weights').data);
   const c = arrayOf('c');
   const step = Number(tensors.get('step')?.data[0] ?? 0);
   return { m: required('m'), v: required('v'), ...(c && { c }), step };
 }
 
-function flat(data: StateArray): Tensor {
-  const dtype = data instanceof Float32Array ? 'f32' : 'bf16';
-  return { dtype, shape: [data.length], data };
+function flat(data: Float32Array): Tensor<'f32'> {
+  return { dtype: 'f32', shape: [data.length], data };
 }
 
 /** Where a checkpoint keeps adapters, in PEFT's form. */

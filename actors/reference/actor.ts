@@ -1,5 +1,6 @@
 import { Policy } from '../../src/model/policy.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { responseLogProbs } from '../../src/training/response-scores.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { SharedWeights, type ModelProps } from '../model-props.ts';
@@ -14,15 +15,15 @@ export interface ReferenceProps {
 
 /** The model that training started from. */
 export class ReferenceActor implements Actor<typeof referenceProtocol> {
-  readonly #runtime: Runtime;
+  readonly #device: Device;
   readonly #policy: Policy;
   readonly #weights: SharedWeights;
   readonly #microBatch: MicroBatchOptions;
 
   constructor({ model, microBatch }: ReferenceProps) {
-    this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
+    this.#device = openDevice(model.threads === undefined ? {} : { threads: model.threads });
     this.#weights = new SharedWeights(model);
-    this.#policy = new Policy(this.#runtime, model.config, this.#weights.arena, {
+    this.#policy = new Policy(this.#device, model.config, this.#weights.arena, {
       gradientCheckpointing: false,
       isVisionFixed: model.isVisionFixed ?? false,
     });
@@ -37,18 +38,18 @@ export class ReferenceActor implements Actor<typeof referenceProtocol> {
 
   [Symbol.dispose](): void {
     this.#policy[Symbol.dispose]();
-    this.#runtime[Symbol.dispose]();
+    this.#device[Symbol.dispose]();
   }
 }
 
 /** The reply to a request for log-probabilities, from any policy. */
-export function logProbsReply(
+export async function logProbsReply(
   policy: Policy,
   { sequences, temperature, progress }: LogProbsRequest,
   microBatch: MicroBatchOptions,
-): LogProbsReply {
+): Promise<LogProbsReply> {
   const report = (done: number): void => progress?.data.set([done]);
-  const results = responseLogProbs(policy, sequences, temperature, microBatch, report);
+  const results = await responseLogProbs(policy, sequences, temperature, microBatch, report);
   return {
     logProbs: results.map((data) => ({ dtype: 'f32', shape: [data.length], data })),
   };

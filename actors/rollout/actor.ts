@@ -1,5 +1,7 @@
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine, type EngineOptions } from '../../src/generation/engine.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+
 import { SharedWeights, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
@@ -14,17 +16,17 @@ export interface RolloutProps {
 
 /** Generates responses with the learners' weights, which it reads where they are written. */
 export class RolloutActor implements Actor<typeof rolloutProtocol> {
-  readonly #runtime: Runtime;
+  readonly #device: Device;
   readonly #weights: SharedWeights;
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
 
   constructor({ model, engine, stopTokens }: RolloutProps) {
-    this.#runtime = Runtime.open(model.threads === undefined ? {} : { threads: model.threads });
+    this.#device = openDevice(model.threads === undefined ? {} : { threads: model.threads });
     this.#weights = new SharedWeights(model);
     const { arena, adapter } = this.#weights;
     const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
-    this.#engine = new GenerationEngine(this.#runtime, model.config, arena, options, adapter);
+    this.#engine = new GenerationEngine(this.#device, model.config, arena, options, adapter);
     this.#stopTokens = stopTokens;
   }
 
@@ -52,7 +54,7 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
 
   [Symbol.dispose](): void {
     this.#engine[Symbol.dispose]();
-    this.#runtime[Symbol.dispose]();
+    this.#device[Symbol.dispose]();
   }
 }
 

@@ -3,12 +3,13 @@ import { DEFAULT_KEYS } from '../data/dataset.ts';
 import { sampleOptions } from '../data/sample-options.ts';
 import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint.ts';
-import { Runtime } from '../ort/runtime.ts';
+import type { Device } from '../device/device.ts';
+import { openDevice } from '../device/open.ts';
 
 /** A checkpoint in this thread, with what turns rows into its samples. */
 export interface OpenedModel extends Disposable {
   readonly checkpoint: LoadedCheckpoint;
-  readonly runtime: Runtime;
+  readonly device: Device;
   readonly builder: SampleBuilder;
 }
 
@@ -45,6 +46,6 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
     }),
     warn: (message) => console.warn(`warning: ${message}`),
   });
-  const runtime = Runtime.open(options.threads === undefined ? {} : { threads: options.threads });
-  return { checkpoint, runtime, builder, [Symbol.dispose]: () => runtime[Symbol.dispose]() };
+  const device = openDevice(options.threads === undefined ? {} : { threads: options.threads });
+  return { checkpoint, device, builder, [Symbol.dispose]: () => device[Symbol.dispose]() };
 }

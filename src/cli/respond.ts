@@ -45,14 +45,14 @@ const PROMPTS_AT_ONCE = 64;
  * @throws DATA_INVALID naming file, line and field; RUNTIME_CANCELLED when the signal aborts
  */
 export async function respond(
-  { checkpoint, runtime, builder }: OpenedModel,
+  { checkpoint, device, builder }: OpenedModel,
   rows: readonly DatasetRow[],
   options: RespondOptions,
 ): Promise<RowResponse[]> {
   const { config, arena, directory } = checkpoint;
   const tokenizer = Tokenizer.load(directory);
   const { tokens } = config;
-  using engine = new GenerationEngine(runtime, config, arena, {
+  using engine = new GenerationEngine(device, config, arena, {
     maxSequences: MAX_SEQUENCES,
     maxPrefillTokens: MAX_PREFILL_TOKENS,
     bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],

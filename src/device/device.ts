@@ -1,9 +1,6 @@
 import type { Graph } from '../graph/ir.ts';
-import type { DType } from '../tensor/dtype.ts';
+import type { DType, FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-
-/** Element types that a device can compute in. */
-export type FloatDType = Extract<DType, 'f32' | 'f16' | 'bf16'>;
 
 /** A tensor in a device's memory. What it stands on is the device's own affair. */
 export interface View<D extends DType = DType> {

@@ -1,56 +1,74 @@
+import type { Device, View, Workspace } from '../device/device.ts';
+import { putAll } from '../device/host-tensors.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../model/adapter.ts';
-import { Block } from '../model/block.ts';
 import type { PackedBatch } from '../model/batch.ts';
+import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
 import { LayerBlocks } from '../model/layer-blocks.ts';
+import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
 import { distributionGraph } from '../model/qwen2-5-vl/decode.ts';
 import { prefillLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
 import { sequenceInputs } from '../model/qwen2-5-vl/sequence-inputs.ts';
-import type { WeightViews } from '../model/qwen2-5-vl/weights.ts';
-import type { Runtime } from '../ort/runtime.ts';
+import { moduleNames } from '../model/weight-source.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import { Workspace } from '../tensor/workspace.ts';
-import type { LayerKeysValues } from './kv-cache.ts';
 
-/** A prompt after its one forward pass: shared by all its samples, and valid until the next pass. */
-export interface PrefilledPrompt {
-  readonly tokens: number;
+/** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
+export interface LayerKeysValues {
+  readonly key: View;
+  readonly value: View;
+}
+
+/** Prompts after one forward pass over all of them; valid until the next. */
+export interface PrefilledBatch {
   readonly layers: readonly LayerKeysValues[];
-  /** f32 `[V]`, the distribution of the first response token. */
-  readonly firstToken: Float32Array;
+  /** `[P, V]`, the distribution of each prompt's first response token. */
+  readonly firstTokens: View;
+  readonly prompts: readonly PrefilledPrompt[];
+}
+
+/** One prompt of a pass, shared by all its samples. */
+export interface PrefilledPrompt {
+  readonly batch: PrefilledBatch;
+  /** Its place among the pass's prompts. */
+  readonly index: number;
+  /** Its first row among the pass's tokens. */
+  readonly start: number;
+  readonly tokens: number;
 }
 
 /** The forward pass over prompts that fills caches; prompts are packed into one pass. */
 export class Prefill implements Disposable {
   readonly #config: ModelConfig;
-  readonly #weights: WeightViews;
+  readonly #weights: ModelWeights;
   readonly #embedder: Embedder;
   readonly #layers: LayerBlocks;
   readonly #lastLayer: Block;
   readonly #firstToken: Block;
-  readonly #workspace = new Workspace();
+  readonly #workspace: Workspace;
 
   constructor(
-    runtime: Runtime,
+    device: Device,
     config: ModelConfig,
-    weights: WeightViews,
+    weights: ModelWeights,
     { isVisionFixed = false }: Pick<EmbedderOptions, 'isVisionFixed'> = {},
   ) {
     this.#config = config;
     this.#weights = weights;
+    this.#workspace = device.workspace();
     const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
-    this.#embedder = new Embedder(runtime, config, weights, { save: 'needed', isVisionFixed });
+    const embedding = { ...weights, save: 'needed', isVisionFixed } as const;
+    this.#embedder = new Embedder(device, config, embedding);
     const adapters = weights.adapters?.layers ?? null;
     const layer = {
       graph: (own: GraphAdapters) => prefillLayerGraph(config.text, false, own),
       weights: [],
       ...forwardOnly,
     };
-    this.#layers = new LayerBlocks(runtime, layer, config.text.layers - 1, adapters);
+    this.#layers = new LayerBlocks(device, layer, config.text.layers - 1, adapters);
     const last = prefillLayerGraph(config.text, true, adapters?.at(-1) ?? NO_ADAPTERS);
-    this.#lastLayer = new Block(runtime, last, forwardOnly);
-    this.#firstToken = new Block(runtime, distributionGraph(config.text, 'rows'), forwardOnly);
+    this.#lastLayer = new Block(device, last, forwardOnly);
+    this.#firstToken = new Block(device, distributionGraph(config.text, 'rows'), forwardOnly);
   }
 
   /**
@@ -58,68 +76,47 @@ export class Prefill implements Disposable {
    *
    * @param batch the packed prompts; `scoredRows` is not read
    * @param temperatures one per prompt; 0 stands for greedy and leaves the logits as they are
+   * @param logitBias f32 `[V]`
    */
-  run(
+  async run(
     batch: PackedBatch,
     temperatures: readonly number[],
-    logitBias: Tensor<'f32'>,
-  ): PrefilledPrompt[] {
+    logitBias: View,
+  ): Promise<PrefilledBatch> {
     this.#workspace.reset();
     const { text } = this.#config;
-    const shared = sequenceInputs(batch, text);
-    const lastRows = lastRowsOf(batch);
-    let { hidden } = this.#embedder.forward(batch, this.#workspace, false);
-    let next = this.#workspace.take('f32', hidden.shape);
-    const last = this.#workspace.take('f32', [lastRows.data.length, text.hiddenSize]);
-    const cached: LayerKeysValues[] = [];
-    for (const [layer, weights] of this.#weights.layers.entries()) {
-      const inputs = { hidden, ...shared, ...weights };
+    const { source } = this.#weights;
+    const shared = putAll(this.#workspace, sequenceInputs(batch, text));
+    const lastRows = this.#workspace.put(lastRowsOf(batch));
+    let { hidden } = await this.#embedder.forward(batch, this.#workspace, false);
+    let next = this.#workspace.take(hidden.dtype, hidden.shape);
+    const last = this.#workspace.take(hidden.dtype, [batch.trees.length, text.hiddenSize]);
+    const layers: LayerKeysValues[] = [];
+    for (let i = 0; i < text.layers; i++) {
+      using weights = await source.take(moduleNames.layer(i));
+      const inputs = { hidden, ...shared };
       const { key, value } =
-        layer === text.layers - 1
-          ? this.#lastLayer.forward({ ...inputs, lastRows }, this.#workspace, { output: last })
-          : this.#layers.of(layer).forward(inputs, this.#workspace, { output: next });
-      cached.push({ key: key!.data as Float32Array, value: value!.data as Float32Array });
+        i === text.layers - 1
+          ? this.#lastLayer.forward({ ...inputs, lastRows }, weights.views, this.#workspace, {
+              output: last,
+            })
+          : this.#layers.of(i).forward(inputs, weights.views, this.#workspace, { output: next });
+      layers.push({ key: key!, value: value! });
       [hidden, next] = [next, hidden];
     }
-    return this.#split(batch, cached, this.#distributions(last, temperatures, logitBias));
+    return split(batch, layers, await this.#distributions(last, temperatures, logitBias));
   }
 
-  #distributions(
-    hidden: Tensor<'f32'>,
+  async #distributions(
+    hidden: View,
     temperatures: readonly number[],
-    logitBias: Tensor<'f32'>,
-  ): Float32Array {
+    logitBias: View,
+  ): Promise<View> {
     const inverse = temperatures.map((temperature) => (temperature === 0 ? 1 : 1 / temperature));
-    const { probabilities } = this.#firstToken.forward(
-      {
-        hidden,
-        logitBias,
-        inverseTemperature: tensorOf('f32', [inverse.length, 1], inverse),
-        ...this.#weights.head,
-      },
-      this.#workspace,
-    );
-    return probabilities!.data as Float32Array;
-  }
-
-  #split(
-    { trees }: PackedBatch,
-    cached: readonly LayerKeysValues[],
-    distributions: Float32Array,
-  ): PrefilledPrompt[] {
-    const { kvHeads, headDim, vocabSize } = this.#config.text;
-    const width = kvHeads * headDim;
-    let start = 0;
-    return trees.map(({ prompt: tokens }, i) => {
-      const from = start * width;
-      start += tokens;
-      const part = (all: Float32Array): Float32Array => all.subarray(from, from + tokens * width);
-      return {
-        tokens,
-        layers: cached.map(({ key, value }) => ({ key: part(key), value: part(value) })),
-        firstToken: distributions.subarray(i * vocabSize, (i + 1) * vocabSize),
-      };
-    });
+    const inverseTemperature = this.#workspace.put(tensorOf('f32', [inverse.length, 1], inverse));
+    using head = await this.#weights.source.take(moduleNames.head);
+    const inputs = { hidden, logitBias, inverseTemperature };
+    return this.#firstToken.forward(inputs, head.views, this.#workspace)['probabilities']!;
   }
 
   [Symbol.dispose](): void {
@@ -127,7 +124,23 @@ export class Prefill implements Disposable {
     this.#layers[Symbol.dispose]();
     this.#lastLayer[Symbol.dispose]();
     this.#firstToken[Symbol.dispose]();
+    this.#workspace[Symbol.dispose]();
   }
+}
+
+function split(
+  { trees }: PackedBatch,
+  layers: readonly LayerKeysValues[],
+  firstTokens: View,
+): PrefilledBatch {
+  const prompts: PrefilledPrompt[] = [];
+  const batch = { layers, firstTokens, prompts };
+  let start = 0;
+  for (const [index, { prompt: tokens }] of trees.entries()) {
+    prompts.push({ batch, index, start, tokens });
+    start += tokens;
+  }
+  return batch;
 }
 
 /** The row of each prompt's last token. */

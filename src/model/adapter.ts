@@ -1,5 +1,4 @@
 import { keyOf, Rng } from '../rng.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import { Arena, layOut, type ArenaLayout, type ParameterShape } from './arena.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import {
@@ -9,6 +8,12 @@ import {
   type ProductBlock,
   type ProductBlocks,
 } from './qwen2-5-vl/modules.ts';
+import {
+  moduleNames,
+  type ModelModules,
+  type ModuleParameters,
+  type ParameterSpan,
+} from './weight-source.ts';
 
 /** Which modules have low-rank adapters, and of what size: plain data. */
 export interface AdapterSpec {
@@ -126,21 +131,31 @@ export function adapterInputs(adapters: BlockAdapters): string[] {
   });
 }
 
-/** One block's adapters, or their gradients, as its graph takes them: views of an arena. */
-export function adapterViews(
-  arena: Arena,
-  adapters: BlockAdapters,
-): Readonly<Record<string, Tensor<'f32'>>> {
+/** The adapters of a model by module, as its blocks' graphs take them. */
+export function adapterModules({
+  visionBlocks,
+  merger,
+  layers,
+}: ProductBlocks<BlockAdapters>): ModelModules {
+  return new Map([
+    ...visionBlocks.map((block, i) => [moduleNames.visionBlock(i), parametersOf(block)] as const),
+    ...(merger === null ? [] : [[moduleNames.merger, parametersOf(merger)] as const]),
+    ...layers.map((block, i) => [moduleNames.layer(i), parametersOf(block)] as const),
+  ]);
+}
+
+function parametersOf(adapters: BlockAdapters): ModuleParameters {
   const { prefix, products } = adapters;
-  const views: Record<string, Tensor<'f32'>> = {};
+  const parameters: Record<string, ParameterSpan> = {};
   for (const product of products) {
     const modules = adaptedModules(product, adapters);
     if (modules.length === 0) continue;
-    const names = modules.map(({ name }) => loraA(`${prefix}.${name}`));
-    views[adapterInput.a(product)] = arena.span(names);
+    parameters[adapterInput.a(product)] = {
+      names: modules.map(({ name }) => loraA(`${prefix}.${name}`)),
+    };
     for (const { name } of modules) {
-      views[adapterInput.b(name)] = arena.tensor(loraB(`${prefix}.${name}`));
+      parameters[adapterInput.b(name)] = { names: [loraB(`${prefix}.${name}`)] };
     }
   }
-  return views;
+  return parameters;
 }

@@ -1,25 +1,33 @@
+import type { Device, View, Workspace } from '../device/device.ts';
+import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import type { Runtime } from '../ort/runtime.ts';
 import { patchValues } from '../tensor/patch-levels.ts';
-import { addRows, gatherRows, placeRows } from '../tensor/rows.ts';
-import { rows, type Tensor } from '../tensor/tensor.ts';
-import type { Workspace } from '../tensor/workspace.ts';
+import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
+import type { BlockAdapters } from './adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import type { GradientViews } from './qwen2-5-vl/gradients.ts';
+import type { ProductBlocks } from './qwen2-5-vl/modules.ts';
 import { VisionTower, type VisionPass } from './qwen2-5-vl/vision-tower.ts';
-import type { BackboneViews } from './qwen2-5-vl/weights.ts';
+import {
+  isVisionModule,
+  moduleNames,
+  type GradientSink,
+  type WeightSource,
+} from './weight-source.ts';
 
 /** The tokens, images and videos of a batch as rows of the decoder's width, and what the backward pass needs. */
 export interface EmbeddedBatch {
-  readonly hidden: Tensor<'f32'>; // [T, D]
+  readonly hidden: View; // [T, D]
   readonly imageRows: Int32Array;
   readonly vision: VisionPass | null;
 }
 
-/** What an embedder keeps. */
+/** Whose weights an embedder takes, and what it keeps. */
 export interface EmbedderOptions {
+  readonly source: WeightSource;
+  /** Of every block of the vision tower; null when the weights themselves are trained. */
+  readonly adapters: ProductBlocks<BlockAdapters> | null;
   readonly save: 'needed' | 'inputs';
   /**
    * That the vision tower's weights never change: what it makes of an image is kept then. Every image is a pass of
@@ -30,36 +38,34 @@ export interface EmbedderOptions {
 
 /** The way in: token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
+  readonly #device: Device;
   readonly #config: ModelConfig;
-  readonly #weights: BackboneViews;
+  readonly #source: WeightSource;
   readonly #vision: VisionTower | null;
   readonly #images: ImageCache | null;
 
   constructor(
-    runtime: Runtime,
+    device: Device,
     config: ModelConfig,
-    weights: BackboneViews,
-    { save, isVisionFixed = false }: EmbedderOptions,
+    { source, adapters, save, isVisionFixed = false }: EmbedderOptions,
   ) {
+    this.#device = device;
     this.#config = config;
-    this.#weights = weights;
+    this.#source = source;
     this.#images = isVisionFixed ? new ImageCache() : null;
     this.#vision =
-      config.vision === null || weights.vision === null
+      config.vision === null
         ? null
-        : new VisionTower(runtime, config.vision, weights.vision, {
-            save,
-            adapters: weights.adapters,
-          });
+        : new VisionTower(device, config.vision, { source, save, adapters });
   }
 
   /**
    * @param saving keep what the vision tower's `backward` needs
    * @throws DATA_INVALID when images and image tokens do not match
    */
-  forward(batch: PackedBatch, workspace: Workspace, saving: boolean): EmbeddedBatch {
-    const hidden = workspace.take('f32', [batch.tokenIds.length, this.#config.text.hiddenSize]);
-    gatherRows(this.#weights.embedding, batch.tokenIds, hidden);
+  async forward(batch: PackedBatch, workspace: Workspace, saving: boolean): Promise<EmbeddedBatch> {
+    const { operations } = this.#device;
+    const hidden = await this.#tokens(batch, workspace);
     if (batch.pixelValues === null) return { hidden, imageRows: new Int32Array(0), vision: null };
     if (this.#vision === null) {
       throw new CxmindError(
@@ -72,12 +78,18 @@ export class Embedder implements Disposable {
       const id = batch.tokenIds[row];
       return id === imagePad || id === videoPad;
     });
-    const pixels = patchValues([batch.pixelValues], (shape) => workspace.take('f32', shape))!;
+    const pixels = patchValues([batch.pixelValues])!;
     const vision =
       this.#images === null || saving
-        ? this.#vision.forward(pixels, batch.grids, workspace, saving)
+        ? await this.#vision.forward(workspace.put(pixels), batch.grids, workspace, saving)
         : {
-            embeddings: this.#kept(this.#vision, this.#images, pixels, batch.grids, workspace),
+            embeddings: await this.#kept(
+              this.#vision,
+              this.#images,
+              pixels,
+              batch.grids,
+              workspace,
+            ),
             saved: [],
           };
     const features = vision.embeddings.shape[0]!;
@@ -88,54 +100,71 @@ export class Embedder implements Disposable {
           'was a prompt truncated through one?',
       );
     }
-    placeRows(vision.embeddings, imageRows, hidden);
+    operations.placeRows(vision.embeddings, putIndex(workspace, imageRows), hidden);
     return { hidden, imageRows, vision };
   }
 
   /** Adds what is trained of the embedding's and vision tower's gradients; `gradient [T, D]` is overwritten. */
-  backward(
+  async backward(
     batch: PackedBatch,
     { imageRows, vision }: EmbeddedBatch,
-    gradient: Tensor<'f32'>,
-    accumulators: GradientViews,
+    gradient: View,
+    sink: GradientSink,
     workspace: Workspace,
-  ): void {
-    if (vision !== null && this.#vision !== null && accumulators.vision !== null) {
-      const features = workspace.take('f32', [imageRows.length, gradient.shape[1]!]);
-      gatherRows(gradient, imageRows, features);
-      this.#vision.backward(vision, features, accumulators.vision, workspace);
+  ): Promise<void> {
+    const { operations } = this.#device;
+    const imageIndex = putIndex(workspace, imageRows);
+    if (vision !== null && this.#vision !== null && [...sink.trained].some(isVisionModule)) {
+      const features = workspace.take(gradient.dtype, [imageRows.length, gradient.shape[1]!]);
+      operations.gatherRows(gradient, imageIndex, features);
+      await this.#vision.backward(vision, features, sink, workspace);
     }
-    if (accumulators.embedding === null) return;
-    for (const row of imageRows) rows(gradient, row, row + 1).data.fill(0);
-    addRows(gradient, batch.tokenIds, accumulators.embedding);
+    if (!sink.trained.has(moduleNames.embedding)) return;
+    if (imageRows.length > 0) {
+      const nothing = workspace.take(gradient.dtype, [imageRows.length, gradient.shape[1]!]);
+      operations.zero(nothing);
+      operations.placeRows(nothing, imageIndex, gradient);
+    }
+    using accumulator = await sink.take(moduleNames.embedding);
+    const tokens = putIndex(workspace, batch.tokenIds);
+    operations.addRows(gradient, tokens, accumulator.views['weight']!);
+  }
+
+  /** The rows of the tokens, `[T, D]`. */
+  async #tokens({ tokenIds }: PackedBatch, workspace: Workspace): Promise<View> {
+    using weights = await this.#source.take(moduleNames.embedding);
+    const embedding = weights.views['weight']!; // [V, D]
+    const hidden = workspace.take(embedding.dtype, [tokenIds.length, embedding.shape[1]!]);
+    this.#device.operations.gatherRows(embedding, putIndex(workspace, tokenIds), hidden);
+    return hidden;
   }
 
   /** The rows of every image, as `VisionTower.forward` gives them. */
-  #kept(
+  async #kept(
     tower: VisionTower,
     images: ImageCache,
     pixels: Tensor<'f32'>,
     grids: readonly Grid[],
     workspace: Workspace,
-  ): Tensor<'f32'> {
+  ): Promise<View> {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
     const perRow = this.#config.vision!.mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
-    const all = workspace.take('f32', [patches / perRow, this.#config.text.hiddenSize]);
+    const all = zeros('f32', [patches / perRow, this.#config.text.hiddenSize]);
     let at = 0;
     for (const grid of grids) {
       const image = rows(pixels, at, at + patchesOf(grid));
-      const mark = workspace.mark();
-      const values = images.embeddings(
-        image,
-        grid,
-        () => tower.forward(image, [grid], workspace, false).embeddings,
-      );
-      workspace.release(mark);
+      const values = await images.embeddings(image, grid, async () => {
+        const mark = workspace.mark();
+        const pass = await tower.forward(workspace.put(image), [grid], workspace, false);
+        const embeddings = await this.#device.download(pass.embeddings);
+        workspace.release(mark);
+        return embeddings as Tensor<'f32'>;
+      });
       rows(all, at / perRow, (at + patchesOf(grid)) / perRow).data.set(values);
       at += patchesOf(grid);
     }
-    return all;
+    return workspace.put(all);
   }
 
   [Symbol.dispose](): void {

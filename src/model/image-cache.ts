@@ -22,12 +22,16 @@ export class ImageCache {
    * The embeddings of an image, computed where they are not kept.
    *
    * @param patches f32 `[N, C·Pt·P·P]`
-   * @param embed   gives f32 `[N / mergeSize², D]`, which is copied
+   * @param embed   gives f32 `[N / mergeSize², D]`, which is kept
    */
-  embeddings(patches: Tensor<'f32'>, grid: Grid, embed: () => Tensor<'f32'>): Float32Array {
+  async embeddings(
+    patches: Tensor<'f32'>,
+    grid: Grid,
+    embed: () => Promise<Tensor<'f32'>>,
+  ): Promise<Float32Array> {
     const key = createHash('sha256').update(grid.join()).update(patches.data).digest('base64');
     const known = this.#kept.get(key);
-    const values = known ?? embed().data.slice();
+    const values = known ?? (await embed()).data;
     // What was asked for last stands last.
     if (known !== undefined) this.#kept.delete(key);
     else this.#bytes += values.byteLength;

@@ -1,4 +1,4 @@
-import type { Runtime } from '../ort/runtime.ts';
+import type { Device } from '../device/device.ts';
 import type { Graph } from '../graph/ir.ts';
 import { adapterInputs, NO_ADAPTERS, type BlockAdapters, type GraphAdapters } from './adapter.ts';
 import { Block, type BlockOptions } from './block.ts';
@@ -17,7 +17,7 @@ export class LayerBlocks implements Disposable {
 
   /** @param adapters of each layer; null when the weights themselves are trained */
   constructor(
-    runtime: Runtime,
+    device: Device,
     kind: LayerKind,
     count: number,
     adapters: readonly BlockAdapters[] | null,
@@ -28,7 +28,7 @@ export class LayerBlocks implements Disposable {
       let block = this.#blocks.get(key);
       if (block === undefined) {
         const parameters = own === undefined ? kind.weights : adapterInputs(own);
-        block = new Block(runtime, kind.graph(own ?? NO_ADAPTERS), { ...kind, parameters });
+        block = new Block(device, kind.graph(own ?? NO_ADAPTERS), { ...kind, parameters });
         this.#blocks.set(key, block);
       }
       return block;

@@ -1,19 +1,25 @@
+import type { Device, View, Views, Workspace } from '../device/device.ts';
+import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
-import type { Runtime } from '../ort/runtime.ts';
-import { addRows, gatherRows } from '../tensor/rows.ts';
-import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import { Workspace } from '../tensor/workspace.ts';
+import { floatsOf } from '../tensor/floats.ts';
+import { tensorOf, type Tensors } from '../tensor/tensor.ts';
+import { Turns } from '../turns.ts';
 import type { Adapter, GraphAdapters } from './adapter.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
-import { Block, type Named, type Saved } from './block.ts';
+import { Block, type Saved } from './block.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { LayerBlocks } from './layer-blocks.ts';
+import { modelWeights, type ModelWeights } from './model-weights.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import { decoderLayerGraph, LAYER_PARAMETERS } from './qwen2-5-vl/decoder.ts';
-import { adapterGradients, type GradientViews } from './qwen2-5-vl/gradients.ts';
 import { sequenceInputs } from './qwen2-5-vl/sequence-inputs.ts';
-import { withAdapterViews, type BackboneViews, type BlockViews } from './qwen2-5-vl/weights.ts';
+import {
+  isVisionModule,
+  moduleNames,
+  type GradientSink,
+  type ModelModules,
+} from './weight-source.ts';
 
 /** What a head makes of a chunk of rows stays below this; of a whole batch it never exists. */
 const HEAD_CHUNK_BYTES = 64 * 2 ** 20;
@@ -36,15 +42,12 @@ export interface RowHead {
   readonly output: string;
   /** Bytes that a row takes on its way through. */
   readonly rowBytes: number;
-  /** The views of an arena of the model's layout: of the weights themselves, or of their gradients. */
-  readonly views: (arena: Arena) => NetworkViews;
+  /** The model's modules, the head among them. */
+  readonly modules: ModelModules;
 }
 
-/** All parameters of a model as its graphs take them. */
-export type NetworkViews = BackboneViews & { readonly head: BlockViews };
-
 /** Inputs of the head besides rows and weights, for the scored rows from `start` to `end`. */
-export type HeadInputs = (start: number, end: number) => Named;
+export type HeadInputs = (start: number, end: number) => Tensors;
 
 /** Which parts of a forward pass keep what their backward pass needs. */
 interface Saving {
@@ -55,35 +58,40 @@ interface Saving {
 interface Pass {
   readonly embedded: EmbeddedBatch;
   readonly layers: readonly Saved[];
-  readonly hidden: Tensor<'f32'>;
+  readonly hidden: View;
 }
 
 /**
- * A decoder with its embeddings, vision tower and a head over an arena of weights: a number for each scored row of
- * packed sequences, and the weights' gradients, block by block.
+ * A decoder with its embeddings, vision tower and a head: a number for each scored row of packed sequences, and the
+ * weights' gradients, module by module.
  *
- * Weights are read where they lie, so an optimizer that steps them in place needs to tell nobody.
+ * Weights are read where they lie, so an optimizer that steps them in place needs to tell nobody. One pass runs at a
+ * time: a call waits for those before it.
  */
 export class Network implements Disposable {
+  readonly #device: Device;
   readonly #config: ModelConfig;
   readonly #rowHead: RowHead;
-  readonly #weights: NetworkViews;
+  readonly #weights: ModelWeights;
   readonly #layers: LayerBlocks;
   readonly #head: Block;
   readonly #embedder: Embedder;
-  readonly #workspace = new Workspace();
+  readonly #workspace: Workspace;
+  readonly #turns = new Turns();
 
   constructor(
-    runtime: Runtime,
+    device: Device,
     config: ModelConfig,
     arena: Arena,
     head: RowHead,
     { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
   ) {
-    const weights = head.views(arena);
+    this.#device = device;
     this.#config = config;
     this.#rowHead = head;
-    this.#weights = adapter === null ? weights : withAdapterViews(weights, adapter, config);
+    this.#weights = modelWeights(device, { config, modules: head.modules, arena, adapter });
+    this.#workspace = device.workspace();
+    const { source, adapters } = this.#weights;
     const save = gradientCheckpointing ? 'inputs' : 'needed';
     const layer = {
       graph: (own: GraphAdapters) => decoderLayerGraph(config.text, own),
@@ -91,27 +99,29 @@ export class Network implements Disposable {
       activations: ['hidden'],
       save,
     } as const;
-    const adapters = this.#weights.adapters?.layers ?? null;
-    this.#layers = new LayerBlocks(runtime, layer, config.text.layers, adapters);
-    this.#head = new Block(runtime, head.graph, {
+    this.#layers = new LayerBlocks(device, layer, config.text.layers, adapters?.layers ?? null);
+    this.#head = new Block(device, head.graph, {
       parameters: adapter === null ? head.parameters : [],
       activations: ['hidden'],
       save: 'needed',
     });
-    this.#embedder = new Embedder(runtime, config, this.#weights, { save, isVisionFixed });
+    this.#embedder = new Embedder(device, config, { source, adapters, save, isVisionFixed });
   }
 
   /** The head's number for each entry of `batch.scoredRows`, f32 `[R]`. */
-  scores(batch: PackedBatch, headInputs: HeadInputs): Float32Array {
-    this.#workspace.reset();
-    const { hidden } = this.#forward(batch, { layers: false, vision: false });
-    const result = new Float32Array(batch.scoredRows.length);
-    for (const chunk of this.#chunks(batch)) {
-      const inputs = this.#chunkInputs(batch, hidden, chunk, headInputs);
-      const outputs = this.#head.forward(inputs, this.#workspace);
-      result.set(outputs[this.#rowHead.output]!.data as Float32Array, chunk.start);
-    }
-    return result;
+  scores(batch: PackedBatch, headInputs: HeadInputs): Promise<Float32Array> {
+    return this.#turns.run(async () => {
+      this.#workspace.reset();
+      const { hidden } = await this.#forward(batch, { layers: false, vision: false });
+      const result = new Float32Array(batch.scoredRows.length);
+      using weights = await this.#weights.source.take(moduleNames.head);
+      for (const chunk of this.#chunks(batch)) {
+        const inputs = this.#chunkInputs(batch, hidden, chunk, headInputs);
+        const outputs = this.#head.forward(inputs, weights.views, this.#workspace);
+        await this.#readScores(outputs, result, chunk);
+      }
+      return result;
+    });
   }
 
   /**
@@ -126,18 +136,29 @@ export class Network implements Disposable {
     headInputs: HeadInputs,
     lossGradient: (scores: Float32Array) => Float32Array,
     gradients: Arena,
-  ): void {
-    this.#workspace.reset();
-    const accumulators = this.#gradientViews(gradients);
-    const pass = this.#forward(batch, { layers: true, vision: accumulators.vision !== null });
-    let gradient = this.#headBackward(batch, pass.hidden, headInputs, lossGradient, accumulators);
-    for (let i = this.#weights.layers.length - 1; i >= 0; i--) {
-      const results = this.#layers
-        .of(i)
-        .backward(pass.layers[i]!, { output: gradient }, accumulators.layers[i]!, this.#workspace);
-      gradient = results.hidden as Tensor<'f32'>;
-    }
-    this.#embedder.backward(batch, pass.embedded, gradient, accumulators, this.#workspace);
+  ): Promise<void> {
+    return this.#turns.run(async () => {
+      this.#workspace.reset();
+      const sink = this.#weights.sink(gradients);
+      const vision = [...sink.trained].some(isVisionModule);
+      const pass = await this.#forward(batch, { layers: true, vision });
+      let gradient = await this.#headBackward(batch, pass.hidden, headInputs, lossGradient, sink);
+      for (let i = this.#config.text.layers - 1; i >= 0; i--) {
+        using weights = await this.#weights.source.take(moduleNames.layer(i));
+        using accumulators = await sink.take(moduleNames.layer(i));
+        const results = this.#layers
+          .of(i)
+          .backward(
+            pass.layers[i]!,
+            weights.views,
+            { output: gradient },
+            accumulators.views,
+            this.#workspace,
+          );
+        gradient = results['hidden']!;
+      }
+      await this.#embedder.backward(batch, pass.embedded, gradient, sink, this.#workspace);
+    });
   }
 
   /** Bytes of activation memory held for reuse. */
@@ -145,29 +166,24 @@ export class Network implements Disposable {
     return this.#workspace.sizeBytes;
   }
 
-  #gradientViews(gradients: Arena): GradientViews {
-    const { adapters } = this.#weights;
-    return adapters === null
-      ? this.#rowHead.views(gradients)
-      : adapterGradients(gradients, adapters);
-  }
-
-  #forward(batch: PackedBatch, saving: Saving): Pass {
+  async #forward(batch: PackedBatch, saving: Saving): Promise<Pass> {
     const { text } = this.#config;
-    const embedded = this.#embedder.forward(batch, this.#workspace, saving.vision);
-    const shared = sequenceInputs(batch, text);
+    const embedded = await this.#embedder.forward(batch, this.#workspace, saving.vision);
+    const shared = putAll(this.#workspace, sequenceInputs(batch, text));
     const layers: Saved[] = [];
-    const spare = saving.layers ? null : this.#workspace.take('f32', embedded.hidden.shape);
+    const { dtype, shape } = embedded.hidden;
+    const spare = saving.layers ? null : this.#workspace.take(dtype, shape);
     let [hidden, next] = [embedded.hidden, spare];
-    for (const [i, weights] of this.#weights.layers.entries()) {
+    for (let i = 0; i < text.layers; i++) {
       const block = this.#layers.of(i);
-      const inputs = { hidden, ...shared, ...weights };
+      using weights = await this.#weights.source.take(moduleNames.layer(i));
+      const inputs = { hidden, ...shared };
       if (next === null) {
-        const { outputs, saved } = block.forwardSaving(inputs, this.#workspace);
+        const { outputs, saved } = block.forwardSaving(inputs, weights.views, this.#workspace);
         layers.push(saved);
-        hidden = outputs.output as Tensor<'f32'>;
+        hidden = outputs['output']!;
       } else {
-        block.forward(inputs, this.#workspace, { output: next });
+        block.forward(inputs, weights.views, this.#workspace, { output: next });
         [hidden, next] = [next, hidden];
       }
     }
@@ -175,67 +191,69 @@ export class Network implements Disposable {
   }
 
   /** Runs the head chunk by chunk, once for the scores and once for gradients. */
-  #headBackward(
+  async #headBackward(
     batch: PackedBatch,
-    hidden: Tensor<'f32'>,
+    hidden: View,
     headInputs: HeadInputs,
     lossGradient: (scores: Float32Array) => Float32Array,
-    accumulators: GradientViews,
-  ): Tensor<'f32'> {
+    sink: GradientSink,
+  ): Promise<View> {
     const { output } = this.#rowHead;
+    const { operations } = this.#device;
     const chunks = this.#chunks(batch);
     const scores = new Float32Array(batch.scoredRows.length);
     const kept: Saved[] = [];
-    const chunkForward = (chunk: Chunk): { outputs: Named; saved: Saved } =>
-      this.#head.forwardSaving(
-        this.#chunkInputs(batch, hidden, chunk, headInputs),
-        this.#workspace,
-      );
+    using weights = await this.#weights.source.take(moduleNames.head);
+    using accumulators = await sink.take(moduleNames.head);
+    const inputsOf = (chunk: Chunk): Views => this.#chunkInputs(batch, hidden, chunk, headInputs);
+    const chunkForward = (chunk: Chunk): { outputs: Views; saved: Saved } =>
+      this.#head.forwardSaving(inputsOf(chunk), weights.views, this.#workspace);
     for (const chunk of chunks) {
       if (chunks.length === 1) {
         const { outputs, saved } = chunkForward(chunk);
         kept.push(saved);
-        scores.set(outputs[output]!.data as Float32Array, chunk.start);
+        await this.#readScores(outputs, scores, chunk);
       } else {
-        const inputs = this.#chunkInputs(batch, hidden, chunk, headInputs);
+        const inputs = inputsOf(chunk);
         const mark = this.#workspace.mark();
-        const outputs = this.#head.forward(inputs, this.#workspace);
-        scores.set(outputs[output]!.data as Float32Array, chunk.start);
+        const outputs = this.#head.forward(inputs, weights.views, this.#workspace);
+        await this.#readScores(outputs, scores, chunk);
         this.#workspace.release(mark);
       }
     }
     const derivative = lossGradient(scores);
-    const gradient = this.#workspace.take('f32', hidden.shape);
-    gradient.data.fill(0);
+    const gradient = this.#workspace.take(hidden.dtype, hidden.shape);
+    operations.zero(gradient);
     for (const chunk of chunks) {
       const mark = this.#workspace.mark();
       const saved = kept.pop() ?? chunkForward(chunk).saved;
       const part = derivative.subarray(chunk.start, chunk.end);
       const { hidden: rowGradient } = this.#head.backward(
         saved,
-        { [output]: tensorOf('f32', [part.length], part) },
-        accumulators.head,
+        weights.views,
+        { [output]: this.#workspace.put(tensorOf('f32', [part.length], part)) },
+        accumulators.views,
         this.#workspace,
       );
-      addRows(
-        rowGradient as Tensor<'f32'>,
-        batch.scoredRows.subarray(chunk.start, chunk.end),
-        gradient,
-      );
+      operations.addRows(rowGradient!, this.#chunkRows(batch, chunk), gradient);
       this.#workspace.release(mark);
     }
     return gradient;
   }
 
-  #chunkInputs(
-    batch: PackedBatch,
-    hidden: Tensor<'f32'>,
-    { start, end }: Chunk,
-    headInputs: HeadInputs,
-  ): Named {
-    const selected = this.#workspace.take('f32', [end - start, hidden.shape[1]!]);
-    gatherRows(hidden, batch.scoredRows.subarray(start, end), selected);
-    return { hidden: selected, ...headInputs(start, end), ...this.#weights.head };
+  async #readScores(outputs: Views, into: Float32Array, { start }: Chunk): Promise<void> {
+    into.set(floatsOf(await this.#device.download(outputs[this.#rowHead.output]!)), start);
+  }
+
+  #chunkInputs(batch: PackedBatch, hidden: View, chunk: Chunk, headInputs: HeadInputs): Views {
+    const { start, end } = chunk;
+    const selected = this.#workspace.take(hidden.dtype, [end - start, hidden.shape[1]!]);
+    this.#device.operations.gatherRows(hidden, this.#chunkRows(batch, chunk), selected);
+    return { hidden: selected, ...putAll(this.#workspace, headInputs(start, end)) };
+  }
+
+  #chunkRows({ scoredRows }: PackedBatch, { start, end }: Chunk): View<'i32'> {
+    return putIndex(this.#workspace, scoredRows.subarray(start, end));
   }
 
   #chunks(batch: PackedBatch): Chunk[] {
@@ -252,6 +270,7 @@ export class Network implements Disposable {
     this.#layers[Symbol.dispose]();
     this.#head[Symbol.dispose]();
     this.#embedder[Symbol.dispose]();
+    this.#workspace[Symbol.dispose]();
   }
 }
 

@@ -1,11 +1,11 @@
-import type { Runtime } from '../ort/runtime.ts';
+import type { Device } from '../device/device.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import { HEAD_PARAMETERS, headGraph } from './qwen2-5-vl/decoder.ts';
-import { weightViews } from './qwen2-5-vl/weights.ts';
+import { policyModules } from './qwen2-5-vl/weights.ts';
 
 /**
  * A vision-language model over an arena of weights: log-probabilities of given tokens, and their
@@ -15,16 +15,16 @@ export class Policy implements Disposable {
   readonly config: ModelConfig;
   readonly #network: Network;
 
-  constructor(runtime: Runtime, config: ModelConfig, arena: Arena, options: NetworkOptions) {
+  constructor(device: Device, config: ModelConfig, arena: Arena, options: NetworkOptions) {
     this.config = config;
     const head = {
       graph: headGraph(config.text),
       parameters: HEAD_PARAMETERS,
       output: 'logProbs',
       rowBytes: 4 * config.text.vocabSize,
-      views: (weights: Arena) => weightViews(weights, config),
+      modules: policyModules(config),
     };
-    this.#network = new Network(runtime, config, arena, head, options);
+    this.#network = new Network(device, config, arena, head, options);
   }
 
   /**
@@ -33,7 +33,7 @@ export class Policy implements Disposable {
    * @param temperature divides the logits before the softmax
    * @returns f32 `[R]`, one per entry of `batch.scoredRows`
    */
-  logProbs(batch: PackedBatch, temperature: number): Float32Array {
+  logProbs(batch: PackedBatch, temperature: number): Promise<Float32Array> {
     return this.#network.scores(batch, tokenInputs(batch, temperature));
   }
 
@@ -49,9 +49,9 @@ export class Policy implements Disposable {
     temperature: number,
     lossGradient: (logProbs: Float32Array) => Float32Array,
     gradients: Arena,
-  ): void {
+  ): Promise<void> {
     const inputs = tokenInputs(batch, temperature);
-    this.#network.accumulateGradients(batch, inputs, lossGradient, gradients);
+    return this.#network.accumulateGradients(batch, inputs, lossGradient, gradients);
   }
 
   /** Bytes of activation memory held for reuse. */

@@ -1,6 +1,5 @@
-import { zeros, type Tensor } from '../tensor/tensor.ts';
+import { zeros, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { TokenTree } from './batch.ts';
-import type { Named } from './block.ts';
 
 /**
  * Who attends to whom in a packed run of tokens: disjoint segments (a sequence, an image, a window),
@@ -107,7 +106,7 @@ export function layoutSegments(
 }
 
 /** The layout as the tensors of a block's segment inputs. */
-export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout): Named {
+export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout): Tensors {
   return {
     'segments.gridIndex': gridIndex,
     'segments.packedIndex': packedIndex,

@@ -1,10 +1,10 @@
-import type { Runtime } from '../ort/runtime.ts';
+import type { Device } from '../device/device.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
 import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import { VALUE_HEAD_PARAMETERS, valueHeadGraph } from './qwen2-5-vl/decoder.ts';
-import { valueViews } from './qwen2-5-vl/weights.ts';
+import { valueModules } from './qwen2-5-vl/weights.ts';
 
 const nothing: HeadInputs = () => ({});
 
@@ -15,19 +15,19 @@ const nothing: HeadInputs = () => ({});
 export class ValueModel implements Disposable {
   readonly #network: Network;
 
-  constructor(runtime: Runtime, config: ModelConfig, arena: Arena, options: NetworkOptions) {
+  constructor(device: Device, config: ModelConfig, arena: Arena, options: NetworkOptions) {
     const head = {
       graph: valueHeadGraph(config.text),
       parameters: VALUE_HEAD_PARAMETERS,
       output: 'values',
       rowBytes: 4 * config.text.hiddenSize,
-      views: (weights: Arena) => valueViews(weights, config),
+      modules: valueModules(config),
     };
-    this.#network = new Network(runtime, config, arena, head, options);
+    this.#network = new Network(device, config, arena, head, options);
   }
 
   /** The values of the scored tokens, f32 `[R]`, one per entry of `batch.scoredRows`. */
-  values(batch: PackedBatch): Float32Array {
+  values(batch: PackedBatch): Promise<Float32Array> {
     return this.#network.scores(batch, nothing);
   }
 
@@ -41,8 +41,8 @@ export class ValueModel implements Disposable {
     batch: PackedBatch,
     lossGradient: (values: Float32Array) => Float32Array,
     gradients: Arena,
-  ): void {
-    this.#network.accumulateGradients(batch, nothing, lossGradient, gradients);
+  ): Promise<void> {
+    return this.#network.accumulateGradients(batch, nothing, lossGradient, gradients);
   }
 
   [Symbol.dispose](): void {

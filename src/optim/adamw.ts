@@ -1,9 +1,7 @@
+import type { BoundProgram, Device, Program, View } from '../device/device.ts';
+import { readTensor } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import { encode } from '../graph/encode.ts';
-import type { Binding } from '../ort/binding.ts';
-import type { Runtime } from '../ort/runtime.ts';
-import type { Session } from '../ort/session.ts';
-import { zeros, type Tensor } from '../tensor/tensor.ts';
+import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import {
   factorNames,
   nextOf,
@@ -16,17 +14,17 @@ import {
 } from './adamw-graph.ts';
 
 /**
- * Elements updated at a time: enough for ONNX Runtime to divide each operator among its threads, few enough
- * for a thread's share of all operands to stay in its cache from one operator to the next.
+ * Elements updated at a time on the processor: enough for ONNX Runtime to divide each operator among its threads, few
+ * enough for a thread's share of all operands to stay in its cache from one operator to the next.
  */
 const SLICE = 2 ** 17;
 
-/** What AdamW updates and how. The arrays live on shared memory and are held, not copied. */
+/** What AdamW updates and how. */
 export interface AdamWOptions {
-  /** f32 `[N]`, updated in place. */
-  readonly parameters: Float32Array;
-  /** f32 `[N]`, read only. */
-  readonly gradients: Float32Array;
+  /** `[N]`, updated in place. */
+  readonly parameters: View<'f32'>;
+  /** `[N]`, read only. */
+  readonly gradients: View<'f32'>;
   /** Decay of the first and second moment per step. */
   readonly betas: readonly [number, number];
   /** Decoupled: the parameters shrink by `lr · weightDecay` a step. */
@@ -39,17 +37,17 @@ export interface AdamWOptions {
   readonly storage?: StorageDType;
 }
 
-/** An array of an optimizer's state: f32, or the bits of bf16. */
-export type StateArray = Float32Array | Uint16Array;
+/** An array of an optimizer's state. */
+export type StateTensor = Tensor<'f32' | 'bf16'>;
 
 /** What a checkpoint keeps of the optimizer. */
 export interface AdamWState {
-  /** `[N]`, first moment, on shared memory. */
-  readonly m: StateArray;
-  /** `[N]`, second moment, on shared memory. */
-  readonly v: StateArray;
-  /** `[N]`, what the last step lost in rounding, on shared memory; of `adamw_bf16` alone. */
-  readonly c?: StateArray;
+  /** `[N]`, first moment. */
+  readonly m: StateTensor;
+  /** `[N]`, second moment. */
+  readonly v: StateTensor;
+  /** `[N]`, what the last step lost in rounding; of `adamw_bf16` alone. */
+  readonly c?: StateTensor;
   /** Optimizer steps taken. */
   readonly step: number;
 }
@@ -64,47 +62,56 @@ export interface AdamWState {
  * @see Loshchilov and Hutter, arXiv:1711.05101; order as in PyTorch
  */
 export class AdamW implements Disposable {
+  readonly #device: Device;
   readonly #options: AdamWOptions;
-  readonly #states = new Map<StateName, Tensor<'f32' | 'bf16'>>();
-  readonly #factors: Readonly<Record<FactorName, Tensor<'f32'>>>;
-  readonly #session: Session;
-  readonly #binding: Binding;
+  readonly #states = new Map<StateName, View<'f32' | 'bf16'> & Disposable>();
+  readonly #factors = new Map<FactorName, View<'f32'> & Disposable>();
+  readonly #program: Program;
+  readonly #run: BoundProgram;
   #step = 0;
 
   /** @throws SHAPE_MISMATCH when parameters and gradients differ in length */
-  constructor(runtime: Runtime, options: AdamWOptions) {
+  constructor(device: Device, options: AdamWOptions) {
     const { parameters, gradients, storage = 'f32' } = options;
-    if (parameters.length !== gradients.length) {
+    const [length, gradientsLength] = [sizeOf(parameters.shape), sizeOf(gradients.shape)];
+    if (length !== gradientsLength) {
       throw new CxmindError(
         'SHAPE_MISMATCH',
-        `adamw: ${parameters.length} parameters, ${gradients.length} gradients`,
+        `adamw: ${length} parameters, ${gradientsLength} gradients`,
       );
     }
     const strategy: Strategy = strategies[options.strategy ?? 'adamw'];
+    this.#device = device;
     this.#options = options;
     for (const name of strategy.states) {
-      this.#states.set(name, zeros(strategy.stateDType, [parameters.length]));
+      this.#states.set(name, device.allocate(strategy.stateDType, [length]));
     }
     const graph = strategy.graph({ ...options, storage });
-    this.#session = runtime.compile(encode(graph), { name: graph.name });
-    this.#binding = this.#session.bind();
-    this.#factors = {
-      gradientScale: zeros('f32', []),
-      decay: zeros('f32', []),
-      stepSize: zeros('f32', []),
-      root: zeros('f32', []),
-      inverseRoot: zeros('f32', []),
-    };
+    this.#program = device.compile(graph);
+    this.#run = this.#program.bind();
     for (const name of factorNames) {
-      const isRead = graph.inputs.some((input) => input.name === name);
-      if (isRead) this.#binding.input(name, this.#factors[name]);
+      if (!graph.inputs.some((input) => input.name === name)) continue;
+      const factor = device.allocate('f32', []);
+      this.#factors.set(name, factor);
+      this.#run.input(name, factor);
     }
   }
 
-  /** The moments themselves, not copies, and the number of steps. */
-  get state(): AdamWState {
-    const arrays = Object.fromEntries([...this.#states].map(([name, { data }]) => [name, data]));
-    return { ...(arrays as unknown as Omit<AdamWState, 'step'>), step: this.#step };
+  /** Optimizer steps taken. */
+  get steps(): number {
+    return this.#step;
+  }
+
+  /** The arrays that a checkpoint keeps, where they lie; their dtypes and sizes are the strategy's. */
+  get states(): ReadonlyMap<StateName, View<'f32' | 'bf16'>> {
+    return this.#states;
+  }
+
+  /** What a checkpoint keeps: the arrays themselves where this process can see them, else copies. */
+  async state(): Promise<AdamWState> {
+    const arrays: Partial<Record<StateName, StateTensor>> = {};
+    for (const [name, view] of this.#states) arrays[name] = await readTensor(view);
+    return { ...(arrays as Omit<AdamWState, 'step'>), step: this.#step };
   }
 
   /**
@@ -113,16 +120,17 @@ export class AdamW implements Disposable {
    * @throws CHECKPOINT_INVALID when it belongs to another number of parameters, or another strategy
    */
   load(state: AdamWState): void {
-    for (const [name, { data }] of this.#states) {
+    for (const [name, view] of this.#states) {
       const saved = state[name];
-      if (saved?.length !== data.length || saved.constructor !== data.constructor) {
+      const [size, wanted] = [saved?.data.length ?? 0, sizeOf(view.shape)];
+      if (saved === undefined || size !== wanted || saved.dtype !== view.dtype) {
         throw new CxmindError(
           'CHECKPOINT_INVALID',
-          `adamw: ${name} of ${saved?.length ?? 0} elements for ${data.length} parameters, ` +
+          `adamw: ${name} of ${size} elements for ${wanted} parameters, ` +
             `or of another optim.strategy than ${this.#options.strategy ?? 'adamw'}`,
         );
       }
-      data.set(saved);
+      this.#device.upload(saved, view);
     }
     this.#step = state.step;
   }
@@ -137,30 +145,40 @@ export class AdamW implements Disposable {
     const { parameters, gradients, betas, weightDecay } = this.#options;
     this.#step++;
     const root = Math.sqrt(1 - betas[1] ** this.#step);
-    this.#factors.gradientScale.data[0] = gradientScale;
-    this.#factors.decay.data[0] = 1 - lr * weightDecay;
-    this.#factors.stepSize.data[0] = lr / (1 - betas[0] ** this.#step);
-    this.#factors.root.data[0] = root;
-    this.#factors.inverseRoot.data[0] = 1 / root;
-    for (let start = 0; start < parameters.length; start += SLICE) {
-      const p = sliceOf({ dtype: 'f32', shape: [], data: parameters }, start);
-      const g = sliceOf({ dtype: 'f32', shape: [], data: gradients }, start);
-      this.#binding.input('p', p).input('g', g).output('nextP', p);
+    this.#setFactors({
+      gradientScale,
+      decay: 1 - lr * weightDecay,
+      stepSize: lr / (1 - betas[0] ** this.#step),
+      root,
+      inverseRoot: 1 / root,
+    });
+    const length = sizeOf(parameters.shape);
+    const piece = this.#device.host === null ? length : SLICE;
+    for (let start = 0; start < length; start += piece) {
+      const shape = [Math.min(piece, length - start)];
+      const partOf = (view: View): View =>
+        shape[0] === length ? view : this.#device.part(view, start, shape);
+      const p = partOf(parameters);
+      this.#run.input('p', p).input('g', partOf(gradients)).output('nextP', p);
       for (const [name, whole] of this.#states) {
-        const state = sliceOf(whole, start);
-        this.#binding.input(name, state).output(nextOf(name), state);
+        const state = partOf(whole);
+        this.#run.input(name, state).output(nextOf(name), state);
       }
-      this.#binding.run();
+      this.#run.run();
+    }
+  }
+
+  #setFactors(values: Readonly<Record<FactorName, number>>): void {
+    for (const [name, view] of this.#factors) {
+      this.#device.upload(tensorOf('f32', [], [values[name]]), view);
     }
   }
 
   [Symbol.dispose](): void {
-    this.#binding[Symbol.dispose]();
-    this.#session[Symbol.dispose]();
+    this.#run[Symbol.dispose]();
+    this.#program[Symbol.dispose]();
+    for (const view of [...this.#states.values(), ...this.#factors.values()]) {
+      view[Symbol.dispose]();
+    }
   }
-}
-
-function sliceOf({ dtype, data }: Tensor<'f32' | 'bf16'>, start: number): Tensor<'f32' | 'bf16'> {
-  const part = data.subarray(start, start + SLICE);
-  return { dtype, shape: [part.length], data: part };
 }

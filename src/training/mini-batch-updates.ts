@@ -37,7 +37,7 @@ export async function updateByMiniBatches<S extends SequenceInput>(
   optimization: Optimization,
   miniBatches: readonly MiniBatch<S>[],
   { microBatch, epochs, learningRate }: PassOptions,
-  accumulate: (samples: readonly S[], scale: number) => Readonly<Record<string, number>>,
+  accumulate: (samples: readonly S[], scale: number) => Promise<Readonly<Record<string, number>>>,
   onProgress?: (done: number) => void,
 ): Promise<UpdateReport> {
   const losses: MetricLists = {};
@@ -50,7 +50,7 @@ export async function updateByMiniBatches<S extends SequenceInput>(
         const chosen = indices.map((i) => samples[i]!);
         // The learners' gradients are added up, not averaged, so each counts as one among none.
         const scale = microBatchScale(responseTokensOf(chosen), responseTokens, 1);
-        for (const [name, value] of Object.entries(accumulate(chosen, scale))) {
+        for (const [name, value] of Object.entries(await accumulate(chosen, scale))) {
           const list = (losses[name] ??= []);
           while (list.length <= gradientNorms.length) list.push(0);
           list[gradientNorms.length]! += scale * value;

@@ -1,10 +1,10 @@
+import type { Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { contentLength, type Arena } from '../model/arena.ts';
 import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
-import { AdamW, type AdamWState, type StateArray } from '../optim/adamw.ts';
-import { clipFactor, squaredNorm } from '../optim/clip.ts';
-import type { Runtime } from '../ort/runtime.ts';
-import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
+import { clipFactor } from '../optim/clip.ts';
+import { rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { alone, type LearnerGroup } from './learner-group.ts';
 
 /** AdamW with clipping, as `worker.actor.optim` and `max_grad_norm` have it. */
@@ -51,6 +51,7 @@ export interface Sharing {
  */
 export class Optimization implements Disposable {
   readonly gradients: Arena;
+  readonly #device: Device;
   readonly #weights: Arena;
   readonly #sharing: Sharing;
   readonly #adamW: AdamW;
@@ -58,10 +59,12 @@ export class Optimization implements Disposable {
   /** The own part of weights and summed gradients. */
   readonly #ownWeights: Tensor<'f32'>;
   readonly #ownGradients: Tensor<'f32'>;
+  /** All gradients, and the own part of them, on the device. */
+  readonly #views: { readonly all: View<'f32'>; readonly own: View<'f32'> };
 
   /** @throws SHAPE_MISMATCH when the arena does not divide into equal parts, one for each learner */
   constructor(
-    runtime: Runtime,
+    device: Device,
     weights: Arena,
     options: OptimizationOptions,
     sharing: Sharing = { group: alone, sharesWeights: true },
@@ -75,15 +78,18 @@ export class Optimization implements Disposable {
       );
     }
     const part = length / size;
+    const host = device.host!;
+    this.#device = device;
     this.gradients = weights.twin();
     this.#weights = weights;
     this.#sharing = sharing;
     this.#maxGradNorm = options.maxGradNorm;
     this.#ownWeights = flat(weights.data.subarray(rank * part, (rank + 1) * part));
     this.#ownGradients = size === 1 ? flat(this.gradients.data) : zeros('f32', [part]);
-    this.#adamW = new AdamW(runtime, {
-      parameters: this.#ownWeights.data,
-      gradients: this.#ownGradients.data,
+    this.#views = { all: host.view(flat(this.gradients.data)), own: host.view(this.#ownGradients) };
+    this.#adamW = new AdamW(device, {
+      parameters: host.view(this.#ownWeights),
+      gradients: this.#views.own,
       ...options,
       eps: 1e-8,
     });
@@ -96,11 +102,11 @@ export class Optimization implements Disposable {
 
   /** Optimizer steps taken. */
   get steps(): number {
-    return this.#adamW.state.step;
+    return this.#adamW.steps;
   }
 
   clearGradients(): void {
-    this.gradients.data.fill(0);
+    this.#device.operations.zero(this.#views.all);
   }
 
   /**
@@ -111,7 +117,8 @@ export class Optimization implements Disposable {
   async step(learningRate: number): Promise<OptimizationStep> {
     const { group } = this.#sharing;
     await group.reduceScatter(flat(this.gradients.data), this.#ownGradients, 'sum');
-    const gradientNorm = Math.sqrt(await this.#sum(squaredNorm(this.#ownGradients.data)));
+    const ownSum = await this.#device.operations.squaredSum(this.#views.own);
+    const gradientNorm = Math.sqrt(await this.#sum(ownSum));
     if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };
     this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
     if (this.#sharing.sharesWeights) await group.barrier();
@@ -122,14 +129,13 @@ export class Optimization implements Disposable {
   /** The whole optimizer's arrays, in the arena's order, at learner 0; null at the others. */
   async gatherState(): Promise<AdamWState | null> {
     const { group } = this.#sharing;
-    const { step, ...parts } = this.#adamW.state;
+    const { step, ...parts } = await this.#adamW.state();
     const isRoot = group.rank === 0;
-    const wholes: Record<string, StateArray> = {};
-    for (const [name, part] of Object.entries<StateArray>(parts)) {
-      const own = flat(part);
+    const wholes: Record<string, StateTensor> = {};
+    for (const [name, own] of Object.entries<StateTensor>(parts)) {
       const whole = isRoot ? (group.size === 1 ? own : zeros(own.dtype, this.#shape)) : null;
       await group.gather(own, whole, 0);
-      if (whole !== null) wholes[name] = whole.data.subarray(0, this.#contentLength);
+      if (whole !== null) wholes[name] = rows(whole, 0, this.#contentLength);
     }
     return isRoot ? { ...(wholes as unknown as Omit<AdamWState, 'step'>), step } : null;
   }
@@ -143,14 +149,12 @@ export class Optimization implements Disposable {
    */
   async scatterState(state: AdamWState | null): Promise<void> {
     const { group } = this.#sharing;
-    const { step: _, ...own } = this.#adamW.state;
-    const parts: Record<string, StateArray> = {};
-    for (const name of Object.keys(own) as (keyof typeof own)[]) {
+    const parts: Record<string, StateTensor> = {};
+    for (const [name, { dtype }] of this.#adamW.states) {
       const padded = state === null ? null : this.#padded(name, state[name]);
-      const { dtype } = flat(own[name]!);
       const part = group.size === 1 ? padded! : zeros(dtype, this.#ownWeights.shape);
       await group.scatter(padded, part, 0);
-      parts[name] = part.data;
+      parts[name] = part;
     }
     const step = tensorOf('i64', [1], [BigInt(state?.step ?? 0)]);
     await group.broadcast(step, 0);
@@ -177,18 +181,18 @@ export class Optimization implements Disposable {
     return new Float64Array(all.data.buffer).reduce((sum, part) => sum + part, 0);
   }
 
-  #padded(name: string, values: StateArray | undefined): Tensor<'f32' | 'bf16'> {
-    if (values?.length !== this.#contentLength) {
+  #padded(name: string, saved: StateTensor | undefined): StateTensor {
+    const length = saved?.data.length ?? 0;
+    if (saved === undefined || length !== this.#contentLength) {
       throw new CxmindError(
         'CHECKPOINT_INVALID',
-        `optimization: ${name} of ${values?.length ?? 0} elements for ${this.#contentLength} parameters; ` +
+        `optimization: ${name} of ${length} elements for ${this.#contentLength} parameters; ` +
           'what is trained, and optim.strategy, have to be as they were',
       );
     }
-    const content = flat(values);
-    if (values.length === this.#weights.data.length) return content;
-    const padded = zeros(content.dtype, this.#shape);
-    padded.data.set(values);
+    if (length === this.#weights.data.length) return saved;
+    const padded = zeros(saved.dtype, this.#shape);
+    padded.data.set(saved.data);
     return padded;
   }
 
@@ -205,9 +209,6 @@ export class Optimization implements Disposable {
   }
 }
 
-function flat(data: Float32Array): Tensor<'f32'>;
-function flat(data: StateArray): Tensor<'f32' | 'bf16'>;
-function flat(data: StateArray): Tensor<'f32' | 'bf16'> {
-  const dtype = data instanceof Float32Array ? 'f32' : 'bf16';
-  return { dtype, shape: [data.length], data };
+function flat(data: Float32Array): Tensor<'f32'> {
+  return { dtype: 'f32', shape: [data.length], data };
 }

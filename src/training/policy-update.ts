@@ -26,8 +26,8 @@ export function updatePolicy(
   options: UpdateOptions,
   onProgress?: (done: number) => void,
 ): Promise<UpdateReport> {
-  const accumulateNext = (samples: readonly Experience[], scale: number) => {
-    const metrics = accumulate(policy, optimization, samples, options, scale);
+  const accumulateNext = async (samples: readonly Experience[], scale: number) => {
+    const metrics = await accumulate(policy, optimization, samples, options, scale);
     return Object.fromEntries(
       Object.entries<number>({ ...metrics }).map(([name, value]) => [`actor/${name}`, value]),
     );
@@ -35,16 +35,16 @@ export function updatePolicy(
   return updateByMiniBatches(optimization, miniBatches, options, accumulateNext, onProgress);
 }
 
-function accumulate(
+async function accumulate(
   policy: Policy,
   optimization: Optimization,
   samples: readonly Experience[],
   { loss, temperature }: UpdateOptions,
   scale: number,
-): PolicyLossMetrics {
+): Promise<PolicyLossMetrics> {
   const refLogProbs = samples.flatMap((sample) => sample.refLogProbs ?? []);
   let metrics: PolicyLossMetrics | undefined;
-  policy.accumulateGradients(
+  await policy.accumulateGradients(
     packSequences(samples),
     temperature,
     (logProbs) => {

@@ -12,8 +12,8 @@ export function responseLogProbs(
   temperature: number,
   options: MicroBatchOptions,
   onProgress?: (done: number) => void,
-): Float32Array[] {
-  const score = (batch: PackedBatch): Float32Array => policy.logProbs(batch, temperature);
+): Promise<Float32Array[]> {
+  const score = (batch: PackedBatch): Promise<Float32Array> => policy.logProbs(batch, temperature);
   return responseScores(score, sequences, options, onProgress);
 }
 
@@ -23,22 +23,22 @@ export function responseValues(
   sequences: readonly SequenceInput[],
   options: MicroBatchOptions,
   onProgress?: (done: number) => void,
-): Float32Array[] {
+): Promise<Float32Array[]> {
   return responseScores((batch) => model.values(batch), sequences, options, onProgress);
 }
 
-function responseScores(
-  score: (batch: PackedBatch) => Float32Array,
+async function responseScores(
+  score: (batch: PackedBatch) => Promise<Float32Array>,
   sequences: readonly SequenceInput[],
   options: MicroBatchOptions,
   onProgress?: (done: number) => void,
-): Float32Array[] {
+): Promise<Float32Array[]> {
   const results = new Array<Float32Array>(sequences.length);
   let done = 0;
   for (const indices of microBatches(sequences, options)) {
     const chosen = indices.map((i) => sequences[i]!);
     const lengths = chosen.map(({ response }) => response.data.length);
-    const parts = splitBy(score(packSequences(chosen)), lengths);
+    const parts = splitBy(await score(packSequences(chosen)), lengths);
     for (const [j, index] of indices.entries()) results[index] = parts[j]!;
     done += indices.length;
     onProgress?.(done);

@@ -1,4 +1,5 @@
 import * as t from 'io-ts';
+import type { Device } from '../device/device.ts';
 import { decodeField, rowError, type DatasetRow } from '../data/row.ts';
 import type { SampleBuilder } from '../data/sample.ts';
 import { CxmindError } from '../errors.ts';
@@ -6,7 +7,6 @@ import type { Arena } from '../model/arena.ts';
 import type { LoadedCheckpoint } from '../model/checkpoint.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import { Policy } from '../model/policy.ts';
-import type { Runtime } from '../ort/runtime.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { sequenceLength, splitBy } from './experience.ts';
 
@@ -42,19 +42,19 @@ interface Answer {
  * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
  */
 export async function scoreAnswers(
-  model: { checkpoint: LoadedCheckpoint; runtime: Runtime; builder: SampleBuilder },
+  model: { checkpoint: LoadedCheckpoint; device: Device; builder: SampleBuilder },
   rows: readonly DatasetRow[],
   withGradients: boolean,
 ): Promise<AnswerScores> {
   const { config, arena } = model.checkpoint;
-  using policy = new Policy(model.runtime, config, arena, { gradientCheckpointing: true });
+  using policy = new Policy(model.device, config, arena, { gradientCheckpointing: true });
   const gradients = withGradients ? arena.twin() : null;
   const scores: AnswerScore[] = [];
 
-  const run = (pass: readonly Answer[]): void => {
+  const run = async (pass: readonly Answer[]): Promise<void> => {
     const responses = pass.map(({ sequence }) => sequence.response.data);
     const lengths = responses.map(({ length }) => length);
-    const parts = splitBy(passLogProbs(policy, pass, gradients), lengths);
+    const parts = splitBy(await passLogProbs(policy, pass, gradients), lengths);
     for (const [i, tokenIds] of responses.entries()) {
       scores.push({ tokenIds, logProbs: checked(parts[i]!, rows[scores.length]!) });
     }
@@ -65,22 +65,22 @@ export async function scoreAnswers(
     const answer = await answerOf(row, model.builder);
     const length = sequenceLength(answer.sequence);
     if (pass.length > 0 && tokens + length > PASS_TOKENS) {
-      run(pass);
+      await run(pass);
       [pass, tokens] = [[], 0];
     }
     pass.push(answer);
     tokens += length;
   }
-  if (pass.length > 0) run(pass);
+  if (pass.length > 0) await run(pass);
   return { scores, gradients };
 }
 
 /** Log-probabilities of a pass's answers; adds their weighted gradient to `gradients`. */
-function passLogProbs(
+async function passLogProbs(
   policy: Policy,
   pass: readonly Answer[],
   gradients: Arena | null,
-): Float32Array {
+): Promise<Float32Array> {
   const batch = packSequences(pass.map(({ sequence }) => sequence));
   if (gradients === null) return policy.logProbs(batch, 1);
   const weights = Float32Array.from(pass.flatMap((answer) => answer.weights));
@@ -89,7 +89,7 @@ function passLogProbs(
     logProbs.set(values);
     return weights;
   };
-  policy.accumulateGradients(batch, 1, keep, gradients);
+  await policy.accumulateGradients(batch, 1, keep, gradients);
   return logProbs;
 }
 

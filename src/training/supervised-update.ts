@@ -26,7 +26,7 @@ export async function updateSupervised(
   optimization.clearGradients();
   for (const indices of microBatches(samples, microBatch)) {
     const batch = packSequences(indices.map((i) => samples[i]!));
-    policy.accumulateGradients(
+    await policy.accumulateGradients(
       batch,
       1,
       (logProbs) => {

@@ -20,9 +20,9 @@ export function updateValues(
   options: ValueUpdateOptions,
   onProgress?: (done: number) => void,
 ): Promise<UpdateReport> {
-  const accumulate = (samples: readonly ValueExperience[], scale: number) => {
+  const accumulate = async (samples: readonly ValueExperience[], scale: number) => {
     let metrics: Record<string, number> = {};
-    model.accumulateGradients(
+    await model.accumulateGradients(
       packSequences(samples),
       (values) => {
         const result = valueLoss(

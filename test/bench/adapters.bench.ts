@@ -4,7 +4,7 @@ import { adapterLayout, initializeAdapter, type Adapter } from '../../src/model/
 import { adapterSpec } from '../../src/model/adapter-selection.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { mergedTensor } from '../../src/model/merge.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { keyOf } from '../../src/rng.ts';
 import { compare, now, type Measured } from './harness.ts';
 import { demo, randomModel, randomPrompts, tiny, type BenchModel } from './model.ts';
@@ -14,11 +14,11 @@ const NEW_TOKENS = 96;
 const sampling = { temperature: 1, topP: 1, topK: -1 };
 
 async function benchModel(name: string, model: BenchModel, batch: number): Promise<void> {
-  using runtime = Runtime.open({ threads: availableParallelism() });
+  using device = openDevice({ threads: availableParallelism() });
   const { config, arena } = randomModel(model);
   const prompts = randomPrompts(model, batch, PROMPT_TOKENS);
   const options = { maxSequences: batch, maxPrefillTokens: 8192, bannedTokens: [] };
-  using plain = new GenerationEngine(runtime, config, arena, options);
+  using plain = new GenerationEngine(device, config, arena, options);
   const rate = async (engine: GenerationEngine): Promise<number> => {
     const start = now();
     await engine.generate(
@@ -33,7 +33,7 @@ async function benchModel(name: string, model: BenchModel, batch: number): Promi
     const spec = adapterSpec(config, { rank, alpha: rank, targets: 'all-linear', exclude: null });
     const adapter: Adapter = { spec, arena: new Arena(adapterLayout(config, spec)) };
     initializeAdapter(adapter, 1);
-    using adapted = new GenerationEngine(runtime, config, arena, options, adapter);
+    using adapted = new GenerationEngine(device, config, arena, options, adapter);
     const measure = async (): Promise<Measured> => {
       const [merged, beside] = [await rate(plain), await rate(adapted)];
       return { merged, beside, 'beside/merged': beside / merged };

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { keyOf } from '../../src/rng.ts';
 import { compare, now, type Measured } from './harness.ts';
 import { configOf, demo, randomModel, randomPrompts, tiny, type BenchModel } from './model.ts';
@@ -15,13 +15,13 @@ async function benchModel(
   model: BenchModel,
   batches: readonly number[],
 ): Promise<void> {
-  using runtime = Runtime.open({ threads: availableParallelism() });
+  using device = openDevice({ threads: availableParallelism() });
   const { config, arena } = randomModel(model);
   const options = { config: configOf(model), threads: availableParallelism() };
   await using generate = Peer.start('transformers.generate', 'generate.py', options);
   await using loop = Peer.start('compiled loop', 'generate.py', { ...options, compiled: true });
   for (const batch of batches) {
-    using engine = new GenerationEngine(runtime, config, arena, {
+    using engine = new GenerationEngine(device, config, arena, {
       maxSequences: batch,
       maxPrefillTokens: batch * PROMPT_TOKENS,
       bannedTokens: [],

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Policy } from '../../src/model/policy.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import { compare, now, print, type Measured } from './harness.ts';
 import { configOf, demo, randomBatch, randomModel, tiny, type BenchModel } from './model.ts';
@@ -13,12 +13,12 @@ async function benchModel(
   length: number,
 ): Promise<void> {
   const threads = availableParallelism();
-  using runtime = Runtime.open({ threads });
+  using device = openDevice({ threads });
   const { config, arena } = randomModel(model);
   await using peer = Peer.start('torch eager', 'train.py', { config: configOf(model), threads });
   for (const gradientCheckpointing of [false, true]) {
-    using policy = new Policy(runtime, config, arena, { gradientCheckpointing });
-    using optimization = new Optimization(runtime, arena, {
+    using policy = new Policy(device, config, arena, { gradientCheckpointing });
+    using optimization = new Optimization(device, arena, {
       betas: [0.9, 0.999],
       weightDecay: 0,
       maxGradNorm: 1,
@@ -34,7 +34,7 @@ async function benchModel(
         forward = now();
         return weights;
       };
-      policy.accumulateGradients(sequences, 1, lossGradient, optimization.gradients);
+      await policy.accumulateGradients(sequences, 1, lossGradient, optimization.gradients);
       const backward = now();
       await optimization.step(1e-5);
       const end = now();

@@ -8,7 +8,8 @@ import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { ChatTemplate } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
@@ -94,16 +95,16 @@ function unpadded(
 }
 
 /** Gradients of Σ weight · log-probability over sequences divided into passes, from zero. */
-function gradientsOf(
+async function gradientsOf(
   policy: Policy,
   { arena }: GoldenModel,
   passes: readonly (readonly { sequence: SequenceInput; weights: readonly number[] }[])[],
-): Arena {
+): Promise<Arena> {
   const gradients = arena.twin();
   for (const pass of passes) {
     const weights = Float32Array.from(pass.flatMap((part) => part.weights));
     const batch = packSequences(pass.map(({ sequence }) => sequence));
-    policy.accumulateGradients(batch, 1, () => weights, gradients);
+    await policy.accumulateGradients(batch, 1, () => weights, gradients);
   }
   return gradients;
 }
@@ -114,9 +115,9 @@ function inChunks<T>(items: readonly T[], size: number): T[][] {
 }
 
 describe('the model against transformers', () => {
-  let runtime: Runtime;
-  before(() => (runtime = Runtime.open()));
-  after(() => runtime[Symbol.dispose]());
+  let device: Device;
+  before(() => (device = openDevice()));
+  after(() => device[Symbol.dispose]());
 
   describe('Qwen2.5-VL', () => {
     const cases = goldenCases();
@@ -129,8 +130,8 @@ describe('the model against transformers', () => {
     before(async () => {
       model = await loadGoldenModel('micro-vl');
       const { config, arena } = model;
-      policy = new Policy(runtime, config, arena, { gradientCheckpointing: false });
-      checkpointing = new Policy(runtime, config, arena, { gradientCheckpointing: true });
+      policy = new Policy(device, config, arena, { gradientCheckpointing: false });
+      checkpointing = new Policy(device, config, arena, { gradientCheckpointing: true });
     });
     after(() => {
       policy[Symbol.dispose]();
@@ -138,18 +139,18 @@ describe('the model against transformers', () => {
     });
 
     for (const [i, golden] of cases.entries()) {
-      it(`gives case ${golden.id} the same log-probabilities`, () => {
-        const logProbs = policy.logProbs(packSequences([sequences[i]!]), 1);
+      it(`gives case ${golden.id} the same log-probabilities`, async () => {
+        const logProbs = await policy.logProbs(packSequences([sequences[i]!]), 1);
         assertClose(logProbs, golden.logprobs, logProbTolerance);
       });
     }
 
-    it('gives all cases the same log-probabilities in one packed pass', () => {
+    it('gives all cases the same log-probabilities in one packed pass', async () => {
       const expected = cases.flatMap(({ logprobs }) => logprobs);
-      assertClose(policy.logProbs(packSequences(sequences), 1), expected, logProbTolerance);
+      assertClose(await policy.logProbs(packSequences(sequences), 1), expected, logProbTolerance);
     });
 
-    it('packs without padding what the reference pads to a batch', () => {
+    it('packs without padding what the reference pads to a batch', async () => {
       const padded = goldenJson('micro-vl-reference/batch.json') as PaddedBatch;
       const packed = packSequences(sequences);
       const batch = unpadded(padded, packed);
@@ -159,15 +160,15 @@ describe('the model against transformers', () => {
       const expected = padded.logprobs.flatMap((row, b) =>
         row.filter((_, t) => padded.response_mask[b]![t] === 1),
       );
-      assertClose(policy.logProbs(batch, 1), expected, logProbTolerance);
+      assertClose(await policy.logProbs(batch, 1), expected, logProbTolerance);
     });
 
     for (const isCheckpointing of [false, true]) {
       const how = isCheckpointing ? 'recomputing blocks' : 'keeping activations';
       for (const size of [cases.length, 3, 1]) {
-        it(`gives every parameter the same gradient, ${how}, ${size} cases a pass`, () => {
+        it(`gives every parameter the same gradient, ${how}, ${size} cases a pass`, async () => {
           const chosen = isCheckpointing ? checkpointing : policy;
-          const gradients = gradientsOf(chosen, model, inChunks(weighted, size));
+          const gradients = await gradientsOf(chosen, model, inChunks(weighted, size));
           assert.deepEqual(wrongGradients(gradients, expectedGradients, GRADIENT_BOUND), []);
         });
       }
@@ -184,15 +185,15 @@ describe('the model against transformers', () => {
         after_adamw: Record<string, AfterAdamW>;
       };
       const { lr, betas, weight_decay, max_grad_norm } = meta.adamw;
-      using optimization = new Optimization(runtime, arena, {
+      using optimization = new Optimization(device, arena, {
         betas,
         weightDecay: weight_decay,
         maxGradNorm: max_grad_norm,
       });
-      using own = new Policy(runtime, config, arena, { gradientCheckpointing: true });
+      using own = new Policy(device, config, arena, { gradientCheckpointing: true });
       const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
       const batch = packSequences(sequences);
-      own.accumulateGradients(batch, 1, () => weights, optimization.gradients);
+      await own.accumulateGradients(batch, 1, () => weights, optimization.gradients);
       const { gradientNorm, applied } = await optimization.step(lr);
       assert.ok(applied);
       assertClose([gradientNorm], [meta.grad_norm], { rtol: 1e-5 });
@@ -212,13 +213,14 @@ describe('the model against transformers', () => {
         const delta = Math.hypot(...data.map((value, i) => value - before[offset + i]!));
         assertClose([delta], [delta_norm], { rtol: 1e-3 }, `${name} delta`);
       }
-      const loss = own.logProbs(batch, 1).reduce((sum, value, i) => sum + value * weights[i]!, 0);
+      const logProbs = await own.logProbs(batch, 1);
+      const loss = logProbs.reduce((sum, value, i) => sum + value * weights[i]!, 0);
       assertClose([loss], [meta.adamw.loss_after], { rtol: 1e-4 });
     });
 
     for (const maxSequences of [3, 32]) {
       it(`continues every case greedily with the same tokens, ${maxSequences} at once`, async () => {
-        using engine = new GenerationEngine(runtime, model.config, model.arena, {
+        using engine = new GenerationEngine(device, model.config, model.arena, {
           maxSequences,
           maxPrefillTokens: 256,
           bannedTokens: [],
@@ -278,7 +280,7 @@ describe('the model against transformers', () => {
         };
         // Pixel values are Pillow's within 1e-6 (see processing.test.ts), so nothing need be added to
         // the tolerance; a blank image instead of the real one moves log-probabilities by 3.8.
-        const logProbs = policy.logProbs(packSequences([sequence]), 1);
+        const logProbs = await policy.logProbs(packSequences([sequence]), 1);
         assertClose(logProbs, golden.logprobs, logProbTolerance, `case ${golden.id}`);
       }
     });
@@ -301,31 +303,31 @@ describe('the model against transformers', () => {
 
     for (const gradientCheckpointing of [false, true]) {
       const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
-      it(`gives the same log-probabilities, alone and packed, ${how}`, () => {
+      it(`gives the same log-probabilities, alone and packed, ${how}`, async () => {
         const { config, arena } = model;
-        using policy = new Policy(runtime, config, arena, { gradientCheckpointing });
+        using policy = new Policy(device, config, arena, { gradientCheckpointing });
         for (const [i, { logprobs }] of cases.entries()) {
-          const alone = policy.logProbs(packSequences([sequences[i]!]), 1);
+          const alone = await policy.logProbs(packSequences([sequences[i]!]), 1);
           assertClose(alone, logprobs, logProbTolerance, `case ${i}`);
         }
-        const packed = policy.logProbs(packSequences(sequences), 1);
+        const packed = await policy.logProbs(packSequences(sequences), 1);
         const expected = cases.flatMap(({ logprobs }) => logprobs);
         assertClose(packed, expected, logProbTolerance);
       });
 
-      it(`gives every parameter the same gradient, both uses of the embedding in one, ${how}`, () => {
+      it(`gives every parameter the same gradient, both uses of the embedding in one, ${how}`, async () => {
         const { config, arena } = model;
-        using policy = new Policy(runtime, config, arena, { gradientCheckpointing });
+        using policy = new Policy(device, config, arena, { gradientCheckpointing });
         const expected = goldenTensors('micro-text/grads.safetensors');
         for (const size of [cases.length, 1]) {
-          const gradients = gradientsOf(policy, model, inChunks(weighted, size));
+          const gradients = await gradientsOf(policy, model, inChunks(weighted, size));
           assert.deepEqual(wrongGradients(gradients, expected, GRADIENT_BOUND), []);
         }
       });
     }
 
     it('continues greedily with the same tokens', async () => {
-      using engine = new GenerationEngine(runtime, model.config, model.arena, {
+      using engine = new GenerationEngine(device, model.config, model.arena, {
         maxSequences: 3,
         maxPrefillTokens: 20,
         bannedTokens: [],

@@ -7,7 +7,8 @@ import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
 import { readSafetensors } from '../../src/model/safetensors.ts';
 import { loadValueCheckpoint, saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenSequences, textPrompt, tokens } from '../support/golden-model.ts';
 import { goldenCases, goldenJson, goldenPath } from '../support/golden.ts';
@@ -50,9 +51,9 @@ async function goldenCritic(name: string): Promise<{ config: ModelConfig; arena:
 }
 
 describe('a value model against transformers', () => {
-  let runtime: Runtime;
-  before(() => (runtime = Runtime.open()));
-  after(() => runtime[Symbol.dispose]());
+  let device: Device;
+  before(() => (device = openDevice()));
+  after(() => device[Symbol.dispose]());
 
   for (const [name, cases] of Object.entries(models)) {
     const batch = packSequences(cases.map(({ sequence }) => sequence));
@@ -60,9 +61,9 @@ describe('a value model against transformers', () => {
 
     it(`gives the response tokens of ${name} the same values, alone and packed`, async () => {
       const { config, arena } = await goldenCritic(name);
-      using model = new ValueModel(runtime, config, arena, { gradientCheckpointing: false });
-      assertClose(model.values(batch), expected.values.flat(), { atol: 1e-4 });
-      const alone = model.values(packSequences([cases[0]!.sequence]));
+      using model = new ValueModel(device, config, arena, { gradientCheckpointing: false });
+      assertClose(await model.values(batch), expected.values.flat(), { atol: 1e-4 });
+      const alone = await model.values(packSequences([cases[0]!.sequence]));
       assertClose(alone, expected.values[0]!, { atol: 1e-4 });
     });
 
@@ -70,10 +71,10 @@ describe('a value model against transformers', () => {
       const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
       it(`gives every parameter of ${name} the same gradient, ${how}`, async () => {
         const { config, arena } = await goldenCritic(name);
-        using model = new ValueModel(runtime, config, arena, { gradientCheckpointing });
+        using model = new ValueModel(device, config, arena, { gradientCheckpointing });
         const gradients = arena.twin();
         const weights = Float32Array.from(cases.flatMap((one) => one.weights));
-        model.accumulateGradients(batch, () => weights, gradients);
+        await model.accumulateGradients(batch, () => weights, gradients);
         const names = arena.layout.entries.map((entry) => entry.name);
         assert.deepEqual(names.toSorted(), Object.keys(expected.gradients).sort());
         for (const parameter of names) {

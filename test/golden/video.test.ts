@@ -5,7 +5,8 @@ import { SampleBuilder } from '../../src/data/sample.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { sampleFrames } from '../../src/vision/video-frames.ts';
 import { assertClose } from '../support/assert-close.ts';
@@ -39,17 +40,17 @@ interface Sampling {
 
 describe('videos against transformers', () => {
   const cases = goldenJson('video/cases.json') as VideoCase[];
-  let runtime: Runtime;
+  let device: Device;
   let model: GoldenModel;
   let policy: Policy;
   before(async () => {
-    runtime = Runtime.open();
+    device = openDevice();
     model = await loadGoldenModel('micro-vl');
-    policy = new Policy(runtime, model.config, model.arena, { gradientCheckpointing: false });
+    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
   });
   after(() => {
     policy[Symbol.dispose]();
-    runtime[Symbol.dispose]();
+    device[Symbol.dispose]();
   });
 
   for (const golden of cases) {
@@ -100,7 +101,7 @@ describe('videos against transformers', () => {
         prompt: { ...sample, tokenIds: tokens([...sample.tokenIds]) },
         response: tokens([...response_ids]),
       };
-      assertClose(policy.logProbs(packSequences([sequence]), 1), golden.logprobs, { atol: 1e-4 });
+      assertClose(await policy.logProbs(packSequences([sequence]), 1), golden.logprobs, { atol: 1e-4 });
     });
   }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { readSafetensors } from '../../src/model/safetensors.ts';
-import { Runtime } from '../../src/ort/runtime.ts';
+import { openDevice } from '../../src/device/open.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenCases, goldenPath } from '../support/golden.ts';
 import { goldenSequences, loadGoldenModel, relativeError } from '../support/golden-model.ts';
@@ -83,10 +83,10 @@ describe('cxmind score', () => {
     const all = goldenCases();
     const sequences = goldenSequences().filter((_, i) => all[i]!.messages.length === 1);
     const weights = Float32Array.from(cases.flatMap((golden) => golden.weights));
-    using runtime = Runtime.open();
-    using policy = new Policy(runtime, config, arena, { gradientCheckpointing: false });
+    using device = openDevice();
+    using policy = new Policy(device, config, arena, { gradientCheckpointing: false });
     const expectedGradients = arena.twin();
-    policy.accumulateGradients(packSequences(sequences), 1, () => weights, expectedGradients);
+    await policy.accumulateGradients(packSequences(sequences), 1, () => weights, expectedGradients);
     assert.equal(gradients.size, arena.layout.entries.length);
     for (const { name } of arena.layout.entries) {
       const got = gradients.get(name)!.data as Float32Array;

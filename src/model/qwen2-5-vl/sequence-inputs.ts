@@ -1,5 +1,5 @@
+import type { Tensors } from '../../tensor/tensor.ts';
 import type { PackedBatch } from '../batch.ts';
-import type { Named } from '../block.ts';
 import {
   CAUSAL_STRIPS,
   causalTrees,
@@ -15,7 +15,7 @@ import { textRotary } from './rotary.ts';
 export function sequenceInputs(
   { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,
   { headDim, ropeTheta, mropeSection }: TextConfig,
-): Named {
+): Tensors {
   const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
   const rows = consecutive(trees.map(treeSize));
   const segments = layoutSegments(rows, causalTrees(trees), CAUSAL_STRIPS);

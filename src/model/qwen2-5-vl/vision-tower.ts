@@ -1,19 +1,12 @@
-import type { Runtime } from '../../ort/runtime.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import type { Workspace } from '../../tensor/workspace.ts';
+import type { Device, View, Views, Workspace } from '../../device/device.ts';
+import { putAll } from '../../device/host-tensors.ts';
 import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from '../adapter.ts';
 import type { Grid } from '../batch.ts';
-import { Block, type Named, type Saved } from '../block.ts';
+import { Block, type Saved } from '../block.ts';
 import { LayerBlocks } from '../layer-blocks.ts';
-import {
-  consecutive,
-  layoutSegments,
-  namedSegments,
-  wholeSegments,
-  type SegmentLayout,
-} from '../segments.ts';
+import { consecutive, layoutSegments, namedSegments, wholeSegments } from '../segments.ts';
+import { moduleNames, type GradientSink, type WeightSource } from '../weight-source.ts';
 import type { VisionConfig } from './config.ts';
-import type { VisionGradients } from './gradients.ts';
 import type { ProductBlocks } from './modules.ts';
 import { visionRotary } from './rotary.ts';
 import {
@@ -23,41 +16,40 @@ import {
   VISION_BLOCK_PARAMETERS,
   visionBlockGraph,
 } from './vision.ts';
-import type { VisionViews } from './weights.ts';
 import { frameLengths, windowSegments } from './windows.ts';
 
 /** The result of a vision pass and what its backward pass needs. */
 export interface VisionPass {
-  /** f32 `[N / mergeSize², D]`, one row per image token. */
-  readonly embeddings: Tensor<'f32'>;
+  /** `[N / mergeSize², D]`, one row per image token. */
+  readonly embeddings: View;
   /** Patch embedding, blocks, merger, in that order; empty when nothing was kept. */
   readonly saved: readonly Saved[];
 }
 
-/** What of the tower is trained, and what is kept for it. */
+/** Whose weights the tower takes, what of it is trained, and what is kept for it. */
 export interface VisionTowerOptions {
+  readonly source: WeightSource;
   readonly save: 'needed' | 'inputs';
-  /** Null when the weights themselves are. */
+  /** Null when the weights themselves are trained. */
   readonly adapters: ProductBlocks<BlockAdapters> | null;
 }
 
 /** The vision tower: patches of any number of images to the rows that stand for them in the text. */
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
-  readonly #weights: VisionViews;
+  readonly #source: WeightSource;
   readonly #patchEmbed: Block;
   readonly #blocks: LayerBlocks;
   readonly #merger: Block;
 
   constructor(
-    runtime: Runtime,
+    device: Device,
     config: VisionConfig,
-    weights: VisionViews,
-    { save, adapters }: VisionTowerOptions,
+    { source, save, adapters }: VisionTowerOptions,
   ) {
     this.#config = config;
-    this.#weights = weights;
-    this.#patchEmbed = new Block(runtime, patchEmbedGraph(config), {
+    this.#source = source;
+    this.#patchEmbed = new Block(device, patchEmbedGraph(config), {
       parameters: ['weight'],
       activations: [],
       save,
@@ -69,9 +61,9 @@ export class VisionTower implements Disposable {
       save,
     } as const;
     const ofBlocks = adapters?.visionBlocks ?? null;
-    this.#blocks = new LayerBlocks(runtime, block, config.depth, ofBlocks);
+    this.#blocks = new LayerBlocks(device, block, config.depth, ofBlocks);
     const ofMerger = adapters?.merger ?? null;
-    this.#merger = new Block(runtime, mergerGraph(config, ofMerger ?? NO_ADAPTERS), {
+    this.#merger = new Block(device, mergerGraph(config, ofMerger ?? NO_ADAPTERS), {
       parameters: ofMerger === null ? MERGER_PARAMETERS : adapterInputs(ofMerger),
       activations: ['hidden'],
       save,
@@ -82,65 +74,69 @@ export class VisionTower implements Disposable {
    * @param pixelValues f32 `[N, C·Pt·P·P]`, all images' patches
    * @param saving keep what `backward` needs
    */
-  forward(
-    pixelValues: Tensor<'f32'>,
+  async forward(
+    pixelValues: View,
     grids: readonly Grid[],
     workspace: Workspace,
     saving: boolean,
-  ): VisionPass {
+  ): Promise<VisionPass> {
     const saved: Saved[] = [];
-    const run = (block: Block, inputs: Named): Named => {
-      if (!saving) return block.forward(inputs, workspace);
-      const result = block.forwardSaving(inputs, workspace);
+    const run = async (block: Block, module: string, inputs: Views): Promise<Views> => {
+      using weights = await this.#source.take(module);
+      if (!saving) return block.forward(inputs, weights.views, workspace);
+      const result = block.forwardSaving(inputs, weights.views, workspace);
       saved.push(result.saved);
       return result.outputs;
     };
-    const { heads, hiddenSize, mergeSize, fullAttentionBlocks } = this.#config;
-    const rotary = visionRotary(grids, hiddenSize / heads, mergeSize);
-    const bidirectional = (segments: number[][]): SegmentLayout =>
-      layoutSegments(segments, wholeSegments(segments));
+    const { heads, hiddenSize, mergeSize, fullAttentionBlocks, depth } = this.#config;
+    const { cos, sin } = visionRotary(grids, hiddenSize / heads, mergeSize);
+    const rotary = putAll(workspace, { 'rotary.cos': cos, 'rotary.sin': sin });
+    const bidirectional = (segments: number[][]): Views =>
+      putAll(workspace, namedSegments(layoutSegments(segments, wholeSegments(segments))));
     const windows = bidirectional(windowSegments(grids, this.#config));
     const frames = bidirectional(consecutive(frameLengths(grids)));
-    let { output: hidden } = run(this.#patchEmbed, {
+    let { output: hidden } = await run(this.#patchEmbed, moduleNames.patchEmbed, {
       patches: pixelValues,
-      ...this.#weights.patchEmbed,
     });
-    for (const [i, weights] of this.#weights.blocks.entries()) {
-      const segments: SegmentLayout = fullAttentionBlocks.includes(i) ? frames : windows;
-      ({ output: hidden } = run(this.#blocks.of(i), {
+    for (let i = 0; i < depth; i++) {
+      const segments = fullAttentionBlocks.includes(i) ? frames : windows;
+      ({ output: hidden } = await run(this.#blocks.of(i), moduleNames.visionBlock(i), {
         hidden: hidden!,
-        'rotary.cos': rotary.cos,
-        'rotary.sin': rotary.sin,
-        ...namedSegments(segments),
-        ...weights,
+        ...rotary,
+        ...segments,
       }));
     }
-    const { embeddings } = run(this.#merger, { hidden: hidden!, ...this.#weights.merger });
-    return { embeddings: embeddings as Tensor<'f32'>, saved };
+    const { embeddings } = await run(this.#merger, moduleNames.merger, { hidden: hidden! });
+    return { embeddings: embeddings!, saved };
   }
 
-  /** Adds the tower's gradients to `accumulators`, from those of its embeddings. */
-  backward(
+  /** Adds the tower's gradients to what the sink gives for them, from those of its embeddings. */
+  async backward(
     { saved }: VisionPass,
-    gradient: Tensor<'f32'>,
-    accumulators: VisionGradients,
+    gradient: View,
+    sink: GradientSink,
     workspace: Workspace,
-  ): void {
-    const merged = this.#merger.backward(
-      saved.at(-1)!,
-      { embeddings: gradient },
-      accumulators.merger,
-      workspace,
-    );
-    let hidden = merged.hidden!;
-    for (let i = this.#weights.blocks.length - 1; i >= 0; i--) {
-      const results = this.#blocks
-        .of(i)
-        .backward(saved[i + 1]!, { output: hidden }, accumulators.blocks[i]!, workspace);
-      hidden = results.hidden!;
+  ): Promise<void> {
+    const run = async (
+      block: Block,
+      module: string,
+      from: Saved,
+      outputGradients: Views,
+    ): Promise<Views> => {
+      using weights = await this.#source.take(module);
+      using accumulators = await sink.take(module);
+      return block.backward(from, weights.views, outputGradients, accumulators.views, workspace);
+    };
+    let { hidden } = await run(this.#merger, moduleNames.merger, saved.at(-1)!, {
+      embeddings: gradient,
+    });
+    for (let i = this.#config.depth - 1; i >= 0; i--) {
+      ({ hidden } = await run(this.#blocks.of(i), moduleNames.visionBlock(i), saved[i + 1]!, {
+        output: hidden!,
+      }));
     }
-    if (accumulators.patchEmbed === null) return;
-    this.#patchEmbed.backward(saved[0]!, { output: hidden }, accumulators.patchEmbed, workspace);
+    if (!sink.trained.has(moduleNames.patchEmbed)) return;
+    await run(this.#patchEmbed, moduleNames.patchEmbed, saved[0]!, { output: hidden! });
   }
 
   [Symbol.dispose](): void {

@@ -13,7 +13,7 @@ import { packSequences } from '../../../src/model/pack.ts';
 import { readSafetensors } from '../../../src/model/safetensors.ts';
 import { loadValueCheckpoint, saveValueCheckpoint } from '../../../src/model/value-checkpoint.ts';
 import { ValueModel } from '../../../src/model/value-model.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 import { goldenPath } from '../../support/golden.ts';
@@ -91,13 +91,13 @@ describe('a critic with a frozen vision tower', () => {
   const sequences = goldenSequences().slice(0, 3);
 
   it('has the gradients of one without, but for the tower’s', async () => {
-    using runtime = Runtime.open();
-    await withCritic([frozen], ({ config, arena, frozenLength }) => {
-      using critic = new ValueModel(runtime, config, arena, { gradientCheckpointing: false });
+    using device = openDevice();
+    await withCritic([frozen], async ({ config, arena, frozenLength }) => {
+      using critic = new ValueModel(device, config, arena, { gradientCheckpointing: false });
       const [whole, text] = [arena.twin(), arena.from(frozenLength).twin()];
       for (const gradients of [whole, text]) {
         const slopes = (values: Float32Array): Float32Array => values.map((_, t) => Math.sin(t));
-        critic.accumulateGradients(packSequences(sequences), slopes, gradients);
+        await critic.accumulateGradients(packSequences(sequences), slopes, gradients);
       }
       for (const { name } of text.layout.entries) {
         assert.deepEqual(text.tensor(name).data, whole.tensor(name).data, name);

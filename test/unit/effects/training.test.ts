@@ -6,7 +6,8 @@ import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { valueLoss } from '../../../src/algorithms/value-loss.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { Arena, layOut } from '../../../src/model/arena.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { updateByMiniBatches } from '../../../src/training/mini-batch-updates.ts';
@@ -163,15 +164,15 @@ describe('a key of the config', () => {
     const settingsOf = role === 'actor' ? learnerSettings : criticSettings;
 
     describe(`of the optimizer of the ${role}`, () => {
-      let runtime: Runtime;
-      before(() => (runtime = Runtime.open({ threads: 1 })));
-      after(() => runtime[Symbol.dispose]());
+      let device: Device;
+      before(() => (device = openDevice({ threads: 1 })));
+      after(() => device[Symbol.dispose]());
 
       /** Weights after three steps. */
       const stepped = async (config: Config): Promise<Float32Array> => {
         const arena = new Arena(layOut([[{ name: 'w', shape: [16] }]]));
         arena.data.forEach((_, i) => (arena.data[i] = 1 + i / 16));
-        using optimization = new Optimization(runtime, arena, settingsOf(config).optimization);
+        using optimization = new Optimization(device, arena, settingsOf(config).optimization);
         // Some of their norms are within any bound: AdamW does not see a scale that all have.
         for (const scale of [0.125, -3, 0.25]) {
           optimization.gradients.data.forEach((_, i, all) => (all[i] = scale * Math.sin(i + 1)));
@@ -230,18 +231,18 @@ describe('a key of the config', () => {
       }
 
       it(`worker.${role}.ppo_epochs is how often a batch is gone through`, async () => {
-        using runtime = Runtime.open({ threads: 1 });
+        using device = openDevice({ threads: 1 });
         const arena = new Arena(layOut([[{ name: 'w', shape: [16] }]]));
         for (const epochs of [1, 3]) {
           const config = await configOf(`worker.${role}.ppo_epochs=${epochs}`);
           const { optimization: options, ...settings } = settingsOf(config);
-          using optimization = new Optimization(runtime, arena, options);
+          using optimization = new Optimization(device, arena, options);
           const passed: number[] = [];
           const passes = { ...settings, microBatch: settings.updateMicroBatch, learningRate: 0 };
           const batches = [{ samples, responseTokens: 128 }];
           await updateByMiniBatches(optimization, batches, passes, (some) => {
             passed.push(some.length);
-            return {};
+            return Promise.resolve({});
           });
           assert.equal(
             passed.reduce((sum, count) => sum + count, 0),

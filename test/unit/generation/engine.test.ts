@@ -9,7 +9,8 @@ import {
 import { Prefill } from '../../../src/generation/prefill.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
@@ -45,16 +46,16 @@ function tokensOf(responses: readonly (readonly Response[])[]): number[][][] {
 }
 
 describe('GenerationEngine', () => {
-  let runtime: Runtime;
+  let device: Device;
   let model: GoldenModel;
   before(async () => {
-    runtime = Runtime.open();
+    device = openDevice();
     model = await loadGoldenModel('micro-vl');
   });
-  after(() => runtime[Symbol.dispose]());
+  after(() => device[Symbol.dispose]());
 
   const open = (options: Partial<EngineOptions> = {}): GenerationEngine =>
-    new GenerationEngine(runtime, model.config, model.arena, { ...defaults, ...options });
+    new GenerationEngine(device, model.config, model.arena, { ...defaults, ...options });
 
   it('gives a response the same tokens whatever runs beside it and in which slot', async () => {
     const requests = mixedRequests();
@@ -117,7 +118,7 @@ describe('GenerationEngine', () => {
   it('reports the log-probabilities that the policy gives its tokens', async () => {
     const requests = mixedRequests();
     using engine = open({ maxSequences: 3 });
-    using policy = new Policy(runtime, model.config, model.arena, { gradientCheckpointing: false });
+    using policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
     const results = await engine.generate(requests);
     // Nothing is banned here, and no policy scores a response with the placeholder of a picture or a video in it.
     const { imagePad, videoPad } = model.config.tokens!;
@@ -126,7 +127,7 @@ describe('GenerationEngine', () => {
     for (const [i, { prompt, sampling: drawn }] of requests.entries()) {
       for (const { tokenIds, logProbs } of results[i]!.filter(isText)) {
         const batch = packSequences([{ prompt, response: tokenIds }]);
-        const expected = policy.logProbs(batch, drawn.temperature);
+        const expected = await policy.logProbs(batch, drawn.temperature);
         assertClose(logProbs.data, expected, { atol: 1e-4 }, `request ${i}`);
       }
     }
@@ -146,7 +147,7 @@ describe('GenerationEngine', () => {
     const prompt = textPrompt([5, 6, 7]);
     const count = 2000;
     using engine = open({ maxSequences: 16 });
-    using policy = new Policy(runtime, model.config, model.arena, { gradientCheckpointing: false });
+    using policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
     const keys = Array.from({ length: count }, (_, k) => keyOf('first', k));
     const [responses] = await engine.generate([
       { prompt, sampling: { ...sampling, topK: 4 }, maxTokens: 1, stopTokens: [], keys },
@@ -156,10 +157,11 @@ describe('GenerationEngine', () => {
       const token = tokenIds.data[0]!;
       seen.set(token, (seen.get(token) ?? 0) + 1);
     }
-    const probabilities = [...seen.keys()].map((token) => {
+    const probabilities: number[] = [];
+    for (const token of seen.keys()) {
       const batch = packSequences([{ prompt, response: tokens([token]) }]);
-      return Math.exp(policy.logProbs(batch, 1)[0]!);
-    });
+      probabilities.push(Math.exp((await policy.logProbs(batch, 1))[0]!));
+    }
     const mass = probabilities.reduce((sum, value) => sum + value, 0);
     assert.equal(seen.size, 4);
     const statistic = [...seen.values()].reduce((sum, observed, i) => {
@@ -215,7 +217,7 @@ describe('GenerationEngine', () => {
 
   it('reads weights that change in place', async () => {
     const own = await loadGoldenModel('micro-vl');
-    using engine = new GenerationEngine(runtime, own.config, own.arena, defaults);
+    using engine = new GenerationEngine(device, own.config, own.arena, defaults);
     const request = {
       prompt: textPrompt([1, 2, 3]),
       sampling: { ...sampling, temperature: 0 },
@@ -227,7 +229,7 @@ describe('GenerationEngine', () => {
     const rng = new Rng(keyOf('noise'));
     own.arena.data.forEach((value, i) => (own.arena.data[i] = value + 0.05 * rng.nextNormal()));
     const second = tokensOf(await engine.generate([request]));
-    using fresh = new GenerationEngine(runtime, own.config, own.arena, defaults);
+    using fresh = new GenerationEngine(device, own.config, own.arena, defaults);
     assert.notDeepEqual(second, first);
     assert.deepEqual(second, tokensOf(await fresh.generate([request])));
   });

@@ -10,7 +10,8 @@ import { mergedTensor } from '../../../src/model/merge.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { moduleName } from '../../../src/model/qwen2-5-vl/weight-names.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { keyOf } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
@@ -37,15 +38,15 @@ const peftName = (name: string, { config }: GoldenModel): string =>
   `base_model.model.${moduleName(name, config)}`;
 
 describe('low-rank adapters against peft', () => {
-  let runtime: Runtime;
+  let device: Device;
   let model: GoldenModel;
   const sequences = goldenSequences().slice(0, 3);
   const weights = goldenCases().map((golden) => golden.weights);
   before(async () => {
-    runtime = Runtime.open();
+    device = openDevice();
     model = await loadGoldenModel('micro-vl');
   });
-  after(() => runtime[Symbol.dispose]());
+  after(() => device[Symbol.dispose]());
 
   for (const { model: name, targets, exclude, modules } of goldenJson(
     'lora/selection.json',
@@ -70,9 +71,9 @@ describe('low-rank adapters against peft', () => {
 
       for (const gradientCheckpointing of [false, true]) {
         const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
-        it(`gives the same log-probabilities, and gradients of A and B, ${how}`, () => {
+        it(`gives the same log-probabilities, and gradients of A and B, ${how}`, async () => {
           const { config, arena } = model;
-          using policy = new Policy(runtime, config, arena, { gradientCheckpointing, adapter });
+          using policy = new Policy(device, config, arena, { gradientCheckpointing, adapter });
           const before = arena.data.slice();
           const gradients = adapter.arena.twin();
           const weighted = Float32Array.from(weights.slice(0, 3).flat());
@@ -81,9 +82,9 @@ describe('low-rank adapters against peft', () => {
             logProbs = values.slice();
             return weighted;
           };
-          policy.accumulateGradients(packSequences(sequences), 1, keep, gradients);
+          await policy.accumulateGradients(packSequences(sequences), 1, keep, gradients);
           assertClose(logProbs!, expected.flat(), { atol: 1e-4 });
-          assertClose(policy.logProbs(packSequences(sequences), 1), expected.flat(), {
+          assertClose(await policy.logProbs(packSequences(sequences), 1), expected.flat(), {
             atol: 1e-4,
           });
           const wanted = goldenTensors(`lora/${name}/grads.safetensors`);
@@ -100,8 +101,8 @@ describe('low-rank adapters against peft', () => {
       it('samples with the log-probabilities that it scores', async () => {
         const { config, arena } = model;
         const options = { maxSequences: 4, maxPrefillTokens: 8192, bannedTokens: [] };
-        using engine = new GenerationEngine(runtime, config, arena, options, adapter);
-        using policy = new Policy(runtime, config, arena, {
+        using engine = new GenerationEngine(device, config, arena, options, adapter);
+        using policy = new Policy(device, config, arena, {
           gradientCheckpointing: false,
           adapter,
         });
@@ -117,21 +118,23 @@ describe('low-rank adapters against peft', () => {
           for (const [i, responses] of (await engine.generate(requests)).entries()) {
             for (const { tokenIds, logProbs } of responses) {
               const sequence = { prompt: requests[i]!.prompt, response: tokenIds };
-              const scored = policy.logProbs(packSequences([sequence]), 1);
+              const scored = await policy.logProbs(packSequences([sequence]), 1);
               assertClose(logProbs.data, scored, { atol: 1e-4 });
             }
           }
         }
       });
 
-      it('merges into weights that give the same log-probabilities', () => {
+      it('merges into weights that give the same log-probabilities', async () => {
         const merged = new Arena(model.arena.layout);
         for (const { name: tensor } of merged.layout.entries) {
           merged.tensor(tensor).data.set(mergedTensor(tensor, model.arena, adapter).data);
         }
         const { config } = model;
-        using policy = new Policy(runtime, config, merged, { gradientCheckpointing: false });
-        assertClose(policy.logProbs(packSequences(sequences), 1), expected.flat(), { atol: 1e-4 });
+        using policy = new Policy(device, config, merged, { gradientCheckpointing: false });
+        assertClose(await policy.logProbs(packSequences(sequences), 1), expected.flat(), {
+          atol: 1e-4,
+        });
       });
 
       it("writes peft's own file again, bit for bit", async () => {

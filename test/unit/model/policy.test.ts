@@ -4,7 +4,8 @@ import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { ModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
 import { parameterGroups, visionLength } from '../../../src/model/qwen2-5-vl/weight-names.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
@@ -31,65 +32,77 @@ const tinyText = {
 
 describe('Policy', () => {
   const sequences = goldenSequences();
-  let runtime: Runtime;
+  let device: Device;
   let model: GoldenModel;
   let policy: Policy;
   before(async () => {
-    runtime = Runtime.open();
+    device = openDevice();
     model = await loadGoldenModel('micro-vl');
-    policy = new Policy(runtime, model.config, model.arena, { gradientCheckpointing: true });
+    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: true });
   });
   after(() => {
     policy[Symbol.dispose]();
-    runtime[Symbol.dispose]();
+    device[Symbol.dispose]();
   });
 
-  it('gives a distribution: probabilities of all tokens at a place sum to 1, at any temperature', () => {
+  it('gives a distribution: probabilities of all tokens at a place sum to 1, at any temperature', async () => {
     const prompt = textPrompt([3, 1, 2]);
     const every = Array.from({ length: model.config.text.vocabSize }, (_, id) => id);
     for (const temperature of [0.5, 1, 2]) {
       const batch = packSequences(every.map((id) => ({ prompt, response: tokens([id]) })));
-      const logProbs = policy.logProbs(batch, temperature);
+      const logProbs = await policy.logProbs(batch, temperature);
       const total = logProbs.reduce((sum, value) => sum + Math.exp(value), 0);
       assertClose([total], [1], { atol: 1e-5 });
     }
   });
 
-  it('is not moved by the sequences packed beside one, nor by their order', () => {
-    const alone = sequences.map((sequence) => policy.logProbs(packSequences([sequence]), 1));
+  it('is not moved by the sequences packed beside one, nor by their order', async () => {
+    const alone = await Promise.all(
+      sequences.map((sequence) => policy.logProbs(packSequences([sequence]), 1)),
+    );
     const order = [5, 2, 7, 0, 4, 1, 6, 3];
-    const packed = policy.logProbs(packSequences(order.map((i) => sequences[i]!)), 1);
+    const packed = await policy.logProbs(packSequences(order.map((i) => sequences[i]!)), 1);
     const expected = order.flatMap((i) => [...alone[i]!]);
     assertClose(packed, expected, { atol: 1e-5 });
   });
 
-  it('does not look ahead: a later token changes no earlier log-probability', () => {
+  it('does not look ahead: a later token changes no earlier log-probability', async () => {
     const prompt = textPrompt([5, 6]);
-    const score = (ids: readonly number[]): Float32Array =>
-      policy.logProbs(packSequences([{ prompt, response: tokens(ids) }]), 1);
-    const [one, other] = [score([1, 2, 3, 4, 5]), score([1, 2, 3, 4, 99])];
+    const score = async (ids: readonly number[]): Promise<Float32Array> =>
+      await policy.logProbs(packSequences([{ prompt, response: tokens(ids) }]), 1);
+    const [one, other] = [await score([1, 2, 3, 4, 5]), await score([1, 2, 3, 4, 99])];
     assert.deepEqual(one.subarray(0, 4), other.subarray(0, 4));
     assert.notEqual(one[4], other[4]);
   });
 
-  it('gives the same bytes again, log-probabilities and gradients', () => {
+  it('gives the same bytes again, log-probabilities and gradients', async () => {
     const batch = packSequences(sequences.slice(0, 3));
-    const run = (): [Float32Array, Float32Array] => {
+    const run = async (): Promise<[Float32Array, Float32Array]> => {
       const gradients = model.arena.twin();
-      policy.accumulateGradients(batch, 1, (x) => new Float32Array(x.length).fill(1), gradients);
-      return [policy.logProbs(batch, 1), gradients.data.slice()];
+      await policy.accumulateGradients(
+        batch,
+        1,
+        (x) => new Float32Array(x.length).fill(1),
+        gradients,
+      );
+      return [await policy.logProbs(batch, 1), gradients.data.slice()];
     };
-    assert.deepEqual(run(), run());
+    assert.deepEqual(await run(), await run());
   });
 
-  it('adds to the gradients that are there', () => {
+  it('adds to the gradients that are there', async () => {
     const gradients = model.arena.twin();
     const batch = packSequences([sequences[1]!]);
-    const add = (): void =>
-      policy.accumulateGradients(batch, 1, (x) => new Float32Array(x.length).fill(0.5), gradients);
-    add();
+    const add = async (): Promise<void> =>
+      await policy.accumulateGradients(
+        batch,
+        1,
+        (x) => new Float32Array(x.length).fill(0.5),
+        gradients,
+      );
+    await add();
     const once = gradients.data.slice();
-    add();
+    await add();
     assert.ok(
       relativeError(
         gradients.data,
@@ -98,10 +111,10 @@ describe('Policy', () => {
     );
   });
 
-  it('hands the loss the same log-probabilities that it computes without a gradient', () => {
+  it('hands the loss the same log-probabilities that it computes without a gradient', async () => {
     const batch = packSequences(sequences);
     let seen: Float32Array | undefined;
-    policy.accumulateGradients(
+    await policy.accumulateGradients(
       batch,
       0.8,
       (logProbs) => {
@@ -110,40 +123,43 @@ describe('Policy', () => {
       },
       model.arena.twin(),
     );
-    assertClose(seen!, policy.logProbs(batch, 0.8), { atol: 1e-6 });
+    assertClose(seen!, await policy.logProbs(batch, 0.8), { atol: 1e-6 });
   });
 
   it('gives the slope of the loss along any direction, at temperature 0.7', async () => {
     const own = await loadGoldenModel('micro-vl');
-    using moved = new Policy(runtime, own.config, own.arena, { gradientCheckpointing: false });
+    using moved = new Policy(device, own.config, own.arena, { gradientCheckpointing: false });
     const batch = packSequences([sequences[2]!, sequences[4]!]);
     const gradients = own.arena.twin();
     const ones = (logProbs: Float32Array): Float32Array => logProbs.map(() => 1);
-    moved.accumulateGradients(batch, 0.7, ones, gradients);
+    await moved.accumulateGradients(batch, 0.7, ones, gradients);
     const rng = new Rng(keyOf('direction'));
     const direction = own.arena.data.map(() => rng.nextNormal());
     const start = own.arena.data.slice();
-    const lossAt = (step: number): number => {
+    const lossAt = async (step: number): Promise<number> => {
       start.forEach((value, i) => (own.arena.data[i] = value + step * direction[i]!));
-      return moved.logProbs(batch, 0.7).reduce((sum, value) => sum + value, 0);
+      const logProbs = await moved.logProbs(batch, 0.7);
+      return logProbs.reduce((sum, value) => sum + value, 0);
     };
     const step = 2e-5;
-    const slope = (lossAt(step) - lossAt(-step)) / (2 * step);
+    const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
     const expected = gradients.data.reduce((sum, value, i) => sum + value * direction[i]!, 0);
     // Central differences of float32 losses near 200 nats: rounding 1e-5 over the step, and curvature.
     assertClose([slope], [expected], { rtol: 2e-2 });
   });
 
-  it('keeps less when it computes blocks again, and comes to the same gradients', () => {
+  it('keeps less when it computes blocks again, and comes to the same gradients', async () => {
     const batch = packSequences(sequences);
-    const run = (gradientCheckpointing: boolean): { gradients: Arena; bytes: number } => {
+    const run = async (
+      gradientCheckpointing: boolean,
+    ): Promise<{ gradients: Arena; bytes: number }> => {
       const { config, arena } = model;
-      using one = new Policy(runtime, config, arena, { gradientCheckpointing });
+      using one = new Policy(device, config, arena, { gradientCheckpointing });
       const gradients = arena.twin();
-      one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
+      await one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
       return { gradients, bytes: one.workspaceBytes };
     };
-    const [kept, recomputed] = [run(false), run(true)];
+    const [kept, recomputed] = [await run(false), await run(true)];
     assert.ok(recomputed.bytes < 0.7 * kept.bytes, `${recomputed.bytes} of ${kept.bytes} bytes`);
     for (const { name } of model.arena.layout.entries) {
       const [one, other] = [recomputed, kept].map(({ gradients }) => gradients.tensor(name).data);
@@ -157,8 +173,8 @@ describe('Policy', () => {
     const batch = packSequences(sequences);
     const [whole, text] = [arena.twin(), arena.from(visionLength(config)).twin()];
     for (const gradients of [whole, text]) {
-      using one = new Policy(runtime, config, arena, { gradientCheckpointing: false });
-      one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
+      using one = new Policy(device, config, arena, { gradientCheckpointing: false });
+      await one.accumulateGradients(batch, 1, (x) => x.map((value) => 1 / value), gradients);
     }
     assert.ok(text.layout.entries.every(({ name }) => !name.startsWith('visual.')));
     assert.equal(text.layout.entries.length, 27);
@@ -167,35 +183,35 @@ describe('Policy', () => {
     }
   });
 
-  it('keeps what a vision tower that never changes made of images, and comes to the same', () => {
+  it('keeps what a vision tower that never changes made of images, and comes to the same', async () => {
     const { config, arena } = model;
     const options = { gradientCheckpointing: false, isVisionFixed: true };
-    using fixed = new Policy(runtime, config, arena, options);
+    using fixed = new Policy(device, config, arena, options);
     const batches = [sequences, sequences.toReversed(), [sequences[2]!]].map((some) =>
       packSequences(some),
     );
-    const first = batches.map((batch) => fixed.logProbs(batch, 1));
+    const first = await Promise.all(batches.map((batch) => fixed.logProbs(batch, 1)));
     for (const [i, batch] of batches.entries()) {
-      assertClose(first[i]!, policy.logProbs(batch, 1), { atol: 1e-5 });
+      assertClose(first[i]!, await policy.logProbs(batch, 1), { atol: 1e-5 });
       // Computed or kept, an image's numbers are the same.
-      using fresh = new Policy(runtime, config, arena, options);
-      assert.deepEqual(fresh.logProbs(batch, 1), first[i]);
-      assert.deepEqual(fixed.logProbs(batch, 1), first[i]);
+      using fresh = new Policy(device, config, arena, options);
+      assert.deepEqual(await fresh.logProbs(batch, 1), first[i]);
+      assert.deepEqual(await fixed.logProbs(batch, 1), first[i]);
     }
   });
 
-  it('works in the memory of the step before', () => {
+  it('works in the memory of the step before', async () => {
     const batch = packSequences(sequences);
     const gradients = model.arena.twin();
-    const step = (): void =>
-      policy.accumulateGradients(batch, 1, (x) => new Float32Array(x.length), gradients);
-    step();
+    const step = async (): Promise<void> =>
+      await policy.accumulateGradients(batch, 1, (x) => new Float32Array(x.length), gradients);
+    await step();
     const held = policy.workspaceBytes;
-    for (let i = 0; i < 3; i++) step();
+    for (let i = 0; i < 3; i++) await step();
     assert.equal(policy.workspaceBytes, held);
   });
 
-  it('divides a head of many rows in chunks without changing a number', () => {
+  it('divides a head of many rows in chunks without changing a number', async () => {
     // A vocabulary this large leaves 83 rows to a chunk of 64 MiB.
     const config: ModelConfig = {
       architecture: 'Qwen2ForCausalLM',
@@ -207,7 +223,7 @@ describe('Policy', () => {
     const arena = new Arena(layOut(parameterGroups(config)));
     const rng = new Rng(keyOf('chunks'));
     arena.data.forEach((_, i) => (arena.data[i] = 0.3 * rng.nextNormal()));
-    using wide = new Policy(runtime, config, arena, { gradientCheckpointing: false });
+    using wide = new Policy(device, config, arena, { gradientCheckpointing: false });
     const long = [1, 2, 3, 4].map((k) => ({
       prompt: textPrompt([k]),
       response: tokens(Array.from({ length: 50 }, () => rng.nextBelow(200_000))),
@@ -215,20 +231,20 @@ describe('Policy', () => {
     const weigh = (logProbs: Float32Array): Float32Array => logProbs.map((value) => 1 / value);
     const [chunked, whole] = [arena.twin(), arena.twin()];
     const scored: number[] = [];
-    wide.accumulateGradients(packSequences(long), 1, weigh, chunked);
+    await wide.accumulateGradients(packSequences(long), 1, weigh, chunked);
     for (const sequence of long) {
       const batch = packSequences([sequence]);
-      wide.accumulateGradients(batch, 1, weigh, whole);
-      scored.push(...wide.logProbs(batch, 1));
+      await wide.accumulateGradients(batch, 1, weigh, whole);
+      scored.push(...(await wide.logProbs(batch, 1)));
     }
-    assertClose(wide.logProbs(packSequences(long), 1), scored, { atol: 1e-5 });
+    assertClose(await wide.logProbs(packSequences(long), 1), scored, { atol: 1e-5 });
     for (const { name } of arena.layout.entries) {
       const error = relativeError(chunked.tensor(name).data, whole.tensor(name).data);
       assert.ok(error < 1e-5, `${name}: relative error ${error}`);
     }
   });
 
-  it('refuses images and image tokens that do not match', () => {
+  it('refuses images and image tokens that do not match', async () => {
     const { prompt, response } = sequences[1]!;
     const truncated: SequenceInput = {
       prompt: {
@@ -237,7 +253,7 @@ describe('Policy', () => {
       },
       response,
     };
-    assert.throws(() => policy.logProbs(packSequences([truncated]), 1), {
+    await assert.rejects(policy.logProbs(packSequences([truncated]), 1), {
       code: 'DATA_INVALID',
       message: /0 image or video tokens in the text, but features for 16/,
     });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { AdamW } from '../../../src/optim/adamw.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { bf16ToNumber } from '../../../src/tensor/dtype.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { adamWOver } from '../../support/flat-adamw.ts';
 import { goldenJson } from '../../support/golden.ts';
 
 interface Case {
@@ -20,14 +21,14 @@ interface Golden extends Readonly<Record<'bf16' | 'f32', Case>> {
 }
 
 describe('AdamW with bf16 moments', () => {
-  let runtime: Runtime;
-  before(() => (runtime = Runtime.open({ threads: 1 })));
-  after(() => runtime[Symbol.dispose]());
+  let device: Device;
+  before(() => (device = openDevice({ threads: 1 })));
+  after(() => device[Symbol.dispose]());
 
   it('gives the check values of the specification, to the bit', () => {
     const parameters = tensorOf('f32', [3], [1, -2, 0.5]).data;
     const gradients = zeros('f32', [3]).data;
-    using optimizer = new AdamW(runtime, {
+    using optimizer = adamWOver(device, {
       parameters,
       gradients,
       betas: [0.9, 0.999],
@@ -54,7 +55,7 @@ describe('AdamW with bf16 moments', () => {
 
   const golden = goldenJson('adamw-bf16/cases.json') as Golden;
   for (const storage of ['bf16', 'f32'] as const) {
-    it(`steps as torch does over weights in ${storage}, to the bit`, () => {
+    it(`steps as torch does over weights in ${storage}, to the bit`, async () => {
       const { lr, betas, weight_decay: weightDecay, eps } = golden.options;
       const { parameters: start, gradients: given, after } = golden[storage];
       const parameters = tensorOf('f32', [start.length], start).data;
@@ -69,14 +70,18 @@ describe('AdamW with bf16 moments', () => {
         strategy,
         storage,
       } as const;
-      using optimizer = new AdamW(runtime, options);
+      using optimizer = adamWOver(device, options);
       for (const [i, step] of given.entries()) {
         gradients.set(step);
         optimizer.step(lr, 1);
-        const { m, v, c } = optimizer.state;
+        const { m, v, c } = await optimizer.state();
         for (const [name, state] of Object.entries({ m, v, c: c! })) {
           const expected = after[i]![name as 'm' | 'v' | 'c'];
-          assert.deepEqual(Array.from(state, bf16ToNumber), expected, `${name} after ${i + 1}`);
+          assert.deepEqual(
+            Array.from(state.data, bf16ToNumber),
+            expected,
+            `${name} after ${i + 1}`,
+          );
         }
         assert.deepEqual([...parameters], after[i]!.p, `p after ${i + 1}`);
       }
@@ -94,7 +99,7 @@ describe('AdamW with bf16 moments', () => {
         weightDecay: 0,
         eps: 1e-8,
       } as const;
-      using optimizer = new AdamW(runtime, { ...options, strategy, storage: 'bf16' });
+      using optimizer = adamWOver(device, { ...options, strategy, storage: 'bf16' });
       for (let step = 0; step < 100; step++) optimizer.step(1e-4, 1);
       return parameters[0]!;
     };
@@ -104,24 +109,25 @@ describe('AdamW with bf16 moments', () => {
     assert.ok(Math.abs(moved - 0.01) < 0.004, `moved by ${moved}`);
   });
 
-  it('goes on from a saved state bit for bit, and refuses that of another strategy', () => {
+  it('goes on from a saved state bit for bit, and refuses that of another strategy', async () => {
     const start = (): Float32Array => tensorOf('f32', [3], [1, -2, 0.5]).data;
     const gradients = tensorOf('f32', [3], [0.1, -0.2, 0.3]).data;
     const common = { gradients, betas: [0.9, 0.999], weightDecay: 0.01, eps: 1e-8 } as const;
     const optionsOf = (parameters: Float32Array) =>
       ({ ...common, parameters, strategy: 'adamw_bf16', storage: 'bf16' }) as const;
     const [whole, halves] = [start(), start()];
-    using through = new AdamW(runtime, optionsOf(whole));
+    using through = adamWOver(device, optionsOf(whole));
     for (let i = 0; i < 4; i++) through.step(0.01, 1);
-    using first = new AdamW(runtime, optionsOf(halves));
+    using first = adamWOver(device, optionsOf(halves));
     for (let i = 0; i < 2; i++) first.step(0.01, 1);
-    using second = new AdamW(runtime, optionsOf(halves));
-    second.load(first.state);
+    using second = adamWOver(device, optionsOf(halves));
+    second.load(await first.state());
     for (let i = 0; i < 2; i++) second.step(0.01, 1);
     assert.deepEqual(halves, whole);
-    assert.deepEqual(second.state, through.state);
-    using plain = new AdamW(runtime, { ...common, parameters: start() });
-    assert.throws(() => second.load(plain.state), {
+    assert.deepEqual(await second.state(), await through.state());
+    using plain = adamWOver(device, { ...common, parameters: start() });
+    const state = await plain.state();
+    assert.throws(() => second.load(state), {
       code: 'CHECKPOINT_INVALID',
       message: /optim\.strategy/,
     });

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import type { PolicyLossOptions } from '../../../src/algorithms/policy-loss.ts';
 import { packSequences, type PromptInput, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import { Runtime } from '../../../src/ort/runtime.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
 import { responseLogProbs } from '../../../src/training/response-scores.ts';
@@ -56,16 +57,16 @@ function sequenceOf(prompt: PromptInput, count: number): SequenceInput {
 
 describe('training', () => {
   const sequences = goldenSequences();
-  let runtime: Runtime;
+  let device: Device;
   let model: GoldenModel;
   let policy: Policy;
   let optimization: Optimization;
-  before(() => (runtime = Runtime.open()));
-  after(() => runtime[Symbol.dispose]());
+  before(() => (device = openDevice()));
+  after(() => device[Symbol.dispose]());
   beforeEach(async () => {
     model = await loadGoldenModel('micro-vl');
-    policy = new Policy(runtime, model.config, model.arena, { gradientCheckpointing: false });
-    optimization = new Optimization(runtime, model.arena, {
+    policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
+    optimization = new Optimization(device, model.arena, {
       betas: [0.9, 0.999],
       weightDecay: 0.01,
       maxGradNorm: 1,
@@ -77,8 +78,11 @@ describe('training', () => {
   });
 
   /** The sequences with the policy's own log-probabilities as old and reference ones, shifted. */
-  function experiences(advantageOf: (i: number) => number, refShift = 0): Experience[] {
-    const logProbs = responseLogProbs(policy, sequences, 1, whole);
+  async function experiences(
+    advantageOf: (i: number) => number,
+    refShift = 0,
+  ): Promise<Experience[]> {
+    const logProbs = await responseLogProbs(policy, sequences, 1, whole);
     return sequences.map((sequence, i) => {
       const old = logProbs[i]!;
       const tensor = (data: Float32Array) => tensorOf('f32', [data.length], data);
@@ -130,7 +134,7 @@ describe('training', () => {
     );
   });
 
-  it('gives responses that share a prompt the log-probabilities and gradients they have alone', () => {
+  it('gives responses that share a prompt the log-probabilities and gradients they have alone', async () => {
     const shared = sequences.flatMap((sequence, i) => {
       const other = sequences[(i + 1) % sequences.length]!;
       return [sequence, { prompt: sequence.prompt, response: other.response }];
@@ -139,26 +143,27 @@ describe('training', () => {
     const derivative = (logProbs: Float32Array): Float32Array =>
       logProbs.map((_, t) => Math.sin(1 + t));
     let at = 0;
-    const alone = shared.flatMap((sequence) => {
+    const alone: number[] = [];
+    for (const sequence of shared) {
       const from = at;
-      const logProbs = policy.logProbs(packSequences([sequence]), 1);
+      const logProbs = await policy.logProbs(packSequences([sequence]), 1);
       const part = (values: Float32Array): Float32Array =>
         values.map((_, t) => Math.sin(1 + from + t));
-      policy.accumulateGradients(packSequences([sequence]), 1, part, gradients[0]!);
+      await policy.accumulateGradients(packSequences([sequence]), 1, part, gradients[0]!);
       at += logProbs.length;
-      return [...logProbs];
-    });
-    assertClose(policy.logProbs(packSequences(shared), 1), alone, { atol: 2e-5 });
-    policy.accumulateGradients(packSequences(shared), 1, derivative, gradients[1]!);
+      alone.push(...logProbs);
+    }
+    assertClose(await policy.logProbs(packSequences(shared), 1), alone, { atol: 2e-5 });
+    await policy.accumulateGradients(packSequences(shared), 1, derivative, gradients[1]!);
     const scale = gradients[0]!.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     assertClose(gradients[1]!.data, gradients[0]!.data, { rtol: 1e-4, atol: 1e-5 * scale });
   });
 
-  it('scores responses alike however they are divided, in the order they were given', () => {
-    const expected = responseLogProbs(policy, sequences, 0.9, whole);
+  it('scores responses alike however they are divided, in the order they were given', async () => {
+    const expected = await responseLogProbs(policy, sequences, 0.9, whole);
     for (const division of divisions) {
       const reports: number[] = [];
-      const scored = responseLogProbs(policy, sequences, 0.9, division, (done) =>
+      const scored = await responseLogProbs(policy, sequences, 0.9, division, (done) =>
         reports.push(done),
       );
       for (const [i, part] of scored.entries()) assertClose(part, expected[i]!, { atol: 1e-5 });
@@ -176,7 +181,7 @@ describe('training', () => {
     };
 
     it('accumulates the same gradient however the mini-batch is divided', async () => {
-      const samples = experiences((i) => (i % 2 === 0 ? 1 : -0.5) * (1 + i / 8), 0.3);
+      const samples = await experiences((i) => (i % 2 === 0 ? 1 : -0.5) * (1 + i / 8), 0.3);
       const withKl = { ...update, loss: { ...loss, useKlLoss: true } };
       const expected = await gradientsAfter(samples, withKl);
       for (const microBatch of divisions) {
@@ -188,7 +193,7 @@ describe('training', () => {
 
     it('has the policy gradient -mean(advantage · ∇log-probability) where nothing has moved yet', async () => {
       const advantageOf = (i: number): number => i - 3;
-      const gradient = await gradientsAfter(experiences(advantageOf), update);
+      const gradient = await gradientsAfter(await experiences(advantageOf), update);
       const expected = model.arena.twin();
       const counts = sequences.map(({ response }) => response.data.length);
       const total = counts.reduce((sum, count) => sum + count, 0);
@@ -196,7 +201,7 @@ describe('training', () => {
         Array<number>(count).fill(-advantageOf(i) / total),
       );
       const batch = packSequences(sequences);
-      policy.accumulateGradients(batch, 1, () => Float32Array.from(slopes), expected);
+      await policy.accumulateGradients(batch, 1, () => Float32Array.from(slopes), expected);
       assert.ok(relativeError(gradient, expected.data) < 1e-5);
     });
 
@@ -205,7 +210,7 @@ describe('training', () => {
       const { gradientNorms } = await updatePolicy(
         policy,
         optimization,
-        cut(experiences(() => 0)),
+        cut(await experiences(() => 0)),
         update,
       );
       assert.deepEqual(gradientNorms, [0]);
@@ -217,14 +222,14 @@ describe('training', () => {
     });
 
     it('makes responses with a positive advantage likelier, and others less likely', async () => {
-      const samples = experiences((i) => (i < 4 ? 1 : -1));
-      const sumOf = (): number[] =>
-        responseLogProbs(policy, sequences, 1, whole).map((part) =>
+      const samples = await experiences((i) => (i < 4 ? 1 : -1));
+      const sumOf = async (): Promise<number[]> =>
+        (await responseLogProbs(policy, sequences, 1, whole)).map((part) =>
           part.reduce((sum, value) => sum + value, 0),
         );
-      const before = sumOf();
+      const before = await sumOf();
       await updatePolicy(policy, optimization, cut(samples), { ...update, learningRate: 1e-4 });
-      for (const [i, after] of sumOf().entries()) {
+      for (const [i, after] of (await sumOf()).entries()) {
         assert.ok(i < 4 ? after > before[i]! : after < before[i]!, `response ${i}`);
       }
     });
@@ -234,10 +239,7 @@ describe('training', () => {
       const { losses, gradientNorms } = await updatePolicy(
         policy,
         optimization,
-        cut(
-          experiences(() => 1),
-          3,
-        ),
+        cut(await experiences(() => 1), 3),
         { ...update, epochs: 2, microBatch: divisions[0]! },
         (n) => done.push(n),
       );
@@ -251,7 +253,7 @@ describe('training', () => {
     });
 
     it('reports the same losses however the mini-batch is divided', async () => {
-      const samples = experiences((i) => i - 2, 0.3);
+      const samples = await experiences((i) => i - 2, 0.3);
       const withKl = { ...update, loss: { ...loss, useKlLoss: true }, learningRate: 0 };
       const lossesOf = async (microBatch: typeof whole): Promise<Record<string, number[]>> =>
         (await updatePolicy(policy, optimization, cut(samples), { ...withKl, microBatch })).losses;
@@ -265,13 +267,13 @@ describe('training', () => {
     });
 
     it('gives the same bytes from the same start', async () => {
-      const samples = experiences((i) => i - 4);
+      const samples = await experiences((i) => i - 4);
       await updatePolicy(policy, optimization, cut(samples, 3), update);
       const again = await loadGoldenModel('micro-vl');
-      using fresh = new Policy(runtime, again.config, again.arena, {
+      using fresh = new Policy(device, again.config, again.arena, {
         gradientCheckpointing: false,
       });
-      using optimizer = new Optimization(runtime, again.arena, {
+      using optimizer = new Optimization(device, again.arena, {
         betas: [0.9, 0.999],
         weightDecay: 0.01,
         maxGradNorm: 1,
@@ -282,19 +284,20 @@ describe('training', () => {
 
     it('leaves weights and moments alone when the gradient is not finite', async () => {
       const before = model.arena.data.slice();
-      const samples = experiences((i) => (i === 2 ? NaN : 1));
+      const samples = await experiences((i) => (i === 2 ? NaN : 1));
       const { gradientNorms } = await updatePolicy(policy, optimization, cut(samples), update);
       assert.deepEqual(gradientNorms, [NaN]);
       assert.deepEqual(model.arena.data, before);
       const { m, step } = (await optimization.gatherState())!;
       assert.equal(step, 0);
-      assert.ok(m.every((value) => value === 0));
+      assert.ok(m.data.every((value) => value === 0));
     });
   });
 
   describe('updateSupervised', () => {
     it('reports the mean negative log-likelihood and lowers it', async () => {
-      const scores = responseLogProbs(policy, sequences, 1, whole).flatMap((part) => [...part]);
+      const parts = await responseLogProbs(policy, sequences, 1, whole);
+      const scores = parts.flatMap((part) => [...part]);
       const expected = -scores.reduce((sum, value) => sum + value, 0) / scores.length;
       const losses: number[] = [];
       for (let i = 0; i < 5; i++) {

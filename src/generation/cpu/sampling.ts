@@ -1,18 +1,5 @@
-import { CxmindError } from '../errors.ts';
-import type { Rng } from '../rng.ts';
-
-/** How the next token is drawn; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
-export interface Sampling {
-  readonly temperature: number;
-  readonly topP: number;
-  readonly topK: number;
-}
-
-/** A drawn token and its log-probability under the full, tempered distribution. */
-export interface Draw {
-  readonly token: number;
-  readonly logProb: number;
-}
+import { CxmindError } from '../../errors.ts';
+import type { Draw, Sampling } from '../sampler.ts';
 
 /** The most likely token; the first of equals. */
 function argmax(probabilities: Float32Array): number {
@@ -116,10 +103,15 @@ function nucleus(probabilities: Float32Array, { topK, topP }: Sampling): Uint32A
  * own log-probabilities are.
  *
  * @param probabilities f32 `[V]`, softmax of logits over temperature (of the plain logits when greedy)
+ * @param uniform in [0, 1); decides the draw, but for a greedy one
  * @throws NUMERIC_NONFINITE when the probabilities are not numbers
  */
-export function sampleToken(probabilities: Float32Array, sampling: Sampling, rng: Rng): Draw {
-  const token = pick(probabilities, sampling, rng);
+export function sampleToken(
+  probabilities: Float32Array,
+  sampling: Sampling,
+  uniform: number,
+): Draw {
+  const token = pick(probabilities, sampling, uniform);
   const logProb = Math.log(probabilities[token] ?? NaN);
   if (!Number.isFinite(logProb)) {
     throw new CxmindError(
@@ -131,9 +123,8 @@ export function sampleToken(probabilities: Float32Array, sampling: Sampling, rng
   return { token, logProb };
 }
 
-function pick(probabilities: Float32Array, sampling: Sampling, rng: Rng): number {
+function pick(probabilities: Float32Array, sampling: Sampling, uniform: number): number {
   if (sampling.temperature === 0) return argmax(probabilities);
-  const uniform = rng.nextUniform();
   // Softmax made them sum to 1 but for rounding, which `drawFrom` allows for.
   if (sampling.topK <= 0 && sampling.topP >= 1) return drawFrom(probabilities, uniform);
   const kept = nucleus(probabilities, sampling);

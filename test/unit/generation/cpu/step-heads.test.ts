@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { StepHeads } from '../../../src/generation/step-heads.ts';
-import { decodeModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
-import { assertClose } from '../../support/assert-close.ts';
+import { StepHeads } from '../../../../src/generation/cpu/step-heads.ts';
+import { decodeModelConfig } from '../../../../src/model/qwen2-5-vl/config.ts';
+import { tensorOf } from '../../../../src/tensor/tensor.ts';
+import { assertClose } from '../../../support/assert-close.ts';
 
 const { text } = decodeModelConfig(
   {

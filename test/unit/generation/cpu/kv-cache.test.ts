@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { KvCache, type LayerKeysValues } from '../../../src/generation/kv-cache.ts';
+import { KvCache, type PromptKeysValues } from '../../../../src/generation/cpu/kv-cache.ts';
 
 const shape = { layers: 2, slots: 3, kvHeads: 2, capacity: 70, headDim: 3, scoreScale: 0.5 };
 /** An empty position's bias, which the scale makes -40. */
 const EMPTY = -80;
 
 /** A prompt whose every number tells layer, token, head and place, negative for values. */
-function prompt(tag: number, tokens: number): LayerKeysValues[] {
+function prompt(tag: number, tokens: number): PromptKeysValues[] {
   return [0, 1].map((layer) => {
     const key = new Float32Array(tokens * 6);
     for (let t = 0; t < tokens; t++) {

@@ -1,7 +1,7 @@
-import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
+import { rows, zeros, type Tensor } from '../../tensor/tensor.ts';
 
 /** Keys and values of one layer for one prompt, `[T, K, d]` each, as the prefill leaves them. */
-export interface LayerKeysValues {
+export interface PromptKeysValues {
   readonly key: Float32Array;
   readonly value: Float32Array;
 }
@@ -107,7 +107,7 @@ export class KvCache {
   }
 
   /** Writes a prompt of `tokens` tokens to the first free slot, from position 0. */
-  write(slot: number, prompt: readonly LayerKeysValues[], tokens: number): void {
+  write(slot: number, prompt: readonly PromptKeysValues[], tokens: number): void {
     this.reserve(tokens, slot);
     const { kvHeads, headDim } = this.shape;
     for (const [layer, { key, value }] of prompt.entries()) {

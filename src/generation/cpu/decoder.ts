@@ -1,0 +1,194 @@
+import type { Device, HostMemory, View } from '../../device/device.ts';
+import type { ModelWeights } from '../../model/model-weights.ts';
+import type { ModelConfig, TextConfig } from '../../model/qwen2-5-vl/config.ts';
+import { FEWEST_COLUMNS, scoreScaleOf, type DecodeForm } from '../../model/qwen2-5-vl/decode.ts';
+import { textRotary } from '../../model/qwen2-5-vl/rotary.ts';
+import { moduleNames, type Lease } from '../../model/weight-source.ts';
+import { reshaped, rows, tensorOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import type { PrefilledPrompt } from '../prefill.ts';
+import type { StepDecoder, StepRow } from '../step-decoder.ts';
+import { gatherColumns, gatherRows } from './columns.ts';
+import { DecodeBlocks, type DecodeWeights } from './decode-blocks.ts';
+import { KvCache, type PromptKeysValues } from './kv-cache.ts';
+import { StepHeads } from './step-heads.ts';
+
+/** What a decoder is made from. */
+export interface DecoderOptions {
+  readonly device: Device;
+  readonly host: HostMemory;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+  /** f32 `[V]`, added to the logits. */
+  readonly logitBias: View;
+  /** Sequences decoded together. */
+  readonly slots: number;
+  /** Most tokens of a sequence. */
+  readonly capacity: number;
+}
+
+/**
+ * Decoding on the processor, block by block: a layer projects, its keys and values join the cache, it attends. Weights
+ * are bound once; what depends on the number of running sequences or the cache's length is bound again only when those
+ * change.
+ *
+ * What passes between two blocks is some ten thousand numbers that lie in a core's cache; `StepHeads` says why they are
+ * moved and rotated here rather than in a graph.
+ */
+export class CpuDecoder implements StepDecoder {
+  readonly capacity: number;
+  readonly #config: ModelConfig;
+  readonly #host: HostMemory;
+  readonly #leases: readonly Lease[];
+  readonly #embedding: Tensor<'f32'>; // [V, D]
+  readonly #cache: KvCache;
+  readonly #heads: StepHeads;
+  readonly #buffers: Buffers;
+  readonly #blocks: Readonly<Record<DecodeForm, DecodeBlocks>>;
+  #boundSlots = 0;
+  #boundLength = 0;
+
+  /** Takes the weights, until it is disposed. */
+  static async open(options: DecoderOptions): Promise<CpuDecoder> {
+    const { config, weights } = options;
+    const { source, adapters } = weights;
+    const names = Array.from({ length: config.text.layers }, (_, i) => moduleNames.layer(i));
+    const layers = await Promise.all(names.map((name) => source.take(name)));
+    const embedding = await source.take(moduleNames.embedding);
+    const head = await source.take(moduleNames.head);
+    const taken = {
+      embedding: embedding.views['weight']!,
+      layers: layers.map(({ views }) => views),
+      head: head.views,
+      adapters: adapters?.layers ?? null,
+    };
+    return new CpuDecoder(options, taken, [...layers, embedding, head]);
+  }
+
+  private constructor(
+    { device, host, config, logitBias, slots, capacity }: DecoderOptions,
+    weights: DecodeWeights,
+    leases: readonly Lease[],
+  ) {
+    const { layers, kvHeads, headDim, ropeTheta } = config.text;
+    this.capacity = capacity;
+    this.#config = config;
+    this.#host = host;
+    this.#leases = leases;
+    this.#embedding = host.tensor(weights.embedding) as Tensor<'f32'>;
+    const scoreScale = scoreScaleOf(config.text);
+    this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim, scoreScale });
+    // Generated tokens are text: their three positions are equal, so one row of angles serves.
+    const every = tensorOf(
+      'i32',
+      [1, capacity],
+      Int32Array.from({ length: capacity }, (_, i) => i),
+    );
+    const rotary = textRotary(every, headDim, ropeTheta, null);
+    this.#heads = new StepHeads(config.text, slots, rotary);
+    this.#buffers = new Buffers(config.text, slots);
+    const blocks = (form: DecodeForm): DecodeBlocks =>
+      new DecodeBlocks(device, config.text, form, weights, logitBias);
+    this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
+  }
+
+  clear(): void {
+    this.#cache.clear();
+  }
+
+  write(slot: number, { batch, start, tokens }: PrefilledPrompt): void {
+    const part = (view: View): Float32Array =>
+      rows(this.#host.tensor(view), start, start + tokens).data as Float32Array;
+    const layers = batch.layers.map(({ key, value }): PromptKeysValues => ({
+      key: part(key),
+      value: part(value),
+    }));
+    this.#cache.write(slot, layers, tokens);
+  }
+
+  move(from: number, to: number): void {
+    this.#cache.move(from, to);
+  }
+
+  step(sequences: readonly StepRow[]): View {
+    const count = sequences.length;
+    const form = count < FEWEST_COLUMNS ? 'rows' : 'columns';
+    const { project, attend, distribution } = this.#blocks[form].open();
+    const cached = sequences.map((sequence) => sequence.cached);
+    this.#cache.reserve(Math.max(...cached) + 1, count);
+    if (count !== this.#boundSlots || this.#cache.length !== this.#boundLength) {
+      this.#bind(form, count);
+    }
+    const buffers = this.#buffers;
+    const heads = this.#heads;
+    const tokens = sequences.map(({ token }) => token);
+    const gather = form === 'rows' ? gatherRows : gatherColumns;
+    gather(this.#embedding, tokens, buffers.hidden(0, form, count));
+    for (const [slot, { temperature }] of sequences.entries()) {
+      buffers.inverseTemperature.data[slot] = temperature === 0 ? 1 : 1 / temperature;
+    }
+    heads.begin(sequences.map(({ position }) => position));
+    for (const layer of project.keys()) {
+      project[layer]!.run();
+      heads.putQueries();
+      this.#cache.append(layer, heads, cached);
+      attend[layer]!.run();
+    }
+    distribution.run();
+    return this.#host.view(rows(buffers.probabilities, 0, count));
+  }
+
+  #bind(form: DecodeForm, count: number): void {
+    const { headDim, heads, kvHeads, layers } = this.#config.text;
+    const { project, attend, distribution } = this.#blocks[form].open();
+    const buffers = this.#buffers;
+    const first = (tensor: Tensor<'f32'>): Tensor<'f32'> => rows(tensor, 0, count);
+    const view = (tensor: Tensor): View => this.#host.view(tensor);
+    const { query, projected } = this.#heads;
+    const joined = view(first(projected));
+    const groups = [count * kvHeads, heads / kvHeads, headDim + 1];
+    const grouped = view(reshaped(first(query), groups));
+    const hidden = [0, 1].map((which) => view(buffers.hidden(which as 0 | 1, form, count)));
+    for (let layer = 0; layer < layers; layer++) {
+      const [from, to] = [hidden[layer % 2]!, hidden[(layer + 1) % 2]!];
+      project[layer]!.input('hidden', from).output('projected', joined);
+      attend[layer]!.input('hidden', from)
+        .input('query', grouped)
+        .input('keys', view(this.#cache.keys(layer, count)))
+        .input('values', view(this.#cache.values(layer, count)))
+        .output('output', to);
+    }
+    distribution
+      .input('hidden', hidden[layers % 2]!)
+      .input('inverseTemperature', view(first(buffers.inverseTemperature)))
+      .output('probabilities', view(first(buffers.probabilities)));
+    this.#boundSlots = count;
+    this.#boundLength = this.#cache.length;
+  }
+
+  [Symbol.dispose](): void {
+    for (const blocks of Object.values(this.#blocks)) blocks[Symbol.dispose]();
+    for (const lease of this.#leases) lease[Symbol.dispose]();
+  }
+}
+
+/** What passes between the blocks of a step, for up to `slots` sequences. */
+class Buffers {
+  readonly inverseTemperature: Tensor<'f32'>;
+  readonly probabilities: Tensor<'f32'>;
+  readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>];
+  readonly #config: TextConfig;
+
+  constructor(config: TextConfig, slots: number) {
+    const { hiddenSize, vocabSize } = config;
+    this.#config = config;
+    this.#hidden = [zeros('f32', [slots, hiddenSize]), zeros('f32', [slots, hiddenSize])];
+    this.inverseTemperature = zeros('f32', [slots, 1]);
+    this.probabilities = zeros('f32', [slots, vocabSize]);
+  }
+
+  /** One of two buffers of hidden states, in a form. */
+  hidden(which: 0 | 1, form: DecodeForm, count: number): Tensor<'f32'> {
+    const part = rows(this.#hidden[which], 0, count);
+    return form === 'rows' ? part : reshaped(part, [this.#config.hiddenSize, count]);
+  }
+}

@@ -1,0 +1,213 @@
+import type { View } from '../device/device.ts';
+import { CxmindError } from '../errors.ts';
+import { packPrompts } from '../model/pack.ts';
+import { Rng } from '../rng.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './engine.ts';
+import type { Prefill, PrefilledPrompt } from './prefill.ts';
+import type { Draw, Sampler } from './sampler.ts';
+import type { StepDecoder } from './step-decoder.ts';
+
+/** What a schedule uses of an engine. */
+export interface ScheduleTools extends Pick<EngineOptions, 'maxSequences' | 'maxPrefillTokens'> {
+  readonly prefill: Prefill;
+  readonly sampler: Sampler;
+  readonly decoder: StepDecoder;
+  /** f32 `[V]` */
+  readonly logitBias: View;
+}
+
+/** A response that is to begin. */
+interface Waiting {
+  readonly request: number;
+  readonly sample: number;
+  readonly prompt: PrefilledPrompt;
+}
+
+/** A response that has begun. */
+interface Sequence {
+  readonly request: number;
+  readonly sample: number;
+  readonly rng: Rng;
+  readonly tokens: number[];
+  readonly logProbs: number[];
+  /** Rotary position of the first response token. */
+  readonly firstPosition: number;
+  readonly promptTokens: number;
+}
+
+/** Prompt tokens of a prefill pass, short prompts together: more would leave the caches of a core. */
+const PASS_TOKENS = 1024;
+/** Steps between two looks at the event loop, for messages and cancellation. */
+const STEPS_PER_TURN = 16;
+
+/**
+ * One call of an engine by continuous batching: each prompt is prefilled once, its responses enter free slots, and a
+ * response that ends leaves its slot to the next.
+ */
+export class Schedule {
+  readonly #requests: readonly GenerationRequest[];
+  readonly #control: GenerateControl;
+  readonly #tools: ScheduleTools;
+  readonly #results: Response[][];
+  /** By slot. */
+  readonly #running: Sequence[] = [];
+  #waiting: Waiting[] = [];
+  #nextRequest = 0;
+  #responses = 0;
+  #tokens = 0;
+
+  constructor(
+    requests: readonly GenerationRequest[],
+    control: GenerateControl,
+    tools: ScheduleTools,
+  ) {
+    this.#requests = requests;
+    this.#control = control;
+    this.#tools = tools;
+    this.#results = requests.map(({ keys }) => new Array<Response>(keys.length));
+  }
+
+  /** @throws RUNTIME_CANCELLED when the signal aborts */
+  async run(): Promise<Response[][]> {
+    for (let step = 0; ; step++) {
+      await this.#admit();
+      if (this.#running.length === 0) break;
+      await this.#step();
+      if (step % STEPS_PER_TURN === 0) await this.#lookUp();
+    }
+    this.#report();
+    return this.#results;
+  }
+
+  /** Fills the free slots. */
+  async #admit(): Promise<void> {
+    const { decoder, maxSequences } = this.#tools;
+    while (this.#running.length < maxSequences) {
+      if (this.#waiting.length === 0) {
+        if (this.#nextRequest === this.#requests.length) return;
+        await this.#prefill(maxSequences - this.#running.length);
+      }
+      const entering = this.#waiting.splice(0, maxSequences - this.#running.length);
+      const sequences = entering.map(({ request, sample, prompt }) => ({
+        ...begin(this.#requests[request]!, prompt.tokens, sample),
+        request,
+        sample,
+      }));
+      const rows = entering.map(({ prompt }) => prompt.index);
+      const draws = await this.#draw(entering[0]!.prompt.batch.firstTokens, sequences, rows);
+      for (const [i, sequence] of sequences.entries()) {
+        if (this.#extend(sequence, draws[i]!)) continue;
+        decoder.write(this.#running.length, entering[i]!.prompt);
+        this.#running.push(sequence);
+      }
+    }
+  }
+
+  /** Runs the next prompts, whose responses fill the free slots, within the prefill's token budget. */
+  async #prefill(freeSlots: number): Promise<void> {
+    const { prefill, logitBias, maxPrefillTokens } = this.#tools;
+    const first = this.#nextRequest;
+    const most = Math.min(PASS_TOKENS, maxPrefillTokens);
+    let [end, samples, tokens] = [first, 0, 0];
+    for (; end < this.#requests.length && samples < freeSlots; end++) {
+      const { prompt, keys } = this.#requests[end]!;
+      tokens += prompt.tokenIds.data.length;
+      if (end > first && tokens > most) break;
+      samples += keys.length;
+    }
+    const chosen = this.#requests.slice(first, end);
+    const { prompts } = await prefill.run(
+      packPrompts(chosen.map(({ prompt }) => prompt)),
+      chosen.map(({ sampling }) => sampling.temperature),
+      logitBias,
+    );
+    this.#waiting = chosen.flatMap(({ keys }, i) =>
+      Array.from(keys.keys(), (sample) => ({ request: first + i, sample, prompt: prompts[i]! })),
+    );
+    this.#nextRequest = end;
+  }
+
+  /** One token more for every running sequence; those that are complete leave. */
+  async #step(): Promise<void> {
+    const running = [...this.#running];
+    const distributions = this.#tools.decoder.step(
+      running.map(({ request, tokens, firstPosition, promptTokens }) => ({
+        token: tokens.at(-1)!,
+        position: firstPosition + tokens.length - 1,
+        cached: promptTokens + tokens.length - 1,
+        temperature: this.#requests[request]!.sampling.temperature,
+      })),
+    );
+    const draws = await this.#draw(distributions, running, [...running.keys()]);
+    // From the last slot, so that what moves into a slot that becomes free has had its draw.
+    for (let slot = running.length - 1; slot >= 0; slot--) {
+      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
+    }
+  }
+
+  #draw(
+    distributions: View,
+    sequences: readonly Sequence[],
+    rows: readonly number[],
+  ): Promise<Draw[]> {
+    const draws = sequences.map(({ request, rng }, i) => {
+      const { sampling } = this.#requests[request]!;
+      const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
+      return { row: rows[i]!, sampling, uniform };
+    });
+    return this.#tools.sampler.draw(distributions, draws);
+  }
+
+  /** Appends a draw; true when the response is complete. */
+  #extend(sequence: Sequence, { token, logProb }: Draw): boolean {
+    const { stopTokens, maxTokens } = this.#requests[sequence.request]!;
+    const { tokens, logProbs } = sequence;
+    tokens.push(token);
+    logProbs.push(logProb);
+    this.#tokens++;
+    const isStopped = stopTokens.includes(token);
+    if (!isStopped && tokens.length < maxTokens) return false;
+    this.#results[sequence.request]![sequence.sample] = {
+      tokenIds: tensorOf('i32', [tokens.length], tokens),
+      logProbs: tensorOf('f32', [logProbs.length], logProbs),
+      finishReason: isStopped ? 'stop' : 'length',
+    };
+    this.#responses++;
+    return true;
+  }
+
+  /** Frees a slot and closes the gap with the last one. */
+  #leave(slot: number): void {
+    const last = this.#running.pop()!;
+    if (slot === this.#running.length) return;
+    this.#tools.decoder.move(this.#running.length, slot);
+    this.#running[slot] = last;
+  }
+
+  async #lookUp(): Promise<void> {
+    this.#report();
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#control.signal?.aborted === true) {
+      throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
+    }
+  }
+
+  #report(): void {
+    this.#control.onProgress?.({ tokens: this.#tokens, responses: this.#responses });
+  }
+}
+
+function begin(
+  { prompt, keys }: GenerationRequest,
+  promptTokens: number,
+  sample: number,
+): Omit<Sequence, 'request' | 'sample'> {
+  return {
+    rng: new Rng(keys[sample]!),
+    tokens: [],
+    logProbs: [],
+    firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
+    promptTokens,
+  };
+}

@@ -1,0 +1,53 @@
+import type { Device } from '../device/device.ts';
+import { adapterModules, modelAdapters, type Adapter, type BlockAdapters } from './adapter.ts';
+import type { Arena } from './arena.ts';
+import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import type { ProductBlocks } from './qwen2-5-vl/modules.ts';
+import {
+  AdaptedWeights,
+  ResidentModules,
+  type GradientSink,
+  type ModelModules,
+  type WeightSource,
+} from './weight-source.ts';
+
+/** A model's weights on a device, with those of its adapters, and what of them can be trained. */
+export interface ModelWeights {
+  readonly source: WeightSource;
+  /** The adapters of every block; null without any. */
+  readonly adapters: ProductBlocks<BlockAdapters> | null;
+  /**
+   * Where gradients go.
+   *
+   * @param gradients laid out as what is trained: the weights, the weights without the vision tower, or the adapters
+   */
+  readonly sink: (gradients: Arena) => GradientSink;
+}
+
+/** The weights of a model in an arena, and beside them its adapters', which are trained in their place. */
+export function modelWeights(
+  device: Device,
+  {
+    config,
+    modules,
+    arena,
+    adapter,
+  }: {
+    readonly config: ModelConfig;
+    readonly modules: ModelModules;
+    readonly arena: Arena;
+    readonly adapter: Adapter | null;
+  },
+): ModelWeights {
+  const base = new ResidentModules(device, arena, modules);
+  const sinkOf = (trained: ModelModules) => (gradients: Arena) =>
+    new ResidentModules(device, gradients, trained);
+  if (adapter === null) return { source: base, adapters: null, sink: sinkOf(modules) };
+  const adapters = modelAdapters(adapter.spec, config);
+  const adapted = adapterModules(adapters);
+  return {
+    source: new AdaptedWeights(base, new ResidentModules(device, adapter.arena, adapted)),
+    adapters,
+    sink: sinkOf(adapted),
+  };
+}

@@ -1,0 +1,102 @@
+import type { Device, Views } from '../device/device.ts';
+import type { Arena } from './arena.ts';
+
+/** Where an input of a graph lies: parameters that are neighbours in an arena, seen as one tensor. */
+export interface ParameterSpan {
+  readonly names: readonly string[];
+  /** Of the whole; left out, the parameters are stacked along their first axis. */
+  readonly shape?: readonly number[];
+}
+
+/** The parameters of one module, by the inputs of its graph. */
+export type ModuleParameters = Readonly<Record<string, ParameterSpan>>;
+
+/** A model's modules by name: what is taken, used and given back as one. */
+export type ModelModules = ReadonlyMap<string, ModuleParameters>;
+
+/** The names of a model's modules. */
+export const moduleNames = {
+  embedding: 'embedding',
+  layer: (index: number): string => `layers.${index}`,
+  head: 'head',
+  patchEmbed: 'vision.patchEmbed',
+  visionBlock: (index: number): string => `vision.blocks.${index}`,
+  merger: 'vision.merger',
+} as const;
+
+/** Whether a module belongs to the vision tower. */
+export function isVisionModule(name: string): boolean {
+  return name.startsWith('vision.');
+}
+
+/** A module's parameters while they are on the device, by the inputs of its graph. */
+export interface Lease extends Disposable {
+  readonly views: Views;
+}
+
+/** Gives a model's weights module by module, so that those not in use may be elsewhere. */
+export interface WeightSource {
+  /** The weights of a module, to be given back by disposing the lease. */
+  take(module: string): Promise<Lease>;
+}
+
+/** Takes in a model's gradients module by module. */
+export interface GradientSink {
+  /** The modules of which something is trained. */
+  readonly trained: ReadonlySet<string>;
+  /** Where a module's gradients are added to; empty where nothing of it is trained. */
+  take(module: string): Promise<Lease>;
+}
+
+/** Parameters that stay where they are, in an arena that the device reads in place. */
+export class ResidentModules implements WeightSource, GradientSink {
+  readonly trained: ReadonlySet<string>;
+  readonly #leases = new Map<string, Lease>();
+
+  /** @param modules those of which the arena has no parameter are left out */
+  constructor(device: Device, arena: Arena, modules: ModelModules) {
+    for (const [module, parameters] of modules) {
+      const entries = Object.entries(parameters);
+      if (!entries.every(([, { names }]) => names.every((name) => arena.has(name)))) continue;
+      const views = Object.fromEntries(
+        entries.map(([input, { names, shape }]) => [
+          input,
+          device.host!.view(arena.span(names, shape)),
+        ]),
+      );
+      this.#leases.set(module, { views, [Symbol.dispose]: () => undefined });
+    }
+    this.trained = new Set(
+      [...this.#leases]
+        .filter(([, { views }]) => Object.keys(views).length > 0)
+        .map(([key]) => key),
+    );
+  }
+
+  take(module: string): Promise<Lease> {
+    return Promise.resolve(this.#leases.get(module) ?? NOTHING);
+  }
+}
+
+const NOTHING: Lease = { views: {}, [Symbol.dispose]: () => undefined };
+
+/** The weights of a base model, and those of its adapters beside them. */
+export class AdaptedWeights implements WeightSource {
+  readonly #base: WeightSource;
+  readonly #adapters: WeightSource;
+
+  constructor(base: WeightSource, adapters: WeightSource) {
+    this.#base = base;
+    this.#adapters = adapters;
+  }
+
+  async take(module: string): Promise<Lease> {
+    const leases = [await this.#base.take(module), await this.#adapters.take(module)] as const;
+    return {
+      views: { ...leases[0].views, ...leases[1].views },
+      [Symbol.dispose]() {
+        for (const lease of leases) lease[Symbol.dispose]();
+      },
+    };
+  }
+}
