@@ -73,21 +73,40 @@ export function writeDirectoryAtomically(
   return writing(target, () => replaceDirectory(target, write));
 }
 
+/** Puts right what crashes of `writeDirectoryAtomically` left in a directory, whatever was being written there. */
+export async function putDirectoriesRight(parent: string): Promise<void> {
+  for (const entry of await readdir(parent)) {
+    const [, name] = /^\.(.+)\.(?:partial|replaced)$/.exec(entry) ?? [];
+    if (name !== undefined) await putRight(parent, name);
+  }
+}
+
+async function putRight(parent: string, name: string): Promise<void> {
+  const { partial, replaced, final } = stagesOf(parent, name);
+  if ((await exists(replaced)) && !(await exists(final))) await rename(replaced, final);
+  await rm(replaced, { recursive: true, force: true });
+  await rm(partial, { recursive: true, force: true });
+}
+
+/** The names that a directory has while it is written, while it is replaced, and in the end. */
+function stagesOf(parent: string, name: string): Record<'partial' | 'replaced' | 'final', string> {
+  return {
+    partial: path.join(parent, `.${name}.partial`),
+    replaced: path.join(parent, `.${name}.replaced`),
+    final: path.join(parent, name),
+  };
+}
+
 async function replaceDirectory(
   target: string,
   write: (directory: string) => Promise<void>,
 ): Promise<void> {
   const parent = path.dirname(path.resolve(target));
   const name = path.basename(path.resolve(target));
-  const partial = path.join(parent, `.${name}.partial`);
-  const replaced = path.join(parent, `.${name}.replaced`);
-  const final = path.join(parent, name);
+  const { partial, replaced, final } = stagesOf(parent, name);
 
   await mkdir(parent, { recursive: true });
-  if ((await exists(replaced)) && !(await exists(final))) await rename(replaced, final);
-  await rm(replaced, { recursive: true, force: true });
-  await rm(partial, { recursive: true, force: true });
-
+  await putRight(parent, name);
   await mkdir(partial);
   try {
     await write(partial);

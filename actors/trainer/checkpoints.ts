@@ -1,12 +1,17 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { writeDirectoryAtomically, writeFileAtomically } from '../../src/files.ts';
+import {
+  putDirectoriesRight,
+  writeDirectoryAtomically,
+  writeFileAtomically,
+} from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
+import { SafetensorsReader } from '../../src/model/safetensors.ts';
 import type { Cast } from './cast.ts';
 import type { RunState } from './step.ts';
 
@@ -30,6 +35,8 @@ const TrainerFile = t.type({
    * validates first.
    */
   unfinished: t.union([t.record(t.string, t.union([t.number, t.null])), t.null, t.undefined]),
+  /** Accuracy of the validation before the first step, for the summary. */
+  accuracyBefore: t.union([t.number, t.null, t.undefined]),
 });
 
 /** Which checkpoint is the newest and which the best. */
@@ -47,16 +54,14 @@ export interface ResumePoint {
   readonly state: RunState;
   /** Metrics of a step whose validation is still to be done. */
   readonly unfinished: Metrics | null;
+  /** Accuracy of the validation before the first step; null where there was none. */
+  readonly accuracyBefore: number | null;
 }
 
 /** What a checkpoint is saved with. */
-export interface SaveRequest {
-  readonly step: number;
-  readonly state: RunState;
+export interface SaveRequest extends ResumePoint {
   /** The score of the newest validation. */
   readonly score: number;
-  /** As in `ResumePoint`. */
-  readonly unfinished: Metrics | null;
   /** Called with the seconds it took once all is written, before the folder gets its name. */
   readonly beforeNaming: (seconds: number) => Promise<void>;
 }
@@ -64,6 +69,7 @@ export interface SaveRequest {
 const TIMEOUT_MS = 3600_000;
 const FOLDER = /^global_step_(\d+)$/;
 const TRACKER = 'checkpoint_tracker.json';
+const STATE = 'optimizer.safetensors';
 
 /**
  * The checkpoints of a run's folder:
@@ -76,7 +82,8 @@ const TRACKER = 'checkpoint_tracker.json';
  * global_step_N/trainer.json              data position, gates, KL controller, what is left of the step
  * ```
  *
- * A folder appears whole or not at all, and the tracker moves only then.
+ * A folder appears whole or not at all, and the tracker moves only then. A run goes on from what is there, not from what
+ * the tracker says: that only remembers the best.
  */
 export class Checkpoints {
   readonly #folder: string;
@@ -95,16 +102,17 @@ export class Checkpoints {
    * leaves too few. Returns the Hugging Face directory.
    */
   async save(cast: Trained, request: SaveRequest): Promise<string> {
-    const { step, state, score, unfinished, beforeNaming } = request;
+    const { step, state, score, unfinished, accuracyBefore, beforeNaming } = request;
     const started = performance.now();
-    const target = join(this.#folder, `global_step_${step}`);
+    const target = this.#pathOf(step);
     await writeDirectoryAtomically(target, async (directory) => {
       for (const [name, model] of modelsOf(cast)) {
         const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
         await model.save(message, { timeoutMs: TIMEOUT_MS });
       }
-      const file = { step, ...state, unfinished };
-      await writeFile(join(directory, 'trainer.json'), `${JSON.stringify(file, null, 2)}\n`);
+      const file = { step, ...state, unfinished, accuracyBefore };
+      const json = `${JSON.stringify(file, null, 2)}\n`;
+      await writeFileAtomically(join(directory, 'trainer.json'), json);
       await beforeNaming((performance.now() - started) / 1000);
     });
     await this.score(step, score);
@@ -124,43 +132,94 @@ export class Checkpoints {
       best_global_step: this.#best.step,
       best_val_reward_score: this.#best.score,
       last_global_step: step,
-      last_actor_path: resolve(this.#folder, `global_step_${step}`, 'actor'),
+      last_actor_path: resolve(this.#pathOf(step), 'actor'),
     };
     await writeFileAtomically(join(this.#folder, TRACKER), `${JSON.stringify(tracker, null, 2)}\n`);
   }
 
   /**
-   * The checkpoint that the tracker names as the newest.
+   * The newest checkpoint that a run can go on from, whatever the tracker says; null where there is none at all.
    *
-   * @returns null without a tracker
+   * @param tell hears of each newer one why it cannot be gone on from
+   * @throws CHECKPOINT_INVALID where there are, or were, checkpoints, and none of them can be gone on from
    */
-  async newest(): Promise<{ readonly folder: string; readonly is: 'there' | 'missing' } | null> {
-    const tracker = await this.#tracker(this.#folder);
-    if (tracker === null) return null;
-    const folder = join(this.#folder, `global_step_${tracker.last_global_step}`);
-    return { folder, is: existsSync(folder) ? 'there' : 'missing' };
+  async newest(tell: (problem: string) => void): Promise<string | null> {
+    if (!existsSync(this.#folder)) return null;
+    await putDirectoriesRight(this.#folder);
+    const steps = await this.#steps();
+    const problems: string[] = [];
+    for (const step of steps.sort((a, b) => b - a)) {
+      const folder = this.#pathOf(step);
+      const problem = await problemOf(folder, step);
+      if (problem === null) return folder;
+      problems.push(problem);
+      tell(problem);
+    }
+    if (steps.length === 0 && !existsSync(join(this.#folder, TRACKER))) return null;
+    const found = problems.length === 0 ? `${TRACKER} is there, and no checkpoint` : problems[0]!;
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${this.#folder}: there is a run, and nothing to go on from: ${found}; put a checkpoint back, or start afresh by ` +
+        'trainer.find_last_checkpoint=false, which keeps what is there in a folder beside it',
+    );
+  }
+
+  /** The names of what is there of steps after this one. */
+  async namesAfter(step: number): Promise<string[]> {
+    if (!existsSync(this.#folder)) return [];
+    return (await this.#steps()).filter((saved) => saved > step).map(nameOf);
   }
 
   /** Remembers the best step so far of the run that a checkpoint is of, as far as its tracker tells. */
   async recallBest(checkpoint: string, step: number): Promise<void> {
-    const tracker = await this.#tracker(dirname(resolve(checkpoint)));
+    const file = join(dirname(resolve(checkpoint)), TRACKER);
+    const tracker = await readAs(Tracker, file).catch(() => null);
     if (tracker === null || tracker.best_global_step > step) return;
     this.#best = { step: tracker.best_global_step, score: tracker.best_val_reward_score };
   }
 
-  async #tracker(folder: string): Promise<Tracker | null> {
-    const file = join(folder, TRACKER);
-    return existsSync(file) ? readAs(Tracker, file) : null;
+  #pathOf(step: number): string {
+    return join(this.#folder, nameOf(step));
+  }
+
+  async #steps(): Promise<number[]> {
+    const steps = (await readdir(this.#folder)).map((name) => Number(FOLDER.exec(name)?.[1]));
+    return steps.filter((step) => !Number.isNaN(step));
   }
 
   async #rotate(current: number, best: number): Promise<void> {
-    const steps = (await readdir(this.#folder)).map((name) =>
-      Number(FOLDER.exec(name)?.[1] ?? NaN),
-    );
-    for (const step of obsoleteSteps(steps, current, best, this.#limit)) {
-      await rm(join(this.#folder, `global_step_${step}`), { recursive: true, force: true });
+    for (const step of obsoleteSteps(await this.#steps(), current, best, this.#limit)) {
+      await rm(this.#pathOf(step), { recursive: true, force: true });
     }
   }
+}
+
+function nameOf(step: number): string {
+  return `global_step_${step}`;
+}
+
+/** Why a run cannot go on from a checkpoint, or null: read without its tensors. */
+async function problemOf(folder: string, step: number): Promise<string | null> {
+  try {
+    const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
+    if (file.step !== step) return `${folder}: its trainer.json is of step ${file.step}`;
+    const models = ['actor', ...(existsSync(join(folder, 'critic')) ? ['critic'] : [])];
+    for (const name of models) {
+      const state = join(folder, name, STATE);
+      if (!existsSync(state)) return weightsOnly(folder);
+      await (await SafetensorsReader.open(state))[Symbol.asyncDispose]();
+    }
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function weightsOnly(folder: string): string {
+  return (
+    `${folder} was saved with save_model_only and cannot be resumed; ` +
+    'start from its actor/huggingface as worker.actor.model.model_path instead'
+  );
 }
 
 /** Those who keep what a run trains. */
@@ -211,7 +270,7 @@ export async function restore(folder: string, cast: Trained): Promise<ResumePoin
     );
   }
   const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
-  const { step, unfinished = null, ...state } = file;
+  const { step, unfinished = null, accuracyBefore = null, ...state } = file;
   for (const [name, model] of modelsOf(cast)) {
     const directory = resolve(folder, name);
     if (!existsSync(directory)) {
@@ -220,16 +279,12 @@ export async function restore(folder: string, cast: Trained): Promise<ResumePoin
         `${folder} has no ${name}: it was saved by a run without one`,
       );
     }
-    if (!existsSync(join(directory, 'optimizer.safetensors'))) {
-      throw new CxmindError(
-        'CHECKPOINT_INVALID',
-        `${folder} was saved with save_model_only and cannot be resumed; ` +
-          'start from its actor/huggingface as worker.actor.model.model_path instead',
-      );
+    if (!existsSync(join(directory, STATE))) {
+      throw new CxmindError('CHECKPOINT_INVALID', weightsOnly(folder));
     }
     await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   }
-  return { step, state, unfinished: unfinished && withNaN(unfinished) };
+  return { step, state, unfinished: unfinished && withNaN(unfinished), accuracyBefore };
 }
 
 /** Metrics as JSON gave them back, which writes NaN as null. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
@@ -9,8 +9,9 @@ import { writeFileAtomically } from '../../src/files.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { joinNodes, trainOn, type RunOptions } from './run.ts';
-import type { RunSummary } from './run-files.ts';
+import { RunSummary } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
+import { setAside } from './set-aside.ts';
 import { Timeline } from './timeline.ts';
 
 /** One stage of a curriculum: a run of its own, in a folder of its own. */
@@ -24,21 +25,15 @@ export interface CurriculumStage {
   readonly mix: Readonly<Record<string, number>>;
 }
 
-const nullable = <C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> => t.union([codec, t.null]);
+/** A stage that has ended, as `curriculum.json` keeps it: accuracies of its own validation set. */
+const StageSummary = t.intersection([t.type({ name: t.string }), RunSummary]);
+type StageSummary = t.TypeOf<typeof StageSummary>;
 
-/** A stage that has ended, as `curriculum.json` keeps it. */
-const StageSummary = t.type({
-  name: t.string,
-  val_accuracy_before: nullable(t.number),
-  val_accuracy_after: nullable(t.number),
-  steps: t.number,
-  seconds: t.number,
-  checkpoint: nullable(t.string),
-});
-export interface StageSummary extends t.TypeOf<typeof StageSummary> {}
-
-/** What a finished curriculum leaves in `summary.json`. */
-export interface CurriculumSummary extends RunSummary {
+/** What a curriculum leaves in `summary.json`; what is right in one stage's validation says nothing of another's. */
+export interface CurriculumSummary extends Pick<
+  RunSummary,
+  'steps' | 'seconds' | 'checkpoint' | 'preempted'
+> {
   readonly stages: readonly StageSummary[];
 }
 
@@ -62,7 +57,11 @@ export async function trainCurriculum(
   const hosts = await joinNodes(system, options);
   const file = join(folder, 'curriculum.json');
   const resumes = stages[0]!.config.trainer.findLastCheckpoint;
-  const ended = resumes ? await endedStages(file, stages) : [];
+  if (!resumes) await keepEarlier(folder, reporter);
+  const ended = await endedStages(file, stages);
+  if (ended.length === stages.length) {
+    reporter.note(`${folder}: this run is done, all ${stages.length} stages of it`);
+  }
   const timeline = new Timeline();
   let preempted: StageSummary | null = null;
   for (const [index, { name, config, advance, mix }] of stages.entries()) {
@@ -89,8 +88,6 @@ export async function trainCurriculum(
   }
   const begun = preempted === null ? ended : [...ended, preempted];
   const summary: CurriculumSummary = {
-    val_accuracy_before: begun[0]!.val_accuracy_before,
-    val_accuracy_after: begun.at(-1)!.val_accuracy_after,
     steps: begun.reduce((sum, { steps }) => sum + steps, 0),
     seconds: begun.reduce((sum, { seconds }) => sum + seconds, 0),
     checkpoint: begun.at(-1)!.checkpoint,
@@ -99,6 +96,13 @@ export async function trainCurriculum(
   };
   await writeFileAtomically(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
+}
+
+/** Sets aside what stages of an earlier run left, so that no stage goes on from it. */
+async function keepEarlier(folder: string, reporter: RunOptions['reporter']): Promise<void> {
+  const stages = (await readdir(folder)).filter((name) => /^\d+-/.test(name));
+  const aside = await setAside(folder, [...stages, 'curriculum.json', 'summary.json']);
+  if (aside !== null) reporter.note(`the run that was here is kept in ${aside}`);
 }
 
 /** The config with the models of the stage before, unless it names models of its own. */
@@ -122,14 +126,26 @@ function startingFrom(config: Config, first: Config, checkpoint: string): Config
   };
 }
 
+/** The content of a JSON file; null where it is none. */
+async function jsonIn(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
 async function endedStages(
   file: string,
   stages: readonly CurriculumStage[],
 ): Promise<StageSummary[]> {
   if (!existsSync(file)) return [];
-  const decoded = t.array(StageSummary).decode(JSON.parse(await readFile(file, 'utf8')));
+  const decoded = t.array(StageSummary).decode(await jsonIn(file));
   if (isLeft(decoded)) {
-    throw new CxmindError('CHECKPOINT_INVALID', `${file}: not a list of stages that have ended`);
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${file}: expected the list of stages that have ended; without the file, each stage goes on from its own checkpoints`,
+    );
   }
   const ended = decoded.right;
   const other = ended.findIndex(({ name }, index) => stages[index]?.name !== name);

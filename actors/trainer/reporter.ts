@@ -18,6 +18,8 @@ export interface StepLine {
   readonly responseLength: number;
   readonly tokensPerSecond: number;
   readonly seconds: number;
+  /** Until the run's last step, at the pace so far, validations and checkpoints included. */
+  readonly secondsLeft: number;
 }
 
 /** Where a run shows itself; the command line draws bars and a table, a pipeline may stay silent. */

@@ -1,22 +1,40 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomically } from '../../src/files.ts';
+import { isRight } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { writeFileAtomically, writing } from '../../src/files.ts';
 import { linesUntil } from '../../src/loggers/file.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import type { Metrics } from '../../src/metrics.ts';
 
-/** What a finished run leaves in `summary.json`. */
-export interface RunSummary {
-  readonly val_accuracy_before: number | null;
-  readonly val_accuracy_after: number | null;
-  readonly steps: number;
-  readonly seconds: number;
-  /** Hugging Face directory of the last checkpoint. */
-  readonly checkpoint: string | null;
+const numberOrNull = t.union([t.number, t.null]);
+
+/** What a run leaves in `summary.json`. */
+export const RunSummary = t.intersection([
+  t.type({
+    val_accuracy_before: numberOrNull,
+    val_accuracy_after: numberOrNull,
+    steps: t.number,
+    seconds: t.number,
+    /** Hugging Face directory of the last checkpoint. */
+    checkpoint: t.union([t.string, t.null]),
+  }),
   /** Only where it was stopped before its end, to go on later. */
-  readonly preempted?: boolean;
-}
+  t.partial({ preempted: t.boolean }),
+]);
+export interface RunSummary extends Readonly<t.TypeOf<typeof RunSummary>> {}
+
+/** Files of a run that tell of its steps, its loggers' among them. */
+export const filesOfSteps: readonly string[] = [
+  'metrics.jsonl',
+  'trained.jsonl',
+  'generations.jsonl',
+  'experiment_log.jsonl',
+  'generations.log',
+  'checkpoint_tracker.json',
+  'summary.json',
+];
 
 /**
  * The plain files of a run's folder: `metrics.jsonl`, `trained.jsonl`, `generations.jsonl`, `config.json`,
@@ -29,49 +47,82 @@ export class RunFiles {
     this.folder = folder;
   }
 
-  static async open(folder: string, config: unknown): Promise<RunFiles> {
-    await mkdir(folder, { recursive: true });
-    await writeFileAtomically(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+  /** Whether steps of an earlier run are told of here. */
+  async hasSteps(): Promise<boolean> {
+    const metrics = await stat(join(this.folder, 'metrics.jsonl')).catch(() => null);
+    return metrics !== null && metrics.size > 0;
+  }
+
+  static async open(folder: string): Promise<RunFiles> {
+    await writing(folder, () => mkdir(folder, { recursive: true }));
     return new RunFiles(folder);
   }
 
-  /** Removes the lines of an earlier run that are ahead of the step where this one begins. */
-  async keepUntil(step: number): Promise<void> {
-    for (const name of ['metrics.jsonl', 'trained.jsonl', 'generations.jsonl']) {
-      const file = join(this.folder, name);
-      if (existsSync(file)) await writeFileAtomically(file, linesUntil(file, step));
+  /** Writes `config.json`. */
+  async config(config: unknown): Promise<void> {
+    await this.#write('config.json', config);
+  }
+
+  /**
+   * Removes the lines of an earlier run that are ahead of where this one begins.
+   *
+   * @param step     the last that was trained
+   * @param finished the last whose metrics are whole
+   */
+  async keepUntil(step: number, finished: number): Promise<void> {
+    const limits = { metrics: finished, trained: step, generations: finished };
+    for (const [name, limit] of Object.entries(limits)) {
+      const file = join(this.folder, `${name}.jsonl`);
+      if (existsSync(file)) await writeFileAtomically(file, linesUntil(file, limit));
     }
   }
 
   /** One line of metrics; numbers JSON cannot write become null. */
   async metrics(step: number, metrics: Metrics): Promise<void> {
-    await appendFile(
-      join(this.folder, 'metrics.jsonl'),
-      `${JSON.stringify({ step, ...metrics })}\n`,
-    );
+    await this.#append('metrics.jsonl', [{ step, ...metrics }]);
   }
 
   /** Which prompts a step trained on, with how many responses of each. */
   async trained(step: number, promptIds: readonly string[]): Promise<void> {
     const groups: Record<string, number> = {};
     for (const id of promptIds) groups[id] = (groups[id] ?? 0) + 1;
-    await appendFile(join(this.folder, 'trained.jsonl'), `${JSON.stringify({ step, groups })}\n`);
+    await this.#append('trained.jsonl', [{ step, groups }]);
   }
 
   /** Answers of a validation, for reading. */
   async generations(step: number, generations: readonly Generation[]): Promise<void> {
-    const lines = generations.map(({ input, output, label, score }) =>
-      JSON.stringify({ step, prompt: input, output, ground_truth: label, score }),
-    );
-    if (lines.length > 0) {
-      await appendFile(join(this.folder, 'generations.jsonl'), `${lines.join('\n')}\n`);
-    }
+    const lines = generations.map(({ input, output, label, score }) => ({
+      step,
+      prompt: input,
+      output,
+      ground_truth: label,
+      score,
+    }));
+    if (lines.length > 0) await this.#append('generations.jsonl', lines);
   }
 
   async summary(summary: RunSummary): Promise<void> {
-    await writeFileAtomically(
-      join(this.folder, 'summary.json'),
-      `${JSON.stringify(summary, null, 2)}\n`,
-    );
+    await this.#write('summary.json', summary);
+  }
+
+  /** The summary that is there; null where there is none, or none of a run. */
+  async earlierSummary(): Promise<RunSummary | null> {
+    try {
+      const text = await readFile(join(this.folder, 'summary.json'), 'utf8');
+      const decoded = RunSummary.decode(JSON.parse(text));
+      return isRight(decoded) ? decoded.right : null;
+    } catch {
+      return null;
+    }
+  }
+
+  async #append(name: string, lines: readonly object[]): Promise<void> {
+    const file = join(this.folder, name);
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+    await writing(file, () => appendFile(file, text), Buffer.byteLength(text));
+  }
+
+  async #write(name: string, content: unknown): Promise<void> {
+    await writeFileAtomically(join(this.folder, name), `${JSON.stringify(content, null, 2)}\n`);
   }
 }

@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { trainingSteps } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
-import { CxmindError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';
 import type { RunEnd } from '../../src/loggers/logger.ts';
 import type { Loggers } from '../../src/loggers/open.ts';
@@ -15,7 +16,9 @@ import {
 } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { initialKlController } from './advantages.ts';
-import { Checkpoints, restore, type ResumePoint } from './checkpoints.ts';
+import { Checkpoints, type ResumePoint } from './checkpoints.ts';
+import { goOn } from './going-on.ts';
+import { IdleWatch } from './idle-watch.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type RunState, type StepContext, type StepResult } from './step.ts';
 import { Stopwatch } from './stopwatch.ts';
@@ -27,6 +30,10 @@ export interface LoopOptions {
   readonly logger: Logger;
   /** Aborts when the run is to save a checkpoint at once, and return. */
   readonly preemption?: AbortSignal;
+  /** An event `save` asks for a checkpoint at once, while training goes on. */
+  readonly saveRequests?: EventTarget;
+  /** Aborts when an actor is lost that has a part of what would be saved. */
+  readonly lost?: AbortSignal;
   /** Ends the run before its steps are taken. */
   readonly advance?: AdvanceRule | null;
 }
@@ -36,46 +43,88 @@ const MAX_NONFINITE_STEPS = 3;
 
 /** Where a run begins, or goes on. */
 interface Opened {
-  readonly step: number;
   readonly steps: number;
-  readonly state: RunState;
-  /** Hugging Face directory of the checkpoint that it goes on from. */
-  readonly checkpoint: string | null;
+  /** What the run came to, where it had come to its end before. */
+  readonly done: RunSummary | null;
 }
+
+const nothing = (): Promise<void> => Promise.resolve();
 
 /** One run: its files, its loggers, its checkpoints and the loop. */
 export class RunLoop implements AsyncDisposable {
   readonly #context: StepContext;
   readonly #logger: Logger;
   readonly #preemption: AbortSignal;
+  readonly #lost: AbortSignal;
+  readonly #saveRequests: EventTarget;
   readonly #started: number;
   readonly #checkpoints: Checkpoints;
   readonly #advance: AdvanceRule | null;
+  readonly #idle = new IdleWatch();
   #files: RunFiles | null = null;
   #loggers: Loggers | null = null;
   #end: RunEnd = 'failed';
   #validationPrompts = 0;
   #before: Validation | null = null;
   #last: { step: number; validation: Validation } | null = null;
+  /** What a checkpoint would say now. */
+  #at: ResumePoint;
+  /** Whether the weights are those after that step, rather than in the middle of the next. */
+  #isWhole = true;
+  /** The newest checkpoint: its step, and its Hugging Face directory. */
+  #saved: { readonly step: number; readonly checkpoint: string | null } = {
+    step: 0,
+    checkpoint: null,
+  };
+  /** Settles when no checkpoint is being written; one at a time. */
+  #saving: Promise<void> = nothing();
+  /** Whether a checkpoint was asked for that has to wait for the end of a step. */
+  #isSaveAsked = false;
+  /** Steps in a row without a finite gradient. */
+  #nonFinite = 0;
+  /** Whether a step since the newest checkpoint had a finite gradient. */
+  #hasLearned = false;
 
   constructor(context: StepContext, options: LoopOptions, started: number) {
     const { trainer } = context.config;
+    const never = new AbortController().signal;
     this.#context = context;
     this.#logger = options.logger;
-    this.#preemption = options.preemption ?? new AbortController().signal;
+    this.#preemption = options.preemption ?? never;
+    this.#lost = options.lost ?? never;
+    this.#saveRequests = options.saveRequests ?? new EventTarget();
     this.#advance = options.advance ?? null;
     this.#started = started;
     this.#checkpoints = new Checkpoints(folderOf(context.config), {
       limit: trainer.saveLimit,
       modelOnly: trainer.saveModelOnly,
     });
+    this.#at = { step: 0, state: initialState(context), unfinished: null, accuracyBefore: null };
+  }
+
+  /** Runs to the end: opens, trains, and writes the summary. @throws what ends it, with the last whole step saved */
+  async run(): Promise<RunSummary> {
+    const { steps, done } = await this.#open();
+    if (done !== null) return done;
+    const onSave = (): void => this.#onSaveRequest();
+    this.#saveRequests.addEventListener('save', onSave);
+    try {
+      await this.#train(steps);
+      return await this.#conclude(steps);
+    } catch (error) {
+      await this.#rescue(error, steps);
+      throw error;
+    } finally {
+      this.#saveRequests.removeEventListener('save', onSave);
+      await this.#saving;
+    }
   }
 
   /** Opens files and loggers, restores, validates. */
-  async open(): Promise<Opened> {
+  async #open(): Promise<Opened> {
     const { cast, config, reporter } = this.#context;
     const { trainer } = config;
-    const files = await RunFiles.open(folderOf(config), Config.encode(config));
+    const files = await RunFiles.open(folderOf(config));
     this.#files = files;
     const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
     this.#validationPrompts = summary.validationPrompts;
@@ -85,103 +134,179 @@ export class RunLoop implements AsyncDisposable {
         (summary.skipped > 0 ? `, ${summary.skipped} invalid and skipped` : ''),
     );
     for (const note of summary.notes) reporter.note(note);
-    const resumed = await this.#resume();
-    const step = resumed?.step ?? 0;
-    const unfinished = resumed?.unfinished ?? null;
-    let state = resumed?.state ?? initialState(this.#context);
+    const resumed = await goOn(this.#context, this.#checkpoints, files);
+    // A look at a run's folder leaves what the run itself wrote there.
+    if (!trainer.valOnly || !existsSync(join(files.folder, 'config.json'))) {
+      await files.config(Config.encode(config));
+    }
+    if (resumed !== null) {
+      this.#at = resumed;
+      this.#saved = resumed;
+    }
+    const { step, unfinished } = this.#at;
+    const steps = trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
+    const done = resumed === null || trainer.valOnly ? null : await this.#doneBefore(steps);
+    if (done !== null) return { steps, done };
     this.#context.weights.publish(step + 1);
     this.#context.cast.critics?.begin();
     // The line of an unfinished step may be there already, from an earlier attempt to finish it.
     const logged = unfinished === null ? step : step - 1;
-    if (!trainer.valOnly) await files.keepUntil(resumed === null ? -1 : logged);
-    this.#loggers = openLoggers(config, reporter, resumed === null ? null : logged);
-    const steps = trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
-    if (trainer.valBeforeTrain || trainer.valOnly || unfinished !== null) {
-      const isNew = resumed === null || unfinished !== null;
-      this.#before = await this.#validate(step, state, isNew);
-      // The gate of a resumed run has seen this validation already, as that of a run that never stopped.
-      if (this.#before !== null && isNew) state = { ...state, validationGate: this.#before.gate };
-      if (this.#before !== null && unfinished !== null) {
-        const metrics = { ...unfinished, ...this.#before.metrics };
-        state = this.#observed(state, metrics);
-        await this.#log(step, metrics);
-        await this.#checkpoints.score(step, this.#score());
-      } else if (this.#before !== null) {
-        this.#loggers.log(step, this.#before.metrics);
-      }
+    if (!trainer.valOnly) {
+      await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
     }
-    return { step, steps, state, checkpoint: resumed?.checkpoint ?? null };
+    this.#loggers = openLoggers(config, reporter, resumed === null ? null : logged);
+    if (trainer.valBeforeTrain || trainer.valOnly || unfinished !== null) {
+      await this.#validateBefore(resumed === null);
+    }
+    return { steps, done: null };
   }
 
-  /** Trains to the end, or until it is preempted, and writes the summary. */
-  async finish(opened: Opened): Promise<RunSummary> {
+  /** The summary of a run that has come to its end, which is left as it is. */
+  async #doneBefore(steps: number): Promise<RunSummary | null> {
+    const { step, unfinished } = this.#at;
+    const isDone = unfinished === null && this.#isAtEnd(steps);
+    const summary = isDone ? await this.#files!.earlierSummary() : null;
+    if (summary === null || summary.preempted === true || summary.steps !== step) return null;
+    this.#context.reporter.note(
+      `${this.#files!.folder}: this run is done, ${step} of ${steps} steps, and stays as it is; ` +
+        'for more steps raise trainer.max_steps or total_epochs',
+    );
+    this.#end = 'finished';
+    return summary;
+  }
+
+  /** Validates before the first step of this process, which for a step that was cut off is its own validation. */
+  async #validateBefore(isBegin: boolean): Promise<void> {
+    const { step, unfinished } = this.#at;
+    const isNew = isBegin || unfinished !== null;
+    const before = await this.#validate(step, this.#at.state, isNew);
+    if (before === null) return;
+    this.#before = before;
+    // The gate of a resumed run has seen this validation already, as that of a run that never stopped.
+    if (isNew)
+      this.#at = { ...this.#at, state: { ...this.#at.state, validationGate: before.gate } };
+    if (isBegin) this.#at = { ...this.#at, accuracyBefore: before.accuracy };
+    if (unfinished === null) {
+      this.#loggers?.log(step, before.metrics);
+      return;
+    }
+    const metrics = { ...unfinished, ...before.metrics };
+    this.#at = { ...this.#at, state: this.#observed(this.#at.state, metrics), unfinished: null };
+    await this.#log(step, metrics);
+    await this.#checkpoints.score(step, this.#score());
+  }
+
+  /** Takes steps until the last one, or until it is preempted. */
+  async #train(steps: number): Promise<void> {
     const { trainer } = this.#context.config;
-    const { steps } = opened;
-    let { step, state, checkpoint } = opened;
-    let saved = step;
-    let unfinished: Metrics | null = null;
-    let nonFinite = 0;
-    while (step < steps && !this.#hasAdvanced(step, state) && !this.#preemption.aborted) {
-      const result = await this.#step(state, step + 1, steps);
-      if (result === null) break;
-      step++;
-      ({ state } = result);
+    const [began, from] = [performance.now(), this.#at.step];
+    while (!this.#isAtEnd(steps) && !this.#preemption.aborted) {
+      const result = await this.#step(steps);
+      if (result === null) return;
+      const { step } = this.#at;
       await this.#files?.trained(step, result.trained);
-      nonFinite = this.#countNonFinite(result, step, nonFinite);
+      const pace = (performance.now() - began) / 1000 / (step - from);
+      this.#report(steps, result, pace * (steps - step));
+      this.#countNonFinite(result, step);
       let { metrics } = result;
       const clock = new Stopwatch(this.#context.timeline);
-      const validate = async (): Promise<void> => {
+      const validateNow = async (): Promise<void> => {
+        const { state } = this.#at;
         const validation = await clock.time('validation', () => this.#validate(step, state, true));
         if (validation === null) return;
         metrics = { ...metrics, ...validation.metrics };
-        state = { ...state, validationGate: validation.gate };
+        this.#at = { ...this.#at, state: { ...state, validationGate: validation.gate } };
       };
-      const isLastByCount = step === steps;
-      if (isLastByCount || isDue(trainer.valFreq, step)) {
-        await validate();
-        if (this.#wasCutOff(step)) {
-          unfinished = metrics;
-          break;
-        }
+      if (step === steps || isDue(trainer.valFreq, step)) {
+        await validateNow();
+        if (this.#wasCutOff(step)) return;
       }
-      state = this.#observed(state, metrics);
-      const isLast = isLastByCount || this.#hasAdvanced(step, state);
-      if (isLast && this.#last?.step !== step) await validate();
+      const state = this.#observed(this.#at.state, metrics);
+      const isLast = step === steps || this.#hasAdvanced(step, state);
+      if (isLast && this.#last?.step !== step) await validateNow();
+      this.#at = { ...this.#at, state: { ...this.#at.state, advance: state.advance } };
       // Before the checkpoint has its name: a resumed run removes the lines that are ahead of it, but cannot add one.
-      const write = (saving: { readonly save_checkpoint?: number }): Promise<void> =>
-        this.#log(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
-      if (isLast || isDue(trainer.saveFreq, step)) {
-        checkpoint = await this.#save(step, state, null, (seconds) =>
+      const write = async (saving: { readonly save_checkpoint?: number }): Promise<void> => {
+        await this.#log(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
+        this.#at = { ...this.#at, unfinished: null };
+      };
+      if (isLast || isDue(trainer.saveFreq, step) || this.#isSaveAsked) {
+        await this.#save({ ...this.#at, unfinished: null }, (seconds) =>
           write({ save_checkpoint: seconds }),
         );
-        saved = step;
       } else {
         await write({});
       }
-      this.#report(step, steps, result);
     }
-    const isDone = unfinished === null && (step === steps || this.#hasAdvanced(step, state));
+  }
+
+  /** Saves what was preempted, validates at the end, and writes the summary. */
+  async #conclude(steps: number): Promise<RunSummary> {
+    const { trainer } = this.#context.config;
+    const { step, unfinished } = this.#at;
+    const isDone = unfinished === null && this.#isAtEnd(steps);
     const isPreempted = this.#preemption.aborted && !isDone;
     if (isPreempted) {
-      if (saved < step) checkpoint = await this.#save(step, state, unfinished, async () => {});
-      this.#context.reporter.note(
-        `stopped after step ${step} of ${steps}; the same command goes on from there`,
-      );
+      if (this.#saved.step < step) await this.#save(this.#at, nothing);
+      const where = step === 0 ? 'before its first step' : `after step ${step} of ${steps}`;
+      const saved = step === 0 ? '' : `, saved in ${this.#files!.folder}`;
+      this.#context.reporter.note(`stopped ${where}${saved}; the same command goes on from there`);
     } else if (this.#last?.step !== step) {
-      const validation = await this.#validate(step, state, true);
+      const validation = await this.#validate(step, this.#at.state, true);
       if (validation !== null) this.#loggers?.log(step, validation.metrics);
     }
     const summary: RunSummary = {
-      val_accuracy_before: this.#before?.accuracy ?? null,
+      val_accuracy_before: this.#at.accuracyBefore ?? this.#before?.accuracy ?? null,
       val_accuracy_after: this.#last?.validation.accuracy ?? null,
       steps: step,
       seconds: (performance.now() - this.#started) / 1000,
-      checkpoint,
+      checkpoint: this.#saved.checkpoint,
       ...(isPreempted && { preempted: true }),
     };
-    await this.#files?.summary(summary);
+    const isLook = trainer.valOnly && (await this.#files!.earlierSummary()) !== null;
+    if (!isLook) await this.#files?.summary(summary);
     this.#end = 'finished';
     return summary;
+  }
+
+  /** Saves the last whole step of a run that fails, as far as that is possible, and says where it stands. */
+  async #rescue(failure: unknown, steps: number): Promise<void> {
+    const { step } = this.#at;
+    const { reporter } = this.#context;
+    const folder = this.#files!.folder;
+    const isSavable = this.#isWhole && this.#hasLearned && !this.#lost.aborted;
+    try {
+      if (isSavable && this.#saved.step < step) await this.#save(this.#at, nothing);
+    } catch (error) {
+      const { message } = asCxmindError(error);
+      if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
+    }
+    if (this.#context.config.trainer.valOnly) return;
+    const { step: saved } = this.#saved;
+    reporter.note(
+      saved === 0
+        ? `stopped in step ${step + 1} of ${steps}; there is no checkpoint in ${folder} yet, the same command starts anew`
+        : `stopped after step ${step} of ${steps}; step ${saved} is saved in ${folder}, the same command goes on from there`,
+    );
+  }
+
+  #onSaveRequest(): void {
+    const { step } = this.#at;
+    if (!this.#isWhole) {
+      this.#isSaveAsked = true;
+    } else if (this.#saved.step < step) {
+      const saved = this.#save(this.#at, nothing).then(() => `saved step ${step}, going on`);
+      saved
+        .catch((error: unknown) => `warning: step ${step}: ${asCxmindError(error).message}`)
+        .then((text) => this.#context.reporter.note(text))
+        .catch(() => undefined);
+    } else {
+      this.#context.reporter.note(`step ${step} is saved already, going on`);
+    }
+  }
+
+  #isAtEnd(steps: number): boolean {
+    return this.#at.step >= steps || this.#hasAdvanced(this.#at.step, this.#at.state);
   }
 
   #hasAdvanced(step: number, { advance }: RunState): boolean {
@@ -207,8 +332,9 @@ export class RunLoop implements AsyncDisposable {
   }
 
   /** A training step; null when the run was preempted before it changed anything. */
-  async #step(state: RunState, step: number, steps: number): Promise<StepResult | null> {
+  async #step(steps: number): Promise<StepResult | null> {
     const { signal, timeline } = this.#context;
+    const step = this.#at.step + 1;
     const undo = new AbortController();
     const cancel = (): void => undo.abort(this.#preemption.reason);
     this.#preemption.addEventListener('abort', cancel);
@@ -217,43 +343,24 @@ export class RunLoop implements AsyncDisposable {
       const context = {
         ...this.#context,
         signal: AbortSignal.any([signal, undo.signal]),
-        beginUpdate: () => {
+        beginUpdate: async () => {
+          await this.#saving;
           undo.signal.throwIfAborted();
           this.#preemption.removeEventListener('abort', cancel);
+          this.#isWhole = false;
         },
       };
-      return await trainingStep(context, state, { step, steps });
+      const result = await trainingStep(context, this.#at.state, { step, steps });
+      const { state, metrics } = result;
+      this.#at = { ...this.#at, step, state, unfinished: metrics };
+      this.#isWhole = true;
+      return result;
     } catch (error) {
       if (undo.signal.aborted && !signal.aborted) return null;
       throw error;
     } finally {
       this.#preemption.removeEventListener('abort', cancel);
     }
-  }
-
-  /** Restores the checkpoint that the run goes on from; null for a run that begins. */
-  async #resume(): Promise<(ResumePoint & { readonly checkpoint: string }) | null> {
-    const { cast, reporter } = this.#context;
-    const folder = await this.#resumeFolder();
-    if (folder === null) return null;
-    const resumed = await restore(folder, cast);
-    await this.#checkpoints.recallBest(folder, resumed.step);
-    const { cursor, replay } = resumed.state;
-    await cast.data.ask.seek(cursor, { timeoutMs: 60_000 });
-    for (const [i, { data }] of this.#context.replays.entries()) {
-      await data.ask.seek(replay[i]!.cursor, { timeoutMs: 60_000 });
-    }
-    reporter.note(`resumed from ${folder}`);
-    return { ...resumed, checkpoint: join(folder, 'actor', 'huggingface') };
-  }
-
-  async #resumeFolder(): Promise<string | null> {
-    const { loadCheckpointPath, findLastCheckpoint, valOnly } = this.#context.config.trainer;
-    if (loadCheckpointPath !== null) return loadCheckpointPath;
-    const newest = findLastCheckpoint && !valOnly ? await this.#checkpoints.newest() : null;
-    if (newest?.is !== 'missing') return newest?.folder ?? null;
-    this.#context.reporter.note(`${newest.folder} is gone, so training starts from the beginning`);
-    return null;
   }
 
   /**
@@ -310,27 +417,35 @@ export class RunLoop implements AsyncDisposable {
     this.#loggers?.log(step, metrics);
   }
 
-  async #save(
-    step: number,
-    state: RunState,
-    unfinished: Metrics | null,
-    beforeNaming: (seconds: number) => Promise<void>,
-  ): Promise<string> {
-    const clock = new Stopwatch(this.#context.timeline);
-    const request = { step, state, score: this.#score(), unfinished, beforeNaming };
-    const path = await clock.time('save_checkpoint', () =>
-      this.#checkpoints.save(this.#context.cast, request),
-    );
-    this.#logger.info({ step, path }, 'checkpoint');
-    return path;
+  /** Saves a checkpoint once those before it are written. */
+  #save(at: ResumePoint, beforeNaming: (seconds: number) => Promise<void>): Promise<void> {
+    const saved = this.#saving.then(async () => {
+      const { step } = at;
+      const clock = new Stopwatch(this.#context.timeline);
+      const request = { ...at, score: this.#score(), beforeNaming };
+      const checkpoint = await clock.time('save_checkpoint', () =>
+        this.#checkpoints.save(this.#context.cast, request),
+      );
+      this.#saved = { step, checkpoint };
+      this.#isSaveAsked = false;
+      this.#hasLearned = false;
+      this.#logger.info({ step, path: checkpoint }, 'checkpoint');
+    });
+    this.#saving = saved.catch(() => undefined);
+    return saved;
   }
 
-  #countNonFinite({ metrics }: StepResult, step: number, before: number): number {
+  #countNonFinite({ metrics }: StepResult, step: number): void {
     const norms = [metrics['actor/grad_norm'], metrics['critic/grad_norm']];
-    if (norms.every((norm) => norm === undefined || Number.isFinite(norm))) return 0;
+    if (norms.every((norm) => norm === undefined || Number.isFinite(norm))) {
+      this.#nonFinite = 0;
+      this.#hasLearned = true;
+      return;
+    }
+    this.#nonFinite++;
     this.#logger.warn({ step }, 'gradient is not finite, update skipped');
     this.#context.reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
-    if (before + 1 < MAX_NONFINITE_STEPS) return before + 1;
+    if (this.#nonFinite < MAX_NONFINITE_STEPS) return;
     throw new CxmindError(
       'NUMERIC_NONFINITE',
       `the gradient was not finite in ${MAX_NONFINITE_STEPS} steps in a row, the last being ${step}; ` +
@@ -339,8 +454,11 @@ export class RunLoop implements AsyncDisposable {
     );
   }
 
-  #report(step: number, steps: number, { metrics, accuracy }: StepResult): void {
+  #report(steps: number, { metrics, accuracy }: StepResult, secondsLeft: number): void {
+    const { step } = this.#at;
     this.#logger.info({ step, ...metrics }, 'step');
+    const warning = this.#idle.observe(metrics, accuracy);
+    if (warning !== null) this.#context.reporter.note(warning);
     const { logger, consoleForm } = this.#context.config.trainer;
     if (!logger.includes('console') || consoleForm !== 'table') return;
     const of = (name: string): number => metrics[name] ?? NaN;
@@ -355,6 +473,7 @@ export class RunLoop implements AsyncDisposable {
       responseLength: of('response_length/mean'),
       tokensPerSecond: of('perf/throughput'),
       seconds: of('perf/time_per_step'),
+      secondsLeft,
     });
   }
 }

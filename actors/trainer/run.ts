@@ -37,6 +37,8 @@ export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
   readonly signal: AbortSignal;
   /** Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. */
   readonly preemption?: AbortSignal;
+  /** An event `save` asks reinforcement learning for a checkpoint at once, while it goes on. */
+  readonly saveRequests?: EventTarget;
 }
 
 /** What a run of reinforcement learning needs besides its config. */
@@ -152,9 +154,10 @@ export async function trainOn(
     timeline,
     signal,
   };
-  await using run = new RunLoop(context, { ...options, advance }, started);
+  const loop = { ...options, advance, lost: system.signal };
+  await using run = new RunLoop(context, loop, started);
   try {
-    return await run.finish(await run.open());
+    return await run.run();
   } catch (error) {
     // A lost actor cancels what the others do: the loss is what ended the run.
     system.signal.throwIfAborted();

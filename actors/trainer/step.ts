@@ -67,7 +67,7 @@ export interface StepContext {
 /** What a step needs besides, as it may be undone until weights change. */
 export interface UndoableContext extends StepContext {
   /** Called once, before the first weights change. @throws the signal's reason when the step is to be undone */
-  readonly beginUpdate: () => void;
+  readonly beginUpdate: () => Promise<void>;
 }
 
 /** A finished step. */
@@ -111,7 +111,7 @@ export async function trainingStep(
     advantages: perResponse(estimate.advantages),
     returns: perResponse(estimate.returns),
   };
-  context.beginUpdate();
+  await context.beginUpdate();
   const { metrics: losses, trained } = await update(
     context,
     sequences,

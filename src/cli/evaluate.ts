@@ -85,7 +85,7 @@ export async function evaluate(
       evaluatePolicy(whole, run, async (scored) => {
         await keep(await scoredAnswers(scored, questions, task, judge));
       }),
-    gather,
+    { gather },
   );
   const asked = new Set(answers.map(({ question }) => question));
   const unasked = questions.flatMap((_, i) => (asked.has(i) ? [] : [i]));

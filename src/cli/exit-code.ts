@@ -1,4 +1,5 @@
 import { asCxmindError, CxmindError, isSystemError, messageOf, type ErrorCode } from '../errors.ts';
+import { exitCodeOfSignal } from './interrupt.ts';
 
 const inputCodes: readonly ErrorCode[] = [
   'CONFIG_INVALID',
@@ -18,7 +19,7 @@ const actorCodes: readonly ErrorCode[] = [
 
 /** What a command's failure tells the shell, and what it prints. */
 export interface Failure {
-  /** 2: wrong input; 3: an actor or a peer was lost, or a node's own exit code; 130, 143: interrupted; 1: anything else. */
+  /** 2: wrong input; 3: an actor or a peer was lost, or a node's own exit code; 129, 130, 143: interrupted; 1: anything else. */
   readonly exitCode: number;
   readonly text: string;
 }
@@ -41,7 +42,9 @@ function exitCodeOf(error: CxmindError): number {
   if (error.code === 'PEER_LOST' && typeof exitCode === 'number' && exitCode > 0) return exitCode;
   if (inputCodes.includes(error.code)) return 2;
   if (actorCodes.includes(error.code)) return 3;
-  if (error.code === 'RUNTIME_CANCELLED') return error.detail['signal'] === 'SIGTERM' ? 143 : 130;
+  if (error.code === 'RUNTIME_CANCELLED') {
+    return exitCodeOfSignal((error.detail['signal'] ?? 'SIGINT') as NodeJS.Signals);
+  }
   return 1;
 }
 

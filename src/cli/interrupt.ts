@@ -1,53 +1,79 @@
+import { constants } from 'node:os';
 import { CxmindError } from '../errors.ts';
 
 /** A terminal signals the whole process group, and the launcher passes it on once more: one key press. */
 const echoMs = 500;
 
+/** Signals that end a command: from a key, from a scheduler, from a terminal that is closed. */
+const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Besides, those that Slurm and others are asked to warn with: the second ends work that saves. */
+const warning = ['SIGUSR1', 'SIGUSR2'] as const;
+/** Schedulers expect 0 of what they asked to end. */
+const orderly: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGUSR2'];
+
 /** What work is interrupted by. */
 export interface Interruption {
-  /** Aborts on SIGINT, and on SIGTERM where that does not preempt: the work is to end, and what it was doing is lost. */
+  /** Aborts when the work is to end, and what it was doing is lost. */
   readonly signal: AbortSignal;
-  /** Aborts on SIGTERM where that preempts: the work is to save what it has, and return. */
+  /** Aborts when the work is to save what it has, and return. */
   readonly preemption: AbortSignal;
+  /** An event `save` asks it to save what it has, and to go on. */
+  readonly saveRequests: EventTarget;
 }
 
 /**
- * Runs `work` with signals that abort on SIGINT or SIGTERM, so that it can end in order.
+ * Runs `work` with what tells it of signals, so that it can end in order.
  *
- * A second SIGINT ends the process at once, and so does any signal after one that preempts.
+ * Work that saves hears of all of them by `preemption`, but of SIGUSR1 by `saveRequests`; other work hears of SIGINT,
+ * SIGTERM and SIGHUP by `signal`. The second signal that ends, unless it echoes the first, ends the process at once.
  *
- * @param options.sigterm whether SIGTERM asks for the host back, as schedulers do, or interrupts as SIGINT does
+ * @param options.saves whether the work saves what it has and returns when it is asked to
+ * @param options.tell  hears what a signal brings about, one line
  * @throws RUNTIME_CANCELLED once `work` has ended after an interrupt, however it ended
  */
 export async function interruptible<T>(
   work: (interruption: Interruption) => Promise<T>,
-  { sigterm = 'interrupts' }: { readonly sigterm?: 'interrupts' | 'preempts' } = {},
+  {
+    saves = false,
+    tell = console.error,
+  }: { readonly saves?: boolean; readonly tell?: (line: string) => void } = {},
 ): Promise<T> {
   const interrupted = new AbortController();
   const preempted = new AbortController();
-  let first = 0;
+  const saveRequests = new EventTarget();
+  let first: { readonly atMs: number; readonly error: CxmindError } | null = null;
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (first > 0) {
-      const isAgain = Date.now() - first > echoMs;
-      if (isAgain && (signal === 'SIGINT' || preempted.signal.aborted)) process.exit(codes[signal]);
-      return;
+    if (signal === 'SIGUSR1') {
+      saveRequests.dispatchEvent(new Event('save'));
+    } else if (first === null) {
+      const error = new CxmindError('RUNTIME_CANCELLED', 'interrupted', { detail: { signal } });
+      first = { atMs: Date.now(), error };
+      if (saves) tell(`${signal}: saving the last whole step, then ending; once more ends at once`);
+      (saves ? preempted : interrupted).abort(error);
+    } else if (Date.now() - first.atMs > echoMs) {
+      process.exit(exitCodeOfSignal(signal));
     }
-    first = Date.now();
-    const error = new CxmindError('RUNTIME_CANCELLED', 'interrupted', { detail: { signal } });
-    const isPreemption = signal === 'SIGTERM' && sigterm === 'preempts';
-    (isPreemption ? preempted : interrupted).abort(error);
   };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  const throwIfInterrupted = (): void => {
+    const signal = first?.error.detail['signal'] as NodeJS.Signals | undefined;
+    if (signal !== undefined && !(saves && orderly.includes(signal))) throw first!.error;
+  };
+  const signals = saves ? [...ending, ...warning] : ending;
+  for (const signal of signals) process.on(signal, onSignal);
   try {
-    const result = await work({ signal: interrupted.signal, preemption: preempted.signal });
-    interrupted.signal.throwIfAborted();
+    const { signal } = interrupted;
+    const result = await work({ signal, preemption: preempted.signal, saveRequests });
+    throwIfInterrupted();
     return result;
   } catch (error) {
     interrupted.signal.throwIfAborted();
     throw error;
   } finally {
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    for (const signal of signals) process.off(signal, onSignal);
   }
 }
 
-const codes: Readonly<Partial<Record<NodeJS.Signals, number>>> = { SIGINT: 130, SIGTERM: 143 };
+/** 128 and the signal's number. */
+export function exitCodeOfSignal(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}

@@ -59,7 +59,7 @@ export class Quickstart extends ClusterCommand {
     const summary = await runTraining(
       await configFromItems(items(checkpoint), 'train'),
       trainPolicy,
-      gather,
+      { gather, saves: true },
     );
     for (const line of describeSummary(summary)) this.log(line);
   }

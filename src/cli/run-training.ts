@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import type { CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
+import type { RunSummary } from '../../actors/trainer/run-files.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { createLogger } from '../log.ts';
@@ -9,35 +11,39 @@ import { TerminalReporter } from './terminal-reporter.ts';
 /**
  * Runs training with a log file in the run's folder, shown in the terminal, ended in order by Ctrl-C.
  *
- * @param gather  brings the nodes together that it uses beside this process
- * @param sigterm `preempts` where the work saves a checkpoint and returns when its host is wanted back
+ * @param options.gather brings the nodes together that it uses beside this process
+ * @param options.saves  whether the work saves what it has and returns when it is asked to
  */
 export async function runTraining<T>(
   config: Config,
   work: (config: Config, options: RunOptions) => Promise<T>,
-  gather?: Gather,
-  sigterm: 'interrupts' | 'preempts' = 'interrupts',
+  {
+    gather,
+    saves = false,
+  }: { readonly gather?: Gather | undefined; readonly saves?: boolean } = {},
 ): Promise<T> {
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using log = createLogger({ path: join(folder, 'cxmind.log') });
+  // Nobody may be left to read: the terminal was closed, or Ctrl-C ended the `tee` behind the pipe.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const options = { reporter: new TerminalReporter(), logger: log.logger };
   return await interruptible(
     (interruption) =>
       gather === undefined
         ? work(config, { ...options, ...interruption })
         : onCluster(gather, interruption, (nodes) => work(config, { ...options, ...nodes })),
-    { sigterm },
+    { saves },
   );
 }
 
 /** Does the work with the nodes of a cluster; when one of them fails, that is what ended it. */
 async function onCluster<T>(
   gather: Gather,
-  { signal, preemption }: Interruption,
-  work: (nodes: Pick<RunOptions, 'nodes' | 'slots' | 'signal' | 'preemption'>) => Promise<T>,
+  { signal, ...saving }: Interruption,
+  work: (nodes: Pick<RunOptions, 'nodes' | 'slots' | keyof Interruption>) => Promise<T>,
 ): Promise<T> {
   // There is nothing to save yet while nodes are brought together.
-  await using cluster = await gather(AbortSignal.any([signal, preemption]));
+  await using cluster = await gather(AbortSignal.any([signal, saving.preemption]));
   const nodes = cluster.nodes.map(({ name, link, slots }) => ({
     name,
     link,
@@ -45,26 +51,29 @@ async function onCluster<T>(
   }));
   try {
     const either = AbortSignal.any([signal, cluster.signal]);
-    return await work({ nodes, slots: cluster.slots, signal: either, preemption });
+    return await work({ nodes, slots: cluster.slots, signal: either, ...saving });
   } catch (error) {
     cluster.signal.throwIfAborted();
     throw error;
   }
 }
 
-/** The last lines of a run: accuracy before and after, and where the checkpoint is. */
-export function describeSummary(summary: {
-  readonly val_accuracy_before: number | null;
-  readonly val_accuracy_after: number | null;
-  readonly steps: number;
-  readonly seconds: number;
-  readonly checkpoint: string | null;
-}): string[] {
-  const { val_accuracy_before: before, val_accuracy_after: after, checkpoint } = summary;
-  const shown = (accuracy: number | null): string => accuracy?.toFixed(3) ?? 'not measured';
+/** The last lines of a run: accuracy before and after, stage by stage where it has stages, and where the checkpoint is. */
+export function describeSummary(summary: RunSummary | CurriculumSummary): string[] {
+  const { checkpoint } = summary;
   return [
-    `validation accuracy ${shown(before)} before, ${shown(after)} after ${summary.steps} steps ` +
-      `in ${summary.seconds.toFixed(0)} s`,
+    ...('stages' in summary
+      ? summary.stages.map((stage) => `stage ${stage.name}: ${accuracyLine(stage)}`)
+      : [accuracyLine(summary)]),
     ...(checkpoint === null ? [] : [`checkpoint ${checkpoint}`]),
   ];
+}
+
+function accuracyLine(summary: RunSummary): string {
+  const { val_accuracy_before: before, val_accuracy_after: after, steps, seconds } = summary;
+  const shown = (accuracy: number | null): string => accuracy?.toFixed(3) ?? 'not measured';
+  return (
+    `validation accuracy ${shown(before)} before, ${shown(after)} after ${steps} steps ` +
+    `in ${seconds.toFixed(0)} s`
+  );
 }

@@ -1,5 +1,6 @@
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { ClusterCommand } from './cluster-command.ts';
+import type { CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
 import type { RunSummary } from '../../actors/trainer/run-files.ts';
 import type { Config } from '../config/schema.ts';
@@ -14,8 +15,9 @@ import {
 export class Train extends ClusterCommand {
   static override summary = 'Train a policy by reinforcement learning.';
   static override description =
-    'SIGTERM saves a checkpoint and exits with 0, at once while a step has changed nothing yet and after it ' +
-    'otherwise; the same command goes on from there as if nothing had happened. A second one ends it on the spot.';
+    'Ctrl-C, SIGTERM, SIGHUP and SIGUSR2 save the last whole step and end: a step that has changed nothing yet is ' +
+    'undone, another finished first, and the same command goes on from there as if nothing had happened. A second one ' +
+    'ends it on the spot. SIGUSR1 saves and goes on.';
   static override usage = 'train config=FILE [path.to.key=value ...]';
   static override examples = [
     '<%= config.bin %> train config=configs/cx-closed.yaml data.train_files=closed.jsonl trainer.max_steps=10',
@@ -33,12 +35,15 @@ export class Train extends ClusterCommand {
     const { trainCurriculum } = await import('../../actors/trainer/curriculum.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { describeSummary, runTraining } = await import('./run-training.ts');
-    const work = async (whole: Config, options: RunOptions): Promise<RunSummary> => {
+    const work = async (
+      whole: Config,
+      options: RunOptions,
+    ): Promise<RunSummary | CurriculumSummary> => {
       if (stages.length === 0) return trainPolicy(whole, options);
       const named = stages.map((one) => ({ ...one.stage, config: one.config }));
       return trainCurriculum(named, whole.trainer.saveCheckpointPath ?? '.', options);
     };
-    const summary = await runTraining(config, work, gather, 'preempts');
+    const summary = await runTraining(config, work, { gather, saves: true });
     for (const line of describeSummary(summary)) this.log(line);
   }
 

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Phase } from '../../actors/trainer/reporter.ts';
@@ -7,9 +14,11 @@ import { cxmind, start, until } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   endlessItems,
+  keepingReporter,
   numbersOf,
   phaseReporter,
   tinyItems,
+  trainedOf,
   trainTiny,
   writeTinyDemo,
 } from '../support/tiny-run.ts';
@@ -41,6 +50,7 @@ describe('a run that is preempted', () => {
       assert.ok(got!.equals(wanted!), `${name} differs`);
     }
     assert.deepEqual(numbersOf(run), numbersOf(whole));
+    assert.deepEqual(trainedOf(run), trainedOf(whole));
     const [got, wanted] = [run, whole].map((of) =>
       readFileSync(join(of, 'global_step_3/trainer.json'), 'utf8'),
     );
@@ -77,12 +87,52 @@ describe('a run that is preempted', () => {
     });
   }
 
+  it('saves at once when it is asked to and goes on, and after the step where weights change', async () => {
+    const run = join(temporary.path, 'asked');
+    const saveRequests = new EventTarget();
+    const phases: string[] = [];
+    const reporter = phaseReporter(({ name }: Phase) => {
+      phases.push(name);
+      const isGenerating = name === 'rollout' && count(phases, 'rollout') === 4;
+      const isUpdating = name === 'update' && count(phases, 'update') === 2;
+      if (isGenerating || isUpdating) saveRequests.dispatchEvent(new Event('save'));
+    });
+    await trainTiny(demo, run, items, { reporter, saveRequests });
+    assert.deepEqual(
+      readdirSync(run).filter((name) => name.startsWith('global_step_')),
+      ['global_step_1', 'global_step_2', 'global_step_3'],
+    );
+    assertSameEnd(run);
+  });
+
   it('before its first step has nothing to save', async () => {
     const run = join(temporary.path, 'early');
     const preemption = AbortSignal.abort(new Error('wanted back'));
     const summary = await trainTiny(demo, run, items, { preemption });
     assert.deepEqual([summary.steps, summary.checkpoint], [0, null]);
     assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);
+  });
+
+  it('by a row that cannot be read saves what is whole, and goes on once that is mended', async () => {
+    const run = join(temporary.path, 'bad-row');
+    const broken = join(temporary.path, 'broken');
+    cpSync(demo, broken, { recursive: true });
+    const [last] = Object.keys(trainedOf(whole)[2]!.groups);
+    const rows = readFileSync(join(demo, 'closed-train.jsonl'), 'utf8').split('\n');
+    const { images } = JSON.parse(rows[Number(/(\d+)$/.exec(last!)![1]) - 1]!) as {
+      images: string[];
+    };
+    const image = join(broken, images[0]!);
+    truncateSync(image, 300);
+    const { reporter, notes } = keepingReporter();
+    await assert.rejects(trainTiny(broken, run, items, { reporter }), { code: 'DATA_INVALID' });
+    assert.equal(
+      notes.at(-1),
+      `stopped after step 2 of 3; step 2 is saved in ${run}, the same command goes on from there`,
+    );
+    cpSync(join(demo, images[0]!), image);
+    await trainTiny(broken, run, items);
+    assertSameEnd(run);
   });
 
   describe('by SIGTERM', () => {
@@ -108,7 +158,9 @@ describe('a run that is preempted', () => {
         assert.ok(existsSync(join(run, `global_step_${step}/actor/optimizer.safetensors`)));
         assert.match(
           output.stdout,
-          new RegExp(`stopped after step ${step} of 100000; the same command goes on from there`),
+          new RegExp(
+            `stopped after step ${step} of 100000, saved in ${run}; the same command goes on from there`,
+          ),
         );
       });
     }

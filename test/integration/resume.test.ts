@@ -13,9 +13,20 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
-import { numbersOf, tinyItems, trainedOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+import {
+  keepingReporter,
+  numbersOf,
+  tinyItems,
+  trainedOf,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
 
 const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+function summaryOf(run: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(join(run, 'summary.json'), 'utf8')) as Record<string, unknown>;
+}
 
 function checkpointsOf(run: string): string[] {
   return readdirSync(run)
@@ -68,15 +79,25 @@ describe('a run that is resumed', () => {
     await trainTiny(demo, run, [...items, 'trainer.max_steps=2']);
     const summary = await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
     assert.equal(summary.steps, 4);
+    const { val_accuracy_before: before } = summaryOf(whole);
+    assert.equal(summary.val_accuracy_before, before);
     assertSameEnd(run);
   });
 
-  it('does nothing but validate when all its steps are done', async () => {
+  it('says that it is done when all its steps are, and leaves what it wrote', async () => {
     const run = join(temporary.path, 'done');
     cpSync(whole, run, { recursive: true });
-    const summary = await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
-    assert.equal(summary.steps, 4);
-    assert.equal(summary.val_accuracy_before, summary.val_accuracy_after);
+    const before = readFileSync(join(run, 'summary.json'), 'utf8');
+    const { notes, reporter } = keepingReporter();
+    const summary = await trainTiny(demo, run, [...items, 'trainer.max_steps=4'], { reporter });
+    assert.deepEqual(summary, JSON.parse(before));
+    assert.equal(readFileSync(join(run, 'summary.json'), 'utf8'), before);
+    assert.ok(
+      notes.includes(
+        `${run}: this run is done, 4 of 4 steps, and stays as it is; for more steps raise trainer.max_steps or total_epochs`,
+      ),
+      notes.join('\n'),
+    );
     assertSameEnd(run);
   });
 

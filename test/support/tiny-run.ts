@@ -138,6 +138,12 @@ export function numbersOf(run: string): Record<string, number | null>[] {
   );
 }
 
+/** A reporter that keeps its notes. */
+export function keepingReporter(): { reporter: Reporter; notes: string[] } {
+  const notes: string[] = [];
+  return { reporter: { ...silentReporter, note: (text) => void notes.push(text) }, notes };
+}
+
 /** A reporter that calls `onPhase` at the beginning of every phase. */
 export function phaseReporter(onPhase: (phase: Phase) => void): Reporter {
   return {

@@ -41,7 +41,8 @@ describe('a checkpoint that a run goes on from', () => {
 
   it('says where it stood, and has its models restored', async () => {
     const { step, ...state } = saved;
-    assert.deepEqual(await restoreWith(null), { step, state, unfinished: null });
+    const point = { step, state, unfinished: null, accuracyBefore: null };
+    assert.deepEqual(await restoreWith(null), point);
     assert.deepEqual(restored, [join(folder, 'actor')]);
     mkdirSync(join(folder, 'critic'));
     temporary.write('global_step_4/critic/optimizer.safetensors', '');

@@ -1,0 +1,113 @@
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+import { CxmindError } from '../../src/errors.ts';
+import { flattened } from '../../src/loggers/nesting.ts';
+
+/** A key of the config that has another value than when the run was started last. */
+export interface ConfigChange {
+  readonly key: string;
+  readonly before: unknown;
+  readonly now: unknown;
+}
+
+type Tree = Readonly<Record<string, unknown>>;
+
+const FOLDER_KEY = 'trainer.save_checkpoint_path';
+
+/** Keys that say what other keys say, or where a run is rather than what it does. */
+const repeating: readonly RegExp[] = [
+  /^sft\./,
+  /^curriculum/,
+  /^worker\.ref\.(?!fsdp)/,
+  /^worker\.actor\.(disable_kl|use_kl_loss|kl_penalty|kl_coef)$/,
+  /^worker\.(actor|critic)\.global_batch_size_per_device$/,
+  /^worker\.(actor|critic)\.model\.tokenizer_path$/,
+  /^worker\.rollout\.(prompt_length|response_length|trust_remote_code)$/,
+  /^trainer\.(save_checkpoint_path|load_checkpoint_path|find_last_checkpoint|val_only)$/,
+];
+
+/** Keys that say which weights there are, and which state the optimizer has of them. */
+const ofTheState: readonly RegExp[] = [
+  /^worker\.actor\.model\.(model_path|freeze_vision_tower|lora\..*|override_config\..*)$/,
+  /^worker\.actor\.(optim\.strategy|fsdp\.torch_dtype)$/,
+];
+const ofTheCritic: readonly RegExp[] = [
+  /^worker\.critic\.model\.(model_path|freeze_vision_tower|override_config\..*)$/,
+  /^worker\.critic\.(optim\.strategy|fsdp\.torch_dtype)$/,
+];
+
+/**
+ * What differs between two configs in YAML spelling, in the order of the second.
+ *
+ * Keys that one of them does not have are another version's, and left out. A path inside the run's folder is the same
+ * after the folder has moved.
+ */
+export function configChanges(before: Tree, now: Tree): ConfigChange[] {
+  const [old, own] = [keysOf(before), keysOf(now)];
+  return Object.entries(own).flatMap(([key, value]): ConfigChange[] => {
+    if (!(key in old) || repeating.some((pattern) => pattern.test(key))) return [];
+    if (withinRun(old, old[key]) === withinRun(own, value)) return [];
+    return [{ key, before: old[key], now: value }];
+  });
+}
+
+/** The changes as lines to read. */
+export function changeLines(changes: readonly ConfigChange[]): string[] {
+  return changes.map(
+    ({ key, before, now }) =>
+      `  ${key}: ${JSON.stringify(before)} before, ${JSON.stringify(now)} now`,
+  );
+}
+
+/**
+ * Refuses changes after which a checkpoint's weights and moments are of something else.
+ *
+ * @param checkpoint that the run would go on from
+ * @throws CHECKPOINT_INVALID naming them, and the ways out
+ */
+export function refuseMisfits(
+  changes: readonly ConfigChange[],
+  checkpoint: string,
+  hasCritic: boolean,
+): void {
+  const keys = hasCritic ? [...ofTheState, ...ofTheCritic] : ofTheState;
+  const misfits = changes.filter(
+    ({ key, before, now }) =>
+      keys.some((pattern) => pattern.test(key)) ||
+      (key === 'algorithm.adv_estimator' && [before, now].includes('gae')),
+  );
+  if (misfits.length === 0) return;
+  const lines = changeLines(misfits).map((line) => line.trim());
+  throw new CxmindError(
+    'CHECKPOINT_INVALID',
+    `${checkpoint} is of another training: ${lines.join('; ')}; name another folder by ${FOLDER_KEY} for a new run, ` +
+      `or go on all the same by trainer.load_checkpoint_path=${checkpoint}`,
+    { detail: { checkpoint, keys: misfits.map(({ key }) => key) } },
+  );
+}
+
+/** The config that a run was started with last; null where it cannot be told. */
+export async function configOfRun(folder: string): Promise<Tree | null> {
+  try {
+    const config: unknown = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+    const isTree = typeof config === 'object' && config !== null && !Array.isArray(config);
+    return isTree ? { ...config } : null;
+  } catch {
+    return null;
+  }
+}
+
+function keysOf(config: Tree): Record<string, unknown> {
+  const flat = Object.entries(flattened(config));
+  return Object.fromEntries(flat.map(([name, value]) => [name.replaceAll('/', '.'), value]));
+}
+
+/** A value as text that is the same wherever the run's folder is. */
+function withinRun(config: Tree, value: unknown): string {
+  const folder = config[FOLDER_KEY];
+  const isPath = typeof value === 'string' && typeof folder === 'string' && isAbsolute(value);
+  if (!isPath) return JSON.stringify(value);
+  // A stage's folder is inside the whole run's, as is that of the stage before.
+  const inside = relative(folder, value);
+  return inside.startsWith(join('..', '..')) ? JSON.stringify(value) : `within ${inside}`;
+}

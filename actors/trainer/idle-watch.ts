@@ -1,0 +1,79 @@
+import type { Metrics } from '../../src/metrics.ts';
+
+/** Steps in a row that teach nothing, after which that is said. */
+const IDLE_STEPS = 5;
+/** Advantages this small are what rounding leaves of none. */
+const NO_ADVANTAGE = 1e-7;
+
+/**
+ * Watches for training on nothing: steps whose advantages or gradient are all zero, and answers of which none is right.
+ *
+ * Each is nothing unusual for a step or two, and a run that only does that looks as busy as any other.
+ */
+export class IdleWatch {
+  readonly #inARow = { advantage: 0, gradient: 0, right: 0 };
+  #hasWarned = false;
+
+  /**
+   * Takes the metrics of a step and the share of right answers; what to say about the last few, once in a run.
+   *
+   * @returns one line, or null
+   */
+  observe(metrics: Metrics, accuracy: number): string | null {
+    const of = (name: string): number => metrics[name] ?? NaN;
+    const advantage = Math.max(
+      Math.abs(of('critic/advantages/max')),
+      Math.abs(of('critic/advantages/min')),
+    );
+    this.#count('advantage', advantage < NO_ADVANTAGE);
+    this.#count('gradient', of('actor/grad_norm') === 0);
+    this.#count('right', accuracy === 0);
+    if (this.#hasWarned) return null;
+    const warning = this.#warning(metrics);
+    this.#hasWarned = warning !== null;
+    return warning;
+  }
+
+  #count(what: 'advantage' | 'gradient' | 'right', isIdle: boolean): void {
+    this.#inARow[what] = isIdle ? this.#inARow[what] + 1 : 0;
+  }
+
+  #warning(metrics: Metrics): string | null {
+    const { advantage, gradient, right } = this.#inARow;
+    const says = (what: string, reasons: readonly string[]): string =>
+      `warning: ${what} in the last ${IDLE_STEPS} steps: ${reasons.join('; ')}`;
+    if (advantage >= IDLE_STEPS) {
+      return says('there was nothing to learn from', [
+        `every response got the same reward as the others to its prompt, ${rewardText(metrics)}`,
+        ...(right >= IDLE_STEPS ? ['none was right', ...unrightReasons(metrics)] : sameReasons),
+      ]);
+    }
+    if (gradient >= IDLE_STEPS) {
+      return says('the gradient was zero', [
+        'rewards differ, and nothing that is trained follows them: see ' +
+          'worker.actor.model.freeze_vision_tower, lora, and the clip ratios',
+      ]);
+    }
+    if (right >= IDLE_STEPS) return says('no response was right', unrightReasons(metrics));
+    return null;
+  }
+}
+
+const sameReasons = [
+  'the prompts may be too easy or too hard for the policy, worker.rollout.n too small, the temperature too low, or the ' +
+    'reward function constant',
+];
+
+function rewardText(metrics: Metrics): string {
+  const [mean, max, min] = ['mean', 'max', 'min'].map((name) => metrics[`critic/score/${name}`]!);
+  return max === min ? `always ${mean!.toFixed(3)}` : `${mean!.toFixed(3)} on average`;
+}
+
+function unrightReasons(metrics: Metrics): string[] {
+  const cut = Math.round(100 * (metrics['response_length/clip_ratio'] ?? 0));
+  return [
+    ...(cut > 0 ? [`${cut}% of responses end at data.max_response_length`] : []),
+    'see in generations.jsonl (trainer.val_generations_to_log) whether they have the form that the reward reads, and ' +
+      'whether data.answer_key and data.format_prompt fit; a warm start (sft) teaches the form',
+  ];
+}
