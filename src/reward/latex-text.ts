@@ -74,6 +74,17 @@ const SYMBOLS: Readonly<Record<string, string>> = {
   _: '_',
 };
 
+/** What LaTeX typesets as one character. */
+const LIGATURES: Readonly<Record<string, string>> = {
+  '---': '—',
+  '--': '–',
+  "''": '”',
+  '``': '“',
+  '!`': '¡',
+  '?`': '¿',
+};
+const LIGATURE = /---|--|''|``|[!?]`/y;
+
 /** Marks that a command puts on what follows it. */
 const ACCENTS: Readonly<Record<string, string>> = {
   hat: '\u0302',
@@ -164,6 +175,12 @@ class Reader {
     this.#at += character.length;
     if (character === '\\') return this.#command();
     if (character === '{') return this.#group();
+    LIGATURE.lastIndex = this.#at - character.length;
+    const ligature = this.#form === 'faithful' ? LIGATURE.exec(this.#text)?.[0] : undefined;
+    if (ligature !== undefined) {
+      this.#at += ligature.length - 1;
+      return LIGATURES[ligature]!;
+    }
     return character === '~' ? '\u00a0' : character;
   }
 

@@ -1,4 +1,4 @@
-import { parseExpression } from './expression.ts';
+import { FUNCTIONS, parseExpression } from './expression.ts';
 import {
   datasetNormalForm,
   expressionNormalForm,
@@ -36,8 +36,12 @@ function elementsOf(text: string): string[] {
 }
 
 /** Whether two elements are close enough to arithmetic for their difference to be looked at. */
-function isComparable(difference: string): boolean {
-  const letters = difference.replaceAll('sqrt', '').replaceAll('frac', '').match(/\p{L}/gu) ?? [];
+function isComparable(difference: string, form: Form): boolean {
+  const unnamed =
+    form === 'faithful'
+      ? difference.replace(/sqrt|frac/g, '')
+      : difference.replace(/[a-z]+/g, (name) => (FUNCTIONS.has(name) || name === 'pi' ? '' : name));
+  const letters = unnamed.match(/\p{L}/gu) ?? [];
   return new Set(letters).size <= 2 && !/\^[{(]|\^[0-9]+\^|\^[0-9]{2}/.test(difference);
 }
 
@@ -47,7 +51,7 @@ function isSameElement(truth: string, given: string, form: Form): boolean {
   if (FRACTION.test(truth) && FRACTION.test(given)) return truth === given;
   if (isIntegerText(truth) !== isIntegerText(given)) return false;
   const difference = `(${truth})-(${given})`;
-  if (!isComparable(difference)) return false;
+  if (!isComparable(difference, form)) return false;
   const tree = parseExpression(difference, form);
   return tree !== null && isIdenticallyZero(tree, form);
 }
@@ -58,8 +62,8 @@ function isSameElement(truth: string, given: string, form: Form): boolean {
  * Equal in the normal form of the MATH data set; or else equal, element by element, as expressions. Refused as
  * expressions are those with more than two letters and those with exponents that would take long.
  *
- * Faithful, a fraction's sides lose what holds them together, so `\frac{x+1}{2}` equals `x+\frac{1}{2}`; a letter
- * before a parenthesis is a function; the index of a root is lost. Repaired, none of these.
+ * Faithful, a fraction's sides lose what holds them together, so `\frac{x+1}{2}` equals `x+\frac{1}{2}`; the index of a
+ * root is lost; a function's letters count, so that only `ln` and `sqrt` are ever looked at. Repaired, none of these.
  *
  * @see the grader of PRM800K, Lightman et al. 2023, arXiv:2305.20050
  */

@@ -93,12 +93,45 @@ function sine(a: Approximate): Approximate {
   return multiply({ re: 0, im: -0.5, error: 0 }, add(forth, negate(back)));
 }
 
-function factorial(a: Approximate): Approximate {
+/** The product of every `step`-th natural number up to an integer; undefined for what is none, or too large. */
+function integerFactorial(a: Approximate, step: number): Approximate | undefined {
   const n = Math.round(a.re);
-  if (abs({ re: a.re - n, im: a.im }) > SLACK * a.error || n < 0 || n > 170) return NOWHERE;
+  if (abs({ re: a.re - n, im: a.im }) > SLACK * a.error || n < 0 || n > 170) return undefined;
   let value = 1;
-  for (let i = 2; i <= n; i++) value *= i;
+  for (let i = n; i > 1; i -= step) value *= i;
   return rounded(value, 0, n * EPSILON * value);
+}
+
+/** Coefficients of Lanczos's approximation of the gamma function, for g = 7. */
+const LANCZOS = [
+  0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313,
+  -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6,
+  1.5056327351493116e-7,
+] as const;
+/** How far off that is, for numbers of our size. */
+const LANCZOS_ERROR = 1e-12;
+
+function real(re: number): Approximate {
+  return { re, im: 0, error: 0 };
+}
+
+/** Γ(a + 1). @see Lanczos 1964; left of the line where it holds by Γ(a + 1) = Γ(a + 2) / (a + 1) */
+function factorial(a: Approximate): Approximate {
+  const whole = integerFactorial(a, 1);
+  if (whole !== undefined) return whole;
+  if (a.re < -20 || !Number.isFinite(a.re)) return NOWHERE;
+  if (a.re < 0) {
+    const next = add(a, real(1));
+    return multiply(factorial(next), invert(next));
+  }
+  const series = LANCZOS.reduce(
+    (sum, c, i) => add(sum, i === 0 ? real(c) : multiply(real(c), invert(add(a, real(i))))),
+    real(0),
+  );
+  const base = add(a, real(7.5));
+  const size = multiply(power(base, add(a, HALF)), exp(negate(base)));
+  const { re, im, error } = multiply(multiply(real(Math.sqrt(2 * Math.PI)), size), series);
+  return { re, im, error: error + LANCZOS_ERROR * Math.hypot(re, im) };
 }
 
 const functions: Readonly<Record<string, (a: Approximate, b?: Approximate) => Approximate>> = {
@@ -114,6 +147,7 @@ const functions: Readonly<Record<string, (a: Approximate, b?: Approximate) => Ap
   sec: (a) => invert(cosine(a)),
   csc: (a) => invert(sine(a)),
   factorial,
+  factorial2: (a) => integerFactorial(a, 2) ?? NOWHERE,
 };
 
 /** A point in the plane that only depends on a name and a number, between 0.5 and 2 from zero. */
@@ -125,8 +159,12 @@ function pointOf(name: string, index: number): Approximate {
   return { re: size * Math.cos(turn), im: size * Math.sin(turn), error: 0 };
 }
 
-/** The value of an expression with its unknowns at the points of that number; not finite where it has none. */
-function valueAt(tree: Expression, index: number): Approximate {
+/**
+ * The value of an expression with its unknowns at the points of that number; not finite where it has none.
+ *
+ * @param decimalPower what a decimal exponent of an unknown is multiplied by
+ */
+function valueAt(tree: Expression, index: number, decimalPower: number): Approximate {
   switch (tree.kind) {
     case 'number': {
       const re = Number(tree.text);
@@ -136,17 +174,14 @@ function valueAt(tree: Expression, index: number): Approximate {
       if (tree.name === 'pi') return { re: Math.PI, im: 0, error: EPSILON * Math.PI };
       return /^(?:oo|zoo|nan)$/.test(tree.name) ? NOWHERE : pointOf(tree.name, index);
     case 'negative':
-      return negate(valueAt(tree.of, index));
+      return negate(valueAt(tree.of, index, decimalPower));
     case 'call': {
-      const [first, second] = tree.args.map((arg) => valueAt(arg, index));
-      const known = Object.hasOwn(functions, tree.name) ? functions[tree.name]! : undefined;
-      if (known !== undefined) return known(first!, second);
-      // An unknown function: any smooth one will do, as long as equal arguments give equal values.
-      return exp(multiply(pointOf(`${tree.name}()`, index), first!));
+      const [first, second] = tree.args.map((arg) => valueAt(arg, index, decimalPower));
+      return functions[tree.name]!(first!, second);
     }
     case 'binary': {
-      const left = valueAt(tree.left, index);
-      const right = valueAt(tree.right, index);
+      const left = valueAt(tree.left, index, decimalPower);
+      const right = valueAt(tree.right, index, decimalPower);
       switch (tree.operator) {
         case '+':
           return add(left, right);
@@ -157,7 +192,9 @@ function valueAt(tree: Expression, index: number): Approximate {
         case '/':
           return multiply(left, invert(right));
         case '^':
-          return power(left, right);
+          return hasDecimals(tree.right) && hasUnknowns(tree.left)
+            ? power(left, multiply(right, real(decimalPower)))
+            : power(left, right);
       }
     }
   }
@@ -187,17 +224,29 @@ function hasUnknowns(tree: Expression): boolean {
   return someLeaf(tree, ({ kind }) => kind === 'unknown');
 }
 
-/** Its value in doubles, step by step and with all unknowns 1; 0 for one with functions. */
+/** What is computed at once where it has a decimal in it. */
+const ofDouble: Readonly<Record<string, (value: number) => number>> = {
+  sqrt: Math.sqrt,
+  ln: Math.log,
+};
+
+/** Its value in doubles, step by step and with all unknowns 1; 0 for a function of something exact. */
 function doubleValue(tree: Expression): number {
   switch (tree.kind) {
     case 'number':
-      return Number(tree.text);
+      // Of a decimal with more digits than that, more is kept than a double holds.
+      return /[.e]/.test(tree.text) && tree.text.match(/\d/g)!.length > 16
+        ? NaN
+        : Number(tree.text);
     case 'unknown':
       return tree.name === 'pi' ? Math.PI : 1;
     case 'negative':
       return -doubleValue(tree.of);
-    case 'call':
-      return 0;
+    case 'call': {
+      if (!hasDecimals(tree) || hasUnknowns(tree)) return 0;
+      const value = ofDouble[tree.name]?.(doubleValue(tree.args[0]!)) ?? 0;
+      return Number.isNaN(value) ? 0 : value;
+    }
     case 'binary': {
       const left = doubleValue(tree.left);
       const right = doubleValue(tree.right);
@@ -209,17 +258,22 @@ function doubleValue(tree: Expression): number {
         case '*':
           return left * right;
         case '/':
-          return left / right;
+          return right === 0 ? 0 : left / right;
         case '^':
-          // With a decimal exponent it is not the same power of an unknown.
-          return hasDecimals(tree.right) && hasUnknowns(tree.left) ? NaN : left ** right;
+          return left ** right;
       }
     }
   }
 }
 
-/** Points at which an expression is looked at; one would do for all but a set of measure zero. */
-const POINTS = 3;
+/**
+ * Points at which an expression is looked at. One would do for polynomials, all but a set of measure zero; roots and
+ * logarithms have a side on which `sqrt(x^2)` is x.
+ */
+const POINTS = 8;
+
+/** Keeps `x^0.5` from being `sqrt(x)`, but not from being itself. */
+const ODD_POWER = 1 + 2 ** -10;
 
 /**
  * Whether an expression is zero whatever its unknowns are.
@@ -228,14 +282,15 @@ const POINTS = 3;
  * this size that is not zero everywhere is zero at none of them. Unlike a simplifier this takes bounded time and does
  * not depend on which rewritings somebody thought of.
  *
- * @param form faithful, decimals are doubles and sums of them are not rounded: `0.1+0.2` is not `0.3`
+ * @param form faithful, decimals are doubles and sums of them are not rounded, so that `0.1+0.2` is not `0.3`; and a
+ *   decimal power of an unknown is no root of it
  *
  * @see Schwartz 1980, Fast probabilistic algorithms for verification of polynomial identities
  */
 export function isIdenticallyZero(tree: Expression, form: Form): boolean {
   if (form === 'faithful' && hasDecimals(tree) && doubleValue(tree) !== 0) return false;
   for (let index = 0; index < POINTS; index++) {
-    const value = valueAt(tree, index);
+    const value = valueAt(tree, index, form === 'faithful' ? ODD_POWER : 1);
     const size = abs(value);
     if (!Number.isFinite(size) || size > SLACK * value.error) return false;
   }

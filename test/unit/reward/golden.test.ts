@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { gradeAnswer } from '../../../src/reward/math-grader.ts';
 import { porterStem } from '../../../src/reward/porter.ts';
 import { resolveReward } from '../../../src/reward/registry.ts';
 
@@ -60,6 +61,15 @@ describe('faithful rewards against the original Python', () => {
       });
     }
   }
+
+  it('math tells which expressions are equal, whatever names, products and functions are in them', () => {
+    const pairs = golden('expressions.json.gz') as [given: string, truth: string, equal: boolean][];
+    assert.ok(pairs.length >= 3000);
+    const wrong = pairs.filter(
+      ([given, truth, equal]) => gradeAnswer(given, truth, 'faithful') !== equal,
+    );
+    assert.deepEqual(wrong.slice(0, 5), [], `${wrong.length} of ${pairs.length} differ`);
+  });
 
   it('stems 800 words as NLTK does', () => {
     const stems = Object.entries(golden('stems.json') as Record<string, string>);

@@ -77,12 +77,18 @@ describe('the repaired form against the faithful one', () => {
     assert.ok(Math.abs(repaired['reason']! - 1) < 1e-12);
   });
 
-  it('keeps the sides of a fraction together, and takes a letter before a parenthesis for a factor', async () => {
+  it('keeps the sides of a fraction together, rounds decimals, and knows functions by name', async () => {
     const box = (answer: string): string => `<think>a</think>\\boxed{${answer}}`;
     for (const [given, answer, faithfully, rightly] of [
       ['x+\\frac{1}{2}', '\\frac{x+1}{2}', 1, 0],
       ['\\frac{x}{2}+\\frac{1}{2}', '\\frac{x+1}{2}', 0, 1],
-      ['x(x+1)', 'x^2+x', 0, 1],
+      ['x(x+1)', 'x^2+x', 1, 1],
+      ['n(n-1)!', 'n!', 0, 1],
+      ['2\\cos(x)', '\\cos(x)+\\cos(x)', 0, 1],
+      ['2\\sqrt[3]{x}', '\\sqrt[3]{x}+\\sqrt[3]{x}', 1, 1],
+      ['\\sqrt[3]{8x}', '2\\sqrt[3]{x}', 0, 1],
+      ['(xy)^2', 'xy^2', 0, 0],
+      ['x_1+x_2', 'x_3', 0, 0],
       ['0.1+0.2', '0.3', 0, 1],
       ['\\sqrt[3]{5}', '\\sqrt{5}', 1, 0],
       ['\\mathbf{i}+j', 'i+j', 0, 1],
