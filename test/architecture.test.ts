@@ -67,7 +67,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
   'src/metrics': [...ground, 'src/algorithms'],
   'src/flops': ground,
-  'src/evaluation': [...ground, 'src/data', 'src/reward'],
+  'src/evaluation': [...ground, 'src/text', 'src/data', 'src/reward'],
   'src/loggers': [...ground, 'src/data', 'src/metrics'],
   'src/training': [...engine, ...content, 'src/algorithms', 'src/optim', 'src/metrics'],
   transport: everything,

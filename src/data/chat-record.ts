@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { shown } from '../config/issues.ts';
 import type { CxmindError } from '../errors.ts';
+import { trimSpace } from '../text/whitespace.ts';
 import type { RowKeys } from './row.ts';
 
 const IMAGE = /<image>/g;
@@ -52,13 +53,13 @@ export function fromChatRecord(
   const count = Array.isArray(images) ? images.length - imagesIn(turns) : 0;
   const isText = typeof (messages[turns.length] as { content: unknown }).content === 'string';
   const text = isText
-    ? '<image>'.repeat(Math.max(0, count)) + prompt.content.replace(IMAGE, '').trim()
+    ? '<image>'.repeat(Math.max(0, count)) + trimSpace(prompt.content.replace(IMAGE, ''))
     : prompt.content;
   return {
     columns: {
       ...others,
       ...(Array.isArray(images) && { [keys.imageKey]: images }),
-      ...(answer !== undefined && { [keys.answerKey]: answer.content.trim() }),
+      ...(answer !== undefined && { [keys.answerKey]: trimSpace(answer.content) }),
       [keys.promptKey]: text,
     },
     history: turns,

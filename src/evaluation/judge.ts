@@ -1,6 +1,8 @@
 import * as t from 'io-ts';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { CxmindError, messageOf } from '../errors.ts';
+import { readFloat, readInteger } from '../reward/python-text.ts';
+import { trimSpace } from '../text/whitespace.ts';
 import { wordVerdict, type Verdict } from './score.ts';
 
 const MODEL = 'gpt-4o';
@@ -13,8 +15,6 @@ const system = [
   '"jaccard": findings in both divided by findings in either, from 0 to 1}',
 ].join(' ');
 
-const Reply = t.type({ correct: t.union([t.literal(0), t.literal(1)]) });
-const ReplyJaccard = t.type({ jaccard: t.number });
 const Completion = t.type({
   choices: t.array(t.type({ message: t.type({ content: t.string }) })),
 });
@@ -61,9 +61,9 @@ export class Judge {
     this.#headers = { 'content-type': 'application/json', 'api-key': apiKey };
   }
 
-  /** Its verdict; that of the words alone when it cannot be had or read, 0 for an empty text. */
+  /** Its verdict; that of the words alone when it cannot be had or read, 0 for an empty answer or a blank reference. */
   async verdict(prediction: string, gold: string): Promise<Verdict> {
-    if (prediction.trim() === '' || gold.trim() === '') return { correct: 0, jaccard: 0 };
+    if (prediction === '' || trimSpace(gold) === '') return { correct: 0, jaccard: 0 };
     try {
       return readVerdict(await this.#ask(prediction, gold), prediction, gold);
     } catch (error) {
@@ -96,12 +96,24 @@ export class Judge {
   }
 }
 
-/** @throws Error when the reply is not the JSON that was asked for */
+/**
+ * The verdict in a reply, read as the released script does: fences are nothing wherever they stand, a missing
+ * `correct` is 0, a missing `jaccard` is that of the words, and either may be a truth value or text.
+ *
+ * @throws Error when it is not the JSON that was asked for
+ */
 function readVerdict(reply: string, prediction: string, gold: string): Verdict {
-  const json: unknown = JSON.parse(reply.replace(/^\s*```(?:json)?\s*|\s*```\s*$/g, ''));
-  const verdict = Reply.decode(json);
-  if (isLeft(verdict)) throw new Error(`the judge said ${reply.slice(0, 100)}`);
-  const { correct } = verdict.right;
-  const { jaccard } = ReplyJaccard.is(json) ? json : wordVerdict(prediction, gold);
-  return { correct, jaccard };
+  const json: unknown = JSON.parse(trimSpace(reply).replace(/```(?:json)?/g, ''));
+  const given = t.UnknownRecord.is(json) && !Array.isArray(json) ? json : { correct: null };
+  const words = wordVerdict(prediction, gold);
+  const correct = Math.trunc(numberOf('correct' in given ? given['correct'] : 0, readInteger));
+  const jaccard = numberOf('jaccard' in given ? given['jaccard'] : words.jaccard, readFloat);
+  if ((correct === 0 || correct === 1) && Number.isFinite(jaccard)) return { correct, jaccard };
+  throw new Error(`the judge said ${reply.slice(0, 100)}`);
+}
+
+/** A number that may be a truth value or text; NaN for anything else. */
+function numberOf(value: unknown, read: (text: string) => number | null): number {
+  if (typeof value === 'string') return read(value) ?? NaN;
+  return typeof value === 'number' || typeof value === 'boolean' ? Number(value) : NaN;
 }

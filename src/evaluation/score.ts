@@ -1,4 +1,5 @@
 import { formatChecks, setF1 } from '../reward/grammar.ts';
+import { trimSpace } from '../text/whitespace.ts';
 import { findingsOf, optionOf, stepsOf, type Task } from './task.ts';
 import { plainText, textOverlap, wordJaccard, type TextOverlap } from './text.ts';
 
@@ -68,8 +69,8 @@ export function wordVerdict(prediction: string, gold: string): Verdict {
   return { correct: jaccard > JACCARD_CORRECT ? 1 : 0, jaccard };
 }
 
-/** Whether two texts are one but for white space around them and case. */
+/** Whether two texts are one but for white space around them, Python's, and case. */
 export function exactMatch(predict: string | null, gold: string): 0 | 1 {
   if (predict === null) return 0;
-  return predict.trim().toLowerCase() === gold.trim().toLowerCase() ? 1 : 0;
+  return trimSpace(predict).toLowerCase() === trimSpace(gold).toLowerCase() ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 import { scorerOptions } from './options.ts';
 import type { BuiltIn } from './reward.ts';
-import { trimSpace } from './whitespace.ts';
+import { trimSpace } from '../text/whitespace.ts';
 
 /** The first of the digits 0, 1 and 2 anywhere in the text; empty if none. */
 function anyPosition(response: string): string {

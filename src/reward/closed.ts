@@ -11,7 +11,7 @@ import {
 import { amount, scorerOptions, share, type Form } from './options.ts';
 import type { BuiltIn, RewardInput, RewardParts } from './reward.ts';
 import { roundTo, similarity } from './text-metrics.ts';
-import { trimSpace } from './whitespace.ts';
+import { trimSpace } from '../text/whitespace.ts';
 
 interface PlainOptions {
   readonly form: Form;

@@ -1,6 +1,6 @@
 import { amount, scorerOptions } from './options.ts';
 import type { BuiltIn } from './reward.ts';
-import { SPACE, trimSpace } from './whitespace.ts';
+import { SPACE, trimSpace } from '../text/whitespace.ts';
 
 /** Texts that are replaced one after the other, in this order. */
 const SUBSTITUTIONS: readonly (readonly [string, string])[] = [

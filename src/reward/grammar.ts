@@ -1,4 +1,4 @@
-import { isSpace, SPACE, trimSpace } from './whitespace.ts';
+import { isSpace, SPACE, trimSpace } from '../text/whitespace.ts';
 
 /** One step of a chain: `<think>…</think><answer>…</answer>`. */
 export interface Pair {

@@ -1,5 +1,5 @@
 import type { Form } from './options.ts';
-import { trimSpace } from './whitespace.ts';
+import { isSpace, trimSpace } from '../text/whitespace.ts';
 
 /** What a LaTeX command looks like in plain text. A grader's subset: what answers to questions of mathematics hold. */
 const SYMBOLS: Readonly<Record<string, string>> = {
@@ -206,7 +206,7 @@ class Reader {
   }
 
   #skipSpace(): void {
-    while (/\s/.test(this.#text[this.#at] ?? '')) this.#at++;
+    while (isSpace(this.#text[this.#at] ?? '')) this.#at++;
   }
 
   #name(): string {

@@ -6,7 +6,7 @@ import {
   withoutThousands,
 } from './math-normal-forms.ts';
 import type { Form } from './options.ts';
-import { trimSpace } from './whitespace.ts';
+import { trimSpace } from '../text/whitespace.ts';
 import { isIdenticallyZero } from './zero-test.ts';
 
 /** What the last `\boxed{…}` with balanced braces holds, trimmed; undefined without one. */

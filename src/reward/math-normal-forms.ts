@@ -1,7 +1,7 @@
 import { latexToText } from './latex-text.ts';
 import type { Form } from './options.ts';
 import { integerText, isNearInteger, readFloat } from './python-text.ts';
-import { trimSpace } from './whitespace.ts';
+import { trimSpace } from '../text/whitespace.ts';
 
 /** A text that is wrapped as a whole: `\text{…}`, which goes on to the last brace. */
 const WRAPPED = /^\\text\{([^\n]+?)\}\n?$/;

@@ -2,7 +2,7 @@ import { collapseTags, isThinkAndAnswer } from './grammar.ts';
 import { boxedContent, gradeAnswer } from './math-grader.ts';
 import { scorerOptions, share } from './options.ts';
 import type { BuiltIn, RewardInput } from './reward.ts';
-import { trimSpace } from './whitespace.ts';
+import { trimSpace } from '../text/whitespace.ts';
 
 /** A think block from the very beginning, and later a box that closes. */
 function isThinkAndBox(text: string): boolean {

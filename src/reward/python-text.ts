@@ -1,4 +1,4 @@
-import { trimSpace } from './whitespace.ts';
+import { trimSpace } from '../text/whitespace.ts';
 
 const FLOAT = /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|nan)$/i;
@@ -10,6 +10,12 @@ export function readFloat(text: string): number | null {
   if (!SPECIAL.test(trimmed)) return null;
   if (/nan/i.test(trimmed)) return NaN;
   return trimmed.startsWith('-') ? -Infinity : Infinity;
+}
+
+/** The integer that the reference language reads in a text; null if it reads none. */
+export function readInteger(text: string): number | null {
+  const trimmed = trimSpace(text);
+  return /^[+-]?\d+(?:_\d+)*$/.test(trimmed) ? Number(trimmed.replaceAll('_', '')) : null;
 }
 
 /** Whether a number is an integer but for rounding. */

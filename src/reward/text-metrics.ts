@@ -1,5 +1,5 @@
 import { porterStem } from './porter.ts';
-import { splitSpace } from './whitespace.ts';
+import { splitSpace } from '../text/whitespace.ts';
 
 /** Tokens in lower case with full stops split off: at single spaces (empty tokens stay), or at runs. */
 export function bleuTokens(text: string, splitting: 'single' | 'runs'): string[] {

@@ -59,21 +59,50 @@ describe('Judge', () => {
     });
   });
 
+  it('takes what Python makes a number of', async () => {
+    // Of int(reply.get("correct", 0)) and float(reply.get("jaccard", words)), the words having 0.75 in common.
+    const replies = [
+      ['{"correct": "1", "jaccard": "0.5"}', 1, 0.5],
+      ['{"correct": true, "jaccard": false}', 1, 0],
+      ['{"correct": " 1\\n", "jaccard": " 1e-1 "}', 1, 0.1],
+      ['{"correct": 0.9, "jaccard": 1}', 0, 1],
+      ['{"correct": 1.0}', 1, 0.75],
+      ['{"jaccard": ".5"}', 0, 0.5],
+      ['{}', 0, 0.75],
+      ['\u0085```{"correct":```json 1}\n```\u001f', 1, 0.75],
+    ] as const;
+    await judged(
+      replies.map(([reply]) => reply),
+      async (judge) => {
+        for (const [reply, correct, jaccard] of replies) {
+          assert.deepEqual(await judge.verdict('a b c', 'a b c d'), { correct, jaccard }, reply);
+        }
+        assert.equal(judge.failures.count, 0);
+      },
+    );
+  });
+
   it('goes by the words when the judge fails or talks, and says so', async () => {
-    await judged([500, 'They are the same.', '{"correct": "yes"}'], async (judge) => {
-      for (let i = 0; i < 3; i++) {
+    const unreadable = [
+      ...['They are the same.', '{"correct": "yes"}', '{"correct": "1.0"}', '{"correct": null}'],
+      ...['[1]', '1', 'null', '{"correct": 7}', '{"correct": 1, "jaccard": null}'],
+      '{"correct": 1, "jaccard": "nan"}',
+    ];
+    await judged([500, ...unreadable], async (judge) => {
+      for (let i = 0; i <= unreadable.length; i++) {
         assert.deepEqual(await judge.verdict('a b c', 'a b c d'), { correct: 1, jaccard: 0.75 });
       }
-      assert.deepEqual(judge.failures, { count: 3, first: 'the judge answered 500' });
+      assert.deepEqual(judge.failures, { count: 11, first: 'the judge answered 500' });
     });
   });
 
-  it('is not asked about an empty text', async () => {
-    const asked = await judged([], async (judge) => {
-      assert.deepEqual(await judge.verdict(' ', 'edema'), { correct: 0, jaccard: 0 });
-      assert.deepEqual(await judge.verdict('edema', ''), { correct: 0, jaccard: 0 });
+  it('is asked about a blank answer, but not about an empty one or a blank reference', async () => {
+    const asked = await judged(['{"correct": 1, "jaccard": 1}'], async (judge) => {
+      assert.deepEqual(await judge.verdict(' ', 'edema'), { correct: 1, jaccard: 1 });
+      assert.deepEqual(await judge.verdict('', 'edema'), { correct: 0, jaccard: 0 });
+      assert.deepEqual(await judge.verdict('edema', '\x1f'), { correct: 0, jaccard: 0 });
     });
-    assert.deepEqual(asked, []);
+    assert.equal(asked.length, 1);
   });
 
   it('is named by three variables, all of which must be set', () => {

@@ -56,6 +56,9 @@ describe('the steps of an answer', () => {
 describe('the released scripts’ verdicts', () => {
   it('compare whole texts but for space and case', () => {
     assert.equal(exactMatch('  b ✅\n', 'B ✅'), 1);
+    // What str.strip() of Python strips, and the byte order mark, which it does not.
+    assert.equal(exactMatch('\x1c\x1d\x1e\x1f\x85\u00a0\u2003b\u3000\v\f', 'B'), 1);
+    assert.equal(exactMatch('\ufeffb', 'B'), 0);
     assert.equal(exactMatch(closedGold, 'B ✅'), 0);
     assert.equal(exactMatch(null, ''), 0);
   });

@@ -10,7 +10,7 @@ import {
   pairsOf,
   setF1,
 } from '../../../src/reward/grammar.ts';
-import { splitSpace, trimSpace } from '../../../src/reward/whitespace.ts';
+import { splitSpace, trimSpace } from '../../../src/text/whitespace.ts';
 
 const pieces = fc.array(
   fc.constantFrom('<think>', '</think>', '<answer>', '</answer>', ' ', '\n', 'x', '</THINK>', '/'),
