@@ -1,14 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { ContentHash } from './content-hash.ts';
+import { isCommit } from './names.ts';
 
 /** A file of a repository, and the name its content has in the cache. */
 export interface CachedName {
   /** Path in the repository. */
   readonly path: string;
-  /** The content's hash, as the hub's ETag says it. */
+  /** The content's hash, as the hub's ETag says it: 64 hexadecimal digits of SHA-256, or 40 of a git blob. */
   readonly blob: string;
   readonly sizeBytes: number;
 }
@@ -33,7 +36,7 @@ export class RepositoryCache {
   async commitOf(revision: string): Promise<string | null> {
     try {
       const commit = (await readFile(join(this.#folder, 'refs', revision), 'utf8')).trim();
-      return (await exists(this.snapshot(commit))) ? commit : null;
+      return isCommit(commit) && (await exists(this.snapshot(commit))) ? commit : null;
     } catch {
       return null;
     }
@@ -57,15 +60,17 @@ export class RepositoryCache {
 
   /**
    * Makes sure that a file of a snapshot is here, from `open` if it is not. The content is written aside and renamed
-   * when it is whole, so a crash or a second process leaves no half of a file behind.
+   * when it is whole, so a crash or a second process leaves no half of a file behind; what is here with another size
+   * than was said counts as such a half.
    *
-   * @throws Error when the content has another size than was said
+   * @param commit and `file` are safe names, by `isCommit` and `isSafeName`
+   * @throws Error when the content has another size or hash than was said
    */
   async add(commit: string, file: CachedName, open: () => Promise<Blob>): Promise<void> {
     const pointer = join(this.snapshot(commit), file.path);
-    if (await exists(pointer)) return;
+    if (await isWhole(pointer, file)) return;
     const blob = join(this.#folder, 'blobs', file.blob);
-    if (!(await exists(blob))) await this.#download(blob, file, open);
+    if (!(await isWhole(blob, file))) await this.#download(blob, file, open);
     await mkdir(dirname(pointer), { recursive: true });
     await rm(pointer, { force: true });
     await symlink(relative(dirname(pointer), blob), pointer).catch((error: unknown) => {
@@ -74,24 +79,44 @@ export class RepositoryCache {
   }
 
   async #download(blob: string, file: CachedName, open: () => Promise<Blob>): Promise<void> {
-    const incomplete = `${blob}.${process.pid}.incomplete`;
+    const incomplete = `${blob}.${randomUUID()}.incomplete`;
     await mkdir(dirname(blob), { recursive: true });
     try {
-      if (file.sizeBytes === 0) {
-        await writeFile(incomplete, '');
-      } else {
-        const content = (await open()).stream();
-        await pipeline(Readable.fromWeb(content), createWriteStream(incomplete));
-      }
-      const { size } = await stat(incomplete);
-      if (size !== file.sizeBytes) {
-        throw new Error(`${file.path}: ${size} bytes came, ${file.sizeBytes} were announced`);
-      }
+      const content =
+        file.sizeBytes === 0 ? Readable.from([]) : Readable.fromWeb((await open()).stream());
+      const target = createWriteStream(incomplete, { flags: 'wx', flush: true });
+      await pipeline(content, (chunks) => checked(file, chunks), target);
       await rename(incomplete, blob);
     } finally {
       await rm(incomplete, { force: true });
     }
   }
+}
+
+/** The content of a file as it comes. @throws Error as soon as it is too much, or at the end is not what was said */
+async function* checked(
+  { path, blob, sizeBytes }: CachedName,
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const hash = new ContentHash(blob, sizeBytes);
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.byteLength;
+    if (size > sizeBytes)
+      throw new Error(`${path}: more came than the ${sizeBytes} bytes announced`);
+    hash.update(chunk);
+    yield chunk;
+  }
+  if (size < sizeBytes) throw new Error(`${path}: ${size} bytes came, ${sizeBytes} were announced`);
+  const digest = hash.digest();
+  if (digest !== blob) throw new Error(`${path}: its content has the hash ${digest}, not ${blob}`);
+}
+
+async function isWhole(path: string, { sizeBytes }: CachedName): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile() && found.size === sizeBytes,
+    () => false,
+  );
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import {
 } from '@huggingface/hub';
 import { CxmindError, messageOf } from '../errors.ts';
 import { RepositoryCache, type CachedName } from './cache.ts';
+import { isCommit, isSafeName } from './names.ts';
 import type { HubSettings } from './settings.ts';
 
 /** What a repository holds. */
@@ -28,6 +29,8 @@ export interface HubRepository {
 const REVISION = 'main';
 /** Files fetched at a time. */
 const PARALLEL = 4;
+/** Pages of a listing, of 1,000 files each. */
+const MAX_PAGES = 10_000;
 /** Attempts at a file whose transfer broke. */
 const ATTEMPTS = 3;
 
@@ -55,6 +58,7 @@ export async function openRepository(
     commit = await remote.commit();
     entries = await remote.list(commit);
   } catch (error) {
+    if (error instanceof CxmindError) throw error;
     if (error instanceof HubApiError && error.statusCode < 500) throw remote.refusal(error);
     return cachedRepository(cache, () => failure(kind, id, settings, reasonOf(error), error));
   }
@@ -95,14 +99,24 @@ class RemoteRepository {
     const { sha } = await (this.#kind === 'dataset'
       ? datasetInfo({ ...options, additionalFields: ['sha'] })
       : modelInfo({ ...options, additionalFields: ['sha'] }));
-    return sha;
+    if (isCommit(sha)) return sha;
+    throw this.#lie(`names ${JSON.stringify(sha)} as its commit`);
   }
 
   async list(revision: string): Promise<CachedName[]> {
     const entries: CachedName[] = [];
+    let pages = 0;
+    const fetchPage: typeof fetch = (input, init) => {
+      if (++pages > MAX_PAGES) throw this.#lie(`lists its files on more than ${MAX_PAGES} pages`);
+      return fetch(input, init);
+    };
     const options = { ...this.#access(), ...this.#repo(), revision, recursive: true };
-    for await (const entry of listFiles(options)) {
-      if (entry.type === 'file') entries.push(cachedName(entry));
+    for await (const entry of listFiles({ ...options, fetch: fetchPage })) {
+      if (entry.type !== 'file') continue;
+      const name = cachedName(entry);
+      if (!isSafeName(name))
+        throw this.#lie(`lists a file that cannot be kept: ${JSON.stringify(name)}`);
+      entries.push(name);
     }
     return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
@@ -144,6 +158,17 @@ class RemoteRepository {
     return new CxmindError(code, `${this.#id}: ${hint}`, { detail, cause: error });
   }
 
+  /** For an answer that no hub gives: what it names would lead out of the cache, or has no end. */
+  #lie(answer: string): CxmindError {
+    return new CxmindError(
+      words[this.#kind].code,
+      `${this.#id}: the hub at ${this.#settings.url} ${answer}`,
+      {
+        detail: { repository: this.#id },
+      },
+    );
+  }
+
   #access(): { hubUrl: string; accessToken?: string } {
     const { url, token } = this.#settings;
     return { hubUrl: url, ...(token !== null && { accessToken: token }) };
@@ -159,8 +184,8 @@ const words = {
   model: { noun: 'model', code: 'CHECKPOINT_INVALID' },
 } as const;
 
-function cachedName({ path, size, lfs, xetHash, oid }: ListFileEntry): CachedName {
-  return { path, blob: lfs?.oid ?? xetHash ?? oid ?? path.replaceAll('/', '--'), sizeBytes: size };
+function cachedName({ path, size, lfs, oid }: ListFileEntry): CachedName {
+  return { path, blob: lfs?.oid ?? oid ?? '', sizeBytes: size };
 }
 
 /** What the cache has of a repository, at the commit it was last seen at. */

@@ -22,6 +22,12 @@ export interface ServedRequest {
 
 /** Entries of a page of a file listing; the hub's are of 1,000. */
 const PAGE = 2;
+/** What git names a file's content by. */
+const gitHashOf = (content: Uint8Array | string): string =>
+  hashOf(
+    'sha1',
+    Buffer.concat([Buffer.from(`blob ${Buffer.byteLength(content)}\0`), Buffer.from(content)]),
+  );
 const hashOf = (algorithm: string, content: Uint8Array | string): string =>
   createHash(algorithm).update(content).digest('hex');
 
@@ -33,6 +39,8 @@ export class HubServer implements AsyncDisposable {
   readonly requests: ServedRequest[] = [];
   /** The next transfers that break off in the middle. */
   broken = 0;
+  /** The next transfers of the announced size whose content is another. */
+  spoilt = 0;
   readonly #server: Server;
   readonly #repositories: readonly ServedRepository[];
 
@@ -120,7 +128,7 @@ export class HubServer implements AsyncDisposable {
         const content = files[name]!;
         const size = Buffer.byteLength(content);
         const lfs = { oid: hashOf('sha256', content), size, pointerSize: 130 };
-        const entry = { type: 'file', oid: hashOf('sha1', content), size, path: name };
+        const entry = { type: 'file', oid: gitHashOf(content), size, path: name };
         return isStoredOutside(name) ? { ...entry, lfs } : entry;
       }),
     );
@@ -139,7 +147,7 @@ export class HubServer implements AsyncDisposable {
       return;
     }
     if (!isStoredOutside(name)) {
-      response.setHeader('etag', `"${hashOf('sha1', content)}"`);
+      response.setHeader('etag', `"${gitHashOf(content)}"`);
       this.#send(content, range, response);
       return;
     }
@@ -164,6 +172,10 @@ export class HubServer implements AsyncDisposable {
       response.setHeader('content-range', `bytes ${from}-${to}/${bytes.length}`);
       response.writeHead(206).end(part);
       return;
+    }
+    if (this.spoilt > 0 && bytes.length > 0) {
+      this.spoilt--;
+      bytes[0]! ^= 1;
     }
     response.setHeader('content-length', bytes.length);
     response.writeHead(200);

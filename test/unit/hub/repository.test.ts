@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { modelDirectory } from '../../../src/hub/model.ts';
+import { isCommit, isSafeName } from '../../../src/hub/names.ts';
 import { openRepository } from '../../../src/hub/repository.ts';
 import { hubSettings, type HubSettings } from '../../../src/hub/settings.ts';
 import { HubServer, type ServedRepository } from '../../support/hub-server.ts';
@@ -23,6 +25,11 @@ const model: ServedRepository = {
   },
 };
 
+const outside: ServedRepository[] = [
+  { id: 'datasets/outside/a', files: { 'a.json': '[]', '../../../evil.json': '[]' } },
+  { id: 'datasets/outside/b', files: { '/tmp/evil.json': '[]' } },
+];
+
 describe('the hub', () => {
   let server: HubServer;
   let cache: TemporaryDirectory;
@@ -34,7 +41,7 @@ describe('the hub', () => {
     ...changes,
   });
   beforeEach(async () => {
-    server = await HubServer.start([open, closed, model]);
+    server = await HubServer.start([open, closed, model, ...outside]);
     cache = new TemporaryDirectory();
   });
   afterEach(async () => {
@@ -127,6 +134,59 @@ describe('the hub', () => {
       blobs.filter((name) => name.includes('incomplete')),
       [],
     );
+  });
+
+  it('takes no content for a file whose hash is another, or that is here in half', async () => {
+    server.spoilt = 1;
+    const repository = await openRepository('dataset', 'clinic/chest', settings());
+    const blobs = join(cache.path, 'datasets--clinic--chest/blobs');
+    await repository.fetch(['a.json']);
+    assert.equal(readFileSync(join(repository.directory, 'a.json'), 'utf8'), '[]');
+    server.spoilt = 3;
+    await assert.rejects(repository.fetch(['data/train.parquet']), {
+      code: 'DATA_INVALID',
+      message: /data\/train\.parquet: its content has the hash [0-9a-f]{64}, not [0-9a-f]{64}/,
+    });
+    assert.equal(readdirSync(blobs).length, 1);
+    await repository.fetch(['data/train.parquet']);
+    const pointer = join(repository.directory, 'data/train.parquet');
+    truncateSync(pointer, 10);
+    await repository.fetch(['data/train.parquet']);
+    assert.ok(large.equals(readFileSync(pointer)));
+  });
+
+  it('refuses a listing of which a file would lie elsewhere', async () => {
+    for (const id of ['outside/a', 'outside/b']) {
+      await assert.rejects(openRepository('dataset', id, settings()), {
+        code: 'DATA_INVALID',
+        message: /^outside\/.: the hub at .* lists a file that cannot be kept: \{"path":"/,
+      });
+    }
+    assert.deepEqual(readdirSync(cache.path), []);
+  });
+
+  it('keeps every file that it keeps inside of its folder', () => {
+    const parts = fc.array(
+      fc.constantFrom('..', '.', '', '/', '\\', '\0', 'a', 'é', 'x'.repeat(300)),
+    );
+    const blob = '0'.repeat(64);
+    fc.assert(
+      fc.property(parts, fc.boolean(), (some, isBlob) => {
+        const name = some.join(some.length % 2 === 0 ? '/' : '');
+        if (isBlob) {
+          assert.ok(!isSafeName({ path: 'a', blob: name, sizeBytes: 1 }));
+          return;
+        }
+        const isSafe = isSafeName({ path: name, blob, sizeBytes: 1 });
+        const path = join('/cache/snapshot', name);
+        if (isSafe) assert.equal(path, `/cache/snapshot/${name}`);
+        assert.ok(!isCommit(name));
+      }),
+    );
+    assert.ok(isSafeName({ path: 'data/..train.a b', blob, sizeBytes: 0 }));
+    for (const sizeBytes of [-1, 1.5, NaN, Infinity, 2 ** 60]) {
+      assert.ok(!isSafeName({ path: 'a', blob, sizeBytes }));
+    }
   });
 
   it('downloads of a model what a checkpoint is read from', async () => {
