@@ -144,11 +144,12 @@ export function notesOf(
     adapter,
     frozenLength,
     config,
-  }: Pick<LoadedPolicy, 'arena' | 'adapter' | 'frozenLength' | 'config'>,
+    notes: found,
+  }: Pick<LoadedPolicy, 'arena' | 'adapter' | 'frozenLength' | 'config' | 'notes'>,
   ignored: readonly string[],
   freezeVisionTower: boolean,
 ): string[] {
-  const notes: string[] = [];
+  const notes = [...found];
   if (ignored.length > 0) notes.push(`override_config: no effect here: ${ignored.join(', ')}`);
   if (freezeVisionTower) {
     notes.push(

@@ -36,6 +36,7 @@ export class Merge extends CxmindCommand {
       ...(out !== undefined && { out }),
       ...(base !== undefined && { base }),
       ...(dtype !== undefined && { dtype }),
+      onNote: (note) => this.warn(note),
     });
     this.log(written);
   }

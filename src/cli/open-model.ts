@@ -29,6 +29,7 @@ export interface OpenOptions {
 export async function openModel(model: string, options: OpenOptions): Promise<OpenedModel> {
   const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
+  for (const note of checkpoint.notes) console.warn(`warning: ${note}`);
   const builder = new SampleBuilder({
     ...sampleOptions({
       ...DEFAULT_KEYS,

@@ -1,4 +1,4 @@
-import { copyFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
 
 import * as t from 'io-ts';
@@ -7,18 +7,35 @@ import { CxmindError } from '../errors.ts';
 import { writeDirectoryAtomically } from '../files.ts';
 import type { Adapter } from './adapter.ts';
 import { Arena, dividedInto, layOut, type ArenaEntry, type ArenaLayout } from './arena.ts';
+import { copyCompanions, INDEX, indexOf, type JsonObject } from './companions.ts';
 import { readJson } from './json-file.ts';
 import { mergedTensor } from './merge.ts';
 import { readModelConfig, type ModelConfig } from './qwen2-5-vl/config.ts';
 import { laidOver, type ConfigOverrides } from './qwen2-5-vl/config-overrides.ts';
-import { parameterGroups, parameterName, visionLength } from './qwen2-5-vl/weight-names.ts';
-import { SafetensorsReader, writeSafetensors, type StoredTensor } from './safetensors.ts';
+import { inBothLayouts } from './qwen2-5-vl/config-layouts.ts';
+import {
+  EMBEDDING,
+  HEAD,
+  parameterGroups,
+  parameterName,
+  visionLength,
+  withTies,
+} from './qwen2-5-vl/weight-names.ts';
+import {
+  SafetensorsReader,
+  writeSafetensors,
+  type StoredTensor,
+  type TensorToStore,
+} from './safetensors.ts';
+import { hasOwnHead } from './stored-head.ts';
 
 /** A model read from a Hugging Face directory. */
 export interface LoadedCheckpoint {
   readonly directory: string;
   readonly config: ModelConfig;
   readonly arena: Arena;
+  /** What its user should hear of it. */
+  readonly notes: readonly string[];
 }
 
 /** How the arena of a checkpoint is made. */
@@ -50,7 +67,6 @@ export interface SaveOptions {
   readonly overrides?: ConfigOverrides;
 }
 
-const JsonObject = t.record(t.string, t.unknown);
 const ShardIndex = t.type({ weight_map: t.record(t.string, t.string) });
 
 async function isFile(file: string): Promise<boolean> {
@@ -63,11 +79,11 @@ async function isFile(file: string): Promise<boolean> {
 /** Names of a checkpoint's weight files: `model.safetensors`, or the shards its index names. */
 async function weightFiles(directory: string): Promise<string[]> {
   if (await isFile(path.join(directory, 'model.safetensors'))) return ['model.safetensors'];
-  const index = path.join(directory, 'model.safetensors.index.json');
+  const index = path.join(directory, INDEX);
   if (!(await isFile(index))) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
-      `${directory}: neither model.safetensors nor model.safetensors.index.json is there`,
+      `${directory}: neither model.safetensors nor ${INDEX} is there`,
       { detail: { directory } },
     );
   }
@@ -101,10 +117,18 @@ export interface Leniency {
   readonly unread: readonly string[];
 }
 
+/** Where what is stored belongs. */
+export interface Places {
+  readonly places: ReadonlyMap<StoredTensor, ArenaEntry>;
+  /** What there is to say of tensors without a place, which are left alone. */
+  readonly notes: readonly string[];
+}
+
 /**
- * Finds each stored tensor's place in the layout.
+ * Finds each stored tensor's place in the layout. Tensors that the architecture does not have, as buffers that other
+ * programs store, are not read.
  *
- * @throws CHECKPOINT_INVALID naming every missing tensor, wrong shape and tensor without a place at once
+ * @throws CHECKPOINT_INVALID naming every missing tensor, wrong shape and tensor that is stored twice at once
  */
 export function placesOf(
   directory: string,
@@ -112,15 +136,25 @@ export function placesOf(
   layout: ArenaLayout,
   files: readonly SafetensorsReader[],
   { optional, unread }: Leniency = { optional: [], unread: [] },
-): Map<StoredTensor, ArenaEntry> {
+): Places {
   const expected = new Map(layout.entries.map((entry) => [entry.name, entry]));
   const missing = new Set(expected.keys().filter((name) => !optional.includes(name)));
   const found = new Map<StoredTensor, ArenaEntry>();
+  const taken = new Set<ArenaEntry>();
   const misshapen: string[] = [];
   const extra: string[] = [];
+  const names = files.flatMap(({ header }) => header.tensors.map(({ name }) => name));
+  const places = new Set(
+    names.filter((name) => name !== HEAD).map((name) => parameterName(name, config)),
+  );
+  // A tied head is read where the embedding is not stored, and else is its copy.
+  const skipped = [
+    ...unread,
+    ...(config.text.tieWordEmbeddings && places.has(EMBEDDING) ? [HEAD] : []),
+  ];
   for (const { header } of files) {
     for (const stored of header.tensors) {
-      if (unread.includes(stored.name)) continue;
+      if (skipped.includes(stored.name)) continue;
       const where = `${stored.name} (${path.basename(header.file)})`;
       const entry = expected.get(parameterName(stored.name, config));
       if (entry === undefined) {
@@ -128,28 +162,31 @@ export function placesOf(
         continue;
       }
       missing.delete(entry.name);
-      if (!['f32', 'f16', 'bf16'].includes(stored.dtype)) {
+      if (taken.has(entry)) {
+        misshapen.push(`${where} is stored twice`);
+      } else if (!['f32', 'f16', 'bf16'].includes(stored.dtype)) {
         misshapen.push(`${where} has dtype ${stored.dtype}, not f32, f16 or bf16`);
       } else if (stored.shape.join() !== entry.shape.join()) {
         misshapen.push(`${where} is [${stored.shape.join(', ')}], not [${entry.shape.join(', ')}]`);
       } else {
         found.set(stored, entry);
       }
+      taken.add(entry);
     }
   }
   const issues = [
     ...listed('missing tensors', [...missing]),
     ...listed('wrong tensors', misshapen),
-    ...listed('tensors that the architecture does not have', extra),
   ];
+  const ignored = listed('tensors that the architecture does not have', extra);
   if (issues.length > 0) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
-      `${directory}: the weights do not fit config.json (${config.architecture}): ${issues.join('; ')}`,
+      `${directory}: the weights do not fit config.json (${config.architecture}): ${[...issues, ...ignored].join('; ')}`,
       { detail: { directory, missing: [...missing], wrong: misshapen, extra } },
     );
   }
-  return found;
+  return { places: found, notes: ignored.map((note) => `${directory}: ignored are ${note}`) };
 }
 
 /** Opens a checkpoint's weight files, to be closed with the stack. */
@@ -176,15 +213,31 @@ export async function loadCheckpoint(
   directory: string,
   { parts = 1, memory, freezeVisionTower = false, overrides = {} }: LoadOptions = {},
 ): Promise<LoadedCheckpoint> {
-  const config = await readModelConfig(directory, overrides);
-  const start = freezeVisionTower ? visionLength(config) : 0;
-  const layout = dividedInto(layOut(parameterGroups(config)), parts, start);
+  const described = await readModelConfig(directory, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
-  const places = placesOf(directory, config, layout, readers);
+  const { config, notes: ties } = await asStored(directory, described, readers);
+  const start = freezeVisionTower ? visionLength(config) : 0;
+  const layout = dividedInto(layOut(parameterGroups(config)), parts, start);
+  const { places, notes } = placesOf(directory, config, layout, readers);
   const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
   await readInto(arena, places, readers);
-  return { directory, config, arena };
+  return { directory, config, arena, notes: [...ties, ...notes] };
+}
+
+/** What the config says of ties, corrected by what is stored: two that differ are not one, as in transformers 5. */
+async function asStored(
+  directory: string,
+  config: ModelConfig,
+  readers: readonly SafetensorsReader[],
+): Promise<Pick<LoadedCheckpoint, 'config' | 'notes'>> {
+  if (!config.text.tieWordEmbeddings || !(await hasOwnHead(readers, config))) {
+    return { config, notes: [] };
+  }
+  const note =
+    `${directory}: tie_word_embeddings is set, but ${HEAD} and the embedding are stored and differ; ` +
+    'both are kept, untied';
+  return { config: withTies(config, false), notes: [note] };
 }
 
 /** Reads every stored tensor that has a place into the arena. */
@@ -201,12 +254,6 @@ export async function readInto(
   }
 }
 
-/** Files beside the weights that make a directory loadable: configs, tokenizer, templates, licence. */
-export function isCompanion(name: string): boolean {
-  if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
-  return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
-}
-
 /**
  * Writes an arena as a Hugging Face directory like the one it was loaded from: same configuration,
  * tokenizer and preprocessor files, same weight files, tensor names and dtypes.
@@ -220,43 +267,55 @@ export async function saveCheckpoint(
   target: string,
   { from, arena, adapter = null, dtype, overrides = {} }: SaveOptions,
 ): Promise<void> {
-  const config = await readModelConfig(from, overrides);
+  const config = withTies(await readModelConfig(from, overrides), !arena.has(HEAD));
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
-  const places = placesOf(from, config, arena.layout, readers);
+  const { places } = placesOf(from, config, arena.layout, readers);
+  const files = readers.map(({ header }) => ({
+    name: path.basename(header.file),
+    metadata: header.metadata,
+    tensors: header.tensors.flatMap((stored) => {
+      const place = places.get(stored);
+      if (place === undefined) return [];
+      const tensor = mergedTensor(place.name, arena, adapter);
+      return [{ name: stored.name, tensor, dtype: dtype ?? stored.dtype }];
+    }),
+  }));
+  await writeModel(target, from, files, (file) =>
+    inBothLayouts(cast(laidOver(file, overrides), dtype), config),
+  );
+}
+
+/** A file of weights to write. */
+export interface WeightFile {
+  readonly name: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tensors: readonly TensorToStore[];
+}
+
+/** Writes a Hugging Face directory of weights, and of what stands beside them in another directory. Atomic. */
+export async function writeModel(
+  target: string,
+  from: string,
+  files: readonly WeightFile[],
+  configOf: (file: JsonObject) => JsonObject,
+): Promise<void> {
+  const places = files.flatMap(({ name: file, tensors }) =>
+    tensors.map(({ name }) => [name, file] as const),
+  );
   await writeDirectoryAtomically(target, async (directory) => {
-    for (const entry of await readdir(from, { withFileTypes: true })) {
-      if (entry.isDirectory() || !isCompanion(entry.name)) continue;
-      await copyFile(path.join(from, entry.name), path.join(directory, entry.name));
-    }
-    await rewriteConfig(directory, overrides, dtype);
-    for (const { header } of readers) {
-      const tensors = header.tensors.map((stored) => ({
-        name: stored.name,
-        tensor: mergedTensor(places.get(stored)!.name, arena, adapter),
-        dtype: dtype ?? stored.dtype,
-      }));
-      await writeSafetensors(
-        path.join(directory, path.basename(header.file)),
-        tensors,
-        header.metadata,
-      );
+    await copyCompanions(from, directory, { 'config.json': configOf, ...indexOf(places) });
+    for (const { name, tensors, metadata } of files) {
+      if (tensors.length > 0) await writeSafetensors(path.join(directory, name), tensors, metadata);
     }
   });
 }
 
 const torchNames = { f32: 'float32', f16: 'float16', bf16: 'bfloat16' } as const;
 
-/** Has `config.json` say what differs from the one that was copied. */
-async function rewriteConfig(
-  directory: string,
-  overrides: ConfigOverrides,
-  dtype: SaveOptions['dtype'],
-): Promise<void> {
-  if (dtype === undefined && Object.keys(overrides).length === 0) return;
-  const file = path.join(directory, 'config.json');
-  const config = laidOver(await readJson(JsonObject, file), overrides);
+/** A config that says which type the weights are stored in. */
+function cast(config: JsonObject, dtype: SaveOptions['dtype']): JsonObject {
+  if (dtype === undefined) return config;
   const key = 'dtype' in config ? 'dtype' : 'torch_dtype';
-  const written = dtype === undefined ? config : { ...config, [key]: torchNames[dtype] };
-  await writeFile(file, `${JSON.stringify(written, null, 2)}\n`);
+  return { ...config, [key]: torchNames[dtype] };
 }

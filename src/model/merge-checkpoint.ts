@@ -12,6 +12,8 @@ export interface MergeOptions {
   readonly base?: string;
   /** What weights are stored as; as they came when left out. */
   readonly dtype?: NonNullable<SaveOptions['dtype']>;
+  /** Told what its user should hear of the model. */
+  readonly onNote?: (note: string) => void;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface MergeOptions {
  */
 export async function mergeCheckpoint(
   folder: string,
-  { out, base, dtype }: MergeOptions,
+  { out, base, dtype, onNote = () => undefined }: MergeOptions,
 ): Promise<string> {
   const source = resolve(folder);
   if (basename(source) === 'huggingface') {
@@ -39,7 +41,8 @@ export async function mergeCheckpoint(
   if (adapted !== undefined) {
     const from = resolve(base ?? (await adapterBase(adapted)));
     if (hasWeights(from)) {
-      const { config, arena } = await loadCheckpoint(from);
+      const { config, arena, notes } = await loadCheckpoint(from);
+      notes.forEach(onNote);
       const adapter = await loadAdapter(adapted, config);
       await saveCheckpoint(target, { from, arena, adapter, ...cast });
       return target;
@@ -49,7 +52,8 @@ export async function mergeCheckpoint(
     }
   }
   if (weights === undefined) throw nothingToMerge(source);
-  const { arena } = await loadCheckpoint(weights);
+  const { arena, notes } = await loadCheckpoint(weights);
+  notes.forEach(onNote);
   await saveCheckpoint(target, { from: weights, arena, ...cast });
   return target;
 }

@@ -1,14 +1,12 @@
-import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import * as t from 'io-ts';
-import { writeDirectoryAtomically } from '../files.ts';
 import { keyOf, Rng } from '../rng.ts';
 import { Arena, dividedInto, layOut } from './arena.ts';
 import {
-  isCompanion,
   openWeights,
   placesOf,
   readInto,
+  writeModel,
   type Leniency,
   type LoadedCheckpoint,
   type LoadOptions,
@@ -21,8 +19,8 @@ import {
   type ModelConfig,
 } from './qwen2-5-vl/config.ts';
 import type { ConfigOverrides } from './qwen2-5-vl/config-overrides.ts';
-import { valueParameterGroups, visionLength } from './qwen2-5-vl/weight-names.ts';
-import { writeSafetensors } from './safetensors.ts';
+import { inBothLayouts } from './qwen2-5-vl/config-layouts.ts';
+import { HEAD, valueParameterGroups, visionLength } from './qwen2-5-vl/weight-names.ts';
 
 /**
  * The architectures of value models, by those of the policies with the same decoder. transformers has the first; it
@@ -33,10 +31,9 @@ export const valueArchitectures: Readonly<Record<Architecture, string>> = {
   Qwen2_5_VLForConditionalGeneration: 'Qwen2_5_VLForTokenClassification',
 };
 
-const HEAD = ['score.weight', 'score.bias'];
+const SCORE = ['score.weight', 'score.bias'];
 /** A policy's checkpoint makes a value model too: without its own head, and with a new one. */
-const fromPolicy: Leniency = { optional: HEAD, unread: ['lm_head.weight'] };
-const INDEX = 'model.safetensors.index.json';
+const fromPolicy: Leniency = { optional: SCORE, unread: [HEAD] };
 
 const ConfigFile = t.intersection([
   t.record(t.string, t.unknown),
@@ -44,11 +41,6 @@ const ConfigFile = t.intersection([
   t.partial({ initializer_range: t.number }),
 ]);
 type ConfigFile = t.TypeOf<typeof ConfigFile>;
-
-const IndexFile = t.intersection([
-  t.record(t.string, t.unknown),
-  t.type({ weight_map: t.record(t.string, t.string) }),
-]);
 
 /**
  * Reads a value model: one that `saveValueCheckpoint` wrote, transformers' token classifier with one label, or a
@@ -66,7 +58,7 @@ export async function loadValueCheckpoint(
   const layout = dividedInto(layOut(valueParameterGroups(config)), parts, start);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
-  const places = placesOf(directory, config, layout, readers, fromPolicy);
+  const { places, notes } = placesOf(directory, config, layout, readers, fromPolicy);
   const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
   const isStored = new Set([...places.values()].map(({ name }) => name)).has('score.weight');
   if (!isStored) {
@@ -76,7 +68,7 @@ export async function loadValueCheckpoint(
     for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
   }
   await readInto(arena, places, readers);
-  return { directory, config, arena };
+  return { directory, config, arena, notes };
 }
 
 /**
@@ -96,38 +88,25 @@ export async function saveValueCheckpoint(
   const { config, file } = await readValueConfig(from, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
-  const places = placesOf(from, config, arena.layout, readers, fromPolicy);
+  const { places } = placesOf(from, config, arena.layout, readers, fromPolicy);
   const stored = new Set([...places.values()].map(({ name }) => name));
-  const added = HEAD.filter((name) => !stored.has(name));
+  const added = SCORE.filter((name) => !stored.has(name));
   const last = readers.at(-1)!.header;
-  await writeDirectoryAtomically(target, async (directory) => {
-    const json = (name: string, value: unknown): Promise<void> =>
-      writeFile(path.join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
-    for (const entry of await readdir(from, { withFileTypes: true })) {
-      if (entry.isDirectory() || !isCompanion(entry.name)) continue;
-      if (entry.name === INDEX) {
-        const index = await readJson(IndexFile, path.join(from, INDEX));
-        const { 'lm_head.weight': _, ...map } = index.weight_map;
-        const rest = Object.fromEntries(added.map((name) => [name, path.basename(last.file)]));
-        await json(INDEX, { ...index, weight_map: { ...map, ...rest } });
-      } else {
-        await copyFile(path.join(from, entry.name), path.join(directory, entry.name));
-      }
-    }
-    await json('config.json', classifierConfig(file, config));
-    for (const { header } of readers) {
-      const kept = header.tensors.flatMap((tensor) => {
-        const place = places.get(tensor);
-        if (place === undefined) return [];
-        return [{ name: tensor.name, tensor: arena.tensor(place.name), dtype: tensor.dtype }];
-      });
-      const dtype = header.tensors[0]!.dtype;
-      const head =
-        header === last ? added.map((name) => ({ name, tensor: arena.tensor(name), dtype })) : [];
-      const name = path.basename(header.file);
-      await writeSafetensors(path.join(directory, name), [...kept, ...head], header.metadata);
-    }
+  const files = readers.map(({ header }) => {
+    const kept = header.tensors.flatMap((tensor) => {
+      const place = places.get(tensor);
+      if (place === undefined) return [];
+      return [{ name: tensor.name, tensor: arena.tensor(place.name), dtype: tensor.dtype }];
+    });
+    const dtype = header.tensors[0]!.dtype;
+    const head =
+      header === last ? added.map((name) => ({ name, tensor: arena.tensor(name), dtype })) : [];
+    const { file: weights, metadata } = header;
+    return { name: path.basename(weights), metadata, tensors: [...kept, ...head] };
   });
+  await writeModel(target, from, files, () =>
+    inBothLayouts(classifierConfig(file, config), config),
+  );
 }
 
 /** The sizes that a policy's or a value model's `config.json` gives, and the file itself. */

@@ -1,6 +1,11 @@
 import { layOut, type ParameterShape } from '../arena.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
 
+/** The token embedding, which a tied head is too. */
+export const EMBEDDING = 'model.embed_tokens.weight';
+/** The head of a policy. */
+export const HEAD = 'lm_head.weight';
+
 /** Parameters that stay adjacent in the arena: [q; k; v] and [gate; up] are then single matrices. */
 export type ParameterGroup = readonly ParameterShape[];
 
@@ -51,9 +56,7 @@ function textGroups(text: TextConfig): ParameterGroup[] {
   const { hiddenSize: width, intermediateSize: inner } = text;
   const queries = text.heads * text.headDim;
   const keys = text.kvHeads * text.headDim;
-  const groups: ParameterGroup[] = [
-    [{ name: 'model.embed_tokens.weight', shape: [text.vocabSize, width] }],
-  ];
+  const groups: ParameterGroup[] = [[{ name: EMBEDDING, shape: [text.vocabSize, width] }]];
   for (let layer = 0; layer < text.layers; layer++) {
     const prefix = `model.layers.${layer}`;
     groups.push(
@@ -92,7 +95,7 @@ function backboneGroups({ vision, text }: ModelConfig): ParameterGroup[] {
  */
 export function parameterGroups(config: ModelConfig): readonly ParameterGroup[] {
   const { vocabSize, hiddenSize, tieWordEmbeddings } = config.text;
-  const head = [{ name: 'lm_head.weight', shape: [vocabSize, hiddenSize] }];
+  const head = [{ name: HEAD, shape: [vocabSize, hiddenSize] }];
   return [...backboneGroups(config), ...(tieWordEmbeddings ? [] : [head])];
 }
 
@@ -117,11 +120,15 @@ export function visionLength({ vision }: ModelConfig): number {
  * `visual.*` and `model.*`; a tied head that was stored all the same is the embedding.
  */
 export function parameterName(stored: string, config: ModelConfig): string {
-  if (config.text.tieWordEmbeddings && stored === 'lm_head.weight')
-    return 'model.embed_tokens.weight';
+  if (config.text.tieWordEmbeddings && stored === HEAD) return EMBEDDING;
   return stored
     .replace(/^model\.visual\./, 'visual.')
     .replace(/^model\.language_model\./, 'model.');
+}
+
+/** The same model with its head tied to the embedding, or with one of its own. */
+export function withTies(config: ModelConfig, tieWordEmbeddings: boolean): ModelConfig {
+  return { ...config, text: { ...config.text, tieWordEmbeddings } };
 }
 
 /** The name that transformers 5 gives the module, or its tensor, that the hub calls `name`. */

@@ -14,6 +14,7 @@ import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { goldenPath } from '../../support/golden.ts';
 
 const golden = goldenPath('micro-vl');
+type Json = Record<string, unknown>;
 
 describe('checkpoint', () => {
   let scratch = '';
@@ -151,6 +152,11 @@ describe('checkpoint', () => {
     const saved = await readSafetensors(path.join(target, 'model.safetensors'));
     assert.ok(saved.has('model.language_model.layers.0.mlp.up_proj.weight'));
     assert.ok(saved.has('model.visual.merger.mlp.2.bias'));
+    const config = JSON.parse(await readFile(path.join(target, 'config.json'), 'utf8')) as Json;
+    const text = config['text_config'] as Json;
+    assert.equal(text['rope_theta'], 1e6);
+    assert.deepEqual(text['rope_scaling'], { type: 'mrope', mrope_section: [2, 3, 3] });
+    assert.ok('rope_parameters' in text);
   });
 
   it('ties the head to the embedding, and accepts a head that was stored all the same', async () => {
@@ -166,7 +172,95 @@ describe('checkpoint', () => {
     arena.tensor('model.embed_tokens.weight').data[0] = 9;
     await saveCheckpoint(source, { from: source, arena });
     const saved = await readSafetensors(path.join(source, 'model.safetensors'));
-    assert.equal(saved.get('lm_head.weight')!.data[0], 9);
+    assert.equal(saved.get('model.embed_tokens.weight')!.data[0], 9);
+    assert.ok(!saved.has('lm_head.weight'));
+  });
+
+  /** A checkpoint whose config says that its head is tied, with that head in a shard before or behind the rest. */
+  async function tiedVariant(
+    head: Tensor,
+    options: { first: boolean; nested?: boolean },
+  ): Promise<string> {
+    const source = await variant(asStored);
+    const tensors = await readSafetensors(path.join(source, 'model.safetensors'));
+    await rm(path.join(source, 'model.safetensors'));
+    tensors.delete('lm_head.weight');
+    const shards = [asStored(tensors), [{ name: 'lm_head.weight', tensor: head }]];
+    const files = ['a.safetensors', 'b.safetensors'];
+    const map: Record<string, string> = {};
+    for (const [i, shard] of (options.first ? shards.toReversed() : shards).entries()) {
+      await writeSafetensors(path.join(source, files[i]!), shard);
+      for (const { name } of shard) map[name] = files[i]!;
+    }
+    const index = JSON.stringify({ metadata: { total_size: 1 }, weight_map: map });
+    await writeFile(path.join(source, 'model.safetensors.index.json'), index);
+    const name = options.nested === true ? 'config.v5.json' : 'config.json';
+    const config = JSON.parse(await readFile(path.join(golden, name), 'utf8')) as Json;
+    const tie = { tie_word_embeddings: true };
+    const tied =
+      options.nested === true
+        ? { ...config, text_config: { ...(config['text_config'] as Json), ...tie } }
+        : { ...config, ...tie };
+    await writeFile(path.join(source, 'config.json'), JSON.stringify(tied));
+    return source;
+  }
+
+  for (const first of [false, true]) {
+    for (const nested of [false, true]) {
+      const where = `${first ? 'first' : 'last'}, ${nested ? 'in text_config' : 'in the config'}`;
+      it(`keeps a head that is said to be tied and differs, stored ${where}`, async () => {
+        const stored = await readSafetensors(path.join(golden, 'model.safetensors'));
+        const [head, embedding] = ['lm_head.weight', 'model.embed_tokens.weight'].map((name) =>
+          stored.get(name)!,
+        );
+        const source = await tiedVariant(head!, { first, nested });
+        const { arena, config, notes } = await loadCheckpoint(source);
+        assert.equal(config.text.tieWordEmbeddings, false);
+        assert.deepEqual(arena.tensor('lm_head.weight').data, head!.data);
+        assert.deepEqual(arena.tensor('model.embed_tokens.weight').data, embedding!.data);
+        assert.match(
+          notes.join(),
+          /tie_word_embeddings is set, but .* differ; both are kept, untied/,
+        );
+        const target = path.join(scratch, 'saved');
+        await saveCheckpoint(target, { from: source, arena });
+        const again = await loadCheckpoint(target);
+        assert.deepEqual([again.notes, again.arena.data], [[], arena.data]);
+      });
+    }
+  }
+
+  it('drops a head that is only a copy of the embedding, from the index too', async () => {
+    const stored = await readSafetensors(path.join(golden, 'model.safetensors'));
+    const source = await tiedVariant(stored.get('model.embed_tokens.weight')!, { first: true });
+    const { arena, notes } = await loadCheckpoint(source);
+    assert.deepEqual([arena.has('lm_head.weight'), notes], [false, []]);
+    const target = path.join(scratch, 'saved');
+    await saveCheckpoint(target, { from: source, arena });
+    const index = await readFile(path.join(target, 'model.safetensors.index.json'), 'utf8');
+    assert.doesNotMatch(index, /lm_head/);
+    assert.deepEqual((await loadCheckpoint(target)).arena.data, arena.data);
+  });
+
+  it('says what it does not read, and leaves it out of what it saves', async () => {
+    const inverse = tensorOf('f32', [2], [1, 2]);
+    const name = 'model.layers.0.self_attn.rotary_emb.inv_freq';
+    const source = await variant((tensors) => [...asStored(tensors), { name, tensor: inverse }]);
+    const { arena, notes } = await loadCheckpoint(source);
+    assert.deepEqual(notes, [
+      `${source}: ignored are tensors that the architecture does not have: ${name} (model.safetensors)`,
+    ]);
+    const target = path.join(scratch, 'saved');
+    await saveCheckpoint(target, { from: source, arena });
+    assert.deepEqual((await loadCheckpoint(target)).notes, []);
+  });
+
+  it('refuses a tensor that is stored under both of its names', async () => {
+    const source = await variant((tensors) => {
+      const tensor = tensors.get('model.norm.weight')!;
+      return [...asStored(tensors), { name: 'model.language_model.norm.weight', tensor }];
+    });
+    assert.match(await failure(source), /language_model\.norm\.weight .* is stored twice/);
   });
 
   it('names every missing, misshapen and unknown tensor at once', async () => {

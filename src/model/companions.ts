@@ -1,0 +1,47 @@
+import { copyFile, readdir, writeFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import * as t from 'io-ts';
+import { readJson } from './json-file.ts';
+
+/** The content of a JSON file. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+const JsonObject = t.record(t.string, t.unknown);
+
+/** Lists of tensors by the weight files that hold them. */
+export const INDEX = 'model.safetensors.index.json';
+
+/** How JSON files differ from those they are copied of, by name. */
+export type Changes = Readonly<Record<string, (json: JsonObject) => JsonObject>>;
+
+/** Whether a file beside the weights makes a directory loadable: configs, tokenizer, templates, licence. */
+export function isCompanion(name: string): boolean {
+  if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
+  return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
+}
+
+/** Copies the files beside the weights. One that stays as it is keeps its bytes. */
+export async function copyCompanions(from: string, to: string, changes: Changes): Promise<void> {
+  const all: Changes = { 'tokenizer_config.json': tokensForBoth, ...changes };
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (entry.isDirectory() || !isCompanion(entry.name)) continue;
+    const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
+    const change = all[entry.name];
+    const json = change && (await readJson(JsonObject, source));
+    const changed = json && change(json);
+    if (changed === undefined || isDeepStrictEqual(json, changed)) await copyFile(source, target);
+    else await writeFile(target, `${JSON.stringify(changed, null, 2)}\n`);
+  }
+}
+
+/** Has the index name the tensors that are written, `[name, file]`. */
+export function indexOf(tensors: readonly (readonly [string, string])[]): Changes {
+  return { [INDEX]: (index) => ({ ...index, weight_map: Object.fromEntries(tensors) }) };
+}
+
+/** A tokenizer's config that transformers 4 reads too: it takes no list as `extra_special_tokens`. */
+function tokensForBoth(config: JsonObject): JsonObject {
+  const { extra_special_tokens: listed, ...others } = config;
+  return Array.isArray(listed) ? { ...others, additional_special_tokens: listed } : config;
+}

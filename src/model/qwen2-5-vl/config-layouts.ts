@@ -1,0 +1,29 @@
+import * as t from 'io-ts';
+import type { ModelConfig } from './config.ts';
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * A `config.json` that transformers 4 and 5 read as the same model: `rope_theta` and `rope_scaling` beside version 5's
+ * `rope_parameters`, and `tie_word_embeddings` where each of them looks for it.
+ *
+ * Version 4 takes the text model's ties from `text_config` alone, version 5 from either place.
+ *
+ * @param model what the file describes, its ties as its weights have them
+ */
+export function inBothLayouts(file: JsonObject, { text }: ModelConfig): JsonObject {
+  const { text_config: nested } = file;
+  const inner = t.UnknownRecord.is(nested) ? nested : file;
+  const section = text.mropeSection;
+  const rope = {
+    ...(inner['rope_parameters'] != null && {
+      rope_theta: text.ropeTheta,
+      ...(section !== null && { rope_scaling: { type: 'mrope', mrope_section: section } }),
+    }),
+  };
+  const isTied = text.tieWordEmbeddings;
+  const isNamed = isTied || [file, inner].some((part) => part['tie_word_embeddings'] === true);
+  const ties = isNamed ? { tie_word_embeddings: isTied } : {};
+  if (inner === file) return { ...file, ...ties, ...rope };
+  return { ...file, ...ties, text_config: { ...inner, ...ties, ...rope } };
+}

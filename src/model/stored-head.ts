@@ -1,0 +1,51 @@
+import { sizeOf } from '../tensor/tensor.ts';
+import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import { EMBEDDING, HEAD, parameterName, withTies } from './qwen2-5-vl/weight-names.ts';
+import type { SafetensorsReader, StoredTensor } from './safetensors.ts';
+
+/** Elements that are compared at a time. */
+const ELEMENTS_AT_ONCE = 2 ** 20;
+
+/** A stored tensor with the file that it is in. */
+interface Stored {
+  readonly reader: SafetensorsReader;
+  readonly tensor: StoredTensor;
+}
+
+/**
+ * Whether a checkpoint stores a head that its token embedding is not equal to; merged shards of FSDP may, even where
+ * `tie_word_embeddings` says that there is only one. Values are compared, not bytes, so dtypes may differ.
+ */
+export async function hasOwnHead(
+  readers: readonly SafetensorsReader[],
+  config: ModelConfig,
+): Promise<boolean> {
+  const untied = withTies(config, false);
+  const find = (name: string): Stored | undefined =>
+    readers
+      .flatMap((reader) => reader.header.tensors.map((tensor) => ({ reader, tensor })))
+      .find(({ tensor }) => parameterName(tensor.name, untied) === name);
+  const [head, embedding] = [find(HEAD), find(EMBEDDING)];
+  if (head === undefined || embedding === undefined) return false;
+  const count = sizeOf(embedding.tensor.shape);
+  if (sizeOf(head.tensor.shape) !== count) return true;
+  for (let from = 0; from < count; from += ELEMENTS_AT_ONCE) {
+    const until = Math.min(count, from + ELEMENTS_AT_ONCE);
+    const [a, b] = [await valuesOf(head, from, until), await valuesOf(embedding, from, until)];
+    if (a.some((value, i) => value !== b[i])) return true;
+  }
+  return false;
+}
+
+/** Elements `from` to `until` of a tensor, in the order in which they are stored. */
+async function valuesOf(
+  { reader, tensor }: Stored,
+  from: number,
+  until: number,
+): Promise<Float32Array> {
+  const width = tensor.sizeBytes / sizeOf(tensor.shape);
+  const values = new Float32Array(until - from);
+  const [offset, sizeBytes] = [tensor.offset + from * width, values.length * width];
+  await reader.readF32({ ...tensor, offset, sizeBytes }, values);
+  return values;
+}
