@@ -5,6 +5,7 @@ import { Sampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { CxmindCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
+import { modelFlag } from './model-flag.ts';
 import { print } from './terminal.ts';
 
 /** A flag that is given again for each value, and leaves the prompt behind it alone. */
@@ -31,7 +32,7 @@ export class Generate extends CxmindCommand {
     prompt: Args.string({ description: 'what to answer' }),
   };
   static override flags = {
-    model: Flags.string({ description: 'checkpoint directory', required: true }),
+    model: modelFlag,
     image: repeated('picture of the prompt, in order'),
     video: repeated('video of the prompt, in order'),
     data: Flags.string({ description: 'JSONL or JSON file of prompts', dependsOn: ['out'] }),

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
 
@@ -14,7 +16,8 @@ export class Merge extends CxmindCommand {
   ];
   static override flags = {
     local_dir: Flags.string({
-      description: 'folder of the checkpoint: global_step_N/actor',
+      description:
+        "folder of the checkpoint: global_step_N/actor, the one above it, or a run's (its best one)",
       required: true,
       aliases: ['local-dir'],
     }),
@@ -30,13 +33,15 @@ export class Merge extends CxmindCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(Merge);
+    const { modelIn } = await import('../hub/run-folder.ts');
     const { mergeCheckpoint } = await import('../model/merge-checkpoint.ts');
     const { local_dir: folder, base, dtype, out } = flags;
-    const written = await mergeCheckpoint(folder, {
+    const found = existsSync(folder) ? modelIn(folder, 'actor') : folder;
+    const written = await mergeCheckpoint(found === folder ? folder : dirname(found), {
       ...(out !== undefined && { out }),
       ...(base !== undefined && { base }),
       ...(dtype !== undefined && { dtype }),
-      onNote: (note) => this.warn(note),
+      onNote: (note) => console.warn(`warning: ${note}`),
     });
     this.log(written);
   }

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
+import { modelFlag } from './model-flag.ts';
 
 export class Score extends CxmindCommand {
   static override summary = 'Compute the log-probabilities of given answers.';
@@ -12,7 +13,7 @@ export class Score extends CxmindCommand {
     '<%= config.bin %> score --model demo/model --data demo/closed-validation.jsonl --out scores.jsonl',
   ];
   static override flags = {
-    model: Flags.string({ description: 'checkpoint directory', required: true }),
+    model: modelFlag,
     data: Flags.string({ description: 'JSONL or JSON file', required: true }),
     out: Flags.string({ description: 'JSONL file to write', required: true }),
     grads: Flags.string({ description: 'safetensors file to write gradients to' }),

@@ -46,7 +46,10 @@ const Lora = section({
 
 /** `worker.{actor,critic}.model`: which checkpoint, and what of it is trained. */
 export const Model = section({
-  modelPath: about('Hugging Face checkpoint directory.', orNull(text)),
+  modelPath: about(
+    "Hugging Face checkpoint directory, an id on the hub, a run's folder (its best checkpoint), or a `global_step_N`.",
+    orNull(text),
+  ),
   tokenizerPath: about('Directory of the tokenizer; null takes `model_path`.', orNull(text)),
   overrideConfig: about(
     "Keys laid over the checkpoint's `config.json`.",

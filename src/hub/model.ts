@@ -2,29 +2,33 @@ import { stat } from 'node:fs/promises';
 import { isHubId } from '../config/hub-id.ts';
 import type { Config } from '../config/schema.ts';
 import { openRepository } from './repository.ts';
+import { modelIn, type TrainedModel } from './run-folder.ts';
 import { hubSettings, type HubSettings } from './settings.ts';
 
 /** What a checkpoint is read from: configs, tokenizer and templates, and weights in one form. */
 const CHECKPOINT_FILE = /^[^/]+\.(json|jinja|txt|model|safetensors)$/;
 
 /**
- * The directory of a model that is named by its path, or by its id on the Hugging Face Hub, from where it is then
- * downloaded to the cache unless it is there.
+ * The directory of a model that is named by its path, by the folder of a run or of a checkpoint, as `modelIn` says, or
+ * by its id on the Hugging Face Hub, from where it is then downloaded to the cache unless it is there.
  *
- * @throws CHECKPOINT_INVALID when the hub has no such model, or cannot be reached
+ * @param trained which model of a run is meant
+ * @throws CHECKPOINT_INVALID when the hub has no such model, or cannot be reached, or a run has no checkpoint
  */
 export async function modelDirectory(
   model: string,
   settings: HubSettings = hubSettings(),
+  trained: TrainedModel = 'actor',
 ): Promise<string> {
-  if ((await isThere(model)) || !isHubId(model)) return model;
+  if (await isThere(model)) return modelIn(model, trained);
+  if (!isHubId(model)) return model;
   const repository = await openRepository('model', model, settings);
   await repository.fetch(repository.files.filter((path) => CHECKPOINT_FILE.test(path)));
   return repository.directory;
 }
 
 /**
- * A config whose models are directories: those named by ids are fetched from the hub.
+ * A config whose models are Hugging Face directories: those named by ids are fetched from the hub.
  *
  * @throws CHECKPOINT_INVALID as `modelDirectory` does
  */
@@ -34,20 +38,21 @@ export async function withLocalModels(config: Config): Promise<Config> {
     ...config,
     worker: {
       ...config.worker,
-      actor: { ...actor, model: await withLocalPaths(actor.model) },
-      critic: { ...critic, model: await withLocalPaths(critic.model) },
+      actor: { ...actor, model: await withLocalPaths(actor.model, 'actor') },
+      critic: { ...critic, model: await withLocalPaths(critic.model, 'critic') },
     },
   };
 }
 
 type ModelPaths = Pick<Config['worker']['actor']['model'], 'modelPath' | 'tokenizerPath'>;
 
-async function withLocalPaths<M extends ModelPaths>(model: M): Promise<M> {
+async function withLocalPaths<M extends ModelPaths>(model: M, trained: TrainedModel): Promise<M> {
+  const directory = (path: string): Promise<string> => modelDirectory(path, hubSettings(), trained);
   const { modelPath, tokenizerPath } = model;
   return {
     ...model,
-    modelPath: modelPath && (await modelDirectory(modelPath)),
-    tokenizerPath: tokenizerPath && (await modelDirectory(tokenizerPath)),
+    modelPath: modelPath && (await directory(modelPath)),
+    tokenizerPath: tokenizerPath && (await directory(tokenizerPath)),
   };
 }
 

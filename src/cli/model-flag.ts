@@ -1,0 +1,8 @@
+import { Flags } from '@oclif/core';
+
+/** The model of a command that runs one as it is. */
+export const modelFlag = Flags.string({
+  description:
+    'checkpoint directory, folder of a run (its best checkpoint), global_step_N, or an id on the hub',
+  required: true,
+});
