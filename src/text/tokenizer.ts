@@ -5,6 +5,7 @@ import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { decoded, readJsonObject } from './json-file.ts';
 import { textOf, TokenText } from './special-tokens.ts';
+import { checkTokenizerFlags } from './tokenizer-flags.ts';
 
 const branches = t.union([t.number, t.array(t.number), t.null]);
 /** One codec with one name: an error speaks of the value, not of every branch. */
@@ -48,12 +49,15 @@ export class Tokenizer {
   /**
    * The tokenizer of a Hugging Face directory.
    *
-   * @throws CHECKPOINT_INVALID when a file is missing or broken, or no end token is named
+   * @throws CHECKPOINT_INVALID when a file is missing or broken, asks for what is not supported, or no end token is
+   *   named
    */
   static load(directory: string): Tokenizer {
     const configPath = join(directory, 'tokenizer_config.json');
-    const tokenizer = readJsonObject(join(directory, 'tokenizer.json'));
+    const path = join(directory, 'tokenizer.json');
+    const tokenizer = readJsonObject(path);
     const config = existsSync(configPath) ? readJsonObject(configPath) : {};
+    checkTokenizerFlags({ path, json: tokenizer }, { path: configPath, json: config });
     const hub = open(tokenizer, config, directory);
     const idOf = (token: t.TypeOf<typeof tokenOrNone> | undefined): number | undefined =>
       token == null ? undefined : hub.token_to_id(textOf(token));

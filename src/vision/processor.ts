@@ -32,6 +32,27 @@ const PreprocessorFile = t.partial({
   image_std: triple,
 });
 
+/** What every processor does, by the only values that these keys may have; transformers follows others. */
+const ALWAYS: Readonly<Record<string, readonly unknown[]>> = {
+  do_resize: [true],
+  do_rescale: [true],
+  do_normalize: [true],
+  do_convert_rgb: [true],
+  do_center_crop: [false],
+  do_pad: [false],
+  resample: [3], // Pillow's bicubic
+  rescale_factor: [1 / 255],
+  image_processor_type: processorTypes('ImageProcessor'),
+  video_processor_type: processorTypes('VideoProcessor'),
+};
+
+/** The names that transformers' processor has had. */
+function processorTypes(kind: string): string[] {
+  return ['Qwen2VL', 'Qwen2_5_VL'].flatMap((model) =>
+    ['', 'Fast', 'Pil'].map((form) => `${model}${kind}${form}`),
+  );
+}
+
 /** What a checkpoint asks of its images. */
 export interface ProcessorSettings extends PatchLayout {
   /** Bounds of the resized area, pixels. */
@@ -162,6 +183,7 @@ function settingsOf(json: unknown, path: string, kind: ProcessorKind): Processor
       detail: { path },
     });
   }
+  refuseOthers(part ?? json, path);
   const { size, ...keys } = file.right;
   return {
     minPixels: keys.min_pixels ?? size?.shortest_edge ?? DEFAULTS.minPixels,
@@ -172,4 +194,25 @@ function settingsOf(json: unknown, path: string, kind: ProcessorKind): Processor
     mean: keys.image_mean ?? DEFAULTS.mean,
     std: keys.image_std ?? DEFAULTS.std,
   };
+}
+
+/** @throws CHECKPOINT_INVALID naming every key with a value that is not followed here */
+function refuseOthers(json: unknown, path: string): void {
+  const file = t.UnknownRecord.is(json) ? json : {};
+  const size = t.UnknownRecord.is(file['size']) ? file['size'] : {};
+  const issues = [
+    ...Object.entries(ALWAYS).flatMap(([key, allowed]) => {
+      const value = file[key] ?? allowed[0];
+      if (allowed.includes(value)) return [];
+      return [
+        `${path}: ${key} ${JSON.stringify(value)} is not supported, only ${allowed.join(', ')}`,
+      ];
+    }),
+    ...Object.keys(size)
+      .filter((key) => !['shortest_edge', 'longest_edge'].includes(key) && size[key] !== null)
+      .map((key) => `${path}: size.${key} is not supported, only shortest_edge and longest_edge`),
+  ];
+  if (issues.length > 0) {
+    throw new CxmindError('CHECKPOINT_INVALID', issues.join('\n'), { detail: { path, issues } });
+  }
 }

@@ -11,7 +11,6 @@ const engineKeys = [
   'attn_implementation',
   '_attn_implementation',
   'use_cache',
-  'attention_dropout',
   'initializer_range',
   'max_position_embeddings',
   'bos_token_id',

@@ -105,6 +105,9 @@ const Text = t.intersection([
     sliding_window: nullable(index),
     max_window_layers: nullable(index),
     layer_types: nullable(t.array(t.string)),
+    attention_dropout: nullable(t.number),
+    partial_rotary_factor: nullable(t.number),
+    is_causal: nullable(t.boolean),
   }),
 ]);
 type Text = t.TypeOf<typeof Text>;
@@ -126,6 +129,7 @@ const Vision = t.intersection([
     spatial_merge_size: count,
     window_size: count,
     tokens_per_second: positive,
+    rope_parameters: nullable(t.partial({ rope_theta: positive, rope_type: t.string })),
   }),
 ]);
 type Vision = t.TypeOf<typeof Vision>;
@@ -135,6 +139,7 @@ const Common = t.partial({
   torch_dtype: nullable(t.string),
   dtype: nullable(t.string),
   tie_word_embeddings: t.boolean,
+  quantization_config: t.unknown,
 });
 const VisionLanguage = t.intersection([
   Common,
@@ -197,12 +202,25 @@ function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Chec
     ropeType === 'default' || (withVision && ropeType === 'mrope'),
     `rope type "${ropeType}" is not supported, only "default"${withVision ? ' and "mrope"' : ''}`,
   );
+  checks.that(
+    (text.partial_rotary_factor ?? 1) === 1,
+    `partial_rotary_factor ${text.partial_rotary_factor} is not supported, only 1`,
+  );
+  checks.that(text.is_causal ?? true, 'is_causal false is not supported');
+  checks.that(
+    (text.attention_dropout ?? 0) === 0,
+    `attention_dropout ${text.attention_dropout} is not supported, only 0`,
+  );
   const sliding = slidingLayers(text);
   checks.that(
     sliding === 0,
     `sliding-window attention (use_sliding_window, ${sliding} layers) is not supported`,
   );
   if (withVision) {
+    checks.that(
+      headDim === text.hidden_size / heads,
+      `head_dim ${headDim} is not supported, only hidden_size / num_attention_heads`,
+    );
     checks.that(
       section?.length === 3 && time + height + width === headDim / 2,
       `mrope_section must be 3 numbers that sum to half the head size, ${headDim / 2}; got ${JSON.stringify(section ?? null)}`,
@@ -235,6 +253,11 @@ function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): Visio
   checks.that(
     (vision.hidden_act ?? 'silu') === 'silu',
     `vision_config.hidden_act "${vision.hidden_act}" is not supported, only "silu"`,
+  );
+  const { rope_theta: theta = 1e4, rope_type: type = 'axial' } = vision.rope_parameters ?? {};
+  checks.that(
+    theta === 1e4 && ['axial', 'default'].includes(type),
+    `vision_config.rope_parameters of type "${type}" and theta ${theta} are not supported, only "axial" and 10000`,
   );
   checks.that(
     vision.out_hidden_size === hiddenSize,
@@ -286,6 +309,10 @@ export function decodeModelConfig(value: unknown, file: string): ModelConfig {
     ? decodeJson(Nested, value, file).text_config
     : decodeJson(Text, value, file);
   const tied = common.tie_word_embeddings === true || text.tie_word_embeddings === true;
+  checks.that(
+    common.quantization_config == null,
+    'quantization_config is not supported: weights have to be stored as f32, f16 or bf16',
+  );
   const torchDtype = common.torch_dtype ?? common.dtype ?? null;
   if (architecture === 'Qwen2ForCausalLM') {
     const decoder = textConfig(text, tied, false, checks);

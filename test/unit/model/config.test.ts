@@ -131,6 +131,22 @@ describe('decodeModelConfig', () => {
       { rope_scaling: { type: 'mrope', mrope_section: [2, 3, 4] } },
       /mrope_section must be 3 numbers that sum to half the head size, 8; got \[2,3,4\]/,
     ],
+    ['rotary positions of a part of a head', { partial_rotary_factor: 0.5 }, /factor 0\.5 is not/],
+    ['attention to what follows', { is_causal: false }, /is_causal false is not supported/],
+    ['dropout', { attention_dropout: 0.1 }, /attention_dropout 0\.1 is not supported, only 0/],
+    ['quantized weights', { quantization_config: {} }, /quantization_config is not supported/],
+    [
+      'heads of another size',
+      { head_dim: 32, rope_scaling: { mrope_section: [4, 6, 6] } },
+      /head_dim 32/,
+    ],
+    [
+      'other rotary positions of patches',
+      {
+        vision_config: { ...(flat['vision_config'] as Json), rope_parameters: { rope_theta: 500 } },
+      },
+      /vision_config\.rope_parameters of type "axial" and theta 500 are not supported/,
+    ],
     ['heads that do not divide', { num_key_value_heads: 3 }, /4 is not a multiple of .* 3/],
     ['a head size that is no number', { num_attention_heads: 6 }, /head size 10\.6/],
     ['tokens outside the vocabulary', { image_token_id: 640 }, /imagePad id 640 is not below/],
@@ -172,8 +188,8 @@ describe('decodeModelConfig', () => {
     });
 
     it('tells which of them change nothing here', () => {
-      const overrides = { use_cache: false, attention_dropout: 0.1, rope_theta: 5e5 };
-      assert.deepEqual(ignoredOverrides(overrides), ['use_cache', 'attention_dropout']);
+      const overrides = { use_cache: false, initializer_range: 0.1, rope_theta: 5e5 };
+      assert.deepEqual(ignoredOverrides(overrides), ['use_cache', 'initializer_range']);
     });
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
@@ -57,5 +57,74 @@ describe('Tokenizer', () => {
     assert.throws(() => Tokenizer.load(directory.path), invalid(/names an end token/));
     directory.write('generation_config.json', '{"eos_token_id": "x"}');
     assert.throws(() => Tokenizer.load(directory.path), invalid(/eos_token_id: expected/));
+  });
+
+  describe('refuses what it would not do as transformers does:', () => {
+    const files = ['tokenizer.json', 'tokenizer_config.json'] as const;
+    type Json = Record<string, unknown>;
+    type Change = (tokenizer: Json, config: Json) => void;
+
+    /** What loading says of the golden tokenizer after a change. */
+    function refusal(change: Change): string {
+      using directory = new TemporaryDirectory();
+      const [tokenizerJson, config] = files.map(
+        (file) => JSON.parse(readFileSync(join(checkpoint, file), 'utf8')) as Json,
+      ) as [Json, Json];
+      change(tokenizerJson, config);
+      directory.write('tokenizer.json', JSON.stringify(tokenizerJson));
+      directory.write('tokenizer_config.json', JSON.stringify(config));
+      try {
+        Tokenizer.load(directory.path);
+      } catch (error) {
+        assert.equal((error as { code?: unknown }).code, 'CHECKPOINT_INVALID');
+        return (error as Error).message.replaceAll(`${directory.path}/`, '');
+      }
+      return 'nothing';
+    }
+
+    const token = (json: Json): Json => (json['added_tokens'] as Json[])[1]!;
+    const cases: readonly [string, Change, string][] = [
+      [
+        'whole words',
+        (json) => (token(json)['single_word'] = true),
+        'tokenizer.json: added_tokens: single_word of <|im_start|> is not supported\n' +
+          'tokenizer_config.json: added_tokens_decoder.619.single_word is false, but true for <|im_start|> in tokenizer.json',
+      ],
+      [
+        'flags in which the files differ',
+        (json) => (token(json)['lstrip'] = true),
+        'tokenizer_config.json: added_tokens_decoder.619.lstrip is false, but true for <|im_start|> in tokenizer.json',
+      ],
+      [
+        'dropout of merges',
+        (json) => ((json['model'] as Json)['dropout'] = 0.1),
+        'tokenizer.json: model.dropout is not supported, which makes tokens a matter of chance',
+      ],
+      ...['split_special_tokens', 'add_prefix_space', 'clean_up_tokenization_spaces'].map(
+        (flag): [string, Change, string] => [
+          flag,
+          (_, config) => (config[flag] = true),
+          `tokenizer_config.json: ${flag} true is not supported, only false`,
+        ],
+      ),
+    ];
+    for (const [what, change, message] of cases) {
+      it(what, () => assert.equal(refusal(change), message));
+    }
+  });
+
+  it('strips white space beside a token as the reference does', () => {
+    using directory = new TemporaryDirectory();
+    const json = JSON.parse(readFileSync(join(checkpoint, 'tokenizer.json'), 'utf8')) as {
+      added_tokens: Record<string, unknown>[];
+    };
+    const token = json.added_tokens.find(({ content }) => content === '<|box_start|>')!;
+    Object.assign(token, { lstrip: true, rstrip: true, normalized: true });
+    directory.write('tokenizer.json', JSON.stringify(json));
+    directory.write('tokenizer_config.json', '{"eos_token": "<|im_end|>"}');
+    const stripping = Tokenizer.load(directory.path);
+    // What tokenizers 0.22.2 makes of them.
+    assert.deepEqual(stripping.encode('a <|box_start|> b'), [64, 623, 65]);
+    assert.deepEqual(stripping.encode('  <|box_start|>  x'), [623, 87]);
   });
 });

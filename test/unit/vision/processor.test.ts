@@ -105,6 +105,42 @@ describe('VisionProcessor', () => {
     assert.equal(VisionProcessor.load(directory.path).settings.minPixels, 1000);
   });
 
+  const refused: readonly [string, unknown, string][] = [
+    ['do_resize', false, 'do_resize false is not supported, only true'],
+    ['do_rescale', false, 'do_rescale false is not supported, only true'],
+    ['do_normalize', false, 'do_normalize false is not supported, only true'],
+    ['do_convert_rgb', false, 'do_convert_rgb false is not supported, only true'],
+    ['do_center_crop', true, 'do_center_crop true is not supported, only false'],
+    ['do_pad', true, 'do_pad true is not supported, only false'],
+    ['resample', 2, 'resample 2 is not supported, only 3'],
+    ['rescale_factor', 1 / 127.5, `rescale_factor ${1 / 127.5} is not supported, only ${1 / 255}`],
+    ['size', { height: 224 }, 'size.height is not supported, only shortest_edge and longest_edge'],
+  ];
+  for (const [key, value, message] of refused) {
+    it(`refuses another ${key}, which it would not follow`, () => {
+      using directory = new TemporaryDirectory();
+      for (const settings of [{ [key]: value }, { image_processor: { [key]: value } }]) {
+        const path = directory.write('preprocessor_config.json', JSON.stringify(settings));
+        const error = { code: 'CHECKPOINT_INVALID', message: `${path}: ${message}` };
+        assert.throws(() => VisionProcessor.load(directory.path), error);
+      }
+    });
+  }
+
+  it('refuses the processor of another model, and takes all forms of its own', () => {
+    using directory = new TemporaryDirectory();
+    const load = (type: string): VisionProcessor => {
+      directory.write('preprocessor_config.json', JSON.stringify({ image_processor_type: type }));
+      return VisionProcessor.load(directory.path);
+    };
+    assert.throws(
+      () => load('CLIPImageProcessor'),
+      /image_processor_type "CLIPImageProcessor" is not/,
+    );
+    const own = ['', 'Fast', 'Pil'].map((form) => `Qwen2VLImageProcessor${form}`);
+    for (const type of [...own, 'Qwen2_5_VLImageProcessor']) load(type);
+  });
+
   it('names file and key of a bad setting, and a missing file', () => {
     using directory = new TemporaryDirectory();
     assert.throws(() => VisionProcessor.load(directory.path), {
