@@ -1,15 +1,26 @@
 import type { RuntimeOptions } from '../ort/runtime.ts';
 import { CpuDevice } from './cpu/device.ts';
 import type { Device } from './device.ts';
+import { WebGpuDevice } from './webgpu/device.ts';
 
-/** How a device computes. */
-export type DeviceOptions = RuntimeOptions;
+/** Which device, and how it computes. */
+export interface DeviceOptions extends RuntimeOptions {
+  /** `cpu` when left out. */
+  readonly device?: 'cpu' | 'webgpu';
+}
 
 /**
  * Opens a device in this thread, as often as needed.
  *
- * @throws DEVICE_MISSING in one sentence that says how to get what is missing
+ * @throws DEVICE_MISSING in one line that says how to get what is missing
  */
-export function openDevice(options: DeviceOptions = {}): Device {
-  return new CpuDevice(options);
+export function openDevice({ device = 'cpu', ...options }: DeviceOptions = {}): Device {
+  switch (device) {
+    case 'cpu':
+      return new CpuDevice(options);
+    case 'webgpu':
+      return new WebGpuDevice(options);
+    default:
+      return device satisfies never;
+  }
 }

@@ -24,6 +24,12 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
 /** ONNX Runtime's CPU provider: halves it moves and casts, and computes nothing in them. */
 export const cpu: Target = { name: 'cpu', hasKernel: ({ op }) => moving.has(op) };
 
+/** ONNX Runtime's WebGPU provider: it computes in f16 as in f32, and has no bf16. */
+export const webgpu: Target = {
+  name: 'webgpu',
+  hasKernel: ({ inputs, outputs }) => ![...inputs, ...outputs].some(({ dtype }) => dtype === 'bf16'),
+};
+
 /**
  * The graph with every node that the target has no kernel for computed in f32, between casts.
  *

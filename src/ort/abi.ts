@@ -13,6 +13,8 @@ interface Kinds {
   pointer: Pointer;
   /** Any typed array; C gets the address of its first element. */
   memory: ArrayBufferView;
+  /** Either of the two. */
+  place: Pointer | ArrayBufferView;
   text: string;
   /** `ORTCHAR_T *`: wide characters on Windows. */
   path: string;
@@ -25,6 +27,7 @@ type Kind = keyof Kinds;
 const cTypes: Readonly<Record<Kind, string>> = {
   pointer: 'void *',
   memory: 'void *',
+  place: 'void *',
   text: 'const char *',
   path: process.platform === 'win32' ? 'const char16_t *' : 'const char *',
   texts: 'const char **',
@@ -58,7 +61,7 @@ const table = {
   SessionGetOutputName:                   [37,  '1.0',  'status',  ['pointer', 'size', 'pointer', 'memory']],
   CreateRunOptions:                       [39,  '1.0',  'status',  ['memory']],
   RunOptionsSetTerminate:                 [46,  '1.0',  'status',  ['pointer']],
-  CreateTensorWithDataAsOrtValue:         [49,  '1.0',  'status',  ['pointer', 'memory', 'size', 'memory', 'size', 'int', 'memory']],
+  CreateTensorWithDataAsOrtValue:         [49,  '1.0',  'status',  ['pointer', 'place', 'size', 'memory', 'size', 'int', 'memory']],
   GetTensorMutableData:                   [51,  '1.0',  'status',  ['pointer', 'memory']],
   CastTypeInfoToTensorInfo:               [55,  '1.0',  'status',  ['pointer', 'memory']],
   GetTensorElementType:                   [60,  '1.0',  'status',  ['pointer', 'memory']],
@@ -66,7 +69,9 @@ const table = {
   GetDimensions:                          [62,  '1.0',  'status',  ['pointer', 'memory', 'size']],
   GetSymbolicDimensions:                  [63,  '1.0',  'status',  ['pointer', 'memory', 'size']],
   GetTensorTypeAndShape:                  [65,  '1.0',  'status',  ['pointer', 'memory']],
+  CreateMemoryInfo:                       [68,  '1.0',  'status',  ['text', 'int', 'int', 'int', 'memory']],
   CreateCpuMemoryInfo:                    [69,  '1.0',  'status',  ['int', 'int', 'memory']],
+  AllocatorAlloc:                         [75,  '1.0',  'status',  ['pointer', 'size', 'memory']],
   AllocatorFree:                          [76,  '1.0',  'status',  ['pointer', 'pointer']],
   GetAllocatorWithDefaultOptions:         [78,  '1.0',  'status',  ['memory']],
   ReleaseEnv:                             [92,  '1.0',  'nothing', ['pointer']],
@@ -84,6 +89,8 @@ const table = {
   CreateThreadingOptions:                 [121, '1.3',  'status',  ['memory']],
   ReleaseThreadingOptions:                [122, '1.3',  'nothing', ['pointer']],
   AddSessionConfigEntry:                  [130, '1.5',  'status',  ['pointer', 'text', 'text']],
+  CreateAllocator:                        [131, '1.5',  'status',  ['pointer', 'pointer', 'memory']],
+  ReleaseAllocator:                       [132, '1.5',  'nothing', ['pointer']],
   RunWithBinding:                         [133, '1.5',  'status',  ['pointer', 'pointer', 'pointer']],
   CreateIoBinding:                        [134, '1.5',  'status',  ['pointer', 'memory']],
   ReleaseIoBinding:                       [135, '1.5',  'nothing', ['pointer']],

@@ -3,10 +3,14 @@ import { viewOf } from '../tensor/dtype.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
+import type { DeviceTensor } from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { checkFits, describeTensor, type IoInfo } from './io-info.ts';
 import { bytesAt, pointersAt } from './native.ts';
 import { OrtValue } from './value.ts';
+
+/** What can be bound: memory of the host's, a native value over it, or memory of a device. */
+export type Source = Tensor | OrtValue | DeviceTensor;
 
 /** One end of a compiled graph as a binding needs it. */
 export interface End {
@@ -35,10 +39,10 @@ export class Binding implements Disposable {
   readonly #context: Context;
   readonly #graph: Compiled;
   readonly #handle: Handle;
-  readonly #inputs = new Map<string, Tensor | OrtValue>();
-  readonly #outputs = new Map<string, Tensor | OrtValue>();
+  readonly #inputs = new Map<string, Source>();
+  readonly #outputs = new Map<string, Source>();
   /** What native code reads and writes; kept from the collector. */
-  readonly #memory = new Map<End, Tensor['data']>();
+  readonly #memory = new Map<End, Tensor['data'] | DeviceTensor>();
   #isRunning = false;
 
   constructor(context: Context, graph: Compiled) {
@@ -60,7 +64,7 @@ export class Binding implements Disposable {
    *
    * @throws GRAPH_INVALID for an unknown name; DTYPE_MISMATCH, SHAPE_MISMATCH when it does not fit
    */
-  input(name: string, source: Tensor | OrtValue): this {
+  input(name: string, source: Source): this {
     if (this.#inputs.get(name) === source && !this.#handle.isDisposed) return this;
     this.#bind(this.#end('inputs', name), source, this.#context.native.functions.BindInput);
     this.#inputs.set(name, source);
@@ -73,7 +77,7 @@ export class Binding implements Disposable {
    *
    * @throws GRAPH_INVALID for an unknown name; DTYPE_MISMATCH, SHAPE_MISMATCH when it does not fit
    */
-  output(name: string, target: Tensor | OrtValue): this {
+  output(name: string, target: Source): this {
     if (this.#outputs.get(name) === target && !this.#handle.isDisposed) return this;
     this.#bind(this.#end('outputs', name), target, this.#context.native.functions.BindOutput);
     this.#outputs.set(name, target);
@@ -182,7 +186,7 @@ export class Binding implements Disposable {
 
   #bind(
     end: End,
-    source: Tensor | OrtValue,
+    source: Source,
     bind: (binding: Pointer, name: Pointer, value: Pointer) => Pointer,
   ): void {
     const { native, values } = this.#context;
@@ -196,12 +200,14 @@ export class Binding implements Disposable {
       return;
     }
     checkFits(end.info, source, name);
-    const value = values.make(source, `${name}: ${end.info.name}`);
+    const where = `${name}: ${end.info.name}`;
+    const onDevice = 'memory' in source;
+    const value = onDevice ? values.makeOnDevice(source, where) : values.make(source, where);
     // The binding shares the native tensor, so the handle made for it is not needed after this.
     const status = bind(pointer, end.name, value);
     native.functions.ReleaseValue(value);
     native.check(status, name);
-    this.#memory.set(end, source.data);
+    this.#memory.set(end, onDevice ? source : source.data);
   }
 
   #prepare(): void {
@@ -213,7 +219,9 @@ export class Binding implements Disposable {
     }
     if (!copiesInputs) return;
     const { BindInput } = this.#context.native.functions;
-    for (const [key, source] of this.#inputs) this.#bind(inputs.get(key)!, source, BindInput);
+    for (const [key, source] of this.#inputs) {
+      if (!('memory' in source)) this.#bind(inputs.get(key)!, source, BindInput);
+    }
   }
 
   #finish(status: Pointer): void {

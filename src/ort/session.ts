@@ -3,6 +3,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { Binding, type Compiled, type End } from './binding.ts';
 import type { Context } from './context.ts';
 import type { Device } from './device.ts';
+import { DeviceMemory, type MemoryName } from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { describeEnds, type IoInfo } from './io-info.ts';
 import { NativeText } from './native.ts';
@@ -72,6 +73,11 @@ export class Session implements Disposable {
       outputs,
       copiesInputs: device !== 'cpu',
     };
+  }
+
+  /** The memory of the provider that this session runs on. */
+  memory(name: MemoryName, ordinal = 0): DeviceMemory {
+    return new DeviceMemory(this.#context, this.#graph.handle, name, ordinal);
   }
 
   /** A new binding with nothing bound. */

@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
+import type { DeviceTensor } from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Native } from './native.ts';
@@ -60,12 +61,28 @@ export class ValueMaker {
         `${where}: shape [${shape.join(', ')}] and ${data.length} elements do not agree`,
       );
     }
+    return this.#over(this.#memoryInfo, data, data.byteLength, { dtype, shape }, where);
+  }
+
+  /** A native value over a device's memory; the caller releases it. */
+  makeOnDevice(tensor: DeviceTensor, where: string): bigint {
+    const { memory, address, byteLength } = tensor;
+    return this.#over(memory.info, address, byteLength, tensor, where);
+  }
+
+  #over(
+    memoryInfo: bigint,
+    place: bigint | Tensor['data'],
+    byteLength: number,
+    { dtype, shape }: Pick<Tensor, 'dtype' | 'shape'>,
+    where: string,
+  ): bigint {
     for (let axis = 0; axis < shape.length; axis++) this.#dims[axis] = BigInt(shape[axis]!);
     return this.#native.out(where, (slot) =>
       this.#native.functions.CreateTensorWithDataAsOrtValue(
-        this.#memoryInfo,
-        data,
-        data.byteLength,
+        memoryInfo,
+        place,
+        byteLength,
         this.#dims,
         shape.length,
         onnxDTypes[dtype],

