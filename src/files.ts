@@ -1,5 +1,7 @@
+import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import * as path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { CxmindError, isSystemError } from './errors.ts';
 
 /** Bytes as a person reads them: `512 B`, `1.4 MiB`. */
@@ -31,6 +33,15 @@ export async function writing<T>(
       detail: { file, reason: cause.code ?? '' },
     });
   }
+}
+
+/**
+ * Reads a text file, or as much of it as is more than its reader takes: a device or a pipe may have no end.
+ *
+ * @param maxBytes one more than this is read at most
+ */
+export function readText(file: string, maxBytes: number): Promise<string> {
+  return text(createReadStream(file, { end: maxBytes }));
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -51,7 +51,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/rng': ['src/errors'],
   'src/log': ['src/errors', 'src/printable'],
   'src/files': ['src/errors'],
-  'src/config': ['src/errors', 'src/files'],
+  'src/config': ['src/errors', 'src/printable', 'src/files'],
   'src/hub': ground,
   'src/tensor': ground,
   'src/graph': [...ground, 'src/tensor'],

@@ -1,6 +1,5 @@
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
@@ -11,6 +10,7 @@ import type { Stage } from './curriculum-schema.ts';
 import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
 import { interpolate } from './interpolate.ts';
+import { readText } from '../files.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from './issues.ts';
 import { mergeLayers, readItems, sourceIn, type Items, type Layer } from './merge.ts';
 import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
@@ -18,6 +18,7 @@ import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
 import { parseYaml } from './yaml-source.ts';
 
+/** More than `parseYaml` takes of any text. */
 const MAX_CONFIG_BYTES = 1 << 22;
 
 /** How a config is read: for what, from where, and which rewards it may name. */
@@ -92,7 +93,7 @@ function withFile(
   if (configPath === null) return TE.right(layers);
   return pipe(
     TE.tryCatch(
-      () => readText(findConfig(configPath, options)),
+      () => readText(findConfig(configPath, options), MAX_CONFIG_BYTES),
       (cause) =>
         new CxmindError('CONFIG_INVALID', `config: cannot read ${configPath}`, {
           cause,
@@ -102,11 +103,6 @@ function withFile(
     TE.chainEitherK((text) => fileLayer(text, configPath)),
     TE.map((layer) => [layer, ...layers]),
   );
-}
-
-/** A file's text, or as much of it as is too much for a config: a device may have no end. */
-async function readText(path: string): Promise<string> {
-  return text(createReadStream(path, { end: MAX_CONFIG_BYTES }));
 }
 
 function fileLayer(text: string, file: string): E.Either<CxmindError, Layer> {

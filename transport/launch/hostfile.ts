@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { nearestOf } from '../../src/config/issues.ts';
 import { CxmindError } from '../../src/errors.ts';
+import { readText } from '../../src/files.ts';
 
 /** What one line of a hostfile, or one item of a host list, says. */
 export type HostEntry = NamedHost | ExcludedHost | RelativeHost | EmptyHosts;
@@ -45,6 +45,9 @@ export interface EmptyHosts extends Place, Sized {
   readonly count: number | undefined;
 }
 
+/** A line for each of 100,000 hosts is less. */
+const MAX_BYTES = 1 << 24;
+
 const slotKeys = ['slots', 'cpu', 'count'];
 const maxSlotKeys = ['slots', 'cpu', 'count'].flatMap((key) => [
   `max_${key}`,
@@ -71,9 +74,15 @@ const keys = [...slotKeys, ...maxSlotKeys, ...userKeys, 'port', ...topologyKeys]
 export async function readHostfile(path: string): Promise<HostEntry[]> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readText(path, MAX_BYTES);
   } catch (cause) {
     throw new CxmindError('CONFIG_INVALID', `${path}: cannot read this hostfile`, { cause });
+  }
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `${path}: more than ${MAX_BYTES} bytes are no hostfile`,
+    );
   }
   return parseHostfile(text, path);
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -100,8 +101,11 @@ export class Rendezvous {
  * @throws CONFIG_INVALID when one is, or when it is somebody else's, root apart; what opening it throws
  */
 export async function readPrivate(path: string, forbidden: number): Promise<string> {
-  await using file = await open(path, 'r');
-  const { mode, uid } = await file.stat();
+  // A pipe in its place must not keep us waiting for a writer.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const found = await file.stat();
+  const { mode, uid } = found;
+  if (!found.isFile()) throw new CxmindError('CONFIG_INVALID', `${path}: no file of keys`);
   if ((mode & forbidden) !== 0) {
     const shown = (mode & 0o777).toString(8);
     throw new CxmindError(

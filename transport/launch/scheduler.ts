@@ -126,33 +126,44 @@ function checked(task: Task | undefined, { size: wanted }: TaskOptions): Task | 
   return task;
 }
 
+/** Hosts that a list may have: more come of ranges that multiply. */
+const MAX_HOSTS = 100_000;
+
 /**
  * The hosts of a list as Slurm writes it: `node[01-03,7],login` is node01, node02, node03, node7 and login.
  *
- * @throws CONFIG_INVALID for a list that is none
+ * @throws CONFIG_INVALID for a list that is none, or of more than 100,000 hosts
  */
 export function expandHostlist(list: string): string[] {
-  return list.split(/,(?![^[]*\])/).flatMap((item) => {
-    const [, before, ranges, after] = /^([^[\]]*)\[([\d,-]+)\](.*)$/.exec(item) ?? [];
-    if (before === undefined) {
-      if (/^[^[\]\s]+$/.test(item)) return [item];
-      throw new CxmindError('CONFIG_INVALID', `slurm: no list of hosts: ${list}`);
+  const hosts: string[] = [];
+  const expand = (part: string): void => {
+    for (const item of part.split(/,(?![^[]*\])/)) {
+      const [, before, ranges, after] = /^([^[\]]*)\[([\d,-]+)\](.*)$/.exec(item) ?? [];
+      if (before === undefined) {
+        if (!/^[^[\]\s]+$/.test(item) || hosts.push(item) > MAX_HOSTS) throw noHosts(list);
+        continue;
+      }
+      for (const range of ranges!.split(',')) {
+        for (const each of numbersOf(range, list)) expand(`${before}${each}${after}`);
+      }
     }
-    const numbers = ranges!.split(',').flatMap((range) => numbersOf(range, list));
-    return numbers.flatMap((each) => expandHostlist(`${before}${each}${after}`));
-  });
+  };
+  expand(list);
+  return hosts;
 }
 
 /** `08-11` is 08, 09, 10 and 11. */
 function numbersOf(range: string, list: string): string[] {
-  const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(range) ?? [];
+  const [, first, last = first] = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(range) ?? [];
   const count = Number(last) - Number(first) + 1;
-  if (first === undefined || !(count >= 1 && count <= 100_000)) {
-    throw new CxmindError('CONFIG_INVALID', `slurm: no list of hosts: ${list}`);
-  }
+  if (first === undefined || !(count >= 1 && count <= MAX_HOSTS)) throw noHosts(list);
   return Array.from({ length: count }, (_, i) =>
     String(Number(first) + i).padStart(first.length, '0'),
   );
+}
+
+function noHosts(list: string): CxmindError {
+  return new CxmindError('CONFIG_INVALID', `slurm: no list of hosts: ${list}`);
 }
 
 function number(environment: Environment, variable: string): number | undefined {

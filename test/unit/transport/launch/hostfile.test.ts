@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { hostsOf, type Host } from '../../../../transport/launch/allocation.ts';
 import { parseHostList } from '../../../../transport/launch/host-list.ts';
@@ -162,6 +163,14 @@ describe('readHostfile', () => {
     await assert.rejects(readHostfile(`${folder.path}/none`), {
       code: 'CONFIG_INVALID',
       message: /none: cannot read this hostfile$/,
+    });
+  });
+
+  it('refuses a file without an end', async function () {
+    if (!existsSync('/dev/zero')) this.skip();
+    await assert.rejects(readHostfile('/dev/zero'), {
+      code: 'CONFIG_INVALID',
+      message: '/dev/zero: more than 16777216 bytes are no hostfile',
     });
   });
 });
