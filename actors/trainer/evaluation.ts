@@ -28,7 +28,7 @@ export async function evaluatePolicy(
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
   const policy = await loadPolicy(system, config);
-  const { gate } = rewardChoice(config.worker.reward);
+  const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));
   await using weights = new PolicyWeights(system, policy, logger);
   const cast = {
     data: await spawnData(system, config, policy, {

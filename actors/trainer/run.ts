@@ -102,7 +102,7 @@ export async function trainOn(
   const places = placeRun(config, hosts);
   const policy = await loadPolicy(system, config);
   for (const note of policy.notes) reporter.note(note);
-  const { gate } = rewardChoice(config.worker.reward);
+  const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));
   await using weights = new PolicyWeights(system, policy, logger);
   const batchSize = config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize;
   const { mix = [] } = options;

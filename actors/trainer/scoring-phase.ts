@@ -1,6 +1,6 @@
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { gateStep, type GateSpec, type GateState } from '../../src/reward/gate.ts';
+import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { Cast } from './cast.ts';
 import { divide, type PromptGroup } from './rollout-phase.ts';
@@ -41,7 +41,7 @@ const TIMEOUT_MS = 24 * 3600_000;
 export async function scoreGroups(
   rewards: Cast['rewards'],
   groups: readonly PromptGroup[],
-  gate: { readonly spec: GateSpec | undefined; readonly state: GateState },
+  gate: { readonly spec: GateChoice | undefined; readonly state: GateState },
   signal: AbortSignal,
 ): Promise<Scoring> {
   const all = groups.flatMap((group) =>
@@ -81,11 +81,12 @@ export async function scoreGroups(
       `none of ${invalid.length} responses could be scored, the first being ${name}: ${problem}`,
     );
   }
-  if (gate.spec === undefined) return { scored, invalid, gate: gate.state };
+  const spec = gateOver(gate.spec, scored[0]?.parts ?? {});
+  if (spec === undefined) return { scored, invalid, gate: gate.state };
   const { state, overall } = gateStep(
     gate.state,
     scored.map(({ parts }) => parts),
-    gate.spec,
+    spec,
   );
   return {
     scored: scored.map((one, i) => ({ ...one, parts: { ...one.parts, overall: overall[i]! } })),

@@ -13,7 +13,7 @@ import {
   type Metrics,
   type PhaseSeconds,
 } from '../../src/metrics.ts';
-import type { GateSpec, GateState } from '../../src/reward/gate.ts';
+import type { GateChoice, GateState } from '../../src/reward/gate.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { AdvanceState } from '../../src/training/advance.ts';
 import { concatenate, sequenceLength, splitBy } from '../../src/training/experience.ts';
@@ -53,7 +53,7 @@ export interface StepContext {
   readonly config: Config;
   /** Of the models that are trained, for what training them costs. */
   readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
-  readonly gate: GateSpec | undefined;
+  readonly gate: GateChoice | undefined;
   /** Earlier stages of a curriculum whose data and rewards go on. */
   readonly replays: readonly Replay[];
   /** Prompts of the run and of those stages. */

@@ -1,5 +1,5 @@
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
-import type { GateSpec, GateState } from '../../src/reward/gate.ts';
+import type { GateChoice, GateState } from '../../src/reward/gate.ts';
 import type { Prompt } from '../messages.ts';
 import type { Cast } from './cast.ts';
 import type { PromptGroup } from './rollout-phase.ts';
@@ -11,7 +11,7 @@ export interface Task {
   readonly name: string | null;
   readonly data: Cast['data'];
   readonly rewards: Cast['rewards'];
-  readonly gate: GateSpec | undefined;
+  readonly gate: GateChoice | undefined;
 }
 
 /** Where a task's data stand, and its gate. */

@@ -282,7 +282,7 @@ export const Rollout = section({
 const Gate = section({
   rule: about(
     'cxmind: `ema` pays bonuses only while the batch score is not falling, `always` in every batch, `none` leaves ' +
-      "`overall` as it is; null is the built-in's own rule, and none for a file.",
+      "`overall` as it is; null is the built-in's own rule, for a file that of the built-in whose parts it returns.",
     orNull(oneOf('ema', 'always', 'none')),
   ),
   key: about("cxmind: part whose batch mean decides; null is the built-in's.", orNull(text)),

@@ -14,6 +14,18 @@ export interface GateSpec {
   readonly emaMargin: number;
 }
 
+/** A gate, or how one follows from the parts of a batch's first score. */
+export type GateChoice =
+  GateSpec | ((parts: Readonly<Record<string, number>>) => GateSpec | undefined);
+
+/** The gate over a batch whose first score has these parts. */
+export function gateOver(
+  choice: GateChoice | undefined,
+  parts: Readonly<Record<string, number>>,
+): GateSpec | undefined {
+  return typeof choice === 'function' ? choice(parts) : choice;
+}
+
 /** The running mean of batch means; null before the first batch. Plain data: a checkpoint keeps it. */
 export interface GateState {
   readonly ema: number | null;

@@ -33,6 +33,16 @@ export function builtInGate(name: string): Pick<GateSpec, 'rule' | 'key' | 'bonu
   return Object.hasOwn(builtIns, name) ? builtIns[name]!.gate : undefined;
 }
 
+/** The gated built-in whose parts a score has, of several the one with most bonuses; undefined if there is none. */
+export function twinOf(
+  parts: Readonly<Record<string, number>>,
+): { readonly name: string; readonly gate: NonNullable<BuiltIn['gate']> } | undefined {
+  return Object.entries(builtIns)
+    .flatMap(([name, { gate }]) => (gate === undefined ? [] : [{ name, gate }]))
+    .filter(({ gate }) => ['base_reward', gate.key, ...gate.bonus].every((part) => part in parts))
+    .sort((a, b) => b.gate.bonus.length - a.gate.bonus.length)[0];
+}
+
 /** A built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
 export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
   if (!Object.hasOwn(builtIns, name)) {

@@ -1,7 +1,7 @@
 import { rewardActor, type RewardActor } from '../../../actors/reward/actor.ts';
 import { rewardSettings } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { gateStep, initialGateState } from '../../../src/reward/gate.ts';
+import { gateOver, gateStep, initialGateState } from '../../../src/reward/gate.ts';
 import { rewardChoice } from '../../../src/reward/configured.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
@@ -45,8 +45,9 @@ describe('a key of the config, of rewards,', () => {
     const batches = [0.9, 0.1].map((acc) => ({ base_reward: 1, acc, reason: acc, process: 0.25 }));
     let state = initialGateState;
     return batches.map((parts) => {
-      if (gate === undefined) return parts.base_reward;
-      const step = gateStep(state, [parts], gate);
+      const spec = gateOver(gate, parts);
+      if (spec === undefined) return parts.base_reward;
+      const step = gateStep(state, [parts], spec);
       ({ state } = step);
       return step.overall;
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { configFrom } from '../../../src/config/load.ts';
+import { gateOver } from '../../../src/reward/gate.ts';
 import { rewardChoice, type RewardChoice } from '../../../src/reward/configured.ts';
 
 async function choiceOf(...items: readonly string[]): Promise<RewardChoice> {
@@ -18,7 +19,7 @@ describe('the reward that a config chooses', () => {
 
   it('has the gate of each of the released managers', async () => {
     const gateOf = async (...items: readonly string[]): Promise<unknown> => {
-      const { gate } = await choiceOf(...items);
+      const gate = gateOver((await choiceOf(...items)).gate, {});
       return gate && [gate.rule, gate.key, ...gate.bonus];
     };
     const thinkOnly = ['reward_function=open_think'];
@@ -29,6 +30,48 @@ describe('the reward that a config chooses', () => {
     assert.equal(await gateOf('reward_function=closed', 'gate.rule=none'), undefined);
     assert.equal(await gateOf('reward_function=closed_plain'), undefined);
     assert.equal(await gateOf('reward_function=./r.py:compute_score'), undefined);
+  });
+
+  it('puts the gate of a built-in over a file that returns its parts, and says so once', async () => {
+    const chosen = async (parts: readonly string[], ...items: string[]) => {
+      const all = ['reward_function=./r.py:f', ...items].map((item) => `worker.reward.${item}`);
+      const { config } = await configFrom(all, { purpose: null });
+      const notes: string[] = [];
+      const { gate } = rewardChoice(config.worker.reward, (line) => notes.push(line));
+      const score = Object.fromEntries(parts.map((part) => [part, 0]));
+      const [spec] = [gateOver(gate, score), gateOver(gate, score)];
+      return { notes, gate: spec && [spec.rule, spec.key, ...spec.bonus, spec.emaAlpha] };
+    };
+    // The parts that CX-Mind's files return, and those of EasyR1's, which have no gate.
+    const whole = ['overall', 'format', 'acc', 'reason', 'process', 'base_reward'];
+    const { gate, notes } = await chosen(whole);
+    assert.deepEqual(gate, ['ema', 'acc', 'reason', 'process', 0.2]);
+    assert.deepEqual(notes, [
+      './r.py:f returns the parts of the reward closed and gets its gate: base_reward, and reason and process while ' +
+        'acc is not falling; worker.reward.gate.rule=none leaves overall as it is',
+    ]);
+    for (const [parts, wanted, ...items] of [
+      [
+        ['f1', 'reason', 'process', 'base_reward'],
+        ['ema', 'f1', 'reason', 'process', 0.2],
+      ],
+      [
+        ['f1', 'reason', 'base_reward'],
+        ['ema', 'f1', 'reason', 0.2],
+      ],
+      [
+        ['acc', 'reason', 'base_reward'],
+        ['ema', 'acc', 'reason', 0.2],
+      ],
+      [whole, ['ema', 'acc', 'reason', 0.2], 'gate.bonus=[reason]'],
+      [whole, ['ema', 'acc', 'reason', 'process', 0.5], 'reward_function_kwargs.ema_alpha=0.5'],
+      [whole, undefined, 'gate.rule=none'],
+      [['overall', 'format', 'accuracy'], undefined],
+      [['acc', 'base_reward'], undefined],
+      [['acc', 'reason', 'process'], undefined],
+    ] as const) {
+      assert.deepEqual((await chosen(parts, ...items)).gate, wanted, parts.join());
+    }
   });
 
   it('puts any gate over a file, and keeps its weights from the function', async () => {
