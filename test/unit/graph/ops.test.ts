@@ -12,6 +12,7 @@ import { evaluate } from '../../../src/graph/interpret.ts';
 import type { Dim, Graph, Value } from '../../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { ops, type OpName } from '../../../src/graph/ops/table.ts';
+import { optimize } from '../../../src/graph/passes.ts';
 import { evaluateDim } from '../../../src/graph/shape.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
@@ -62,6 +63,7 @@ function graphOf(
   build(g, values, dimOf).forEach((value, i) => g.output(`y${i}`, value));
   const graph = g.build();
   checkGraph(graph);
+  checkGraph(optimize(graph));
   return graph;
 }
 
