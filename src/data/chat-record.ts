@@ -26,7 +26,8 @@ export interface FlatRecord {
 type FieldError = (field: string, reason: string) => CxmindError;
 
 /**
- * A record of a conversation, `{messages: [{role, content}], images}`, as a row has it: a last turn of the assistant
+ * A record of a conversation, `{messages: [{role, content}], images}`, or with the turns where the prompt is looked
+ * for, as a row has it: a last turn of the assistant
  * is the answer, the user's turn before it the prompt, and what stands before that the history.
  *
  * A prompt given as text has one marker in front for each image that no earlier marker stands for, wherever its own
@@ -39,15 +40,16 @@ export function fromChatRecord(
   keys: RowKeys,
   wrong: FieldError,
 ): FlatRecord {
-  const { messages } = record;
-  if (keys.promptKey in record || !Array.isArray(messages)) return { columns: record, history: [] };
-  const turns = messages.map((message, i) => turnOf(message, `messages[${i}]`, wrong));
+  const key = keys.promptKey in record ? keys.promptKey : 'messages';
+  const messages = record[key];
+  if (!Array.isArray(messages)) return { columns: record, history: [] };
+  const turns = messages.map((message, i) => turnOf(message, `${key}[${i}]`, wrong));
   const answer = turns.at(-1)?.role === 'assistant' ? turns.pop() : undefined;
   const prompt = turns.pop();
   if (prompt?.role !== 'user') {
     const got = prompt === undefined ? 'nothing' : `one of ${prompt.role}`;
     const behind = answer === undefined ? 'at the end' : 'before the answer';
-    throw wrong('messages', `expected a turn of user ${behind}, got ${got}`);
+    throw wrong(key, `expected a turn of user ${behind}, got ${got}`);
   }
   const { [keys.imageKey]: images, ...others } = record;
   const count = Array.isArray(images) ? images.length - imagesIn(turns) : 0;

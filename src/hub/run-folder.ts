@@ -10,7 +10,8 @@ const Tracker = t.type({ best_global_step: t.number });
 
 /**
  * The Hugging Face directory of a model in what a run leaves: the best checkpoint of the run's folder, or the newest
- * where the best is gone; a folder `global_step_N`; or the one of a model in it. Any other folder comes back as it is.
+ * where the best is gone, of a curriculum in its latest stage; a folder `global_step_N`; or the one of a model in it.
+ * Any other folder comes back as it is.
  *
  * A critic that a checkpoint lacks begins as its actor.
  *
@@ -18,8 +19,8 @@ const Tracker = t.type({ best_global_step: t.number });
  */
 export function modelIn(folder: string, model: TrainedModel): string {
   if (!statSync(folder).isDirectory()) return folder;
-  const steps = stepsIn(folder);
-  const checkpoint = steps.map((step) => modelOf(stepFolder(folder, step), model)).find(isFound);
+  const steps = [folder, ...stagesIn(folder)].flatMap(stepsIn);
+  const checkpoint = steps.map((step) => modelOf(step, model)).find((path) => path !== undefined);
   if (checkpoint !== undefined) return checkpoint;
   if (steps.length > 0) {
     throw new CxmindError(
@@ -38,14 +39,24 @@ function modelOf(folder: string, model: TrainedModel): string | undefined {
     .find((candidate) => existsSync(join(candidate, 'config.json')));
 }
 
-/** Steps of a run that checkpoints are there of: the best first, then from the newest on. */
-function stepsIn(folder: string): number[] {
-  const steps = readdirSync(folder)
-    .flatMap((name) => /^global_step_(\d+)$/.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => b - a);
+/** Folders of a curriculum's stages, as in `2-open`, from the latest on. */
+function stagesIn(folder: string): string[] {
+  return numbered(folder, /^(\d+)-/).map(({ path }) => path);
+}
+
+/** Folders of a run's checkpoints: that of the best step first, then from the newest on. */
+function stepsIn(folder: string): string[] {
+  const steps = numbered(folder, /^global_step_(\d+)$/);
   const best = bestStep(folder);
-  return best === undefined ? steps : [...steps.filter((step) => step === best), ...steps];
+  return [...steps.filter(({ number }) => number === best), ...steps].map(({ path }) => path);
+}
+
+/** What is in a folder under names with a number, which the pattern captures; the largest first. */
+function numbered(folder: string, pattern: RegExp): { path: string; number: number }[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && pattern.test(entry.name))
+    .map(({ name }) => ({ path: join(folder, name), number: Number(pattern.exec(name)![1]) }))
+    .sort((a, b) => b.number - a.number);
 }
 
 /** The best step by the tracker; a tracker that is missing or broken does not matter here. */
@@ -58,6 +69,3 @@ function bestStep(folder: string): number | undefined {
     return undefined;
   }
 }
-
-const stepFolder = (folder: string, step: number): string => join(folder, `global_step_${step}`);
-const isFound = (path: string | undefined): path is string => path !== undefined;

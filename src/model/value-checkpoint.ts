@@ -92,13 +92,13 @@ export async function saveValueCheckpoint(
   const stored = new Set([...places.values()].map(({ name }) => name));
   const added = SCORE.filter((name) => !stored.has(name));
   const last = readers.at(-1)!.header;
+  const { dtype } = [...places.keys()].at(-1)!;
   const files = readers.map(({ header }) => {
     const kept = header.tensors.flatMap((tensor) => {
       const place = places.get(tensor);
       if (place === undefined) return [];
       return [{ name: tensor.name, tensor: arena.tensor(place.name), dtype: tensor.dtype }];
     });
-    const dtype = header.tensors[0]!.dtype;
     const head =
       header === last ? added.map((name) => ({ name, tensor: arena.tensor(name), dtype })) : [];
     const { file: weights, metadata } = header;

@@ -21,6 +21,8 @@ export class JinjaTemplate {
   readonly #template = new Template('');
   readonly #options: JinjaOptions;
   readonly #context: Context = createContext({});
+  /** Why it is not rendered any more: one that did not end once would take as long again. */
+  #endless: CxmindError | null = null;
 
   /** @throws the code of the options when the source does not parse */
   constructor(source: string, options: JinjaOptions) {
@@ -42,16 +44,18 @@ export class JinjaTemplate {
    */
   render(variables: Readonly<Record<string, unknown>>): string {
     const { timeLimitMs: timeout = 4_000 } = this.#options;
+    if (this.#endless !== null) throw this.#endless;
     this.#context['render'] = () => this.#template.render(variables);
     try {
       // V8 ends all that runs inside the call, the library's own loops too.
       return call.runInContext(this.#context, { timeout }) as string;
     } catch (cause) {
-      const isEndless = (cause as { code?: unknown }).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT';
-      const reason = isEndless
-        ? `not rendered after ${timeout / 1000} s; does a loop in it end?`
-        : messageOf(cause);
-      throw this.#error(reason, cause);
+      if ((cause as { code?: unknown }).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') {
+        throw this.#error(messageOf(cause), cause);
+      }
+      const reason = `not rendered after ${timeout / 1000} s; does a loop in it end?`;
+      this.#endless = this.#error(reason, cause);
+      throw this.#endless;
     }
   }
 

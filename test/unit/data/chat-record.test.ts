@@ -26,6 +26,15 @@ describe('a record of a conversation', () => {
     assert.throws(() => rowOf({ messages: [user, assistant, user] }), /answer: missing/);
   });
 
+  it('may stand where the prompt does', () => {
+    const row = rowOf({ prompt: [user, assistant, user], answer: 'C' });
+    assert.deepEqual([row.prompt, row.answer, row.history.length], ['Which?', 'C', 2]);
+    assert.throws(
+      () => rowOf({ prompt: ['x'], answer: 'C' }),
+      /prompt\[0\]: expected \{role, content\}/,
+    );
+  });
+
   it('is asked its question where answers are not needed', () => {
     const keys = { ...DEFAULT_KEYS, answerKey: DEFAULT_KEYS.promptKey };
     assert.equal(rowOf({ messages: [user, assistant] }, keys).prompt, 'Which?');

@@ -49,6 +49,14 @@ describe("a model in a run's folder", () => {
     assert.equal(modelIn(model, 'actor'), model);
   });
 
+  it("is that of a curriculum's latest stage with a checkpoint", () => {
+    saved('2-closed', 'global_step_7', 'actor');
+    const latest = saved('10-open', 'global_step_5', 'actor');
+    mkdirSync(join(folder.path, '11-more'));
+    run(7);
+    assert.equal(modelIn(folder.path, 'actor'), latest);
+  });
+
   it('is the critic where that is asked for and there', () => {
     const actor = saved('global_step_3', 'actor');
     assert.equal(modelIn(folder.path, 'critic'), actor);
