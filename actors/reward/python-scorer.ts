@@ -132,6 +132,8 @@ class PythonProcess {
       ),
     );
     this.#child.once('exit', (code, killer) => {
+      // The next call must not be sent to it, though its last words are still waited for.
+      this.#isAlive = false;
       this.#killGroup();
       const printed = (): string =>
         this.#lines.length === 0 ? '' : `, after\n${this.#lines.join('\n')}`;

@@ -44,14 +44,18 @@ export function loadError(source: RewardFile, thrown: unknown): CxmindError {
   return new CxmindError('REWARD_INVALID', whole, { cause: thrown });
 }
 
+/** Letters of a printed line that are kept. */
+const LONGEST_LINE = 2000;
+
 /** Logs what a function prints, line by line. */
 export function logPrinted(
   stream: Readable,
   logger: Logger,
   onLine?: (line: string) => void,
 ): void {
-  createInterface({ input: stream, crlfDelay: Infinity }).on('line', (line) => {
-    if (line.trim() === '') return;
+  createInterface({ input: stream, crlfDelay: Infinity }).on('line', (whole) => {
+    if (whole.trim() === '') return;
+    const line = whole.length > LONGEST_LINE ? `${whole.slice(0, LONGEST_LINE)}…` : whole;
     logger.info({ line }, 'reward function printed');
     onLine?.(line);
   });

@@ -28,6 +28,7 @@ describe('a JavaScript reward', () => {
   it('has all it prints logged, before, after and beside its calls', async () => {
     const { scorer, score, told } = scorerOf(`
       console.log('loaded\\nwhole');
+      console.log('x'.repeat(1e6));
       process.on('exit', () => console.log('at exit'));
       export async function score() {
         setTimeout(() => console.error('beside'), 1);
@@ -41,6 +42,7 @@ describe('a JavaScript reward', () => {
     assert.deepEqual(told(), [
       { line: 'loaded' },
       { line: 'whole' },
+      { line: `${'x'.repeat(2000)}…` },
       { line: 'beside' },
       { line: 'at exit' },
     ]);
