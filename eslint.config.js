@@ -31,6 +31,12 @@ export default tseslint.config(
     languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
   },
   {
+    // What reaches a terminal goes through one door, which takes control sequences and secrets out of it.
+    files: ['src/**/*.ts', 'actors/**/*.ts', 'transport/**/*.ts'],
+    ignores: ['src/cli/terminal.ts'],
+    rules: { 'no-console': 'error' },
+  },
+  {
     files: ['test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-unused-expressions': 'off',

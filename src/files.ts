@@ -135,18 +135,20 @@ async function replaceDirectory(
 /**
  * Writes a file so that a crash leaves either the old content or the new one whole.
  *
+ * @param mode its permissions, less what the process's mask takes
  * @throws IO_FAILED as `writing`
  */
 export async function writeFileAtomically(
   target: string,
   content: string | Uint8Array,
+  mode = 0o666,
 ): Promise<void> {
   const parent = path.dirname(path.resolve(target));
   const partial = path.join(parent, `.${path.basename(target)}.partial`);
   const write = async (): Promise<void> => {
     await mkdir(parent, { recursive: true });
     {
-      await using handle = await open(partial, 'w');
+      await using handle = await open(partial, 'w', mode);
       await handle.writeFile(content);
       await handle.sync();
     }

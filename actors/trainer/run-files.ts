@@ -58,9 +58,9 @@ export class RunFiles {
     return new RunFiles(folder);
   }
 
-  /** Writes `config.json`. */
+  /** Writes `config.json`, for its owner alone: a secret may stand in it that was not given by its variable. */
   async config(config: unknown): Promise<void> {
-    await this.#write('config.json', config);
+    await this.#write('config.json', config, 0o600);
   }
 
   /**
@@ -122,7 +122,8 @@ export class RunFiles {
     await writing(file, () => appendFile(file, text), Buffer.byteLength(text));
   }
 
-  async #write(name: string, content: unknown): Promise<void> {
-    await writeFileAtomically(join(this.folder, name), `${JSON.stringify(content, null, 2)}\n`);
+  async #write(name: string, content: unknown, mode?: number): Promise<void> {
+    const text = `${JSON.stringify(content, null, 2)}\n`;
+    await writeFileAtomically(join(this.folder, name), text, mode);
   }
 }

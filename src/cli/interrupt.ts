@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { CxmindError } from '../errors.ts';
+import { complain } from './terminal.ts';
 
 /** A terminal signals the whole process group, and the launcher passes it on once more: one key press. */
 const echoMs = 500;
@@ -35,7 +36,7 @@ export async function interruptible<T>(
   work: (interruption: Interruption) => Promise<T>,
   {
     saves = false,
-    tell = console.error,
+    tell = complain,
   }: { readonly saves?: boolean; readonly tell?: (line: string) => void } = {},
 ): Promise<T> {
   const interrupted = new AbortController();

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
+import { complain } from './terminal.ts';
 
 const dtypes = { bf16: 'bf16', f16: 'f16', f32: 'f32' } as const;
 
@@ -41,7 +42,7 @@ export class Merge extends CxmindCommand {
       ...(out !== undefined && { out }),
       ...(base !== undefined && { base }),
       ...(dtype !== undefined && { dtype }),
-      onNote: (note) => console.warn(`warning: ${note}`),
+      onNote: (note) => complain(`warning: ${note}`),
     });
     this.log(written);
   }

@@ -5,6 +5,7 @@ import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
+import { complain } from './terminal.ts';
 
 /** A checkpoint in this thread, with what turns rows into its samples. */
 export interface OpenedModel extends Disposable {
@@ -29,7 +30,7 @@ export interface OpenOptions {
 export async function openModel(model: string, options: OpenOptions): Promise<OpenedModel> {
   const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
-  for (const note of checkpoint.notes) console.warn(`warning: ${note}`);
+  for (const note of checkpoint.notes) complain(`warning: ${note}`);
   const builder = new SampleBuilder({
     ...sampleOptions({
       ...DEFAULT_KEYS,
@@ -45,7 +46,7 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
       maxPromptLength: Number.MAX_SAFE_INTEGER,
       maxResponseLength: Number.MAX_SAFE_INTEGER,
     }),
-    warn: (message) => console.warn(`warning: ${message}`),
+    warn: (message) => complain(`warning: ${message}`),
   });
   const device = openDevice(options.threads === undefined ? {} : { threads: options.threads });
   return { checkpoint, device, builder, [Symbol.dispose]: () => device[Symbol.dispose]() };

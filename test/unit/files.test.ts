@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { asCxmindError } from '../../src/errors.ts';
@@ -9,6 +9,7 @@ import { failureOf } from '../../src/cli/exit-code.ts';
 import { sizeText, writeDirectoryAtomically, writeFileAtomically } from '../../src/files.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 const files = new URL('../../src/files.ts', import.meta.url).href;
 
@@ -81,6 +82,13 @@ describe('writeDirectoryAtomically', () => {
 });
 
 describe('writeFileAtomically', () => {
+  it('gives a file the permissions it is asked for', async () => {
+    using folder = new TemporaryDirectory();
+    const file = path.join(folder.path, 'config.json');
+    await writeFileAtomically(file, '{}', 0o600);
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+  });
+
   it('replaces a file whole', async () => {
     const scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
     try {
