@@ -19,13 +19,8 @@ export { tensor } from '../transport/tensor-codec.ts';
 
 // Running them
 export { ActorSystem } from './runtime/system.ts';
-export type {
-  LocalActor,
-  NodeOptions,
-  PropsOf,
-  SystemOptions,
-  ThreadActor,
-} from './runtime/system.ts';
+export type { LocalActor, PropsOf, SystemOptions, ThreadActor } from './runtime/system.ts';
+export type { NodeOptions } from './runtime/remote-node.ts';
 export type { ProcessOptions } from './runtime/child-nodes.ts';
 export { NodeHost } from './runtime/node.ts';
 export type { Place } from './runtime/placement.ts';

@@ -7,10 +7,9 @@ import { makeRunKeys, ticketFor } from '../../transport/zmq/keys.ts';
 import { LinkListener } from '../../transport/zmq/listener.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
 import { entryModule } from './module-address.ts';
-import type { RemoteNode } from './remote-node.ts';
+import type { NodeOptions, RemoteNode } from './remote-node.ts';
 import type { NodeOrder } from './run-node.ts';
 import { defaultSupervision, verdictOn, type Supervision } from './supervisor.ts';
-import type { NodeOptions } from './system.ts';
 
 /** A child process that is to host actors. */
 export interface ProcessOptions extends Omit<NodeOptions, 'link'> {

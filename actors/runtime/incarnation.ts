@@ -1,10 +1,6 @@
-import { CxmindError } from '../../src/errors.ts';
+import type { CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
-import { sameThreadPair } from '../../transport/same-thread.ts';
-import type { Actor, Environment } from './actor.ts';
-import { ActorHost } from './host.ts';
-import type { Protocol } from './protocol.ts';
 
 /** One life of an actor: from being made until it stopped or crashed. */
 export interface Incarnation {
@@ -33,38 +29,4 @@ export interface Launcher {
   launch(life: Life, signal: AbortSignal): Promise<Incarnation>;
   /** Gives back what the actor claimed: it has no further life. Resolves once nothing is kept for one. */
   release(): Promise<void>;
-}
-
-/** Makes an actor for a life. */
-export type Make<P extends Protocol> = (
-  environment: Environment,
-) => Promise<{ protocol: P; actor: Actor<P> }>;
-
-/** Starts an actor on the calling thread. */
-export function startLocal<P extends Protocol>(
-  name: string,
-  life: Life,
-  make: Make<P>,
-): Incarnation {
-  const [channel, far] = sameThreadPair();
-  const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();
-  const end = (reason: CxmindError): void => {
-    far.close();
-    void channel.closed.then(() => resolve(reason));
-  };
-  const host = new ActorHost({
-    channel: far,
-    start: { ...life, name, node: undefined, devices: [] },
-    onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
-  });
-  void host.start(make);
-  return {
-    channel,
-    urgent: channel,
-    ended,
-    terminate: () => {
-      host.abandon();
-      end(new CxmindError('ACTOR_CRASHED', `${name} was let go of`));
-    },
-  };
 }

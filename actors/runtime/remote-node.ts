@@ -7,6 +7,19 @@ import type { Logger } from './actor.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nodeVersion, openOrder, postOrder, type Order, type OrderOf } from './node-orders.ts';
 import { valueOf } from './ref.ts';
+import type { Resources } from './resources.ts';
+
+/** A process that is to host actors. */
+export interface NodeOptions {
+  /** Unique among the nodes that live: `host-a`. */
+  readonly name: string;
+  /** The way to its `NodeHost`; the system owns it from now on. */
+  readonly link: Link;
+  /** What it has. Default: a slot for each of its cores, and no devices. */
+  readonly resources?: Partial<Resources>;
+  /** The pool it belongs to, whose actors it may get. Default `nodes`. */
+  readonly pool?: string;
+}
 
 /** What begins a life on a node, but for its number. */
 export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'life' | 'previous'>;

@@ -1,5 +1,4 @@
 import { CxmindError, toWireError } from '../../src/errors.ts';
-import type { Link } from '../../transport/link.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.ts';
 import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
@@ -8,13 +7,14 @@ import { Cell } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { ActorEvent } from './event.ts';
 import { importFactory, type FactoryAddress } from './factory.ts';
-import { startLocal, type Launcher, type Make } from './incarnation.ts';
+import type { Launcher } from './incarnation.ts';
+import { startLocal, type Make } from './local-life.ts';
 import { addressOfModule, moduleAt } from './module-address.ts';
 import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
 import { refOver, type ActorRef } from './ref.ts';
-import { RemoteNode } from './remote-node.ts';
-import type { Claims, PlacementStrategy, Resources } from './resources.ts';
+import { RemoteNode, type NodeOptions } from './remote-node.ts';
+import type { Claims, PlacementStrategy } from './resources.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import { defaultSupervision, type Supervision } from './supervisor.ts';
 
@@ -55,18 +55,6 @@ export interface ThreadActor<P extends Protocol, Props> extends ActorOptions {
 export interface LocalActor<P extends Protocol> extends ActorOptions {
   readonly protocol: P;
   readonly create: (environment: Environment) => Actor<P> | Promise<Actor<P>>;
-}
-
-/** A process that is to host actors. */
-export interface NodeOptions {
-  /** Unique among the nodes that live: `host-a`. */
-  readonly name: string;
-  /** The way to its `NodeHost`; the system owns it from now on. */
-  readonly link: Link;
-  /** What it has. Default: a slot for each of its cores, and no devices. */
-  readonly resources?: Partial<Resources>;
-  /** The pool it belongs to, whose actors it may get. Default `nodes`. */
-  readonly pool?: string;
 }
 
 export interface SystemOptions {

@@ -12,7 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseYaml } from '../config/yaml-source.ts';
 import { toYaml } from '../config/yaml-text.ts';
-import type { MetricPoint, NewRun, RunStore } from './mlflow.ts';
+import type { MetricPoint, NewRun, RunStore } from './mlflow-store.ts';
 
 const ACTIVE = 'active';
 const META = 'meta.yaml';

@@ -1,4 +1,4 @@
-import type { MetricPoint, MlflowEnvironment, NewRun, RunStore } from './mlflow.ts';
+import type { MetricPoint, MlflowEnvironment, NewRun, RunStore } from './mlflow-store.ts';
 
 const TIMEOUT_MS = 10_000;
 /** What one `log-batch` may hold. */
