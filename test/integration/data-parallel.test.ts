@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { NodeOptions } from '../../actors/runtime/remote-node.ts';
 import type { Phase } from '../../actors/trainer/reporter.ts';
 import { defaultHeartbeat } from '../../transport/zmq/liveness.ts';
+import { assertClose } from '../support/assert-close.ts';
 import { NodeProcesses } from '../support/node-processes.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -146,6 +147,12 @@ describe('a run over several processes', () => {
     const learners = ['worker.actor.num_workers=2'];
     const places = [undefined, 'a'].map((node) => ['actor started', node]);
 
+    /** A command that starts a process with a file system in memory of its own, as on another host. */
+    const mount = 'mount -t tmpfs tmpfs /dev/shm && exec "$@"';
+    const elsewhere = ['unshare', '-m', 'sh', '-c', mount, 'sh'];
+    const canBeElsewhere = (): boolean =>
+      spawnSync(elsewhere[0]!, [...elsewhere.slice(1), 'true']).status === 0;
+
     /** Trains with one of the learners in a process that is started by a command. */
     async function trainApart(name: string, command?: readonly string[]): Promise<void> {
       const nodes = async (processes: NodeProcesses): Promise<NodeOptions[]> => [
@@ -162,9 +169,26 @@ describe('a run over several processes', () => {
     it('trains over several processes as on as many threads', () => trainApart('learners'));
 
     it('trains over processes that share no memory, by the network', async function () {
-      const own = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs tmpfs /dev/shm && exec "$@"', 'sh'];
-      if (spawnSync(own[0]!, [...own.slice(1), 'true']).status !== 0) this.skip();
-      await trainApart('network', own);
+      if (!canBeElsewhere()) this.skip();
+      await trainApart('network', elsewhere);
+    });
+
+    it('trains over two hosts, one of which has two of three learners', async function () {
+      if (!canBeElsewhere()) this.skip();
+      const nodes = (processes: NodeProcesses): Promise<NodeOptions[]> =>
+        Promise.all([processes.start('a'), processes.start('b', elsewhere)]);
+      const three = ['worker.actor.num_workers=3', 'trainer.max_steps=1'];
+      const events = await train('hosts', nodes, undefined, three);
+      const lives = [0, 1, 2].map((rank) => livesOf(events, `learner/${rank}`).at(0));
+      assert.deepEqual(lives, [...places, ['actor started', 'b']]);
+      // The sums of a host come first, so it is not the order of three threads.
+      const [lines, expected] = [runFolder('hosts'), alone].map((run) =>
+        numbersOf(run).slice(0, 1),
+      );
+      for (const name of ['actor/pg_loss', 'actor/entropy_loss', 'actor/grad_norm']) {
+        const [actual, wanted] = [lines, expected].map((some) => some!.map((line) => line[name]!));
+        assertClose(actual!, wanted!, { rtol: 1e-3, atol: 1e-5 }, name);
+      }
     });
   });
 
