@@ -69,7 +69,7 @@ export type {
   GenerateControl,
   GenerationRequest,
   Response,
-} from './generation/engine.ts';
+} from './generation/request.ts';
 export type { Sampling } from './generation/sampler.ts';
 
 // Devices

@@ -1,6 +1,7 @@
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
-import { GenerationEngine, type EngineOptions } from '../../src/generation/engine.ts';
+import { GenerationEngine } from '../../src/generation/engine.ts';
+import type { EngineOptions } from '../../src/generation/request.ts';
 
 import { SharedWeights, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';

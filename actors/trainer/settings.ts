@@ -1,5 +1,5 @@
 import type { Config } from '../../src/config/schema.ts';
-import type { EngineOptions } from '../../src/generation/engine.ts';
+import type { EngineOptions } from '../../src/generation/request.ts';
 import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';

@@ -3,7 +3,7 @@ import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
-import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './engine.ts';
+import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
 import type { Prefill, PrefilledPrompt } from './prefill.ts';
 import type { Draw, Sampler } from './sampler.ts';
 import type { StepDecoder } from './step-decoder.ts';

@@ -5,16 +5,7 @@ import { dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ContentHash } from './content-hash.ts';
-import { isCommit } from './names.ts';
-
-/** A file of a repository, and the name its content has in the cache. */
-export interface CachedName {
-  /** Path in the repository. */
-  readonly path: string;
-  /** The content's hash, as the hub's ETag says it: 64 hexadecimal digits of SHA-256, or 40 of a git blob. */
-  readonly blob: string;
-  readonly sizeBytes: number;
-}
+import { isCommit, type CachedName } from './names.ts';
 
 /**
  * A repository's part of the cache: `refs/<revision>` holds a commit, `snapshots/<commit>/<path>` links to

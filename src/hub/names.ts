@@ -1,10 +1,17 @@
-import type { CachedName } from './cache.ts';
-
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 const HASH = COMMIT;
 /** Longest part of a path that file systems take, in bytes, and longest path. */
 const MAX_PART = 255;
 const MAX_PATH = 1024;
+
+/** A file of a repository, and the name its content has in the cache. */
+export interface CachedName {
+  /** Path in the repository. */
+  readonly path: string;
+  /** The content's hash, as the hub's ETag says it: 64 hexadecimal digits of SHA-256, or 40 of a git blob. */
+  readonly blob: string;
+  readonly sizeBytes: number;
+}
 
 /** Whether a text is the id of a commit, and so a name for a folder. */
 export function isCommit(text: unknown): text is string {

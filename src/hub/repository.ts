@@ -8,8 +8,8 @@ import {
   type ListFileEntry,
 } from '@huggingface/hub';
 import { CxmindError, messageOf } from '../errors.ts';
-import { RepositoryCache, type CachedName } from './cache.ts';
-import { isCommit, isSafeName } from './names.ts';
+import { RepositoryCache } from './cache.ts';
+import { isCommit, isSafeName, type CachedName } from './names.ts';
 import type { HubSettings } from './settings.ts';
 
 /** What a repository holds. */

@@ -8,7 +8,7 @@ import type { Engine, Message } from './group.ts';
 import { Inbox, type MessageSource } from './inbox.ts';
 import { isAlive, thisThread } from './life.ts';
 import type { Elements } from './elements.ts';
-import { loanNumbers, type Loan, type Loans } from '../thread/loans.ts';
+import { loanNumbers, type Loan, type Loans } from './loans.ts';
 import { rankStates, rankWords, STAGES, streamWords, type SharedRegion } from './shared-layout.ts';
 import { planOf } from './shared-plan.ts';
 import { SharedStream } from './shared-stream.ts';

@@ -4,7 +4,7 @@ import { noteSharedBytes, sharedBuffer } from '../../src/tensor/memory.ts';
 import { ThreadWords } from '../shared/words.ts';
 import type { Communicator } from './communicator.ts';
 import { Group, type Engine } from './group.ts';
-import { Loans } from '../thread/loans.ts';
+import { Loans } from './loans.ts';
 import { SharedEngine, type SharedOwner } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { mock } from 'node:test';
-import {
-  GenerationEngine,
-  type EngineOptions,
-  type GenerationRequest,
-  type Response,
-} from '../../../src/generation/engine.ts';
+import { GenerationEngine } from '../../../src/generation/engine.ts';
+import type {
+  EngineOptions,
+  GenerationRequest,
+  Response,
+} from '../../../src/generation/request.ts';
 import { Prefill } from '../../../src/generation/prefill.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';

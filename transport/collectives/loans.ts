@@ -1,7 +1,7 @@
 import { BroadcastChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
-import type { Call } from '../collectives/call.ts';
-import type { Elements } from '../collectives/elements.ts';
+import type { Call } from './call.ts';
+import type { Elements } from './elements.ts';
 
 /** Tensors of fewer bytes are staged: their copies take less than the barrier that a loan ends with. */
 const LEAST_BYTES = 16 * 1024;
