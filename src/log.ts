@@ -39,10 +39,17 @@ const STANDARD_ERROR = 2;
 export function createLogger(options: { path?: string; level?: LogLevel } = {}): Log {
   const { path, level = 'info' } = options;
   const destination = pino.destination({ fd: open(path), sync: false });
+  let isLost = false;
+  // A log that cannot be written, as on a full disk, ends nothing but itself.
+  destination.on('error', () => {
+    isLost = true;
+    destination.destroy();
+  });
   const hideSecrets = secretHider();
   let closed: Promise<void> | undefined;
   const write = (line: string): void => {
-    if (closed === undefined) destination.write(printable(withoutLongWords(hideSecrets(line))));
+    if (closed === undefined && !isLost)
+      destination.write(printable(withoutLongWords(hideSecrets(line))));
   };
   const logger = pino(
     {
@@ -56,7 +63,8 @@ export function createLogger(options: { path?: string; level?: LogLevel } = {}):
   );
   const close = (): Promise<void> => {
     closed ??= (async () => {
-      const finished = once(destination, 'finish');
+      if (isLost) return;
+      const finished = once(destination, 'finish').catch(() => undefined);
       destination.end();
       await finished;
     })();

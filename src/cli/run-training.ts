@@ -24,8 +24,6 @@ export async function runTraining<T>(
 ): Promise<T> {
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using log = createLogger({ path: join(folder, 'cxmind.log') });
-  // Nobody may be left to read: the terminal was closed, or Ctrl-C ended the `tee` behind the pipe.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const options = { reporter: new TerminalReporter(), logger: log.logger };
   return await interruptible(
     (interruption) =>

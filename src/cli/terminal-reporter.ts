@@ -1,27 +1,18 @@
 import { SingleBar } from 'cli-progress';
 import type { Phase, Reporter, StepLine } from '../../actors/trainer/reporter.ts';
 import { readable } from '../printable.ts';
-
-/** The table's columns: heading, width, and how a step fills them. */
-const columns: readonly (readonly [string, number, (line: StepLine) => string])[] = [
-  ['step', 9, ({ step, steps }) => `${step}/${steps}`],
-  ['reward', 8, ({ reward }) => reward.toFixed(3)],
-  ['accuracy', 9, ({ accuracy }) => accuracy.toFixed(3)],
-  ['kl', 9, ({ kl }) => kl.toFixed(5)],
-  ['clipped', 8, ({ clipFraction }) => clipFraction.toFixed(4)],
-  ['grad norm', 10, ({ gradNorm }) => gradNorm.toFixed(3)],
-  ['length', 7, ({ responseLength }) => responseLength.toFixed(1)],
-  ['tokens/s', 9, ({ tokensPerSecond }) => tokensPerSecond.toFixed(0)],
-  ['seconds', 8, ({ seconds }) => seconds.toFixed(2)],
-];
+import { tableLines } from './step-table.ts';
 
 const HEADING_EVERY = 20;
 const REDRAW_MS = 100;
+/** Characters of a bar's line that are not the bar. */
+const BESIDE_BAR = 42;
 
 /** Bars for what is going on and a table line per step; without a terminal, only the lines. */
 export class TerminalReporter implements Reporter {
   readonly #out: NodeJS.WriteStream;
   #lines = 0;
+  #heading = '';
 
   constructor(out: NodeJS.WriteStream = process.stdout) {
     this.#out = out;
@@ -33,7 +24,7 @@ export class TerminalReporter implements Reporter {
       format: `${name.padEnd(14)} {bar} {value}/{total}  {duration_formatted}`,
       barCompleteChar: '█',
       barIncompleteChar: '░',
-      barsize: 32,
+      barsize: Math.max(4, Math.min(32, this.#width - BESIDE_BAR)),
       hideCursor: true,
       clearOnComplete: true,
       stream: this.#out,
@@ -49,11 +40,16 @@ export class TerminalReporter implements Reporter {
   }
 
   step(line: StepLine): void {
-    if (this.#lines % HEADING_EVERY === 0) {
-      this.note(columns.map(([heading, width]) => heading.padStart(width)).join(' '));
-    }
+    const { heading, cells } = tableLines(line, this.#width);
+    if (this.#lines % HEADING_EVERY === 0 || heading !== this.#heading) this.note(heading);
+    this.#heading = heading;
     this.#lines++;
-    this.note(columns.map(([, width, cell]) => cell(line).padStart(width)).join(' '));
+    this.note(cells);
+  }
+
+  /** Characters of a line: of a terminal, which may change its size, or without one as many as there are. */
+  get #width(): number {
+    return this.#out.isTTY ? this.#out.columns : Infinity;
   }
 
   note(text: string): void {

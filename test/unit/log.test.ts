@@ -80,4 +80,12 @@ describe('createLogger', () => {
       message: `log: cannot append to ${folder}`,
     });
   });
+
+  it('ends nothing where the disk is full', async () => {
+    const log = createLogger({ path: '/dev/full' });
+    log.logger.info({ step: 1 }, 'step');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    log.logger.info({ step: 2 }, 'step');
+    await log.close();
+  });
 });

@@ -1,0 +1,92 @@
+import type { StepLine } from '../../actors/trainer/reporter.ts';
+
+/** A column: what stands above it, how wide it is, and how a step fills it. */
+interface Column {
+  readonly heading: string;
+  readonly width: number;
+  readonly cell: (line: StepLine, width: number) => string;
+  /** In which order columns are left out where a terminal is narrow; those without one always stay. */
+  readonly leaves?: number;
+}
+
+const columns: readonly Column[] = [
+  { heading: 'step', width: 9, cell: ({ step, steps }) => `${step}/${steps}` },
+  { heading: 'reward', width: 6, cell: decimals(({ reward }) => reward, 3) },
+  { heading: 'accuracy', width: 8, cell: decimals(({ accuracy }) => accuracy, 3) },
+  { heading: 'kl', width: 8, cell: decimals(({ kl }) => kl, 5), leaves: 3 },
+  {
+    heading: 'clipped',
+    width: 7,
+    cell: decimals(({ clipFraction }) => clipFraction, 4),
+    leaves: 1,
+  },
+  { heading: 'grad norm', width: 9, cell: decimals(({ gradNorm }) => gradNorm, 3), leaves: 5 },
+  {
+    heading: 'length',
+    width: 7,
+    cell: decimals(({ responseLength }) => responseLength, 1),
+    leaves: 4,
+  },
+  {
+    heading: 'tokens/s',
+    width: 8,
+    cell: decimals(({ tokensPerSecond }) => tokensPerSecond, 0),
+    leaves: 2,
+  },
+  { heading: 'seconds', width: 7, cell: decimals(({ seconds }) => seconds, 2), leaves: 6 },
+  { heading: 'left', width: 8, cell: ({ secondsLeft }) => durationText(secondsLeft) },
+];
+
+/** A step as a line of a table, and the line above its columns: as many as fit into so many characters. */
+export function tableLines(
+  line: StepLine,
+  terminalWidth: number,
+): { readonly heading: string; readonly cells: string } {
+  // Every number of a run is as wide as its last.
+  const stepWidth = `${line.steps}/${line.steps}`.length;
+  const widthOf = ({ heading, width }: Column): number =>
+    heading === 'step' ? Math.max(width, stepWidth) : width;
+  const whole = (shown: readonly Column[]): number =>
+    shown.reduce((sum, column) => sum + widthOf(column), shown.length - 1);
+  const leaving = columns
+    .filter(({ leaves }) => leaves !== undefined)
+    .sort((a, b) => a.leaves! - b.leaves!);
+  let shown = columns;
+  for (const column of leaving) {
+    if (whole(shown) <= terminalWidth) break;
+    shown = shown.filter((other) => other !== column);
+  }
+  const row = (textOf: (column: Column) => string): string =>
+    shown.map((column) => textOf(column).padStart(widthOf(column))).join(' ');
+  return {
+    heading: row(({ heading }) => heading),
+    cells: row((column) => column.cell(line, widthOf(column))),
+  };
+}
+
+/** Time as a person reads it: `0:09`, `59:59`, `27:46:40`, and from a hundred hours on `4d 04h`. */
+export function durationText(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return '?';
+  const whole = Math.round(seconds);
+  const hours = Math.floor(whole / 3600);
+  const padded = (value: number): string => String(value).padStart(2, '0');
+  const days = Math.floor(hours / 24);
+  if (days >= 1000) return `${days}d`;
+  if (hours >= 100) return `${days}d ${padded(hours % 24)}h`;
+  const minutes = Math.floor(whole / 60) % 60;
+  const rest = padded(whole % 60);
+  return hours === 0 ? `${minutes}:${rest}` : `${hours}:${padded(minutes)}:${rest}`;
+}
+
+/** A number with so many decimals, or as many as there is room for. */
+function decimals(valueOf: (line: StepLine) => number, count: number): Column['cell'] {
+  return (line, width) => {
+    const value = valueOf(line);
+    if (Math.abs(value) === Infinity) return value > 0 ? 'inf' : '-inf';
+    for (let places = count; places >= 0; places--) {
+      const text = value.toFixed(places);
+      if (text.length <= width) return text;
+    }
+    return value.toExponential(0);
+  };
+}
