@@ -1,4 +1,5 @@
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
+import type { ProductAttributes } from './ops/linalg.ts';
 import type { OpName } from './ops/table.ts';
 import { rewrite } from './passes.ts';
 
@@ -24,17 +25,20 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
 /** ONNX Runtime's CPU provider: halves it moves and casts, and computes nothing in them. */
 export const cpu: Target = { name: 'cpu', hasKernel: ({ op }) => moving.has(op) };
 
-/** ONNX Runtime's WebGPU provider: it computes in f16 as in f32, and has no bf16. */
+/** ONNX Runtime's WebGPU provider: it computes in f16 as in f32, has no bf16, and no product of f16 that gives f32. */
 export const webgpu: Target = {
   name: 'webgpu',
-  hasKernel: ({ inputs, outputs }) => ![...inputs, ...outputs].some(({ dtype }) => dtype === 'bf16'),
+  hasKernel: (node) =>
+    ![...node.inputs, ...node.outputs].some(({ dtype }) => dtype === 'bf16') &&
+    notWidening(node) === undefined,
 };
 
 /**
  * The graph with every node that the target has no kernel for computed in f32, between casts.
  *
  * Each such node rounds its results to their dtype, as a kernel of its own would, so the values are those of the
- * graph as it was written. A graph that needs nothing is returned as it is.
+ * graph as it was written, but for products of halves that give f32: where the target has a kernel that gives halves,
+ * that one is used and what it gives is widened. A graph that needs nothing is returned as it is.
  */
 export function lower(graph: Graph, target: Target): Graph {
   const isComputed = (node: Node): boolean =>
@@ -42,10 +46,24 @@ export function lower(graph: Graph, target: Target): Graph {
   if (graph.nodes.every(isComputed)) return graph;
   return rewrite(graph, (node, inputs, { g }) => {
     if (isComputed(node)) return undefined;
+    const product = notWidening(node);
+    if (product !== undefined && target.hasKernel(product)) {
+      const [left, right, addend] = inputs;
+      const wide = g.cast(g.apply(product.op, [left!, right!], product.attributes)[0]!, 'f32');
+      return [addend === undefined ? wide : g.add(wide, addend)];
+    }
     const widened = inputs.map((input) => (isHalf(input) ? g.cast(input, 'f32') : input));
     const outputs = g.apply(node.op, widened, node.attributes);
     return outputs.map((output, i) => g.cast(output, node.outputs[i]!.dtype));
   });
+}
+
+/** A product whose result is wider than its operands, as one that gives their dtype; undefined for other nodes. */
+function notWidening({ op, inputs, attributes, outputs }: Node): Node | undefined {
+  if ((op !== 'matMul' && op !== 'gemm') || !('to' in attributes)) return undefined;
+  const { transA, transB, alpha } = attributes as ProductAttributes;
+  const output = { ...outputs[0]!, dtype: inputs[0]!.dtype };
+  return { op, inputs, attributes: { transA, transB, alpha }, outputs: [output] };
 }
 
 function isHalf({ dtype }: Value): boolean {

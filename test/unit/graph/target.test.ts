@@ -7,7 +7,7 @@ import { encode } from '../../../src/graph/encode.ts';
 import { interpret } from '../../../src/graph/interpret.ts';
 import type { Graph, Value } from '../../../src/graph/ir.ts';
 import { optimize } from '../../../src/graph/passes.ts';
-import { cpu, lower, type Target } from '../../../src/graph/target.ts';
+import { cpu, lower, webgpu, type Target } from '../../../src/graph/target.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import type { FloatDType } from '../../../src/tensor/dtype.ts';
 import { numbersOf, tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
@@ -196,6 +196,22 @@ describe('lower', () => {
       'rmsNorm',
       'cast',
     ]);
+  });
+
+  it('widens what a product of halves gives, where the target has no product that gives f32', () => {
+    const g = new GraphBuilder('widening');
+    const x = g.input('x', 'f16', [1, 3]);
+    const total = g.input('total', 'f32', [1, 1]);
+    g.output('y', g.gemm(x, x, { transB: true, alpha: 2, to: 'f32', c: total }));
+    const lowered = lower(g.build(), webgpu);
+    checkGraph(lowered);
+    assert.deepEqual(opsOf(lowered), ['gemm', 'cast', 'add']);
+    const inputs = {
+      x: tensorOf('f16', [1, 3], [32, 1, 0.5]),
+      total: tensorOf('f32', [1, 1], [1]),
+    };
+    assert.deepEqual([...numbersOf(interpret(g.build(), inputs)['y']!)], [2051.5]);
+    assert.deepEqual([...numbersOf(interpret(lowered, inputs)['y']!)], [2051]);
   });
 
   it('leaves a graph alone that needs nothing', () => {
