@@ -105,19 +105,21 @@ def score(items):
   });
 
   it('is told of the number of scores that it returned', async () => {
-    for (const [value, got] of [
-      [
-        '{"overall": 1}',
-        /^expected a list of 2 dicts, got one dict; .* REWARD_TYPE = "sequential"$/,
-      ],
-      ['[{"overall": 1}]', /^expected a list of 2 dicts, got 1$/],
-      ['None', /^expected a list of 2 dicts, got None$/],
-      ['0.5', /^expected a list of 2 dicts, got a value of type float$/],
-      ['"high"', /got a value of type str$/],
-    ] as const) {
-      const { scorer, score } = scorerOf(`def score(items): return ${value}`);
-      await using _ = scorer;
-      await assert.rejects(score('a', 'b'), { code: 'SHAPE_MISMATCH', message: got }, value);
+    const { scorer, score } = scorerOf(`
+VALUES = [{"overall": 1}, [{"overall": 1}], None, 0.5, "high"]
+
+def score(items):
+    return VALUES[items[0]["ground_truth"]]
+`);
+    await using _ = scorer;
+    for (const [index, got] of [
+      /^expected a list of 2 dicts, got one dict; .* REWARD_TYPE = "sequential"$/,
+      /^expected a list of 2 dicts, got 1$/,
+      /^expected a list of 2 dicts, got None$/,
+      /^expected a list of 2 dicts, got a value of type float$/,
+      /got a value of type str$/,
+    ].entries()) {
+      await assert.rejects(score(index, index), { code: 'SHAPE_MISMATCH', message: got });
     }
   });
 

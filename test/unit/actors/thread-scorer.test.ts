@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { ThreadScorer } from '../../../actors/reward/thread-scorer.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
@@ -15,8 +13,8 @@ describe('a JavaScript reward', () => {
   before(() => (folder = new TemporaryDirectory()));
   after(() => folder[Symbol.dispose]());
 
-  function scorerOf(source: string, name = `${String(Math.random()).slice(2)}.mjs`) {
-    const file = folder.write(name, source);
+  function scorerOf(source: string) {
+    const file = folder.write(`${String(Math.random()).slice(2)}.mjs`, source);
     const { logger, events } = keepingLogger();
     const props = { source: { file, name: 'score' }, kwargs: {}, rewardType: 'batch' } as const;
     const scorer = new ThreadScorer(props, logger);
@@ -60,36 +58,5 @@ describe('a JavaScript reward', () => {
     const [{ why }] = told() as [{ why: string }];
     assert.match(why, /:score: its thread ended: beside$/);
     assert.deepEqual(await score(), [{ parts: { overall: 1 } }]);
-  });
-
-  it('is an ES module by its text, whatever the package.json around it says', async () => {
-    const chained = (extension: string): string =>
-      `import { one } from './one.${extension}';\nexport const score = () => [{ overall: one }];`;
-    const typed = (source: string): string => source.replace('()', '(_inputs: unknown[])');
-    const required =
-      `const { overall } = { overall: 1 };\nconst path = require('node:path');\n` +
-      'module.exports = { score: () => [{ overall }] };';
-    for (const [place, manifest] of [
-      ['none', undefined],
-      ['empty', '{}'],
-      ['commonjs', '{"type": "commonjs"}'],
-      ['module', '{"type": "module"}'],
-    ] as const) {
-      mkdirSync(join(folder.path, place));
-      if (manifest !== undefined) folder.write(`${place}/package.json`, manifest);
-      const files: Record<string, string> = { 'a.cjs': required, 'b.cts': required };
-      if (place !== 'module') files['c.js'] = required;
-      for (const extension of ['ts', 'mts', 'cts', 'js', 'mjs', 'cjs']) {
-        const source = chained(extension);
-        folder.write(`${place}/one.${extension}`, 'export const one = 1;');
-        files[`d.${extension}`] = extension.endsWith('ts') ? typed(source) : source;
-      }
-      for (const [name, source] of Object.entries(files)) {
-        const { scorer, score, told } = scorerOf(source, `${place}/${name}`);
-        await using _ = scorer;
-        assert.deepEqual(await score(), [{ parts: { overall: 1 } }], `${place}/${name}`);
-        assert.deepEqual(told(), [], `${place}/${name}`);
-      }
-    }
   });
 });
