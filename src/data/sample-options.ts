@@ -1,11 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs';
-import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
+import { snakeCase } from '../config/codec.ts';
+import { CxmindError } from '../errors.ts';
+import type { ModelConfig, VisionConfig } from '../model/qwen2-5-vl/config.ts';
 import { mropePositions } from '../model/qwen2-5-vl/position-ids.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';
 import { specialTokens, type SpecialTokens } from '../text/special-tokens.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
-import { VisionProcessor } from '../vision/processor.ts';
+import {
+  VisionProcessor,
+  type ProcessorKind,
+  type ProcessorSettings,
+} from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from './pixels.ts';
 import type { RowKeys } from './row.ts';
@@ -85,7 +91,7 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
 /**
  * How the pixels of samples are read; null for a model without vision.
  *
- * @throws CHECKPOINT_INVALID when the directory says nothing of it
+ * @throws CHECKPOINT_INVALID when the directory says nothing of it, or cuts patches that the model does not take
  */
 export function pixelSettings({
   model,
@@ -97,13 +103,32 @@ export function pixelSettings({
   SampleSettings,
   'model' | 'tokenizerPath' | 'minPixels' | 'maxPixels' | 'videoFps'
 >): PixelSettings | null {
-  if (model.vision === null) return null;
+  const { vision } = model;
+  if (vision === null) return null;
+  const settingsOf = (kind: ProcessorKind): ProcessorSettings => {
+    const { settings } = VisionProcessor.load(tokenizerPath, kind);
+    checkPatches(settings, vision, `${tokenizerPath}: the processor of ${kind}s`);
+    return settings;
+  };
   return {
-    image: VisionProcessor.load(tokenizerPath).settings,
-    video: VisionProcessor.load(tokenizerPath, 'video').settings,
+    image: settingsOf('image'),
+    video: settingsOf('video'),
     bounds: { minPixels, maxPixels },
     videoFps,
   };
+}
+
+/** @throws CHECKPOINT_INVALID naming the size in which a processor's patches differ from the model's */
+function checkPatches(processor: ProcessorSettings, model: VisionConfig, what: string): void {
+  for (const size of ['patchSize', 'temporalPatchSize', 'mergeSize'] as const) {
+    if (processor[size] === model[size]) continue;
+    const name = snakeCase(size);
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${what} has ${name} ${processor[size]}, but the model's config.json says ${model[size]}`,
+      { detail: { name } },
+    );
+  }
 }
 
 function templateFrom(source: string, tokens: SpecialTokens): ChatTemplate {
