@@ -7,6 +7,7 @@ import { policyModules } from '../model/qwen2-5-vl/weights.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
+import { GraphDecoder } from './graph-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { Prefill } from './prefill.ts';
 import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
@@ -51,7 +52,7 @@ export class GenerationEngine implements Disposable {
     const modules = policyModules(config);
     this.#weights = modelWeights(device, { config, modules, arena, adapter });
     this.#prefill = new Prefill(device, config, this.#weights, options);
-    this.#sampler = new HostSampler(device.host!);
+    this.#sampler = new HostSampler();
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     const bias = zeros('f32', [config.text.vocabSize]);
     for (const token of options.bannedTokens) bias.data[token] = BANNED_BIAS;
@@ -82,20 +83,23 @@ export class GenerationEngine implements Disposable {
   }
 
   async #open(wanted: number): Promise<StepDecoder> {
-    if (this.#decoder !== undefined && this.#decoder.capacity >= wanted) {
+    const { host } = this.#device;
+    // Elsewhere than on the host a decoder has copies of the weights, which may have changed since.
+    if (host !== null && this.#decoder !== undefined && this.#decoder.capacity >= wanted) {
       this.#decoder.clear();
       return this.#decoder;
     }
     this.#decoder?.[Symbol.dispose]();
-    this.#decoder = await CpuDecoder.open({
+    const options = {
       device: this.#device,
-      host: this.#device.host!,
       config: this.#config,
       weights: this.#weights,
       logitBias: this.#logitBias,
       slots: this.#options.maxSequences,
       capacity: Math.ceil(Math.max(1, wanted) / CAPACITY_STEP) * CAPACITY_STEP,
-    });
+    };
+    this.#decoder =
+      host === null ? await GraphDecoder.open(options) : await CpuDecoder.open(options, host);
     return this.#decoder;
   }
 

@@ -23,7 +23,7 @@ export interface DrawRequest {
 }
 
 /** Draws tokens from distributions where they lie. */
-export interface Sampler extends Disposable {
+export interface Sampler {
   /**
    * One token for each request.
    *

@@ -5,6 +5,7 @@ import type { ModelConfig } from './qwen2-5-vl/config.ts';
 import type { ProductBlocks } from './qwen2-5-vl/modules.ts';
 import {
   AdaptedWeights,
+  OffloadedModules,
   ResidentModules,
   type GradientSink,
   type ModelModules,
@@ -39,14 +40,18 @@ export function modelWeights(
     readonly adapter: Adapter | null;
   },
 ): ModelWeights {
-  const base = new ResidentModules(device, arena, modules);
+  const sourceOf = (from: Arena, some: ModelModules): WeightSource =>
+    device.host === null
+      ? new OffloadedModules(device, from, some)
+      : new ResidentModules(device, from, some);
+  const base = sourceOf(arena, modules);
   const sinkOf = (trained: ModelModules) => (gradients: Arena) =>
     new ResidentModules(device, gradients, trained);
   if (adapter === null) return { source: base, adapters: null, sink: sinkOf(modules) };
   const adapters = modelAdapters(adapter.spec, config);
   const adapted = adapterModules(adapters);
   return {
-    source: new AdaptedWeights(base, new ResidentModules(device, adapter.arena, adapted)),
+    source: new AdaptedWeights(base, sourceOf(adapter.arena, adapted)),
     adapters,
     sink: sinkOf(adapted),
   };

@@ -1,4 +1,4 @@
-import type { Device, Views } from '../device/device.ts';
+import type { Device, View, Views } from '../device/device.ts';
 import type { Arena } from './arena.ts';
 
 /** Where an input of a graph lies: parameters that are neighbours in an arena, seen as one tensor. */
@@ -75,6 +75,38 @@ export class ResidentModules implements WeightSource, GradientSink {
 
   take(module: string): Promise<Lease> {
     return Promise.resolve(this.#leases.get(module) ?? NOTHING);
+  }
+}
+
+/**
+ * Parameters that lie in this process's memory, and come to a device with memory of its own for as long as they are
+ * taken.
+ */
+export class OffloadedModules implements WeightSource {
+  readonly #device: Device;
+  readonly #arena: Arena;
+  readonly #modules: ModelModules;
+
+  constructor(device: Device, arena: Arena, modules: ModelModules) {
+    this.#device = device;
+    this.#arena = arena;
+    this.#modules = modules;
+  }
+
+  take(module: string): Promise<Lease> {
+    const views: Record<string, View & Disposable> = {};
+    for (const [input, { names, shape }] of Object.entries(this.#modules.get(module) ?? {})) {
+      const tensor = this.#arena.span(names, shape);
+      const view = this.#device.allocate(tensor.dtype, tensor.shape);
+      this.#device.upload(tensor, view);
+      views[input] = view;
+    }
+    return Promise.resolve({
+      views,
+      [Symbol.dispose]() {
+        for (const view of Object.values(views)) view[Symbol.dispose]();
+      },
+    });
   }
 }
 

@@ -39,7 +39,10 @@ export class Transfer implements Disposable {
   #run(dtype: DType, from: Tensor | DeviceTensor, to: Tensor | DeviceTensor): void {
     const shape = [sizeOf(from.shape)];
     using binding = this.#session(dtype).bind();
-    binding.input('x', { ...from, shape }).output('y', { ...to, shape }).run();
+    binding
+      .input('x', { ...from, shape })
+      .output('y', { ...to, shape })
+      .run();
   }
 
   #session(dtype: DType): Session {

@@ -1,30 +1,16 @@
-import type { Device, HostMemory, View } from '../../device/device.ts';
-import type { ModelWeights } from '../../model/model-weights.ts';
+import type { HostMemory, View } from '../../device/device.ts';
 import type { ModelConfig, TextConfig } from '../../model/qwen2-5-vl/config.ts';
 import { FEWEST_COLUMNS, scoreScaleOf, type DecodeForm } from '../../model/qwen2-5-vl/decode.ts';
 import { textRotary } from '../../model/qwen2-5-vl/rotary.ts';
 import { moduleNames, type Lease } from '../../model/weight-source.ts';
 import { reshaped, rows, tensorOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { PrefilledPrompt } from '../prefill.ts';
+import type { DecoderOptions } from '../graph-decoder.ts';
 import type { StepDecoder, StepRow } from '../step-decoder.ts';
 import { gatherColumns, gatherRows } from './columns.ts';
 import { DecodeBlocks, type DecodeWeights } from './decode-blocks.ts';
 import { KvCache, type PromptKeysValues } from './kv-cache.ts';
 import { StepHeads } from './step-heads.ts';
-
-/** What a decoder is made from. */
-export interface DecoderOptions {
-  readonly device: Device;
-  readonly host: HostMemory;
-  readonly config: ModelConfig;
-  readonly weights: ModelWeights;
-  /** f32 `[V]`, added to the logits. */
-  readonly logitBias: View;
-  /** Sequences decoded together. */
-  readonly slots: number;
-  /** Most tokens of a sequence. */
-  readonly capacity: number;
-}
 
 /**
  * Decoding on the processor, block by block: a layer projects, its keys and values join the cache, it attends. Weights
@@ -48,7 +34,7 @@ export class CpuDecoder implements StepDecoder {
   #boundLength = 0;
 
   /** Takes the weights, until it is disposed. */
-  static async open(options: DecoderOptions): Promise<CpuDecoder> {
+  static async open(options: DecoderOptions, host: HostMemory): Promise<CpuDecoder> {
     const { config, weights } = options;
     const { source, adapters } = weights;
     const names = Array.from({ length: config.text.layers }, (_, i) => moduleNames.layer(i));
@@ -61,11 +47,12 @@ export class CpuDecoder implements StepDecoder {
       head: head.views,
       adapters: adapters?.layers ?? null,
     };
-    return new CpuDecoder(options, taken, [...layers, embedding, head]);
+    return new CpuDecoder(options, host, taken, [...layers, embedding, head]);
   }
 
   private constructor(
-    { device, host, config, logitBias, slots, capacity }: DecoderOptions,
+    { device, config, logitBias, slots, capacity }: DecoderOptions,
+    host: HostMemory,
     weights: DecodeWeights,
     leases: readonly Lease[],
   ) {

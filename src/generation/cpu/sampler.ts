@@ -1,27 +1,19 @@
-import type { HostMemory, View } from '../../device/device.ts';
+import type { View } from '../../device/device.ts';
+import { readTensor } from '../../device/host-tensors.ts';
 import type { Draw, DrawRequest, Sampler } from '../sampler.ts';
 import { sampleToken } from './sampling.ts';
 
-/** Draws from distributions that lie in this process's memory. */
+/** Draws on the host: where distributions lie in this process's memory, or from a copy of them. */
 export class HostSampler implements Sampler {
-  readonly #host: HostMemory;
-
-  constructor(host: HostMemory) {
-    this.#host = host;
-  }
-
-  draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
-    const { data, shape } = this.#host.tensor(distributions);
+  async draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
+    const { data, shape } = await readTensor(distributions);
     const width = shape[1]!;
-    const draws = requests.map(({ row, sampling, uniform }) =>
+    return requests.map(({ row, sampling, uniform }) =>
       sampleToken(
         (data as Float32Array).subarray(row * width, (row + 1) * width),
         sampling,
         uniform,
       ),
     );
-    return Promise.resolve(draws);
   }
-
-  [Symbol.dispose](): void {}
 }

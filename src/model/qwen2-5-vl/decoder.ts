@@ -96,7 +96,7 @@ function layerAttention(
 }
 
 /** The second half of a layer for some of its rows: attention joins the residual, then the gated MLP. */
-function finishLayer(
+export function finishLayer(
   g: GraphBuilder,
   hidden: Value,
   attended: Value,
