@@ -238,5 +238,5 @@ function flipped(rows: Uint8Array, rowBytes: number): Uint8Array {
 }
 
 function unread(what: string): CxmindError {
-  return new CxmindError('DATA_INVALID', `this BMP file has ${what}, which is not read`);
+  return new CxmindError('DATA_INVALID', `a BMP file with ${what} is not read`);
 }

@@ -92,13 +92,19 @@ async function reading<T>(
     return await work(bytes, format);
   } catch (cause) {
     if (cause instanceof CxmindError) throw invalidImage(label, cause.message, cause);
-    const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw invalidImage(
       label,
-      `this ${format} file is truncated, broken or of a kind that is not read: ${reason}`,
+      `this ${format} file is truncated, broken or of a kind that is not read: ${reasonOf(cause)}`,
       cause,
     );
   }
+}
+
+/** What a decoder says, on one line: its first reason, behind what it was about where that stands alone. */
+function reasonOf(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const [first = '', second = ''] = message.split('\n').filter((line) => line.trim() !== '');
+  return first.endsWith(':') ? `${first} ${second}`.trim() : first;
 }
 
 async function readImageFile(path: string, label: string, read: ReadFile): Promise<Uint8Array> {

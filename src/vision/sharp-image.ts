@@ -32,7 +32,7 @@ const READ_AS = {
  * @throws DATA_INVALID for colours or samples that are not read; for a broken file whatever sharp does
  */
 export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Promise<OpenedImage> {
-  const metadata = await load(bytes).metadata();
+  const metadata = await load(bytes, format).metadata();
   const { space, depth, orientation = 1, width, height } = metadata;
   if (!isIn(MODES, space)) throw unread(`colours of the space ${space}`);
   if (!isIn(READ_AS, depth)) throw unread(`samples of the type ${depth}`);
@@ -57,7 +57,7 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
     sampleBits,
     async decode(bitDepth) {
       const { data: samples, info } = await steps
-        .reduce((image, step) => step(image), load(bytes))
+        .reduce((image, step) => step(image), load(bytes, format))
         .raw({ depth: raw })
         .toBuffer({ resolveWithObject: true });
       const { channels: all } = info;
@@ -68,9 +68,14 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
   };
 }
 
-function load(bytes: Uint8Array): Sharp {
-  // The limit on pixels is that of all formats.
-  return sharp(bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels: false });
+function load(bytes: Uint8Array, format: PictureFormat): Sharp {
+  return sharp(bytes, {
+    // Of TIFF a tile that is missing is no more than a warning, and black.
+    failOn: format === 'TIFF' ? 'warning' : 'error',
+    ignoreIcc: true,
+    // That of all formats has been applied.
+    limitInputPixels: false,
+  });
 }
 
 function isIn<T extends object>(table: T, key: PropertyKey): key is keyof T {

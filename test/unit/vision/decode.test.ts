@@ -67,20 +67,20 @@ describe('decodeImage', () => {
       sharp(png).gif().toBuffer(),
       sharp(png).tiff().toBuffer(),
     ]);
-    const bmp = picture('rgb.bmp');
     const missing = join(directory.path, 'missing.png');
     await assert.rejects(decodeImage(missing), {
       code: 'DATA_INVALID',
       message: `image ${missing}: no such file`,
     });
-    for (const [format, whole] of Object.entries({
-      PNG: png,
-      JPEG: jpeg,
-      WebP: webp,
-      GIF: gif,
-      TIFF: tiff,
-      BMP: bmp,
-    })) {
+    for (const [format, whole] of [
+      ['PNG', png],
+      ['JPEG', jpeg],
+      ['WebP', webp],
+      ['GIF', gif],
+      ['TIFF', tiff],
+      ['TIFF', picture('rgb-tiles.tif')],
+      ['BMP', picture('rgb.bmp')],
+    ] as const) {
       const path = directory.write(`half.${format}`, whole.subarray(0, whole.length / 2));
       await assert.rejects(decodeImage(path), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'DATA_INVALID');
