@@ -119,11 +119,15 @@ function indexed(file: Uint8Array, header: BmpHeader): DecodedImage {
     const data = step === 1 ? upright : upright.map((index) => index * step);
     return { ...size, mode: 'L', data, isIndexed: bits === 1 };
   }
-  const data = new Uint8Array(3 * indices.length);
-  for (let at = 0; at < data.length; at++) {
-    const index = upright[Math.floor(at / 3)]!;
-    // As Pillow has it, an index without a colour is black.
-    data[at] = colours[3 * index + (at % 3)] ?? 0;
+  // As Pillow has it, an index without a colour is black.
+  const palette = new Uint8Array(3 * 256);
+  palette.set(colours);
+  const data = new Uint8Array(3 * upright.length);
+  for (let pixel = 0, to = 0; pixel < upright.length; pixel++) {
+    let from = 3 * upright[pixel]!;
+    data[to++] = palette[from++]!;
+    data[to++] = palette[from++]!;
+    data[to++] = palette[from]!;
   }
   return { ...size, mode: 'RGB', data, isIndexed: true };
 }
