@@ -42,7 +42,7 @@ export async function evaluatePolicy(
   weights.trained.publish(1);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
   const { validationPrompts, notes } = await cast.data.ask.summary(undefined, ask);
-  for (const note of notes) reporter.note(note);
+  for (const note of notes) reporter.note(`warning: ${note}`);
   const context = { cast, weights: weights.trained, config, gate, reporter, signal };
   try {
     return await validate(context, validationPrompts, initialGateState, onScored);

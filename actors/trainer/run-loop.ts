@@ -133,7 +133,7 @@ export class RunLoop implements AsyncDisposable {
         (summary.overlong > 0 ? `, ${summary.overlong} too long and left out` : '') +
         (summary.skipped > 0 ? `, ${summary.skipped} invalid and skipped` : ''),
     );
-    for (const note of summary.notes) reporter.note(note);
+    for (const note of summary.notes) reporter.note(`warning: ${note}`);
     const resumed = await goOn(this.#context, this.#checkpoints, files);
     // A look at a run's folder leaves what the run itself wrote there.
     if (!trainer.valOnly || !existsSync(join(files.folder, 'config.json'))) {
