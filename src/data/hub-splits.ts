@@ -55,17 +55,34 @@ function configsOf(card: string | null): readonly CardConfig[] {
   );
 }
 
-function byCard(files: readonly string[], { data_files, data_dir = '.' }: CardConfig): Splits {
+function byCard(
+  files: readonly string[],
+  { data_files, data_dir = '.' }: CardConfig,
+): Splits | string {
+  const within = (globs: string | readonly string[]): string[] =>
+    [globs].flat().map((glob) => posix.join(data_dir, glob));
   const matching = (globs: string | readonly string[]): string[] =>
-    files.filter((file) =>
-      [globs].flat().some((glob) => posix.matchesGlob(file, posix.join(data_dir, glob))),
-    );
-  if (data_files === undefined) return byName(matching('**'));
+    files.filter((file) => within(globs).some((glob) => posix.matchesGlob(file, glob)));
   const entries =
-    typeof data_files === 'string' || isListOfText(data_files)
-      ? [{ split: 'train', path: data_files }]
-      : data_files;
+    data_files === undefined
+      ? [{ split: '', path: '**' }]
+      : typeof data_files === 'string' || isListOfText(data_files)
+        ? [{ split: 'train', path: data_files }]
+        : data_files;
+  const dear = entries.flatMap(({ path }) => within(path)).find((glob) => !isCheap(glob));
+  if (dear !== undefined) return `its card has a pattern with too many wildcards: ${dear}`;
+  if (data_files === undefined) return byName(matching('**'));
   return new Map(entries.map(({ split, path }) => [split, matching(path)]));
+}
+
+/**
+ * Whether a pattern is matched in no time. A card may come from anybody, and a matcher tries all ways to divide a name
+ * among the stars of a part, and all words that braces make.
+ */
+function isCheap(glob: string): boolean {
+  const count = (what: RegExp, text = glob): number => text.match(what)?.length ?? 0;
+  if (glob.length > 200 || count(/[()]|\{[^}]*\.\./) > 0 || count(/\{/g) > 2) return false;
+  return count(/\*\*/g) <= 2 && glob.split('/').every((part) => count(/\*+/g, part) <= 3);
 }
 
 function isListOfText(value: readonly unknown[]): value is readonly string[] {

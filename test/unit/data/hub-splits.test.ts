@@ -54,6 +54,27 @@ describe('splitsOf', () => {
     assert.deepEqual(splits(files, card(`${en}\n${zh}\n  default: true`)), { train: ['zh.csv'] });
   });
 
+  it('says so of a pattern that would take for ever, and takes those that people write', () => {
+    const files = [`${'a'.repeat(250)}.csv`, 'a.csv'];
+    const bombs = [
+      '*a'.repeat(30),
+      '**/'.repeat(40),
+      '{a,b}'.repeat(40),
+      '{1..999999999}',
+      '+(+(a))',
+    ];
+    for (const glob of bombs) {
+      const found = splitsOf(files, card(`- config_name: x\n  data_files: "${glob}b"`));
+      assert.match(found as string, /^its card has a pattern with too many wildcards: /);
+    }
+    for (const glob of ['**/*.csv', '*-of-*.csv', 'data/**/train-*-of-*.csv', '{a,b}*.csv']) {
+      assert.equal(
+        typeof splits(files, card(`- config_name: x\n  data_files: "${glob}"`)),
+        'object',
+      );
+    }
+  });
+
   it('is not disturbed by a card that is no card', () => {
     for (const text of ['# Only text', '---\nconfigs: none\n---', '---\nconfigs: [\n---', '']) {
       assert.deepEqual(splits(['rows.csv'], text), { train: ['rows.csv'] });
