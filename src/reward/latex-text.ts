@@ -62,6 +62,9 @@ const SYMBOLS: Readonly<Record<string, string>> = {
       .split(' ')
       .map((name) => [name, name]),
   ),
+  ' ': ' ',
+  ';': ' ',
+  ':': ' ',
   quad: ' ',
   qquad: '  ',
   '\\': '\n',
@@ -202,6 +205,8 @@ class Reader {
   #alone(name: string): string {
     if (name === 'frac') return '%s/%s';
     if (name === 'sqrt') return 'sqrt()';
+    // Repaired: a thin space stands between thousands, and is nothing.
+    if (name === ',') return this.#form === 'faithful' ? ' ' : '';
     return Object.hasOwn(SYMBOLS, name) ? SYMBOLS[name]! : '';
   }
 

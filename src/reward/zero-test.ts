@@ -162,7 +162,7 @@ function pointOf(name: string, index: number): Approximate {
 /**
  * The value of an expression with its unknowns at the points of that number; not finite where it has none.
  *
- * @param decimalPower what a decimal exponent of an unknown is multiplied by
+ * @param decimalPower what a positive decimal exponent of an unknown is multiplied by
  */
 function valueAt(tree: Expression, index: number, decimalPower: number): Approximate {
   switch (tree.kind) {
@@ -192,7 +192,7 @@ function valueAt(tree: Expression, index: number, decimalPower: number): Approxi
         case '/':
           return multiply(left, invert(right));
         case '^':
-          return hasDecimals(tree.right) && hasUnknowns(tree.left)
+          return right.re > 0 && hasDecimals(tree.right) && hasUnknowns(tree.left)
             ? power(left, multiply(right, real(decimalPower)))
             : power(left, right);
       }
@@ -283,7 +283,7 @@ const ODD_POWER = 1 + 2 ** -10;
  * not depend on which rewritings somebody thought of.
  *
  * @param form faithful, decimals are doubles and sums of them are not rounded, so that `0.1+0.2` is not `0.3`; and a
- *   decimal power of an unknown is no root of it
+ *   positive decimal power of an unknown is no root of it
  *
  * @see Schwartz 1980, Fast probabilistic algorithms for verification of polynomial identities
  */
