@@ -32,7 +32,7 @@ export interface Op<A> {
   vjp?(call: Call<A>, gradients: readonly Gradient[], g: GraphBuilder): readonly Gradient[];
   /** Outputs computed a cheaper way from other outputs, for use in a backward graph; absent ones as they are. */
   rederive?(call: Call<A>, g: GraphBuilder): readonly Gradient[];
-  /** Reference kernel in double precision. */
+  /** Reference kernel in double precision; what it gives is rounded to the outputs' dtypes by who evaluates. */
   evaluate(inputs: readonly NdArray[], attributes: A, sizes: DimSizes): readonly NdArray[];
 }
 
