@@ -36,9 +36,11 @@ export type { TokenRows } from './algorithms/primitives.ts';
 // Data
 export { DEFAULT_KEYS, loadDataset } from './data/dataset.ts';
 export type { Dataset, DatasetOptions } from './data/dataset.ts';
-export type { DatasetRow, ImageReference, RowKeys } from './data/row.ts';
+export type { DatasetRow, ImageReference } from './data/row.ts';
+export type { RowKeys } from './data/row-keys.ts';
 export { SampleBuilder } from './data/sample.ts';
-export type { PromptSample, SampleOptions } from './data/sample.ts';
+export type { PromptSample } from './data/prompt-sample.ts';
+export type { SampleOptions } from './data/sample.ts';
 export { sampleOptions } from './data/sample-options.ts';
 export type { SampleSettings } from './data/sample-options.ts';
 export { Tokenizer } from './text/tokenizer.ts';

@@ -1,5 +1,5 @@
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
-import { updateKlController, type KlController, type KlKind } from '../../src/algorithms/kl.ts';
+import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Config } from '../../src/config/schema.ts';
@@ -7,6 +7,7 @@ import type { Metrics } from '../../src/metrics.ts';
 import { concatenate } from '../../src/training/experience.ts';
 import type { Batch } from './batch-phase.ts';
 import type { ModelView } from './model-phases.ts';
+import { klKindOf } from './settings.ts';
 
 /** What a step's scores come to, token by token; f32 `[T]` each, responses end to end. */
 export interface Estimate {
@@ -16,11 +17,6 @@ export interface Estimate {
   readonly returns: Float32Array;
   readonly metrics: Metrics;
   readonly klController: KlController;
-}
-
-/** The KL estimator; `full` is refused where the config is read. */
-export function klKindOf({ algorithm: { klPenalty } }: Pick<Config, 'algorithm'>): KlKind {
-  return klPenalty === 'full' ? 'kl' : klPenalty;
 }
 
 /** What decides the weight of KL in the rewards, as a run begins. */

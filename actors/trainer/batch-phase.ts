@@ -8,7 +8,7 @@ import {
   type InvalidResponse,
   type ScoredResponse,
 } from './scoring-phase.ts';
-import type { RunState, StepContext } from './step.ts';
+import type { RunState, StepContext } from './context.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import {
   scoreTasks,

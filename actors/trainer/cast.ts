@@ -47,19 +47,8 @@ import {
   rewardSettings,
   tokenizerPathOf,
 } from './settings.ts';
-import type { Replay } from './step.ts';
-
-/** Refs to the actors of a run. */
-export interface Cast {
-  readonly data: ActorRef<typeof dataProtocol>;
-  readonly learners: Learners;
-  /** Null unless advantages are estimated from values. */
-  readonly critics: Critics | null;
-  readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
-  readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
-  /** Null when nothing needs reference log-probabilities. */
-  readonly reference: ActorRef<typeof referenceProtocol> | null;
-}
+import type { Replay } from './context.ts';
+import type { Cast } from './run-actors.ts';
 
 /** A user's function is ended when nobody waits for it any more; one that is idle may do what it does at exit. */
 const REWARD_GRACE_MS = 3_000;

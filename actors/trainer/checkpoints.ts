@@ -12,8 +12,8 @@ import {
 } from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { SafetensorsReader } from '../../src/model/safetensors.ts';
-import type { Cast } from './cast.ts';
-import type { RunState } from './step.ts';
+import type { Cast } from './run-actors.ts';
+import type { RunState } from './context.ts';
 
 const RunningMean = t.type({ ema: t.union([t.number, t.null]) });
 const KlState = t.union([

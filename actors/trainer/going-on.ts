@@ -5,7 +5,7 @@ import { changeLines, configChanges, configOfRun, refuseMisfits } from './config
 import { restore, type Checkpoints, type ResumePoint } from './checkpoints.ts';
 import { filesOfSteps, type RunFiles } from './run-files.ts';
 import { setAside } from './set-aside.ts';
-import type { StepContext } from './step.ts';
+import type { StepContext } from './context.ts';
 
 /** What a run needs to know of the one before it. */
 export type GoingOn = Pick<StepContext, 'cast' | 'config' | 'replays' | 'reporter'>;

@@ -6,7 +6,7 @@ import { askAny } from '../runtime/pool.ts';
 import type { AskOptions } from '../runtime/ref.ts';
 import { LearnerProgress } from './learners.ts';
 import { criticRates, policyRate, type StepNumber } from './learning-rates.ts';
-import type { StepContext } from './step.ts';
+import type { StepContext } from './context.ts';
 import type { Stopwatch } from './stopwatch.ts';
 
 /** What the models say of each response before the step changes them; a value for each of its tokens. */

@@ -5,7 +5,7 @@ import type { Sampling } from '../../src/config/worker-schema.ts';
 import type { Prompt } from '../messages.ts';
 import type { Group } from '../rollout/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { Cast } from './cast.ts';
+import type { Cast } from './run-actors.ts';
 import type { Reporter } from './reporter.ts';
 
 /** A prompt with its responses. */

@@ -18,8 +18,8 @@ import {
   spawnReplay,
   spawnRewards,
   spawnRollouts,
-  type Cast,
 } from './cast.ts';
+import type { Cast } from './run-actors.ts';
 import { loadCritic } from './critic.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun, type Host } from './placement.ts';

@@ -2,7 +2,7 @@ import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { Cast } from './cast.ts';
+import type { Cast } from './run-actors.ts';
 import { divide, type PromptGroup } from './rollout-phase.ts';
 
 /** A response with its text and the parts of its score, `overall` being the reward. */

@@ -1,3 +1,4 @@
+import type { KlKind } from '../../src/algorithms/kl.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
 import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
@@ -9,7 +10,6 @@ import type { DataProps } from '../data/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
-import { klKindOf } from './advantages.ts';
 import { modelPathOf, storageOf } from './policy.ts';
 
 /** Sequences decoded together by one rollout actor. */
@@ -159,4 +159,9 @@ function microBatch(
     dynamic: trained.dynamicBatching,
     maxTokens: data.maxPromptLength + data.maxResponseLength,
   };
+}
+
+/** The KL estimator; `full` is refused where the config is read. */
+export function klKindOf({ algorithm: { klPenalty } }: Pick<Config, 'algorithm'>): KlKind {
+  return klPenalty === 'full' ? 'kl' : klPenalty;
 }

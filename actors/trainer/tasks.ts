@@ -1,7 +1,7 @@
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import type { GateChoice, GateState } from '../../src/reward/gate.ts';
 import type { Prompt } from '../messages.ts';
-import type { Cast } from './cast.ts';
+import type { Cast } from './run-actors.ts';
 import type { PromptGroup } from './rollout-phase.ts';
 import { scoreGroups, type Scoring } from './scoring-phase.ts';
 

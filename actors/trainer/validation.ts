@@ -1,7 +1,7 @@
 import { validationSampling } from '../../src/config/derive.ts';
 import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
-import type { Cast } from './cast.ts';
+import type { Cast } from './run-actors.ts';
 import { generateGroups } from './rollout-phase.ts';
 import {
   accuracyOf,
@@ -11,7 +11,7 @@ import {
   type InvalidResponse,
   type ScoredResponse,
 } from './scoring-phase.ts';
-import type { StepContext } from './step.ts';
+import type { StepContext } from './context.ts';
 
 /** The result of a validation. */
 export interface Validation {

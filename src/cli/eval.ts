@@ -1,19 +1,10 @@
 import { join, resolve } from 'node:path';
-import { Flags, type Interfaces } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
-import { tasks } from '../evaluation/task.ts';
 import { ClusterCommand } from './cluster-command.ts';
-import {
-  configFromItems,
-  folderFromItems,
-  itemArgs,
-  itemFlags,
-  printConfig,
-} from './config-items.ts';
-
-export type EvalFlags = Interfaces.InferredFlags<typeof Eval.flags>;
+import { evalFlags, type EvalFlags } from './eval-flags.ts';
+import { configFromItems, folderFromItems, itemArgs, printConfig } from './config-items.ts';
 
 /** Flags that stand for items of the config. */
 const itemsOfFlags = {
@@ -39,37 +30,7 @@ export class Eval extends ClusterCommand {
   ];
   static override strict = false;
   static override args = itemArgs;
-  static override flags = {
-    ...itemFlags,
-    task: Flags.string({
-      description: 'kind of questions; by default closed where every reference comes to an option',
-      options: [...tasks],
-    }),
-    limit: Flags.integer({ description: 'ask only the first rows of each file', min: 1 }),
-    n: Flags.string({ description: 'answers to each question' }),
-    temperature: Flags.string({ description: '0 takes the likeliest token' }),
-    'top-p': Flags.string({ description: 'keep tokens up to this mass' }),
-    'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all' }),
-    seed: Flags.string({ description: 'seed of the sampler' }),
-    'max-tokens': Flags.integer({ description: 'longest answer', min: 1 }),
-    k: Flags.string({
-      description: 'the k of pass@k; those above --n are left out',
-      default: '1,2,4,8,16',
-    }),
-    judge: Flags.boolean({
-      description:
-        'let gpt-4o behind AZURE_OPENAI_ENDPOINT, _API_KEY and _API_VERSION judge open answers',
-    }),
-    out: Flags.string({
-      description: "folder for the results; by default eval in the run's folder",
-    }),
-    report: Flags.boolean({ description: 'write report.html', default: true, allowNo: true }),
-    'report-rows': Flags.integer({
-      description: 'questions that the report shows, those with wrong answers first',
-      default: 200,
-      min: 0,
-    }),
-  };
+  static override flags = evalFlags;
 
   async runOn(gather: Gather | undefined): Promise<void> {
     const { argv, flags } = await this.parse(Eval);

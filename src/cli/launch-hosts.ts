@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { Interfaces } from '@oclif/core';
 import { hostsOf, type Host } from '../../transport/launch/allocation.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { parseHostList } from '../../transport/launch/host-list.ts';
@@ -9,10 +8,8 @@ import { launchNodes } from '../../transport/launch/remote-launch.ts';
 import { quoted, sized } from '../../transport/launch/ssh.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
 import { CxmindError } from '../errors.ts';
-import type { Launch } from './launch.ts';
+import type { LaunchFlags } from './launch-flags.ts';
 import { packageRoot } from './package-root.ts';
-
-export type LaunchFlags = Interfaces.InferredFlags<typeof Launch.flags>;
 
 /**
  * What each of the hosts gets that the flags name.

@@ -11,7 +11,8 @@ import {
 import type { RunKeys } from '../../transport/zmq/keys.ts';
 import { CxmindError } from '../errors.ts';
 import type { ClusterCommand } from './cluster-command.ts';
-import { heartbeatOf, type LaunchFlags } from './launch-hosts.ts';
+import type { LaunchFlags } from './launch-flags.ts';
+import { heartbeatOf } from './launch-hosts.ts';
 import { serveNode } from './serve-node.ts';
 
 const KeyPair = t.strict({ publicKey: t.string, secretKey: t.string });

@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { shown } from '../config/issues.ts';
 import type { CxmindError } from '../errors.ts';
 import { trimSpace } from '../text/whitespace.ts';
-import type { RowKeys } from './row.ts';
+import type { RowKeys } from './row-keys.ts';
 
 const IMAGE = /<image>/g;
 

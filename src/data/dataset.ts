@@ -1,6 +1,7 @@
 import { CxmindError } from '../errors.ts';
-import { rawRows } from './raw-row.ts';
-import { decodeRow, type DatasetRow, type RowKeys } from './row.ts';
+import { rawRows } from './raw-rows.ts';
+import { decodeRow, type DatasetRow } from './row.ts';
+import type { RowKeys } from './row-keys.ts';
 import { dataFilesOf } from './source.ts';
 
 /** What an invalid row does: ends the run, or is skipped and counted. */

@@ -5,16 +5,9 @@ import { CxmindError } from '../errors.ts';
 import { Answer } from './answer.ts';
 import { fromChatRecord, type Turn } from './chat-record.ts';
 import type { RawRow } from './raw-row.ts';
+import type { RowKeys } from './row-keys.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
-
-/** Where a row's parts stand. */
-export interface RowKeys {
-  readonly promptKey: string;
-  readonly answerKey: string;
-  readonly imageKey: string;
-  readonly videoKey: string;
-}
 
 /** An image of a row: a path, or the bytes of a file. */
 export type ImageReference = string | { readonly bytes: Uint8Array };

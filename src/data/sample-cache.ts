@@ -1,6 +1,6 @@
 import { patchBytes } from '../tensor/patch-levels.ts';
 import type { DatasetRow } from './row.ts';
-import type { PromptSample } from './sample.ts';
+import type { PromptSample } from './prompt-sample.ts';
 
 /** Samples by row, within a bound on the bytes of their pixels and tokens; the least recently used go first. */
 export class SampleCache {

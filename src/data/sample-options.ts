@@ -14,7 +14,7 @@ import {
 } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from './pixels.ts';
-import type { RowKeys } from './row.ts';
+import type { RowKeys } from './row-keys.ts';
 import type { SampleOptions, SampleVision } from './sample.ts';
 
 /** How rows become samples, as plain data. */

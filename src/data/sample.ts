@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { CxmindError } from '../errors.ts';
-import { stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
+import { stackLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage, ChatTemplate, ContentPart } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
@@ -12,7 +12,7 @@ import type { Grid } from '../vision/patchify.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
 import { BitDepthChoice } from './bit-depth.ts';
-import { answerText, type Answer } from './answer.ts';
+import { answerText } from './answer.ts';
 import type {
   FromFiles,
   LocalPixels,
@@ -20,35 +20,10 @@ import type {
   ProcessedVideo,
   VideoOrFrames,
 } from './pixels.ts';
-import {
-  rowError,
-  type DatasetRow,
-  type ImageReference,
-  type RowKeys,
-  type VideoReference,
-} from './row.ts';
+import { rowError, type DatasetRow, type ImageReference, type VideoReference } from './row.ts';
+import type { RowKeys } from './row-keys.ts';
+import type { PromptSample } from './prompt-sample.ts';
 import { SampleCache } from './sample-cache.ts';
-
-/** A prompt as the policy takes it. */
-export interface PromptSample {
-  /**
-   * Name of its file and line, unique in a data set. Random streams are named by it, so it does not say where the
-   * data set lies.
-   */
-  readonly id: string;
-  readonly row: DatasetRow;
-  /** The prompt in its format, with an `<image>` or `<video>` marker for each of them. */
-  readonly text: string;
-  /** `[T]`, one placeholder a merged patch. */
-  readonly tokenIds: Int32Array;
-  /** i32 `[3, T]` */
-  readonly positions: Tensor<'i32'>;
-  /** `[N, C·Pt·P·P]` of all images or videos in order, or null without any. */
-  readonly pixelValues: PatchLevels | null;
-  /** One per image or video. */
-  readonly grids: readonly Grid[];
-  readonly groundTruth: Answer;
-}
 
 /**
  * Positions i32 `[3, T]` of expanded token ids; the model's own rule.

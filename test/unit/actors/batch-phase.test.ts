@@ -4,7 +4,7 @@ import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { makeBatch, type Batch } from '../../../actors/trainer/batch-phase.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
-import type { StepContext } from '../../../actors/trainer/step.ts';
+import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
 import { PromptFeed } from '../../../actors/trainer/tasks.ts';
 import { Config } from '../../../src/config/schema.ts';

@@ -14,7 +14,7 @@ import { Learners } from '../../../actors/trainer/learners.ts';
 import { update, viewOf } from '../../../actors/trainer/model-phases.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { engineSettings } from '../../../actors/trainer/settings.ts';
-import type { RunState, StepContext } from '../../../actors/trainer/step.ts';
+import type { RunState, StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
 import { PromptFeed } from '../../../actors/trainer/tasks.ts';
 import { validate } from '../../../actors/trainer/validation.ts';
