@@ -1,7 +1,18 @@
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+} from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { CxmindError, isSystemError } from './errors.ts';
 
 /** Bytes as a person reads them: `512 B`, `1.4 MiB`. */
@@ -42,6 +53,126 @@ export async function writing<T>(
  */
 export function readText(file: string, maxBytes: number): Promise<string> {
   return text(createReadStream(file, { end: maxBytes }));
+}
+
+/** A pipe without a writer would hold the opening for ever. */
+const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+/** The most that is read whole: the longest text that the engine has, and more than any picture. */
+const MAX_WHOLE_BYTES = 2 ** 29 - 24;
+/** What a file that Git LFS has not fetched begins with; it has a few lines. */
+const LFS_POINTER = Buffer.from('version https://git-lfs.github.com/spec/');
+const MAX_POINTER_BYTES = 1024;
+
+/**
+ * A path of this machine as a user writes it: `~` is the home directory, and `file://` is taken off. A URL that is no
+ * such path stays, for whoever looks for the file to name.
+ */
+export function localPath(name: string): string {
+  if (/^file:\/\//i.test(name)) {
+    try {
+      return fileURLToPath(name);
+    } catch {
+      return name;
+    }
+  }
+  return name === '~' || /^~[/\\]/.test(name) ? path.join(homedir(), name.slice(1)) : name;
+}
+
+/**
+ * Opens a file that a user names. Only regular files are: a device may have no end, and a pipe no beginning.
+ *
+ * @throws Error whose message is the reason alone, such as `no such file`
+ */
+export async function openToRead(file: string): Promise<FileHandle> {
+  const handle = await open(file, READ_FLAGS).catch(refuse);
+  try {
+    const head = Buffer.alloc(LFS_POINTER.length);
+    const stats = await handle.stat();
+    checkKind(stats);
+    if (mayBePointer(stats)) checkHead((await handle.read(head, 0, head.length, 0)).buffer);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** `openToRead` on the calling thread; gives a file descriptor. */
+export function openToReadSync(file: string): number {
+  const descriptor = tryOpen(file);
+  try {
+    const head = Buffer.alloc(LFS_POINTER.length);
+    const stats = fstatSync(descriptor);
+    checkKind(stats);
+    if (mayBePointer(stats)) {
+      readSync(descriptor, head, 0, head.length, 0);
+      checkHead(head);
+    }
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** All bytes of a file that a user names; errors as `openToRead`, and one of more than 512 MiB is refused. */
+export async function readWhole(file: string): Promise<Buffer> {
+  await using handle = await openToRead(file);
+  checkWholeSize(await handle.stat());
+  return await handle.readFile();
+}
+
+/** `readWhole` on the calling thread. */
+export function readWholeSync(file: string): Buffer {
+  const descriptor = openToReadSync(file);
+  try {
+    checkWholeSize(fstatSync(descriptor));
+    return readFileSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function tryOpen(file: string): number {
+  try {
+    return openSync(file, READ_FLAGS);
+  } catch (error) {
+    return refuse(error);
+  }
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  ENOTDIR: 'no such file',
+  EACCES: 'no permission to read it',
+  ENXIO: 'a socket or device, not a file',
+};
+
+function refuse(cause: unknown): never {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const reason = refusals[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  throw new Error(reason, { cause });
+}
+
+function checkKind(stats: Stats): void {
+  if (stats.isFile()) return;
+  const kind = stats.isDirectory() ? 'a directory' : stats.isFIFO() ? 'a pipe' : 'a device';
+  throw new Error(`${kind}, not a file`);
+}
+
+function mayBePointer({ size }: Stats): boolean {
+  return size >= LFS_POINTER.length && size <= MAX_POINTER_BYTES;
+}
+
+function checkHead(head: Uint8Array): void {
+  if (!LFS_POINTER.equals(head)) return;
+  throw new Error('a Git LFS pointer, not the file itself: run "git lfs pull" where it was cloned');
+}
+
+/** The state of a file that may be read whole. */
+export function checkWholeSize(stats: Stats): Stats {
+  if (stats.size <= MAX_WHOLE_BYTES) return stats;
+  throw new Error(`${stats.size} bytes, more than the ${MAX_WHOLE_BYTES} that are read at once`);
 }
 
 async function exists(file: string): Promise<boolean> {

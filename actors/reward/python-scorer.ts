@@ -1,5 +1,4 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +8,7 @@ import type { Answer } from '../../src/data/answer.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import type { RewardType } from '../../src/reward/user-function.ts';
+import { checkRewardFile, type RewardType } from '../../src/reward/user-function.ts';
 import { decodeValue, encodeValue } from '../../transport/codec.ts';
 import type { Logger } from '../runtime/actor.ts';
 import {
@@ -55,9 +54,7 @@ export class PythonScorer implements Scorer {
     if (this.#process?.isAlive === true) return;
     const { source, kwargs, rewardType } = this.#props;
     const path = resolve(source.file);
-    if (!existsSync(path)) {
-      throw new CxmindError('REWARD_INVALID', `reward function: no such file: ${path}`);
-    }
+    await checkRewardFile(path);
     const process = new PythonProcess(this.#props, this.#logger);
     this.#process = process;
     const request = { file: path, function: source.name, type: rewardType, kwargs };

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
@@ -7,6 +7,7 @@ import { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
 import {
   putDirectoriesRight,
+  readWhole,
   writeDirectoryAtomically,
   writeFileAtomically,
 } from '../../src/files.ts';
@@ -296,7 +297,7 @@ function withNaN(metrics: Readonly<Record<string, number | null>>): Metrics {
 async function readAs<A>(codec: t.Type<A, unknown>, file: string): Promise<A> {
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(file, 'utf8'));
+    json = JSON.parse((await readWhole(file)).toString());
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CxmindError('CHECKPOINT_INVALID', `${file}: ${reason}`, { cause });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { snakeCase } from '../config/codec.ts';
 import { CxmindError } from '../errors.ts';
 import type { ModelConfig, VisionConfig } from '../model/qwen2-5-vl/config.ts';
@@ -133,6 +133,6 @@ function checkPatches(processor: ProcessorSettings, model: VisionConfig, what: s
 
 function templateFrom(source: string, tokens: SpecialTokens): ChatTemplate {
   return existsSync(source)
-    ? new ChatTemplate(readFileSync(source, 'utf8'), tokens, source)
+    ? ChatTemplate.fromFile(source, tokens)
     : new ChatTemplate(source, tokens);
 }

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
-
 import * as t from 'io-ts';
 
 import { CxmindError } from '../errors.ts';
+import { readWhole } from '../files.ts';
 
 /** One field that did not decode: `text_config.hidden_size: expected number, got "64"`. */
 function describe(error: t.ValidationError): string {
@@ -33,7 +32,7 @@ export function decodeJson<C extends t.Mixed>(codec: C, value: unknown, file: st
 export async function readJson<C extends t.Mixed>(codec: C, file: string): Promise<t.TypeOf<C>> {
   let value: unknown;
   try {
-    value = JSON.parse(await readFile(file, 'utf8'));
+    value = JSON.parse((await readWhole(file)).toString());
   } catch (cause) {
     const reason = cause instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
     const message = cause instanceof Error ? cause.message : String(cause);

@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
 import { CxmindError } from '../errors.ts';
-import { writing } from '../files.ts';
+import { openToRead, writing } from '../files.ts';
 import { bytesPerElement, type DType } from '../tensor/dtype.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { decodeF32, encodeF32 } from '../tensor/half.ts';
@@ -165,9 +165,9 @@ async function readHeader(handle: FileHandle, file: string): Promise<Safetensors
   return { file, metadata: metadata as Record<string, string>, tensors };
 }
 
-async function openToRead(file: string): Promise<FileHandle> {
+async function openWeights(file: string): Promise<FileHandle> {
   try {
-    return await open(file, 'r');
+    return await openToRead(file);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CxmindError('CHECKPOINT_INVALID', `${file} cannot be opened: ${reason}`, {
@@ -194,7 +194,7 @@ export class SafetensorsReader implements AsyncDisposable {
    *   offsets that overlap, leave gaps, or disagree with dtype and shape
    */
   static async open(file: string): Promise<SafetensorsReader> {
-    const handle = await openToRead(file);
+    const handle = await openWeights(file);
     try {
       return new SafetensorsReader(await readHeader(handle, file), handle);
     } catch (error) {

@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { nearestOf } from '../config/issues.ts';
 import type { RewardFile } from '../config/reward-file.ts';
 import type { Answer } from '../data/answer.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
+import { openToRead } from '../files.ts';
 import { importFile } from './import-file.ts';
 import { outcomeOf, outcomesOf, type Outcome } from './outcome.ts';
 import type { Reward, RewardInput, RewardParts } from './reward.ts';
@@ -43,9 +43,23 @@ function invalid(message: string, detail: Record<string, unknown>, cause?: unkno
   return new CxmindError('REWARD_INVALID', message, { detail, cause });
 }
 
+/**
+ * Checks that a file with a reward function can be read.
+ *
+ * @throws REWARD_INVALID when it is missing, or no regular file
+ */
+export async function checkRewardFile(path: string): Promise<void> {
+  try {
+    await using _ = await openToRead(path);
+  } catch (cause) {
+    const { message } = asCxmindError(cause);
+    throw invalid(`reward function: ${message}: ${path}`, { file: path }, cause);
+  }
+}
+
 async function exportsOf(file: string): Promise<Record<string, unknown>> {
   const path = resolve(file);
-  if (!existsSync(path)) throw invalid(`reward function: no such file: ${path}`, { file: path });
+  await checkRewardFile(path);
   try {
     return await importFile(path);
   } catch (thrown) {

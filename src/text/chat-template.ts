@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
-import { CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError } from '../errors.ts';
+import { readWholeSync } from '../files.ts';
 import { JinjaTemplate } from './jinja.ts';
 import { readJsonObject } from './json-file.ts';
 import { specialTokens, type SpecialTokens } from './special-tokens.ts';
@@ -44,6 +45,22 @@ export class ChatTemplate {
   }
 
   /**
+   * The template that a file holds.
+   *
+   * @throws CHECKPOINT_INVALID when it cannot be read, or does not parse
+   */
+  static fromFile(path: string, tokens: SpecialTokens): ChatTemplate {
+    let source: string;
+    try {
+      source = readWholeSync(path).toString();
+    } catch (cause) {
+      const { message } = asCxmindError(cause);
+      throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${message}`, { cause });
+    }
+    return new ChatTemplate(source, tokens, path);
+  }
+
+  /**
    * The template of a Hugging Face directory: `chat_template.jinja`, else `chat_template.json`, else
    * the one inside `tokenizer_config.json`.
    *
@@ -52,7 +69,7 @@ export class ChatTemplate {
   static load(directory: string): ChatTemplate {
     const tokens = specialTokens(directory);
     const plain = join(directory, 'chat_template.jinja');
-    if (existsSync(plain)) return new ChatTemplate(readFileSync(plain, 'utf8'), tokens, plain);
+    if (existsSync(plain)) return ChatTemplate.fromFile(plain, tokens);
     for (const file of ['chat_template.json', 'tokenizer_config.json']) {
       const path = join(directory, file);
       const source = existsSync(path) ? templateIn(path) : undefined;

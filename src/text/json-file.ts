@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import { readWholeSync } from '../files.ts';
 
 /**
  * Reads the object in a JSON file of a checkpoint.
@@ -11,7 +11,7 @@ import { CxmindError } from '../errors.ts';
  */
 export function readJsonObject(path: string): object {
   try {
-    const json: unknown = JSON.parse(readFileSync(path, 'utf8'));
+    const json: unknown = JSON.parse(readWholeSync(path).toString());
     if (typeof json === 'object' && json !== null) return json;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError } from '../errors.ts';
+import { readWholeSync } from '../files.ts';
 import { JinjaTemplate } from './jinja.ts';
 
 /** Wraps a prompt in fixed instructions: a Jinja template with the one variable `content`. */
@@ -19,9 +19,10 @@ export class PromptFormat {
   static load(path: string): PromptFormat {
     let source: string;
     try {
-      source = readFileSync(path, 'utf8');
+      source = readWholeSync(path).toString();
     } catch (cause) {
-      throw new CxmindError('CONFIG_INVALID', `format prompt ${path}: ${String(cause)}`, { cause });
+      const { message } = asCxmindError(cause);
+      throw new CxmindError('CONFIG_INVALID', `format prompt ${path}: ${message}`, { cause });
     }
     return new PromptFormat(source, path);
   }

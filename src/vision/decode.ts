@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError } from '../errors.ts';
+import { readWhole } from '../files.ts';
 import { openBmp } from './bmp.ts';
 import type { FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
 import { formatOf, type PictureFormat } from './formats.ts';
@@ -37,7 +37,7 @@ export interface DecodeOptions {
  */
 export async function decodeImage(
   source: ImageSource,
-  { name, read = readFile, bitDepth = 16 }: DecodeOptions = {},
+  { name, read = readWhole, bitDepth = 16 }: DecodeOptions = {},
 ): Promise<FileImage> {
   return reading(source, name, read, async (bytes, format) => {
     const plain = format === 'PNG' ? decodePlainPng(bytes) : null;
@@ -52,7 +52,7 @@ export async function decodeImage(
  * @throws DATA_INVALID as `decodeImage` does; a file that is cut short may pass
  */
 export function imageHeader(source: ImageSource, name?: string): Promise<ImageHeader> {
-  return reading(source, name, readFile, async (bytes, format) => {
+  return reading(source, name, readWhole, async (bytes, format) => {
     const { width, height, sampleBits } = await open(bytes, format);
     return { width, height, sampleBits };
   });
@@ -111,9 +111,7 @@ async function readImageFile(path: string, label: string, read: ReadFile): Promi
   try {
     return await read(path);
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    const reason = code === 'ENOENT' ? 'no such file' : String(cause);
-    throw invalidImage(label, reason, cause);
+    throw invalidImage(label, asCxmindError(cause).message, cause);
   }
 }
 

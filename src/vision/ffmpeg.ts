@@ -4,7 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as t from 'io-ts';
-import { CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError } from '../errors.ts';
+import { openToRead } from '../files.ts';
 import type { PlainImage } from './decoded-image.ts';
 import type { ImageSize } from './resize.ts';
 
@@ -35,12 +36,17 @@ const TIMEOUT_MS = 600_000;
 
 /**
  * Calls `work` with a video's path; that of bytes is a temporary file, since most forms cannot be read from a pipe.
+ *
+ * @throws DATA_INVALID naming the video when it is no regular file
  */
 export async function withVideoFile<T>(
   source: VideoSource,
   work: (path: string) => Promise<T>,
 ): Promise<T> {
-  if (typeof source === 'string') return work(source);
+  if (typeof source === 'string') {
+    await checkReadable(source);
+    return work(source);
+  }
   const folder = await mkdtemp(join(tmpdir(), 'cxmind-video-'));
   try {
     const path = join(folder, 'video');
@@ -162,6 +168,14 @@ async function exitOf(child: ChildProcess, program: string): Promise<number | nu
         '(macOS: brew install ffmpeg)',
       { cause },
     );
+  }
+}
+
+async function checkReadable(path: string): Promise<void> {
+  try {
+    await using _ = await openToRead(path);
+  } catch (cause) {
+    throw invalidVideo(path, asCxmindError(cause).message);
   }
 }
 

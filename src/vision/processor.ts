@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import { readWholeSync } from '../files.ts';
 import type { PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { PlainImage } from './decoded-image.ts';
@@ -161,7 +162,7 @@ export class VisionProcessor {
 
 function readJson(path: string): unknown {
   try {
-    return JSON.parse(readFileSync(path, 'utf8'));
+    return JSON.parse(readWholeSync(path).toString());
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${reason}`, { cause });

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { checkWholeSize, openToReadSync } from '../files.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 
 /** Room beyond what is needed, so that a slightly larger file does not take new memory. */
@@ -16,9 +17,9 @@ export class ReusedMemory {
 
   /** The bytes of a file, until the next one is read. Blocks the thread, which has nothing else to do. */
   readFile(path: string): Uint8Array {
-    const file = openSync(path, 'r');
+    const file = openToReadSync(path);
     try {
-      const { size } = fstatSync(file);
+      const { size } = checkWholeSize(fstatSync(file));
       if (size > this.#file.length) this.#file = new Uint8Array(Math.ceil(size * SPARE));
       let filled = 0;
       while (filled < size) {

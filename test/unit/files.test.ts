@@ -1,14 +1,32 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { asCxmindError } from '../../src/errors.ts';
 import { failureOf } from '../../src/cli/exit-code.ts';
-import { sizeText, writeDirectoryAtomically, writeFileAtomically } from '../../src/files.ts';
 import { writeSafetensors } from '../../src/model/safetensors.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
+import {
+  localPath,
+  openToRead,
+  readWhole,
+  readWholeSync,
+  sizeText,
+  writeDirectoryAtomically,
+  writeFileAtomically,
+} from '../../src/files.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 const files = new URL('../../src/files.ts', import.meta.url).href;
@@ -154,5 +172,54 @@ describe('what the operating system refuses', () => {
       '2.0 GiB',
       '1048576.0 TiB',
     ]);
+  });
+});
+
+describe('what a user names', () => {
+  let scratch = '';
+  before(async () => {
+    scratch = await mkdtemp(path.join(os.tmpdir(), 'cxmind-files-'));
+    execFileSync('mkfifo', [path.join(scratch, 'pipe')]);
+    await writeFile(path.join(scratch, 'text'), 'text');
+    await writeFile(path.join(scratch, 'long'), '');
+    await truncate(path.join(scratch, 'long'), 2 ** 29);
+    await writeFile(
+      path.join(scratch, 'pointer'),
+      'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n',
+    );
+  });
+  after(() => rm(scratch, { recursive: true, force: true }));
+
+  it('is read, whole or from a handle', async () => {
+    const file = path.join(scratch, 'text');
+    assert.equal((await readWhole(file)).toString(), 'text');
+    assert.equal(readWholeSync(file).toString(), 'text');
+    await using handle = await openToRead(file);
+    assert.equal(await handle.readFile('utf8'), 'text');
+  });
+
+  const refused: Readonly<Record<string, RegExp>> = {
+    none: /^no such file$/,
+    'text/none': /^no such file$/,
+    '.': /^a directory, not a file$/,
+    pipe: /^a pipe, not a file$/,
+    '/dev/zero': /^a device, not a file$/,
+    pointer: /^a Git LFS pointer, not the file itself: run "git lfs pull"/,
+    long: /^536870912 bytes, more than the 536870888 that are read at once$/,
+  };
+  for (const [name, message] of Object.entries(refused)) {
+    it(`is refused with the reason: ${name}`, async () => {
+      const file = path.resolve(scratch, name);
+      await assert.rejects(readWhole(file), { message });
+      assert.throws(() => readWholeSync(file), { message });
+    });
+  }
+
+  it('may be written with ~ or as a file URL', () => {
+    assert.equal(localPath('~/a b'), path.join(os.homedir(), 'a b'));
+    assert.equal(localPath('~'), os.homedir());
+    assert.equal(localPath('~other/a'), '~other/a');
+    assert.equal(localPath('file:///a%20b'), '/a b');
+    assert.equal(localPath('a/~'), 'a/~');
   });
 });

@@ -47,7 +47,7 @@ describe('Tokenizer', () => {
   it('names what is missing or broken', () => {
     using directory = new TemporaryDirectory();
     const invalid = (message: RegExp): object => ({ code: 'CHECKPOINT_INVALID', message });
-    assert.throws(() => Tokenizer.load(directory.path), invalid(/tokenizer\.json.*ENOENT/));
+    assert.throws(() => Tokenizer.load(directory.path), invalid(/tokenizer\.json: no such file/));
     directory.write('tokenizer.json', '{"model": 1}');
     assert.throws(
       () => Tokenizer.load(directory.path),

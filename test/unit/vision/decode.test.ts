@@ -92,7 +92,10 @@ describe('decodeImage', () => {
     }
     const empty = directory.write('empty.png', '');
     await assert.rejects(decodeImage(empty), { message: `image ${empty}: the file is empty` });
-    await assert.rejects(decodeImage(directory.path), { code: 'DATA_INVALID', message: /EISDIR/ });
+    await assert.rejects(decodeImage(directory.path), {
+      code: 'DATA_INVALID',
+      message: /a directory, not a file/,
+    });
   });
 
   it('says what a file is that is no picture, and what would be read', async () => {
