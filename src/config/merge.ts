@@ -60,7 +60,7 @@ export function sourceIn({ sources }: Layer): SourceOf {
 
 /**
  * Reads `path.to.key=value` items: the text after the first `=` is YAML, an item without `=` is null,
- * and `config=PATH` names the file.
+ * and `config=PATH` names the file. A `+` before a key, which Hydra wants for keys that a file lacks, is passed over.
  *
  * @throws CONFIG_INVALID with every item that cannot be read
  */
@@ -70,7 +70,7 @@ export function readItems(items: readonly string[]): Items {
   let configPath: string | null = null;
   for (const item of items) {
     const equals = item.indexOf('=');
-    const key = (equals < 0 ? item : item.slice(0, equals)).trim();
+    const key = (equals < 0 ? item : item.slice(0, equals)).trim().replace(/^\+{1,2}/, '');
     const text = equals < 0 ? '' : item.slice(equals + 1);
     const source = `argument ${item}`;
     if (key === 'config') {

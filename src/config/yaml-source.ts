@@ -75,7 +75,11 @@ export function parseYaml(
       customTags: keepFloats,
     });
     const [error] = document.errors;
-    if (error !== undefined) return refused(error.message, sourceAt(error.pos[0]));
+    if (error !== undefined) {
+      const isSecond = error.code === 'MULTIPLE_DOCS';
+      const expected = isSecond ? 'expected one YAML document, a second begins' : error.message;
+      return refused(expected, sourceAt(error.pos[0]));
+    }
     const sources = sourcesIn(document, sourceAt);
     return { value: document.toJS() as unknown, sources, issues: [] };
   } catch (error) {

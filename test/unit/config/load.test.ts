@@ -146,6 +146,18 @@ describe('loadConfig', () => {
     assert.match(lines[0]!, /nearest valid key: data\.rollout_batch_size/);
   });
 
+  it('refuses a second document, and names where it begins', async () => {
+    const path = file('two.yaml', 'data: {seed: 1}\n---\ndata: {seed: 2}\n');
+    assert.deepEqual(await messageOf([`config=${path}`], reading), [
+      `${path}: expected one YAML document, a second begins (${path}:2)`,
+    ]);
+  });
+
+  it('takes an item with the plus sign of Hydra', async () => {
+    const { config } = await configFrom(['+data.seed=3', '++trainer.max_steps=4'], reading);
+    assert.deepEqual([config.data.seed, config.trainer.maxSteps], [3, 4]);
+  });
+
   it('says what of an item or a file cannot be read', async () => {
     const path = file('broken.yaml', 'data:\n  seed: 1\n  seed: 2\n');
     assert.deepEqual(await messageOf(['data.seed=[1', '=3', 'x.yaml', 'config='], reading), [
