@@ -145,13 +145,19 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   hyparquet: ['src/data/'],
   'hyparquet-compressors': ['src/data/'],
   'apache-arrow': ['src/data/'],
+  'lz4-napi': ['src/data/'],
   'csv-parse': ['src/data/'],
   '@huggingface/hub': ['src/hub/'],
   '@huggingface/tokenizers': ['src/text/'],
   '@huggingface/jinja': ['src/text/'],
   '@oclif/core': ['src/cli/'],
   'cli-progress': ['src/cli/'],
-  worker_threads: ['transport/thread/', 'transport/collectives/loans.ts', 'actors/runtime/'],
+  worker_threads: [
+    'transport/thread/',
+    'transport/collectives/loans.ts',
+    'actors/runtime/',
+    'src/data/columnar-',
+  ],
 };
 
 /**

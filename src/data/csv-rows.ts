@@ -1,7 +1,11 @@
-import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
 import { CsvError, parse, type Info } from 'csv-parse';
+import { chunksOf, openDataFile } from './open-file.ts';
 import { brokenRow, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
+
+/** The longest record: a quote that is not closed would take the rest of the file. */
+const MAX_RECORD_CHARACTERS = 2 ** 28;
 
 /**
  * The rows of a CSV file whose first record names the columns; a row's line is that of its last character.
@@ -12,8 +16,15 @@ import type { DataFile } from './source.ts';
  */
 export async function* csvRows(source: DataFile): AsyncGenerator<RawRow> {
   const { path: file, name } = source;
-  const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true });
-  const records = createReadStream(file)
+  await using handle = await openDataFile(file);
+  const parser = parse({
+    bom: true,
+    info: true,
+    max_record_size: MAX_RECORD_CHARACTERS,
+    relax_column_count: true,
+    skip_empty_lines: true,
+  });
+  const records = Readable.from(chunksOf(handle), { objectMode: false })
     .on('error', (error) => parser.destroy(error))
     .pipe(parser);
   let columns: readonly string[] | null = null;

@@ -9,8 +9,8 @@ export type InvalidRows = 'fail' | 'skip';
 
 /** Where a data set is and how its rows are read. */
 export interface DatasetOptions extends RowKeys {
-  /** `SOURCE[@SPLIT]`: a file, a directory, or the id of a data set on the Hugging Face Hub. */
-  readonly source: string;
+  /** `SOURCE[@SPLIT]`, one or several: files, directories, patterns, or ids of data sets on the Hugging Face Hub. */
+  readonly source: string | readonly string[];
   readonly invalidRows: InvalidRows;
 }
 
@@ -42,20 +42,21 @@ export async function loadDataset({
 }: DatasetOptions): Promise<Dataset> {
   const rows: DatasetRow[] = [];
   const skipped: CxmindError[] = [];
-  for (const file of await dataFilesOf(source)) {
-    for await (const raw of rawRows(file)) {
-      try {
-        rows.push(decodeRow(raw, keys));
-      } catch (error) {
-        if (!isDataInvalid(error) || invalidRows === 'fail') throw error;
-        skipped.push(error);
-      }
+  for await (const raw of rawRows(await dataFilesOf(source))) {
+    try {
+      rows.push(decodeRow(raw, keys));
+    } catch (error) {
+      if (!isDataInvalid(error) || invalidRows === 'fail') throw error;
+      skipped.push(error);
     }
   }
   if (rows.length === 0) {
     const reason =
       skipped.length === 0 ? 'no rows' : `all ${skipped.length} rows are invalid, the first one: `;
-    throw new CxmindError('DATA_INVALID', `${source}: ${reason}${skipped[0]?.message ?? ''}`);
+    throw new CxmindError(
+      'DATA_INVALID',
+      `${[source].flat().join(', ')}: ${reason}${skipped[0]?.message ?? ''}`,
+    );
   }
   return { rows, skipped };
 }

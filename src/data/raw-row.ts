@@ -17,7 +17,7 @@ export interface RawRow {
 
 /** The error of a file that cannot be read at all. */
 export function unreadable(file: string, reason: string, cause: unknown): CxmindError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = oneLine(cause instanceof Error ? cause.message : String(cause));
   return new CxmindError('DATA_INVALID', `${file}: ${reason}: ${why}`, { detail: { file }, cause });
 }
 
@@ -28,9 +28,14 @@ export function brokenRow(
   reason: string,
   cause?: unknown,
 ): RawRow {
-  const problem = new CxmindError('DATA_INVALID', `${path}:${line}: ${reason}`, {
+  const problem = new CxmindError('DATA_INVALID', `${path}:${line}: ${oneLine(reason)}`, {
     detail: { file: path, line },
     cause,
   });
   return { file: path, name, line, value: undefined, problem };
+}
+
+/** A reason without the line feeds and other controls that it may quote of a file. */
+function oneLine(reason: string): string {
+  return reason.replace(/\p{Cc}+/gu, ' ');
 }

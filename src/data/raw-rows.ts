@@ -1,23 +1,17 @@
+import { ColumnarThread } from './columnar-thread.ts';
 import type { RawRow } from './raw-row.ts';
-import type { DataFile, DataFormat } from './source.ts';
-
-/** Reads the rows of a file of one format. */
-export type RowReader = (file: DataFile) => AsyncGenerator<RawRow>;
-
-/** Readers are loaded with the first file that needs them. */
-const readers: Readonly<Record<DataFormat, () => Promise<RowReader>>> = {
-  json: async () => (await import('./json-rows.ts')).jsonRows,
-  csv: async () => (await import('./csv-rows.ts')).csvRows,
-  parquet: async () => (await import('./parquet-rows.ts')).parquetRows,
-  arrow: async () => (await import('./arrow-rows.ts')).arrowRows,
-};
+import type { DataFile } from './source.ts';
 
 /**
- * The rows of a data file, in order.
+ * The rows of data files, in order. A reader is loaded with the first file that needs it.
  *
- * @throws DATA_INVALID when the file as a whole cannot be read
+ * @throws DATA_INVALID when a file as a whole cannot be read
  */
-export async function* rawRows(file: DataFile): AsyncGenerator<RawRow> {
-  const read = await readers[file.format]();
-  yield* read(file);
+export async function* rawRows(files: readonly DataFile[]): AsyncGenerator<RawRow> {
+  await using thread = new ColumnarThread();
+  for (const file of files) {
+    if (file.format === 'json') yield* (await import('./json-rows.ts')).jsonRows(file);
+    else if (file.format === 'csv') yield* (await import('./csv-rows.ts')).csvRows(file);
+    else yield* thread.rows(file);
+  }
 }

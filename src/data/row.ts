@@ -2,6 +2,7 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { pathOf, shown } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
+import { localPath } from '../files.ts';
 import { Answer } from './answer.ts';
 import { fromChatRecord, type Turn } from './chat-record.ts';
 import type { RawRow } from './raw-row.ts';
@@ -38,6 +39,8 @@ export interface DatasetRow {
 
 const isBase64 = (text: string): boolean => /^[\w+/-]+={0,2}$/.test(text);
 const DATA_URL = /^data:[^,]*;base64,/;
+/** `https://…`, `s3://…`: files of this machine have no scheme, or `file`. */
+const REMOTE = /^(?!file:)[a-z][a-z\d+.-]+:\/\//i;
 
 const pathOrUrl = new t.Type<string>(
   'a path or data URL',
@@ -53,6 +56,12 @@ const pathOrUrl = new t.Type<string>(
   t.identity,
 );
 
+const bytes = new t.Type<Uint8Array>(
+  'bytes',
+  (value): value is Uint8Array => value instanceof Uint8Array,
+  (value, context) => (value instanceof Uint8Array ? t.success(value) : t.failure(value, context)),
+  t.identity,
+);
 type FileContent = string | Uint8Array;
 const fileContent = new t.Type<FileContent>(
   'bytes, or base64 text',
@@ -66,7 +75,7 @@ const fileContent = new t.Type<FileContent>(
 
 /** An entry of the image column; the structs of Parquet files have both keys, and one of them is null. */
 const MediaEntry = t.union(
-  [pathOrUrl, t.type({ bytes: fileContent }), t.type({ path: t.string })],
+  [pathOrUrl, bytes, t.type({ bytes: fileContent }), t.type({ path: t.string })],
   'a path, {"path": …} or {"bytes": base64}',
 );
 const ImageList = t.array(MediaEntry, 'a list of images');
@@ -111,7 +120,9 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
   );
   const media = raw.isText ? { ...columns, ...listsIn(columns, keys) } : columns;
   const images = presentIn(media, keys.imageKey)
-    ? decodeField(ImageList, media, keys.imageKey, raw).map(imageReference)
+    ? decodeField(ImageList, media, keys.imageKey, raw).map((entry, index) =>
+        imageReference(entry, raw, `${keys.imageKey}[${index}]`),
+      )
     : null;
   const videos = presentIn(media, keys.videoKey) ? videosOf(media, keys, raw, images) : null;
   return {
@@ -127,8 +138,9 @@ export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
   };
 }
 
+/** Tables have every column in every row: where one has nothing to say, there is a null. */
 function presentIn(fields: Fields, key: string): boolean {
-  return fields[key] !== undefined;
+  return fields[key] !== undefined && fields[key] !== null;
 }
 
 /** The image column decides: a row that has one is a row with images, even if it has none. */
@@ -144,9 +156,12 @@ function videosOf(
     const reason = `a row with the column ${imageKey} is one with images; videos are not read from it`;
     throw rowError(where, videoKey, reason);
   }
-  return decodeField(VideoList, fields, videoKey, where).map((entry) =>
-    Array.isArray(entry) ? entry.map(imageReference) : imageReference(entry),
-  );
+  return decodeField(VideoList, fields, videoKey, where).map((entry, index) => {
+    const field = `${videoKey}[${index}]`;
+    return Array.isArray(entry)
+      ? entry.map((frame, i) => imageReference(frame, where, `${field}[${i}]`))
+      : imageReference(entry, where, field);
+  });
 }
 
 /** The lists that the cells of a text file stand for: a JSON list, one path, or nothing at all. */
@@ -187,15 +202,28 @@ export function decodeField<C extends t.Mixed>(
   throw rowError(where, path, `expected ${expected}, got ${shown(got)}`);
 }
 
-function imageReference(entry: t.TypeOf<typeof MediaEntry>): ImageReference {
+function imageReference(
+  entry: t.TypeOf<typeof MediaEntry>,
+  where: RawRow,
+  field: string,
+): ImageReference {
+  if (entry instanceof Uint8Array) return { bytes: entry };
   if (typeof entry !== 'string') {
     const { bytes, path = '' }: Partial<MediaStruct> = entry;
-    if (bytes === undefined || bytes === null) return path;
+    if (bytes === undefined || bytes === null) return pathReference(path, where, field);
     return { bytes: typeof bytes === 'string' ? Buffer.from(bytes, 'base64') : bytes };
   }
   const prefix = DATA_URL.exec(entry)?.[0];
-  if (prefix === undefined) return entry;
+  if (prefix === undefined) return pathReference(entry, where, field);
   return { bytes: Buffer.from(entry.slice(prefix.length), 'base64') };
+}
+
+function pathReference(text: string, where: RawRow, field: string): string {
+  if (REMOTE.test(text)) {
+    const reason = `expected a file of this machine, got ${shown(text)}: nothing is fetched; download it, and give its path`;
+    throw rowError(where, field, reason);
+  }
+  return localPath(text);
 }
 
 /** Both keys of an entry that is no text; a null stands where the other one is meant. */

@@ -1,10 +1,12 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { glob, readdir, readFile, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { isHubId } from '../config/hub-id.ts';
 import { CxmindError } from '../errors.ts';
+import { localPath } from '../files.ts';
 import { openRepository } from '../hub/repository.ts';
 import { hubSettings, type HubSettings } from '../hub/settings.ts';
 import { splitsOf } from './hub-splits.ts';
+import { savedShards } from './saved-dataset.ts';
 
 /** How the rows of a file are written. */
 export type DataFormat = 'json' | 'csv' | 'parquet' | 'arrow';
@@ -25,53 +27,100 @@ const formats: Readonly<Record<string, DataFormat>> = {
   '.arrow': 'arrow',
 };
 const known = 'a .jsonl, .json, .csv, .parquet or .arrow file';
-/** JSON files of a repository that are about its data. */
+/** JSON files that are about data. */
 const DESCRIPTIVE = /(^|\/)(dataset_infos?|dataset_dict|state|config|package(-lock)?)\.json$/;
+/** Files that systems and programs leave beside those of people. */
+const HIDDEN = /(^|\/)\.[^/]*$/;
+const PATTERN = /[*?[\]{}]/;
 
 /**
- * The files of `SOURCE[@SPLIT]`: a file, a directory, whose files come in name order, or a data set of the Hugging
- * Face Hub by its id. The split is `train` unless said, and local data have no other.
+ * The files of data sources in order, each `SOURCE[@SPLIT]`: a file, a directory, whose files come in name order, a
+ * pattern of such paths, a directory that `save_to_disk` of `datasets` wrote, or a data set of the Hugging Face Hub by
+ * its id. The split is `train` unless said; of local data only what `save_to_disk` wrote may have others.
  *
  * @throws DATA_INVALID when there is no such source or split, or it holds no data
  * @see spec/data.md, 1
  */
 export async function dataFilesOf(
-  source: string,
+  sources: string | readonly string[],
   settings: HubSettings = hubSettings(),
 ): Promise<readonly DataFile[]> {
+  const files: DataFile[] = [];
+  for (const source of [sources].flat()) files.push(...(await filesOf(source, settings)));
+  return withOwnNames(files);
+}
+
+/** Rows are named after their files: one that is called as an earlier one gets a number. */
+function withOwnNames(files: readonly DataFile[]): DataFile[] {
+  const counts = new Map<string, number>();
+  return files.map((file) => {
+    const count = (counts.get(file.name) ?? 0) + 1;
+    counts.set(file.name, count);
+    return count === 1 ? file : { ...file, name: `${file.name}#${count}` };
+  });
+}
+
+async function filesOf(source: string, settings: HubSettings): Promise<readonly DataFile[]> {
   // A file may have an `@` in its name.
-  if (await exists(source)) return localFiles(source);
-  const [path = '', split = 'train', ...more] = source.split('@');
+  const whole = localPath(source);
+  if (await exists(whole)) return localFiles(whole, 'train');
+  const [name = '', split = 'train', ...more] = source.split('@');
   if (more.length > 0) throw invalidSource(source, 'more than one @');
-  if (await exists(path)) {
-    if (split === 'train') return localFiles(path);
-    throw invalidSource(source, `local files have only the split "train", not "${split}"`);
-  }
+  const path = localPath(name);
+  if (await exists(path)) return localFiles(path, split);
+  if (PATTERN.test(path)) return matchingFiles(path, split);
   if (isHubId(path)) return hubFiles(path, split, settings);
   throw invalidSource(path, 'no such file or directory');
 }
 
-async function localFiles(path: string): Promise<DataFile[]> {
-  if (!(await stat(path)).isDirectory()) {
+async function localFiles(path: string, split: string): Promise<DataFile[]> {
+  const isDirectory = (await stat(path)).isDirectory();
+  const shards = isDirectory ? await savedShards(path, split) : undefined;
+  if (shards !== undefined) {
+    return shards.map((shard) => ({ path: shard, name: basename(shard), format: 'arrow' }));
+  }
+  checkSplit(path, split);
+  if (!isDirectory) {
     const format = formatOf(path);
     if (format !== undefined) return [{ path, name: basename(path), format }];
     throw invalidSource(path, `expected ${known}, got "${extname(path)}"`);
   }
   const entries = await readdir(path, { withFileTypes: true });
-  const files = entries
-    .filter((entry) => !entry.isDirectory())
-    .flatMap(({ name }): DataFile[] => {
-      const format = formatOf(name);
-      return format === undefined ? [] : [{ path: join(path, name), name, format }];
-    })
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const names = entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+  const files = dataFilesAmong(names.map((name) => join(path, name)));
   if (files.length === 0) throw invalidSource(path, `the directory has no ${known.slice(2)}`);
+  return ofOneFormat(files, path, 'the directory has');
+}
+
+/** Files whose paths match a pattern, in their order. */
+async function matchingFiles(pattern: string, split: string): Promise<DataFile[]> {
+  checkSplit(pattern, split);
+  const files = dataFilesAmong(await Array.fromAsync(glob(pattern)));
+  if (files.length === 0) throw invalidSource(pattern, `no ${known.slice(2)} matches`);
+  return ofOneFormat(files, pattern, 'the pattern matches');
+}
+
+function checkSplit(path: string, split: string): void {
+  if (split === 'train') return;
+  throw invalidSource(path, `local files have only the split "train", not "${split}"`);
+}
+
+/** Those that hold data, sorted. */
+function dataFilesAmong(paths: readonly string[]): DataFile[] {
+  return paths
+    .filter((path) => !DESCRIPTIVE.test(path) && !HIDDEN.test(path))
+    .flatMap((path): DataFile[] => {
+      const format = formatOf(path);
+      return format === undefined ? [] : [{ path, name: basename(path), format }];
+    })
+    .sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function ofOneFormat(files: DataFile[], source: string, what: string): DataFile[] {
   const other = files.find(({ format }) => format !== files[0]!.format);
-  if (other !== undefined) {
-    const names = `${files[0]!.name} and ${other.name}`;
-    throw invalidSource(path, `the directory has files of several formats (${names}); name one`);
-  }
-  return files;
+  if (other === undefined) return files;
+  const names = `${files[0]!.name} and ${other.name}`;
+  throw invalidSource(source, `${what} files of several formats (${names}); name one`);
 }
 
 /** Downloads the files of a split; of several formats in a repository the most frequent is its data's. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the tables of this folder with pyarrow: one data set of three rows in every form the reader takes.
 
-    pip install pyarrow pillow && python3 generate.py
+    pip install datasets pyarrow pillow && python3 generate.py
 """
 
 import base64
@@ -9,6 +9,7 @@ import datetime
 import io
 import json
 
+import datasets
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.ipc as ipc
@@ -53,8 +54,29 @@ with ipc.new_stream("stream.arrow", table.schema) as writer:
     writer.write_table(table, max_chunksize=2)
 with ipc.new_file("file.arrow", table.schema) as writer:
     writer.write_table(table)
-with ipc.new_file("zstd.arrow", table.schema, options=ipc.IpcWriteOptions(compression="zstd")) as writer:
-    writer.write_table(table)
+for compression in ("zstd", "lz4"):
+    options = ipc.IpcWriteOptions(compression=compression)
+    with ipc.new_file(f"{compression}.arrow", table.schema, options=options) as writer:
+        writer.write_table(table)
+
+# A column that a row has nothing for holds a null there; lists may hold bytes, and be of one length.
+media = pa.table(
+    {
+        "problem": ["<image>", "<video>", "none", "<image>"],
+        "answer": ["a", "b", "c", "d"],
+        "images": pa.array([[red], None, None, [blue]], pa.list_(pa.binary())),
+        "videos": pa.array([None, [["1.png", "2.png"]], None, None], pa.list_(pa.list_(pa.string(), 2))),
+        "scans": pa.array([["x.png"], None, None, ["y.png"]], pa.list_(pa.large_string(), 1)),
+    }
+)
+pq.write_table(media, "media.parquet")
+with ipc.new_stream("media.arrow", media.schema) as writer:
+    writer.write_table(media)
+
+datasets.disable_progress_bars()
+saved = datasets.Dataset.from_dict({"problem": ["p", "q", "r"], "answer": ["1", "2", "3"]})
+saved.save_to_disk("saved", num_shards=2)
+datasets.DatasetDict({"train": saved.select([0]), "test": saved.select([1, 2])}).save_to_disk("saved-splits")
 flat = table.select(["problem", "answer", "level"]).append_column(
     "images", pa.array(["one.png", "", '["two.png", "three.png"]'])
 )
@@ -74,7 +96,7 @@ with open("manifest.json", "w") as out:
     about = {
         "what": "one data set in every form that pyarrow writes and the reader takes",
         "generator": "generate.py",
-        "versions": {"pyarrow": pa.__version__},
+        "versions": {"datasets": datasets.__version__, "pyarrow": pa.__version__},
         "tolerance": "equal",
     }
     json.dump(about, out, indent=2)

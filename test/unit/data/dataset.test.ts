@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { DEFAULT_KEYS, loadDataset, type Dataset } from '../../../src/data/dataset.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -148,11 +150,6 @@ describe('loadDataset', () => {
       '2: answer: expected text, a number, a list or a mapping, got null',
     ],
     [
-      'a null image list',
-      { ...good, images: null },
-      '2: images: expected a list of images, got null',
-    ],
-    [
       'a path instead of a list',
       { ...good, images: 'a.png' },
       '2: images: expected a list of images, got "a.png"',
@@ -195,6 +192,122 @@ describe('loadDataset', () => {
       assert.ok(skipped[0]?.message.startsWith(`${path}:2: `));
     });
   }
+
+  it('takes a null for a column that a row does not have', async () => {
+    using directory = new TemporaryDirectory();
+    const path = directory.write(
+      'rows.jsonl',
+      jsonl(
+        { ...good, videos: null },
+        { prompt: '<video>', answer: 'B', images: null, videos: ['v.mp4'] },
+        { prompt: 'p', answer: 'C', images: null, videos: null },
+      ),
+    );
+    assert.deepEqual(
+      (await load(path)).rows.map(({ images, videos }) => [images, videos]),
+      [
+        [['a.png'], null],
+        [null, ['v.mp4']],
+        [null, null],
+      ],
+    );
+  });
+
+  it('reads what is no number as Python writes it: NaN as null, infinities as they are', async () => {
+    using directory = new TemporaryDirectory();
+    // json.dumps({'prompt': 'NaN "Infinity', 'answer': 'A', 'q': [nan, inf, -inf]})
+    const row = '{"prompt": "NaN \\"Infinity", "answer": "A", "q": [NaN, Infinity, -Infinity]}';
+    for (const [name, text] of [
+      ['rows.jsonl', `${row}\n${row}\n`],
+      ['rows.json', `[${row}, ${row}]`],
+    ] as const) {
+      const { rows } = await load(directory.write(name, text));
+      const fields = { prompt: 'NaN "Infinity', answer: 'A', q: [null, Infinity, -Infinity] };
+      assert.deepEqual(
+        rows.map((each) => each.fields),
+        [fields, fields],
+      );
+    }
+  });
+
+  it('takes one object whose data are rows, and says what it expected of another', async () => {
+    using directory = new TemporaryDirectory();
+    for (const indent of [0, 2]) {
+      const wrapped = JSON.stringify({ version: 1, data: [good, good] }, null, indent);
+      const { rows } = await load(directory.write('wrapped.json', wrapped));
+      assert.deepEqual(
+        rows.map(({ line }) => line),
+        [1, 2],
+      );
+    }
+    const other = directory.write('other.json', JSON.stringify({ rows: [good], n: 1 }, null, 2));
+    await assert.rejects(load(other), {
+      message: `${other}: one JSON object (rows, n), expected an array of rows, {"data": [rows]}, or a row a line`,
+    });
+    const column = directory.write('column.jsonl', jsonl({ ...good, data: [{}] }, good));
+    assert.equal((await load(column)).rows.length, 2);
+    const broken = directory.write('broken.json', '{\n "prompt": \n');
+    await assert.rejects(load(broken), /broken\.json:1: not JSON/);
+  });
+
+  it('takes no hidden file for data, and no JSON file about data', async () => {
+    using directory = new TemporaryDirectory();
+    directory.write('rows.jsonl', jsonl(good));
+    directory.write('._rows.jsonl', 'Mac OS X');
+    directory.write('.hidden.csv', 'a,b');
+    directory.write('dataset_infos.json', '{}');
+    assert.equal((await load(directory.path)).rows.length, 1);
+    assert.equal((await load(join(directory.path, '*'))).rows.length, 1);
+  });
+
+  it('reads several sources and patterns in order, and names files of one name apart', async () => {
+    using directory = new TemporaryDirectory();
+    for (const name of ['one', 'two']) {
+      mkdirSync(join(directory.path, name));
+      directory.write(`${name}/rows.jsonl`, jsonl({ prompt: 'p', answer: name }));
+    }
+    const csv = directory.write('rows.csv', 'prompt,answer\np,three\n');
+    const sources = [join(directory.path, 'two'), csv, join(directory.path, 'o*/*.jsonl')];
+    const { rows } = await loadDataset({ source: sources, invalidRows: 'fail', ...DEFAULT_KEYS });
+    assert.deepEqual(
+      rows.map(({ name, answer }) => [name, answer]),
+      [
+        ['rows.jsonl', 'two'],
+        ['rows.csv', 'three'],
+        ['rows.jsonl#2', 'one'],
+      ],
+    );
+    await assert.rejects(
+      load(join(directory.path, 'x*.json')),
+      /x\*\.json: no \.jsonl, .* matches/,
+    );
+  });
+
+  it('takes file URLs, and says that nothing is fetched', async () => {
+    using directory = new TemporaryDirectory();
+    const images = ['file:///a/b.png', { path: 'file:///c.png' }];
+    const path = directory.write('rows.jsonl', jsonl({ ...good, images }));
+    const { rows } = await load(pathToFileURL(path).href);
+    assert.deepEqual(rows[0]?.images, ['/a/b.png', '/c.png']);
+    for (const url of ['https://host/a.png', 's3://bucket/a.png']) {
+      const bad = directory.write('bad.jsonl', jsonl({ ...good, images: ['a', { path: url }] }));
+      await assert.rejects(load(bad), {
+        message: `${bad}:1: images[1]: expected a file of this machine, got "${url}": nothing is fetched; download it, and give its path`,
+      });
+    }
+  });
+
+  it('reads regular files only, and names what is left to fetch', async () => {
+    using directory = new TemporaryDirectory();
+    const pipe = join(directory.path, 'pipe.jsonl');
+    execFileSync('mkfifo', [pipe]);
+    await assert.rejects(load(pipe), { message: `${pipe}: cannot be read: a pipe, not a file` });
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n';
+    for (const name of ['rows.jsonl', 'rows.csv', 'rows.parquet', 'rows.arrow']) {
+      const path = directory.write(name, pointer);
+      await assert.rejects(load(path), /rows\.\w+: cannot be read: a Git LFS pointer/);
+    }
+  });
 
   it('names a line that is not UTF-8', async () => {
     using directory = new TemporaryDirectory();

@@ -24,7 +24,7 @@ function load(source: string, invalidRows: 'fail' | 'skip' = 'fail'): Promise<Da
 
 describe('the forms of data files', () => {
   const tables = ['snappy', 'zstd', 'gzip', 'brotli'].map((name) => `${name}.parquet`);
-  for (const name of [...tables, 'stream.arrow', 'file.arrow', 'zstd.arrow']) {
+  for (const name of [...tables, 'stream.arrow', 'file.arrow', 'zstd.arrow', 'lz4.arrow']) {
     it(`has the rows of ${name} as pyarrow wrote them`, async () => {
       const { rows } = await load(goldenPath(`tables/${name}`));
       assert.deepEqual(
@@ -46,6 +46,45 @@ describe('the forms of data files', () => {
       ]);
     });
   }
+
+  for (const name of ['media.parquet', 'media.arrow']) {
+    it(`has the bytes, the lists of one length and the nulls of ${name}`, async () => {
+      const [red, blue] = golden.flatMap(({ images }) => images.map(({ bytes }) => bytes));
+      const bytesOf = (base64: string | null | undefined): { bytes: Uint8Array } => ({
+        bytes: new Uint8Array(Buffer.from(base64!, 'base64')),
+      });
+      const { rows } = await load(goldenPath(`tables/${name}`));
+      assert.deepEqual(
+        rows.map(({ images, videos }) => [images, videos]),
+        [
+          [[bytesOf(red)], null],
+          [null, [['1.png', '2.png']]],
+          [null, null],
+          [[bytesOf(blue)], null],
+        ],
+      );
+      const scans = { ...keys, imageKey: 'scans', videoKey: 'none' };
+      const source = goldenPath(`tables/${name}`);
+      const other = await loadDataset({ source, invalidRows: 'fail', ...scans });
+      assert.deepEqual(
+        other.rows.map(({ images }) => images),
+        [['x.png'], null, null, ['y.png']],
+      );
+    });
+  }
+
+  it('reads what save_to_disk wrote: the shards that belong to it, and its splits', async () => {
+    const answers = async (source: string): Promise<unknown[]> =>
+      (await load(source)).rows.map(({ answer }) => answer);
+    assert.deepEqual(await answers(goldenPath('tables/saved')), ['1', '2', '3']);
+    assert.deepEqual(await answers(goldenPath('tables/saved-splits')), ['1']);
+    assert.deepEqual(await answers(`${goldenPath('tables/saved-splits')}@test`), ['2', '3']);
+    assert.deepEqual(await answers(goldenPath('tables/saved-splits/test')), ['2', '3']);
+    await assert.rejects(load(`${goldenPath('tables/saved-splits')}@dev`), {
+      code: 'DATA_INVALID',
+      message: /saved-splits@dev: the saved data set has no split "dev", but "train", "test"/,
+    });
+  });
 
   it('gives times of Parquet as ISO text', async () => {
     const { rows } = await load(goldenPath('tables/snappy.parquet'));
@@ -99,7 +138,7 @@ describe('the forms of data files', () => {
       videoKey: 'none',
       answerKey: 'when',
     });
-    assert.match(skipped[0]!.message, /snappy\.parquet:2: when: expected string, got null/);
+    assert.match(skipped[0]!.message, /snappy\.parquet:2: when: expected text, .* got null/);
   });
 
   it('says which file is cut short or of another form', async () => {

@@ -1,0 +1,61 @@
+import { parentPort } from 'node:worker_threads';
+import { toWireError, type WireError } from '../errors.ts';
+import { arrowRows } from './arrow-rows.ts';
+import { parquetRows } from './parquet-rows.ts';
+import type { RawRow } from './raw-row.ts';
+import type { DataFile } from './source.ts';
+
+/** Rows that cross from the thread that reads them, or what kept it from reading on. */
+export interface RowBatch {
+  readonly rows: readonly RawRow[];
+  readonly problem?: WireError;
+  readonly isLast: boolean;
+}
+
+const MAX_ROWS = 256;
+/** Rows with pictures are large: a batch ends when it has this much. */
+const MAX_BYTES = 2 ** 24;
+
+async function nextBatch(
+  rows: AsyncGenerator<RawRow>,
+): Promise<{ batch: RowBatch; buffers: ArrayBuffer[] }> {
+  const taken: RawRow[] = [];
+  const buffers: ArrayBuffer[] = [];
+  let bytes = 0;
+  try {
+    while (taken.length < MAX_ROWS && bytes < MAX_BYTES) {
+      const next = await rows.next();
+      if (next.done === true) return { batch: { rows: taken, isLast: true }, buffers };
+      const own = new Set<ArrayBuffer>();
+      taken.push({ ...next.value, value: withOwnBytes(next.value.value, own) });
+      for (const buffer of own) bytes += buffer.byteLength;
+      buffers.push(...own);
+    }
+    return { batch: { rows: taken, isLast: false }, buffers };
+  } catch (error) {
+    return { batch: { rows: taken, problem: toWireError(error), isLast: true }, buffers };
+  }
+}
+
+/** A value whose bytes are no views of a whole column, which would cross with each. */
+function withOwnBytes(value: unknown, buffers: Set<ArrayBuffer>): unknown {
+  if (value instanceof Uint8Array) {
+    const copy = new Uint8Array(value);
+    buffers.add(copy.buffer);
+    return copy;
+  }
+  if (Array.isArray(value)) return value.map((item) => withOwnBytes(item, buffers));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value);
+  return Object.fromEntries(entries.map(([key, inner]) => [key, withOwnBytes(inner, buffers)]));
+}
+
+const port = parentPort!;
+let rows: AsyncGenerator<RawRow>;
+port.on('message', (message: DataFile | 'next') => {
+  if (message !== 'next') {
+    rows = message.format === 'parquet' ? parquetRows(message) : arrowRows(message);
+  }
+  void nextBatch(rows).then(({ batch, buffers }) => port.postMessage(batch, buffers));
+});
+port.postMessage('ready');

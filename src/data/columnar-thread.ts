@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { CxmindError, fromWireError } from '../errors.ts';
+import type { RowBatch } from './columnar-entry.ts';
+import { openDataFile } from './open-file.ts';
+import { unreadable, type RawRow } from './raw-row.ts';
+import type { DataFile } from './source.ts';
+
+/** `.ts` in the sources, `.js` in `dist`. */
+const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+
+/** A batch of rows takes milliseconds; of a file that is one batch, a second for ten megabytes or more. */
+const LIMIT_MS = 5_000;
+const LIMIT_MS_PER_BYTE = 1e-3;
+
+/**
+ * A thread that reads Parquet and Arrow files.
+ *
+ * Their readers trust the counts and offsets they find, and a corrupt file may have them loop or take memory without
+ * end. On a thread of their own they can be ended: it is given up when no rows come for longer than any file takes.
+ */
+export class ColumnarThread implements AsyncDisposable {
+  readonly #limitMs: number;
+  #worker: Worker | null = null;
+
+  /** @param limitMs longest wait for rows of an empty file; larger ones are given more */
+  constructor(limitMs = LIMIT_MS) {
+    this.#limitMs = limitMs;
+  }
+
+  /**
+   * The rows of a file.
+   *
+   * @throws DATA_INVALID when it cannot be read, or takes too long or too much memory
+   */
+  async *rows(file: DataFile): AsyncGenerator<RawRow> {
+    const { path } = file;
+    const limitMs = Math.ceil(this.#limitMs + LIMIT_MS_PER_BYTE * (await sizeOf(path)));
+    try {
+      const worker = (this.#worker ??= await started());
+      worker.postMessage(file);
+      for (;;) {
+        const signal = AbortSignal.timeout(limitMs);
+        const [batch] = (await once(worker, 'message', { signal })) as [RowBatch];
+        const { rows, problem, isLast } = batch;
+        yield* rows;
+        if (problem !== undefined) throw fromWireError(problem);
+        if (isLast) return;
+        worker.postMessage('next');
+      }
+    } catch (cause) {
+      if (cause instanceof CxmindError) throw cause;
+      await this[Symbol.asyncDispose]();
+      const isLate = cause instanceof Error && cause.name === 'AbortError';
+      const why = isLate
+        ? `no rows came for ${Math.round(limitMs / 1000)} s, it is corrupt`
+        : cause;
+      throw unreadable(path, 'cannot be read', why);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker?.terminate();
+    this.#worker = null;
+  }
+}
+
+async function started(): Promise<Worker> {
+  const worker = new Worker(new URL(`./columnar-entry${extension}`, import.meta.url));
+  await once(worker, 'message');
+  return worker;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  await using handle = await openDataFile(path);
+  return (await handle.stat()).size;
+}

@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import * as t from 'io-ts';
+import { CxmindError } from '../errors.ts';
+import { readWhole } from '../files.ts';
+
+const Splits = t.type({ splits: t.array(t.string) });
+const State = t.type({ _data_files: t.array(t.type({ filename: t.string })) });
+
+/**
+ * The Arrow files of a directory that `save_to_disk` of `datasets` wrote; undefined for any other directory.
+ *
+ * @param split one of those that a directory with splits has; one without has `train`
+ * @throws DATA_INVALID when it lacks the split
+ */
+export async function savedShards(
+  directory: string,
+  split: string,
+): Promise<readonly string[] | undefined> {
+  const dict = await readJson(join(directory, 'dataset_dict.json'));
+  if (Splits.is(dict)) {
+    if (dict.splits.includes(split)) return savedShards(join(directory, split), 'train');
+    throw noSplit(directory, split, dict.splits);
+  }
+  const state = await readJson(join(directory, 'state.json'));
+  if (!State.is(state)) return undefined;
+  if (split !== 'train') throw noSplit(directory, split, ['train']);
+  return state._data_files.map(({ filename }) => join(directory, filename));
+}
+
+/** The value of a JSON file, or undefined where there is none. */
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse((await readWhole(path)).toString());
+  } catch {
+    return undefined;
+  }
+}
+
+function noSplit(directory: string, split: string, splits: readonly string[]): CxmindError {
+  const names = splits.map((name) => `"${name}"`).join(', ');
+  return new CxmindError(
+    'DATA_INVALID',
+    `${directory}@${split}: the saved data set has no split "${split}", but ${names}`,
+    { detail: { file: directory } },
+  );
+}
