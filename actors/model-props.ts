@@ -1,6 +1,6 @@
 import type { Adapter, AdapterSpec } from '../src/model/adapter.ts';
 import { Arena, type ArenaLayout } from '../src/model/arena.ts';
-import type { ModelConfig } from '../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../src/model/model-config.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
 
 /** A model as it is handed to an actor on another thread: sizes, and weights that are shared, not copied. */

@@ -60,7 +60,7 @@ export type { NetworkOptions } from './model/network.ts';
 export type { Grid, PackedBatch } from './model/batch.ts';
 export { packPrompts, packSequences } from './model/pack.ts';
 export type { PromptInput, SequenceInput } from './model/pack.ts';
-export type { ModelConfig } from './model/qwen2-5-vl/config.ts';
+export type { ModelConfig } from './model/model-config.ts';
 export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
 export { AdamW } from './optim/adamw.ts';
 export type { AdamWOptions, AdamWState } from './optim/adamw.ts';

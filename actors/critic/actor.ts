@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
 import { saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
-import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
+import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';

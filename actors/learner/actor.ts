@@ -3,7 +3,7 @@ import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 import { saveAdapter } from '../../src/model/adapter-files.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
-import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
+import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { updatePolicy } from '../../src/training/policy-update.ts';

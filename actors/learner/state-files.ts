@@ -3,7 +3,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { loadAdapter } from '../../src/model/adapter-files.ts';
 import { contentLength, type Arena } from '../../src/model/arena.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
-import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';

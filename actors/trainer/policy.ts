@@ -7,7 +7,7 @@ import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
-import type { ConfigOverrides } from '../../src/model/qwen2-5-vl/config-overrides.ts';
+import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';
 import type { StorageDType } from '../../src/optim/adamw-graph.ts';
 import type { ModelProps } from '../model-props.ts';

@@ -1,7 +1,7 @@
 import type { KlKind } from '../../src/algorithms/kl.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
-import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { OptimizationOptions } from '../../src/training/optimization.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { snakeCase } from '../config/codec.ts';
 import { CxmindError } from '../errors.ts';
-import type { ModelConfig, VisionConfig } from '../model/qwen2-5-vl/config.ts';
+import type { ModelConfig, VisionConfig } from '../model/model-config.ts';
 import { mropePositions } from '../model/qwen2-5-vl/position-ids.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';

@@ -2,7 +2,7 @@ import type { Device, View } from '../device/device.ts';
 import type { Adapter } from '../model/adapter.ts';
 import type { Arena } from '../model/arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
-import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../model/model-config.ts';
 import { policyModules } from '../model/qwen2-5-vl/weights.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';

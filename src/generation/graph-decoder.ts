@@ -3,14 +3,11 @@ import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
 import { NO_ADAPTERS, type BlockAdapters } from '../model/adapter.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
-import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
-import {
-  cacheMoveGraph,
-  cacheWriteGraph,
-  decodeStepGraph,
-} from '../model/qwen2-5-vl/decode-step.ts';
-import { distributionGraph } from '../model/qwen2-5-vl/decode.ts';
-import { textRotary } from '../model/qwen2-5-vl/rotary.ts';
+import type { ModelConfig } from '../model/model-config.ts';
+import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
+import { decodeStepGraph } from '../model/qwen2-5-vl/decode-step.ts';
+import { distributionGraph } from '../model/heads.ts';
+import { textRotary } from '../model/rotary.ts';
 import { moduleNames, type Lease } from '../model/weight-source.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { PrefilledPrompt } from './prefill.ts';

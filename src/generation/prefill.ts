@@ -6,10 +6,10 @@ import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
 import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
-import type { ModelConfig } from '../model/qwen2-5-vl/config.ts';
-import { distributionGraph } from '../model/qwen2-5-vl/decode.ts';
+import type { ModelConfig } from '../model/model-config.ts';
+import { distributionGraph } from '../model/heads.ts';
 import { prefillLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
-import { sequenceInputs } from '../model/qwen2-5-vl/sequence-inputs.ts';
+import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weight-source.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 

@@ -2,7 +2,7 @@ import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/ir.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from './adapter.ts';
-import type { Product } from './qwen2-5-vl/modules.ts';
+import type { Product } from './products.ts';
 
 /** How a graph multiplies by a factor of an adapter, which may lie on either side of its activations. */
 export interface AdapterForm {

@@ -6,7 +6,7 @@ import { adapterLayout, loraA, loraB, type Adapter } from './adapter.ts';
 import { selectionOf } from './adapter-selection.ts';
 import { Arena } from './arena.ts';
 import { positive, readJson, wholeFrom } from './json-file.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import type { ModelConfig } from './model-config.ts';
 import { moduleName, parameterName } from './qwen2-5-vl/weight-names.ts';
 import { SafetensorsReader, writeSafetensors } from './safetensors.ts';
 

@@ -1,7 +1,8 @@
 import { CxmindError } from '../errors.ts';
 import type { AdapterSpec } from './adapter.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import { inArenaOrder, productBlocks } from './qwen2-5-vl/modules.ts';
+import type { ModelConfig } from './model-config.ts';
+import { inArenaOrder } from './products.ts';
+import { productBlocks } from './qwen2-5-vl/modules.ts';
 import { moduleName } from './qwen2-5-vl/weight-names.ts';
 
 /** Which modules get adapters, as PEFT is told it. */

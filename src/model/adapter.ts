@@ -1,13 +1,8 @@
 import { keyOf, Rng } from '../rng.ts';
 import { Arena, layOut, type ArenaLayout, type ParameterShape } from './arena.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import {
-  inArenaOrder,
-  productBlocks,
-  type Product,
-  type ProductBlock,
-  type ProductBlocks,
-} from './qwen2-5-vl/modules.ts';
+import type { ModelConfig } from './model-config.ts';
+import { inArenaOrder, type Product, type ProductBlock, type ProductBlocks } from './products.ts';
+import { productBlocks } from './qwen2-5-vl/modules.ts';
 import {
   moduleNames,
   type ModelModules,

@@ -89,3 +89,8 @@ export function packedAttention(
 function withoutLast(g: GraphBuilder, x: Value): Value {
   return g.split(x, [differenceDim(x.shape[2]!, ['C']), 'C'], 2)[0]!;
 }
+
+/** What the scores of queries and keys are multiplied by. */
+export function scoreScaleOf({ headDim }: { readonly headDim: number }): number {
+  return 1 / Math.sqrt(headDim);
+}

@@ -10,8 +10,9 @@ import { Arena, dividedInto, layOut, type ArenaEntry, type ArenaLayout } from '.
 import { copyCompanions, INDEX, indexOf, type JsonObject } from './companions.ts';
 import { readJson } from './json-file.ts';
 import { mergedTensor } from './merge.ts';
-import { readModelConfig, type ModelConfig } from './qwen2-5-vl/config.ts';
-import { laidOver, type ConfigOverrides } from './qwen2-5-vl/config-overrides.ts';
+import { readModelConfig } from './qwen2-5-vl/config.ts';
+import type { ModelConfig } from './model-config.ts';
+import { laidOver, type ConfigOverrides } from './config-overrides.ts';
 import { inBothLayouts } from './qwen2-5-vl/config-layouts.ts';
 import {
   EMBEDDING,

@@ -6,9 +6,9 @@ import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { BlockAdapters } from './adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { ImageCache } from './image-cache.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import type { ProductBlocks } from './qwen2-5-vl/modules.ts';
-import { VisionTower, type VisionPass } from './qwen2-5-vl/vision-tower.ts';
+import type { ModelConfig } from './model-config.ts';
+import type { ProductBlocks } from './products.ts';
+import { VisionTower, type VisionPass } from './vision-tower.ts';
 import {
   isVisionModule,
   moduleNames,

@@ -1,8 +1,8 @@
 import type { Device } from '../device/device.ts';
 import { adapterModules, modelAdapters, type Adapter, type BlockAdapters } from './adapter.ts';
 import type { Arena } from './arena.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import type { ProductBlocks } from './qwen2-5-vl/modules.ts';
+import type { ModelConfig } from './model-config.ts';
+import type { ProductBlocks } from './products.ts';
 import {
   AdaptedWeights,
   OffloadedModules,

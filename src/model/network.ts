@@ -11,9 +11,9 @@ import { Block, type Saved } from './block.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import { modelWeights, type ModelWeights } from './model-weights.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import type { ModelConfig } from './model-config.ts';
 import { decoderLayerGraph, LAYER_PARAMETERS } from './qwen2-5-vl/decoder.ts';
-import { sequenceInputs } from './qwen2-5-vl/sequence-inputs.ts';
+import { sequenceInputs } from './sequence-inputs.ts';
 import {
   isVisionModule,
   moduleNames,

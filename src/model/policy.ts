@@ -3,8 +3,8 @@ import { tensorOf } from '../tensor/tensor.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import { HEAD_PARAMETERS, headGraph } from './qwen2-5-vl/decoder.ts';
+import type { ModelConfig } from './model-config.ts';
+import { HEAD_PARAMETERS, headGraph } from './heads.ts';
 import { policyModules } from './qwen2-5-vl/weights.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { sizeOf } from '../tensor/tensor.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
+import type { ModelConfig } from './model-config.ts';
 import { EMBEDDING, HEAD, parameterName, withTies } from './qwen2-5-vl/weight-names.ts';
 import type { SafetensorsReader, StoredTensor } from './safetensors.ts';
 

@@ -12,13 +12,9 @@ import {
   type LoadOptions,
 } from './checkpoint.ts';
 import { readJson } from './json-file.ts';
-import {
-  decodeModelConfig,
-  overridden,
-  type Architecture,
-  type ModelConfig,
-} from './qwen2-5-vl/config.ts';
-import type { ConfigOverrides } from './qwen2-5-vl/config-overrides.ts';
+import { decodeModelConfig, overridden, type Architecture } from './qwen2-5-vl/config.ts';
+import type { ModelConfig } from './model-config.ts';
+import type { ConfigOverrides } from './config-overrides.ts';
 import { inBothLayouts } from './qwen2-5-vl/config-layouts.ts';
 import { HEAD, valueParameterGroups, visionLength } from './qwen2-5-vl/weight-names.ts';
 
@@ -126,7 +122,7 @@ async function readValueConfig(
 function classifierConfig(file: ConfigFile, { architecture }: ModelConfig): ConfigFile {
   return {
     ...file,
-    architectures: [valueArchitectures[architecture]],
+    architectures: [valueArchitectures[architecture as Architecture]],
     classifier_dropout: 0,
     id2label: { '0': 'value' },
     label2id: { value: 0 },

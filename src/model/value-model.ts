@@ -2,8 +2,8 @@ import type { Device } from '../device/device.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
-import type { ModelConfig } from './qwen2-5-vl/config.ts';
-import { VALUE_HEAD_PARAMETERS, valueHeadGraph } from './qwen2-5-vl/decoder.ts';
+import type { ModelConfig } from './model-config.ts';
+import { VALUE_HEAD_PARAMETERS, valueHeadGraph } from './heads.ts';
 import { valueModules } from './qwen2-5-vl/weights.ts';
 
 const nothing: HeadInputs = () => ({});

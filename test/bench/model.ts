@@ -1,6 +1,7 @@
 import { Arena, layOut } from '../../src/model/arena.ts';
 import { packSequences, type PromptInput } from '../../src/model/pack.ts';
-import { decodeModelConfig, type ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import { decodeModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import { parameterGroups } from '../../src/model/qwen2-5-vl/weight-names.ts';
 import type { PackedBatch } from '../../src/model/batch.ts';
 import { keyOf, Rng } from '../../src/rng.ts';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arena } from '../../src/model/arena.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
-import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import { readSafetensors } from '../../src/model/safetensors.ts';
 import { loadValueCheckpoint, saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';

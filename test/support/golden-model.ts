@@ -1,7 +1,7 @@
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import type { Arena } from '../../src/model/arena.ts';
 import type { PromptInput, SequenceInput } from '../../src/model/pack.ts';
-import type { ModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import {
   goldenCases,

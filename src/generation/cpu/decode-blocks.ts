@@ -1,13 +1,10 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { NO_ADAPTERS, type BlockAdapters } from '../../model/adapter.ts';
-import type { TextConfig } from '../../model/qwen2-5-vl/config.ts';
-import {
-  decodeAttendGraph,
-  decodeProjectGraph,
-  distributionGraph,
-  type DecodeForm,
-} from '../../model/qwen2-5-vl/decode.ts';
+import type { TextConfig } from '../../model/model-config.ts';
+import { decodeAttendGraph, decodeProjectGraph } from '../../model/qwen2-5-vl/decode.ts';
+import { distributionGraph } from '../../model/heads.ts';
+import type { DecodeForm } from '../../model/decode-form.ts';
 
 /** The blocks of a decoding step, weights bound, everything else yet to be. */
 export interface BoundBlocks {

@@ -1,7 +1,8 @@
 import type { HostMemory, View } from '../../device/device.ts';
-import type { ModelConfig, TextConfig } from '../../model/qwen2-5-vl/config.ts';
-import { FEWEST_COLUMNS, scoreScaleOf, type DecodeForm } from '../../model/qwen2-5-vl/decode.ts';
-import { textRotary } from '../../model/qwen2-5-vl/rotary.ts';
+import type { ModelConfig, TextConfig } from '../../model/model-config.ts';
+import { FEWEST_COLUMNS, type DecodeForm } from '../../model/decode-form.ts';
+import { scoreScaleOf } from '../../model/attention.ts';
+import { textRotary } from '../../model/rotary.ts';
 import { moduleNames, type Lease } from '../../model/weight-source.ts';
 import { reshaped, rows, tensorOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { PrefilledPrompt } from '../prefill.ts';

@@ -1,5 +1,5 @@
-import type { TextConfig } from '../../model/qwen2-5-vl/config.ts';
-import type { RotaryTable } from '../../model/qwen2-5-vl/rotary.ts';
+import type { TextConfig } from '../../model/model-config.ts';
+import type { RotaryTable } from '../../model/rotary.ts';
 import { zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { StepKeysValues } from './kv-cache.ts';
 

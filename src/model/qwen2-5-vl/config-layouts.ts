@@ -1,5 +1,5 @@
 import * as t from 'io-ts';
-import type { ModelConfig } from './config.ts';
+import type { ModelConfig } from '../model-config.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 

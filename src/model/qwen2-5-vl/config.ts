@@ -9,69 +9,13 @@ import {
   pathsOf,
   type ConfigOverrides,
   type OverriddenRole,
-} from './config-overrides.ts';
+} from '../config-overrides.ts';
 import { decodeJson, positive, readJson, wholeFrom } from '../json-file.ts';
+import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 
 /** Architectures this model room can build, by their name in `config.json`. */
 export const architectures = ['Qwen2_5_VLForConditionalGeneration', 'Qwen2ForCausalLM'] as const;
 export type Architecture = (typeof architectures)[number];
-
-/** The text decoder's sizes. */
-export interface TextConfig {
-  readonly hiddenSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly intermediateSize: number;
-  readonly vocabSize: number;
-  readonly rmsNormEps: number;
-  readonly ropeTheta: number;
-  /** Rotary frequencies that turn by time, height and width; sums to headDim / 2. Null without vision. */
-  readonly mropeSection: readonly [number, number, number] | null;
-  readonly tieWordEmbeddings: boolean;
-  /** Query, key and value projections have biases, in this family always. */
-  readonly attentionBias: true;
-}
-
-/** The vision tower's sizes. */
-export interface VisionConfig {
-  readonly depth: number;
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly intermediateSize: number;
-  readonly inChannels: number;
-  /** Side of a patch, pixels. */
-  readonly patchSize: number;
-  /** Frames in a patch. */
-  readonly temporalPatchSize: number;
-  /** Side of the square of patches merged into one token, patches. */
-  readonly mergeSize: number;
-  /** Side of an attention window, pixels. */
-  readonly windowSize: number;
-  readonly fullAttentionBlocks: readonly number[];
-  /** Width of the merger's output: the decoder's hidden size. */
-  readonly outHiddenSize: number;
-  readonly tokensPerSecond: number;
-}
-
-/** Ids of the tokens that stand for images and videos. */
-export interface VisionTokens {
-  readonly imagePad: number;
-  readonly videoPad: number;
-  readonly visionStart: number;
-  readonly visionEnd: number;
-}
-
-/** A model's sizes: plain data, free of Hugging Face names. */
-export interface ModelConfig {
-  readonly architecture: Architecture;
-  readonly text: TextConfig;
-  readonly vision: VisionConfig | null;
-  readonly tokens: VisionTokens | null;
-  /** Weights' dtype as the file states it, `bfloat16` for example; the tensors have the last word. */
-  readonly torchDtype: string | null;
-}
 
 const count = wholeFrom(1);
 const index = wholeFrom(0);

@@ -2,12 +2,12 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { tensorOf } from '../../tensor/tensor.ts';
 import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
-import { scoreScaleOf } from './decode.ts';
+import { scoreScaleOf } from '../attention.ts';
+import { placesOf } from '../cache-graphs.ts';
+import type { TextConfig } from '../model-config.ts';
 import { finishLayer, projectionWeights, splitHeads } from './decoder.ts';
-import type { TextConfig } from './config.ts';
 import { layerProducts } from './modules.ts';
 
 /** Added to the score of a place that a token does not see. */
@@ -67,65 +67,4 @@ export function decodeStepGraph(
   g.output('nextKeys', nextKeys);
   g.output('nextValues', nextValues);
   return g.build();
-}
-
-/**
- * Writes what a prefill made of a prompt into a slot of a layer's cache.
- *
- * Inputs: `rows [T, K, d]`, keys or values of a pass; `cache [S, K, C, d]`; f32 scalars `slot`, `start`, the prompt's
- * first row, and `tokens`. Output: `next`, the cache.
- */
-export function cacheWriteGraph(
-  { kvHeads, headDim }: TextConfig,
-  { slots, capacity }: { readonly slots: number; readonly capacity: number },
-  dtype: FloatDType = 'f32',
-): Graph {
-  const g = new GraphBuilder('cache-write');
-  const rows = g.input('rows', dtype, ['T', kvHeads, headDim]);
-  const cache = g.input('cache', dtype, [slots, kvHeads, capacity, headDim]);
-  const [slot, start, tokens] = ['slot', 'start', 'tokens'].map((name) =>
-    g.input(name, 'f32', []),
-  ) as [Value, Value, Value];
-  const places = placesOf(g, capacity);
-  const isPrompt = g.less(places, tokens);
-  // A place behind the prompt reads its first row, which the mask then leaves out.
-  const from = g.add(start, g.where(isPrompt, places, g.scalar(0)));
-  const prompt = g.transpose(g.gather(rows, g.cast(from, 'i32')), [1, 0, 2]); // [K, C, d]
-  const isSlot = g.reshape(isPlace(g, slots, slot), [slots, 1, 1, 1]);
-  const isWritten = g.and(isSlot, g.reshape(isPrompt, [1, 1, capacity, 1]));
-  g.output('next', g.where(isWritten, g.unsqueeze(prompt, [0]), cache));
-  return g.build();
-}
-
-/** Copies slot `from` of a layer's cache to slot `to`, f32 scalars. Inputs: `cache`; output: `next`. */
-export function cacheMoveGraph(
-  { kvHeads, headDim }: TextConfig,
-  { slots, capacity }: { readonly slots: number; readonly capacity: number },
-  dtype: FloatDType = 'f32',
-): Graph {
-  const g = new GraphBuilder('cache-move');
-  const cache = g.input('cache', dtype, [slots, kvHeads, capacity, headDim]);
-  const from = g.input('from', 'f32', [1]);
-  const to = g.input('to', 'f32', []);
-  const moved = g.gather(cache, g.cast(from, 'i32')); // [1, K, C, d]
-  const isTarget = g.reshape(isPlace(g, slots, to), [slots, 1, 1, 1]);
-  g.output('next', g.where(isTarget, moved, cache));
-  return g.build();
-}
-
-/** 0, 1, … as f32 `[count]`. */
-function placesOf(g: GraphBuilder, count: number): Value {
-  return g.constant(
-    tensorOf(
-      'f32',
-      [count],
-      Array.from({ length: count }, (_, i) => i),
-    ),
-  );
-}
-
-/** Which of the places from 0 to `count` is the given one. */
-function isPlace(g: GraphBuilder, count: number, place: Value): Value {
-  const places = placesOf(g, count);
-  return g.not(g.or(g.less(places, place), g.greater(places, place)));
 }

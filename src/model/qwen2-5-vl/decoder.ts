@@ -5,8 +5,9 @@ import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
-import type { TextConfig } from './config.ts';
-import { layerProducts, type Product } from './modules.ts';
+import type { TextConfig } from '../model-config.ts';
+import type { Product } from '../products.ts';
+import { layerProducts } from './modules.ts';
 
 /** Names of a decoder layer's parameter inputs; q, k, v are joined. */
 export const LAYER_PARAMETERS = [
@@ -159,52 +160,3 @@ export function prefillLayerGraph(
   }
   return g.build();
 }
-
-/**
- * The head: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
- *
- * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`.
- *
- * @param dtype of hidden rows and weights; logits and log-probabilities are f32
- */
-export function headGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
-  const g = new GraphBuilder('head');
-  const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
-  const targets = g.input('targets', 'i64', ['R', 1]);
-  const inverseTemperature = g.input('inverseTemperature', 'f32', []);
-  const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
-  const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
-  // The temperature divides the rows rather than the logits, which are far more.
-  const tempered = g.inFloat32([hidden, norm], (rows, weight) =>
-    g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
-  );
-  const logProbs = g.logSoftmax(g.gemm(tempered, head, { transB: true, to: 'f32' }), -1);
-  g.output('logProbs', g.reshape(g.gatherElements(logProbs, targets, 1), ['R']));
-  return g.build();
-}
-
-/** Names of the head's parameter inputs. */
-export const HEAD_PARAMETERS = ['finalNorm', 'headWeight'] as const;
-
-/**
- * The head of a value model: one number a row, for a chunk of `R` rows.
- *
- * Input `hidden [R, D]`; output `values f32 [R]`.
- *
- * @param dtype of hidden rows and weights
- */
-export function valueHeadGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
-  const g = new GraphBuilder('value-head');
-  const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
-  const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
-  const weight = g.input('scoreWeight', dtype, [1, config.hiddenSize]);
-  const bias = g.input('scoreBias', dtype, [1]);
-  const normed = g.rmsNorm(hidden, norm, config.rmsNormEps);
-  const products = g.gemm(normed, weight, { transB: true, to: 'f32' });
-  const values = g.add(products, g.cast(bias, 'f32'));
-  g.output('values', g.reshape(values, ['R']));
-  return g.build();
-}
-
-/** Names of the value head's parameter inputs. */
-export const VALUE_HEAD_PARAMETERS = ['finalNorm', 'scoreWeight', 'scoreBias'] as const;

@@ -1,19 +1,5 @@
-import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
-
-/** A linear module by its name inside its block, and the width of its output. */
-export interface LinearModule {
-  readonly name: string;
-  readonly out: number;
-}
-
-/** A product of a block's graph: with the weight of one linear module, or of several whose rows are joined. */
-export interface Product {
-  readonly name: string;
-  /** Width of what goes in. */
-  readonly inner: number;
-  /** In the order of their rows. */
-  readonly modules: readonly LinearModule[];
-}
+import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
+import type { Product, ProductBlock, ProductBlocks } from '../products.ts';
 
 const product = (name: string, inner: number, modules: Product['modules']): Product => ({
   name,
@@ -59,19 +45,6 @@ export function mergerProducts({ hiddenSize, mergeSize, outHiddenSize }: VisionC
   };
 }
 
-/** A block of the model and its products; the names of its modules follow the prefix and a dot. */
-export interface ProductBlock {
-  readonly prefix: string;
-  readonly products: readonly Product[];
-}
-
-/** The blocks of a model that have linear modules. */
-export interface ProductBlocks<Block = ProductBlock> {
-  readonly visionBlocks: readonly Block[];
-  readonly merger: Block | null;
-  readonly layers: readonly Block[];
-}
-
 /** Every block with linear modules. */
 export function productBlocks({ text, vision }: ModelConfig): ProductBlocks {
   const repeat = (count: number, prefix: string, products: readonly Product[]): ProductBlock[] =>
@@ -83,13 +56,4 @@ export function productBlocks({ text, vision }: ModelConfig): ProductBlocks {
     merger: { prefix: 'visual.merger', products: Object.values(mergerProducts(vision)) },
     layers,
   };
-}
-
-/** The same in arena order: vision blocks, merger, decoder layers. */
-export function inArenaOrder<Block>({
-  visionBlocks,
-  merger,
-  layers,
-}: ProductBlocks<Block>): Block[] {
-  return [...visionBlocks, ...(merger === null ? [] : [merger]), ...layers];
 }

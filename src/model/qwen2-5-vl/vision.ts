@@ -5,8 +5,9 @@ import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
 import { packedAttention, segmentInputs } from '../attention.ts';
 import { productDim } from '../../graph/shape.ts';
-import type { VisionConfig } from './config.ts';
-import { mergerProducts, visionBlockProducts, type Product } from './modules.ts';
+import type { VisionConfig } from '../model-config.ts';
+import type { Product } from '../products.ts';
+import { mergerProducts, visionBlockProducts } from './modules.ts';
 
 /** Fixed in the architecture, not in its config file. */
 const RMS_NORM_EPSILON = 1e-6;

@@ -1,5 +1,5 @@
 import { layOut, type ParameterShape } from '../arena.ts';
-import type { ModelConfig, TextConfig, VisionConfig } from './config.ts';
+import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 
 /** The token embedding, which a tied head is too. */
 export const EMBEDDING = 'model.embed_tokens.weight';

@@ -1,6 +1,7 @@
 import { moduleNames, type ModelModules, type ModuleParameters } from '../weight-source.ts';
-import type { ModelConfig } from './config.ts';
-import type { HEAD_PARAMETERS, LAYER_PARAMETERS, VALUE_HEAD_PARAMETERS } from './decoder.ts';
+import type { ModelConfig } from '../model-config.ts';
+import type { HEAD_PARAMETERS, VALUE_HEAD_PARAMETERS } from '../heads.ts';
+import type { LAYER_PARAMETERS } from './decoder.ts';
 import { patchSizeOf, type MERGER_PARAMETERS, type VISION_BLOCK_PARAMETERS } from './vision.ts';
 
 /** Parameters by the names that a block's graph gives them, all of them. */

@@ -5,7 +5,8 @@ import { adapterLayout, initializeAdapter, loraA, loraB } from '../../../src/mod
 import { loadAdapter } from '../../../src/model/adapter-files.ts';
 import { adapterSpec } from '../../../src/model/adapter-selection.ts';
 import { Arena } from '../../../src/model/arena.ts';
-import { readModelConfig, type ModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
+import { readModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';

@@ -5,7 +5,7 @@ import {
   ignoredOverrides,
   readModelConfig,
 } from '../../../src/model/qwen2-5-vl/config.ts';
-import { laidOver } from '../../../src/model/qwen2-5-vl/config-overrides.ts';
+import { laidOver } from '../../../src/model/config-overrides.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;

@@ -7,18 +7,10 @@ import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
 import { arrayOf, sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapter.ts';
-import type { TextConfig, VisionConfig } from '../../../src/model/qwen2-5-vl/config.ts';
-import {
-  decodeAttendGraph,
-  decodeProjectGraph,
-  distributionGraph,
-} from '../../../src/model/qwen2-5-vl/decode.ts';
-import {
-  decoderLayerGraph,
-  headGraph,
-  prefillLayerGraph,
-  valueHeadGraph,
-} from '../../../src/model/qwen2-5-vl/decoder.ts';
+import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
+import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/qwen2-5-vl/decode.ts';
+import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
+import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/qwen2-5-vl/decoder.ts';
 import {
   mergerGraph,
   patchEmbedGraph,

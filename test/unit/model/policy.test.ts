@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Arena, layOut } from '../../../src/model/arena.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import type { ModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
+import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { parameterGroups, visionLength } from '../../../src/model/qwen2-5-vl/weight-names.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';

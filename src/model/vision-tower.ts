@@ -1,22 +1,22 @@
-import type { Device, View, Views, Workspace } from '../../device/device.ts';
-import { putAll } from '../../device/host-tensors.ts';
-import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from '../adapter.ts';
-import type { Grid } from '../batch.ts';
-import { Block, type Saved } from '../block.ts';
-import { LayerBlocks } from '../layer-blocks.ts';
-import { consecutive, layoutSegments, namedSegments, wholeSegments } from '../segments.ts';
-import { moduleNames, type GradientSink, type WeightSource } from '../weight-source.ts';
-import type { VisionConfig } from './config.ts';
-import type { ProductBlocks } from './modules.ts';
-import { visionRotary } from './rotary.ts';
+import type { Device, View, Views, Workspace } from '../device/device.ts';
+import { putAll } from '../device/host-tensors.ts';
+import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from './adapter.ts';
+import type { Grid } from './batch.ts';
+import { Block, type Saved } from './block.ts';
+import { LayerBlocks } from './layer-blocks.ts';
+import { consecutive, layoutSegments, namedSegments, wholeSegments } from './segments.ts';
+import { moduleNames, type GradientSink, type WeightSource } from './weight-source.ts';
+import type { VisionConfig } from './model-config.ts';
+import type { ProductBlocks } from './products.ts';
+import { visionRotary } from './qwen2-5-vl/vision-rotary.ts';
 import {
   MERGER_PARAMETERS,
   mergerGraph,
   patchEmbedGraph,
   VISION_BLOCK_PARAMETERS,
   visionBlockGraph,
-} from './vision.ts';
-import { frameLengths, windowSegments } from './windows.ts';
+} from './qwen2-5-vl/vision.ts';
+import { frameLengths, windowSegments } from './qwen2-5-vl/windows.ts';
 
 /** The result of a vision pass and what its backward pass needs. */
 export interface VisionPass {

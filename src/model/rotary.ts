@@ -1,4 +1,4 @@
-import { zeros, type Tensor } from '../../tensor/tensor.ts';
+import { zeros, type Tensor } from '../tensor/tensor.ts';
 
 /** Cosines and sines of the rotary angles, one row per token: `f32 [T, d/2]` each. */
 export interface RotaryTable {
@@ -11,7 +11,8 @@ export function inverseFrequencies(size: number, base: number): Float32Array {
   return Float32Array.from({ length: size / 2 }, (_, j) => 1 / base ** ((2 * j) / size));
 }
 
-function tableOf(
+/** The table of `angle(token, frequency)`, in radians. */
+export function tableOf(
   tokens: number,
   width: number,
   angle: (t: number, j: number) => number,
@@ -59,38 +60,4 @@ export function textRotary(
     }
   }
   return { cos, sin };
-}
-
-/**
- * Rotary angles of the vision tower: the first half of the frequencies follows the patch's row, the
- * second its column, patches in merge-block order (block row, block column, row in block, column in block).
- *
- * @param grids `[t, h, w]` in patches, one per image
- */
-export function visionRotary(
-  grids: readonly (readonly [number, number, number])[],
-  headDim: number,
-  mergeSize: number,
-): RotaryTable {
-  const rows: number[] = [];
-  const columns: number[] = [];
-  for (const [t, h, w] of grids) {
-    for (let frame = 0; frame < t; frame++) {
-      for (let blockRow = 0; blockRow < h; blockRow += mergeSize) {
-        for (let blockColumn = 0; blockColumn < w; blockColumn += mergeSize) {
-          for (let y = 0; y < mergeSize; y++) {
-            for (let x = 0; x < mergeSize; x++) {
-              rows.push(blockRow + y);
-              columns.push(blockColumn + x);
-            }
-          }
-        }
-      }
-    }
-  }
-  const frequencies = inverseFrequencies(headDim / 2, 10_000);
-  const half = frequencies.length;
-  return tableOf(rows.length, headDim / 2, (t, j) =>
-    j < half ? rows[t]! * frequencies[j]! : columns[t]! * frequencies[j - half]!,
-  );
 }

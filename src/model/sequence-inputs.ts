@@ -1,5 +1,5 @@
-import type { Tensors } from '../../tensor/tensor.ts';
-import type { PackedBatch } from '../batch.ts';
+import type { Tensors } from '../tensor/tensor.ts';
+import type { PackedBatch } from './batch.ts';
 import {
   CAUSAL_STRIPS,
   causalTrees,
@@ -7,8 +7,8 @@ import {
   layoutSegments,
   namedSegments,
   treeSize,
-} from '../segments.ts';
-import type { TextConfig } from './config.ts';
+} from './segments.ts';
+import type { TextConfig } from './model-config.ts';
 import { textRotary } from './rotary.ts';
 
 /** What every decoder layer of one pass takes besides hidden rows and weights: angles and segments. */
