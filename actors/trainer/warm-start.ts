@@ -8,6 +8,7 @@ import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
 import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './policy.ts';
+import { RunFiles } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
 import type { TrainingOptions } from './run.ts';
 
@@ -22,13 +23,17 @@ export interface SupervisedSummary {
 
 const TIMEOUT_MS = 24 * 3600_000;
 
-/** Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL. */
+/**
+ * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL.
+ *
+ * Its folder gets the model and `metrics.jsonl`, a line a step; preempted, the model as it is then.
+ */
 export async function trainSupervised(
   given: Config,
   options: TrainingOptions,
 ): Promise<SupervisedSummary> {
   const config = await withLocalModels(given);
-  const { reporter, logger, signal: interrupted } = options;
+  const { reporter, logger, preemption, signal: interrupted } = options;
   const { sft } = config;
   const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
   await using _ = await RunLock.take(folder);
@@ -47,16 +52,24 @@ export async function trainSupervised(
   const learners = await spawnLearners(system, config, policy, weights, places);
   const { trainPrompts } = await data.ask.summary(undefined, ask);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
+  const files = await RunFiles.open(folder);
+  await files.keepUntil(-1, -1);
   let done = 0;
   let loss = NaN;
   {
     using _ = reporter.phase({ name: 'sft', total: steps, done: () => done });
-    for (; done < steps; done++) {
+    for (; done < steps && preemption?.aborted !== true; done++) {
       const { samples } = await data.ask.nextSolutions(undefined, ask);
       const learningRate = imitationRate(config, { step: done + 1, steps });
       const result = await learners.imitate(samples, learningRate, ask);
       ({ loss } = result);
       logger.info({ step: done + 1, ...result, learningRate }, 'sft');
+      await files.metrics(done + 1, {
+        'sft/loss': loss,
+        'sft/grad_norm': result.gradientNorm,
+        'sft/tokens': result.tokens,
+        'sft/lr': learningRate,
+      });
       if (!Number.isFinite(loss)) {
         throw new CxmindError(
           'NUMERIC_NONFINITE',
@@ -65,6 +78,11 @@ export async function trainSupervised(
       }
     }
   }
+  if (done < steps) {
+    // There is nothing to go on from: the model has not changed.
+    if (done === 0) preemption?.throwIfAborted();
+    reporter.note(`stopped after step ${done} of ${steps}; ${folder} has the model so far`);
+  }
   await learners.save({ directory: folder, modelOnly: true }, ask);
-  return { steps, loss, checkpoint: join(folder, 'huggingface') };
+  return { steps: done, loss, checkpoint: join(folder, 'huggingface') };
 }

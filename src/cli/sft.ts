@@ -18,7 +18,9 @@ export class Sft extends CxmindCommand {
     const config = await configFromItems(items, 'sft');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
     const { runTraining } = await import('./run-training.ts');
-    const { steps, loss, checkpoint } = await runTraining(config, trainSupervised);
+    const { steps, loss, checkpoint } = await runTraining(config, trainSupervised, {
+      saves: true,
+    });
     this.log(`loss ${loss.toFixed(4)} after ${steps} steps`);
     this.log(`checkpoint ${checkpoint}`);
   }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
 import { FileStore } from './mlflow-files.ts';
 import { RestStore } from './mlflow-rest.ts';
@@ -27,7 +28,7 @@ export class MlflowLogger implements MetricLogger {
 
   constructor(run: RunDescription, environment: MlflowEnvironment, now: () => number = Date.now) {
     this.#now = now;
-    this.#store = storeOf(environment);
+    this.#store = storeOf(environment, run.folder);
     this.#run = {
       name: run.experiment,
       experiment: environment.MLFLOW_EXPERIMENT_NAME ?? 'Default',
@@ -80,8 +81,8 @@ function nameOf(key: string): string {
     .join('/');
 }
 
-function storeOf(environment: MlflowEnvironment): RunStore {
+function storeOf(environment: MlflowEnvironment, folder: string): RunStore {
   const uri = environment.MLFLOW_TRACKING_URI ?? '';
   if (/^https?:\/\//.test(uri)) return new RestStore(uri, environment);
-  return new FileStore(uri === '' ? 'mlruns' : uri.replace(/^file:(\/\/)?/, ''));
+  return new FileStore(uri === '' ? join(folder, 'mlruns') : uri.replace(/^file:(\/\/)?/, ''));
 }

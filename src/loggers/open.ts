@@ -1,4 +1,5 @@
 import { messageOf } from '../errors.ts';
+import { join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
 import { ConsoleLogger, type ConsoleForm } from './console.ts';
 import { FileLogger } from './file.ts';
@@ -98,6 +99,7 @@ export class Loggers {
   }
 }
 
+/** Where a variable of the environment says nothing, each writes into the run's own folder. */
 type Maker = (run: RunDescription, surroundings: LoggerSurroundings) => MetricLogger | null;
 
 const makers: Readonly<Record<LoggerName, Maker>> = {
@@ -106,16 +108,22 @@ const makers: Readonly<Record<LoggerName, Maker>> = {
   mlflow: (run, { environment }) => new MlflowLogger(run, environment),
   swanlab: (run, { environment, note }) => {
     if (environment['SWANLAB_MODE'] === 'disabled') return null;
-    const logger = new SwanLabLogger(run, environment['SWANLAB_DIR'] ?? 'swanlab_log');
+    const logger = new SwanLabLogger(
+      run,
+      environment['SWANLAB_DIR'] ?? join(run.folder, 'swanlab_log'),
+    );
     note(`swanlab: recorded offline; upload it with: swanlab sync ${logger.folder}`);
     return logger;
   },
   tensorboard: (run, { environment }) =>
-    new TensorBoardLogger(run, environment['TENSORBOARD_DIR'] ?? 'tensorboard_log'),
+    new TensorBoardLogger(
+      run,
+      environment['TENSORBOARD_DIR'] ?? join(run.folder, 'tensorboard_log'),
+    ),
   wandb: (run, { environment, note }) => {
     if (environment['WANDB_MODE'] === 'disabled') return null;
     const logger = new WandbLogger(run, {
-      root: environment['WANDB_DIR'] ?? '.',
+      root: environment['WANDB_DIR'] ?? run.folder,
       entity: environment['WANDB_ENTITY'],
       id: environment['WANDB_RUN_ID'],
     });

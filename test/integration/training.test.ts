@@ -46,6 +46,10 @@ describe('a run', () => {
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);
     assert.equal(losses.length, 30);
+    assert.deepEqual(
+      metricsOf(join(run, 'sft')).map((line) => line['sft/loss']),
+      losses,
+    );
     assert.ok(warm.loss < 0.7 * Number(losses[0]), `loss ${losses.join(' ')}`);
     assert.deepEqual(workers.names, []);
 

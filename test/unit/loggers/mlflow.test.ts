@@ -234,4 +234,17 @@ describe('a logger that fails', () => {
     Loggers.open(['wandb', 'swanlab'], { ...run, folder: folder.path }, surroundings);
     assert.deepEqual(notes, []);
   });
+
+  it("writes into the run's folder where no variable says otherwise, as the other loggers do", async () => {
+    using folder = new TemporaryDirectory();
+    const loggers = Loggers.open(
+      ['mlflow', 'swanlab', 'tensorboard', 'wandb'],
+      { ...run, folder: folder.path },
+      { environment: {}, write: () => undefined, consoleForm: 'table', note: () => undefined },
+    );
+    loggers.log(1, { loss: 0.5 });
+    await loggers.finish('finished');
+    const names = readdirSync(folder.path).sort();
+    assert.deepEqual(names, ['mlruns', 'swanlab_log', 'tensorboard_log', 'wandb']);
+  });
 });
