@@ -284,10 +284,11 @@ export class RunLoop implements AsyncDisposable {
     }
     if (this.#context.config.trainer.valOnly) return;
     const { step: saved } = this.#saved;
+    const where = step === 0 ? 'in the first step' : `after step ${step} of ${steps}`;
     reporter.note(
       saved === 0
-        ? `stopped in step ${step + 1} of ${steps}; there is no checkpoint in ${folder} yet, the same command starts anew`
-        : `stopped after step ${step} of ${steps}; step ${saved} is saved in ${folder}, the same command goes on from there`,
+        ? `stopped ${where}; there is no checkpoint in ${folder} yet, the same command starts anew`
+        : `stopped ${where}; step ${saved} is saved in ${folder}, the same command goes on from there`,
     );
   }
 
