@@ -1,12 +1,13 @@
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import { patchValues } from '../tensor/patch-levels.ts';
+import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { BlockAdapters } from './adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
+import { PixelRows } from './pixel-rows.ts';
 import type { ProductBlocks } from './products.ts';
 import { VisionTower, type VisionPass } from './vision-tower.ts';
 import {
@@ -42,6 +43,7 @@ export class Embedder implements Disposable {
   readonly #config: ModelConfig;
   readonly #source: WeightSource;
   readonly #vision: VisionTower | null;
+  readonly #pixels: PixelRows;
   readonly #images: ImageCache | null;
 
   constructor(
@@ -52,6 +54,7 @@ export class Embedder implements Disposable {
     this.#device = device;
     this.#config = config;
     this.#source = source;
+    this.#pixels = new PixelRows(device);
     this.#images = isVisionFixed ? new ImageCache() : null;
     this.#vision =
       config.vision === null
@@ -78,18 +81,12 @@ export class Embedder implements Disposable {
       const id = batch.tokenIds[row];
       return id === imagePad || id === videoPad;
     });
-    const pixels = patchValues([batch.pixelValues])!;
+    const { pixelValues: pixels, grids } = batch;
     const vision =
       this.#images === null || saving
-        ? await this.#vision.forward(workspace.put(pixels), batch.grids, workspace, saving)
+        ? await this.#vision.forward(this.#pixels.put(pixels, workspace), grids, workspace, saving)
         : {
-            embeddings: await this.#kept(
-              this.#vision,
-              this.#images,
-              pixels,
-              batch.grids,
-              workspace,
-            ),
+            embeddings: await this.#kept(this.#vision, this.#images, pixels, grids, workspace),
             saved: [],
           };
     const features = vision.embeddings.shape[0]!;
@@ -143,7 +140,7 @@ export class Embedder implements Disposable {
   async #kept(
     tower: VisionTower,
     images: ImageCache,
-    pixels: Tensor<'f32'>,
+    pixels: PixelValues,
     grids: readonly Grid[],
     workspace: Workspace,
   ): Promise<View> {
@@ -153,10 +150,15 @@ export class Embedder implements Disposable {
     const all = zeros('f32', [patches / perRow, this.#config.text.hiddenSize]);
     let at = 0;
     for (const grid of grids) {
-      const image = rows(pixels, at, at + patchesOf(grid));
+      const image = pixelRows(pixels, at, at + patchesOf(grid));
       const values = await images.embeddings(image, grid, async () => {
         const mark = workspace.mark();
-        const pass = await tower.forward(workspace.put(image), [grid], workspace, false);
+        const pass = await tower.forward(
+          this.#pixels.put(image, workspace),
+          [grid],
+          workspace,
+          false,
+        );
         const embeddings = await this.#device.download(pass.embeddings);
         workspace.release(mark);
         return embeddings as Tensor<'f32'>;
@@ -169,5 +171,6 @@ export class Embedder implements Disposable {
 
   [Symbol.dispose](): void {
     this.#vision?.[Symbol.dispose]();
+    this.#pixels[Symbol.dispose]();
   }
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isLevels, type PixelValues } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Grid } from './batch.ts';
 
@@ -21,15 +22,15 @@ export class ImageCache {
   /**
    * The embeddings of an image, computed where they are not kept.
    *
-   * @param patches f32 `[N, C·Pt·P·P]`
+   * @param pixels of its patches
    * @param embed   gives f32 `[N / mergeSize², D]`, which is kept
    */
   async embeddings(
-    patches: Tensor<'f32'>,
+    pixels: PixelValues,
     grid: Grid,
     embed: () => Promise<Tensor<'f32'>>,
   ): Promise<Float32Array> {
-    const key = createHash('sha256').update(grid.join()).update(patches.data).digest('base64');
+    const key = keyOf(pixels, grid);
     const known = this.#kept.get(key);
     const values = known ?? (await embed()).data;
     // What was asked for last stands last.
@@ -52,4 +53,16 @@ export class ImageCache {
       this.#bytes -= byteLength;
     }
   }
+}
+
+/** A hash of all that an image's embeddings depend on. */
+function keyOf(pixels: PixelValues, grid: Grid): string {
+  const hash = createHash('sha256').update(grid.join());
+  if (isLevels(pixels)) {
+    const { levels, values, frames } = pixels;
+    hash.update(` ${levels.shape.join()} ${frames} `).update(values.data).update(levels.data);
+  } else {
+    hash.update(pixels.data);
+  }
+  return hash.digest('base64');
 }

@@ -1,4 +1,4 @@
-import { sizeOf, zeros, type Tensor } from './tensor.ts';
+import { rows, sizeOf, zeros, type Tensor } from './tensor.ts';
 
 /** Levels that 8 bits tell apart. */
 export const LEVELS = 256;
@@ -35,6 +35,13 @@ export function patchShape(pixels: PixelValues): readonly [rows: number, width: 
   if (!isLevels(pixels)) return [pixels.shape[0]!, pixels.shape[1]!];
   const [count = 0, , , area = 0] = pixels.levels.shape;
   return [count, pixels.values.shape[0]! * pixels.frames * area];
+}
+
+/** Rows `start` to `end` of pixels; no copy. */
+export function pixelRows(pixels: PixelValues, start: number, end: number): PixelValues {
+  return isLevels(pixels)
+    ? { ...pixels, levels: rows(pixels.levels, start, end) }
+    : rows(pixels, start, end);
 }
 
 /** Bytes that patch rows take up as they are. */

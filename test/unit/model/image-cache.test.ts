@@ -18,6 +18,24 @@ describe('ImageCache', () => {
     assert.equal(calls, 3);
   });
 
+  it('tells levels apart by what they are worth and how many frames they stand for', async () => {
+    const cache = new ImageCache();
+    const levels = tensorOf('u8', [1, 1, 1, 1], [7]);
+    const worth = (value: number) => tensorOf('f32', [1, 256], Array<number>(256).fill(value));
+    let calls = 0;
+    const embed = () => Promise.resolve(tensorOf('f32', [1, 1], [++calls]));
+    const ask = (value: number, frames: number) =>
+      cache.embeddings({ levels, values: worth(value), frames }, grid, embed);
+    for (const [value, frames] of [
+      [1, 1],
+      [2, 1],
+      [1, 2],
+      [1, 1],
+    ] as const)
+      await ask(value, frames);
+    assert.equal(calls, 3);
+  });
+
   it('keeps those that were asked for last', async () => {
     const cache = new ImageCache(8);
     const computed: number[] = [];
