@@ -1,12 +1,13 @@
 import type { RuntimeOptions } from '../ort/runtime.ts';
 import { CpuDevice } from './cpu/device.ts';
+import { CudaDevice } from './cuda/device.ts';
 import type { Device } from './device.ts';
 import { WebGpuDevice } from './webgpu/device.ts';
 
 /** Which device, and how it computes. */
 export interface DeviceOptions extends RuntimeOptions {
   /** `cpu` when left out. */
-  readonly device?: 'cpu' | 'webgpu';
+  readonly device?: 'cpu' | 'webgpu' | `cuda:${number}`;
 }
 
 /**
@@ -21,6 +22,6 @@ export function openDevice({ device = 'cpu', ...options }: DeviceOptions = {}): 
     case 'webgpu':
       return new WebGpuDevice(options);
     default:
-      return device satisfies never;
+      return new CudaDevice(Number(device.slice('cuda:'.length)), options);
   }
 }

@@ -33,6 +33,21 @@ export const webgpu: Target = {
     notWidening(node) === undefined,
 };
 
+/** ONNX Runtime's CUDA provider: it computes in f16 and bf16 but for a few ops. */
+export const cuda: Target = {
+  name: 'cuda',
+  hasKernel: ({ op }) => !withoutHalfOnCuda.has(op),
+};
+
+const withoutHalfOnCuda: ReadonlySet<OpName> = new Set<OpName>([
+  'reduceMax',
+  'scatterElements',
+  'gatherElements',
+  'erf',
+  'sin',
+  'cos',
+]);
+
 /**
  * The graph with every node that the target has no kernel for computed in f32, between casts.
  *

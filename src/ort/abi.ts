@@ -105,6 +105,7 @@ const table = {
   SessionOptionsAppendExecutionProvider_CUDA_V2:
                                           [204, '1.11', 'status',  ['pointer', 'pointer']],
   CreateCUDAProviderOptions:              [205, '1.11', 'status',  ['memory']],
+  UpdateCUDAProviderOptions:              [206, '1.11', 'status',  ['pointer', 'texts', 'texts', 'size']],
   ReleaseCUDAProviderOptions:             [208, '1.11', 'nothing', ['pointer']],
   SessionOptionsAppendExecutionProvider:  [216, '1.12', 'status',  ['pointer', 'text', 'texts', 'texts', 'size']],
 } as const;

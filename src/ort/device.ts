@@ -8,6 +8,9 @@ export type Device = (typeof devices)[number];
 /** A device, or `auto`: the first of cuda, webgpu and cpu that loads. */
 export type DeviceName = Device | 'auto';
 
+/** Options of a provider by name, as its documentation spells them. */
+export type ProviderSettings = Readonly<Record<string, string>>;
+
 const wayOut: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
   cuda:
     'its provider is for Linux x64 with CUDA 12; install it with ' +
@@ -25,22 +28,30 @@ export function candidates(name: DeviceName): readonly Device[] {
 /**
  * Let a session run on a device; the CPU needs nothing.
  *
+ * @param settings the provider's own options by name
  * @throws DEVICE_MISSING when the device's provider does not load
  */
-export function appendProvider(native: Native, options: bigint, device: Device): void {
+export function appendProvider(
+  native: Native,
+  options: bigint,
+  device: Device,
+  settings: ProviderSettings = {},
+): void {
   if (device === 'cpu') return;
   const f = native.functions;
+  const [names, values] = [Object.keys(settings), Object.values(settings)];
   try {
     switch (device) {
       case 'webgpu':
         native.check(
-          f.SessionOptionsAppendExecutionProvider(options, 'WebGPU', [], [], 0),
+          f.SessionOptionsAppendExecutionProvider(options, 'WebGPU', names, values, names.length),
           'WebGPU',
         );
         return;
       case 'cuda': {
         const cuda = native.out('CUDA', (slot) => f.CreateCUDAProviderOptions(slot));
         try {
+          native.check(f.UpdateCUDAProviderOptions(cuda, names, values, names.length), 'CUDA');
           native.check(f.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda), 'CUDA');
         } finally {
           f.ReleaseCUDAProviderOptions(cuda);

@@ -3,7 +3,13 @@ import { asCxmindError, CxmindError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { loadAbi } from './abi.ts';
 import type { Context } from './context.ts';
-import { appendProvider, candidates, type Device, type DeviceName } from './device.ts';
+import {
+  appendProvider,
+  candidates,
+  type Device,
+  type DeviceName,
+  type ProviderSettings,
+} from './device.ts';
 import { Handle } from './handle.ts';
 import { Native } from './native.ts';
 import { Session } from './session.ts';
@@ -93,17 +99,22 @@ export class Runtime implements Disposable {
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name how errors call it
+   * @param options.settings of the device's provider
    * @throws DEVICE_MISSING when the device's provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
     model: Uint8Array,
-    options: { readonly name?: string; readonly device?: DeviceName } = {},
+    options: {
+      readonly name?: string;
+      readonly device?: DeviceName;
+      readonly settings?: ProviderSettings;
+    } = {},
   ): Session {
-    const { name = 'graph', device = 'cpu' } = options;
+    const { name = 'graph', device = 'cpu', settings = {} } = options;
     const passedOver: CxmindError[] = [];
     for (const candidate of candidates(device)) {
       try {
-        return this.#compileFor(candidate, model, name, passedOver);
+        return this.#compileFor(candidate, model, { name, settings, passedOver });
       } catch (error) {
         passedOver.push(asCxmindError(error));
       }
@@ -130,8 +141,15 @@ export class Runtime implements Disposable {
   #compileFor(
     device: Device,
     model: Uint8Array,
-    name: string,
-    passedOver: readonly CxmindError[],
+    {
+      name,
+      settings,
+      passedOver,
+    }: {
+      readonly name: string;
+      readonly settings: ProviderSettings;
+      readonly passedOver: readonly CxmindError[];
+    },
   ): Session {
     const { native } = this.#context;
     const f = native.functions;
@@ -146,7 +164,7 @@ export class Runtime implements Disposable {
       if (this.#profilePrefix !== undefined) {
         native.check(f.EnableProfiling(options, this.#profilePrefix), name);
       }
-      appendProvider(native, options, device);
+      appendProvider(native, options, device, settings);
       const pointer = native.out(name, (slot) =>
         f.CreateSessionFromArray(environment, model, model.byteLength, options, slot),
       );

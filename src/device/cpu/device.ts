@@ -1,12 +1,13 @@
 import { CxmindError } from '../../errors.ts';
+import { encode } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { DType, TypedArrays } from '../../tensor/dtype.ts';
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
+import { OrtProgram } from '../ort-program.ts';
 import { hostTensor, hostView, type HostView } from './host-view.ts';
 import { cpuOperations } from './operations.ts';
-import { CpuProgram } from './program.ts';
 import { CpuWorkspace } from './workspace.ts';
 
 /**
@@ -67,7 +68,8 @@ export class CpuDevice implements Device {
   }
 
   compile(graph: Graph): Program {
-    return new CpuProgram(this.#runtime, graph);
+    const session = this.#runtime.compile(encode(graph), { name: graph.name });
+    return new OrtProgram(graph, session, hostTensor);
   }
 
   idle(): Promise<void> {

@@ -1,20 +1,24 @@
-import type { DType } from '../../tensor/dtype.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { Workspace as Slabs, type WorkspaceMark as SlabMark } from '../../tensor/workspace.ts';
+import { bytesPerElement, viewOf, type DType } from '../../tensor/dtype.ts';
+import { sharedBuffer } from '../../tensor/memory.ts';
+import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, Workspace, WorkspaceMark } from '../device.ts';
+import { Slabs, type SlabMark } from '../slabs.ts';
 import { hostView, type HostView } from './host-view.ts';
 
 /** A workspace whose tensors are cut from slabs of this process's memory. */
 export class CpuWorkspace implements Workspace {
   readonly #device: Device;
-  readonly #slabs = new Slabs();
+  readonly #slabs = new Slabs(sharedBuffer);
 
   constructor(device: Device) {
     this.#device = device;
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): HostView<D> {
-    return hostView(this.#device, this.#slabs.take(dtype, shape));
+    const length = sizeOf(shape);
+    const { slab, byteOffset } = this.#slabs.take(length * bytesPerElement(dtype));
+    const data = viewOf(dtype, slab, byteOffset, length);
+    return hostView(this.#device, { dtype, shape, data });
   }
 
   put<D extends DType>(tensor: Tensor<D>): HostView<D> {
@@ -38,6 +42,6 @@ export class CpuWorkspace implements Workspace {
   }
 
   [Symbol.dispose](): void {
-    this.#slabs.reset();
+    this.#slabs.clear();
   }
 }

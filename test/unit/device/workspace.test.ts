@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { Workspace } from '../../../src/tensor/workspace.ts';
+import { CpuDevice } from '../../../src/device/cpu/device.ts';
+import { CpuWorkspace } from '../../../src/device/cpu/workspace.ts';
 
-describe('Workspace', () => {
+describe('CpuWorkspace', () => {
+  const device = new CpuDevice({ threads: 1 });
+  after(() => device[Symbol.dispose]());
+
   it('cuts tensors that do not overlap, at multiples of 64 bytes', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     const a = workspace.take('f32', [3, 5]);
     const b = workspace.take('i64', [2]);
     const c = workspace.take('u8', [1]);
@@ -17,7 +21,7 @@ describe('Workspace', () => {
   });
 
   it('gives the same memory again after reset', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     const first = workspace.take('f32', [100]);
     const held = workspace.sizeBytes;
     workspace.reset();
@@ -28,7 +32,7 @@ describe('Workspace', () => {
   });
 
   it('gives back only what was taken since a mark', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     const kept = workspace.take('f32', [4]);
     const mark = workspace.mark();
     const first = workspace.take('f32', [4]);
@@ -39,7 +43,7 @@ describe('Workspace', () => {
   });
 
   it('takes a slab of its own size for a tensor larger than a slab', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     const small = workspace.take('f32', [4]);
     const large = workspace.take('f32', [5 * 2 ** 20]);
     assert.equal(large.data.length, 5 * 2 ** 20);
@@ -52,7 +56,7 @@ describe('Workspace', () => {
   });
 
   it('goes back to an earlier slab with a mark', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     workspace.take('u8', [2 ** 22]);
     const mark = workspace.mark();
     workspace.take('u8', [2 ** 23]);
@@ -63,7 +67,7 @@ describe('Workspace', () => {
   });
 
   it('holds no more than twice what passes need at most, however their sizes change', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     let most = 0;
     for (let pass = 0; pass < 40; pass++) {
       const mark = workspace.mark();
@@ -87,7 +91,7 @@ describe('Workspace', () => {
   });
 
   it('has tensors without elements', () => {
-    const workspace = new Workspace();
+    const workspace = new CpuWorkspace(device);
     assert.equal(workspace.take('f32', [0, 7]).data.length, 0);
     assert.equal(workspace.take('f32', []).data.length, 1);
   });

@@ -1,0 +1,142 @@
+import { CxmindError } from '../../errors.ts';
+import { loadLibrary, type NativeFunction } from '../../native.ts';
+
+/** What `cudaMemcpy` is told of its two ends. */
+const direction = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
+type Direction = keyof typeof direction;
+
+const names = ['libcudart.so.13', 'libcudart.so.12', 'libcudart.so'];
+
+/** `cudaErrorMemoryAllocation` */
+const OUT_OF_MEMORY = 2;
+
+type Out = BigUint64Array;
+type Code<Args extends readonly unknown[]> = NativeFunction<(...args: Args) => number>;
+
+/** CUDA's runtime library, as far as memory, one stream and its cards go. All work is on the stream. */
+export class Cudart {
+  readonly #out = new BigUint64Array(new SharedArrayBuffer(16));
+  readonly #errorText: NativeFunction<(code: number) => string>;
+  readonly #malloc: Code<[Out, number]>;
+  readonly #free: Code<[bigint]>;
+  readonly #memcpy: Code<
+    [bigint | ArrayBufferView, bigint | ArrayBufferView, number, number, bigint]
+  >;
+  readonly #memset: Code<[bigint, number, number, bigint]>;
+  readonly #memoryInfo: Code<[Out, Out]>;
+  readonly #synchronize: Code<[bigint]>;
+  readonly #destroy: Code<[bigint]>;
+  /** The stream that everything is queued on. */
+  readonly stream: bigint;
+
+  /**
+   * @param ordinal of the card
+   * @throws DEVICE_MISSING without the library, or without such a card
+   */
+  constructor(ordinal: number) {
+    const library = openCudart();
+    const define = <Args extends readonly unknown[]>(name: string, takes: string[]): Code<Args> =>
+      library.func(name, 'int', takes) as Code<Args>;
+    this.#errorText = library.func('cudaGetErrorString', 'const char *', ['int']) as never;
+    const count = define<[Out]>('cudaGetDeviceCount', ['void *']);
+    const setDevice = define<[number]>('cudaSetDevice', ['int']);
+    const createStream = define<[Out]>('cudaStreamCreate', ['void *']);
+    this.#malloc = define('cudaMalloc', ['void *', 'size_t']);
+    this.#free = define('cudaFree', ['void *']);
+    this.#memcpy = define('cudaMemcpyAsync', ['void *', 'void *', 'size_t', 'int', 'void *']);
+    this.#memset = define('cudaMemsetAsync', ['void *', 'int', 'size_t', 'void *']);
+    this.#memoryInfo = define('cudaMemGetInfo', ['void *', 'void *']);
+    this.#synchronize = define('cudaStreamSynchronize', ['void *']);
+    this.#destroy = define('cudaStreamDestroy', ['void *']);
+    const found = count(this.#out) === 0 ? Number(this.#out[0]! & 0xffffffffn) : 0;
+    if (ordinal >= found) {
+      throw new CxmindError(
+        'DEVICE_MISSING',
+        `device cuda:${ordinal}: the driver shows ${found} cards; \`nvidia-smi\` lists them, and ` +
+          'CUDA_VISIBLE_DEVICES may hide some',
+      );
+    }
+    this.#check(setDevice(ordinal), 'cudaSetDevice');
+    this.#check(createStream(this.#out), 'cudaStreamCreate');
+    this.stream = this.#out[0]!;
+  }
+
+  /**
+   * Bytes of the card's, whatever they held before.
+   *
+   * @throws DEVICE_OUT_OF_MEMORY with what is free
+   */
+  allocate(byteLength: number): bigint {
+    const code = this.#malloc(this.#out, byteLength);
+    if (code === OUT_OF_MEMORY) {
+      const { free, total } = this.memory();
+      throw new CxmindError(
+        'DEVICE_OUT_OF_MEMORY',
+        `the card has ${mib(free)} of ${mib(total)} MiB free, ${mib(byteLength)} MiB are needed`,
+        { detail: { free, total, byteLength } },
+      );
+    }
+    this.#check(code, 'cudaMalloc');
+    return this.#out[0]!;
+  }
+
+  free(address: bigint): void {
+    this.#check(this.#free(address), 'cudaFree');
+  }
+
+  /** Queues a copy; what the host gives is read before the call is back, what it takes is there. */
+  copy(
+    from: bigint | ArrayBufferView,
+    to: bigint | ArrayBufferView,
+    byteLength: number,
+    way: Direction,
+  ): void {
+    this.#check(this.#memcpy(to, from, byteLength, direction[way], this.stream), 'cudaMemcpy');
+    if (way !== 'deviceToDevice') this.synchronize();
+  }
+
+  zero(address: bigint, byteLength: number): void {
+    this.#check(this.#memset(address, 0, byteLength, this.stream), 'cudaMemset');
+  }
+
+  /** Waits until all queued work is done. */
+  synchronize(): void {
+    this.#check(this.#synchronize(this.stream), 'cudaStreamSynchronize');
+  }
+
+  /** Bytes of the card, and how many of them nobody has. */
+  memory(): { readonly free: number; readonly total: number } {
+    this.#check(this.#memoryInfo(this.#out, this.#out.subarray(1)), 'cudaMemGetInfo');
+    return { free: Number(this.#out[0]), total: Number(this.#out[1]) };
+  }
+
+  destroyStream(): void {
+    this.#check(this.#destroy(this.stream), 'cudaStreamDestroy');
+  }
+
+  #check(code: number, call: string): void {
+    if (code === 0) return;
+    throw new CxmindError('RUNTIME_FAILED', `${call}: ${this.#errorText(code)}`, {
+      detail: { code },
+    });
+  }
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}
+
+function openCudart(): ReturnType<typeof loadLibrary> {
+  for (const name of names) {
+    try {
+      return loadLibrary(name);
+    } catch {
+      // the next name
+    }
+  }
+  throw new CxmindError(
+    'DEVICE_MISSING',
+    "device cuda: CUDA's runtime library was not found; install CUDA 13 and put the folder of " +
+      '`libcudart.so.13` on LD_LIBRARY_PATH',
+  );
+}
