@@ -3,7 +3,7 @@ import { viewOf } from '../tensor/dtype.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Pointer } from './abi.ts';
 import type { Context } from './context.ts';
-import type { DeviceTensor } from './device-memory.ts';
+import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
 import { checkFits, describeTensor, type IoInfo } from './io-info.ts';
 import { bytesAt, pointersAt } from './native.ts';

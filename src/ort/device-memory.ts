@@ -1,17 +1,5 @@
-import type { DType } from '../tensor/dtype.ts';
 import type { Context } from './context.ts';
 import { Handle } from './handle.ts';
-import type { Session } from './session.ts';
-
-/** A tensor in a device's memory, as a binding takes it. */
-export interface DeviceTensor {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** An address, or a buffer's handle where the device has no addresses. */
-  readonly address: bigint;
-  readonly byteLength: number;
-  readonly memory: DeviceMemory;
-}
 
 /** Names by which ONNX Runtime knows the memory of a device. */
 export type MemoryName = 'WebGPU_Buffer' | 'Cuda';

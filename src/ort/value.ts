@@ -1,6 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
-import type { DeviceTensor } from './device-memory.ts';
+import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Native } from './native.ts';

@@ -1,6 +1,7 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import { encode } from '../../graph/encode.ts';
-import type { DeviceMemory, DeviceTensor } from '../../ort/device-memory.ts';
+import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceTensor } from '../../ort/device-tensor.ts';
 import type { Runtime } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import type { DType } from '../../tensor/dtype.ts';

@@ -1,5 +1,6 @@
 import { CxmindError } from '../../errors.ts';
-import type { DeviceMemory, DeviceTensor } from '../../ort/device-memory.ts';
+import type { DeviceMemory } from '../../ort/device-memory.ts';
+import type { DeviceTensor } from '../../ort/device-tensor.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { Device, View } from '../device.ts';
