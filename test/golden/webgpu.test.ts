@@ -1,52 +1,9 @@
-import assert from 'node:assert/strict';
 import { openDevice } from '../../src/device/open.ts';
-import type { Device } from '../../src/device/device.ts';
-import { GenerationEngine } from '../../src/generation/engine.ts';
-import { packSequences } from '../../src/model/pack.ts';
-import { Policy } from '../../src/model/policy.ts';
-import { assertClose } from '../support/assert-close.ts';
-import { goldenCases } from '../support/golden.ts';
-import { goldenSequences, loadGoldenModel } from '../support/golden-model.ts';
+import { agreesWithTransformers } from '../conformance/model.ts';
 import { loadSoftwareGpu } from '../support/software-gpu.ts';
 
-/** A card adds up in an order of its own, and has sines and exponentials of its own. */
-const bound = { atol: 1e-3 };
-
-const hasCard = loadSoftwareGpu();
-
-(hasCard ? describe : describe.skip)('the model on WebGPU against transformers', () => {
-  // A text, a picture and two pictures; SwiftShader takes seconds for each.
-  const chosen = [0, 1, 2];
-  const cases = chosen.map((i) => goldenCases()[i]!);
-  const sequences = chosen.map((i) => goldenSequences()[i]!);
-  let device: Device;
-  before(() => (device = openDevice({ device: 'webgpu', threads: 2 })));
-  after(() => device[Symbol.dispose]());
-
-  it('gives the same log-probabilities, with and without images', async () => {
-    const { config, arena } = await loadGoldenModel('micro-vl');
-    using policy = new Policy(device, config, arena, { gradientCheckpointing: false });
-    const expected = cases.flatMap(({ logprobs }) => logprobs);
-    assertClose(await policy.logProbs(packSequences(sequences), 1), expected, bound);
-  });
-
-  it('continues greedily with the same tokens, in fewer slots than sequences', async () => {
-    const { config, arena } = await loadGoldenModel('micro-vl');
-    const options = { maxSequences: 2, maxPrefillTokens: 256, bannedTokens: [] };
-    using engine = new GenerationEngine(device, config, arena, options);
-    const responses = await engine.generate(
-      sequences.map(({ prompt }, i) => ({
-        prompt,
-        sampling: { temperature: 0, topP: 1, topK: -1 },
-        maxTokens: 8,
-        stopTokens: [620],
-        keys: [[i, i]],
-      })),
-    );
-    for (const [i, { greedy }] of cases.entries()) {
-      const { tokenIds, logProbs } = responses[i]![0]!;
-      assert.deepEqual([...tokenIds.data], greedy.ids.slice(0, 8));
-      assertClose(logProbs.data, greedy.logprobs.slice(0, 8), bound, `case ${i}`);
-    }
-  });
-});
+if (loadSoftwareGpu()) {
+  const open = () => openDevice({ device: 'webgpu', threads: 2 });
+  // A text, a picture and two pictures; SwiftShader takes seconds for each. A card adds up in an order of its own.
+  agreesWithTransformers('webgpu', open, { chosen: [0, 1, 2], maxTokens: 8, atol: 1e-3 });
+}

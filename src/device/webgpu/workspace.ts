@@ -53,7 +53,7 @@ export class BufferWorkspace implements Workspace {
   }
 
   reset(): void {
-    this.release({ taken: 0 } as BufferMark);
+    this.release({ taken: 0 });
   }
 
   get sizeBytes(): number {

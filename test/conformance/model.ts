@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import type { Device } from '../../src/device/device.ts';
+import { GenerationEngine } from '../../src/generation/engine.ts';
+import { packSequences } from '../../src/model/pack.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { assertClose } from '../support/assert-close.ts';
+import { goldenCases } from '../support/golden.ts';
+import { goldenSequences, loadGoldenModel } from '../support/golden-model.ts';
+
+/** The golden model on a device against transformers: log-probabilities, and tokens taken greedily. */
+export function agreesWithTransformers(
+  name: string,
+  open: () => Device,
+  {
+    chosen,
+    maxTokens,
+    atol,
+  }: {
+    /** Cases by number. */
+    readonly chosen: readonly number[];
+    readonly maxTokens: number;
+    /** Of log-probabilities, nats. */
+    readonly atol: number;
+  },
+): void {
+  describe(`the model on ${name} against transformers`, () => {
+    const cases = chosen.map((i) => goldenCases()[i]!);
+    const sequences = chosen.map((i) => goldenSequences()[i]!);
+    let device: Device;
+    before(() => (device = open()));
+    after(() => device[Symbol.dispose]());
+
+    it('gives the same log-probabilities, with and without images', async () => {
+      const { config, arena } = await loadGoldenModel('micro-vl');
+      using policy = new Policy(device, config, arena, { gradientCheckpointing: false });
+      const expected = cases.flatMap(({ logprobs }) => logprobs);
+      assertClose(await policy.logProbs(packSequences(sequences), 1), expected, { atol });
+    });
+
+    it('continues greedily with the same tokens, in fewer slots than sequences', async () => {
+      const { config, arena } = await loadGoldenModel('micro-vl');
+      const options = { maxSequences: 2, maxPrefillTokens: 256, bannedTokens: [] };
+      using engine = new GenerationEngine(device, config, arena, options);
+      const responses = await engine.generate(
+        sequences.map(({ prompt }, i) => ({
+          prompt,
+          sampling: { temperature: 0, topP: 1, topK: -1 },
+          maxTokens,
+          stopTokens: [620],
+          keys: [[i, i]],
+        })),
+      );
+      for (const [i, { greedy }] of cases.entries()) {
+        const { tokenIds, logProbs } = responses[i]![0]!;
+        assert.deepEqual([...tokenIds.data], greedy.ids.slice(0, maxTokens));
+        assertClose(logProbs.data, greedy.logprobs.slice(0, maxTokens), { atol }, `case ${i}`);
+      }
+    });
+  });
+}

@@ -1,0 +1,102 @@
+// Time of one decoder layer, forward and backward, on a CUDA card: `node test/gpu/layer.ts [3b|7b] [f32|bf16]`.
+import { differentiate } from '../../src/graph/backward.ts';
+import { openDevice } from '../../src/device/open.ts';
+import type { View } from '../../src/device/device.ts';
+import { putAll } from '../../src/device/host-tensors.ts';
+import { NO_ADAPTERS } from '../../src/model/adapter.ts';
+import { Block } from '../../src/model/block.ts';
+import { decoderLayerGraph, LAYER_PARAMETERS } from '../../src/model/qwen2-5-vl/decoder.ts';
+import { sequenceInputs } from '../../src/model/qwen2-5-vl/sequence-inputs.ts';
+import { Rng } from '../../src/rng.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
+import { writeFloats } from '../../src/tensor/floats.ts';
+import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
+
+const shapes = {
+  '3b': { hiddenSize: 2048, heads: 16, kvHeads: 2, headDim: 128, intermediateSize: 11008 },
+  '7b': { hiddenSize: 3584, heads: 28, kvHeads: 4, headDim: 128, intermediateSize: 18944 },
+} as const;
+const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
+const dtype = (process.argv[3] ?? 'bf16') as FloatDType;
+const config = {
+  ...shapes[name],
+  layers: 1,
+  vocabSize: 151936,
+  rmsNormEps: 1e-6,
+  ropeTheta: 1e6,
+  mropeSection: [16, 24, 24],
+} as unknown as Parameters<typeof decoderLayerGraph>[0];
+const [sequences, length] = [8, 1024];
+const tokens = sequences * length;
+
+const device = openDevice({ device: 'cuda:0', threads: 4 });
+const graph = decoderLayerGraph(config, NO_ADAPTERS, dtype);
+const block = new Block(device, graph, {
+  parameters: LAYER_PARAMETERS,
+  activations: ['hidden'],
+  save: 'needed',
+});
+const rng = new Rng([1, 2]);
+function random(type: FloatDType, shape: readonly number[]): View {
+  const values = Float32Array.from(
+    { length: sizeOf(shape) },
+    () => 0.03 * (rng.nextUniform() - 0.5),
+  );
+  const tensor = zeros(type, shape);
+  writeFloats(tensor, 0, values);
+  const view = device.allocate(type, shape);
+  device.upload(tensor, view);
+  return view;
+}
+const weights: Record<string, View> = {};
+const accumulators: Record<string, View> = {};
+for (const { name: input, shape } of graph.inputs) {
+  if (!(LAYER_PARAMETERS as readonly string[]).includes(input)) continue;
+  weights[input] = random(dtype, shape as number[]);
+  accumulators[input] = random('f32', shape as number[]);
+}
+const hidden = random(dtype, [tokens, config.hiddenSize]);
+const gradient = random(dtype, [tokens, config.hiddenSize]);
+using inputsSpace = device.workspace();
+const positions = tensorOf(
+  'i32',
+  [3, tokens],
+  Array.from({ length: 3 * tokens }, (_, i) => i % length),
+);
+const trees = Array.from({ length: sequences }, () => ({ prompt: length, responses: [] }));
+const shared = putAll(inputsSpace, sequenceInputs({ positions, trees }, config));
+using workspace = device.workspace();
+
+function median(values: number[]): number {
+  return values.sort((a, b) => a - b)[values.length >> 1]!;
+}
+const [forward, backward]: [number[], number[]] = [[], []];
+for (let i = 0; i < 14; i++) {
+  workspace.reset();
+  await device.idle();
+  const start = performance.now();
+  const { saved } = block.forwardSaving({ hidden, ...shared }, weights, workspace);
+  await device.idle();
+  const middle = performance.now();
+  block.backward(saved, weights, { output: gradient }, accumulators, workspace);
+  await device.idle();
+  if (i < 4) continue;
+  forward.push(middle - start);
+  backward.push(performance.now() - middle);
+}
+const { nodes } = differentiate(graph, {
+  wrt: ['hidden'],
+  accumulate: [],
+  save: 'needed',
+}).backward;
+console.log(
+  JSON.stringify({
+    layer: name,
+    dtype,
+    tokens,
+    forwardMs: +median(forward).toFixed(2),
+    backwardMs: +median(backward).toFixed(2),
+    workspaceMiB: Math.round(workspace.sizeBytes / 2 ** 20),
+    nodes: nodes.length,
+  }),
+);
