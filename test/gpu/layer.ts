@@ -6,7 +6,7 @@ import { putAll } from '../../src/device/host-tensors.ts';
 import { NO_ADAPTERS } from '../../src/model/adapter.ts';
 import { Block } from '../../src/model/block.ts';
 import { decoderLayerGraph, LAYER_PARAMETERS } from '../../src/model/qwen2-5-vl/decoder.ts';
-import { sequenceInputs } from '../../src/model/qwen2-5-vl/sequence-inputs.ts';
+import { sequenceInputs } from '../../src/model/sequence-inputs.ts';
 import { Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/floats.ts';
