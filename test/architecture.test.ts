@@ -166,6 +166,12 @@ const doors: Readonly<Record<string, readonly string[]>> = {
  */
 const opTable = /^src\/graph\/(ir|builder|shape|ops\/[a-z-]+)\.ts$/;
 
+/** The one file that knows model families by their folders; everyone else asks it for an `Architecture`. */
+const familyDoor = 'src/model/families.ts';
+
+/** A model family's folder. */
+const familyFolder = /^src\/model\/[^/]+\//;
+
 interface ImportLine {
   /** Path from the root: `src/ort/abi.ts`. */
   readonly file: string;
@@ -265,6 +271,15 @@ function wrongArrows(lines: readonly ImportLine[]): string[] {
   });
 }
 
+/** Import lines that reach into a model family's folder from outside it. */
+function familiarFiles(lines: readonly ImportLine[]): string[] {
+  return lines.flatMap(({ file, from }) => {
+    if (!from.startsWith('.') || file === familyDoor) return [];
+    const [folder] = familyFolder.exec(posix.join(posix.dirname(file), from)) ?? [];
+    return folder === undefined || file.startsWith(folder) ? [] : [`${file} imports ${from}`];
+  });
+}
+
 function secondDoors(lines: readonly ImportLine[]): string[] {
   return lines.flatMap(({ file, from }) => {
     const name = Object.keys(doors).find((package_) => {
@@ -305,6 +320,10 @@ describe('architecture', () => {
   it('has no circle of files but that of the op table', () => {
     const others = circles(lines).filter((circle) => !circle.every((file) => opTable.test(file)));
     assert.deepEqual(others, []);
+  });
+
+  it('knows a model family in its own folder and where it is chosen alone', () => {
+    assert.deepEqual(familiarFiles(lines), []);
   });
 
   it('has one door for each native dependency', () => {
@@ -351,6 +370,22 @@ describe('architecture', () => {
       line('transport/zmq/x.ts', '../../actors/runtime/ref.ts'),
     ];
     assert.equal(wrongArrows(wrong).length, wrong.length);
+  });
+
+  it('sees who knows a model family that should not', () => {
+    const line = (file: string, from: string): ImportLine => ({ file, from });
+    const right = [
+      line(familyDoor, './qwen2-5-vl/architectures.ts'),
+      line('src/model/qwen2-5-vl/decode.ts', './decoder.ts'),
+      line('src/model/qwen2-5-vl/decode.ts', '../arena.ts'),
+    ];
+    assert.deepEqual(familiarFiles(right), []);
+    const wrong = [
+      line('src/model/network.ts', './qwen2-5-vl/decoder.ts'),
+      line('actors/trainer/policy.ts', '../../src/model/qwen2-5-vl/config.ts'),
+      line('src/model/another/decode.ts', '../qwen2-5-vl/decoder.ts'),
+    ];
+    assert.equal(familiarFiles(wrong).length, wrong.length);
   });
 
   it('sees circles of files, and tells them apart', () => {

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
-import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';
+import { ignoredOverrides } from '../../src/model/config-file.ts';
+import { visionLength } from '../../src/model/parameters.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { weightsMarker } from '../weights/sync.ts';
@@ -29,7 +29,7 @@ export async function loadCritic(
   roundToStorage(fsdp.torchDtype, critic.arena.data);
   const frozenLength = freezeVisionTower ? visionLength(critic.config) : 0;
   // A new head is as wide as `initializer_range` says.
-  const ignored = ignoredOverrides(overrides, ['initializer_range']);
+  const ignored = ignoredOverrides(critic.config, overrides, ['initializer_range']);
   const notes = notesOf({ ...critic, adapter: null, frozenLength }, ignored, freezeVisionTower);
   return {
     ...critic,

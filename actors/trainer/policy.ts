@@ -1,14 +1,15 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { adapterLayout, initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
+import { initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
+import { adapterLayout, adaptsVision } from '../../src/model/model-adapters.ts';
 import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
 import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { roundTo } from '../../src/tensor/half.ts';
-import { ignoredOverrides } from '../../src/model/qwen2-5-vl/config.ts';
+import { ignoredOverrides } from '../../src/model/config-file.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
-import { visionLength } from '../../src/model/qwen2-5-vl/weight-names.ts';
+import { visionLength } from '../../src/model/parameters.ts';
 import type { StorageDType } from '../../src/optim/adamw-graph.ts';
 import type { ModelProps } from '../model-props.ts';
 import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
@@ -46,10 +47,10 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   // The weights under adapters stay as they came: only what is trained is held in another type.
   roundToStorage(fsdp.torchDtype, (adapter?.arena ?? checkpoint.arena).data);
   const frozenLength = freezeVisionTower && !isAdapted ? visionLength(checkpoint.config) : 0;
-  const adaptsVision = adapter?.spec.modules.some((name) => name.startsWith('visual.')) ?? false;
-  const isVisionFixed = freezeVisionTower || (isAdapted && !adaptsVision);
+  const isVisionFixed =
+    freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, checkpoint.config));
   const policy = { ...checkpoint, adapter, frozenLength, isVisionFixed, overrides };
-  const ignored = ignoredOverrides(overrides);
+  const ignored = ignoredOverrides(checkpoint.config, overrides);
   return { ...policy, notes: notesOf(policy, ignored, freezeVisionTower) };
 }
 

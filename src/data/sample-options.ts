@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { snakeCase } from '../config/codec.ts';
 import { CxmindError } from '../errors.ts';
+import { architectureOf } from '../model/families.ts';
 import type { ModelConfig, VisionConfig } from '../model/model-config.ts';
-import { mropePositions } from '../model/qwen2-5-vl/position-ids.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';
 import { specialTokens, type SpecialTokens } from '../text/special-tokens.ts';
@@ -39,9 +39,6 @@ export interface SampleSettings extends RowKeys {
   readonly maxResponseLength: number;
 }
 
-/** Token that no vocabulary has: a model without vision has no placeholders. */
-const NO_TOKEN = -1;
-
 /**
  * Opens what samples are made with.
  *
@@ -50,15 +47,15 @@ const NO_TOKEN = -1;
  */
 export function sampleOptions(settings: SampleSettings, reader?: PixelReader): SampleOptions {
   const { model, tokenizerPath, formatPrompt, overrideChatTemplate: override } = settings;
-  const imageTokenId = model.tokens?.imagePad ?? NO_TOKEN;
-  const videoTokenId = model.tokens?.videoPad ?? NO_TOKEN;
   const pixels = pixelSettings(settings);
-  const vision: SampleVision | null = pixels && {
-    pixels: new LocalPixels(pixels),
-    imageTokenId,
-    videoTokenId,
-    ...(reader && { reader }),
-  };
+  const { positions } = architectureOf(model);
+  const vision: SampleVision | null = pixels &&
+    model.tokens && {
+      pixels: new LocalPixels(pixels),
+      imageTokenId: model.tokens.imagePad,
+      videoTokenId: model.tokens.videoPad,
+      ...(reader && { reader }),
+    };
   return {
     tokenizer: Tokenizer.load(tokenizerPath),
     chatTemplate:
@@ -66,18 +63,7 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
         ? ChatTemplate.load(tokenizerPath)
         : templateFrom(override, specialTokens(tokenizerPath)),
     vision,
-    positionsOf: (ids, grids, secondsPerGrid) =>
-      mropePositions(ids, {
-        imageTokenId,
-        videoTokenId,
-        ...(secondsPerGrid === null
-          ? { imageGrids: grids }
-          : { imageGrids: [], videoGrids: grids, videoSecondsPerGrid: secondsPerGrid }),
-        ...(model.vision && {
-          mergeSize: model.vision.mergeSize,
-          tokensPerSecond: model.vision.tokensPerSecond,
-        }),
-      }).positions,
+    positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
     promptFormat: formatPrompt === null ? null : PromptFormat.load(formatPrompt),
     keys: settings,
     imageDir: settings.imageDir,

@@ -3,7 +3,7 @@ import type { Adapter } from '../model/adapter.ts';
 import type { Arena } from '../model/arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
-import { policyModules } from '../model/qwen2-5-vl/weights.ts';
+import { modelModules } from '../model/parameters.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
@@ -49,7 +49,7 @@ export class GenerationEngine implements Disposable {
     this.#device = device;
     this.#config = config;
     this.#options = options;
-    const modules = policyModules(config);
+    const modules = modelModules(config, 'policy');
     this.#weights = modelWeights(device, { config, modules, arena, adapter });
     this.#prefill = new Prefill(device, config, this.#weights, options);
     this.#sampler = new HostSampler();

@@ -2,10 +2,10 @@ import type { Device, Program, View, Views, Workspace } from '../device/device.t
 import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
 import { NO_ADAPTERS, type BlockAdapters } from '../model/adapter.ts';
+import { architectureOf } from '../model/families.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
-import { decodeStepGraph } from '../model/qwen2-5-vl/decode-step.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
 import { moduleNames, type Lease } from '../model/weight-source.ts';
@@ -158,7 +158,7 @@ export class GraphDecoder implements StepDecoder {
     const { config, capacity, weights } = this.#options;
     const adapters: BlockAdapters | undefined = weights.adapters?.layers[layer];
     return this.#program(`layer ${adapters?.modules.join() ?? ''}`, () =>
-      decodeStepGraph(config.text, capacity, adapters ?? NO_ADAPTERS),
+      architectureOf(config).decoder.decodeStep(config.text, capacity, adapters ?? NO_ADAPTERS),
     );
   }
 

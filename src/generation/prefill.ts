@@ -4,11 +4,11 @@ import { NO_ADAPTERS, type GraphAdapters } from '../model/adapter.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
+import { architectureOf } from '../model/families.ts';
 import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { distributionGraph } from '../model/heads.ts';
-import { prefillLayerGraph } from '../model/qwen2-5-vl/decoder.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weight-source.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
@@ -60,13 +60,14 @@ export class Prefill implements Disposable {
     const embedding = { ...weights, save: 'needed', isVisionFixed } as const;
     this.#embedder = new Embedder(device, config, embedding);
     const adapters = weights.adapters?.layers ?? null;
+    const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => prefillLayerGraph(config.text, false, own),
+      graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own),
       weights: [],
       ...forwardOnly,
     };
     this.#layers = new LayerBlocks(device, layer, config.text.layers - 1, adapters);
-    const last = prefillLayerGraph(config.text, true, adapters?.at(-1) ?? NO_ADAPTERS);
+    const last = decoder.prefillLayer(config.text, true, adapters?.at(-1) ?? NO_ADAPTERS);
     this.#lastLayer = new Block(device, last, forwardOnly);
     this.#firstToken = new Block(device, distributionGraph(config.text, 'rows'), forwardOnly);
   }

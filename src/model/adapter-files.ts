@@ -2,12 +2,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
-import { adapterLayout, loraA, loraB, type Adapter } from './adapter.ts';
+import { loraA, loraB, type Adapter } from './adapter.ts';
 import { selectionOf } from './adapter-selection.ts';
 import { Arena } from './arena.ts';
+import { architectureOf } from './families.ts';
 import { positive, readJson, wholeFrom } from './json-file.ts';
+import { adapterLayout } from './model-adapters.ts';
 import type { ModelConfig } from './model-config.ts';
-import { moduleName, parameterName } from './qwen2-5-vl/weight-names.ts';
 import { SafetensorsReader, writeSafetensors } from './safetensors.ts';
 
 /** Before the name of a tensor in PEFT's files: the model as it stands inside PEFT's. */
@@ -64,10 +65,11 @@ export async function saveAdapter(
   };
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, ADAPTER_CONFIG), `${JSON.stringify(file, null, 2)}\n`);
+  const { inTransformers } = architectureOf(config).weights;
   const tensors = spec.modules
     .flatMap((module) => [loraA(module), loraB(module)])
     .map((name) => ({
-      name: `${PREFIX}${moduleName(name, config)}`,
+      name: `${PREFIX}${inTransformers(name, config)}`,
       tensor: arena.tensor(name),
     }));
   await writeSafetensors(join(directory, ADAPTER_WEIGHTS), tensors);
@@ -97,9 +99,10 @@ export async function loadAdapter(directory: string, config: ModelConfig): Promi
   const written = await readJson(AdapterFile, file);
   refuseOthers(file, written);
   await using reader = await SafetensorsReader.open(join(directory, ADAPTER_WEIGHTS));
+  const { ofStored } = architectureOf(config).weights;
   const stored = new Map(
     reader.header.tensors.map((tensor) => [
-      parameterName(tensor.name.replace(PREFIX, ''), config),
+      ofStored(tensor.name.replace(PREFIX, ''), config),
       tensor,
     ]),
   );

@@ -1,9 +1,8 @@
 import { CxmindError } from '../errors.ts';
 import type { AdapterSpec } from './adapter.ts';
 import type { ModelConfig } from './model-config.ts';
-import { inArenaOrder } from './products.ts';
-import { productBlocks } from './qwen2-5-vl/modules.ts';
-import { moduleName } from './qwen2-5-vl/weight-names.ts';
+import { architectureOf } from './families.ts';
+import { productBlocks } from './model-adapters.ts';
 
 /** Which modules get adapters, as PEFT is told it. */
 export interface AdapterSelection {
@@ -36,9 +35,10 @@ export function selectModules(
   config: ModelConfig,
   { targets, exclude }: AdapterSelection,
 ): string[] {
+  const { inTransformers } = architectureOf(config).weights;
   const excluded = exclude === null ? null : new RegExp(`^(?:${exclude})$`, 's');
   return linearModules(config).filter((module) => {
-    const names = [module, moduleName(module, config)];
+    const names = [module, inTransformers(module, config)];
     if (excluded !== null && names.some((name) => excluded.test(name))) return false;
     if (targets === 'all-linear') return true;
     return targets.some((target) =>
@@ -67,9 +67,10 @@ export function adapterSpec(config: ModelConfig, options: AdapterOptions): Adapt
 
 /** A short selection that takes exactly these modules, for files that say which they are. */
 export function selectionOf(config: ModelConfig, modules: readonly string[]): AdapterSelection {
-  const full = modules.map((module) => moduleName(module, config));
+  const names = architectureOf(config).weights;
+  const full = modules.map((module) => names.inTransformers(module, config));
   const short = { targets: [...new Set(modules.map(shortName))].sort(), exclude: null };
-  const textOnly = { ...short, exclude: '.*visual.*' };
+  const textOnly = { ...short, exclude: `.*${names.vision}.*` };
   const exact = [short, textOnly].find(
     (selection) => selectModules(config, selection).join() === modules.join(),
   );
@@ -77,7 +78,7 @@ export function selectionOf(config: ModelConfig, modules: readonly string[]): Ad
 }
 
 function linearModules(config: ModelConfig): string[] {
-  return inArenaOrder(productBlocks(config)).flatMap(({ prefix, products }) =>
+  return productBlocks(config).flatMap(({ prefix, products }) =>
     products.flatMap(({ modules }) => modules.map(({ name }) => `${prefix}.${name}`)),
   );
 }

@@ -1,14 +1,6 @@
 import { keyOf, Rng } from '../rng.ts';
-import { Arena, layOut, type ArenaLayout, type ParameterShape } from './arena.ts';
-import type { ModelConfig } from './model-config.ts';
-import { inArenaOrder, type Product, type ProductBlock, type ProductBlocks } from './products.ts';
-import { productBlocks } from './qwen2-5-vl/modules.ts';
-import {
-  moduleNames,
-  type ModelModules,
-  type ModuleParameters,
-  type ParameterSpan,
-} from './weight-source.ts';
+import type { Arena } from './arena.ts';
+import type { Product, ProductBlock } from './products.ts';
 
 /** Which modules have low-rank adapters, and of what size: plain data. */
 export interface AdapterSpec {
@@ -47,27 +39,16 @@ export const NO_ADAPTERS: GraphAdapters = { rank: 0, scale: 0, modules: [] };
 
 /** The part of a spec that concerns a block. */
 export function blockAdapters(spec: AdapterSpec, block: ProductBlock): BlockAdapters {
-  const start = `${block.prefix}.`;
+  const { prefix, products } = block;
+  const start = `${prefix}.`;
   return {
-    ...block,
+    prefix,
+    products,
     rank: spec.rank,
     scale: spec.alpha / spec.rank,
     modules: spec.modules
       .filter((module) => module.startsWith(start))
       .map((module) => module.slice(start.length)),
-  };
-}
-
-/** The adapters of every block of a model. */
-export function modelAdapters(
-  spec: AdapterSpec,
-  config: ModelConfig,
-): ProductBlocks<BlockAdapters> {
-  const { visionBlocks, merger, layers } = productBlocks(config);
-  return {
-    visionBlocks: visionBlocks.map((block) => blockAdapters(spec, block)),
-    merger: merger && blockAdapters(spec, merger),
-    layers: layers.map((block) => blockAdapters(spec, block)),
   };
 }
 
@@ -78,24 +59,6 @@ export function adaptedModules(product: Product, { modules }: GraphAdapters): Pr
 
 export const loraA = (module: string): string => `${module}.lora_A.weight`;
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
-
-/** The order of the adapters in their arena; the A of a product's modules are adjacent. */
-export function adapterLayout(config: ModelConfig, spec: AdapterSpec): ArenaLayout {
-  const { rank } = spec;
-  const groups: ParameterShape[][] = [];
-  for (const block of inArenaOrder(productBlocks(config))) {
-    const adapters = blockAdapters(spec, block);
-    for (const product of block.products) {
-      const modules = adaptedModules(product, adapters);
-      const named = (name: string): string => `${block.prefix}.${name}`;
-      groups.push(
-        modules.map(({ name }) => ({ name: loraA(named(name)), shape: [rank, product.inner] })),
-        ...modules.map(({ name, out }) => [{ name: loraB(named(name)), shape: [out, rank] }]),
-      );
-    }
-  }
-  return layOut(groups);
-}
 
 /**
  * Fills a new adapter's A, uniform within ±1/√in as PEFT has it, and B with zeros, so that the model begins as it
@@ -124,33 +87,4 @@ export function adapterInputs(adapters: BlockAdapters): string[] {
     if (modules.length === 0) return [];
     return [adapterInput.a(product), ...modules.map(({ name }) => adapterInput.b(name))];
   });
-}
-
-/** The adapters of a model by module, as its blocks' graphs take them. */
-export function adapterModules({
-  visionBlocks,
-  merger,
-  layers,
-}: ProductBlocks<BlockAdapters>): ModelModules {
-  return new Map([
-    ...visionBlocks.map((block, i) => [moduleNames.visionBlock(i), parametersOf(block)] as const),
-    ...(merger === null ? [] : [[moduleNames.merger, parametersOf(merger)] as const]),
-    ...layers.map((block, i) => [moduleNames.layer(i), parametersOf(block)] as const),
-  ]);
-}
-
-function parametersOf(adapters: BlockAdapters): ModuleParameters {
-  const { prefix, products } = adapters;
-  const parameters: Record<string, ParameterSpan> = {};
-  for (const product of products) {
-    const modules = adaptedModules(product, adapters);
-    if (modules.length === 0) continue;
-    parameters[adapterInput.a(product)] = {
-      names: modules.map(({ name }) => loraA(`${prefix}.${name}`)),
-    };
-    for (const { name } of modules) {
-      parameters[adapterInput.b(name)] = { names: [loraB(`${prefix}.${name}`)] };
-    }
-  }
-  return parameters;
 }

@@ -8,20 +8,13 @@ import { writeDirectoryAtomically } from '../files.ts';
 import type { Adapter } from './adapter.ts';
 import { Arena, dividedInto, layOut, type ArenaEntry, type ArenaLayout } from './arena.ts';
 import { copyCompanions, INDEX, indexOf, type JsonObject } from './companions.ts';
+import { architectureOf } from './families.ts';
 import { readJson } from './json-file.ts';
 import { mergedTensor } from './merge.ts';
-import { readModelConfig } from './qwen2-5-vl/config.ts';
-import type { ModelConfig } from './model-config.ts';
+import { withTies, type ModelConfig } from './model-config.ts';
+import { parameterGroups, visionLength } from './parameters.ts';
+import { readModelConfig } from './config-file.ts';
 import { laidOver, type ConfigOverrides } from './config-overrides.ts';
-import { inBothLayouts } from './qwen2-5-vl/config-layouts.ts';
-import {
-  EMBEDDING,
-  HEAD,
-  parameterGroups,
-  parameterName,
-  visionLength,
-  withTies,
-} from './qwen2-5-vl/weight-names.ts';
 import {
   SafetensorsReader,
   writeSafetensors,
@@ -138,6 +131,7 @@ export function placesOf(
   files: readonly SafetensorsReader[],
   { optional, unread }: Leniency = { optional: [], unread: [] },
 ): Places {
+  const { embedding, head, ofStored } = architectureOf(config).weights;
   const expected = new Map(layout.entries.map((entry) => [entry.name, entry]));
   const missing = new Set(expected.keys().filter((name) => !optional.includes(name)));
   const found = new Map<StoredTensor, ArenaEntry>();
@@ -146,18 +140,18 @@ export function placesOf(
   const extra: string[] = [];
   const names = files.flatMap(({ header }) => header.tensors.map(({ name }) => name));
   const places = new Set(
-    names.filter((name) => name !== HEAD).map((name) => parameterName(name, config)),
+    names.filter((name) => name !== head).map((name) => ofStored(name, config)),
   );
   // A tied head is read where the embedding is not stored, and else is its copy.
   const skipped = [
     ...unread,
-    ...(config.text.tieWordEmbeddings && places.has(EMBEDDING) ? [HEAD] : []),
+    ...(config.text.tieWordEmbeddings && places.has(embedding) ? [head] : []),
   ];
   for (const { header } of files) {
     for (const stored of header.tensors) {
       if (skipped.includes(stored.name)) continue;
       const where = `${stored.name} (${path.basename(header.file)})`;
-      const entry = expected.get(parameterName(stored.name, config));
+      const entry = expected.get(ofStored(stored.name, config));
       if (entry === undefined) {
         extra.push(where);
         continue;
@@ -235,8 +229,9 @@ async function asStored(
   if (!config.text.tieWordEmbeddings || !(await hasOwnHead(readers, config))) {
     return { config, notes: [] };
   }
+  const { head } = architectureOf(config).weights;
   const note =
-    `${directory}: tie_word_embeddings is set, but ${HEAD} and the embedding are stored and differ; ` +
+    `${directory}: tie_word_embeddings is set, but ${head} and the embedding are stored and differ; ` +
     'both are kept, untied';
   return { config: withTies(config, false), notes: [note] };
 }
@@ -268,7 +263,9 @@ export async function saveCheckpoint(
   target: string,
   { from, arena, adapter = null, dtype, overrides = {} }: SaveOptions,
 ): Promise<void> {
-  const config = withTies(await readModelConfig(from, overrides), !arena.has(HEAD));
+  const described = await readModelConfig(from, overrides);
+  const architecture = architectureOf(described);
+  const config = withTies(described, !arena.has(architecture.weights.head));
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
   const { places } = placesOf(from, config, arena.layout, readers);
@@ -283,7 +280,7 @@ export async function saveCheckpoint(
     }),
   }));
   await writeModel(target, from, files, (file) =>
-    inBothLayouts(cast(laidOver(file, overrides), dtype), config),
+    architecture.config.inBothLayouts(cast(laidOver(file, overrides), dtype), config),
   );
 }
 

@@ -5,6 +5,7 @@ import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { BlockAdapters } from './adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
+import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
 import { PixelRows } from './pixel-rows.ts';
@@ -56,10 +57,12 @@ export class Embedder implements Disposable {
     this.#source = source;
     this.#pixels = new PixelRows(device);
     this.#images = isVisionFixed ? new ImageCache() : null;
+    const { vision: graphs, weights } = architectureOf(config);
+    const blocks = weights.blocks(config, 'policy');
     this.#vision =
-      config.vision === null
-        ? null
-        : new VisionTower(device, config.vision, { source, save, adapters });
+      config.vision && graphs
+        ? new VisionTower(device, config.vision, { graphs, blocks, source, save, adapters })
+        : null;
   }
 
   /**

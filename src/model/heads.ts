@@ -27,9 +27,6 @@ export function headGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph 
   return g.build();
 }
 
-/** Names of the head's parameter inputs. */
-export const HEAD_PARAMETERS = ['finalNorm', 'headWeight'] as const;
-
 /**
  * The head of a value model: one number a row, for a chunk of `R` rows.
  *
@@ -49,9 +46,6 @@ export function valueHeadGraph(config: TextConfig, dtype: FloatDType = 'f32'): G
   g.output('values', g.reshape(values, ['R']));
   return g.build();
 }
-
-/** Names of the value head's parameter inputs. */
-export const VALUE_HEAD_PARAMETERS = ['finalNorm', 'scoreWeight', 'scoreBias'] as const;
 
 /**
  * The token distribution after each of `B` hidden rows or columns:

@@ -55,3 +55,8 @@ export interface ModelConfig {
   /** Weights' dtype as the file states it, `bfloat16` for example; the tensors have the last word. */
   readonly torchDtype: string | null;
 }
+
+/** The same model with its head tied to the embedding, or with one of its own. */
+export function withTies(config: ModelConfig, tieWordEmbeddings: boolean): ModelConfig {
+  return { ...config, text: { ...config.text, tieWordEmbeddings } };
+}

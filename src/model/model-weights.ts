@@ -1,6 +1,7 @@
 import type { Device } from '../device/device.ts';
-import { adapterModules, modelAdapters, type Adapter, type BlockAdapters } from './adapter.ts';
+import type { Adapter, BlockAdapters } from './adapter.ts';
 import type { Arena } from './arena.ts';
+import { adapterModules, modelAdapters } from './model-adapters.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { ProductBlocks } from './products.ts';
 import {

@@ -9,10 +9,10 @@ import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { Block, type Saved } from './block.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
+import { architectureOf } from './families.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import { modelWeights, type ModelWeights } from './model-weights.ts';
 import type { ModelConfig } from './model-config.ts';
-import { decoderLayerGraph, LAYER_PARAMETERS } from './qwen2-5-vl/decoder.ts';
 import { sequenceInputs } from './sequence-inputs.ts';
 import {
   isVisionModule,
@@ -38,7 +38,6 @@ export interface NetworkOptions {
 export interface RowHead {
   /** From `hidden [R, D]`, its parameters and what a pass adds, to `output [R]`. */
   readonly graph: Graph;
-  readonly parameters: readonly string[];
   readonly output: string;
   /** Bytes that a row takes on its way through. */
   readonly rowBytes: number;
@@ -93,15 +92,16 @@ export class Network implements Disposable {
     this.#workspace = device.workspace();
     const { source, adapters } = this.#weights;
     const save = gradientCheckpointing ? 'inputs' : 'needed';
+    const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoderLayerGraph(config.text, own),
-      weights: LAYER_PARAMETERS,
+      graph: (own: GraphAdapters) => decoder.layer(config.text, own),
+      weights: inputsOf(head.modules, moduleNames.layer(0)),
       activations: ['hidden'],
       save,
     } as const;
     this.#layers = new LayerBlocks(device, layer, config.text.layers, adapters?.layers ?? null);
     this.#head = new Block(device, head.graph, {
-      parameters: adapter === null ? head.parameters : [],
+      parameters: adapter === null ? inputsOf(head.modules, moduleNames.head) : [],
       activations: ['hidden'],
       save: 'needed',
     });
@@ -277,4 +277,9 @@ export class Network implements Disposable {
 interface Chunk {
   readonly start: number;
   readonly end: number;
+}
+
+/** The weights that a module's graph takes. */
+function inputsOf(modules: ModelModules, module: string): string[] {
+  return Object.keys(modules.get(module) ?? {});
 }

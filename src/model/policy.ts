@@ -2,10 +2,10 @@ import type { Device } from '../device/device.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
+import { headGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
+import { modelModules } from './parameters.ts';
 import type { ModelConfig } from './model-config.ts';
-import { HEAD_PARAMETERS, headGraph } from './heads.ts';
-import { policyModules } from './qwen2-5-vl/weights.ts';
 
 /**
  * A vision-language model over an arena of weights: log-probabilities of given tokens, and their
@@ -19,10 +19,9 @@ export class Policy implements Disposable {
     this.config = config;
     const head = {
       graph: headGraph(config.text),
-      parameters: HEAD_PARAMETERS,
       output: 'logProbs',
       rowBytes: 4 * config.text.vocabSize,
-      modules: policyModules(config),
+      modules: modelModules(config, 'policy'),
     };
     this.#network = new Network(device, config, arena, head, options);
   }

@@ -1,6 +1,6 @@
 import { sizeOf } from '../tensor/tensor.ts';
-import type { ModelConfig } from './model-config.ts';
-import { EMBEDDING, HEAD, parameterName, withTies } from './qwen2-5-vl/weight-names.ts';
+import { architectureOf } from './families.ts';
+import { withTies, type ModelConfig } from './model-config.ts';
 import type { SafetensorsReader, StoredTensor } from './safetensors.ts';
 
 /** Elements that are compared at a time. */
@@ -20,12 +20,13 @@ export async function hasOwnHead(
   readers: readonly SafetensorsReader[],
   config: ModelConfig,
 ): Promise<boolean> {
+  const names = architectureOf(config).weights;
   const untied = withTies(config, false);
   const find = (name: string): Stored | undefined =>
     readers
       .flatMap((reader) => reader.header.tensors.map((tensor) => ({ reader, tensor })))
-      .find(({ tensor }) => parameterName(tensor.name, untied) === name);
-  const [head, embedding] = [find(HEAD), find(EMBEDDING)];
+      .find(({ tensor }) => names.ofStored(tensor.name, untied) === name);
+  const [head, embedding] = [find(names.head), find(names.embedding)];
   if (head === undefined || embedding === undefined) return false;
   const count = sizeOf(embedding.tensor.shape);
   if (sizeOf(head.tensor.shape) !== count) return true;

@@ -11,25 +11,18 @@ import {
   type LoadedCheckpoint,
   type LoadOptions,
 } from './checkpoint.ts';
+import { decodeModelConfig, overridden } from './config-file.ts';
+import { architectureOf } from './families.ts';
 import { readJson } from './json-file.ts';
-import { decodeModelConfig, overridden, type Architecture } from './qwen2-5-vl/config.ts';
 import type { ModelConfig } from './model-config.ts';
+import { parameterGroups, visionLength } from './parameters.ts';
 import type { ConfigOverrides } from './config-overrides.ts';
-import { inBothLayouts } from './qwen2-5-vl/config-layouts.ts';
-import { HEAD, valueParameterGroups, visionLength } from './qwen2-5-vl/weight-names.ts';
 
-/**
- * The architectures of value models, by those of the policies with the same decoder. transformers has the first; it
- * has no token classifier of a vision-language model, and the second is named as it would be.
- */
-export const valueArchitectures: Readonly<Record<Architecture, string>> = {
-  Qwen2ForCausalLM: 'Qwen2ForTokenClassification',
-  Qwen2_5_VLForConditionalGeneration: 'Qwen2_5_VLForTokenClassification',
-};
-
-const SCORE = ['score.weight', 'score.bias'];
 /** A policy's checkpoint makes a value model too: without its own head, and with a new one. */
-const fromPolicy: Leniency = { optional: SCORE, unread: [HEAD] };
+function fromPolicy(config: ModelConfig): Leniency {
+  const { head, scoreWeight, scoreBias } = architectureOf(config).weights;
+  return { optional: [scoreWeight, scoreBias], unread: [head] };
+}
 
 const ConfigFile = t.intersection([
   t.record(t.string, t.unknown),
@@ -51,16 +44,16 @@ export async function loadValueCheckpoint(
   const { seed, parts = 1, memory, freezeVisionTower = false, overrides = {} } = options;
   const { config, file } = await readValueConfig(directory, overrides);
   const start = freezeVisionTower ? visionLength(config) : 0;
-  const layout = dividedInto(layOut(valueParameterGroups(config)), parts, start);
+  const layout = dividedInto(layOut(parameterGroups(config, 'value')), parts, start);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
-  const { places, notes } = placesOf(directory, config, layout, readers, fromPolicy);
+  const { places, notes } = placesOf(directory, config, layout, readers, fromPolicy(config));
   const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
-  const isStored = new Set([...places.values()].map(({ name }) => name)).has('score.weight');
-  if (!isStored) {
+  const { scoreWeight } = architectureOf(config).weights;
+  if (!new Set([...places.values()].map(({ name }) => name)).has(scoreWeight)) {
     const rng = new Rng(keyOf('value-head', seed));
     const deviation = file.initializer_range ?? 0.02;
-    const { data } = arena.tensor('score.weight');
+    const { data } = arena.tensor(scoreWeight);
     for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
   }
   await readInto(arena, places, readers);
@@ -84,9 +77,9 @@ export async function saveValueCheckpoint(
   const { config, file } = await readValueConfig(from, overrides);
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, from);
-  const { places } = placesOf(from, config, arena.layout, readers, fromPolicy);
+  const { places } = placesOf(from, config, arena.layout, readers, fromPolicy(config));
   const stored = new Set([...places.values()].map(({ name }) => name));
-  const added = SCORE.filter((name) => !stored.has(name));
+  const added = fromPolicy(config).optional.filter((name) => !stored.has(name));
   const last = readers.at(-1)!.header;
   const { dtype } = [...places.keys()].at(-1)!;
   const files = readers.map(({ header }) => {
@@ -101,7 +94,7 @@ export async function saveValueCheckpoint(
     return { name: path.basename(weights), metadata, tensors: [...kept, ...head] };
   });
   await writeModel(target, from, files, () =>
-    inBothLayouts(classifierConfig(file, config), config),
+    architectureOf(config).config.inBothLayouts(classifierConfig(file, config), config),
   );
 }
 
@@ -112,17 +105,13 @@ async function readValueConfig(
 ): Promise<{ config: ModelConfig; file: ConfigFile }> {
   const json = path.join(directory, 'config.json');
   const [file, name] = overridden(await readJson(ConfigFile, json), json, overrides, 'critic');
-  const policyOf = new Map(
-    Object.entries(valueArchitectures).map(([policy, value]) => [value, policy]),
-  );
-  const architectures = file.architectures.map((one) => policyOf.get(one) ?? one);
-  return { config: decodeModelConfig({ ...file, architectures }, name), file };
+  return { config: decodeModelConfig(file, name, 'critic'), file };
 }
 
-function classifierConfig(file: ConfigFile, { architecture }: ModelConfig): ConfigFile {
+function classifierConfig(file: ConfigFile, config: ModelConfig): ConfigFile {
   return {
     ...file,
-    architectures: [valueArchitectures[architecture as Architecture]],
+    architectures: [architectureOf(config).valueName],
     classifier_dropout: 0,
     id2label: { '0': 'value' },
     label2id: { value: 0 },

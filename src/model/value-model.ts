@@ -1,10 +1,10 @@
 import type { Device } from '../device/device.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
+import { valueHeadGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
+import { modelModules } from './parameters.ts';
 import type { ModelConfig } from './model-config.ts';
-import { VALUE_HEAD_PARAMETERS, valueHeadGraph } from './heads.ts';
-import { valueModules } from './qwen2-5-vl/weights.ts';
 
 const nothing: HeadInputs = () => ({});
 
@@ -18,10 +18,9 @@ export class ValueModel implements Disposable {
   constructor(device: Device, config: ModelConfig, arena: Arena, options: NetworkOptions) {
     const head = {
       graph: valueHeadGraph(config.text),
-      parameters: VALUE_HEAD_PARAMETERS,
       output: 'values',
       rowBytes: 4 * config.text.hiddenSize,
-      modules: valueModules(config),
+      modules: modelModules(config, 'value'),
     };
     this.#network = new Network(device, config, arena, head, options);
   }

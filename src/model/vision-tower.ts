@@ -1,22 +1,15 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll } from '../device/host-tensors.ts';
 import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from './adapter.ts';
+import type { VisionGraphs } from './architecture.ts';
 import type { Grid } from './batch.ts';
 import { Block, type Saved } from './block.ts';
 import { LayerBlocks } from './layer-blocks.ts';
-import { consecutive, layoutSegments, namedSegments, wholeSegments } from './segments.ts';
+import type { ModelBlocks } from './model-blocks.ts';
+import { layoutSegments, namedSegments, wholeSegments } from './segments.ts';
 import { moduleNames, type GradientSink, type WeightSource } from './weight-source.ts';
 import type { VisionConfig } from './model-config.ts';
 import type { ProductBlocks } from './products.ts';
-import { visionRotary } from './qwen2-5-vl/vision-rotary.ts';
-import {
-  MERGER_PARAMETERS,
-  mergerGraph,
-  patchEmbedGraph,
-  VISION_BLOCK_PARAMETERS,
-  visionBlockGraph,
-} from './qwen2-5-vl/vision.ts';
-import { frameLengths, windowSegments } from './qwen2-5-vl/windows.ts';
 
 /** The result of a vision pass and what its backward pass needs. */
 export interface VisionPass {
@@ -26,8 +19,10 @@ export interface VisionPass {
   readonly saved: readonly Saved[];
 }
 
-/** Whose weights the tower takes, what of it is trained, and what is kept for it. */
+/** How the tower computes, whose weights it takes, what of it is trained, and what is kept for it. */
 export interface VisionTowerOptions {
+  readonly graphs: VisionGraphs;
+  readonly blocks: ModelBlocks;
   readonly source: WeightSource;
   readonly save: 'needed' | 'inputs';
   /** Null when the weights themselves are trained. */
@@ -37,6 +32,7 @@ export interface VisionTowerOptions {
 /** The vision tower: patches of any number of images to the rows that stand for them in the text. */
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
+  readonly #graphs: VisionGraphs;
   readonly #source: WeightSource;
   readonly #patchEmbed: Block;
   readonly #blocks: LayerBlocks;
@@ -45,26 +41,28 @@ export class VisionTower implements Disposable {
   constructor(
     device: Device,
     config: VisionConfig,
-    { source, save, adapters }: VisionTowerOptions,
+    { graphs, blocks, source, save, adapters }: VisionTowerOptions,
   ) {
     this.#config = config;
+    this.#graphs = graphs;
     this.#source = source;
-    this.#patchEmbed = new Block(device, patchEmbedGraph(config), {
+    this.#patchEmbed = new Block(device, graphs.patchEmbed(config), {
       parameters: ['weight'],
       activations: [],
       save,
     });
     const block = {
-      graph: (own: GraphAdapters) => visionBlockGraph(config, own),
-      weights: VISION_BLOCK_PARAMETERS,
+      graph: (own: GraphAdapters) => graphs.block(config, own),
+      weights: Object.keys(blocks.visionBlocks[0]?.inputs ?? {}),
       activations: ['hidden'],
       save,
     } as const;
     const ofBlocks = adapters?.visionBlocks ?? null;
     this.#blocks = new LayerBlocks(device, block, config.depth, ofBlocks);
     const ofMerger = adapters?.merger ?? null;
-    this.#merger = new Block(device, mergerGraph(config, ofMerger ?? NO_ADAPTERS), {
-      parameters: ofMerger === null ? MERGER_PARAMETERS : adapterInputs(ofMerger),
+    this.#merger = new Block(device, graphs.merger(config, ofMerger ?? NO_ADAPTERS), {
+      parameters:
+        ofMerger === null ? Object.keys(blocks.merger?.inputs ?? {}) : adapterInputs(ofMerger),
       activations: ['hidden'],
       save,
     });
@@ -88,22 +86,22 @@ export class VisionTower implements Disposable {
       saved.push(result.saved);
       return result.outputs;
     };
-    const { heads, hiddenSize, mergeSize, fullAttentionBlocks, depth } = this.#config;
-    const { cos, sin } = visionRotary(grids, hiddenSize / heads, mergeSize);
-    const rotary = putAll(workspace, { 'rotary.cos': cos, 'rotary.sin': sin });
-    const bidirectional = (segments: number[][]): Views =>
-      putAll(workspace, namedSegments(layoutSegments(segments, wholeSegments(segments))));
-    const windows = bidirectional(windowSegments(grids, this.#config));
-    const frames = bidirectional(consecutive(frameLengths(grids)));
+    const { rotary, segments } = this.#graphs.plan(this.#config, grids);
+    const angles = putAll(workspace, { 'rotary.cos': rotary.cos, 'rotary.sin': rotary.sin });
+    const attention = new Map(
+      [...new Set(segments)].map((rows) => [
+        rows,
+        putAll(workspace, namedSegments(layoutSegments(rows, wholeSegments(rows)))),
+      ]),
+    );
     let { output: hidden } = await run(this.#patchEmbed, moduleNames.patchEmbed, {
       patches: pixelValues,
     });
-    for (let i = 0; i < depth; i++) {
-      const segments = fullAttentionBlocks.includes(i) ? frames : windows;
+    for (const [i, rows] of segments.entries()) {
       ({ output: hidden } = await run(this.#blocks.of(i), moduleNames.visionBlock(i), {
         hidden: hidden!,
-        ...rotary,
-        ...segments,
+        ...angles,
+        ...attention.get(rows),
       }));
     }
     const { embeddings } = await run(this.#merger, moduleNames.merger, { hidden: hidden! });

@@ -1,8 +1,8 @@
 import { Arena, layOut } from '../../src/model/arena.ts';
 import { packSequences, type PromptInput } from '../../src/model/pack.ts';
-import { decodeModelConfig } from '../../src/model/qwen2-5-vl/config.ts';
+import { decodeModelConfig } from '../../src/model/config-file.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
-import { parameterGroups } from '../../src/model/qwen2-5-vl/weight-names.ts';
+import { parameterGroups } from '../../src/model/parameters.ts';
 import type { PackedBatch } from '../../src/model/batch.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
 import { tensorOf, zeros } from '../../src/tensor/tensor.ts';

@@ -5,7 +5,8 @@ import type { View } from '../../src/device/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
 import { NO_ADAPTERS } from '../../src/model/adapter.ts';
 import { Block } from '../../src/model/block.ts';
-import { decoderLayerGraph, LAYER_PARAMETERS } from '../../src/model/qwen2-5-vl/decoder.ts';
+import type { TextConfig } from '../../src/model/model-config.ts';
+import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
 import { sequenceInputs } from '../../src/model/sequence-inputs.ts';
 import { Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
@@ -18,21 +19,28 @@ const shapes = {
 } as const;
 const name = (process.argv[2] ?? '3b') as keyof typeof shapes;
 const dtype = (process.argv[3] ?? 'bf16') as FloatDType;
-const config = {
+const config: TextConfig = {
   ...shapes[name],
   layers: 1,
   vocabSize: 151936,
   rmsNormEps: 1e-6,
   ropeTheta: 1e6,
   mropeSection: [16, 24, 24],
-} as unknown as Parameters<typeof decoderLayerGraph>[0];
+  tieWordEmbeddings: false,
+  attentionBias: true,
+};
 const [sequences, length] = [8, 1024];
 const tokens = sequences * length;
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
-const graph = decoderLayerGraph(config, NO_ADAPTERS, dtype);
+const graph = qwen2.decoder.layer(config, NO_ADAPTERS, dtype);
+const { layers } = qwen2.weights.blocks(
+  { architecture: qwen2.name, text: config, vision: null, tokens: null, torchDtype: null },
+  'policy',
+);
+const parameters = Object.keys(layers[0]!.inputs);
 const block = new Block(device, graph, {
-  parameters: LAYER_PARAMETERS,
+  parameters,
   activations: ['hidden'],
   save: 'needed',
 });
@@ -51,7 +59,7 @@ function random(type: FloatDType, shape: readonly number[]): View {
 const weights: Record<string, View> = {};
 const accumulators: Record<string, View> = {};
 for (const { name: input, shape } of graph.inputs) {
-  if (!(LAYER_PARAMETERS as readonly string[]).includes(input)) continue;
+  if (!parameters.includes(input)) continue;
   weights[input] = random(dtype, shape as number[]);
   accumulators[input] = random('f32', shape as number[]);
 }

@@ -1,8 +1,9 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { NO_ADAPTERS, type BlockAdapters } from '../../model/adapter.ts';
-import type { TextConfig } from '../../model/model-config.ts';
-import { decodeAttendGraph, decodeProjectGraph } from '../../model/qwen2-5-vl/decode.ts';
+import type { DecodeGraph } from '../../model/architecture.ts';
+import { architectureOf } from '../../model/families.ts';
+import type { ModelConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
 
@@ -27,7 +28,7 @@ export interface DecodeWeights {
 /** The blocks of a decoding step in one form, compiled when first asked for. */
 export class DecodeBlocks implements Disposable {
   readonly #device: Device;
-  readonly #config: TextConfig;
+  readonly #config: ModelConfig;
   readonly #form: DecodeForm;
   readonly #weights: DecodeWeights;
   readonly #logitBias: View;
@@ -36,7 +37,7 @@ export class DecodeBlocks implements Disposable {
 
   constructor(
     device: Device,
-    config: TextConfig,
+    config: ModelConfig,
     form: DecodeForm,
     weights: DecodeWeights,
     logitBias: View,
@@ -54,24 +55,25 @@ export class DecodeBlocks implements Disposable {
 
   #make(): BoundBlocks {
     const { layers, head } = this.#weights;
-    const distribution = this.#compile(distributionGraph(this.#config, this.#form));
+    const { decoder } = architectureOf(this.#config);
+    const distribution = this.#compile(distributionGraph(this.#config.text, this.#form));
     const bindAll = (programs: readonly Program[]): BoundProgram[] =>
       layers.map((weights, layer) => this.#bind(programs[layer]!, weights));
     return {
-      project: bindAll(this.#compileLayers(decodeProjectGraph)),
-      attend: bindAll(this.#compileLayers(decodeAttendGraph)),
+      project: bindAll(this.#compileLayers(decoder.decodeProject)),
+      attend: bindAll(this.#compileLayers(decoder.decodeAttend)),
       distribution: this.#bind(distribution, { ...head, logitBias: this.#logitBias }),
     };
   }
 
   /** The program of each layer; those whose adapters are alike share one. */
-  #compileLayers(graphOf: typeof decodeProjectGraph): Program[] {
+  #compileLayers(graphOf: DecodeGraph): Program[] {
     const programs = new Map<string, Program>();
     return this.#weights.layers.map((_, layer) => {
       const adapters = this.#weights.adapters?.[layer] ?? NO_ADAPTERS;
       const key = adapters.modules.join();
       const program =
-        programs.get(key) ?? this.#compile(graphOf(this.#config, this.#form, adapters));
+        programs.get(key) ?? this.#compile(graphOf(this.#config.text, this.#form, adapters));
       programs.set(key, program);
       return program;
     });

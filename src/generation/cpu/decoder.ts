@@ -75,7 +75,7 @@ export class CpuDecoder implements StepDecoder {
     this.#heads = new StepHeads(config.text, slots, rotary);
     this.#buffers = new Buffers(config.text, slots);
     const blocks = (form: DecodeForm): DecodeBlocks =>
-      new DecodeBlocks(device, config.text, form, weights, logitBias);
+      new DecodeBlocks(device, config, form, weights, logitBias);
     this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
   }
 

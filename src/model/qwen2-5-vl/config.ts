@@ -1,21 +1,8 @@
-import * as path from 'node:path';
-
 import * as t from 'io-ts';
 
 import { CxmindError } from '../../errors.ts';
-import {
-  checkOverrides,
-  laidOver,
-  pathsOf,
-  type ConfigOverrides,
-  type OverriddenRole,
-} from '../config-overrides.ts';
-import { decodeJson, positive, readJson, wholeFrom } from '../json-file.ts';
+import { decodeJson, positive, wholeFrom } from '../json-file.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
-
-/** Architectures this model room can build, by their name in `config.json`. */
-export const architectures = ['Qwen2_5_VLForConditionalGeneration', 'Qwen2ForCausalLM'] as const;
-export type Architecture = (typeof architectures)[number];
 
 const count = wholeFrom(1);
 const index = wholeFrom(0);
@@ -78,7 +65,6 @@ const Vision = t.intersection([
 ]);
 type Vision = t.TypeOf<typeof Vision>;
 
-const Head = t.type({ architectures: t.array(t.string) });
 const Common = t.partial({
   torch_dtype: nullable(t.string),
   dtype: nullable(t.string),
@@ -227,26 +213,8 @@ function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): Visio
   };
 }
 
-/**
- * The model a `config.json` describes, in the hub's flat form or transformers 5's nested one.
- *
- * Keys that may be left out take transformers' defaults. Keys this family does not read are ignored.
- *
- * @param file where the value came from, for messages
- * @throws CHECKPOINT_INVALID naming file and field for another architecture, a missing or mistyped
- *   field, sizes that contradict each other, and features that are not supported
- */
-export function decodeModelConfig(value: unknown, file: string): ModelConfig {
-  const { architectures: names } = decodeJson(Head, value, file);
-  const architecture = architectures.find((known) => names.includes(known));
-  if (architecture === undefined) {
-    throw new CxmindError(
-      'CHECKPOINT_INVALID',
-      `${file}: architectures: ${JSON.stringify(names)} is not supported; supported are ${architectures.join(', ')}`,
-      { detail: { file, field: 'architectures', got: names, supported: architectures } },
-    );
-  }
-  const checks = new Checks(file);
+/** The text model of a file, its keys at the top or in a section, and what it shares with any other. */
+function textModel(value: unknown, file: string, checks: Checks) {
   const common = decodeJson(Common, value, file);
   const isNested = typeof value === 'object' && value !== null && 'text_config' in value;
   const text = isNested
@@ -257,12 +225,32 @@ export function decodeModelConfig(value: unknown, file: string): ModelConfig {
     common.quantization_config == null,
     'quantization_config is not supported: weights have to be stored as f32, f16 or bf16',
   );
-  const torchDtype = common.torch_dtype ?? common.dtype ?? null;
-  if (architecture === 'Qwen2ForCausalLM') {
-    const decoder = textConfig(text, tied, false, checks);
-    checks.finish();
-    return { architecture, text: decoder, vision: null, tokens: null, torchDtype };
-  }
+  return { text, tied, torchDtype: common.torch_dtype ?? common.dtype ?? null };
+}
+
+/**
+ * The text model that a `config.json` describes. Keys that may be left out take transformers' defaults; keys that
+ * are not read are ignored.
+ *
+ * @throws CHECKPOINT_INVALID naming file and fields
+ */
+export function decodeTextModel(architecture: string, value: unknown, file: string): ModelConfig {
+  const checks = new Checks(file);
+  const { text, tied, torchDtype } = textModel(value, file, checks);
+  const decoder = textConfig(text, tied, false, checks);
+  checks.finish();
+  return { architecture, text: decoder, vision: null, tokens: null, torchDtype };
+}
+
+/**
+ * The vision-language model that a `config.json` describes, in the hub's flat form or transformers 5's nested one, as
+ * `decodeTextModel`.
+ *
+ * @throws CHECKPOINT_INVALID naming file and fields
+ */
+export function decodeVisionModel(architecture: string, value: unknown, file: string): ModelConfig {
+  const checks = new Checks(file);
+  const { text, tied, torchDtype } = textModel(value, file, checks);
   const outer = decodeJson(VisionLanguage, value, file);
   const decoder = textConfig(text, tied, true, checks);
   const vision = visionConfig(outer.vision_config, decoder.hiddenSize, checks);
@@ -282,21 +270,8 @@ export function decodeModelConfig(value: unknown, file: string): ModelConfig {
   return { architecture, text: decoder, vision, tokens, torchDtype };
 }
 
-/**
- * Overrides that change nothing here, because `decodeModelConfig` does not look at them.
- *
- * @param besides paths that someone else looks at
- */
-export function ignoredOverrides(
-  overrides: ConfigOverrides,
-  besides: readonly string[] = [],
-): string[] {
-  const read = new Set([...readPaths(false), ...readPaths(true), ...besides]);
-  return pathsOf(overrides).filter((path) => !read.has(path));
-}
-
-/** Paths in a `config.json` that `decodeModelConfig` looks at, with the text model's keys flat or nested. */
-function readPaths(isNested: boolean): string[] {
+/** Paths in a `config.json` that are looked at, with the text model's keys flat or nested. */
+export function readPaths(isNested: boolean): string[] {
   const text = propsOf(Text).flatMap((key) =>
     key === 'rope_scaling' || key === 'rope_parameters' ? under(`${key}.`, propsOf(Rope)) : [key],
   );
@@ -319,35 +294,4 @@ function propsOf(codec: t.Mixed): string[] {
     return Object.keys(codec.props as t.Props);
   }
   return [];
-}
-
-/**
- * Reads `config.json` of a checkpoint directory.
- *
- * @param overrides keys laid over it
- * @throws as `decodeModelConfig`; CONFIG_INVALID for overrides of keys that do not exist
- */
-export async function readModelConfig(
-  directory: string,
-  overrides: ConfigOverrides = {},
-): Promise<ModelConfig> {
-  const file = path.join(directory, 'config.json');
-  const config = await readJson(t.UnknownRecord, file);
-  return decodeModelConfig(...overridden(config, file, overrides, 'actor'));
-}
-
-/**
- * A checkpoint's config with keys laid over it, and what to call that in a message.
- *
- * @throws CONFIG_INVALID for keys that do not exist
- */
-export function overridden<C extends Readonly<Record<string, unknown>>>(
-  config: C,
-  file: string,
-  overrides: ConfigOverrides,
-  role: OverriddenRole,
-): [config: C, name: string] {
-  if (Object.keys(overrides).length === 0) return [config, file];
-  checkOverrides(config, overrides, readPaths('text_config' in config), role);
-  return [laidOver(config, overrides) as C, `${file} with override_config`];
 }

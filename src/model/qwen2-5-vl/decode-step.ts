@@ -8,7 +8,7 @@ import { scoreScaleOf } from '../attention.ts';
 import { placesOf } from '../cache-graphs.ts';
 import type { TextConfig } from '../model-config.ts';
 import { finishLayer, projectionWeights, splitHeads } from './decoder.ts';
-import { layerProducts } from './modules.ts';
+import { layerProducts } from './weight-names.ts';
 
 /** Added to the score of a place that a token does not see. */
 const UNSEEN_SCORE = -1e30;

@@ -9,7 +9,7 @@ import { DecodeSheet, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../products.ts';
 import { finishParameters, projectionWeights } from './decoder.ts';
-import { layerProducts } from './modules.ts';
+import { layerProducts } from './weight-names.ts';
 
 /**
  * What the next token of each sequence asks of a layer's attention, and adds to its cache, not rotated yet.

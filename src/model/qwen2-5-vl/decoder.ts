@@ -7,19 +7,7 @@ import { packedAttention, segmentInputs } from '../attention.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../products.ts';
-import { layerProducts } from './modules.ts';
-
-/** Names of a decoder layer's parameter inputs; q, k, v are joined. */
-export const LAYER_PARAMETERS = [
-  'inputNorm',
-  'qkvWeight',
-  'qkvBias',
-  'outputWeight',
-  'postNorm',
-  'gateWeight',
-  'upWeight',
-  'downWeight',
-] as const;
+import { layerProducts } from './weight-names.ts';
 
 /** Declares the parameters of a layer's queries, keys and values, but for their bias, as inputs. */
 export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {

@@ -1,5 +1,7 @@
 import { CxmindError } from '../../errors.ts';
 import { zeros, type Tensor } from '../../tensor/tensor.ts';
+import type { PromptMedia } from '../architecture.ts';
+import type { ModelConfig } from '../model-config.ts';
 
 /** Patches of one image or video along time, height and width, before merging. */
 export type VisionGrid = readonly [t: number, h: number, w: number];
@@ -96,4 +98,29 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
     );
   }
   return { positions, next, ropeDelta: next - length };
+}
+
+/** Token that no vocabulary has: a model without vision has no placeholders. */
+const NO_TOKEN = -1;
+
+/**
+ * Rotary positions of a prompt with images or with videos, i32 `[3, T]`; all text where the model has no vision.
+ *
+ * @throws DATA_INVALID as `mropePositions`
+ */
+export function promptPositions(
+  { tokens, vision }: ModelConfig,
+  tokenIds: ArrayLike<number>,
+  { grids, secondsPerGrid }: PromptMedia,
+): Tensor<'i32'> {
+  const media =
+    secondsPerGrid === null
+      ? { imageGrids: grids }
+      : { imageGrids: [], videoGrids: grids, videoSecondsPerGrid: secondsPerGrid };
+  return mropePositions(tokenIds, {
+    imageTokenId: tokens?.imagePad ?? NO_TOKEN,
+    videoTokenId: tokens?.videoPad ?? NO_TOKEN,
+    ...media,
+    ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond }),
+  }).positions;
 }

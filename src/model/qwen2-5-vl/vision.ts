@@ -7,32 +7,10 @@ import { packedAttention, segmentInputs } from '../attention.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { VisionConfig } from '../model-config.ts';
 import type { Product } from '../products.ts';
-import { mergerProducts, visionBlockProducts } from './modules.ts';
+import { mergerProducts, patchSizeOf, visionBlockProducts } from './weight-names.ts';
 
 /** Fixed in the architecture, not in its config file. */
 const RMS_NORM_EPSILON = 1e-6;
-
-/** Names of a vision block's parameter inputs; gate and up are joined. */
-export const VISION_BLOCK_PARAMETERS = [
-  'norm1',
-  'qkvWeight',
-  'qkvBias',
-  'projWeight',
-  'projBias',
-  'norm2',
-  'gateUpWeight',
-  'gateUpBias',
-  'downWeight',
-  'downBias',
-] as const;
-
-/** Names of the patch merger's parameter inputs. */
-export const MERGER_PARAMETERS = ['norm', 'fc1Weight', 'fc1Bias', 'fc2Weight', 'fc2Bias'] as const;
-
-/** Values in one flattened patch: channels x frames x height x width. */
-export function patchSizeOf(config: VisionConfig): number {
-  return config.inChannels * config.temporalPatchSize * config.patchSize * config.patchSize;
-}
 
 /** Patches to hidden rows: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights. */
 export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32'): Graph {

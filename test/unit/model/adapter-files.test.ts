@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { adapterLayout, initializeAdapter, loraA, loraB } from '../../../src/model/adapter.ts';
+import { initializeAdapter, loraA, loraB } from '../../../src/model/adapter.ts';
+import { adapterLayout } from '../../../src/model/model-adapters.ts';
 import { loadAdapter } from '../../../src/model/adapter-files.ts';
 import { adapterSpec } from '../../../src/model/adapter-selection.ts';
 import { Arena } from '../../../src/model/arena.ts';
-import { readModelConfig } from '../../../src/model/qwen2-5-vl/config.ts';
+import { readModelConfig } from '../../../src/model/config-file.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';

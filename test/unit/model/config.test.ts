@@ -4,7 +4,7 @@ import {
   decodeModelConfig,
   ignoredOverrides,
   readModelConfig,
-} from '../../../src/model/qwen2-5-vl/config.ts';
+} from '../../../src/model/config-file.ts';
 import { laidOver } from '../../../src/model/config-overrides.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
@@ -155,6 +155,14 @@ describe('decodeModelConfig', () => {
     it(`refuses ${what}`, () => assert.match(failure({ ...flat, ...change }), message));
   }
 
+  it("knows a critic by a policy's name and by a value model's, a policy by its own alone", () => {
+    const value = { ...qwen2, architectures: ['Qwen2ForTokenClassification'] };
+    const model = decodeModelConfig(qwen2, 'config.json');
+    assert.deepEqual(decodeModelConfig(qwen2, 'config.json', 'critic'), model);
+    assert.deepEqual(decodeModelConfig(value, 'config.json', 'critic'), model);
+    assert.match(failure(value), /"Qwen2ForTokenClassification".* is not supported/);
+  });
+
   it('accepts sliding-window settings that reach no layer', () => {
     const config = { ...flat, use_sliding_window: true, max_window_layers: 2 };
     assert.equal(decodeModelConfig(config, 'config.json').text.layers, 2);
@@ -189,7 +197,9 @@ describe('decodeModelConfig', () => {
 
     it('tells which of them change nothing here', () => {
       const overrides = { use_cache: false, initializer_range: 0.1, rope_theta: 5e5 };
-      assert.deepEqual(ignoredOverrides(overrides), ['use_cache', 'initializer_range']);
+      const model = decodeModelConfig(flat, 'config.json');
+      assert.deepEqual(ignoredOverrides(model, overrides), ['use_cache', 'initializer_range']);
+      assert.deepEqual(ignoredOverrides(model, overrides, ['initializer_range']), ['use_cache']);
     });
   });
 });

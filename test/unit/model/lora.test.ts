@@ -9,7 +9,7 @@ import type { Adapter } from '../../../src/model/adapter.ts';
 import { mergedTensor } from '../../../src/model/merge.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import { moduleName } from '../../../src/model/qwen2-5-vl/weight-names.ts';
+import { architectureOf } from '../../../src/model/families.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf } from '../../../src/rng.ts';
@@ -35,7 +35,7 @@ const reference = goldenJson('lora/reference.json') as Record<
   { readonly logprobs: readonly (readonly number[])[] }
 >;
 const peftName = (name: string, { config }: GoldenModel): string =>
-  `base_model.model.${moduleName(name, config)}`;
+  `base_model.model.${architectureOf(config).weights.inTransformers(name, config)}`;
 
 describe('low-rank adapters against peft', () => {
   let device: Device;
@@ -55,7 +55,9 @@ describe('low-rank adapters against peft', () => {
       const { config } = await loadGoldenModel(name);
       const selected = selectModules(config, { targets: targetsOf(String(targets)), exclude });
       assert.deepEqual(
-        selected.map((module) => moduleName(module, config)).sort(),
+        selected
+          .map((module) => architectureOf(config).weights.inTransformers(module, config))
+          .sort(),
         [...modules].sort(),
       );
     });

@@ -3,7 +3,7 @@ import { Arena, layOut } from '../../../src/model/arena.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';
-import { parameterGroups, visionLength } from '../../../src/model/qwen2-5-vl/weight-names.ts';
+import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';

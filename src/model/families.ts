@@ -1,0 +1,16 @@
+import { CxmindError } from '../errors.ts';
+import type { Architecture } from './architecture.ts';
+import type { ModelConfig } from './model-config.ts';
+import { qwen2, qwen25Vl } from './qwen2-5-vl/architectures.ts';
+
+/** Every model family there is. */
+export const architectures: readonly Architecture[] = [qwen25Vl, qwen2];
+
+/** The family of a model. */
+export function architectureOf({ architecture }: ModelConfig): Architecture {
+  const found = architectures.find(({ name }) => name === architecture);
+  if (found === undefined) {
+    throw new CxmindError('INTERNAL', `there is no model family ${architecture}`);
+  }
+  return found;
+}
