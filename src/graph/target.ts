@@ -33,10 +33,10 @@ export const webgpu: Target = {
     notWidening(node) === undefined,
 };
 
-/** ONNX Runtime's CUDA provider: it computes in f16 and bf16 but for a few ops. */
+/** ONNX Runtime's CUDA provider: it computes in f16 and bf16 but for a few ops, and has no product that gives f32. */
 export const cuda: Target = {
   name: 'cuda',
-  hasKernel: ({ op }) => !withoutHalfOnCuda.has(op),
+  hasKernel: (node) => !withoutHalfOnCuda.has(node.op) && notWidening(node) === undefined,
 };
 
 const withoutHalfOnCuda: ReadonlySet<OpName> = new Set<OpName>([
