@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import type { Graph } from '../../../src/graph/ir.ts';
+import { decodeModelConfig } from '../../../src/model/config-file.ts';
+import { architectureOf, architectures } from '../../../src/model/families.ts';
+import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
+import { blocksByModule, type ParameterBlock } from '../../../src/model/model-blocks.ts';
+import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
+import { goldenJson } from '../../support/golden.ts';
+
+type Shapes = Record<string, readonly number[]>;
+
+/** The shapes in which a block's parameters reach its graph: stacked along their first axis. */
+function given({ inputs }: ParameterBlock): Shapes {
+  return Object.fromEntries(
+    Object.entries(inputs).map(([input, { parameters, shape }]) => {
+      const [first, ...rest] = parameters[0]!.shape;
+      const rows = parameters.slice(1).reduce((sum, next) => sum + next.shape[0]!, first!);
+      return [input, shape ?? [rows, ...rest]];
+    }),
+  );
+}
+
+/** The shapes of a graph's inputs that do not depend on a batch, segments and rotary tables left out. */
+function taken({ inputs }: Graph): Shapes {
+  const fixed = inputs.filter(
+    ({ shape }) => shape.length > 0 && shape.every((dim) => typeof dim === 'number'),
+  );
+  return Object.fromEntries(fixed.map(({ name, shape }) => [name, shape as readonly number[]]));
+}
+
+describe('a model family', () => {
+  for (const name of ['micro-vl', 'micro-text']) {
+    describe(`of ${name}`, () => {
+      const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
+      const { text, vision } = config;
+      const { decoder, vision: tower, weights } = architectureOf(config);
+      const policy = weights.blocks(config, 'policy');
+      const value = weights.blocks(config, 'value');
+
+      it('gives every graph of its decoder the parameters that it takes', () => {
+        for (const layer of policy.layers) {
+          assert.deepEqual(taken(decoder.layer(text)), given(layer));
+          assert.deepEqual(taken(decoder.prefillLayer(text, false)), given(layer));
+          assert.deepEqual(taken(decoder.prefillLayer(text, true)), given(layer));
+          assert.deepEqual(taken(decoder.decodeStep(text, 8)), given(layer));
+          const parts = [decoder.decodeProject(text, 'rows'), decoder.decodeAttend(text, 'rows')];
+          assert.deepEqual(Object.assign({}, ...parts.map(taken)), given(layer));
+        }
+        assert.deepEqual(taken(headGraph(text)), given(policy.head));
+        assert.deepEqual(taken(valueHeadGraph(text)), given(value.head));
+      });
+
+      it('gives every graph of its vision tower the parameters that it takes', () => {
+        if (vision === null || tower === null) return;
+        assert.deepEqual(taken(tower.patchEmbed(vision)), given(policy.patchEmbed!));
+        for (const block of policy.visionBlocks) {
+          assert.deepEqual(taken(tower.block(vision)), given(block));
+        }
+        assert.deepEqual(taken(tower.merger(vision)), given(policy.merger!));
+      });
+
+      it('has products of weights that its blocks have', () => {
+        for (const { prefix, products, inputs } of blocksByModule(policy).values()) {
+          const weightsOf = Object.values(inputs).map(({ parameters }) => parameters);
+          for (const { inner, modules } of products) {
+            const wanted = modules.map(({ name, out }) => ({
+              name: `${prefix}.${name}.weight`,
+              shape: [out, inner],
+            }));
+            assert.ok(
+              weightsOf.some((parameters) => JSON.stringify(parameters) === JSON.stringify(wanted)),
+              JSON.stringify(wanted),
+            );
+          }
+        }
+      });
+
+      it('names every parameter once, and knows it by the name that transformers 5 gives it', () => {
+        const names = parameterGroups(config).flatMap((group) => group.map((one) => one.name));
+        assert.equal(new Set(names).size, names.length);
+        for (const one of names) {
+          assert.equal(weights.ofStored(weights.inTransformers(one, config), config), one);
+        }
+        assert.equal(visionLength(config) > 0, vision !== null);
+      });
+    });
+  }
+
+  it('has names of its own', () => {
+    const names = architectures.flatMap(({ name, valueName }) => [name, valueName]);
+    assert.equal(new Set(names).size, names.length);
+  });
+});
