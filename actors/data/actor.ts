@@ -1,4 +1,6 @@
-import { loadDataset, type InvalidRows, isDataInvalid } from '../../src/data/dataset.ts';
+import { loadDataset } from '../../src/data/dataset.ts';
+import { eachRow } from '../../src/data/each-row.ts';
+import { checkSkipped, skippable, type InvalidRows } from '../../src/data/invalid-rows.ts';
 import { Lookahead } from '../../src/data/lookahead.ts';
 import { filterOverlong } from '../../src/data/overlong.ts';
 import { PromptSource, type PromptCursor } from '../../src/data/prompt-source.ts';
@@ -12,6 +14,7 @@ import { patchBytes } from '../../src/tensor/patch-levels.ts';
 import type { Prompt, Sequence } from '../messages.ts';
 import { actorFactory, type Actor, type Environment, type Logger } from '../runtime/actor.ts';
 import { PixelPool, pixelProtocol } from './pixels.ts';
+import { DataNotes } from './notes.ts';
 import { dataProtocol, type DataSummary } from './protocol.ts';
 
 /** What the data actor is made from. */
@@ -21,6 +24,10 @@ export interface DataProps extends SampleSettings {
   /** Null when only training is wanted. */
   readonly validationFiles: string | null;
   readonly invalidRows: InvalidRows;
+  /** Of all rows of a set: more than these are not skipped. */
+  readonly maxInvalidFraction: number;
+  /** Whether every row's prompt is made at once, to find those that cannot be. */
+  readonly check: 'none' | 'all';
   readonly filterOverlongPrompts: boolean;
   /** Rows that this filter measures at a time. */
   readonly filterConcurrency: number;
@@ -35,17 +42,19 @@ export interface DataProps extends SampleSettings {
 interface Rows {
   readonly rows: readonly DatasetRow[];
   readonly overlong: number;
-  readonly skipped: readonly CxmindError[];
+  /** All rows that there were. */
+  readonly rowCount: number;
+  /** By the row, as its messages name it. */
+  readonly skipped: Map<string, CxmindError>;
 }
 
 interface DataSets {
   readonly train: Rows;
   readonly validation: Rows;
-  /** What was found odd about their pictures, a line each; it may grow. */
-  readonly notes: readonly string[];
+  readonly notes: DataNotes;
 }
 
-const none: Rows = { rows: [], overlong: 0, skipped: [] };
+const none = (): Rows => ({ rows: [], overlong: 0, rowCount: 0, skipped: new Map() });
 
 /** Bytes of pixels that may be ready before they are asked for; a batch of small pictures is, whole. */
 const AHEAD_BYTES = 2 ** 30;
@@ -64,10 +73,9 @@ export class DataActor implements Actor<typeof dataProtocol> {
   readonly #logger: Logger;
   readonly #train: Rows;
   readonly #validation: Rows;
-  readonly #notes: readonly string[];
+  readonly #notes: DataNotes;
   readonly #ahead: Lookahead<PromptSample>;
   #source: PromptSource | null;
-  #skipped = 0;
   #pixelBytes = 0;
   #samples = 0;
 
@@ -83,7 +91,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     this.#train = train;
     this.#validation = validation;
     this.#notes = notes;
-    for (const error of [...train.skipped, ...validation.skipped]) this.#skip(error);
+    for (const { skipped } of [train, validation]) skipped.forEach((error) => this.#tell(error));
     this.#ahead = new Lookahead((row) => this.#sample(train.rows[row]!));
     this.#source = train.rows.length === 0 ? null : this.#sourceAt({ epoch: 0, position: 0 });
     this.#lookAhead();
@@ -96,14 +104,14 @@ export class DataActor implements Actor<typeof dataProtocol> {
   ): Promise<DataActor> {
     const readers = props.pixelReaders.map((name) => refTo(name, pixelProtocol));
     const reader = readers.length === 0 ? undefined : new PixelPool(readers);
-    const notes: string[] = [];
+    const notes = new DataNotes(props.maxPromptLength);
     const warn = (note: string): void => {
-      notes.push(note);
+      notes.add(note);
       logger.warn({ picture: note }, 'picture may not be read as meant');
     };
     const builder = new SampleBuilder({ ...sampleOptions(props, reader), warn });
     const read = async (files: string | null): Promise<Rows> =>
-      files === null ? none : readRows(files, props, builder);
+      files === null ? none() : readRows(files, props, builder, notes);
     const train = await read(props.trainFiles);
     const validation = await read(props.validationFiles);
     await builder.settleBitDepth([...train.rows, ...validation.rows]);
@@ -116,27 +124,34 @@ export class DataActor implements Actor<typeof dataProtocol> {
       validationPrompts: this.#validation.rows.length,
       overlong: this.#train.overlong + this.#validation.overlong,
       skipped: this.#skipped,
-      notes: [...this.#notes],
+      notes: this.#notes.taken(),
     };
   }
 
-  async nextPrompts(): Promise<{ prompts: Prompt[]; cursor: PromptCursor; skipped: number }> {
+  async nextPrompts(): Promise<{
+    prompts: Prompt[];
+    cursor: PromptCursor;
+    skipped: number;
+    notes: string[];
+  }> {
     const { taken: prompts, cursor } = await this.#take((row) =>
-      this.#orSkip(async () => promptOf(await this.#ahead.take(row))),
+      this.#orSkip(this.#train, async () => promptOf(await this.#ahead.take(row))),
     );
-    return { prompts, cursor, skipped: this.#skipped };
+    return { prompts, cursor, skipped: this.#skipped, notes: this.#notes.taken() };
   }
 
-  async nextSolutions(): Promise<{ samples: Sequence[]; cursor: PromptCursor }> {
+  async nextSolutions(): Promise<{ samples: Sequence[]; cursor: PromptCursor; notes: string[] }> {
     const { taken: samples, cursor } = await this.#take((row) => this.#solution(row));
-    return { samples, cursor };
+    return { samples, cursor, notes: this.#notes.taken() };
   }
 
   async validation({ start, end }: { start: number; end: number }): Promise<{ prompts: Prompt[] }> {
     const prompts = await Promise.all(
       this.#validation.rows
         .slice(start, end)
-        .map((row) => this.#orSkip(async () => promptOf(await this.#sample(row)))),
+        .map((row) =>
+          this.#orSkip(this.#validation, async () => promptOf(await this.#sample(row))),
+        ),
     );
     return { prompts: prompts.filter((prompt) => prompt !== null) };
   }
@@ -178,60 +193,81 @@ export class DataActor implements Actor<typeof dataProtocol> {
 
   async #sample(row: DatasetRow): Promise<PromptSample> {
     const sample = await this.#builder.build(row);
+    if (sample.isCut) this.#notes.cut(sample.id);
     this.#samples++;
     this.#pixelBytes += sample.pixelValues === null ? 0 : patchBytes(sample.pixelValues);
     return sample;
   }
 
   #solution(row: number): Promise<Sequence | null> {
-    return this.#orSkip(async () => {
+    return this.#orSkip(this.#train, async () => {
       const data = this.#builder.encodeAnswer(this.#train.rows[row]!);
       const { input } = promptOf(await this.#ahead.take(row));
       return { prompt: input, response: { dtype: 'i32', shape: [data.length], data } };
     });
   }
 
-  async #orSkip<T>(make: () => Promise<T>): Promise<T | null> {
+  async #orSkip<T>(set: Rows, make: () => Promise<T>): Promise<T | null> {
+    const { invalidRows, maxInvalidFraction } = this.#props;
     try {
       return await make();
-    } catch (error) {
-      if (this.#props.invalidRows === 'fail' || !isDataInvalid(error)) throw error;
-      this.#skip(error);
+    } catch (thrown) {
+      const error = skippable(thrown, invalidRows);
+      const row = rowOf(error);
+      if (!set.skipped.has(row)) {
+        set.skipped.set(row, error);
+        this.#tell(error);
+        checkSkipped([...set.skipped.values()], set.rowCount, maxInvalidFraction);
+      }
       return null;
     }
   }
 
-  #skip({ message, detail }: CxmindError): void {
-    this.#skipped++;
-    this.#logger.warn({ ...detail, reason: message }, 'row skipped');
+  get #skipped(): number {
+    return this.#train.skipped.size + this.#validation.skipped.size;
+  }
+
+  #tell(error: CxmindError): void {
+    this.#notes.skipped(error.message);
+    this.#logger.warn({ ...error.detail, reason: error.message }, 'row skipped');
   }
 }
 
+/** The rows of a set that can be used, as far as that is known without making their prompts, or with `check`. */
 async function readRows(
   source: string,
   props: DataProps & RowKeys,
   builder: SampleBuilder,
+  notes: DataNotes,
 ): Promise<Rows> {
-  const { invalidRows, filterOverlongPrompts, filterConcurrency, maxPromptLength } = props;
-  const { promptKey, answerKey, imageKey, videoKey } = props;
-  const read = await loadDataset({
-    source,
-    invalidRows,
-    promptKey,
-    answerKey,
-    imageKey,
-    videoKey,
-  });
-  if (!filterOverlongPrompts) {
-    return { rows: read.rows, overlong: 0, skipped: read.skipped };
-  }
-  const kept = await filterOverlong(read.rows, builder, {
-    maxPromptLength,
-    invalidRows,
-    concurrency: filterConcurrency,
-  });
-  const skipped = [...read.skipped, ...kept.skipped];
-  return { rows: kept.rows, overlong: kept.overlong, skipped };
+  const { invalidRows, maxInvalidFraction, filterOverlongPrompts, maxPromptLength, check } = props;
+  const { promptKey, answerKey, imageKey, videoKey, filterConcurrency: concurrency } = props;
+  const keys = { promptKey, answerKey, imageKey, videoKey };
+  const read = await loadDataset({ source, invalidRows, maxInvalidFraction, ...keys });
+  const each = { invalidRows, concurrency };
+  const fitting = filterOverlongPrompts
+    ? await filterOverlong(read.rows, builder, { maxPromptLength, ...each })
+    : { rows: read.rows, overlong: 0, skipped: [] };
+  const usable =
+    check === 'all'
+      ? await eachRow(fitting.rows, (row) => builder.build(row), each)
+      : { made: fitting.rows.map((row) => ({ row, value: null })), skipped: [] };
+  for (const { value } of usable.made) if (value?.isCut === true) notes.cut(value.id);
+  const skipped = [...read.skipped, ...fitting.skipped, ...usable.skipped];
+  const rowCount = read.rows.length + read.skipped.length;
+  checkSkipped(skipped, rowCount, maxInvalidFraction);
+  return {
+    rows: usable.made.map(({ row }) => row),
+    overlong: fitting.overlong,
+    rowCount,
+    skipped: new Map(skipped.map((error) => [rowOf(error), error])),
+  };
+}
+
+/** The row that an error is about. */
+function rowOf({ message, detail }: CxmindError): string {
+  const { file, line } = detail as { file?: string; line?: number };
+  return line === undefined ? message : `${file}:${line}`;
 }
 
 function promptOf(sample: PromptSample): Prompt {

@@ -9,7 +9,7 @@ export const DataSummary = t.type({
   validationPrompts: whole,
   overlong: whole,
   skipped: whole,
-  /** What was found odd about pictures that are read all the same, a line each. */
+  /** Rows that were skipped, and what was found odd about those that were not: a line each. */
   notes: t.array(t.string),
 });
 export interface DataSummary extends t.TypeOf<typeof DataSummary> {}
@@ -17,13 +17,24 @@ export interface DataSummary extends t.TypeOf<typeof DataSummary> {}
 /** What the data actor can be asked. */
 export const dataProtocol = protocol('data', {
   summary: call(t.void, DataSummary),
-  /** The next batch of training prompts, where the source stands after it, and the rows skipped so far. */
+  /**
+   * The next batch of training prompts, where the source stands after it, the rows skipped so far, and what is new to
+   * say about them.
+   */
   nextPrompts: call(
     t.void,
-    t.type({ prompts: t.array(Prompt), cursor: PromptCursor, skipped: whole }),
+    t.type({
+      prompts: t.array(Prompt),
+      cursor: PromptCursor,
+      skipped: whole,
+      notes: t.array(t.string),
+    }),
   ),
   /** The next batch of prompts with their reference answers as responses. */
-  nextSolutions: call(t.void, t.type({ samples: t.array(Sequence), cursor: PromptCursor })),
+  nextSolutions: call(
+    t.void,
+    t.type({ samples: t.array(Sequence), cursor: PromptCursor, notes: t.array(t.string) }),
+  ),
   /** Validation prompts `start` to `end`, in file order. */
   validation: call(t.type({ start: whole, end: whole }), t.type({ prompts: t.array(Prompt) })),
   /** Go on from a checkpoint's cursor. */

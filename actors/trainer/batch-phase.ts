@@ -1,6 +1,7 @@
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
+import { warnOfData } from './data-report.ts';
 import { generateGroups } from './rollout-phase.ts';
 import {
   comparesResponses,
@@ -72,7 +73,8 @@ export async function makeBatch(
   };
   for (let round = 1; ; round++) {
     const next = await clock.time('data', () => context.feed.next(tasks, context.signal));
-    const { prompts, skipped } = next;
+    const { prompts, skipped, notes } = next;
+    warnOfData(notes, context.reporter);
     await clock.time('gen', async () => {
       const groups = await answer(context, tasks, next, step, round);
       if (algorithm.advEstimator === 'remax') {

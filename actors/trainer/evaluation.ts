@@ -4,6 +4,7 @@ import { rewardChoice } from '../../src/reward/configured.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnRewards, spawnRollouts } from './cast.ts';
+import { warnOfData } from './data-report.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun } from './placement.ts';
 import { joinNodes, type RunOptions } from './run.ts';
@@ -42,7 +43,7 @@ export async function evaluatePolicy(
   weights.trained.publish(1);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
   const { validationPrompts, notes } = await cast.data.ask.summary(undefined, ask);
-  for (const note of notes) reporter.note(`warning: ${note}`);
+  warnOfData(notes, reporter);
   const context = { cast, weights: weights.trained, config, gate, reporter, signal };
   try {
     return await validate(context, validationPrompts, initialGateState, onScored);

@@ -17,6 +17,7 @@ import {
 import type { Logger } from '../runtime/actor.ts';
 import { initialKlController } from './advantages.ts';
 import { Checkpoints, type ResumePoint } from './checkpoints.ts';
+import { reportData } from './data-report.ts';
 import { goOn } from './going-on.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
@@ -129,12 +130,7 @@ export class RunLoop implements AsyncDisposable {
     this.#files = files;
     const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
     this.#validationPrompts = summary.validationPrompts;
-    reporter.note(
-      `${summary.trainPrompts} training prompts, ${summary.validationPrompts} for validation` +
-        (summary.overlong > 0 ? `, ${summary.overlong} too long and left out` : '') +
-        (summary.skipped > 0 ? `, ${summary.skipped} invalid and skipped` : ''),
-    );
-    for (const note of summary.notes) reporter.note(`warning: ${note}`);
+    reportData(summary, reporter);
     const resumed = await goOn(this.#context, this.#checkpoints, files);
     // A look at a run's folder leaves what the run itself wrote there.
     if (!trainer.valOnly || !existsSync(join(files.folder, 'config.json'))) {

@@ -47,6 +47,8 @@ export function dataSettings(
     maxPromptLength: data.maxPromptLength,
     maxResponseLength: data.maxResponseLength,
     invalidRows: data.invalidRows,
+    maxInvalidFraction: data.maxInvalidFraction,
+    check: data.check,
     filterOverlongPrompts: data.filterOverlongPrompts,
     filterConcurrency: data.filterOverlongPromptsWorkers,
     shuffle: data.shuffle,

@@ -28,6 +28,8 @@ export interface TaskPrompts {
   readonly cursors: readonly PromptCursor[];
   /** Rows that were left out so far, for being invalid. */
   readonly skipped: number;
+  /** What there is to say about them, a line each. */
+  readonly notes: readonly string[];
 }
 
 /** A group of one of the tasks. */
@@ -65,6 +67,7 @@ async function nextPrompts(tasks: readonly Task[], signal: AbortSignal): Promise
     taskOf: batches.flatMap(({ prompts }, task) => prompts.map(() => task)),
     cursors: batches.map(({ cursor }) => cursor),
     skipped: batches.reduce((sum, { skipped }) => sum + skipped, 0),
+    notes: batches.flatMap(({ notes }) => notes),
   };
 }
 

@@ -6,6 +6,7 @@ import { withLocalModels } from '../../src/hub/model.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
+import { reportData, warnOfData } from './data-report.ts';
 import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './policy.ts';
 import { RunFiles } from './run-files.ts';
@@ -50,8 +51,9 @@ export async function trainSupervised(
   });
   const places = Array.from({ length: learnerCount(config) }, () => 'thread' as const);
   const learners = await spawnLearners(system, config, policy, weights, places);
-  const { trainPrompts } = await data.ask.summary(undefined, ask);
-  const steps = sft.maxSteps ?? sft.epochs * Math.floor(trainPrompts / sft.batchSize);
+  const summary = await data.ask.summary(undefined, ask);
+  reportData(summary, reporter);
+  const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
   const files = await RunFiles.open(folder);
   await files.keepUntil(-1, -1);
   let done = 0;
@@ -59,7 +61,8 @@ export async function trainSupervised(
   {
     using _ = reporter.phase({ name: 'sft', total: steps, done: () => done });
     for (; done < steps && preemption?.aborted !== true; done++) {
-      const { samples } = await data.ask.nextSolutions(undefined, ask);
+      const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
+      warnOfData(notes, reporter);
       const learningRate = imitationRate(config, { step: done + 1, steps });
       const result = await learners.imitate(samples, learningRate, ask);
       ({ loss } = result);

@@ -88,6 +88,14 @@ export const Data = section({
     'cxmind: what an unreadable row does: end the run, or be skipped and counted.',
     withDefault(oneOf('fail', 'skip'), 'fail'),
   ),
+  maxInvalidFraction: about(
+    'cxmind: share of the rows of a set that may be skipped; more of them end the run.',
+    withDefault(between(0, 1), 0.05),
+  ),
+  check: about(
+    'cxmind: `all` makes the prompt of every row before the first step, pictures read whole, to find those that cannot be read.',
+    withDefault(oneOf('none', 'all'), 'none'),
+  ),
 });
 export interface Data extends t.TypeOf<typeof Data> {}
 

@@ -1,6 +1,6 @@
 import { decodeImage, imageHeader, type ImageSource } from '../vision/decode.ts';
 import type { BitDepth, WideSamples } from '../vision/sample-depth.ts';
-import { isDataInvalid } from './dataset.ts';
+import { isDataInvalid } from './invalid-rows.ts';
 
 /** A picture, and what warnings call it. */
 export interface NamedPicture {

@@ -1,17 +1,17 @@
 import { CxmindError } from '../errors.ts';
+import { checkSkipped, skippable, type InvalidRows } from './invalid-rows.ts';
 import { rawRows } from './raw-rows.ts';
 import { decodeRow, type DatasetRow } from './row.ts';
 import type { RowKeys } from './row-keys.ts';
 import { dataFilesOf } from './source.ts';
-
-/** What an invalid row does: ends the run, or is skipped and counted. */
-export type InvalidRows = 'fail' | 'skip';
 
 /** Where a data set is and how its rows are read. */
 export interface DatasetOptions extends RowKeys {
   /** `SOURCE[@SPLIT]`, one or several: files, directories, patterns, or ids of data sets on the Hugging Face Hub. */
   readonly source: string | readonly string[];
   readonly invalidRows: InvalidRows;
+  /** Of all rows, in [0, 1]: more than these are not skipped; all may be unless given. */
+  readonly maxInvalidFraction?: number;
 }
 
 /** The rows of a data set, and what was wrong with the others. */
@@ -33,11 +33,12 @@ export const DEFAULT_KEYS: RowKeys = {
  * Reads and checks every row of a data set; images are not opened yet.
  *
  * @throws DATA_INVALID naming file, line and field of the first invalid row when `invalidRows` is
- *   `fail`; in any case when the source cannot be read or has no valid row
+ *   `fail`; in any case when the source cannot be read, has no valid row, or more invalid ones than may be skipped
  */
 export async function loadDataset({
   source,
   invalidRows,
+  maxInvalidFraction = 1,
   ...keys
 }: DatasetOptions): Promise<Dataset> {
   const rows: DatasetRow[] = [];
@@ -46,8 +47,7 @@ export async function loadDataset({
     try {
       rows.push(decodeRow(raw, keys));
     } catch (error) {
-      if (!isDataInvalid(error) || invalidRows === 'fail') throw error;
-      skipped.push(error);
+      skipped.push(skippable(error, invalidRows));
     }
   }
   if (rows.length === 0) {
@@ -58,10 +58,6 @@ export async function loadDataset({
       `${[source].flat().join(', ')}: ${reason}${skipped[0]?.message ?? ''}`,
     );
   }
+  checkSkipped(skipped, rows.length + skipped.length, maxInvalidFraction);
   return { rows, skipped };
-}
-
-/** Whether an error says that a row or an image is bad, so that a run may go on without it. */
-export function isDataInvalid(error: unknown): error is CxmindError {
-  return error instanceof CxmindError && error.code === 'DATA_INVALID';
 }

@@ -1,5 +1,5 @@
 import type { CxmindError } from '../errors.ts';
-import { isDataInvalid, type InvalidRows } from './dataset.ts';
+import { eachRow, type EachRowOptions } from './each-row.ts';
 import type { DatasetRow } from './row.ts';
 import type { SampleBuilder } from './sample.ts';
 
@@ -13,12 +13,9 @@ export interface FilteredRows {
 }
 
 /** How the filter works. */
-export interface OverlongOptions {
+export interface OverlongOptions extends EachRowOptions {
   /** Tokens, images and videos expanded. */
   readonly maxPromptLength: number;
-  readonly invalidRows: InvalidRows;
-  /** Rows measured at a time: while the header of one's image is read, others are tokenised. */
-  readonly concurrency: number;
 }
 
 /**
@@ -31,23 +28,14 @@ export async function filterOverlong(
   builder: Pick<SampleBuilder, 'promptLength'>,
   { maxPromptLength, invalidRows, concurrency }: OverlongOptions,
 ): Promise<FilteredRows> {
-  const kept: DatasetRow[] = [];
-  const skipped: CxmindError[] = [];
-  let overlong = 0;
-  for (let start = 0; start < rows.length; start += concurrency) {
-    const group = rows.slice(start, start + concurrency);
-    const lengths = await Promise.allSettled(group.map((row) => builder.promptLength(row)));
-    for (const [i, result] of lengths.entries()) {
-      if (result.status === 'rejected') {
-        const { reason } = result as { reason: unknown };
-        if (!isDataInvalid(reason) || invalidRows === 'fail') throw reason;
-        skipped.push(reason);
-      } else if (result.value <= maxPromptLength) {
-        kept.push(group[i]!);
-      } else {
-        overlong++;
-      }
-    }
-  }
-  return { rows: kept, overlong, skipped };
+  const measured = await eachRow(rows, (row) => builder.promptLength(row), {
+    invalidRows,
+    concurrency,
+  });
+  const kept = measured.made.filter(({ value }) => value <= maxPromptLength);
+  return {
+    rows: kept.map(({ row }) => row),
+    overlong: measured.made.length - kept.length,
+    skipped: measured.skipped,
+  };
 }

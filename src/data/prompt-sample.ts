@@ -16,6 +16,8 @@ export interface PromptSample {
   readonly text: string;
   /** `[T]`, one placeholder a merged patch. */
   readonly tokenIds: Int32Array;
+  /** Whether its end was cut off, for being longer than prompts may be. */
+  readonly isCut: boolean;
   /** i32 `[3, T]` */
   readonly positions: Tensor<'i32'>;
   /** `[N, C·Pt·P·P]` of all images or videos in order, or null without any. */

@@ -109,13 +109,15 @@ export class SampleBuilder {
       ),
     );
     const grids = read.map(({ grid }) => grid);
-    const tokenIds = this.#cut(row, this.#expand(ids, media, grids));
+    const whole = this.#expand(ids, media, grids);
+    const tokenIds = this.#cut(row, whole);
     const seconds = media?.kind === 'video' ? read.map((each) => each.secondsPerGrid ?? 1) : null;
     const sample: PromptSample = {
       id: `${row.name}:${row.line}`,
       row,
       text,
       tokenIds,
+      isCut: tokenIds.length < whole.length,
       positions: this.#options.positionsOf(tokenIds, grids, seconds),
       pixelValues: stackLevels(read.map(({ pixelValues }) => pixelValues)),
       grids,

@@ -117,6 +117,7 @@ describe('bad input', () => {
       const { status, stdout, stderr } = cxmind('train', [
         `data.train_files=${file}`,
         'data.invalid_rows=skip',
+        'data.max_invalid_fraction=0.5',
         'data.filter_overlong_prompts=true',
         'trainer.max_steps=5',
         'trainer.val_before_train=false',
@@ -129,6 +130,7 @@ describe('bad input', () => {
       const log = readFileSync(join(run, 'cxmind.log'), 'utf8').trimEnd().split('\n');
       const skipped = log.map((line) => JSON.parse(line) as Row).filter(isSkipped);
       assert.deepEqual([...new Set(skipped.map(({ line }) => line))].sort(), [1, 2, 3, 4]);
+      assert.match(stdout, /^warning: row skipped: .*mixed\.jsonl:1: not JSON/m);
       assert.match(String(skipped.at(-1)?.['reason']), /mixed\.jsonl:4: images\[0\]: .*truncated/);
       const metrics = readFileSync(join(run, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
       const counts = metrics.map((line) => (JSON.parse(line) as Row)['data/skipped_rows']);

@@ -51,7 +51,12 @@ function contextOf(
         groundTruth: `${name}@${round}`,
         input: { ...textPrompt([1, 2]), grids: [] },
       }));
-      return Promise.resolve({ prompts, cursor: { epoch: 0, position: round }, skipped: 0 });
+      return Promise.resolve({
+        prompts,
+        cursor: { epoch: 0, position: round },
+        skipped: 0,
+        notes: [],
+      });
     },
   });
   const rollout = fakeRef('rollout', rolloutProtocol, {

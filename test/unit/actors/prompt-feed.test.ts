@@ -14,7 +14,7 @@ function numbered(): {
     nextPrompts: async () => {
       const position = waiting.push(Promise.withResolvers());
       await waiting[position - 1]!.promise;
-      return { prompts: [], cursor: { epoch: 0, position }, skipped: 0 };
+      return { prompts: [], cursor: { epoch: 0, position }, skipped: 0, notes: [] };
     },
   });
   return {

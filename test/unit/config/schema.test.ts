@@ -45,6 +45,8 @@ describe('Config', () => {
         'data.bit_depth',
         'data.num_workers',
         'data.invalid_rows',
+        'data.max_invalid_fraction',
+        'data.check',
         'worker.actor.num_workers',
         'worker.rollout.num_workers',
         'worker.reward.num_workers',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { DataActor } from '../../../actors/data/actor.ts';
@@ -62,6 +62,9 @@ describe('a key of the config, of data,', () => {
     const raw = { width: 56, height: 56, channels: 1 } as const;
     await sharp(samples, { raw }).toColourspace('grey16').png().toFile(path('deep.png'));
     temporary.write('deep.jsonl', lines([{ ...rows[0], images: [path('deep.png')] }, ...rows]));
+    const picture = readFileSync(one!);
+    temporary.write('a/half.png', picture.subarray(0, picture.length >> 1));
+    temporary.write('half.jsonl', lines([...rows, { ...rows[0], images: ['half.png'] }]));
     temporary.write('bad.jsonl', lines([...rows, { prompt: 3 }]));
     const two = { ...rows[0], prompt: '<image><image>', images: ['x.png', 'y.png'] };
     temporary.write('two.jsonl', lines([...rows, two]));
@@ -148,7 +151,57 @@ describe('a key of the config, of data,', () => {
     ));
 
   it('changes what a bad row does: data.invalid_rows=skip', () =>
-    changes(orCode(read), 'data.invalid_rows=skip', 'data.train_files=FOLDER/bad.jsonl'));
+    changes(
+      orCode(read),
+      'data.invalid_rows=skip',
+      'data.train_files=FOLDER/bad.jsonl',
+      'data.max_invalid_fraction=0.2',
+    ));
+
+  it('changes how many bad rows are skipped: data.max_invalid_fraction=0.2', () =>
+    changes(
+      orCode(read),
+      'data.max_invalid_fraction=0.2',
+      'data.train_files=FOLDER/bad.jsonl',
+      'data.invalid_rows=skip',
+    ));
+
+  it('changes when a picture that is cut off is found: data.check=all', () =>
+    changes(
+      orCode(async (config) => (await open(config)).summary()),
+      'data.check=all',
+      'data.train_files=FOLDER/half.jsonl',
+    ));
+
+  it('counts and names rows whose picture turns out to be bad, and says which prompts are cut', async () => {
+    const items = ['data.invalid_rows=skip', 'data.shuffle=false', 'data.max_prompt_length=100'];
+    const of = async (...more: string[]): Promise<DataActor> => {
+      const files = `data.train_files=${path('half.jsonl')}`;
+      return open(await configOf(...usual, files, ...items, ...more));
+    };
+    const few = await of('data.filter_overlong_prompts=false');
+    await few.nextPrompts();
+    await few.nextPrompts();
+    await assert.rejects(few.nextPrompts(), {
+      code: 'DATA_INVALID',
+      message:
+        /^1 of 5 rows are invalid, more than data\.max_invalid_fraction = 0\.05 lets be skipped: .*half\.jsonl:5: images\[0\]/,
+    });
+    const checked = await of(
+      'data.filter_overlong_prompts=false',
+      'data.check=all',
+      'data.max_invalid_fraction=0.2',
+    );
+    const { trainPrompts, skipped, notes } = checked.summary();
+    assert.deepEqual([trainPrompts, skipped], [4, 1]);
+    assert.match(notes.join('\n'), /^row skipped: .*half\.jsonl:5: images\[0\]: .*truncated/m);
+    assert.match(
+      notes.join('\n'),
+      /^prompts cut so far to data\.max_prompt_length = 100: \d+, the first being half\.jsonl:\d/m,
+    );
+    const { notes: later } = await checked.nextPrompts();
+    assert.deepEqual(later, [], 'each is said once');
+  });
 
   it('changes which prompts are taken: worker.rollout.limit_images=1', () =>
     changes(orCode(read), 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));

@@ -89,7 +89,12 @@ describe('a key of the config', () => {
         nextPrompts: () => {
           asked += count;
           const cursor = { epoch: 0, position: asked };
-          return Promise.resolve({ prompts: promptsOf(asked - count, count), cursor, skipped: 0 });
+          return Promise.resolve({
+            prompts: promptsOf(asked - count, count),
+            cursor,
+            skipped: 0,
+            notes: [],
+          });
         },
       });
       const rollout = fakeRef('rollout', rolloutProtocol, {

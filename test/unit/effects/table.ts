@@ -49,6 +49,10 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/effects/data.test.ts › is how many actors read pixels: data.num_workers',
   'data.invalid_rows':
     'unit/effects/data.test.ts › changes what a bad row does: data.invalid_rows=skip',
+  'data.max_invalid_fraction':
+    'unit/effects/data.test.ts › changes how many bad rows are skipped: data.max_invalid_fraction=0.2',
+  'data.check':
+    'unit/effects/data.test.ts › changes when a picture that is cut off is found: data.check=all',
   'algorithm.gamma': [
     'unit/effects/training.test.ts › changes those of GAE: algorithm.gamma=0.5',
     'unit/effects/training.test.ts › changes those of REINFORCE++: algorithm.gamma=0.5',
