@@ -12,8 +12,6 @@ export interface TextConfig {
   /** Rotary frequencies that turn by time, height and width; sums to headDim / 2. Null without vision. */
   readonly mropeSection: readonly [number, number, number] | null;
   readonly tieWordEmbeddings: boolean;
-  /** Query, key and value projections have biases, in this family always. */
-  readonly attentionBias: true;
 }
 
 /** The vision tower's sizes. */

@@ -27,7 +27,6 @@ const config: TextConfig = {
   ropeTheta: 1e6,
   mropeSection: [16, 24, 24],
   tieWordEmbeddings: false,
-  attentionBias: true,
 };
 const [sequences, length] = [8, 1024];
 const tokens = sequences * length;

@@ -168,7 +168,6 @@ function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Chec
     ropeTheta: rope.rope_theta ?? text.rope_theta ?? (withVision ? 1e6 : 1e4),
     mropeSection: withVision ? [time, height, width] : null,
     tieWordEmbeddings: tied,
-    attentionBias: true,
   };
 }
 

@@ -61,7 +61,6 @@ describe('decodeModelConfig', () => {
         ropeTheta: 1e6,
         mropeSection: [2, 3, 3],
         tieWordEmbeddings: false,
-        attentionBias: true,
       },
       vision: {
         depth: 2,

@@ -44,7 +44,6 @@ const text: TextConfig = {
   ropeTheta: 10_000,
   mropeSection: null,
   tieWordEmbeddings: false,
-  attentionBias: true,
 };
 const vision: VisionConfig = {
   depth: 1,

@@ -27,7 +27,6 @@ const tinyText = {
   rmsNormEps: 1e-6,
   ropeTheta: 10_000,
   tieWordEmbeddings: false,
-  attentionBias: true,
 } as const;
 
 describe('Policy', () => {
