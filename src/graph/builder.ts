@@ -382,6 +382,16 @@ export class GraphBuilder {
     });
   }
 
+  /** The `count` largest elements of each row of the last axis in falling order, and their places, of equals the first. */
+  topK(x: Value, count: Dim): readonly [values: Value, places: Value] {
+    const [values, places] = this.apply('topK', [x], { count: normalDim(count) });
+    return [values!, places!];
+  }
+  /** Each element plus all before it along an axis. */
+  cumSum(x: Value, axis = -1): Value {
+    return this.#one('cumSum', [x], { axis: axisOf('cumSum', axis, x.shape.length) });
+  }
+
   reduceSum(x: Value, axes: readonly number[], keepDims = false): Value {
     return this.#reduce('reduceSum', x, axes, keepDims);
   }

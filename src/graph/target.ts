@@ -1,13 +1,15 @@
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
 import type { OpName } from './ops/table.ts';
-import { rewrite } from './passes.ts';
+import { rewrite, type Rule } from './passes.ts';
 
 /** What a provider can compute; all that is f32 it always can. */
 export interface Target {
   readonly name: string;
   /** Whether it has a kernel for a node some of whose values are f16 or bf16. */
   readonly hasKernel: (node: Node) => boolean;
+  /** Other nodes for those whose kernel gives wrong numbers. */
+  readonly mend?: Rule;
 }
 
 const moving: ReadonlySet<OpName> = new Set<OpName>([
@@ -31,6 +33,15 @@ export const webgpu: Target = {
   hasKernel: (node) =>
     ![...node.inputs, ...node.outputs].some(({ dtype }) => dtype === 'bf16') &&
     notWidening(node) === undefined,
+  // Its kernel leaves the reciprocal root mean square unwritten, which only backward graphs read.
+  mend(node, [x, weight], { g, uses }) {
+    if (node.op !== 'rmsNorm' || uses(node.outputs[1]!) === 0) return undefined;
+    const { attributes } = node as Node<'rmsNorm'>;
+    const wide = g.cast(x!, 'f32');
+    const mean = g.reduceMean(g.mul(wide, wide), [-1], true);
+    const inverse = g.reciprocal(g.sqrt(g.add(mean, g.scalar(attributes.epsilon))));
+    return [g.rmsNorm(x!, weight!, attributes.epsilon), inverse];
+  },
 };
 
 /** ONNX Runtime's CUDA provider: it computes in f16 and bf16 but for a few ops, and has no product that gives f32. */
@@ -46,7 +57,15 @@ const withoutHalfOnCuda: ReadonlySet<OpName> = new Set<OpName>([
   'erf',
   'sin',
   'cos',
+  'topK',
+  'cumSum',
 ]);
+
+/** The graph as the target computes it right: in dtypes that it has kernels for, by kernels that give right numbers. */
+export function lower(graph: Graph, target: Target): Graph {
+  const computed = inDTypesOf(target, graph);
+  return target.mend === undefined ? computed : rewrite(computed, target.mend);
+}
 
 /**
  * The graph with every node that the target has no kernel for computed in f32, between casts.
@@ -55,7 +74,7 @@ const withoutHalfOnCuda: ReadonlySet<OpName> = new Set<OpName>([
  * graph as it was written, but for products of halves that give f32: where the target has a kernel that gives halves,
  * that one is used and what it gives is widened. A graph that needs nothing is returned as it is.
  */
-export function lower(graph: Graph, target: Target): Graph {
+function inDTypesOf(target: Target, graph: Graph): Graph {
   const isComputed = (node: Node): boolean =>
     ![...node.inputs, ...node.outputs].some(isHalf) || target.hasKernel(node);
   if (graph.nodes.every(isComputed)) return graph;

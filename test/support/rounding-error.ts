@@ -15,6 +15,7 @@ export const unitRoundoff: Readonly<Record<FloatDType, number>> = {
 /** Ops that add up many terms, which every provider does in f32 and in its own order. */
 const accumulating: ReadonlySet<OpName> = new Set<OpName>([
   'attend',
+  'cumSum',
   'gemm',
   'logSoftmax',
   'matMul',
@@ -35,8 +36,12 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
   'reshape',
   'slice',
   'split',
+  'topK',
   'transpose',
 ]);
+
+/** By how much an op of a device may be off, of the largest number there is. */
+export type OpErrors = Readonly<Partial<Record<OpName, number>>>;
 
 /**
  * How far two evaluations of a graph may be apart that both round every value to its dtype, but a step sooner or
@@ -44,10 +49,13 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
  *
  * Along the longest chain of ops, each adds twice the unit roundoff of its dtype (one evaluation rounds up where the
  * other rounds down), and f32's for every term that it accumulates, all of them times the largest number there is.
+ *
+ * @param own errors of ops that one of the two does not compute as well as its dtype allows
  */
 export function roundingError(
   graph: Graph,
   inputs: Readonly<Record<string, NdArray>>,
+  own: OpErrors = {},
 ): Required<Tolerance> {
   const all = graph.nodes.flatMap(({ outputs }) => outputs);
   const outputs = all.map((value) => ({ name: String(value.id), value }));
@@ -64,7 +72,7 @@ export function roundingError(
   let longest = 0;
   for (const node of graph.nodes) {
     const before = node.inputs.reduce((most, { id }) => Math.max(most, errors.get(id) ?? 0), 0);
-    const error = before + errorOf(node, terms);
+    const error = before + errorOf(node, terms) + (own[node.op] ?? 0);
     for (const { id } of node.outputs) errors.set(id, error);
     longest = Math.max(longest, error);
   }

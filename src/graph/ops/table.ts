@@ -6,6 +6,7 @@ import { linalg, type LinalgAttributes } from './linalg.ts';
 import { movement, type MovementAttributes } from './movement.ts';
 import { norm, type NormAttributes } from './norm.ts';
 import type { Op, OpFamily } from './op.ts';
+import { order, type OrderAttributes } from './order.ts';
 import { reduce, type ReductionAttributes } from './reduce.ts';
 
 /** The attributes of every op, by its name. */
@@ -16,6 +17,7 @@ export interface OpAttributes
     ReductionAttributes,
     MovementAttributes,
     IndexingAttributes,
+    OrderAttributes,
     NormAttributes,
     AttentionAttributes {}
 
@@ -29,6 +31,7 @@ export const ops: OpFamily<OpAttributes> = {
   ...reduce,
   ...movement,
   ...indexing,
+  ...order,
   ...norm,
   ...attention,
 };

@@ -1,9 +1,9 @@
-import type { DType, FloatDType } from '../../../src/tensor/dtype.ts';
-import type { GraphBuilder } from '../../../src/graph/builder.ts';
-import type { Dim, Value } from '../../../src/graph/ir.ts';
-import { sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
-import type { OpName } from '../../../src/graph/ops/table.ts';
-import { Rng } from '../../../src/rng.ts';
+import type { DType, FloatDType } from '../../src/tensor/dtype.ts';
+import type { GraphBuilder } from '../../src/graph/builder.ts';
+import type { Dim, Value } from '../../src/graph/ir.ts';
+import { sizeOf, type NdArray } from '../../src/graph/ops/array.ts';
+import type { OpName } from '../../src/graph/ops/table.ts';
+import { Rng } from '../../src/rng.ts';
 
 /** An input of a case: its shape over the symbols of `sizes`, and how its elements are drawn. */
 export interface CaseInput {
@@ -395,6 +395,24 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       build: (g, { data, i, updates }) => [g.scatterElements(data!, i!, updates!, 1)],
     },
   ],
+  topK: [
+    {
+      // With equals among them, of which the first come first.
+      inputs: { x: { shape: ['A', 'B', 7], draw: small } },
+      build: (g, { x }) => [...g.topK(x!, 3), ...g.topK(x!, 7)],
+      noGradient: 'places have none',
+    },
+    {
+      inputs: { x: { shape: ['A', 'V'], draw: distinct }, like: { shape: ['V'] } },
+      build: (g, { x }, dim) => [...g.topK(x!, dim('V'))],
+      noGradient: 'places have none',
+    },
+  ],
+  cumSum: [0, 1, -1].map((axis) => ({
+    inputs: { x: { shape: ['A', 'B', 'C'] } },
+    build: (g, { x }) => [g.cumSum(x!, axis)],
+    noGradient: 'no loss is written with it',
+  })),
   rmsNorm: [
     {
       inputs: { x: { shape: ['A', 4] }, w: { shape: [4] } },

@@ -1,0 +1,74 @@
+import type { Dim } from '../ir.ts';
+import { axisOf, dtypeError, shapeError } from '../shape.ts';
+import { aroundAxis, blank } from './array.ts';
+import type { OpFamily } from './op.ts';
+
+/** Attributes of the ops for which the order of elements matters. */
+export interface OrderAttributes {
+  readonly topK: { readonly count: Dim };
+  readonly cumSum: { readonly axis: number };
+}
+
+/** Sorting and running sums; no loss is written with them, so they have no gradient. */
+export const order: OpFamily<OrderAttributes> = {
+  /** Outputs: the largest elements of the last axis in falling order, and their places i64, of equals the first. */
+  topK: {
+    cost: 'costly',
+    infer([x], { count }) {
+      const width = x!.shape.at(-1);
+      const isTooMany = typeof count === 'number' && typeof width === 'number' && count > width;
+      if (width === undefined || isTooMany) {
+        throw shapeError('topK', `there are no ${count} elements along the last axis`, [x!]);
+      }
+      if (x!.dtype === 'bool' || x!.dtype === 'u8') throw dtypeError('topK', 'wants numbers', [x!]);
+      const shape = [...x!.shape.slice(0, -1), count];
+      return [
+        { dtype: x!.dtype, shape },
+        { dtype: 'i64', shape },
+      ];
+    },
+    emit({ inputs: [x], outputs: [values, places], attributes: { count } }, onnx) {
+      const names = [onnx.name(values!), onnx.name(places!)];
+      onnx.node('TopK', [onnx.name(x!), onnx.dims([count])], names);
+    },
+    evaluate([x], { count }, sizes) {
+      const kept = sizes(count)!;
+      const { outer, size } = aroundAxis(x!.shape, x!.shape.length - 1);
+      const shape = [...x!.shape.slice(0, -1), kept];
+      const [values, places] = [blank(x!.dtype, shape), blank('i64', shape)];
+      for (let row = 0; row < outer; row++) {
+        const numbers = x!.data.subarray(row * size, (row + 1) * size);
+        const falling = [...numbers.keys()].sort((a, b) => numbers[b]! - numbers[a]! || a - b);
+        for (const [rank, place] of falling.slice(0, kept).entries()) {
+          values.data[row * kept + rank] = numbers[place]!;
+          places.data[row * kept + rank] = place;
+        }
+      }
+      return [values, places];
+    },
+  },
+  /** Each element plus all before it along an axis. */
+  cumSum: {
+    cost: 'costly',
+    infer([x], { axis }) {
+      if (x!.dtype === 'bool' || x!.dtype === 'u8') {
+        throw dtypeError('cumSum', 'wants numbers', [x!]);
+      }
+      axisOf('cumSum', axis, x!.shape.length);
+      return [{ dtype: x!.dtype, shape: x!.shape }];
+    },
+    emit({ inputs: [x], outputs: [y], attributes: { axis } }, onnx) {
+      onnx.node('CumSum', [onnx.name(x!), onnx.scalar(axis, 'i64')], [onnx.name(y!)]);
+    },
+    evaluate([x], { axis }) {
+      const { outer, size, inner } = aroundAxis(x!.shape, axis);
+      const y = { ...x!, data: x!.data.slice() };
+      for (let o = 0; o < outer; o++) {
+        for (let at = o * size * inner + inner; at < (o + 1) * size * inner; at++) {
+          y.data[at]! += y.data[at - inner]!;
+        }
+      }
+      return [y];
+    },
+  },
+};
