@@ -8,6 +8,7 @@ import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
 import { GraphDecoder } from './graph-decoder.ts';
+import { GraphSampler } from './graph-sampler.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { Prefill } from './prefill.ts';
 import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
@@ -52,7 +53,8 @@ export class GenerationEngine implements Disposable {
     const modules = modelModules(config, 'policy');
     this.#weights = modelWeights(device, { config, modules, arena, adapter });
     this.#prefill = new Prefill(device, config, this.#weights, options);
-    this.#sampler = new HostSampler();
+    this.#sampler =
+      device.host === null ? new GraphSampler(device, config.text.vocabSize) : new HostSampler();
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     const bias = zeros('f32', [config.text.vocabSize]);
     for (const token of options.bannedTokens) bias.data[token] = BANNED_BIAS;
@@ -105,6 +107,7 @@ export class GenerationEngine implements Disposable {
 
   [Symbol.dispose](): void {
     this.#prefill[Symbol.dispose]();
+    this.#sampler[Symbol.dispose]();
     this.#decoder?.[Symbol.dispose]();
     this.#logitBias[Symbol.dispose]();
   }

@@ -1,4 +1,5 @@
 import type { View } from '../device/device.ts';
+import { CxmindError } from '../errors.ts';
 
 /** How the next token is drawn; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
 export interface Sampling {
@@ -23,7 +24,7 @@ export interface DrawRequest {
 }
 
 /** Draws tokens from distributions where they lie. */
-export interface Sampler {
+export interface Sampler extends Disposable {
   /**
    * One token for each request.
    *
@@ -34,4 +35,19 @@ export interface Sampler {
    * @throws NUMERIC_NONFINITE when the probabilities are not numbers
    */
   draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]>;
+}
+
+/**
+ * A drawn token of a probability.
+ *
+ * @throws NUMERIC_NONFINITE when the probability is not a positive number
+ */
+export function drawOf(token: number, probability: number): Draw {
+  const logProb = Math.log(probability);
+  if (Number.isFinite(logProb)) return { token, logProb };
+  throw new CxmindError(
+    'NUMERIC_NONFINITE',
+    "the model's token probabilities are not finite: its weights are spoilt, by a learning rate " +
+      '(worker.actor.optim.lr) too high or in the checkpoint (worker.actor.model.model_path)',
+  );
 }

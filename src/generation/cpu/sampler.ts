@@ -16,4 +16,7 @@ export class HostSampler implements Sampler {
       ),
     );
   }
+
+  /** Nothing to do: it holds no memory. */
+  [Symbol.dispose](): void {}
 }

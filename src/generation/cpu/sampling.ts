@@ -1,5 +1,4 @@
-import { CxmindError } from '../../errors.ts';
-import type { Draw, Sampling } from '../sampler.ts';
+import { drawOf, type Draw, type Sampling } from '../sampler.ts';
 
 /** The most likely token; the first of equals. */
 function argmax(probabilities: Float32Array): number {
@@ -112,22 +111,15 @@ export function sampleToken(
   uniform: number,
 ): Draw {
   const token = pick(probabilities, sampling, uniform);
-  const logProb = Math.log(probabilities[token] ?? NaN);
-  if (!Number.isFinite(logProb)) {
-    throw new CxmindError(
-      'NUMERIC_NONFINITE',
-      "the model's token probabilities are not finite: its weights are spoilt, by a learning rate " +
-        '(worker.actor.optim.lr) too high or in the checkpoint (worker.actor.model.model_path)',
-    );
-  }
-  return { token, logProb };
+  return drawOf(token, probabilities[token] ?? NaN);
 }
 
 function pick(probabilities: Float32Array, sampling: Sampling, uniform: number): number {
   if (sampling.temperature === 0) return argmax(probabilities);
   // Softmax made them sum to 1 but for rounding, which `drawFrom` allows for.
   if (sampling.topK <= 0 && sampling.topP >= 1) return drawFrom(probabilities, uniform);
-  const kept = nucleus(probabilities, sampling);
+  // In the order of tokens, not of the digits by which they were found: every device draws alike.
+  const kept = nucleus(probabilities, sampling).sort();
   const weights = Float32Array.from(kept, (token) => probabilities[token]!);
   return kept[drawFrom(weights, uniform * sumOf(weights))]!;
 }

@@ -1,0 +1,64 @@
+import type { Device, Program, View, Workspace } from '../device/device.ts';
+import { putAll, putIndex } from '../device/host-tensors.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import { drawGraph, type DrawBound } from './draw-graph.ts';
+import { drawOf, type Draw, type DrawRequest, type Sampler, type Sampling } from './sampler.ts';
+
+/** Draws by a program where the distributions lie; a token and its probability come back of each. */
+export class GraphSampler implements Sampler {
+  readonly #device: Device;
+  readonly #vocabulary: number;
+  readonly #workspace: Workspace;
+  readonly #programs = new Map<DrawBound, Program>();
+
+  constructor(device: Device, vocabulary: number) {
+    this.#device = device;
+    this.#vocabulary = vocabulary;
+    this.#workspace = device.workspace();
+  }
+
+  async draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
+    const column = (numberOf: (request: DrawRequest) => number) =>
+      tensorOf('f32', [requests.length, 1], requests.map(numberOf));
+    const counts = requests.map(({ sampling }) => keptAtMost(sampling, this.#vocabulary));
+    const shares = requests.map(({ sampling }) => (sampling.temperature === 0 ? 1 : sampling.topP));
+    const most = counts.reduce((a, b) => Math.max(a, b));
+    const bound = shares.some((share) => share < 1) ? 'topP' : most > 0 ? 'topK' : 'none';
+    const ranks = bound === 'topP' ? this.#vocabulary : most;
+    this.#workspace.reset();
+    const inputs = {
+      probabilities: distributions,
+      rows: putIndex(
+        this.#workspace,
+        Int32Array.from(requests, ({ row }) => row),
+      ),
+      ...putAll(this.#workspace, {
+        uniform: column(({ uniform }) => uniform),
+        topK: tensorOf('f32', [counts.length, 1], counts),
+        topP: tensorOf('f32', [shares.length, 1], shares),
+        ranks: tensorOf('f32', [ranks], [...Array(ranks).keys()]),
+      }),
+    };
+    const { drawn } = this.#program(bound).run(inputs, this.#workspace);
+    const { data } = await this.#device.download(drawn as View<'f32'>);
+    return requests.map((_, i) => drawOf(data[2 * i]!, data[2 * i + 1]!));
+  }
+
+  #program(bound: DrawBound): Program {
+    const known = this.#programs.get(bound);
+    const program = known ?? this.#device.compile(drawGraph(this.#vocabulary, bound));
+    this.#programs.set(bound, program);
+    return program;
+  }
+
+  [Symbol.dispose](): void {
+    for (const program of this.#programs.values()) program[Symbol.dispose]();
+    this.#workspace[Symbol.dispose]();
+  }
+}
+
+/** The number of likeliest tokens that top-k keeps, a greedy draw the first; 0 for all. */
+function keptAtMost({ temperature, topK }: Sampling, vocabulary: number): number {
+  if (temperature === 0) return 1;
+  return topK > 0 && topK < vocabulary ? topK : 0;
+}
