@@ -40,6 +40,9 @@ export type { Supervision } from './runtime/supervisor.ts';
 export { askAny, leastBusy } from './runtime/pool.ts';
 export { gather, gatherSettled } from './runtime/gather.ts';
 
+// Roles of a run, for pipelines of one's own
+export { rewardSpec } from './reward/spec.ts';
+
 // Runs
 export { trainPolicy } from './trainer/run.ts';
 export type { RunOptions, TrainingOptions } from './trainer/run.ts';

@@ -1,18 +1,23 @@
 /**
  * An actor of your own in a pipeline of your own: a slot machine with four arms, on two threads, and a policy that
- * learns which arm pays by group-relative advantages. Run it: `npx node examples/bandit.ts`. Outside this repository
- * the first four imports come from 'cxmind/actors', as does `tensor`, and the rest from 'cxmind'.
+ * learns which arm pays by group-relative advantages. Run it: `npx node bandit.ts`, in this repository
+ * `npx node --conditions=cxmind-source examples/bandit.ts`.
  */
-import { actorFactory, type Actor } from '../actors/runtime/actor.ts';
-import { askAny } from '../actors/runtime/pool.ts';
-import { call, protocol } from '../actors/runtime/protocol.ts';
-import { ActorSystem, type PropsOf } from '../actors/runtime/system.ts';
-import { groupRelativeAdvantage } from '../src/algorithms/advantage.ts';
-import { keyOf, Rng } from '../src/rng.ts';
-import { tensorOf, type Tensor } from '../src/tensor/tensor.ts';
-import { tensor } from '../transport/tensor-codec.ts';
+import { groupRelativeAdvantage, keyOf, Rng, tensorOf, type Tensor } from 'cxmind';
+import {
+  actorFactory,
+  ActorSystem,
+  askAny,
+  call,
+  protocol,
+  tensor,
+  type Actor,
+  type PropsOf,
+} from 'cxmind/actors';
 
-const machine = protocol('bandit', { pull: call(tensor('i32', ['n']), tensor('f32', ['n'])) });
+export const machine = protocol('bandit', {
+  pull: call(tensor('i32', ['n']), tensor('f32', ['n'])),
+});
 
 class Bandit implements Actor<typeof machine> {
   readonly #rng = new Rng(keyOf('bandit'));

@@ -2,15 +2,14 @@
  * A reward function of your own.
  *
  *     cxmind train config=configs/quickstart.yaml \
- *       worker.reward.reward_function=./examples/custom-reward.ts:concise \
+ *       worker.reward.reward_function=./custom-reward.ts:concise \
  *       worker.reward.reward_function_kwargs.max_tokens=40
  *
  * The function gets all responses of a request and returns one map of numbers for each. `overall` is the
  * reward; every other part becomes a metric, `reward/<part>`. It may be async. With
  * `export const REWARD_TYPE = 'sequential'` it gets one response and returns one map instead.
- * Outside this repository the types come from `import type { RewardInput, RewardParts } from 'cxmind'`.
  */
-import type { RewardInput, RewardParts } from '../src/reward/reward.ts';
+import type { RewardInput, RewardParts } from 'cxmind';
 
 export const REWARD_NAME = 'concise';
 

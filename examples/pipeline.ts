@@ -1,17 +1,21 @@
 /**
  * Best of n in a pipeline of your own: an actor of yours, in a process of its own, writes answers one by one, and two
  * of cxmind's reward actors score them as they come. Any model directory brings the tokenizer:
- * `npx node examples/pipeline.ts demo/model`. Outside this repository the imports from '../actors' come from
- * 'cxmind/actors', those from '../src' from 'cxmind'.
+ * `npx node pipeline.ts demo/model`, in this repository
+ * `npx node --conditions=cxmind-source examples/pipeline.ts demo/model`.
  */
+import { tensorOf, Tokenizer } from 'cxmind';
+import {
+  actorFactory,
+  ActorSystem,
+  askAny,
+  protocol,
+  rewardSpec,
+  stream,
+  type Actor,
+  type Context,
+} from 'cxmind/actors';
 import * as t from 'io-ts';
-import { rewardSpec } from '../actors/reward/spec.ts';
-import { actorFactory, type Actor, type Context } from '../actors/runtime/actor.ts';
-import { askAny } from '../actors/runtime/pool.ts';
-import { protocol, stream } from '../actors/runtime/protocol.ts';
-import { ActorSystem } from '../actors/runtime/system.ts';
-import { tensorOf } from '../src/tensor/tensor.ts';
-import { Tokenizer } from '../src/text/tokenizer.ts';
 
 const Task = t.type({ question: t.string, letters: t.string });
 const writerProtocol = protocol('writer', { write: stream(Task, t.string) });

@@ -90,7 +90,7 @@ const roles: Readonly<Record<string, readonly string[]>> = {
     ...['actors/reference', 'actors/learner', 'actors/critic'],
     ...['transport/collectives', 'transport/zmq'],
   ],
-  'actors/index': ['transport/tensor-codec', 'actors/runtime', 'actors/trainer'],
+  'actors/index': ['transport/tensor-codec', 'actors/runtime', 'actors/reward', 'actors/trainer'],
 };
 
 /**

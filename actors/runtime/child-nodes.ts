@@ -20,6 +20,9 @@ export interface ProcessOptions extends Omit<NodeOptions, 'link'> {
 /** How long a process may take to end once it has no more to do. */
 const graceMs = 2_000;
 
+/** By which of a package's conditions names are resolved here, and so by a process that loads the same modules. */
+const conditions = '--conditions=';
+
 const output: Output = {
   stdout: (text) => void process.stdout.write(text),
   stderr: (text) => void process.stderr.write(text),
@@ -82,7 +85,12 @@ export class ChildNodes implements AsyncDisposable {
     const order: NodeOrder = { name, ticket: ticketFor(endpoint, this.#keys), heartbeat };
     const linked = new Promise<Link>((resolve) => this.#awaited.set(name, resolve));
     const child = new NodeProcess({
-      command: [process.execPath, '--disable-sigusr1', fileURLToPath(entryModule('node-entry'))],
+      command: [
+        process.execPath,
+        '--disable-sigusr1',
+        ...process.execArgv.filter((option) => option.startsWith(conditions)),
+        fileURLToPath(entryModule('node-entry')),
+      ],
       order: `${JSON.stringify(order)}\n`,
       prefix: '',
       output,

@@ -3,51 +3,30 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { blocksOf } from '../support/readme.ts';
 
 const root = join(import.meta.dirname, '../..');
+
+const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
 
 /** The environment without what an outer `npm test` tells its scripts about itself. */
 const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')),
 );
 
-const consumer = `
-import {
-  Config, configFrom, CxmindError, differentiate, encode, GenerationEngine, GraphBuilder, loadCheckpoint,
-  Policy, packSequences, policyLoss, resolveReward, Runtime, SampleBuilder, saveCheckpoint, tensorOf,
-} from 'cxmind';
-import type { RewardInput, RewardParts, Tensor } from 'cxmind';
-import { actorFactory, ActorSystem, askAny, call, protocol, tensor, trainPolicy } from 'cxmind/actors';
-import type { Actor, ActorRef, Reporter, RunSummary } from 'cxmind/actors';
+/** What the types refuse, beside the examples that they take. */
+const refused = `
+import { configFrom } from 'cxmind';
+import type { ActorRef, Reporter, RunSummary } from 'cxmind/actors';
+import type { machine } from './bandit.ts';
 
-const numbers: Tensor<'f32'> = tensorOf('f32', [2], [1, 2]);
 const { config } = await configFrom(['trainer.seed=3'], { purpose: null });
 const seed: number = config.trainer.seed;
 // @ts-expect-error: a config has no such field
 config.trainer.sead;
-export const score = (input: RewardInput): RewardParts => ({ overall: input.responseLength });
-
-const engine = [differentiate, encode, GenerationEngine, loadCheckpoint, Policy, packSequences, policyLoss,
-  resolveReward, Runtime, SampleBuilder, saveCheckpoint, trainPolicy];
-const doubler = protocol('doubler', { double: call(tensor('f32', ['n']), tensor('f32', ['n'])) });
-class Doubler implements Actor<typeof doubler> {
-  double({ shape, data }: Tensor<'f32'>): Tensor<'f32'> {
-    return tensorOf('f32', shape, data.map((x) => 2 * x));
-  }
-}
-export const doublerActor = actorFactory(doubler, () => new Doubler());
-if (import.meta.main) {
-  console.log(numbers.data[1], seed, Config.is(config), CxmindError.name, GraphBuilder.name,
-    engine.every((each) => typeof each === 'function'));
-  await using system = new ActorSystem();
-  const ref: ActorRef<typeof doubler> = await system.spawn({
-    name: 'doubler/0', protocol: doubler, module: new URL(import.meta.url), create: 'doublerActor', props: null,
-  });
-  // @ts-expect-error: the protocol has no such call
-  ref.ask.triple;
-  console.log([...(await askAny([ref], 'double', numbers, { timeoutMs: 30_000, retries: 1 })).data]);
-}
-export type Shown = [Reporter, RunSummary];
+// @ts-expect-error: the protocol has no such call
+export const push = (ref: ActorRef<typeof machine>) => ref.ask.push;
+export type Shown = [Reporter, RunSummary, typeof seed];
 `;
 
 function run(cwd: string, command: string, ...args: readonly string[]): string {
@@ -87,13 +66,13 @@ describe('the packed tarball', function () {
   it('installs a cxmind command that trains, on worker threads of the build', () => {
     const help = cxmind('--help');
     assert.match(help, /^ {2}init /m);
-    cxmind('init', '--train-rows', '4', '--val-rows', '1');
+    cxmind('init', 'runs/demo', '--train-rows', '4', '--val-rows', '1');
     const items = [
       'config=configs/tiny.yaml',
-      'data.train_files=demo/closed-train.jsonl',
-      'data.val_files=demo/closed-validation.jsonl',
-      'worker.actor.model.model_path=demo/model',
-      'data.image_dir=demo',
+      'data.train_files=runs/demo/closed-train.jsonl',
+      'data.val_files=runs/demo/closed-validation.jsonl',
+      'worker.actor.model.model_path=runs/demo/model',
+      'data.image_dir=runs/demo',
       'worker.reward.reward_function=./score.mjs:score',
       'trainer.max_steps=1',
     ];
@@ -105,16 +84,29 @@ describe('the packed tarball', function () {
     assert.ok(existsSync(join(folder, 'node_modules/cxmind/dist/actors/reward/host.py')));
   });
 
-  it('gives engine and actors as imports with types', () => {
-    writeFileSync(join(folder, 'consumer.ts'), consumer);
+  it('gives engine and actors as imports with types, by which the README and the examples compile', () => {
+    const sources = ['library.ts', 'brief.ts', 'refused.ts', ...examples];
+    writeFileSync(join(folder, 'library.ts'), blocksOf('ts').get('As a library')!);
+    writeFileSync(join(folder, 'brief.ts'), blocksOf('ts').get('Your own reward')!);
+    writeFileSync(join(folder, 'refused.ts'), refused);
+    for (const name of examples) copyFileSync(join(root, 'examples', name), join(folder, name));
     const typeRoots = join(root, 'node_modules/@types');
     const flags =
-      `--noEmit --strict --target esnext --lib esnext --module nodenext ` +
-      `--types node --typeRoots ${typeRoots} consumer.ts`;
-    run(folder, join(root, 'node_modules/.bin/tsc'), ...flags.split(' '));
-    assert.equal(
-      run(folder, process.execPath, 'consumer.ts'),
-      '2 3 true CxmindError GraphBuilder true\n[ 2, 4 ]\n',
-    );
+      `--noEmit --strict --noUncheckedIndexedAccess --exactOptionalPropertyTypes --verbatimModuleSyntax ` +
+      `--target esnext --lib esnext --module nodenext --types node --typeRoots ${typeRoots}`;
+    run(folder, join(root, 'node_modules/.bin/tsc'), ...flags.split(' '), ...sources);
+  });
+
+  it('runs the library example of the README, which samples and scores alike', () => {
+    const said = run(folder, process.execPath, 'library.ts');
+    const pairs = [...said.matchAll(/ (-[\d.e-]+) (-[\d.e-]+)$/gm)];
+    assert.equal(pairs.length, 2, said);
+    for (const [, sampled, scored] of pairs) {
+      assert.ok(Math.abs(Number(sampled) - Number(scored)) < 1e-4, said);
+    }
+  });
+
+  it('runs an actor of one’s own on a thread of its own', () => {
+    assert.match(run(folder, process.execPath, 'bandit.ts'), /^\[/);
   });
 });
