@@ -1,6 +1,7 @@
 import { ConfigCommand } from './config.ts';
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
+import { HelpCommand } from './help.ts';
 import { Init } from './init.ts';
 import { Launch } from './launch.ts';
 import { Merge } from './merge.ts';
@@ -15,6 +16,7 @@ export const commands = {
   config: ConfigCommand,
   eval: Eval,
   generate: Generate,
+  help: HelpCommand,
   init: Init,
   launch: Launch,
   merge: Merge,

@@ -45,5 +45,14 @@ export class Init extends CxmindCommand {
       },
     });
     for (const path of Object.values(written)) this.log(path as string);
+    const items = [
+      'config=configs/quickstart.yaml',
+      `data.train_files=${written.closedTrain}`,
+      `data.val_files=${written.closedValidation}`,
+      `data.image_dir=${directory}`,
+      `worker.actor.model.model_path=${written.model}`,
+    ];
+    const quoted = items.map((item) => (/\s/.test(item) ? JSON.stringify(item) : item));
+    this.log(`\nnext: npx cxmind sft ${quoted.join(' ')}`);
   }
 }

@@ -1,10 +1,9 @@
 import { join, relative } from 'node:path';
 import { Config, run, settings } from '@oclif/core';
-import { nearestOf } from '../config/issues.ts';
-import { CxmindError } from '../errors.ts';
 import { commands } from './commands.ts';
 import { failureOf } from './exit-code.ts';
 import { packageManifest, packageRoot } from './package-root.ts';
+import { refuseUnknown } from './refuse-unknown.ts';
 import { complain, guardProcess } from './terminal.ts';
 
 /**
@@ -14,7 +13,7 @@ import { complain, guardProcess } from './terminal.ts';
  */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
-    refuseUnknown(argv[0]);
+    if (argv[0]?.startsWith('-') === false) refuseUnknown(argv[0], Object.keys(commands));
     await run([...argv], await oclifConfig());
     return 0;
   } catch (thrown) {
@@ -35,13 +34,6 @@ function told(thrown: unknown): number {
   return exitCode;
 }
 
-function refuseUnknown(name: string | undefined): void {
-  if (name === undefined || name.startsWith('-') || Object.hasOwn(commands, name)) return;
-  const nearest = nearestOf(name, Object.keys(commands));
-  const meant = nearest === undefined ? '' : `, did you mean ${nearest}?`;
-  throw new CxmindError('CONFIG_INVALID', `no command ${name}${meant}`, { detail: { name } });
-}
-
 async function oclifConfig(): Promise<Config> {
   settings.enableAutoTranspile = false;
   const root = packageRoot();
@@ -58,6 +50,7 @@ async function oclifConfig(): Promise<Config> {
         bin: name,
         dirname: name,
         topicSeparator: ' ',
+        additionalHelpFlags: ['-h'],
         commands: { strategy: 'explicit', target, identifier: 'commands' },
       },
     },

@@ -34,8 +34,16 @@ export function editDistance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
-/** The candidate nearest to `word` by edit distance, the first of equals; undefined when there is none. */
+/** The candidate that `word` was probably meant to be: the nearest, where at most half of the letters differ. */
 export function nearestOf(word: string, candidates: readonly string[]): string | undefined {
+  const nearest = leastDistant(word, candidates);
+  return nearest !== undefined && editDistance(word, nearest) <= word.length / 2
+    ? nearest
+    : undefined;
+}
+
+/** The candidate nearest to `word` by edit distance, the first of equals; undefined when there is none. */
+function leastDistant(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Infinity;
   for (const candidate of candidates) {
@@ -50,17 +58,17 @@ const leafOf = (path: string): string => path.slice(path.lastIndexOf('.') + 1);
 
 /**
  * The valid key an unknown path probably means: a sibling spelt alike, else the same name in another
- * section, else whatever path is nearest as a whole.
+ * section, else the path that is near as a whole, if one is.
  */
 export function nearestKey(path: string, paths: readonly string[]): string | undefined {
   const leaf = leafOf(path);
   const siblings = paths.filter((other) => parentOf(other) === parentOf(path)).map(leafOf);
-  const sibling = nearestOf(leaf, siblings);
+  const sibling = leastDistant(leaf, siblings);
   if (sibling !== undefined && editDistance(leaf, sibling) <= Math.max(2, leaf.length / 3)) {
     return parentOf(path) + sibling;
   }
   const sameName = paths.filter((other) => leafOf(other) === leaf);
-  return nearestOf(path, sameName.length > 0 ? sameName : paths);
+  return sameName.length > 0 ? leastDistant(path, sameName) : nearestOf(path, paths);
 }
 
 /** A value as an error shows it: JSON, cut short. */
@@ -113,9 +121,7 @@ function nearestWord(type: t.Mixed | undefined, value: unknown): string | undefi
   if (type === undefined || typeof value !== 'string') return undefined;
   const inner = unwrapped(type);
   if (!(inner instanceof OneOfType)) return undefined;
-  const nearest = nearestOf(value, (inner.values as readonly (string | number)[]).map(String));
-  const isAlike = nearest !== undefined && editDistance(value, nearest) <= value.length / 2;
-  return isAlike ? nearest : undefined;
+  return nearestOf(value, (inner.values as readonly (string | number)[]).map(String));
 }
 
 /** One line for people: path, what was expected, what came, the nearest valid key, the source. */

@@ -47,9 +47,11 @@ export function scorerOptions<K extends string>(
   const { form = 'repaired', ...rest } = kwargs;
   const issues = Object.keys(rest)
     .filter((key) => !(known as string[]).includes(key))
-    .map(
-      (key) => `${KWARGS}.${key}: unknown key, nearest is ${nearestOf(key, [...known, 'form'])}`,
-    );
+    .map((key) => {
+      const nearest = nearestOf(key, [...known, 'form']);
+      const meant = nearest === undefined ? '' : `, nearest is ${nearest}`;
+      return `${KWARGS}.${key}: unknown key${meant}; it takes ${[...known, 'form'].join(', ')}`;
+    });
   if (form !== 'faithful' && form !== 'repaired') {
     issues.push(`${KWARGS}.form: expected faithful or repaired, got ${JSON.stringify(form)}`);
   }

@@ -46,10 +46,12 @@ export function twinOf(
 /** A built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
 export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
   if (!Object.hasOwn(builtIns, name)) {
+    const nearest = nearestOf(name, builtInRewards);
     throw new CxmindError(
       'CONFIG_INVALID',
       `worker.reward.reward_function: expected ./file.ts:function or one of ` +
-        `${builtInRewards.join(', ')}, got '${name}', nearest is '${nearestOf(name, builtInRewards)}'`,
+        `${builtInRewards.join(', ')}, got '${name}'` +
+        (nearest === undefined ? '' : `, nearest is '${nearest}'`),
       { detail: { spec: name, known: builtInRewards } },
     );
   }

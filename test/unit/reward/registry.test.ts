@@ -107,7 +107,7 @@ describe('resolveReward', () => {
     await rejects(
       resolveReward('closed', { format_wieght: 0.1, alpha: 2, form: 'exact' }),
       'CONFIG_INVALID',
-      /format_wieght: unknown key, nearest is format_weight\n.*form: expected .*\n.*alpha: expected a number in \[0, 1\], got 2/,
+      /format_wieght: unknown key, nearest is format_weight; it takes .*\n.*form: expected .*\n.*alpha: expected a number in \[0, 1\], got 2/,
     );
   });
 
