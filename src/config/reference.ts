@@ -5,20 +5,27 @@ import { CxmindError } from '../errors.ts';
 import { schemaKeys, type SchemaKey } from './codec.ts';
 import { nearestKey } from './issues.ts';
 import { Config } from './schema.ts';
+import { isWithoutEffect } from './unsupported.ts';
 
 /** A key with all that there is to say about it, in words. */
 export interface DocumentedKey extends SchemaKey {
   /** What it takes. */
   readonly takes: string;
+  /** Whether it changes anything here, or is taken only because the reference has it. */
+  readonly hasEffect: boolean;
   /** Its default as YAML flow text; null for a section, and for a key that must be given. */
   readonly byDefault: string | null;
 }
+
+/** Said of a key that has none. */
+const noEffect = 'No effect here, taken for parity.';
 
 /** Every key of the config in the order of the schema. */
 export function documentedKeys(): DocumentedKey[] {
   return schemaKeys(Config).map((key) => ({
     ...key,
     takes: key.codec.name,
+    hasEffect: !isWithoutEffect(key.path),
     byDefault: key.isSection ? null : defaultOf(key.codec),
   }));
 }
@@ -43,15 +50,14 @@ export function explainKey(path: string): string {
       path,
       keys.map((key) => key.path),
     );
-    throw new CxmindError(
-      'CONFIG_INVALID',
-      `${path}: unknown key, nearest valid key: ${nearest ?? 'none'}`,
-    );
+    const meant = nearest === undefined ? '' : `, nearest valid key: ${nearest}`;
+    throw new CxmindError('CONFIG_INVALID', `${path}: unknown key${meant}`);
   }
   return found
-    .map(({ path: name, description, takes, byDefault, isSection }) => {
+    .map(({ path: name, description, takes, hasEffect, byDefault, isSection }) => {
       const usual = byDefault === null ? 'must be given' : `default ${byDefault}`;
-      return `${name}\n  ${description}${isSection ? '' : `\n  takes ${takes}; ${usual}`}`;
+      const values = isSection ? '' : `\n  takes ${takes}; ${usual}`;
+      return `${name}\n  ${description}${hasEffect ? '' : `\n  ${noEffect}`}${values}`;
     })
     .join('\n\n');
 }
@@ -59,10 +65,12 @@ export function explainKey(path: string): string {
 /** The README's table of all keys, in Markdown. */
 export function referenceTable(): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|');
-  const rows = documentedKeys().map(({ path, description, takes, byDefault, isSection }) => {
-    if (isSection) return `| **\`${path}\`** | ${cell(description)} | |`;
+  const rows = documentedKeys().map((key) => {
+    const { path, takes, byDefault } = key;
+    const description = cell(key.description) + (key.hasEffect ? '' : ` *${noEffect}*`);
+    if (key.isSection) return `| **\`${path}\`** | ${description} | |`;
     const usual = byDefault === null ? 'must be given' : `\`${cell(byDefault)}\``;
-    return `| \`${path}\` | ${cell(description)} Takes ${cell(takes)}. | ${usual} |`;
+    return `| \`${path}\` | ${description} Takes ${cell(takes)}. | ${usual} |`;
   });
   return ['| key | what it does | default |', '| --- | --- | --- |', ...rows].join('\n');
 }

@@ -148,7 +148,7 @@ export const Trainer = section({
     withDefault(positiveInt, 1),
   ),
   nGpusPerNode: about(
-    'GPUs on each host, and learners on each where they train on GPUs; without effect on CPUs.',
+    'GPUs on each host, and learners on each where they train on GPUs.',
     withDefault(positiveInt, 8),
   ),
   maxTryMakeBatch: about(

@@ -36,7 +36,9 @@ export function rewardRule(known: readonly string[]): Rule {
       if (spec === null || known.includes(spec)) return undefined;
       if (rewardFileOf(spec) !== undefined) return undefined;
       const choice = `./file.ts:function, ./file.py:function or one of ${known.join(', ')}`;
-      return `expected ${choice}, got "${spec}", did you mean ${nearestOf(spec, known) ?? ''}?`;
+      const nearest = nearestOf(spec, known);
+      const meant = nearest === undefined ? '' : `, did you mean ${nearest}?`;
+      return `expected ${choice}, got "${spec}"${meant}`;
     },
   };
 }
@@ -57,6 +59,7 @@ const fsdpKeys = (section: string): string[] =>
 /** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
 const withoutEffect = [
   'worker.actor.strategy',
+  'worker.actor.model.trust_remote_code',
   'worker.actor.optim.warmup_style',
   'worker.actor.padding_free',
   'worker.actor.use_torch_compile',
@@ -87,6 +90,22 @@ const withoutEffect = [
   'trainer.n_gpus_per_node',
 ];
 
+/** Derived from some of them; a printed config has these, so nobody is told of them again. */
+const derivedWithoutEffect = [
+  'worker.ref.padding_free',
+  'worker.ref.ulysses_size',
+  'worker.ref.use_torch_compile',
+  'worker.rollout.trust_remote_code',
+];
+
+const liesIn = (path: string, sections: readonly string[]): boolean =>
+  sections.some((section) => path === section || path.startsWith(`${section}.`));
+
+/** Whether a key, or all of a section, is taken for the sake of the reference's configs and changes nothing here. */
+export function isWithoutEffect(path: string): boolean {
+  return liesIn(path, [...withoutEffect, ...derivedWithoutEffect]);
+}
+
 function valueAt(tree: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((at, key) => asMapping(at)?.[key], tree);
 }
@@ -103,9 +122,7 @@ export function ignoredKeys(config: Config): string | undefined {
     JSON.stringify(valueAt(given, path)) !== JSON.stringify(valueAt(usual, path));
   const critic = config.algorithm.advEstimator === 'gae' ? [] : ['worker.critic'];
   const ignored = keyPaths(Config)
-    .filter((path) =>
-      [...withoutEffect, ...critic].some((key) => path === key || path.startsWith(`${key}.`)),
-    )
+    .filter((path) => liesIn(path, [...withoutEffect, ...critic]))
     .filter((path) => asMapping(valueAt(usual, path)) === undefined && isSet(path));
   return ignored.length === 0 ? undefined : `no effect here: ${ignored.join(', ')}`;
 }

@@ -60,7 +60,7 @@ export const Model = section({
     withDefault(bool, true),
   ),
   trustRemoteCode: about(
-    'Has no effect: cxmind never runs code out of a checkpoint.',
+    'Run code that a checkpoint brings; cxmind never does.',
     withDefault(bool, true),
   ),
   freezeVisionTower: about(
@@ -126,7 +126,7 @@ const Offload = section({
 
 /** `worker.actor`: the policy and how it is updated. */
 export const Actor = section({
-  strategy: about('Informational.', withDefault(text, 'fsdp')),
+  strategy: about('How weights are sharded.', withDefault(text, 'fsdp')),
   globalBatchSize: about('Prompts per optimizer step.', withDefault(positiveInt, 256)),
   microBatchSizePerDeviceForUpdate: about(
     'Samples per forward and backward pass.',
@@ -187,7 +187,7 @@ export const Actor = section({
 
 /** `worker.critic`: the value network of `gae`. */
 const Critic = section({
-  strategy: about('Informational.', withDefault(text, 'fsdp')),
+  strategy: about('How weights are sharded.', withDefault(text, 'fsdp')),
   globalBatchSize: about('Prompts per optimizer step.', withDefault(positiveInt, 256)),
   microBatchSizePerDeviceForUpdate: about(
     'Samples per forward and backward pass.',
@@ -219,7 +219,7 @@ const Critic = section({
 
 /** `worker.ref`: the frozen copy of the policy that KL is measured against. */
 const Ref = section({
-  strategy: about('Informational.', withDefault(text, 'fsdp')),
+  strategy: about('How weights are sharded.', withDefault(text, 'fsdp')),
   fsdp: about('Sharding.', Fsdp),
   offload: about('Offloading.', Offload),
   microBatchSizePerDeviceForExperience: about('Derived from `actor`.', withDefault(int, -1)),
@@ -251,7 +251,7 @@ export interface Sampling extends t.TypeOf<typeof Sampling> {}
 /** `worker.rollout`: how responses are generated. */
 export const Rollout = section({
   ...sampling,
-  name: about('Informational.', withDefault(text, 'vllm')),
+  name: about('The engine that generates.', withDefault(text, 'vllm')),
   limitImages: about('Images a prompt may hold; 0 sets no limit.', withDefault(intFrom(0), 0)),
   dtype: about('Compute type of the GPU engine.', withDefault(precision, 'bf16')),
   gpuMemoryUtilization: about(

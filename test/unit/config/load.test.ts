@@ -245,7 +245,7 @@ describe('loadConfig', () => {
       assert.equal(config.worker.rollout.topP, 0.99);
       assert.equal(config.worker.actor.globalBatchSizePerDevice, 80);
       assert.deepEqual(warnings, [
-        'no effect here: worker.actor.offload.offload_params, worker.actor.offload.offload_optimizer, ' +
+        'no effect here: worker.actor.model.trust_remote_code, worker.actor.offload.offload_params, worker.actor.offload.offload_optimizer, ' +
           'worker.ref.fsdp.enable_cpu_offload',
       ]);
     });

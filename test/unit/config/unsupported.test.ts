@@ -98,6 +98,7 @@ describe('a key that has no effect', () => {
   /** Of each section, values that are not what a key has by default. */
   const others: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     'worker.actor': { ...trained, padding_free: false, use_torch_compile: false },
+    'worker.actor.model': { trust_remote_code: false },
     'worker.actor.fsdp': fsdp,
     'worker.actor.offload': offload,
     'worker.critic': { ...trained, padding_free: true },

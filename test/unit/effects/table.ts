@@ -143,8 +143,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/effects/training.test.ts › changes what is kept of a pass: worker.actor.model.enable_gradient_checkpointing=false',
     'unit/model/policy.test.ts › keeps less when it computes blocks again, and comes to the same gradients',
   ],
-  'worker.actor.model.trust_remote_code':
-    'unit/config/derive.test.ts › copies lengths, KL settings and log-probability settings between sections',
+  'worker.actor.model.trust_remote_code': named,
   'worker.actor.model.freeze_vision_tower': [
     'integration/adapters.test.ts › leaves a frozen vision tower its bytes, and keeps no moments for it',
     'unit/actors/policy.test.ts › leaves the vision tower out of what is trained, and says so',

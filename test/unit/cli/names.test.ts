@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { nearestKey } from '../../../src/config/issues.ts';
+import { refused } from '../../support/cxmind-process.ts';
+
+describe('a name that there is not', () => {
+  for (const argv of [['inti'], ['help', 'inti']]) {
+    it(`is answered with the command that is near: ${argv.join(' ')}`, async () => {
+      const text = 'no command inti, did you mean init?';
+      assert.deepEqual(await refused(argv), { exitCode: 2, text });
+    });
+  }
+
+  it('is answered with the way to the list where no command is near', async () => {
+    const text = 'no command frobnicate; `cxmind help` lists them';
+    assert.deepEqual(await refused(['frobnicate']), { exitCode: 2, text });
+  });
+
+  it('has no nearest key where none is near', () => {
+    assert.equal(nearestKey('foo.bar', ['data.seed', 'worker.rollout.n']), undefined);
+    assert.equal(nearestKey('n', ['data.seed', 'worker.rollout.n']), 'worker.rollout.n');
+  });
+});
