@@ -13,7 +13,7 @@ export interface LearnerGroup {
   /** The root's elements into everybody's `tensor`. */
   broadcast(tensor: Tensor, root: number): Promise<void>;
   /** Adds up `input`, `size` equal parts, and leaves part `rank` of the sum in `output`. */
-  reduceScatter(input: Tensor, output: Tensor, reduction: 'sum'): Promise<void>;
+  reduceScatter(input: Tensor<'f32'>, output: Tensor<'f32'>): Promise<void>;
   /** Everybody's `input`, in the order of ranks, into everybody's `output`; may be its own part of it. */
   allGather(input: Tensor, output: Tensor): Promise<void>;
   /** As `allGather`, to the root alone; others give null for `output`. */

@@ -116,7 +116,7 @@ export class Optimization implements Disposable {
    */
   async step(learningRate: number): Promise<OptimizationStep> {
     const { group } = this.#sharing;
-    await group.reduceScatter(flat(this.gradients.data), this.#ownGradients, 'sum');
+    await group.reduceScatter(flat(this.gradients.data), this.#ownGradients);
     const ownSum = await this.#device.operations.squaredSum(this.#views.own);
     const gradientNorm = Math.sqrt(await this.#sum(ownSum));
     if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };

@@ -29,6 +29,7 @@ const peer = file('peers/all_reduce.py');
 const ours: Readonly<Record<string, Side>> = {
   threads: () => [process.execPath, rank, 'threads'],
   processes: () => [process.execPath, rank, 'processes'],
+  hosts: () => [process.execPath, rank, 'hosts'],
   mpi: (ranks) => [...mpirun(ranks), process.execPath, rank, 'mpi'],
 };
 const theirs: Readonly<Record<string, Side>> = {
@@ -39,12 +40,14 @@ const theirs: Readonly<Record<string, Side>> = {
 const pairs = [
   ['threads', 'mpi4py'],
   ['processes', 'gloo'],
+  ['hosts', 'gloo'],
   ['processes', 'mpi4py'],
   ['mpi', 'mpi4py'],
 ] as const;
 
 /**
- * All-reduce of f32 in place, on ranks of one machine, beside Gloo and Open MPI. Every turn starts each side
+ * All-reduce of f32 in place, on ranks of one machine, beside Gloo and Open MPI; ours in the two halves that training
+ * has, and with `hosts` as if half of the ranks were on another machine. Every turn starts each side
  * once, one after the other, so that all see the same machine; ratios are of bandwidth, turn by turn.
  */
 export async function benchCollectives(): Promise<void> {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { fromWireError, type ErrorCode } from '../../src/errors.ts';
 import { bf16ToNumber, numberToBf16, type DType } from '../../src/tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../../src/tensor/tensor.ts';
-import type { Communicator, Reduction } from '../../transport/collectives/communicator.ts';
+import type { Communicator } from '../../transport/collectives/communicator.ts';
 import type { RankReply, RankRequest } from '../support/rank-agent.ts';
 
 /** Ranks of a group, each in a thread or process of its own, that run a `RankAgent`. */
@@ -42,16 +42,6 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
       open.set(size, group);
       return group;
     };
-    let splits = 0;
-    /** A communicator of the group of three for a test that spoils it. */
-    const spoilable = async (): Promise<[group: Ranks, number: number]> => {
-      const group = await groupOf(3);
-      const parts = [0, 1, 2].map((rank) =>
-        group.ask(rank, { group: 0, method: 'split', args: [{ color: 0 }] }),
-      );
-      for (const { place } of await Promise.all(parts)) assert.equal(place?.size, 3);
-      return [group, ++splits];
-    };
     before(() => {
       carrier = setup.start();
     });
@@ -68,27 +58,29 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
       });
     }
 
-    it('reduces, spreads and collects tensors larger than its buffers', async () => {
+    it('adds up, spreads and collects tensors larger than its buffers', async () => {
       const group = await groupOf(3);
-      for (const method of ['allReduce', 'broadcast', 'allGather', 'reduceScatter'] as const) {
-        const op = {
-          method,
-          dtype: 'f32',
-          reduction: 'mean',
-          count: setup.large,
-          root: 1,
-        } as const;
-        await checkOperation(group, 3, { ...op, seed: 7 });
+      for (const method of ['broadcast', 'allGather', 'reduceScatter'] as const) {
+        const op = { method, dtype: 'f32', count: setup.large, root: 1, seed: 7 } as const;
+        await checkOperation(group, 3, op);
       }
     });
 
-    it('gives equal bits on every rank, and again for the same input', async () => {
+    it('adds up to the same bits again for the same input', async () => {
       const group = await groupOf(5);
-      const inputs = Array.from({ length: 5 }, (_, rank) => values('f32', 1001, rank + 5));
-      const once = await all(group, 5, 'allReduce', (rank) => [inputs[rank], 'sum']);
-      const again = await all(group, 5, 'allReduce', (rank) => [inputs[rank], 'sum']);
-      const [first, ...others] = [...once, ...again].map(([tensor]) => bytes(tensor as Tensor));
-      for (const other of others) assert.deepEqual(other, first);
+      const inputs = [3, 5, 7, 11, 13].map((prime) =>
+        tensorOf(
+          'f32',
+          [5005],
+          Float32Array.from({ length: 5005 }, (_, i) => (i + 1) / prime),
+        ),
+      );
+      const sum = (): Promise<unknown[][]> =>
+        all(group, 5, 'reduceScatter', (rank) => [inputs[rank], zeros('f32', [1001])]);
+      const [once, again] = [await sum(), await sum()];
+      once.forEach(([, part], rank) => {
+        assert.deepEqual(bytes(again[rank]![1] as Tensor), bytes(part as Tensor));
+      });
     });
 
     it('keeps calls in order that are not waited for', async () => {
@@ -96,71 +88,15 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
       const replies = await Promise.all(
         [1, 2, 3].flatMap((value) =>
           [0, 1].map((rank) =>
-            call(group, rank, 'allReduce', [tensorOf('i32', [1], [value]), 'sum']),
+            call(group, rank, 'reduceScatter', [
+              tensorOf('f32', [2], [value, 10 * value]),
+              zeros('f32', [1]),
+            ]),
           ),
         ),
       );
-      const sums = replies.map(([tensor]) => (tensor as Tensor).data[0]);
-      assert.deepEqual(sums, [2, 2, 4, 4, 6, 6]);
-    });
-
-    it('brings messages of a tag in order, whatever came in between', async () => {
-      const group = await groupOf(2);
-      const sent = [1, 2, 3, 4].map((value) =>
-        call(group, 0, 'send', [tensorOf('i32', [1], [value]), 1, value % 2]),
-      );
-      const received: unknown[] = [];
-      for (const tag of [0, 0, 1, 1]) {
-        const [tensor] = await call(group, 1, 'receive', [zeros('i32', [1]), 0, tag]);
-        received.push((tensor as Tensor).data[0]);
-      }
-      await Promise.all(sent);
-      assert.deepEqual(received, [2, 4, 1, 3]);
-    });
-
-    it('exchanges large messages both ways at a time, beside a collective', async () => {
-      const group = await groupOf(2);
-      const count = setup.large;
-      const both = [0, 1].flatMap((rank) => [
-        call(group, rank, 'send', [values('f32', count, rank), 1 - rank, 9]),
-        call(group, rank, 'allReduce', [tensorOf('f32', [1], [rank]), 'sum']),
-        call(group, rank, 'receive', [zeros('f32', [count]), 1 - rank, 9]),
-      ]);
-      const replies = await Promise.all(both);
-      assert.deepEqual(bytes(replies[2]![0] as Tensor), bytes(values('f32', count, 1)));
-      assert.deepEqual(bytes(replies[5]![0] as Tensor), bytes(values('f32', count, 0)));
-    });
-
-    it('splits into groups ordered by key, which work beside each other', async () => {
-      const group = await groupOf(5);
-      const places = await Promise.all(
-        [0, 1, 2, 3, 4].map((rank) =>
-          group.ask(rank, {
-            group: 0,
-            method: 'split',
-            args: [{ color: rank === 4 ? null : rank % 2, key: -rank }],
-          }),
-        ),
-      );
-      assert.deepEqual(
-        places.map(({ place, error }) => error ?? place),
-        [
-          { rank: 1, size: 2 },
-          { rank: 1, size: 2 },
-          { rank: 0, size: 2 },
-          { rank: 0, size: 2 },
-          null,
-        ],
-      );
-      const sums = await Promise.all(
-        [0, 1, 2, 3].map((rank) =>
-          call(group, rank, 'allReduce', [tensorOf('i32', [1], [10 ** rank]), 'sum'], 1),
-        ),
-      );
-      assert.deepEqual(
-        sums.map(([tensor]) => (tensor as Tensor).data[0]),
-        [101, 1010, 101, 1010],
-      );
+      const sums = replies.map(([, tensor]) => (tensor as Tensor).data[0]);
+      assert.deepEqual(sums, [2, 20, 4, 40, 6, 60]);
     });
 
     const failing = (
@@ -169,12 +105,12 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
       ask: (rank: number) => [Method, unknown[]],
     ): void => {
       it(`${title} with ${code} on every rank, and is of no use after`, async () => {
-        const [group, number] = await spoilable();
+        const group = await carrier.open(3);
         for (const attempt of [ask, () => ['barrier', []] as [Method, unknown[]]]) {
           const replies = await Promise.all(
             [0, 1, 2].map((rank) => {
               const [method, args] = attempt(rank);
-              return group.ask(rank, { group: number, method, args });
+              return group.ask(rank, { method, args });
             }),
           );
           assert.deepEqual(
@@ -184,24 +120,28 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
         }
       });
     };
-    failing('rejects different sizes', 'SHAPE_MISMATCH', (rank) => [
-      'allReduce',
-      [zeros('f32', [rank === 1 ? 5 : 4]), 'sum'],
-    ]);
+    failing('rejects different sizes', 'SHAPE_MISMATCH', (rank) => {
+      const count = rank === 1 ? 5 : 4;
+      return ['reduceScatter', [zeros('f32', [3 * count]), zeros('f32', [count])]];
+    });
     failing('rejects different roots', 'SHAPE_MISMATCH', (rank) => [
       'broadcast',
       [zeros('f32', [4]), rank === 2 ? 1 : 0],
     ]);
     failing('rejects different operations', 'SHAPE_MISMATCH', (rank) =>
-      rank === 0 ? ['barrier', []] : ['allReduce', [zeros('f32', [4]), 'sum']],
+      rank === 0 ? ['barrier', []] : ['broadcast', [zeros('f32', [4]), 0]],
     );
     failing('rejects different dtypes', 'DTYPE_MISMATCH', (rank) => [
-      'allReduce',
-      [zeros(rank === 0 ? 'i32' : 'f32', [4]), 'sum'],
+      'broadcast',
+      [zeros(rank === 0 ? 'i32' : 'f32', [4]), 0],
     ]);
     failing('rejects a dtype it does not carry', 'DTYPE_MISMATCH', (rank) => [
-      'allReduce',
-      [zeros(rank === 1 ? 'u8' : 'f32', [4]), 'sum'],
+      'broadcast',
+      [zeros(rank === 1 ? 'u8' : 'f32', [4]), 0],
+    ]);
+    failing('rejects sums of a dtype that only moves', 'DTYPE_MISMATCH', () => [
+      'reduceScatter',
+      [zeros('bf16', [3]), zeros('bf16', [1])],
     ]);
     failing('rejects an output of the wrong size on one rank', 'SHAPE_MISMATCH', (rank) => [
       'allGather',
@@ -212,34 +152,21 @@ export function communicatorConformance(name: string, setup: CommunicatorSetup):
       [zeros('f32', [2]), null, 1],
     ]);
 
-    it('rejects a message of another size or dtype where it is received', async () => {
-      const group = await groupOf(2);
-      void call(group, 0, 'send', [zeros('f32', [3]), 1]);
-      const size = group.ask(1, { group: 0, method: 'receive', args: [zeros('f32', [2]), 0] });
-      assert.equal((await size).error?.code, 'SHAPE_MISMATCH');
-      void call(group, 0, 'send', [zeros('i32', [3]), 1]);
-      const dtype = group.ask(1, { group: 0, method: 'receive', args: [zeros('f32', [3]), 0] });
-      assert.equal((await dtype).error?.code, 'DTYPE_MISMATCH');
-    });
-
     if (!setup.survivesLoss) return;
 
     it('rejects with PEER_LOST when a rank leaves that others wait for', async () => {
       const group = await carrier.open(2);
-      const waiting = group.ask(0, { group: 0, method: 'barrier', args: [] });
-      await group.ask(1, { group: 0, method: 'leave', args: [] });
+      const waiting = group.ask(0, { method: 'barrier', args: [] });
+      await group.ask(1, { method: 'leave', args: [] });
       assert.equal((await waiting).error?.code, 'PEER_LOST');
     });
 
     // the last: other groups have that rank too
-    it('rejects collectives and messages with PEER_LOST when a rank dies', async () => {
+    it('rejects with PEER_LOST when a rank dies in the middle of a call', async () => {
       const group = await carrier.open(3);
       await all(group, 3, 'barrier', () => []);
-      const tensor = zeros('f32', [4]);
-      const waiting = [
-        group.ask(0, { group: 0, method: 'allReduce', args: [tensor, 'sum'] }),
-        group.ask(2, { group: 0, method: 'receive', args: [tensor, 1] }),
-      ];
+      const args = [zeros('f32', [12]), zeros('f32', [4])];
+      const waiting = [0, 2].map((rank) => group.ask(rank, { method: 'reduceScatter', args }));
       await group.kill(1);
       const replies = await Promise.all(waiting);
       assert.deepEqual(
@@ -255,7 +182,6 @@ const carried = ['f32', 'f16', 'bf16', 'i32', 'i64'] as const;
 interface Operation {
   readonly method: Method;
   readonly dtype: (typeof carried)[number];
-  readonly reduction: Reduction;
   /** Elements of the smaller tensor. */
   readonly count: number;
   readonly root: number;
@@ -267,15 +193,12 @@ function operation(size: number): fc.Arbitrary<Operation> {
     method: fc.constantFrom<Method[]>(
       'barrier',
       'broadcast',
-      'allReduce',
-      'reduce',
       'reduceScatter',
       'allGather',
       'gather',
       'scatter',
     ),
     dtype: fc.constantFrom(...carried),
-    reduction: fc.constantFrom('sum', 'mean', 'max'),
     count: fc.oneof(fc.constantFrom(0, 1), fc.nat(100), fc.nat(20_000)),
     root: fc.nat(size - 1),
     seed: fc.nat(1000),
@@ -284,16 +207,12 @@ function operation(size: number): fc.Arbitrary<Operation> {
 
 /** Runs an operation on every rank and compares every tensor with what plain arithmetic says. */
 async function checkOperation(group: Ranks, size: number, op: Operation): Promise<void> {
-  const { method, dtype, reduction, count, root, seed } = op;
+  const { method, count, root, seed } = op;
+  // sums are of f32 alone
+  const dtype = method === 'reduceScatter' ? 'f32' : op.dtype;
   const ranks = Array.from({ length: size }, (_, rank) => rank);
   const own = (rank: number, length = count): Tensor => values(dtype, length, seed + 31 * rank);
   const empty = (length = count): Tensor => zeros(dtype, [length]);
-  const reduced = (length: number): Float64Array =>
-    reduceNumbers(
-      dtype,
-      reduction,
-      ranks.map((rank) => numbers(own(rank, length))),
-    );
   const rows = (): Float64Array => concatenated(ranks.map((rank) => numbers(own(rank))));
   const part = (all: Float64Array, rank: number): Float64Array =>
     all.slice(rank * count, (rank + 1) * count);
@@ -314,19 +233,9 @@ async function checkOperation(group: Ranks, size: number, op: Operation): Promis
       expect(await run((rank) => [own(rank), root]), 0, () => want);
       return;
     }
-    case 'allReduce': {
-      const want = reduced(count);
-      expect(await run((rank) => [own(rank), reduction]), 0, () => want);
-      return;
-    }
-    case 'reduce':
-      expect(await run((rank) => [own(rank), root, reduction]), 0, (rank) =>
-        rank === root ? reduced(count) : numbers(own(rank)),
-      );
-      return;
     case 'reduceScatter': {
-      const want = reduced(count * size);
-      expect(await run((rank) => [own(rank, count * size), empty(), reduction]), 1, (rank) =>
+      const want = sumOf(ranks.map((rank) => numbers(own(rank, count * size))));
+      expect(await run((rank) => [own(rank, count * size), empty()]), 1, (rank) =>
         part(want, rank),
       );
       return;
@@ -352,10 +261,6 @@ async function checkOperation(group: Ranks, size: number, op: Operation): Promis
       );
       return;
     }
-    case 'send':
-    case 'receive':
-    case 'split':
-      throw new Error(`${method} has tests of its own`);
   }
 }
 
@@ -376,9 +281,8 @@ async function call(
   rank: number,
   method: Method,
   args: unknown[],
-  of = 0,
 ): Promise<unknown[]> {
-  const reply = await group.ask(rank, { group: of, method, args });
+  const reply = await group.ask(rank, { method, args });
   if (reply.error !== undefined) throw fromWireError(reply.error);
   return [...reply.args!];
 }
@@ -401,17 +305,8 @@ function numbers({ dtype, data }: Tensor): Float64Array {
   return new Float64Array(data as Float32Array);
 }
 
-/** Reduced in float64, integers' means rounded towards zero. */
-function reduceNumbers(dtype: DType, reduction: Reduction, columns: Float64Array[]): Float64Array {
-  const result = columns[0]!.slice();
-  for (const column of columns.slice(1)) {
-    column.forEach((value, i) => {
-      result[i] = reduction === 'max' ? Math.max(result[i]!, value) : result[i]! + value;
-    });
-  }
-  if (reduction !== 'mean') return result;
-  const count = columns.length;
-  return result.map((sum) => (dtype.startsWith('i') ? Math.trunc(sum / count) : sum / count));
+function sumOf(columns: readonly Float64Array[]): Float64Array {
+  return columns[0]!.map((_, i) => columns.reduce((sum, column) => sum + column[i]!, 0));
 }
 
 function concatenated(parts: readonly Float64Array[]): Float64Array {

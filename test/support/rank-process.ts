@@ -4,14 +4,14 @@ import type { Communicator } from '../../transport/collectives/communicator.ts';
 import { joinHostGroup, type HostGroupHandle } from '../../transport/collectives/host.ts';
 import type { NetworkOptions } from '../../transport/collectives/network.ts';
 import { openCommunicator, Seat, type RankCard } from '../../transport/collectives/open.ts';
-import { RankAgent, type RankReply, type RankRequest } from './rank-agent.ts';
+import { doAsAsked, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
 /** How a rank in a process of its own gets a communicator. */
 export type RankJoin =
   | { readonly kind: 'host'; readonly handle: HostGroupHandle }
-  /** The first so many ranks of the job. */
-  | { readonly kind: 'mpi'; readonly size: number }
+  /** All of the job. */
+  | { readonly kind: 'mpi' }
   | { readonly kind: 'seat'; readonly options: NetworkOptions }
   | { readonly kind: 'processes'; readonly cards: readonly RankCard[] };
 
@@ -31,8 +31,7 @@ const world = rankText === undefined ? await openCommunicator({ kind: 'mpi' }) :
 const rank = world?.rank ?? Number(rankText);
 const socket = connect(path!);
 const seats = new Map<number, Seat>();
-const communicators: Communicator[] = [];
-const agents = new Map<number, RankAgent>();
+const communicators = new Map<number, Communicator>();
 
 async function join(session: number, how: RankJoin): Promise<Pick<RankReply, 'card'>> {
   if (how.kind === 'seat') {
@@ -40,18 +39,14 @@ async function join(session: number, how: RankJoin): Promise<Pick<RankReply, 'ca
     seats.set(session, seat);
     return { card: seat.card };
   }
-  const communicator = await communicatorOf(session, how);
-  if (communicator !== null) {
-    communicators.push(communicator);
-    agents.set(session, new RankAgent(communicator, (reply) => sendValue(socket, reply)));
-  }
+  communicators.set(session, await communicatorOf(session, how));
   return {};
 }
 
 async function communicatorOf(
   session: number,
   how: Exclude<RankJoin, { kind: 'seat' }>,
-): Promise<Communicator | null> {
+): Promise<Communicator> {
   switch (how.kind) {
     case 'processes': {
       const seat = seats.get(session)!;
@@ -60,8 +55,8 @@ async function communicatorOf(
     case 'host':
       return joinHostGroup(how.handle, rank);
     case 'mpi':
-      if (how.size === world!.size) return world!;
-      return world!.split({ color: rank < how.size ? 0 : null });
+      // The same ranks once more, which know nothing of what failed before.
+      return openCommunicator({ kind: 'mpi' });
   }
 }
 
@@ -73,11 +68,14 @@ onValues(socket, (value) => {
       (error: unknown) => sendValue(socket, { id: request.id, error: toWireError(error) }),
     );
   } else {
-    void agents.get(request.session)!.handle(request);
+    const communicator = communicators.get(request.session)!;
+    void doAsAsked(communicator, request).then((reply) => sendValue(socket, reply));
   }
 });
 // Without a group there is nothing left to do. `process.exit` might wait forever for a thread of V8 (nodejs/node#54918).
 socket.on('close', () => {
-  for (const communicator of communicators) void communicator[Symbol.asyncDispose]();
+  // MPI ends once, with any of its groups.
+  const open = world === undefined ? communicators.values() : [world];
+  for (const communicator of open) void communicator[Symbol.asyncDispose]();
 });
 sendValue(socket, rank);

@@ -1,8 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Communicator } from '../../transport/collectives/communicator.ts';
 import { joinThreadGroup, type ThreadGroupHandle } from '../../transport/collectives/threads.ts';
-import { RankAgent, type RankRequest } from './rank-agent.ts';
+import { doAsAsked, type RankRequest } from './rank-agent.ts';
 
-const { handle, rank } = workerData as { handle: ThreadGroupHandle; rank: number };
+/** Joins a group, or does something in one that it has joined, by its number. */
+export type ThreadRequest =
+  { readonly handle: ThreadGroupHandle } | (RankRequest & { readonly group: number });
+
+const rank = workerData as number;
 const port = parentPort!;
-const agent = new RankAgent(joinThreadGroup(handle, rank), (reply) => port.postMessage(reply));
-port.on('message', (request: RankRequest) => void agent.handle(request));
+const groups: Communicator[] = [];
+port.on('message', (request: ThreadRequest) => {
+  if ('handle' in request) groups.push(joinThreadGroup(request.handle, rank));
+  else void doAsAsked(groups[request.group]!, request).then((reply) => port.postMessage(reply));
+});

@@ -1,7 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
-import type { DType } from '../../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
-import type { Reduction } from './communicator.ts';
 
 /** The element types that collectives carry, in the order of their numbers on the wire. */
 const dtypes = ['f32', 'f16', 'bf16', 'i32', 'i64'] as const;
@@ -10,25 +8,20 @@ export type Element = (typeof dtypes)[number];
 const operations = [
   'barrier',
   'broadcast',
-  'allReduce',
-  'reduce',
   'reduceScatter',
   'allGather',
   'gather',
   'scatter',
-  'split',
 ] as const;
 /** The operations that every rank takes part in. */
 export type Operation = (typeof operations)[number];
 
-const reductions = ['sum', 'mean', 'max'] as const;
 const faults = ['none', 'SHAPE_MISMATCH', 'DTYPE_MISMATCH'] as const;
 
 /** What one rank asks for: plain numbers, the same on every rank, so that all can be compared. */
 export interface Call {
   readonly operation: Operation;
   readonly dtype: Element;
-  readonly reduction: Reduction;
   /** -1 where the operation has none. */
   readonly root: number;
   /** Elements of the smallest tensor of the operation: of a part, where it deals in parts. */
@@ -38,19 +31,17 @@ export interface Call {
 }
 
 /** 32-bit words that an encoded call takes. */
-export const CALL_WORDS = 8;
+export const CALL_WORDS = 6;
 
-/** Eight words; the last is spare. */
+/** The words of a call, as ranks tell each other. */
 export function encodeCall(call: Call): Int32Array {
   return Int32Array.of(
     operations.indexOf(call.operation),
     dtypes.indexOf(call.dtype),
-    reductions.indexOf(call.reduction),
     call.root,
     call.count | 0,
     Math.floor(call.count / 2 ** 32),
     faults.indexOf(call.fault),
-    0,
   );
 }
 
@@ -63,10 +54,10 @@ export function disagreement(words: Int32Array): CxmindError | undefined {
   const calls = Array.from({ length: words.length / CALL_WORDS }, (_, rank) =>
     words.subarray(rank * CALL_WORDS, (rank + 1) * CALL_WORDS),
   );
-  const faulty = calls.findIndex((call) => call[6] !== 0);
+  const faulty = calls.findIndex((call) => call[5] !== 0);
   if (faulty !== -1) {
     const code =
-      faults[calls[faulty]![6]!] === 'DTYPE_MISMATCH' ? 'DTYPE_MISMATCH' : 'SHAPE_MISMATCH';
+      faults[calls[faulty]![5]!] === 'DTYPE_MISMATCH' ? 'DTYPE_MISMATCH' : 'SHAPE_MISMATCH';
     return new CxmindError(
       code,
       `rank ${faulty} called ${nameOf(calls[faulty]!)} with tensors that do not fit it`,
@@ -87,19 +78,9 @@ function nameOf(call: Int32Array): string {
 }
 
 function textOf(call: Int32Array): string {
-  const count = (call[4]! >>> 0) + call[5]! * 2 ** 32;
-  const root = call[3] === -1 ? '' : `, root ${call[3]}`;
-  return `${nameOf(call)}(${count} x ${dtypes[call[1]!]}, ${reductions[call[2]!]}${root})`;
-}
-
-/** The number of an element type in messages; -1 for one that collectives do not carry. */
-export function dtypeNumber(dtype: DType): number {
-  return dtypes.indexOf(dtype as Element);
-}
-
-/** The name of an element type's number. */
-export function dtypeOfNumber(number: number): string {
-  return dtypes[number] ?? `dtype ${number}`;
+  const count = (call[3]! >>> 0) + call[4]! * 2 ** 32;
+  const root = call[2] === -1 ? '' : `, root ${call[2]}`;
+  return `${nameOf(call)}(${count} x ${dtypes[call[1]!]}${root})`;
 }
 
 /** What a call is about; `parts` is how many of the smaller tensor make the larger one. */
@@ -111,12 +92,11 @@ interface Terms {
   readonly needsLarge?: boolean;
   readonly parts: number;
   readonly root?: number;
-  readonly reduction?: Reduction;
 }
 
 /** The call that describes these tensors, with what is wrong with them. */
 export function callOf(terms: Terms): Call {
-  const { operation, small, large, parts, root, reduction } = terms;
+  const { operation, small, large, parts, root } = terms;
   const tensors = [small, large].filter((tensor) => tensor !== null && tensor !== undefined);
   const [first] = tensors;
   const dtype = (first?.dtype ?? 'f32') as Element;
@@ -126,11 +106,12 @@ export function callOf(terms: Terms): Call {
     (large?.data.length ?? count * parts) === count * parts &&
     !(terms.needsLarge === true && (large === null || large === undefined)) &&
     (root === undefined || (Number.isInteger(root) && root >= 0 && root < parts));
-  const isTyped = tensors.every((tensor) => tensor.dtype === dtype) && dtypeNumber(dtype) !== -1;
+  // Sums are of gradients, which are f32; the other types only move.
+  const allowed: readonly Element[] = operation === 'reduceScatter' ? ['f32'] : dtypes;
+  const isTyped = tensors.every((tensor) => tensor.dtype === dtype) && allowed.includes(dtype);
   return {
     operation,
     dtype: isTyped ? dtype : 'f32',
-    reduction: reduction ?? 'sum',
     root: root ?? -1,
     count: isSound ? count : 0,
     fault: !isTyped ? 'DTYPE_MISMATCH' : isSound ? 'none' : 'SHAPE_MISMATCH',

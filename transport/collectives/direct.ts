@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 import { copy, slice, type Elements } from './elements.ts';
-import { reduceInto } from './reduction.ts';
+import { sumInto } from './sum.ts';
 
 /** Equal parts of a call's count that the input of a rank has. */
 export function inputParts({ operation }: Call, size: number): number {
@@ -8,63 +8,36 @@ export function inputParts({ operation }: Call, size: number): number {
 }
 
 /**
- * What one rank does in an operation whose inputs all ranks see where they are, with a barrier after each step.
- * A rank writes its own output and nothing else.
+ * Does one rank's share of an operation whose inputs all ranks see where they are: it writes its own output
+ * and nothing else.
  *
  * @param sources the inputs of all ranks; null for one that has none
- * @param output  this rank's output; the same array as its input for the operations on one tensor
+ * @param output  null for a rank that gets none
  */
-export function directSteps(
-  call: Call,
+export function doDirectly(
+  { operation, root, count }: Call,
   rank: number,
   sources: readonly (Elements | null)[],
   output: Elements | null,
-): readonly (() => void)[] {
-  const { operation, dtype, reduction, root, count } = call;
-  const size = sources.length;
-  const cut = (r: number): readonly [start: number, end: number] => [
-    Math.floor((count * r) / size),
-    Math.floor((count * (r + 1)) / size),
-  ];
-  const row = (r: number): readonly [start: number, end: number] => [r * count, (r + 1) * count];
-  const partOf = (r: number, [start, end]: readonly [number, number]): Elements =>
-    slice(sources[r]!, start, end);
-  const reduce = (into: Elements, range: readonly [number, number]): void => {
-    const parts = sources.map((_, r) => partOf(r, range));
-    reduceInto(dtype, reduction, into, parts);
-  };
-
+): void {
+  if (output === null) return;
+  const rowOf = (source: Elements | null): Elements =>
+    slice(source!, rank * count, (rank + 1) * count);
   switch (operation) {
     case 'barrier':
-    case 'split':
-      return [];
-    case 'allReduce': {
-      const collect = (): void => {
-        for (let r = 0; r < size; r++) {
-          if (r !== rank) copy(partOf(r, cut(r)), output!, cut(r)[0]);
-        }
-      };
-      return [() => reduce(slice(output!, ...cut(rank)), cut(rank)), collect];
-    }
-    case 'reduce':
-      return [() => output !== null && reduce(output, [0, count])];
+      return;
+    case 'broadcast':
+      if (rank !== root) copy(sources[root]!, output, 0);
+      return;
     case 'reduceScatter':
-      return [() => reduce(output!, row(rank))];
+      sumInto(output as Float32Array, sources.map(rowOf) as Float32Array[]);
+      return;
     case 'allGather':
     case 'gather':
-      return [
-        () => {
-          if (output === null) return;
-          for (let r = 0; r < size; r++) copy(sources[r]!, output, r * count);
-        },
-      ];
+      sources.forEach((source, r) => copy(source!, output, r * count));
+      return;
     case 'scatter':
-      return [() => copy(partOf(root, row(rank)), output!, 0)];
-    case 'broadcast':
-      return [
-        () => {
-          if (rank !== root) copy(sources[root]!, output!, 0);
-        },
-      ];
+      copy(rowOf(sources[root]!), output, 0);
+      return;
   }
 }

@@ -1,10 +1,9 @@
 import { CxmindError } from '../../src/errors.ts';
-import { dtypeNumber } from './call.ts';
 import type { Communicator } from './communicator.ts';
-import { Group, type Engine } from './group.ts';
+import { Group } from './group.ts';
 import { HostWords } from './host-words.ts';
 import { createHostMemory, HostMemory, unlinkHostMemory } from './native/host-memory.ts';
-import { SharedEngine, type SharedOwner } from './shared-engine.ts';
+import { SharedEngine } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
 
 /** The memory of a group of processes: plain data, to hand to each of them. */
@@ -13,10 +12,6 @@ export interface HostGroupHandle {
   /** Of the file in memory; it is gone once every rank has joined. */
   readonly path: string;
 }
-
-/** The tag of messages that hand out paths; -2^31 is no tag for others. */
-const PATH_TAG = -(2 ** 31);
-const PATH_BYTES = 64;
 
 /**
  * A new group for `size` processes of this host and user, each of which joins once.
@@ -38,11 +33,7 @@ export function discardHostGroup({ path }: HostGroupHandle): void {
  *
  * @throws CONFIG_INVALID for a rank that the group does not have
  */
-export function joinHostGroup(handle: HostGroupHandle, rank: number): Communicator {
-  return new Group(hostEngine(handle, rank));
-}
-
-function hostEngine({ size, path }: HostGroupHandle, rank: number): SharedEngine {
+export function joinHostGroup({ size, path }: HostGroupHandle, rank: number): Communicator {
   if (!Number.isInteger(rank) || rank < 0 || rank >= size) {
     throw new CxmindError('CONFIG_INVALID', `rank ${rank} of a group of ${size} processes`);
   }
@@ -51,40 +42,5 @@ function hostEngine({ size, path }: HostGroupHandle, rank: number): SharedEngine
   const words = new HostWords(memory, layout, rank);
   const region = { buffer: memory.buffer, words, layout };
   if (words.add(layout.joinedAt, 1) + 1 === size) unlinkHostMemory(path);
-  return new SharedEngine(region, rank, new HostOwner(words));
-}
-
-/** Makes the files of new groups, and tells their paths by messages. */
-class HostOwner implements SharedOwner {
-  readonly #words: HostWords;
-
-  constructor(words: HostWords) {
-    this.#words = words;
-  }
-
-  async split(
-    rank: number,
-    groups: readonly (readonly number[])[],
-    engine: SharedEngine,
-  ): Promise<Engine | null> {
-    const members = groups.find((group) => group.includes(rank));
-    if (members === undefined) return null;
-    const [first, ...others] = members;
-    const elements = new Int32Array(PATH_BYTES / 4);
-    const text = new Uint8Array(elements.buffer);
-    const message = { tag: PATH_TAG, dtype: dtypeNumber('i32'), elements };
-    if (rank === first) {
-      const handle = hostGroup(members.length);
-      new TextEncoder().encodeInto(handle.path, text);
-      for (const other of others) await engine.send(message, other);
-      return hostEngine(handle, 0);
-    }
-    await engine.receive(message, first!);
-    const path = new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
-    return hostEngine({ size: members.length, path }, members.indexOf(rank));
-  }
-
-  close(): void {
-    this.#words.close();
-  }
+  return new Group(new SharedEngine(region, rank, { close: () => words.close() }));
 }

@@ -3,17 +3,14 @@ import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import type { Communicator } from './communicator.ts';
 import { copy, slice, type Elements } from './elements.ts';
-import { Group, type Engine, type Message } from './group.ts';
-import { unfitness } from './inbox.ts';
-import { IN_PLACE, MpiLibrary, UNDEFINED } from './native/mpi-library.ts';
-import { divideBy, narrow, widen } from './reduction.ts';
+import { Group, type Engine } from './group.ts';
+import { IN_PLACE, MpiLibrary } from './native/mpi-library.ts';
 
 /**
  * The ranks that `mpirun` or a scheduler started, as MPI's world; alone where nobody did. One per process, and MPI ends
  * with it.
  *
- * Calls wait on threads of libuv's pool, of which there are four unless UV_THREADPOOL_SIZE says otherwise:
- * no more messages may wait at a time. Tags are at least 0. When a rank dies, MPI ends the whole job.
+ * Calls wait on a thread of libuv's pool. When a rank dies, MPI ends the whole job.
  *
  * @param place of this rank, where that is not MPI's to say
  * @throws DEVICE_MISSING when there is no Open MPI library; CONFIG_INVALID when its processes are not as many as the ranks
@@ -57,8 +54,6 @@ class MpiEngine implements Engine {
   readonly #library: MpiLibrary;
   readonly #group: bigint;
   readonly #endsMpi: boolean;
-  /** The last message of each peer, direction and tag: the next waits for it, for MPI keeps order only so. */
-  readonly #last = new Map<string, Promise<void>>();
 
   /** @param endsMpi whether closing it ends MPI in this process, with every group */
   constructor(library: MpiLibrary, group: bigint, endsMpi = group === library.handles.world) {
@@ -75,59 +70,19 @@ class MpiEngine implements Engine {
   async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
     const error = disagreement(await this.#gatherCalls(call));
     if (error !== undefined) throw error;
-    if (call.dtype === 'f16' || call.dtype === 'bf16') {
-      await this.#runHalf(call, call.dtype, input, output);
-    } else {
-      await this.#do(call, input, output);
-    }
-  }
-
-  send(message: Message, to: number): Promise<void> {
-    return this.#inTurn(`to ${to} ${message.tag}`, async () => {
-      const { tag, dtype, elements } = message;
-      const { int16, int32 } = this.#library.handles;
-      const units = elements.byteLength / 2;
-      const head = Int32Array.of(dtype, units);
-      await this.#library.wait('Send', head, 2, int32, to, tag, this.#group);
-      await this.#library.wait('Send', elements, units, int16, to, tag, this.#group);
-    });
-  }
-
-  receive(message: Message, from: number): Promise<void> {
-    return this.#inTurn(`from ${from} ${message.tag}`, async () => {
-      const { tag, elements } = message;
-      const { int16, int32 } = this.#library.handles;
-      const words = new Int32Array(2);
-      await this.#library.wait('Recv', words, 2, int32, from, tag, this.#group, null);
-      const [dtype, units] = [words[0]!, words[1]!];
-      const unfit = unfitness({ tag, dtype, byteLength: 2 * units }, message);
-      const into = unfit === undefined ? elements : new Int16Array(units);
-      await this.#library.wait('Recv', into, units, int16, from, tag, this.#group, null);
-      if (unfit !== undefined) throw unfit;
-    });
-  }
-
-  async split(groups: readonly (readonly number[])[]): Promise<Engine | null> {
-    const index = groups.findIndex((members) => members.includes(this.rank));
-    const key = index === -1 ? 0 : groups[index]!.indexOf(this.rank);
-    const made = await this.#split(index === -1 ? UNDEFINED : index, key);
-    return index === -1 ? null : new MpiEngine(this.#library, made);
+    await this.#do(call, input, output);
   }
 
   /** The same ranks in an order of their own, in place of this engine. */
   async inOrder(rank: number): Promise<MpiEngine> {
-    return new MpiEngine(this.#library, await this.#split(0, rank), this.#endsMpi);
+    const made = new BigUint64Array(1);
+    await this.#library.wait('Comm_split', this.#group, 0, rank, made);
+    return new MpiEngine(this.#library, made[0]!, this.#endsMpi);
   }
 
   /** Ends MPI in this process, if that is up to it; groups split off end with it. */
   async close(): Promise<void> {
     if (this.#endsMpi) await this.#library.wait('Finalize');
-  }
-
-  async #split(color: number, key: number): Promise<bigint> {
-    const made = new BigUint64Array(1);
-    await this.#library.wait('Comm_split', this.#group, color, key, made);
-    return made[0]!;
   }
 
   /**
@@ -155,28 +110,18 @@ class MpiEngine implements Engine {
   }
 
   async #do(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
-    const { operation, dtype, reduction, root, count } = call;
+    const { operation, dtype, root, count } = call;
+    const { sum } = this.#library.handles;
     const type = this.#typeOf(dtype);
-    const op = reduction === 'max' ? this.#library.handles.max : this.#library.handles.sum;
     const group = this.#group;
     const isRoot = this.rank === root;
     switch (operation) {
       case 'barrier':
-      case 'split':
         return;
       case 'broadcast':
         return this.#together(call, 'Bcast', output, count, type, root, group);
-      case 'allReduce':
-        await this.#together(call, 'Allreduce', IN_PLACE, output, count, type, op, group);
-        break;
-      case 'reduce': {
-        const from = isRoot ? IN_PLACE : input;
-        await this.#together(call, 'Reduce', from, output, count, type, op, root, group);
-        break;
-      }
       case 'reduceScatter':
-        await this.#together(call, 'Reduce_scatter_block', input, output, count, type, op, group);
-        break;
+        return this.#together(call, 'Reduce_scatter_block', input, output, count, type, sum, group);
       case 'allGather':
         copy(input!, output!, this.rank * count);
         return this.#together(call, 'Allgather', IN_PLACE, count, type, output, count, type, group);
@@ -190,41 +135,13 @@ class MpiEngine implements Engine {
         await this.#together(call, 'Scatter', input, count, type, into, count, type, root, group);
         const own = this.rank * count;
         if (isRoot) copy(slice(input!, own, own + count), output!, 0);
-        return;
       }
     }
-    if (reduction === 'mean' && output !== null) divideBy(dtype as 'f32', output, this.size);
   }
 
-  /** MPI has no halves: they are moved as 16 bits, and reduced in f32. */
-  async #runHalf(
-    call: Call,
-    dtype: 'f16' | 'bf16',
-    input: Elements | null,
-    output: Elements | null,
-  ): Promise<void> {
-    if (!['allReduce', 'reduce', 'reduceScatter'].includes(call.operation)) {
-      return this.#do(call, input, output);
-    }
-    const wideInput = new Float32Array(input!.length);
-    widen(dtype, input!, 0, wideInput);
-    const isSame = output === null || output === input;
-    const wideOutput = isSame ? wideInput : new Float32Array(output.length);
-    await this.#do({ ...call, dtype: 'f32' }, wideInput, output === null ? null : wideOutput);
-    if (output !== null) narrow(dtype, wideOutput, output, 0);
-  }
-
+  /** MPI has no halves: they move as 16 bits. */
   #typeOf(dtype: Element): bigint {
     const { float, int16, int32, int64 } = this.#library.handles;
     return { f32: float, f16: int16, bf16: int16, i32: int32, i64: int64 }[dtype];
-  }
-
-  #inTurn(key: string, work: () => Promise<void>): Promise<void> {
-    const turn = (this.#last.get(key) ?? Promise.resolve()).then(work);
-    this.#last.set(
-      key,
-      turn.catch(() => undefined),
-    );
-    return turn;
   }
 }

@@ -1,11 +1,10 @@
 import { CxmindError } from '../../src/errors.ts';
-import type { Channel } from '../channel.ts';
 import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
 import type { RunKeys } from '../zmq/keys.ts';
 import { LinkListener } from '../zmq/listener.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
-import { ChannelPeer, type Peer } from './peer.ts';
+import { ChannelPeer } from './peer.ts';
 import type { Mesh } from './ring.ts';
 
 export interface NetworkOptions {
@@ -58,8 +57,7 @@ export class NetworkSeat implements AsyncDisposable {
           links.add(other, link);
         }),
       );
-      const ranks = endpoints.map((_, other) => other);
-      return await links.mesh('', rank, ranks);
+      return await links.mesh(endpoints.length);
     } catch (error) {
       await links[Symbol.asyncDispose]();
       throw error;
@@ -73,13 +71,13 @@ export class NetworkSeat implements AsyncDisposable {
   }
 }
 
-/** The links of a rank to all others, and the lines over them. */
+/** The links of a rank to all others, and a line over each. */
 class NetworkLinks implements AsyncDisposable {
   readonly #rank: number;
   readonly #listener: LinkListener;
   readonly #links = new Map<number, Link>();
-  /** Lines that came or are awaited, by rank and name. */
-  readonly #lines = new Map<string, PromiseWithResolvers<ChannelPeer>>();
+  /** Lines that came or are awaited, by rank. */
+  readonly #lines = new Map<number, PromiseWithResolvers<ChannelPeer>>();
   readonly #peers: ChannelPeer[] = [];
   #failure: CxmindError | undefined;
 
@@ -91,7 +89,9 @@ class NetworkLinks implements AsyncDisposable {
 
   add(rank: number, link: Link): void {
     this.#links.set(rank, link);
-    link.onChannel((channel) => this.#accept(rank, channel));
+    link.onChannel((channel) => {
+      this.#awaited(rank).resolve(this.#keep(new ChannelPeer(channel, rank)));
+    });
     void link.ended.then((error) => {
       if (error !== undefined) this.#fail(lostError(rank, error));
     });
@@ -99,31 +99,20 @@ class NetworkLinks implements AsyncDisposable {
 
   /** Rejects lines that are still awaited. */
   giveUp(): void {
-    const missing = [...this.#lines.keys()].filter((key) => !this.#links.has(Number.parseInt(key)));
+    const missing = [...this.#lines.keys()].filter((rank) => !this.#links.has(rank));
     this.#fail(new CxmindError('PEER_LOST', `ranks did not join in time: ${missing.join(', ')}`));
   }
 
-  /** Lines to the given ranks, which all make the same mesh; the higher rank of each pair opens them. */
-  async mesh(name: string, rank: number, ranks: readonly number[]): Promise<Mesh> {
-    const lines = (kind: string): Promise<(Peer | null)[]> =>
-      Promise.all(ranks.map((other) => this.#line(other, `${name}:${kind}`)));
-    const [calls, messages] = await Promise.all([lines('calls'), lines('messages')]);
-    let splits = 0;
+  /** Lines to all ranks of a group; the higher rank of each pair opens theirs. */
+  async mesh(size: number): Promise<Mesh> {
+    const ranks = Array.from({ length: size }, (_, rank) => rank);
+    const peers = await Promise.all(ranks.map((rank) => this.#line(rank)));
     return {
-      rank,
-      calls,
-      messages,
-      split: async (groups) => {
-        const split = splits++;
-        const index = groups.findIndex((members) => members.includes(rank));
-        if (index === -1) return null;
-        const members = groups[index]!;
-        const globals = members.map((member) => ranks[member]!);
-        return this.mesh(`${name}/${split}.${index}`, members.indexOf(rank), globals);
-      },
+      rank: this.#rank,
+      peers,
       close: async () => {
-        for (const peer of [...calls, ...messages]) peer?.close();
-        if (name === '') await this[Symbol.asyncDispose]();
+        for (const peer of peers) peer?.close();
+        await this[Symbol.asyncDispose]();
       },
     };
   }
@@ -133,31 +122,18 @@ class NetworkLinks implements AsyncDisposable {
     await this.#listener[Symbol.asyncDispose]();
   }
 
-  #line(rank: number, name: string): Promise<ChannelPeer | null> {
+  #line(rank: number): Promise<ChannelPeer | null> {
     if (rank === this.#rank) return Promise.resolve(null);
-    if (rank < this.#rank) {
-      const channel = this.#links.get(rank)!.open();
-      channel.send({ header: new TextEncoder().encode(name), frames: [] });
-      return Promise.resolve(this.#keep(new ChannelPeer(channel, rank)));
-    }
-    return this.#awaited(rank, name).promise;
+    if (rank > this.#rank) return this.#awaited(rank).promise;
+    return Promise.resolve(this.#keep(new ChannelPeer(this.#links.get(rank)!.open(), rank)));
   }
 
-  #awaited(rank: number, name: string): PromiseWithResolvers<ChannelPeer> {
-    const key = `${rank} ${name}`;
-    const line = this.#lines.get(key) ?? Promise.withResolvers<ChannelPeer>();
-    this.#lines.set(key, line);
+  #awaited(rank: number): PromiseWithResolvers<ChannelPeer> {
+    const line = this.#lines.get(rank) ?? Promise.withResolvers<ChannelPeer>();
+    this.#lines.set(rank, line);
     line.promise.catch(() => undefined);
     if (this.#failure !== undefined) line.reject(this.#failure);
     return line;
-  }
-
-  /** The first packet of a channel names its line. */
-  #accept(rank: number, channel: Channel): void {
-    channel.receive(({ header }) => {
-      const name = new TextDecoder().decode(header);
-      this.#awaited(rank, name).resolve(this.#keep(new ChannelPeer(channel, rank)));
-    });
   }
 
   #keep(peer: ChannelPeer): ChannelPeer {

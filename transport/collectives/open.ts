@@ -46,11 +46,14 @@ export class Seat implements AsyncDisposable {
     );
     const ring = new RingEngine(mesh);
     const hosts = cards.map(({ host }, at) => (host === '' ? String(at) : host));
-    const hostCount = new Set(hosts).size;
-    if (hostCount === hosts.length) return new Group(ring);
-    if (hostCount === 1) return joinHost(ring);
-    const engine = await HierarchicalEngine.over(ring, hosts.indexOf(hosts[rank]!), joinHost);
-    return new Group(engine);
+    const nodes = [...Map.groupBy(hosts.keys(), (at) => hosts[at]!).values()];
+    if (nodes.length === hosts.length) return new Group(ring);
+    if (nodes.length > 1) return new Group(await HierarchicalEngine.over(ring, nodes, joinHost));
+    try {
+      return await joinHost(ring);
+    } finally {
+      await ring.close();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,23 +95,21 @@ export async function openCommunicator(options: CommunicatorOptions): Promise<Co
 /** The path of the file in memory, as messages carry it: zeros after its end. */
 const PATH_WORDS = 16;
 
-/** The group of the ranks of this host, in place of `members`: the first makes its memory and tells the others. */
+/** The group of the ranks of this host: the first makes its memory and tells the others. */
 async function joinHost(members: RingEngine): Promise<Communicator> {
   const path = new Int32Array(PATH_WORDS);
   const text = new Uint8Array(path.buffer);
   const { rank, size } = members;
   const made = rank === 0 ? hostGroup(size) : undefined;
   new TextEncoder().encodeInto(made?.path ?? '', text);
-  const ring = new Group(members);
   try {
-    await ring.broadcast({ dtype: 'i32', shape: [PATH_WORDS], data: path }, 0);
+    await new Group(members).broadcast({ dtype: 'i32', shape: [PATH_WORDS], data: path }, 0);
     const handle = { size, path: new TextDecoder().decode(text.subarray(0, text.indexOf(0))) };
     const host = joinHostGroup(handle, rank);
     await host.barrier();
     return host;
   } finally {
     if (made !== undefined) discardHostGroup(made);
-    await ring[Symbol.asyncDispose]();
   }
 }
 

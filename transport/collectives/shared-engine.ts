@@ -1,28 +1,19 @@
 import { CxmindError } from '../../src/errors.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
 import { SharedBarrier, type Look } from '../shared/barrier.ts';
-import { bytesOf } from '../shared/bytes.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
-import { directSteps, inputParts } from './direct.ts';
-import type { Engine, Message } from './group.ts';
-import { Inbox, type MessageSource } from './inbox.ts';
+import { doDirectly, inputParts } from './direct.ts';
+import type { Engine } from './group.ts';
 import { isAlive, thisThread } from './life.ts';
 import type { Elements } from './elements.ts';
 import { loanNumbers, type Loan, type Loans } from './loans.ts';
-import { rankStates, rankWords, STAGES, streamWords, type SharedRegion } from './shared-layout.ts';
+import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';
 import { planOf } from './shared-plan.ts';
-import { SharedStream } from './shared-stream.ts';
 
 /** What differs between memory of threads and memory of processes. */
 export interface SharedOwner {
   /** How ranks read each other's tensors in place, where they can. */
   readonly loans?: Loans;
-  /** The engine of a rank's new group, over memory of its own, as `Engine.split`; `engine` is the old one. */
-  split(
-    rank: number,
-    groups: readonly (readonly number[])[],
-    engine: SharedEngine,
-  ): Promise<Engine | null>;
   close(): void;
 }
 
@@ -39,8 +30,6 @@ export class SharedEngine implements Engine {
   readonly #region: SharedRegion;
   readonly #owner: SharedOwner;
   readonly #barrier: SharedBarrier;
-  readonly #outgoing: { stream: SharedStream; last: Promise<void> }[];
-  readonly #inboxes: Inbox[];
   #calls = 0;
   /** Chunks so far, of all operations: says whose turn a stage is. */
   #chunks = 0;
@@ -53,15 +42,6 @@ export class SharedEngine implements Engine {
     this.#region = region;
     this.#owner = owner;
     this.#barrier = new SharedBarrier(words, 0, layout.size);
-    const ranks = Array.from({ length: layout.size }, (_, other) => other);
-    this.#outgoing = ranks.map((to) => ({
-      stream: new SharedStream(region, rank, to, this.#lookFor([to])),
-      last: Promise.resolve(),
-    }));
-    this.#inboxes = ranks.map((from) => {
-      const stream = new SharedStream(region, from, rank, this.#lookFor([from]));
-      return new Inbox(messagesOf(stream));
-    });
     const [at, { pid, tid, start }] = [layout.rankAt(rank), thisThread()];
     words.store(at + rankWords.pid, pid);
     words.store(at + rankWords.tid, tid);
@@ -75,53 +55,27 @@ export class SharedEngine implements Engine {
     const staged = this.#stages(call, input, output);
     this.#announce(call, loan);
     if (!isLending) staged.phase(0);
-    await this.barrier();
+    await this.#meet();
     this.#compare();
     const sources = isLending ? await this.#borrowAll(call, loan, input) : undefined;
     if (sources !== undefined) {
-      for (const step of directSteps(call, this.rank, sources, output)) {
-        step();
-        await this.barrier();
-      }
+      doDirectly(call, this.rank, sources, output);
+      // The inputs are their owners' again once nobody reads them.
+      await this.#meet();
       return;
     }
     const hasLender = this.#loans().some(({ number }) => number !== loanNumbers.refused);
     for (let phase = hasLender ? 0 : 1; phase < staged.phases; phase++) {
       staged.phase(phase);
       // Nothing that the next operation does first touches what the last phase still reads.
-      if (phase < staged.phases - 1) await this.barrier();
+      if (phase < staged.phases - 1) await this.#meet();
     }
-  }
-
-  /** Resolves when every rank has called it. */
-  barrier(): Promise<void> {
-    return this.#barrier.arrive(this.#lookAtAll);
-  }
-
-  send({ tag, dtype, elements }: Message, to: number): Promise<void> {
-    const outgoing = this.#outgoing[to]!;
-    const turn = outgoing.last.then(async () => {
-      const { byteLength } = elements;
-      const head = Int32Array.of(tag, dtype, byteLength | 0, Math.floor(byteLength / 2 ** 32));
-      await outgoing.stream.write(bytesOf(head));
-      await outgoing.stream.write(bytesOf(elements));
-    });
-    outgoing.last = turn.catch(() => undefined);
-    return turn;
-  }
-
-  receive(message: Message, from: number): Promise<void> {
-    return this.#inboxes[from]!.receive(message);
-  }
-
-  split(groups: readonly (readonly number[])[]): Promise<Engine | null> {
-    return this.#owner.split(this.rank, groups, this);
   }
 
   close(): Promise<void> {
     const { layout, words } = this.#region;
     words.store(layout.rankAt(this.rank) + rankWords.state, rankStates.left);
-    this.#wakeAll();
+    this.#barrier.wake();
     this.#owner.close();
     return Promise.resolve();
   }
@@ -181,7 +135,7 @@ export class SharedEngine implements Engine {
     const loans = this.#owner.loans!;
     if (all.some(({ isNew }) => isNew)) {
       if (own.isNew) loans.introduce(input!.buffer as SharedArrayBuffer);
-      await this.barrier();
+      await this.#meet();
     }
     const length = inputParts(call, this.size) * call.count;
     return all.map(({ number, byteOffset }, rank) => {
@@ -202,18 +156,17 @@ export class SharedEngine implements Engine {
     if (error !== undefined) throw error;
   }
 
-  readonly #lookAtAll: Look = (isLate) => this.#look(undefined, isLate);
-
-  #lookFor(ranks: readonly number[]): Look {
-    return (isLate) => this.#look(ranks, isLate);
+  /** Resolves when every rank has come here. */
+  #meet(): Promise<void> {
+    return this.#barrier.arrive(this.#look);
   }
 
-  /** Who is lost, if it matters to one who waits for `ranks`, all by default. */
-  #look(ranks: readonly number[] | undefined, isLate: boolean): CxmindError | undefined {
+  /** Who is lost, if anybody is. */
+  readonly #look: Look = (isLate) => {
     const { layout, words } = this.#region;
     const lost = words.load(layout.lostAt);
     if (lost !== 0) return lostError(lost - 1);
-    for (const rank of ranks ?? this.#outgoing.keys()) {
+    for (let rank = 0; rank < this.size; rank++) {
       const at = layout.rankAt(rank);
       const state = words.load(at + rankWords.state);
       if (state === rankStates.left) return lostError(rank);
@@ -223,40 +176,15 @@ export class SharedEngine implements Engine {
       );
       if (isAlive({ pid: pid!, tid: tid!, start: start! })) continue;
       words.store(layout.lostAt, 1 + rank);
-      this.#wakeAll();
+      this.#barrier.wake();
       return lostError(rank);
     }
     return undefined;
-  }
-
-  #wakeAll(): void {
-    const { layout, words } = this.#region;
-    this.#barrier.wake();
-    for (let from = 0; from < this.size; from++) {
-      for (let to = 0; to < this.size; to++) {
-        const at = layout.streamAt(from, to);
-        words.notify(at + streamWords.written);
-        words.notify(at + streamWords.read);
-      }
-    }
-  }
+  };
 }
 
 const noLoan: Loan = { number: loanNumbers.refused, isNew: false, byteOffset: 0 };
 
 function lostError(rank: number): CxmindError {
   return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail: { rank } });
-}
-
-/** The messages in a stream, each after a head of four words. */
-function messagesOf(stream: SharedStream): MessageSource {
-  return {
-    async head() {
-      const head = new Int32Array(4);
-      await stream.read(bytesOf(head));
-      const [tag, dtype, low, high] = head;
-      return { tag: tag!, dtype: dtype!, byteLength: (low! >>> 0) + high! * 2 ** 32 };
-    },
-    body: (into) => stream.read(into),
-  };
 }

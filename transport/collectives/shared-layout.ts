@@ -5,9 +5,6 @@ import { CALL_WORDS } from './call.ts';
 /** What a rank can stage at a time, bytes: a few of these fit into the cache of a processor. */
 const STAGE_BYTES = 2 * 2 ** 20;
 
-/** Bytes on their way from one rank to another. */
-export const STREAM_BYTES = 64 * 1024;
-
 /** Chunks of an operation that are under way at a time: one comes, one is reduced, one goes. */
 export const STAGES = 3;
 
@@ -29,25 +26,20 @@ export const rankWords = {
   /** Its last two calls, `CALL_WORDS` each. */
   calls: 8,
   /** What it lends for them, `LOAN_WORDS` each. */
-  loans: 24,
+  loans: 20,
 } as const;
 export const rankStates = { joined: 1, left: 2 } as const;
-
-/** Words of a stream, from `streamAt`: bytes written and read so far, modulo 2^32. */
-export const streamWords = { written: 0, read: LINE_WORDS / 2 } as const;
 
 /**
  * The memory of a group of `n` ranks.
  *
- * | at                   | holds                                                              |
- * | -------------------- | ------------------------------------------------------------------ |
- * | 0                    | the barrier                                                        |
- * | `lostAt`             | 1 + the rank that was found dead, else 0                           |
- * | `joinedAt`           | how many ranks have joined                                         |
- * | `rankAt(r)`          | `rankWords` of each rank                                           |
- * | `streamAt(from, to)` | `streamWords` of each pair of ranks                                |
- * | `ringAt(from, to)`   | `STREAM_BYTES` of each pair                                        |
- * | `stageAt(s, r)`      | `STAGE_BYTES` of each stage and rank, `n` parts of `partBytes` each |
+ * | at              | holds                                                              |
+ * | --------------- | ------------------------------------------------------------------ |
+ * | 0               | the barrier                                                        |
+ * | `lostAt`        | 1 + the rank that was found dead, else 0                           |
+ * | `joinedAt`      | how many ranks have joined                                         |
+ * | `rankAt(r)`     | `rankWords` of each rank                                           |
+ * | `stageAt(s, r)` | `STAGE_BYTES` of each stage and rank, `n` parts of `partBytes` each |
  */
 export class SharedLayout {
   readonly size: number;
@@ -57,16 +49,12 @@ export class SharedLayout {
   readonly byteLength: number;
   readonly lostAt = BARRIER_WORDS;
   readonly joinedAt = BARRIER_WORDS + LINE_WORDS / 2;
-  readonly #streamsAt: number;
-  readonly #ringsAt: number;
   readonly #stagesAt: number;
 
   constructor(size: number) {
     this.size = size;
     this.partBytes = Math.floor(STAGE_BYTES / size / 64) * 64;
-    this.#streamsAt = BARRIER_WORDS + (1 + size) * LINE_WORDS;
-    this.#ringsAt = 4 * (this.#streamsAt + size * size * LINE_WORDS);
-    this.#stagesAt = this.#ringsAt + size * size * STREAM_BYTES;
+    this.#stagesAt = 4 * (BARRIER_WORDS + (1 + size) * LINE_WORDS);
     this.byteLength = this.#stagesAt + STAGES * size * STAGE_BYTES;
   }
 
@@ -83,16 +71,6 @@ export class SharedLayout {
   /** First word of what a rank lends for its call number `count`. */
   loanAt(rank: number, count: number): number {
     return this.rankAt(rank) + rankWords.loans + (count % 2) * LOAN_WORDS;
-  }
-
-  /** First word of a stream. */
-  streamAt(from: number, to: number): number {
-    return this.#streamsAt + (from * this.size + to) * LINE_WORDS;
-  }
-
-  /** First byte of a stream's ring. */
-  ringAt(from: number, to: number): number {
-    return this.#ringsAt + (from * this.size + to) * STREAM_BYTES;
   }
 
   /** First byte of what a rank stages. */

@@ -1,8 +1,8 @@
 import { bytesPerElement, viewOf } from '../../src/tensor/dtype.ts';
-import type { Call, Element } from './call.ts';
+import type { Call, Element, Operation } from './call.ts';
 import { copy, slice, type Elements } from './elements.ts';
-import { reduceInto } from './reduction.ts';
 import { STAGES, type SharedRegion } from './shared-layout.ts';
+import { sumInto } from './sum.ts';
 
 /** What one rank does with chunk `k` of an operation, in the given stage of the shared memory. */
 type Step = (k: number, stage: number) => void;
@@ -13,17 +13,11 @@ export interface Plan {
   readonly steps: readonly Step[];
 }
 
-/** Elements `start` to `end` of a tensor. */
-interface Range {
-  readonly start: number;
-  readonly end: number;
-}
-
 /**
- * The plan of a call for one rank: what it stages for the others, what it reduces, what it collects.
+ * The plan of a call for one rank: what it stages for the others, what it adds up, what it collects.
  *
- * A tensor is cut into a part for each rank, and each part into chunks as large as a part of a stage.
- * A rank reduces its own part of every chunk, from its own memory and the others' stages.
+ * A tensor has a row for each rank, or is a row itself, and each row is cut into chunks as large as a part of a
+ * stage. A rank adds up its own row of every chunk, from its own memory and the others' stages.
  */
 export function planOf(
   region: SharedRegion,
@@ -67,132 +61,78 @@ class Planner {
 
   plan(): Plan {
     const { operation, root, count } = this.#call;
-    const { size } = this.#region.layout;
-    const isRoot = this.#rank === root;
-    const cut: Cut = (r) => ({
-      start: Math.floor((count * r) / size),
-      end: Math.floor((count * (r + 1)) / size),
-    });
-    const rows: Cut = (r) => ({ start: r * count, end: (r + 1) * count });
-    const all: Cut = () => ({ start: 0, end: count });
-    const chunks = (length: number): number => Math.ceil(length / this.#stride);
-    const largest = chunks(Math.ceil(count / size));
+    return { chunks: Math.ceil(count / this.#stride), steps: this.#steps(operation, root) };
+  }
 
+  #steps(operation: Operation, root: number): readonly Step[] {
+    const isRoot = this.#rank === root;
     switch (operation) {
       case 'barrier':
-      case 'split':
-        return { chunks: 0, steps: [] };
-      case 'allReduce':
-        return {
-          chunks: largest,
-          steps: [this.#stageFor(cut), this.#reduce(cut, cut), this.#collect(cut, this.#others)],
-        };
-      case 'reduce': {
-        const everyone = [...this.#others, this.#rank];
-        const last = isRoot ? this.#collect(cut, everyone) : idle;
-        return {
-          chunks: largest,
-          steps: [this.#stageFor(cut), this.#reduce(cut, undefined), last],
-        };
-      }
+        return [];
       case 'reduceScatter':
-        return { chunks: chunks(count), steps: [this.#stageFor(rows), this.#reduce(rows, all)] };
+        return [this.#stageRows, this.#sum];
       case 'allGather':
-        return {
-          chunks: chunks(count),
-          steps: [this.#stageOwn(rows), this.#collect(rows, this.#others)],
-        };
+        return [this.#stageOwn(this.#rank), this.#collect];
       case 'gather':
-        return {
-          chunks: chunks(count),
-          steps: [this.#stageOwn(rows), isRoot ? this.#collect(rows, this.#others) : idle],
-        };
+        return [this.#stageOwn(this.#rank), isRoot ? this.#collect : idle];
       case 'scatter':
-        return isRoot
-          ? { chunks: chunks(count), steps: [this.#stageFor(rows), this.#keepOwn(rows)] }
-          : { chunks: chunks(count), steps: [idle, this.#takeFrom(root, this.#rank)] };
+        return isRoot ? [this.#stageRows, this.#keepOwn] : [idle, this.#takeFrom(root, this.#rank)];
       case 'broadcast':
-        return isRoot
-          ? { chunks: chunks(count), steps: [this.#stageOwn(() => all(0)), idle] }
-          : { chunks: chunks(count), steps: [idle, this.#takeFrom(root, 0)] };
+        return isRoot ? [this.#stageOwn(0), idle] : [idle, this.#takeFrom(root, 0)];
     }
   }
 
-  /** Stages the others' parts of the input. */
-  #stageFor(cut: Cut): Step {
-    return (k, stage) => {
-      for (const r of this.#others) {
-        const { start, end } = this.#chunk(cut(r), k);
-        copy(slice(this.#input!, start, end), this.#part(stage, this.#rank, r, end - start), 0);
-      }
-    };
+  /** Stages the others' rows of the input. */
+  readonly #stageRows: Step = (k, stage) => {
+    for (const r of this.#others) this.#stage(stage, r, this.#chunk(this.#input!, r, k));
+  };
+
+  /** Stages the input, which is one row, as that part. */
+  #stageOwn(part: number): Step {
+    return (k, stage) => this.#stage(stage, part, this.#chunk(this.#input!, 0, k));
   }
 
-  /** Stages the input, which is one part, and puts it into the output where there is one. */
-  #stageOwn(cut: Cut): Step {
-    return (k, stage) => {
-      const { start, end } = this.#chunk({ start: 0, end: this.#call.count }, k);
-      const source = slice(this.#input!, start, end);
-      const part = this.#call.operation === 'broadcast' ? 0 : this.#rank;
-      copy(source, this.#part(stage, this.#rank, part, end - start), 0);
-      if (this.#output === null || this.#output === this.#input) return;
-      copy(source, this.#output, cut(this.#rank).start + start);
-    };
-  }
+  /** Adds up this rank's row of all ranks. */
+  readonly #sum: Step = (k, stage) => {
+    const own = this.#chunk(this.#input!, this.#rank, k);
+    const sources = Array.from({ length: this.#region.layout.size }, (_, r) =>
+      r === this.#rank ? own : this.#part(stage, r, this.#rank, own.length),
+    );
+    const result = this.#chunk(this.#output!, 0, k);
+    sumInto(result as Float32Array, sources as Float32Array[]);
+  };
 
-  /** Reduces this rank's part of the input, into the output where it is wanted there, and into its stage. */
-  #reduce(cut: Cut, into: Cut | undefined): Step {
-    const { dtype, reduction } = this.#call;
-    return (k, stage) => {
-      const { start, end } = this.#chunk(cut(this.#rank), k);
-      const length = end - start;
-      const sources = Array.from({ length: this.#region.layout.size }, (_, r) =>
-        r === this.#rank
-          ? slice(this.#input!, start, end)
-          : this.#part(stage, r, this.#rank, length),
-      );
-      const staged = this.#part(stage, this.#rank, this.#rank, length);
-      if (into === undefined) {
-        reduceInto(dtype, reduction, staged, sources);
-        return;
-      }
-      const target = this.#chunk(into(this.#rank), k);
-      const result = slice(this.#output!, target.start, target.end);
-      reduceInto(dtype, reduction, result, sources);
-      if (this.#call.operation === 'allReduce') copy(result, staged, 0);
-    };
-  }
+  /** Copies the rows of all ranks, which the others have staged, into the output. */
+  readonly #collect: Step = (k, stage) => {
+    const own = this.#chunk(this.#input!, 0, k);
+    for (let r = 0; r < this.#region.layout.size; r++) {
+      const source = r === this.#rank ? own : this.#part(stage, r, r, own.length);
+      copy(source, this.#chunk(this.#output!, r, k), 0);
+    }
+  };
 
-  /** Copies what ranks staged of their own parts into the output. */
-  #collect(cut: Cut, from: readonly number[]): Step {
-    return (k, stage) => {
-      for (const r of from) {
-        const { start, end } = this.#chunk(cut(r), k);
-        copy(this.#part(stage, r, r, end - start), this.#output!, start);
-      }
-    };
-  }
-
-  /** Copies one part of what a rank staged into the output, which is of one part. */
+  /** Copies one part of what a rank staged into the output, which is one row. */
   #takeFrom(rank: number, part: number): Step {
     return (k, stage) => {
-      const { start, end } = this.#chunk({ start: 0, end: this.#call.count }, k);
-      copy(this.#part(stage, rank, part, end - start), this.#output!, start);
+      const into = this.#chunk(this.#output!, 0, k);
+      copy(this.#part(stage, rank, part, into.length), into, 0);
     };
   }
 
-  /** Copies this rank's part of the input into the output. */
-  #keepOwn(cut: Cut): Step {
-    return (k) => {
-      const { start, end } = this.#chunk(cut(this.#rank), k);
-      copy(slice(this.#input!, start, end), this.#output!, k * this.#stride);
-    };
+  /** Copies this rank's row of the input into the output. */
+  readonly #keepOwn: Step = (k) => {
+    copy(this.#chunk(this.#input!, this.#rank, k), this.#chunk(this.#output!, 0, k), 0);
+  };
+
+  #stage(stage: number, part: number, elements: Elements): void {
+    copy(elements, this.#part(stage, this.#rank, part, elements.length), 0);
   }
 
-  /** Chunk `k` of a part; empty past its end. */
-  #chunk({ start, end }: Range, k: number): Range {
-    const from = Math.min(start + k * this.#stride, end);
-    return { start: from, end: Math.min(from + this.#stride, end) };
+  /** Chunk `k` of a row of a tensor, in place. */
+  #chunk(elements: Elements, row: number, k: number): Elements {
+    const { count } = this.#call;
+    const [start, end] = [k, k + 1].map((at) => row * count + Math.min(at * this.#stride, count));
+    return slice(elements, start!, end!);
   }
 
   /** What a rank has staged of a part. */
@@ -202,9 +142,6 @@ class Planner {
     return viewOf<Element>(this.#call.dtype, buffer, at, length);
   }
 }
-
-/** Which elements of a tensor are a rank's. */
-type Cut = (rank: number) => Range;
 
 function idle(): void {
   // A rank that has nothing to do in a phase only takes part in its barrier.

@@ -3,9 +3,9 @@ import { CxmindError } from '../../src/errors.ts';
 import { noteSharedBytes, sharedBuffer } from '../../src/tensor/memory.ts';
 import { ThreadWords } from '../shared/words.ts';
 import type { Communicator } from './communicator.ts';
-import { Group, type Engine } from './group.ts';
+import { Group } from './group.ts';
 import { Loans } from './loans.ts';
-import { SharedEngine, type SharedOwner } from './shared-engine.ts';
+import { SharedEngine } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
 
 /** The memory of a group of threads: plain data, to hand to each of them. */
@@ -27,12 +27,10 @@ export function threadGroup(size: number): ThreadGroupHandle {
  *
  * @throws CONFIG_INVALID for a rank that the group does not have
  */
-export function joinThreadGroup(handle: ThreadGroupHandle, rank: number): Communicator {
-  return new Group(threadEngine(handle, rank));
-}
-
-function threadEngine(handle: ThreadGroupHandle, rank: number): SharedEngine {
-  const { size, memory } = handle;
+export function joinThreadGroup(
+  { size, id, memory }: ThreadGroupHandle,
+  rank: number,
+): Communicator {
   if (!Number.isInteger(rank) || rank < 0 || rank >= size) {
     throw new CxmindError('CONFIG_INVALID', `rank ${rank} of a group of ${size} threads`);
   }
@@ -42,56 +40,7 @@ function threadEngine(handle: ThreadGroupHandle, rank: number): SharedEngine {
     words: new ThreadWords(new Int32Array(memory)),
     layout: new SharedLayout(size),
   };
-  return new SharedEngine(region, rank, new ThreadOwner(handle.id, rank));
+  const loans = new Loans(id, rank);
+  // The memory goes with the last thread that knows of it.
+  return new Group(new SharedEngine(region, rank, { loans, close: () => loans.close() }));
 }
-
-/** Hands the memory of new groups from thread to thread, over a channel that all of the old group hear. */
-class ThreadOwner implements SharedOwner {
-  readonly loans: Loans;
-  readonly #id: string;
-  #splits = 0;
-
-  constructor(id: string, rank: number) {
-    this.#id = id;
-    this.loans = new Loans(`${id}/loans`, rank);
-  }
-
-  async split(
-    rank: number,
-    groups: readonly (readonly number[])[],
-    engine: SharedEngine,
-  ): Promise<Engine | null> {
-    const channel = new BroadcastChannel(`${this.#id}/${this.#splits++}`);
-    try {
-      const index = groups.findIndex((members) => members.includes(rank));
-      const coming = index === -1 ? undefined : handleFor(channel, index);
-      // Whoever sends must know that all others listen.
-      await engine.barrier();
-      const members = groups[index];
-      if (members === undefined) return null;
-      if (members[0] !== rank) return threadEngine(await coming!, members.indexOf(rank));
-      const handle = threadGroup(members.length);
-      channel.postMessage({ index, handle });
-      return threadEngine(handle, 0);
-    } finally {
-      channel.close();
-    }
-  }
-
-  /** The memory goes with the last thread that knows of it. */
-  close(): void {
-    this.loans.close();
-  }
-}
-
-/** The handle of group `index`, once its first member sends it. */
-function handleFor(channel: Listener, index: number): Promise<ThreadGroupHandle> {
-  return new Promise((resolve) => {
-    channel.onmessage = ({ data }) => {
-      const message = data as { index: number; handle: ThreadGroupHandle };
-      if (message.index === index) resolve(message.handle);
-    };
-  });
-}
-
-type Listener = Pick<InstanceType<typeof BroadcastChannel>, 'onmessage'>;

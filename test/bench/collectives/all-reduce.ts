@@ -1,6 +1,7 @@
 /**
- * One group that all-reduces f32 tensors in place, `all-reduce.ts KIND RANKS SIZES`: prints the median
- * milliseconds of each size in MiB as JSON. A round takes as long as its slowest rank.
+ * One group that all-reduces f32 tensors in place as training does, in two halves, a reduce-scatter and an all-gather:
+ * `all-reduce.ts KIND RANKS SIZES` prints the median milliseconds of each size in MiB as JSON. A round takes as long
+ * as its slowest rank.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,83 +9,96 @@ import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
 import {
-  hostGroup,
-  joinHostGroup,
-  type HostGroupHandle,
-} from '../../../transport/collectives/host.ts';
-import { openCommunicator } from '../../../transport/collectives/open.ts';
-import {
-  joinThreadGroup,
-  threadGroup,
-  type ThreadGroupHandle,
-} from '../../../transport/collectives/threads.ts';
+  openCommunicator,
+  Seat,
+  type CommunicatorOptions,
+  type RankCard,
+} from '../../../transport/collectives/open.ts';
+import { threadGroup } from '../../../transport/collectives/threads.ts';
+import { makeRunKeys, type RunKeys } from '../../../transport/zmq/keys.ts';
 
 const WARMUPS = 2;
 const ROUNDS = 7;
 
-/** How a started rank finds the others. */
-type Seat =
-  | { readonly kind: 'threads'; readonly handle: ThreadGroupHandle; readonly rank: number }
-  | { readonly kind: 'processes'; readonly handle: HostGroupHandle; readonly rank: number };
-
-const [kind = '', rankCount = '1', sizesText = '64', seatText] = process.argv.slice(2);
+const [kind = '', rankCount = '1', sizesText = '64'] = process.argv.slice(2);
 const sizes = sizesText.split(',').map(Number);
 
-async function measure(communicator: Communicator): Promise<void> {
+async function measure(options: CommunicatorOptions): Promise<void> {
+  await using communicator = await openCommunicator(options);
+  const { rank, size } = communicator;
   const medians: Record<string, number> = {};
-  for (const size of sizes) {
-    const tensor = zeros('f32', [size * 2 ** 18]);
+  for (const sizeMiB of sizes) {
+    const length = (sizeMiB * 2 ** 18) / size;
+    const whole = zeros('f32', [size * length]);
+    const sum = zeros('f32', [length]);
+    const own = { ...sum, data: whole.data.subarray(rank * length, (rank + 1) * length) };
     const times: number[] = [];
     for (let round = 0; round < WARMUPS + ROUNDS; round++) {
-      tensor.data.fill(1e-3);
+      whole.data.fill(1e-3);
       await communicator.barrier();
       const start = performance.now();
-      await communicator.allReduce(tensor, 'sum');
-      const slowest = tensorOf('f32', [1], [performance.now() - start]);
-      await communicator.allReduce(slowest, 'max');
-      if (round >= WARMUPS) times.push(slowest.data[0]!);
+      await communicator.reduceScatter(whole, sum);
+      own.data.set(sum.data);
+      await communicator.allGather(own, whole);
+      const slowest = await slowestOf(communicator, performance.now() - start);
+      if (round >= WARMUPS) times.push(slowest);
     }
-    if (Math.abs(tensor.data.at(-1)! - 1e-3 * communicator.size) > 1e-6)
+    if (whole.data.some((value) => Math.abs(value - 1e-3 * size) > 1e-6))
       throw new Error('wrong sum');
-    medians[String(size)] = times.toSorted((a, b) => a - b)[ROUNDS >> 1]!;
+    medians[String(sizeMiB)] = times.toSorted((a, b) => a - b)[ROUNDS >> 1]!;
   }
-  if (communicator.rank === 0) process.stdout.write(`${JSON.stringify(medians)}\n`);
+  if (rank === 0) process.stdout.write(`${JSON.stringify(medians)}\n`);
   await communicator.barrier();
 }
 
-async function join(seat: Seat): Promise<void> {
-  await using communicator =
-    seat.kind === 'threads'
-      ? joinThreadGroup(seat.handle, seat.rank)
-      : joinHostGroup(seat.handle, seat.rank);
-  await measure(communicator);
+async function slowestOf(communicator: Communicator, ms: number): Promise<number> {
+  const all = zeros('f32', [communicator.size]);
+  await communicator.allGather(tensorOf('f32', [1], [ms]), all);
+  return Math.max(...all.data);
 }
 
-async function start(): Promise<void> {
-  const ranks = Array.from({ length: Number(rankCount) }, (_, rank) => rank);
-  if (kind === 'mpi') {
-    await using communicator = await openCommunicator({ kind: 'mpi' });
-    await measure(communicator);
-  } else if (kind === 'threads') {
-    const handle = threadGroup(ranks.length);
-    const threads = ranks.map((rank) => {
-      const seat: Seat = { kind, handle, rank };
-      return once(
-        new Worker(import.meta.filename, { workerData: seat, argv: process.argv.slice(2) }),
-        'exit',
-      );
-    });
-    await Promise.all(threads);
-  } else {
-    const handle = hostGroup(ranks.length);
-    const children = ranks.map((rank) => {
-      const seat = JSON.stringify({ kind: 'processes', handle, rank });
-      return once(fork(import.meta.filename, [...process.argv.slice(2), seat]), 'exit');
-    });
-    await Promise.all(children);
-  }
+/** One rank of several processes, which tell each other through the one that started them how they are reached. */
+async function measureSeated(): Promise<void> {
+  const [{ rank, keys }] = (await once(process, 'message')) as [{ rank: number; keys: RunKeys }];
+  const seat = await Seat.open({ address: 'tcp://127.0.0.1:*', keys });
+  process.send!(seat.card);
+  const [cards] = (await once(process, 'message')) as [RankCard[]];
+  await measure({ kind: 'processes', seat, rank, cards });
+  process.disconnect();
 }
 
-if (!isMainThread) await join(workerData as Seat);
-else if (seatText !== undefined) await join(JSON.parse(seatText) as Seat);
-else await start();
+/** @param hostOf which host a rank is to say that it is on, given its card */
+async function startProcesses(hostOf: (card: RankCard, rank: number) => string): Promise<void> {
+  const keys = makeRunKeys();
+  const children = ranks.map(() =>
+    fork(import.meta.filename, ['seated', ...process.argv.slice(3)]),
+  );
+  const ended = children.map((child) => once(child, 'exit'));
+  const cards = await Promise.all(
+    children.map(async (child, rank) => {
+      child.send({ rank, keys });
+      const [card] = (await once(child, 'message')) as [RankCard];
+      return { ...card, host: hostOf(card, rank) };
+    }),
+  );
+  for (const child of children) child.send(cards);
+  await Promise.all(ended);
+}
+
+async function startThreads(): Promise<void> {
+  const group = threadGroup(ranks.length);
+  const threads = ranks.map((rank) => {
+    const options: CommunicatorOptions = { kind: 'threads', group, rank };
+    const argv = process.argv.slice(2);
+    return once(new Worker(import.meta.filename, { workerData: options, argv }), 'exit');
+  });
+  await Promise.all(threads);
+}
+
+const ranks = Array.from({ length: Number(rankCount) }, (_, rank) => rank);
+if (!isMainThread) await measure(workerData as CommunicatorOptions);
+else if (kind === 'seated') await measureSeated();
+else if (kind === 'threads') await startThreads();
+else if (kind === 'mpi') await measure({ kind: 'mpi' });
+else if (kind === 'hosts') await startProcesses((_, rank) => (2 * rank < ranks.length ? 'a' : 'b'));
+else await startProcesses(({ host }) => host);

@@ -17,11 +17,7 @@ const table = {
   Comm_rank:            ['pointer', 'memory'],
   Comm_size:            ['pointer', 'memory'],
   Comm_split:           ['pointer', 'int', 'int', 'memory'],
-  Send:                 ['memory', 'int', 'pointer', 'int', 'int', 'pointer'],
-  Recv:                 ['memory', 'int', 'pointer', 'int', 'int', 'pointer', 'pointer'],
   Bcast:                ['memory', 'int', 'pointer', 'int', 'pointer'],
-  Allreduce:            ['memory', 'memory', 'int', 'pointer', 'pointer', 'pointer'],
-  Reduce:               ['memory', 'memory', 'int', 'pointer', 'pointer', 'int', 'pointer'],
   Reduce_scatter_block: ['memory', 'memory', 'int', 'pointer', 'pointer', 'pointer'],
   Iallgather:           ['memory', 'int', 'pointer', 'memory', 'int', 'pointer', 'pointer', 'memory'],
   Test:                 ['memory', 'memory', 'pointer'],
@@ -40,7 +36,6 @@ const handles = {
   int32: 'ompi_mpi_int32_t',
   int64: 'ompi_mpi_int64_t',
   sum: 'ompi_mpi_op_sum',
-  max: 'ompi_mpi_op_max',
 } as const;
 
 /** An address, or memory whose address is meant. */
@@ -55,8 +50,6 @@ const THREAD_MULTIPLE = 3;
 
 /** For a buffer that is input and output at once. */
 export const IN_PLACE = 1n;
-/** The color of a rank that joins no group. */
-export const UNDEFINED = -32766;
 
 const libraryNames = ['libmpi.so.40', 'libmpi.so.80', 'libmpi.so', 'libmpi.dylib'];
 

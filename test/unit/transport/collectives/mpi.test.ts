@@ -3,21 +3,23 @@ import { hasMpi } from '../../../../transport/collectives/mpi.ts';
 import { communicatorConformance } from '../../../conformance/communicator.ts';
 import { RankProcesses, rankProgram } from '../../../support/process-ranks.ts';
 
-/** Ranks of the one job, which MPI starts all at once. */
-const JOB = 5;
-
 if (hasMpi()) {
   communicatorConformance('mpi', {
     start() {
-      const processes = new RankProcesses(mpirun);
+      const jobs = new Map<number, RankProcesses>();
       return {
-        // all of the job split it, the first `size` into the group
-        open: (size) => processes.open(JOB, [() => ({ kind: 'mpi', size })]),
-        [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose](),
+        open(size) {
+          const job = jobs.get(size) ?? new RankProcesses((path) => mpirun(size, path));
+          jobs.set(size, job);
+          return job.open(size, [() => ({ kind: 'mpi' })]);
+        },
+        async [Symbol.asyncDispose]() {
+          for (const job of jobs.values()) await job[Symbol.asyncDispose]();
+        },
       };
     },
     survivesLoss: false,
-    large: 700_003,
+    large: 200_003,
   });
 } else {
   process.stderr.write(
@@ -25,7 +27,8 @@ if (hasMpi()) {
   );
 }
 
-function mpirun(path: string): ReturnType<typeof spawn> {
-  const flags = ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '-np', String(JOB)];
+/** A job of so many ranks, which MPI starts all at once. */
+function mpirun(size: number, path: string): ReturnType<typeof spawn> {
+  const flags = ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '-np', `${size}`];
   return spawn('mpirun', [...flags, process.execPath, rankProgram, path], { stdio: 'inherit' });
 }

@@ -5,19 +5,63 @@ import { collectShared } from '../../../../src/tensor/memory.ts';
 import { zeros, type Tensor } from '../../../../src/tensor/tensor.ts';
 import type { Communicator } from '../../../../transport/collectives/communicator.ts';
 import { joinThreadGroup, threadGroup } from '../../../../transport/collectives/threads.ts';
-import { communicatorConformance, type Ranks } from '../../../conformance/communicator.ts';
+import {
+  communicatorConformance,
+  type Carrier,
+  type Ranks,
+} from '../../../conformance/communicator.ts';
 import type { RankReply } from '../../../support/rank-agent.ts';
+import type { ThreadRequest } from '../../../support/rank-thread.ts';
+
+/** Threads that form one group after the other. */
+class RankThreads implements Carrier {
+  readonly #workers: Worker[] = [];
+  readonly #pending = new Map<number, (reply: RankReply) => void>();
+  /** How many groups each has joined. */
+  readonly #joined: number[] = [];
+
+  open(size: number): Promise<Ranks> {
+    const handle = threadGroup(size);
+    const groups = Array.from({ length: size }, (_, rank) => this.#join(rank, { handle }));
+    return Promise.resolve({
+      ask: (rank, request) => {
+        const id = this.#pending.size;
+        this.#tell(rank, { ...request, id, group: groups[rank]! });
+        return new Promise((resolve) => this.#pending.set(id, resolve));
+      },
+      kill: async (rank) => {
+        await this.#workers[rank]!.terminate();
+      },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  /** The number of the group at that rank. */
+  #join(rank: number, request: ThreadRequest): number {
+    this.#workers[rank] ??= this.#start(rank);
+    this.#tell(rank, request);
+    const group = this.#joined[rank] ?? 0;
+    this.#joined[rank] = group + 1;
+    return group;
+  }
+
+  #start(rank: number): Worker {
+    const entry = new URL('../../../support/rank-thread.ts', import.meta.url);
+    const worker = new Worker(entry, { workerData: rank });
+    worker.on('message', (reply: RankReply) => this.#pending.get(reply.id)!(reply));
+    return worker;
+  }
+
+  #tell(rank: number, request: ThreadRequest): void {
+    this.#workers[rank]!.postMessage(request);
+  }
+}
 
 communicatorConformance('threads', {
-  start() {
-    const threads: Worker[] = [];
-    return {
-      open: (size) => Promise.resolve(threadRanks(size, threads)),
-      async [Symbol.asyncDispose]() {
-        await Promise.all(threads.map((thread) => thread.terminate()));
-      },
-    };
-  },
+  start: () => new RankThreads(),
   survivesLoss: true,
   large: 600_003,
 });
@@ -42,25 +86,26 @@ describe('tensors that threads lend each other', () => {
 
   it('are read with what is in them by then, each time', async () => {
     await pair(async (a, b) => {
-      const [x, y] = [rising(0), rising(5)];
-      for (const [first, factor] of [
-        [5, 2],
-        [10, 4],
-        [20, 8],
-      ] as const) {
-        await Promise.all([a.allReduce(x, 'sum'), b.allReduce(y, 'sum')]);
-        assert.deepEqual([...x.data], sums(first, factor));
-        assert.deepEqual([...y.data], sums(first, factor));
+      const [x, y] = [rising(0, 2 * count), rising(5, 2 * count)];
+      const [front, back] = [zeros('f32', [count]), zeros('f32', [count])];
+      for (const factor of [2, 4, 8]) {
+        await Promise.all([a.reduceScatter(x, front), b.reduceScatter(y, back)]);
+        const first = (5 * factor) / 2;
+        assert.deepEqual([...front.data], sums(first, factor));
+        assert.deepEqual([...back.data], sums(first, factor, count));
+        for (const { data } of [x, y]) data.forEach((value, i) => (data[i] = 2 * value));
       }
     });
   });
 
   it('may stand beside one on memory that cannot be lent', async () => {
     await pair(async (a, b) => {
-      const [x, plain] = [rising(1), { ...rising(2), data: new Float32Array(rising(2).data) }];
-      await Promise.all([a.allReduce(x, 'sum'), b.allReduce(plain, 'sum')]);
-      assert.deepEqual([...x.data], sums(3, 2));
-      assert.deepEqual([...plain.data], sums(3, 2));
+      const [x, plain] = [rising(1, 2 * count), rising(2, 2 * count)];
+      const notLent = { ...plain, data: new Float32Array(plain.data) };
+      const [front, back] = [zeros('f32', [count]), zeros('f32', [count])];
+      await Promise.all([a.reduceScatter(x, front), b.reduceScatter(notLent, back)]);
+      assert.deepEqual([...front.data], sums(3, 2));
+      assert.deepEqual([...back.data], sums(3, 2, count));
     });
   });
 
@@ -69,7 +114,7 @@ describe('tensors that threads lend each other', () => {
       const [x, y] = [rising(0, 2 * count), rising(0, 2 * count)];
       const inOthersPart = { ...zeros('f32', [count]), data: x.data.subarray(count) };
       const own = zeros('f32', [count]);
-      await Promise.all([a.reduceScatter(x, inOthersPart, 'sum'), b.reduceScatter(y, own, 'sum')]);
+      await Promise.all([a.reduceScatter(x, inOthersPart), b.reduceScatter(y, own)]);
       assert.deepEqual([...inOthersPart.data], sums(0, 2));
       assert.deepEqual([...own.data], sums(0, 2, count));
     });
@@ -77,12 +122,13 @@ describe('tensors that threads lend each other', () => {
 
   it('are let go of when their owner drops them', async () => {
     await pair(async (a, b) => {
+      const [front, back] = [zeros('f32', [2 ** 20]), zeros('f32', [2 ** 20])];
       const before = process.memoryUsage.rss();
       const lend = async (): Promise<void> => {
         const [x, y] = [zeros('f32', [2 ** 21]), zeros('f32', [2 ** 21])];
         x.data.fill(1);
         y.data.fill(1);
-        await Promise.all([a.allReduce(x, 'sum'), b.allReduce(y, 'sum')]);
+        await Promise.all([a.reduceScatter(x, front), b.reduceScatter(y, back)]);
       };
       for (let round = 0; round < 30; round++) {
         await lend();
@@ -95,28 +141,3 @@ describe('tensors that threads lend each other', () => {
     });
   });
 });
-
-/** @param started keeps the threads, for who ends them */
-function threadRanks(size: number, started: Worker[]): Ranks {
-  const handle = threadGroup(size);
-  const entry = new URL('../../../support/rank-thread.ts', import.meta.url);
-  const workers = Array.from(
-    { length: size },
-    (_, rank) => new Worker(entry, { workerData: { handle, rank } }),
-  );
-  started.push(...workers);
-  const pending = new Map<number, (reply: RankReply) => void>();
-  for (const worker of workers) {
-    worker.on('message', (reply: RankReply) => pending.get(reply.id)!(reply));
-  }
-  return {
-    ask(rank, request) {
-      const id = pending.size;
-      workers[rank]!.postMessage({ ...request, id });
-      return new Promise((resolve) => pending.set(id, resolve));
-    },
-    async kill(rank) {
-      await workers[rank]!.terminate();
-    },
-  };
-}
