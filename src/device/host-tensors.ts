@@ -1,6 +1,12 @@
 import { viewOf, type DType } from '../tensor/dtype.ts';
-import { zeros, type Tensor, type Tensors } from '../tensor/tensor.ts';
-import type { View, Views, Workspace } from './device.ts';
+import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
+import type { Device, View, Views, Workspace } from './device.ts';
+
+/** Memory for tensors of the host's, to write and then put: a workspace's where the host can write there. */
+export function staging({ host }: Device, workspace: Workspace): Allocate {
+  return (dtype, shape) =>
+    host === null ? zeros(dtype, shape) : host.tensor(workspace.take(dtype, shape));
+}
 
 /** Tensors of the host's where a device can read them. */
 export function putAll(workspace: Workspace, tensors: Tensors): Views {

@@ -1,5 +1,5 @@
 import type { Device, View, Workspace } from '../device/device.ts';
-import { putAll } from '../device/host-tensors.ts';
+import { putAll, staging } from '../device/host-tensors.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../model/adapter.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
@@ -39,6 +39,7 @@ export interface PrefilledPrompt {
 
 /** The forward pass over prompts that fills caches; prompts are packed into one pass. */
 export class Prefill implements Disposable {
+  readonly #device: Device;
   readonly #config: ModelConfig;
   readonly #weights: ModelWeights;
   readonly #embedder: Embedder;
@@ -53,6 +54,7 @@ export class Prefill implements Disposable {
     weights: ModelWeights,
     { isVisionFixed = false }: Pick<EmbedderOptions, 'isVisionFixed'> = {},
   ) {
+    this.#device = device;
     this.#config = config;
     this.#weights = weights;
     this.#workspace = device.workspace();
@@ -87,7 +89,8 @@ export class Prefill implements Disposable {
     this.#workspace.reset();
     const { text } = this.#config;
     const { source } = this.#weights;
-    const shared = putAll(this.#workspace, sequenceInputs(batch, text));
+    const allocate = staging(this.#device, this.#workspace);
+    const shared = putAll(this.#workspace, sequenceInputs(batch, text, allocate));
     const lastRows = this.#workspace.put(lastRowsOf(batch));
     let { hidden } = await this.#embedder.forward(batch, this.#workspace, false);
     let next = this.#workspace.take(hidden.dtype, hidden.shape);

@@ -1,5 +1,5 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
-import { putAll, putIndex } from '../device/host-tensors.ts';
+import { putAll, putIndex, staging } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
 import { floatsOf } from '../tensor/floats.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
@@ -169,7 +169,8 @@ export class Network implements Disposable {
   async #forward(batch: PackedBatch, saving: Saving): Promise<Pass> {
     const { text } = this.#config;
     const embedded = await this.#embedder.forward(batch, this.#workspace, saving.vision);
-    const shared = putAll(this.#workspace, sequenceInputs(batch, text));
+    const allocate = staging(this.#device, this.#workspace);
+    const shared = putAll(this.#workspace, sequenceInputs(batch, text, allocate));
     const layers: Saved[] = [];
     const { dtype, shape } = embedded.hidden;
     const spare = saving.layers ? null : this.#workspace.take(dtype, shape);

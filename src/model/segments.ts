@@ -1,4 +1,4 @@
-import { zeros, type Tensor, type Tensors } from '../tensor/tensor.ts';
+import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { TokenTree } from './batch.ts';
 
 /**
@@ -67,21 +67,23 @@ export function treeSize({ prompt, responses }: TokenTree): number {
  * @param visible what each place of a segment sees
  * @param strips number of strips the attention is computed in; with more than one, no place may see a
  *               later one
+ * @param allocate gives memory for the layout
  */
 export function layoutSegments(
   segments: readonly (readonly number[])[],
   visible: Visibility,
   strips = 1,
+  allocate: Allocate = zeros,
 ): SegmentLayout {
   const batch = segments.length;
   const longest = segments.reduce((most, segment) => Math.max(most, segment.length), 1);
   const height = Math.ceil(longest / strips);
   const tokens = segments.reduce((sum, segment) => sum + segment.length, 0);
-  const gridIndex = zeros('i64', [strips, batch, height]);
+  const gridIndex = allocate('i64', [strips, batch, height]);
   gridIndex.data.fill(-1n);
-  const packedIndex = zeros('i64', [tokens]);
+  const packedIndex = allocate('i64', [tokens]);
   const biases = Array.from({ length: strips }, (_, strip) => {
-    const bias = zeros('f32', [batch, 1, height, (strip + 1) * height]);
+    const bias = allocate('f32', [batch, 1, height, (strip + 1) * height]);
     bias.data.fill(FORBIDDEN);
     return bias;
   });

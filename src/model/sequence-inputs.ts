@@ -1,4 +1,4 @@
-import type { Tensors } from '../tensor/tensor.ts';
+import { zeros, type Allocate, type Tensors } from '../tensor/tensor.ts';
 import type { PackedBatch } from './batch.ts';
 import {
   CAUSAL_STRIPS,
@@ -11,14 +11,19 @@ import {
 import type { TextConfig } from './model-config.ts';
 import { textRotary } from './rotary.ts';
 
-/** What every decoder layer of one pass takes besides hidden rows and weights: angles and segments. */
+/**
+ * What every decoder layer of one pass takes besides hidden rows and weights: angles and segments.
+ *
+ * @param allocate gives memory for the segments
+ */
 export function sequenceInputs(
   { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,
   { headDim, ropeTheta, mropeSection }: TextConfig,
+  allocate: Allocate = zeros,
 ): Tensors {
   const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
   const rows = consecutive(trees.map(treeSize));
-  const segments = layoutSegments(rows, causalTrees(trees), CAUSAL_STRIPS);
+  const segments = layoutSegments(rows, causalTrees(trees), CAUSAL_STRIPS, allocate);
   return {
     'rotary.cos': rotary.cos,
     'rotary.sin': rotary.sin,

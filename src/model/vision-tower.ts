@@ -1,5 +1,5 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
-import { putAll } from '../device/host-tensors.ts';
+import { putAll, staging } from '../device/host-tensors.ts';
 import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from './adapter.ts';
 import type { VisionGraphs } from './architecture.ts';
 import type { Grid } from './batch.ts';
@@ -88,10 +88,11 @@ export class VisionTower implements Disposable {
     };
     const { rotary, segments } = this.#graphs.plan(this.#config, grids);
     const angles = putAll(workspace, { 'rotary.cos': rotary.cos, 'rotary.sin': rotary.sin });
+    const allocate = staging(pixelValues.device, workspace);
     const attention = new Map(
       [...new Set(segments)].map((rows) => [
         rows,
-        putAll(workspace, namedSegments(layoutSegments(rows, wholeSegments(rows)))),
+        putAll(workspace, namedSegments(layoutSegments(rows, wholeSegments(rows), 1, allocate))),
       ]),
     );
     let { output: hidden } = await run(this.#patchEmbed, moduleNames.patchEmbed, {

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { HugePages } from './huge-pages.ts';
+import { PageAdvice } from './page-advice.ts';
 
 /** Bytes between two looks at the process's memory, and how much it must have grown for a collection. */
 const paceBytes = 256 * 2 ** 20;
@@ -46,7 +46,7 @@ class CollectionPace {
 }
 
 const pace = new CollectionPace();
-const hugePages = new HugePages();
+const pages = new PageAdvice();
 
 /** Says that this thread now refers to shared memory it did not refer to before. */
 export function noteSharedBytes(bytes: number): void {
@@ -67,6 +67,11 @@ export function sharedBuffer(byteLength: number): SharedArrayBuffer {
 /** The same for memory that lives as long as its thread does, and is no garbage before. */
 export function lastingBuffer(byteLength: number): SharedArrayBuffer {
   const buffer = new SharedArrayBuffer(byteLength);
-  hugePages.advise(buffer);
+  pages.wantHuge(buffer);
   return buffer;
+}
+
+/** Gives the memory of a buffer that nobody will read again back now, rather than when a collection finds it. */
+export function discardBuffer(buffer: SharedArrayBuffer): void {
+  pages.discard(buffer);
 }

@@ -19,6 +19,9 @@ export interface Tensor<D extends DType = DType> {
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 
+/** Memory for a tensor, whatever it held before. */
+export type Allocate = <D extends DType>(dtype: D, shape: readonly number[]) => Tensor<D>;
+
 /** Number of elements of a shape; 1 for a scalar. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);

@@ -1,5 +1,5 @@
 import { bytesPerElement, viewOf, type DType } from '../../tensor/dtype.ts';
-import { sharedBuffer } from '../../tensor/memory.ts';
+import { discardBuffer, sharedBuffer } from '../../tensor/memory.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, Workspace, WorkspaceMark } from '../device.ts';
 import { Slabs, type SlabMark } from '../slabs.ts';
@@ -8,7 +8,7 @@ import { hostView, type HostView } from './host-view.ts';
 /** A workspace whose tensors are cut from slabs of this process's memory. */
 export class CpuWorkspace implements Workspace {
   readonly #device: Device;
-  readonly #slabs = new Slabs(sharedBuffer);
+  readonly #slabs = new Slabs(sharedBuffer, discardBuffer);
 
   constructor(device: Device) {
     this.#device = device;

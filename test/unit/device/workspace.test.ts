@@ -90,6 +90,23 @@ describe('CpuWorkspace', () => {
     assert.equal(first.data.buffer, second.data.buffer);
   });
 
+  it('gives slabs that it drops back to the system at once', () => {
+    const workspace = new CpuWorkspace(device);
+    const resident = (): number => process.memoryUsage.rss() / 2 ** 20;
+    const start = resident();
+    for (let i = 0; i < 3; i++) workspace.take('u8', [2 ** 24]).data.fill(1);
+    const full = resident();
+    workspace.reset();
+    workspace.take('u8', [1]);
+    if (process.platform === 'linux') {
+      assert.ok(full - start > 40, `${full - start} MiB`);
+      assert.ok(full - resident() > 40, `${full} MiB, then ${resident()}`);
+    }
+    assert.ok(workspace.sizeBytes >= 3 * 2 ** 24);
+    workspace[Symbol.dispose]();
+    assert.equal(workspace.sizeBytes, 0);
+  });
+
   it('has tensors without elements', () => {
     const workspace = new CpuWorkspace(device);
     assert.equal(workspace.take('f32', [0, 7]).data.length, 0);
