@@ -1,6 +1,7 @@
 import type { Adapter, AdapterSpec } from '../src/model/adapter.ts';
 import { Arena, type ArenaLayout } from '../src/model/arena.ts';
 import type { ModelConfig } from '../src/model/model-config.ts';
+import type { FloatDType } from '../src/tensor/dtype.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
 
 /** A model as it is handed to an actor on another thread: sizes, and weights that are shared, not copied. */
@@ -11,6 +12,8 @@ export interface ModelProps {
   readonly weights: SharedArrayBuffer;
   /** Of the weights, a `SharedVersion`. */
   readonly version: SharedArrayBuffer;
+  /** What the model computes with; the weights themselves where it is absent. */
+  readonly working?: WorkingProps;
   /** Elements at the beginning of the weights that are not trained; none where it is absent. */
   readonly frozenLength?: number;
   /** That nobody ever changes the vision tower's weights. */
@@ -27,13 +30,28 @@ export interface AdapterProps {
   readonly layout: ArenaLayout;
   readonly weights: SharedArrayBuffer;
   readonly version: SharedArrayBuffer;
+  readonly working?: WorkingProps;
+}
+
+/** A copy of weights in the dtype that a model computes in, of the same layout and the same versions. */
+export interface WorkingProps {
+  readonly dtype: FloatDType;
+  readonly weights: SharedArrayBuffer;
 }
 
 /** The one version of weights that nobody trains. */
 export const FROZEN_VERSION = 1;
 
+/** Weights as models compute with them. */
+interface Computed {
+  readonly arena: Arena<FloatDType>;
+  readonly adapter: Adapter<FloatDType> | null;
+  /** Those of them that learners step. */
+  readonly trained: Arena<FloatDType>;
+}
+
 /** What `SharedWeights` needs to know of a model. */
-type WeightProps = Pick<ModelProps, 'layout' | 'weights' | 'version' | 'frozenLength' | 'adapter'>;
+type WeightProps = Omit<ModelProps, 'config' | 'isVisionFixed' | 'threads'>;
 
 /** Weights that are written now and then while nobody reads them. */
 export class SharedWeights {
@@ -41,18 +59,32 @@ export class SharedWeights {
   readonly adapter: Adapter | null;
   /** What learners step: the adapters, the weights, or those that are not frozen. */
   readonly trained: Arena;
+  /** What models compute with: the same weights, or copies of them in another dtype. */
+  readonly working: Computed;
   readonly #base: SharedVersion;
   readonly #adapted: SharedVersion | null;
 
-  constructor({ layout, weights, version, frozenLength = 0, adapter }: WeightProps) {
+  constructor(props: WeightProps) {
+    const { layout, weights, version, frozenLength = 0, adapter } = props;
     this.arena = new Arena(layout, weights);
     this.adapter =
       adapter === undefined
         ? null
         : { spec: adapter.spec, arena: new Arena(adapter.layout, adapter.weights) };
     this.trained = this.adapter?.arena ?? this.arena.from(frozenLength);
+    this.working = this.#computed(props);
     this.#base = new SharedVersion(version);
     this.#adapted = adapter === undefined ? null : new SharedVersion(adapter.version);
+  }
+
+  #computed({ working, frozenLength = 0, adapter }: WeightProps): Computed {
+    const arena = computedArena(this.arena, working);
+    if (this.adapter === null || adapter === undefined) {
+      const trained = working === undefined ? this.trained : arena.from(frozenLength);
+      return { arena, adapter: null, trained };
+    }
+    const adapted = computedArena(this.adapter.arena, adapter.working);
+    return { arena, adapter: { spec: adapter.spec, arena: adapted }, trained: adapted };
   }
 
   /**
@@ -69,4 +101,8 @@ export class SharedWeights {
     trained.assert(version);
     return result;
   }
+}
+
+function computedArena(arena: Arena, working: WorkingProps | undefined): Arena<FloatDType> {
+  return working === undefined ? arena : new Arena(arena.layout, working.weights, working.dtype);
 }

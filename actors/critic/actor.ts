@@ -38,10 +38,10 @@ export class CriticActor implements Actor<typeof criticProtocol> {
 
   constructor(props: CriticProps, training: JointTraining) {
     const { model, gradientCheckpointing } = props;
-    const { device, arena } = training;
+    const { device, weights } = training;
     this.#props = props;
     this.#training = training;
-    this.#model = new ValueModel(device, model.config, arena, {
+    this.#model = new ValueModel(device, model.config, weights.working.arena, {
       gradientCheckpointing,
       isVisionFixed: model.isVisionFixed ?? false,
     });

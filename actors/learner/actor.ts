@@ -46,7 +46,7 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
   constructor(props: LearnerProps, training: JointTraining) {
     const { model, gradientCheckpointing } = props;
     const { device } = training;
-    const { arena, adapter } = training.weights;
+    const { arena, adapter } = training.weights.working;
     this.#props = props;
     this.#training = training;
     this.#policy = new Policy(device, model.config, arena, {

@@ -109,10 +109,15 @@ export class JointTraining implements Disposable {
   #optimizeWith(joined: JoinedGroup): void {
     const { optimization, sharesWeights } = this.#props;
     this.#joined = joined;
-    this.#optimizer = new Optimization(this.device, this.weights.trained, optimization, {
-      group: joined.group,
-      sharesWeights,
-    });
+    const { trained, working } = this.weights;
+    const sharing = { group: joined.group, sharesWeights };
+    this.#optimizer = new Optimization(
+      this.device,
+      trained,
+      optimization,
+      sharing,
+      working.trained,
+    );
   }
 
   /** Leaves the others, which ends what is still being done with them. */

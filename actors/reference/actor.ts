@@ -23,7 +23,7 @@ export class ReferenceActor implements Actor<typeof referenceProtocol> {
   constructor({ model, microBatch }: ReferenceProps) {
     this.#device = openDevice(model.threads === undefined ? {} : { threads: model.threads });
     this.#weights = new SharedWeights(model);
-    this.#policy = new Policy(this.#device, model.config, this.#weights.arena, {
+    this.#policy = new Policy(this.#device, model.config, this.#weights.working.arena, {
       gradientCheckpointing: false,
       isVisionFixed: model.isVisionFixed ?? false,
     });

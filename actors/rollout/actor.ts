@@ -25,7 +25,7 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
   constructor({ model, engine, stopTokens }: RolloutProps) {
     this.#device = openDevice(model.threads === undefined ? {} : { threads: model.threads });
     this.#weights = new SharedWeights(model);
-    const { arena, adapter } = this.#weights;
+    const { arena, adapter } = this.#weights.working;
     const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
     this.#engine = new GenerationEngine(this.#device, model.config, arena, options, adapter);
     this.#stopTokens = stopTokens;

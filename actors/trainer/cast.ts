@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { Arena } from '../../src/model/arena.ts';
@@ -255,7 +256,7 @@ export async function spawnReplay(
 export function freezeReference(
   system: ActorSystem,
   config: Config,
-  { arena }: LoadedPolicy,
+  { arena, computeDType: usual }: LoadedPolicy,
   weights: PolicyWeights,
   logger: Logger,
 ): WeightSync | null {
@@ -264,8 +265,10 @@ export function freezeReference(
   const memory = system.blocks.get(weightsMarker('reference', arena.byteLength));
   const copy = new Arena(arena.layout, memory);
   copy.data.set(arena.data);
-  roundToStorage(config.worker.ref.fsdp.torchDtype, copy.data);
-  const frozen = new WeightSync(system, 'reference', copy, logger);
+  const { torchDtype, mpParamDtype } = config.worker.ref.fsdp;
+  roundToStorage(torchDtype, copy.data);
+  const computeDType = mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype);
+  const frozen = new WeightSync(system, 'reference', { arena: copy, computeDType }, logger);
   frozen.publish(FROZEN_VERSION);
   return frozen;
 }

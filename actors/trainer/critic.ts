@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
+import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { ignoredOverrides } from '../../src/model/config-file.ts';
 import { visionLength } from '../../src/model/parameters.ts';
@@ -35,6 +36,7 @@ export async function loadCritic(
     ...critic,
     frozenLength,
     isVisionFixed: freezeVisionTower,
+    computeDType: floatDTypeOf(fsdp.mpParamDtype),
     overrides,
     notes: notes.map((note) => `critic: ${note}`),
   };

@@ -1,16 +1,17 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
+import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
 import { adapterLayout, adaptsVision } from '../../src/model/model-adapters.ts';
 import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
 import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { ignoredOverrides } from '../../src/model/config-file.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { visionLength } from '../../src/model/parameters.ts';
-import type { StorageDType } from '../../src/optim/adamw-graph.ts';
 import type { ModelProps } from '../model-props.ts';
 import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
@@ -25,6 +26,8 @@ export interface LoadedPolicy extends LoadedCheckpoint {
   readonly frozenLength: number;
   /** That the vision tower is as it is for good: what it makes of images need not be computed again. */
   readonly isVisionFixed: boolean;
+  /** What programs compute in, on a copy of the weights unless it is their own f32. */
+  readonly computeDType: FloatDType;
   /** Keys laid over the checkpoint's config. */
   readonly overrides: ConfigOverrides;
   /** What its user should hear of it. */
@@ -49,7 +52,8 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   const frozenLength = freezeVisionTower && !isAdapted ? visionLength(checkpoint.config) : 0;
   const isVisionFixed =
     freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, checkpoint.config));
-  const policy = { ...checkpoint, adapter, frozenLength, isVisionFixed, overrides };
+  const computeDType = floatDTypeOf(fsdp.mpParamDtype);
+  const policy = { ...checkpoint, adapter, frozenLength, isVisionFixed, computeDType, overrides };
   const ignored = ignoredOverrides(checkpoint.config, overrides);
   return { ...policy, notes: notesOf(policy, ignored, freezeVisionTower) };
 }
@@ -101,14 +105,8 @@ export function modelPathOf(config: Config): string {
 
 /** Rounds values to what `fsdp.torch_dtype` can hold, in place. */
 export function roundToStorage(torchDtype: string | null, values: Float32Array): void {
-  const storage = storageOf(torchDtype);
+  const storage = floatDTypeOf(torchDtype);
   if (storage !== 'f32') roundTo(storage, values);
-}
-
-/** `fsdp.torch_dtype` as the format that values are rounded to. */
-export function storageOf(torchDtype: string | null): StorageDType {
-  if (torchDtype === 'bf16' || torchDtype === 'bfloat16') return 'bf16';
-  return torchDtype === 'fp16' || torchDtype === 'float16' ? 'f16' : 'f32';
 }
 
 function newAdapter(

@@ -127,7 +127,7 @@ export async function trainOn(
     frozen && (await spawnReference(system, config, policy, frozen, places.reference));
   const critic = await loadCritic(system, config);
   for (const note of critic?.notes ?? []) reporter.note(note);
-  await using criticWeights = critic && new WeightSync(system, 'critic', critic.arena, logger);
+  await using criticWeights = critic && new WeightSync(system, 'critic', critic, logger);
   const critics =
     critic &&
     criticWeights &&

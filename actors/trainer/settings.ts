@@ -1,4 +1,5 @@
 import type { KlKind } from '../../src/algorithms/kl.ts';
+import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
@@ -10,7 +11,7 @@ import type { DataProps } from '../data/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
-import { modelPathOf, storageOf } from './policy.ts';
+import { modelPathOf } from './policy.ts';
 
 /** Sequences decoded together by one rollout actor. */
 const MAX_SEQUENCES = 32;
@@ -144,7 +145,8 @@ function optimizationOf({ optim, fsdp, maxGradNorm }: Trained): OptimizationOpti
     weightDecay,
     maxGradNorm,
     strategy,
-    storage: storageOf(fsdp.torchDtype),
+    storage: floatDTypeOf(fsdp.torchDtype),
+    reduction: floatDTypeOf(fsdp.mpReduceDtype),
   };
 }
 

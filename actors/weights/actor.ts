@@ -1,21 +1,24 @@
 import { CxmindError } from '../../src/errors.ts';
+import { viewOf } from '../../src/tensor/dtype.ts';
+import { writeFloats } from '../../src/tensor/floats.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { SharedVersion } from '../../transport/shared/version.ts';
+import type { ModelProps, WorkingProps } from '../model-props.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
 import { weightsProtocol, type WeightChunk, type WeightVersion } from './protocol.ts';
 
 /** What a keeper of weights is made from: the process's own blocks. */
-export interface WeightsProps {
-  readonly weights: SharedArrayBuffer;
-  readonly version: SharedArrayBuffer;
-}
+export type WeightsProps = Pick<ModelProps, 'weights' | 'version' | 'working'>;
 
-/** Writes the weights of a process that does not train them, where its other actors read them. */
+/** Writes the weights of a process that does not train them, and their working copy, where its other actors read them. */
 export class WeightsActor implements Actor<typeof weightsProtocol> {
   readonly #weights: Float32Array;
+  readonly #working: Tensor | null;
   readonly #version: SharedVersion;
 
-  constructor({ weights, version }: WeightsProps) {
+  constructor({ weights, version, working }: WeightsProps) {
     this.#weights = new Float32Array(weights);
+    this.#working = working === undefined ? null : tensorOver(working, this.#weights.length);
     this.#version = new SharedVersion(version);
   }
 
@@ -34,11 +37,16 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
       throw new CxmindError('INTERNAL', 'weights: written while they may be read');
     }
     this.#weights.set(values.data, offset);
+    if (this.#working !== null) writeFloats(this.#working, offset, values.data);
   }
 
   publish({ version }: WeightVersion): void {
     this.#version.current = version;
   }
+}
+
+function tensorOver({ dtype, weights }: WorkingProps, length: number): Tensor {
+  return { dtype, shape: [length], data: viewOf(dtype, weights, 0, length) };
 }
 
 /** Makes the keeper of a process's weights. */

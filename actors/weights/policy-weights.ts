@@ -1,4 +1,5 @@
 import type { Arena } from '../../src/model/arena.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { FROZEN_VERSION, type SharedWeights } from '../model-props.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorSystem } from '../runtime/system.ts';
@@ -24,11 +25,15 @@ export class PolicyWeights implements AsyncDisposable {
   /** @param policy over the blocks named `policy` and, where there are adapters, by `adapterBlock` */
   constructor(
     system: ActorSystem,
-    { arena, adapter }: Pick<SharedWeights, 'arena' | 'adapter'>,
+    {
+      arena,
+      adapter,
+      computeDType,
+    }: Pick<SharedWeights, 'arena' | 'adapter'> & { readonly computeDType: FloatDType },
     logger: Logger,
   ) {
     const sync = (name: string, over: Arena): WeightSync =>
-      new WeightSync(system, name, over, logger);
+      new WeightSync(system, name, { arena: over, computeDType }, logger);
     const policy = sync('policy', arena);
     this.frozen = adapter === null ? null : policy;
     this.trained =

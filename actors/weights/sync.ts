@@ -1,5 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
-import type { Arena } from '../../src/model/arena.ts';
+import { Arena } from '../../src/model/arena.ts';
+import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
+import { writeFloats } from '../../src/tensor/floats.ts';
 import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker } from '../runtime/shared-blocks.ts';
@@ -11,6 +13,14 @@ import { RemoteCopy } from './remote-copy.ts';
 export interface WeightMarkers {
   readonly weights: SharedMarker;
   readonly version: SharedMarker;
+  /** Their copy in the dtype that models compute in, unless that is their own. */
+  readonly working?: { readonly dtype: FloatDType; readonly weights: SharedMarker };
+}
+
+/** Weights, and the dtype that models compute with them in. */
+export interface Synced {
+  readonly arena: Arena;
+  readonly computeDType: FloatDType;
 }
 
 /** What is known of an actor's place. */
@@ -29,7 +39,7 @@ export function weightsMarker(name: string, sizeBytes: number): SharedMarker {
  *
  * Each process has one block of them and its version. Who reads says which version it wants and waits for
  * it, so it does not matter when the bytes arrive: they are sent in the background as soon as there are new ones,
- * and at once to a process that joins late. There is one block, not two in turns: a synchronous step
+ * and at once to a process that joins late; a working copy is made of them where they arrive. There is one block, not two in turns: a synchronous step
  * has nothing to do with the old weights while new ones come, and a second block would double the memory.
  */
 export class WeightSync implements AsyncDisposable {
@@ -37,6 +47,7 @@ export class WeightSync implements AsyncDisposable {
   readonly #name: string;
   readonly #system: ActorSystem;
   readonly #arena: Arena;
+  readonly #working: Arena<FloatDType> | null;
   readonly #logger: Logger;
   readonly #here: SharedVersion;
   readonly #copies = new Map<string, RemoteCopy>();
@@ -46,15 +57,19 @@ export class WeightSync implements AsyncDisposable {
   #isClosed = false;
 
   /** @param arena over the block that `weightsMarker(name, …)` stands for here */
-  constructor(system: ActorSystem, name: string, arena: Arena, logger: Logger) {
+  constructor(system: ActorSystem, name: string, { arena, computeDType }: Synced, logger: Logger) {
     this.#system = system;
     this.#name = name;
     this.#arena = arena;
     this.#logger = logger;
+    const working = workingMarker(name, arena, computeDType);
     this.markers = {
       weights: weightsMarker(name, arena.byteLength),
       version: { $shared: `version/${name}`, sizeBytes: versionBytes },
+      ...(working && { working }),
     };
+    this.#working =
+      working && new Arena(arena.layout, system.blocks.get(working.weights), working.dtype);
     this.#here = new SharedVersion(system.blocks.get(this.markers.version));
   }
 
@@ -94,6 +109,8 @@ export class WeightSync implements AsyncDisposable {
       throw new CxmindError('INTERNAL', `weights: version ${version} after ${this.#version}`);
     }
     const isFirst = this.#version === 0;
+    // From then on those who step the weights keep their copy up to date.
+    if (isFirst && this.#working !== null) writeFloats(this.#working.flat, 0, this.#arena.data);
     this.#version = version;
     this.#here.current = version;
     for (const [node, copy] of this.#copies) {
@@ -134,6 +151,13 @@ export class WeightSync implements AsyncDisposable {
     });
     if (this.#version > 0) copy.bring(this.#version);
   }
+}
+
+/** The block of the working copy; null where models compute with the weights themselves. */
+function workingMarker(name: string, { layout }: Arena, dtype: FloatDType) {
+  if (dtype === 'f32') return null;
+  const sizeBytes = layout.length * bytesPerElement(dtype);
+  return { dtype, weights: weightsMarker(`${name}/${dtype}`, sizeBytes) };
 }
 
 /** The node in an address, `host-a` of `rollout/0@host-a`. */

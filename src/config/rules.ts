@@ -1,5 +1,6 @@
 import { learnerCount } from './derive.ts';
 import { issuesOf, type Issue, type SourceOf } from './issues.ts';
+import { floatDTypeOf } from './precision.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
@@ -141,6 +142,21 @@ export const trainingRules: readonly Rule[] = [
         ? undefined
         : `${rule} over a file needs worker.reward.gate.key, the part to decide by, and worker.reward.gate.bonus, ` +
             'the parts to pay';
+    },
+  },
+  {
+    keys: [
+      'worker.ref.fsdp.mp_param_dtype',
+      'worker.actor.fsdp.mp_param_dtype',
+      'worker.actor.model.lora.rank',
+    ],
+    broken: ({ algorithm, worker: { actor, ref } }) => {
+      const [own, shared] = [ref.fsdp.mpParamDtype, actor.fsdp.mpParamDtype];
+      const isShared = actor.model.lora.rank > 0 && !algorithm.disableKl;
+      return !isShared || own === null || floatDTypeOf(own) === floatDTypeOf(shared)
+        ? undefined
+        : `beside adapters the reference reads the policy's own weights, so ${own} has to be ` +
+            `worker.actor.fsdp.mp_param_dtype = ${shared ?? 'fp32'}`;
     },
   },
   {

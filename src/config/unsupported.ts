@@ -1,4 +1,5 @@
 import { asMapping, keyPaths } from './codec.ts';
+import { floatDTypeOf } from './precision.ts';
 import { rewardFileOf } from './reward-file.ts';
 import { nearestOf } from './issues.ts';
 import type { Rule } from './rules.ts';
@@ -20,6 +21,16 @@ export const unsupported: readonly Rule[] = [
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
   },
+  ...(['actor', 'critic'] as const).map((role): Rule => ({
+    keys: [`worker.${role}.fsdp.mp_param_dtype`, 'algorithm.adv_estimator'],
+    broken: ({ algorithm, worker }) => {
+      const isTrained = role === 'actor' || algorithm.advEstimator === 'gae';
+      const { mpParamDtype: name } = worker[role].fsdp;
+      return isTrained && floatDTypeOf(name) === 'f16'
+        ? notBuilt(true, `training in ${String(name)}, whose small gradients need a loss scale,`)
+        : undefined;
+    },
+  })),
   {
     keys: ['trainer.device'],
     broken: ({ trainer: { device } }) =>
@@ -43,7 +54,7 @@ export function rewardRule(known: readonly string[]): Rule {
   };
 }
 
-/** Of a sharding section, all but `torch_dtype`: weights and optimizer are divided in one way, computed in float32. */
+/** Of a sharding section, all but its dtypes: weights and optimizer are divided in one way. */
 const fsdpKeys = (section: string): string[] =>
   [
     'enable_full_shard',
@@ -51,8 +62,6 @@ const fsdpKeys = (section: string): string[] =>
     'enable_rank0_init',
     'use_orig_params',
     'fsdp_size',
-    'mp_param_dtype',
-    'mp_reduce_dtype',
     'mp_buffer_dtype',
   ].map((key) => `${section}.${key}`);
 
@@ -77,6 +86,7 @@ const withoutEffect = [
   'worker.critic.model.lora',
   'worker.ref.strategy',
   ...fsdpKeys('worker.ref.fsdp'),
+  'worker.ref.fsdp.mp_reduce_dtype',
   'worker.ref.offload',
   'worker.rollout.name',
   'worker.rollout.dtype',

@@ -20,8 +20,8 @@ import {
   text,
   withDefault,
 } from './codec.ts';
+import { precision } from './precision.ts';
 
-const precision = oneOf('fp16', 'float16', 'fp32', 'float32', 'bf16', 'bfloat16');
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
 const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);
 
@@ -102,7 +102,7 @@ export const Optim = section({
   trainingSteps: about('Derived: steps of the whole run.', withDefault(int, -1)),
 });
 
-/** `worker.*.fsdp`: the reference's sharding engine; but for `torch_dtype` it has no counterpart here. */
+/** `worker.*.fsdp`: the reference's sharding engine, of which the dtypes have a counterpart here. */
 const Fsdp = section({
   enableFullShard: about('ZeRO-3 rather than ZeRO-2.', withDefault(bool, true)),
   enableCpuOffload: about('Keep parameters in host memory.', withDefault(bool, false)),
@@ -113,9 +113,15 @@ const Fsdp = section({
     orNull(precision),
   ),
   fsdpSize: about('Ranks of one shard group; -1 is all.', withDefault(int, -1)),
-  mpParamDtype: about('Compute type; here always fp32.', withDefault(precision, 'bf16')),
-  mpReduceDtype: about('Type gradients are summed in.', withDefault(precision, 'fp32')),
-  mpBufferDtype: about('Type of buffers.', withDefault(precision, 'fp32')),
+  mpParamDtype: about(
+    "Compute type, on a copy of the weights that every step refreshes; null is fp32, and of the reference model the policy's.",
+    orNull(precision),
+  ),
+  mpReduceDtype: about(
+    'What gradients are rounded to before learners sum them, and their sum.',
+    withDefault(precision, 'fp32'),
+  ),
+  mpBufferDtype: about('Type of buffers; here always fp32.', withDefault(precision, 'fp32')),
 });
 
 /** `worker.*.offload`: what moves to host memory between phases. */

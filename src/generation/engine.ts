@@ -4,6 +4,7 @@ import type { Arena } from '../model/arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { modelModules } from '../model/parameters.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
@@ -26,7 +27,7 @@ const BANNED_BIAS = -1e30;
  * sequences of any length are decoded together, finished ones leave and waiting ones take their place.
  *
  * A response depends on its prompt, its sampling and its key alone: which neighbours it had and in which
- * slot it ran changes nothing but the last bits of floating point.
+ * slot it ran changes nothing but the last bits of floating point. It computes in the dtype of its weights.
  */
 export class GenerationEngine implements Disposable {
   readonly #device: Device;
@@ -43,9 +44,9 @@ export class GenerationEngine implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    arena: Arena,
+    arena: Arena<FloatDType>,
     options: EngineOptions,
-    adapter: Adapter | null = null,
+    adapter: Adapter<FloatDType> | null = null,
   ) {
     this.#device = device;
     this.#config = config;
@@ -100,8 +101,11 @@ export class GenerationEngine implements Disposable {
       slots: this.#options.maxSequences,
       capacity: Math.ceil(Math.max(1, wanted) / CAPACITY_STEP) * CAPACITY_STEP,
     };
-    this.#decoder =
-      host === null ? await GraphDecoder.open(options) : await CpuDecoder.open(options, host);
+    // The processor computes nothing in halves; as graphs, it widens and rounds what every other device computes.
+    const isGraph = host === null || this.#weights.dtype !== 'f32';
+    this.#decoder = isGraph
+      ? await GraphDecoder.open(options)
+      : await CpuDecoder.open(options, host);
     return this.#decoder;
   }
 

@@ -63,7 +63,7 @@ export class GraphDecoder implements StepDecoder {
     embedding: Lease,
     head: Lease,
   ) {
-    const { device, config, slots, capacity } = options;
+    const { device, config, weights, slots, capacity } = options;
     const { kvHeads, headDim } = config.text;
     this.capacity = capacity;
     this.#options = options;
@@ -72,7 +72,7 @@ export class GraphDecoder implements StepDecoder {
     this.#layers = layers.map(({ views }) => views);
     this.#head = head.views;
     this.#workspace = device.workspace();
-    const { dtype } = this.#embedding;
+    const { dtype } = weights;
     const shape = [slots, kvHeads, capacity, headDim];
     this.#cache = layers.map(() => ({
       keys: device.allocate(dtype, shape),
@@ -84,8 +84,10 @@ export class GraphDecoder implements StepDecoder {
   clear(): void {}
 
   write(slot: number, { batch, start, tokens }: PrefilledPrompt): void {
-    const { config } = this.#options;
-    const program = this.#program('write', () => cacheWriteGraph(config.text, this.#options));
+    const { config, weights } = this.#options;
+    const program = this.#program('write', () =>
+      cacheWriteGraph(config.text, this.#options, weights.dtype),
+    );
     this.#workspace.reset();
     const place = this.#scalars({ slot, start, tokens });
     for (const [i, { keys, values }] of this.#cache.entries()) {
@@ -96,8 +98,10 @@ export class GraphDecoder implements StepDecoder {
   }
 
   move(from: number, to: number): void {
-    const { config } = this.#options;
-    const program = this.#program('move', () => cacheMoveGraph(config.text, this.#options));
+    const { config, weights } = this.#options;
+    const program = this.#program('move', () =>
+      cacheMoveGraph(config.text, this.#options, weights.dtype),
+    );
     this.#workspace.reset();
     const places = {
       from: this.#workspace.put(tensorOf('f32', [1], [from])),
@@ -109,7 +113,7 @@ export class GraphDecoder implements StepDecoder {
   }
 
   step(sequences: readonly StepRow[]): View {
-    const { device, config, slots, logitBias } = this.#options;
+    const { device, config, weights, slots, logitBias } = this.#options;
     const { text } = config;
     this.#workspace.reset();
     const rows = Array.from({ length: slots }, (_, slot) => sequences[slot] ?? EMPTY);
@@ -117,7 +121,7 @@ export class GraphDecoder implements StepDecoder {
       this.#workspace,
       Int32Array.from(rows, ({ token }) => token),
     );
-    let hidden: View = this.#workspace.take(this.#embedding.dtype, [slots, text.hiddenSize]);
+    let hidden: View = this.#workspace.take(weights.dtype, [slots, text.hiddenSize]);
     device.operations.gatherRows(this.#embedding, tokens, hidden);
     // Generated tokens are text: their three positions are equal, so one row of angles serves.
     const positions = tensorOf(
@@ -140,7 +144,9 @@ export class GraphDecoder implements StepDecoder {
     const inverse = rows.map(({ temperature }) => (temperature === 0 ? 1 : 1 / temperature));
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [slots, 1], inverse));
     const inputs = { hidden, logitBias, inverseTemperature, ...this.#head };
-    const distribution = this.#program('distribution', () => distributionGraph(text, 'rows'));
+    const distribution = this.#program('distribution', () =>
+      distributionGraph(text, 'rows', weights.dtype),
+    );
     return distribution.run(inputs, this.#workspace)['probabilities']!;
   }
 
@@ -158,7 +164,12 @@ export class GraphDecoder implements StepDecoder {
     const { config, capacity, weights } = this.#options;
     const adapters: BlockAdapters | undefined = weights.adapters?.layers[layer];
     return this.#program(`layer ${adapters?.modules.join() ?? ''}`, () =>
-      architectureOf(config).decoder.decodeStep(config.text, capacity, adapters ?? NO_ADAPTERS),
+      architectureOf(config).decoder.decodeStep(
+        config.text,
+        capacity,
+        adapters ?? NO_ADAPTERS,
+        weights.dtype,
+      ),
     );
   }
 

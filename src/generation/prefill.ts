@@ -61,17 +61,20 @@ export class Prefill implements Disposable {
     const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
     const embedding = { ...weights, save: 'needed', isVisionFixed } as const;
     this.#embedder = new Embedder(device, config, embedding);
+    const { dtype } = weights;
     const adapters = weights.adapters?.layers ?? null;
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own),
+      graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype),
       weights: [],
       ...forwardOnly,
     };
     this.#layers = new LayerBlocks(device, layer, config.text.layers - 1, adapters);
-    const last = decoder.prefillLayer(config.text, true, adapters?.at(-1) ?? NO_ADAPTERS);
+    const lastAdapters = adapters?.at(-1) ?? NO_ADAPTERS;
+    const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype);
     this.#lastLayer = new Block(device, last, forwardOnly);
-    this.#firstToken = new Block(device, distributionGraph(config.text, 'rows'), forwardOnly);
+    const firstToken = distributionGraph(config.text, 'rows', dtype);
+    this.#firstToken = new Block(device, firstToken, forwardOnly);
   }
 
   /**

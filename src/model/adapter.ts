@@ -1,4 +1,5 @@
 import { keyOf, Rng } from '../rng.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
 import type { Product, ProductBlock } from './products.ts';
 
@@ -16,10 +17,10 @@ export interface AdapterSpec {
  *
  * @see Hu et al., LoRA, arXiv:2106.09685
  */
-export interface Adapter {
+export interface Adapter<D extends FloatDType = 'f32'> {
   readonly spec: AdapterSpec;
   /** `<module>.lora_A.weight` and `<module>.lora_B.weight`, laid out by `adapterLayout`. */
-  readonly arena: Arena;
+  readonly arena: Arena<D>;
 }
 
 /** The adapters in a block's graph. */

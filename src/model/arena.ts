@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { sharedBuffer } from '../tensor/memory.ts';
+import { bytesPerElement, viewOf, type FloatDType, type TypedArrays } from '../tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 
 /** A parameter to be laid out. */
@@ -15,7 +16,7 @@ export interface ArenaEntry extends ParameterShape {
 }
 
 /**
- * The order of all parameters in one flat f32 block: plain data, so that a worker rebuilds the same
+ * The order of all parameters in one flat block: plain data, so that a worker rebuilds the same
  * views from a layout and a buffer.
  *
  * ```
@@ -24,7 +25,7 @@ export interface ArenaEntry extends ParameterShape {
  *          '- group --'---- group ----------'---- group ----------'
  * ```
  *
- * A group starts at a multiple of 16 elements (64 bytes); inside a group nothing lies between
+ * A group starts at a multiple of 16 elements, 64 bytes of f32; inside a group nothing lies between
  * neighbours, so they can be seen as one tensor. Padding is zero and stays zero; there is more of it at the
  * end where learners divide the block among them (`dividedInto`).
  */
@@ -73,24 +74,31 @@ export function dividedInto(layout: ArenaLayout, parts: number, start = 0): Aren
 }
 
 /**
- * All parameters of a model, or their gradients or moments, as one f32 SharedArrayBuffer.
+ * All parameters of a model, or their gradients or moments, as one SharedArrayBuffer: of f32, or a copy in the dtype
+ * that a model computes in.
  *
  * One thread writes at a time; everyone else who holds layout and buffer reads the same bytes. One
  * buffer is enough for any model: V8 allows typed arrays of more than 2^32 elements.
  */
-export class Arena {
+export class Arena<D extends FloatDType = 'f32'> {
   readonly layout: ArenaLayout;
+  readonly dtype: D;
   readonly buffer: SharedArrayBuffer;
   /** Every element, padding included. */
-  readonly data: Float32Array<SharedArrayBuffer>;
+  readonly data: TypedArrays[D];
   readonly #byName: ReadonlyMap<string, ArenaEntry>;
 
   /**
    * @param buffer the bytes of an existing arena; zeros of its own when left out
    * @param byteOffset where the arena begins in the buffer, which ends with it
    */
-  constructor(layout: ArenaLayout, buffer?: SharedArrayBuffer, byteOffset = 0) {
-    const byteLength = layout.length * Float32Array.BYTES_PER_ELEMENT;
+  constructor(
+    layout: ArenaLayout,
+    buffer?: SharedArrayBuffer,
+    dtype: D = 'f32' as D,
+    byteOffset = 0,
+  ) {
+    const byteLength = layout.length * bytesPerElement(dtype);
     if (buffer !== undefined && buffer.byteLength - byteOffset !== byteLength) {
       throw new CxmindError(
         'SHAPE_MISMATCH',
@@ -98,13 +106,19 @@ export class Arena {
       );
     }
     this.layout = layout;
+    this.dtype = dtype;
     this.buffer = buffer ?? sharedBuffer(byteLength);
-    this.data = new Float32Array(this.buffer, byteOffset, layout.length);
+    this.data = viewOf(dtype, this.buffer, byteOffset, layout.length);
     this.#byName = new Map(layout.entries.map((entry) => [entry.name, entry]));
   }
 
   get byteLength(): number {
     return this.data.byteLength;
+  }
+
+  /** Every element as one tensor, padding included; a view. */
+  get flat(): Tensor<D> {
+    return { dtype: this.dtype, shape: [this.layout.length], data: this.data };
   }
 
   has(name: string): boolean {
@@ -121,9 +135,9 @@ export class Arena {
   }
 
   /** One parameter, as a view. */
-  tensor(name: string): Tensor<'f32'> {
+  tensor(name: string): Tensor<D> {
     const { shape, offset, size } = this.entry(name);
-    return { dtype: 'f32', shape, data: this.data.subarray(offset, offset + size) };
+    return this.#part(shape, offset, offset + size);
   }
 
   /**
@@ -133,7 +147,7 @@ export class Arena {
    * @param shape of the whole; left out, the parameters are stacked along their first axis
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
-  span(names: readonly string[], shape?: readonly number[]): Tensor<'f32'> {
+  span(names: readonly string[], shape?: readonly number[]): Tensor<D> {
     const entries = names.map((name) => this.entry(name));
     const first = entries[0];
     if (first === undefined) throw new CxmindError('INTERNAL', 'arena: a span of no parameters');
@@ -155,23 +169,27 @@ export class Arena {
         `arena: [${whole.join(', ')}] does not hold ${names.join(', ')}, ${end - first.offset} elements`,
       );
     }
-    return { dtype: 'f32', shape: whole, data: this.data.subarray(first.offset, end) };
+    return this.#part(whole, first.offset, end);
   }
 
   /** The parameters that lie from element `start` on, as an arena over the same memory. */
-  from(start: number): Arena {
+  from(start: number): Arena<D> {
     if (start === 0) return this;
     const entries = this.layout.entries
       .filter(({ offset }) => offset >= start)
       .map((entry) => ({ ...entry, offset: entry.offset - start }));
     const layout = { entries, length: this.layout.length - start };
-    const byteOffset = this.data.byteOffset + start * Float32Array.BYTES_PER_ELEMENT;
-    return new Arena(layout, this.buffer, byteOffset);
+    const byteOffset = this.data.byteOffset + start * this.data.BYTES_PER_ELEMENT;
+    return new Arena(layout, this.buffer, this.dtype, byteOffset);
   }
 
-  /** Zeros of the same layout: gradients, moments. */
+  /** Zeros of the same layout in f32: gradients, moments. */
   twin(): Arena {
     return new Arena(this.layout);
+  }
+
+  #part(shape: readonly number[], start: number, end: number): Tensor<D> {
+    return { dtype: this.dtype, shape, data: this.data.subarray(start, end) as TypedArrays[D] };
   }
 }
 

@@ -1,6 +1,8 @@
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
+import { floatsOf, writeFloats } from '../tensor/floats.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { BlockAdapters } from './adapter.ts';
@@ -27,6 +29,8 @@ export interface EmbeddedBatch {
 
 /** Whose weights an embedder takes, and what it keeps. */
 export interface EmbedderOptions {
+  /** Of the weights and the rows. */
+  readonly dtype: FloatDType;
   readonly source: WeightSource;
   /** Of every block of the vision tower; null when the weights themselves are trained. */
   readonly adapters: ProductBlocks<BlockAdapters> | null;
@@ -41,6 +45,7 @@ export interface EmbedderOptions {
 /** The way in: token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #device: Device;
+  readonly #dtype: FloatDType;
   readonly #config: ModelConfig;
   readonly #source: WeightSource;
   readonly #vision: VisionTower | null;
@@ -50,9 +55,10 @@ export class Embedder implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    { source, adapters, save, isVisionFixed = false }: EmbedderOptions,
+    { dtype, source, adapters, save, isVisionFixed = false }: EmbedderOptions,
   ) {
     this.#device = device;
+    this.#dtype = dtype;
     this.#config = config;
     this.#source = source;
     this.#pixels = new PixelRows(device);
@@ -61,7 +67,7 @@ export class Embedder implements Disposable {
     const blocks = weights.blocks(config, 'policy');
     this.#vision =
       config.vision && graphs
-        ? new VisionTower(device, config.vision, { graphs, blocks, source, save, adapters })
+        ? new VisionTower(device, config.vision, { graphs, blocks, dtype, source, save, adapters })
         : null;
   }
 
@@ -150,7 +156,8 @@ export class Embedder implements Disposable {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
     const perRow = this.#config.vision!.mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
-    const all = zeros('f32', [patches / perRow, this.#config.text.hiddenSize]);
+    const { hiddenSize } = this.#config.text;
+    const all = zeros(this.#dtype, [patches / perRow, hiddenSize]);
     let at = 0;
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));
@@ -164,9 +171,10 @@ export class Embedder implements Disposable {
         );
         const embeddings = await this.#device.download(pass.embeddings);
         workspace.release(mark);
-        return embeddings as Tensor<'f32'>;
+        const { shape } = embeddings;
+        return { dtype: 'f32' as const, shape, data: floatsOf(embeddings) };
       });
-      rows(all, at / perRow, (at + patchesOf(grid)) / perRow).data.set(values);
+      writeFloats(all, (at / perRow) * hiddenSize, values);
       at += patchesOf(grid);
     }
     return workspace.put(all);

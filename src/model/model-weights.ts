@@ -1,4 +1,5 @@
 import type { Device } from '../device/device.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import type { Adapter, BlockAdapters } from './adapter.ts';
 import type { Arena } from './arena.ts';
 import { adapterModules, modelAdapters } from './model-adapters.ts';
@@ -15,6 +16,8 @@ import {
 
 /** A model's weights on a device, with those of its adapters, and what of them can be trained. */
 export interface ModelWeights {
+  /** What they are in, and so the dtype that the model computes in. */
+  readonly dtype: FloatDType;
   readonly source: WeightSource;
   /** The adapters of every block; null without any. */
   readonly adapters: ProductBlocks<BlockAdapters> | null;
@@ -37,21 +40,23 @@ export function modelWeights(
   }: {
     readonly config: ModelConfig;
     readonly modules: ModelModules;
-    readonly arena: Arena;
-    readonly adapter: Adapter | null;
+    readonly arena: Arena<FloatDType>;
+    readonly adapter: Adapter<FloatDType> | null;
   },
 ): ModelWeights {
-  const sourceOf = (from: Arena, some: ModelModules): WeightSource =>
+  const sourceOf = (from: Arena<FloatDType>, some: ModelModules): WeightSource =>
     device.host === null
       ? new OffloadedModules(device, from, some)
       : new ResidentModules(device, from, some);
+  const { dtype } = arena;
   const base = sourceOf(arena, modules);
   const sinkOf = (trained: ModelModules) => (gradients: Arena) =>
     new ResidentModules(device, gradients, trained);
-  if (adapter === null) return { source: base, adapters: null, sink: sinkOf(modules) };
+  if (adapter === null) return { dtype, source: base, adapters: null, sink: sinkOf(modules) };
   const adapters = modelAdapters(adapter.spec, config);
   const adapted = adapterModules(adapters);
   return {
+    dtype,
     source: new AdaptedWeights(base, sourceOf(adapter.arena, adapted)),
     adapters,
     sink: sinkOf(adapted),

@@ -1,6 +1,7 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, putIndex, staging } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import { floatsOf } from '../tensor/floats.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
@@ -29,7 +30,7 @@ export interface NetworkOptions {
   /** Recompute each block's inside in the backward pass instead of keeping it. */
   readonly gradientCheckpointing: boolean;
   /** Trained in place of the weights, which then stay as they are; none when left out. */
-  readonly adapter?: Adapter | null;
+  readonly adapter?: Adapter<FloatDType> | null;
   /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */
   readonly isVisionFixed?: boolean;
 }
@@ -62,7 +63,7 @@ interface Pass {
 
 /**
  * A decoder with its embeddings, vision tower and a head: a number for each scored row of packed sequences, and the
- * weights' gradients, module by module.
+ * weights' gradients, module by module. It computes in the dtype of the weights; gradients add up in f32.
  *
  * Weights are read where they lie, so an optimizer that steps them in place needs to tell nobody. One pass runs at a
  * time: a call waits for those before it.
@@ -81,7 +82,7 @@ export class Network implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    arena: Arena,
+    arena: Arena<FloatDType>,
     head: RowHead,
     { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
   ) {
@@ -90,11 +91,11 @@ export class Network implements Disposable {
     this.#rowHead = head;
     this.#weights = modelWeights(device, { config, modules: head.modules, arena, adapter });
     this.#workspace = device.workspace();
-    const { source, adapters } = this.#weights;
+    const { dtype, source, adapters } = this.#weights;
     const save = gradientCheckpointing ? 'inputs' : 'needed';
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.layer(config.text, own),
+      graph: (own: GraphAdapters) => decoder.layer(config.text, own, dtype),
       weights: inputsOf(head.modules, moduleNames.layer(0)),
       activations: ['hidden'],
       save,
@@ -105,7 +106,13 @@ export class Network implements Disposable {
       activations: ['hidden'],
       save: 'needed',
     });
-    this.#embedder = new Embedder(device, config, { source, adapters, save, isVisionFixed });
+    this.#embedder = new Embedder(device, config, {
+      dtype,
+      source,
+      adapters,
+      save,
+      isVisionFixed,
+    });
   }
 
   /** The head's number for each entry of `batch.scoredRows`, f32 `[R]`. */

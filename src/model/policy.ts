@@ -1,4 +1,5 @@
 import type { Device } from '../device/device.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
@@ -9,16 +10,21 @@ import type { ModelConfig } from './model-config.ts';
 
 /**
  * A vision-language model over an arena of weights: log-probabilities of given tokens, and their
- * gradients, block by block over packed sequences.
+ * gradients, block by block over packed sequences. It computes in the arena's dtype.
  */
 export class Policy implements Disposable {
   readonly config: ModelConfig;
   readonly #network: Network;
 
-  constructor(device: Device, config: ModelConfig, arena: Arena, options: NetworkOptions) {
+  constructor(
+    device: Device,
+    config: ModelConfig,
+    arena: Arena<FloatDType>,
+    options: NetworkOptions,
+  ) {
     this.config = config;
     const head = {
-      graph: headGraph(config.text),
+      graph: headGraph(config.text, arena.dtype),
       output: 'logProbs',
       rowBytes: 4 * config.text.vocabSize,
       modules: modelModules(config, 'policy'),

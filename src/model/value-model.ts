@@ -1,4 +1,5 @@
 import type { Device } from '../device/device.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
 import { valueHeadGraph } from './heads.ts';
@@ -10,14 +11,19 @@ const nothing: HeadInputs = () => ({});
 
 /**
  * A critic over an arena of weights: the policy's decoder with one number as its head. The value of a response token
- * is what the row before it says, the row that predicts it.
+ * is what the row before it says, the row that predicts it. It computes in the arena's dtype.
  */
 export class ValueModel implements Disposable {
   readonly #network: Network;
 
-  constructor(device: Device, config: ModelConfig, arena: Arena, options: NetworkOptions) {
+  constructor(
+    device: Device,
+    config: ModelConfig,
+    arena: Arena<FloatDType>,
+    options: NetworkOptions,
+  ) {
     const head = {
-      graph: valueHeadGraph(config.text),
+      graph: valueHeadGraph(config.text, arena.dtype),
       output: 'values',
       rowBytes: 4 * config.text.hiddenSize,
       modules: modelModules(config, 'value'),

@@ -1,5 +1,6 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from './adapter.ts';
 import type { VisionGraphs } from './architecture.ts';
 import type { Grid } from './batch.ts';
@@ -23,6 +24,8 @@ export interface VisionPass {
 export interface VisionTowerOptions {
   readonly graphs: VisionGraphs;
   readonly blocks: ModelBlocks;
+  /** Of the weights and of all rows but the patches. */
+  readonly dtype: FloatDType;
   readonly source: WeightSource;
   readonly save: 'needed' | 'inputs';
   /** Null when the weights themselves are trained. */
@@ -41,18 +44,18 @@ export class VisionTower implements Disposable {
   constructor(
     device: Device,
     config: VisionConfig,
-    { graphs, blocks, source, save, adapters }: VisionTowerOptions,
+    { graphs, blocks, dtype, source, save, adapters }: VisionTowerOptions,
   ) {
     this.#config = config;
     this.#graphs = graphs;
     this.#source = source;
-    this.#patchEmbed = new Block(device, graphs.patchEmbed(config), {
+    this.#patchEmbed = new Block(device, graphs.patchEmbed(config, dtype), {
       parameters: ['weight'],
       activations: [],
       save,
     });
     const block = {
-      graph: (own: GraphAdapters) => graphs.block(config, own),
+      graph: (own: GraphAdapters) => graphs.block(config, own, dtype),
       weights: Object.keys(blocks.visionBlocks[0]?.inputs ?? {}),
       activations: ['hidden'],
       save,
@@ -60,7 +63,7 @@ export class VisionTower implements Disposable {
     const ofBlocks = adapters?.visionBlocks ?? null;
     this.#blocks = new LayerBlocks(device, block, config.depth, ofBlocks);
     const ofMerger = adapters?.merger ?? null;
-    this.#merger = new Block(device, graphs.merger(config, ofMerger ?? NO_ADAPTERS), {
+    this.#merger = new Block(device, graphs.merger(config, ofMerger ?? NO_ADAPTERS, dtype), {
       parameters:
         ofMerger === null ? Object.keys(blocks.merger?.inputs ?? {}) : adapterInputs(ofMerger),
       activations: ['hidden'],

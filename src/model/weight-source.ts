@@ -1,4 +1,5 @@
 import type { Device, View, Views } from '../device/device.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
 
 /** Where an input of a graph lies: parameters that are neighbours in an arena, seen as one tensor. */
@@ -54,7 +55,7 @@ export class ResidentModules implements WeightSource, GradientSink {
   readonly #leases = new Map<string, Lease>();
 
   /** @param modules those of which the arena has no parameter are left out */
-  constructor(device: Device, arena: Arena, modules: ModelModules) {
+  constructor(device: Device, arena: Arena<FloatDType>, modules: ModelModules) {
     for (const [module, parameters] of modules) {
       const entries = Object.entries(parameters);
       if (!entries.every(([, { names }]) => names.every((name) => arena.has(name)))) continue;
@@ -84,10 +85,10 @@ export class ResidentModules implements WeightSource, GradientSink {
  */
 export class OffloadedModules implements WeightSource {
   readonly #device: Device;
-  readonly #arena: Arena;
+  readonly #arena: Arena<FloatDType>;
   readonly #modules: ModelModules;
 
-  constructor(device: Device, arena: Arena, modules: ModelModules) {
+  constructor(device: Device, arena: Arena<FloatDType>, modules: ModelModules) {
     this.#device = device;
     this.#arena = arena;
     this.#modules = modules;

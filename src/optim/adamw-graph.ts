@@ -12,7 +12,7 @@ export interface UpdateConstants {
   /** Gradients and new parameters are rounded to it. */
   readonly storage: StorageDType;
   /** The compute dtype: the new parameters come out in it too, as `working`. Left out, there is no such output. */
-  readonly working?: FloatDType;
+  readonly working?: FloatDType | undefined;
 }
 
 /** Factors that change from step to step, each a scalar input of an update's graph. */

