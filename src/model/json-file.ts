@@ -44,12 +44,12 @@ export async function readJson<C extends t.Mixed>(codec: C, file: string): Promi
   return decodeJson(codec, value, file);
 }
 
-/** A whole number of at least `low`. */
-export function wholeFrom(low: number): t.Type<number> {
+/** A whole number of at least `low`, and of at most `high` where that is given. */
+export function wholeFrom(low: number, high = Infinity): t.Type<number> {
   const is = (value: unknown): value is number =>
-    Number.isSafeInteger(value) && Number(value) >= low;
+    Number.isSafeInteger(value) && Number(value) >= low && Number(value) <= high;
   return new t.Type(
-    `a whole number >= ${low}`,
+    high === Infinity ? `a whole number >= ${low}` : `a whole number from ${low} to ${high}`,
     is,
     (value, context) => (is(value) ? t.success(value) : t.failure(value, context)),
     t.identity,

@@ -4,7 +4,13 @@ import { CxmindError } from '../../errors.ts';
 import { decodeJson, positive, wholeFrom } from '../json-file.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 
-const count = wholeFrom(1);
+/**
+ * Far above any model that there is, and low enough for what is made of a config before its weights are read: a config
+ * with more is damaged, and is refused by the field's name.
+ */
+const layers = wholeFrom(1, 2 ** 10);
+const size = wholeFrom(1, 2 ** 20);
+const vocabulary = wholeFrom(1, 2 ** 24);
 const index = wholeFrom(0);
 const nullable = <C extends t.Mixed>(codec: C): t.UnionC<[C, t.NullC]> => t.union([codec, t.null]);
 
@@ -17,15 +23,15 @@ const Rope = t.partial({
 
 const Text = t.intersection([
   t.type({
-    hidden_size: count,
-    num_hidden_layers: count,
-    num_attention_heads: count,
-    intermediate_size: count,
-    vocab_size: count,
+    hidden_size: size,
+    num_hidden_layers: layers,
+    num_attention_heads: size,
+    intermediate_size: size,
+    vocab_size: vocabulary,
   }),
   t.partial({
-    num_key_value_heads: nullable(count),
-    head_dim: nullable(count),
+    num_key_value_heads: nullable(size),
+    head_dim: nullable(size),
     hidden_act: t.string,
     rms_norm_eps: positive,
     rope_theta: positive,
@@ -45,20 +51,20 @@ type Text = t.TypeOf<typeof Text>;
 
 const Vision = t.intersection([
   t.type({
-    depth: count,
-    hidden_size: count,
-    num_heads: count,
-    intermediate_size: count,
-    out_hidden_size: count,
+    depth: layers,
+    hidden_size: size,
+    num_heads: size,
+    intermediate_size: size,
+    out_hidden_size: size,
     fullatt_block_indexes: t.array(index),
   }),
   t.partial({
     hidden_act: t.string,
-    in_channels: count,
-    patch_size: count,
-    temporal_patch_size: count,
-    spatial_merge_size: count,
-    window_size: count,
+    in_channels: size,
+    patch_size: size,
+    temporal_patch_size: size,
+    spatial_merge_size: size,
+    window_size: size,
     tokens_per_second: positive,
     rope_parameters: nullable(t.partial({ rope_theta: positive, rope_type: t.string })),
   }),

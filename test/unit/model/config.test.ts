@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { CxmindError } from '../../../src/errors.ts';
 import {
   decodeModelConfig,
@@ -104,13 +105,35 @@ describe('decodeModelConfig', () => {
     const broken: Json = { ...flat, hidden_size: '64', vocab_size: 0 };
     delete broken['num_hidden_layers'];
     const message = failure(broken);
-    assert.match(message, /hidden_size: expected a whole number >= 1, got "64"/);
-    assert.match(message, /vocab_size: expected a whole number >= 1, got 0/);
-    assert.match(message, /num_hidden_layers: expected a whole number >= 1, got nothing/);
+    assert.match(message, /hidden_size: expected a whole number from 1 to 1048576, got "64"/);
+    assert.match(message, /vocab_size: expected a whole number from 1 to 16777216, got 0/);
+    assert.match(message, /num_hidden_layers: expected a whole number from 1 to 1024, got nothing/);
     const text = { ...(nested['text_config'] as Json), intermediate_size: 1.5 };
     assert.match(failure({ ...nested, text_config: text }), /text_config\.intermediate_size: /);
     const vision = { ...(flat['vision_config'] as Json), depth: null };
     assert.match(failure({ ...flat, vision_config: vision }), /vision_config\.depth: .* got null/);
+  });
+
+  it('names any size that no model has, before anything is made of it', () => {
+    const sizes = (config: Json, prefix = ''): string[] =>
+      Object.keys(config)
+        .filter((key) => /^(num_.*|depth|patch_size|(hidden|intermediate|vocab)_size)$/.test(key))
+        .map((key) => prefix + key);
+    const vision = flat['vision_config'] as Json;
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...sizes(flat), ...sizes(vision, 'vision_config.')),
+        fc.integer({ min: 2 ** 24 + 1, max: Number.MAX_SAFE_INTEGER }),
+        (path, value) => {
+          const key = path.replace('vision_config.', '');
+          const changed =
+            key === path
+              ? { ...flat, [key]: value }
+              : { ...flat, vision_config: { ...vision, [key]: value } };
+          assert.ok(failure(changed).includes(`${path}: expected a whole number from 1 to `));
+        },
+      ),
+    );
   });
 
   const unsupported: readonly [string, Json, RegExp][] = [
