@@ -23,7 +23,9 @@ export function agreesWithTransformers(
     readonly atol: number;
   },
 ): void {
-  describe(`the model on ${name} against transformers`, () => {
+  describe(`the model on ${name} against transformers`, function () {
+    // A card in software compiles a shader for every shape.
+    this.timeout(300_000);
     const cases = chosen.map((i) => goldenCases()[i]!);
     const sequences = chosen.map((i) => goldenSequences()[i]!);
     let device: Device;
