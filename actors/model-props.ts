@@ -2,6 +2,7 @@ import type { Adapter, AdapterSpec } from '../src/model/adapter.ts';
 import { Arena, type ArenaLayout } from '../src/model/arena.ts';
 import type { ModelConfig } from '../src/model/model-config.ts';
 import type { FloatDType } from '../src/tensor/dtype.ts';
+import { letGo } from '../src/tensor/file-memory.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
 
 /** A model as it is handed to an actor on another thread: sizes, and weights that are shared, not copied. */
@@ -89,7 +90,8 @@ export class SharedWeights {
 
   /**
    * Works with the weights of one version: waits until they are here, and keeps nothing of work during which they
-   * were written, as may happen to what nobody waits for any more.
+   * were written, as may happen to what nobody waits for any more. Weights of a file are let go of afterwards: a
+   * decoder has all of them at once.
    *
    * @throws RUNTIME_CANCELLED when the weights have gone past that version
    */
@@ -97,9 +99,13 @@ export class SharedWeights {
     const trained = this.#adapted ?? this.#base;
     if (trained !== this.#base) await this.#base.reach(FROZEN_VERSION, signal);
     await trained.reach(version, signal);
-    const result = await work();
-    trained.assert(version);
-    return result;
+    try {
+      const result = await work();
+      trained.assert(version);
+      return result;
+    } finally {
+      for (const { data } of [this.arena, this.working.arena]) letGo(data);
+    }
   }
 }
 

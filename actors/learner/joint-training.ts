@@ -101,7 +101,9 @@ export class JointTraining implements Disposable {
       if (isFirst) await readModel();
       await together(this.optimization.takeWeights(), signal);
     } else {
-      const state = isFirst ? await readLearnerState(directory, this.weights.trained) : null;
+      const { offloadsState = false } = this.#props.optimization;
+      const { trained } = this.weights;
+      const state = isFirst ? await readLearnerState(directory, trained, offloadsState) : null;
       await together(this.optimization.scatterState(state), signal);
     }
   }

@@ -7,6 +7,8 @@ import type { ModelConfig } from '../../src/model/model-config.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
+import { fileBuffer, letGo } from '../../src/tensor/file-memory.ts';
+import { sharedBuffer } from '../../src/tensor/memory.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import type { SharedWeights } from '../model-props.ts';
 
@@ -37,11 +39,16 @@ export async function writeLearnerState(
 /**
  * Reads it back: the weights into the arena.
  *
+ * @param isOffloaded whether the arrays lie in a file again
  * @throws CHECKPOINT_INVALID when it does not fit what is trained
  */
-export async function readLearnerState(directory: string, trained: Arena): Promise<AdamWState> {
+export async function readLearnerState(
+  directory: string,
+  trained: Arena,
+  isOffloaded: boolean,
+): Promise<AdamWState> {
   const file = stateFile(directory);
-  const tensors = await readSafetensors(file);
+  const tensors = await readSafetensors(file, isOffloaded ? fileBuffer : sharedBuffer);
   const arrayOf = (name: string): StateTensor | undefined => {
     const tensor = tensors.get(name);
     if (tensor === undefined) return undefined;
@@ -59,7 +66,9 @@ export async function readLearnerState(directory: string, trained: Arena): Promi
     if (tensor !== undefined) return tensor;
     throw new CxmindError('CHECKPOINT_INVALID', `${file}: there is no ${name}`);
   };
-  trained.data.set(required('weights').data);
+  const weights = required('weights');
+  trained.data.set(weights.data);
+  for (const { data } of [weights, trained]) letGo(data);
   const c = arrayOf('c');
   const step = Number(tensors.get('step')?.data[0] ?? 0);
   return { m: required('m'), v: required('v'), ...(c && { c }), step };

@@ -1,4 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
+import { fileBuffer } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
 
 /**
@@ -10,6 +11,8 @@ import { sharedBuffer } from '../../src/tensor/memory.ts';
 export interface SharedMarker {
   readonly $shared: string;
   readonly sizeBytes: number;
+  /** Whether the block lies in a file, from where it comes to memory as it is touched; not where it is absent. */
+  readonly isInFile?: boolean;
 }
 
 /** Props in which markers may stand where an actor finds SharedArrayBuffers. */
@@ -30,9 +33,12 @@ export class SharedBlocks {
    *
    * @throws SHAPE_MISMATCH when there is one of another size
    */
-  get({ $shared: name, sizeBytes }: SharedMarker): SharedArrayBuffer {
+  get({ $shared: name, sizeBytes, isInFile = false }: SharedMarker): SharedArrayBuffer {
     let block = this.#blocks.get(name);
-    if (block === undefined) this.#blocks.set(name, (block = sharedBuffer(sizeBytes)));
+    if (block === undefined) {
+      block = isInFile ? fileBuffer(sizeBytes) : sharedBuffer(sizeBytes);
+      this.#blocks.set(name, block);
+    }
     if (block.byteLength !== sizeBytes) {
       const sizes = `${block.byteLength} bytes, asked for ${sizeBytes}`;
       throw new CxmindError('SHAPE_MISMATCH', `shared block ${name} has ${sizes}`);
@@ -58,10 +64,11 @@ function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function isMarker(value: object): value is SharedMarker {
-  const { $shared, sizeBytes } = value as Partial<SharedMarker>;
+  const { $shared, sizeBytes, isInFile = false, ...others } = value as Partial<SharedMarker>;
   return (
     typeof $shared === 'string' &&
     Number.isSafeInteger(sizeBytes) &&
-    Object.keys(value).length === 2
+    typeof isInFile === 'boolean' &&
+    Object.keys(others).length === 0
   );
 }

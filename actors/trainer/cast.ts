@@ -5,6 +5,7 @@ import { pixelSettings, type SampleSettings } from '../../src/data/sample-option
 import { Arena } from '../../src/model/arena.ts';
 import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
+import { letGo } from '../../src/tensor/file-memory.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import { criticProtocol } from '../critic/protocol.ts';
@@ -33,6 +34,7 @@ import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
 import {
+  isOffloaded,
   modelProps,
   policyProps,
   roundToStorage,
@@ -53,6 +55,8 @@ import type { Cast } from './run-actors.ts';
 
 /** A user's function is ended when nobody waits for it any more; one that is idle may do what it does at exit. */
 const REWARD_GRACE_MS = 3_000;
+/** Elements of the reference's copy: few enough that both sides of it may lie in files. */
+const COPIED_AT_ONCE = 2 ** 22;
 /** Actors whose loss ends the run: the state of the step is theirs. */
 const essential = { onCrash: 'escalate' } as const;
 /** Actors on nodes, which may be lost with all that is there: the run goes on while others are left. */
@@ -262,11 +266,19 @@ export function freezeReference(
 ): WeightSync | null {
   if (config.algorithm.disableKl) return null;
   if (weights.frozen !== null) return weights.frozen;
-  const memory = system.blocks.get(weightsMarker('reference', arena.byteLength));
-  const copy = new Arena(arena.layout, memory);
-  copy.data.set(arena.data);
-  const { torchDtype, mpParamDtype } = config.worker.ref.fsdp;
-  roundToStorage(torchDtype, copy.data);
+  const { ref } = config.worker;
+  const { torchDtype, mpParamDtype } = ref.fsdp;
+  const marker = weightsMarker('reference', arena.byteLength, isOffloaded(ref));
+  const copy = new Arena(arena.layout, system.blocks.get(marker));
+  for (let start = 0; start < arena.data.length; start += COPIED_AT_ONCE) {
+    const [from, to] = [arena, copy].map(({ data }) =>
+      data.subarray(start, start + COPIED_AT_ONCE),
+    );
+    to!.set(from!);
+    roundToStorage(torchDtype, to!);
+    letGo(from!);
+    letGo(to!);
+  }
   const computeDType = mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype);
   const frozen = new WeightSync(system, 'reference', { arena: copy, computeDType }, logger);
   frozen.publish(FROZEN_VERSION);

@@ -5,9 +5,10 @@ import type { Config } from '../../src/config/schema.ts';
 import { ignoredOverrides } from '../../src/model/config-file.ts';
 import { visionLength } from '../../src/model/parameters.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import { letGo } from '../../src/tensor/file-memory.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { weightsMarker } from '../weights/sync.ts';
-import { modelPathOf, notesOf, roundToStorage, type LoadedPolicy } from './policy.ts';
+import { isOffloaded, modelPathOf, notesOf, roundToStorage, type LoadedPolicy } from './policy.ts';
 
 /** The value model in the memory that the critics of this process share, and what of it is trained. */
 export type LoadedCritic = Omit<LoadedPolicy, 'adapter'>;
@@ -23,11 +24,13 @@ export async function loadCritic(
   const critic = await loadValueCheckpoint(resolve(model.modelPath ?? modelPathOf(config)), {
     seed: config.trainer.seed,
     parts: learnerCount(config),
-    memory: (sizeBytes) => system.blocks.get(weightsMarker('critic', sizeBytes)),
+    memory: (sizeBytes) =>
+      system.blocks.get(weightsMarker('critic', sizeBytes, isOffloaded(config.worker.critic))),
     freezeVisionTower,
     overrides,
   });
   roundToStorage(fsdp.torchDtype, critic.arena.data);
+  letGo(critic.arena.data);
   const frozenLength = freezeVisionTower ? visionLength(critic.config) : 0;
   // A new head is as wide as `initializer_range` says.
   const ignored = ignoredOverrides(critic.config, overrides, ['initializer_range']);

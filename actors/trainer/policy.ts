@@ -8,6 +8,7 @@ import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
 import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
+import { letGo } from '../../src/tensor/file-memory.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { ignoredOverrides } from '../../src/model/config-file.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
@@ -17,6 +18,9 @@ import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
 import { weightsMarker, type WeightSync } from '../weights/sync.ts';
+
+/** What of a model's section of the config asks for its weights in a file. */
+type Offloading = Pick<Config['worker']['ref'], 'fsdp' | 'offload'>;
 
 /** The policy in the memory that the actors of this process share, and what of it is trained. */
 export interface LoadedPolicy extends LoadedCheckpoint {
@@ -42,13 +46,15 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   const parts = learnerCount(config);
   const checkpoint = await loadCheckpoint(modelPathOf(config), {
     parts: isAdapted ? 1 : parts,
-    memory: (sizeBytes) => system.blocks.get(weightsMarker('policy', sizeBytes)),
+    memory: (sizeBytes) =>
+      system.blocks.get(weightsMarker('policy', sizeBytes, isOffloaded(config.worker.actor))),
     freezeVisionTower,
     overrides,
   });
   const adapter = isAdapted ? newAdapter(system, config, checkpoint, parts) : null;
   // The weights under adapters stay as they came: only what is trained is held in another type.
   roundToStorage(fsdp.torchDtype, (adapter?.arena ?? checkpoint.arena).data);
+  letGo(checkpoint.arena.data);
   const frozenLength = freezeVisionTower && !isAdapted ? visionLength(checkpoint.config) : 0;
   const isVisionFixed =
     freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, checkpoint.config));
@@ -101,6 +107,11 @@ export function policyProps(
 /** The checkpoint directory that training starts from. */
 export function modelPathOf(config: Config): string {
   return resolve(config.worker.actor.model.modelPath ?? '.');
+}
+
+/** Whether a model's weights lie in a file while nobody uses them. */
+export function isOffloaded({ fsdp, offload }: Offloading): boolean {
+  return fsdp.enableCpuOffload || offload.offloadParams;
 }
 
 /** Rounds values to what `fsdp.torch_dtype` can hold, in place. */

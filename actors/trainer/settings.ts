@@ -138,7 +138,7 @@ function trainedSettings(config: Config, trained: Trained): TrainedSettings {
   };
 }
 
-function optimizationOf({ optim, fsdp, maxGradNorm }: Trained): OptimizationOptions {
+function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained): OptimizationOptions {
   const { betas, weightDecay, strategy } = optim;
   return {
     betas: [betas[0], betas[1]],
@@ -147,6 +147,7 @@ function optimizationOf({ optim, fsdp, maxGradNorm }: Trained): OptimizationOpti
     strategy,
     storage: floatDTypeOf(fsdp.torchDtype),
     reduction: floatDTypeOf(fsdp.mpReduceDtype),
+    offloadsState: offload.offloadOptimizer,
   };
 }
 

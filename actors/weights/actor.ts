@@ -1,5 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
+import { letGo } from '../../src/tensor/file-memory.ts';
 import { writeFloats } from '../../src/tensor/floats.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { SharedVersion } from '../../transport/shared/version.ts';
@@ -37,7 +38,10 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
       throw new CxmindError('INTERNAL', 'weights: written while they may be read');
     }
     this.#weights.set(values.data, offset);
-    if (this.#working !== null) writeFloats(this.#working, offset, values.data);
+    letGo(this.#weights.subarray(offset, offset + values.data.length));
+    if (this.#working === null) return;
+    writeFloats(this.#working, offset, values.data);
+    letGo(this.#working.data.subarray(offset, offset + values.data.length));
   }
 
   publish({ version }: WeightVersion): void {

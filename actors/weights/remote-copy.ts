@@ -1,4 +1,5 @@
 import { asCxmindError, toWireError } from '../../src/errors.ts';
+import { letGo } from '../../src/tensor/file-memory.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 import type { RemoteNode } from '../runtime/remote-node.ts';
@@ -113,7 +114,7 @@ export class RemoteCopy {
         if (chunks.length >= WINDOW) await chunks.shift();
         const data = weights.subarray(offset, offset + CHUNK);
         const values = { dtype: 'f32', shape: [data.length], data } as const;
-        chunks.push(keeper.ask.write({ offset, values }, options));
+        chunks.push(keeper.ask.write({ offset, values }, options).then(() => letGo(data)));
       }
       await Promise.all(chunks);
     } finally {

@@ -1,6 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
+import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { writeFloats } from '../../src/tensor/floats.ts';
 import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
 import type { Logger } from '../runtime/actor.ts';
@@ -29,9 +30,9 @@ export interface Addressed {
   readonly address: string;
 }
 
-/** The marker of an arena's block. */
-export function weightsMarker(name: string, sizeBytes: number): SharedMarker {
-  return { $shared: `weights/${name}`, sizeBytes };
+/** The marker of an arena's block, in memory or in a file. */
+export function weightsMarker(name: string, sizeBytes: number, isInFile = false): SharedMarker {
+  return { $shared: `weights/${name}`, sizeBytes, isInFile };
 }
 
 /**
@@ -64,7 +65,7 @@ export class WeightSync implements AsyncDisposable {
     this.#logger = logger;
     const working = workingMarker(name, arena, computeDType);
     this.markers = {
-      weights: weightsMarker(name, arena.byteLength),
+      weights: weightsMarker(name, arena.byteLength, isInFile(arena.buffer)),
       version: { $shared: `version/${name}`, sizeBytes: versionBytes },
       ...(working && { working }),
     };
@@ -110,7 +111,10 @@ export class WeightSync implements AsyncDisposable {
     }
     const isFirst = this.#version === 0;
     // From then on those who step the weights keep their copy up to date.
-    if (isFirst && this.#working !== null) writeFloats(this.#working.flat, 0, this.#arena.data);
+    if (isFirst && this.#working !== null) {
+      writeFloats(this.#working.flat, 0, this.#arena.data);
+      for (const { data } of [this.#arena, this.#working]) letGo(data);
+    }
     this.#version = version;
     this.#here.current = version;
     for (const [node, copy] of this.#copies) {
@@ -154,10 +158,10 @@ export class WeightSync implements AsyncDisposable {
 }
 
 /** The block of the working copy; null where models compute with the weights themselves. */
-function workingMarker(name: string, { layout }: Arena, dtype: FloatDType) {
+function workingMarker(name: string, { layout, buffer }: Arena, dtype: FloatDType) {
   if (dtype === 'f32') return null;
   const sizeBytes = layout.length * bytesPerElement(dtype);
-  return { dtype, weights: weightsMarker(`${name}/${dtype}`, sizeBytes) };
+  return { dtype, weights: weightsMarker(`${name}/${dtype}`, sizeBytes, isInFile(buffer)) };
 }
 
 /** The node in an address, `host-a` of `rollout/0@host-a`. */

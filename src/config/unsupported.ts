@@ -54,16 +54,17 @@ export function rewardRule(known: readonly string[]): Rule {
   };
 }
 
-/** Of a sharding section, all but its dtypes: weights and optimizer are divided in one way. */
+/** Of a sharding section, all but its dtypes and `enable_cpu_offload`: weights and optimizer are divided in one way. */
 const fsdpKeys = (section: string): string[] =>
-  [
-    'enable_full_shard',
-    'enable_cpu_offload',
-    'enable_rank0_init',
-    'use_orig_params',
-    'fsdp_size',
-    'mp_buffer_dtype',
-  ].map((key) => `${section}.${key}`);
+  ['enable_full_shard', 'enable_rank0_init', 'use_orig_params', 'fsdp_size', 'mp_buffer_dtype'].map(
+    (key) => `${section}.${key}`,
+  );
+
+/** Of a model's section, what keeps its weights in a file. */
+const paramOffloads = (section: string): string[] => [
+  `${section}.fsdp.enable_cpu_offload`,
+  `${section}.offload.offload_params`,
+];
 
 /** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
 const withoutEffect = [
@@ -74,20 +75,18 @@ const withoutEffect = [
   'worker.actor.use_torch_compile',
   'worker.actor.ulysses_size',
   ...fsdpKeys('worker.actor.fsdp'),
-  'worker.actor.offload',
   'worker.critic.strategy',
   'worker.critic.optim.warmup_style',
   'worker.critic.padding_free',
   'worker.critic.ulysses_size',
   ...fsdpKeys('worker.critic.fsdp'),
-  'worker.critic.offload',
   'worker.critic.model.tokenizer_path',
   'worker.critic.model.trust_remote_code',
   'worker.critic.model.lora',
   'worker.ref.strategy',
   ...fsdpKeys('worker.ref.fsdp'),
   'worker.ref.fsdp.mp_reduce_dtype',
-  'worker.ref.offload',
+  'worker.ref.offload.offload_optimizer',
   'worker.rollout.name',
   'worker.rollout.dtype',
   'worker.rollout.gpu_memory_utilization',
@@ -130,9 +129,13 @@ export function ignoredKeys(config: Config): string | undefined {
   const usual = Config.encode(defaults());
   const isSet = (path: string): boolean =>
     JSON.stringify(valueAt(given, path)) !== JSON.stringify(valueAt(usual, path));
-  const critic = config.algorithm.advEstimator === 'gae' ? [] : ['worker.critic'];
+  const { advEstimator, disableKl } = config.algorithm;
+  const critic = advEstimator === 'gae' ? [] : ['worker.critic'];
+  // Beside adapters the reference reads the policy's own weights.
+  const hasReference = !disableKl && config.worker.actor.model.lora.rank === 0;
+  const reference = hasReference ? [] : paramOffloads('worker.ref');
   const ignored = keyPaths(Config)
-    .filter((path) => liesIn(path, [...withoutEffect, ...critic]))
+    .filter((path) => liesIn(path, [...withoutEffect, ...critic, ...reference]))
     .filter((path) => asMapping(valueAt(usual, path)) === undefined && isSet(path));
   return ignored.length === 0 ? undefined : `no effect here: ${ignored.join(', ')}`;
 }

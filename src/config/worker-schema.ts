@@ -102,10 +102,10 @@ export const Optim = section({
   trainingSteps: about('Derived: steps of the whole run.', withDefault(int, -1)),
 });
 
-/** `worker.*.fsdp`: the reference's sharding engine, of which the dtypes have a counterpart here. */
+/** `worker.*.fsdp`: the reference's sharding engine, of which the dtypes and `enable_cpu_offload` have a counterpart here. */
 const Fsdp = section({
   enableFullShard: about('ZeRO-3 rather than ZeRO-2.', withDefault(bool, true)),
-  enableCpuOffload: about('Keep parameters in host memory.', withDefault(bool, false)),
+  enableCpuOffload: about('The same as `offload.offload_params`.', withDefault(bool, false)),
   enableRank0Init: about('Only one rank reads the weights.', withDefault(bool, true)),
   useOrigParams: about('Keep parameters in their own shapes.', withDefault(bool, false)),
   torchDtype: about(
@@ -124,10 +124,16 @@ const Fsdp = section({
   mpBufferDtype: about('Type of buffers; here always fp32.', withDefault(precision, 'fp32')),
 });
 
-/** `worker.*.offload`: what moves to host memory between phases. */
+/** `worker.*.offload`: what is out of memory while it is not needed; where there is no card, in a file. */
 const Offload = section({
-  offloadParams: about('Parameters.', withDefault(bool, false)),
-  offloadOptimizer: about('Optimizer state.', withDefault(bool, false)),
+  offloadParams: about(
+    'Keep the parameters in a file below `TMPDIR` (else `/var/tmp`), on Linux: a pass has one module of them in memory, generation all of them while it lasts.',
+    withDefault(bool, false),
+  ),
+  offloadOptimizer: about(
+    "Keep the optimizer's state in a file below `TMPDIR` (else `/var/tmp`), on Linux: a step has one slice of it in memory.",
+    withDefault(bool, false),
+  ),
 });
 
 /** `worker.actor`: the policy and how it is updated. */
@@ -176,7 +182,7 @@ export const Actor = section({
   model: about('The checkpoint.', Model),
   optim: about('The optimizer.', Optim),
   fsdp: about('Sharding.', Fsdp),
-  offload: about('Offloading.', Offload),
+  offload: about('Out of memory what is not needed.', Offload),
   numWorkers: about(
     "cxmind: learners that share every mini-batch, the reference's world size; null is one a GPU (`trainer.nnodes` x `trainer.n_gpus_per_node`), and on CPUs one a host.",
     orNull(positiveInt),
@@ -216,7 +222,7 @@ const Critic = section({
   model: about('The checkpoint.', Model),
   optim: about('The optimizer.', Optim),
   fsdp: about('Sharding.', Fsdp),
-  offload: about('Offloading.', Offload),
+  offload: about('Out of memory what is not needed.', Offload),
   globalBatchSizePerDevice: about(
     'Derived: samples per optimizer step on one device.',
     withDefault(int, -1),
@@ -227,7 +233,7 @@ const Critic = section({
 const Ref = section({
   strategy: about('How weights are sharded.', withDefault(text, 'fsdp')),
   fsdp: about('Sharding.', Fsdp),
-  offload: about('Offloading.', Offload),
+  offload: about('Out of memory what is not needed.', Offload),
   microBatchSizePerDeviceForExperience: about('Derived from `actor`.', withDefault(int, -1)),
   paddingFree: about('Derived from `actor`.', withDefault(bool, false)),
   dynamicBatching: about('Derived from `actor`.', withDefault(bool, true)),

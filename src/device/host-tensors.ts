@@ -1,4 +1,5 @@
 import { viewOf, type DType } from '../tensor/dtype.ts';
+import { bringIn, letGo } from '../tensor/file-memory.ts';
 import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { Device, View, Views, Workspace } from './device.ts';
 
@@ -35,4 +36,16 @@ function sharedIndex(rows: Int32Array): Tensor<'i32'> {
 export async function readTensor<D extends DType>(view: View<D>): Promise<Tensor<D>> {
   const { device } = view;
   return device.host?.tensor(view) ?? (await device.download(view));
+}
+
+/** `bringIn` for what a view of this process's memory is of; nothing for a device's own. */
+export function bringInView(view: View, use: 'read' | 'write'): void {
+  const tensor = view.device.host?.tensor(view);
+  if (tensor !== undefined) bringIn(tensor.data, use);
+}
+
+/** `letGo` of what a view of this process's memory is of; nothing for a device's own. */
+export function letGoView(view: View): void {
+  const tensor = view.device.host?.tensor(view);
+  if (tensor !== undefined) letGo(tensor.data);
 }

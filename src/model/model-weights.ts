@@ -1,5 +1,6 @@
 import type { Device } from '../device/device.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
+import { isInFile } from '../tensor/file-memory.ts';
 import type { Adapter, BlockAdapters } from './adapter.ts';
 import type { Arena } from './arena.ts';
 import { adapterModules, modelAdapters } from './model-adapters.ts';
@@ -8,6 +9,7 @@ import type { ProductBlocks } from './products.ts';
 import {
   AdaptedWeights,
   OffloadedModules,
+  PagedModules,
   ResidentModules,
   type GradientSink,
   type ModelModules,
@@ -44,10 +46,11 @@ export function modelWeights(
     readonly adapter: Adapter<FloatDType> | null;
   },
 ): ModelWeights {
-  const sourceOf = (from: Arena<FloatDType>, some: ModelModules): WeightSource =>
-    device.host === null
-      ? new OffloadedModules(device, from, some)
-      : new ResidentModules(device, from, some);
+  const sourceOf = (from: Arena<FloatDType>, some: ModelModules): WeightSource => {
+    if (device.host === null) return new OffloadedModules(device, from, some);
+    const resident = new ResidentModules(device, from, some);
+    return isInFile(from.buffer) ? new PagedModules(resident) : resident;
+  };
   const { dtype } = arena;
   const base = sourceOf(arena, modules);
   const sinkOf = (trained: ModelModules) => (gradients: Arena) =>

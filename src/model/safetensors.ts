@@ -3,6 +3,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { CxmindError } from '../errors.ts';
 import { openToRead, writing } from '../files.ts';
 import { bytesPerElement, type DType } from '../tensor/dtype.ts';
+import { letGo } from '../tensor/file-memory.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { decodeF32, encodeF32 } from '../tensor/half.ts';
 
@@ -207,11 +208,7 @@ export class SafetensorsReader implements AsyncDisposable {
   async readF32(stored: StoredTensor, into: Float32Array): Promise<void> {
     const { dtype, name, offset, sizeBytes } = stored;
     if (dtype === 'f32') {
-      const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
-      for (let at = 0; at < sizeBytes; at += chunkBytes) {
-        const part = bytes.subarray(at, Math.min(sizeBytes, at + chunkBytes));
-        await readExactly(this.#handle, part, offset + at, this.header.file);
-      }
+      await this.#readBytes(stored, into);
       return;
     }
     if (dtype !== 'f16' && dtype !== 'bf16') {
@@ -222,17 +219,29 @@ export class SafetensorsReader implements AsyncDisposable {
       const part = scratch.subarray(0, Math.min(chunkBytes, sizeBytes - at) / 2);
       const bytes = new Uint8Array(part.buffer, 0, part.byteLength);
       await readExactly(this.#handle, bytes, offset + at, this.header.file);
-      decodeF32(dtype, part, into.subarray(at / 2, at / 2 + part.length));
+      const decoded = into.subarray(at / 2, at / 2 + part.length);
+      decodeF32(dtype, part, decoded);
+      letGo(decoded);
     }
   }
 
-  /** Reads a tensor as it is stored. */
-  async read(stored: StoredTensor): Promise<Tensor> {
-    const tensor = zeros(stored.dtype, stored.shape);
-    const { buffer, byteOffset, byteLength } = tensor.data;
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    await readExactly(this.#handle, bytes, stored.offset, this.header.file);
+  /** Reads a tensor as it is stored, into memory as `zeros` takes it. */
+  async read(
+    stored: StoredTensor,
+    memory?: (byteLength: number) => SharedArrayBuffer,
+  ): Promise<Tensor> {
+    const tensor = zeros(stored.dtype, stored.shape, memory);
+    await this.#readBytes(stored, tensor.data);
     return tensor;
+  }
+
+  async #readBytes({ offset, sizeBytes }: StoredTensor, into: ArrayBufferView): Promise<void> {
+    const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+    for (let at = 0; at < sizeBytes; at += chunkBytes) {
+      const part = bytes.subarray(at, Math.min(sizeBytes, at + chunkBytes));
+      await readExactly(this.#handle, part, offset + at, this.header.file);
+      letGo(part);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -240,11 +249,15 @@ export class SafetensorsReader implements AsyncDisposable {
   }
 }
 
-/** Every tensor of a safetensors file, by name; errors as `SafetensorsReader.open`. */
-export async function readSafetensors(file: string): Promise<Map<string, Tensor>> {
+/** Every tensor of a safetensors file, by name, in memory as `zeros` takes it; errors as `SafetensorsReader.open`. */
+export async function readSafetensors(
+  file: string,
+  memory?: (byteLength: number) => SharedArrayBuffer,
+): Promise<Map<string, Tensor>> {
   await using reader = await SafetensorsReader.open(file);
   const tensors = new Map<string, Tensor>();
-  for (const stored of reader.header.tensors) tensors.set(stored.name, await reader.read(stored));
+  for (const stored of reader.header.tensors)
+    tensors.set(stored.name, await reader.read(stored, memory));
   return tensors;
 }
 
@@ -263,7 +276,9 @@ async function writeTensor(
   if (dtype === undefined || dtype === tensor.dtype) {
     for (let at = 0; at < data.byteLength; at += chunkBytes) {
       const length = Math.min(chunkBytes, data.byteLength - at);
-      await writeFully(handle, new Uint8Array(data.buffer, data.byteOffset + at, length));
+      const part = new Uint8Array(data.buffer, data.byteOffset + at, length);
+      await writeFully(handle, part);
+      letGo(part);
     }
     return;
   }
@@ -278,6 +293,7 @@ async function writeTensor(
   for (let at = 0; at < values.length; at += scratch.length) {
     const part = values.subarray(at, at + scratch.length);
     encodeF32(dtype, part, scratch);
+    letGo(part);
     await writeFully(handle, new Uint8Array(scratch.buffer, 0, part.length * 2));
   }
 }

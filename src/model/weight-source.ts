@@ -1,4 +1,5 @@
 import type { Device, View, Views } from '../device/device.ts';
+import { bringInView, letGoView } from '../device/host-tensors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
 
@@ -76,6 +77,42 @@ export class ResidentModules implements WeightSource, GradientSink {
 
   take(module: string): Promise<Lease> {
     return Promise.resolve(this.#leases.get(module) ?? NOTHING);
+  }
+}
+
+/**
+ * Parameters of an arena that lies in a file: a module is in memory for as long as somebody has it, wherever that
+ * arena is.
+ */
+export class PagedModules implements WeightSource {
+  readonly #resident: ResidentModules;
+  /** How many have a module. */
+  readonly #holders = new Map<string, number>();
+
+  constructor(resident: ResidentModules) {
+    this.#resident = resident;
+  }
+
+  async take(module: string): Promise<Lease> {
+    const { views } = await this.#resident.take(module);
+    const all = Object.values(views);
+    this.#holders.set(module, this.#holdersOf(module) + 1);
+    for (const view of all) bringInView(view, 'read');
+    let isHeld = true;
+    return {
+      views,
+      [Symbol.dispose]: () => {
+        if (!isHeld) return;
+        isHeld = false;
+        const others = this.#holdersOf(module) - 1;
+        this.#holders.set(module, others);
+        if (others === 0) for (const view of all) letGoView(view);
+      },
+    };
+  }
+
+  #holdersOf(module: string): number {
+    return this.#holders.get(module) ?? 0;
   }
 }
 

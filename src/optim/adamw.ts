@@ -1,8 +1,9 @@
 import type { BoundProgram, Device, Program, View } from '../device/device.ts';
-import { readTensor } from '../device/host-tensors.ts';
+import { bringInView, letGoView, readTensor } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
-import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
+import type { DType, FloatDType } from '../tensor/dtype.ts';
+import { fileBuffer, letGo } from '../tensor/file-memory.ts';
+import { rows, sizeOf, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import {
   factorNames,
   nextOf,
@@ -38,6 +39,10 @@ export interface AdamWOptions {
   readonly storage?: StorageDType;
   /** `[N]`, a copy of the parameters in another dtype, which every step writes too; none when left out. */
   readonly working?: View<FloatDType>;
+  /**
+   * On the processor, keeps the state in a file, of which no more than the slice that is being updated is in memory.
+   */
+  readonly offloadsState?: boolean;
 }
 
 /** An array of an optimizer's state. */
@@ -87,7 +92,7 @@ export class AdamW implements Disposable {
     this.#device = device;
     this.#options = options;
     for (const name of strategy.states) {
-      this.#states.set(name, device.allocate(strategy.stateDType, [length]));
+      this.#states.set(name, this.#allocate(strategy.stateDType, [length]));
     }
     const graph = strategy.graph({ ...options, storage, working: working?.dtype });
     this.#program = device.compile(graph);
@@ -133,7 +138,13 @@ export class AdamW implements Disposable {
             `or of another optim.strategy than ${this.#options.strategy ?? 'adamw'}`,
         );
       }
-      this.#device.upload(saved, view);
+      for (const { start, shape } of this.#slices()) {
+        const from = rows(saved, start, start + shape[0]);
+        const to = this.#part(view, start, shape);
+        this.#device.upload(from, to);
+        letGoView(to);
+        letGo(from.data);
+      }
     }
     this.#step = state.step;
   }
@@ -155,21 +166,49 @@ export class AdamW implements Disposable {
       root,
       inverseRoot: 1 / root,
     });
-    const length = sizeOf(parameters.shape);
+    for (const { start, shape } of this.#slices()) {
+      const p = this.#part(parameters, start, shape);
+      const written: View[] = [p];
+      this.#run
+        .input('p', p)
+        .input('g', this.#part(gradients, start, shape))
+        .output('nextP', p);
+      if (working !== undefined) {
+        const copy = this.#part(working, start, shape);
+        this.#run.output('working', copy);
+        written.push(copy);
+      }
+      for (const [name, whole] of this.#states) {
+        const state = this.#part(whole, start, shape);
+        this.#run.input(name, state).output(nextOf(name), state);
+        written.push(state);
+      }
+      for (const view of written) bringInView(view, 'write');
+      this.#run.run();
+      for (const view of written) letGoView(view);
+    }
+  }
+
+  /** What is updated at a time. */
+  *#slices(): Iterable<{ readonly start: number; readonly shape: readonly [number] }> {
+    const length = sizeOf(this.#options.parameters.shape);
     const piece = this.#device.host === null ? length : SLICE;
     for (let start = 0; start < length; start += piece) {
-      const shape = [Math.min(piece, length - start)];
-      const partOf = (view: View): View =>
-        shape[0] === length ? view : this.#device.part(view, start, shape);
-      const p = partOf(parameters);
-      this.#run.input('p', p).input('g', partOf(gradients)).output('nextP', p);
-      if (working !== undefined) this.#run.output('working', partOf(working));
-      for (const [name, whole] of this.#states) {
-        const state = partOf(whole);
-        this.#run.input(name, state).output(nextOf(name), state);
-      }
-      this.#run.run();
+      yield { start, shape: [Math.min(piece, length - start)] };
     }
+  }
+
+  #part(view: View, start: number, shape: readonly [number]): View {
+    return shape[0] === view.shape[0] ? view : this.#device.part(view, start, shape);
+  }
+
+  #allocate<D extends DType>(dtype: D, shape: readonly number[]): View<D> & Disposable {
+    const { host } = this.#device;
+    if (host === null || this.#options.offloadsState !== true) {
+      return this.#device.allocate(dtype, shape);
+    }
+    // The collector takes the file with the memory.
+    return { ...host.view(zeros(dtype, shape, fileBuffer)), [Symbol.dispose]: () => undefined };
   }
 
   #setFactors(values: Readonly<Record<FactorName, number>>): void {

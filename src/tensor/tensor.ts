@@ -27,10 +27,18 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
-/** Zeros on a SharedArrayBuffer of their own, so that threads and native code may read them in place. */
-export function zeros<D extends DType>(dtype: D, shape: readonly number[]): Tensor<D> {
+/**
+ * Zeros on a SharedArrayBuffer of their own, so that threads and native code may read them in place.
+ *
+ * @param memory makes the buffer, of zeros; `fileBuffer` for one that lies in a file
+ */
+export function zeros<D extends DType>(
+  dtype: D,
+  shape: readonly number[],
+  memory: (byteLength: number) => SharedArrayBuffer = sharedBuffer,
+): Tensor<D> {
   const length = sizeOf(shape);
-  const buffer = sharedBuffer(Math.max(1, length) * bytesPerElement(dtype));
+  const buffer = memory(Math.max(1, length) * bytesPerElement(dtype));
   return { dtype, shape, data: viewOf(dtype, buffer, 0, length) };
 }
 

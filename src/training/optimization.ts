@@ -5,8 +5,10 @@ import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
+import { fileBuffer, letGo } from '../tensor/file-memory.ts';
 import { writeFloats } from '../tensor/floats.ts';
 import { roundTo } from '../tensor/half.ts';
+import { sharedBuffer } from '../tensor/memory.ts';
 import { rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { alone, type LearnerGroup } from './learner-group.ts';
 
@@ -21,6 +23,8 @@ export interface OptimizationOptions {
   readonly storage?: StorageDType;
   /** What gradients are rounded to before the learners sum them, and their sum; f32 when left out. */
   readonly reduction?: FloatDType;
+  /** Keep the optimizer's state in a file. */
+  readonly offloadsState?: boolean;
 }
 
 /** What one optimizer step did. */
@@ -63,6 +67,8 @@ export class Optimization implements Disposable {
   readonly #adamW: AdamW;
   readonly #maxGradNorm: number;
   readonly #reduction: FloatDType;
+  /** Memory for what is as large as the optimizer's state. */
+  readonly #stateMemory: (byteLength: number) => SharedArrayBuffer;
   /** The own part of weights and summed gradients. */
   readonly #ownWeights: Tensor<'f32'>;
   readonly #ownGradients: Tensor<'f32'>;
@@ -97,6 +103,7 @@ export class Optimization implements Disposable {
     this.#working = working;
     this.#sharing = sharing;
     this.#maxGradNorm = options.maxGradNorm;
+    this.#stateMemory = options.offloadsState === true ? fileBuffer : sharedBuffer;
     this.#reduction = options.reduction ?? 'f32';
     this.#ownWeights = rows(weights.flat, rank * part, (rank + 1) * part);
     this.#ownGradients = size === 1 ? this.gradients.flat : zeros('f32', [part]);
@@ -144,6 +151,7 @@ export class Optimization implements Disposable {
       await group.allGather(this.#ownWeights, this.#weights.flat);
       this.#refresh();
     }
+    letGo(this.#weights.data);
     return { gradientNorm, applied: true };
   }
 
@@ -154,9 +162,13 @@ export class Optimization implements Disposable {
     const isRoot = group.rank === 0;
     const wholes: Record<string, StateTensor> = {};
     for (const [name, own] of Object.entries<StateTensor>(parts)) {
-      const whole = isRoot ? (group.size === 1 ? own : zeros(own.dtype, this.#shape)) : null;
+      const isWhole = group.size === 1;
+      const whole = isRoot ? (isWhole ? own : this.#zeros(own.dtype, this.#shape)) : null;
       await group.gather(own, whole, 0);
-      if (whole !== null) wholes[name] = rows(whole, 0, this.#contentLength);
+      letGo(own.data);
+      if (whole === null) continue;
+      letGo(whole.data);
+      wholes[name] = rows(whole, 0, this.#contentLength);
     }
     return isRoot ? { ...(wholes as unknown as Omit<AdamWState, 'step'>), step } : null;
   }
@@ -173,8 +185,10 @@ export class Optimization implements Disposable {
     const parts: Record<string, StateTensor> = {};
     for (const [name, { dtype }] of this.#adamW.states) {
       const padded = state === null ? null : this.#padded(name, state[name]);
-      const part = group.size === 1 ? padded! : zeros(dtype, this.#ownWeights.shape);
+      const part = group.size === 1 ? padded! : this.#zeros(dtype, this.#ownWeights.shape);
       await group.scatter(padded, part, 0);
+      if (padded !== null) letGo(padded.data);
+      letGo(part.data);
       parts[name] = part;
     }
     const step = tensorOf('i64', [1], [BigInt(state?.step ?? 0)]);
@@ -190,11 +204,14 @@ export class Optimization implements Disposable {
     if (!sharesWeights) await group.broadcast(this.#weights.flat, 0);
     if (!sharesWeights || group.rank === 0) this.#refresh();
     if (sharesWeights) await group.barrier();
+    letGo(this.#weights.data);
   }
 
   /** Makes the working copy of all weights anew. */
   #refresh(): void {
-    if (this.#working !== this.#weights) writeFloats(this.#working.flat, 0, this.#weights.data);
+    if (this.#working === this.#weights) return;
+    writeFloats(this.#working.flat, 0, this.#weights.data);
+    letGo(this.#working.data);
   }
 
   /** The sum of a number over the learners, in the order of their ranks, so that it is the same for all. */
@@ -218,9 +235,14 @@ export class Optimization implements Disposable {
       );
     }
     if (length === this.#weights.data.length) return saved;
-    const padded = zeros(saved.dtype, this.#shape);
+    const padded = this.#zeros(saved.dtype, this.#shape);
     padded.data.set(saved.data);
     return padded;
+  }
+
+  /** Zeros of the optimizer's state, where that lies. */
+  #zeros(dtype: StateTensor['dtype'], shape: readonly number[]): StateTensor {
+    return zeros(dtype, shape, this.#stateMemory);
   }
 
   get #shape(): readonly number[] {

@@ -18,6 +18,7 @@ import { floatsOf } from '../../../src/tensor/floats.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { versionBytes } from '../../../transport/shared/version.ts';
 import { goldenPath } from '../../support/golden.ts';
+import { residentBytes } from '../../support/resident-bytes.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { configOf } from '../effects/changes.ts';
 
@@ -96,6 +97,13 @@ describe('mp_param_dtype', () => {
     const { arena, trained, working } = await policyOf(param('actor', 'bf16'), frozen);
     assert.ok(trained.layout.length < arena.layout.length);
     assertCopyOf(trained, working.trained, 'bf16');
+    assertCopyOf(arena, working.arena, 'bf16');
+  });
+
+  it('has a copy in a file where the weights lie in one', async () => {
+    const offloaded = 'worker.actor.offload.offload_params=true';
+    const { arena, working } = await policyOf(param('actor', 'bf16'), offloaded);
+    for (const { buffer } of [arena, working.arena]) assert.equal(residentBytes(buffer), 0);
     assertCopyOf(arena, working.arena, 'bf16');
   });
 

@@ -18,6 +18,7 @@ import { zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { goldenSequences } from '../../support/golden-model.ts';
+import { residentBytes } from '../../support/resident-bytes.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const model = 'worker.critic.model';
@@ -57,6 +58,15 @@ describe('loadCritic', () => {
       assert.deepEqual([frozenLength, isVisionFixed, notes], [0, false, []]);
     });
   });
+
+  for (const key of ['fsdp.enable_cpu_offload', 'offload.offload_params']) {
+    it(`has its weights in a file where that is asked for: worker.critic.${key}`, async () => {
+      await withCritic([], ({ arena }) => assert.equal(residentBytes(arena.buffer), null));
+      await withCritic([`worker.critic.${key}=true`], ({ arena }) => {
+        assert.equal(residentBytes(arena.buffer), 0);
+      });
+    });
+  }
 
   it('begins with the value model it is given, and else with the policy and a new head', async () => {
     using temporary = new TemporaryDirectory();

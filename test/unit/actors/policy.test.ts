@@ -8,6 +8,7 @@ import type { Config } from '../../../src/config/schema.ts';
 import { loraB } from '../../../src/model/adapter.ts';
 import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
 import { goldenPath } from '../../support/golden.ts';
+import { residentBytes } from '../../support/resident-bytes.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
 const isBf16 = (value: number): boolean => value === bf16ToNumber(numberToBf16(value));
@@ -57,6 +58,23 @@ describe('loadPolicy', () => {
       assert.equal(reference, null);
     });
   });
+
+  for (const key of ['fsdp.enable_cpu_offload', 'offload.offload_params']) {
+    it(`keeps weights in a file that are asked for there: worker.ROLE.${key}`, async () => {
+      await withPolicy([], ({ policy, reference }) => {
+        assert.equal(residentBytes(policy.arena.buffer), null);
+        assert.equal(residentBytes(reference!.buffer), null);
+      });
+      await withPolicy([`worker.actor.${key}=true`], ({ policy, reference }) => {
+        assert.equal(residentBytes(policy.arena.buffer), 0);
+        assert.deepEqual(reference, policy.arena.data);
+      });
+      await withPolicy([`worker.ref.${key}=true`], ({ policy, reference }) => {
+        assert.equal(residentBytes(reference!.buffer), 0);
+        assert.deepEqual(reference!.slice(), policy.arena.data);
+      });
+    });
+  }
 
   it('has the reference read the weights that adapters are trained beside', async () => {
     const items = ['worker.actor.model.lora.rank=4', 'worker.actor.fsdp.torch_dtype=bf16'];

@@ -104,23 +104,19 @@ describe('a value that a run cannot be started with', () => {
 describe('a key that has no effect', () => {
   const fsdp = {
     enable_full_shard: false,
-    enable_cpu_offload: true,
     enable_rank0_init: false,
     use_orig_params: true,
     fsdp_size: 2,
     mp_buffer_dtype: 'bf16',
   };
-  const offload = { offload_params: true, offload_optimizer: true };
   const trained = { strategy: 'fsdp2', ulysses_size: 2, 'optim.warmup_style': 'cosine' };
   /** Of each section, values that are not what a key has by default. */
   const others: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     'worker.actor': { ...trained, padding_free: false, use_torch_compile: false },
     'worker.actor.model': { trust_remote_code: false },
     'worker.actor.fsdp': fsdp,
-    'worker.actor.offload': offload,
     'worker.critic': { ...trained, padding_free: true },
     'worker.critic.fsdp': fsdp,
-    'worker.critic.offload': offload,
     'worker.critic.model': { tokenizer_path: 'x', trust_remote_code: false },
     'worker.critic.model.lora': {
       rank: 4,
@@ -130,7 +126,7 @@ describe('a key that has no effect', () => {
     },
     'worker.ref': { strategy: 'fsdp2' },
     'worker.ref.fsdp': { ...fsdp, mp_reduce_dtype: 'bf16' },
-    'worker.ref.offload': offload,
+    'worker.ref.offload': { offload_optimizer: true },
     'worker.rollout': {
       name: 'sglang',
       dtype: 'fp16',
@@ -159,6 +155,19 @@ describe('a key that has no effect', () => {
     assert.equal(lines.length, 1);
     const named = lines[0]!.replace('no effect here: ', '').split(', ');
     assert.deepEqual(named.sort(), [...keys].sort());
+  });
+
+  it('is what keeps the weights of a reference in a file where it has none of its own', async () => {
+    for (const item of ['algorithm.disable_kl=true', 'worker.actor.model.lora.rank=4']) {
+      const items = [
+        'worker.ref.offload.offload_params=true',
+        'worker.ref.fsdp.enable_cpu_offload=true',
+      ];
+      const { warnings } = await configFrom([item, ...items], { purpose: null });
+      assert.deepEqual(warnings, [
+        'no effect here: worker.ref.fsdp.enable_cpu_offload, worker.ref.offload.offload_params',
+      ]);
+    }
   });
 
   it('is any key of a critic where there is none', async () => {

@@ -179,7 +179,8 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/effects/steps.test.ts › changes what is asked: worker.actor.optim.lr_scheduler_type=cosine',
   'worker.actor.optim.training_steps': 'unit/config/derive.test.ts › reaches both schedules',
   'worker.actor.fsdp.enable_full_shard': named,
-  'worker.actor.fsdp.enable_cpu_offload': named,
+  'worker.actor.fsdp.enable_cpu_offload':
+    'unit/actors/policy.test.ts › keeps weights in a file that are asked for there: worker.ROLE.fsdp.enable_cpu_offload',
   'worker.actor.fsdp.enable_rank0_init': named,
   'worker.actor.fsdp.use_orig_params': named,
   'worker.actor.fsdp.torch_dtype':
@@ -190,8 +191,10 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.actor.fsdp.mp_reduce_dtype':
     'unit/effects/training.test.ts › changes the weights after some steps: worker.actor.fsdp.mp_reduce_dtype=bf16',
   'worker.actor.fsdp.mp_buffer_dtype': named,
-  'worker.actor.offload.offload_params': named,
-  'worker.actor.offload.offload_optimizer': named,
+  'worker.actor.offload.offload_params':
+    'unit/actors/policy.test.ts › keeps weights in a file that are asked for there: worker.ROLE.offload.offload_params',
+  'worker.actor.offload.offload_optimizer':
+    "unit/effects/training.test.ts › changes where the optimizer's state lies: worker.actor.offload.offload_optimizer=true",
   'worker.actor.num_workers':
     'unit/actors/run-placement.test.ts › lays learners out in blocks of neighbours, from the head on',
   'worker.actor.global_batch_size_per_device':
@@ -264,7 +267,8 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/effects/steps.test.ts › changes what is asked: worker.critic.optim.lr_scheduler_type=cosine',
   'worker.critic.optim.training_steps': 'unit/config/derive.test.ts › reaches both schedules',
   'worker.critic.fsdp.enable_full_shard': named,
-  'worker.critic.fsdp.enable_cpu_offload': named,
+  'worker.critic.fsdp.enable_cpu_offload':
+    'unit/actors/critic.test.ts › has its weights in a file where that is asked for: worker.critic.fsdp.enable_cpu_offload',
   'worker.critic.fsdp.enable_rank0_init': named,
   'worker.critic.fsdp.use_orig_params': named,
   'worker.critic.fsdp.torch_dtype':
@@ -275,13 +279,16 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.critic.fsdp.mp_reduce_dtype':
     'unit/effects/training.test.ts › changes the weights after some steps: worker.critic.fsdp.mp_reduce_dtype=bf16',
   'worker.critic.fsdp.mp_buffer_dtype': named,
-  'worker.critic.offload.offload_params': named,
-  'worker.critic.offload.offload_optimizer': named,
+  'worker.critic.offload.offload_params':
+    'unit/actors/critic.test.ts › has its weights in a file where that is asked for: worker.critic.offload.offload_params',
+  'worker.critic.offload.offload_optimizer':
+    "unit/effects/training.test.ts › changes where the optimizer's state lies: worker.critic.offload.offload_optimizer=true",
   'worker.critic.global_batch_size_per_device':
     'unit/config/derive.test.ts › copies lengths, KL settings and log-probability settings between sections',
   'worker.ref.strategy': named,
   'worker.ref.fsdp.enable_full_shard': named,
-  'worker.ref.fsdp.enable_cpu_offload': named,
+  'worker.ref.fsdp.enable_cpu_offload':
+    'unit/actors/policy.test.ts › keeps weights in a file that are asked for there: worker.ROLE.fsdp.enable_cpu_offload',
   'worker.ref.fsdp.enable_rank0_init': named,
   'worker.ref.fsdp.use_orig_params': named,
   'worker.ref.fsdp.torch_dtype':
@@ -291,7 +298,8 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/actors/compute-dtype.test.ts › is what the reference computes in, the policy’s unless it has its own',
   'worker.ref.fsdp.mp_reduce_dtype': named,
   'worker.ref.fsdp.mp_buffer_dtype': named,
-  'worker.ref.offload.offload_params': named,
+  'worker.ref.offload.offload_params':
+    'unit/actors/policy.test.ts › keeps weights in a file that are asked for there: worker.ROLE.offload.offload_params',
   'worker.ref.offload.offload_optimizer': named,
   'worker.ref.micro_batch_size_per_device_for_experience':
     'unit/config/derive.test.ts › copies lengths, KL settings and log-probability settings between sections',

@@ -193,6 +193,12 @@ describe('a key of the config', () => {
       }
     });
 
+    it(`changes where the optimizer's state lies: worker.${role}.offload.offload_optimizer=true`, () =>
+      assertChanges(
+        (config) => settingsOf(config).optimization.offloadsState,
+        `worker.${role}.offload.offload_optimizer=true`,
+      ));
+
     it(`changes what is kept of a pass: worker.${role}.model.enable_gradient_checkpointing=false`, () =>
       assertChanges(
         (config) => settingsOf(config).gradientCheckpointing,

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { Rng, keyOf } from '../../../src/rng.ts';
+import { fileBuffer } from '../../../src/tensor/file-memory.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { adamWOver } from '../../support/flat-adamw.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { residentBytes } from '../../support/resident-bytes.ts';
 
 const betas = [0.9, 0.999] as const;
 const eps = 1e-8;
@@ -118,6 +120,39 @@ describe('AdamW', () => {
     for (let i = 0; i < 2; i++) second.step(0.01, 1);
     assert.deepEqual(halves, whole);
     assert.deepEqual(await second.state(), await through.state());
+  });
+
+  it('has no more of its state and of parameters in memory than a slice, where those lie in files', () => {
+    const length = 2 ** 18 + 137;
+    const rng = new Rng(keyOf('adamw offload test'));
+    const draw = (): number[] => Array.from({ length }, () => rng.nextNormal());
+    const resident = tensorOf('f32', [length], draw());
+    const offloaded = zeros('f32', [length], fileBuffer);
+    offloaded.data.set(resident.data);
+    const gradients = tensorOf('f32', [length], draw()).data;
+    const options = { gradients, betas, weightDecay: 0.1, eps };
+    using expected = adamWOver(device, { ...options, parameters: resident.data });
+    using optimizer = adamWOver(device, {
+      ...options,
+      parameters: offloaded.data,
+      offloadsState: true,
+    });
+    for (let step = 0; step < 2; step++) {
+      expected.step(0.01, 0.5);
+      optimizer.step(0.01, 0.5);
+    }
+    const states = [...optimizer.states.values()].map((view) => device.host!.tensor(view));
+    assert.equal(states.length, 2);
+    for (const { data } of [offloaded, ...states]) {
+      assert.equal(residentBytes(data.buffer), 0);
+    }
+    for (const [name, view] of expected.states) {
+      const [got, wanted] = [optimizer.states.get(name)!, view].map(
+        (one) => device.host!.tensor(one).data,
+      );
+      assert.deepEqual(got, wanted);
+    }
+    assert.deepEqual(offloaded.data, resident.data);
   });
 
   it('refuses gradients or a state of another length', () => {

@@ -11,6 +11,7 @@ import { alone } from '../../../src/training/learner-group.ts';
 import { Optimization, type OptimizationOptions } from '../../../src/training/optimization.ts';
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
 import { joinThreadGroup, threadGroup } from '../../../transport/collectives/threads.ts';
+import { residentBytes } from '../../support/resident-bytes.ts';
 
 const options: OptimizationOptions = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 };
 const layout = layOut([
@@ -209,6 +210,36 @@ describe('Optimization by several learners', () => {
       [1, 1],
     );
   });
+
+  for (const strategy of ['adamw', 'adamw_bf16'] as const) {
+    it(`keeps its state in a file, bit for bit: ${strategy}`, async () => {
+      await using one = new Team(device, 1, true, { strategy });
+      for (const [size, sharesWeights] of [
+        [1, true],
+        [2, true],
+        [3, false],
+      ] as const) {
+        const offloaded = { strategy, offloadsState: true };
+        await using first = new Team(device, size, sharesWeights, offloaded);
+        await using second = new Team(device, size, sharesWeights, offloaded);
+        for (let step = 0; step < 2; step++) await first.step(step);
+        const saved = await first.state();
+        for (const { data } of [saved.m, saved.v]) assert.equal(residentBytes(data.buffer), 0);
+        second.arenas[0]!.data.set(first.weights());
+        await second.all((member, rank) => member.scatterState(rank === 0 ? saved : null));
+        await second.step(2);
+        if (size === 1) for (let step = 0; step < 3; step++) await one.step(step);
+        for (let rank = 0; rank < size; rank++) {
+          assert.deepEqual(second.weights(rank), one.weights());
+        }
+        const [state, expected] = [await second.state(), await one.state()];
+        assert.deepEqual(Object.keys(state), Object.keys(expected));
+        for (const name of ['m', 'v', 'c'] as const) {
+          assert.deepEqual(state[name]?.data, expected[name]?.data);
+        }
+      }
+    });
+  }
 
   it('goes on from the state of another number of learners', async () => {
     await using one = new Team(device, 1, true);

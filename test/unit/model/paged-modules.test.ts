@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
+import { Arena } from '../../../src/model/arena.ts';
+import { modelWeights } from '../../../src/model/model-weights.ts';
+import { packSequences } from '../../../src/model/pack.ts';
+import { modelModules } from '../../../src/model/parameters.ts';
+import { Policy } from '../../../src/model/policy.ts';
+import { moduleNames } from '../../../src/model/weight-source.ts';
+import { fileBuffer, letGo } from '../../../src/tensor/file-memory.ts';
+import { goldenSequences, loadGoldenModel, type GoldenModel } from '../../support/golden-model.ts';
+import { residentBytes } from '../../support/resident-bytes.ts';
+
+describe('PagedModules', () => {
+  let device: Device;
+  let model: GoldenModel;
+  /** The same weights in a file. */
+  let filed: Arena;
+  before(async () => {
+    device = openDevice();
+    model = await loadGoldenModel('micro-vl');
+    filed = new Arena(model.arena.layout, fileBuffer(model.arena.byteLength));
+    filed.data.set(model.arena.data);
+  });
+  after(() => device[Symbol.dispose]());
+  beforeEach(() => letGo(filed.data));
+
+  it('makes a pass come to the same bits, and leaves nothing in memory', async () => {
+    const batch = packSequences(goldenSequences());
+    const results = [];
+    for (const arena of [model.arena, filed]) {
+      using policy = new Policy(device, model.config, arena, { gradientCheckpointing: true });
+      const gradients = model.arena.twin();
+      const seen: Float32Array[] = [];
+      const lossGradient = (logProbs: Float32Array): Float32Array => {
+        seen.push(logProbs.slice());
+        return logProbs.map((_, i) => Math.sin(i));
+      };
+      await policy.accumulateGradients(batch, 0.7, lossGradient, gradients);
+      seen.push(await policy.logProbs(batch, 0.7));
+      results.push([...seen, gradients.data]);
+    }
+    assert.deepEqual(results[1], results[0]);
+    assert.equal(residentBytes(filed.buffer), 0);
+  });
+
+  it('has a module in memory until the last who took it gives it back', async () => {
+    const { source } = modelWeights(device, {
+      config: model.config,
+      modules: modelModules(model.config, 'policy'),
+      arena: filed,
+      adapter: null,
+    });
+    const resident = (): number => residentBytes(filed.buffer)!;
+    const first = await source.take(moduleNames.embedding);
+    const taken = resident();
+    assert.ok(taken > 0 && taken < filed.byteLength, `${taken} of ${filed.byteLength} bytes`);
+    const second = await source.take(moduleNames.embedding);
+    first[Symbol.dispose]();
+    first[Symbol.dispose]();
+    assert.equal(resident(), taken);
+    second[Symbol.dispose]();
+    assert.equal(resident(), 0);
+  });
+});
