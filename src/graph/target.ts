@@ -1,7 +1,9 @@
+import type { GraphBuilder } from './builder.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
 import type { OpName } from './ops/table.ts';
 import { rewrite, type Rule } from './passes.ts';
+import { sameShape } from './shape.ts';
 
 /** What a provider can compute; all that is f32 it always can. */
 export interface Target {
@@ -33,16 +35,39 @@ export const webgpu: Target = {
   hasKernel: (node) =>
     ![...node.inputs, ...node.outputs].some(({ dtype }) => dtype === 'bf16') &&
     notWidening(node) === undefined,
-  // Its kernel leaves the reciprocal root mean square unwritten, which only backward graphs read.
-  mend(node, [x, weight], { g, uses }) {
-    if (node.op !== 'rmsNorm' || uses(node.outputs[1]!) === 0) return undefined;
-    const { attributes } = node as Node<'rmsNorm'>;
-    const wide = g.cast(x!, 'f32');
-    const mean = g.reduceMean(g.mul(wide, wide), [-1], true);
-    const inverse = g.reciprocal(g.sqrt(g.add(mean, g.scalar(attributes.epsilon))));
-    return [g.rmsNorm(x!, weight!, attributes.epsilon), inverse];
+  mend(node, inputs, { g, uses }) {
+    if (node.op === 'rmsNorm' && uses(node.outputs[1]!) > 0) {
+      return rmsNormWithInverse(g, node as Node<'rmsNorm'>, inputs);
+    }
+    return node.op === 'pow' ? powOfOneShape(g, node, inputs) : undefined;
   },
 };
+
+/** The norm, whose kernel on WebGPU leaves the reciprocal root mean square unwritten; only backward graphs read it. */
+function rmsNormWithInverse(
+  g: GraphBuilder,
+  { attributes: { epsilon } }: Node<'rmsNorm'>,
+  [x, weight]: readonly Value[],
+): readonly Value[] {
+  const wide = g.cast(x!, 'f32');
+  const mean = g.reduceMean(g.mul(wide, wide), [-1], true);
+  const inverse = g.reciprocal(g.sqrt(g.add(mean, g.scalar(epsilon))));
+  return [g.rmsNorm(x!, weight!, epsilon), inverse];
+}
+
+/** A power whose operands have the result's shape: WebGPU's kernel fails where it has to spread a row of one. */
+function powOfOneShape(
+  g: GraphBuilder,
+  node: Node,
+  [base, exponent]: readonly Value[],
+): readonly Value[] | undefined {
+  const { shape } = node.outputs[0]!;
+  if (base!.shape.length === 0 || exponent!.shape.length === 0) return undefined;
+  if (sameShape(base!.shape, shape) && sameShape(exponent!.shape, shape)) return undefined;
+  // Nothing of the other operand is added, since ONNX Runtime takes an Expand away again.
+  const spread = (x: Value, like: Value): Value => g.add(x, g.sub(like, like));
+  return [g.pow(spread(base!, exponent!), spread(exponent!, base!))];
+}
 
 /** ONNX Runtime's CUDA provider: it computes in f16 and bf16 but for a few ops, and has no product that gives f32. */
 export const cuda: Target = {

@@ -203,7 +203,7 @@ describe('a run whose actors crash', () => {
 
   for (const [reward, message] of [
     ['throws', /rewards\.mjs:throws: row \S+, response 1 of 4: threw: no such disease/],
-    ['tooFew', /tooFew: row \S+, response 1 of 4: expected an array of 1 maps, got an array of 0/],
+    ['tooFew', /tooFew: a batch of 40 responses: expected an array of 40 maps, got an array of 39/],
     [
       'notANumber',
       /notANumber: row \S+, response 3 of 4: 'overall' is not a finite number but NaN/,
