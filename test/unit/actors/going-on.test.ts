@@ -59,7 +59,10 @@ describe('the checkpoint that a run goes on from', () => {
     'is cut off': [(step) => truncateSync(state(step), 50), /optimizer\.safetensors: .*truncated/],
     'has an empty file': [(step) => truncateSync(state(step), 0), /0 bytes are too few/],
     'lacks its state': [(step) => rmSync(state(step)), /was saved with save_model_only/],
-    'lacks the trainer’s': [(step) => rmSync(join(folder(step), 'trainer.json')), /trainer\.json: no such file/],
+    'lacks the trainer’s': [
+      (step) => rmSync(join(folder(step), 'trainer.json')),
+      /trainer\.json: no such file/,
+    ],
     'is of another step': [
       (step) => {
         rmSync(folder(step), { recursive: true });
