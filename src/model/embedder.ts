@@ -4,7 +4,7 @@ import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { floatsOf, writeFloats } from '../tensor/floats.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
-import { rows, zeros, type Tensor } from '../tensor/tensor.ts';
+import { zeros } from '../tensor/tensor.ts';
 import type { BlockAdapters } from './adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
