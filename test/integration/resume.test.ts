@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   watch,
   writeFileSync,
 } from 'node:fs';
@@ -144,28 +145,33 @@ describe('a run that is resumed', () => {
 
   it('never takes up a checkpoint that was being written when the run was killed', async () => {
     const run = join(temporary.path, 'killed');
-    cpSync(whole, run, {
-      recursive: true,
-      filter: (source) => !/global_step_[234]/.test(source),
-    });
-    const tracker = join(run, 'checkpoint_tracker.json');
-    const { last_global_step: _, ...rest } = JSON.parse(readFileSync(tracker, 'utf8')) as Record<
-      string,
-      unknown
-    >;
-    writeFileSync(tracker, JSON.stringify({ ...rest, last_global_step: 1, best_global_step: 1 }));
+    // Writing takes milliseconds: again, until the kill falls into them.
+    for (let attempt = 0; !existsSync(join(run, '.global_step_2.partial')); attempt++) {
+      assert.ok(attempt < 5, 'no kill fell into the writing of a checkpoint');
+      rmSync(run, { recursive: true, force: true });
+      cpSync(whole, run, {
+        recursive: true,
+        filter: (source) => !/global_step_[234]/.test(source),
+      });
+      const tracker = join(run, 'checkpoint_tracker.json');
+      const { last_global_step: _, ...rest } = JSON.parse(readFileSync(tracker, 'utf8')) as Record<
+        string,
+        unknown
+      >;
+      writeFileSync(tracker, JSON.stringify({ ...rest, last_global_step: 1, best_global_step: 1 }));
 
-    const child = spawn(
-      process.execPath,
-      [bin, 'train', ...tinyItems(demo, run, [...items, 'trainer.max_steps=4'])],
-      { stdio: 'ignore' },
-    );
-    const exited = once(child, 'exit');
-    const watcher = watch(run, (_, name) => {
-      if (name === '.global_step_2.partial') child.kill('SIGKILL');
-    });
-    assert.deepEqual(await exited, [null, 'SIGKILL']);
-    watcher.close();
+      const child = spawn(
+        process.execPath,
+        [bin, 'train', ...tinyItems(demo, run, [...items, 'trainer.max_steps=4'])],
+        { stdio: 'ignore' },
+      );
+      const exited = once(child, 'exit');
+      const watcher = watch(run, (_, name) => {
+        if (name === '.global_step_2.partial') child.kill('SIGKILL');
+      });
+      assert.deepEqual(await exited, [null, 'SIGKILL']);
+      watcher.close();
+    }
     assert.deepEqual(checkpointsOf(run), ['global_step_1']);
     assert.ok(existsSync(join(run, '.global_step_2.partial')));
 

@@ -181,7 +181,7 @@ describe('videos by ffmpeg', function () {
   it('names a video that is missing, cut short or none, and frames that do not fit', async () => {
     const rejects = (source: string | string[], message: RegExp): Promise<void> =>
       assert.rejects(pixelsWith({}).video(source), { code: 'DATA_INVALID', message });
-    await rejects(join(directory!.path, 'none.mp4'), /video .*none\.mp4: No such file/);
+    await rejects(join(directory!.path, 'none.mp4'), /video .*none\.mp4: no such file/);
     await rejects(directory!.write('text.mp4', 'no video'), /video .*text\.mp4: Invalid data/);
     const bytes = readFileSync(path);
     const half = directory!.write('half.mkv', bytes.subarray(0, 200));
