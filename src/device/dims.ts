@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import type { Dim, Graph } from '../graph/ir.ts';
+import type { Dim, Graph, ValueType } from '../graph/ir.ts';
+import type { Shapes } from '../graph/kernel.ts';
 import { evaluateDim } from '../graph/shape.ts';
 import type { View, Views } from './device.ts';
 
@@ -19,20 +20,27 @@ export function inputsOf(graph: Graph, given: Views): [name: string, view: View]
 }
 
 /** The shape of every output of a graph, in its order, with the sizes that its inputs have. */
-export function outputShapes(graph: Graph, inputs: Views): (readonly number[])[] {
-  const sizes = symbolSizes(graph, inputs);
-  return graph.outputs.map(({ value }) => value.shape.map((dim) => sizeOfDim(dim, sizes)));
+export function outputShapes(graph: Graph, inputs: Views): Shapes {
+  return shapesOf(
+    graph.outputs.map(({ value }) => value),
+    graph.inputs,
+    graph.inputs.map(({ name }) => inputs[name]!.shape),
+  );
 }
 
-/** The size of every plain symbol, read off the tensors that are given for the inputs. */
-function symbolSizes(graph: Graph, inputs: Views): ReadonlyMap<string, number> {
+/** The shapes of some values where others have these sizes. */
+export function shapesOf(
+  values: readonly ValueType[],
+  from: readonly ValueType[],
+  shapes: Shapes,
+): Shapes {
   const sizes = new Map<string, number>();
-  for (const value of graph.inputs) {
-    for (const [axis, dim] of value.shape.entries()) {
-      if (typeof dim === 'string') sizes.set(dim, inputs[value.name]!.shape[axis]!);
+  for (const [i, { shape }] of from.entries()) {
+    for (const [axis, dim] of shape.entries()) {
+      if (typeof dim === 'string') sizes.set(dim, shapes[i]![axis]!);
     }
   }
-  return sizes;
+  return values.map(({ shape }) => shape.map((dim) => sizeOfDim(dim, sizes)));
 }
 
 function sizeOfDim(dim: Dim, sizes: ReadonlyMap<string, number>): number {

@@ -3,6 +3,7 @@ import { CxmindError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, Value, ValueType } from './ir.ts';
+import type { Step } from './kernel.ts';
 import type { Emitter, OnnxAttribute } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
@@ -241,17 +242,57 @@ class OnnxWriter implements Emitter {
   }
 }
 
+/** The domain of custom ops in a model. */
+export const kernelDomain = 'cxmind';
+
+/** A node that runs as a custom op. */
+export interface KernelNode {
+  /** Its type in the model, of its own. */
+  readonly type: string;
+  readonly inputs: readonly ValueType[];
+  readonly outputs: readonly ValueType[];
+  readonly steps: readonly Step[];
+}
+
+/** A model, and what runs its nodes of the domain `cxmind`. */
+export interface EncodedModel {
+  /** Bytes of an ONNX ModelProto. */
+  readonly model: Uint8Array;
+  readonly kernelNodes: readonly KernelNode[];
+}
+
 /**
- * The graph as an ONNX ModelProto: opset 21 and ONNX Runtime's own domain. Nodes that no output
- * needs are left out; inputs and outputs stay as they are.
+ * The graph as an ONNX ModelProto, for a target that runs every node by its provider; see `encodeWithKernels`.
+ *
+ * @throws GRAPH_INVALID when a symbolic dimension must be computed and no input's shape has it
+ */
+export function encode(graph: Graph, target: Target = cpu): Uint8Array {
+  return encodeWithKernels(graph, target).model;
+}
+
+/**
+ * The graph as an ONNX ModelProto: opset 21, ONNX Runtime's own domain, and custom ops for the nodes that the target
+ * has kernels for. Nodes that no output needs are left out; inputs and outputs stay as they are.
  *
  * @param target the provider it is for: what that has no kernel for computes in f32, between casts
  * @throws GRAPH_INVALID when a symbolic dimension must be computed and no input's shape has it
  */
-export function encode(graph: Graph, target: Target = cpu): Uint8Array {
+export function encodeWithKernels(graph: Graph, target: Target): EncodedModel {
   const pruned = prune(lower(graph, target));
   const writer = new OnnxWriter(pruned);
-  for (const node of pruned.nodes) opOf(node).emit(node, writer);
+  const kernelNodes: KernelNode[] = [];
+  for (const node of pruned.nodes) {
+    const steps = target.stepsOf?.(node);
+    if (steps === undefined) {
+      opOf(node).emit(node, writer);
+      continue;
+    }
+    const { op, inputs, outputs } = node;
+    const type = `${op}_${kernelNodes.length}`;
+    kernelNodes.push({ type, inputs, outputs, steps });
+    const names = (values: readonly Value[]): string[] => values.map((value) => writer.name(value));
+    writer.node(type, names(inputs), names(outputs), {}, kernelDomain);
+  }
   for (const { name, value } of pruned.outputs) {
     if (writer.name(value) !== name) writer.node('Identity', [writer.name(value)], [name]);
   }
@@ -269,7 +310,8 @@ export function encode(graph: Graph, target: Target = cpu): Uint8Array {
     opsetImport: [
       { domain: '', version: opsetVersion },
       { domain: 'com.microsoft', version: 1 },
+      ...(kernelNodes.length > 0 ? [{ domain: kernelDomain, version: 1 }] : []),
     ],
   });
-  return type.encode(model).finish();
+  return { model: type.encode(model).finish(), kernelNodes };
 }

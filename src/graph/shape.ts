@@ -224,6 +224,19 @@ export function broadcastShapes(shapes: readonly (readonly Dim[])[]): Dim[] | un
   return result;
 }
 
+/** Whether all sizes of some shapes follow from those of given values. */
+export function areSized(shapes: readonly (readonly Dim[])[], from: readonly ValueType[]): boolean {
+  const known = new Set(from.flatMap(({ shape }) => shape));
+  const isSized = (dim: Dim): boolean =>
+    known.has(dim) ||
+    evaluateDim<boolean>(dim, {
+      number: () => true,
+      symbol: (name) => known.has(name),
+      binary: (_operator, left, right) => left && right,
+    });
+  return shapes.every((shape) => shape.every(isSized));
+}
+
 /** The axis counted from the front; throws SHAPE_MISMATCH when it is not one of the value's. */
 export function axisOf(op: string, axis: number, rank: number): number {
   const result = axis < 0 ? axis + rank : axis;

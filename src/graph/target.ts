@@ -1,15 +1,18 @@
 import type { GraphBuilder } from './builder.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
+import type { Step } from './kernel.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
-import type { OpName } from './ops/table.ts';
+import { opOf, type OpName } from './ops/table.ts';
 import { rewrite, type Rule } from './passes.ts';
-import { sameShape } from './shape.ts';
+import { areSized, sameShape } from './shape.ts';
 
 /** What a provider can compute; all that is f32 it always can. */
 export interface Target {
   readonly name: string;
   /** Whether it has a kernel for a node some of whose values are f16 or bf16. */
   readonly hasKernel: (node: Node) => boolean;
+  /** What a node does where it runs as a custom op; undefined for one that the provider runs. */
+  readonly stepsOf?: (node: Node) => readonly Step[] | undefined;
   /** Other nodes for those whose kernel gives wrong numbers. */
   readonly mend?: Rule;
 }
@@ -67,12 +70,20 @@ function powOfOneShape(
   return [g.pow(spread(base!, exponent!), spread(exponent!, base!))];
 }
 
-/** ONNX Runtime's CUDA provider: it computes in f16, in bf16 but for some ops, and has no product that gives f32. */
+/** ONNX Runtime's CUDA provider, which computes in f16 and in bf16 but for some ops, and kernels of our own. */
 export const cuda: Target = {
   name: 'cuda',
   hasKernel: (node) =>
-    notWidening(node) === undefined && !(isBf16(node) && withoutBf16.has(node.op)),
+    stepsOnCuda(node) !== undefined ||
+    (notWidening(node) === undefined && !(isBf16(node) && withoutBf16.has(node.op))),
+  stepsOf: stepsOnCuda,
 };
+
+/** The steps of an op that has a rule for them, where the sizes of all that they write are known when they run. */
+function stepsOnCuda(node: Node): readonly Step[] | undefined {
+  const shapes = node.outputs.map(({ shape }) => shape);
+  return areSized(shapes, node.inputs) ? opOf(node).steps?.(node) : undefined;
+}
 
 /**
  * As `test/gpu/kernels.ts` finds them in ONNX Runtime 1.29; and scatterElements, which it has, but whose sums are wrong

@@ -45,6 +45,7 @@ const cTypes: Readonly<Record<Kind, string>> = {
 // prettier-ignore
 const table = {
   //                                       at   since   returns    takes
+  CreateStatus:                           [0,   '1.0',  'status',  ['int', 'text']],
   GetErrorCode:                           [1,   '1.0',  'int',     ['pointer']],
   GetErrorMessage:                        [2,   '1.0',  'text',    ['pointer']],
   CreateSessionFromArray:                 [8,   '1.0',  'status',  ['pointer', 'memory', 'size', 'pointer', 'memory']],
@@ -53,6 +54,9 @@ const table = {
   EnableMemPattern:                       [16,  '1.0',  'status',  ['pointer']],
   SetSessionLogSeverityLevel:             [22,  '1.0',  'status',  ['pointer', 'int']],
   SetSessionGraphOptimizationLevel:       [23,  '1.0',  'status',  ['pointer', 'int']],
+  CreateCustomOpDomain:                   [26,  '1.0',  'status',  ['text', 'memory']],
+  CustomOpDomain_Add:                     [27,  '1.0',  'status',  ['pointer', 'pointer']],
+  AddCustomOpDomain:                      [28,  '1.0',  'status',  ['pointer', 'pointer']],
   SessionGetInputCount:                   [30,  '1.0',  'status',  ['pointer', 'memory']],
   SessionGetOutputCount:                  [31,  '1.0',  'status',  ['pointer', 'memory']],
   SessionGetInputTypeInfo:                [33,  '1.0',  'status',  ['pointer', 'size', 'memory']],
@@ -74,6 +78,8 @@ const table = {
   AllocatorAlloc:                         [75,  '1.0',  'status',  ['pointer', 'size', 'memory']],
   AllocatorFree:                          [76,  '1.0',  'status',  ['pointer', 'pointer']],
   GetAllocatorWithDefaultOptions:         [78,  '1.0',  'status',  ['memory']],
+  KernelContext_GetInput:                 [90,  '1.0',  'status',  ['pointer', 'size', 'memory']],
+  KernelContext_GetOutput:                [91,  '1.0',  'status',  ['pointer', 'size', 'memory', 'size', 'memory']],
   ReleaseEnv:                             [92,  '1.0',  'nothing', ['pointer']],
   ReleaseStatus:                          [93,  '1.0',  'nothing', ['pointer']],
   ReleaseMemoryInfo:                      [94,  '1.0',  'nothing', ['pointer']],
@@ -83,6 +89,7 @@ const table = {
   ReleaseTypeInfo:                        [98,  '1.0',  'nothing', ['pointer']],
   ReleaseTensorTypeAndShapeInfo:          [99,  '1.0',  'nothing', ['pointer']],
   ReleaseSessionOptions:                  [100, '1.0',  'nothing', ['pointer']],
+  ReleaseCustomOpDomain:                  [101, '1.0',  'nothing', ['pointer']],
   SessionEndProfiling:                    [110, '1.2',  'status',  ['pointer', 'pointer', 'memory']],
   CreateEnvWithGlobalThreadPools:         [119, '1.3',  'status',  ['int', 'text', 'pointer', 'memory']],
   DisablePerSessionThreads:               [120, '1.3',  'status',  ['pointer']],

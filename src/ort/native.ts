@@ -11,6 +11,7 @@ export class Native {
   /** Keeps koffi's hold on the library alive with this object. */
   readonly #abi: Abi;
   readonly #slots = new BigUint64Array(new SharedArrayBuffer(16));
+  #raised: CxmindError | undefined;
 
   constructor(abi: Abi) {
     this.#abi = abi;
@@ -21,13 +22,24 @@ export class Native {
   /**
    * Throw what a status says; null is success. Releases the status.
    *
-   * @throws DEVICE_OUT_OF_MEMORY or RUNTIME_FAILED, with ONNX Runtime's own text after `where`
+   * @throws DEVICE_OUT_OF_MEMORY or RUNTIME_FAILED, with ONNX Runtime's own text after `where`; what a custom op threw
    */
   check(status: Pointer, where: string): void {
     if (status === null) return;
     const { number, text } = this.take(status);
+    const raised = this.#raised;
+    if (raised !== undefined) {
+      this.#raised = undefined;
+      const { code, message, detail } = raised;
+      throw new CxmindError(code, `${where}: ${message}`, { detail, cause: raised });
+    }
     const code = OUT_OF_MEMORY.test(text) ? 'DEVICE_OUT_OF_MEMORY' : 'RUNTIME_FAILED';
     throw new CxmindError(code, `${where}: ${text}`, { detail: { ortCode: number } });
+  }
+
+  /** Keeps an error that native code passes on as a status, until that status is checked. */
+  raise(error: CxmindError): void {
+    this.#raised = error;
   }
 
   /** What a status says; releases it. */

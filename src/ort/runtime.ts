@@ -10,6 +10,7 @@ import {
   type DeviceName,
   type ProviderSettings,
 } from './device.ts';
+import { CustomOps, type CustomOp } from './custom-op.ts';
 import { Handle } from './handle.ts';
 import { Native } from './native.ts';
 import { Session } from './session.ts';
@@ -39,6 +40,12 @@ export interface RuntimeOptions {
   readonly profilePrefix?: string;
 }
 
+/** The custom ops of a model, and the domain that it knows them by. */
+export interface ModelOps {
+  readonly domain: string;
+  readonly ops: readonly CustomOp[];
+}
+
 /**
  * ONNX Runtime in this thread: one environment, one thread pool and one memory arena for all sessions
  * of the process.
@@ -48,6 +55,7 @@ export class Runtime implements Disposable {
   readonly version: string;
   readonly #context: Context;
   readonly #environment: Handle;
+  readonly #customOps: CustomOps;
   readonly #profilePrefix: string | undefined;
   readonly #logLevel: number;
 
@@ -76,6 +84,7 @@ export class Runtime implements Disposable {
     using made = new DisposableStack();
     const environment = openEnvironment(native, threads, isSpinning, this.#logLevel);
     made.adopt(environment, f.ReleaseEnv);
+    this.#customOps = made.use(new CustomOps(native));
     const memoryInfo = native.out('open', (slot) =>
       f.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
     );
@@ -100,6 +109,7 @@ export class Runtime implements Disposable {
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name how errors call it
    * @param options.settings of the device's provider
+   * @param options.customOps of the model, all in one domain, run by the device's provider
    * @throws DEVICE_MISSING when the device's provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
@@ -108,13 +118,14 @@ export class Runtime implements Disposable {
       readonly name?: string;
       readonly device?: DeviceName;
       readonly settings?: ProviderSettings;
+      readonly customOps?: ModelOps;
     } = {},
   ): Session {
-    const { name = 'graph', device = 'cpu', settings = {} } = options;
+    const { name = 'graph', device = 'cpu', settings = {}, customOps } = options;
     const passedOver: CxmindError[] = [];
     for (const candidate of candidates(device)) {
       try {
-        return this.#compileFor(candidate, model, { name, settings, passedOver });
+        return this.#compileFor(candidate, model, { name, settings, customOps, passedOver });
       } catch (error) {
         passedOver.push(asCxmindError(error));
       }
@@ -144,16 +155,23 @@ export class Runtime implements Disposable {
     {
       name,
       settings,
+      customOps,
       passedOver,
     }: {
       readonly name: string;
       readonly settings: ProviderSettings;
+      readonly customOps: ModelOps | undefined;
       readonly passedOver: readonly CxmindError[];
     },
   ): Session {
     const { native } = this.#context;
     const f = native.functions;
     const environment = this.#environment.pointer;
+    using made = new DisposableStack();
+    this.#environment.hold();
+    made.defer(() => {
+      this.#environment.drop();
+    });
     const options = native.out(name, (slot) => f.CreateSessionOptions(slot));
     try {
       native.check(f.SetSessionLogSeverityLevel(options, this.#logLevel), name);
@@ -164,18 +182,23 @@ export class Runtime implements Disposable {
       if (this.#profilePrefix !== undefined) {
         native.check(f.EnableProfiling(options, this.#profilePrefix), name);
       }
+      if (customOps !== undefined && customOps.ops.length > 0) {
+        const provider = device === 'cuda' ? 'CUDAExecutionProvider' : null;
+        const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
+        native.check(f.AddCustomOpDomain(options, domain.pointer), name);
+      }
       appendProvider(native, options, device, settings);
       const pointer = native.out(name, (slot) =>
         f.CreateSessionFromArray(environment, model, model.byteLength, options, slot),
       );
-      this.#environment.hold();
+      const owned = made.move();
       return new Session(this.#context, pointer, {
         name,
         device,
         passedOver,
         isProfiled: this.#profilePrefix !== undefined,
         onRelease: () => {
-          this.#environment.drop();
+          owned.dispose();
         },
       });
     } finally {

@@ -1,17 +1,15 @@
 import { CxmindError } from '../../errors.ts';
-import { loadLibrary, type NativeFunction } from '../../native.ts';
+import type { NativeFunction } from '../../native.ts';
+import { define, openLibrary, type Code, type Out } from './library.ts';
 
 /** What `cudaMemcpy` is told of its two ends. */
 const direction = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
 type Direction = keyof typeof direction;
 
-const names = ['libcudart.so.13', 'libcudart.so.12', 'libcudart.so'];
-
 /** `cudaErrorMemoryAllocation` */
 const OUT_OF_MEMORY = 2;
-
-type Out = BigUint64Array;
-type Code<Args extends readonly unknown[]> = NativeFunction<(...args: Args) => number>;
+/** `cudaDevAttrComputeCapabilityMajor` and `Minor` */
+const CAPABILITY = [75, 76] as const;
 
 /** CUDA's runtime library, as far as memory, one stream and its cards go. All work is on the stream. */
 export class Cudart {
@@ -28,26 +26,36 @@ export class Cudart {
   readonly #destroy: Code<[bigint]>;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
+  /** What the card runs, as compilers call it: `sm_90a`. */
+  readonly architecture: string;
 
   /**
    * @param ordinal of the card
    * @throws DEVICE_MISSING without the library, or without such a card
    */
   constructor(ordinal: number) {
-    const library = openCudart();
-    const define = <Args extends readonly unknown[]>(name: string, takes: string[]): Code<Args> =>
-      library.func(name, 'int', takes) as Code<Args>;
+    const library = openLibrary(
+      "CUDA's runtime library",
+      ['libcudart.so.13', 'libcudart.so.12', 'libcudart.so'],
+      'install CUDA 13 and put the folder of `libcudart.so.13` on LD_LIBRARY_PATH',
+    );
     this.#errorText = library.func('cudaGetErrorString', 'const char *', ['int']) as never;
-    const count = define<[Out]>('cudaGetDeviceCount', ['void *']);
-    const setDevice = define<[number]>('cudaSetDevice', ['int']);
-    const createStream = define<[Out]>('cudaStreamCreate', ['void *']);
-    this.#malloc = define('cudaMalloc', ['void *', 'size_t']);
-    this.#free = define('cudaFree', ['void *']);
-    this.#memcpy = define('cudaMemcpyAsync', ['void *', 'void *', 'size_t', 'int', 'void *']);
-    this.#memset = define('cudaMemsetAsync', ['void *', 'int', 'size_t', 'void *']);
-    this.#memoryInfo = define('cudaMemGetInfo', ['void *', 'void *']);
-    this.#synchronize = define('cudaStreamSynchronize', ['void *']);
-    this.#destroy = define('cudaStreamDestroy', ['void *']);
+    const count = define<[Out]>(library, 'cudaGetDeviceCount', ['void *']);
+    const setDevice = define<[number]>(library, 'cudaSetDevice', ['int']);
+    const createStream = define<[Out]>(library, 'cudaStreamCreate', ['void *']);
+    this.#malloc = define(library, 'cudaMalloc', ['void *', 'size_t']);
+    this.#free = define(library, 'cudaFree', ['void *']);
+    this.#memcpy = define(library, 'cudaMemcpyAsync', [
+      'void *',
+      'void *',
+      'size_t',
+      'int',
+      'void *',
+    ]);
+    this.#memset = define(library, 'cudaMemsetAsync', ['void *', 'int', 'size_t', 'void *']);
+    this.#memoryInfo = define(library, 'cudaMemGetInfo', ['void *', 'void *']);
+    this.#synchronize = define(library, 'cudaStreamSynchronize', ['void *']);
+    this.#destroy = define(library, 'cudaStreamDestroy', ['void *']);
     const found = count(this.#out) === 0 ? Number(this.#out[0]! & 0xffffffffn) : 0;
     if (ordinal >= found) {
       throw new CxmindError(
@@ -59,6 +67,15 @@ export class Cudart {
     this.#check(setDevice(ordinal), 'cudaSetDevice');
     this.#check(createStream(this.#out), 'cudaStreamCreate');
     this.stream = this.#out[0]!;
+    const attribute = define<[Out, number, number]>(library, 'cudaDeviceGetAttribute', [
+      ...['void *', 'int', 'int'],
+    ]);
+    const [major, minor] = CAPABILITY.map((name) => {
+      this.#check(attribute(this.#out, name, ordinal), 'cudaDeviceGetAttribute');
+      return Number(this.#out[0]! & 0xffffffffn);
+    }) as [number, number];
+    // From Hopper on, what only this very card has: its own tensor cores' instructions.
+    this.architecture = `sm_${major}${minor}${major >= 9 ? 'a' : ''}`;
   }
 
   /**
@@ -124,19 +141,4 @@ export class Cudart {
 
 function mib(bytes: number): number {
   return Math.round(bytes / 2 ** 20);
-}
-
-function openCudart(): ReturnType<typeof loadLibrary> {
-  for (const name of names) {
-    try {
-      return loadLibrary(name);
-    } catch {
-      // the next name
-    }
-  }
-  throw new CxmindError(
-    'DEVICE_MISSING',
-    "device cuda: CUDA's runtime library was not found; install CUDA 13 and put the folder of " +
-      '`libcudart.so.13` on LD_LIBRARY_PATH',
-  );
 }

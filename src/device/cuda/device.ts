@@ -1,6 +1,6 @@
 import { CxmindError } from '../../errors.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
-import { encode } from '../../graph/encode.ts';
+import { encodeWithKernels, kernelDomain } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { cuda } from '../../graph/target.ts';
 import type { DeviceMemory } from '../../ort/device-memory.ts';
@@ -12,6 +12,7 @@ import type { Device, HostMemory, Operations, Program, View, Workspace } from '.
 import { OrtProgram } from '../ort-program.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
+import { KernelNodes } from './kernel-nodes.ts';
 import { addressOf, byteLengthOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
 
@@ -25,6 +26,7 @@ export class CudaDevice implements Device {
   readonly #ordinal: number;
   readonly #runtime: Runtime;
   readonly #cudart: Cudart;
+  readonly #kernelNodes: KernelNodes;
   readonly #memory: DeviceMemory;
   readonly #owned: DisposableStack;
 
@@ -37,6 +39,7 @@ export class CudaDevice implements Device {
     made.defer(() => {
       this.#cudart.destroyStream();
     });
+    this.#kernelNodes = made.use(new KernelNodes(this.#cudart));
     this.#runtime = made.use(Runtime.open(options));
     this.#memory = made.use(made.use(this.#session(smallestGraph())).memory('Cuda', ordinal));
     const programs = made.use(new ProgramOperations(this));
@@ -131,9 +134,11 @@ export class CudaDevice implements Device {
   }
 
   #session(graph: Graph): Session {
-    return this.#runtime.compile(encode(graph, cuda), {
+    const { model, kernelNodes } = encodeWithKernels(graph, cuda);
+    return this.#runtime.compile(model, {
       name: graph.name,
       device: 'cuda',
+      customOps: { domain: kernelDomain, ops: this.#kernelNodes.customOps(kernelNodes) },
       settings: {
         device_id: String(this.#ordinal),
         has_user_compute_stream: '1',

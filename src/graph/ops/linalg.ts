@@ -1,8 +1,9 @@
 import type { Dim } from '../ir.ts';
 import { isFloat } from '../ir.ts';
-import { broadcastShapes, dtypeError, productDim, shapeError } from '../shape.ts';
+import { broadcastShapes, dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
 import { blank, broadcastStrides, mapArrays, walk, type NdArray } from './array.ts';
 import { microsoft, type OpFamily } from './op.ts';
+import { libraryProduct } from './product-batches.ts';
 
 /** How a product reads its operands, transposed in their last two axes and scaled by alpha, and what it writes. */
 export interface ProductAttributes {
@@ -79,6 +80,7 @@ export const linalg: OpFamily<LinalgAttributes> = {
         onnx.node('FusedMatMul', names, output, { ...flags, alpha: { float: alpha } }, microsoft);
       }
     },
+    steps: ({ attributes }) => [libraryProduct(attributes)],
     vjp({ inputs: [a, b], attributes: { transA, transB, alpha } }, [wide], g) {
       if (wide === undefined) return [];
       const dy = g.cast(wide, a!.dtype);
@@ -132,6 +134,8 @@ export const linalg: OpFamily<LinalgAttributes> = {
         },
       );
     },
+    steps: ({ inputs: [, , c], outputs: [y], attributes }) =>
+      c === undefined || sameShape(c.shape, y!.shape) ? [libraryProduct(attributes)] : undefined,
     vjp({ inputs: [a, b, c], attributes: { transA, transB, alpha } }, [wide], g) {
       if (wide === undefined) return [];
       const dy = g.cast(wide, a!.dtype);

@@ -1,6 +1,7 @@
 import type { DType } from '../../tensor/dtype.ts';
 import type { GraphBuilder } from '../builder.ts';
 import type { Dim, Value, ValueType } from '../ir.ts';
+import type { Step } from '../kernel.ts';
 import type { NdArray } from './array.ts';
 
 /** Attributes of an op that has none. */
@@ -24,6 +25,11 @@ export interface Op<A> {
   infer(inputs: readonly ValueType[], attributes: A): readonly ValueType[];
   /** Writes the op as ONNX nodes. */
   emit(call: Call<A>, onnx: Emitter): void;
+  /**
+   * What the op does on a device with kernels, one step after the other; undefined where its ONNX form does better.
+   * Memory that the steps need is an output more.
+   */
+  steps?(call: Call<A>): readonly Step[] | undefined;
   /**
    * Vector-Jacobian product: the gradients of the inputs, from those of the outputs. A rule is only
    * its algebra: a gradient may be broadcast, the reverse walk sums it to its input's shape.

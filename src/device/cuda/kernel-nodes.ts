@@ -1,0 +1,121 @@
+import type { KernelNode } from '../../graph/encode.ts';
+import type { Kernel, Launch, LibraryProduct, ProductBatch, Shapes } from '../../graph/kernel.ts';
+import type { CustomCall, CustomOp } from '../../ort/custom-op.ts';
+import { bytesPerElement } from '../../tensor/dtype.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
+import { shapesOf } from '../dims.ts';
+import { Cublas, type Operand } from './cublas.ts';
+import type { Cudart } from './cudart.ts';
+import { Kernels } from './kernels.ts';
+
+/** A step with what it does for tensors of certain shapes. */
+type PlannedStep =
+  | { readonly kernel: Kernel; readonly launch: Launch }
+  | { readonly product: LibraryProduct; readonly batches: readonly ProductBatch[] };
+
+/** What a node does for tensors of certain shapes. */
+interface Plan {
+  readonly inputs: Shapes;
+  readonly outputs: Shapes;
+  readonly steps: readonly PlannedStep[];
+}
+
+/** Runs the nodes of models that are kernels, and calls of libraries, on one stream. */
+export class KernelNodes implements Disposable {
+  readonly #cudart: Cudart;
+  readonly #kernels: Kernels;
+  readonly #cublas: Cublas;
+  readonly #owned: DisposableStack;
+
+  /** @throws DEVICE_MISSING without the compiler, the driver or cuBLAS */
+  constructor(cudart: Cudart) {
+    using made = new DisposableStack();
+    this.#cudart = cudart;
+    this.#kernels = made.use(new Kernels(cudart.architecture));
+    this.#cublas = made.use(new Cublas(cudart.stream));
+    this.#owned = made.move();
+  }
+
+  /** The nodes of one model as custom ops. */
+  customOps(nodes: readonly KernelNode[]): CustomOp[] {
+    this.#kernels.prepare(nodes.flatMap(({ steps }) => steps.filter(isKernel)));
+    return nodes.map((node) => {
+      let plan: Plan | undefined;
+      return {
+        type: node.type,
+        inputs: node.inputs.map(({ dtype }) => dtype),
+        outputs: node.outputs.map(({ dtype }) => dtype),
+        compute: (call) => {
+          const inputs = node.inputs.map((_, i) => call.input(i));
+          const shapes = inputs.map(({ shape }) => shape);
+          // Layer after layer has the same shapes, so the last plan is the only one worth keeping.
+          if (plan === undefined || !areEqual(plan.inputs, shapes)) plan = planOf(node, shapes);
+          this.#run(
+            node,
+            plan,
+            inputs.map(({ address }) => address),
+            call,
+          );
+        },
+      };
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+
+  #run(node: KernelNode, plan: Plan, inputs: readonly bigint[], call: CustomCall): void {
+    const outputs = plan.outputs.map((shape, i) => call.output(i, shape));
+    const addresses = [...inputs, ...outputs];
+    for (const step of plan.steps) {
+      if ('kernel' in step) {
+        this.#kernels.launch(step.kernel, step.launch, addresses, this.#cudart.stream);
+      } else {
+        this.#multiply(node, plan, step, addresses);
+      }
+    }
+  }
+
+  #multiply(
+    { inputs, outputs }: KernelNode,
+    plan: Plan,
+    { product, batches }: { product: LibraryProduct; batches: readonly ProductBatch[] },
+    addresses: readonly bigint[],
+  ): void {
+    const [a, b, y] = [inputs[0]!, inputs[1]!, outputs[0]!].map(({ dtype }, i): Operand => ({
+      dtype,
+      address: addresses[i === 2 ? inputs.length : i]!,
+    })) as [Operand, Operand, Operand];
+    const byteLength = sizeOf(plan.outputs[0]!) * bytesPerElement(y.dtype);
+    const addend = inputs.length > 2 ? addresses[2]! : undefined;
+    if (addend === undefined) {
+      // A sum of nothing is zero, and the library is not asked for one.
+      if (batches.some(({ k }) => k === 0)) this.#cudart.zero(y.address, byteLength);
+    } else if (addend !== y.address && byteLength > 0) {
+      this.#cudart.copy(addend, y.address, byteLength, 'deviceToDevice');
+    }
+    for (const batch of batches) {
+      if (batch.m * batch.n * batch.k * batch.count === 0) continue;
+      this.#cublas.multiply(product, batch, [a, b, y], addend === undefined ? 0 : 1);
+    }
+  }
+}
+
+function isKernel(step: Kernel | LibraryProduct): step is Kernel {
+  return 'entry' in step;
+}
+
+function planOf(node: KernelNode, inputs: Shapes): Plan {
+  const outputs = shapesOf(node.outputs, node.inputs, inputs);
+  const steps = node.steps.map((step): PlannedStep =>
+    isKernel(step)
+      ? { kernel: step, launch: step.launch(inputs, outputs) }
+      : { product: step, batches: step.batches(inputs, outputs) },
+  );
+  return { inputs, outputs, steps };
+}
+
+function areEqual(a: Shapes, b: Shapes): boolean {
+  return a.every((shape, i) => shape.every((size, axis) => size === b[i]![axis]));
+}

@@ -1,0 +1,227 @@
+import koffi from 'koffi';
+import { asCxmindError, CxmindError } from '../errors.ts';
+import type { DType } from '../tensor/dtype.ts';
+import { onnxDTypes } from '../tensor/onnx-dtype.ts';
+import type { Pointer } from './abi.ts';
+import { bytesAt, NativeText, type Native } from './native.ts';
+
+/** An op of a domain of its own that a JavaScript function computes. */
+export interface CustomOp {
+  /** Its type in models. */
+  readonly type: string;
+  readonly inputs: readonly DType[];
+  readonly outputs: readonly DType[];
+  /** Called on the thread that runs the session, in the order of the graph; what it throws the run throws. */
+  readonly compute: (call: CustomCall) => void;
+}
+
+/** The tensors of one call of a custom op, where they lie on its device. */
+export interface CustomCall {
+  input(index: number): { readonly address: bigint; readonly shape: readonly number[] };
+  /** The address of an output, which has no elements to write to where its shape has none. */
+  output(index: number, shape: readonly number[]): bigint;
+}
+
+/** Custom ops as a session's options take them. */
+export interface CustomOpDomain extends Disposable {
+  readonly pointer: bigint;
+}
+
+/** Which provider runs custom ops; the CPU's where there is none. */
+export type CustomOpProvider = 'CUDAExecutionProvider' | null;
+
+/** `struct OrtCustomOp` grows with releases; this one knows statuses as results. */
+const OP_VERSION = 16;
+const POINTER_BYTES = 8;
+/** `ORT_FAIL` */
+const FAIL = 1;
+const MOST_AXES = 16;
+
+/** What the functions of a native op say of it. */
+interface Registered extends CustomOp {
+  readonly name: bigint;
+  readonly provider: Pointer;
+}
+
+/**
+ * Custom ops made of JavaScript functions, for the sessions of one thread.
+ *
+ * A custom op is a table of C functions that ONNX Runtime calls with the table's address. The functions are the same
+ * for all ops; the address says which one is meant.
+ */
+export class CustomOps implements Disposable {
+  readonly #native: Native;
+  readonly #owned = new DisposableStack();
+  readonly #ops = new Map<bigint, Registered>();
+  readonly #call: Call;
+  #functions: readonly bigint[] | undefined;
+
+  constructor(native: Native) {
+    this.#native = native;
+    this.#call = new Call(native);
+  }
+
+  /** Ops under a domain's name, in native memory until it is disposed; sessions must not outlive it. */
+  domain(name: string, ops: readonly CustomOp[], provider: CustomOpProvider): CustomOpDomain {
+    const f = this.#native.functions;
+    using made = new DisposableStack();
+    const pointer = this.#native.out(name, (slot) => f.CreateCustomOpDomain(name, slot));
+    made.adopt(pointer, f.ReleaseCustomOpDomain);
+    const runsOn = provider === null ? null : made.use(new NativeText(provider)).address;
+    for (const op of ops) {
+      const type = made.use(new NativeText(op.type)).address;
+      const address = this.#table(made);
+      this.#ops.set(address, { ...op, name: type, provider: runsOn });
+      made.defer(() => this.#ops.delete(address));
+      this.#native.check(f.CustomOpDomain_Add(pointer, address), name);
+    }
+    const owned = made.move();
+    return {
+      pointer,
+      [Symbol.dispose]: () => {
+        owned.dispose();
+      },
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+
+  /** A new `struct OrtCustomOp`. */
+  #table(made: DisposableStack): bigint {
+    this.#functions ??= this.#register();
+    const bytes = POINTER_BYTES * (1 + this.#functions.length);
+    const address = koffi.alloc('uint8_t', bytes) as bigint;
+    made.adopt(address, koffi.free);
+    const memory = bytesAt(address, bytes);
+    const fields = new DataView(memory.buffer, memory.byteOffset, bytes);
+    fields.setUint32(0, OP_VERSION, true);
+    this.#functions.forEach((at, i) => {
+      fields.setBigUint64(POINTER_BYTES * (1 + i), at, true);
+    });
+    return address;
+  }
+
+  /**
+   * The functions of `struct OrtCustomOp` in its order.
+   *
+   * @see onnxruntime/core/session/onnxruntime_c_api.h
+   */
+  #register(): bigint[] {
+    const P = 'void *';
+    const REQUIRED = 0;
+    const define = (
+      returns: string,
+      takes: readonly string[],
+      call: (...args: never[]) => unknown,
+    ): bigint => {
+      const pointer = koffi.register(call, koffi.pointer(koffi.proto(returns, [...takes])));
+      this.#owned.defer(() => {
+        koffi.unregister(pointer);
+      });
+      return pointer;
+    };
+    const op = (at: bigint): Registered => this.#ops.get(at)!;
+    const perEnd = (says: (at: bigint, index: number) => number): bigint =>
+      define('int', [P, 'size_t'], says);
+    const perOp = (says: (at: bigint) => number): bigint => define('int', [P], says);
+    const count = (says: (at: bigint) => number): bigint => define('size_t', [P], says);
+    const nothing = 0n;
+    return [
+      /* CreateKernel */ define(P, [P, P, P], (at: bigint) => at),
+      /* GetName */ define(P, [P], (at: bigint) => op(at).name),
+      /* GetExecutionProviderType */ define(P, [P], (at: bigint) => op(at).provider),
+      /* GetInputType */ perEnd((at, i) => onnxDTypes[op(at).inputs[i]!]),
+      /* GetInputTypeCount */ count((at) => op(at).inputs.length),
+      /* GetOutputType */ perEnd((at, i) => onnxDTypes[op(at).outputs[i]!]),
+      /* GetOutputTypeCount */ count((at) => op(at).outputs.length),
+      /* KernelCompute */ nothing,
+      /* KernelDestroy */ define('void', [P], () => undefined),
+      /* GetInputCharacteristic */ perEnd(() => REQUIRED),
+      /* GetOutputCharacteristic */ perEnd(() => REQUIRED),
+      /* GetInputMemoryType */ perEnd(() => 0),
+      /* GetVariadicInputMinArity */ perOp(() => 1),
+      /* GetVariadicInputHomogeneity */ perOp(() => 0),
+      /* GetVariadicOutputMinArity */ perOp(() => 1),
+      /* GetVariadicOutputHomogeneity */ perOp(() => 0),
+      /* CreateKernelV2 */ nothing,
+      /* KernelComputeV2 */ define(P, [P, P], (kernel: bigint, context: bigint) =>
+        this.#compute(op(kernel), context),
+      ),
+    ];
+  }
+
+  #compute({ type, compute }: Registered, context: bigint): Pointer {
+    try {
+      compute(this.#call.of(type, context));
+      return null;
+    } catch (thrown) {
+      const error = asCxmindError(thrown);
+      this.#native.raise(error);
+      return this.#native.functions.CreateStatus(FAIL, error.message);
+    }
+  }
+}
+
+/** The one call that runs in a thread. */
+class Call implements CustomCall {
+  readonly #native: Native;
+  readonly #dims = new BigInt64Array(new SharedArrayBuffer(8 * MOST_AXES));
+  #type = '';
+  #context = 0n;
+
+  constructor(native: Native) {
+    this.#native = native;
+  }
+
+  of(type: string, context: bigint): this {
+    this.#type = type;
+    this.#context = context;
+    return this;
+  }
+
+  input(index: number): { address: bigint; shape: number[] } {
+    const native = this.#native;
+    const f = native.functions;
+    const value = native.out(this.#type, (slot) =>
+      f.KernelContext_GetInput(this.#context, index, slot),
+    );
+    return { address: this.#address(value), shape: this.#shape(value) };
+  }
+
+  output(index: number, shape: readonly number[]): bigint {
+    if (shape.length > MOST_AXES) {
+      throw new CxmindError('SHAPE_MISMATCH', `${this.#type}: more than ${MOST_AXES} axes`);
+    }
+    shape.forEach((size, axis) => (this.#dims[axis] = BigInt(size)));
+    const value = this.#native.out(this.#type, (slot) =>
+      this.#native.functions.KernelContext_GetOutput(
+        this.#context,
+        index,
+        this.#dims,
+        shape.length,
+        slot,
+      ),
+    );
+    return this.#address(value);
+  }
+
+  #address(value: bigint): bigint {
+    const { functions } = this.#native;
+    return this.#native.out(this.#type, (slot) => functions.GetTensorMutableData(value, slot));
+  }
+
+  #shape(value: bigint): number[] {
+    const native = this.#native;
+    const f = native.functions;
+    const info = native.out(this.#type, (slot) => f.GetTensorTypeAndShape(value, slot));
+    try {
+      const axes = Number(native.out(this.#type, (slot) => f.GetDimensionsCount(info, slot)));
+      native.check(f.GetDimensions(info, this.#dims, axes), this.#type);
+      return Array.from({ length: axes }, (_, axis) => Number(this.#dims[axis]));
+    } finally {
+      f.ReleaseTensorTypeAndShapeInfo(info);
+    }
+  }
+}
