@@ -1,15 +1,13 @@
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isLeft } from 'fp-ts/lib/Either.js';
-import * as t from 'io-ts';
 import type { Config } from '../../src/config/schema.ts';
-import { CxmindError } from '../../src/errors.ts';
 import { writeFileAtomically } from '../../src/files.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import { ActorSystem } from '../runtime/system.ts';
+import { endedStages, noteEnded, type StageSummary } from './ended-stages.ts';
 import { joinNodes, trainOn, type RunOptions } from './run.ts';
-import { RunSummary } from './run-files.ts';
+import type { RunSummary } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
 import { setAside } from './set-aside.ts';
 import { Timeline } from './timeline.ts';
@@ -24,10 +22,6 @@ export interface CurriculumStage {
   /** Earlier stages that go on, by name, each with its share of every step's prompts. */
   readonly mix: Readonly<Record<string, number>>;
 }
-
-/** A stage that has ended, as `curriculum.json` keeps it: accuracies of its own validation set. */
-const StageSummary = t.intersection([t.type({ name: t.string }), RunSummary]);
-type StageSummary = t.TypeOf<typeof StageSummary>;
 
 /** What a curriculum leaves in `summary.json`; what is right in one stage's validation says nothing of another's. */
 export interface CurriculumSummary extends Pick<
@@ -55,10 +49,12 @@ export async function trainCurriculum(
   await using _ = await RunLock.take(folder);
   await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
-  const file = join(folder, 'curriculum.json');
+  // A look at all stages begins none of them, and ends none.
+  const isLook = stages.every(({ config }) => config.trainer.valOnly);
   const resumes = stages[0]!.config.trainer.findLastCheckpoint;
-  if (!resumes) await keepEarlier(folder, reporter);
-  const ended = await endedStages(file, stages);
+  if (!resumes && !isLook) await keepEarlier(folder, reporter);
+  const names = stages.map(({ name }) => name);
+  const ended = isLook ? [] : await endedStages(folder, names);
   if (ended.length === stages.length) {
     reporter.note(`${folder}: this run is done, all ${stages.length} stages of it`);
   }
@@ -84,7 +80,7 @@ export async function trainCurriculum(
       break;
     }
     ended.push({ name, ...summary });
-    await writeFileAtomically(file, `${JSON.stringify(ended, null, 2)}\n`);
+    if (!isLook) await noteEnded(folder, ended);
   }
   const begun = preempted === null ? ended : [...ended, preempted];
   const summary: CurriculumSummary = {
@@ -94,7 +90,10 @@ export async function trainCurriculum(
     ...(preempted !== null && { preempted: true }),
     stages: begun,
   };
-  await writeFileAtomically(join(folder, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  const file = join(folder, 'summary.json');
+  if (!isLook || !existsSync(file)) {
+    await writeFileAtomically(file, `${JSON.stringify(summary, null, 2)}\n`);
+  }
   return summary;
 }
 
@@ -124,36 +123,4 @@ function startingFrom(config: Config, first: Config, checkpoint: string): Config
       critic: hasOwn || !existsSync(value) ? critic : { ...critic, model: at(critic.model, value) },
     },
   };
-}
-
-/** The content of a JSON file; null where it is none. */
-async function jsonIn(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8'));
-  } catch {
-    return null;
-  }
-}
-
-async function endedStages(
-  file: string,
-  stages: readonly CurriculumStage[],
-): Promise<StageSummary[]> {
-  if (!existsSync(file)) return [];
-  const decoded = t.array(StageSummary).decode(await jsonIn(file));
-  if (isLeft(decoded)) {
-    throw new CxmindError(
-      'CHECKPOINT_INVALID',
-      `${file}: expected the list of stages that have ended; without the file, each stage goes on from its own checkpoints`,
-    );
-  }
-  const ended = decoded.right;
-  const other = ended.findIndex(({ name }, index) => stages[index]?.name !== name);
-  if (other < 0) return ended;
-  throw new CxmindError(
-    'CHECKPOINT_INVALID',
-    `${file}: stage ${other + 1} was ${ended[other]!.name}, and the config's is ` +
-      `${stages[other]?.name ?? 'missing'}; trainer.save_checkpoint_path names another folder, ` +
-      'trainer.find_last_checkpoint=false starts afresh',
-  );
 }

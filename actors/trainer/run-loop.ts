@@ -169,7 +169,8 @@ export class RunLoop implements AsyncDisposable {
         'for more steps raise trainer.max_steps or total_epochs',
     );
     this.#end = 'finished';
-    return summary;
+    // the folder may have moved since
+    return { ...summary, checkpoint: this.#saved.checkpoint };
   }
 
   /** Validates before the first step of this process, which for a step that was cut off is its own validation. */

@@ -12,7 +12,7 @@ export function openLoggers(
   reporter: Reporter,
   resumedAfter: number | null,
 ): Loggers {
-  const { logger, consoleForm, projectName, experimentName } = config.trainer;
+  const { logger, consoleForm, projectName, experimentName, valOnly } = config.trainer;
   const note = (text: string): void => reporter.note(text);
   const run = {
     project: projectName,
@@ -20,6 +20,7 @@ export function openLoggers(
     config: Config.encode(config),
     folder: folderOf(config),
     resumedAfter,
+    isLook: valOnly,
   };
   return Loggers.open(logger, run, { environment: process.env, write: note, consoleForm, note });
 }

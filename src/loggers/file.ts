@@ -1,5 +1,6 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readWholeSync } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { printable } from '../printable.ts';
 import { labelledLines } from './console.ts';
@@ -11,19 +12,23 @@ import { nested } from './nesting.ts';
  * object a step, `generations.log`.
  *
  * A new run begins them anew. A resumed one goes on with them, less the steps that it will do again, where the
- * reference empties all three and so loses what came before.
+ * reference empties all three and so loses what came before. A look at a run only adds its validation.
  */
 export class FileLogger implements MetricLogger {
   readonly #log: string;
   readonly #generations: string;
 
-  constructor({ folder, config, resumedAfter }: RunDescription) {
+  constructor({ folder, config, resumedAfter, isLook }: RunDescription) {
     mkdirSync(folder, { recursive: true });
     this.#log = join(folder, 'experiment_log.jsonl');
     this.#generations = join(folder, 'generations.log');
-    const text = JSON.stringify(config, null, 2);
-    // a secret may stand in it that was given as it is, and not by its variable
-    writeFileSync(join(folder, 'experiment_config.json'), text, { mode: 0o600 });
+    const described = join(folder, 'experiment_config.json');
+    if (!isLook || !existsSync(described)) {
+      const text = JSON.stringify(config, null, 2);
+      // a secret may stand in it that was given as it is, and not by its variable
+      writeFileSync(described, text, { mode: 0o600 });
+    }
+    if (isLook) return;
     writeFileSync(this.#log, resumedAfter === null ? '' : linesUntil(this.#log, resumedAfter));
     if (resumedAfter === null) writeFileSync(this.#generations, '');
   }
@@ -43,7 +48,8 @@ export class FileLogger implements MetricLogger {
 /** The whole lines of a log of JSON objects up to a step. */
 export function linesUntil(file: string, step: number): string {
   if (!existsSync(file)) return '';
-  return readFileSync(file, 'utf8')
+  return readWholeSync(file)
+    .toString()
     .split('\n')
     .filter((line) => stepOf(line) <= step)
     .map((line) => `${line}\n`)

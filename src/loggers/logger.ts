@@ -18,6 +18,8 @@ export interface RunDescription {
   readonly folder: string;
   /** The step that a resumed run goes on after; null for a new run. */
   readonly resumedAfter: number | null;
+  /** Whether it only validates: what the folder has of a run stays as it is. */
+  readonly isLook: boolean;
 }
 
 /** How a run ended. */

@@ -84,7 +84,7 @@ export class TensorBoardLogger implements MetricLogger {
       join(folder, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${tick()}`),
     );
     this.#append({ fileVersion: FILE_VERSION });
-    if (run.resumedAfter !== null) {
+    if (run.resumedAfter !== null && !run.isLook) {
       this.#append({ step: run.resumedAfter + 1, sessionLog: { status: SESSION_START } });
     }
     this.#describe(run.config);

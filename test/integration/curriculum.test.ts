@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentReporter } from '../../actors/trainer/reporter.ts';
 import { trainCurriculum, type CurriculumSummary } from '../../actors/trainer/curriculum.ts';
@@ -107,8 +107,9 @@ describe('a curriculum', () => {
     assert.deepEqual(state.cursor, { epoch: 1, position: 3 });
   });
 
-  it('goes on inside the stage it was interrupted in, to the same numbers', async () => {
+  it('goes on inside the stage it was interrupted in, to the same numbers, wherever its folder is now', async () => {
     const run = join(temporary.path, 'interrupted');
+    const moved = join(temporary.path, 'moved');
     const interruption = new AbortController();
     let updates = 0;
     const reporter = phaseReporter(({ name }) => {
@@ -116,17 +117,18 @@ describe('a curriculum', () => {
     });
     await assert.rejects(train(run, { reporter, signal: interruption.signal }));
     assert.ok(existsSync(join(run, '2-open', 'global_step_1')));
-    const resumed = await train(run);
+    renameSync(run, moved);
+    const resumed = await train(moved);
     assert.deepEqual(
       resumed.stages.map(({ name, steps }) => [name, steps]),
       summary.stages.map(({ name, steps }) => [name, steps]),
     );
-    assert.ok(weights(run, '2-open', 2).equals(weights(whole, '2-open', 2)));
-    assert.deepEqual(numbersOf(join(run, '2-open')), numbersOf(join(whole, '2-open')));
+    assert.ok(weights(moved, '2-open', 2).equals(weights(whole, '2-open', 2)));
+    assert.deepEqual(numbersOf(join(moved, '2-open')), numbersOf(join(whole, '2-open')));
   });
 
   it('runs no stage again that has ended, also when its end was not noted any more', async () => {
-    const run = join(temporary.path, 'interrupted');
+    const run = join(temporary.path, 'moved');
     rmSync(join(run, 'curriculum.json'));
     const again = await train(run);
     assert.deepEqual(
@@ -134,7 +136,31 @@ describe('a curriculum', () => {
       [2, 2],
     );
     assert.equal(numbersOf(join(run, '1-closed')).length, 2);
-    assert.equal(again.checkpoint, summary.checkpoint!.replace('whole', 'interrupted'));
+    assert.equal(again.checkpoint, summary.checkpoint!.replace('whole', 'moved'));
+  });
+
+  it('is looked at with val_only, and stays as it is', async () => {
+    const names = [
+      'curriculum.json',
+      'summary.json',
+      '1-closed/metrics.jsonl',
+      '2-open/summary.json',
+    ];
+    const content = (): string[] => names.map((name) => readFileSync(join(whole, name), 'utf8'));
+    const before = content();
+    const look = await train(whole, {}, [
+      'trainer.val_only=true',
+      'trainer.find_last_checkpoint=false',
+    ]);
+    assert.deepEqual(
+      look.stages.map(({ name, steps }) => [name, steps]),
+      [
+        ['closed', 0],
+        ['open', 0],
+      ],
+    );
+    assert.deepEqual(content(), before);
+    assert.ok(existsSync(join(whole, '2-open', 'global_step_2')));
   });
 
   it('refuses a folder of other stages', async () => {

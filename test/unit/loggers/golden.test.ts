@@ -28,6 +28,7 @@ const run: RunDescription = {
   config: { a: { b: 1.5, c: true }, d: 'word' },
   folder: '',
   resumedAfter: null,
+  isLook: false,
 };
 const now = (): number => 1_700_000_000_250;
 const generation = { input: 'Q?', output: 'A', label: 'B', score: 0.5 };

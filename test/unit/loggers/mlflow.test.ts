@@ -16,6 +16,7 @@ const run: RunDescription = {
   config: { trainer: { seed: 1, logger: ['mlflow'] }, long: 'x'.repeat(7000) },
   folder: '',
   resumedAfter: null,
+  isLook: false,
 };
 const now = (): number => 1_700_000_000_250;
 

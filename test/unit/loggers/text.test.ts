@@ -13,6 +13,7 @@ const run: RunDescription = {
   config: { trainer: { seed: 1, logger: ['console'] }, data: { shuffle: true } },
   folder: '',
   resumedAfter: null,
+  isLook: false,
 };
 const generation = { input: 'Q?', output: 'A', label: 'B', score: 0.5 };
 
@@ -87,6 +88,23 @@ describe('FileLogger', () => {
       '{"step":1,"a":{"b":1}}\n{"step":2,"a":{"b":2}}\n{"step":3,"a":{"b":30}}\n',
     );
     assert.match(read(folder.path, 'generations.log'), /Q\?/);
+  });
+
+  it('adds its validation to the files of a run that is looked at, and takes nothing away', () => {
+    using folder = new TemporaryDirectory();
+    const trained = new FileLogger({ ...run, folder: folder.path });
+    for (const step of [1, 2]) trained.log(step, { a: step });
+    trained.logGenerations(2, [generation]);
+    for (const resumedAfter of [null, 1]) {
+      const look = { ...run, folder: folder.path, config: {}, resumedAfter, isLook: true };
+      new FileLogger(look).log(resumedAfter ?? 0, { a: 9 });
+    }
+    assert.equal(
+      read(folder.path, 'experiment_log.jsonl'),
+      '{"step":1,"a":1}\n{"step":2,"a":2}\n{"step":0,"a":9}\n{"step":1,"a":9}\n',
+    );
+    assert.match(read(folder.path, 'generations.log'), /Q\?/);
+    assert.deepEqual(JSON.parse(read(folder.path, 'experiment_config.json')), run.config);
   });
 
   it('begins anew for a new run', () => {

@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { CxmindError } from '../../src/errors.ts';
+import { readWhole, writeFileAtomically } from '../../src/files.ts';
+import { RunSummary } from './run-files.ts';
+
+/** What a stage came to, by its own validation set. */
+export const StageSummary = t.intersection([t.type({ name: t.string }), RunSummary]);
+export type StageSummary = t.TypeOf<typeof StageSummary>;
+
+const FILE = 'curriculum.json';
+
+/**
+ * The stages of a curriculum that have ended, as `curriculum.json` in its folder keeps them; none where it is missing.
+ * Their checkpoints are found where the folder is now.
+ *
+ * @param names of all stages, in order
+ * @throws CHECKPOINT_INVALID when the file is none of a curriculum, or of one with other stages
+ */
+export async function endedStages(
+  folder: string,
+  names: readonly string[],
+): Promise<StageSummary[]> {
+  const file = join(folder, FILE);
+  if (!existsSync(file)) return [];
+  const decoded = t.array(StageSummary).decode(await jsonIn(file));
+  if (isLeft(decoded)) {
+    throw new CxmindError(
+      'CHECKPOINT_INVALID',
+      `${file}: expected the list of stages that have ended; without the file, each stage goes on from its own checkpoints`,
+    );
+  }
+  const ended = decoded.right;
+  const other = ended.findIndex(({ name }, index) => names[index] !== name);
+  if (other < 0)
+    return ended.map((stage) => withCheckpoint(stage, (path) => resolve(folder, path)));
+  throw new CxmindError(
+    'CHECKPOINT_INVALID',
+    `${file}: stage ${other + 1} was ${ended[other]!.name}, and the config's is ` +
+      `${names[other] ?? 'missing'}; trainer.save_checkpoint_path names another folder, ` +
+      'trainer.find_last_checkpoint=false starts afresh',
+  );
+}
+
+/** Notes which stages have ended, with paths from the folder on, so that it may be moved. */
+export async function noteEnded(folder: string, stages: readonly StageSummary[]): Promise<void> {
+  const noted = stages.map((stage) => withCheckpoint(stage, (path) => relative(folder, path)));
+  await writeFileAtomically(join(folder, FILE), `${JSON.stringify(noted, null, 2)}\n`);
+}
+
+function withCheckpoint(stage: StageSummary, place: (path: string) => string): StageSummary {
+  const { checkpoint } = stage;
+  return { ...stage, checkpoint: checkpoint === null ? null : place(checkpoint) };
+}
+
+/** The content of a JSON file; null where it is none. */
+async function jsonIn(file: string): Promise<unknown> {
+  try {
+    return JSON.parse((await readWhole(file)).toString());
+  } catch {
+    return null;
+  }
+}
