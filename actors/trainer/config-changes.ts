@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
+import { readWhole } from '../../src/files.ts';
 import { flattened } from '../../src/loggers/nesting.ts';
 
 /** A key of the config that has another value than when the run was started last. */
@@ -89,7 +89,8 @@ export function refuseMisfits(
 /** The config that a run was started with last; null where it cannot be told. */
 export async function configOfRun(folder: string): Promise<Tree | null> {
   try {
-    const config: unknown = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+    const file = await readWhole(join(folder, 'config.json'));
+    const config: unknown = JSON.parse(file.toString());
     const isTree = typeof config === 'object' && config !== null && !Array.isArray(config);
     return isTree ? { ...config } : null;
   } catch {

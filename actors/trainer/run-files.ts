@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readFile, stat } from 'node:fs/promises';
+import { appendFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { writeFileAtomically, writing } from '../../src/files.ts';
+import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
 import { linesUntil } from '../../src/loggers/file.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -108,8 +108,8 @@ export class RunFiles {
   /** The summary that is there; null where there is none, or none of a run. */
   async earlierSummary(): Promise<RunSummary | null> {
     try {
-      const text = await readFile(join(this.folder, 'summary.json'), 'utf8');
-      const decoded = RunSummary.decode(JSON.parse(text));
+      const file = await readWhole(join(this.folder, 'summary.json'));
+      const decoded = RunSummary.decode(JSON.parse(file.toString()));
       return isRight(decoded) ? decoded.right : null;
     } catch {
       return null;

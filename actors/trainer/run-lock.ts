@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { CxmindError } from '../../src/errors.ts';
-import { writeFileAtomically, writing } from '../../src/files.ts';
+import { CxmindError, isSystemError, messageOf } from '../../src/errors.ts';
+import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
 
 /** What `run.lock` says of the run that writes a folder. */
@@ -95,16 +95,23 @@ async function refuseHolder(folder: string, file: string): Promise<void> {
 async function holderIn(file: string): Promise<Holder | null> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = (await readWhole(file)).toString();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    const { cause } = error as Error;
+    if (isSystemError(cause) && cause.code === 'ENOENT') return null;
+    throw foreign(file, error);
   }
   const decoded = Holder.decode(parsed(text));
   if (!isLeft(decoded)) return decoded.right;
-  throw new CxmindError(
+  throw foreign(file);
+}
+
+function foreign(file: string, cause?: unknown): CxmindError {
+  const reason = cause === undefined ? '' : ` (${messageOf(cause)})`;
+  return new CxmindError(
     'CONFIG_INVALID',
-    `${resolve(file)}: expected what a run writes there of itself; if no run writes the folder, remove the file`,
+    `${resolve(file)}: expected what a run writes there of itself${reason}; if no run writes the folder, remove the file`,
+    { cause },
   );
 }
 

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { readWhole } from '../files.ts';
 import { ContentHash } from './content-hash.ts';
 import { isCommit, type CachedName } from './names.ts';
 
@@ -26,7 +27,8 @@ export class RepositoryCache {
   /** The commit a revision stood for when it was last asked for, if its snapshot is here. */
   async commitOf(revision: string): Promise<string | null> {
     try {
-      const commit = (await readFile(join(this.#folder, 'refs', revision), 'utf8')).trim();
+      const ref = await readWhole(join(this.#folder, 'refs', revision));
+      const commit = ref.toString().trim();
       return isCommit(commit) && (await exists(this.snapshot(commit))) ? commit : null;
     } catch {
       return null;

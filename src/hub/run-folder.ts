@@ -1,7 +1,8 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
+import { readWholeSync } from '../files.ts';
 
 /** A trained model by the name of its folder in a checkpoint. */
 export type TrainedModel = 'actor' | 'critic';
@@ -62,8 +63,8 @@ function numbered(folder: string, pattern: RegExp): { path: string; number: numb
 /** The best step by the tracker; a tracker that is missing or broken does not matter here. */
 function bestStep(folder: string): number | undefined {
   try {
-    const file = readFileSync(join(folder, 'checkpoint_tracker.json'), 'utf8');
-    const tracker: unknown = JSON.parse(file);
+    const file = readWholeSync(join(folder, 'checkpoint_tracker.json'));
+    const tracker: unknown = JSON.parse(file.toString());
     return Tracker.is(tracker) ? tracker.best_global_step : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { localPath, readWholeSync } from '../files.ts';
 
 /** Where the hub is, who asks it, and where what it sent is kept. */
 export interface HubSettings {
@@ -23,21 +23,25 @@ export function hubSettings(environment: Environment = process.env): HubSettings
     names
       .map((name) => environment[name]?.trim())
       .find((value) => value !== undefined && value !== '');
+  const pathOf = (...names: readonly string[]): string | undefined => {
+    const name = of(...names);
+    return name === undefined ? undefined : localPath(name);
+  };
   const home =
-    of('HF_HOME') ?? join(of('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');
+    pathOf('HF_HOME') ?? join(pathOf('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');
   return {
     url: (of('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
-    cacheDirectory: of('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(home, 'hub'),
+    cacheDirectory: pathOf('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(home, 'hub'),
     token:
       of('HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN') ??
-      savedToken(of('HF_TOKEN_PATH') ?? join(home, 'token')),
+      savedToken(pathOf('HF_TOKEN_PATH') ?? join(home, 'token')),
     isOffline: /^(1|true|yes|on)$/i.test(of('HF_HUB_OFFLINE') ?? ''),
   };
 }
 
 function savedToken(path: string): string | null {
   try {
-    return readFileSync(path, 'utf8').trim() || null;
+    return readWholeSync(path).toString().trim() || null;
   } catch {
     return null;
   }

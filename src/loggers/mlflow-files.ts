@@ -1,17 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import {
-  appendFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseYaml } from '../config/yaml-source.ts';
 import { toYaml } from '../config/yaml-text.ts';
+import { readWholeSync } from '../files.ts';
 import type { MetricPoint, NewRun, RunStore } from './mlflow-store.ts';
 
 const ACTIVE = 'active';
@@ -97,7 +91,7 @@ export class FileStore implements RunStore {
   #nameOf(id: string): unknown {
     const file = join(this.#root, id, META);
     if (!existsSync(file)) return undefined;
-    const { value } = parseYaml(readFileSync(file, 'utf8'), { file });
+    const { value } = parseYaml(readWholeSync(file).toString(), { file });
     return (value as { name?: unknown } | null)?.name;
   }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { localPath } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { FileStore } from './mlflow-files.ts';
 import { RestStore } from './mlflow-rest.ts';
@@ -84,5 +85,7 @@ function nameOf(key: string): string {
 function storeOf(environment: MlflowEnvironment, folder: string): RunStore {
   const uri = environment.MLFLOW_TRACKING_URI ?? '';
   if (/^https?:\/\//.test(uri)) return new RestStore(uri, environment);
-  return new FileStore(uri === '' ? join(folder, 'mlruns') : uri.replace(/^file:(\/\/)?/, ''));
+  return new FileStore(
+    uri === '' ? join(folder, 'mlruns') : localPath(uri.replace(/^file:(?!\/\/)/, '')),
+  );
 }

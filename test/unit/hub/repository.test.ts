@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readdirSync, readFileSync, truncateSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { modelDirectory } from '../../../src/hub/model.ts';
@@ -94,6 +103,12 @@ describe('the hub', () => {
     await repository.fetch(['a.json']);
     const cached = await openRepository('dataset', 'clinic/chest', settings({ url }));
     assert.equal(cached.commit, repository.commit);
+    const ref = join(cache.path, 'datasets--clinic--chest', 'refs/main');
+    rmSync(ref);
+    symlinkSync('/dev/zero', ref);
+    await assert.rejects(openRepository('dataset', 'clinic/chest', settings({ url })), {
+      message: /cannot be asked/,
+    });
   });
 
   it('shows its token to the hub alone', async () => {
@@ -205,6 +220,7 @@ describe('the hub', () => {
       token: 'hf_saved',
       isOffline: false,
     });
+    assert.equal(hubSettings({ HF_HOME: '~/hf' }).cacheDirectory, join(homedir(), 'hf/hub'));
     const told = hubSettings({ HF_HUB_CACHE: '/c', HF_TOKEN: 'hf_x', HF_HUB_OFFLINE: '1' });
     assert.deepEqual(told, {
       url: 'https://huggingface.co',

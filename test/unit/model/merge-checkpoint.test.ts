@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAdapter } from '../../../src/model/adapter-files.ts';
 import { loadCheckpoint } from '../../../src/model/checkpoint.ts';
@@ -63,6 +63,20 @@ describe('mergeCheckpoint', () => {
     assert.equal(torchDtype(path('actor', 'huggingface')), 'bfloat16');
     const stored = await readSafetensors(path('actor', 'huggingface', 'model.safetensors'));
     assert.ok([...stored.values()].every(({ dtype }) => dtype === 'bf16'));
+  });
+
+  it('copies files only, and names what is left to fetch', async () => {
+    cpSync(base, path('actor', 'huggingface'), { recursive: true });
+    const licence = path('actor', 'huggingface', 'LICENSE');
+    const refused = (reason: string): object => ({
+      code: 'CHECKPOINT_INVALID',
+      message: new RegExp(`^${licence}: ${reason}`),
+    });
+    symlinkSync('/dev/zero', licence);
+    await assert.rejects(mergeCheckpoint(path('actor'), {}), refused('a device, not a file'));
+    rmSync(licence);
+    writeFileSync(licence, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n');
+    await assert.rejects(mergeCheckpoint(path('actor'), {}), refused('a Git LFS pointer'));
   });
 
   it('tells what it cannot merge', async () => {
