@@ -1,6 +1,7 @@
 import { Flags, type Interfaces } from '@oclif/core';
 import { tasks } from '../evaluation/task.ts';
 import { itemFlags } from './config-items.ts';
+import { pathFlag } from './path-flag.ts';
 
 /** The flags of `eval`. */
 export const evalFlags = {
@@ -24,7 +25,7 @@ export const evalFlags = {
     description:
       'let gpt-4o behind AZURE_OPENAI_ENDPOINT, _API_KEY and _API_VERSION judge open answers',
   }),
-  out: Flags.string({
+  out: pathFlag({
     description: "folder for the results; by default eval in the run's folder",
   }),
   report: Flags.boolean({ description: 'write report.html', default: true, allowNo: true }),

@@ -6,11 +6,12 @@ import type { DatasetRow } from '../data/row.ts';
 import { CxmindCommand } from './command.ts';
 import { interruptible } from './interrupt.ts';
 import { modelFlag } from './model-flag.ts';
+import { pathFlag } from './path-flag.ts';
 import { print } from './terminal.ts';
 
 /** A flag that is given again for each value, and leaves the prompt behind it alone. */
 const repeated = (description: string) =>
-  Flags.string({
+  pathFlag({
     description,
     multiple: true,
     multipleNonGreedy: true,
@@ -36,14 +37,14 @@ export class Generate extends CxmindCommand {
     image: repeated('picture of the prompt, in order'),
     video: repeated('video of the prompt, in order'),
     data: Flags.string({ description: 'JSONL or JSON file of prompts', dependsOn: ['out'] }),
-    out: Flags.string({ description: 'JSONL file to write', dependsOn: ['data'] }),
+    out: pathFlag({ description: 'JSONL file to write', dependsOn: ['data'] }),
     n: Flags.string({ description: 'responses to each prompt', default: '1' }),
     temperature: Flags.string({ description: '0 takes the likeliest token', default: '1' }),
     'top-p': Flags.string({ description: 'keep tokens up to this mass', default: '1' }),
     'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all', default: '-1' }),
     seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
     'max-tokens': Flags.integer({ description: 'longest response', default: 512, min: 1 }),
-    'image-dir': Flags.string({ description: 'folder that relative image paths start from' }),
+    'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
   };
 

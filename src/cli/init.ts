@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { Args, Flags } from '@oclif/core';
+import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
+import { pathArg } from './path-flag.ts';
 
 export class Init extends CxmindCommand {
   static override summary =
@@ -10,7 +11,7 @@ export class Init extends CxmindCommand {
     'a training and a validation part that share no picture, lie beside it as JSONL.';
   static override examples = ['<%= config.bin %> init demo --seed 7'];
   static override args = {
-    directory: Args.string({ description: 'folder to write, new or empty', default: 'demo' }),
+    directory: pathArg({ description: 'folder to write, new or empty', default: 'demo' }),
   };
   static override flags = {
     seed: Flags.integer({ description: 'seed of weights and pictures', default: 1 }),

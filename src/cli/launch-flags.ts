@@ -1,12 +1,13 @@
 import { Flags, type Interfaces } from '@oclif/core';
+import { pathFlag } from './path-flag.ts';
 
 /** The flags of `launch`. */
 export const launchFlags = {
-  hostfile: Flags.string({ description: 'hosts and their slots, in Open MPI syntax' }),
+  hostfile: pathFlag({ description: 'hosts and their slots, in Open MPI syntax' }),
   host: Flags.string({
     description: 'hosts, as in node01:2,node02; narrows the hostfile where both are given',
   }),
-  'default-hostfile': Flags.string({
+  'default-hostfile': pathFlag({
     description: 'hosts that --hostfile may name by number, as in +n0',
   }),
   np: Flags.integer({
@@ -48,14 +49,14 @@ export const launchFlags = {
     default: 10,
     min: 2,
   }),
-  rendezvous: Flags.string({
+  rendezvous: pathFlag({
     description: "folder that all processes of a job see, to meet in; by default the run's",
   }),
-  keys: Flags.string({
+  keys: pathFlag({
     description: 'file of keys that all processes of a job were given, to meet without a folder',
     dependsOn: ['head-address', 'port'],
   }),
-  'write-keys': Flags.string({ description: 'make such a file, and stop' }),
+  'write-keys': pathFlag({ description: 'make such a file, and stop' }),
   'keep-going': Flags.boolean({ description: 'go on when a node is lost after it joined' }),
 };
 

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
+import { pathFlag } from './path-flag.ts';
 import { complain } from './terminal.ts';
 
 const dtypes = { bf16: 'bf16', f16: 'f16', f32: 'f32' } as const;
@@ -16,14 +17,14 @@ export class Merge extends CxmindCommand {
     '<%= config.bin %> merge --local_dir runs/tiny/global_step_2/actor --out merged --dtype bf16',
   ];
   static override flags = {
-    local_dir: Flags.string({
+    local_dir: pathFlag({
       description:
         "folder of the checkpoint: global_step_N/actor, the one above it, or a run's (its best one)",
       required: true,
       aliases: ['local-dir'],
     }),
-    out: Flags.string({ description: 'directory to write; huggingface in that folder if absent' }),
-    base: Flags.string({
+    out: pathFlag({ description: 'directory to write; huggingface in that folder if absent' }),
+    base: pathFlag({
       description: 'model of the adapters, where it is no longer at its place',
     }),
     dtype: Flags.option({

@@ -1,7 +1,7 @@
-import { Flags } from '@oclif/core';
+import { pathFlag } from './path-flag.ts';
 
 /** The model of a command that runs one as it is. */
-export const modelFlag = Flags.string({
+export const modelFlag = pathFlag({
   description:
     'checkpoint directory, folder of a run (its best checkpoint), global_step_N, or an id on the hub',
   required: true,

@@ -4,6 +4,7 @@ import { Flags } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { ClusterCommand } from './cluster-command.ts';
 import { configFromItems, itemArgs } from './config-items.ts';
+import { pathFlag } from './path-flag.ts';
 
 export class Quickstart extends ClusterCommand {
   static override summary = 'Teach a small Qwen2.5-VL to read drawn chest pictures, in minutes.';
@@ -19,7 +20,7 @@ export class Quickstart extends ClusterCommand {
       description: 'seed of weights, pictures, order and sampling',
       default: 1,
     }),
-    folder: Flags.string({ description: 'where everything goes', default: 'runs/quickstart' }),
+    folder: pathFlag({ description: 'where everything goes', default: 'runs/quickstart' }),
   };
 
   async runOn(gather: Gather | undefined): Promise<void> {

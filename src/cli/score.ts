@@ -1,6 +1,7 @@
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
 import { modelFlag } from './model-flag.ts';
+import { pathFlag } from './path-flag.ts';
 
 export class Score extends CxmindCommand {
   static override summary = 'Compute the log-probabilities of given answers.';
@@ -15,9 +16,9 @@ export class Score extends CxmindCommand {
   static override flags = {
     model: modelFlag,
     data: Flags.string({ description: 'JSONL or JSON file', required: true }),
-    out: Flags.string({ description: 'JSONL file to write', required: true }),
-    grads: Flags.string({ description: 'safetensors file to write gradients to' }),
-    'image-dir': Flags.string({ description: 'folder that relative image paths start from' }),
+    out: pathFlag({ description: 'JSONL file to write', required: true }),
+    grads: pathFlag({ description: 'safetensors file to write gradients to' }),
+    'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
   };
 

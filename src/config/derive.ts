@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
+import { localPath } from '../files.ts';
 import { rewardFileOf } from './reward-file.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
 /** An existing path made absolute; anything else as it was written. */
 function absolute(path: string, cwd: string): string {
-  const whole = resolve(cwd, path);
+  const whole = resolve(cwd, localPath(path));
   return existsSync(whole) ? whole : path;
 }
 
@@ -43,8 +44,8 @@ export function derive(config: Config, cwd: string): Config {
 
   const modelPath = path(actor.model.modelPath);
   const template = data.overrideChatTemplate;
-  const runFolder = resolve(
-    cwd,
+  const folder = (value: string): string => resolve(cwd, localPath(value));
+  const runFolder = folder(
     trainer.saveCheckpointPath ?? join('checkpoints', trainer.projectName, trainer.experimentName),
   );
   // A value model begins as the policy, unless it is told otherwise; nobody asks where there is none.
@@ -98,19 +99,20 @@ export function derive(config: Config, cwd: string): Config {
         responseLength: data.maxResponseLength,
         trustRemoteCode: actor.model.trustRemoteCode,
       },
-      reward: { ...reward, ...rewardFile(reward, cwd) },
+      reward: { ...reward, ...rewardFile(reward, cwd), python: localPath(reward.python) },
     },
     trainer: {
       ...trainer,
       saveCheckpointPath: runFolder,
       loadCheckpointPath: path(trainer.loadCheckpointPath),
+      rayTimeline: trainer.rayTimeline && localPath(trainer.rayTimeline),
     },
     transport: config.transport,
     curriculum: config.curriculum,
     sft: {
       ...sft,
       trainFiles: sft.trainFiles ?? data.trainFiles,
-      saveCheckpointPath: resolve(cwd, sft.saveCheckpointPath ?? join(runFolder, 'sft')),
+      saveCheckpointPath: folder(sft.saveCheckpointPath ?? join(runFolder, 'sft')),
     },
   };
 }

@@ -10,7 +10,7 @@ import type { Stage } from './curriculum-schema.ts';
 import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
 import { interpolate } from './interpolate.ts';
-import { readText } from '../files.ts';
+import { localPath, readText } from '../files.ts';
 import { configInvalid, issuesOf, pathOf, type Issue } from './issues.ts';
 import { mergeLayers, readItems, sourceIn, type Items, type Layer } from './merge.ts';
 import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
@@ -80,7 +80,7 @@ export async function configFrom(
 }
 
 function findConfig(path: string, { cwd = process.cwd(), packageRoot }: LoadOptions): string {
-  const own = resolve(cwd, path);
+  const own = resolve(cwd, localPath(path));
   if (existsSync(own) || packageRoot === undefined) return own;
   const shipped = join(packageRoot, path);
   return existsSync(shipped) ? shipped : own;
@@ -192,8 +192,9 @@ function decodeLayer(
     ...(E.isLeft(decoded) ? issuesOf(Config, decoded.left, sourceOf) : []),
   ];
   const whole = E.isLeft(decoded) ? decodeRest(layer.value, wrong) : decoded.right;
+  const gone = wrong.map((issue) => listPath(issue.path));
   const isKnown = (path: string): boolean =>
-    !wrong.some((issue) => issue.path === path || path.startsWith(`${issue.path}.`));
+    !gone.some((other) => other === path || path.startsWith(`${other}.`));
   const config = derive(whole, cwd);
   const rules: readonly Rule[] = [
     ...(purpose === 'sft' || purpose === 'eval' ? [] : [...trainingRules, ...unsupported]),

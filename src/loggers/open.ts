@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts';
 import { join } from 'node:path';
+import { localPath } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { ConsoleLogger, type ConsoleForm } from './console.ts';
 import { FileLogger } from './file.ts';
@@ -110,7 +111,7 @@ const makers: Readonly<Record<LoggerName, Maker>> = {
     if (environment['SWANLAB_MODE'] === 'disabled') return null;
     const logger = new SwanLabLogger(
       run,
-      environment['SWANLAB_DIR'] ?? join(run.folder, 'swanlab_log'),
+      folderIn(environment['SWANLAB_DIR']) ?? join(run.folder, 'swanlab_log'),
     );
     note(`swanlab: recorded offline; upload it with: swanlab sync ${logger.folder}`);
     return logger;
@@ -118,12 +119,12 @@ const makers: Readonly<Record<LoggerName, Maker>> = {
   tensorboard: (run, { environment }) =>
     new TensorBoardLogger(
       run,
-      environment['TENSORBOARD_DIR'] ?? join(run.folder, 'tensorboard_log'),
+      folderIn(environment['TENSORBOARD_DIR']) ?? join(run.folder, 'tensorboard_log'),
     ),
   wandb: (run, { environment, note }) => {
     if (environment['WANDB_MODE'] === 'disabled') return null;
     const logger = new WandbLogger(run, {
-      root: environment['WANDB_DIR'] ?? run.folder,
+      root: folderIn(environment['WANDB_DIR']) ?? run.folder,
       entity: environment['WANDB_ENTITY'],
       id: environment['WANDB_RUN_ID'],
     });
@@ -131,6 +132,11 @@ const makers: Readonly<Record<LoggerName, Maker>> = {
     return logger;
   },
 };
+
+/** The folder that a variable names, if it does. */
+function folderIn(variable: string | undefined): string | undefined {
+  return variable === undefined ? undefined : localPath(variable);
+}
 
 /** What a person can do something about: fetch puts it in the cause. */
 function reasonOf(error: unknown): string {

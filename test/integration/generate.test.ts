@@ -3,6 +3,7 @@ import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { goldenCases, goldenPath } from '../support/golden.ts';
 
 const bin = join(import.meta.dirname, '../../bin/cxmind.js');
@@ -40,11 +41,12 @@ describe('cxmind generate', () => {
 
   it('prints the responses to a prompt with a picture, the same for the same seed', () => {
     const image = goldenPath('micro-vl-reference/images/case_001_0.png');
-    const flags = ['--max-tokens', '8', '--seed', '5', '--image', image, 'What is it?'];
-    const first = generate(...flags);
+    const shown = (picture: string): SpawnSyncReturns<string> =>
+      generate('--max-tokens', '8', '--seed', '5', '--image', picture, 'What is it?');
+    const first = shown(image);
     assert.equal(first.status, 0, first.stderr);
     assert.ok(first.stdout.trim().length > 0);
-    assert.equal(generate(...flags).stdout, first.stdout);
+    assert.equal(shown(pathToFileURL(image).href).stdout, first.stdout);
   });
 
   it('names every flag with a wrong value, with exit code 2', () => {

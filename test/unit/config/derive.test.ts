@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import {
   derive,
   learnerCount,
@@ -8,6 +9,7 @@ import {
   withTrainingSteps,
 } from '../../../src/config/derive.ts';
 import { Config, defaults } from '../../../src/config/schema.ts';
+import { withVariables } from '../../support/environment.ts';
 
 const here = import.meta.dirname;
 
@@ -96,6 +98,47 @@ describe('derive', () => {
     assert.equal(sft.saveCheckpointPath, '/w/checkpoints/easy_r1/demo/sft');
     const told = configOf({ trainer: { save_checkpoint_path: 'out' } });
     assert.equal(derive(told, '/w').trainer.saveCheckpointPath, '/w/out');
+  });
+
+  it('reads paths as a person writes them, wherever one is named', async () => {
+    const at = await withVariables({ HOME: here }, () => {
+      const own = '~/derive.test.ts';
+      const url = pathToFileURL(join(here, 'derive.test.ts')).href;
+      const config = derive(
+        configOf({
+          data: { image_dir: '~', format_prompt: own, override_chat_template: url },
+          worker: {
+            actor: { model: { model_path: url, tokenizer_path: own } },
+            critic: { model: { model_path: own } },
+            reward: { reward_function: `${own}:score`, python: '~/bin/python' },
+          },
+          trainer: {
+            save_checkpoint_path: '~/run',
+            load_checkpoint_path: own,
+            ray_timeline: '~/trace.json',
+          },
+          sft: { save_checkpoint_path: 'file:///sft' },
+        }),
+        '/elsewhere',
+      );
+      return Promise.resolve(config);
+    });
+    const file = join(here, 'derive.test.ts');
+    const { data, trainer, sft, worker } = at;
+    assert.deepEqual(
+      [data.imageDir, data.formatPrompt, data.overrideChatTemplate],
+      [here, file, file],
+    );
+    const { actor, critic, reward } = worker;
+    assert.deepEqual([actor.model.modelPath, actor.model.tokenizerPath], [file, file]);
+    assert.deepEqual([critic.model.modelPath, critic.model.tokenizerPath], [file, file]);
+    assert.deepEqual([reward.rewardFunction, reward.rewardFunctionName], [file, 'score']);
+    assert.equal(reward.python, join(here, 'bin/python'));
+    assert.deepEqual(
+      [trainer.saveCheckpointPath, trainer.loadCheckpointPath, trainer.rayTimeline],
+      [join(here, 'run'), file, join(here, 'trace.json')],
+    );
+    assert.equal(sft.saveCheckpointPath, '/sft');
   });
 
   it('splits a reward file from its function at the last colon', () => {
