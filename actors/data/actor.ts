@@ -1,3 +1,4 @@
+import type { DataSources } from '../../src/config/data-source.ts';
 import { loadDataset } from '../../src/data/dataset.ts';
 import { eachRow } from '../../src/data/each-row.ts';
 import { checkSkipped, skippable, type InvalidRows } from '../../src/data/invalid-rows.ts';
@@ -20,9 +21,9 @@ import { dataProtocol, type DataSummary } from './protocol.ts';
 /** What the data actor is made from. */
 export interface DataProps extends SampleSettings {
   /** Null when only validation is wanted. */
-  readonly trainFiles: string | null;
+  readonly trainFiles: DataSources | null;
   /** Null when only training is wanted. */
-  readonly validationFiles: string | null;
+  readonly validationFiles: DataSources | null;
   readonly invalidRows: InvalidRows;
   /** Of all rows of a set: more than these are not skipped. */
   readonly maxInvalidFraction: number;
@@ -110,7 +111,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
       logger.warn({ picture: note }, 'picture may not be read as meant');
     };
     const builder = new SampleBuilder({ ...sampleOptions(props, reader), warn });
-    const read = async (files: string | null): Promise<Rows> =>
+    const read = async (files: DataSources | null): Promise<Rows> =>
       files === null ? none() : readRows(files, props, builder, notes);
     const train = await read(props.trainFiles);
     const validation = await read(props.validationFiles);
@@ -235,7 +236,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
 
 /** The rows of a set that can be used, as far as that is known without making their prompts, or with `check`. */
 async function readRows(
-  source: string,
+  source: DataSources,
   props: DataProps & RowKeys,
   builder: SampleBuilder,
   notes: DataNotes,

@@ -1,4 +1,5 @@
 import { promptsOfShares } from '../../src/config/curriculum.ts';
+import { sourceList } from '../../src/config/data-source.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { asCxmindError, toWireError } from '../../src/errors.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
@@ -113,7 +114,7 @@ export async function trainOn(
   );
   const data = await spawnData(system, config, policy, {
     trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
-    validationFiles: config.data.valFiles === '' ? null : config.data.valFiles,
+    validationFiles: sourceList(config.data.valFiles).length === 0 ? null : config.data.valFiles,
     batchSize: shares.reduce((rest, share) => rest - share, batchSize),
   });
   const replays = await Promise.all(

@@ -4,6 +4,7 @@ import { evaluatePolicy } from '../../actors/trainer/evaluation.ts';
 import { RunLock } from '../../actors/trainer/run-lock.ts';
 import type { ScoredResponse } from '../../actors/trainer/scoring-phase.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
+import { sourceList } from '../config/data-source.ts';
 import { validationSampling } from '../config/derive.ts';
 import type { Config } from '../config/schema.ts';
 import { Sampling } from '../config/worker-schema.ts';
@@ -108,7 +109,8 @@ export async function evaluate(
   await writeFileAtomically(paths.summary, `${JSON.stringify(content, null, 2)}\n`);
   if (flags.report) {
     const shown = await reportQuestions(task, questions, answers, flags['report-rows']);
-    const page = reportPage({ summary, model: about.model, data: about.data, questions: shown });
+    const sources = sourceList(data.valFiles).join(', ');
+    const page = reportPage({ summary, model: about.model, data: sources, questions: shown });
     await writeFileAtomically(paths.report, page);
   }
   const files = [paths.predictions, paths.summary, ...(flags.report ? [paths.report] : [])];

@@ -332,6 +332,18 @@ export function oneOrMore<C extends t.Mixed>(
   );
 }
 
+/** `item` or a list of it, kept as it was given. */
+export function oneOrList<A>(item: t.Type<A, A>): t.Type<A | readonly A[], A | readonly A[]> {
+  const list = listOf(item);
+  return new t.Type<A | readonly A[], A | readonly A[]>(
+    `${item.name} or a list of them`,
+    (value): value is A | readonly A[] => item.is(value) || list.is(value),
+    (input, context) =>
+      Array.isArray(input) ? list.validate(input, context) : item.validate(input, context),
+    t.identity,
+  );
+}
+
 /** A list of exactly two of `item`. */
 export function pairOf<A>(
   item: t.Type<A, A>,

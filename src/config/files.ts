@@ -1,9 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { localPath } from '../files.ts';
+import { readSource, sourceList, type DataSources } from './data-source.ts';
 import { isTemplateText } from './derive.ts';
+import { isHubId } from './hub-id.ts';
 import { rewardFileOf } from './reward-file.ts';
 import type { Rule } from './rules.ts';
-import { isHubId } from './hub-id.ts';
 import type { Config } from './schema.ts';
 
 /** What a config is loaded for, which decides the files it has to name. */
@@ -11,89 +13,110 @@ export type Purpose = 'train' | 'sft' | 'eval';
 
 interface FileKey {
   readonly key: string;
-  readonly path: (config: Config) => string | null;
+  /** What it names: a list of data sources, or one path or none. */
+  readonly names: (config: Config) => DataSources | null;
+  /** What is wrong with a name, in words, or undefined. */
+  readonly problem: (name: string, cwd: string) => string | undefined;
   /** The purposes that cannot do without it. */
   readonly requiredFor: readonly Purpose[];
   /** The purposes that read it at all. */
   readonly usedFor: readonly Purpose[];
-  /** Whether it may also be the id of a repository on the Hugging Face Hub. */
-  readonly mayBeOnHub?: true;
 }
 
 const everywhere: readonly Purpose[] = ['train', 'sft', 'eval'];
 
-/** A data source without its `@split`. */
-function sourceFile(source: string): string | null {
-  const at = source.lastIndexOf('@');
-  const isSplit = at > 0 && /^\w+$/.test(source.slice(at + 1));
-  return (isSplit ? source.slice(0, at) : source) || null;
+function missingFile(name: string, cwd: string): string | undefined {
+  return existsSync(resolve(cwd, localPath(name)))
+    ? undefined
+    : `no such file or directory: ${name}`;
+}
+
+/** A name like `owner/name` that is not here is looked for on the hub. */
+function missingModel(name: string, cwd: string): string | undefined {
+  return isHubId(name) ? undefined : missingFile(name, cwd);
+}
+
+function missingReward(name: string, cwd: string): string | undefined {
+  return rewardFileOf(name) === undefined ? undefined : missingFile(name, cwd);
+}
+
+function missingSource(source: string, cwd: string): string | undefined {
+  const found = readSource(source, cwd);
+  if (found.kind === 'none') return `${found.problem}: ${found.name}`;
+  const isUnmatched = found.kind === 'pattern' && globSync(found.name, { cwd }).length === 0;
+  return isUnmatched ? `no file matches: ${found.name}` : undefined;
 }
 
 const fileKeys: readonly FileKey[] = [
   {
     key: 'worker.actor.model.model_path',
-    path: ({ worker }) => worker.actor.model.modelPath,
+    names: ({ worker }) => worker.actor.model.modelPath,
+    problem: missingModel,
     requiredFor: everywhere,
     usedFor: everywhere,
-    mayBeOnHub: true,
   },
   {
     key: 'worker.actor.model.tokenizer_path',
-    path: ({ worker: { actor } }) =>
+    names: ({ worker: { actor } }) =>
       actor.model.tokenizerPath === actor.model.modelPath ? null : actor.model.tokenizerPath,
+    problem: missingModel,
     requiredFor: [],
     usedFor: everywhere,
-    mayBeOnHub: true,
   },
   {
     key: 'data.train_files',
-    path: ({ data }) => sourceFile(data.trainFiles),
+    names: ({ data }) => data.trainFiles,
+    problem: missingSource,
     requiredFor: ['train'],
     usedFor: ['train'],
-    mayBeOnHub: true,
   },
   {
     key: 'data.val_files',
-    path: ({ data }) => sourceFile(data.valFiles),
+    names: ({ data }) => data.valFiles,
+    problem: missingSource,
     requiredFor: ['train', 'eval'],
     usedFor: ['train', 'eval'],
-    mayBeOnHub: true,
   },
   {
     key: 'sft.train_files',
-    path: ({ sft }) => sourceFile(sft.trainFiles ?? ''),
+    names: ({ sft }) => sft.trainFiles,
+    problem: missingSource,
     requiredFor: ['sft'],
     usedFor: ['sft'],
-    mayBeOnHub: true,
   },
   {
     key: 'data.image_dir',
-    path: ({ data }) => data.imageDir,
+    names: ({ data }) => data.imageDir,
+    problem: missingFile,
     requiredFor: [],
     usedFor: everywhere,
   },
   {
     key: 'data.format_prompt',
-    path: ({ data }) => data.formatPrompt,
+    names: ({ data }) => data.formatPrompt,
+    problem: missingFile,
     requiredFor: [],
     usedFor: everywhere,
   },
   {
     key: 'data.override_chat_template',
-    path: ({ data: { overrideChatTemplate: template } }) =>
+    names: ({ data: { overrideChatTemplate: template } }) =>
       template === null || isTemplateText(template) ? null : template,
+    problem: missingFile,
     requiredFor: [],
     usedFor: everywhere,
   },
   {
     key: 'worker.reward.reward_function',
-    path: ({ worker: { reward } }) => reward.rewardFunction,
+    names: ({ worker: { reward } }) => reward.rewardFunction,
+    problem: missingReward,
     requiredFor: ['train', 'eval'],
     usedFor: ['train', 'eval'],
   },
   {
     key: 'trainer.load_checkpoint_path',
-    path: ({ trainer }) => trainer.loadCheckpointPath,
+    names: ({ trainer }) => trainer.loadCheckpointPath,
+    problem: missingFile,
     requiredFor: [],
     usedFor: ['train'],
   },
@@ -103,21 +126,20 @@ const fileKeys: readonly FileKey[] = [
  * Every file a run reads must be named and be there.
  *
  * The reference drops a missing template, reward file or checkpoint with a printed line and trains without;
- * here each is an error before anything starts. A name like `owner/name` that is not here is looked for on the hub.
+ * here each is an error before anything starts.
  */
 export function fileRules(purpose: Purpose, cwd: string): Rule[] {
   return fileKeys
     .filter(({ usedFor }) => usedFor.includes(purpose))
-    .map(({ key, path, requiredFor, mayBeOnHub }): Rule => ({
+    .map(({ key, names, problem, requiredFor }): Rule => ({
       keys: [key],
       broken: (config) => {
-        const file = path(config);
-        if (file === null) return requiredFor.includes(purpose) ? 'needed and not set' : undefined;
-        const isBuiltIn =
-          key === 'worker.reward.reward_function' && rewardFileOf(file) === undefined;
-        if (isBuiltIn || existsSync(resolve(cwd, file))) return undefined;
-        if (mayBeOnHub === true && isHubId(file)) return undefined;
-        return `no such file or directory: ${file}`;
+        const named = sourceList(names(config) ?? '');
+        if (named.length === 0) {
+          return requiredFor.includes(purpose) ? 'needed and not set' : undefined;
+        }
+        const problems = named.flatMap((name) => problem(name, cwd) ?? []);
+        return problems.length === 0 ? undefined : problems.join('; ');
       },
     }));
 }

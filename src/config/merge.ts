@@ -87,7 +87,9 @@ export function readItems(items: readonly string[]): Items {
       issues.push({ path: item, expected: `a file is given as config=${item}` });
       continue;
     }
-    const { value, sources, issues: wrong } = parseYaml(text, { item: source });
+    // An alias at the beginning could be of nothing: this is a pattern of files, which Hydra takes as it is.
+    const yaml = text.startsWith('*') ? JSON.stringify(text) : text;
+    const { value, sources, issues: wrong } = parseYaml(yaml, { item: source });
     issues.push(...wrong.map((issue) => ({ ...issue, path: key })));
     layers.push(layerAt(keys, value, source, sources));
   }

@@ -11,6 +11,7 @@ import {
   int,
   intFrom,
   listOf,
+  oneOrList,
   oneOrMore,
   number,
   oneOf,
@@ -32,10 +33,10 @@ import { klPenalty, Worker } from './worker-schema.ts';
 /** `data`: where prompts come from and how long they may be. */
 export const Data = section({
   trainFiles: about(
-    'Training set: a JSON, JSONL, CSV, Parquet or Arrow file, a directory, or the id of a data set on the hub; then @SPLIT.',
-    withDefault(text, ''),
+    'Training set: a JSON, JSONL, CSV, Parquet or Arrow file, a directory, a pattern of them, or the id of a data set on the hub; then @SPLIT.',
+    withDefault(oneOrList(text), ''),
   ),
-  valFiles: about('Validation set, same syntax.', withDefault(text, '')),
+  valFiles: about('Validation set, same syntax.', withDefault(oneOrList(text), '')),
   promptKey: about("Column with the user's prompt.", withDefault(text, 'prompt')),
   answerKey: about('Column with the reference answer.', withDefault(text, 'answer')),
   imageKey: about('Column with a list of images.', withDefault(text, 'images')),
@@ -204,7 +205,7 @@ export interface Trainer extends t.TypeOf<typeof Trainer> {}
 
 /** `sft` (cxmind's own): supervised training on the reference answers. */
 export const Sft = section({
-  trainFiles: about('Training set; null takes `data.train_files`.', orNull(text)),
+  trainFiles: about('Training set; null takes `data.train_files`.', orNull(oneOrList(text))),
   epochs: about('Passes over it.', withDefault(positiveInt, 1)),
   maxSteps: about('Optimizer steps; overrides the epochs.', orNull(positiveInt)),
   batchSize: about('Samples per optimizer step.', withDefault(positiveInt, 32)),

@@ -89,6 +89,8 @@ export function parseYaml(
 }
 
 const TOO_MANY = `more than ${MAX_VALUES} values`;
+const OF_NOTHING =
+  'is an alias, and nothing before it has that anchor; a text that begins so is quoted';
 const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`;
 
 /** Where each value of a document was written. @throws Error for more than one may hold */
@@ -101,7 +103,9 @@ function sourcesIn(
   const walk = (node: unknown, keys: readonly string[], depth: number): void => {
     if (depth > MAX_DEPTH) throw new Error(TOO_DEEP);
     if (isAlias(node)) {
-      walk(node.resolve(document), keys, depth + 1);
+      const anchored = node.resolve(document);
+      if (anchored === undefined) throw new Error(`*${node.source} ${OF_NOTHING}`);
+      walk(anchored, keys, depth + 1);
       return;
     }
     if (isSeq(node)) {

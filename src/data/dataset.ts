@@ -1,3 +1,4 @@
+import type { DataSources } from '../config/data-source.ts';
 import { CxmindError } from '../errors.ts';
 import { checkSkipped, skippable, type InvalidRows } from './invalid-rows.ts';
 import { rawRows } from './raw-rows.ts';
@@ -8,7 +9,7 @@ import { dataFilesOf } from './source.ts';
 /** Where a data set is and how its rows are read. */
 export interface DatasetOptions extends RowKeys {
   /** `SOURCE[@SPLIT]`, one or several: files, directories, patterns, or ids of data sets on the Hugging Face Hub. */
-  readonly source: string | readonly string[];
+  readonly source: DataSources;
   readonly invalidRows: InvalidRows;
   /** Of all rows, in [0, 1]: more than these are not skipped; all may be unless given. */
   readonly maxInvalidFraction?: number;

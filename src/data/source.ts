@@ -1,8 +1,8 @@
-import { glob, readdir, readFile, stat } from 'node:fs/promises';
+import { glob, readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { isHubId } from '../config/hub-id.ts';
+import { readSource, type DataSources } from '../config/data-source.ts';
 import { CxmindError } from '../errors.ts';
-import { localPath } from '../files.ts';
+import { readWhole } from '../files.ts';
 import { openRepository } from '../hub/repository.ts';
 import { hubSettings, type HubSettings } from '../hub/settings.ts';
 import { splitsOf } from './hub-splits.ts';
@@ -31,7 +31,6 @@ const known = 'a .jsonl, .json, .csv, .parquet or .arrow file';
 const DESCRIPTIVE = /(^|\/)(dataset_infos?|dataset_dict|state|config|package(-lock)?)\.json$/;
 /** Files that systems and programs leave beside those of people. */
 const HIDDEN = /(^|\/)\.[^/]*$/;
-const PATTERN = /[*?[\]{}]/;
 
 /**
  * The files of data sources in order, each `SOURCE[@SPLIT]`: a file, a directory, whose files come in name order, a
@@ -42,7 +41,7 @@ const PATTERN = /[*?[\]{}]/;
  * @see spec/data.md, 1
  */
 export async function dataFilesOf(
-  sources: string | readonly string[],
+  sources: DataSources,
   settings: HubSettings = hubSettings(),
 ): Promise<readonly DataFile[]> {
   const files: DataFile[] = [];
@@ -61,16 +60,17 @@ function withOwnNames(files: readonly DataFile[]): DataFile[] {
 }
 
 async function filesOf(source: string, settings: HubSettings): Promise<readonly DataFile[]> {
-  // A file may have an `@` in its name.
-  const whole = localPath(source);
-  if (await exists(whole)) return localFiles(whole, 'train');
-  const [name = '', split = 'train', ...more] = source.split('@');
-  if (more.length > 0) throw invalidSource(source, 'more than one @');
-  const path = localPath(name);
-  if (await exists(path)) return localFiles(path, split);
-  if (PATTERN.test(path)) return matchingFiles(path, split);
-  if (isHubId(path)) return hubFiles(path, split, settings);
-  throw invalidSource(path, 'no such file or directory');
+  const found = readSource(source);
+  switch (found.kind) {
+    case 'path':
+      return localFiles(found.name, found.split);
+    case 'pattern':
+      return matchingFiles(found.name, found.split);
+    case 'hub':
+      return hubFiles(found.name, found.split, settings);
+    case 'none':
+      throw invalidSource(found.name, found.problem);
+  }
 }
 
 async function localFiles(path: string, split: string): Promise<DataFile[]> {
@@ -138,10 +138,10 @@ async function hubFiles(id: string, split: string, settings: HubSettings): Promi
   if (format === undefined)
     throw invalidSource(id, `the data set on the hub has no ${known.slice(2)}`);
   await repository.fetch(['README.md']);
-  const card = await readFile(join(repository.directory, 'README.md'), 'utf8').catch(() => null);
+  const card = await readWhole(join(repository.directory, 'README.md')).catch(() => null);
   const splits = splitsOf(
     named.filter((file) => formatOf(file) === format),
-    card,
+    card?.toString() ?? null,
   );
   if (typeof splits === 'string') throw invalidSource(id, splits);
   const files = splits.get(split) ?? [];
@@ -158,13 +158,6 @@ async function hubFiles(id: string, split: string, settings: HubSettings): Promi
 
 function formatOf(path: string): DataFormat | undefined {
   return formats[extname(path).toLowerCase()];
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function invalidSource(path: string, reason: string): CxmindError {

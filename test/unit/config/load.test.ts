@@ -227,6 +227,45 @@ describe('loadConfig', () => {
     }
   });
 
+  it('takes lists and patterns of data, each with a split, and names those that are missing', async () => {
+    mkdirSync(join(folder, 'model'));
+    for (const name of ['a.jsonl', 'b.jsonl', 'c@d.jsonl']) file(name);
+    const options = { purpose: 'train', rewards: ['closed'], cwd: folder } as const;
+    const items = [
+      'data.train_files=[a.jsonl@train, "?.jsonl", owner/name@test]',
+      'data.val_files=*.jsonl',
+      'sft.train_files=[]',
+      'worker.rollout.n=2',
+      'worker.actor.model.model_path=model',
+      'worker.reward.reward_function=closed',
+    ];
+    const { config } = await configFrom(items, options);
+    const { data } = Config.encode(config) as { data: Record<string, unknown> };
+    assert.deepEqual(data['train_files'], ['a.jsonl@train', '?.jsonl', 'owner/name@test']);
+    assert.equal(data['val_files'], '*.jsonl');
+    const wrong = [
+      'data.train_files=[a.jsonl, none.jsonl, c@d.jsonl, x*.jsonl, ""]',
+      'data.val_files=[a@b@c]',
+      'trainer.max_steps=1',
+    ];
+    const lines = await messageOf([...items, ...wrong], options);
+    assert.deepEqual(lines, [
+      'data.train_files: no such file or directory: none.jsonl; no file matches: x*.jsonl; an empty name:  ' +
+        `(argument ${wrong[0]})`,
+      `data.val_files: more than one @: a@b@c (argument ${wrong[1]})`,
+    ]);
+    assert.deepEqual(
+      await messageOf([...items, 'data.train_files=[]', 'data.val_files={}'], options),
+      [
+        'data.val_files: expected a string or a list of them, got a mapping (argument data.val_files={})',
+        'data.train_files: needed and not set (argument data.train_files=[])',
+      ],
+    );
+    assert.deepEqual(await messageOf([...items, 'data.val_files=[1, [2]]'], options), [
+      'data.val_files[1]: expected a string, got [2] (argument data.val_files=[1, [2]])',
+    ]);
+  });
+
   it('accepts what it printed, and derives the same again', async () => {
     file('reward.ts');
     const options = { ...reading, cwd: folder };

@@ -115,6 +115,7 @@ describe('a key of the config, of data,', () => {
   for (const item of [
     'data.train_files=FOLDER/some.jsonl',
     'data.val_files=FOLDER/some.jsonl',
+    'data.train_files=[FOLDER/s*.jsonl@train]',
     'data.prompt_key=question',
     'data.answer_key=solution',
     'data.image_key=scans',

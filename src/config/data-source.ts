@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { localPath } from '../files.ts';
+import { isHubId } from './hub-id.ts';
+
+/** Where rows come from: one source, or a list of them in their order; an empty text is none. */
+export type DataSources = string | readonly string[];
+
+/** What a source names, as far as this machine tells. */
+export type DataSource =
+  | {
+      /** Whether it is there, may match what is there, or may be on the hub. */
+      readonly kind: 'path' | 'pattern' | 'hub';
+      /** Without the split. */
+      readonly name: string;
+      readonly split: string;
+    }
+  | {
+      readonly kind: 'none';
+      readonly name: string;
+      /** Why it is none. */
+      readonly problem: string;
+    };
+
+const PATTERN = /[*?[\]{}]/;
+
+/** The sources as a list, which is empty where there are none. */
+export function sourceList(sources: DataSources): readonly string[] {
+  return sources === '' ? [] : [sources].flat();
+}
+
+/**
+ * Reads `SOURCE[@SPLIT]`: a file or a directory, a pattern of such paths, or the id of a data set on the hub. The split is
+ * `train` unless said. What is there by its whole name has no split: a file may have an `@` in its name.
+ *
+ * @param cwd what relative paths are relative to
+ */
+export function readSource(source: string, cwd: string = process.cwd()): DataSource {
+  const isThere = (path: string): boolean => path !== '' && existsSync(resolve(cwd, path));
+  const whole = localPath(source);
+  if (isThere(whole)) return { kind: 'path', name: whole, split: 'train' };
+  const [before = '', split = 'train', ...more] = source.split('@');
+  const name = localPath(before);
+  if (more.length > 0) return { kind: 'none', name: source, problem: 'more than one @' };
+  if (isThere(name)) return { kind: 'path', name, split };
+  if (PATTERN.test(name)) return { kind: 'pattern', name, split };
+  if (isHubId(name)) return { kind: 'hub', name, split };
+  const problem = name === '' ? 'an empty name' : 'no such file or directory';
+  return { kind: 'none', name, problem };
+}
