@@ -1,9 +1,14 @@
-import type { Adapter, AdapterSpec } from '../src/model/adapter.ts';
-import { Arena, type ArenaLayout } from '../src/model/arena.ts';
+import type { Device } from '../src/device/device.ts';
+import type { DeviceName, DeviceOptions } from '../src/device/open.ts';
+import type { Adapter, AdapterSpec, PlacedAdapter } from '../src/model/adapter.ts';
+import { Arena } from '../src/model/arena.ts';
+import type { ArenaLayout } from '../src/model/arena-layout.ts';
+import type { AnyArena } from '../src/model/device-arena.ts';
 import type { ModelConfig } from '../src/model/model-config.ts';
 import type { FloatDType } from '../src/tensor/dtype.ts';
 import { letGo } from '../src/tensor/file-memory.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
+import { DeviceCopy } from './device-copy.ts';
 
 /** A model as it is handed to an actor on another thread: sizes, and weights that are shared, not copied. */
 export interface ModelProps {
@@ -21,6 +26,8 @@ export interface ModelProps {
   readonly isVisionFixed?: boolean;
   /** Trained instead of the weights, of which there is one version then; none where it is absent. */
   readonly adapter?: AdapterProps;
+  /** Where it computes; the processor where it is absent. */
+  readonly device?: DeviceName;
   /** Compute threads of the process-wide pool; the number of cores where it is absent. */
   readonly threads?: number;
 }
@@ -35,24 +42,29 @@ export interface AdapterProps {
 }
 
 /** A copy of weights in the dtype that a model computes in, of the same layout and the same versions. */
-export interface WorkingProps {
-  readonly dtype: FloatDType;
-  readonly weights: SharedArrayBuffer;
-}
+export type WorkingProps =
+  | { readonly dtype: FloatDType; readonly weights: SharedArrayBuffer }
+  /** In a device's own memory: what a `DeviceCopy` knows of it. */
+  | { readonly dtype: FloatDType; readonly onDevice: SharedArrayBuffer };
 
 /** The one version of weights that nobody trains. */
 export const FROZEN_VERSION = 1;
 
 /** Weights as models compute with them. */
 interface Computed {
-  readonly arena: Arena<FloatDType>;
-  readonly adapter: Adapter<FloatDType> | null;
+  readonly arena: AnyArena;
+  readonly adapter: PlacedAdapter | null;
   /** Those of them that learners step. */
-  readonly trained: Arena<FloatDType>;
+  readonly trained: AnyArena;
 }
 
 /** What `SharedWeights` needs to know of a model. */
-type WeightProps = Omit<ModelProps, 'config' | 'isVisionFixed' | 'threads'>;
+type WeightProps = Omit<ModelProps, 'config' | 'isVisionFixed' | 'device' | 'threads'>;
+
+/** How an actor opens the device that its model computes on. */
+export function deviceOptions({ device, threads }: ModelProps): DeviceOptions {
+  return { ...(device !== undefined && { device }), ...(threads !== undefined && { threads }) };
+}
 
 /** Weights that are written now and then while nobody reads them. */
 export class SharedWeights {
@@ -62,10 +74,15 @@ export class SharedWeights {
   readonly trained: Arena;
   /** What models compute with: the same weights, or copies of them in another dtype. */
   readonly working: Computed;
+  readonly #device: Device;
   readonly #base: SharedVersion;
   readonly #adapted: SharedVersion | null;
+  /** Copies on the device, of the weights and of the adapters. */
+  readonly #copies: { base?: DeviceCopy; adapted?: DeviceCopy } = {};
 
-  constructor(props: WeightProps) {
+  /** @param device where models compute with them */
+  constructor(device: Device, props: WeightProps) {
+    this.#device = device;
     const { layout, weights, version, frozenLength = 0, adapter } = props;
     this.arena = new Arena(layout, weights);
     this.adapter =
@@ -79,13 +96,31 @@ export class SharedWeights {
   }
 
   #computed({ working, frozenLength = 0, adapter }: WeightProps): Computed {
-    const arena = computedArena(this.arena, working);
+    const arena = this.#computedArena(this.arena, working, 'base');
     if (this.adapter === null || adapter === undefined) {
       const trained = working === undefined ? this.trained : arena.from(frozenLength);
       return { arena, adapter: null, trained };
     }
-    const adapted = computedArena(this.adapter.arena, adapter.working);
+    const adapted = this.#computedArena(this.adapter.arena, adapter.working, 'adapted');
     return { arena, adapter: { spec: adapter.spec, arena: adapted }, trained: adapted };
+  }
+
+  #computedArena(
+    arena: Arena,
+    working: WorkingProps | undefined,
+    role: 'base' | 'adapted',
+  ): AnyArena {
+    if (working === undefined) return arena;
+    if ('weights' in working) return new Arena(arena.layout, working.weights, working.dtype);
+    const copy = new DeviceCopy(this.#device, arena, working.dtype, working.onDevice);
+    this.#copies[role] = copy;
+    return copy.arena;
+  }
+
+  /** Says that a learner on this device steps what is trained, beginning with what it is now. */
+  async handOver(): Promise<void> {
+    const { base, adapted } = this.#copies;
+    await (adapted ?? base)?.handOver();
   }
 
   /**
@@ -99,16 +134,17 @@ export class SharedWeights {
     const trained = this.#adapted ?? this.#base;
     if (trained !== this.#base) await this.#base.reach(FROZEN_VERSION, signal);
     await trained.reach(version, signal);
+    const { base, adapted } = this.#copies;
+    await base?.bring(adapted === undefined ? version : FROZEN_VERSION);
+    await adapted?.bring(version);
     try {
       const result = await work();
       trained.assert(version);
       return result;
     } finally {
-      for (const { data } of [this.arena, this.working.arena]) letGo(data);
+      for (const arena of [this.arena, this.working.arena]) {
+        if (arena instanceof Arena) letGo(arena.data);
+      }
     }
   }
-}
-
-function computedArena(arena: Arena, working: WorkingProps | undefined): Arena<FloatDType> {
-  return working === undefined ? arena : new Arena(arena.layout, working.weights, working.dtype);
 }

@@ -51,7 +51,7 @@ export type { DemoOptions, DemoPaths } from './data/demo/write.ts';
 export { loadCheckpoint, saveCheckpoint } from './model/checkpoint.ts';
 export type { LoadedCheckpoint } from './model/checkpoint.ts';
 export { Arena } from './model/arena.ts';
-export type { ArenaLayout } from './model/arena.ts';
+export type { ArenaLayout } from './model/arena-layout.ts';
 export type { Adapter, AdapterSpec } from './model/adapter.ts';
 export { adapterBase, loadAdapter, saveAdapter } from './model/adapter-files.ts';
 export { mergeCheckpoint } from './model/merge-checkpoint.ts';

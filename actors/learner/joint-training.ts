@@ -6,7 +6,7 @@ import type { Arena } from '../../src/model/arena.ts';
 
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { Seat, type RankCard } from '../../transport/collectives/open.ts';
-import { SharedWeights, type ModelProps } from '../model-props.ts';
+import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
 import type { ListenRequest, StateRequest } from './protocol.ts';
 import { meet, takeSeat, type JoinedGroup, type LearnerSeat } from './seat.ts';
 import { readLearnerState, writeLearnerState } from './state-files.ts';
@@ -43,16 +43,17 @@ export class JointTraining implements Disposable {
 
   /** @param joined null until the learner is told how to join the others */
   constructor(props: JointTrainingProps, joined: JoinedGroup | null) {
-    const { threads } = props.model;
     this.#props = props;
-    this.weights = new SharedWeights(props.model);
-    this.device = openDevice(threads === undefined ? {} : { threads });
+    this.device = openDevice(deviceOptions(props.model));
+    this.weights = new SharedWeights(this.device, props.model);
     if (joined !== null) this.#optimizeWith(joined);
   }
 
   /** Takes its seat, where that alone says how to join the others. */
   static async open(props: JointTrainingProps): Promise<JointTraining> {
-    return new JointTraining(props, await takeSeat(props.seat));
+    const training = new JointTraining(props, await takeSeat(props.seat));
+    await training.weights.handOver();
+    return training;
   }
 
   get arena(): Arena {
@@ -81,6 +82,7 @@ export class JointTraining implements Disposable {
     signal: AbortSignal,
     saveModel: () => Promise<void>,
   ): Promise<void> {
+    await together(this.optimization.collectWeights(), signal);
     if (this.optimization.rank === 0) {
       await mkdir(directory, { recursive: true });
       await saveModel();

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { loadAdapter } from '../../src/model/adapter-files.ts';
-import { contentLength, type Arena } from '../../src/model/arena.ts';
+import type { Arena } from '../../src/model/arena.ts';
+import { contentLength } from '../../src/model/arena-layout.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';

@@ -3,7 +3,7 @@ import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { responseLogProbs } from '../../src/training/response-scores.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import { SharedWeights, type ModelProps } from '../model-props.ts';
+import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { referenceProtocol, type LogProbsReply, type LogProbsRequest } from './protocol.ts';
 
@@ -21,8 +21,8 @@ export class ReferenceActor implements Actor<typeof referenceProtocol> {
   readonly #microBatch: MicroBatchOptions;
 
   constructor({ model, microBatch }: ReferenceProps) {
-    this.#device = openDevice(model.threads === undefined ? {} : { threads: model.threads });
-    this.#weights = new SharedWeights(model);
+    this.#device = openDevice(deviceOptions(model));
+    this.#weights = new SharedWeights(this.#device, model);
     this.#policy = new Policy(this.#device, model.config, this.#weights.working.arena, {
       gradientCheckpointing: false,
       isVisionFixed: model.isVisionFixed ?? false,

@@ -3,7 +3,7 @@ import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
 
-import { SharedWeights, type ModelProps } from '../model-props.ts';
+import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
 
@@ -23,8 +23,8 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
   readonly #stopTokens: readonly number[];
 
   constructor({ model, engine, stopTokens }: RolloutProps) {
-    this.#device = openDevice(model.threads === undefined ? {} : { threads: model.threads });
-    this.#weights = new SharedWeights(model);
+    this.#device = openDevice(deviceOptions(model));
+    this.#weights = new SharedWeights(this.#device, model);
     const { arena, adapter } = this.#weights.working;
     const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
     this.#engine = new GenerationEngine(this.#device, model.config, arena, options, adapter);

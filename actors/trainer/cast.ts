@@ -260,7 +260,7 @@ export async function spawnReplay(
 export function freezeReference(
   system: ActorSystem,
   config: Config,
-  { arena, computeDType: usual }: LoadedPolicy,
+  { arena, device, computeDType: usual }: LoadedPolicy,
   weights: PolicyWeights,
   logger: Logger,
 ): WeightSync | null {
@@ -280,7 +280,7 @@ export function freezeReference(
     letGo(to!);
   }
   const computeDType = mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype);
-  const frozen = new WeightSync(system, 'reference', { arena: copy, computeDType }, logger);
+  const frozen = new WeightSync(system, 'reference', { arena: copy, device, computeDType }, logger);
   frozen.publish(FROZEN_VERSION);
   return frozen;
 }

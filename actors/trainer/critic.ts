@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
-import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { ignoredOverrides } from '../../src/model/config-file.ts';
 import { visionLength } from '../../src/model/parameters.ts';
@@ -8,7 +7,14 @@ import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { weightsMarker } from '../weights/sync.ts';
-import { isOffloaded, modelPathOf, notesOf, roundToStorage, type LoadedPolicy } from './policy.ts';
+import {
+  computedBy,
+  isOffloaded,
+  modelPathOf,
+  notesOf,
+  roundToStorage,
+  type LoadedPolicy,
+} from './policy.ts';
 
 /** The value model in the memory that the critics of this process share, and what of it is trained. */
 export type LoadedCritic = Omit<LoadedPolicy, 'adapter'>;
@@ -39,7 +45,7 @@ export async function loadCritic(
     ...critic,
     frozenLength,
     isVisionFixed: freezeVisionTower,
-    computeDType: floatDTypeOf(fsdp.mpParamDtype),
+    ...computedBy(config, fsdp.mpParamDtype),
     overrides,
     notes: notes.map((note) => `critic: ${note}`),
   };

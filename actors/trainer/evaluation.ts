@@ -5,6 +5,7 @@ import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnRewards, spawnRollouts } from './cast.ts';
 import { warnOfData } from './data-report.ts';
+import { checkPlaces, withDevice } from './device.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun } from './placement.ts';
 import { joinNodes, type RunOptions } from './run.ts';
@@ -19,15 +20,17 @@ const TIMEOUT_MS = 3600_000;
  * @param onScored called with the answers of each batch as soon as they are scored
  */
 export async function evaluatePolicy(
-  config: Config,
+  given: Config,
   options: RunOptions,
   onScored: OnScored,
 ): Promise<Validation> {
   const { logger, reporter } = options;
+  const config = withDevice(given, (line) => reporter.note(line));
   await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
+  checkPlaces(config, places.rollouts);
   const policy = await loadPolicy(system, config);
   const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));
   await using weights = new PolicyWeights(system, policy, logger);

@@ -1,11 +1,13 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
+import type { DeviceName } from '../../src/device/open.ts';
 import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
 import { adapterLayout, adaptsVision } from '../../src/model/model-adapters.ts';
 import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
-import { Arena, dividedInto, parameterCount } from '../../src/model/arena.ts';
+import { Arena } from '../../src/model/arena.ts';
+import { dividedInto, parameterCount } from '../../src/model/arena-layout.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
@@ -14,6 +16,7 @@ import { ignoredOverrides } from '../../src/model/config-file.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { visionLength } from '../../src/model/parameters.ts';
 import type { ModelProps } from '../model-props.ts';
+import { deviceOf } from './device.ts';
 import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
@@ -30,7 +33,9 @@ export interface LoadedPolicy extends LoadedCheckpoint {
   readonly frozenLength: number;
   /** That the vision tower is as it is for good: what it makes of images need not be computed again. */
   readonly isVisionFixed: boolean;
-  /** What programs compute in, on a copy of the weights unless it is their own f32. */
+  /** Where programs compute. */
+  readonly device: DeviceName;
+  /** What they compute in, on a copy of the weights unless it is their own f32 on the processor. */
   readonly computeDType: FloatDType;
   /** Keys laid over the checkpoint's config. */
   readonly overrides: ConfigOverrides;
@@ -58,16 +63,33 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   const frozenLength = freezeVisionTower && !isAdapted ? visionLength(checkpoint.config) : 0;
   const isVisionFixed =
     freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, checkpoint.config));
-  const computeDType = floatDTypeOf(fsdp.mpParamDtype);
-  const policy = { ...checkpoint, adapter, frozenLength, isVisionFixed, computeDType, overrides };
+  const policy = {
+    ...checkpoint,
+    ...computedBy(config, fsdp.mpParamDtype),
+    ...{ adapter, frozenLength, isVisionFixed, overrides },
+  };
   const ignored = ignoredOverrides(checkpoint.config, overrides);
   return { ...policy, notes: notesOf(policy, ignored, freezeVisionTower) };
+}
+
+/**
+ * Where a model computes, and in which dtype: where none is named, in what the device does best.
+ *
+ * @param mpParamDtype `fsdp.mp_param_dtype`
+ */
+export function computedBy(
+  { trainer }: Config,
+  mpParamDtype: string | null,
+): Pick<LoadedPolicy, 'device' | 'computeDType'> {
+  const device = deviceOf(trainer.device);
+  const usual = device === 'cpu' ? 'f32' : 'bf16';
+  return { device, computeDType: mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype) };
 }
 
 /** A model as it is handed to an actor that only computes. */
 export function modelProps(
   { trainer: { threads } }: Config,
-  { config, arena, isVisionFixed }: Omit<LoadedPolicy, 'adapter'>,
+  { config, arena, isVisionFixed, device }: Omit<LoadedPolicy, 'adapter'>,
   { markers }: WeightSync,
 ): WithSharedBlocks<ModelProps> {
   return {
@@ -75,6 +97,7 @@ export function modelProps(
     layout: arena.layout,
     ...markers,
     isVisionFixed,
+    device,
     ...(threads !== null && { threads }),
   };
 }

@@ -22,6 +22,7 @@ import {
 } from './cast.ts';
 import type { Cast } from './run-actors.ts';
 import { loadCritic } from './critic.ts';
+import { checkPlaces, withDevice } from './device.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
@@ -95,13 +96,14 @@ export async function trainOn(
   options: PartOptions,
 ): Promise<RunSummary> {
   const started = performance.now();
-  const config = await withLocalModels(given);
   const { logger, reporter, advance = null } = options;
+  const config = withDevice(await withLocalModels(given), (line) => reporter.note(line));
   await using owned = new AsyncDisposableStack();
   owned.use(await RunLock.take(folderOf(config)));
   owned.defer(() => system.stopActors());
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
+  checkPlaces(config, [...places.learners, ...places.rollouts, places.reference]);
   const policy = await loadPolicy(system, config);
   for (const note of policy.notes) reporter.note(note);
   const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));

@@ -6,6 +6,7 @@ import { withLocalModels } from '../../src/hub/model.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
+import { withDevice } from './device.ts';
 import { reportData, warnOfData } from './data-report.ts';
 import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './policy.ts';
@@ -33,8 +34,8 @@ export async function trainSupervised(
   given: Config,
   options: TrainingOptions,
 ): Promise<SupervisedSummary> {
-  const config = await withLocalModels(given);
   const { reporter, logger, preemption, signal: interrupted } = options;
+  const config = withDevice(await withLocalModels(given), (line) => reporter.note(line));
   const { sft } = config;
   const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
   await using _ = await RunLock.take(folder);

@@ -19,7 +19,7 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
 
   constructor({ weights, version, working }: WeightsProps) {
     this.#weights = new Float32Array(weights);
-    this.#working = working === undefined ? null : tensorOver(working, this.#weights.length);
+    this.#working = workingTensor(working, this.#weights.length);
     this.#version = new SharedVersion(version);
   }
 
@@ -49,7 +49,10 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
   }
 }
 
-function tensorOver({ dtype, weights }: WorkingProps, length: number): Tensor {
+/** The copy in this process's memory; null where it is on a device, which takes it from the weights. */
+function workingTensor(working: WorkingProps | undefined, length: number): Tensor | null {
+  if (working === undefined || 'onDevice' in working) return null;
+  const { dtype, weights } = working;
   return { dtype, shape: [length], data: viewOf(dtype, weights, 0, length) };
 }
 

@@ -1,9 +1,8 @@
 import type { Arena } from '../../src/model/arena.ts';
-import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { FROZEN_VERSION, type SharedWeights } from '../model-props.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorSystem } from '../runtime/system.ts';
-import { WeightSync, type Addressed } from './sync.ts';
+import { WeightSync, type Addressed, type Synced } from './sync.ts';
 
 /**
  * The name of a block of adapters. A block of a name has one size, and a run may train others than the one before it
@@ -25,15 +24,11 @@ export class PolicyWeights implements AsyncDisposable {
   /** @param policy over the blocks named `policy` and, where there are adapters, by `adapterBlock` */
   constructor(
     system: ActorSystem,
-    {
-      arena,
-      adapter,
-      computeDType,
-    }: Pick<SharedWeights, 'arena' | 'adapter'> & { readonly computeDType: FloatDType },
+    { arena, adapter, ...computed }: Pick<SharedWeights, 'adapter'> & Synced,
     logger: Logger,
   ) {
     const sync = (name: string, over: Arena): WeightSync =>
-      new WeightSync(system, name, { arena: over, computeDType }, logger);
+      new WeightSync(system, name, { ...computed, arena: over }, logger);
     const policy = sync('policy', arena);
     this.frozen = adapter === null ? null : policy;
     this.trained =

@@ -1,9 +1,11 @@
 import { CxmindError } from '../../src/errors.ts';
+import type { DeviceName } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { writeFloats } from '../../src/tensor/floats.ts';
 import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
+import { deviceCopyBytes, forgetDeviceCopy } from '../device-copy.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
@@ -14,14 +16,17 @@ import { RemoteCopy } from './remote-copy.ts';
 export interface WeightMarkers {
   readonly weights: SharedMarker;
   readonly version: SharedMarker;
-  /** Their copy in the dtype that models compute in, unless that is their own. */
-  readonly working?: { readonly dtype: FloatDType; readonly weights: SharedMarker };
+  /** Their copy where models compute, in the dtype that they do it in; none where that is the weights themselves. */
+  readonly working?:
+    | { readonly dtype: FloatDType; readonly weights: SharedMarker }
+    | { readonly dtype: FloatDType; readonly onDevice: SharedMarker };
 }
 
-/** Weights, and the dtype that models compute with them in. */
+/** Weights, and where and in which dtype models compute with them. */
 export interface Synced {
   readonly arena: Arena;
   readonly computeDType: FloatDType;
+  readonly device: DeviceName;
 }
 
 /** What is known of an actor's place. */
@@ -58,19 +63,24 @@ export class WeightSync implements AsyncDisposable {
   #isClosed = false;
 
   /** @param arena over the block that `weightsMarker(name, …)` stands for here */
-  constructor(system: ActorSystem, name: string, { arena, computeDType }: Synced, logger: Logger) {
+  constructor(system: ActorSystem, name: string, synced: Synced, logger: Logger) {
+    const { arena } = synced;
     this.#system = system;
     this.#name = name;
     this.#arena = arena;
     this.#logger = logger;
-    const working = workingMarker(name, arena, computeDType);
+    const working = workingMarker(name, synced);
     this.markers = {
       weights: weightsMarker(name, arena.byteLength, isInFile(arena.buffer)),
       version: { $shared: `version/${name}`, sizeBytes: versionBytes },
       ...(working && { working }),
     };
+    const { blocks } = system;
     this.#working =
-      working && new Arena(arena.layout, system.blocks.get(working.weights), working.dtype);
+      working && 'weights' in working
+        ? new Arena(arena.layout, blocks.get(working.weights), working.dtype)
+        : null;
+    if (working && 'onDevice' in working) forgetDeviceCopy(blocks.get(working.onDevice));
     this.#here = new SharedVersion(system.blocks.get(this.markers.version));
   }
 
@@ -157,8 +167,13 @@ export class WeightSync implements AsyncDisposable {
   }
 }
 
-/** The block of the working copy; null where models compute with the weights themselves. */
-function workingMarker(name: string, { layout, buffer }: Arena, dtype: FloatDType) {
+/** The block of the working copy, or what threads know of it; null where models compute with the weights themselves. */
+function workingMarker(name: string, { arena, computeDType: dtype, device }: Synced) {
+  const { layout, buffer } = arena;
+  if (device !== 'cpu') {
+    const copy = `${device}/${name}/${dtype}/${layout.length}`;
+    return { dtype, onDevice: { $shared: copy, sizeBytes: deviceCopyBytes } };
+  }
   if (dtype === 'f32') return null;
   const sizeBytes = layout.length * bytesPerElement(dtype);
   return { dtype, weights: weightsMarker(`${name}/${dtype}`, sizeBytes, isInFile(buffer)) };

@@ -22,6 +22,7 @@ import {
   withDefault,
   writtenBy,
 } from './codec.ts';
+import { deviceChoice } from './device.ts';
 import { Stage } from './curriculum-schema.ts';
 import {
   environmentValues,
@@ -192,8 +193,8 @@ export const Trainer = section({
     orNull(text),
   ),
   device: about(
-    'cxmind: where tensors live and kernels run; `auto` is the best that loads.',
-    withDefault(oneOf('auto', 'cpu', 'webgpu', 'cuda'), 'auto'),
+    'cxmind: where tensors live and kernels run; `auto` is a card where one can be used, else the processor.',
+    withDefault(deviceChoice, 'auto'),
   ),
   threads: about(
     'cxmind: compute threads of each process; null is one per core. The last bits of numbers follow it.',

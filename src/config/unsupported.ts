@@ -33,8 +33,7 @@ export const unsupported: readonly Rule[] = [
   })),
   {
     keys: ['trainer.device'],
-    broken: ({ trainer: { device } }) =>
-      notBuilt(device === 'webgpu' || device === 'cuda', `training on ${device}`),
+    broken: ({ trainer: { device } }) => notBuilt(device === 'webgpu', 'training on webgpu'),
   },
 ];
 

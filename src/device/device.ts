@@ -28,6 +28,8 @@ export interface Device extends Disposable {
   /** Whether a part of one allocation can be a view, so that layers and shards may share it. */
   readonly isAddressable: boolean;
   readonly operations: Operations;
+  /** How threads of a process see one another's allocations; null where they see none. */
+  readonly handles: Handles | null;
 
   /**
    * Zeros in memory of their own, until they are disposed.
@@ -49,7 +51,7 @@ export interface Device extends Disposable {
   /**
    * The elements from `start` on under a shape of their own; no copy.
    *
-   * @throws SHAPE_MISMATCH past the end; DEVICE_UNSUPPORTED where the device is not addressable
+   * @throws SHAPE_MISMATCH past the end; INTERNAL where the device is not addressable
    */
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): View<D>;
 
@@ -118,6 +120,13 @@ export type WorkspaceMark = object;
 export interface HostMemory {
   view<D extends DType>(tensor: Tensor<D>): View<D>;
   tensor<D extends DType>(view: View<D>): Tensor<D>;
+}
+
+/** Allocations by numbers that mean the same to every thread of a process that has opened the device. */
+export interface Handles {
+  /** Of an allocation with all that was written to it so far; it has to outlast its use by others. */
+  of(view: View): bigint;
+  view<D extends DType>(handle: bigint, dtype: D, shape: readonly number[]): View<D>;
 }
 
 /** What happens to tensors outside the graphs of a model. Rows are those of the first axis. */

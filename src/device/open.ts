@@ -4,10 +4,13 @@ import { CudaDevice } from './cuda/device.ts';
 import type { Device } from './device.ts';
 import { WebGpuDevice } from './webgpu/device.ts';
 
+/** The name of a device. */
+export type DeviceName = 'cpu' | 'webgpu' | `cuda:${number}`;
+
 /** Which device, and how it computes. */
 export interface DeviceOptions extends RuntimeOptions {
   /** `cpu` when left out. */
-  readonly device?: 'cpu' | 'webgpu' | `cuda:${number}`;
+  readonly device?: DeviceName;
 }
 
 /**

@@ -1,10 +1,9 @@
 import type { Device, View } from '../device/device.ts';
-import type { Adapter } from '../model/adapter.ts';
-import type { Arena } from '../model/arena.ts';
+import type { PlacedAdapter } from '../model/adapter.ts';
+import type { AnyArena } from '../model/device-arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { modelModules } from '../model/parameters.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
@@ -44,9 +43,9 @@ export class GenerationEngine implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    arena: Arena<FloatDType>,
+    arena: AnyArena,
     options: EngineOptions,
-    adapter: Adapter<FloatDType> | null = null,
+    adapter: PlacedAdapter | null = null,
   ) {
     this.#device = device;
     this.#config = config;

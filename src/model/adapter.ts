@@ -1,6 +1,7 @@
 import { keyOf, Rng } from '../rng.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
+import type { AnyArena } from './device-arena.ts';
 import type { Product, ProductBlock } from './products.ts';
 
 /** Which modules have low-rank adapters, and of what size: plain data. */
@@ -21,6 +22,12 @@ export interface Adapter<D extends FloatDType = 'f32'> {
   readonly spec: AdapterSpec;
   /** `<module>.lora_A.weight` and `<module>.lora_B.weight`, laid out by `adapterLayout`. */
   readonly arena: Arena<D>;
+}
+
+/** Adapters where a model computes with them. */
+export interface PlacedAdapter {
+  readonly spec: AdapterSpec;
+  readonly arena: AnyArena;
 }
 
 /** The adapters in a block's graph. */

@@ -7,7 +7,7 @@ import {
   type AdapterSpec,
   type BlockAdapters,
 } from './adapter.ts';
-import { layOut, type ArenaLayout, type ParameterShape } from './arena.ts';
+import { layOut, type ArenaLayout, type ParameterShape } from './arena-layout.ts';
 import { architectureOf } from './families.ts';
 import type { ModelConfig } from './model-config.ts';
 import { inArenaOrder, type ProductBlock, type ProductBlocks } from './products.ts';

@@ -1,4 +1,4 @@
-import type { ParameterShape } from './arena.ts';
+import type { ParameterShape } from './arena-layout.ts';
 import type { Product, ProductBlock, ProductBlocks } from './products.ts';
 import { moduleNames } from './weight-source.ts';
 

@@ -1,8 +1,8 @@
 import type { Device } from '../device/device.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { isInFile } from '../tensor/file-memory.ts';
-import type { Adapter, BlockAdapters } from './adapter.ts';
-import type { Arena } from './arena.ts';
+import type { BlockAdapters, PlacedAdapter } from './adapter.ts';
+import { DeviceArena, type AnyArena } from './device-arena.ts';
 import { adapterModules, modelAdapters } from './model-adapters.ts';
 import type { ModelConfig } from './model-config.ts';
 import type { ProductBlocks } from './products.ts';
@@ -28,10 +28,14 @@ export interface ModelWeights {
    *
    * @param gradients laid out as what is trained: the weights, the weights without the vision tower, or the adapters
    */
-  readonly sink: (gradients: Arena) => GradientSink;
+  readonly sink: (gradients: AnyArena<'f32'>) => GradientSink;
 }
 
-/** The weights of a model in an arena, and beside them its adapters', which are trained in their place. */
+/**
+ * The weights of a model in an arena, and beside them its adapters', which are trained in their place.
+ *
+ * Those that lie in the memory of this process come module by module to a device with memory of its own.
+ */
 export function modelWeights(
   device: Device,
   {
@@ -42,19 +46,20 @@ export function modelWeights(
   }: {
     readonly config: ModelConfig;
     readonly modules: ModelModules;
-    readonly arena: Arena<FloatDType>;
-    readonly adapter: Adapter<FloatDType> | null;
+    readonly arena: AnyArena;
+    readonly adapter: PlacedAdapter | null;
   },
 ): ModelWeights {
-  const sourceOf = (from: Arena<FloatDType>, some: ModelModules): WeightSource => {
+  const sourceOf = (from: AnyArena, some: ModelModules): WeightSource => {
+    if (from instanceof DeviceArena) return new ResidentModules(from, some);
     if (device.host === null) return new OffloadedModules(device, from, some);
-    const resident = new ResidentModules(device, from, some);
+    const resident = new ResidentModules(DeviceArena.of(device, from), some);
     return isInFile(from.buffer) ? new PagedModules(resident) : resident;
   };
   const { dtype } = arena;
   const base = sourceOf(arena, modules);
-  const sinkOf = (trained: ModelModules) => (gradients: Arena) =>
-    new ResidentModules(device, gradients, trained);
+  const sinkOf = (trained: ModelModules) => (gradients: AnyArena<'f32'>) =>
+    new ResidentModules(DeviceArena.of(device, gradients), trained);
   if (adapter === null) return { dtype, source: base, adapters: null, sink: sinkOf(modules) };
   const adapters = modelAdapters(adapter.spec, config);
   const adapted = adapterModules(adapters);

@@ -1,14 +1,13 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, putIndex, staging } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { floatsOf } from '../tensor/floats.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
-import type { Adapter, GraphAdapters } from './adapter.ts';
-import type { Arena } from './arena.ts';
+import type { GraphAdapters, PlacedAdapter } from './adapter.ts';
 import type { PackedBatch } from './batch.ts';
 import { Block, type Saved } from './block.ts';
+import type { AnyArena } from './device-arena.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { architectureOf } from './families.ts';
 import { LayerBlocks } from './layer-blocks.ts';
@@ -30,7 +29,7 @@ export interface NetworkOptions {
   /** Recompute each block's inside in the backward pass instead of keeping it. */
   readonly gradientCheckpointing: boolean;
   /** Trained in place of the weights, which then stay as they are; none when left out. */
-  readonly adapter?: Adapter<FloatDType> | null;
+  readonly adapter?: PlacedAdapter | null;
   /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */
   readonly isVisionFixed?: boolean;
 }
@@ -82,7 +81,7 @@ export class Network implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    arena: Arena<FloatDType>,
+    arena: AnyArena,
     head: RowHead,
     { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
   ) {
@@ -142,7 +141,7 @@ export class Network implements Disposable {
     batch: PackedBatch,
     headInputs: HeadInputs,
     lossGradient: (scores: Float32Array) => Float32Array,
-    gradients: Arena,
+    gradients: AnyArena<'f32'>,
   ): Promise<void> {
     return this.#turns.run(async () => {
       this.#workspace.reset();

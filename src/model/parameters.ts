@@ -1,4 +1,4 @@
-import { layOut, type ParameterShape } from './arena.ts';
+import { layOut, type ParameterShape } from './arena-layout.ts';
 import type { HeadKind } from './architecture.ts';
 import { architectureOf } from './families.ts';
 import { blocksByModule } from './model-blocks.ts';

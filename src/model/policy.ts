@@ -1,8 +1,7 @@
 import type { Device } from '../device/device.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { tensorOf } from '../tensor/tensor.ts';
-import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
+import type { AnyArena } from './device-arena.ts';
 import { headGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
 import { modelModules } from './parameters.ts';
@@ -16,12 +15,7 @@ export class Policy implements Disposable {
   readonly config: ModelConfig;
   readonly #network: Network;
 
-  constructor(
-    device: Device,
-    config: ModelConfig,
-    arena: Arena<FloatDType>,
-    options: NetworkOptions,
-  ) {
+  constructor(device: Device, config: ModelConfig, arena: AnyArena, options: NetworkOptions) {
     this.config = config;
     const head = {
       graph: headGraph(config.text, arena.dtype),
@@ -53,7 +47,7 @@ export class Policy implements Disposable {
     batch: PackedBatch,
     temperature: number,
     lossGradient: (logProbs: Float32Array) => Float32Array,
-    gradients: Arena,
+    gradients: AnyArena<'f32'>,
   ): Promise<void> {
     const inputs = tokenInputs(batch, temperature);
     return this.#network.accumulateGradients(batch, inputs, lossGradient, gradients);

@@ -1,7 +1,8 @@
 import * as path from 'node:path';
 import * as t from 'io-ts';
 import { keyOf, Rng } from '../rng.ts';
-import { Arena, dividedInto, layOut } from './arena.ts';
+import { Arena } from './arena.ts';
+import { dividedInto, layOut } from './arena-layout.ts';
 import {
   openWeights,
   placesOf,

@@ -1,7 +1,6 @@
 import type { Device } from '../device/device.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
-import type { Arena } from './arena.ts';
 import type { PackedBatch } from './batch.ts';
+import type { AnyArena } from './device-arena.ts';
 import { valueHeadGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
 import { modelModules } from './parameters.ts';
@@ -16,12 +15,7 @@ const nothing: HeadInputs = () => ({});
 export class ValueModel implements Disposable {
   readonly #network: Network;
 
-  constructor(
-    device: Device,
-    config: ModelConfig,
-    arena: Arena<FloatDType>,
-    options: NetworkOptions,
-  ) {
+  constructor(device: Device, config: ModelConfig, arena: AnyArena, options: NetworkOptions) {
     const head = {
       graph: valueHeadGraph(config.text, arena.dtype),
       output: 'values',
@@ -45,7 +39,7 @@ export class ValueModel implements Disposable {
   accumulateGradients(
     batch: PackedBatch,
     lossGradient: (values: Float32Array) => Float32Array,
-    gradients: Arena,
+    gradients: AnyArena<'f32'>,
   ): Promise<void> {
     return this.#network.accumulateGradients(batch, nothing, lossGradient, gradients);
   }

@@ -2,6 +2,7 @@ import type { Device, View, Views } from '../device/device.ts';
 import { bringInView, letGoView } from '../device/host-tensors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
+import type { DeviceArena } from './device-arena.ts';
 
 /** Where an input of a graph lies: parameters that are neighbours in an arena, seen as one tensor. */
 export interface ParameterSpan {
@@ -50,21 +51,18 @@ export interface GradientSink {
   take(module: string): Promise<Lease>;
 }
 
-/** Parameters that stay where they are, in an arena that the device reads in place. */
+/** Parameters that stay where they are on a device. */
 export class ResidentModules implements WeightSource, GradientSink {
   readonly trained: ReadonlySet<string>;
   readonly #leases = new Map<string, Lease>();
 
   /** @param modules those of which the arena has no parameter are left out */
-  constructor(device: Device, arena: Arena<FloatDType>, modules: ModelModules) {
+  constructor(arena: DeviceArena, modules: ModelModules) {
     for (const [module, parameters] of modules) {
       const entries = Object.entries(parameters);
       if (!entries.every(([, { names }]) => names.every((name) => arena.has(name)))) continue;
       const views = Object.fromEntries(
-        entries.map(([input, { names, shape }]) => [
-          input,
-          device.host!.view(arena.span(names, shape)),
-        ]),
+        entries.map(([input, { names, shape }]) => [input, arena.span(names, shape)]),
       );
       this.#leases.set(module, { views, [Symbol.dispose]: () => undefined });
     }

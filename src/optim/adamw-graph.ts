@@ -11,6 +11,8 @@ export interface UpdateConstants {
   readonly eps: number;
   /** Gradients and new parameters are rounded to it. */
   readonly storage: StorageDType;
+  /** What the parameters come in, and go out in. */
+  readonly parameters: 'f32' | 'bf16';
   /** The compute dtype: the new parameters come out in it too, as `working`. Left out, there is no such output. */
   readonly working?: FloatDType | undefined;
 }
@@ -42,7 +44,8 @@ export type StrategyName = keyof typeof strategies;
 /** The output with a state's new values. */
 export const nextOf = (state: StateName): string => `next${state.toUpperCase()}`;
 
-const slice = (b: GraphBuilder, name: string): Value => b.input(name, 'f32', ['n']);
+const slice = (b: GraphBuilder, name: string, dtype: FloatDType = 'f32'): Value =>
+  b.cast(b.input(name, dtype, ['n']), 'f32');
 const factor = (b: GraphBuilder, name: FactorName): Value => b.input(name, 'f32', []);
 
 /** The nearest value of a narrower format, as f32. */
@@ -51,8 +54,12 @@ function rounded(b: GraphBuilder, x: Value, storage: StorageDType): Value {
 }
 
 /** Names the new parameters, and their copy in the compute dtype if that is wanted. */
-function outputParameters(b: GraphBuilder, next: Value, { working }: UpdateConstants): void {
-  b.output('nextP', next);
+function outputParameters(
+  b: GraphBuilder,
+  next: Value,
+  { parameters, working }: UpdateConstants,
+): void {
+  b.output('nextP', b.cast(next, parameters));
   if (working !== undefined) b.output('working', b.cast(next, working));
 }
 
@@ -75,7 +82,7 @@ function adamWGraph(constants: UpdateConstants): Graph {
   const nextV = b.add(b.mul(slice(b, 'v'), b.scalar(beta2)), b.mul(square, b.scalar(1 - beta2)));
   const denominator = b.add(b.mul(b.sqrt(nextV), factor(b, 'inverseRoot')), b.scalar(eps));
   const update = b.mul(b.div(nextM, denominator), factor(b, 'stepSize'));
-  const nextP = b.sub(b.mul(slice(b, 'p'), factor(b, 'decay')), update);
+  const nextP = b.sub(b.mul(slice(b, 'p', constants.parameters), factor(b, 'decay')), update);
   outputParameters(b, rounded(b, nextP, storage), constants);
   b.output('nextM', nextM);
   b.output('nextV', nextV);
@@ -96,14 +103,14 @@ function adamWBf16Graph(constants: UpdateConstants): Graph {
   const b = new GraphBuilder('adamw-bf16');
   const stored = (x: Value): Value => rounded(b, x, storage);
   const bf16 = (x: Value): Value => rounded(b, x, 'bf16');
-  const state = (name: StateName): Value => b.cast(b.input(name, 'bf16', ['n']), 'f32');
+  const state = (name: StateName): Value => slice(b, name, 'bf16');
   const keep = (name: StateName, value: Value): Value => {
     const next = b.cast(value, 'bf16');
     b.output(nextOf(name), next);
     return b.cast(next, 'f32');
   };
   const gradient = stored(b.mul(stored(slice(b, 'g')), factor(b, 'gradientScale')));
-  const p = stored(b.mul(slice(b, 'p'), factor(b, 'decay')));
+  const p = stored(b.mul(slice(b, 'p', constants.parameters), factor(b, 'decay')));
   const decayedM = bf16(b.mul(state('m'), b.scalar(beta1)));
   // The factor of a gradient in an addition has the gradient's own type in PyTorch.
   const share = storage === 'bf16' ? nearestIn('bf16', 1 - beta1) : 1 - beta1;

@@ -23,8 +23,8 @@ const SLICE = 2 ** 17;
 
 /** What AdamW updates and how. */
 export interface AdamWOptions {
-  /** `[N]`, updated in place. */
-  readonly parameters: View<'f32'>;
+  /** `[N]`, updated in place; of bf16 where `storage` is. */
+  readonly parameters: View<'f32' | 'bf16'>;
   /** `[N]`, read only. */
   readonly gradients: View<'f32'>;
   /** Decay of the first and second moment per step. */
@@ -94,7 +94,12 @@ export class AdamW implements Disposable {
     for (const name of strategy.states) {
       this.#states.set(name, this.#allocate(strategy.stateDType, [length]));
     }
-    const graph = strategy.graph({ ...options, storage, working: working?.dtype });
+    const graph = strategy.graph({
+      ...options,
+      storage,
+      parameters: parameters.dtype,
+      working: working?.dtype,
+    });
     this.#program = device.compile(graph);
     this.#run = this.#program.bind();
     for (const name of factorNames) {

@@ -1,16 +1,21 @@
 import type { Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
-import { contentLength, type Arena } from '../model/arena.ts';
+import type { Arena } from '../model/arena.ts';
+import { contentLength } from '../model/arena-layout.ts';
+import { DeviceArena, type AnyArena } from '../model/device-arena.ts';
 import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { fileBuffer, letGo } from '../tensor/file-memory.ts';
-import { writeFloats } from '../tensor/floats.ts';
-import { roundTo } from '../tensor/half.ts';
 import { sharedBuffer } from '../tensor/memory.ts';
-import { rows, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
-import { alone, type LearnerGroup } from './learner-group.ts';
+import { rows, tensorOf, zeros } from '../tensor/tensor.ts';
+import { DeviceWeights } from './device-weights.ts';
+import { exchangeOf, type DeviceExchange, type Sharing } from './exchange.ts';
+import { HostWeights } from './host-weights.ts';
+import { alone } from './learner-group.ts';
+import { Rounding } from './rounding.ts';
+import type { SteppedWeights } from './stepped-weights.ts';
 
 /** AdamW with clipping, as `worker.actor.optim` and `max_grad_norm` have it. */
 export interface OptimizationOptions {
@@ -35,13 +40,6 @@ export interface OptimizationStep {
   readonly applied: boolean;
 }
 
-/** The learners that optimize together. */
-export interface Sharing {
-  readonly group: LearnerGroup;
-  /** Whether all learners step the same memory, so that no weights need to travel. */
-  readonly sharesWeights: boolean;
-}
-
 /**
  * The gradients of an arena of weights and the optimizer that applies them, divided among learners as in
  * ZeRO's first stage: each learner has all weights and gradients, and steps one part of them, whose moments
@@ -59,25 +57,26 @@ export interface Sharing {
  * @see Rajbhandari et al., ZeRO, arXiv:1910.02054
  */
 export class Optimization implements Disposable {
-  readonly gradients: Arena;
+  /** Of the whole layout, in f32. */
+  readonly gradients: DeviceArena<'f32'>;
   readonly #device: Device;
-  readonly #weights: Arena;
-  readonly #working: Arena<FloatDType>;
+  readonly #layout: Arena['layout'];
   readonly #sharing: Sharing;
+  readonly #exchange: DeviceExchange;
+  readonly #weights: SteppedWeights;
   readonly #adamW: AdamW;
   readonly #maxGradNorm: number;
-  readonly #reduction: FloatDType;
+  /** Null where gradients are summed as they are. */
+  readonly #rounding: Rounding | null;
   /** Memory for what is as large as the optimizer's state. */
   readonly #stateMemory: (byteLength: number) => SharedArrayBuffer;
-  /** The own part of weights and summed gradients. */
-  readonly #ownWeights: Tensor<'f32'>;
-  readonly #ownGradients: Tensor<'f32'>;
-  /** All gradients, and the own part of them, on the device. */
-  readonly #views: { readonly all: View<'f32'>; readonly own: View<'f32'> };
+  /** The own part of the summed gradients. */
+  readonly #ownGradients: View<'f32'>;
+  readonly #owned = new DisposableStack();
 
   /**
-   * @param working what the model computes with: the weights themselves, or a copy of them in another dtype, which is
-   *   kept up to date
+   * @param working what the model computes with: the weights themselves, or a copy of them, in another dtype or in a
+   *   device's own memory, which is kept up to date
    * @throws SHAPE_MISMATCH when the arena does not divide into equal parts, one for each learner
    */
   constructor(
@@ -85,9 +84,9 @@ export class Optimization implements Disposable {
     weights: Arena,
     options: OptimizationOptions,
     sharing: Sharing = { group: alone, sharesWeights: true },
-    working: Arena<FloatDType> = weights,
+    working: AnyArena = weights,
   ) {
-    const { rank, size } = sharing.group;
+    const { size } = sharing.group;
     const { length } = weights.data;
     if (length % size !== 0) {
       throw new CxmindError(
@@ -95,27 +94,33 @@ export class Optimization implements Disposable {
         `optimization: an arena of ${length} elements does not divide into ${size} equal parts`,
       );
     }
-    const part = length / size;
-    const host = device.host!;
+    const { storage = 'f32', reduction = 'f32' } = options;
+    const allocate = (count: number): View<'f32'> =>
+      this.#owned.use(device.allocate('f32', [count]));
     this.#device = device;
-    this.gradients = weights.twin();
-    this.#weights = weights;
-    this.#working = working;
+    this.#layout = weights.layout;
     this.#sharing = sharing;
+    this.#exchange = exchangeOf(device, sharing);
     this.#maxGradNorm = options.maxGradNorm;
     this.#stateMemory = options.offloadsState === true ? fileBuffer : sharedBuffer;
-    this.#reduction = options.reduction ?? 'f32';
-    this.#ownWeights = rows(weights.flat, rank * part, (rank + 1) * part);
-    this.#ownGradients = size === 1 ? this.gradients.flat : zeros('f32', [part]);
-    this.#views = { all: host.view(this.gradients.flat), own: host.view(this.#ownGradients) };
-    const ownWorking = rows(working.flat, rank * part, (rank + 1) * part);
-    this.#adamW = new AdamW(device, {
-      parameters: host.view(this.#ownWeights),
-      gradients: this.#views.own,
-      ...options,
-      ...(working !== weights && { working: host.view(ownWorking) }),
-      eps: 1e-8,
-    });
+    this.#weights = this.#owned.use(
+      working instanceof DeviceArena
+        ? new DeviceWeights(device, weights, working, storage, sharing, this.#exchange)
+        : new HostWeights(device.host!, weights, working, sharing),
+    );
+    this.gradients = new DeviceArena(weights.layout, allocate(length));
+    this.#ownGradients = size === 1 ? this.gradients.flat : allocate(length / size);
+    this.#rounding = reduction === 'f32' ? null : this.#owned.use(new Rounding(device, reduction));
+    const { own, ownWorking } = this.#weights;
+    this.#adamW = this.#owned.use(
+      new AdamW(device, {
+        parameters: own,
+        gradients: this.#ownGradients,
+        ...options,
+        ...(ownWorking !== null && { working: ownWorking }),
+        eps: 1e-8,
+      }),
+    );
   }
 
   /** Which of the learners this is, from 0. */
@@ -129,7 +134,7 @@ export class Optimization implements Disposable {
   }
 
   clearGradients(): void {
-    this.#device.operations.zero(this.#views.all);
+    this.#device.operations.zero(this.gradients.flat);
   }
 
   /**
@@ -138,21 +143,20 @@ export class Optimization implements Disposable {
    * Every learner comes to the same norm, and so to the same verdict on it.
    */
   async step(learningRate: number): Promise<OptimizationStep> {
-    const { group } = this.#sharing;
-    if (this.#reduction !== 'f32') roundTo(this.#reduction, this.gradients.data);
-    await group.reduceScatter(this.gradients.flat, this.#ownGradients);
-    if (this.#reduction !== 'f32') roundTo(this.#reduction, this.#ownGradients.data);
-    const ownSum = await this.#device.operations.squaredSum(this.#views.own);
+    this.#rounding?.round(this.gradients.flat);
+    await this.#exchange.reduceScatter(this.gradients.flat, this.#ownGradients);
+    this.#rounding?.round(this.#ownGradients);
+    const ownSum = await this.#device.operations.squaredSum(this.#ownGradients);
     const gradientNorm = Math.sqrt(await this.#sum(ownSum));
     if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };
     this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
-    if (this.#sharing.sharesWeights) await group.barrier();
-    else {
-      await group.allGather(this.#ownWeights, this.#weights.flat);
-      this.#refresh();
-    }
-    letGo(this.#weights.data);
+    await this.#weights.spread();
     return { gradientNorm, applied: true };
+  }
+
+  /** The weights as they are, in the memory of learner 0's process. */
+  collectWeights(): Promise<void> {
+    return this.#weights.collect();
   }
 
   /** The whole optimizer's arrays, in the arena's order, at learner 0; null at the others. */
@@ -185,7 +189,7 @@ export class Optimization implements Disposable {
     const parts: Record<string, StateTensor> = {};
     for (const [name, { dtype }] of this.#adamW.states) {
       const padded = state === null ? null : this.#padded(name, state[name]);
-      const part = group.size === 1 ? padded! : this.#zeros(dtype, this.#ownWeights.shape);
+      const part = group.size === 1 ? padded! : this.#zeros(dtype, this.#ownGradients.shape);
       await group.scatter(padded, part, 0);
       if (padded !== null) letGo(padded.data);
       letGo(part.data);
@@ -198,20 +202,9 @@ export class Optimization implements Disposable {
     await this.takeWeights();
   }
 
-  /** The weights that learner 0 has, for everybody. */
-  async takeWeights(): Promise<void> {
-    const { group, sharesWeights } = this.#sharing;
-    if (!sharesWeights) await group.broadcast(this.#weights.flat, 0);
-    if (!sharesWeights || group.rank === 0) this.#refresh();
-    if (sharesWeights) await group.barrier();
-    letGo(this.#weights.data);
-  }
-
-  /** Makes the working copy of all weights anew. */
-  #refresh(): void {
-    if (this.#working === this.#weights) return;
-    writeFloats(this.#working.flat, 0, this.#weights.data);
-    letGo(this.#working.data);
+  /** The weights that learner 0 has in its process's memory, for everybody. */
+  takeWeights(): Promise<void> {
+    return this.#weights.take();
   }
 
   /** The sum of a number over the learners, in the order of their ranks, so that it is the same for all. */
@@ -234,7 +227,7 @@ export class Optimization implements Disposable {
           'what is trained, and optim.strategy, have to be as they were',
       );
     }
-    if (length === this.#weights.data.length) return saved;
+    if (length === this.#layout.length) return saved;
     const padded = this.#zeros(saved.dtype, this.#shape);
     padded.data.set(saved.data);
     return padded;
@@ -246,14 +239,14 @@ export class Optimization implements Disposable {
   }
 
   get #shape(): readonly number[] {
-    return [this.#weights.data.length];
+    return [this.#layout.length];
   }
 
   get #contentLength(): number {
-    return contentLength(this.#weights.layout);
+    return contentLength(this.#layout);
   }
 
   [Symbol.dispose](): void {
-    this.#adamW[Symbol.dispose]();
+    this.#owned.dispose();
   }
 }

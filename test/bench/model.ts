@@ -1,4 +1,5 @@
-import { Arena, layOut } from '../../src/model/arena.ts';
+import { Arena } from '../../src/model/arena.ts';
+import { layOut } from '../../src/model/arena-layout.ts';
 import { packSequences, type PromptInput } from '../../src/model/pack.ts';
 import { decodeModelConfig } from '../../src/model/config-file.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';

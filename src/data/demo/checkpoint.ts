@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { writeDirectoryAtomically } from '../../files.ts';
-import { Arena, layOut, type ArenaEntry } from '../../model/arena.ts';
+import { Arena } from '../../model/arena.ts';
+import { layOut, type ArenaEntry } from '../../model/arena-layout.ts';
 import { decodeModelConfig } from '../../model/config-file.ts';
 import { parameterGroups } from '../../model/parameters.ts';
 import { writeSafetensors } from '../../model/safetensors.ts';

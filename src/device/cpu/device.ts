@@ -20,6 +20,8 @@ export class CpuDevice implements Device {
   readonly computeDTypes = ['f32', 'bf16', 'f16'] as const;
   readonly isAddressable = true;
   readonly operations = cpuOperations;
+  /** Its tensors stand on shared memory, which is how threads see them. */
+  readonly handles = null;
   readonly host: HostMemory = {
     view: (tensor) => hostView(this, tensor),
     tensor: (view) => {

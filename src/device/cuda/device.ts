@@ -8,7 +8,15 @@ import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, HostMemory, Operations, Program, View, Workspace } from '../device.ts';
+import type {
+  Device,
+  Handles,
+  HostMemory,
+  Operations,
+  Program,
+  View,
+  Workspace,
+} from '../device.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
@@ -23,6 +31,13 @@ export class CudaDevice implements Device {
   readonly host: HostMemory | null = null;
   readonly isAddressable = true;
   readonly operations: Operations;
+  readonly handles: Handles = {
+    of: (view) => {
+      this.#cudart.synchronize();
+      return addressOf(view);
+    },
+    view: (address, dtype, shape) => cudaView(this, dtype, shape, address),
+  };
   readonly #ordinal: number;
   readonly #runtime: Runtime;
   readonly #cudart: Cudart;

@@ -18,6 +18,7 @@ export class WebGpuDevice implements Device {
   readonly host: HostMemory | null = null;
   readonly isAddressable = false;
   readonly operations: ProgramOperations;
+  readonly handles = null;
   readonly #runtime: Runtime;
   readonly #transfer: Transfer;
   readonly #memory: DeviceMemory;

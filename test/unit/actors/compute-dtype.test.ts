@@ -12,7 +12,10 @@ import {
 import { WeightsActor, type WeightsProps } from '../../../actors/weights/actor.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { WeightSync } from '../../../actors/weights/sync.ts';
-import type { Arena } from '../../../src/model/arena.ts';
+import type { Device } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
+import { Arena } from '../../../src/model/arena.ts';
+import type { AnyArena } from '../../../src/model/device-arena.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { floatsOf } from '../../../src/tensor/floats.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
@@ -27,7 +30,8 @@ const param = (role: string, value: string): string =>
   `worker.${role}.fsdp.mp_param_dtype=${value}`;
 
 /** Asserts that a working copy is of a dtype, and has the weights, rounded to it. */
-function assertCopyOf(weights: Arena, copy: Arena<FloatDType>, dtype: FloatDType): void {
+function assertCopyOf(weights: Arena, copy: AnyArena, dtype: FloatDType): void {
+  assert.ok(copy instanceof Arena);
   assert.equal(copy.dtype, dtype);
   assert.deepEqual(
     floatsOf(copy.flat),
@@ -37,6 +41,9 @@ function assertCopyOf(weights: Arena, copy: Arena<FloatDType>, dtype: FloatDType
 
 describe('mp_param_dtype', () => {
   const { logger } = keepingLogger();
+  let device: Device;
+  before(() => (device = openDevice({ threads: 1 })));
+  after(() => device[Symbol.dispose]());
 
   for (const role of ['actor', 'critic'] as const) {
     it(`is what the ${role} and all who read its weights compute in`, async () => {
@@ -48,7 +55,7 @@ describe('mp_param_dtype', () => {
         await using sync = new WeightSync(own, role === 'actor' ? 'policy' : role, loaded, logger);
         sync.publish(1);
         const props = own.blocks.resolve(trainedProps(config, loaded, sync)) as ModelProps;
-        const { arena, working, trained } = new SharedWeights(props);
+        const { arena, working, trained } = new SharedWeights(device, props);
         assertCopyOf(arena, working.arena, dtype);
         // In float32 there is no copy.
         assert.equal(working.arena === arena && working.trained === trained, dtype === 'f32');
@@ -68,7 +75,7 @@ describe('mp_param_dtype', () => {
       await using weights = new PolicyWeights(own, policy, logger);
       await using frozen = freezeReference(own, config, policy, weights, logger);
       const props = own.blocks.resolve(modelProps(config, policy, frozen!)) as ModelProps;
-      const { arena, working } = new SharedWeights(props);
+      const { arena, working } = new SharedWeights(device, props);
       assertCopyOf(arena, working.arena, dtype);
     }
   });
@@ -81,7 +88,7 @@ describe('mp_param_dtype', () => {
     await using weights = new PolicyWeights(system, policy, logger);
     weights.trained.publish(1);
     const props = system.blocks.resolve(policyProps(config, policy, weights));
-    return new SharedWeights(props as ModelProps);
+    return new SharedWeights(device, props as ModelProps);
   };
 
   it('has adapters in it, and the weights beside them', async () => {
@@ -103,16 +110,17 @@ describe('mp_param_dtype', () => {
   it('has a copy in a file where the weights lie in one', async () => {
     const offloaded = 'worker.actor.offload.offload_params=true';
     const { arena, working } = await policyOf(param('actor', 'bf16'), offloaded);
+    assert.ok(working.arena instanceof Arena);
     for (const { buffer } of [arena, working.arena]) assert.equal(residentBytes(buffer), 0);
     assertCopyOf(arena, working.arena, 'bf16');
   });
 
   it('is what weights are converted to where they arrive', () => {
-    const blocks: WeightsProps = {
+    const blocks = {
       weights: new SharedArrayBuffer(4 * 32),
       version: new SharedArrayBuffer(versionBytes),
       working: { dtype: 'bf16', weights: new SharedArrayBuffer(2 * 32) },
-    };
+    } satisfies WeightsProps;
     const keeper = new WeightsActor(blocks);
     const values = zeros('f32', [5]);
     values.data.set([1.001, -2.01, 3.3e38, 1e-40, 0.1]);
@@ -121,7 +129,7 @@ describe('mp_param_dtype', () => {
     const copy = {
       dtype: 'bf16',
       shape: [32],
-      data: new Uint16Array(blocks.working!.weights),
+      data: new Uint16Array(blocks.working.weights),
     } as const;
     assert.deepEqual(
       [...floatsOf(copy)],

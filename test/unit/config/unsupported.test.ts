@@ -8,7 +8,7 @@ const refused: Readonly<Record<string, string>> = {
   'algorithm.kl_penalty=full':
     'full needs the log-probabilities of the whole vocabulary, which are never kept',
   'worker.hybrid_engine=false': 'false is not built yet',
-  'trainer.device=cuda': 'training on cuda is not built yet',
+  'trainer.device=webgpu': 'training on webgpu is not built yet',
   'worker.actor.fsdp.mp_param_dtype=fp16':
     'training in fp16, whose small gradients need a loss scale, is not built yet',
   'data.rollout_batch_size=320':

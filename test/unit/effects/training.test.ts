@@ -5,13 +5,15 @@ import { policyLoss } from '../../../src/algorithms/policy-loss.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { valueLoss } from '../../../src/algorithms/value-loss.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { Arena, layOut } from '../../../src/model/arena.ts';
+import { Arena } from '../../../src/model/arena.ts';
+import { layOut } from '../../../src/model/arena-layout.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { updateByMiniBatches } from '../../../src/training/mini-batch-updates.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
+import { hostNumbers } from '../../support/host-numbers.ts';
 import { textPrompt } from '../../support/golden-model.ts';
 import { assertChanges, configOf } from './changes.ts';
 
@@ -175,7 +177,9 @@ describe('a key of the config', () => {
         using optimization = new Optimization(device, arena, settingsOf(config).optimization);
         // Some of their norms are within any bound: AdamW does not see a scale that all have.
         for (const scale of [0.125, -3, 0.25]) {
-          optimization.gradients.data.forEach((_, i, all) => (all[i] = scale * Math.sin(i + 1)));
+          hostNumbers(optimization.gradients).forEach(
+            (_, i, all) => (all[i] = scale * Math.sin(i + 1)),
+          );
           await optimization.step(1e-2);
         }
         return arena.data;

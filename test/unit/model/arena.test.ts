@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { Arena, contentLength, dividedInto, layOut } from '../../../src/model/arena.ts';
+import { Arena } from '../../../src/model/arena.ts';
+import { contentLength, dividedInto, layOut } from '../../../src/model/arena-layout.ts';
 
 const layout = layOut([
   [{ name: 'norm', shape: [3] }],

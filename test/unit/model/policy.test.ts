@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { Arena, layOut } from '../../../src/model/arena.ts';
+import { Arena } from '../../../src/model/arena.ts';
+import { layOut } from '../../../src/model/arena-layout.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';

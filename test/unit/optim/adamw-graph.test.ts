@@ -24,7 +24,7 @@ describe('the update of an optimizer', () => {
   for (const [name, { graph: graphOf }] of Object.entries(strategies)) {
     for (const working of ['bf16', 'f16', 'f32'] as const satisfies FloatDType[]) {
       it(`${name}: also gives the new parameters in ${working}, rounded once`, () => {
-        const graph = graphOf({ ...constants, storage: 'f32', working });
+        const graph = graphOf({ ...constants, storage: 'f32', parameters: 'f32', working });
         checkGraph(graph);
         using runtime = Runtime.open();
         using session = runtime.compile(encode(graph), { name: graph.name });
@@ -45,7 +45,7 @@ describe('the update of an optimizer', () => {
     }
 
     it(`${name}: has no such output otherwise`, () => {
-      const { outputs } = graphOf({ ...constants, storage: 'f32' });
+      const { outputs } = graphOf({ ...constants, storage: 'f32', parameters: 'f32' });
       assert.ok(outputs.every((output) => output.name !== 'working'));
     });
   }

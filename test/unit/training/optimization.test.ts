@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { Arena, contentLength, dividedInto, layOut } from '../../../src/model/arena.ts';
+import { Arena } from '../../../src/model/arena.ts';
+import { contentLength, dividedInto, layOut } from '../../../src/model/arena-layout.ts';
 import type { AdamWState, StateTensor } from '../../../src/optim/adamw.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
@@ -11,6 +12,7 @@ import { alone } from '../../../src/training/learner-group.ts';
 import { Optimization, type OptimizationOptions } from '../../../src/training/optimization.ts';
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
 import { joinThreadGroup, threadGroup } from '../../../transport/collectives/threads.ts';
+import { hostNumbers } from '../../support/host-numbers.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
 
 const options: OptimizationOptions = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 };
@@ -74,15 +76,15 @@ class Team implements AsyncDisposable {
 
   /** One step with gradients whose sum is the same for teams of any size. */
   async step(step: number): Promise<number[]> {
-    for (const { gradients } of this.members) gradients.data.fill(0);
+    for (const { gradients } of this.members) hostNumbers(gradients).fill(0);
     // A learner in three adds a part of its own, and the first takes it off again.
     const whole = draw(`gradients ${step}`, content);
-    this.members[0]!.gradients.data.set(whole);
+    hostNumbers(this.members[0]!.gradients).set(whole);
     for (const [rank, { gradients }] of this.members.entries()) {
       if (rank === 0) continue;
       for (const [i, value] of draw(`part ${rank}`, content).entries()) {
-        gradients.data[i] = value;
-        this.members[0]!.gradients.data[i]! -= value;
+        hostNumbers(gradients)[i] = value;
+        hostNumbers(this.members[0]!.gradients)[i]! -= value;
       }
     }
     const done = await this.all((member) => member.step(0.01));
@@ -199,10 +201,10 @@ describe('Optimization by several learners', () => {
   it('rounds what learners sum, and the sum, to what it is asked to', async () => {
     const options = { reduction: 'bf16', maxGradNorm: 1e9 } as const;
     await using team = new Team(device, 2, true, options);
-    for (const { gradients } of team.members) gradients.data.fill(0);
+    for (const { gradients } of team.members) hostNumbers(gradients).fill(0);
     // 1 + 2^-9 is 1 in bf16, and 1 + 2^-8 is halfway to the next number, so that it is 1 again.
     for (const [rank, value] of [1 + 2 ** -9, 2 ** -8].entries()) {
-      team.members[rank]!.gradients.data[0] = value;
+      hostNumbers(team.members[rank]!.gradients)[0] = value;
     }
     const done = await team.all((member) => member.step(0.01));
     assert.deepEqual(
@@ -263,7 +265,7 @@ describe('Optimization by several learners', () => {
     await using team = new Team(device, 3, true);
     for (const bad of [NaN, Infinity]) {
       for (const member of team.members) member.clearGradients();
-      team.members[2]!.gradients.data[5] = bad;
+      hostNumbers(team.members[2]!.gradients)[5] = bad;
       const done = await team.all((member) => member.step(0.01));
       assert.deepEqual(
         done.map(({ applied }) => applied),

@@ -12,6 +12,7 @@ import { miniBatches, type MiniBatch } from '../../../src/training/mini-batches.
 import { Optimization } from '../../../src/training/optimization.ts';
 import { updatePolicy, type UpdateOptions } from '../../../src/training/policy-update.ts';
 import { updateSupervised } from '../../../src/training/supervised-update.ts';
+import { hostNumbers } from '../../support/host-numbers.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenSequences,
@@ -177,7 +178,7 @@ describe('training', () => {
       options: UpdateOptions,
     ): Promise<Float32Array> => {
       await updatePolicy(policy, optimization, cut(samples), { ...options, learningRate: 0 });
-      return optimization.gradients.data.slice();
+      return hostNumbers(optimization.gradients).slice();
     };
 
     it('accumulates the same gradient however the mini-batch is divided', async () => {
@@ -315,7 +316,7 @@ describe('training', () => {
       const gradientOf = async (microBatch: typeof whole): Promise<Float32Array> => {
         const options = { microBatch, learningRate: 0 };
         await updateSupervised(policy, optimization, cut(sequences)[0]!, options);
-        return optimization.gradients.data.slice();
+        return hostNumbers(optimization.gradients).slice();
       };
       const expected = await gradientOf(whole);
       for (const division of divisions)
@@ -337,12 +338,12 @@ describe('training', () => {
       const before = model.arena.data.slice();
       for (const bad of [NaN, Infinity]) {
         optimization.clearGradients();
-        optimization.gradients.data[17] = bad;
+        hostNumbers(optimization.gradients)[17] = bad;
         assert.equal((await optimization.step(1e-3)).applied, false);
       }
       assert.deepEqual(model.arena.data, before);
       optimization.clearGradients();
-      optimization.gradients.data[17] = 2;
+      hostNumbers(optimization.gradients)[17] = 2;
       assert.deepEqual(await optimization.step(1e-3), { gradientNorm: 2, applied: true });
       assert.notEqual(model.arena.data[17], before[17]);
     });

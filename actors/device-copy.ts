@@ -1,0 +1,92 @@
+import type { Device } from '../src/device/device.ts';
+import { uploadFloats } from '../src/device/float-transfer.ts';
+import { CxmindError } from '../src/errors.ts';
+import type { Arena } from '../src/model/arena.ts';
+import { DeviceArena } from '../src/model/device-arena.ts';
+import type { FloatDType } from '../src/tensor/dtype.ts';
+import { Turns } from '../src/turns.ts';
+
+/** Bytes of a copy's memory. */
+export const deviceCopyBytes = 64;
+
+/** 32-bit words. */
+const LOCK = 0;
+const VERSION = 1;
+/** A 64-bit word. */
+const HANDLE = 1;
+/** In place of a version: learners step the copy itself, and it needs no other. */
+const STEPPED = -1;
+
+/**
+ * Weights in a device's own memory, one copy for all threads of a process that compute there.
+ *
+ * | bytes | hold                                                                                |
+ * | ----- | ----------------------------------------------------------------------------------- |
+ * | 0-3   | i32, 1 while a thread makes or fills the copy                                       |
+ * | 4-7   | i32, the version it was filled with, 0 for none, -1 once learners step it           |
+ * | 8-15  | u64, the device's handle of it, 0 until it is made; it stays until the process ends |
+ */
+export class DeviceCopy {
+  readonly arena: DeviceArena;
+  readonly #device: Device;
+  readonly #weights: Arena;
+  readonly #words: Int32Array;
+  readonly #turns = new Turns();
+
+  /**
+   * @param weights what it is a copy of, in this process's memory
+   * @param memory `deviceCopyBytes`, zero at first
+   * @throws DEVICE_OUT_OF_MEMORY
+   */
+  constructor(device: Device, weights: Arena, dtype: FloatDType, memory: SharedArrayBuffer) {
+    const { handles } = device;
+    if (handles === null) {
+      throw new CxmindError('INTERNAL', `threads cannot share what lies on ${device.name}`);
+    }
+    this.#device = device;
+    this.#weights = weights;
+    this.#words = new Int32Array(memory);
+    const words = new BigUint64Array(memory);
+    const shape = [weights.layout.length];
+    {
+      using _ = this.#lock();
+      if (words[HANDLE] === 0n) words[HANDLE] = handles.of(device.allocate(dtype, shape));
+    }
+    this.arena = new DeviceArena(weights.layout, handles.view(words[HANDLE]!, dtype, shape));
+  }
+
+  /** Fills it with the weights as they are, if it is not of their version yet. */
+  bring(version: number): Promise<void> {
+    return this.#turns.run(async () => {
+      using _ = this.#lock();
+      const held = this.#words[VERSION];
+      if (held === version || held === STEPPED) return;
+      uploadFloats(this.#device, this.#weights.flat, this.arena.flat);
+      await this.#device.idle();
+      this.#words[VERSION] = version;
+    });
+  }
+
+  /** Fills it a last time: learners step it from now on. */
+  handOver(): Promise<void> {
+    return this.bring(STEPPED);
+  }
+
+  /** Waits for other threads; filling a copy takes seconds at most. */
+  #lock(): Disposable {
+    while (Atomics.compareExchange(this.#words, LOCK, 0, 1) !== 0) {
+      Atomics.wait(this.#words, LOCK, 1);
+    }
+    return {
+      [Symbol.dispose]: () => {
+        Atomics.store(this.#words, LOCK, 0);
+        Atomics.notify(this.#words, LOCK);
+      },
+    };
+  }
+}
+
+/** Says that a copy is of no version, as before another run's weights. */
+export function forgetDeviceCopy(memory: SharedArrayBuffer): void {
+  new Int32Array(memory)[VERSION] = 0;
+}

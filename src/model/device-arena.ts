@@ -1,0 +1,53 @@
+import type { Device, View } from '../device/device.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
+import { ArenaIndex, layoutFrom, type ArenaLayout } from './arena-layout.ts';
+import type { Arena } from './arena.ts';
+
+/** All parameters of a model, or their gradients, as one flat tensor on a device. */
+export class DeviceArena<D extends FloatDType = FloatDType> {
+  readonly layout: ArenaLayout;
+  /** Every element, padding included. */
+  readonly flat: View<D>;
+  readonly #index: ArenaIndex;
+
+  /** @param flat as many elements as the layout has, on an addressable device */
+  constructor(layout: ArenaLayout, flat: View<D>) {
+    this.layout = layout;
+    this.flat = flat;
+    this.#index = new ArenaIndex(layout);
+  }
+
+  /**
+   * An arena as a device sees it that computes in this process's memory; no copy.
+   *
+   * An arena of the device's own is returned as it is.
+   */
+  static of<D extends FloatDType>(device: Device, arena: AnyArena<D>): DeviceArena<D> {
+    if (arena instanceof DeviceArena) return arena;
+    return new DeviceArena(arena.layout, device.host!.view(arena.flat));
+  }
+
+  get dtype(): D {
+    return this.flat.dtype;
+  }
+
+  has(name: string): boolean {
+    return this.#index.has(name);
+  }
+
+  /** Neighbours as one tensor; `names` and `shape` as `Arena.span` has them. */
+  span(names: readonly string[], shape?: readonly number[]): View<D> {
+    const span = this.#index.span(names, shape);
+    return this.flat.device.part(this.flat, span.start, span.shape);
+  }
+
+  /** The parameters that lie from element `start` on, over the same memory. */
+  from(start: number): DeviceArena<D> {
+    if (start === 0) return this;
+    const layout = layoutFrom(this.layout, start);
+    return new DeviceArena(layout, this.flat.device.part(this.flat, start, [layout.length]));
+  }
+}
+
+/** A model's parameters where they lie: in this process's memory, or on a device. */
+export type AnyArena<D extends FloatDType = FloatDType> = Arena<D> | DeviceArena<D>;

@@ -1,0 +1,64 @@
+import type { HostMemory, View } from '../device/device.ts';
+import type { Arena } from '../model/arena.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
+import { letGo } from '../tensor/file-memory.ts';
+import { writeFloats } from '../tensor/floats.ts';
+import { rows, type Tensor } from '../tensor/tensor.ts';
+import type { Sharing } from './exchange.ts';
+import type { SteppedWeights } from './stepped-weights.ts';
+
+/** Weights that are stepped in the memory of this process, where they are also loaded, saved and sent from. */
+export class HostWeights implements SteppedWeights {
+  readonly own: View<'f32'>;
+  readonly ownWorking: View<FloatDType> | null;
+  readonly #weights: Arena;
+  readonly #working: Arena<FloatDType>;
+  readonly #sharing: Sharing;
+  readonly #own: Tensor<'f32'>;
+
+  /** @param working what models compute with: the weights themselves, or a copy of them in another dtype */
+  constructor(host: HostMemory, weights: Arena, working: Arena<FloatDType>, sharing: Sharing) {
+    const { rank, size } = sharing.group;
+    const part = weights.data.length / size;
+    const ownOf = <D extends FloatDType>(arena: Arena<D>): Tensor<D> =>
+      rows(arena.flat, rank * part, (rank + 1) * part);
+    this.#weights = weights;
+    this.#working = working;
+    this.#sharing = sharing;
+    this.#own = ownOf(weights);
+    this.own = host.view(this.#own);
+    this.ownWorking = working === weights ? null : host.view(ownOf(working));
+  }
+
+  async spread(): Promise<void> {
+    const { group, sharesWeights } = this.#sharing;
+    if (sharesWeights) await group.barrier();
+    else {
+      await group.allGather(this.#own, this.#weights.flat);
+      this.#refresh();
+    }
+    letGo(this.#weights.data);
+  }
+
+  async take(): Promise<void> {
+    const { group, sharesWeights } = this.#sharing;
+    if (!sharesWeights) await group.broadcast(this.#weights.flat, 0);
+    if (!sharesWeights || group.rank === 0) this.#refresh();
+    if (sharesWeights) await group.barrier();
+    letGo(this.#weights.data);
+  }
+
+  /** Nothing to do: they are there. */
+  collect(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Makes the working copy of all weights anew. */
+  #refresh(): void {
+    if (this.#working === this.#weights) return;
+    writeFloats(this.#working.flat, 0, this.#weights.data);
+    letGo(this.#working.data);
+  }
+
+  [Symbol.dispose](): void {}
+}

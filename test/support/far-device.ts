@@ -1,0 +1,150 @@
+import type {
+  BoundProgram,
+  Device,
+  Handles,
+  Operations,
+  Program,
+  View,
+  Views,
+  Workspace,
+} from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
+import type { Graph } from '../../src/graph/ir.ts';
+import type { DType } from '../../src/tensor/dtype.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+
+interface FarView<D extends DType = DType> extends View<D> {
+  readonly near: View<D>;
+}
+
+/**
+ * A device with memory of its own, as a card is: the processor, whose memory nobody sees but by `upload` and
+ * `download`. What runs here on it runs on a card, and gives the processor's numbers.
+ */
+export class FarDevice implements Device {
+  readonly name = 'far';
+  readonly computeDTypes;
+  readonly host = null;
+  readonly isAddressable = true;
+  readonly operations: Operations;
+  readonly handles: Handles;
+  readonly #near: Device;
+  readonly #allocations: View[] = [];
+
+  constructor(threads = 2) {
+    this.#near = openDevice({ threads });
+    this.computeDTypes = this.#near.computeDTypes;
+    const { operations } = this.#near;
+    this.operations = {
+      zero: (target) => operations.zero(near(target)),
+      copy: (from, to) => operations.copy(near(from), near(to)),
+      gatherRows: (...views) => operations.gatherRows(...nearRows(views)),
+      placeRows: (...views) => operations.placeRows(...nearRows(views)),
+      addRows: (...views) => operations.addRows(...nearRows(views)),
+      squaredSum: (view) => operations.squaredSum(near(view)),
+    };
+    this.handles = {
+      of: (view) => BigInt(this.#allocations.push(near(view))),
+      view: (handle, dtype, shape) => {
+        const allocation = this.#allocations[Number(handle) - 1]!;
+        return this.#far(this.#near.reshape(allocation, shape) as View<typeof dtype>);
+      },
+    };
+  }
+
+  allocate<D extends DType>(dtype: D, shape: readonly number[]): View<D> & Disposable {
+    const view = this.#near.allocate(dtype, shape);
+    return { ...this.#far(view), [Symbol.dispose]: () => view[Symbol.dispose]() };
+  }
+
+  workspace(): Workspace {
+    const inner = this.#near.workspace();
+    const far = <D extends DType>(view: View<D>): View<D> => this.#far(view);
+    return {
+      take: (dtype, shape) => far(inner.take(dtype, shape)),
+      put: (tensor) => {
+        const view = far(inner.take(tensor.dtype, tensor.shape));
+        this.upload(tensor, view);
+        return view;
+      },
+      mark: () => inner.mark(),
+      release: (mark) => inner.release(mark),
+      reset: () => inner.reset(),
+      get sizeBytes() {
+        return inner.sizeBytes;
+      },
+      [Symbol.dispose]: () => inner[Symbol.dispose](),
+    };
+  }
+
+  reshape<D extends DType>(view: View<D>, shape: readonly number[]): View<D> {
+    return this.#far(this.#near.reshape(near(view), shape));
+  }
+
+  part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): View<D> {
+    return this.#far(this.#near.part(near(view), start, shape));
+  }
+
+  upload(from: Tensor, to: View): void {
+    this.#near.upload(from, near(to));
+  }
+
+  download<D extends DType>(view: View<D>): Promise<Tensor<D>> {
+    return this.#near.download(near(view));
+  }
+
+  compile(graph: Graph): Program {
+    const program = this.#near.compile(graph);
+    return {
+      graph,
+      run: (inputs, workspace, into = {}) => {
+        const taking = {
+          take: (dtype: DType, shape: readonly number[]) => near(workspace.take(dtype, shape)),
+        } as Workspace;
+        const outputs = program.run(mapped(inputs, near), taking, mapped(into, near));
+        return { ...mapped(outputs, (view) => this.#far(view)), ...into };
+      },
+      bind: () => farBinding(program.bind()),
+      [Symbol.dispose]: () => program[Symbol.dispose](),
+    };
+  }
+
+  idle(): Promise<void> {
+    return this.#near.idle();
+  }
+
+  [Symbol.dispose](): void {
+    this.#near[Symbol.dispose]();
+  }
+
+  #far<D extends DType>(view: View<D>): FarView<D> {
+    return { device: this, dtype: view.dtype, shape: view.shape, near: view };
+  }
+}
+
+function near<D extends DType>(view: View<D>): View<D> {
+  return (view as FarView<D>).near;
+}
+
+function nearRows([from, index, to]: [View, View<'i32'>, View]): [View, View<'i32'>, View] {
+  return [near(from), near(index), near(to)];
+}
+
+function mapped(views: Views, change: (view: View) => View): Views {
+  return Object.fromEntries(Object.entries(views).map(([name, view]) => [name, change(view)]));
+}
+
+function farBinding(inner: BoundProgram): BoundProgram {
+  return {
+    input(name, view) {
+      inner.input(name, near(view));
+      return this;
+    },
+    output(name, view) {
+      inner.output(name, near(view));
+      return this;
+    },
+    run: () => inner.run(),
+    [Symbol.dispose]: () => inner[Symbol.dispose](),
+  };
+}
