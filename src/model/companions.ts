@@ -1,9 +1,7 @@
-import { readdir, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, stat, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as t from 'io-ts';
-import { CxmindError, messageOf } from '../errors.ts';
-import { readWhole } from '../files.ts';
 import { readJson } from './json-file.ts';
 
 /** The content of a JSON file. */
@@ -23,33 +21,19 @@ export function isCompanion(name: string): boolean {
   return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
 }
 
-/**
- * Copies the files beside the weights. One that stays as it is keeps its bytes.
- *
- * @throws CHECKPOINT_INVALID naming one that is no file, or not the file itself
- */
+/** Copies the regular files beside the weights, and nothing else. One that stays as it is keeps its bytes. */
 export async function copyCompanions(from: string, to: string, changes: Changes): Promise<void> {
   const all: Changes = { 'tokenizer_config.json': tokensForBoth, ...changes };
-  for (const entry of await readdir(from, { withFileTypes: true })) {
-    if (entry.isDirectory() || !isCompanion(entry.name)) continue;
-    const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
-    const change = all[entry.name];
+  for (const name of (await readdir(from)).filter(isCompanion)) {
+    const [source, target] = [path.join(from, name), path.join(to, name)];
+    const found = await stat(source).catch(() => null);
+    if (found?.isFile() !== true) continue;
+    const change = all[name];
     const json = change && (await readJson(JsonObject, source));
     const changed = json && change(json);
     if (changed === undefined || isDeepStrictEqual(json, changed)) await copyFile(source, target);
     else await writeFile(target, `${JSON.stringify(changed, null, 2)}\n`);
   }
-}
-
-async function copyFile(source: string, target: string): Promise<void> {
-  const bytes = await readWhole(source).catch((cause: unknown) => {
-    const detail = { file: source };
-    throw new CxmindError('CHECKPOINT_INVALID', `${source}: ${messageOf(cause)}`, {
-      cause,
-      detail,
-    });
-  });
-  await writeFile(target, bytes);
 }
 
 /** Has the index name the tensors that are written, `[name, file]`. */
