@@ -30,7 +30,7 @@ export function sourceList(sources: DataSources): readonly string[] {
 }
 
 /**
- * Reads `SOURCE[@SPLIT]`: a file or a directory, a pattern of such paths, or the id of a data set on the hub. The split is
+ * Reads `SOURCE[@SPLIT]`: a file or a directory, a pattern of files, or the id of a data set on the hub. The split is
  * `train` unless said. What is there by its whole name has no split: a file may have an `@` in its name.
  *
  * @param cwd what relative paths are relative to

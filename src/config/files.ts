@@ -42,7 +42,11 @@ function missingReward(name: string, cwd: string): string | undefined {
 
 function missingSource(source: string, cwd: string): string | undefined {
   const found = readSource(source, cwd);
-  if (found.kind === 'none') return `${found.problem}: ${found.name}`;
+  if (found.kind === 'none') {
+    const { name, problem } = found;
+    const isList = name.includes(',');
+    return `${problem}${name && `: ${name}`}${isList ? ' (a list is written as [a,b])' : ''}`;
+  }
   const isUnmatched = found.kind === 'pattern' && globSync(found.name, { cwd }).length === 0;
   return isUnmatched ? `no file matches: ${found.name}` : undefined;
 }

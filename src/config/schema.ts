@@ -34,7 +34,7 @@ import { klPenalty, Worker } from './worker-schema.ts';
 /** `data`: where prompts come from and how long they may be. */
 export const Data = section({
   trainFiles: about(
-    'Training set: a JSON, JSONL, CSV, Parquet or Arrow file, a directory, a pattern of them, or the id of a data set on the hub; then @SPLIT.',
+    'Training set: a JSON, JSONL, CSV, Parquet or Arrow file, a pattern of such files, a directory, or the id of a data set on the hub; then @SPLIT.',
     withDefault(oneOrList(text), ''),
   ),
   valFiles: about('Validation set, same syntax.', withDefault(oneOrList(text), '')),

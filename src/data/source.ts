@@ -34,7 +34,7 @@ const HIDDEN = /(^|\/)\.[^/]*$/;
 
 /**
  * The files of data sources in order, each `SOURCE[@SPLIT]`: a file, a directory, whose files come in name order, a
- * pattern of such paths, a directory that `save_to_disk` of `datasets` wrote, or a data set of the Hugging Face Hub by
+ * pattern of files, a directory that `save_to_disk` of `datasets` wrote, or a data set of the Hugging Face Hub by
  * its id. The split is `train` unless said; of local data only what `save_to_disk` wrote may have others.
  *
  * @throws DATA_INVALID when there is no such source or split, or it holds no data

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import { CxmindError } from '../errors.ts';
+import { localPath } from '../files.ts';
 import { loadLibrary } from '../native.ts';
 
 /** An address in native memory; null where C has NULL. */
@@ -158,8 +159,9 @@ const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
  *   and processor
  */
 export function libraryPath(): string {
-  const chosen = process.env['CXMIND_ONNXRUNTIME'];
-  if (chosen !== undefined && chosen !== '') {
+  const named = process.env['CXMIND_ONNXRUNTIME'];
+  if (named !== undefined && named !== '') {
+    const chosen = localPath(named);
     if (existsSync(chosen)) return chosen;
     throw new CxmindError(
       'DEVICE_MISSING',

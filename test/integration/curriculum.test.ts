@@ -147,7 +147,10 @@ describe('a curriculum', () => {
       '2-open/summary.json',
     ];
     const content = (): string[] => names.map((name) => readFileSync(join(whole, name), 'utf8'));
+    const logged = (): string =>
+      readFileSync(join(whole, '1-closed', 'experiment_log.jsonl'), 'utf8');
     const before = content();
+    const log = logged();
     const look = await train(whole, {}, [
       'trainer.val_only=true',
       'trainer.find_last_checkpoint=false',
@@ -160,6 +163,7 @@ describe('a curriculum', () => {
       ],
     );
     assert.deepEqual(content(), before);
+    assert.ok(log.length > 0 && logged().startsWith(log));
     assert.ok(existsSync(join(whole, '2-open', 'global_step_2')));
   });
 

@@ -245,14 +245,14 @@ describe('loadConfig', () => {
     assert.equal(data['val_files'], '*.jsonl');
     const wrong = [
       'data.train_files=[a.jsonl, none.jsonl, c@d.jsonl, x*.jsonl, ""]',
-      'data.val_files=[a@b@c]',
+      'data.val_files=a@b@c,d',
       'trainer.max_steps=1',
     ];
     const lines = await messageOf([...items, ...wrong], options);
     assert.deepEqual(lines, [
-      'data.train_files: no such file or directory: none.jsonl; no file matches: x*.jsonl; an empty name:  ' +
+      'data.train_files: no such file or directory: none.jsonl; no file matches: x*.jsonl; an empty name ' +
         `(argument ${wrong[0]})`,
-      `data.val_files: more than one @: a@b@c (argument ${wrong[1]})`,
+      `data.val_files: more than one @: a@b@c,d (a list is written as [a,b]) (argument ${wrong[1]})`,
     ]);
     assert.deepEqual(
       await messageOf([...items, 'data.train_files=[]', 'data.val_files={}'], options),
