@@ -4,6 +4,7 @@ import { numbersOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, GraphOutput, Node, Value, ValueType } from './ir.ts';
 import { isFloat } from './ir.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
+import type { PackedHeads } from './ops/packed-attention.ts';
 import { opOf, type OpAttributes, type OpName } from './ops/table.ts';
 import {
   axisOf,
@@ -426,6 +427,18 @@ export class GraphBuilder {
   attend(scores: Value, values: Value): Value {
     return this.#one('attend', [scores, values], {});
   }
+  /**
+   * Attention over packed tokens that never stores scores: joined queries, keys and values `[T, H + 2 K, d]`, rotated,
+   * give `[T, H·d]`; see the op for who sees whom.
+   */
+  packedAttention(
+    joined: Value,
+    { order, sees, seenBy }: { order: Value; sees: Value; seenBy: Value },
+    { heads, kvHeads }: PackedHeads,
+  ): Value {
+    return this.#one('packedAttention', [joined, order, sees, seenBy], { heads, kvHeads });
+  }
+
   #one<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpAttributes[K]): Value {
     return this.apply(op, inputs, attributes)[0]!;
   }

@@ -123,6 +123,24 @@ const index = (shape: Dim[], symbol: string): CaseInput => ({
   draw: below(symbol),
 });
 
+/** Two trees of a prompt of two tokens and responses of one and two, their rows from the last to the first. */
+const twoTrees: Readonly<Record<'order' | 'sees' | 'seenBy', CaseInput>> = {
+  order: { dtype: 'i32', shape: [10], draw: () => [9, 8, 7, 6, 5, 4, 3, 2, 1, 0] },
+  sees: {
+    dtype: 'i32',
+    shape: [10, 4],
+    draw: () => [
+      ...[5, 7, 8, 10, 5, 7, 8, 9, 5, 8, 0, 0, 5, 7, 0, 0, 5, 6, 0, 0],
+      ...[0, 2, 3, 5, 0, 2, 3, 4, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0],
+    ],
+  },
+  seenBy: {
+    dtype: 'i32',
+    shape: [10, 2],
+    draw: () => [9, 10, 8, 10, 7, 8, 6, 10, 5, 10, 4, 5, 3, 5, 2, 3, 1, 5, 0, 5],
+  },
+};
+
 /** Every op's cases; the compiler demands one entry an op. */
 export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] | OpCase[] } = {
   add: binary((g, a, b) => g.add(a, b)),
@@ -445,6 +463,29 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
         const mixed = g.attend(g.mul(scores!, scores!), values!);
         return [g.mul(mixed, mixed)];
       },
+    },
+  ],
+  packedAttention: [
+    {
+      inputs: { joined: { shape: [10, 6, 18] }, ...twoTrees },
+      build: (g, { joined, order, sees, seenBy }) => {
+        const places = { order: order!, sees: sees!, seenBy: seenBy! };
+        return [g.packedAttention(joined!, places, { heads: 4, kvHeads: 1 })];
+      },
+    },
+  ],
+  packedAttentionGradient: [
+    {
+      inputs: { joined: { shape: [10, 6, 16] }, ...twoTrees, gradient: { shape: [10, 32] } },
+      build: (g, { joined, order, sees, seenBy, gradient }) => {
+        const [inputs, heads] = [
+          [joined!, order!, sees!, seenBy!],
+          { heads: 2, kvHeads: 2 },
+        ] as const;
+        const outputs = g.apply('packedAttention', inputs, heads);
+        return [g.apply('packedAttentionGradient', [...inputs, ...outputs, gradient!], heads)[0]!];
+      },
+      noGradient: 'it is one',
     },
   ],
 };

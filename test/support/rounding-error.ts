@@ -19,6 +19,8 @@ const accumulating: ReadonlySet<OpName> = new Set<OpName>([
   'gemm',
   'logSoftmax',
   'matMul',
+  'packedAttention',
+  'packedAttentionGradient',
   'reduceMean',
   'reduceSum',
   'rmsNorm',

@@ -7,6 +7,7 @@ import { movement, type MovementAttributes } from './movement.ts';
 import { norm, type NormAttributes } from './norm.ts';
 import type { Op, OpFamily } from './op.ts';
 import { order, type OrderAttributes } from './order.ts';
+import { packedAttention, type PackedAttentionAttributes } from './packed-attention.ts';
 import { reduce, type ReductionAttributes } from './reduce.ts';
 
 /** The attributes of every op, by its name. */
@@ -19,7 +20,8 @@ export interface OpAttributes
     IndexingAttributes,
     OrderAttributes,
     NormAttributes,
-    AttentionAttributes {}
+    AttentionAttributes,
+    PackedAttentionAttributes {}
 
 /** The name of an op. */
 export type OpName = keyof OpAttributes;
@@ -34,6 +36,7 @@ export const ops: OpFamily<OpAttributes> = {
   ...order,
   ...norm,
   ...attention,
+  ...packedAttention,
 };
 
 /** The rules of a node's op; its attributes are of the op's type because the builder made the node. */

@@ -1,0 +1,226 @@
+import type { FloatDType } from '../../tensor/dtype.ts';
+import { cTypes } from '../kernel-prelude.ts';
+
+/** How rows of a width are cut into tiles of shared memory. */
+export interface TileShape {
+  /** Rows of a tile; sixteen to a warp. */
+  readonly rows: number;
+  readonly threads: number;
+  /** Bytes of one tile. */
+  readonly bytes: number;
+  /** Bytes that a block's products need besides. */
+  readonly scratchBytes: number;
+}
+
+/** The tiles that `tileSource` makes. */
+export function tileShape(dtype: FloatDType, width: number): TileShape {
+  const isHalf = dtype !== 'f32';
+  const rows = isHalf ? 64 : 32;
+  const padded = Math.ceil(width / 16) * 16;
+  return {
+    rows,
+    threads: 2 * rows,
+    bytes: rows * (isHalf ? 2 * (padded + 8) : 4 * (padded + 4)),
+    scratchBytes: isHalf ? 0 : 4 * rows * (rows + 1),
+  };
+}
+
+/**
+ * CUDA C of tiles of rows in shared memory and of their products: `Tile`, `Sums`, `load`, `multiply`, `accumulate`.
+ *
+ * A warp owns sixteen rows of a product. Its lanes hold it as tensor cores leave it: of every eight columns, lane `l`
+ * has columns `2 (l % 4)` and the next of row `l / 4`, then of row `l / 4 + 8`. Halves are multiplied by tensor
+ * cores, f32 by the same lanes one product after the other.
+ */
+export function tileSource(dtype: FloatDType, width: number): string {
+  const { rows, threads } = tileShape(dtype, width);
+  return `
+typedef ${cTypes[dtype]} Element;
+constexpr int WIDTH = ${width}, ROWS = ${rows}, THREADS = ${threads};
+// Columns of a tile: the width and zeros, sixteen at a time.
+constexpr int COLUMNS = ${Math.ceil(width / 16) * 16};
+${geometry}
+${dtype === 'f32' ? '' : tensorCores(dtype)}
+${dtype === 'f32' ? productsOfFloats : productsOfHalves}`;
+}
+
+const geometry = `
+// Elements in sixteen bytes, by which a tile is filled; as many stand between its rows, so that eight rows' pieces
+// lie in different banks.
+constexpr int PIECE = 16 / sizeof(Element), PITCH = COLUMNS + PIECE, TILE = ROWS * PITCH;
+
+// A warp's sixteen rows of a product of N columns.
+template <int N> struct Sums { float at[N / 8][4]; };
+
+template <int N> __device__ void clear(Sums<N>& sums) {
+  #pragma unroll
+  for (int n = 0; n < N / 8; n++)
+    for (int e = 0; e < 4; e++) sums.at[n][e] = 0;
+}
+
+__device__ int laneOf() { return threadIdx.x % 32; }
+// The row of a block's tile that element e of this lane's sums is in.
+__device__ int rowOf(int e) { return threadIdx.x / 32 * 16 + laneOf() / 4 + (e / 2) * 8; }
+// The column that element e of the n-th eight columns is in.
+__device__ int columnOf(int n, int e) { return n * 8 + laneOf() % 4 * 2 + e % 2; }
+
+// Sum and maximum over the four lanes that share a row.
+__device__ float rowSum(float x) {
+  x += __shfl_xor_sync(~0u, x, 1);
+  return x + __shfl_xor_sync(~0u, x, 2);
+}
+__device__ float rowMax(float x) {
+  x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
+  return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
+}
+
+__device__ void copyAsync(void* to, const void* from, bool isThere) {
+  // Nothing is read where nothing is there: zeros are written.
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isThere ? 16 : 0) : "memory");
+}
+__device__ void copyNumber(float* to, const float* from, bool isThere) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isThere ? 4 : 0) : "memory");
+}
+// Copies since the last call are one batch.
+__device__ void endBatch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits for this thread's batches but for the last few.
+template <int Pending> __device__ void awaitBatches() {
+  asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory");
+}
+
+// Starts to fill a tile with ROWS rows: those that \`order\` has from \`first\` on, each \`pitch\` elements long.
+__device__ void load(Element* tile, const Element* source, int pitch, const int* order, int first, int count) {
+  if constexpr (WIDTH % PIECE == 0) {
+    constexpr int pieces = COLUMNS / PIECE;
+    #pragma unroll
+    for (int i = threadIdx.x; i < ROWS * pieces; i += THREADS) {
+      const int row = i / pieces, column = i % pieces * PIECE;
+      const bool isThere = first + row < count && column < WIDTH;
+      const Element* from = isThere ? source + (i64)order[first + row] * pitch + column : source;
+      copyAsync(tile + row * PITCH + column, from, isThere);
+    }
+  } else {
+    for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
+      const int row = i / COLUMNS, column = i % COLUMNS;
+      const bool isThere = first + row < count && column < WIDTH;
+      tile[row * PITCH + column] =
+        isThere ? source[(i64)order[first + row] * pitch + column] : fromFloat<Element>(0);
+    }
+  }
+}
+
+// Writes one of this lane's two rows of sums, scaled.
+template <class T> __device__ void storeRow(T* to, const Sums<COLUMNS>& sums, int half, float factor) {
+  #pragma unroll
+  for (int n = 0; n < COLUMNS / 8; n++) {
+    const int column = columnOf(n, 0);
+    if (column >= WIDTH) continue;
+    const float low = sums.at[n][2 * half] * factor, high = sums.at[n][2 * half + 1] * factor;
+    *(Pack<T, 2>*)(to + column) = {fromFloat<T>(low), fromFloat<T>(high)};
+  }
+}
+`;
+
+/** Warp-wide matrix instructions (PTX ISA, mma.m16n8k16 and ldmatrix). */
+function tensorCores(dtype: FloatDType): string {
+  return `
+__device__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+// Four 8 x 8 matrices, one row of which begins where each lane says.
+__device__ void loadMatrices(u32 (&x)[4], const Element* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+    : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+    : "r"((u32)__cvta_generic_to_shared(row)) : "memory");
+}
+__device__ void loadTransposed(u32 (&x)[4], const Element* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+    : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
+    : "r"((u32)__cvta_generic_to_shared(row)) : "memory");
+}
+__device__ u32 pack(float low, float high) {
+  u32 both;
+  asm("cvt.rn.${dtype}x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
+}
+`;
+}
+
+const productsOfHalves = `
+// sums = a bᵀ: this warp's rows of one tile by all rows of another.
+__device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
+  const int lane = laneOf();
+  const Element* aRow = a + (threadIdx.x / 32 * 16 + lane % 16) * PITCH + lane / 16 * 8;
+  const Element* bRow = b + (lane / 16 * 8 + lane % 8) * PITCH + lane / 8 % 2 * 8;
+  clear(sums);
+  #pragma unroll
+  for (int k = 0; k < COLUMNS; k += 16) {
+    u32 x[4], y[4];
+    loadMatrices(x, aRow + k);
+    #pragma unroll
+    for (int n = 0; n < ROWS; n += 16) {
+      loadMatrices(y, bRow + n * PITCH + k);
+      mma(sums.at[n / 8], x, y[0], y[1]);
+      mma(sums.at[n / 8 + 1], x, y[2], y[3]);
+    }
+  }
+}
+
+// sums += weights b: what multiply gave, by the rows of a tile.
+__device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float*) {
+  const int lane = laneOf();
+  const Element* bRow = b + lane % 16 * PITCH + lane / 16 * 8;
+  #pragma unroll
+  for (int k = 0; k < ROWS; k += 16) {
+    const float (&w)[4] = weights.at[k / 8], (&v)[4] = weights.at[k / 8 + 1];
+    const u32 x[4] = {pack(w[0], w[1]), pack(w[2], w[3]), pack(v[0], v[1]), pack(v[2], v[3])};
+    u32 y[4];
+    #pragma unroll
+    for (int n = 0; n < COLUMNS; n += 16) {
+      loadTransposed(y, bRow + k * PITCH + n);
+      mma(sums.at[n / 8], x, y[0], y[1]);
+      mma(sums.at[n / 8 + 1], x, y[2], y[3]);
+    }
+  }
+}
+`;
+
+const productsOfFloats = `
+// sums = a bᵀ: this warp's rows of one tile by all rows of another.
+__device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
+  clear(sums);
+  for (int k = 0; k < COLUMNS; k++) {
+    const float low = a[rowOf(0) * PITCH + k], high = a[rowOf(2) * PITCH + k];
+    #pragma unroll
+    for (int n = 0; n < ROWS / 8; n++)
+      for (int e = 0; e < 2; e++) {
+        const float y = b[columnOf(n, e) * PITCH + k];
+        sums.at[n][e] += low * y;
+        sums.at[n][e + 2] += high * y;
+      }
+  }
+}
+
+// sums += weights b: what multiply gave, by the rows of a tile. Scratch is ROWS x (ROWS + 1), of which a warp takes its rows.
+__device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float* scratch) {
+  __syncwarp();
+  #pragma unroll
+  for (int n = 0; n < ROWS / 8; n++)
+    for (int e = 0; e < 4; e++) scratch[rowOf(e) * (ROWS + 1) + columnOf(n, e)] = weights.at[n][e];
+  __syncwarp();
+  for (int k = 0; k < ROWS; k++) {
+    const float low = scratch[rowOf(0) * (ROWS + 1) + k], high = scratch[rowOf(2) * (ROWS + 1) + k];
+    #pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++)
+      for (int e = 0; e < 2; e++) {
+        const float y = b[k * PITCH + columnOf(n, e)];
+        sums.at[n][e] += low * y;
+        sums.at[n][e + 2] += high * y;
+      }
+  }
+}
+`;
