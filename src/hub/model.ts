@@ -6,7 +6,8 @@ import { modelIn, type TrainedModel } from './run-folder.ts';
 import { hubSettings, type HubSettings } from './settings.ts';
 
 /** What a checkpoint is read from: configs, tokenizer and templates, and weights in one form. */
-const CHECKPOINT_FILE = /^[^/]+\.(json|jinja|txt|model|safetensors)$/;
+const CHECKPOINT_FILE =
+  /^([^/]+\.(json|jinja|txt|model|safetensors)|additional_chat_templates\/[^/]+\.jinja)$/;
 
 /**
  * The directory of a model that is named by its path, by the folder of a run or of a checkpoint, as `modelIn` says, or

@@ -1,4 +1,4 @@
-import { copyFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as t from 'io-ts';
@@ -12,6 +12,9 @@ const JsonObject = t.record(t.string, t.unknown);
 /** Lists of tensors by the weight files that hold them. */
 export const INDEX = 'model.safetensors.index.json';
 
+/** The folder of chat templates that have names. */
+const TEMPLATES = 'additional_chat_templates';
+
 /** How JSON files differ from those they are copied of, by name. */
 export type Changes = Readonly<Record<string, (json: JsonObject) => JsonObject>>;
 
@@ -21,13 +24,19 @@ export function isCompanion(name: string): boolean {
   return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
 }
 
-/** Copies the regular files beside the weights, and nothing else. One that stays as it is keeps its bytes. */
+/**
+ * Copies the regular files beside the weights and in the folder of templates, and nothing else. One that stays as it is
+ * keeps its bytes.
+ */
 export async function copyCompanions(from: string, to: string, changes: Changes): Promise<void> {
   const all: Changes = { 'tokenizer_config.json': tokensForBoth, ...changes };
-  for (const name of (await readdir(from)).filter(isCompanion)) {
+  const templates = await readdir(path.join(from, TEMPLATES)).catch(() => []);
+  const names = [...(await readdir(from)), ...templates.map((name) => path.join(TEMPLATES, name))];
+  for (const name of names.filter(isCompanion)) {
     const [source, target] = [path.join(from, name), path.join(to, name)];
     const found = await stat(source).catch(() => null);
     if (found?.isFile() !== true) continue;
+    await mkdir(path.dirname(target), { recursive: true });
     const change = all[name];
     const json = change && (await readJson(JsonObject, source));
     const changed = json && change(json);

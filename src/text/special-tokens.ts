@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import * as t from 'io-ts';
-import { decoded, readJsonObject } from './json-file.ts';
+import { decoded } from './json-file.ts';
+import { readTokenizerConfig } from './tokenizer-config.ts';
 
 /** A token as `tokenizer_config.json` writes it: its text, or the text with flags. */
 export const TokenText = t.union([t.string, t.type({ content: t.string })]);
@@ -35,8 +34,7 @@ const QWEN2_TOKENS = {
  * @throws CHECKPOINT_INVALID naming file and field
  */
 export function specialTokens(directory: string): SpecialTokens {
-  const path = join(directory, 'tokenizer_config.json');
-  const config = existsSync(path) ? readJsonObject(path) : {};
+  const { path, json: config } = readTokenizerConfig(directory);
   const file = decoded(TokenizerConfigFile, config, path);
   const listed = [file.additional_special_tokens, file.extra_special_tokens].find(Array.isArray);
   const named = [file.extra_special_tokens, file.model_specific_special_tokens].filter(TokenMap.is);
@@ -53,7 +51,7 @@ export function specialTokens(directory: string): SpecialTokens {
         TokenText.is(token) ? [[name, textOf(token)]] : [],
       ),
     ),
-    ...(listed !== undefined && { additional_special_tokens: listed.map(textOf) }),
+    ...(listed !== undefined && { additional_special_tokens: [...new Set(listed.map(textOf))] }),
   };
 }
 

@@ -5,6 +5,7 @@ import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { decoded, readJsonObject } from './json-file.ts';
 import { textOf, TokenText } from './special-tokens.ts';
+import { readTokenizerConfig } from './tokenizer-config.ts';
 import { checkTokenizerFlags } from './tokenizer-flags.ts';
 
 const branches = t.union([t.number, t.array(t.number), t.null]);
@@ -53,16 +54,15 @@ export class Tokenizer {
    *   named
    */
   static load(directory: string): Tokenizer {
-    const configPath = join(directory, 'tokenizer_config.json');
     const path = join(directory, 'tokenizer.json');
     const tokenizer = readJsonObject(path);
-    const config = existsSync(configPath) ? readJsonObject(configPath) : {};
-    checkTokenizerFlags({ path, json: tokenizer }, { path: configPath, json: config });
-    const hub = open(tokenizer, config, directory);
+    const config = readTokenizerConfig(directory);
+    checkTokenizerFlags({ path, json: tokenizer }, config);
+    const hub = open(tokenizer, config.json, directory);
     const idOf = (token: t.TypeOf<typeof tokenOrNone> | undefined): number | undefined =>
       token == null ? undefined : hub.token_to_id(textOf(token));
 
-    const named = decoded(TokenizerConfigFile, config, configPath);
+    const named = decoded(TokenizerConfigFile, config.json, config.path);
     const generation = generationConfig(directory);
     const endId = idOf(named.eos_token);
     const eosIds = [generation.eos_token_id ?? endId ?? []].flat();

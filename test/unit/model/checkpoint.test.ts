@@ -4,6 +4,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { CxmindError } from '../../../src/errors.ts';
+import { copyCompanions } from '../../../src/model/companions.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../../src/model/checkpoint.ts';
 import {
   readSafetensors,
@@ -76,6 +77,19 @@ describe('checkpoint', () => {
       assert.ok(before!.equals(after!), name);
     }
     assert.deepEqual(await readdir(scratch), ['saved']);
+  });
+
+  it('keeps the chat templates that have names', async () => {
+    const [from, to] = [path.join(scratch, 'from'), path.join(scratch, 'to')];
+    const named = path.join('additional_chat_templates', 'tool_use.jinja');
+    await Promise.all(
+      [path.dirname(path.join(from, named)), to].map((folder) =>
+        mkdir(folder, { recursive: true }),
+      ),
+    );
+    await writeFile(path.join(from, named), '{{ tools }}');
+    await copyCompanions(from, to, {});
+    assert.equal(await readFile(path.join(to, named), 'utf8'), '{{ tools }}');
   });
 
   it('keeps bf16 and f16 tensors bit for bit and rounds changed ones to nearest even', async () => {

@@ -42,14 +42,23 @@ describe('ChatTemplate', () => {
 describe("a chat template's special tokens", () => {
   const golden = goldenJson('special-tokens/cases.json') as {
     readonly template: string;
-    readonly cases: readonly { name: string; config: Record<string, unknown>; text: string }[];
+    readonly cases: readonly {
+      name: string;
+      config: Record<string, unknown>;
+      /** Whether the config lists added tokens. */
+      listed: boolean;
+      map?: Record<string, unknown>;
+      text: string;
+    }[];
   };
 
-  for (const { name, config, text } of golden.cases) {
+  for (const { name, config, listed, map, text } of golden.cases) {
     it(`are those of transformers for ${name}`, () => {
       using directory = new TemporaryDirectory();
       directory.write('chat_template.jinja', golden.template);
-      directory.write('tokenizer_config.json', JSON.stringify(config));
+      const added = listed ? { added_tokens_decoder: {} } : {};
+      directory.write('tokenizer_config.json', JSON.stringify({ ...added, ...config }));
+      if (map !== undefined) directory.write('special_tokens_map.json', JSON.stringify(map));
       const template = ChatTemplate.load(directory.path);
       assert.equal(template.render([{ role: 'user', content: 'x' }]), text);
     });

@@ -42,6 +42,9 @@ describe('Tokenizer', () => {
       copyFileSync(join(checkpoint, file), join(directory.path, file));
     }
     assert.deepEqual(Tokenizer.load(directory.path).eosIds, [620]);
+    directory.write('tokenizer_config.json', '{}');
+    directory.write('special_tokens_map.json', '{"eos_token": "<|im_end|>"}');
+    assert.deepEqual(Tokenizer.load(directory.path).eosIds, [620]);
   });
 
   it('names what is missing or broken', () => {
