@@ -4,18 +4,17 @@ import { openBmp } from './bmp.ts';
 import type { FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
 import { formatOf, type PictureFormat } from './formats.ts';
 import { openGif } from './gif.ts';
+import { refuseHuge } from './pixel-limit.ts';
 import { decodePlainPng } from './png.ts';
 import type { BitDepth } from './sample-depth.ts';
 import { openBySharp } from './sharp-image.ts';
+import { tiffSize } from './tiff.ts';
 
 /** An image as it is referred to: a path, or the bytes of an encoded file. */
 export type ImageSource = string | Uint8Array;
 
 /** Gives the bytes of a file. */
 export type ReadFile = (path: string) => Uint8Array | Promise<Uint8Array>;
-
-/** A larger image is refused before memory is taken for it, as Pillow refuses it. */
-const MOST_PIXELS = 178_956_970;
 
 /** How an image is read. */
 export interface DecodeOptions {
@@ -59,14 +58,10 @@ export function imageHeader(source: ImageSource, name?: string): Promise<ImageHe
 }
 
 async function open(bytes: Uint8Array, format: PictureFormat): Promise<OpenedImage> {
+  // What opens it makes tables of all the strips that it declares.
+  if (format === 'TIFF') refuseHuge(tiffSize(bytes), bytes.length);
   const opened = await openAs(bytes, format);
-  const { width, height } = opened;
-  if (width * height > MOST_PIXELS) {
-    throw new CxmindError(
-      'DATA_INVALID',
-      `${width} x ${height} pixels are more than the ${MOST_PIXELS} that are read`,
-    );
-  }
+  refuseHuge(opened, bytes.length);
   return opened;
 }
 

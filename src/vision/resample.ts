@@ -2,6 +2,7 @@ import { CxmindError } from '../errors.ts';
 import { channelsOf, SAMPLES, type DecodedImage, type ImageMode } from './decoded-image.ts';
 import { divide, multiplied } from './modes.ts';
 import { resampleFunctions, WEIGHT_BITS, type ResampleKernels } from './resample-kernels.ts';
+import { MOST_PIXELS } from './pixel-limit.ts';
 import { WasmBench } from './wasm-bench.ts';
 
 const SUPPORT = 2;
@@ -40,10 +41,11 @@ export class Resampler {
     width: number,
     height: number,
   ): DecodedImage<M> {
-    if (width < 1 || height < 1) {
+    if (width < 1 || height < 1 || width * height > MOST_PIXELS) {
       throw new CxmindError(
         'DATA_INVALID',
-        `image of ${image.width}x${image.height} would be resized to ${width}x${height}`,
+        `image of ${image.width}x${image.height} would be resized to ${width}x${height}; ` +
+          'min_pixels and max_pixels of config and checkpoint say so',
       );
     }
     if (width === image.width && height === image.height) return image;

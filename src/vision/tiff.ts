@@ -1,3 +1,5 @@
+import type { ImageSize } from './resize.ts';
+
 /** How the two kinds of TIFF number things: 32-bit offsets, or the 64-bit ones of BigTIFF. */
 interface Layout {
   /** Where the offset of the first directory stands. */
@@ -10,14 +12,23 @@ interface Layout {
 const CLASSIC: Layout = { start: 4, countBytes: 2, valueBytes: 4 };
 const BIG: Layout = { start: 8, countBytes: 8, valueBytes: 8 };
 const BIG_VERSION = 43;
-const SHORT = 3;
-const SHORT_BYTES = 2;
+/** Bytes of a number, by its type: SHORT, LONG and LONG8. */
+const NUMBER_BYTES: ReadonlyMap<number, 2 | 4 | 8> = new Map([
+  [3, 2],
+  [4, 4],
+  [16, 8],
+]);
 
-/** Tags that say more of a picture's mode than its samples do. */
-export const TIFF_TAGS = { photometricInterpretation: 262, extraSamples: 338 } as const;
+/** Tags that say how large a picture is, and more of its mode than its samples do. */
+export const TIFF_TAGS = {
+  width: 256,
+  height: 257,
+  photometricInterpretation: 262,
+  extraSamples: 338,
+} as const;
 
 /**
- * The first number of a 16-bit tag in the first directory of a TIFF file; undefined where there is none.
+ * The first number of a tag in the first directory of a TIFF file; undefined where there is none.
  *
  * @throws RangeError where the directory lies outside the file
  * @see TIFF 6.0, section 2
@@ -36,10 +47,17 @@ export function tiffTag(file: Uint8Array, tag: number): number | undefined {
   const entryBytes = 4 + 2 * valueBytes;
   for (let i = 0; i < number(directory, countBytes); i++) {
     const entry = entries + i * entryBytes;
-    if (short(entry) !== tag || short(entry + 2) !== SHORT) continue;
+    const size = NUMBER_BYTES.get(short(entry + 2));
+    if (short(entry) !== tag || size === undefined) continue;
     const value = entry + 4 + valueBytes;
-    const isInline = number(entry + 4, valueBytes) * SHORT_BYTES <= valueBytes;
-    return short(isInline ? value : number(value, valueBytes));
+    const isInline = number(entry + 4, valueBytes) * size <= valueBytes;
+    return number(isInline ? value : number(value, valueBytes), size);
   }
   return undefined;
+}
+
+/** The size that a TIFF file declares; 0 where it does not. */
+export function tiffSize(file: Uint8Array): ImageSize {
+  const { width, height } = TIFF_TAGS;
+  return { width: tiffTag(file, width) ?? 0, height: tiffTag(file, height) ?? 0 };
 }

@@ -136,6 +136,41 @@ describe('decodeImage', () => {
     }
   });
 
+  it('refuses more pixels than its bytes can hold before it decodes any', async () => {
+    const [width, height] = [12000, 9000];
+    const png = Buffer.from(await translucent().png().toBuffer());
+    png.writeUInt32BE(width, 16);
+    png.writeUInt32BE(height, 20);
+    png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
+    const bmp = Buffer.from(picture('p-runs.bmp'));
+    bmp.writeInt32LE(width, 18);
+    bmp.writeInt32LE(height, 22);
+    const gif = Buffer.from(picture('p.gif'));
+    gif.writeUInt16LE(width, 6);
+    gif.writeUInt16LE(height, 8);
+    const tiff = Buffer.from(await translucent().tiff().toBuffer());
+    const entries = tiff.readUInt32LE(4) + 2;
+    for (const [entry, side] of [width, height].entries()) {
+      assert.equal(tiff.readUInt16LE(entries + 12 * entry), 256 + entry, 'the tag of a side');
+      tiff.writeUInt16LE(side, entries + 12 * entry + 8);
+    }
+    for (const file of [png, bmp, gif, tiff]) {
+      const message = `image x: 12000 x 9000 pixels are more than its ${file.length} bytes can hold`;
+      await assert.rejects(decodeImage(file, { name: 'x' }), { code: 'DATA_INVALID', message });
+    }
+  });
+
+  it('reads a page that is blank', async () => {
+    const page = { width: 2480, height: 3508, channels: 3, background: 'white' } as const;
+    const blank = sharp({ create: page }).toColourspace('b-w');
+    for (const file of await Promise.all([
+      blank.png({ palette: true, colours: 2 }).toBuffer(),
+      blank.tiff({ compression: 'ccittfax4', bitdepth: 1 }).toBuffer(),
+    ])) {
+      assert.equal((await imageHeader(file)).width, page.width, `of ${file.length} bytes`);
+    }
+  });
+
   it('takes the upper 8 of the bits that 16-bit samples have, white above, and all of alpha', async () => {
     const samples = Uint16Array.of(0x0abc, 0x0010, 0xffff, 0x8000);
     const raw = { width: 2, height: 1, channels: 2 } as const;

@@ -75,9 +75,13 @@ describe('resample', () => {
     }
   });
 
-  it('leaves an image of the wanted size alone and refuses one without area', () => {
+  it('leaves an image of the wanted size alone and refuses one without area, or without end', () => {
     const image = patterned(5, 4);
     assert.equal(resample(image, 5, 4), image);
     assert.throws(() => resample(image, 5, 0), { code: 'DATA_INVALID', message: /5x4.*5x0/ });
+    assert.throws(() => resample(image, 1e9, 1e9), {
+      code: 'DATA_INVALID',
+      message: /1000000000x/,
+    });
   });
 });
