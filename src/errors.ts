@@ -86,6 +86,16 @@ export function messageOf(thrown: unknown): string {
   return first === undefined ? thrown.name : messageOf(first);
 }
 
+/**
+ * Why something was refused, for a message that names what it was: of `ENOSPC: no space left on device, write` the
+ * middle, since code, call and path are of no use beside it.
+ */
+export function refusalText(thrown: unknown): string {
+  const message = messageOf(thrown);
+  if (!isSystemError(thrown)) return message;
+  return message.replace(/^[A-Z0-9]+: /, '').replace(/, .*$/s, '');
+}
+
 /** The wire form of an error, its causes included. */
 export function toWireError(thrown: unknown): WireError {
   const error = asCxmindError(thrown);

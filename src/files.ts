@@ -13,7 +13,7 @@ import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { CxmindError, isSystemError } from './errors.ts';
+import { CxmindError, isSystemError, refusalText } from './errors.ts';
 
 /** Bytes as a person reads them: `512 B`, `1.4 MiB`. */
 export function sizeText(bytes: number): string {
@@ -37,9 +37,7 @@ export async function writing<T>(
   } catch (cause) {
     if (!isSystemError(cause)) throw cause;
     const size = sizeBytes === undefined ? '' : ` (${sizeText(sizeBytes)})`;
-    // "ENOSPC: no space left on device, write": the call is of no use to a reader, the path is there already.
-    const reason = cause.message.replace(/^[A-Z0-9]+: /, '').replace(/, .*$/s, '');
-    throw new CxmindError('IO_FAILED', `cannot write ${file}${size}: ${reason}`, {
+    throw new CxmindError('IO_FAILED', `cannot write ${file}${size}: ${refusalText(cause)}`, {
       cause,
       detail: { file, reason: cause.code ?? '' },
     });
@@ -81,7 +79,7 @@ export function localPath(name: string): string {
 /**
  * Opens a file that a user names. Only regular files are: a device may have no end, and a pipe no beginning.
  *
- * @throws Error whose message is the reason alone, such as `no such file`
+ * @throws Error whose message is the reason alone, such as `no such file`, and all there is to say
  */
 export async function openToRead(file: string): Promise<FileHandle> {
   const handle = await open(file, READ_FLAGS).catch(refuse);
@@ -150,8 +148,7 @@ const refusals: Readonly<Record<string, string>> = {
 
 function refuse(cause: unknown): never {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  const reason = refusals[code] ?? (cause instanceof Error ? cause.message : String(cause));
-  throw new Error(reason, { cause });
+  throw new Error(refusals[code] ?? refusalText(cause));
 }
 
 function checkKind(stats: Stats): void {

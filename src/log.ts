@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pino } from 'pino';
-import { CxmindError, toWireError } from './errors.ts';
+import { CxmindError, refusalText, toWireError } from './errors.ts';
 import { printable, secretHider, withoutLongWords } from './printable.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
@@ -79,6 +79,10 @@ function open(path: string | undefined): number {
     mkdirSync(dirname(path), { recursive: true });
     return openSync(path, 'a');
   } catch (cause) {
-    throw new CxmindError('CONFIG_INVALID', `log: cannot append to ${path}`, { cause });
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `log: cannot append to ${path}: ${refusalText(cause)}`,
+      { cause },
+    );
   }
 }

@@ -1,4 +1,11 @@
-import { asCxmindError, CxmindError, isSystemError, messageOf, type ErrorCode } from '../errors.ts';
+import {
+  asCxmindError,
+  CxmindError,
+  isSystemError,
+  messageOf,
+  refusalText,
+  type ErrorCode,
+} from '../errors.ts';
 import { exitCodeOfSignal } from './interrupt.ts';
 
 const inputCodes: readonly ErrorCode[] = [
@@ -50,12 +57,13 @@ function exitCodeOf(error: CxmindError): number {
 
 function textOf(error: CxmindError): string {
   if (error.code === 'INTERNAL') return faultText(error);
-  const causes: string[] = [];
+  const lines = [error.message];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
-    if (isSystemError(at) && error.code === 'IO_FAILED') break;
-    if (!error.message.includes(at.message)) causes.push(`  caused by: ${at.message}`);
+    // What was said of a cause begins as the cause does.
+    const [first = ''] = refusalText(at).split('\n');
+    if (!lines.some((line) => line.includes(first))) lines.push(`  caused by: ${at.message}`);
   }
-  return [error.message, ...causes].join('\n');
+  return lines.join('\n');
 }
 
 /** A fault of our own in one line, and its stack where CXMIND_DEBUG asks for it. */

@@ -9,7 +9,7 @@ import {
   type TaskLaunchOptions,
 } from '../../transport/launch/task-launch.ts';
 import type { RunKeys } from '../../transport/zmq/keys.ts';
-import { CxmindError } from '../errors.ts';
+import { CxmindError, refusalText } from '../errors.ts';
 import type { ClusterCommand } from './cluster-command.ts';
 import type { LaunchFlags } from './launch-flags.ts';
 import { heartbeatOf } from './launch-hosts.ts';
@@ -53,7 +53,9 @@ async function readKeys(path: string): Promise<RunKeys> {
     text = await readPrivate(path, 0o007);
   } catch (cause) {
     if (cause instanceof CxmindError) throw cause;
-    throw new CxmindError('CONFIG_INVALID', `--keys: cannot read ${path}`, { cause });
+    throw new CxmindError('CONFIG_INVALID', `--keys: cannot read ${path}: ${refusalText(cause)}`, {
+      cause,
+    });
   }
   const wrong = new CxmindError('CONFIG_INVALID', `--keys: ${path} is none that --write-keys made`);
   try {

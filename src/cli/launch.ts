@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { Args, type Config } from '@oclif/core';
 import { taskOf } from '../../transport/launch/scheduler.ts';
 import { makeRunKeys } from '../../transport/zmq/keys.ts';
-import { CxmindError } from '../errors.ts';
+import { CxmindError, refusalText } from '../errors.ts';
 import type { ClusterCommand } from './cluster-command.ts';
 import { CxmindCommand } from './command.ts';
 import { launchFlags, type LaunchFlags } from './launch-flags.ts';
@@ -69,6 +69,10 @@ async function writeKeys(path: string): Promise<void> {
   try {
     await writeFile(path, `${JSON.stringify(makeRunKeys())}\n`, { flag: 'wx', mode: 0o600 });
   } catch (cause) {
-    throw new CxmindError('CONFIG_INVALID', `--write-keys: cannot make ${path}`, { cause });
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `--write-keys: cannot make ${path}: ${refusalText(cause)}`,
+      { cause },
+    );
   }
 }

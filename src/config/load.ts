@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import * as E from 'fp-ts/lib/Either.js';
 import { pipe } from 'fp-ts/lib/function.js';
 import * as TE from 'fp-ts/lib/TaskEither.js';
-import { asCxmindError, CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError, refusalText } from '../errors.ts';
 import { asMapping } from './codec.ts';
 import { curriculumRules, mixProblem, stageLayer, stagePath } from './curriculum.ts';
 import type { Stage } from './curriculum-schema.ts';
@@ -95,10 +95,14 @@ function withFile(
     TE.tryCatch(
       () => readText(findConfig(configPath, options), MAX_CONFIG_BYTES),
       (cause) =>
-        new CxmindError('CONFIG_INVALID', `config: cannot read ${configPath}`, {
-          cause,
-          detail: { file: configPath },
-        }),
+        new CxmindError(
+          'CONFIG_INVALID',
+          `config: cannot read ${configPath}: ${refusalText(cause)}`,
+          {
+            cause,
+            detail: { file: configPath },
+          },
+        ),
     ),
     TE.chainEitherK((text) => fileLayer(text, configPath)),
     TE.map((layer) => [layer, ...layers]),

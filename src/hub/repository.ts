@@ -60,7 +60,7 @@ export async function openRepository(
   } catch (error) {
     if (error instanceof CxmindError) throw error;
     if (error instanceof HubApiError && error.statusCode < 500) throw remote.refusal(error);
-    return cachedRepository(cache, () => failure(kind, id, settings, reasonOf(error), error));
+    return cachedRepository(cache, () => failure(kind, id, settings, reasonOf(error)));
   }
   await cache.setCommit(REVISION, commit);
   return {
@@ -136,7 +136,7 @@ class RemoteRepository {
       } catch (error) {
         if (error instanceof HubApiError && error.statusCode < 500) throw this.refusal(error);
         if (attempt === ATTEMPTS) {
-          throw failure(this.#kind, this.#id, this.#settings, reasonOf(error), error);
+          throw failure(this.#kind, this.#id, this.#settings, reasonOf(error));
         }
       }
     }
@@ -155,7 +155,7 @@ class RemoteRepository {
       : error.statusCode === 404
         ? `no such file or directory here, and no ${noun} of that name on the hub at ${url}`
         : `the hub at ${url} answered ${error.statusCode}: ${error.message}`;
-    return new CxmindError(code, `${this.#id}: ${hint}`, { detail, cause: error });
+    return new CxmindError(code, `${this.#id}: ${hint}`, { detail });
   }
 
   /** For an answer that no hub gives: what it names would lead out of the cache, or has no end. */
@@ -204,14 +204,13 @@ function failure(
   id: string,
   { url, cacheDirectory }: HubSettings,
   reason: string,
-  cause?: unknown,
 ): CxmindError {
   const { noun, code } = words[kind];
   return new CxmindError(
     code,
     `${id}: no such file or directory here, the ${noun} is not in the cache (${cacheDirectory}), and the hub at ` +
       `${url} cannot be asked: ${reason}`,
-    { detail: { repository: id }, cause },
+    { detail: { repository: id } },
   );
 }
 

@@ -54,12 +54,12 @@ export class JinjaTemplate {
         throw this.#error(messageOf(cause), cause);
       }
       const reason = `not rendered after ${timeout / 1000} s; does a loop in it end?`;
-      this.#endless = this.#error(reason, cause);
+      this.#endless = this.#error(reason);
       throw this.#endless;
     }
   }
 
-  #error(reason: string, cause: unknown): CxmindError {
+  #error(reason: string, cause?: unknown): CxmindError {
     const { code, origin } = this.#options;
     return new CxmindError(code, `${origin}: ${reason}`, { cause, detail: { origin } });
   }

@@ -166,7 +166,6 @@ async function exitOf(child: ChildProcess, program: string): Promise<number | nu
       'DEVICE_MISSING',
       `videos are read with ${program}, which is not installed: apt-get install ffmpeg ` +
         '(macOS: brew install ffmpeg)',
-      { cause },
     );
   }
 }

@@ -260,7 +260,10 @@ describe('cxmind launch', () => {
       /^launch: behind -- stands what to run, one of eval, quickstart, train; got nothing$/m,
     ],
     [['--host', 'localhost', '--', 'init'], /got init$/m],
-    [['--hostfile', 'none', '--', 'train'], /^none: cannot read this hostfile$/m],
+    [
+      ['--hostfile', 'none', '--', 'train'],
+      /^none: cannot read this hostfile: no such file or directory$/m,
+    ],
     [['--host', '-x', '--', 'train'], /^--host: -x: neither a host name nor an address$/m],
   ] as const) {
     it(`refuses '${args.join(' ')}'`, async () => {

@@ -77,7 +77,7 @@ describe('createLogger', () => {
   it('says so at once when the file cannot be opened', () => {
     assert.throws(() => createLogger({ path: folder }), {
       code: 'CONFIG_INVALID',
-      message: `log: cannot append to ${folder}`,
+      message: `log: cannot append to ${folder}: illegal operation on a directory`,
     });
   });
 

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { nearestOf } from '../../src/config/issues.ts';
-import { CxmindError } from '../../src/errors.ts';
+import { CxmindError, refusalText } from '../../src/errors.ts';
 import { readText } from '../../src/files.ts';
 
 /** What one line of a hostfile, or one item of a host list, says. */
@@ -76,7 +76,11 @@ export async function readHostfile(path: string): Promise<HostEntry[]> {
   try {
     text = await readText(path, MAX_BYTES);
   } catch (cause) {
-    throw new CxmindError('CONFIG_INVALID', `${path}: cannot read this hostfile`, { cause });
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `${path}: cannot read this hostfile: ${refusalText(cause)}`,
+      { cause },
+    );
   }
   if (Buffer.byteLength(text) > MAX_BYTES) {
     throw new CxmindError(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { CxmindError } from '../../src/errors.ts';
+import { CxmindError, refusalText } from '../../src/errors.ts';
 import { RunTicket } from '../zmq/keys.ts';
 
 /** How often to look: nothing tells of a new file on a file system of several hosts. */
@@ -45,7 +45,9 @@ export class Rendezvous {
       await rename(partial, this.#path);
     } catch (cause) {
       await rm(partial, { force: true }).catch(() => undefined);
-      const message = `rendezvous: cannot write to ${this.folder}; name another folder with --rendezvous`;
+      const message =
+        `rendezvous: cannot write to ${this.folder}: ${refusalText(cause)}; ` +
+        'name another folder with --rendezvous';
       throw new CxmindError('CONFIG_INVALID', message, { cause });
     }
   }

@@ -2,8 +2,18 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, openSync, closeSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { failureOf } from '../../../src/cli/exit-code.ts';
+import { openDataFile } from '../../../src/data/open-file.ts';
 import { asCxmindError, CxmindError } from '../../../src/errors.ts';
+import { writeFileAtomically } from '../../../src/files.ts';
+import { createLogger } from '../../../src/log.ts';
+import { loadCheckpoint } from '../../../src/model/checkpoint.ts';
+import { SafetensorsReader } from '../../../src/model/safetensors.ts';
+import { PromptFormat } from '../../../src/text/prompt-format.ts';
+import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import { decodeImage } from '../../../src/vision/decode.ts';
+import { readHostfile } from '../../../transport/launch/hostfile.ts';
 import { bin } from '../../support/cxmind-process.ts';
 import { withVariables } from '../../support/environment.ts';
 
@@ -65,6 +75,28 @@ describe('failureOf', () => {
       Promise.resolve(failureOf(faults[0])),
     );
     assert.match(text, /^TypeError: x is not a function\n {4}at /);
+  });
+
+  it('says in one line what the operating system refused, whoever asked it', async () => {
+    const none = '/none/of it';
+    const attempts: Readonly<Record<string, () => unknown>> = {
+      'a data file': () => openDataFile(none),
+      'a picture': () => decodeImage(none),
+      'a prompt format': () => PromptFormat.load(none),
+      'a tokenizer': () => Tokenizer.load(none),
+      'a model': () => loadCheckpoint(none),
+      weights: () => SafetensorsReader.open(none),
+      'a hostfile': () => readHostfile(none),
+      'a log': () => createLogger({ path: '/dev/null/x/y' }),
+      'a file to write': () => writeFileAtomically('/dev/null/x/y', ''),
+      'what nobody foresaw': () => readFile(none),
+    };
+    for (const [what, attempt] of Object.entries(attempts)) {
+      const thrown: unknown = await Promise.resolve()
+        .then(attempt)
+        .catch((error: unknown) => error);
+      assert.match(failureOf(thrown).text, /^.*(no such file|not a directory)[^\n]*$/, what);
+    }
   });
 
   it('names what a cause says that its error does not', () => {

@@ -170,7 +170,7 @@ describe('loadConfig', () => {
       `${path}: Map keys must be unique (${path}:3)`,
     ]);
     assert.deepEqual(await messageOf([`config=${folder}/none.yaml`], reading), [
-      `config: cannot read ${folder}/none.yaml`,
+      `config: cannot read ${folder}/none.yaml: no such file or directory`,
     ]);
   });
 

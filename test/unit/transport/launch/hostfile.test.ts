@@ -162,7 +162,7 @@ describe('readHostfile', () => {
     using folder = new TemporaryDirectory();
     await assert.rejects(readHostfile(`${folder.path}/none`), {
       code: 'CONFIG_INVALID',
-      message: /none: cannot read this hostfile$/,
+      message: /none: cannot read this hostfile: no such file or directory$/,
     });
   });
 
