@@ -1,0 +1,90 @@
+// Run by `npm run test:gpu` on a machine with a CUDA card; no part of `npm test`.
+import assert from 'node:assert/strict';
+import { DeviceCopy, deviceCopyBytes } from '../../actors/device-copy.ts';
+import type { Device } from '../../src/device/device.ts';
+import { downloadFloats } from '../../src/device/float-transfer.ts';
+import { openDevice } from '../../src/device/open.ts';
+import { Arena } from '../../src/model/arena.ts';
+import { DeviceArena } from '../../src/model/device-arena.ts';
+import { packSequences } from '../../src/model/pack.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { strategies, type StrategyName } from '../../src/optim/adamw-graph.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
+import { alone } from '../../src/training/learner-group.ts';
+import { Optimization } from '../../src/training/optimization.ts';
+import { goldenSequences, loadGoldenModel, relativeError } from '../support/golden-model.ts';
+
+describe('training on a card', () => {
+  let host: Device;
+  let card: Device;
+  before(() => {
+    host = openDevice({ threads: 4 });
+    card = openDevice({ device: 'cuda:0', threads: 4 });
+  });
+  after(() => {
+    host[Symbol.dispose]();
+    card[Symbol.dispose]();
+  });
+
+  async function placed(arena: Arena, dtype: FloatDType): Promise<DeviceArena> {
+    const copy = new DeviceCopy(card, arena, dtype, new SharedArrayBuffer(deviceCopyBytes));
+    await copy.handOver();
+    return copy.arena;
+  }
+
+  const batch = packSequences(goldenSequences());
+  const weights = (logProbs: Float32Array): Float32Array =>
+    logProbs.map((_, i) => Math.sin(i) / logProbs.length);
+
+  for (const gradientCheckpointing of [false, true]) {
+    it(`gives the processor's gradients in f32, checkpointing ${gradientCheckpointing}`, async () => {
+      const { config, arena } = await loadGoldenModel('micro-vl');
+      const expected = arena.twin();
+      using here = new Policy(host, config, arena, { gradientCheckpointing });
+      await here.accumulateGradients(batch, 1, weights, expected);
+      using there = new Policy(card, config, await placed(arena, 'f32'), { gradientCheckpointing });
+      const gradients = new DeviceArena(arena.layout, card.allocate('f32', [arena.layout.length]));
+      await there.accumulateGradients(batch, 1, weights, gradients);
+      const got = arena.twin();
+      await downloadFloats(card, gradients.flat, got.flat);
+      const wrong = arena.layout.entries.flatMap(({ name }) => {
+        const error = relativeError(got.tensor(name).data, expected.tensor(name).data);
+        return error < 1e-3 ? [] : [`${name}: ${error}`];
+      });
+      assert.deepEqual(wrong, []);
+    });
+  }
+
+  for (const strategy of Object.keys(strategies) as StrategyName[]) {
+    for (const storage of ['f32', 'bf16'] as const) {
+      for (const dtype of ['f32', 'bf16'] as const) {
+        it(`learns its responses by ${strategy}, kept in ${storage}, computed in ${dtype}`, async () => {
+          const { config, arena } = await loadGoldenModel('micro-vl');
+          const working = await placed(arena, dtype);
+          using policy = new Policy(card, config, working, { gradientCheckpointing: false });
+          const options = { betas: [0.9, 0.999], weightDecay: 0, maxGradNorm: 1 } as const;
+          using optimization = new Optimization(
+            card,
+            arena,
+            { ...options, strategy, storage },
+            { group: alone, sharesWeights: true },
+            working,
+          );
+          const losses: number[] = [];
+          for (let step = 0; step < 6; step++) {
+            optimization.clearGradients();
+            const lossGradient = (logProbs: Float32Array): Float32Array => {
+              losses.push(-logProbs.reduce((sum, value) => sum + value, 0) / logProbs.length);
+              return logProbs.map(() => -1 / logProbs.length);
+            };
+            await policy.accumulateGradients(batch, 1, lossGradient, optimization.gradients);
+            assert.ok((await optimization.step(1e-3)).applied);
+          }
+          for (const [i, loss] of losses.entries()) {
+            assert.ok(i === 0 || loss < losses[i - 1]!, losses.join(', '));
+          }
+        });
+      }
+    }
+  }
+});
