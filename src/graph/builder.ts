@@ -438,6 +438,28 @@ export class GraphBuilder {
   ): Value {
     return this.#one('packedAttention', [joined, order, sees, seenBy], { heads, kvHeads });
   }
+  /**
+   * Attention of one new token of each sequence over its cache, see the op: `projected [B, (H + 2K)·d]`, not rotated,
+   * `keys` and `values [B, C, K, d]`, `lengths i32 [B]`. What comes next in the caches may be written in their place.
+   */
+  cachedAttention(
+    projected: Value,
+    rotary: { readonly cos: Value; readonly sin: Value },
+    cache: { readonly keys: Value; readonly values: Value; readonly lengths: Value },
+    scale: number,
+  ): readonly [attended: Value, nextKeys: Value, nextValues: Value] {
+    const inputs = [projected, rotary.cos, rotary.sin, cache.keys, cache.values, cache.lengths];
+    const [attended, nextKeys, nextValues] = this.apply('cachedAttention', inputs, { scale });
+    return [attended!, nextKeys!, nextValues!];
+  }
+  /** Tokens drawn from `logits [B, V]` but for those of `banned i32 [N]`, and their log-probabilities: f32 `[B, 2]`. */
+  drawTokens(
+    logits: Value,
+    banned: Value,
+    by: { readonly uniform: Value; readonly topK: Value; readonly topP: Value },
+  ): Value {
+    return this.#one('drawTokens', [logits, banned, by.uniform, by.topK, by.topP], {});
+  }
 
   #one<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpAttributes[K]): Value {
     return this.apply(op, inputs, attributes)[0]!;

@@ -284,7 +284,7 @@ export function encodeWithKernels(graph: Graph, target: Target): EncodedModel {
   for (const node of pruned.nodes) {
     const steps = target.stepsOf?.(node);
     if (steps === undefined) {
-      opOf(node).emit(node, writer);
+      opOf(node).emit!(node, writer);
       continue;
     }
     const { op, inputs, outputs } = node;

@@ -115,8 +115,18 @@ function isBf16({ inputs, outputs }: Node): boolean {
 
 /** The graph as the target computes it right: in dtypes that it has kernels for, by kernels that give right numbers. */
 export function lower(graph: Graph, target: Target): Graph {
-  const computed = inDTypesOf(target, graph);
+  const computed = inDTypesOf(target, expanded(target, graph));
   return target.mend === undefined ? computed : rewrite(computed, target.mend);
+}
+
+/** The graph with other ops in place of those that have no ONNX form, where the target has no steps for them. */
+function expanded(target: Target, graph: Graph): Graph {
+  const isExpanded = (node: Node): boolean =>
+    target.stepsOf?.(node) === undefined && opOf(node).expand !== undefined;
+  if (!graph.nodes.some(isExpanded)) return graph;
+  return rewrite(graph, (node, inputs, { g }) =>
+    isExpanded(node) ? opOf(node).expand!({ ...node, inputs }, g) : undefined,
+  );
 }
 
 /**

@@ -38,6 +38,11 @@ const positive: Draw = (rng, shape) => grid(rng, shape, {}).map((x) => Math.abs(
 const awayFromZero: Draw = (rng, shape) => grid(rng, shape, {}).map((x) => x + Math.sign(x) / 2);
 const coin: Draw = (rng, shape) => Array.from({ length: sizeOf(shape) }, () => rng.nextBelow(2));
 const small: Draw = (rng, shape) => Array.from({ length: sizeOf(shape) }, () => rng.nextBelow(3));
+const quarters: Draw = (rng, shape) => grid(rng, shape, {}).map((x) => x / 4);
+const among =
+  (numbers: readonly number[]): Draw =>
+  (rng, shape) =>
+    Array.from({ length: sizeOf(shape) }, () => numbers[rng.nextBelow(numbers.length)]!);
 const below =
   (symbol: string): Draw =>
   (rng, shape, sizes) =>
@@ -486,6 +491,51 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
         return [g.apply('packedAttentionGradient', [...inputs, ...outputs, gradient!], heads)[0]!];
       },
       noGradient: 'it is one',
+    },
+  ],
+  cachedAttention: [
+    ...[
+      { kvHeads: 2, group: 2, width: 4 },
+      { kvHeads: 1, group: 3, width: 2 },
+      // Sizes that tensor cores take.
+      { kvHeads: 2, group: 1, width: 16 },
+      { kvHeads: 1, group: 9, width: 48 },
+    ].map(({ kvHeads, group, width }): OpCase => {
+      const cache: CaseInput = { shape: ['A', 21, kvHeads, width], draw: quarters };
+      return {
+        inputs: {
+          projected: { shape: ['A', (group + 2) * kvHeads * width], draw: quarters },
+          cos: { dtype: 'f32', shape: ['A', width / 2] },
+          sin: { dtype: 'f32', shape: ['A', width / 2] },
+          keys: cache,
+          values: cache,
+          lengths: { dtype: 'i32', shape: ['A'], draw: among([0, 3, 20, 16, 15]) },
+        },
+        build: (g, { projected, cos, sin, keys, values, lengths }) => [
+          ...g.cachedAttention(
+            projected!,
+            { cos: cos!, sin: sin! },
+            { keys: keys!, values: values!, lengths: lengths! },
+            0.5,
+          ),
+        ],
+        noGradient: 'only decoding uses it',
+      };
+    }),
+  ],
+  drawTokens: [
+    {
+      inputs: {
+        logits: { shape: ['A', 300], draw: grid },
+        banned: { dtype: 'i32', shape: ['B'], draw: below('V') },
+        uniform: { dtype: 'f32', shape: ['A', 1], draw: among([0.0625, 0.3, 0.55, 0.97]) },
+        topK: { dtype: 'f32', shape: ['A', 1], draw: among([0, 1, 2, 5, 290]) },
+        topP: { dtype: 'f32', shape: ['A', 1], draw: among([0.1, 0.5, 0.9, 1]) },
+      },
+      build: (g, { logits, banned, uniform, topK, topP }) => [
+        g.drawTokens(logits!, banned!, { uniform: uniform!, topK: topK!, topP: topP! }),
+      ],
+      noGradient: 'no loss is written with it',
     },
   ],
 };

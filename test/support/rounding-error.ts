@@ -15,7 +15,9 @@ export const unitRoundoff: Readonly<Record<FloatDType, number>> = {
 /** Ops that add up many terms, which every provider does in f32 and in its own order. */
 const accumulating: ReadonlySet<OpName> = new Set<OpName>([
   'attend',
+  'cachedAttention',
   'cumSum',
+  'drawTokens',
   'gemm',
   'logSoftmax',
   'matMul',

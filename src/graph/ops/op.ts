@@ -23,8 +23,10 @@ export interface Op<A> {
   readonly cost: 'cheap' | 'costly';
   /** Types of the outputs; throws SHAPE_MISMATCH or DTYPE_MISMATCH. */
   infer(inputs: readonly ValueType[], attributes: A): readonly ValueType[];
-  /** Writes the op as ONNX nodes. */
-  emit(call: Call<A>, onnx: Emitter): void;
+  /** Writes the op as ONNX nodes; an op without this rule has the next. */
+  emit?(call: Call<A>, onnx: Emitter): void;
+  /** The outputs by other ops, for devices that have no steps for it. */
+  expand?(call: Call<A>, g: GraphBuilder): readonly Value[];
   /**
    * What the op does on a device with kernels, one step after the other; undefined where its ONNX form does better.
    * Memory that the steps need is an output more.

@@ -1,5 +1,7 @@
 import type { Node } from '../ir.ts';
 import { attention, type AttentionAttributes } from './attention.ts';
+import { cachedAttention, type CachedAttentionAttributes } from './cached-attention.ts';
+import { draw, type DrawAttributes } from './draw.ts';
 import { elementwise, type ElementwiseAttributes } from './elementwise.ts';
 import { indexing, type IndexingAttributes } from './indexing.ts';
 import { linalg, type LinalgAttributes } from './linalg.ts';
@@ -21,7 +23,9 @@ export interface OpAttributes
     OrderAttributes,
     NormAttributes,
     AttentionAttributes,
-    PackedAttentionAttributes {}
+    PackedAttentionAttributes,
+    CachedAttentionAttributes,
+    DrawAttributes {}
 
 /** The name of an op. */
 export type OpName = keyof OpAttributes;
@@ -37,6 +41,8 @@ export const ops: OpFamily<OpAttributes> = {
   ...norm,
   ...attention,
   ...packedAttention,
+  ...cachedAttention,
+  ...draw,
 };
 
 /** The rules of a node's op; its attributes are of the op's type because the builder made the node. */

@@ -1,0 +1,384 @@
+import type { FloatDType } from '../../tensor/dtype.ts';
+import { cTypes } from '../kernel-prelude.ts';
+import type { Kernel, Shapes } from '../kernel.ts';
+
+/** Sizes that the kernels are written for. */
+export interface CachedAttentionSizes {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** What scores are multiplied by. */
+  readonly scale: number;
+}
+
+/** Warps that fill a large card; where sequences have fewer heads, their keys are split among so many. */
+export const PARTS = 1056;
+/** Most parts of the keys of a sequence. */
+const MOST_SPLITS = 32;
+
+/**
+ * Attention over a cache by two kernels: each warp attends to a part of the keys of one head of one sequence, and then
+ * the parts are joined. The first also writes the new token's key, rotated, and value into the cache.
+ *
+ * @see Flash-Decoding: parts are joined by their largest scores and their sums of exponentials
+ */
+export function cachedAttentionKernels(
+  dtype: FloatDType,
+  { heads, kvHeads, headDim, scale }: CachedAttentionSizes,
+): readonly Kernel[] {
+  const group = heads / kvHeads;
+  const isTiled = dtype !== 'f32' && headDim % 16 === 0 && headDim <= 128 && group <= 16;
+  const splitsOf = ([, , , keys]: Shapes): number => {
+    const most = Math.floor(PARTS / Math.max(1, keys![0]! * kvHeads));
+    return Math.min(MOST_SPLITS, 1 + most);
+  };
+  const kernel = (
+    name: string,
+    threads: number,
+    body: string,
+    grid: (inputs: Shapes) => readonly [number, number, number],
+    sharedBytes: number,
+  ): Kernel => {
+    const entry = `${name}_${dtype}_${heads}_${kvHeads}_${headDim}`;
+    return {
+      entry,
+      source: `
+namespace ${entry}_ {
+typedef ${cTypes[dtype]} T;
+constexpr int heads = ${heads}, kvHeads = ${kvHeads}, group = ${group}, dim = ${headDim};
+${body}
+extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
+    const T *projected, const float *cosines, const float *sines, const T *keys, const T *values,
+    const int *lengths, T *attended, T *nextKeys, T *nextValues, float *mixed, float *norms,
+    int capacity, int splits, float scale) {
+  ${name}({projected, cosines, sines, keys, values, lengths, attended, nextKeys, nextValues, mixed,
+    norms, capacity, splits, scale});
+}
+}`,
+      launch: (inputs) => ({
+        grid: grid(inputs),
+        block: [threads, 1, 1],
+        sharedBytes,
+        scalars: [
+          { type: 'i32', value: inputs[3]![1]! },
+          { type: 'i32', value: splitsOf(inputs) },
+          // Of exponents of 2.
+          { type: 'f32', value: scale * Math.LOG2E },
+        ],
+      }),
+    };
+  };
+  return [
+    kernel(
+      'cachedAttention',
+      32,
+      ARGUMENTS + PART + (isTiled ? mmaOf(dtype) + BY_TILES : BY_KEYS),
+      (inputs) => [splitsOf(inputs), kvHeads, inputs[3]![0]!],
+      isTiled ? 0 : 2 * group * headDim * Float32Array.BYTES_PER_ELEMENT,
+    ),
+    kernel('joinParts', 128, ARGUMENTS + JOIN, (inputs) => [heads, inputs[3]![0]!, 1], 0),
+  ];
+}
+
+const ARGUMENTS = `
+struct Arguments {
+  const T *projected;                 // [B, (heads + 2 kvHeads) dim]
+  const float *cosines, *sines;       // [B, dim / 2]
+  const T *keys, *values;             // [B, capacity, kvHeads, dim]
+  const int *lengths;                 // [B]
+  T *attended;                        // [B, heads dim]
+  T *nextKeys, *nextValues;           // as keys and values, and may be their memory
+  float *mixed, *norms;               // of each part, [group, dim] and [group, 2]
+  int capacity, splits;
+  float scale;
+};
+`;
+
+/** What a warp attends to, the new token written into its cache. */
+const PART = `
+struct Part {
+  int index;                          // among all parts
+  int from, to;                       // its keys
+  const T *query;                     // [group, dim]
+  const float *cosines, *sines;
+  const T *keys, *values;             // of this head, kvHeads * dim apart
+};
+constexpr int stride = kvHeads * dim;
+
+// Feature j of a head, turned by its token's angle.
+__device__ inline float rotated(const T *head, const float *cosines, const float *sines, int j) {
+  constexpr int half = dim / 2;
+  return j < half
+    ? toFloat(head[j]) * cosines[j] - toFloat(head[j + half]) * sines[j]
+    : toFloat(head[j]) * cosines[j - half] + toFloat(head[j - half]) * sines[j - half];
+}
+
+__device__ inline Part partOf(const Arguments &a) {
+  const int split = blockIdx.x, head = blockIdx.y, row = blockIdx.z, lane = threadIdx.x;
+  const bool isLast = split == a.splits - 1;
+  const int length = a.lengths[row];
+  const int tiles = length / 16 + 1;
+  const int from = (int)((i64)split * tiles / a.splits) * 16;
+  const int end = (int)((i64)(split + 1) * tiles / a.splits) * 16;
+  const T *projected = a.projected + (i64)row * (heads + 2 * kvHeads) * dim;
+  const float *cosines = a.cosines + row * (dim / 2), *sines = a.sines + row * (dim / 2);
+  const i64 start = ((i64)row * a.capacity * kvHeads + head) * dim;
+  if (a.nextKeys != a.keys || a.nextValues != a.values) {
+    // Every row of the cache is some warp's.
+    const int behind = isLast ? a.capacity : end;
+    for (int i = from * dim + lane; i < behind * dim; i += 32) {
+      const i64 at = start + (i64)(i / dim) * stride + i % dim;
+      a.nextKeys[at] = a.keys[at];
+      a.nextValues[at] = a.values[at];
+    }
+    __syncwarp();
+  }
+  if (isLast) {
+    const T *key = projected + (heads + head) * dim, *value = key + kvHeads * dim;
+    const i64 at = start + (i64)length * stride;
+    for (int j = lane; j < dim; j += 32) {
+      a.nextKeys[at + j] = fromFloat<T>(rotated(key, cosines, sines, j));
+      a.nextValues[at + j] = value[j];
+    }
+  }
+  __syncwarp();
+  return {
+    (row * kvHeads + head) * a.splits + split, from, min(end, length + 1),
+    projected + head * group * dim, cosines, sines, a.nextKeys + start, a.nextValues + start,
+  };
+}
+`;
+
+/** A product of 16 x 16 and 16 x 8 halves, on tensor cores. */
+function mmaOf(dtype: 'f16' | 'bf16'): string {
+  return `
+// d += a b; of each thread's 8, 4 and 4 elements, pairs stand in a register.
+__device__ inline void mma(float *d, const u32 *a, u32 b0, u32 b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline u32 pair(float low, float high) {
+  return fromFloat<T>(low).bits | (u32)fromFloat<T>(high).bits << 16;
+}
+`;
+}
+
+/**
+ * Sixteen keys at a time by tensor cores. Rows of the products are the heads of a group, which all see the same keys.
+ *
+ * Thread 4g + c of a product has rows g and g + 8 of the result. Sums run over features, and columns of the second
+ * product are features: in which order is free, so every thread reads 8 of a row at once, and keeps them.
+ */
+const BY_TILES = `
+struct alignas(16) Eight { u32 at[4]; };
+constexpr int chunks = dim / 8;
+constexpr int keyChunks = (chunks + 3) / 4, valueChunks = (chunks + 7) / 8;
+constexpr int sides = group > 8 ? 2 : 1;
+
+__device__ inline Eight read(const T *row, int chunk) {
+  return chunk < chunks ? *(const Eight *)(row + chunk * 8) : Eight{};
+}
+
+__device__ inline float halfOf(u32 word, int e) {
+  return toFloat(T{(u16)(word >> 16 * e)});
+}
+
+// Features of a chunk of a query, turned.
+__device__ inline Eight rotatedEight(const Part &part, int head, int chunk) {
+  constexpr int shift = chunks / 2;
+  const bool isFirst = chunk < shift;
+  const int angle = (isFirst ? chunk : chunk - shift) * 8;
+  const T *row = part.query + head * dim;
+  const Eight own = read(row, chunk), other = read(row, isFirst ? chunk + shift : chunk - shift);
+  const auto cosines = *(const Pack<float, 8> *)(part.cosines + angle);
+  const auto sines = *(const Pack<float, 8> *)(part.sines + angle);
+  Eight turned;
+  #pragma unroll
+  for (int w = 0; w < 4; w++) {
+    float both[2];
+    #pragma unroll
+    for (int e = 0; e < 2; e++) {
+      const float s = sines.at[2 * w + e];
+      both[e] = halfOf(own.at[w], e) * cosines.at[2 * w + e] + halfOf(other.at[w], e) * (isFirst ? -s : s);
+    }
+    turned.at[w] = pair(both[0], both[1]);
+  }
+  return turned;
+}
+
+__device__ inline void cachedAttention(const Arguments &a) {
+  const Part part = partOf(a);
+  const int g = threadIdx.x / 4, c = threadIdx.x % 4;
+  // Queries, rotated: of rows g and g + 8 each thread has the features of which it reads the keys'.
+  Eight query[keyChunks][2] = {};
+  #pragma unroll
+  for (int i = 0; i < keyChunks; i++) {
+    #pragma unroll
+    for (int side = 0; side < sides; side++) {
+      const int head = g + 8 * side, chunk = 4 * i + c;
+      if (head < group && chunk < chunks) query[i][side] = rotatedEight(part, head, chunk);
+    }
+  }
+  float mix[valueChunks][8][4] = {};
+  float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.f, 0.f};
+  for (int tile = part.from; tile < part.to; tile += 16) {
+    Eight keys[2][keyChunks], values[4][valueChunks];
+    // Rows behind the last are read as the last, and weigh nothing.
+    const auto rowAt = [&](const T *rows, int key) { return rows + (i64)min(tile + key, part.to - 1) * stride; };
+    #pragma unroll
+    for (int half = 0; half < 2; half++) {
+      const T *row = rowAt(part.keys, 8 * half + g);
+      #pragma unroll
+      for (int i = 0; i < keyChunks; i++) keys[half][i] = read(row, 4 * i + c);
+    }
+    #pragma unroll
+    for (int r = 0; r < 4; r++) {
+      const T *row = rowAt(part.values, 2 * c + r % 2 + r / 2 * 8);
+      #pragma unroll
+      for (int i = 0; i < valueChunks; i++) values[r][i] = read(row, 8 * i + g);
+    }
+    // scores[half][2 side + e]: of head g + 8 side and key 8 half + 2c + e.
+    float scores[2][4] = {};
+    #pragma unroll
+    for (int half = 0; half < 2; half++) {
+      #pragma unroll
+      for (int i = 0; i < keyChunks; i++) {
+        #pragma unroll
+        for (int w = 0; w < 4; w += 2) {
+          const u32 left[4] = {
+            query[i][0].at[w], query[i][1].at[w], query[i][0].at[w + 1], query[i][1].at[w + 1],
+          };
+          mma(scores[half], left, keys[half][i].at[w], keys[half][i].at[w + 1]);
+        }
+      }
+    }
+    u32 weights[4] = {};
+    #pragma unroll
+    for (int side = 0; side < sides; side++) {
+      float best = top[side];
+      #pragma unroll
+      for (int half = 0; half < 2; half++) {
+        #pragma unroll
+        for (int e = 0; e < 2; e++) {
+          float &score = scores[half][2 * side + e];
+          const bool isSeen = tile + 8 * half + 2 * c + e < part.to;
+          score = isSeen ? score * a.scale : -INFINITY;
+          best = fmaxf(best, score);
+        }
+      }
+      best = fmaxf(best, __shfl_xor_sync(0xffffffffu, best, 1));
+      best = fmaxf(best, __shfl_xor_sync(0xffffffffu, best, 2));
+      const float shrink = exp2f(top[side] - best);
+      top[side] = best;
+      sum[side] *= shrink;
+      #pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const float low = exp2f(scores[half][2 * side] - best), high = exp2f(scores[half][2 * side + 1] - best);
+        sum[side] += low + high;
+        weights[2 * half + side] = pair(low, high);
+      }
+      #pragma unroll
+      for (int i = 0; i < valueChunks; i++) {
+        #pragma unroll
+        for (int n = 0; n < 8; n++) {
+          mix[i][n][2 * side] *= shrink;
+          mix[i][n][2 * side + 1] *= shrink;
+        }
+      }
+    }
+    #pragma unroll
+    for (int i = 0; i < valueChunks; i++) {
+      #pragma unroll
+      for (int n = 0; n < 8; n++) {
+        // Feature n of a chunk, of two keys each.
+        const u32 halves = n % 2 == 0 ? 0x5410 : 0x7632;
+        const u32 low = __byte_perm(values[0][i].at[n / 2], values[1][i].at[n / 2], halves);
+        const u32 high = __byte_perm(values[2][i].at[n / 2], values[3][i].at[n / 2], halves);
+        mma(mix[i][n], weights, low, high);
+      }
+    }
+  }
+  #pragma unroll
+  for (int side = 0; side < sides; side++) {
+    const int head = g + 8 * side;
+    sum[side] += __shfl_xor_sync(0xffffffffu, sum[side], 1);
+    sum[side] += __shfl_xor_sync(0xffffffffu, sum[side], 2);
+    if (head >= group) continue;
+    const i64 at = (i64)part.index * group + head;
+    if (c == 0) {
+      a.norms[2 * at] = top[side];
+      a.norms[2 * at + 1] = sum[side];
+    }
+    #pragma unroll
+    for (int i = 0; i < valueChunks; i++) {
+      #pragma unroll
+      for (int e = 0; e < 2; e++) {
+        const int chunk = 8 * i + 2 * c + e;
+        if (chunk >= chunks) continue;
+        #pragma unroll
+        for (int n = 0; n < 8; n++) a.mixed[at * dim + chunk * 8 + n] = mix[i][n][2 * side + e];
+      }
+    }
+  }
+}
+`;
+
+/** One key after the other, for any sizes. */
+const BY_KEYS = `
+__device__ inline void cachedAttention(const Arguments &a) {
+  extern __shared__ float shared[];
+  float *query = shared, *mix = shared + group * dim;   // [group, dim] each
+  const Part part = partOf(a);
+  const int lane = threadIdx.x;
+  for (int i = lane; i < group * dim; i += 32) {
+    const T turned = fromFloat<T>(rotated(part.query + i / dim * dim, part.cosines, part.sines, i % dim));
+    query[i] = toFloat(turned);
+    mix[i] = 0.f;
+  }
+  __syncwarp();
+  for (int head = 0; head < group; head++) {
+    float top = -INFINITY, sum = 0.f;
+    for (int key = part.from; key < part.to; key++) {
+      const T *keys = part.keys + (i64)key * stride, *values = part.values + (i64)key * stride;
+      float score = 0.f;
+      for (int j = lane; j < dim; j += 32) score += query[head * dim + j] * toFloat(keys[j]);
+      score = warpReduce<Sum>(score) * a.scale;
+      const float best = fmaxf(top, score), shrink = exp2f(top - best), weight = exp2f(score - best);
+      top = best;
+      sum = sum * shrink + weight;
+      for (int j = lane; j < dim; j += 32) {
+        float &mixed = mix[head * dim + j];
+        mixed = mixed * shrink + weight * toFloat(values[j]);
+      }
+    }
+    const i64 at = (i64)part.index * group + head;
+    for (int j = lane; j < dim; j += 32) a.mixed[at * dim + j] = mix[head * dim + j];
+    if (lane == 0) {
+      a.norms[2 * at] = top;
+      a.norms[2 * at + 1] = sum;
+    }
+  }
+}
+`;
+
+const JOIN = `
+__device__ inline void joinParts(const Arguments &a) {
+  const int head = blockIdx.x, row = blockIdx.y;
+  const i64 first = ((i64)row * kvHeads + head / group) * a.splits;
+  const auto at = [&](int split) { return (first + split) * group + head % group; };
+  float top = -INFINITY;
+  for (int split = 0; split < a.splits; split++) top = fmaxf(top, a.norms[2 * at(split)]);
+  float sum = 0.f;
+  for (int split = 0; split < a.splits; split++) {
+    sum += a.norms[2 * at(split) + 1] * exp2f(a.norms[2 * at(split)] - top);
+  }
+  for (int j = threadIdx.x; j < dim; j += blockDim.x) {
+    float mixed = 0.f;
+    for (int split = 0; split < a.splits; split++) {
+      mixed += a.mixed[at(split) * dim + j] * exp2f(a.norms[2 * at(split)] - top);
+    }
+    a.attended[((i64)row * heads + head) * dim + j] = fromFloat<T>(mixed / sum);
+  }
+}
+`;

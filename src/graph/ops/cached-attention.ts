@@ -1,0 +1,170 @@
+import { nearestIn, type FloatDType } from '../../tensor/dtype.ts';
+import type { GraphBuilder } from '../builder.ts';
+import { isFloat, type Dim, type Value, type ValueType } from '../ir.ts';
+import { dtypeError, productDim, sameShape, shapeError, sumDim } from '../shape.ts';
+import { blank } from './array.ts';
+import { cachedAttentionKernels, PARTS } from './cached-attention-kernels.ts';
+import type { OpFamily } from './op.ts';
+
+/** Attributes of attention over a cache. */
+export interface CachedAttentionAttributes {
+  /** `scale` multiplies the scores. */
+  readonly cachedAttention: { readonly scale: number };
+}
+
+/** Added to the score of a place that a token does not see. */
+const UNSEEN_SCORE = -1e30;
+
+/**
+ * Attention of one new token of each of B sequences over what their caches hold, itself included.
+ *
+ * Inputs: `projected [B, (H + 2K)·d]`, the token's queries, keys and values; f32 cosines and sines of its angles,
+ * `[B, d/2]`; `keys` and `values [B, C, K, d]`; `lengths i32 [B]`, tokens of each before this one. Outputs: `attended
+ * [B, H·d]`; keys and values with the token's, the former rotated; two of memory that kernels need.
+ */
+export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
+  cachedAttention: {
+    cost: 'costly',
+    infer(inputs) {
+      const [projected, cos, sin, keys, values, lengths] = inputs as [
+        ValueType,
+        ValueType,
+        ValueType,
+        ValueType,
+        ValueType,
+        ValueType,
+      ];
+      const [batch, , kvHeads, width] = keys.shape;
+      const heads = headsOf(projected, keys);
+      const half = [batch!, Number(width) / 2];
+      const isGrouped = Number.isInteger(heads) && heads > 0 && heads % Number(kvHeads) === 0;
+      const fits =
+        keys.shape.length === 4 &&
+        isGrouped &&
+        Number(width) % 2 === 0 &&
+        projected.shape[0] === batch &&
+        [cos, sin].every(({ shape }) => sameShape(shape, half)) &&
+        sameShape(values.shape, keys.shape) &&
+        sameShape(lengths.shape, [batch!]);
+      if (!fits) {
+        const want = 'wants [B, (H + 2K)·d], two of [B, d/2], two of [B, C, K, d], and [B]';
+        throw shapeError('cachedAttention', want, inputs);
+      }
+      const { dtype } = projected;
+      const areLike = [keys, values].every((value) => value.dtype === dtype) && isFloat(dtype);
+      if (!areLike || cos.dtype !== 'f32' || sin.dtype !== 'f32' || lengths.dtype !== 'i32') {
+        throw dtypeError('cachedAttention', 'wants one float dtype, f32 angles, i32', inputs);
+      }
+      const group = heads / Number(kvHeads);
+      const parts = sumDim([productDim([batch!, kvHeads!]), PARTS]);
+      return [
+        { dtype, shape: [batch!, heads * Number(width)] },
+        { dtype, shape: keys.shape },
+        { dtype, shape: keys.shape },
+        { dtype: 'f32', shape: [parts, group, width!] },
+        { dtype: 'f32', shape: [parts, group, 2] },
+      ];
+    },
+    expand({ inputs, attributes: { scale }, outputs }, g) {
+      const [projected, cos, sin, keys, values, lengths] = inputs as [
+        Value,
+        Value,
+        Value,
+        Value,
+        Value,
+        Value,
+      ];
+      const [batch, capacity, kvHeads, width] = keys.shape as [Dim, Dim, number, number];
+      const heads = headsOf(projected, keys);
+      const rotated = heads + kvHeads;
+      const [qk, v] = g.split(projected, [rotated * width, kvHeads * width], 1) as [Value, Value];
+      const turned = g.rotary(g.reshape(qk, [batch, rotated, width]), cos, sin);
+      const [query, key] = g.split(turned, [heads, kvHeads], 1) as [Value, Value];
+      const own = g.reshape(g.cast(lengths, 'f32'), [batch, 1]);
+      const places = countFrom0(g, capacity);
+      const isOwn = g.reshape(g.equal(places, own), [batch, capacity, 1, 1]);
+      const isSeen = g.reshape(g.not(g.greater(places, own)), [batch, 1, 1, capacity]);
+      const next = (token: Value, cache: Value): Value =>
+        g.where(isOwn, g.reshape(token, [batch, 1, kvHeads, width]), cache);
+      const [nextKeys, nextValues] = [next(key, keys), next(v, values)];
+      const byHead = (cache: Value): Value => g.transpose(cache, [0, 2, 1, 3]);
+      const queries = g.reshape(query, [batch, kvHeads, heads / kvHeads, width]);
+      const products = { transB: true, alpha: scale, to: 'f32' } as const;
+      const scores = g.matMul(queries, byHead(nextKeys), products);
+      const weights = g.softmax(g.where(isSeen, scores, g.scalar(UNSEEN_SCORE)), -1);
+      const mixed = g.matMul(g.cast(weights, projected.dtype), byHead(nextValues));
+      const scratch = outputs.slice(3).map(({ shape }) => g.zeros('f32', shape));
+      return [g.reshape(mixed, [batch, heads * width]), nextKeys, nextValues, ...scratch];
+    },
+    steps({ inputs, attributes: { scale } }) {
+      const [, , kvHeads, headDim] = inputs[3]!.shape as [Dim, Dim, number, number];
+      const heads = headsOf(inputs[0]!, inputs[3]!);
+      return cachedAttentionKernels(inputs[0]!.dtype as FloatDType, {
+        heads,
+        kvHeads,
+        headDim,
+        scale,
+      });
+    },
+    evaluate([projected, cos, sin, keys, values, lengths], { scale }) {
+      const [batch, capacity, kvHeads, width] = keys!.shape as [number, number, number, number];
+      const heads = projected!.shape[1]! / width - 2 * kvHeads;
+      const [group, half] = [heads / kvHeads, width / 2];
+      const dtype = projected!.dtype as FloatDType;
+      const attended = blank(dtype, [batch, heads * width]);
+      const nextKeys = { ...keys!, data: keys!.data.slice() };
+      const nextValues = { ...values!, data: values!.data.slice() };
+      const cacheRow = (row: number, place: number, head: number): number =>
+        ((row * capacity + place) * kvHeads + head) * width;
+      for (let row = 0; row < batch; row++) {
+        const length = lengths!.data[row]!;
+        const feature = (head: number, j: number): number =>
+          projected!.data[(row * (heads + 2 * kvHeads) + head) * width + j]!;
+        // Turned rows are of the dtype, as those are that the cache holds.
+        const turned = (head: number, j: number): number => {
+          const angle = row * half + (j % half);
+          const [c, s] = [cos!.data[angle]!, sin!.data[angle]!];
+          const other = j < half ? -feature(head, j + half) : feature(head, j - half);
+          return nearestIn(dtype, feature(head, j) * c + other * s);
+        };
+        for (let head = 0; head < kvHeads; head++) {
+          for (let j = 0; j < width; j++) {
+            nextKeys.data[cacheRow(row, length, head) + j] = turned(heads + head, j);
+            nextValues.data[cacheRow(row, length, head) + j] = feature(heads + kvHeads + head, j);
+          }
+        }
+        for (let head = 0; head < heads; head++) {
+          const kvHead = Math.floor(head / group);
+          const query = Array.from({ length: width }, (_, j) => turned(head, j));
+          const scores = Array.from({ length: length + 1 }, (_, place) => {
+            const at = cacheRow(row, place, kvHead);
+            return scale * query.reduce((sum, q, j) => sum + q * nextKeys.data[at + j]!, 0);
+          });
+          const top = Math.max(...scores);
+          const weights = scores.map((score) => Math.exp(score - top));
+          const total = weights.reduce((a, b) => a + b, 0);
+          for (const [place, weight] of weights.entries()) {
+            const at = cacheRow(row, place, kvHead);
+            for (let j = 0; j < width; j++) {
+              attended.data[(row * heads + head) * width + j]! +=
+                (weight / total) * nextValues.data[at + j]!;
+            }
+          }
+        }
+      }
+      const parts = batch * kvHeads + PARTS;
+      const scratch = [blank('f32', [parts, group, width]), blank('f32', [parts, group, 2])];
+      return [attended, nextKeys, nextValues, ...scratch];
+    },
+  },
+};
+
+/** Query heads, of what projections give and a cache holds. */
+function headsOf(projected: ValueType, keys: ValueType): number {
+  return Number(projected.shape[1]) / Number(keys.shape[3]) - 2 * Number(keys.shape[2]);
+}
+
+/** 0, 1, … as f32 `[1, count]`. */
+function countFrom0(g: GraphBuilder, count: Dim): Value {
+  return g.sub(g.cumSum(g.expand(g.scalar(1), [1, count]), 1), g.scalar(1));
+}

@@ -1,0 +1,315 @@
+import type { FloatDType } from '../../tensor/dtype.ts';
+import { cTypes } from '../kernel-prelude.ts';
+import type { Kernel } from '../kernel.ts';
+
+/** Tokens whose weights are summed by one warp at once. */
+const TILE = 128;
+
+/** Draws a token of each row of `[B, V]` logits, a block for each. */
+export function drawTokensKernel(dtype: FloatDType, vocabulary: number): Kernel {
+  const entry = `drawTokens_${dtype}_${vocabulary}`;
+  return {
+    entry,
+    source: `
+namespace ${entry}_ {
+typedef ${cTypes[dtype]} T;
+constexpr int vocabulary = ${vocabulary}, tiles = ${Math.ceil(vocabulary / TILE)}, tile = ${TILE};
+${DRAW}
+extern "C" __global__ void __launch_bounds__(1024) ${entry}(
+    const T *logits, const int *banned, const float *uniform, const float *topK, const float *topP,
+    float *drawn, int bannedCount) {
+  const int row = blockIdx.x;
+  drawToken({logits + (i64)row * vocabulary, banned, bannedCount, 0.f}, uniform[row], topK[row], topP[row],
+    drawn + 2 * row);
+}
+}`,
+    launch: ([logits, banned]) => ({
+      grid: [logits![0]!, 1, 1],
+      block: [1024, 1, 1],
+      sharedBytes: 0,
+      scalars: [{ type: 'i32', value: banned![0]! }],
+    }),
+  };
+}
+
+const DRAW = `
+struct Row {
+  const T *logits;
+  const int *banned;
+  int bannedCount;
+  float top;                           // the largest logit
+};
+struct Four { float at[4]; };
+
+// Logits of four tokens; behind the last they are minus infinity.
+__device__ inline Four readFour(const Row &row, int token) {
+  Four four;
+  if (vocabulary % 4 == 0 && token < vocabulary) {
+    const auto pack = *(const Pack<T, 4> *)(row.logits + token);
+    #pragma unroll
+    for (int i = 0; i < 4; i++) four.at[i] = toFloat(pack.at[i]);
+  } else {
+    #pragma unroll
+    for (int i = 0; i < 4; i++) four.at[i] = token + i < vocabulary ? toFloat(row.logits[token + i]) : -INFINITY;
+  }
+  return four;
+}
+
+__device__ inline void ban(Four &logits, int token, int banned) {
+  #pragma unroll
+  for (int i = 0; i < 4; i++) if (banned == token + i) logits.at[i] = -INFINITY;
+}
+
+// The same, and those of banned tokens too.
+__device__ inline Four logitsAt(const Row &row, int token) {
+  Four logits = readFour(row, token);
+  #pragma unroll 1
+  for (int b = 0; b < row.bannedCount; b++) ban(logits, token, row.banned[b]);
+  return logits;
+}
+
+// How far a logit is below the largest, in steps of 2^-26: the likelier a token, the smaller its key.
+__device__ inline u32 keyOf(const Row &row, float logit) {
+  return (u32)(fminf(row.top - logit, 63.f) * 67108864.f);
+}
+
+// e^-distance.
+__device__ inline float weightOf(float distance) {
+  return exp2f(distance * -1.4426950408889634f);
+}
+
+// The same of a key, in steps of 2^-40: sums of whole numbers do not depend on their order.
+__device__ inline u64 massOf(u32 key) {
+  return (u64)(weightOf((float)key * 1.4901161193847656e-8f) * 1099511627776.f);
+}
+
+// Tokens that may be drawn: those likelier than a key, and as likely ones up to a token.
+struct Cut {
+  u32 key = 0xffffffffu;
+  int last = 0x7fffffff;
+  __device__ inline bool keeps(u32 other, int token) const {
+    return other < key || (other == key && token <= last);
+  }
+};
+
+// Calls visit(tile, token, logits of four) for all tokens; a warp takes a tile at a time, and reads four ahead.
+template <class Visit> __device__ inline void forTiles(const Row &row, Visit visit) {
+  constexpr int warps = 32, ahead = 4;
+  const int first = 4 * (threadIdx.x % 32);
+  #pragma unroll 1
+  for (int t = threadIdx.x / 32; t < tiles; t += warps * ahead) {
+    Four logits[ahead];
+    #pragma unroll
+    for (int a = 0; a < ahead; a++) logits[a] = readFour(row, (t + warps * a) * tile + first);
+    #pragma unroll 1
+    for (int b = 0; b < row.bannedCount; b++) {
+      const int banned = row.banned[b];
+      #pragma unroll
+      for (int a = 0; a < ahead; a++) ban(logits[a], (t + warps * a) * tile + first, banned);
+    }
+    #pragma unroll
+    for (int a = 0; a < ahead; a++) {
+      const int at = t + warps * a;
+      if (at < tiles) visit(at, at * tile + first, logits[a]);
+    }
+  }
+}
+
+// Weights in the order of tokens: the sum of each tile, and that of all before it.
+struct Sums { float of[tiles], before[tiles]; };
+
+// Sums weight(token, logit) over every tile, and gives the sum of all.
+template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &sums, Weight weight) {
+  forTiles(row, [&](int t, int token, const Four &logits) {
+    float sum = 0.f;
+    #pragma unroll
+    for (int i = 0; i < 4; i++) sum += weight(token + i, logits.at[i]);
+    sum = warpReduce<Sum>(sum);
+    if (threadIdx.x % 32 == 0) sums.of[t] = sum;
+  });
+  __syncthreads();
+  __shared__ float total;
+  if (threadIdx.x < 32) {
+    constexpr int each = (tiles + 31) / 32;
+    const int from = threadIdx.x * each, to = min(from + each, tiles);
+    float own = 0.f;
+    #pragma unroll 1
+    for (int t = from; t < to; t++) own += sums.of[t];
+    float upTo = own;
+    for (int step = 1; step < 32; step *= 2) {
+      const float left = __shfl_up_sync(0xffffffffu, upTo, step);
+      if (threadIdx.x >= step) upTo += left;
+    }
+    float running = upTo - own;
+    #pragma unroll 1
+    for (int t = from; t < to; t++) {
+      sums.before[t] = running;
+      running += sums.of[t];
+    }
+    if (threadIdx.x == 31) total = upTo;
+  }
+  __syncthreads();
+  return total;
+}
+
+// The first token at which the sum of weights exceeds a target; by rounding, the last that weighs anything.
+template <class Weight>
+__device__ inline int firstPast(const Row &row, const Sums &sums, float target, Weight weight) {
+  __shared__ int past, last, found;
+  if (threadIdx.x == 0) past = tiles, last = 0;
+  __syncthreads();
+  #pragma unroll 1
+  for (int t = threadIdx.x; t < tiles; t += blockDim.x) {
+    if (sums.of[t] <= 0.f) continue;
+    atomicMax(&last, t);
+    if (sums.before[t] + sums.of[t] > target) atomicMin(&past, t);
+  }
+  __syncthreads();
+  if (threadIdx.x < 32) {
+    const int t = past < tiles ? past : last, token = t * tile + 4 * threadIdx.x;
+    const Four logits = logitsAt(row, token);
+    float weights[4], own = 0.f;
+    #pragma unroll
+    for (int i = 0; i < 4; i++) own += weights[i] = weight(token + i, logits.at[i]);
+    float upTo = own;
+    for (int step = 1; step < 32; step *= 2) {
+      const float left = __shfl_up_sync(0xffffffffu, upTo, step);
+      if (threadIdx.x >= step) upTo += left;
+    }
+    float running = sums.before[t] + (upTo - own);
+    int here = -1, behind = -1;
+    #pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (weights[i] <= 0.f) continue;
+      running += weights[i];
+      behind = token + i;
+      if (here < 0 && running > target) here = token + i;
+    }
+    const u32 exceeds = __ballot_sync(0xffffffffu, here >= 0), weighs = __ballot_sync(0xffffffffu, behind >= 0);
+    const int chosen = exceeds != 0 ? __ffs(exceeds) - 1 : weighs != 0 ? 31 - __clz(weighs) : 0;
+    if (threadIdx.x == chosen) found = exceeds != 0 ? here : behind;
+  }
+  __syncthreads();
+  return found;
+}
+
+/*
+ * Keeps the fewest likeliest of the tokens kept so far that are enough: a number of them, or a share of their mass; of
+ * equals the first. A radix selection by digits of their keys: what is in all digits before one at which it becomes
+ * enough is kept, and that one is looked at closer.
+ */
+template <bool isMass>
+__device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, const Cut &cut, float enough) {
+  __shared__ u64 amounts[256];
+  __shared__ u64 before, wanted;
+  __shared__ int digit;
+  u32 prefix = 0;
+  #pragma unroll 1
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    __syncthreads();   // What the last round found has been read.
+    if (threadIdx.x < 256) amounts[threadIdx.x] = 0;
+    if (threadIdx.x == 0) digit = -1;
+    __syncthreads();
+    forTiles(row, [&](int, int token, const Four &logits) {
+      #pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const u32 key = keyOf(row, logits.at[i]);
+        const bool isOpen = shift == 24 || key >> (shift + 8) == prefix;
+        if (token + i < vocabulary && isOpen && cut.keeps(key, token + i)) {
+          atomicAdd(&amounts[key >> shift & 255], isMass ? massOf(key) : 1ull);
+        }
+      }
+    });
+    __syncthreads();
+    if (threadIdx.x < 32) {
+      u64 own = 0;
+      for (int i = 0; i < 8; i++) own += amounts[8 * threadIdx.x + i];
+      u64 upTo = own;
+      for (int step = 1; step < 32; step *= 2) {
+        const u64 left = __shfl_up_sync(0xffffffffu, upTo, step);
+        if (threadIdx.x >= step) upTo += left;
+      }
+      const u64 all = __shfl_sync(0xffffffffu, upTo, 31);
+      if (shift == 24 && threadIdx.x == 0) {
+        before = 0;
+        wanted = isMass ? (u64)ceil((double)enough * (double)all) : (u64)enough;
+      }
+      __syncwarp();
+      u64 running = before + upTo - own;
+      const u32 past = __ballot_sync(0xffffffffu, running + own >= wanted);
+      if (past != 0 && threadIdx.x == __ffs(past) - 1) {
+        int i = 8 * threadIdx.x;
+        while (running + amounts[i] < wanted) running += amounts[i++];
+        digit = i;
+        before = running;
+      }
+    }
+    __syncthreads();
+    if (digit < 0) return cut;
+    prefix = prefix << 8 | digit;
+  }
+  // Of those that are equal as many as are needed.
+  const u64 each = isMass ? massOf(prefix) : 1ull, equals = amounts[digit], missing = wanted - before;
+  if (missing + each > equals) return {prefix, prefix == cut.key ? cut.last : Cut().last};
+  const auto isEqual = [&](int token, float logit) {
+    return token < vocabulary && keyOf(row, logit) == prefix && cut.keeps(prefix, token) ? 1.f : 0.f;
+  };
+  sumTiles(row, sums, isEqual);
+  return {prefix, firstPast(row, sums, (float)((missing + each - 1) / each) - 1.f, isEqual)};
+}
+
+// The largest logit's first token.
+__device__ inline int likeliest(Row &row) {
+  __shared__ float tops[32];
+  __shared__ int tokens[32];
+  float top = -INFINITY;
+  int first = 0;
+  const auto take = [&](float logit, int token) {
+    if (logit > top || (logit == top && token < first)) top = logit, first = token;
+  };
+  forTiles(row, [&](int, int token, const Four &logits) {
+    #pragma unroll
+    for (int i = 0; i < 4; i++) if (logits.at[i] > top) top = logits.at[i], first = token + i;
+  });
+  const auto takeOthers = [&]() {
+    for (int step = 16; step > 0; step /= 2) {
+      const float logit = __shfl_xor_sync(0xffffffffu, top, step);
+      const int token = __shfl_xor_sync(0xffffffffu, first, step);
+      take(logit, token);
+    }
+  };
+  takeOthers();
+  if (threadIdx.x % 32 == 0) tops[threadIdx.x / 32] = top, tokens[threadIdx.x / 32] = first;
+  __syncthreads();
+  top = tops[threadIdx.x % 32];
+  first = tokens[threadIdx.x % 32];
+  takeOthers();
+  row.top = top;
+  return first;
+}
+
+__device__ inline void drawToken(Row row, float uniform, float topK, float topP, float *drawn) {
+  __shared__ Sums sums;
+  int token = likeliest(row);
+  const auto weight = [&](int, float logit) { return weightOf(row.top - logit); };
+  const float total = sumTiles(row, sums, weight);
+  if (topK != 1.f) {
+    Cut cut;
+    if (topK > 0.f) cut = keepFewest<false>(row, sums, cut, topK);
+    if (topP < 1.f) cut = keepFewest<true>(row, sums, cut, topP);
+    if (topK > 0.f || topP < 1.f) {
+      const auto kept = [&](int token, float logit) {
+        return cut.keeps(keyOf(row, logit), token) ? weightOf(row.top - logit) : 0.f;
+      };
+      const float some = sumTiles(row, sums, kept);
+      token = firstPast(row, sums, uniform * some, kept);
+    } else {
+      token = firstPast(row, sums, uniform * total, weight);
+    }
+  }
+  if (threadIdx.x == 0) {
+    drawn[0] = (float)token;
+    drawn[1] = toFloat(row.logits[token]) - row.top - logf(total);
+  }
+}
+`;
