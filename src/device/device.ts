@@ -27,6 +27,8 @@ export interface Device extends Disposable {
   readonly host: HostMemory | null;
   /** Whether a part of one allocation can be a view, so that layers and shards may share it. */
   readonly isAddressable: boolean;
+  /** Whether it runs kernels of our own, for which graphs are written with ops that ONNX does not have. */
+  readonly hasKernels: boolean;
   readonly operations: Operations;
   /** How threads of a process see one another's allocations; null where they see none. */
   readonly handles: Handles | null;

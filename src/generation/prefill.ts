@@ -9,6 +9,7 @@ import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { distributionGraph } from '../model/heads.ts';
+import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weight-source.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
@@ -62,16 +63,17 @@ export class Prefill implements Disposable {
     const embedding = { ...weights, save: 'needed', isVisionFixed } as const;
     this.#embedder = new Embedder(device, config, embedding);
     const { dtype } = weights;
+    const form = formFor(device);
     const adapters = weights.adapters?.layers ?? null;
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype),
+      graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype, form),
       weights: [],
       ...forwardOnly,
     };
     this.#layers = new LayerBlocks(device, layer, config.text.layers - 1, adapters);
     const lastAdapters = adapters?.at(-1) ?? NO_ADAPTERS;
-    const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype);
+    const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype, form);
     this.#lastLayer = new Block(device, last, forwardOnly);
     const firstToken = distributionGraph(config.text, 'rows', dtype);
     this.#firstToken = new Block(device, firstToken, forwardOnly);
@@ -93,7 +95,10 @@ export class Prefill implements Disposable {
     const { text } = this.#config;
     const { source } = this.#weights;
     const allocate = staging(this.#device, this.#workspace);
-    const shared = putAll(this.#workspace, sequenceInputs(batch, text, allocate));
+    const shared = putAll(
+      this.#workspace,
+      sequenceInputs(batch, text, formFor(this.#device), allocate),
+    );
     const lastRows = this.#workspace.put(lastRowsOf(batch));
     let { hidden } = await this.#embedder.forward(batch, this.#workspace, false);
     let next = this.#workspace.take(hidden.dtype, hidden.shape);

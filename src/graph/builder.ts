@@ -415,10 +415,16 @@ export class GraphBuilder {
   }
   /**
    * Turns the pairs (j, j + d/2) of each head by its token's angle (half-split, GPT-NeoX style):
-   * `x [T, H, d]`, `cos` and `sin` `[T, d/2]`, which get no gradient.
+   * `x [T, H, d]`, `cos` and `sin` `[T, d/2]`, which get no gradient. With `heads` only the first of them turn.
    */
-  rotary(x: Value, cos: Value, sin: Value, { inverse = false } = {}): Value {
-    return this.#one('rotary', [x, cos, sin], { inverse });
+  rotary(
+    x: Value,
+    cos: Value,
+    sin: Value,
+    { inverse = false, heads }: { inverse?: boolean; heads?: number } = {},
+  ): Value {
+    const some = heads === undefined || heads === x.shape[1] ? {} : { heads };
+    return this.#one('rotary', [x, cos, sin], { inverse, ...some });
   }
   /**
    * Values mixed by the softmax of scores: `scores [..., M, S]`, `values [..., S, d]` give

@@ -3,6 +3,7 @@ import type { FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GraphAdapters } from './adapter.ts';
 import type { Grid } from './batch.ts';
+import type { GraphForm } from './graph-form.ts';
 import type { JsonObject } from './companions.ts';
 import type { DecodeForm } from './decode-form.ts';
 import type { ModelBlocks } from './model-blocks.ts';
@@ -73,17 +74,24 @@ export interface WeightNames {
 
 /**
  * The graphs of a decoder layer. Each takes `hidden` and the layer's parameters, and gives `output` like `hidden`;
- * hidden rows, weights, adapters and caches are of the given dtype, f32 when left out.
+ * hidden rows, weights, adapters and caches are of the given dtype, f32 when left out. With a form to choose, it is
+ * `composed` when left out.
  */
 export interface DecoderGraphs {
   /** Over packed tokens `[T, D]`, with rotary tables and segments. */
-  readonly layer: (text: TextConfig, adapters?: GraphAdapters, dtype?: FloatDType) => Graph;
+  readonly layer: (
+    text: TextConfig,
+    adapters?: GraphAdapters,
+    dtype?: FloatDType,
+    form?: GraphForm,
+  ) => Graph;
   /** The same, and `key` and `value [T, K, d]`; of the last layer only the rows that `lastRows i64 [P]` names. */
   readonly prefillLayer: (
     text: TextConfig,
     isLast: boolean,
     adapters?: GraphAdapters,
     dtype?: FloatDType,
+    form?: GraphForm,
   ) => Graph;
   /** One token of each of `B` sequences, with caches `keys` and `values [B, K, C, d]` and what comes next in them. */
   readonly decodeStep: (
@@ -109,7 +117,12 @@ export type DecodeGraph = (
 /** The graphs of a vision tower: patches `[T, C·Pt·P·P]` to `hidden [T, D]`, blocks, and a merger to `embeddings`. */
 export interface VisionGraphs {
   readonly patchEmbed: (vision: VisionConfig, dtype?: FloatDType) => Graph;
-  readonly block: (vision: VisionConfig, adapters?: GraphAdapters, dtype?: FloatDType) => Graph;
+  readonly block: (
+    vision: VisionConfig,
+    adapters?: GraphAdapters,
+    dtype?: FloatDType,
+    form?: GraphForm,
+  ) => Graph;
   readonly merger: (vision: VisionConfig, adapters?: GraphAdapters, dtype?: FloatDType) => Graph;
   readonly plan: (vision: VisionConfig, grids: readonly Grid[]) => VisionPlan;
 }

@@ -1,6 +1,7 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/ir.ts';
 import { differenceDim, productDim } from '../graph/shape.ts';
+import type { GraphForm } from './graph-form.ts';
 
 /** Heads of an attention: `heads` queries share `kvHeads` keys in equal groups. */
 export interface AttentionHeads {
@@ -9,22 +10,102 @@ export interface AttentionHeads {
   readonly headDim: number;
 }
 
-/** The graph inputs that say where tokens stand and whom they see; see `SegmentLayout`. */
-export interface SegmentInputs {
+/** Cosines and sines of each token's angles, `[T, d/2]`. */
+export interface RotaryValues {
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/** The graph inputs that say where tokens stand and whom they see, in a form. */
+export type SegmentInputs = GridInputs | PlaceInputs;
+
+/** Those of attention strip by strip; see `SegmentLayout`. */
+interface GridInputs {
+  readonly form: 'composed';
   readonly gridIndex: Value; // i64 [n, B, C]
   readonly packedIndex: Value; // i64 [T]
   readonly biases: readonly Value[]; // n times f32 [B, 1, C, (i + 1) · C]
 }
 
-/** Declares the segment inputs of a block whose attention is computed in `strips`. */
-export function segmentInputs(g: GraphBuilder, strips: number): SegmentInputs {
+/** Those of attention as one op; see `PlaceLayout`. */
+interface PlaceInputs {
+  readonly form: 'fused';
+  readonly order: Value; // i32 [T]
+  readonly sees: Value; // i32 [T, 4]
+  readonly seenBy: Value; // i32 [T, 2]
+}
+
+/** Declares the segment inputs of a block whose attention is computed in `strips`, where it is composed. */
+export function segmentInputs(g: GraphBuilder, form: GraphForm, strips: number): SegmentInputs {
+  if (form === 'fused') {
+    return {
+      form,
+      order: g.input('segments.order', 'i32', ['T']),
+      sees: g.input('segments.sees', 'i32', ['T', 4]),
+      seenBy: g.input('segments.seenBy', 'i32', ['T', 2]),
+    };
+  }
   return {
+    form,
     gridIndex: g.input('segments.gridIndex', 'i64', [strips, 'B', 'C']),
     packedIndex: g.input('segments.packedIndex', 'i64', ['T']),
     biases: Array.from({ length: strips }, (_, i) =>
       g.input(`segments.bias.${i}`, 'f32', ['B', 1, 'C', productDim([i + 1, 'C'])]),
     ),
   };
+}
+
+/** What attention gives, and the keys and values that a cache keeps. */
+export interface Attended {
+  readonly attended: Value; // [T, H·d]
+  readonly key: Value; // [T, K, d], rotated
+  readonly value: Value; // [T, K, d]
+}
+
+/** Rotary attention over packed tokens, each within its segment, from joined projections `[T, (H + 2K)·d]`. */
+export function attention(
+  g: GraphBuilder,
+  qkv: Value,
+  rotary: RotaryValues,
+  segments: SegmentInputs,
+  heads: AttentionHeads,
+): Attended {
+  if (segments.form === 'fused') return fusedAttention(g, qkv, rotary, segments, heads);
+  const { query, key, value } = splitHeads(g, qkv, rotary, heads);
+  return { attended: stripAttention(g, { query, key, value }, segments, heads), key, value };
+}
+
+/** Projections stay joined all the way: nothing is split, and their gradient comes in one piece. */
+function fusedAttention(
+  g: GraphBuilder,
+  qkv: Value,
+  { cos, sin }: RotaryValues,
+  segments: PlaceInputs,
+  { heads, kvHeads, headDim }: AttentionHeads,
+): Attended {
+  const joined = g.reshape(qkv, [qkv.shape[0]!, heads + 2 * kvHeads, headDim]);
+  const turned = g.rotary(joined, cos, sin, { heads: heads + kvHeads });
+  const part = (start: number): Value => g.slice(turned, { axis: 1, start, end: start + kvHeads });
+  return {
+    attended: g.packedAttention(turned, segments, { heads, kvHeads }),
+    key: part(heads),
+    value: part(heads + kvHeads),
+  };
+}
+
+/** Joined projections `[T, (H + 2K)·d]` as queries, keys and values `[T, heads, d]`, the first two rotated. */
+export function splitHeads(
+  g: GraphBuilder,
+  qkv: Value,
+  { cos, sin }: RotaryValues,
+  { heads, kvHeads, headDim }: AttentionHeads,
+): { query: Value; key: Value; value: Value } {
+  const tokens = qkv.shape[0]!;
+  const rotated = (heads + kvHeads) * headDim;
+  const [qk, v] = g.split(qkv, [rotated, kvHeads * headDim], 1) as [Value, Value];
+  const turned = g.rotary(g.reshape(qk, [tokens, heads + kvHeads, headDim]), cos, sin);
+  const [query, key] = g.split(turned, [heads, kvHeads], 1) as [Value, Value];
+  return { query, key, value: g.reshape(v, [tokens, kvHeads, headDim]) };
 }
 
 /**
@@ -38,10 +119,10 @@ export function segmentInputs(g: GraphBuilder, strips: number): SegmentInputs {
  * @param value `[T, kvHeads, d]`
  * @returns `[T, heads · d]`
  */
-export function packedAttention(
+function stripAttention(
   g: GraphBuilder,
   { query, key, value }: { query: Value; key: Value; value: Value },
-  { gridIndex, packedIndex, biases }: SegmentInputs,
+  { gridIndex, packedIndex, biases }: GridInputs,
   { heads, kvHeads, headDim }: AttentionHeads,
 ): Value {
   const strips = biases.length;

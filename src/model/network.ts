@@ -10,6 +10,7 @@ import { Block, type Saved } from './block.ts';
 import type { AnyArena } from './device-arena.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { architectureOf } from './families.ts';
+import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import { modelWeights, type ModelWeights } from './model-weights.ts';
 import type { ModelConfig } from './model-config.ts';
@@ -70,6 +71,7 @@ interface Pass {
 export class Network implements Disposable {
   readonly #device: Device;
   readonly #config: ModelConfig;
+  readonly #form: GraphForm;
   readonly #rowHead: RowHead;
   readonly #weights: ModelWeights;
   readonly #layers: LayerBlocks;
@@ -87,6 +89,7 @@ export class Network implements Disposable {
   ) {
     this.#device = device;
     this.#config = config;
+    this.#form = formFor(device);
     this.#rowHead = head;
     this.#weights = modelWeights(device, { config, modules: head.modules, arena, adapter });
     this.#workspace = device.workspace();
@@ -94,7 +97,7 @@ export class Network implements Disposable {
     const save = gradientCheckpointing ? 'inputs' : 'needed';
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.layer(config.text, own, dtype),
+      graph: (own: GraphAdapters) => decoder.layer(config.text, own, dtype, this.#form),
       weights: inputsOf(head.modules, moduleNames.layer(0)),
       activations: ['hidden'],
       save,
@@ -176,7 +179,7 @@ export class Network implements Disposable {
     const { text } = this.#config;
     const embedded = await this.#embedder.forward(batch, this.#workspace, saving.vision);
     const allocate = staging(this.#device, this.#workspace);
-    const shared = putAll(this.#workspace, sequenceInputs(batch, text, allocate));
+    const shared = putAll(this.#workspace, sequenceInputs(batch, text, this.#form, allocate));
     const layers: Saved[] = [];
     const { dtype, shape } = embedded.hidden;
     const spare = saving.layers ? null : this.#workspace.take(dtype, shape);

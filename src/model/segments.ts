@@ -1,5 +1,6 @@
 import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { TokenTree } from './batch.ts';
+import type { GraphForm } from './graph-form.ts';
 
 /**
  * Who attends to whom in a packed run of tokens: disjoint segments (a sequence, an image, a window),
@@ -26,32 +27,50 @@ export const CAUSAL_STRIPS = 4;
 /** Added to the scores of forbidden pairs; finite, so that a row of padding stays free of NaN. */
 const FORBIDDEN = -1e9;
 
-/** The runs of places, `[start, end)` each, that a place of a segment sees. */
-export type Visibility = (segment: number, place: number) => readonly (readonly [number, number])[];
+/** Consecutive places, `[start, end)`. */
+export type Run = readonly [start: number, end: number];
+
+/** Who sees whom within segments: the same pairs told from both sides. */
+export interface Visibility {
+  /** The runs of places that a place of a segment sees, one or two. */
+  readonly sees: (segment: number, place: number) => readonly Run[];
+  /** The places that see it. */
+  readonly seenBy: (segment: number, place: number) => Run;
+}
 
 /** Every place sees its whole segment. */
 export function wholeSegments(segments: readonly (readonly number[])[]): Visibility {
-  const ranges = segments.map(({ length }) => [[0, length]] as const);
-  return (segment) => ranges[segment]!;
+  const runs = segments.map(({ length }) => [[0, length]] as const);
+  return { sees: (segment) => runs[segment]!, seenBy: (segment) => runs[segment]![0] };
 }
 
 /** Every token of a tree sees itself and what came before it: a response sees the prompt, but no other response. */
 export function causalTrees(trees: readonly TokenTree[]): Visibility {
-  const starts = trees.map(({ prompt, responses }) => {
+  const branches = trees.map(({ prompt, responses }) => {
     let next = prompt;
     return responses.flatMap((length) => {
-      const start = next;
+      const branch: Run = [next, next + length];
       next += length;
-      return Array<number>(length).fill(start);
+      return Array<Run>(length).fill(branch);
     });
   });
-  return (segment, place) => {
-    const { prompt } = trees[segment]!;
-    if (place < prompt) return [[0, place + 1]];
-    return [
-      [0, prompt],
-      [starts[segment]![place - prompt]!, place + 1],
-    ];
+  return {
+    sees(segment, place) {
+      const { prompt } = trees[segment]!;
+      if (place < prompt) return [[0, place + 1]];
+      const [start] = branches[segment]![place - prompt]!;
+      return start === prompt
+        ? [[0, place + 1]]
+        : [
+            [0, prompt],
+            [start, place + 1],
+          ];
+    },
+    seenBy(segment, place) {
+      const tree = trees[segment]!;
+      if (place < tree.prompt) return [place, treeSize(tree)];
+      return [place, branches[segment]![place - tree.prompt]![1]];
+    },
   };
 }
 
@@ -99,8 +118,8 @@ export function layoutSegments(
       }
       // Padding sees what the last token sees: nobody reads it, but its softmax must be finite.
       const from = line * (strip + 1) * height;
-      for (const range of visible(b, Math.min(place, segment.length - 1))) {
-        biases[strip]!.data.fill(0, from + range[0], from + range[1]);
+      for (const [start, end] of visible.sees(b, Math.min(place, segment.length - 1))) {
+        biases[strip]!.data.fill(0, from + start, from + end);
       }
     }
   }
@@ -114,6 +133,60 @@ export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout)
     'segments.packedIndex': packedIndex,
     ...Object.fromEntries(biases.map((bias, i) => [`segments.bias.${i}`, bias])),
   };
+}
+
+/** Who attends to whom as runs of places, for attention that is one op; see `packedAttention` of the graph. */
+export interface PlaceLayout {
+  readonly order: Tensor<'i32'>; // [T]
+  readonly sees: Tensor<'i32'>; // [T, 4]
+  readonly seenBy: Tensor<'i32'>; // [T, 2]
+}
+
+/** The layout of segments one after the other; arguments as of `layoutSegments`. */
+export function layoutPlaces(
+  segments: readonly (readonly number[])[],
+  visible: Visibility,
+  allocate: Allocate = zeros,
+): PlaceLayout {
+  const tokens = segments.reduce((sum, segment) => sum + segment.length, 0);
+  const order = allocate('i32', [tokens]);
+  const sees = allocate('i32', [tokens, 4]);
+  const seenBy = allocate('i32', [tokens, 2]);
+  sees.data.fill(0);
+  let first = 0;
+  for (const [b, segment] of segments.entries()) {
+    for (const [place, row] of segment.entries()) {
+      order.data[first + place] = row;
+      const seen = visible.sees(b, place).flat();
+      sees.data.set(
+        seen.map((at) => first + at),
+        4 * row,
+      );
+      seenBy.data.set(
+        visible.seenBy(b, place).map((at) => first + at),
+        2 * row,
+      );
+    }
+    first += segment.length;
+  }
+  return { order, sees, seenBy };
+}
+
+/** Segments as the tensors of a block's segment inputs, in a form; arguments as of `layoutSegments`. */
+export function segmentTensors(
+  form: GraphForm,
+  segments: readonly (readonly number[])[],
+  visible: Visibility,
+  strips: number,
+  allocate: Allocate,
+): Tensors {
+  if (form === 'composed') {
+    return namedSegments(layoutSegments(segments, visible, strips, allocate));
+  }
+  const layout = layoutPlaces(segments, visible, allocate);
+  return Object.fromEntries(
+    Object.entries(layout).map(([name, tensor]) => [`segments.${name}`, tensor as Tensor<'i32'>]),
+  );
 }
 
 /** Consecutive runs of the given lengths, as lists of packed rows. */

@@ -1,32 +1,27 @@
 import { zeros, type Allocate, type Tensors } from '../tensor/tensor.ts';
 import type { PackedBatch } from './batch.ts';
-import {
-  CAUSAL_STRIPS,
-  causalTrees,
-  consecutive,
-  layoutSegments,
-  namedSegments,
-  treeSize,
-} from './segments.ts';
+import { CAUSAL_STRIPS, causalTrees, consecutive, segmentTensors, treeSize } from './segments.ts';
+import type { GraphForm } from './graph-form.ts';
 import type { TextConfig } from './model-config.ts';
 import { textRotary } from './rotary.ts';
 
 /**
  * What every decoder layer of one pass takes besides hidden rows and weights: angles and segments.
  *
+ * @param form of the layers' graphs
  * @param allocate gives memory for the segments
  */
 export function sequenceInputs(
   { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,
   { headDim, ropeTheta, mropeSection }: TextConfig,
+  form: GraphForm = 'composed',
   allocate: Allocate = zeros,
 ): Tensors {
   const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
   const rows = consecutive(trees.map(treeSize));
-  const segments = layoutSegments(rows, causalTrees(trees), CAUSAL_STRIPS, allocate);
   return {
     'rotary.cos': rotary.cos,
     'rotary.sin': rotary.sin,
-    ...namedSegments(segments),
+    ...segmentTensors(form, rows, causalTrees(trees), CAUSAL_STRIPS, allocate),
   };
 }

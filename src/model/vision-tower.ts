@@ -5,9 +5,10 @@ import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } fr
 import type { VisionGraphs } from './architecture.ts';
 import type { Grid } from './batch.ts';
 import { Block, type Saved } from './block.ts';
+import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import type { ModelBlocks } from './model-blocks.ts';
-import { layoutSegments, namedSegments, wholeSegments } from './segments.ts';
+import { segmentTensors, wholeSegments } from './segments.ts';
 import { moduleNames, type GradientSink, type WeightSource } from './weight-source.ts';
 import type { VisionConfig } from './model-config.ts';
 import type { ProductBlocks } from './products.ts';
@@ -35,6 +36,7 @@ export interface VisionTowerOptions {
 /** The vision tower: patches of any number of images to the rows that stand for them in the text. */
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
+  readonly #form: GraphForm;
   readonly #graphs: VisionGraphs;
   readonly #source: WeightSource;
   readonly #patchEmbed: Block;
@@ -47,6 +49,7 @@ export class VisionTower implements Disposable {
     { graphs, blocks, dtype, source, save, adapters }: VisionTowerOptions,
   ) {
     this.#config = config;
+    this.#form = formFor(device);
     this.#graphs = graphs;
     this.#source = source;
     this.#patchEmbed = new Block(device, graphs.patchEmbed(config, dtype), {
@@ -55,7 +58,7 @@ export class VisionTower implements Disposable {
       save,
     });
     const block = {
-      graph: (own: GraphAdapters) => graphs.block(config, own, dtype),
+      graph: (own: GraphAdapters) => graphs.block(config, own, dtype, this.#form),
       weights: Object.keys(blocks.visionBlocks[0]?.inputs ?? {}),
       activations: ['hidden'],
       save,
@@ -95,7 +98,7 @@ export class VisionTower implements Disposable {
     const attention = new Map(
       [...new Set(segments)].map((rows) => [
         rows,
-        putAll(workspace, namedSegments(layoutSegments(rows, wholeSegments(rows), 1, allocate))),
+        putAll(workspace, segmentTensors(this.#form, rows, wholeSegments(rows), 1, allocate)),
       ]),
     );
     let { output: hidden } = await run(this.#patchEmbed, moduleNames.patchEmbed, {

@@ -449,13 +449,13 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       },
     },
   ],
-  rotary: [false, true].map((inverse) => ({
+  rotary: [{ inverse: false }, { inverse: true }, { heads: 2 }].map((options) => ({
     inputs: {
       x: { shape: ['A', 3, 6] },
       cos: { shape: ['A', 3], hasGradient: false },
       sin: { shape: ['A', 3], hasGradient: false },
     },
-    build: (g, { x, cos, sin }) => [g.rotary(x!, cos!, sin!, { inverse })],
+    build: (g, { x, cos, sin }) => [g.rotary(x!, cos!, sin!, options)],
   })),
   attend: [
     {

@@ -4,6 +4,7 @@ import { openDevice } from '../../src/device/open.ts';
 import type { View } from '../../src/device/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
 import { NO_ADAPTERS } from '../../src/model/adapter.ts';
+import { formFor } from '../../src/model/graph-form.ts';
 import { Block } from '../../src/model/block.ts';
 import type { TextConfig } from '../../src/model/model-config.ts';
 import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
@@ -32,7 +33,7 @@ const [sequences, length] = [8, 1024];
 const tokens = sequences * length;
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
-const graph = qwen2.decoder.layer(config, NO_ADAPTERS, dtype);
+const graph = qwen2.decoder.layer(config, NO_ADAPTERS, dtype, formFor(device));
 const { layers } = qwen2.weights.blocks(
   { architecture: qwen2.name, text: config, vision: null, tokens: null, torchDtype: null },
   'policy',
@@ -71,7 +72,7 @@ const positions = tensorOf(
   Array.from({ length: 3 * tokens }, (_, i) => i % length),
 );
 const trees = Array.from({ length: sequences }, () => ({ prompt: length, responses: [] }));
-const shared = putAll(inputsSpace, sequenceInputs({ positions, trees }, config));
+const shared = putAll(inputsSpace, sequenceInputs({ positions, trees }, config, formFor(device)));
 using workspace = device.workspace();
 
 function median(values: number[]): number {

@@ -26,12 +26,15 @@ export class FarDevice implements Device {
   readonly computeDTypes;
   readonly host = null;
   readonly isAddressable = true;
+  readonly hasKernels: boolean;
   readonly operations: Operations;
   readonly handles: Handles;
   readonly #near: Device;
   readonly #allocations: View[] = [];
 
-  constructor(threads = 2) {
+  /** @param hasKernels whether it says so; fused ops then run as plain ONNX */
+  constructor(threads = 2, hasKernels = false) {
+    this.hasKernels = hasKernels;
     this.#near = openDevice({ threads });
     this.computeDTypes = this.#near.computeDTypes;
     const { operations } = this.#near;

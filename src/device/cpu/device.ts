@@ -19,6 +19,7 @@ export class CpuDevice implements Device {
   readonly name = 'cpu';
   readonly computeDTypes = ['f32', 'bf16', 'f16'] as const;
   readonly isAddressable = true;
+  readonly hasKernels = false;
   readonly operations = cpuOperations;
   /** Its tensors stand on shared memory, which is how threads see them. */
   readonly handles = null;

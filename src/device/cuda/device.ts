@@ -30,6 +30,7 @@ export class CudaDevice implements Device {
   readonly computeDTypes = ['bf16', 'f16', 'f32'] as const;
   readonly host: HostMemory | null = null;
   readonly isAddressable = true;
+  readonly hasKernels = true;
   readonly operations: Operations;
   readonly handles: Handles = {
     of: (view) => {

@@ -17,6 +17,7 @@ export class WebGpuDevice implements Device {
   readonly computeDTypes: readonly FloatDType[];
   readonly host: HostMemory | null = null;
   readonly isAddressable = false;
+  readonly hasKernels = false;
   readonly operations: ProgramOperations;
   readonly handles = null;
   readonly #runtime: Runtime;

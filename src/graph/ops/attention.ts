@@ -1,14 +1,13 @@
 import { isFloat, type Dim, type Value } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
-import { blank } from './array.ts';
 import { linalg } from './linalg.ts';
 import { microsoft, type None, type OpFamily } from './op.ts';
 import { reduce } from './reduce.ts';
 
 /** Attributes of the attention ops. */
 export interface AttentionAttributes {
-  /** `inverse` turns the other way: the transpose of the rotation. */
-  readonly rotary: { readonly inverse: boolean };
+  /** The first `heads` of a row's heads turn, all where that is left out; `inverse` turns them back, as the transpose does. */
+  readonly rotary: { readonly inverse: boolean; readonly heads?: number };
   readonly attend: None;
 }
 
@@ -32,32 +31,42 @@ export const attention: OpFamily<AttentionAttributes> = {
       }
       return [{ dtype: x.dtype, shape: x.shape }];
     },
-    emit({ inputs: [x, cos, sin], outputs: [y], attributes: { inverse } }, onnx) {
-      const [, heads, width] = x!.shape as [Dim, Dim, number];
+    emit({ inputs: [x, cos, sin], outputs: [y], attributes: { inverse, heads: turning } }, onnx) {
+      const [, all, width] = x!.shape as [Dim, number, number];
+      const heads = turning ?? all;
       const node = (type: string, ...inputs: string[]): string => {
         const output = onnx.temporary();
         onnx.node(type, inputs, [output]);
         return output;
       };
       // One sequence whose first token reads row 0 of the tables.
-      const size = Number(heads) * width;
-      const sequence = node('Reshape', onnx.name(x!), onnx.ints([1, -1, size]));
+      const size = heads * width;
+      const [rows, still] = [onnx.temporary(), onnx.temporary()];
+      if (heads < all) {
+        const sizes = onnx.ints([heads, all - heads]);
+        onnx.node('Split', [onnx.name(x!), sizes], [rows, still], { axis: { int: 1 } });
+      }
+      const from = heads < all ? rows : onnx.name(x!);
+      const sequence = node('Reshape', from, onnx.ints([1, -1, size]));
       const table = (value: Value): string =>
         value.dtype === x!.dtype ? onnx.name(value) : onnx.cast(onnx.name(value), x!.dtype);
       const sines = inverse ? node('Neg', table(sin!)) : table(sin!);
       const turned = onnx.temporary();
       const tables = [onnx.ints([0]), table(cos!), sines];
       onnx.node('RotaryEmbedding', [sequence, ...tables], [turned], {}, microsoft);
-      onnx.node('Reshape', [turned, onnx.ints([-1, Number(heads), width])], [onnx.name(y!)]);
+      const to = heads < all ? onnx.temporary() : onnx.name(y!);
+      onnx.node('Reshape', [turned, onnx.ints([-1, heads, width])], [to]);
+      if (heads < all) onnx.node('Concat', [to, still], [onnx.name(y!)], { axis: { int: 1 } });
     },
-    vjp({ inputs: [, cos, sin], attributes: { inverse } }, [dy], g) {
-      return [dy && g.rotary(dy, cos!, sin!, { inverse: !inverse })];
+    vjp({ inputs: [, cos, sin], attributes: { inverse, ...some } }, [dy], g) {
+      return [dy && g.rotary(dy, cos!, sin!, { inverse: !inverse, ...some })];
     },
-    evaluate([x, cos, sin], { inverse }) {
+    evaluate([x, cos, sin], { inverse, heads: turning }) {
       const [tokens, heads, width] = x!.shape as [number, number, number];
       const half = width / 2;
-      const y = blank(x!.dtype, x!.shape);
+      const y = { ...x!, data: x!.data.slice() };
       for (let row = 0; row < tokens * heads; row++) {
+        if (row % heads >= (turning ?? heads)) continue;
         for (let j = 0; j < half; j++) {
           const at = row * width + j;
           const angle = Math.floor(row / heads) * half + j;

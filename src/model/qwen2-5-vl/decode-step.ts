@@ -4,10 +4,10 @@ import { productDim } from '../../graph/shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
-import { scoreScaleOf } from '../attention.ts';
+import { scoreScaleOf, splitHeads } from '../attention.ts';
 import { placesOf } from '../cache-graphs.ts';
 import type { TextConfig } from '../model-config.ts';
-import { finishLayer, projectionWeights, splitHeads } from './decoder.ts';
+import { finishLayer, projectionWeights } from './decoder.ts';
 import { layerProducts } from './weight-names.ts';
 
 /** Added to the score of a place that a token does not see. */

@@ -3,7 +3,8 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
-import { packedAttention, segmentInputs } from '../attention.ts';
+import { attention, segmentInputs, type Attended } from '../attention.ts';
+import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../products.ts';
@@ -30,34 +31,10 @@ export function finishParameters(g: GraphBuilder, config: TextConfig, dtype: Flo
   };
 }
 
-/** Cosines and sines of each token's angles, `[T, d/2]`. */
-export interface RotaryValues {
-  readonly cos: Value;
-  readonly sin: Value;
-}
-
-/** Joined projections `[T, (H + 2K)·d]` as queries, keys and values `[T, heads, d]`, the first two rotated. */
-export function splitHeads(
-  g: GraphBuilder,
-  qkv: Value,
-  { cos, sin }: RotaryValues,
-  { heads, kvHeads, headDim }: TextConfig,
-): { query: Value; key: Value; value: Value } {
-  const tokens = qkv.shape[0]!;
-  const rotated = (heads + kvHeads) * headDim;
-  const [qk, v] = g.split(qkv, [rotated, kvHeads * headDim], 1) as [Value, Value];
-  const turned = g.rotary(g.reshape(qk, [tokens, heads + kvHeads, headDim]), cos, sin);
-  const [query, key] = g.split(turned, [heads, kvHeads], 1) as [Value, Value];
-  return { query, key, value: g.reshape(v, [tokens, kvHeads, headDim]) };
-}
-
 /** A decoder layer's graph as far as its attention. */
-interface LayerAttention {
+interface LayerAttention extends Attended {
   readonly g: GraphBuilder;
   readonly hidden: Value; // [T, D]
-  readonly attended: Value; // [T, H·d]
-  readonly key: Value; // [T, K, d], rotated
-  readonly value: Value; // [T, K, d]
 }
 
 function layerAttention(
@@ -65,6 +42,7 @@ function layerAttention(
   config: TextConfig,
   adapters: GraphAdapters,
   dtype: FloatDType,
+  form: GraphForm,
 ): LayerAttention {
   const g = new GraphBuilder(name);
   const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
@@ -72,16 +50,14 @@ function layerAttention(
     cos: g.input('rotary.cos', 'f32', ['T', config.headDim / 2]),
     sin: g.input('rotary.sin', 'f32', ['T', config.headDim / 2]),
   };
-  const segments = segmentInputs(g, CAUSAL_STRIPS);
+  const segments = segmentInputs(g, form, CAUSAL_STRIPS);
   const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
   const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
   // Adding the bias apart takes less time than Gemm's addend, which is first spread over the output.
   const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
   const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
   const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
-  const projected = splitHeads(g, qkv, rotary, config);
-  const attended = packedAttention(g, projected, segments, config);
-  return { g, hidden, attended, key: projected.key, value: projected.value };
+  return { g, hidden, ...attention(g, qkv, rotary, segments, config) };
 }
 
 /** The second half of a layer for some of its rows: attention joins the residual, then the gated MLP. */
@@ -116,8 +92,9 @@ export function decoderLayerGraph(
   config: TextConfig,
   adapters: GraphAdapters = NO_ADAPTERS,
   dtype: FloatDType = 'f32',
+  form: GraphForm = 'composed',
 ): Graph {
-  const { g, hidden, attended } = layerAttention('decoder-layer', config, adapters, dtype);
+  const { g, hidden, attended } = layerAttention('decoder-layer', config, adapters, dtype, form);
   g.output('output', finishLayer(g, hidden, attended, config, adapters));
   return g.build();
 }
@@ -134,9 +111,10 @@ export function prefillLayerGraph(
   isLast: boolean,
   adapters: GraphAdapters = NO_ADAPTERS,
   dtype: FloatDType = 'f32',
+  form: GraphForm = 'composed',
 ): Graph {
   const name = isLast ? 'prefill-last-layer' : 'prefill-layer';
-  const { g, hidden, attended, key, value } = layerAttention(name, config, adapters, dtype);
+  const { g, hidden, attended, key, value } = layerAttention(name, config, adapters, dtype, form);
   g.output('key', key);
   g.output('value', value);
   if (isLast) {

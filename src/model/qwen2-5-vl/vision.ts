@@ -3,7 +3,8 @@ import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { withAdapters } from '../adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
-import { packedAttention, segmentInputs } from '../attention.ts';
+import { attention, segmentInputs } from '../attention.ts';
+import type { GraphForm } from '../graph-form.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { VisionConfig } from '../model-config.ts';
 import type { Product } from '../products.ts';
@@ -31,6 +32,7 @@ export function visionBlockGraph(
   config: VisionConfig,
   adapters: GraphAdapters = NO_ADAPTERS,
   dtype: FloatDType = 'f32',
+  form: GraphForm = 'composed',
 ): Graph {
   const { hiddenSize, heads, intermediateSize } = config;
   const headDim = hiddenSize / heads;
@@ -38,7 +40,7 @@ export function visionBlockGraph(
   const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
   const cos = g.input('rotary.cos', 'f32', ['T', headDim / 2]);
   const sin = g.input('rotary.sin', 'f32', ['T', headDim / 2]);
-  const segments = segmentInputs(g, 1);
+  const segments = segmentInputs(g, form, 1);
   const parameter = (name: string, shape: readonly number[]): Value => g.input(name, dtype, shape);
   const norm1 = parameter('norm1', [hiddenSize]);
   const qkvWeight = parameter('qkvWeight', [3 * hiddenSize, hiddenSize]);
@@ -56,15 +58,11 @@ export function visionBlockGraph(
     withAdapters(g, product, adapters, x, g.linear(x, weight, bias));
   const normed = g.rmsNorm(hidden, norm1, RMS_NORM_EPSILON);
   const qkv = project(products.qkv, normed, qkvWeight, qkvBias);
-  const [q, k, v] = g
-    .split(qkv, [hiddenSize, hiddenSize, hiddenSize], 1)
-    .map((x) => g.reshape(x, ['T', heads, headDim])) as [Value, Value, Value];
-  const attended = packedAttention(
-    g,
-    { query: g.rotary(q, cos, sin), key: g.rotary(k, cos, sin), value: v },
-    segments,
-    { heads, kvHeads: heads, headDim },
-  );
+  const { attended } = attention(g, qkv, { cos, sin }, segments, {
+    heads,
+    kvHeads: heads,
+    headDim,
+  });
   const residual = g.add(hidden, project(products.proj, attended, projWeight, projBias));
   const renormed = g.rmsNorm(residual, norm2, RMS_NORM_EPSILON);
   const gateUp = project(products.gateUp, renormed, gateUpWeight, gateUpBias);

@@ -22,12 +22,13 @@ import {
   consecutive,
   layoutSegments,
   namedSegments,
+  segmentTensors,
   wholeSegments,
 } from '../../../src/model/segments.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { unitRoundoff } from '../../support/rounding-error.ts';
 
 type Arrays = Record<string, NdArray>;
@@ -78,6 +79,9 @@ const trees = [
 const causal = named(
   namedSegments(layoutSegments(consecutive([7, 1]), causalTrees(trees), CAUSAL_STRIPS)),
 );
+const fused = named(
+  segmentTensors('fused', consecutive([7, 1]), causalTrees(trees), CAUSAL_STRIPS, zeros),
+);
 const windows = consecutive([5, 3]);
 const whole = named(namedSegments(layoutSegments(windows, wholeSegments(windows))));
 
@@ -91,6 +95,11 @@ const trained: readonly BlockCase[] = [
     what: 'decoder layer with adapters',
     graph: (d) => decoderLayerGraph(text, lora, d),
     segments: causal,
+  },
+  {
+    what: 'fused decoder layer',
+    graph: (d) => decoderLayerGraph(text, lora, d, 'fused'),
+    segments: fused,
   },
   { what: 'head', graph: (d) => headGraph(text, d) },
   { what: 'value head', graph: (d) => valueHeadGraph(text, d) },

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import {
   causalTrees,
   consecutive,
+  layoutPlaces,
   layoutSegments,
   treeSize,
   wholeSegments,
@@ -89,6 +90,44 @@ describe('layoutSegments', () => {
             const seen = keysOf(cut.biases[strip]!, b, line);
             assert.deepEqual(seen, keysOf(onlyBias(whole), b, query));
           }
+        }
+      }),
+    );
+  });
+
+  it('says as runs of places what the grid says, from both sides', () => {
+    const trees = fc.array(
+      fc.record({
+        prompt: fc.integer({ min: 1, max: 5 }),
+        responses: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 3 }),
+      }),
+      { minLength: 1, maxLength: 3 },
+    );
+    fc.assert(
+      fc.property(trees, fc.boolean(), (packed, causal) => {
+        const sizes = packed.map(treeSize);
+        // Rows from the last to the first, so that they are not their places.
+        const last = sizes.reduce((a, b) => a + b, 0) - 1;
+        const segments = consecutive(sizes).map((rows) => rows.map((row) => last - row));
+        const visible = causal ? causalTrees(packed) : wholeSegments(segments);
+        const bias = onlyBias(layoutSegments(segments, visible));
+        const { order, sees, seenBy } = layoutPlaces(segments, visible);
+        assert.deepEqual([...order.data], segments.flat());
+        const within = (runs: ArrayLike<number>, at: number): boolean =>
+          Array.from({ length: runs.length / 2 }, (_, i) => 2 * i).some(
+            (i) => runs[i]! <= at && at < runs[i + 1]!,
+          );
+        let first = 0;
+        for (const [b, segment] of segments.entries()) {
+          for (const [place, row] of segment.entries()) {
+            const seen = keysOf(bias, b, place).map((key) => first + key);
+            for (const [at, key] of [...order.data].entries()) {
+              assert.equal(within(sees.data.subarray(4 * row, 4 * row + 4), at), seen.includes(at));
+              const by = within(seenBy.data.subarray(2 * key, 2 * key + 2), first + place);
+              assert.equal(by, seen.includes(at));
+            }
+          }
+          first += segment.length;
         }
       }),
     );
