@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { CxmindError, isSystemError, messageOf } from '../../src/errors.ts';
+import { CxmindError, messageOf } from '../../src/errors.ts';
 import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
 
@@ -93,14 +94,11 @@ async function refuseHolder(folder: string, file: string): Promise<void> {
 
 /** Who holds a folder; null where nobody does. @throws CONFIG_INVALID for a file that no run wrote */
 async function holderIn(file: string): Promise<Holder | null> {
-  let text: string;
-  try {
-    text = (await readWhole(file)).toString();
-  } catch (error) {
-    const { cause } = error as Error;
-    if (isSystemError(cause) && cause.code === 'ENOENT') return null;
+  // Its folder is behind the door: nobody makes or removes it meanwhile.
+  if (!existsSync(file)) return null;
+  const text = await readWhole(file).then(String, (error: unknown) => {
     throw foreign(file, error);
-  }
+  });
   const decoded = Holder.decode(parsed(text));
   if (!isLeft(decoded)) return decoded.right;
   throw foreign(file);
