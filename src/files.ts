@@ -79,7 +79,7 @@ export function localPath(name: string): string {
 /**
  * Opens a file that a user names. Only regular files are: a device may have no end, and a pipe no beginning.
  *
- * @throws Error whose message is the reason alone, such as `no such file`, and all there is to say
+ * @throws Error whose message is the reason alone, such as `no such file`; its cause is the operating system's
  */
 export async function openToRead(file: string): Promise<FileHandle> {
   const handle = await open(file, READ_FLAGS).catch(refuse);
@@ -148,7 +148,7 @@ const refusals: Readonly<Record<string, string>> = {
 
 function refuse(cause: unknown): never {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  throw new Error(refusals[code] ?? refusalText(cause));
+  throw new Error(refusals[code] ?? refusalText(cause), { cause });
 }
 
 function checkKind(stats: Stats): void {

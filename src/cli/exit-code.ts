@@ -59,6 +59,8 @@ function textOf(error: CxmindError): string {
   if (error.code === 'INTERNAL') return faultText(error);
   const lines = [error.message];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
+    // Whoever caught what the operating system said has put it in words.
+    if (isSystemError(at) && at !== error.cause) break;
     // What was said of a cause begins as the cause does.
     const [first = ''] = refusalText(at).split('\n');
     if (!lines.some((line) => line.includes(first))) lines.push(`  caused by: ${at.message}`);
