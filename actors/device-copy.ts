@@ -4,6 +4,7 @@ import { CxmindError } from '../src/errors.ts';
 import type { Arena } from '../src/model/arena.ts';
 import { DeviceArena } from '../src/model/device-arena.ts';
 import type { FloatDType } from '../src/tensor/dtype.ts';
+import type { SharedMemory } from '../src/tensor/memory.ts';
 import { Turns } from '../src/turns.ts';
 
 /** Bytes of a copy's memory. */
@@ -38,7 +39,7 @@ export class DeviceCopy {
    * @param memory `deviceCopyBytes`, zero at first
    * @throws DEVICE_OUT_OF_MEMORY
    */
-  constructor(device: Device, weights: Arena, dtype: FloatDType, memory: SharedArrayBuffer) {
+  constructor(device: Device, weights: Arena, dtype: FloatDType, memory: SharedMemory) {
     const { handles } = device;
     if (handles === null) {
       throw new CxmindError('INTERNAL', `threads cannot share what lies on ${device.name}`);
@@ -87,6 +88,6 @@ export class DeviceCopy {
 }
 
 /** Says that a copy is of no version, as before another run's weights. */
-export function forgetDeviceCopy(memory: SharedArrayBuffer): void {
+export function forgetDeviceCopy(memory: SharedMemory): void {
   new Int32Array(memory)[VERSION] = 0;
 }

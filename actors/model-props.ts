@@ -7,6 +7,7 @@ import type { AnyArena } from '../src/model/device-arena.ts';
 import type { ModelConfig } from '../src/model/model-config.ts';
 import type { FloatDType } from '../src/tensor/dtype.ts';
 import { letGo } from '../src/tensor/file-memory.ts';
+import type { SharedMemory } from '../src/tensor/memory.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
 import { DeviceCopy } from './device-copy.ts';
 
@@ -15,9 +16,9 @@ export interface ModelProps {
   readonly config: ModelConfig;
   readonly layout: ArenaLayout;
   /** The process's own block; `WeightSync` fills it. */
-  readonly weights: SharedArrayBuffer;
+  readonly weights: SharedMemory;
   /** Of the weights, a `SharedVersion`. */
-  readonly version: SharedArrayBuffer;
+  readonly version: SharedMemory;
   /** What the model computes with; the weights themselves where it is absent. */
   readonly working?: WorkingProps;
   /** Elements at the beginning of the weights that are not trained; none where it is absent. */
@@ -36,16 +37,16 @@ export interface ModelProps {
 export interface AdapterProps {
   readonly spec: AdapterSpec;
   readonly layout: ArenaLayout;
-  readonly weights: SharedArrayBuffer;
-  readonly version: SharedArrayBuffer;
+  readonly weights: SharedMemory;
+  readonly version: SharedMemory;
   readonly working?: WorkingProps;
 }
 
 /** A copy of weights in the dtype that a model computes in, of the same layout and the same versions. */
 export type WorkingProps =
-  | { readonly dtype: FloatDType; readonly weights: SharedArrayBuffer }
+  | { readonly dtype: FloatDType; readonly weights: SharedMemory }
   /** In a device's own memory: what a `DeviceCopy` knows of it. */
-  | { readonly dtype: FloatDType; readonly onDevice: SharedArrayBuffer };
+  | { readonly dtype: FloatDType; readonly onDevice: SharedMemory };
 
 /** The one version of weights that nobody trains. */
 export const FROZEN_VERSION = 1;

@@ -16,7 +16,7 @@ export function loadLibrary(path: string | null): LibraryHandle {
 }
 
 /** Where the bytes of a block of memory lie. */
-export function addressOf(block: SharedArrayBuffer): bigint {
+export function addressOf(block: ArrayBufferLike): bigint {
   return koffi.address(new Uint8Array(block));
 }
 

@@ -173,13 +173,39 @@ const familyDoor = 'src/model/families.ts';
 /** A model family's folder. */
 const familyFolder = /^src\/model\/[^/]+\//;
 
-interface ImportLine {
+/** Who may name JavaScript's own shared memory; to everyone else it is `SharedMemory`. */
+const memoryRooms = ['src/device/', 'src/tensor/', 'transport/shared/'];
+
+/** The rooms whose numbers are tensors, wherever they lie. */
+const tensorRooms = ['src/model/', 'src/training/', 'src/generation/'];
+
+/** The files of those rooms that have f32 numbers in arrays nevertheless, and what these are. */
+const floatFiles: Readonly<Record<string, string>> = {
+  'src/model/network.ts':
+    'scores of rows, which leave the device, and the derivative of a loss by them',
+  'src/model/policy.ts': 'log-probabilities, and the derivative of a loss by them',
+  'src/model/value-model.ts': 'values, and the derivative of a loss by them',
+  'src/training/response-scores.ts': 'log-probabilities and values of responses',
+  'src/training/score-answers.ts': 'log-probabilities of answers, and their weights',
+  'src/training/experience.ts': 'what a loss is made of, response by response',
+  'src/generation/cpu/decoder.ts': "the processor's own decoding, in its own memory",
+  'src/generation/cpu/kv-cache.ts': "the processor's own decoding, in its own memory",
+  'src/generation/cpu/step-heads.ts': "the processor's own decoding, in its own memory",
+  'src/generation/cpu/sampler.ts': 'distributions, of which the host draws',
+  'src/generation/cpu/sampling.ts': 'distributions, of which the host draws',
+};
+
+interface Source {
   /** Path from the root: `src/ort/abi.ts`. */
   readonly file: string;
+  readonly text: string;
+}
+
+interface ImportLine extends Pick<Source, 'file'> {
   readonly from: string;
 }
 
-function importLines(): ImportLine[] {
+function sources(): Source[] {
   const rooms = ['src', 'transport', 'actors', 'bin'].filter((room) =>
     existsSync(join(root, room)),
   );
@@ -188,9 +214,27 @@ function importLines(): ImportLine[] {
       .filter((entry) => entry.isFile() && /\.[jt]s$/.test(entry.name))
       .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll('\\', '/')),
   );
-  return files.flatMap((file) =>
-    importsIn(readFileSync(join(root, file), 'utf8')).map((from) => ({ file, from })),
-  );
+  return files.map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
+}
+
+function importLines(all: readonly Source[]): ImportLine[] {
+  return all.flatMap(({ file, text }) => importsIn(text).map((from) => ({ file, from })));
+}
+
+/** Files that name JavaScript's shared memory and are not to, in code or comments. */
+function namesOfMemory(all: readonly Source[]): string[] {
+  return all
+    .filter(({ file }) => !memoryRooms.some((room) => file.startsWith(room)))
+    .filter(({ text }) => /\bSharedArrayBuffer\b/.test(text))
+    .map(({ file }) => file);
+}
+
+/** Files of the tensors' rooms that have arrays of f32 in place of them. */
+function namesOfFloats(all: readonly Source[]): string[] {
+  return all
+    .filter(({ file }) => tensorRooms.some((room) => file.startsWith(room)))
+    .filter(({ text }) => /\bFloat32Array\b/.test(text))
+    .map(({ file }) => file);
 }
 
 /** Modules that a source names in import and export lines, `import(…)`, `require(…)` and `resolve(…)`. */
@@ -294,7 +338,8 @@ function secondDoors(lines: readonly ImportLine[]): string[] {
 }
 
 describe('architecture', () => {
-  const lines = importLines();
+  const all = sources();
+  const lines = importLines(all);
 
   it('has a row for every room', () => {
     const rooms = new Set(lines.map(({ file }) => roomOf(file)));
@@ -329,6 +374,27 @@ describe('architecture', () => {
 
   it('has one door for each native dependency', () => {
     assert.deepEqual(secondDoors(lines), []);
+  });
+
+  it("names JavaScript's shared memory where memory is made and moved alone", () => {
+    assert.deepEqual(namesOfMemory(all), []);
+  });
+
+  it('has tensors but where numbers leave a device', () => {
+    assert.deepEqual(namesOfFloats(all).sort(), Object.keys(floatFiles).sort());
+  });
+
+  it('sees who names memory and arrays, and who may', () => {
+    const found = [
+      { file: 'actors/x.ts', text: 'const memory: SharedArrayBuffer = given;' },
+      { file: 'src/ort/x.ts', text: '/** On a SharedArrayBuffer. */' },
+      { file: 'src/tensor/x.ts', text: 'new SharedArrayBuffer(8)' },
+      { file: 'transport/shared/x.ts', text: 'new SharedArrayBuffer(8)' },
+      { file: 'src/model/x.ts', text: 'function f(values: Float32Array): void {}' },
+      { file: 'src/optim/x.ts', text: 'new Float32Array(8)' },
+    ];
+    assert.deepEqual(namesOfMemory(found), ['actors/x.ts', 'src/ort/x.ts']);
+    assert.deepEqual(namesOfFloats(found), ['src/model/x.ts']);
   });
 
   it('sees the imports it is there to see', () => {

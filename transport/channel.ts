@@ -2,7 +2,7 @@
 export interface Packet {
   /** Laid out by `frame.ts`; owned by the packet, never reused by the sender. */
   readonly header: Uint8Array;
-  /** Raw tensor bytes, views of SharedArrayBuffers while they stay within a process. */
+  /** Raw tensor bytes, views of shared memory while they stay within a process. */
   readonly frames: readonly Uint8Array[];
 }
 

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import type { SharedMemory } from '../../src/tensor/memory.ts';
 import { defaultSlabBytes, type PayloadHeap } from '../../transport/shared/heap.ts';
 import { slabMemory } from '../../transport/shared/slab.ts';
 import { threadPair, type ThreadEnd } from '../../transport/thread/channel.ts';
@@ -12,7 +13,7 @@ import { entryModule } from './module-address.ts';
 export interface ThreadOpening {
   readonly end: ThreadEnd;
   /** Of its payloads; another thread that had it before is gone. */
-  readonly slab: SharedArrayBuffer;
+  readonly slab: SharedMemory;
 }
 
 /** What a thread is given for each life. */

@@ -1,6 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 import { fileBuffer } from '../../src/tensor/file-memory.ts';
-import { sharedBuffer } from '../../src/tensor/memory.ts';
+import { sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 
 /**
  * Stands in an actor's props for a block of memory that all actors of one process share.
@@ -15,9 +15,9 @@ export interface SharedMarker {
   readonly isInFile?: boolean;
 }
 
-/** Props in which markers may stand where an actor finds SharedArrayBuffers. */
-export type WithSharedBlocks<T> = T extends SharedArrayBuffer
-  ? SharedArrayBuffer | SharedMarker
+/** Props in which markers may stand where an actor finds shared memory. */
+export type WithSharedBlocks<T> = T extends SharedMemory
+  ? SharedMemory | SharedMarker
   : T extends ArrayBufferView | ((...args: never) => unknown)
     ? T
     : T extends object
@@ -26,14 +26,14 @@ export type WithSharedBlocks<T> = T extends SharedArrayBuffer
 
 /** The blocks of this process, by name. */
 export class SharedBlocks {
-  readonly #blocks = new Map<string, SharedArrayBuffer>();
+  readonly #blocks = new Map<string, SharedMemory>();
 
   /**
    * The block of that name, made at the first call.
    *
    * @throws SHAPE_MISMATCH when there is one of another size
    */
-  get({ $shared: name, sizeBytes, isInFile = false }: SharedMarker): SharedArrayBuffer {
+  get({ $shared: name, sizeBytes, isInFile = false }: SharedMarker): SharedMemory {
     let block = this.#blocks.get(name);
     if (block === undefined) {
       block = isInFile ? fileBuffer(sizeBytes) : sharedBuffer(sizeBytes);

@@ -39,8 +39,8 @@ export interface ThreadActor<P extends Protocol, Props> extends ActorOptions {
   /** The name of the exported `actorFactory`. */
   readonly create: string;
   /**
-   * Plain data, with markers of shared blocks among it; cloned for each life of the actor. SharedArrayBuffers
-   * themselves only reach threads of this process.
+   * Plain data, with markers of shared blocks among it; cloned for each life of the actor. Shared memory
+   * itself only reaches threads of this process.
    */
   readonly props: Props;
   /** Limit of the thread's JavaScript heap; typed arrays and native memory are outside it. */

@@ -1,5 +1,6 @@
 import { viewOf, type DType } from '../tensor/dtype.ts';
 import { bringIn, letGo } from '../tensor/file-memory.ts';
+import { isShared } from '../tensor/memory.ts';
 import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { Device, View, Views, Workspace } from './device.ts';
 
@@ -23,7 +24,7 @@ export function putIndex(workspace: Workspace, rows: Int32Array): View<'i32'> {
 
 /** The rows as a tensor; copied where they do not stand on shared memory. */
 function sharedIndex(rows: Int32Array): Tensor<'i32'> {
-  if (rows.buffer instanceof SharedArrayBuffer) {
+  if (isShared(rows.buffer)) {
     const data = viewOf('i32', rows.buffer, rows.byteOffset, rows.length);
     return { dtype: 'i32', shape: [rows.length], data };
   }

@@ -131,7 +131,7 @@ export async function loadAdapter(directory: string, config: ModelConfig): Promi
     );
   }
   const arena = new Arena(layout);
-  for (const [name, tensor] of stored) await reader.readF32(tensor, arena.tensor(name).data);
+  for (const [name, tensor] of stored) await reader.readF32(tensor, arena.tensor(name));
   const inOrder = layout.entries.flatMap(
     ({ name }) => /^(.*)\.lora_A\.weight$/.exec(name)?.[1] ?? [],
   );

@@ -1,11 +1,11 @@
 import { CxmindError } from '../errors.ts';
-import { sharedBuffer } from '../tensor/memory.ts';
+import { sharedBuffer, type SharedMemory } from '../tensor/memory.ts';
 import { bytesPerElement, viewOf, type FloatDType, type TypedArrays } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { ArenaIndex, layoutFrom, type ArenaEntry, type ArenaLayout } from './arena-layout.ts';
 
 /**
- * All parameters of a model, or their gradients or moments, as one SharedArrayBuffer: of f32, or a copy in the dtype
+ * All parameters of a model, or their gradients or moments, as one block of shared memory: of f32, or a copy in the dtype
  * that a model computes in.
  *
  * One thread writes at a time; everyone else who holds layout and buffer reads the same bytes. One
@@ -14,7 +14,7 @@ import { ArenaIndex, layoutFrom, type ArenaEntry, type ArenaLayout } from './are
 export class Arena<D extends FloatDType = 'f32'> {
   readonly layout: ArenaLayout;
   readonly dtype: D;
-  readonly buffer: SharedArrayBuffer;
+  readonly buffer: SharedMemory;
   /** Every element, padding included. */
   readonly data: TypedArrays[D];
   readonly #index: ArenaIndex;
@@ -23,12 +23,7 @@ export class Arena<D extends FloatDType = 'f32'> {
    * @param buffer the bytes of an existing arena; zeros of its own when left out
    * @param byteOffset where the arena begins in the buffer, which ends with it
    */
-  constructor(
-    layout: ArenaLayout,
-    buffer?: SharedArrayBuffer,
-    dtype: D = 'f32' as D,
-    byteOffset = 0,
-  ) {
+  constructor(layout: ArenaLayout, buffer?: SharedMemory, dtype: D = 'f32' as D, byteOffset = 0) {
     const byteLength = layout.length * bytesPerElement(dtype);
     if (buffer !== undefined && buffer.byteLength - byteOffset !== byteLength) {
       throw new CxmindError(

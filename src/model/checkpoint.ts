@@ -5,6 +5,8 @@ import * as t from 'io-ts';
 
 import { CxmindError } from '../errors.ts';
 import { writeDirectoryAtomically } from '../files.ts';
+import { bytesPerElement } from '../tensor/dtype.ts';
+import type { MakeShared } from '../tensor/memory.ts';
 import type { Adapter } from './adapter.ts';
 import { Arena } from './arena.ts';
 import { dividedInto, layOut, type ArenaEntry, type ArenaLayout } from './arena-layout.ts';
@@ -38,7 +40,7 @@ export interface ArenaOptions {
   /** Equal parts that what is trained of it has to divide into; 1 when left out. */
   readonly parts?: number;
   /** Where it lies, by its size; a block of its own when left out. */
-  readonly memory?: (sizeBytes: number) => SharedArrayBuffer;
+  readonly memory?: MakeShared;
 }
 
 /** How a checkpoint is read. */
@@ -216,7 +218,7 @@ export async function loadCheckpoint(
   const start = freezeVisionTower ? visionLength(config) : 0;
   const layout = dividedInto(layOut(parameterGroups(config)), parts, start);
   const { places, notes } = placesOf(directory, config, layout, readers);
-  const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
+  const arena = new Arena(layout, memory?.(layout.length * bytesPerElement('f32')));
   await readInto(arena, places, readers);
   return { directory, config, arena, notes: [...ties, ...notes] };
 }
@@ -246,7 +248,7 @@ export async function readInto(
   for (const reader of readers) {
     for (const stored of reader.header.tensors) {
       const place = places.get(stored);
-      if (place !== undefined) await reader.readF32(stored, arena.tensor(place.name).data);
+      if (place !== undefined) await reader.readF32(stored, arena.tensor(place.name));
     }
   }
 }

@@ -2,9 +2,8 @@ import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
-import { floatsOf, writeFloats } from '../tensor/floats.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
-import { zeros } from '../tensor/tensor.ts';
+import { copyElements, rows, zeros } from '../tensor/tensor.ts';
 import type { BlockAdapters } from './adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
@@ -156,12 +155,11 @@ export class Embedder implements Disposable {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
     const perRow = this.#config.vision!.mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
-    const { hiddenSize } = this.#config.text;
-    const all = zeros(this.#dtype, [patches / perRow, hiddenSize]);
+    const all = zeros(this.#dtype, [patches / perRow, this.#config.text.hiddenSize]);
     let at = 0;
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));
-      const values = await images.embeddings(image, grid, async () => {
+      const embeddings = await images.embeddings(image, grid, async () => {
         const mark = workspace.mark();
         const pass = await tower.forward(
           this.#pixels.put(image, workspace),
@@ -169,13 +167,13 @@ export class Embedder implements Disposable {
           workspace,
           false,
         );
-        const embeddings = await this.#device.download(pass.embeddings);
+        const made = await this.#device.download(pass.embeddings);
         workspace.release(mark);
-        const { shape } = embeddings;
-        return { dtype: 'f32' as const, shape, data: floatsOf(embeddings) };
+        return made;
       });
-      writeFloats(all, (at / perRow) * hiddenSize, values);
-      at += patchesOf(grid);
+      const end = at + patchesOf(grid);
+      copyElements(embeddings, rows(all, at / perRow, end / perRow));
+      at = end;
     }
     return workspace.put(all);
   }

@@ -12,7 +12,7 @@ const BUDGET_BYTES = 256 * 2 ** 20;
  */
 export class ImageCache {
   readonly #budgetBytes: number;
-  readonly #kept = new Map<string, Float32Array>();
+  readonly #kept = new Map<string, Tensor>();
   #bytes = 0;
 
   constructor(budgetBytes = BUDGET_BYTES) {
@@ -23,22 +23,18 @@ export class ImageCache {
    * The embeddings of an image, computed where they are not kept.
    *
    * @param pixels of its patches
-   * @param embed   gives f32 `[N / mergeSize², D]`, which is kept
+   * @param embed   gives `[N / mergeSize², D]`, which is kept
    */
-  async embeddings(
-    pixels: PixelValues,
-    grid: Grid,
-    embed: () => Promise<Tensor<'f32'>>,
-  ): Promise<Float32Array> {
+  async embeddings(pixels: PixelValues, grid: Grid, embed: () => Promise<Tensor>): Promise<Tensor> {
     const key = keyOf(pixels, grid);
     const known = this.#kept.get(key);
-    const values = known ?? (await embed()).data;
+    const rows = known ?? (await embed());
     // What was asked for last stands last.
     if (known !== undefined) this.#kept.delete(key);
-    else this.#bytes += values.byteLength;
-    this.#kept.set(key, values);
+    else this.#bytes += rows.data.byteLength;
+    this.#kept.set(key, rows);
     this.#forget();
-    return values;
+    return rows;
   }
 
   /** Bytes that are kept. */
@@ -47,10 +43,10 @@ export class ImageCache {
   }
 
   #forget(): void {
-    for (const [key, { byteLength }] of this.#kept) {
+    for (const [key, { data }] of this.#kept) {
       if (this.#bytes <= this.#budgetBytes) return;
       this.#kept.delete(key);
-      this.#bytes -= byteLength;
+      this.#bytes -= data.byteLength;
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor/tensor.ts';
+import { rows, type Tensor } from '../tensor/tensor.ts';
 import { loraA, loraB, type Adapter } from './adapter.ts';
 import type { Arena } from './arena.ts';
 
@@ -19,23 +19,28 @@ export function mergedTensor(name: string, weights: Arena, adapter: Adapter | nu
     dtype,
     shape,
     get data() {
-      return merged(weight.data, module, adapter);
+      return merged(weight, module, adapter);
     },
   };
 }
 
-function merged(weight: Float32Array, module: string, { spec, arena }: Adapter): Float32Array {
+function merged(
+  weight: Tensor<'f32'>,
+  module: string,
+  { spec, arena }: Adapter,
+): Tensor<'f32'>['data'] {
   const a = arena.tensor(loraA(module)); // [r, in]
   const b = arena.tensor(loraB(module)); // [out, r]
   const [rank, width] = a.shape as [number, number];
   const scale = spec.alpha / spec.rank;
-  const result = weight.slice();
+  const result = weight.data.slice();
   for (let first = 0; first < rank; first += RANKS_AT_ONCE) {
-    const rows = Array.from({ length: RANKS_AT_ONCE }, (_, k) =>
+    const rowOf = (k: number): Tensor<'f32'>['data'] => {
       // Past the last row stands any other, times zero.
-      a.data.subarray(Math.min(first + k, rank - 1) * width, Math.min(first + k + 1, rank) * width),
-    );
-    const [a0, a1, a2, a3] = rows as [Float32Array, Float32Array, Float32Array, Float32Array];
+      const row = Math.min(first + k, rank - 1);
+      return rows(a, row, row + 1).data;
+    };
+    const [a0, a1, a2, a3] = [rowOf(0), rowOf(1), rowOf(2), rowOf(3)];
     for (let out = 0; out * width < result.length; out++) {
       const factor = (k: number): number =>
         first + k < rank ? scale * b.data[out * rank + first + k]! : 0;

@@ -7,8 +7,8 @@ export interface RotaryTable {
 }
 
 /** `base^(-2j/size)` for `j < size/2`, in float32 like the reference. */
-export function inverseFrequencies(size: number, base: number): Float32Array {
-  return Float32Array.from({ length: size / 2 }, (_, j) => 1 / base ** ((2 * j) / size));
+export function inverseFrequencies(size: number, base: number): number[] {
+  return Array.from({ length: size / 2 }, (_, j) => Math.fround(1 / base ** ((2 * j) / size)));
 }
 
 /** The table of `angle(token, frequency)`, in radians. */

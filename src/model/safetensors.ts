@@ -4,6 +4,8 @@ import { CxmindError } from '../errors.ts';
 import { openToRead, writing } from '../files.ts';
 import { bytesPerElement, type DType } from '../tensor/dtype.ts';
 import { letGo } from '../tensor/file-memory.ts';
+import { floatsOf } from '../tensor/floats.ts';
+import type { MakeShared } from '../tensor/memory.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { decodeF32, encodeF32 } from '../tensor/half.ts';
 
@@ -204,8 +206,8 @@ export class SafetensorsReader implements AsyncDisposable {
     }
   }
 
-  /** Reads an f32, f16 or bf16 tensor into `into`, exactly, a few megabytes at a time. */
-  async readF32(stored: StoredTensor, into: Float32Array): Promise<void> {
+  /** Reads an f32, f16 or bf16 tensor into one of f32, exactly, a few megabytes at a time. */
+  async readF32(stored: StoredTensor, { data: into }: Tensor<'f32'>): Promise<void> {
     const { dtype, name, offset, sizeBytes } = stored;
     if (dtype === 'f32') {
       await this.#readBytes(stored, into);
@@ -226,10 +228,7 @@ export class SafetensorsReader implements AsyncDisposable {
   }
 
   /** Reads a tensor as it is stored, into memory as `zeros` takes it. */
-  async read(
-    stored: StoredTensor,
-    memory?: (byteLength: number) => SharedArrayBuffer,
-  ): Promise<Tensor> {
+  async read(stored: StoredTensor, memory?: MakeShared): Promise<Tensor> {
     const tensor = zeros(stored.dtype, stored.shape, memory);
     await this.#readBytes(stored, tensor.data);
     return tensor;
@@ -252,7 +251,7 @@ export class SafetensorsReader implements AsyncDisposable {
 /** Every tensor of a safetensors file, by name, in memory as `zeros` takes it; errors as `SafetensorsReader.open`. */
 export async function readSafetensors(
   file: string,
-  memory?: (byteLength: number) => SharedArrayBuffer,
+  memory?: MakeShared,
 ): Promise<Map<string, Tensor>> {
   await using reader = await SafetensorsReader.open(file);
   const tensors = new Map<string, Tensor>();
@@ -288,7 +287,7 @@ async function writeTensor(
       `${name}: ${tensor.dtype} cannot be stored as ${dtype}`,
     );
   }
-  const values = data as Float32Array;
+  const values = floatsOf(tensor);
   const scratch = new Uint16Array(Math.min(chunkBytes / 2, values.length));
   for (let at = 0; at < values.length; at += scratch.length) {
     const part = values.subarray(at, at + scratch.length);

@@ -1,4 +1,4 @@
-import { sizeOf } from '../tensor/tensor.ts';
+import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { architectureOf } from './families.ts';
 import { withTies, type ModelConfig } from './model-config.ts';
 import type { SafetensorsReader, StoredTensor } from './safetensors.ts';
@@ -33,7 +33,7 @@ export async function hasOwnHead(
   for (let from = 0; from < count; from += ELEMENTS_AT_ONCE) {
     const until = Math.min(count, from + ELEMENTS_AT_ONCE);
     const [a, b] = [await valuesOf(head, from, until), await valuesOf(embedding, from, until)];
-    if (a.some((value, i) => value !== b[i])) return true;
+    if (a.data.some((value, i) => value !== b.data[i])) return true;
   }
   return false;
 }
@@ -43,10 +43,10 @@ async function valuesOf(
   { reader, tensor }: Stored,
   from: number,
   until: number,
-): Promise<Float32Array> {
+): Promise<Tensor<'f32'>> {
   const width = tensor.sizeBytes / sizeOf(tensor.shape);
-  const values = new Float32Array(until - from);
-  const [offset, sizeBytes] = [tensor.offset + from * width, values.length * width];
+  const values = zeros('f32', [until - from]);
+  const [offset, sizeBytes] = [tensor.offset + from * width, (until - from) * width];
   await reader.readF32({ ...tensor, offset, sizeBytes }, values);
   return values;
 }

@@ -1,6 +1,7 @@
 import * as path from 'node:path';
 import * as t from 'io-ts';
 import { keyOf, Rng } from '../rng.ts';
+import { bytesPerElement } from '../tensor/dtype.ts';
 import { Arena } from './arena.ts';
 import { dividedInto, layOut } from './arena-layout.ts';
 import {
@@ -49,7 +50,7 @@ export async function loadValueCheckpoint(
   await using stack = new AsyncDisposableStack();
   const readers = await openWeights(stack, directory);
   const { places, notes } = placesOf(directory, config, layout, readers, fromPolicy(config));
-  const arena = new Arena(layout, memory?.(layout.length * Float32Array.BYTES_PER_ELEMENT));
+  const arena = new Arena(layout, memory?.(layout.length * bytesPerElement('f32')));
   const { scoreWeight } = architectureOf(config).weights;
   if (!new Set([...places.values()].map(({ name }) => name)).has(scoreWeight)) {
     const rng = new Rng(keyOf('value-head', seed));

@@ -1,6 +1,7 @@
 import koffi from 'koffi';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
+import { lastingBuffer } from '../tensor/memory.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Pointer } from './abi.ts';
 import { bytesAt, NativeText, type Native } from './native.ts';
@@ -167,7 +168,7 @@ export class CustomOps implements Disposable {
 /** The one call that runs in a thread. */
 class Call implements CustomCall {
   readonly #native: Native;
-  readonly #dims = new BigInt64Array(new SharedArrayBuffer(8 * MOST_AXES));
+  readonly #dims = new BigInt64Array(lastingBuffer(8 * MOST_AXES));
   #type = '';
   #context = 0n;
 

@@ -1,4 +1,5 @@
 import type { DType } from '../tensor/dtype.ts';
+import { sharedBuffer } from '../tensor/memory.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { CxmindError } from '../errors.ts';
@@ -31,8 +32,8 @@ export function describeTensor(
     throw new CxmindError('DTYPE_MISMATCH', `${where}: ONNX element type ${element} has no dtype`);
   }
   const rank = Number(native.out(where, (slot) => GetDimensionsCount(info, slot)));
-  const dims = new BigInt64Array(new SharedArrayBuffer(Math.max(8, rank * 8)));
-  const names = new BigUint64Array(new SharedArrayBuffer(Math.max(8, rank * 8)));
+  const dims = new BigInt64Array(sharedBuffer(Math.max(8, rank * 8)));
+  const names = new BigUint64Array(sharedBuffer(Math.max(8, rank * 8)));
   native.check(GetDimensions(info, dims, rank), where);
   native.check(GetSymbolicDimensions(info, names, rank), where);
   const shape = Array.from({ length: rank }, (_, axis) => {

@@ -1,5 +1,6 @@
 import koffi from 'koffi';
 import { CxmindError } from '../errors.ts';
+import { lastingBuffer } from '../tensor/memory.ts';
 import type { Abi, Functions, Pointer } from './abi.ts';
 
 const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|available memory of/i;
@@ -10,7 +11,7 @@ export class Native {
   readonly version: string;
   /** Keeps koffi's hold on the library alive with this object. */
   readonly #abi: Abi;
-  readonly #slots = new BigUint64Array(new SharedArrayBuffer(16));
+  readonly #slots = new BigUint64Array(lastingBuffer(16));
   #raised: CxmindError | undefined;
 
   constructor(abi: Abi) {

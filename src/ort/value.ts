@@ -1,4 +1,5 @@
 import { CxmindError } from '../errors.ts';
+import { isShared, lastingBuffer } from '../tensor/memory.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
@@ -32,7 +33,7 @@ export class OrtValue implements Disposable {
 export class ValueMaker {
   readonly #native: Native;
   readonly #memoryInfo: bigint;
-  readonly #dims = new BigInt64Array(new SharedArrayBuffer(8 * 16));
+  readonly #dims = new BigInt64Array(lastingBuffer(8 * 16));
 
   /** @param memoryInfo where the tensors' memory is: the CPU's */
   constructor(native: Native, memoryInfo: bigint) {
@@ -45,14 +46,14 @@ export class ValueMaker {
    * referenced for as long as any binding uses it.
    *
    * @throws SHAPE_MISMATCH when the data are not as many as the shape says, or more than 16 dimensions;
-   *   DTYPE_MISMATCH when they do not stand on a SharedArrayBuffer
+   *   DTYPE_MISMATCH when they are not in shared memory
    */
   make(tensor: Tensor, where: string): bigint {
     const { dtype, shape, data } = tensor;
-    if (!(data.buffer instanceof SharedArrayBuffer)) {
+    if (!isShared(data.buffer)) {
       throw new CxmindError(
         'DTYPE_MISMATCH',
-        `${where}: expected ${dtype} data on a SharedArrayBuffer, got an ArrayBuffer, which may move`,
+        `${where}: expected ${dtype} data in shared memory, got an ArrayBuffer, which may move`,
       );
     }
     if (data.length !== sizeOf(shape) || shape.length > this.#dims.length) {

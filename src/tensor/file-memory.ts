@@ -6,7 +6,7 @@ import { getSystemErrorMessage } from 'node:util';
 import { CxmindError, isSystemError } from '../errors.ts';
 import { sizeText } from '../files.ts';
 import { addressOf, loadLibrary, type NativeFunction } from '../native.ts';
-import { noteSharedBytes, sharedBuffer } from './memory.ts';
+import { isShared, noteSharedBytes, sharedBuffer, type SharedMemory } from './memory.ts';
 
 const PROT_READ_WRITE = 3;
 const MAP_SHARED_FIXED = 0x11;
@@ -35,7 +35,7 @@ export function scratchFolder(): string {
  *
  * @throws IO_FAILED when the folder has no room for it
  */
-export function fileBuffer(byteLength: number, folder = scratchFolder()): SharedArrayBuffer {
+export function fileBuffer(byteLength: number, folder = scratchFolder()): SharedMemory {
   if (process.platform !== 'linux' || byteLength === 0) return sharedBuffer(byteLength);
   const file = reserve(folder, byteLength);
   try {
@@ -53,8 +53,8 @@ export function fileBuffer(byteLength: number, folder = scratchFolder()): Shared
 }
 
 /** Whether memory lies in a file: no other is growable. */
-export function isInFile(buffer: ArrayBufferLike): buffer is SharedArrayBuffer {
-  return buffer instanceof SharedArrayBuffer && buffer.growable;
+export function isInFile(buffer: ArrayBufferLike): buffer is SharedMemory {
+  return isShared(buffer) && buffer.growable;
 }
 
 /** Takes elements out of memory, to come back from the file when they are touched; others than a file's stay. */

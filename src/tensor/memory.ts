@@ -2,6 +2,20 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { PageAdvice } from './page-advice.ts';
 
+/**
+ * Memory that all threads of a process may hold at once, and that native code may read and write: it crosses threads
+ * without a copy and never moves. `viewOf` has typed views of it.
+ */
+export type SharedMemory = SharedArrayBuffer;
+
+/** Makes shared memory of so many zeros: `sharedBuffer`, or `fileBuffer` for such that lies in a file. */
+export type MakeShared = (byteLength: number) => SharedMemory;
+
+/** Whether something is shared memory, as the buffer of a typed array may be. */
+export function isShared(value: unknown): value is SharedMemory {
+  return value instanceof SharedArrayBuffer;
+}
+
 /** Bytes between two looks at the process's memory, and how much it must have grown for a collection. */
 const paceBytes = 256 * 2 ** 20;
 
@@ -58,20 +72,20 @@ export function collectShared(): void {
   pace.collect();
 }
 
-/** A zeroed SharedArrayBuffer whose size the garbage collector hears of, on huge pages where it is large. */
-export function sharedBuffer(byteLength: number): SharedArrayBuffer {
+/** Shared memory of zeros whose size the garbage collector hears of, on huge pages where it is large. */
+export function sharedBuffer(byteLength: number): SharedMemory {
   noteSharedBytes(byteLength);
   return lastingBuffer(byteLength);
 }
 
 /** The same for memory that lives as long as its thread does, and is no garbage before. */
-export function lastingBuffer(byteLength: number): SharedArrayBuffer {
+export function lastingBuffer(byteLength: number): SharedMemory {
   const buffer = new SharedArrayBuffer(byteLength);
   pages.wantHuge(buffer);
   return buffer;
 }
 
 /** Gives the memory of a buffer that nobody will read again back now, rather than when a collection finds it. */
-export function discardBuffer(buffer: SharedArrayBuffer): void {
+export function discardBuffer(buffer: SharedMemory): void {
   pages.discard(buffer);
 }

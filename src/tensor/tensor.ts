@@ -7,7 +7,7 @@ import {
   type DType,
   type TypedArrays,
 } from './dtype.ts';
-import { sharedBuffer } from './memory.ts';
+import { sharedBuffer, type MakeShared } from './memory.ts';
 
 /** A dense row-major tensor: plain data, so it crosses a thread as it is. */
 export interface Tensor<D extends DType = DType> {
@@ -28,14 +28,14 @@ export function sizeOf(shape: readonly number[]): number {
 }
 
 /**
- * Zeros on a SharedArrayBuffer of their own, so that threads and native code may read them in place.
+ * Zeros in shared memory of their own, so that threads and native code may read them in place.
  *
  * @param memory makes the buffer, of zeros; `fileBuffer` for one that lies in a file
  */
 export function zeros<D extends DType>(
   dtype: D,
   shape: readonly number[],
-  memory: (byteLength: number) => SharedArrayBuffer = sharedBuffer,
+  memory: MakeShared = sharedBuffer,
 ): Tensor<D> {
   const length = sizeOf(shape);
   const buffer = memory(Math.max(1, length) * bytesPerElement(dtype));
@@ -43,7 +43,7 @@ export function zeros<D extends DType>(
 }
 
 /**
- * A tensor of the given numbers, each rounded to the dtype's nearest, on a SharedArrayBuffer of its own.
+ * A tensor of the given numbers, each rounded to the dtype's nearest, in shared memory of its own.
  *
  * @throws SHAPE_MISMATCH when the shape wants another number of them
  */
@@ -79,6 +79,17 @@ export function numbersOf({ dtype, data }: Tensor): Float64Array {
   const numbers = new Float64Array(elements.length);
   for (let i = 0; i < numbers.length; i++) numbers[i] = toNumber(elements[i]!);
   return numbers;
+}
+
+/** Copies all elements of a tensor into another of its dtype and size. */
+export function copyElements(from: Tensor, to: Tensor): void {
+  if (from.dtype !== to.dtype || from.data.length !== to.data.length) {
+    const form = ({ dtype, shape }: Tensor): string => `${dtype} [${shape.join(', ')}]`;
+    throw new CxmindError('SHAPE_MISMATCH', `copyElements: ${form(from)} into ${form(to)}`);
+  }
+  const bytes = ({ data }: Tensor): Uint8Array =>
+    viewOf('u8', data.buffer, data.byteOffset, data.byteLength);
+  bytes(to).set(bytes(from));
 }
 
 /** The same elements under another shape of equal size; no copy. */

@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor/tensor.ts';
+import { copyElements, type Tensor } from '../tensor/tensor.ts';
 
 /**
  * What the learners of one policy do together; every one of them calls the same operations in the same
@@ -36,7 +36,7 @@ export const alone: LearnerGroup = {
 
 function copied(input: Tensor | null, output: Tensor | null): Promise<void> {
   if (input !== null && output !== null && input.data !== output.data) {
-    (output.data as Float32Array).set(input.data as Float32Array);
+    copyElements(input, output);
   }
   return Promise.resolve();
 }

@@ -8,7 +8,7 @@ import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { fileBuffer, letGo } from '../tensor/file-memory.ts';
-import { sharedBuffer } from '../tensor/memory.ts';
+import { sharedBuffer, type MakeShared } from '../tensor/memory.ts';
 import { rows, tensorOf, zeros } from '../tensor/tensor.ts';
 import { DeviceWeights } from './device-weights.ts';
 import { exchangeOf, type DeviceExchange, type Sharing } from './exchange.ts';
@@ -69,7 +69,7 @@ export class Optimization implements Disposable {
   /** Null where gradients are summed as they are. */
   readonly #rounding: Rounding | null;
   /** Memory for what is as large as the optimizer's state. */
-  readonly #stateMemory: (byteLength: number) => SharedArrayBuffer;
+  readonly #stateMemory: MakeShared;
   /** The own part of the summed gradients. */
   readonly #ownGradients: View<'f32'>;
   readonly #owned = new DisposableStack();

@@ -31,7 +31,7 @@ export async function updateSupervised(
       1,
       (logProbs) => {
         loss -= logProbs.reduce((sum, value) => sum + value, 0) / responseTokens;
-        return new Float32Array(logProbs.length).fill(-1 / responseTokens);
+        return logProbs.map(() => -1 / responseTokens);
       },
       optimization.gradients,
     );

@@ -1,5 +1,6 @@
 import { BroadcastChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
+import { isShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import type { Call } from './call.ts';
 import type { Elements } from './elements.ts';
 
@@ -25,7 +26,7 @@ const refused: Loan = { number: loanNumbers.refused, isNew: false, byteOffset: 0
 interface Note {
   readonly rank: number;
   readonly number: number;
-  readonly buffer?: SharedArrayBuffer;
+  readonly buffer?: SharedMemory;
 }
 
 /**
@@ -38,10 +39,10 @@ interface Note {
 export class Loans {
   readonly #rank: number;
   readonly #channel: BroadcastChannel;
-  readonly #numbers = new WeakMap<SharedArrayBuffer, number>();
+  readonly #numbers = new WeakMap<SharedMemory, number>();
   readonly #dropped: FinalizationRegistry<number>;
   /** Buffers of the others, by rank and number. */
-  readonly #borrowed = new Map<number, Map<number, SharedArrayBuffer>>();
+  readonly #borrowed = new Map<number, Map<number, SharedMemory>>();
   #last = 0;
   #isClosed = false;
 
@@ -61,13 +62,13 @@ export class Loans {
     if (isOneSided && this.#rank !== call.root) return nothing;
     if (input === null || this.#overwrites(call, input, output)) return refused;
     const { buffer, byteOffset } = input;
-    if (!(buffer instanceof SharedArrayBuffer)) return refused;
+    if (!isShared(buffer)) return refused;
     const number = this.#numbers.get(buffer);
     return { number: number ?? this.#last + 1, isNew: number === undefined, byteOffset };
   }
 
   /** Gives the others a new buffer, once all of them listen. */
-  introduce(buffer: SharedArrayBuffer): void {
+  introduce(buffer: SharedMemory): void {
     const number = ++this.#last;
     this.#numbers.set(buffer, number);
     this.#dropped.register(buffer, number);
@@ -75,7 +76,7 @@ export class Loans {
   }
 
   /** A buffer that its rank has introduced. */
-  borrow(rank: number, number: number): SharedArrayBuffer {
+  borrow(rank: number, number: number): SharedMemory {
     for (;;) {
       const buffer = this.#borrowed.get(rank)?.get(number);
       if (buffer !== undefined) return buffer;
@@ -100,7 +101,7 @@ export class Loans {
   }
 
   #take({ rank, number, buffer }: Note): void {
-    const ofRank = this.#borrowed.get(rank) ?? new Map<number, SharedArrayBuffer>();
+    const ofRank = this.#borrowed.get(rank) ?? new Map<number, SharedMemory>();
     this.#borrowed.set(rank, ofRank);
     if (buffer === undefined) ofRank.delete(number);
     else ofRank.set(number, buffer);

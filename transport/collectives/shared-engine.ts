@@ -1,5 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
+import type { SharedMemory } from '../../src/tensor/memory.ts';
 import { SharedBarrier, type Look } from '../shared/barrier.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import { doDirectly, inputParts } from './direct.ts';
@@ -134,7 +135,7 @@ export class SharedEngine implements Engine {
     if (all.some(({ number }) => number === loanNumbers.refused)) return undefined;
     const loans = this.#owner.loans!;
     if (all.some(({ isNew }) => isNew)) {
-      if (own.isNew) loans.introduce(input!.buffer as SharedArrayBuffer);
+      if (own.isNew) loans.introduce(input!.buffer as SharedMemory);
       await this.#meet();
     }
     const length = inputParts(call, this.size) * call.count;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CxmindError } from '../../src/errors.ts';
-import { noteSharedBytes, sharedBuffer } from '../../src/tensor/memory.ts';
+import { noteSharedBytes, sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 import { ThreadWords } from '../shared/words.ts';
 import type { Communicator } from './communicator.ts';
 import { Group } from './group.ts';
@@ -12,7 +12,7 @@ import { SharedLayout } from './shared-layout.ts';
 export interface ThreadGroupHandle {
   readonly size: number;
   readonly id: string;
-  readonly memory: SharedArrayBuffer;
+  readonly memory: SharedMemory;
 }
 
 /** A new group for `size` threads of this process, each of which joins once. */

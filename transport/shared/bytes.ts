@@ -1,4 +1,4 @@
-import { sharedBuffer } from '../../src/tensor/memory.ts';
+import { isShared, sharedBuffer } from '../../src/tensor/memory.ts';
 
 /** Where payloads go that are not on shared memory yet. */
 export interface PayloadMemory {
@@ -11,12 +11,16 @@ export function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-/** The same bytes on a SharedArrayBuffer: the view itself where it is on one already, else one copy. */
+/** The same bytes in shared memory: the view itself where it is of such already, else one copy. */
 export function sharedBytes(bytes: Uint8Array): Uint8Array {
-  if (bytes.buffer instanceof SharedArrayBuffer) return bytes;
-  const shared = new Uint8Array(sharedBuffer(bytes.byteLength));
-  shared.set(bytes);
-  return shared;
+  return isShared(bytes.buffer) ? bytes : sharedCopy(bytes);
+}
+
+/** The same bytes in shared memory of their own. */
+export function sharedCopy(bytes: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(sharedBuffer(bytes.byteLength));
+  copy.set(bytes);
+  return copy;
 }
 
 /** Gives each payload memory of its own, which goes when nobody refers to it. */

@@ -1,6 +1,11 @@
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
 import { CxmindError } from '../../src/errors.ts';
-import { noteSharedBytes } from '../../src/tensor/memory.ts';
+import {
+  isShared,
+  lastingBuffer,
+  noteSharedBytes,
+  type SharedMemory,
+} from '../../src/tensor/memory.ts';
 import type { Channel, Packet } from '../channel.ts';
 import type { PayloadHeap } from '../shared/heap.ts';
 import { channelBytes, channelCapacity, channelHalf } from '../shared/layout.ts';
@@ -17,14 +22,14 @@ type Parcel = readonly [
   ...frames: (Uint8Array | Descriptor)[],
 ];
 
-/** What goes by the port; a bare SharedArrayBuffer is a slab that descriptors will speak of. */
-type PortMessage = Parcel | SharedArrayBuffer | typeof doorbell;
+/** What goes by the port; bare memory is a slab that descriptors will speak of. */
+type PortMessage = Parcel | SharedMemory | typeof doorbell;
 
 /** One end of a channel, on its way to the thread that makes a `ThreadChannel` of it. */
 export interface ThreadEnd {
   /** To be transferred. */
   readonly port: MessagePort;
-  readonly memory: SharedArrayBuffer;
+  readonly memory: SharedMemory;
   /** Which half of the memory this end writes. */
   readonly end: 0 | 1;
 }
@@ -158,7 +163,7 @@ export class ThreadChannel implements Channel {
 
   #sort(message: PortMessage): void {
     if (message === doorbell) return;
-    if (message instanceof SharedArrayBuffer) this.#granted?.introduce(message);
+    if (isShared(message)) this.#granted?.introduce(message);
     else this.#parcels.push(message);
   }
 
@@ -215,7 +220,7 @@ export class ThreadChannel implements Channel {
 /** A channel and the end to hand to a worker, which wraps it in a `ThreadChannel` of its own. */
 export function threadPair(heap?: PayloadHeap): [ThreadChannel, ThreadEnd] {
   const { port1, port2 } = new MessageChannel();
-  const memory = new SharedArrayBuffer(channelBytes);
+  const memory = lastingBuffer(channelBytes);
   return [
     new ThreadChannel({ port: port1, memory, end: 0 }, heap),
     { port: port2, memory, end: 1 },

@@ -1,6 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
-import { collectShared } from '../../src/tensor/memory.ts';
+import { collectShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import { Account, Holdings } from '../shared/account.ts';
+import { sharedCopy } from '../shared/bytes.ts';
 import type { PayloadHeap } from '../shared/heap.ts';
 import { Slab } from '../shared/slab.ts';
 
@@ -51,7 +52,7 @@ export class GrantedFrames {
 
   constructor(
     heap: PayloadHeap,
-    memory: SharedArrayBuffer,
+    memory: SharedMemory,
     ours: { readonly account: number },
     theirs: { readonly account: number },
   ) {
@@ -68,13 +69,13 @@ export class GrantedFrames {
    */
   grant(
     frame: Uint8Array,
-    introduce: (slab: SharedArrayBuffer) => void,
+    introduce: (slab: SharedMemory) => void,
   ): Uint8Array | Descriptor | undefined {
     const place = this.#heap.placeOf(frame.buffer);
     if (place === undefined) return undefined;
     const { slab, block } = place;
     const grant = this.#account.grant(slab, block);
-    if (grant === undefined) return offSlab(frame);
+    if (grant === undefined) return sharedCopy(frame);
     let number = this.#known.get(slab);
     if (number === undefined) {
       number = this.#known.size;
@@ -85,7 +86,7 @@ export class GrantedFrames {
   }
 
   /** The peer will speak of a slab. */
-  introduce(memory: SharedArrayBuffer): void {
+  introduce(memory: SharedMemory): void {
     const slab = new Slab(memory);
     this.#introduced.push(slab);
     this.#heeded.push(slab.shortages);
@@ -120,10 +121,4 @@ export class GrantedFrames {
   reclaim(): void {
     this.#account.reclaim();
   }
-}
-
-function offSlab(frame: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(frame.byteLength));
-  copy.set(frame);
-  return copy;
 }

@@ -11,10 +11,10 @@ describe('ImageCache', () => {
     let calls = 0;
     const embed = () => (calls++, Promise.resolve(tensorOf('f32', [1, 1], [calls])));
     for (let i = 0; i < 3; i++)
-      assert.deepEqual([...(await cache.embeddings(image(1), grid, embed))], [1]);
-    assert.deepEqual([...(await cache.embeddings(image(2), grid, embed))], [2]);
+      assert.deepEqual([...(await cache.embeddings(image(1), grid, embed)).data], [1]);
+    assert.deepEqual([...(await cache.embeddings(image(2), grid, embed)).data], [2]);
     // The same patches in another order of rows and columns are another image.
-    assert.deepEqual([...(await cache.embeddings(image(1), [1, 1, 4], embed))], [3]);
+    assert.deepEqual([...(await cache.embeddings(image(1), [1, 1, 4], embed)).data], [3]);
     assert.equal(calls, 3);
   });
 
@@ -41,7 +41,7 @@ describe('ImageCache', () => {
     const computed: number[] = [];
     const ask = async (value: number): Promise<number> => {
       const embed = () => (computed.push(value), Promise.resolve(tensorOf('f32', [1, 1], [value])));
-      return (await cache.embeddings(image(value), grid, embed))[0]!;
+      return (await cache.embeddings(image(value), grid, embed)).data[0] as number;
     };
     for (const value of [1, 2, 1, 3, 1, 2]) assert.equal(await ask(value), value);
     assert.deepEqual(computed, [1, 2, 3, 2]);

@@ -172,7 +172,7 @@ describe('Session and Binding', () => {
     using binding = session.bind();
     assert.throws(
       () => binding.input('x', { dtype: 'f32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }),
-      failsWith('DTYPE_MISMATCH', /^add: x: expected f32 data on a SharedArrayBuffer/),
+      failsWith('DTYPE_MISMATCH', /^add: x: expected f32 data in shared memory/),
     );
   });
 
