@@ -1,5 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import type { DType } from '../tensor/dtype.ts';
+import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { numbersOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, GraphOutput, Node, Value, ValueType } from './ir.ts';
 import { isFloat } from './ir.ts';
@@ -465,6 +465,14 @@ export class GraphBuilder {
     by: { readonly uniform: Value; readonly topK: Value; readonly topP: Value },
   ): Value {
     return this.#one('drawTokens', [logits, banned, by.uniform, by.topK, by.topP], {});
+  }
+
+  /**
+   * Log-probabilities f32 `[R]` of tokens i64 `[R, 1]` by logits `[R, V]`, with a gradient of the logits in a dtype of
+   * its own: that of the product which they come from.
+   */
+  tokenLogProbs(logits: Value, targets: Value, gradient: FloatDType): Value {
+    return this.#one('tokenLogProbs', [logits, targets], { gradient });
   }
 
   #one<K extends OpName>(op: K, inputs: readonly Value[], attributes: OpAttributes[K]): Value {

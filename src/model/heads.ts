@@ -2,6 +2,7 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { DecodeSheet, type DecodeForm } from './decode-form.ts';
+import type { GraphForm } from './graph-form.ts';
 import type { TextConfig } from './model-config.ts';
 
 /**
@@ -11,7 +12,11 @@ import type { TextConfig } from './model-config.ts';
  *
  * @param dtype of hidden rows and weights; logits and log-probabilities are f32
  */
-export function headGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
+export function headGraph(
+  config: TextConfig,
+  dtype: FloatDType = 'f32',
+  form: GraphForm = 'composed',
+): Graph {
   const g = new GraphBuilder('head');
   const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
   const targets = g.input('targets', 'i64', ['R', 1]);
@@ -22,8 +27,12 @@ export function headGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph 
   const tempered = g.inFloat32([hidden, norm], (rows, weight) =>
     g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
   );
-  const logProbs = g.logSoftmax(g.gemm(tempered, head, { transB: true, to: 'f32' }), -1);
-  g.output('logProbs', g.reshape(g.gatherElements(logProbs, targets, 1), ['R']));
+  const logits = g.gemm(tempered, head, { transB: true, to: 'f32' });
+  const logProbs =
+    form === 'fused'
+      ? g.tokenLogProbs(logits, targets, dtype)
+      : g.reshape(g.gatherElements(g.logSoftmax(logits, -1), targets, 1), ['R']);
+  g.output('logProbs', logProbs);
   return g.build();
 }
 

@@ -22,8 +22,14 @@ import {
   type ModelModules,
 } from './weight-source.ts';
 
-/** What a head makes of a chunk of rows stays below this; of a whole batch it never exists. */
-const HEAD_CHUNK_BYTES = 64 * 2 ** 20;
+/**
+ * What a head makes of a chunk of rows stays below this; of a whole batch it never exists. A card reads all of a large
+ * vocabulary's weights for each chunk, which pays only for thousands of rows.
+ */
+const HEAD_CHUNK_BYTES: Readonly<Record<GraphForm, number>> = {
+  composed: 64 * 2 ** 20,
+  fused: 2 ** 30,
+};
 
 /** How a model trades memory for time in its backward pass. */
 export interface NetworkOptions {
@@ -268,7 +274,7 @@ export class Network implements Disposable {
 
   #chunks(batch: PackedBatch): Chunk[] {
     const count = batch.scoredRows.length;
-    const size = Math.max(1, Math.floor(HEAD_CHUNK_BYTES / this.#rowHead.rowBytes));
+    const size = Math.max(1, Math.floor(HEAD_CHUNK_BYTES[this.#form] / this.#rowHead.rowBytes));
     const chunks: Chunk[] = [];
     for (let start = 0; start < count; start += size) {
       chunks.push({ start, end: Math.min(count, start + size) });

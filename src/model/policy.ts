@@ -2,6 +2,7 @@ import type { Device } from '../device/device.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { PackedBatch } from './batch.ts';
 import type { AnyArena } from './device-arena.ts';
+import { formFor } from './graph-form.ts';
 import { headGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
 import { modelModules } from './parameters.ts';
@@ -18,7 +19,7 @@ export class Policy implements Disposable {
   constructor(device: Device, config: ModelConfig, arena: AnyArena, options: NetworkOptions) {
     this.config = config;
     const head = {
-      graph: headGraph(config.text, arena.dtype),
+      graph: headGraph(config.text, arena.dtype, formFor(device)),
       output: 'logProbs',
       rowBytes: 4 * config.text.vocabSize,
       modules: modelModules(config, 'policy'),

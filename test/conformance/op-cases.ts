@@ -470,6 +470,28 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       },
     },
   ],
+  tokenLogProbs: [
+    {
+      inputs: { x: { shape: ['A', 37] }, i: { dtype: 'i64', shape: ['A', 1], draw: small } },
+      build: (g, { x, i }) => [g.tokenLogProbs(x!, i!, x!.dtype as FloatDType)],
+    },
+  ],
+  tokenLogProbsGradient: [
+    {
+      // Four at a time, and a gradient of halves.
+      inputs: {
+        x: { shape: ['A', 24] },
+        i: { dtype: 'i64', shape: ['A', 1], draw: (_rng, [rows]) => Array<number>(rows!).fill(-2) },
+        gradient: { dtype: 'f32', shape: ['A'] },
+      },
+      build: (g, { x, i, gradient }) => {
+        const outputs = g.apply('tokenLogProbs', [x!, i!], { gradient: 'bf16' });
+        const inputs = [x!, i!, outputs[1]!, gradient!];
+        return [...outputs, g.apply('tokenLogProbsGradient', inputs, { gradient: 'bf16' })[0]!];
+      },
+      noGradient: 'it is one',
+    },
+  ],
   packedAttention: [
     {
       inputs: { joined: { shape: [10, 6, 18] }, ...twoTrees },

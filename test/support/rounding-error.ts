@@ -28,6 +28,7 @@ const accumulating: ReadonlySet<OpName> = new Set<OpName>([
   'rmsNorm',
   'scatterElements',
   'softmax',
+  'tokenLogProbs',
 ]);
 
 /** Ops that only move elements, and so round nothing. */

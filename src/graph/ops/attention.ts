@@ -1,7 +1,8 @@
 import { isFloat, type Dim, type Value } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
+import { rotaryKernel } from './rotary-kernel.ts';
 import { linalg } from './linalg.ts';
-import { microsoft, type None, type OpFamily } from './op.ts';
+import { intermediate, microsoft, type None, type OpFamily } from './op.ts';
 import { reduce } from './reduce.ts';
 
 /** Attributes of the attention ops. */
@@ -34,11 +35,7 @@ export const attention: OpFamily<AttentionAttributes> = {
     emit({ inputs: [x, cos, sin], outputs: [y], attributes: { inverse, heads: turning } }, onnx) {
       const [, all, width] = x!.shape as [Dim, number, number];
       const heads = turning ?? all;
-      const node = (type: string, ...inputs: string[]): string => {
-        const output = onnx.temporary();
-        onnx.node(type, inputs, [output]);
-        return output;
-      };
+      const node = (type: string, ...inputs: string[]): string => intermediate(onnx, type, inputs);
       // One sequence whose first token reads row 0 of the tables.
       const size = heads * width;
       const [rows, still] = [onnx.temporary(), onnx.temporary()];
@@ -57,6 +54,13 @@ export const attention: OpFamily<AttentionAttributes> = {
       const to = heads < all ? onnx.temporary() : onnx.name(y!);
       onnx.node('Reshape', [turned, onnx.ints([-1, heads, width])], [to]);
       if (heads < all) onnx.node('Concat', [to, still], [onnx.name(y!)], { axis: { int: 1 } });
+    },
+    steps({ inputs: [x, cos], attributes: { inverse, heads: turning } }) {
+      const [, heads, width] = x!.shape as [Dim, number, number];
+      const [dtype, tableDType] = [x!.dtype, cos!.dtype];
+      return [
+        rotaryKernel({ dtype, tableDType, heads, turning: turning ?? heads, width, inverse }),
+      ];
     },
     vjp({ inputs: [, cos, sin], attributes: { inverse, ...some } }, [dy], g) {
       return [dy && g.rotary(dy, cos!, sin!, { inverse: !inverse, ...some })];

@@ -87,6 +87,18 @@ export interface Emitter {
 /** The domain of ONNX Runtime's own ops. */
 export const microsoft = 'com.microsoft';
 
+/** Adds a node of one output, for the op's own use, and gives its name. */
+export function intermediate(
+  onnx: Emitter,
+  type: string,
+  inputs: readonly string[],
+  attributes?: Readonly<Record<string, OnnxAttribute>>,
+): string {
+  const output = onnx.temporary();
+  onnx.node(type, inputs, [output], attributes);
+  return output;
+}
+
 /** Emission as one standard node over all inputs and outputs. */
 export function asNode<A>(
   type: string,

@@ -4,11 +4,11 @@ import {
   attentionKernel,
   gradientParts,
   type AttentionForm,
-} from '../kernels/packed-attention.ts';
+} from './packed-attention-kernels.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { blank, type NdArray } from './array.ts';
-import type { Emitter, OnnxAttribute, OpFamily } from './op.ts';
+import { intermediate, type Emitter, type OnnxAttribute, type OpFamily } from './op.ts';
 
 /** Heads of an attention: `heads` queries share `kvHeads` keys and values in equal groups. */
 export interface PackedHeads {
@@ -319,9 +319,7 @@ class PlainAttention {
     inputs: readonly string[],
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
   ): string {
-    const output = this.#onnx.temporary();
-    this.#onnx.node(type, inputs, [output], attributes);
-    return output;
+    return intermediate(this.#onnx, type, inputs, attributes);
   }
 
   /** Which place each row sees, bool `[T, T]`. */

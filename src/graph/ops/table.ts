@@ -11,6 +11,7 @@ import type { Op, OpFamily } from './op.ts';
 import { order, type OrderAttributes } from './order.ts';
 import { packedAttention, type PackedAttentionAttributes } from './packed-attention.ts';
 import { reduce, type ReductionAttributes } from './reduce.ts';
+import { tokenLogProbs, type TokenLogProbsAttributes } from './token-log-probs.ts';
 
 /** The attributes of every op, by its name. */
 export interface OpAttributes
@@ -25,7 +26,8 @@ export interface OpAttributes
     AttentionAttributes,
     PackedAttentionAttributes,
     CachedAttentionAttributes,
-    DrawAttributes {}
+    DrawAttributes,
+    TokenLogProbsAttributes {}
 
 /** The name of an op. */
 export type OpName = keyof OpAttributes;
@@ -43,6 +45,7 @@ export const ops: OpFamily<OpAttributes> = {
   ...packedAttention,
   ...cachedAttention,
   ...draw,
+  ...tokenLogProbs,
 };
 
 /** The rules of a node's op; its attributes are of the op's type because the builder made the node. */

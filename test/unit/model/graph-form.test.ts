@@ -3,6 +3,7 @@ import { evaluate } from '../../../src/graph/interpret.ts';
 import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
 import { arrayOf, sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { NO_ADAPTERS } from '../../../src/model/adapter.ts';
+import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
 import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/qwen2-5-vl/decoder.ts';
@@ -64,15 +65,16 @@ const windows = [
   [6, 0, 5],
   [1, 2, 4, 3],
 ];
-const sizes: Readonly<Record<string, number>> = { T: 7, P: 2 };
+const sizes: Readonly<Record<string, number>> = { T: 7, P: 2, R: 5 };
 
 const cases: readonly {
   readonly what: string;
   readonly graph: (form: GraphForm) => Graph;
-  readonly segments: readonly (readonly number[])[];
-  readonly visible: Visibility;
-  readonly strips: number;
+  readonly segments?: readonly (readonly number[])[];
+  readonly visible?: Visibility;
+  readonly strips?: number;
 }[] = [
+  { what: 'head', graph: (form) => headGraph(text, 'f32', form) },
   ...[
     (form: GraphForm) => decoderLayerGraph(text, NO_ADAPTERS, 'f32', form),
     (form: GraphForm) => prefillLayerGraph(text, true, NO_ADAPTERS, 'f32', form),
@@ -100,7 +102,7 @@ function drawn({ name, dtype, shape }: Pick<Value, 'name' | 'dtype' | 'shape'>):
 }
 
 describe('a fused graph', () => {
-  for (const { what, graph, segments, visible, strips } of cases) {
+  for (const { what, graph, segments = [], visible = causalTrees([]), strips = 1 } of cases) {
     it(`gives what a composed one gives, and its gradients: ${what}`, () => {
       const [composed, fused] = (['composed', 'fused'] as const).map((form): Arrays => {
         const layout = segmentTensors(form, segments, visible, strips, zeros);

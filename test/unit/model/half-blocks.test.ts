@@ -102,6 +102,7 @@ const trained: readonly BlockCase[] = [
     segments: fused,
   },
   { what: 'head', graph: (d) => headGraph(text, d) },
+  { what: 'fused head', graph: (d) => headGraph(text, d, 'fused') },
   { what: 'value head', graph: (d) => valueHeadGraph(text, d) },
   { what: 'patch embedding', graph: (d) => patchEmbedGraph(vision, d) },
   {

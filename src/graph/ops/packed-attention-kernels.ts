@@ -1,7 +1,7 @@
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Kernel, Launch, Shapes } from '../kernel.ts';
 import { cTypes } from '../kernel-prelude.ts';
-import { tileShape, tileSource } from './tiles.ts';
+import { tileShape, tileSource } from './tile-kernels.ts';
 
 /** What one attention's kernels are made for. */
 export interface AttentionForm {

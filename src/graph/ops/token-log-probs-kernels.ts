@@ -1,0 +1,83 @@
+import type { DType } from '../../tensor/dtype.ts';
+import { cTypes } from '../kernel-prelude.ts';
+import type { Kernel } from '../kernel.ts';
+
+const ROW_THREADS = 512;
+const GRADIENT_THREADS = 256;
+
+/** Elements of a row that are loaded at once. */
+function packOf(vocabulary: number): number {
+  return [4, 2, 1].find((count) => vocabulary % count === 0)!;
+}
+
+/** A block for each row of logits: its largest and the sum of its exponentials in one pass. */
+export function tokenLogProbsKernel(logits: DType, vocabulary: number): Kernel {
+  const [pack, element] = [packOf(vocabulary), cTypes[logits]];
+  const entry = `token_log_probs_${logits}_${vocabulary}`;
+  const source = `
+extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
+    const ${element}* logits, const i64* targets, float* logProbs, float* logSumExp) {
+  typedef Pack<${element}, ${pack}> Some;
+  const ${element}* row = logits + blockIdx.x * (i64)${vocabulary};
+  float largest = -INFINITY, sum = 0;
+  for (int v = threadIdx.x * ${pack}; v < ${vocabulary}; v += ${ROW_THREADS * pack}) {
+    const Some some = *(const Some*)(row + v);
+    float top = largest;
+    for (int i = 0; i < ${pack}; i++) top = fmaxf(top, toFloat(some.at[i]));
+    if (top == -INFINITY) continue;
+    sum *= expf(largest - top);
+    for (int i = 0; i < ${pack}; i++) sum += expf(toFloat(some.at[i]) - top);
+    largest = top;
+  }
+  const float top = blockReduce<Max>(largest);
+  const float total = top + logf(blockReduce<Sum>(largest == -INFINITY ? 0 : sum * expf(largest - top)));
+  if (threadIdx.x == 0) {
+    const i64 target = targets[blockIdx.x];
+    logProbs[blockIdx.x] = toFloat(row[target < 0 ? target + ${vocabulary} : target]) - total;
+    logSumExp[blockIdx.x] = total;
+  }
+}`;
+  return {
+    entry,
+    source,
+    launch: ([rows]) => ({
+      grid: [rows![0]!, 1, 1],
+      block: [ROW_THREADS, 1, 1],
+      sharedBytes: 0,
+      scalars: [],
+    }),
+  };
+}
+
+/** What each logit has to do with its row's log-probability: gradient x (is the token's - probability). */
+export function tokenLogProbsGradientKernel(logits: DType, vocabulary: number, to: DType): Kernel {
+  const pack = packOf(vocabulary);
+  const [element, result] = [cTypes[logits], cTypes[to]];
+  const entry = `token_log_probs_gradient_${logits}_${to}_${vocabulary}`;
+  const source = `
+extern "C" __global__ void __launch_bounds__(${GRADIENT_THREADS}) ${entry}(
+    const ${element}* logits, const i64* targets, const float* logSumExp, const float* gradient, ${result}* y) {
+  const int v = (blockIdx.y * ${GRADIENT_THREADS} + threadIdx.x) * ${pack};
+  if (v >= ${vocabulary}) return;
+  const i64 row = blockIdx.x, at = row * ${vocabulary} + v;
+  const i64 target = targets[row] < 0 ? targets[row] + ${vocabulary} : targets[row];
+  const float total = logSumExp[row], factor = gradient[row];
+  const Pack<${element}, ${pack}> some = *(const Pack<${element}, ${pack}>*)(logits + at);
+  Pack<${result}, ${pack}> out;
+  for (int i = 0; i < ${pack}; i++) {
+    const float probability = expf(toFloat(some.at[i]) - total);
+    out.at[i] = fromFloat<${result}>(factor * ((v + i == target ? 1.f : 0.f) - probability));
+  }
+  *(Pack<${result}, ${pack}>*)(y + at) = out;
+}`;
+  return {
+    entry,
+    source,
+    launch: ([rows]) => ({
+      grid: [rows![0]!, Math.ceil(vocabulary / pack / GRADIENT_THREADS), 1],
+      block: [GRADIENT_THREADS, 1, 1],
+      sharedBytes: 0,
+      scalars: [],
+    }),
+  };
+}

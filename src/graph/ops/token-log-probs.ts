@@ -1,0 +1,122 @@
+import { isFloat, type Value, type ValueType } from '../ir.ts';
+import { dtypeError, sameShape, shapeError } from '../shape.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
+import { blank, type NdArray } from './array.ts';
+import { intermediate, type Emitter, type OpFamily } from './op.ts';
+import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
+
+/** In what dtype the gradient of logits is to be: that of the products which it goes into. */
+interface GradientDType {
+  readonly gradient: FloatDType;
+}
+
+/** Attributes of the log-probabilities of tokens. */
+export interface TokenLogProbsAttributes {
+  readonly tokenLogProbs: GradientDType;
+  readonly tokenLogProbsGradient: GradientDType;
+}
+
+/** Log-probabilities of given tokens, of which there is never one for every token. */
+export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
+  /**
+   * Inputs: logits `[R, V]` and a token for each row, i64 `[R, 1]`. Outputs, f32 `[R]`: the tokens' log-probabilities,
+   * and the log-sum-exp of each row, which backward reads.
+   */
+  tokenLogProbs: {
+    cost: 'costly',
+    infer(inputs) {
+      const [logits, targets] = inputs as [ValueType, ValueType];
+      const rows = logits.shape[0]!;
+      const isWide = logits.shape.length === 2 && typeof logits.shape[1] === 'number';
+      if (!isWide || !sameShape(targets.shape, [rows, 1])) {
+        throw shapeError('tokenLogProbs', 'wants logits [R, V], V a number, and [R, 1]', inputs);
+      }
+      if (!isFloat(logits.dtype) || targets.dtype !== 'i64') {
+        throw dtypeError('tokenLogProbs', 'wants float logits and i64 tokens', inputs);
+      }
+      return [
+        { dtype: 'f32', shape: [rows] },
+        { dtype: 'f32', shape: [rows] },
+      ];
+    },
+    emit({ inputs: [logits, targets], outputs: [logProbs, logSumExp] }, onnx) {
+      const wide = widened(onnx, logits!);
+      const all = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
+      const axis = { axis: { int: 1 } };
+      const ofToken = intermediate(onnx, 'GatherElements', [all, onnx.name(targets!)], axis);
+      const logit = intermediate(onnx, 'GatherElements', [wide, onnx.name(targets!)], axis);
+      const flat = onnx.ints([-1]);
+      onnx.node('Reshape', [ofToken, flat], [onnx.name(logProbs!)]);
+      onnx.node(
+        'Reshape',
+        [intermediate(onnx, 'Sub', [logit, ofToken]), flat],
+        [onnx.name(logSumExp!)],
+      );
+    },
+    steps: ({ inputs: [logits] }) => [
+      tokenLogProbsKernel(logits!.dtype, logits!.shape[1] as number),
+    ],
+    vjp({ inputs: [logits, targets], outputs: [, logSumExp], attributes }, [dy], g) {
+      if (dy === undefined) return [];
+      const inputs = [logits!, targets!, logSumExp!, dy];
+      const gradient = g.apply('tokenLogProbsGradient', inputs, attributes)[0]!;
+      // A product of halves takes it back to theirs, so that no wide one is ever there.
+      return [g.cast(gradient, logits!.dtype)];
+    },
+    evaluate([logits, targets]) {
+      const [rows, size] = logits!.shape as [number, number];
+      const [logProbs, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
+      for (let row = 0; row < rows; row++) {
+        const own = logits!.data.subarray(row * size, (row + 1) * size);
+        const top = Math.max(...own);
+        const total = top + Math.log(own.reduce((sum, x) => sum + Math.exp(x - top), 0));
+        logProbs.data[row] = own.at(targets!.data[row]!)! - total;
+        logSumExp.data[row] = total;
+      }
+      return [logProbs, logSumExp];
+    },
+  },
+  /** The gradient of logits `[R, V]`, from what the op above took, the log-sum-exps and the gradient `[R]` of its result. */
+  tokenLogProbsGradient: {
+    cost: 'costly',
+    infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
+    emit({ inputs: [logits, targets, logSumExp, dy], outputs: [result], attributes }, onnx) {
+      const column = (name: string): string =>
+        intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
+      const shifted = intermediate(onnx, 'Sub', [
+        widened(onnx, logits!),
+        column(onnx.name(logSumExp!)),
+      ]);
+      const factor = column(onnx.name(dy!));
+      const others = intermediate(onnx, 'Neg', [
+        intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [shifted]), factor]),
+      ]);
+      const scatter = { axis: { int: 1 }, reduction: { text: 'add' } };
+      const wide = intermediate(
+        onnx,
+        'ScatterElements',
+        [others, onnx.name(targets!), factor],
+        scatter,
+      );
+      onnx.node('Cast', [wide], [onnx.name(result!)], { to: { dtype: attributes.gradient } });
+    },
+    steps: ({ inputs: [logits], attributes }) => [
+      tokenLogProbsGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes.gradient),
+    ],
+    evaluate([logits, targets, logSumExp, dy], { gradient }): NdArray[] {
+      const [, size] = logits!.shape as [number, number];
+      const result = blank(gradient, logits!.shape);
+      for (let at = 0; at < result.data.length; at++) {
+        const [row, token] = [Math.floor(at / size), at % size];
+        const target = (targets!.data[row]! + size) % size;
+        const probability = Math.exp(logits!.data[at]! - logSumExp!.data[row]!);
+        result.data[at] = dy!.data[row]! * (Number(token === target) - probability);
+      }
+      return [result];
+    },
+  },
+};
+
+function widened(onnx: Emitter, x: Value): string {
+  return x.dtype === 'f32' ? onnx.name(x) : onnx.cast(onnx.name(x), 'f32');
+}
