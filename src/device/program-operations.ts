@@ -112,11 +112,7 @@ function placeGraph(dtype: DType): Graph {
   const x = g.input('x', dtype, ['N', 'n']);
   const index = g.input('index', 'i32', ['N']);
   const y = g.input('y', dtype, ['R', 'n']);
-  const at = g.unsqueeze(index, [1]);
-  const ones = g.expand(g.scalar(1), ['N', 1]);
-  const isPlaced = g.scatterElements(g.zeros('f32', ['R', 1]), at, ones, 0);
-  const placed = g.scatterElements(g.zeros(dtype, ['R', 'n']), g.expand(at, ['N', 'n']), x, 0);
-  g.output('placed', g.where(g.greater(isPlaced, g.scalar(0.5)), placed, y));
+  g.output('placed', g.placeRows(x, index, y));
   return g.build();
 }
 

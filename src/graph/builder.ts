@@ -382,6 +382,16 @@ export class GraphBuilder {
       axis: axisOf('scatterElements', axis, data.shape.length),
     });
   }
+  /** `into [R, n]` with its rows at `index [N]` replaced by those of `rows [N, n]`; no index twice. */
+  placeRows(rows: Value, index: Value, into: Value): Value {
+    const at = this.unsqueeze(index, [1]);
+    const ones = this.expand(this.scalar(1), at.shape);
+    const unplaced = this.zeros('f32', [into.shape[0]!, 1]);
+    const isPlaced = this.greater(this.scatterElements(unplaced, at, ones, 0), this.scalar(0.5));
+    const blank = this.zeros(into.dtype, into.shape);
+    const placed = this.scatterElements(blank, this.expand(at, rows.shape), rows, 0);
+    return this.where(isPlaced, placed, into);
+  }
 
   /** The `count` largest elements of each row of the last axis in falling order, and their places, of equals the first. */
   topK(x: Value, count: Dim): readonly [values: Value, places: Value] {
@@ -445,26 +455,32 @@ export class GraphBuilder {
     return this.#one('packedAttention', [joined, order, sees, seenBy], { heads, kvHeads });
   }
   /**
-   * Attention of one new token of each sequence over its cache, see the op: `projected [B, (H + 2K)·d]`, not rotated,
-   * `keys` and `values [B, C, K, d]`, `lengths i32 [B]`. What comes next in the caches may be written in their place.
+   * Attention of one new token of each sequence over its pages of a cache, see the op: `projected [B, (H + 2K)·d]`, not
+   * rotated, `keys` and `values [N, R, K, d]`, `pages i32 [B, M]`, `lengths i32 [B]`. What comes next in the cache may be
+   * written in its place.
    */
   cachedAttention(
     projected: Value,
     rotary: { readonly cos: Value; readonly sin: Value },
-    cache: { readonly keys: Value; readonly values: Value; readonly lengths: Value },
+    cache: Readonly<Record<'keys' | 'values' | 'pages' | 'lengths', Value>>,
     scale: number,
   ): readonly [attended: Value, nextKeys: Value, nextValues: Value] {
-    const inputs = [projected, rotary.cos, rotary.sin, cache.keys, cache.values, cache.lengths];
+    const { keys, values, pages, lengths } = cache;
+    const inputs = [projected, rotary.cos, rotary.sin, keys, values, pages, lengths];
     const [attended, nextKeys, nextValues] = this.apply('cachedAttention', inputs, { scale });
     return [attended!, nextKeys!, nextValues!];
   }
-  /** Tokens drawn from `logits [B, V]` but for those of `banned i32 [N]`, and their log-probabilities: f32 `[B, 2]`. */
+  /**
+   * Tokens drawn from rows `rows i32 [B]` of `logits [R, V]` but for those of `banned i32 [N]`, and their
+   * log-probabilities: f32 `[B, 2]`; see the op.
+   */
   drawTokens(
     logits: Value,
+    rows: Value,
     banned: Value,
     by: { readonly uniform: Value; readonly topK: Value; readonly topP: Value },
   ): Value {
-    return this.#one('drawTokens', [logits, banned, by.uniform, by.topK, by.topP], {});
+    return this.#one('drawTokens', [logits, rows, banned, by.uniform, by.topK, by.topP], {});
   }
 
   /**

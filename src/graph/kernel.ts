@@ -44,5 +44,11 @@ export interface ProductBatch {
   readonly strides: readonly [a: number, b: number, y: number];
 }
 
+/** An output that begins as an input: a copy, where they are not the same memory. */
+export interface InPlace {
+  readonly input: number;
+  readonly output: number;
+}
+
 /** One of the things that a node does on a device, each with all of its inputs and outputs. */
-export type Step = Kernel | LibraryProduct;
+export type Step = Kernel | LibraryProduct | InPlace;

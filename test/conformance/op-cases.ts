@@ -516,46 +516,55 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
     },
   ],
   cachedAttention: [
-    ...[
-      { kvHeads: 2, group: 2, width: 4 },
-      { kvHeads: 1, group: 3, width: 2 },
-      // Sizes that tensor cores take.
-      { kvHeads: 2, group: 1, width: 16 },
-      { kvHeads: 1, group: 9, width: 48 },
-    ].map(({ kvHeads, group, width }): OpCase => {
-      const cache: CaseInput = { shape: ['A', 21, kvHeads, width], draw: quarters };
-      return {
-        inputs: {
-          projected: { shape: ['A', (group + 2) * kvHeads * width], draw: quarters },
-          cos: { dtype: 'f32', shape: ['A', width / 2] },
-          sin: { dtype: 'f32', shape: ['A', width / 2] },
-          keys: cache,
-          values: cache,
-          lengths: { dtype: 'i32', shape: ['A'], draw: among([0, 3, 20, 16, 15]) },
+    { kvHeads: 2, group: 2, width: 4, pageRows: 5 },
+    { kvHeads: 1, group: 3, width: 2, pageRows: 16 },
+    // Sizes that tensor cores take.
+    { kvHeads: 2, group: 1, width: 16, pageRows: 16 },
+    { kvHeads: 1, group: 9, width: 48, pageRows: 32 },
+  ].map(({ kvHeads, group, width, pageRows }): OpCase => {
+    const cache: CaseInput = { shape: [12, pageRows, kvHeads, width], draw: quarters };
+    return {
+      inputs: {
+        projected: { shape: ['A', (group + 2) * kvHeads * width], draw: quarters },
+        cos: { dtype: 'f32', shape: ['A', width / 2] },
+        sin: { dtype: 'f32', shape: ['A', width / 2] },
+        keys: cache,
+        values: cache,
+        // No page is two sequences'.
+        pages: {
+          dtype: 'i32',
+          shape: ['A', 3],
+          draw: (_, shape) => Array.from({ length: sizeOf(shape) }, (_, i) => (i * 5 + 2) % 12),
         },
-        build: (g, { projected, cos, sin, keys, values, lengths }) => [
-          ...g.cachedAttention(
-            projected!,
-            { cos: cos!, sin: sin! },
-            { keys: keys!, values: values!, lengths: lengths! },
-            0.5,
-          ),
-        ],
-        noGradient: 'only decoding uses it',
-      };
-    }),
-  ],
+        lengths: {
+          dtype: 'i32',
+          shape: ['A'],
+          draw: among([0, 3, pageRows - 1, pageRows, 3 * pageRows - 1]),
+        },
+      },
+      build: (g, { projected, cos, sin, keys, values, pages, lengths }) => [
+        ...g.cachedAttention(
+          projected!,
+          { cos: cos!, sin: sin! },
+          { keys: keys!, values: values!, pages: pages!, lengths: lengths! },
+          0.5,
+        ),
+      ],
+      noGradient: 'only decoding uses it',
+    };
+  }),
   drawTokens: [
     {
       inputs: {
         logits: { shape: ['A', 300], draw: grid },
+        rows: { dtype: 'i32', shape: ['C'], draw: below('A') },
         banned: { dtype: 'i32', shape: ['B'], draw: below('V') },
-        uniform: { dtype: 'f32', shape: ['A', 1], draw: among([0.0625, 0.3, 0.55, 0.97]) },
-        topK: { dtype: 'f32', shape: ['A', 1], draw: among([0, 1, 2, 5, 290]) },
-        topP: { dtype: 'f32', shape: ['A', 1], draw: among([0.1, 0.5, 0.9, 1]) },
+        uniform: { dtype: 'f32', shape: ['C', 1], draw: among([0.0625, 0.3, 0.55, 0.97]) },
+        topK: { dtype: 'f32', shape: ['C', 1], draw: among([0, 1, 2, 5, 290]) },
+        topP: { dtype: 'f32', shape: ['C', 1], draw: among([0.1, 0.5, 0.9, 1]) },
       },
-      build: (g, { logits, banned, uniform, topK, topP }) => [
-        g.drawTokens(logits!, banned!, { uniform: uniform!, topK: topK!, topP: topP! }),
+      build: (g, { logits, rows, banned, uniform, topK, topP }) => [
+        g.drawTokens(logits!, rows!, banned!, { uniform: uniform!, topK: topK!, topP: topP! }),
       ],
       noGradient: 'no loss is written with it',
     },

@@ -1,5 +1,13 @@
 import type { KernelNode } from '../../graph/encode.ts';
-import type { Kernel, Launch, LibraryProduct, ProductBatch, Shapes } from '../../graph/kernel.ts';
+import type {
+  InPlace,
+  Kernel,
+  Launch,
+  LibraryProduct,
+  ProductBatch,
+  Shapes,
+  Step,
+} from '../../graph/kernel.ts';
 import type { CustomCall, CustomOp } from '../../ort/custom-op.ts';
 import { bytesPerElement } from '../../tensor/dtype.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
@@ -11,6 +19,7 @@ import { Kernels } from './kernels.ts';
 /** A step with what it does for tensors of certain shapes. */
 type PlannedStep =
   | { readonly kernel: Kernel; readonly launch: Launch }
+  | { readonly inPlace: InPlace }
   | { readonly product: LibraryProduct; readonly batches: readonly ProductBatch[] };
 
 /** What a node does for tensors of certain shapes. */
@@ -71,10 +80,20 @@ export class KernelNodes implements Disposable {
     for (const step of plan.steps) {
       if ('kernel' in step) {
         this.#kernels.launch(step.kernel, step.launch, addresses, this.#cudart.stream);
+      } else if ('inPlace' in step) {
+        const { input, output } = step.inPlace;
+        const { dtype } = node.outputs[output]!;
+        const byteLength = sizeOf(plan.outputs[output]!) * bytesPerElement(dtype);
+        this.#keep(addresses[input]!, addresses[node.inputs.length + output]!, byteLength);
       } else {
         this.#multiply(node, plan, step, addresses);
       }
     }
+  }
+
+  /** Makes an output begin as an input. */
+  #keep(from: bigint, to: bigint, byteLength: number): void {
+    if (from !== to && byteLength > 0) this.#cudart.copy(from, to, byteLength, 'deviceToDevice');
   }
 
   #multiply(
@@ -92,8 +111,8 @@ export class KernelNodes implements Disposable {
     if (addend === undefined) {
       // A sum of nothing is zero, and the library is not asked for one.
       if (batches.some(({ k }) => k === 0)) this.#cudart.zero(y.address, byteLength);
-    } else if (addend !== y.address && byteLength > 0) {
-      this.#cudart.copy(addend, y.address, byteLength, 'deviceToDevice');
+    } else {
+      this.#keep(addend, y.address, byteLength);
     }
     for (const batch of batches) {
       if (batch.m * batch.n * batch.k * batch.count === 0) continue;
@@ -102,7 +121,7 @@ export class KernelNodes implements Disposable {
   }
 }
 
-function isKernel(step: Kernel | LibraryProduct): step is Kernel {
+function isKernel(step: Step): step is Kernel {
   return 'entry' in step;
 }
 
@@ -111,7 +130,9 @@ function planOf(node: KernelNode, inputs: Shapes): Plan {
   const steps = node.steps.map((step): PlannedStep =>
     isKernel(step)
       ? { kernel: step, launch: step.launch(inputs, outputs) }
-      : { product: step, batches: step.batches(inputs, outputs) },
+      : 'input' in step
+        ? { inPlace: step }
+        : { product: step, batches: step.batches(inputs, outputs) },
   );
   return { inputs, outputs, steps };
 }

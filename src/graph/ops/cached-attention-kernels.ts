@@ -7,12 +7,16 @@ export interface CachedAttentionSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Rows of a page. */
+  readonly pageRows: number;
   /** What scores are multiplied by. */
   readonly scale: number;
 }
 
 /** Warps that fill a large card; where sequences have fewer heads, their keys are split among so many. */
 export const PARTS = 1056;
+/** Keys that a warp takes at once, in the same page all of them. */
+const TILE = 16;
 /** Most parts of the keys of a sequence. */
 const MOST_SPLITS = 32;
 
@@ -24,12 +28,13 @@ const MOST_SPLITS = 32;
  */
 export function cachedAttentionKernels(
   dtype: FloatDType,
-  { heads, kvHeads, headDim, scale }: CachedAttentionSizes,
+  { heads, kvHeads, headDim, pageRows, scale }: CachedAttentionSizes,
 ): readonly Kernel[] {
   const group = heads / kvHeads;
-  const isTiled = dtype !== 'f32' && headDim % 16 === 0 && headDim <= 128 && group <= 16;
-  const splitsOf = ([, , , keys]: Shapes): number => {
-    const most = Math.floor(PARTS / Math.max(1, keys![0]! * kvHeads));
+  const fits = headDim % 16 === 0 && headDim <= 128 && group <= 16 && pageRows % TILE === 0;
+  const isTiled = dtype !== 'f32' && fits;
+  const splitsOf = ([projected]: Shapes): number => {
+    const most = Math.floor(PARTS / Math.max(1, projected![0]! * kvHeads));
     return Math.min(MOST_SPLITS, 1 + most);
   };
   const kernel = (
@@ -39,20 +44,21 @@ export function cachedAttentionKernels(
     grid: (inputs: Shapes) => readonly [number, number, number],
     sharedBytes: number,
   ): Kernel => {
-    const entry = `${name}_${dtype}_${heads}_${kvHeads}_${headDim}`;
+    const entry = `${name}_${dtype}_${heads}_${kvHeads}_${headDim}_${pageRows}`;
     return {
       entry,
       source: `
 namespace ${entry}_ {
 typedef ${cTypes[dtype]} T;
 constexpr int heads = ${heads}, kvHeads = ${kvHeads}, group = ${group}, dim = ${headDim};
+constexpr int tileKeys = ${TILE}, pageRows = ${pageRows};
 ${body}
 extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
     const T *projected, const float *cosines, const float *sines, const T *keys, const T *values,
-    const int *lengths, T *attended, T *nextKeys, T *nextValues, float *mixed, float *norms,
-    int capacity, int splits, float scale) {
-  ${name}({projected, cosines, sines, keys, values, lengths, attended, nextKeys, nextValues, mixed,
-    norms, capacity, splits, scale});
+    const int *pages, const int *lengths, T *attended, T *nextKeys, T *nextValues, float *mixed,
+    float *norms, int mostPages, int splits, float scale) {
+  ${name}({projected, cosines, sines, pages, lengths, attended, nextKeys, nextValues, mixed, norms,
+    mostPages, splits, scale});
 }
 }`,
       launch: (inputs) => ({
@@ -60,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
         block: [threads, 1, 1],
         sharedBytes,
         scalars: [
-          { type: 'i32', value: inputs[3]![1]! },
+          { type: 'i32', value: inputs[5]![1]! },
           { type: 'i32', value: splitsOf(inputs) },
           // Of exponents of 2.
           { type: 'f32', value: scale * Math.LOG2E },
@@ -73,10 +79,10 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
       'cachedAttention',
       32,
       ARGUMENTS + PART + (isTiled ? mmaOf(dtype) + BY_TILES : BY_KEYS),
-      (inputs) => [splitsOf(inputs), kvHeads, inputs[3]![0]!],
+      (inputs) => [splitsOf(inputs), kvHeads, inputs[0]![0]!],
       isTiled ? 0 : 2 * group * headDim * Float32Array.BYTES_PER_ELEMENT,
     ),
-    kernel('joinParts', 128, ARGUMENTS + JOIN, (inputs) => [heads, inputs[3]![0]!, 1], 0),
+    kernel('joinParts', 128, ARGUMENTS + JOIN, (inputs) => [heads, inputs[0]![0]!, 1], 0),
   ];
 }
 
@@ -84,12 +90,12 @@ const ARGUMENTS = `
 struct Arguments {
   const T *projected;                 // [B, (heads + 2 kvHeads) dim]
   const float *cosines, *sines;       // [B, dim / 2]
-  const T *keys, *values;             // [B, capacity, kvHeads, dim]
+  const int *pages;                   // [B, mostPages], which pages of the cache are a sequence's
   const int *lengths;                 // [B]
   T *attended;                        // [B, heads dim]
-  T *nextKeys, *nextValues;           // as keys and values, and may be their memory
+  T *keys, *values;                   // [pages, pageRows, kvHeads, dim]
   float *mixed, *norms;               // of each part, [group, dim] and [group, 2]
-  int capacity, splits;
+  int mostPages, splits;
   float scale;
 };
 `;
@@ -101,9 +107,15 @@ struct Part {
   int from, to;                       // its keys
   const T *query;                     // [group, dim]
   const float *cosines, *sines;
-  const T *keys, *values;             // of this head, kvHeads * dim apart
+  const int *pages;
+  int head;
 };
 constexpr int stride = kvHeads * dim;
+
+// Where a head's row of a key is in the cache.
+__device__ inline i64 rowOf(const int *pages, int head, int key) {
+  return ((i64)pages[key / pageRows] * pageRows + key % pageRows) * stride + head * dim;
+}
 
 // Feature j of a head, turned by its token's angle.
 __device__ inline float rotated(const T *head, const float *cosines, const float *sines, int j) {
@@ -115,36 +127,25 @@ __device__ inline float rotated(const T *head, const float *cosines, const float
 
 __device__ inline Part partOf(const Arguments &a) {
   const int split = blockIdx.x, head = blockIdx.y, row = blockIdx.z, lane = threadIdx.x;
-  const bool isLast = split == a.splits - 1;
   const int length = a.lengths[row];
-  const int tiles = length / 16 + 1;
-  const int from = (int)((i64)split * tiles / a.splits) * 16;
-  const int end = (int)((i64)(split + 1) * tiles / a.splits) * 16;
+  const int tiles = length / tileKeys + 1;
+  const int from = (int)((i64)split * tiles / a.splits) * tileKeys;
+  const int end = (int)((i64)(split + 1) * tiles / a.splits) * tileKeys;
   const T *projected = a.projected + (i64)row * (heads + 2 * kvHeads) * dim;
   const float *cosines = a.cosines + row * (dim / 2), *sines = a.sines + row * (dim / 2);
-  const i64 start = ((i64)row * a.capacity * kvHeads + head) * dim;
-  if (a.nextKeys != a.keys || a.nextValues != a.values) {
-    // Every row of the cache is some warp's.
-    const int behind = isLast ? a.capacity : end;
-    for (int i = from * dim + lane; i < behind * dim; i += 32) {
-      const i64 at = start + (i64)(i / dim) * stride + i % dim;
-      a.nextKeys[at] = a.keys[at];
-      a.nextValues[at] = a.values[at];
+  const int *pages = a.pages + (i64)row * a.mostPages;
+  if (split == a.splits - 1) {
+    const T *key = projected + (heads + head) * dim, *value = key + kvHeads * dim;
+    const i64 at = rowOf(pages, head, length);
+    for (int j = lane; j < dim; j += 32) {
+      a.keys[at + j] = fromFloat<T>(rotated(key, cosines, sines, j));
+      a.values[at + j] = value[j];
     }
     __syncwarp();
   }
-  if (isLast) {
-    const T *key = projected + (heads + head) * dim, *value = key + kvHeads * dim;
-    const i64 at = start + (i64)length * stride;
-    for (int j = lane; j < dim; j += 32) {
-      a.nextKeys[at + j] = fromFloat<T>(rotated(key, cosines, sines, j));
-      a.nextValues[at + j] = value[j];
-    }
-  }
-  __syncwarp();
   return {
     (row * kvHeads + head) * a.splits + split, from, min(end, length + 1),
-    projected + head * group * dim, cosines, sines, a.nextKeys + start, a.nextValues + start,
+    projected + head * group * dim, cosines, sines, pages, head,
   };
 }
 `;
@@ -222,19 +223,22 @@ __device__ inline void cachedAttention(const Arguments &a) {
   }
   float mix[valueChunks][8][4] = {};
   float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.f, 0.f};
-  for (int tile = part.from; tile < part.to; tile += 16) {
+  for (int tile = part.from; tile < part.to; tile += tileKeys) {
     Eight keys[2][keyChunks], values[4][valueChunks];
     // Rows behind the last are read as the last, and weigh nothing.
-    const auto rowAt = [&](const T *rows, int key) { return rows + (i64)min(tile + key, part.to - 1) * stride; };
+    const i64 first = rowOf(part.pages, part.head, tile);
+    const auto rowAt = [&](const T *rows, int key) {
+      return rows + first + min(key, part.to - 1 - tile) * stride;
+    };
     #pragma unroll
     for (int half = 0; half < 2; half++) {
-      const T *row = rowAt(part.keys, 8 * half + g);
+      const T *row = rowAt(a.keys, 8 * half + g);
       #pragma unroll
       for (int i = 0; i < keyChunks; i++) keys[half][i] = read(row, 4 * i + c);
     }
     #pragma unroll
     for (int r = 0; r < 4; r++) {
-      const T *row = rowAt(part.values, 2 * c + r % 2 + r / 2 * 8);
+      const T *row = rowAt(a.values, 2 * c + r % 2 + r / 2 * 8);
       #pragma unroll
       for (int i = 0; i < valueChunks; i++) values[r][i] = read(row, 8 * i + g);
     }
@@ -340,7 +344,8 @@ __device__ inline void cachedAttention(const Arguments &a) {
   for (int head = 0; head < group; head++) {
     float top = -INFINITY, sum = 0.f;
     for (int key = part.from; key < part.to; key++) {
-      const T *keys = part.keys + (i64)key * stride, *values = part.values + (i64)key * stride;
+      const i64 at = rowOf(part.pages, part.head, key);
+      const T *keys = a.keys + at, *values = a.values + at;
       float score = 0.f;
       for (int j = lane; j < dim; j += 32) score += query[head * dim + j] * toFloat(keys[j]);
       score = warpReduce<Sum>(score) * a.scale;

@@ -1,5 +1,4 @@
 import { nearestIn, type FloatDType } from '../../tensor/dtype.ts';
-import type { GraphBuilder } from '../builder.ts';
 import { isFloat, type Dim, type Value, type ValueType } from '../ir.ts';
 import { dtypeError, productDim, sameShape, shapeError, sumDim } from '../shape.ts';
 import { blank } from './array.ts';
@@ -18,47 +17,45 @@ const UNSEEN_SCORE = -1e30;
 /**
  * Attention of one new token of each of B sequences over what their caches hold, itself included.
  *
- * Inputs: `projected [B, (H + 2K)·d]`, the token's queries, keys and values; f32 cosines and sines of its angles,
- * `[B, d/2]`; `keys` and `values [B, C, K, d]`; `lengths i32 [B]`, tokens of each before this one. Outputs: `attended
- * [B, H·d]`; keys and values with the token's, the former rotated; two of memory that kernels need.
+ * A cache is in pages, of which a sequence has some in any order: token t stands in row t % R of its page t / R. Inputs:
+ * `projected [B, (H + 2K)·d]`, the token's queries, keys and values; f32 cosines and sines of its angles, `[B, d/2]`;
+ * `keys` and `values [N, R, K, d]` of all pages; `pages i32 [B, M]`, those of each sequence; `lengths i32 [B]`, tokens
+ * of each before this one. Outputs: `attended [B, H·d]`; keys and values with the token's, the former rotated; two of
+ * memory that kernels need.
  */
 export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   cachedAttention: {
     cost: 'costly',
     infer(inputs) {
-      const [projected, cos, sin, keys, values, lengths] = inputs as [
-        ValueType,
-        ValueType,
-        ValueType,
-        ValueType,
-        ValueType,
-        ValueType,
-      ];
-      const [batch, , kvHeads, width] = keys.shape;
+      const { projected, cos, sin, keys, values, pages, lengths } = named(inputs);
+      const batch = projected.shape[0]!;
+      const [, , kvHeads, width] = keys.shape;
       const heads = headsOf(projected, keys);
-      const half = [batch!, Number(width) / 2];
+      const half = [batch, Number(width) / 2];
       const isGrouped = Number.isInteger(heads) && heads > 0 && heads % Number(kvHeads) === 0;
       const fits =
         keys.shape.length === 4 &&
+        keys.shape.slice(1).every((size) => typeof size === 'number') &&
         isGrouped &&
         Number(width) % 2 === 0 &&
-        projected.shape[0] === batch &&
         [cos, sin].every(({ shape }) => sameShape(shape, half)) &&
         sameShape(values.shape, keys.shape) &&
-        sameShape(lengths.shape, [batch!]);
+        pages.shape.length === 2 &&
+        [pages, lengths].every(({ shape }) => shape[0] === batch);
       if (!fits) {
-        const want = 'wants [B, (H + 2K)·d], two of [B, d/2], two of [B, C, K, d], and [B]';
+        const want = 'wants [B, (H + 2K)·d], two of [B, d/2], two of [N, R, K, d], [B, M] and [B]';
         throw shapeError('cachedAttention', want, inputs);
       }
       const { dtype } = projected;
       const areLike = [keys, values].every((value) => value.dtype === dtype) && isFloat(dtype);
-      if (!areLike || cos.dtype !== 'f32' || sin.dtype !== 'f32' || lengths.dtype !== 'i32') {
+      const areAngles = cos.dtype === 'f32' && sin.dtype === 'f32';
+      if (!areLike || !areAngles || lengths.dtype !== 'i32' || pages.dtype !== 'i32') {
         throw dtypeError('cachedAttention', 'wants one float dtype, f32 angles, i32', inputs);
       }
       const group = heads / Number(kvHeads);
-      const parts = sumDim([productDim([batch!, kvHeads!]), PARTS]);
+      const parts = sumDim([productDim([batch, kvHeads!]), PARTS]);
       return [
-        { dtype, shape: [batch!, heads * Number(width)] },
+        { dtype, shape: [batch, heads * Number(width)] },
         { dtype, shape: keys.shape },
         { dtype, shape: keys.shape },
         { dtype: 'f32', shape: [parts, group, width!] },
@@ -66,56 +63,65 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
       ];
     },
     expand({ inputs, attributes: { scale }, outputs }, g) {
-      const [projected, cos, sin, keys, values, lengths] = inputs as [
-        Value,
-        Value,
-        Value,
-        Value,
-        Value,
-        Value,
-      ];
-      const [batch, capacity, kvHeads, width] = keys.shape as [Dim, Dim, number, number];
+      const { projected, cos, sin, keys, values, pages, lengths } = named(inputs);
+      const [batch, pageCount] = pages.shape as [Dim, Dim];
+      const [, pageRows, kvHeads, width] = keys.shape as [Dim, number, number, number];
       const heads = headsOf(projected, keys);
       const rotated = heads + kvHeads;
       const [qk, v] = g.split(projected, [rotated * width, kvHeads * width], 1) as [Value, Value];
       const turned = g.rotary(g.reshape(qk, [batch, rotated, width]), cos, sin);
       const [query, key] = g.split(turned, [heads, kvHeads], 1) as [Value, Value];
-      const own = g.reshape(g.cast(lengths, 'f32'), [batch, 1]);
-      const places = countFrom0(g, capacity);
-      const isOwn = g.reshape(g.equal(places, own), [batch, capacity, 1, 1]);
-      const isSeen = g.reshape(g.not(g.greater(places, own)), [batch, 1, 1, capacity]);
-      const next = (token: Value, cache: Value): Value =>
-        g.where(isOwn, g.reshape(token, [batch, 1, kvHeads, width]), cache);
+      const own = g.unsqueeze(g.cast(lengths, 'f32'), [1]);
+      const rows = g.scalar(pageRows);
+      const nth = g.floor(g.div(own, rows));
+      const page = g.cast(g.gatherElements(pages, g.cast(nth, 'i32'), 1), 'f32');
+      const row = g.add(g.mul(page, rows), g.sub(own, g.mul(nth, rows)));
+      const place = g.squeeze(g.cast(row, 'i32'), [1]);
+      const next = (token: Value, cache: Value): Value => {
+        const flat = g.reshape(cache, [productDim(cache.shape.slice(0, 2)), kvHeads * width]);
+        const placed = g.placeRows(g.reshape(token, [batch, kvHeads * width]), place, flat);
+        return g.reshape(placed, cache.shape);
+      };
       const [nextKeys, nextValues] = [next(key, keys), next(v, values)];
-      const byHead = (cache: Value): Value => g.transpose(cache, [0, 2, 1, 3]);
+      const capacity = productDim([pageCount, pageRows]);
+      const byHead = (cache: Value): Value =>
+        g.transpose(
+          g.reshape(g.gather(cache, pages), [batch, capacity, kvHeads, width]),
+          [0, 2, 1, 3],
+        );
       const queries = g.reshape(query, [batch, kvHeads, heads / kvHeads, width]);
       const products = { transB: true, alpha: scale, to: 'f32' } as const;
       const scores = g.matMul(queries, byHead(nextKeys), products);
+      const places = g.sub(g.cumSum(g.expand(g.scalar(1), [1, capacity]), 1), g.scalar(1));
+      const isSeen = g.reshape(g.not(g.greater(places, own)), [batch, 1, 1, capacity]);
       const weights = g.softmax(g.where(isSeen, scores, g.scalar(UNSEEN_SCORE)), -1);
       const mixed = g.matMul(g.cast(weights, projected.dtype), byHead(nextValues));
       const scratch = outputs.slice(3).map(({ shape }) => g.zeros('f32', shape));
       return [g.reshape(mixed, [batch, heads * width]), nextKeys, nextValues, ...scratch];
     },
     steps({ inputs, attributes: { scale } }) {
-      const [, , kvHeads, headDim] = inputs[3]!.shape as [Dim, Dim, number, number];
-      const heads = headsOf(inputs[0]!, inputs[3]!);
-      return cachedAttentionKernels(inputs[0]!.dtype as FloatDType, {
-        heads,
-        kvHeads,
-        headDim,
-        scale,
-      });
+      const { projected, keys } = named(inputs);
+      const [, pageRows, kvHeads, headDim] = keys.shape as [Dim, number, number, number];
+      const sizes = { heads: headsOf(projected, keys), kvHeads, headDim, pageRows, scale };
+      return [
+        { input: 3, output: 1 },
+        { input: 4, output: 2 },
+        ...cachedAttentionKernels(projected.dtype as FloatDType, sizes),
+      ];
     },
-    evaluate([projected, cos, sin, keys, values, lengths], { scale }) {
-      const [batch, capacity, kvHeads, width] = keys!.shape as [number, number, number, number];
+    evaluate([projected, cos, sin, keys, values, pages, lengths], { scale }) {
+      const [batch, mostPages] = pages!.shape as [number, number];
+      const [, pageRows, kvHeads, width] = keys!.shape as [number, number, number, number];
       const heads = projected!.shape[1]! / width - 2 * kvHeads;
       const [group, half] = [heads / kvHeads, width / 2];
       const dtype = projected!.dtype as FloatDType;
       const attended = blank(dtype, [batch, heads * width]);
       const nextKeys = { ...keys!, data: keys!.data.slice() };
       const nextValues = { ...values!, data: values!.data.slice() };
-      const cacheRow = (row: number, place: number, head: number): number =>
-        ((row * capacity + place) * kvHeads + head) * width;
+      const cacheRow = (row: number, place: number, head: number): number => {
+        const page = pages!.data[row * mostPages + Math.floor(place / pageRows)]!;
+        return ((page * pageRows + (place % pageRows)) * kvHeads + head) * width;
+      };
       for (let row = 0; row < batch; row++) {
         const length = lengths!.data[row]!;
         const feature = (head: number, j: number): number =>
@@ -159,12 +165,13 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   },
 };
 
+/** The inputs by their names. */
+function named<V extends ValueType>(inputs: readonly V[]) {
+  const [projected, cos, sin, keys, values, pages, lengths] = inputs as [V, V, V, V, V, V, V];
+  return { projected, cos, sin, keys, values, pages, lengths };
+}
+
 /** Query heads, of what projections give and a cache holds. */
 function headsOf(projected: ValueType, keys: ValueType): number {
   return Number(projected.shape[1]) / Number(keys.shape[3]) - 2 * Number(keys.shape[2]);
-}
-
-/** 0, 1, … as f32 `[1, count]`. */
-function countFrom0(g: GraphBuilder, count: Dim): Value {
-  return g.sub(g.cumSum(g.expand(g.scalar(1), [1, count]), 1), g.scalar(1));
 }

@@ -5,7 +5,7 @@ import type { Kernel } from '../kernel.ts';
 /** Tokens whose weights are summed by one warp at once. */
 const TILE = 128;
 
-/** Draws a token of each row of `[B, V]` logits, a block for each. */
+/** Draws tokens from rows of logits, a block for each. */
 export function drawTokensKernel(dtype: FloatDType, vocabulary: number): Kernel {
   const entry = `drawTokens_${dtype}_${vocabulary}`;
   return {
@@ -16,15 +16,15 @@ typedef ${cTypes[dtype]} T;
 constexpr int vocabulary = ${vocabulary}, tiles = ${Math.ceil(vocabulary / TILE)}, tile = ${TILE};
 ${DRAW}
 extern "C" __global__ void __launch_bounds__(1024) ${entry}(
-    const T *logits, const int *banned, const float *uniform, const float *topK, const float *topP,
+    const T *logits, const int *rows, const int *banned, const float *uniform, const float *topK, const float *topP,
     float *drawn, int bannedCount) {
   const int row = blockIdx.x;
-  drawToken({logits + (i64)row * vocabulary, banned, bannedCount, 0.f}, uniform[row], topK[row], topP[row],
+  drawToken({logits + (i64)rows[row] * vocabulary, banned, bannedCount, 0.f}, uniform[row], topK[row], topP[row],
     drawn + 2 * row);
 }
 }`,
-    launch: ([logits, banned]) => ({
-      grid: [logits![0]!, 1, 1],
+    launch: ([, rows, banned]) => ({
+      grid: [rows![0]!, 1, 1],
       block: [1024, 1, 1],
       sharedBytes: 0,
       scalars: [{ type: 'i32', value: banned![0]! }],

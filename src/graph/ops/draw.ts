@@ -18,9 +18,9 @@ const PART = 256;
 const BANNED_BIAS = -1e30;
 
 /**
- * A token for each row of logits, by inverse CDF in the order of tokens.
+ * Tokens drawn from rows of logits, by inverse CDF in the order of tokens.
  *
- * Inputs: `logits [B, V]`; `banned i32 [N]`, tokens that are never drawn; f32 `[B, 1]` each `uniform`, which decides;
+ * Inputs: `logits [R, V]`; `rows i32 [B]`, the row of each draw; `banned i32 [N]`, tokens that are never drawn; f32 `[B, 1]` each `uniform`, which decides;
  * `topK`, the number of likeliest tokens that are kept, 0 for all; `topP`, the share of their mass that is kept. Of
  * equals the lower token is likelier. Output: f32 `[B, 2]`, the token and its log-probability among all of the row.
  */
@@ -28,25 +28,38 @@ export const draw: OpFamily<DrawAttributes> = {
   drawTokens: {
     cost: 'costly',
     infer(inputs) {
-      const [logits, banned, ...columns] = inputs as [ValueType, ValueType, ...ValueType[]];
-      const rows = logits.shape[0]!;
+      const [logits, rows, banned, ...columns] = inputs as [
+        ValueType,
+        ValueType,
+        ValueType,
+        ...ValueType[],
+      ];
+      const count = rows.shape[0]!;
       const isMatrix = logits.shape.length === 2 && typeof logits.shape[1] === 'number';
-      const fits = columns.every(({ shape }) => sameShape(shape, [rows, 1]));
-      if (!isMatrix || banned.shape.length !== 1 || !fits) {
-        throw shapeError('drawTokens', 'wants [B, V] with a number for V, [N], [B, 1]', inputs);
+      const fits = columns.every(({ shape }) => sameShape(shape, [count, 1]));
+      if (!isMatrix || [rows, banned].some(({ shape }) => shape.length !== 1) || !fits) {
+        const want = 'wants [R, V] with a number for V, [B], [N], and [B, 1]';
+        throw shapeError('drawTokens', want, inputs);
       }
       const areFloats = columns.every(({ dtype }) => dtype === 'f32') && isFloat(logits.dtype);
-      if (!areFloats || banned.dtype !== 'i32') {
+      if (!areFloats || [rows, banned].some(({ dtype }) => dtype !== 'i32')) {
         throw dtypeError('drawTokens', 'wants float logits, i32, and f32', inputs);
       }
-      return [{ dtype: 'f32', shape: [rows, 2] }];
+      return [{ dtype: 'f32', shape: [count, 2] }];
     },
     expand({ inputs }, g) {
-      const [logits, banned, uniform, topK, topP] = inputs as [Value, Value, Value, Value, Value];
+      const [logits, rows, banned, uniform, topK, topP] = inputs as [
+        Value,
+        Value,
+        Value,
+        Value,
+        Value,
+        Value,
+      ];
       const vocabulary = logits.shape[1] as number;
       const bans = g.expand(g.scalar(BANNED_BIAS), banned.shape);
       const bias = g.scatterElements(g.zeros('f32', [vocabulary]), banned, bans, 0);
-      const biased = g.add(g.cast(logits, 'f32'), bias);
+      const biased = g.add(g.cast(g.gather(logits, rows), 'f32'), bias);
       const ranks = countTo(g, [vocabulary]);
       const token = drawFrom(g, g.softmax(biased), uniform, { topK, topP, ranks });
       const logProb = g.gatherElements(g.logSoftmax(biased), g.cast(token, 'i32'), 1);
@@ -55,12 +68,12 @@ export const draw: OpFamily<DrawAttributes> = {
     steps({ inputs: [logits] }) {
       return [drawTokensKernel(logits!.dtype as FloatDType, logits!.shape[1] as number)];
     },
-    evaluate([logits, banned, uniform, topK, topP]) {
-      const [rows, vocabulary] = logits!.shape as [number, number];
-      const drawn = blank('f32', [rows, 2]);
+    evaluate([logits, rows, banned, uniform, topK, topP]) {
+      const vocabulary = logits!.shape[1]!;
+      const drawn = blank('f32', [rows!.data.length, 2]);
       const isBanned = new Set(banned!.data);
-      for (let row = 0; row < rows; row++) {
-        const numbers = logits!.data.subarray(row * vocabulary, (row + 1) * vocabulary);
+      for (const [row, from] of rows!.data.entries()) {
+        const numbers = logits!.data.subarray(from * vocabulary, (from + 1) * vocabulary);
         const allowed = [...numbers.keys()].filter((token) => !isBanned.has(token));
         const top = Math.max(...allowed.map((token) => numbers[token]!));
         const weight = (token: number): number => Math.exp(numbers[token]! - top);
