@@ -4,6 +4,7 @@ import { configInvalid, issuesOf } from '../config/issues.ts';
 import { Sampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { CxmindCommand } from './command.ts';
+import { deviceFlag } from './device-flag.ts';
 import { interruptible } from './interrupt.ts';
 import { modelFlag } from './model-flag.ts';
 import { pathFlag } from './path-flag.ts';
@@ -45,6 +46,7 @@ export class Generate extends CxmindCommand {
     seed: Flags.string({ description: 'seed of the sampler', default: '1' }),
     'max-tokens': Flags.integer({ description: 'longest response', default: 512, min: 1 }),
     'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
+    device: deviceFlag,
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
   };
 
@@ -60,8 +62,8 @@ export class Generate extends CxmindCommand {
 
     const rows =
       flags.data === undefined ? [promptRow(args.prompt ?? '', flags)] : await rowsOf(flags.data);
-    const { threads, 'image-dir': imageDir } = flags;
-    using model = await openModel(flags.model, { threads, imageDir });
+    const { device, threads, 'image-dir': imageDir } = flags;
+    using model = await openModel(flags.model, { device, threads, imageDir });
     await model.builder.settleBitDepth(rows);
     const responses = await interruptible(({ signal }) =>
       respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),

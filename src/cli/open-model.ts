@@ -3,6 +3,9 @@ import { DEFAULT_KEYS } from '../data/dataset.ts';
 import { sampleOptions } from '../data/sample-options.ts';
 import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint.ts';
+import { placeArena, type AnyArena } from '../model/device-arena.ts';
+import type { DeviceChoice } from '../config/device.ts';
+import { chooseDevice } from '../device/choose.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
 import { complain } from './terminal.ts';
@@ -11,10 +14,14 @@ import { complain } from './terminal.ts';
 export interface OpenedModel extends Disposable {
   readonly checkpoint: LoadedCheckpoint;
   readonly device: Device;
+  /** The weights as the device computes with them: on a card in the checkpoint's own dtype. */
+  readonly arena: AnyArena;
   readonly builder: SampleBuilder;
 }
 
 export interface OpenOptions {
+  /** `auto` when left out. */
+  readonly device: DeviceChoice | undefined;
   readonly threads: number | undefined;
   /** Joined to relative image paths. */
   readonly imageDir: string | undefined;
@@ -25,7 +32,7 @@ export interface OpenOptions {
  * length, and images bounded by its own processor alone.
  *
  * @param model its directory, or its id on the Hugging Face Hub
- * @throws CHECKPOINT_INVALID
+ * @throws CHECKPOINT_INVALID; DEVICE_MISSING
  */
 export async function openModel(model: string, options: OpenOptions): Promise<OpenedModel> {
   const directory = await modelDirectory(model);
@@ -48,6 +55,11 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
     }),
     warn: (message) => complain(`warning: ${message}`),
   });
-  const device = openDevice(options.threads === undefined ? {} : { threads: options.threads });
-  return { checkpoint, device, builder, [Symbol.dispose]: () => device[Symbol.dispose]() };
+  const { threads } = options;
+  const { device: name, note } = chooseDevice(options.device ?? 'auto');
+  if (note !== null && options.device !== undefined) complain(note);
+  const device = openDevice({ device: name, ...(threads !== undefined && { threads }) });
+  const dtype = checkpoint.config.torchDtype === 'bfloat16' ? 'bf16' : 'f32';
+  const arena = placeArena(device, checkpoint.arena, dtype);
+  return { checkpoint, device, arena, builder, [Symbol.dispose]: () => device[Symbol.dispose]() };
 }

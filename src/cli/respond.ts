@@ -45,11 +45,11 @@ const PROMPTS_AT_ONCE = 64;
  * @throws DATA_INVALID naming file, line and field; RUNTIME_CANCELLED when the signal aborts
  */
 export async function respond(
-  { checkpoint, device, builder }: OpenedModel,
+  { checkpoint, device, arena, builder }: OpenedModel,
   rows: readonly DatasetRow[],
   options: RespondOptions,
 ): Promise<RowResponse[]> {
-  const { config, arena, directory } = checkpoint;
+  const { config, directory } = checkpoint;
   const tokenizer = Tokenizer.load(directory);
   const { tokens } = config;
   using engine = new GenerationEngine(device, config, arena, {

@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
+import { deviceFlag } from './device-flag.ts';
 import { modelFlag } from './model-flag.ts';
 import { pathFlag } from './path-flag.ts';
 
@@ -19,6 +20,7 @@ export class Score extends CxmindCommand {
     out: pathFlag({ description: 'JSONL file to write', required: true }),
     grads: pathFlag({ description: 'safetensors file to write gradients to' }),
     'image-dir': pathFlag({ description: 'folder that relative image paths start from' }),
+    device: deviceFlag,
     threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
   };
 
@@ -30,10 +32,10 @@ export class Score extends CxmindCommand {
     const { writeFileAtomically } = await import('../files.ts');
     const { writeSafetensors } = await import('../model/safetensors.ts');
 
-    const { threads, 'image-dir': imageDir } = flags;
+    const { device, threads, 'image-dir': imageDir } = flags;
     const source = { source: flags.data, invalidRows: 'fail', ...DEFAULT_KEYS } as const;
     const { rows } = await loadDataset(source);
-    using model = await openModel(flags.model, { threads, imageDir });
+    using model = await openModel(flags.model, { device, threads, imageDir });
     await model.builder.settleBitDepth(rows);
     const { scores, gradients } = await scoreAnswers(model, rows, flags.grads !== undefined);
 

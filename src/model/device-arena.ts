@@ -1,4 +1,5 @@
 import type { Device, View } from '../device/device.ts';
+import { uploadFloats } from '../device/float-transfer.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { ArenaIndex, layoutFrom, type ArenaLayout } from './arena-layout.ts';
 import type { Arena } from './arena.ts';
@@ -47,6 +48,20 @@ export class DeviceArena<D extends FloatDType = FloatDType> {
     const layout = layoutFrom(this.layout, start);
     return new DeviceArena(layout, this.flat.device.part(this.flat, start, [layout.length]));
   }
+}
+
+/**
+ * An arena where a device computes with it: as it lies where the device reads this process's memory, else a copy that
+ * lives as long as the device.
+ *
+ * @param dtype of the copy
+ * @throws DEVICE_OUT_OF_MEMORY
+ */
+export function placeArena(device: Device, arena: Arena, dtype: FloatDType): AnyArena {
+  if (device.host !== null || !device.isAddressable) return arena;
+  const copy = new DeviceArena(arena.layout, device.allocate(dtype, [arena.layout.length]));
+  uploadFloats(device, arena.flat, copy.flat);
+  return copy;
 }
 
 /** A model's parameters where they lie: in this process's memory, or on a device. */

@@ -1,10 +1,12 @@
 import * as t from 'io-ts';
 import type { Device } from '../device/device.ts';
+import { downloadFloats } from '../device/float-transfer.ts';
 import { decodeField, rowError, type DatasetRow } from '../data/row.ts';
 import type { SampleBuilder } from '../data/sample.ts';
 import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/arena.ts';
 import type { LoadedCheckpoint } from '../model/checkpoint.ts';
+import { DeviceArena, type AnyArena } from '../model/device-arena.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import { Policy } from '../model/policy.ts';
 import { tensorOf } from '../tensor/tensor.ts';
@@ -42,13 +44,20 @@ interface Answer {
  * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
  */
 export async function scoreAnswers(
-  model: { checkpoint: LoadedCheckpoint; device: Device; builder: SampleBuilder },
+  model: {
+    readonly checkpoint: LoadedCheckpoint;
+    readonly device: Device;
+    readonly arena: AnyArena;
+    readonly builder: SampleBuilder;
+  },
   rows: readonly DatasetRow[],
   withGradients: boolean,
 ): Promise<AnswerScores> {
-  const { config, arena } = model.checkpoint;
-  using policy = new Policy(model.device, config, arena, { gradientCheckpointing: true });
-  const gradients = withGradients ? arena.twin() : null;
+  const { device, checkpoint, arena } = model;
+  const { config } = checkpoint;
+  using policy = new Policy(device, config, arena, { gradientCheckpointing: true });
+  using added = device.allocate('f32', [withGradients ? arena.layout.length : 0]);
+  const gradients = withGradients ? new DeviceArena(arena.layout, added) : null;
   const scores: AnswerScore[] = [];
 
   const run = async (pass: readonly Answer[]): Promise<void> => {
@@ -72,14 +81,17 @@ export async function scoreAnswers(
     tokens += length;
   }
   if (pass.length > 0) await run(pass);
-  return { scores, gradients };
+  if (gradients === null) return { scores, gradients };
+  const total = checkpoint.arena.twin();
+  await downloadFloats(device, added, total.flat);
+  return { scores, gradients: total };
 }
 
 /** Log-probabilities of a pass's answers; adds their weighted gradient to `gradients`. */
 async function passLogProbs(
   policy: Policy,
   pass: readonly Answer[],
-  gradients: Arena | null,
+  gradients: DeviceArena<'f32'> | null,
 ): Promise<Float32Array> {
   const batch = packSequences(pass.map(({ sequence }) => sequence));
   if (gradients === null) return policy.logProbs(batch, 1);
