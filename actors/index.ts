@@ -50,4 +50,4 @@ export type { RunSummary } from './trainer/run-files.ts';
 export { trainSupervised } from './trainer/warm-start.ts';
 export type { SupervisedSummary } from './trainer/warm-start.ts';
 export { silentReporter } from './trainer/reporter.ts';
-export type { Phase, Reporter, StepLine } from './trainer/reporter.ts';
+export type { Pace, Phase, Reporter, StepLine, SupervisedLine } from './trainer/reporter.ts';

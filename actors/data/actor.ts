@@ -49,6 +49,12 @@ interface Rows {
   readonly skipped: Map<string, CxmindError>;
 }
 
+/** Rows of a set, the last not among them. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
 interface DataSets {
   readonly train: Rows;
   readonly validation: Rows;
@@ -142,19 +148,23 @@ export class DataActor implements Actor<typeof dataProtocol> {
   }
 
   async nextSolutions(): Promise<{ samples: Sequence[]; cursor: PromptCursor; notes: string[] }> {
-    const { taken: samples, cursor } = await this.#take((row) => this.#solution(row));
+    const { rows } = this.#train;
+    const { taken: samples, cursor } = await this.#take((row) =>
+      this.#orSkip(this.#train, () => this.#solution(rows[row]!, this.#ahead.take(row))),
+    );
     return { samples, cursor, notes: this.#notes.taken() };
   }
 
-  async validation({ start, end }: { start: number; end: number }): Promise<{ prompts: Prompt[] }> {
-    const prompts = await Promise.all(
-      this.#validation.rows
-        .slice(start, end)
-        .map((row) =>
-          this.#orSkip(this.#validation, async () => promptOf(await this.#sample(row))),
-        ),
-    );
-    return { prompts: prompts.filter((prompt) => prompt !== null) };
+  async validation(range: Range): Promise<{ prompts: Prompt[] }> {
+    return {
+      prompts: await this.#ofValidation(range, async (row) => promptOf(await this.#sample(row))),
+    };
+  }
+
+  async validationSolutions(range: Range): Promise<{ samples: Sequence[] }> {
+    return {
+      samples: await this.#ofValidation(range, (row) => this.#solution(row, this.#sample(row))),
+    };
   }
 
   seek(cursor: PromptCursor): void {
@@ -200,12 +210,23 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return sample;
   }
 
-  #solution(row: number): Promise<Sequence | null> {
-    return this.#orSkip(this.#train, async () => {
-      const data = this.#builder.encodeAnswer(this.#train.rows[row]!);
-      const { input } = promptOf(await this.#ahead.take(row));
-      return { prompt: input, response: { dtype: 'i32', shape: [data.length], data } };
-    });
+  /** What `make` makes of validation rows, in order. */
+  async #ofValidation<T>(
+    { start, end }: Range,
+    make: (row: DatasetRow) => Promise<T>,
+  ): Promise<T[]> {
+    const rows = this.#validation.rows.slice(start, end);
+    const made = await Promise.all(
+      rows.map((row) => this.#orSkip(this.#validation, () => make(row))),
+    );
+    return made.filter((each) => each !== null);
+  }
+
+  /** A row's prompt with its reference answer. */
+  async #solution(row: DatasetRow, sample: Promise<PromptSample>): Promise<Sequence> {
+    const { input } = promptOf(await sample);
+    const data = this.#builder.encodeAnswer(row);
+    return { prompt: input, response: { dtype: 'i32', shape: [data.length], data } };
   }
 
   async #orSkip<T>(set: Rows, make: () => Promise<T>): Promise<T | null> {

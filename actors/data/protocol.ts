@@ -37,6 +37,11 @@ export const dataProtocol = protocol('data', {
   ),
   /** Validation prompts `start` to `end`, in file order. */
   validation: call(t.type({ start: whole, end: whole }), t.type({ prompts: t.array(Prompt) })),
+  /** The same prompts with their reference answers as responses. */
+  validationSolutions: call(
+    t.type({ start: whole, end: whole }),
+    t.type({ samples: t.array(Sequence) }),
+  ),
   /** Go on from a checkpoint's cursor. */
   seek: call(PromptCursor, t.void),
 });

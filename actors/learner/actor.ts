@@ -7,7 +7,11 @@ import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { updatePolicy } from '../../src/training/policy-update.ts';
-import { updateSupervised, type SupervisedStep } from '../../src/training/supervised-update.ts';
+import {
+  supervisedLoss,
+  updateSupervised,
+  type SupervisedStep,
+} from '../../src/training/supervised-update.ts';
 import type { RankCard } from '../../transport/collectives/open.ts';
 import { logProbsReply } from '../reference/actor.ts';
 import type { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
@@ -16,6 +20,7 @@ import { JointTraining, together, type JointTrainingProps } from './joint-traini
 import {
   learnerProtocol,
   type ImitateRequest,
+  type ImitationLossRequest,
   type ListenRequest,
   type PolicyUpdateReply,
   type StateRequest,
@@ -94,12 +99,21 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     { miniBatch, learningRate }: ImitateRequest,
     { signal }: Context,
   ): Promise<SupervisedStep> {
-    const maxTokens = Math.max(1, ...miniBatch.samples.map(sequenceLength));
     const step = updateSupervised(this.#policy, this.#training.optimization, miniBatch, {
-      microBatch: { ...this.#props.imitationMicroBatch, maxTokens },
+      microBatch: this.#imitationMicroBatch(miniBatch),
       learningRate,
     });
     return together(step, signal);
+  }
+
+  async imitationLoss({ miniBatch }: ImitationLossRequest): Promise<{ loss: number }> {
+    const microBatch = this.#imitationMicroBatch(miniBatch);
+    return { loss: await supervisedLoss(this.#policy, miniBatch, microBatch) };
+  }
+
+  #imitationMicroBatch({ samples }: ImitateRequest['miniBatch']): MicroBatchOptions {
+    const maxTokens = Math.max(1, ...samples.map(sequenceLength));
+    return { ...this.#props.imitationMicroBatch, maxTokens };
   }
 
   save(request: StateRequest, { signal }: Context): Promise<void> {

@@ -36,6 +36,10 @@ export interface UpdateRequest extends t.TypeOf<typeof UpdateRequest> {}
 export const ImitateRequest = t.type({ miniBatch: miniBatch(Sequence), learningRate: t.number });
 export interface ImitateRequest extends t.TypeOf<typeof ImitateRequest> {}
 
+/** Reference answers whose loss is wanted. */
+export const ImitationLossRequest = t.type({ miniBatch: miniBatch(Sequence) });
+export interface ImitationLossRequest extends t.TypeOf<typeof ImitationLossRequest> {}
+
 const KeyPair = t.type({ publicKey: t.string, secretKey: t.string });
 
 /** Where to listen, and the keys that all learners of the run prove themselves with. */
@@ -84,4 +88,6 @@ export const learnerProtocol = protocol('learner', {
     ImitateRequest,
     t.type({ loss: t.number, gradientNorm: t.number, tokens: t.number }),
   ),
+  /** The loss that `imitate` would report, from the weights as they are. */
+  imitationLoss: call(ImitationLossRequest, t.type({ loss: t.number })),
 });

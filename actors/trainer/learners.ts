@@ -111,6 +111,15 @@ export class Learners {
     return { loss: sumOf(({ loss }) => loss), gradientNorm, tokens: sumOf((step) => step.tokens) };
   }
 
+  /** The loss of reference answers, nats per response token; nothing is trained. */
+  async imitationLoss(samples: readonly Sequence[], options: AskOptions): Promise<number> {
+    const shares = miniBatches(samples, Math.max(1, samples.length), this.count);
+    const replies = await this.#all((ref, learner) =>
+      ref.ask.imitationLoss({ miniBatch: shares[learner]![0]! }, options),
+    );
+    return replies.reduce((sum, { loss }) => sum + loss, 0);
+  }
+
   async save(request: StateRequest, options: AskOptions): Promise<void> {
     await this.#all((ref) => ref.ask.save(request, options));
   }

@@ -5,10 +5,17 @@ export interface Phase {
   readonly done: () => number;
 }
 
-/** The line of one training step. */
-export interface StepLine {
+/** How far a run is after a step, and how fast it goes. */
+export interface Pace {
   readonly step: number;
   readonly steps: number;
+  readonly seconds: number;
+  /** Until the run's last step, at the pace so far, validations and checkpoints included. */
+  readonly secondsLeft: number;
+}
+
+/** The line of one step of reinforcement learning. */
+export interface StepLine extends Pace {
   readonly reward: number;
   /** Share of right answers, or the reward's own measure of it. */
   readonly accuracy: number;
@@ -17,9 +24,15 @@ export interface StepLine {
   readonly gradNorm: number;
   readonly responseLength: number;
   readonly tokensPerSecond: number;
-  readonly seconds: number;
-  /** Until the run's last step, at the pace so far, validations and checkpoints included. */
-  readonly secondsLeft: number;
+}
+
+/** The line of one step of supervised training. */
+export interface SupervisedLine extends Pace {
+  /** Nats per token. */
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly learningRate: number;
+  readonly tokensPerSecond: number;
 }
 
 /** Where a run shows itself; the command line draws bars and a table, a pipeline may stay silent. */
@@ -27,6 +40,7 @@ export interface Reporter {
   /** Shows a phase until disposed of. */
   phase(phase: Phase): Disposable;
   step(line: StepLine): void;
+  supervisedStep(line: SupervisedLine): void;
   note(text: string): void;
 }
 
@@ -34,5 +48,6 @@ export interface Reporter {
 export const silentReporter: Reporter = {
   phase: () => ({ [Symbol.dispose]: () => undefined }),
   step: () => undefined,
+  supervisedStep: () => undefined,
   note: () => undefined,
 };

@@ -18,13 +18,14 @@ import type { Logger } from '../runtime/actor.ts';
 import { initialKlController } from './advantages.ts';
 import { Checkpoints, type ResumePoint } from './checkpoints.ts';
 import { reportData } from './data-report.ts';
+import { isDue } from './due.ts';
 import { goOn } from './going-on.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type StepResult } from './step.ts';
 import type { RunState, StepContext } from './context.ts';
 import { Stopwatch } from './stopwatch.ts';
-import { folderOf, generationOf, openLoggers, withTimeAround } from './tracking.ts';
+import { folderOf, generationOf, openLoggers, showsTable, withTimeAround } from './tracking.ts';
 import { validate, type Validation } from './validation.ts';
 
 /** What the loop takes from whoever starts a run. */
@@ -151,7 +152,9 @@ export class RunLoop implements AsyncDisposable {
     if (!trainer.valOnly) {
       await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
     }
-    this.#loggers = openLoggers(config, reporter, resumed === null ? null : logged);
+    this.#loggers = openLoggers(config, reporter, {
+      resumedAfter: resumed === null ? null : logged,
+    });
     if (trainer.valBeforeTrain || trainer.valOnly || unfinished !== null) {
       await this.#validateBefore(resumed === null);
     }
@@ -458,8 +461,7 @@ export class RunLoop implements AsyncDisposable {
     this.#logger.info({ step, ...metrics }, 'step');
     const warning = this.#idle.observe(metrics, accuracy);
     if (warning !== null) this.#context.reporter.note(warning);
-    const { logger, consoleForm } = this.#context.config.trainer;
-    if (!logger.includes('console') || consoleForm !== 'table') return;
+    if (!showsTable(this.#context.config)) return;
     const of = (name: string): number => metrics[name] ?? NaN;
     this.#context.reporter.step({
       step,
@@ -486,8 +488,4 @@ function initialState({ config, replays }: StepContext): RunState {
     validationGate: initialGateState,
     klController: initialKlController(config),
   };
-}
-
-function isDue(frequency: number, step: number): boolean {
-  return frequency > 0 && step % frequency === 0;
 }

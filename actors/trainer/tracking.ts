@@ -1,16 +1,20 @@
 import { Config } from '../../src/config/schema.ts';
 import { answerText } from '../../src/data/answer.ts';
-import type { Generation } from '../../src/loggers/logger.ts';
+import type { Generation, RunDescription } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
 import type { Reporter } from './reporter.ts';
 import type { ScoredResponse } from './scoring-phase.ts';
 
-/** The loggers of a run; a table of steps is drawn by the reporter. */
+/**
+ * The loggers of a run; a table of steps is drawn by the reporter.
+ *
+ * @param own what is to be said of the run besides its config, or otherwise
+ */
 export function openLoggers(
   config: Config,
   reporter: Reporter,
-  resumedAfter: number | null,
+  own: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
 ): Loggers {
   const { logger, consoleForm, projectName, experimentName, valOnly } = config.trainer;
   const note = (text: string): void => reporter.note(text);
@@ -19,10 +23,15 @@ export function openLoggers(
     experiment: experimentName,
     config: Config.encode(config),
     folder: folderOf(config),
-    resumedAfter,
     isLook: valOnly,
+    ...own,
   };
   return Loggers.open(logger, run, { environment: process.env, write: note, consoleForm, note });
+}
+
+/** Whether steps are shown as lines of a table. */
+export function showsTable({ trainer: { logger, consoleForm } }: Config): boolean {
+  return logger.includes('console') && consoleForm === 'table';
 }
 
 /** An answer as the logs of generations show it. */

@@ -1,16 +1,20 @@
 import { join } from 'node:path';
+import { sourceList } from '../../src/config/data-source.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
+import type { Metrics } from '../../src/metrics.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
 import { withDevice } from './device.ts';
 import { reportData, warnOfData } from './data-report.ts';
+import { isDue } from './due.ts';
+import { heldOutLoss } from './held-out-loss.ts';
+import { ImitationReport } from './imitation-report.ts';
 import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './policy.ts';
-import { RunFiles } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
 import type { TrainingOptions } from './run.ts';
 
@@ -19,6 +23,8 @@ export interface SupervisedSummary {
   readonly steps: number;
   /** Mean loss of the last step, nats per token. */
   readonly loss: number;
+  /** That of held-out answers, before the first step and the last time it was measured; null where it was not. */
+  readonly validationLoss: { readonly before: number; readonly after: number } | null;
   /** Hugging Face directory. */
   readonly checkpoint: string;
 }
@@ -28,7 +34,8 @@ const TIMEOUT_MS = 24 * 3600_000;
 /**
  * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL.
  *
- * Its folder gets the model and `metrics.jsonl`, a line a step; preempted, the model as it is then.
+ * Its folder gets the model and `metrics.jsonl`, a line a step; preempted, the model as it is then. The loss on held-out
+ * answers is measured before the first step, every `val_freq` steps and after the last.
  */
 export async function trainSupervised(
   given: Config,
@@ -45,9 +52,10 @@ export async function trainSupervised(
   await using weights = new PolicyWeights(system, policy, logger);
   const signal = AbortSignal.any([interrupted, system.signal]);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
+  const valFiles = sft.valFiles ?? [];
   const data = await spawnData(system, config, policy, {
     trainFiles: sft.trainFiles ?? config.data.trainFiles,
-    validationFiles: null,
+    validationFiles: sourceList(valFiles).length === 0 ? null : valFiles,
     batchSize: sft.batchSize,
   });
   const places = Array.from({ length: learnerCount(config) }, () => 'thread' as const);
@@ -55,32 +63,51 @@ export async function trainSupervised(
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
-  const files = await RunFiles.open(folder);
-  await files.keepUntil(-1, -1);
+  await using report = await ImitationReport.open(config, folder, options);
+  const heldOut = {
+    cast: { data, learners },
+    reporter,
+    prompts: summary.validationPrompts,
+    batchSize: sft.batchSize,
+    preemption,
+  };
+  const losses: number[] = [];
+  const validation = async (step: number): Promise<Metrics> => {
+    const measured = await heldOutLoss(heldOut, ask);
+    if (measured === null) return {};
+    losses.push(measured);
+    return report.validation(step, measured);
+  };
+  const before = await validation(0);
+  if (losses.length > 0) await report.keep(0, before);
+  const began = performance.now();
   let done = 0;
   let loss = NaN;
-  {
-    using _ = reporter.phase({ name: 'sft', total: steps, done: () => done });
-    for (; done < steps && preemption?.aborted !== true; done++) {
-      const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
-      warnOfData(notes, reporter);
-      const learningRate = imitationRate(config, { step: done + 1, steps });
-      const result = await learners.imitate(samples, learningRate, ask);
-      ({ loss } = result);
-      logger.info({ step: done + 1, ...result, learningRate }, 'sft');
-      await files.metrics(done + 1, {
-        'sft/loss': loss,
-        'sft/grad_norm': result.gradientNorm,
-        'sft/tokens': result.tokens,
-        'sft/lr': learningRate,
-      });
-      if (!Number.isFinite(loss)) {
-        throw new CxmindError(
-          'NUMERIC_NONFINITE',
-          `sft: the loss is not finite at step ${done + 1}; lower sft.lr`,
-        );
-      }
+  while (done < steps && preemption?.aborted !== true) {
+    const started = performance.now();
+    const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
+    warnOfData(notes, reporter);
+    const learningRate = imitationRate(config, { step: done + 1, steps });
+    const result = await learners.imitate(samples, learningRate, ask);
+    done++;
+    ({ loss } = result);
+    const now = performance.now();
+    const metrics = report.step(result, {
+      step: done,
+      steps,
+      seconds: (now - started) / 1000,
+      secondsLeft: ((now - began) / 1000 / done) * (steps - done),
+      learningRate,
+    });
+    if (!Number.isFinite(loss)) {
+      await report.keep(done, metrics);
+      throw new CxmindError(
+        'NUMERIC_NONFINITE',
+        `sft: the loss is not finite at step ${done}; lower sft.lr`,
+      );
     }
+    const isValidated = done === steps || isDue(sft.valFreq, done);
+    await report.keep(done, { ...metrics, ...(isValidated && (await validation(done))) });
   }
   if (done < steps) {
     // There is nothing to go on from: the model has not changed.
@@ -88,5 +115,11 @@ export async function trainSupervised(
     reporter.note(`stopped after step ${done} of ${steps}; ${folder} has the model so far`);
   }
   await learners.save({ directory: folder, modelOnly: true }, ask);
-  return { steps: done, loss, checkpoint: join(folder, 'huggingface') };
+  report.finish();
+  return {
+    steps: done,
+    loss,
+    validationLoss: losses.length < 2 ? null : { before: losses[0]!, after: losses.at(-1)! },
+    checkpoint: join(folder, 'huggingface'),
+  };
 }

@@ -18,10 +18,14 @@ export class Sft extends CxmindCommand {
     const config = await configFromItems(items, 'sft');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
     const { runTraining } = await import('./run-training.ts');
-    const { steps, loss, checkpoint } = await runTraining(config, trainSupervised, {
+    const { steps, loss, validationLoss, checkpoint } = await runTraining(config, trainSupervised, {
       saves: true,
     });
     this.log(`loss ${loss.toFixed(4)} after ${steps} steps`);
+    if (validationLoss !== null) {
+      const { before, after } = validationLoss;
+      this.log(`validation loss ${before.toFixed(4)} before, ${after.toFixed(4)} after`);
+    }
     this.log(`checkpoint ${checkpoint}`);
   }
 }

@@ -1,16 +1,34 @@
-import type { StepLine } from '../../actors/trainer/reporter.ts';
+import type { Pace, StepLine, SupervisedLine } from '../../actors/trainer/reporter.ts';
 
 /** A column: what stands above it, how wide it is, and how a step fills it. */
-interface Column {
+interface Column<L> {
   readonly heading: string;
   readonly width: number;
-  readonly cell: (line: StepLine, width: number) => string;
+  readonly cell: (line: L, width: number) => string;
   /** In which order columns are left out where a terminal is narrow; those without one always stay. */
   readonly leaves?: number;
 }
 
-const columns: readonly Column[] = [
-  { heading: 'step', width: 9, cell: ({ step, steps }) => `${step}/${steps}` },
+const stepColumn: Column<Pace> = {
+  heading: 'step',
+  width: 9,
+  cell: ({ step, steps }) => `${step}/${steps}`,
+};
+const secondsColumn: Column<Pace> = {
+  heading: 'seconds',
+  width: 7,
+  cell: decimals(({ seconds }) => seconds, 2),
+  leaves: 6,
+};
+const leftColumn: Column<Pace> = {
+  heading: 'left',
+  width: 8,
+  cell: ({ secondsLeft }) => durationText(secondsLeft),
+};
+
+/** The columns of reinforcement learning. */
+export const trainingColumns: readonly Column<StepLine>[] = [
+  stepColumn,
   { heading: 'reward', width: 6, cell: decimals(({ reward }) => reward, 3) },
   { heading: 'accuracy', width: 8, cell: decimals(({ accuracy }) => accuracy, 3) },
   { heading: 'kl', width: 8, cell: decimals(({ kl }) => kl, 5), leaves: 3 },
@@ -33,20 +51,37 @@ const columns: readonly Column[] = [
     cell: decimals(({ tokensPerSecond }) => tokensPerSecond, 0),
     leaves: 2,
   },
-  { heading: 'seconds', width: 7, cell: decimals(({ seconds }) => seconds, 2), leaves: 6 },
-  { heading: 'left', width: 8, cell: ({ secondsLeft }) => durationText(secondsLeft) },
+  secondsColumn,
+  leftColumn,
+];
+
+/** The columns of supervised training. */
+export const supervisedColumns: readonly Column<SupervisedLine>[] = [
+  stepColumn,
+  { heading: 'loss', width: 8, cell: decimals(({ loss }) => loss, 4) },
+  { heading: 'grad norm', width: 9, cell: decimals(({ gradNorm }) => gradNorm, 3), leaves: 3 },
+  { heading: 'lr', width: 8, cell: ({ learningRate }) => learningRate.toExponential(2), leaves: 2 },
+  {
+    heading: 'tokens/s',
+    width: 8,
+    cell: decimals(({ tokensPerSecond }) => tokensPerSecond, 0),
+    leaves: 1,
+  },
+  secondsColumn,
+  leftColumn,
 ];
 
 /** A step as a line of a table, and the line above its columns: as many as fit into so many characters. */
-export function tableLines(
-  line: StepLine,
+export function tableLines<L extends Pace>(
+  columns: readonly Column<L>[],
+  line: L,
   terminalWidth: number,
 ): { readonly heading: string; readonly cells: string } {
   // Every number of a run is as wide as its last.
   const stepWidth = `${line.steps}/${line.steps}`.length;
-  const widthOf = ({ heading, width }: Column): number =>
+  const widthOf = ({ heading, width }: Column<L>): number =>
     heading === 'step' ? Math.max(width, stepWidth) : width;
-  const whole = (shown: readonly Column[]): number =>
+  const whole = (shown: readonly Column<L>[]): number =>
     shown.reduce((sum, column) => sum + widthOf(column), shown.length - 1);
   const leaving = columns
     .filter(({ leaves }) => leaves !== undefined)
@@ -56,7 +91,7 @@ export function tableLines(
     if (whole(shown) <= terminalWidth) break;
     shown = shown.filter((other) => other !== column);
   }
-  const row = (textOf: (column: Column) => string): string =>
+  const row = (textOf: (column: Column<L>) => string): string =>
     shown.map((column) => textOf(column).padStart(widthOf(column))).join(' ');
   return {
     heading: row(({ heading }) => heading),
@@ -79,7 +114,7 @@ export function durationText(seconds: number): string {
 }
 
 /** A number with so many decimals, or as many as there is room for. */
-function decimals(valueOf: (line: StepLine) => number, count: number): Column['cell'] {
+function decimals<L>(valueOf: (line: L) => number, count: number): Column<L>['cell'] {
   return (line, width) => {
     const value = valueOf(line);
     if (Math.abs(value) === Infinity) return value > 0 ? 'inf' : '-inf';

@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress';
-import type { Phase, Reporter, StepLine } from '../../actors/trainer/reporter.ts';
+import type { Phase, Reporter, StepLine, SupervisedLine } from '../../actors/trainer/reporter.ts';
 import { readable } from '../printable.ts';
-import { tableLines } from './step-table.ts';
+import { supervisedColumns, tableLines, trainingColumns } from './step-table.ts';
 
 const HEADING_EVERY = 20;
 const REDRAW_MS = 100;
@@ -40,7 +40,14 @@ export class TerminalReporter implements Reporter {
   }
 
   step(line: StepLine): void {
-    const { heading, cells } = tableLines(line, this.#width);
+    this.#show(tableLines(trainingColumns, line, this.#width));
+  }
+
+  supervisedStep(line: SupervisedLine): void {
+    this.#show(tableLines(supervisedColumns, line, this.#width));
+  }
+
+  #show({ heading, cells }: ReturnType<typeof tableLines>): void {
     if (this.#lines % HEADING_EVERY === 0 || heading !== this.#heading) this.note(heading);
     this.#heading = heading;
     this.#lines++;

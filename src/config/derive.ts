@@ -112,6 +112,8 @@ export function derive(config: Config, cwd: string): Config {
     sft: {
       ...sft,
       trainFiles: sft.trainFiles ?? data.trainFiles,
+      // Answers to imitate and answers to compare with may be of different kinds.
+      valFiles: sft.valFiles ?? (sft.trainFiles === null ? data.valFiles : null),
       saveCheckpointPath: folder(sft.saveCheckpointPath ?? join(runFolder, 'sft')),
     },
   };

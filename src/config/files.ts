@@ -89,6 +89,13 @@ const fileKeys: readonly FileKey[] = [
     usedFor: ['sft'],
   },
   {
+    key: 'sft.val_files',
+    names: ({ sft }) => sft.valFiles,
+    problem: missingSource,
+    requiredFor: [],
+    usedFor: ['sft'],
+  },
+  {
     key: 'data.image_dir',
     names: ({ data }) => data.imageDir,
     problem: missingFile,

@@ -207,6 +207,14 @@ export interface Trainer extends t.TypeOf<typeof Trainer> {}
 /** `sft` (cxmind's own): supervised training on the reference answers. */
 export const Sft = section({
   trainFiles: about('Training set; null takes `data.train_files`.', orNull(oneOrList(text))),
+  valFiles: about(
+    'Answers that are held out, to measure the loss on; null takes `data.val_files`, or nothing beside a training set of its own.',
+    orNull(oneOrList(text)),
+  ),
+  valFreq: about(
+    'Steps between validations; 0 or less leaves only the first and the final one.',
+    withDefault(int, -1),
+  ),
   epochs: about('Passes over it.', withDefault(positiveInt, 1)),
   maxSteps: about('Optimizer steps; overrides the epochs.', orNull(positiveInt)),
   batchSize: about('Samples per optimizer step.', withDefault(positiveInt, 32)),

@@ -1,9 +1,11 @@
+import { sum } from '../algorithms/primitives.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Policy } from '../model/policy.ts';
 import { sequenceLength } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import type { MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
+import { responseLogProbs } from './response-scores.ts';
 
 /** What a learner reports of one step of supervised fine-tuning. */
 export interface SupervisedStep {
@@ -13,6 +15,16 @@ export interface SupervisedStep {
   readonly gradientNorm: number;
   /** Of this learner's samples. */
   readonly tokens: number;
+}
+
+/** The loss that a step would report of these samples; nothing is trained. */
+export async function supervisedLoss(
+  policy: Policy,
+  { samples, responseTokens }: MiniBatch<SequenceInput>,
+  microBatch: MicroBatchOptions,
+): Promise<number> {
+  const logProbs = await responseLogProbs(policy, samples, 1, microBatch);
+  return -logProbs.reduce((total, values) => total + sum(values), 0) / responseTokens;
 }
 
 /** One optimizer step on the mean negative log-likelihood of all response tokens. */
@@ -30,7 +42,7 @@ export async function updateSupervised(
       batch,
       1,
       (logProbs) => {
-        loss -= logProbs.reduce((sum, value) => sum + value, 0) / responseTokens;
+        loss -= sum(logProbs) / responseTokens;
         return logProbs.map(() => -1 / responseTokens);
       },
       optimization.gradients,

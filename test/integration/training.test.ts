@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { silentReporter, type StepLine } from '../../actors/trainer/reporter.ts';
+import { dirname, join } from 'node:path';
+import {
+  silentReporter,
+  type StepLine,
+  type SupervisedLine,
+} from '../../actors/trainer/reporter.ts';
+import { openModel } from '../../src/cli/open-model.ts';
+import { DEFAULT_KEYS, loadDataset } from '../../src/data/dataset.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { scoreAnswers } from '../../src/training/score-answers.ts';
+import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
@@ -24,6 +32,15 @@ const summaries = ['critic/score', 'critic/rewards', 'critic/advantages', 'criti
 const lengths = ['response_length', 'prompt_length'];
 const phases = ['gen', 'reward', 'old', 'ref', 'adv', 'update_actor'];
 
+/** Nats per token of a data set's answers, as `score` tells the log-probability of each. */
+async function lossOf(directory: string, source: string): Promise<number> {
+  using model = await openModel(directory, { threads: 1, imageDir: dirname(source) });
+  const { rows } = await loadDataset({ source, invalidRows: 'fail', ...DEFAULT_KEYS });
+  const { scores } = await scoreAnswers(model, rows, false);
+  const logProbs = scores.flatMap((score) => [...score.logProbs]);
+  return -logProbs.reduce((sum, value) => sum + value, 0) / logProbs.length;
+}
+
 describe('a run', () => {
   let temporary: TemporaryDirectory;
   let demo: string;
@@ -40,15 +57,45 @@ describe('a run', () => {
     const { logger, events } = keepingLogger();
 
     const length = 'data.max_response_length=64';
-    const items = ['sft.max_steps=30', 'sft.batch_size=8', 'sft.lr=3e-3', length];
-    const warm = await superviseTiny(demo, run, items, { logger });
+    const items = [
+      'sft.max_steps=30',
+      'sft.batch_size=8',
+      'sft.lr=3e-3',
+      'sft.val_freq=20',
+      length,
+    ];
+    const rows: SupervisedLine[] = [];
+    const table = { ...silentReporter, supervisedStep: (line: SupervisedLine) => rows.push(line) };
+    const warm = await superviseTiny(demo, run, items, { logger, reporter: table });
     const losses = events
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);
     assert.equal(losses.length, 30);
+    const [untrained, ...supervised] = metricsOf(join(run, 'sft'));
     assert.deepEqual(
-      metricsOf(join(run, 'sft')).map((line) => line['sft/loss']),
+      supervised.map((line) => line['sft/loss']),
       losses,
+    );
+    assert.deepEqual(
+      rows.map(({ step, steps, loss }) => [step, steps, loss]),
+      losses.map((loss, i) => [i + 1, 30, loss]),
+    );
+    const heldOut = [untrained!, ...supervised].filter((line) => 'val/loss' in line);
+    assert.deepEqual(
+      heldOut.map(({ step }) => step),
+      [0, 20, 30],
+    );
+    const expected = await lossOf(join(demo, 'model'), join(demo, 'closed-validation.jsonl'));
+    assertClose([untrained!['val/loss']!], [expected], { rtol: 1e-5, atol: 0 });
+    assert.deepEqual(warm.validationLoss, {
+      before: untrained!['val/loss'],
+      after: heldOut.at(-1)!['val/loss'],
+    });
+    assert.ok(warm.validationLoss.after < 0.7 * warm.validationLoss.before);
+    assert.equal(
+      readFileSync(join(run, 'sft', 'experiment_log.jsonl'), 'utf8').match(/\n/g)!.length,
+      31,
+      'the logger `file` has them too',
     );
     assert.ok(warm.loss < 0.7 * Number(losses[0]), `loss ${losses.join(' ')}`);
     assert.deepEqual(workers.names, []);

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
-import type { StepLine } from '../../actors/trainer/reporter.ts';
-import { durationText, tableLines } from '../../src/cli/step-table.ts';
+import type { StepLine, SupervisedLine } from '../../actors/trainer/reporter.ts';
+import {
+  durationText,
+  supervisedColumns,
+  tableLines,
+  trainingColumns,
+} from '../../src/cli/step-table.ts';
 
 const line: StepLine = {
   step: 7,
@@ -18,7 +23,7 @@ const line: StepLine = {
 
 describe('the table of steps', () => {
   it('has all its columns where there is room, and the time left', () => {
-    const { heading, cells } = tableLines(line, 120);
+    const { heading, cells } = tableLines(trainingColumns, line, 120);
     assert.equal(
       heading,
       '     step reward accuracy       kl clipped grad norm  length tokens/s seconds     left',
@@ -27,33 +32,61 @@ describe('the table of steps', () => {
       cells,
       '    7/130  0.500    0.250  0.00012  0.0125     1.500    61.3     5321    0.88  1:02:05',
     );
-    assert.deepEqual(tableLines(line, Infinity), { heading, cells });
+    assert.deepEqual(tableLines(trainingColumns, line, Infinity), { heading, cells });
   });
 
   it('leaves out columns until it fits', () => {
     const headings = (width: number): string[] =>
-      tableLines(line, width)
+      tableLines(trainingColumns, line, width)
         .heading.trim()
         .split(/ (?! |norm)+/)
         .map((text) => text.trim());
     assert.deepEqual(headings(80).length, 9);
     assert.ok(!headings(80).includes('clipped'));
     assert.equal(
-      tableLines(line, 60).heading,
+      tableLines(trainingColumns, line, 60).heading,
       '     step reward accuracy grad norm  length seconds     left',
     );
-    assert.equal(tableLines(line, 20).heading, '     step reward accuracy     left');
+    assert.equal(
+      tableLines(trainingColumns, line, 20).heading,
+      '     step reward accuracy     left',
+    );
     for (let width = 34; width <= 130; width++) {
-      const { heading, cells } = tableLines(line, width);
+      const { heading, cells } = tableLines(trainingColumns, line, width);
       assert.ok(heading.length <= width && cells.length === heading.length, String(width));
     }
+  });
+
+  it('has a form for supervised training, which fits likewise', () => {
+    const supervised: SupervisedLine = {
+      step: 7,
+      steps: 26,
+      loss: 1.23456,
+      gradNorm: 12.5,
+      learningRate: 1e-3,
+      tokensPerSecond: 5321.4,
+      seconds: 0.875,
+      secondsLeft: 61,
+    };
+    const lines = (width: number): string[] =>
+      Object.values(tableLines(supervisedColumns, supervised, width));
+    assert.deepEqual(lines(80), [
+      '     step     loss grad norm       lr tokens/s seconds     left',
+      '     7/26   1.2346    12.500  1.00e-3     5321    0.88     1:01',
+    ]);
+    assert.equal(lines(60)[0], '     step     loss grad norm       lr seconds     left');
+    assert.equal(lines(30)[0], '     step     loss     left');
   });
 
   it('keeps its width whatever the numbers are', () => {
     const wild = [NaN, Infinity, -Infinity, -12345.678, 1e9, 1e-9, 123456789.123];
     for (const value of wild) {
       const odd = Object.fromEntries(Object.keys(line).map((key) => [key, value]));
-      const { heading, cells } = tableLines({ ...line, ...odd, step: 99999, steps: 100000 }, 80);
+      const { heading, cells } = tableLines(
+        trainingColumns,
+        { ...line, ...odd, step: 99999, steps: 100000 },
+        80,
+      );
       assert.ok(heading.length <= 80, heading);
       assert.equal(cells.length, heading.length, cells);
     }

@@ -100,6 +100,19 @@ describe('derive', () => {
     assert.equal(derive(told, '/w').trainer.saveCheckpointPath, '/w/out');
   });
 
+  it("holds out the validation set of data, but not beside a training set of sft's own", () => {
+    const data = { train_files: 'a.jsonl', val_files: 'b.jsonl' };
+    const heldOut = (sft: Record<string, unknown>): unknown => {
+      const once = derive(configOf({ data, sft }), '/w');
+      assert.deepEqual(derive(once, '/w').sft, once.sft);
+      return once.sft.valFiles;
+    };
+    assert.equal(heldOut({}), 'b.jsonl');
+    assert.equal(heldOut({ train_files: 'c.jsonl' }), null);
+    assert.equal(heldOut({ train_files: 'c.jsonl', val_files: 'd.jsonl' }), 'd.jsonl');
+    assert.equal(heldOut({ val_files: '' }), '');
+  });
+
   it('reads paths as a person writes them, wherever one is named', async () => {
     const at = await withVariables({ HOME: here }, () => {
       const own = '~/derive.test.ts';

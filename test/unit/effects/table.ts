@@ -467,6 +467,10 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'transport.collectives':
     'unit/effects/steps.test.ts › changes how learners join each other: transport.collectives=mpi',
   'sft.train_files': 'integration/adapters.test.ts › makes a warm start of a merged model',
+  'sft.val_files':
+    "unit/config/derive.test.ts › holds out the validation set of data, but not beside a training set of sft's own",
+  'sft.val_freq':
+    'integration/training.test.ts › warms up on solutions, learns by GRPO, and leaves its files and no thread',
   'sft.epochs': 'integration/adapters.test.ts › makes a warm start of a merged model',
   'sft.max_steps':
     'integration/training.test.ts › warms up on solutions, learns by GRPO, and leaves its files and no thread',
