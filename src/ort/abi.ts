@@ -1,10 +1,7 @@
-import { createRequire } from 'node:module';
-import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import koffi, { type LibraryHandle } from 'koffi';
 import { CxmindError } from '../errors.ts';
-import { localPath } from '../files.ts';
 import { loadLibrary } from '../native.ts';
+import { libraryPath } from './library.ts';
 
 /** An address in native memory; null where C has NULL. */
 export type Pointer = bigint | null;
@@ -143,43 +140,6 @@ export interface Abi {
   readonly version: string;
   /** Kept so that koffi does not unload the library while its functions are in use. */
   readonly library: LibraryHandle;
-}
-
-const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
-  linux: 'libonnxruntime.so.1',
-  darwin: 'libonnxruntime.1.dylib',
-  win32: 'onnxruntime.dll',
-};
-
-/**
- * Path of the ONNX Runtime library: the one that `CXMIND_ONNXRUNTIME` names, or else the one that the
- * `onnxruntime-node` package carries for this machine.
- *
- * @throws DEVICE_MISSING when the named file does not exist, or the package has no build for this platform
- *   and processor
- */
-export function libraryPath(): string {
-  const named = process.env['CXMIND_ONNXRUNTIME'];
-  if (named !== undefined && named !== '') {
-    const chosen = localPath(named);
-    if (existsSync(chosen)) return chosen;
-    throw new CxmindError(
-      'DEVICE_MISSING',
-      `CXMIND_ONNXRUNTIME names ${chosen}, which does not exist: give it the path of libonnxruntime, or unset it`,
-    );
-  }
-  const name = libraryNames[process.platform];
-  const manifest = createRequire(import.meta.url).resolve('onnxruntime-node/package.json');
-  const bin = join(dirname(manifest), 'bin');
-  const [napi] = readdirSync(bin).filter((entry) => entry.startsWith('napi-v'));
-  const folder = join(bin, napi ?? '', process.platform, process.arch);
-  if (name === undefined || !existsSync(join(folder, name))) {
-    throw new CxmindError(
-      'DEVICE_MISSING',
-      `onnxruntime-node has no library for ${process.platform} on ${process.arch} (looked in ${folder})`,
-    );
-  }
-  return join(folder, name);
 }
 
 /**

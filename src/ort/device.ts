@@ -1,4 +1,5 @@
 import { asCxmindError, CxmindError } from '../errors.ts';
+import { CUDA_PACKAGE } from './library.ts';
 import type { Native } from './native.ts';
 
 /** Where a graph runs. Tensors stay in the CPU's memory; a device copies them in and out at each run. */
@@ -13,8 +14,9 @@ export type ProviderSettings = Readonly<Record<string, string>>;
 
 const wayOut: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
   cuda:
-    'its provider is for Linux x64 with CUDA 12; install it with ' +
-    '`ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js`',
+    "install ONNX Runtime's provider for Linux x64 with `npm install --no-save " +
+    `${CUDA_PACKAGE}@0.4.9\` (CUDA 13), or with \`ONNXRUNTIME_NODE_INSTALL=cuda12 ` +
+    'node node_modules/onnxruntime-node/script/install.js` (CUDA 12)',
   webgpu:
     "it needs a GPU and its driver's Vulkan (Linux; the loader is libvulkan.so.1), Direct3D 12 (Windows) " +
     'or Metal (macOS)',
@@ -66,10 +68,32 @@ export function appendProvider(
   }
 }
 
+/** Packages of NVIDIA's Debian repository by the libraries that they have, for the release that a name ends in. */
+const cudaPackages: readonly (readonly [
+  library: RegExp,
+  packageOf: (release: string) => string,
+])[] = [
+  [/^libcudnn/, () => 'libcudnn9-cuda-13'],
+  [/^lib(cublas|cublasLt|cudart|cufft|curand|nvrtc)\./, (release) => `cuda-libraries-${release}-0`],
+];
+
+/** How to get the library that the system did not find, if that is what ONNX Runtime says. */
+function missingLibrary(said: string): string | undefined {
+  const name = /\b(lib[\w.+-]+\.so[.\d]*): cannot open shared object/.exec(said)?.[1];
+  if (name === undefined || name.startsWith('libonnxruntime')) return undefined;
+  const known = cudaPackages.find(([library]) => library.test(name))?.[1];
+  const release = /\.so\.(\d+)/.exec(name)?.[1] ?? '13';
+  const install =
+    known === undefined ? '' : `install it (\`apt-get install ${known(release)}\`) and `;
+  return `${name} was not found; ${install}put its folder on LD_LIBRARY_PATH`;
+}
+
 /** A provider's failure to load, in one line: ONNX Runtime's reason and the way out. */
 function missing(device: Exclude<Device, 'cpu'>, cause: unknown): CxmindError {
   const said = asCxmindError(cause).message.replace(/\s+/g, ' ');
-  return new CxmindError('DEVICE_MISSING', `device ${device}: ${wayOut[device]} (${said})`, {
+  const library = device === 'cuda' ? missingLibrary(said) : undefined;
+  const message = library ?? `${wayOut[device]} (${said})`;
+  return new CxmindError('DEVICE_MISSING', `device ${device}: ${message}`, {
     detail: { device, said },
     cause,
   });

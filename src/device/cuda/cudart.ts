@@ -1,5 +1,6 @@
 import { CxmindError } from '../../errors.ts';
 import type { NativeFunction } from '../../native.ts';
+import { openDriver } from './driver.ts';
 import { define, openLibrary, type Code, type Out } from './library.ts';
 
 /** What `cudaMemcpy` is told of its two ends. */
@@ -34,6 +35,7 @@ export class Cudart {
    * @throws DEVICE_MISSING without the library, or without such a card
    */
   constructor(ordinal: number) {
+    openDriver();
     const library = openLibrary(
       "CUDA's runtime library",
       ['libcudart.so.13', 'libcudart.so.12', 'libcudart.so'],
@@ -56,7 +58,14 @@ export class Cudart {
     this.#memoryInfo = define(library, 'cudaMemGetInfo', ['void *', 'void *']);
     this.#synchronize = define(library, 'cudaStreamSynchronize', ['void *']);
     this.#destroy = define(library, 'cudaStreamDestroy', ['void *']);
-    const found = count(this.#out) === 0 ? Number(this.#out[0]! & 0xffffffffn) : 0;
+    const code = count(this.#out);
+    if (code !== 0) {
+      throw new CxmindError(
+        'DEVICE_MISSING',
+        `device cuda: ${this.#errorText(code)}; \`nvidia-smi\` shows which CUDA the driver is for`,
+      );
+    }
+    const found = Number(this.#out[0]! & 0xffffffffn);
     if (ordinal >= found) {
       throw new CxmindError(
         'DEVICE_MISSING',

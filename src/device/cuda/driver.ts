@@ -1,7 +1,7 @@
 import { CxmindError } from '../../errors.ts';
 import type { Launch } from '../../graph/kernel.ts';
 import { addressOf } from '../../native.ts';
-import { define, openLibrary, type Code, type Out } from './library.ts';
+import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
 
 /** Arguments that a kernel can have. */
 const MOST_ARGUMENTS = 128;
@@ -26,6 +26,12 @@ export class DeviceFunction {
   }
 }
 
+/** @throws DEVICE_MISSING */
+export function openDriver(): Library {
+  const wayOut = 'where there is a card, install it; `nvidia-smi` shows whether it runs';
+  return openLibrary("NVIDIA's driver", ['libcuda.so.1'], wayOut);
+}
+
 /** CUDA's driver, as far as loading and launching kernels goes, in the context that the thread is in. */
 export class Driver {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(8));
@@ -41,11 +47,7 @@ export class Driver {
 
   /** @throws DEVICE_MISSING without the library */
   constructor() {
-    const library = openLibrary(
-      "NVIDIA's driver",
-      ['libcuda.so.1'],
-      'install it; `nvidia-smi` shows whether it runs',
-    );
+    const library = openDriver();
     this.#load = define(library, 'cuModuleLoadData', ['void *', 'void *']);
     this.#unload = define(library, 'cuModuleUnload', ['void *']);
     this.#find = define(library, 'cuModuleGetFunction', ['void *', 'void *', 'const char *']);
