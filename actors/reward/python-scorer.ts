@@ -3,12 +3,11 @@ import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import * as E from 'fp-ts/lib/Either.js';
-import type { RewardFile } from '../../src/config/reward-file.ts';
 import type { Answer } from '../../src/data/answer.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
-import { checkRewardFile, type RewardType } from '../../src/reward/user-function.ts';
+import { checkRewardFile } from '../../src/reward/user-function.ts';
 import { decodeValue, encodeValue } from '../../transport/codec.ts';
 import type { Logger } from '../runtime/actor.ts';
 import {
@@ -17,15 +16,12 @@ import {
   loadError,
   logPrinted,
   titleOf,
+  type FunctionProps,
   type Scorer,
 } from './scorer.ts';
 
 /** What a Python function is run with. */
-export interface PythonProps {
-  readonly source: RewardFile;
-  readonly kwargs: Readonly<Record<string, unknown>>;
-  /** How the function is called where its file does not say it. */
-  readonly rewardType: RewardType;
+export interface PythonProps extends FunctionProps {
   /** The interpreter. */
   readonly python: string;
   /** CPUs its libraries may use. */

@@ -5,7 +5,16 @@ import type { Answer } from '../../src/data/answer.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
+import type { RewardType } from '../../src/reward/user-function.ts';
 import type { Logger } from '../runtime/actor.ts';
+
+/** Which function scores, and how it is loaded. */
+export interface FunctionProps {
+  readonly source: RewardFile;
+  readonly kwargs: Readonly<Record<string, unknown>>;
+  /** How the function is called where its file does not say it. */
+  readonly rewardType: RewardType;
+}
 
 /** A user's function, run where it cannot take the actor down with it. */
 export interface Scorer extends AsyncDisposable {

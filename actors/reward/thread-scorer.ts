@@ -4,13 +4,13 @@ import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { Isolate } from '../runtime/isolate.ts';
-import type { FunctionProps } from './function-thread.ts';
 import {
   EXIT_LIMIT_MS,
   LOAD_LIMIT_MS,
   loadError,
   logPrinted,
   titleOf,
+  type FunctionProps,
   type Scorer,
 } from './scorer.ts';
 

@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
-import { writeFloats } from '../../src/tensor/floats.ts';
+import { writeFloats } from '../../src/tensor/numbers.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { SharedVersion } from '../../transport/shared/version.ts';
 import type { ModelProps, WorkingProps } from '../model-props.ts';

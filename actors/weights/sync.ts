@@ -3,7 +3,7 @@ import type { DeviceName } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
-import { writeFloats } from '../../src/tensor/floats.ts';
+import { writeFloats } from '../../src/tensor/numbers.ts';
 import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
 import { deviceCopyBytes, forgetDeviceCopy } from '../device-copy.ts';
 import type { Logger } from '../runtime/actor.ts';

@@ -2,7 +2,8 @@ import { CxmindError } from '../errors.ts';
 import type { Dim, Graph, ValueType } from '../graph/ir.ts';
 import type { Shapes } from '../graph/kernel.ts';
 import { evaluateDim } from '../graph/shape.ts';
-import type { View, Views } from './device.ts';
+import { sizeOf } from '../tensor/tensor.ts';
+import type { View, Views, Workspace } from './device.ts';
 
 /**
  * The inputs that a graph names, of those given.
@@ -17,6 +18,28 @@ export function inputsOf(graph: Graph, given: Views): [name: string, view: View]
     }
     return [name, view];
   });
+}
+
+/** Every output of a run with these inputs: where `into` names it, else taken from the workspace. */
+export function outputsOf(graph: Graph, inputs: Views, workspace: Workspace, into: Views): Views {
+  const shapes = outputShapes(graph, inputs);
+  return Object.fromEntries(
+    graph.outputs.map(({ name, value }, i) => [
+      name,
+      into[name] ?? workspace.take(value.dtype, shapes[i]!),
+    ]),
+  );
+}
+
+/**
+ * Sees to it that a view has the elements from `start` on that a shape wants.
+ *
+ * @throws SHAPE_MISMATCH
+ */
+export function checkPart(view: View, start: number, shape: readonly number[]): void {
+  const [end, size] = [start + sizeOf(shape), sizeOf(view.shape)];
+  if (start >= 0 && end <= size) return;
+  throw new CxmindError('SHAPE_MISMATCH', `part: ${start}..${end} of ${size} elements`);
 }
 
 /** The shape of every output of a graph, in its order, with the sizes that its inputs have. */

@@ -1,5 +1,5 @@
 import type { FloatDType } from '../tensor/dtype.ts';
-import { floatsOf } from '../tensor/floats.ts';
+import { floatsOf } from '../tensor/numbers.ts';
 import { rows, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import type { Device, View } from './device.ts';
 

@@ -2,7 +2,7 @@ import type { Graph } from '../graph/ir.ts';
 import type { Binding, Source } from '../ort/binding.ts';
 import type { Session } from '../ort/session.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from './device.ts';
-import { inputsOf, outputShapes } from './dims.ts';
+import { inputsOf, outputsOf } from './dims.ts';
 
 /** A graph compiled by ONNX Runtime for a device whose memory has addresses. */
 export class OrtProgram implements Program {
@@ -25,12 +25,9 @@ export class OrtProgram implements Program {
     for (const [name, view] of inputsOf(this.graph, inputs)) {
       binding.input(name, this.#sourceOf(view));
     }
-    const shapes = outputShapes(this.graph, inputs);
-    const results: Record<string, View> = {};
-    for (const [i, { name, value }] of this.graph.outputs.entries()) {
-      const view = into[name] ?? workspace.take(value.dtype, shapes[i]!);
+    const results = outputsOf(this.graph, inputs, workspace, into);
+    for (const [name, view] of Object.entries(results)) {
       binding.output(name, this.#sourceOf(view));
-      results[name] = view;
     }
     binding.run();
     return results;

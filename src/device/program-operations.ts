@@ -1,7 +1,7 @@
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { DType } from '../tensor/dtype.ts';
-import { floatsOf } from '../tensor/floats.ts';
+import { floatsOf } from '../tensor/numbers.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { Device, Operations, Program, View, Workspace } from './device.ts';
 

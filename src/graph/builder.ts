@@ -1,8 +1,10 @@
 import { CxmindError } from '../errors.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
-import { numbersOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { numbersOf } from '../tensor/numbers.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, GraphOutput, Node, Value, ValueType } from './ir.ts';
 import { isFloat } from './ir.ts';
+import { attributesText, numberText } from './number-text.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
 import type { PackedHeads } from './ops/packed-attention.ts';
 import { opOf, type OpAttributes, type OpName } from './ops/table.ts';
@@ -93,7 +95,7 @@ export class GraphBuilder {
 
   /** A number that is part of the graph. */
   scalar(value: number, dtype: DType = 'f32'): Value {
-    const key = `${dtype}:${Object.is(value, -0) ? '-0' : value}`;
+    const key = `${dtype}:${numberText(value)}`;
     const known = this.#scalars.get(key);
     if (known !== undefined) return known;
     const result = this.constant(tensorOf(dtype, [], [value]), 'scalar');
@@ -112,8 +114,7 @@ export class GraphBuilder {
     inputs: readonly Value[],
     attributes: OpAttributes[K],
   ): readonly Value[] {
-    const key = `${op}(${inputs.map((input) => input.id).join()})${JSON.stringify(attributes)}`;
-    const known = this.#known.get(key);
+    const known = this.#known.get(keyOf({ op, inputs, attributes }));
     if (known !== undefined) return known;
     const types = this.#infer(op, inputs, attributes);
     const outputs = types.map((type) => this.#value(`${op}_${this.#nextId}`, type));
@@ -566,9 +567,13 @@ export class GraphBuilder {
   #append(node: Node): void {
     this.#nodes.push(node);
     for (const output of node.outputs) this.#producers.set(output.id, node);
-    const key = `${node.op}(${node.inputs.map((input) => input.id).join()})${JSON.stringify(node.attributes)}`;
-    this.#known.set(key, node.outputs);
+    this.#known.set(keyOf(node), node.outputs);
   }
+}
+
+/** What tells a node from all that compute something else. */
+function keyOf({ op, inputs, attributes }: Pick<Node, 'op' | 'inputs' | 'attributes'>): string {
+  return `${op}(${inputs.map((input) => input.id).join()})${attributesText(attributes)}`;
 }
 
 function productAttributes(a: Value, options: Partial<ProductAttributes>): ProductAttributes {

@@ -4,6 +4,7 @@ import type { DType } from '../tensor/dtype.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Dim, Graph, Value, ValueType } from './ir.ts';
 import type { Step } from './kernel.ts';
+import { numberText } from './number-text.ts';
 import type { Emitter, OnnxAttribute } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
@@ -178,7 +179,7 @@ class OnnxWriter implements Emitter {
   }
 
   scalar(value: number, dtype: DType): string {
-    return this.#once(`scalar ${dtype} ${value}`, (name) => {
+    return this.#once(`scalar ${dtype} ${numberText(value)}`, (name) => {
       this.initializers.push(tensorProto(name, tensorOf(dtype, [], [value])));
     });
   }

@@ -1,4 +1,5 @@
-import { numbersOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { numbersOf } from '../tensor/numbers.ts';
+import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { GraphBuilder } from './builder.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import { arrayOf } from './ops/array.ts';

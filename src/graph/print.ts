@@ -1,5 +1,6 @@
-import { numbersOf } from '../tensor/tensor.ts';
+import { numbersOf } from '../tensor/numbers.ts';
 import type { Graph, Value } from './ir.ts';
+import { attributesText, numberText } from './number-text.ts';
 import { formatShape } from './shape.ts';
 
 /** The graph as text, one node a line: `%5 = gemm(%0 x, %1 w) {"transB":true} : f32 [T, 8]`. */
@@ -7,7 +8,7 @@ export function print(graph: Graph): string {
   const named = new Set(graph.inputs.map((input) => input.id));
   const reference = (value: Value): string => {
     const tensor = graph.constants.get(value.id);
-    if (tensor?.data.length === 1) return String(numbersOf(tensor)[0]);
+    if (tensor?.data.length === 1) return numberText(numbersOf(tensor)[0]!);
     return named.has(value.id) || tensor !== undefined ? value.name : `%${value.id}`;
   };
   const typed = (value: Value): string => `${value.dtype} ${formatShape(value.shape)}`;
@@ -15,7 +16,7 @@ export function print(graph: Graph): string {
   for (const input of graph.inputs) lines.push(`  input ${input.name} : ${typed(input)}`);
   for (const node of graph.nodes) {
     const outputs = node.outputs.map((output) => `%${output.id}`).join(', ');
-    const attributes = JSON.stringify(node.attributes);
+    const attributes = attributesText(node.attributes);
     const suffix = attributes === '{}' ? '' : ` ${attributes}`;
     const types = node.outputs.map(typed).join(', ');
     lines.push(

@@ -1,7 +1,7 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, putIndex, staging } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
-import { floatsOf } from '../tensor/floats.ts';
+import { floatsOf } from '../tensor/numbers.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import type { GraphAdapters, PlacedAdapter } from './adapter.ts';

@@ -5,12 +5,17 @@ import { join } from 'node:path';
 import { getSystemErrorMessage } from 'node:util';
 import { CxmindError, isSystemError } from '../errors.ts';
 import { sizeText } from '../files.ts';
-import { addressOf, loadLibrary, type NativeFunction } from '../native.ts';
+import {
+  MADV_DONTNEED,
+  MAP_FIXED,
+  MAP_SHARED,
+  openLibC,
+  PROT_READ_WRITE,
+  type LibC,
+} from '../libc.ts';
+import { addressOf } from '../native.ts';
 import { isShared, noteSharedBytes, sharedBuffer, type SharedMemory } from './memory.ts';
 
-const PROT_READ_WRITE = 3;
-const MAP_SHARED_FIXED = 0x11;
-const MADV_DONTNEED = 4;
 /** Advice that faults all pages in at once, for reading or for writing. */
 const MADV_POPULATE = { read: 22, write: 23 } as const;
 /**
@@ -42,7 +47,14 @@ export function fileBuffer(byteLength: number, folder = scratchFolder()): Shared
     noteSharedBytes(byteLength);
     const block = new SharedArrayBuffer(byteLength, { maxByteLength: byteLength });
     const at = addressOf(block);
-    const mapped = libc.functions.mmap(at, byteLength, PROT_READ_WRITE, MAP_SHARED_FIXED, file, 0);
+    const mapped = libc.functions.mmap(
+      at,
+      byteLength,
+      PROT_READ_WRITE,
+      MAP_SHARED | MAP_FIXED,
+      file,
+      0,
+    );
     if (mapped !== at) {
       throw new CxmindError('RUNTIME_FAILED', `mmap of ${byteLength} bytes of ${folder} failed`);
     }
@@ -108,36 +120,13 @@ function reserve(folder: string, byteLength: number): number {
   throw refused(getSystemErrorMessage(-error));
 }
 
-type Mmap = (
-  at: bigint,
-  length: number,
-  prot: number,
-  flags: number,
-  fd: number,
-  from: number,
-) => bigint;
+/** The C library, loaded at the first use. */
+class LateLibC {
+  #functions: LibC | undefined;
 
-/** What is needed of the C library, loaded at the first use. */
-class CLibrary {
-  #functions:
-    | {
-        readonly mmap: NativeFunction<Mmap>;
-        readonly madvise: NativeFunction<(at: bigint, length: number, advice: number) => number>;
-        readonly fallocate: NativeFunction<(fd: number, from: number, length: number) => number>;
-      }
-    | undefined;
-
-  get functions() {
-    if (this.#functions !== undefined) return this.#functions;
-    const library = loadLibrary(null);
-    const mmap = ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'];
-    this.#functions = {
-      mmap: library.func('mmap', 'void *', mmap) as NativeFunction<Mmap>,
-      madvise: library.func('madvise', 'int', ['void *', 'size_t', 'int']),
-      fallocate: library.func('posix_fallocate', 'int', ['int', 'int64_t', 'int64_t']),
-    };
-    return this.#functions;
+  get functions(): LibC {
+    return (this.#functions ??= openLibC());
   }
 }
 
-const libc = new CLibrary();
+const libc = new LateLibC();

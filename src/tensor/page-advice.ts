@@ -1,4 +1,5 @@
-import { addressOf, loadLibrary, type NativeFunction } from '../native.ts';
+import { MADV_DONTNEED, openLibC, type LibC } from '../libc.ts';
+import { addressOf } from '../native.ts';
 
 /** Of a huge page, on the machines that have them by default. */
 const HUGE_PAGE_BYTES = 2n << 20n;
@@ -6,8 +7,7 @@ const HUGE_PAGE_BYTES = 2n << 20n;
 const PAGE_BYTES = 64n << 10n;
 /** Blocks too small to hold a few whole huge pages are left alone. */
 const SMALLEST_BYTES = 4 << 20;
-/** Linux's advice for `madvise`. */
-const MADV_DONTNEED = 4;
+/** Advice for huge pages. */
 const MADV_HUGEPAGE = 14;
 /** The C library's numbers of settings, for `mallopt`. */
 const M_TRIM_THRESHOLD = -1;
@@ -15,7 +15,7 @@ const M_MMAP_THRESHOLD = -3;
 
 /** What Linux is told of large blocks of memory; elsewhere nothing happens. */
 export class PageAdvice {
-  #advise: Madvise | null | undefined;
+  #libc: LibC | null | undefined;
 
   /**
    * Asks for huge pages. Call before anything is written to the block: pages that exist already stay as they are.
@@ -36,30 +36,26 @@ export class PageAdvice {
   /** Says something of the whole pages of a block. */
   #tell(block: SharedArrayBuffer, pageBytes: bigint, advice: number): void {
     if (block.byteLength < SMALLEST_BYTES) return;
-    this.#advise ??= process.platform === 'linux' ? openMadvise() : null;
-    if (this.#advise === null) return;
+    this.#libc ??= process.platform === 'linux' ? openGenerousLibC() : null;
+    if (this.#libc === null) return;
     const start = addressOf(block);
     const first = ((start + pageBytes - 1n) / pageBytes) * pageBytes;
     const last = ((start + BigInt(block.byteLength)) / pageBytes) * pageBytes;
-    if (last > first) this.#advise(first, last - first, advice);
+    if (last > first) this.#libc.madvise(first, Number(last - first), advice);
   }
 }
 
-type Mallopt = NativeFunction<(setting: number, value: number) => number>;
-type Madvise = NativeFunction<(address: bigint, length: bigint, advice: number) => number>;
-
 /**
- * The call, once the C library gives blocks as large as those of advice back to the system when they are freed.
+ * The C library, once it gives blocks as large as those of advice back to the system when they are freed.
  *
  * Left alone, it does so only until the first are freed, and from then on keeps what is smaller than those were, up
  * to 32 MiB a block, for every thread apart: pages that are neither zeroed nor huge when they are used again, nor
  * anybody else's in between. (Measured: 158 MiB after a run of two steps of the quickstart.)
  */
-function openMadvise(): Madvise {
-  const library = loadLibrary(null);
-  const mallopt = library.func('mallopt', 'int', ['int', 'int']) as Mallopt;
-  mallopt(M_MMAP_THRESHOLD, SMALLEST_BYTES);
+function openGenerousLibC(): LibC {
+  const libc = openLibC();
+  libc.mallopt(M_MMAP_THRESHOLD, SMALLEST_BYTES);
   // the library's own ratio, which the call above would leave at 128 KiB
-  mallopt(M_TRIM_THRESHOLD, 2 * SMALLEST_BYTES);
-  return library.func('madvise', 'int', ['void *', 'size_t', 'int']) as Madvise;
+  libc.mallopt(M_TRIM_THRESHOLD, 2 * SMALLEST_BYTES);
+  return libc;
 }

@@ -1,12 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import {
-  bf16ToNumber,
-  bytesPerElement,
-  numberToBf16,
-  viewOf,
-  type DType,
-  type TypedArrays,
-} from './dtype.ts';
+import { bytesPerElement, numberToBf16, viewOf, type DType, type TypedArrays } from './dtype.ts';
 import { sharedBuffer, type MakeShared } from './memory.ts';
 
 /** A dense row-major tensor: plain data, so it crosses a thread as it is. */
@@ -71,16 +64,6 @@ export function tensorOf<D extends DType>(
   return result;
 }
 
-/** The elements of a tensor as numbers; exact, but for i64 beyond 2^53. */
-export function numbersOf({ dtype, data }: Tensor): Float64Array {
-  const elements = data as ArrayLike<number | bigint>;
-  const toNumber =
-    dtype === 'bf16' ? (bits: number | bigint) => bf16ToNumber(Number(bits)) : Number;
-  const numbers = new Float64Array(elements.length);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = toNumber(elements[i]!);
-  return numbers;
-}
-
 /** Copies all elements of a tensor into another of its dtype and size. */
 export function copyElements(from: Tensor, to: Tensor): void {
   if (from.dtype !== to.dtype || from.data.length !== to.data.length) {
@@ -93,7 +76,7 @@ export function copyElements(from: Tensor, to: Tensor): void {
 }
 
 /** The same elements under another shape of equal size; no copy. */
-export function reshaped<D extends DType>(tensor: Tensor<D>, shape: readonly number[]): Tensor<D> {
+export function reshaped<T extends Pick<Tensor, 'shape'>>(tensor: T, shape: readonly number[]): T {
   if (sizeOf(shape) !== sizeOf(tensor.shape)) {
     throw new CxmindError(
       'SHAPE_MISMATCH',

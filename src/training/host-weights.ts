@@ -2,7 +2,7 @@ import type { HostMemory, View } from '../device/device.ts';
 import type { Arena } from '../model/arena.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { letGo } from '../tensor/file-memory.ts';
-import { writeFloats } from '../tensor/floats.ts';
+import { writeFloats } from '../tensor/numbers.ts';
 import { rows, type Tensor } from '../tensor/tensor.ts';
 import type { Sharing } from './exchange.ts';
 import type { SteppedWeights } from './stepped-weights.ts';

@@ -3,7 +3,7 @@ import type { Device, View } from '../../src/device/device.ts';
 import { readTensor } from '../../src/device/host-tensors.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import type { Graph } from '../../src/graph/ir.ts';
-import { floatsOf, writeFloats } from '../../src/tensor/floats.ts';
+import { floatsOf, writeFloats } from '../../src/tensor/numbers.ts';
 import { tensorOf, zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 

@@ -7,7 +7,7 @@ import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import type { StrategyName } from '../../src/optim/adamw-graph.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
-import { writeFloats } from '../../src/tensor/floats.ts';
+import { writeFloats } from '../../src/tensor/numbers.ts';
 import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import {

@@ -14,7 +14,7 @@ import {
 } from '../../src/model/segments.ts';
 import { Rng } from '../../src/rng.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
-import { writeFloats } from '../../src/tensor/floats.ts';
+import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, zeros } from '../../src/tensor/tensor.ts';
 
 /** What an H100 does at best: products of halves by plain tensor core instructions, and bytes. */

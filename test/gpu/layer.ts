@@ -11,7 +11,7 @@ import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
 import { sequenceInputs } from '../../src/model/sequence-inputs.ts';
 import { Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
-import { writeFloats } from '../../src/tensor/floats.ts';
+import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
 
 const shapes = {

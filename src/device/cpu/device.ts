@@ -1,10 +1,10 @@
-import { CxmindError } from '../../errors.ts';
 import { encode } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { DType, TypedArrays } from '../../tensor/dtype.ts';
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
+import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { hostTensor, hostView, type HostView } from './host-view.ts';
 import { cpuOperations } from './operations.ts';
@@ -52,11 +52,9 @@ export class CpuDevice implements Device {
   }
 
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): HostView<D> {
+    checkPart(view, start, shape);
     const { dtype, data } = hostTensor(view);
     const end = start + sizeOf(shape);
-    if (start < 0 || end > data.length) {
-      throw new CxmindError('SHAPE_MISMATCH', `part: ${start}..${end} of ${data.length} elements`);
-    }
     return hostView(this, { dtype, shape, data: data.subarray(start, end) as TypedArrays[D] });
   }
 

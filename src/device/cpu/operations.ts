@@ -1,6 +1,6 @@
 import { CxmindError } from '../../errors.ts';
 import { viewOf, type TypedArrays } from '../../tensor/dtype.ts';
-import { floatsOf, writeFloats } from '../../tensor/floats.ts';
+import { floatsOf, writeFloats } from '../../tensor/numbers.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Operations, View } from '../device.ts';
 import { hostTensor } from './host-view.ts';

@@ -1,4 +1,3 @@
-import { CxmindError } from '../../errors.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
 import { encodeWithKernels, kernelDomain } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
@@ -7,7 +6,7 @@ import type { DeviceMemory } from '../../ort/device-memory.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type {
   Device,
   Handles,
@@ -17,6 +16,7 @@ import type {
   View,
   Workspace,
 } from '../device.ts';
+import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
@@ -98,20 +98,11 @@ export class CudaDevice implements Device {
   }
 
   reshape<D extends DType>(view: View<D>, shape: readonly number[]): CudaView<D> {
-    if (sizeOf(shape) !== sizeOf(view.shape)) {
-      throw new CxmindError(
-        'SHAPE_MISMATCH',
-        `reshape: [${view.shape.join(', ')}] does not hold [${shape.join(', ')}]`,
-      );
-    }
-    return cudaView(this, view.dtype, shape, addressOf(view));
+    return cudaView(this, view.dtype, reshaped(view, shape).shape, addressOf(view));
   }
 
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): CudaView<D> {
-    const [end, size] = [start + sizeOf(shape), sizeOf(view.shape)];
-    if (start < 0 || end > size) {
-      throw new CxmindError('SHAPE_MISMATCH', `part: ${start}..${end} of ${size} elements`);
-    }
+    checkPart(view, start, shape);
     const offset = BigInt(start * bytesPerElement(view.dtype));
     return cudaView(this, view.dtype, shape, addressOf(view) + offset);
   }

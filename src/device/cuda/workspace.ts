@@ -1,7 +1,8 @@
-import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, Workspace, WorkspaceMark } from '../device.ts';
-import { Slabs, type SlabMark } from '../slabs.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { Device } from '../device.ts';
+import { SlabWorkspace } from '../slab-workspace.ts';
+import { Slabs } from '../slabs.ts';
 import type { Cudart } from './cudart.ts';
 import { cudaView, type CudaView } from './view.ts';
 
@@ -10,23 +11,24 @@ interface CudaSlab {
   readonly byteLength: number;
 }
 
-/** A workspace whose tensors are cut from slabs of a card's memory. */
-export class CudaWorkspace implements Workspace {
+/** A workspace in a card's memory, into which tensors of the host's are copied. */
+export class CudaWorkspace extends SlabWorkspace<CudaSlab> {
   readonly #device: Device;
-  readonly #slabs: Slabs<CudaSlab>;
 
   constructor(device: Device, cudart: Cudart) {
-    this.#device = device;
-    this.#slabs = new Slabs(
-      (byteLength): CudaSlab => ({ address: cudart.allocate(byteLength), byteLength }),
-      ({ address }) => {
-        cudart.free(address);
-      },
+    super(
+      new Slabs(
+        (byteLength): CudaSlab => ({ address: cudart.allocate(byteLength), byteLength }),
+        ({ address }) => {
+          cudart.free(address);
+        },
+      ),
     );
+    this.#device = device;
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): CudaView<D> {
-    const { slab, byteOffset } = this.#slabs.take(sizeOf(shape) * bytesPerElement(dtype));
+    const { slab, byteOffset } = this.cut(dtype, shape);
     return cudaView(this.#device, dtype, shape, slab.address + BigInt(byteOffset));
   }
 
@@ -34,25 +36,5 @@ export class CudaWorkspace implements Workspace {
     const view = this.take(tensor.dtype, tensor.shape);
     this.#device.upload(tensor, view);
     return view;
-  }
-
-  mark(): WorkspaceMark {
-    return this.#slabs.mark();
-  }
-
-  release(mark: WorkspaceMark): void {
-    this.#slabs.release(mark as SlabMark);
-  }
-
-  reset(): void {
-    this.#slabs.reset();
-  }
-
-  get sizeBytes(): number {
-    return this.#slabs.sizeBytes;
-  }
-
-  [Symbol.dispose](): void {
-    this.#slabs.clear();
   }
 }

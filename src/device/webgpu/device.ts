@@ -3,7 +3,7 @@ import type { Graph } from '../../graph/ir.ts';
 import type { DeviceMemory } from '../../ort/device-memory.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import { bytesPerElement, type DType, type FloatDType } from '../../tensor/dtype.ts';
-import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Transfer } from './transfer.ts';
@@ -50,13 +50,7 @@ export class WebGpuDevice implements Device {
   }
 
   reshape<D extends DType>(view: View<D>, shape: readonly number[]): BufferView<D> {
-    if (sizeOf(shape) !== sizeOf(view.shape)) {
-      throw new CxmindError(
-        'SHAPE_MISMATCH',
-        `reshape: [${view.shape.join(', ')}] does not hold [${shape.join(', ')}]`,
-      );
-    }
-    return bufferView(this, view.dtype, shape, storageOf(view));
+    return bufferView(this, view.dtype, reshaped(view, shape).shape, storageOf(view));
   }
 
   part(): never {

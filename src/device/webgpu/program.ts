@@ -4,7 +4,7 @@ import type { Graph } from '../../graph/ir.ts';
 import type { Runtime } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
-import { inputsOf, outputShapes } from '../dims.ts';
+import { inputsOf, outputsOf } from '../dims.ts';
 import { webgpu } from '../../graph/target.ts';
 import { storageOf, type Storage } from './view.ts';
 import type { BufferWorkspace } from './workspace.ts';
@@ -29,13 +29,7 @@ export class WebGpuProgram implements Program {
 
   run(inputs: Views, workspace: Workspace, into: Views = {}): Views {
     const given = inputsOf(this.graph, inputs);
-    const shapes = outputShapes(this.graph, inputs);
-    const results = Object.fromEntries(
-      this.graph.outputs.map(({ name, value }, i) => [
-        name,
-        into[name] ?? workspace.take(value.dtype, shapes[i]!),
-      ]),
-    );
+    const results = outputsOf(this.graph, inputs, workspace, into);
     this.execute(new Map(given), new Map(Object.entries(results)));
     return results;
   }

@@ -1,6 +1,7 @@
 import { CxmindError } from '../../errors.ts';
 import type { DType } from '../../tensor/dtype.ts';
-import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
+import { numbersOf } from '../../tensor/numbers.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 
 /**
  * A dense array of the reference evaluator: every dtype's elements as doubles, so that finite

@@ -17,7 +17,7 @@ import { openDevice } from '../../../src/device/open.ts';
 import { Arena } from '../../../src/model/arena.ts';
 import type { AnyArena } from '../../../src/model/device-arena.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
-import { floatsOf } from '../../../src/tensor/floats.ts';
+import { floatsOf } from '../../../src/tensor/numbers.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { versionBytes } from '../../../transport/shared/version.ts';
 import { goldenPath } from '../../support/golden.ts';

@@ -210,6 +210,22 @@ describe('encode', () => {
     using session = runtime.compile(encode(g.build()));
     assert.equal(session.run({ exp_1: tensorOf('f32', [1], [0]) })['y']!.data[0], -1);
   });
+
+  it('keeps 0 and -0 apart, by whose sides a quotient is told', () => {
+    const g = new GraphBuilder('zeros');
+    const x = g.input('x', 'f32', [1]);
+    for (const [name, low] of [
+      ['above', 0],
+      ['below', -0],
+    ] as const) {
+      g.output(name, g.div(g.scalar(1), g.clip(x, low, 2)));
+    }
+    using runtime = Runtime.open();
+    using session = runtime.compile(encode(g.build()));
+    const { above, below } = session.run({ x: tensorOf('f32', [1], [-1]) });
+    assert.deepEqual([above!.data[0], below!.data[0]], [Infinity, -Infinity]);
+    assert.match(print(g.build()), /"low":0,.*"low":"-0",/s);
+  });
 });
 
 describe('print', () => {

@@ -10,7 +10,8 @@ import { optimize } from '../../../src/graph/passes.ts';
 import { cpu, lower, webgpu, type Target } from '../../../src/graph/target.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import type { FloatDType } from '../../../src/tensor/dtype.ts';
-import { numbersOf, tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { numbersOf } from '../../../src/tensor/numbers.ts';
+import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 
 const floatDTypes = ['f32', 'f16', 'bf16'] as const satisfies FloatDType[];
 

@@ -4,7 +4,8 @@ import { encode } from '../../../src/graph/encode.ts';
 import { strategies } from '../../../src/optim/adamw-graph.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
-import { numbersOf, tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
+import { numbersOf } from '../../../src/tensor/numbers.ts';
+import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 
 const constants = { betas: [0.9, 0.999], eps: 1e-8 } as const;
 const given: Readonly<Record<string, number | number[]>> = {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { bf16ToNumber, nearestIn, numberToBf16, viewOf } from '../../../src/tensor/dtype.ts';
-import { numbersOf, tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { numbersOf } from '../../../src/tensor/numbers.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 
 const halves = ['f16', 'bf16'] as const;
 

@@ -9,7 +9,7 @@ import { packSequences } from '../../../src/model/pack.ts';
 import { visionLength } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { FloatDType } from '../../../src/tensor/dtype.ts';
-import { writeFloats } from '../../../src/tensor/floats.ts';
+import { writeFloats } from '../../../src/tensor/numbers.ts';
 import { roundTo } from '../../../src/tensor/half.ts';
 import { alone } from '../../../src/training/learner-group.ts';
 import { Optimization, type OptimizationOptions } from '../../../src/training/optimization.ts';

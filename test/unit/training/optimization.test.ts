@@ -4,7 +4,7 @@ import { contentLength, dividedInto, layOut } from '../../../src/model/arena-lay
 import type { AdamWState, StateTensor } from '../../../src/optim/adamw.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
-import { floatsOf } from '../../../src/tensor/floats.ts';
+import { floatsOf } from '../../../src/tensor/numbers.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';

@@ -1,40 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs';
-import koffi, { type LibraryHandle } from 'koffi';
+import koffi from 'koffi';
 import { CxmindError } from '../../../src/errors.ts';
-import { loadLibrary } from '../../../src/native.ts';
+import { MAP_SHARED, openLibC, PROT_READ_WRITE, type LibC } from '../../../src/libc.ts';
 
 /** Where files are memory. */
 const DIRECTORY = '/dev/shm';
 
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
 const futexNumbers: Readonly<Partial<Record<NodeJS.Architecture, number>>> = {
   x64: 202,
   arm64: 98,
 };
-
-type Mmap = (
-  at: null,
-  length: number,
-  prot: number,
-  flags: number,
-  fd: number,
-  from: number,
-) => bigint;
-type Futex = (
-  ...args: [number, bigint, number, number, ArrayBufferView | null, null, number]
-) => number;
-
-/** Functions of the C library, as this thread has loaded it. */
-interface Libc {
-  readonly library: LibraryHandle;
-  readonly mmap: Mmap;
-  readonly munmap: (at: bigint, length: number) => number;
-  readonly syscall: Futex & { async: (...args: [...Parameters<Futex>, () => void]) => void };
-}
 
 /** Whether processes of this kind of machine can share memory. */
 export function hasHostMemory(): boolean {
@@ -72,14 +50,14 @@ export function unlinkHostMemory(path: string): void {
 /** A file in memory as one process has mapped it, and the kernel's means to wait on a word of it. */
 export class HostMemory {
   readonly buffer: ArrayBuffer;
-  readonly #libc: Libc;
+  readonly #libc: LibC;
   readonly #address: bigint;
   /** Seconds and nanoseconds, where the kernel finds them during a call. */
   readonly #timeout = new BigInt64Array(2);
   #isMapped = true;
 
   constructor(path: string, byteLength: number) {
-    this.#libc = loadLibc();
+    this.#libc = openLibC();
     const file = openSync(path, 'r+');
     try {
       this.#address = this.#libc.mmap(null, byteLength, PROT_READ_WRITE, MAP_SHARED, file, 0);
@@ -118,16 +96,4 @@ export class HostMemory {
     this.#isMapped = false;
     this.#libc.munmap(this.#address, this.buffer.byteLength);
   }
-}
-
-function loadLibc(): Libc {
-  const library = loadLibrary('libc.so.6');
-  const mmap = ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'];
-  const syscall = ['long', 'void *', 'int', 'int', 'void *', 'void *', 'int'];
-  return {
-    library,
-    mmap: library.func('mmap', 'void *', mmap) as Mmap,
-    munmap: library.func('munmap', 'int', ['void *', 'size_t']) as Libc['munmap'],
-    syscall: library.func('syscall', 'long', syscall) as Libc['syscall'],
-  };
 }

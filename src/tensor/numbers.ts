@@ -3,6 +3,13 @@ import type { DType } from './dtype.ts';
 import { decodeF32, encodeF32, type HalfDType } from './half.ts';
 import type { Tensor } from './tensor.ts';
 
+/** The elements of a tensor as numbers; exact, but for i64 beyond 2^53. */
+export function numbersOf(tensor: Tensor): Float64Array {
+  const { dtype, data } = tensor;
+  if (dtype === 'i64') return Float64Array.from(data as BigInt64Array, Number);
+  return new Float64Array(dtype === 'bf16' ? floatsOf(tensor) : (data as ArrayLike<number>));
+}
+
 /**
  * The numbers of a tensor of floats, exactly: of f32 the elements themselves, of f16 and bf16 a copy.
  *
