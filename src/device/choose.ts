@@ -21,7 +21,8 @@ export function chooseDevice(choice: DeviceChoice): ChosenDevice {
     openDevice({ device })[Symbol.dispose]();
   } catch (thrown) {
     if (choice !== 'auto') throw thrown;
-    return { device: 'cpu', note: `device: cpu, since ${asCxmindError(thrown).message}` };
+    const reason = asCxmindError(thrown).message.replace(/^device cuda(:\d+)?: /, '');
+    return { device: 'cpu', note: `device: cpu, since ${reason}` };
   }
   return { device, note: choice === 'auto' ? `device: ${device}` : null };
 }

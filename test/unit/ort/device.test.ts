@@ -30,7 +30,7 @@ describe('compile for a device', () => {
         if (!(error instanceof CxmindError && device !== 'cpu')) throw error;
         assert.equal(error.code, 'DEVICE_MISSING');
         const lines = {
-          cuda: /^device cuda: .+`ONN.+` \(CUDA: .+\)$/,
+          cuda: /^device cuda: .+`npm install [^`]+`.+ \(CUDA: .+\)$/,
           webgpu: /^device webgpu: .+ \(WebGPU: .+\)$/,
         };
         assert.match(error.message, lines[device]);
