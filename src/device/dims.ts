@@ -1,7 +1,7 @@
 import { CxmindError } from '../errors.ts';
-import type { Dim, Graph, ValueType } from '../graph/ir.ts';
+import type { Graph } from '../graph/ir.ts';
 import type { Shapes } from '../graph/kernel.ts';
-import { evaluateDim } from '../graph/shape.ts';
+import { shapesOf } from '../graph/shape.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { View, Views, Workspace } from './device.ts';
 
@@ -45,40 +45,8 @@ export function checkPart(view: View, start: number, shape: readonly number[]): 
 /** The shape of every output of a graph, in its order, with the sizes that its inputs have. */
 export function outputShapes(graph: Graph, inputs: Views): Shapes {
   return shapesOf(
-    graph.outputs.map(({ value }) => value),
+    graph.outputs.map(({ value }) => value.shape),
     graph.inputs,
     graph.inputs.map(({ name }) => inputs[name]!.shape),
-  );
-}
-
-/** The shapes of some values where others have these sizes. */
-export function shapesOf(
-  values: readonly ValueType[],
-  from: readonly ValueType[],
-  shapes: Shapes,
-): Shapes {
-  const sizes = new Map<string, number>();
-  for (const [i, { shape }] of from.entries()) {
-    for (const [axis, dim] of shape.entries()) {
-      if (typeof dim === 'string') sizes.set(dim, shapes[i]![axis]!);
-    }
-  }
-  return values.map(({ shape }) => shape.map((dim) => sizeOfDim(dim, sizes)));
-}
-
-function sizeOfDim(dim: Dim, sizes: ReadonlyMap<string, number>): number {
-  if (typeof dim === 'number') return dim;
-  return (
-    sizes.get(dim) ??
-    evaluateDim<number>(dim, {
-      number: (value) => value,
-      symbol: (name) => {
-        const size = sizes.get(name);
-        if (size === undefined) throw new CxmindError('INTERNAL', `no input has dimension ${name}`);
-        return size;
-      },
-      binary: (operator, a, b) =>
-        operator === '+' ? a + b : operator === '-' ? a - b : operator === '*' ? a * b : a / b,
-    })
   );
 }

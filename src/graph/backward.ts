@@ -6,7 +6,7 @@ import type { ReduceAttributes } from './ops/reduce.ts';
 import { opOf } from './ops/table.ts';
 import { chooseSaved } from './partition.ts';
 import { inOrder, optimize, producersOf, prune, usesOf, type Uses } from './passes.ts';
-import { evaluateDim, sameShape } from './shape.ts';
+import { sameShape, symbolsOf } from './shape.ts';
 
 /** What to differentiate, and what to keep for it. */
 export interface DifferentiateOptions {
@@ -272,18 +272,6 @@ function backwardGraph(source: Graph, joint: Graph, saved: ReadonlySet<number>):
   }
   for (const { name, value } of joint.outputs) g.output(name, mapped.get(value.id)!);
   return optimize(g.build());
-}
-
-function symbolsOf(shape: readonly Dim[]): string[] {
-  const symbols: string[] = [];
-  for (const dim of shape) {
-    evaluateDim(dim, {
-      number: () => undefined,
-      symbol: (name) => void symbols.push(name),
-      binary: () => undefined,
-    });
-  }
-  return symbols;
 }
 
 /** Inputs of the source that bring the symbols of `values` which no given input has. */

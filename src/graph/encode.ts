@@ -2,7 +2,8 @@ import protobuf from 'protobufjs';
 import { CxmindError } from '../errors.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import type { Dim, Graph, Value, ValueType } from './ir.ts';
+import { fuse } from './fuse/fuse.ts';
+import type { Dim, Graph, Node, Value, ValueType } from './ir.ts';
 import type { Step } from './kernel.ts';
 import { numberText } from './number-text.ts';
 import type { Emitter, OnnxAttribute } from './ops/op.ts';
@@ -104,6 +105,9 @@ function attributeProto(name: string, attribute: OnnxAttribute): object {
   return { name, type: attributeKinds.int, i: onnxDTypes[attribute.dtype] };
 }
 
+/** What a part of a model reads and writes. */
+type Ends = Pick<Node, 'inputs' | 'outputs'>;
+
 /** Collects ONNX nodes and initializers for one graph. */
 class OnnxWriter implements Emitter {
   readonly nodes: object[] = [];
@@ -115,24 +119,27 @@ class OnnxWriter implements Emitter {
   readonly #shared = new Map<string, string>();
   #counter = 0;
 
-  constructor(graph: Graph) {
+  /** @param units what the graph's nodes are written as, in order */
+  constructor(graph: Graph, units: readonly Ends[]) {
     this.#graph = graph;
     for (const input of graph.inputs) this.#names.set(input.id, input.name);
     this.#taken = new Set([
       ...graph.inputs.map((input) => input.name),
       ...graph.outputs.map((output) => output.name),
     ]);
-    const made = new Set(graph.nodes.flatMap((node) => node.outputs.map((value) => value.id)));
+    const made = new Set(units.flatMap((unit) => unit.outputs.map((value) => value.id)));
     for (const { name, value } of graph.outputs) {
       if (made.has(value.id) && !this.#names.has(value.id)) this.#names.set(value.id, name);
     }
-    const read = [...graph.nodes.flatMap((n) => n.inputs), ...graph.outputs.map((o) => o.value)];
+    const read = [...units.flatMap((u) => u.inputs), ...graph.outputs.map((o) => o.value)];
     this.#read = new Set(read.map((value) => value.id));
-    for (const value of [...read, ...graph.nodes.flatMap((n) => n.outputs)]) {
+    for (const value of [...read, ...units.flatMap((u) => u.outputs)]) {
       if (!this.#names.has(value.id)) this.#names.set(value.id, this.#fresh(value.name));
     }
     for (const [id, tensor] of graph.constants) {
-      this.initializers.push(tensorProto(this.#names.get(id)!, tensor));
+      // Numbers that stand in kernels' sources have no name here.
+      const name = this.#names.get(id);
+      if (name !== undefined) this.initializers.push(tensorProto(name, tensor));
     }
   }
 
@@ -280,19 +287,23 @@ export function encode(graph: Graph, target: Target = cpu): Uint8Array {
  */
 export function encodeWithKernels(graph: Graph, target: Target): EncodedModel {
   const pruned = prune(lower(graph, target));
-  const writer = new OnnxWriter(pruned);
+  const units = target.isFusing === true ? fuse(pruned) : pruned.nodes;
+  const writer = new OnnxWriter(pruned, units);
   const kernelNodes: KernelNode[] = [];
-  for (const node of pruned.nodes) {
-    const steps = target.stepsOf?.(node);
-    if (steps === undefined) {
-      opOf(node).emit!(node, writer);
-      continue;
-    }
-    const { op, inputs, outputs } = node;
-    const type = `${op}_${kernelNodes.length}`;
+  const write = (name: string, { inputs, outputs }: Ends, steps: readonly Step[]): void => {
+    const type = `${name}_${kernelNodes.length}`;
     kernelNodes.push({ type, inputs, outputs, steps });
     const names = (values: readonly Value[]): string[] => values.map((value) => writer.name(value));
     writer.node(type, names(inputs), names(outputs), {}, kernelDomain);
+  };
+  for (const unit of units) {
+    if ('steps' in unit) {
+      write(unit.name, unit, unit.steps);
+      continue;
+    }
+    const steps = target.stepsOf?.(unit);
+    if (steps === undefined) opOf(unit).emit!(unit, writer);
+    else write(unit.op, unit, steps);
   }
   for (const { name, value } of pruned.outputs) {
     if (writer.name(value) !== name) writer.node('Identity', [writer.name(value)], [name]);

@@ -11,6 +11,35 @@ export const cTypes: Readonly<Record<DType, string>> = {
   bool: 'bool',
 };
 
+/** A float as kernels write it: the nearest there is. */
+export function cFloat(value: number): string {
+  const nearest = Math.fround(value);
+  if (Number.isNaN(nearest)) return '(INFINITY - INFINITY)';
+  const size = Math.abs(nearest);
+  const digits =
+    size === Infinity ? 'INFINITY' : /[.e]/.test(String(size)) ? `${size}f` : `${size}.f`;
+  return nearest < 0 || Object.is(nearest, -0) ? `(-${digits})` : digits;
+}
+
+/** A number of a dtype as kernels write it. */
+export function cNumber(value: number, dtype: DType): string {
+  switch (dtype) {
+    case 'f32':
+    case 'f16':
+    case 'bf16':
+      return cFloat(value);
+    case 'i64':
+      return `(${value}ll)`;
+    case 'i32':
+    case 'u8':
+      return `(${value})`;
+    case 'bool':
+      return value === 0 ? 'false' : 'true';
+    default:
+      return dtype satisfies never;
+  }
+}
+
 /** What stands before the source of every kernel; it needs no header of CUDA's. */
 export const kernelPrelude = `
 typedef unsigned char u8;
@@ -48,6 +77,23 @@ template <> __device__ inline f16 fromFloat<f16>(float x) {
   return y;
 }
 
+template <class T> __device__ inline float rounded(float x) { return toFloat(fromFloat<T>(x)); }
+
+// Of two numbers; not a number if either is none.
+template <class T> __device__ inline T smaller(T a, T b) { return a < b || a != a ? a : b; }
+template <class T> __device__ inline T larger(T a, T b) { return a > b || a != a ? a : b; }
+
+// N elements from an address on; all at once, where the address is aligned to them.
+template <int N, class T> __device__ inline Pack<T, N> load(const T* from) {
+  return *reinterpret_cast<const Pack<T, N>*>(from);
+}
+template <int N, class T> __device__ inline void store(T* to, const Pack<T, N>& pack) {
+  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
+template <int N, class T> __device__ inline bool isAligned(const T* address) {
+  return reinterpret_cast<u64>(address) % sizeof(Pack<T, N>) == 0;
+}
+
 struct Sum {
   static __device__ inline float start() { return 0.f; }
   static __device__ inline float join(float a, float b) { return a + b; }
@@ -75,5 +121,37 @@ template <class Reduction> __device__ inline float blockReduce(float x) {
   x = warpReduce<Reduction>(x);
   __syncthreads();
   return x;
+}
+
+// A reduction over the threads of a block that have one y; there are a power of two in x, and every thread gets the result.
+template <class Reduction> __device__ inline float rowReduce(float x) {
+  __shared__ float parts[32];
+  for (u32 lane = min(blockDim.x, 32u) / 2; lane > 0; lane /= 2) {
+    x = Reduction::join(x, __shfl_xor_sync(0xffffffffu, x, lane));
+  }
+  if (blockDim.x > 32) {
+    const u32 warps = blockDim.x / 32;
+    if (threadIdx.x % 32 == 0) parts[threadIdx.y * warps + threadIdx.x / 32] = x;
+    __syncthreads();
+    x = Reduction::start();
+    for (u32 i = 0; i < warps; i++) x = Reduction::join(x, parts[threadIdx.y * warps + i]);
+    __syncthreads();
+  }
+  return x;
+}
+
+// Sums over the threads of a block that have one x, a power of two of 256 in all; those with y = 0 get the results.
+template <int N> __device__ inline void columnReduce(float (&sums)[N]) {
+  __shared__ float parts[N][256];
+  const u32 thread = threadIdx.y * blockDim.x + threadIdx.x;
+  for (int i = 0; i < N; i++) parts[i][thread] = sums[i];
+  for (u32 half = blockDim.y / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.y < half) {
+      for (int i = 0; i < N; i++) parts[i][thread] += parts[i][thread + half * blockDim.x];
+    }
+  }
+  for (int i = 0; i < N; i++) sums[i] = parts[i][thread];
+  __syncthreads();
 }
 `;

@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import type { Dim, ValueType } from './ir.ts';
+import type { Shapes } from './kernel.ts';
 
 /** How an expression over symbols is computed: numbers in the interpreter, node names in the encoder. */
 export interface DimAlgebra<R> {
@@ -224,6 +225,19 @@ export function broadcastShapes(shapes: readonly (readonly Dim[])[]): Dim[] | un
   return result;
 }
 
+/** The symbols in a shape's dimensions, as often as they stand there. */
+export function symbolsOf(shape: readonly Dim[]): string[] {
+  const symbols: string[] = [];
+  for (const dim of shape) {
+    evaluateDim(dim, {
+      number: () => undefined,
+      symbol: (name) => void symbols.push(name),
+      binary: () => undefined,
+    });
+  }
+  return symbols;
+}
+
 /** Whether all sizes of some shapes follow from those of given values. */
 export function areSized(shapes: readonly (readonly Dim[])[], from: readonly ValueType[]): boolean {
   const known = new Set(from.flatMap(({ shape }) => shape));
@@ -235,6 +249,42 @@ export function areSized(shapes: readonly (readonly Dim[])[], from: readonly Val
       binary: (_operator, left, right) => left && right,
     });
   return shapes.every((shape) => shape.every(isSized));
+}
+
+/**
+ * Shapes in numbers, where given values have these sizes.
+ *
+ * @throws INTERNAL where `areSized` is false
+ */
+export function shapesOf(
+  wanted: readonly (readonly Dim[])[],
+  from: readonly ValueType[],
+  shapes: Shapes,
+): Shapes {
+  const sizes = new Map<string, number>();
+  for (const [i, { shape }] of from.entries()) {
+    for (const [axis, dim] of shape.entries()) {
+      if (typeof dim === 'string') sizes.set(dim, shapes[i]![axis]!);
+    }
+  }
+  return wanted.map((shape) => shape.map((dim) => sizeOfDim(dim, sizes)));
+}
+
+function sizeOfDim(dim: Dim, sizes: ReadonlyMap<string, number>): number {
+  if (typeof dim === 'number') return dim;
+  return (
+    sizes.get(dim) ??
+    evaluateDim<number>(dim, {
+      number: (value) => value,
+      symbol: (name) => {
+        const size = sizes.get(name);
+        if (size === undefined) throw new CxmindError('INTERNAL', `no input has dimension ${name}`);
+        return size;
+      },
+      binary: (operator, a, b) =>
+        operator === '+' ? a + b : operator === '-' ? a - b : operator === '*' ? a * b : a / b,
+    })
+  );
 }
 
 /** The axis counted from the front; throws SHAPE_MISMATCH when it is not one of the value's. */

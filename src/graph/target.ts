@@ -1,4 +1,6 @@
 import type { GraphBuilder } from './builder.ts';
+import { inKernelForm } from './fuse/form.ts';
+import { mannerOf } from './fuse/region.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import type { Step } from './kernel.ts';
 import type { ProductAttributes } from './ops/linalg.ts';
@@ -11,6 +13,10 @@ export interface Target {
   readonly name: string;
   /** Whether it has a kernel for a node some of whose values are f16 or bf16. */
   readonly hasKernel: (node: Node) => boolean;
+  /** Whether nodes that go element by element, and reductions between them, run as kernels that join them. */
+  readonly isFusing?: boolean;
+  /** The nodes that kernels take, for nodes that are made of such. */
+  readonly form?: Rule;
   /** What a node does where it runs as a custom op; undefined for one that the provider runs. */
   readonly stepsOf?: (node: Node) => readonly Step[] | undefined;
   /** Other nodes for those whose kernel gives wrong numbers. */
@@ -74,9 +80,12 @@ function powOfOneShape(
 export const cuda: Target = {
   name: 'cuda',
   hasKernel: (node) =>
+    mannerOf(node) !== undefined ||
     stepsOnCuda(node) !== undefined ||
     (notWidening(node) === undefined && !(isBf16(node) && withoutBf16.has(node.op))),
   stepsOf: stepsOnCuda,
+  form: inKernelForm,
+  isFusing: true,
 };
 
 /** The steps of an op that has a rule for them, where the sizes of all that they write are known when they run. */
@@ -115,7 +124,9 @@ function isBf16({ inputs, outputs }: Node): boolean {
 
 /** The graph as the target computes it right: in dtypes that it has kernels for, by kernels that give right numbers. */
 export function lower(graph: Graph, target: Target): Graph {
-  const computed = inDTypesOf(target, expanded(target, graph));
+  const plain = expanded(target, graph);
+  const formed = target.form === undefined ? plain : rewrite(plain, target.form);
+  const computed = inDTypesOf(target, formed);
   return target.mend === undefined ? computed : rewrite(computed, target.mend);
 }
 

@@ -9,9 +9,9 @@ import type {
   Step,
 } from '../../graph/kernel.ts';
 import type { CustomCall, CustomOp } from '../../ort/custom-op.ts';
+import { shapesOf } from '../../graph/shape.ts';
 import { bytesPerElement } from '../../tensor/dtype.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
-import { shapesOf } from '../dims.ts';
 import { Cublas, type Operand } from './cublas.ts';
 import type { Cudart } from './cudart.ts';
 import { Kernels } from './kernels.ts';
@@ -126,7 +126,11 @@ function isKernel(step: Step): step is Kernel {
 }
 
 function planOf(node: KernelNode, inputs: Shapes): Plan {
-  const outputs = shapesOf(node.outputs, node.inputs, inputs);
+  const outputs = shapesOf(
+    node.outputs.map(({ shape }) => shape),
+    node.inputs,
+    inputs,
+  );
   const steps = node.steps.map((step): PlannedStep =>
     isKernel(step)
       ? { kernel: step, launch: step.launch(inputs, outputs) }

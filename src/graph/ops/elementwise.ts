@@ -1,5 +1,6 @@
 import type { DType } from '../../tensor/dtype.ts';
 import { isFloat, type Value, type ValueType } from '../ir.ts';
+import { cFloat, cTypes } from '../kernel-prelude.ts';
 import { broadcastShapes, dtypeError, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { mapArrays } from './array.ts';
@@ -66,6 +67,7 @@ function sameDType(op: string, inputs: readonly ValueType[]): DType {
 function unary(
   name: string,
   type: string,
+  c: (x: string) => string,
   f: (x: number) => number,
   vjp: Algebra,
   wants: 'float' | 'number' = 'float',
@@ -79,6 +81,7 @@ function unary(
       return [{ dtype: x!.dtype, shape: x!.shape }];
     },
     emit: asNode(type),
+    expression: ([x]) => c(x!),
     vjp: ({ inputs, outputs }, [dy], g) => [dy && vjp(g, dy, inputs[0]!, outputs[0]!)],
     evaluate: ([x]) => [mapArrays(x!.dtype, [x!], f)],
   };
@@ -87,6 +90,7 @@ function unary(
 function binary(
   name: string,
   type: string,
+  c: (a: string, b: string) => string,
   f: (a: number, b: number) => number,
   vjp: BinaryAlgebra,
 ): Op<None> {
@@ -98,6 +102,7 @@ function binary(
       return broadcastType(name, inputs, dtype);
     },
     emit: asNode(type),
+    expression: ([a, b]) => c(a!, b!),
     vjp: ({ inputs: [a, b], outputs: [y] }, [dy], g) => (dy ? vjp(g, dy, a!, b!, y!) : []),
     evaluate: ([a, b]) => [mapArrays(a!.dtype, [a!, b!], f)],
   };
@@ -106,6 +111,7 @@ function binary(
 function predicate(
   name: string,
   type: string,
+  c: (a: string, b: string) => string,
   f: (a: number, b: number) => boolean,
   wants: 'number' | 'bool',
 ): Op<None> {
@@ -119,6 +125,7 @@ function predicate(
       return broadcastType(name, inputs, 'bool');
     },
     emit: asNode(type),
+    expression: ([a, b]) => c(a!, b!),
     evaluate: ([a, b]) => [mapArrays('bool', [a!, b!], (x, y) => Number(f(x, y)))],
   };
 }
@@ -133,63 +140,104 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
   add: binary(
     'add',
     'Add',
+    (a, b) => `${a} + ${b}`,
     (a, b) => a + b,
     (_g, dy) => [dy, dy],
   ),
   sub: binary(
     'sub',
     'Sub',
+    (a, b) => `${a} - ${b}`,
     (a, b) => a - b,
     (g, dy) => [dy, g.neg(dy)],
   ),
   mul: binary(
     'mul',
     'Mul',
+    (a, b) => `${a} * ${b}`,
     (a, b) => a * b,
     (g, dy, a, b) => [g.mul(dy, b), g.mul(dy, a)],
   ),
   div: binary(
     'div',
     'Div',
+    (a, b) => `${a} / ${b}`,
     (a, b) => a / b,
     (g, dy, _a, b, y) => {
       const da = g.div(dy, b);
       return [da, g.neg(g.mul(da, y))];
     },
   ),
-  min: binary('min', 'Min', Math.min, (g, dy, a, b) => {
-    const da = g.mul(dy, share(g, g.less(a, b), g.equal(a, b), a.dtype));
-    return [da, g.sub(dy, da)];
-  }),
-  max: binary('max', 'Max', Math.max, (g, dy, a, b) => {
-    const da = g.mul(dy, share(g, g.greater(a, b), g.equal(a, b), a.dtype));
-    return [da, g.sub(dy, da)];
-  }),
-  pow: binary('pow', 'Pow', Math.pow, (g, dy, a, b, y) => [
-    g.mul(dy, g.mul(b, g.pow(a, g.sub(b, g.scalar(1, b.dtype))))),
-    g.mul(dy, g.mul(y, g.log(a))),
-  ]),
+  min: binary(
+    'min',
+    'Min',
+    (a, b) => `smaller(${a}, ${b})`,
+    Math.min,
+    (g, dy, a, b) => {
+      const da = g.mul(dy, share(g, g.less(a, b), g.equal(a, b), a.dtype));
+      return [da, g.sub(dy, da)];
+    },
+  ),
+  max: binary(
+    'max',
+    'Max',
+    (a, b) => `larger(${a}, ${b})`,
+    Math.max,
+    (g, dy, a, b) => {
+      const da = g.mul(dy, share(g, g.greater(a, b), g.equal(a, b), a.dtype));
+      return [da, g.sub(dy, da)];
+    },
+  ),
+  pow: binary(
+    'pow',
+    'Pow',
+    (a, b) => `powf(${a}, ${b})`,
+    Math.pow,
+    (g, dy, a, b, y) => [
+      g.mul(dy, g.mul(b, g.pow(a, g.sub(b, g.scalar(1, b.dtype))))),
+      g.mul(dy, g.mul(y, g.log(a))),
+    ],
+  ),
   neg: unary(
     'neg',
     'Neg',
+    (x) => `-${x}`,
     (x) => -x,
     (g, dy) => g.neg(dy),
     'number',
   ),
-  exp: unary('exp', 'Exp', Math.exp, (g, dy, _x, y) => g.mul(dy, y)),
-  log: unary('log', 'Log', Math.log, (g, dy, x) => g.div(dy, x)),
-  sqrt: unary('sqrt', 'Sqrt', Math.sqrt, (g, dy, _x, y) =>
-    g.div(g.mul(dy, g.scalar(0.5, dy.dtype)), y),
+  exp: unary(
+    'exp',
+    'Exp',
+    (x) => `expf(${x})`,
+    Math.exp,
+    (g, dy, _x, y) => g.mul(dy, y),
+  ),
+  log: unary(
+    'log',
+    'Log',
+    (x) => `logf(${x})`,
+    Math.log,
+    (g, dy, x) => g.div(dy, x),
+  ),
+  sqrt: unary(
+    'sqrt',
+    'Sqrt',
+    (x) => `sqrtf(${x})`,
+    Math.sqrt,
+    (g, dy, _x, y) => g.div(g.mul(dy, g.scalar(0.5, dy.dtype)), y),
   ),
   reciprocal: unary(
     'reciprocal',
     'Reciprocal',
+    (x) => `1.f / ${x}`,
     (x) => 1 / x,
     (g, dy, _x, y) => g.neg(g.mul(dy, g.mul(y, y))),
   ),
   sigmoid: unary(
     'sigmoid',
     'Sigmoid',
+    (x) => `1.f / (1.f + expf(-${x}))`,
     (x) => 1 / (1 + Math.exp(-x)),
     (g, dy, _x, y) => g.mul(dy, g.mul(y, g.sub(g.scalar(1, y.dtype), y))),
   ),
@@ -197,6 +245,7 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     ...unary(
       'silu',
       'QuickGelu',
+      (x) => `${x} / (1.f + expf(-${x}))`,
       (x) => x / (1 + Math.exp(-x)),
       // With s the sigmoid and y = x s: s + x s (1 - s) = y + s (1 - y).
       (g, dy, x) =>
@@ -209,17 +258,58 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     emit: asNode('QuickGelu', () => ({ alpha: { float: 1 } }), microsoft),
     rederive: ({ inputs: [x] }, g) => [g.inFloat32([x!], (x) => g.mul(x, g.sigmoid(x)))],
   },
-  tanh: unary('tanh', 'Tanh', Math.tanh, (g, dy, _x, y) =>
-    g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),
+  tanh: unary(
+    'tanh',
+    'Tanh',
+    (x) => `tanhf(${x})`,
+    Math.tanh,
+    (g, dy, _x, y) => g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),
   ),
-  erf: unary('erf', 'Erf', erf, (g, dy, x) =>
-    g.mul(dy, g.mul(g.exp(g.neg(g.mul(x, x))), g.scalar(2 / Math.sqrt(Math.PI), x.dtype))),
+  erf: unary(
+    'erf',
+    'Erf',
+    (x) => `erff(${x})`,
+    erf,
+    (g, dy, x) =>
+      g.mul(dy, g.mul(g.exp(g.neg(g.mul(x, x))), g.scalar(2 / Math.sqrt(Math.PI), x.dtype))),
   ),
-  abs: unary('abs', 'Abs', Math.abs, (g, dy, x) => g.mul(dy, g.sign(x)), 'number'),
-  sign: unary('sign', 'Sign', Math.sign, () => undefined, 'number'),
-  sin: unary('sin', 'Sin', Math.sin, (g, dy, x) => g.mul(dy, g.cos(x))),
-  cos: unary('cos', 'Cos', Math.cos, (g, dy, x) => g.neg(g.mul(dy, g.sin(x)))),
-  floor: unary('floor', 'Floor', Math.floor, () => undefined),
+  abs: unary(
+    'abs',
+    'Abs',
+    (x) => `${x} < 0 ? -${x} : ${x}`,
+    Math.abs,
+    (g, dy, x) => g.mul(dy, g.sign(x)),
+    'number',
+  ),
+  sign: unary(
+    'sign',
+    'Sign',
+    (x) => `(${x} > 0) - (${x} < 0)`,
+    Math.sign,
+    () => undefined,
+    'number',
+  ),
+  sin: unary(
+    'sin',
+    'Sin',
+    (x) => `sinf(${x})`,
+    Math.sin,
+    (g, dy, x) => g.mul(dy, g.cos(x)),
+  ),
+  cos: unary(
+    'cos',
+    'Cos',
+    (x) => `cosf(${x})`,
+    Math.cos,
+    (g, dy, x) => g.neg(g.mul(dy, g.sin(x))),
+  ),
+  floor: unary(
+    'floor',
+    'Floor',
+    (x) => `floorf(${x})`,
+    Math.floor,
+    () => undefined,
+  ),
   clip: {
     cost: 'cheap',
     infer([x], { low, high }) {
@@ -230,6 +320,10 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     emit({ inputs: [x], outputs: [y], attributes: { low, high } }, onnx) {
       const bounds = [onnx.scalar(low, x!.dtype), onnx.scalar(high, x!.dtype)];
       onnx.node('Clip', [onnx.name(x!), ...bounds], [onnx.name(y!)]);
+    },
+    expression: ([x], { attributes: { low, high } }) => {
+      const [least, most] = [low, high].map((bound) => cFloat(bound));
+      return `${x} < ${least} ? ${least} : ${x} > ${most} ? ${most} : ${x}`;
     },
     vjp({ inputs: [x], attributes: { low, high } }, [dy], g) {
       if (dy === undefined) return [];
@@ -249,14 +343,48 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     emit({ inputs: [x], outputs: [y], attributes: { to } }, onnx) {
       onnx.node('Cast', [onnx.name(x!)], [onnx.name(y!)], { to: { dtype: to } });
     },
+    expression([x], { attributes: { to } }) {
+      if (to === 'bool') return `${x} != 0`;
+      return to === 'f16' || to === 'bf16' ? `rounded<${to}>(${x})` : `(${cTypes[to]})${x}`;
+    },
     vjp: ({ inputs: [x] }, [dy], g) => [dy && isFloat(x!.dtype) ? g.cast(dy, x!.dtype) : undefined],
     evaluate: ([x], { to }) => [mapArrays(to, [x!], truncateTo(to))],
   },
-  equal: predicate('equal', 'Equal', (a, b) => a === b, 'number'),
-  less: predicate('less', 'Less', (a, b) => a < b, 'number'),
-  greater: predicate('greater', 'Greater', (a, b) => a > b, 'number'),
-  and: predicate('and', 'And', (a, b) => a !== 0 && b !== 0, 'bool'),
-  or: predicate('or', 'Or', (a, b) => a !== 0 || b !== 0, 'bool'),
+  equal: predicate(
+    'equal',
+    'Equal',
+    (a, b) => `${a} == ${b}`,
+    (a, b) => a === b,
+    'number',
+  ),
+  less: predicate(
+    'less',
+    'Less',
+    (a, b) => `${a} < ${b}`,
+    (a, b) => a < b,
+    'number',
+  ),
+  greater: predicate(
+    'greater',
+    'Greater',
+    (a, b) => `${a} > ${b}`,
+    (a, b) => a > b,
+    'number',
+  ),
+  and: predicate(
+    'and',
+    'And',
+    (a, b) => `${a} && ${b}`,
+    (a, b) => a !== 0 && b !== 0,
+    'bool',
+  ),
+  or: predicate(
+    'or',
+    'Or',
+    (a, b) => `${a} || ${b}`,
+    (a, b) => a !== 0 || b !== 0,
+    'bool',
+  ),
   not: {
     cost: 'cheap',
     infer([x]) {
@@ -264,6 +392,7 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
       return [{ dtype: 'bool', shape: x!.shape }];
     },
     emit: asNode('Not'),
+    expression: ([x]) => `!${x}`,
     evaluate: ([x]) => [mapArrays('bool', [x!], (v) => Number(v === 0))],
   },
   where: {
@@ -273,6 +402,7 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
       return broadcastType('where', inputs, sameDType('where', inputs.slice(1)));
     },
     emit: asNode('Where'),
+    expression: ([condition, a, b]) => `${condition} ? ${a} : ${b}`,
     vjp({ inputs: [condition] }, [dy], g) {
       if (dy === undefined) return [];
       const zero = g.scalar(0, dy.dtype);

@@ -27,6 +27,8 @@ export interface Op<A> {
   emit?(call: Call<A>, onnx: Emitter): void;
   /** The outputs by other ops, for devices that have no steps for it. */
   expand?(call: Call<A>, g: GraphBuilder): readonly Value[];
+  /** One element of the result in C, of operands that are `float` for every float dtype; of ops that go element by element. */
+  expression?(operands: readonly string[], call: Call<A>): string;
   /**
    * What the op does on a device with kernels, one step after the other; undefined where its ONNX form does better.
    * Memory that the steps need is an output more.

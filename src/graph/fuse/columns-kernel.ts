@@ -1,0 +1,134 @@
+import type { Node } from '../ir.ts';
+import { cTypes } from '../kernel-prelude.ts';
+import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
+import { ElementSource } from './element-source.ts';
+import { named } from './naming.ts';
+import type { Region } from './region.ts';
+import { sizesIn } from './space.ts';
+
+const BLOCK_THREADS = 256;
+/** Threads along a row: what they read of it is a line of memory at least. */
+const ROW_THREADS = 32;
+/** Blocks that fill a card a few times over. */
+const ENOUGH_BLOCKS = 1024;
+/** Rows that a thread adds up at least, where there are as many. */
+const LEAST_TURNS = 4;
+/** Tiles of columns where their number is not known. */
+const USUAL_TILES = 8;
+
+/** Sums over the rows of a space: a kernel adds up runs of rows each on its own, and another one adds those. */
+export interface ColumnSums {
+  readonly kernels: readonly [Kernel, Kernel];
+  /** How many sums there may be of each column, f32 `[parts, columns]`, in memory behind the region's output. */
+  readonly parts: number;
+}
+
+/**
+ * A region whose last node is a sum over its rows, the leading `rowAxes` axes of its space.
+ *
+ * The order of additions depends on sizes alone, so sums are the same from run to run.
+ */
+export function columnSums(region: Region, rowAxes: number): ColumnSums {
+  const source = new ElementSource(region, rowAxes);
+  const columns = region.space.slice(rowAxes);
+  const isKnown = columns.every((dim) => typeof dim === 'number');
+  const width = isKnown ? columns.reduce((product, dim) => product * dim, 1) : undefined;
+  const pack = source.packSize(width ?? 'width');
+  const tiles = width === undefined ? USUAL_TILES : Math.ceil(width / (pack * ROW_THREADS));
+  const parts = Math.max(1, 2 ** Math.ceil(Math.log2(ENOUGH_BLOCKS / Math.max(1, tiles))));
+  const adding = named(region, (entry) => addingText(entry, source, pack));
+  const joining = named(region, (entry) => joiningText(entry, source));
+  const launch = (inputs: Shapes, across: number, isJoining: boolean): Launch => {
+    const { rows, width } = sizesIn(region, inputs, rowAxes);
+    let x = 1;
+    while (x < ROW_THREADS && x * across < width) x *= 2;
+    const y = BLOCK_THREADS / x;
+    const runs = Math.max(1, Math.min(parts, Math.ceil(rows / (y * LEAST_TURNS))));
+    return {
+      grid: [Math.ceil(width / (x * across)), isJoining ? 1 : runs, 1],
+      block: [x, y, 1],
+      sharedBytes: 0,
+      scalars: [isJoining ? runs : rows, width].map((value): Scalar => ({ type: 'i64', value })),
+    };
+  };
+  return {
+    kernels: [
+      { ...adding, launch: (inputs) => launch(inputs, pack, false) },
+      { ...joining, launch: (inputs) => launch(inputs, 1, true) },
+    ],
+    parts,
+  };
+}
+
+function signature(source: ElementSource): string {
+  return [...source.parameters(), 'float* parts_at', 'i64 rows', 'i64 width'].join(', ');
+}
+
+/** Adds up a tile of columns in one run of rows. */
+function addingText(entry: string, source: ElementSource, pack: number): string {
+  const { inputs, nodes } = source.region;
+  const sum = nodes.at(-1)!;
+  const needed = source.needed([sum.inputs[0]!]);
+  const of = (extent: string) => inputs.filter((input) => source.extent(input) === extent);
+  const isElsewhere = (node: Node): boolean => node === sum || !source.isPerRow(node.outputs[0]!);
+  const given = [...source.arguments(), 'parts_at', 'rows', 'width'].join(', ');
+  const load = (x: (typeof inputs)[number]): string => {
+    const from = source.extent(x) === 'full' ? 'row * width + at' : 'at';
+    return `const auto p_${source.name(x)} = load<V>(${source.address(x)} + ${from});`;
+  };
+  return `
+template <int V> __device__ inline void ${entry}_by(${signature(source)}) {
+${of('scalar')
+  .map((x) => source.read(x, `${source.address(x)}[0]`))
+  .join('\n')}
+  const i64 share = (rows + gridDim.y - 1) / gridDim.y;
+  const i64 end = min((i64)(blockIdx.y + 1) * share, rows);
+  for (int turn = 0; turn < ${pack} / V; turn++) {
+    const i64 at = (((i64)blockIdx.x * (${pack} / V) + turn) * blockDim.x + threadIdx.x) * V;
+    float sums[V] = {};
+    if (at < width) for (i64 row = blockIdx.y * share + threadIdx.y; row < end; row += blockDim.y) {
+${of('row')
+  .map((x) => source.read(x, `${source.address(x)}[row]`))
+  .join('\n')}
+${nodes
+  .filter((node) => !isElsewhere(node))
+  .map((node) => source.compute(node))
+  .join('\n')}
+${needed.inputs.map(load).join('\n')}
+#pragma unroll
+      for (int j = 0; j < V; j++) {
+${needed.inputs.map((x) => source.read(x, `p_${source.name(x)}.at[j]`)).join('\n')}
+${needed.nodes.map((node) => source.compute(node)).join('\n')}
+        sums[j] += ${source.name(sum.inputs[0]!)};
+      }
+    }
+    columnReduce(sums);
+    if (threadIdx.y == 0 && at < width) {
+      for (int j = 0; j < V; j++) parts_at[blockIdx.y * width + at + j] = sums[j];
+    }
+  }
+}
+
+extern "C" __global__ void ${entry}(${signature(source)}) {
+  const bool isPacked = ${[`width % ${pack} == 0`, ...source.alignments(pack)].join(' && ')};
+  if (isPacked) ${entry}_by<${pack}>(${given});
+  else ${entry}_by<1>(${given});
+}
+`;
+}
+
+/** Adds the sums of all runs of rows; they are its rows. */
+function joiningText(entry: string, source: ElementSource): string {
+  const [y] = source.region.outputs;
+  return `
+extern "C" __global__ void ${entry}(${signature(source)}) {
+  const i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+  float sums[1] = {};
+  if (at < width) for (i64 row = threadIdx.y; row < rows; row += blockDim.y) {
+    sums[0] += parts_at[row * width + at];
+  }
+  columnReduce(sums);
+  if (threadIdx.y == 0 && at < width) y0_at[at] = fromFloat<${cTypes[y!.dtype]}>(sums[0]);
+}
+`;
+}

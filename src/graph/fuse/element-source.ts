@@ -1,0 +1,140 @@
+import { bytesPerElement } from '../../tensor/dtype.ts';
+import type { Dim, Value } from '../ir.ts';
+import { cNumber, cTypes } from '../kernel-prelude.ts';
+import { opOf } from '../ops/table.ts';
+import type { Region } from './region.ts';
+import { extentIn, isPerRow, type Extent } from './space.ts';
+
+/** C for the values of a region, by the names that the rest of a kernel's source calls them by. */
+export class ElementSource {
+  readonly region: Region;
+  readonly #names = new Map<number, string>();
+  readonly #extents: ReadonlyMap<number, Extent>;
+
+  /** @param rowAxes how many leading axes of the space are its rows */
+  constructor(region: Region, rowAxes?: number) {
+    this.region = region;
+    const { space, nodes, inputs, numbers } = region;
+    const made = nodes.flatMap(({ outputs }) => outputs);
+    this.#extents = new Map(
+      [...inputs, ...made].map(({ id, shape }) => [id, extentIn(space, shape, rowAxes)]),
+    );
+    inputs.forEach(({ id }, i) => this.#names.set(id, `x${i}`));
+    made.forEach(({ id }, i) => this.#names.set(id, `v${i}`));
+    for (const { id, dtype } of nodes.flatMap((node) => node.inputs)) {
+      const number = numbers.get(id);
+      if (number !== undefined) this.#names.set(id, cNumber(number, dtype));
+    }
+  }
+
+  extent({ id }: Value): Extent {
+    return this.#extents.get(id) ?? 'scalar';
+  }
+
+  /** The variable, or the number, that holds an element of a value. */
+  name({ id }: Value): string {
+    return this.#names.get(id)!;
+  }
+
+  /** The parameter that is an input's address. */
+  address(input: Value): string {
+    return `${this.name(input)}_at`;
+  }
+
+  /** The kernel's parameters for inputs and outputs. */
+  parameters(): string[] {
+    const { inputs, sizes, outputs } = this.region;
+    return [
+      ...inputs.map((input) => `const ${cTypes[input.dtype]}* ${this.address(input)}`),
+      ...sizes.map((_, i) => `const void* size${i}`),
+      ...outputs.map(({ dtype }, i) => `${cTypes[dtype]}* y${i}_at`),
+    ];
+  }
+
+  arguments(): string[] {
+    const { inputs, sizes, outputs } = this.region;
+    return [
+      ...inputs.map((input) => this.address(input)),
+      ...sizes.map((_, i) => `size${i}`),
+      ...outputs.map((_, i) => `y${i}_at`),
+    ];
+  }
+
+  /** Whether a value is computed, or read, once for every row, outside of the walk along it. */
+  isPerRow(value: Value): boolean {
+    return isPerRow(this.extent(value));
+  }
+
+  /** Elements that a thread takes at once, of rows of such a width: 16 bytes of the narrowest dtype. */
+  packSize(width: Dim): number {
+    const { inputs, outputs } = this.region;
+    const walked = [...inputs, ...outputs].filter((end) => !this.isPerRow(end));
+    let size = walked.some(({ dtype }) => bytesPerElement(dtype) < 4) ? 8 : 4;
+    while (typeof width === 'number' && width % size !== 0) size /= 2;
+    return size;
+  }
+
+  /** What must hold for elements to be read and written in packs. */
+  alignments(pack: number): string[] {
+    const { inputs, outputs } = this.region;
+    const addresses = [
+      ...inputs.filter((x) => this.isPacked(x)).map((x) => this.address(x)),
+      ...outputs.flatMap((y, i) => (this.isPacked(y) ? [`y${i}_at`] : [])),
+    ];
+    return addresses.map((address) => `isAligned<${pack}>(${address})`);
+  }
+
+  /** Whether elements of a value that follow each other along a row follow each other in memory. */
+  isPacked(value: Value): boolean {
+    return this.extent(value) === 'full' || this.extent(value) === 'column';
+  }
+
+  /** The inputs and nodes that elements of some values need in the walk along a row. */
+  needed(wanted: readonly Value[]): { inputs: Value[]; nodes: Region['nodes'] } {
+    const ids = new Set<number>();
+    const makers = new Map(this.region.nodes.map((node) => [node.outputs[0]!.id, node]));
+    const pending = wanted.filter((value) => !this.isPerRow(value));
+    for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+      if (ids.has(value.id)) continue;
+      ids.add(value.id);
+      const operands = makers.get(value.id)?.inputs ?? [];
+      pending.push(...operands.filter((operand) => !this.isPerRow(operand)));
+    }
+    const { inputs, nodes } = this.region;
+    return {
+      inputs: inputs.filter(({ id }) => ids.has(id)),
+      nodes: nodes.filter(({ outputs }) => ids.has(outputs[0]!.id)),
+    };
+  }
+
+  /** Declares the variable of a node's value. */
+  compute(node: Region['nodes'][number]): string {
+    const [y] = node.outputs;
+    const operands = node.inputs.map((input) => this.name(input));
+    const value = node.op === 'expand' ? operands[0]! : opOf(node).expression!(operands, node);
+    return `const ${variableType(y!)} ${this.name(y!)} = ${value};`;
+  }
+
+  /** Declares the variable of an input, read from C that is one of its elements. */
+  read(input: Value, element: string): string {
+    return `const ${variableType(input)} ${this.name(input)} = ${widened(input, element)};`;
+  }
+
+  /** An element as an output stores it. */
+  stored(output: Value): string {
+    const name = this.name(output);
+    return isFloatType(output) ? `fromFloat<${cTypes[output.dtype]}>(${name})` : name;
+  }
+}
+
+function isFloatType({ dtype }: Value): boolean {
+  return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
+}
+
+function variableType(value: Value): string {
+  return isFloatType(value) ? 'float' : cTypes[value.dtype];
+}
+
+function widened(value: Value, element: string): string {
+  return isFloatType(value) ? `toFloat(${element})` : element;
+}

@@ -1,0 +1,19 @@
+import { createHash } from 'node:crypto';
+import type { Region } from './region.ts';
+
+const MOST_OPS = 4;
+
+/**
+ * The name of a region's kernel, and its source under that name: what it computes, and a digest of how, so that equal
+ * names mean equal sources.
+ */
+export function named(
+  { nodes }: Region,
+  write: (entry: string) => string,
+): { entry: string; source: string } {
+  const ops = new Set(nodes.map(({ op }) => op).filter((op) => op !== 'cast' && op !== 'expand'));
+  const said = ops.size === 0 ? nodes.slice(0, 1).map(({ op }) => op) : [...ops].slice(0, MOST_OPS);
+  const digest = createHash('sha256').update(write('kernel')).digest('hex').slice(0, 8);
+  const entry = [...said, digest].join('_');
+  return { entry, source: write(entry) };
+}
