@@ -12,10 +12,10 @@ const trivial: Kernel = {
   launch: () => ({ grid: [1, 1, 1], block: [1, 1, 1], sharedBytes: 0, scalars: [] }),
 };
 
-describe('kernels', () => {
+describe('kernels', function () {
+  this.timeout(300_000);
   let compiler: Nvrtc | undefined;
   before(function () {
-    this.timeout(60_000);
     try {
       compiler = new Nvrtc();
     } catch (error) {
