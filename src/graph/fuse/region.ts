@@ -1,4 +1,5 @@
-import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
+import { numbersOf } from '../../tensor/numbers.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { isFloat, type Dim, type Node, type Value } from '../ir.ts';
 import type { ReduceAttributes } from '../ops/reduce.ts';
 import { opOf } from '../ops/table.ts';
