@@ -41,17 +41,17 @@ export class JointTraining implements Disposable {
   #joined: JoinedGroup | null = null;
   #optimizer: Optimization | null = null;
 
-  /** @param joined null until the learner is told how to join the others */
-  constructor(props: JointTrainingProps, joined: JoinedGroup | null) {
+  private constructor(props: JointTrainingProps) {
     this.#props = props;
     this.device = openDevice(deviceOptions(props.model));
     this.weights = new SharedWeights(this.device, props.model);
-    if (joined !== null) this.#optimizeWith(joined);
   }
 
-  /** Takes its seat, where that alone says how to join the others. */
+  /** Takes its seat, where that alone says how to join the others; else it does once it is told how. */
   static async open(props: JointTrainingProps): Promise<JointTraining> {
-    const training = new JointTraining(props, await takeSeat(props.seat));
+    const training = new JointTraining(props);
+    const joined = await takeSeat(props.seat, training.device);
+    if (joined !== null) training.#optimizeWith(joined);
     await training.weights.handOver();
     return training;
   }
@@ -73,7 +73,7 @@ export class JointTraining implements Disposable {
   async join(cards: readonly RankCard[]): Promise<void> {
     const { seat } = this.#props;
     if (seat.kind !== 'processes') return;
-    this.#optimizeWith(await meet(this.#seat, seat.rank, cards));
+    this.#optimizeWith(await meet(this.#seat, seat.rank, cards, this.device));
   }
 
   /** The first learner writes the model, and with it what a run goes on from. */
@@ -114,7 +114,7 @@ export class JointTraining implements Disposable {
     const { optimization, sharesWeights } = this.#props;
     this.#joined = joined;
     const { trained, working } = this.weights;
-    const sharing = { group: joined.group, sharesWeights };
+    const sharing = { ...joined, sharesWeights };
     this.#optimizer = new Optimization(
       this.device,
       trained,

@@ -1,7 +1,14 @@
 import * as t from 'io-ts';
+import type { Device } from '../../src/device/device.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { alone, type LearnerGroup } from '../../src/training/learner-group.ts';
-import { openCommunicator, Seat, type RankCard } from '../../transport/collectives/open.ts';
+import type { Sharing } from '../../src/training/exchange.ts';
+import { alone } from '../../src/training/learner-group.ts';
+import {
+  openCommunicator,
+  openDeviceGroup,
+  Seat,
+  type RankCard,
+} from '../../transport/collectives/open.ts';
 import type { ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 
 /** A learner's place among the others, as plain data: how it joins them. */
@@ -17,21 +24,20 @@ export type LearnerSeat =
 /** What a learner of several processes tells the others about itself. */
 export const LearnerCard: t.Type<RankCard> = t.type({ endpoint: t.string, host: t.string });
 
-/** A group and how to leave it. */
-export interface JoinedGroup {
-  readonly group: LearnerGroup;
+/** A group, the way between its devices, and how to leave both. */
+export interface JoinedGroup extends Pick<Sharing, 'group' | 'exchange'> {
   leave(): Promise<void>;
 }
 
-/** Joins the others where the seat alone says how, without waiting for them; null where messages will. */
-export async function takeSeat(seat: LearnerSeat): Promise<JoinedGroup | null> {
+/** Joins the others where the seat alone says how; null where messages will. */
+export async function takeSeat(seat: LearnerSeat, device: Device): Promise<JoinedGroup | null> {
   switch (seat.kind) {
     case 'alone':
       return { group: alone, leave: () => Promise.resolve() };
     case 'threads':
-      return joined(seat);
+      return joined(seat, device);
     case 'mpi':
-      return joined({ kind: 'mpi', place: seat });
+      return joined({ kind: 'mpi', place: seat }, device);
     case 'processes':
       return null;
   }
@@ -42,12 +48,28 @@ export function meet(
   seat: Seat | null,
   rank: number,
   cards: readonly RankCard[],
+  device: Device,
 ): Promise<JoinedGroup> {
   if (seat === null) throw new CxmindError('INTERNAL', 'learner: it does not listen yet');
-  return joined({ kind: 'processes', seat, rank, cards });
+  return joined({ kind: 'processes', seat, rank, cards }, device);
 }
 
-async function joined(options: Parameters<typeof openCommunicator>[0]): Promise<JoinedGroup> {
+async function joined(
+  options: Parameters<typeof openCommunicator>[0],
+  device: Device,
+): Promise<JoinedGroup> {
   const group = await openCommunicator(options);
-  return { group, leave: async () => group[Symbol.asyncDispose]() };
+  let exchange: Awaited<ReturnType<typeof openDeviceGroup>> = null;
+  // The group first: that ends what is being done between the devices.
+  const leave = async (): Promise<void> => {
+    await group[Symbol.asyncDispose]();
+    await exchange?.[Symbol.asyncDispose]();
+  };
+  try {
+    exchange = await openDeviceGroup(group, device);
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+  return { group, ...(exchange && { exchange }), leave };
 }

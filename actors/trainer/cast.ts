@@ -33,6 +33,7 @@ import type { LoadedCritic } from './critic.ts';
 import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
+import type { Station } from './placement.ts';
 import {
   isOffloaded,
   modelProps,
@@ -117,23 +118,23 @@ export async function spawnLearners(
   config: Config,
   policy: LoadedPolicy,
   weights: PolicyWeights,
-  places: readonly Place[],
+  stations: readonly Station[],
 ): Promise<Learners> {
-  const props: WithSharedBlocks<Omit<LearnerProps, 'seat'>> = {
+  const places = stations.map(({ place }) => place);
+  const props: WithSharedBlocks<Omit<LearnerProps, 'seat' | 'model'>> = {
     ...learnerSettings(config),
-    model: policyProps(config, policy, weights),
     modelPath: policy.directory,
     overrides: policy.overrides,
     sharesWeights: isTogether(places),
   };
   const seats = seatsAt(places, config.transport.collectives);
-  const spawned = places.map((place, rank) =>
+  const spawned = stations.map(({ place, device }, rank) =>
     system.spawn({
       name: `learner/${rank}`,
       protocol: learnerProtocol,
       module: new URL('../learner/actor.ts', import.meta.url),
       create: 'learnerActor',
-      props: { ...props, seat: seats[rank]! },
+      props: { ...props, model: policyProps(config, policy, weights, device), seat: seats[rank]! },
       supervision: essential,
       place,
     }),
@@ -150,11 +151,11 @@ export async function spawnCritics(
   config: Config,
   critic: LoadedCritic,
   weights: WeightSync,
-  places: readonly Place[],
+  stations: readonly Station[],
 ): Promise<Critics> {
-  const props: WithSharedBlocks<Omit<CriticProps, 'seat'>> = {
+  const places = stations.map(({ place }) => place);
+  const props: WithSharedBlocks<Omit<CriticProps, 'seat' | 'model'>> = {
     ...criticSettings(config),
-    model: trainedProps(config, critic, weights),
     modelPath: critic.directory,
     overrides: critic.overrides,
     sharesWeights: isTogether(places),
@@ -162,13 +163,17 @@ export async function spawnCritics(
   // MPI is one a process, and the learners have it.
   const seats = seatsAt(places, 'zeromq');
   const refs = await Promise.all(
-    places.map((place, rank) =>
+    stations.map(({ place, device }, rank) =>
       system.spawn({
         name: `critic/${rank}`,
         protocol: criticProtocol,
         module: new URL('../critic/actor.ts', import.meta.url),
         create: 'criticActor',
-        props: { ...props, seat: seats[rank]! },
+        props: {
+          ...props,
+          model: trainedProps(config, critic, weights, device),
+          seat: seats[rank]!,
+        },
         supervision: essential,
         place,
       }),
@@ -185,20 +190,20 @@ export async function spawnRollouts(
   config: Config,
   policy: LoadedPolicy,
   weights: PolicyWeights,
-  places: readonly Place[],
+  stations: readonly Station[],
 ): Promise<Cast['rollouts']> {
-  const props: WithSharedBlocks<RolloutProps> = {
-    model: policyProps(config, policy, weights),
+  const props: WithSharedBlocks<Omit<RolloutProps, 'model'>> = {
     engine: engineSettings(config, policy.config),
     stopTokens: Tokenizer.load(tokenizerPathOf(config)).eosIds,
   };
+  const places = stations.map(({ place }) => place);
   const refs = await spawnAt(places, (placed, index) =>
     system.spawn({
       name: `rollout/${index}`,
       protocol: rolloutProtocol,
       module: new URL('../rollout/actor.ts', import.meta.url),
       create: 'rolloutActor',
-      props,
+      props: { ...props, model: policyProps(config, policy, weights, stations[index]!.device) },
       ...placed,
     }),
   );
@@ -260,7 +265,7 @@ export async function spawnReplay(
 export function freezeReference(
   system: ActorSystem,
   config: Config,
-  { arena, device, computeDType: usual }: LoadedPolicy,
+  { arena, devices, computeDType: usual }: LoadedPolicy,
   weights: PolicyWeights,
   logger: Logger,
 ): WeightSync | null {
@@ -280,7 +285,12 @@ export function freezeReference(
     letGo(to!);
   }
   const computeDType = mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype);
-  const frozen = new WeightSync(system, 'reference', { arena: copy, device, computeDType }, logger);
+  const frozen = new WeightSync(
+    system,
+    'reference',
+    { arena: copy, devices, computeDType },
+    logger,
+  );
   frozen.publish(FROZEN_VERSION);
   return frozen;
 }
@@ -291,10 +301,10 @@ export async function spawnReference(
   config: Config,
   policy: LoadedPolicy,
   weights: WeightSync,
-  place: Place,
+  { place, device }: Station,
 ): Promise<NonNullable<Cast['reference']>> {
   const props: WithSharedBlocks<ReferenceProps> = {
-    model: modelProps(config, policy, weights),
+    model: modelProps(config, policy, weights, device),
     ...referenceSettings(config),
   };
   const [ref] = await spawnAt([place], (placed) =>

@@ -1,39 +1,33 @@
-import type { DeviceChoice } from '../../src/config/device.ts';
+import { withBatchesPerDevice } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { CxmindError } from '../../src/errors.ts';
-import { chooseDevice } from '../../src/device/choose.ts';
+import { cards, chooseDevices, type Machine } from '../../src/device/choose.ts';
 import type { DeviceName } from '../../src/device/open.ts';
-import type { Place } from '../runtime/placement.ts';
 
 /**
- * The config with the device that `trainer.device` comes to on this machine.
+ * The config with the device that `trainer.device` comes to on this machine, and the number of cards where it is `cuda`.
  *
  * @param note hears why it is that one
  * @throws DEVICE_MISSING where a card was asked for and cannot be used
  */
-export function withDevice(config: Config, note: (line: string) => void): Config {
-  const chosen = chooseDevice(config.trainer.device);
+export function withDevice(
+  config: Config,
+  note: (line: string) => void,
+  machine?: Machine,
+): Config {
+  const { device, nGpusPerNode } = config.trainer;
+  const chosen = chooseDevices(device, nGpusPerNode, machine);
   if (chosen.note !== null) note(chosen.note);
-  return { ...config, trainer: { ...config.trainer, device: chosen.device } };
+  const { devices } = chosen;
+  const isAny = device === 'auto' || device === 'cuda';
+  const found =
+    isAny && devices[0] !== 'cpu'
+      ? ({ device: 'cuda', nGpusPerNode: devices.length } as const)
+      : { device: devices[0]! };
+  return withBatchesPerDevice({ ...config, trainer: { ...config.trainer, ...found } });
 }
 
-/** The device of a choice that `withDevice` made; where nobody made one, the processor. */
-export function deviceOf(choice: DeviceChoice): DeviceName {
-  if (choice === 'auto') return 'cpu';
-  return choice === 'cuda' ? 'cuda:0' : choice;
-}
-
-/**
- * Sees to it that all who compute can reach the device's memory.
- *
- * @throws CONFIG_INVALID
- */
-export function checkPlaces(config: Config, places: readonly Place[]): void {
-  const device = deviceOf(config.trainer.device);
-  if (device === 'cpu' || places.every((place) => place === 'thread')) return;
-  throw new CxmindError(
-    'CONFIG_INVALID',
-    `trainer.device: ${device} trains in one process so far; ` +
-      'start the run without other hosts, or set trainer.device=cpu',
-  );
+/** The devices of each host by a choice that `withDevice` made; where nobody made one, the processor. */
+export function devicesOf({ device, nGpusPerNode }: Config['trainer']): readonly DeviceName[] {
+  if (device === 'cuda') return cards(nGpusPerNode);
+  return [device === 'auto' ? 'cpu' : device];
 }

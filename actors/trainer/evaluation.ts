@@ -5,7 +5,7 @@ import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnRewards, spawnRollouts } from './cast.ts';
 import { warnOfData } from './data-report.ts';
-import { checkPlaces, withDevice } from './device.ts';
+import { withDevice } from './device.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun } from './placement.ts';
 import { joinNodes, type RunOptions } from './run.ts';
@@ -30,7 +30,6 @@ export async function evaluatePolicy(
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
-  checkPlaces(config, places.rollouts);
   const policy = await loadPolicy(system, config);
   const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));
   await using weights = new PolicyWeights(system, policy, logger);

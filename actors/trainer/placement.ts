@@ -1,7 +1,9 @@
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
+import type { DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Place } from '../runtime/placement.ts';
+import { devicesOf } from './device.ts';
 
 /** A process that actors of a run may be placed in. */
 export interface Host {
@@ -11,12 +13,18 @@ export interface Host {
   readonly slots: number;
 }
 
+/** Where an actor with a model goes, and which device it computes on there. */
+export interface Station {
+  readonly place: Place;
+  readonly device: DeviceName;
+}
+
 /** Where each actor of a run goes. The data actor and the first learner are always where the run is led. */
 export interface RunPlacement {
-  readonly learners: readonly Place[];
-  readonly rollouts: readonly Place[];
+  readonly learners: readonly Station[];
+  readonly rollouts: readonly Station[];
   readonly rewards: readonly Place[];
-  readonly reference: Place;
+  readonly reference: Station;
 }
 
 /**
@@ -26,8 +34,12 @@ export interface RunPlacement {
  * and reward actors, one on each host unless the config says how many, go to the host with the most slots left
  * for each, the earlier of equals. The reference goes to the largest host that does not lead.
  *
+ * On cards, each learner has its own. Rollouts, one on each of these cards unless the config says how many, read the
+ * learners' weights in place; the reference has the last card there is.
+ *
  * @param hosts the leading one first
- * @throws CONFIG_INVALID when there are fewer than `trainer.nnodes`
+ * @throws CONFIG_INVALID when there are fewer than `trainer.nnodes`, or fewer cards than learners, or when models are
+ *   on cards and not all in the process that leads
  */
 export function placeRun(config: Config, hosts: readonly Host[]): RunPlacement {
   const { rollout, reward } = config.worker;
@@ -41,16 +53,55 @@ export function placeRun(config: Config, hosts: readonly Host[]): RunPlacement {
   }
   const able = hosts.filter(({ slots }) => slots > 0);
   const workers = able.length === 0 ? hosts.slice(0, 1) : able;
-  const learners = learnerCount(config);
   const others = workers.filter(({ node }) => node !== null);
-  return {
-    learners: Array.from({ length: learners }, (_, rank) =>
-      placeOf(hosts[Math.floor((rank * hosts.length) / Math.max(learners, hosts.length))]!),
-    ),
-    rollouts: spread(rollout.numWorkers, workers),
-    rewards: spread(reward.numWorkers, workers),
-    reference: placeOf(largest(others.length === 0 ? workers : others)),
+  const learners = placeLearners(config, hosts);
+  const cards = [...new Set(learners.map(({ device }) => device))];
+  const rollouts =
+    rollout.numWorkers === null
+      ? workers.flatMap((host) => cards.map((device) => ({ place: placeOf(host), device })))
+      : spread(rollout.numWorkers, workers).map((place, i) => ({
+          place,
+          device: cards[i % cards.length]!,
+        }));
+  const reference = {
+    place: placeOf(largest(others.length === 0 ? workers : others)),
+    device: devicesOf(config.trainer).at(-1)!,
   };
+  checkStations(config, [...learners, ...rollouts, reference]);
+  return { learners, rollouts, rewards: spread(reward.numWorkers, workers), reference };
+}
+
+/**
+ * Where the learners go.
+ *
+ * @param hosts the leading one first
+ * @throws CONFIG_INVALID when there are fewer cards
+ */
+export function placeLearners(config: Config, hosts: readonly Host[]): Station[] {
+  const learners = learnerCount(config);
+  const devices = devicesOf(config.trainer);
+  const [first] = devices;
+  if (first !== 'cpu' && learners > devices.length) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `worker.actor.num_workers: ${learners} learners want a card each, and there are ` +
+        `${devices.length} (${devices.join(', ')}); null is as many as there are cards`,
+    );
+  }
+  return Array.from({ length: learners }, (_, rank) => ({
+    place: placeOf(hosts[Math.floor((rank * hosts.length) / Math.max(learners, hosts.length))]!),
+    device: devices[rank % devices.length]!,
+  }));
+}
+
+/** Sees to it that all who compute can reach their device's memory. */
+function checkStations({ trainer }: Config, stations: readonly Station[]): void {
+  if (stations.every(({ place, device }) => place === 'thread' || device === 'cpu')) return;
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `trainer.device: ${trainer.device} trains in one process so far; ` +
+      'start the run without other hosts, or set trainer.device=cpu',
+  );
 }
 
 /** One on each host, or one after the other to the host that would have the most slots for each of its actors. */

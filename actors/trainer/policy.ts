@@ -16,7 +16,7 @@ import { ignoredOverrides } from '../../src/model/config-file.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { visionLength } from '../../src/model/parameters.ts';
 import type { ModelProps } from '../model-props.ts';
-import { deviceOf } from './device.ts';
+import { devicesOf } from './device.ts';
 import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
@@ -33,8 +33,8 @@ export interface LoadedPolicy extends LoadedCheckpoint {
   readonly frozenLength: number;
   /** That the vision tower is as it is for good: what it makes of images need not be computed again. */
   readonly isVisionFixed: boolean;
-  /** Where programs compute. */
-  readonly device: DeviceName;
+  /** Where programs compute, each actor's on one of them. */
+  readonly devices: readonly DeviceName[];
   /** What they compute in, on a copy of the weights unless it is their own f32 on the processor. */
   readonly computeDType: FloatDType;
   /** Keys laid over the checkpoint's config. */
@@ -80,22 +80,23 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
 export function computedBy(
   { trainer }: Config,
   mpParamDtype: string | null,
-): Pick<LoadedPolicy, 'device' | 'computeDType'> {
-  const device = deviceOf(trainer.device);
-  const usual = device === 'cpu' ? 'f32' : 'bf16';
-  return { device, computeDType: mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype) };
+): Pick<LoadedPolicy, 'devices' | 'computeDType'> {
+  const devices = devicesOf(trainer);
+  const usual = devices[0] === 'cpu' ? 'f32' : 'bf16';
+  return { devices, computeDType: mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype) };
 }
 
 /** A model as it is handed to an actor that only computes. */
 export function modelProps(
   { trainer: { threads } }: Config,
-  { config, arena, isVisionFixed, device }: Omit<LoadedPolicy, 'adapter'>,
-  { markers }: WeightSync,
+  { config, arena, isVisionFixed }: Omit<LoadedPolicy, 'adapter'>,
+  weights: WeightSync,
+  device: DeviceName,
 ): WithSharedBlocks<ModelProps> {
   return {
     config,
     layout: arena.layout,
-    ...markers,
+    ...weights.markers(device),
     isVisionFixed,
     device,
     ...(threads !== null && { threads }),
@@ -107,9 +108,13 @@ export function trainedProps(
   config: Config,
   model: Omit<LoadedPolicy, 'adapter'>,
   weights: WeightSync,
+  device: DeviceName,
 ): WithSharedBlocks<ModelProps> {
   const { frozenLength } = model;
-  return { ...modelProps(config, model, weights), ...(frozenLength > 0 && { frozenLength }) };
+  return {
+    ...modelProps(config, model, weights, device),
+    ...(frozenLength > 0 && { frozenLength }),
+  };
 }
 
 /** The policy as it is handed to an actor. */
@@ -117,12 +122,13 @@ export function policyProps(
   config: Config,
   policy: LoadedPolicy,
   { frozen, trained }: PolicyWeights,
+  device: DeviceName,
 ): WithSharedBlocks<ModelProps> {
   const { adapter } = policy;
   return {
-    ...trainedProps(config, policy, frozen ?? trained),
+    ...trainedProps(config, policy, frozen ?? trained, device),
     ...(adapter !== null && {
-      adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...trained.markers },
+      adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...trained.markers(device) },
     }),
   };
 }

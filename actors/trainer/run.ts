@@ -22,7 +22,7 @@ import {
 } from './cast.ts';
 import type { Cast } from './run-actors.ts';
 import { loadCritic } from './critic.ts';
-import { checkPlaces, withDevice } from './device.ts';
+import { withDevice } from './device.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
@@ -103,7 +103,6 @@ export async function trainOn(
   owned.defer(() => system.stopActors());
   const signal = AbortSignal.any([options.signal, system.signal]);
   const places = placeRun(config, hosts);
-  checkPlaces(config, [...places.learners, ...places.rollouts, places.reference]);
   const policy = await loadPolicy(system, config);
   for (const note of policy.notes) reporter.note(note);
   const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { sourceList } from '../../src/config/data-source.ts';
-import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
@@ -14,6 +13,7 @@ import { isDue } from './due.ts';
 import { heldOutLoss } from './held-out-loss.ts';
 import { ImitationReport } from './imitation-report.ts';
 import { imitationRate } from './learning-rates.ts';
+import { placeLearners } from './placement.ts';
 import { loadPolicy } from './policy.ts';
 import { RunLock } from './run-lock.ts';
 import type { TrainingOptions } from './run.ts';
@@ -58,8 +58,8 @@ export async function trainSupervised(
     validationFiles: sourceList(valFiles).length === 0 ? null : valFiles,
     batchSize: sft.batchSize,
   });
-  const places = Array.from({ length: learnerCount(config) }, () => 'thread' as const);
-  const learners = await spawnLearners(system, config, policy, weights, places);
+  const stations = placeLearners(config, [{ node: null, slots: 1 }]);
+  const learners = await spawnLearners(system, config, policy, weights, stations);
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);

@@ -26,7 +26,7 @@ export interface WeightMarkers {
 export interface Synced {
   readonly arena: Arena;
   readonly computeDType: FloatDType;
-  readonly device: DeviceName;
+  readonly devices: readonly DeviceName[];
 }
 
 /** What is known of an actor's place. */
@@ -49,10 +49,11 @@ export function weightsMarker(name: string, sizeBytes: number, isInFile = false)
  * has nothing to do with the old weights while new ones come, and a second block would double the memory.
  */
 export class WeightSync implements AsyncDisposable {
-  readonly markers: WeightMarkers;
   readonly #name: string;
   readonly #system: ActorSystem;
   readonly #arena: Arena;
+  readonly #computeDType: FloatDType;
+  readonly #shared: Omit<WeightMarkers, 'working'>;
   readonly #working: Arena<FloatDType> | null;
   readonly #logger: Logger;
   readonly #here: SharedVersion;
@@ -64,24 +65,32 @@ export class WeightSync implements AsyncDisposable {
 
   /** @param arena over the block that `weightsMarker(name, …)` stands for here */
   constructor(system: ActorSystem, name: string, synced: Synced, logger: Logger) {
-    const { arena } = synced;
+    const { arena, computeDType, devices } = synced;
     this.#system = system;
     this.#name = name;
     this.#arena = arena;
+    this.#computeDType = computeDType;
     this.#logger = logger;
-    const working = workingMarker(name, synced);
-    this.markers = {
+    this.#shared = {
       weights: weightsMarker(name, arena.byteLength, isInFile(arena.buffer)),
       version: { $shared: `version/${name}`, sizeBytes: versionBytes },
-      ...(working && { working }),
     };
     const { blocks } = system;
-    this.#working =
-      working && 'weights' in working
-        ? new Arena(arena.layout, blocks.get(working.weights), working.dtype)
-        : null;
-    if (working && 'onDevice' in working) forgetDeviceCopy(blocks.get(working.onDevice));
-    this.#here = new SharedVersion(system.blocks.get(this.markers.version));
+    let working: Arena<FloatDType> | null = null;
+    for (const device of devices) {
+      const marker = this.markers(device).working;
+      if (marker === undefined) continue;
+      if ('onDevice' in marker) forgetDeviceCopy(blocks.get(marker.onDevice));
+      else working = new Arena(arena.layout, blocks.get(marker.weights), marker.dtype);
+    }
+    this.#working = working;
+    this.#here = new SharedVersion(blocks.get(this.#shared.version));
+  }
+
+  /** What actors that compute on a device are told of the weights. */
+  markers(device: DeviceName): WeightMarkers {
+    const working = this.#workingMarker(device);
+    return { ...this.#shared, ...(working && { working }) };
   }
 
   /** What readers have to ask for: the version here, or the one that is coming. */
@@ -140,6 +149,22 @@ export class WeightSync implements AsyncDisposable {
     await Promise.all([...this.#copies.values()].map((copy) => copy.revoke()));
   }
 
+  /** The block of the working copy, or what threads know of it; null where models compute with the weights themselves. */
+  #workingMarker(device: DeviceName): WeightMarkers['working'] | null {
+    const { layout, buffer } = this.#arena;
+    const dtype = this.#computeDType;
+    if (device !== 'cpu') {
+      const copy = `${device}/${this.#name}/${dtype}/${layout.length}`;
+      return { dtype, onDevice: { $shared: copy, sizeBytes: deviceCopyBytes } };
+    }
+    if (dtype === 'f32') return null;
+    const sizeBytes = layout.length * bytesPerElement(dtype);
+    return {
+      dtype,
+      weights: weightsMarker(`${this.#name}/${dtype}`, sizeBytes, isInFile(buffer)),
+    };
+  }
+
   #serve(name: string | undefined): void {
     const node = this.#system.nodes.find((one) => one.name === name);
     if (this.#isClosed || node === undefined || this.#copies.get(node.name)?.node === node) return;
@@ -151,7 +176,8 @@ export class WeightSync implements AsyncDisposable {
         protocol: weightsProtocol,
         module: new URL('./actor.ts', import.meta.url),
         create: 'weightsActor',
-        props: this.markers,
+        // Models on other nodes compute on the processor.
+        props: this.markers('cpu'),
         place: { node: node.name },
         // Another is started, where the weights are wanted then.
         supervision: { onCrash: 'stop' },
@@ -165,18 +191,6 @@ export class WeightSync implements AsyncDisposable {
     });
     if (this.#version > 0) copy.bring(this.#version);
   }
-}
-
-/** The block of the working copy, or what threads know of it; null where models compute with the weights themselves. */
-function workingMarker(name: string, { arena, computeDType: dtype, device }: Synced) {
-  const { layout, buffer } = arena;
-  if (device !== 'cpu') {
-    const copy = `${device}/${name}/${dtype}/${layout.length}`;
-    return { dtype, onDevice: { $shared: copy, sizeBytes: deviceCopyBytes } };
-  }
-  if (dtype === 'f32') return null;
-  const sizeBytes = layout.length * bytesPerElement(dtype);
-  return { dtype, weights: weightsMarker(`${name}/${dtype}`, sizeBytes, isInFile(buffer)) };
 }
 
 /** The node in an address, `host-a` of `rollout/0@host-a`. */

@@ -5,7 +5,7 @@ import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint.ts';
 import { placeArena, type AnyArena } from '../model/device-arena.ts';
 import type { DeviceChoice } from '../config/device.ts';
-import { chooseDevice } from '../device/choose.ts';
+import { chooseDevices } from '../device/choose.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
 import { complain } from './terminal.ts';
@@ -56,9 +56,9 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
     warn: (message) => complain(`warning: ${message}`),
   });
   const { threads } = options;
-  const { device: name, note } = chooseDevice(options.device ?? 'auto');
+  const { devices, note } = chooseDevices(options.device ?? 'auto', 1);
   if (note !== null && options.device !== undefined) complain(note);
-  const device = openDevice({ device: name, ...(threads !== undefined && { threads }) });
+  const device = openDevice({ device: devices[0]!, ...(threads !== undefined && { threads }) });
   const dtype = checkpoint.config.torchDtype === 'bfloat16' ? 'bf16' : 'f32';
   const arena = placeArena(device, checkpoint.arena, dtype);
   return { checkpoint, device, arena, builder, [Symbol.dispose]: () => device[Symbol.dispose]() };

@@ -51,9 +51,7 @@ export function derive(config: Config, cwd: string): Config {
   // A value model begins as the policy, unless it is told otherwise; nobody asks where there is none.
   const criticPath =
     path(critic.model.modelPath) ?? (algorithm.advEstimator === 'gae' ? modelPath : null);
-  const samplesPerDevice = ({ globalBatchSize, ulyssesSize }: typeof actor | typeof critic) =>
-    Math.floor((globalBatchSize * rollout.n * ulyssesSize) / learnerCount(config));
-  return {
+  return withBatchesPerDevice({
     data: {
       ...data,
       imageDir: path(data.imageDir),
@@ -69,7 +67,6 @@ export function derive(config: Config, cwd: string): Config {
         useKlLoss,
         klPenalty,
         klCoef,
-        globalBatchSizePerDevice: samplesPerDevice(actor),
         model: {
           ...actor.model,
           modelPath,
@@ -78,7 +75,6 @@ export function derive(config: Config, cwd: string): Config {
       },
       critic: {
         ...critic,
-        globalBatchSizePerDevice: samplesPerDevice(critic),
         model: {
           ...critic.model,
           modelPath: criticPath,
@@ -116,12 +112,29 @@ export function derive(config: Config, cwd: string): Config {
       valFiles: sft.valFiles ?? (sft.trainFiles === null ? data.valFiles : null),
       saveCheckpointPath: folder(sft.saveCheckpointPath ?? join(runFolder, 'sft')),
     },
+  });
+}
+
+/** `config` with `global_batch_size_per_device` as the number of its learners makes it. */
+export function withBatchesPerDevice(config: Config): Config {
+  const { actor, critic, rollout } = config.worker;
+  const learners = learnerCount(config);
+  const divided = <T extends typeof actor | typeof critic>(trained: T): T => ({
+    ...trained,
+    globalBatchSizePerDevice: Math.floor(
+      (trained.globalBatchSize * rollout.n * trained.ulyssesSize) / learners,
+    ),
+  });
+  return {
+    ...config,
+    worker: { ...config.worker, actor: divided(actor), critic: divided(critic) },
   };
 }
 
 /**
  * Learners that share every mini-batch, which the reference calls the world size: `worker.actor.num_workers`, or
- * one a device of every host. A host without GPUs is one device, since one learner keeps all its cores busy.
+ * one a device of every host. A host without GPUs is one device, since one learner keeps all its cores busy. Where
+ * `trainer.device` is `cuda`, there may be fewer GPUs than `trainer.n_gpus_per_node` until a run has counted them.
  */
 export function learnerCount({ worker, trainer }: Config): number {
   const { nnodes, nGpusPerNode, device } = trainer;

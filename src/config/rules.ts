@@ -1,4 +1,3 @@
-import { learnerCount } from './derive.ts';
 import { issuesOf, type Issue, type SourceOf } from './issues.ts';
 import { floatDTypeOf } from './precision.ts';
 import type { Config } from './schema.ts';
@@ -82,7 +81,8 @@ export const trainingRules: readonly Rule[] = [
     ],
     broken: (config) => {
       const samples = config.worker.actor.globalBatchSize * config.worker.rollout.n;
-      const learners = learnerCount(config);
+      // One a host at least: how many GPUs there are is not known yet.
+      const learners = config.worker.actor.numWorkers ?? config.trainer.nnodes;
       return learners <= samples
         ? undefined
         : `${learners} learners cannot share the ${samples} samples of a mini-batch ` +

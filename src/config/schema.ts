@@ -150,7 +150,7 @@ export const Trainer = section({
     withDefault(positiveInt, 1),
   ),
   nGpusPerNode: about(
-    'GPUs on each host, and learners on each where they train on GPUs.',
+    'GPUs of each host that train at most, a learner and a rollout on each, where `trainer.device` is `cuda`.',
     withDefault(positiveInt, 8),
   ),
   maxTryMakeBatch: about(
@@ -193,7 +193,7 @@ export const Trainer = section({
     orNull(text),
   ),
   device: about(
-    'cxmind: where tensors live and kernels run; `auto` is a card where one can be used, else the processor.',
+    'cxmind: where tensors live and kernels run; `cuda` is all cards, `cuda:N` one of them, `auto` all where they can be used and else the processor.',
     withDefault(deviceChoice, 'auto'),
   ),
   threads: about(

@@ -95,7 +95,6 @@ const withoutEffect = [
   'worker.rollout.max_model_len',
   'worker.rollout.disable_log_stats',
   'worker.rollout.disable_tqdm',
-  'trainer.n_gpus_per_node',
 ];
 
 /** Derived from some of them; a printed config has these, so nobody is told of them again. */

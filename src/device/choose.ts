@@ -1,28 +1,58 @@
 import type { DeviceChoice } from '../config/device.ts';
 import { asCxmindError } from '../errors.ts';
+import { countCards } from './cuda/cudart.ts';
 import { openDevice, type DeviceName } from './open.ts';
 
-/** A device, and why it is that one. */
-export interface ChosenDevice {
-  readonly device: DeviceName;
+/** The devices of this machine that a choice comes to, and why. */
+export interface ChosenDevices {
+  /** One, or cards from the first on. */
+  readonly devices: readonly DeviceName[];
   /** A line for the user; null where the choice was theirs. */
   readonly note: string | null;
 }
 
-/**
- * The device that a choice comes to: for `auto` a card where one opens, else the processor.
- *
- * @throws DEVICE_MISSING, in one line that says how to get what is missing, where a card was asked for
- */
-export function chooseDevice(choice: DeviceChoice): ChosenDevice {
-  if (choice === 'cpu' || choice === 'webgpu') return { device: choice, note: null };
-  const device = choice === 'auto' || choice === 'cuda' ? 'cuda:0' : choice;
-  try {
+/** What there is to choose from. */
+export interface Machine {
+  /** Throws DEVICE_MISSING, in one line that says how to get what is missing, where a device cannot be used. */
+  readonly tryDevice: (device: DeviceName) => void;
+  readonly countCards: () => number;
+}
+
+const thisMachine: Machine = {
+  tryDevice: (device) => {
     openDevice({ device })[Symbol.dispose]();
+  },
+  countCards,
+};
+
+/**
+ * The devices that a choice comes to: for `cuda` all cards, and so for `auto` where they can be used, else the processor.
+ *
+ * @param most cards that are wanted
+ * @throws DEVICE_MISSING where a card was asked for and cannot be used
+ */
+export function chooseDevices(
+  choice: DeviceChoice,
+  most: number,
+  machine: Machine = thisMachine,
+): ChosenDevices {
+  if (choice === 'cpu' || choice === 'webgpu') return { devices: [choice], note: null };
+  const isAny = choice === 'auto' || choice === 'cuda';
+  try {
+    machine.tryDevice(isAny ? 'cuda:0' : choice);
   } catch (thrown) {
     if (choice !== 'auto') throw thrown;
     const reason = asCxmindError(thrown).message.replace(/^device cuda(:\d+)?: /, '');
-    return { device: 'cpu', note: `device: cpu, since ${reason}` };
+    return { devices: ['cpu'], note: `device: cpu, since ${reason}` };
   }
-  return { device, note: choice === 'auto' ? `device: ${device}` : null };
+  if (!isAny) return { devices: [choice], note: null };
+  const found = machine.countCards();
+  const devices = cards(Math.min(most, found));
+  const rest = found > most ? ` of ${found} cards` : '';
+  return { devices, note: `device: ${devices.join(', ')}${rest}` };
+}
+
+/** So many cards, from the first on. */
+export function cards(count: number): DeviceName[] {
+  return Array.from({ length: count }, (_, ordinal) => `cuda:${ordinal}` as const);
 }

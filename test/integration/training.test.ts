@@ -34,7 +34,11 @@ const phases = ['gen', 'reward', 'old', 'ref', 'adv', 'update_actor'];
 
 /** Nats per token of a data set's answers, as `score` tells the log-probability of each. */
 async function lossOf(directory: string, source: string): Promise<number> {
-  using model = await openModel(directory, { threads: 1, imageDir: dirname(source) });
+  using model = await openModel(directory, {
+    device: 'cpu',
+    threads: 1,
+    imageDir: dirname(source),
+  });
   const { rows } = await loadDataset({ source, invalidRows: 'fail', ...DEFAULT_KEYS });
   const { scores } = await scoreAnswers(model, rows, false);
   const logProbs = scores.flatMap((score) => [...score.logProbs]);

@@ -1,11 +1,15 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { CudaDevice } from '../../src/device/cuda/device.ts';
+import type { Device } from '../../src/device/device.ts';
 import type { Communicator } from './communicator.ts';
 import { Group } from './group.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
 import { discardHostGroup, hostGroup, joinHostGroup } from './host.ts';
 import { openMpi } from './mpi.ts';
 import { hasHostMemory } from './native/host-memory.ts';
+import { NcclLibrary } from './native/nccl-library.ts';
+import { NcclGroup } from './nccl.ts';
 import { NetworkSeat, type NetworkOptions } from './network.ts';
 import { RingEngine } from './ring.ts';
 import { joinThreadGroup, type ThreadGroupHandle } from './threads.ts';
@@ -61,7 +65,7 @@ export class Seat implements AsyncDisposable {
   }
 }
 
-/** How a rank joins its group. An engine of its own, as for tensors on devices, is one more kind. */
+/** How a rank joins its group. */
 export type CommunicatorOptions =
   /** All ranks are threads of one process. */
   | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
@@ -90,6 +94,19 @@ export async function openCommunicator(options: CommunicatorOptions): Promise<Co
     case 'processes':
       return options.seat.join(options.rank, options.cards);
   }
+}
+
+/**
+ * The way between the devices of a group's ranks, each of which calls this; null where there is none but through the
+ * memory of their processes.
+ *
+ * @throws DEVICE_MISSING without the library that it takes; PEER_LOST when another rank does not join
+ */
+export async function openDeviceGroup(
+  group: Communicator,
+  device: Device,
+): Promise<NcclGroup | null> {
+  return device instanceof CudaDevice ? NcclGroup.open(group, device, new NcclLibrary()) : null;
 }
 
 /** The path of the file in memory, as messages carry it: zeros after its end. */

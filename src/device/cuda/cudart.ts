@@ -1,7 +1,9 @@
 import { CxmindError } from '../../errors.ts';
 import type { NativeFunction } from '../../native.ts';
 import { openDriver } from './driver.ts';
-import { define, openLibrary, type Code, type Out } from './library.ts';
+import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
+
+type ErrorText = NativeFunction<(code: number) => string>;
 
 /** What `cudaMemcpy` is told of its two ends. */
 const direction = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
@@ -9,13 +11,15 @@ type Direction = keyof typeof direction;
 
 /** `cudaErrorMemoryAllocation` */
 const OUT_OF_MEMORY = 2;
+/** `cudaErrorNotReady` */
+const NOT_READY = 600;
 /** `cudaDevAttrComputeCapabilityMajor` and `Minor` */
 const CAPABILITY = [75, 76] as const;
 
 /** CUDA's runtime library, as far as memory, one stream and its cards go. All work is on the stream. */
 export class Cudart {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(16));
-  readonly #errorText: NativeFunction<(code: number) => string>;
+  readonly #errorText: ErrorText;
   readonly #malloc: Code<[Out, number]>;
   readonly #free: Code<[bigint]>;
   readonly #memcpy: Code<
@@ -24,6 +28,8 @@ export class Cudart {
   readonly #memset: Code<[bigint, number, number, bigint]>;
   readonly #memoryInfo: Code<[Out, Out]>;
   readonly #synchronize: Code<[bigint]>;
+  readonly #query: Code<[bigint]>;
+  readonly #clearError: Code<[]>;
   readonly #destroy: Code<[bigint]>;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
@@ -35,14 +41,8 @@ export class Cudart {
    * @throws DEVICE_MISSING without the library, or without such a card
    */
   constructor(ordinal: number) {
-    openDriver();
-    const library = openLibrary(
-      "CUDA's runtime library",
-      ['libcudart.so.13', 'libcudart.so.12', 'libcudart.so'],
-      'install CUDA 13 and put the folder of `libcudart.so.13` on LD_LIBRARY_PATH',
-    );
-    this.#errorText = library.func('cudaGetErrorString', 'const char *', ['int']) as never;
-    const count = define<[Out]>(library, 'cudaGetDeviceCount', ['void *']);
+    const library = openCudart();
+    this.#errorText = errorTextOf(library);
     const setDevice = define<[number]>(library, 'cudaSetDevice', ['int']);
     const createStream = define<[Out]>(library, 'cudaStreamCreate', ['void *']);
     this.#malloc = define(library, 'cudaMalloc', ['void *', 'size_t']);
@@ -57,15 +57,10 @@ export class Cudart {
     this.#memset = define(library, 'cudaMemsetAsync', ['void *', 'int', 'size_t', 'void *']);
     this.#memoryInfo = define(library, 'cudaMemGetInfo', ['void *', 'void *']);
     this.#synchronize = define(library, 'cudaStreamSynchronize', ['void *']);
+    this.#query = define(library, 'cudaStreamQuery', ['void *']);
+    this.#clearError = define(library, 'cudaGetLastError', []);
     this.#destroy = define(library, 'cudaStreamDestroy', ['void *']);
-    const code = count(this.#out);
-    if (code !== 0) {
-      throw new CxmindError(
-        'DEVICE_MISSING',
-        `device cuda: ${this.#errorText(code)}; \`nvidia-smi\` shows which CUDA the driver is for`,
-      );
-    }
-    const found = Number(this.#out[0]! & 0xffffffffn);
+    const found = countCards(library);
     if (ordinal >= found) {
       throw new CxmindError(
         'DEVICE_MISSING',
@@ -130,6 +125,15 @@ export class Cudart {
     this.#check(this.#synchronize(this.stream), 'cudaStreamSynchronize');
   }
 
+  /** Whether all queued work is done. */
+  isIdle(): boolean {
+    const code = this.#query(this.stream);
+    // Else whoever looks for the error of a call of its own would find this answer.
+    if (code === NOT_READY) this.#clearError();
+    else this.#check(code, 'cudaStreamQuery');
+    return code === 0;
+  }
+
   /** Bytes of the card, and how many of them nobody has. */
   memory(): { readonly free: number; readonly total: number } {
     this.#check(this.#memoryInfo(this.#out, this.#out.subarray(1)), 'cudaMemGetInfo');
@@ -146,6 +150,34 @@ export class Cudart {
       detail: { code },
     });
   }
+}
+
+/**
+ * How many cards the driver shows.
+ *
+ * @throws DEVICE_MISSING without CUDA's runtime library, or a driver for it
+ */
+export function countCards(library: Library = openCudart()): number {
+  const out: Out = new BigUint64Array(new SharedArrayBuffer(8));
+  const code = define<[Out]>(library, 'cudaGetDeviceCount', ['void *'])(out);
+  if (code === 0) return Number(out[0]! & 0xffffffffn);
+  throw new CxmindError(
+    'DEVICE_MISSING',
+    `device cuda: ${errorTextOf(library)(code)}; \`nvidia-smi\` shows which CUDA the driver is for`,
+  );
+}
+
+function errorTextOf(library: Library): ErrorText {
+  return library.func('cudaGetErrorString', 'const char *', ['int']) as ErrorText;
+}
+
+function openCudart(): Library {
+  openDriver();
+  return openLibrary(
+    "CUDA's runtime library",
+    ['libcudart.so.13', 'libcudart.so.12', 'libcudart.so'],
+    'install CUDA 13 and put the folder of `libcudart.so.13` on LD_LIBRARY_PATH',
+  );
 }
 
 function mib(bytes: number): number {

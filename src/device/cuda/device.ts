@@ -81,6 +81,11 @@ export class CudaDevice implements Device {
     this.#owned = made.move();
   }
 
+  /** What everything is queued on, for libraries that queue work of their own. */
+  get stream(): bigint {
+    return this.#cudart.stream;
+  }
+
   allocate<D extends DType>(dtype: D, shape: readonly number[]): CudaView<D> & Disposable {
     const bytes = Math.max(1, sizeOf(shape) * bytesPerElement(dtype));
     const address = this.#cudart.allocate(bytes);
@@ -124,6 +129,11 @@ export class CudaDevice implements Device {
 
   compile(graph: Graph): Program {
     return new OrtProgram(graph, this.#session(graph), (view) => deviceTensor(this.#memory, view));
+  }
+
+  /** Whether all queued work is done; unlike `idle`, this never holds up the thread. */
+  isIdle(): boolean {
+    return this.#cudart.isIdle();
   }
 
   idle(): Promise<void> {

@@ -54,7 +54,7 @@ describe('mp_param_dtype', () => {
           role === 'actor' ? await loadPolicy(own, config) : (await loadCritic(own, config))!;
         await using sync = new WeightSync(own, role === 'actor' ? 'policy' : role, loaded, logger);
         sync.publish(1);
-        const props = own.blocks.resolve(trainedProps(config, loaded, sync)) as ModelProps;
+        const props = own.blocks.resolve(trainedProps(config, loaded, sync, 'cpu')) as ModelProps;
         const { arena, working, trained } = new SharedWeights(device, props);
         assertCopyOf(arena, working.arena, dtype);
         // In float32 there is no copy.
@@ -74,7 +74,7 @@ describe('mp_param_dtype', () => {
       const policy = await loadPolicy(own, config);
       await using weights = new PolicyWeights(own, policy, logger);
       await using frozen = freezeReference(own, config, policy, weights, logger);
-      const props = own.blocks.resolve(modelProps(config, policy, frozen!)) as ModelProps;
+      const props = own.blocks.resolve(modelProps(config, policy, frozen!, 'cpu')) as ModelProps;
       const { arena, working } = new SharedWeights(device, props);
       assertCopyOf(arena, working.arena, dtype);
     }
@@ -87,7 +87,7 @@ describe('mp_param_dtype', () => {
     const policy = await loadPolicy(system, config);
     await using weights = new PolicyWeights(system, policy, logger);
     weights.trained.publish(1);
-    const props = system.blocks.resolve(policyProps(config, policy, weights));
+    const props = system.blocks.resolve(policyProps(config, policy, weights, 'cpu'));
     return new SharedWeights(device, props as ModelProps);
   };
 

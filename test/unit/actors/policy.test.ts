@@ -33,9 +33,9 @@ async function withPolicy(
   const policy = await loadPolicy(system, config);
   await using weights = new PolicyWeights(system, policy, logger);
   await using frozen = freezeReference(system, config, policy, weights, logger);
-  const memory = frozen && system.blocks.get(frozen.markers.weights);
+  const memory = frozen && system.blocks.get(frozen.markers('cpu').weights);
   const reference = memory && new Float32Array(memory);
-  const { threads } = policyProps(config, policy, weights);
+  const { threads } = policyProps(config, policy, weights, 'cpu');
   look({ config, policy, reference, threads, isShared: memory === policy.arena.buffer });
 }
 

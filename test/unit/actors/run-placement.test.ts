@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Place } from '../../../actors/runtime/placement.ts';
-import { placeRun, type Host } from '../../../actors/trainer/placement.ts';
+import {
+  placeRun,
+  type Host,
+  type RunPlacement,
+  type Station,
+} from '../../../actors/trainer/placement.ts';
 import { Config } from '../../../src/config/schema.ts';
 
 const head: Host = { node: null, slots: 1 };
@@ -8,24 +13,38 @@ const host = (node: string, slots = 1): Host => ({ node, slots });
 const named = (places: readonly Place[]): string[] =>
   places.map((place) => (place === 'thread' ? 'head' : 'node' in place ? place.node : place.pool));
 
-function place(
-  worker: { learners?: number; rollouts?: number; rewards?: number },
-  hosts: readonly Host[],
-): Record<'learners' | 'rollouts' | 'rewards' | 'reference', string[]> {
+const places = (stations: readonly Station[]): string[] =>
+  named(stations.map(({ place }) => place));
+
+interface Workers {
+  readonly learners?: number;
+  readonly rollouts?: number;
+  readonly rewards?: number;
+}
+
+function placementOf(workers: Workers, trainer: object, hosts: readonly Host[]): RunPlacement {
   const decoded = Config.decode({
     worker: {
-      actor: { num_workers: worker.learners ?? null },
-      rollout: { num_workers: worker.rollouts ?? null },
-      reward: { num_workers: worker.rewards ?? null },
+      actor: { num_workers: workers.learners ?? null },
+      rollout: { num_workers: workers.rollouts ?? null },
+      reward: { num_workers: workers.rewards ?? null },
     },
+    trainer,
   });
   assert.equal(decoded._tag, 'Right');
-  const { learners, rollouts, rewards, reference } = placeRun(decoded.right, hosts);
+  return placeRun(decoded.right, hosts);
+}
+
+function place(
+  workers: Workers,
+  hosts: readonly Host[],
+): Record<'learners' | 'rollouts' | 'rewards' | 'reference', string[]> {
+  const { learners, rollouts, rewards, reference } = placementOf(workers, {}, hosts);
   return {
-    learners: named(learners),
-    rollouts: named(rollouts),
+    learners: places(learners),
+    rollouts: places(rollouts),
     rewards: named(rewards),
-    reference: named([reference]),
+    reference: places([reference]),
   };
 }
 
@@ -69,7 +88,7 @@ describe('placeRun', () => {
       code: 'CONFIG_INVALID',
       message: /^trainer.nnodes: 3 hosts are to train and 2 take part/,
     });
-    assert.deepEqual(named(placeRun(decoded.right, [head, host('a'), host('b')]).learners), [
+    assert.deepEqual(places(placeRun(decoded.right, [head, host('a'), host('b')]).learners), [
       'head',
       'a',
       'b',
@@ -82,5 +101,57 @@ describe('placeRun', () => {
     assert.deepEqual(place({ learners: 3 }, hosts).learners, ['head', 'a', 'b']);
     assert.deepEqual(place({ learners: 6 }, hosts).learners, ['head', 'head', 'a', 'a', 'b', 'b']);
     assert.deepEqual(place({ learners: 3 }, [head]).learners, ['head', 'head', 'head']);
+  });
+
+  const cuda = { device: 'cuda', n_gpus_per_node: 3 };
+  const cards = (workers: Workers, trainer: object = cuda): Record<string, string[]> => {
+    const { learners, rollouts, reference } = placementOf(workers, trainer, [head]);
+    const devices = (stations: readonly Station[]): string[] =>
+      stations.map(({ device }) => device);
+    return {
+      learners: devices(learners),
+      rollouts: devices(rollouts),
+      reference: devices([reference]),
+    };
+  };
+
+  it('has everybody on the processor where there are no cards', () => {
+    const cpu = { learners: ['cpu', 'cpu'], rollouts: ['cpu'], reference: ['cpu'] };
+    assert.deepEqual(cards({ learners: 2 }, { device: 'cpu', n_gpus_per_node: 3 }), cpu);
+    assert.deepEqual(cards({ learners: 2 }, {}), cpu);
+  });
+
+  it('gives each card a learner and a rollout, and the last the reference', () => {
+    const all = ['cuda:0', 'cuda:1', 'cuda:2'];
+    assert.deepEqual(cards({}), { learners: all, rollouts: all, reference: ['cuda:2'] });
+    assert.deepEqual(cards({}, { ...cuda, device: 'cuda:5' }), {
+      learners: ['cuda:5'],
+      rollouts: ['cuda:5'],
+      reference: ['cuda:5'],
+    });
+  });
+
+  it('has rollouts where learners are, whose weights they read', () => {
+    assert.deepEqual(cards({ learners: 2 }), {
+      learners: ['cuda:0', 'cuda:1'],
+      rollouts: ['cuda:0', 'cuda:1'],
+      reference: ['cuda:2'],
+    });
+    assert.deepEqual(cards({ learners: 2, rollouts: 3 })['rollouts'], [
+      'cuda:0',
+      'cuda:1',
+      'cuda:0',
+    ]);
+  });
+
+  it('refuses more learners than cards, and cards that other processes would have to reach', () => {
+    assert.throws(() => cards({ learners: 4 }), {
+      code: 'CONFIG_INVALID',
+      message: /^worker\.actor\.num_workers: 4 learners .* 3 \(cuda:0, cuda:1, cuda:2\)/,
+    });
+    assert.throws(() => placementOf({}, cuda, [head, host('a')]), {
+      code: 'CONFIG_INVALID',
+      message: /^trainer\.device: cuda trains in one process/,
+    });
   });
 });

@@ -138,7 +138,6 @@ describe('a key that has no effect', () => {
       disable_log_stats: false,
       disable_tqdm: true,
     },
-    trainer: { n_gpus_per_node: 4 },
   };
   const keys = Object.entries(others).flatMap(([section, values]) =>
     Object.keys(values).map((key) => `${section}.${key}`),

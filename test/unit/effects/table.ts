@@ -420,7 +420,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/config/derive.test.ts › is the number of hosts on CPUs, of GPUs where they train, and else what is said',
   ],
   'trainer.n_gpus_per_node': [
-    named,
+    'unit/actors/device.test.ts › is all cards of the machine, up to the number that is wanted',
     'unit/config/derive.test.ts › is the number of hosts on CPUs, of GPUs where they train, and else what is said',
   ],
   'trainer.max_try_make_batch':

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { devicesOf, withDevice } from '../../../actors/trainer/device.ts';
+import { Config } from '../../../src/config/schema.ts';
+import type { Machine } from '../../../src/device/choose.ts';
+import { CxmindError } from '../../../src/errors.ts';
+
+/** A machine with so many cards. */
+function machineWith(count: number): Machine {
+  return {
+    countCards: () => count,
+    tryDevice: (device) => {
+      if (Number(device.split(':')[1]) < count) return;
+      throw new CxmindError('DEVICE_MISSING', `no ${device}, try \`nvidia-smi\``);
+    },
+  };
+}
+
+/** What a run takes of a machine with so many cards, and what its user hears. */
+function taken(trainer: object, count: number) {
+  const decoded = Config.decode({
+    worker: { actor: { global_batch_size: 12 }, rollout: { n: 4 } },
+    trainer,
+  });
+  assert.equal(decoded._tag, 'Right');
+  const notes: string[] = [];
+  const config = withDevice(decoded.right, (line) => notes.push(line), machineWith(count));
+  return {
+    devices: devicesOf(config.trainer),
+    notes,
+    samples: config.worker.actor.globalBatchSizePerDevice,
+  };
+}
+
+describe('trainer.device', () => {
+  it('is all cards of the machine, up to the number that is wanted', () => {
+    for (const device of ['cuda', 'auto']) {
+      assert.deepEqual(taken({ device }, 2), {
+        devices: ['cuda:0', 'cuda:1'],
+        notes: ['device: cuda:0, cuda:1'],
+        samples: 24,
+      });
+      assert.deepEqual(taken({ device, n_gpus_per_node: 3 }, 4), {
+        devices: ['cuda:0', 'cuda:1', 'cuda:2'],
+        notes: ['device: cuda:0, cuda:1, cuda:2 of 4 cards'],
+        samples: 16,
+      });
+    }
+  });
+
+  it('is the one card that is named, or the processor', () => {
+    const rest = { notes: [], samples: 48 };
+    assert.deepEqual(taken({ device: 'cuda:1' }, 4), { devices: ['cuda:1'], ...rest });
+    assert.deepEqual(taken({ device: 'cpu' }, 4), { devices: ['cpu'], ...rest });
+  });
+
+  it('is the processor where any would do and no card can be used, and says why', () => {
+    const { devices, notes } = taken({ device: 'auto' }, 0);
+    assert.deepEqual(devices, ['cpu']);
+    assert.deepEqual(notes, ['device: cpu, since no cuda:0, try `nvidia-smi`']);
+  });
+
+  it('refuses to train elsewhere than it was told', () => {
+    for (const device of ['cuda', 'cuda:2']) {
+      assert.throws(() => taken({ device }, 0), { code: 'DEVICE_MISSING' });
+    }
+  });
+
+  it('comes to the same, asked again', () => {
+    const decoded = Config.decode({ trainer: { device: 'cuda' } });
+    assert.equal(decoded._tag, 'Right');
+    const quiet = (): void => undefined;
+    const once = withDevice(decoded.right, quiet, machineWith(2));
+    assert.deepEqual(withDevice(once, quiet, machineWith(2)), once);
+  });
+});

@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { addressOf } from '../../src/device/cuda/view.ts';
+import type { View } from '../../src/device/device.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
+import { Turns } from '../../src/turns.ts';
+import { disagreement, encodeCall, type Call, type Element } from './call.ts';
+import type { Communicator } from './communicator.ts';
+import { NCCL_ID_BYTES, type NcclLibrary, type Transfer } from './native/nccl-library.ts';
+
+/** Between two looks at what a card does. */
+const LOOK_MS = 1;
+
+/** How far a rank is with what all do. */
+const progress = { underWay: 0, done: 1, failed: 2 } as const;
+
+/** The queue of a card. */
+export interface CardQueue {
+  /** CUDA's handle of it. */
+  readonly stream: bigint;
+  /** Whether all that is queued is done. */
+  isIdle(): boolean;
+}
+
+/** What is called of NCCL. */
+export type Nccl = Pick<NcclLibrary, keyof NcclLibrary>;
+
+/**
+ * Collectives between CUDA cards, one of each rank of a group, by NCCL.
+ *
+ * A card that waits for another that never comes waits for ever, and with it whoever waits for the card. So the ranks
+ * agree over their group on what they are about to do, and tell each other how far they are until all are through.
+ * When one is lost meanwhile, or its card fails, the others hear of it there and abort.
+ */
+export class NcclGroup implements AsyncDisposable {
+  readonly #group: Communicator;
+  readonly #card: CardQueue;
+  readonly #nccl: Nccl;
+  readonly #turns = new Turns();
+  #handle: bigint | undefined;
+  #failure: CxmindError | undefined;
+
+  private constructor(group: Communicator, card: CardQueue, nccl: Nccl) {
+    this.#group = group;
+    this.#card = card;
+    this.#nccl = nccl;
+  }
+
+  /**
+   * Joins the other ranks; resolves when all have.
+   *
+   * @param card of this rank alone, and the one that this thread uses
+   * @throws PEER_LOST when another rank is gone, or its card fails
+   */
+  static async open(group: Communicator, card: CardQueue, nccl: Nccl): Promise<NcclGroup> {
+    const opened = new NcclGroup(group, card, nccl);
+    await opened.#orAbort(() => opened.#join());
+    return opened;
+  }
+
+  /** Adds up `input`, an equal part for each rank, and leaves the own part of the sum in `output`. */
+  reduceScatter(input: View<'f32'>, output: View<'f32'>): Promise<void> {
+    const call = this.#callOf('reduceScatter', output, input);
+    return this.#run(call, (handle) => {
+      this.#nccl.reduceScatter(handle, this.#transfer(call, input, output));
+    });
+  }
+
+  /** Everybody's `input`, in the order of ranks, into everybody's `output`; may be its own part of it. */
+  allGather(input: View, output: View): Promise<void> {
+    const call = this.#callOf('allGather', input, output);
+    return this.#run(call, (handle) => {
+      this.#nccl.allGather(handle, this.#transfer(call, input, output));
+    });
+  }
+
+  /** Gives up what NCCL has; what is being done with the others ends with the group, which is left before. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#turns.run(() => {
+      const { rank } = this.#group;
+      if (this.#failure === undefined) {
+        this.#abort(new CxmindError('PEER_LOST', `rank ${rank} has left the cards of its group`));
+      }
+      return Promise.resolve();
+    });
+  }
+
+  async #join(): Promise<void> {
+    const { rank, size } = this.#group;
+    const id = zeros('i32', [NCCL_ID_BYTES / Int32Array.BYTES_PER_ELEMENT]);
+    const bytes = new Uint8Array(id.data.buffer);
+    if (rank === 0) bytes.set(this.#nccl.uniqueId());
+    await this.#group.broadcast(id, 0);
+    await this.#together(
+      () => (this.#handle = this.#nccl.join(bytes.slice(), rank, size)),
+      (handle) => this.#nccl.isSettled(handle),
+    );
+  }
+
+  #run(call: Call, begin: (handle: bigint) => void): Promise<void> {
+    return this.#turns.run(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      await this.#orAbort(async () => {
+        while (!this.#card.isIdle()) await sleep(LOOK_MS);
+        const error = disagreement(await this.#tell(encodeCall(call)));
+        if (error !== undefined) throw error;
+        await this.#together(
+          () => {
+            begin(this.#handle!);
+            return this.#handle!;
+          },
+          (handle) => this.#nccl.isSettled(handle) && this.#card.isIdle(),
+        );
+      });
+    });
+  }
+
+  /** Begins what all ranks do now, and resolves when all are through. */
+  async #together(begin: () => bigint, isDone: (handle: bigint) => boolean): Promise<void> {
+    let failure: CxmindError | undefined;
+    let handle: bigint | undefined;
+    const look = (): number => {
+      try {
+        return isDone((handle ??= begin())) ? progress.done : progress.underWay;
+      } catch (thrown) {
+        failure = asCxmindError(thrown);
+        return progress.failed;
+      }
+    };
+    for (;;) {
+      const all = await this.#tell([look()]);
+      if (failure !== undefined) throw failure;
+      const failed = all.indexOf(progress.failed);
+      if (failed !== -1) {
+        const detail = { rank: failed };
+        throw new CxmindError('PEER_LOST', `the card of rank ${failed} has failed`, { detail });
+      }
+      if (all.every((one) => one === progress.done)) return;
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** Some words of each rank, in the order of ranks. */
+  async #tell(words: ArrayLike<number>): Promise<Int32Array> {
+    const all = zeros('i32', [this.#group.size * words.length]);
+    await this.#group.allGather(tensorOf('i32', [words.length], words), all);
+    return all.data;
+  }
+
+  /** Does work with the others; nothing more after it has failed. */
+  async #orAbort(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#abort(asCxmindError(error));
+      throw this.#failure!;
+    }
+  }
+
+  #abort(failure: CxmindError): void {
+    this.#failure = failure;
+    if (this.#handle !== undefined) this.#nccl.abort(this.#handle);
+  }
+
+  #callOf(operation: 'reduceScatter' | 'allGather', small: View, large: View): Call {
+    const count = sizeOf(small.shape);
+    const isTyped = small.dtype === large.dtype;
+    const isSound = sizeOf(large.shape) === count * this.#group.size;
+    const fault = !isTyped ? 'DTYPE_MISMATCH' : isSound ? 'none' : 'SHAPE_MISMATCH';
+    return { operation, dtype: small.dtype as Element, root: -1, count, fault };
+  }
+
+  #transfer({ count, dtype }: Call, input: View, output: View): Transfer {
+    const { stream } = this.#card;
+    return { input: addressOf(input), output: addressOf(output), count, dtype, stream };
+  }
+}
