@@ -1,5 +1,7 @@
-// Time of one decoder layer, forward and backward, on a CUDA card: `node test/gpu/layer.ts [3b|7b] [f32|bf16]`.
+// Time of one decoder layer, forward and backward, on a CUDA card: `node test/gpu/layer.ts [3b|7b] [f32|bf16]`;
+// with CXMIND_PROFILE=1 also when each kernel ran, and for how long.
 import { differentiate } from '../../src/graph/backward.ts';
+import { CudaDevice } from '../../src/device/cuda/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import type { View } from '../../src/device/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
@@ -78,19 +80,32 @@ using workspace = device.workspace();
 function median(values: number[]): number {
   return values.sort((a, b) => a - b)[values.length >> 1]!;
 }
-const [forward, backward]: [number[], number[]] = [[], []];
-for (let i = 0; i < 14; i++) {
+const [forward, backward, both]: [number[], number[], number[]] = [[], [], []];
+/** One pass forward and one back; without `between` the second is queued while the first runs, as in training. */
+async function pass(between: () => Promise<void> | undefined = () => undefined): Promise<void> {
+  const { saved } = block.forwardSaving({ hidden, ...shared }, weights, workspace);
+  await between();
+  block.backward(saved, weights, { output: gradient }, accumulators, workspace);
+}
+async function timed(between?: (start: number) => Promise<void>): Promise<number> {
   workspace.reset();
   await device.idle();
   const start = performance.now();
-  const { saved } = block.forwardSaving({ hidden, ...shared }, weights, workspace);
+  await pass(between && (() => between(start)));
   await device.idle();
-  const middle = performance.now();
-  block.backward(saved, weights, { output: gradient }, accumulators, workspace);
-  await device.idle();
+  return performance.now() - start;
+}
+for (let i = 0; i < 14; i++) {
+  let middle = 0;
+  const total = await timed(async (start) => {
+    await device.idle();
+    middle = performance.now() - start;
+  });
+  const joined = await timed();
   if (i < 4) continue;
-  forward.push(middle - start);
-  backward.push(performance.now() - middle);
+  forward.push(middle);
+  backward.push(total - middle);
+  both.push(joined);
 }
 const { nodes } = differentiate(graph, {
   wrt: ['hidden'],
@@ -104,7 +119,21 @@ console.log(
     tokens,
     forwardMs: +median(forward).toFixed(2),
     backwardMs: +median(backward).toFixed(2),
+    togetherMs: +median(both).toFixed(2),
     workspaceMiB: Math.round(workspace.sizeBytes / 2 ** 20),
     nodes: nodes.length,
   }),
 );
+
+if (process.env['CXMIND_PROFILE'] !== undefined && device instanceof CudaDevice) {
+  const nodes = await device.nodeTimes(() => pass());
+  const within = nodes.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  const last = nodes.at(-1)!;
+  for (const { name, startMs, durationMs } of nodes) {
+    console.log(`${startMs.toFixed(3).padStart(9)} ${durationMs.toFixed(3).padStart(7)} ${name}`);
+  }
+  // What is left are ONNX Runtime's own kernels, and time in which the card waits.
+  console.log(
+    `${within.toFixed(2)} ms in ${nodes.length} nodes, ${(last.startMs + last.durationMs).toFixed(2)} ms in all`,
+  );
+}

@@ -31,6 +31,10 @@ export class Cudart {
   readonly #query: Code<[bigint]>;
   readonly #clearError: Code<[]>;
   readonly #destroy: Code<[bigint]>;
+  readonly #createEvent: Code<[Out]>;
+  readonly #recordEvent: Code<[bigint, bigint]>;
+  readonly #elapsed: Code<[Float32Array, bigint, bigint]>;
+  readonly #destroyEvent: Code<[bigint]>;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
   /** What the card runs, as compilers call it: `sm_90a`. */
@@ -60,6 +64,10 @@ export class Cudart {
     this.#query = define(library, 'cudaStreamQuery', ['void *']);
     this.#clearError = define(library, 'cudaGetLastError', []);
     this.#destroy = define(library, 'cudaStreamDestroy', ['void *']);
+    this.#createEvent = define(library, 'cudaEventCreate', ['void *']);
+    this.#recordEvent = define(library, 'cudaEventRecord', ['void *', 'void *']);
+    this.#elapsed = define(library, 'cudaEventElapsedTime', ['void *', 'void *', 'void *']);
+    this.#destroyEvent = define(library, 'cudaEventDestroy', ['void *']);
     const found = countCards(library);
     if (ordinal >= found) {
       throw new CxmindError(
@@ -132,6 +140,25 @@ export class Cudart {
     if (code === NOT_READY) this.#clearError();
     else this.#check(code, 'cudaStreamQuery');
     return code === 0;
+  }
+
+  /** A moment between what is queued now and what will be. */
+  event(): bigint {
+    this.#check(this.#createEvent(this.#out), 'cudaEventCreate');
+    const event = this.#out[0]!;
+    this.#check(this.#recordEvent(event, this.stream), 'cudaEventRecord');
+    return event;
+  }
+
+  /** The time from one moment to another, once both are over. */
+  milliseconds(from: bigint, to: bigint): number {
+    const time = new Float32Array(1);
+    this.#check(this.#elapsed(time, from, to), 'cudaEventElapsedTime');
+    return time[0]!;
+  }
+
+  destroyEvent(event: bigint): void {
+    this.#check(this.#destroyEvent(event), 'cudaEventDestroy');
   }
 
   /** Bytes of the card, and how many of them nobody has. */

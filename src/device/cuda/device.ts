@@ -21,6 +21,7 @@ import { OrtProgram } from '../ort-program.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
 import { KernelNodes } from './kernel-nodes.ts';
+import { NodeTimes, type NodeTime } from './node-times.ts';
 import { addressOf, byteLengthOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
 
@@ -139,6 +140,18 @@ export class CudaDevice implements Device {
   idle(): Promise<void> {
     this.#cudart.synchronize();
     return Promise.resolve();
+  }
+
+  /** The nodes that are kernels or calls of a library, and how long each took while some work was queued. */
+  async nodeTimes(work: () => Promise<void> | void): Promise<NodeTime[]> {
+    using times = new NodeTimes(this.#cudart);
+    this.#kernelNodes.times = times;
+    try {
+      await work();
+      return times.read();
+    } finally {
+      this.#kernelNodes.times = undefined;
+    }
   }
 
   [Symbol.dispose](): void {

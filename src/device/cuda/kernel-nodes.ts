@@ -15,6 +15,7 @@ import { sizeOf } from '../../tensor/tensor.ts';
 import { Cublas, type Operand } from './cublas.ts';
 import type { Cudart } from './cudart.ts';
 import { Kernels } from './kernels.ts';
+import type { NodeTimes } from './node-times.ts';
 
 /** A step with what it does for tensors of certain shapes. */
 type PlannedStep =
@@ -35,6 +36,8 @@ export class KernelNodes implements Disposable {
   readonly #kernels: Kernels;
   readonly #cublas: Cublas;
   readonly #owned: DisposableStack;
+  /** Where nodes are timed, if they are. */
+  times: NodeTimes | undefined;
 
   /** @throws DEVICE_MISSING without the compiler, the driver or cuBLAS */
   constructor(cudart: Cudart) {
@@ -59,12 +62,10 @@ export class KernelNodes implements Disposable {
           const shapes = inputs.map(({ shape }) => shape);
           // Layer after layer has the same shapes, so the last plan is the only one worth keeping.
           if (plan === undefined || !areEqual(plan.inputs, shapes)) plan = planOf(node, shapes);
-          this.#run(
-            node,
-            plan,
-            inputs.map(({ address }) => address),
-            call,
-          );
+          const addresses = inputs.map(({ address }) => address);
+          this.times?.start(node.type);
+          this.#run(node, plan, addresses, call);
+          this.times?.end();
         },
       };
     });
