@@ -71,7 +71,7 @@ function accuracyLine(summary: RunSummary): string {
   const { val_accuracy_before: before, val_accuracy_after: after, steps, seconds } = summary;
   const shown = (accuracy: number | null): string => accuracy?.toFixed(3) ?? 'not measured';
   return (
-    `validation accuracy ${shown(before)} before, ${shown(after)} after ${steps} steps ` +
+    `accuracy ${shown(before)} before, ${shown(after)} after ${steps} steps ` +
     `in ${seconds.toFixed(0)} s`
   );
 }

@@ -79,6 +79,20 @@ describe('checkpoint', () => {
     assert.deepEqual(await readdir(scratch), ['saved']);
   });
 
+  it('asks for no memory for sizes that the weights do not have, each as large as may be', async () => {
+    const directory = await variant(asStored);
+    const file = path.join(directory, 'config.json');
+    const config = JSON.parse(await readFile(file, 'utf8')) as Json;
+    const sizes = { num_hidden_layers: 2 ** 10, intermediate_size: 2 ** 20, vocab_size: 2 ** 24 };
+    await writeFile(file, JSON.stringify({ ...config, ...sizes }));
+    const memory = (): never => assert.fail('asked for memory');
+    await assert.rejects(loadCheckpoint(directory, { memory }), {
+      code: 'CHECKPOINT_INVALID',
+      message:
+        /the weights do not fit config\.json .*missing tensors: model\.layers\.2\..* and \d+ more/,
+    });
+  });
+
   it('keeps the chat templates that have names', async () => {
     const [from, to] = [path.join(scratch, 'from'), path.join(scratch, 'to')];
     const named = path.join('additional_chat_templates', 'tool_use.jinja');
