@@ -66,6 +66,8 @@ export interface SystemOptions {
    * They start faster and compute one at a time; one that blocks or exits takes everything with it. Default false.
    */
   readonly localMode?: boolean;
+  /** Ends actors that are starting when it aborts: nobody waits for them any more. */
+  readonly signal?: AbortSignal;
 }
 
 /** The props a factory wants: `props: {…} satisfies PropsOf<typeof createRollout>`. */
@@ -86,12 +88,14 @@ export class ActorSystem implements AsyncDisposable {
   readonly #heap = new PayloadHeap();
   readonly #logger: Logger;
   readonly #isLocal: boolean;
+  readonly #starting: AbortSignal;
   #children: Promise<ChildNodes> | undefined;
   #deadLetters = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: SystemOptions = {}) {
     const { logger = silent, heartbeat = defaultHeartbeat, localMode = false } = options;
+    this.#starting = options.signal ?? new AbortController().signal;
     this.#logger = logger;
     this.#isLocal = localMode;
     this.#heartbeat = heartbeat;
@@ -158,7 +162,7 @@ export class ActorSystem implements AsyncDisposable {
    * waits for one as long as a window of its supervision.
    *
    * @throws what its factory threw; INTERNAL for a module without that factory; PLACEMENT_FAILED when no node has
-   *   room; a first start is not retried
+   *   room; the reason of the system's signal where that ends it; a first start is not retried
    */
   async spawn<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Promise<ActorRef<P>> {
     const { place = 'thread' } = actor;
@@ -300,7 +304,16 @@ export class ActorSystem implements AsyncDisposable {
       onEscalate: (error) => this.#escalate(error),
     });
     this.#cells.set(name, cell);
-    await cell.start();
+    const end = (): void => void cell.stop();
+    this.#starting.addEventListener('abort', end);
+    try {
+      await cell.start();
+    } catch (error) {
+      this.#starting.throwIfAborted();
+      throw error;
+    } finally {
+      this.#starting.removeEventListener('abort', end);
+    }
     return refOver(protocol, name, cell);
   }
 

@@ -6,7 +6,7 @@ import { writeFileAtomically } from '../../src/files.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { endedStages, noteEnded, type StageSummary } from './ended-stages.ts';
-import { joinNodes, trainOn, type RunOptions } from './run.ts';
+import { anyInterruption, joinNodes, trainOn, type RunOptions } from './run.ts';
 import type { RunSummary } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
 import { setAside } from './set-aside.ts';
@@ -47,7 +47,7 @@ export async function trainCurriculum(
 ): Promise<CurriculumSummary> {
   const { reporter } = options;
   await using _ = await RunLock.take(folder);
-  await using system = new ActorSystem(options);
+  await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
   const hosts = await joinNodes(system, options);
   // A look at all stages begins none of them, and ends none.
   const isLook = stages.every(({ config }) => config.trainer.valOnly);

@@ -65,8 +65,13 @@ export interface RunOptions extends TrainingOptions {
  *   RUNTIME_CANCELLED
  */
 export async function trainPolicy(config: Config, options: RunOptions): Promise<RunSummary> {
-  await using system = new ActorSystem(options);
+  await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
   return await trainOn(system, await joinNodes(system, options), config, options);
+}
+
+/** Aborts when the work is to end, whether or not it saves what it has: before it has begun, that is nothing. */
+export function anyInterruption({ signal, preemption }: TrainingOptions): AbortSignal {
+  return AbortSignal.any([signal, ...(preemption === undefined ? [] : [preemption])]);
 }
 
 /** What a run that is one of several needs to know besides. */

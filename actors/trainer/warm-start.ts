@@ -16,7 +16,7 @@ import { imitationRate } from './learning-rates.ts';
 import { placeLearners } from './placement.ts';
 import { loadPolicy } from './policy.ts';
 import { RunLock } from './run-lock.ts';
-import type { TrainingOptions } from './run.ts';
+import { anyInterruption, type TrainingOptions } from './run.ts';
 
 /** The result of supervised training. */
 export interface SupervisedSummary {
@@ -46,7 +46,7 @@ export async function trainSupervised(
   const { sft } = config;
   const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
   await using _ = await RunLock.take(folder);
-  await using system = new ActorSystem(options);
+  await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
   const policy = await loadPolicy(system, config);
   for (const note of policy.notes) reporter.note(note);
   await using weights = new PolicyWeights(system, policy, logger);
