@@ -66,8 +66,25 @@ export interface Device extends Disposable {
   /** @throws RUNTIME_FAILED for a graph that it cannot run */
   compile(graph: Graph): Program;
 
+  /**
+   * Work to queue again and again at little cost.
+   *
+   * @param work queues programs and operations, always the same ones on the same memory, and neither uploads nor
+   *   downloads. It is called a few times now, so that doing it once more must change nothing
+   */
+  record(work: () => void): Recording;
+
+  /** Bytes of memory that nobody has; null where it cannot be told. */
+  freeBytes(): number | null;
+
   /** Resolves when all queued work is done. */
   idle(): Promise<void>;
+}
+
+/** Work of a device that was recorded. */
+export interface Recording extends Disposable {
+  /** Queues all of it. */
+  run(): void;
 }
 
 /** A compiled graph. */

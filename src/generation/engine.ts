@@ -9,6 +9,8 @@ import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
 import { GraphDecoder } from './graph-decoder.ts';
 import { GraphSampler } from './graph-sampler.ts';
+import { KernelSampler } from './kernel-sampler.ts';
+import { PagedDecoder, type PagedDecoderOptions } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { Prefill } from './prefill.ts';
 import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
@@ -18,6 +20,10 @@ import type { StepDecoder } from './step-decoder.ts';
 
 /** Cache capacities are multiples of this, so that similar calls share one cache and its programs. */
 const CAPACITY_STEP = 128;
+/** Prompt tokens of a prefill pass on the host: more would leave the caches of a core. */
+const HOST_PASS_TOKENS = 1024;
+/** Of a device's free memory, where nobody says how much the cache may take. */
+const MEMORY_SHARE = 0.6;
 /** Added to a logit before any temperature divides it; the probability is then 0 in float32. */
 const BANNED_BIAS = -1e30;
 
@@ -52,9 +58,8 @@ export class GenerationEngine implements Disposable {
     this.#options = options;
     const modules = modelModules(config, 'policy');
     this.#weights = modelWeights(device, { config, modules, arena, adapter });
-    this.#prefill = new Prefill(device, config, this.#weights, options);
-    this.#sampler =
-      device.host === null ? new GraphSampler(device, config.text.vocabSize) : new HostSampler();
+    this.#sampler = samplerOf(device, config.text.vocabSize, options.bannedTokens);
+    this.#prefill = new Prefill(device, config, this.#weights, this.#sampler.headGraph, options);
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     const bias = zeros('f32', [config.text.vocabSize]);
     for (const token of options.bannedTokens) bias.data[token] = BANNED_BIAS;
@@ -73,8 +78,12 @@ export class GenerationEngine implements Disposable {
   ): Promise<Response[][]> {
     return this.#turns.run(async () => {
       const longest = Math.max(0, ...requests.map(tokensAtMost));
+      const { maxPrefillTokens } = this.#options;
       const schedule = new Schedule(requests, control, {
-        ...this.#options,
+        passTokens:
+          this.#device.host === null
+            ? maxPrefillTokens
+            : Math.min(HOST_PASS_TOKENS, maxPrefillTokens),
         prefill: this.#prefill,
         sampler: this.#sampler,
         decoder: await this.#open(longest),
@@ -85,27 +94,34 @@ export class GenerationEngine implements Disposable {
   }
 
   async #open(wanted: number): Promise<StepDecoder> {
-    const { host } = this.#device;
-    // Elsewhere than on the host a decoder has copies of the weights, which may have changed since.
-    if (host !== null && this.#decoder !== undefined && this.#decoder.capacity >= wanted) {
+    // A decoder that has copies of the weights may have old ones.
+    const { isInPlace } = this.#weights.source;
+    if (isInPlace && this.#decoder !== undefined && this.#decoder.capacity >= wanted) {
       this.#decoder.clear();
       return this.#decoder;
     }
     this.#decoder?.[Symbol.dispose]();
-    const options = {
+    this.#decoder = undefined;
+    this.#decoder = await this.#opened({
       device: this.#device,
       config: this.#config,
       weights: this.#weights,
-      logitBias: this.#logitBias,
       slots: this.#options.maxSequences,
       capacity: Math.ceil(Math.max(1, wanted) / CAPACITY_STEP) * CAPACITY_STEP,
-    };
+    });
+    return this.#decoder;
+  }
+
+  #opened(shared: SharedOptions): Promise<StepDecoder> {
+    const [sampler, { host }] = [this.#sampler, this.#device];
+    if (sampler instanceof KernelSampler) {
+      const { memoryShare = MEMORY_SHARE } = this.#options;
+      return PagedDecoder.open({ ...shared, sampler, memoryShare });
+    }
+    const options = { ...shared, sampler, logitBias: this.#logitBias };
     // The processor computes nothing in halves; as graphs, it widens and rounds what every other device computes.
     const isGraph = host === null || this.#weights.dtype !== 'f32';
-    this.#decoder = isGraph
-      ? await GraphDecoder.open(options)
-      : await CpuDecoder.open(options, host);
-    return this.#decoder;
+    return isGraph ? GraphDecoder.open(options) : CpuDecoder.open(options, host);
   }
 
   [Symbol.dispose](): void {
@@ -116,6 +132,16 @@ export class GenerationEngine implements Disposable {
   }
 }
 
+/** What all decoders are made from. */
+type SharedOptions = Omit<PagedDecoderOptions, 'sampler' | 'memoryShare'>;
+
+function samplerOf(device: Device, vocabulary: number, banned: readonly number[]): Sampler {
+  if (device.hasKernels) return new KernelSampler(device, vocabulary, banned);
+  return device.host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
+}
+
+/** The length of a sequence, or its highest position where a video's frames are further apart. */
 function tokensAtMost({ prompt, maxTokens }: GenerationRequest): number {
-  return prompt.tokenIds.data.length + maxTokens;
+  const tokens = prompt.tokenIds.data.length;
+  return Math.max(tokens, prompt.positions.data[tokens - 1]! + 1) + maxTokens;
 }

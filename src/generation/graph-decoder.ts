@@ -8,16 +8,18 @@ import type { ModelConfig } from '../model/model-config.ts';
 import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
-import { moduleNames, type Lease } from '../model/weight-source.ts';
 import { tensorOf } from '../tensor/tensor.ts';
+import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
 import type { PrefilledPrompt } from './prefill.ts';
-import type { StepDecoder, StepRow } from './step-decoder.ts';
+import { inverseTemperatureOf, type Draw, type Sampler } from './sampler.ts';
+import { drawsOf, type StepDecoder, type StepRow } from './step-decoder.ts';
 
 /** What a decoder is made from. */
 export interface DecoderOptions {
   readonly device: Device;
   readonly config: ModelConfig;
   readonly weights: ModelWeights;
+  readonly sampler: Sampler;
   /** f32 `[V]`, added to the logits. */
   readonly logitBias: View;
   /** Sequences decoded together. */
@@ -39,42 +41,28 @@ interface LayerCache {
 export class GraphDecoder implements StepDecoder {
   readonly capacity: number;
   readonly #options: DecoderOptions;
-  readonly #leases: readonly Lease[];
-  readonly #embedding: View; // [V, D]
-  readonly #layers: readonly Views[];
-  readonly #head: Views;
+  readonly slots: number;
+  readonly #weights: DecoderWeights;
   readonly #cache: readonly LayerCache[];
   readonly #programs = new Map<string, Program>();
   readonly #workspace: Workspace;
 
   /** Takes the weights, until it is disposed. */
   static async open(options: DecoderOptions): Promise<GraphDecoder> {
-    const { config, weights } = options;
-    const take = (name: string): Promise<Lease> => weights.source.take(name);
-    const layers: Lease[] = [];
-    for (let i = 0; i < config.text.layers; i++) layers.push(await take(moduleNames.layer(i)));
-    const [embedding, head] = [await take(moduleNames.embedding), await take(moduleNames.head)];
-    return new GraphDecoder(options, layers, embedding, head);
+    return new GraphDecoder(options, await takeDecoderWeights(options.config, options.weights));
   }
 
-  private constructor(
-    options: DecoderOptions,
-    layers: readonly Lease[],
-    embedding: Lease,
-    head: Lease,
-  ) {
+  private constructor(options: DecoderOptions, taken: DecoderWeights) {
     const { device, config, weights, slots, capacity } = options;
     const { kvHeads, headDim } = config.text;
     this.capacity = capacity;
+    this.slots = slots;
     this.#options = options;
-    this.#leases = [...layers, embedding, head];
-    this.#embedding = embedding.views['weight']!;
-    this.#layers = layers.map(({ views }) => views);
-    this.#head = head.views;
+    this.#weights = taken;
     this.#workspace = device.workspace();
     const { dtype } = weights;
     const shape = [slots, kvHeads, capacity, headDim];
-    this.#cache = layers.map(() => ({
+    this.#cache = taken.layers.map(() => ({
       keys: device.allocate(dtype, shape),
       values: device.allocate(dtype, shape),
     }));
@@ -97,7 +85,11 @@ export class GraphDecoder implements StepDecoder {
     }
   }
 
-  move(from: number, to: number): void {
+  leave(slot: number, last: number): void {
+    if (slot !== last) this.#move(last, slot);
+  }
+
+  #move(from: number, to: number): void {
     const { config, weights } = this.#options;
     const program = this.#program('move', () =>
       cacheMoveGraph(config.text, this.#options, weights.dtype),
@@ -112,8 +104,8 @@ export class GraphDecoder implements StepDecoder {
     }
   }
 
-  step(sequences: readonly StepRow[]): View {
-    const { device, config, weights, slots, logitBias } = this.#options;
+  step(sequences: readonly StepRow[]): Promise<Draw[]> {
+    const { device, config, weights, sampler, slots, logitBias } = this.#options;
     const { text } = config;
     this.#workspace.reset();
     const rows = Array.from({ length: slots }, (_, slot) => sequences[slot] ?? EMPTY);
@@ -122,7 +114,8 @@ export class GraphDecoder implements StepDecoder {
       Int32Array.from(rows, ({ token }) => token),
     );
     let hidden: View = this.#workspace.take(weights.dtype, [slots, text.hiddenSize]);
-    device.operations.gatherRows(this.#embedding, tokens, hidden);
+    const { embedding, layers, head } = this.#weights;
+    device.operations.gatherRows(embedding, tokens, hidden);
     // Generated tokens are text: their three positions are equal, so one row of angles serves.
     const positions = tensorOf(
       'i32',
@@ -137,17 +130,18 @@ export class GraphDecoder implements StepDecoder {
     );
     const shared = putAll(this.#workspace, { 'rotary.cos': cos, 'rotary.sin': sin, cached });
     for (const [i, { keys, values }] of this.#cache.entries()) {
-      const inputs = { hidden, keys, values, ...shared, ...this.#layers[i] };
+      const inputs = { hidden, keys, values, ...shared, ...layers[i] };
       const into = { nextKeys: keys, nextValues: values };
       hidden = this.#layerProgram(i).run(inputs, this.#workspace, into)['output']!;
     }
-    const inverse = rows.map(({ temperature }) => (temperature === 0 ? 1 : 1 / temperature));
+    const inverse = rows.map(({ sampling }) => inverseTemperatureOf(sampling));
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [slots, 1], inverse));
-    const inputs = { hidden, logitBias, inverseTemperature, ...this.#head };
+    const inputs = { hidden, logitBias, inverseTemperature, ...head };
     const distribution = this.#program('distribution', () =>
       distributionGraph(text, 'rows', weights.dtype),
     );
-    return distribution.run(inputs, this.#workspace)['probabilities']!;
+    const { probabilities } = distribution.run(inputs, this.#workspace);
+    return sampler.draw(probabilities!, drawsOf(sequences));
   }
 
   #scalars(numbers: Readonly<Record<string, number>>): Views {
@@ -188,10 +182,16 @@ export class GraphDecoder implements StepDecoder {
       keys[Symbol.dispose]();
       values[Symbol.dispose]();
     }
-    for (const lease of this.#leases) lease[Symbol.dispose]();
+    this.#weights[Symbol.dispose]();
     this.#workspace[Symbol.dispose]();
   }
 }
 
 /** What a slot without a sequence computes. */
-const EMPTY: StepRow = { token: 0, position: 0, cached: 0, temperature: 1 };
+const EMPTY: StepRow = {
+  token: 0,
+  position: 0,
+  cached: 0,
+  sampling: { temperature: 1, topK: -1, topP: 1 },
+  uniform: 0,
+};

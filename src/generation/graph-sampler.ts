@@ -1,11 +1,13 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
 import { putAll, putIndex } from '../device/host-tensors.ts';
+import { distributionOfRows } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawGraph, type DrawBound } from './draw-graph.ts';
-import { drawOf, type Draw, type DrawRequest, type Sampler, type Sampling } from './sampler.ts';
+import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
 
 /** Draws by a program where the distributions lie; a token and its probability come back of each. */
 export class GraphSampler implements Sampler {
+  readonly headGraph = distributionOfRows;
   readonly #device: Device;
   readonly #vocabulary: number;
   readonly #workspace: Workspace;
@@ -20,8 +22,8 @@ export class GraphSampler implements Sampler {
   async draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
     const column = (numberOf: (request: DrawRequest) => number) =>
       tensorOf('f32', [requests.length, 1], requests.map(numberOf));
-    const counts = requests.map(({ sampling }) => keptAtMost(sampling, this.#vocabulary));
-    const shares = requests.map(({ sampling }) => (sampling.temperature === 0 ? 1 : sampling.topP));
+    const bounds = requests.map(({ sampling }) => drawBounds(sampling, this.#vocabulary));
+    const [counts, shares] = [bounds.map(({ topK }) => topK), bounds.map(({ topP }) => topP)];
     const most = counts.reduce((a, b) => Math.max(a, b));
     const bound = shares.some((share) => share < 1) ? 'topP' : most > 0 ? 'topK' : 'none';
     const ranks = bound === 'topP' ? this.#vocabulary : most;
@@ -41,7 +43,7 @@ export class GraphSampler implements Sampler {
     };
     const { drawn } = this.#program(bound).run(inputs, this.#workspace);
     const { data } = await this.#device.download(drawn as View<'f32'>);
-    return requests.map((_, i) => drawOf(data[2 * i]!, data[2 * i + 1]!));
+    return requests.map((_, i) => drawOf(data[2 * i]!, Math.log(data[2 * i + 1]!)));
   }
 
   #program(bound: DrawBound): Program {
@@ -55,10 +57,4 @@ export class GraphSampler implements Sampler {
     for (const program of this.#programs.values()) program[Symbol.dispose]();
     this.#workspace[Symbol.dispose]();
   }
-}
-
-/** The number of likeliest tokens that top-k keeps, a greedy draw the first; 0 for all. */
-function keptAtMost({ temperature, topK }: Sampling, vocabulary: number): number {
-  if (temperature === 0) return 1;
-  return topK > 0 && topK < vocabulary ? topK : 0;
 }

@@ -8,11 +8,11 @@ import { architectureOf } from '../model/families.ts';
 import { LayerBlocks } from '../model/layer-blocks.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
-import { distributionGraph } from '../model/heads.ts';
 import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weight-source.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import type { Sampler } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
 export interface LayerKeysValues {
@@ -23,7 +23,7 @@ export interface LayerKeysValues {
 /** Prompts after one forward pass over all of them; valid until the next. */
 export interface PrefilledBatch {
   readonly layers: readonly LayerKeysValues[];
-  /** `[P, V]`, the distribution of each prompt's first response token. */
+  /** `[P, V]`, the distribution of each prompt's first response token, as the head's graph gives it. */
   readonly firstTokens: View;
   readonly prompts: readonly PrefilledPrompt[];
 }
@@ -53,6 +53,7 @@ export class Prefill implements Disposable {
     device: Device,
     config: ModelConfig,
     weights: ModelWeights,
+    headGraph: Sampler['headGraph'],
     { isVisionFixed = false }: Pick<EmbedderOptions, 'isVisionFixed'> = {},
   ) {
     this.#device = device;
@@ -75,8 +76,7 @@ export class Prefill implements Disposable {
     const lastAdapters = adapters?.at(-1) ?? NO_ADAPTERS;
     const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype, form);
     this.#lastLayer = new Block(device, last, forwardOnly);
-    const firstToken = distributionGraph(config.text, 'rows', dtype);
-    this.#firstToken = new Block(device, firstToken, forwardOnly);
+    this.#firstToken = new Block(device, headGraph(config.text, dtype), forwardOnly);
   }
 
   /**
@@ -128,7 +128,10 @@ export class Prefill implements Disposable {
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [inverse.length, 1], inverse));
     using head = await this.#weights.source.take(moduleNames.head);
     const inputs = { hidden, logitBias, inverseTemperature };
-    return this.#firstToken.forward(inputs, head.views, this.#workspace)['probabilities']!;
+    const [distributions] = Object.values(
+      this.#firstToken.forward(inputs, head.views, this.#workspace),
+    );
+    return distributions!;
   }
 
   [Symbol.dispose](): void {

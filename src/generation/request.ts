@@ -28,6 +28,8 @@ export interface EngineOptions {
   readonly maxSequences: number;
   /** Prompt tokens of one prefill pass; a longer prompt runs alone. */
   readonly maxPrefillTokens: number;
+  /** The share of a device's free memory that the cache may take; 0.6 when left out. */
+  readonly memoryShare?: number;
   /** Tokens that are never sampled: placeholders of images and videos. */
   readonly bannedTokens: readonly number[];
   /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */

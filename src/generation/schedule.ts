@@ -3,13 +3,15 @@ import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
-import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
+import type { GenerateControl, GenerationRequest, Response } from './request.ts';
 import type { Prefill, PrefilledPrompt } from './prefill.ts';
-import type { Draw, Sampler } from './sampler.ts';
+import type { Draw, DrawRequest, Sampler } from './sampler.ts';
 import type { StepDecoder } from './step-decoder.ts';
 
 /** What a schedule uses of an engine. */
-export interface ScheduleTools extends Pick<EngineOptions, 'maxSequences' | 'maxPrefillTokens'> {
+export interface ScheduleTools {
+  /** Prompt tokens of a prefill pass, short prompts together. */
+  readonly passTokens: number;
   readonly prefill: Prefill;
   readonly sampler: Sampler;
   readonly decoder: StepDecoder;
@@ -36,8 +38,6 @@ interface Sequence {
   readonly promptTokens: number;
 }
 
-/** Prompt tokens of a prefill pass, short prompts together: more would leave the caches of a core. */
-const PASS_TOKENS = 1024;
 /** Steps between two looks at the event loop, for messages and cancellation. */
 const STEPS_PER_TURN = 16;
 
@@ -82,13 +82,13 @@ export class Schedule {
 
   /** Fills the free slots. */
   async #admit(): Promise<void> {
-    const { decoder, maxSequences } = this.#tools;
-    while (this.#running.length < maxSequences) {
+    const { decoder } = this.#tools;
+    while (this.#running.length < decoder.slots) {
       if (this.#waiting.length === 0) {
         if (this.#nextRequest === this.#requests.length) return;
-        await this.#prefill(maxSequences - this.#running.length);
+        await this.#prefill(decoder.slots - this.#running.length);
       }
-      const entering = this.#waiting.splice(0, maxSequences - this.#running.length);
+      const entering = this.#waiting.splice(0, decoder.slots - this.#running.length);
       const sequences = entering.map(({ request, sample, prompt }) => ({
         ...begin(this.#requests[request]!, prompt.tokens, sample),
         request,
@@ -106,14 +106,13 @@ export class Schedule {
 
   /** Runs the next prompts, whose responses fill the free slots, within the prefill's token budget. */
   async #prefill(freeSlots: number): Promise<void> {
-    const { prefill, logitBias, maxPrefillTokens } = this.#tools;
+    const { prefill, logitBias, passTokens } = this.#tools;
     const first = this.#nextRequest;
-    const most = Math.min(PASS_TOKENS, maxPrefillTokens);
     let [end, samples, tokens] = [first, 0, 0];
     for (; end < this.#requests.length && samples < freeSlots; end++) {
       const { prompt, keys } = this.#requests[end]!;
       tokens += prompt.tokenIds.data.length;
-      if (end > first && tokens > most) break;
+      if (end > first && tokens > passTokens) break;
       samples += keys.length;
     }
     const chosen = this.#requests.slice(first, end);
@@ -131,15 +130,14 @@ export class Schedule {
   /** One token more for every running sequence; those that are complete leave. */
   async #step(): Promise<void> {
     const running = [...this.#running];
-    const distributions = this.#tools.decoder.step(
-      running.map(({ request, tokens, firstPosition, promptTokens }) => ({
+    const draws = await this.#tools.decoder.step(
+      running.map(({ tokens, firstPosition, promptTokens, ...sequence }) => ({
         token: tokens.at(-1)!,
         position: firstPosition + tokens.length - 1,
         cached: promptTokens + tokens.length - 1,
-        temperature: this.#requests[request]!.sampling.temperature,
+        ...this.#drawOf(sequence),
       })),
     );
-    const draws = await this.#draw(distributions, running, [...running.keys()]);
     // From the last slot, so that what moves into a slot that becomes free has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
       if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
@@ -151,12 +149,14 @@ export class Schedule {
     sequences: readonly Sequence[],
     rows: readonly number[],
   ): Promise<Draw[]> {
-    const draws = sequences.map(({ request, rng }, i) => {
-      const { sampling } = this.#requests[request]!;
-      const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
-      return { row: rows[i]!, sampling, uniform };
-    });
+    const draws = sequences.map((sequence, i) => ({ row: rows[i]!, ...this.#drawOf(sequence) }));
     return this.#tools.sampler.draw(distributions, draws);
+  }
+
+  /** How a sequence's next token is drawn. */
+  #drawOf({ request, rng }: Pick<Sequence, 'request' | 'rng'>): Omit<DrawRequest, 'row'> {
+    const { sampling } = this.#requests[request]!;
+    return { sampling, uniform: sampling.temperature === 0 ? 0 : rng.nextUniform() };
   }
 
   /** Appends a draw; true when the response is complete. */
@@ -180,9 +180,8 @@ export class Schedule {
   /** Frees a slot and closes the gap with the last one. */
   #leave(slot: number): void {
     const last = this.#running.pop()!;
-    if (slot === this.#running.length) return;
-    this.#tools.decoder.move(this.#running.length, slot);
-    this.#running[slot] = last;
+    this.#tools.decoder.leave(slot, this.#running.length);
+    if (slot < this.#running.length) this.#running[slot] = last;
   }
 
   async #lookUp(): Promise<void> {

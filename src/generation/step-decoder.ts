@@ -1,5 +1,5 @@
-import type { View } from '../device/device.ts';
 import type { PrefilledPrompt } from './prefill.ts';
+import type { Draw, DrawRequest, Sampling } from './sampler.ts';
 
 /** One sequence's share of a decoding step. */
 export interface StepRow {
@@ -8,23 +8,28 @@ export interface StepRow {
   readonly position: number;
   /** Tokens in the cache before this one. */
   readonly cached: number;
-  readonly temperature: number;
+  readonly sampling: Sampling;
+  /** In [0, 1); decides the draw of the next token, but for a greedy one. */
+  readonly uniform: number;
 }
 
 /** Decodes sequences together, a token of each at a time. They occupy the first slots of its cache without gaps. */
 export interface StepDecoder extends Disposable {
   /** Most tokens of a sequence. */
   readonly capacity: number;
+  /** Most sequences. */
+  readonly slots: number;
   /** Forgets every sequence. */
   clear(): void;
   /** Puts a prompt into a slot. */
   write(slot: number, prompt: PrefilledPrompt): void;
-  /** Copies slot `from` to slot `to`. */
-  move(from: number, to: number): void;
-  /**
-   * Feeds one token of each sequence, slot by slot.
-   *
-   * @returns `[B, V]`, the distributions of the next tokens, until the next step
-   */
-  step(sequences: readonly StepRow[]): View;
+  /** Ends the sequence of a slot; that of the last slot takes its place. */
+  leave(slot: number, last: number): void;
+  /** Feeds one token of each sequence, slot by slot, and draws the next ones. */
+  step(sequences: readonly StepRow[]): Promise<Draw[]>;
+}
+
+/** The draws of a step whose distributions stand in the order of its sequences. */
+export function drawsOf(sequences: readonly StepRow[]): DrawRequest[] {
+  return sequences.map(({ sampling, uniform }, row) => ({ row, sampling, uniform }));
 }

@@ -100,6 +100,16 @@ export interface DecoderGraphs {
     adapters?: GraphAdapters,
     dtype?: FloatDType,
   ) => Graph;
+  /**
+   * The same over a cache in pages of `pageRows`, for devices with kernels: `keys` and `values [N, R, K, d]`, `pages i32
+   * [B, M]`, `lengths i32 [B]`.
+   */
+  readonly pagedStep: (
+    text: TextConfig,
+    pageRows: number,
+    adapters?: GraphAdapters,
+    dtype?: FloatDType,
+  ) => Graph;
   /** The same as far as `projected [B, (H + 2K)·d]`: queries, keys and values, not rotated. */
   readonly decodeProject: DecodeGraph;
   /** The same from attention on: over `query [B·K, H/K, d + 1]` and a cache of `keys` and `values`. */

@@ -85,3 +85,29 @@ export function distributionGraph(
   g.output('probabilities', g.softmax(sheet.toRows(logits), -1));
   return g.build();
 }
+
+/** The token distribution after each of `B` hidden rows. */
+export function distributionOfRows(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
+  return distributionGraph(config, 'rows', dtype);
+}
+
+/**
+ * The logits of the next token after each of `B` hidden rows, over its temperature: `norm(hidden) · headᵀ / temperature`.
+ *
+ * Inputs: `hidden [B, D]`, `inverseTemperature f32 [B, 1]`, the head's parameters. Output: `logits f32 [B, V]`.
+ *
+ * @param dtype of hidden rows and weights
+ */
+export function logitsGraph(config: TextConfig, dtype: FloatDType = 'f32'): Graph {
+  const g = new GraphBuilder('logits');
+  const hidden = g.input('hidden', dtype, ['B', config.hiddenSize]);
+  const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
+  const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
+  const inverseTemperature = g.input('inverseTemperature', 'f32', ['B', 1]);
+  // The temperature divides the rows rather than the logits, which are far more.
+  const tempered = g.inFloat32([hidden, norm], (rows, weight) =>
+    g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
+  );
+  g.output('logits', g.gemm(tempered, head, { transB: true, to: 'f32' }));
+  return g.build();
+}

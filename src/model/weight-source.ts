@@ -39,6 +39,8 @@ export interface Lease extends Disposable {
 
 /** Gives a model's weights module by module, so that those not in use may be elsewhere. */
 export interface WeightSource {
+  /** Whether weights are taken where they are, so that who has them sees every change. */
+  readonly isInPlace: boolean;
   /** The weights of a module, to be given back by disposing the lease. */
   take(module: string): Promise<Lease>;
 }
@@ -53,6 +55,7 @@ export interface GradientSink {
 
 /** Parameters that stay where they are on a device. */
 export class ResidentModules implements WeightSource, GradientSink {
+  readonly isInPlace = true;
   readonly trained: ReadonlySet<string>;
   readonly #leases = new Map<string, Lease>();
 
@@ -83,6 +86,7 @@ export class ResidentModules implements WeightSource, GradientSink {
  * arena is.
  */
 export class PagedModules implements WeightSource {
+  readonly isInPlace = true;
   readonly #resident: ResidentModules;
   /** How many have a module. */
   readonly #holders = new Map<string, number>();
@@ -119,6 +123,7 @@ export class PagedModules implements WeightSource {
  * taken.
  */
 export class OffloadedModules implements WeightSource {
+  readonly isInPlace = false;
   readonly #device: Device;
   readonly #arena: Arena<FloatDType>;
   readonly #modules: ModelModules;
@@ -150,10 +155,12 @@ const NOTHING: Lease = { views: {}, [Symbol.dispose]: () => undefined };
 
 /** The weights of a base model, and those of its adapters beside them. */
 export class AdaptedWeights implements WeightSource {
+  readonly isInPlace: boolean;
   readonly #base: WeightSource;
   readonly #adapters: WeightSource;
 
   constructor(base: WeightSource, adapters: WeightSource) {
+    this.isInPlace = base.isInPlace && adapters.isInPlace;
     this.#base = base;
     this.#adapters = adapters;
   }

@@ -107,6 +107,7 @@ const table = {
   SetGlobalIntraOpNumThreads:             [147, '1.5',  'status',  ['pointer', 'int']],
   SetGlobalInterOpNumThreads:             [148, '1.5',  'status',  ['pointer', 'int']],
   SetGlobalSpinControl:                   [149, '1.5',  'status',  ['pointer', 'int']],
+  AddRunConfigEntry:                      [165, '1.8',  'status',  ['pointer', 'text', 'text']],
   SessionOptionsAppendExecutionProvider_CUDA_V2:
                                           [204, '1.11', 'status',  ['pointer', 'pointer']],
   CreateCUDAProviderOptions:              [205, '1.11', 'status',  ['memory']],

@@ -25,6 +25,8 @@ export interface Compiled {
   readonly handle: Handle;
   readonly inputs: ReadonlyMap<string, End>;
   readonly outputs: ReadonlyMap<string, End>;
+  /** Null for ONNX Runtime's defaults. */
+  readonly runOptions: Pointer;
   /** True when the device has memory of its own, so that inputs are copied when they are bound. */
   readonly copiesInputs: boolean;
 }
@@ -85,14 +87,16 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Run on this thread and the pool; the outputs are written when it returns.
+   * Run on this thread and the pool; the outputs are written when it returns, but for a device with a stream, where
+   * their computation is queued.
    *
    * @throws RUNTIME_FAILED with ONNX Runtime's text; DEVICE_OUT_OF_MEMORY
    */
   run(): void {
     this.#prepare();
     const { RunWithBinding } = this.#context.native.functions;
-    this.#finish(RunWithBinding(this.#graph.handle.pointer, null, this.#handle.pointer));
+    const { handle, runOptions } = this.#graph;
+    this.#finish(RunWithBinding(handle.pointer, runOptions, this.#handle.pointer));
   }
 
   /**

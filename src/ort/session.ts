@@ -6,7 +6,7 @@ import type { Device } from './device.ts';
 import { DeviceMemory, type MemoryName } from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { describeEnds, type IoInfo } from './io-info.ts';
-import { NativeText } from './native.ts';
+import { NativeText, type Native } from './native.ts';
 
 /** A compiled graph. Made by `Runtime.compile`. */
 export class Session implements Disposable {
@@ -56,6 +56,7 @@ export class Session implements Disposable {
         ]),
       );
     const [inputs, outputs] = [ends(this.inputs), ends(this.outputs)];
+    const runOptions = device === 'cuda' ? queuedRun(native, name, made) : null;
     if (isProfiled) {
       made.defer(() => {
         const path = native.out(name, (slot) => f.SessionEndProfiling(pointer, allocator, slot));
@@ -69,6 +70,7 @@ export class Session implements Disposable {
     this.#graph = {
       name,
       handle,
+      runOptions,
       inputs,
       outputs,
       copiesInputs: device !== 'cpu',
@@ -101,4 +103,13 @@ export class Session implements Disposable {
   [Symbol.dispose](): void {
     this.#graph.handle[Symbol.dispose]();
   }
+}
+
+/** Options of runs that return while the device computes: a run waits for its stream otherwise. */
+function queuedRun(native: Native, name: string, owner: DisposableStack): bigint {
+  const f = native.functions;
+  const options = native.out(name, (slot) => f.CreateRunOptions(slot));
+  owner.adopt(options, f.ReleaseRunOptions);
+  native.check(f.AddRunConfigEntry(options, 'disable_synchronize_execution_providers', '1'), name);
+  return options;
 }

@@ -3,7 +3,7 @@ import type { Graph } from '../../graph/ir.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { DType, TypedArrays } from '../../tensor/dtype.ts';
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
+import type { Device, HostMemory, Program, Recording, View, Workspace } from '../device.ts';
 import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { hostTensor, hostView, type HostView } from './host-view.ts';
@@ -71,6 +71,14 @@ export class CpuDevice implements Device {
   compile(graph: Graph): Program {
     const session = this.#runtime.compile(encode(graph), { name: graph.name });
     return new OrtProgram(graph, session, hostTensor);
+  }
+
+  record(work: () => void): Recording {
+    return { run: work, [Symbol.dispose]: () => undefined };
+  }
+
+  freeBytes(): null {
+    return null;
   }
 
   idle(): Promise<void> {

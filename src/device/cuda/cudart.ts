@@ -13,6 +13,8 @@ type Direction = keyof typeof direction;
 const OUT_OF_MEMORY = 2;
 /** `cudaErrorNotReady` */
 const NOT_READY = 600;
+/** `cudaStreamCaptureModeRelaxed`: what else this thread calls is no fault. */
+const RELAXED = 2;
 /** `cudaDevAttrComputeCapabilityMajor` and `Minor` */
 const CAPABILITY = [75, 76] as const;
 
@@ -35,6 +37,12 @@ export class Cudart {
   readonly #recordEvent: Code<[bigint, bigint]>;
   readonly #elapsed: Code<[Float32Array, bigint, bigint]>;
   readonly #destroyEvent: Code<[bigint]>;
+  readonly #beginCapture: Code<[bigint, number]>;
+  readonly #endCapture: Code<[bigint, Out]>;
+  readonly #instantiate: Code<[Out, bigint, number]>;
+  readonly #destroyGraph: Code<[bigint]>;
+  readonly #launchGraph: Code<[bigint, bigint]>;
+  readonly #destroyExecutable: Code<[bigint]>;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
   /** What the card runs, as compilers call it: `sm_90a`. */
@@ -68,6 +76,12 @@ export class Cudart {
     this.#recordEvent = define(library, 'cudaEventRecord', ['void *', 'void *']);
     this.#elapsed = define(library, 'cudaEventElapsedTime', ['void *', 'void *', 'void *']);
     this.#destroyEvent = define(library, 'cudaEventDestroy', ['void *']);
+    this.#beginCapture = define(library, 'cudaStreamBeginCapture', ['void *', 'int']);
+    this.#endCapture = define(library, 'cudaStreamEndCapture', ['void *', 'void *']);
+    this.#instantiate = define(library, 'cudaGraphInstantiate', ['void *', 'void *', 'uint64_t']);
+    this.#destroyGraph = define(library, 'cudaGraphDestroy', ['void *']);
+    this.#launchGraph = define(library, 'cudaGraphLaunch', ['void *', 'void *']);
+    this.#destroyExecutable = define(library, 'cudaGraphExecDestroy', ['void *']);
     const found = countCards(library);
     if (ordinal >= found) {
       throw new CxmindError(
@@ -159,6 +173,32 @@ export class Cudart {
 
   destroyEvent(event: bigint): void {
     this.#check(this.#destroyEvent(event), 'cudaEventDestroy');
+  }
+
+  /** All that `work` queues, as a graph to launch again and again; none of it is done now. */
+  capture(work: () => void): bigint {
+    this.#check(this.#beginCapture(this.stream, RELAXED), 'cudaStreamBeginCapture');
+    let code = 0;
+    try {
+      work();
+    } finally {
+      code = this.#endCapture(this.stream, this.#out);
+    }
+    this.#check(code, 'cudaStreamEndCapture');
+    const graph = this.#out[0]!;
+    code = this.#instantiate(this.#out, graph, 0);
+    this.#check(this.#destroyGraph(graph), 'cudaGraphDestroy');
+    this.#check(code, 'cudaGraphInstantiate');
+    return this.#out[0]!;
+  }
+
+  /** Queues what was captured. */
+  launch(graph: bigint): void {
+    this.#check(this.#launchGraph(graph, this.stream), 'cudaGraphLaunch');
+  }
+
+  destroyGraph(graph: bigint): void {
+    this.#check(this.#destroyExecutable(graph), 'cudaGraphExecDestroy');
   }
 
   /** Bytes of the card, and how many of them nobody has. */

@@ -13,6 +13,7 @@ import type {
   HostMemory,
   Operations,
   Program,
+  Recording,
   View,
   Workspace,
 } from '../device.ts';
@@ -24,6 +25,9 @@ import { KernelNodes } from './kernel-nodes.ts';
 import { NodeTimes, type NodeTime } from './node-times.ts';
 import { addressOf, byteLengthOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
+
+/** ONNX Runtime's and a workspace's memory has its place after two. */
+const RUNS_BEFORE_CAPTURE = 2;
 
 /** A CUDA card, through ONNX Runtime's provider; everything is queued on one stream of this thread's. */
 export class CudaDevice implements Device {
@@ -135,6 +139,24 @@ export class CudaDevice implements Device {
   /** Whether all queued work is done; unlike `idle`, this never holds up the thread. */
   isIdle(): boolean {
     return this.#cudart.isIdle();
+  }
+
+  record(work: () => void): Recording {
+    // Runs before the last may still take memory, which a graph of CUDA's must find where it was.
+    for (let i = 0; i < RUNS_BEFORE_CAPTURE; i++) work();
+    const graph = this.#cudart.capture(work);
+    return {
+      run: () => {
+        this.#cudart.launch(graph);
+      },
+      [Symbol.dispose]: () => {
+        this.#cudart.destroyGraph(graph);
+      },
+    };
+  }
+
+  freeBytes(): number {
+    return this.#cudart.memory().free;
   }
 
   idle(): Promise<void> {

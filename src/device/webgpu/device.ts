@@ -4,7 +4,7 @@ import type { DeviceMemory } from '../../ort/device-memory.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import { bytesPerElement, type DType, type FloatDType } from '../../tensor/dtype.ts';
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, HostMemory, Program, View, Workspace } from '../device.ts';
+import type { Device, HostMemory, Program, Recording, View, Workspace } from '../device.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Transfer } from './transfer.ts';
 import { bufferView, Storage, storageOf, type BufferView } from './view.ts';
@@ -70,6 +70,14 @@ export class WebGpuDevice implements Device {
 
   compile(graph: Graph): Program {
     return new WebGpuProgram(this.#runtime, graph, this.#spare);
+  }
+
+  record(work: () => void): Recording {
+    return { run: work, [Symbol.dispose]: () => undefined };
+  }
+
+  freeBytes(): null {
+    return null;
   }
 
   idle(): Promise<void> {

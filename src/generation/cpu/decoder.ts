@@ -3,13 +3,14 @@ import type { ModelConfig, TextConfig } from '../../model/model-config.ts';
 import { FEWEST_COLUMNS, type DecodeForm } from '../../model/decode-form.ts';
 import { scoreScaleOf } from '../../model/attention.ts';
 import { textRotary } from '../../model/rotary.ts';
-import { moduleNames, type Lease } from '../../model/weight-source.ts';
 import { reshaped, rows, tensorOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { PrefilledPrompt } from '../prefill.ts';
 import type { DecoderOptions } from '../graph-decoder.ts';
-import type { StepDecoder, StepRow } from '../step-decoder.ts';
+import { takeDecoderWeights, type DecoderWeights } from '../decoder-weights.ts';
+import { inverseTemperatureOf, type Draw, type Sampler } from '../sampler.ts';
+import { drawsOf, type StepDecoder, type StepRow } from '../step-decoder.ts';
 import { gatherColumns, gatherRows } from './columns.ts';
-import { DecodeBlocks, type DecodeWeights } from './decode-blocks.ts';
+import { DecodeBlocks } from './decode-blocks.ts';
 import { KvCache, type PromptKeysValues } from './kv-cache.ts';
 import { StepHeads } from './step-heads.ts';
 
@@ -25,7 +26,9 @@ export class CpuDecoder implements StepDecoder {
   readonly capacity: number;
   readonly #config: ModelConfig;
   readonly #host: HostMemory;
-  readonly #leases: readonly Lease[];
+  readonly slots: number;
+  readonly #sampler: Sampler;
+  readonly #weights: DecoderWeights;
   readonly #embedding: Tensor<'f32'>; // [V, D]
   readonly #cache: KvCache;
   readonly #heads: StepHeads;
@@ -36,33 +39,22 @@ export class CpuDecoder implements StepDecoder {
 
   /** Takes the weights, until it is disposed. */
   static async open(options: DecoderOptions, host: HostMemory): Promise<CpuDecoder> {
-    const { config, weights } = options;
-    const { source, adapters } = weights;
-    const names = Array.from({ length: config.text.layers }, (_, i) => moduleNames.layer(i));
-    const layers = await Promise.all(names.map((name) => source.take(name)));
-    const embedding = await source.take(moduleNames.embedding);
-    const head = await source.take(moduleNames.head);
-    const taken = {
-      embedding: embedding.views['weight']!,
-      layers: layers.map(({ views }) => views),
-      head: head.views,
-      adapters: adapters?.layers ?? null,
-    };
-    return new CpuDecoder(options, host, taken, [...layers, embedding, head]);
+    return new CpuDecoder(options, host, await takeDecoderWeights(options.config, options.weights));
   }
 
   private constructor(
-    { device, config, logitBias, slots, capacity }: DecoderOptions,
+    { device, config, logitBias, sampler, slots, capacity, weights }: DecoderOptions,
     host: HostMemory,
-    weights: DecodeWeights,
-    leases: readonly Lease[],
+    taken: DecoderWeights,
   ) {
     const { layers, kvHeads, headDim, ropeTheta } = config.text;
     this.capacity = capacity;
     this.#config = config;
     this.#host = host;
-    this.#leases = leases;
-    this.#embedding = host.tensor(weights.embedding) as Tensor<'f32'>;
+    this.slots = slots;
+    this.#sampler = sampler;
+    this.#weights = taken;
+    this.#embedding = host.tensor(taken.embedding) as Tensor<'f32'>;
     const scoreScale = scoreScaleOf(config.text);
     this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim, scoreScale });
     // Generated tokens are text: their three positions are equal, so one row of angles serves.
@@ -74,8 +66,9 @@ export class CpuDecoder implements StepDecoder {
     const rotary = textRotary(every, headDim, ropeTheta, null);
     this.#heads = new StepHeads(config.text, slots, rotary);
     this.#buffers = new Buffers(config.text, slots);
+    const adapters = weights.adapters?.layers ?? null;
     const blocks = (form: DecodeForm): DecodeBlocks =>
-      new DecodeBlocks(device, config, form, weights, logitBias);
+      new DecodeBlocks(device, config, form, { ...taken, adapters }, logitBias);
     this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
   }
 
@@ -93,11 +86,11 @@ export class CpuDecoder implements StepDecoder {
     this.#cache.write(slot, layers, tokens);
   }
 
-  move(from: number, to: number): void {
-    this.#cache.move(from, to);
+  leave(slot: number, last: number): void {
+    if (slot !== last) this.#cache.move(last, slot);
   }
 
-  step(sequences: readonly StepRow[]): View {
+  step(sequences: readonly StepRow[]): Promise<Draw[]> {
     const count = sequences.length;
     const form = count < FEWEST_COLUMNS ? 'rows' : 'columns';
     const { project, attend, distribution } = this.#blocks[form].open();
@@ -111,8 +104,8 @@ export class CpuDecoder implements StepDecoder {
     const tokens = sequences.map(({ token }) => token);
     const gather = form === 'rows' ? gatherRows : gatherColumns;
     gather(this.#embedding, tokens, buffers.hidden(0, form, count));
-    for (const [slot, { temperature }] of sequences.entries()) {
-      buffers.inverseTemperature.data[slot] = temperature === 0 ? 1 : 1 / temperature;
+    for (const [slot, { sampling }] of sequences.entries()) {
+      buffers.inverseTemperature.data[slot] = inverseTemperatureOf(sampling);
     }
     heads.begin(sequences.map(({ position }) => position));
     for (const layer of project.keys()) {
@@ -122,7 +115,8 @@ export class CpuDecoder implements StepDecoder {
       attend[layer]!.run();
     }
     distribution.run();
-    return this.#host.view(rows(buffers.probabilities, 0, count));
+    const distributions = this.#host.view(rows(buffers.probabilities, 0, count));
+    return this.#sampler.draw(distributions, drawsOf(sequences));
   }
 
   #bind(form: DecodeForm, count: number): void {
@@ -155,7 +149,7 @@ export class CpuDecoder implements StepDecoder {
 
   [Symbol.dispose](): void {
     for (const blocks of Object.values(this.#blocks)) blocks[Symbol.dispose]();
-    for (const lease of this.#leases) lease[Symbol.dispose]();
+    this.#weights[Symbol.dispose]();
   }
 }
 

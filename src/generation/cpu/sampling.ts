@@ -111,7 +111,7 @@ export function sampleToken(
   uniform: number,
 ): Draw {
   const token = pick(probabilities, sampling, uniform);
-  return drawOf(token, probabilities[token] ?? NaN);
+  return drawOf(token, Math.log(probabilities[token] ?? NaN));
 }
 
 function pick(probabilities: Float32Array, sampling: Sampling, uniform: number): number {

@@ -2,6 +2,7 @@ import type { Architecture, ConfigFormat, DecoderGraphs } from '../architecture.
 import { inBothLayouts } from './config-layouts.ts';
 import { decodeTextModel, decodeVisionModel, readPaths } from './config.ts';
 import { decodeStepGraph } from './decode-step.ts';
+import { pagedStepGraph } from './paged-step.ts';
 import { decodeAttendGraph, decodeProjectGraph } from './decode.ts';
 import { decoderLayerGraph, prefillLayerGraph } from './decoder.ts';
 import { promptPositions } from './position-ids.ts';
@@ -13,6 +14,7 @@ const decoder: DecoderGraphs = {
   layer: decoderLayerGraph,
   prefillLayer: prefillLayerGraph,
   decodeStep: decodeStepGraph,
+  pagedStep: pagedStepGraph,
   decodeProject: decodeProjectGraph,
   decodeAttend: decodeAttendGraph,
 };

@@ -43,6 +43,7 @@ describe('a model family', () => {
           assert.deepEqual(taken(decoder.prefillLayer(text, false)), given(layer));
           assert.deepEqual(taken(decoder.prefillLayer(text, true)), given(layer));
           assert.deepEqual(taken(decoder.decodeStep(text, 8)), given(layer));
+          assert.deepEqual(taken(decoder.pagedStep(text, 16)), given(layer));
           const parts = [decoder.decodeProject(text, 'rows'), decoder.decodeAttend(text, 'rows')];
           assert.deepEqual(Object.assign({}, ...parts.map(taken)), given(layer));
         }

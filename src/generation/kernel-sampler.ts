@@ -1,0 +1,91 @@
+import type { Device, Program, View, Workspace } from '../device/device.ts';
+import { putAll, putIndex } from '../device/host-tensors.ts';
+import { GraphBuilder } from '../graph/builder.ts';
+import type { Graph } from '../graph/ir.ts';
+import { logitsGraph } from '../model/heads.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
+
+/** What draws are made by, of B tokens. */
+export interface DrawInputs {
+  /** f32 `[R, V]` */
+  readonly logits: View;
+  /** The row of each draw, `[B]`. */
+  readonly rows: View<'i32'>;
+  /** f32 `[B, 1]` each; see `drawBounds`. */
+  readonly uniform: View;
+  readonly topK: View;
+  readonly topP: View;
+}
+
+/** Draws by one kernel, from logits. */
+export class KernelSampler implements Sampler {
+  readonly headGraph = logitsGraph;
+  readonly #device: Device;
+  readonly #vocabulary: number;
+  readonly #program: Program;
+  readonly #banned: View & Disposable;
+  readonly #workspace: Workspace;
+
+  /** @param banned tokens that are never drawn */
+  constructor(device: Device, vocabulary: number, banned: readonly number[]) {
+    this.#device = device;
+    this.#vocabulary = vocabulary;
+    this.#program = device.compile(drawTokensGraph(vocabulary));
+    this.#banned = device.allocate('i32', [banned.length]);
+    device.upload(tensorOf('i32', [banned.length], banned), this.#banned);
+    this.#workspace = device.workspace();
+  }
+
+  async draw(logits: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
+    const bounds = requests.map(({ sampling }) => drawBounds(sampling, this.#vocabulary));
+    const column = (numbers: readonly number[]) => tensorOf('f32', [numbers.length, 1], numbers);
+    this.#workspace.reset();
+    const rows = putIndex(
+      this.#workspace,
+      Int32Array.from(requests, ({ row }) => row),
+    );
+    const numbers = putAll(this.#workspace, {
+      uniform: column(requests.map(({ uniform }) => uniform)),
+      topK: column(bounds.map(({ topK }) => topK)),
+      topP: column(bounds.map(({ topP }) => topP)),
+    }) as Pick<DrawInputs, 'uniform' | 'topK' | 'topP'>;
+    const drawn = this.#workspace.take('f32', [requests.length, 2]);
+    this.queue({ logits, rows, ...numbers }, this.#workspace, drawn);
+    return this.read(drawn, requests.length);
+  }
+
+  /** Queues draws, of tokens and log-probabilities f32 `[B, 2]`. */
+  queue(inputs: DrawInputs, workspace: Workspace, drawn: View): void {
+    this.#program.run({ ...inputs, banned: this.#banned }, workspace, { drawn });
+  }
+
+  /**
+   * The first draws of those that were queued.
+   *
+   * @throws NUMERIC_NONFINITE
+   */
+  async read(drawn: View<'f32'>, count: number): Promise<Draw[]> {
+    const { data } = await this.#device.download(drawn);
+    return Array.from({ length: count }, (_, i) => drawOf(data[2 * i]!, data[2 * i + 1]!));
+  }
+
+  [Symbol.dispose](): void {
+    this.#program[Symbol.dispose]();
+    this.#banned[Symbol.dispose]();
+    this.#workspace[Symbol.dispose]();
+  }
+}
+
+function drawTokensGraph(vocabulary: number): Graph {
+  const g = new GraphBuilder('draw-tokens');
+  const logits = g.input('logits', 'f32', ['R', vocabulary]);
+  const rows = g.input('rows', 'i32', ['B']);
+  const banned = g.input('banned', 'i32', ['N']);
+  const [uniform, topK, topP] = ['uniform', 'topK', 'topP'].map((name) =>
+    g.input(name, 'f32', ['B', 1]),
+  );
+  const by = { uniform: uniform!, topK: topK!, topP: topP! };
+  g.output('drawn', g.drawTokens(logits, rows, banned, by));
+  return g.build();
+}

@@ -1,0 +1,143 @@
+import type { Device, View } from '../device/device.ts';
+import { CxmindError } from '../errors.ts';
+import type { TextConfig } from '../model/model-config.ts';
+import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
+import type { PrefilledPrompt } from './prefill.ts';
+
+/** Tokens of a page: few are left over in a sequence's last, and tables of pages are short. */
+export const PAGE_ROWS = 64;
+/** A page of what no sequence has. */
+export const NOBODYS_PAGE = 0;
+
+/** Keys and values of one layer, `[N, R, K, d]` each. */
+interface LayerPages {
+  readonly keys: View & Disposable;
+  readonly values: View & Disposable;
+}
+
+/** The whole pages of a prompt, which its responses read together. */
+interface SharedPages {
+  readonly pages: readonly number[];
+  readers: number;
+}
+
+/** The pages of a sequence, those that it shares first. */
+interface Sequence {
+  readonly prompt: PrefilledPrompt;
+  readonly pages: number[];
+}
+
+/**
+ * A cache of keys and values in pages, which sequences take as they grow. What all responses of a prompt have in common
+ * is there once.
+ */
+export class PagedCache implements Disposable {
+  readonly layers: readonly LayerPages[];
+  readonly #device: Device;
+  readonly #rowSize: number;
+  readonly #prompts = new Map<PrefilledPrompt, SharedPages>();
+  /** By slot. */
+  readonly #sequences: Sequence[] = [];
+  readonly #pageCount: number;
+  #free: number[] = [];
+
+  /** @param pages besides nobody's */
+  constructor(
+    device: Device,
+    { layers, kvHeads, headDim }: TextConfig,
+    dtype: FloatDType,
+    pages: number,
+  ) {
+    this.#device = device;
+    this.#rowSize = kvHeads * headDim;
+    this.#pageCount = pages + 1;
+    const shape = [this.#pageCount, PAGE_ROWS, kvHeads, headDim];
+    this.layers = Array.from({ length: layers }, () => ({
+      keys: device.allocate(dtype, shape),
+      values: device.allocate(dtype, shape),
+    }));
+    this.clear();
+  }
+
+  /** Bytes that a page takes of all layers together. */
+  static pageBytes({ layers, kvHeads, headDim }: TextConfig, dtype: FloatDType): number {
+    return layers * 2 * PAGE_ROWS * kvHeads * headDim * bytesPerElement(dtype);
+  }
+
+  clear(): void {
+    this.#prompts.clear();
+    this.#sequences.length = 0;
+    // The lowest are taken first, one after the other.
+    this.#free = Array.from({ length: this.#pageCount - 1 }, (_, i) => this.#pageCount - 1 - i);
+  }
+
+  /** Begins a sequence with a prompt. */
+  write(slot: number, prompt: PrefilledPrompt): void {
+    const shared = this.#prompts.get(prompt) ?? this.#share(prompt);
+    shared.readers++;
+    const pages = [...shared.pages];
+    const whole = pages.length * PAGE_ROWS;
+    if (whole < prompt.tokens) {
+      pages.push(this.#take());
+      this.#copy(prompt, whole, pages.at(-1)!, prompt.tokens - whole);
+    }
+    this.#sequences[slot] = { prompt, pages };
+  }
+
+  /** Ends a sequence; the last slot's takes its place. */
+  leave(slot: number, last: number): void {
+    const { prompt, pages } = this.#sequences[slot]!;
+    const shared = this.#prompts.get(prompt)!;
+    this.#free.push(...pages.slice(shared.pages.length));
+    if (--shared.readers === 0) {
+      this.#free.push(...shared.pages);
+      this.#prompts.delete(prompt);
+    }
+    this.#sequences[slot] = this.#sequences[last]!;
+    this.#sequences.length = last;
+  }
+
+  /** The pages of a sequence that is to have another token behind those cached. */
+  pagesFor(slot: number, cached: number): readonly number[] {
+    const { pages } = this.#sequences[slot]!;
+    while (pages.length * PAGE_ROWS <= cached) pages.push(this.#take());
+    return pages;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { keys, values } of this.layers) {
+      keys[Symbol.dispose]();
+      values[Symbol.dispose]();
+    }
+  }
+
+  #share(prompt: PrefilledPrompt): SharedPages {
+    const pages = Array.from({ length: Math.floor(prompt.tokens / PAGE_ROWS) }, () => this.#take());
+    for (let first = 0, end = 1; first < pages.length; first = end, end++) {
+      while (end < pages.length && pages[end] === pages[end - 1]! + 1) end++;
+      this.#copy(prompt, first * PAGE_ROWS, pages[first]!, (end - first) * PAGE_ROWS);
+    }
+    const shared = { pages, readers: 0 };
+    this.#prompts.set(prompt, shared);
+    return shared;
+  }
+
+  #take(): number {
+    const page = this.#free.pop();
+    if (page === undefined) throw new CxmindError('INTERNAL', 'the cache has no page left');
+    return page;
+  }
+
+  /** Copies tokens of a prompt to the beginning of a page, and of those that follow. */
+  #copy({ batch, start }: PrefilledPrompt, from: number, page: number, count: number): void {
+    const size = count * this.#rowSize;
+    const rows = (view: View, row: number): View =>
+      this.#device.part(view, row * this.#rowSize, [size]);
+    for (const [i, { keys, values }] of this.layers.entries()) {
+      const { key, value } = batch.layers[i]!;
+      const { operations } = this.#device;
+      operations.copy(rows(key, start + from), rows(keys, page * PAGE_ROWS));
+      operations.copy(rows(value, start + from), rows(values, page * PAGE_ROWS));
+    }
+  }
+}

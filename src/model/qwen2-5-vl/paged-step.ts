@@ -1,0 +1,50 @@
+import { GraphBuilder } from '../../graph/builder.ts';
+import type { Graph } from '../../graph/ir.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
+import { withAdapters } from '../adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
+import { scoreScaleOf } from '../attention.ts';
+import type { TextConfig } from '../model-config.ts';
+import { finishLayer, projectionWeights } from './decoder.ts';
+import { layerProducts } from './weight-names.ts';
+
+/**
+ * A decoder layer for one token of each of `B` sequences whose keys and values stand in pages of a cache.
+ *
+ * Inputs: `hidden [B, D]`; `rotary.cos` and `rotary.sin`, f32 `[B, d/2]`; `keys` and `values`, `[N, R, K, d]` of all
+ * pages; `pages i32 [B, M]`; `lengths i32 [B]`, tokens of each before this one; the parameters. Outputs: `output
+ * [B, D]`, `nextKeys`, `nextValues`, which may be the cache's own memory.
+ *
+ * @param dtype of hidden rows, weights and cache
+ */
+export function pagedStepGraph(
+  config: TextConfig,
+  pageRows: number,
+  adapters: GraphAdapters = NO_ADAPTERS,
+  dtype: FloatDType = 'f32',
+): Graph {
+  const { hiddenSize, kvHeads, headDim, rmsNormEps } = config;
+  const g = new GraphBuilder('paged-step');
+  const hidden = g.input('hidden', dtype, ['B', hiddenSize]);
+  const rotary = {
+    cos: g.input('rotary.cos', 'f32', ['B', headDim / 2]),
+    sin: g.input('rotary.sin', 'f32', ['B', headDim / 2]),
+  };
+  const cache = {
+    keys: g.input('keys', dtype, ['N', pageRows, kvHeads, headDim]),
+    values: g.input('values', dtype, ['N', pageRows, kvHeads, headDim]),
+    pages: g.input('pages', 'i32', ['B', 'M']),
+    lengths: g.input('lengths', 'i32', ['B']),
+  };
+  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
+  const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
+  const normed = g.rmsNorm(hidden, inputNorm, rmsNormEps);
+  const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
+  const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
+  const scale = scoreScaleOf(config);
+  const [attended, nextKeys, nextValues] = g.cachedAttention(qkv, rotary, cache, scale);
+  g.output('output', finishLayer(g, hidden, attended, config, adapters));
+  g.output('nextKeys', nextKeys);
+  g.output('nextValues', nextValues);
+  return g.build();
+}
