@@ -4,13 +4,11 @@ import type { Device } from '../../../src/device/device.ts';
 import { downloadFloats } from '../../../src/device/float-transfer.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { Arena } from '../../../src/model/arena.ts';
-import { contentLength, dividedInto, layOut } from '../../../src/model/arena-layout.ts';
 import { DeviceArena, type AnyArena } from '../../../src/model/device-arena.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { visionLength } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { AdamWState } from '../../../src/optim/adamw.ts';
-import { keyOf, Rng } from '../../../src/rng.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { writeFloats } from '../../../src/tensor/numbers.ts';
 import { roundTo } from '../../../src/tensor/half.ts';
@@ -22,6 +20,13 @@ import { joinThreadGroup, threadGroup } from '../../../transport/collectives/thr
 import { conformsToDevice } from '../../conformance/device.ts';
 import { FarDevice } from '../../support/far-device.ts';
 import { goldenSequences, loadGoldenModel } from '../../support/golden-model.ts';
+import {
+  SteppedLearner,
+  steppedLength,
+  steppedWeights,
+  trainingKinds,
+  type TrainingKind,
+} from '../../support/stepped-learner.ts';
 
 /** A way between devices by the memory of their process. */
 function byHost(device: Device, group: LearnerGroup): DeviceExchange {
@@ -107,86 +112,49 @@ describe('weights in a device’s own memory', () => {
     }
   }
 
-  const layout = layOut([[{ name: 'a', shape: [37, 3] }], [{ name: 'b', shape: [70, 5] }]]);
-  const content = contentLength(layout);
-  /** Numbers whose sums and squares float32 and float64 hold exactly, in any order. */
-  const draw = (purpose: string): Float32Array => {
-    const rng = new Rng(keyOf('device weights', purpose));
-    return Float32Array.from({ length: content }, () => Math.round(rng.nextNormal() * 64) / 64);
-  };
-
-  /** Learners on devices of their own after two steps, and once more from what they saved then. */
+  /** Learners on devices of their own after two steps, and after a third from what they saved then. */
   async function steppedBy(
     devices: readonly Device[],
-    [dtype, own]: [FloatDType, Partial<OptimizationOptions>],
+    kind: TrainingKind,
   ): Promise<{ weights: Float32Array; computed: Float32Array[]; state: AdamWState }> {
-    const arena = new Arena(dividedInto(layout, devices.length));
-    arena.data.set(draw('weights'));
-    if (own.storage === 'bf16') roundTo('bf16', arena.data);
+    const arena = steppedWeights(kind, devices.length);
     const handle = threadGroup(devices.length);
     await using owned = new AsyncDisposableStack();
-    const workings: AnyArena[] = [];
-    const members = await Promise.all(
+    const learners = await Promise.all(
       devices.map(async (device, rank) => {
         const group = owned.use(joinThreadGroup(handle, rank));
-        workings[rank] = await placed(device, arena, dtype);
-        const sharing = { group, sharesWeights: true, exchange: byHost(device, group) };
-        const options = { ...usual, ...own };
-        return owned.use(new Optimization(device, arena, options, sharing, workings[rank]));
+        const joined = { group, exchange: byHost(device, group) };
+        return owned.use(await SteppedLearner.open(device, arena, kind, joined));
       }),
     );
-    const step = async (number: number): Promise<void> => {
-      // The first learner takes off what the others add to the sum.
-      const sum = draw(`gradients ${number}`);
-      for (const [rank, { gradients }] of members.entries()) {
-        if (rank === 0) continue;
-        const part = draw(`part ${rank}`);
-        part.forEach((value, i) => (sum[i]! -= value));
-        put(devices[rank]!, part, gradients);
-      }
-      put(devices[0]!, sum, members[0]!.gradients);
-      const done = await Promise.all(members.map((member) => member.step(0.01)));
-      assert.ok(done.every(({ applied }) => applied));
-    };
-    await step(0);
-    await step(1);
-    await Promise.all(members.map((member) => member.collectWeights()));
-    const [state] = await Promise.all(members.map((member) => member.gatherState()));
-    // Whoever goes on from there takes the weights and the state from the host.
-    await Promise.all(members.map((member, i) => member.scatterState(i === 0 ? state! : null)));
-    await step(2);
-    await Promise.all(members.map((member) => member.collectWeights()));
-    const computed = devices.map(async (device, rank) => {
-      const numbers = new Arena(arena.layout);
-      await downloadFloats(device, DeviceArena.of(device, workings[rank]!).flat, numbers.flat);
-      return numbers.data.slice(0, content);
-    });
+    const all = <T>(work: (learner: SteppedLearner, rank: number) => Promise<T>): Promise<T[]> =>
+      Promise.all(learners.map(work));
+    for (const number of [0, 1]) await all((learner) => learner.step(number));
+    await all(({ optimization }) => optimization.collectWeights());
+    const [state] = await all(({ optimization }) => optimization.gatherState());
+    await all(({ optimization }, rank) => optimization.scatterState(rank === 0 ? state! : null));
+    await all((learner) => learner.step(2));
+    await all(({ optimization }) => optimization.collectWeights());
     return {
-      weights: arena.data.slice(0, content),
-      computed: await Promise.all(computed),
+      weights: arena.data.slice(0, steppedLength),
+      computed: await all((learner) => learner.computed()),
       state: state!,
     };
   }
 
-  function put(device: Device, numbers: Float32Array, into: DeviceArena<'f32'>): void {
-    const data = new Float32Array(new SharedArrayBuffer(4 * numbers.length));
-    data.set(numbers);
-    device.operations.zero(into.flat);
-    const tensor = { dtype: 'f32', shape: [content], data } as const;
-    device.upload(tensor, device.part(into.flat, 0, [content]));
-  }
-
-  for (const [kind, spec] of Object.entries(kinds)) {
+  for (const kind of Object.keys(trainingKinds) as TrainingKind[]) {
     it(`are stepped by two learners on devices of their own as by one, ${kind}`, async () => {
-      const exact: typeof spec = [spec[0], { ...spec[1], reduction: 'f32' }];
-      const one = await steppedBy([far], exact);
-      const two = await steppedBy([far, second], exact);
+      const one = await steppedBy([far], kind);
+      const two = await steppedBy([far, second], kind);
       assert.deepEqual(two.weights, one.weights);
       assert.deepEqual(two.state, one.state);
       for (const numbers of two.computed) assert.deepEqual(numbers, one.computed[0]);
-      const rounded = one.weights.map((value) => nearestIn(spec[0], value));
-      assert.deepEqual(one.computed[0], rounded);
-      assert.notDeepEqual(one.weights, draw('weights'));
+      const [dtype] = trainingKinds[kind];
+      assert.deepEqual(
+        one.computed[0],
+        one.weights.map((value) => nearestIn(dtype, value)),
+      );
+      assert.notDeepEqual(one.weights, steppedWeights(kind, 1).data.slice(0, steppedLength));
     });
   }
 
