@@ -52,8 +52,8 @@ typedef long long i64;
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 
-// N elements that are loaded and stored at once, from an address that is aligned to all of them.
-template <class T, int N> struct alignas(sizeof(T) * N) Pack { T at[N]; };
+// N elements that are loaded and stored together, 16 bytes at once, from an address that is aligned to those.
+template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T at[N]; };
 
 __device__ inline float toFloat(float x) { return x; }
 __device__ inline float toFloat(bf16 x) { return __uint_as_float((u32)x.bits << 16); }
@@ -83,7 +83,7 @@ template <class T> __device__ inline float rounded(float x) { return toFloat(fro
 template <class T> __device__ inline T smaller(T a, T b) { return a < b || a != a ? a : b; }
 template <class T> __device__ inline T larger(T a, T b) { return a > b || a != a ? a : b; }
 
-// N elements from an address on; all at once, where the address is aligned to them.
+// N elements from an address on, which is aligned to a pack of them.
 template <int N, class T> __device__ inline Pack<T, N> load(const T* from) {
   return *reinterpret_cast<const Pack<T, N>*>(from);
 }
@@ -91,7 +91,7 @@ template <int N, class T> __device__ inline void store(T* to, const Pack<T, N>& 
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 template <int N, class T> __device__ inline bool isAligned(const T* address) {
-  return reinterpret_cast<u64>(address) % sizeof(Pack<T, N>) == 0;
+  return reinterpret_cast<u64>(address) % alignof(Pack<T, N>) == 0;
 }
 
 struct Sum {

@@ -100,21 +100,12 @@ function stepsOnCuda(node: Node): readonly Step[] | undefined {
  */
 const withoutBf16: ReadonlySet<OpName> = new Set<OpName>([
   'attend',
-  'clip',
-  'cos',
   'cumSum',
-  'equal',
-  'floor',
-  'greater',
-  'less',
-  'log',
   'logSoftmax',
   'pad',
-  'reciprocal',
   'reduceMax',
   'reduceMean',
   'scatterElements',
-  'sin',
   'topK',
 ]);
 

@@ -15,5 +15,21 @@ export function named(
   const said = ops.size === 0 ? nodes.slice(0, 1).map(({ op }) => op) : [...ops].slice(0, MOST_OPS);
   const digest = createHash('sha256').update(write('kernel')).digest('hex').slice(0, 8);
   const entry = [...said, digest].join('_');
-  return { entry, source: write(entry) };
+  return { entry, source: indented(write(entry)) };
+}
+
+/** C with its blocks set in by their braces, and no empty lines. */
+function indented(text: string): string {
+  let depth = 0;
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines
+    .filter((line) => line !== '')
+    .map((line) => {
+      if (line.startsWith('}')) depth--;
+      const written = '  '.repeat(line.startsWith('#') ? 0 : depth) + line;
+      if (line.endsWith('{')) depth++;
+      return written;
+    })
+    .join('\n')
+    .concat('\n');
 }
