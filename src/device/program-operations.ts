@@ -121,9 +121,7 @@ function addGraph(from: DType, to: DType): Graph {
   const x = g.input('x', from, ['N', 'n']);
   const index = g.input('index', 'i32', ['N']);
   const y = g.input('y', to, ['R', 'n']);
-  const at = g.expand(g.unsqueeze(index, [1]), ['N', 'n']);
-  const updates = from === to ? x : g.cast(x, to);
-  g.output('sum', g.scatterElements(y, at, updates, 0));
+  g.output('sum', g.addRows(y, index, g.cast(x, to)));
   return g.build();
 }
 

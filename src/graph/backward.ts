@@ -168,6 +168,9 @@ function addTerm(g: GraphBuilder, total: Value, term: Value, uses: Uses): Value 
     const { attributes, inputs } = node as Node<'gemm'>;
     return g.gemm(inputs[0]!, inputs[1]!, { ...attributes, to: 'f32', c: total });
   }
+  if (node?.op === 'addRows' && g.isZero(node.inputs[0]!)) {
+    return g.addRows(total, node.inputs[1]!, g.cast(node.inputs[2]!, 'f32'));
+  }
   if (node?.op === 'scatterElements' && g.isZero(node.inputs[0]!)) {
     const { axis } = (node as Node<'scatterElements'>).attributes;
     return g.scatterElements(total, node.inputs[1]!, g.cast(node.inputs[2]!, 'f32'), axis);

@@ -394,6 +394,11 @@ export class GraphBuilder {
     return this.where(isPlaced, placed, into);
   }
 
+  /** `data [R, ...]` with `rows [N, ...]` added to the rows that `index [N]` names; indices may repeat. */
+  addRows(data: Value, index: Value, rows: Value): Value {
+    return this.#one('addRows', [data, index, rows], {});
+  }
+
   /** The `count` largest elements of each row of the last axis in falling order, and their places, of equals the first. */
   topK(x: Value, count: Dim): readonly [values: Value, places: Value] {
     const [values, places] = this.apply('topK', [x], { count: normalDim(count) });

@@ -368,6 +368,14 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       build: (g, { x, i }) => [g.gather(x!, i!)],
     },
   ],
+  addRows: [['A'], ['A', 'B'], ['A', 'B', 16]].map((shape) => ({
+    inputs: {
+      data: { shape: ['V', ...shape.slice(1)] },
+      i: index(['A'], 'V'),
+      rows: { shape },
+    },
+    build: (g, { data, i, rows }) => [g.addRows(data!, i!, rows!)],
+  })),
   permuteRows: [
     {
       // Rows go to every other place, so that half of the places hold zeros.

@@ -14,6 +14,7 @@ export const unitRoundoff: Readonly<Record<FloatDType, number>> = {
 
 /** Ops that add up many terms, which every provider does in f32 and in its own order. */
 const accumulating: ReadonlySet<OpName> = new Set<OpName>([
+  'addRows',
   'attend',
   'cachedAttention',
   'cumSum',

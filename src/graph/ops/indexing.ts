@@ -1,9 +1,10 @@
-import type { Value, ValueType } from '../ir.ts';
+import { isFloat, type Value, type ValueType } from '../ir.ts';
 import { dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { CxmindError } from '../../errors.ts';
 import { aroundAxis, blank, sizeOf, stridesOf, walk, type NdArray } from './array.ts';
-import { asNode, type OpFamily } from './op.ts';
+import { addRowsKernels } from './add-rows-kernels.ts';
+import { asNode, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
 export interface IndexingAttributes {
@@ -15,6 +16,8 @@ export interface IndexingAttributes {
   readonly gatherElements: { readonly axis: number };
   /** Adds updates to data where index says; indices may repeat. */
   readonly scatterElements: { readonly axis: number };
+  /** Adds rows `[N, ...]` to those of data `[R, ...]` that an index `[N]` names; indices may repeat. */
+  readonly addRows: None;
 }
 
 function checkIndex(op: string, index: ValueType, inputs: readonly ValueType[]): void {
@@ -42,6 +45,9 @@ function positionOf(op: string, index: number, size: number): number {
 
 /** Rows along `axis` added up where `index` (any shape) sends them, into zeros like `x`. */
 function scatterRows(g: GraphBuilder, x: Value, index: Value, dy: Value, axis: number): Value {
+  if (axis === 0 && index.shape.length === 1) {
+    return g.addRows(g.zeros(dy.dtype, x.shape), index, dy);
+  }
   const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
   const count = productDim(index.shape);
   const updates = g.reshape(dy, [...before, count, ...after]);
@@ -188,6 +194,39 @@ export const indexing: OpFamily<IndexingAttributes> = {
       const result = { ...data!, data: data!.data.slice() };
       moveElements('scatterElements', result, index!, axis, (position, target) => {
         result.data[target]! += updates!.data[position]!;
+      });
+      return [result];
+    },
+  },
+  addRows: {
+    cost: 'costly',
+    infer(inputs) {
+      const [data, index, rows] = [inputs[0]!, inputs[1]!, inputs[2]!];
+      checkIndex('addRows', index, inputs);
+      const [count] = index.shape;
+      const isFit = index.shape.length === 1 && data.shape.length > 0;
+      if (!isFit || !sameShape(rows.shape, [count!, ...data.shape.slice(1)])) {
+        throw shapeError('addRows', 'wants [R, ...], an index [N] and rows [N, ...]', inputs);
+      }
+      if (data.dtype !== rows.dtype || !isFloat(data.dtype)) {
+        throw dtypeError('addRows', 'wants data and rows of one float dtype', inputs);
+      }
+      return [{ dtype: data.dtype, shape: data.shape }];
+    },
+    expand({ inputs: [data, index, rows] }, g) {
+      const column = [index!.shape[0]!, ...rows!.shape.slice(1).map(() => 1)];
+      const at = g.expand(g.reshape(index!, column), rows!.shape);
+      return [g.scatterElements(data!, at, rows!, 0)];
+    },
+    steps: ({ inputs: [data, index] }) => addRowsKernels(data!.dtype, index!.dtype),
+    vjp: ({ inputs: [, index] }, [dy], g) =>
+      dy === undefined ? [] : [dy, undefined, g.gather(dy, index!)],
+    evaluate([data, index, rows]) {
+      const { size, inner } = aroundAxis(data!.shape, 0);
+      const result = { ...data!, data: data!.data.slice() };
+      index!.data.forEach((row, k) => {
+        const start = positionOf('addRows', row, size) * inner;
+        for (let j = 0; j < inner; j++) result.data[start + j]! += rows!.data[k * inner + j]!;
       });
       return [result];
     },

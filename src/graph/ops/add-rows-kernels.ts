@@ -1,0 +1,97 @@
+import type { DType } from '../../tensor/dtype.ts';
+import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
+import { cTypes } from '../kernel-prelude.ts';
+
+const THREADS = 256;
+/** Elements that a thread takes at once, where rows are aligned to as many. */
+const PACK = 8;
+
+/** Kernels that add rows to those that an index names: one copies what they are added to, where that is not in place. */
+export function addRowsKernels(dtype: DType, indexDType: DType): readonly [Kernel, Kernel] {
+  const [element, index] = [cTypes[dtype], cTypes[indexDType]];
+  const suffix = `${dtype}_${indexDType}`;
+  const parameters = `const ${element}* data, const ${index}* index, const ${element}* updates, ${element}* y, i64 rows, i64 count, i64 width`;
+  const copy = `rows_copy_${suffix}`;
+  const add = `rows_add_${suffix}`;
+  return [
+    {
+      entry: copy,
+      source: `
+extern "C" __global__ void __launch_bounds__(${THREADS}) ${copy}(${parameters}) {
+  if (data == y) return;
+  const i64 size = rows * width, step = (i64)gridDim.x * ${THREADS};
+  const i64 packs = isAligned<${PACK}>(data) && isAligned<${PACK}>(y) ? size / ${PACK} : 0;
+  const i64 thread = blockIdx.x * (i64)${THREADS} + threadIdx.x;
+  for (i64 i = thread; i < packs; i += step) store<${PACK}>(y + i * ${PACK}, load<${PACK}>(data + i * ${PACK}));
+  for (i64 i = packs * ${PACK} + thread; i < size; i += step) y[i] = data[i];
+}
+`,
+      launch: (inputs) => launch(inputs, ([rows, , width]) => copyGrid(rows * width)),
+    },
+    {
+      // The first of equal indices adds all their rows up in order, so that sums are the same from run to run.
+      entry: add,
+      source: `
+template <int V> __device__ inline void ${add}_by(${parameters}) {
+  __shared__ u32 equal[${THREADS / 32}];
+  const i64 first = blockIdx.x;
+  const i64 named = index[first];
+  bool isRepeated = false;
+  for (i64 i = threadIdx.x; i < first; i += ${THREADS}) isRepeated |= index[i] == named;
+  if (__syncthreads_or(isRepeated)) return;
+  const i64 at = (blockIdx.y * (i64)${THREADS} + threadIdx.x) * V;
+  float sums[V] = {};
+  for (i64 start = first; start < count; start += ${THREADS}) {
+    const i64 i = start + threadIdx.x;
+    const u32 votes = __ballot_sync(0xffffffffu, i < count && index[i] == named);
+    if (threadIdx.x % 32 == 0) equal[threadIdx.x / 32] = votes;
+    __syncthreads();
+    for (int warp = 0; warp < ${THREADS / 32}; warp++) {
+      for (u32 left = equal[warp]; left != 0; left &= left - 1) {
+        if (at >= width) continue;
+        const i64 row = start + warp * 32 + __ffs(left) - 1;
+        const auto update = load<V>(updates + row * width + at);
+        for (int j = 0; j < V; j++) sums[j] += toFloat(update.at[j]);
+      }
+    }
+    __syncthreads();
+  }
+  const i64 row = named < 0 ? named + rows : named;
+  if (at >= width || row < 0 || row >= rows) return;
+  auto total = load<V>(y + row * width + at);
+  for (int j = 0; j < V; j++) total.at[j] = fromFloat<${element}>(toFloat(total.at[j]) + sums[j]);
+  store<V>(y + row * width + at, total);
+}
+
+extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
+  const bool isPacked = width % ${PACK} == 0 && isAligned<${PACK}>(updates) && isAligned<${PACK}>(y);
+  if (isPacked) ${add}_by<${PACK}>(data, index, updates, y, rows, count, width);
+  else ${add}_by<1>(data, index, updates, y, rows, count, width);
+}
+`,
+      // Rows that are not packed take as many more blocks, which have nothing to do where they are.
+      launch: (inputs) =>
+        launch(inputs, ([, count, width]) => [
+          count,
+          Math.ceil(width / (width % PACK === 0 ? THREADS * PACK : THREADS)),
+          1,
+        ]),
+    },
+  ];
+}
+
+type Sizes = readonly [rows: number, count: number, width: number];
+
+function launch([data, index]: Shapes, gridOf: (sizes: Sizes) => Launch['grid']): Launch {
+  const sizes: Sizes = [data![0]!, index![0]!, data!.slice(1).reduce((a, b) => a * b, 1)];
+  return {
+    grid: gridOf(sizes),
+    block: [THREADS, 1, 1],
+    sharedBytes: 0,
+    scalars: sizes.map((value): Scalar => ({ type: 'i64', value })),
+  };
+}
+
+function copyGrid(size: number): Launch['grid'] {
+  return [Math.min(4096, Math.ceil(size / (THREADS * PACK))), 1, 1];
+}
