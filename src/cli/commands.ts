@@ -1,3 +1,4 @@
+import { Completion } from './completion.ts';
 import { ConfigCommand } from './config.ts';
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
@@ -13,6 +14,7 @@ import { Train } from './train.ts';
 
 /** Every command, by the name it is called with. */
 export const commands = {
+  completion: Completion,
   config: ConfigCommand,
   eval: Eval,
   generate: Generate,
