@@ -1,6 +1,6 @@
 // Time of attention, forward and backward, on a CUDA card: `node test/gpu/attention.ts [bf16|f16|f32]`.
 import type { View } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
+import { CudaDevice } from '../../src/device/cuda/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
 import { differentiate } from '../../src/graph/backward.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
@@ -50,7 +50,7 @@ const cases: readonly Case[] = [
 ];
 
 const dtype = (process.argv[2] ?? 'bf16') as FloatDType;
-using device = openDevice({ device: 'cuda:0', threads: 4 });
+using device = new CudaDevice(0);
 const rng = new Rng([3, 4]);
 function random(shape: readonly number[]): View {
   const tensor = zeros(dtype, shape);
@@ -64,17 +64,14 @@ function random(shape: readonly number[]): View {
   return view;
 }
 
-/** Milliseconds of one of many runs that are queued one after the other, the least of some rounds. */
+/** Milliseconds that the card takes for a run of one node, the median of many after some to warm up. */
 async function timeOf(run: () => void): Promise<number> {
-  let least = Infinity;
-  for (let round = 0; round < 5; round++) {
-    await device.idle();
-    const start = performance.now();
-    for (let i = 0; i < 10; i++) run();
-    await device.idle();
-    least = Math.min(least, (performance.now() - start) / 10);
-  }
-  return least;
+  for (let i = 0; i < 100; i++) run();
+  const times = await device.nodeTimes(() => {
+    for (let i = 0; i < 21; i++) run();
+    return Promise.resolve();
+  });
+  return times.map(({ durationMs }) => durationMs).sort((a, b) => a - b)[10]!;
 }
 
 for (const { name, heads, kvHeads, headDim, layout } of cases) {

@@ -152,8 +152,7 @@ template <class Runs> struct Walk {
     do first += ROWS; while (!__syncthreads_or(isDone() || hasAny(low, first) || hasAny(high, first)));
   }
   __device__ bool isDone() const { return first >= end; }
-  // For this warp's rows alone.
-  __device__ bool isHidden(int tile) const { return !__any_sync(~0u, hasAny(low, tile) || hasAny(high, tile)); }
+  // Whether all of this warp's rows have all of a tile.
   __device__ bool isPlain(int tile) const { return __all_sync(~0u, hasAll(low, tile) && hasAll(high, tile)); }
   __device__ bool allows(int e, int place) const { return has(e < 2 ? low : high, place); }
 };
@@ -200,38 +199,37 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
     __syncthreads();
     load(values, valuesOf, JOINED, order, first, tokens);
     endBatch();
-    const bool isHidden = walk.isHidden(first);
     Sums<ROWS> weights;
-    if (!isHidden) {
-      multiply(weights, queries, keys);
-      if (!walk.isPlain(first)) {
-        #pragma unroll
-        for (int n = 0; n < ROWS / 8; n++)
-          for (int e = 0; e < 4; e++)
-            if (!walk.allows(e, first + columnOf(n, e))) weights.at[n][e] = -INFINITY;
-      }
+    multiply(weights, queries, keys);
+    awaitProducts<0>();
+    if (!walk.isPlain(first)) {
       #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        float top = largest[half], sum = 0;
-        for (int n = 0; n < ROWS / 8; n++)
-          for (int e = 2 * half; e < 2 * half + 2; e++) top = fmaxf(top, weights.at[n][e]);
-        top = rowMax(top);
-        const float shift = top == -INFINITY ? 0 : top * SCALE_LOG2;
-        const float decay = exp2of(largest[half] * SCALE_LOG2 - shift);
-        for (int n = 0; n < ROWS / 8; n++)
-          for (int e = 2 * half; e < 2 * half + 2; e++)
-            sum += weights.at[n][e] = exp2of(weights.at[n][e] * SCALE_LOG2 - shift);
-        for (int n = 0; n < COLUMNS / 8; n++)
-          for (int e = 2 * half; e < 2 * half + 2; e++) mixed.at[n][e] *= decay;
-        largest[half] = top;
-        total[half] = total[half] * decay + sum;
-      }
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 0; e < 4; e++)
+          if (!walk.allows(e, first + columnOf(n, e))) weights.at[n][e] = -INFINITY;
+    }
+    #pragma unroll
+    for (int half = 0; half < 2; half++) {
+      float top = largest[half], sum = 0;
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 2 * half; e < 2 * half + 2; e++) top = fmaxf(top, weights.at[n][e]);
+      top = rowMax(top);
+      const float shift = top == -INFINITY ? 0 : top * SCALE_LOG2;
+      const float decay = exp2of(largest[half] * SCALE_LOG2 - shift);
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 2 * half; e < 2 * half + 2; e++)
+          sum += weights.at[n][e] = exp2of(weights.at[n][e] * SCALE_LOG2 - shift);
+      for (int n = 0; n < COLUMNS / 8; n++)
+        for (int e = 2 * half; e < 2 * half + 2; e++) mixed.at[n][e] *= decay;
+      largest[half] = top;
+      total[half] = total[half] * decay + sum;
     }
     awaitBatches<0>();
     walk.next();
     if (!walk.isDone()) load(keys, keysOf, JOINED, order, walk.first, tokens);
     endBatch();
-    if (!isHidden) accumulate(mixed, weights, values, scratch);
+    accumulate(mixed, weights, values, scratch);
+    awaitProducts<0>();
   }
 
   #pragma unroll
@@ -269,8 +267,10 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
   #pragma unroll
   for (int half = 0; half < 2; half++) {
     float sum = 0;
-    const int at = rowOf(2 * half) * PITCH;
-    for (int c = laneOf() % 4; c < WIDTH; c += 4) sum += toFloat(gradients[at + c]) * toFloat(pairs[at + c]);
+    for (int c = laneOf() % 4; c < WIDTH; c += 4) {
+      const int at = placeOf(rowOf(2 * half), c);
+      sum += toFloat(gradients[at]) * toFloat(pairs[at]);
+    }
     dot[half] = rowSum(sum);
     shift[half] = 0;
     if (row[half] < 0) continue;
@@ -296,20 +296,24 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
     fill(stage ^ 1);
     awaitBatches<1>();
     __syncthreads();
-    if (walk.isHidden(first)) continue;
     const Element* keys = pairs + stage * 2 * TILE;
     const bool isPlain = walk.isPlain(first);
     Sums<ROWS> weights, scores;
     multiply(weights, queries, keys);
     multiply(scores, gradients, keys + TILE);
+    awaitProducts<1>();
     #pragma unroll
     for (int n = 0; n < ROWS / 8; n++)
       for (int e = 0; e < 4; e++) {
         const bool isSeen = isPlain || walk.allows(e, first + columnOf(n, e));
-        const float weight = isSeen ? exp2of(weights.at[n][e] * SCALE_LOG2 - shift[e / 2]) : 0;
-        scores.at[n][e] = weight * (scores.at[n][e] - dot[e / 2]);
+        weights.at[n][e] = isSeen ? exp2of(weights.at[n][e] * SCALE_LOG2 - shift[e / 2]) : 0;
       }
+    awaitProducts<0>();
+    #pragma unroll
+    for (int n = 0; n < ROWS / 8; n++)
+      for (int e = 0; e < 4; e++) scores.at[n][e] = weights.at[n][e] * (scores.at[n][e] - dot[e / 2]);
     accumulate(sums, scores, keys, scratch);
+    awaitProducts<0>();
   }
 
   #pragma unroll
@@ -365,12 +369,13 @@ KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, co
     fill(stage ^ 1);
     awaitBatches<1>();
     __syncthreads();
-    if (walk.isHidden(first)) continue;
     const Element* queries = pairs + stage * 2 * TILE;
     const float* shift = perQuery + stage * 2 * ROWS;
     const bool isPlain = walk.isPlain(first);
     Sums<ROWS> weights, scores;
     multiply(weights, keys, queries);
+    multiply(scores, values, queries + TILE);
+    awaitProducts<1>();
     #pragma unroll
     for (int n = 0; n < ROWS / 8; n++)
       for (int e = 0; e < 4; e++) {
@@ -379,12 +384,13 @@ KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, co
         weights.at[n][e] = isSeen ? exp2of(weights.at[n][e] * SCALE_LOG2 - shift[column] * LOG2E) : 0;
       }
     accumulate(valueSums, weights, queries + TILE, scratch);
-    multiply(scores, values, queries + TILE);
+    awaitProducts<1>();
     #pragma unroll
     for (int n = 0; n < ROWS / 8; n++)
       for (int e = 0; e < 4; e++)
         scores.at[n][e] = weights.at[n][e] * (scores.at[n][e] - shift[ROWS + columnOf(n, e)]);
     accumulate(keySums, scores, queries, scratch);
+    awaitProducts<0>();
   }
 
   #pragma unroll

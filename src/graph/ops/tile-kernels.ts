@@ -16,38 +16,53 @@ export interface TileShape {
 export function tileShape(dtype: FloatDType, width: number): TileShape {
   const isHalf = dtype !== 'f32';
   const rows = isHalf ? 64 : 32;
-  const padded = Math.ceil(width / 16) * 16;
   return {
     rows,
     threads: 2 * rows,
-    bytes: rows * (isHalf ? 2 * (padded + 8) : 4 * (padded + 4)),
+    bytes: (rows + 1) * columnsOf(width) * (isHalf ? 2 : 4),
     scratchBytes: isHalf ? 0 : 4 * rows * (rows + 1),
   };
 }
 
+/** The width and zeros, sixteen columns at a time. */
+function columnsOf(width: number): number {
+  return Math.ceil(width / 16) * 16;
+}
+
 /**
- * CUDA C of tiles of rows in shared memory and of their products: `Tile`, `Sums`, `load`, `multiply`, `accumulate`.
+ * CUDA C of tiles of rows in shared memory and of their products: `Sums`, `load`, `multiply`, `accumulate`.
  *
  * A warp owns sixteen rows of a product. Its lanes hold it as tensor cores leave it: of every eight columns, lane `l`
  * has columns `2 (l % 4)` and the next of row `l / 4`, then of row `l / 4 + 8`. Halves are multiplied by tensor
- * cores, f32 by the same lanes one product after the other.
+ * cores, on Hopper by those instructions of its own which four warps give together and which read tiles by
+ * themselves; f32 by the same lanes one product after the other.
  */
 export function tileSource(dtype: FloatDType, width: number): string {
   const { rows, threads } = tileShape(dtype, width);
+  const columns = columnsOf(width);
+  const products =
+    dtype === 'f32'
+      ? productsOfFloats
+      : `
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) && ${Number(process.env['CXMIND_WGMMA'] ?? 0)}
+${hopperInstructions(dtype, columns, rows)}
+${productsOnHopper}
+#else
+${tensorCoreInstructions(dtype)}
+${productsOnTensorCores}
+#endif`;
   return `
 typedef ${cTypes[dtype]} Element;
-constexpr int WIDTH = ${width}, ROWS = ${rows}, THREADS = ${threads};
-// Columns of a tile: the width and zeros, sixteen at a time.
-constexpr int COLUMNS = ${Math.ceil(width / 16) * 16};
+constexpr int WIDTH = ${width}, COLUMNS = ${columns}, ROWS = ${rows}, THREADS = ${threads};
 ${geometry}
-${dtype === 'f32' ? '' : tensorCores(dtype)}
-${dtype === 'f32' ? productsOfFloats : productsOfHalves}`;
+${products}`;
 }
 
 const geometry = `
-// Elements in sixteen bytes, by which a tile is filled; as many stand between its rows, so that eight rows' pieces
-// lie in different banks.
-constexpr int PIECE = 16 / sizeof(Element), PITCH = COLUMNS + PIECE, TILE = ROWS * PITCH;
+// Elements in sixteen bytes. A tile stands in panels, each a piece of all rows, one after the other: what tensor cores
+// read together, eight rows of a panel, is 128 bytes on end. A piece between panels keeps a row's pieces in different banks.
+constexpr int PIECE = 16 / sizeof(Element), PANEL = (ROWS + 1) * PIECE, TILE = COLUMNS / PIECE * PANEL;
+__device__ int placeOf(int row, int column) { return column / PIECE * PANEL + row * PIECE + column % PIECE; }
 
 // A warp's sixteen rows of a product of N columns.
 template <int N> struct Sums { float at[N / 8][4]; };
@@ -85,9 +100,12 @@ __device__ void copyNumber(float* to, const float* from, bool isThere) {
 }
 // Copies since the last call are one batch.
 __device__ void endBatch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits for this thread's batches but for the last few.
+// Waits for this thread's batches but for the last few, and lets instructions that read tiles by themselves see them.
 template <int Pending> __device__ void awaitBatches() {
   asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory");
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
 }
 
 // Starts to fill a tile with ROWS rows: those that \`order\` has from \`first\` on, each \`pitch\` elements long.
@@ -99,13 +117,13 @@ __device__ void load(Element* tile, const Element* source, int pitch, const int*
       const int row = i / pieces, column = i % pieces * PIECE;
       const bool isThere = first + row < count && column < WIDTH;
       const Element* from = isThere ? source + (i64)order[first + row] * pitch + column : source;
-      copyAsync(tile + row * PITCH + column, from, isThere);
+      copyAsync(tile + placeOf(row, column), from, isThere);
     }
   } else {
     for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
       const int row = i / COLUMNS, column = i % COLUMNS;
       const bool isThere = first + row < count && column < WIDTH;
-      tile[row * PITCH + column] =
+      tile[placeOf(row, column)] =
         isThere ? source[(i64)order[first + row] * pitch + column] : fromFloat<Element>(0);
     }
   }
@@ -124,7 +142,7 @@ template <class T> __device__ void storeRow(T* to, const Sums<COLUMNS>& sums, in
 `;
 
 /** Warp-wide matrix instructions (PTX ISA, mma.m16n8k16 and ldmatrix). */
-function tensorCores(dtype: FloatDType): string {
+function tensorCoreInstructions(dtype: FloatDType): string {
   return `
 __device__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
@@ -142,28 +160,24 @@ __device__ void loadTransposed(u32 (&x)[4], const Element* row) {
     : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
     : "r"((u32)__cvta_generic_to_shared(row)) : "memory");
 }
-__device__ u32 pack(float low, float high) {
-  u32 both;
-  asm("cvt.rn.${dtype}x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-  return both;
-}
+${packing(dtype)}
 `;
 }
 
-const productsOfHalves = `
+const productsOnTensorCores = `
 // sums = a bᵀ: this warp's rows of one tile by all rows of another.
 __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   const int lane = laneOf();
-  const Element* aRow = a + (threadIdx.x / 32 * 16 + lane % 16) * PITCH + lane / 16 * 8;
-  const Element* bRow = b + (lane / 16 * 8 + lane % 8) * PITCH + lane / 8 % 2 * 8;
+  const Element* aRow = a + placeOf(threadIdx.x / 32 * 16 + lane % 16, lane / 16 * 8);
+  const Element* bRow = b + placeOf(lane / 16 * 8 + lane % 8, lane / 8 % 2 * 8);
   clear(sums);
   #pragma unroll
   for (int k = 0; k < COLUMNS; k += 16) {
     u32 x[4], y[4];
-    loadMatrices(x, aRow + k);
+    loadMatrices(x, aRow + placeOf(0, k));
     #pragma unroll
     for (int n = 0; n < ROWS; n += 16) {
-      loadMatrices(y, bRow + n * PITCH + k);
+      loadMatrices(y, bRow + placeOf(n, k));
       mma(sums.at[n / 8], x, y[0], y[1]);
       mma(sums.at[n / 8 + 1], x, y[2], y[3]);
     }
@@ -173,19 +187,91 @@ __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
 // sums += weights b: what multiply gave, by the rows of a tile.
 __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float*) {
   const int lane = laneOf();
-  const Element* bRow = b + lane % 16 * PITCH + lane / 16 * 8;
+  const Element* bRow = b + placeOf(lane % 16, lane / 16 * 8);
   #pragma unroll
   for (int k = 0; k < ROWS; k += 16) {
-    const float (&w)[4] = weights.at[k / 8], (&v)[4] = weights.at[k / 8 + 1];
-    const u32 x[4] = {pack(w[0], w[1]), pack(w[2], w[3]), pack(v[0], v[1]), pack(v[2], v[3])};
-    u32 y[4];
+    u32 x[4], y[4];
+    pack(x, weights, k);
     #pragma unroll
     for (int n = 0; n < COLUMNS; n += 16) {
-      loadTransposed(y, bRow + k * PITCH + n);
+      loadTransposed(y, bRow + placeOf(k, n));
       mma(sums.at[n / 8], x, y[0], y[1]);
       mma(sums.at[n / 8 + 1], x, y[2], y[3]);
     }
   }
+}
+template <int Pending> __device__ void awaitProducts() {}
+`;
+
+/** Matrix instructions of four warps (PTX ISA, wgmma), whose operands in shared memory are described. */
+function hopperInstructions(dtype: FloatDType, columns: number, rows: number): string {
+  const sums = (count: number): string =>
+    Array.from({ length: count }, (_, i) => `"+f"(d.at[${i >> 2}][${i & 3}])`).join(', ');
+  const results = (count: number): string =>
+    Array.from({ length: count }, (_, i) => `%${i}`).join(',');
+  const wgmma = (size: number, operands: string, flags: string): string =>
+    `"{\\n.reg .pred p;\\nsetp.ne.b32 p, ${operands.split(' ').at(-1)}, 0;\\n"
+    "wgmma.mma_async.sync.aligned.m64n${size}k16.f32.${dtype}.${dtype} "
+    "{${results(size / 2)}}, ${operands.split(' ').slice(0, -1).join(' ')} p, 1, 1, ${flags};\\n}"`;
+  const [few, many] = [rows / 2, columns / 2];
+  return `
+__device__ u64 describe(const Element* from, int leadingBytes, int strideBytes) {
+  return (u64)(((u32)__cvta_generic_to_shared(from) & 0x3ffff) >> 4) | (u64)(leadingBytes >> 4) << 16 | (u64)(strideBytes >> 4) << 32;
+}
+// d = a bᵀ or d += a bᵀ, of sixteen columns.
+__device__ void multiplyStep(Sums<ROWS>& d, u64 a, u64 b, int isSum) {
+  asm volatile(${wgmma(rows, `%${few}, %${few + 1}, %${few + 2}`, '0, 0')}
+    : ${sums(few)} : "l"(a), "l"(b), "r"(isSum));
+}
+// d += x b, of sixteen rows of b.
+__device__ void accumulateStep(Sums<COLUMNS>& d, const u32 (&x)[4], u64 b) {
+  asm volatile(${wgmma(columns, `{%${many},%${many + 1},%${many + 2},%${many + 3}}, %${many + 4}, %${many + 5}`, '1')}
+    : ${sums(many)} : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "l"(b), "r"(1));
+}
+__device__ void beginProduct() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ void endProduct() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int Pending> __device__ void awaitProducts() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(Pending) : "memory");
+}
+${packing(dtype)}`;
+}
+
+/** Weights as the left operand of a product. */
+function packing(dtype: FloatDType): string {
+  return `
+__device__ u32 packPair(float low, float high) {
+  u32 both;
+  asm("cvt.rn.${dtype}x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  return both;
+}
+__device__ void pack(u32 (&x)[4], const Sums<ROWS>& weights, int k) {
+  const float (&w)[4] = weights.at[k / 8], (&v)[4] = weights.at[k / 8 + 1];
+  x[0] = packPair(w[0], w[1]);
+  x[1] = packPair(w[2], w[3]);
+  x[2] = packPair(v[0], v[1]);
+  x[3] = packPair(v[2], v[3]);
+}`;
+}
+
+const productsOnHopper = `
+// Starts sums = a bᵀ: this warp's rows of one tile by all rows of another.
+__device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
+  beginProduct();
+  #pragma unroll
+  for (int k = 0; k < COLUMNS; k += 16)
+    multiplyStep(sums, describe(a + placeOf(0, k), 2 * PANEL, 128), describe(b + placeOf(0, k), 2 * PANEL, 128), k > 0);
+  endProduct();
+}
+
+// Starts sums += weights b: what multiply gave, by the rows of a tile.
+__device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float*) {
+  u32 x[ROWS / 16][4];
+  #pragma unroll
+  for (int k = 0; k < ROWS; k += 16) pack(x[k / 16], weights, k);
+  beginProduct();
+  #pragma unroll
+  for (int k = 0; k < ROWS; k += 16) accumulateStep(sums, x[k / 16], describe(b + placeOf(k, 0), 128, 2 * PANEL));
+  endProduct();
 }
 `;
 
@@ -194,11 +280,11 @@ const productsOfFloats = `
 __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   clear(sums);
   for (int k = 0; k < COLUMNS; k++) {
-    const float low = a[rowOf(0) * PITCH + k], high = a[rowOf(2) * PITCH + k];
+    const float low = a[placeOf(rowOf(0), k)], high = a[placeOf(rowOf(2), k)];
     #pragma unroll
     for (int n = 0; n < ROWS / 8; n++)
       for (int e = 0; e < 2; e++) {
-        const float y = b[columnOf(n, e) * PITCH + k];
+        const float y = b[placeOf(columnOf(n, e), k)];
         sums.at[n][e] += low * y;
         sums.at[n][e + 2] += high * y;
       }
@@ -217,10 +303,11 @@ __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const
     #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n++)
       for (int e = 0; e < 2; e++) {
-        const float y = b[k * PITCH + columnOf(n, e)];
+        const float y = b[placeOf(k, columnOf(n, e))];
         sums.at[n][e] += low * y;
         sums.at[n][e + 2] += high * y;
       }
   }
 }
+template <int Pending> __device__ void awaitProducts() {}
 `;
