@@ -1,5 +1,5 @@
 import { viewOf, type DType } from '../tensor/dtype.ts';
-import { bringIn, letGo } from '../tensor/file-memory.ts';
+import { bringIn, bringInAhead, letGo } from '../tensor/file-memory.ts';
 import { isShared } from '../tensor/memory.ts';
 import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { Device, View, Views, Workspace } from './device.ts';
@@ -43,6 +43,12 @@ export async function readTensor<D extends DType>(view: View<D>): Promise<Tensor
 export function bringInView(view: View, use: 'read' | 'write'): void {
   const tensor = view.device.host?.tensor(view);
   if (tensor !== undefined) bringIn(tensor.data, use);
+}
+
+/** `bringInAhead` for what a view of this process's memory is of; nothing for a device's own. */
+export async function bringInViewAhead(view: View): Promise<void> {
+  const tensor = view.device.host?.tensor(view);
+  if (tensor !== undefined) await bringInAhead(tensor.data);
 }
 
 /** `letGo` of what a view of this process's memory is of; nothing for a device's own. */

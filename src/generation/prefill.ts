@@ -105,7 +105,8 @@ export class Prefill implements Disposable {
     const last = this.#workspace.take(hidden.dtype, [batch.trees.length, text.hiddenSize]);
     const layers: LayerKeysValues[] = [];
     for (let i = 0; i < text.layers; i++) {
-      using weights = await source.take(moduleNames.layer(i));
+      const following = i + 1 < text.layers ? moduleNames.layer(i + 1) : moduleNames.head;
+      using weights = await source.take(moduleNames.layer(i), following);
       const inputs = { hidden, ...shared };
       const { key, value } =
         i === text.layers - 1

@@ -19,6 +19,7 @@ import {
   isVisionModule,
   moduleNames,
   type GradientSink,
+  type Lease,
   type ModelModules,
 } from './weight-source.ts';
 
@@ -159,7 +160,7 @@ export class Network implements Disposable {
       const pass = await this.#forward(batch, { layers: true, vision });
       let gradient = await this.#headBackward(batch, pass.hidden, headInputs, lossGradient, sink);
       for (let i = this.#config.text.layers - 1; i >= 0; i--) {
-        using weights = await this.#weights.source.take(moduleNames.layer(i));
+        using weights = await this.#takeLayer(i, i - 1);
         using accumulators = await sink.take(moduleNames.layer(i));
         const results = this.#layers
           .of(i)
@@ -192,7 +193,7 @@ export class Network implements Disposable {
     let [hidden, next] = [embedded.hidden, spare];
     for (let i = 0; i < text.layers; i++) {
       const block = this.#layers.of(i);
-      using weights = await this.#weights.source.take(moduleNames.layer(i));
+      using weights = await this.#takeLayer(i, i + 1);
       const inputs = { hidden, ...shared };
       if (next === null) {
         const { outputs, saved } = block.forwardSaving(inputs, weights.views, this.#workspace);
@@ -204,6 +205,13 @@ export class Network implements Disposable {
       }
     }
     return { embedded, layers, hidden };
+  }
+
+  /** The weights of a layer, before those of another, or of the head, which follows the last. */
+  #takeLayer(layer: number, next: number): Promise<Lease> {
+    const { source } = this.#weights;
+    const following = next < this.#config.text.layers ? moduleNames.layer(next) : moduleNames.head;
+    return source.take(moduleNames.layer(layer), next < 0 ? undefined : following);
   }
 
   /** Runs the head chunk by chunk, once for the scores and once for gradients. */
@@ -219,7 +227,8 @@ export class Network implements Disposable {
     const chunks = this.#chunks(batch);
     const scores = new Float32Array(batch.scoredRows.length);
     const kept: Saved[] = [];
-    using weights = await this.#weights.source.take(moduleNames.head);
+    const last = moduleNames.layer(this.#config.text.layers - 1);
+    using weights = await this.#weights.source.take(moduleNames.head, last);
     using accumulators = await sink.take(moduleNames.head);
     const inputsOf = (chunk: Chunk): Views => this.#chunkInputs(batch, hidden, chunk, headInputs);
     const chunkForward = (chunk: Chunk): { outputs: Views; saved: Saved } =>

@@ -21,6 +21,9 @@ export interface VisionPass {
   readonly saved: readonly Saved[];
 }
 
+/** A module that is used, and the one after it where that is known. */
+type Turn = readonly [module: string, next?: string | undefined];
+
 /** How the tower computes, whose weights it takes, what of it is trained, and what is kept for it. */
 export interface VisionTowerOptions {
   readonly graphs: VisionGraphs;
@@ -85,8 +88,8 @@ export class VisionTower implements Disposable {
     saving: boolean,
   ): Promise<VisionPass> {
     const saved: Saved[] = [];
-    const run = async (block: Block, module: string, inputs: Views): Promise<Views> => {
-      using weights = await this.#source.take(module);
+    const run = async (block: Block, [module, next]: Turn, inputs: Views): Promise<Views> => {
+      using weights = await this.#source.take(module, next);
       if (!saving) return block.forward(inputs, weights.views, workspace);
       const result = block.forwardSaving(inputs, weights.views, workspace);
       saved.push(result.saved);
@@ -101,17 +104,22 @@ export class VisionTower implements Disposable {
         putAll(workspace, segmentTensors(this.#form, rows, wholeSegments(rows), 1, allocate)),
       ]),
     );
-    let { output: hidden } = await run(this.#patchEmbed, moduleNames.patchEmbed, {
-      patches: pixelValues,
-    });
+    let { output: hidden } = await run(
+      this.#patchEmbed,
+      [moduleNames.patchEmbed, moduleNames.visionBlock(0)],
+      {
+        patches: pixelValues,
+      },
+    );
     for (const [i, rows] of segments.entries()) {
-      ({ output: hidden } = await run(this.#blocks.of(i), moduleNames.visionBlock(i), {
+      const next = i + 1 < segments.length ? moduleNames.visionBlock(i + 1) : moduleNames.merger;
+      ({ output: hidden } = await run(this.#blocks.of(i), [moduleNames.visionBlock(i), next], {
         hidden: hidden!,
         ...angles,
         ...attention.get(rows),
       }));
     }
-    const { embeddings } = await run(this.#merger, moduleNames.merger, { hidden: hidden! });
+    const { embeddings } = await run(this.#merger, [moduleNames.merger], { hidden: hidden! });
     return { embeddings: embeddings!, saved };
   }
 
@@ -124,24 +132,31 @@ export class VisionTower implements Disposable {
   ): Promise<void> {
     const run = async (
       block: Block,
-      module: string,
+      [module, next]: Turn,
       from: Saved,
       outputGradients: Views,
     ): Promise<Views> => {
-      using weights = await this.#source.take(module);
+      using weights = await this.#source.take(module, next);
       using accumulators = await sink.take(module);
       return block.backward(from, weights.views, outputGradients, accumulators.views, workspace);
     };
-    let { hidden } = await run(this.#merger, moduleNames.merger, saved.at(-1)!, {
+    const isWhole = sink.trained.has(moduleNames.patchEmbed);
+    const last = moduleNames.visionBlock(this.#config.depth - 1);
+    let { hidden } = await run(this.#merger, [moduleNames.merger, last], saved.at(-1)!, {
       embeddings: gradient,
     });
     for (let i = this.#config.depth - 1; i >= 0; i--) {
-      ({ hidden } = await run(this.#blocks.of(i), moduleNames.visionBlock(i), saved[i + 1]!, {
+      const first = isWhole ? moduleNames.patchEmbed : undefined;
+      const turn = [
+        moduleNames.visionBlock(i),
+        i > 0 ? moduleNames.visionBlock(i - 1) : first,
+      ] as const;
+      ({ hidden } = await run(this.#blocks.of(i), turn, saved[i + 1]!, {
         output: hidden!,
       }));
     }
-    if (!sink.trained.has(moduleNames.patchEmbed)) return;
-    await run(this.#patchEmbed, moduleNames.patchEmbed, saved[0]!, { output: hidden! });
+    if (!isWhole) return;
+    await run(this.#patchEmbed, [moduleNames.patchEmbed], saved[0]!, { output: hidden! });
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,5 @@
 import type { Device, View, Views } from '../device/device.ts';
-import { bringInView, letGoView } from '../device/host-tensors.ts';
+import { bringInView, bringInViewAhead, letGoView } from '../device/host-tensors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
 import type { DeviceArena } from './device-arena.ts';
@@ -41,8 +41,12 @@ export interface Lease extends Disposable {
 export interface WeightSource {
   /** Whether weights are taken where they are, so that who has them sees every change. */
   readonly isInPlace: boolean;
-  /** The weights of a module, to be given back by disposing the lease. */
-  take(module: string): Promise<Lease>;
+  /**
+   * The weights of a module, to be given back by disposing the lease.
+   *
+   * @param next the module that is taken after it, and may come while this one is used; left out where none is known
+   */
+  take(module: string, next?: string): Promise<Lease>;
 }
 
 /** Takes in a model's gradients module by module. */
@@ -77,40 +81,66 @@ export class ResidentModules implements WeightSource, GradientSink {
   }
 
   take(module: string): Promise<Lease> {
-    return Promise.resolve(this.#leases.get(module) ?? NOTHING);
+    return Promise.resolve(this.lease(module));
+  }
+
+  /** The same at once: everything is there. */
+  lease(module: string): Lease {
+    return this.#leases.get(module) ?? NOTHING;
   }
 }
 
 /**
- * Parameters of an arena that lies in a file: a module is in memory for as long as somebody has it, wherever that
- * arena is.
+ * Parameters of an arena that lies in a file: a module is in memory for as long as somebody has it, and the next one
+ * comes while it is used.
  */
 export class PagedModules implements WeightSource {
   readonly isInPlace = true;
   readonly #resident: ResidentModules;
   /** How many have a module. */
   readonly #holders = new Map<string, number>();
+  /** The module that is on its way to memory before anybody takes it. */
+  #ahead: { readonly module: string; readonly arrival: Promise<unknown> } | null = null;
 
   constructor(resident: ResidentModules) {
     this.#resident = resident;
   }
 
-  async take(module: string): Promise<Lease> {
-    const { views } = await this.#resident.take(module);
-    const all = Object.values(views);
+  async take(module: string, next?: string): Promise<Lease> {
+    const { views } = this.#resident.lease(module);
     this.#holders.set(module, this.#holdersOf(module) + 1);
-    for (const view of all) bringInView(view, 'read');
+    await this.#arrived();
+    for (const view of Object.values(views)) bringInView(view, 'read');
+    if (next !== undefined) this.#expect(next);
     let isHeld = true;
     return {
       views,
       [Symbol.dispose]: () => {
         if (!isHeld) return;
         isHeld = false;
-        const others = this.#holdersOf(module) - 1;
-        this.#holders.set(module, others);
-        if (others === 0) for (const view of all) letGoView(view);
+        this.#holders.set(module, this.#holdersOf(module) - 1);
+        this.#letGoUnheld(module);
       },
     };
+  }
+
+  #expect(module: string): void {
+    const views = Object.values(this.#resident.lease(module).views);
+    this.#ahead = { module, arrival: Promise.all(views.map(bringInViewAhead)) };
+  }
+
+  /** Waits for what was expected, and lets go of it where it is not taken after all. */
+  async #arrived(): Promise<void> {
+    const ahead = this.#ahead;
+    if (ahead === null) return;
+    this.#ahead = null;
+    await ahead.arrival;
+    this.#letGoUnheld(ahead.module);
+  }
+
+  #letGoUnheld(module: string): void {
+    if (this.#holdersOf(module) > 0) return;
+    for (const view of Object.values(this.#resident.lease(module).views)) letGoView(view);
   }
 
   #holdersOf(module: string): number {
@@ -165,12 +195,14 @@ export class AdaptedWeights implements WeightSource {
     this.#adapters = adapters;
   }
 
-  async take(module: string): Promise<Lease> {
-    const leases = [await this.#base.take(module), await this.#adapters.take(module)] as const;
+  async take(module: string, next?: string): Promise<Lease> {
+    const base = await this.#base.take(module, next);
+    const adapters = await this.#adapters.take(module, next);
     return {
-      views: { ...leases[0].views, ...leases[1].views },
+      views: { ...base.views, ...adapters.views },
       [Symbol.dispose]() {
-        for (const lease of leases) lease[Symbol.dispose]();
+        base[Symbol.dispose]();
+        adapters[Symbol.dispose]();
       },
     };
   }

@@ -79,16 +79,36 @@ export function bringIn(data: ArrayBufferView, use: 'read' | 'write'): void {
   advise(data, MADV_POPULATE[use]);
 }
 
-function advise({ buffer, byteOffset, byteLength }: ArrayBufferView, advice: number): void {
-  if (!isInFile(buffer) || byteLength === 0) return;
+/** The same for reading, on another thread than this one; resolves once they are there. */
+export function bringInAhead(data: ArrayBufferView): Promise<void> {
+  const pages = pagesOf(data);
+  if (pages === null) return Promise.resolve();
+  return new Promise((resolve) => {
+    // Where the memory is gone before its turn comes, advice still changes no element of any other.
+    libc.functions.madvise.async(pages.at, pages.byteLength, MADV_POPULATE.read, () => resolve());
+  });
+}
+
+function advise(data: ArrayBufferView, advice: number): void {
+  const pages = pagesOf(data);
+  // Advice that a kernel does not know changes no element.
+  if (pages !== null) libc.functions.madvise(pages.at, pages.byteLength, advice);
+}
+
+/** The pages of a file that elements lie in; null for elements that lie in none. */
+function pagesOf({
+  buffer,
+  byteOffset,
+  byteLength,
+}: ArrayBufferView): { readonly at: bigint; readonly byteLength: number } | null {
+  if (!isInFile(buffer) || byteLength === 0) return null;
   const first = addressOf(buffer);
   const last = first + BigInt(buffer.byteLength);
   const from = first + BigInt(byteOffset);
   const start = (from / PAGE_BYTES) * PAGE_BYTES;
   const end = ((from + BigInt(byteLength) + PAGE_BYTES - 1n) / PAGE_BYTES) * PAGE_BYTES;
   const [at, to] = [start < first ? first : start, end > last ? last : end];
-  // Advice that a kernel does not know changes no element.
-  libc.functions.madvise(at, Number(to - at), advice);
+  return { at, byteLength: Number(to - at) };
 }
 
 /** A file of so many bytes that are its own, without a name. */

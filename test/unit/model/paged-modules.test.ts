@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { Arena } from '../../../src/model/arena.ts';
@@ -6,7 +7,7 @@ import { modelWeights } from '../../../src/model/model-weights.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { modelModules } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import { moduleNames } from '../../../src/model/weight-source.ts';
+import { moduleNames, type WeightSource } from '../../../src/model/weight-source.ts';
 import { fileBuffer, letGo } from '../../../src/tensor/file-memory.ts';
 import { goldenSequences, loadGoldenModel, type GoldenModel } from '../../support/golden-model.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
@@ -44,14 +45,17 @@ describe('PagedModules', () => {
     assert.equal(residentBytes(filed.buffer), 0);
   });
 
-  it('has a module in memory until the last who took it gives it back', async () => {
-    const { source } = modelWeights(device, {
+  const sourceOf = (): WeightSource =>
+    modelWeights(device, {
       config: model.config,
       modules: modelModules(model.config, 'policy'),
       arena: filed,
       adapter: null,
-    });
-    const resident = (): number => residentBytes(filed.buffer)!;
+    }).source;
+  const resident = (): number => residentBytes(filed.buffer)!;
+
+  it('has a module in memory until the last who took it gives it back', async () => {
+    const source = sourceOf();
     const first = await source.take(moduleNames.embedding);
     const taken = resident();
     assert.ok(taken > 0 && taken < filed.byteLength, `${taken} of ${filed.byteLength} bytes`);
@@ -60,6 +64,28 @@ describe('PagedModules', () => {
     first[Symbol.dispose]();
     assert.equal(resident(), taken);
     second[Symbol.dispose]();
+    assert.equal(resident(), 0);
+  });
+
+  it('brings the next module while one is used, and lets go of it where another is taken', async () => {
+    const source = sourceOf();
+    const aloneBytes = async (module: string): Promise<number> => {
+      using _ = await source.take(module);
+      return resident();
+    };
+    const { embedding, head } = moduleNames;
+    const own = await aloneBytes(embedding);
+    const others = await aloneBytes(head);
+    const first = await source.take(embedding, head);
+    while (resident() === own) await setTimeout(1);
+    first[Symbol.dispose]();
+    assert.equal(resident(), others);
+    const again = await source.take(embedding, head);
+    while (resident() === own) await setTimeout(1);
+    const other = await source.take(embedding);
+    assert.equal(resident(), own);
+    again[Symbol.dispose]();
+    other[Symbol.dispose]();
     assert.equal(resident(), 0);
   });
 });
