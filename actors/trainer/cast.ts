@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os';
-import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import { Arena } from '../../src/model/arena.ts';
@@ -28,14 +27,15 @@ import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import type { PolicyWeights } from '../weights/policy-weights.ts';
-import { WeightSync, weightsMarker } from '../weights/sync.ts';
+import { WeightSync } from '../weights/sync.ts';
 import type { LoadedCritic } from './critic.ts';
 import { Critics } from './critics.ts';
 import { introduce, isTogether, seatsAt } from './learner-seats.ts';
 import { Learners } from './learners.ts';
 import type { Station } from './placement.ts';
 import {
-  isOffloaded,
+  computedBy,
+  modelMarker,
   modelProps,
   policyProps,
   roundToStorage,
@@ -265,30 +265,28 @@ export async function spawnReplay(
 export function freezeReference(
   system: ActorSystem,
   config: Config,
-  { arena, devices, computeDType: usual }: LoadedPolicy,
+  { arena, computeDType: usual }: LoadedPolicy,
   weights: PolicyWeights,
   logger: Logger,
 ): WeightSync | null {
   if (config.algorithm.disableKl) return null;
   if (weights.frozen !== null) return weights.frozen;
   const { ref } = config.worker;
-  const { torchDtype, mpParamDtype } = ref.fsdp;
-  const marker = weightsMarker('reference', arena.byteLength, isOffloaded(ref));
+  const marker = modelMarker('reference', arena.byteLength, config);
   const copy = new Arena(arena.layout, system.blocks.get(marker));
   for (let start = 0; start < arena.data.length; start += COPIED_AT_ONCE) {
     const [from, to] = [arena, copy].map(({ data }) =>
       data.subarray(start, start + COPIED_AT_ONCE),
     );
     to!.set(from!);
-    roundToStorage(torchDtype, to!);
+    roundToStorage(ref.fsdp.torchDtype, to!);
     letGo(from!);
     letGo(to!);
   }
-  const computeDType = mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype);
   const frozen = new WeightSync(
     system,
     'reference',
-    { arena: copy, devices, computeDType },
+    { arena: copy, ...computedBy(config, ref, usual) },
     logger,
   );
   frozen.publish(FROZEN_VERSION);

@@ -6,10 +6,9 @@ import { visionLength } from '../../src/model/parameters.ts';
 import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
 import type { ActorSystem } from '../runtime/system.ts';
-import { weightsMarker } from '../weights/sync.ts';
 import {
   computedBy,
-  isOffloaded,
+  modelMarker,
   modelPathOf,
   notesOf,
   roundToStorage,
@@ -30,8 +29,7 @@ export async function loadCritic(
   const critic = await loadValueCheckpoint(resolve(model.modelPath ?? modelPathOf(config)), {
     seed: config.trainer.seed,
     parts: learnerCount(config),
-    memory: (sizeBytes) =>
-      system.blocks.get(weightsMarker('critic', sizeBytes, isOffloaded(config.worker.critic))),
+    memory: (sizeBytes) => system.blocks.get(modelMarker('critic', sizeBytes, config)),
     freezeVisionTower,
     overrides,
   });
@@ -45,7 +43,7 @@ export async function loadCritic(
     ...critic,
     frozenLength,
     isVisionFixed: freezeVisionTower,
-    ...computedBy(config, fsdp.mpParamDtype),
+    ...computedBy(config, config.worker.critic),
     overrides,
     notes: notes.map((note) => `critic: ${note}`),
   };

@@ -17,13 +17,13 @@ import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { visionLength } from '../../src/model/parameters.ts';
 import type { ModelProps } from '../model-props.ts';
 import { devicesOf } from './device.ts';
-import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
+import type { SharedMarker, WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
 import { weightsMarker, type WeightSync } from '../weights/sync.ts';
 
-/** What of a model's section of the config asks for its weights in a file. */
-type Offloading = Pick<Config['worker']['ref'], 'fsdp' | 'offload'>;
+/** What of a model's section of the config says where and in what it computes, and where its weights are meanwhile. */
+type Placing = Pick<Config['worker']['ref'], 'fsdp' | 'offload'>;
 
 /** The policy in the memory that the actors of this process share, and what of it is trained. */
 export interface LoadedPolicy extends LoadedCheckpoint {
@@ -37,6 +37,8 @@ export interface LoadedPolicy extends LoadedCheckpoint {
   readonly devices: readonly DeviceName[];
   /** What they compute in, on a copy of the weights unless it is their own f32 on the processor. */
   readonly computeDType: FloatDType;
+  /** Whether the weights are elsewhere than where programs compute while these do not need them. */
+  readonly isOffloaded: boolean;
   /** Keys laid over the checkpoint's config. */
   readonly overrides: ConfigOverrides;
   /** What its user should hear of it. */
@@ -51,8 +53,7 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
   const parts = learnerCount(config);
   const checkpoint = await loadCheckpoint(modelPathOf(config), {
     parts: isAdapted ? 1 : parts,
-    memory: (sizeBytes) =>
-      system.blocks.get(weightsMarker('policy', sizeBytes, isOffloaded(config.worker.actor))),
+    memory: (sizeBytes) => system.blocks.get(modelMarker('policy', sizeBytes, config)),
     freezeVisionTower,
     overrides,
   });
@@ -65,7 +66,7 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
     freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, checkpoint.config));
   const policy = {
     ...checkpoint,
-    ...computedBy(config, fsdp.mpParamDtype),
+    ...computedBy(config, config.worker.actor),
     ...{ adapter, frozenLength, isVisionFixed, overrides },
   };
   const ignored = ignoredOverrides(checkpoint.config, overrides);
@@ -75,15 +76,31 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
 /**
  * Where a model computes, and in which dtype: where none is named, in what the device does best.
  *
- * @param mpParamDtype `fsdp.mp_param_dtype`
+ * @param usual where the model's section names none
  */
 export function computedBy(
   { trainer }: Config,
-  mpParamDtype: string | null,
-): Pick<LoadedPolicy, 'devices' | 'computeDType'> {
+  { fsdp: { mpParamDtype, enableCpuOffload }, offload }: Placing,
+  usual?: FloatDType,
+): Pick<LoadedPolicy, 'devices' | 'computeDType' | 'isOffloaded'> {
   const devices = devicesOf(trainer);
-  const usual = devices[0] === 'cpu' ? 'f32' : 'bf16';
-  return { devices, computeDType: mpParamDtype === null ? usual : floatDTypeOf(mpParamDtype) };
+  const best = usual ?? (devices[0] === 'cpu' ? 'f32' : 'bf16');
+  return {
+    devices,
+    computeDType: mpParamDtype === null ? best : floatDTypeOf(mpParamDtype),
+    isOffloaded: enableCpuOffload || offload.offloadParams,
+  };
+}
+
+/** The marker of a model's block: in a file where it is offloaded from the very memory that programs compute in. */
+export function modelMarker(
+  name: 'policy' | 'critic' | 'reference',
+  sizeBytes: number,
+  config: Config,
+): SharedMarker {
+  const { actor: policy, critic, ref: reference } = config.worker;
+  const { devices, isOffloaded } = computedBy(config, { policy, critic, reference }[name]);
+  return weightsMarker(name, sizeBytes, isOffloaded && devices[0] === 'cpu');
 }
 
 /** A model as it is handed to an actor that only computes. */
@@ -136,11 +153,6 @@ export function policyProps(
 /** The checkpoint directory that training starts from. */
 export function modelPathOf(config: Config): string {
   return resolve(config.worker.actor.model.modelPath ?? '.');
-}
-
-/** Whether a model's weights lie in a file while nobody uses them. */
-export function isOffloaded({ fsdp, offload }: Offloading): boolean {
-  return fsdp.enableCpuOffload || offload.offloadParams;
 }
 
 /** Rounds values to what `fsdp.torch_dtype` can hold, in place. */

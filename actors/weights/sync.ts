@@ -27,6 +27,8 @@ export interface Synced {
   readonly arena: Arena;
   readonly computeDType: FloatDType;
   readonly devices: readonly DeviceName[];
+  /** Whether they stay in the host's memory, from where a device has a module at a time. */
+  readonly isOffloaded: boolean;
 }
 
 /** What is known of an actor's place. */
@@ -53,6 +55,7 @@ export class WeightSync implements AsyncDisposable {
   readonly #system: ActorSystem;
   readonly #arena: Arena;
   readonly #computeDType: FloatDType;
+  readonly #isOffloaded: boolean;
   readonly #shared: Omit<WeightMarkers, 'working'>;
   readonly #working: Arena<FloatDType> | null;
   readonly #logger: Logger;
@@ -65,11 +68,12 @@ export class WeightSync implements AsyncDisposable {
 
   /** @param arena over the block that `weightsMarker(name, …)` stands for here */
   constructor(system: ActorSystem, name: string, synced: Synced, logger: Logger) {
-    const { arena, computeDType, devices } = synced;
+    const { arena, computeDType, devices, isOffloaded } = synced;
     this.#system = system;
     this.#name = name;
     this.#arena = arena;
     this.#computeDType = computeDType;
+    this.#isOffloaded = isOffloaded;
     this.#logger = logger;
     this.#shared = {
       weights: weightsMarker(name, arena.byteLength, isInFile(arena.buffer)),
@@ -153,7 +157,7 @@ export class WeightSync implements AsyncDisposable {
   #workingMarker(device: DeviceName): WeightMarkers['working'] | null {
     const { layout, buffer } = this.#arena;
     const dtype = this.#computeDType;
-    if (device !== 'cpu') {
+    if (device !== 'cpu' && !this.#isOffloaded) {
       const copy = `${device}/${this.#name}/${dtype}/${layout.length}`;
       return { dtype, onDevice: { $shared: copy, sizeBytes: deviceCopyBytes } };
     }

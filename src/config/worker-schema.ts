@@ -124,14 +124,17 @@ const Fsdp = section({
   mpBufferDtype: about('Type of buffers; here always fp32.', withDefault(precision, 'fp32')),
 });
 
-/** `worker.*.offload`: what is out of memory while it is not needed; where there is no card, in a file. */
+/**
+ * `worker.*.offload`: what is out of a card's memory while it is not needed, in the host's; where the processor
+ * computes, out of that, in a file.
+ */
 const Offload = section({
   offloadParams: about(
-    'Keep the parameters in a file below `TMPDIR` (else `/var/tmp`), on Linux: a pass has one module of them in memory, generation all of them while it lasts.',
+    "Keep the parameters out of memory: those of a card in the host's memory, those of the processor in a file below `TMPDIR` (else `/var/tmp`), on Linux. A pass has one module of them, generation all of them while it lasts.",
     withDefault(bool, false),
   ),
   offloadOptimizer: about(
-    "Keep the optimizer's state in a file below `TMPDIR` (else `/var/tmp`), on Linux: a step has one slice of it in memory.",
+    "Keep the optimizer's state out of memory, in the same places: a step has one slice of it.",
     withDefault(bool, false),
   ),
 });

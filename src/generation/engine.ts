@@ -89,8 +89,18 @@ export class GenerationEngine implements Disposable {
         decoder: await this.#open(longest),
         logitBias: this.#logitBias,
       });
-      return schedule.run();
+      try {
+        return await schedule.run();
+      } finally {
+        if (!this.#weights.source.isInPlace) this.#close();
+      }
     });
+  }
+
+  /** Gives the decoder's weights and memory back. */
+  #close(): void {
+    this.#decoder?.[Symbol.dispose]();
+    this.#decoder = undefined;
   }
 
   async #open(wanted: number): Promise<StepDecoder> {
@@ -100,8 +110,7 @@ export class GenerationEngine implements Disposable {
       this.#decoder.clear();
       return this.#decoder;
     }
-    this.#decoder?.[Symbol.dispose]();
-    this.#decoder = undefined;
+    this.#close();
     this.#decoder = await this.#opened({
       device: this.#device,
       config: this.#config,
@@ -127,7 +136,7 @@ export class GenerationEngine implements Disposable {
   [Symbol.dispose](): void {
     this.#prefill[Symbol.dispose]();
     this.#sampler[Symbol.dispose]();
-    this.#decoder?.[Symbol.dispose]();
+    this.#close();
     this.#logitBias[Symbol.dispose]();
   }
 }

@@ -1,8 +1,8 @@
-import type { BoundProgram, Device, Program, View } from '../device/device.ts';
-import { bringInView, letGoView, readTensor } from '../device/host-tensors.ts';
+import type { BoundProgram, Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
-import type { DType, FloatDType } from '../tensor/dtype.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
 import { fileBuffer, letGo } from '../tensor/file-memory.ts';
+import { sharedBuffer } from '../tensor/memory.ts';
 import { rows, sizeOf, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import {
   factorNames,
@@ -14,17 +14,20 @@ import {
   type Strategy,
   type StrategyName,
 } from './adamw-graph.ts';
+import { slicedArray, type Placed, type SlicedArray } from './sliced-array.ts';
 
 /**
  * Elements updated at a time on the processor: enough for ONNX Runtime to divide each operator among its threads, few
  * enough for a thread's share of all operands to stay in its cache from one operator to the next.
  */
 const SLICE = 2 ** 17;
+/** The same on a device to which they come from this process's memory: enough for the way there to be worth it. */
+const FAR_SLICE = 2 ** 22;
 
 /** What AdamW updates and how. */
 export interface AdamWOptions {
   /** `[N]`, updated in place; of bf16 where `storage` is. */
-  readonly parameters: View<'f32' | 'bf16'>;
+  readonly parameters: Placed<'f32' | 'bf16'>;
   /** `[N]`, read only. */
   readonly gradients: View<'f32'>;
   /** Decay of the first and second moment per step. */
@@ -38,9 +41,10 @@ export interface AdamWOptions {
   /** What parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
   readonly storage?: StorageDType;
   /** `[N]`, a copy of the parameters in another dtype, which every step writes too; none when left out. */
-  readonly working?: View<FloatDType>;
+  readonly working?: Placed;
   /**
-   * On the processor, keeps the state in a file, of which no more than the slice that is being updated is in memory.
+   * Keeps the state in this process's memory, or, where that is the device's own, in a file: no more than the slice
+   * that is being updated is on the device then, or in memory.
    */
   readonly offloadsState?: boolean;
 }
@@ -72,15 +76,20 @@ export interface AdamWState {
 export class AdamW implements Disposable {
   readonly #device: Device;
   readonly #options: AdamWOptions;
-  readonly #states = new Map<StateName, View<'f32' | 'bf16'> & Disposable>();
-  readonly #factors = new Map<FactorName, View<'f32'> & Disposable>();
-  readonly #program: Program;
+  readonly #parameters: SlicedArray<'f32' | 'bf16'>;
+  readonly #gradients: SlicedArray<'f32'>;
+  readonly #working: SlicedArray | null;
+  readonly #states = new Map<StateName, SlicedArray<'f32' | 'bf16'>>();
+  /** Elements updated at a time. */
+  readonly #slice: number;
+  readonly #factors = new Map<FactorName, View<'f32'>>();
   readonly #run: BoundProgram;
+  readonly #owned = new DisposableStack();
   #step = 0;
 
   /** @throws SHAPE_MISMATCH when parameters and gradients differ in length */
   constructor(device: Device, options: AdamWOptions) {
-    const { parameters, gradients, storage = 'f32', working } = options;
+    const { parameters, gradients, storage = 'f32', working, offloadsState = false } = options;
     const [length, gradientsLength] = [sizeOf(parameters.shape), sizeOf(gradients.shape)];
     if (length !== gradientsLength) {
       throw new CxmindError(
@@ -91,20 +100,27 @@ export class AdamW implements Disposable {
     const strategy: Strategy = strategies[options.strategy ?? 'adamw'];
     this.#device = device;
     this.#options = options;
+    this.#parameters = this.#owned.use(slicedArray(device, parameters));
+    this.#gradients = this.#owned.use(slicedArray(device, gradients));
+    this.#working = working === undefined ? null : this.#owned.use(slicedArray(device, working));
     for (const name of strategy.states) {
-      this.#states.set(name, this.#allocate(strategy.stateDType, [length]));
+      this.#states.set(name, this.#newState(strategy.stateDType, length, offloadsState));
     }
+    const arrays = [parameters, ...(working === undefined ? [] : [working])];
+    const isFar = offloadsState || arrays.some((array) => !('device' in array));
+    const atOnce = device.host !== null ? SLICE : isFar ? FAR_SLICE : length;
+    this.#slice = device.isAddressable ? atOnce : length;
     const graph = strategy.graph({
       ...options,
       storage,
       parameters: parameters.dtype,
       working: working?.dtype,
     });
-    this.#program = device.compile(graph);
-    this.#run = this.#program.bind();
+    const program = this.#owned.use(device.compile(graph));
+    this.#run = this.#owned.use(program.bind());
     for (const name of factorNames) {
       if (!graph.inputs.some((input) => input.name === name)) continue;
-      const factor = device.allocate('f32', []);
+      const factor = this.#owned.use(device.allocate('f32', []));
       this.#factors.set(name, factor);
       this.#run.input(name, factor);
     }
@@ -115,15 +131,15 @@ export class AdamW implements Disposable {
     return this.#step;
   }
 
-  /** The arrays that a checkpoint keeps, where they lie; their dtypes and sizes are the strategy's. */
-  get states(): ReadonlyMap<StateName, View<'f32' | 'bf16'>> {
+  /** The arrays that a checkpoint keeps; their dtypes and sizes are the strategy's. */
+  get states(): ReadonlyMap<StateName, SlicedArray<'f32' | 'bf16'>> {
     return this.#states;
   }
 
   /** What a checkpoint keeps: the arrays themselves where this process can see them, else copies. */
   async state(): Promise<AdamWState> {
     const arrays: Partial<Record<StateName, StateTensor>> = {};
-    for (const [name, view] of this.#states) arrays[name] = await readTensor(view);
+    for (const [name, own] of this.#states) arrays[name] = await own.read();
     return { ...(arrays as Omit<AdamWState, 'step'>), step: this.#step };
   }
 
@@ -133,21 +149,19 @@ export class AdamW implements Disposable {
    * @throws CHECKPOINT_INVALID when it belongs to another number of parameters, or another strategy
    */
   load(state: AdamWState): void {
-    for (const [name, view] of this.#states) {
+    for (const [name, own] of this.#states) {
       const saved = state[name];
-      const [size, wanted] = [saved?.data.length ?? 0, sizeOf(view.shape)];
-      if (saved === undefined || size !== wanted || saved.dtype !== view.dtype) {
+      const [size, wanted] = [saved?.data.length ?? 0, own.length];
+      if (saved === undefined || size !== wanted || saved.dtype !== own.dtype) {
         throw new CxmindError(
           'CHECKPOINT_INVALID',
           `adamw: ${name} of ${size} elements for ${wanted} parameters, ` +
             `or of another optim.strategy than ${this.#options.strategy ?? 'adamw'}`,
         );
       }
-      for (const { start, shape } of this.#slices()) {
-        const from = rows(saved, start, start + shape[0]);
-        const to = this.#part(view, start, shape);
-        this.#device.upload(from, to);
-        letGoView(to);
+      for (const { start, length } of this.#slices()) {
+        const from = rows(saved, start, start + length);
+        own.fill(start, from);
         letGo(from.data);
       }
     }
@@ -160,8 +174,8 @@ export class AdamW implements Disposable {
    * @param lr            learning rate of this step
    * @param gradientScale factor on every gradient, from clipping
    */
-  step(lr: number, gradientScale: number): void {
-    const { parameters, gradients, working, betas, weightDecay } = this.#options;
+  async step(lr: number, gradientScale: number): Promise<void> {
+    const { betas, weightDecay } = this.#options;
     this.#step++;
     const root = Math.sqrt(1 - betas[1] ** this.#step);
     this.#setFactors({
@@ -171,49 +185,39 @@ export class AdamW implements Disposable {
       root,
       inverseRoot: 1 / root,
     });
-    for (const { start, shape } of this.#slices()) {
-      const p = this.#part(parameters, start, shape);
-      const written: View[] = [p];
-      this.#run
-        .input('p', p)
-        .input('g', this.#part(gradients, start, shape))
-        .output('nextP', p);
-      if (working !== undefined) {
-        const copy = this.#part(working, start, shape);
-        this.#run.output('working', copy);
-        written.push(copy);
-      }
-      for (const [name, whole] of this.#states) {
-        const state = this.#part(whole, start, shape);
+    for (const { start, length } of this.#slices()) {
+      const taken: [SlicedArray, View<FloatDType>][] = [];
+      const take = (array: SlicedArray): View => {
+        const slice = array.take(start, length);
+        taken.push([array, slice]);
+        return slice;
+      };
+      const p = take(this.#parameters);
+      this.#run.input('p', p).input('g', this.#gradients.take(start, length)).output('nextP', p);
+      if (this.#working !== null) this.#run.output('working', take(this.#working));
+      for (const [name, array] of this.#states) {
+        const state = take(array);
         this.#run.input(name, state).output(nextOf(name), state);
-        written.push(state);
       }
-      for (const view of written) bringInView(view, 'write');
       this.#run.run();
-      for (const view of written) letGoView(view);
+      for (const [array, slice] of taken) await array.put(start, slice);
     }
   }
 
   /** What is updated at a time. */
-  *#slices(): Iterable<{ readonly start: number; readonly shape: readonly [number] }> {
-    const length = sizeOf(this.#options.parameters.shape);
-    const piece = this.#device.host === null ? length : SLICE;
-    for (let start = 0; start < length; start += piece) {
-      yield { start, shape: [Math.min(piece, length - start)] };
+  *#slices(): Iterable<{ readonly start: number; readonly length: number }> {
+    const { length } = this.#parameters;
+    for (let start = 0; start < length; start += this.#slice) {
+      yield { start, length: Math.min(this.#slice, length - start) };
     }
   }
 
-  #part(view: View, start: number, shape: readonly [number]): View {
-    return shape[0] === view.shape[0] ? view : this.#device.part(view, start, shape);
-  }
-
-  #allocate<D extends DType>(dtype: D, shape: readonly number[]): View<D> & Disposable {
-    const { host } = this.#device;
-    if (host === null || this.#options.offloadsState !== true) {
-      return this.#device.allocate(dtype, shape);
-    }
-    // The collector takes the file with the memory.
-    return { ...host.view(zeros(dtype, shape, fileBuffer)), [Symbol.dispose]: () => undefined };
+  #newState<D extends FloatDType>(dtype: D, length: number, isOffloaded: boolean): SlicedArray<D> {
+    const device = this.#device;
+    const array = isOffloaded
+      ? zeros(dtype, [length], device.host === null ? sharedBuffer : fileBuffer)
+      : this.#owned.use(device.allocate(dtype, [length]));
+    return this.#owned.use(slicedArray(device, array));
   }
 
   #setFactors(values: Readonly<Record<FactorName, number>>): void {
@@ -223,10 +227,6 @@ export class AdamW implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#run[Symbol.dispose]();
-    this.#program[Symbol.dispose]();
-    for (const view of [...this.#states.values(), ...this.#factors.values()]) {
-      view[Symbol.dispose]();
-    }
+    this.#owned.dispose();
   }
 }

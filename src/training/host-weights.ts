@@ -1,4 +1,3 @@
-import type { HostMemory, View } from '../device/device.ts';
 import type { Arena } from '../model/arena.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { letGo } from '../tensor/file-memory.ts';
@@ -7,17 +6,19 @@ import { rows, type Tensor } from '../tensor/tensor.ts';
 import type { Sharing } from './exchange.ts';
 import type { SteppedWeights } from './stepped-weights.ts';
 
-/** Weights that are stepped in the memory of this process, where they are also loaded, saved and sent from. */
+/**
+ * Weights that are stepped in the memory of this process, where they are also loaded, saved and sent from; by a device
+ * with memory of its own slice after slice.
+ */
 export class HostWeights implements SteppedWeights {
-  readonly own: View<'f32'>;
-  readonly ownWorking: View<FloatDType> | null;
+  readonly own: Tensor<'f32'>;
+  readonly ownWorking: Tensor<FloatDType> | null;
   readonly #weights: Arena;
   readonly #working: Arena<FloatDType>;
   readonly #sharing: Sharing;
-  readonly #own: Tensor<'f32'>;
 
   /** @param working what models compute with: the weights themselves, or a copy of them in another dtype */
-  constructor(host: HostMemory, weights: Arena, working: Arena<FloatDType>, sharing: Sharing) {
+  constructor(weights: Arena, working: Arena<FloatDType>, sharing: Sharing) {
     const { rank, size } = sharing.group;
     const part = weights.data.length / size;
     const ownOf = <D extends FloatDType>(arena: Arena<D>): Tensor<D> =>
@@ -25,16 +26,15 @@ export class HostWeights implements SteppedWeights {
     this.#weights = weights;
     this.#working = working;
     this.#sharing = sharing;
-    this.#own = ownOf(weights);
-    this.own = host.view(this.#own);
-    this.ownWorking = working === weights ? null : host.view(ownOf(working));
+    this.own = ownOf(weights);
+    this.ownWorking = working === weights ? null : ownOf(working);
   }
 
   async spread(): Promise<void> {
     const { group, sharesWeights } = this.#sharing;
     if (sharesWeights) await group.barrier();
     else {
-      await group.allGather(this.#own, this.#weights.flat);
+      await group.allGather(this.own, this.#weights.flat);
       this.#refresh();
     }
     letGo(this.#weights.data);

@@ -28,7 +28,7 @@ export interface OptimizationOptions {
   readonly storage?: StorageDType;
   /** What gradients are rounded to before the learners sum them, and their sum; f32 when left out. */
   readonly reduction?: FloatDType;
-  /** Keep the optimizer's state in a file. */
+  /** Keep the optimizer's state in this process's memory, or, where that is the device's own, in a file. */
   readonly offloadsState?: boolean;
 }
 
@@ -102,11 +102,12 @@ export class Optimization implements Disposable {
     this.#sharing = sharing;
     this.#exchange = exchangeOf(device, sharing);
     this.#maxGradNorm = options.maxGradNorm;
-    this.#stateMemory = options.offloadsState === true ? fileBuffer : sharedBuffer;
+    const isInFile = options.offloadsState === true && device.host !== null;
+    this.#stateMemory = isInFile ? fileBuffer : sharedBuffer;
     this.#weights = this.#owned.use(
       working instanceof DeviceArena
         ? new DeviceWeights(device, weights, working, storage, sharing, this.#exchange)
-        : new HostWeights(device.host!, weights, working, sharing),
+        : new HostWeights(weights, working, sharing),
     );
     this.gradients = new DeviceArena(weights.layout, allocate(length));
     this.#ownGradients = size === 1 ? this.gradients.flat : allocate(length / size);
@@ -149,7 +150,7 @@ export class Optimization implements Disposable {
     const ownSum = await this.#device.operations.squaredSum(this.#ownGradients);
     const gradientNorm = Math.sqrt(await this.#sum(ownSum));
     if (!Number.isFinite(gradientNorm)) return { gradientNorm, applied: false };
-    this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
+    await this.#adamW.step(learningRate, clipFactor(gradientNorm, this.#maxGradNorm));
     await this.#weights.spread();
     return { gradientNorm, applied: true };
   }

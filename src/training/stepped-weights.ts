@@ -1,12 +1,11 @@
-import type { View } from '../device/device.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
+import type { Placed } from '../optim/sliced-array.ts';
 
 /** The weights that learners step together, each a part of them. */
 export interface SteppedWeights extends Disposable {
   /** `[N / learners]`, this learner's part, which its optimizer steps in place. */
-  readonly own: View<'f32' | 'bf16'>;
+  readonly own: Placed<'f32' | 'bf16'>;
   /** The same part of the copy that models compute with, which each step writes too; null where that is `own`. */
-  readonly ownWorking: View<FloatDType> | null;
+  readonly ownWorking: Placed | null;
   /** Brings every learner's part, stepped, to every learner. */
   spread(): Promise<void>;
   /** Brings the weights that learner 0 has in its process's memory to every learner. */

@@ -145,8 +145,16 @@ describe('a run that is resumed', () => {
     assertSameEnd(run);
   });
 
-  it('never takes up a checkpoint that was being written when the run was killed', async () => {
+  it('never takes up a checkpoint that was being written when the run was killed, offloaded', async () => {
     const run = join(temporary.path, 'killed');
+    // Changes no number, and so none of the end's.
+    const offloaded = [
+      ...items,
+      'worker.actor.offload.offload_params=true',
+      'worker.actor.offload.offload_optimizer=true',
+      'worker.ref.offload.offload_params=true',
+      'trainer.max_steps=4',
+    ];
     // Writing takes milliseconds: again, until the kill falls into them.
     for (let attempt = 0; !existsSync(join(run, '.global_step_2.partial')); attempt++) {
       assert.ok(attempt < 5, 'no kill fell into the writing of a checkpoint');
@@ -162,11 +170,9 @@ describe('a run that is resumed', () => {
       >;
       writeFileSync(tracker, JSON.stringify({ ...rest, last_global_step: 1, best_global_step: 1 }));
 
-      const child = spawn(
-        process.execPath,
-        [bin, 'train', ...tinyItems(demo, run, [...items, 'trainer.max_steps=4'])],
-        { stdio: 'ignore' },
-      );
+      const child = spawn(process.execPath, [bin, 'train', ...tinyItems(demo, run, offloaded)], {
+        stdio: 'ignore',
+      });
       const exited = once(child, 'exit');
       const watcher = watch(run, (_, name) => {
         if (name === '.global_step_2.partial') child.kill('SIGKILL');
@@ -180,7 +186,7 @@ describe('a run that is resumed', () => {
     // What a kill a little later leaves: a folder without an end, which no tracker names.
     mkdirSync(join(run, '.global_step_3.partial/actor'), { recursive: true });
     writeFileSync(join(run, '.global_step_3.partial/actor/optimizer.safetensors'), 'half');
-    await trainTiny(demo, run, [...items, 'trainer.max_steps=4']);
+    await trainTiny(demo, run, offloaded);
     assertSameEnd(run);
     assert.deepEqual(
       readdirSync(run).filter((name) => name.endsWith('.partial')),

@@ -11,8 +11,8 @@ import type {
 } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import type { Graph } from '../../src/graph/ir.ts';
-import type { DType } from '../../src/tensor/dtype.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
+import { bytesPerElement, type DType } from '../../src/tensor/dtype.ts';
+import { sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
 
 interface FarView<D extends DType = DType> extends View<D> {
   readonly near: View<D>;
@@ -32,6 +32,8 @@ export class FarDevice implements Device {
   readonly handles: Handles;
   readonly #near: Device;
   readonly #allocations: View[] = [];
+  #bytes = 0;
+  #mostBytes = 0;
 
   /** @param hasKernels whether it says so; fused ops then run as plain ONNX */
   constructor(threads = 2, hasKernels = false) {
@@ -58,7 +60,19 @@ export class FarDevice implements Device {
 
   allocate<D extends DType>(dtype: D, shape: readonly number[]): View<D> & Disposable {
     const view = this.#near.allocate(dtype, shape);
-    return { ...this.#far(view), [Symbol.dispose]: () => view[Symbol.dispose]() };
+    const bytes = sizeOf(shape) * bytesPerElement(dtype);
+    this.#bytes += bytes;
+    this.#mostBytes = Math.max(this.#mostBytes, this.#bytes);
+    const dispose = (): void => {
+      this.#bytes -= bytes;
+      view[Symbol.dispose]();
+    };
+    return { ...this.#far(view), [Symbol.dispose]: dispose };
+  }
+
+  /** Bytes that were allocated at most at a time, those of workspaces left out. */
+  get mostBytes(): number {
+    return this.#mostBytes;
   }
 
   workspace(): Workspace {

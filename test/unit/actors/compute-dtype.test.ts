@@ -115,6 +115,31 @@ describe('mp_param_dtype', () => {
     assertCopyOf(arena, working.arena, 'bf16');
   });
 
+  it('has a copy in the host’s memory, in no file, where weights are offloaded from a card', async () => {
+    await using own = new ActorSystem({ logger });
+    for (const [items, working] of [
+      [[], { dtype: 'bf16', $shared: 'cuda:0/policy/bf16' }],
+      [
+        ['worker.actor.offload.offload_params=true'],
+        { dtype: 'bf16', $shared: 'weights/policy/bf16' },
+      ],
+      [['worker.actor.fsdp.enable_cpu_offload=true', param('actor', 'fp32')], null],
+    ] as const) {
+      const config = await configOf(model, 'trainer.device=cuda:0', ...items);
+      const policy = await loadPolicy(own, config);
+      await using weights = new PolicyWeights(own, policy, logger);
+      const { weights: block, working: found } = weights.trained.markers('cuda:0');
+      assert.equal(block.isInFile, false);
+      if (working === null) assert.equal(found, undefined);
+      else {
+        const marker = 'onDevice' in found! ? found.onDevice : found!.weights;
+        assert.equal(found!.dtype, working.dtype);
+        assert.ok(marker.$shared.startsWith(working.$shared), marker.$shared);
+        assert.equal(marker.isInFile ?? false, false);
+      }
+    }
+  });
+
   it('is what weights are converted to where they arrive', () => {
     const blocks = {
       weights: new SharedArrayBuffer(4 * 32),

@@ -25,7 +25,7 @@ describe('AdamW with bf16 moments', () => {
   before(() => (device = openDevice({ threads: 1 })));
   after(() => device[Symbol.dispose]());
 
-  it('gives the check values of the specification, to the bit', () => {
+  it('gives the check values of the specification, to the bit', async () => {
     const parameters = tensorOf('f32', [3], [1, -2, 0.5]).data;
     const gradients = zeros('f32', [3]).data;
     using optimizer = adamWOver(device, {
@@ -37,15 +37,16 @@ describe('AdamW with bf16 moments', () => {
       strategy: 'adamw_bf16',
       storage: 'bf16',
     });
-    const seen = [
+    const seen: number[][] = [];
+    for (const step of [
       [0.1, -0.2, 0.3],
       [0.05, 0.1, -0.4],
       [0, 0.3, 0.2],
-    ].map((step) => {
+    ]) {
       gradients.set(step);
-      optimizer.step(0.01, 1);
-      return [...parameters];
-    });
+      await optimizer.step(0.01, 1);
+      seen.push([...parameters]);
+    }
     assert.deepEqual(seen, [
       [0.98828125, -1.9921875, 0.490234375],
       [0.98046875, -1.984375, 0.4921875],
@@ -73,7 +74,7 @@ describe('AdamW with bf16 moments', () => {
       using optimizer = adamWOver(device, options);
       for (const [i, step] of given.entries()) {
         gradients.set(step);
-        optimizer.step(lr, 1);
+        await optimizer.step(lr, 1);
         const { m, v, c } = await optimizer.state();
         for (const [name, state] of Object.entries({ m, v, c: c! })) {
           const expected = after[i]![name as 'm' | 'v' | 'c'];
@@ -88,8 +89,8 @@ describe('AdamW with bf16 moments', () => {
     });
   }
 
-  it('does not lose steps that are too small for a weight in bf16', () => {
-    const drift = (strategy: 'adamw' | 'adamw_bf16'): number => {
+  it('does not lose steps that are too small for a weight in bf16', async () => {
+    const drift = async (strategy: 'adamw' | 'adamw_bf16'): Promise<number> => {
       const parameters = tensorOf('f32', [1], [1]).data;
       const gradients = tensorOf('f32', [1], [0.5]).data;
       const options = {
@@ -100,12 +101,12 @@ describe('AdamW with bf16 moments', () => {
         eps: 1e-8,
       } as const;
       using optimizer = adamWOver(device, { ...options, strategy, storage: 'bf16' });
-      for (let step = 0; step < 100; step++) optimizer.step(1e-4, 1);
+      for (let step = 0; step < 100; step++) await optimizer.step(1e-4, 1);
       return parameters[0]!;
     };
     // Half a unit of bf16 below 1 is 0.002: no single step of 0.0001 moves the weight.
-    assert.equal(drift('adamw'), 1);
-    const moved = 1 - drift('adamw_bf16');
+    assert.equal(await drift('adamw'), 1);
+    const moved = 1 - (await drift('adamw_bf16'));
     assert.ok(Math.abs(moved - 0.01) < 0.004, `moved by ${moved}`);
   });
 
@@ -117,12 +118,12 @@ describe('AdamW with bf16 moments', () => {
       ({ ...common, parameters, strategy: 'adamw_bf16', storage: 'bf16' }) as const;
     const [whole, halves] = [start(), start()];
     using through = adamWOver(device, optionsOf(whole));
-    for (let i = 0; i < 4; i++) through.step(0.01, 1);
+    for (let i = 0; i < 4; i++) await through.step(0.01, 1);
     using first = adamWOver(device, optionsOf(halves));
-    for (let i = 0; i < 2; i++) first.step(0.01, 1);
+    for (let i = 0; i < 2; i++) await first.step(0.01, 1);
     using second = adamWOver(device, optionsOf(halves));
     second.load(await first.state());
-    for (let i = 0; i < 2; i++) second.step(0.01, 1);
+    for (let i = 0; i < 2; i++) await second.step(0.01, 1);
     assert.deepEqual(halves, whole);
     assert.deepEqual(await second.state(), await through.state());
     using plain = adamWOver(device, { ...common, parameters: start() });

@@ -74,13 +74,17 @@ describe('weights in a device’s own memory', () => {
   for (const [kind, [dtype, own]] of Object.entries(kinds)) {
     for (const isFrozen of [false, true]) {
       it(`are trained as the processor trains them, ${kind}${isFrozen ? ', in part' : ''}`, async () => {
-        /** The weights after two steps, as a checkpoint would have them. */
-        const trained = async (device: Device): Promise<Float32Array> => {
+        /**
+         * The weights after two steps, as a checkpoint would have them.
+         *
+         * @param isOffloaded keep weights and state in this process's memory, and bring them to the device piece by piece
+         */
+        const trained = async (device: Device, isOffloaded = false): Promise<Float32Array> => {
           const { config, arena } = await loadGoldenModel('micro-vl');
-          const options = { ...usual, ...own };
+          const options = { ...usual, ...own, offloadsState: isOffloaded };
           if (options.storage === 'bf16') roundTo('bf16', arena.data);
           const start = isFrozen ? visionLength(config) : 0;
-          const working = await placed(device, arena, dtype);
+          const working = await placed(device, arena, dtype, isOffloaded);
           const network = { gradientCheckpointing: false, isVisionFixed: isFrozen };
           using policy = new Policy(device, config, working, network);
           const weights = arena.from(start);
@@ -108,6 +112,7 @@ describe('weights in a device’s own memory', () => {
         const { arena: before } = await loadGoldenModel('micro-vl');
         assert.notDeepEqual(there, before.data);
         assert.deepEqual(there, here);
+        if (isFrozen) assert.deepEqual(await trained(far, true), here);
       });
     }
   }
@@ -159,8 +164,13 @@ describe('weights in a device’s own memory', () => {
   }
 
   /** Weights as a model computes with them on a device. */
-  async function placed(device: Device, arena: Arena, dtype: FloatDType): Promise<AnyArena> {
-    if (device.host === null) {
+  async function placed(
+    device: Device,
+    arena: Arena,
+    dtype: FloatDType,
+    isOffloaded = false,
+  ): Promise<AnyArena> {
+    if (device.host === null && !isOffloaded) {
       const copy = new DeviceCopy(device, arena, dtype, new SharedArrayBuffer(deviceCopyBytes));
       await copy.handOver();
       return copy.arena;
