@@ -1,40 +1,51 @@
 import type { Graph } from '../graph/ir.ts';
+import type { Shapes } from '../graph/kernel.ts';
 import type { Binding, Source } from '../ort/binding.ts';
 import type { Session } from '../ort/session.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from './device.ts';
 import { inputsOf, outputsOf } from './dims.ts';
+
+type BeginRun = (inputs: Shapes) => void;
 
 /** A graph compiled by ONNX Runtime for a device whose memory has addresses. */
 export class OrtProgram implements Program {
   readonly graph: Graph;
   readonly #session: Session;
   readonly #sourceOf: (view: View) => Source;
+  readonly #begin: BeginRun;
 
   /**
    * @param session disposed with the program
    * @param sourceOf what a binding takes for a view of the device
+   * @param begin is told the shapes of the inputs, in the graph's order, before each run
    */
-  constructor(graph: Graph, session: Session, sourceOf: (view: View) => Source) {
+  constructor(
+    graph: Graph,
+    session: Session,
+    sourceOf: (view: View) => Source,
+    begin: BeginRun = () => undefined,
+  ) {
     this.graph = graph;
     this.#session = session;
     this.#sourceOf = sourceOf;
+    this.#begin = begin;
   }
 
   run(inputs: Views, workspace: Workspace, into: Views = {}): Views {
     using binding = this.#session.bind();
-    for (const [name, view] of inputsOf(this.graph, inputs)) {
-      binding.input(name, this.#sourceOf(view));
-    }
+    const given = inputsOf(this.graph, inputs);
+    for (const [name, view] of given) binding.input(name, this.#sourceOf(view));
     const results = outputsOf(this.graph, inputs, workspace, into);
     for (const [name, view] of Object.entries(results)) {
       binding.output(name, this.#sourceOf(view));
     }
+    this.#begin(given.map(([, { shape }]) => shape));
     binding.run();
     return results;
   }
 
   bind(): BoundProgram {
-    return new BoundOrtProgram(this.#session.bind(), this.#sourceOf);
+    return new BoundOrtProgram(this.graph, this.#session.bind(), this.#sourceOf, this.#begin);
   }
 
   [Symbol.dispose](): void {
@@ -43,15 +54,21 @@ export class OrtProgram implements Program {
 }
 
 class BoundOrtProgram implements BoundProgram {
+  readonly #graph: Graph;
   readonly #binding: Binding;
   readonly #sourceOf: (view: View) => Source;
+  readonly #begin: BeginRun;
+  readonly #shapes = new Map<string, readonly number[]>();
 
-  constructor(binding: Binding, sourceOf: (view: View) => Source) {
+  constructor(graph: Graph, binding: Binding, sourceOf: (view: View) => Source, begin: BeginRun) {
+    this.#graph = graph;
     this.#binding = binding;
     this.#sourceOf = sourceOf;
+    this.#begin = begin;
   }
 
   input(name: string, view: View): this {
+    this.#shapes.set(name, view.shape);
     this.#binding.input(name, this.#sourceOf(view));
     return this;
   }
@@ -62,6 +79,7 @@ class BoundOrtProgram implements BoundProgram {
   }
 
   run(): void {
+    this.#begin(this.#graph.inputs.map(({ name }) => this.#shapes.get(name) ?? []));
     this.#binding.run();
   }
 

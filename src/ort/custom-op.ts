@@ -18,7 +18,9 @@ export interface CustomOp {
 
 /** The tensors of one call of a custom op, where they lie on its device. */
 export interface CustomCall {
-  input(index: number): { readonly address: bigint; readonly shape: readonly number[] };
+  address(input: number): bigint;
+  /** The sizes that an input has, for who does not know them: to ask takes longer than all else. */
+  shape(input: number): readonly number[];
   /** The address of an output, which has no elements to write to where its shape has none. */
   output(index: number, shape: readonly number[]): bigint;
 }
@@ -182,13 +184,12 @@ class Call implements CustomCall {
     return this;
   }
 
-  input(index: number): { address: bigint; shape: number[] } {
-    const native = this.#native;
-    const f = native.functions;
-    const value = native.out(this.#type, (slot) =>
-      f.KernelContext_GetInput(this.#context, index, slot),
-    );
-    return { address: this.#address(value), shape: this.#shape(value) };
+  address(input: number): bigint {
+    return this.#address(this.#input(input));
+  }
+
+  shape(input: number): number[] {
+    return this.#shape(this.#input(input));
   }
 
   output(index: number, shape: readonly number[]): bigint {
@@ -206,6 +207,13 @@ class Call implements CustomCall {
       ),
     );
     return this.#address(value);
+  }
+
+  #input(index: number): bigint {
+    const { functions } = this.#native;
+    return this.#native.out(this.#type, (slot) =>
+      functions.KernelContext_GetInput(this.#context, index, slot),
+    );
   }
 
   #address(value: bigint): bigint {

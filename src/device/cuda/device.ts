@@ -21,7 +21,7 @@ import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
-import { KernelNodes } from './kernel-nodes.ts';
+import { KernelNodes, type KernelModel } from './kernel-nodes.ts';
 import { NodeTimes, type NodeTime } from './node-times.ts';
 import { addressOf, byteLengthOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
@@ -62,7 +62,9 @@ export class CudaDevice implements Device {
     });
     this.#kernelNodes = made.use(new KernelNodes(this.#cudart));
     this.#runtime = made.use(Runtime.open(options));
-    this.#memory = made.use(made.use(this.#session(smallestGraph())).memory('Cuda', ordinal));
+    this.#memory = made.use(
+      made.use(this.#session(smallestGraph()).session).memory('Cuda', ordinal),
+    );
     const programs = made.use(new ProgramOperations(this));
     this.operations = {
       zero: (target) => {
@@ -133,7 +135,8 @@ export class CudaDevice implements Device {
   }
 
   compile(graph: Graph): Program {
-    return new OrtProgram(graph, this.#session(graph), (view) => deviceTensor(this.#memory, view));
+    const { session, begin } = this.#session(graph);
+    return new OrtProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
   }
 
   /** Whether all queued work is done; unlike `idle`, this never holds up the thread. */
@@ -185,12 +188,13 @@ export class CudaDevice implements Device {
     if (bytes > 0) this.#cudart.copy(addressOf(from), addressOf(to), bytes, 'deviceToDevice');
   }
 
-  #session(graph: Graph): Session {
+  #session(graph: Graph): { session: Session; begin: KernelModel['begin'] } {
     const { model, kernelNodes } = encodeWithKernels(graph, cuda);
-    return this.#runtime.compile(model, {
+    const { ops, begin } = this.#kernelNodes.model(graph.inputs, kernelNodes);
+    const session = this.#runtime.compile(model, {
       name: graph.name,
       device: 'cuda',
-      customOps: { domain: kernelDomain, ops: this.#kernelNodes.customOps(kernelNodes) },
+      customOps: { domain: kernelDomain, ops },
       settings: {
         device_id: String(this.#ordinal),
         has_user_compute_stream: '1',
@@ -199,6 +203,7 @@ export class CudaDevice implements Device {
         use_tf32: '0',
       },
     });
+    return { session, begin };
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   Step,
 } from '../../graph/kernel.ts';
 import type { CustomCall, CustomOp } from '../../ort/custom-op.ts';
+import type { ValueType } from '../../graph/ir.ts';
 import { shapesOf } from '../../graph/shape.ts';
 import { bytesPerElement } from '../../tensor/dtype.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
@@ -25,9 +26,15 @@ type PlannedStep =
 
 /** What a node does for tensors of certain shapes. */
 interface Plan {
-  readonly inputs: Shapes;
   readonly outputs: Shapes;
   readonly steps: readonly PlannedStep[];
+}
+
+/** The nodes of a model that are kernels. */
+export interface KernelModel {
+  readonly ops: readonly CustomOp[];
+  /** Says what shapes the model's inputs have in the runs that follow. */
+  readonly begin: (inputs: Shapes) => void;
 }
 
 /** Runs the nodes of models that are kernels, and calls of libraries, on one stream. */
@@ -48,36 +55,43 @@ export class KernelNodes implements Disposable {
     this.#owned = made.move();
   }
 
-  /** The nodes of one model as custom ops. */
-  customOps(nodes: readonly KernelNode[]): CustomOp[] {
+  /** The nodes of one model. */
+  model(inputs: readonly ValueType[], nodes: readonly KernelNode[]): KernelModel {
     this.#kernels.prepare(nodes.flatMap(({ steps }) => steps.filter(isKernel)));
-    return nodes.map((node) => {
-      let plan: Plan | undefined;
+    let run: Shapes = [];
+    const customOp = (node: KernelNode): CustomOp => {
+      // Layer after layer has the same shapes, so the last plan is the only one worth keeping.
+      let [plan, of]: [Plan | undefined, Shapes] = [undefined, run];
       return {
         type: node.type,
         inputs: node.inputs.map(({ dtype }) => dtype),
         outputs: node.outputs.map(({ dtype }) => dtype),
         compute: (call) => {
-          const inputs = node.inputs.map((_, i) => call.input(i));
-          const shapes = inputs.map(({ shape }) => shape);
-          // Layer after layer has the same shapes, so the last plan is the only one worth keeping.
-          if (plan === undefined || !areEqual(plan.inputs, shapes)) plan = planOf(node, shapes);
-          const addresses = inputs.map(({ address }) => address);
+          if (plan === undefined || of !== run) plan = planOf(node, inputs, run);
+          of = run;
           this.times?.start(node.type);
-          this.#run(node, plan, addresses, call);
+          this.#run(node, plan, call);
           this.times?.end();
         },
       };
-    });
+    };
+    return {
+      ops: nodes.map(customOp),
+      begin: (shapes) => {
+        if (!areEqual(run, shapes)) run = shapes;
+      },
+    };
   }
 
   [Symbol.dispose](): void {
     this.#owned.dispose();
   }
 
-  #run(node: KernelNode, plan: Plan, inputs: readonly bigint[], call: CustomCall): void {
-    const outputs = plan.outputs.map((shape, i) => call.output(i, shape));
-    const addresses = [...inputs, ...outputs];
+  #run(node: KernelNode, plan: Plan, call: CustomCall): void {
+    const addresses = [
+      ...node.inputs.map((_, i) => call.address(i)),
+      ...plan.outputs.map((shape, i) => call.output(i, shape)),
+    ];
     for (const step of plan.steps) {
       if ('kernel' in step) {
         this.#kernels.launch(step.kernel, step.launch, addresses, this.#cudart.stream);
@@ -126,12 +140,15 @@ function isKernel(step: Step): step is Kernel {
   return 'entry' in step;
 }
 
-function planOf(node: KernelNode, inputs: Shapes): Plan {
-  const outputs = shapesOf(
-    node.outputs.map(({ shape }) => shape),
-    node.inputs,
-    inputs,
-  );
+/** @param run the shapes of the model's inputs */
+function planOf(node: KernelNode, modelInputs: readonly ValueType[], run: Shapes): Plan {
+  const shapesIn = (values: readonly ValueType[]): Shapes =>
+    shapesOf(
+      values.map(({ shape }) => shape),
+      modelInputs,
+      run,
+    );
+  const [inputs, outputs] = [shapesIn(node.inputs), shapesIn(node.outputs)];
   const steps = node.steps.map((step): PlannedStep =>
     isKernel(step)
       ? { kernel: step, launch: step.launch(inputs, outputs) }
@@ -139,9 +156,12 @@ function planOf(node: KernelNode, inputs: Shapes): Plan {
         ? { inPlace: step }
         : { product: step, batches: step.batches(inputs, outputs) },
   );
-  return { inputs, outputs, steps };
+  return { outputs, steps };
 }
 
 function areEqual(a: Shapes, b: Shapes): boolean {
-  return a.every((shape, i) => shape.every((size, axis) => size === b[i]![axis]));
+  return (
+    a.length === b.length &&
+    a.every((shape, i) => shape.every((size, axis) => size === b[i]![axis]))
+  );
 }

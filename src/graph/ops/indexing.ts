@@ -3,7 +3,7 @@ import { dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { CxmindError } from '../../errors.ts';
 import { aroundAxis, blank, sizeOf, stridesOf, walk, type NdArray } from './array.ts';
-import { addRowsKernels } from './add-rows-kernels.ts';
+import { addRowsSteps } from './add-rows-steps.ts';
 import { asNode, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
@@ -218,7 +218,7 @@ export const indexing: OpFamily<IndexingAttributes> = {
       const at = g.expand(g.reshape(index!, column), rows!.shape);
       return [g.scatterElements(data!, at, rows!, 0)];
     },
-    steps: ({ inputs: [data, index] }) => addRowsKernels(data!.dtype, index!.dtype),
+    steps: ({ inputs: [data, index] }) => addRowsSteps(data!.dtype, index!.dtype),
     vjp: ({ inputs: [, index] }, [dy], g) =>
       dy === undefined ? [] : [dy, undefined, g.gather(dy, index!)],
     evaluate([data, index, rows]) {

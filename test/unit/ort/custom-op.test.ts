@@ -16,9 +16,8 @@ function floatsAt(address: bigint, count: number): Float32Array {
 
 /** An op of two inputs, `x [R, W]` and `y [W]`, and two outputs: `x + y` and the rows' sums of that. */
 function addAndSum(call: CustomCall): void {
-  const [x, y] = [call.input(0), call.input(1)];
-  const [rows, width] = x.shape as [number, number];
-  const [a, b] = [floatsAt(x.address, rows * width), floatsAt(y.address, width)];
+  const [rows, width] = call.shape(0) as [number, number];
+  const [a, b] = [floatsAt(call.address(0), rows * width), floatsAt(call.address(1), width)];
   const sum = floatsAt(call.output(0, [rows, width]), rows * width);
   const total = floatsAt(call.output(1, [rows]), rows).fill(0);
   for (let i = 0; i < rows * width; i++) {

@@ -1,33 +1,18 @@
 import type { DType } from '../../tensor/dtype.ts';
-import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
+import type { InPlace, Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
 const THREADS = 256;
 /** Elements that a thread takes at once, where rows are aligned to as many. */
 const PACK = 8;
 
-/** Kernels that add rows to those that an index names: one copies what they are added to, where that is not in place. */
-export function addRowsKernels(dtype: DType, indexDType: DType): readonly [Kernel, Kernel] {
+/** What adds rows, input 2, to those of input 0 that an index, input 1, names. */
+export function addRowsSteps(dtype: DType, indexDType: DType): readonly [InPlace, Kernel] {
   const [element, index] = [cTypes[dtype], cTypes[indexDType]];
-  const suffix = `${dtype}_${indexDType}`;
   const parameters = `const ${element}* data, const ${index}* index, const ${element}* updates, ${element}* y, i64 rows, i64 count, i64 width`;
-  const copy = `rows_copy_${suffix}`;
-  const add = `rows_add_${suffix}`;
+  const add = `rows_add_${dtype}_${indexDType}`;
   return [
-    {
-      entry: copy,
-      source: `
-extern "C" __global__ void __launch_bounds__(${THREADS}) ${copy}(${parameters}) {
-  if (data == y) return;
-  const i64 size = rows * width, step = (i64)gridDim.x * ${THREADS};
-  const i64 packs = isAligned<${PACK}>(data) && isAligned<${PACK}>(y) ? size / ${PACK} : 0;
-  const i64 thread = blockIdx.x * (i64)${THREADS} + threadIdx.x;
-  for (i64 i = thread; i < packs; i += step) store<${PACK}>(y + i * ${PACK}, load<${PACK}>(data + i * ${PACK}));
-  for (i64 i = packs * ${PACK} + thread; i < size; i += step) y[i] = data[i];
-}
-`,
-      launch: (inputs) => launch(inputs, ([rows, , width]) => copyGrid(rows * width)),
-    },
+    { input: 0, output: 0 },
     {
       // The first of equal indices adds all their rows up in order, so that sums are the same from run to run.
       entry: add,
@@ -90,8 +75,4 @@ function launch([data, index]: Shapes, gridOf: (sizes: Sizes) => Launch['grid'])
     sharedBytes: 0,
     scalars: sizes.map((value): Scalar => ({ type: 'i64', value })),
   };
-}
-
-function copyGrid(size: number): Launch['grid'] {
-  return [Math.min(4096, Math.ceil(size / (THREADS * PACK))), 1, 1];
 }
