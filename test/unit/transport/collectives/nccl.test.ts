@@ -3,7 +3,10 @@ import { cudaView } from '../../../../src/device/cuda/view.ts';
 import type { Device, View } from '../../../../src/device/device.ts';
 import { CxmindError } from '../../../../src/errors.ts';
 import type { Communicator } from '../../../../transport/collectives/communicator.ts';
-import type { Transfer } from '../../../../transport/collectives/native/nccl-library.ts';
+import {
+  NcclLibrary,
+  type Transfer,
+} from '../../../../transport/collectives/native/nccl-library.ts';
 import { NcclGroup, type CardQueue, type Nccl } from '../../../../transport/collectives/nccl.ts';
 import { joinThreadGroup, threadGroup } from '../../../../transport/collectives/threads.ts';
 
@@ -151,5 +154,19 @@ describe('NcclGroup', () => {
     for (const group of opened) await group[Symbol.asyncDispose]();
     for (const rank of [0, 1, 2]) assert.deepEqual(callsOf(rank), [`abort ${200 + rank}`]);
     await assert.rejects(sum(0), lost);
+  });
+});
+
+describe('NcclLibrary', () => {
+  it('says in one line what is missing where it is, and the ways out', function () {
+    try {
+      new NcclLibrary();
+    } catch (error) {
+      assert.ok(error instanceof CxmindError);
+      assert.equal(error.code, 'DEVICE_MISSING');
+      assert.match(error.message, /^[^\n]*libnccl\.so\.2[^\n]*`[^`\n]+`[^\n]*n_gpus_per_node=1$/);
+      return;
+    }
+    this.skip();
   });
 });
