@@ -13,9 +13,6 @@ import type { ReferenceProps } from '../reference/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
 import { modelPathOf } from './policy.ts';
 
-/** Sequences decoded together by one rollout actor. */
-const MAX_SEQUENCES = 32;
-
 /** The policy or the critic, as the config has it. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];
 
@@ -97,8 +94,8 @@ export function referenceSettings(config: Config): Pick<ReferenceProps, 'microBa
 /** What a rollout actor's engine may use. */
 export function engineSettings(config: Config, { tokens }: ModelConfig): EngineOptions {
   return {
-    maxSequences: MAX_SEQUENCES,
     maxPrefillTokens: config.worker.rollout.maxNumBatchedTokens,
+    memoryShare: config.worker.rollout.gpuMemoryUtilization,
     bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
   };
 }

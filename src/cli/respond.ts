@@ -33,7 +33,6 @@ export interface RowResponse {
   readonly finishReason: 'stop' | 'length';
 }
 
-const MAX_SEQUENCES = 32;
 const MAX_PREFILL_TOKENS = 8192;
 /** Prompts held in memory together, their pictures included. */
 const PROMPTS_AT_ONCE = 64;
@@ -53,7 +52,6 @@ export async function respond(
   const tokenizer = Tokenizer.load(directory);
   const { tokens } = config;
   using engine = new GenerationEngine(device, config, arena, {
-    maxSequences: MAX_SEQUENCES,
     maxPrefillTokens: MAX_PREFILL_TOKENS,
     bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
   });

@@ -88,7 +88,6 @@ const withoutEffect = [
   'worker.ref.offload.offload_optimizer',
   'worker.rollout.name',
   'worker.rollout.dtype',
-  'worker.rollout.gpu_memory_utilization',
   'worker.rollout.enforce_eager',
   'worker.rollout.enable_chunked_prefill',
   'worker.rollout.tensor_parallel_size',

@@ -270,7 +270,7 @@ export const Rollout = section({
   limitImages: about('Images a prompt may hold; 0 sets no limit.', withDefault(intFrom(0), 0)),
   dtype: about('Compute type of the GPU engine.', withDefault(precision, 'bf16')),
   gpuMemoryUtilization: about(
-    'Share of GPU memory for the engine.',
+    "Share of a card's free memory that the cache of responses may take.",
     withDefault(between(0, 1), 0.6),
   ),
   enforceEager: about('Run without captured CUDA graphs.', withDefault(bool, false)),

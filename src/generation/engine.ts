@@ -20,6 +20,8 @@ import type { StepDecoder } from './step-decoder.ts';
 
 /** Cache capacities are multiples of this, so that similar calls share one cache and its programs. */
 const CAPACITY_STEP = 128;
+/** Sequences decoded together: a card reads its weights once for all of them. */
+const SEQUENCES = { host: 32, card: 256 };
 /** Prompt tokens of a prefill pass on the host: more would leave the caches of a core. */
 const HOST_PASS_TOKENS = 1024;
 /** Of a device's free memory, where nobody says how much the cache may take. */
@@ -44,6 +46,8 @@ export class GenerationEngine implements Disposable {
   readonly #logitBias: View & Disposable;
   readonly #turns = new Turns();
   #decoder: StepDecoder | undefined;
+  /** Sequences that the decoder was opened for; it may have room for fewer. */
+  #slots = 0;
 
   /** @param adapter what the model computes beside its weights */
   constructor(
@@ -77,7 +81,6 @@ export class GenerationEngine implements Disposable {
     control: GenerateControl = {},
   ): Promise<Response[][]> {
     return this.#turns.run(async () => {
-      const longest = Math.max(0, ...requests.map(tokensAtMost));
       const { maxPrefillTokens } = this.#options;
       const schedule = new Schedule(requests, control, {
         passTokens:
@@ -86,7 +89,7 @@ export class GenerationEngine implements Disposable {
             : Math.min(HOST_PASS_TOKENS, maxPrefillTokens),
         prefill: this.#prefill,
         sampler: this.#sampler,
-        decoder: await this.#open(longest),
+        decoder: await this.#open(requests),
         logitBias: this.#logitBias,
       });
       try {
@@ -103,20 +106,29 @@ export class GenerationEngine implements Disposable {
     this.#decoder = undefined;
   }
 
-  async #open(wanted: number): Promise<StepDecoder> {
+  async #open(requests: readonly GenerationRequest[]): Promise<StepDecoder> {
+    const { hasKernels } = this.#device;
+    const { maxSequences = SEQUENCES[hasKernels ? 'card' : 'host'] } = this.#options;
+    const responses = requests.reduce((sum, { keys }) => sum + keys.length, 0);
+    const longest = Math.max(1, ...requests.map(tokensAtMost));
+    const wanted = {
+      // A card's cache has no room for what nobody asks for.
+      slots: hasKernels ? Math.min(maxSequences, Math.max(1, responses)) : maxSequences,
+      capacity: Math.ceil(longest / CAPACITY_STEP) * CAPACITY_STEP,
+    };
     // A decoder that has copies of the weights may have old ones.
-    const { isInPlace } = this.#weights.source;
-    if (isInPlace && this.#decoder !== undefined && this.#decoder.capacity >= wanted) {
-      this.#decoder.clear();
-      return this.#decoder;
+    const open = this.#weights.source.isInPlace ? this.#decoder : undefined;
+    if (open !== undefined && open.capacity >= wanted.capacity && this.#slots >= wanted.slots) {
+      open.clear();
+      return open;
     }
     this.#close();
+    this.#slots = wanted.slots;
     this.#decoder = await this.#opened({
       device: this.#device,
       config: this.#config,
       weights: this.#weights,
-      slots: this.#options.maxSequences,
-      capacity: Math.ceil(Math.max(1, wanted) / CAPACITY_STEP) * CAPACITY_STEP,
+      ...wanted,
     });
     return this.#decoder;
   }

@@ -24,11 +24,11 @@ export interface Response {
 
 /** What the engine may use. */
 export interface EngineOptions {
-  /** Sequences decoded together. */
-  readonly maxSequences: number;
+  /** Sequences decoded together; left out, as many as suit the device. */
+  readonly maxSequences?: number;
   /** Prompt tokens of one prefill pass; a longer prompt runs alone. */
   readonly maxPrefillTokens: number;
-  /** The share of a device's free memory that the cache may take; 0.6 when left out. */
+  /** The share of a card's free memory that the cache may take; 0.6 when left out. */
   readonly memoryShare?: number;
   /** Tokens that are never sampled: placeholders of images and videos. */
   readonly bannedTokens: readonly number[];

@@ -35,8 +35,14 @@ export class FarDevice implements Device {
   #bytes = 0;
   #mostBytes = 0;
 
-  /** @param hasKernels whether it says so; fused ops then run as plain ONNX */
-  constructor(threads = 2, hasKernels = false) {
+  readonly #freeBytes: number | null;
+
+  /**
+   * @param hasKernels whether it says so; fused ops then run as plain ONNX
+   * @param freeBytes of memory that it says nobody has
+   */
+  constructor(threads = 2, hasKernels = false, freeBytes: number | null = null) {
+    this.#freeBytes = freeBytes;
     this.hasKernels = hasKernels;
     this.#near = openDevice({ threads });
     this.computeDTypes = this.#near.computeDTypes;
@@ -133,8 +139,8 @@ export class FarDevice implements Device {
     return { run: work, [Symbol.dispose]: () => undefined };
   }
 
-  freeBytes(): null {
-    return null;
+  freeBytes(): number | null {
+    return this.#freeBytes;
   }
 
   idle(): Promise<void> {

@@ -130,7 +130,6 @@ describe('a key that has no effect', () => {
     'worker.rollout': {
       name: 'sglang',
       dtype: 'fp16',
-      gpu_memory_utilization: 0.9,
       enforce_eager: true,
       enable_chunked_prefill: true,
       tensor_parallel_size: 4,

@@ -150,6 +150,11 @@ describe('a key of the config', () => {
       const config = await configOf('worker.rollout.max_num_batched_tokens=3000');
       assert.equal(engineSettings(config, model.config).maxPrefillTokens, 3000);
     });
+
+    it('is the share of free memory for the cache: worker.rollout.gpu_memory_utilization', async () => {
+      const config = await configOf('worker.rollout.gpu_memory_utilization=0.25');
+      assert.equal(engineSettings(config, model.config).memoryShare, 0.25);
+    });
   });
 
   describe('of a validation', () => {

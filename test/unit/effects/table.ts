@@ -329,7 +329,10 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.rollout.limit_images':
     'unit/effects/data.test.ts › changes which prompts are taken: worker.rollout.limit_images=1',
   'worker.rollout.dtype': named,
-  'worker.rollout.gpu_memory_utilization': named,
+  'worker.rollout.gpu_memory_utilization': [
+    'unit/effects/steps.test.ts › is the share of free memory for the cache: worker.rollout.gpu_memory_utilization',
+    'unit/generation/paged-decoder.test.ts › takes as many sequences as its share of free memory holds',
+  ],
   'worker.rollout.enforce_eager': named,
   'worker.rollout.enable_chunked_prefill': named,
   'worker.rollout.tensor_parallel_size': named,

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import type { Device, View } from '../../../src/device/device.ts';
+import { openDevice } from '../../../src/device/open.ts';
+import { GenerationEngine } from '../../../src/generation/engine.ts';
+import { KernelSampler } from '../../../src/generation/kernel-sampler.ts';
+import { PAGE_ROWS, PagedCache } from '../../../src/generation/paged-cache.ts';
+import { PagedDecoder } from '../../../src/generation/paged-decoder.ts';
+import type { PrefilledPrompt } from '../../../src/generation/prefill.ts';
+import type {
+  EngineOptions,
+  GenerationRequest,
+  Response,
+} from '../../../src/generation/request.ts';
+import type { TextConfig } from '../../../src/model/model-config.ts';
+import { modelWeights } from '../../../src/model/model-weights.ts';
+import { modelModules } from '../../../src/model/parameters.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { assertClose } from '../../support/assert-close.ts';
+import { FarDevice } from '../../support/far-device.ts';
+import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
+
+describe('PagedDecoder', () => {
+  let model: GoldenModel;
+  let device: FarDevice;
+  before(async () => {
+    model = await loadGoldenModel('micro-text');
+    device = new FarDevice(2, true);
+  });
+  after(() => device[Symbol.dispose]());
+
+  /** Prompts shorter and longer than a page, of three responses each that are drawn in every way. */
+  const requests: readonly GenerationRequest[] = [5, 64, 130, 70].map((length, i) => ({
+    prompt: textPrompt(Array.from({ length }, (_, at) => (at * 7 + i) % 90)),
+    sampling: {
+      temperature: [1, 0, 0.7, 1.3][i]!,
+      topK: [-1, -1, 5, -1][i]!,
+      topP: [1, 1, 1, 0.8][i]!,
+    },
+    maxTokens: 70,
+    stopTokens: [3],
+    keys: [
+      [i, 1],
+      [i, 2],
+      [i, 3],
+    ],
+  }));
+  const options = { maxPrefillTokens: 200, bannedTokens: [1, 2] };
+
+  async function generate(on: Device, own: Partial<EngineOptions>): Promise<Response[]> {
+    using engine = new GenerationEngine(on, model.config, model.arena, { ...options, ...own });
+    await engine.generate(requests.slice(0, 1));
+    return (await engine.generate(requests)).flat();
+  }
+
+  it("draws the processor's tokens, in fewer slots than responses and in more", async () => {
+    using host = openDevice({ threads: 2 });
+    const expected = await generate(host, { maxSequences: 4 });
+    for (const maxSequences of [5, 32]) {
+      const responses = await generate(device, { maxSequences });
+      for (const [i, { tokenIds, logProbs, finishReason }] of expected.entries()) {
+        assert.deepEqual([...responses[i]!.tokenIds.data], [...tokenIds.data], `${i}`);
+        assertClose(responses[i]!.logProbs.data, logProbs.data, { atol: 1e-4 }, `${i}`);
+        assert.equal(responses[i]!.finishReason, finishReason);
+      }
+    }
+  });
+
+  it('takes as many sequences as its share of free memory holds', async () => {
+    const { config, arena } = model;
+    const sequenceBytes = 2 * PagedCache.pageBytes(config.text, 'f32');
+    const slotsWith = async (freeBytes: number): Promise<number> => {
+      using card = new FarDevice(1, true, freeBytes);
+      const modules = modelModules(config, 'policy');
+      using sampler = new KernelSampler(card, config.text.vocabSize, []);
+      using decoder = await PagedDecoder.open({
+        device: card,
+        config,
+        weights: modelWeights(card, { config, modules, arena, adapter: null }),
+        sampler,
+        slots: 8,
+        capacity: PAGE_ROWS + 1,
+        memoryShare: 0.5,
+      });
+      return decoder.slots;
+    };
+    assert.equal(await slotsWith(2 * 3 * sequenceBytes), 3);
+    assert.equal(await slotsWith(2 * 100 * sequenceBytes), 8);
+    await assert.rejects(slotsWith(1.9 * sequenceBytes), {
+      code: 'DEVICE_OUT_OF_MEMORY',
+      message: /gpu_memory_utilization/,
+    });
+  });
+});
+
+describe('PagedCache', () => {
+  const text: TextConfig = {
+    hiddenSize: 4,
+    layers: 2,
+    heads: 1,
+    kvHeads: 1,
+    headDim: 2,
+    intermediateSize: 4,
+    vocabSize: 4,
+    rmsNormEps: 1e-6,
+    ropeTheta: 1e4,
+    mropeSection: null,
+    tieWordEmbeddings: false,
+  };
+  let device: Device;
+  before(() => (device = new FarDevice(1)));
+  after(() => device[Symbol.dispose]());
+
+  /** A prompt of numbers that count up, the pass's rows before it too. */
+  function promptOf(start: number, tokens: number): PrefilledPrompt {
+    const count = (start + tokens) * 2;
+    const rows = (from: number): View => {
+      const view = device.allocate('f32', [start + tokens, 1, 2]);
+      const numbers = Array.from({ length: count }, (_, i) => from + i);
+      device.upload(tensorOf('f32', view.shape, numbers), view);
+      return view;
+    };
+    const layers = [0, 1].map((i) => ({ key: rows(1000 * i), value: rows(1000 * i + 500) }));
+    return { batch: { layers, firstTokens: layers[0]!.key, prompts: [] }, index: 0, start, tokens };
+  }
+
+  async function rowsOf(view: View, pages: readonly number[], tokens: number): Promise<number[]> {
+    const all = await device.download(view);
+    return pages
+      .flatMap((page) => [...all.data.subarray(page * PAGE_ROWS * 2, (page + 1) * PAGE_ROWS * 2)])
+      .slice(0, tokens * 2)
+      .map(Number);
+  }
+
+  it('holds a prompt once for all its responses, but for what ends in a page', async () => {
+    using cache = new PagedCache(device, text, 'f32', 6);
+    const tokens = 2 * PAGE_ROWS + 1;
+    const prompt = promptOf(3, tokens);
+    cache.write(0, prompt);
+    cache.write(1, prompt);
+    const [a, b] = [0, 1].map((slot) => cache.pagesFor(slot, tokens));
+    assert.deepEqual(a!.slice(0, 2), b!.slice(0, 2));
+    assert.equal(new Set([...a!, ...b!]).size, 4);
+    for (const pages of [a!, b!]) {
+      for (const [i, { keys, values }] of cache.layers.entries()) {
+        const count = (from: number) => Array.from({ length: 2 * tokens }, (_, j) => from + 6 + j);
+        assert.deepEqual(await rowsOf(keys, pages, tokens), count(1000 * i));
+        assert.deepEqual(await rowsOf(values, pages, tokens), count(1000 * i + 500));
+      }
+    }
+  });
+
+  it('gives pages back when all who read them have ended', () => {
+    using cache = new PagedCache(device, text, 'f32', 4);
+    const [long, short] = [promptOf(0, 2 * PAGE_ROWS), promptOf(0, 5)];
+    for (let round = 0; round < 3; round++) {
+      cache.write(0, long);
+      cache.write(1, long);
+      assert.equal(cache.pagesFor(1, 2 * PAGE_ROWS).length, 3);
+      cache.leave(0, 1);
+      // The sequence has moved, its pages have not.
+      assert.equal(cache.pagesFor(0, 2 * PAGE_ROWS).length, 3);
+      cache.write(1, short);
+      assert.throws(() => cache.pagesFor(1, PAGE_ROWS), { code: 'INTERNAL' });
+      cache.leave(1, 1);
+      cache.leave(0, 0);
+    }
+  });
+});
