@@ -6,8 +6,6 @@ import type { PrefilledPrompt } from './prefill.ts';
 
 /** Tokens of a page: few are left over in a sequence's last, and tables of pages are short. */
 export const PAGE_ROWS = 64;
-/** A page of what no sequence has. */
-export const NOBODYS_PAGE = 0;
 
 /** Keys and values of one layer, `[N, R, K, d]` each. */
 interface LayerPages {
@@ -29,7 +27,7 @@ interface Sequence {
 
 /**
  * A cache of keys and values in pages, which sequences take as they grow. What all responses of a prompt have in common
- * is there once.
+ * is there once. Page 0 is nobody's, for what rows without a sequence write.
  */
 export class PagedCache implements Disposable {
   readonly layers: readonly LayerPages[];

@@ -1,4 +1,4 @@
-import type { Device, Program, Recording, View, Views, Workspace } from '../device/device.ts';
+import type { Device, Program, Recording, View, Workspace } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
@@ -8,11 +8,11 @@ import { logitsGraph } from '../model/heads.ts';
 import type { ModelConfig, TextConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import { textRotary } from '../model/rotary.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
-import { tensorOf, zeros, type Tensor, type Tensors } from '../tensor/tensor.ts';
+import type { DType, FloatDType } from '../tensor/dtype.ts';
+import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
 import type { KernelSampler } from './kernel-sampler.ts';
-import { NOBODYS_PAGE, PAGE_ROWS, PagedCache } from './paged-cache.ts';
+import { PAGE_ROWS, PagedCache } from './paged-cache.ts';
 import type { PrefilledPrompt } from './prefill.ts';
 import { drawBounds, inverseTemperatureOf, type Draw } from './sampler.ts';
 import type { StepDecoder, StepRow } from './step-decoder.ts';
@@ -31,14 +31,33 @@ export interface PagedDecoderOptions {
   readonly memoryShare: number;
 }
 
-/** Numbers of a row of a step's input before its pages; see `enterGraph`. */
-const ROW_NUMBERS = 7;
-/** What a row without a sequence has there: a greedy draw, which costs least. */
-const NOBODYS_NUMBERS = [0, 0, 0, 1, 0, 1, 1];
+/** What a step is told of each row, besides its pages: f32 of one column each. */
+const columns = [
+  'token',
+  'position',
+  'length',
+  'inverseTemperature',
+  'uniform',
+  'topK',
+  'topP',
+] as const;
+type Column = (typeof columns)[number];
+type RowNumbers = Readonly<Record<Column, number>>;
+
+/** A row without a sequence: its draw is a greedy one, which costs least. */
+const NOBODYS_NUMBERS: RowNumbers = {
+  token: 0,
+  position: 0,
+  length: 0,
+  inverseTemperature: 1,
+  uniform: 0,
+  topK: 1,
+  topP: 1,
+};
 
 /** A step for some number of rows, recorded, and the memory that it computes in. */
 interface RecordedStep extends Disposable {
-  /** f32 `[rows, 7 + pages]` */
+  /** f32: the columns one after the other, then the rows' pages. */
   readonly input: View;
   /** f32 `[rows, 2]`, tokens and log-probabilities. */
   readonly drawn: View<'f32'>;
@@ -55,8 +74,10 @@ export class PagedDecoder implements StepDecoder {
   readonly #options: PagedDecoderOptions;
   readonly #weights: DecoderWeights;
   readonly #cache: PagedCache;
+  /** Of a sequence. */
+  readonly #mostPages: number;
   readonly #owned = new DisposableStack();
-  readonly #constants: Views;
+  readonly #constants: Readonly<Record<'cos' | 'sin', View>> & { readonly rows: View<'i32'> };
   readonly #enter: Program;
   readonly #layers: readonly Program[];
   readonly #logits: Program;
@@ -79,16 +100,19 @@ export class PagedDecoder implements StepDecoder {
     this.capacity = capacity;
     this.#options = options;
     this.#weights = owned.use(weights);
-    const pages = Math.ceil(capacity / PAGE_ROWS);
-    this.slots = slotsOf(options, pages);
-    this.#cache = owned.use(new PagedCache(device, text, dtype, this.slots * pages));
-    this.#constants = this.#put({
-      // Generated tokens are text: their three positions are equal, so one row of angles serves.
-      ...textRotary(countTo([1, capacity]), text.headDim, text.ropeTheta, null),
-      rows: countTo([this.slots]),
-    });
+    this.#mostPages = Math.ceil(capacity / PAGE_ROWS);
+    this.slots = slotsOf(options, this.#mostPages);
+    this.#cache = owned.use(new PagedCache(device, text, dtype, this.slots * this.#mostPages));
+    // Generated tokens are text: their three positions are equal, so one row of angles serves.
+    const { cos, sin } = textRotary(countTo([1, capacity]), text.headDim, text.ropeTheta, null);
+    const put = <D extends DType>(tensor: Tensor<D>): View<D> => {
+      const view = owned.use(device.allocate(tensor.dtype, tensor.shape));
+      device.upload(tensor, view);
+      return view;
+    };
+    this.#constants = { cos: put(cos), sin: put(sin), rows: put(countTo([this.slots])) };
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
-    this.#enter = compile(enterGraph(text, pages, dtype));
+    this.#enter = compile(enterGraph(text, dtype));
     const programs = new Map<string, Program>();
     this.#layers = weights.layers.map((_, i) => {
       const own = adapters?.layers[i];
@@ -122,77 +146,60 @@ export class PagedDecoder implements StepDecoder {
       step = this.#owned.use(this.#record(rows));
       this.#steps.set(rows, step);
     }
-    const width = step.input.shape[1]!;
-    const input = zeros('f32', [rows, width]);
-    input.data.fill(NOBODYS_PAGE);
+    const input = zeros('f32', step.input.shape);
     for (let slot = 0; slot < rows; slot++) {
-      input.data.set(this.#numbersOf(slot, sequences[slot]), slot * width);
+      const sequence = sequences[slot];
+      const numbers = sequence === undefined ? NOBODYS_NUMBERS : this.#numbersOf(sequence);
+      for (const [i, name] of columns.entries()) input.data[i * rows + slot] = numbers[name];
+      if (sequence === undefined) continue;
+      const pages = this.#cache.pagesFor(slot, sequence.cached);
+      input.data.set(pages, columns.length * rows + slot * this.#mostPages);
     }
     device.upload(input, step.input);
     step.recording.run();
     return sampler.read(step.drawn, sequences.length);
   }
 
-  #numbersOf(slot: number, row: StepRow | undefined): readonly number[] {
-    if (row === undefined) return NOBODYS_NUMBERS;
-    const { token, position, cached, sampling, uniform } = row;
-    const { topK, topP } = drawBounds(sampling, this.#options.config.text.vocabSize);
-    const drawn = [inverseTemperatureOf(sampling), uniform, topK, topP];
-    return [token, position, cached, ...drawn, ...this.#cache.pagesFor(slot, cached)];
+  #numbersOf({ token, position, cached, sampling, uniform }: StepRow): RowNumbers {
+    const bounds = drawBounds(sampling, this.#options.config.text.vocabSize);
+    const inverseTemperature = inverseTemperatureOf(sampling);
+    return { token, position, length: cached, inverseTemperature, uniform, ...bounds };
   }
 
   #record(rows: number): RecordedStep {
     const { device } = this.#options;
     using made = new DisposableStack();
-    const pages = Math.ceil(this.capacity / PAGE_ROWS);
-    const input = made.use(device.allocate('f32', [rows, ROW_NUMBERS + pages]));
+    const input = made.use(device.allocate('f32', [rows * (columns.length + this.#mostPages)]));
     const drawn = made.use(device.allocate('f32', [rows, 2]));
     const workspace = made.use(device.workspace());
     const recording = made.use(
       device.record(() => {
-        this.#queue(input, drawn, workspace);
+        this.#queue(rows, input, drawn, workspace);
       }),
     );
     const owned = made.move();
     return { input, drawn, recording, [Symbol.dispose]: () => owned.dispose() };
   }
 
-  #queue(input: View, drawn: View<'f32'>, workspace: Workspace): void {
+  #queue(count: number, input: View, drawn: View<'f32'>, workspace: Workspace): void {
     const { device, sampler } = this.#options;
     const { embedding, layers, head } = this.#weights;
     const { cos, sin, rows } = this.#constants;
+    const told = Object.fromEntries(
+      columns.map((name, i) => [name, device.part(input, i * count, [count, 1])]),
+    ) as Record<Column, View>;
+    const table = device.part(input, columns.length * count, [count, this.#mostPages]);
     workspace.reset();
-    const entered = this.#enter.run({ input, embedding, cos: cos!, sin: sin! }, workspace);
-    const { uniform, topK, topP, inverseTemperature } = entered;
+    const entered = this.#enter.run({ ...told, table, embedding, cos, sin }, workspace);
     let hidden = entered['hidden']!;
     for (const [i, { keys, values }] of this.#cache.layers.entries()) {
       const inputs = { ...entered, hidden, keys, values, ...layers[i] };
       const into = { nextKeys: keys, nextValues: values };
       hidden = this.#layers[i]!.run(inputs, workspace, into)['output']!;
     }
-    const { logits } = this.#logits.run(
-      { hidden, inverseTemperature: inverseTemperature!, ...head },
-      workspace,
-    );
-    const draws = {
-      logits: logits!,
-      rows: device.part(rows as View<'i32'>, 0, [input.shape[0]!]),
-      uniform: uniform!,
-      topK: topK!,
-      topP: topP!,
-    };
+    const { logits } = this.#logits.run({ ...told, ...head, hidden }, workspace);
+    const draws = { ...told, logits: logits!, rows: device.part(rows, 0, [count]) };
     sampler.queue(draws, workspace, drawn);
-  }
-
-  #put(tensors: Tensors): Views {
-    const { device } = this.#options;
-    return Object.fromEntries(
-      Object.entries(tensors).map(([name, tensor]) => {
-        const view = this.#owned.use(device.allocate(tensor.dtype, tensor.shape));
-        device.upload(tensor, view);
-        return [name, view];
-      }),
-    );
   }
 
   [Symbol.dispose](): void {
@@ -234,29 +241,23 @@ function countTo(shape: readonly number[]): Tensor<'i32'> {
 }
 
 /**
- * What a step begins with, from one upload.
+ * What a step begins with, from what it is told.
  *
- * Inputs: `input f32 [B, 7 + M]`, of each row its token, the token's position, the tokens before it, its inverse
- * temperature, uniform number, topK and topP, and its pages, all of them whole numbers below 2^24 or f32; `embedding
- * [V, D]`; `cos` and `sin`, f32 tables of the angles of all positions. Outputs: each of them as the programs of a step
- * take it, and `hidden [B, D]`.
+ * Inputs: `token`, `position` and `length`, f32 `[B, 1]`, and `table`, f32 `[B, M]`, all of them whole numbers below
+ * 2^24; `embedding [V, D]`; `cos` and `sin`, f32 `[P, d/2]`, the angles of all positions. Outputs: `hidden [B, D]`,
+ * `rotary.cos` and `rotary.sin [B, d/2]`, `lengths i32 [B]`, `pages i32 [B, M]`.
  */
-function enterGraph(text: TextConfig, pages: number, dtype: FloatDType): Graph {
+function enterGraph(text: TextConfig, dtype: FloatDType): Graph {
   const g = new GraphBuilder('enter-step');
-  const input = g.input('input', 'f32', ['B', ROW_NUMBERS + pages]);
-  const embedding = g.input('embedding', dtype, [text.vocabSize, text.hiddenSize]);
+  const index = (name: string): Value =>
+    g.reshape(g.cast(g.input(name, 'f32', ['B', 1]), 'i32'), ['B']);
   const table = (name: string): Value => g.input(name, 'f32', ['P', text.headDim / 2]);
-  const widths = [...NOBODYS_NUMBERS.map(() => 1), pages];
-  const columns = g.split(input, widths, 1);
-  const index = (column: number): Value => g.reshape(g.cast(columns[column]!, 'i32'), ['B']);
-  g.output('hidden', g.gather(embedding, index(0)));
-  g.output('rotary.cos', g.gather(table('cos'), index(1)));
-  g.output('rotary.sin', g.gather(table('sin'), index(1)));
-  g.output('lengths', index(2));
-  g.output('inverseTemperature', columns[3]!);
-  g.output('uniform', columns[4]!);
-  g.output('topK', columns[5]!);
-  g.output('topP', columns[6]!);
-  g.output('pages', g.cast(columns[7]!, 'i32'));
+  const embedding = g.input('embedding', dtype, [text.vocabSize, text.hiddenSize]);
+  g.output('hidden', g.gather(embedding, index('token')));
+  const position = index('position');
+  g.output('rotary.cos', g.gather(table('cos'), position));
+  g.output('rotary.sin', g.gather(table('sin'), position));
+  g.output('lengths', index('length'));
+  g.output('pages', g.cast(g.input('table', 'f32', ['B', 'M']), 'i32'));
   return g.build();
 }

@@ -110,6 +110,7 @@ export class Runtime implements Disposable {
    * @param options.name how errors call it
    * @param options.settings of the device's provider
    * @param options.customOps of the model, all in one domain, run by the device's provider
+   * @param options.settle waits for what runs have queued; called before the session is gone, whose memory that uses
    * @throws DEVICE_MISSING when the device's provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
@@ -119,13 +120,15 @@ export class Runtime implements Disposable {
       readonly device?: DeviceName;
       readonly settings?: ProviderSettings;
       readonly customOps?: ModelOps;
+      readonly settle?: () => void;
     } = {},
   ): Session {
-    const { name = 'graph', device = 'cpu', settings = {}, customOps } = options;
+    const { name = 'graph', device = 'cpu', settings = {}, customOps, settle } = options;
     const passedOver: CxmindError[] = [];
     for (const candidate of candidates(device)) {
       try {
-        return this.#compileFor(candidate, model, { name, settings, customOps, passedOver });
+        const made = { name, settings, customOps, settle, passedOver };
+        return this.#compileFor(candidate, model, made);
       } catch (error) {
         passedOver.push(asCxmindError(error));
       }
@@ -156,11 +159,13 @@ export class Runtime implements Disposable {
       name,
       settings,
       customOps,
+      settle,
       passedOver,
     }: {
       readonly name: string;
       readonly settings: ProviderSettings;
       readonly customOps: ModelOps | undefined;
+      readonly settle: (() => void) | undefined;
       readonly passedOver: readonly CxmindError[];
     },
   ): Session {
@@ -197,6 +202,7 @@ export class Runtime implements Disposable {
         device,
         passedOver,
         isProfiled: this.#profilePrefix !== undefined,
+        settle,
         onRelease: () => {
           owned.dispose();
         },

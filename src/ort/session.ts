@@ -22,6 +22,7 @@ export class Session implements Disposable {
   /**
    * Take ownership of a native session, which is released at once when this throws.
    *
+   * @param options.settle called before the native session is released
    * @param options.onRelease called once, after the native session is gone
    * @throws DTYPE_MISMATCH when an input or output is no tensor, or of a dtype that cxmind has not
    */
@@ -33,15 +34,17 @@ export class Session implements Disposable {
       device: Device;
       passedOver: readonly CxmindError[];
       isProfiled: boolean;
+      settle?: (() => void) | undefined;
       onRelease: () => void;
     },
   ) {
     const { native, allocator } = context;
-    const { name, device, passedOver, isProfiled, onRelease } = options;
+    const { name, device, passedOver, isProfiled, settle, onRelease } = options;
     const f = native.functions;
     using made = new DisposableStack();
     made.defer(onRelease);
     made.adopt(pointer, f.ReleaseSession);
+    if (settle !== undefined) made.defer(settle);
     this.name = name;
     this.device = device;
     this.passedOver = passedOver;

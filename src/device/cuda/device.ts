@@ -195,6 +195,9 @@ export class CudaDevice implements Device {
       name: graph.name,
       device: 'cuda',
       customOps: { domain: kernelDomain, ops },
+      settle: () => {
+        this.#cudart.synchronize();
+      },
       settings: {
         device_id: String(this.#ordinal),
         has_user_compute_stream: '1',

@@ -10,6 +10,7 @@ import {
 } from '../shape.ts';
 import { broadcastStrides, blank, readStrided, sizeOf, stridesOf, walk } from './array.ts';
 import { asNode, type DimSizes, type OpFamily } from './op.ts';
+import { partsKernel } from './parts-kernel.ts';
 
 /** Attributes of the ops that move elements without changing them. */
 export interface MovementAttributes {
@@ -135,6 +136,9 @@ export const movement: OpFamily<MovementAttributes> = {
       return [{ dtype: first!.dtype, shape: withAxis(first!.shape, axis, dim) }];
     },
     emit: asNode('Concat', ({ axis }) => ({ axis: { int: axis } })),
+    steps: ({ inputs, attributes: { axis } }) => [
+      partsKernel('concat', inputs[0]!.dtype, inputs.length, axis),
+    ],
     vjp({ inputs, attributes: { axis } }, [dy], g) {
       const sizes = inputs.map((input) => input.shape[axis]!);
       return dy === undefined ? [] : g.split(dy, sizes, axis);
@@ -194,6 +198,9 @@ export const movement: OpFamily<MovementAttributes> = {
       const names = outputs.map((output) => onnx.name(output));
       onnx.node('Split', [onnx.name(x!), onnx.dims(sizes)], names, { axis: { int: axis } });
     },
+    steps: ({ inputs: [x], outputs, attributes: { axis } }) => [
+      partsKernel('split', x!.dtype, outputs.length, axis),
+    ],
     vjp({ outputs, attributes: { axis } }, gradients, g) {
       const parts = outputs.map((output, i) => gradients[i] ?? g.zeros(output.dtype, output.shape));
       return [g.concat(parts, axis)];
