@@ -25,6 +25,11 @@ export function openDevice({ device = 'cpu', ...options }: DeviceOptions = {}): 
     case 'webgpu':
       return new WebGpuDevice(options);
     default:
-      return new CudaDevice(Number(device.slice('cuda:'.length)), options);
+      return new CudaDevice(ordinalOf(device), options);
   }
+}
+
+/** Which of the cards a name says. */
+function ordinalOf(device: `cuda:${number}`): number {
+  return Number(device.slice('cuda:'.length));
 }

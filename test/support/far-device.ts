@@ -10,6 +10,7 @@ import type {
   Workspace,
 } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
+import { repeated } from '../../src/device/repeated.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { bytesPerElement, type DType } from '../../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
@@ -136,7 +137,7 @@ export class FarDevice implements Device {
   record(work: () => void): Recording {
     // As often as a card that warms up, of which nothing may come.
     for (let i = 0; i < 3; i++) work();
-    return { run: work, [Symbol.dispose]: () => undefined };
+    return repeated(work);
   }
 
   freeBytes(): number | null {

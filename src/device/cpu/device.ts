@@ -6,6 +6,7 @@ import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, HostMemory, Program, Recording, View, Workspace } from '../device.ts';
 import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
+import { repeated } from '../repeated.ts';
 import { hostTensor, hostView, type HostView } from './host-view.ts';
 import { cpuOperations } from './operations.ts';
 import { CpuWorkspace } from './workspace.ts';
@@ -74,7 +75,7 @@ export class CpuDevice implements Device {
   }
 
   record(work: () => void): Recording {
-    return { run: work, [Symbol.dispose]: () => undefined };
+    return repeated(work);
   }
 
   freeBytes(): null {

@@ -6,6 +6,7 @@ import { bytesPerElement, type DType, type FloatDType } from '../../tensor/dtype
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, HostMemory, Program, Recording, View, Workspace } from '../device.ts';
 import { ProgramOperations } from '../program-operations.ts';
+import { repeated } from '../repeated.ts';
 import { Transfer } from './transfer.ts';
 import { bufferView, Storage, storageOf, type BufferView } from './view.ts';
 import { WebGpuProgram } from './program.ts';
@@ -73,7 +74,7 @@ export class WebGpuDevice implements Device {
   }
 
   record(work: () => void): Recording {
-    return { run: work, [Symbol.dispose]: () => undefined };
+    return repeated(work);
   }
 
   freeBytes(): null {
