@@ -38,26 +38,33 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
   const parts = Math.max(1, 2 ** Math.ceil(Math.log2(ENOUGH_BLOCKS / Math.max(1, tiles))));
   const adding = named(region, (entry) => addingText(entry, source, pack));
   const joining = named(region, (entry) => joiningText(entry, source));
-  const launch = (inputs: Shapes, across: number, isJoining: boolean): Launch => {
+  const launch = (inputs: Shapes, isJoining: boolean): Launch => {
     const { rows, width } = sizesIn(region, inputs, rowAxes);
-    let x = 1;
-    while (x < ROW_THREADS && x * across < width) x *= 2;
-    const y = BLOCK_THREADS / x;
-    const runs = Math.max(1, Math.min(parts, Math.ceil(rows / (y * LEAST_TURNS))));
+    const across = threadsAcross(width, pack);
+    const runs = Math.ceil(rows / ((BLOCK_THREADS / across) * LEAST_TURNS));
+    const used = Math.max(1, Math.min(parts, runs));
+    const x = isJoining ? threadsAcross(width, 1) : across;
     return {
-      grid: [Math.ceil(width / (x * across)), isJoining ? 1 : runs, 1],
-      block: [x, y, 1],
+      grid: [Math.ceil(width / (isJoining ? x : x * pack)), isJoining ? 1 : used, 1],
+      block: [x, BLOCK_THREADS / x, 1],
       sharedBytes: 0,
-      scalars: [isJoining ? runs : rows, width].map((value): Scalar => ({ type: 'i64', value })),
+      scalars: [isJoining ? used : rows, width].map((value): Scalar => ({ type: 'i64', value })),
     };
   };
   return {
     kernels: [
-      { ...adding, launch: (inputs) => launch(inputs, pack, false) },
-      { ...joining, launch: (inputs) => launch(inputs, 1, true) },
+      { ...adding, launch: (inputs) => launch(inputs, false) },
+      { ...joining, launch: (inputs) => launch(inputs, true) },
     ],
     parts,
   };
+}
+
+/** The threads that share a row of a tile: a power of two, no more than it takes. */
+function threadsAcross(width: number, pack: number): number {
+  let threads = 1;
+  while (threads < ROW_THREADS && threads * pack < width) threads *= 2;
+  return threads;
 }
 
 function signature(source: ElementSource): string {
