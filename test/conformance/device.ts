@@ -149,6 +149,26 @@ export function conformsToDevice(name: string, open: () => Device): void {
         assert.deepEqual(await numbers(z), [12, 14]);
       });
 
+      it('are recorded, and run again on what their inputs hold by then', async () => {
+        using program = device.compile(scaleAndAdd());
+        using workspace = device.workspace();
+        const [x, z] = [put(tensorOf('f32', [2], [0, 0])), put(tensorOf('f32', [2], [1, 2]))];
+        using y = device.allocate('f32', [2]);
+        using recording = device.record(() => {
+          workspace.reset();
+          const once = program.run({ x, z }, workspace)['y']!;
+          program.run({ x: once, z }, workspace, { y });
+        });
+        for (const [a, b] of [
+          [1, 2],
+          [-3, 0.5],
+        ] as const) {
+          device.upload(tensorOf('f32', [2], [a, b]), x);
+          recording.run();
+          assert.deepEqual(await numbers(y), [4 * a + 3, 4 * b + 6]);
+        }
+      });
+
       it('say which input is missing, and what does not fit', () => {
         using program = device.compile(scaleAndAdd());
         using workspace = device.workspace();
