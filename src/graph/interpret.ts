@@ -1,8 +1,8 @@
 import { CxmindError } from '../errors.ts';
 import { nearestIn } from '../tensor/dtype.ts';
-import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { isFloat, type Dim, type Graph, type Value } from './ir.ts';
-import { arrayOf, sizeOf, type NdArray } from './ops/array.ts';
+import { arrayOf, type NdArray } from './ops/array.ts';
 import type { DimSizes } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
 import { evaluateDim, formatShape } from './shape.ts';

@@ -1,7 +1,8 @@
 import type { DType, FloatDType } from '../../src/tensor/dtype.ts';
 import type { GraphBuilder } from '../../src/graph/builder.ts';
 import type { Dim, Value } from '../../src/graph/ir.ts';
-import { sizeOf, type NdArray } from '../../src/graph/ops/array.ts';
+import type { NdArray } from '../../src/graph/ops/array.ts';
+import { sizeOf } from '../../src/tensor/tensor.ts';
 import type { OpName } from '../../src/graph/ops/table.ts';
 import { Rng } from '../../src/rng.ts';
 

@@ -1,7 +1,7 @@
 import { CxmindError } from '../../errors.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { numbersOf } from '../../tensor/numbers.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
+import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 
 /**
  * A dense array of the reference evaluator: every dtype's elements as doubles, so that finite
@@ -11,11 +11,6 @@ export interface NdArray {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: Float64Array;
-}
-
-/** Number of elements. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((product, dim) => product * dim, 1);
 }
 
 /** A tensor's elements as doubles. */

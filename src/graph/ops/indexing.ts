@@ -2,7 +2,8 @@ import { isFloat, type Value, type ValueType } from '../ir.ts';
 import { dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { CxmindError } from '../../errors.ts';
-import { aroundAxis, blank, sizeOf, stridesOf, walk, type NdArray } from './array.ts';
+import { aroundAxis, blank, stridesOf, walk, type NdArray } from './array.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
 import { addRowsSteps } from './add-rows-steps.ts';
 import { asNode, type None, type OpFamily } from './op.ts';
 

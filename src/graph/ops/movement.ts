@@ -8,7 +8,8 @@ import {
   shapeError,
   sumDim,
 } from '../shape.ts';
-import { broadcastStrides, blank, readStrided, sizeOf, stridesOf, walk } from './array.ts';
+import { broadcastStrides, blank, readStrided, stridesOf, walk } from './array.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
 import { asNode, type DimSizes, type OpFamily } from './op.ts';
 import { partsKernel } from './parts-kernel.ts';
 

@@ -1,7 +1,7 @@
+import { sizeOf } from '../../tensor/tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel, Shapes } from '../kernel.ts';
-import { sizeOf } from './array.ts';
 
 /**
  * Copies a tensor to parts of it along an axis, or parts to the tensor that they make.

@@ -1,7 +1,8 @@
 import type { Dim, Node, ValueType } from '../ir.ts';
 import { isFloat } from '../ir.ts';
 import { axisOf, dtypeError, shapeError } from '../shape.ts';
-import { aroundAxis, blank, broadcastStrides, sizeOf, walk, type NdArray } from './array.ts';
+import { aroundAxis, blank, broadcastStrides, walk, type NdArray } from './array.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
 import type { Value } from '../ir.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { asNode, type Call, type Emitter, type Op, type OpFamily } from './op.ts';

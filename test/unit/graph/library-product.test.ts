@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
+import type { NdArray } from '../../../src/graph/ops/array.ts';
+import { sizeOf } from '../../../src/tensor/tensor.ts';
 import { linalg } from '../../../src/graph/ops/linalg.ts';
 import { libraryProduct } from '../../../src/graph/ops/product-batches.ts';
 

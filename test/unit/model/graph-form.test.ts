@@ -1,7 +1,7 @@
 import { differentiate } from '../../../src/graph/backward.ts';
 import { evaluate } from '../../../src/graph/interpret.ts';
 import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
-import { arrayOf, sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
+import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { NO_ADAPTERS } from '../../../src/model/adapter.ts';
 import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
@@ -17,7 +17,7 @@ import {
   type Visibility,
 } from '../../../src/model/segments.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
-import { zeros } from '../../../src/tensor/tensor.ts';
+import { sizeOf, zeros } from '../../../src/tensor/tensor.ts';
 import { agreesWithTransformers } from '../../conformance/model.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { FarDevice } from '../../support/far-device.ts';

@@ -4,7 +4,7 @@ import { checkGraph } from '../../../src/graph/check.ts';
 import { encode } from '../../../src/graph/encode.ts';
 import { evaluate } from '../../../src/graph/interpret.ts';
 import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
-import { arrayOf, sizeOf, type NdArray } from '../../../src/graph/ops/array.ts';
+import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapter.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
@@ -28,7 +28,7 @@ import {
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
-import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { sizeOf, tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { unitRoundoff } from '../../support/rounding-error.ts';
 
 type Arrays = Record<string, NdArray>;
