@@ -46,8 +46,6 @@ export class GenerationEngine implements Disposable {
   readonly #logitBias: View & Disposable;
   readonly #turns = new Turns();
   #decoder: StepDecoder | undefined;
-  /** Sequences that the decoder was opened for; it may have room for fewer. */
-  #slots = 0;
 
   /** @param adapter what the model computes beside its weights */
   constructor(
@@ -118,12 +116,11 @@ export class GenerationEngine implements Disposable {
     };
     // A decoder that has copies of the weights may have old ones.
     const open = this.#weights.source.isInPlace ? this.#decoder : undefined;
-    if (open !== undefined && open.capacity >= wanted.capacity && this.#slots >= wanted.slots) {
+    if (open !== undefined && open.capacity >= wanted.capacity && open.slots >= wanted.slots) {
       open.clear();
       return open;
     }
     this.#close();
-    this.#slots = wanted.slots;
     this.#decoder = await this.#opened({
       device: this.#device,
       config: this.#config,

@@ -10,9 +10,8 @@ import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
-import type { PrefilledPrompt } from './prefill.ts';
 import { inverseTemperatureOf, type Draw, type Sampler } from './sampler.ts';
-import { drawsOf, type StepDecoder, type StepRow } from './step-decoder.ts';
+import { drawsOf, type Entering, type StepDecoder, type StepRow } from './step-decoder.ts';
 
 /** What a decoder is made from. */
 export interface DecoderOptions {
@@ -71,7 +70,11 @@ export class GraphDecoder implements StepDecoder {
   /** Nothing to do: what a slot held before is masked, or written over. */
   clear(): void {}
 
-  write(slot: number, { batch, start, tokens }: PrefilledPrompt): void {
+  roomFor({ length }: readonly Entering[], running: number): number {
+    return Math.min(length, this.slots - running);
+  }
+
+  enter(slot: number, { prompt: { batch, start, tokens } }: Entering): void {
     const { config, weights } = this.#options;
     const program = this.#program('write', () =>
       cacheWriteGraph(config.text, this.#options, weights.dtype),

@@ -3,6 +3,7 @@ import { CxmindError } from '../errors.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import type { PrefilledPrompt } from './prefill.ts';
+import type { Entering } from './step-decoder.ts';
 
 /** Tokens of a page: few are left over in a sequence's last, and tables of pages are short. */
 export const PAGE_ROWS = 64;
@@ -23,6 +24,7 @@ interface SharedPages {
 interface Sequence {
   readonly prompt: PrefilledPrompt;
   readonly pages: number[];
+  readonly mostPages: number;
 }
 
 /**
@@ -38,6 +40,8 @@ export class PagedCache implements Disposable {
   readonly #sequences: Sequence[] = [];
   readonly #pageCount: number;
   #free: number[] = [];
+  /** Free pages that sequences may come to need. */
+  #promised = 0;
 
   /** @param pages besides nobody's */
   constructor(
@@ -65,12 +69,26 @@ export class PagedCache implements Disposable {
   clear(): void {
     this.#prompts.clear();
     this.#sequences.length = 0;
+    this.#promised = 0;
     // The lowest are taken first, one after the other.
     this.#free = Array.from({ length: this.#pageCount - 1 }, (_, i) => this.#pageCount - 1 - i);
   }
 
-  /** Begins a sequence with a prompt. */
-  write(slot: number, prompt: PrefilledPrompt): void {
+  /** How many of those that wait, from the first on, have room however long they and those that run become. */
+  roomFor(waiting: readonly Entering[]): number {
+    const shared = new Set(this.#prompts.keys());
+    let left = this.#free.length - this.#promised;
+    for (const [i, { prompt, maxTokens }] of waiting.entries()) {
+      left -= pagesFor(prompt.tokens + maxTokens);
+      if (shared.has(prompt)) left += wholePages(prompt);
+      if (left < 0) return i;
+      shared.add(prompt);
+    }
+    return waiting.length;
+  }
+
+  /** Begins a sequence. */
+  enter(slot: number, { prompt, maxTokens }: Entering): void {
     const shared = this.#prompts.get(prompt) ?? this.#share(prompt);
     shared.readers++;
     const pages = [...shared.pages];
@@ -79,13 +97,16 @@ export class PagedCache implements Disposable {
       pages.push(this.#take());
       this.#copy(prompt, whole, pages.at(-1)!, prompt.tokens - whole);
     }
-    this.#sequences[slot] = { prompt, pages };
+    const mostPages = pagesFor(prompt.tokens + maxTokens);
+    this.#promised += mostPages - pages.length;
+    this.#sequences[slot] = { prompt, pages, mostPages };
   }
 
   /** Ends a sequence; the last slot's takes its place. */
   leave(slot: number, last: number): void {
-    const { prompt, pages } = this.#sequences[slot]!;
+    const { prompt, pages, mostPages } = this.#sequences[slot]!;
     const shared = this.#prompts.get(prompt)!;
+    this.#promised -= mostPages - pages.length;
     this.#free.push(...pages.slice(shared.pages.length));
     if (--shared.readers === 0) {
       this.#free.push(...shared.pages);
@@ -98,7 +119,7 @@ export class PagedCache implements Disposable {
   /** The pages of a sequence that is to have another token behind those cached. */
   pagesFor(slot: number, cached: number): readonly number[] {
     const { pages } = this.#sequences[slot]!;
-    while (pages.length * PAGE_ROWS <= cached) pages.push(this.#take());
+    for (; pages.length * PAGE_ROWS <= cached; this.#promised--) pages.push(this.#take());
     return pages;
   }
 
@@ -110,7 +131,7 @@ export class PagedCache implements Disposable {
   }
 
   #share(prompt: PrefilledPrompt): SharedPages {
-    const pages = Array.from({ length: Math.floor(prompt.tokens / PAGE_ROWS) }, () => this.#take());
+    const pages = Array.from({ length: wholePages(prompt) }, () => this.#take());
     for (let first = 0, end = 1; first < pages.length; first = end, end++) {
       while (end < pages.length && pages[end] === pages[end - 1]! + 1) end++;
       this.#copy(prompt, first * PAGE_ROWS, pages[first]!, (end - first) * PAGE_ROWS);
@@ -138,4 +159,14 @@ export class PagedCache implements Disposable {
       operations.copy(rows(value, start + from), rows(values, page * PAGE_ROWS));
     }
   }
+}
+
+/** Pages that tokens of a sequence take. */
+export function pagesFor(tokens: number): number {
+  return Math.ceil(tokens / PAGE_ROWS);
+}
+
+/** Pages that are full of a prompt. */
+function wholePages({ tokens }: PrefilledPrompt): number {
+  return Math.floor(tokens / PAGE_ROWS);
 }

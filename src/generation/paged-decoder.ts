@@ -12,10 +12,9 @@ import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
 import type { KernelSampler } from './kernel-sampler.ts';
-import { PAGE_ROWS, PagedCache } from './paged-cache.ts';
-import type { PrefilledPrompt } from './prefill.ts';
+import { PAGE_ROWS, PagedCache, pagesFor } from './paged-cache.ts';
 import { drawBounds, inverseTemperatureOf, type Draw } from './sampler.ts';
-import type { StepDecoder, StepRow } from './step-decoder.ts';
+import type { Entering, StepDecoder, StepRow } from './step-decoder.ts';
 
 /** What a decoder with a paged cache is made from. */
 export interface PagedDecoderOptions {
@@ -76,7 +75,7 @@ export class PagedDecoder implements StepDecoder {
   readonly #cache: PagedCache;
   /** Of a sequence. */
   readonly #mostPages: number;
-  readonly #owned = new DisposableStack();
+  readonly #owned: DisposableStack;
   readonly #constants: Readonly<Record<'cos' | 'sin', View>> & { readonly rows: View<'i32'> };
   readonly #enter: Program;
   readonly #layers: readonly Program[];
@@ -93,16 +92,16 @@ export class PagedDecoder implements StepDecoder {
   }
 
   private constructor(options: PagedDecoderOptions, weights: DecoderWeights) {
-    const { device, config, capacity } = options;
+    const { device, config, slots, capacity } = options;
     const { text } = config;
     const { dtype, adapters } = options.weights;
-    const owned = this.#owned;
+    using owned = new DisposableStack();
     this.capacity = capacity;
+    this.slots = slots;
     this.#options = options;
     this.#weights = owned.use(weights);
-    this.#mostPages = Math.ceil(capacity / PAGE_ROWS);
-    this.slots = slotsOf(options, this.#mostPages);
-    this.#cache = owned.use(new PagedCache(device, text, dtype, this.slots * this.#mostPages));
+    this.#mostPages = pagesFor(capacity);
+    this.#cache = owned.use(new PagedCache(device, text, dtype, pageCount(options)));
     // Generated tokens are text: their three positions are equal, so one row of angles serves.
     const { cos, sin } = textRotary(countTo([1, capacity]), text.headDim, text.ropeTheta, null);
     const put = <D extends DType>(tensor: Tensor<D>): View<D> => {
@@ -124,14 +123,19 @@ export class PagedDecoder implements StepDecoder {
       return program;
     });
     this.#logits = compile(logitsGraph(text, dtype));
+    this.#owned = owned.move();
   }
 
   clear(): void {
     this.#cache.clear();
   }
 
-  write(slot: number, prompt: PrefilledPrompt): void {
-    this.#cache.write(slot, prompt);
+  roomFor(waiting: readonly Entering[], running: number): number {
+    return this.#cache.roomFor(waiting.slice(0, this.slots - running));
+  }
+
+  enter(slot: number, sequence: Entering): void {
+    this.#cache.enter(slot, sequence);
   }
 
   leave(slot: number, last: number): void {
@@ -208,25 +212,30 @@ export class PagedDecoder implements StepDecoder {
 }
 
 /**
- * How many sequences there is room for.
+ * Pages for as many sequences as there may be, or as there is memory for.
  *
  * @throws DEVICE_OUT_OF_MEMORY where there is none for one
  */
-function slotsOf(
-  { device, config, weights, slots, memoryShare }: PagedDecoderOptions,
-  pages: number,
-): number {
-  const free = device.freeBytes();
-  if (free === null) return slots;
-  const bytes = pages * PagedCache.pageBytes(config.text, weights.dtype);
-  const room = Math.floor((free * memoryShare) / bytes);
-  if (room > 0) return Math.min(slots, room);
+function pageCount({
+  device,
+  config,
+  weights,
+  slots,
+  capacity,
+  memoryShare,
+}: PagedDecoderOptions): number {
+  const [free, pages] = [device.freeBytes(), pagesFor(capacity)];
+  if (free === null) return slots * pages;
+  const bytes = PagedCache.pageBytes(config.text, weights.dtype);
+  // One of them is nobody's.
+  const room = Math.floor((free * memoryShare) / bytes) - 1;
+  if (room >= pages) return Math.min(slots * pages, room);
   throw new CxmindError(
     'DEVICE_OUT_OF_MEMORY',
-    `a sequence's cache takes ${mib(bytes)} MiB, and of the ${mib(free)} MiB that are free on ${device.name} it may take ` +
-      `${mib(free * memoryShare)}: raise worker.rollout.gpu_memory_utilization, or lower data.max_prompt_length and ` +
-      'data.max_response_length',
-    { detail: { free, bytes } },
+    `the cache of a sequence takes ${mib(bytes * (pages + 1))} MiB, of the ${mib(free)} MiB that are free on ` +
+      `${device.name} it may take ${mib(free * memoryShare)}: raise worker.rollout.gpu_memory_utilization, or lower ` +
+      'data.max_prompt_length and data.max_response_length',
+    { detail: { free, bytes: bytes * (pages + 1) } },
   );
 }
 

@@ -88,7 +88,13 @@ export class Schedule {
         if (this.#nextRequest === this.#requests.length) return;
         await this.#prefill(decoder.slots - this.#running.length);
       }
-      const entering = this.#waiting.splice(0, decoder.slots - this.#running.length);
+      const waiting = this.#waiting.map(({ request, prompt }) => ({
+        prompt,
+        maxTokens: this.#requests[request]!.maxTokens,
+      }));
+      const room = decoder.roomFor(waiting, this.#running.length);
+      if (room === 0) return;
+      const entering = this.#waiting.splice(0, room);
       const sequences = entering.map(({ request, sample, prompt }) => ({
         ...begin(this.#requests[request]!, prompt.tokens, sample),
         request,
@@ -98,7 +104,7 @@ export class Schedule {
       const draws = await this.#draw(entering[0]!.prompt.batch.firstTokens, sequences, rows);
       for (const [i, sequence] of sequences.entries()) {
         if (this.#extend(sequence, draws[i]!)) continue;
-        decoder.write(this.#running.length, entering[i]!.prompt);
+        decoder.enter(this.#running.length, waiting[i]!);
         this.#running.push(sequence);
       }
     }

@@ -13,6 +13,13 @@ export interface StepRow {
   readonly uniform: number;
 }
 
+/** A sequence that is to begin. */
+export interface Entering {
+  readonly prompt: PrefilledPrompt;
+  /** Tokens that may follow the prompt. */
+  readonly maxTokens: number;
+}
+
 /** Decodes sequences together, a token of each at a time. They occupy the first slots of its cache without gaps. */
 export interface StepDecoder extends Disposable {
   /** Most tokens of a sequence. */
@@ -21,8 +28,10 @@ export interface StepDecoder extends Disposable {
   readonly slots: number;
   /** Forgets every sequence. */
   clear(): void;
-  /** Puts a prompt into a slot. */
-  write(slot: number, prompt: PrefilledPrompt): void;
+  /** How many of those that wait, from the first on, may begin beside those that run; one at least if none runs. */
+  roomFor(waiting: readonly Entering[], running: number): number;
+  /** Begins a sequence in a slot. */
+  enter(slot: number, sequence: Entering): void;
   /** Ends the sequence of a slot; that of the last slot takes its place. */
   leave(slot: number, last: number): void;
   /** Feeds one token of each sequence, slot by slot, and draws the next ones. */

@@ -117,7 +117,9 @@ for (const batch of batches) {
     capacity: PROMPT + 4 * STEPS,
     memoryShare: 0.9,
   });
-  for (let slot = 0; slot < batch; slot++) decoder.write(slot, randomPrompt());
+  for (let slot = 0; slot < batch; slot++) {
+    decoder.enter(slot, { prompt: randomPrompt(), maxTokens: 4 * STEPS });
+  }
   let [cached, recordMs] = [PROMPT, 0];
   for (const [kind, drawnBy] of Object.entries(samplings)) {
     const times: number[] = [];

@@ -4,11 +4,10 @@ import { FEWEST_COLUMNS, type DecodeForm } from '../../model/decode-form.ts';
 import { scoreScaleOf } from '../../model/attention.ts';
 import { textRotary } from '../../model/rotary.ts';
 import { reshaped, rows, tensorOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { PrefilledPrompt } from '../prefill.ts';
 import type { DecoderOptions } from '../graph-decoder.ts';
 import { takeDecoderWeights, type DecoderWeights } from '../decoder-weights.ts';
 import { inverseTemperatureOf, type Draw, type Sampler } from '../sampler.ts';
-import { drawsOf, type StepDecoder, type StepRow } from '../step-decoder.ts';
+import { drawsOf, type Entering, type StepDecoder, type StepRow } from '../step-decoder.ts';
 import { gatherColumns, gatherRows } from './columns.ts';
 import { DecodeBlocks } from './decode-blocks.ts';
 import { KvCache, type PromptKeysValues } from './kv-cache.ts';
@@ -76,7 +75,11 @@ export class CpuDecoder implements StepDecoder {
     this.#cache.clear();
   }
 
-  write(slot: number, { batch, start, tokens }: PrefilledPrompt): void {
+  roomFor({ length }: readonly Entering[], running: number): number {
+    return Math.min(length, this.slots - running);
+  }
+
+  enter(slot: number, { prompt: { batch, start, tokens } }: Entering): void {
     const part = (view: View): Float32Array =>
       rows(this.#host.tensor(view), start, start + tokens).data as Float32Array;
     const layers = batch.layers.map(({ key, value }): PromptKeysValues => ({

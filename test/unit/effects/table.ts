@@ -331,7 +331,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.rollout.dtype': named,
   'worker.rollout.gpu_memory_utilization': [
     'unit/effects/steps.test.ts › is the share of free memory for the cache: worker.rollout.gpu_memory_utilization',
-    'unit/generation/paged-decoder.test.ts › takes as many sequences as its share of free memory holds',
+    'unit/generation/paged-decoder.test.ts › has pages for as many sequences as its share of free memory holds',
   ],
   'worker.rollout.enforce_eager': named,
   'worker.rollout.enable_chunked_prefill': named,

@@ -52,23 +52,28 @@ describe('PagedDecoder', () => {
     return (await engine.generate(requests)).flat();
   }
 
+  function assertAlike(responses: readonly Response[], expected: readonly Response[]): void {
+    assert.equal(responses.length, expected.length);
+    for (const [i, { tokenIds, logProbs, finishReason }] of expected.entries()) {
+      assert.deepEqual([...responses[i]!.tokenIds.data], [...tokenIds.data], `${i}`);
+      assertClose(responses[i]!.logProbs.data, logProbs.data, { atol: 1e-4 }, `${i}`);
+      assert.equal(responses[i]!.finishReason, finishReason);
+    }
+  }
+
   it("draws the processor's tokens, in fewer slots than responses and in more", async () => {
     using host = openDevice({ threads: 2 });
     const expected = await generate(host, { maxSequences: 4 });
     for (const maxSequences of [5, 32]) {
-      const responses = await generate(device, { maxSequences });
-      for (const [i, { tokenIds, logProbs, finishReason }] of expected.entries()) {
-        assert.deepEqual([...responses[i]!.tokenIds.data], [...tokenIds.data], `${i}`);
-        assertClose(responses[i]!.logProbs.data, logProbs.data, { atol: 1e-4 }, `${i}`);
-        assert.equal(responses[i]!.finishReason, finishReason);
-      }
+      assertAlike(await generate(device, { maxSequences }), expected);
     }
   });
 
-  it('takes as many sequences as its share of free memory holds', async () => {
+  it('has pages for as many sequences as its share of free memory holds', async () => {
     const { config, arena } = model;
-    const sequenceBytes = 2 * PagedCache.pageBytes(config.text, 'f32');
-    const slotsWith = async (freeBytes: number): Promise<number> => {
+    const pageBytes = PagedCache.pageBytes(config.text, 'f32');
+    /** How many of ten sequences of three pages each may begin. */
+    const roomWith = async (freeBytes: number): Promise<number> => {
       using card = new FarDevice(1, true, freeBytes);
       const modules = modelModules(config, 'policy');
       using sampler = new KernelSampler(card, config.text.vocabSize, []);
@@ -78,17 +83,31 @@ describe('PagedDecoder', () => {
         weights: modelWeights(card, { config, modules, arena, adapter: null }),
         sampler,
         slots: 8,
-        capacity: PAGE_ROWS + 1,
+        capacity: 3 * PAGE_ROWS,
         memoryShare: 0.5,
       });
-      return decoder.slots;
+      const waiting = Array.from({ length: 10 }, () => {
+        const batch = { layers: [], firstTokens: card.allocate('f32', [0]), prompts: [] };
+        const prompt = { batch, index: 0, start: 0, tokens: 2 * PAGE_ROWS + 1 };
+        return { prompt, maxTokens: PAGE_ROWS - 1 };
+      });
+      return decoder.roomFor(waiting, 0);
     };
-    assert.equal(await slotsWith(2 * 3 * sequenceBytes), 3);
-    assert.equal(await slotsWith(2 * 100 * sequenceBytes), 8);
-    await assert.rejects(slotsWith(1.9 * sequenceBytes), {
+    assert.equal(await roomWith(2 * (3 * 4 + 1) * pageBytes), 4);
+    assert.equal(await roomWith(2 * 1000 * pageBytes), 8);
+    await assert.rejects(roomWith(2 * 3 * pageBytes), {
       code: 'DEVICE_OUT_OF_MEMORY',
       message: /gpu_memory_utilization/,
     });
+  });
+
+  it('draws the same tokens where sequences have to wait for memory', async () => {
+    const expected = await generate(device, { maxSequences: 12 });
+    // For the longest sequence, for a short one beside it, and nobody's.
+    const pages = 4 + 2 + 1;
+    const freeBytes = pages * PagedCache.pageBytes(model.config.text, 'f32');
+    using card = new FarDevice(2, true, freeBytes);
+    assertAlike(await generate(card, { maxSequences: 12, memoryShare: 1 }), expected);
   });
 });
 
@@ -134,9 +153,9 @@ describe('PagedCache', () => {
   it('holds a prompt once for all its responses, but for what ends in a page', async () => {
     using cache = new PagedCache(device, text, 'f32', 6);
     const tokens = 2 * PAGE_ROWS + 1;
-    const prompt = promptOf(3, tokens);
-    cache.write(0, prompt);
-    cache.write(1, prompt);
+    const sequence = { prompt: promptOf(3, tokens), maxTokens: 1 };
+    cache.enter(0, sequence);
+    cache.enter(1, sequence);
     const [a, b] = [0, 1].map((slot) => cache.pagesFor(slot, tokens));
     assert.deepEqual(a!.slice(0, 2), b!.slice(0, 2));
     assert.equal(new Set([...a!, ...b!]).size, 4);
@@ -149,18 +168,24 @@ describe('PagedCache', () => {
     }
   });
 
-  it('gives pages back when all who read them have ended', () => {
-    using cache = new PagedCache(device, text, 'f32', 4);
-    const [long, short] = [promptOf(0, 2 * PAGE_ROWS), promptOf(0, 5)];
+  it('has room for those who share a prompt, and gives pages back when all have ended', () => {
+    using cache = new PagedCache(device, text, 'f32', 5);
+    const long = { prompt: promptOf(0, 2 * PAGE_ROWS), maxTokens: 1 };
+    const short = { prompt: promptOf(0, 5), maxTokens: PAGE_ROWS };
     for (let round = 0; round < 3; round++) {
-      cache.write(0, long);
-      cache.write(1, long);
+      // Two pages of the prompt, one of each response.
+      assert.equal(cache.roomFor([long, long, long, long]), 3);
+      cache.enter(0, long);
+      cache.enter(1, long);
+      assert.equal(cache.roomFor([short]), 0);
+      assert.equal(cache.roomFor([long, long]), 1);
       assert.equal(cache.pagesFor(1, 2 * PAGE_ROWS).length, 3);
       cache.leave(0, 1);
       // The sequence has moved, its pages have not.
       assert.equal(cache.pagesFor(0, 2 * PAGE_ROWS).length, 3);
-      cache.write(1, short);
-      assert.throws(() => cache.pagesFor(1, PAGE_ROWS), { code: 'INTERNAL' });
+      assert.equal(cache.roomFor([short, short]), 1);
+      cache.enter(1, short);
+      assert.equal(cache.roomFor([long]), 0);
       cache.leave(1, 1);
       cache.leave(0, 0);
     }
