@@ -121,7 +121,11 @@ export class SharedWeights {
   /** Says that a learner on this device steps what is trained, beginning with what it is now. */
   async handOver(): Promise<void> {
     const { base, adapted } = this.#copies;
-    await (adapted ?? base)?.handOver();
+    if (adapted === undefined) await base?.handOver();
+    else {
+      await base?.bring(FROZEN_VERSION);
+      await adapted.handOver();
+    }
   }
 
   /**

@@ -21,6 +21,7 @@ import { floatsOf } from '../../../src/tensor/numbers.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { versionBytes } from '../../../transport/shared/version.ts';
 import { goldenPath } from '../../support/golden.ts';
+import { FarDevice } from '../../support/far-device.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { configOf } from '../effects/changes.ts';
@@ -113,6 +114,30 @@ describe('mp_param_dtype', () => {
     assert.ok(working.arena instanceof Arena);
     for (const { buffer } of [arena, working.arena]) assert.equal(residentBytes(buffer), 0);
     assertCopyOf(arena, working.arena, 'bf16');
+  });
+
+  it('has whole copies on a card before a learner steps anything of them', async () => {
+    using far = new FarDevice(1);
+    const assertHas = async ({ flat }: AnyArena, { data }: Arena): Promise<void> => {
+      assert.ok('device' in flat);
+      const held = floatsOf(await far.download(flat));
+      assert.deepEqual(
+        held,
+        data.map((value) => nearestIn('bf16', value)),
+      );
+    };
+    for (const rank of [0, 4]) {
+      await using own = new ActorSystem({ logger });
+      const lora = `worker.actor.model.lora.rank=${rank}`;
+      const config = await configOf(model, 'trainer.device=cuda:0', lora);
+      const policy = await loadPolicy(own, config);
+      await using weights = new PolicyWeights(own, policy, logger);
+      const props = own.blocks.resolve(policyProps(config, policy, weights, 'cuda:0'));
+      const shared = new SharedWeights(far, props as ModelProps);
+      await shared.handOver();
+      await assertHas(shared.working.arena, shared.arena);
+      if (rank > 0) await assertHas(shared.working.trained, shared.trained);
+    }
   });
 
   it('has a copy in the host’s memory, in no file, where weights are offloaded from a card', async () => {
