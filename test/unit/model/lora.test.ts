@@ -14,6 +14,7 @@ import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { FarDevice } from '../../support/far-device.ts';
 import {
   goldenSequences,
   loadGoldenModel,
@@ -100,32 +101,36 @@ describe('low-rank adapters against peft', () => {
         });
       }
 
-      it('samples with the log-probabilities that it scores', async () => {
-        const { config, arena } = model;
-        const options = { maxSequences: 4, maxPrefillTokens: 8192, bannedTokens: [] };
-        using engine = new GenerationEngine(device, config, arena, options, adapter);
-        using policy = new Policy(device, config, arena, {
-          gradientCheckpointing: false,
-          adapter,
-        });
-        // One response is decoded as a row, four together as columns.
-        for (const count of [1, 4]) {
-          const requests = sequences.slice(1, 3).map(({ prompt }, i) => ({
-            prompt,
-            sampling: { temperature: 1, topP: 1, topK: -1 },
-            maxTokens: 6,
-            stopTokens: [],
-            keys: Array.from({ length: count }, (_, j) => keyOf('lora test', i, j)),
-          }));
-          for (const [i, responses] of (await engine.generate(requests)).entries()) {
-            for (const { tokenIds, logProbs } of responses) {
-              const sequence = { prompt: requests[i]!.prompt, response: tokenIds };
-              const scored = await policy.logProbs(packSequences([sequence]), 1);
-              assertClose(logProbs.data, scored, { atol: 1e-4 });
+      for (const hasKernels of [false, true]) {
+        it(`samples with the log-probabilities that it scores, ${hasKernels ? '' : 'not '}by kernels`, async () => {
+          const { config, arena } = model;
+          const options = { maxSequences: 4, maxPrefillTokens: 8192, bannedTokens: [] };
+          using card = new FarDevice(2, true);
+          const place = hasKernels ? card : device;
+          using engine = new GenerationEngine(place, config, arena, options, adapter);
+          using policy = new Policy(device, config, arena, {
+            gradientCheckpointing: false,
+            adapter,
+          });
+          // One response is decoded as a row, four together as columns.
+          for (const count of [1, 4]) {
+            const requests = sequences.slice(1, 3).map(({ prompt }, i) => ({
+              prompt,
+              sampling: { temperature: 1, topP: 1, topK: -1 },
+              maxTokens: 6,
+              stopTokens: [],
+              keys: Array.from({ length: count }, (_, j) => keyOf('lora test', i, j)),
+            }));
+            for (const [i, responses] of (await engine.generate(requests)).entries()) {
+              for (const { tokenIds, logProbs } of responses) {
+                const sequence = { prompt: requests[i]!.prompt, response: tokenIds };
+                const scored = await policy.logProbs(packSequences([sequence]), 1);
+                assertClose(logProbs.data, scored, { atol: 1e-4 });
+              }
             }
           }
-        }
-      });
+        });
+      }
 
       it('merges into weights that give the same log-probabilities', async () => {
         const merged = new Arena(model.arena.layout);
