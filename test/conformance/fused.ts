@@ -3,12 +3,12 @@ import { differentiate } from '../../src/graph/backward.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { evaluate } from '../../src/graph/interpret.ts';
 import type { Graph, Value } from '../../src/graph/ir.ts';
-import { arrayOf, sizeOf, type NdArray } from '../../src/graph/ops/array.ts';
+import { arrayOf, type NdArray } from '../../src/graph/ops/array.ts';
 import { evaluateDim } from '../../src/graph/shape.ts';
 import { strategies } from '../../src/optim/adamw-graph.ts';
 import { Rng } from '../../src/rng.ts';
 import type { DType, FloatDType } from '../../src/tensor/dtype.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
+import { sizeOf, tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 
 /** A graph of which a device with kernels makes few, at sizes that its kernels treat each in their own way. */
