@@ -18,6 +18,9 @@ const RELAXED = 2;
 /** `cudaDevAttrComputeCapabilityMajor` and `Minor` */
 const CAPABILITY = [75, 76] as const;
 
+/** The first of cards with bf16. */
+const OLDEST_CAPABILITY = 8;
+
 /** CUDA's runtime library, as far as memory, one stream and its cards go. All work is on the stream. */
 export class Cudart {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(16));
@@ -50,7 +53,7 @@ export class Cudart {
 
   /**
    * @param ordinal of the card
-   * @throws DEVICE_MISSING without the library, or without such a card
+   * @throws DEVICE_MISSING without the library, or without such a card, or where it is too old
    */
   constructor(ordinal: number) {
     const library = openCudart();
@@ -100,6 +103,13 @@ export class Cudart {
       this.#check(attribute(this.#out, name, ordinal), 'cudaDeviceGetAttribute');
       return Number(this.#out[0]! & 0xffffffffn);
     }) as [number, number];
+    if (major < OLDEST_CAPABILITY) {
+      throw new CxmindError(
+        'DEVICE_MISSING',
+        `device cuda:${ordinal}: a card of compute capability ${major}.${minor} has no bf16; ` +
+          `${OLDEST_CAPABILITY}.0 (Ampere) or later is needed`,
+      );
+    }
     // From Hopper on, what only this very card has: its own tensor cores' instructions.
     this.architecture = `sm_${major}${minor}${major >= 9 ? 'a' : ''}`;
   }

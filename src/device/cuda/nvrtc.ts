@@ -4,6 +4,11 @@ import type { Kernel } from '../../graph/kernel.ts';
 import type { NativeFunction } from '../../native.ts';
 import { define, openLibrary, type Code, type Out } from './library.ts';
 
+/** `NVRTC_ERROR_INVALID_OPTION` */
+const INVALID_OPTION = 5;
+const wayOut =
+  "install CUDA 13's NVRTC, as in `pip install nvidia-cuda-nvrtc`, and put its folder on LD_LIBRARY_PATH";
+
 /** Machine code, and the kernels that are in it. */
 export interface Compiled {
   readonly cubin: Uint8Array;
@@ -26,7 +31,7 @@ export class Nvrtc {
     const library = openLibrary(
       "CUDA's compiler of kernels",
       ['libnvrtc.so.13', 'libnvrtc.so.12', 'libnvrtc.so'],
-      "install CUDA 13's NVRTC, as in `pip install nvidia-cuda-nvrtc`, and put its folder on LD_LIBRARY_PATH",
+      wayOut,
     );
     this.#create = define(library, 'nvrtcCreateProgram', [
       ...['void *', 'const char *', 'const char *', 'int', 'void *', 'void *'],
@@ -45,7 +50,7 @@ export class Nvrtc {
    * Compiles kernels, all of them in one go.
    *
    * @param architecture of the card: `sm_90a`
-   * @throws INTERNAL with the compiler's words
+   * @throws INTERNAL with the compiler's words; DEVICE_MISSING where it is older than the card
    */
   compile(kernels: readonly Kernel[], architecture: string): Compiled {
     const entries = kernels.map(({ entry }) => entry);
@@ -56,6 +61,12 @@ export class Nvrtc {
     try {
       const options = [`--gpu-architecture=${architecture}`, '--std=c++17'];
       const code = this.#compile(program, options.length, options);
+      if (code === INVALID_OPTION) {
+        throw new CxmindError(
+          'DEVICE_MISSING',
+          `device cuda: CUDA's compiler of kernels does not know ${architecture}, this card; ${wayOut}`,
+        );
+      }
       if (code !== 0) {
         const log = Buffer.from(this.#read(program, 'ProgramLog')).toString().replace(/\0+$/, '');
         throw new CxmindError('INTERNAL', `kernels ${entries.join(', ')} do not compile: ${log}`, {

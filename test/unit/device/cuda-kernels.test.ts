@@ -48,4 +48,11 @@ describe('kernels', function () {
     const broken = { ...trivial, source: 'extern "C" __global__ void trivial() { nothing(); }' };
     assert.throws(() => compiler!.compile([broken], 'sm_90a'), /trivial.*nothing/s);
   });
+
+  it('need a compiler that knows the card', () => {
+    assert.throws(
+      () => compiler!.compile([trivial], 'sm_999'),
+      (error: CxmindError) => error.code === 'DEVICE_MISSING' && /sm_999/.test(error.message),
+    );
+  });
 });
