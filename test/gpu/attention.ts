@@ -1,4 +1,4 @@
-// Time of attention, forward and backward, on a CUDA card: `node test/gpu/attention.ts [bf16|f16|f32]`.
+// Time of attention, forward and backward, on a CUDA card: `node test/gpu/attention.ts [bf16|f16|f32] [beginning of a name]`.
 import type { View } from '../../src/device/device.ts';
 import { CudaDevice } from '../../src/device/cuda/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
@@ -50,6 +50,7 @@ const cases: readonly Case[] = [
 ];
 
 const dtype = (process.argv[2] ?? 'bf16') as FloatDType;
+const chosen = cases.filter(({ name }) => name.startsWith(process.argv[3] ?? ''));
 using device = new CudaDevice(0);
 const rng = new Rng([3, 4]);
 function random(shape: readonly number[]): View {
@@ -74,7 +75,7 @@ async function timeOf(run: () => void): Promise<number> {
   return times.map(({ durationMs }) => durationMs).sort((a, b) => a - b)[10]!;
 }
 
-for (const { name, heads, kvHeads, headDim, layout } of cases) {
+for (const { name, heads, kvHeads, headDim, layout } of chosen) {
   const tokens = layout.order.shape[0]!;
   const g = new GraphBuilder('attention');
   const rows = heads + 2 * kvHeads;

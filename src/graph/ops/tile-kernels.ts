@@ -5,6 +5,7 @@ import { cTypes } from '../kernel-prelude.ts';
 export interface TileShape {
   /** Rows of a tile; sixteen to a warp. */
   readonly rows: number;
+  /** Threads of a group, which together multiply the rows of one tile. */
   readonly threads: number;
   /** Bytes of one tile. */
   readonly bytes: number;
@@ -37,7 +38,7 @@ function columnsOf(width: number): number {
  * cores, on Hopper by those instructions of its own which four warps give together and which read tiles by
  * themselves; f32 by the same lanes one product after the other.
  */
-export function tileSource(dtype: FloatDType, width: number): string {
+export function tileSource(dtype: FloatDType, width: number, groups: number): string {
   const { rows, threads } = tileShape(dtype, width);
   const columns = columnsOf(width);
   const products =
@@ -53,7 +54,7 @@ ${productsOnTensorCores}
 #endif`;
   return `
 typedef ${cTypes[dtype]} Element;
-constexpr int WIDTH = ${width}, COLUMNS = ${columns}, ROWS = ${rows}, THREADS = ${threads};
+constexpr int WIDTH = ${width}, COLUMNS = ${columns}, ROWS = ${rows}, GROUPS = ${groups}, THREADS = ${groups * threads};
 ${geometry}
 ${products}`;
 }
@@ -74,8 +75,11 @@ template <int N> __device__ void clear(Sums<N>& sums) {
 }
 
 __device__ int laneOf() { return threadIdx.x % 32; }
-// The row of a block's tile that element e of this lane's sums is in.
-__device__ int rowOf(int e) { return threadIdx.x / 32 * 16 + laneOf() / 4 + (e / 2) * 8; }
+// This thread's group, and its warp's first row of the group's tile.
+__device__ int groupOf() { return threadIdx.x / (2 * ROWS); }
+__device__ int warpRow() { return threadIdx.x / 32 % (ROWS / 16) * 16; }
+// The row that element e of this lane's sums is in.
+__device__ int rowOf(int e) { return warpRow() + laneOf() / 4 + (e / 2) * 8; }
 // The column that element e of the n-th eight columns is in.
 __device__ int columnOf(int n, int e) { return n * 8 + laneOf() % 4 * 2 + e % 2; }
 
@@ -168,7 +172,7 @@ const productsOnTensorCores = `
 // sums = a bᵀ: this warp's rows of one tile by all rows of another.
 __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   const int lane = laneOf();
-  const Element* aRow = a + placeOf(threadIdx.x / 32 * 16 + lane % 16, lane / 16 * 8);
+  const Element* aRow = a + placeOf(warpRow() + lane % 16, lane / 16 * 8);
   const Element* bRow = b + placeOf(lane / 16 * 8 + lane % 8, lane / 8 % 2 * 8);
   clear(sums);
   #pragma unroll
