@@ -54,7 +54,7 @@ export function boundImage(
 }
 
 /** Nearest integer, ties to even, as Python rounds. */
-function roundHalfEven(value: number): number {
+export function roundHalfEven(value: number): number {
   const floor = Math.floor(value);
   const rest = value - floor;
   if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;

@@ -1,5 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import { smartResize, type ImageSize, type PixelBounds } from './resize.ts';
+import { roundHalfEven, smartResize, type ImageSize, type PixelBounds } from './resize.ts';
 
 /** Sides of a frame are multiples of this: a patch of 14 pixels, merged two by two. */
 const FACTOR = 28;
@@ -57,12 +57,6 @@ function evenlySpaced(last: number, count: number): number[] {
       i < count / 2 ? Math.fround(step * i) : Math.fround(last - Math.fround(step * fromEnd));
     return roundHalfEven(place);
   });
-}
-
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /**
