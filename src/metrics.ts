@@ -88,6 +88,21 @@ export type Phase = keyof typeof tokensOfPhase;
 /** Seconds by phase; a phase that did not take place is not there. */
 export type PhaseSeconds = Readonly<Partial<Record<Phase, number>>>;
 
+/**
+ * `actor/rollout_train_mismatch/mean` and `…/max`: how far apart the log-probabilities of response tokens are, nats, as
+ * the rollouts sampled them and as the learners compute them before the step's first update.
+ *
+ * @param sampled, computed of one length, not 0
+ */
+export function mismatchMetrics(sampled: Float32Array, computed: Float32Array): Metrics {
+  const distances = sampled.map((value, i) => Math.abs(value - computed[i]!));
+  const name = 'actor/rollout_train_mismatch';
+  return {
+    [`${name}/mean`]: distances.reduce((sum, distance) => sum + distance, 0) / distances.length,
+    [`${name}/max`]: distances.reduce((most, distance) => Math.max(most, distance), 0),
+  };
+}
+
 /** `timing_s/<phase>`, in seconds. */
 export function phaseMetrics(seconds: PhaseSeconds): Metrics {
   const timings = Object.entries(seconds).map(([phase, s]) => [`timing_s/${phase}`, s] as const);

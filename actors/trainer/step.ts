@@ -5,6 +5,7 @@ import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/fl
 import {
   dataMetrics,
   mergeMetrics,
+  mismatchMetrics,
   performanceMetrics,
   timingMetrics,
   type Metrics,
@@ -102,6 +103,10 @@ export async function trainingStep(
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }),
     utilization(context, tokens, seconds),
+    mismatchMetrics(
+      concatenate(scored.map(({ response }) => response.logProbs)),
+      concatenate(view.old),
+    ),
     { 'data/skipped_rows': batch.skipped },
   );
   const [own, ...replay] = batch.states;

@@ -5,6 +5,7 @@ import {
   addMetricLists,
   dataMetrics,
   mergeMetrics,
+  mismatchMetrics,
   performanceMetrics,
   reduceMetrics,
   timingMetrics,
@@ -80,6 +81,16 @@ describe('timingMetrics and performanceMetrics', () => {
       'perf/max_memory_allocated_gb': 0.5,
       'perf/max_memory_reserved_gb': 0.5,
       'perf/cpu_memory_used_gb': 2,
+    });
+  });
+});
+
+describe('mismatchMetrics', () => {
+  it('says how far apart two lists of log-probabilities are, in the mean and at most', () => {
+    const [sampled, computed] = [Float32Array.of(-1, -2, -4), Float32Array.of(-1.5, -2, -3)];
+    assert.deepEqual(mismatchMetrics(sampled, computed), {
+      'actor/rollout_train_mismatch/mean': 0.5,
+      'actor/rollout_train_mismatch/max': 1,
     });
   });
 });
