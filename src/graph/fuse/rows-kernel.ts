@@ -11,6 +11,8 @@ const BLOCK_THREADS = 256;
 /** Threads that share a row at most: one that is kept in registers, or one that is read again for every walk along it. */
 const KEPT_ROW_THREADS = 256;
 const ROW_THREADS = 1024;
+/** Rows that fill a card with blocks of few threads. */
+const MANY_ROWS = 1024;
 /** Packs of a row that a thread keeps at most. */
 const MOST_KEPT = 4;
 
@@ -65,7 +67,7 @@ class RowsWriter {
 
   #launch(inputs: Shapes): Launch {
     const { sizes, rows, width } = sizesIn(this.#region, inputs);
-    const most = this.#rows?.kept === undefined ? ROW_THREADS : KEPT_ROW_THREADS;
+    const most = rows < MANY_ROWS ? this.#mostThreads() : KEPT_ROW_THREADS;
     const x = rowThreads(width, this.#pack, most);
     const y = Math.max(1, BLOCK_THREADS / x);
     const others = this.#others().flatMap((input) =>
@@ -78,6 +80,10 @@ class RowsWriter {
       sharedBytes: 0,
       scalars: numbers.map((value): Scalar => ({ type: 'i64', value })),
     };
+  }
+
+  #mostThreads(): number {
+    return this.#rows?.kept === undefined ? ROW_THREADS : KEPT_ROW_THREADS;
   }
 
   #text(entry: string): string {
@@ -105,7 +111,7 @@ template <int V> __device__ inline void ${entry}_by(${parameters}) {
 ${this.#body()}
 }
 
-extern "C" __global__ void ${entry}(${parameters}) {
+extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${parameters}) {
   ${width}
   ${pack === 1 ? `${vector};` : `if (${fits}) ${vector};\n  else ${entry}_by<1>(${given});`}
 }
