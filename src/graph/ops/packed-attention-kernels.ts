@@ -191,9 +191,10 @@ __device__ int rowAt(const int* order, int first, int e, int tokens) {
 }
 
 // Starts to fill the tiles of a block's groups with consecutive places.
-__device__ void loadOwn(Element* tiles, const Element* source, int pitch, const int* order, int first, int count) {
+template <int Pitch>
+__device__ void loadOwn(Element* tiles, const Element* source, const int* order, int first, int count) {
   for (int group = 0; group < GROUPS; group++) {
-    load(tiles + group * TILE, source, pitch, order, first + group * ROWS, count);
+    load<Pitch>(tiles + group * TILE, source, order, first + group * ROWS, count);
   }
 }
 
@@ -210,13 +211,13 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
   const Element* keysOf = qkv + (HEADS + head / GROUP) * WIDTH;
   const Element* valuesOf = keysOf + KV_HEADS * WIDTH;
 
-  loadOwn(queries, qkv + head * WIDTH, JOINED, order, tile, tokens);
+  loadOwn<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
   queries += groupOf() * TILE;
   const int own = tile + groupOf() * ROWS;
   const int row[2] = {rowAt(order, own, 0, tokens), rowAt(order, own, 2, tokens)};
   const int4 nothing = make_int4(0, 0, 0, 0);
   Walk<int4> walk(row[0] < 0 ? nothing : ranges[row[0]], row[1] < 0 ? nothing : ranges[row[1]]);
-  load(keys, keysOf, JOINED, order, walk.first, tokens);
+  load<JOINED>(keys, keysOf, order, walk.first, tokens);
   endBatch();
 
   // Of each of the lane's rows: the largest score so far, and the sum of exp(score - largest).
@@ -227,7 +228,7 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
     const int first = walk.first;
     awaitBatches<0>();
     __syncthreads();
-    load(values, valuesOf, JOINED, order, first, tokens);
+    load<JOINED>(values, valuesOf, order, first, tokens);
     endBatch();
     const bool isHidden = walk.isHidden(first);
     Sums<ROWS> weights;
@@ -259,7 +260,7 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
     }
     awaitBatches<0>();
     walk.next();
-    if (!walk.isDone()) load(keys, keysOf, JOINED, order, walk.first, tokens);
+    if (!walk.isDone()) load<JOINED>(keys, keysOf, order, walk.first, tokens);
     endBatch();
     if (isHidden) continue;
     accumulate(mixed, weights, values, scratch);
@@ -289,9 +290,9 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
   const Element* keysOf = qkv + (HEADS + head / GROUP) * WIDTH;
   const Element* valuesOf = keysOf + KV_HEADS * WIDTH;
 
-  loadOwn(queries, qkv + head * WIDTH, JOINED, order, tile, tokens);
-  loadOwn(gradients, gradient + head * WIDTH, ATTENDED, order, tile, tokens);
-  loadOwn(pairs, attended + head * WIDTH, ATTENDED, order, tile, tokens);
+  loadOwn<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
+  loadOwn<ATTENDED>(gradients, gradient + head * WIDTH, order, tile, tokens);
+  loadOwn<ATTENDED>(pairs, attended + head * WIDTH, order, tile, tokens);
   endBatch();
   queries += groupOf() * TILE;
   gradients += groupOf() * TILE;
@@ -319,8 +320,8 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
 
   const auto fill = [&](int stage) {
     if (!walk.isDone()) {
-      load(pairs + stage * 2 * TILE, keysOf, JOINED, order, walk.first, tokens);
-      load(pairs + stage * 2 * TILE + TILE, valuesOf, JOINED, order, walk.first, tokens);
+      load<JOINED>(pairs + stage * 2 * TILE, keysOf, order, walk.first, tokens);
+      load<JOINED>(pairs + stage * 2 * TILE + TILE, valuesOf, order, walk.first, tokens);
     }
     endBatch();
   };
@@ -376,8 +377,8 @@ KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, co
   const int endHead = kvHead * GROUP + min(GROUP, (part + 1) * share);
   int head = kvHead * GROUP + part * share;
 
-  loadOwn(keys, qkv + (HEADS + kvHead) * WIDTH, JOINED, order, tile, tokens);
-  loadOwn(values, qkv + (HEADS + KV_HEADS + kvHead) * WIDTH, JOINED, order, tile, tokens);
+  loadOwn<JOINED>(keys, qkv + (HEADS + kvHead) * WIDTH, order, tile, tokens);
+  loadOwn<JOINED>(values, qkv + (HEADS + KV_HEADS + kvHead) * WIDTH, order, tile, tokens);
   keys += groupOf() * TILE;
   values += groupOf() * TILE;
   const int own = tile + groupOf() * ROWS;
@@ -388,13 +389,12 @@ KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, co
   const auto isDone = [&] { return walk.isDone() || head >= endHead; };
   const auto fill = [&](int stage) {
     if (!isDone()) {
-      load(pairs + stage * 2 * TILE, qkv + head * WIDTH, JOINED, order, walk.first, tokens);
-      load(pairs + stage * 2 * TILE + TILE, gradient + head * WIDTH, ATTENDED, order, walk.first, tokens);
+      load<JOINED>(pairs + stage * 2 * TILE, qkv + head * WIDTH, order, walk.first, tokens);
+      load<ATTENDED>(pairs + stage * 2 * TILE + TILE, gradient + head * WIDTH, order, walk.first, tokens);
       for (int i = threadIdx.x; i < ROWS; i += THREADS) {
-        const bool isThere = walk.first + i < tokens;
-        const i64 at = isThere ? (i64)head * tokens + order[walk.first + i] : 0;
-        copyNumber(perQuery + stage * 2 * ROWS + i, logSumExp + at, isThere);
-        copyNumber(perQuery + stage * 2 * ROWS + ROWS + i, delta + at, isThere);
+        const i64 at = (i64)head * tokens + order[min(walk.first + i, tokens - 1)];
+        copyNumber(perQuery + stage * 2 * ROWS + i, logSumExp + at);
+        copyNumber(perQuery + stage * 2 * ROWS + ROWS + i, delta + at);
       }
     }
     endBatch();

@@ -93,14 +93,13 @@ __device__ float rowMax(float x) {
   return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
 }
 
-__device__ void copyAsync(void* to, const void* from, bool isThere) {
-  // Nothing is read where nothing is there: zeros are written.
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isThere ? 16 : 0) : "memory");
+__device__ void copyPiece(Element* to, const Element* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
+    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
 }
-__device__ void copyNumber(float* to, const float* from, bool isThere) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
-    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isThere ? 4 : 0) : "memory");
+__device__ void copyNumber(float* to, const float* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
+    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
 }
 // Copies since the last call are one batch.
 __device__ void endBatch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -112,23 +111,24 @@ template <int Pending> __device__ void awaitBatches() {
 #endif
 }
 
-// Starts to fill a tile with ROWS rows: those that \`order\` has from \`first\` on, each \`pitch\` elements long.
-__device__ void load(Element* tile, const Element* source, int pitch, const int* order, int first, int count) {
-  if constexpr (WIDTH % PIECE == 0) {
-    constexpr int pieces = COLUMNS / PIECE;
-    #pragma unroll
-    for (int i = threadIdx.x; i < ROWS * pieces; i += THREADS) {
-      const int row = i / pieces, column = i % pieces * PIECE;
-      const bool isThere = first + row < count && column < WIDTH;
-      const Element* from = isThere ? source + (i64)order[first + row] * pitch + column : source;
-      copyAsync(tile + placeOf(row, column), from, isThere);
-    }
-  } else {
-    for (int i = threadIdx.x; i < ROWS * COLUMNS; i += THREADS) {
-      const int row = i / COLUMNS, column = i % COLUMNS;
-      const bool isThere = first + row < count && column < WIDTH;
-      tile[placeOf(row, column)] =
-        isThere ? source[(i64)order[first + row] * pitch + column] : fromFloat<Element>(0);
+// Starts to fill a tile with ROWS rows, Pitch elements apart: those that \`order\` has from \`first\` on, and where it has no
+// more, its last one again. A thread fills one column.
+template <int Pitch>
+__device__ void load(Element* tile, const Element* source, const int* order, int first, int count) {
+  constexpr int pieces = COLUMNS / PIECE, step = THREADS / pieces;
+  const int top = threadIdx.x / pieces, column = threadIdx.x % pieces * PIECE;
+  if (top >= step) return;
+  #pragma unroll
+  for (int below = 0; below < ROWS; below += step) {
+    const int row = top + below;
+    if (ROWS % step != 0 && row >= ROWS) break;
+    Element* to = tile + placeOf(row, column);
+    const Element* from = source + (i64)order[min(first + row, count - 1)] * Pitch + column;
+    if constexpr (WIDTH % PIECE == 0) {
+      if (WIDTH == COLUMNS || column < WIDTH) copyPiece(to, from);
+      else *(Pack<Element, PIECE>*)to = {};
+    } else {
+      for (int c = 0; c < PIECE; c++) to[c] = column + c < WIDTH ? from[c] : Element{};
     }
   }
 }
