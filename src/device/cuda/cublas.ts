@@ -1,6 +1,7 @@
 import { CxmindError } from '../../errors.ts';
 import type { LibraryProduct, ProductBatch } from '../../graph/kernel.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
+import type { Cudart } from './cudart.ts';
 import { define, openLibrary, type Code, type Out } from './library.ts';
 
 /** `cudaDataType` of what products take and give. */
@@ -10,6 +11,8 @@ const COMPUTE_F32 = 68;
 /** `CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION`: parts of a long sum stay f32 until they are added. */
 const SUMS_STAY_F32 = 16;
 const DEFAULT_ALGORITHM = -1;
+/** What cuBLAS takes itself on Hopper; of its own it would take memory anew in every recorded run. */
+const WORKSPACE_BYTES = 32 * 2 ** 20;
 
 /** One operand of a product. */
 export interface Operand {
@@ -19,6 +22,8 @@ export interface Operand {
 
 /** cuBLAS on one stream. Its matrices stand in columns, ours in rows: it computes the transposed product. */
 export class Cublas implements Disposable {
+  readonly #cudart: Cudart;
+  readonly #workspace: bigint;
   readonly #handle: bigint;
   readonly #alpha = new Float32Array(new SharedArrayBuffer(4));
   readonly #beta = new Float32Array(new SharedArrayBuffer(4));
@@ -34,7 +39,7 @@ export class Cublas implements Disposable {
   >;
 
   /** @throws DEVICE_MISSING without the library */
-  constructor(stream: bigint) {
+  constructor(cudart: Cudart) {
     const library = openLibrary(
       'cuBLAS',
       ['libcublas.so.13', 'libcublas.so.12', 'libcublas.so'],
@@ -44,7 +49,13 @@ export class Cublas implements Disposable {
     check(define<[Out]>(library, 'cublasCreate_v2', ['void *'])(out), 'cublasCreate');
     this.#handle = out[0]!;
     const setStream = define<[bigint, bigint]>(library, 'cublasSetStream_v2', ['void *', 'void *']);
-    check(setStream(this.#handle, stream), 'cublasSetStream');
+    check(setStream(this.#handle, cudart.stream), 'cublasSetStream');
+    this.#cudart = cudart;
+    this.#workspace = cudart.allocate(WORKSPACE_BYTES);
+    const setWorkspace = define<[bigint, bigint, number]>(library, 'cublasSetWorkspace_v2', [
+      ...['void *', 'void *', 'size_t'],
+    ]);
+    check(setWorkspace(this.#handle, this.#workspace, WORKSPACE_BYTES), 'cublasSetWorkspace');
     const setMode = define<[bigint, number]>(library, 'cublasSetMathMode', ['void *', 'int']);
     check(setMode(this.#handle, SUMS_STAY_F32), 'cublasSetMathMode');
     this.#destroy = define(library, 'cublasDestroy_v2', ['void *']);
@@ -81,6 +92,7 @@ export class Cublas implements Disposable {
 
   [Symbol.dispose](): void {
     check(this.#destroy(this.#handle), 'cublasDestroy');
+    this.#cudart.free(this.#workspace);
   }
 }
 

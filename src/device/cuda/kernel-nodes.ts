@@ -51,7 +51,7 @@ export class KernelNodes implements Disposable {
     using made = new DisposableStack();
     this.#cudart = cudart;
     this.#kernels = made.use(new Kernels(cudart.architecture));
-    this.#cublas = made.use(new Cublas(cudart.stream));
+    this.#cublas = made.use(new Cublas(cudart));
     this.#owned = made.move();
   }
 
