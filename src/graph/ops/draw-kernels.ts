@@ -118,6 +118,8 @@ template <class Visit> __device__ inline void forTiles(const Row &row, Visit vis
 // Weights in the order of tokens: the sum of each tile, and that of all before it.
 struct Sums { float of[tiles], before[tiles]; };
 
+constexpr int digits = 2048;
+
 // Sums weight(token, logit) over every tile, and gives the sum of all.
 template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &sums, Weight weight) {
   forTiles(row, [&](int t, int token, const Four &logits) {
@@ -193,44 +195,55 @@ __device__ inline int firstPast(const Row &row, const Sums &sums, float target, 
   return found;
 }
 
+// Adds to one of some sums, once for all threads of a warp that have the same one; -1 is none. Called by whole warps.
+__device__ inline void addTo(u64 *sums, int which, u64 amount) {
+  const u32 peers = __match_any_sync(0xffffffffu, which);
+  // In halves of 20 bits, of which 32 have room in a word.
+  const u32 low = __reduce_add_sync(peers, (u32)amount & 0xfffff);
+  const u32 high = __reduce_add_sync(peers, (u32)(amount >> 20));
+  if (which >= 0 && threadIdx.x % 32 == __ffs(peers) - 1) atomicAdd(&sums[which], ((u64)high << 20) + low);
+}
+
 /*
  * Keeps the fewest likeliest of the tokens kept so far that are enough: a number of them, or a share of their mass; of
- * equals the first. A radix selection by digits of their keys: what is in all digits before one at which it becomes
+ * equals the first. A radix selection by three digits of their keys: what is in all digits before one at which it becomes
  * enough is kept, and that one is looked at closer.
  */
 template <bool isMass>
-__device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, const Cut &cut, float enough) {
-  __shared__ u64 amounts[256];
+__device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, u64 *amounts, const Cut &cut, float enough) {
+  constexpr int ofLane = digits / 32;
   __shared__ u64 before, wanted;
   __shared__ int digit;
   u32 prefix = 0;
   #pragma unroll 1
-  for (int shift = 24; shift >= 0; shift -= 8) {
+  for (int above = 32; above > 0;) {
+    const int shift = max(above - 11, 0);
+    const u32 mask = (1u << (above - shift)) - 1;
     __syncthreads();   // What the last round found has been read.
-    if (threadIdx.x < 256) amounts[threadIdx.x] = 0;
+    for (int i = threadIdx.x; i < digits; i += blockDim.x) amounts[i] = 0;
     if (threadIdx.x == 0) digit = -1;
     __syncthreads();
     forTiles(row, [&](int, int token, const Four &logits) {
       #pragma unroll
       for (int i = 0; i < 4; i++) {
         const u32 key = keyOf(row, logits.at[i]);
-        const bool isOpen = shift == 24 || key >> (shift + 8) == prefix;
-        if (token + i < vocabulary && isOpen && cut.keeps(key, token + i)) {
-          atomicAdd(&amounts[key >> shift & 255], isMass ? massOf(key) : 1ull);
-        }
+        const bool isOpen = token + i < vocabulary && (above == 32 || key >> above == prefix) && cut.keeps(key, token + i);
+        if (__ballot_sync(0xffffffffu, isOpen) == 0) continue;
+        addTo(amounts, isOpen ? (int)(key >> shift & mask) : -1, isMass ? massOf(key) : 1ull);
       }
     });
     __syncthreads();
     if (threadIdx.x < 32) {
+      const int first = ofLane * threadIdx.x;
       u64 own = 0;
-      for (int i = 0; i < 8; i++) own += amounts[8 * threadIdx.x + i];
+      for (int i = 0; i < ofLane; i++) own += amounts[first + i];
       u64 upTo = own;
       for (int step = 1; step < 32; step *= 2) {
         const u64 left = __shfl_up_sync(0xffffffffu, upTo, step);
         if (threadIdx.x >= step) upTo += left;
       }
       const u64 all = __shfl_sync(0xffffffffu, upTo, 31);
-      if (shift == 24 && threadIdx.x == 0) {
+      if (above == 32 && threadIdx.x == 0) {
         before = 0;
         wanted = isMass ? (u64)ceil((double)enough * (double)all) : (u64)enough;
       }
@@ -238,7 +251,7 @@ __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, const Cut &cu
       u64 running = before + upTo - own;
       const u32 past = __ballot_sync(0xffffffffu, running + own >= wanted);
       if (past != 0 && threadIdx.x == __ffs(past) - 1) {
-        int i = 8 * threadIdx.x;
+        int i = first;
         while (running + amounts[i] < wanted) running += amounts[i++];
         digit = i;
         before = running;
@@ -246,7 +259,8 @@ __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, const Cut &cu
     }
     __syncthreads();
     if (digit < 0) return cut;
-    prefix = prefix << 8 | digit;
+    prefix = above == 32 ? digit : prefix << (above - shift) | digit;
+    above = shift;
   }
   // Of those that are equal as many as are needed.
   const u64 each = isMass ? massOf(prefix) : 1ull, equals = amounts[digit], missing = wanted - before;
@@ -290,13 +304,14 @@ __device__ inline int likeliest(Row &row) {
 
 __device__ inline void drawToken(Row row, float uniform, float topK, float topP, float *drawn) {
   __shared__ Sums sums;
+  __shared__ u64 amounts[digits];
   int token = likeliest(row);
   const auto weight = [&](int, float logit) { return weightOf(row.top - logit); };
   const float total = sumTiles(row, sums, weight);
   if (topK != 1.f) {
     Cut cut;
-    if (topK > 0.f) cut = keepFewest<false>(row, sums, cut, topK);
-    if (topP < 1.f) cut = keepFewest<true>(row, sums, cut, topP);
+    if (topK > 0.f) cut = keepFewest<false>(row, sums, amounts, cut, topK);
+    if (topP < 1.f) cut = keepFewest<true>(row, sums, amounts, cut, topP);
     if (topK > 0.f || topP < 1.f) {
       const auto kept = [&](int token, float logit) {
         return cut.keeps(keyOf(row, logit), token) ? weightOf(row.top - logit) : 0.f;
