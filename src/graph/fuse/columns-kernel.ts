@@ -48,7 +48,10 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
       grid: [Math.ceil(width / (isJoining ? x : x * pack)), isJoining ? 1 : used, 1],
       block: [x, BLOCK_THREADS / x, 1],
       sharedBytes: 0,
-      scalars: [isJoining ? used : rows, width].map((value): Scalar => ({ type: 'i64', value })),
+      scalars: [
+        ...source.sizeScalars(inputs),
+        ...[isJoining ? used : rows, width].map((value): Scalar => ({ type: 'i64', value })),
+      ],
     };
   };
   return {
@@ -68,7 +71,10 @@ function threadsAcross(width: number, pack: number): number {
 }
 
 function signature(source: ElementSource): string {
-  return [...source.parameters(), 'float* parts_at', 'i64 rows', 'i64 width'].join(', ');
+  const numbers = [...source.sizes(), 'rows', 'width'];
+  return [...source.parameters(), 'float* parts_at', ...numbers.map((name) => `i64 ${name}`)].join(
+    ', ',
+  );
 }
 
 /** Adds up a tile of columns in one run of rows. */
@@ -78,7 +84,7 @@ function addingText(entry: string, source: ElementSource, pack: number): string 
   const needed = source.needed([sum.inputs[0]!]);
   const of = (extent: string) => inputs.filter((input) => source.extent(input) === extent);
   const isElsewhere = (node: Node): boolean => node === sum || !source.isPerRow(node.outputs[0]!);
-  const given = [...source.arguments(), 'parts_at', 'rows', 'width'].join(', ');
+  const given = [...source.arguments(), 'parts_at', ...source.sizes(), 'rows', 'width'].join(', ');
   const load = (x: (typeof inputs)[number]): string => {
     const from = source.extent(x) === 'full' ? 'row * width + at' : 'at';
     return `const auto p_${source.name(x)} = load<V>(${source.address(x)} + ${from});`;

@@ -1,8 +1,10 @@
 import { bytesPerElement } from '../../tensor/dtype.ts';
 import type { Dim, Value } from '../ir.ts';
 import { cNumber, cTypes } from '../kernel-prelude.ts';
+import type { Scalar, Shapes } from '../kernel.ts';
 import { opOf } from '../ops/table.ts';
-import type { Region } from './region.ts';
+import { shapesOf } from '../shape.ts';
+import { dimsOf, type Region } from './region.ts';
 import { extentIn, isPerRow, type Extent } from './space.ts';
 
 /** C for the values of a region, by the names that the rest of a kernel's source calls them by. */
@@ -60,6 +62,26 @@ export class ElementSource {
     ];
   }
 
+  /** The parameters, `i64`, that are products of sizes: what the region's `size` nodes give. */
+  sizes(): string[] {
+    return this.#sizeNodes().map((node) => this.#sizeName(node));
+  }
+
+  /** Those parameters' values in a run. */
+  sizeScalars(shapes: Shapes): Scalar[] {
+    const { inputs, sizes } = this.region;
+    const dims = shapesOf(this.#sizeNodes().map(dimsOf), [...inputs, ...sizes], shapes);
+    return dims.map((some) => ({ type: 'i64', value: some.reduce((a, b) => a * b, 1) }));
+  }
+
+  #sizeNodes(): Region['nodes'] {
+    return this.region.nodes.filter(({ op }) => op === 'size');
+  }
+
+  #sizeName({ outputs: [y] }: Region['nodes'][number]): string {
+    return `size_${this.name(y!)}`;
+  }
+
   /** Whether a value is computed, or read, once for every row, outside of the walk along it. */
   isPerRow(value: Value): boolean {
     return isPerRow(this.extent(value));
@@ -110,9 +132,13 @@ export class ElementSource {
   /** Declares the variable of a node's value. */
   compute(node: Region['nodes'][number]): string {
     const [y] = node.outputs;
+    return `const ${variableType(y!)} ${this.name(y!)} = ${this.#expression(node)};`;
+  }
+
+  #expression(node: Region['nodes'][number]): string {
     const operands = node.inputs.map((input) => this.name(input));
-    const value = node.op === 'expand' ? operands[0]! : opOf(node).expression!(operands, node);
-    return `const ${variableType(y!)} ${this.name(y!)} = ${value};`;
+    if (node.op === 'size') return this.#sizeName(node);
+    return node.op === 'expand' ? operands[0]! : opOf(node).expression!(operands, node);
   }
 
   /** Declares the variable of an input, read from C that is one of its elements. */

@@ -28,8 +28,9 @@ export function flatKernel(region: Region): Kernel {
   const source = new ElementSource(region);
   const { nodes, inputs, outputs } = region;
   const pack = source.packSize('n');
-  const parameters = source.parameters().join(', ');
-  const given = source.arguments().join(', ');
+  const sizes = source.sizes();
+  const parameters = [...source.parameters(), ...sizes.map((size) => `i64 ${size}`)].join(', ');
+  const given = [...source.arguments(), ...sizes].join(', ');
   const needed = source.needed(outputs);
   const scalars = [
     ...inputs
@@ -72,7 +73,7 @@ extern "C" __global__ void ${entry}(${parameters}, i64 n) {
         grid: [blocks, 1, 1],
         block: [BLOCK_THREADS, 1, 1],
         sharedBytes: 0,
-        scalars: [{ type: 'i64', value: n }],
+        scalars: [...source.sizeScalars(shapes), { type: 'i64', value: n }],
       };
     },
   };

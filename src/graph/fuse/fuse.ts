@@ -5,7 +5,7 @@ import { producersOf } from '../passes.ts';
 import { areSized, broadcastShapes, sameShape, symbolsOf } from '../shape.ts';
 import { columnSums } from './columns-kernel.ts';
 import { flatKernel, isFlat } from './flat-kernel.ts';
-import { isFree, mannerOf, numbersIn, type Region } from './region.ts';
+import { dimsOf, isFree, mannerOf, numbersIn, type Region } from './region.ts';
 import { rowsKernel } from './rows-kernel.ts';
 import { extentIn } from './space.ts';
 
@@ -143,13 +143,14 @@ class Fusion {
       .flatMap((node) => node.inputs)
       .filter(({ id }) => !made.has(id) && !this.#numbers.has(id));
     const inputs = [...new Map(read.map((value) => [value.id, value])).values()];
-    const unknown = symbolsOf(space.filter((dim) => !areSized([[dim]], inputs)));
-    const sizes = unknown.flatMap((symbol) => {
-      const source = this.#graph.inputs.find(({ shape }) => shape.includes(symbol));
-      return source ?? [];
-    });
+    const told = [...space, ...nodes.flatMap(dimsOf)];
+    const unknown = symbolsOf(told.filter((dim) => !areSized([[dim]], inputs)));
+    const sources = unknown.map((symbol) =>
+      this.#graph.inputs.find(({ shape }) => shape.includes(symbol)),
+    );
+    const sizes = [...new Set(sources)].filter((source) => source !== undefined);
     const walked = [...inputs, ...outputs].filter(({ shape }) => sameShape(space, shape));
-    if (!areSized([space], [...inputs, ...sizes]) || walked.length > MOST_WALKED) return undefined;
+    if (!areSized([told], [...inputs, ...sizes]) || walked.length > MOST_WALKED) return undefined;
     return { space, nodes, inputs, sizes, outputs, numbers: this.#numbers };
   }
 

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { OpName } from '../ops/table.ts';
 import type { Region } from './region.ts';
 
 const MOST_OPS = 4;
+/** Ops that say little of what a kernel computes. */
+const unnamed: ReadonlySet<OpName> = new Set<OpName>(['cast', 'expand', 'size']);
 
 /**
  * The name of a region's kernel, and its source under that name: what it computes, and a digest of how, so that equal
@@ -11,7 +14,7 @@ export function named(
   { nodes }: Region,
   write: (entry: string) => string,
 ): { entry: string; source: string } {
-  const ops = new Set(nodes.map(({ op }) => op).filter((op) => op !== 'cast' && op !== 'expand'));
+  const ops = new Set(nodes.map(({ op }) => op).filter((op) => !unnamed.has(op)));
   const said = ops.size === 0 ? nodes.slice(0, 1).map(({ op }) => op) : [...ops].slice(0, MOST_OPS);
   const digest = createHash('sha256').update(write('kernel')).digest('hex').slice(0, 8);
   const entry = [...said, digest].join('_');

@@ -23,7 +23,7 @@ export type Manner = 'map' | 'row' | 'column';
 /** The manner of a node that kernels can compute, undefined for others. */
 export function mannerOf(node: Node): Manner | undefined {
   const { op, inputs, attributes } = node;
-  if (op === 'expand' || opOf(node).expression !== undefined) return 'map';
+  if (op === 'expand' || op === 'size' || opOf(node).expression !== undefined) return 'map';
   if ((op !== 'reduceSum' && op !== 'reduceMax') || !isFloat(inputs[0]!.dtype)) return undefined;
   const { axes, keepDims } = attributes as ReduceAttributes;
   const rank = inputs[0]!.shape.length;
@@ -33,11 +33,20 @@ export function mannerOf(node: Node): Manner | undefined {
 
 /** A node that costs less than reading what it makes: kernels that read it compute it themselves. */
 export function isFree({ op, inputs, outputs }: Node): boolean {
-  return op === 'expand' || (op === 'cast' && outputs[0]!.dtype === 'f32' && isNarrow(inputs[0]!));
+  return (
+    op === 'expand' ||
+    op === 'size' ||
+    (op === 'cast' && outputs[0]!.dtype === 'f32' && isNarrow(inputs[0]!))
+  );
 }
 
 function isNarrow({ dtype }: Value): boolean {
   return dtype === 'bf16' || dtype === 'f16' || dtype === 'bool' || dtype === 'u8';
+}
+
+/** The sizes that a node computes with, a number of which kernels are told. */
+export function dimsOf(node: Node): readonly Dim[] {
+  return node.op === 'size' ? (node as Node<'size'>).attributes.dims : [];
 }
 
 /** The constants of one element. */

@@ -78,7 +78,10 @@ class RowsWriter {
       grid: [Math.ceil(rows / y), 1, 1],
       block: [x, y, 1],
       sharedBytes: 0,
-      scalars: numbers.map((value): Scalar => ({ type: 'i64', value })),
+      scalars: [
+        ...this.#source.sizeScalars(inputs),
+        ...numbers.map((value): Scalar => ({ type: 'i64', value })),
+      ],
     };
   }
 
@@ -90,6 +93,7 @@ class RowsWriter {
     const source = this.#source;
     const pack = this.#pack;
     const numbers = [
+      ...source.sizes(),
       'rows',
       ...(this.#rows === undefined ? ['width'] : []),
       ...this.#others().flatMap((input) =>

@@ -69,4 +69,12 @@ describe('fuse', () => {
     const units = fuse(prune(lower(g.build(), cuda)));
     assert.ok(units.every(({ inputs }) => inputs.every(({ dtype }) => dtype === 'bf16')));
   });
+
+  it('leaves no size to be computed by the provider, which would do that on the processor', () => {
+    const g = new GraphBuilder('mean');
+    const x = g.input('x', 'f32', ['T', 'W']);
+    g.output('y', g.sub(x, g.reduceMean(x, [1], true)));
+    g.output('count', g.size(x, [0, 1], 'f32'));
+    assert.deepEqual(unitsOf(g.build()), ['kernel of 1', 'kernel of 1']);
+  });
 });
