@@ -22,51 +22,40 @@ export function gradientParts({
   return Math.min(heads / kvHeads, Math.ceil(8 / kvHeads));
 }
 
-/** The kernel of attention: tiles of queries against tile after tile of keys, with a running softmax. */
+/** The kernel of attention: a tile of queries against tile after tile of keys, with a running softmax. */
 export function attentionKernel(form: AttentionForm): Kernel {
-  const groups = groupsOf(form, 'FORWARD');
   return kernelOf(form, 'attention', forwardSource, {
     blocks: form.heads,
-    groups,
-    minBlocks: groups === 1 ? 3 : Number(process.env['CXMIND_FORWARD_BLOCKS'] ?? 1),
-    ownTiles: 1,
-    tiles: 2,
+    minBlocks: 3,
+    tiles: 3,
     rowBytes: 0,
   });
-}
-
-function groupsOf({ dtype }: AttentionForm, what: string): number {
-  return dtype === 'f32' ? 1 : Number(process.env[`CXMIND_${what}_GROUPS`] ?? 1);
 }
 
 /** The kernels of its gradient: those of the queries, then those of keys and values. */
 export function attentionGradientKernels(form: AttentionForm): readonly Kernel[] {
   const parts = gradientParts(form);
-  const groups = groupsOf(form, 'BACKWARD');
-  const geometry = { groups, minBlocks: groups === 1 ? 2 : 1, ownTiles: 2, tiles: 4 };
   const ofQueries = kernelOf(form, 'attention_queries', queryGradientSource, {
     blocks: form.heads,
+    minBlocks: 2,
+    tiles: 6,
     rowBytes: 0,
-    ...geometry,
   });
   const ofKeys = kernelOf(form, 'attention_keys', keyGradientSource, {
     blocks: form.kvHeads * parts,
+    minBlocks: 2,
+    tiles: 6,
     rowBytes: 16,
-    ...geometry,
   });
   return parts === 1 ? [ofQueries, ofKeys] : [ofQueries, ofKeys, sumOfParts(form)];
 }
 
 interface Geometry {
-  /** Blocks for every run of rows. */
+  /** Blocks for every tile of rows. */
   readonly blocks: number;
-  /** Groups of a block, each with a tile of rows of its own. */
-  readonly groups: number;
   /** Blocks that a multiprocessor is to hold at once, which bounds a thread's registers. */
   readonly minBlocks: number;
-  /** Tiles in shared memory of each group. */
-  readonly ownTiles: number;
-  /** Tiles in shared memory that a block's groups share. */
+  /** Tiles in shared memory. */
   readonly tiles: number;
   /** Bytes in shared memory for each row of a tile, besides. */
   readonly rowBytes: number;
@@ -76,16 +65,15 @@ function kernelOf(
   form: AttentionForm,
   name: string,
   source: string,
-  { blocks, groups, minBlocks, ownTiles, tiles, rowBytes }: Geometry,
+  { blocks, minBlocks, tiles, rowBytes }: Geometry,
 ): Kernel {
   const { dtype, headDim } = form;
   const entry = entryOf(form, name);
   const shape = tileShape(dtype, headDim);
-  const bytes = (groups * ownTiles + tiles) * shape.bytes + shape.scratchBytes;
   const launch = ([qkv]: Shapes): Launch => ({
-    grid: [blocks, Math.ceil(qkv![0]! / (groups * shape.rows)), 1],
-    block: [groups * shape.threads, 1, 1],
-    sharedBytes: bytes + rowBytes * shape.rows,
+    grid: [blocks, Math.ceil(qkv![0]! / shape.rows), 1],
+    block: [shape.threads, 1, 1],
+    sharedBytes: tiles * shape.bytes + shape.scratchBytes + rowBytes * shape.rows,
     scalars: [{ type: 'i32', value: qkv![0]! }],
   });
   const head = `extern "C" __global__ void __launch_bounds__(THREADS, ${minBlocks}) ${entry}`;
@@ -93,7 +81,7 @@ function kernelOf(
     entry,
     source: `namespace ${entry}_source {
 ${constants(form)}
-${tileSource(dtype, headDim, groups)}
+${tileSource(dtype, headDim)}
 ${visibility}
 ${source.replace('KERNEL', head)}
 }`,
@@ -144,25 +132,18 @@ __device__ int endOf(int4 runs) {
 // The tiles that some row of a block has places in, one after the other; every thread of the block walks along.
 template <class Runs> struct Walk {
   Runs low, high; // of this lane's two rows
-  int begin, end, ownBegin, ownEnd, first;
+  int begin, end, first;
 
   // Of tiles between the first place that any row has and the last.
   __device__ Walk(Runs low, Runs high) : low(low), high(high) {
-    __shared__ int begins[GROUPS], ends[GROUPS];
-    if (threadIdx.x < GROUPS) { begins[threadIdx.x] = 0x7fffffff; ends[threadIdx.x] = 0; }
+    __shared__ int bounds[2];
+    if (threadIdx.x == 0) { bounds[0] = 0x7fffffff; bounds[1] = 0; }
     __syncthreads();
-    atomicMin(&begins[groupOf()], min(firstOf(low), firstOf(high)));
-    atomicMax(&ends[groupOf()], max(endOf(low), endOf(high)));
+    atomicMin(&bounds[0], min(firstOf(low), firstOf(high)));
+    atomicMax(&bounds[1], max(endOf(low), endOf(high)));
     __syncthreads();
-    ownBegin = begins[groupOf()];
-    ownEnd = ends[groupOf()];
-    begin = 0x7fffffff;
-    end = 0;
-    for (int group = 0; group < GROUPS; group++) {
-      begin = min(begin, begins[group]);
-      end = max(end, ends[group]);
-    }
-    begin = min(begin, end) / ROWS * ROWS;
+    end = bounds[1];
+    begin = min(bounds[0], end) / ROWS * ROWS;
     start();
   }
   __device__ void start() { first = begin - ROWS; next(); }
@@ -171,8 +152,6 @@ template <class Runs> struct Walk {
     do first += ROWS; while (!__syncthreads_or(isDone() || hasAny(low, first) || hasAny(high, first)));
   }
   __device__ bool isDone() const { return first >= end; }
-  // Whether no row of this thread's group has places in a tile, as far as its first and last place tell.
-  __device__ bool isHidden(int tile) const { return GROUPS > 1 && (tile + ROWS <= ownBegin || tile >= ownEnd); }
   // Whether all of this warp's rows have all of a tile.
   __device__ bool isPlain(int tile) const { return __all_sync(~0u, hasAll(low, tile) && hasAll(high, tile)); }
   __device__ bool allows(int e, int place) const { return has(e < 2 ? low : high, place); }
@@ -190,31 +169,21 @@ __device__ int rowAt(const int* order, int first, int e, int tokens) {
   return place < tokens ? order[place] : -1;
 }
 
-// Starts to fill the tiles of a block's groups with consecutive places.
-template <int Pitch>
-__device__ void loadOwn(Element* tiles, const Element* source, const int* order, int first, int count) {
-  for (int group = 0; group < GROUPS; group++) {
-    load<Pitch>(tiles + group * TILE, source, order, first + group * ROWS, count);
-  }
-}
-
 extern __shared__ uint4 shared[];
 `;
 
 const forwardSource = `
 KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, Element* attended, float* logSumExp, int tokens) {
   Element* queries = (Element*)shared;
-  Element* keys = queries + GROUPS * TILE;
+  Element* keys = queries + TILE;
   Element* values = keys + TILE;
   float* scratch = (float*)(values + TILE);
-  const int head = blockIdx.x, tile = (gridDim.y - 1 - blockIdx.y) * GROUPS * ROWS;
+  const int head = blockIdx.x, tile = (gridDim.y - 1 - blockIdx.y) * ROWS;
   const Element* keysOf = qkv + (HEADS + head / GROUP) * WIDTH;
   const Element* valuesOf = keysOf + KV_HEADS * WIDTH;
 
-  loadOwn<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
-  queries += groupOf() * TILE;
-  const int own = tile + groupOf() * ROWS;
-  const int row[2] = {rowAt(order, own, 0, tokens), rowAt(order, own, 2, tokens)};
+  load<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
+  const int row[2] = {rowAt(order, tile, 0, tokens), rowAt(order, tile, 2, tokens)};
   const int4 nothing = make_int4(0, 0, 0, 0);
   Walk<int4> walk(row[0] < 0 ? nothing : ranges[row[0]], row[1] < 0 ? nothing : ranges[row[1]]);
   load<JOINED>(keys, keysOf, order, walk.first, tokens);
@@ -230,39 +199,35 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
     __syncthreads();
     load<JOINED>(values, valuesOf, order, first, tokens);
     endBatch();
-    const bool isHidden = walk.isHidden(first);
     Sums<ROWS> weights;
-    if (!isHidden) {
-      multiply(weights, queries, keys);
-      awaitProducts<0>();
-      if (!walk.isPlain(first)) {
-        #pragma unroll
-        for (int n = 0; n < ROWS / 8; n++)
-          for (int e = 0; e < 4; e++)
-            if (!walk.allows(e, first + columnOf(n, e))) weights.at[n][e] = -INFINITY;
-      }
+    multiply(weights, queries, keys);
+    awaitProducts<0>();
+    if (!walk.isPlain(first)) {
       #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        float top = largest[half], sum = 0;
-        for (int n = 0; n < ROWS / 8; n++)
-          for (int e = 2 * half; e < 2 * half + 2; e++) top = fmaxf(top, weights.at[n][e]);
-        top = rowMax(top);
-        const float shift = top == -INFINITY ? 0 : top * SCALE_LOG2;
-        const float decay = exp2of(largest[half] * SCALE_LOG2 - shift);
-        for (int n = 0; n < ROWS / 8; n++)
-          for (int e = 2 * half; e < 2 * half + 2; e++)
-            sum += weights.at[n][e] = exp2of(weights.at[n][e] * SCALE_LOG2 - shift);
-        for (int n = 0; n < COLUMNS / 8; n++)
-          for (int e = 2 * half; e < 2 * half + 2; e++) mixed.at[n][e] *= decay;
-        largest[half] = top;
-        total[half] = total[half] * decay + sum;
-      }
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 0; e < 4; e++)
+          if (!walk.allows(e, first + columnOf(n, e))) weights.at[n][e] = -INFINITY;
+    }
+    #pragma unroll
+    for (int half = 0; half < 2; half++) {
+      float top = largest[half], sum = 0;
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 2 * half; e < 2 * half + 2; e++) top = fmaxf(top, weights.at[n][e]);
+      top = rowMax(top);
+      const float shift = top == -INFINITY ? 0 : top * SCALE_LOG2;
+      const float decay = exp2of(largest[half] * SCALE_LOG2 - shift);
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 2 * half; e < 2 * half + 2; e++)
+          sum += weights.at[n][e] = exp2of(weights.at[n][e] * SCALE_LOG2 - shift);
+      for (int n = 0; n < COLUMNS / 8; n++)
+        for (int e = 2 * half; e < 2 * half + 2; e++) mixed.at[n][e] *= decay;
+      largest[half] = top;
+      total[half] = total[half] * decay + sum;
     }
     awaitBatches<0>();
     walk.next();
     if (!walk.isDone()) load<JOINED>(keys, keysOf, order, walk.first, tokens);
     endBatch();
-    if (isHidden) continue;
     accumulate(mixed, weights, values, scratch);
     awaitProducts<0>();
   }
@@ -283,21 +248,18 @@ const queryGradientSource = `
 KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, const Element* attended, const float* logSumExp,
     const Element* gradient, Element* joinedGradient, float* delta, float*, int tokens) {
   Element* queries = (Element*)shared;
-  Element* gradients = queries + GROUPS * TILE;
-  Element* pairs = gradients + GROUPS * TILE; // twice a tile of keys and one of values: one pair is filled while the other is read
+  Element* gradients = queries + TILE;
+  Element* pairs = gradients + TILE; // twice a tile of keys and one of values: one pair is filled while the other is read
   float* scratch = (float*)(pairs + 4 * TILE);
-  const int head = blockIdx.x, tile = (gridDim.y - 1 - blockIdx.y) * GROUPS * ROWS;
+  const int head = blockIdx.x, tile = (gridDim.y - 1 - blockIdx.y) * ROWS;
   const Element* keysOf = qkv + (HEADS + head / GROUP) * WIDTH;
   const Element* valuesOf = keysOf + KV_HEADS * WIDTH;
 
-  loadOwn<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
-  loadOwn<ATTENDED>(gradients, gradient + head * WIDTH, order, tile, tokens);
-  loadOwn<ATTENDED>(pairs, attended + head * WIDTH, order, tile, tokens);
+  load<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
+  load<ATTENDED>(gradients, gradient + head * WIDTH, order, tile, tokens);
+  load<ATTENDED>(pairs, attended + head * WIDTH, order, tile, tokens);
   endBatch();
-  queries += groupOf() * TILE;
-  gradients += groupOf() * TILE;
-  const int own = tile + groupOf() * ROWS;
-  const int row[2] = {rowAt(order, own, 0, tokens), rowAt(order, own, 2, tokens)};
+  const int row[2] = {rowAt(order, tile, 0, tokens), rowAt(order, tile, 2, tokens)};
   const int4 nothing = make_int4(0, 0, 0, 0);
   awaitBatches<0>();
   Walk<int4> walk(row[0] < 0 ? nothing : ranges[row[0]], row[1] < 0 ? nothing : ranges[row[1]]);
@@ -307,7 +269,7 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
     float sum = 0;
     for (int c = laneOf() % 4; c < WIDTH; c += 4) {
       const int at = placeOf(rowOf(2 * half), c);
-      sum += toFloat(gradients[at]) * toFloat(pairs[groupOf() * TILE + at]);
+      sum += toFloat(gradients[at]) * toFloat(pairs[at]);
     }
     dot[half] = rowSum(sum);
     shift[half] = 0;
@@ -334,7 +296,6 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
     fill(stage ^ 1);
     awaitBatches<1>();
     __syncthreads();
-    if (walk.isHidden(first)) continue;
     const Element* keys = pairs + stage * 2 * TILE;
     const bool isPlain = walk.isPlain(first);
     Sums<ROWS> weights, scores;
@@ -368,21 +329,18 @@ const keyGradientSource = `
 KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, const Element*, const float* logSumExp,
     const Element* gradient, Element* joinedGradient, const float* delta, float* parts, int tokens) {
   Element* keys = (Element*)shared;
-  Element* values = keys + GROUPS * TILE;
-  Element* pairs = values + GROUPS * TILE; // twice a tile of queries and one of their gradients
+  Element* values = keys + TILE;
+  Element* pairs = values + TILE; // twice a tile of queries and one of their gradients
   float* perQuery = (float*)(pairs + 4 * TILE); // twice ROWS log-sum-exps and as many deltas
   float* scratch = perQuery + 4 * ROWS;
-  const int kvHead = blockIdx.x % KV_HEADS, part = blockIdx.x / KV_HEADS, tile = blockIdx.y * GROUPS * ROWS;
+  const int kvHead = blockIdx.x % KV_HEADS, part = blockIdx.x / KV_HEADS, tile = blockIdx.y * ROWS;
   constexpr int share = (GROUP + PARTS - 1) / PARTS;
   const int endHead = kvHead * GROUP + min(GROUP, (part + 1) * share);
   int head = kvHead * GROUP + part * share;
 
-  loadOwn<JOINED>(keys, qkv + (HEADS + kvHead) * WIDTH, order, tile, tokens);
-  loadOwn<JOINED>(values, qkv + (HEADS + KV_HEADS + kvHead) * WIDTH, order, tile, tokens);
-  keys += groupOf() * TILE;
-  values += groupOf() * TILE;
-  const int own = tile + groupOf() * ROWS;
-  const int row[2] = {rowAt(order, own, 0, tokens), rowAt(order, own, 2, tokens)};
+  load<JOINED>(keys, qkv + (HEADS + kvHead) * WIDTH, order, tile, tokens);
+  load<JOINED>(values, qkv + (HEADS + KV_HEADS + kvHead) * WIDTH, order, tile, tokens);
+  const int row[2] = {rowAt(order, tile, 0, tokens), rowAt(order, tile, 2, tokens)};
   const int2 nothing = make_int2(0, 0);
   Walk<int2> walk(row[0] < 0 ? nothing : seenBy[row[0]], row[1] < 0 ? nothing : seenBy[row[1]]);
 
@@ -410,7 +368,6 @@ KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, co
     fill(stage ^ 1);
     awaitBatches<1>();
     __syncthreads();
-    if (walk.isHidden(first)) continue;
     const Element* queries = pairs + stage * 2 * TILE;
     const float* shift = perQuery + stage * 2 * ROWS;
     const bool isPlain = walk.isPlain(first);

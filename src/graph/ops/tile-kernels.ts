@@ -5,7 +5,6 @@ import { cTypes } from '../kernel-prelude.ts';
 export interface TileShape {
   /** Rows of a tile; sixteen to a warp. */
   readonly rows: number;
-  /** Threads of a group, which together multiply the rows of one tile. */
   readonly threads: number;
   /** Bytes of one tile. */
   readonly bytes: number;
@@ -38,14 +37,14 @@ function columnsOf(width: number): number {
  * cores, on Hopper by those instructions of its own which four warps give together and which read tiles by
  * themselves; f32 by the same lanes one product after the other.
  */
-export function tileSource(dtype: FloatDType, width: number, groups: number): string {
+export function tileSource(dtype: FloatDType, width: number): string {
   const { rows, threads } = tileShape(dtype, width);
   const columns = columnsOf(width);
   const products =
     dtype === 'f32'
       ? productsOfFloats
       : `
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL) && ${Number(process.env['CXMIND_WGMMA'] ?? 0)}
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
 ${hopperInstructions(dtype, columns, rows)}
 ${productsOnHopper}
 #else
@@ -54,7 +53,7 @@ ${productsOnTensorCores}
 #endif`;
   return `
 typedef ${cTypes[dtype]} Element;
-constexpr int WIDTH = ${width}, COLUMNS = ${columns}, ROWS = ${rows}, GROUPS = ${groups}, THREADS = ${groups * threads};
+constexpr int WIDTH = ${width}, COLUMNS = ${columns}, ROWS = ${rows}, THREADS = ${threads};
 ${geometry}
 ${products}`;
 }
@@ -75,9 +74,8 @@ template <int N> __device__ void clear(Sums<N>& sums) {
 }
 
 __device__ int laneOf() { return threadIdx.x % 32; }
-// This thread's group, and its warp's first row of the group's tile.
-__device__ int groupOf() { return threadIdx.x / (2 * ROWS); }
-__device__ int warpRow() { return threadIdx.x / 32 % (ROWS / 16) * 16; }
+// The first row of this thread's warp.
+__device__ int warpRow() { return threadIdx.x / 32 * 16; }
 // The row that element e of this lane's sums is in.
 __device__ int rowOf(int e) { return warpRow() + laneOf() / 4 + (e / 2) * 8; }
 // The column that element e of the n-th eight columns is in.
