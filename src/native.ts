@@ -15,6 +15,22 @@ export function loadLibrary(path: string | null): LibraryHandle {
   return koffi.load(path);
 }
 
+/**
+ * A native library that stays for the life of the process. What has threads of its own has to: koffi unloads a library
+ * when the thread ends that loaded it, and would pull the code from under them.
+ */
+export function loadForGood(path: string): LibraryHandle {
+  const library = loadLibrary(path);
+  // One more reference, which nobody gives back.
+  const now = 2;
+  if (process.platform === 'win32') {
+    loadLibrary('kernel32.dll').func('LoadLibraryW', 'void *', ['const char16_t *'])(path);
+  } else {
+    loadLibrary(null).func('dlopen', 'void *', ['const char *', 'int'])(path, now);
+  }
+  return library;
+}
+
 /** Where the bytes of a block of memory lie. */
 export function addressOf(block: ArrayBufferLike): bigint {
   return koffi.address(new Uint8Array(block));

@@ -1,6 +1,6 @@
 import koffi, { type LibraryHandle } from 'koffi';
 import { CxmindError } from '../errors.ts';
-import { loadLibrary } from '../native.ts';
+import { loadForGood, loadLibrary } from '../native.ts';
 import { libraryPath } from './library.ts';
 
 /** An address in native memory; null where C has NULL. */
@@ -146,16 +146,12 @@ export interface Abi {
 /**
  * Load the library and look its functions up.
  *
- * The library stays loaded for the life of the process: it owns threads that outlive any one
- * JavaScript thread, so unloading it when a worker ends would pull code from under them.
- *
  * @throws DEVICE_MISSING when there is no build for this machine, RUNTIME_FAILED when it is too old
  */
 export function loadAbi(): Abi {
   const path = libraryPath();
   keepSilent();
-  const library = loadLibrary(path);
-  pin(path);
+  const library = loadForGood(path);
   const base = library.func('OrtGetApiBase', 'void *', [])() as bigint;
   const [getApi, getVersion] = addresses(base, 2);
   const version = koffi.call(getVersion, koffi.proto('const char *', [])) as string;
@@ -200,14 +196,4 @@ function keepSilent(): void {
   if (process.platform === 'win32') return;
   const setenv = loadLibrary(null).func('setenv', 'int', ['const char *', 'const char *', 'int']);
   setenv('ORT_DISABLE_TELEMETRY', '1', 0);
-}
-
-/** One more reference to the loaded library, which nobody gives back. */
-function pin(path: string): void {
-  const now = 2;
-  if (process.platform === 'win32') {
-    loadLibrary('kernel32.dll').func('LoadLibraryW', 'void *', ['const char16_t *'])(path);
-  } else {
-    loadLibrary(null).func('dlopen', 'void *', ['const char *', 'int'])(path, now);
-  }
 }

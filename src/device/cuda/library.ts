@@ -1,5 +1,5 @@
 import { CxmindError } from '../../errors.ts';
-import { loadLibrary, type NativeFunction } from '../../native.ts';
+import { loadForGood, type NativeFunction } from '../../native.ts';
 
 /** A function that gives CUDA's code of an error, 0 for none. */
 export type Code<Args extends readonly unknown[]> = NativeFunction<(...args: Args) => number>;
@@ -7,7 +7,7 @@ export type Code<Args extends readonly unknown[]> = NativeFunction<(...args: Arg
 /** Memory for what a C function writes: one value of 8 bytes for each. */
 export type Out = BigUint64Array;
 
-export type Library = ReturnType<typeof loadLibrary>;
+export type Library = ReturnType<typeof loadForGood>;
 
 /** A function of a library that takes what is said and gives a code. */
 export function define<Args extends readonly unknown[]>(
@@ -27,7 +27,7 @@ export function define<Args extends readonly unknown[]>(
 export function openLibrary(what: string, names: readonly string[], wayOut: string): Library {
   for (const name of names) {
     try {
-      return loadLibrary(name);
+      return loadForGood(name);
     } catch {
       // the next name
     }
