@@ -20,6 +20,7 @@ import {
   spawnRewards,
   spawnRollouts,
 } from './cast.ts';
+import { freeBytesOf, keptOnCard, memoryTable, withWayOut } from './card-memory.ts';
 import type { Cast } from './run-actors.ts';
 import { loadCritic } from './critic.ts';
 import { withDevice } from './device.ts';
@@ -147,6 +148,11 @@ export async function trainOn(
     rollouts: await spawnRollouts(system, config, policy, weights, places.rollouts),
     rewards: await spawnRewards(system, config, places.rewards),
   };
+  const [card] = policy.devices;
+  const freeBytes = card === undefined ? null : freeBytesOf(card);
+  if (freeBytes !== null) {
+    reporter.note(memoryTable(card!, keptOnCard(config, { policy, critic }), freeBytes));
+  }
   const sizes = { policy: policy.config.text, critic: critic && critic.config.text };
   const timeline =
     config.trainer.rayTimeline === null ? null : (options.timeline ?? new Timeline());
@@ -168,8 +174,8 @@ export async function trainOn(
     return await run.run();
   } catch (error) {
     // A lost actor cancels what the others do: the loss is what ended the run.
-    system.signal.throwIfAborted();
-    throw error;
+    const ended: unknown = system.signal.aborted ? system.signal.reason : error;
+    throw withWayOut(ended);
   }
 }
 

@@ -12,7 +12,7 @@ import { encodePng } from '../../src/vision/encode-png.ts';
 
 const SIDE = 28;
 const SCALE = 2;
-const rows = { warm: 200, train: 6_400, validation: 512 };
+const rows = { warm: 200, train: 9_200, validation: 512 };
 const prompt = '<image>Which digit is it? Think, then answer.';
 const solution = (digit: number): string =>
   `<think>I look at the strokes.</think><answer>${digit}</answer>`;

@@ -1,0 +1,99 @@
+import { learnerCount } from '../../src/config/derive.ts';
+import { floatDTypeOf } from '../../src/config/precision.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { openDevice, type DeviceName } from '../../src/device/open.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { strategies } from '../../src/optim/adamw-graph.ts';
+import { bytesPerElement } from '../../src/tensor/dtype.ts';
+import type { LoadedCritic } from './critic.ts';
+import { computedBy, type LoadedPolicy } from './policy.ts';
+
+/** The models of a run; a run without a critic has none. */
+export interface RunModels {
+  readonly policy: LoadedPolicy;
+  readonly critic: LoadedCritic | null;
+}
+
+/** Something that lies in a card's memory from a run's beginning to its end. */
+export interface Kept {
+  readonly what: string;
+  readonly bytes: number;
+}
+
+type Trained = Config['worker']['actor'] | Config['worker']['critic'];
+
+/** What a run keeps on each card with a learner; the reference is on the last one alone. */
+export function keptOnCard(config: Config, { policy, critic }: RunModels): Kept[] {
+  const { actor, critic: criticOptions, ref } = config.worker;
+  const learners = learnerCount(config);
+  const of = (name: string, model: LoadedPolicy | LoadedCritic, options: Trained): Kept[] =>
+    keptOf(name, model, options, learners);
+  const hasOwnReference = !config.algorithm.disableKl && policy.adapter === null;
+  const reference = computedBy(config, ref, policy.computeDType);
+  const referenceBytes = policy.arena.layout.length * bytesPerElement(reference.computeDType);
+  return [
+    ...of('policy', policy, actor),
+    ...(critic === null ? [] : of('critic', critic, criticOptions)),
+    ...(hasOwnReference && !reference.isOffloaded
+      ? [{ what: `reference, ${reference.computeDType}`, bytes: referenceBytes }]
+      : []),
+  ];
+}
+
+function keptOf(
+  name: string,
+  { arena, computeDType, isOffloaded, frozenLength, ...model }: LoadedPolicy | LoadedCritic,
+  { fsdp, optim, offload }: Trained,
+  learners: number,
+): Kept[] {
+  const adapter = 'adapter' in model ? model.adapter : null;
+  const all = arena.layout.length + (adapter?.arena.layout.length ?? 0);
+  const trained = adapter?.arena.layout.length ?? arena.layout.length - frozenLength;
+  const storage = floatDTypeOf(fsdp.torchDtype);
+  const isSteppedItself = computeDType === 'f32' || computeDType === storage;
+  const { states, stateDType } = strategies[optim.strategy];
+  const state = (states.length * bytesPerElement(stateDType) * trained) / learners;
+  return [
+    {
+      what: `${name}, ${computeDType}`,
+      bytes: isOffloaded ? 0 : all * bytesPerElement(computeDType),
+    },
+    { what: `${name}'s weights in f32`, bytes: isSteppedItself ? 0 : (4 * trained) / learners },
+    {
+      what: `${name}'s gradients, f32`,
+      bytes: 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners),
+    },
+    { what: `${name}'s optimizer, ${stateDType}`, bytes: offload.offloadOptimizer ? 0 : state },
+  ].filter(({ bytes }) => bytes > 0);
+}
+
+/**
+ * A table of a card's memory: what a run keeps there, and what is left for activations and the cache of responses.
+ *
+ * @param freeBytes once everything is there
+ */
+export function memoryTable(device: string, kept: readonly Kept[], freeBytes: number): string {
+  const rows = [...kept, { what: 'left for activations and the cache', bytes: freeBytes }];
+  const width = Math.max(...rows.map(({ what }) => what.length));
+  const lines = rows.map(
+    ({ what, bytes }) => `  ${what.padEnd(width)} ${(bytes / 2 ** 30).toFixed(2).padStart(7)}`,
+  );
+  return [`memory of ${device}, GiB`, ...lines].join('\n');
+}
+
+/** Bytes of a device's own memory that nobody has; null where it has none of its own. */
+export function freeBytesOf(name: DeviceName): number | null {
+  if (name === 'cpu') return null;
+  using device = openDevice({ device: name });
+  return device.freeBytes();
+}
+
+/** An error with the keys to lower, where a card's memory was too small; any other as it is. */
+export function withWayOut(error: unknown): unknown {
+  if (!(error instanceof CxmindError) || error.code !== 'DEVICE_OUT_OF_MEMORY') return error;
+  const wayOut =
+    'lower worker.rollout.gpu_memory_utilization or worker.actor.micro_batch_size_per_device_for_update, or set ' +
+    'worker.actor.model.enable_gradient_checkpointing=true, worker.actor.offload.offload_optimizer=true or ' +
+    'worker.ref.offload.offload_params=true; the same command goes on from the last checkpoint';
+  return new CxmindError(error.code, `${error.message}; ${wayOut}`, { cause: error });
+}
