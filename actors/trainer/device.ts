@@ -18,11 +18,7 @@ export function withDevice(
   const chosen = chooseDevices(device, nGpusPerNode, machine);
   if (chosen.note !== null) note(chosen.note);
   const { devices } = chosen;
-  const isAny = device === 'auto' || device === 'cuda';
-  const found =
-    isAny && devices[0] !== 'cpu'
-      ? ({ device: 'cuda', nGpusPerNode: devices.length } as const)
-      : { device: devices[0]! };
+  const found = device === 'cuda' ? { nGpusPerNode: devices.length } : { device: devices[0]! };
   return withBatchesPerDevice({ ...config, trainer: { ...config.trainer, ...found } });
 }
 

@@ -193,7 +193,7 @@ export const Trainer = section({
     orNull(text),
   ),
   device: about(
-    'cxmind: where tensors live and kernels run; `cuda` is all cards, `cuda:N` one of them, `auto` all where they can be used and else the processor.',
+    'cxmind: where tensors live and kernels run; `cuda` is all cards, `cuda:N` one of them, `auto` one where it can be used, else the processor.',
     withDefault(deviceChoice, 'auto'),
   ),
   threads: about(

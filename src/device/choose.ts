@@ -26,9 +26,9 @@ const thisMachine: Machine = {
 };
 
 /**
- * The devices that a choice comes to: for `cuda` all cards, and so for `auto` where they can be used, else the processor.
+ * The devices that a choice comes to: for `cuda` all cards, for `auto` one where it can be used, else the processor.
  *
- * @param most cards that are wanted
+ * @param most cards that `cuda` may be
  * @throws DEVICE_MISSING where a card was asked for and cannot be used
  */
 export function chooseDevices(
@@ -47,8 +47,8 @@ export function chooseDevices(
   }
   if (!isAny) return { devices: [choice], note: null };
   const found = machine.countCards();
-  const devices = cards(Math.min(most, found));
-  const rest = found > most ? ` of ${found} cards` : '';
+  const devices = cards(Math.min(choice === 'auto' ? 1 : most, found));
+  const rest = found > devices.length ? ` of ${found} cards` : '';
   return { devices, note: `device: ${devices.join(', ')}${rest}` };
 }
 

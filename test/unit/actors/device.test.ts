@@ -33,17 +33,25 @@ function taken(trainer: object, count: number) {
 
 describe('trainer.device', () => {
   it('is all cards of the machine, up to the number that is wanted', () => {
-    for (const device of ['cuda', 'auto']) {
-      assert.deepEqual(taken({ device }, 2), {
-        devices: ['cuda:0', 'cuda:1'],
-        notes: ['device: cuda:0, cuda:1'],
-        samples: 24,
-      });
-      assert.deepEqual(taken({ device, n_gpus_per_node: 3 }, 4), {
-        devices: ['cuda:0', 'cuda:1', 'cuda:2'],
-        notes: ['device: cuda:0, cuda:1, cuda:2 of 4 cards'],
-        samples: 16,
-      });
+    assert.deepEqual(taken({ device: 'cuda' }, 2), {
+      devices: ['cuda:0', 'cuda:1'],
+      notes: ['device: cuda:0, cuda:1'],
+      samples: 24,
+    });
+    assert.deepEqual(taken({ device: 'cuda', n_gpus_per_node: 3 }, 4), {
+      devices: ['cuda:0', 'cuda:1', 'cuda:2'],
+      notes: ['device: cuda:0, cuda:1, cuda:2 of 4 cards'],
+      samples: 16,
+    });
+  });
+
+  it('is one card where any device would do', () => {
+    for (const [count, note] of [
+      [1, 'device: cuda:0'],
+      [2, 'device: cuda:0 of 2 cards'],
+    ] as const) {
+      const expected = { devices: ['cuda:0'], notes: [note], samples: 48 };
+      assert.deepEqual(taken({ device: 'auto' }, count), expected);
     }
   });
 
