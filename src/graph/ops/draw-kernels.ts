@@ -195,13 +195,29 @@ __device__ inline int firstPast(const Row &row, const Sums &sums, float target, 
   return found;
 }
 
-// Adds to one of some sums, once for all threads of a warp that have the same one; -1 is none. Called by whole warps.
-__device__ inline void addTo(u64 *sums, int which, u64 amount) {
-  const u32 peers = __match_any_sync(0xffffffffu, which);
-  // In halves of 20 bits, of which 32 have room in a word.
-  const u32 low = __reduce_add_sync(peers, (u32)amount & 0xfffff);
-  const u32 high = __reduce_add_sync(peers, (u32)(amount >> 20));
-  if (which >= 0 && threadIdx.x % 32 == __ffs(peers) - 1) atomicAdd(&sums[which], ((u64)high << 20) + low);
+// Adds an amount of 40 bits to a sum. Called by whole warps; -1 is no sum.
+template <bool isOne> __device__ inline void addTo(u64 *sums, int which, u64 amount) {
+  constexpr int many = 8;
+  const int lane = threadIdx.x % 32;
+  u32 open = __ballot_sync(0xffffffffu, which >= 0);
+  // Many threads that have the same sum would wait for each other: one adds for all of them.
+  while (open != 0) {
+    const int first = __ffs(open) - 1;
+    const int common = __shfl_sync(0xffffffffu, which, first);
+    const bool isSame = which == common;
+    const u32 same = __ballot_sync(0xffffffffu, isSame);
+    if (__popc(same) < many) break;
+    // In halves of 20 bits, of which 32 have room in a word.
+    const u32 low = __reduce_add_sync(0xffffffffu, isSame ? (u32)amount & 0xfffff : 0);
+    const u32 high = __reduce_add_sync(0xffffffffu, isSame ? (u32)(amount >> 20) : 0);
+    if (lane == first) atomicAdd(&sums[which], ((u64)high << 20) + low);
+    if (isSame) which = -1;
+    open &= ~same;
+  }
+  if (which < 0) return;
+  // The low word has room for all tokens, and is added to at less cost.
+  if (isOne) atomicAdd((u32 *)&sums[which], 1u);
+  else atomicAdd(&sums[which], amount);
 }
 
 /*
@@ -229,7 +245,8 @@ __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, u64 *amounts,
         const u32 key = keyOf(row, logits.at[i]);
         const bool isOpen = token + i < vocabulary && (above == 32 || key >> above == prefix) && cut.keeps(key, token + i);
         if (__ballot_sync(0xffffffffu, isOpen) == 0) continue;
-        addTo(amounts, isOpen ? (int)(key >> shift & mask) : -1, isMass ? massOf(key) : 1ull);
+        const u64 amount = isMass ? massOf(key) : 1ull;
+        addTo<!isMass>(amounts, isOpen && amount > 0 ? (int)(key >> shift & mask) : -1, amount);
       }
     });
     __syncthreads();
