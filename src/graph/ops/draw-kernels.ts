@@ -192,7 +192,8 @@ __device__ inline int firstPast(const Row &row, const Sums &sums, float target, 
     if (threadIdx.x == chosen) found = exceeds != 0 ? here : behind;
   }
   __syncthreads();
-  return found;
+  // What is not a number weighs something behind the last token, too.
+  return min(max(found, 0), vocabulary - 1);
 }
 
 // Adds an amount of 40 bits to a sum. Called by whole warps; -1 is no sum.
