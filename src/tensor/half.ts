@@ -25,20 +25,28 @@ export function encodeF32(dtype: HalfDType, values: Float32Array, into: Uint16Ar
     return;
   }
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!;
-    const isNaN = (word & 0x7fffffff) > 0x7f800000;
-    into[i] = isNaN && (word & 0xffff) !== 0 ? (word >>> 16) | 0x40 : roundToBf16(word);
-  }
+  for (let i = 0; i < words.length; i++) into[i] = nearestBf16(words[i]!);
 }
 
-function roundToBf16(word: number): number {
+/** The bf16 bits nearest to those of an f32. */
+function nearestBf16(word: number): number {
+  const isNaN = (word & 0x7fffffff) > 0x7f800000;
+  if (isNaN && (word & 0xffff) !== 0) return (word >>> 16) | 0x40;
   if ((word & 0x7f800000) === 0x7f800000) return word >>> 16;
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
 /** Rounds values in place to the nearest of a half-precision format. */
 export function roundTo(dtype: HalfDType, values: Float32Array): void {
+  if (dtype === 'bf16') {
+    const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    // Those that came from such a file are looked at, and not written.
+    for (let i = 0; i < words.length; i++) {
+      const word = words[i]!;
+      if ((word & 0xffff) !== 0) words[i] = nearestBf16(word) << 16;
+    }
+    return;
+  }
   const bits = new Uint16Array(Math.min(CHUNK, values.length));
   for (let start = 0; start < values.length; start += CHUNK) {
     const part = values.subarray(start, start + CHUNK);
