@@ -5,7 +5,7 @@ import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnRewards, spawnRollouts } from './cast.ts';
 import { warnOfData } from './data-report.ts';
-import { withDevice } from './device.ts';
+import { onThisMachine } from './on-this-machine.ts';
 import { loadPolicy } from './policy.ts';
 import { placeRun } from './placement.ts';
 import { joinNodes, type RunOptions } from './run.ts';
@@ -25,7 +25,7 @@ export async function evaluatePolicy(
   onScored: OnScored,
 ): Promise<Validation> {
   const { logger, reporter } = options;
-  const config = withDevice(given, (line) => reporter.note(line));
+  const config = await onThisMachine(given, reporter);
   await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);

@@ -2,7 +2,6 @@ import { promptsOfShares } from '../../src/config/curriculum.ts';
 import { sourceList } from '../../src/config/data-source.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { asCxmindError, toWireError } from '../../src/errors.ts';
-import { withLocalModels } from '../../src/hub/model.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
@@ -23,8 +22,8 @@ import {
 import { freeBytesOf, keptOnCard, memoryTable, withWayOut } from './card-memory.ts';
 import type { Cast } from './run-actors.ts';
 import { loadCritic } from './critic.ts';
-import { withDevice } from './device.ts';
 import { loadPolicy } from './policy.ts';
+import { onThisMachine } from './on-this-machine.ts';
 import { placeRun, type Host } from './placement.ts';
 import type { Reporter } from './reporter.ts';
 import type { RunSummary } from './run-files.ts';
@@ -103,7 +102,7 @@ export async function trainOn(
 ): Promise<RunSummary> {
   const started = performance.now();
   const { logger, reporter, advance = null } = options;
-  const config = withDevice(await withLocalModels(given), (line) => reporter.note(line));
+  const config = await onThisMachine(given, reporter);
   await using owned = new AsyncDisposableStack();
   owned.use(await RunLock.take(folderOf(config)));
   owned.defer(() => system.stopActors());

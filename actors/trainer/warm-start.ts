@@ -2,12 +2,11 @@ import { join } from 'node:path';
 import { sourceList } from '../../src/config/data-source.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { withLocalModels } from '../../src/hub/model.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { spawnData, spawnLearners } from './cast.ts';
-import { withDevice } from './device.ts';
+import { onThisMachine } from './on-this-machine.ts';
 import { reportData, warnOfData } from './data-report.ts';
 import { isDue } from './due.ts';
 import { heldOutLoss } from './held-out-loss.ts';
@@ -42,7 +41,7 @@ export async function trainSupervised(
   options: TrainingOptions,
 ): Promise<SupervisedSummary> {
   const { reporter, logger, preemption, signal: interrupted } = options;
-  const config = withDevice(await withLocalModels(given), (line) => reporter.note(line));
+  const config = await onThisMachine(given, reporter);
   const { sft } = config;
   const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
   await using _ = await RunLock.take(folder);

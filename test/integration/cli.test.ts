@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -82,15 +90,19 @@ describe('cxmind', () => {
   });
 
   describe('eval', () => {
-    it('asks, scores and reports, and appends to the predictions', () => {
+    it('asks the model of a run, scores and reports, and appends to the predictions', () => {
       const demo = join(folder, 'demo');
       assert.equal(cxmind(['init', demo, '--train-rows', '7', '--val-rows', '7']).status, 0);
+      const trained = join(folder, 'trained');
+      const model = join(trained, 'global_step_1/actor/huggingface');
+      cpSync(join(demo, 'model'), model, { recursive: true });
+      writeFileSync(join(trained, 'config.json'), '{}');
       const { status, stdout, stderr } = cxmind([
         'eval',
         'config=configs/tiny.yaml',
         `data.val_files=${demo}/closed-validation.jsonl`,
         `data.image_dir=${demo}`,
-        `worker.actor.model.model_path=${demo}/model`,
+        `worker.actor.model.model_path=${trained}`,
         `trainer.save_checkpoint_path=${folder}/run`,
         ...[
           '--n',
