@@ -48,11 +48,11 @@ export class Quickstart extends ClusterCommand {
       ...(argv as string[]),
     ];
     if (!existsSync(paths.model)) {
-      this.log(`1/3 init: drawing pictures and a random model into ${demo}`);
+      this.log(`1/3 init: pictures and a random model, in ${demo}`);
       await writeDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } });
     }
     await RunLock.empty(run);
-    this.log('2/3 sft: a few reference answers, to learn how an answer looks');
+    this.log('2/3 sft: a few answers, to learn how an answer looks');
     const sft = await configFromItems(items(paths.model), 'sft');
     const { checkpoint, loss } = await runTraining(sft, trainSupervised);
     this.log(`loss ${loss.toFixed(3)} nats per token`);
