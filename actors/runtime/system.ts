@@ -79,6 +79,8 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 export class ActorSystem implements AsyncDisposable {
   /** Blocks of memory that this process's actors share, by name. */
   readonly blocks = new SharedBlocks();
+  /** Aborts when nobody waits any more for what is starting. */
+  readonly starting: AbortSignal;
   readonly #cells = new Map<string, Cell>();
   readonly #placement = new Placement();
   readonly #heartbeat: Heartbeat;
@@ -88,14 +90,13 @@ export class ActorSystem implements AsyncDisposable {
   readonly #heap = new PayloadHeap();
   readonly #logger: Logger;
   readonly #isLocal: boolean;
-  readonly #starting: AbortSignal;
   #children: Promise<ChildNodes> | undefined;
   #deadLetters = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: SystemOptions = {}) {
     const { logger = silent, heartbeat = defaultHeartbeat, localMode = false } = options;
-    this.#starting = options.signal ?? new AbortController().signal;
+    this.starting = options.signal ?? new AbortController().signal;
     this.#logger = logger;
     this.#isLocal = localMode;
     this.#heartbeat = heartbeat;
@@ -305,14 +306,14 @@ export class ActorSystem implements AsyncDisposable {
     });
     this.#cells.set(name, cell);
     const end = (): void => void cell.stop();
-    this.#starting.addEventListener('abort', end);
+    this.starting.addEventListener('abort', end);
     try {
       await cell.start();
     } catch (error) {
-      this.#starting.throwIfAborted();
+      this.starting.throwIfAborted();
       throw error;
     } finally {
-      this.#starting.removeEventListener('abort', end);
+      this.starting.removeEventListener('abort', end);
     }
     return refOver(protocol, name, cell);
   }

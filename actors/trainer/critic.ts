@@ -32,6 +32,7 @@ export async function loadCritic(
     memory: (sizeBytes) => system.blocks.get(modelMarker('critic', sizeBytes, config)),
     freezeVisionTower,
     overrides,
+    signal: system.starting,
   });
   roundToStorage(fsdp.torchDtype, critic.arena.data);
   letGo(critic.arena.data);

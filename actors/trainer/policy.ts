@@ -56,6 +56,7 @@ export async function loadPolicy(system: ActorSystem, config: Config): Promise<L
     memory: (sizeBytes) => system.blocks.get(modelMarker('policy', sizeBytes, config)),
     freezeVisionTower,
     overrides,
+    signal: system.starting,
   });
   const adapter = isAdapted ? newAdapter(system, config, checkpoint, parts) : null;
   // The weights under adapters stay as they came: only what is trained is held in another type.

@@ -26,7 +26,7 @@ const actorCodes: readonly ErrorCode[] = [
 
 /** What a command's failure tells the shell, and what it prints. */
 export interface Failure {
-  /** 2: wrong input; 3: an actor or a peer was lost, or a node's own exit code; 129, 130, 143: interrupted; 1: anything else. */
+  /** 0: work that saves was ended before it had begun; 2: wrong input; 3: an actor or a peer was lost, or a node's own exit code; 129, 130, 143: interrupted; 1: anything else. */
   readonly exitCode: number;
   readonly text: string;
 }
@@ -50,7 +50,8 @@ function exitCodeOf(error: CxmindError): number {
   if (inputCodes.includes(error.code)) return 2;
   if (actorCodes.includes(error.code)) return 3;
   if (error.code === 'RUNTIME_CANCELLED') {
-    return exitCodeOfSignal((error.detail['signal'] ?? 'SIGINT') as NodeJS.Signals);
+    const { signal = 'SIGINT', isOrderly } = error.detail;
+    return isOrderly === true ? 0 : exitCodeOfSignal(signal as NodeJS.Signals);
   }
   return 1;
 }

@@ -47,7 +47,9 @@ export async function interruptible<T>(
     if (signal === 'SIGUSR1') {
       saveRequests.dispatchEvent(new Event('save'));
     } else if (first === null) {
-      const error = new CxmindError('RUNTIME_CANCELLED', 'interrupted', { detail: { signal } });
+      const isOrderly = saves && orderly.includes(signal);
+      const detail = { signal, isOrderly };
+      const error = new CxmindError('RUNTIME_CANCELLED', 'interrupted', { detail });
       first = { atMs: Date.now(), error };
       if (saves) tell(`${signal}: saving the last whole step, then ending; once more ends at once`);
       (saves ? preempted : interrupted).abort(error);
@@ -56,8 +58,7 @@ export async function interruptible<T>(
     }
   };
   const throwIfInterrupted = (): void => {
-    const signal = first?.error.detail['signal'] as NodeJS.Signals | undefined;
-    if (signal !== undefined && !(saves && orderly.includes(signal))) throw first!.error;
+    if (first !== null && first.error.detail['isOrderly'] !== true) throw first.error;
   };
   const signals = saves ? [...ending, ...warning] : ending;
   for (const signal of signals) process.on(signal, onSignal);

@@ -49,6 +49,8 @@ export interface LoadOptions extends ArenaOptions {
   readonly freezeVisionTower?: boolean;
   /** Keys laid over `config.json`. */
   readonly overrides?: ConfigOverrides;
+  /** Ends the reading with its reason when it aborts. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a saved checkpoint is made of. */
@@ -209,7 +211,7 @@ export async function openWeights(
  */
 export async function loadCheckpoint(
   directory: string,
-  { parts = 1, memory, freezeVisionTower = false, overrides = {} }: LoadOptions = {},
+  { parts = 1, memory, freezeVisionTower = false, overrides = {}, signal }: LoadOptions = {},
 ): Promise<LoadedCheckpoint> {
   const described = await readModelConfig(directory, overrides);
   await using stack = new AsyncDisposableStack();
@@ -219,7 +221,7 @@ export async function loadCheckpoint(
   const layout = dividedInto(layOut(parameterGroups(config)), parts, start);
   const { places, notes } = placesOf(directory, config, layout, readers);
   const arena = new Arena(layout, memory?.(layout.length * bytesPerElement('f32')));
-  await readInto(arena, places, readers);
+  await readInto(arena, places, readers, signal);
   return { directory, config, arena, notes: [...ties, ...notes] };
 }
 
@@ -239,14 +241,16 @@ async function asStored(
   return { config: withTies(config, false), notes: [note] };
 }
 
-/** Reads every stored tensor that has a place into the arena. */
+/** Reads every stored tensor that has a place into the arena, unless `signal` aborts. */
 export async function readInto(
   arena: Arena,
   places: ReadonlyMap<StoredTensor, ArenaEntry>,
   readers: readonly SafetensorsReader[],
+  signal?: AbortSignal,
 ): Promise<void> {
   for (const reader of readers) {
     for (const stored of reader.header.tensors) {
+      signal?.throwIfAborted();
       const place = places.get(stored);
       if (place !== undefined) await reader.readF32(stored, arena.tensor(place.name));
     }

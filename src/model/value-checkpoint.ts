@@ -43,7 +43,7 @@ export async function loadValueCheckpoint(
   directory: string,
   options: LoadOptions & { readonly seed: number },
 ): Promise<LoadedCheckpoint> {
-  const { seed, parts = 1, memory, freezeVisionTower = false, overrides = {} } = options;
+  const { seed, parts = 1, memory, freezeVisionTower = false, overrides = {}, signal } = options;
   const { config, file } = await readValueConfig(directory, overrides);
   const start = freezeVisionTower ? visionLength(config) : 0;
   const layout = dividedInto(layOut(parameterGroups(config, 'value')), parts, start);
@@ -58,7 +58,7 @@ export async function loadValueCheckpoint(
     const { data } = arena.tensor(scoreWeight);
     for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
   }
-  await readInto(arena, places, readers);
+  await readInto(arena, places, readers, signal);
   return { directory, config, arena, notes };
 }
 

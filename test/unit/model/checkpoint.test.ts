@@ -93,6 +93,17 @@ describe('checkpoint', () => {
     });
   });
 
+  it('stops reading when it is interrupted, with the reason', async () => {
+    const interrupted = new AbortController();
+    const reason = new Error('interrupted');
+    const memory = (sizeBytes: number): SharedArrayBuffer => {
+      interrupted.abort(reason);
+      return new SharedArrayBuffer(sizeBytes);
+    };
+    const loading = loadCheckpoint(golden, { memory, signal: interrupted.signal });
+    await assert.rejects(loading, (error) => error === reason);
+  });
+
   it('keeps the chat templates that have names', async () => {
     const [from, to] = [path.join(scratch, 'from'), path.join(scratch, 'to')];
     const named = path.join('additional_chat_templates', 'tool_use.jinja');
