@@ -64,7 +64,10 @@ const bytes: Readonly<Record<string, readonly string[]>> = {
 
 /** Who does what: the runtime knows no role, a role those whose work it shares, the trainer all of them. */
 const messages = [...everything, 'transport/codec', 'transport/tensor-codec'];
-const model = [...messages, 'actors/runtime', 'actors/messages', 'actors/model-props'];
+const model = [
+  ...[...messages, 'actors/runtime', 'actors/messages', 'actors/model-props'],
+  'actors/profile',
+];
 const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/runtime': [
     ...[
@@ -78,6 +81,7 @@ const roles: Readonly<Record<string, readonly string[]>> = {
     ...['transport/zmq'],
   ],
   'actors/messages': messages,
+  'actors/profile': [...everything, 'actors/runtime'],
   'actors/device-copy': everything,
   'actors/model-props': [...everything, 'actors/device-copy', 'transport/shared'],
   'actors/weights': [...model, 'actors/device-copy', 'transport/shared'],

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TimedRun } from '../../src/device/device.ts';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
 import { saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
@@ -100,6 +101,14 @@ export class CriticActor implements Actor<typeof criticProtocol> {
     return this.#training.restore(request, signal, () =>
       readValueWeights(request.directory, this.#training.arena),
     );
+  }
+
+  startProfile(): void {
+    this.#training.profile.start();
+  }
+
+  endProfile(): Promise<TimedRun[]> {
+    return this.#training.profile.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

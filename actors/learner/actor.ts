@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { TimedRun } from '../../src/device/device.ts';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 import { saveAdapter } from '../../src/model/adapter-files.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint.ts';
@@ -135,6 +136,14 @@ export class LearnerActor implements Actor<typeof learnerProtocol> {
     if (adapter === null) return;
     const base = { base: from, config: model.config };
     await saveAdapter(join(directory, ADAPTER_FOLDER), adapter, base);
+  }
+
+  startProfile(): void {
+    this.#training.profile.start();
+  }
+
+  endProfile(): Promise<TimedRun[]> {
+    return this.#training.profile.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import type { Arena } from '../../src/model/arena.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { Seat, type RankCard } from '../../transport/collectives/open.ts';
 import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
+import { DeviceProfile } from '../profile.ts';
 import type { ListenRequest, StateRequest } from './protocol.ts';
 import { meet, takeSeat, type JoinedGroup, type LearnerSeat } from './seat.ts';
 import { readLearnerState, writeLearnerState } from './state-files.ts';
@@ -35,6 +36,7 @@ export interface JointTrainingProps {
  */
 export class JointTraining implements Disposable {
   readonly device: Device;
+  readonly profile: DeviceProfile;
   readonly weights: SharedWeights;
   readonly #props: JointTrainingProps;
   #seat: Seat | null = null;
@@ -44,6 +46,7 @@ export class JointTraining implements Disposable {
   private constructor(props: JointTrainingProps) {
     this.#props = props;
     this.device = openDevice(deviceOptions(props.model));
+    this.profile = new DeviceProfile(this.device);
     this.weights = new SharedWeights(this.device, props.model);
   }
 

@@ -2,6 +2,7 @@ import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress, PromptInput, Sequence, whole } from '../messages.ts';
 import { LogProbsReply, LogProbsRequest } from '../reference/protocol.ts';
+import { profileCalls } from '../profile.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 import { LearnerCard } from './seat.ts';
 import { Whereabouts } from './whereabouts.ts';
@@ -65,6 +66,7 @@ export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
 
 /** What those who train a model together are asked, whichever model it is. */
 export const jointCalls = {
+  ...profileCalls,
   whereabouts: call(t.void, Whereabouts),
   /** Listen to the other learners at an address of this host; says how it is reached. */
   listen: call(ListenRequest, LearnerCard),

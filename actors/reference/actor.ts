@@ -1,9 +1,10 @@
 import { Policy } from '../../src/model/policy.ts';
-import type { Device } from '../../src/device/device.ts';
+import type { Device, TimedRun } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { responseLogProbs } from '../../src/training/response-scores.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
+import { DeviceProfile } from '../profile.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { referenceProtocol, type LogProbsReply, type LogProbsRequest } from './protocol.ts';
 
@@ -16,12 +17,14 @@ export interface ReferenceProps {
 /** The model that training started from. */
 export class ReferenceActor implements Actor<typeof referenceProtocol> {
   readonly #device: Device;
+  readonly #profile: DeviceProfile;
   readonly #policy: Policy;
   readonly #weights: SharedWeights;
   readonly #microBatch: MicroBatchOptions;
 
   constructor({ model, microBatch }: ReferenceProps) {
     this.#device = openDevice(deviceOptions(model));
+    this.#profile = new DeviceProfile(this.#device);
     this.#weights = new SharedWeights(this.#device, model);
     this.#policy = new Policy(this.#device, model.config, this.#weights.working.arena, {
       gradientCheckpointing: false,
@@ -34,6 +37,14 @@ export class ReferenceActor implements Actor<typeof referenceProtocol> {
     return this.#weights.at(request.policyVersion, signal, () =>
       logProbsReply(this.#policy, request, this.#microBatch),
     );
+  }
+
+  startProfile(): void {
+    this.#profile.start();
+  }
+
+  endProfile(): Promise<TimedRun[]> {
+    return this.#profile.end();
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, Sequence, whole } from '../messages.ts';
+import { profileCalls } from '../profile.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** Sequences whose response tokens are to be scored. */
@@ -20,5 +21,6 @@ export interface LogProbsReply extends t.TypeOf<typeof LogProbsReply> {}
 
 /** What the frozen reference model can be asked. */
 export const referenceProtocol = protocol('reference', {
+  ...profileCalls,
   logProbs: call(LogProbsRequest, LogProbsReply),
 });

@@ -1,9 +1,10 @@
-import type { Device } from '../../src/device/device.ts';
+import type { Device, TimedRun } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
 
 import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
+import { DeviceProfile } from '../profile.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
 
@@ -18,12 +19,14 @@ export interface RolloutProps {
 /** Generates responses with the learners' weights, which it reads where they are written. */
 export class RolloutActor implements Actor<typeof rolloutProtocol> {
   readonly #device: Device;
+  readonly #profile: DeviceProfile;
   readonly #weights: SharedWeights;
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
 
   constructor({ model, engine, stopTokens }: RolloutProps) {
     this.#device = openDevice(deviceOptions(model));
+    this.#profile = new DeviceProfile(this.#device);
     this.#weights = new SharedWeights(this.#device, model);
     const { arena, adapter } = this.#weights.working;
     const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
@@ -51,6 +54,14 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
     return {
       groups: prompts.map(({ promptId }, i) => ({ promptId, responses: responses[i]! })),
     };
+  }
+
+  startProfile(): void {
+    this.#profile.start();
+  }
+
+  endProfile(): Promise<TimedRun[]> {
+    return this.#profile.end();
   }
 
   [Symbol.dispose](): void {

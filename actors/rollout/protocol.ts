@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, PromptInput, whole } from '../messages.ts';
+import { profileCalls } from '../profile.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** How next tokens are drawn. */
@@ -40,5 +41,6 @@ export interface Group extends t.TypeOf<typeof Group> {}
 
 /** What a rollout actor can be asked. */
 export const rolloutProtocol = protocol('rollout', {
+  ...profileCalls,
   generate: call(GenerateRequest, t.type({ groups: t.array(Group) })),
 });

@@ -39,7 +39,7 @@ export interface StepContext {
   /** Prompts of the run and of those stages. */
   readonly feed: PromptFeed;
   readonly reporter: Reporter;
-  /** Where phases are drawn; null when nobody asked for it. */
+  /** Where phases are drawn; null when nobody asked for them. */
   readonly timeline: Timeline | null;
   readonly signal: AbortSignal;
 }

@@ -11,17 +11,17 @@ import { inOrder, type LearnerProgress } from './learners.ts';
 
 /** The critics as one: what is asked of them is divided among them, and what they say put together. */
 export class Critics {
-  readonly #refs: readonly ActorRef<typeof criticProtocol>[];
+  readonly refs: readonly ActorRef<typeof criticProtocol>[];
   readonly #weights: WeightSync;
 
   /** @param weights the value model's, for every process that has a critic */
   constructor(refs: readonly ActorRef<typeof criticProtocol>[], weights: WeightSync) {
-    this.#refs = refs;
+    this.refs = refs;
     this.#weights = weights;
   }
 
   get count(): number {
-    return this.#refs.length;
+    return this.refs.length;
   }
 
   /** The weights are those a run begins a step with. */
@@ -84,6 +84,6 @@ export class Critics {
   }
 
   #all<T>(ask: (ref: ActorRef<typeof criticProtocol>, critic: number) => Promise<T>): Promise<T[]> {
-    return Promise.all(this.#refs.map(ask));
+    return Promise.all(this.refs.map(ask));
   }
 }

@@ -41,14 +41,14 @@ export function inOrder(
 
 /** The learners as one: what is asked of them is divided among them, and what they say put together. */
 export class Learners {
-  readonly #refs: readonly ActorRef<typeof learnerProtocol>[];
+  readonly refs: readonly ActorRef<typeof learnerProtocol>[];
 
   constructor(refs: readonly ActorRef<typeof learnerProtocol>[]) {
-    this.#refs = refs;
+    this.refs = refs;
   }
 
   get count(): number {
-    return this.#refs.length;
+    return this.refs.length;
   }
 
   /** Log-probabilities of each sequence's response tokens, in order. */
@@ -131,6 +131,6 @@ export class Learners {
   #all<T>(
     ask: (ref: ActorRef<typeof learnerProtocol>, learner: number) => Promise<T>,
   ): Promise<T[]> {
-    return Promise.all(this.#refs.map(ask));
+    return Promise.all(this.refs.map(ask));
   }
 }

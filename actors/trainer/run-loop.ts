@@ -21,6 +21,7 @@ import { reportData } from './data-report.ts';
 import { isDue } from './due.ts';
 import { goOn } from './going-on.ts';
 import { IdleWatch } from './idle-watch.ts';
+import { profiled } from './profile.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type StepResult } from './step.ts';
 import type { RunState, StepContext } from './context.ts';
@@ -200,9 +201,14 @@ export class RunLoop implements AsyncDisposable {
   /** Takes steps until the last one, or until it is preempted. */
   async #train(steps: number): Promise<void> {
     const { trainer } = this.#context.config;
+    if (trainer.profile !== null && trainer.profile > steps) {
+      const text = `trainer.profile: there is no step ${trainer.profile}, the run has ${steps}`;
+      this.#context.reporter.note(text);
+    }
     const [began, from] = [performance.now(), this.#at.step];
     while (!this.#isAtEnd(steps) && !this.#preemption.aborted) {
-      const result = await this.#step(steps);
+      const place = { step: this.#at.step + 1, folder: this.#files!.folder };
+      const result = await profiled(this.#context, place, () => this.#step(steps));
       if (result === null) return;
       const { step } = this.#at;
       await this.#files?.trained(step, result.trained);

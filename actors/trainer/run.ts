@@ -153,8 +153,9 @@ export async function trainOn(
     reporter.note(memoryTable(card!, keptOnCard(config, { policy, critic }), freeBytes));
   }
   const sizes = { policy: policy.config.text, critic: critic && critic.config.text };
-  const timeline =
-    config.trainer.rayTimeline === null ? null : (options.timeline ?? new Timeline());
+  const { rayTimeline, profile } = config.trainer;
+  const isDrawn = rayTimeline !== null || profile !== null;
+  const timeline = isDrawn ? (options.timeline ?? new Timeline()) : null;
   const context = {
     cast,
     weights: weights.trained,

@@ -192,6 +192,10 @@ export const Trainer = section({
     "File for a timeline of the run's phases, in Chrome's trace format.",
     orNull(text),
   ),
+  profile: about(
+    'cxmind: the step whose programs and kernels are traced, in the same format, to `profile-step-N.json`.',
+    orNull(positiveInt),
+  ),
   device: about(
     'cxmind: where tensors live and kernels run; `cuda` is all cards, `cuda:N` one of them, `auto` one where it can be used, else the processor.',
     withDefault(deviceChoice, 'auto'),

@@ -74,6 +74,9 @@ export interface Device extends Disposable {
    */
   record(work: () => void): Recording;
 
+  /** Times what runs from now on, until its end; one at a time. */
+  profile(): Profile;
+
   /** Bytes of memory that nobody has; null where it cannot be told. */
   freeBytes(): number | null;
 
@@ -85,6 +88,23 @@ export interface Device extends Disposable {
 export interface Recording extends Disposable {
   /** Queues all of it. */
   run(): void;
+}
+
+/** What a device runs, while it is timed. */
+export interface Profile {
+  /** Times no more; what ran since the beginning, once that is done. */
+  end(): Promise<TimedRun[]>;
+}
+
+/** A program or a kernel that ran. */
+export interface TimedRun {
+  /** The graph's, or the kernel's. */
+  readonly name: string;
+  /** Of runs that follow each other: `programs` by the clock of the thread, others by that of a card. */
+  readonly lane: string;
+  /** Microseconds since the epoch. */
+  readonly startUs: number;
+  readonly durationUs: number;
 }
 
 /** A compiled graph. */

@@ -95,8 +95,12 @@ export class Binding implements Disposable {
   run(): void {
     this.#prepare();
     const { RunWithBinding } = this.#context.native.functions;
-    const { handle, runOptions } = this.#graph;
-    this.#finish(RunWithBinding(handle.pointer, runOptions, this.#handle.pointer));
+    const { name, handle, runOptions } = this.#graph;
+    const { observer } = this.#context;
+    observer?.start(name);
+    const status = RunWithBinding(handle.pointer, runOptions, this.#handle.pointer);
+    observer?.end();
+    this.#finish(status);
   }
 
   /**

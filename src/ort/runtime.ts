@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { loadAbi } from './abi.ts';
-import type { Context } from './context.ts';
+import type { Context, RunObserver } from './context.ts';
 import {
   appendProvider,
   candidates,
@@ -95,6 +95,7 @@ export class Runtime implements Disposable {
       allocator: native.out('open', (slot) => f.GetAllocatorWithDefaultOptions(slot)),
       memoryInfo,
       values: new ValueMaker(native, memoryInfo),
+      observer: null,
     };
     const owned = made.move();
     this.#environment = new Handle('runtime', environment, () => {
@@ -134,6 +135,15 @@ export class Runtime implements Disposable {
       }
     }
     throw passedOver.at(-1)!;
+  }
+
+  /** Is told of this runtime's runs, but for those on another thread; null where nobody is. */
+  get observer(): RunObserver | null {
+    return this.#context.observer;
+  }
+
+  set observer(observer: RunObserver | null) {
+    this.#context.observer = observer;
   }
 
   /** A native value over a tensor's memory, to bind many times. */

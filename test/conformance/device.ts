@@ -169,6 +169,39 @@ export function conformsToDevice(name: string, open: () => Device): void {
         }
       });
 
+      it('are timed one after the other while they are profiled, run or bound, and not otherwise', async () => {
+        using program = device.compile(scaleAndAdd());
+        using other = device.compile({ ...scaleAndAdd(), name: 'other' });
+        using workspace = device.workspace();
+        const [x, z] = [put(tensorOf('f32', [2], [1, 2])), put(tensorOf('f32', [2], [10, 20]))];
+        const into = put(tensorOf('f32', [2], [0, 0]));
+        using bound = other.bind().input('x', x).input('z', z).output('y', into);
+        program.run({ x, z }, workspace);
+        const profile = device.profile();
+        const now = (): number => (performance.timeOrigin + performance.now()) * 1000;
+        const beganUs = now();
+        program.run({ x, z }, workspace);
+        bound.run();
+        const [endedUs, runs] = [now(), await profile.end()];
+        bound.run();
+        assert.deepEqual(await numbers(into), [12, 24]);
+        const programs = runs.filter(({ lane }) => lane === 'programs');
+        assert.deepEqual(
+          programs.map((run) => run.name),
+          ['scale-and-add', 'other'],
+        );
+        const moments = programs.flatMap(({ startUs, durationUs }) => [
+          startUs,
+          startUs + durationUs,
+        ]);
+        const all = [beganUs, ...moments, endedUs];
+        for (const [i, moment] of moments.entries()) {
+          // a start and a duration add up to a moment but for the last bits
+          assert.ok(moment >= all[i]! - 1 && moment <= all[i + 2]! + 1, `moment ${i}`);
+        }
+        assert.deepEqual(await device.profile().end(), []);
+      });
+
       it('say which input is missing, and what does not fit', () => {
         using program = device.compile(scaleAndAdd());
         using workspace = device.workspace();

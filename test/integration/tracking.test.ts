@@ -11,7 +11,8 @@ interface Traced {
   ph: string;
   ts: number;
   dur: number;
-  args: { step: number };
+  pid: number;
+  args: { step: number; name: string };
 }
 
 describe('what a run tells', () => {
@@ -49,6 +50,7 @@ describe('what a run tells', () => {
           'trainer.val_generations_to_log=2',
           'trainer.best_metric=val_response_length/mean',
           `trainer.ray_timeline=${trace}`,
+          'trainer.profile=2',
         ],
         { reporter: { ...silentReporter, note: (text) => notes.push(text) } },
       ),
@@ -111,15 +113,50 @@ describe('what a run tells', () => {
       }
       assert.ok(of.find(({ name }) => name === 'validation')!.ts >= whole.ts + whole.dur - 2);
     }
+
+    // What the actors ran in step 2, on one clock with its phases.
+    const profile = join(run, 'profile-step-2.json');
+    assert.ok(notes.some((note) => note.startsWith(`profile of step 2: ${profile}`)));
+    const drawn = JSON.parse(readFileSync(profile, 'utf8')) as Traced[];
+    const processes = drawn.filter(({ name }) => name === 'process_name');
+    assert.deepEqual(
+      processes.map(({ args }) => args.name),
+      ['cxmind', 'learner/0', 'reference', 'rollout/0'],
+    );
+    const runsOf = (actor: string): Traced[] => {
+      const { pid } = processes.find(({ args }) => args.name === actor)!;
+      return drawn.filter((event) => event.ph === 'X' && event.pid === pid);
+    };
+    const phases = Object.fromEntries(runsOf('cxmind').map((event) => [event.name, event]));
+    for (const [actor, phase] of [
+      ['learner/0', 'step'],
+      ['reference', 'ref'],
+      ['rollout/0', 'gen'],
+    ] as const) {
+      const { ts, dur } = phases[phase]!;
+      const runs = runsOf(actor);
+      assert.ok(runs.length > 0, actor);
+      assert.ok(
+        runs.every((event) => event.ts >= ts - 1 && event.ts + event.dur <= ts + dur + 1),
+        actor,
+      );
+    }
+    assert.ok(runsOf('learner/0').some(({ name }) => name.endsWith('backward')));
+    assert.equal(phases['step']!.args.step, 2);
   });
 
   it('is nothing but a validation with val_only, and leaves no checkpoint', async () => {
     const run = join(temporary.path, 'only');
-    const summary = await trainTiny(demo, run, [
+    const notes: string[] = [];
+    const items = [
       'trainer.val_only=true',
       'trainer.logger=file',
       'trainer.best_metric=val/overall_reward',
-    ]);
+      'trainer.profile=1',
+    ];
+    const reporter = { ...silentReporter, note: (text: string) => notes.push(text) };
+    const summary = await trainTiny(demo, run, items, { reporter });
+    assert.ok(notes.includes('trainer.profile: there is no step 1, the run has 0'));
     assert.equal(summary.steps, 0);
     assert.equal(summary.checkpoint, null);
     assert.equal(existsSync(join(run, 'checkpoint_tracker.json')), false);

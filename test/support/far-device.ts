@@ -3,6 +3,7 @@ import type {
   Device,
   Handles,
   Operations,
+  Profile,
   Program,
   Recording,
   View,
@@ -138,6 +139,10 @@ export class FarDevice implements Device {
     // As often as a card that warms up, of which nothing may come.
     for (let i = 0; i < 3; i++) work();
     return repeated(work);
+  }
+
+  profile(): Profile {
+    return this.#near.profile();
   }
 
   freeBytes(): number | null {

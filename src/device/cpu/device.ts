@@ -3,10 +3,19 @@ import type { Graph } from '../../graph/ir.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { DType, TypedArrays } from '../../tensor/dtype.ts';
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, HostMemory, Program, Recording, View, Workspace } from '../device.ts';
+import type {
+  Device,
+  HostMemory,
+  Profile,
+  Program,
+  Recording,
+  View,
+  Workspace,
+} from '../device.ts';
 import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
 import { repeated } from '../repeated.ts';
+import { profileRuns } from '../run-times.ts';
 import { hostTensor, hostView, type HostView } from './host-view.ts';
 import { cpuOperations } from './operations.ts';
 import { CpuWorkspace } from './workspace.ts';
@@ -76,6 +85,10 @@ export class CpuDevice implements Device {
 
   record(work: () => void): Recording {
     return repeated(work);
+  }
+
+  profile(): Profile {
+    return profileRuns(this.#runtime);
   }
 
   freeBytes(): null {

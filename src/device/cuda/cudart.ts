@@ -46,6 +46,7 @@ export class Cudart {
   readonly #destroyGraph: Code<[bigint]>;
   readonly #launchGraph: Code<[bigint, bigint]>;
   readonly #destroyExecutable: Code<[bigint]>;
+  #isCapturing = false;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
   /** What the card runs, as compilers call it: `sm_90a`. */
@@ -188,10 +189,12 @@ export class Cudart {
   /** All that `work` queues, as a graph to launch again and again; none of it is done now. */
   capture(work: () => void): bigint {
     this.#check(this.#beginCapture(this.stream, RELAXED), 'cudaStreamBeginCapture');
+    this.#isCapturing = true;
     let code = 0;
     try {
       work();
     } finally {
+      this.#isCapturing = false;
       code = this.#endCapture(this.stream, this.#out);
     }
     this.#check(code, 'cudaStreamEndCapture');
@@ -200,6 +203,11 @@ export class Cudart {
     this.#check(this.#destroyGraph(graph), 'cudaGraphDestroy');
     this.#check(code, 'cudaGraphInstantiate');
     return this.#out[0]!;
+  }
+
+  /** Whether what is queued goes into a graph, and is not done. */
+  get isCapturing(): boolean {
+    return this.#isCapturing;
   }
 
   /** Queues what was captured. */

@@ -12,6 +12,7 @@ import type {
   Handles,
   HostMemory,
   Operations,
+  Profile,
   Program,
   Recording,
   View,
@@ -23,6 +24,7 @@ import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
 import { KernelNodes, type KernelModel } from './kernel-nodes.ts';
 import { NodeTimes, type NodeTime } from './node-times.ts';
+import { profileCard } from './profile.ts';
 import { addressOf, byteLengthOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
 
@@ -150,12 +152,19 @@ export class CudaDevice implements Device {
     const graph = this.#cudart.capture(work);
     return {
       run: () => {
+        const { observer } = this.#runtime;
+        observer?.start('recorded');
         this.#cudart.launch(graph);
+        observer?.end();
       },
       [Symbol.dispose]: () => {
         this.#cudart.destroyGraph(graph);
       },
     };
+  }
+
+  profile(): Profile {
+    return profileCard(this.name, this.#cudart, this.#runtime, this.#kernelNodes);
   }
 
   freeBytes(): number {

@@ -1,6 +1,7 @@
+import type { RunObserver } from '../../ort/context.ts';
 import type { Cudart } from './cudart.ts';
 
-/** How long a node of a graph took on the card. */
+/** How long a node of a graph, or all of it, took on the card. */
 export interface NodeTime {
   readonly name: string;
   /** From the moment at which timing began. */
@@ -8,8 +9,11 @@ export interface NodeTime {
   readonly durationMs: number;
 }
 
-/** Times nodes by moments on the stream, which cost the card next to nothing. */
-export class NodeTimes implements Disposable {
+/**
+ * Times nodes by moments on the stream, which cost the card next to nothing. Those that are captured have no times:
+ * nothing of them is done yet.
+ */
+export class NodeTimes implements RunObserver, Disposable {
   readonly #cudart: Cudart;
   readonly #events: bigint[] = [];
   readonly #names: string[] = [];
@@ -20,12 +24,13 @@ export class NodeTimes implements Disposable {
   }
 
   start(name: string): void {
+    if (this.#cudart.isCapturing) return;
     this.#names.push(name);
     this.#mark();
   }
 
   end(): void {
-    this.#mark();
+    if (!this.#cudart.isCapturing) this.#mark();
   }
 
   /** The times of all nodes so far; waits for them. */

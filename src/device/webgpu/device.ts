@@ -4,9 +4,18 @@ import type { DeviceMemory } from '../../ort/device-memory.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import { bytesPerElement, type DType, type FloatDType } from '../../tensor/dtype.ts';
 import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { Device, HostMemory, Program, Recording, View, Workspace } from '../device.ts';
+import type {
+  Device,
+  HostMemory,
+  Profile,
+  Program,
+  Recording,
+  View,
+  Workspace,
+} from '../device.ts';
 import { ProgramOperations } from '../program-operations.ts';
 import { repeated } from '../repeated.ts';
+import { profileRuns } from '../run-times.ts';
 import { Transfer } from './transfer.ts';
 import { bufferView, Storage, storageOf, type BufferView } from './view.ts';
 import { WebGpuProgram } from './program.ts';
@@ -75,6 +84,10 @@ export class WebGpuDevice implements Device {
 
   record(work: () => void): Recording {
     return repeated(work);
+  }
+
+  profile(): Profile {
+    return profileRuns(this.#runtime);
   }
 
   freeBytes(): null {

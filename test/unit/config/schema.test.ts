@@ -61,6 +61,7 @@ describe('Config', () => {
         'worker.reward.python',
         'trainer.best_metric',
         'trainer.console_form',
+        'trainer.profile',
         'trainer.device',
         'trainer.threads',
         'trainer.seed',

@@ -460,6 +460,8 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'integration/resume.test.ts › starts afresh where it is not to look for a checkpoint, and saves weights alone if told so',
   'trainer.ray_timeline':
     'integration/tracking.test.ts › goes to every logger that is listed, under the names of the reference',
+  'trainer.profile':
+    'integration/tracking.test.ts › goes to every logger that is listed, under the names of the reference',
   'trainer.device': 'unit/config/unsupported.test.ts › is refused plainly: trainer.device=webgpu',
   'trainer.threads':
     'unit/actors/policy.test.ts › is computed with as many threads as are asked for',
