@@ -14,7 +14,7 @@ export class Merge extends CxmindCommand {
     'that they were trained on; weights are cast where --dtype says so. What comes out loads in transformers and ' +
     "vLLM, and as `worker.actor.model.model_path`. An adapter directory of PEFT's own may be given as well.";
   static override examples = [
-    '<%= config.bin %> merge --local_dir runs/tiny/global_step_2/actor --out merged --dtype bf16',
+    '<%= config.bin %> merge --local_dir runs/quickstart/global_step_130/actor --out merged --dtype bf16',
   ];
   static override flags = {
     local_dir: pathFlag({

@@ -48,7 +48,7 @@ export class Quickstart extends ClusterCommand {
       ...(argv as string[]),
     ];
     if (!existsSync(paths.model)) {
-      this.log(`1/3 init: pictures and a random model, in ${demo}`);
+      this.log(`1/3 init: pictures and a model in ${demo}`);
       await writeDemo(demo, { seed, rows: { openTrain: 140, openValidation: 35 } });
     }
     await RunLock.empty(run);
