@@ -59,9 +59,15 @@ export class CxmindError extends Error {
  * What the operating system refused becomes `IO_FAILED`, any other foreign value `INTERNAL`, with itself as cause.
  */
 export function asCxmindError(thrown: unknown): CxmindError {
-  if (thrown instanceof CxmindError) return thrown;
-  const code = isSystemError(thrown) ? 'IO_FAILED' : 'INTERNAL';
-  return new CxmindError(code, messageOf(thrown), { cause: thrown });
+  const failure = firstFailure(thrown);
+  if (failure instanceof CxmindError) return failure;
+  const code = isSystemError(failure) ? 'IO_FAILED' : 'INTERNAL';
+  return new CxmindError(code, messageOf(failure), { cause: failure });
+}
+
+/** What work failed with, rather than what could not be put away after it. */
+export function firstFailure(thrown: unknown): unknown {
+  return thrown instanceof SuppressedError ? firstFailure(thrown.suppressed) : thrown;
 }
 
 /** Whether an error is the operating system's refusal of a call, as of a disk that is full. */

@@ -70,7 +70,9 @@ export class RunLock implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#beat);
     const holder = await holderIn(this.#file).catch(() => null);
-    if (holder?.id === this.#id) await rm(this.#file, { force: true });
+    if (holder?.id !== this.#id) return;
+    // Where it cannot be removed it is known for stale once this process is gone.
+    await rm(this.#file, { force: true }).catch(() => undefined);
   }
 }
 

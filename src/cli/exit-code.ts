@@ -1,6 +1,7 @@
 import {
   asCxmindError,
   CxmindError,
+  firstFailure,
   isSystemError,
   messageOf,
   refusalText,
@@ -33,15 +34,16 @@ export interface Failure {
 
 /** A readable account of whatever a command threw. */
 export function failureOf(thrown: unknown): Failure {
-  if (thrown instanceof CxmindError || isSystemError(thrown)) {
-    const error = asCxmindError(thrown);
+  const failure = firstFailure(thrown);
+  if (failure instanceof CxmindError || isSystemError(failure)) {
+    const error = asCxmindError(failure);
     return { exitCode: exitCodeOf(error), text: textOf(error) };
   }
-  const exitCode = oclifExitCode(thrown);
+  const exitCode = oclifExitCode(failure);
   if (exitCode === undefined) {
-    return { exitCode: 1, text: faultText(thrown) };
+    return { exitCode: 1, text: faultText(failure) };
   }
-  return { exitCode, text: exitCode === 0 ? '' : (thrown as Error).message };
+  return { exitCode, text: exitCode === 0 ? '' : (failure as Error).message };
 }
 
 function exitCodeOf(error: CxmindError): number {
