@@ -61,7 +61,7 @@ describe('Rendezvous', () => {
     const path = folder.write('file', '');
     await assert.rejects(new Rendezvous(path, 'job').invite(invitation), {
       code: 'CONFIG_INVALID',
-      message: `rendezvous: cannot write to ${path}; name another folder with --rendezvous`,
+      message: `rendezvous: cannot write to ${path}: file already exists; name another folder with --rendezvous`,
     });
   });
 });
