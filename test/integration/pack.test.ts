@@ -102,7 +102,9 @@ describe('the packed tarball', function () {
     const pairs = [...said.matchAll(/ (-[\d.e-]+) (-[\d.e-]+)$/gm)];
     assert.equal(pairs.length, 2, said);
     for (const [, sampled, scored] of pairs) {
-      assert.ok(Math.abs(Number(sampled) - Number(scored)) < 1e-4, said);
+      // the demo's random weights give each of some 500 tokens about as much, and two of them are never sampled
+      const banned = Number(sampled) - Number(scored);
+      assert.ok(banned > 0 && banned < 0.02, said);
     }
   });
 

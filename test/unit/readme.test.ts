@@ -72,7 +72,7 @@ async function assertRuns(words: readonly string[]): Promise<void> {
   }
   assert.equal(program, 'npm');
   const [verb = '', ...rest] = args;
-  if (['ci', 'pack', 'install', 'install-scripts'].includes(verb)) return;
+  if (['ci', 'pack', 'pkg', 'install', 'install-scripts'].includes(verb)) return;
   const script = verb === 'run' ? rest.shift()! : verb;
   assert.ok(Object.hasOwn(scripts, script), `no script ${script}`);
   if (script === 'start') await assertTaken(['quickstart', ...rest.slice(1)]);
