@@ -38,7 +38,10 @@ export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. */
+  /**
+   * Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. A run that
+   * has not begun has nothing to save, and is ended by its reason.
+   */
   readonly preemption?: AbortSignal;
   /** An event `save` asks reinforcement learning for a checkpoint at once, while it goes on. */
   readonly saveRequests?: EventTarget;
