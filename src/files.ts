@@ -76,6 +76,14 @@ export function localPath(name: string): string {
   return name === '~' || /^~[/\\]/.test(name) ? path.join(homedir(), name.slice(1)) : name;
 }
 
+/** Where what can be had again is kept for the user: `XDG_CACHE_HOME`, or `.cache` in the home directory. */
+export function userCacheFolder(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string {
+  const given = environment['XDG_CACHE_HOME']?.trim() ?? '';
+  return given === '' ? path.join(homedir(), '.cache') : localPath(given);
+}
+
 /**
  * Opens a file that a user names. Only regular files are: a device may have no end, and a pipe no beginning.
  *

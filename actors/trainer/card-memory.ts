@@ -5,6 +5,7 @@ import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { strategies } from '../../src/optim/adamw-graph.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
+import { isSteppedItself } from '../../src/training/device-weights.ts';
 import type { LoadedCritic } from './critic.ts';
 import { computedBy, type LoadedPolicy } from './policy.ts';
 
@@ -50,7 +51,7 @@ function keptOf(
   const all = arena.layout.length + (adapter?.arena.layout.length ?? 0);
   const trained = adapter?.arena.layout.length ?? arena.layout.length - frozenLength;
   const storage = floatDTypeOf(fsdp.torchDtype);
-  const isSteppedItself = computeDType === 'f32' || computeDType === storage;
+  const hasMasters = !isSteppedItself({ dtype: computeDType }, storage);
   const { states, stateDType } = strategies[optim.strategy];
   const state = (states.length * bytesPerElement(stateDType) * trained) / learners;
   return [
@@ -58,7 +59,7 @@ function keptOf(
       what: `${name}, ${computeDType}`,
       bytes: isOffloaded ? 0 : all * bytesPerElement(computeDType),
     },
-    { what: `${name}'s weights in f32`, bytes: isSteppedItself ? 0 : (4 * trained) / learners },
+    { what: `${name}'s weights in f32`, bytes: hasMasters ? (4 * trained) / learners : 0 },
     {
       what: `${name}'s gradients, f32`,
       bytes: 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners),

@@ -5,6 +5,7 @@ import { Arena } from '../../src/model/arena.ts';
 import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
+import { slices } from '../../src/tensor/slices.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import { criticProtocol } from '../critic/protocol.ts';
@@ -274,10 +275,8 @@ export function freezeReference(
   const { ref } = config.worker;
   const marker = modelMarker('reference', arena.byteLength, config);
   const copy = new Arena(arena.layout, system.blocks.get(marker));
-  for (let start = 0; start < arena.data.length; start += COPIED_AT_ONCE) {
-    const [from, to] = [arena, copy].map(({ data }) =>
-      data.subarray(start, start + COPIED_AT_ONCE),
-    );
+  for (const { start, end } of slices(arena.data.length, COPIED_AT_ONCE)) {
+    const [from, to] = [arena, copy].map(({ data }) => data.subarray(start, end));
     to!.set(from!);
     roundToStorage(ref.fsdp.torchDtype, to!);
     letGo(from!);

@@ -1,5 +1,6 @@
 import type { FloatDType } from '../tensor/dtype.ts';
 import { floatsOf } from '../tensor/numbers.ts';
+import { slices } from '../tensor/slices.ts';
 import { rows, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import type { Device, View } from './device.ts';
 
@@ -9,7 +10,7 @@ const AT_ONCE = 2 ** 24;
 /** Copies f32 numbers of the host's, `[N]`, into a view of any float dtype on an addressable device, rounded there. */
 export function uploadFloats(device: Device, from: Tensor<'f32'>, to: View<FloatDType>): void {
   using workspace = device.workspace();
-  for (const { start, end } of pieces(to)) {
+  for (const { start, end } of slices(sizeOf(to.shape), AT_ONCE)) {
     const piece = rows(from, start, end);
     const target = device.part(to, start, piece.shape);
     if (to.dtype === 'f32') {
@@ -27,15 +28,8 @@ export async function downloadFloats(
   from: View<FloatDType>,
   to: Tensor<'f32'>,
 ): Promise<void> {
-  for (const { start, end } of pieces(from)) {
-    const piece = await device.download(device.part(from, start, [end - start]));
+  for (const { start, length } of slices(sizeOf(from.shape), AT_ONCE)) {
+    const piece = await device.download(device.part(from, start, [length]));
     to.data.set(floatsOf(piece), start);
-  }
-}
-
-function* pieces({ shape }: View): Iterable<{ readonly start: number; readonly end: number }> {
-  const length = sizeOf(shape);
-  for (let start = 0; start < length; start += AT_ONCE) {
-    yield { start, end: Math.min(length, start + AT_ONCE) };
   }
 }

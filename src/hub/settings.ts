@@ -1,6 +1,5 @@
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { localPath, readWholeSync } from '../files.ts';
+import { localPath, readWholeSync, userCacheFolder } from '../files.ts';
 
 /** Where the hub is, who asks it, and where what it sent is kept. */
 export interface HubSettings {
@@ -27,8 +26,7 @@ export function hubSettings(environment: Environment = process.env): HubSettings
     const name = of(...names);
     return name === undefined ? undefined : localPath(name);
   };
-  const home =
-    pathOf('HF_HOME') ?? join(pathOf('XDG_CACHE_HOME') ?? join(homedir(), '.cache'), 'huggingface');
+  const home = pathOf('HF_HOME') ?? join(userCacheFolder(environment), 'huggingface');
   return {
     url: (of('HF_ENDPOINT') ?? 'https://huggingface.co').replace(/\/+$/, ''),
     cacheDirectory: pathOf('HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE') ?? join(home, 'hub'),

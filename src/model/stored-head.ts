@@ -1,3 +1,4 @@
+import { slices } from '../tensor/slices.ts';
 import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { architectureOf } from './families.ts';
 import { withTies, type ModelConfig } from './model-config.ts';
@@ -30,9 +31,8 @@ export async function hasOwnHead(
   if (head === undefined || embedding === undefined) return false;
   const count = sizeOf(embedding.tensor.shape);
   if (sizeOf(head.tensor.shape) !== count) return true;
-  for (let from = 0; from < count; from += ELEMENTS_AT_ONCE) {
-    const until = Math.min(count, from + ELEMENTS_AT_ONCE);
-    const [a, b] = [await valuesOf(head, from, until), await valuesOf(embedding, from, until)];
+  for (const { start, end } of slices(count, ELEMENTS_AT_ONCE)) {
+    const [a, b] = [await valuesOf(head, start, end), await valuesOf(embedding, start, end)];
     if (a.data.some((value, i) => value !== b.data[i])) return true;
   }
   return false;

@@ -3,6 +3,7 @@ import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { fileBuffer, letGo } from '../tensor/file-memory.ts';
 import { sharedBuffer } from '../tensor/memory.ts';
+import { slices } from '../tensor/slices.ts';
 import { rows, sizeOf, tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import {
   factorNames,
@@ -159,7 +160,7 @@ export class AdamW implements Disposable {
             `or of another optim.strategy than ${this.#options.strategy ?? 'adamw'}`,
         );
       }
-      for (const { start, length } of this.#slices()) {
+      for (const { start, length } of slices(this.#parameters.length, this.#slice)) {
         const from = rows(saved, start, start + length);
         own.fill(start, from);
         letGo(from.data);
@@ -185,7 +186,7 @@ export class AdamW implements Disposable {
       root,
       inverseRoot: 1 / root,
     });
-    for (const { start, length } of this.#slices()) {
+    for (const { start, length } of slices(this.#parameters.length, this.#slice)) {
       const taken: [SlicedArray, View<FloatDType>][] = [];
       const take = (array: SlicedArray): View => {
         const slice = array.take(start, length);
@@ -201,14 +202,6 @@ export class AdamW implements Disposable {
       }
       this.#run.run();
       for (const [array, slice] of taken) await array.put(start, slice);
-    }
-  }
-
-  /** What is updated at a time. */
-  *#slices(): Iterable<{ readonly start: number; readonly length: number }> {
-    const { length } = this.#parameters;
-    for (let start = 0; start < length; start += this.#slice) {
-      yield { start, length: Math.min(this.#slice, length - start) };
     }
   }
 

@@ -9,10 +9,9 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { CxmindError } from '../errors.ts';
-import { localPath } from '../files.ts';
+import { localPath, userCacheFolder } from '../files.ts';
 
 const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
   linux: 'libonnxruntime.so.1',
@@ -85,9 +84,8 @@ function cudaProvider(): string[] | null {
  * The folder is the user's, and made once.
  */
 function linkedTogether(files: readonly [string, ...string[]]): string {
-  const caches = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
   const key = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 16);
-  const folder = join(localPath(caches), 'cxmind', `onnxruntime-${key}`);
+  const folder = join(userCacheFolder(), 'cxmind', `onnxruntime-${key}`);
   const first = join(folder, basename(files[0]));
   if (existsSync(first)) return first;
   mkdirSync(dirname(folder), { recursive: true });

@@ -48,14 +48,14 @@ export class DeviceWeights implements SteppedWeights {
     this.#exchange = exchange;
     this.#weights = weights.flat;
     this.#onHost = rows(weights.flat, rank * part, (rank + 1) * part);
-    if (isSteppable(ownWorking) && (working.dtype === 'f32' || working.dtype === storage)) {
+    if (isSteppedItself(ownWorking, storage)) {
       this.own = ownWorking;
       this.ownWorking = null;
     } else {
       this.own = this.#owned.use(device.allocate('f32', [part]));
       this.ownWorking = ownWorking;
+      uploadFloats(device, this.#onHost, this.own);
     }
-    if (this.ownWorking !== null) uploadFloats(device, this.#onHost, this.own);
   }
 
   async spread(): Promise<void> {
@@ -82,6 +82,11 @@ export class DeviceWeights implements SteppedWeights {
   }
 }
 
-function isSteppable(view: View<FloatDType>): view is View<'f32' | 'bf16'> {
-  return view.dtype !== 'f16';
+/** Whether what models compute with is all there is of the weights, which are rounded to `storage` after a step. */
+export function isSteppedItself<T extends { readonly dtype: FloatDType }>(
+  working: T,
+  storage: StorageDType,
+): working is T & { readonly dtype: 'f32' | 'bf16' } {
+  const { dtype } = working;
+  return dtype === 'f32' || (dtype === 'bf16' && dtype === storage);
 }

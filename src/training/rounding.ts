@@ -1,6 +1,7 @@
 import type { Device, Program, View } from '../device/device.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
+import { slices } from '../tensor/slices.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 
 /** Elements at a time, which stand in memory in both dtypes. */
@@ -21,9 +22,8 @@ export class Rounding implements Disposable {
   /** @param x `[N]`, on an addressable device */
   round(x: View<'f32'>): void {
     using workspace = this.#device.workspace();
-    const length = sizeOf(x.shape);
-    for (let start = 0; start < length; start += AT_ONCE) {
-      const piece = this.#device.part(x, start, [Math.min(AT_ONCE, length - start)]);
+    for (const { start, length } of slices(sizeOf(x.shape), AT_ONCE)) {
+      const piece = this.#device.part(x, start, [length]);
       this.#program.run({ x: piece }, workspace, { rounded: piece });
     }
   }

@@ -1,5 +1,6 @@
 import { compare, now, type Case, type Measured } from './harness.ts';
 import { startClients, type Client, type Clients } from './processes/client.ts';
+import { median } from '../support/median.ts';
 
 /** A link between two processes over TCP loopback, beside bare zeromq.js sockets with the same frames. */
 export async function benchLink(): Promise<void> {
@@ -49,10 +50,6 @@ async function compareAsks({ link, raw }: Clients, params: Case['params']): Prom
     },
     { name: 'zeromq', measure: () => Promise.resolve({ rate: 1 / median(theirs) }) },
   );
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 async function rate(amount: number, work: () => Promise<void>): Promise<Measured> {

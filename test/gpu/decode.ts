@@ -18,6 +18,7 @@ import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { textPrompt } from '../support/golden-model.ts';
+import { median } from '../support/median.ts';
 
 const shapes = {
   '3b': { hiddenSize: 2048, layers: 36, heads: 16, kvHeads: 2, intermediateSize: 11008 },
@@ -62,10 +63,6 @@ function fill(flat: View): void {
     device.operations.copy(device.part(block, 0, length), device.part(flat, at, length));
   }
 }
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}
-
 /** Bytes a second that a copy reads and writes. */
 async function copyBandwidth(): Promise<number> {
   const size = 2 ** 30;

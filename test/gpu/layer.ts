@@ -15,6 +15,7 @@ import { Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, tensorOf, zeros } from '../../src/tensor/tensor.ts';
+import { median } from '../support/median.ts';
 
 const shapes = {
   '3b': { hiddenSize: 2048, heads: 16, kvHeads: 2, headDim: 128, intermediateSize: 11008 },
@@ -77,9 +78,6 @@ const trees = Array.from({ length: sequences }, () => ({ prompt: length, respons
 const shared = putAll(inputsSpace, sequenceInputs({ positions, trees }, config, formFor(device)));
 using workspace = device.workspace();
 
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1]!;
-}
 const [forward, backward, both]: [number[], number[], number[]] = [[], [], []];
 /** One pass forward and one back; without `between` the second is queued while the first runs, as in training. */
 async function pass(between: () => Promise<void> | undefined = () => undefined): Promise<void> {

@@ -1,7 +1,6 @@
 // Time of training steps of a whole Qwen2.5-VL of 3 B shape in bf16 on one card, 24 k tokens in micro-batches and AdamW
 // included: `node test/gpu/learner.ts [tokens a micro-batch] [checkpointing]`. Beside it: test/gpu/peers/learner.py.
 import { openDevice } from '../../src/device/open.ts';
-import { downloadFloats } from '../../src/device/float-transfer.ts';
 import { trainingFlops, peakTflops } from '../../src/flops.ts';
 import { Arena } from '../../src/model/arena.ts';
 import { layOut } from '../../src/model/arena-layout.ts';
@@ -14,6 +13,7 @@ import { Rng } from '../../src/rng.ts';
 import { tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
+import { median } from '../support/median.ts';
 
 const microTokens = Number(process.argv[2] ?? 8192);
 const gradientCheckpointing = process.argv[3] === 'checkpointing';
@@ -142,11 +142,8 @@ for (let step = 0; step < 6; step++) {
   if (!Number.isFinite(gradientNorm)) throw new Error('the gradient is not finite');
   seconds.push({ whole: (end - start) / 1000, optimizer: (end - middle) / 1000 });
 }
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!;
 const whole = median(seconds.slice(2).map((one) => one.whole));
 const flops = trainingFlops(config.text, Array<number>(sequences).fill(length));
-const first = new Arena(layOut([[{ name: 'w', shape: [16] }]]));
-await downloadFloats(device, device.part(working.flat, 0, [16]), first.flat);
 console.log(
   JSON.stringify({
     learner: '3b-vl bf16',

@@ -21,6 +21,7 @@ import { sharedBuffer } from '../../src/tensor/memory.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import { threadGroup, type ThreadGroupHandle } from '../../transport/collectives/threads.ts';
+import { median } from '../support/median.ts';
 
 const shapes = {
   '0.5b': { hiddenSize: 896, layers: 24, heads: 14, headDim: 64, intermediateSize: 4864 },
@@ -127,10 +128,6 @@ async function train({ name, samples, rank, cards, group, weights }: Task) {
   policy[Symbol.dispose]();
   optimization[Symbol.dispose]();
   return times;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 async function measure(name: keyof typeof shapes, samples: number, cards: number) {
