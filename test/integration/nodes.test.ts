@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn as spawnProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +14,7 @@ import { ActorSystem, type ThreadActor } from '../../actors/runtime/system.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { counterProtocol } from '../support/counter-actor.ts';
+import { ended, isRunning } from '../support/is-running.ts';
 import { keepingLogger, type LoggedEvent } from '../support/tiny-run.ts';
 
 type CounterRef = ActorRef<typeof counterProtocol>;
@@ -321,17 +321,8 @@ describe('nodes', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [line] = (await once(createInterface(head.stdout), 'line')) as [string];
-    assert.ok(isAlive(Number(line)));
+    assert.ok(isRunning(Number(line)));
     head.kill('SIGKILL');
-    while (isAlive(Number(line))) await delay(10);
+    await ended(Number(line));
   });
 });
-
-/** Whether a process runs; what is dead and not yet buried does not. */
-function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}

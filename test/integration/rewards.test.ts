@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import type { FileOptions } from '../../actors/reward/actor.ts';
 import { rewardProtocol, type ScoreReply } from '../../actors/reward/protocol.ts';
 import { rewardSpec } from '../../actors/reward/spec.ts';
@@ -10,7 +9,7 @@ import type { ActorRef } from '../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import { isRunning } from '../support/is-running.ts';
+import { ended, isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
@@ -255,7 +254,7 @@ describe('reward functions of users', () => {
       const asked = assert.rejects(score(actor, 'hang'), { code: 'ACTOR_CRASHED' });
       await workers.find(actor.name)!.terminate();
       await asked;
-      while (isRunning(Number(pid))) await setTimeout(5);
+      await ended(Number(pid));
     });
 
     it('train under the gate of their config, without forwarding its weights', async () => {

@@ -1,7 +1,16 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 
-/** Whether a process does anything any more; one that ended and that nobody asks after does not. */
+/** Whether a process runs. One that has ended and that its parent has not waited for does not. */
 export function isRunning(pid: number): boolean {
-  const status = `/proc/${pid}/status`;
-  return existsSync(status) && !/^State:\s+Z/m.test(readFileSync(status, 'utf8'));
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** Waits for the end of a process that was sent SIGKILL: the signal is asynchronous. */
+export async function ended(pid: number): Promise<void> {
+  while (isRunning(pid)) await setTimeout(5);
 }

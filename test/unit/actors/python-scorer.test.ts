@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { PythonScorer, type PythonProps } from '../../../actors/reward/python-scorer.ts';
 import type { Answer } from '../../../src/data/answer.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
-import { isRunning } from '../../support/is-running.ts';
+import { ended } from '../../support/is-running.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
@@ -81,7 +81,7 @@ def score(items):
       assert.deepEqual(await score('a'), [{ parts: { overall: 31 } }]);
     }
     const { line } = printed()[0] as { line: string };
-    assert.equal(isRunning(Number(line.split(' ')[1])), false);
+    await ended(Number(line.split(' ')[1]));
   });
 
   it('that is killed is told as that, wherever it happens', async () => {
