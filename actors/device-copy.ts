@@ -1,8 +1,8 @@
 import type { Device } from '../src/device/device.ts';
 import { uploadFloats } from '../src/device/float-transfer.ts';
 import { CxmindError } from '../src/errors.ts';
-import type { Arena } from '../src/model/arena.ts';
-import { DeviceArena } from '../src/model/device-arena.ts';
+import type { Arena } from '../src/model/weights/arena.ts';
+import { DeviceArena } from '../src/model/weights/device-arena.ts';
 import type { FloatDType } from '../src/tensor/dtype.ts';
 import type { SharedMemory } from '../src/tensor/memory.ts';
 import { Turns } from '../src/turns.ts';

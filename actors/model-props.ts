@@ -1,9 +1,9 @@
 import type { Device } from '../src/device/device.ts';
 import type { DeviceName, DeviceOptions } from '../src/device/open.ts';
-import type { Adapter, AdapterSpec, PlacedAdapter } from '../src/model/adapter.ts';
-import { Arena } from '../src/model/arena.ts';
-import type { ArenaLayout } from '../src/model/arena-layout.ts';
-import type { AnyArena } from '../src/model/device-arena.ts';
+import type { Adapter, AdapterSpec, PlacedAdapter } from '../src/model/adapters/adapter.ts';
+import { Arena } from '../src/model/weights/arena.ts';
+import type { ArenaLayout } from '../src/model/weights/arena-layout.ts';
+import type { AnyArena } from '../src/model/weights/device-arena.ts';
 import type { ModelConfig } from '../src/model/model-config.ts';
 import type { FloatDType } from '../src/tensor/dtype.ts';
 import { letGo } from '../src/tensor/file-memory.ts';

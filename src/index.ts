@@ -48,20 +48,20 @@ export { demoPaths, writeDemo } from './data/demo/write.ts';
 export type { DemoOptions, DemoPaths } from './data/demo/write.ts';
 
 // Models
-export { loadCheckpoint, saveCheckpoint } from './model/checkpoint.ts';
-export type { LoadedCheckpoint } from './model/checkpoint.ts';
-export { Arena } from './model/arena.ts';
-export type { ArenaLayout } from './model/arena-layout.ts';
-export type { Adapter, AdapterSpec } from './model/adapter.ts';
-export { adapterBase, loadAdapter, saveAdapter } from './model/adapter-files.ts';
-export { mergeCheckpoint } from './model/merge-checkpoint.ts';
+export { loadCheckpoint, saveCheckpoint } from './model/checkpoint/checkpoint.ts';
+export type { LoadedCheckpoint } from './model/checkpoint/checkpoint.ts';
+export { Arena } from './model/weights/arena.ts';
+export type { ArenaLayout } from './model/weights/arena-layout.ts';
+export type { Adapter, AdapterSpec } from './model/adapters/adapter.ts';
+export { adapterBase, loadAdapter, saveAdapter } from './model/checkpoint/adapter-files.ts';
+export { mergeCheckpoint } from './model/checkpoint/merge-checkpoint.ts';
 export { Policy } from './model/policy.ts';
 export type { NetworkOptions } from './model/network.ts';
 export type { Grid, PackedBatch } from './model/batch.ts';
 export { packPrompts, packSequences } from './model/pack.ts';
 export type { PromptInput, SequenceInput } from './model/pack.ts';
 export type { ModelConfig } from './model/model-config.ts';
-export { readSafetensors, writeSafetensors } from './model/safetensors.ts';
+export { readSafetensors, writeSafetensors } from './model/checkpoint/safetensors.ts';
 export { AdamW } from './optim/adamw.ts';
 export type { AdamWOptions, AdamWState } from './optim/adamw.ts';
 export { clipFactor } from './optim/clip.ts';

@@ -176,8 +176,8 @@ const opTable = /^src\/graph\/(ir|builder|shape|ops\/[a-z-]+)\.ts$/;
 /** The one file that knows model families by their folders; everyone else asks it for an `Architecture`. */
 const familyDoor = 'src/model/families.ts';
 
-/** A model family's folder. */
-const familyFolder = /^src\/model\/[^/]+\//;
+/** A model family's folder, which is none of the rooms of `src/model`. */
+const familyFolder = /^src\/model\/(?!(adapters|checkpoint|weights)\/)[^/]+\//;
 
 /** Who may name JavaScript's own shared memory; to everyone else it is `SharedMemory`. */
 const memoryRooms = ['src/device/', 'src/tensor/', 'transport/shared/'];

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { TimedRun } from '../../src/device/device.ts';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
-import { saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
-import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
+import { saveValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
+import type { ConfigOverrides } from '../../src/model/checkpoint/config-overrides.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';

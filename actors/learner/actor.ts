@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { TimedRun } from '../../src/device/device.ts';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
-import { saveAdapter } from '../../src/model/adapter-files.ts';
-import { saveCheckpoint } from '../../src/model/checkpoint.ts';
+import { saveAdapter } from '../../src/model/checkpoint/adapter-files.ts';
+import { saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
-import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
+import type { ConfigOverrides } from '../../src/model/checkpoint/config-overrides.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { updatePolicy } from '../../src/training/policy-update.ts';

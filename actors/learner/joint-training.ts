@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
-import type { Arena } from '../../src/model/arena.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
 
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { Seat, type RankCard } from '../../transport/collectives/open.ts';

@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
-import { loadAdapter } from '../../src/model/adapter-files.ts';
-import type { Arena } from '../../src/model/arena.ts';
-import { contentLength } from '../../src/model/arena-layout.ts';
-import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { loadAdapter } from '../../src/model/checkpoint/adapter-files.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
+import { contentLength } from '../../src/model/weights/arena-layout.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
-import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import { loadValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
 import { fileBuffer, letGo } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Config } from '../../src/config/schema.ts';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
-import { Arena } from '../../src/model/arena.ts';
-import type { LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
+import type { LoadedCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
 import { slices } from '../../src/tensor/slices.ts';

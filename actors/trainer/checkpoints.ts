@@ -12,7 +12,7 @@ import {
   writeFileAtomically,
 } from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import { SafetensorsReader } from '../../src/model/safetensors.ts';
+import { SafetensorsReader } from '../../src/model/checkpoint/safetensors.ts';
 import type { Cast } from './run-actors.ts';
 import type { RunState } from './context.ts';
 

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { learnerCount } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { ignoredOverrides } from '../../src/model/config-file.ts';
+import { ignoredOverrides } from '../../src/model/checkpoint/config-file.ts';
 import { visionLength } from '../../src/model/parameters.ts';
-import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import { loadValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
 import { letGo } from '../../src/tensor/file-memory.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Arena } from '../../src/model/arena.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
 import { FROZEN_VERSION, type SharedWeights } from '../model-props.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorSystem } from '../runtime/system.ts';

@@ -1,6 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 import type { DeviceName } from '../../src/device/open.ts';
-import { Arena } from '../../src/model/arena.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';

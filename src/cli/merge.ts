@@ -36,7 +36,7 @@ export class Merge extends CxmindCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Merge);
     const { modelIn } = await import('../hub/run-folder.ts');
-    const { mergeCheckpoint } = await import('../model/merge-checkpoint.ts');
+    const { mergeCheckpoint } = await import('../model/checkpoint/merge-checkpoint.ts');
     const { local_dir: folder, base, dtype, out } = flags;
     const found = existsSync(folder) ? modelIn(folder, 'actor') : folder;
     const written = await mergeCheckpoint(found === folder ? folder : dirname(found), {

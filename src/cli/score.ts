@@ -30,7 +30,7 @@ export class Score extends CxmindCommand {
     const { DEFAULT_KEYS, loadDataset } = await import('../data/dataset.ts');
     const { scoreAnswers } = await import('../training/score-answers.ts');
     const { writeFileAtomically } = await import('../files.ts');
-    const { writeSafetensors } = await import('../model/safetensors.ts');
+    const { writeSafetensors } = await import('../model/checkpoint/safetensors.ts');
 
     const { device, threads, 'image-dir': imageDir } = flags;
     const source = { source: flags.data, invalidRows: 'fail', ...DEFAULT_KEYS } as const;

@@ -1,6 +1,6 @@
 import type { Device, View } from '../device/device.ts';
-import type { PlacedAdapter } from '../model/adapter.ts';
-import type { AnyArena } from '../model/device-arena.ts';
+import type { PlacedAdapter } from '../model/adapters/adapter.ts';
+import type { AnyArena } from '../model/weights/device-arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { modelModules } from '../model/parameters.ts';

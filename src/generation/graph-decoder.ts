@@ -1,7 +1,7 @@
 import type { Device, Program, View, Views, Workspace } from '../device/device.ts';
 import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
-import { NO_ADAPTERS, type BlockAdapters } from '../model/adapter.ts';
+import { NO_ADAPTERS, type BlockAdapters } from '../model/adapters/adapter.ts';
 import { architectureOf } from '../model/families.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';

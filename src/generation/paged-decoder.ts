@@ -2,7 +2,7 @@ import type { Device, Program, Recording, View, Workspace } from '../device/devi
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import { NO_ADAPTERS } from '../model/adapter.ts';
+import { NO_ADAPTERS } from '../model/adapters/adapter.ts';
 import { architectureOf } from '../model/families.ts';
 import { logitsGraph } from '../model/heads.ts';
 import type { ModelConfig, TextConfig } from '../model/model-config.ts';

@@ -1,6 +1,6 @@
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../model/adapter.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../model/adapters/adapter.ts';
 import type { PackedBatch } from '../model/batch.ts';
 import { Block } from '../model/block.ts';
 import { Embedder, type EmbedderOptions } from '../model/embedder.ts';
@@ -10,7 +10,7 @@ import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
-import { moduleNames } from '../model/weight-source.ts';
+import { moduleNames } from '../model/weights/weight-source.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Sampler } from './sampler.ts';
 

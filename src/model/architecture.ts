@@ -1,12 +1,12 @@
 import type { Graph } from '../graph/ir.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { GraphAdapters } from './adapter.ts';
+import type { GraphAdapters } from './adapters/adapter.ts';
 import type { Grid } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
-import type { JsonObject } from './companions.ts';
+import type { JsonObject } from './checkpoint/companions.ts';
 import type { DecodeForm } from './decode-form.ts';
-import type { ModelBlocks } from './model-blocks.ts';
+import type { ModelBlocks } from './weights/model-blocks.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from './model-config.ts';
 import type { RotaryTable } from './rotary.ts';
 

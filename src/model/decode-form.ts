@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Dim, Value } from '../graph/ir.ts';
-import { onRows, type AdapterForm } from './adapted-product.ts';
+import { onRows, type AdapterForm } from './adapters/adapted-product.ts';
 
 /**
  * How the activations of one token of each of `B` sequences lie.

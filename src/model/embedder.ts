@@ -4,20 +4,20 @@ import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { copyElements, rows, zeros } from '../tensor/tensor.ts';
-import type { BlockAdapters } from './adapter.ts';
+import type { BlockAdapters } from './adapters/adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
 import { PixelRows } from './pixel-rows.ts';
-import type { ProductBlocks } from './products.ts';
+import type { ProductBlocks } from './weights/products.ts';
 import { VisionTower, type VisionPass } from './vision-tower.ts';
 import {
   isVisionModule,
   moduleNames,
   type GradientSink,
   type WeightSource,
-} from './weight-source.ts';
+} from './weights/weight-source.ts';
 
 /** The tokens, images and videos of a batch as rows of the decoder's width, and what the backward pass needs. */
 export interface EmbeddedBatch {

@@ -1,6 +1,11 @@
 import type { Device } from '../device/device.ts';
 import type { Graph } from '../graph/ir.ts';
-import { adapterInputs, NO_ADAPTERS, type BlockAdapters, type GraphAdapters } from './adapter.ts';
+import {
+  adapterInputs,
+  NO_ADAPTERS,
+  type BlockAdapters,
+  type GraphAdapters,
+} from './adapters/adapter.ts';
 import { Block, type BlockOptions } from './block.ts';
 
 /** A kind of layer: its graph by its adapters, and what is trained of it without any. */

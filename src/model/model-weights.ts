@@ -1,11 +1,11 @@
 import type { Device } from '../device/device.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { isInFile } from '../tensor/file-memory.ts';
-import type { BlockAdapters, PlacedAdapter } from './adapter.ts';
-import { DeviceArena, type AnyArena } from './device-arena.ts';
-import { adapterModules, modelAdapters } from './model-adapters.ts';
+import type { BlockAdapters, PlacedAdapter } from './adapters/adapter.ts';
+import { DeviceArena, type AnyArena } from './weights/device-arena.ts';
+import { adapterModules, modelAdapters } from './adapters/model-adapters.ts';
 import type { ModelConfig } from './model-config.ts';
-import type { ProductBlocks } from './products.ts';
+import type { ProductBlocks } from './weights/products.ts';
 import {
   AdaptedWeights,
   OffloadedModules,
@@ -14,7 +14,7 @@ import {
   type GradientSink,
   type ModelModules,
   type WeightSource,
-} from './weight-source.ts';
+} from './weights/weight-source.ts';
 
 /** A model's weights on a device, with those of its adapters, and what of them can be trained. */
 export interface ModelWeights {

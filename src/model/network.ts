@@ -4,10 +4,10 @@ import type { Graph } from '../graph/ir.ts';
 import { floatsOf } from '../tensor/numbers.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
-import type { GraphAdapters, PlacedAdapter } from './adapter.ts';
+import type { GraphAdapters, PlacedAdapter } from './adapters/adapter.ts';
 import type { PackedBatch } from './batch.ts';
 import { Block, type Saved } from './block.ts';
-import type { AnyArena } from './device-arena.ts';
+import type { AnyArena } from './weights/device-arena.ts';
 import { Embedder, type EmbeddedBatch } from './embedder.ts';
 import { architectureOf } from './families.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
@@ -21,7 +21,7 @@ import {
   type GradientSink,
   type Lease,
   type ModelModules,
-} from './weight-source.ts';
+} from './weights/weight-source.ts';
 
 /**
  * What a head makes of a chunk of rows stays below this; of a whole batch it never exists. A card reads all of a large

@@ -1,9 +1,9 @@
-import { layOut, type ParameterShape } from './arena-layout.ts';
+import { layOut, type ParameterShape } from './weights/arena-layout.ts';
 import type { HeadKind } from './architecture.ts';
 import { architectureOf } from './families.ts';
-import { blocksByModule } from './model-blocks.ts';
+import { blocksByModule } from './weights/model-blocks.ts';
 import type { ModelConfig } from './model-config.ts';
-import { isVisionModule, type ModelModules } from './weight-source.ts';
+import { isVisionModule, type ModelModules } from './weights/weight-source.ts';
 
 /**
  * Every parameter of a model in arena order, those of one input of a graph adjacent: `layOut` makes the model's arena

@@ -1,7 +1,7 @@
 import type { Device } from '../device/device.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { PackedBatch } from './batch.ts';
-import type { AnyArena } from './device-arena.ts';
+import type { AnyArena } from './weights/device-arena.ts';
 import { formFor } from './graph-form.ts';
 import { headGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';

@@ -1,6 +1,6 @@
 import type { Device } from '../device/device.ts';
 import type { PackedBatch } from './batch.ts';
-import type { AnyArena } from './device-arena.ts';
+import type { AnyArena } from './weights/device-arena.ts';
 import { valueHeadGraph } from './heads.ts';
 import { Network, type HeadInputs, type NetworkOptions } from './network.ts';
 import { modelModules } from './parameters.ts';

@@ -1,17 +1,22 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
-import { NO_ADAPTERS, adapterInputs, type BlockAdapters, type GraphAdapters } from './adapter.ts';
+import {
+  NO_ADAPTERS,
+  adapterInputs,
+  type BlockAdapters,
+  type GraphAdapters,
+} from './adapters/adapter.ts';
 import type { VisionGraphs } from './architecture.ts';
 import type { Grid } from './batch.ts';
 import { Block, type Saved } from './block.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
-import type { ModelBlocks } from './model-blocks.ts';
+import type { ModelBlocks } from './weights/model-blocks.ts';
 import { segmentTensors, wholeSegments } from './segments.ts';
-import { moduleNames, type GradientSink, type WeightSource } from './weight-source.ts';
+import { moduleNames, type GradientSink, type WeightSource } from './weights/weight-source.ts';
 import type { VisionConfig } from './model-config.ts';
-import type { ProductBlocks } from './products.ts';
+import type { ProductBlocks } from './weights/products.ts';
 
 /** The result of a vision pass and what its backward pass needs. */
 export interface VisionPass {

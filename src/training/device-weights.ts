@@ -1,7 +1,7 @@
 import type { Device, View } from '../device/device.ts';
 import { downloadFloats, uploadFloats } from '../device/float-transfer.ts';
-import type { Arena } from '../model/arena.ts';
-import type { DeviceArena } from '../model/device-arena.ts';
+import type { Arena } from '../model/weights/arena.ts';
+import type { DeviceArena } from '../model/weights/device-arena.ts';
 import type { StorageDType } from '../optim/adamw-graph.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { rows, type Tensor } from '../tensor/tensor.ts';

@@ -1,4 +1,4 @@
-import type { Arena } from '../model/arena.ts';
+import type { Arena } from '../model/weights/arena.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { letGo } from '../tensor/file-memory.ts';
 import { writeFloats } from '../tensor/numbers.ts';

@@ -1,8 +1,8 @@
 import type { Device, View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
-import type { Arena } from '../model/arena.ts';
-import { contentLength } from '../model/arena-layout.ts';
-import { DeviceArena, type AnyArena } from '../model/device-arena.ts';
+import type { Arena } from '../model/weights/arena.ts';
+import { contentLength } from '../model/weights/arena-layout.ts';
+import { DeviceArena, type AnyArena } from '../model/weights/device-arena.ts';
 import type { StorageDType, StrategyName } from '../optim/adamw-graph.ts';
 import { AdamW, type AdamWState, type StateTensor } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';

@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import { initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
-import { adapterSpec } from '../../src/model/adapter-selection.ts';
-import { Arena } from '../../src/model/arena.ts';
-import { mergedTensor } from '../../src/model/merge.ts';
-import { adapterLayout } from '../../src/model/model-adapters.ts';
+import { initializeAdapter, type Adapter } from '../../src/model/adapters/adapter.ts';
+import { adapterSpec } from '../../src/model/adapters/selection.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
+import { mergedTensor } from '../../src/model/adapters/merge.ts';
+import { adapterLayout } from '../../src/model/adapters/model-adapters.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { keyOf } from '../../src/rng.ts';
 import { compare, now, type Measured } from './harness.ts';

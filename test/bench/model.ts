@@ -1,7 +1,7 @@
-import { Arena } from '../../src/model/arena.ts';
-import { layOut } from '../../src/model/arena-layout.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
+import { layOut } from '../../src/model/weights/arena-layout.ts';
 import { packSequences, type PromptInput } from '../../src/model/pack.ts';
-import { decodeModelConfig } from '../../src/model/config-file.ts';
+import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import type { PackedBatch } from '../../src/model/batch.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import { Arena } from '../../src/model/arena.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import type { StrategyName } from '../../src/optim/adamw-graph.ts';

@@ -3,7 +3,7 @@ import { DEFAULT_KEYS } from '../../src/data/dataset.ts';
 import { LocalPixels } from '../../src/data/pixels.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import type { Arena } from '../../src/model/arena.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
 import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Arena } from '../../src/model/arena.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
-import { readSafetensors } from '../../src/model/safetensors.ts';
-import { loadValueCheckpoint, saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
+import {
+  loadValueCheckpoint,
+  saveValueCheckpoint,
+} from '../../src/model/checkpoint/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';

@@ -4,7 +4,7 @@ import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { Response } from '../../src/generation/request.ts';
-import { Arena } from '../../src/model/arena.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';

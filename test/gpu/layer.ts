@@ -5,7 +5,7 @@ import { CudaDevice } from '../../src/device/cuda/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import type { View } from '../../src/device/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
-import { NO_ADAPTERS } from '../../src/model/adapter.ts';
+import { NO_ADAPTERS } from '../../src/model/adapters/adapter.ts';
 import { formFor } from '../../src/model/graph-form.ts';
 import { Block } from '../../src/model/block.ts';
 import type { TextConfig } from '../../src/model/model-config.ts';

@@ -2,10 +2,10 @@
 // included: `node test/gpu/learner.ts [tokens a micro-batch] [checkpointing]`. Beside it: test/gpu/peers/learner.py.
 import { openDevice } from '../../src/device/open.ts';
 import { trainingFlops, peakTflops } from '../../src/flops.ts';
-import { Arena } from '../../src/model/arena.ts';
-import { layOut } from '../../src/model/arena-layout.ts';
-import { decodeModelConfig } from '../../src/model/config-file.ts';
-import { DeviceArena } from '../../src/model/device-arena.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
+import { layOut } from '../../src/model/weights/arena-layout.ts';
+import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
+import { DeviceArena } from '../../src/model/weights/device-arena.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import { Policy } from '../../src/model/policy.ts';

@@ -9,8 +9,8 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { DeviceCopy, deviceCopyBytes } from '../../actors/device-copy.ts';
 import { takeSeat } from '../../actors/learner/seat.ts';
 import { openDevice } from '../../src/device/open.ts';
-import { Arena } from '../../src/model/arena.ts';
-import { dividedInto, layOut, parameterCount } from '../../src/model/arena-layout.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
+import { dividedInto, layOut, parameterCount } from '../../src/model/weights/arena-layout.ts';
 import type { ModelConfig, TextConfig } from '../../src/model/model-config.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Phase } from '../../actors/trainer/reporter.ts';
 import type { RunSummary } from '../../actors/trainer/run-files.ts';
 import { CxmindError, type ErrorCode } from '../../src/errors.ts';
-import { loadCheckpoint } from '../../src/model/checkpoint.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packSequences } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { readSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenCases, goldenPath } from '../support/golden.ts';

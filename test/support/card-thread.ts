@@ -4,7 +4,7 @@ import { takeSeat, type JoinedGroup } from '../../actors/learner/seat.ts';
 import type { Device, View } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { asCxmindError, toWireError, type WireError } from '../../src/errors.ts';
-import type { Arena } from '../../src/model/arena.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
 import { numbersOf } from '../../src/tensor/numbers.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { alone } from '../../src/training/learner-group.ts';

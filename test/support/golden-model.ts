@@ -1,5 +1,5 @@
-import { loadCheckpoint } from '../../src/model/checkpoint.ts';
-import type { Arena } from '../../src/model/arena.ts';
+import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
 import type { PromptInput, SequenceInput } from '../../src/model/pack.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';

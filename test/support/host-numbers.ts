@@ -1,4 +1,4 @@
-import type { DeviceArena } from '../../src/model/device-arena.ts';
+import type { DeviceArena } from '../../src/model/weights/device-arena.ts';
 
 /** The elements of an arena of a device that computes in this process's memory; no copy. */
 export function hostNumbers({ flat }: DeviceArena<'f32'>): Float32Array {

@@ -16,7 +16,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { asCxmindError } from '../../src/errors.ts';
 import { failureOf } from '../../src/cli/exit-code.ts';
-import { writeSafetensors } from '../../src/model/safetensors.ts';
+import { writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import {
   localPath,

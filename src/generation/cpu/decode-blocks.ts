@@ -1,6 +1,6 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
-import { NO_ADAPTERS, type BlockAdapters } from '../../model/adapter.ts';
+import { NO_ADAPTERS, type BlockAdapters } from '../../model/adapters/adapter.ts';
 import type { DecodeGraph } from '../../model/architecture.ts';
 import { architectureOf } from '../../model/families.ts';
 import type { ModelConfig } from '../../model/model-config.ts';

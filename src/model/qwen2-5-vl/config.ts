@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
 
 import { CxmindError } from '../../errors.ts';
-import { decodeJson, positive, wholeFrom } from '../json-file.ts';
+import { decodeJson, positive, wholeFrom } from '../checkpoint/json-file.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 
 /**

@@ -2,12 +2,12 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { adapterProduct, type AdapterForm } from '../adapted-product.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
+import { adapterProduct, type AdapterForm } from '../adapters/adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
 import { DecodeSheet, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../products.ts';
+import type { Product } from '../weights/products.ts';
 import { finishParameters, projectionWeights } from './decoder.ts';
 import { layerProducts } from './weight-names.ts';
 

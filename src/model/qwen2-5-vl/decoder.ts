@@ -1,13 +1,13 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapted-product.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
+import { withAdapters } from '../adapters/adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { attention, segmentInputs, type Attended } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../products.ts';
+import type { Product } from '../weights/products.ts';
 import { layerProducts } from './weight-names.ts';
 
 /** Declares the parameters of a layer's queries, keys and values, but for their bias, as inputs. */

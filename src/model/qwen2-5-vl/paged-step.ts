@@ -1,8 +1,8 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapted-product.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
+import { withAdapters } from '../adapters/adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
 import type { TextConfig } from '../model-config.ts';
 import { finishLayer, projectionWeights } from './decoder.ts';

@@ -1,13 +1,13 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapted-product.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../adapter.ts';
+import { withAdapters } from '../adapters/adapted-product.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { attention, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { productDim } from '../../graph/shape.ts';
 import type { VisionConfig } from '../model-config.ts';
-import type { Product } from '../products.ts';
+import type { Product } from '../weights/products.ts';
 import { mergerProducts, patchSizeOf, visionBlockProducts } from './weight-names.ts';
 
 /** Fixed in the architecture, not in its config file. */

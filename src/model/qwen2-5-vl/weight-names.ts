@@ -4,9 +4,9 @@ import {
   type BlockInput,
   type ModelBlocks,
   type ParameterBlock,
-} from '../model-blocks.ts';
+} from '../weights/model-blocks.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
-import type { Product } from '../products.ts';
+import type { Product } from '../weights/products.ts';
 
 /** The token embedding, which a tied head is too. */
 const EMBEDDING = 'model.embed_tokens.weight';

@@ -10,8 +10,11 @@ import { criticSettings } from '../../../actors/trainer/settings.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { packSequences } from '../../../src/model/pack.ts';
-import { readSafetensors } from '../../../src/model/safetensors.ts';
-import { loadValueCheckpoint, saveValueCheckpoint } from '../../../src/model/value-checkpoint.ts';
+import { readSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
+import {
+  loadValueCheckpoint,
+  saveValueCheckpoint,
+} from '../../../src/model/checkpoint/value-checkpoint.ts';
 import { ValueModel } from '../../../src/model/value-model.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:f
 import { join } from 'node:path';
 import { Checkpoints } from '../../../actors/trainer/checkpoints.ts';
 import { setAside } from '../../../actors/trainer/set-aside.ts';
-import { writeSafetensors } from '../../../src/model/safetensors.ts';
+import { writeSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';

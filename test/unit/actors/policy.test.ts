@@ -5,7 +5,7 @@ import { loadPolicy, policyProps, type LoadedPolicy } from '../../../actors/trai
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { loraB } from '../../../src/model/adapter.ts';
+import { loraB } from '../../../src/model/adapters/adapter.ts';
 import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';

@@ -8,7 +8,7 @@ import { jsonRows } from '../../../src/data/json-rows.ts';
 import type { RawRow } from '../../../src/data/raw-row.ts';
 import type { DataFile, DataFormat } from '../../../src/data/source.ts';
 import { asCxmindError } from '../../../src/errors.ts';
-import { readSafetensors } from '../../../src/model/safetensors.ts';
+import { readSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { pixelSettings } from '../../../src/data/sample-options.ts';
-import { decodeModelConfig } from '../../../src/model/config-file.ts';
+import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { goldenJson } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 

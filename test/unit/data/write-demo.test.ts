@@ -5,8 +5,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { demoModelSize, writeDemoCheckpoint } from '../../../src/data/demo/checkpoint.ts';
 import { writeDemo, type DemoPaths } from '../../../src/data/demo/write.ts';
-import { loadCheckpoint } from '../../../src/model/checkpoint.ts';
-import { readSafetensors } from '../../../src/model/safetensors.ts';
+import { loadCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
+import { readSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { decodeImage } from '../../../src/vision/decode.ts';
 

@@ -8,7 +8,7 @@ import { spawnData } from '../../../actors/trainer/cast.ts';
 import { dataSettings } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { asCxmindError } from '../../../src/errors.ts';
-import type { LoadedCheckpoint } from '../../../src/model/checkpoint.ts';
+import type { LoadedCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';

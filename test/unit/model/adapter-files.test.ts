@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { initializeAdapter, loraA, loraB } from '../../../src/model/adapter.ts';
-import { adapterLayout } from '../../../src/model/model-adapters.ts';
-import { loadAdapter } from '../../../src/model/adapter-files.ts';
-import { adapterSpec } from '../../../src/model/adapter-selection.ts';
-import { Arena } from '../../../src/model/arena.ts';
-import { readModelConfig } from '../../../src/model/config-file.ts';
+import { initializeAdapter, loraA, loraB } from '../../../src/model/adapters/adapter.ts';
+import { adapterLayout } from '../../../src/model/adapters/model-adapters.ts';
+import { loadAdapter } from '../../../src/model/checkpoint/adapter-files.ts';
+import { adapterSpec } from '../../../src/model/adapters/selection.ts';
+import { Arena } from '../../../src/model/weights/arena.ts';
+import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';

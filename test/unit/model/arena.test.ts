@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
-import { Arena } from '../../../src/model/arena.ts';
-import { contentLength, dividedInto, layOut } from '../../../src/model/arena-layout.ts';
+import { Arena } from '../../../src/model/weights/arena.ts';
+import { contentLength, dividedInto, layOut } from '../../../src/model/weights/arena-layout.ts';
 
 const layout = layOut([
   [{ name: 'norm', shape: [3] }],

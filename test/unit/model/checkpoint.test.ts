@@ -4,13 +4,13 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 
 import { CxmindError } from '../../../src/errors.ts';
-import { copyCompanions } from '../../../src/model/companions.ts';
-import { loadCheckpoint, saveCheckpoint } from '../../../src/model/checkpoint.ts';
+import { copyCompanions } from '../../../src/model/checkpoint/companions.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
 import {
   readSafetensors,
   writeSafetensors,
   type TensorToStore,
-} from '../../../src/model/safetensors.ts';
+} from '../../../src/model/checkpoint/safetensors.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { goldenPath } from '../../support/golden.ts';
 

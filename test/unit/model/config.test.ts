@@ -5,8 +5,8 @@ import {
   decodeModelConfig,
   ignoredOverrides,
   readModelConfig,
-} from '../../../src/model/config-file.ts';
-import { laidOver } from '../../../src/model/config-overrides.ts';
+} from '../../../src/model/checkpoint/config-file.ts';
+import { laidOver } from '../../../src/model/checkpoint/config-overrides.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Graph } from '../../../src/graph/ir.ts';
-import { decodeModelConfig } from '../../../src/model/config-file.ts';
+import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { architectureOf, architectures } from '../../../src/model/families.ts';
 import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
-import { blocksByModule, type ParameterBlock } from '../../../src/model/model-blocks.ts';
+import { blocksByModule, type ParameterBlock } from '../../../src/model/weights/model-blocks.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
 import { goldenJson } from '../../support/golden.ts';
 

@@ -2,7 +2,7 @@ import { differentiate } from '../../../src/graph/backward.ts';
 import { evaluate } from '../../../src/graph/interpret.ts';
 import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
-import { NO_ADAPTERS } from '../../../src/model/adapter.ts';
+import { NO_ADAPTERS } from '../../../src/model/adapters/adapter.ts';
 import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';

@@ -6,7 +6,7 @@ import { evaluate } from '../../../src/graph/interpret.ts';
 import { isFloat, type Graph, type Value } from '../../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
-import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapter.ts';
+import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapters/adapter.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
 import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/qwen2-5-vl/decode.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';

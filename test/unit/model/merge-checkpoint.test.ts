@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { loadAdapter } from '../../../src/model/adapter-files.ts';
-import { loadCheckpoint } from '../../../src/model/checkpoint.ts';
-import { mergeCheckpoint } from '../../../src/model/merge-checkpoint.ts';
-import { mergedTensor } from '../../../src/model/merge.ts';
-import { readSafetensors } from '../../../src/model/safetensors.ts';
+import { loadAdapter } from '../../../src/model/checkpoint/adapter-files.ts';
+import { loadCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
+import { mergeCheckpoint } from '../../../src/model/checkpoint/merge-checkpoint.ts';
+import { mergedTensor } from '../../../src/model/adapters/merge.ts';
+import { readSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';

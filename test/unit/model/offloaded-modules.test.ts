@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { DeviceArena, type AnyArena } from '../../../src/model/device-arena.ts';
+import { DeviceArena, type AnyArena } from '../../../src/model/weights/device-arena.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { modelModules } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Arena } from '../../../src/model/arena.ts';
-import { layOut } from '../../../src/model/arena-layout.ts';
+import { Arena } from '../../../src/model/weights/arena.ts';
+import { layOut } from '../../../src/model/weights/arena-layout.ts';
 import { packSequences, type SequenceInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';

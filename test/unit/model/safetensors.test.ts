@@ -5,7 +5,7 @@ import * as path from 'node:path';
 import fc from 'fast-check';
 import { CxmindError } from '../../../src/errors.ts';
 import { decodeF32, encodeF32 } from '../../../src/tensor/half.ts';
-import { readSafetensors, writeSafetensors } from '../../../src/model/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { goldenPath } from '../../support/golden.ts';
 

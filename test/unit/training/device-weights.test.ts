@@ -3,8 +3,8 @@ import { DeviceCopy, deviceCopyBytes, forgetDeviceCopy } from '../../../actors/d
 import type { Device } from '../../../src/device/device.ts';
 import { downloadFloats } from '../../../src/device/float-transfer.ts';
 import { openDevice } from '../../../src/device/open.ts';
-import { Arena } from '../../../src/model/arena.ts';
-import { DeviceArena, type AnyArena } from '../../../src/model/device-arena.ts';
+import { Arena } from '../../../src/model/weights/arena.ts';
+import { DeviceArena, type AnyArena } from '../../../src/model/weights/device-arena.ts';
 import { packSequences } from '../../../src/model/pack.ts';
 import { visionLength } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';

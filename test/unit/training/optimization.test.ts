@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Arena } from '../../../src/model/arena.ts';
-import { contentLength, dividedInto, layOut } from '../../../src/model/arena-layout.ts';
+import { Arena } from '../../../src/model/weights/arena.ts';
+import { contentLength, dividedInto, layOut } from '../../../src/model/weights/arena-layout.ts';
 import type { AdamWState, StateTensor } from '../../../src/optim/adamw.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { StepHeads } from '../../../../src/generation/cpu/step-heads.ts';
-import { decodeModelConfig } from '../../../../src/model/config-file.ts';
+import { decodeModelConfig } from '../../../../src/model/checkpoint/config-file.ts';
 import { tensorOf } from '../../../../src/tensor/tensor.ts';
 import { assertClose } from '../../../support/assert-close.ts';
 

@@ -1,5 +1,5 @@
-import { nearestOf } from '../config/issues.ts';
-import { CxmindError } from '../errors.ts';
+import { nearestOf } from '../../config/issues.ts';
+import { CxmindError } from '../../errors.ts';
 
 /** Keys laid over a checkpoint's `config.json`; a mapping is laid over a mapping, key by key. */
 export type ConfigOverrides = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
-import { CxmindError } from '../errors.ts';
+import { CxmindError } from '../../errors.ts';
 import type { AdapterSpec } from './adapter.ts';
-import type { ModelConfig } from './model-config.ts';
-import { architectureOf } from './families.ts';
+import type { ModelConfig } from '../model-config.ts';
+import { architectureOf } from '../families.ts';
 import { productBlocks } from './model-adapters.ts';
 
 /** Which modules get adapters, as PEFT is told it. */

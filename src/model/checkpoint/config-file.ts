@@ -1,7 +1,7 @@
 import * as path from 'node:path';
 import * as t from 'io-ts';
-import { CxmindError } from '../errors.ts';
-import type { Architecture } from './architecture.ts';
+import { CxmindError } from '../../errors.ts';
+import type { Architecture } from '../architecture.ts';
 import {
   checkOverrides,
   laidOver,
@@ -9,9 +9,9 @@ import {
   type ConfigOverrides,
   type OverriddenRole,
 } from './config-overrides.ts';
-import { architectureOf, architectures } from './families.ts';
+import { architectureOf, architectures } from '../families.ts';
 import { decodeJson, readJson } from './json-file.ts';
-import type { ModelConfig } from './model-config.ts';
+import type { ModelConfig } from '../model-config.ts';
 
 const Head = t.type({ architectures: t.array(t.string) });
 

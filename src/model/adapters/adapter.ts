@@ -1,8 +1,8 @@
-import { keyOf, Rng } from '../rng.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
-import type { Arena } from './arena.ts';
-import type { AnyArena } from './device-arena.ts';
-import type { Product, ProductBlock } from './products.ts';
+import { keyOf, Rng } from '../../rng.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
+import type { Arena } from '../weights/arena.ts';
+import type { AnyArena } from '../weights/device-arena.ts';
+import type { Product, ProductBlock } from '../weights/products.ts';
 
 /** Which modules have low-rank adapters, and of what size: plain data. */
 export interface AdapterSpec {

@@ -1,14 +1,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as t from 'io-ts';
-import { CxmindError } from '../errors.ts';
-import { loraA, loraB, type Adapter } from './adapter.ts';
-import { selectionOf } from './adapter-selection.ts';
-import { Arena } from './arena.ts';
-import { architectureOf } from './families.ts';
+import { CxmindError } from '../../errors.ts';
+import { loraA, loraB, type Adapter } from '../adapters/adapter.ts';
+import { selectionOf } from '../adapters/selection.ts';
+import { Arena } from '../weights/arena.ts';
+import { architectureOf } from '../families.ts';
 import { positive, readJson, wholeFrom } from './json-file.ts';
-import { adapterLayout } from './model-adapters.ts';
-import type { ModelConfig } from './model-config.ts';
+import { adapterLayout } from '../adapters/model-adapters.ts';
+import type { ModelConfig } from '../model-config.ts';
 import { SafetensorsReader, writeSafetensors } from './safetensors.ts';
 
 /** Before the name of a tensor in PEFT's files: the model as it stands inside PEFT's. */

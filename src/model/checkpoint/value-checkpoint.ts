@@ -1,9 +1,9 @@
 import * as path from 'node:path';
 import * as t from 'io-ts';
-import { keyOf, Rng } from '../rng.ts';
-import { bytesPerElement } from '../tensor/dtype.ts';
-import { Arena } from './arena.ts';
-import { dividedInto, layOut } from './arena-layout.ts';
+import { keyOf, Rng } from '../../rng.ts';
+import { bytesPerElement } from '../../tensor/dtype.ts';
+import { Arena } from '../weights/arena.ts';
+import { dividedInto, layOut } from '../weights/arena-layout.ts';
 import {
   openWeights,
   placesOf,
@@ -14,10 +14,10 @@ import {
   type LoadOptions,
 } from './checkpoint.ts';
 import { decodeModelConfig, overridden } from './config-file.ts';
-import { architectureOf } from './families.ts';
+import { architectureOf } from '../families.ts';
 import { readJson } from './json-file.ts';
-import type { ModelConfig } from './model-config.ts';
-import { parameterGroups, visionLength } from './parameters.ts';
+import type { ModelConfig } from '../model-config.ts';
+import { parameterGroups, visionLength } from '../parameters.ts';
 import type { ConfigOverrides } from './config-overrides.ts';
 
 /** A policy's checkpoint makes a value model too: without its own head, and with a new one. */

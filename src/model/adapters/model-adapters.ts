@@ -7,17 +7,17 @@ import {
   type AdapterSpec,
   type BlockAdapters,
 } from './adapter.ts';
-import { layOut, type ArenaLayout, type ParameterShape } from './arena-layout.ts';
-import { architectureOf } from './families.ts';
-import type { ModelConfig } from './model-config.ts';
-import { inArenaOrder, type ProductBlock, type ProductBlocks } from './products.ts';
+import { layOut, type ArenaLayout, type ParameterShape } from '../weights/arena-layout.ts';
+import { architectureOf } from '../families.ts';
+import type { ModelConfig } from '../model-config.ts';
+import { inArenaOrder, type ProductBlock, type ProductBlocks } from '../weights/products.ts';
 import {
   isVisionModule,
   moduleNames,
   type ModelModules,
   type ModuleParameters,
   type ParameterSpan,
-} from './weight-source.ts';
+} from '../weights/weight-source.ts';
 
 /** The blocks of a model that have linear modules, in arena order. */
 export function productBlocks(config: ModelConfig): ProductBlock[] {

@@ -1,6 +1,6 @@
-import { rows, type Tensor } from '../tensor/tensor.ts';
+import { rows, type Tensor } from '../../tensor/tensor.ts';
 import { loraA, loraB, type Adapter } from './adapter.ts';
-import type { Arena } from './arena.ts';
+import type { Arena } from '../weights/arena.ts';
 
 /** Rows of A that are added to a row of a weight in one pass over it. */
 const RANKS_AT_ONCE = 4;

@@ -1,13 +1,13 @@
 import { open, type FileHandle } from 'node:fs/promises';
 
-import { CxmindError } from '../errors.ts';
-import { openToRead, writing } from '../files.ts';
-import { bytesPerElement, type DType } from '../tensor/dtype.ts';
-import { letGo } from '../tensor/file-memory.ts';
-import { floatsOf } from '../tensor/numbers.ts';
-import type { MakeShared } from '../tensor/memory.ts';
-import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
-import { decodeF32, encodeF32 } from '../tensor/half.ts';
+import { CxmindError } from '../../errors.ts';
+import { openToRead, writing } from '../../files.ts';
+import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
+import { letGo } from '../../tensor/file-memory.ts';
+import { floatsOf } from '../../tensor/numbers.ts';
+import type { MakeShared } from '../../tensor/memory.ts';
+import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import { decodeF32, encodeF32 } from '../../tensor/half.ts';
 
 /** A tensor of a safetensors file: what it is and where its bytes lie. */
 export interface StoredTensor {

@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
 
-import { CxmindError } from '../errors.ts';
-import { readWhole } from '../files.ts';
+import { CxmindError } from '../../errors.ts';
+import { readWhole } from '../../files.ts';
 
 /** One field that did not decode: `text_config.hidden_size: expected number, got "64"`. */
 function describe(error: t.ValidationError): string {

@@ -1,5 +1,5 @@
-import { CxmindError } from '../errors.ts';
-import { sizeOf } from '../tensor/tensor.ts';
+import { CxmindError } from '../../errors.ts';
+import { sizeOf } from '../../tensor/tensor.ts';
 
 /** A parameter to be laid out. */
 export interface ParameterShape {

@@ -1,7 +1,7 @@
-import { CxmindError } from '../errors.ts';
-import { sharedBuffer, type SharedMemory } from '../tensor/memory.ts';
-import { bytesPerElement, viewOf, type FloatDType, type TypedArrays } from '../tensor/dtype.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { CxmindError } from '../../errors.ts';
+import { sharedBuffer, type SharedMemory } from '../../tensor/memory.ts';
+import { bytesPerElement, viewOf, type FloatDType, type TypedArrays } from '../../tensor/dtype.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { ArenaIndex, layoutFrom, type ArenaEntry, type ArenaLayout } from './arena-layout.ts';
 
 /**

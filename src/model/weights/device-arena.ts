@@ -1,6 +1,6 @@
-import type { Device, View } from '../device/device.ts';
-import { uploadFloats } from '../device/float-transfer.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
+import type { Device, View } from '../../device/device.ts';
+import { uploadFloats } from '../../device/float-transfer.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
 import { ArenaIndex, layoutFrom, type ArenaLayout } from './arena-layout.ts';
 import type { Arena } from './arena.ts';
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { CxmindError } from '../errors.ts';
+import { CxmindError } from '../../errors.ts';
 import { ADAPTER_CONFIG, adapterBase, loadAdapter } from './adapter-files.ts';
 import { loadCheckpoint, saveCheckpoint, type SaveOptions } from './checkpoint.ts';
 

@@ -3,19 +3,19 @@ import * as path from 'node:path';
 
 import * as t from 'io-ts';
 
-import { CxmindError } from '../errors.ts';
-import { writeDirectoryAtomically } from '../files.ts';
-import { bytesPerElement } from '../tensor/dtype.ts';
-import type { MakeShared } from '../tensor/memory.ts';
-import type { Adapter } from './adapter.ts';
-import { Arena } from './arena.ts';
-import { dividedInto, layOut, type ArenaEntry, type ArenaLayout } from './arena-layout.ts';
+import { CxmindError } from '../../errors.ts';
+import { writeDirectoryAtomically } from '../../files.ts';
+import { bytesPerElement } from '../../tensor/dtype.ts';
+import type { MakeShared } from '../../tensor/memory.ts';
+import type { Adapter } from '../adapters/adapter.ts';
+import { Arena } from '../weights/arena.ts';
+import { dividedInto, layOut, type ArenaEntry, type ArenaLayout } from '../weights/arena-layout.ts';
 import { copyCompanions, INDEX, indexOf, type JsonObject } from './companions.ts';
-import { architectureOf } from './families.ts';
+import { architectureOf } from '../families.ts';
 import { readJson } from './json-file.ts';
-import { mergedTensor } from './merge.ts';
-import { withTies, type ModelConfig } from './model-config.ts';
-import { parameterGroups, visionLength } from './parameters.ts';
+import { mergedTensor } from '../adapters/merge.ts';
+import { withTies, type ModelConfig } from '../model-config.ts';
+import { parameterGroups, visionLength } from '../parameters.ts';
 import { readModelConfig } from './config-file.ts';
 import { laidOver, type ConfigOverrides } from './config-overrides.ts';
 import {

@@ -1,6 +1,6 @@
-import type { Device, View, Views } from '../device/device.ts';
-import { bringInView, bringInViewAhead, letGoView } from '../device/host-tensors.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
+import type { Device, View, Views } from '../../device/device.ts';
+import { bringInView, bringInViewAhead, letGoView } from '../../device/host-tensors.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Arena } from './arena.ts';
 import type { DeviceArena } from './device-arena.ts';
 

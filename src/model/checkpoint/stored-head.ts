@@ -1,7 +1,7 @@
-import { slices } from '../tensor/slices.ts';
-import { sizeOf, zeros, type Tensor } from '../tensor/tensor.ts';
-import { architectureOf } from './families.ts';
-import { withTies, type ModelConfig } from './model-config.ts';
+import { slices } from '../../tensor/slices.ts';
+import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import { architectureOf } from '../families.ts';
+import { withTies, type ModelConfig } from '../model-config.ts';
 import type { SafetensorsReader, StoredTensor } from './safetensors.ts';
 
 /** Elements that are compared at a time. */
