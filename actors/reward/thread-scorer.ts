@@ -3,7 +3,7 @@ import { asCxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { Isolate } from '../runtime/isolate.ts';
+import { Sandbox } from '../runtime/sandbox.ts';
 import {
   EXIT_LIMIT_MS,
   LOAD_LIMIT_MS,
@@ -17,11 +17,11 @@ import {
 /** A JavaScript or TypeScript function on a thread that is ended where it hangs. */
 export class ThreadScorer implements Scorer {
   readonly #props: FunctionProps;
-  readonly #isolate: Isolate;
+  readonly #sandbox: Sandbox;
 
   constructor(props: FunctionProps, logger: Logger) {
     this.#props = props;
-    this.#isolate = new Isolate({
+    this.#sandbox = new Sandbox({
       name: titleOf(props.source),
       module: new URL('./function-thread.ts', import.meta.url),
       create: 'createScorer',
@@ -35,7 +35,7 @@ export class ThreadScorer implements Scorer {
 
   async start(signal: AbortSignal): Promise<void> {
     try {
-      await this.#isolate.start(signal);
+      await this.#sandbox.start(signal);
     } catch (thrown) {
       if (signal.aborted || asCxmindError(thrown).code === 'REWARD_INVALID') throw thrown;
       throw loadError(this.#props.source, thrown);
@@ -48,10 +48,10 @@ export class ThreadScorer implements Scorer {
     signal: AbortSignal,
   ): Promise<Outcome[]> {
     await this.start(signal);
-    return (await this.#isolate.call(batch, limitMs, signal)) as Outcome[];
+    return (await this.#sandbox.call(batch, limitMs, signal)) as Outcome[];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#isolate[Symbol.asyncDispose]();
+    await this.#sandbox[Symbol.asyncDispose]();
   }
 }

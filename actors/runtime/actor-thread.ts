@@ -5,8 +5,8 @@ import { defaultSlabBytes, type PayloadHeap } from '../../transport/shared/heap.
 import { slabMemory } from '../../transport/shared/slab.ts';
 import { threadPair, type ThreadEnd } from '../../transport/thread/channel.ts';
 import type { FactoryAddress } from './factory.ts';
-import type { Incarnation, Life } from './incarnation.ts';
-import { LifeChannels } from './life-channels.ts';
+import type { Incarnation, IncarnationStart } from './incarnation.ts';
+import { IncarnationChannels } from './incarnation-channels.ts';
 import { entryModule } from './module-address.ts';
 
 /** What a thread is given at its start. */
@@ -17,7 +17,7 @@ export interface ThreadOpening {
 }
 
 /** What a thread is given for each life. */
-export interface ThreadStart extends Life, FactoryAddress {
+export interface ThreadStart extends IncarnationStart, FactoryAddress {
   readonly name: string;
   /** Name of the node that the thread is of; undefined in the system's own process. */
   readonly node: string | undefined;
@@ -28,7 +28,7 @@ export interface ThreadStart extends Life, FactoryAddress {
 /** A thread that runs, or ran. */
 interface Running {
   readonly worker: Worker;
-  readonly lives: LifeChannels;
+  readonly lives: IncarnationChannels;
   /** Resolves with the reason once it has exited, and all that it sent was delivered. */
   readonly ended: Promise<CxmindError>;
 }
@@ -104,7 +104,7 @@ export class ActorThread {
       channel.reclaim();
       return uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`);
     });
-    return { worker, ended, lives: new LifeChannels(channel) };
+    return { worker, ended, lives: new IncarnationChannels(channel) };
   }
 
   #survived(): CxmindError {

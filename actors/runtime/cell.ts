@@ -4,7 +4,7 @@ import type { Packet } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Logger } from './actor.ts';
-import { Correspondence } from './correspondence.ts';
+import { PendingAsks } from './pending-asks.ts';
 import { open, post, type EnvelopeOf } from './envelope.ts';
 import type { ActorEvent } from './event.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';
@@ -13,7 +13,7 @@ import {
   valueOf,
   type ActorStatus,
   type AskOptions,
-  type Courier,
+  type Sender,
   type StreamOptions,
 } from './ref.ts';
 import { Relay, type RelayOptions } from './relay.ts';
@@ -37,11 +37,11 @@ export interface CellOptions extends RelayOptions {
   readonly onEscalate: (error: CxmindError) => void;
 }
 
-/** The system's side of one actor through all its lives: its letters, its supervision, its end. */
-export class Cell implements Courier {
+/** The system's side of one actor through all its lives: its asks, its supervision, its end. */
+export class Cell implements Sender {
   readonly name: string;
   readonly #options: CellOptions;
-  readonly #letters: Correspondence;
+  readonly #asks: PendingAsks;
   readonly #crashTimes: number[] = [];
   readonly #gone = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
@@ -60,7 +60,7 @@ export class Cell implements Courier {
     const { name, mailboxCapacity: capacity, graceMs } = options;
     this.name = name;
     this.#options = options;
-    this.#letters = new Correspondence({
+    this.#asks = new PendingAsks({
       name,
       capacity,
       graceMs,
@@ -86,7 +86,7 @@ export class Cell implements Courier {
   }
 
   get pending(): number {
-    return this.#letters.size;
+    return this.#asks.size;
   }
 
   get payloads(): PayloadMemory {
@@ -103,22 +103,22 @@ export class Cell implements Courier {
   }
 
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
-    return this.#letters.ask(method, body, options);
+    return this.#asks.ask(method, body, options);
   }
 
   tell(method: string, body: Body): Promise<void> {
-    return this.#letters.tell(method, body);
+    return this.#asks.tell(method, body);
   }
 
   stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body> {
-    return this.#letters.stream(method, body, options);
+    return this.#asks.stream(method, body, options);
   }
 
   /** Ends the actor in order, or from outside when that takes longer than the grace; resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#status !== 'stopped' && this.#status !== 'stopping') {
       this.#status = 'stopping';
-      this.#letters.close(this.#lastWords);
+      this.#asks.close(this.#lastWords);
       clearTimeout(this.#restartTimer);
       if (this.#incarnation !== undefined) this.#end(this.#incarnation);
       else if (this.#launching !== undefined) this.#launching.abort(stoppedError(this.name));
@@ -187,7 +187,7 @@ export class Cell implements Courier {
       case 'reply':
       case 'refusal':
       case 'done':
-        this.#letters.take(envelope, body);
+        this.#asks.take(envelope, body);
         return;
       case 'ready':
         this.#run(incarnation);
@@ -213,7 +213,7 @@ export class Cell implements Courier {
     if (this.#status === 'stopping') return;
     this.#status = 'running';
     this.#lastWords = undefined;
-    this.#letters.connect(incarnation);
+    this.#asks.connect(incarnation);
     this.#onReady?.();
     this.#notify(this.#restarts === 0 ? 'started' : 'restarted');
   }
@@ -235,7 +235,7 @@ export class Cell implements Courier {
       return;
     }
     this.#status = 'restarting';
-    this.#letters.disconnect(error);
+    this.#asks.disconnect(error);
     this.#crashTimes.push(performance.now());
     const verdict = verdictOn(this.#options.supervision, this.#crashTimes, reason);
     if (verdict.kind === 'restart') {
@@ -254,7 +254,7 @@ export class Cell implements Courier {
   /** The last thing that happens to a cell: nobody runs, nobody waits. */
   async #retire(error?: CxmindError): Promise<void> {
     this.#status = 'stopped';
-    this.#letters.abandon(error);
+    this.#asks.abandon(error);
     const event = this.#event('stopped', error);
     try {
       await this.#options.launcher.release();

@@ -1,38 +1,38 @@
-import { afterTurn, type AskLetter, type TellLetter } from './letter.ts';
+import { afterTurn, type OutgoingAsk, type OutgoingTell } from './outgoing-ask.ts';
 
 /**
- * One timer for the deadlines of all letters to an actor.
+ * One timer for the deadlines of all asks to an actor.
  *
- * It rings at the first deadline of those that were open when it was set; letters that are answered before, nearly
+ * It rings at the first deadline of those that were open when it was set; asks that are answered before, nearly
  * all, cost it nothing.
  */
 export class Deadlines {
-  readonly #letters: () => Iterable<AskLetter | TellLetter>;
-  readonly #onDue: (letter: AskLetter) => void;
+  readonly #asks: () => Iterable<OutgoingAsk | OutgoingTell>;
+  readonly #onDue: (ask: OutgoingAsk) => void;
   #timer: NodeJS.Timeout | undefined;
   #ringsAt = Infinity;
 
   /**
-   * @param letters all that are not done
-   * @param onDue   called with each open letter whose deadline has passed
+   * @param asks all that are not done
+   * @param onDue   called with each open ask whose deadline has passed
    */
-  constructor(letters: () => Iterable<AskLetter | TellLetter>, onDue: (letter: AskLetter) => void) {
-    this.#letters = letters;
+  constructor(asks: () => Iterable<OutgoingAsk | OutgoingTell>, onDue: (ask: OutgoingAsk) => void) {
+    this.#asks = asks;
     this.#onDue = onDue;
   }
 
-  /** A letter came. */
-  add({ deadline }: AskLetter): void {
+  /** An ask came. */
+  add({ deadline }: OutgoingAsk): void {
     if (deadline < this.#ringsAt) this.#set(deadline);
     else this.#timer?.ref();
   }
 
-  /** No letter is left: the timer may stay, but keeps no process alive. */
+  /** No ask is left: the timer may stay, but keeps no process alive. */
   rest(): void {
     this.#timer?.unref();
   }
 
-  /** No letter will come any more. */
+  /** No ask will come any more. */
   end(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -47,16 +47,16 @@ export class Deadlines {
   #ring(): void {
     const now = Date.now();
     let next = Infinity;
-    const due: AskLetter[] = [];
-    for (const letter of this.#letters()) {
-      if (letter.kind !== 'ask' || letter.isSettled) continue;
-      if (letter.deadline <= now) due.push(letter);
-      else next = Math.min(next, letter.deadline);
+    const due: OutgoingAsk[] = [];
+    for (const ask of this.#asks()) {
+      if (ask.kind !== 'ask' || ask.isSettled) continue;
+      if (ask.deadline <= now) due.push(ask);
+      else next = Math.min(next, ask.deadline);
     }
     this.#timer = undefined;
     this.#ringsAt = Infinity;
     if (next < Infinity) this.#set(next);
     due.sort((a, b) => a.deadline - b.deadline);
-    for (const letter of due) if (!letter.isSettled) this.#onDue(letter);
+    for (const ask of due) if (!ask.isSettled) this.#onDue(ask);
   }
 }

@@ -4,17 +4,17 @@ import type { Channel, Packet } from '../../transport/channel.ts';
 import { ownMemory, type PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Environment } from './actor.ts';
 import { open, post } from './envelope.ts';
-import type { Life } from './incarnation.ts';
+import type { IncarnationStart } from './incarnation.ts';
 import { copyOf, encodeState } from './kept-state.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError, valueOf } from './ref.ts';
 import { remoteLogger } from './remote-logger.ts';
 import { Uplink } from './uplink.ts';
-import { Workbench } from './workbench.ts';
+import { Dispatcher } from './dispatcher.ts';
 
 export interface HostOptions {
   readonly channel: Channel;
-  readonly start: Life & Pick<Environment, 'name' | 'node' | 'devices'>;
+  readonly start: IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
   /** Where the tensors of what the actor says go; to memory of their own where nothing is given. */
   readonly payloads?: PayloadMemory;
   /** Called once, when the actor is disposed of: with the error after a crash, with nothing after an orderly stop. */
@@ -27,7 +27,7 @@ export class ActorHost {
   readonly #onEnd: (crash: CxmindError | undefined) => void;
   readonly #environment: Environment;
   readonly #uplink: Uplink;
-  readonly #workbench: Workbench;
+  readonly #dispatcher: Dispatcher;
   #actor: Actor<Protocol> | undefined;
   #isStopping = false;
   #hasEnded = false;
@@ -52,7 +52,7 @@ export class ActorHost {
       watch: (to, listener) => uplink.watch(to, listener),
       refTo: (to, protocol) => uplink.refTo(to, protocol),
     };
-    this.#workbench = new Workbench({
+    this.#dispatcher = new Dispatcher({
       channel,
       payloads,
       name,
@@ -70,12 +70,12 @@ export class ActorHost {
     try {
       const { protocol, actor } = await make(this.#environment);
       this.#actor = actor;
-      this.#workbench.begin(protocol, actor);
+      this.#dispatcher.begin(protocol, actor);
     } catch (error) {
       await this.#crash(asCxmindError(error));
       return;
     }
-    if (this.#isStopping) this.#workbench.stop(stoppedError(this.#environment.name));
+    if (this.#isStopping) this.#dispatcher.stop(stoppedError(this.#environment.name));
     else post(this.#channel, { kind: 'ready' });
   }
 
@@ -84,7 +84,7 @@ export class ActorHost {
     this.#hasEnded = true;
     this.#channel.close();
     const error = stoppedError(this.#environment.name);
-    this.#workbench.stop(error);
+    this.#dispatcher.stop(error);
     this.#uplink.close(error);
   }
 
@@ -100,13 +100,13 @@ export class ActorHost {
       case 'ask':
       case 'stream':
       case 'tell':
-        this.#workbench.put(envelope, body);
+        this.#dispatcher.put(envelope, body);
         return;
       case 'credit':
-        this.#workbench.credit(envelope);
+        this.#dispatcher.credit(envelope);
         return;
       case 'cancel':
-        this.#workbench.cancel(envelope);
+        this.#dispatcher.cancel(envelope);
         return;
       case 'stop':
         this.#stop();
@@ -134,7 +134,7 @@ export class ActorHost {
     this.#isStopping = true;
     const error = stoppedError(this.#environment.name);
     this.#uplink.close(error);
-    if (this.#actor !== undefined) this.#workbench.stop(error);
+    if (this.#actor !== undefined) this.#dispatcher.stop(error);
   }
 
   async #end(): Promise<void> {

@@ -14,7 +14,7 @@ export interface Incarnation {
 }
 
 /** Which life of an actor begins. */
-export interface Life {
+export interface IncarnationStart {
   /** How often it was restarted before. */
   readonly restarts: number;
   /** The state that an earlier one kept. */
@@ -26,7 +26,7 @@ export interface Launcher {
   /** Name of the node of the youngest life; undefined in this process. */
   readonly node: string | undefined;
   /** Rejects when there is nowhere to begin, and once `signal` is aborted. */
-  launch(life: Life, signal: AbortSignal): Promise<Incarnation>;
+  launch(life: IncarnationStart, signal: AbortSignal): Promise<Incarnation>;
   /** Gives back what the actor claimed: it has no further life. Resolves once nothing is kept for one. */
   release(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import { parseNodeOrder, runNode } from './run-node.ts';
  * open as long as that one lives. At its end this process ends whatever its actors do: an exit would wait for
  * threads that are in the middle of native code.
  */
-// Schedulers warn every process of a job with it; what is to be saved then is the starter's business.
+// Schedulers warn every process of a delivery with it; what is to be saved then is the starter's business.
 process.on('SIGUSR1', () => undefined);
 process.on('uncaughtException', (thrown) => {
   process.stderr.write(`${messageOf(thrown)}\n`);

@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import type { Incarnation, Launcher, Life } from './incarnation.ts';
+import type { Incarnation, Launcher, IncarnationStart } from './incarnation.ts';
 import { valueOf } from './ref.ts';
 import type { RemoteNode, StartOrder } from './remote-node.ts';
 import {
@@ -124,7 +124,7 @@ export class RemoteLauncher implements Launcher {
     return this.#home?.node.name;
   }
 
-  async launch({ restarts, kept }: Life, signal: AbortSignal): Promise<Incarnation> {
+  async launch({ restarts, kept }: IncarnationStart, signal: AbortSignal): Promise<Incarnation> {
     const { node, allocation } = await this.#settle(restarts === 0, signal);
     const { devices } = allocation;
     const { order, props } = this.#actor;

@@ -69,7 +69,7 @@ export interface ActorRef<P extends Protocol> {
 }
 
 /** Carries encoded messages to one actor: what differs between here, a thread and a host. */
-export interface Courier {
+export interface Sender {
   readonly address: string;
   readonly pending: number;
   readonly status: ActorStatus;
@@ -80,32 +80,32 @@ export interface Courier {
   stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body>;
 }
 
-/** A typed ref over a courier. Messages are encoded at the call, so what the caller changes later is not sent. */
+/** A typed ref over a sender. Messages are encoded at the call, so what the caller changes later is not sent. */
 export function refOver<P extends Protocol>(
   protocol: P,
   name: string,
-  courier: Courier,
+  sender: Sender,
 ): ActorRef<P> {
   const ask: Record<string, unknown> = {};
   const tell: Record<string, unknown> = {};
   const stream: Record<string, unknown> = {};
   for (const [method, entry] of Object.entries(protocol.calls)) {
     const encode = (message: unknown): Body =>
-      encodeBody(entry.request.encode(message), courier.payloads);
+      encodeBody(entry.request.encode(message), sender.payloads);
     if ('item' in entry) {
       stream[method] = (message: unknown, options: StreamOptions): AsyncIterable<unknown> => {
-        const items = courier.stream(method, encode(message), options);
+        const items = sender.stream(method, encode(message), options);
         return decoded(items, entry.item, `${name}.${method} item`);
       };
       continue;
     }
     ask[method] = async (message: unknown, options: AskOptions): Promise<unknown> => {
-      const body = await courier.ask(method, encode(message), options);
+      const body = await sender.ask(method, encode(message), options);
       return decodeAs<unknown>(entry.reply, valueOf(body), `${name}.${method} reply`);
     };
     tell[method] = (message: unknown): Promise<void> => {
       try {
-        return courier.tell(method, encode(message));
+        return sender.tell(method, encode(message));
       } catch (error) {
         return Promise.reject(asCxmindError(error));
       }
@@ -118,13 +118,13 @@ export function refOver<P extends Protocol>(
     tell: tell as Tell<P>,
     stream: stream as Streams<P>,
     get address() {
-      return courier.address;
+      return sender.address;
     },
     get pending() {
-      return courier.pending;
+      return sender.pending;
     },
     get status() {
-      return courier.status;
+      return sender.status;
     },
   };
 }

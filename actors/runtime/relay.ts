@@ -3,7 +3,7 @@ import type { Channel } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
 import { encodeEvent, type ActorEvent } from './event.ts';
-import { stoppedError, type Courier } from './ref.ts';
+import { stoppedError, type Sender } from './ref.ts';
 import { StreamOutlet } from './stream.ts';
 
 /** What an actor sends to other actors. */
@@ -17,7 +17,7 @@ type Outgoing =
   | EnvelopeOf<'cancel'>;
 
 export interface RelayOptions {
-  readonly find: (address: string) => Courier | undefined;
+  readonly find: (address: string) => Sender | undefined;
   readonly watch: (name: string, listener: (event: ActorEvent) => void) => Disposable;
   readonly onDeadLetter: (actor: string, method: string) => void;
 }
@@ -85,7 +85,7 @@ export class Relay {
     const abort = new AbortController();
     this.#open.set(id, { abort });
     return this.#answer(id, () =>
-      this.#courier(to).ask(method, body, { timeoutMs, signal: abort.signal }),
+      this.#senderTo(to).ask(method, body, { timeoutMs, signal: abort.signal }),
     );
   }
 
@@ -94,7 +94,7 @@ export class Relay {
     const { signal } = abort;
     this.#open.set(id, { abort, outlet });
     return this.#answer(id, async () => {
-      const items = this.#courier(to).stream(method, body, { timeoutMs, window, signal });
+      const items = this.#senderTo(to).stream(method, body, { timeoutMs, window, signal });
       for await (const item of items) {
         await outlet.room(signal);
         post(this.#channel, { kind: 'item', id }, item);
@@ -105,9 +105,9 @@ export class Relay {
 
   #tell({ id, to, method }: EnvelopeOf<'tell'>, body: Body): Promise<void> {
     return this.#answer(id, async () => {
-      const courier = this.#options.find(to);
-      if (courier === undefined) this.#options.onDeadLetter(to, method);
-      else await courier.tell(method, body);
+      const sender = this.#options.find(to);
+      if (sender === undefined) this.#options.onDeadLetter(to, method);
+      else await sender.tell(method, body);
       return emptyBody;
     });
   }
@@ -122,9 +122,9 @@ export class Relay {
     }
   }
 
-  #courier(address: string): Courier {
-    const courier = this.#options.find(address);
-    if (courier === undefined) throw stoppedError(address);
-    return courier;
+  #senderTo(address: string): Sender {
+    const sender = this.#options.find(address);
+    if (sender === undefined) throw stoppedError(address);
+    return sender;
   }
 }

@@ -25,7 +25,7 @@ export interface NodeOptions {
 export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'life' | 'previous'>;
 
 /** The system's side of one life: orders wait until the node says that it knows the life. */
-interface RemoteLife {
+interface RemoteIncarnation {
   readonly onEnded: (error: CxmindError) => void;
   /** Undefined once the node knows the life. */
   held: (() => void)[] | undefined;
@@ -39,7 +39,7 @@ export class RemoteNode {
   readonly #link: Link;
   readonly #control: Channel;
   readonly #logger: Logger;
-  readonly #lives = new Map<number, RemoteLife>();
+  readonly #lives = new Map<number, RemoteIncarnation>();
   /** The numbers of lives, for those who know them otherwise. */
   readonly #numbers = new WeakMap<Incarnation, number>();
   readonly #welcome = Promise.withResolvers<OrderOf<'welcome'>>();
@@ -102,7 +102,7 @@ export class RemoteNode {
     const id = this.#nextLife++;
     const channel = this.#link.open();
     const { promise, resolve } = Promise.withResolvers<CxmindError>();
-    const life: RemoteLife = { onEnded: resolve, held: [] };
+    const life: RemoteIncarnation = { onEnded: resolve, held: [] };
     this.#lives.set(id, life);
     const start = {
       ...order,

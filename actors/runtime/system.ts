@@ -8,7 +8,7 @@ import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { ActorEvent } from './event.ts';
 import { importFactory, type FactoryAddress } from './factory.ts';
 import type { Launcher } from './incarnation.ts';
-import { startLocal, type Make } from './local-life.ts';
+import { startLocal, type Make } from './local-actor.ts';
 import { addressOfModule, moduleAt } from './module-address.ts';
 import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';

@@ -6,12 +6,12 @@ import type { ActorFactory } from './actor.ts';
 import type { ThreadOpening, ThreadStart } from './actor-thread.ts';
 import { importFactory } from './factory.ts';
 import { ActorHost } from './host.ts';
-import { LifeChannels } from './life-channels.ts';
+import { IncarnationChannels } from './incarnation-channels.ts';
 import type { Protocol } from './protocol.ts';
 
 const { end, slab } = workerData as ThreadOpening;
 const payloads = new PayloadHeap(slab);
-const lives = new LifeChannels(new ThreadChannel(end, payloads), begin);
+const lives = new IncarnationChannels(new ThreadChannel(end, payloads), begin);
 
 /** The actor's, once a life has imported it. */
 let factory: ActorFactory<Protocol, unknown> | undefined;

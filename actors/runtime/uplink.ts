@@ -10,7 +10,7 @@ import {
   stoppedError,
   type ActorRef,
   type AskOptions,
-  type Courier,
+  type Sender,
   type StreamOptions,
 } from './ref.ts';
 import { defaultWindow, StreamInbox } from './stream.ts';
@@ -41,7 +41,7 @@ export class Uplink {
 
   /** A ref to the actor of that name; its `pending` counts this actor's own messages. */
   refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P> {
-    return refOver(protocol, name, new RelayedCourier(this, name));
+    return refOver(protocol, name, new RelayedSender(this, name));
   }
 
   /** Hears of what happens to the actor of that name until disposed of. */
@@ -157,7 +157,7 @@ export function cancelledError(where: string, reason: unknown): CxmindError {
   });
 }
 
-class RelayedCourier implements Courier {
+class RelayedSender implements Sender {
   readonly address: string;
   readonly status = 'running';
   readonly payloads: PayloadMemory;

@@ -4,7 +4,7 @@ import * as t from 'io-ts';
 import { fatal, type Actor, type Logger } from '../../../actors/runtime/actor.ts';
 import { Cell } from '../../../actors/runtime/cell.ts';
 import type { ActorEvent } from '../../../actors/runtime/event.ts';
-import { startLocal } from '../../../actors/runtime/local-life.ts';
+import { startLocal } from '../../../actors/runtime/local-actor.ts';
 import { call, protocol } from '../../../actors/runtime/protocol.ts';
 import { defaultSupervision } from '../../../actors/runtime/supervisor.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';

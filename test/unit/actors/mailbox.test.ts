@@ -55,7 +55,7 @@ describe('Mailbox', () => {
     );
   });
 
-  it('keeps no room for letters that came and went behind one that takes long', () => {
+  it('keeps no room for entries that came and went behind one that takes long', () => {
     const mailbox = new Mailbox(2, () => undefined);
     mailbox.put({ id: 0 });
     mailbox.put({ id: 1 });
@@ -74,14 +74,14 @@ describe('Mailbox', () => {
     );
   });
 
-  it('refuses a letter that is not younger than the last', () => {
+  it('refuses an entry that is not younger than the last', () => {
     const mailbox = new Mailbox(2, () => undefined);
     mailbox.put({ id: 7 });
     mailbox.release(7);
     for (const id of [7, 3]) {
       assert.throws(() => mailbox.put({ id }), {
         code: 'INTERNAL',
-        message: `mailbox: letter ${id} after letter 7`,
+        message: `mailbox: message ${id} after message 7`,
       });
     }
     mailbox.put({ id: 8 });

@@ -11,7 +11,7 @@ import {
   stream,
   streamOf,
 } from '../../../actors/runtime/protocol.ts';
-import { refOver, type ActorRef, type Courier } from '../../../actors/runtime/ref.ts';
+import { refOver, type ActorRef, type Sender } from '../../../actors/runtime/ref.ts';
 import { encodeBody } from '../../../transport/codec.ts';
 import type { Body } from '../../../transport/frame.ts';
 
@@ -196,7 +196,7 @@ describe('protocol', () => {
     );
   });
 
-  const courier: Courier = {
+  const sender: Sender = {
     address: 'greeter/0',
     pending: 0,
     status: 'running',
@@ -206,7 +206,7 @@ describe('protocol', () => {
   };
 
   it('checks the reply of a ref by its codec', async () => {
-    const ref = refOver(greeter, 'greeter/0', courier);
+    const ref = refOver(greeter, 'greeter/0', sender);
     await assert.rejects(ref.ask.greet({ name: 'x' }, { timeoutMs: 1 }), {
       code: 'WIRE_INVALID',
       message: 'greeter/0.greet reply: message: expected string, got 42',
@@ -214,7 +214,7 @@ describe('protocol', () => {
   });
 
   it('checks each item of a stream by its codec', async () => {
-    const words = refOver(speaker, 'speaker/0', courier).stream.words(
+    const words = refOver(speaker, 'speaker/0', sender).stream.words(
       { text: '' },
       { timeoutMs: 1 },
     );

@@ -4,20 +4,20 @@ import type { Body } from '../../transport/frame.ts';
 import { Deadlines } from './deadlines.ts';
 import { post, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation } from './incarnation.ts';
-import { afterTurn, AskLetter, type TellLetter } from './letter.ts';
+import { afterTurn, OutgoingAsk, type OutgoingTell } from './outgoing-ask.ts';
 import { Mailbox } from './mailbox.ts';
 import { stoppedError, type AskOptions, type StreamOptions } from './ref.ts';
 import { defaultWindow, StreamInbox } from './stream.ts';
 import { cancelledError } from './uplink.ts';
 
-type Letter = AskLetter | TellLetter;
+type Outgoing = OutgoingAsk | OutgoingTell;
 
-/** The life that letters are sent to. */
-type Life = Pick<Incarnation, 'channel' | 'urgent'>;
+/** The life that messages are sent to. */
+type Connection = Pick<Incarnation, 'channel' | 'urgent'>;
 
 type Answer = EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>;
 
-export interface CorrespondenceOptions {
+export interface PendingAsksOptions {
   /** The actor's address. */
   readonly name: string;
   readonly capacity: number;
@@ -28,37 +28,37 @@ export interface CorrespondenceOptions {
   readonly onOverdue: (error: CxmindError) => void;
 }
 
-/** The letters to one actor through all its lives: what waits for room, what it has, who still waits for a reply. */
-export class Correspondence {
-  readonly #options: CorrespondenceOptions;
-  readonly #mailbox: Mailbox<Letter>;
+/** The messages to one actor through all its lives: what waits for room, what it has, who still waits for a reply. */
+export class PendingAsks {
+  readonly #options: PendingAsksOptions;
+  readonly #mailbox: Mailbox<Outgoing>;
   readonly #deadlines: Deadlines;
-  #life: Life | undefined;
+  #connection: Connection | undefined;
   /** Why nothing is taken any more. */
   #closed: { readonly reason: CxmindError | undefined } | undefined;
   #nextId = 0;
   #graceTimer: NodeJS.Timeout | undefined;
   /** The head that `#graceTimer` runs for. */
-  #watched: AskLetter | undefined;
+  #watched: OutgoingAsk | undefined;
 
-  constructor(options: CorrespondenceOptions) {
+  constructor(options: PendingAsksOptions) {
     this.#options = options;
-    this.#mailbox = new Mailbox(options.capacity, (letter) => {
-      if (letter.kind === 'tell') letter.onTaken();
-      if (this.#life !== undefined) this.#send(letter, this.#life);
+    this.#mailbox = new Mailbox(options.capacity, (message) => {
+      if (message.kind === 'tell') message.onTaken();
+      if (this.#connection !== undefined) this.#send(message, this.#connection);
     });
     this.#deadlines = new Deadlines(
-      () => this.#mailbox.letters(),
-      (letter) => this.#giveUp(letter, letter.timeoutError()),
+      () => this.#mailbox.entries(),
+      (message) => this.#giveUp(message, message.timeoutError()),
     );
   }
 
-  /** Letters not done. */
+  /** Messages not done. */
   get size(): number {
     return this.#mailbox.size;
   }
 
-  // not async, nor Promise.try: either would wrap the letter's promise into another, which takes it three turns
+  // not async, nor Promise.try: either would wrap the message's promise into another, which takes it three turns
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
     try {
       return this.#put(method, body, options).reply;
@@ -74,17 +74,17 @@ export class Correspondence {
   ): AsyncGenerator<Body, void, undefined> {
     const window = options.window ?? defaultWindow;
     const items = new StreamInbox(window, (count) => {
-      if (this.#life === undefined) return;
-      post(this.#life.channel, { kind: 'credit', id: letter.id, count });
+      if (this.#connection === undefined) return;
+      post(this.#connection.channel, { kind: 'credit', id: message.id, count });
     });
-    const letter = this.#put(method, body, options, items);
-    letter.reply.catch(() => undefined);
+    const message = this.#put(method, body, options, items);
+    message.reply.catch(() => undefined);
     try {
       yield* items.read();
     } finally {
-      if (!letter.isSettled) {
+      if (!message.isSettled) {
         const where = `${this.#options.name}.${method}`;
-        this.#giveUp(letter, cancelledError(where, 'its reader left'));
+        this.#giveUp(message, cancelledError(where, 'its reader left'));
       }
     }
   }
@@ -102,24 +102,24 @@ export class Correspondence {
   }
 
   /** A life takes messages: it gets what waited for it. */
-  connect(life: Life): void {
-    this.#life = life;
-    for (const letter of this.#mailbox.accepted()) this.#send(letter, life);
+  connect(connection: Connection): void {
+    this.#connection = connection;
+    for (const message of this.#mailbox.accepted()) this.#send(message, connection);
   }
 
   /** That life crashed: what it had is lost, what it had not waits for the next. */
   disconnect(error: CxmindError): void {
-    this.#life = undefined;
+    this.#connection = undefined;
     this.#unwatch();
-    for (const letter of [...this.#mailbox.accepted()]) {
-      if (!letter.isSent) continue;
-      this.#release(letter.id);
-      if (letter.kind === 'tell') this.#options.onDeadLetter(letter.method);
-      else if (!letter.isSettled) letter.reject(error);
+    for (const message of [...this.#mailbox.accepted()]) {
+      if (!message.isSent) continue;
+      this.#release(message.id);
+      if (message.kind === 'tell') this.#options.onDeadLetter(message.method);
+      else if (!message.isSettled) message.reject(error);
     }
   }
 
-  /** Takes no more letters; those that are here may still be answered. */
+  /** Takes no more messages; those that are here may still be answered. */
   close(reason: CxmindError | undefined): void {
     this.#closed = { reason };
     this.#unwatch();
@@ -129,13 +129,13 @@ export class Correspondence {
   abandon(error: CxmindError | undefined): void {
     this.close(error);
     this.#deadlines.end();
-    this.#life = undefined;
-    for (const letter of this.#mailbox.clear()) {
-      if (letter.kind === 'ask') {
-        if (!letter.isSettled) letter.reject(error ?? stoppedError(this.#options.name));
+    this.#connection = undefined;
+    for (const message of this.#mailbox.clear()) {
+      if (message.kind === 'ask') {
+        if (!message.isSettled) message.reject(error ?? stoppedError(this.#options.name));
       } else {
-        letter.onTaken();
-        this.#options.onDeadLetter(letter.method);
+        message.onTaken();
+        this.#options.onDeadLetter(message.method);
       }
     }
   }
@@ -160,13 +160,13 @@ export class Correspondence {
   }
 
   /** @throws RUNTIME_CANCELLED, ACTOR_STOPPED */
-  #put(method: string, body: Body, options: AskOptions, items?: StreamInbox): AskLetter {
+  #put(method: string, body: Body, options: AskOptions, items?: StreamInbox): OutgoingAsk {
     const { name } = this.#options;
     if (options.signal?.aborted === true) {
       throw cancelledError(`${name}.${method}`, options.signal.reason);
     }
     if (this.#closed !== undefined) throw stoppedError(name, this.#closed.reason);
-    const letter = new AskLetter({
+    const message = new OutgoingAsk({
       id: this.#nextId++,
       actor: name,
       method,
@@ -175,38 +175,38 @@ export class Correspondence {
       ...(items !== undefined && { items }),
       onCancel: (given, error) => this.#giveUp(given, error),
     });
-    this.#deadlines.add(letter);
-    this.#mailbox.put(letter);
-    return letter;
+    this.#deadlines.add(message);
+    this.#mailbox.put(message);
+    return message;
   }
 
-  #send(letter: Letter, { channel }: Life): void {
-    const { id, method, body } = letter;
+  #send(message: Outgoing, { channel }: Connection): void {
+    const { id, method, body } = message;
     const to = this.#options.name;
-    letter.isSent = true;
-    if (letter.kind === 'tell') {
+    message.isSent = true;
+    if (message.kind === 'tell') {
       post(channel, { kind: 'tell', id, to, method }, body);
       return;
     }
-    const timeoutMs = Math.max(0, letter.deadline - Date.now());
-    if (letter.items === undefined) {
+    const timeoutMs = Math.max(0, message.deadline - Date.now());
+    if (message.items === undefined) {
       post(channel, { kind: 'ask', id, to, method, timeoutMs }, body);
     } else {
-      const { window } = letter.items;
+      const { window } = message.items;
       post(channel, { kind: 'stream', id, to, method, timeoutMs, window }, body);
     }
   }
 
   #settle(id: number, outcome: E.Either<CxmindError, Body>): void {
-    const letter = this.#release(id);
-    if (letter?.kind !== 'ask' || letter.isSettled) return;
-    if (E.isRight(outcome)) letter.resolve(outcome.right);
-    else letter.reject(outcome.left);
+    const message = this.#release(id);
+    if (message?.kind !== 'ask' || message.isSettled) return;
+    if (E.isRight(outcome)) message.resolve(outcome.right);
+    else message.reject(outcome.left);
   }
 
   #itemsOf(id: number): StreamInbox | undefined {
-    const letter = this.#mailbox.get(id);
-    return letter?.kind === 'ask' ? letter.items : undefined;
+    const message = this.#mailbox.get(id);
+    return message?.kind === 'ask' ? message.items : undefined;
   }
 
   #takeCredits(upTo: number): void {
@@ -216,21 +216,21 @@ export class Correspondence {
     }
   }
 
-  /** The caller stops waiting at once; the letter keeps its place until the actor let go of it. */
-  #giveUp(letter: AskLetter, error: CxmindError): void {
-    letter.reject(error);
-    if (letter.isSent && this.#life !== undefined) {
-      post(this.#life.urgent, { kind: 'cancel', id: letter.id, reason: toWireError(error) });
+  /** The caller stops waiting at once; the message keeps its place until the actor let go of it. */
+  #giveUp(message: OutgoingAsk, error: CxmindError): void {
+    message.reject(error);
+    if (message.isSent && this.#connection !== undefined) {
+      post(this.#connection.urgent, { kind: 'cancel', id: message.id, reason: toWireError(error) });
       this.#watchHead();
     } else {
-      this.#release(letter.id);
+      this.#release(message.id);
     }
   }
 
-  #release(id: number): Letter | undefined {
-    const letter = this.#mailbox.release(id);
+  #release(id: number): Outgoing | undefined {
+    const message = this.#mailbox.release(id);
     if (this.#mailbox.size === 0) this.#deadlines.rest();
-    return letter;
+    return message;
   }
 
   /** Gives a handler whose caller gave up a while to notice; only the head is judged, the rest wait behind it. */

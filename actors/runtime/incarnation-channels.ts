@@ -9,10 +9,10 @@ const border: Packet = { header: new Uint8Array(0), frames: [] };
  * The end that begins a life and the end that closes its channel each send a border, so both agree where a life ends
  * although packets for it may be under way. Those reach nobody, least of all the life after it.
  */
-export class LifeChannels {
+export class IncarnationChannels {
   readonly #channel: Channel;
   readonly #onBegin: (life: Channel) => void;
-  #life: LifeChannel | undefined;
+  #life: IncarnationChannel | undefined;
   #isOpen = true;
 
   /** @param onBegin takes the channel of a life that the other end began */
@@ -49,7 +49,7 @@ export class LifeChannels {
   }
 
   #open(): Channel {
-    const life = new LifeChannel(this.#channel, () => {
+    const life = new IncarnationChannel(this.#channel, () => {
       if (this.#life !== life) return;
       this.#channel.send(border);
       this.#end();
@@ -66,7 +66,7 @@ export class LifeChannels {
 }
 
 /** What of a thread's channel belongs to one life. */
-class LifeChannel implements Channel {
+class IncarnationChannel implements Channel {
   readonly closed: Promise<void>;
   readonly #under: Channel;
   readonly #onClose: () => void;

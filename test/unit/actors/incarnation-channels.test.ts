@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
-import { LifeChannels } from '../../../actors/runtime/life-channels.ts';
+import { IncarnationChannels } from '../../../actors/runtime/incarnation-channels.ts';
 import type { Channel } from '../../../transport/channel.ts';
 import { sameThreadPair } from '../../../transport/same-thread.ts';
 
 const packet = (...bytes: number[]) => ({ header: Uint8Array.from(bytes), frames: [] });
 
-describe('LifeChannels', () => {
+describe('IncarnationChannels', () => {
   let begun: PromiseWithResolvers<Channel>;
-  let system: LifeChannels;
-  let thread: LifeChannels;
+  let system: IncarnationChannels;
+  let thread: IncarnationChannels;
 
   beforeEach(() => {
     const [near, far] = sameThreadPair();
     begun = Promise.withResolvers();
-    system = new LifeChannels(near);
-    thread = new LifeChannels(far, (life) => begun.resolve(life));
+    system = new IncarnationChannels(near);
+    thread = new IncarnationChannels(far, (life) => begun.resolve(life));
   });
   afterEach(() => thread.close());
 

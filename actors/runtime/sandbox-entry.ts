@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { toWireError } from '../../src/errors.ts';
-import type { IsolateReply, IsolateRequest } from './isolate.ts';
+import type { SandboxReply, SandboxRequest } from './sandbox.ts';
 
 type Make = (props: unknown) => Promise<(message: unknown) => Promise<unknown>>;
 
@@ -9,7 +9,7 @@ const port = parentPort!;
 
 /** Tells how something ended; a value that cannot leave the thread is an error, too. */
 async function answer(work: () => Promise<unknown>): Promise<void> {
-  let reply: IsolateReply;
+  let reply: SandboxReply;
   try {
     reply = { value: await work() };
   } catch (thrown) {
@@ -21,7 +21,7 @@ async function answer(work: () => Promise<unknown>): Promise<void> {
 await answer(async () => {
   const exports = (await import(module)) as Readonly<Record<string, Make>>;
   const called = await exports[create]!(props);
-  port.on('message', (request: IsolateRequest) => {
+  port.on('message', (request: SandboxRequest) => {
     if (request === 'exit') process.exit(0);
     void answer(() => called(request.call));
   });

@@ -8,7 +8,7 @@ import { cancelledError } from './uplink.ts';
 const maxTimerMs = 2 ** 31 - 1;
 
 /** A message that wants a reply: settled once, by the reply, an error, its signal or its deadline, which others watch. */
-export class AskLetter {
+export class OutgoingAsk {
   readonly kind = 'ask';
   readonly id: number;
   readonly method: string;
@@ -26,7 +26,7 @@ export class AskLetter {
   readonly #cancel: (() => void) | undefined;
   #isSettled = false;
 
-  /** @param options.onCancel called when the signal is aborted before the letter is settled, with the error to give */
+  /** @param options.onCancel called when the signal is aborted before the ask is settled, with the error to give */
   constructor(options: {
     readonly id: number;
     readonly actor: string;
@@ -34,7 +34,7 @@ export class AskLetter {
     readonly body: Body;
     readonly ask: AskOptions;
     readonly items?: StreamInbox;
-    readonly onCancel: (letter: AskLetter, error: CxmindError) => void;
+    readonly onCancel: (ask: OutgoingAsk, error: CxmindError) => void;
   }) {
     const { id, method, body, ask, onCancel } = options;
     this.id = id;
@@ -56,7 +56,7 @@ export class AskLetter {
     signal.addEventListener('abort', this.#cancel, { once: true });
   }
 
-  /** Whether nobody waits any more; a settled letter may still be in the actor's hands. */
+  /** Whether nobody waits any more; a settled ask may still be in the actor's hands. */
   get isSettled(): boolean {
     return this.#isSettled;
   }
@@ -88,7 +88,7 @@ export class AskLetter {
 }
 
 /** A message that wants no reply. */
-export interface TellLetter {
+export interface OutgoingTell {
   readonly kind: 'tell';
   readonly id: number;
   readonly method: string;

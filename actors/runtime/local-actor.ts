@@ -2,7 +2,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { sameThreadPair } from '../../transport/same-thread.ts';
 import type { Actor, Environment } from './actor.ts';
 import { ActorHost } from './host.ts';
-import type { Incarnation, Life } from './incarnation.ts';
+import type { Incarnation, IncarnationStart } from './incarnation.ts';
 import type { Protocol } from './protocol.ts';
 
 /** Makes an actor for a life. */
@@ -13,7 +13,7 @@ export type Make<P extends Protocol> = (
 /** Starts an actor on the calling thread. */
 export function startLocal<P extends Protocol>(
   name: string,
-  life: Life,
+  life: IncarnationStart,
   make: Make<P>,
 ): Incarnation {
   const [channel, far] = sameThreadPair();

@@ -8,7 +8,7 @@ import { StreamOutlet } from './stream.ts';
 export type Message = EnvelopeOf<'ask'> | EnvelopeOf<'stream'> | EnvelopeOf<'tell'>;
 
 /** A message in an actor's queue and, while it is worked on, its context; the signal is made when looked at. */
-export class Job implements Context {
+export class Delivery implements Context {
   readonly message: Message;
   readonly body: Body;
   readonly deadline: number;

@@ -6,7 +6,7 @@ import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Context, Logger } from './actor.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
-import { Job, type Message } from './job.ts';
+import { Delivery, type Message } from './delivery.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
 import { valueOf } from './ref.ts';
 
@@ -18,7 +18,7 @@ const spellMs = 5;
 
 type Handler = (message: unknown, context: Context) => unknown;
 
-export interface WorkbenchOptions {
+export interface DispatcherOptions {
   readonly channel: Channel;
   /** Where the tensors of replies go. */
   readonly payloads: PayloadMemory;
@@ -32,14 +32,14 @@ export interface WorkbenchOptions {
 }
 
 /** An actor's messages where the actor is: worked on one at a time and in order, and answered. */
-export class Workbench {
-  readonly #options: WorkbenchOptions;
-  readonly #queue: Job[] = [];
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #queue: Delivery[] = [];
   /** Asks that were given up before they came: cancelling may overtake them. */
   readonly #givenUp = new Map<number, CxmindError>();
   #protocol: Protocol | undefined;
   #actor: Actor<Protocol> | undefined;
-  #running: Job | undefined;
+  #running: Delivery | undefined;
   #stopped: CxmindError | undefined;
   #isResting = false;
   #creditsDue = 0;
@@ -47,7 +47,7 @@ export class Workbench {
   #lastTaken = -1;
   #lastTell = 0;
 
-  constructor(options: WorkbenchOptions) {
+  constructor(options: DispatcherOptions) {
     this.#options = options;
   }
 
@@ -61,7 +61,7 @@ export class Workbench {
     this.#lastTaken = message.id;
     const reason = this.#stopped ?? this.#givenUp.get(message.id);
     if (reason === undefined) {
-      this.#queue.push(new Job(message, body, this.#options.logger));
+      this.#queue.push(new Delivery(message, body, this.#options.logger));
       if (!this.#isResting) this.#pump();
     } else {
       this.#givenUp.delete(message.id);
@@ -80,7 +80,7 @@ export class Workbench {
     } else if (id > this.#lastTaken) {
       this.#givenUp.set(id, error);
     } else {
-      const at = this.#queue.findIndex((job) => job.message.id === id);
+      const at = this.#queue.findIndex((delivery) => delivery.message.id === id);
       if (at < 0) return;
       this.#queue.splice(at, 1);
       this.#refuse(id, error);
@@ -104,9 +104,9 @@ export class Workbench {
         this.#rest();
         return;
       }
-      const job = this.#queue.shift();
-      if (job === undefined) break;
-      this.#work(job);
+      const delivery = this.#queue.shift();
+      if (delivery === undefined) break;
+      this.#work(delivery);
       if (this.#queue.length > 0) until ??= performance.now() + spellMs;
     }
     this.#giveCreditsSoon();
@@ -131,23 +131,23 @@ export class Workbench {
     });
   }
 
-  #work(job: Job): void {
-    this.#running = job;
-    if (job.message.kind !== 'tell') this.#giveCredits();
+  #work(delivery: Delivery): void {
+    this.#running = delivery;
+    if (delivery.message.kind !== 'tell') this.#giveCredits();
     let result: unknown;
     try {
-      result = job.outlet === undefined ? this.#handle(job) : this.#flow(job);
+      result = delivery.outlet === undefined ? this.#handle(delivery) : this.#flow(delivery);
     } catch (error) {
-      this.#fail(job, error);
+      this.#fail(delivery, error);
       return;
     }
     if (result instanceof Promise) {
       void result.then(
-        (value) => this.#resume(() => this.#succeed(job, value)),
-        (error: unknown) => this.#resume(() => this.#fail(job, error)),
+        (value) => this.#resume(() => this.#succeed(delivery, value)),
+        (error: unknown) => this.#resume(() => this.#fail(delivery, error)),
       );
     } else {
-      this.#succeed(job, result);
+      this.#succeed(delivery, result);
     }
   }
 
@@ -156,58 +156,58 @@ export class Workbench {
     this.#pump();
   }
 
-  #handle(job: Job): unknown {
-    return this.#call(job, callOf(this.#protocol!, job.message.method).request);
+  #handle(delivery: Delivery): unknown {
+    return this.#call(delivery, callOf(this.#protocol!, delivery.message.method).request);
   }
 
-  async #flow(job: Job): Promise<void> {
-    const { id, method } = job.message;
+  async #flow(delivery: Delivery): Promise<void> {
+    const { id, method } = delivery.message;
     const { request, item } = streamOf(this.#protocol!, method);
-    for await (const value of this.#call(job, request) as AsyncIterable<unknown>) {
-      await job.outlet!.room(job.signal);
+    for await (const value of this.#call(delivery, request) as AsyncIterable<unknown>) {
+      await delivery.outlet!.room(delivery.signal);
       post(this.#options.channel, { kind: 'item', id }, this.#encode(item, value));
     }
   }
 
-  #call(job: Job, request: Parameters<typeof decodeAs>[0]): unknown {
-    const { method } = job.message;
+  #call(delivery: Delivery, request: Parameters<typeof decodeAs>[0]): unknown {
+    const { method } = delivery.message;
     const where = `${this.#options.name}.${method}`;
-    const message: unknown = decodeAs(request, valueOf(job.body), where);
+    const message: unknown = decodeAs(request, valueOf(delivery.body), where);
     const actor = this.#actor as unknown as Readonly<Record<string, Handler>>;
-    return actor[method]!(message, job);
+    return actor[method]!(message, delivery);
   }
 
   #encode(codec: t.Mixed, value: unknown): Body {
     return encodeBody(codec.encode(value), this.#options.payloads);
   }
 
-  #succeed(job: Job, value: unknown): void {
-    const { kind, id, method } = job.message;
+  #succeed(delivery: Delivery, value: unknown): void {
+    const { kind, id, method } = delivery.message;
     if (kind !== 'tell') {
       let reply = emptyBody;
       try {
         if (kind === 'ask') reply = this.#encode(callOf(this.#protocol!, method).reply, value);
       } catch (error) {
-        this.#fail(job, error);
+        this.#fail(delivery, error);
         return;
       }
       this.#giveCredits();
       post(this.#options.channel, { kind: 'reply', id }, reply);
     }
-    this.#finish(job);
+    this.#finish(delivery);
   }
 
-  #fail(job: Job, thrown: unknown): void {
+  #fail(delivery: Delivery, thrown: unknown): void {
     const error = asCxmindError(thrown);
     if (error.detail['fatal'] === true) {
       this.#stopped = error;
       this.#options.onFatal(error);
       return;
     }
-    const { kind, id, method } = job.message;
+    const { kind, id, method } = delivery.message;
     if (kind === 'tell') this.#options.logger.error({ error, method }, 'tell failed');
     else this.#refuse(id, error);
-    this.#finish(job);
+    this.#finish(delivery);
   }
 
   #refuse(id: number, error: CxmindError): void {
@@ -215,7 +215,7 @@ export class Workbench {
     post(this.#options.channel, { kind: 'refusal', id, error: toWireError(error) });
   }
 
-  #finish({ message }: Job): void {
+  #finish({ message }: Delivery): void {
     this.#running = undefined;
     if (message.kind === 'tell') {
       this.#lastTell = message.id;

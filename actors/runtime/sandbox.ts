@@ -4,7 +4,7 @@ import { asCxmindError, CxmindError, fromWireError, type WireError } from '../..
 import { addressOfModule, entryModule, moduleAt } from './module-address.ts';
 
 /** What a thread is made of. */
-export interface IsolateOptions {
+export interface SandboxOptions {
   /** Of the thread, for debuggers and error messages. */
   readonly name: string;
   /** A module that exports, under `create`, an async function from props to the function that is called. */
@@ -23,20 +23,20 @@ export interface IsolateOptions {
 }
 
 /** What the thread is told: to call its function, or to exit. */
-export type IsolateRequest = { readonly call: unknown } | 'exit';
+export type SandboxRequest = { readonly call: unknown } | 'exit';
 
 /** What the thread says: that it is ready, or how a call ended. */
-export type IsolateReply = { readonly value: unknown } | { readonly error: WireError };
+export type SandboxReply = { readonly value: unknown } | { readonly error: WireError };
 
 /**
  * A function on a thread of its own that can be ended in the middle of a call, whatever it is doing: for code that may
  * hang, exit or spoil what it shares a thread with. A thread that was lost is started again by the next call.
  */
-export class Isolate implements AsyncDisposable {
-  readonly #options: IsolateOptions;
+export class Sandbox implements AsyncDisposable {
+  readonly #options: SandboxOptions;
   #thread: Thread | undefined;
 
-  constructor(options: IsolateOptions) {
+  constructor(options: SandboxOptions) {
     this.#options = options;
   }
 
@@ -76,9 +76,9 @@ class Thread {
   /** What the code threw outside of any call. */
   #uncaught: CxmindError | undefined;
 
-  constructor({ name, module, create, props, onOutput, onLoss }: IsolateOptions) {
+  constructor({ name, module, create, props, onOutput, onLoss }: SandboxOptions) {
     this.#name = name;
-    this.#worker = new Worker(entryModule('isolate-entry'), {
+    this.#worker = new Worker(entryModule('sandbox-entry'), {
       name,
       workerData: { module: moduleAt(addressOfModule(module)).href, create, props },
       stdout: true,
@@ -97,7 +97,7 @@ class Thread {
     return this.#isAlive;
   }
 
-  post(request: IsolateRequest): void {
+  post(request: SandboxRequest): void {
     this.#worker.postMessage(request);
   }
 
@@ -125,7 +125,7 @@ class Thread {
   async reply(limitMs: number, signal: AbortSignal): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let isAnswered = false as boolean;
-    const onMessage = (reply: IsolateReply): void => {
+    const onMessage = (reply: SandboxReply): void => {
       isAnswered = true;
       if ('value' in reply) resolve(reply.value);
       else reject(fromWireError(reply.error));
