@@ -2,7 +2,14 @@
 
 // One's own actors
 export { actorFactory, fatal } from './runtime/actor.ts';
-export type { Actor, ActorFactory, Context, Environment, Logger } from './runtime/actor.ts';
+export type {
+  Actor,
+  ActorEvent,
+  ActorFactory,
+  Context,
+  Environment,
+  Logger,
+} from './runtime/actor.ts';
 export { call, protocol, stream } from './runtime/protocol.ts';
 export type {
   Call,
@@ -20,13 +27,11 @@ export { tensor } from '../transport/tensor-codec.ts';
 // Running them
 export { ActorSystem } from './runtime/system.ts';
 export type { LocalActor, PropsOf, SystemOptions, ThreadActor } from './runtime/system.ts';
-export type { NodeOptions } from './runtime/remote-node.ts';
 export type { ProcessOptions } from './runtime/child-nodes.ts';
 export { NodeHost } from './runtime/node.ts';
-export type { Place } from './runtime/placement.ts';
-export type { Claims, PlacementStrategy, Resources } from './runtime/resources.ts';
+export type { Claims, NodeOptions, Place, Resources } from './runtime/placement.ts';
 export type { SharedMarker, WithSharedBlocks } from './runtime/shared-blocks.ts';
-export type { ActorEvent } from './runtime/event.ts';
+
 export type {
   ActorRef,
   ActorStatus,
@@ -37,8 +42,7 @@ export type {
   Tell,
 } from './runtime/ref.ts';
 export type { Supervision } from './runtime/supervisor.ts';
-export { askAny, leastBusy } from './runtime/pool.ts';
-export { gather, gatherSettled } from './runtime/gather.ts';
+export { askAny, gather, gatherSettled, leastBusy } from './runtime/pool.ts';
 
 // Roles of a run, for pipelines of one's own
 export { rewardSpec } from './reward/spec.ts';

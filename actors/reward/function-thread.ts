@@ -4,7 +4,7 @@ import type { RewardInput } from '../../src/reward/reward.ts';
 import { loadUserFunction } from '../../src/reward/user-function.ts';
 import type { FunctionProps } from './scorer.ts';
 
-/** Loads a user's function on the sandbox's thread. @throws REWARD_INVALID */
+/** Loads a user's function on the thread of a sandbox. @throws REWARD_INVALID */
 export async function createScorer({
   source,
   kwargs,

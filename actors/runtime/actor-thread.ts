@@ -4,22 +4,20 @@ import type { SharedMemory } from '../../src/tensor/memory.ts';
 import { defaultSlabBytes, type PayloadHeap } from '../../transport/shared/heap.ts';
 import { slabMemory } from '../../transport/shared/slab.ts';
 import { threadPair, type ThreadEnd } from '../../transport/thread/channel.ts';
-import type { FactoryAddress } from './factory.ts';
-import type { Incarnation, IncarnationStart } from './incarnation.ts';
-import { IncarnationChannels } from './incarnation-channels.ts';
-import { entryModule } from './module-address.ts';
+import { entryModule, type FactoryAddress } from './actor-module.ts';
+import { IncarnationChannels, type Incarnation, type IncarnationStart } from './incarnation.ts';
 
-/** What a thread is given at its start. */
+/** Data that a thread is given when it starts. */
 export interface ThreadOpening {
   readonly end: ThreadEnd;
-  /** Of its payloads; another thread that had it before is gone. */
+  /** Memory for the thread's payloads. The previous thread that had it has exited. */
   readonly slab: SharedMemory;
 }
 
-/** What a thread is given for each life. */
+/** Data that a thread is given for each incarnation. */
 export interface ThreadStart extends IncarnationStart, FactoryAddress {
   readonly name: string;
-  /** Name of the node that the thread is of; undefined in the system's own process. */
+  /** Name of the thread's node; undefined in the system's own process. */
   readonly node: string | undefined;
   readonly devices: readonly string[];
   readonly props: unknown;
@@ -28,14 +26,16 @@ export interface ThreadStart extends IncarnationStart, FactoryAddress {
 /** A thread that runs, or ran. */
 interface Running {
   readonly worker: Worker;
-  readonly lives: IncarnationChannels;
-  /** Resolves with the reason once it has exited, and all that it sent was delivered. */
+  readonly channels: IncarnationChannels;
+  /** Resolves with the reason once the thread has exited and all that it sent was delivered. */
   readonly ended: Promise<CxmindError>;
 }
 
 /**
- * The thread that an actor lives on. A life that crashes and leaves its thread running is followed by the next one
- * there, with modules loaded and memory mapped; for a thread that has ended, another is started.
+ * The worker thread of an actor.
+ *
+ * An incarnation that crashes may leave its thread running. The next one then runs there too, with modules loaded and
+ * memory mapped. If the thread has ended, another is started.
  */
 export class ActorThread {
   readonly #name: string;
@@ -45,7 +45,7 @@ export class ActorThread {
   #running: Running | undefined;
 
   /**
-   * @param heap        the payloads of the thread that calls
+   * @param heap        payloads of the calling thread
    * @param heapLimitMb limit of the thread's JavaScript heap
    */
   constructor(name: string, heap: PayloadHeap, heapLimitMb: number | undefined) {
@@ -55,28 +55,29 @@ export class ActorThread {
   }
 
   /**
-   * Begins a life, after the end of the one before.
+   * Begins an incarnation, after the end of the one before.
    *
    * @throws DataCloneError for props that are not plain data
    */
   begin(start: ThreadStart): Incarnation {
-    if (this.#running?.lives.isOpen !== true) this.#running = this.#open();
+    if (this.#running?.channels.isOpen !== true) this.#running = this.#open();
     const running = this.#running;
-    // taken by the thread when it comes to the beginning of the life in its channel
+    // The thread takes this message when it comes to the beginning of the incarnation in its channel.
     running.worker.postMessage(start);
-    const channel = running.lives.begin();
+    const channel = running.channels.begin();
     let isOver = false;
     const ended = channel.closed.then(() => {
       isOver = true;
-      return running.lives.isOpen ? this.#survived() : running.ended;
+      return running.channels.isOpen ? this.#threadGoesOn() : running.ended;
     });
     const terminate = (): void => {
+      // After its end the thread may already run the next incarnation.
       if (!isOver) void running.worker.terminate();
     };
     return { channel, urgent: channel, ended, terminate };
   }
 
-  /** Ends the thread: there is no further life. */
+  /** Ends the thread, since no incarnation follows. */
   async release(): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
@@ -104,10 +105,10 @@ export class ActorThread {
       channel.reclaim();
       return uncaught ?? new CxmindError('ACTOR_CRASHED', `thread exited with code ${code}`);
     });
-    return { worker, ended, lives: new IncarnationChannels(channel) };
+    return { worker, ended, channels: new IncarnationChannels(channel) };
   }
 
-  #survived(): CxmindError {
+  #threadGoesOn(): CxmindError {
     return new CxmindError('ACTOR_CRASHED', `${this.#name} ended, and its thread did not`);
   }
 }

@@ -3,11 +3,10 @@ import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../sr
 import type { Packet } from '../../transport/channel.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
-import type { Logger } from './actor.ts';
-import { PendingAsks } from './pending-asks.ts';
+import type { ActorEvent, Logger } from './actor.ts';
 import { open, post, type EnvelopeOf } from './envelope.ts';
-import type { ActorEvent } from './event.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';
+import { PendingAsks } from './pending-asks.ts';
 import {
   stoppedError,
   valueOf,
@@ -21,52 +20,64 @@ import { verdictOn, type Supervision } from './supervisor.ts';
 
 export interface CellOptions extends RelayOptions {
   readonly name: string;
-  /** Begins the lives of the actor. */
   readonly launcher: Launcher;
   readonly supervision: Supervision;
   readonly mailboxCapacity: number;
-  /** How long a cancelled handler, or a stop, may take before the actor is ended from outside. */
+  /** Time that a cancelled handler, or a stop, may take before the actor is ended from outside. */
   readonly graceMs: number;
-  /** Names of actors that must not be stopped before it. */
+  /** Names of actors that must not be stopped before this one. */
   readonly uses: ReadonlySet<string>;
   readonly logger: Logger;
-  /** Where the tensors of messages to it go. */
+  /** Memory for the tensors of messages to the actor. */
   readonly payloads: PayloadMemory;
-  /** Must not throw. */
+  /** Called with each event. It must not throw. */
   readonly onEvent: (event: ActorEvent) => void;
   readonly onEscalate: (error: CxmindError) => void;
 }
 
-/** The system's side of one actor through all its lives: its asks, its supervision, its end. */
+/**
+ * The system's side of one actor, from its start to its stop.
+ *
+ * The cell launches one incarnation after another and supervises them. Refs send through it, and messages that no
+ * incarnation got yet wait in it. The `ActorHost` is its counterpart at the actor's end of the channel.
+ *
+ *   status       ready     crash                               stop()
+ *   starting     running   stopped                             stopping
+ *   running                restarting, or stopped if given up  stopping
+ *   restarting   running   restarting, or stopped if given up  stopping
+ *   stopping               stopped
+ */
 export class Cell implements Sender {
   readonly name: string;
   readonly #options: CellOptions;
-  readonly #asks: PendingAsks;
+  readonly #pending: PendingAsks;
   readonly #crashTimes: number[] = [];
-  readonly #gone = Promise.withResolvers<undefined>();
+  readonly #started = Promise.withResolvers<undefined>();
+  readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
-  /** Aborted when the actor is stopped while its next life is sought or waited for. */
+  /** Aborted when the actor is stopped while a place for its next incarnation is sought. */
   #launching: AbortController | undefined;
   #incarnation: Incarnation | undefined;
-  #lastWords: CxmindError | undefined;
-  #onReady: (() => void) | undefined;
+  /** Why the incarnation is ending, where that is known before its end. */
+  #cause: CxmindError | undefined;
   #restarts = 0;
-  /** What the actor kept for its next life. */
+  /** State that the actor kept for its next incarnation. */
   #kept: Body | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
-  #stopTimer: NodeJS.Timeout | undefined;
+  #graceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CellOptions) {
     const { name, mailboxCapacity: capacity, graceMs } = options;
     this.name = name;
     this.#options = options;
-    this.#asks = new PendingAsks({
+    this.#pending = new PendingAsks({
       name,
       capacity,
       graceMs,
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
-        this.#lastWords = error;
+        // A handler that heeds no cancelling blocks every message behind it, so the incarnation counts as crashed.
+        this.#cause = error;
         this.#incarnation?.terminate();
       },
     });
@@ -86,54 +97,38 @@ export class Cell implements Sender {
   }
 
   get pending(): number {
-    return this.#asks.size;
+    return this.#pending.size;
   }
 
   get payloads(): PayloadMemory {
     return this.#options.payloads;
   }
 
-  /** Begins the first life. A failure to start is not retried: it rejects with what went wrong. */
-  async start(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    this.#onReady = () => resolve(undefined);
-    void this.#gone.promise.then(() => reject(this.#lastWords ?? stoppedError(this.name)));
-    void this.#live();
-    await promise;
-  }
-
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
-    return this.#asks.ask(method, body, options);
+    return this.#pending.ask(method, body, options);
   }
 
   tell(method: string, body: Body): Promise<void> {
-    return this.#asks.tell(method, body);
+    return this.#pending.tell(method, body);
   }
 
   stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body> {
-    return this.#asks.stream(method, body, options);
+    return this.#pending.stream(method, body, options);
   }
 
-  /** Ends the actor in order, or from outside when that takes longer than the grace; resolves when it is gone. */
-  async stop(): Promise<void> {
-    if (this.#status !== 'stopped' && this.#status !== 'stopping') {
-      this.#status = 'stopping';
-      this.#asks.close(this.#lastWords);
-      clearTimeout(this.#restartTimer);
-      if (this.#incarnation !== undefined) this.#end(this.#incarnation);
-      else if (this.#launching !== undefined) this.#launching.abort(stoppedError(this.name));
-      else void this.#retire();
-    }
-    await this.#gone.promise;
+  /** Launches the first incarnation and resolves when it is ready. Rejects with what went wrong. */
+  async start(): Promise<void> {
+    void this.#launch();
+    await this.#started.promise;
   }
 
-  async #live(): Promise<void> {
+  async #launch(): Promise<void> {
     const launching = new AbortController();
     this.#launching = launching;
     let incarnation: Incarnation;
     try {
-      const life = { restarts: this.#restarts, kept: this.#kept };
-      incarnation = await this.#options.launcher.launch(life, launching.signal);
+      const start = { restarts: this.#restarts, kept: this.#kept };
+      incarnation = await this.#options.launcher.launch(start, launching.signal);
     } catch (error) {
       this.#onEnded(asCxmindError(error));
       return;
@@ -142,30 +137,16 @@ export class Cell implements Sender {
     }
     const relay = new Relay(incarnation.channel, this.#options);
     this.#incarnation = incarnation;
-    incarnation.channel.receive((packet) => this.#take(packet, relay, incarnation));
+    incarnation.channel.receive((packet) => this.#receive(packet, relay, incarnation));
     void incarnation.ended.then((reason) => {
       relay.close();
       this.#incarnation = undefined;
-      this.#onEnded(this.#lastWords ?? reason);
+      this.#onEnded(this.#cause ?? reason);
     });
-    if (launching.signal.aborted) this.#end(incarnation);
+    if (launching.signal.aborted) this.#endInOrder(incarnation);
   }
 
-  #end(incarnation: Incarnation): void {
-    post(incarnation.urgent, { kind: 'stop' });
-    this.#expectEnd(incarnation);
-  }
-
-  /** Ends a life from outside if it takes longer than the grace to dispose of what it has. */
-  #expectEnd(incarnation: Incarnation): void {
-    clearTimeout(this.#stopTimer);
-    this.#stopTimer = setTimeout(() => {
-      this.#options.logger.warn({ actor: this.name }, 'actor did not stop in time');
-      incarnation.terminate();
-    }, this.#options.graceMs);
-  }
-
-  #take(packet: Packet, relay: Relay, incarnation: Incarnation): void {
+  #receive(packet: Packet, relay: Relay, incarnation: Incarnation): void {
     const opened = open(packet);
     if (E.isLeft(opened)) {
       const error = toWireError(opened.left);
@@ -174,6 +155,7 @@ export class Cell implements Sender {
     }
     const { envelope, body } = opened.right;
     switch (envelope.kind) {
+      // Sent by the actor to another one.
       case 'ask':
       case 'stream':
       case 'tell':
@@ -183,18 +165,19 @@ export class Cell implements Sender {
       case 'cancel':
         relay.handle(envelope, body);
         return;
+      // Answers to messages that this cell sent.
       case 'item':
       case 'reply':
       case 'refusal':
       case 'done':
-        this.#asks.take(envelope, body);
+        this.#pending.take(envelope, body);
         return;
       case 'ready':
-        this.#run(incarnation);
+        this.#onReady(incarnation);
         return;
       case 'crashed':
-        this.#lastWords ??= fromWireError(envelope.error);
-        this.#expectEnd(incarnation);
+        this.#cause ??= fromWireError(envelope.error);
+        this.#terminateAfterGrace(incarnation);
         return;
       case 'kept':
         this.#kept = body;
@@ -205,23 +188,52 @@ export class Cell implements Sender {
       case 'event':
       case 'stop':
       case 'stopped':
+        // A cell sends the first two. The third needs no answer, since the end of the channel follows.
         return;
     }
   }
 
-  #run(incarnation: Incarnation): void {
+  #onReady(incarnation: Incarnation): void {
     if (this.#status === 'stopping') return;
     this.#status = 'running';
-    this.#lastWords = undefined;
-    this.#asks.connect(incarnation);
-    this.#onReady?.();
+    this.#pending.connect(incarnation);
+    this.#started.resolve(undefined);
     this.#notify(this.#restarts === 0 ? 'started' : 'restarted');
   }
 
+  /** Ends the actor in order, or from outside when that takes longer than the grace. Resolves when it is gone. */
+  async stop(): Promise<void> {
+    if (this.#status !== 'stopped' && this.#status !== 'stopping') {
+      this.#status = 'stopping';
+      this.#pending.close(this.#cause);
+      clearTimeout(this.#restartTimer);
+      if (this.#incarnation !== undefined) this.#endInOrder(this.#incarnation);
+      else if (this.#launching !== undefined) this.#launching.abort(stoppedError(this.name));
+      else void this.#finish();
+    }
+    await this.#stopped.promise;
+  }
+
+  #endInOrder(incarnation: Incarnation): void {
+    post(incarnation.urgent, { kind: 'stop' });
+    this.#terminateAfterGrace(incarnation);
+  }
+
+  /** Ends an incarnation from outside if it takes longer than the grace to dispose of what it has. */
+  #terminateAfterGrace(incarnation: Incarnation): void {
+    clearTimeout(this.#graceTimer);
+    this.#graceTimer = setTimeout(() => {
+      this.#options.logger.warn({ actor: this.name }, 'actor did not stop in time');
+      incarnation.terminate();
+    }, this.#options.graceMs);
+  }
+
+  /** Decides what follows when an incarnation has ended, or could not be launched. */
   #onEnded(reason: CxmindError): void {
-    clearTimeout(this.#stopTimer);
+    clearTimeout(this.#graceTimer);
+    // The actor was told to stop, so its end is no crash, whatever caused it.
     if (this.#status === 'stopping') {
-      void this.#retire();
+      void this.#finish();
       return;
     }
     const error = new CxmindError('ACTOR_CRASHED', `${this.name} crashed: ${reason.message}`, {
@@ -229,42 +241,54 @@ export class Cell implements Sender {
       cause: reason,
     });
     this.#notify('crashed', error);
+    // A first start is not retried: wrong props or a missing file would fail again, and the spawner waits for the error.
     if (this.#status === 'starting') {
-      this.#lastWords = reason;
-      void this.#retire(error);
+      void this.#finish(error, reason);
       return;
     }
+    // Nobody knows how far the incarnation got with the messages it had, so they fail. The others wait for the next.
     this.#status = 'restarting';
-    this.#asks.disconnect(error);
+    this.#pending.disconnect(error);
     this.#crashTimes.push(performance.now());
     const verdict = verdictOn(this.#options.supervision, this.#crashTimes, reason);
-    if (verdict.kind === 'restart') {
-      this.#lastWords = undefined;
-      this.#restartTimer = setTimeout(() => {
-        this.#restarts++;
-        void this.#live();
-      }, verdict.afterMs);
-      return;
+    switch (verdict.kind) {
+      case 'restart':
+        this.#cause = undefined;
+        this.#restartTimer = setTimeout(() => {
+          this.#restarts++;
+          void this.#launch();
+        }, verdict.afterMs);
+        return;
+      case 'stop':
+        // The others go on without this actor. Asks to it fail from now on.
+        void this.#finish(error);
+        return;
+      case 'escalate':
+        // The others cannot do without it, so the whole system stops.
+        void this.#finish(error);
+        this.#options.onEscalate(error);
+        return;
     }
-    this.#lastWords = error;
-    void this.#retire(error);
-    if (verdict.kind === 'escalate') this.#options.onEscalate(error);
   }
 
-  /** The last thing that happens to a cell: nobody runs, nobody waits. */
-  async #retire(error?: CxmindError): Promise<void> {
+  /** Ends the cell: no incarnation runs or follows, and nobody waits for a reply any more. */
+  async #finish(
+    error?: CxmindError,
+    startError = this.#cause ?? stoppedError(this.name),
+  ): Promise<void> {
     this.#status = 'stopped';
-    this.#asks.abandon(error);
+    this.#pending.abandon(error);
     const event = this.#event('stopped', error);
     try {
       await this.#options.launcher.release();
     } catch (thrown) {
-      // What it claimed may stay taken, but who waits for its end must not wait for ever.
+      // Claims may stay taken, but those who wait for the end must not wait for ever.
       const wire = toWireError(thrown);
       this.#options.logger.error({ actor: this.name, error: wire }, 'actor not released');
     }
     this.#options.onEvent(event);
-    this.#gone.resolve(undefined);
+    this.#started.reject(startError);
+    this.#stopped.resolve(undefined);
   }
 
   #notify(kind: ActorEvent['kind'], error?: CxmindError): void {

@@ -6,21 +6,22 @@ import type { Link } from '../../transport/link.ts';
 import { makeRunKeys, ticketFor } from '../../transport/zmq/keys.ts';
 import { LinkListener } from '../../transport/zmq/listener.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
-import { entryModule } from './module-address.ts';
-import type { NodeOptions, RemoteNode } from './remote-node.ts';
-import type { NodeOrder } from './run-node.ts';
+import { entryModule } from './actor-module.ts';
+import type { NodeOrder } from './node-entry.ts';
+import type { NodeOptions } from './placement.ts';
+import type { RemoteNode } from './remote-node.ts';
 import { defaultSupervision, verdictOn, type Supervision } from './supervisor.ts';
 
-/** A child process that is to host actors. */
+/** Options of a child process that is to host actors. */
 export interface ProcessOptions extends Omit<NodeOptions, 'link'> {
-  /** What follows when the process ends by itself; `restart` starts another in its place. */
+  /** Strategy for a process that ends by itself; `restart` starts another in its place. */
   readonly supervision?: Supervision;
 }
 
-/** How long a process may take to end once it has no more to do. */
+/** Time that a process may take to end once it has no more to do, in milliseconds. */
 const graceMs = 2_000;
 
-/** By which of a package's conditions names are resolved here, and so by a process that loads the same modules. */
+/** Option that says how package names are resolved. A process that loads the same modules needs the same. */
 const conditions = '--conditions=';
 
 const output: Output = {
@@ -29,16 +30,18 @@ const output: Output = {
 };
 
 export interface ChildNodesOptions {
-  /** How soon a process that hangs is taken for dead. */
+  /** Heartbeat of the links. It says how soon a process that hangs is taken for dead. */
   readonly heartbeat: Heartbeat;
-  /** Takes a process into the system. */
+  /** Adds a process to the system. */
   readonly join: (options: NodeOptions) => Promise<RemoteNode>;
   readonly onEscalate: (error: CxmindError) => void;
 }
 
 /**
- * Child processes of this one that host actors, linked to it over the loopback device. They end with it, also when
- * it is killed outright; one that ends before is started anew by its supervision.
+ * Child processes that host actors, linked to this process over the loopback device.
+ *
+ * They end with this process, also when it is killed outright. A child that ends earlier is started anew as its
+ * supervision says.
  */
 export class ChildNodes implements AsyncDisposable {
   readonly #options: ChildNodesOptions;
@@ -46,7 +49,7 @@ export class ChildNodes implements AsyncDisposable {
   readonly #processes = new Set<NodeProcess>();
   readonly #supervised = new Set<Promise<void>>();
   readonly #closing = new AbortController();
-  /** Who waits for the link of a process, by its name. */
+  /** Callbacks that wait for the link of a process, by its name. */
   readonly #awaited = new Map<string, (link: Link) => void>();
   #listening: Promise<LinkListener> | undefined;
 
@@ -57,7 +60,9 @@ export class ChildNodes implements AsyncDisposable {
   /**
    * Starts a process and resolves when it hosts actors.
    *
-   * @throws PEER_LOST, with its last lines, for a process that ends before; a first start is not retried
+   * A first start is not retried.
+   *
+   * @throws PEER_LOST, with its last lines, for a process that ends before
    */
   async start(options: ProcessOptions): Promise<RemoteNode> {
     const { node, ended } = await this.#launch(options);
@@ -74,7 +79,7 @@ export class ChildNodes implements AsyncDisposable {
     await (await this.#listening)?.close();
   }
 
-  /** @returns the node, and why its process ended once it has */
+  /** @returns the node, and the reason for the end of its process, once it has ended */
   async #launch({
     supervision: _,
     ...options

@@ -6,42 +6,83 @@ import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Context, Logger } from './actor.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
-import { Delivery, type Message } from './delivery.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
 import { valueOf } from './ref.ts';
+import { StreamOutlet } from './stream.ts';
 
-/** Tells whose credits are given back together while more of them come in one turn of the event loop. */
+/** Number of done tells at which their credits are given back within one turn of the event loop. */
 const creditBatch = 128;
 
-/** How long messages may follow each other without a turn of the event loop, in which others are heard. */
-const spellMs = 5;
+/** Time for which messages may follow each other before the event loop gets a turn, in milliseconds. */
+const sliceMs = 5;
+
+/** A message that an actor is to work on. */
+type Message = EnvelopeOf<'ask'> | EnvelopeOf<'stream'> | EnvelopeOf<'tell'>;
 
 type Handler = (message: unknown, context: Context) => unknown;
 
+/** One message at its actor. It is the handler's context while the handler runs. */
+class Delivery implements Context {
+  readonly message: Message;
+  readonly body: Body;
+  readonly deadline: number;
+  readonly logger: Logger;
+  /** Way for the items of a stream. */
+  readonly outlet: StreamOutlet | undefined;
+  #controller: AbortController | undefined;
+
+  constructor(message: Message, body: Body, logger: Logger) {
+    this.message = message;
+    this.body = body;
+    this.deadline = message.kind === 'tell' ? Infinity : Date.now() + message.timeoutMs;
+    this.logger = logger;
+    this.outlet = message.kind === 'stream' ? new StreamOutlet(message.window) : undefined;
+  }
+
+  /** Made at the first look, since most handlers never look. */
+  get signal(): AbortSignal {
+    return this.#abortController().signal;
+  }
+
+  abort(reason: CxmindError): void {
+    this.#abortController().abort(reason);
+  }
+
+  #abortController(): AbortController {
+    return (this.#controller ??= new AbortController());
+  }
+}
+
 export interface DispatcherOptions {
   readonly channel: Channel;
-  /** Where the tensors of replies go. */
+  /** Memory for the tensors of replies. */
   readonly payloads: PayloadMemory;
-  /** The actor's name. */
+  /** Name of the actor. */
   readonly name: string;
   readonly logger: Logger;
-  /** A handler threw an error that ends the actor. */
+  /** Called when a handler threw an error that ends the actor. */
   readonly onFatal: (error: CxmindError) => void;
-  /** It was stopped, and nothing runs any more. */
+  /** Called after `stop`, once nothing runs any more. */
   readonly onStopped: () => void;
 }
 
-/** An actor's messages where the actor is: worked on one at a time and in order, and answered. */
+/**
+ * Dispatcher of one actor: it calls the handlers, one message at a time and in order, and sends their replies.
+ *
+ * The queue here has no bound. The mailbox on the system's side keeps the bound, and every reply, refusal and `done`
+ * gives it a credit back.
+ */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #queue: Delivery[] = [];
-  /** Asks that were given up before they came: cancelling may overtake them. */
-  readonly #givenUp = new Map<number, CxmindError>();
+  /** Asks that were cancelled before they came, since a cancel may overtake its ask. */
+  readonly #cancelled = new Map<number, CxmindError>();
   #protocol: Protocol | undefined;
   #actor: Actor<Protocol> | undefined;
   #running: Delivery | undefined;
   #stopped: CxmindError | undefined;
-  #isResting = false;
+  #isYielding = false;
+  /** Tells that are done and whose credits are not yet given back. */
   #creditsDue = 0;
   #isGivingCredits = false;
   #lastTaken = -1;
@@ -51,7 +92,7 @@ export class Dispatcher {
     this.#options = options;
   }
 
-  /** The actor is there to work on what comes. */
+  /** Sets the actor. It must be there before the first message. */
   begin(protocol: Protocol, actor: Actor<Protocol>): void {
     this.#protocol = protocol;
     this.#actor = actor;
@@ -59,12 +100,12 @@ export class Dispatcher {
 
   put(message: Message, body: Body): void {
     this.#lastTaken = message.id;
-    const reason = this.#stopped ?? this.#givenUp.get(message.id);
+    const reason = this.#stopped ?? this.#cancelled.get(message.id);
     if (reason === undefined) {
       this.#queue.push(new Delivery(message, body, this.#options.logger));
-      if (!this.#isResting) this.#pump();
+      if (!this.#isYielding) this.#pump();
     } else {
-      this.#givenUp.delete(message.id);
+      this.#cancelled.delete(message.id);
       if (message.kind !== 'tell') this.#refuse(message.id, reason);
     }
   }
@@ -78,7 +119,7 @@ export class Dispatcher {
     if (this.#running?.message.id === id) {
       this.#running.abort(error);
     } else if (id > this.#lastTaken) {
-      this.#givenUp.set(id, error);
+      this.#cancelled.set(id, error);
     } else {
       const at = this.#queue.findIndex((delivery) => delivery.message.id === id);
       if (at < 0) return;
@@ -87,7 +128,7 @@ export class Dispatcher {
     }
   }
 
-  /** Refuses what waits and aborts what runs. */
+  /** Refuses the messages that wait and aborts the one that runs. */
   stop(error: CxmindError): void {
     this.#stopped = error;
     for (const { message } of this.#queue.splice(0)) {
@@ -101,46 +142,41 @@ export class Dispatcher {
     let until: number | undefined;
     while (this.#running === undefined && this.#stopped === undefined) {
       if (until !== undefined && this.#queue.length > 0 && performance.now() > until) {
-        this.#rest();
+        this.#yield();
         return;
       }
       const delivery = this.#queue.shift();
       if (delivery === undefined) break;
-      this.#work(delivery);
-      if (this.#queue.length > 0) until ??= performance.now() + spellMs;
+      this.#run(delivery);
+      if (this.#queue.length > 0) until ??= performance.now() + sliceMs;
     }
     this.#giveCreditsSoon();
   }
 
-  /** Once what is here now has been put and worked on: messages come in numbers, and each by itself. */
-  #giveCreditsSoon(): void {
-    if (this.#creditsDue === 0 || this.#isGivingCredits) return;
-    this.#isGivingCredits = true;
-    queueMicrotask(() => {
-      this.#isGivingCredits = false;
-      this.#giveCredits();
-    });
-  }
-
-  /** Goes on after a turn of the event loop, in which cancelling and stopping get their say. */
-  #rest(): void {
-    this.#isResting = true;
+  /** Goes on after a turn of the event loop, in which cancels and stops are heard. */
+  #yield(): void {
+    this.#isYielding = true;
     setImmediate(() => {
-      this.#isResting = false;
+      this.#isYielding = false;
       this.#pump();
     });
   }
 
-  #work(delivery: Delivery): void {
+  #run(delivery: Delivery): void {
     this.#running = delivery;
     if (delivery.message.kind !== 'tell') this.#giveCredits();
     let result: unknown;
     try {
-      result = delivery.outlet === undefined ? this.#handle(delivery) : this.#flow(delivery);
+      const { message, outlet } = delivery;
+      result =
+        outlet === undefined
+          ? this.#call(delivery, callOf(this.#protocol!, message.method).request)
+          : this.#stream(delivery, outlet);
     } catch (error) {
       this.#fail(delivery, error);
       return;
     }
+    // A handler that is not async costs no promise and no turn.
     if (result instanceof Promise) {
       void result.then(
         (value) => this.#resume(() => this.#succeed(delivery, value)),
@@ -156,23 +192,19 @@ export class Dispatcher {
     this.#pump();
   }
 
-  #handle(delivery: Delivery): unknown {
-    return this.#call(delivery, callOf(this.#protocol!, delivery.message.method).request);
-  }
-
-  async #flow(delivery: Delivery): Promise<void> {
+  async #stream(delivery: Delivery, outlet: StreamOutlet): Promise<void> {
     const { id, method } = delivery.message;
     const { request, item } = streamOf(this.#protocol!, method);
     for await (const value of this.#call(delivery, request) as AsyncIterable<unknown>) {
-      await delivery.outlet!.room(delivery.signal);
+      await outlet.room(delivery.signal);
       post(this.#options.channel, { kind: 'item', id }, this.#encode(item, value));
     }
   }
 
-  #call(delivery: Delivery, request: Parameters<typeof decodeAs>[0]): unknown {
+  #call(delivery: Delivery, request: t.Mixed): unknown {
     const { method } = delivery.message;
     const where = `${this.#options.name}.${method}`;
-    const message: unknown = decodeAs(request, valueOf(delivery.body), where);
+    const message: unknown = decodeAs<unknown>(request, valueOf(delivery.body), where);
     const actor = this.#actor as unknown as Readonly<Record<string, Handler>>;
     return actor[method]!(message, delivery);
   }
@@ -225,6 +257,16 @@ export class Dispatcher {
       this.#giveCredits();
       this.#options.onStopped();
     }
+  }
+
+  /** Gives credits back after this turn's messages: they come in numbers, but each is put by itself. */
+  #giveCreditsSoon(): void {
+    if (this.#creditsDue === 0 || this.#isGivingCredits) return;
+    this.#isGivingCredits = true;
+    queueMicrotask(() => {
+      this.#isGivingCredits = false;
+      this.#giveCredits();
+    });
   }
 
   #giveCredits(): void {

@@ -1,27 +1,35 @@
 import * as E from 'fp-ts/lib/Either.js';
-import { asCxmindError, type CxmindError, toWireError } from '../../src/errors.ts';
+import {
+  asCxmindError,
+  type CxmindError,
+  type ErrorDetail,
+  toWireError,
+} from '../../src/errors.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
-import { ownMemory, type PayloadMemory } from '../../transport/shared/bytes.ts';
-import type { Actor, Environment } from './actor.ts';
-import { open, post } from './envelope.ts';
+import { encodeBody } from '../../transport/codec.ts';
+import type { Body } from '../../transport/frame.ts';
+import { ownMemory, sharedCopy, type PayloadMemory } from '../../transport/shared/bytes.ts';
+import type { Actor, Environment, Logger } from './actor.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { emptyBody, open, post, type LogLevel } from './envelope.ts';
 import type { IncarnationStart } from './incarnation.ts';
-import { copyOf, encodeState } from './kept-state.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError, valueOf } from './ref.ts';
-import { remoteLogger } from './remote-logger.ts';
-import { Uplink } from './uplink.ts';
-import { Dispatcher } from './dispatcher.ts';
+import { Uplink } from './relay.ts';
 
 export interface HostOptions {
   readonly channel: Channel;
   readonly start: IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
-  /** Where the tensors of what the actor says go; to memory of their own where nothing is given. */
+  /** Memory for the tensors of what the actor sends. Default: memory of their own. */
   readonly payloads?: PayloadMemory;
   /** Called once, when the actor is disposed of: with the error after a crash, with nothing after an orderly stop. */
   readonly onEnd: (crash: CxmindError | undefined) => void;
 }
 
-/** Runs one actor at the far end of a channel: makes it, hands it its messages, ends it. */
+/**
+ * Host of one incarnation, at the actor's end of the channel: it makes the actor, passes its messages to the
+ * dispatcher, and ends it. The `Cell` is its counterpart at the system's end.
+ */
 export class ActorHost {
   readonly #channel: Channel;
   readonly #onEnd: (crash: CxmindError | undefined) => void;
@@ -36,7 +44,7 @@ export class ActorHost {
   constructor({ channel, start, payloads = ownMemory, onEnd }: HostOptions) {
     const { name, restarts, kept, node, devices } = start;
     const uplink = new Uplink(channel, payloads);
-    const logger = remoteLogger(channel);
+    const logger = loggerOver(channel);
     this.#channel = channel;
     this.#onEnd = onEnd;
     this.#uplink = uplink;
@@ -63,7 +71,7 @@ export class ActorHost {
     channel.receive((packet) => this.#take(packet));
   }
 
-  /** Makes the actor and announces it; whatever goes wrong until then is a crash. */
+  /** Makes the actor and announces it. Any failure until then is a crash. */
   async start<P extends Protocol>(
     make: (environment: Environment) => Promise<{ protocol: P; actor: Actor<P> }>,
   ): Promise<void> {
@@ -79,7 +87,7 @@ export class ActorHost {
     else post(this.#channel, { kind: 'ready' });
   }
 
-  /** Lets go of an actor that cannot be stopped: nothing of it is heard any more. */
+  /** Gives up an actor that cannot be stopped. Nothing of it is heard any more. */
   abandon(): void {
     this.#hasEnded = true;
     this.#channel.close();
@@ -125,6 +133,7 @@ export class ActorHost {
       case 'stopped':
       case 'crashed':
       case 'log':
+        // A host sends these and never gets them.
         return;
     }
   }
@@ -145,13 +154,13 @@ export class ActorHost {
     this.#onEnd(undefined);
   }
 
-  /** What a life that crashed had is not left to the next one on its thread. */
   async #crash(error: CxmindError): Promise<void> {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#hasCrashed = true;
     post(this.#channel, { kind: 'crashed', error: toWireError(error) });
     this.#uplink.close(stoppedError(this.#environment.name));
+    // The next incarnation may run on this thread, and must not find what this one held.
     await this.#dispose();
     this.#onEnd(error);
   }
@@ -166,5 +175,39 @@ export class ActorHost {
     } catch (error) {
       this.#environment.logger.error({ error: asCxmindError(error) }, 'dispose failed');
     }
+  }
+}
+
+/** Encodes state as it is now, to be kept. @throws WIRE_INVALID for what is not plain data */
+export function encodeState(state: unknown): Body {
+  return copyOf(encodeBody(state));
+}
+
+/** Copies a body to memory of its own, so that its tensors may be written from now on. */
+function copyOf({ bytes, frames }: Body): Body {
+  return { bytes: new Uint8Array(bytes), frames: frames.map(sharedCopy) };
+}
+
+/** Logger whose events surface at the system's end of the channel. */
+function loggerOver(channel: Channel): Logger {
+  const at =
+    (level: LogLevel) =>
+    (fields: object, event: string): void => {
+      post(channel, { kind: 'log', level, event }, fieldsBody(fields));
+    };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+/** Encodes the fields of an event: errors in their wire form, and a complaint in place of what is not plain data. */
+function fieldsBody(fields: object): Body {
+  const plain: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(fields)) {
+    plain[key] = value instanceof Error ? toWireError(value) : (value as unknown);
+  }
+  try {
+    return encodeBody(plain);
+  } catch (error) {
+    const detail: ErrorDetail = { unloggable: asCxmindError(error).message };
+    return Object.keys(plain).length === 0 ? emptyBody : encodeBody(detail);
   }
 }

@@ -1,13 +1,13 @@
 import { CxmindError } from '../../src/errors.ts';
 
-/** A message on its way to an actor. */
+/** An entry of a mailbox: a message that is not done. */
 export interface Entry {
-  /** Higher than that of every entry before. */
+  /** Number that is higher than that of every earlier entry. */
   readonly id: number;
 }
 
-/** Entries of a chunk, whose ids follow each other; a power of two. */
-const chunkEntries = 64;
+/** Number of consecutive ids that share a chunk; a power of two. */
+const chunkSize = 64;
 
 interface Chunk<E> {
   readonly entries: (E | undefined)[];
@@ -15,24 +15,28 @@ interface Chunk<E> {
 }
 
 /**
- * The sender's account of a bounded mailbox: at most `capacity` entries are accepted and not done; the rest wait,
- * in order, and their senders with them.
+ * A bounded mailbox, kept at the sender's side.
  *
- * Accepted entries sit with the actor already; this side keeps the credits, so the bound holds across any channel.
+ * At most `capacity` entries are accepted and not done. The others wait in order, and so do their senders. An accepted
+ * entry is already with the actor: the mailbox only counts the credits, so the bound holds across any channel.
  *
- * Entries come in the order of their ids and are accepted in it. They lie in chunks by their ids, accepted ones, then
- * those that wait, with holes where an entry was done or given up before an older one; a chunk of nothing but holes
- * is dropped, so that one entry that takes long does not keep room for all that come and go behind it. (A map of
- * single entries would be made anew for every few of them.)
+ * Entries come in the order of their ids and are accepted in that order. The accepted ones thus have the lower ids, the
+ * waiting ones the higher, and there are holes where an entry was done or given up before an older one.
+ *
+ * Entries are stored in chunks of consecutive ids. A chunk that holds nothing but holes is dropped, so an entry that
+ * takes long does not pin the room of all that come and go after it. A map of single entries would be correct too, but
+ * it rehashes again and again as they come and go.
  */
 export class Mailbox<E extends Entry> {
   readonly #capacity: number;
   readonly #onAccept: (entry: E) => void;
-  /** By the first id of each, in rising order. The last one stays while it is empty: the next entry goes there. */
+  /** Chunks by their first ids, in rising order. The last one stays while it is empty, for the next entry. */
   readonly #chunks = new Map<number, Chunk<E>>();
-  /** The lowest id that may have a place, the lowest that waits, and the one after the last. */
+  /** Lowest id that may have an entry. */
   #first = 0;
+  /** Id above that of every accepted entry. */
   #waitsFrom = 0;
+  /** Id above that of every entry. */
   #end = 0;
   #accepted = 0;
   #waiting = 0;
@@ -43,18 +47,18 @@ export class Mailbox<E extends Entry> {
     this.#onAccept = onAccept;
   }
 
-  /** Entries accepted or waiting. */
+  /** Number of entries, accepted or waiting. */
   get size(): number {
     return this.#accepted + this.#waiting;
   }
 
-  /** The oldest entry not done: the one the actor works on. */
+  /** Oldest accepted entry: the one the actor works on. */
   get head(): E | undefined {
     return this.#accepted === 0 ? undefined : this.#at(this.#first);
   }
 
   /**
-   * Takes an entry, at once or when there is room.
+   * Adds an entry, which is accepted now or when there is room.
    *
    * @throws INTERNAL for an id that is not higher than the last
    */
@@ -68,18 +72,16 @@ export class Mailbox<E extends Entry> {
     this.#end = id + 1;
     chunk.entries[placeOf(id)] = entry;
     chunk.count++;
-    if (this.#accepted < this.#capacity) {
-      this.#accept(entry);
-    } else {
-      this.#waiting++;
-    }
+    if (this.#accepted < this.#capacity) this.#accept(entry);
+    else this.#waiting++;
   }
 
-  /** An entry that is accepted. */
+  /** Finds an accepted entry. */
   get(id: number): E | undefined {
     return id < this.#waitsFrom ? this.#at(id) : undefined;
   }
 
+  /** Accepted entries, in order. */
   *accepted(): Generator<E, void, undefined> {
     for (const entry of this.entries()) {
       if (entry.id >= this.#waitsFrom) return;
@@ -87,18 +89,18 @@ export class Mailbox<E extends Entry> {
     }
   }
 
-  /** Entries accepted, then those that wait. */
+  /** All entries, in order. */
   *entries(): Generator<E, void, undefined> {
     for (const { entries } of this.#chunks.values()) {
       for (const entry of entries) if (entry !== undefined) yield entry;
     }
   }
 
-  /** The entry is done or given up: its room goes to the next in line. */
+  /** Removes an entry that is done or given up. If it was accepted it is returned, and the next in line is accepted. */
   release(id: number): E | undefined {
     const entry = this.#at(id);
     if (entry === undefined) return undefined;
-    this.#take(id);
+    this.#remove(id);
     if (id >= this.#waitsFrom) {
       this.#waiting--;
       return undefined;
@@ -114,7 +116,7 @@ export class Mailbox<E extends Entry> {
     return entry;
   }
 
-  /** Takes out every entry, accepted first; the mailbox is empty afterwards. */
+  /** Removes every entry and returns them in order. */
   clear(): E[] {
     const entries = [...this.entries()];
     this.#chunks.clear();
@@ -133,7 +135,7 @@ export class Mailbox<E extends Entry> {
     return this.#chunks.get(chunkOf(id))?.entries[placeOf(id)];
   }
 
-  #take(id: number): void {
+  #remove(id: number): void {
     const at = chunkOf(id);
     const chunk = this.#chunks.get(at)!;
     chunk.entries[placeOf(id)] = undefined;
@@ -141,21 +143,21 @@ export class Mailbox<E extends Entry> {
     if (chunk.count === 0 && at !== chunkOf(this.#end - 1)) this.#chunks.delete(at);
   }
 
-  /** The chunk where the next entry goes: the last one, or a new one. */
+  /** Finds the chunk for the next entry: the last one, or a new one. */
   #chunkFor(id: number): Chunk<E> {
     const [last, at] = [chunkOf(this.#end - 1), chunkOf(id)];
     if (last !== at && this.#chunks.get(last)?.count === 0) this.#chunks.delete(last);
-    const chunk = this.#chunks.get(at) ?? { entries: new Array<undefined>(chunkEntries), count: 0 };
+    const chunk = this.#chunks.get(at) ?? { entries: new Array<undefined>(chunkSize), count: 0 };
     this.#chunks.set(at, chunk);
     return chunk;
   }
 }
 
-/** The first id of an entry's chunk. */
+/** First id of the chunk of an id. */
 function chunkOf(id: number): number {
   return id - placeOf(id);
 }
 
 function placeOf(id: number): number {
-  return id & (chunkEntries - 1);
+  return id & (chunkSize - 1);
 }

@@ -7,54 +7,55 @@ import { join, split, type Body } from '../../transport/frame.ts';
 import { emptyBody, Logged, WireErrorForm } from './envelope.ts';
 
 /*
- * A system and a node of it speak over one link. The system opens every channel:
+ * Orders between a system and one of its nodes, over one link. The system opens every channel:
  *
- *   control   first `hello`, answered by `welcome`; then what concerns lives, none of it held up by their messages
- *   a life    first `start` with the props in the body; then the packets between a cell and the host of its actor,
- *             which the node passes on without a look
+ *   control          first `hello`, answered by `welcome`; then the orders about incarnations, which thus never wait
+ *                    behind messages
+ *   an incarnation   first `start`, with the props in the body; then the packets between a cell and the host of its
+ *                    actor, which the node passes on unread
  *
- * A life is named by a number that the system counts up for each link.
+ * An incarnation is known by a number that the system counts up for each link.
  */
 
-/** Raised when the orders change: both ends must be of one version. */
-export const nodeVersion = 2;
+/** Version of the orders. Both ends must have the same, so it is raised when the orders change. */
+export const nodeVersion = 3;
 
-const ofLife = { life: t.number };
+const numbered = { incarnation: t.number };
 
 const orders = {
   hello: t.type({ kind: t.literal('hello'), version: t.number, node: t.string }),
-  /** What the node has: `slots` is its number of cores. */
+  /** Answer of the node. `slots` is its number of cores. */
   welcome: t.type({
     kind: t.literal('welcome'),
     version: t.number,
     slots: t.number,
     pid: t.number,
   }),
-  /** The body holds `{ props }`, and `kept` where there is such state. */
+  /** Begins an incarnation. The body holds `{ props }`, and `kept` where there is such state. */
   start: t.type({
     kind: t.literal('start'),
-    ...ofLife,
-    /** The actor's life before, if that was on this node: its thread may be there still. */
+    ...numbered,
+    /** Number of the incarnation before, if that was on this node. Its thread may be there still. */
     previous: t.union([t.number, t.null]),
     name: t.string,
     restarts: t.number,
     protocolName: t.string,
-    /** As `addressOfModule` gives it. */
+    /** Address made by `addressOfModule`. */
     module: t.string,
     create: t.string,
     devices: t.array(t.string),
     heapLimitMb: t.union([t.number, t.null]),
   }),
-  /** The life has a thread, and later orders find it. */
-  started: t.type({ kind: t.literal('started'), ...ofLife }),
-  /** The body's bytes are the header of a packet for the actor, which need not wait behind messages. */
-  urgent: t.type({ kind: t.literal('urgent'), ...ofLife }),
-  terminate: t.type({ kind: t.literal('terminate'), ...ofLife }),
-  /** No life follows on the thread of this one. */
-  retire: t.type({ kind: t.literal('retire'), ...ofLife }),
-  /** Nothing of the life runs any more; its channel is closed once everything it sent is through. */
-  ended: t.type({ kind: t.literal('ended'), ...ofLife, error: WireErrorForm }),
-  /** An event of the node itself; fields are in the body. */
+  /** Tells that the incarnation has a thread, so that later orders find it. */
+  started: t.type({ kind: t.literal('started'), ...numbered }),
+  /** Carries the header of a packet, in the body's bytes, past the messages that wait. */
+  urgent: t.type({ kind: t.literal('urgent'), ...numbered }),
+  terminate: t.type({ kind: t.literal('terminate'), ...numbered }),
+  /** Tells that no incarnation follows on the thread of this one. */
+  retire: t.type({ kind: t.literal('retire'), ...numbered }),
+  /** Tells that nothing of the incarnation runs any more. Its channel is closed once everything it sent is through. */
+  ended: t.type({ kind: t.literal('ended'), ...numbered, error: WireErrorForm }),
+  /** Log event of the node itself. Its fields are in the body. */
   log: t.intersection([t.type({ kind: t.literal('log') }), Logged]),
 };
 
@@ -64,12 +65,12 @@ export type Order = { [K in Kind]: OrderOf<K> }[Kind];
 
 const Kinded = t.type({ kind: t.keyof(orders) });
 
-/** Sends one order; false when the channel is closed. */
+/** Sends one order. Returns false when the channel is closed. */
 export function postOrder(channel: Channel, order: Order, body: Body = emptyBody): boolean {
   return channel.send(join(encodeValue(order), body));
 }
 
-/** Order and body of a packet, the body not yet decoded; WIRE_INVALID for anything else. */
+/** Opens a packet: its order, and its body still encoded. WIRE_INVALID for anything else. */
 export function openOrder(
   packet: Packet,
 ): E.Either<CxmindError, { readonly order: Order; readonly body: Body }> {

@@ -6,26 +6,27 @@ import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { Link } from '../../transport/link.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
+import { moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
 import type { Incarnation } from './incarnation.ts';
-import { moduleAt } from './module-address.ts';
 import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
 import { valueOf } from './ref.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 
 /**
- * Hosts actors on worker threads for the system at the other end of a link: starts them as told, and passes
- * packets between them and the system untouched. When the link ends, so do they.
+ * The node's side of a link: it hosts actors on worker threads for the system at the other end.
+ *
+ * It starts them as ordered, and passes packets between them and the system untouched. When the link ends, so do they.
  */
 export class NodeHost {
-  /** This process's own blocks of memory that actors share. */
+  /** Blocks of memory that the actors of this process share, by name. */
   readonly blocks = new SharedBlocks();
   /** Resolves once the link ended and no actor runs any more, with the link's error if it had one. */
   readonly ended: Promise<CxmindError | undefined>;
-  /** The payloads of this thread: what came for the actors, and what they sent. */
+  /** Payloads of this thread: those that came for the actors, and those that they sent. */
   readonly #heap = new PayloadHeap();
-  readonly #lives = new Map<number, Incarnation>();
-  /** By the youngest life of each, which may be over. */
+  readonly #incarnations = new Map<number, Incarnation>();
+  /** Threads by the number of the youngest incarnation of each, which may be over. */
   readonly #threads = new Map<number, ActorThread>();
   #control: Channel | undefined;
   #name = '';
@@ -38,7 +39,7 @@ export class NodeHost {
     });
   }
 
-  /** The first packet of a channel says what the others are. */
+  /** Reads the first packet of a channel, which says what the others are. */
   #listen(channel: Channel): void {
     let rest: ((packet: Packet) => void) | undefined;
     channel.receive((packet) => {
@@ -70,15 +71,15 @@ export class NodeHost {
   }
 
   #start(
-    { life, previous, module, heapLimitMb, ...order }: OrderOf<'start'>,
+    { incarnation: number, previous, module, heapLimitMb, ...order }: OrderOf<'start'>,
     body: Body,
     channel: Channel,
     control: Channel,
   ): (packet: Packet) => void {
     const end = (error: CxmindError): void => {
-      this.#lives.delete(life);
+      this.#incarnations.delete(number);
       channel.close();
-      postOrder(control, { kind: 'ended', life, error: toWireError(error) });
+      postOrder(control, { kind: 'ended', incarnation: number, error: toWireError(error) });
     };
     let incarnation: Incarnation;
     try {
@@ -92,14 +93,14 @@ export class NodeHost {
       };
       const thread =
         this.#take(previous) ?? new ActorThread(order.name, this.#heap, heapLimitMb ?? undefined);
-      this.#threads.set(life, thread);
+      this.#threads.set(number, thread);
       incarnation = thread.begin(start);
     } catch (error) {
       end(asCxmindError(error));
       return () => undefined;
     }
-    this.#lives.set(life, incarnation);
-    postOrder(control, { kind: 'started', life });
+    this.#incarnations.set(number, incarnation);
+    postOrder(control, { kind: 'started', incarnation: number });
     incarnation.channel.receive((packet) => channel.send(packet));
     void incarnation.ended.then(end);
     void channel.closed.then(() => incarnation.terminate());
@@ -107,11 +108,11 @@ export class NodeHost {
       incarnation.channel.send({ header, frames: frames.map((frame) => this.#heap.share(frame)) });
   }
 
-  /** The thread that a life had, which is no more found by it. */
-  #take(life: number | null): ActorThread | undefined {
-    if (life === null) return undefined;
-    const thread = this.#threads.get(life);
-    this.#threads.delete(life);
+  /** Removes and returns the thread of an incarnation. */
+  #take(number: number | null): ActorThread | undefined {
+    if (number === null) return undefined;
+    const thread = this.#threads.get(number);
+    this.#threads.delete(number);
     return thread;
   }
 
@@ -125,13 +126,13 @@ export class NodeHost {
     const { order, body } = opened.right;
     switch (order.kind) {
       case 'urgent':
-        this.#lives.get(order.life)?.urgent.send({ header: body.bytes, frames: [] });
+        this.#incarnations.get(order.incarnation)?.urgent.send({ header: body.bytes, frames: [] });
         return;
       case 'terminate':
-        this.#lives.get(order.life)?.terminate();
+        this.#incarnations.get(order.incarnation)?.terminate();
         return;
       case 'retire':
-        void this.#take(order.life)?.release();
+        void this.#take(order.incarnation)?.release();
         return;
       case 'hello':
       case 'welcome':
@@ -139,6 +140,7 @@ export class NodeHost {
       case 'started':
       case 'ended':
       case 'log':
+        // A node sends these, or gets them as the first packet of a channel.
         return;
     }
   }

@@ -1,62 +1,64 @@
+import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
-import type { AskOptions } from './ref.ts';
+import { cancelledError, type AskOptions } from './ref.ts';
 import type { StreamInbox } from './stream.ts';
-import { cancelledError } from './uplink.ts';
 
-/** The longest a timer can wait, 24 days; longer deadlines are cut to it. */
+/*
+ * Messages that were sent to an actor and are not done, and the timer of their deadlines.
+ */
+
+/** Longest delay of a timer, 24 days. Longer deadlines are cut to it. */
 const maxTimerMs = 2 ** 31 - 1;
 
-/** A message that wants a reply: settled once, by the reply, an error, its signal or its deadline, which others watch. */
+export interface OutgoingAskOptions {
+  readonly id: number;
+  /** Name of the actor. */
+  readonly actor: string;
+  readonly method: string;
+  readonly body: Body;
+  readonly ask: AskOptions;
+  readonly items?: StreamInbox;
+  /** Called with the error to give, when the signal is aborted before the ask is settled. */
+  readonly onCancel: (ask: OutgoingAsk, error: CxmindError) => void;
+}
+
+/** An ask, or a stream, that is not done. It is settled once: by a reply, an error, its signal or its deadline. */
 export class OutgoingAsk {
   readonly kind = 'ask';
   readonly id: number;
   readonly method: string;
   readonly body: Body;
-  /** In milliseconds since the epoch. */
+  /** Milliseconds since the epoch. */
   readonly deadline: number;
   readonly reply: Promise<Body>;
-  /** Where the items go, if it is a stream that is asked for. */
+  /** Inbox for the items of a stream. */
   readonly items: StreamInbox | undefined;
   isSent = false;
   readonly #actor: string;
   readonly #timeoutMs: number;
   readonly #settlers: PromiseWithResolvers<Body>;
-  readonly #signal: AbortSignal | undefined;
-  readonly #cancel: (() => void) | undefined;
+  readonly #abortListener: Disposable | undefined;
   #isSettled = false;
 
-  /** @param options.onCancel called when the signal is aborted before the ask is settled, with the error to give */
-  constructor(options: {
-    readonly id: number;
-    readonly actor: string;
-    readonly method: string;
-    readonly body: Body;
-    readonly ask: AskOptions;
-    readonly items?: StreamInbox;
-    readonly onCancel: (ask: OutgoingAsk, error: CxmindError) => void;
-  }) {
-    const { id, method, body, ask, onCancel } = options;
+  constructor({ id, actor, method, body, ask, items, onCancel }: OutgoingAskOptions) {
+    const { timeoutMs, signal } = ask;
     this.id = id;
-    this.#actor = options.actor;
-    this.#timeoutMs = ask.timeoutMs;
     this.method = method;
     this.body = body;
-    this.items = options.items;
-    this.deadline = Date.now() + ask.timeoutMs;
+    this.deadline = Date.now() + timeoutMs;
+    this.items = items;
+    this.#actor = actor;
+    this.#timeoutMs = timeoutMs;
     this.#settlers = Promise.withResolvers<Body>();
     this.reply = this.#settlers.promise;
-    const { signal } = ask;
     if (signal === undefined) return;
-    this.#signal = signal;
-    this.#cancel = () => {
-      const where = `${options.actor}.${method}`;
-      if (!this.#isSettled) onCancel(this, cancelledError(where, signal.reason));
-    };
-    signal.addEventListener('abort', this.#cancel, { once: true });
+    this.#abortListener = addAbortListener(signal, () => {
+      if (!this.#isSettled) onCancel(this, cancelledError(`${actor}.${method}`, signal.reason));
+    });
   }
 
-  /** Whether nobody waits any more; a settled ask may still be in the actor's hands. */
+  /** Whether the caller waits no more. The actor may still be working on a settled ask. */
   get isSettled(): boolean {
     return this.#isSettled;
   }
@@ -73,7 +75,7 @@ export class OutgoingAsk {
     this.#settlers.reject(error);
   }
 
-  /** The error of a caller that waited until the deadline. */
+  /** Makes the error of a caller that waited until the deadline. */
   timeoutError(): CxmindError {
     const [where, timeoutMs] = [`${this.#actor}.${this.method}`, this.#timeoutMs];
     return new CxmindError('ACTOR_TIMEOUT', `${where} did not reply within ${timeoutMs} ms`, {
@@ -83,24 +85,89 @@ export class OutgoingAsk {
 
   #settle(): void {
     this.#isSettled = true;
-    if (this.#cancel !== undefined) this.#signal?.removeEventListener('abort', this.#cancel);
+    this.#abortListener?.[Symbol.dispose]();
   }
 }
 
-/** A message that wants no reply. */
+/** A tell that is not done. */
 export interface OutgoingTell {
   readonly kind: 'tell';
   readonly id: number;
   readonly method: string;
   readonly body: Body;
-  /** The mailbox took it, or it became a dead letter: its sender goes on. */
+  /** Lets its sender go on: the mailbox took it, or it became a dead letter. */
   readonly onTaken: () => void;
   isSent: boolean;
 }
 
+/** A message to an actor that is not done. */
+export type Outgoing = OutgoingAsk | OutgoingTell;
+
 /**
- * Calls `then` after a delay and one more turn of the event loop, in which packets that are there already are
- * taken: time that this thread itself was busy is not held against the peer.
+ * One timer for the deadlines of all asks to an actor.
+ *
+ * The timer is set to the first deadline of the asks that were open then. Nearly all asks are replied to earlier, and
+ * cost it nothing.
+ */
+export class Deadlines {
+  readonly #outgoing: () => Iterable<Outgoing>;
+  readonly #onDue: (ask: OutgoingAsk) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #ringsAt = Infinity;
+
+  /**
+   * @param outgoing all messages that are not done
+   * @param onDue    called with each unsettled ask whose deadline has passed
+   */
+  constructor(outgoing: () => Iterable<Outgoing>, onDue: (ask: OutgoingAsk) => void) {
+    this.#outgoing = outgoing;
+    this.#onDue = onDue;
+  }
+
+  add({ deadline }: OutgoingAsk): void {
+    if (deadline < this.#ringsAt) this.#set(deadline);
+    else this.#timer?.ref();
+  }
+
+  /** Lets the timer keep no process alive, since no ask is left. */
+  rest(): void {
+    this.#timer?.unref();
+  }
+
+  /** Clears the timer, since no ask will come. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #set(ringsAt: number): void {
+    clearTimeout(this.#timer);
+    this.#ringsAt = ringsAt;
+    this.#timer = afterTurn(ringsAt - Date.now(), () => this.#ring());
+  }
+
+  #ring(): void {
+    const now = Date.now();
+    let next = Infinity;
+    const due: OutgoingAsk[] = [];
+    for (const each of this.#outgoing()) {
+      if (each.kind !== 'ask' || each.isSettled) continue;
+      if (each.deadline <= now) due.push(each);
+      else next = Math.min(next, each.deadline);
+    }
+    this.#timer = undefined;
+    this.#ringsAt = Infinity;
+    if (next < Infinity) this.#set(next);
+    due.sort((a, b) => a.deadline - b.deadline);
+    for (const ask of due) if (!ask.isSettled) this.#onDue(ask);
+  }
+}
+
+/**
+ * Calls `then` after a delay and one more turn of the event loop.
+ *
+ * Packets that have already come are taken in that turn, so time for which this thread itself was busy is not held
+ * against the peer.
  */
 export function afterTurn(delayMs: number, then: () => void): NodeJS.Timeout {
   return setTimeout(() => setImmediate(then), Math.min(delayMs, maxTimerMs));

@@ -1,40 +1,41 @@
-import * as E from 'fp-ts/lib/Either.js';
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
-import { Deadlines } from './deadlines.ts';
 import { post, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation } from './incarnation.ts';
-import { afterTurn, OutgoingAsk, type OutgoingTell } from './outgoing-ask.ts';
 import { Mailbox } from './mailbox.ts';
-import { stoppedError, type AskOptions, type StreamOptions } from './ref.ts';
+import { afterTurn, Deadlines, OutgoingAsk, type Outgoing } from './outgoing-ask.ts';
+import { cancelledError, stoppedError, type AskOptions, type StreamOptions } from './ref.ts';
 import { defaultWindow, StreamInbox } from './stream.ts';
-import { cancelledError } from './uplink.ts';
 
-type Outgoing = OutgoingAsk | OutgoingTell;
-
-/** The life that messages are sent to. */
+/** Channels of the incarnation that takes messages now. */
 type Connection = Pick<Incarnation, 'channel' | 'urgent'>;
 
 type Answer = EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>;
 
 export interface PendingAsksOptions {
-  /** The actor's address. */
+  /** Name of the actor. */
   readonly name: string;
+  /** Capacity of its mailbox. */
   readonly capacity: number;
-  /** How long a handler may go on after its caller gave up. */
+  /** Time for which a handler may go on after its caller gave up. */
   readonly graceMs: number;
   readonly onDeadLetter: (method: string) => void;
-  /** A handler went on for longer than that. */
+  /** Called when a handler went on for longer than `graceMs`. */
   readonly onOverdue: (error: CxmindError) => void;
 }
 
-/** The messages to one actor through all its lives: what waits for room, what it has, who still waits for a reply. */
+/**
+ * Asks and tells to one actor that are not done, through all its incarnations.
+ *
+ * A message waits in the mailbox for room, is sent to the incarnation that runs, and is released when that is done
+ * with it. A message that no incarnation got yet survives a crash; one that was sent does not.
+ */
 export class PendingAsks {
   readonly #options: PendingAsksOptions;
   readonly #mailbox: Mailbox<Outgoing>;
   readonly #deadlines: Deadlines;
   #connection: Connection | undefined;
-  /** Why nothing is taken any more. */
+  /** Set once no more messages are taken. */
   #closed: { readonly reason: CxmindError | undefined } | undefined;
   #nextId = 0;
   #graceTimer: NodeJS.Timeout | undefined;
@@ -43,22 +44,22 @@ export class PendingAsks {
 
   constructor(options: PendingAsksOptions) {
     this.#options = options;
-    this.#mailbox = new Mailbox(options.capacity, (message) => {
-      if (message.kind === 'tell') message.onTaken();
-      if (this.#connection !== undefined) this.#send(message, this.#connection);
+    this.#mailbox = new Mailbox(options.capacity, (accepted) => {
+      if (accepted.kind === 'tell') accepted.onTaken();
+      if (this.#connection !== undefined) this.#send(accepted, this.#connection);
     });
     this.#deadlines = new Deadlines(
       () => this.#mailbox.entries(),
-      (message) => this.#giveUp(message, message.timeoutError()),
+      (ask) => this.#giveUp(ask, ask.timeoutError()),
     );
   }
 
-  /** Messages not done. */
+  /** Number of messages that are not done. */
   get size(): number {
     return this.#mailbox.size;
   }
 
-  // not async, nor Promise.try: either would wrap the message's promise into another, which takes it three turns
+  // Neither async nor Promise.try: both would wrap the reply into another promise, which costs three turns.
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
     try {
       return this.#put(method, body, options).reply;
@@ -75,16 +76,16 @@ export class PendingAsks {
     const window = options.window ?? defaultWindow;
     const items = new StreamInbox(window, (count) => {
       if (this.#connection === undefined) return;
-      post(this.#connection.channel, { kind: 'credit', id: message.id, count });
+      post(this.#connection.channel, { kind: 'credit', id: ask.id, count });
     });
-    const message = this.#put(method, body, options, items);
-    message.reply.catch(() => undefined);
+    const ask = this.#put(method, body, options, items);
+    // The inbox throws the error to the reader.
+    ask.reply.catch(() => undefined);
     try {
       yield* items.read();
     } finally {
-      if (!message.isSettled) {
-        const where = `${this.#options.name}.${method}`;
-        this.#giveUp(message, cancelledError(where, 'its reader left'));
+      if (!ask.isSettled) {
+        this.#giveUp(ask, cancelledError(`${this.#options.name}.${method}`, 'its reader left'));
       }
     }
   }
@@ -101,46 +102,46 @@ export class PendingAsks {
     });
   }
 
-  /** A life takes messages: it gets what waited for it. */
+  /** Begins to send to an incarnation, which gets the messages that waited for it. */
   connect(connection: Connection): void {
     this.#connection = connection;
-    for (const message of this.#mailbox.accepted()) this.#send(message, connection);
+    for (const accepted of this.#mailbox.accepted()) this.#send(accepted, connection);
   }
 
-  /** That life crashed: what it had is lost, what it had not waits for the next. */
+  /** Fails the messages that the crashed incarnation had. Those it did not get wait for the next one. */
   disconnect(error: CxmindError): void {
     this.#connection = undefined;
     this.#unwatch();
-    for (const message of [...this.#mailbox.accepted()]) {
-      if (!message.isSent) continue;
-      this.#release(message.id);
-      if (message.kind === 'tell') this.#options.onDeadLetter(message.method);
-      else if (!message.isSettled) message.reject(error);
+    for (const accepted of [...this.#mailbox.accepted()]) {
+      if (!accepted.isSent) continue;
+      this.#release(accepted.id);
+      if (accepted.kind === 'tell') this.#options.onDeadLetter(accepted.method);
+      else if (!accepted.isSettled) accepted.reject(error);
     }
   }
 
-  /** Takes no more messages; those that are here may still be answered. */
+  /** Refuses further messages. Those that are here may still be replied to. */
   close(reason: CxmindError | undefined): void {
     this.#closed = { reason };
     this.#unwatch();
   }
 
-  /** Nobody will answer any more. */
+  /** Fails everything that is here, since nobody will reply. */
   abandon(error: CxmindError | undefined): void {
     this.close(error);
     this.#deadlines.end();
     this.#connection = undefined;
-    for (const message of this.#mailbox.clear()) {
-      if (message.kind === 'ask') {
-        if (!message.isSettled) message.reject(error ?? stoppedError(this.#options.name));
+    for (const left of this.#mailbox.clear()) {
+      if (left.kind === 'ask') {
+        if (!left.isSettled) left.reject(error ?? stoppedError(this.#options.name));
       } else {
-        message.onTaken();
-        this.#options.onDeadLetter(message.method);
+        left.onTaken();
+        this.#options.onDeadLetter(left.method);
       }
     }
   }
 
-  /** Takes an answer of the actor, or credits that it gives back. */
+  /** Takes a reply, an item, or credits that the actor gives back. */
   take(envelope: Answer, body: Body): void {
     switch (envelope.kind) {
       case 'item':
@@ -150,10 +151,10 @@ export class PendingAsks {
         this.#takeCredits(envelope.id);
         break;
       case 'reply':
-        this.#settle(envelope.id, E.right(body));
+        this.#releaseAsk(envelope.id)?.resolve(body);
         break;
       case 'refusal':
-        this.#settle(envelope.id, E.left(fromWireError(envelope.error)));
+        this.#releaseAsk(envelope.id)?.reject(fromWireError(envelope.error));
         break;
     }
     this.#watchHead();
@@ -166,7 +167,7 @@ export class PendingAsks {
       throw cancelledError(`${name}.${method}`, options.signal.reason);
     }
     if (this.#closed !== undefined) throw stoppedError(name, this.#closed.reason);
-    const message = new OutgoingAsk({
+    const ask = new OutgoingAsk({
       id: this.#nextId++,
       actor: name,
       method,
@@ -175,9 +176,9 @@ export class PendingAsks {
       ...(items !== undefined && { items }),
       onCancel: (given, error) => this.#giveUp(given, error),
     });
-    this.#deadlines.add(message);
-    this.#mailbox.put(message);
-    return message;
+    this.#deadlines.add(ask);
+    this.#mailbox.put(ask);
+    return ask;
   }
 
   #send(message: Outgoing, { channel }: Connection): void {
@@ -197,18 +198,12 @@ export class PendingAsks {
     }
   }
 
-  #settle(id: number, outcome: E.Either<CxmindError, Body>): void {
-    const message = this.#release(id);
-    if (message?.kind !== 'ask' || message.isSettled) return;
-    if (E.isRight(outcome)) message.resolve(outcome.right);
-    else message.reject(outcome.left);
-  }
-
   #itemsOf(id: number): StreamInbox | undefined {
-    const message = this.#mailbox.get(id);
-    return message?.kind === 'ask' ? message.items : undefined;
+    const accepted = this.#mailbox.get(id);
+    return accepted?.kind === 'ask' ? accepted.items : undefined;
   }
 
+  /** Releases the tells at the head, up to an id. Asks are released by their replies. */
   #takeCredits(upTo: number): void {
     for (let head = this.#mailbox.head; head?.kind === 'tell' && head.id <= upTo;) {
       this.#release(head.id);
@@ -216,24 +211,30 @@ export class PendingAsks {
     }
   }
 
-  /** The caller stops waiting at once; the message keeps its place until the actor let go of it. */
-  #giveUp(message: OutgoingAsk, error: CxmindError): void {
-    message.reject(error);
-    if (message.isSent && this.#connection !== undefined) {
-      post(this.#connection.urgent, { kind: 'cancel', id: message.id, reason: toWireError(error) });
+  /** Settles an ask at once. It keeps its room in the mailbox until the actor lets go of it. */
+  #giveUp(ask: OutgoingAsk, error: CxmindError): void {
+    ask.reject(error);
+    if (ask.isSent && this.#connection !== undefined) {
+      post(this.#connection.urgent, { kind: 'cancel', id: ask.id, reason: toWireError(error) });
       this.#watchHead();
     } else {
-      this.#release(message.id);
+      this.#release(ask.id);
     }
   }
 
-  #release(id: number): Outgoing | undefined {
-    const message = this.#mailbox.release(id);
-    if (this.#mailbox.size === 0) this.#deadlines.rest();
-    return message;
+  /** Releases an ask; undefined if its caller gave up before. */
+  #releaseAsk(id: number): OutgoingAsk | undefined {
+    const released = this.#release(id);
+    return released?.kind === 'ask' && !released.isSettled ? released : undefined;
   }
 
-  /** Gives a handler whose caller gave up a while to notice; only the head is judged, the rest wait behind it. */
+  #release(id: number): Outgoing | undefined {
+    const released = this.#mailbox.release(id);
+    if (this.#mailbox.size === 0) this.#deadlines.rest();
+    return released;
+  }
+
+  /** Gives a handler whose caller gave up some time to end. Only the head is judged, since the others wait behind it. */
   #watchHead(): void {
     const head = this.#mailbox.head;
     if (this.#closed !== undefined || head === this.#watched) return;
@@ -243,13 +244,8 @@ export class PendingAsks {
     this.#watched = head;
     this.#graceTimer = afterTurn(graceMs, () => {
       if (this.#watched !== head) return;
-      const where = `${name}.${head.method}`;
-      onOverdue(
-        new CxmindError(
-          'ACTOR_TIMEOUT',
-          `${where} went on for ${graceMs} ms after it was cancelled`,
-        ),
-      );
+      const what = `${name}.${head.method} went on for ${graceMs} ms after it was cancelled`;
+      onOverdue(new CxmindError('ACTOR_TIMEOUT', what));
     });
   }
 

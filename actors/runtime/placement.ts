@@ -1,24 +1,152 @@
+import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
-import { encodeBody } from '../../transport/codec.ts';
-import type { Body } from '../../transport/frame.ts';
-import type { Incarnation, Launcher, IncarnationStart } from './incarnation.ts';
-import { valueOf } from './ref.ts';
-import type { RemoteNode, StartOrder } from './remote-node.ts';
-import {
-  ResourcePool,
-  type Allocation,
-  type Claims,
-  type PlacementStrategy,
-  type Resources,
-} from './resources.ts';
+import type { Link } from '../../transport/link.ts';
+import type { RemoteNode } from './remote-node.ts';
 
-/** Where an actor runs: on a thread of this process, on one node, or on any node of a pool. */
+/*
+ * Placement: the nodes of a system stand in pools, and an actor takes slots and devices of one node of a pool.
+ */
+
+/** Place of an actor: a thread of this process, one node, or any node of a pool. */
 export type Place = 'thread' | { readonly node: string } | { readonly pool: string };
 
-/** The pool of nodes that were added without saying which. */
+/** Pool of the nodes that were added without the name of one. */
 export const defaultPool = 'nodes';
 
-/** The nodes of a system and what is free on them. */
+/** Resources of a node, to be claimed by actors. */
+export interface Resources {
+  /** Number of actors with a claim of one slot each: the node's cores, as a rule. */
+  readonly slots: number;
+  /** Names of its devices, as in `cuda:0`. */
+  readonly devices: readonly string[];
+}
+
+/** Options of a process that is to host actors. */
+export interface NodeOptions {
+  /** Name that is unique among the nodes that live: `host-a`. */
+  readonly name: string;
+  /** Link to its `NodeHost`. The system owns it from now on. */
+  readonly link: Link;
+  /** Resources of the node. Default: a slot for each of its cores, and no devices. */
+  readonly resources?: Partial<Resources>;
+  /** Name of its pool. Default `nodes`. */
+  readonly pool?: string;
+}
+
+/** Resources that an actor needs of its node. */
+export interface Claims {
+  readonly slots: number;
+  /** Number of devices for itself alone. */
+  readonly devices: number;
+}
+
+/** Resources of one node that an actor has until it releases them. */
+export interface Allocation {
+  readonly node: string;
+  readonly slots: number;
+  /** Names of its devices. */
+  readonly devices: readonly string[];
+}
+
+interface Member {
+  readonly node: string;
+  readonly resources: Resources;
+  readonly taken: Set<Allocation>;
+}
+
+/** Nodes over which actors of a kind are spread, with the resources that are taken of each. */
+export class ResourcePool {
+  readonly name: string;
+  readonly #members = new Map<string, Member>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  add(node: string, resources: Resources): void {
+    this.#members.set(node, { node, resources, taken: new Set() });
+  }
+
+  /** Forgets a node that is gone, and every allocation on it. */
+  remove(node: string): void {
+    this.#members.delete(node);
+  }
+
+  /**
+   * Allocates what is claimed on the node of which the smallest share is taken; undefined while there is no room.
+   *
+   * @param only the one node that will do, if not all will
+   */
+  take(claims: Claims, only?: string): Allocation | undefined {
+    let best: Member | undefined;
+    for (const member of this.#members.values()) {
+      if ((only !== undefined && member.node !== only) || !fits(claims, member)) continue;
+      if (best === undefined || isFreer(member, best)) best = member;
+    }
+    if (best === undefined) return undefined;
+    const { slots, devices } = claims;
+    const chosen = freeDevices(best).slice(0, devices);
+    const allocation: Allocation = { node: best.node, slots, devices: chosen };
+    best.taken.add(allocation);
+    return allocation;
+  }
+
+  release(allocation: Allocation): void {
+    this.#members.get(allocation.node)?.taken.delete(allocation);
+  }
+
+  /** Makes the error of claims that cannot be met. It says what was wanted, and what each node has free. */
+  shortage(actor: string, claims: Claims, only?: string): CxmindError {
+    const members = [...this.#members.values()].filter(({ node }) => (only ?? node) === node);
+    const wanted = amount(claims.slots, claims.devices);
+    const free = members.map((member) => {
+      const { slots, devices } = member.resources;
+      const left = amount(freeSlots(member), freeDevices(member).length);
+      return `${member.node} has ${left} free of ${amount(slots, devices.length)}`;
+    });
+    const where = only === undefined ? `no node of pool ${this.name}` : `not node ${only}`;
+    const facts = free.length === 0 ? 'there is no such node' : free.join('; ');
+    return new CxmindError(
+      'PLACEMENT_FAILED',
+      `${actor} wants ${wanted}, and ${where} has room: ${facts}`,
+      { detail: { actor, claims, free } },
+    );
+  }
+}
+
+function fits({ slots, devices }: Claims, member: Member): boolean {
+  return slots <= freeSlots(member) && devices <= freeDevices(member).length;
+}
+
+/** Compares the shares that are taken, then the numbers of actors. */
+function isFreer(one: Member, other: Member): boolean {
+  return (loadOf(one) - loadOf(other) || one.taken.size - other.taken.size) < 0;
+}
+
+function freeSlots({ resources, taken }: Member): number {
+  return [...taken].reduce((free, { slots }) => free - slots, resources.slots);
+}
+
+function freeDevices({ resources, taken }: Member): string[] {
+  const used = new Set([...taken].flatMap(({ devices }) => devices));
+  return resources.devices.filter((device) => !used.has(device));
+}
+
+/** Larger one of the shares of slots and devices that are taken, from 0 to 1. */
+function loadOf(member: Member): number {
+  const { slots, devices } = member.resources;
+  const share = (free: number, all: number): number => (all === 0 ? 0 : 1 - free / all);
+  return Math.max(
+    share(freeSlots(member), slots),
+    share(freeDevices(member).length, devices.length),
+  );
+}
+
+function amount(slots: number, devices: number): string {
+  return `${slots} slots and ${devices} devices`;
+}
+
+/** The nodes of a system, by their names and by their pools. */
 export class Placement {
   readonly #nodes = new Map<string, { readonly node: RemoteNode; readonly pool: ResourcePool }>();
   readonly #pools = new Map<string, ResourcePool>();
@@ -28,13 +156,7 @@ export class Placement {
     return [...this.#nodes.values()].map(({ node }) => node);
   }
 
-  /** Sets how a pool chooses among its nodes; before its first node, or it spreads. */
-  definePool(name: string, strategy: PlacementStrategy): void {
-    if (this.#pools.has(name)) throw new CxmindError('INTERNAL', `pool ${name} has begun already`);
-    this.#pools.set(name, new ResourcePool(name, strategy));
-  }
-
-  /** Takes a node in until it is gone. @throws INTERNAL when there is one of its name */
+  /** Adds a node until it is gone. @throws INTERNAL when there is one of its name */
   add(node: RemoteNode, poolName: string, resources: Resources): void {
     if (this.#nodes.has(node.name)) {
       throw new CxmindError('INTERNAL', `node ${node.name} is here already`);
@@ -54,7 +176,7 @@ export class Placement {
     return this.#nodes.get(name)?.node;
   }
 
-  /** The pool of a place. @throws PLACEMENT_FAILED for a node or a pool that nobody added */
+  /** Finds the pool of a place. @throws PLACEMENT_FAILED for a node or a pool that nobody added */
   poolAt(actor: string, place: Exclude<Place, 'thread'>): ResourcePool {
     const pool = 'node' in place ? this.#nodes.get(place.node)?.pool : this.#pools.get(place.pool);
     if (pool !== undefined) return pool;
@@ -67,97 +189,18 @@ export class Placement {
     this.#announce();
   }
 
-  /** Resolves when a node came or room was made, or after `timeoutMs`, or when the signal is aborted. */
+  /** Waits until a node comes or room is made, for `timeoutMs` at most, or until the signal is aborted. */
   async changed(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    const { promise: over, resolve } = Promise.withResolvers<undefined>();
-    const end = (): void => resolve(undefined);
+    const over = Promise.withResolvers<undefined>();
+    const end = (): void => over.resolve(undefined);
     const timer = setTimeout(end, timeoutMs);
-    signal.addEventListener('abort', end);
-    await Promise.race([this.#change.promise, over]);
+    using _ = addAbortListener(signal, end);
+    await Promise.race([this.#change.promise, over.promise]);
     clearTimeout(timer);
-    signal.removeEventListener('abort', end);
   }
 
   #announce(): void {
     this.#change.resolve(undefined);
     this.#change = Promise.withResolvers<undefined>();
-  }
-}
-
-/** What a launcher needs to know of an actor on nodes. */
-export interface RemoteActor {
-  readonly order: Omit<StartOrder, 'restarts' | 'devices'>;
-  readonly props: unknown;
-  readonly place: Exclude<Place, 'thread'>;
-  readonly claims: Claims;
-  /** How long a later life waits for room anywhere. */
-  readonly patienceMs: number;
-}
-
-interface Home {
-  readonly node: RemoteNode;
-  readonly allocation: Allocation;
-}
-
-/**
- * Begins lives on nodes: the first where the actor was placed; later ones on the same node while that lives, else
- * on any node of its pool that has room, and if none has, on the first that gets some.
- */
-export class RemoteLauncher implements Launcher {
-  readonly #placement: Placement;
-  readonly #actor: RemoteActor;
-  readonly #pool: ResourcePool;
-  readonly #body: Body;
-  #home: Home | undefined;
-  /** The youngest life. */
-  #life: Incarnation | undefined;
-
-  /** @throws PLACEMENT_FAILED for a place that is not there, WIRE_INVALID for props that are not plain data */
-  constructor(placement: Placement, actor: RemoteActor) {
-    this.#placement = placement;
-    this.#actor = actor;
-    this.#pool = placement.poolAt(actor.order.name, actor.place);
-    this.#body = encodeBody({ props: actor.props });
-  }
-
-  get node(): string | undefined {
-    return this.#home?.node.name;
-  }
-
-  async launch({ restarts, kept }: IncarnationStart, signal: AbortSignal): Promise<Incarnation> {
-    const { node, allocation } = await this.#settle(restarts === 0, signal);
-    const { devices } = allocation;
-    const { order, props } = this.#actor;
-    const body = kept === undefined ? this.#body : encodeBody({ props, kept: valueOf(kept) });
-    this.#life = node.start({ ...order, restarts, devices: [...devices] }, body, this.#life);
-    return this.#life;
-  }
-
-  release(): Promise<void> {
-    if (this.#home !== undefined) {
-      if (this.#life !== undefined) this.#home.node.retire(this.#life);
-      this.#placement.release(this.#pool, this.#home.allocation);
-    }
-    this.#home = undefined;
-    return Promise.resolve();
-  }
-
-  async #settle(isFirst: boolean, signal: AbortSignal): Promise<Home> {
-    const { order, place, claims, patienceMs } = this.#actor;
-    const only = isFirst && 'node' in place ? place.node : undefined;
-    const until = performance.now() + patienceMs;
-    for (;;) {
-      signal.throwIfAborted();
-      const home = this.#home;
-      if (home !== undefined && this.#placement.find(home.node.name) === home.node) return home;
-      const allocation = this.#pool.take(claims, only);
-      if (allocation !== undefined) {
-        const node = this.#placement.find(allocation.node)!;
-        return (this.#home = { node, allocation });
-      }
-      const leftMs = until - performance.now();
-      if (isFirst || leftMs <= 0) throw this.#pool.shortage(order.name, claims, only);
-      await this.#placement.changed(leftMs, signal);
-    }
   }
 }

@@ -2,8 +2,12 @@ import { CxmindError, type ErrorCode } from '../../src/errors.ts';
 import type { MethodOf, Protocol, ReplyOf, RequestOf } from './protocol.ts';
 import type { ActorRef, AskOptions } from './ref.ts';
 
-/** Failures that say nothing about the message: another actor may well answer it. */
-const elsewhere: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+/*
+ * Asks to several actors of one kind: to the least busy of them, or to all at once.
+ */
+
+/** Codes of failures that say nothing about the message, so that another actor may well answer it. */
+const retried: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ACTOR_CRASHED',
   'ACTOR_STOPPED',
   'ACTOR_TIMEOUT',
@@ -11,7 +15,9 @@ const elsewhere: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
- * The ref with the fewest messages pending, the first of equals; actors that run come before those that restart.
+ * Picks the ref with the fewest pending messages, the first of equals.
+ *
+ * An actor that runs comes before one that restarts. Stopped ones are never picked.
  *
  * @throws ACTOR_STOPPED when none is left
  */
@@ -31,9 +37,9 @@ export function leastBusy<P extends Protocol>(refs: readonly ActorRef<P>[]): Act
 }
 
 /**
- * Asks the least busy of several like actors, and again another when that one crashed, stopped or did not answer.
+ * Asks the least busy of several actors, and tries another when that one crashed, stopped or did not reply in time.
  *
- * Only for work that may be done twice; the errors of handlers are not retried.
+ * Use it for work that may be done twice. Errors of handlers are not retried.
  *
  * @param options.timeoutMs for each attempt
  * @param options.retries   attempts after the first
@@ -49,8 +55,59 @@ export async function askAny<P extends Protocol, M extends MethodOf<P>>(
     try {
       return await ref.ask[method](message, options);
     } catch (error) {
-      const isRetried = error instanceof CxmindError && elsewhere.has(error.code);
+      const isRetried = error instanceof CxmindError && retried.has(error.code);
       if (!isRetried || attempt >= options.retries) throw error;
     }
   }
+}
+
+/** One message for all actors, or a function that makes each actor's own from its index in the list. */
+export type Spread<Message> = Message | ((index: number) => Message);
+
+/**
+ * Asks every actor at once. The first failure cancels the other asks.
+ *
+ * @returns the replies, in the order of the refs
+ * @throws the first failure
+ */
+export async function gather<P extends Protocol, M extends MethodOf<P>>(
+  refs: readonly ActorRef<P>[],
+  method: M,
+  message: Spread<RequestOf<P, M>>,
+  options: AskOptions,
+): Promise<ReplyOf<P, M>[]> {
+  const failure = new AbortController();
+  const signals = options.signal === undefined ? [] : [options.signal];
+  const signal = AbortSignal.any([failure.signal, ...signals]);
+  try {
+    return await Promise.all(askEach(refs, method, message, { ...options, signal }));
+  } catch (error) {
+    failure.abort(error);
+    throw error;
+  }
+}
+
+/** Asks every actor at once and waits for all of them, whether they reply or fail. */
+export function gatherSettled<P extends Protocol, M extends MethodOf<P>>(
+  refs: readonly ActorRef<P>[],
+  method: M,
+  message: Spread<RequestOf<P, M>>,
+  options: AskOptions,
+): Promise<PromiseSettledResult<ReplyOf<P, M>>[]> {
+  return Promise.allSettled(askEach(refs, method, message, options));
+}
+
+function askEach<P extends Protocol, M extends MethodOf<P>>(
+  refs: readonly ActorRef<P>[],
+  method: M,
+  message: Spread<RequestOf<P, M>>,
+  options: AskOptions,
+): Promise<ReplyOf<P, M>>[] {
+  return refs.map((ref, index) => ref.ask[method](messageFor(message, index), options));
+}
+
+// Messages are plain data, so a function can only be the second form of a spread.
+function messageFor<Message>(message: Spread<Message>, index: number): Message {
+  if (typeof message !== 'function') return message;
+  return (message as (index: number) => Message)(index);
 }

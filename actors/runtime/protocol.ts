@@ -2,13 +2,13 @@ import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 
-/** One thing an actor can be asked: the codec of the message and of the reply. */
+/** Codecs of a call: of its message and of its reply. */
 export interface Call<Request extends t.Mixed = t.Mixed, Reply extends t.Mixed = t.Mixed> {
   readonly request: Request;
   readonly reply: Reply;
 }
 
-/** One thing an actor can be asked that it answers item by item: the codec of the message and of an item. */
+/** Codecs of a stream: of its message and of an item of its reply. */
 export interface Stream<Request extends t.Mixed = t.Mixed, Item extends t.Mixed = t.Mixed> {
   readonly request: Request;
   readonly item: Item;
@@ -17,37 +17,41 @@ export interface Stream<Request extends t.Mixed = t.Mixed, Item extends t.Mixed 
 /** Calls and streams by name. */
 export type Calls = Readonly<Record<string, Call | Stream>>;
 
-/** What may be said to an actor: a value from which refs, handlers and wire checks derive. */
+/**
+ * Protocol of an actor: the calls and streams that it has.
+ *
+ * It is a value. The types of refs and handlers derive from it, and so do the checks of messages that come over a wire.
+ */
 export interface Protocol<C extends Calls = Calls> {
   readonly name: string;
   readonly calls: C;
 }
 
-/** The keys of `C` whose entries are of a form. */
+/** Keys of `C` whose entries are of a form. */
 type KeysOf<C, Form> = { [K in keyof C]: C[K] extends Form ? K : never }[keyof C] & string;
 
-/** The names of the calls. */
+/** Names of the calls. */
 export type MethodOf<P extends Protocol> = KeysOf<P['calls'], Call>;
-/** The names of the streams. */
+/** Names of the streams. */
 export type StreamOf<P extends Protocol> = KeysOf<P['calls'], Stream>;
-/** What a call or a stream takes. */
+/** Message of a call or a stream. */
 export type RequestOf<P extends Protocol, M extends keyof P['calls']> = t.TypeOf<
   P['calls'][M]['request']
 >;
-/** What a call is answered by. */
+/** Reply of a call. */
 export type ReplyOf<P extends Protocol, M extends keyof P['calls']> = P['calls'][M] extends {
   readonly reply: infer Reply extends t.Mixed;
 }
   ? t.TypeOf<Reply>
   : never;
-/** What a stream is answered by, again and again. */
+/** Item of a stream's reply. */
 export type ItemOf<P extends Protocol, M extends keyof P['calls']> = P['calls'][M] extends {
   readonly item: infer Item extends t.Mixed;
 }
   ? t.TypeOf<Item>
   : never;
 
-/** A call that takes `request` and is answered by `reply`; `t.void` where there is nothing to say. */
+/** Makes a call that takes `request` and is answered by `reply`; `t.void` stands for nothing. */
 export function call<Request extends t.Mixed, Reply extends t.Mixed>(
   request: Request,
   reply: Reply,
@@ -55,7 +59,7 @@ export function call<Request extends t.Mixed, Reply extends t.Mixed>(
   return { request, reply };
 }
 
-/** A stream that takes `request` and is answered by any number of `item`s. */
+/** Makes a stream that takes `request` and is answered by any number of `item`s. */
 export function stream<Request extends t.Mixed, Item extends t.Mixed>(
   request: Request,
   item: Item,
@@ -63,19 +67,19 @@ export function stream<Request extends t.Mixed, Item extends t.Mixed>(
   return { request, item };
 }
 
-/** The protocol of a kind of actor; `name` is what logs and errors call it. */
+/** Makes the protocol of a kind of actor. Logs and errors call it by `name`. */
 export function protocol<C extends Calls>(name: string, calls: C): Protocol<C> {
   return { name, calls };
 }
 
-/** The call behind a method name that came over a wire, or WIRE_INVALID. */
+/** Finds the call of a method name that came over a wire. @throws WIRE_INVALID */
 export function callOf(protocol: Protocol, method: string): Call {
   const found = entryOf(protocol, method);
   if (found !== undefined && 'reply' in found) return found;
   throw new CxmindError('WIRE_INVALID', `${protocol.name} has no call '${method}'`);
 }
 
-/** The stream behind a method name that came over a wire, or WIRE_INVALID. */
+/** Finds the stream of a method name that came over a wire. @throws WIRE_INVALID */
 export function streamOf(protocol: Protocol, method: string): Stream {
   const found = entryOf(protocol, method);
   if (found !== undefined && 'item' in found) return found;
@@ -87,9 +91,9 @@ function entryOf({ calls }: Protocol, method: string): Call | Stream | undefined
 }
 
 /**
- * The value a codec accepts.
+ * Decodes a value.
  *
- * @throws WIRE_INVALID naming the path, what was expected and what came
+ * @throws WIRE_INVALID with the path, what was expected and what came
  */
 export function decodeAs<A>(codec: t.Type<A, unknown>, value: unknown, where: string): A {
   const decoded = codec.decode(value);

@@ -14,23 +14,23 @@ import {
   type StreamOf,
 } from './protocol.ts';
 
-/** Every ask ends: with a reply, an error, this deadline or this signal. */
+/** Bounds of an ask. Every ask ends: with a reply, an error, this deadline or this signal. */
 export interface AskOptions {
-  /** From the call, waiting for room in a full mailbox included. */
+  /** Time from the call, with the wait for room in a full mailbox. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
 
-/** A stream ends like an ask: the deadline is that of its last item, from the first time one is asked for. */
+/** Bounds of a stream. The deadline is that of its last item, counted from when the first one is asked for. */
 export interface StreamOptions extends AskOptions {
-  /** Items the actor may be ahead of the reader, at each hop between threads and hosts. Default 16. */
+  /** Number of items by which the actor may be ahead of its reader, at each hop between threads and hosts. Default 16. */
   readonly window?: number;
 }
 
-/** Where an actor stands, as far as its ref can know. */
+/** State of an actor, as far as its ref can know. */
 export type ActorStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped';
 
-/** Asks for a reply. Rejects with the handler's own error, or ACTOR_TIMEOUT, ACTOR_STOPPED, ACTOR_CRASHED. */
+/** Sends a message and waits for the reply. Rejects with the handler's own error, or ACTOR_TIMEOUT, ACTOR_STOPPED, ACTOR_CRASHED. */
 export type Ask<P extends Protocol> = {
   readonly [M in MethodOf<P>]: (
     message: RequestOf<P, M>,
@@ -38,14 +38,16 @@ export type Ask<P extends Protocol> = {
   ) => Promise<ReplyOf<P, M>>;
 };
 
-/** Sends without a reply. Resolves once the mailbox took the message, also when it became a dead letter. */
+/** Sends a message that has no reply. Resolves once the mailbox took it, also when it became a dead letter. */
 export type Tell<P extends Protocol> = {
   readonly [M in MethodOf<P>]: (message: RequestOf<P, M>) => Promise<void>;
 };
 
 /**
- * Asks for a reply item by item. The actor begins when the first item is asked for; to leave the loop early cancels
- * it. Throws, after the items that came, what an ask rejects with. To be read once.
+ * Sends a message and reads the reply item by item, once.
+ *
+ * The actor begins when the first item is asked for. Leaving the loop early cancels it. The loop throws, after the
+ * items that came, what an ask rejects with.
  */
 export type Streams<P extends Protocol> = {
   readonly [M in StreamOf<P>]: (
@@ -54,33 +56,37 @@ export type Streams<P extends Protocol> = {
   ) => AsyncIterable<ItemOf<P, M>>;
 };
 
-/** The address of an actor, wherever it runs. */
+/** Reference to an actor, wherever it runs. */
 export interface ActorRef<P extends Protocol> {
   readonly name: string;
-  /** The name, and the node it is on now where that is known: `rollout/0@host-a`. */
+  /** Name, and where it is known the actor's present node: `rollout/0@host-a`. */
   readonly address: string;
   readonly protocol: P;
   readonly ask: Ask<P>;
   readonly tell: Tell<P>;
   readonly stream: Streams<P>;
-  /** Messages this side handed over, or waits to hand over, that are not done. */
+  /** Number of messages that this side has sent, or waits to send, and that are not done. */
   readonly pending: number;
   readonly status: ActorStatus;
 }
 
-/** Carries encoded messages to one actor: what differs between here, a thread and a host. */
+/** Sender of encoded messages to one actor. The `Cell` is one, and so is an actor's uplink to another actor. */
 export interface Sender {
   readonly address: string;
   readonly pending: number;
   readonly status: ActorStatus;
-  /** Where the tensors of messages go; to memory of their own where nothing is given. */
+  /** Memory for the tensors of messages. Default: memory of their own. */
   readonly payloads?: PayloadMemory;
   ask(method: string, body: Body, options: AskOptions): Promise<Body>;
   tell(method: string, body: Body): Promise<void>;
   stream(method: string, body: Body, options: StreamOptions): AsyncIterable<Body>;
 }
 
-/** A typed ref over a sender. Messages are encoded at the call, so what the caller changes later is not sent. */
+/**
+ * Makes a typed ref over a sender.
+ *
+ * A message is encoded at the call, so changes that the caller makes later are not sent.
+ */
 export function refOver<P extends Protocol>(
   protocol: P,
   name: string,
@@ -137,17 +143,24 @@ async function* decoded(
   for await (const body of bodies) yield decodeAs<unknown>(item, valueOf(body), where);
 }
 
-/** The value of a body. @throws WIRE_INVALID */
+/** Decodes the value of a body. @throws WIRE_INVALID */
 export function valueOf(body: Body): unknown {
   const value = decodeBody(body);
   if (E.isLeft(value)) throw value.left;
   return value.right;
 }
 
-/** The error of an ask that reached nobody. */
+/** Makes the error of an ask that reached nobody. */
 export function stoppedError(name: string, cause?: unknown): CxmindError {
   return new CxmindError('ACTOR_STOPPED', `${name} is stopped`, {
     detail: { actor: name },
     ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** Makes the error of an ask whose signal was aborted. */
+export function cancelledError(where: string, reason: unknown): CxmindError {
+  return new CxmindError('RUNTIME_CANCELLED', `${where} was cancelled by its caller`, {
+    cause: asCxmindError(reason),
   });
 }

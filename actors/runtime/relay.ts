@@ -1,13 +1,32 @@
-import { fromWireError, toWireError } from '../../src/errors.ts';
+import { addAbortListener } from 'node:events';
+import * as t from 'io-ts';
+import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
+import { encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
-import { encodeEvent, type ActorEvent } from './event.ts';
-import { stoppedError, type Sender } from './ref.ts';
-import { StreamOutlet } from './stream.ts';
+import type { PayloadMemory } from '../../transport/shared/bytes.ts';
+import type { ActorEvent } from './actor.ts';
+import { emptyBody, post, WireErrorForm, type EnvelopeOf } from './envelope.ts';
+import { decodeAs, type Protocol } from './protocol.ts';
+import {
+  cancelledError,
+  refOver,
+  stoppedError,
+  valueOf,
+  type ActorRef,
+  type AskOptions,
+  type Sender,
+  type StreamOptions,
+} from './ref.ts';
+import { defaultWindow, StreamInbox, StreamOutlet } from './stream.ts';
 
-/** What an actor sends to other actors. */
-type Outgoing =
+/*
+ * Messages from one actor to others. An actor knows only its own channel, so its `Uplink` sends them to the system,
+ * where the `Relay` of that actor passes them on, bodies untouched, and returns the answers.
+ */
+
+/** An envelope that an actor sends to its relay. */
+type Upward =
   | EnvelopeOf<'ask'>
   | EnvelopeOf<'stream'>
   | EnvelopeOf<'tell'>
@@ -16,6 +35,192 @@ type Outgoing =
   | EnvelopeOf<'credit'>
   | EnvelopeOf<'cancel'>;
 
+/** An envelope that the relay sends to its actor. */
+type Downward =
+  EnvelopeOf<'event'> | EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'>;
+
+/** A message whose answer has not come. */
+interface Unanswered {
+  readonly resolve: (body: Body) => void;
+  readonly reject: (error: CxmindError) => void;
+  readonly items?: StreamInbox;
+}
+
+/** The actor's end: it sends messages to the system and takes the answers. */
+export class Uplink {
+  readonly payloads: PayloadMemory;
+  readonly #channel: Channel;
+  readonly #unanswered = new Map<number, Unanswered>();
+  readonly #watches = new Map<number, (event: ActorEvent) => void>();
+  #nextId = 0;
+
+  /** @param payloads memory for the tensors of messages */
+  constructor(channel: Channel, payloads: PayloadMemory) {
+    this.#channel = channel;
+    this.payloads = payloads;
+  }
+
+  /** Makes a ref to the actor of that name. The ref's `pending` counts this actor's own messages. */
+  refTo<P extends Protocol>(name: string, protocol: P): ActorRef<P> {
+    return refOver(protocol, name, new UplinkSender(this, name));
+  }
+
+  /** Calls `listener` with each event of the actor of that name until disposed of. */
+  watch(to: string, listener: (event: ActorEvent) => void): Disposable {
+    const id = this.#nextId++;
+    this.#watches.set(id, listener);
+    post(this.#channel, { kind: 'watch', id, to });
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#watches.delete(id)) post(this.#channel, { kind: 'unwatch', id });
+      },
+    };
+  }
+
+  /** Takes an answer or an event. Answers to messages that were given up are dropped. */
+  take(envelope: Downward, body: Body): void {
+    const asked = this.#unanswered.get(envelope.id);
+    switch (envelope.kind) {
+      case 'event':
+        this.#watches.get(envelope.id)?.(decodeEvent(body));
+        return;
+      case 'item':
+        asked?.items?.push(body);
+        return;
+      case 'reply':
+        asked?.resolve(body);
+        break;
+      case 'refusal':
+        asked?.reject(fromWireError(envelope.error));
+        break;
+    }
+    this.#unanswered.delete(envelope.id);
+  }
+
+  /** Rejects every message that is unanswered, since the actor ends. */
+  close(error: CxmindError): void {
+    for (const { reject } of this.#unanswered.values()) reject(error);
+    this.#unanswered.clear();
+    this.#watches.clear();
+  }
+
+  async ask(to: string, method: string, body: Body, options: AskOptions): Promise<Body> {
+    const { timeoutMs, signal } = options;
+    const id = this.#nextId++;
+    using _ = this.#cancelOn(signal, id, `${to}.${method}`);
+    return await this.#send({ kind: 'ask', id, to, method, timeoutMs }, body);
+  }
+
+  async *stream(
+    to: string,
+    method: string,
+    body: Body,
+    options: StreamOptions,
+  ): AsyncGenerator<Body, void, undefined> {
+    const { timeoutMs, signal, window = defaultWindow } = options;
+    const id = this.#nextId++;
+    const where = `${to}.${method}`;
+    using _ = this.#cancelOn(signal, id, where);
+    const items = new StreamInbox(window, (count) => {
+      post(this.#channel, { kind: 'credit', id, count });
+    });
+    this.#send({ kind: 'stream', id, to, method, timeoutMs, window }, body, items).then(
+      () => items.end(),
+      (error: unknown) => items.end(asCxmindError(error)),
+    );
+    try {
+      yield* items.read();
+    } finally {
+      this.#cancel(id, cancelledError(where, 'its reader left'));
+    }
+  }
+
+  /** Resolves when the mailbox of the other actor took the message. */
+  async tell(to: string, method: string, body: Body): Promise<void> {
+    await this.#send({ kind: 'tell', id: this.#nextId++, to, method }, body);
+  }
+
+  async #send(
+    envelope: EnvelopeOf<'ask'> | EnvelopeOf<'stream'> | EnvelopeOf<'tell'>,
+    body: Body,
+    items?: StreamInbox,
+  ): Promise<Body> {
+    const { promise, resolve, reject } = Promise.withResolvers<Body>();
+    this.#unanswered.set(envelope.id, { resolve, reject, ...(items && { items }) });
+    if (!post(this.#channel, envelope, body)) reject(stoppedError(envelope.to));
+    try {
+      return await promise;
+    } finally {
+      this.#unanswered.delete(envelope.id);
+    }
+  }
+
+  /** Cancels a message when its signal is aborted. @throws RUNTIME_CANCELLED if the signal is aborted already */
+  #cancelOn(signal: AbortSignal | undefined, id: number, where: string): Disposable | undefined {
+    if (signal === undefined) return undefined;
+    if (signal.aborted) throw cancelledError(where, signal.reason);
+    return addAbortListener(signal, () => this.#cancel(id, cancelledError(where, signal.reason)));
+  }
+
+  /** Gives up a message that is unanswered. No answer to it is heard any more. */
+  #cancel(id: number, error: CxmindError): void {
+    const asked = this.#unanswered.get(id);
+    if (asked === undefined) return;
+    post(this.#channel, { kind: 'cancel', id, reason: toWireError(error) });
+    this.#unanswered.delete(id);
+    asked.reject(error);
+  }
+}
+
+/** Sender of one actor's messages to one other actor. */
+class UplinkSender implements Sender {
+  readonly address: string;
+  readonly status = 'running';
+  readonly payloads: PayloadMemory;
+  readonly #uplink: Uplink;
+  #pending = 0;
+
+  constructor(uplink: Uplink, to: string) {
+    this.#uplink = uplink;
+    this.payloads = uplink.payloads;
+    this.address = to;
+  }
+
+  get pending(): number {
+    return this.#pending;
+  }
+
+  ask(method: string, body: Body, options: AskOptions): Promise<Body> {
+    return this.#counted(this.#uplink.ask(this.address, method, body, options));
+  }
+
+  tell(method: string, body: Body): Promise<void> {
+    return this.#counted(this.#uplink.tell(this.address, method, body));
+  }
+
+  async *stream(
+    method: string,
+    body: Body,
+    options: StreamOptions,
+  ): AsyncGenerator<Body, void, undefined> {
+    this.#pending++;
+    try {
+      yield* this.#uplink.stream(this.address, method, body, options);
+    } finally {
+      this.#pending--;
+    }
+  }
+
+  async #counted<T>(work: Promise<T>): Promise<T> {
+    this.#pending++;
+    try {
+      return await work;
+    } finally {
+      this.#pending--;
+    }
+  }
+}
+
 export interface RelayOptions {
   readonly find: (address: string) => Sender | undefined;
   readonly watch: (name: string, listener: (event: ActorEvent) => void) => Disposable;
@@ -23,15 +228,15 @@ export interface RelayOptions {
 }
 
 /**
- * The system's end of an actor's uplink: passes its messages on to other actors, bodies untouched. A `tell` is
- * acknowledged when the other's mailbox has taken it, and a stream's items are passed on as credit allows, so that
- * both ends feel each other's pace.
+ * The system's end: it passes an actor's messages on to others.
+ *
+ * A `tell` is answered when the other's mailbox has taken it, and items of a stream are passed on as credit allows.
+ * Back-pressure thus reaches the sender.
  */
 export class Relay {
   readonly #channel: Channel;
   readonly #options: RelayOptions;
   readonly #open = new Map<number, { abort: AbortController; outlet?: StreamOutlet }>();
-
   readonly #watches = new Map<number, Disposable>();
 
   constructor(channel: Channel, options: RelayOptions) {
@@ -39,7 +244,7 @@ export class Relay {
     this.#options = options;
   }
 
-  handle(envelope: Outgoing, body: Body): void {
+  handle(envelope: Upward, body: Body): void {
     switch (envelope.kind) {
       case 'ask':
         void this.#ask(envelope, body);
@@ -66,7 +271,7 @@ export class Relay {
     }
   }
 
-  /** Cancels what the actor asked for, and watches nobody for it any more: it is gone. */
+  /** Cancels the actor's asks and ends its watches, since the actor is gone. */
   close(): void {
     for (const { abort } of this.#open.values()) abort.abort();
     this.#open.clear();
@@ -122,9 +327,29 @@ export class Relay {
     }
   }
 
+  /** @throws ACTOR_STOPPED for an address that nobody has */
   #senderTo(address: string): Sender {
     const sender = this.#options.find(address);
     if (sender === undefined) throw stoppedError(address);
     return sender;
   }
+}
+
+const EventForm = t.intersection([
+  t.type({
+    kind: t.keyof({ started: null, crashed: null, restarted: null, stopped: null }),
+    name: t.string,
+    restarts: t.number,
+  }),
+  t.partial({ node: t.string, error: WireErrorForm }),
+]);
+
+function encodeEvent({ error, ...event }: ActorEvent): Body {
+  return encodeBody({ ...event, ...(error && { error: toWireError(error) }) });
+}
+
+/** Decodes an event. @throws WIRE_INVALID */
+function decodeEvent(body: Body): ActorEvent {
+  const { error, ...event } = decodeAs(EventForm, valueOf(body), 'event');
+  return { ...event, ...(error && { error: fromWireError(error) }) };
 }

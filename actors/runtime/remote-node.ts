@@ -7,31 +7,18 @@ import type { Logger } from './actor.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nodeVersion, openOrder, postOrder, type Order, type OrderOf } from './node-orders.ts';
 import { valueOf } from './ref.ts';
-import type { Resources } from './resources.ts';
 
-/** A process that is to host actors. */
-export interface NodeOptions {
-  /** Unique among the nodes that live: `host-a`. */
-  readonly name: string;
-  /** The way to its `NodeHost`; the system owns it from now on. */
-  readonly link: Link;
-  /** What it has. Default: a slot for each of its cores, and no devices. */
-  readonly resources?: Partial<Resources>;
-  /** The pool it belongs to, whose actors it may get. Default `nodes`. */
-  readonly pool?: string;
-}
+/** Order that begins an incarnation on a node, without the numbers that the node knows it by. */
+export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'incarnation' | 'previous'>;
 
-/** What begins a life on a node, but for its number. */
-export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'life' | 'previous'>;
-
-/** The system's side of one life: orders wait until the node says that it knows the life. */
+/** The system's side of one incarnation. Orders wait until the node says that it knows the incarnation. */
 interface RemoteIncarnation {
   readonly onEnded: (error: CxmindError) => void;
-  /** Undefined once the node knows the life. */
+  /** Orders that wait; undefined once the node knows the incarnation. */
   held: (() => void)[] | undefined;
 }
 
-/** A process that hosts actors of this system, at the other end of a link. */
+/** The system's side of a node: a process that hosts actors, at the other end of a link. */
 export class RemoteNode {
   readonly name: string;
   /** Resolves with the reason once the node is gone: ACTOR_STOPPED after `close`, else PEER_LOST. */
@@ -39,12 +26,11 @@ export class RemoteNode {
   readonly #link: Link;
   readonly #control: Channel;
   readonly #logger: Logger;
-  readonly #lives = new Map<number, RemoteIncarnation>();
-  /** The numbers of lives, for those who know them otherwise. */
+  readonly #incarnations = new Map<number, RemoteIncarnation>();
   readonly #numbers = new WeakMap<Incarnation, number>();
   readonly #welcome = Promise.withResolvers<OrderOf<'welcome'>>();
   #pid = 0;
-  #nextLife = 0;
+  #nextNumber = 0;
   #isClosed = false;
 
   private constructor(name: string, link: Link, logger: Logger) {
@@ -59,17 +45,17 @@ export class RemoteNode {
         ? new CxmindError('ACTOR_STOPPED', `node ${name} was closed`)
         : (reason ?? new CxmindError('PEER_LOST', `node ${name} left`));
       this.#welcome.reject(error);
-      for (const { onEnded } of this.#lives.values()) onEnded(error);
-      this.#lives.clear();
+      for (const { onEnded } of this.#incarnations.values()) onEnded(error);
+      this.#incarnations.clear();
       return error;
     });
   }
 
   /**
-   * Makes the acquaintance of the node behind a link.
+   * Greets the node behind a link.
    *
    * @returns the node, and the number of its cores
-   * @throws PEER_LOST when the link ends first, WIRE_INVALID when the node is of another version
+   * @throws PEER_LOST when the link ends first, WIRE_INVALID for a node of another version
    */
   static async join(
     name: string,
@@ -87,55 +73,55 @@ export class RemoteNode {
     return { node, slots };
   }
 
-  /** Its process, as its own host numbers it. */
+  /** Id of its process on its own host. */
   get pid(): number {
     return this.#pid;
   }
 
   /**
-   * Begins a life of an actor there.
+   * Begins an incarnation of an actor on the node.
    *
    * @param body     `{ props }`, and `kept` where there is such state
-   * @param previous the actor's life before
+   * @param previous the actor's incarnation before this one
    */
   start(order: StartOrder, body: Body, previous: Incarnation | undefined): Incarnation {
-    const id = this.#nextLife++;
+    const number = this.#nextNumber++;
     const channel = this.#link.open();
     const { promise, resolve } = Promise.withResolvers<CxmindError>();
-    const life: RemoteIncarnation = { onEnded: resolve, held: [] };
-    this.#lives.set(id, life);
+    const remote: RemoteIncarnation = { onEnded: resolve, held: [] };
+    this.#incarnations.set(number, remote);
     const start = {
       ...order,
       kind: 'start',
-      life: id,
+      incarnation: number,
       previous: this.#numberOf(previous),
     } as const;
     if (!postOrder(channel, start, body)) void this.ended.then(resolve);
     const send = (order: Order, orderBody?: Body): void => {
       const act = (): void => void postOrder(this.#control, order, orderBody);
-      if (life.held === undefined) act();
-      else life.held.push(act);
+      if (remote.held === undefined) act();
+      else remote.held.push(act);
     };
     const incarnation: Incarnation = {
       channel,
       urgent: {
         send: ({ header, frames }) => {
-          send({ kind: 'urgent', life: id }, { bytes: header, frames });
+          send({ kind: 'urgent', incarnation: number }, { bytes: header, frames });
           return true;
         },
       },
-      // what the life sent last may still be on its way when its end is told
+      // The last packets of the incarnation may still be on their way when its end is told.
       ended: promise.then((error) => channel.closed.then(() => error)),
-      terminate: () => send({ kind: 'terminate', life: id }),
+      terminate: () => send({ kind: 'terminate', incarnation: number }),
     };
-    this.#numbers.set(incarnation, id);
+    this.#numbers.set(incarnation, number);
     return incarnation;
   }
 
-  /** Tells that no life follows a life, so that nothing is kept there for one. */
+  /** Tells the node that no incarnation follows this one, so that it holds nothing for the next. */
   retire(incarnation: Incarnation): void {
-    const life = this.#numberOf(incarnation);
-    if (life !== null) postOrder(this.#control, { kind: 'retire', life });
+    const number = this.#numberOf(incarnation);
+    if (number !== null) postOrder(this.#control, { kind: 'retire', incarnation: number });
   }
 
   /** Ends the node and all that runs there. */
@@ -145,7 +131,7 @@ export class RemoteNode {
     await this.ended;
   }
 
-  /** Null for a life that was elsewhere. */
+  /** Number of an incarnation on this node; null for one that was elsewhere. */
   #numberOf(incarnation: Incarnation | undefined): number | null {
     return (incarnation && this.#numbers.get(incarnation)) ?? null;
   }
@@ -162,11 +148,11 @@ export class RemoteNode {
         this.#welcome.resolve(order);
         return;
       case 'started':
-        this.#release(order.life);
+        this.#release(order.incarnation);
         return;
       case 'ended':
-        this.#lives.get(order.life)?.onEnded(fromWireError(order.error));
-        this.#lives.delete(order.life);
+        this.#incarnations.get(order.incarnation)?.onEnded(fromWireError(order.error));
+        this.#incarnations.delete(order.incarnation);
         return;
       case 'log':
         this.#logger[order.level]({ node: this.name, ...(valueOf(body) as object) }, order.event);
@@ -176,14 +162,16 @@ export class RemoteNode {
       case 'urgent':
       case 'terminate':
       case 'retire':
+        // The system sends these and never gets them.
         return;
     }
   }
 
-  #release(id: number): void {
-    const life = this.#lives.get(id);
-    const held = life?.held ?? [];
-    if (life !== undefined) life.held = undefined;
+  /** Sends the orders that waited. */
+  #release(number: number): void {
+    const remote = this.#incarnations.get(number);
+    const held = remote?.held ?? [];
+    if (remote !== undefined) remote.held = undefined;
     for (const act of held) act();
   }
 }

@@ -2,12 +2,16 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { toWireError } from '../../src/errors.ts';
 import type { SandboxReply, SandboxRequest } from './sandbox.ts';
 
+/*
+ * The program of a sandbox's thread: it makes a function and calls it as it is told.
+ */
+
 type Make = (props: unknown) => Promise<(message: unknown) => Promise<unknown>>;
 
 const { module, create, props } = workerData as { module: string; create: string; props: unknown };
 const port = parentPort!;
 
-/** Tells how something ended; a value that cannot leave the thread is an error, too. */
+/** Sends the result of some work. A value that cannot leave the thread is an error, too. */
 async function answer(work: () => Promise<unknown>): Promise<void> {
   let reply: SandboxReply;
   try {

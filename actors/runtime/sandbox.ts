@@ -1,36 +1,38 @@
+import { addAbortListener } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
-import { addressOfModule, entryModule, moduleAt } from './module-address.ts';
+import { addressOfModule, entryModule, moduleAt } from './actor-module.ts';
 
-/** What a thread is made of. */
 export interface SandboxOptions {
-  /** Of the thread, for debuggers and error messages. */
+  /** Name of the thread, for debuggers and error messages. */
   readonly name: string;
-  /** A module that exports, under `create`, an async function from props to the function that is called. */
+  /** Module that exports, under `create`, an async function from props to the function that is called. */
   readonly module: URL;
   readonly create: string;
   /** Plain data. */
   readonly props: unknown;
-  /** How long making the function may take. */
+  /** Time that making the function may take. */
   readonly startLimitMs: number;
-  /** How long an idle thread that is ended may take for its exit handlers. */
+  /** Time that the exit handlers of an idle thread may take. */
   readonly exitLimitMs: number;
-  /** Gets the standard output and the standard error of every life of the thread. */
+  /** Takes the standard output and the standard error of every thread. */
   readonly onOutput: (stream: Readable) => void;
-  /** Hears of a thread that ended by itself while nobody was waiting for it. */
+  /** Called when a thread ended by itself while no call was waiting for it. */
   readonly onLoss: (error: CxmindError) => void;
 }
 
-/** What the thread is told: to call its function, or to exit. */
+/** Message to the thread: to call its function, or to exit. */
 export type SandboxRequest = { readonly call: unknown } | 'exit';
 
-/** What the thread says: that it is ready, or how a call ended. */
+/** Message of the thread: it is ready, or a call has ended. */
 export type SandboxReply = { readonly value: unknown } | { readonly error: WireError };
 
 /**
- * A function on a thread of its own that can be ended in the middle of a call, whatever it is doing: for code that may
- * hang, exit or spoil what it shares a thread with. A thread that was lost is started again by the next call.
+ * A function on a thread of its own that can be ended in the middle of a call.
+ *
+ * It is for code that may hang, exit or spoil what it shares a thread with. A thread that was lost is started again by
+ * the next call.
  */
 export class Sandbox implements AsyncDisposable {
   readonly #options: SandboxOptions;
@@ -40,7 +42,7 @@ export class Sandbox implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Makes the function, unless it is there. @throws whatever the making threw; ACTOR_TIMEOUT, ACTOR_CRASHED */
+  /** Makes the function, unless it is there. @throws the error of making it; ACTOR_TIMEOUT, ACTOR_CRASHED */
   async start(signal: AbortSignal): Promise<void> {
     if (this.#thread?.isAlive === true) return;
     const thread = new Thread(this.#options);
@@ -49,11 +51,11 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
-   * Calls the function; one call at a time.
+   * Calls the function. There may be one call at a time.
    *
    * @param message plain data
-   * @throws what the function threw; ACTOR_TIMEOUT when it took longer than `limitMs` and was ended, ACTOR_CRASHED when
-   *   its thread went, the signal's reason when that was aborted
+   * @throws the function's error; ACTOR_TIMEOUT when it took longer than `limitMs` and was ended; ACTOR_CRASHED when
+   *   its thread ended; the signal's reason once that is aborted
    */
   async call(message: unknown, limitMs: number, signal: AbortSignal): Promise<unknown> {
     await this.start(signal);
@@ -66,14 +68,14 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
-/** One life of the thread. */
+/** One thread of a sandbox. */
 class Thread {
   readonly #worker: Worker;
   readonly #name: string;
   #isAlive = true;
   #isAwaited = false;
   #isEnding = false;
-  /** What the code threw outside of any call. */
+  /** Error that the code threw outside of any call. */
   #uncaught: CxmindError | undefined;
 
   constructor({ name, module, create, props, onOutput, onLoss }: SandboxOptions) {
@@ -89,7 +91,7 @@ class Thread {
     this.#worker.on('error', (error) => (this.#uncaught = asCxmindError(error)));
     this.#worker.once('exit', (code) => {
       this.#isAlive = false;
-      if (!this.#isAwaited && !this.#isEnding) onLoss(this.#ending(code));
+      if (!this.#isAwaited && !this.#isEnding) onLoss(this.#endError(code));
     });
   }
 
@@ -101,7 +103,7 @@ class Thread {
     this.#worker.postMessage(request);
   }
 
-  /** Ends it: at once in the middle of a call, else after its exit handlers. */
+  /** Ends the thread: at once in the middle of a call, else after its exit handlers. */
   async end(limitMs: number): Promise<void> {
     if (!this.#isAlive) return;
     this.#isEnding = true;
@@ -116,12 +118,7 @@ class Thread {
     await this.#worker.terminate();
   }
 
-  #ending(code: number): CxmindError {
-    const why = this.#uncaught?.message ?? `exited with code ${code}`;
-    return new CxmindError('ACTOR_CRASHED', `${this.#name}: its thread ended: ${why}`);
-  }
-
-  /** The next thing it says; a thread that does not say anything in time is ended. */
+  /** Waits for the next message of the thread, and ends a thread that sends none in time. */
   async reply(limitMs: number, signal: AbortSignal): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let isAnswered = false as boolean;
@@ -130,21 +127,18 @@ class Thread {
       if ('value' in reply) resolve(reply.value);
       else reject(fromWireError(reply.error));
     };
-    const onExit = (code: number): void => reject(this.#ending(code));
-    const onAbort = (): void => reject(asCxmindError(signal.reason));
+    const onExit = (code: number): void => reject(this.#endError(code));
     const timer = setTimeout(() => {
       const error = new CxmindError('ACTOR_TIMEOUT', `${this.#name}: no answer in ${limitMs} ms`);
       reject(error);
     }, limitMs);
     this.#isAwaited = true;
     this.#worker.on('message', onMessage).on('exit', onExit);
-    signal.addEventListener('abort', onAbort);
-    if (signal.aborted) onAbort();
+    using _ = addAbortListener(signal, () => reject(asCxmindError(signal.reason)));
     try {
       return await promise;
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
       this.#isAwaited = false;
       this.#worker.off('message', onMessage).off('exit', onExit);
       if (!isAnswered) {
@@ -153,5 +147,10 @@ class Thread {
         await this.#worker.terminate();
       }
     }
+  }
+
+  #endError(code: number): CxmindError {
+    const why = this.#uncaught?.message ?? `exited with code ${code}`;
+    return new CxmindError('ACTOR_CRASHED', `${this.#name}: its thread ended: ${why}`);
   }
 }

@@ -3,19 +3,19 @@ import { fileBuffer } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 
 /**
- * Stands in an actor's props for a block of memory that all actors of one process share.
+ * Marker in an actor's props of a block of memory that all actors of one process share.
  *
- * Each process has its own block of a name, made zero-filled when the first actor wants it and kept until the
- * process ends: weights exist once per process, and their bytes get to other processes by other means.
+ * Each process has its own block of a name. It is made, filled with zeros, when the first actor wants it, and is kept
+ * until the process ends. Weights thus exist once in a process, and get to other processes by other means.
  */
 export interface SharedMarker {
   readonly $shared: string;
   readonly sizeBytes: number;
-  /** Whether the block lies in a file, from where it comes to memory as it is touched; not where it is absent. */
+  /** Whether the block lies in a file, from which it comes to memory as it is touched. Default false. */
   readonly isInFile?: boolean;
 }
 
-/** Props in which markers may stand where an actor finds shared memory. */
+/** Props with markers in place of the shared memory that the actor will find there. */
 export type WithSharedBlocks<T> = T extends SharedMemory
   ? SharedMemory | SharedMarker
   : T extends ArrayBufferView | ((...args: never) => unknown)
@@ -24,14 +24,14 @@ export type WithSharedBlocks<T> = T extends SharedMemory
       ? { readonly [K in keyof T]: WithSharedBlocks<T[K]> }
       : T;
 
-/** The blocks of this process, by name. */
+/** Blocks of this process, by name. */
 export class SharedBlocks {
   readonly #blocks = new Map<string, SharedMemory>();
 
   /**
-   * The block of that name, made at the first call.
+   * Finds the block of that name, or makes it at the first call.
    *
-   * @throws SHAPE_MISMATCH when there is one of another size
+   * @throws SHAPE_MISMATCH for a block of that name and another size
    */
   get({ $shared: name, sizeBytes, isInFile = false }: SharedMarker): SharedMemory {
     let block = this.#blocks.get(name);
@@ -46,7 +46,7 @@ export class SharedBlocks {
     return block;
   }
 
-  /** The same plain data with the blocks of this process in place of their markers. */
+  /** Copies plain data with the blocks of this process in place of their markers. */
   resolve(value: unknown): unknown {
     if (Array.isArray(value)) return value.map((item) => this.resolve(item));
     if (!isPlain(value)) return value;

@@ -1,10 +1,15 @@
+import { addAbortListener } from 'node:events';
 import type { CxmindError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
 
-/** Items an actor may be ahead of who reads its stream, where nothing else is said. */
+/*
+ * Flow control of streams: the reader gives the sender credit for as many items as it has room for.
+ */
+
+/** Default window: the number of items by which an actor may be ahead of its reader. */
 export const defaultWindow = 16;
 
-/** The reader's end of a stream: items that came and are not read, never more than its window. */
+/** Reader's end of a stream. It holds items that came and are not read, at most `window` of them. */
 export class StreamInbox {
   readonly window: number;
   readonly #onCredit: (count: number) => void;
@@ -13,7 +18,7 @@ export class StreamInbox {
   #wake: (() => void) | undefined;
   #creditsDue = 0;
 
-  /** @param onCredit called, with how many, when items were read and as many more may come */
+  /** @param onCredit called with the number of items that were read, so that as many more may come */
   constructor(window: number, onCredit: (count: number) => void) {
     this.window = window;
     this.#onCredit = onCredit;
@@ -25,13 +30,13 @@ export class StreamInbox {
     this.#wake?.();
   }
 
-  /** No more items come, because of the error if there is one; those that came are still read before it is thrown. */
+  /** Ends the stream, with an error if there is one. Items that came are still read before it is thrown. */
   end(error?: CxmindError): void {
     this.#end ??= { error };
     this.#wake?.();
   }
 
-  /** Each item once, in order. For one reader. */
+  /** Reads each item once, in order. There may be one reader. */
   async *read(): AsyncGenerator<Body, void, undefined> {
     for (;;) {
       const item = this.#items.shift();
@@ -55,7 +60,7 @@ export class StreamInbox {
   }
 }
 
-/** The sender's end of a stream: how many items the reader has room for. */
+/** Sender's end of a stream. It counts the items that the reader has room for. */
 export class StreamOutlet {
   #credits: number;
   #wake: (() => void) | undefined;
@@ -64,14 +69,14 @@ export class StreamOutlet {
     this.#credits = window;
   }
 
-  /** The reader has room for so many more. */
+  /** Adds to the items that the reader has room for. */
   credit(count: number): void {
     this.#credits += count;
     this.#wake?.();
   }
 
   /**
-   * Resolves when there is room for an item, and takes that room.
+   * Waits until there is room for an item, and takes that room.
    *
    * @throws the signal's reason, once it is aborted
    */
@@ -79,11 +84,9 @@ export class StreamOutlet {
     signal.throwIfAborted();
     if (this.#credits <= 0) {
       const { promise, resolve } = Promise.withResolvers<undefined>();
-      const wake = (): void => resolve(undefined);
-      this.#wake = wake;
-      signal.addEventListener('abort', wake, { once: true });
+      this.#wake = () => resolve(undefined);
+      using _ = addAbortListener(signal, this.#wake);
       await promise;
-      signal.removeEventListener('abort', wake);
       signal.throwIfAborted();
     }
     this.#credits--;

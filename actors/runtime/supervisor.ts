@@ -1,28 +1,30 @@
 import type { CxmindError } from '../../src/errors.ts';
 
-/** What becomes of an actor that crashed. */
+/** Strategy for an actor that crashed. */
 export type Supervision =
   | {
       readonly onCrash: 'restart';
-      /** Restarts allowed within any window; one crash more and the actor is given up. */
+      /** Number of restarts within any window. After one more crash the actor is given up. */
       readonly maxRestarts: number;
       readonly windowMs: number;
-      /** Wait before the first restart of a window; doubles with each, up to `maxBackoffMs`. */
+      /** Delay of the first restart of a window. It doubles with each, up to `maxBackoffMs`. */
       readonly minBackoffMs: number;
       readonly maxBackoffMs: number;
-      /** What follows when the limit is reached. */
+      /** Verdict once the actor is given up. */
       readonly givenUp: 'stop' | 'escalate';
     }
+  /** Stops the actor; the others go on. */
   | { readonly onCrash: 'stop' }
-  /** The whole system stops, with the crash as the reason. */
+  /** Stops the whole system, with the crash as the reason. */
   | { readonly onCrash: 'escalate' };
 
+/** Decision on one crash. */
 export type Verdict =
   | { readonly kind: 'restart'; readonly afterMs: number }
   | { readonly kind: 'stop' }
   | { readonly kind: 'escalate' };
 
-/** Restart, five times a minute at most, then escalate. */
+/** Restarts five times a minute at most, then escalates. */
 export const defaultSupervision: Supervision = {
   onCrash: 'restart',
   maxRestarts: 5,
@@ -33,10 +35,10 @@ export const defaultSupervision: Supervision = {
 };
 
 /**
- * What to do about a crash.
+ * Decides on a crash.
  *
- * @param crashTimes when the actor crashed, in milliseconds, this crash last
- * @param reason     why it crashed; PLACEMENT_FAILED, when no place was left for it, is not tried again
+ * @param crashTimes times of the actor's crashes, in milliseconds, this one last
+ * @param reason     cause of this crash
  */
 export function verdictOn(
   supervision: Supervision,
@@ -45,10 +47,12 @@ export function verdictOn(
 ): Verdict {
   if (supervision.onCrash !== 'restart') return { kind: supervision.onCrash };
   const { maxRestarts, windowMs, minBackoffMs, maxBackoffMs, givenUp } = supervision;
+  // The launcher has already waited a whole window for room.
   if (reason?.code === 'PLACEMENT_FAILED') return { kind: givenUp };
   const now = crashTimes.at(-1) ?? 0;
   const recent = crashTimes.filter((time) => now - time < windowMs).length;
   if (recent > maxRestarts) return { kind: givenUp };
+  // 60 keeps the power finite; the maximum is reached long before.
   const doublings = Math.min(recent - 1, 60);
   return { kind: 'restart', afterMs: Math.min(maxBackoffMs, minBackoffMs * 2 ** doublings) };
 }

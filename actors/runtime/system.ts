@@ -1,53 +1,52 @@
+import { addAbortListener } from 'node:events';
 import { CxmindError, toWireError } from '../../src/errors.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.ts';
-import type { Actor, ActorFactory, Environment, Logger } from './actor.ts';
+import type { Actor, ActorEvent, ActorFactory, Environment, Logger } from './actor.ts';
+import { addressOfModule, moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
 import { Cell } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
-import type { ActorEvent } from './event.ts';
-import { importFactory, type FactoryAddress } from './factory.ts';
 import type { Launcher } from './incarnation.ts';
-import { startLocal, type Make } from './local-actor.ts';
-import { addressOfModule, moduleAt } from './module-address.ts';
-import { defaultPool, Placement, RemoteLauncher, type Place } from './placement.ts';
+import { localLauncher, makerAt, RemoteLauncher, threadLauncher, type Make } from './launchers.ts';
+import { defaultPool, Placement, type Claims, type NodeOptions, type Place } from './placement.ts';
 import type { Protocol } from './protocol.ts';
 import { refOver, type ActorRef } from './ref.ts';
-import { RemoteNode, type NodeOptions } from './remote-node.ts';
-import type { Claims, PlacementStrategy } from './resources.ts';
+import { RemoteNode } from './remote-node.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import { defaultSupervision, type Supervision } from './supervisor.ts';
 
-/** What every actor may be given beside what it is. */
+/** Options of every actor, wherever it runs. */
 export interface ActorOptions {
-  /** Its name, unique in the system: `rollout/0`. */
+  /** Name that is unique in the system: `rollout/0`. */
   readonly name: string;
   readonly supervision?: Supervision;
-  /** Messages accepted and not done; further senders wait. Default 1024. */
+  /** Number of messages that may be accepted and not done. Further senders wait. Default 1024. */
   readonly mailboxCapacity?: number;
-  /** Time for a handler to end after its caller gave up, and for a stop, before it is ended from outside. Default 5 s. */
+  /** Time that a cancelled handler, or a stop, may take before the actor is ended from outside. Default 5 s. */
   readonly graceMs?: number;
-  /** Actors that it asks: when the system shuts down, they are there until it is gone. */
+  /** Actors that this one asks. When the system shuts down, they stay until this one is gone. */
   readonly uses?: readonly { readonly name: string }[];
 }
 
 /** An actor on a worker thread of its own, in this process or on a node. */
 export interface ThreadActor<P extends Protocol, Props> extends ActorOptions {
   readonly protocol: P;
-  /** The module that exports the factory, as `new URL('./actor.ts', import.meta.url)`; nodes need it too. */
+  /** Module that exports the factory, as `new URL('./actor.ts', import.meta.url)`. Nodes need it too. */
   readonly module: URL;
-  /** The name of the exported `actorFactory`. */
+  /** Name of the exported `actorFactory`. */
   readonly create: string;
   /**
-   * Plain data, with markers of shared blocks among it; cloned for each life of the actor. Shared memory
-   * itself only reaches threads of this process.
+   * Plain data, which is cloned for each incarnation.
+   *
+   * It may hold markers of shared blocks. Shared memory itself only reaches threads of this process.
    */
   readonly props: Props;
-  /** Limit of the thread's JavaScript heap; typed arrays and native memory are outside it. */
+  /** Limit of the thread's JavaScript heap. Typed arrays and native memory are outside it. */
   readonly heapLimitMb?: number;
-  /** Where it runs. Default: a thread of this process. */
+  /** Place of the actor. Default: a thread of this process. */
   readonly place?: Place;
-  /** What it takes of a node. Default: one slot of a pool, and nothing of a node that is named. */
+  /** Resources that it takes of its node. Default: one slot in a pool, nothing on a node that is named. */
   readonly claims?: Partial<Claims>;
 }
 
@@ -59,34 +58,35 @@ export interface LocalActor<P extends Protocol> extends ActorOptions {
 
 export interface SystemOptions {
   readonly logger?: Logger;
-  /** Of the links to processes that the system itself starts: how soon one that hangs is taken for dead. */
+  /** Heartbeat of processes that the system starts itself. It says how soon one that hangs is taken for dead. */
   readonly heartbeat?: Heartbeat;
   /**
-   * Whether actors that would have threads of this process live on the calling thread instead, as a debugger likes it.
-   * They start faster and compute one at a time; one that blocks or exits takes everything with it. Default false.
+   * Runs actors on the calling thread in place of threads of their own, for a debugger. Default false.
+   *
+   * They start faster and compute one at a time. An actor that blocks or exits takes everything with it.
    */
   readonly localMode?: boolean;
-  /** Ends actors that are starting when it aborts: nobody waits for them any more. */
+  /** Ends actors that are starting when it is aborted, since nobody waits for them any more. */
   readonly signal?: AbortSignal;
 }
 
-/** The props a factory wants: `props: {…} satisfies PropsOf<typeof createRollout>`. */
+/** Props that a factory wants: `props: {…} satisfies PropsOf<typeof createRollout>`. */
 export type PropsOf<F> = F extends ActorFactory<Protocol, infer Props> ? Props : never;
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Actors, in this process and on nodes: their addresses, their lives, their end. */
+/** A system of actors, in this process and on nodes: it starts them, finds them by name, and stops them. */
 export class ActorSystem implements AsyncDisposable {
-  /** Blocks of memory that this process's actors share, by name. */
+  /** Blocks of memory that the actors of this process share, by name. */
   readonly blocks = new SharedBlocks();
-  /** Aborts when nobody waits any more for what is starting. */
+  /** Aborted when nobody waits any more for actors that are starting. */
   readonly starting: AbortSignal;
   readonly #cells = new Map<string, Cell>();
   readonly #placement = new Placement();
   readonly #heartbeat: Heartbeat;
   readonly #watchers = new Map<string, Set<(event: ActorEvent) => void>>();
   readonly #failure = new AbortController();
-  /** The payloads of this thread. */
+  /** Payloads of this thread. */
   readonly #heap = new PayloadHeap();
   readonly #logger: Logger;
   readonly #isLocal: boolean;
@@ -102,7 +102,7 @@ export class ActorSystem implements AsyncDisposable {
     this.#heartbeat = heartbeat;
   }
 
-  /** Tells that reached nobody, so far. */
+  /** Number of tells that reached nobody, so far. */
   get deadLetters(): number {
     return this.#deadLetters;
   }
@@ -112,20 +112,15 @@ export class ActorSystem implements AsyncDisposable {
     return this.#failure.signal;
   }
 
-  /** The nodes that live. */
+  /** Nodes that live. */
   get nodes(): readonly RemoteNode[] {
     return this.#placement.nodes;
   }
 
-  /** Sets how a pool chooses among its nodes, before the first is added; `spread` where nothing is said. */
-  definePool(name: string, strategy: PlacementStrategy): void {
-    this.#placement.definePool(name, strategy);
-  }
-
   /**
-   * Takes in a process that hosts actors, until it is gone.
+   * Adds a process that hosts actors, until it is gone.
    *
-   * @throws PEER_LOST, WIRE_INVALID when it speaks another version, INTERNAL when there is a node of its name
+   * @throws PEER_LOST, WIRE_INVALID for a node of another version, INTERNAL when there is a node of its name
    */
   async addNode({ name, link, resources, pool }: NodeOptions): Promise<RemoteNode> {
     refuseAddress(name);
@@ -145,9 +140,9 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   /**
-   * Starts a process of this machine as a node, which ends with the system, or with this process however that ends.
+   * Starts a process on this host as a node. It ends with the system, or with this process however that ends.
    *
-   * @throws PEER_LOST, with its last lines, for a process that ends before it is one
+   * @throws PEER_LOST, with its last lines, for a process that ends before it is a node
    */
   async startProcess(options: ProcessOptions): Promise<RemoteNode> {
     refuseAddress(options.name);
@@ -159,11 +154,11 @@ export class ActorSystem implements AsyncDisposable {
   /**
    * Starts an actor on a thread and resolves when it takes messages.
    *
-   * An actor on a node that is lost counts as crashed: it restarts on another node of the pool that has room, or
-   * waits for one as long as a window of its supervision.
+   * An actor on a node that is lost counts as crashed. It restarts on another node of the pool that has room, or waits
+   * for one as long as a window of its supervision. A first start is not retried.
    *
-   * @throws what its factory threw; INTERNAL for a module without that factory; PLACEMENT_FAILED when no node has
-   *   room; the reason of the system's signal where that ends it; a first start is not retried
+   * @throws the error of its factory; INTERNAL for a module without that factory; PLACEMENT_FAILED when no node has
+   *   room; the reason of the system's signal where that ends it
    */
   async spawn<P extends Protocol, Props>(actor: ThreadActor<P, Props>): Promise<ActorRef<P>> {
     const { place = 'thread' } = actor;
@@ -172,7 +167,7 @@ export class ActorSystem implements AsyncDisposable {
     return this.#begin(actor, launcher);
   }
 
-  /** Starts an actor on the calling thread, for what must be here and for tests. */
+  /** Starts an actor on the calling thread, for work that must be here and for tests. */
   spawnLocal<P extends Protocol>(actor: LocalActor<P>): Promise<ActorRef<P>> {
     const { name, protocol, create } = actor;
     const make: Make<P> = async (environment) => ({ protocol, actor: await create(environment) });
@@ -180,16 +175,17 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   /**
-   * The actor of that name, or undefined; `protocol` must be the one it was spawned with.
+   * Finds an actor; undefined when there is none.
    *
-   * @param address a name, or name@node for the actor only if it is there now
+   * @param address  a name, or `name@node` to find the actor only if it is on that node now
+   * @param protocol the protocol that the actor was spawned with
    */
   lookup<P extends Protocol>(address: string, protocol: P): ActorRef<P> | undefined {
     const cell = this.#find(address);
     return cell === undefined ? undefined : refOver(protocol, cell.name, cell);
   }
 
-  /** Calls `listener` for everything that happens to an actor until disposed of; what it throws is logged. */
+  /** Calls `listener` with each event of an actor until disposed of. Errors of the listener are logged. */
   watch(ref: { readonly name: string }, listener: (event: ActorEvent) => void): Disposable {
     const listeners = this.#watchers.get(ref.name) ?? new Set();
     this.#watchers.set(ref.name, listeners.add(listener));
@@ -206,7 +202,7 @@ export class ActorSystem implements AsyncDisposable {
     await this.#cells.get(ref.name)?.stop();
   }
 
-  /** Stops every actor, each after those that were spawned to use it; the nodes stay, for actors that come next. */
+  /** Stops every actor, each after those that were spawned to use it. The nodes stay, for actors that come next. */
   async stopActors(): Promise<void> {
     const stopped = new Map<Cell, Promise<unknown>>();
     for (const cell of [...this.#cells.values()].reverse()) {
@@ -220,7 +216,7 @@ export class ActorSystem implements AsyncDisposable {
     await Promise.all(stopped.values());
   }
 
-  /** Stops every actor, then every node, and waits until all are gone; the system takes no new ones. */
+  /** Stops every actor, then every node, and waits until all are gone. The system starts no new ones. */
   shutdown(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
@@ -235,8 +231,8 @@ export class ActorSystem implements AsyncDisposable {
     await (await this.#children)?.[Symbol.asyncDispose]();
   }
 
-  /** Imported late: ZeroMQ's native code is only for those who have processes. */
   async #openChildren(): Promise<ChildNodes> {
+    // Imported late, so that ZeroMQ's native code is only loaded where there are processes.
     const { ChildNodes } = await import('./child-nodes.ts');
     return new ChildNodes({
       heartbeat: this.#heartbeat,
@@ -251,13 +247,8 @@ export class ActorSystem implements AsyncDisposable {
     const props = this.blocks.resolve(actor.props);
     const address = { module, create, protocolName: protocol.name };
     if (this.#isLocal) return localLauncher(name, makerAt(address, props));
-    const start = { ...address, name, node: undefined, devices: [], props };
     const thread = new ActorThread(name, this.#heap, heapLimitMb);
-    return {
-      node: undefined,
-      launch: (life) => Promise.try(() => thread.begin({ ...start, ...life })),
-      release: () => thread.release(),
-    };
+    return threadLauncher(thread, { ...address, name, node: undefined, devices: [], props });
   }
 
   #remoteLauncher<P extends Protocol, Props>(
@@ -305,15 +296,14 @@ export class ActorSystem implements AsyncDisposable {
       onEscalate: (error) => this.#escalate(error),
     });
     this.#cells.set(name, cell);
-    const end = (): void => void cell.stop();
-    this.starting.addEventListener('abort', end);
+    // An actor that is spawned after the abort was not starting then, and is left alone.
+    const { starting } = this;
+    using _ = starting.aborted ? null : addAbortListener(starting, () => void cell.stop());
     try {
       await cell.start();
     } catch (error) {
-      this.starting.throwIfAborted();
+      starting.throwIfAborted();
       throw error;
-    } finally {
-      this.starting.removeEventListener('abort', end);
     }
     return refOver(protocol, name, cell);
   }
@@ -348,7 +338,7 @@ export class ActorSystem implements AsyncDisposable {
       try {
         listener(event);
       } catch (thrown) {
-        // The actor's life, and what other listeners hear of it, must not depend on this one.
+        // Neither the actor nor the other listeners may depend on this one.
         this.#logger.error(
           { actor: name, error: toWireError(thrown) },
           `watcher of ${kind} failed`,
@@ -363,24 +353,7 @@ export class ActorSystem implements AsyncDisposable {
   }
 }
 
-/** Begins lives on the calling thread. */
-function localLauncher<P extends Protocol>(name: string, make: Make<P>): Launcher {
-  return {
-    node: undefined,
-    launch: (life) => Promise.try(() => startLocal(name, life, make)),
-    release: () => Promise.resolve(),
-  };
-}
-
-/** Makes an actor as a thread of its own would: by its module's factory, from props of its own. */
-function makerAt(address: FactoryAddress, props: unknown): Make<Protocol> {
-  return async (environment) => {
-    const factory = await importFactory(address);
-    const actor = await factory.create(structuredClone(props), environment);
-    return { protocol: factory.protocol, actor };
-  };
-}
-
+/** Refuses a name that would read as an address. @throws INTERNAL */
 function refuseAddress(name: string): void {
   if (name.includes('@')) {
     throw new CxmindError('INTERNAL', `${name}: a name has no @, which stands before a node`);

@@ -3,28 +3,32 @@ import type { Channel } from '../../transport/channel.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
 import { ThreadChannel } from '../../transport/thread/channel.ts';
 import type { ActorFactory } from './actor.ts';
+import { importFactory } from './actor-module.ts';
 import type { ThreadOpening, ThreadStart } from './actor-thread.ts';
-import { importFactory } from './factory.ts';
 import { ActorHost } from './host.ts';
-import { IncarnationChannels } from './incarnation-channels.ts';
+import { IncarnationChannels } from './incarnation.ts';
 import type { Protocol } from './protocol.ts';
+
+/*
+ * The program of an actor's thread: it hosts the incarnations of one actor, one after the other.
+ */
 
 const { end, slab } = workerData as ThreadOpening;
 const payloads = new PayloadHeap(slab);
-const lives = new IncarnationChannels(new ThreadChannel(end, payloads), begin);
+const channels = new IncarnationChannels(new ThreadChannel(end, payloads), begin);
 
-/** The actor's, once a life has imported it. */
+/** Factory of the actor, once an incarnation has imported it. */
 let factory: ActorFactory<Protocol, unknown> | undefined;
 
-/** Begins a life: its start was posted before its channel began. */
 function begin(channel: Channel): void {
+  // The start was posted before the incarnation's channel began, so the message is there.
   const start = (receiveMessageOnPort(parentPort!) as { message: ThreadStart }).message;
   const host = new ActorHost({
     channel,
     start,
     payloads,
     onEnd: (crash) => {
-      if (crash === undefined) lives.close();
+      if (crash === undefined) channels.close();
       else channel.close();
     },
   });

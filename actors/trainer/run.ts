@@ -5,7 +5,7 @@ import { asCxmindError, toWireError } from '../../src/errors.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
-import type { NodeOptions } from '../runtime/remote-node.ts';
+import type { NodeOptions } from '../runtime/placement.ts';
 import { ActorSystem, type SystemOptions } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync } from '../weights/sync.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NodeOptions } from '../../actors/runtime/remote-node.ts';
+import type { NodeOptions } from '../../actors/runtime/placement.ts';
 import type { Phase } from '../../actors/trainer/reporter.ts';
 import { defaultHeartbeat } from '../../transport/zmq/liveness.ts';
 import { assertClose } from '../support/assert-close.ts';

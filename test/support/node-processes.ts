@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { NodeOptions } from '../../actors/runtime/remote-node.ts';
+import type { NodeOptions } from '../../actors/runtime/placement.ts';
 import { ticketFor } from '../../transport/zmq/keys.ts';
 import type { Heartbeat } from '../../transport/zmq/liveness.ts';
 import { exited } from './child-exit.ts';

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import * as t from 'io-ts';
-import { fatal, type Actor, type Logger } from '../../../actors/runtime/actor.ts';
+import { fatal, type Actor, type ActorEvent, type Logger } from '../../../actors/runtime/actor.ts';
 import { Cell } from '../../../actors/runtime/cell.ts';
-import type { ActorEvent } from '../../../actors/runtime/event.ts';
-import { startLocal } from '../../../actors/runtime/local-actor.ts';
+import { startLocal } from '../../../actors/runtime/launchers.ts';
 import { call, protocol } from '../../../actors/runtime/protocol.ts';
 import { defaultSupervision } from '../../../actors/runtime/supervisor.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
@@ -36,9 +35,9 @@ describe('Cell', () => {
       name: 'frail',
       launcher: {
         node: undefined,
-        launch: (life) =>
+        launch: (start) =>
           Promise.resolve(
-            startLocal('frail', life, () => Promise.resolve({ protocol: frail, actor })),
+            startLocal('frail', start, () => Promise.resolve({ protocol: frail, actor })),
           ),
         release: () => Promise.reject(new Error('the node hung up')),
       },

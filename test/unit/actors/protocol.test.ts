@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import * as t from 'io-ts';
 import type { Actor, Context } from '../../../actors/runtime/actor.ts';
-import { gather } from '../../../actors/runtime/gather.ts';
-import { askAny } from '../../../actors/runtime/pool.ts';
+import { askAny, gather } from '../../../actors/runtime/pool.ts';
 import {
   call,
   callOf,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ResourcePool, type Allocation } from '../../../actors/runtime/resources.ts';
+import { ResourcePool, type Allocation } from '../../../actors/runtime/placement.ts';
 
 const one = { slots: 1, devices: 0 };
 
@@ -12,14 +12,6 @@ describe('ResourcePool', () => {
     const nodes = Array.from({ length: 6 }, () => pool.take(one)?.node);
     assert.deepEqual(nodes, ['a', 'b', 'b', 'a', 'b', 'b']);
     assert.equal(pool.take(one), undefined);
-  });
-
-  it('packs claims onto the fullest node that has room', () => {
-    const pool = new ResourcePool('nodes', 'pack');
-    pool.add('a', { slots: 2, devices: [] });
-    pool.add('b', { slots: 4, devices: [] });
-    const nodes = Array.from({ length: 6 }, () => pool.take(one)?.node);
-    assert.deepEqual(nodes, ['a', 'a', 'b', 'b', 'b', 'b']);
   });
 
   it('gives devices by name, each to one actor at a time', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { encodeState } from '../../../actors/runtime/kept-state.ts';
+import { encodeState } from '../../../actors/runtime/host.ts';
 import { valueOf } from '../../../actors/runtime/ref.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { IncarnationChannels } from '../../../actors/runtime/incarnation-channels.ts';
+import { IncarnationChannels } from '../../../actors/runtime/incarnation.ts';
 import type { Channel } from '../../../transport/channel.ts';
 import { sameThreadPair } from '../../../transport/same-thread.ts';
 
@@ -14,11 +14,11 @@ describe('IncarnationChannels', () => {
     const [near, far] = sameThreadPair();
     begun = Promise.withResolvers();
     system = new IncarnationChannels(near);
-    thread = new IncarnationChannels(far, (life) => begun.resolve(life));
+    thread = new IncarnationChannels(far, (channel) => begun.resolve(channel));
   });
   afterEach(() => thread.close());
 
-  /** The two ends of a life's channel, and what came to the far one, which a zero closes. */
+  /** The two ends of an incarnation's channel, and what came to the far one, which a zero closes. */
   async function begin(): Promise<{ near: Channel; far: Channel; heard: number[] }> {
     begun = Promise.withResolvers();
     const near = system.begin();
@@ -31,7 +31,7 @@ describe('IncarnationChannels', () => {
     return { near, far, heard };
   }
 
-  it('deliver what was sent in a life before its end', async () => {
+  it('deliver what was sent in an incarnation before its end', async () => {
     const { near, far } = await begin();
     const heard: number[] = [];
     far.send(packet(1));
@@ -43,7 +43,7 @@ describe('IncarnationChannels', () => {
     assert.equal(system.isOpen, true);
   });
 
-  it('let no packet of a life into the next', async () => {
+  it('let no packet of an incarnation into the next', async () => {
     const first = await begin();
     first.far.close();
     first.near.send(packet(1));
@@ -57,7 +57,7 @@ describe('IncarnationChannels', () => {
     assert.deepEqual([first.heard, second.heard], [[], [3]]);
   });
 
-  it('end the life that is on with the channel under it', async () => {
+  it('end the incarnation that is on with the channel under it', async () => {
     const { near, far } = await begin();
     thread.close();
     await Promise.all([near.closed, far.closed]);

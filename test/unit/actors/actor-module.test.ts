@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { pathToFileURL } from 'node:url';
-import { addressOfModule, entryModule, moduleAt } from '../../../actors/runtime/module-address.ts';
+import { addressOfModule, entryModule, moduleAt } from '../../../actors/runtime/actor-module.ts';
 
 const rollout = new URL('../../../actors/rollout/actor.ts', import.meta.url);
 

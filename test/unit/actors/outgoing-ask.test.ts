@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { Deadlines } from '../../../actors/runtime/deadlines.ts';
 import { emptyBody } from '../../../actors/runtime/envelope.ts';
-import { OutgoingAsk } from '../../../actors/runtime/outgoing-ask.ts';
+import { Deadlines, OutgoingAsk } from '../../../actors/runtime/outgoing-ask.ts';
 
 describe('Deadlines', () => {
   const asks: OutgoingAsk[] = [];

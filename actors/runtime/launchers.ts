@@ -1,0 +1,162 @@
+import { CxmindError } from '../../src/errors.ts';
+import { encodeBody } from '../../transport/codec.ts';
+import type { Body } from '../../transport/frame.ts';
+import { sameThreadPair } from '../../transport/same-thread.ts';
+import type { Actor, Environment } from './actor.ts';
+import { importFactory, type FactoryAddress } from './actor-module.ts';
+import type { ActorThread, ThreadStart } from './actor-thread.ts';
+import { ActorHost } from './host.ts';
+import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
+import type { Allocation, Claims, Place, Placement, ResourcePool } from './placement.ts';
+import type { Protocol } from './protocol.ts';
+import { valueOf } from './ref.ts';
+import type { RemoteNode, StartOrder } from './remote-node.ts';
+
+/*
+ * The three places where an incarnation may run: the calling thread, a thread of its own, a node.
+ */
+
+/** Makes an actor, anew for each incarnation. */
+export type Make<P extends Protocol> = (
+  environment: Environment,
+) => Promise<{ protocol: P; actor: Actor<P> }>;
+
+/** Launcher on the calling thread. */
+export function localLauncher<P extends Protocol>(name: string, make: Make<P>): Launcher {
+  return {
+    node: undefined,
+    launch: (start) => Promise.try(() => startLocal(name, start, make)),
+    release: () => Promise.resolve(),
+  };
+}
+
+/** Makes an actor as a thread of its own would: by its module's factory, from a clone of the props. */
+export function makerAt(address: FactoryAddress, props: unknown): Make<Protocol> {
+  return async (environment) => {
+    const factory = await importFactory(address);
+    const actor = await factory.create(structuredClone(props), environment);
+    return { protocol: factory.protocol, actor };
+  };
+}
+
+/** Starts an incarnation on the calling thread. */
+export function startLocal<P extends Protocol>(
+  name: string,
+  start: IncarnationStart,
+  make: Make<P>,
+): Incarnation {
+  const [channel, far] = sameThreadPair();
+  const { promise: ended, resolve } = Promise.withResolvers<CxmindError>();
+  const end = (reason: CxmindError): void => {
+    far.close();
+    void channel.closed.then(() => resolve(reason));
+  };
+  const host = new ActorHost({
+    channel: far,
+    start: { ...start, name, node: undefined, devices: [] },
+    onEnd: (crash) => end(crash ?? new CxmindError('ACTOR_STOPPED', `${name} ended`)),
+  });
+  void host.start(make);
+  return {
+    channel,
+    urgent: channel,
+    ended,
+    terminate: () => {
+      // Nothing can end a handler on this thread, so the incarnation is left to itself and heard no more.
+      host.abandon();
+      end(new CxmindError('ACTOR_CRASHED', `${name} was let go of`));
+    },
+  };
+}
+
+/** Launcher on a worker thread of this process. */
+export function threadLauncher(
+  thread: ActorThread,
+  constant: Omit<ThreadStart, keyof IncarnationStart>,
+): Launcher {
+  return {
+    node: undefined,
+    launch: (start) => Promise.try(() => thread.begin({ ...constant, ...start })),
+    release: () => thread.release(),
+  };
+}
+
+/** An actor that is to run on nodes. */
+export interface RemoteActor {
+  readonly order: Omit<StartOrder, 'restarts' | 'devices'>;
+  readonly props: unknown;
+  readonly place: Exclude<Place, 'thread'>;
+  readonly claims: Claims;
+  /** Time that a restart waits for room on any node. */
+  readonly patienceMs: number;
+}
+
+interface Home {
+  readonly node: RemoteNode;
+  readonly allocation: Allocation;
+}
+
+/**
+ * Launcher on nodes.
+ *
+ * The first incarnation runs where the actor was placed. A later one runs on the same node while that lives, else on
+ * any node of its pool that has room. If none has, it waits for the first that gets some.
+ */
+export class RemoteLauncher implements Launcher {
+  readonly #placement: Placement;
+  readonly #actor: RemoteActor;
+  readonly #pool: ResourcePool;
+  readonly #body: Body;
+  #home: Home | undefined;
+  #youngest: Incarnation | undefined;
+
+  /** @throws PLACEMENT_FAILED for a place that is not there, WIRE_INVALID for props that are not plain data */
+  constructor(placement: Placement, actor: RemoteActor) {
+    this.#placement = placement;
+    this.#actor = actor;
+    this.#pool = placement.poolAt(actor.order.name, actor.place);
+    this.#body = encodeBody({ props: actor.props });
+  }
+
+  get node(): string | undefined {
+    return this.#home?.node.name;
+  }
+
+  async launch({ restarts, kept }: IncarnationStart, signal: AbortSignal): Promise<Incarnation> {
+    const { node, allocation } = await this.#settle(restarts === 0, signal);
+    const { order, props } = this.#actor;
+    const body = kept === undefined ? this.#body : encodeBody({ props, kept: valueOf(kept) });
+    const start = { ...order, restarts, devices: [...allocation.devices] };
+    this.#youngest = node.start(start, body, this.#youngest);
+    return this.#youngest;
+  }
+
+  release(): Promise<void> {
+    if (this.#home !== undefined) {
+      if (this.#youngest !== undefined) this.#home.node.retire(this.#youngest);
+      this.#placement.release(this.#pool, this.#home.allocation);
+    }
+    this.#home = undefined;
+    return Promise.resolve();
+  }
+
+  /** Finds a node for the next incarnation. @throws PLACEMENT_FAILED when there is no room in time */
+  async #settle(isFirst: boolean, signal: AbortSignal): Promise<Home> {
+    const { order, place, claims, patienceMs } = this.#actor;
+    const only = isFirst && 'node' in place ? place.node : undefined;
+    const until = performance.now() + patienceMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const home = this.#home;
+      if (home !== undefined && this.#placement.find(home.node.name) === home.node) return home;
+      const allocation = this.#pool.take(claims, only);
+      if (allocation !== undefined) {
+        const node = this.#placement.find(allocation.node)!;
+        return (this.#home = { node, allocation });
+      }
+      const leftMs = until - performance.now();
+      if (isFirst || leftMs <= 0) throw this.#pool.shortage(order.name, claims, only);
+      await this.#placement.changed(leftMs, signal);
+    }
+  }
+}
