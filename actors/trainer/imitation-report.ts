@@ -6,7 +6,15 @@ import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { Pace, Reporter } from './reporter.ts';
 import { RunFiles } from './run-files.ts';
+import { setAside } from './set-aside.ts';
 import { openLoggers, showsTable } from './tracking.ts';
+
+/** Files that grow by a line or more a step. */
+const filesOfReport: readonly string[] = [
+  'metrics.jsonl',
+  'experiment_log.jsonl',
+  'generations.log',
+];
 
 /** Where supervised training tells of itself: its folder's files, its loggers, and a table. */
 export class ImitationReport implements AsyncDisposable {
@@ -34,14 +42,15 @@ export class ImitationReport implements AsyncDisposable {
     });
   }
 
-  /** Begins anew in a folder that may have had a run before. */
+  /** Opens the report in a folder; files of an earlier run there are set aside. */
   static async open(
     config: Config,
     folder: string,
     options: { readonly reporter: Reporter; readonly logger: Logger },
   ): Promise<ImitationReport> {
     const files = await RunFiles.open(folder);
-    await files.keepUntil(-1, -1);
+    const aside = await setAside(folder, filesOfReport);
+    if (aside !== null) options.reporter.note(`the metrics of the run before are kept in ${aside}`);
     return new ImitationReport(config, options, files);
   }
 

@@ -1,6 +1,7 @@
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { evaluatePolicy } from '../../actors/trainer/evaluation.ts';
+import { RunFiles } from '../../actors/trainer/run-files.ts';
 import { RunLock } from '../../actors/trainer/run-lock.ts';
 import type { ScoredResponse } from '../../actors/trainer/scoring-phase.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
@@ -16,6 +17,7 @@ import { reportPage, type ReportQuestion } from '../evaluation/report.ts';
 import { scoreAnswer, type AnswerScore, type Verdict } from '../evaluation/score.ts';
 import { summarize, type EvaluationSummary } from '../evaluation/summary.ts';
 import { taskOf, tasks, type Task } from '../evaluation/task.ts';
+import { CxmindError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
 import { thumbnail } from '../vision/thumbnail.ts';
 import type { EvalFlags } from './eval-flags.ts';
@@ -62,6 +64,13 @@ export async function evaluate(
   const questions = await questionsOf(rows, options);
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using _ = await RunLock.take(folder);
+  if (await (await RunFiles.open(folder)).hasSteps()) {
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `${folder} is the folder of a training run, whose summary.json an evaluation would replace; name another by ` +
+        `--out, as in --out ${join(folder, 'eval')}`,
+    );
+  }
   const paths = {
     questions: join(folder, 'questions.jsonl'),
     predictions: join(folder, 'predictions.jsonl'),

@@ -54,6 +54,6 @@ export class Init extends CxmindCommand {
       `worker.actor.model.model_path=${written.model}`,
     ];
     const quoted = items.map((item) => (/\s/.test(item) ? JSON.stringify(item) : item));
-    this.log(`\nnext: npx cxmind sft ${quoted.join(' ')}`);
+    this.log(`\nnext:\n  npx cxmind sft ${quoted.join(' \\\n    ')}`);
   }
 }

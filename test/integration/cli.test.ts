@@ -97,7 +97,7 @@ describe('cxmind', () => {
       const model = join(trained, 'global_step_1/actor/huggingface');
       cpSync(join(demo, 'model'), model, { recursive: true });
       writeFileSync(join(trained, 'config.json'), '{}');
-      const { status, stdout, stderr } = cxmind([
+      const asked = [
         'eval',
         'config=configs/tiny.yaml',
         `data.val_files=${demo}/closed-validation.jsonl`,
@@ -116,7 +116,8 @@ describe('cxmind', () => {
           '--max-tokens',
           '8',
         ],
-      ]);
+      ];
+      const { status, stdout, stderr } = cxmind(asked);
       assert.equal(status, 0, stderr);
       assert.match(stdout, /^3 closed questions, 6 answers$/m);
       assert.match(stdout, /^accuracy [01]\.\d{4} in \d+ s$/m);
@@ -144,6 +145,11 @@ describe('cxmind', () => {
       const page = read('report.html');
       assert.equal(page.match(/<article/g)?.length, 3);
       assert.equal(page.match(/<img [^>]*src="data:image\/jpeg;base64,/g)?.length, 3);
+
+      writeFileSync(join(folder, 'run/metrics.jsonl'), '{"step":1}\n');
+      const over = cxmind([...asked, '--out', join(folder, 'run')]);
+      assert.equal(over.status, 2);
+      assert.match(over.stderr, /^\S+run is the folder of a training run, .* --out \S+run\/eval$/m);
     });
   });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   silentReporter,
@@ -70,7 +70,10 @@ describe('a run', () => {
     ];
     const rows: SupervisedLine[] = [];
     const table = { ...silentReporter, supervisedStep: (line: SupervisedLine) => rows.push(line) };
+    mkdirSync(join(run, 'sft'), { recursive: true });
+    writeFileSync(join(run, 'sft/metrics.jsonl'), '{"step":1}\n');
     const warm = await superviseTiny(demo, run, items, { logger, reporter: table });
+    assert.equal(readFileSync(join(run, 'sft/before-1/metrics.jsonl'), 'utf8'), '{"step":1}\n');
     const losses = events
       .filter(({ event }) => event === 'sft')
       .map(({ fields }) => fields['loss']);

@@ -40,7 +40,9 @@ describe('what a run does otherwise than before', () => {
     ];
     const [before, after] = [await treeOf(...stage('/runs/a')), await treeOf(...stage('/old/b'))];
     assert.deepEqual(configChanges(before, after), []);
-    assert.deepEqual(await changesFor('trainer.find_last_checkpoint=false'), []);
+    for (const item of ['trainer.find_last_checkpoint=false', 'trainer.profile=3']) {
+      assert.deepEqual(await changesFor(item), []);
+    }
   });
 
   it('leaves out keys that only one version has', async () => {
