@@ -44,8 +44,8 @@ export type { SampleOptions } from './data/sample.ts';
 export { sampleOptions } from './data/sample-options.ts';
 export type { SampleSettings } from './data/sample-options.ts';
 export { Tokenizer } from './text/tokenizer.ts';
-export { demoPaths, writeDemo } from './data/demo/write.ts';
-export type { DemoOptions, DemoPaths } from './data/demo/write.ts';
+export { demoPaths, writeDemo } from './demo/write.ts';
+export type { DemoOptions, DemoPaths } from './demo/write.ts';
 
 // Models
 export { loadCheckpoint, saveCheckpoint } from './model/checkpoint/checkpoint.ts';

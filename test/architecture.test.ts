@@ -26,7 +26,7 @@ const engine = [
   'src/model',
   'src/generation',
 ];
-const content = ['src/vision', 'src/text', 'src/data', 'src/reward'];
+const content = ['src/vision', 'src/text', 'src/data', 'src/reward', 'src/demo'];
 const learning = [
   ...[
     'src/algorithms',
@@ -125,6 +125,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/text': [...ground, 'src/tensor'],
   'src/data': [...ground, 'src/hub', 'src/tensor', 'src/model', 'src/vision', 'src/text'],
   'src/reward': [...ground, 'src/tensor', 'src/text', 'src/data'],
+  'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision'],
   'src/algorithms': [...ground, 'src/tensor', 'src/graph'],
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
   'src/metrics': [...ground, 'src/algorithms'],

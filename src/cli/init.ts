@@ -29,7 +29,7 @@ export class Init extends CxmindCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Init);
-    const { demoPaths, writeDemo } = await import('../data/demo/write.ts');
+    const { demoPaths, writeDemo } = await import('../demo/write.ts');
     const { directory } = args;
     if (flags['if-missing'] && existsSync(demoPaths(directory).model)) return;
     const train = flags['train-rows'];

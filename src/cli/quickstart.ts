@@ -28,7 +28,7 @@ export class Quickstart extends ClusterCommand {
     const { seed, folder } = flags;
     const demo = join(folder, `demo-${seed}`);
     const run = join(folder, `seed-${seed}`);
-    const { demoPaths, writeDemo } = await import('../data/demo/write.ts');
+    const { demoPaths, writeDemo } = await import('../demo/write.ts');
     const { RunLock } = await import('../../actors/trainer/run-lock.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');

@@ -5,7 +5,7 @@ import { silentReporter } from '../../actors/trainer/reporter.ts';
 import { trainCurriculum } from '../../actors/trainer/curriculum.ts';
 import { trainSupervised } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
-import { writeDemo } from '../../src/data/demo/write.ts';
+import { writeDemo } from '../../src/demo/write.ts';
 import { scoreAnswer } from '../../src/evaluation/score.ts';
 import { summarize } from '../../src/evaluation/summary.ts';
 import { print } from './harness.ts';

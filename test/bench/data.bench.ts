@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { PixelPool, pixelProtocol } from '../../actors/data/pixels.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { drawChest } from '../../src/data/demo/draw.ts';
+import { drawChest } from '../../src/demo/draw.ts';
 import type { PixelSettings } from '../../src/data/pixels.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';

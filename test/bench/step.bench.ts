@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { silentReporter } from '../../actors/trainer/reporter.ts';
 import { trainPolicy } from '../../actors/trainer/run.ts';
 import { configFrom } from '../../src/config/load.ts';
-import { writeDemo } from '../../src/data/demo/write.ts';
+import { writeDemo } from '../../src/demo/write.ts';
 import { createLogger } from '../../src/log.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { compare, print, type Measured, type Opponent } from './harness.ts';

@@ -6,7 +6,7 @@
 //   cxmind train config=test/gpu/digits.yaml worker.actor.model.model_path=runs/digits/sft/huggingface
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDemoCheckpoint } from '../../src/data/demo/checkpoint.ts';
+import { writeDemoCheckpoint } from '../../src/demo/checkpoint.ts';
 import { Rng } from '../../src/rng.ts';
 import { encodePng } from '../../src/vision/encode-png.ts';
 

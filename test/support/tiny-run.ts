@@ -6,8 +6,8 @@ import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
 import type { RunSummary } from '../../actors/trainer/run-files.ts';
 import { trainSupervised, type SupervisedSummary } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
-import { demoModelSize, type DemoModelSize } from '../../src/data/demo/checkpoint.ts';
-import { writeDemo, type DemoPaths } from '../../src/data/demo/write.ts';
+import { demoModelSize, type DemoModelSize } from '../../src/demo/checkpoint.ts';
+import { writeDemo, type DemoPaths } from '../../src/demo/write.ts';
 
 /** A policy that a step costs a tenth of a second. */
 const tinyModel: DemoModelSize = {

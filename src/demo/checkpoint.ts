@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { writeDirectoryAtomically } from '../../files.ts';
-import { Arena } from '../../model/weights/arena.ts';
-import { layOut, type ArenaEntry } from '../../model/weights/arena-layout.ts';
-import { decodeModelConfig } from '../../model/checkpoint/config-file.ts';
-import { parameterGroups } from '../../model/parameters.ts';
-import { writeSafetensors } from '../../model/checkpoint/safetensors.ts';
-import { keyOf, Rng } from '../../rng.ts';
+import { writeDirectoryAtomically } from '../files.ts';
+import { Arena } from '../model/weights/arena.ts';
+import { layOut, type ArenaEntry } from '../model/weights/arena-layout.ts';
+import { decodeModelConfig } from '../model/checkpoint/config-file.ts';
+import { parameterGroups } from '../model/parameters.ts';
+import { writeSafetensors } from '../model/checkpoint/safetensors.ts';
+import { keyOf, Rng } from '../rng.ts';
 import { trainBpe, type Bpe } from './bpe.ts';
 import { controlIds, tokenizerFiles, tokenizerSize } from './tokenizer-files.ts';
 

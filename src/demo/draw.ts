@@ -1,4 +1,4 @@
-import type { Rng } from '../../rng.ts';
+import type { Rng } from '../rng.ts';
 import type { FindingKind } from './findings.ts';
 
 /** A picture in memory: RGB bytes, row-major `[height, width, 3]`. */

@@ -1,8 +1,8 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { CxmindError } from '../../errors.ts';
-import { writeDirectoryAtomically } from '../../files.ts';
-import { encodePng } from '../../vision/encode-png.ts';
+import { CxmindError } from '../errors.ts';
+import { writeDirectoryAtomically } from '../files.ts';
+import { encodePng } from '../vision/encode-png.ts';
 import { demoModelSize, writeDemoCheckpoint, type DemoModelSize } from './checkpoint.ts';
 import { demoSample } from './sample.ts';
 

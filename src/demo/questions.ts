@@ -1,4 +1,4 @@
-import type { Rng } from '../../rng.ts';
+import type { Rng } from '../rng.ts';
 import { findingOf, findings, type Finding, type FindingKind } from './findings.ts';
 
 /** A prompt with its `<image>` marker, and the chain that answers it. */

@@ -1,4 +1,4 @@
-import { keyOf, Rng } from '../../rng.ts';
+import { keyOf, Rng } from '../rng.ts';
 import { drawChest, type Picture } from './draw.ts';
 import { findings, type FindingKind } from './findings.ts';
 import { closedQuestion, openQuestion, type Question } from './questions.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { findings } from '../../../src/data/demo/findings.ts';
-import { drawChest, type Picture } from '../../../src/data/demo/draw.ts';
-import { demoSample, type SampleRecipe } from '../../../src/data/demo/sample.ts';
+import { findings } from '../../../src/demo/findings.ts';
+import { drawChest, type Picture } from '../../../src/demo/draw.ts';
+import { demoSample, type SampleRecipe } from '../../../src/demo/sample.ts';
 import { resolveReward } from '../../../src/reward/registry.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 
