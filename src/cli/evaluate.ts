@@ -19,7 +19,7 @@ import { summarize, type EvaluationSummary } from '../evaluation/summary.ts';
 import { taskOf, tasks, type Task } from '../evaluation/task.ts';
 import { CxmindError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
-import { thumbnail } from '../vision/thumbnail.ts';
+import { thumbnail } from '../vision/encode.ts';
 import type { EvalFlags } from './eval-flags.ts';
 import { runTraining } from './run-training.ts';
 import { complain } from './terminal.ts';

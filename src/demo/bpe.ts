@@ -1,19 +1,18 @@
-/** How Qwen2 cuts text before merging: contractions, words, single digits, punctuation, white space. */
+/** Pattern by which Qwen2 cuts text before merging: contractions, words, single digits, punctuation, white space. */
 export const pretokenPattern =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
   '|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 
-/** A trained byte-level BPE: a token's id is its place. */
+/** Trained byte-level BPE. The id of a token is its index. */
 export interface Bpe {
-  /** In the byte alphabet: the 256 bytes, then one token a merge. */
+  /** Tokens in the byte alphabet: the 256 bytes, then one for each merge. */
   readonly tokens: readonly string[];
   /** Pairs of tokens, first merge first. */
   readonly merges: readonly (readonly [string, string])[];
 }
 
 /**
- * The character that stands for each byte: printable Latin-1 stands for itself, the other 68 bytes
- * take U+0100 and up, in order.
+ * Character of each byte: printable Latin-1 stands for itself, the other 68 bytes take U+0100 and up, in order.
  *
  * @see GPT-2's `bytes_to_unicode`
  */
@@ -26,13 +25,13 @@ export function byteAlphabet(): readonly string[] {
   );
 }
 
-/** A distinct pretoken: its tokens so far, and how often it occurs. */
+/** Distinct pretoken: its tokens so far, and its number of occurrences. */
 interface Word {
   readonly count: number;
   ids: number[];
 }
 
-/** Pairs are numbers so that a map can hold them; ids stay below 2^20. */
+/** Factor of the first id of a pair, which makes a pair a number. Ids stay below it. */
 const radix = 2 ** 20;
 
 function countWords(texts: Iterable<string>, idOf: ReadonlyMap<string, number>): Word[] {
@@ -51,7 +50,7 @@ function countWords(texts: Iterable<string>, idOf: ReadonlyMap<string, number>):
   }));
 }
 
-/** Pair counts over all words, and which words a pair may occur in. */
+/** Counts of pairs over all words, and the words that each pair may occur in. */
 class PairIndex {
   readonly counts = new Map<number, number>();
   readonly #words = new Map<number, Set<Word>>();
@@ -68,7 +67,7 @@ class PairIndex {
     }
   }
 
-  /** The most frequent pair that occurs at least twice; of equals the one with the smallest ids. */
+  /** Most frequent pair that occurs at least twice; of equally frequent ones that with the smallest ids. */
   best(): number | undefined {
     let best: number | undefined;
     let bestCount = 1;
@@ -103,9 +102,12 @@ function merged(ids: readonly number[], left: number, right: number, into: numbe
 }
 
 /**
- * Trains a byte-level BPE: again and again the most frequent neighbours become one token.
+ * Trains a byte-level BPE: repeatedly merges the most frequent pair of neighbours into a token.
  *
- * @param size tokens wanted, the 256 bytes included; fewer when no pair occurs twice any more
+ * The demo trains its tokenizer, because its vocabulary follows from its questions, which depend on the seed. A
+ * tokenizer file in the repository would be four times as long as this one and would fit one seed.
+ *
+ * @param size number of tokens wanted, the 256 bytes included; there are fewer if no pair occurs twice any more
  * @see Sennrich et al., arXiv:1508.07909; ids ordered as by the Hugging Face trainer
  */
 export function trainBpe(texts: Iterable<string>, size: number): Bpe {

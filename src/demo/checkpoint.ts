@@ -29,7 +29,7 @@ export interface DemoModelSize {
   readonly tieWordEmbeddings: boolean;
 }
 
-/** Learns the demo's pictures in minutes on two cores. */
+/** Sizes of the default model, which learns the demo's pictures in minutes on two cores. */
 export const demoModelSize: DemoModelSize = {
   hiddenSize: 128,
   layers: 2,
@@ -45,11 +45,11 @@ export const demoModelSize: DemoModelSize = {
   tieWordEmbeddings: false,
 };
 
-/** What a demo checkpoint is made of. */
+/** Options of a demo checkpoint. */
 export interface DemoCheckpointOptions {
   readonly seed: number;
   readonly size?: DemoModelSize;
-  /** Text that the tokenizer is trained on. */
+  /** Texts that the tokenizer is trained on. */
   readonly texts: Iterable<string>;
   readonly dtype?: 'float32' | 'bfloat16';
 }
@@ -132,8 +132,8 @@ const preprocessorJson = {
 };
 
 /**
- * Deviation of a weight matrix's normal start: 1 / sqrt(inputs), so that activations keep their size.
- * What a layer adds to the residual stream starts smaller by sqrt(2 x layers), as in GPT-2.
+ * Standard deviation of a weight matrix's initial values: 1 / sqrt(inputs), so that activations keep their size.
+ * Matrices that add to the residual stream start smaller by sqrt(2 · layers), as in GPT-2.
  */
 function deviationOf({ name, shape, size }: ArenaEntry, { layers, visionDepth }: DemoModelSize) {
   const inputs = size / shape[0]!;
@@ -157,10 +157,10 @@ function initialise(arena: Arena, size: DemoModelSize, seed: number): void {
 }
 
 /**
- * Writes a small Qwen2.5-VL with random weights and a tokenizer of its own as a Hugging Face directory
- * that transformers loads too; atomic. The same options give the same bytes.
+ * Writes a small Qwen2.5-VL with random weights and a tokenizer of its own, as a Hugging Face directory that
+ * transformers loads too. The directory appears whole or not at all. Equal options give equal bytes.
  *
- * @throws CHECKPOINT_INVALID when the sizes contradict each other
+ * @throws CHECKPOINT_INVALID if the sizes contradict each other
  */
 export async function writeDemoCheckpoint(
   directory: string,

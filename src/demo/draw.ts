@@ -1,14 +1,8 @@
 import type { Rng } from '../rng.ts';
+import type { Picture } from '../vision/encode.ts';
 import type { FindingKind } from './findings.ts';
 
-/** A picture in memory: RGB bytes, row-major `[height, width, 3]`. */
-export interface Picture {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array;
-}
-
-/** What varies from one drawn chest to the next; lengths are fractions of the picture's side. */
+/** Traits that vary from one drawn chest to the next. Lengths are fractions of the picture's side. */
 interface Anatomy {
   readonly shiftX: number;
   readonly shiftY: number;
@@ -53,7 +47,7 @@ function anatomyOf(kinds: ReadonlySet<FindingKind>, rng: Rng): Anatomy {
   };
 }
 
-/** 1 well inside (negative distance), 0 well outside, smooth over `width`. */
+/** Membership by signed distance: 1 inside (negative), 0 outside, smooth over `width`. */
 function inside(distance: number, width = 0.012): number {
   const steps = distance / (width / 2);
   if (steps > 30) return 0;
@@ -64,7 +58,7 @@ function mix(from: number, to: number, weight: number): number {
   return from + (to - from) * weight;
 }
 
-/** Signed distance, roughly, to an ellipse around (x0, y0). */
+/** Approximate signed distance to an ellipse around (x0, y0). */
 function ellipse(x: number, y: number, x0: number, y0: number, rx: number, ry: number): number {
   return (Math.hypot((x - x0) / rx, (y - y0) / ry) - 1) * Math.min(rx, ry);
 }
@@ -117,10 +111,10 @@ function greyAt(x: number, y: number, kinds: ReadonlySet<FindingKind>, a: Anatom
 /**
  * Draws a picture like a frontal chest X-ray: two lungs, ribs, spine, heart and diaphragm, with findings.
  *
- * As in radiology the patient's left is on the picture's right. Position, size, brightness, contrast and
- * noise vary with the random stream, so two streams share no picture.
+ * The patient's left is on the picture's right, as in radiology. Position, size, brightness, contrast and noise vary
+ * with the random stream, so two streams share no picture.
  *
- * @param kinds the findings to show; `normal` shows none. Several may be combined.
+ * @param kinds findings to show; `normal` shows none, and several may be combined
  * @param size width and height in pixels
  */
 export function drawChest(kinds: readonly FindingKind[], size: number, rng: Rng): Picture {

@@ -1,4 +1,4 @@
-/** What a demo picture can show. Left and right are the patient's, as in radiology. */
+/** Finding that a demo picture can show. Left and right are the patient's, as in radiology. */
 export type FindingKind =
   | 'normal'
   | 'cardiomegaly'
@@ -8,18 +8,18 @@ export type FindingKind =
   | 'right_pneumothorax'
   | 'opacity';
 
-/** A finding as an option of the closed question and as a disease of the open one. */
+/** Finding as an option of the closed question and as a disease of the open one. */
 export interface Finding {
   readonly kind: FindingKind;
   readonly letter: 'A' | 'B' | 'C' | 'D' | 'E' | 'F' | 'G';
   readonly label: string;
-  /** The thought of a step that affirms it. */
+  /** Thought of a step that affirms it. */
   readonly present: string;
-  /** The thought of a step that rejects it. */
+  /** Thought of a step that rejects it. */
   readonly absent: string;
 }
 
-/** The findings in the fixed order of the options A to G. */
+/** Findings in the order of the options A to G. */
 export const findings: readonly Finding[] = [
   {
     kind: 'normal',
@@ -72,7 +72,7 @@ export const findings: readonly Finding[] = [
   },
 ];
 
-/** The finding of a kind. */
+/** Finding of a kind. */
 export function findingOf(kind: FindingKind): Finding {
   return findings.find((finding) => finding.kind === kind)!;
 }

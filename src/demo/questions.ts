@@ -1,7 +1,7 @@
 import type { Rng } from '../rng.ts';
 import { findingOf, findings, type Finding, type FindingKind } from './findings.ts';
 
-/** A prompt with its `<image>` marker, and the chain that answers it. */
+/** Prompt with its `<image>` marker, and the chain that answers it. */
 export interface Question {
   readonly prompt: string;
   readonly answer: string;
@@ -14,7 +14,7 @@ function step(think: string, answer: string): string {
   return `<think>${think}</think><answer>${answer}</answer>`;
 }
 
-/** So many of the others, each once, in random order. */
+/** Draws `count` other findings, each at most once, in random order. */
 function drawOthers(kinds: readonly FindingKind[], count: number, rng: Rng): Finding[] {
   const others = findings.filter(({ kind }) => !kinds.includes(kind));
   return Array.from({ length: Math.min(count, others.length) }, () => {
@@ -23,12 +23,12 @@ function drawOthers(kinds: readonly FindingKind[], count: number, rng: Rng): Fin
   });
 }
 
-/** In option order, so that a finding's place does not tell whether it is true. */
+/** Sorts findings by option, so that the place of a finding does not tell whether it is true. */
 function inOptionOrder(list: readonly Finding[]): Finding[] {
   return [...list].sort((a, b) => a.letter.localeCompare(b.letter));
 }
 
-/** Each judged, what is true affirmed and the rest rejected. */
+/** Steps that judge each finding: true ones are affirmed, the others rejected. */
 function judged(
   list: readonly Finding[],
   truths: readonly Finding[],
@@ -44,13 +44,13 @@ function judged(
 }
 
 /**
- * Which of some options a picture shows.
+ * Makes a closed question: which of some options does the picture show?
  *
- * Without rejections all options from A to G are given, and the answer is one step:
- * `<think>The heart is enlarged.</think><answer>B ✅</answer>`. With them a few are, and the chain judges each and sums
- * up, as CX-Mind's does.
+ * Without rejections the options are A to G, and the answer is one step:
+ * `<think>The heart is enlarged.</think><answer>B ✅</answer>`. With rejections there are a few options, and the chain
+ * judges each and sums up, as those of CX-Mind do.
  *
- * @param rejections how many wrong options are given beside the right one, drawn by `rng`; 0 for all, unjudged
+ * @param rejections number of wrong options beside the right one, drawn by `rng`; 0 gives all options, unjudged
  */
 export function closedQuestion(kind: FindingKind, rejections: number, rng: Rng): Question {
   const truth = findingOf(kind);
@@ -70,10 +70,10 @@ export function closedQuestion(kind: FindingKind, rejections: number, rng: Rng):
 }
 
 /**
- * Which findings a picture shows, with the chain that lists candidates, judges each and sums up.
+ * Makes an open question: which findings does the picture show? The chain lists candidates, judges each and sums up.
  *
- * @param kinds the true findings
- * @param distractors how many false candidates are listed and rejected, drawn by `rng`
+ * @param kinds true findings
+ * @param distractors number of false candidates that are listed and rejected, drawn by `rng`
  */
 export function openQuestion(
   kinds: readonly FindingKind[],

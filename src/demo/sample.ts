@@ -1,22 +1,23 @@
 import { keyOf, Rng } from '../rng.ts';
-import { drawChest, type Picture } from './draw.ts';
+import type { Picture } from '../vision/encode.ts';
+import { drawChest } from './draw.ts';
 import { findings, type FindingKind } from './findings.ts';
 import { closedQuestion, openQuestion, type Question } from './questions.ts';
 
-/** What a demo sample is made from; equal recipes give equal samples, different ones different pictures. */
+/** Parameters of a demo sample. Equal recipes give equal samples, different ones different pictures. */
 export interface SampleRecipe {
   readonly seed: number;
   readonly split: 'train' | 'val';
   readonly task: 'closed' | 'open';
-  /** Place in the split; seven in a row show each finding once. */
+  /** Index in the split. Seven consecutive samples show each finding once. */
   readonly index: number;
   /** Width and height of the picture in pixels. */
   readonly size: number;
-  /** How many wrong options or candidates the solution rejects. */
+  /** Number of wrong options or candidates that the answer rejects. */
   readonly rejections: number;
 }
 
-/** A question about a picture. */
+/** Question about a picture. */
 export interface DemoSample extends Question {
   readonly kinds: readonly FindingKind[];
   readonly picture: Picture;
@@ -25,7 +26,7 @@ export interface DemoSample extends Question {
 const left = new Set<FindingKind>(['left_effusion', 'left_pneumothorax']);
 const right = new Set<FindingKind>(['right_effusion', 'right_pneumothorax']);
 
-/** Whether two findings may stand in one picture and stay visible: not both of one lung, none with normal. */
+/** Tells whether two findings stay visible in one picture: not two of one lung, nothing with normal or opacity. */
 function areCompatible(a: FindingKind, b: FindingKind): boolean {
   const sameLung = (left.has(a) && left.has(b)) || (right.has(a) && right.has(b));
   return (
@@ -33,7 +34,7 @@ function areCompatible(a: FindingKind, b: FindingKind): boolean {
   );
 }
 
-/** The sample of a recipe. An open one shows a second finding in half of the pictures that can. */
+/** Makes the sample of a recipe. An open one shows a second finding in half of the pictures that can. */
 export function demoSample(recipe: SampleRecipe): DemoSample {
   const { seed, split, task, index, size, rejections } = recipe;
   const rng = new Rng(keyOf('demo', seed, split, task, index));

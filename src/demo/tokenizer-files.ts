@@ -35,7 +35,7 @@ const addedTokens = [...controlTokens, ...wordTokens];
 /** Ids of Qwen2.5's control tokens after a BPE of some size. */
 export type ControlIds = Readonly<Record<(typeof controlTokens)[number], number>>;
 
-/** How Qwen2.5-VL writes a conversation, images and videos included. */
+/** Chat template of Qwen2.5-VL, with images and videos. */
 export const chatTemplate = [
   '{% set seen = namespace(images=0, videos=0) %}',
   '{% for message in messages %}',
@@ -59,12 +59,12 @@ export const chatTemplate = [
   '{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}',
 ].join('');
 
-/** Number of ids of a tokenizer with this BPE: its tokens, then Qwen2.5's added ones. */
+/** Number of ids of a tokenizer: the tokens of its BPE, then Qwen2.5's added ones. */
 export function tokenizerSize(bpe: Bpe): number {
   return bpe.tokens.length + addedTokens.length;
 }
 
-/** The ids of the control tokens, which follow the BPE's. */
+/** Ids of the control tokens, which follow those of the BPE. */
 export function controlIds(bpe: Bpe): ControlIds {
   const entries = controlTokens.map((token, i) => [token, bpe.tokens.length + i] as const);
   return Object.fromEntries(entries) as Record<(typeof controlTokens)[number], number>;
@@ -149,7 +149,7 @@ function vocabulary(bpe: Bpe): Record<string, number> {
   return Object.fromEntries(bpe.tokens.map((token, id) => [token, id]));
 }
 
-/** The tokenizer's files of a Hugging Face directory, by name. */
+/** Files of a tokenizer in a Hugging Face directory, by name. */
 export function tokenizerFiles(bpe: Bpe): Record<string, string> {
   const pretty = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
   return {

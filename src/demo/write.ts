@@ -2,11 +2,11 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { CxmindError } from '../errors.ts';
 import { writeDirectoryAtomically } from '../files.ts';
-import { encodePng } from '../vision/encode-png.ts';
+import { encodePng } from '../vision/encode.ts';
 import { demoModelSize, writeDemoCheckpoint, type DemoModelSize } from './checkpoint.ts';
 import { demoSample } from './sample.ts';
 
-/** Rows of the parts of a demo. */
+/** Numbers of rows of the parts of a demo. */
 export interface DemoRows {
   readonly closedTrain: number;
   readonly closedValidation: number;
@@ -14,21 +14,21 @@ export interface DemoRows {
   readonly openValidation: number;
 }
 
-/** What `cxmind init` writes, each with a default but the seed. */
+/** Options of the demo that `cxmind init` writes. */
 export interface DemoOptions {
   readonly seed: number;
-  /** Rows of each part; every row has a picture of its own. */
+  /** Number of rows of each part. Every row has a picture of its own. */
   readonly rows?: Partial<DemoRows>;
-  /** Side of the pictures, pixels; a multiple of 28 is not resized. */
+  /** Side of the pictures, pixels. A multiple of 28 is not resized. */
   readonly pictureSize?: number;
-  /** Wrong options that a closed question gives to be judged beside the right one; 0 for all of them, unjudged. */
+  /** Number of wrong options beside the right one of a closed question; 0 gives all options, unjudged. */
   readonly closedRejections?: number;
-  /** False candidates that an open solution lists and rejects. */
+  /** Number of false candidates that an open answer lists and rejects. */
   readonly openRejections?: number;
   readonly modelSize?: DemoModelSize;
 }
 
-/** Where the parts of a demo lie. */
+/** Paths of the parts of a demo. */
 export interface DemoPaths {
   readonly model: string;
   readonly closedTrain: string;
@@ -37,7 +37,7 @@ export interface DemoPaths {
   readonly openValidation: string;
 }
 
-/** The parts of a demo directory. */
+/** Paths of the parts of a demo in a directory. */
 export function demoPaths(directory: string): DemoPaths {
   return {
     model: path.join(directory, 'model'),
@@ -64,7 +64,7 @@ interface Part {
   readonly rejections: number;
 }
 
-/** Draws a part's pictures and writes its rows; returns the texts of its questions. */
+/** Draws a part's pictures and writes its rows. @returns texts of its questions and answers */
 async function writePart(directory: string, part: Part): Promise<string[]> {
   const { task, split, rows, seed, pictureSize: size, rejections } = part;
   const name = `${task}-${split === 'val' ? 'validation' : split}`;
@@ -83,7 +83,7 @@ async function writePart(directory: string, part: Part): Promise<string[]> {
   return texts;
 }
 
-/** The words a chat template adds around every prompt. */
+/** Words that the chat template adds around every prompt. */
 const chatWords = ['system\nYou are a helpful assistant.\n', 'user\n', 'assistant\n'];
 
 async function isOccupied(directory: string): Promise<boolean> {
@@ -94,13 +94,13 @@ async function isOccupied(directory: string): Promise<boolean> {
 }
 
 /**
- * Writes the demo: a small Qwen2.5-VL with random weights, drawn chest pictures, and closed and open
- * questions about them, each with a training and a validation part that share no picture.
+ * Writes the demo: a small Qwen2.5-VL with random weights, drawn chest pictures, and closed and open questions about
+ * them. Each kind of question has a training and a validation part that share no picture.
  *
- * Image paths in the rows are relative to the directory. The same options give the same bytes.
- * Atomic: the directory appears whole or not at all.
+ * Image paths in the rows are relative to the directory. Equal options give equal bytes. The directory appears whole or
+ * not at all.
  *
- * @throws CONFIG_INVALID when the directory exists and is not empty
+ * @throws CONFIG_INVALID if the directory exists and is not empty
  */
 export async function writeDemo(directory: string, options: DemoOptions): Promise<DemoPaths> {
   const { seed, pictureSize = 112, modelSize = demoModelSize } = options;

@@ -2,25 +2,25 @@ import { CxmindError } from '../errors.ts';
 import type { DecodedImage, OpenedImage } from './decoded-image.ts';
 import type { ImageSize } from './resize.ts';
 
-/** What the headers of a BMP file say. */
+/** Headers of a BMP file. */
 interface BmpHeader extends ImageSize {
-  /** Of a pixel. */
+  /** Bits of a pixel. */
   readonly bits: number;
   readonly compression: number;
-  /** Whether the first row is the top one. */
+  /** Set if the first row is the top one. */
   readonly isTopDown: boolean;
-  /** Bits of a pixel of 16 or 32 that are red, green, blue and alpha. */
+  /** Bit masks of red, green, blue and alpha in a pixel of 16 or 32 bits. */
   readonly masks: readonly [number, number, number, number];
-  /** `[colours, 3]`, RGB; of more than 8 bits a pixel none. */
+  /** Palette, RGB, `[colours, 3]`; empty if a pixel has more than 8 bits. */
   readonly colours: Uint8Array;
-  /** Where the pixels begin. */
+  /** Offset of the pixels in the file. */
   readonly offset: number;
 }
 
 const FILE_HEADER_BYTES = 14;
-/** Of the oldest header, whose sides have 16 bits and whose colours have no byte to spare. */
+/** Size of the oldest header. Its sides have 16 bits, and its colours 3 bytes in place of 4. */
 const CORE_BYTES = 12;
-/** The smallest that has masks, and that has one of alpha. */
+/** Size of the smallest header with masks, and of the smallest with a mask of alpha. */
 const INFO_BYTES = 40;
 const WITH_ALPHA_BYTES = 56;
 const HEADER_BYTES: readonly number[] = [
@@ -36,21 +36,21 @@ const HEADER_BYTES: readonly number[] = [
 const PLAIN = 0;
 const RUNS_OF_4 = 2;
 const MASKED = 3;
-/** Bits of the pixels that each compression is for; 1 is in runs, of bytes. */
+/** Pixel sizes in bits that each compression is for. Compression 1, not named here, is runs of 8-bit indices. */
 const BITS: readonly (readonly number[])[] = [[1, 4, 8, 16, 24, 32], [8], [4], [16, 24, 32]];
 
-/** Where the channels of a pixel are unless masks say so. */
+/** Masks of pixels of 16 and of 32 bits in a file that gives none. */
 const FIVE_BITS = [0x7c00, 0x03e0, 0x001f, 0] as const;
 const EIGHT_BITS = [0xff0000, 0xff00, 0xff, 0] as const;
-/** What masks of zeros stand for. */
+/** Masks that stand for four masks of zero. */
 const EIGHT_BITS_WITH_ALPHA = [0xff0000, 0xff00, 0xff, 0xff000000] as const;
 
 /**
- * Opens a BMP file: 1, 4 or 8 bits of palette, plain or in runs, or 16, 24 or 32 bits of colour.
+ * Opens a BMP file: palettes of 1, 4 or 8 bits, plain or run-length encoded, and colours of 16, 24 or 32 bits.
  *
- * Bits that Pillow takes for padding are padding: a pixel of 32 has alpha only where a mask says so.
+ * Padding is what Pillow takes for padding: a pixel of 32 bits has alpha only if a mask says so. sharp reads no BMP.
  *
- * @throws DATA_INVALID for a kind that is not read; it and `decode` RangeError where the file is cut short
+ * @throws DATA_INVALID for an unsupported kind; this function and `decode` throw RangeError if the file is cut short
  * @see Pillow, BmpImagePlugin.py
  */
 export function openBmp(file: Uint8Array): OpenedImage {
@@ -119,7 +119,7 @@ function indexed(file: Uint8Array, header: BmpHeader): DecodedImage {
     const data = step === 1 ? upright : upright.map((index) => index * step);
     return { ...size, mode: 'L', data, isIndexed: bits === 1 };
   }
-  // As Pillow has it, an index without a colour is black.
+  // An index without a colour is black, as in Pillow.
   const palette = new Uint8Array(3 * 256);
   palette.set(colours);
   const data = new Uint8Array(3 * upright.length);
@@ -132,19 +132,19 @@ function indexed(file: Uint8Array, header: BmpHeader): DecodedImage {
   return { ...size, mode: 'RGB', data, isIndexed: true };
 }
 
-/** Bytes of a row of pixels, which four of divide. */
+/** Bytes of a row of pixels, a multiple of 4. */
 function strideOf({ width, bits }: BmpHeader): number {
   return Math.ceil((width * bits) / 32) * 4;
 }
 
-/** @throws RangeError where the file has fewer bytes than the rows take */
+/** @throws RangeError if the file has fewer bytes than its rows take */
 function checkRows(file: Uint8Array, header: BmpHeader): void {
   const { width, height, bits, offset } = header;
   const needed = offset + strideOf(header) * (height - 1) + Math.ceil((width * bits) / 8);
   if (file.length < needed) throw new RangeError(`${file.length} bytes of ${needed}`);
 }
 
-/** Indices that stand in rows, `[height, width]`. */
+/** Palette indices of plain rows, `[height, width]`. */
 function unpacked(file: Uint8Array, header: BmpHeader): Uint8Array {
   checkRows(file, header);
   const { width, height, bits, offset } = header;
@@ -161,12 +161,12 @@ function unpacked(file: Uint8Array, header: BmpHeader): Uint8Array {
   return indices;
 }
 
-/** Indices that stand in runs, `[height, width]`; those that none covers are 0. */
+/** Palette indices of run-length encoded rows, `[height, width]`; 0 for pixels that no run covers. */
 function unrolled(file: Uint8Array, { width, height, compression, offset }: BmpHeader): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const indices = new Uint8Array(width * height);
   const isHalf = compression === RUNS_OF_4;
-  /** The index of that place in a run of bytes, or of the same byte. */
+  /** Index of a pixel in a run. A byte holds one index of 8 bits, or two of 4 bits that alternate. */
   const indexOf = (byte: number, place: number): number => {
     if (!isHalf) return byte;
     return place % 2 === 0 ? byte >> 4 : byte & 15;
@@ -193,14 +193,14 @@ function unrolled(file: Uint8Array, { width, height, compression, offset }: BmpH
       for (let i = 0; i < byte; i++) {
         put(indexOf(view.getUint8(from + (isHalf ? Math.floor(i / 2) : i)), i));
       }
-      // Each of these runs takes an even number of bytes.
+      // A run of literal indices is padded to an even number of bytes.
       from += 2 * Math.ceil(byte / (isHalf ? 4 : 2));
     }
   }
   return indices;
 }
 
-/** How a channel is taken out of the pixel at an address. */
+/** Reads one channel of the pixel at an offset. */
 type ReadChannel = (at: number) => number;
 
 function coloured(file: Uint8Array, header: BmpHeader): DecodedImage {
@@ -232,7 +232,7 @@ function channelOf(file: Uint8Array, bits: number, mask: number): ReadChannel {
   };
 }
 
-/** Rows in the other order. */
+/** Rows in reverse order. */
 function flipped(rows: Uint8Array, rowBytes: number): Uint8Array {
   const result = new Uint8Array(rows.length);
   for (let at = 0; at < rows.length; at += rowBytes) {

@@ -5,50 +5,52 @@ import type { FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
 import { formatOf, type PictureFormat } from './formats.ts';
 import { openGif } from './gif.ts';
 import { refuseHuge } from './pixel-limit.ts';
-import { decodePlainPng } from './png.ts';
+import { PngDecoder } from './png.ts';
 import type { BitDepth } from './sample-depth.ts';
 import { openBySharp } from './sharp-image.ts';
 import { tiffSize } from './tiff.ts';
 
-/** An image as it is referred to: a path, or the bytes of an encoded file. */
+/** Image by the path or the bytes of its file. */
 export type ImageSource = string | Uint8Array;
 
-/** Gives the bytes of a file. */
+/** Reads the bytes of a file. */
 export type ReadFile = (path: string) => Uint8Array | Promise<Uint8Array>;
 
-/** How an image is read. */
+/** Options of decoding. */
 export interface DecodeOptions {
-  /** What error messages call the image; the path itself unless given. */
+  /** Name of the image in error messages; its path if absent. */
   readonly name?: string;
-  /** Reads a file; what it gives need not outlast the call. */
+  /** Reads a file. The bytes need not outlast the call. */
   readonly read?: ReadFile | undefined;
-  /** Bits of a 16-bit sample that hold something; 16 unless given. */
+  /** Used bits of a 16-bit sample; 16 if absent. */
   readonly bitDepth?: BitDepth | undefined;
+  /** Decoder of plain PNG files. A caller of many images keeps one, with its memory. */
+  readonly png?: PngDecoder;
 }
 
 /**
- * Decodes a PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF file to what Pillow opens it as: grey, RGB or CMYK, with alpha where
- * the file has it for each pixel. 16-bit samples become levels by `bitDepth`.
+ * Decodes a PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF file to the mode in which Pillow opens it: grey, RGB or CMYK, with
+ * alpha if each pixel has it. 16-bit samples become levels by `bitDepth`.
  *
- * EXIF rotation and embedded colour profiles are ignored, as in the reference; of several frames the first is taken.
+ * EXIF rotation and embedded colour profiles are ignored, as in the reference. Of several frames the first is taken.
  *
- * @throws DATA_INVALID naming the image when it is missing, broken, too large, or of a format that is not read
+ * @throws DATA_INVALID naming the image if it is missing, broken, too large, or of an unsupported format
  */
 export async function decodeImage(
   source: ImageSource,
-  { name, read = readWhole, bitDepth = 16 }: DecodeOptions = {},
+  { name, read = readWhole, bitDepth = 16, png }: DecodeOptions = {},
 ): Promise<FileImage> {
   return reading(source, name, read, async (bytes, format) => {
-    const plain = format === 'PNG' ? decodePlainPng(bytes) : null;
+    const plain = format === 'PNG' ? (png ?? new PngDecoder()).decode(bytes) : null;
     if (plain !== null) return { ...plain, wide: null };
     return (await open(bytes, format)).decode(bitDepth);
   });
 }
 
 /**
- * Size and depth of an image from its header alone.
+ * Reads size and depth of an image from its header alone.
  *
- * @throws DATA_INVALID as `decodeImage` does; a file that is cut short may pass
+ * @throws DATA_INVALID as `decodeImage` does, but perhaps not for a file that is cut short
  */
 export function imageHeader(source: ImageSource, name?: string): Promise<ImageHeader> {
   return reading(source, name, readWhole, async (bytes, format) => {
@@ -58,7 +60,7 @@ export function imageHeader(source: ImageSource, name?: string): Promise<ImageHe
 }
 
 async function open(bytes: Uint8Array, format: PictureFormat): Promise<OpenedImage> {
-  // What opens it makes tables of all the strips that it declares.
+  // sharp makes a table of all declared strips of a TIFF when it opens it.
   if (format === 'TIFF') refuseHuge(tiffSize(bytes), bytes.length);
   const opened = await openAs(bytes, format);
   refuseHuge(opened, bytes.length);
@@ -71,7 +73,7 @@ function openAs(bytes: Uint8Array, format: PictureFormat): OpenedImage | Promise
   return openBySharp(bytes, format);
 }
 
-/** Runs `work` over the bytes of an image; its errors name the image. */
+/** Runs `work` over the bytes of an image, and names the image in its errors. */
 async function reading<T>(
   source: ImageSource,
   name: string | undefined,
@@ -95,7 +97,7 @@ async function reading<T>(
   }
 }
 
-/** What a decoder says, on one line: its first reason, behind what it was about where that stands alone. */
+/** First reason in a decoder's message, as one line. A heading that ends in a colon is joined with its next line. */
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
   const [first = '', second = ''] = message.split('\n').filter((line) => line.trim() !== '');

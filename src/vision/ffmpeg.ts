@@ -9,14 +9,14 @@ import { openToRead } from '../files.ts';
 import type { PlainImage } from './decoded-image.ts';
 import type { ImageSize } from './resize.ts';
 
-/** A video as it is referred to: a path, or the bytes of a file. */
+/** Video by the path or the bytes of its file. */
 export type VideoSource = string | Uint8Array;
 
-/** What the container says of a video. */
+/** Size, length and rate of a video by its container. */
 export interface VideoInfo extends ImageSize {
-  /** How many frames it has. */
+  /** Number of frames. */
   readonly frames: number;
-  /** Frames a second, the mean. */
+  /** Mean frames per second. */
   readonly fps: number;
 }
 
@@ -31,13 +31,14 @@ const ProbedStream = t.intersection([
 ]);
 const Probed = t.type({ streams: t.array(ProbedStream) });
 
-/** A video that hangs its decoder is given up after this. */
+/** Longest run of ffmpeg over a video. A broken file may hang it. */
 const TIMEOUT_MS = 600_000;
 
 /**
- * Calls `work` with a video's path; that of bytes is a temporary file, since most forms cannot be read from a pipe.
+ * Calls `work` with the path of a video. Bytes are written to a temporary file: most containers need seeking, which a
+ * pipe does not have.
  *
- * @throws DATA_INVALID naming the video when it is no regular file
+ * @throws DATA_INVALID naming the video if it is no regular file
  */
 export async function withVideoFile<T>(
   source: VideoSource,
@@ -58,9 +59,9 @@ export async function withVideoFile<T>(
 }
 
 /**
- * Size, length and rate of a video, as it is shown: turned by its rotation mark.
+ * Reads size, length and rate of a video by ffprobe. The size is that of the shown frames, turned by a rotation mark.
  *
- * @throws DATA_INVALID naming the video when it is missing or none, DEVICE_MISSING without ffmpeg
+ * @throws DATA_INVALID naming a file that is missing or no video, DEVICE_MISSING without ffmpeg
  */
 export async function probeVideo(path: string): Promise<VideoInfo> {
   const entries = 'stream=width,height,avg_frame_rate,nb_read_packets:stream_side_data=rotation';
@@ -85,10 +86,10 @@ export async function probeVideo(path: string): Promise<VideoInfo> {
 }
 
 /**
- * Decodes the frames of a video and hands over each as soon as it is there.
+ * Decodes frames of a video by ffmpeg and passes each to `take` as soon as it is whole.
  *
- * @param indices numbers of the frames, ascending, none twice
- * @throws DATA_INVALID when fewer can be decoded
+ * @param indices frame numbers, ascending and distinct
+ * @throws DATA_INVALID if fewer can be decoded
  */
 export async function readFrames(
   path: string,
@@ -129,7 +130,7 @@ export async function readFrames(
   }
 }
 
-/** Runs a program over a video to its end. */
+/** Runs a program over a video to its end. @throws DATA_INVALID with its last message if it fails */
 async function run(
   program: 'ffmpeg' | 'ffprobe',
   parameters: readonly string[],
@@ -139,7 +140,7 @@ async function run(
   const child = spawn(program, parameters, {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  // Node's own time limit goes on, and holds the process, for a program that could not be started.
+  // The `timeout` of `spawn` keeps the process alive even if the program could not be started.
   const limit = setTimeout(() => child.kill(), TIMEOUT_MS);
   const messages: Buffer[] = [];
   child.stdout.on('data', receive);
@@ -155,7 +156,7 @@ async function run(
   );
 }
 
-/** The exit code once all output is read; null for a process that was killed. */
+/** Exit code once all output is read; null for a killed process. */
 async function exitOf(child: ChildProcess, program: string): Promise<number | null> {
   try {
     const [code] = (await once(child, 'close')) as [number | null];

@@ -1,10 +1,10 @@
 import { CxmindError } from '../errors.ts';
 
-/** Kinds of picture files that are read. */
+/** Picture formats that are read. */
 const READ = ['PNG', 'JPEG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF'] as const;
 export type PictureFormat = (typeof READ)[number];
 
-/** A kind of file, and bytes, in Latin-1, that it has at an offset; the first that fits counts. */
+/** Kind of file and the bytes, in Latin-1, that it has at an offset. The first match of a list counts. */
 type Signature<K> = readonly [kind: K, bytes: string, offset?: number];
 
 const PICTURES: readonly Signature<PictureFormat>[] = [
@@ -22,10 +22,10 @@ const PICTURES: readonly Signature<PictureFormat>[] = [
   ['AVIF', 'ftypavis', 4],
 ];
 
-/** All signatures stand within these. */
+/** Bytes of a file that contain every signature. */
 const HEAD_BYTES = 512;
 
-/** What is found in data sets besides: named, so that nobody looks for a broken picture. */
+/** Other files that are found in data sets. An error names them, so that nobody looks for a broken picture. */
 const OTHERS: readonly Signature<string>[] = [
   ['a Git LFS pointer, whose picture `git lfs pull` brings', 'version https://git-lfs'],
   ['a DICOM file', 'DICM', 128],
@@ -53,9 +53,9 @@ const OTHERS: readonly Signature<string>[] = [
 ];
 
 /**
- * The format of a picture file, by its first bytes.
+ * Format of a picture file, by its first bytes.
  *
- * @throws DATA_INVALID saying what the file is instead, and what is read
+ * @throws DATA_INVALID naming the kind of any other file and the formats that are read
  */
 export function formatOf(bytes: Uint8Array): PictureFormat {
   const format = kindOf(bytes, PICTURES);

@@ -4,25 +4,26 @@ import { firstSamples } from './modes.ts';
 import type { ImageSize } from './resize.ts';
 import { openBySharp } from './sharp-image.ts';
 
-/** Where a picture lies, in pixels. */
+/** Rectangle on a screen, in pixels. */
 interface Area extends ImageSize {
   readonly left: number;
   readonly top: number;
 }
 
-/** The first frame of a GIF file. */
+/** First frame of a GIF file. */
 interface GifFrame {
-  /** What is shown; the frame lies in it. */
+  /** Size of the whole picture, which contains the frame. */
   readonly screen: ImageSize;
+  /** Place of the frame on the screen. */
   readonly area: Area;
-  /** `[256, 3]`, RGB; an index that has no colour is black, as Pillow has it. */
+  /** `[256, 3]`, RGB. An index without a colour is black, as in Pillow. */
   readonly palette: Uint8Array;
-  /** Whether the indices are levels themselves, so that Pillow takes the picture to be grey. */
+  /** Set if index i has the grey level i, so that Pillow opens the picture as grey. */
   readonly isGrey: boolean;
-  /** The index that stands where the frame does not. */
+  /** Palette index of the screen outside the frame. */
   readonly ground: number;
   readonly isInterlaced: boolean;
-  /** The compressed indices: their code size and their blocks, less the empty one that ends them. */
+  /** Compressed indices: their code size and their blocks, without the empty block that ends them. */
   readonly indices: Uint8Array;
 }
 
@@ -35,9 +36,12 @@ const FRAME = 0x2c;
 const END = 0x3b;
 
 /**
- * Opens the first frame of a GIF file, its transparent pixels in the colour that their index has.
+ * Opens the first frame of a GIF file. A transparent pixel gets the colour of its index, as in Pillow.
  *
- * @throws DATA_INVALID where there is none, RangeError where the file is cut short
+ * The frame is decoded by sharp from a GIF file that holds nothing else: sharp drops the colours of transparent
+ * pixels, and decoders differ in the screen around a frame.
+ *
+ * @throws DATA_INVALID if there is no frame, RangeError if the file is cut short
  * @see GIF89a specification; Pillow, GifImagePlugin.py
  */
 export function openGif(file: Uint8Array): OpenedImage {
@@ -64,12 +68,12 @@ function firstFrame(file: Uint8Array): GifFrame {
     const [left, top, width, height] = [0, 2, 4, 6].map((i) => view.getUint16(at + i, true));
     return { left: left!, top: top!, width: width!, height: height! };
   };
-  /** The table of colours behind a byte that says whether there is one. */
+  /** Colour table at `start`; null if the flags say that there is none. */
   const tableAt = (flagsAt: number, start: number): Uint8Array | null => {
     const flags = view.getUint8(flagsAt);
     return (flags & 0x80) === 0 ? null : file.subarray(start, start + 3 * 2 ** ((flags & 7) + 1));
   };
-  /** Where the empty block stands that ends those from there on, or the file does. */
+  /** Offset of the empty block that ends the blocks from `start` on, or of the file's end. */
   const blocksEnd = (start: number): number => {
     let at = start;
     while (at < file.length && file[at] !== 0) at += 1 + file[at]!;
@@ -108,10 +112,7 @@ function firstFrame(file: Uint8Array): GifFrame {
   throw new CxmindError('DATA_INVALID', 'this GIF file has no picture');
 }
 
-/**
- * A GIF file of a frame alone: all of it opaque, since a decoder leaves out what colour transparent pixels have, and as
- * large as its screen, since decoders differ in what they put around it.
- */
+/** GIF file of a frame alone: opaque, and without a screen around it. */
 function fileOf({ area, palette, isInterlaced, indices }: GifFrame): Uint8Array {
   const [width, height] = [area.width, area.height].map((side) => [side & 0xff, side >> 8]);
   const size = [...width!, ...height!];
@@ -126,7 +127,7 @@ function fileOf({ area, palette, isInterlaced, indices }: GifFrame): Uint8Array 
   ]);
 }
 
-/** The frame's pixels where they belong on the screen, RGB. */
+/** RGB of the whole screen, the frame's pixels in their place. */
 function onScreen({ screen, area, palette, ground }: GifFrame, rgb: Uint8Array): Uint8Array {
   if (area.width === screen.width && area.height === screen.height) return rgb;
   const colour = palette.subarray(3 * ground, 3 * ground + 3);

@@ -1,8 +1,8 @@
 import { SAMPLES, type DecodedImage, type PlainImage } from './decoded-image.ts';
 
 /**
- * An image as models take it, as Pillow's `convert('RGB')` makes it: alpha is dropped, not composited, and CMYK becomes
- * RGB without a profile. Grey stays one channel, which is worth the same.
+ * Converts an image to grey or RGB, as Pillow's `convert('RGB')`: alpha is dropped, not composited, and CMYK is
+ * converted without a profile. Grey stays one channel, which stands for three equal ones.
  */
 export function toPlain(image: DecodedImage): PlainImage {
   const { width, height, mode, data } = image;
@@ -22,7 +22,7 @@ export function toPlain(image: DecodedImage): PlainImage {
   }
 }
 
-/** The first `kept` of `all` samples of each pixel; the data itself where that is all of them. */
+/** First `kept` of the `all` samples of each pixel. Returns `data` itself if that is all of them. */
 export function firstSamples(data: Uint8Array, all: number, kept: number): Uint8Array {
   if (kept === all) return data;
   const first = new Uint8Array((data.length / all) * kept);
@@ -32,7 +32,7 @@ export function firstSamples(data: Uint8Array, all: number, kept: number): Uint8
   return first;
 }
 
-/** a · b / 255, rounded, without a division. */
+/** Rounded a · b / 255, without a division. */
 function times255th(a: number, b: number): number {
   const product = a * b + 128;
   return ((product >> 8) + product) >> 8;
@@ -48,12 +48,12 @@ function cmykToRgb(data: Uint8Array): Uint8Array {
 }
 
 /**
- * LA or RGBA with its colours multiplied by alpha, so that a resampler does not mix in those of transparent pixels.
+ * Multiplies the colours of LA or RGBA pixels by alpha. A resampler then mixes in no colours of transparent pixels.
  *
- * @param samples of a pixel, alpha last
+ * @param samples samples of a pixel, alpha last
  * @see Pillow, src/libImaging/Convert.c
  */
-export function multiplied(data: Uint8Array, samples: 2 | 4): Uint8Array {
+export function multiplyByAlpha(data: Uint8Array, samples: 2 | 4): Uint8Array {
   const result = new Uint8Array(data.length);
   for (let pixel = 0; pixel < data.length; pixel += samples) {
     const at = pixel + samples - 1;
@@ -64,8 +64,8 @@ export function multiplied(data: Uint8Array, samples: 2 | 4): Uint8Array {
   return result;
 }
 
-/** Divides, in place, colours that were multiplied by alpha; those of wholly transparent pixels stay. */
-export function divide(data: Uint8Array, samples: 2 | 4): void {
+/** Divides colours by alpha in place. Those of wholly transparent pixels stay. */
+export function divideByAlpha(data: Uint8Array, samples: 2 | 4): void {
   for (let pixel = 0; pixel < data.length; pixel += samples) {
     const at = pixel + samples - 1;
     const alpha = data[at]!;

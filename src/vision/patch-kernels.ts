@@ -1,25 +1,25 @@
 import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
 
-/** Bytes that a vector holds. */
+/** Bytes of a vector. */
 const VECTOR = 16;
-/** No byte of a vector: a swizzle gives zero for it. */
+/** Index of no byte. A swizzle gives zero for it. */
 const NONE = 0x80;
 
 /**
- * Copies one channel of a square of pixels, row by row, to where it stands by itself.
+ * Copies one channel of a square of pixels to consecutive bytes, row by row.
  *
- * @param from     the square's first pixel
- * @param to       what is behind the copy, up to 15 bytes, is overwritten too
- * @param rowBytes from one row of the picture to the next
- * @param size     of the square's sides, pixels
+ * @param from     address of the square's first pixel
+ * @param to       address of the copy; up to 15 bytes behind it are overwritten
+ * @param rowBytes bytes from one row of the picture to the next
+ * @param size     side of the square, pixels
  */
 type CutChannel = (from: number, to: number, rowBytes: number, size: number) => void;
 
 const CHANNELS = ['grey', 'red', 'green', 'blue'] as const;
-/** A cut for each channel that a picture can have. */
+/** Kernel of each channel that a picture can have. */
 export type PatchKernels = Readonly<Record<(typeof CHANNELS)[number], CutChannel>>;
 
-/** What `PatchKernels` are compiled from. */
+/** Functions of `PatchKernels`. */
 export const patchFunctions: readonly WasmFunction[] = CHANNELS.map((name, i) =>
   name === 'grey' ? cutting(name, 1, 0) : cutting(name, 3, i - 1),
 );
@@ -46,7 +46,7 @@ function cutting(name: string, channels: number, channel: number): WasmFunction 
   };
 }
 
-/** A channel of sixteen pixels from an address on. */
+/** One channel of sixteen pixels at an address. */
 function sixteenOf(channel: number, channels: number, address: Local): Code {
   if (channels === 1) return v128.load(address.get);
   const parts = Array.from({ length: channels }, (_, part) => {

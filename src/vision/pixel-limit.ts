@@ -1,15 +1,15 @@
 import { CxmindError } from '../errors.ts';
 import type { ImageHeader } from './decoded-image.ts';
 
-/** Of an image that is read, as Pillow has it, and of what it is resized to. */
+/** Most pixels of an image, decoded or resized. Pillow has the same limit. */
 export const MOST_PIXELS = 178_956_970;
-/** Twice what deflate makes of a byte where a pixel is a bit; only blank pictures of some newer formats have more. */
+/** Most pixels for each byte of a file: twice what deflate makes of a byte if a pixel is a bit. */
 const MOST_PIXELS_PER_BYTE = 2 ** 14;
-/** Decoded in a second whatever the file has. */
+/** Number of pixels that is always accepted. Any file of that size is decoded within a second. */
 const FEW_PIXELS = 2 ** 24;
 
 /**
- * Refuses an image by the size that it declares, before time and memory are taken for it: larger than Pillow reads, or
+ * Refuses an image by its declared size, before it takes time and memory: one that is larger than Pillow reads, or
  * larger than its file can hold.
  *
  * @throws DATA_INVALID

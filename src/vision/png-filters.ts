@@ -1,64 +1,66 @@
 import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
-import { WasmBench } from './wasm-bench.ts';
+import { WasmKernels } from './wasm-kernels.ts';
 
-/** Rows go through the filters by so many bytes at a time, which a core's cache holds. */
+/** Bytes of the rows that go through the filters together. They fit in a core's cache. */
 const STRIP_BYTES = 2 ** 18;
 
 /**
- * Undoes a filter of a row of pixels, one pixel after the other: each is predicted from the one before and from two of
- * the row above, which is what keeps a program from taking them faster than a vector of one pixel's samples at a time.
- * Addresses are bytes; a row has no pixel on its left but zeros.
+ * Undoes the filter of a row of pixels.
+ *
+ * A pixel is predicted from the pixel before it and from two of the row above, so a vector holds the samples of one
+ * pixel and not more. Addresses and `step` are bytes. The pixel before the first one is zero.
  */
 type UndoFilter = (from: number, above: number, to: number, pixels: number, step: number) => void;
 
-/** By the number that a row begins with, less 1; 0 is none. */
+/** Filters by number: a row begins with 1 for the first of them, and with 0 for none. */
 const FILTERS = ['sub', 'up', 'average', 'paeth'] as const;
 type Filter = (typeof FILTERS)[number];
 
-/**
- * Undoes the filters of rows, in place: `[height, 1 + width · step]` become `[height, width · step]`.
- *
- * @param step bytes of a pixel, 1 to 4
- * @returns false where a row has a filter that does not exist
- * @see PNG specification, third edition, section 9
- */
-export function unfilter(bytes: Uint8Array, width: number, height: number, step: number): boolean {
-  const rowBytes = width * step;
-  const stripRows = Math.min(height, Math.ceil(STRIP_BYTES / rowBytes));
-  const {
-    kernels,
-    bytes: working,
-    at,
-  } = bench.layOut({
-    filtered: stripRows * (1 + rowBytes),
-    above: rowBytes,
-    plain: stripRows * rowBytes,
-  });
-  working.fill(0, at.above, at.above + rowBytes); // above the first row
-  for (let row = 0; row < height; row += stripRows) {
-    const count = Math.min(stripRows, height - row);
-    const input = row * (1 + rowBytes);
-    working.set(bytes.subarray(input, input + count * (1 + rowBytes)), at.filtered);
-    let above = at.above;
-    for (let y = 0; y < count; y++) {
-      const from = at.filtered + y * (1 + rowBytes);
-      const number = working[from]!;
-      const to = at.plain + y * rowBytes;
-      if (number > FILTERS.length) return false;
-      if (number === 0) working.copyWithin(to, from + 1, from + 1 + rowBytes);
-      else kernels[FILTERS[number - 1]!](from + 1, above, to, width, step);
-      above = to;
+/** Inverse of the filters of PNG. */
+export class PngFilters {
+  readonly #kernels = new WasmKernels<Record<Filter, UndoFilter>>(FILTERS.map(undoing));
+
+  /**
+   * Undoes the filters of rows in place: `[height, 1 + width · step]` become `[height, width · step]`.
+   *
+   * @param step bytes of a pixel, 1 to 4
+   * @returns false if a row has a filter that does not exist
+   * @see PNG specification, third edition, section 9
+   */
+  undo(rows: Uint8Array, width: number, height: number, step: number): boolean {
+    const rowBytes = width * step;
+    const stripRows = Math.min(height, Math.ceil(STRIP_BYTES / rowBytes));
+    const { kernels, bytes, at } = this.#kernels.layOut({
+      filtered: stripRows * (1 + rowBytes),
+      above: rowBytes,
+      plain: stripRows * rowBytes,
+    });
+    bytes.fill(0, at.above, at.above + rowBytes); // above the first row
+    for (let row = 0; row < height; row += stripRows) {
+      const count = Math.min(stripRows, height - row);
+      const input = row * (1 + rowBytes);
+      bytes.set(rows.subarray(input, input + count * (1 + rowBytes)), at.filtered);
+      let above = at.above;
+      for (let y = 0; y < count; y++) {
+        const from = at.filtered + y * (1 + rowBytes);
+        const number = bytes[from]!;
+        const to = at.plain + y * rowBytes;
+        if (number > FILTERS.length) return false;
+        if (number === 0) bytes.copyWithin(to, from + 1, from + 1 + rowBytes);
+        else kernels[FILTERS[number - 1]!](from + 1, above, to, width, step);
+        above = to;
+      }
+      rows.set(bytes.subarray(at.plain, at.plain + count * rowBytes), row * rowBytes);
+      bytes.copyWithin(at.above, above, above + rowBytes);
     }
-    bytes.set(working.subarray(at.plain, at.plain + count * rowBytes), row * rowBytes);
-    working.copyWithin(at.above, above, above + rowBytes);
+    return true;
   }
-  return true;
 }
 
 /**
- * Sets what a pixel is predicted to be, 16 bits a sample, from its left, from above, and from above its left.
+ * Sets the prediction of a pixel, 16 bits a sample, from the pixels on its left, above it, and above its left.
  *
- * @param spare variables to work with
+ * @param spare local variables
  */
 type Prediction = (
   predicted: Local,
@@ -74,7 +76,7 @@ const predictions: Record<Filter, Prediction> = {
   average: (predicted, left, above) => [
     predicted.set(v128.shiftRightI16(v128.addI16(left.get, above.get), 1)),
   ],
-  // Whichever is nearest to left + above - corner; of those as near, the first.
+  // The neighbour nearest to left + above - corner; of equally near ones the first.
   paeth: (predicted, left, above, corner, byLeft, byAbove, byCorner, least) => [
     byLeft.set(v128.subI16(above.get, corner.get)),
     byAbove.set(v128.subI16(left.get, corner.get)),
@@ -92,7 +94,7 @@ const predictions: Record<Filter, Prediction> = {
   ],
 };
 
-/** The four samples at an address, 16 bits each. */
+/** Four samples at an address, widened to 16 bits. */
 function fourSamples(address: Local): Code {
   return v128.lowU8ToI16(v128.load4Bytes(address.get));
 }
@@ -111,7 +113,7 @@ function undoing(name: Filter): WasmFunction {
           ...predictions[name](predicted, left, up, corner, ...spare),
           left.set(v128.and(sum, v128.splat(i32.const(0x00ff00ff)))),
           corner.set(up.get),
-          // What is too much of four bytes is written over by the next pixel, or lies behind the rows.
+          // Bytes beyond the pixel are overwritten by the next one, or lie in the slack behind the rows.
           v128.store4Bytes(to.get, v128.i16ToU8(left.get, left.get)),
           ...[from, above, to].map((address) => address.add(step.get)),
         ]),
@@ -119,5 +121,3 @@ function undoing(name: Filter): WasmFunction {
     },
   };
 }
-
-const bench = new WasmBench<Record<Filter, UndoFilter>>(FILTERS.map(undoing));

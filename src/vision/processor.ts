@@ -6,22 +6,15 @@ import { formatIssue, issuesOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
 import { readWholeSync } from '../files.ts';
 import type { PatchLevels } from '../tensor/patch-levels.ts';
-import type { Tensor } from '../tensor/tensor.ts';
 import type { PlainImage } from './decoded-image.ts';
-import {
-  levelValues,
-  patchify,
-  type Grid,
-  type LevelMemory,
-  type PatchLayout,
-} from './patchify.ts';
+import { Patchifier, type Grid, type LevelMemory, type PatchLayout } from './patchify.ts';
 import { Resampler } from './resample.ts';
 import { smartResize, type ImageSize } from './resize.ts';
 
 const triple = t.tuple([t.number, t.number, t.number]);
 const optionalNumber = t.union([t.number, t.null]);
 
-/** `preprocessor_config.json` as far as it is read; `size` is the newer home of the pixel bounds. */
+/** Keys of `preprocessor_config.json` that are read. Newer files keep the pixel bounds under `size`. */
 const PreprocessorFile = t.partial({
   min_pixels: optionalNumber,
   max_pixels: optionalNumber,
@@ -33,7 +26,7 @@ const PreprocessorFile = t.partial({
   image_std: triple,
 });
 
-/** What every processor does, by the only values that these keys may have; transformers follows others. */
+/** Keys whose values are fixed here. transformers follows other values, so a file with one is refused. */
 const ALWAYS: Readonly<Record<string, readonly unknown[]>> = {
   do_resize: [true],
   do_rescale: [true],
@@ -47,21 +40,21 @@ const ALWAYS: Readonly<Record<string, readonly unknown[]>> = {
   video_processor_type: processorTypes('VideoProcessor'),
 };
 
-/** The names that transformers' processor has had. */
+/** Class names of transformers' processor, in all its releases. */
 function processorTypes(kind: string): string[] {
   return ['Qwen2VL', 'Qwen2_5_VL'].flatMap((model) =>
     ['', 'Fast', 'Pil'].map((form) => `${model}${kind}${form}`),
   );
 }
 
-/** What a checkpoint asks of its images. */
+/** Settings of a checkpoint's processor. */
 export interface ProcessorSettings extends PatchLayout {
   /** Bounds of the resized area, pixels. */
   readonly minPixels: number;
   readonly maxPixels: number;
 }
 
-/** What an absent key means: the processor's own defaults in transformers. */
+/** Values of absent keys: the defaults of the processor in transformers. */
 const DEFAULTS: ProcessorSettings = {
   minPixels: 56 * 56,
   maxPixels: 28 * 28 * 1280,
@@ -72,27 +65,24 @@ const DEFAULTS: ProcessorSettings = {
   std: [0.26862954, 0.26130258, 0.27577711],
 };
 
-/** An image or a video as the vision tower takes it. */
+/** Image or video as the vision tower takes it. */
 export interface ProcessedPixels {
   /** `[N, C · Pt · P · P]` */
   readonly pixelValues: PatchLevels;
-  /** Patches along time, height and width; their product is N. */
+  /** Patches along time, height and width. Their product is N. */
   readonly grid: Grid;
 }
 
-/** What a processor is for; a checkpoint may give videos bounds of their own. */
+/** Medium of a processor. A checkpoint may give videos bounds of their own. */
 export type ProcessorKind = 'image' | 'video';
 
-/** Resizes, normalises and cuts images or videos as the checkpoint's own processor does (Qwen2-VL's). */
+/** Image and video processor of Qwen2-VL: resizes frames, normalises them and cuts them into patches. */
 export class VisionProcessor {
   readonly settings: ProcessorSettings;
   readonly #resampler: Resampler;
-  readonly #allocate: LevelMemory | undefined;
-  readonly #values: Tensor<'f32'>;
+  readonly #patchifier: Patchifier;
 
-  /**
-   * @param allocate gives memory for levels, of their own unless given
-   */
+  /** @param allocate allocates levels; each call gets new memory if absent */
   constructor(
     settings: ProcessorSettings = DEFAULTS,
     resampler = new Resampler(),
@@ -100,12 +90,11 @@ export class VisionProcessor {
   ) {
     this.settings = settings;
     this.#resampler = resampler;
-    this.#allocate = allocate;
-    this.#values = levelValues(settings);
+    this.#patchifier = new Patchifier(settings, allocate);
   }
 
   /**
-   * The processor of a Hugging Face directory; videos are processed as images are where nothing else is said.
+   * Loads the processor of a Hugging Face directory. Videos use the image settings if they have none of their own.
    *
    * @throws CHECKPOINT_INVALID naming file and key
    */
@@ -123,35 +112,35 @@ export class VisionProcessor {
     return new VisionProcessor(settingsOf(readJson(path), path, kind));
   }
 
-  /** The patch grid of an image of this size, or of so many frames of it. */
+  /** Patch grid of an image of this size, or of `frames` frames of it. */
   gridOf(size: ImageSize, frames = this.settings.temporalPatchSize): Grid {
     const { patchSize, temporalPatchSize } = this.settings;
     const { width, height } = this.#resizedSize(size);
     return [frames / temporalPatchSize, height / patchSize, width / patchSize];
   }
 
-  /** How many tokens an image or video of this grid takes: patches after merging. */
+  /** Number of tokens of an image or video with this grid: its patches after merging. */
   tokensOf([time, height, width]: Grid): number {
     return (time * height * width) / this.settings.mergeSize ** 2;
   }
 
-  /** Pixel values and grid of a decoded image, which stands still. */
+  /** Pixel values and grid of a still image. */
   process(image: PlainImage): ProcessedPixels {
     const { width, height } = this.#resizedSize(image);
     const still = this.#resampler.resize(image, width, height);
     const frames = Array<PlainImage>(this.settings.temporalPatchSize).fill(still);
-    return patchify(frames, this.settings, this.#values, this.#allocate);
+    return this.#patchifier.patchify(frames);
   }
 
   /**
    * Pixel values and grid of the frames of a video.
    *
-   * @param frames of one size, as many as make whole patches along time
+   * @param frames frames of one size; their number is a multiple of temporalPatchSize
    */
   processFrames(frames: readonly PlainImage[]): ProcessedPixels {
     const { width, height } = this.#resizedSize(frames[0]!);
     const resized = frames.map((frame) => this.#resampler.copy(frame, width, height));
-    return patchify(resized, this.settings, this.#values, this.#allocate);
+    return this.#patchifier.patchify(resized);
   }
 
   #resizedSize(size: ImageSize): ImageSize {
@@ -197,7 +186,7 @@ function settingsOf(json: unknown, path: string, kind: ProcessorKind): Processor
   };
 }
 
-/** @throws CHECKPOINT_INVALID naming every key with a value that is not followed here */
+/** Checks the keys of `ALWAYS`. @throws CHECKPOINT_INVALID naming every key with another value */
 function refuseOthers(json: unknown, path: string): void {
   const file = t.UnknownRecord.is(json) ? json : {};
   const size = t.UnknownRecord.is(file['size']) ? file['size'] : {};

@@ -1,23 +1,23 @@
 import { i32, loop, v128, type Code, type Local, type WasmFunction } from './wasm.ts';
 
-/** Fraction bits of a filter weight: sums of 8-bit pixels times weights stay within 32 bits. */
+/** Fraction bits of a filter weight. Sums of 8-bit pixels times weights stay within 32 bits. */
 export const WEIGHT_BITS = 22;
 const HALF = v128.splat(i32.const(1 << (WEIGHT_BITS - 1)));
 
 /**
- * Passes of a resampler over 8-bit pixels at addresses in one memory.
+ * Passes of a separable resampler over 8-bit pixels in one memory.
  *
- * Place `i` of the output is the sum of `taps` inputs from `first[i]` on, each times its weight. Both are lists of
- * 32-bit numbers, `[places]` and `[places, taps]`. Addresses and lengths are bytes.
+ * Output `i` is the sum of the `taps` inputs from `first[i]` on, each times its weight. `first` `[places]` and
+ * `weights` `[places, taps]` are 32-bit integers. Addresses and lengths are bytes.
  */
 export interface ResampleKernels {
-  /** Along rows of pixels of one sample; `taps` is a multiple of 4. */
+  /** Horizontal pass over pixels of one sample. `taps` is a multiple of 4. */
   columns1: Pass;
-  /** Along rows of pixels of as many samples. */
+  /** Horizontal passes over pixels of 2, 3 and 4 samples. */
   columns2: Pass;
   columns3: Pass;
   columns4: Pass;
-  /** Across rows, whatever stands in them: `[…, rowBytes]` to `[places, rowBytes]`. */
+  /** Vertical pass over rows of any pixels, `[…, rowBytes]` to `[places, rowBytes]`. */
   rows: (
     input: number,
     output: number,
@@ -29,7 +29,7 @@ export interface ResampleKernels {
   ) => void;
 }
 
-/** `[rows, inputRowBytes]` to `[rows, places · channels]`. */
+/** Horizontal pass, `[rows, inputRowBytes]` to `[rows, places · channels]`. */
 type Pass = (
   input: number,
   output: number,
@@ -43,12 +43,12 @@ type Pass = (
 
 const NUMBER_BYTES = 4;
 
-/** The number of that index in a list. */
+/** Element of a list of 32-bit integers. */
 function numberAt(list: Local, index: Local): Code {
   return i32.load(i32.add(list.get, i32.mul(index.get, i32.const(NUMBER_BYTES))));
 }
 
-/** The four pixels at an address, a number each. */
+/** Four bytes at an address, widened to 32 bits. */
 function fourPixels(from: Local): Code {
   return v128.lowI16ToI32(v128.lowU8ToI16(v128.load4Bytes(from.get)));
 }
@@ -57,29 +57,29 @@ function addProduct(sum: Local, pixels: Code, weights: Code): Code {
   return sum.set(v128.addI32(sum.get, v128.mulI32(pixels, weights)));
 }
 
-/** Sums as whole levels. */
+/** Sums without their fraction bits. */
 function rounded(sum: Code): Code {
   return v128.shiftRightI32(sum, WEIGHT_BITS);
 }
 
-/** Four levels as the first four bytes, clipped to 0 … 255. */
+/** Four levels clipped to 0 … 255, as the first four bytes of a vector. */
 function fourBytes(levels: Code): Code {
   const halves = v128.i32ToI16(levels, levels);
   return v128.i16ToU8(halves, halves);
 }
 
-/** How pixels of some channels are summed along their row. */
+/** Parts in which the horizontal passes differ. */
 interface ColumnSums {
   readonly name: string;
   /** Bytes of a pixel. */
   readonly channels: number;
-  /** Inputs of a place that are taken together. */
+  /** Inputs that one vector holds. */
   readonly inputs: number;
-  /** What a sum begins with. */
+  /** Initial value of a sum. */
   readonly start: Code;
-  /** The weights of those inputs, a number in each lane. */
+  /** Weights of the inputs, one in each lane. */
   readonly weightsAt: (address: Code) => Code;
-  /** Stores what a sum comes to. */
+  /** Rounds and stores a sum. */
   readonly store: (address: Code, sum: Local) => Code;
 }
 
@@ -126,7 +126,7 @@ function columns({ name, channels, inputs, start, weightsAt, store }: ColumnSums
   };
 }
 
-/** A lane for each sample of a pixel; what those beyond come to is written over by the next pixel. */
+/** Pass with one lane for each sample of a pixel. Lanes beyond them are overwritten by the next pixel. */
 const columnsOf = (channels: 2 | 3 | 4): WasmFunction =>
   columns({
     name: `columns${channels}`,
@@ -137,7 +137,7 @@ const columnsOf = (channels: 2 | 3 | 4): WasmFunction =>
     store: (address, sum) => v128.store4Bytes(address, fourBytes(rounded(sum.get))),
   });
 
-/** A lane for each of four inputs. */
+/** Pass with one lane for each of four inputs: a grey pixel alone would leave three lanes empty. */
 const columns1 = columns({
   name: 'columns1',
   channels: 1,
@@ -187,7 +187,7 @@ const rows: WasmFunction = {
     const levels = sums.map((sum) => rounded(sum.get));
     return [
       loop(y, places.get, 1, [
-        // Sixteen bytes at a time; what is too much of the last ones is written over by the row that follows.
+        // Sixteen bytes at a time. Bytes beyond the row are overwritten by the next row.
         loop(x, rowBytes.get, 16, [
           ...sums.map((sum) => sum.set(HALF)),
           from.set(i32.add(i32.add(input.get, x.get), i32.mul(numberAt(first, y), rowBytes.get))),
@@ -214,7 +214,7 @@ const rows: WasmFunction = {
   },
 };
 
-/** What `ResampleKernels` are compiled from. */
+/** Functions of `ResampleKernels`. */
 export const resampleFunctions: readonly WasmFunction[] = [
   columns1,
   columnsOf(2),

@@ -1,18 +1,19 @@
 import { CxmindError } from '../errors.ts';
 import { channelsOf, SAMPLES, type DecodedImage, type ImageMode } from './decoded-image.ts';
-import { divide, multiplied } from './modes.ts';
+import { divideByAlpha, multiplyByAlpha } from './modes.ts';
 import { resampleFunctions, WEIGHT_BITS, type ResampleKernels } from './resample-kernels.ts';
 import { MOST_PIXELS } from './pixel-limit.ts';
-import { WasmBench } from './wasm-bench.ts';
+import { WasmKernels } from './wasm-kernels.ts';
 
+/** Half width of the cubic kernel, pixels. */
 const SUPPORT = 2;
-/** Rows go through the first pass by so many bytes at a time, which a core's cache holds. */
+/** Bytes of the rows that go through the horizontal pass together. They fit in a core's cache. */
 const STRIP_BYTES = 2 ** 18;
 
-/** For each output place: the first input it reads, and the weights of `taps` inputs from there on. */
+/** Filter of one direction: for each output the first input and the weights of `taps` inputs from there on. */
 interface Taps {
   readonly first: Int32Array<ArrayBuffer>;
-  /** `[places, taps]`; zeros where a place reads fewer. */
+  /** `[places, taps]`, padded with zeros. */
   readonly weights: Int32Array<ArrayBuffer>;
   readonly taps: number;
 }
@@ -27,14 +28,14 @@ interface Taps {
  * @see Pillow, src/libImaging/Resample.c
  */
 export class Resampler {
-  readonly #bench = new WasmBench<ResampleKernels>(resampleFunctions);
+  readonly #kernels = new WasmKernels<ResampleKernels>(resampleFunctions);
 
   /**
-   * The image in another size; itself where it has that size.
+   * Resizes an image. An image of the target size is returned itself.
    *
-   * @param width  target, pixels, at least 1
-   * @param height target, pixels, at least 1
-   * @returns an image whose pixels are overwritten by the next call
+   * @param width  target width, pixels, at least 1
+   * @param height target height, pixels, at least 1
+   * @returns image whose pixels the next call overwrites
    */
   resize<M extends ImageMode>(
     image: DecodedImage<M>,
@@ -53,7 +54,7 @@ export class Resampler {
     return { ...image, width, height, data: this.#resample(image, width, height) };
   }
 
-  /** As `resize`, with pixels of its own. */
+  /** Resizes an image as `resize` does. The result keeps its pixels. */
   copy<M extends ImageMode>(
     image: DecodedImage<M>,
     width: number,
@@ -67,21 +68,21 @@ export class Resampler {
     const { mode, data } = image;
     if (mode !== 'LA' && mode !== 'RGBA') return this.#filter(image, width, height);
     const samples = SAMPLES[mode];
-    const solid = this.#filter({ ...image, data: multiplied(data, samples) }, width, height);
-    divide(solid, samples);
+    const solid = this.#filter({ ...image, data: multiplyByAlpha(data, samples) }, width, height);
+    divideByAlpha(solid, samples);
     return solid;
   }
 
   #filter(image: DecodedImage, width: number, height: number): Uint8Array {
     const channels = channelsOf(image);
-    // A grey pixel alone fills no vector: four of a row are taken together.
+    // The pass over grey pixels takes four of a row at a time.
     const columns = tapsOf(image.width, width, channels === 1 ? 4 : 1);
     const rows = tapsOf(image.height, height, 1);
     const rowBytes = width * channels;
     const stripRows = Math.max(1, Math.floor(STRIP_BYTES / (image.width * channels)));
-    // A result of ours would be overwritten by what is laid out now.
-    const data = this.#bench.holds(image.data) ? image.data.slice() : image.data;
-    const { kernels, bytes, at } = this.#bench.layOut({
+    // The result of an earlier call lies in the kernels' memory and would be overwritten.
+    const data = this.#kernels.holds(image.data) ? image.data.slice() : image.data;
+    const { kernels, bytes, at } = this.#kernels.layOut({
       columnFirst: columns.first.byteLength,
       columnWeights: columns.weights.byteLength,
       rowFirst: rows.first.byteLength,
@@ -116,6 +117,7 @@ export class Resampler {
   }
 }
 
+/** Cubic convolution kernel with a = -0.5. */
 function cubic(x: number): number {
   const d = Math.abs(x);
   if (d < 1) return (1.5 * d - 2.5) * d * d + 1;
@@ -123,7 +125,7 @@ function cubic(x: number): number {
   return 0;
 }
 
-/** @param multiple the number of taps is one of this */
+/** Computes the filter of one direction. @param multiple divisor of the number of taps */
 function tapsOf(inputSize: number, outputSize: number, multiple: number): Taps {
   const scale = inputSize / outputSize;
   const filterScale = Math.max(1, scale);
@@ -156,7 +158,7 @@ function tapsOf(inputSize: number, outputSize: number, multiple: number): Taps {
   return { first, weights, taps };
 }
 
-/** The input place of each output place; summed step by step, as Pillow does, rounding included. */
+/** Input of each output by nearest neighbour. Centres are summed step by step, as in Pillow, rounding included. */
 function nearestPlaces(inputSize: number, outputSize: number): Int32Array {
   const scale = inputSize / outputSize;
   const places = new Int32Array(outputSize);

@@ -1,4 +1,5 @@
 import { CxmindError } from '../errors.ts';
+import { roundHalfEven } from '../round.ts';
 import type { DecodedImage, PlainImage } from './decoded-image.ts';
 import { toPlain } from './modes.ts';
 import type { Resampler } from './resample.ts';
@@ -9,17 +10,17 @@ export interface ImageSize {
   readonly height: number;
 }
 
-/** Bounds of an image's area before the vision processor, in pixels; null is no bound. */
+/** Bounds of an image's area before the vision processor, in pixels. Null is no bound. */
 export interface PixelBounds {
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
 }
 
 /**
- * The size an image gets before the vision processor: scaled down into `maxPixels`, then up to
- * `minPixels`, each side truncated, so the area may end slightly below the lower bound.
+ * Sizes that an image is resized to before the vision processor: first down to `maxPixels`, then up to `minPixels`.
+ * Each side is truncated, so the area may end slightly below the lower bound.
  *
- * @returns the sizes to go through, in order; empty when the image stays as it is
+ * @returns sizes in order; empty if the image is within the bounds
  */
 export function boundedSizes(size: ImageSize, { minPixels, maxPixels }: PixelBounds): ImageSize[] {
   const sizes: ImageSize[] = [];
@@ -38,8 +39,8 @@ export function boundedSizes(size: ImageSize, { minPixels, maxPixels }: PixelBou
 }
 
 /**
- * The image resized, in its own mode, into the data set's pixel bounds, where it is not within them, and then made
- * plain. Valid until `resampler` is used again.
+ * Resizes an image, in its own mode, into the data set's pixel bounds, and converts it to grey or RGB. The result is
+ * valid until `resampler` is used again.
  */
 export function boundImage(
   image: DecodedImage,
@@ -53,20 +54,12 @@ export function boundImage(
   return toPlain(bounded);
 }
 
-/** Nearest integer, ties to even, as Python rounds. */
-export function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
 /**
- * The size the vision processor resizes to: sides multiples of `factor`, area within the processor's
- * bounds, aspect ratio nearly kept.
+ * Size that the vision processor resizes to. Sides are multiples of `factor`, the area is within the processor's
+ * bounds, and the aspect ratio is nearly kept.
  *
  * @param factor patch size times merge size, 28 for Qwen2.5-VL
- * @throws DATA_INVALID when one side is more than 200 times the other
+ * @throws DATA_INVALID if one side is more than 200 times the other
  * @see transformers, `smart_resize` of `image_processing_qwen2_vl`
  */
 export function smartResize(

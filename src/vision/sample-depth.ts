@@ -1,35 +1,39 @@
 import type * as t from 'io-ts';
 import { oneOf } from '../config/codec.ts';
 
-/** How many bits of a 16-bit sample hold something, as scanners have them. */
+/** Numbers of used bits in a 16-bit sample. Scanners deliver these. */
 export const BIT_DEPTHS = [8, 10, 12, 14, 16] as const;
 export const BitDepth = oneOf(...BIT_DEPTHS);
 export type BitDepth = (typeof BIT_DEPTHS)[number];
 
-/** Samples of more than 8 bits that became levels: the bits that the largest of 16 takes, or 32. */
+/** Depth of samples wider than 8 bits: the bits that the largest 16-bit sample uses, or 32. */
 export const WideSamples = oneOf(...BIT_DEPTHS, 32);
 export type WideSamples = t.TypeOf<typeof WideSamples>;
 
-/** Levels, 8 bits a sample, and what they were made of: null where that is 8 bits too. */
+/** Levels of 8 bits a sample, and the depth of the samples they were made of. */
 export interface Levels {
   readonly data: Uint8Array;
+  /** Null if the samples have 8 bits. */
   readonly wide: WideSamples | null;
 }
 
-/** How samples lie, and what those of 16 bits hold. */
+/** Layout of pixels. */
 interface SampleLayout {
   /** Samples of a pixel. */
   readonly channels: number;
-  /** How many of them are colours, which come first; what follows has all of its bits. */
+  /** Colours of a pixel, its first samples. Alpha follows and uses all bits. */
   readonly colours: number;
+  /** Used bits of a 16-bit colour. */
   readonly bitDepth: BitDepth;
 }
 
 /**
- * Levels of samples: of 16 bits the upper 8 of `bitDepth`, white where one takes more; numbers of 32 bits, whose range no
- * file tells, clipped to 0 … 255, as Pillow clips them.
+ * Converts samples to levels of 8 bits.
  *
- * @param samples the bytes of integers, of 32 bits those of floats
+ * A 16-bit sample gives the upper 8 of its `bitDepth` bits, and white if it uses more. The range of 32-bit numbers is
+ * unknown, so they are clipped to 0 … 255, as in Pillow.
+ *
+ * @param samples bytes of unsigned integers of 8 or 16 bits, or of floats of 32
  */
 export function levelsOf(
   samples: Uint8Array,

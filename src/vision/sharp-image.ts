@@ -6,7 +6,7 @@ import { firstSamples } from './modes.ts';
 import { levelsOf } from './sample-depth.ts';
 import { TIFF_TAGS, tiffTag } from './tiff.ts';
 
-/** How libvips names colours, and the modes that they are alone and with alpha; that of CMYK is left out. */
+/** Modes of libvips's colour spaces, without and with alpha. The alpha of CMYK is left out. */
 const MODES = {
   'b-w': ['L', 'RGBA'],
   grey16: ['L', 'LA'],
@@ -15,7 +15,7 @@ const MODES = {
   cmyk: ['CMYK', 'CMYK'],
 } as const;
 
-/** How libvips names samples, and what they are read as: bits, and the name of these. */
+/** Bits and sample type as which libvips's sample types are read. */
 const READ_AS = {
   uchar: [8, 'uchar'],
   char: [8, 'char'],
@@ -27,9 +27,9 @@ const READ_AS = {
 } as const;
 
 /**
- * Opens a picture in any format that sharp reads.
+ * Opens a picture in any format that sharp reads, in the mode in which Pillow opens it.
  *
- * @throws DATA_INVALID for colours or samples that are not read; for a broken file whatever sharp does
+ * @throws DATA_INVALID for unsupported colours or samples; for a broken file the error of sharp
  */
 export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Promise<OpenedImage> {
   const metadata = await load(bytes, format).metadata();
@@ -40,16 +40,16 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
   const mode = MODES[space][hasAlpha ? 1 : 0];
   const channels = SAMPLES[mode];
   const [sampleBits, raw] = READ_AS[depth];
-  // Pillow turns a picture where TIFF's own tag says so; what EXIF says is for those who look at it.
+  // Pillow turns a TIFF by its orientation tag, but no other format by its EXIF.
   const isTurned = format === 'TIFF' && orientation > 1;
   const size = isTurned && orientation > 4 ? { width: height, height: width } : { width, height };
 
   const steps: readonly ((image: Sharp) => Sharp)[] = [
     (image) => (isTurned ? image.autoOrient() : image),
     (image) => (hasAlpha ? image : image.removeAlpha()),
-    // From CMYK to CMYK: else a profile that is built in would make it RGB.
+    // Without this libvips converts CMYK to RGB by a built-in profile.
     (image) => (mode === 'CMYK' ? image.pipelineColourspace(space) : image),
-    // Grey of 8 bits would lose its alpha.
+    // 8-bit grey would lose its alpha.
     (image) => image.toColourspace(hasAlpha && space === 'b-w' ? 'srgb' : space),
   ];
   return {
@@ -70,10 +70,10 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
 
 function load(bytes: Uint8Array, format: PictureFormat): Sharp {
   return sharp(bytes, {
-    // Of TIFF a tile that is missing is no more than a warning, and black.
+    // A missing tile of a TIFF is only a warning, and black.
     failOn: format === 'TIFF' ? 'warning' : 'error',
     ignoreIcc: true,
-    // That of all formats has been applied.
+    // `refuseHuge` has applied the limit of all formats.
     limitInputPixels: false,
   });
 }
@@ -82,7 +82,7 @@ function isIn<T extends object>(table: T, key: PropertyKey): key is keyof T {
   return Object.hasOwn(table, key);
 }
 
-/** What makes a mode of samples, as Pillow takes them. */
+/** Traits of a file that decide its mode in Pillow. */
 interface Traits {
   readonly hasAlpha: boolean;
   readonly isIndexed: boolean;
@@ -95,7 +95,7 @@ function traitsOf(
 ): Traits {
   const isBits = bitsPerSample === 1;
   if (format === 'PNG') {
-    // One transparent colour makes no alpha channel, though libvips makes one of it.
+    // A single transparent colour is an alpha channel to libvips, but not to Pillow.
     const colourType = bytes[25]!;
     return { hasAlpha: (colourType & 4) !== 0, isIndexed: colourType === 3 || isBits };
   }

@@ -1,25 +1,26 @@
 import type { ImageSize } from './resize.ts';
 
-/** How the two kinds of TIFF number things: 32-bit offsets, or the 64-bit ones of BigTIFF. */
+/** Field sizes of the two kinds of TIFF: classic with 32-bit offsets, BigTIFF with 64-bit ones. */
 interface Layout {
-  /** Where the offset of the first directory stands. */
+  /** Place of the offset of the first directory. */
   readonly start: number;
+  /** Bytes of a directory's entry count. */
   readonly countBytes: 2 | 8;
-  /** Of an entry's value, or of the offset to it. */
+  /** Bytes of an entry's value, or of the offset to it. */
   readonly valueBytes: 4 | 8;
 }
 
 const CLASSIC: Layout = { start: 4, countBytes: 2, valueBytes: 4 };
 const BIG: Layout = { start: 8, countBytes: 8, valueBytes: 8 };
 const BIG_VERSION = 43;
-/** Bytes of a number, by its type: SHORT, LONG and LONG8. */
+/** Bytes of a number by its field type: SHORT, LONG and LONG8. */
 const NUMBER_BYTES: ReadonlyMap<number, 2 | 4 | 8> = new Map([
   [3, 2],
   [4, 4],
   [16, 8],
 ]);
 
-/** Tags that say how large a picture is, and more of its mode than its samples do. */
+/** Tags of a picture's size, and of the traits of its mode that its samples do not show. */
 export const TIFF_TAGS = {
   width: 256,
   height: 257,
@@ -28,9 +29,9 @@ export const TIFF_TAGS = {
 } as const;
 
 /**
- * The first number of a tag in the first directory of a TIFF file; undefined where there is none.
+ * First number of a tag in the first directory of a TIFF file; undefined if there is none.
  *
- * @throws RangeError where the directory lies outside the file
+ * @throws RangeError if the directory lies outside the file
  * @see TIFF 6.0, section 2
  */
 export function tiffTag(file: Uint8Array, tag: number): number | undefined {
@@ -56,7 +57,7 @@ export function tiffTag(file: Uint8Array, tag: number): number | undefined {
   return undefined;
 }
 
-/** The size that a TIFF file declares; 0 where it does not. */
+/** Size that a TIFF file declares; a side that it does not declare is 0. */
 export function tiffSize(file: Uint8Array): ImageSize {
   const { width, height } = TIFF_TAGS;
   return { width: tiffTag(file, width) ?? 0, height: tiffTag(file, height) ?? 0 };

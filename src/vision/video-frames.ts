@@ -1,36 +1,38 @@
 import { CxmindError } from '../errors.ts';
-import { roundHalfEven, smartResize, type ImageSize, type PixelBounds } from './resize.ts';
+import { roundHalfEven } from '../round.ts';
+import { smartResize, type ImageSize, type PixelBounds } from './resize.ts';
 
-/** Sides of a frame are multiples of this: a patch of 14 pixels, merged two by two. */
+/** Divisor of a frame's sides: a patch of 14 pixels, merged two by two. */
 const FACTOR = 28;
-/** Frames come in pairs: a patch of the vision tower is two frames deep. */
+/** Divisor of the number of frames: a patch of the vision tower is two frames deep. */
 const FRAME_FACTOR = 2;
 const MIN_FRAMES = 4;
 const MAX_FRAMES = 768;
 
-/** Bounds of the areas, where the data set gives none or wider ones. */
+/** Bounds of a frame's area. The data set may raise the lower one and lower the upper one. */
 const FRAME_MIN_PIXELS = 128 * FACTOR * FACTOR;
 const FRAME_MAX_PIXELS = 768 * FACTOR * FACTOR;
-/** Of all frames together: nine tenths of a context of 128,000 tokens. */
+/** Largest area of all frames together: nine tenths of a context of 128,000 tokens. */
 const VIDEO_MAX_PIXELS = Math.trunc(128_000 * FACTOR * FACTOR * 0.9);
-/** Of pictures that are given as the frames of a video. */
+/** Bounds of the area of a picture that is given as a frame. */
 const PICTURE_MIN_PIXELS = 4 * FACTOR * FACTOR;
 const PICTURE_MAX_PIXELS = 16_384 * FACTOR * FACTOR;
 
-/** Which frames of a video are taken. */
+/** Sampled frames of a video. */
 export interface SampledFrames {
-  /** Ascending, an even number of them. */
+  /** Frame numbers, ascending; an even number of them. */
   readonly indices: readonly number[];
-  /** Taken frames a second of the video. */
+  /** Sampled frames per second of the video. */
   readonly fps: number;
 }
 
 /**
- * The frames that stand for a video: duration times `wantedFps` of them, at least 4, at most 768 and no more than
- * there are, an even number, spread evenly from the first to the last.
+ * Samples frames of a video evenly from the first to the last.
  *
- * @param total frames of the video
- * @param fps   its frames a second
+ * Their number is duration times `wantedFps`, but at least 4, at most 768, not more than the video has, and even.
+ *
+ * @param total number of frames of the video
+ * @param fps   frames per second of the video
  * @throws DATA_INVALID for a video of one frame
  * @see `smart_nframes` of qwen-vl-utils, and spec/data.md, 4
  */
@@ -48,7 +50,7 @@ function floorToEven(value: number): number {
   return Math.floor(value / FRAME_FACTOR) * FRAME_FACTOR;
 }
 
-/** Rounded places from 0 to `last`, as `torch.linspace` has them: in float32, from both ends to the middle. */
+/** Rounded values of `torch.linspace(0, last, count)`, which computes in float32 from both ends to the middle. */
 function evenlySpaced(last: number, count: number): number[] {
   const step = Math.fround(last / (count - 1));
   return Array.from({ length: count }, (_, i) => {
@@ -60,8 +62,8 @@ function evenlySpaced(last: number, count: number): number[] {
 }
 
 /**
- * The size of a video's frames before the vision processor: multiples of 28, the area within the data set's bounds
- * and within those of qwen-vl-utils, by which more frames are smaller ones.
+ * Size of a video's frames before the vision processor. Sides are multiples of 28, and the area is within the bounds
+ * of the data set and of qwen-vl-utils, whose upper bound falls with the number of frames.
  */
 export function videoFrameSize(
   size: ImageSize,
@@ -74,7 +76,7 @@ export function videoFrameSize(
   return smartResize(size, FACTOR, least, Math.min(maxPixels ?? most, most));
 }
 
-/** The size of one of the pictures that are given as a video's frames. */
+/** Size of a picture that is given as a frame, before the vision processor. */
 export function pictureFrameSize(
   size: ImageSize,
   { minPixels, maxPixels }: PixelBounds,
@@ -87,12 +89,12 @@ export function pictureFrameSize(
   );
 }
 
-/** Pictures in pairs: of an odd number the last comes twice. */
+/** Pictures in an even number: the last of an odd number is repeated. */
 export function inPairs<T>(frames: readonly T[]): readonly T[] {
   return frames.length % FRAME_FACTOR === 0 ? frames : [...frames, frames.at(-1)!];
 }
 
-/** Seconds from one pair of frames to the next. */
+/** Seconds from one pair of frames to the next at `fps` frames per second. */
 export function secondsPerPair(fps: number): number {
   return FRAME_FACTOR / fps;
 }

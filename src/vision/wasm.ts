@@ -1,16 +1,16 @@
 /*
- * As much of WebAssembly as loops over bytes need: JavaScript has no vectors, and four or sixteen pixels at a time are
- * what makes a resampler keep up with a decoder. Expressions are arrays of bytes that are put together.
+ * Assembler of the part of WebAssembly that loops over bytes need. JavaScript has no vectors, and a resampler keeps up
+ * with a decoder only if it takes four or sixteen samples at a time. An expression is an array of its bytes.
  */
 
-/** Memory of WebAssembly code; `buffer` is another one after it grew. */
+/** Memory of WebAssembly code. It has a new `buffer` after it grew. */
 export interface WasmMemory {
   readonly buffer: ArrayBuffer;
-  /** By pages of 64 KiB. */
+  /** @param pages number of pages of 64 KiB */
   grow(pages: number): void;
 }
 
-/** What of Node's WebAssembly is used; the types of Node leave it to those of browsers. */
+/** Used part of the global WebAssembly. The types of Node lack it; those of browsers have it. */
 interface WebAssemblyGlobal {
   readonly Memory: new (size: { initial: number }) => WasmMemory;
   readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
@@ -22,15 +22,15 @@ interface WebAssemblyGlobal {
 
 const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyGlobal };
 
-/** Bytes of WebAssembly code: an expression, or statements one after the other. */
+/** Bytes of WebAssembly code: an expression, or consecutive statements. */
 export type Code = readonly number[];
 
-/** A type of values in WebAssembly. */
+/** Codes of value types. */
 const I32 = 0x7f;
 const V128 = 0x7b;
 const NOTHING = 0x40;
 
-/** A number in LEB128, seven bits a byte. */
+/** Signed LEB128, seven bits a byte. */
 function leb(value: number): Code {
   const bytes: number[] = [];
   for (let rest = value; ;) {
@@ -42,7 +42,7 @@ function leb(value: number): Code {
   }
 }
 
-/** A length or an index, which has no sign bit to spare. */
+/** Unsigned LEB128, for lengths and indices. */
 function unsigned(value: number): Code {
   return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...unsigned(value >>> 7)];
 }
@@ -59,16 +59,16 @@ function vector(op: number, ...operands: Code[]): Code {
   return [...operands.flat(), 0xfd, ...unsigned(op)];
 }
 
-/** Access of memory at an address, unaligned. */
+/** Unaligned access of memory at an address. */
 function access(op: number, ...operands: Code[]): Code {
   return [...vector(op, ...operands), 0, 0];
 }
 
-/** A local variable or parameter of a function. */
+/** Local variable or parameter of a function. */
 export interface Local {
   readonly get: Code;
   set(value: Code): Code;
-  /** Of a number: adds to it. */
+  /** Adds to a 32-bit number. */
   add(value: Code): Code;
 }
 
@@ -80,50 +80,51 @@ export const i32 = {
   load: (address: Code): Code => [...address, 0x28, 0, 0],
 };
 
-/** Operations on vectors of 128 bits; `u8`, `i16` and `i32` say what lanes are taken to be. */
+/** Operations on vectors of 128 bits. `U8`, `I16` and `I32` in a name are the types of the lanes. */
 export const v128 = {
-  /** @param offset from the address */
+  /** @param offset bytes behind the address */
   load: (address: Code, offset = 0): Code => [...vector(0x00, address), 0, ...unsigned(offset)],
-  /** The four bytes at an address, zeros behind them. */
+  /** Four bytes at an address, then zeros. */
   load4Bytes: (address: Code): Code => access(0x5c, address),
-  /** A 32-bit number in every lane. */
+  /** One 32-bit number at an address, in every lane. */
   loadSplat: (address: Code): Code => access(0x09, address),
   splat: (value: Code): Code => vector(0x11, value),
   const: (bytes: Code): Code => [...vector(0x0c), ...bytes],
   store: (address: Code, value: Code): Code => access(0x0b, address, value),
-  /** Stores the first byte, or the first four. */
+  /** Stores the first byte. */
   storeByte: (address: Code, value: Code): Code => [...access(0x58, address, value), 0],
+  /** Stores the first four bytes. */
   store4Bytes: (address: Code, value: Code): Code => [...access(0x5a, address, value), 0],
-  /** The lower or upper half of the lanes, twice as wide. */
+  // Widening of the lower or the upper half of the lanes.
   lowU8ToI16: (value: Code): Code => vector(0x89, value),
   highU8ToI16: (value: Code): Code => vector(0x8a, value),
   lowI16ToI32: (value: Code): Code => vector(0xa7, value),
   highI16ToI32: (value: Code): Code => vector(0xa8, value),
-  /** On lanes of 16 bits. */
+  // Arithmetic on lanes of 16 bits.
   addI16: (a: Code, b: Code): Code => vector(0x8e, a, b),
   subI16: (a: Code, b: Code): Code => vector(0x91, a, b),
   minI16: (a: Code, b: Code): Code => vector(0x96, a, b),
   absI16: (value: Code): Code => vector(0x80, value),
   shiftRightI16: (value: Code, bits: number): Code => vector(0x8c, value, i32.const(bits)),
-  /** Ones in the lanes that are equal, zeros in the others. */
+  /** All ones in lanes that are equal, zeros in the others. */
   equalI16: (a: Code, b: Code): Code => vector(0x2d, a, b),
   and: (a: Code, b: Code): Code => vector(0x4e, a, b),
   or: (a: Code, b: Code): Code => vector(0x50, a, b),
-  /** Bits of `a` where `mask` has ones, of `b` where it has zeros. */
+  /** Bits of `a` for ones in `mask`, bits of `b` for zeros. */
   select: (a: Code, b: Code, mask: Code): Code => vector(0x52, a, b, mask),
-  /** Bytes of a vector by their places; zeros for places from 16 on. */
+  /** Bytes of a vector by index; zero for an index from 16 on. */
   swizzle: (value: Code, places: Code): Code => vector(0x0e, value, places),
-  /** Two vectors as one of lanes half as wide, saturated. */
+  // Narrowing of two vectors to one of half as wide lanes, saturated.
   i32ToI16: (low: Code, high: Code): Code => vector(0x85, low, high),
   i16ToU8: (low: Code, high: Code): Code => vector(0x66, low, high),
-  /** One of the four numbers. */
+  /** One of four 32-bit lanes. */
   lane: (value: Code, lane: number): Code => [...vector(0x1b, value), lane],
   addI32: (a: Code, b: Code): Code => vector(0xae, a, b),
   mulI32: (a: Code, b: Code): Code => vector(0xb5, a, b),
   shiftRightI32: (value: Code, bits: number): Code => vector(0xac, value, i32.const(bits)),
 };
 
-/** Runs `body` as often as a counter, from 0, takes to reach a limit in steps; not at all where it is there already. */
+/** Loop `for (counter = 0; counter < limit; counter += step) body`. */
 export function loop(counter: Local, limit: Code, step: number, body: readonly Code[]): Code {
   const block = [0x02, NOTHING, 0x03, NOTHING];
   const leaveAtLimit = [...counter.get, ...limit, 0x4e, 0x0d, 1];
@@ -132,29 +133,30 @@ export function loop(counter: Local, limit: Code, step: number, body: readonly C
   return [...counter.set(i32.const(0)), ...block, ...leaveAtLimit, ...round, ...again];
 }
 
-/** A function on 32-bit numbers that returns nothing. */
+/** Function of 32-bit numbers that returns nothing. */
 export interface WasmFunction {
   readonly name: string;
   readonly parameters: number;
-  /** How many variables of each kind it has besides. */
+  /** Number of further locals that are 32-bit numbers. */
   readonly numbers: number;
+  /** Number of further locals that are vectors. */
   readonly vectors: number;
   /** @param locals parameters, numbers, then vectors */
   readonly body: (...locals: Local[]) => readonly Code[];
 }
 
-/** A page of memory. */
+/** New memory of one page. */
 export function newMemory(): WasmMemory {
   return new WebAssembly.Memory({ initial: 1 });
 }
 
-/** The functions by name, compiled, on a memory. */
+/** Compiles functions on a memory. Returns them by name. */
 export function compile(functions: readonly WasmFunction[], memory: WasmMemory): object {
   const module = new WebAssembly.Module(wasmModule(functions));
   return new WebAssembly.Instance(module, { env: { memory } }).exports;
 }
 
-/** The bytes of a module that exports functions on a memory it imports as `env.memory`. */
+/** Bytes of a module that exports the functions and imports its memory as `env.memory`. */
 function wasmModule(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
   const section = (id: number, content: Code): Code => [id, ...prefixed(content)];
   const text = (value: string): Code => prefixed([...Buffer.from(value)]);

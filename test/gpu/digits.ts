@@ -8,7 +8,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDemoCheckpoint } from '../../src/demo/checkpoint.ts';
 import { Rng } from '../../src/rng.ts';
-import { encodePng } from '../../src/vision/encode-png.ts';
+import { encodePng } from '../../src/vision/encode.ts';
 
 const SIDE = 28;
 const SCALE = 2;

@@ -5,7 +5,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Rng } from '../../src/rng.ts';
-import { encodePng } from '../../src/vision/encode-png.ts';
+import { encodePng } from '../../src/vision/encode.ts';
 
 const [width, height] = [112, 140];
 const words =

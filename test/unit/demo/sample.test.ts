@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { findings } from '../../../src/demo/findings.ts';
-import { drawChest, type Picture } from '../../../src/demo/draw.ts';
+import { drawChest } from '../../../src/demo/draw.ts';
 import { demoSample, type SampleRecipe } from '../../../src/demo/sample.ts';
 import { resolveReward } from '../../../src/reward/registry.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
+import type { Picture } from '../../../src/vision/encode.ts';
 
 const recipe: SampleRecipe = {
   seed: 1,

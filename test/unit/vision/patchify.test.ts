@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import { channelsOf, type PlainImage } from '../../../src/vision/decoded-image.ts';
-import { patchify } from '../../../src/vision/patchify.ts';
+import { Patchifier } from '../../../src/vision/patchify.ts';
 
 const layouts = fc.record({
   patchSize: fc.integer({ min: 1, max: 20 }),
@@ -44,7 +44,7 @@ describe('patchify', () => {
             isStill ? pictures[i - (i % temporalPatchSize)]! : picture,
           );
           const layout = { ...some, mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] } as const;
-          const { pixelValues, grid } = patchify(frames, layout);
+          const { pixelValues, grid } = new Patchifier(layout).patchify(frames);
           assert.deepEqual(grid, [2, gridHeight, gridWidth]);
           const { data } = patchValues([pixelValues])!;
           let at = 0;

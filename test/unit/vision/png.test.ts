@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { crc32, deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp from 'sharp';
-import { decodePlainPng } from '../../../src/vision/png.ts';
+import { PngDecoder } from '../../../src/vision/png.ts';
 
 const colourTypes = { 1: 0, 2: 4, 3: 2, 4: 6 } as const;
 type Samples = keyof typeof colourTypes;
@@ -46,7 +46,9 @@ async function decodedBySharp(png: Buffer, samples: Samples): Promise<Uint8Array
   return samples === 2 ? levels.filter((_, i) => i % 4 === 0 || i % 4 === 3) : levels;
 }
 
-describe('decodePlainPng', () => {
+const plain = new PngDecoder();
+
+describe('PngDecoder', () => {
   it('equals libpng for every filter, with and without alpha, in one chunk or several', async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -59,7 +61,7 @@ describe('decodePlainPng', () => {
           const rows = filters.flatMap((filter) => [filter, ...levels.take(width * samples)]);
           const size = [width, filters.length, samples] as const;
           const png = pngOf(size, Uint8Array.from(rows), { parts });
-          const image = decodePlainPng(png);
+          const image = plain.decode(png);
           assert.deepEqual([image?.width, image?.height], [width, filters.length]);
           assert.deepEqual([...image!.data], [...(await decodedBySharp(png, samples))]);
         },
@@ -73,41 +75,41 @@ describe('decodePlainPng', () => {
     const data = Buffer.from(Array.from({ length: width * height * 3 }, (_, i) => (i * i) >> 7));
     const raw = { raw: { width, height, channels: 3 } } as const;
     const png = await sharp(data, raw).png({ adaptiveFiltering: true }).toBuffer();
-    assert.ok(decodePlainPng(png)?.data.every((level, i) => level === data[i]));
+    assert.ok(plain.decode(png)?.data.every((level, i) => level === data[i]));
   });
 
   it('leaves what is not plain to others', async () => {
     const raw = { raw: { width: 4, height: 4, channels: 3 } } as const;
     const picture = sharp(Buffer.alloc(48, 9), raw);
-    assert.notEqual(decodePlainPng(await picture.png().toBuffer()), null);
-    assert.equal(decodePlainPng(await picture.png({ palette: true }).toBuffer()), null);
-    assert.equal(decodePlainPng(await picture.png({ progressive: true }).toBuffer()), null);
-    assert.equal(decodePlainPng(await picture.toColourspace('rgb16').png().toBuffer()), null);
-    assert.equal(decodePlainPng(await picture.jpeg().toBuffer()), null);
-    assert.equal(decodePlainPng(Buffer.from('text')), null);
+    assert.notEqual(plain.decode(await picture.png().toBuffer()), null);
+    assert.equal(plain.decode(await picture.png({ palette: true }).toBuffer()), null);
+    assert.equal(plain.decode(await picture.png({ progressive: true }).toBuffer()), null);
+    assert.equal(plain.decode(await picture.toColourspace('rgb16').png().toBuffer()), null);
+    assert.equal(plain.decode(await picture.jpeg().toBuffer()), null);
+    assert.equal(plain.decode(Buffer.from('text')), null);
   });
 
   it('leaves what is broken to others: checksums, lengths, filters, chunks of no known kind', () => {
     const size = [2, 1, 1] as const;
     const good = pngOf(size, Uint8Array.of(0, 5, 6));
-    assert.deepEqual([...decodePlainPng(good)!.data], [5, 6]);
+    assert.deepEqual([...plain.decode(good)!.data], [5, 6]);
     for (let i = 8; i < good.length; i++) {
       const flipped = Buffer.from(good);
       flipped[i]! ^= 0x10;
-      const data = decodePlainPng(flipped)?.data;
+      const data = plain.decode(flipped)?.data;
       // A letter of the end's name makes it one that may be passed over, and then the file has no end.
       assert.equal(data, undefined, `byte ${i}`);
     }
     for (let length = 0; length < good.length; length++) {
-      assert.equal(decodePlainPng(good.subarray(0, length)), null);
+      assert.equal(plain.decode(good.subarray(0, length)), null);
     }
-    assert.equal(decodePlainPng(pngOf(size, Uint8Array.of(5, 5, 6))), null);
-    assert.equal(decodePlainPng(pngOf(size, Uint8Array.of(0, 5))), null);
-    assert.equal(decodePlainPng(pngOf(size, Uint8Array.of(0, 5, 6, 7))), null);
-    assert.equal(decodePlainPng(pngOf([0, 1, 1], Uint8Array.of(0))), null);
+    assert.equal(plain.decode(pngOf(size, Uint8Array.of(5, 5, 6))), null);
+    assert.equal(plain.decode(pngOf(size, Uint8Array.of(0, 5))), null);
+    assert.equal(plain.decode(pngOf(size, Uint8Array.of(0, 5, 6, 7))), null);
+    assert.equal(plain.decode(pngOf([0, 1, 1], Uint8Array.of(0))), null);
     const odd = (type: string): Buffer =>
       pngOf(size, Uint8Array.of(0, 5, 6), { extra: [chunk(type, Buffer.of(1))] });
-    assert.equal(decodePlainPng(odd('ABCD')), null);
-    assert.deepEqual([...decodePlainPng(odd('tEXt'))!.data], [5, 6]);
+    assert.equal(plain.decode(odd('ABCD')), null);
+    assert.deepEqual([...plain.decode(odd('tEXt'))!.data], [5, 6]);
   });
 });

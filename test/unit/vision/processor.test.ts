@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { PlainImage } from '../../../src/vision/decoded-image.ts';
 import { patchValues, stackLevels } from '../../../src/tensor/patch-levels.ts';
-import { patchify } from '../../../src/vision/patchify.ts';
+import { Patchifier } from '../../../src/vision/patchify.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { goldenPath } from '../../support/golden.ts';
@@ -20,7 +20,7 @@ describe('patchify', () => {
     // Red numbers the pixels; patches of one pixel make the row order visible.
     const data = Uint8Array.from({ length: 4 * 4 * 3 }, (_, i) => (i % 3 === 0 ? i / 3 : 255));
     const image: PlainImage = { width: 4, height: 4, mode: 'RGB', data, isIndexed: false };
-    const { pixelValues, grid } = patchify([image, image], layout);
+    const { pixelValues, grid } = new Patchifier(layout).patchify([image, image]);
     assert.deepEqual(grid, [1, 4, 4]);
     const values = patchValues([pixelValues])!;
     assert.deepEqual(values.shape, [16, 6]);

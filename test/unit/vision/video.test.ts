@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LocalPixels, type PixelSettings } from '../../../src/data/pixels.ts';
+import { LocalPixels, type PixelSettings } from '../../../src/data/pixel-reader.ts';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import type { PlainImage } from '../../../src/vision/decoded-image.ts';
 import { probeVideo, readFrames } from '../../../src/vision/ffmpeg.ts';
-import { patchify } from '../../../src/vision/patchify.ts';
+import { Patchifier } from '../../../src/vision/patchify.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
 import {
   pictureFrameSize,
@@ -123,7 +123,7 @@ describe('patchify of frames', () => {
       mean: [0, 0, 0],
       std: [1, 1, 1],
     } as const;
-    const { pixelValues, grid } = patchify([0, 51, 102, 255].map(frame), layout);
+    const { pixelValues, grid } = new Patchifier(layout).patchify([0, 51, 102, 255].map(frame));
     assert.deepEqual(grid, [2, 2, 2]);
     const rows = [...patchValues([pixelValues])!.data].map((value) => Math.round(value * 5));
     assert.deepEqual(rows.slice(0, 6), [0, 1, 0, 1, 0, 1]);

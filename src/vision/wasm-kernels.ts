@@ -2,23 +2,23 @@ import { compile, newMemory, type WasmFunction, type WasmMemory } from './wasm.t
 
 const PAGE_BYTES = 2 ** 16;
 
-/** Bytes that code may read or write behind what it is given: it takes as many at a time. */
+/** Bytes behind each part that a kernel may read or write, because it works on a whole vector at a time. */
 const SLACK_BYTES = 16;
 
-/** Kernels, and the memory that they work on. Made when first needed: a memory takes much address space. */
-export class WasmBench<K extends object> {
+/** Compiled kernels and the memory they work on. Both are made at first use: a memory takes much address space. */
+export class WasmKernels<K extends object> {
   readonly #functions: readonly WasmFunction[];
   #made: { readonly memory: WasmMemory; readonly kernels: K } | undefined;
 
-  /** @param functions what `K` has, by name */
+  /** @param functions the members of `K` */
   constructor(functions: readonly WasmFunction[]) {
     this.#functions = functions;
   }
 
   /**
-   * Room for parts of these sizes, bytes, with slack behind each; the memory grows where it has to.
+   * Lays out parts of the given sizes, in bytes, with slack behind each. The memory grows if it has to.
    *
-   * @returns the kernels, the memory's bytes, and the parts' addresses in it, all valid until the next call
+   * @returns kernels, bytes of the memory, and addresses of the parts in it; all valid until the next call
    */
   layOut<P extends string>(
     sizes: Readonly<Record<P, number>>,
@@ -35,7 +35,7 @@ export class WasmBench<K extends object> {
     return { kernels, bytes: new Uint8Array(memory.buffer), at };
   }
 
-  /** Whether the bytes lie here, where the next layout would overwrite them. */
+  /** Tells whether bytes lie in this memory, where the next layout overwrites them. */
   holds(bytes: Uint8Array): boolean {
     return bytes.buffer === this.#made?.memory.buffer;
   }

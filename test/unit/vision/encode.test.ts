@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import sharp from 'sharp';
-import { thumbnail } from '../../../src/vision/thumbnail.ts';
+import { thumbnail } from '../../../src/vision/encode.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 describe('thumbnail', () => {
