@@ -1,5 +1,5 @@
 import * as t from 'io-ts';
-import { Answer } from '../src/data/answer.ts';
+import { Answer } from '../src/data/row.ts';
 import { tensor } from '../transport/tensor-codec.ts';
 
 /** An integer. */

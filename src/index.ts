@@ -13,7 +13,6 @@ export { createLogger } from './log.ts';
 export type { Log, Logger, LogLevel } from './log.ts';
 
 // Rewards and algorithms
-export type { Answer } from './data/answer.ts';
 export type { Reward, RewardInput, RewardParts } from './reward/reward.ts';
 export type { BatchRewardFunction, SequentialRewardFunction } from './reward/user-function.ts';
 export { builtInRewards, resolveReward } from './reward/registry.ts';
@@ -34,13 +33,12 @@ export { tokenRows } from './algorithms/primitives.ts';
 export type { TokenRows } from './algorithms/primitives.ts';
 
 // Data
-export { DEFAULT_KEYS, loadDataset } from './data/dataset.ts';
+export { DEFAULT_KEYS } from './data/row.ts';
+export type { Answer, DatasetRow, ImageReference, RowKeys } from './data/row.ts';
+export { loadDataset } from './data/dataset.ts';
 export type { Dataset, DatasetOptions } from './data/dataset.ts';
-export type { DatasetRow, ImageReference } from './data/row.ts';
-export type { RowKeys } from './data/row-keys.ts';
 export { SampleBuilder } from './data/sample.ts';
-export type { PromptSample } from './data/prompt-sample.ts';
-export type { SampleOptions } from './data/sample.ts';
+export type { PromptSample, SampleOptions } from './data/sample.ts';
 export { sampleOptions } from './data/sample-options.ts';
 export type { SampleSettings } from './data/sample-options.ts';
 export { Tokenizer } from './text/tokenizer.ts';

@@ -1,14 +1,11 @@
 import type { DataSources } from '../../src/config/data-source.ts';
 import { loadDataset } from '../../src/data/dataset.ts';
-import { eachRow } from '../../src/data/each-row.ts';
-import { checkSkipped, skippable, type InvalidRows } from '../../src/data/invalid-rows.ts';
+import { eachRow, checkSkipped, skippable, type InvalidRows } from '../../src/data/invalid-rows.ts';
 import { Lookahead } from '../../src/data/lookahead.ts';
 import { filterOverlong } from '../../src/data/overlong.ts';
 import { PromptSource, type PromptCursor } from '../../src/data/prompt-source.ts';
-import type { DatasetRow } from '../../src/data/row.ts';
-import type { RowKeys } from '../../src/data/row-keys.ts';
-import { SampleBuilder } from '../../src/data/sample.ts';
-import type { PromptSample } from '../../src/data/prompt-sample.ts';
+import type { DatasetRow, RowKeys } from '../../src/data/row.ts';
+import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
 import { patchBytes } from '../../src/tensor/patch-levels.ts';

@@ -6,7 +6,7 @@ import {
   type PixelSettings,
   type ProcessedVideo,
   type VideoOrFrames,
-} from '../../src/data/pixels.ts';
+} from '../../src/data/pixel-reader.ts';
 import type { ImageSource } from '../../src/vision/decode.ts';
 import type { ProcessedPixels } from '../../src/vision/processor.ts';
 import { ReusedMemory } from '../../src/vision/reused-memory.ts';

@@ -1,5 +1,5 @@
 import { rewardFileOf } from '../../src/config/reward-file.ts';
-import type { Answer } from '../../src/data/answer.ts';
+import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { scoreWithFaults } from '../../src/reward/fault-search.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';

@@ -1,4 +1,4 @@
-import type { Answer } from '../../src/data/answer.ts';
+import type { Answer } from '../../src/data/row.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import { loadUserFunction } from '../../src/reward/user-function.ts';

@@ -1,5 +1,5 @@
 import { Config } from '../../src/config/schema.ts';
-import { answerText } from '../../src/data/answer.ts';
+import { answerText } from '../../src/data/row.ts';
 import type { Generation, RunDescription } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';

@@ -112,7 +112,8 @@ function promptRow(
 }
 
 async function rowsOf(source: string): Promise<readonly DatasetRow[]> {
-  const { DEFAULT_KEYS, loadDataset } = await import('../data/dataset.ts');
+  const { DEFAULT_KEYS } = await import('../data/row.ts');
+  const { loadDataset } = await import('../data/dataset.ts');
   // Rows to be answered may lack an answer, so the prompt stands in for it.
   const keys = { ...DEFAULT_KEYS, answerKey: DEFAULT_KEYS.promptKey };
   return (await loadDataset({ source, invalidRows: 'fail', ...keys })).rows;

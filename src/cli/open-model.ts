@@ -1,5 +1,5 @@
 import { SampleBuilder } from '../data/sample.ts';
-import { DEFAULT_KEYS } from '../data/dataset.ts';
+import { DEFAULT_KEYS } from '../data/row.ts';
 import { sampleOptions } from '../data/sample-options.ts';
 import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint/checkpoint.ts';

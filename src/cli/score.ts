@@ -27,7 +27,8 @@ export class Score extends CxmindCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Score);
     const { openModel } = await import('./open-model.ts');
-    const { DEFAULT_KEYS, loadDataset } = await import('../data/dataset.ts');
+    const { DEFAULT_KEYS } = await import('../data/row.ts');
+    const { loadDataset } = await import('../data/dataset.ts');
     const { scoreAnswers } = await import('../training/score-answers.ts');
     const { writeFileAtomically } = await import('../files.ts');
     const { writeSafetensors } = await import('../model/checkpoint/safetensors.ts');

@@ -2,40 +2,41 @@ import { decodeImage, imageHeader, type ImageSource } from '../vision/decode.ts'
 import type { BitDepth, WideSamples } from '../vision/sample-depth.ts';
 import { isDataInvalid } from './invalid-rows.ts';
 
-/** A picture, and what warnings call it. */
+/** Picture and its name in warnings. */
 export interface NamedPicture {
   readonly name: string;
   readonly source: ImageSource;
 }
 
-/** Pictures of a data set that are looked at. */
+/** Most pictures of a data set that `settle` looks at. */
 const LOOKED_AT = 32;
-/** 16-bit pictures of which no more is used come out nearly black. */
+/** Most used bits of a picture that comes out nearly black when it is read as 16 bits. */
 const DARK: BitDepth = 12;
 
 /**
- * How many of their bits 16-bit pictures use: one number for all of a data set, so that pictures stay comparable.
+ * Number of used bits in the 16-bit pictures of a data set. It is one number, so that pictures stay comparable.
  *
- * Where it is not given, `settle` finds it from the data set's files alone, hence the same one after a resume; without
- * that the first 16-bit picture that is read decides. What does not fit is warned of once.
+ * A depth that is not given is found by `settle` from the data set's files alone, so a resumed run finds the same
+ * one. Without `settle` the first 16-bit picture that is read decides. The first picture that does not fit is warned
+ * of.
  */
 export class BitDepthChoice {
   readonly #warn: (message: string) => void;
-  /** Null until it is known. */
+  /** Depth of the data set; null until it is known. */
   #depth: BitDepth | null;
-  /** Whether no picture spoke for the depth. */
+  /** Set if no 16-bit picture was found, so that the depth is a guess. */
   #isGuess = false;
   #hasWarned = false;
 
-  /** @param warn takes one line about a picture */
+  /** @param warn receives one line about a picture */
   constructor(given: BitDepth | 'auto', warn: (message: string) => void) {
     this.#depth = given === 'auto' ? null : given;
     this.#warn = warn;
   }
 
   /**
-   * Looks at pictures, evenly spaced, unless the depth is known: it becomes the most that a 16-bit one of these uses,
-   * 16 where there are none. Only the headers of other pictures are read, and what is broken is passed over.
+   * Finds the depth, unless it is known, from evenly spaced pictures: the most bits that a 16-bit one of them uses, or
+   * 16 if there is none. Of other pictures only the headers are read. Broken pictures are skipped.
    */
   async settle(count: number, pictureAt: (place: number) => Promise<NamedPicture>): Promise<void> {
     if (this.#depth !== null) return;
@@ -53,7 +54,7 @@ export class BitDepthChoice {
     else [this.#depth, this.#isGuess] = [16, true];
   }
 
-  /** Reads a picture by the depth that is known, or becomes known by it. */
+  /** Reads a picture by the known depth. If none is known, the picture decides it. */
   async read<T extends { readonly wide: WideSamples | null }>(
     name: string,
     read: (depth: BitDepth) => Promise<T>,
@@ -93,7 +94,7 @@ export class BitDepthChoice {
   }
 }
 
-/** The bits that a 16-bit picture uses; null for every other one. */
+/** Used bits of a 16-bit picture; null for every other picture. */
 async function usedBits(source: ImageSource): Promise<BitDepth | null> {
   try {
     if ((await imageHeader(source)).sampleBits !== 16) return null;

@@ -2,38 +2,29 @@ import * as t from 'io-ts';
 import { shown } from '../config/issues.ts';
 import type { CxmindError } from '../errors.ts';
 import { trimSpace } from '../text/whitespace.ts';
-import type { RowKeys } from './row-keys.ts';
+import { roles, type RowKeys, type Turn } from './row.ts';
 
 const IMAGE = /<image>/g;
-
-const roles = { system: null, user: null, assistant: null };
 const Role = t.keyof(roles);
 
-/** A turn before the prompt. */
-export interface Turn {
-  readonly role: keyof typeof roles;
-  /** Text; in a user's, an `<image>` or `<video>` marker stands for each of them. */
-  readonly content: string;
-}
-
-/** A record whose prompt and answer stand in columns of their own. */
+/** Record whose prompt and answer have columns of their own. */
 export interface FlatRecord {
   readonly columns: Readonly<Record<string, unknown>>;
   readonly history: readonly Turn[];
 }
 
-/** Makes the error of one field: `messages[1].role`, and what is wrong with it. */
+/** Makes the error of one field, such as `messages[1].role`. */
 type FieldError = (field: string, reason: string) => CxmindError;
 
 /**
- * A record of a conversation, `{messages: [{role, content}], images}`, or with the turns where the prompt is looked
- * for, as a row has it: a last turn of the assistant
- * is the answer, the user's turn before it the prompt, and what stands before that the history.
+ * Flattens the record of a conversation, `{messages: [{role, content}], images}`. The turns may also stand in the
+ * prompt's column.
  *
- * A prompt given as text has one marker in front for each image that no earlier marker stands for, wherever its own
- * markers were. Any other record comes back as it is.
+ * A last turn of the assistant is the answer. The user's turn before it is the prompt. The turns before that are the
+ * history. If the prompt is plain text, its markers are removed, and one marker is put in front for each image that
+ * the history does not mark. Any other record is returned as it is.
  *
- * @throws `wrong` for roles, contents and orders of turns that cannot be asked
+ * @throws `wrong` for roles, contents and orders of turns that no chat template takes
  */
 export function fromChatRecord(
   record: Readonly<Record<string, unknown>>,
@@ -91,7 +82,7 @@ function turnOf(message: unknown, field: string, wrong: FieldError): Turn {
   return { role, content: parts.join('') };
 }
 
-/** The text of a part, or the marker that stands for its image or video. */
+/** Text of a part, or the marker of its image or video. */
 function partText(part: unknown, field: string, wrong: FieldError): string {
   const { type, text, ...others } = t.UnknownRecord.is(part) ? part : {};
   const extra = Object.keys(others).find((key) => others[key] != null);

@@ -1,19 +1,21 @@
+/* Entry of the thread that `ColumnarThread` starts: reads a file's rows and posts them in batches. */
 import { parentPort } from 'node:worker_threads';
 import { toWireError, type WireError } from '../errors.ts';
-import { arrowRows } from './arrow-rows.ts';
-import { parquetRows } from './parquet-rows.ts';
+import { arrowRows, parquetRows } from './columnar-rows.ts';
 import type { RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
-/** Rows that cross from the thread that reads them, or what kept it from reading on. */
+/** Rows that cross to the thread that asked for them. */
 export interface RowBatch {
   readonly rows: readonly RawRow[];
+  /** Error that ended the reading after these rows. */
   readonly problem?: WireError;
   readonly isLast: boolean;
 }
 
+/** Most rows of a batch. */
 const MAX_ROWS = 256;
-/** Rows with pictures are large: a batch ends when it has this much. */
+/** Most bytes of a batch, but for its last row: rows with pictures are large. */
 const MAX_BYTES = 2 ** 24;
 
 async function nextBatch(
@@ -37,7 +39,7 @@ async function nextBatch(
   }
 }
 
-/** A value whose bytes are no views of a whole column, which would cross with each. */
+/** Copies the bytes in a value. They are views of a whole column, which would cross with each of them. */
 function withOwnBytes(value: unknown, buffers: Set<ArrayBuffer>): unknown {
   if (value instanceof Uint8Array) {
     const copy = new Uint8Array(value);

@@ -2,36 +2,36 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { CxmindError, fromWireError } from '../errors.ts';
 import type { RowBatch } from './columnar-entry.ts';
-import { openDataFile } from './open-file.ts';
-import { unreadable, type RawRow } from './raw-row.ts';
+import { openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
-/** `.ts` in the sources, `.js` in `dist`. */
+/** Extension of modules: `.ts` in the sources, `.js` in `dist`. */
 const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
-/** A batch of rows takes milliseconds; of a file that is one batch, a second for ten megabytes or more. */
+/** Longest wait for a batch of a small file, which takes milliseconds. */
 const LIMIT_MS = 5_000;
+/** Longer wait for each byte. A file that is one batch is read at ten megabytes a second or more. */
 const LIMIT_MS_PER_BYTE = 1e-3;
 
 /**
- * A thread that reads Parquet and Arrow files.
+ * Thread that reads Parquet and Arrow files.
  *
- * Their readers trust the counts and offsets they find, and a corrupt file may have them loop or take memory without
- * end. On a thread of their own they can be ended: it is given up when no rows come for longer than any file takes.
+ * The readers trust the counts and offsets in a file, so a corrupt file may make them loop or take memory without
+ * end. A thread can be ended. This one is, when no rows come for longer than any sound file takes.
  */
 export class ColumnarThread implements AsyncDisposable {
   readonly #limitMs: number;
   #worker: Worker | null = null;
 
-  /** @param limitMs longest wait for rows of an empty file; larger ones are given more */
+  /** @param limitMs longest wait for a batch of an empty file; larger files get more */
   constructor(limitMs = LIMIT_MS) {
     this.#limitMs = limitMs;
   }
 
   /**
-   * The rows of a file.
+   * Rows of a file.
    *
-   * @throws DATA_INVALID when it cannot be read, or takes too long or too much memory
+   * @throws DATA_INVALID if it cannot be read, or takes too long or too much memory
    */
   async *rows(file: DataFile): AsyncGenerator<RawRow> {
     const { path } = file;

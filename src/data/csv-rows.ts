@@ -1,18 +1,17 @@
 import { Readable } from 'node:stream';
 import { CsvError, parse, type Info } from 'csv-parse';
-import { chunksOf, openDataFile } from './open-file.ts';
-import { brokenRow, unreadable, type RawRow } from './raw-row.ts';
+import { brokenRow, chunksOf, openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
-/** The longest record: a quote that is not closed would take the rest of the file. */
+/** Longest record. A quote that is not closed would otherwise take the rest of the file. */
 const MAX_RECORD_CHARACTERS = 2 ** 28;
 
 /**
- * The rows of a CSV file whose first record names the columns; a row's line is that of its last character.
+ * Rows of a CSV file whose first record names the columns. A row's line is the line of its last character.
  *
- * Every cell is text; how one stands for a list of images, `decodeRow` says.
+ * Every cell is text. `decodeRow` reads a cell of images as a list.
  *
- * @throws DATA_INVALID when the file cannot be read, or a quote is not closed
+ * @throws DATA_INVALID if the file cannot be read, or a quote is not closed
  */
 export async function* csvRows(source: DataFile): AsyncGenerator<RawRow> {
   const { path: file, name } = source;

@@ -1,40 +1,33 @@
 import type { DataSources } from '../config/data-source.ts';
 import { CxmindError } from '../errors.ts';
+import { ColumnarThread } from './columnar-thread.ts';
+import { decodeRow } from './decode-row.ts';
 import { checkSkipped, skippable, type InvalidRows } from './invalid-rows.ts';
-import { rawRows } from './raw-rows.ts';
-import { decodeRow, type DatasetRow } from './row.ts';
-import type { RowKeys } from './row-keys.ts';
-import { dataFilesOf } from './source.ts';
+import type { RawRow } from './raw-row.ts';
+import type { DatasetRow, RowKeys } from './row.ts';
+import { dataFilesOf, type DataFile } from './source.ts';
 
-/** Where a data set is and how its rows are read. */
+/** Place of a data set and the way its rows are read. */
 export interface DatasetOptions extends RowKeys {
   /** `SOURCE[@SPLIT]`, one or several: files, directories, patterns, or ids of data sets on the Hugging Face Hub. */
   readonly source: DataSources;
   readonly invalidRows: InvalidRows;
-  /** Of all rows, in [0, 1]: more than these are not skipped; all may be unless given. */
+  /** Largest fraction of rows that may be skipped, in [0, 1]; 1 if absent. */
   readonly maxInvalidFraction?: number;
 }
 
-/** The rows of a data set, and what was wrong with the others. */
+/** Valid rows of a data set and the errors of the others. */
 export interface Dataset {
   readonly rows: readonly DatasetRow[];
-  /** One error for every row that was skipped. */
+  /** One error for each skipped row. */
   readonly skipped: readonly CxmindError[];
 }
 
-/** The column names of a data set that does not say otherwise. */
-export const DEFAULT_KEYS: RowKeys = {
-  promptKey: 'prompt',
-  answerKey: 'answer',
-  imageKey: 'images',
-  videoKey: 'videos',
-};
-
 /**
- * Reads and checks every row of a data set; images are not opened yet.
+ * Reads and checks every row of a data set. Images are not opened.
  *
- * @throws DATA_INVALID naming file, line and field of the first invalid row when `invalidRows` is
- *   `fail`; in any case when the source cannot be read, has no valid row, or more invalid ones than may be skipped
+ * @throws DATA_INVALID naming file, line and field of the first invalid row if `invalidRows` is `fail`; in any case
+ *   if the source cannot be read, has no valid row, or has more invalid rows than may be skipped
  */
 export async function loadDataset({
   source,
@@ -61,4 +54,18 @@ export async function loadDataset({
   }
   checkSkipped(skipped, rows.length + skipped.length, maxInvalidFraction);
   return { rows, skipped };
+}
+
+/**
+ * Rows of data files, in order. The library that reads a format is loaded with the first file of that format.
+ *
+ * @throws DATA_INVALID if a file cannot be read as a whole
+ */
+async function* rawRows(files: readonly DataFile[]): AsyncGenerator<RawRow> {
+  await using thread = new ColumnarThread();
+  for (const file of files) {
+    if (file.format === 'json') yield* (await import('./json-rows.ts')).jsonRows(file);
+    else if (file.format === 'csv') yield* (await import('./csv-rows.ts')).csvRows(file);
+    else yield* thread.rows(file);
+  }
 }

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import * as t from 'io-ts';
 import { parseYaml } from '../config/yaml-source.ts';
 
-/** Files of a data set by the name of their split. */
+/** Files of a data set by split name. */
 export type Splits = ReadonlyMap<string, readonly string[]>;
 
 const patterns = t.union([t.string, t.array(t.string)]);
@@ -14,7 +14,7 @@ const CardConfig = t.intersection([
 type CardConfig = t.TypeOf<typeof CardConfig>;
 const Card = t.type({ configs: t.array(CardConfig) });
 
-/** What a split may be called in a path. */
+/** Words of a path that name each split. */
 const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
   train: ['train', 'training'],
   validation: ['validation', 'valid', 'dev', 'val'],
@@ -22,8 +22,8 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The splits of a data set on the hub: as the `configs` of its card say, else by the words in the paths of its data
- * files, else all of them are `train`.
+ * Splits of a data set on the hub. They follow from the `configs` of its card, else from words in the paths of its
+ * data files. If no path has such a word, all files are `train`.
  *
  * @param files data files of the repository, sorted
  * @param card  text of its README.md, or null
@@ -44,7 +44,7 @@ export function splitsOf(files: readonly string[], card: string | null): Splits 
   return byCard(files, chosen);
 }
 
-/** The configs of a card that name data files; a card may hold anything else. */
+/** Configs of a card that name data files. A card may hold anything else. */
 function configsOf(card: string | null): readonly CardConfig[] {
   const front = /^\uFEFF?---\r?\n([\s\S]*?)\r?\n---/.exec(card ?? '')?.[1];
   if (front === undefined) return [];
@@ -76,8 +76,8 @@ function byCard(
 }
 
 /**
- * Whether a pattern is matched in no time. A card may come from anybody, and a matcher tries all ways to divide a name
- * among the stars of a part, and all words that braces make.
+ * Tells whether a pattern is cheap to match. A card may come from anybody, and a matcher tries every way to divide a
+ * name among the stars of a part, and every word that braces expand to.
  */
 function isCheap(glob: string): boolean {
   const count = (what: RegExp, text = glob): number => text.match(what)?.length ?? 0;

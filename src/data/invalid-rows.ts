@@ -1,20 +1,21 @@
 import { CxmindError } from '../errors.ts';
+import type { DatasetRow } from './row.ts';
 
-/** What an invalid row does: ends the run, or is skipped and counted. */
+/** Treatment of an invalid row: it ends the run, or it is skipped and counted. */
 export type InvalidRows = 'fail' | 'skip';
 
-/** How many rows a message names. */
+/** Most rows that a message names. */
 const NAMED = 3;
 
-/** Whether an error says that a row or an image is bad, so that a run may go on without it. */
+/** Tells whether an error concerns one row or one image, so that a run may go on without it. */
 export function isDataInvalid(error: unknown): error is CxmindError {
   return error instanceof CxmindError && error.code === 'DATA_INVALID';
 }
 
 /**
- * The error of a row that may be skipped.
+ * Returns the error of a row that may be skipped.
  *
- * @throws any other error, and where invalid rows end the run this one too
+ * @throws any other error, and every error if `invalidRows` is `fail`
  */
 export function skippable(error: unknown, invalidRows: InvalidRows): CxmindError {
   if (invalidRows === 'skip' && isDataInvalid(error)) return error;
@@ -24,9 +25,9 @@ export function skippable(error: unknown, invalidRows: InvalidRows): CxmindError
 /**
  * Checks that few enough rows of a data set were skipped.
  *
- * @param rowCount all of its rows, those that were skipped included
- * @param maxFraction of all rows, in [0, 1]
- * @throws DATA_INVALID with both counts and the first rows that were skipped
+ * @param rowCount number of rows, skipped ones included
+ * @param maxFraction largest fraction of skipped rows, in [0, 1]
+ * @throws DATA_INVALID with both counts and the first skipped rows
  */
 export function checkSkipped(
   skipped: readonly CxmindError[],
@@ -42,4 +43,40 @@ export function checkSkipped(
       `skipped: ${named.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`,
     { detail: { skipped: skipped.length, rows: rowCount } },
   );
+}
+
+/** Treatment of the rows of one pass. */
+export interface EachRowOptions {
+  readonly invalidRows: InvalidRows;
+  /** Rows in work at a time: while an image header of one is read, others are tokenised. */
+  readonly concurrency: number;
+}
+
+/** Results of the valid rows, in order, and one error for each skipped row. */
+export interface MadeOfRows<T> {
+  readonly made: readonly { readonly row: DatasetRow; readonly value: T }[];
+  readonly skipped: readonly CxmindError[];
+}
+
+/**
+ * Maps rows to values.
+ *
+ * @throws DATA_INVALID at the first bad row if `invalidRows` is `fail`
+ */
+export async function eachRow<T>(
+  rows: readonly DatasetRow[],
+  make: (row: DatasetRow) => Promise<T>,
+  { invalidRows, concurrency }: EachRowOptions,
+): Promise<MadeOfRows<T>> {
+  const made: { row: DatasetRow; value: T }[] = [];
+  const skipped: CxmindError[] = [];
+  for (let start = 0; start < rows.length; start += concurrency) {
+    const group = rows.slice(start, start + concurrency);
+    const results = await Promise.allSettled(group.map(make));
+    for (const [i, result] of results.entries()) {
+      if (result.status === 'fulfilled') made.push({ row: group[i]!, value: result.value });
+      else skipped.push(skippable(result.reason, invalidRows));
+    }
+  }
+  return { made, skipped };
 }

@@ -2,21 +2,19 @@ import type { FileHandle } from 'node:fs/promises';
 import { asMapping } from '../config/codec.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { checkWholeSize } from '../files.ts';
-import { parseJson } from './json-text.ts';
-import { chunksOf, openDataFile } from './open-file.ts';
-import { brokenRow, unreadable, type RawRow } from './raw-row.ts';
+import { brokenRow, chunksOf, openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
-/** The longest line, 256 MiB: pictures stand in lines as base64. */
+/** Longest line, 256 MiB. A line may hold pictures as base64. */
 const MAX_LINE_BYTES = 2 ** 28;
 
 /**
- * The rows of a JSONL file, or of a JSON file that is one array, or one object whose `data` is one.
+ * Rows of a JSONL file, or of a JSON file that is one array or one object whose `data` is an array.
  *
- * A line that is not JSON becomes a row with a `problem`; blank lines are passed over. Which form a
- * file has is told by what is in it, not by its name.
+ * The content decides which of these a file is, not its name. A line that is not JSON becomes a row with a
+ * `problem`. Blank lines are skipped.
  *
- * @throws DATA_INVALID when the file cannot be read, an array does not parse, or there is one object and no rows in it
+ * @throws DATA_INVALID if the file cannot be read, its array does not parse, or its one object has no rows
  */
 export async function* jsonRows(source: DataFile): AsyncGenerator<RawRow> {
   const { path: file, name } = source;
@@ -40,7 +38,7 @@ export async function* jsonRows(source: DataFile): AsyncGenerator<RawRow> {
   }
 }
 
-/** The one value that a file is, array or object; undefined where each line has its own. */
+/** Array or object that is the whole file; undefined if each line has a value of its own. */
 async function wholeValue(handle: FileHandle, file: string): Promise<unknown> {
   const head = Buffer.alloc(4096);
   const { bytesRead } = await handle.read(head, 0, head.length, 0);
@@ -94,7 +92,7 @@ function textOf(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim();
 }
 
-/** The first two lines that are not blank. */
+/** First two lines that are not blank. */
 async function firstLines(handle: FileHandle, file: string): Promise<string[]> {
   const lines: string[] = [];
   for await (const bytes of linesOf(handle, file)) {
@@ -108,7 +106,12 @@ async function firstLines(handle: FileHandle, file: string): Promise<string[]> {
   return lines;
 }
 
-/** The bytes between line feeds; Node's own line reader also breaks at U+2028, which JSON may hold. */
+/**
+ * Bytes between line feeds.
+ *
+ * `node:readline` and `split2` decode text before they split it. Invalid UTF-8 would pass as U+FFFD, and readline also
+ * breaks at U+2028, which JSON may hold.
+ */
 async function* linesOf(handle: FileHandle, file: string): AsyncGenerator<Uint8Array> {
   let rest: Buffer[] = [];
   let restBytes = 0;
@@ -128,4 +131,29 @@ async function* linesOf(handle: FileHandle, file: string): AsyncGenerator<Uint8A
   }
   const last = Buffer.concat(rest);
   if (last.length > 0) yield last;
+}
+
+/**
+ * Parses JSON that may hold NaN and infinities, as Python writes them. NaN becomes null, infinities are kept.
+ *
+ * @throws SyntaxError
+ */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const plain = withoutNonFinite(text);
+    if (plain === text) throw error;
+    return JSON.parse(plain);
+  }
+}
+
+/** JSON text with null for NaN, and for an infinity a number that is too large for a double. */
+function withoutNonFinite(text: string): string {
+  let isInString = false;
+  return text.replace(/\\.|"|NaN|Infinity/gs, (token) => {
+    if (token === '"') isInString = !isInString;
+    if (isInString) return token;
+    return token === 'NaN' ? 'null' : token.replace('Infinity', '1e999');
+  });
 }

@@ -1,17 +1,17 @@
-/** Work that is begun before it is asked for. */
+/** Results that are computed before they are asked for, by item number. */
 export class Lookahead<T> {
   readonly #make: (item: number) => Promise<T>;
   readonly #begun = new Map<number, Promise<T>>();
 
-  /** @param make may be called again for an item that was taken or given up */
+  /** @param make computes an item's result; it may be called again for an item that was taken or dropped */
   constructor(make: (item: number) => Promise<T>) {
     this.#make = make;
   }
 
   /**
-   * Begins with the items that are not begun yet, and gives up the others that were: their results are dropped.
+   * Starts the items that are not started, and drops every other item that was.
    *
-   * @param items those that are expected to be taken, in that order
+   * @param items items that are expected to be taken, in that order
    */
   expect(items: readonly number[]): void {
     const expected = new Set(items);
@@ -19,7 +19,7 @@ export class Lookahead<T> {
     for (const item of expected) if (!this.#begun.has(item)) this.#begin(item);
   }
 
-  /** The result of an item, expected or not; a failure is told here and not before. */
+  /** Result of an item, expected or not. A failure is thrown here, not earlier. */
   async take(item: number): Promise<T> {
     const begun = this.#begun.get(item);
     this.#begun.delete(item);
@@ -28,7 +28,7 @@ export class Lookahead<T> {
 
   #begin(item: number): void {
     const result = this.#make(item);
-    // Nobody waits for it yet, which is no reason to end the process.
+    // Nobody awaits it yet. Without a handler Node would end the process for an unhandled rejection.
     result.catch(() => undefined);
     this.#begun.set(item, result);
   }

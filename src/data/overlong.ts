@@ -1,27 +1,27 @@
 import type { CxmindError } from '../errors.ts';
-import { eachRow, type EachRowOptions } from './each-row.ts';
+import { eachRow, type EachRowOptions } from './invalid-rows.ts';
 import type { DatasetRow } from './row.ts';
 import type { SampleBuilder } from './sample.ts';
 
-/** What the filter kept, and why the rest is gone. */
+/** Rows that the filter kept, and the reasons for the others. */
 export interface FilteredRows {
   readonly rows: readonly DatasetRow[];
-  /** Rows whose prompt was too long. */
+  /** Number of rows whose prompt was too long. */
   readonly overlong: number;
-  /** One error for every row that could not be measured. */
+  /** One error for each row that could not be measured. */
   readonly skipped: readonly CxmindError[];
 }
 
-/** How the filter works. */
+/** Options of the filter. */
 export interface OverlongOptions extends EachRowOptions {
-  /** Tokens, images and videos expanded. */
+  /** Longest prompt in tokens, placeholders of images and videos expanded. */
   readonly maxPromptLength: number;
 }
 
 /**
- * Keeps the rows whose prompt, images expanded, has at most `maxPromptLength` tokens.
+ * Keeps the rows whose prompt, placeholders expanded, has at most `maxPromptLength` tokens.
  *
- * @throws DATA_INVALID at the first bad row when `invalidRows` is `fail`
+ * @throws DATA_INVALID at the first bad row if `invalidRows` is `fail`
  */
 export async function filterOverlong(
   rows: readonly DatasetRow[],

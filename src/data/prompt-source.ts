@@ -2,24 +2,24 @@ import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { EpochOrder } from './shuffle.ts';
 
-/** Where a prompt source stands, as a checkpoint keeps it. */
+/** Position of a prompt source, as a checkpoint keeps it. */
 export const PromptCursor = t.readonly(t.type({ epoch: t.number, position: t.number }));
 export interface PromptCursor extends t.TypeOf<typeof PromptCursor> {}
 
-/** What order prompts come in. */
+/** Options of a prompt source. */
 export interface PromptSourceOptions {
-  /** Rows of the data set. */
+  /** Number of rows of the data set. */
   readonly rowCount: number;
-  /** Prompts of a batch. */
+  /** Prompts in a batch. */
   readonly batchSize: number;
-  /** Shuffle every epoch, or keep the file's order. */
+  /** Shuffle each epoch, or keep the file's order. */
   readonly shuffle: boolean;
   readonly seed: number;
 }
 
 /**
- * Endless batches of row numbers: epoch after epoch, each in an order of its own, an incomplete last
- * batch left out.
+ * Endless batches of row numbers, epoch after epoch. Each epoch has an order of its own and drops an incomplete last
+ * batch.
  */
 export class PromptSource {
   readonly #options: PromptSourceOptions;
@@ -27,12 +27,12 @@ export class PromptSource {
   #epoch: number;
   #position: number;
   #order: Uint32Array;
-  /** Of the next epoch, once it was looked at. */
+  /** Order of the next epoch, computed when `upcoming` reaches into it. */
   #nextOrder: Uint32Array | null = null;
 
   /**
-   * @param cursor where an earlier source stood; the beginning unless given
-   * @throws DATA_INVALID when there are fewer rows than a batch takes
+   * @param cursor position of an earlier source of the same options; the beginning if absent
+   * @throws DATA_INVALID if there are fewer rows than a batch takes
    */
   constructor(options: PromptSourceOptions, cursor: PromptCursor = { epoch: 0, position: 0 }) {
     if (options.rowCount < options.batchSize) throw tooFew(options, options.rowCount);
@@ -43,17 +43,17 @@ export class PromptSource {
     this.#order = this.#orderOf(cursor.epoch);
   }
 
-  /** Continues a source of the same options from here. */
+  /** Position from which a source of the same options continues. */
   get cursor(): PromptCursor {
     return { epoch: this.#epoch, position: this.#position };
   }
 
-  /** Batches of an epoch. */
+  /** Number of batches in an epoch. */
   get batchesPerEpoch(): number {
     return Math.floor(this.#options.rowCount / this.#options.batchSize);
   }
 
-  /** The rows that come next if none of them is passed over; nothing is taken. */
+  /** Rows that come next if none is skipped. The source does not move. */
   upcoming(count: number): number[] {
     const { rowCount, batchSize } = this.#options;
     const rest = rowCount - this.#position;
@@ -63,7 +63,7 @@ export class PromptSource {
     return rows.slice(0, count);
   }
 
-  /** The row numbers of the next batch. */
+  /** Takes the row numbers of the next batch. */
   nextBatch(): number[] {
     const { rowCount, batchSize } = this.#options;
     if (this.#position + batchSize > rowCount) this.#startNextEpoch();
@@ -73,11 +73,10 @@ export class PromptSource {
   }
 
   /**
-   * The next batch of things made from rows, where making one may fail: a row that yields nothing is
-   * passed over and the row after it takes its place.
+   * Takes the next batch and maps its rows. A row that cannot be used is skipped, and the next row takes its place.
    *
-   * @param make gives null for a row that cannot be used
-   * @throws DATA_INVALID when a whole epoch has fewer usable rows than a batch takes
+   * @param make returns null for a row that cannot be used
+   * @throws DATA_INVALID if a whole epoch has fewer usable rows than a batch takes
    */
   async take<T>(make: (row: number) => Promise<T | null>): Promise<T[]> {
     const { rowCount, batchSize } = this.#options;

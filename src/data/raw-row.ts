@@ -1,27 +1,54 @@
+import type { FileHandle } from 'node:fs/promises';
 import { CxmindError } from '../errors.ts';
+import { openToRead } from '../files.ts';
 import type { DataFile } from './source.ts';
 
-/** A row as it stands in a file, not yet checked, or why it could not be parsed. */
+/** Row as its file has it, not yet checked, or the reason why it could not be parsed. */
 export interface RawRow {
-  /** Path of its file. */
+  /** Path of the row's file. */
   readonly file: string;
-  /** What the file is called in its data set. */
+  /** Name of the file in its data set. */
   readonly name: string;
-  /** Line of a text file, or place among the rows of another; from 1. */
+  /** Line of a text file, or number of the row in any other file; the first is 1. */
   readonly line: number;
   readonly value: unknown;
-  /** Whether the file knows no lists, so that a text stands for one. */
+  /** Set if the format has no lists, so that one cell of text stands for a list. */
   readonly isText?: boolean;
   readonly problem?: CxmindError;
 }
 
-/** The error of a file that cannot be read at all. */
+/** Bytes read from a file at a time. */
+const CHUNK_BYTES = 2 ** 18;
+
+/**
+ * Opens a data file.
+ *
+ * @throws DATA_INVALID if it is missing or not a regular file
+ */
+export async function openDataFile(file: string): Promise<FileHandle> {
+  return openToRead(file).catch((cause: unknown) => {
+    throw unreadable(file, 'cannot be read', cause);
+  });
+}
+
+/** Bytes of a file from `start` on. The handle stays open; a stream would close it at its end. */
+export async function* chunksOf(handle: FileHandle, start = 0): AsyncGenerator<Buffer> {
+  for (let at = start; ;) {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, at);
+    if (bytesRead === 0) return;
+    yield chunk.subarray(0, bytesRead);
+    at += bytesRead;
+  }
+}
+
+/** Error of a file that cannot be read as a whole. */
 export function unreadable(file: string, reason: string, cause: unknown): CxmindError {
   const why = oneLine(cause instanceof Error ? cause.message : String(cause));
   return new CxmindError('DATA_INVALID', `${file}: ${reason}: ${why}`, { detail: { file }, cause });
 }
 
-/** The row of a line that could not be parsed. */
+/** Row of a line that could not be parsed. */
 export function brokenRow(
   { path, name }: DataFile,
   line: number,
@@ -35,7 +62,7 @@ export function brokenRow(
   return { file: path, name, line, value: undefined, problem };
 }
 
-/** A reason without the line feeds and other controls that it may quote of a file. */
+/** Reason without line feeds and other controls. A reason may quote the file, which may hold any. */
 function oneLine(reason: string): string {
   return reason.replace(/\p{Cc}+/gu, ' ');
 }

@@ -1,93 +1,84 @@
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { pathOf, shown } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
-import { localPath } from '../files.ts';
-import { Answer } from './answer.ts';
-import { fromChatRecord, type Turn } from './chat-record.ts';
-import type { RawRow } from './raw-row.ts';
-import type { RowKeys } from './row-keys.ts';
 
-type Fields = Readonly<Record<string, unknown>>;
-
-/** An image of a row: a path, or the bytes of a file. */
-export type ImageReference = string | { readonly bytes: Uint8Array };
-
-/** A video of a row: a path, the bytes of a file, or its frames. */
-export type VideoReference = ImageReference | readonly ImageReference[];
-
-/** A checked row of a data set. */
-export interface DatasetRow {
-  readonly file: string;
-  /** What the file is called in its data set, wherever that lies. */
-  readonly name: string;
-  /** Line of a text file, or place among the rows of another; from 1. */
-  readonly line: number;
-  /** The prompt with an `<image>` or `<video>` marker for each of them. */
-  readonly prompt: string;
-  /** The system's turn and earlier ones; none where the row is no conversation. */
-  readonly history: readonly Turn[];
-  /** The reference answer. */
-  readonly answer: Answer;
-  /** Null when the row has no image column. */
-  readonly images: readonly ImageReference[] | null;
-  /** Null when the row has an image column, or no video column. */
-  readonly videos: readonly VideoReference[] | null;
-  /** The whole row, other columns included. */
-  readonly fields: Fields;
+/** Columns of a data set that hold the parts of a row. */
+export interface RowKeys {
+  readonly promptKey: string;
+  readonly answerKey: string;
+  readonly imageKey: string;
+  readonly videoKey: string;
 }
 
-const isBase64 = (text: string): boolean => /^[\w+/-]+={0,2}$/.test(text);
-const DATA_URL = /^data:[^,]*;base64,/;
-/** `https://…`, `s3://…`: files of this machine have no scheme, or `file`. */
-const REMOTE = /^(?!file:)[a-z][a-z\d+.-]+:\/\//i;
+/** Column names of a data set whose config names none. */
+export const DEFAULT_KEYS: RowKeys = {
+  promptKey: 'prompt',
+  answerKey: 'answer',
+  imageKey: 'images',
+  videoKey: 'videos',
+};
 
-const pathOrUrl = new t.Type<string>(
-  'a path or data URL',
-  t.string.is,
-  (value, context) => {
-    const isText = typeof value === 'string';
-    const [prefix] = (isText && DATA_URL.exec(value)) || [''];
-    const isFine =
-      isText &&
-      (!value.startsWith('data:') || (prefix !== '' && isBase64(value.slice(prefix.length))));
-    return isFine ? t.success(value) : t.failure(value, context);
-  },
+/** Reference answer of a row: text, or any other JSON value but null. */
+export type Answer =
+  string | number | boolean | readonly unknown[] | { readonly [key: string]: unknown };
+
+function isAnswer(value: unknown): value is Answer {
+  if (typeof value === 'object') return value !== null && !ArrayBuffer.isView(value);
+  return ['string', 'number', 'boolean'].includes(typeof value);
+}
+
+/** Codec of an answer. */
+export const Answer = new t.Type<Answer>(
+  'text, a number, a list or a mapping',
+  isAnswer,
+  (value, context) => (isAnswer(value) ? t.success(value) : t.failure(value, context)),
   t.identity,
 );
 
-const bytes = new t.Type<Uint8Array>(
-  'bytes',
-  (value): value is Uint8Array => value instanceof Uint8Array,
-  (value, context) => (value instanceof Uint8Array ? t.success(value) : t.failure(value, context)),
-  t.identity,
-);
-type FileContent = string | Uint8Array;
-const fileContent = new t.Type<FileContent>(
-  'bytes, or base64 text',
-  (value): value is FileContent => typeof value === 'string' || value instanceof Uint8Array,
-  (value, context) =>
-    value instanceof Uint8Array || (typeof value === 'string' && isBase64(value))
-      ? t.success(value)
-      : t.failure(value, context),
-  t.identity,
-);
+/** Text of an answer: the answer itself if it is text, its JSON otherwise. */
+export function answerText(answer: Answer): string {
+  return typeof answer === 'string' ? answer : JSON.stringify(answer);
+}
 
-/** An entry of the image column; the structs of Parquet files have both keys, and one of them is null. */
-const MediaEntry = t.union(
-  [pathOrUrl, bytes, t.type({ bytes: fileContent }), t.type({ path: t.string })],
-  'a path, {"path": …} or {"bytes": base64}',
-);
-const ImageList = t.array(MediaEntry, 'a list of images');
-const VideoEntry = t.union(
-  [MediaEntry, t.array(MediaEntry)],
-  'a path, {"path": …}, {"bytes": base64} or a list of frames',
-);
-const VideoList = t.array(VideoEntry, 'a list of videos');
+/** Image of a row: the path or the bytes of a file. */
+export type ImageReference = string | { readonly bytes: Uint8Array };
 
-/** The error of one field of a row: `train.jsonl:17: prompt: expected string, got 3`. */
+/** Video of a row: the path or the bytes of a file, or the list of its frames. */
+export type VideoReference = ImageReference | readonly ImageReference[];
+
+/** Roles of the turns of a conversation. */
+export const roles = { system: null, user: null, assistant: null };
+
+/** Turn of a conversation before the prompt. */
+export interface Turn {
+  readonly role: keyof typeof roles;
+  /** Text. A user's turn has one `<image>` or `<video>` marker for each image or video. */
+  readonly content: string;
+}
+
+/** Checked row of a data set. */
+export interface DatasetRow {
+  /** Path of the row's file. */
+  readonly file: string;
+  /** Name of the file in its data set. The name does not depend on where the data set lies. */
+  readonly name: string;
+  /** Line of a text file, or number of the row in any other file; the first is 1. */
+  readonly line: number;
+  /** Prompt with one `<image>` or `<video>` marker for each image or video. */
+  readonly prompt: string;
+  /** System turn and earlier turns; empty if the row is no conversation. */
+  readonly history: readonly Turn[];
+  readonly answer: Answer;
+  /** Null if the row has no image column. */
+  readonly images: readonly ImageReference[] | null;
+  /** Null if the row has an image column, or no video column. */
+  readonly videos: readonly VideoReference[] | null;
+  /** All columns of the row as the file has them. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Error of one field of a row: `train.jsonl:17: prompt: expected string, got 3`. */
 export function rowError(
-  row: { readonly file: string; readonly line: number },
+  row: Pick<DatasetRow, 'file' | 'line'>,
   field: string,
   reason: string,
   cause?: unknown,
@@ -96,138 +87,4 @@ export function rowError(
     detail: { file: row.file, line: row.line, field },
     cause,
   });
-}
-
-/**
- * Checks a raw row.
- *
- * @throws DATA_INVALID naming file, line and the first field that is wrong
- */
-export function decodeRow(raw: RawRow, keys: RowKeys): DatasetRow {
-  if (raw.problem !== undefined) throw raw.problem;
-  const { file, line, value } = raw;
-  if (!t.UnknownRecord.is(value) || Array.isArray(value)) {
-    throw new CxmindError(
-      'DATA_INVALID',
-      `${file}:${line}: expected an object, got ${shown(value)}`,
-      {
-        detail: { file, line },
-      },
-    );
-  }
-  const { columns, history } = fromChatRecord(value, keys, (field, reason) =>
-    rowError(raw, field, reason),
-  );
-  const media = raw.isText ? { ...columns, ...listsIn(columns, keys) } : columns;
-  const images = presentIn(media, keys.imageKey)
-    ? decodeField(ImageList, media, keys.imageKey, raw).map((entry, index) =>
-        imageReference(entry, raw, `${keys.imageKey}[${index}]`),
-      )
-    : null;
-  const videos = presentIn(media, keys.videoKey) ? videosOf(media, keys, raw, images) : null;
-  return {
-    file,
-    name: raw.name,
-    line,
-    prompt: decodeField(t.string, columns, keys.promptKey, raw),
-    history,
-    answer: decodeField(Answer, columns, keys.answerKey, raw),
-    images,
-    videos,
-    fields: value,
-  };
-}
-
-/** Tables have every column in every row: where one has nothing to say, there is a null. */
-function presentIn(fields: Fields, key: string): boolean {
-  return fields[key] !== undefined && fields[key] !== null;
-}
-
-/** The image column decides: a row that has one is a row with images, even if it has none. */
-function videosOf(
-  fields: Fields,
-  { imageKey, videoKey }: RowKeys,
-  where: RawRow,
-  images: readonly ImageReference[] | null,
-): readonly VideoReference[] | null {
-  if (images !== null) {
-    const videos = fields[videoKey];
-    if (!Array.isArray(videos) || videos.length === 0) return null;
-    const reason = `a row with the column ${imageKey} is one with images; videos are not read from it`;
-    throw rowError(where, videoKey, reason);
-  }
-  return decodeField(VideoList, fields, videoKey, where).map((entry, index) => {
-    const field = `${videoKey}[${index}]`;
-    return Array.isArray(entry)
-      ? entry.map((frame, i) => imageReference(frame, where, `${field}[${i}]`))
-      : imageReference(entry, where, field);
-  });
-}
-
-/** The lists that the cells of a text file stand for: a JSON list, one path, or nothing at all. */
-function listsIn(fields: Fields, { imageKey, videoKey }: RowKeys): Fields {
-  const cells = [imageKey, videoKey].filter((key) => presentIn(fields, key));
-  return Object.fromEntries(cells.map((key) => [key, listOf(String(fields[key]).trim())]));
-}
-
-function listOf(cell: string): unknown {
-  if (!cell.startsWith('[')) return cell === '' ? [] : [cell];
-  try {
-    return JSON.parse(cell);
-  } catch {
-    return cell;
-  }
-}
-
-/** One field through its codec. */
-export function decodeField<C extends t.Mixed>(
-  codec: C,
-  fields: Fields,
-  key: string,
-  where: { readonly file: string; readonly line: number },
-): t.TypeOf<C> {
-  if (!(key in fields)) {
-    const present = Object.keys(fields).join(', ');
-    throw rowError(where, key, `missing; the row has ${present === '' ? 'no fields' : present}`);
-  }
-  const result = codec.decode(fields[key]);
-  if (!isLeft(result)) return result.right as t.TypeOf<C>;
-  const [error] = result.left;
-  const steps = error?.context.map((entry) => entry.key).filter((step) => step !== '') ?? [];
-  // Of a union's branches none is the one that was meant: the entry as a whole is named instead.
-  const isEntry = codec instanceof t.ArrayType && steps.length > 0;
-  const path = isEntry ? pathOf([key, steps[0]!]) : key;
-  const expected = isEntry ? error!.context[1]!.type.name : codec.name;
-  const got: unknown = isEntry ? error!.context[1]!.actual : fields[key];
-  throw rowError(where, path, `expected ${expected}, got ${shown(got)}`);
-}
-
-function imageReference(
-  entry: t.TypeOf<typeof MediaEntry>,
-  where: RawRow,
-  field: string,
-): ImageReference {
-  if (entry instanceof Uint8Array) return { bytes: entry };
-  if (typeof entry !== 'string') {
-    const { bytes, path = '' }: Partial<MediaStruct> = entry;
-    if (bytes === undefined || bytes === null) return pathReference(path, where, field);
-    return { bytes: typeof bytes === 'string' ? Buffer.from(bytes, 'base64') : bytes };
-  }
-  const prefix = DATA_URL.exec(entry)?.[0];
-  if (prefix === undefined) return pathReference(entry, where, field);
-  return { bytes: Buffer.from(entry.slice(prefix.length), 'base64') };
-}
-
-function pathReference(text: string, where: RawRow, field: string): string {
-  if (REMOTE.test(text)) {
-    const reason = `expected a file of this machine, got ${shown(text)}: nothing is fetched; download it, and give its path`;
-    throw rowError(where, field, reason);
-  }
-  return localPath(text);
-}
-
-/** Both keys of an entry that is no text; a null stands where the other one is meant. */
-interface MediaStruct {
-  readonly bytes: FileContent | null;
-  readonly path: string;
 }

@@ -13,37 +13,38 @@ import {
   type ProcessorSettings,
 } from '../vision/processor.ts';
 import type { BitDepth } from '../vision/sample-depth.ts';
-import { LocalPixels, type PixelReader, type PixelSettings } from './pixels.ts';
-import type { RowKeys } from './row-keys.ts';
-import type { SampleOptions, SampleVision } from './sample.ts';
+import { LocalPixels, type PixelReader, type PixelSettings } from './pixel-reader.ts';
+import type { RowKeys } from './row.ts';
+import type { SampleVision } from './sample-media.ts';
+import type { SampleOptions } from './sample.ts';
 
-/** How rows become samples, as plain data. */
+/** Settings by which rows become samples, as plain data. */
 export interface SampleSettings extends RowKeys {
   readonly model: ModelConfig;
-  /** Directory of the tokenizer, the chat template and the image processor. */
+  /** Directory of the tokenizer, the chat template and the processors of images and videos. */
   readonly tokenizerPath: string;
   readonly imageDir: string | null;
-  /** Jinja file, or null. */
+  /** Jinja file of the prompt's format, or null. */
   readonly formatPrompt: string | null;
-  /** Chat template, its text or a file, or null for the checkpoint's own. */
+  /** Chat template as text or as a file's path, or null for the checkpoint's own. */
   readonly overrideChatTemplate: string | null;
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
-  /** Bits that samples of 16-bit pictures use; `auto`, unless given, is the most that those of the data do. */
+  /** Used bits of 16-bit samples. `auto`, the default, takes the most bits that the data set's pictures use. */
   readonly bitDepth?: BitDepth | 'auto';
-  /** Frames taken of a second of video. */
+  /** Frames taken per second of video. */
   readonly videoFps: number;
-  /** Images that a prompt may have; 0 sets no limit. */
+  /** Most images of a prompt; 0 sets no limit. */
   readonly limitImages: number;
   readonly maxPromptLength: number;
   readonly maxResponseLength: number;
 }
 
 /**
- * Opens what samples are made with.
+ * Loads the tokenizer, the chat template and the processors that samples are made with.
  *
  * @param reader reads pixels in place of the calling thread
- * @throws CHECKPOINT_INVALID when the directory lacks a file or one does not parse
+ * @throws CHECKPOINT_INVALID if the directory lacks a file or one does not parse
  */
 export function sampleOptions(settings: SampleSettings, reader?: PixelReader): SampleOptions {
   const { model, tokenizerPath, formatPrompt, overrideChatTemplate: override } = settings;
@@ -75,9 +76,9 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
 }
 
 /**
- * How the pixels of samples are read; null for a model without vision.
+ * Settings of the pixel readers of a model; null for a model without vision.
  *
- * @throws CHECKPOINT_INVALID when the directory says nothing of it, or cuts patches that the model does not take
+ * @throws CHECKPOINT_INVALID if the directory has no processor, or its patches differ from the model's
  */
 export function pixelSettings({
   model,

@@ -7,10 +7,10 @@ const Splits = t.type({ splits: t.array(t.string) });
 const State = t.type({ _data_files: t.array(t.type({ filename: t.string })) });
 
 /**
- * The Arrow files of a directory that `save_to_disk` of `datasets` wrote; undefined for any other directory.
+ * Arrow files of a directory that `save_to_disk` of `datasets` wrote; undefined for any other directory.
  *
- * @param split one of those that a directory with splits has; one without has `train`
- * @throws DATA_INVALID when it lacks the split
+ * @param split name of a split; a directory without splits has only `train`
+ * @throws DATA_INVALID if the directory lacks the split
  */
 export async function savedShards(
   directory: string,
@@ -27,7 +27,7 @@ export async function savedShards(
   return state._data_files.map(({ filename }) => join(directory, filename));
 }
 
-/** The value of a JSON file, or undefined where there is none. */
+/** Value of a JSON file, or undefined if there is none. */
 async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse((await readWhole(path)).toString());

@@ -8,13 +8,13 @@ import { hubSettings, type HubSettings } from '../hub/settings.ts';
 import { splitsOf } from './hub-splits.ts';
 import { savedShards } from './saved-dataset.ts';
 
-/** How the rows of a file are written. */
+/** Format of a data file. */
 export type DataFormat = 'json' | 'csv' | 'parquet' | 'arrow';
 
-/** A file of a data set. */
+/** File of a data set. */
 export interface DataFile {
   readonly path: string;
-  /** What it is called in the data set, wherever that lies: unique in it. */
+  /** Name of the file, unique in its data set. The name does not depend on where the data set lies. */
   readonly name: string;
   readonly format: DataFormat;
 }
@@ -27,17 +27,19 @@ const formats: Readonly<Record<string, DataFormat>> = {
   '.arrow': 'arrow',
 };
 const known = 'a .jsonl, .json, .csv, .parquet or .arrow file';
-/** JSON files that are about data. */
+/** JSON files that describe data and hold none. */
 const DESCRIPTIVE = /(^|\/)(dataset_infos?|dataset_dict|state|config|package(-lock)?)\.json$/;
-/** Files that systems and programs leave beside those of people. */
+/** Hidden files, which systems and programs leave behind. */
 const HIDDEN = /(^|\/)\.[^/]*$/;
 
 /**
- * The files of data sources in order, each `SOURCE[@SPLIT]`: a file, a directory, whose files come in name order, a
- * pattern of files, a directory that `save_to_disk` of `datasets` wrote, or a data set of the Hugging Face Hub by
- * its id. The split is `train` unless said; of local data only what `save_to_disk` wrote may have others.
+ * Files of data sources, in order.
  *
- * @throws DATA_INVALID when there is no such source or split, or it holds no data
+ * A source is `SOURCE[@SPLIT]`. SOURCE is a file, a directory (its files in name order), a pattern of files, a
+ * directory that `save_to_disk` of `datasets` wrote, or the id of a data set on the Hugging Face Hub. SPLIT is `train`
+ * by default. Local data have other splits only if `save_to_disk` wrote them.
+ *
+ * @throws DATA_INVALID if there is no such source or split, or it holds no data
  * @see spec/data.md, 1
  */
 export async function dataFilesOf(
@@ -49,7 +51,7 @@ export async function dataFilesOf(
   return withOwnNames(files);
 }
 
-/** Rows are named after their files: one that is called as an earlier one gets a number. */
+/** Makes names unique: a file with the name of an earlier one gets a number. */
 function withOwnNames(files: readonly DataFile[]): DataFile[] {
   const counts = new Map<string, number>();
   return files.map((file) => {
@@ -92,7 +94,7 @@ async function localFiles(path: string, split: string): Promise<DataFile[]> {
   return ofOneFormat(files, path, 'the directory has');
 }
 
-/** Files whose paths match a pattern, in their order. */
+/** Files whose paths match a pattern, in name order. */
 async function matchingFiles(pattern: string, split: string): Promise<DataFile[]> {
   checkSplit(pattern, split);
   const files = dataFilesAmong(await Array.fromAsync(glob(pattern)));
@@ -105,7 +107,7 @@ function checkSplit(path: string, split: string): void {
   throw invalidSource(path, `local files have only the split "train", not "${split}"`);
 }
 
-/** Those that hold data, sorted. */
+/** Data files among paths, sorted. */
 function dataFilesAmong(paths: readonly string[]): DataFile[] {
   return paths
     .filter((path) => !DESCRIPTIVE.test(path) && !HIDDEN.test(path))
@@ -123,7 +125,7 @@ function ofOneFormat(files: DataFile[], source: string, what: string): DataFile[
   throw invalidSource(source, `${what} files of several formats (${names}); name one`);
 }
 
-/** Downloads the files of a split; of several formats in a repository the most frequent is its data's. */
+/** Downloads the files of a split. The most frequent format of a repository is the format of its data. */
 async function hubFiles(id: string, split: string, settings: HubSettings): Promise<DataFile[]> {
   const repository = await openRepository('dataset', id, settings);
   const named = repository.files.filter(

@@ -1,8 +1,12 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { answerText, type Answer } from '../data/answer.ts';
-import type { Turn } from '../data/chat-record.ts';
-import type { DatasetRow, ImageReference } from '../data/row.ts';
+import {
+  answerText,
+  type Answer,
+  type Turn,
+  type DatasetRow,
+  type ImageReference,
+} from '../data/row.ts';
 import type { Task } from './task.ts';
 
 const MARKER = '<image>';

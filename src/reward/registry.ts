@@ -1,6 +1,6 @@
 import { nearestOf } from '../config/issues.ts';
 import { rewardFileOf } from '../config/reward-file.ts';
-import { answerText, type Answer } from '../data/answer.ts';
+import { answerText, type Answer } from '../data/row.ts';
 import { CxmindError } from '../errors.ts';
 import { androidGui } from './android-gui.ts';
 import { closed, closedPlain, closedThink } from './closed.ts';

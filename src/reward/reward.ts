@@ -1,4 +1,4 @@
-import type { Answer } from '../data/answer.ts';
+import type { Answer } from '../data/row.ts';
 import type { GateSpec } from './gate.ts';
 
 /**

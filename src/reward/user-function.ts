@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { nearestOf } from '../config/issues.ts';
 import type { RewardFile } from '../config/reward-file.ts';
-import type { Answer } from '../data/answer.ts';
+import type { Answer } from '../data/row.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { openToRead } from '../files.ts';
 import { importFile } from './import-file.ts';

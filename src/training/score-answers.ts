@@ -1,7 +1,8 @@
 import * as t from 'io-ts';
 import type { Device } from '../device/device.ts';
 import { downloadFloats } from '../device/float-transfer.ts';
-import { decodeField, rowError, type DatasetRow } from '../data/row.ts';
+import { decodeField } from '../data/decode-row.ts';
+import { rowError, type DatasetRow } from '../data/row.ts';
 import type { SampleBuilder } from '../data/sample.ts';
 import { CxmindError } from '../errors.ts';
 import type { Arena } from '../model/weights/arena.ts';

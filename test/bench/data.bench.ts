@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { PixelPool, pixelProtocol } from '../../actors/data/pixels.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { drawChest } from '../../src/demo/draw.ts';
-import type { PixelSettings } from '../../src/data/pixels.ts';
+import type { PixelSettings } from '../../src/data/pixel-reader.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';
 import { zeros } from '../../src/tensor/tensor.ts';

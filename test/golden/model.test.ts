@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { DEFAULT_KEYS } from '../../src/data/dataset.ts';
-import { LocalPixels } from '../../src/data/pixels.ts';
+import { DEFAULT_KEYS } from '../../src/data/row.ts';
+import { LocalPixels } from '../../src/data/pixel-reader.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { Arena } from '../../src/model/weights/arena.ts';

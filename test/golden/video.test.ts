@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { DEFAULT_KEYS } from '../../src/data/dataset.ts';
+import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { sampleOptions } from '../../src/data/sample-options.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';

@@ -7,7 +7,8 @@ import {
   type SupervisedLine,
 } from '../../actors/trainer/reporter.ts';
 import { openModel } from '../../src/cli/open-model.ts';
-import { DEFAULT_KEYS, loadDataset } from '../../src/data/dataset.ts';
+import { DEFAULT_KEYS } from '../../src/data/row.ts';
+import { loadDataset } from '../../src/data/dataset.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { scoreAnswers } from '../../src/training/score-answers.ts';
 import { assertClose } from '../support/assert-close.ts';

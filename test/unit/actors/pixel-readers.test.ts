@@ -3,7 +3,11 @@ import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { PixelPool, pixelProtocol } from '../../../actors/data/pixels.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
-import { LocalPixels, type PixelReader, type PixelSettings } from '../../../src/data/pixels.ts';
+import {
+  LocalPixels,
+  type PixelReader,
+  type PixelSettings,
+} from '../../../src/data/pixel-reader.ts';
 import type { ImageSource } from '../../../src/vision/decode.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
 import { goldenPath } from '../../support/golden.ts';

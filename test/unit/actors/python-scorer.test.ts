@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { setTimeout } from 'node:timers/promises';
 import { PythonScorer, type PythonProps } from '../../../actors/reward/python-scorer.ts';
-import type { Answer } from '../../../src/data/answer.ts';
+import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { ended } from '../../support/is-running.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';

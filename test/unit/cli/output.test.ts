@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, openSync, closeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { failureOf } from '../../../src/cli/exit-code.ts';
-import { openDataFile } from '../../../src/data/open-file.ts';
+import { openDataFile } from '../../../src/data/raw-row.ts';
 import { asCxmindError, CxmindError } from '../../../src/errors.ts';
 import { writeFileAtomically } from '../../../src/files.ts';
 import { createLogger } from '../../../src/log.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { DEFAULT_KEYS } from '../../../src/data/dataset.ts';
-import { decodeRow, type DatasetRow } from '../../../src/data/row.ts';
+import { DEFAULT_KEYS, type DatasetRow } from '../../../src/data/row.ts';
+import { decodeRow } from '../../../src/data/decode-row.ts';
 
 const user = { role: 'user', content: 'Which?' };
 const assistant = { role: 'assistant', content: 'B.' };

@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { DEFAULT_KEYS, loadDataset, type Dataset } from '../../../src/data/dataset.ts';
+import { DEFAULT_KEYS } from '../../../src/data/row.ts';
+import { loadDataset, type Dataset } from '../../../src/data/dataset.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const good = { prompt: '<image>What?', answer: 'A', images: ['a.png'], weight: 3 };

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { DEFAULT_KEYS } from '../../../src/data/dataset.ts';
+import { DEFAULT_KEYS, type DatasetRow, type ImageReference } from '../../../src/data/row.ts';
 import { filterOverlong } from '../../../src/data/overlong.ts';
-import { decodeRow, type DatasetRow, type ImageReference } from '../../../src/data/row.ts';
+import { decodeRow } from '../../../src/data/decode-row.ts';
 import { SampleBuilder, type SampleOptions } from '../../../src/data/sample.ts';
+import { LocalPixels, type PixelSettings } from '../../../src/data/pixel-reader.ts';
 import { mropePositions } from '../../../src/model/qwen2-5-vl/position-ids.ts';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { VisionProcessor } from '../../../src/vision/processor.ts';
-import { LocalPixels, type PixelSettings } from '../../../src/data/pixels.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenCases,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { DEFAULT_KEYS, loadDataset } from '../../../src/data/dataset.ts';
+import { DEFAULT_KEYS } from '../../../src/data/row.ts';
+import { loadDataset } from '../../../src/data/dataset.ts';
 import { questionLine, questionsOf } from '../../../src/evaluation/questions.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 

@@ -1,6 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { decodeImage, imageHeader, type ImageSource, type ReadFile } from '../vision/decode.ts';
-import type { PlainImage } from '../vision/decoded-image.ts';
+import type { FileImage, PlainImage } from '../vision/decoded-image.ts';
 import { probeVideo, readFrames, withVideoFile, type VideoSource } from '../vision/ffmpeg.ts';
 import type { Grid } from '../vision/patchify.ts';
 import {
@@ -10,6 +10,7 @@ import {
 } from '../vision/processor.ts';
 import type { ReusedMemory } from '../vision/reused-memory.ts';
 import { toPlain } from '../vision/modes.ts';
+import { PngDecoder } from '../vision/png.ts';
 import { Resampler } from '../vision/resample.ts';
 import type { BitDepth, WideSamples } from '../vision/sample-depth.ts';
 import { boundedSizes, boundImage, type PixelBounds } from '../vision/resize.ts';
@@ -21,48 +22,49 @@ import {
   videoFrameSize,
 } from '../vision/video-frames.ts';
 
-/** How pixels are read, as plain data. */
+/** Settings of pixel readers, as plain data. */
 export interface PixelSettings {
   readonly image: ProcessorSettings;
   readonly video: ProcessorSettings;
-  /** Images and frames are resized into these before the vision processor. */
+  /** Pixel bounds that images and frames are resized into before the vision processor. */
   readonly bounds: PixelBounds;
-  /** Frames taken of a second of video. */
+  /** Frames taken per second of video. */
   readonly videoFps: number;
 }
 
-/** A video, or the pictures that are its frames. */
+/** Video file, or the pictures that are its frames. */
 export type VideoOrFrames = VideoSource | readonly ImageSource[];
 
-/** A video as the vision tower takes it. */
+/** Video as the vision tower takes it. */
 export interface ProcessedVideo extends ProcessedPixels {
-  /** From one row of the grid along time to the next. */
+  /** Seconds from one grid row along time to the next. */
   readonly secondsPerGrid: number;
 }
 
-/** What patches were made of. */
+/** Sample depth of the files that patches were made of. */
 export interface FromFiles {
-  /** Of several files the most; null where all have 8 bits a sample, or fewer. */
+  /** Most used bits of any sample; null if all files have at most 8 bits a sample. */
   readonly wide: WideSamples | null;
 }
 
-/** Reads images and videos into patches; of 16-bit samples `bitDepth` bits hold something, all unless given. */
+/** Reader of images and videos into patches. `bitDepth` is the number of used bits of a 16-bit sample, by default 16. */
 export interface PixelReader {
-  /** @throws DATA_INVALID naming an image that is missing, broken or none */
+  /** @throws DATA_INVALID naming a file that is missing, broken or no image */
   image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles>;
-  /** @throws DATA_INVALID likewise, DEVICE_MISSING for a video when ffmpeg is not installed */
+  /** @throws DATA_INVALID as `image` does, DEVICE_MISSING for a video file if ffmpeg is not installed */
   video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles>;
 }
 
-/** Reads them on the calling thread. */
+/** Reader on the calling thread. */
 export class LocalPixels implements PixelReader {
   readonly settings: PixelSettings;
   readonly #image: VisionProcessor;
   readonly #video: VisionProcessor;
+  readonly #png = new PngDecoder();
   readonly #resampler = new Resampler();
   readonly #read: ReadFile | undefined;
 
-  /** @param memory makes each result valid only until the next call, which must come after this one has ended */
+  /** @param memory reused memory; a result is then valid until the next call, and calls must not overlap */
   constructor(settings: PixelSettings, memory?: ReusedMemory) {
     this.settings = settings;
     this.#read = memory && ((path) => memory.readFile(path));
@@ -72,7 +74,7 @@ export class LocalPixels implements PixelReader {
   }
 
   async image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles> {
-    const { wide, ...image } = await decodeImage(source, { read: this.#read, bitDepth });
+    const { wide, ...image } = await this.#decode(source, bitDepth);
     const bounded = boundImage(image, this.settings.bounds, this.#resampler);
     return { ...this.#image.process(bounded), wide };
   }
@@ -95,13 +97,13 @@ export class LocalPixels implements PixelReader {
     });
   }
 
-  /** The patch grid of an image; only its header is read. */
+  /** Patch grid of an image. Only its header is read. */
   async imageGrid(source: ImageSource): Promise<Grid> {
     const size = await imageHeader(source);
     return this.#image.gridOf(boundedSizes(size, this.settings.bounds).at(-1) ?? size);
   }
 
-  /** The patch grid of a video; no frame is decoded. */
+  /** Patch grid of a video. No frame is decoded. */
   async videoGrid(source: VideoOrFrames): Promise<Grid> {
     const { bounds } = this.settings;
     if (isFrames(source)) {
@@ -114,9 +116,13 @@ export class LocalPixels implements PixelReader {
     });
   }
 
-  /** How many tokens an image or a video of this grid takes. */
+  /** Number of tokens of an image or a video with this grid. */
   tokensOf(grid: Grid): number {
     return this.#image.tokensOf(grid);
+  }
+
+  #decode(source: ImageSource, bitDepth: BitDepth | undefined): Promise<FileImage> {
+    return decodeImage(source, { read: this.#read, bitDepth, png: this.#png });
   }
 
   async #sampled(path: string): Promise<ReturnType<typeof sampleFrames> & { info: FrameSource }> {
@@ -124,7 +130,7 @@ export class LocalPixels implements PixelReader {
     return { info, ...sampleFrames(info.frames, info.fps, this.settings.videoFps) };
   }
 
-  /** Pictures that are frames, of the size of the first. */
+  /** Decodes and resizes the pictures that are a video's frames; all must get the size of the first. */
   async #pictures(
     sources: readonly ImageSource[],
     bitDepth: BitDepth | undefined,
@@ -133,7 +139,7 @@ export class LocalPixels implements PixelReader {
     const frames: PlainImage[] = [];
     let most: WideSamples | 0 = 0;
     for (const source of sources) {
-      const { wide, ...image } = await decodeImage(source, { read: this.#read, bitDepth });
+      const { wide, ...image } = await this.#decode(source, bitDepth);
       if (wide !== null && wide > most) most = wide;
       const { width, height } = pictureFrameSize(image, this.settings.bounds);
       const [first] = frames;

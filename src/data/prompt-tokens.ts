@@ -1,0 +1,123 @@
+import { CxmindError } from '../errors.ts';
+import type { ChatMessage, ChatTemplate } from '../text/chat-template.ts';
+import { expandPlaceholders } from '../text/image-tokens.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { answerText, rowError, type DatasetRow, type RowKeys } from './row.ts';
+import type { Media, SampleVision } from './sample-media.ts';
+
+/** Options of tokenisation and truncation. */
+export interface PromptTokenOptions {
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate;
+  /** Null for a model without vision. */
+  readonly vision: SampleVision | null;
+  readonly keys: RowKeys;
+  /** Longest prompt, in tokens. */
+  readonly maxPromptLength: number;
+  /** Longest answer, in tokens. */
+  readonly maxResponseLength: number;
+}
+
+/** Token ids of prompts and answers. Every error is DATA_INVALID and names file, line and field. */
+export class PromptTokens {
+  readonly #options: PromptTokenOptions;
+
+  constructor(options: PromptTokenOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Token ids of a conversation, one placeholder for each image or video.
+   *
+   * @throws DATA_INVALID if the template refuses the row's history, or the text spells a placeholder out
+   */
+  encode(row: DatasetRow, messages: readonly ChatMessage[], media: Media | null): number[] {
+    const ids = this.#options.tokenizer.encode(this.#render(row, messages));
+    this.#checkPlaceholders(row, ids, media);
+    return ids;
+  }
+
+  /**
+   * Repeats each placeholder once for each merged patch of its image or video.
+   *
+   * @param counts tokens of each image or video, in order
+   */
+  expand(ids: readonly number[], media: Media | null, counts: readonly number[]): Int32Array {
+    const { vision } = this.#options;
+    if (vision === null || media === null) return Int32Array.from(ids);
+    const placeholder = media.kind === 'video' ? vision.videoTokenId : vision.imageTokenId;
+    return expandPlaceholders(ids, placeholder, counts);
+  }
+
+  /**
+   * Cuts a prompt at its end to `maxPromptLength`.
+   *
+   * @throws DATA_INVALID if the cut would remove a placeholder
+   */
+  cut(row: DatasetRow, ids: Int32Array): Int32Array {
+    const { maxPromptLength, keys } = this.#options;
+    if (ids.length <= maxPromptLength) return ids;
+    if (this.#placeholders().some((id) => ids.lastIndexOf(id) >= maxPromptLength)) {
+      throw rowError(
+        row,
+        keys.promptKey,
+        `${ids.length} tokens with its images or videos, max_prompt_length is ${maxPromptLength}; raise it, ` +
+          'lower max_pixels, or set filter_overlong_prompts',
+      );
+    }
+    return ids.slice(0, maxPromptLength);
+  }
+
+  /**
+   * Token ids of a row's answer, the end of turn last.
+   *
+   * @throws DATA_INVALID if there are more than `maxResponseLength`, or one of them is a placeholder
+   */
+  encodeAnswer(row: DatasetRow): Int32Array {
+    const { tokenizer, maxResponseLength, keys } = this.#options;
+    const ids = [...tokenizer.encode(answerText(row.answer)), tokenizer.endOfTurnId];
+    if (ids.length > maxResponseLength) {
+      throw rowError(
+        row,
+        keys.answerKey,
+        `${ids.length} tokens with the end of turn, max_response_length is ${maxResponseLength}`,
+      );
+    }
+    const placeholders = this.#placeholders();
+    const found = ids.find((id) => placeholders.includes(id));
+    if (found !== undefined) {
+      const reason = `an answer is text, but ${tokenizer.decode([found])} stands for an image or video`;
+      throw rowError(row, keys.answerKey, reason);
+    }
+    return Int32Array.from(ids);
+  }
+
+  #placeholders(): number[] {
+    const { vision } = this.#options;
+    return vision === null ? [] : [vision.imageTokenId, vision.videoTokenId];
+  }
+
+  /** Chat text. A template may refuse the order of turns, in which case the row is invalid. */
+  #render(row: DatasetRow, messages: readonly ChatMessage[]): string {
+    try {
+      return this.#options.chatTemplate.render(messages);
+    } catch (error) {
+      if (row.history.length === 0 || !(error instanceof CxmindError)) throw error;
+      throw rowError(row, 'messages', error.message, error);
+    }
+  }
+
+  /** Checks that the text itself has no placeholder: one that is spelt out would be given pixels. */
+  #checkPlaceholders(row: DatasetRow, ids: readonly number[], media: Media | null): void {
+    const { vision, keys } = this.#options;
+    if (vision === null) return;
+    const tokens = { image: vision.imageTokenId, video: vision.videoTokenId };
+    for (const kind of ['image', 'video'] as const) {
+      const found = ids.filter((id) => id === tokens[kind]).length;
+      const wanted = media?.kind === kind ? media.entries.length : 0;
+      if (found === wanted) continue;
+      const reason = `the chat text has ${found} ${kind} placeholder(s) for ${wanted} ${kind}(s)`;
+      throw rowError(row, keys.promptKey, reason);
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import { access } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { CxmindError } from '../errors.ts';
+import type { ImageSource } from '../vision/decode.ts';
+import type { Grid } from '../vision/patchify.ts';
+import type { ProcessedPixels } from '../vision/processor.ts';
+import type { BitDepth } from '../vision/sample-depth.ts';
+import { BitDepthChoice } from './bit-depth.ts';
+import type {
+  FromFiles,
+  LocalPixels,
+  PixelReader,
+  ProcessedVideo,
+  VideoOrFrames,
+} from './pixel-reader.ts';
+import {
+  rowError,
+  type DatasetRow,
+  type ImageReference,
+  type RowKeys,
+  type VideoReference,
+} from './row.ts';
+
+/** Vision part of a model, as samples need it. */
+export interface SampleVision {
+  /** Reads headers, and pixels if there is no `reader`. */
+  readonly pixels: LocalPixels;
+  /** Reads pixels in place of `pixels`, for instance on other threads. */
+  readonly reader?: PixelReader;
+  /** Placeholder of an image. */
+  readonly imageTokenId: number;
+  /** Placeholder of a video. */
+  readonly videoTokenId: number;
+}
+
+/** Options of reading images and videos. */
+export interface MediaOptions {
+  /** Null for a model without vision. */
+  readonly vision: SampleVision | null;
+  /**
+   * Folder of relative paths. Null looks for a path in the working directory first, then beside the row's file.
+   */
+  readonly imageDir: string | null;
+  /** Used bits of 16-bit samples. `auto`, the default, takes the most bits that the data set's pictures use. */
+  readonly bitDepth?: BitDepth | 'auto';
+  /** Receives one line about a picture that may not be read as meant. */
+  readonly warn?: (message: string) => void;
+}
+
+/** Images or videos of a row. No row has both. */
+export interface Media {
+  readonly kind: 'image' | 'video';
+  /** Column that they stand in. */
+  readonly key: string;
+  readonly entries: readonly VideoReference[];
+}
+
+/** Patches of an image or a video; of a video also the seconds from one grid row to the next. */
+export type ReadMedia = ProcessedPixels &
+  FromFiles &
+  Partial<Pick<ProcessedVideo, 'secondsPerGrid'>>;
+
+/** Images or videos of a row; null if it has neither column. */
+export function mediaOf(
+  { images, videos }: DatasetRow,
+  { imageKey, videoKey }: RowKeys,
+): Media | null {
+  if (images !== null) return { kind: 'image', key: imageKey, entries: images };
+  return videos === null ? null : { kind: 'video', key: videoKey, entries: videos };
+}
+
+/** Reader of the images and videos of rows. Every error names file, line and field of the row. */
+export class MediaReader {
+  readonly #vision: SampleVision | null;
+  readonly #imageDir: string | null;
+  readonly #bitDepth: BitDepthChoice;
+
+  constructor({ vision, imageDir, bitDepth = 'auto', warn = () => undefined }: MediaOptions) {
+    this.#vision = vision;
+    this.#imageDir = imageDir;
+    this.#bitDepth = new BitDepthChoice(bitDepth, warn);
+  }
+
+  /** @throws DATA_INVALID if one cannot be read */
+  read(row: DatasetRow, media: Media | null): Promise<ReadMedia[]> {
+    return this.#each(row, media, ({ pixels, reader = pixels }, source, name) =>
+      this.#bitDepth.read(name, (depth): Promise<ReadMedia> =>
+        media?.kind === 'video'
+          ? reader.video(source, depth)
+          : reader.image(source as ImageSource, depth),
+      ),
+    );
+  }
+
+  /** Patch grids, from headers alone. @throws DATA_INVALID if a header cannot be read */
+  grids(row: DatasetRow, media: Media | null): Promise<Grid[]> {
+    return this.#each(row, media, ({ pixels }, source) =>
+      media?.kind === 'video' ? pixels.videoGrid(source) : pixels.imageGrid(source as ImageSource),
+    );
+  }
+
+  /** Tokens of each image or video: its merged patches. */
+  tokenCounts(grids: readonly Grid[]): number[] {
+    return grids.map((grid) => this.#vision?.pixels.tokensOf(grid) ?? 0);
+  }
+
+  /**
+   * Finds the bit depth of 16-bit pictures if it is `auto`. It is one for the whole data set, and does not depend on
+   * the order in which samples are made.
+   *
+   * @param rows all rows of the data set, in file order
+   */
+  async settleBitDepth(rows: readonly DatasetRow[]): Promise<void> {
+    if (this.#vision === null) return;
+    const pictures = rows.flatMap((row) =>
+      (row.images ?? row.videos?.filter(isFrames).flat() ?? []).map((image) => ({ row, image })),
+    );
+    await this.#bitDepth.settle(pictures.length, async (place) => {
+      const { row, image } = pictures[place]!;
+      return { name: nameOf(row, image), source: await this.#fileOf(row, image) };
+    });
+  }
+
+  /** Works on each image or video, all at once. The first in order that fails decides the error. */
+  async #each<T>(
+    row: DatasetRow,
+    media: Media | null,
+    work: (vision: SampleVision, source: VideoOrFrames, name: string) => Promise<T>,
+  ): Promise<T[]> {
+    if (media === null || media.entries.length === 0) return [];
+    const vision = this.#vision;
+    if (vision === null) throw rowError(row, media.key, `this model takes no ${media.kind}s`);
+    const results = await Promise.allSettled(
+      media.entries.map(async (entry, index) => {
+        const source = await this.#sourceOf(row, entry);
+        const field = `${media.key}[${index}]`;
+        return work(vision, source, nameOf(row, entry)).catch((error: unknown) => {
+          const isInvalid = error instanceof CxmindError && error.code === 'DATA_INVALID';
+          throw isInvalid ? rowError(row, field, error.message, error) : error;
+        });
+      }),
+    );
+    return results.map((result) => {
+      if (result.status === 'rejected') throw result.reason;
+      return result.value;
+    });
+  }
+
+  async #sourceOf(row: DatasetRow, entry: VideoReference): Promise<VideoOrFrames> {
+    if (!isFrames(entry)) return this.#fileOf(row, entry);
+    return Promise.all(entry.map((frame) => this.#fileOf(row, frame)));
+  }
+
+  async #fileOf(row: DatasetRow, reference: ImageReference): Promise<ImageSource> {
+    if (typeof reference !== 'string') return reference.bytes;
+    if (this.#imageDir !== null) return resolve(this.#imageDir, reference);
+    const besideFile = resolve(dirname(row.file), reference);
+    return (await isReadable(reference)) || !(await isReadable(besideFile))
+      ? resolve(reference)
+      : besideFile;
+  }
+}
+
+/** Name of an image or video in warnings: the row's file and line, and the path, of frames the first. */
+function nameOf({ file, line }: DatasetRow, entry: VideoReference): string {
+  const reference = isFrames(entry) ? entry[0] : entry;
+  const path = typeof reference === 'string' ? reference : 'an embedded picture';
+  return `${file}:${line}: ${path}`;
+}
+
+function isFrames(entry: VideoReference): entry is readonly ImageReference[] {
+  return Array.isArray(entry);
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
