@@ -6,27 +6,27 @@ import { builtInGate, twinOf } from './registry.ts';
 
 type RewardConfig = Config['worker']['reward'];
 
-/** The reward of a run, as its config names it. */
+/** Reward of a run, as its config names it. */
 export interface RewardChoice {
-  /** A built-in's name, or `FILE:FUNC`. */
+  /** Name of a built-in, or `FILE:FUNC`. */
   readonly spec: string;
-  /** What the function is called with. */
+  /** Arguments of the function. */
   readonly kwargs: Readonly<Record<string, unknown>>;
-  /** The batch gate over its scores, where there is one. */
+  /** Batch gate over the scores; undefined if there is none. */
   readonly gate: GateChoice | undefined;
 }
 
 /**
- * Which reward a config asks for, with which arguments and which gate.
+ * Resolves the reward that a config asks for, its arguments and its gate.
  *
- * A file without a gate of its own whose scores have the parts of a gated built-in gets the gate of that one, as the
- * reward managers that CX-Mind's files come with put it over them.
+ * If the config sets no gate for a file, and the file's scores have the parts of a gated built-in, they get the gate
+ * of that built-in. The reward managers that come with CX-Mind's files do the same.
  *
- * `ema_alpha` and `ema_margin` of `reward_function_kwargs` are the gate's and reach the function only where the config
- * names no gate, in which case they are whatever the function makes of them, too.
+ * `ema_alpha` and `ema_margin` of `reward_function_kwargs` belong to the gate. They reach the function only if the
+ * config has no gate.
  *
- * @param note told of a gate that the scores of a file brought about, once
- * @throws CONFIG_INVALID for a gate without what it decides by or pays
+ * @param note receives one line, once, about a gate that follows from a file's scores
+ * @throws CONFIG_INVALID for a gate without a part to decide by or parts to pay
  */
 export function rewardChoice(
   reward: RewardConfig,
@@ -58,7 +58,7 @@ export function rewardChoice(
   return { spec, kwargs: { ...own, ...kwargs }, gate };
 }
 
-/** The gate of the built-in whose parts a file returns. */
+/** Gate of the built-in whose parts a file returns. */
 function gateOfTwin(
   { gate: { key, bonus }, rewardFunctionKwargs }: RewardConfig,
   spec: string,
@@ -86,7 +86,7 @@ function gateOfTwin(
   };
 }
 
-/** The two weights of the gate's running mean. @throws CONFIG_INVALID */
+/** Weight and margin of the gate's running mean. @throws CONFIG_INVALID */
 function runningMean(given: {
   readonly ema_alpha: unknown;
   readonly ema_margin: unknown;

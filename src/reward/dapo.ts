@@ -16,7 +16,7 @@ const SUBSTITUTIONS: readonly (readonly [string, string])[] = [
   ['\\text{m}', '\\text{}'],
 ];
 
-/** Units, filler and layout that say nothing about an answer's value; removed in this order. */
+/** Units, filler and layout, which do not change an answer's value. They are removed in this order. */
 const REMOVED: readonly string[] = [
   ...['square', 'ways', 'integers', 'dollars', 'mph', 'inches', 'hours', 'km', 'units', '\\ldots'],
   ...['sue', 'points', 'feet', 'minutes', 'digits', 'cents', 'degrees', 'cm', 'gm', 'pounds'],
@@ -29,7 +29,7 @@ const REMOVED: readonly string[] = [
 const DIGITS = /^[\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089]+$/u;
 
 /**
- * A final answer without what may differ between writings of the same: units, LaTeX layout, short fractions.
+ * Normal form of a final answer: no units and no LaTeX layout, and braces around the sides of a fraction.
  *
  * `x = \frac12` becomes `\frac{1}{2}`.
  */
@@ -51,15 +51,15 @@ export function normalizeDapoAnswer(answer: string): string {
 }
 
 const ANSWER = new RegExp(`answer[${SPACE}]*:[${SPACE}]*([^\\n]+)`, 'giu');
-/** The longest answer there is, in characters, with room: nothing before it is looked at. */
+/** Characters at the end of a response that the released reward reads. */
 const TAIL = 300;
 
-/** What the last `Answer:` line of a text says; undefined without one. */
+/** Content of the last `Answer:` line of a text; undefined if there is none. */
 function lastAnswer(text: string): string | undefined {
   return [...text.matchAll(ANSWER)].at(-1)?.[1];
 }
 
-/** The last characters of a text, which may be outside the basic plane. */
+/** Last `TAIL` characters of a text, counted as code points. */
 function tailOf(text: string): string {
   const last = text.slice(-2 * TAIL);
   return Array.from(last).slice(-TAIL).join('');
@@ -71,7 +71,7 @@ interface Overlong {
 }
 
 /**
- * Penalty for long responses: none up to `maxLength - buffer` tokens, then falling to -1 at `maxLength`.
+ * Penalty for long responses: 0 up to `maxLength - buffer` tokens, then a line down to -1 at `maxLength`.
  *
  * @see DAPO, arXiv:2503.14476, equation 13
  */
@@ -82,11 +82,11 @@ export function overlongPenalty(length: number, { maxLength, buffer }: Overlong)
 }
 
 /**
- * Upstream's `dapo`: +1 or -1 for the answer after the last `Answer:`, and a penalty for length.
+ * Reward `dapo` of EasyR1: +1 or -1 for the answer after the last `Answer:`, and a penalty for length.
  *
- * Faithful: only the last 300 characters are looked at, so an answer line that starts before them is missed, and
- * a response without one is compared as `[INVALID]`, which a truth may be. Repaired: the whole response is looked at,
- * and no answer is never right.
+ * Faithful: only the last 300 characters are read, so an answer line that starts before them is missed, and a response
+ * without one is compared as `[INVALID]`, which may equal a truth. Repaired: the whole response is read, and a
+ * response without an answer is never right.
  */
 export const dapo: BuiltIn = {
   configure(kwargs) {

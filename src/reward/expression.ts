@@ -1,9 +1,9 @@
 import type { Form } from './options.ts';
 
-/** Operators by what they are called in a tree. */
+/** Binary operators. */
 type Operator = '+' | '-' | '*' | '/' | '^';
 
-/** An expression of numbers, unknowns and functions. */
+/** Expression of numbers, unknowns and functions. */
 export type Expression =
   | { readonly kind: 'number'; readonly text: string }
   | { readonly kind: 'unknown'; readonly name: string }
@@ -16,15 +16,15 @@ export type Expression =
       readonly right: Expression;
     };
 
-/** Names that take what follows them as their argument. */
+/** Names of functions. */
 export const FUNCTIONS: ReadonlySet<string> = new Set([
   ...['sqrt', 'root', 'ln', 'log', 'exp', 'sin', 'cos', 'tan', 'cot', 'sec', 'csc'],
 ]);
 
-/** Names that are one unknown or one constant, though written with several letters. */
+/** Names of several letters that are one unknown or one constant, not a product of letters. */
 const WHOLE_NAMES: ReadonlySet<string> = new Set(['pi', 'mu', 'nu', 'xi', 'oo', 'zoo', 'nan']);
 
-/** Names of one or two letters that mean something else to the original: words of Python, functions of sympy. */
+/** Short names that the released grader takes for keywords of Python or functions of sympy. */
 const TAKEN_NAMES: ReadonlySet<string> = new Set([
   ...['as', 'if', 'in', 'is', 'or', 'all', 'id', 'gff', 'ff', 'rf', 're', 'im', 'frac', 'li'],
   ...['jn', 'yn', 'hn1', 'hn2', 'fft', 'ntt', 'fu', 'eye'],
@@ -35,7 +35,7 @@ const DIGITS = String.raw`\d(?:_?\d)*`;
 
 const TOKENS: Readonly<Record<Form, RegExp>> = {
   repaired: tokenPattern(String.raw`(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?`),
-  // The numbers of Python: imaginary ones, of other bases, with underscores; a zero does not begin an integer.
+  // Numbers of Python: imaginary, of other bases, with underscores. An integer does not begin with a zero.
   faithful: tokenPattern(
     String.raw`0(?:x[\da-f]+|b[01]+|o[0-7]+)|(?:${DIGITS}\.(?:${DIGITS})?|\.${DIGITS})(?:e[+-]?${DIGITS})?j?` +
       String.raw`|${DIGITS}(?:e[+-]?${DIGITS}j?|j)|0(?:_?0)*|[1-9](?:_?\d)*`,
@@ -47,14 +47,14 @@ function tokenPattern(number: string): RegExp {
 }
 
 interface Token {
-  /** A letter is a part of a name. */
+  /** A letter is one factor of a name of several letters. */
   readonly kind: 'number' | 'name' | 'letter' | 'mark';
   readonly text: string;
 }
 
 const mark = (text: string): Token => ({ kind: 'mark', text });
 
-/** Longer or more deeply nested than this, a text is not taken for an answer. */
+/** Bounds of an expression. Larger or more deeply nested ones are refused. */
 const MAX_TOKENS = 400;
 const MAX_DEPTH = 60;
 
@@ -69,7 +69,7 @@ function tokensOf(text: string, form: Form): Token[] | null {
     else {
       const factors = factorsOf(groups['name']!, form);
       if (factors === null) return null;
-      // A factorial is one of the whole name, a power only of its last letter.
+      // `ab!` is the factorial of the product, but `ab^2` squares only b.
       const isWhole = factors.length === 1 || text[pattern.lastIndex] !== '!';
       tokens.push(...(isWhole ? factors : [mark('('), ...factors, mark(')')]));
     }
@@ -78,7 +78,7 @@ function tokensOf(text: string, form: Form): Token[] | null {
   return tokens;
 }
 
-/** The unknowns and numbers that a name is the product of: `x2y` is x times 2 times y, `x_1` one unknown. */
+/** Factors of a name: `x2y` is x times 2 times y, `x_1` is one unknown. Null for a name that is refused. */
 function factorsOf(name: string, form: Form): Token[] | null {
   if (form === 'faithful' && TAKEN_NAMES.has(name)) return null;
   if (WHOLE_NAMES.has(name) || FUNCTIONS.has(name) || name.includes('_')) {
@@ -86,7 +86,7 @@ function factorsOf(name: string, form: Form): Token[] | null {
   }
   const parts = name.match(/\d+|[^\d]/gu) ?? [];
   if (parts.length === 1) return [{ kind: 'name', text: name }];
-  // Faithful: raised and lowered digits, those of other scripts and `05` are read as numbers, which they are not.
+  // Faithful: superscripts, subscripts, digits of other scripts and `05` become invalid numbers.
   if (form === 'faithful' && parts.some((part) => /^[²³¹⁰-₉]|^0\d|^\D$(?<=\p{Nd})/u.test(part))) {
     return null;
   }
@@ -94,10 +94,13 @@ function factorsOf(name: string, form: Form): Token[] | null {
 }
 
 /**
- * Reads an expression as people write it: `2x(x+1)` and `3sqrt(2)/2` multiply, `xy` is two unknowns, `x_1` is one.
+ * Parses an expression as people write it: `2x(x+1)` and `3sqrt(2)/2` multiply, `xy` is two unknowns, `x_1` is one.
  *
- * @param form faithful, the numbers are those of Python, and some short names are words of its own
- * @returns null for what is no expression
+ * Recursive descent over the grammar of sympy's `parse_expr` with implicit multiplication, which the released grader
+ * uses. No parser of a computer algebra package splits names and applies functions as that one does.
+ *
+ * @param form faithful, numbers are those of Python, and some short names are refused as keywords
+ * @returns null if the text is no expression
  */
 export function parseExpression(text: string, form: Form): Expression | null {
   const tokens = tokensOf(text, form);
@@ -168,7 +171,7 @@ class Parser {
     for (;;) {
       const isSingle = this.#take('!') !== undefined;
       if (!isSingle && this.#take('!!') === undefined) return result;
-      // Faithful: `n(n-1)!` is a function times a number, which is nothing.
+      // Faithful: in `n(n-1)!` the released grader takes n for a function, and fails.
       if (isAfterName && this.#form === 'faithful') return this.#fail();
       result = { kind: 'call', name: isSingle ? 'factorial' : 'factorial2', args: [result] };
     }
@@ -185,7 +188,7 @@ class Parser {
     return this.#group()[0]!;
   }
 
-  /** A function of a group, of a number, or the power of one: `ln(2)`, `ln.5`, `ln^2(3)`. */
+  /** Function applied to a group or a number, or a power of it: `ln(2)`, `ln.5`, `ln^2(3)`. */
   #applied(name: string): Expression {
     if (this.#take('(') !== undefined) {
       return { kind: 'call', name, args: this.#group(name === 'root' ? 2 : 1) };
@@ -201,7 +204,7 @@ class Parser {
     return { kind: 'binary', operator: '^', left: this.#applied(name), right };
   }
 
-  /** What stands in parentheses, the first of which was taken. */
+  /** Items up to the closing parenthesis. The opening one is already taken. */
   #group(count = 1): Expression[] {
     if (++this.#depth > MAX_DEPTH) return [this.#fail()];
     const items = [this.sum()];
@@ -214,7 +217,7 @@ class Parser {
   #beginsFactor(): boolean {
     const token = this.#tokens[this.#at];
     if (token === undefined) return false;
-    // Repaired: two numbers side by side are none.
+    // Repaired: two adjacent numbers are no product.
     if (token.kind === 'number') {
       return this.#form === 'faithful' || this.#tokens[this.#at - 1]?.kind !== 'number';
     }
@@ -239,7 +242,7 @@ class Parser {
   }
 }
 
-/** A number; of an imaginary one the part before the `j`, times the root of -1. */
+/** Number; an imaginary one is its part before the `j` times the root of -1. */
 function numberOf(text: string): Expression {
   const plain = text.replaceAll('_', '');
   if (!plain.endsWith('j')) return { kind: 'number', text: plain };

@@ -2,35 +2,36 @@ import { asCxmindError } from '../errors.ts';
 import type { Outcome } from './outcome.ts';
 
 /**
- * Scores a batch within a time.
+ * Scores a batch within a time limit.
  *
- * @throws SHAPE_MISMATCH for another number of scores than responses, ACTOR_TIMEOUT when it took longer; else what
- *   cannot be laid at one response's door
+ * @throws SHAPE_MISMATCH for a wrong number of scores, ACTOR_TIMEOUT past the limit; any error that concerns no single
+ *   response
  */
 export type TimedScore<I> = (batch: readonly I[], limitMs: number) => Promise<Outcome[]>;
 
-/** How a search for faulty responses is done. */
+/** Options of a search for faulty responses. */
 export interface FaultSearch {
-  /** The longest a call over the whole batch may take. */
+  /** Time limit of a call over the whole batch. */
   readonly limitMs: number;
-  /** Whether one response that cannot be scored is enough to know of. */
+  /** Ends the search at the first response that cannot be scored. */
   readonly stopsAtFirst: boolean;
-  /** Ends the search, with what the call that was under way threw. */
+  /** Ends the search with the error of the running call. */
   readonly signal: AbortSignal;
 }
 
-/** What a part of a batch may take at least, however small it is: time for what a call costs by itself. */
+/** Least time limit of a part of a batch. It covers the fixed cost of a call. */
 const LEAST_MS = 1000;
 
 /**
- * Scores a batch, and finds the responses that a function throws over, hangs on or dies of.
+ * Scores a batch, and finds by bisection the responses that a function throws over, hangs on or dies of.
  *
- * A call that fails as a whole is made again on either half until the fault is one response's; where it ran out of
- * time, each half gets its share. The others are then scored together once more, because a function of a batch may
+ * A call that fails as a whole is repeated on either half until one response is at fault. After a timeout each half
+ * gets half the time. The sound responses are then scored together once more, because a function of a batch may
  * compare them. One response that hangs costs about twice `limitMs`.
  *
- * @returns one outcome a response, in order; undefined for one that was not looked at any more
- * @throws SHAPE_MISMATCH for a wrong number of scores of the whole batch, where one fault is enough to know of
+ * @returns one outcome for each response, in order; undefined for a response that was not scored before the search
+ *   ended
+ * @throws SHAPE_MISMATCH for a wrong number of scores of the whole batch, if the search stops at the first fault
  */
 export async function scoreWithFaults<I>(
   score: TimedScore<I>,
@@ -40,7 +41,7 @@ export async function scoreWithFaults<I>(
   const outcomes = new Array<Outcome | undefined>(batch.length).fill(undefined);
   let isOver = false as boolean;
 
-  /** @returns whether the call over these was one that failed as a whole */
+  /** Scores some responses. @returns true if the call over them failed as a whole */
   const settle = async (indices: readonly number[], timeMs: number): Promise<boolean> => {
     if (isOver) return true;
     let found: Outcome[];
@@ -81,7 +82,7 @@ export async function scoreWithFaults<I>(
     for (const [at, index] of sound.entries()) outcomes[index] = together[at]!;
   } catch (thrown) {
     if (signal.aborted) throw thrown;
-    // It fails over sound responses now and then: what it said of the parts stands.
+    // The function fails over sound responses now and then. The outcomes of the parts stand.
   }
   return outcomes;
 }
@@ -90,7 +91,7 @@ function isSound(outcome: Outcome | undefined): boolean {
   return outcome !== undefined && 'parts' in outcome;
 }
 
-/** What is told of a response that was late: the limit that was set, and its share where it had to do with one. */
+/** Problem of a response that timed out: the limit, and the response's share of it if that was shorter. */
 function lateness(timeMs: number, limitMs: number): string {
   const whole = `took longer than ${limitMs / 1000} s (worker.reward.timeout_seconds)`;
   if (timeMs === limitMs) return whole;

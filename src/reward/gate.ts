@@ -1,24 +1,24 @@
 import { CxmindError } from '../errors.ts';
 
-/** When the bonuses of a batch are paid, and what they are. */
+/** Rule by which a batch gets its bonuses. */
 export interface GateSpec {
-  /** `ema`: only while the batch mean is not falling; `always`: in every batch. */
+  /** `ema` pays while the batch mean is not falling, `always` in every batch. */
   readonly rule: 'ema' | 'always';
-  /** The part whose batch mean decides, `acc` or `f1`. */
+  /** Part whose batch mean decides, for instance `acc` or `f1`. */
   readonly key: string;
-  /** The parts that are added to `base_reward`. */
+  /** Parts that are added to `base_reward`. */
   readonly bonus: readonly string[];
   /** Weight of the new mean in the running mean, in (0, 1]. */
   readonly emaAlpha: number;
-  /** How far above the running mean a batch must lie to be stable. */
+  /** Least distance of a stable batch's mean above the running mean. */
   readonly emaMargin: number;
 }
 
-/** A gate, or how one follows from the parts of a batch's first score. */
+/** Gate, or the rule by which it follows from the parts of a batch's first score. */
 export type GateChoice =
   GateSpec | ((parts: Readonly<Record<string, number>>) => GateSpec | undefined);
 
-/** The gate over a batch whose first score has these parts. */
+/** Gate over a batch whose first score has the given parts. */
 export function gateOver(
   choice: GateChoice | undefined,
   parts: Readonly<Record<string, number>>,
@@ -26,21 +26,23 @@ export function gateOver(
   return typeof choice === 'function' ? choice(parts) : choice;
 }
 
-/** The running mean of batch means; null before the first batch. Plain data: a checkpoint keeps it. */
+/** State of a gate, kept in checkpoints. */
 export interface GateState {
+  /** Running mean of batch means; null before the first batch. */
   readonly ema: number | null;
 }
 
-/** The gate of a run that has seen no batch. */
+/** State of a gate that has seen no batch. */
 export const initialGateState: GateState = { ema: null };
 
-/** What the gate decides for one rollout batch. */
+/** Decision of the gate for one rollout batch. */
 export interface GateStep {
   readonly state: GateState;
+  /** Set if the bonuses are paid. */
   readonly stable: boolean;
-  /** Mean of the gate's key over the batch; 0 for an empty batch. */
+  /** Batch mean of the gate's key; 0 for an empty batch. */
   readonly mean: number;
-  /** The rewards `[B]`: `base_reward`, plus the bonuses when stable. */
+  /** Rewards `[B]`: `base_reward`, plus the bonuses if stable. */
   readonly overall: number[];
 }
 
@@ -55,13 +57,13 @@ function part(parts: Readonly<Record<string, number>>, key: string, index: numbe
 }
 
 /**
- * One decision for a whole rollout batch: bonuses are paid while the batch mean does not fall.
+ * Decides for a whole rollout batch whether its bonuses are paid: they are while the batch mean does not fall.
  *
- * A batch is stable when it is the first, or its mean is at least the old running mean plus the margin;
- * then the running mean moves. Training and validation keep a state each.
+ * A batch is stable if it is the first, or if its mean is at least the running mean plus the margin. Stable or not,
+ * the running mean then moves. Training and validation keep a state each.
  *
  * @param batch scores of all responses of the rollout batch, `[B]`
- * @throws REWARD_INVALID when a score lacks the gate's key, `base_reward` or a bonus
+ * @throws REWARD_INVALID if a score lacks the gate's key, `base_reward` or a bonus
  * @see CX-Mind, arXiv:2508.03733; the idea is interleaved reasoning's, arXiv:2505.19640
  */
 export function gateStep(
@@ -77,7 +79,7 @@ export function gateStep(
     const bonus = spec.bonus.reduce((sum, key) => sum + part(parts, key, i), 0);
     return part(parts, 'base_reward', i) + (stable ? bonus : 0);
   });
-  // alpha * mean + (1 - alpha) * old, in the form that leaves equal means exactly equal.
+  // alpha * mean + (1 - alpha) * old, in a form that leaves equal means exactly equal.
   const ema = old + spec.emaAlpha * (mean - old);
   return { state: { ema }, stable, mean, overall };
 }

@@ -1,6 +1,7 @@
+/* Grammar of responses: think and answer tags, format checks, option letters, lists of diseases. */
 import { isSpace, SPACE, trimSpace } from '../text/whitespace.ts';
 
-/** One step of a chain: `<think>…</think><answer>…</answer>`. */
+/** Step of a chain: `<think>…</think><answer>…</answer>`. */
 export interface Pair {
   readonly think: string;
   readonly answer: string;
@@ -9,7 +10,7 @@ export interface Pair {
 export const TICK = '\u2705';
 export const CROSS = '\u274c';
 
-// Without regard to case an i also matches the dotted and dotless i, as in the reference language.
+// In Python an i that ignores case also matches the dotted and the dotless i.
 const THINK = 'th[i\u0130\u0131]nk';
 const PAIR_MARKS = new RegExp(
   `(?<open><${THINK}>)|(?<middle></${THINK}>[${SPACE}]*<answer>)|(?<close></answer>)`,
@@ -24,10 +25,10 @@ const STRICT_CHAIN = new RegExp(
 const SPACE_RUN = new RegExp(`[${SPACE}]+`, 'gu');
 
 /**
- * The steps of a chain, whatever stands between them; tags in either case.
+ * Finds the steps of a chain, with any text between them and tags in either case.
  *
- * A `</think>` that no answer follows belongs to the thought, which goes on to the next one.
- * One walk over the tags, so a degenerate response costs linear time.
+ * A `</think>` without an answer behind it belongs to the thought. One pass over the tags keeps the time linear for
+ * degenerate responses.
  */
 export function pairsOf(text: string): Pair[] {
   const pairs: Pair[] = [];
@@ -51,7 +52,7 @@ export function pairsOf(text: string): Pair[] {
   return pairs;
 }
 
-/** Content of the last answer block, lower-case tags only; empty when there is none. */
+/** Content of the last answer block, lower-case tags only; empty if there is none. */
 export function finalAnswerOf(text: string): string {
   const answers = [...text.matchAll(/<answer>(.*?)<\/answer>/gs)];
   return answers.at(-1)?.[1] ?? '';
@@ -72,10 +73,10 @@ export function cleanTags(text: string): string {
 }
 
 /**
- * The released scorer's format check: one or more pairs, matched lazily over the whole text.
+ * Format check of the released scorer, which matches one or more pairs lazily over the whole text.
  *
- * Said directly: the text starts with `<think>`, ends with `</answer>` and white space, and has
- * `</think>`, white space, `<answer>` in between. Junk between pairs therefore passes.
+ * This amounts to: the text starts with `<think>`, ends with `</answer>` and white space, and has `</think>`, white
+ * space, `<answer>` in between. Junk between pairs therefore passes.
  */
 function isLooseChain(text: string): boolean {
   let end = text.length;
@@ -83,32 +84,32 @@ function isLooseChain(text: string): boolean {
   return isThinkAndAnswer(text.slice(0, end));
 }
 
-/** A think block, white space, an answer block, matched lazily over the whole text: what is in them may be tags. */
+/** Tells whether a text is a think block, white space and an answer block. The blocks may contain tags. */
 export function isThinkAndAnswer(text: string): boolean {
   if (!text.startsWith('<think>') || !text.endsWith('</answer>')) return false;
   return MIDDLE.test(text.slice('<think>'.length, -'</answer>'.length));
 }
 
-/** The format checks by name; each reads the raw response. */
+/** Format checks by name. Each reads the raw response. */
 export const formatChecks = {
-  /** F1: the loose check on the text as it is. */
+  /** Loose check on the text as it is. */
   raw: isLooseChain,
-  /** F2: the loose check after `cleanTags`. */
+  /** Loose check after `cleanTags`. */
   cleaned: (text: string): boolean => isLooseChain(cleanTags(text)),
-  /** F3: F2, and as many `<think>` as `<answer>`. */
+  /** Loose check after `cleanTags`, and as many `<think>` as `<answer>`. */
   counted: (text: string): boolean => {
     const clean = cleanTags(text);
     return isLooseChain(clean) && clean.split('<think>').length === clean.split('<answer>').length;
   },
-  /** The grammar itself: pairs and white space, nothing else, no tag inside a block. */
+  /** Strict grammar: pairs and white space, nothing else, no tag inside a block. */
   strict: (text: string): boolean => STRICT_CHAIN.test(text),
 } as const satisfies Record<string, (text: string) => boolean>;
 
-/** The last letter that may name an option. */
+/** Last letter that may name an option. */
 export type LastOption = 'D' | 'G';
 
 /**
- * The released scorer's option: the first letter from A to `last` anywhere, upper-cased; empty if none.
+ * Option as the released scorer reads it: the first letter from A to `last` anywhere, upper-cased; empty if none.
  *
  * `The answer is B` therefore reads as E.
  */
@@ -118,7 +119,7 @@ export function anyOptionLetter(answer: string, last: LastOption): string {
 }
 
 /**
- * The option an answer begins with, after an optional `Option` or opening parenthesis; empty if none.
+ * Option that an answer begins with, behind an optional `Option` or opening parenthesis; empty if none.
  *
  * `B`, `(b) Effusion` and `Option B ✅` read as B; `The answer is B` and `Edema` as nothing.
  */
@@ -130,7 +131,7 @@ export function leadingOptionLetter(answer: string, last: LastOption): string {
   return pattern.exec(trimSpace(stripMarks(answer)))?.[1]?.toUpperCase() ?? '';
 }
 
-/** The text without ticks and crosses. */
+/** Removes ticks and crosses from a text. */
 export function stripMarks(text: string): string {
   return text.replaceAll(TICK, '').replaceAll(CROSS, '');
 }

@@ -1,7 +1,7 @@
 import type { Form } from './options.ts';
 import { isSpace, trimSpace } from '../text/whitespace.ts';
 
-/** What a LaTeX command looks like in plain text. A grader's subset: what answers to questions of mathematics hold. */
+/** Plain text of LaTeX commands that take no argument. It covers the commands in answers to questions of mathematics. */
 const SYMBOLS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     [
@@ -77,7 +77,7 @@ const SYMBOLS: Readonly<Record<string, string>> = {
   _: '_',
 };
 
-/** What LaTeX typesets as one character. */
+/** Character sequences that LaTeX typesets as one character. */
 const LIGATURES: Readonly<Record<string, string>> = {
   '---': '—',
   '--': '–',
@@ -88,7 +88,7 @@ const LIGATURES: Readonly<Record<string, string>> = {
 };
 const LIGATURE = /---|--|''|``|[!?]`/y;
 
-/** Marks that a command puts on what follows it. */
+/** Combining marks of accent commands. */
 const ACCENTS: Readonly<Record<string, string>> = {
   hat: '\u0302',
   tilde: '\u0303',
@@ -98,7 +98,7 @@ const ACCENTS: Readonly<Record<string, string>> = {
   vec: '\u20d7',
 };
 
-/** Letters that are older than the others of their alphabet, and stand elsewhere. */
+/** Blackboard letters that Unicode has outside their alphabet, because they are older. */
 const BLACKBOARD: Readonly<Record<string, string>> = {
   C: 'ℂ',
   H: 'ℍ',
@@ -109,13 +109,13 @@ const BLACKBOARD: Readonly<Record<string, string>> = {
   Z: 'ℤ',
 };
 
-/** Where the alphabets of mathematics begin: capitals, small letters, digits. */
+/** First code points of mathematical alphabets: capitals, small letters, digits. */
 const ALPHABETS: Readonly<Record<string, readonly [number, number, number]>> = {
   mathbf: [0x1d400, 0x1d41a, 0x1d7ce],
   mathbb: [0x1d538, 0x1d552, 0x1d7d8],
 };
 
-/** A text in such an alphabet. */
+/** Text in a mathematical alphabet. */
 function styled(text: string, alphabet: string): string {
   const [capitals, small, digits] = ALPHABETS[alphabet]!;
   return text.replace(/[A-Za-z0-9]/g, (letter) => {
@@ -126,15 +126,17 @@ function styled(text: string, alphabet: string): string {
   });
 }
 
-/** Commands with one argument that disappears with them. */
+/** Commands that disappear with their one argument. */
 const SWALLOWED: ReadonlySet<string> = new Set(['mbox', 'hspace', 'vspace', 'label']);
 
 /**
- * LaTeX as the plain text that expressions are read from: `2\sqrt{3}\pi` is `2sqrt(3)pi`.
+ * Converts LaTeX to the plain text that expressions are parsed from: `2\sqrt{3}\pi` becomes `2sqrt(3)pi`.
  *
- * @param form faithful, a fraction is its two sides with a slash between, whatever they are; repaired, a side of
- *   more than one letter or number stands in parentheses, and with it the fraction as a whole; bold is no other letter
- * @returns null for a root of nothing at the end
+ * It follows pylatexenc's `LatexNodes2Text`, which the released grader uses.
+ *
+ * @param form faithful, a fraction is its two sides with a slash between them; repaired, a side that is more than one
+ *   letter or number gets parentheses, and so does the fraction, and bold letters are plain ones
+ * @returns null if the text ends in a root of nothing
  */
 export function latexToText(latex: string, form: Form): string | null {
   const reader = new Reader(latex.replace(/\\[td]?frac/g, ' \\frac'), form);
@@ -153,14 +155,14 @@ class Reader {
     this.#form = form;
   }
 
-  /** Everything; braces that close nothing are nothing. */
+  /** Text of the whole source. Unmatched closing braces are dropped. */
   whole(): string | null {
     let out = '';
     while (this.#at < this.#text.length) out += this.#group();
     return this.#isCut ? null : out;
   }
 
-  /** Everything up to the end, or to the brace that closes the group. */
+  /** Text up to the brace that closes the group, or to the end. */
   #group(): string {
     let out = '';
     while (this.#at < this.#text.length) {
@@ -187,7 +189,7 @@ class Reader {
     return character === '~' ? '\u00a0' : character;
   }
 
-  /** The argument of a command: a group, a command alone, or one character; undefined at the end of the text. */
+  /** Argument of a command: a group, a command, or one character; undefined at the end of the text. */
   #givenArgument(): string | undefined {
     this.#skipSpace();
     if (this.#text[this.#at] === undefined) return undefined;
@@ -201,11 +203,11 @@ class Reader {
     return this.#givenArgument() ?? '';
   }
 
-  /** A command that takes no argument, or is an argument itself and so has none. */
+  /** Text of a command without arguments. A command that is itself an argument gets none. */
   #alone(name: string): string {
     if (name === 'frac') return '%s/%s';
     if (name === 'sqrt') return 'sqrt()';
-    // Repaired: a thin space stands between thousands, and is nothing.
+    // Repaired: a thin space separates thousands, so it is dropped.
     if (name === ',') return this.#form === 'faithful' ? ' ' : '';
     return Object.hasOwn(SYMBOLS, name) ? SYMBOLS[name]! : '';
   }
@@ -247,7 +249,7 @@ class Reader {
   #fraction(): string {
     const given = [this.#givenArgument(), this.#givenArgument()];
     const sides = given.filter((side) => side !== undefined);
-    // Faithful: a fraction that lacks a side is the pattern it would have been filled into.
+    // Faithful: a fraction that lacks a side leaves the unfilled pattern.
     if (sides.length < 2 && this.#form === 'faithful') return `%s/%s${sides.join('')}`;
     const safe = sides.map((side) =>
       this.#form === 'faithful' || /^(?:[0-9.]+|\p{L})$/u.test(side) ? side : `(${side})`,
@@ -278,7 +280,7 @@ class Reader {
     return given ?? '';
   }
 
-  /** A matrix as rows between semicolons; any other environment as what is in it. */
+  /** Text of an environment. A matrix becomes rows between semicolons; of others the content stays. */
   #environment(kind: 'begin' | 'end'): string {
     const name = this.#argument();
     if (kind === 'end' || !/matrix|array/.test(name)) return '';

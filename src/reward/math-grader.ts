@@ -9,7 +9,7 @@ import type { Form } from './options.ts';
 import { trimSpace } from '../text/whitespace.ts';
 import { isIdenticallyZero } from './zero-test.ts';
 
-/** What the last `\boxed{…}` with balanced braces holds, trimmed; undefined without one. */
+/** Trimmed content of the last `\boxed{…}` with balanced braces; undefined if there is none. */
 export function boxedContent(text: string): string | undefined {
   const mark = '\\boxed{';
   const start = text.lastIndexOf(mark);
@@ -24,10 +24,10 @@ export function boxedContent(text: string): string | undefined {
   return undefined;
 }
 
-/** A fraction of integers, perhaps with a mark around each. */
+/** Fraction of integers, with at most one character behind each. */
 const FRACTION = /^-?[0-9]+[^\n]?\/0*[1-9][0-9]*[^\n]?\n?$/;
 
-/** The elements of a tuple or an interval; anything else is one element. */
+/** Elements of a tuple or an interval; the text itself if it is neither. */
 function elementsOf(text: string): string[] {
   const plain = withoutThousands(text);
   if (plain === '') return [];
@@ -35,7 +35,7 @@ function elementsOf(text: string): string[] {
   return isBracketed ? plain.slice(1, -1).split(',').map(trimSpace) : [plain];
 }
 
-/** Whether two elements are close enough to arithmetic for their difference to be looked at. */
+/** Tells whether a difference is simple enough to be parsed: at most two letters, and no long exponents. */
 function isComparable(difference: string, form: Form): boolean {
   const unnamed =
     form === 'faithful'
@@ -45,9 +45,9 @@ function isComparable(difference: string, form: Form): boolean {
   return new Set(letters).size <= 2 && !/\^[{(]|\^[0-9]+\^|\^[0-9]{2}/.test(difference);
 }
 
-/** Whether one element is the other: as it stands, or because their difference is zero. */
+/** Tells whether two elements are equal: as text, or because their difference is zero. */
 function isSameElement(truth: string, given: string, form: Form): boolean {
-  // A fraction that is not reduced, and an integer left as a sum, are not what was asked for.
+  // An unreduced fraction, or a sum in place of an integer, is not the answer that was asked for.
   if (FRACTION.test(truth) && FRACTION.test(given)) return truth === given;
   if (isIntegerText(truth) !== isIntegerText(given)) return false;
   const difference = `(${truth})-(${given})`;
@@ -57,13 +57,14 @@ function isSameElement(truth: string, given: string, form: Form): boolean {
 }
 
 /**
- * Whether an answer to a question of mathematics is the right one, however it is written.
+ * Tells whether an answer to a question of mathematics is right, however it is written.
  *
- * Equal in the normal form of the MATH data set; or else equal, element by element, as expressions. Refused as
- * expressions are those with more than two letters and those with exponents that would take long.
+ * Two answers are equal if their normal forms of the MATH data set are equal, or if they are equal, element by
+ * element, as expressions. Expressions with more than two letters or with long exponents are never equal.
  *
- * Faithful, a fraction's sides lose what holds them together, so `\frac{x+1}{2}` equals `x+\frac{1}{2}`; the index of a
- * root is lost; a function's letters count, so that only `ln` and `sqrt` are ever looked at. Repaired, none of these.
+ * Faithful: the sides of a fraction get no parentheses, so `\frac{x+1}{2}` equals `x+\frac{1}{2}`; the index of a root
+ * is lost; the letters of a function's name count as letters, so only `ln` and `sqrt` are ever evaluated. Repaired:
+ * none of these holds.
  *
  * @see the grader of PRM800K, Lightman et al. 2023, arXiv:2305.20050
  */

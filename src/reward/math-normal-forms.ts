@@ -3,13 +3,13 @@ import type { Form } from './options.ts';
 import { integerText, isNearInteger, readFloat } from './python-text.ts';
 import { trimSpace } from '../text/whitespace.ts';
 
-/** A text that is wrapped as a whole: `\text{…}`, which goes on to the last brace. */
+/** Text that is wrapped as a whole in `\text{…}`, up to its last brace. */
 const WRAPPED = /^\\text\{([^\n]+?)\}\n?$/;
 
-/** Raised where the reference gives a normal form up and takes the text as it is. */
+/** Thrown where the released check gives up and takes the text as it is. */
 class Unreadable extends Error {}
 
-/** `\sqrt3` as `\sqrt{3}`; what follows the one character stays as it is. */
+/** Writes `\sqrt3` as `\sqrt{3}`. Only one character gets braces. */
 function withRootBraces(text: string): string {
   const [first, ...rest] = text.split('\\sqrt');
   return rest.reduce((whole, part) => {
@@ -19,7 +19,7 @@ function withRootBraces(text: string): string {
   }, first!);
 }
 
-/** `\frac12` as `\frac{1}{2}`, `\frac1{2}` likewise; unchanged as a whole when one stands short at its end. */
+/** Writes `\frac12` and `\frac1{2}` as `\frac{1}{2}`. The text stays as it is if its last fraction lacks a side. */
 function withFractionBraces(text: string): string {
   const [first, ...rest] = text.split('\\frac');
   let whole = first!;
@@ -33,11 +33,11 @@ function withFractionBraces(text: string): string {
   return whole;
 }
 
-/** An integer over an integer, both as one would print them. */
+/** Integer over an integer, without leading zeros. */
 const SLASHED = /^(-?[1-9][0-9]*|0)\/(-?[1-9][0-9]*|0)$/;
 
 /**
- * The normal form of the MATH data set, in which most right answers are equal letter by letter.
+ * Normal form of the MATH data set. Most right answers are equal in it, letter by letter.
  *
  * @see Hendrycks et al. 2021, arXiv:2103.03874, and its released equivalence check
  */
@@ -68,7 +68,7 @@ function strippedForm(whole: string): string {
   ] as const) {
     text = text.replaceAll(from, to);
   }
-  // A blank inside \text is how the data set writes units.
+  // The data set writes units as `\text{ cm}`, with a blank.
   const [value, ...units] = text.split('\\text{ ');
   if (units.length > 1) throw new Unreadable('two units');
   text = value!
@@ -90,7 +90,7 @@ const UNITS = [
   ...['month', 'year', 'foot', 'feet', 'inch', 'yard'],
 ].map((unit) => new RegExp(`${unit}(?:es)?s? *(?:\\^[0-9]+)?`, 'g'));
 
-/** Without commas between thousands: `1,234,567`, but not `1,23`. */
+/** Removes commas between thousands: those of `1,234,567`, but not that of `1,23`. */
 export function withoutThousands(text: string): string {
   let before: string;
   let after = text;
@@ -101,16 +101,16 @@ export function withoutThousands(text: string): string {
   return after;
 }
 
-/** Whether a text is an integer, whichever way it is written. */
+/** Tells whether a text is an integer in any notation. */
 export function isIntegerText(text: string): boolean {
   const value = readFloat(withoutThousands(text));
   return value !== null && isNearInteger(value);
 }
 
 /**
- * The normal form whose elements can be compared as expressions: units and layout gone, LaTeX as plain text.
+ * Normal form whose elements can be parsed as expressions: without units and layout, LaTeX as plain text.
  *
- * @param form repaired, `\frac{x+1}{2}` keeps its parentheses; faithful, it reads as `x+1/2`
+ * @param form repaired, `\frac{x+1}{2}` gets parentheses; faithful, it reads as `x+1/2`
  */
 export function expressionNormalForm(answer: string, form: Form): string {
   let text = answer

@@ -4,7 +4,7 @@ import { scorerOptions, share } from './options.ts';
 import type { BuiltIn, RewardInput } from './reward.ts';
 import { trimSpace } from '../text/whitespace.ts';
 
-/** A think block from the very beginning, and later a box that closes. */
+/** Tells whether a text begins with a think block and has a closed box behind it. */
 function isThinkAndBox(text: string): boolean {
   if (!text.startsWith('<think>')) return false;
   const thought = text.indexOf('</think>', '<think>'.length);
@@ -12,7 +12,7 @@ function isThinkAndBox(text: string): boolean {
   return box >= 0 && text.includes('}', box + '\\boxed{'.length);
 }
 
-/** The weighted sum of format and accuracy that both rewards are. */
+/** Score of both rewards: the weighted sum of format and accuracy. */
 function scored(
   format: boolean,
   accuracy: boolean,
@@ -23,11 +23,11 @@ function scored(
 }
 
 /**
- * Upstream's `math`: a thought in think tags, then the answer in a box.
+ * Reward `math` of EasyR1: a thought in think tags, then the answer in a box.
  *
  * Faithful: white space beside `<`, `>` and `/` is deleted first, white space before the first tag spoils the format,
- * a response without a box is graded as the answer `None`, and the grader has its slips (see `gradeAnswer`).
- * Repaired: the box is read as it was written, white space around the response is nothing, and no box is never right.
+ * a response without a box is graded as the answer `None`, and the grader has the errors that `gradeAnswer` lists.
+ * Repaired: the box is read as it is written, the response is trimmed, and a response without a box is never right.
  */
 export const math: BuiltIn = {
   configure(kwargs) {
@@ -42,12 +42,12 @@ export const math: BuiltIn = {
   },
 };
 
-/** The answer of one line in the first answer block; without one, the whole response. */
+/** Content of the first answer block if it is one line, else the whole response. */
 function firstLineAnswer(response: string): string {
   return trimSpace(/<answer>([^\n]*?)<\/answer>/.exec(response)?.[1] ?? response);
 }
 
-/** The answer in the last answer block, on however many lines; undefined without one. */
+/** Content of the last answer block; undefined if there is none. */
 function lastAnswer(response: string): string | undefined {
   const end = response.lastIndexOf('</answer>');
   const start = end < 0 ? -1 : response.lastIndexOf('<answer>', end);
@@ -55,10 +55,10 @@ function lastAnswer(response: string): string | undefined {
 }
 
 /**
- * Upstream's `r1v`: one think block, then one answer block.
+ * Reward `r1v` of EasyR1: one think block, then one answer block.
  *
- * Faithful: white space around the response spoils the format, an answer of several lines is not seen, and without
- * an answer block the whole response is graded. Repaired: none of these, and it is the last block that counts.
+ * Faithful: white space around the response spoils the format, an answer of several lines is not seen, and a response
+ * without an answer block is graded as a whole. Repaired: none of these holds, and the last answer block counts.
  */
 export const r1v: BuiltIn = {
   configure(kwargs) {

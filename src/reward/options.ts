@@ -1,23 +1,23 @@
 import { nearestOf } from '../config/issues.ts';
 import { CxmindError } from '../errors.ts';
 
-/** A built-in reward's way of scoring: as it was released, or as its authors describe it. */
+/** Form of a built-in reward: as it was released, errors included, or as its authors describe it. */
 export type Form = 'faithful' | 'repaired';
 
-/** A number that a built-in reward can be set by, through `worker.reward.reward_function_kwargs`. */
+/** Numeric option of a built-in reward, a key of `worker.reward.reward_function_kwargs`. */
 export interface Option {
   readonly expected: string;
   readonly accepts: (value: number) => boolean;
-  /** What an absent key means; a key without it must be given. */
+  /** Default; an option without one must be given. */
   readonly value?: number;
 }
 
-/** A number in [0, 1]. */
+/** Option that takes a number in [0, 1]. */
 export function share(value: number): Option {
   return { expected: 'a number in [0, 1]', accepts: (given) => given >= 0 && given <= 1, value };
 }
 
-/** A number not below 0. */
+/** Option that takes a finite number of at least 0. */
 export function amount(value?: number): Option {
   return {
     expected: 'a number >= 0',
@@ -26,7 +26,7 @@ export function amount(value?: number): Option {
   };
 }
 
-/** Weight of the new batch in the gate's running mean, and how far above that mean a batch must lie. */
+/** Options of a gate: weight of a new batch in its running mean, and least distance of a stable batch above it. */
 export const gateOptions = {
   ema_alpha: share(0.2),
   ema_margin: { expected: 'a finite number', accepts: Number.isFinite, value: 0 },
@@ -35,7 +35,7 @@ export const gateOptions = {
 const KWARGS = 'worker.reward.reward_function_kwargs';
 
 /**
- * The form and the options that a config's `reward_function_kwargs` ask for.
+ * Checks a config's `reward_function_kwargs` and fills in the defaults.
  *
  * @throws CONFIG_INVALID naming every wrong key or value, with the nearest key
  */

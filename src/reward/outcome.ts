@@ -1,7 +1,7 @@
 import { CxmindError } from '../errors.ts';
 import type { RewardParts } from './reward.ts';
 
-/** What became of one response: its score, or why it has none. */
+/** Score of one response, or the reason why it has none. */
 export type Outcome = { readonly parts: RewardParts } | { readonly problem: string };
 
 function describe(value: unknown): string {
@@ -11,7 +11,7 @@ function describe(value: unknown): string {
   return 'an object';
 }
 
-/** What a function returned for one response, checked: a map of finite numbers, `overall` among them. */
+/** Checks the value that a function returned for one response: a map of finite numbers with `overall`. */
 export function outcomeOf(value: unknown): Outcome {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { problem: `expected a map of numbers, got ${describe(value)}` };
@@ -29,7 +29,7 @@ export function outcomeOf(value: unknown): Outcome {
     : { parts: { ...parts, overall } };
 }
 
-/** What a function returned for a batch, checked. @throws SHAPE_MISMATCH when it is not one value a response */
+/** Checks the value that a function returned for a batch. @throws SHAPE_MISMATCH if it is not an array of `count` */
 export function outcomesOf(values: unknown, count: number): Outcome[] {
   if (Array.isArray(values) && values.length === count) return values.map(outcomeOf);
   const isMap = typeof values === 'object' && values !== null && !Array.isArray(values);

@@ -1,10 +1,10 @@
-/**
- * The Porter stemmer with NLTK's extensions, which ROUGE scores of the field are computed with.
+/*
+ * Porter's stemmer with NLTK's extensions. The rouge-score package stems with it.
  *
- * Within one step the first rule whose suffix matches decides: if its condition fails, the word stays.
- *
- * @see M. F. Porter, An algorithm for suffix stripping, 1980; NLTK's `PorterStemmer`, mode NLTK_EXTENSIONS
+ * M. F. Porter, An algorithm for suffix stripping, 1980; NLTK's `PorterStemmer` in its mode NLTK_EXTENSIONS.
  */
+
+/** Rule of a step. The first rule whose suffix matches decides: if its condition fails, the word stays. */
 interface Rule {
   readonly suffix: string;
   readonly replacement: string;
@@ -36,7 +36,7 @@ function isConsonant(word: string, at: number): boolean {
   return letter !== 'y' || at === 0 || !isConsonant(word, at - 1);
 }
 
-/** Porter's m: how often a vowel is followed by a consonant, in [C](VC)^m[V]. */
+/** Porter's measure m of a stem [C](VC)^m[V]: the number of vowels with a consonant behind them. */
 function measure(stem: string): number {
   let count = 0;
   for (let i = 1; i < stem.length; i++) {
@@ -53,7 +53,7 @@ function endsInDoubleConsonant(word: string): boolean {
   return word.length >= 2 && word.at(-1) === word.at(-2) && isConsonant(word, word.length - 1);
 }
 
-/** Consonant, vowel, consonant other than w, x, y; NLTK also takes a two-letter vowel, consonant. */
+/** Tells whether a word ends in consonant, vowel, consonant other than w, x, y. NLTK adds the word vowel, consonant. */
 function endsInShortSyllable(word: string): boolean {
   const n = word.length;
   if (n === 2) return !isConsonant(word, 0) && isConsonant(word, 1);
@@ -66,7 +66,7 @@ function endsInShortSyllable(word: string): boolean {
   );
 }
 
-/** `'ational ate, enci ence, ful'`: suffix and replacement, all under one condition. */
+/** Parses rules under one condition: `'ational ate, enci ence, ful'` are suffixes and replacements. */
 function rules(table: string, when: Rule['when']): Rule[] {
   return table.split(',').map((entry) => {
     const [suffix = '', replacement = ''] = entry.trim().split(' ');
@@ -131,7 +131,7 @@ function step2(word: string): string {
   return apply(word, STEP_2);
 }
 
-/** The stem of a lower-case word: `opacities` gives `opac`. Words of one or two letters stay. */
+/** Stem of a lower-case word: `opacities` gives `opac`. Words of one or two letters stay. */
 export function porterStem(word: string): string {
   const irregular = IRREGULAR.get(word);
   if (irregular !== undefined) return irregular;

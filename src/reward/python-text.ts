@@ -1,9 +1,10 @@
+/* Numbers in text as Python, the language of the released rewards, reads and writes them. */
 import { trimSpace } from '../text/whitespace.ts';
 
 const FLOAT = /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i;
 const SPECIAL = /^[+-]?(?:inf(?:inity)?|nan)$/i;
 
-/** The number that the reference language reads in a text, underscores and `inf` included; null if it reads none. */
+/** Number that Python's `float` reads, underscores and `inf` included; null where it raises an error. */
 export function readFloat(text: string): number | null {
   const trimmed = trimSpace(text);
   if (FLOAT.test(trimmed)) return Number(trimmed.replaceAll('_', ''));
@@ -12,18 +13,18 @@ export function readFloat(text: string): number | null {
   return trimmed.startsWith('-') ? -Infinity : Infinity;
 }
 
-/** The integer that the reference language reads in a text; null if it reads none. */
+/** Integer that Python's `int` reads; null where it raises an error. */
 export function readInteger(text: string): number | null {
   const trimmed = trimSpace(text);
   return /^[+-]?\d+(?:_\d+)*$/.test(trimmed) ? Number(trimmed.replaceAll('_', '')) : null;
 }
 
-/** Whether a number is an integer but for rounding. */
+/** Tells whether a number is within 1e-7 of an integer. */
 export function isNearInteger(value: number): boolean {
   return Number.isFinite(value) && Math.abs(value - Math.round(value)) <= 1e-7;
 }
 
-/** All digits of an integer-valued number. */
+/** Decimal digits of an integer-valued number, without an exponent. */
 export function integerText(value: number): string {
   return BigInt(value).toString();
 }

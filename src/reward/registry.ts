@@ -3,37 +3,33 @@ import { rewardFileOf } from '../config/reward-file.ts';
 import { answerText, type Answer } from '../data/row.ts';
 import { CxmindError } from '../errors.ts';
 import { androidGui } from './android-gui.ts';
-import { closed, closedPlain, closedThink } from './closed.ts';
+import { closedRewards } from './closed.ts';
 import { dapo } from './dapo.ts';
 import type { GateSpec } from './gate.ts';
 import { math, r1v } from './math.ts';
-import { open, openPlain, openThink } from './open.ts';
+import { openRewards } from './open.ts';
 import type { BuiltIn, Reward, RewardInput } from './reward.ts';
 import { loadUserReward, type RewardKwargs } from './user-function.ts';
 
-/** Every built-in reward: CX-Mind's for closed and open questions, then those of upstream EasyR1. */
+/** Built-in rewards: those of CX-Mind for closed and open questions, then those of upstream EasyR1. */
 const builtIns: Readonly<Record<string, BuiltIn>> = {
-  closed,
-  closed_think: closedThink,
-  closed_plain: closedPlain,
-  open,
-  open_think: openThink,
-  open_plain: openPlain,
+  ...closedRewards,
+  ...openRewards,
   math,
   r1v,
   dapo,
   android_gui: androidGui,
 };
 
-/** Names that `worker.reward.reward_function` may have besides `./file.ts:function`. */
+/** Names of the built-in rewards. `worker.reward.reward_function` takes one of them, or `./file.ts:function`. */
 export const builtInRewards: readonly string[] = Object.keys(builtIns);
 
-/** What a built-in's batch gate decides by and pays; undefined for one without a gate. */
+/** Batch gate of a built-in; undefined if it has none. */
 export function builtInGate(name: string): Pick<GateSpec, 'rule' | 'key' | 'bonus'> | undefined {
   return Object.hasOwn(builtIns, name) ? builtIns[name]!.gate : undefined;
 }
 
-/** The gated built-in whose parts a score has, of several the one with most bonuses; undefined if there is none. */
+/** Gated built-in whose parts a score has; of several the one with most bonuses. Undefined if there is none. */
 export function twinOf(
   parts: Readonly<Record<string, number>>,
 ): { readonly name: string; readonly gate: NonNullable<BuiltIn['gate']> } | undefined {
@@ -43,7 +39,7 @@ export function twinOf(
     .sort((a, b) => b.gate.bonus.length - a.gate.bonus.length)[0];
 }
 
-/** A built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
+/** Built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
 export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
   if (!Object.hasOwn(builtIns, name)) {
     const nearest = nearestOf(name, builtInRewards);
@@ -64,12 +60,12 @@ export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
 }
 
 /**
- * The reward that `worker.reward.reward_function` names, run on the calling thread: a built-in, or a user's
- * `./file.ts:function`.
+ * Loads the reward that `worker.reward.reward_function` names: a built-in, or a user's `./file.ts:function`. It runs
+ * on the calling thread.
  *
- * @param kwargs `reward_function_kwargs`: a built-in's options and `form`, or whatever the user's function takes
- * @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option; REWARD_INVALID when a
- *   user's file does not load
+ * @param kwargs `reward_function_kwargs`: options and `form` of a built-in, or any arguments of a user's function
+ * @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option; REWARD_INVALID if a user's file
+ *   does not load
  */
 export async function resolveReward(spec: string, kwargs: RewardKwargs = {}): Promise<Reward> {
   const file = rewardFileOf(spec);

@@ -1,7 +1,8 @@
 import { porterStem } from './porter.ts';
+import { roundDecimals } from '../round.ts';
 import { splitSpace } from '../text/whitespace.ts';
 
-/** Tokens in lower case with full stops split off: at single spaces (empty tokens stay), or at runs. */
+/** Tokens of BLEU: lower case, full stops split off. `single` splits at each space and keeps empty tokens. */
 export function bleuTokens(text: string, splitting: 'single' | 'runs'): string[] {
   const spaced = text.toLowerCase().replaceAll('.', ' .');
   return splitting === 'single' ? spaced.split(' ') : splitSpace(spaced);
@@ -29,7 +30,7 @@ export function bleu1(hypothesis: readonly string[], reference: readonly string[
   return precision * brevity;
 }
 
-/** Lower-case runs of a-z and 0-9; those longer than 3 characters are stemmed. */
+/** Tokens of ROUGE: lower-case runs of a-z and 0-9, stemmed if they are longer than 3 characters. */
 export function rougeTokens(text: string): string[] {
   return (text.toLowerCase().match(/[a-z0-9]+/g) ?? [])
     .map((token) => (token.length > 3 ? porterStem(token) : token))
@@ -64,29 +65,19 @@ export function rougeL(prediction: readonly string[], target: readonly string[])
   return (2 * precision * recall) / (precision + recall);
 }
 
-/** Rounds to so many decimals; exact halves go to the even digit. */
-export function roundTo(value: number, decimals: number): number {
-  // A double is exactly halfway between two such decimals only as an odd multiple of 2^-(decimals+1).
-  const halves = value * 2 ** (decimals + 1);
-  if (!Number.isInteger(halves) || halves % 2 === 0) return Number(value.toFixed(decimals));
-  const scale = 10 ** decimals;
-  const below = Math.floor(value * scale);
-  return (below % 2 === 0 ? below : below + 1) / scale;
-}
-
-/** How a stage compares two thoughts. */
+/** Options of the similarity of two thoughts. */
 export interface Similarity {
   /** Weight of BLEU-1; the rest is ROUGE-L's. */
   readonly bleuWeight: number;
   readonly splitting: 'single' | 'runs';
-  /** Decimals that BLEU-1 and ROUGE-L are rounded to before they are combined; absent: none. */
+  /** Decimals that BLEU-1 and ROUGE-L are rounded to before they are combined; not rounded if absent. */
   readonly decimals?: number;
 }
 
-/** `bleuWeight * BLEU-1 + (1 - bleuWeight) * ROUGE-L`, in [0, 1]. */
+/** Similarity of two thoughts, `bleuWeight · BLEU-1 + (1 - bleuWeight) · ROUGE-L`, in [0, 1]. */
 export function similarity(text: string, reference: string, how: Similarity): number {
   const round = (value: number): number =>
-    how.decimals === undefined ? value : roundTo(value, how.decimals);
+    how.decimals === undefined ? value : roundDecimals(value, how.decimals);
   const bleu = bleu1(bleuTokens(text, how.splitting), bleuTokens(reference, how.splitting));
   const rouge = rougeL(rougeTokens(text), rougeTokens(reference));
   return how.bleuWeight * round(bleu) + (1 - how.bleuWeight) * round(rouge);

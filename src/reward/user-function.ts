@@ -11,30 +11,30 @@ import type { Reward, RewardInput, RewardParts } from './reward.ts';
 /** `reward_function_kwargs` as the config has them. */
 export type RewardKwargs = Readonly<Record<string, unknown>>;
 
-/** Whether a function gets all responses of a request at once, or one at a time. */
+/** Call style of a function: with all responses of a request at once, or with one at a time. */
 export type RewardType = 'batch' | 'sequential';
 
-/** What a user's file exports by default: all responses of a request in, as many maps out. */
+/** Reward function of the type `batch`, the default: all responses of a request in, as many maps out. */
 export type BatchRewardFunction = (
   inputs: readonly RewardInput[],
   kwargs: RewardKwargs,
 ) => RewardParts[] | Promise<RewardParts[]>;
 
-/** What it exports beside `export const REWARD_TYPE = 'sequential'`: one response in, one map out. */
+/** Reward function of a file with `export const REWARD_TYPE = 'sequential'`: one response in, one map out. */
 export type SequentialRewardFunction = (
   input: RewardInput,
   kwargs: RewardKwargs,
 ) => RewardParts | Promise<RewardParts>;
 
-/** A user's function, ready to be called on this thread. */
+/** User's function, ready to be called on this thread. */
 export interface UserFunction {
   /** `REWARD_NAME`, or file and function. */
   readonly name: string;
   /**
-   * What became of each response.
+   * Scores a batch, one outcome for each response.
    *
-   * @throws REWARD_INVALID for what concerns no single response: the function threw over a batch, or returned
-   *   something else than one value a response
+   * @throws REWARD_INVALID if the function throws over a batch; SHAPE_MISMATCH if it does not return one value for
+   *   each response
    */
   score(batch: readonly RewardInput<Answer>[]): Promise<Outcome[]>;
 }
@@ -46,7 +46,7 @@ function invalid(message: string, detail: Record<string, unknown>, cause?: unkno
 /**
  * Checks that a file with a reward function can be read.
  *
- * @throws REWARD_INVALID when it is missing, or no regular file
+ * @throws REWARD_INVALID if it is missing or no regular file
  */
 export async function checkRewardFile(path: string): Promise<void> {
   try {
@@ -69,12 +69,12 @@ async function exportsOf(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * A user's function out of a JavaScript or TypeScript file, its path relative to the working directory.
+ * Loads a user's function from a JavaScript or TypeScript file. The path is relative to the working directory.
  *
  * The file may export `REWARD_TYPE` and `REWARD_NAME`. The function gets inputs with the fields of `RewardInput`, in
- * camelCase, and the kwargs as its second argument; it may be async.
+ * camelCase, and the kwargs as its second argument. It may be async.
  *
- * @param usualType how the function is called where the file does not say it
+ * @param usualType call style of a file without `REWARD_TYPE`
  * @throws REWARD_INVALID for a file that does not load or has no such function
  */
 export async function loadUserFunction(
@@ -129,7 +129,7 @@ export async function loadUserFunction(
 }
 
 /**
- * A user's reward that runs on the calling thread and takes it down with it where it hangs.
+ * Loads a user's reward that runs on the calling thread. A function that hangs blocks that thread.
  *
  * @throws REWARD_INVALID naming file and function; from `score`, also the response's index in the batch
  */

@@ -1,7 +1,7 @@
 import type { Expression } from './expression.ts';
 import type { Form } from './options.ts';
 
-/** A complex number, and how far rounding may have carried it from its true value. */
+/** Complex number with a bound on its rounding error. */
 interface Approximate {
   readonly re: number;
   readonly im: number;
@@ -9,7 +9,7 @@ interface Approximate {
 }
 
 const EPSILON = 2 ** -52;
-/** How many bounds of rounding a value may be away from zero and still count as zero. */
+/** Largest size of a value that counts as zero, in units of its error bound. */
 const SLACK = 4;
 const NOWHERE: Approximate = { re: NaN, im: NaN, error: 0 };
 
@@ -17,7 +17,7 @@ function abs({ re, im }: Pick<Approximate, 're' | 'im'>): number {
   return Math.hypot(re, im);
 }
 
-/** The value with the rounding of its own operation on top of what it came with. */
+/** Result of an operation: its own rounding error on top of the inherited one. */
 function rounded(re: number, im: number, inherited: number): Approximate {
   return { re, im, error: inherited + 2 * EPSILON * Math.hypot(re, im) };
 }
@@ -38,7 +38,7 @@ function multiply(a: Approximate, b: Approximate): Approximate {
 
 function invert(a: Approximate): Approximate {
   const size = a.re * a.re + a.im * a.im;
-  // What may be zero has no inverse to speak of.
+  // A value that may be zero has no inverse.
   if (Math.sqrt(size) <= SLACK * a.error || size === 0) return NOWHERE;
   return rounded(a.re / size, -a.im / size, a.error / size + (2 * EPSILON) / Math.sqrt(size));
 }
@@ -77,7 +77,7 @@ function power(base: Approximate, exponent: Approximate): Approximate {
 const HALF: Approximate = { re: 0.5, im: 0, error: 0 };
 const I: Approximate = { re: 0, im: 1, error: 0 };
 
-/** cos a + i sin a and cos a - i sin a. */
+/** Both of cos a + i sin a and cos a - i sin a. */
 function turns(a: Approximate): [Approximate, Approximate] {
   const forth = multiply(I, a);
   return [exp(forth), exp(negate(forth))];
@@ -93,7 +93,7 @@ function sine(a: Approximate): Approximate {
   return multiply({ re: 0, im: -0.5, error: 0 }, add(forth, negate(back)));
 }
 
-/** The product of every `step`-th natural number up to an integer; undefined for what is none, or too large. */
+/** Product n (n - step) (n - 2 step) … of an integer n; undefined if a is no integer, negative or too large. */
 function integerFactorial(a: Approximate, step: number): Approximate | undefined {
   const n = Math.round(a.re);
   if (abs({ re: a.re - n, im: a.im }) > SLACK * a.error || n < 0 || n > 170) return undefined;
@@ -102,20 +102,20 @@ function integerFactorial(a: Approximate, step: number): Approximate | undefined
   return rounded(value, 0, n * EPSILON * value);
 }
 
-/** Coefficients of Lanczos's approximation of the gamma function, for g = 7. */
+/** Coefficients of the Lanczos approximation of the gamma function, for g = 7. */
 const LANCZOS = [
   0.99999999999980993, 676.5203681218851, -1259.1392167224028, 771.32342877765313,
   -176.61502916214059, 12.507343278686905, -0.13857109526572012, 9.9843695780195716e-6,
   1.5056327351493116e-7,
 ] as const;
-/** How far off that is, for numbers of our size. */
+/** Relative error of the approximation. */
 const LANCZOS_ERROR = 1e-12;
 
 function real(re: number): Approximate {
   return { re, im: 0, error: 0 };
 }
 
-/** Γ(a + 1). @see Lanczos 1964; left of the line where it holds by Γ(a + 1) = Γ(a + 2) / (a + 1) */
+/** Factorial Γ(a + 1) by Lanczos 1964; where that does not hold, for a real part below 0, by Γ(a + 2) / (a + 1). */
 function factorial(a: Approximate): Approximate {
   const whole = integerFactorial(a, 1);
   if (whole !== undefined) return whole;
@@ -150,7 +150,7 @@ const functions: Readonly<Record<string, (a: Approximate, b?: Approximate) => Ap
   factorial2: (a) => integerFactorial(a, 2) ?? NOWHERE,
 };
 
-/** A point in the plane that only depends on a name and a number, between 0.5 and 2 from zero. */
+/** Pseudo-random complex point of an unknown, of size 0.5 to 2. It depends only on the name and the index. */
 function pointOf(name: string, index: number): Approximate {
   let hash = 2166136261 + index * 97;
   for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0)!, 16777619) >>> 0;
@@ -160,9 +160,9 @@ function pointOf(name: string, index: number): Approximate {
 }
 
 /**
- * The value of an expression with its unknowns at the points of that number; not finite where it has none.
+ * Value of an expression with its unknowns at the points of that index; not finite if it has none.
  *
- * @param decimalPower what a positive decimal exponent of an unknown is multiplied by
+ * @param decimalPower factor of a positive decimal exponent of an unknown
  */
 function valueAt(tree: Expression, index: number, decimalPower: number): Approximate {
   switch (tree.kind) {
@@ -200,7 +200,7 @@ function valueAt(tree: Expression, index: number, decimalPower: number): Approxi
   }
 }
 
-/** Whether something holds of any leaf of it. */
+/** Tells whether any leaf of a tree satisfies a condition. */
 function someLeaf(tree: Expression, holds: (leaf: Expression) => boolean): boolean {
   switch (tree.kind) {
     case 'number':
@@ -215,7 +215,7 @@ function someLeaf(tree: Expression, holds: (leaf: Expression) => boolean): boole
   }
 }
 
-/** Whether a number with a decimal point stands in it. */
+/** Tells whether a tree contains a decimal. */
 function hasDecimals(tree: Expression): boolean {
   return someLeaf(tree, (leaf) => leaf.kind === 'number' && /[.e]/.test(leaf.text));
 }
@@ -224,17 +224,17 @@ function hasUnknowns(tree: Expression): boolean {
   return someLeaf(tree, ({ kind }) => kind === 'unknown');
 }
 
-/** What is computed at once where it has a decimal in it. */
+/** Functions that sympy evaluates at once if their argument has a decimal. */
 const ofDouble: Readonly<Record<string, (value: number) => number>> = {
   sqrt: Math.sqrt,
   ln: Math.log,
 };
 
-/** Its value in doubles, step by step and with all unknowns 1; 0 for a function of something exact. */
+/** Value in doubles, step by step, with all unknowns 1. A function of an exact argument counts as 0. */
 function doubleValue(tree: Expression): number {
   switch (tree.kind) {
     case 'number':
-      // Of a decimal with more digits than that, more is kept than a double holds.
+      // sympy keeps more digits of such a decimal than a double holds.
       return /[.e]/.test(tree.text) && tree.text.match(/\d/g)!.length > 16
         ? NaN
         : Number(tree.text);
@@ -267,24 +267,24 @@ function doubleValue(tree: Expression): number {
 }
 
 /**
- * Points at which an expression is looked at. One would do for polynomials, all but a set of measure zero; roots and
- * logarithms have a side on which `sqrt(x^2)` is x.
+ * Number of points at which an expression is evaluated. One is enough for a polynomial. Roots and logarithms need
+ * several, because `sqrt(x^2)` is x on half of the plane.
  */
 const POINTS = 8;
 
-/** Keeps `x^0.5` from being `sqrt(x)`, but not from being itself. */
+/** Factor of decimal exponents by which `x^0.5` differs from `sqrt(x)`, but not from itself. */
 const ODD_POWER = 1 + 2 ** -10;
 
 /**
- * Whether an expression is zero whatever its unknowns are.
+ * Tells whether an expression is zero for all values of its unknowns.
  *
- * It is evaluated at pseudo-random complex points with a bound on the rounding of every operation: an expression of
- * this size that is not zero everywhere is zero at none of them. Unlike a simplifier this takes bounded time and does
- * not depend on which rewritings somebody thought of.
+ * Polynomial identity testing, extended to functions: the expression is evaluated at pseudo-random complex points,
+ * with a bound on the rounding error of every operation. An expression of bounded size that is not zero everywhere is
+ * zero at none of the points, but for a set of measure zero. The released grader asks sympy's `simplify` instead. A
+ * simplifier takes unbounded time, and misses equalities for which it has no rewriting rule.
  *
- * @param form faithful, decimals are doubles and sums of them are not rounded, so that `0.1+0.2` is not `0.3`; and a
- *   positive decimal power of an unknown is no root of it
- *
+ * @param form faithful, decimals are doubles and their sums are not rounded, so `0.1+0.2` is not `0.3`, and a positive
+ *   decimal power of an unknown is not its root
  * @see Schwartz 1980, Fast probabilistic algorithms for verification of polynomial identities
  */
 export function isIdenticallyZero(tree: Expression, form: Form): boolean {
