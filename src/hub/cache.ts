@@ -1,30 +1,34 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { readWhole } from '../files.ts';
-import { ContentHash } from './content-hash.ts';
 import { isCommit, type CachedName } from './names.ts';
 
 /**
- * A repository's part of the cache: `refs/<revision>` holds a commit, `snapshots/<commit>/<path>` links to
- * `blobs/<hash>`.
+ * Cache of one repository in the layout of `huggingface_hub`: `refs/<revision>` holds a commit, and
+ * `snapshots/<commit>/<path>` links to `blobs/<hash>`.
+ *
+ * `downloadFileToCacheDir` of `@huggingface/hub` keeps the same layout, but checks neither size nor hash, takes half a
+ * file for a whole one, shares one `.incomplete` file between processes, asks for each file twice, and prints to
+ * standard output. A run must not train on half a file, so the cache is ours.
  */
 export class RepositoryCache {
   readonly #folder: string;
 
-  /** @param folder such as `datasets--owner--name` in the cache's directory */
+  /** @param folder folder of the repository in the cache, such as `datasets--owner--name` */
   constructor(folder: string) {
     this.#folder = folder;
   }
 
+  /** Directory of a commit's files. */
   snapshot(commit: string): string {
     return join(this.#folder, 'snapshots', commit);
   }
 
-  /** The commit a revision stood for when it was last asked for, if its snapshot is here. */
+  /** Commit that a revision named when the hub was last asked; null if its snapshot is not in the cache. */
   async commitOf(revision: string): Promise<string | null> {
     try {
       const ref = await readWhole(join(this.#folder, 'refs', revision));
@@ -35,13 +39,14 @@ export class RepositoryCache {
     }
   }
 
+  /** Records the commit that a revision names. */
   async setCommit(revision: string, commit: string): Promise<void> {
     const path = join(this.#folder, 'refs', revision);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, commit);
   }
 
-  /** Paths of the files of a snapshot that are here. */
+  /** Paths of a snapshot's files that are in the cache. */
   async files(commit: string): Promise<string[]> {
     const root = this.snapshot(commit);
     const entries = await readdir(root, { recursive: true, withFileTypes: true });
@@ -52,12 +57,14 @@ export class RepositoryCache {
   }
 
   /**
-   * Makes sure that a file of a snapshot is here, from `open` if it is not. The content is written aside and renamed
-   * when it is whole, so a crash or a second process leaves no half of a file behind; what is here with another size
-   * than was said counts as such a half.
+   * Adds a file of a snapshot, unless it is in the cache.
    *
-   * @param commit and `file` are safe names, by `isCommit` and `isSafeName`
-   * @throws Error when the content has another size or hash than was said
+   * The content is written to a file of its own and renamed when it is whole, so neither a crash nor a second process
+   * leaves half a file. A cached file of another size than listed counts as missing.
+   *
+   * @param commit commit id, checked by `isCommit`
+   * @param file listed file, checked by `isSafeName`
+   * @throws Error if the content has another size or hash than listed
    */
   async add(commit: string, file: CachedName, open: () => Promise<Blob>): Promise<void> {
     const pointer = join(this.snapshot(commit), file.path);
@@ -86,12 +93,20 @@ export class RepositoryCache {
   }
 }
 
-/** The content of a file as it comes. @throws Error as soon as it is too much, or at the end is not what was said */
+/**
+ * Passes the content of a file through. Its name is its hash: 64 digits of SHA-256 for a file that is stored outside
+ * git, else 40 of a git blob's id.
+ *
+ * @throws Error as soon as there is too much of it, or at the end if size or hash differ
+ * @see git-scm.com/book/en/v2/Git-Internals-Git-Objects
+ */
 async function* checked(
   { path, blob, sizeBytes }: CachedName,
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
-  const hash = new ContentHash(blob, sizeBytes);
+  const isBlobId = blob.length !== 64;
+  const hash = createHash(isBlobId ? 'sha1' : 'sha256');
+  if (isBlobId) hash.update(`blob ${sizeBytes}\0`);
   let size = 0;
   for await (const chunk of chunks) {
     size += chunk.byteLength;
@@ -101,7 +116,7 @@ async function* checked(
     yield chunk;
   }
   if (size < sizeBytes) throw new Error(`${path}: ${size} bytes came, ${sizeBytes} were announced`);
-  const digest = hash.digest();
+  const digest = hash.digest('hex');
   if (digest !== blob) throw new Error(`${path}: its content has the hash ${digest}, not ${blob}`);
 }
 

@@ -5,16 +5,16 @@ import { openRepository } from './repository.ts';
 import { modelIn, type TrainedModel } from './run-folder.ts';
 import { hubSettings, type HubSettings } from './settings.ts';
 
-/** What a checkpoint is read from: configs, tokenizer and templates, and weights in one form. */
+/** Files that a checkpoint is read from: configs, tokenizer, templates, and weights in one format. */
 const CHECKPOINT_FILE =
   /^([^/]+\.(json|jinja|txt|model|safetensors)|additional_chat_templates\/[^/]+\.jinja)$/;
 
 /**
- * The directory of a model that is named by its path, by the folder of a run or of a checkpoint, as `modelIn` says, or
- * by its id on the Hugging Face Hub, from where it is then downloaded to the cache unless it is there.
+ * Finds the directory of a model. `model` is its path, the folder of a run or a checkpoint (see `modelIn`), or an id on
+ * the Hugging Face Hub. A model of the hub is downloaded to the cache unless it is there.
  *
- * @param trained which model of a run is meant
- * @throws CHECKPOINT_INVALID when the hub has no such model, or cannot be reached, or a run has no checkpoint
+ * @param trained model that is taken from a run
+ * @throws CHECKPOINT_INVALID if the hub has no such model or cannot be reached, or a run has no checkpoint
  */
 export async function modelDirectory(
   model: string,
@@ -29,7 +29,7 @@ export async function modelDirectory(
 }
 
 /**
- * A config whose models are Hugging Face directories: those named by ids are fetched from the hub.
+ * Replaces the models of a config by their directories. Models that are named by ids are downloaded from the hub.
  *
  * @throws CHECKPOINT_INVALID as `modelDirectory` does
  */

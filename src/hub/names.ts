@@ -1,26 +1,26 @@
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 const HASH = COMMIT;
-/** Longest part of a path that file systems take, in bytes, and longest path. */
+/** Bounds of a path in bytes: of one part, which file systems set, and of the whole. */
 const MAX_PART = 255;
 const MAX_PATH = 1024;
 
-/** A file of a repository, and the name its content has in the cache. */
+/** File of a repository and the name of its content in the cache. */
 export interface CachedName {
   /** Path in the repository. */
   readonly path: string;
-  /** The content's hash, as the hub's ETag says it: 64 hexadecimal digits of SHA-256, or 40 of a git blob. */
+  /** Hash of the content, from the hub's ETag: 64 hexadecimal digits of SHA-256, or 40 of a git blob's id. */
   readonly blob: string;
   readonly sizeBytes: number;
 }
 
-/** Whether a text is the id of a commit, and so a name for a folder. */
+/** Tells whether a text is a commit id, which is then a safe folder name. */
 export function isCommit(text: unknown): text is string {
   return typeof text === 'string' && COMMIT.test(text);
 }
 
 /**
- * Whether a file that a server lists can be kept: its path leads into the folder of its repository and nowhere else,
- * its content is named by its hash, and its size is one.
+ * Tells whether a listed file can be kept: its path stays inside the repository's folder, its content is named by a
+ * hash, and its size is a natural number.
  */
 export function isSafeName({ path, blob, sizeBytes }: CachedName): boolean {
   return isInnerPath(path) && HASH.test(blob) && Number.isSafeInteger(sizeBytes) && sizeBytes >= 0;

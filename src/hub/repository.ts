@@ -12,34 +12,34 @@ import { RepositoryCache } from './cache.ts';
 import { isCommit, isSafeName, type CachedName } from './names.ts';
 import type { HubSettings } from './settings.ts';
 
-/** What a repository holds. */
+/** Kind of a repository. */
 export type RepositoryKind = 'dataset' | 'model';
 
-/** A repository at one commit. */
+/** Repository at one commit. */
 export interface HubRepository {
   readonly commit: string;
-  /** Where its files are once they are fetched. */
+  /** Directory of the fetched files. */
   readonly directory: string;
   /** Paths in the repository, sorted. */
   readonly files: readonly string[];
-  /** Downloads those of the files that are not in the cache. */
+  /** Downloads files that are not in the cache. */
   fetch(paths: readonly string[]): Promise<void>;
 }
 
 const REVISION = 'main';
-/** Files fetched at a time. */
+/** Number of files fetched at a time. */
 const PARALLEL = 4;
-/** Pages of a listing, of 1,000 files each. */
+/** Most pages of a listing, of 1,000 files each. */
 const MAX_PAGES = 10_000;
-/** Attempts at a file whose transfer broke. */
+/** Most attempts at a file whose transfer breaks. */
 const ATTEMPTS = 3;
 
 /**
- * Opens a repository of the Hugging Face Hub; of one that cannot be asked, what the cache has of it.
+ * Opens a repository of the Hugging Face Hub. If the hub cannot be reached, it opens the cached part of it.
  *
  * @param id `owner/name`
- * @throws DATA_INVALID for a data set and CHECKPOINT_INVALID for a model that is not there, is closed to us, or can
- *   neither be reached nor be found in the cache
+ * @throws DATA_INVALID for a data set and CHECKPOINT_INVALID for a model that does not exist, is not shown to the
+ *   token, or can neither be reached nor found in the cache
  */
 export async function openRepository(
   kind: RepositoryKind,
@@ -81,7 +81,7 @@ export async function openRepository(
   };
 }
 
-/** A repository as the hub tells of it. */
+/** Repository on the hub. */
 class RemoteRepository {
   readonly #kind: RepositoryKind;
   readonly #id: string;
@@ -93,7 +93,7 @@ class RemoteRepository {
     this.#settings = settings;
   }
 
-  /** The commit that the main branch stands at. */
+  /** Commit of the main branch. */
   async commit(): Promise<string> {
     const options = { ...this.#access(), name: this.#id, revision: REVISION };
     const { sha } = await (this.#kind === 'dataset'
@@ -103,6 +103,7 @@ class RemoteRepository {
     throw this.#lie(`names ${JSON.stringify(sha)} as its commit`);
   }
 
+  /** Files of a commit, sorted by path. */
   async list(revision: string): Promise<CachedName[]> {
     const entries: CachedName[] = [];
     let pages = 0;
@@ -121,13 +122,14 @@ class RemoteRepository {
     return entries.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
+  /** Opens the content of a file. */
   async open(path: string, revision: string): Promise<Blob> {
     const blob = await downloadFile({ ...this.#access(), ...this.#repo(), path, revision });
     if (blob === null) throw new Error(`${path} is listed and not there`);
     return blob;
   }
 
-  /** Runs a transfer again when it broke; what the hub refuses stays refused. */
+  /** Runs a transfer, and repeats it if it breaks. A refusal of the hub is final. */
   async withRetries(transfer: () => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -142,6 +144,7 @@ class RemoteRepository {
     }
   }
 
+  /** Error of a request that the hub refused, with a hint on what to do. */
   refusal(error: HubApiError): CxmindError {
     const { url, token } = this.#settings;
     const { noun, code } = words[this.#kind];
@@ -158,7 +161,7 @@ class RemoteRepository {
     return new CxmindError(code, `${this.#id}: ${hint}`, { detail });
   }
 
-  /** For an answer that no hub gives: what it names would lead out of the cache, or has no end. */
+  /** Error of an answer that no honest hub gives: it would lead out of the cache, or has no end. */
   #lie(answer: string): CxmindError {
     return new CxmindError(
       words[this.#kind].code,
@@ -188,7 +191,7 @@ function cachedName({ path, size, lfs, oid }: ListFileEntry): CachedName {
   return { path, blob: lfs?.oid ?? oid ?? '', sizeBytes: size };
 }
 
-/** What the cache has of a repository, at the commit it was last seen at. */
+/** Cached part of a repository, at the commit that it was last seen at. */
 async function cachedRepository(
   cache: RepositoryCache,
   missing: () => CxmindError,
@@ -214,7 +217,7 @@ function failure(
   );
 }
 
-/** The last cause has the reason: "fetch failed" alone says nothing. */
+/** Message of the innermost cause: "fetch failed" alone says nothing. */
 function reasonOf(error: unknown): string {
   return error instanceof Error && error.cause instanceof Error
     ? reasonOf(error.cause)

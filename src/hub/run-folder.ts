@@ -4,17 +4,17 @@ import * as t from 'io-ts';
 import { CxmindError } from '../errors.ts';
 import { readWholeSync } from '../files.ts';
 
-/** A trained model by the name of its folder in a checkpoint. */
+/** Trained model, by the name of its folder in a checkpoint. */
 export type TrainedModel = 'actor' | 'critic';
 
 const Tracker = t.type({ best_global_step: t.number });
 
 /**
- * The Hugging Face directory of a model in what a run leaves: the best checkpoint of the run's folder, or the newest
- * where the best is gone, of a curriculum in its latest stage; a folder `global_step_N`; or the one of a model in it.
- * Any other folder comes back as it is.
+ * Finds the Hugging Face directory of a model that a run saved.
  *
- * A critic that a checkpoint lacks begins as its actor.
+ * `folder` is a run's folder, a folder `global_step_N`, or the folder of one model in it. A run's folder gives its best
+ * checkpoint, or the newest if the best is gone. A curriculum gives that of its latest stage. Any other folder is
+ * returned as it is. A checkpoint without a critic gives its actor.
  *
  * @throws CHECKPOINT_INVALID for a run's folder without any whole checkpoint
  */
@@ -33,26 +33,26 @@ export function modelIn(folder: string, model: TrainedModel): string {
   return modelOf(folder, model) ?? folder;
 }
 
-/** The model of a folder `global_step_N`, or in the folder of one model. */
+/** Directory of a model in a folder `global_step_N`, or in the folder of one model. */
 function modelOf(folder: string, model: TrainedModel): string | undefined {
   return [join(folder, model), join(folder, 'actor'), folder]
     .map((candidate) => join(candidate, 'huggingface'))
     .find((candidate) => existsSync(join(candidate, 'config.json')));
 }
 
-/** Folders of a curriculum's stages, as in `2-open`, from the latest on. */
+/** Folders of a curriculum's stages, such as `2-open`, latest first. */
 function stagesIn(folder: string): string[] {
   return numbered(folder, /^(\d+)-/).map(({ path }) => path);
 }
 
-/** Folders of a run's checkpoints: that of the best step first, then from the newest on. */
+/** Folders of a run's checkpoints: the best step first, then newest first. */
 function stepsIn(folder: string): string[] {
   const steps = numbered(folder, /^global_step_(\d+)$/);
   const best = bestStep(folder);
   return [...steps.filter(({ number }) => number === best), ...steps].map(({ path }) => path);
 }
 
-/** What is in a folder under names with a number, which the pattern captures; the largest first. */
+/** Subfolders whose names have a number, which the pattern captures; largest first. */
 function numbered(folder: string, pattern: RegExp): { path: string; number: number }[] {
   return readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && pattern.test(entry.name))
@@ -60,7 +60,7 @@ function numbered(folder: string, pattern: RegExp): { path: string; number: numb
     .sort((a, b) => b.number - a.number);
 }
 
-/** The best step by the tracker; a tracker that is missing or broken does not matter here. */
+/** Best step by the run's tracker; undefined if the tracker is missing or broken. */
 function bestStep(folder: string): number | undefined {
   try {
     const file = readWholeSync(join(folder, 'checkpoint_tracker.json'));

@@ -1,21 +1,21 @@
 import { join } from 'node:path';
 import { localPath, readWholeSync, userCacheFolder } from '../files.ts';
 
-/** Where the hub is, who asks it, and where what it sent is kept. */
+/** Address of the hub, access to it, and its cache. */
 export interface HubSettings {
   readonly url: string;
-  /** Laid out as `huggingface_hub` does, so that both find what the other downloaded. */
+  /** Cache directory in the layout of `huggingface_hub`, so that each finds the downloads of the other. */
   readonly cacheDirectory: string;
   readonly token: string | null;
-  /** Only the cache is looked at. */
+  /** Restricts reading to the cache. */
   readonly isOffline: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The hub's settings by the environment variables of `huggingface_hub`: HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN,
- * HF_TOKEN_PATH, HF_HUB_OFFLINE. Without HF_TOKEN the token of `hf auth login` is taken.
+ * Reads the settings from the environment variables of `huggingface_hub`: HF_ENDPOINT, HF_HUB_CACHE, HF_HOME,
+ * HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE. Without HF_TOKEN it takes the token of `hf auth login`.
  */
 export function hubSettings(environment: Environment = process.env): HubSettings {
   const of = (...names: readonly string[]): string | undefined =>

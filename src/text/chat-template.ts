@@ -7,33 +7,33 @@ import { JinjaTemplate } from './jinja.ts';
 import { readJsonObject } from './json-file.ts';
 import { specialTokens, type SpecialTokens } from './special-tokens.ts';
 
-/** A piece of a user message. */
+/** Part of a user message. */
 export type ContentPart =
   { readonly type: 'text'; readonly text: string } | { readonly type: 'image' | 'video' };
 
-/** One turn of a conversation. */
+/** Turn of a conversation. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
   readonly content: string | readonly ContentPart[];
 }
 
-/** How a template is rendered. */
+/** Options of rendering. */
 export interface ChatOptions {
-  /** Whether the assistant's turn is opened at the end; it is, unless told otherwise. */
+  /** Opens the assistant's turn at the end; true if absent. */
   readonly addGenerationPrompt?: boolean;
 }
 
 const NamedTemplates = t.array(t.type({ name: t.string, template: t.string }));
 const TemplateFile = t.type({ chat_template: t.union([t.string, NamedTemplates]) });
 
-/** Messages to the text a checkpoint was trained on. */
+/** Chat template of a checkpoint: renders messages to the text that the model was trained on. */
 export class ChatTemplate {
   readonly #template: JinjaTemplate;
   readonly #tokens: SpecialTokens;
 
   /**
-   * @param tokens what the template may call by name
-   * @throws CHECKPOINT_INVALID when the source does not parse
+   * @param tokens variables of the template
+   * @throws CHECKPOINT_INVALID if the source does not parse
    */
   constructor(source: string, tokens: SpecialTokens = {}, origin = 'chat template') {
     this.#template = new JinjaTemplate(source, {
@@ -45,9 +45,9 @@ export class ChatTemplate {
   }
 
   /**
-   * The template that a file holds.
+   * Loads the template of a file.
    *
-   * @throws CHECKPOINT_INVALID when it cannot be read, or does not parse
+   * @throws CHECKPOINT_INVALID if it cannot be read or does not parse
    */
   static fromFile(path: string, tokens: SpecialTokens): ChatTemplate {
     let source: string;
@@ -61,10 +61,10 @@ export class ChatTemplate {
   }
 
   /**
-   * The template of a Hugging Face directory: `chat_template.jinja`, else `chat_template.json`, else
-   * the one inside `tokenizer_config.json`.
+   * Loads the template of a Hugging Face directory: `chat_template.jinja`, else `chat_template.json`, else the one in
+   * `tokenizer_config.json`.
    *
-   * @throws CHECKPOINT_INVALID when there is none, or it does not parse
+   * @throws CHECKPOINT_INVALID if there is none, or it does not parse
    */
   static load(directory: string): ChatTemplate {
     const tokens = specialTokens(directory);
@@ -82,9 +82,9 @@ export class ChatTemplate {
   }
 
   /**
-   * The conversation as text; an image or video is one placeholder between its start and end tokens.
+   * Renders a conversation. An image or video is one placeholder between its start and end tokens.
    *
-   * @throws CHECKPOINT_INVALID when the template raises an error, as for roles that it does not take, or does not end
+   * @throws CHECKPOINT_INVALID if the template raises an error, for instance for a role that it refuses, or does not end
    */
   render(
     messages: readonly ChatMessage[],

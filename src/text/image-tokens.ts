@@ -1,9 +1,9 @@
 /**
- * Repeats each image placeholder as often as its image has tokens.
+ * Repeats each placeholder once for each token of its image or video.
  *
- * @param ids         a rendered prompt, one placeholder an image
- * @param placeholder id of `<|image_pad|>`
- * @param counts      tokens of each image, in order; there must be one for every placeholder
+ * @param ids         tokens of a rendered prompt, one placeholder for each image or video
+ * @param placeholder id of `<|image_pad|>` or `<|video_pad|>`
+ * @param counts      tokens of each image or video, in order, one for each placeholder
  */
 export function expandPlaceholders(
   ids: readonly number[],

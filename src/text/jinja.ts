@@ -4,32 +4,32 @@ import { CxmindError, type ErrorCode } from '../errors.ts';
 
 const call = new Script('render()');
 
-/** How a template is read. */
+/** Options of a template. */
 export interface JinjaOptions {
-  /** What the template is called in messages. */
+  /** Name of the template in messages. */
   readonly origin: string;
-  /** Code of the error that a wrong template raises. */
+  /** Code of the errors of this template. */
   readonly code: ErrorCode;
-  /** Whether blocks take the white space around them away, as in transformers' chat templates. */
+  /** Removes the white space around blocks, as in transformers' chat templates. */
   readonly trimBlocks: boolean;
-  /** Milliseconds that one rendering may take; 4,000 when left out, of which an ordinary one takes less than one. */
+  /** Time limit of one rendering; 4,000 ms if absent. An ordinary rendering takes less than 1 ms. */
   readonly timeLimitMs?: number;
 }
 
-/** A Jinja template that somebody else wrote: its rendering is ended when it takes too long. */
+/** Jinja template of unknown origin: a rendering that takes too long is ended. */
 export class JinjaTemplate {
   readonly #template = new Template('');
   readonly #options: JinjaOptions;
   readonly #context: Context = createContext({});
-  /** Why it is not rendered any more: one that did not end once would take as long again. */
+  /** Error of an earlier rendering that did not end. Another one would take as long, so it is not tried. */
   #endless: CxmindError | null = null;
 
-  /** @throws the code of the options when the source does not parse */
+  /** @throws the code of the options if the source does not parse */
   constructor(source: string, options: JinjaOptions) {
     this.#options = options;
     const { trimBlocks } = options;
     try {
-      // The class's own constructor always trims.
+      // The library's own constructor always trims.
       const tokens = tokenize(source, { trim_blocks: trimBlocks, lstrip_blocks: trimBlocks });
       this.#template.parsed = parse(tokens);
     } catch (cause) {
@@ -40,14 +40,14 @@ export class JinjaTemplate {
   /**
    * Renders the template.
    *
-   * @throws the code of the options when the template raises an error or does not end
+   * @throws the code of the options if the template raises an error or does not end
    */
   render(variables: Readonly<Record<string, unknown>>): string {
     const { timeLimitMs: timeout = 4_000 } = this.#options;
     if (this.#endless !== null) throw this.#endless;
     this.#context['render'] = () => this.#template.render(variables);
     try {
-      // V8 ends all that runs inside the call, the library's own loops too.
+      // V8 ends everything that runs inside this call, the loops of the library included.
       return call.runInContext(this.#context, { timeout }) as string;
     } catch (cause) {
       if ((cause as { code?: unknown }).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') {

@@ -2,20 +2,20 @@ import { asCxmindError, CxmindError } from '../errors.ts';
 import { readWholeSync } from '../files.ts';
 import { JinjaTemplate } from './jinja.ts';
 
-/** Wraps a prompt in fixed instructions: a Jinja template with the one variable `content`. */
+/** Format of prompts: a Jinja template with one variable, `content`, that wraps a prompt in instructions. */
 export class PromptFormat {
   readonly #template: JinjaTemplate;
 
   /**
-   * @param source the template; white space around it is removed
-   * @throws CONFIG_INVALID when it does not parse
+   * @param source template; white space around it is removed
+   * @throws CONFIG_INVALID if it does not parse
    */
   constructor(source: string, origin = 'format prompt') {
     const options = { origin, code: 'CONFIG_INVALID', trimBlocks: false } as const;
     this.#template = new JinjaTemplate(source.trim(), options);
   }
 
-  /** @throws CONFIG_INVALID when the file is missing or does not parse */
+  /** Loads a format from a file. @throws CONFIG_INVALID if the file is missing or does not parse */
   static load(path: string): PromptFormat {
     let source: string;
     try {
@@ -28,9 +28,9 @@ export class PromptFormat {
   }
 
   /**
-   * The prompt in its instructions; nothing is escaped.
+   * Renders a prompt. Nothing is escaped.
    *
-   * @throws CONFIG_INVALID when the template raises an error or does not end
+   * @throws CONFIG_INVALID if the template raises an error or does not end
    */
   render(content: string): string {
     return this.#template.render({ content });

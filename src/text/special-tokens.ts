@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { decoded } from './json-file.ts';
 import { readTokenizerConfig } from './tokenizer-config.ts';
 
-/** A token as `tokenizer_config.json` writes it: its text, or the text with flags. */
+/** Codec of a token in `tokenizer_config.json`: its text, or its text with flags. */
 export const TokenText = t.union([t.string, t.type({ content: t.string })]);
 
 const TokenMap = t.record(t.string, TokenText);
@@ -13,10 +13,10 @@ const TokenizerConfigFile = t.partial({
   model_specific_special_tokens: TokenMap,
 });
 
-/** Special tokens by the names that a chat template has for them. */
+/** Special tokens by their names in a chat template. */
 export type SpecialTokens = Readonly<Record<string, string | readonly string[]>>;
 
-/** Classes of tokenizers that have no special tokens but those their config names. */
+/** Tokenizer classes without default special tokens. */
 const PLAIN_CLASSES = ['PreTrainedTokenizerFast', 'TokenizersBackend'];
 const QWEN2_TOKENS = {
   eos_token: '<|endoftext|>',
@@ -25,11 +25,11 @@ const QWEN2_TOKENS = {
 };
 
 /**
- * The variables that a directory's tokenizer adds to its chat template, as transformers' `special_tokens_map`:
- * `eos_token` and every other `..._token` of `tokenizer_config.json`, `additional_special_tokens`, and tokens that a
- * model gives names of its own.
+ * Variables that a directory's tokenizer adds to its chat template, as transformers' `special_tokens_map`. They are
+ * `eos_token` and every other `..._token` of `tokenizer_config.json`, `additional_special_tokens`, and tokens with
+ * names of the model's own.
  *
- * A token that the file does not mention is that of Qwen2's tokenizer; one that it sets to null is not there.
+ * A token that the file does not mention has the default of Qwen2's tokenizer. A token that it sets to null is absent.
  *
  * @throws CHECKPOINT_INVALID naming file and field
  */
@@ -55,12 +55,12 @@ export function specialTokens(directory: string): SpecialTokens {
   };
 }
 
-/** The fields of a tokenizer's config that are called tokens. */
+/** Fields of a tokenizer's config whose names end in `_token`. */
 function tokensIn(config: object): object {
   return Object.fromEntries(Object.entries(config).filter(([name]) => name.endsWith('_token')));
 }
 
-/** The text of a token. */
+/** Text of a token. */
 export function textOf(token: t.TypeOf<typeof TokenText>): string {
   return typeof token === 'string' ? token : token.content;
 }

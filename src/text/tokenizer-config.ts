@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readJsonObject } from './json-file.ts';
 
-/** What a directory says of its tokenizer beside `tokenizer.json`, and what a message calls that. */
+/** Settings of a directory's tokenizer besides `tokenizer.json`. */
 export interface TokenizerConfig {
+  /** Path that messages name. */
   readonly path: string;
   readonly json: object;
 }
@@ -11,10 +12,10 @@ export interface TokenizerConfig {
 const LIST = 'additional_special_tokens';
 
 /**
- * Reads `tokenizer_config.json`; there need not be one.
+ * Reads `tokenizer_config.json`. The file may be missing.
  *
- * Where it does not list added tokens, as older tokenizers do not, `special_tokens_map.json` goes before it, and its
- * additional tokens come behind those of the config, as in transformers 4.
+ * The config of an older tokenizer does not list its added tokens. `special_tokens_map.json` then takes precedence,
+ * and its additional tokens follow those of the config, as in transformers 4.
  *
  * @throws CHECKPOINT_INVALID naming the file that cannot be read
  */

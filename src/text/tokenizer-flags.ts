@@ -8,12 +8,12 @@ const AddedTokens = t.type({ added_tokens: t.array(t.type({ id: t.number, conten
 const TokenDecoder = t.type({ added_tokens_decoder: t.record(t.string, t.UnknownRecord) });
 const Model = t.type({ model: t.UnknownRecord });
 
-/** Flags of `tokenizer_config.json` that change what a text's tokens are, or their text, and must not be set. */
+/** Flags of `tokenizer_config.json` that change tokens or their text. None of them may be set. */
 const UNSET = ['split_special_tokens', 'add_prefix_space', 'clean_up_tokenization_spaces'];
 
 /**
- * Refuses what transformers would follow in a tokenizer's files and this tokenizer does not: whole-word tokens, token
- * flags that `tokenizer_config.json` gives otherwise than `tokenizer.json`, dropout of merges, and `UNSET`.
+ * Refuses settings that transformers follows and this tokenizer does not: whole-word tokens, token flags that differ
+ * between `tokenizer_config.json` and `tokenizer.json`, dropout of merges, and the flags of `UNSET`.
  *
  * @throws CHECKPOINT_INVALID naming file and field of each
  */

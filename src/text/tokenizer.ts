@@ -9,7 +9,7 @@ import { readTokenizerConfig } from './tokenizer-config.ts';
 import { checkTokenizerFlags } from './tokenizer-flags.ts';
 
 const branches = t.union([t.number, t.array(t.number), t.null]);
-/** One codec with one name: an error speaks of the value, not of every branch. */
+/** Codec of a union with a name of its own. An error then names the value, not each branch. */
 const idOrIds = new t.Type<t.TypeOf<typeof branches>>(
   'a token id or a list of them',
   branches.is,
@@ -24,15 +24,15 @@ const GenerationFile = t.partial({
 const tokenOrNone = t.union([TokenText, t.null]);
 const TokenizerConfigFile = t.partial({ eos_token: tokenOrNone, pad_token: tokenOrNone });
 
-/** Text to token ids and back, as the checkpoint's `tokenizer.json` says. */
+/** Tokenizer of a checkpoint's `tokenizer.json`. */
 export class Tokenizer {
-  /** Ids that end a response: the generation config's, else the tokenizer's end token. */
+  /** Ids that end a response: those of the generation config, else the tokenizer's end token. */
   readonly eosIds: readonly number[];
-  /** The id that closes the assistant's turn. */
+  /** Id that closes the assistant's turn. */
   readonly endOfTurnId: number;
-  /** The id that fills padding. */
+  /** Id of padding. */
   readonly padId: number;
-  /** Number of ids the tokenizer knows; a model's vocabulary may be padded beyond it. */
+  /** Number of ids. A model's vocabulary may be padded beyond it. */
   readonly size: number;
   readonly #hub: HubTokenizer;
 
@@ -48,10 +48,9 @@ export class Tokenizer {
   }
 
   /**
-   * The tokenizer of a Hugging Face directory.
+   * Loads the tokenizer of a Hugging Face directory.
    *
-   * @throws CHECKPOINT_INVALID when a file is missing or broken, asks for what is not supported, or no end token is
-   *   named
+   * @throws CHECKPOINT_INVALID if a file is missing or broken, has an unsupported setting, or no file names an end token
    */
   static load(directory: string): Tokenizer {
     const path = join(directory, 'tokenizer.json');
@@ -77,12 +76,12 @@ export class Tokenizer {
     return new Tokenizer(hub, { eosIds, endOfTurnId, padId });
   }
 
-  /** Token ids of a text; none are added, and special tokens spelt out in it are recognised. */
+  /** Encodes a text. No token is added, and special tokens that are spelt out in the text are recognised. */
   encode(text: string): number[] {
     return this.#hub.encode(text, { add_special_tokens: false }).ids;
   }
 
-  /** The text of token ids; bytes that are not UTF-8 come out as U+FFFD. */
+  /** Decodes token ids. Bytes that are not UTF-8 become U+FFFD. */
   decode(
     ids: ArrayLike<number>,
     { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
@@ -94,7 +93,7 @@ export class Tokenizer {
     });
   }
 
-  /** The id of a token, or undefined when the vocabulary lacks it. */
+  /** Id of a token; undefined if the vocabulary lacks it. */
   idOf(token: string): number | undefined {
     return this.#hub.token_to_id(token);
   }
@@ -113,7 +112,7 @@ function open(tokenizer: object, config: object, directory: string): HubTokenize
   }
 }
 
-/** The generation config; a directory without one may still name its end token in `config.json`. */
+/** Generation config. A directory without one may name its end token in `config.json`. */
 function generationConfig(directory: string): t.TypeOf<typeof GenerationFile> {
   for (const file of ['generation_config.json', 'config.json']) {
     const path = join(directory, file);

@@ -1,6 +1,6 @@
 /**
- * White space as the reference language (Python) has it: JavaScript's, with U+001C to U+001F and
- * U+0085, without U+FEFF. Written for use inside a regular expression's character class.
+ * White space of Python, for a character class of a regular expression: that of JavaScript with U+001C to U+001F and
+ * U+0085, without U+FEFF.
  */
 export const SPACE =
   '\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
@@ -8,12 +8,12 @@ export const SPACE =
 const ONE_SPACE = new RegExp(`^[${SPACE}]$`);
 const RUN = new RegExp(`[${SPACE}]+`, 'u');
 
-/** Whether a one-character string is white space. */
+/** Tells whether a character is white space. */
 export function isSpace(character: string): boolean {
   return ONE_SPACE.test(character);
 }
 
-/** The text without white space at its ends, in linear time. */
+/** Trims white space at both ends, in linear time. */
 export function trimSpace(text: string): string {
   let start = 0;
   let end = text.length;
@@ -22,7 +22,7 @@ export function trimSpace(text: string): string {
   return text.slice(start, end);
 }
 
-/** The words between runs of white space; none for blank text. */
+/** Words between runs of white space; none in a blank text. */
 export function splitSpace(text: string): string[] {
   return text.split(RUN).filter((word) => word !== '');
 }
