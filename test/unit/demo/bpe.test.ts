@@ -3,11 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import * as os from 'node:os';
 import * as path from 'node:path';
 import { byteAlphabet, trainBpe } from '../../../src/demo/bpe.ts';
-import {
-  chatTemplate,
-  controlIds,
-  tokenizerFiles,
-} from '../../../src/demo/tokenizer-files.ts';
+import { chatTemplate, controlIds, tokenizerFiles } from '../../../src/demo/tokenizer-files.ts';
 import { ChatTemplate, type ChatMessage } from '../../../src/text/chat-template.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { goldenCases, goldenJson, goldenPath } from '../../support/golden.ts';
