@@ -2,7 +2,7 @@ import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
-import type { Config } from '../../src/config/schema.ts';
+import type { Algorithm } from '../../src/config/schema.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { concatenate } from '../../src/training/experience.ts';
 import type { Batch } from './batch-phase.ts';
@@ -20,8 +20,12 @@ export interface Estimate {
 }
 
 /** What decides the weight of KL in the rewards, as a run begins. */
-export function initialKlController({ algorithm }: Pick<Config, 'algorithm'>): KlController {
-  const { klType, klCoef: coef, klTarget: target, klHorizon: horizon } = algorithm;
+export function initialKlController({
+  klType,
+  klCoef: coef,
+  klTarget: target,
+  klHorizon: horizon,
+}: Algorithm): KlController {
   return klType === 'adaptive'
     ? { kind: 'adaptive', coef, target, horizon }
     : { kind: 'fixed', coef };
@@ -29,7 +33,7 @@ export function initialKlController({ algorithm }: Pick<Config, 'algorithm'>): K
 
 /** From scores and log-probabilities to token advantages, and the controller for the next step. */
 export function estimateAdvantages(
-  { algorithm }: Pick<Config, 'algorithm'>,
+  algorithm: Algorithm,
   klController: KlController,
   { scored, baselines }: Pick<Batch, 'scored' | 'baselines'>,
   { old, ref, values }: ModelView,
@@ -41,7 +45,7 @@ export function estimateAdvantages(
   const penalized = inReward
     ? penalizeRewards(
         { ...rows, tokenScores, oldLogProbs: concatenate(old), refLogProbs: concatenate(ref) },
-        { kind: klKindOf({ algorithm }), coef: klController.coef },
+        { kind: klKindOf(algorithm.klPenalty), coef: klController.coef },
       )
     : null;
   const tokenRewards = penalized?.rewards ?? tokenScores;

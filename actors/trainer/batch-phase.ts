@@ -1,48 +1,52 @@
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
-import type { Config } from '../../src/config/schema.ts';
+import type { Algorithm } from '../../src/config/schema.ts';
+import type { Sampling } from '../../src/config/worker-schema.ts';
 import { CxmindError } from '../../src/errors.ts';
+import type { GateState } from '../../src/reward/gate.ts';
+import type { RunState, StepContext } from './context.ts';
 import { warnOfData } from './data-report.ts';
-import { generateGroups } from './rollout-phase.ts';
+import type { StepPlan } from './plan.ts';
+import type { Task, TaskPrompts } from './prompt-feed.ts';
+import { generateGroups, type PromptGroup, type RolloutRequest } from './rollout-phase.ts';
 import {
   comparesResponses,
+  scoreGroups,
   withAdvantage,
   type InvalidResponse,
   type ScoredResponse,
 } from './scoring-phase.ts';
-import type { RunState, StepContext } from './context.ts';
 import type { Stopwatch } from './stopwatch.ts';
-import {
-  scoreTasks,
-  type Task,
-  type TaskGroup,
-  type TaskPrompts,
-  type TaskState,
-} from './tasks.ts';
 
 /** The responses that a step trains on. */
 export interface Batch {
-  /** In the order of their groups; `rollout.n` of each prompt, less those that could not be scored. */
+  /** `n` responses to each prompt, group by group, less those that could not be scored. */
   readonly scored: readonly ScoredResponse[];
-  /** By task, every response that was scored on the way, those of groups that were dropped too. */
+  /** All responses that were scored, by task; those of groups that were dropped too. */
   readonly generated: readonly (readonly ScoredResponse[])[];
   /** Responses that could not be scored, where that does not end the run. */
   readonly invalid: readonly InvalidResponse[];
-  /** The reward of the greedy response to each group's prompt, by the group's id; empty but for `remax`. */
+  /** Reward of the greedy response to a group's prompt, by the group's id; empty unless the estimator is `remax`. */
   readonly baselines: ReadonlyMap<string, number>;
-  /** Where each task stands after it, the run's own first. */
-  readonly states: readonly TaskState[];
-  /** Rows of the data sets that were left out so far, for being invalid. */
+  /** The place in the data and the gates after the batch. */
+  readonly progress: Pick<RunState, 'cursor' | 'gate' | 'replay'>;
+  /** Rows of the data sets that were left out so far because they are invalid. */
   readonly skipped: number;
 }
 
+/** A group with the index of its task. */
+interface TaskGroup extends PromptGroup {
+  readonly task: number;
+}
+
 /**
- * Round after round of prompts and responses until a step's are together; what is over is left for nobody.
+ * Samples and scores the responses of a step.
  *
- * With `algorithm.online_filtering` each round is scored at once, which its batch gate sees as a call of its own, and
- * only groups with a mean of `filter_key` between the bounds count; a round may keep none. Otherwise all are scored
- * when they are together.
+ * Rounds of prompts are answered until there are enough groups; groups beyond that are dropped. With
+ * `algorithm.online_filtering` (DAPO, arXiv:2503.14476, section 3.2) each round is scored at once, and only groups count
+ * whose mean of `filter_key` lies between the bounds. Without it all groups are scored together after the last round.
+ * Each scoring asks the batch gate of a reward once.
  *
- * @returns one response at least
+ * @returns at least one response
  * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough; REWARD_INVALID when no response can be
  *   trained on
  */
@@ -52,110 +56,134 @@ export async function makeBatch(
   step: number,
   clock: Stopwatch,
 ): Promise<Batch> {
-  const { config } = context;
-  const { algorithm, trainer } = config;
-  const wanted = config.data.rolloutBatchSize;
-  const tasks = tasksOf(context);
+  const { algorithm, batch } = context.plan.step;
+  const tasks = [context.actors.task, ...context.actors.replays];
+  const scorer = new TaskScorer(context, tasks, state);
   const baselines = new Map<string, number>();
-  const kept: ScoredResponse[][] = [];
-  const generated: ScoredResponse[][] = tasks.map(() => []);
-  const invalid: InvalidResponse[] = [];
   const unscored: TaskGroup[] = [];
-  let gates = [state.gate, ...state.replay.map(({ gate }) => gate)];
-  const score = async (groups: readonly TaskGroup[]): Promise<ScoredResponse[][]> => {
-    const scorings = await scoreTasks(tasks, groups, gates, context.signal);
-    gates = scorings.map(({ gate }) => gate);
-    for (const { name, problem } of scorings.flatMap((scoring) => scoring.invalid)) {
-      context.reporter.note(`skipped ${name}: ${problem}`);
-      invalid.push({ name, problem });
-    }
-    return scorings.map(({ scored }) => [...scored]);
-  };
-  for (let round = 1; ; round++) {
-    const next = await clock.time('data', () => context.feed.next(tasks, context.signal));
-    const { prompts, skipped, notes } = next;
-    warnOfData(notes, context.reporter);
+  const kept: ScoredResponse[][] = [];
+  let generated: ScoredResponse[][] = tasks.map(() => []);
+  let size = 0;
+  let round = 0;
+  let next: TaskPrompts;
+  do {
+    round++;
+    const prompts = await clock.time('data', () => context.feed.next(tasks, context.signal));
+    next = prompts;
+    warnOfData(prompts.notes, context.reporter);
     await clock.time('gen', async () => {
-      const groups = await answer(context, tasks, next, step, round);
+      const groups = await answer(context, tasks, prompts, step, round);
       if (algorithm.advEstimator === 'remax') {
-        for (const { group, parts } of (
-          await score(await answerGreedily(context, groups))
-        ).flat()) {
-          baselines.set(group.id, parts['overall']!);
-        }
+        const greedy = await scorer.score(await answerGreedily(context, groups));
+        for (const { group, parts } of greedy.flat()) baselines.set(group.id, parts['overall']!);
       }
-      if (algorithm.onlineFiltering) {
-        for (const [task, scored] of (await score(groups)).entries()) {
-          generated[task]!.push(...scored);
-          kept.push(...groupsToKeep(withBaseline(scored, baselines, algorithm), algorithm));
-        }
-      } else {
+      if (!algorithm.onlineFiltering) {
         unscored.push(...groups);
+        return;
+      }
+      for (const [task, scored] of (await scorer.score(groups)).entries()) {
+        generated[task]!.push(...scored);
+        kept.push(...groupsToKeep(withBaseline(scored, baselines, algorithm), algorithm));
       }
     });
-    const size = algorithm.onlineFiltering ? kept.length : unscored.length;
-    if (size >= wanted) {
-      const states = (): TaskState[] =>
-        next.cursors.map((cursor, task) => ({ cursor, gate: gates[task]! }));
-      if (algorithm.onlineFiltering) {
-        const scored = kept.slice(0, wanted).flat();
-        return { scored, generated, invalid, baselines, states: states(), skipped };
-      }
-      const all = await clock.time('reward', () => score(unscored.slice(0, wanted)));
-      const comparable = withAdvantage({ scored: all.flat(), invalid }, algorithm.advEstimator);
-      const scored = withBaseline(comparable, baselines, algorithm);
-      if (scored.length === 0) {
-        throw new CxmindError(
-          'REWARD_INVALID',
-          `${comparable.length} responses could be scored, but of no prompt both a response and the greedy one, ` +
-            `which algorithm.adv_estimator=remax compares it with`,
-        );
-      }
-      return { scored, generated: all, invalid, baselines, states: states(), skipped };
+    size = algorithm.onlineFiltering ? kept.length : unscored.length;
+    if (size < batch.prompts) {
+      checkRounds(context.plan.step, { step, round, size, prompts: prompts.prompts.length });
     }
-    const limit = trainer.maxTryMakeBatch;
-    if (limit > 0 && round >= limit) {
-      throw new CxmindError(
-        'DATA_INVALID',
-        `step ${step} has ${size} of ${wanted} prompts after ${round} rounds of generation` +
-          (algorithm.onlineFiltering ? `, of ${prompts.length} prompts each` : '') +
-          '; raise trainer.max_try_make_batch' +
-          (algorithm.onlineFiltering
-            ? `, or widen algorithm.filter_low and filter_high (${algorithm.filterLow} to ` +
-              `${algorithm.filterHigh}): the prompts are too easy or too hard for this policy`
-            : ''),
-        { detail: { step, rounds: round, prompts: size } },
-      );
+  } while (size < batch.prompts);
+
+  let scored: readonly ScoredResponse[] = kept.slice(0, batch.prompts).flat();
+  if (!algorithm.onlineFiltering) {
+    const groups = unscored.slice(0, batch.prompts);
+    generated = await clock.time('reward', () => scorer.score(groups));
+    scored = trainable(generated.flat(), scorer.invalid, baselines, algorithm);
+  }
+  const { invalid } = scorer;
+  const progress = scorer.progress(next);
+  return { scored, generated, invalid, baselines, progress, skipped: next.skipped };
+}
+
+/** Scores the groups of each task with the task's own reward and gate. */
+class TaskScorer {
+  /** Responses that could not be scored so far. */
+  readonly invalid: InvalidResponse[] = [];
+  readonly #context: StepContext;
+  readonly #tasks: readonly Task[];
+  #gates: readonly GateState[];
+
+  constructor(context: StepContext, tasks: readonly Task[], { gate, replay }: RunState) {
+    this.#context = context;
+    this.#tasks = tasks;
+    this.#gates = [gate, ...replay.map((state) => state.gate)];
+  }
+
+  /** Scores groups; returns the responses that have a score, by task. */
+  async score(groups: readonly TaskGroup[]): Promise<ScoredResponse[][]> {
+    const { reporter, signal } = this.#context;
+    const scorings = await Promise.all(
+      this.#tasks.map(async ({ rewards, gate: spec }, task) => {
+        const own = groups.filter((group) => group.task === task);
+        const state = this.#gates[task]!;
+        if (own.length === 0) return { scored: [], invalid: [], gate: state };
+        return await scoreGroups(rewards, own, { spec, state }, signal);
+      }),
+    );
+    this.#gates = scorings.map(({ gate }) => gate);
+    for (const { name, problem } of scorings.flatMap(({ invalid }) => invalid)) {
+      reporter.note(`skipped ${name}: ${problem}`);
+      this.invalid.push({ name, problem });
     }
+    return scorings.map(({ scored }) => [...scored]);
+  }
+
+  /** The place after some prompts, with the gates as they are now. */
+  progress({ cursors }: TaskPrompts): Batch['progress'] {
+    const [own, ...replay] = cursors.map((cursor, task) => ({ cursor, gate: this.#gates[task]! }));
+    return { ...own!, replay };
   }
 }
 
-/** The run's own task first, then those of earlier stages. */
-function tasksOf({ cast, gate, replays }: StepContext): Task[] {
-  return [{ name: null, data: cast.data, rewards: cast.rewards, gate }, ...replays];
+/** Throws once a step has taken as many rounds as it may. */
+function checkRounds(
+  { algorithm, batch }: StepPlan,
+  at: {
+    readonly step: number;
+    readonly round: number;
+    /** Groups so far. */
+    readonly size: number;
+    /** Prompts of a round. */
+    readonly prompts: number;
+  },
+): void {
+  const { step, round, size, prompts } = at;
+  if (batch.maxRounds <= 0 || round < batch.maxRounds) return;
+  const { onlineFiltering, filterLow, filterHigh } = algorithm;
+  throw new CxmindError(
+    'DATA_INVALID',
+    `step ${step} has ${size} of ${batch.prompts} prompts after ${round} rounds of generation` +
+      (onlineFiltering ? `, of ${prompts} prompts each` : '') +
+      '; raise trainer.max_try_make_batch' +
+      (onlineFiltering
+        ? `, or widen algorithm.filter_low and filter_high (${filterLow} to ` +
+          `${filterHigh}): the prompts are too easy or too hard for this policy`
+        : ''),
+    { detail: { step, rounds: round, prompts: size } },
+  );
 }
 
-/** The responses of a round; its groups have ids that no other round's have, though prompts may come again. */
+/** Samples `n` responses to each prompt of a round. A group's id is unique in the step, though prompts may repeat. */
 async function answer(
-  { cast, config, reporter, weights, signal }: StepContext,
+  context: StepContext,
   tasks: readonly Task[],
   { prompts, taskOf }: TaskPrompts,
   step: number,
   round: number,
 ): Promise<TaskGroup[]> {
-  const stream = ['rollout', config.trainer.seed, step];
-  const groups = await generateGroups(
-    cast.rollouts,
-    prompts,
-    {
-      sampling: config.worker.rollout,
-      maxTokens: config.data.maxResponseLength,
-      stream: round === 1 ? stream : [...stream, round],
-      policyVersion: weights.version,
-      signal,
-    },
-    reporter,
-  );
+  const { sampling, seed } = context.plan.step.batch;
+  const stream = ['rollout', seed, step, ...(round === 1 ? [] : [round])];
+  const request = rolloutRequest(context, sampling, stream);
+  const { rollouts } = context.actors;
+  const groups = await generateGroups(rollouts, prompts, request, context.reporter);
   return groups.map((group, i) => {
     const task = taskOf[i]!;
     const { name } = tasks[task]!;
@@ -163,43 +191,66 @@ async function answer(
   });
 }
 
-/** The greedy response to each prompt of a round, whose reward is ReMax's baseline. */
+/** Decodes the greedy response to each prompt of a round, whose reward is the baseline of ReMax. */
 async function answerGreedily(
-  { cast, config, reporter, weights, signal }: StepContext,
+  context: StepContext,
   groups: readonly TaskGroup[],
 ): Promise<TaskGroup[]> {
-  const greedy = await generateGroups(
-    cast.rollouts,
-    groups.map(({ prompt }) => prompt),
-    {
-      sampling: { ...config.worker.rollout, n: 1, temperature: 0 },
-      maxTokens: config.data.maxResponseLength,
-      stream: ['greedy'],
-      policyVersion: weights.version,
-      signal,
-    },
-    reporter,
-  );
+  const sampling = { ...context.plan.step.batch.sampling, n: 1, temperature: 0 };
+  const request = rolloutRequest(context, sampling, ['greedy']);
+  const prompts = groups.map(({ prompt }) => prompt);
+  const { rollouts } = context.actors;
+  const greedy = await generateGroups(rollouts, prompts, request, context.reporter);
   return greedy.map((group, i) => ({ ...group, id: groups[i]!.id, task: groups[i]!.task }));
+}
+
+function rolloutRequest(
+  { plan, weights, signal }: StepContext,
+  sampling: Sampling,
+  stream: RolloutRequest['stream'],
+): RolloutRequest {
+  const maxTokens = plan.step.batch.maxResponseLength;
+  return { sampling, maxTokens, stream, policyVersion: weights.version, signal };
+}
+
+/**
+ * The responses that have an advantage.
+ *
+ * @throws REWARD_INVALID when there are none
+ */
+function trainable(
+  scored: readonly ScoredResponse[],
+  invalid: readonly InvalidResponse[],
+  baselines: ReadonlyMap<string, number>,
+  algorithm: Algorithm,
+): readonly ScoredResponse[] {
+  const comparable = withAdvantage({ scored, invalid }, algorithm.advEstimator);
+  const left = withBaseline(comparable, baselines, algorithm);
+  if (left.length > 0) return left;
+  throw new CxmindError(
+    'REWARD_INVALID',
+    `${comparable.length} responses could be scored, but of no prompt both a response and the greedy one, ` +
+      `which algorithm.adv_estimator=remax compares it with`,
+  );
 }
 
 /** For ReMax the responses to prompts whose greedy response could be scored; else all. */
 function withBaseline(
   scored: readonly ScoredResponse[],
   baselines: ReadonlyMap<string, number>,
-  { advEstimator }: Config['algorithm'],
+  { advEstimator }: Algorithm,
 ): readonly ScoredResponse[] {
   return advEstimator === 'remax' ? scored.filter(({ group }) => baselines.has(group.id)) : scored;
 }
 
 /**
- * The groups that still teach something, their responses together.
+ * The groups that still teach something, each with its responses together.
  *
  * @throws CONFIG_INVALID when the reward does not give the part that decides
  */
 function groupsToKeep(
   scored: readonly ScoredResponse[],
-  { advEstimator, filterKey, filterLow, filterHigh }: Config['algorithm'],
+  { advEstimator, filterKey, filterLow, filterHigh }: Algorithm,
 ): ScoredResponse[][] {
   const values = scored.map(({ parts }) => {
     const value = parts[filterKey];
@@ -210,12 +261,10 @@ function groupsToKeep(
     );
   });
   const ids = scored.map(({ group }) => group.id);
-  const groups = new Map<string, ScoredResponse[]>();
-  for (const row of rowsToKeep(values, ids, { low: filterLow, high: filterHigh })) {
-    const group = groups.get(ids[row]!);
-    if (group === undefined) groups.set(ids[row]!, [scored[row]!]);
-    else group.push(scored[row]!);
-  }
+  const rows = rowsToKeep(values, ids, { low: filterLow, high: filterHigh });
+  const groups = Map.groupBy(rows, (row) => ids[row]!);
   const smallest = comparesResponses(advEstimator) ? 2 : 1;
-  return [...groups.values()].filter((group) => group.length >= smallest);
+  return [...groups.values()]
+    .filter(({ length }) => length >= smallest)
+    .map((group) => group.map((row) => scored[row]!));
 }

@@ -1,18 +1,17 @@
-import { learnerCount } from '../../src/config/derive.ts';
-import { floatDTypeOf } from '../../src/config/precision.ts';
-import type { Config } from '../../src/config/schema.ts';
 import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { strategies } from '../../src/optim/adamw-graph.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { isSteppedItself } from '../../src/training/device-weights.ts';
-import type { LoadedCritic } from './critic.ts';
-import { computedBy, type LoadedPolicy } from './policy.ts';
+import type { OptimizationOptions } from '../../src/training/optimization.ts';
+import type { LoadedModel } from './models.ts';
+import type { RunPlan } from './plan.ts';
 
-/** The models of a run; a run without a critic has none. */
+/** The models of a run. */
 export interface RunModels {
-  readonly policy: LoadedPolicy;
-  readonly critic: LoadedCritic | null;
+  readonly policy: LoadedModel;
+  /** Null unless advantages are estimated from values. */
+  readonly critic: LoadedModel | null;
 }
 
 /** Something that lies in a card's memory from a run's beginning to its end. */
@@ -21,38 +20,39 @@ export interface Kept {
   readonly bytes: number;
 }
 
-type Trained = Config['worker']['actor'] | Config['worker']['critic'];
-
-/** What a run keeps on each card with a learner; the reference is on the last one alone. */
-export function keptOnCard(config: Config, { policy, critic }: RunModels): Kept[] {
-  const { actor, critic: criticOptions, ref } = config.worker;
-  const learners = learnerCount(config);
-  const of = (name: string, model: LoadedPolicy | LoadedCritic, options: Trained): Kept[] =>
-    keptOf(name, model, options, learners);
-  const hasOwnReference = !config.algorithm.disableKl && policy.adapter === null;
-  const reference = computedBy(config, ref, policy.computeDType);
-  const referenceBytes = policy.arena.layout.length * bytesPerElement(reference.computeDType);
+/** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
+export function keptOnCard(
+  plan: Pick<RunPlan, 'policy' | 'critic' | 'reference' | 'placement'>,
+  { policy, critic }: RunModels,
+): Kept[] {
+  const { learners } = plan.placement;
+  const reference = policy.adapter === null ? plan.reference?.model : undefined;
   return [
-    ...of('policy', policy, actor),
-    ...(critic === null ? [] : of('critic', critic, criticOptions)),
-    ...(hasOwnReference && !reference.isOffloaded
-      ? [{ what: `reference, ${reference.computeDType}`, bytes: referenceBytes }]
+    ...keptOf('policy', policy, plan.policy.settings.optimization, learners),
+    ...(critic && plan.critic
+      ? keptOf('critic', critic, plan.critic.settings.optimization, learners)
       : []),
+    ...(reference === undefined || reference.isOffloaded
+      ? []
+      : [
+          {
+            what: `reference, ${reference.computeDType}`,
+            bytes: policy.arena.layout.length * bytesPerElement(reference.computeDType),
+          },
+        ]),
   ];
 }
 
 function keptOf(
   name: string,
-  { arena, computeDType, isOffloaded, frozenLength, ...model }: LoadedPolicy | LoadedCritic,
-  { fsdp, optim, offload }: Trained,
+  { arena, adapter, computeDType, isOffloaded, frozenLength }: LoadedModel,
+  { storage, strategy, offloadsState }: Required<OptimizationOptions>,
   learners: number,
 ): Kept[] {
-  const adapter = 'adapter' in model ? model.adapter : null;
   const all = arena.layout.length + (adapter?.arena.layout.length ?? 0);
   const trained = adapter?.arena.layout.length ?? arena.layout.length - frozenLength;
-  const storage = floatDTypeOf(fsdp.torchDtype);
   const hasMasters = !isSteppedItself({ dtype: computeDType }, storage);
-  const { states, stateDType } = strategies[optim.strategy];
+  const { states, stateDType } = strategies[strategy];
   const state = (states.length * bytesPerElement(stateDType) * trained) / learners;
   return [
     {
@@ -64,7 +64,7 @@ function keptOf(
       what: `${name}'s gradients, f32`,
       bytes: 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners),
     },
-    { what: `${name}'s optimizer, ${stateDType}`, bytes: offload.offloadOptimizer ? 0 : state },
+    { what: `${name}'s optimizer, ${stateDType}`, bytes: offloadsState ? 0 : state },
   ].filter(({ bytes }) => bytes > 0);
 }
 

@@ -12,9 +12,8 @@ import {
   writeFileAtomically,
 } from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import { SafetensorsReader } from '../../src/model/checkpoint/safetensors.ts';
-import type { Cast } from './run-actors.ts';
-import type { RunState } from './context.ts';
+import { SafetensorsReader } from '../../src/model/safetensors.ts';
+import type { RunActors, RunState } from './context.ts';
 
 const RunningMean = t.type({ ema: t.union([t.number, t.null]) });
 const KlState = t.union([
@@ -102,12 +101,12 @@ export class Checkpoints {
    * Saves a step; then removes what the limit no longer keeps, where the reference removes first and a crash between
    * leaves too few. Returns the Hugging Face directory.
    */
-  async save(cast: Trained, request: SaveRequest): Promise<string> {
+  async save(actors: Trained, request: SaveRequest): Promise<string> {
     const { step, state, score, unfinished, accuracyBefore, beforeNaming } = request;
     const started = performance.now();
     const target = this.#pathOf(step);
     await writeDirectoryAtomically(target, async (directory) => {
-      for (const [name, model] of modelsOf(cast)) {
+      for (const [name, model] of modelsOf(actors)) {
         const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
         await model.save(message, { timeoutMs: TIMEOUT_MS });
       }
@@ -224,13 +223,13 @@ function weightsOnly(folder: string): string {
 }
 
 /** Those who keep what a run trains. */
-type Trained = Pick<Cast, 'learners' | 'critics'>;
+type Trained = Pick<RunActors, 'learners' | 'critics'>;
 
 /** What is trained, by the name of its folder in a checkpoint. */
 function modelsOf({
   learners,
   critics,
-}: Trained): [string, Pick<Cast['learners'], 'save' | 'restore'>][] {
+}: Trained): [string, Pick<RunActors['learners'], 'save' | 'restore'>][] {
   return critics === null
     ? [['actor', learners]]
     : [
@@ -263,7 +262,7 @@ export function obsoleteSteps(
  *
  * @throws CHECKPOINT_INVALID naming file and field
  */
-export async function restore(folder: string, cast: Trained): Promise<ResumePoint> {
+export async function restore(folder: string, actors: Trained): Promise<ResumePoint> {
   if (!basename(folder).includes('global_step_')) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
@@ -272,7 +271,7 @@ export async function restore(folder: string, cast: Trained): Promise<ResumePoin
   }
   const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
   const { step, unfinished = null, accuracyBefore = null, ...state } = file;
-  for (const [name, model] of modelsOf(cast)) {
+  for (const [name, model] of modelsOf(actors)) {
     const directory = resolve(folder, name);
     if (!existsSync(directory)) {
       throw new CxmindError(

@@ -1,50 +1,58 @@
 import type { KlController } from '../../src/algorithms/kl.ts';
-import type { Config } from '../../src/config/schema.ts';
-import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import type { DecoderSizes } from '../../src/flops.ts';
-import type { GateChoice, GateState } from '../../src/reward/gate.ts';
+import type { GateState } from '../../src/reward/gate.ts';
 import type { AdvanceState } from '../../src/training/advance.ts';
+import type { referenceProtocol } from '../reference/protocol.ts';
+import type { rolloutProtocol } from '../rollout/protocol.ts';
+import type { ActorRef } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
-import type { Cast } from './run-actors.ts';
+import type { Critics } from './critics.ts';
+import type { Learners } from './learners.ts';
+import type { RunPlan } from './plan.ts';
+import type { PromptFeed, Task, TaskState } from './prompt-feed.ts';
 import type { Reporter } from './reporter.ts';
-import type { PromptFeed, Task, TaskState } from './tasks.ts';
 import type { Timeline } from './timeline.ts';
 
-/** What a run remembers from step to step, besides the learner's own state. */
-export interface RunState {
-  readonly cursor: PromptCursor;
-  readonly gate: GateState;
+/** Refs to the actors of a run. */
+export interface RunActors {
+  /** The run's own prompts and rewards. */
+  readonly task: Task;
+  /** Those of earlier stages of a curriculum that go on. */
+  readonly replays: readonly Task[];
+  readonly learners: Learners;
+  /** Null unless advantages are estimated from values. */
+  readonly critics: Critics | null;
+  readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
+  /** Null when nothing needs reference log-probabilities. */
+  readonly reference: ActorRef<typeof referenceProtocol> | null;
+}
+
+/** State that a run carries from step to step, besides that of its models. A checkpoint keeps it. */
+export interface RunState extends TaskState {
   readonly validationGate: GateState;
   readonly klController: KlController;
   /** How near a stage is to its end. */
   readonly advance: AdvanceState;
-  /** Of the earlier stages whose data go on. */
+  /** The state of each replay. */
   readonly replay: readonly TaskState[];
 }
 
-/** The task of an earlier stage. */
-export type Replay = Task & { readonly name: string };
-
-/** What does not change during a run. */
+/** Parts of a run that stay the same from its first step to its last. */
 export interface StepContext {
-  readonly cast: Cast;
-  /** The policy's, for every process that reads them. */
+  readonly plan: RunPlan;
+  readonly actors: RunActors;
+  /** The policy's weights, which get to every process that reads them. */
   readonly weights: WeightSync;
-  readonly config: Config;
-  /** Of the models that are trained, for what training them costs. */
+  /** Sizes of the models that are trained; they say what training costs. */
   readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
-  readonly gate: GateChoice | undefined;
-  /** Earlier stages of a curriculum whose data and rewards go on. */
-  readonly replays: readonly Replay[];
-  /** Prompts of the run and of those stages. */
   readonly feed: PromptFeed;
   readonly reporter: Reporter;
-  /** Where phases are drawn; null when nobody asked for them. */
+  /** Null when nobody asked for a timeline of the phases. */
   readonly timeline: Timeline | null;
   readonly signal: AbortSignal;
 }
 
-/** What a step needs besides, as it may be undone until weights change. */
+/** A step's context. The step can be undone until it calls `beginUpdate`. */
 export interface UndoableContext extends StepContext {
   /** Called once, before the first weights change. @throws the signal's reason when the step is to be undone */
   readonly beginUpdate: () => Promise<void>;

@@ -1,14 +1,14 @@
 import type { Config } from '../../src/config/schema.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
-import { rewardChoice } from '../../src/reward/configured.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
-import { spawnData, spawnRewards, spawnRollouts } from './cast.ts';
 import { warnOfData } from './data-report.ts';
 import { onThisMachine } from './on-this-machine.ts';
-import { loadPolicy } from './policy.ts';
+import { loadPolicy } from './models.ts';
 import { placeRun } from './placement.ts';
+import { planRun } from './plan.ts';
 import { joinNodes, type RunOptions } from './run.ts';
+import { spawnRollouts, spawnTask } from './spawn.ts';
 import { validate, type OnScored, type Validation } from './validation.ts';
 
 const TIMEOUT_MS = 3600_000;
@@ -29,24 +29,21 @@ export async function evaluatePolicy(
   await using system = new ActorSystem(options);
   const hosts = await joinNodes(system, options);
   const signal = AbortSignal.any([options.signal, system.signal]);
-  const places = placeRun(config, hosts);
-  const policy = await loadPolicy(system, config);
-  const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));
+  const plan = planRun(config, [], (line) => reporter.note(line));
+  const places = placeRun(plan.placement, hosts);
+  const policy = await loadPolicy(system, plan.policy.model);
   await using weights = new PolicyWeights(system, policy, logger);
-  const cast = {
-    data: await spawnData(system, config, policy, {
-      trainFiles: null,
-      validationFiles: config.data.valFiles,
-      batchSize: 1,
-    }),
-    rollouts: await spawnRollouts(system, config, policy, weights, places.rollouts),
-    rewards: await spawnRewards(system, config, places.rewards),
+  const sets = { trainFiles: null, validationFiles: config.data.valFiles, batchSize: 1 };
+  const task = { ...plan.task, data: { ...plan.task.data, ...sets } };
+  const actors = {
+    task: await spawnTask(system, task, policy.config, places.rewards),
+    rollouts: await spawnRollouts(system, plan.rollout, policy, weights, places.rollouts),
   };
   weights.trained.publish(1);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
-  const { validationPrompts, notes } = await cast.data.ask.summary(undefined, ask);
+  const { validationPrompts, notes } = await actors.task.data.ask.summary(undefined, ask);
   warnOfData(notes, reporter);
-  const context = { cast, weights: weights.trained, config, gate, reporter, signal };
+  const context = { plan, actors, weights: weights.trained, reporter, signal };
   try {
     return await validate(context, validationPrompts, initialGateState, onScored);
   } catch (error) {

@@ -1,11 +1,13 @@
 import { responseTokensOf } from '../../src/training/mini-batches.ts';
 import type { AskOptions } from '../runtime/ref.ts';
 import type { Reporter } from './reporter.ts';
-import type { Cast } from './run-actors.ts';
+import type { Learners } from './learners.ts';
+import type { Task } from './prompt-feed.ts';
 
 /** What the loss is measured with. */
 interface HeldOut {
-  readonly cast: Pick<Cast, 'data' | 'learners'>;
+  readonly data: Task['data'];
+  readonly learners: Learners;
   readonly reporter: Reporter;
   /** Validation prompts. */
   readonly prompts: number;
@@ -21,7 +23,7 @@ interface HeldOut {
  * @returns null without any, and when it is preempted
  */
 export async function heldOutLoss(
-  { cast, reporter, prompts, batchSize, preemption }: HeldOut,
+  { data, learners, reporter, prompts, batchSize, preemption }: HeldOut,
   ask: AskOptions,
 ): Promise<number | null> {
   let [done, loss, tokens] = [0, 0, 0];
@@ -29,10 +31,10 @@ export async function heldOutLoss(
   for (; done < prompts; done += batchSize) {
     if (preemption?.aborted === true) return null;
     const range = { start: done, end: Math.min(prompts, done + batchSize) };
-    const { samples } = await cast.data.ask.validationSolutions(range, ask);
+    const { samples } = await data.ask.validationSolutions(range, ask);
     const count = responseTokensOf(samples);
     if (count === 0) continue;
-    loss += count * (await cast.learners.imitationLoss(samples, ask));
+    loss += count * (await learners.imitationLoss(samples, ask));
     tokens += count;
   }
   return tokens === 0 ? null : loss / tokens;

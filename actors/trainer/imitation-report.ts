@@ -1,9 +1,9 @@
-import type { Config } from '../../src/config/schema.ts';
 import type { RunEnd } from '../../src/loggers/logger.ts';
 import type { Loggers } from '../../src/loggers/open.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { Logger } from '../runtime/actor.ts';
+import type { SupervisedPlan } from './plan.ts';
 import type { Pace, Reporter } from './reporter.ts';
 import { RunFiles } from './run-files.ts';
 import { setAside } from './set-aside.ts';
@@ -18,7 +18,7 @@ const filesOfReport: readonly string[] = [
 
 /** Where supervised training tells of itself: its folder's files, its loggers, and a table. */
 export class ImitationReport implements AsyncDisposable {
-  readonly #config: Config;
+  readonly #plan: SupervisedPlan;
   readonly #reporter: Reporter;
   readonly #logger: Logger;
   readonly #files: RunFiles;
@@ -26,32 +26,29 @@ export class ImitationReport implements AsyncDisposable {
   #end: RunEnd = 'failed';
 
   private constructor(
-    config: Config,
+    plan: SupervisedPlan,
     { reporter, logger }: { readonly reporter: Reporter; readonly logger: Logger },
     files: RunFiles,
   ) {
-    this.#config = config;
+    this.#plan = plan;
     this.#reporter = reporter;
     this.#logger = logger;
     this.#files = files;
-    const { experimentName } = config.trainer;
-    this.#loggers = openLoggers(config, reporter, {
+    const { experimentName } = plan.tracking;
+    this.#loggers = openLoggers(plan, reporter, {
       experiment: `${experimentName}-sft`,
-      folder: files.folder,
       resumedAfter: null,
     });
   }
 
   /** Opens the report in a folder; files of an earlier run there are set aside. */
   static async open(
-    config: Config,
-    folder: string,
+    plan: SupervisedPlan,
     options: { readonly reporter: Reporter; readonly logger: Logger },
   ): Promise<ImitationReport> {
-    const files = await RunFiles.open(folder);
-    const aside = await setAside(folder, filesOfReport);
-    if (aside !== null) options.reporter.note(`the metrics of the run before are kept in ${aside}`);
-    return new ImitationReport(config, options, files);
+    const files = await RunFiles.open(plan.folder);
+    await files.keepUntil(-1, -1);
+    return new ImitationReport(plan, options, files);
   }
 
   /** Shows a step. @returns its metrics */
@@ -61,7 +58,7 @@ export class ImitationReport implements AsyncDisposable {
   ): Metrics {
     const { step } = pace;
     this.#logger.info({ step, loss, gradientNorm, tokens, learningRate }, 'sft');
-    if (showsTable(this.#config)) {
+    if (showsTable(this.#plan.tracking)) {
       const tokensPerSecond = tokens / pace.seconds;
       this.#reporter.supervisedStep({
         ...pace,

@@ -33,12 +33,12 @@ const RETRIES = 5;
 
 /** Log-probabilities under the policy and the reference, and the critic's values. */
 export async function viewOf(
-  { cast, config, reporter, weights, signal }: StepContext,
+  { actors, plan, reporter, weights, signal }: StepContext,
   sequences: readonly Sequence[],
   clock: Stopwatch,
 ): Promise<ModelView> {
-  const { learners, reference, critics } = cast;
-  const { temperature } = config.worker.rollout;
+  const { learners, reference, critics } = actors;
+  const { temperature } = plan.step;
   const ask: AskOptions = { timeoutMs: TIMEOUT_MS, signal };
   const total = sequences.length;
   const old = await clock.time('old', async () => {
@@ -86,17 +86,18 @@ export async function update(
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<Updated> {
-  const { critics } = context.cast;
+  const { critics } = context.actors;
+  const plan = context.plan.step;
   const { values } = view;
   const ofCritic =
     critics === null || values === null
       ? {}
       : await clock.time('update_critic', async () => {
           const { reporter, signal } = context;
-          const { globalBatchSize, ppoEpochs } = context.config.worker.critic;
-          const { now, next } = criticRates(context.config, number);
+          const { miniBatchSize, epochs } = plan.critic;
+          const { now, next } = criticRates(plan, number);
           const progress = new LearnerProgress(critics.count);
-          const total = sequences.length * ppoEpochs;
+          const total = sequences.length * epochs;
           using _ = reporter.phase({ name: 'critic', total, done: () => progress.done });
           const metrics = await critics.update(
             sequences.map((sequence, i) => ({
@@ -104,13 +105,13 @@ export async function update(
               oldValues: values[i]!,
               returns: lessons.returns[i]!,
             })),
-            { miniBatchSize: samplesOf(context, globalBatchSize), learningRate: now },
+            { miniBatchSize, learningRate: now },
             progress,
             { timeoutMs: TIMEOUT_MS, signal },
           );
           return { ...reduceMetrics(metrics), 'critic/lr': next };
         });
-  if (number.step < context.config.trainer.criticWarmup) {
+  if (number.step < plan.criticWarmup) {
     return { metrics: ofCritic, trained: [] };
   }
   const ofPolicy = await clock.time('update_actor', () =>
@@ -126,14 +127,14 @@ async function updatePolicy(
   { promptIds, advantages }: Lessons,
   number: StepNumber,
 ): Promise<Updated> {
-  const { cast, config, reporter, weights, signal } = context;
-  const { globalBatchSize, ppoEpochs } = config.worker.actor;
-  const learningRate = policyRate(config, number);
-  const progress = new LearnerProgress(cast.learners.count);
-  const total = sequences.length * ppoEpochs;
+  const { actors, plan, reporter, weights, signal } = context;
+  const { miniBatchSize, epochs } = plan.step.policy;
+  const learningRate = policyRate(plan.step, number);
+  const progress = new LearnerProgress(actors.learners.count);
+  const total = sequences.length * epochs;
   using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
   await weights.revise();
-  const { metrics, trained } = await cast.learners.update(
+  const { metrics, trained } = await actors.learners.update(
     sequences.map((sequence, i) => ({
       ...sequence,
       promptId: promptIds[i]!,
@@ -141,15 +142,10 @@ async function updatePolicy(
       advantages: advantages[i]!,
       refLogProbs: ref?.[i] ?? null,
     })),
-    { miniBatchSize: samplesOf(context, globalBatchSize), learningRate },
+    { miniBatchSize, learningRate },
     progress,
     { timeoutMs: TIMEOUT_MS, signal },
   );
   weights.publish(number.step + 1);
   return { metrics: { ...reduceMetrics(metrics), 'actor/lr': learningRate }, trained };
-}
-
-/** Samples of a mini-batch of so many prompts. */
-function samplesOf({ config }: StepContext, prompts: number): number {
-  return prompts * config.worker.rollout.n;
 }

@@ -1,9 +1,7 @@
-import { learnerCount } from '../../src/config/derive.ts';
-import type { Config } from '../../src/config/schema.ts';
 import type { DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Place } from '../runtime/placement.ts';
-import { devicesOf } from './device.ts';
+import type { PlacementPlan } from './plan.ts';
 
 /** A process that actors of a run may be placed in. */
 export interface Host {
@@ -41,34 +39,32 @@ export interface RunPlacement {
  * @throws CONFIG_INVALID when there are fewer than `trainer.nnodes`, or fewer cards than learners, or when models are
  *   on cards and not all in the process that leads
  */
-export function placeRun(config: Config, hosts: readonly Host[]): RunPlacement {
-  const { rollout, reward } = config.worker;
-  const { nnodes } = config.trainer;
-  if (hosts.length < nnodes) {
+export function placeRun(plan: PlacementPlan, hosts: readonly Host[]): RunPlacement {
+  if (hosts.length < plan.hosts) {
     throw new CxmindError(
       'CONFIG_INVALID',
-      `trainer.nnodes: ${nnodes} hosts are to train and ${hosts.length} take part; ` +
+      `trainer.nnodes: ${plan.hosts} hosts are to train and ${hosts.length} take part; ` +
         'start the run on all of them with cxmind launch',
     );
   }
   const able = hosts.filter(({ slots }) => slots > 0);
   const workers = able.length === 0 ? hosts.slice(0, 1) : able;
   const others = workers.filter(({ node }) => node !== null);
-  const learners = placeLearners(config, hosts);
+  const learners = placeLearners(plan, hosts);
   const cards = [...new Set(learners.map(({ device }) => device))];
   const rollouts =
-    rollout.numWorkers === null
+    plan.rollouts === null
       ? workers.flatMap((host) => cards.map((device) => ({ place: placeOf(host), device })))
-      : spread(rollout.numWorkers, workers).map((place, i) => ({
+      : spread(plan.rollouts, workers).map((place, i) => ({
           place,
           device: cards[i % cards.length]!,
         }));
   const reference = {
     place: placeOf(largest(others.length === 0 ? workers : others)),
-    device: devicesOf(config.trainer).at(-1)!,
+    device: plan.devices.at(-1)!,
   };
-  checkStations(config, [...learners, ...rollouts, reference]);
-  return { learners, rollouts, rewards: spread(reward.numWorkers, workers), reference };
+  checkStations(plan, [...learners, ...rollouts, reference]);
+  return { learners, rollouts, rewards: spread(plan.rewards, workers), reference };
 }
 
 /**
@@ -77,9 +73,10 @@ export function placeRun(config: Config, hosts: readonly Host[]): RunPlacement {
  * @param hosts the leading one first
  * @throws CONFIG_INVALID when there are fewer cards
  */
-export function placeLearners(config: Config, hosts: readonly Host[]): Station[] {
-  const learners = learnerCount(config);
-  const devices = devicesOf(config.trainer);
+export function placeLearners(
+  { learners, devices }: PlacementPlan,
+  hosts: readonly Host[],
+): Station[] {
   const [first] = devices;
   if (first !== 'cpu' && learners > devices.length) {
     throw new CxmindError(
@@ -95,11 +92,11 @@ export function placeLearners(config: Config, hosts: readonly Host[]): Station[]
 }
 
 /** Sees to it that all who compute can reach their device's memory. */
-function checkStations({ trainer }: Config, stations: readonly Station[]): void {
+function checkStations({ deviceChoice }: PlacementPlan, stations: readonly Station[]): void {
   if (stations.every(({ place, device }) => place === 'thread' || device === 'cpu')) return;
   throw new CxmindError(
     'CONFIG_INVALID',
-    `trainer.device: ${trainer.device} trains in one process so far; ` +
+    `trainer.device: ${deviceChoice} trains in one process so far; ` +
       'start the run without other hosts, or set trainer.device=cpu',
   );
 }

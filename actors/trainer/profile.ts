@@ -2,8 +2,7 @@ import { join } from 'node:path';
 import type { TimedRun } from '../../src/device/device.ts';
 import { nowUs } from '../../src/device/run-times.ts';
 import { asCxmindError } from '../../src/errors.ts';
-import type { StepContext } from './context.ts';
-import type { Cast } from './run-actors.ts';
+import type { RunActors, StepContext } from './context.ts';
 import { writeTrace } from './trace.ts';
 
 /** Of actors that may still be at what nobody waits for any more. */
@@ -14,19 +13,19 @@ const TIMEOUT_MS = 600_000;
  * meanwhile into `profile-step-N.json`, and says so.
  */
 export async function profiled<T>(
-  { cast, config, timeline, reporter, signal }: StepContext,
+  { actors, plan, timeline, reporter, signal }: StepContext,
   { step, folder }: { readonly step: number; readonly folder: string },
   take: () => Promise<T>,
 ): Promise<T> {
-  if (step !== config.trainer.profile) return take();
+  if (step !== plan.loop.profile) return take();
   const options = { timeoutMs: TIMEOUT_MS, signal };
-  const actors = computingActors(cast);
+  const computing = computingActors(actors);
   // An actor that is gone is no reason to end a run that goes on without it.
-  await Promise.allSettled(actors.map(({ ask }) => ask.startProfile(undefined, options)));
+  await Promise.allSettled(computing.map(({ ask }) => ask.startProfile(undefined, options)));
   const beganUs = nowUs();
   const result = await take();
   const processes = await Promise.all(
-    actors.map(async ({ name, ask }) => {
+    computing.map(async ({ name, ask }) => {
       let runs: TimedRun[] = [];
       try {
         runs = await ask.endProfile(undefined, options);
@@ -43,7 +42,7 @@ export async function profiled<T>(
 }
 
 /** The actors that have a device. */
-function computingActors({ learners, critics, reference, rollouts }: Cast) {
+function computingActors({ learners, critics, reference, rollouts }: RunActors) {
   return [
     ...learners.refs,
     ...(critics?.refs ?? []),

@@ -5,7 +5,7 @@ import type { Sampling } from '../../src/config/worker-schema.ts';
 import type { Prompt } from '../messages.ts';
 import type { Group } from '../rollout/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { Cast } from './run-actors.ts';
+import type { RunActors } from './context.ts';
 import type { Reporter } from './reporter.ts';
 
 /** A prompt with its responses. */
@@ -17,7 +17,7 @@ export interface PromptGroup {
 }
 
 /** How a batch of prompts is to be answered. */
-export interface RolloutPlan {
+export interface RolloutRequest {
   readonly sampling: Sampling;
   readonly maxTokens: number;
   /** What names the random streams besides prompt and sample: purpose and step. */
@@ -38,9 +38,9 @@ const RETRIES = 5;
  * matter which actor makes it, nor how often it is tried: of a prompt that was answered twice, one group counts.
  */
 export async function generateGroups(
-  rollouts: Cast['rollouts'],
+  rollouts: RunActors['rollouts'],
   prompts: readonly Prompt[],
-  { sampling, maxTokens, stream, policyVersion, signal }: RolloutPlan,
+  { sampling, maxTokens, stream, policyVersion, signal }: RolloutRequest,
   reporter: Reporter,
 ): Promise<PromptGroup[]> {
   const { n, seed, temperature, topP, topK, ignoreEos } = sampling;

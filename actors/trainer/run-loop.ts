@@ -1,7 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { trainingSteps } from '../../src/config/derive.ts';
-import { Config } from '../../src/config/schema.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';
 import type { RunEnd } from '../../src/loggers/logger.ts';
@@ -26,7 +24,7 @@ import { RunFiles, type RunSummary } from './run-files.ts';
 import { trainingStep, type StepResult } from './step.ts';
 import type { RunState, StepContext } from './context.ts';
 import { Stopwatch } from './stopwatch.ts';
-import { folderOf, generationOf, openLoggers, showsTable, withTimeAround } from './tracking.ts';
+import { generationOf, openLoggers, showsTable, withTimeAround } from './tracking.ts';
 import { validate, type Validation } from './validation.ts';
 
 /** What the loop takes from whoever starts a run. */
@@ -90,7 +88,7 @@ export class RunLoop implements AsyncDisposable {
   #hasLearned = false;
 
   constructor(context: StepContext, options: LoopOptions, started: number) {
-    const { trainer } = context.config;
+    const { loop, folder } = context.plan;
     const never = new AbortController().signal;
     this.#context = context;
     this.#logger = options.logger;
@@ -99,9 +97,9 @@ export class RunLoop implements AsyncDisposable {
     this.#saveRequests = options.saveRequests ?? new EventTarget();
     this.#advance = options.advance ?? null;
     this.#started = started;
-    this.#checkpoints = new Checkpoints(folderOf(context.config), {
-      limit: trainer.saveLimit,
-      modelOnly: trainer.saveModelOnly,
+    this.#checkpoints = new Checkpoints(folder, {
+      limit: loop.saveLimit,
+      modelOnly: loop.saveModelOnly,
     });
     this.#at = { step: 0, state: initialState(context), unfinished: null, accuracyBefore: null };
   }
@@ -126,37 +124,37 @@ export class RunLoop implements AsyncDisposable {
 
   /** Opens files and loggers, restores, validates. */
   async #open(): Promise<Opened> {
-    const { cast, config, reporter } = this.#context;
-    const { trainer } = config;
-    const files = await RunFiles.open(folderOf(config));
+    const { actors, plan, reporter } = this.#context;
+    const { loop } = plan;
+    const files = await RunFiles.open(plan.folder);
     this.#files = files;
-    const summary = await cast.data.ask.summary(undefined, { timeoutMs: 60_000 });
+    const summary = await actors.task.data.ask.summary(undefined, { timeoutMs: 60_000 });
     this.#validationPrompts = summary.validationPrompts;
     reportData(summary, reporter);
     const resumed = await goOn(this.#context, this.#checkpoints, files);
     // A look at a run's folder leaves what the run itself wrote there.
-    if (!trainer.valOnly || !existsSync(join(files.folder, 'config.json'))) {
-      await files.config(Config.encode(config));
+    if (!loop.valOnly || !existsSync(join(files.folder, 'config.json'))) {
+      await files.config(plan.config);
     }
     if (resumed !== null) {
       this.#at = resumed;
       this.#saved = resumed;
     }
     const { step, unfinished } = this.#at;
-    const steps = trainer.valOnly ? step : trainingSteps(config, summary.trainPrompts);
-    const done = resumed === null || trainer.valOnly ? null : await this.#doneBefore(steps);
+    const steps = loop.valOnly ? step : loop.stepsOver(summary.trainPrompts);
+    const done = resumed === null || loop.valOnly ? null : await this.#doneBefore(steps);
     if (done !== null) return { steps, done };
     this.#context.weights.publish(step + 1);
-    this.#context.cast.critics?.begin();
+    actors.critics?.begin();
     // The line of an unfinished step may be there already, from an earlier attempt to finish it.
     const logged = unfinished === null ? step : step - 1;
-    if (!trainer.valOnly) {
+    if (!loop.valOnly) {
       await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
     }
-    this.#loggers = openLoggers(config, reporter, {
+    this.#loggers = openLoggers(plan, reporter, {
       resumedAfter: resumed === null ? null : logged,
     });
-    if (trainer.valBeforeTrain || trainer.valOnly || unfinished !== null) {
+    if (loop.valBeforeTrain || loop.valOnly || unfinished !== null) {
       await this.#validateBefore(resumed === null);
     }
     return { steps, done: null };
@@ -200,9 +198,9 @@ export class RunLoop implements AsyncDisposable {
 
   /** Takes steps until the last one, or until it is preempted. */
   async #train(steps: number): Promise<void> {
-    const { trainer } = this.#context.config;
-    if (trainer.profile !== null && trainer.profile > steps) {
-      const text = `trainer.profile: there is no step ${trainer.profile}, the run has ${steps}`;
+    const { loop } = this.#context.plan;
+    if (loop.profile !== null && loop.profile > steps) {
+      const text = `trainer.profile: there is no step ${loop.profile}, the run has ${steps}`;
       this.#context.reporter.note(text);
     }
     const [began, from] = [performance.now(), this.#at.step];
@@ -224,7 +222,7 @@ export class RunLoop implements AsyncDisposable {
         metrics = { ...metrics, ...validation.metrics };
         this.#at = { ...this.#at, state: { ...state, validationGate: validation.gate } };
       };
-      if (step === steps || isDue(trainer.valFreq, step)) {
+      if (step === steps || isDue(loop.valFreq, step)) {
         await validateNow();
         if (this.#wasCutOff(step)) return;
       }
@@ -237,7 +235,7 @@ export class RunLoop implements AsyncDisposable {
         await this.#log(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
         this.#at = { ...this.#at, unfinished: null };
       };
-      if (isLast || isDue(trainer.saveFreq, step) || this.#isSaveAsked) {
+      if (isLast || isDue(loop.saveFreq, step) || this.#isSaveAsked) {
         await this.#save({ ...this.#at, unfinished: null }, (seconds) =>
           write({ save_checkpoint: seconds }),
         );
@@ -249,7 +247,7 @@ export class RunLoop implements AsyncDisposable {
 
   /** Saves what was preempted, validates at the end, and writes the summary. */
   async #conclude(steps: number): Promise<RunSummary> {
-    const { trainer } = this.#context.config;
+    const { loop } = this.#context.plan;
     const { step, unfinished } = this.#at;
     const isDone = unfinished === null && this.#isAtEnd(steps);
     const isPreempted = this.#preemption.aborted && !isDone;
@@ -270,7 +268,7 @@ export class RunLoop implements AsyncDisposable {
       checkpoint: this.#saved.checkpoint,
       ...(isPreempted && { preempted: true }),
     };
-    const isLook = trainer.valOnly && (await this.#files!.earlierSummary()) !== null;
+    const isLook = loop.valOnly && (await this.#files!.earlierSummary()) !== null;
     if (!isLook) await this.#files?.summary(summary);
     this.#end = 'finished';
     return summary;
@@ -288,7 +286,7 @@ export class RunLoop implements AsyncDisposable {
       const { message } = asCxmindError(error);
       if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
     }
-    if (this.#context.config.trainer.valOnly) return;
+    if (this.#context.plan.loop.valOnly) return;
     const { step: saved } = this.#saved;
     const where = step === 0 ? 'in the first step' : `after step ${step} of ${steps}`;
     reporter.note(
@@ -334,9 +332,10 @@ export class RunLoop implements AsyncDisposable {
 
   /** Ends the loggers and writes the timeline, however the run ended. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const { config, timeline } = this.#context;
+    const { plan, timeline } = this.#context;
+    const { rayTimeline } = plan.loop;
     await this.#loggers?.finish(this.#end);
-    if (config.trainer.rayTimeline !== null) await timeline?.write(config.trainer.rayTimeline);
+    if (rayTimeline !== null) await timeline?.write(rayTimeline);
   }
 
   /** A training step; null when the run was preempted before it changed anything. */
@@ -378,7 +377,7 @@ export class RunLoop implements AsyncDisposable {
    */
   async #validate(step: number, state: RunState, isNew: boolean): Promise<Validation | null> {
     if (this.#validationPrompts === 0) return null;
-    const { config, signal, reporter } = this.#context;
+    const { plan, signal, reporter } = this.#context;
     let validation: Validation;
     try {
       const context = {
@@ -394,7 +393,7 @@ export class RunLoop implements AsyncDisposable {
     this.#score();
     const shown = chosenGenerations(
       validation.scored.map(generationOf),
-      config.trainer.valGenerationsToLog,
+      plan.loop.valGenerationsToLog,
     );
     if (isNew) await this.#files?.generations(step, shown);
     this.#loggers?.logGenerations(step, shown);
@@ -411,7 +410,7 @@ export class RunLoop implements AsyncDisposable {
   #score(): number {
     const metrics = this.#last?.validation.metrics;
     if (metrics === undefined) return 0;
-    const { bestMetric } = this.#context.config.trainer;
+    const { bestMetric } = this.#context.plan.loop;
     const score = metrics[bestMetric];
     if (score !== undefined) return score;
     throw new CxmindError(
@@ -432,7 +431,7 @@ export class RunLoop implements AsyncDisposable {
       const clock = new Stopwatch(this.#context.timeline);
       const request = { ...at, score: this.#score(), beforeNaming };
       const checkpoint = await clock.time('save_checkpoint', () =>
-        this.#checkpoints.save(this.#context.cast, request),
+        this.#checkpoints.save(this.#context.actors, request),
       );
       this.#saved = { step, checkpoint };
       this.#isSaveAsked = false;
@@ -467,7 +466,7 @@ export class RunLoop implements AsyncDisposable {
     this.#logger.info({ step, ...metrics }, 'step');
     const warning = this.#idle.observe(metrics, accuracy);
     if (warning !== null) this.#context.reporter.note(warning);
-    if (!showsTable(this.#context.config)) return;
+    if (!showsTable(this.#context.plan.tracking)) return;
     const of = (name: string): number => metrics[name] ?? NaN;
     this.#context.reporter.step({
       step,
@@ -485,13 +484,13 @@ export class RunLoop implements AsyncDisposable {
   }
 }
 
-function initialState({ config, replays }: StepContext): RunState {
+function initialState({ actors, plan }: StepContext): RunState {
   return {
     cursor: { epoch: 0, position: 0 },
-    replay: replays.map(() => ({ cursor: { epoch: 0, position: 0 }, gate: initialGateState })),
+    replay: actors.replays.map(() => ({ cursor: { epoch: 0, position: 0 }, gate: initialGateState })),
     advance: initialAdvanceState,
     gate: initialGateState,
     validationGate: initialGateState,
-    klController: initialKlController(config),
+    klController: initialKlController(plan.step.algorithm),
   };
 }

@@ -1,37 +1,20 @@
-import { promptsOfShares } from '../../src/config/curriculum.ts';
-import { sourceList } from '../../src/config/data-source.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { asCxmindError, toWireError } from '../../src/errors.ts';
-import { rewardChoice } from '../../src/reward/configured.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { NodeOptions } from '../runtime/placement.ts';
 import { ActorSystem, type SystemOptions } from '../runtime/system.ts';
-import { PolicyWeights } from '../weights/policy-weights.ts';
-import { WeightSync } from '../weights/sync.ts';
-import {
-  freezeReference,
-  spawnCritics,
-  spawnData,
-  spawnLearners,
-  spawnReference,
-  spawnReplay,
-  spawnRewards,
-  spawnRollouts,
-} from './cast.ts';
-import { freeBytesOf, keptOnCard, memoryTable, withWayOut } from './card-memory.ts';
-import type { Cast } from './run-actors.ts';
-import { loadCritic } from './critic.ts';
-import { loadPolicy } from './policy.ts';
+import { withWayOut } from './card-memory.ts';
 import { onThisMachine } from './on-this-machine.ts';
-import { placeRun, type Host } from './placement.ts';
+import type { Host } from './placement.ts';
+import { planRun, type MixedStage } from './plan.ts';
+import { PromptFeed } from './prompt-feed.ts';
 import type { Reporter } from './reporter.ts';
 import type { RunSummary } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
 import { RunLoop } from './run-loop.ts';
-import { PromptFeed } from './tasks.ts';
+import { spawnRun } from './spawn.ts';
 import { Timeline } from './timeline.ts';
-import { folderOf } from './tracking.ts';
 
 /** What any training needs besides its config. */
 export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
@@ -87,15 +70,6 @@ export interface PartOptions extends TrainingOptions {
   readonly timeline?: Timeline;
 }
 
-/** An earlier stage that goes on. */
-export interface MixedStage {
-  readonly name: string;
-  /** Of every step's prompts, in (0, 1). */
-  readonly share: number;
-  /** The stage's own; its `data` and `worker.reward` count. */
-  readonly config: Config;
-}
-
 /** One run on a system that may have others before and after it; it stops the actors it started. */
 export async function trainOn(
   system: ActorSystem,
@@ -104,75 +78,24 @@ export async function trainOn(
   options: PartOptions,
 ): Promise<RunSummary> {
   const started = performance.now();
-  const { logger, reporter, advance = null } = options;
+  const { reporter, advance = null, mix } = options;
   const config = await onThisMachine(given, reporter);
+  const plan = planRun(config, mix, (line) => reporter.note(line));
   await using owned = new AsyncDisposableStack();
-  owned.use(await RunLock.take(folderOf(config)));
+  owned.use(await RunLock.take(plan.folder));
   owned.defer(() => system.stopActors());
-  const signal = AbortSignal.any([options.signal, system.signal]);
-  const places = placeRun(config, hosts);
-  const policy = await loadPolicy(system, config);
-  for (const note of policy.notes) reporter.note(note);
-  const { gate } = rewardChoice(config.worker.reward, (line) => reporter.note(line));
-  await using weights = new PolicyWeights(system, policy, logger);
-  const batchSize = config.data.miniRolloutBatchSize ?? config.data.rolloutBatchSize;
-  const { mix = [] } = options;
-  const shares = promptsOfShares(
-    mix.map(({ share }) => share),
-    batchSize,
-  );
-  const data = await spawnData(system, config, policy, {
-    trainFiles: config.trainer.valOnly ? null : config.data.trainFiles,
-    validationFiles: sourceList(config.data.valFiles).length === 0 ? null : config.data.valFiles,
-    batchSize: shares.reduce((rest, share) => rest - share, batchSize),
-  });
-  const replays = await Promise.all(
-    mix.map((stage, i) =>
-      spawnReplay(system, config, policy, { ...stage, batchSize: shares[i]! }, places.rewards),
-    ),
-  );
-  // The reference takes the weights before anything restores or trains them.
-  await using frozen = freezeReference(system, config, policy, weights, logger);
-  const reference =
-    frozen && (await spawnReference(system, config, policy, frozen, places.reference));
-  const critic = await loadCritic(system, config);
-  for (const note of critic?.notes ?? []) reporter.note(note);
-  await using criticWeights = critic && new WeightSync(system, 'critic', critic, logger);
-  const critics =
-    critic &&
-    criticWeights &&
-    (await spawnCritics(system, config, critic, criticWeights, places.learners));
-  const cast: Cast = {
-    data,
-    reference,
-    critics,
-    learners: await spawnLearners(system, config, policy, weights, places.learners),
-    rollouts: await spawnRollouts(system, config, policy, weights, places.rollouts),
-    rewards: await spawnRewards(system, config, places.rewards),
-  };
-  const [card] = policy.devices;
-  const freeBytes = card === undefined ? null : freeBytesOf(card);
-  if (freeBytes !== null) {
-    reporter.note(memoryTable(card!, keptOnCard(config, { policy, critic }), freeBytes));
-  }
-  const sizes = { policy: policy.config.text, critic: critic && critic.config.text };
-  const { rayTimeline, profile } = config.trainer;
+  const spawned = await spawnRun(system, plan, hosts, options, owned);
+  const { rayTimeline, profile } = plan.loop;
   const isDrawn = rayTimeline !== null || profile !== null;
-  const timeline = isDrawn ? (options.timeline ?? new Timeline()) : null;
   const context = {
-    cast,
-    weights: weights.trained,
-    config,
-    sizes,
-    gate,
-    replays,
+    ...spawned,
+    plan,
     feed: new PromptFeed(),
     reporter,
-    timeline,
-    signal,
+    timeline: isDrawn ? (options.timeline ?? new Timeline()) : null,
+    signal: AbortSignal.any([options.signal, system.signal]),
   };
-  const loop = { ...options, advance, lost: system.signal };
-  await using run = new RunLoop(context, loop, started);
+  await using run = new RunLoop(context, { ...options, advance, lost: system.signal }, started);
   try {
     return await run.run();
   } catch (error) {

@@ -1,8 +1,8 @@
-import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { Cast } from './run-actors.ts';
+import type { BatchPlan } from './plan.ts';
+import type { Task } from './prompt-feed.ts';
 import { divide, type PromptGroup } from './rollout-phase.ts';
 
 /** A response with its text and the parts of its score, `overall` being the reward. */
@@ -39,7 +39,7 @@ const TIMEOUT_MS = 24 * 3600_000;
  *   at all can be, though they may be skipped
  */
 export async function scoreGroups(
-  rewards: Cast['rewards'],
+  rewards: Task['rewards'],
   groups: readonly PromptGroup[],
   gate: { readonly spec: GateChoice | undefined; readonly state: GateState },
   signal: AbortSignal,
@@ -147,10 +147,10 @@ export function withAdvantage(
 /** How many responses could not be scored, where that does not end the run, under a `reward/…`-like name. */
 export function invalidCount(
   invalid: readonly InvalidResponse[],
-  { invalidResponses }: Pick<Config['worker']['reward'], 'invalidResponses'>,
+  { skipsInvalid }: Pick<BatchPlan, 'skipsInvalid'>,
   name: string,
 ): Record<string, number> {
-  return invalidResponses === 'skip' ? { [name]: invalid.length } : {};
+  return skipsInvalid ? { [name]: invalid.length } : {};
 }
 
 /** The part that says how often a response is right, whatever the reward calls it. */

@@ -1,9 +1,13 @@
+import { resolve } from 'node:path';
 import type { KlKind } from '../../src/algorithms/kl.ts';
+import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
+import type { DeviceName } from '../../src/device/open.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
-import type { ModelConfig } from '../../src/model/model-config.ts';
+import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { OptimizationOptions } from '../../src/training/optimization.ts';
 import type { CriticProps } from '../critic/actor.ts';
@@ -11,24 +15,94 @@ import type { DataProps } from '../data/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
-import { modelPathOf } from './policy.ts';
+import { devicesOf } from './device.ts';
 
-/** The policy or the critic, as the config has it. */
+/**
+ * Settings of each actor, read from the config.
+ *
+ * They are the part of an actor's props that is known before any model is loaded. `planRun` puts them together.
+ */
+
+/** A section of the config whose model is trained. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];
 
-/** Where tokens, chat template and image processor come from. */
+/** Where the programs of a model compute and in which dtype, and where its weights lie. */
+export interface ComputeSettings {
+  /** Devices of a host; each actor computes on one of them. */
+  readonly devices: readonly DeviceName[];
+  /** Dtype of the programs. They work on a copy of the weights unless it is f32 on the processor. */
+  readonly computeDType: FloatDType;
+  /** Whether weights lie outside the memory that programs compute in while these do not need them. */
+  readonly isOffloaded: boolean;
+  /** Dtype whose numbers trained weights are rounded to, and the reference's once. */
+  readonly storage: FloatDType;
+  /** Compute threads of each process; null is one per core. */
+  readonly threads: number | null;
+}
+
+/** A model to load, and what of it is trained. */
+export interface ModelSettings extends ComputeSettings {
+  /** Hugging Face directory. */
+  readonly path: string;
+  /** Keys laid over the checkpoint's config. */
+  readonly overrides: ConfigOverrides;
+  readonly freezeVisionTower: boolean;
+  /** Adapters to train instead of the weights; null where weights are trained. */
+  readonly lora: Config['worker']['actor']['model']['lora'] | null;
+  /** Learners that the trained weights are divided among. */
+  readonly learners: number;
+  readonly seed: number;
+}
+
+/** Settings of a model that is trained, policy or critic. */
+interface TrainedSettings extends Pick<
+  LearnerProps & CriticProps,
+  'gradientCheckpointing' | 'updateMicroBatch' | 'experienceMicroBatch' | 'epochs'
+> {
+  readonly optimization: Required<OptimizationOptions>;
+}
+
+/** Settings of the learners. */
+export interface LearnerSettings
+  extends TrainedSettings, Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {}
+
+/** Settings of the critics. */
+export interface CriticSettings extends TrainedSettings, Pick<CriticProps, 'loss'> {}
+
+/** Settings of a rollout actor's engine; the tokens it never draws are the model's. */
+export type EngineSettings = Omit<EngineOptions, 'bannedTokens'>;
+
+/** The policy's model. Where no dtype is named, the processor computes in f32 and a card in bf16. */
+export function policyModel(config: Config): ModelSettings {
+  const { actor } = config.worker;
+  const lora = actor.model.lora.rank > 0 ? actor.model.lora : null;
+  return { ...modelSettings(config, actor), path: modelPathOf(config), lora };
+}
+
+/** The value model, which begins as the policy unless it has a path of its own. */
+export function criticModel(config: Config): ModelSettings {
+  const { critic } = config.worker;
+  const path = resolve(critic.model.modelPath ?? modelPathOf(config));
+  return { ...modelSettings(config, critic), path, lora: null };
+}
+
+/** The reference's model, in the policy's dtype unless it has one of its own. */
+export function referenceModel(config: Config): ComputeSettings {
+  const { ref, actor } = config.worker;
+  return computeSettings(config, ref, computeSettings(config, actor).computeDType);
+}
+
+/** The directory of the tokenizer, the chat template and the image processor. */
 export function tokenizerPathOf(config: Config): string {
   return config.worker.actor.model.tokenizerPath ?? modelPathOf(config);
 }
 
-/** How rows become prompts of a model, and which of them in which order. */
+/** How rows become prompts, and in which order. */
 export function dataSettings(
   config: Config,
-  model: ModelConfig,
-): Omit<DataProps, 'trainFiles' | 'validationFiles' | 'batchSize' | 'pixelReaders'> {
+): Omit<DataProps, 'model' | 'trainFiles' | 'validationFiles' | 'batchSize' | 'pixelReaders'> {
   const { data } = config;
   return {
-    model,
     tokenizerPath: tokenizerPathOf(config),
     promptKey: data.promptKey,
     answerKey: data.answerKey,
@@ -55,11 +129,9 @@ export function dataSettings(
 }
 
 /** How learners score and train the policy. */
-export function learnerSettings(
-  config: Config,
-): TrainedSettings & Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {
+export function learnerSettings(config: Config): LearnerSettings {
   const { actor, rollout } = config.worker;
-  const { useKlLoss, disableKl, klCoef } = config.algorithm;
+  const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
   return {
     ...trainedSettings(config, actor),
     loss: {
@@ -71,7 +143,7 @@ export function learnerSettings(
       tauPositive: actor.tauPositive,
       tauNegative: actor.tauNegative,
       useKlLoss: useKlLoss && !disableKl,
-      klPenalty: klKindOf(config),
+      klPenalty: klKindOf(klPenalty),
       klCoef,
     },
     imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
@@ -79,8 +151,8 @@ export function learnerSettings(
   };
 }
 
-/** How critics value and train. */
-export function criticSettings(config: Config): TrainedSettings & Pick<CriticProps, 'loss'> {
+/** How critics value responses and train. */
+export function criticSettings(config: Config): CriticSettings {
   const { critic } = config.worker;
   const { cliprangeValue, lossAvgMode } = critic;
   return { ...trainedSettings(config, critic), loss: { cliprangeValue, lossAvgMode } };
@@ -91,12 +163,11 @@ export function referenceSettings(config: Config): Pick<ReferenceProps, 'microBa
   return { microBatch: microBatch(config, config.worker.actor, 'experience') };
 }
 
-/** What a rollout actor's engine may use. */
-export function engineSettings(config: Config, { tokens }: ModelConfig): EngineOptions {
+/** Limits of a rollout actor's engine. */
+export function engineSettings({ worker: { rollout } }: Config): EngineSettings {
   return {
-    maxPrefillTokens: config.worker.rollout.maxNumBatchedTokens,
-    memoryShare: config.worker.rollout.gpuMemoryUtilization,
-    bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+    maxPrefillTokens: rollout.maxNumBatchedTokens,
+    memoryShare: rollout.gpuMemoryUtilization,
   };
 }
 
@@ -119,11 +190,43 @@ export function rewardSettings(config: Config): RewardProps {
   };
 }
 
-/** What every model that is trained is told. */
-type TrainedSettings = Pick<
-  LearnerProps & CriticProps,
-  'gradientCheckpointing' | 'optimization' | 'updateMicroBatch' | 'experienceMicroBatch' | 'epochs'
->;
+/** The KL estimator of a config's `kl_penalty`; `full` is refused where the config is read. */
+export function klKindOf(klPenalty: Config['algorithm']['klPenalty']): KlKind {
+  return klPenalty === 'full' ? 'kl' : klPenalty;
+}
+
+/** The checkpoint directory that training starts from. */
+function modelPathOf(config: Config): string {
+  return resolve(config.worker.actor.model.modelPath ?? '.');
+}
+
+function modelSettings(config: Config, trained: Trained): Omit<ModelSettings, 'path' | 'lora'> {
+  const { freezeVisionTower, overrideConfig } = trained.model;
+  return {
+    ...computeSettings(config, trained),
+    overrides: overrideConfig,
+    freezeVisionTower,
+    learners: learnerCount(config),
+    seed: config.trainer.seed,
+  };
+}
+
+/** @param usual dtype where the section names none */
+function computeSettings(
+  { trainer }: Config,
+  { fsdp, offload }: Pick<Config['worker']['ref'], 'fsdp' | 'offload'>,
+  usual?: FloatDType,
+): ComputeSettings {
+  const devices = devicesOf(trainer);
+  const best = usual ?? (devices[0] === 'cpu' ? 'f32' : 'bf16');
+  return {
+    devices,
+    computeDType: fsdp.mpParamDtype === null ? best : floatDTypeOf(fsdp.mpParamDtype),
+    isOffloaded: fsdp.enableCpuOffload || offload.offloadParams,
+    storage: floatDTypeOf(fsdp.torchDtype),
+    threads: trainer.threads,
+  };
+}
 
 function trainedSettings(config: Config, trained: Trained): TrainedSettings {
   return {
@@ -135,7 +238,7 @@ function trainedSettings(config: Config, trained: Trained): TrainedSettings {
   };
 }
 
-function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained): OptimizationOptions {
+function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained): Required<OptimizationOptions> {
   const { betas, weightDecay, strategy } = optim;
   return {
     betas: [betas[0], betas[1]],
@@ -161,9 +264,4 @@ function microBatch(
     dynamic: trained.dynamicBatching,
     maxTokens: data.maxPromptLength + data.maxResponseLength,
   };
-}
-
-/** The KL estimator; `full` is refused where the config is read. */
-export function klKindOf({ algorithm: { klPenalty } }: Pick<Config, 'algorithm'>): KlKind {
-  return klPenalty === 'full' ? 'kl' : klPenalty;
 }

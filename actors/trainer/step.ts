@@ -41,7 +41,7 @@ export async function trainingStep(
   state: RunState,
   number: StepNumber,
 ): Promise<StepResult> {
-  const { config } = context;
+  const { plan } = context;
   const clock = new Stopwatch(context.timeline);
   const batch = await makeBatch(context, state, number.step, clock);
   const { scored } = batch;
@@ -53,7 +53,7 @@ export async function trainingStep(
   }));
   const view = await viewOf(context, sequences, clock);
   const estimate = clock.timeSync('adv', () =>
-    estimateAdvantages(config, state.klController, batch, view),
+    estimateAdvantages(plan.step.algorithm, state.klController, batch, view),
   );
   const lengths = sequences.map(({ response }) => response.data.length);
   const perResponse = (values: Float32Array): Tensor<'f32'>[] =>
@@ -77,7 +77,7 @@ export async function trainingStep(
   const responseTokens = estimate.advantages.length;
   const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
   const seconds = clock.stopStep();
-  const deviceCount = context.cast.learners.count;
+  const deviceCount = context.actors.learners.count;
   const metrics = mergeMetrics(
     losses,
     estimate.metrics,
@@ -90,8 +90,8 @@ export async function trainingStep(
       returns: estimate.returns,
       ...(view.values !== null && { values: concatenate(view.values) }),
       promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
-      maxPromptLength: config.data.maxPromptLength,
-      maxResponseLength: config.data.maxResponseLength,
+      maxPromptLength: plan.step.batch.maxPromptLength,
+      maxResponseLength: plan.step.batch.maxResponseLength,
     }),
     balanceMetrics(tokens, learnerShares(sequences, deviceCount)),
     timingMetrics(seconds, { response: responseTokens, all: totalTokens }),
@@ -109,10 +109,9 @@ export async function trainingStep(
     ),
     { 'data/skipped_rows': batch.skipped },
   );
-  const [own, ...replay] = batch.states;
   const accuracies = scored.map(({ parts }) => accuracyOf(parts));
   return {
-    state: { ...state, ...own!, replay, klController: estimate.klController },
+    state: { ...state, ...batch.progress, klController: estimate.klController },
     metrics,
     trained,
     accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
@@ -123,28 +122,28 @@ export async function trainingStep(
  * `reward/<part>` of the run's own responses, and `reward/<stage>/<part>` of those to an earlier stage's prompts; and
  * how many could not be scored, where that does not end the run.
  */
-function rewardMetrics({ config, replays }: StepContext, { generated, invalid }: Batch): Metrics {
+function rewardMetrics({ actors, plan }: StepContext, { generated, invalid }: Batch): Metrics {
   const [own = [], ...replayed] = generated;
   return mergeMetrics(
     meanParts(own, (part) => `reward/${part}`),
     ...replayed.map((scored, i) =>
-      meanParts(scored, (part) => `reward/${replays[i]!.name}/${part}`),
+      meanParts(scored, (part) => `reward/${actors.replays[i]!.name!}/${part}`),
     ),
-    invalidCount(invalid, config.worker.reward, 'reward/invalid_responses'),
+    invalidCount(invalid, plan.step.batch, 'reward/invalid_responses'),
   );
 }
 
 /** `perf/mfu_actor` and `perf/mfu_critic`; both count the policy's epochs, as in the reference. */
 function utilization(
-  { config, sizes, cast }: StepContext,
+  { actors, plan, sizes }: StepContext,
   tokens: readonly number[],
   seconds: PhaseSeconds,
 ): Metrics {
   const run = {
-    epochs: config.worker.actor.ppoEpochs,
+    epochs: plan.step.policy.epochs,
     // Where learners compute, and not what else the trainer's host has; the peak of a CPU is not known.
     deviceName: 'cpu',
-    deviceCount: cast.learners.count,
+    deviceCount: actors.learners.count,
   };
   const share = (decoder: DecoderSizes, spent: number): number =>
     flopsUtilization(trainingFlops(decoder, tokens), { ...run, seconds: spent });

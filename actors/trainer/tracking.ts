@@ -1,8 +1,8 @@
-import { Config } from '../../src/config/schema.ts';
-import { answerText } from '../../src/data/row.ts';
+import { answerText } from '../../src/data/answer.ts';
 import type { Generation, RunDescription } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
+import type { RunPlan, TrackingPlan } from './plan.ts';
 import type { Reporter } from './reporter.ts';
 import type { ScoredResponse } from './scoring-phase.ts';
 
@@ -12,17 +12,17 @@ import type { ScoredResponse } from './scoring-phase.ts';
  * @param own what is to be said of the run besides its config, or otherwise
  */
 export function openLoggers(
-  config: Config,
+  { tracking, config, folder }: Pick<RunPlan, 'tracking' | 'config' | 'folder'>,
   reporter: Reporter,
   own: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
 ): Loggers {
-  const { logger, consoleForm, projectName, experimentName, valOnly } = config.trainer;
+  const { logger, consoleForm, projectName, experimentName, valOnly } = tracking;
   const note = (text: string): void => reporter.note(text);
   const run = {
     project: projectName,
     experiment: experimentName,
-    config: Config.encode(config),
-    folder: folderOf(config),
+    config,
+    folder,
     isLook: valOnly,
     ...own,
   };
@@ -30,7 +30,7 @@ export function openLoggers(
 }
 
 /** Whether steps are shown as lines of a table. */
-export function showsTable({ trainer: { logger, consoleForm } }: Config): boolean {
+export function showsTable({ logger, consoleForm }: TrackingPlan): boolean {
   return logger.includes('console') && consoleForm === 'table';
 }
 
@@ -51,11 +51,4 @@ export function withTimeAround(metrics: Metrics, phases: PhaseSeconds): Metrics 
     'perf/time_per_step': step + around,
     'perf/throughput': (metrics['perf/throughput']! * step) / (step + around),
   };
-}
-
-/** The run's own folder. */
-export function folderOf({ trainer }: Config): string {
-  return (
-    trainer.saveCheckpointPath ?? `checkpoints/${trainer.projectName}/${trainer.experimentName}`
-  );
 }

@@ -1,7 +1,5 @@
-import { validationSampling } from '../../src/config/derive.ts';
 import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
-import type { Cast } from './run-actors.ts';
 import { generateGroups } from './rollout-phase.ts';
 import {
   accuracyOf,
@@ -11,7 +9,8 @@ import {
   type InvalidResponse,
   type ScoredResponse,
 } from './scoring-phase.ts';
-import type { StepContext } from './context.ts';
+import type { RunActors, StepContext } from './context.ts';
+import type { RunPlan } from './plan.ts';
 
 /** The result of a validation. */
 export interface Validation {
@@ -25,12 +24,10 @@ export interface Validation {
 /** Takes the answers of a batch as soon as they are scored. */
 export type OnScored = (scored: readonly ScoredResponse[]) => Promise<void>;
 
-/** What a validation needs of a run. */
-export interface ValidationContext extends Omit<
-  StepContext,
-  'cast' | 'sizes' | 'timeline' | 'replays' | 'feed'
-> {
-  readonly cast: Pick<Cast, 'data' | 'rollouts' | 'rewards'>;
+/** The part of a run that a validation needs. */
+export interface ValidationContext extends Pick<StepContext, 'weights' | 'reporter' | 'signal'> {
+  readonly plan: Pick<RunPlan, 'validation'>;
+  readonly actors: Pick<RunActors, 'task' | 'rollouts'>;
 }
 
 /**
@@ -41,34 +38,34 @@ export interface ValidationContext extends Omit<
  * @param onScored is waited for before the next batch
  */
 export async function validate(
-  { cast, config, gate: spec, reporter, weights, signal }: ValidationContext,
+  { plan, actors, reporter, weights, signal }: ValidationContext,
   prompts: number,
   startGate: GateState,
   onScored?: OnScored,
 ): Promise<Validation> {
-  const sampling = validationSampling(config.worker.rollout);
-  const batchSize = config.data.valBatchSize === -1 ? prompts : config.data.valBatchSize;
-  const { maxPromptLength, maxResponseLength } = config.data;
+  const { sampling, maxPromptLength, maxResponseLength } = plan.validation;
+  const batchSize = plan.validation.batchSize === -1 ? prompts : plan.validation.batchSize;
+  const { data, rewards, gate: spec } = actors.task;
   const scored: ScoredResponse[] = [];
   const invalid: InvalidResponse[] = [];
   const lengths: Record<string, number[]> = {};
   let gate = startGate;
   for (let start = 0; start < prompts; start += batchSize) {
     const end = Math.min(prompts, start + batchSize);
-    const batch = await cast.data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
+    const batch = await data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
     const groups = await generateGroups(
-      cast.rollouts,
+      actors.rollouts,
       batch.prompts,
       {
         sampling,
-        maxTokens: config.data.maxResponseLength,
+        maxTokens: maxResponseLength,
         stream: ['validation'],
         policyVersion: weights.version,
         signal,
       },
       reporter,
     );
-    const result = await scoreGroups(cast.rewards, groups, { spec, state: gate }, signal);
+    const result = await scoreGroups(rewards, groups, { spec, state: gate }, signal);
     await onScored?.(result.scored);
     scored.push(...result.scored);
     invalid.push(...result.invalid);
@@ -89,7 +86,7 @@ export async function validate(
     metrics: {
       'val/reward_score': sum(rewards) / scored.length,
       ...meanParts(scored, (part) => `val/${part}_reward`),
-      ...invalidCount(invalid, config.worker.reward, 'val/invalid_responses'),
+      ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),
       ...reduceMetrics(lengths),
     },
     accuracy: sum(scored.map(({ parts }) => accuracyOf(parts))) / scored.length,

@@ -1,11 +1,9 @@
 import { join } from 'node:path';
-import { sourceList } from '../../src/config/data-source.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
-import { spawnData, spawnLearners } from './cast.ts';
 import { onThisMachine } from './on-this-machine.ts';
 import { reportData, warnOfData } from './data-report.ts';
 import { isDue } from './due.ts';
@@ -13,9 +11,11 @@ import { heldOutLoss } from './held-out-loss.ts';
 import { ImitationReport } from './imitation-report.ts';
 import { imitationRate } from './learning-rates.ts';
 import { placeLearners } from './placement.ts';
-import { loadPolicy } from './policy.ts';
+import { loadPolicy } from './models.ts';
+import { planSupervised } from './plan.ts';
 import { RunLock } from './run-lock.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
+import { spawnData, spawnLearners } from './spawn.ts';
 
 /** The result of supervised training. */
 export interface SupervisedSummary {
@@ -41,30 +41,25 @@ export async function trainSupervised(
   options: TrainingOptions,
 ): Promise<SupervisedSummary> {
   const { reporter, logger, preemption, signal: interrupted } = options;
-  const config = await onThisMachine(given, reporter);
-  const { sft } = config;
-  const folder = sft.saveCheckpointPath ?? join(config.trainer.saveCheckpointPath ?? '.', 'sft');
+  const plan = planSupervised(await onThisMachine(given, reporter));
+  const { folder, sft } = plan;
   await using _ = await RunLock.take(folder);
   await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
-  const policy = await loadPolicy(system, config);
+  const policy = await loadPolicy(system, plan.policy.model);
   for (const note of policy.notes) reporter.note(note);
   await using weights = new PolicyWeights(system, policy, logger);
   const signal = AbortSignal.any([interrupted, system.signal]);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
-  const valFiles = sft.valFiles ?? [];
-  const data = await spawnData(system, config, policy, {
-    trainFiles: sft.trainFiles ?? config.data.trainFiles,
-    validationFiles: sourceList(valFiles).length === 0 ? null : valFiles,
-    batchSize: sft.batchSize,
-  });
-  const stations = placeLearners(config, [{ node: null, slots: 1 }]);
-  const learners = await spawnLearners(system, config, policy, weights, stations);
+  const data = await spawnData(system, plan.task, policy.config);
+  const stations = placeLearners(plan.placement, [{ node: null, slots: 1 }]);
+  const learners = await spawnLearners(system, plan.policy, policy, weights, stations);
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
-  await using report = await ImitationReport.open(config, folder, options);
+  await using report = await ImitationReport.open(plan, options);
   const heldOut = {
-    cast: { data, learners },
+    data,
+    learners,
     reporter,
     prompts: summary.validationPrompts,
     batchSize: sft.batchSize,
@@ -86,7 +81,7 @@ export async function trainSupervised(
     const started = performance.now();
     const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
     warnOfData(notes, reporter);
-    const learningRate = imitationRate(config, { step: done + 1, steps });
+    const learningRate = imitationRate(sft, { step: done + 1, steps });
     const result = await learners.imitate(samples, learningRate, ask);
     done++;
     ({ loss } = result);

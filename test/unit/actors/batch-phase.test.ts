@@ -6,7 +6,8 @@ import { makeBatch, type Batch } from '../../../actors/trainer/batch-phase.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
-import { PromptFeed } from '../../../actors/trainer/tasks.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
+import { PromptFeed } from '../../../actors/trainer/prompt-feed.ts';
 import { Config } from '../../../src/config/schema.ts';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
 import type { GateSpec } from '../../../src/reward/gate.ts';
@@ -92,11 +93,13 @@ function contextOf(
     },
   });
   const context = {
-    cast: { data, rollouts: [rollout], rewards: [reward] },
+    actors: {
+      task: { name: null, data, rewards: [reward], gate },
+      replays: [],
+      rollouts: [rollout],
+    },
     weights: { version: 1 },
-    config: decoded.right,
-    gate,
-    replays: [],
+    plan: planRun(decoded.right),
     feed: new PromptFeed(),
     reporter: silentReporter,
     signal: new AbortController().signal,
@@ -131,7 +134,7 @@ describe('the batch of a step', () => {
     assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b', 'c', 'c']);
     assert.deepEqual(made.calls.scored, [6]);
     assert.deepEqual(batch.generated.flat(), batch.scored);
-    assert.deepEqual(batch.states[0]!.cursor, { epoch: 0, position: 2 });
+    assert.deepEqual(batch.progress.cursor, { epoch: 0, position: 2 });
   });
 
   it('tells two groups of a prompt apart, which get streams of their own', async () => {
@@ -181,7 +184,7 @@ describe('the batch of a step', () => {
       const batch = await make(made);
       assert.deepEqual(promptsOf(batch), ['a', 'a', 'b', 'b']);
       assert.deepEqual(made.calls.scored, [4, 4, 4, 4], 'every round is scored at once');
-      assert.deepEqual(batch.states[0]!.cursor, { epoch: 0, position: 4 });
+      assert.deepEqual(batch.progress.cursor, { epoch: 0, position: 4 });
     });
 
     it('reports every response it scored, those it dropped too', async () => {
@@ -215,7 +218,7 @@ describe('the batch of a step', () => {
       const options = { ...filtering, filter_key: 'acc' };
       const batch = await make(contextOf({ algorithm: options }, rounds, low, gate));
       // Means .75, 0, .75: the second lies below the running mean, the third above what is left of it.
-      assert.deepEqual(batch.states[0]!.gate, { ema: 0.5 * 0.75 + 0.5 * (0.5 * 0.75) });
+      assert.deepEqual(batch.progress.gate, { ema: 0.5 * 0.75 + 0.5 * (0.5 * 0.75) });
       assert.deepEqual(
         batch.generated.flat().map(({ parts }) => parts['overall']! - parts['base_reward']!),
         [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1],

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { keptOnCard, memoryTable, withWayOut } from '../../../actors/trainer/card-memory.ts';
-import { loadCritic } from '../../../actors/trainer/critic.ts';
-import { loadPolicy } from '../../../actors/trainer/policy.ts';
+import { loadPolicy } from '../../../actors/trainer/models.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { CxmindError } from '../../../src/errors.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -14,12 +14,11 @@ describe('the memory of a card', () => {
   const kept = async (...items: readonly string[]): Promise<Record<string, number>> => {
     await using system = new ActorSystem({ logger });
     const model = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
-    const config = await configOf(model, 'trainer.device=cuda:0', ...items);
-    const policy = await loadPolicy(system, config);
-    const critic = await loadCritic(system, config);
+    const plan = planRun(await configOf(model, 'trainer.device=cuda:0', ...items));
+    const policy = await loadPolicy(system, plan.policy.model);
     const count = policy.arena.layout.length;
     return Object.fromEntries(
-      keptOnCard(config, { policy, critic }).map(({ what, bytes }) => [what, bytes / count]),
+      keptOnCard(plan, { policy, critic: null }).map(({ what, bytes }) => [what, bytes / count]),
     );
   };
 

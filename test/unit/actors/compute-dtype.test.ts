@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { SharedWeights, type ModelProps } from '../../../actors/model-props.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
-import { freezeReference } from '../../../actors/trainer/cast.ts';
-import { loadCritic } from '../../../actors/trainer/critic.ts';
 import {
+  freezeReference,
+  loadCritic,
   loadPolicy,
   modelProps,
   policyProps,
   trainedProps,
-} from '../../../actors/trainer/policy.ts';
+} from '../../../actors/trainer/models.ts';
+import { planRun, type RunPlan } from '../../../actors/trainer/plan.ts';
 import { WeightsActor, type WeightsProps } from '../../../actors/weights/actor.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { WeightSync } from '../../../actors/weights/sync.ts';
@@ -25,6 +26,9 @@ import { FarDevice } from '../../support/far-device.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { configOf } from '../effects/changes.ts';
+
+const planOf = async (...items: readonly string[]): Promise<RunPlan> =>
+  planRun(await configOf(...items));
 
 const model = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
 const param = (role: string, value: string): string =>
@@ -50,12 +54,14 @@ describe('mp_param_dtype', () => {
     it(`is what the ${role} and all who read its weights compute in`, async () => {
       for (const [name, dtype] of Object.entries({ float32: 'f32', bfloat16: 'bf16' } as const)) {
         await using own = new ActorSystem({ logger });
-        const config = await configOf(model, param(role, name), 'algorithm.adv_estimator=gae');
+        const plan = await planOf(model, param(role, name), 'algorithm.adv_estimator=gae');
         const loaded =
-          role === 'actor' ? await loadPolicy(own, config) : (await loadCritic(own, config))!;
+          role === 'actor'
+            ? await loadPolicy(own, plan.policy.model)
+            : await loadCritic(own, plan.critic!.model);
         await using sync = new WeightSync(own, role === 'actor' ? 'policy' : role, loaded, logger);
         sync.publish(1);
-        const props = own.blocks.resolve(trainedProps(config, loaded, sync, 'cpu')) as ModelProps;
+        const props = own.blocks.resolve(trainedProps(loaded, sync, 'cpu')) as ModelProps;
         const { arena, working, trained } = new SharedWeights(device, props);
         assertCopyOf(arena, working.arena, dtype);
         // In float32 there is no copy.
@@ -71,11 +77,11 @@ describe('mp_param_dtype', () => {
       ['worker.ref.fsdp.torch_dtype=null', 'bf16'],
     ] as const) {
       await using own = new ActorSystem({ logger });
-      const config = await configOf(model, param('actor', 'bf16'), item);
-      const policy = await loadPolicy(own, config);
+      const plan = await planOf(model, param('actor', 'bf16'), item);
+      const policy = await loadPolicy(own, plan.policy.model);
       await using weights = new PolicyWeights(own, policy, logger);
-      await using frozen = freezeReference(own, config, policy, weights, logger);
-      const props = own.blocks.resolve(modelProps(config, policy, frozen!, 'cpu')) as ModelProps;
+      await using frozen = freezeReference(own, plan.reference!.model, policy, weights, logger);
+      const props = own.blocks.resolve(modelProps(policy, frozen, 'cpu')) as ModelProps;
       const { arena, working } = new SharedWeights(device, props);
       assertCopyOf(arena, working.arena, dtype);
     }
@@ -84,11 +90,11 @@ describe('mp_param_dtype', () => {
   /** The policy's weights as an actor has them. */
   const policyOf = async (...items: readonly string[]): Promise<SharedWeights> => {
     await using system = new ActorSystem({ logger });
-    const config = await configOf(model, ...items);
-    const policy = await loadPolicy(system, config);
+    const plan = await planOf(model, ...items);
+    const policy = await loadPolicy(system, plan.policy.model);
     await using weights = new PolicyWeights(system, policy, logger);
     weights.trained.publish(1);
-    const props = system.blocks.resolve(policyProps(config, policy, weights, 'cpu'));
+    const props = system.blocks.resolve(policyProps(policy, weights, 'cpu'));
     return new SharedWeights(device, props as ModelProps);
   };
 
@@ -129,10 +135,10 @@ describe('mp_param_dtype', () => {
     for (const rank of [0, 4]) {
       await using own = new ActorSystem({ logger });
       const lora = `worker.actor.model.lora.rank=${rank}`;
-      const config = await configOf(model, 'trainer.device=cuda:0', lora);
-      const policy = await loadPolicy(own, config);
+      const plan = await planOf(model, 'trainer.device=cuda:0', lora);
+      const policy = await loadPolicy(own, plan.policy.model);
       await using weights = new PolicyWeights(own, policy, logger);
-      const props = own.blocks.resolve(policyProps(config, policy, weights, 'cuda:0'));
+      const props = own.blocks.resolve(policyProps(policy, weights, 'cuda:0'));
       const shared = new SharedWeights(far, props as ModelProps);
       await shared.handOver();
       await assertHas(shared.working.arena, shared.arena);
@@ -150,8 +156,8 @@ describe('mp_param_dtype', () => {
       ],
       [['worker.actor.fsdp.enable_cpu_offload=true', param('actor', 'fp32')], null],
     ] as const) {
-      const config = await configOf(model, 'trainer.device=cuda:0', ...items);
-      const policy = await loadPolicy(own, config);
+      const plan = await planOf(model, 'trainer.device=cuda:0', ...items);
+      const policy = await loadPolicy(own, plan.policy.model);
       await using weights = new PolicyWeights(own, policy, logger);
       const { weights: block, working: found } = weights.trained.markers('cuda:0');
       assert.equal(block.isInFile, false);

@@ -5,7 +5,8 @@ import { CriticActor } from '../../../actors/critic/actor.ts';
 import type { ValueExperienceMessage } from '../../../actors/critic/protocol.ts';
 import { JointTraining } from '../../../actors/learner/joint-training.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
-import { loadCritic, type LoadedCritic } from '../../../actors/trainer/critic.ts';
+import { loadCritic, type LoadedModel } from '../../../actors/trainer/models.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { criticSettings } from '../../../actors/trainer/settings.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
@@ -30,22 +31,19 @@ const frozen = `${model}.freeze_vision_tower=true`;
 /** Loads a critic as a run does, and calls `look` while it is there. */
 async function withCritic(
   items: readonly string[],
-  look: (critic: LoadedCritic, config: Config) => unknown,
+  look: (critic: LoadedModel, config: Config) => unknown,
 ): Promise<void> {
   const path = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
   const usual = [path, 'algorithm.adv_estimator=gae'];
   const { config } = await configFrom([...usual, ...items], { purpose: null });
   await using system = new ActorSystem();
-  const critic = await loadCritic(system, config);
-  assert.ok(critic !== null);
-  await look(critic, config);
+  await look(await loadCritic(system, planRun(config).critic!.model), config);
 }
 
 describe('loadCritic', () => {
   it('is nobody where no values are wanted', async () => {
     const { config } = await configFrom([], { purpose: null });
-    await using system = new ActorSystem();
-    assert.equal(await loadCritic(system, config), null);
+    assert.equal(planRun(config).critic, null);
   });
 
   it('leaves the vision tower out of what is trained, and says so', async () => {

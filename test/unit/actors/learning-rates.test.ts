@@ -1,25 +1,26 @@
 import assert from 'node:assert/strict';
 import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/learning-rates.ts';
+import { planRun, type StepPlan } from '../../../actors/trainer/plan.ts';
 import { Config } from '../../../src/config/schema.ts';
 import { assertClose } from '../../support/assert-close.ts';
 
-function configOf(optim: object, trainer: object = {}): Config {
+function planOf(optim: object, trainer: object = {}): StepPlan {
   const worker = { actor: { optim }, critic: { optim } };
   const decoded = Config.decode({ worker, trainer });
   assert.equal(decoded._tag, 'Right');
-  return decoded.right;
+  return planRun(decoded.right).step;
 }
 
 const steps = 10;
 const numbers = Array.from({ length: steps }, (_, i) => ({ step: i + 1, steps }));
-const policyRates = (config: Config): number[] => numbers.map((one) => policyRate(config, one));
+const policyRates = (plan: StepPlan): number[] => numbers.map((one) => policyRate(plan, one));
 
 describe('learning rates', () => {
   it('move once a training step, from the first of the schedule', () => {
     const optim = { lr: 2, lr_warmup_steps: 4 };
-    assertClose(policyRates(configOf(optim)), [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2], { atol: 1e-12 });
+    assertClose(policyRates(planOf(optim)), [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2], { atol: 1e-12 });
     // A share of the steps is truncated to whole ones.
-    const ratio = configOf({ lr: 2, lr_warmup_ratio: 0.29 });
+    const ratio = planOf({ lr: 2, lr_warmup_ratio: 0.29 });
     assertClose(policyRates(ratio).slice(0, 4), [0, 1, 2, 2], { atol: 1e-12 });
   });
 
@@ -32,24 +33,24 @@ describe('learning rates', () => {
       min_lr_ratio: 0.1,
     };
     const expected = [0, 0.5, 1, 0.9657457896, 0.8681980515, 0.7222075446, 0.55, 0.3777924554];
-    assertClose(policyRates(configOf(optim)).slice(0, 8), expected, { atol: 1e-10 });
+    assertClose(policyRates(planOf(optim)).slice(0, 8), expected, { atol: 1e-10 });
   });
 
   it('of the policy wait where they begin until the critic has warmed up', () => {
-    const config = configOf({ lr: 2, lr_warmup_steps: 4 }, { critic_warmup: 4 });
-    assertClose(policyRates(config).slice(3, 8), [0, 0.5, 1, 1.5, 2], { atol: 1e-12 });
+    const plan = planOf({ lr: 2, lr_warmup_steps: 4 }, { critic_warmup: 4 });
+    assertClose(policyRates(plan).slice(3, 8), [0, 0.5, 1, 1.5, 2], { atol: 1e-12 });
   });
 
   it('of the critic are logged a step ahead', () => {
-    const config = configOf({ lr: 2, lr_warmup_steps: 2 }, { critic_warmup: 4 });
-    assert.deepEqual(criticRates(config, { step: 1, steps }), { now: 0, next: 1 });
-    assert.deepEqual(criticRates(config, { step: 3, steps }), { now: 2, next: 2 });
+    const plan = planOf({ lr: 2, lr_warmup_steps: 2 }, { critic_warmup: 4 });
+    assert.deepEqual(criticRates(plan, { step: 1, steps }), { now: 0, next: 1 });
+    assert.deepEqual(criticRates(plan, { step: 3, steps }), { now: 2, next: 2 });
   });
 
   it('of supervised training rise over its own warm-up, and stay', () => {
     const decoded = Config.decode({ sft: { lr: 2, lr_warmup_steps: 4 } });
     assert.equal(decoded._tag, 'Right');
-    const rates = numbers.map((one) => imitationRate(decoded.right, one));
+    const rates = numbers.map((one) => imitationRate(decoded.right.sft, one));
     assertClose(rates, [0, 0.5, 1, 1.5, 2, 2, 2, 2, 2, 2], { atol: 1e-12 });
   });
 });

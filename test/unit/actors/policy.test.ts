@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
-import { freezeReference } from '../../../actors/trainer/cast.ts';
-import { loadPolicy, policyProps, type LoadedPolicy } from '../../../actors/trainer/policy.ts';
+import {
+  freezeReference,
+  loadPolicy,
+  policyProps,
+  type LoadedModel,
+} from '../../../actors/trainer/models.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
@@ -18,7 +23,7 @@ async function withPolicy(
   items: readonly string[],
   look: (loaded: {
     config: Config;
-    policy: LoadedPolicy;
+    policy: LoadedModel;
     reference: Float32Array | null;
     /** The compute threads of its actors; undefined is one a core. */
     threads: number | undefined;
@@ -30,12 +35,14 @@ async function withPolicy(
   const { config } = await configFrom([model, 'worker.rollout.n=2', ...items], { purpose: null });
   const { logger } = keepingLogger();
   await using system = new ActorSystem({ logger });
-  const policy = await loadPolicy(system, config);
+  const plan = planRun(config);
+  const policy = await loadPolicy(system, plan.policy.model);
   await using weights = new PolicyWeights(system, policy, logger);
-  await using frozen = freezeReference(system, config, policy, weights, logger);
+  await using frozen =
+    plan.reference && freezeReference(system, plan.reference.model, policy, weights, logger);
   const memory = frozen && system.blocks.get(frozen.markers('cpu').weights);
   const reference = memory && new Float32Array(memory);
-  const { threads } = policyProps(config, policy, weights, 'cpu');
+  const { threads } = policyProps(policy, weights, 'cpu');
   look({ config, policy, reference, threads, isShared: memory === policy.arena.buffer });
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
-import { PromptFeed, type Task } from '../../../actors/trainer/tasks.ts';
+import { PromptFeed, type Task } from '../../../actors/trainer/prompt-feed.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 
 /** A task whose batches are numbered and come when they are let go. */

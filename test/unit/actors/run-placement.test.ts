@@ -6,6 +6,7 @@ import {
   type RunPlacement,
   type Station,
 } from '../../../actors/trainer/placement.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { Config } from '../../../src/config/schema.ts';
 
 const head: Host = { node: null, slots: 1 };
@@ -32,7 +33,7 @@ function placementOf(workers: Workers, trainer: object, hosts: readonly Host[]):
     trainer,
   });
   assert.equal(decoded._tag, 'Right');
-  return placeRun(decoded.right, hosts);
+  return placeRun(planRun(decoded.right).placement, hosts);
 }
 
 function place(
@@ -84,11 +85,11 @@ describe('placeRun', () => {
   it('refuses fewer hosts than are to train', () => {
     const decoded = Config.decode({ trainer: { nnodes: 3 } });
     assert.equal(decoded._tag, 'Right');
-    assert.throws(() => placeRun(decoded.right, [head, host('a')]), {
+    assert.throws(() => placeRun(planRun(decoded.right).placement, [head, host('a')]), {
       code: 'CONFIG_INVALID',
       message: /^trainer.nnodes: 3 hosts are to train and 2 take part/,
     });
-    assert.deepEqual(places(placeRun(decoded.right, [head, host('a'), host('b')]).learners), [
+    assert.deepEqual(places(placeRun(planRun(decoded.right).placement, [head, host('a'), host('b')]).learners), [
       'head',
       'a',
       'b',

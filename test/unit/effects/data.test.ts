@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { DataActor } from '../../../actors/data/actor.ts';
 import type { ActorSystem } from '../../../actors/runtime/system.ts';
-import { spawnData } from '../../../actors/trainer/cast.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { dataSettings } from '../../../actors/trainer/settings.ts';
+import { spawnData } from '../../../actors/trainer/spawn.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { asCxmindError } from '../../../src/errors.ts';
-import type { LoadedCheckpoint } from '../../../src/model/checkpoint/checkpoint.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
@@ -88,8 +88,8 @@ describe('a key of the config, of data,', () => {
   const open = (config: Config): Promise<DataActor> => {
     const { trainFiles, valFiles: validationFiles } = config.data;
     const props = {
-      ...dataSettings(config, model),
-      ...{ trainFiles, validationFiles, batchSize: 2, pixelReaders: [] },
+      ...dataSettings(config),
+      ...{ model, trainFiles, validationFiles, batchSize: 2, pixelReaders: [] },
     };
     return DataActor.open(props, { logger: keepingLogger().logger, refTo: unused });
   };
@@ -209,7 +209,7 @@ describe('a key of the config, of data,', () => {
 
   it('changes how many rows are measured at a time: data.filter_overlong_prompts_workers=3', () =>
     changes(
-      (config) => dataSettings(config, model).filterConcurrency,
+      (config) => dataSettings(config).filterConcurrency,
       'data.filter_overlong_prompts_workers=3',
     ));
 
@@ -223,9 +223,7 @@ describe('a key of the config, of data,', () => {
           return Promise.resolve({ name });
         },
       };
-      const checkpoint = { config: model } as LoadedCheckpoint;
-      const source = { trainFiles: null, validationFiles: null, batchSize: 1 };
-      await spawnData(system as unknown as ActorSystem, config, checkpoint, source);
+      await spawnData(system as unknown as ActorSystem, planRun(config).task, model);
       assert.equal(started.filter((name) => name.includes('pixels')).length, count);
     }
   });

@@ -13,10 +13,11 @@ import { seatsAt } from '../../../actors/trainer/learner-seats.ts';
 import { Learners } from '../../../actors/trainer/learners.ts';
 import { update, viewOf } from '../../../actors/trainer/model-phases.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
 import { engineSettings } from '../../../actors/trainer/settings.ts';
 import type { RunState, StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
-import { PromptFeed } from '../../../actors/trainer/tasks.ts';
+import { PromptFeed } from '../../../actors/trainer/prompt-feed.ts';
 import { validate } from '../../../actors/trainer/validation.ts';
 import type { WeightSync } from '../../../actors/weights/sync.ts';
 import type { Config } from '../../../src/config/schema.ts';
@@ -29,9 +30,9 @@ import { assertChanges, configOf } from './changes.ts';
 const signal = new AbortController().signal;
 const weights = { version: 1, revise: () => Promise.resolve(), publish: () => undefined };
 
-function contextOf(config: Config, cast: object): StepContext {
-  const shared = { replays: [], gate: undefined, reporter: silentReporter, signal, weights };
-  const context = { ...shared, cast, config, feed: new PromptFeed() };
+function contextOf(config: Config, actors: object): StepContext {
+  const shared = { reporter: silentReporter, signal, weights, feed: new PromptFeed() };
+  const context = { ...shared, actors: { replays: [], ...actors }, plan: planRun(config) };
   return context as unknown as StepContext;
 }
 
@@ -67,7 +68,7 @@ describe('a key of the config', () => {
       new SharedVersion(version).current = 1;
       actor = new RolloutActor({
         model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
-        engine: engineSettings(await configOf(), config),
+        engine: { ...engineSettings(await configOf()), bannedTokens: [] },
         // One token in three ends a response.
         stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
       });
@@ -100,7 +101,7 @@ describe('a key of the config', () => {
       const rollout = fakeRef('rollout', rolloutProtocol, {
         generate: (request: GenerateRequest) => actor.generate(request, { signal } as never),
       });
-      const context = contextOf(config, { data, rollouts: [rollout], rewards: [reward] });
+      const context = contextOf(config, { task: { name: null, data, rewards: [reward] }, rollouts: [rollout] });
       const state = { replay: [], gate: { ema: null } } as unknown as RunState;
       const { scored } = await makeBatch(context, state, 1, new Stopwatch());
       return scored.map(({ response }) => [...response.tokenIds.data]);
@@ -148,12 +149,12 @@ describe('a key of the config', () => {
 
     it('is the longest prefill of the engine: worker.rollout.max_num_batched_tokens', async () => {
       const config = await configOf('worker.rollout.max_num_batched_tokens=3000');
-      assert.equal(engineSettings(config, model.config).maxPrefillTokens, 3000);
+      assert.equal(engineSettings(config).maxPrefillTokens, 3000);
     });
 
     it('is the share of free memory for the cache: worker.rollout.gpu_memory_utilization', async () => {
       const config = await configOf('worker.rollout.gpu_memory_utilization=0.25');
-      assert.equal(engineSettings(config, model.config).memoryShare, 0.25);
+      assert.equal(engineSettings(config).memoryShare, 0.25);
     });
   });
 
@@ -182,7 +183,7 @@ describe('a key of the config', () => {
           return Promise.resolve({ groups });
         },
       });
-      const context = contextOf(config, { data, rollouts: [rollout], rewards: [reward] });
+      const context = contextOf(config, { task: { name: null, data, rewards: [reward] }, rollouts: [rollout] });
       await validate(context, 10, { ema: null });
       return asked;
     };

@@ -104,7 +104,12 @@ describe('a key of the config', () => {
       values: scored.map((_, i) => tensor(0.2 * i, 0.1)),
     };
     const estimate = (config: Config) =>
-      estimateAdvantages(config, initialKlController(config), { scored, baselines }, view);
+      estimateAdvantages(
+        config.algorithm,
+        initialKlController(config.algorithm),
+        { scored, baselines },
+        view,
+      );
     const advantages = (config: Config): unknown => {
       const { tokenRewards, advantages, returns } = estimate(config);
       return { tokenRewards, advantages, returns };

@@ -1,0 +1,242 @@
+import type { DeviceName } from '../../src/device/open.ts';
+import { initializeAdapter, type Adapter } from '../../src/model/adapter.ts';
+import { adapterSpec, targetsOf } from '../../src/model/adapter-selection.ts';
+import { dividedInto, parameterCount } from '../../src/model/arena-layout.ts';
+import { Arena } from '../../src/model/arena.ts';
+import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint.ts';
+import { ignoredOverrides } from '../../src/model/config-file.ts';
+import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
+import { adapterLayout, adaptsVision } from '../../src/model/model-adapters.ts';
+import { visionLength } from '../../src/model/parameters.ts';
+import { loadValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import type { FloatDType } from '../../src/tensor/dtype.ts';
+import { letGo } from '../../src/tensor/file-memory.ts';
+import { roundTo } from '../../src/tensor/half.ts';
+import { slices } from '../../src/tensor/slices.ts';
+import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { SharedMarker, WithSharedBlocks } from '../runtime/shared-blocks.ts';
+import type { ActorSystem } from '../runtime/system.ts';
+import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
+import { weightsMarker, WeightSync } from '../weights/sync.ts';
+import type { ComputeSettings, ModelSettings } from './settings.ts';
+
+/**
+ * The models of a run: their weights in memory that all actors of the process share, and the props that hand them to an
+ * actor.
+ */
+
+/** Elements of the reference that are copied at a time: few enough that both sides may lie in files. */
+const COPIED_AT_ONCE = 2 ** 22;
+
+/** A model in shared memory, and what of it is trained. */
+export interface LoadedModel extends LoadedCheckpoint, ComputeSettings {
+  /** Adapters trained instead of the weights; null where weights are trained. */
+  readonly adapter: Adapter | null;
+  /** Elements at the beginning of the weights that are not trained: those of a frozen vision tower. */
+  readonly frozenLength: number;
+  /** Whether the vision tower never changes, so that its output for an image may be kept. */
+  readonly isVisionFixed: boolean;
+  /** Keys laid over the checkpoint's config. */
+  readonly overrides: ConfigOverrides;
+  /** Notes for the user. */
+  readonly notes: readonly string[];
+}
+
+/** Loads the policy. The part that is trained is divided among the learners. */
+export async function loadPolicy(
+  system: ActorSystem,
+  settings: ModelSettings,
+): Promise<LoadedModel> {
+  const { path, overrides, freezeVisionTower, lora, learners } = settings;
+  const checkpoint = await loadCheckpoint(path, {
+    parts: lora === null ? learners : 1,
+    memory: (sizeBytes) => system.blocks.get(modelMarker('policy', sizeBytes, settings)),
+    freezeVisionTower,
+    overrides,
+    signal: system.starting,
+  });
+  const adapter = lora === null ? null : newAdapter(system, settings, lora, checkpoint);
+  // The weights under adapters stay as they came: only what is trained is held in another dtype.
+  const trained = adapter?.arena ?? checkpoint.arena;
+  return loadedModel({ checkpoint, adapter, trained }, settings, []);
+}
+
+/** Loads the value model, divided among the critics. */
+export async function loadCritic(
+  system: ActorSystem,
+  settings: ModelSettings,
+): Promise<LoadedModel> {
+  const { path, overrides, freezeVisionTower, learners, seed } = settings;
+  const checkpoint = await loadValueCheckpoint(path, {
+    seed,
+    parts: learners,
+    memory: (sizeBytes) => system.blocks.get(modelMarker('critic', sizeBytes, settings)),
+    freezeVisionTower,
+    overrides,
+    signal: system.starting,
+  });
+  const trained = checkpoint.arena;
+  // A new head is as wide as `initializer_range` says.
+  const critic = loadedModel({ checkpoint, adapter: null, trained }, settings, [
+    'initializer_range',
+  ]);
+  return { ...critic, notes: critic.notes.map((note) => `critic: ${note}`) };
+}
+
+/**
+ * Freezes the reference: a copy of the policy's weights as they are now, which has one version. Where adapters are
+ * trained, the reference reads the very weights beside them.
+ */
+export function freezeReference(
+  system: ActorSystem,
+  settings: ComputeSettings,
+  { arena }: LoadedModel,
+  weights: PolicyWeights,
+  logger: Logger,
+): WeightSync {
+  if (weights.frozen !== null) return weights.frozen;
+  const marker = modelMarker('reference', arena.byteLength, settings);
+  const copy = new Arena(arena.layout, system.blocks.get(marker));
+  for (const { start, end } of slices(arena.data.length, COPIED_AT_ONCE)) {
+    const [from, to] = [arena, copy].map(({ data }) => data.subarray(start, end));
+    to!.set(from!);
+    roundToStorage(settings.storage, to!);
+    letGo(from!);
+    letGo(to!);
+  }
+  const frozen = new WeightSync(system, 'reference', { ...settings, arena: copy }, logger);
+  frozen.publish(FROZEN_VERSION);
+  return frozen;
+}
+
+/** Props of a model for an actor that only computes. */
+export function modelProps(
+  { config, arena, isVisionFixed, threads }: LoadedModel,
+  weights: WeightSync,
+  device: DeviceName,
+): WithSharedBlocks<ModelProps> {
+  return {
+    config,
+    layout: arena.layout,
+    ...weights.markers(device),
+    isVisionFixed,
+    device,
+    ...(threads !== null && { threads }),
+  };
+}
+
+/** Props of a model for an actor that may train its weights. */
+export function trainedProps(
+  model: LoadedModel,
+  weights: WeightSync,
+  device: DeviceName,
+): WithSharedBlocks<ModelProps> {
+  const { frozenLength } = model;
+  return { ...modelProps(model, weights, device), ...(frozenLength > 0 && { frozenLength }) };
+}
+
+/** Props of the policy, adapters included. */
+export function policyProps(
+  policy: LoadedModel,
+  { frozen, trained }: PolicyWeights,
+  device: DeviceName,
+): WithSharedBlocks<ModelProps> {
+  const { adapter } = policy;
+  return {
+    ...trainedProps(policy, frozen ?? trained, device),
+    ...(adapter !== null && {
+      adapter: { spec: adapter.spec, layout: adapter.arena.layout, ...trained.markers(device) },
+    }),
+  };
+}
+
+/** The marker of a model's block, which is in a file where it is offloaded from the memory that programs compute in. */
+function modelMarker(
+  name: 'policy' | 'critic' | 'reference',
+  sizeBytes: number,
+  { devices, isOffloaded }: ComputeSettings,
+): SharedMarker {
+  return weightsMarker(name, sizeBytes, isOffloaded && devices[0] === 'cpu');
+}
+
+/** Rounds values to what a dtype can hold, in place. */
+function roundToStorage(storage: FloatDType, values: Float32Array): void {
+  if (storage !== 'f32') roundTo(storage, values);
+}
+
+/** A checkpoint as it came, its adapters, and the arena of the two that is trained. */
+interface Loaded {
+  readonly checkpoint: LoadedCheckpoint;
+  readonly adapter: Adapter | null;
+  readonly trained: Arena;
+}
+
+/**
+ * Rounds what is trained, and says which part of the model that is.
+ *
+ * @param read keys of `override_config` that count though no checkpoint's config has them
+ */
+function loadedModel(
+  { checkpoint, adapter, trained }: Loaded,
+  { devices, computeDType, isOffloaded, storage, threads, ...settings }: ModelSettings,
+  read: readonly string[],
+): LoadedModel {
+  const { overrides, freezeVisionTower } = settings;
+  const { config } = checkpoint;
+  roundToStorage(storage, trained.data);
+  letGo(checkpoint.arena.data);
+  const model = {
+    ...checkpoint,
+    ...{ devices, computeDType, isOffloaded, storage, threads },
+    adapter,
+    frozenLength: freezeVisionTower && adapter === null ? visionLength(config) : 0,
+    isVisionFixed: freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, config)),
+    overrides,
+  };
+  const ignored = ignoredOverrides(config, overrides, read);
+  return { ...model, notes: notesOf(model, ignored, freezeVisionTower) };
+}
+
+function newAdapter(
+  system: ActorSystem,
+  { freezeVisionTower, learners, seed }: ModelSettings,
+  { rank, alpha, targetModules, excludeModules: exclude }: NonNullable<ModelSettings['lora']>,
+  { config: model }: LoadedCheckpoint,
+): Adapter {
+  const targets = targetsOf(targetModules);
+  const selected = freezeVisionTower ? { ...model, vision: null } : model;
+  const spec = adapterSpec(selected, { rank, alpha, targets, exclude });
+  const layout = dividedInto(adapterLayout(model, spec), learners);
+  const sizeBytes = layout.length * Float32Array.BYTES_PER_ELEMENT;
+  const marker = weightsMarker(adapterBlock(sizeBytes), sizeBytes);
+  const adapter = { spec, arena: new Arena(layout, system.blocks.get(marker)) };
+  initializeAdapter(adapter, seed);
+  return adapter;
+}
+
+/** Notes on a model that is trained. @param ignored keys of `override_config` that change nothing */
+function notesOf(
+  { arena, adapter, frozenLength, config, notes: found }: LoadedModel,
+  ignored: readonly string[],
+  freezeVisionTower: boolean,
+): string[] {
+  const notes = [...found];
+  if (ignored.length > 0) notes.push(`override_config: no effect here: ${ignored.join(', ')}`);
+  if (freezeVisionTower) {
+    notes.push(
+      config.vision === null
+        ? 'freeze_vision_tower: the model has no vision tower'
+        : 'the vision tower is frozen',
+    );
+  }
+  const trained = adapter?.arena ?? arena.from(frozenLength);
+  if (trained !== arena) {
+    const [some, all] = [trained, arena].map((one) => parameterCount(one.layout));
+    const what = adapter === null ? '' : `, in adapters of ${adapter.spec.modules.length} modules`;
+    notes.push(
+      `${some!.toLocaleString('en')} parameters are trained, ${all!.toLocaleString('en')} given${what}`,
+    );
+  }
+  return notes;
+}

@@ -1,0 +1,68 @@
+import type { PromptCursor } from '../../src/data/prompt-source.ts';
+import type { GateChoice, GateState } from '../../src/reward/gate.ts';
+import type { dataProtocol } from '../data/protocol.ts';
+import type { Prompt } from '../messages.ts';
+import type { rewardProtocol } from '../reward/protocol.ts';
+import type { ActorRef } from '../runtime/ref.ts';
+
+/** Prompts and the actors that score their responses: a run's own, or those of an earlier stage that go on. */
+export interface Task {
+  /** The stage's name; null for the run's own. */
+  readonly name: string | null;
+  readonly data: ActorRef<typeof dataProtocol>;
+  readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
+  readonly gate: GateChoice | undefined;
+}
+
+/** A task's place in its data, and its gate. */
+export interface TaskState {
+  readonly cursor: PromptCursor;
+  readonly gate: GateState;
+}
+
+/** The prompts of a round, and the task that each belongs to. */
+export interface TaskPrompts {
+  readonly prompts: readonly Prompt[];
+  /** Index of the task of each prompt. */
+  readonly taskOf: readonly number[];
+  /** The place after the round, by task. */
+  readonly cursors: readonly PromptCursor[];
+  /** Rows that were left out so far because they are invalid. */
+  readonly skipped: number;
+  /** Notes on the data, a line each. */
+  readonly notes: readonly string[];
+}
+
+/** Long enough for any preparation of prompts. The runtime notices a lost actor at once, without it. */
+const TIMEOUT_MS = 24 * 3600_000;
+
+/**
+ * Prompts, round after round. A round is asked for as soon as the one before it is here, so the next step's prompts
+ * are ready when a step ends. A checkpoint keeps the place of the prompts that were taken, not of those that wait.
+ */
+export class PromptFeed {
+  #ahead: Promise<TaskPrompts> | null = null;
+
+  /** Takes the next batch of each task; the tasks are the same in every call. */
+  async next(tasks: readonly Task[], signal: AbortSignal): Promise<TaskPrompts> {
+    const asked = this.#ahead ?? nextPrompts(tasks, signal);
+    this.#ahead = null;
+    const prompts = await asked;
+    this.#ahead = nextPrompts(tasks, signal);
+    // A failure is reported to the call that takes these prompts, if there is one.
+    this.#ahead.catch(() => undefined);
+    return prompts;
+  }
+}
+
+async function nextPrompts(tasks: readonly Task[], signal: AbortSignal): Promise<TaskPrompts> {
+  const ask = { timeoutMs: TIMEOUT_MS, signal };
+  const batches = await Promise.all(tasks.map(({ data }) => data.ask.nextPrompts(undefined, ask)));
+  return {
+    prompts: batches.flatMap(({ prompts }) => prompts),
+    taskOf: batches.flatMap(({ prompts }, task) => prompts.map(() => task)),
+    cursors: batches.map(({ cursor }) => cursor),
+    skipped: batches.reduce((sum, { skipped }) => sum + skipped, 0),
+    notes: batches.flatMap(({ notes }) => notes),
+  };
+}

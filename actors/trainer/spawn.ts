@@ -1,0 +1,331 @@
+import { availableParallelism } from 'node:os';
+import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
+import type { DecoderSizes } from '../../src/flops.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import type { CriticProps } from '../critic/actor.ts';
+import { criticProtocol } from '../critic/protocol.ts';
+import type { DataProps } from '../data/actor.ts';
+import { pixelProtocol } from '../data/pixels.ts';
+import { dataProtocol } from '../data/protocol.ts';
+import type { LearnerProps } from '../learner/actor.ts';
+import { learnerProtocol } from '../learner/protocol.ts';
+import type { ReferenceProps } from '../reference/actor.ts';
+import { referenceProtocol } from '../reference/protocol.ts';
+import { rewardProtocol } from '../reward/protocol.ts';
+import type { RolloutProps } from '../rollout/actor.ts';
+import { rolloutProtocol } from '../rollout/protocol.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { Place } from '../runtime/placement.ts';
+import type { Protocol } from '../runtime/protocol.ts';
+import type { ActorRef } from '../runtime/ref.ts';
+import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
+import { defaultSupervision } from '../runtime/supervisor.ts';
+import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
+import { PolicyWeights } from '../weights/policy-weights.ts';
+import { WeightSync } from '../weights/sync.ts';
+import { freeBytesOf, keptOnCard, memoryTable } from './card-memory.ts';
+import type { RunActors } from './context.ts';
+import { Critics } from './critics.ts';
+import { introduce, isTogether, seatsAt } from './learner-seats.ts';
+import { Learners } from './learners.ts';
+import {
+  freezeReference,
+  loadCritic,
+  loadPolicy,
+  modelProps,
+  policyProps,
+  trainedProps,
+  type LoadedModel,
+} from './models.ts';
+import { placeRun, type Host, type Station } from './placement.ts';
+import type { CriticPlan, PolicyPlan, RolloutPlan, RunPlan, TaskPlan } from './plan.ts';
+import type { Task } from './prompt-feed.ts';
+import type { Reporter } from './reporter.ts';
+
+/** Time for a user's function to do what it does at exit. One that still computes then is ended. */
+const REWARD_GRACE_MS = 3_000;
+/** Supervision of actors that hold state of the step: their loss ends the run. */
+const essential = { onCrash: 'escalate' } as const;
+/** Supervision of actors on nodes. A node may be lost with all its actors; the run goes on while others are left. */
+const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
+
+/** The actors of a run with what they work on. */
+export interface SpawnedRun {
+  readonly actors: RunActors;
+  /** The policy's weights that are trained. */
+  readonly weights: WeightSync;
+  readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
+}
+
+/**
+ * Loads the models of a run and starts its actors.
+ *
+ * @param owned takes what has to be put away after the run, before its actors are stopped
+ */
+export async function spawnRun(
+  system: ActorSystem,
+  plan: RunPlan,
+  hosts: readonly Host[],
+  { logger, reporter }: { readonly logger: Logger; readonly reporter: Reporter },
+  owned: AsyncDisposableStack,
+): Promise<SpawnedRun> {
+  const places = placeRun(plan.placement, hosts);
+  const policy = await loadPolicy(system, plan.policy.model);
+  for (const note of policy.notes) reporter.note(note);
+  const weights = owned.use(new PolicyWeights(system, policy, logger));
+  const [task, ...replays] = await Promise.all(
+    [plan.task, ...plan.replays].map((each) =>
+      spawnTask(system, each, policy.config, places.rewards),
+    ),
+  );
+  // The reference takes the weights before anything restores or trains them.
+  let reference: RunActors['reference'] = null;
+  if (plan.reference !== null) {
+    const { model, ...settings } = plan.reference;
+    const frozen = owned.use(freezeReference(system, model, policy, weights, logger));
+    reference = await spawnReference(system, settings, policy, frozen, places.reference);
+  }
+  const critic = plan.critic && (await loadCritic(system, plan.critic.model));
+  for (const note of critic?.notes ?? []) reporter.note(note);
+  const criticWeights = critic && owned.use(new WeightSync(system, 'critic', critic, logger));
+  const actors = {
+    task: task!,
+    replays,
+    reference,
+    critics:
+      plan.critic &&
+      (await spawnCritics(system, plan.critic, critic!, criticWeights!, places.learners)),
+    learners: await spawnLearners(system, plan.policy, policy, weights, places.learners),
+    rollouts: await spawnRollouts(system, plan.rollout, policy, weights, places.rollouts),
+  };
+  const [card] = policy.devices;
+  const freeBytes = card === undefined ? null : freeBytesOf(card);
+  if (freeBytes !== null) {
+    reporter.note(memoryTable(card!, keptOnCard(plan, { policy, critic }), freeBytes));
+  }
+  const sizes = { policy: policy.config.text, critic: critic && critic.config.text };
+  return { actors, weights: weights.trained, sizes };
+}
+
+/** Starts the data actor and the reward actors of a task. */
+export async function spawnTask(
+  system: ActorSystem,
+  plan: TaskPlan,
+  model: ModelConfig,
+  places: readonly Place[],
+): Promise<Task> {
+  const [data, rewards] = await Promise.all([
+    spawnData(system, plan, model),
+    spawnRewards(system, plan, places),
+  ]);
+  return { name: plan.name, data, rewards, gate: plan.gate };
+}
+
+/** Starts the data actor over the sets that are named, and its readers of pixels. */
+export async function spawnData(
+  system: ActorSystem,
+  plan: Pick<TaskPlan, 'name' | 'data' | 'pixelReaders'>,
+  model: ModelConfig,
+): Promise<Task['data']> {
+  const name = nameIn(plan, 'data');
+  const settings = { ...plan.data, model };
+  const readers = await spawnPixelReaders(system, settings, plan.pixelReaders, name);
+  const props: DataProps = { ...settings, pixelReaders: readers.map(({ name }) => name) };
+  return system.spawn({
+    name,
+    protocol: dataProtocol,
+    module: new URL('../data/actor.ts', import.meta.url),
+    create: 'dataActor',
+    props,
+    supervision: essential,
+    uses: readers,
+  });
+}
+
+/** Starts the threads that decode images and videos for a data actor; null is one for two cores, at most 8. */
+function spawnPixelReaders(
+  system: ActorSystem,
+  settings: SampleSettings,
+  wanted: number | null,
+  owner: string,
+): Promise<ActorRef<typeof pixelProtocol>[]> {
+  const props = pixelSettings(settings);
+  const usual = Math.min(8, Math.ceil(availableParallelism() / 2));
+  const count = props === null ? 0 : (wanted ?? usual);
+  return Promise.all(
+    Array.from({ length: count }, (_, index) =>
+      system.spawn({
+        name: `${owner}/pixels/${index}`,
+        protocol: pixelProtocol,
+        module: new URL('../data/pixels.ts', import.meta.url),
+        create: 'pixelActor',
+        props,
+      }),
+    ),
+  );
+}
+
+/** Starts the reward actors of a task, one at each place. */
+function spawnRewards(
+  system: ActorSystem,
+  plan: Pick<TaskPlan, 'name' | 'reward'>,
+  places: readonly Place[],
+): Promise<Task['rewards']> {
+  return spawnAt(places, (placed, index) =>
+    system.spawn({
+      name: `${nameIn(plan, 'reward')}/${index}`,
+      protocol: rewardProtocol,
+      module: new URL('../reward/actor.ts', import.meta.url),
+      create: 'rewardActor',
+      props: plan.reward,
+      graceMs: REWARD_GRACE_MS,
+      ...placed,
+    }),
+  );
+}
+
+/** The name of a task's actor. */
+function nameIn({ name }: Pick<TaskPlan, 'name'>, role: string): string {
+  return name === null ? role : `replay/${name}/${role}`;
+}
+
+/** Starts the learners over the policy's weights, which those of a process share. */
+export async function spawnLearners(
+  system: ActorSystem,
+  plan: PolicyPlan,
+  policy: LoadedModel,
+  weights: PolicyWeights,
+  stations: readonly Station[],
+): Promise<Learners> {
+  const places = stations.map(({ place }) => place);
+  const props: WithSharedBlocks<Omit<LearnerProps, 'seat' | 'model'>> = {
+    ...plan.settings,
+    modelPath: policy.directory,
+    overrides: policy.overrides,
+    sharesWeights: isTogether(places),
+  };
+  const seats = seatsAt(places, plan.collectives);
+  const spawned = stations.map(({ place, device }, rank) =>
+    system.spawn({
+      name: `learner/${rank}`,
+      protocol: learnerProtocol,
+      module: new URL('../learner/actor.ts', import.meta.url),
+      create: 'learnerActor',
+      props: { ...props, model: policyProps(policy, weights, device), seat: seats[rank]! },
+      supervision: essential,
+      place,
+    }),
+  );
+  const refs = await Promise.all(spawned);
+  if (seats[0]!.kind === 'processes') await introduce(refs);
+  for (const ref of refs) weights.followLearner(ref);
+  return new Learners(refs);
+}
+
+/** Starts the critics where the learners are. */
+async function spawnCritics(
+  system: ActorSystem,
+  plan: CriticPlan,
+  critic: LoadedModel,
+  weights: WeightSync,
+  stations: readonly Station[],
+): Promise<Critics> {
+  const places = stations.map(({ place }) => place);
+  const props: WithSharedBlocks<Omit<CriticProps, 'seat' | 'model'>> = {
+    ...plan.settings,
+    modelPath: critic.directory,
+    overrides: critic.overrides,
+    sharesWeights: isTogether(places),
+  };
+  // A process has one MPI, and the learners use it.
+  const seats = seatsAt(places, 'zeromq');
+  const refs = await Promise.all(
+    stations.map(({ place, device }, rank) =>
+      system.spawn({
+        name: `critic/${rank}`,
+        protocol: criticProtocol,
+        module: new URL('../critic/actor.ts', import.meta.url),
+        create: 'criticActor',
+        props: { ...props, model: trainedProps(critic, weights, device), seat: seats[rank]! },
+        supervision: essential,
+        place,
+      }),
+    ),
+  );
+  if (seats[0]!.kind === 'processes') await introduce(refs);
+  for (const ref of refs) weights.followLearner(ref);
+  return new Critics(refs, weights);
+}
+
+/** Starts the rollout actors, which read the learners' weights. */
+export async function spawnRollouts(
+  system: ActorSystem,
+  { engine, tokenizerPath }: RolloutPlan,
+  policy: LoadedModel,
+  weights: PolicyWeights,
+  stations: readonly Station[],
+): Promise<RunActors['rollouts']> {
+  const { tokens } = policy.config;
+  const props: WithSharedBlocks<Omit<RolloutProps, 'model'>> = {
+    engine: {
+      ...engine,
+      // The vocabulary has tokens that stand for pictures; a response must not hold any.
+      bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
+    },
+    stopTokens: Tokenizer.load(tokenizerPath).eosIds,
+  };
+  const places = stations.map(({ place }) => place);
+  const refs = await spawnAt(places, (placed, index) =>
+    system.spawn({
+      name: `rollout/${index}`,
+      protocol: rolloutProtocol,
+      module: new URL('../rollout/actor.ts', import.meta.url),
+      create: 'rolloutActor',
+      props: { ...props, model: policyProps(policy, weights, stations[index]!.device) },
+      ...placed,
+    }),
+  );
+  for (const ref of refs) weights.follow(ref);
+  return refs;
+}
+
+/** Starts the reference on its weights. */
+async function spawnReference(
+  system: ActorSystem,
+  settings: Omit<ReferenceProps, 'model'>,
+  policy: LoadedModel,
+  weights: WeightSync,
+  { place, device }: Station,
+): Promise<NonNullable<RunActors['reference']>> {
+  const props: WithSharedBlocks<ReferenceProps> = {
+    model: modelProps(policy, weights, device),
+    ...settings,
+  };
+  const [ref] = await spawnAt([place], (placed) =>
+    system.spawn({
+      name: 'reference',
+      protocol: referenceProtocol,
+      module: new URL('../reference/actor.ts', import.meta.url),
+      create: 'referenceActor',
+      props,
+      ...placed,
+    }),
+  );
+  weights.follow(ref!);
+  return ref!;
+}
+
+type Placed = Pick<ThreadActor<Protocol, unknown>, 'place' | 'supervision'>;
+
+/** Starts an actor at each place. */
+function spawnAt<T>(
+  places: readonly Place[],
+  spawn: (placed: Placed, index: number) => Promise<T>,
+): Promise<T[]> {
+  return Promise.all(
+    places.map((place, index) =>
+      spawn(place === 'thread' ? { place } : { place, supervision: replaceable }, index),
+    ),
+  );
+}
