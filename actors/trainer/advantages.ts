@@ -4,22 +4,33 @@ import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import { concatenate } from '../../src/training/experience.ts';
-import type { Batch } from './batch-phase.ts';
-import type { ModelView } from './model-phases.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { concatenate, splitBy } from '../../src/training/experience.ts';
+import type { Sequence } from '../messages.ts';
+import type { Batch } from './batch.ts';
 import { klKindOf } from './settings.ts';
 
-/** What a step's scores come to, token by token; f32 `[T]` each, responses end to end. */
+/** The models' view of the responses before the update: for each response a value for each of its tokens, f32 `[T]`. */
+export interface TokenView {
+  readonly old: readonly Tensor<'f32'>[];
+  /** Null when nothing needs the reference. */
+  readonly ref: readonly Tensor<'f32'>[] | null;
+  /** Null without a critic. */
+  readonly values: readonly Tensor<'f32'>[] | null;
+}
+
+/** Scores, rewards, advantages and returns of a step, f32 `[T]` over the tokens of all responses end to end. */
 export interface Estimate {
   readonly tokenScores: Float32Array;
   readonly tokenRewards: Float32Array;
   readonly advantages: Float32Array;
   readonly returns: Float32Array;
   readonly metrics: Metrics;
+  /** The controller for the next step. */
   readonly klController: KlController;
 }
 
-/** What decides the weight of KL in the rewards, as a run begins. */
+/** The controller of KL's weight in the rewards, as a run begins. */
 export function initialKlController({
   klType,
   klCoef: coef,
@@ -31,12 +42,17 @@ export function initialKlController({
     : { kind: 'fixed', coef };
 }
 
-/** From scores and log-probabilities to token advantages, and the controller for the next step. */
+/**
+ * Turns scores into token advantages.
+ *
+ * A score stands at the last token of its response. Where KL belongs to the rewards, each token's KL to the reference is
+ * taken off. The estimator of `algorithm.adv_estimator` does the rest.
+ */
 export function estimateAdvantages(
   algorithm: Algorithm,
   klController: KlController,
   { scored, baselines }: Pick<Batch, 'scored' | 'baselines'>,
-  { old, ref, values }: ModelView,
+  { old, ref, values }: TokenView,
 ): Estimate {
   const rows = tokenRows(scored.map(({ response }) => response.tokenIds.data.length));
   const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
@@ -60,21 +76,28 @@ export function estimateAdvantages(
     gamma: algorithm.gamma,
     lambda: algorithm.lam,
   });
-  const metrics: Metrics =
-    penalized === null
-      ? algorithm.useKlLoss && ref !== null
-        ? { 'actor/kl_coef': algorithm.klCoef }
-        : {}
-      : { 'actor/kl_penalty': penalized.currentKl, 'actor/kl_coef': klController.coef };
+  const estimate = { tokenScores, tokenRewards, advantages, returns };
+  if (penalized === null) {
+    const inLoss = ref !== null && algorithm.useKlLoss;
+    const metrics: Metrics = inLoss ? { 'actor/kl_coef': algorithm.klCoef } : {};
+    return { ...estimate, metrics, klController };
+  }
+  const { currentKl } = penalized;
   return {
-    tokenScores,
-    tokenRewards,
-    advantages,
-    returns,
-    metrics,
-    klController:
-      penalized === null
-        ? klController
-        : updateKlController(klController, penalized.currentKl, scored.length),
+    ...estimate,
+    metrics: { 'actor/kl_penalty': currentKl, 'actor/kl_coef': klController.coef },
+    klController: updateKlController(klController, currentKl, scored.length),
   };
+}
+
+/** Cuts values of all tokens, f32 `[T]`, into a tensor for each response. */
+export function perResponse(
+  values: Float32Array,
+  sequences: readonly Pick<Sequence, 'response'>[],
+): Tensor<'f32'>[] {
+  const parts = splitBy(
+    values,
+    sequences.map(({ response }) => response.data.length),
+  );
+  return parts.map((data) => ({ dtype: 'f32', shape: [data.length], data }));
 }

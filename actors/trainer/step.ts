@@ -1,156 +1,100 @@
-import { freemem, totalmem } from 'node:os';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
-import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
-import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/flops.ts';
-import {
-  dataMetrics,
-  mergeMetrics,
-  mismatchMetrics,
-  performanceMetrics,
-  timingMetrics,
-  type Metrics,
-  type PhaseSeconds,
-} from '../../src/metrics.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
-import { concatenate, sequenceLength, splitBy } from '../../src/training/experience.ts';
-import { learnerShares } from '../../src/training/mini-batches.ts';
-import { estimateAdvantages } from './advantages.ts';
-import { makeBatch, type Batch } from './batch-phase.ts';
-import type { RunState, StepContext, UndoableContext } from './context.ts';
+import type { Metrics } from '../../src/metrics.ts';
+import { estimateAdvantages, perResponse } from './advantages.ts';
+import { makeBatch } from './batch.ts';
+import type { RunState, UndoableContext } from './context.ts';
 import type { StepNumber } from './learning-rates.ts';
-import { update, viewOf } from './model-phases.ts';
-import { accuracyOf, invalidCount, meanParts } from './scoring-phase.ts';
+import { criticValues, oldLogProbs, refLogProbs, updateCritic, updatePolicy } from './passes.ts';
+import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
 import { Stopwatch } from './stopwatch.ts';
 
-/** A finished step. */
-export interface StepResult {
-  readonly state: RunState;
-  readonly metrics: Metrics;
-  /** The prompt of each response that the learners trained on, by their own account. */
-  readonly trained: readonly string[];
-  readonly accuracy: number;
-}
-
 /**
- * One training step: prompts, responses, scores, log-probabilities, values, advantages, updates.
+ * One step of reinforcement learning: sample, score, estimate advantages, update.
  *
- * @param number its number; the policy begins with the weights of the version that a step before left
+ * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the order
+ * of EasyR1's `ray_trainer.py`. It is synchronous: the weights that sample are those that the update starts from.
+ *
+ * What the step does not do:
+ * - no formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
+ * - no loop: `run-loop.ts` takes steps, validates, saves and logs;
+ * - no copying of weights: rollouts read what learners write, and a version number says when;
+ * - no recovery: until `beginUpdate` a step changes nothing and may be taken again, after it a failure ends the run.
+ *
+ * P prompts have n responses each, so there are B = P · n responses. One of T tokens has log-probabilities, values and
+ * advantages f32 `[T]`.
  */
 export async function trainingStep(
   context: UndoableContext,
   state: RunState,
   number: StepNumber,
 ): Promise<StepResult> {
-  const { plan } = context;
   const clock = new Stopwatch(context.timeline);
+
+  // Sample and score: B responses, each with a reward.
   const batch = await makeBatch(context, state, number.step, clock);
   const { scored } = batch;
-  // Before weights change: a part of a reward may have a name that is taken.
-  const rewards = rewardMetrics(context, batch);
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
     response: response.tokenIds,
   }));
-  const view = await viewOf(context, sequences, clock);
-  const estimate = clock.timeSync('adv', () =>
-    estimateAdvantages(plan.step.algorithm, state.klController, batch, view),
-  );
-  const lengths = sequences.map(({ response }) => response.data.length);
-  const perResponse = (values: Float32Array): Tensor<'f32'>[] =>
-    splitBy(values, lengths).map((data) => ({ dtype: 'f32', shape: [data.length], data }));
-  const lessons = {
-    promptIds: scored.map(({ group }) => group.prompt.promptId),
-    advantages: perResponse(estimate.advantages),
-    returns: perResponse(estimate.returns),
-  };
+  // Parts of a reward are named by its author. A name that is taken must fail before weights change.
+  const rewards = rewardMetrics(context, batch);
+
+  // Look at every response token with the models as they are before the update.
+  const old = await oldLogProbs(context, sequences, clock);
+  const ref = await refLogProbs(context, sequences, clock); // null where KL is off
+  const values = await criticValues(context, sequences, clock); // null without a critic
+
+  // Turn rewards, less KL where it is part of them, into token advantages and returns.
+  const estimate = clock.timeSync('adv', () => {
+    const { algorithm } = context.plan.step;
+    return estimateAdvantages(algorithm, state.klController, batch, { old, ref, values });
+  });
+  const advantages = perResponse(estimate.advantages, sequences);
+  const returns = perResponse(estimate.returns, sequences);
+
+  // Update the critic, then the policy, over mini-batches and epochs.
   await context.beginUpdate();
-  const { metrics: losses, trained } = await update(
+  const critic =
+    values &&
+    (await updateCritic(
+      context,
+      sequences.map((sequence, i) => ({
+        ...sequence,
+        oldValues: values[i]!,
+        returns: returns[i]!,
+      })),
+      number,
+      clock,
+    ));
+  const policy = await updatePolicy(
     context,
-    sequences,
-    view,
-    lessons,
+    sequences.map((sequence, i) => ({
+      ...sequence,
+      promptId: scored[i]!.group.prompt.promptId,
+      oldLogProbs: old[i]!,
+      refLogProbs: ref?.[i] ?? null,
+      advantages: advantages[i]!,
+    })),
     number,
     clock,
   );
 
-  const tokens = sequences.map(sequenceLength);
-  const responseTokens = estimate.advantages.length;
-  const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
-  const seconds = clock.stopStep();
-  const deviceCount = context.actors.learners.count;
-  const metrics = mergeMetrics(
-    losses,
-    estimate.metrics,
-    rewards,
-    dataMetrics({
-      ...tokenRows(lengths),
-      tokenScores: estimate.tokenScores,
-      tokenRewards: estimate.tokenRewards,
-      advantages: estimate.advantages,
-      returns: estimate.returns,
-      ...(view.values !== null && { values: concatenate(view.values) }),
-      promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
-      maxPromptLength: plan.step.batch.maxPromptLength,
-      maxResponseLength: plan.step.batch.maxResponseLength,
-    }),
-    balanceMetrics(tokens, learnerShares(sequences, deviceCount)),
-    timingMetrics(seconds, { response: responseTokens, all: totalTokens }),
-    performanceMetrics({
-      totalTokens,
-      stepSeconds: seconds.step,
-      deviceCount,
-      usedMemoryBytes: totalmem() - freemem(),
-      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    }),
-    utilization(context, tokens, seconds),
-    mismatchMetrics(
-      concatenate(scored.map(({ response }) => response.logProbs)),
-      concatenate(view.old),
-    ),
-    { 'data/skipped_rows': batch.skipped },
-  );
-  const accuracies = scored.map(({ parts }) => accuracyOf(parts));
+  const losses = { ...critic, ...policy.metrics };
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
-    metrics,
-    trained,
-    accuracy: accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length,
+    metrics: stepMetrics(context, { batch, sequences, old, values, estimate, losses, rewards, clock }),
+    trained: policy.trained,
+    accuracy: meanAccuracy(scored),
   };
 }
 
-/**
- * `reward/<part>` of the run's own responses, and `reward/<stage>/<part>` of those to an earlier stage's prompts; and
- * how many could not be scored, where that does not end the run.
- */
-function rewardMetrics({ actors, plan }: StepContext, { generated, invalid }: Batch): Metrics {
-  const [own = [], ...replayed] = generated;
-  return mergeMetrics(
-    meanParts(own, (part) => `reward/${part}`),
-    ...replayed.map((scored, i) =>
-      meanParts(scored, (part) => `reward/${actors.replays[i]!.name!}/${part}`),
-    ),
-    invalidCount(invalid, plan.step.batch, 'reward/invalid_responses'),
-  );
-}
-
-/** `perf/mfu_actor` and `perf/mfu_critic`; both count the policy's epochs, as in the reference. */
-function utilization(
-  { actors, plan, sizes }: StepContext,
-  tokens: readonly number[],
-  seconds: PhaseSeconds,
-): Metrics {
-  const run = {
-    epochs: plan.step.policy.epochs,
-    // Where learners compute, and not what else the trainer's host has; the peak of a CPU is not known.
-    deviceName: 'cpu',
-    deviceCount: actors.learners.count,
-  };
-  const share = (decoder: DecoderSizes, spent: number): number =>
-    flopsUtilization(trainingFlops(decoder, tokens), { ...run, seconds: spent });
-  const { update_actor: ofPolicy, update_critic: ofCritic } = seconds;
-  return {
-    ...(ofPolicy !== undefined && { 'perf/mfu_actor': share(sizes.policy, ofPolicy) }),
-    ...(ofCritic !== undefined &&
-      sizes.critic !== null && { 'perf/mfu_critic': share(sizes.critic, ofCritic) }),
-  };
+/** A finished step. */
+export interface StepResult {
+  /** The run's state after the step. */
+  readonly state: RunState;
+  readonly metrics: Metrics;
+  /** The prompt of each response that the learners report as trained on. */
+  readonly trained: readonly string[];
+  /** Mean accuracy of the responses that were trained on. */
+  readonly accuracy: number;
 }

@@ -4,7 +4,7 @@ import { Loggers } from '../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
 import type { RunPlan, TrackingPlan } from './plan.ts';
 import type { Reporter } from './reporter.ts';
-import type { ScoredResponse } from './scoring-phase.ts';
+import type { ScoredResponse } from './score.ts';
 
 /**
  * The loggers of a run; a table of steps is drawn by the reporter.

@@ -1,14 +1,8 @@
 import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
-import { generateGroups } from './rollout-phase.ts';
-import {
-  accuracyOf,
-  invalidCount,
-  meanParts,
-  scoreGroups,
-  type InvalidResponse,
-  type ScoredResponse,
-} from './scoring-phase.ts';
+import { generateGroups } from './sample.ts';
+import { scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
+import { invalidCount, meanAccuracy, meanParts } from './step-metrics.ts';
 import type { RunActors, StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 
@@ -89,7 +83,7 @@ export async function validate(
       ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),
       ...reduceMetrics(lengths),
     },
-    accuracy: sum(scored.map(({ parts }) => accuracyOf(parts))) / scored.length,
+    accuracy: meanAccuracy(scored),
     gate,
     scored,
   };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { evaluatePolicy } from '../../actors/trainer/evaluation.ts';
 import { RunFiles } from '../../actors/trainer/run-files.ts';
 import { RunLock } from '../../actors/trainer/run-lock.ts';
-import type { ScoredResponse } from '../../actors/trainer/scoring-phase.ts';
+import type { ScoredResponse } from '../../actors/trainer/score.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { sourceList } from '../config/data-source.ts';
 import { validationSampling } from '../config/derive.ts';

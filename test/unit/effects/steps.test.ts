@@ -7,11 +7,11 @@ import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
-import { makeBatch } from '../../../actors/trainer/batch-phase.ts';
+import { makeBatch } from '../../../actors/trainer/batch.ts';
 import { Critics } from '../../../actors/trainer/critics.ts';
 import { seatsAt } from '../../../actors/trainer/learner-seats.ts';
 import { Learners } from '../../../actors/trainer/learners.ts';
-import { update, viewOf } from '../../../actors/trainer/model-phases.ts';
+import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { engineSettings } from '../../../actors/trainer/settings.ts';
@@ -239,9 +239,15 @@ describe('a key of the config', () => {
         reference: null,
       });
       const clock = new Stopwatch();
-      const view = await viewOf(context, sequences, clock);
-      const lessons = { promptIds: each.map(String), advantages: each, returns: each };
-      await update(context, sequences, view, lessons, { step: 4, steps: 10 }, clock);
+      await oldLogProbs(context, sequences, clock);
+      const number = { step: 4, steps: 10 };
+      const [zero] = each;
+      const values = { oldValues: zero!, returns: zero! };
+      const valued = sequences.map((sequence) => ({ ...sequence, ...values }));
+      await updateCritic(context, valued, number, clock);
+      const policy = { promptId: '', oldLogProbs: zero!, refLogProbs: null, advantages: zero! };
+      const experiences = sequences.map((sequence) => ({ ...sequence, ...policy }));
+      await updatePolicy(context, experiences, number, clock);
       return requests;
     };
 

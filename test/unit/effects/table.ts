@@ -427,7 +427,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/config/derive.test.ts › is the number of hosts on CPUs, of GPUs where they train, and else what is said',
   ],
   'trainer.max_try_make_batch':
-    'unit/actors/batch-phase.test.ts › gives up after max_try_make_batch rounds, and says what to change',
+    'unit/actors/batch.test.ts › gives up after max_try_make_batch rounds, and says what to change',
   'trainer.critic_warmup': [
     'unit/effects/steps.test.ts › holds the policy back, and not the critic: trainer.critic_warmup=5',
     'integration/critic.test.ts › holds the policy back until the critic has warmed up',

@@ -7,14 +7,14 @@ import type { RunState, StepContext } from './context.ts';
 import { warnOfData } from './data-report.ts';
 import type { StepPlan } from './plan.ts';
 import type { Task, TaskPrompts } from './prompt-feed.ts';
-import { generateGroups, type PromptGroup, type RolloutRequest } from './rollout-phase.ts';
+import { generateGroups, type PromptGroup, type RolloutRequest } from './sample.ts';
 import {
   comparesResponses,
   scoreGroups,
   withAdvantage,
   type InvalidResponse,
   type ScoredResponse,
-} from './scoring-phase.ts';
+} from './score.ts';
 import type { Stopwatch } from './stopwatch.ts';
 
 /** The responses that a step trains on. */

@@ -1,9 +1,8 @@
 import { CxmindError } from '../../src/errors.ts';
 import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
-import type { BatchPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
-import { divide, type PromptGroup } from './rollout-phase.ts';
+import { divide, type PromptGroup } from './sample.ts';
 
 /** A response with its text and the parts of its score, `overall` being the reward. */
 export interface ScoredResponse {
@@ -95,24 +94,6 @@ export async function scoreGroups(
   };
 }
 
-/** The mean of every part over the responses that have it, under `reward/<part>`-like names. */
-export function meanParts(
-  scored: readonly ScoredResponse[],
-  nameOf: (part: string) => string,
-): Record<string, number> {
-  const values = new Map<string, number[]>();
-  for (const { parts } of scored) {
-    for (const [part, value] of Object.entries(parts)) {
-      const of = values.get(part);
-      if (of === undefined) values.set(part, [value]);
-      else of.push(value);
-    }
-  }
-  return Object.fromEntries(
-    [...values].map(([part, of]) => [nameOf(part), of.reduce((a, b) => a + b, 0) / of.length]),
-  );
-}
-
 const comparing: ReadonlySet<string> = new Set(['grpo', 'grpo_passk', 'rloo']);
 
 /** Whether an estimator compares a response with the others to its prompt. */
@@ -142,18 +123,4 @@ export function withAdvantage(
     'REWARD_INVALID',
     `${invalid.length} responses could not be scored, and no prompt has two left, the first being ${name}: ${problem}`,
   );
-}
-
-/** How many responses could not be scored, where that does not end the run, under a `reward/…`-like name. */
-export function invalidCount(
-  invalid: readonly InvalidResponse[],
-  { skipsInvalid }: Pick<BatchPlan, 'skipsInvalid'>,
-  name: string,
-): Record<string, number> {
-  return skipsInvalid ? { [name]: invalid.length } : {};
-}
-
-/** The part that says how often a response is right, whatever the reward calls it. */
-export function accuracyOf(parts: Readonly<Record<string, number>>): number {
-  return parts['acc'] ?? parts['accuracy'] ?? parts['f1'] ?? parts['overall'] ?? NaN;
 }

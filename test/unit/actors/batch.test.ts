@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
-import { makeBatch, type Batch } from '../../../actors/trainer/batch-phase.ts';
+import { makeBatch, type Batch } from '../../../actors/trainer/batch.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';

@@ -1,0 +1,125 @@
+import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
+import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import type { ValueExperienceMessage } from '../critic/protocol.ts';
+import type { ExperienceMessage } from '../learner/protocol.ts';
+import type { Sequence } from '../messages.ts';
+import { FROZEN_VERSION } from '../model-props.ts';
+import { askAny } from '../runtime/pool.ts';
+import type { StepContext } from './context.ts';
+import { LearnerProgress } from './learners.ts';
+import { criticRates, policyRate, type StepNumber } from './learning-rates.ts';
+import type { Stopwatch } from './stopwatch.ts';
+
+/**
+ * Passes of the models over the responses of a step: log-probabilities and values before the update, and the updates.
+ *
+ * Each has a phase of the clock and of the progress display. Updates are never retried.
+ */
+
+/** Long enough for any pass of a model. The runtime notices a lost actor at once, without it. */
+const TIMEOUT_MS = 24 * 3600_000;
+/** Retries of the reference. Its weights never change, so a call that failed is repeated elsewhere. */
+const RETRIES = 5;
+
+/** Log-probabilities of the response tokens under the policy before the update, f32 `[T]` for each sequence. */
+export function oldLogProbs(
+  { actors, plan, reporter, weights, signal }: StepContext,
+  sequences: readonly Sequence[],
+  clock: Stopwatch,
+): Promise<Tensor<'f32'>[]> {
+  const { learners } = actors;
+  return clock.time('old', async () => {
+    const progress = new LearnerProgress(learners.count);
+    const total = sequences.length;
+    using _ = reporter.phase({ name: 'old log-probs', total, done: () => progress.done });
+    const { temperature } = plan.step;
+    const request = { sequences: [...sequences], temperature, policyVersion: weights.version };
+    return await learners.logProbs(request, progress, { timeoutMs: TIMEOUT_MS, signal });
+  });
+}
+
+/** Log-probabilities under the reference; null when nothing needs them. */
+export async function refLogProbs(
+  { actors, plan, reporter, signal }: StepContext,
+  sequences: readonly Sequence[],
+  clock: Stopwatch,
+): Promise<Tensor<'f32'>[] | null> {
+  const { reference } = actors;
+  if (reference === null) return null;
+  return await clock.time('ref', async () => {
+    const progress = zeros('i32', [1]);
+    const total = sequences.length;
+    using _ = reporter.phase({ name: 'reference', total, done: () => progress.data[0]! });
+    const { temperature } = plan.step;
+    const policyVersion = FROZEN_VERSION;
+    const request = { sequences: [...sequences], temperature, policyVersion, progress };
+    const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
+    return (await askAny([reference], 'logProbs', request, options)).logProbs;
+  });
+}
+
+/** Values of the response tokens before the update, f32 `[T]` for each sequence; null without a critic. */
+export async function criticValues(
+  { actors, reporter, signal }: StepContext,
+  sequences: readonly Sequence[],
+  clock: Stopwatch,
+): Promise<Tensor<'f32'>[] | null> {
+  const { critics } = actors;
+  if (critics === null) return null;
+  return await clock.time('values', async () => {
+    const progress = new LearnerProgress(critics.count);
+    const total = sequences.length;
+    using _ = reporter.phase({ name: 'values', total, done: () => progress.done });
+    return await critics.values(sequences, progress, { timeoutMs: TIMEOUT_MS, signal });
+  });
+}
+
+/** Trains the critic on a step's responses. @returns its metrics */
+export async function updateCritic(
+  { actors, plan, reporter, signal }: StepContext,
+  experiences: readonly ValueExperienceMessage[],
+  number: StepNumber,
+  clock: Stopwatch,
+): Promise<Metrics> {
+  const critics = actors.critics!;
+  const { miniBatchSize, epochs } = plan.step.critic;
+  return await clock.time('update_critic', async () => {
+    const { now, next } = criticRates(plan.step, number);
+    const progress = new LearnerProgress(critics.count);
+    const total = experiences.length * epochs;
+    using _ = reporter.phase({ name: 'critic', total, done: () => progress.done });
+    const options = { timeoutMs: TIMEOUT_MS, signal };
+    const request = { miniBatchSize, learningRate: now };
+    const metrics = await critics.update(experiences, request, progress, options);
+    return { ...reduceMetrics(metrics), 'critic/lr': next };
+  });
+}
+
+/**
+ * Trains the policy on a step's responses and publishes its weights. While the critic warms up, it does nothing.
+ *
+ * @returns its metrics, and the prompt of each response that it was trained on
+ */
+export async function updatePolicy(
+  { actors, plan, reporter, weights, signal }: StepContext,
+  experiences: readonly ExperienceMessage[],
+  number: StepNumber,
+  clock: Stopwatch,
+): Promise<{ readonly metrics: Metrics; readonly trained: readonly string[] }> {
+  if (number.step < plan.step.criticWarmup) return { metrics: {}, trained: [] };
+  const { miniBatchSize, epochs } = plan.step.policy;
+  return await clock.time('update_actor', async () => {
+    const learningRate = policyRate(plan.step, number);
+    const progress = new LearnerProgress(actors.learners.count);
+    const total = experiences.length * epochs;
+    using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
+    // Readers let go of the weights before the learners step them.
+    await weights.revise();
+    const options = { timeoutMs: TIMEOUT_MS, signal };
+    const request = { miniBatchSize, learningRate };
+    const update = await actors.learners.update(experiences, request, progress, options);
+    weights.publish(number.step + 1);
+    const metrics = { ...reduceMetrics(update.metrics), 'actor/lr': learningRate };
+    return { metrics, trained: update.trained };
+  });
+}

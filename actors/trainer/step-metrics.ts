@@ -1,0 +1,159 @@
+import { freemem, totalmem } from 'node:os';
+import { tokenRows } from '../../src/algorithms/primitives.ts';
+import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
+import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/flops.ts';
+import {
+  dataMetrics,
+  mergeMetrics,
+  mismatchMetrics,
+  performanceMetrics,
+  timingMetrics,
+  type Metrics,
+  type PhaseSeconds,
+} from '../../src/metrics.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { concatenate, sequenceLength } from '../../src/training/experience.ts';
+import { learnerShares } from '../../src/training/mini-batches.ts';
+import type { Sequence } from '../messages.ts';
+import type { Estimate } from './advantages.ts';
+import type { Batch } from './batch.ts';
+import type { StepContext } from './context.ts';
+import type { BatchPlan } from './plan.ts';
+import type { InvalidResponse, ScoredResponse } from './score.ts';
+import type { Stopwatch } from './stopwatch.ts';
+
+/** The parts of a step that its metrics are made from. */
+interface FinishedStep {
+  readonly batch: Batch;
+  readonly sequences: readonly Sequence[];
+  /** Log-probabilities before the update, f32 `[T]` for each response. */
+  readonly old: readonly Tensor<'f32'>[];
+  readonly values: readonly Tensor<'f32'>[] | null;
+  readonly estimate: Estimate;
+  /** Metrics of the updates. */
+  readonly losses: Metrics;
+  /** Metrics of the rewards. */
+  readonly rewards: Metrics;
+  readonly clock: Stopwatch;
+}
+
+/** Collects the metrics of a step under EasyR1's names, and stops its clock. */
+export function stepMetrics(
+  context: StepContext,
+  { batch, sequences, old, values, estimate, losses, rewards, clock }: FinishedStep,
+): Metrics {
+  const { actors, plan } = context;
+  const { maxPromptLength, maxResponseLength } = plan.step.batch;
+  const lengths = sequences.map(({ response }) => response.data.length);
+  const tokens = sequences.map(sequenceLength);
+  const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
+  const deviceCount = actors.learners.count;
+  const seconds = clock.stopStep();
+  return mergeMetrics(
+    losses,
+    estimate.metrics,
+    rewards,
+    dataMetrics({
+      ...tokenRows(lengths),
+      tokenScores: estimate.tokenScores,
+      tokenRewards: estimate.tokenRewards,
+      advantages: estimate.advantages,
+      returns: estimate.returns,
+      ...(values !== null && { values: concatenate(values) }),
+      promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
+      maxPromptLength,
+      maxResponseLength,
+    }),
+    balanceMetrics(tokens, learnerShares(sequences, deviceCount)),
+    timingMetrics(seconds, { response: estimate.advantages.length, all: totalTokens }),
+    performanceMetrics({
+      totalTokens,
+      stepSeconds: seconds.step,
+      deviceCount,
+      usedMemoryBytes: totalmem() - freemem(),
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    }),
+    utilization(context, tokens, seconds),
+    mismatchMetrics(
+      concatenate(batch.scored.map(({ response }) => response.logProbs)),
+      concatenate(old),
+    ),
+    { 'data/skipped_rows': batch.skipped },
+  );
+}
+
+/**
+ * Metrics of the rewards: `reward/<part>` of the run's own responses, `reward/<stage>/<part>` of those to an earlier
+ * stage's prompts, and the number of responses that could not be scored, where that does not end the run.
+ *
+ * @throws CONFIG_INVALID when two parts have one name
+ */
+export function rewardMetrics(
+  { actors, plan }: StepContext,
+  { generated, invalid }: Batch,
+): Metrics {
+  const [own = [], ...replayed] = generated;
+  return mergeMetrics(
+    meanParts(own, (part) => `reward/${part}`),
+    ...replayed.map((scored, i) =>
+      meanParts(scored, (part) => `reward/${actors.replays[i]!.name!}/${part}`),
+    ),
+    invalidCount(invalid, plan.step.batch, 'reward/invalid_responses'),
+  );
+}
+
+/** The mean of every part of a score over the responses that have it. */
+export function meanParts(
+  scored: readonly Pick<ScoredResponse, 'parts'>[],
+  nameOf: (part: string) => string,
+): Metrics {
+  const entries = scored.flatMap(({ parts }) => Object.entries(parts));
+  const values = Map.groupBy(entries, ([part]) => part);
+  return Object.fromEntries(
+    [...values].map(([part, of]) => [
+      nameOf(part),
+      of.reduce((sum, [, value]) => sum + value, 0) / of.length,
+    ]),
+  );
+}
+
+/** The number of responses that could not be scored, where these are skipped. */
+export function invalidCount(
+  invalid: readonly InvalidResponse[],
+  { skipsInvalid }: Pick<BatchPlan, 'skipsInvalid'>,
+  name: string,
+): Metrics {
+  return skipsInvalid ? { [name]: invalid.length } : {};
+}
+
+/** The mean accuracy of responses; NaN for none. */
+export function meanAccuracy(scored: readonly Pick<ScoredResponse, 'parts'>[]): number {
+  return scored.reduce((sum, { parts }) => sum + accuracyOf(parts), 0) / scored.length;
+}
+
+/** The part of a score that says how often a response is right, by the names that rewards give it. */
+export function accuracyOf(parts: Readonly<Record<string, number>>): number {
+  return parts['acc'] ?? parts['accuracy'] ?? parts['f1'] ?? parts['overall'] ?? NaN;
+}
+
+/** `perf/mfu_actor` and `perf/mfu_critic`. Both count the policy's epochs, as EasyR1 does. */
+function utilization(
+  { actors, plan, sizes }: StepContext,
+  tokens: readonly number[],
+  seconds: PhaseSeconds,
+): Metrics {
+  const run = {
+    epochs: plan.step.policy.epochs,
+    // The peak of a CPU is not known, so both are 0.
+    deviceName: 'cpu',
+    deviceCount: actors.learners.count,
+  };
+  const share = (decoder: DecoderSizes, spent: number): number =>
+    flopsUtilization(trainingFlops(decoder, tokens), { ...run, seconds: spent });
+  const { update_actor: ofPolicy, update_critic: ofCritic } = seconds;
+  return {
+    ...(ofPolicy !== undefined && { 'perf/mfu_actor': share(sizes.policy, ofPolicy) }),
+    ...(ofCritic !== undefined &&
+      sizes.critic !== null && { 'perf/mfu_critic': share(sizes.critic, ofCritic) }),
+  };
+}
