@@ -89,13 +89,13 @@ const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/data': [...messages, 'actors/runtime', 'actors/messages'],
   'actors/reward': [...messages, 'actors/runtime', 'actors/messages'],
   'actors/rollout': model,
-  'actors/reference': model,
-  'actors/learner': [...model, 'actors/reference', 'transport/collectives'],
-  'actors/critic': [...model, 'actors/learner', 'transport/collectives'],
+  'actors/joint': [...model, 'transport/collectives', 'transport/zmq'],
+  'actors/reference': [...model, 'actors/joint'],
+  'actors/learner': [...model, 'actors/joint'],
+  'actors/critic': [...model, 'actors/joint'],
   'actors/trainer': [
     ...[...model, 'actors/weights', 'actors/data', 'actors/reward', 'actors/rollout'],
-    ...['actors/reference', 'actors/learner', 'actors/critic'],
-    ...['transport/collectives', 'transport/zmq'],
+    ...['actors/joint', 'actors/reference', 'actors/learner', 'actors/critic'],
   ],
   'actors/index': ['transport/tensor-codec', 'actors/runtime', 'actors/reward', 'actors/trainer'],
 };
@@ -432,7 +432,7 @@ describe('architecture', () => {
   it('sees a wrong arrow between rooms, those inside actors and transport too', () => {
     const line = (file: string, from: string): ImportLine => ({ file, from });
     const right = [
-      line('actors/critic/actor.ts', '../learner/protocol.ts'),
+      line('actors/critic/actor.ts', '../joint/protocol.ts'),
       line('transport/collectives/x.ts', '../shared/words.ts'),
       line('src/tensor/x.ts', './y.ts'),
     ];
@@ -458,7 +458,7 @@ describe('architecture', () => {
     assert.deepEqual(familiarFiles(right), []);
     const wrong = [
       line('src/model/network.ts', './qwen2-5-vl/decoder.ts'),
-      line('actors/trainer/policy.ts', '../../src/model/qwen2-5-vl/config.ts'),
+      line('actors/trainer/models.ts', '../../src/model/qwen2-5-vl/config.ts'),
       line('src/model/another/decode.ts', '../qwen2-5-vl/decoder.ts'),
     ];
     assert.equal(familiarFiles(wrong).length, wrong.length);

@@ -1,18 +1,12 @@
 import { join } from 'node:path';
-import type { TimedRun } from '../../src/device/device.ts';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
-import { saveValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
-import type { ConfigOverrides } from '../../src/model/checkpoint/config-overrides.ts';
+import { contentLength } from '../../src/model/arena-layout.ts';
+import { loadValueCheckpoint, saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
-import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
 import { responseValues } from '../../src/training/response-scores.ts';
 import { updateValues } from '../../src/training/value-update.ts';
-import type { RankCard } from '../../transport/collectives/open.ts';
-import { JointTraining, together, type JointTrainingProps } from '../learner/joint-training.ts';
-import type { ListenRequest, StateRequest } from '../learner/protocol.ts';
-import { readValueWeights } from '../learner/state-files.ts';
-import { whereabouts, type Whereabouts } from '../learner/whereabouts.ts';
+import { together, TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import {
   criticProtocol,
@@ -21,53 +15,24 @@ import {
   type ValueUpdateRequest,
 } from './protocol.ts';
 
-/** What the critic is made from. */
-export interface CriticProps extends JointTrainingProps {
-  /** Keys laid over the config of the directory that the weights came from. */
-  readonly overrides: ConfigOverrides;
+/** Props of a critic. */
+export interface CriticProps extends TrainedProps {
   readonly loss: ValueLossOptions;
-  readonly updateMicroBatch: MicroBatchOptions;
-  readonly experienceMicroBatch: MicroBatchOptions;
-  readonly epochs: number;
 }
 
-/** One of the writers of the value model's weights; what it does, it does together with the others. */
-export class CriticActor implements Actor<typeof criticProtocol> {
-  readonly #props: CriticProps;
-  readonly #training: JointTraining;
-  readonly #model: ValueModel;
-
-  constructor(props: CriticProps, training: JointTraining) {
-    const { model, gradientCheckpointing } = props;
-    const { device, weights } = training;
-    this.#props = props;
-    this.#training = training;
-    this.#model = new ValueModel(device, model.config, weights.working.arena, {
-      gradientCheckpointing,
-      isVisionFixed: model.isVisionFixed ?? false,
-    });
-  }
-
-  whereabouts(): Whereabouts {
-    return whereabouts();
-  }
-
-  listen(request: ListenRequest): Promise<RankCard> {
-    return this.#training.listen(request);
-  }
-
-  join(cards: readonly RankCard[]): Promise<void> {
-    return this.#training.join(cards);
-  }
-
+/** A critic: the trained actor with a value head. */
+export class CriticActor
+  extends TrainedActor<CriticProps, ValueModel>
+  implements Actor<typeof criticProtocol>
+{
   values(
     { sequences, version, progress }: ValuesRequest,
     { signal }: Context,
   ): Promise<ValuesReply> {
-    return this.#training.weights.at(version, signal, async () => {
+    return this.weights.at(version, signal, async () => {
       const report = (done: number): void => progress?.data.set([done]);
-      const { experienceMicroBatch: microBatch } = this.#props;
-      const values = await responseValues(this.#model, sequences, microBatch, report);
+      const { experienceMicroBatch: microBatch } = this.props;
+      const values = await responseValues(this.model, sequences, microBatch, report);
       return { values: values.map((data) => ({ dtype: 'f32', shape: [data.length], data })) };
     });
   }
@@ -76,10 +41,10 @@ export class CriticActor implements Actor<typeof criticProtocol> {
     { miniBatches, learningRate, progress }: ValueUpdateRequest,
     { signal }: Context,
   ): Promise<UpdateReport> {
-    const { loss, updateMicroBatch: microBatch, epochs } = this.#props;
+    const { loss, updateMicroBatch: microBatch, epochs } = this.props;
     const update = updateValues(
-      this.#model,
-      this.#training.optimization,
+      this.model,
+      this.optimization,
       miniBatches,
       { loss, microBatch, epochs, learningRate },
       (done) => progress?.data.set([done]),
@@ -87,39 +52,28 @@ export class CriticActor implements Actor<typeof criticProtocol> {
     return together(update, signal);
   }
 
-  save(request: StateRequest, { signal }: Context): Promise<void> {
-    return this.#training.save(request, signal, () =>
-      saveValueCheckpoint(join(request.directory, 'huggingface'), {
-        from: this.#props.modelPath,
-        arena: this.#training.arena,
-        overrides: this.#props.overrides,
-      }),
-    );
+  protected makeModel(): ValueModel {
+    const { model, gradientCheckpointing } = this.props;
+    return new ValueModel(this.device, model.config, this.weights.working.arena, {
+      gradientCheckpointing,
+      isVisionFixed: model.isVisionFixed ?? false,
+    });
   }
 
-  restore(request: StateRequest, { signal }: Context): Promise<void> {
-    return this.#training.restore(request, signal, () =>
-      readValueWeights(request.directory, this.#training.arena),
-    );
+  protected async saveModel(directory: string): Promise<void> {
+    const { modelPath: from, overrides } = this.props;
+    const { arena } = this.weights;
+    await saveValueCheckpoint(join(directory, 'huggingface'), { from, arena, overrides });
   }
 
-  startProfile(): void {
-    this.#training.profile.start();
-  }
-
-  endProfile(): Promise<TimedRun[]> {
-    return this.#training.profile.end();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#training.leave();
-    this.#model[Symbol.dispose]();
-    this.#training[Symbol.dispose]();
+  protected async readModel(directory: string): Promise<void> {
+    const saved = await loadValueCheckpoint(join(directory, 'huggingface'), { seed: 0 });
+    const { arena } = this.weights;
+    arena.data.set(saved.arena.data.subarray(0, contentLength(arena.layout)));
   }
 }
 
 /** Makes a critic on its thread. */
-export const criticActor = actorFactory(
-  criticProtocol,
-  async (props: CriticProps) => new CriticActor(props, await JointTraining.open(props)),
+export const criticActor = actorFactory(criticProtocol, (props: CriticProps) =>
+  new CriticActor(props).start(),
 );

@@ -1,13 +1,13 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { jointCalls, miniBatch, UpdateReply } from '../learner/protocol.ts';
+import { jointCalls, UpdateReply, updateRequest } from '../joint/protocol.ts';
 import { Progress, PromptInput, Sequence, whole } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** Sequences whose response tokens are to be valued. */
 export const ValuesRequest = t.type({
   sequences: t.array(Sequence),
-  /** The version of the critic's weights to value them with. */
+  /** Version of the critic's weights to value them with. */
   version: whole,
   /** Sequences done so far. */
   progress: t.union([Progress, t.null]),
@@ -27,16 +27,11 @@ export const ValueExperienceMessage = t.type({
 });
 export interface ValueExperienceMessage extends t.TypeOf<typeof ValueExperienceMessage> {}
 
-/** A critic's experiences of one step and the learning rate it is trained at. */
-export const ValueUpdateRequest = t.type({
-  miniBatches: t.array(miniBatch(ValueExperienceMessage)),
-  learningRate: t.number,
-  /** Samples done so far. */
-  progress: t.union([Progress, t.null]),
-});
+/** A critic's experiences of one step. */
+export const ValueUpdateRequest = updateRequest(ValueExperienceMessage);
 export interface ValueUpdateRequest extends t.TypeOf<typeof ValueUpdateRequest> {}
 
-/** What a critic can be asked, all of them together. As with learners, an update is never asked again. */
+/** Calls of a critic, made to all of them together. As with learners, an update is never retried. */
 export const criticProtocol = protocol('critic', {
   ...jointCalls,
   values: call(ValuesRequest, ValuesReply),

@@ -1,20 +1,20 @@
 import { Policy } from '../../src/model/policy.ts';
 import type { Device, TimedRun } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
-import { responseLogProbs } from '../../src/training/response-scores.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import { logProbsReply, type LogProbsReply, type LogProbsRequest } from '../joint/log-probs.ts';
 import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
 import { DeviceProfile } from '../profile.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
-import { referenceProtocol, type LogProbsReply, type LogProbsRequest } from './protocol.ts';
+import { referenceProtocol } from './protocol.ts';
 
-/** What a reference actor is made from: weights that nobody changes. */
+/** Props of the reference. */
 export interface ReferenceProps {
   readonly model: ModelProps;
   readonly microBatch: MicroBatchOptions;
 }
 
-/** The model that training started from. */
+/** The reference: the model that training started from, whose weights never change. */
 export class ReferenceActor implements Actor<typeof referenceProtocol> {
   readonly #device: Device;
   readonly #profile: DeviceProfile;
@@ -51,19 +51,6 @@ export class ReferenceActor implements Actor<typeof referenceProtocol> {
     this.#policy[Symbol.dispose]();
     this.#device[Symbol.dispose]();
   }
-}
-
-/** The reply to a request for log-probabilities, from any policy. */
-export async function logProbsReply(
-  policy: Policy,
-  { sequences, temperature, progress }: LogProbsRequest,
-  microBatch: MicroBatchOptions,
-): Promise<LogProbsReply> {
-  const report = (done: number): void => progress?.data.set([done]);
-  const results = await responseLogProbs(policy, sequences, temperature, microBatch, report);
-  return {
-    logProbs: results.map((data) => ({ dtype: 'f32', shape: [data.length], data })),
-  };
 }
 
 /** Makes a reference actor on its thread. */

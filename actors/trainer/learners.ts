@@ -1,49 +1,47 @@
 import { addMetricLists } from '../../src/metrics.ts';
 import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
-import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
 import type { MetricLists } from '../../src/training/mini-batch-updates.ts';
+import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
-import type { ExperienceMessage, learnerProtocol, StateRequest } from '../learner/protocol.ts';
+import type { criticProtocol, ValueExperienceMessage } from '../critic/protocol.ts';
+import type { LogProbsRequest } from '../joint/log-probs.ts';
+import type { JointProtocol, StateRequest } from '../joint/protocol.ts';
+import type { ExperienceMessage, learnerProtocol } from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
-import type { LogProbsRequest } from '../reference/protocol.ts';
 import type { ActorRef, AskOptions } from '../runtime/ref.ts';
+import type { WeightSync } from '../weights/sync.ts';
 
-/** Shared counters, one a learner, of samples done. */
+/** Shared counters of the samples done, one for each rank. */
 export class LearnerProgress {
   readonly #counters: Tensor<'i32'>;
 
-  constructor(learners: number) {
-    this.#counters = zeros('i32', [learners]);
+  constructor(ranks: number) {
+    this.#counters = zeros('i32', [ranks]);
   }
 
-  /** The counter of one learner. */
-  of(learner: number): Tensor<'i32'> {
-    return rows(this.#counters, learner, learner + 1);
+  /** The counter of one rank. */
+  of(rank: number): Tensor<'i32'> {
+    return rows(this.#counters, rank, rank + 1);
   }
 
-  /** All learners' samples together. */
+  /** The samples of all ranks together. */
   get done(): number {
     return this.#counters.data.reduce((sum, count) => sum + count, 0);
   }
 }
 
-/** Tensors of the shares of some sequences, put back in the order of the sequences. */
-export function inOrder(
-  shares: readonly (readonly number[])[],
-  replies: readonly (readonly Tensor<'f32'>[])[],
-): Tensor<'f32'>[] {
-  const whole: Tensor<'f32'>[] = [];
-  for (const [learner, tensors] of replies.entries()) {
-    for (const [j, i] of shares[learner]!.entries()) whole[i] = tensors[j]!;
-  }
-  return whole;
+/** The updates of one step, the same for every rank. */
+interface UpdateSettings {
+  /** Samples of an optimizer step, over all ranks. */
+  readonly miniBatchSize: number;
+  readonly learningRate: number;
 }
 
-/** The learners as one: what is asked of them is divided among them, and what they say put together. */
-export class Learners {
-  readonly refs: readonly ActorRef<typeof learnerProtocol>[];
+/** The ranks that train one model, as one: a request is divided among them, and their replies are put together. */
+class Ranks<Ref extends ActorRef<JointProtocol>> {
+  readonly refs: readonly Ref[];
 
-  constructor(refs: readonly ActorRef<typeof learnerProtocol>[]) {
+  constructor(refs: readonly Ref[]) {
     this.refs = refs;
   }
 
@@ -51,40 +49,65 @@ export class Learners {
     return this.refs.length;
   }
 
+  async save(request: StateRequest, options: AskOptions): Promise<void> {
+    await this.all((ref) => ref.ask.save(request, options));
+  }
+
+  async restore(request: StateRequest, options: AskOptions): Promise<void> {
+    await this.all((ref) => ref.ask.restore(request, options));
+  }
+
+  protected all<T>(ask: (ref: Ref, rank: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(this.refs.map(ask));
+  }
+
+  /** Asks every rank for a tensor of each sequence in its share; returns them in the order of the sequences. */
+  protected async forEach(
+    sequences: readonly Sequence[],
+    ask: (ref: Ref, share: Sequence[], rank: number) => Promise<readonly Tensor<'f32'>[]>,
+  ): Promise<Tensor<'f32'>[]> {
+    const shares = learnerShares(sequences, this.count);
+    const replies = await this.all((ref, rank) => {
+      const share = shares[rank]!.map((i) => sequences[i]!);
+      return ask(ref, share, rank);
+    });
+    const whole: Tensor<'f32'>[] = [];
+    for (const [rank, tensors] of replies.entries()) {
+      for (const [j, i] of shares[rank]!.entries()) whole[i] = tensors[j]!;
+    }
+    return whole;
+  }
+}
+
+/** The learners of the policy as one. */
+export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
   /** Log-probabilities of each sequence's response tokens, in order. */
-  async logProbs(
+  logProbs(
     { sequences, ...scoring }: Omit<LogProbsRequest, 'progress'>,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<Tensor<'f32'>[]> {
-    const shares = learnerShares(sequences, this.count);
-    const replies = await this.#all((ref, learner) => {
-      const share = shares[learner]!.map((i) => sequences[i]!);
-      const request = { ...scoring, sequences: share, progress: progress.of(learner) };
-      return ref.ask.logProbs(request, options);
+    return this.forEach(sequences, async (ref, share, rank) => {
+      const request = { ...scoring, sequences: share, progress: progress.of(rank) };
+      return (await ref.ask.logProbs(request, options)).logProbs;
     });
-    return inOrder(
-      shares,
-      replies.map(({ logProbs }) => logProbs),
-    );
   }
 
   /**
-   * The updates of one step.
+   * Updates the policy on a step's experiences.
    *
-   * @param miniBatchSize samples of an optimizer step, over all learners
    * @returns one value of each metric per optimizer step, and the prompt of each response that was trained on
    */
   async update(
     experiences: readonly ExperienceMessage[],
-    { miniBatchSize, learningRate }: { miniBatchSize: number; learningRate: number },
+    { miniBatchSize, learningRate }: UpdateSettings,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<{ readonly metrics: MetricLists; readonly trained: string[] }> {
     const shares = miniBatches(experiences, miniBatchSize, this.count);
-    const replies = await this.#all((ref, learner) =>
+    const replies = await this.all((ref, rank) =>
       ref.ask.update(
-        { miniBatches: shares[learner]!, learningRate, progress: progress.of(learner) },
+        { miniBatches: shares[rank]!, learningRate, progress: progress.of(rank) },
         options,
       ),
     );
@@ -95,15 +118,15 @@ export class Learners {
     return { metrics, trained: replies.flatMap(({ trained }) => trained) };
   }
 
-  /** One step on reference answers. */
+  /** Takes one step of supervised training on reference answers. */
   async imitate(
     samples: readonly Sequence[],
     learningRate: number,
     options: AskOptions,
   ): Promise<SupervisedStep> {
     const shares = miniBatches(samples, Math.max(1, samples.length), this.count);
-    const replies = await this.#all((ref, learner) =>
-      ref.ask.imitate({ miniBatch: shares[learner]![0]!, learningRate }, options),
+    const replies = await this.all((ref, rank) =>
+      ref.ask.imitate({ miniBatch: shares[rank]![0]!, learningRate }, options),
     );
     const sumOf = (valueOf: (step: SupervisedStep) => number): number =>
       replies.reduce((sum, step) => sum + valueOf(step), 0);
@@ -111,26 +134,67 @@ export class Learners {
     return { loss: sumOf(({ loss }) => loss), gradientNorm, tokens: sumOf((step) => step.tokens) };
   }
 
-  /** The loss of reference answers, nats per response token; nothing is trained. */
+  /** The loss of reference answers, in nats per response token; nothing is trained. */
   async imitationLoss(samples: readonly Sequence[], options: AskOptions): Promise<number> {
     const shares = miniBatches(samples, Math.max(1, samples.length), this.count);
-    const replies = await this.#all((ref, learner) =>
-      ref.ask.imitationLoss({ miniBatch: shares[learner]![0]! }, options),
+    const replies = await this.all((ref, rank) =>
+      ref.ask.imitationLoss({ miniBatch: shares[rank]![0]! }, options),
     );
     return replies.reduce((sum, { loss }) => sum + loss, 0);
   }
+}
 
-  async save(request: StateRequest, options: AskOptions): Promise<void> {
-    await this.#all((ref) => ref.ask.save(request, options));
+/** The critics of the value model as one. They publish their weights themselves, as nobody else reads them. */
+export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
+  readonly #weights: WeightSync;
+
+  /** @param weights the value model's, for every process that has a critic */
+  constructor(refs: readonly ActorRef<typeof criticProtocol>[], weights: WeightSync) {
+    super(refs);
+    this.#weights = weights;
   }
 
-  async restore(request: StateRequest, options: AskOptions): Promise<void> {
-    await this.#all((ref) => ref.ask.restore(request, options));
+  /** Publishes the weights as they are: a step begins with them. */
+  begin(): void {
+    this.#weights.publish(this.#weights.version + 1);
   }
 
-  #all<T>(
-    ask: (ref: ActorRef<typeof learnerProtocol>, learner: number) => Promise<T>,
-  ): Promise<T[]> {
-    return Promise.all(this.refs.map(ask));
+  /** Values of each sequence's response tokens, in order. */
+  values(
+    sequences: readonly Sequence[],
+    progress: LearnerProgress,
+    options: AskOptions,
+  ): Promise<Tensor<'f32'>[]> {
+    const { version } = this.#weights;
+    return this.forEach(sequences, async (ref, share, rank) => {
+      const request = { sequences: share, version, progress: progress.of(rank) };
+      return (await ref.ask.values(request, options)).values;
+    });
+  }
+
+  /**
+   * Updates the value model on a step's experiences, after which its weights have a new version.
+   *
+   * @returns one value of each metric per optimizer step
+   */
+  async update(
+    experiences: readonly ValueExperienceMessage[],
+    { miniBatchSize, learningRate }: UpdateSettings,
+    progress: LearnerProgress,
+    options: AskOptions,
+  ): Promise<MetricLists> {
+    const shares = miniBatches(experiences, miniBatchSize, this.count);
+    await this.#weights.revise();
+    const replies = await this.all((ref, rank) =>
+      ref.ask.update(
+        { miniBatches: shares[rank]!, learningRate, progress: progress.of(rank) },
+        options,
+      ),
+    );
+    this.begin();
+    return {
+      ...addMetricLists(replies.map(({ losses }) => losses)),
+      'critic/grad_norm': replies[0]!.gradientNorms,
+    };
   }
 }

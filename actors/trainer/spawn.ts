@@ -3,12 +3,14 @@ import { pixelSettings, type SampleSettings } from '../../src/data/sample-option
 import type { DecoderSizes } from '../../src/flops.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import type { CriticProps } from '../critic/actor.ts';
 import { criticProtocol } from '../critic/protocol.ts';
 import type { DataProps } from '../data/actor.ts';
 import { pixelProtocol } from '../data/pixels.ts';
 import { dataProtocol } from '../data/protocol.ts';
-import type { LearnerProps } from '../learner/actor.ts';
+import { introduce, isTogether, ranksAt } from '../joint/introduce.ts';
+import type { JointProtocol } from '../joint/protocol.ts';
+import type { RankInfo } from '../joint/rank.ts';
+import type { TrainedProps } from '../joint/trained-actor.ts';
 import { learnerProtocol } from '../learner/protocol.ts';
 import type { ReferenceProps } from '../reference/actor.ts';
 import { referenceProtocol } from '../reference/protocol.ts';
@@ -26,9 +28,7 @@ import { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
 import { freeBytesOf, keptOnCard, memoryTable } from './card-memory.ts';
 import type { RunActors } from './context.ts';
-import { Critics } from './critics.ts';
-import { introduce, isTogether, seatsAt } from './learner-seats.ts';
-import { Learners } from './learners.ts';
+import { Critics, Learners } from './learners.ts';
 import {
   freezeReference,
   loadCritic,
@@ -198,27 +198,18 @@ export async function spawnLearners(
   weights: PolicyWeights,
   stations: readonly Station[],
 ): Promise<Learners> {
-  const places = stations.map(({ place }) => place);
-  const props: WithSharedBlocks<Omit<LearnerProps, 'seat' | 'model'>> = {
-    ...plan.settings,
-    modelPath: policy.directory,
-    overrides: policy.overrides,
-    sharesWeights: isTogether(places),
-  };
-  const seats = seatsAt(places, plan.collectives);
-  const spawned = stations.map(({ place, device }, rank) =>
+  const props = { ...plan.settings, ...trainedBy(policy, stations) };
+  const refs = await spawnRanks(stations, plan.collectives, ({ place, device }, rank, index) =>
     system.spawn({
-      name: `learner/${rank}`,
+      name: `learner/${index}`,
       protocol: learnerProtocol,
       module: new URL('../learner/actor.ts', import.meta.url),
       create: 'learnerActor',
-      props: { ...props, model: policyProps(policy, weights, device), seat: seats[rank]! },
+      props: { ...props, model: policyProps(policy, weights, device), rank },
       supervision: essential,
       place,
     }),
   );
-  const refs = await Promise.all(spawned);
-  if (seats[0]!.kind === 'processes') await introduce(refs);
   for (const ref of refs) weights.followLearner(ref);
   return new Learners(refs);
 }
@@ -231,31 +222,44 @@ async function spawnCritics(
   weights: WeightSync,
   stations: readonly Station[],
 ): Promise<Critics> {
-  const places = stations.map(({ place }) => place);
-  const props: WithSharedBlocks<Omit<CriticProps, 'seat' | 'model'>> = {
-    ...plan.settings,
-    modelPath: critic.directory,
-    overrides: critic.overrides,
-    sharesWeights: isTogether(places),
-  };
+  const props = { ...plan.settings, ...trainedBy(critic, stations) };
   // A process has one MPI, and the learners use it.
-  const seats = seatsAt(places, 'zeromq');
-  const refs = await Promise.all(
-    stations.map(({ place, device }, rank) =>
-      system.spawn({
-        name: `critic/${rank}`,
-        protocol: criticProtocol,
-        module: new URL('../critic/actor.ts', import.meta.url),
-        create: 'criticActor',
-        props: { ...props, model: trainedProps(critic, weights, device), seat: seats[rank]! },
-        supervision: essential,
-        place,
-      }),
-    ),
+  const refs = await spawnRanks(stations, 'zeromq', ({ place, device }, rank, index) =>
+    system.spawn({
+      name: `critic/${index}`,
+      protocol: criticProtocol,
+      module: new URL('../critic/actor.ts', import.meta.url),
+      create: 'criticActor',
+      props: { ...props, model: trainedProps(critic, weights, device), rank },
+      supervision: essential,
+      place,
+    }),
   );
-  if (seats[0]!.kind === 'processes') await introduce(refs);
   for (const ref of refs) weights.followLearner(ref);
   return new Critics(refs, weights);
+}
+
+/** Starts a rank at each station, and has those of several processes join each other. */
+async function spawnRanks<Ref extends ActorRef<JointProtocol>>(
+  stations: readonly Station[],
+  collectives: PolicyPlan['collectives'],
+  spawn: (station: Station, rank: RankInfo, index: number) => Promise<Ref>,
+): Promise<Ref[]> {
+  const places = stations.map(({ place }) => place);
+  const ranks = ranksAt(places, collectives);
+  const refs = await Promise.all(
+    stations.map((station, index) => spawn(station, ranks[index]!, index)),
+  );
+  if (ranks[0]!.kind === 'processes') await introduce(refs);
+  return refs;
+}
+
+function trainedBy(
+  { directory, overrides }: LoadedModel,
+  stations: readonly Station[],
+): Pick<TrainedProps, 'modelPath' | 'overrides' | 'sharesWeights'> {
+  const sharesWeights = isTogether(stations.map(({ place }) => place));
+  return { modelPath: directory, overrides, sharesWeights };
 }
 
 /** Starts the rollout actors, which read the learners' weights. */

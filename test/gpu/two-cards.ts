@@ -7,7 +7,7 @@
 // last backward pass: sum of gradients, AdamW, weights to everybody.
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { DeviceCopy, deviceCopyBytes } from '../../actors/device-copy.ts';
-import { takeSeat } from '../../actors/learner/seat.ts';
+import { joinByRank } from '../../actors/joint/rank.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { dividedInto, layOut, parameterCount } from '../../src/model/weights/arena-layout.ts';
@@ -94,7 +94,7 @@ async function train({ name, samples, rank, cards, group, weights }: Task) {
   const arena = new Arena(layoutFor(name, cards), weights);
   const copy = new DeviceCopy(device, arena, 'bf16', sharedBuffer(deviceCopyBytes));
   const seat = group === null ? { kind: 'alone' } : { kind: 'threads', group, rank };
-  const joined = (await takeSeat(seat as Parameters<typeof takeSeat>[0], device))!;
+  const joined = (await joinByRank(seat as Parameters<typeof joinByRank>[0], device))!;
   const options = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 } as const;
   const sharing = { ...joined, sharesWeights: true };
   const optimization = new Optimization(device, arena, options, sharing, copy.arena);

@@ -1,6 +1,6 @@
 // A thread that is one of several learners on cards: `{ rank, group }` as `workerData`, then one `CardRequest` at a time.
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { takeSeat, type JoinedGroup } from '../../actors/learner/seat.ts';
+import { joinByRank, type JoinedGroup } from '../../actors/joint/rank.ts';
 import type { Device, View } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { asCxmindError, toWireError, type WireError } from '../../src/errors.ts';
@@ -47,7 +47,7 @@ class Learner {
     if (group === null) {
       return new Learner(device, { group: alone, leave: () => Promise.resolve() });
     }
-    const joined = await takeSeat({ kind: 'threads', group, rank }, device);
+    const joined = await joinByRank({ kind: 'threads', group, rank }, device);
     return new Learner(device, joined!);
   }
 

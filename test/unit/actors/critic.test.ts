@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CriticActor } from '../../../actors/critic/actor.ts';
 import type { ValueExperienceMessage } from '../../../actors/critic/protocol.ts';
-import { JointTraining } from '../../../actors/learner/joint-training.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { loadCritic, type LoadedModel } from '../../../actors/trainer/models.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
@@ -130,10 +129,10 @@ describe('a critic with a frozen vision tower', () => {
         model: { config: critic.config, ...shared, frozenLength, isVisionFixed },
         modelPath: critic.directory,
         overrides,
-        seat: { kind: 'alone' },
+        rank: { kind: 'alone' },
         sharesWeights: true,
       } as const;
-      await using actor = new CriticActor(props, await JointTraining.open(props));
+      await using actor = await new CriticActor(props).start();
       const context = { signal: new AbortController().signal } as never;
       const samples = sequences.map(({ prompt, response }) => {
         const oldValues = zeros('f32', [response.data.length]);

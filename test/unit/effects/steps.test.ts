@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
 import { criticProtocol } from '../../../actors/critic/protocol.ts';
 import { dataProtocol } from '../../../actors/data/protocol.ts';
+import { ranksAt } from '../../../actors/joint/introduce.ts';
+import type { RankInfo } from '../../../actors/joint/rank.ts';
 import { learnerProtocol } from '../../../actors/learner/protocol.ts';
-import type { LearnerSeat } from '../../../actors/learner/seat.ts';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { makeBatch } from '../../../actors/trainer/batch.ts';
-import { Critics } from '../../../actors/trainer/critics.ts';
-import { seatsAt } from '../../../actors/trainer/learner-seats.ts';
-import { Learners } from '../../../actors/trainer/learners.ts';
+import { Critics, Learners } from '../../../actors/trainer/learners.ts';
 import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
@@ -209,7 +208,7 @@ describe('a key of the config', () => {
     const each = sequences.map(() => zeros('f32', [1]));
     const report = { losses: {}, gradientNorms: [0] };
 
-    const kindOf = ({ kind }: LearnerSeat): string => kind;
+    const kindOf = ({ kind }: RankInfo): string => kind;
 
     /** What learners and critics are asked in step 4 of 10: mini-batches and rates, and temperatures of scores. */
     const asked = async (config: Config): Promise<object[]> => {
@@ -272,7 +271,7 @@ describe('a key of the config', () => {
 
     it('changes how learners join each other: transport.collectives=mpi', () =>
       assertChanges(
-        ({ transport }) => seatsAt(['thread', 'thread'], transport.collectives).map(kindOf),
+        ({ transport }) => ranksAt(['thread', 'thread'], transport.collectives).map(kindOf),
         'transport.collectives=mpi',
       ));
 

@@ -1,27 +1,24 @@
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
-import { loadAdapter } from '../../src/model/checkpoint/adapter-files.ts';
-import type { Arena } from '../../src/model/weights/arena.ts';
-import { contentLength } from '../../src/model/weights/arena-layout.ts';
-import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
-import type { ModelConfig } from '../../src/model/model-config.ts';
-import { loadValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
+import type { Arena } from '../../src/model/arena.ts';
+import { contentLength } from '../../src/model/arena-layout.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
 import { fileBuffer, letGo } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
-import type { SharedWeights } from '../model-props.ts';
 
 const stateFile = (directory: string): string => join(directory, 'optimizer.safetensors');
 
 const optimizerArrays = ['m', 'v', 'c'] as const;
 
 /**
- * Writes what a run goes on from, in full precision: `optimizer.safetensors` with `weights`, those that are trained,
- * and the optimizer's arrays, flat, and `step`. Nothing in it tells by how many learners it was made.
+ * Writes the state that a run resumes from, in full precision, to `optimizer.safetensors`.
+ *
+ * The file has `weights`, the trained ones, and the optimizer's arrays `m`, `v` and `c`, all flat, and `step`. It does not
+ * depend on the number of ranks.
  */
-export async function writeLearnerState(
+export async function writeState(
   directory: string,
   trained: Arena,
   state: AdamWState,
@@ -38,12 +35,12 @@ export async function writeLearnerState(
 }
 
 /**
- * Reads it back: the weights into the arena.
+ * Reads that state: the weights into the arena, the optimizer's arrays as the result.
  *
- * @param isOffloaded whether the arrays lie in a file again
- * @throws CHECKPOINT_INVALID when it does not fit what is trained
+ * @param isOffloaded whether the arrays are put in a file
+ * @throws CHECKPOINT_INVALID when the state does not fit what is trained
  */
-export async function readLearnerState(
+export async function readState(
   directory: string,
   trained: Arena,
   isOffloaded: boolean,
@@ -77,27 +74,4 @@ export async function readLearnerState(
 
 function flat(data: Float32Array): Tensor<'f32'> {
   return { dtype: 'f32', shape: [data.length], data };
-}
-
-/** Where a checkpoint keeps adapters, in PEFT's form. */
-export const ADAPTER_FOLDER = 'lora_adapter';
-
-/** Reads what is trained out of a checkpoint without a learner's state. */
-export async function readTrained(
-  directory: string,
-  config: ModelConfig,
-  { arena, adapter, trained }: SharedWeights,
-): Promise<void> {
-  const saved =
-    adapter === null
-      ? (await loadCheckpoint(join(directory, 'huggingface'))).arena
-      : (await loadAdapter(join(directory, ADAPTER_FOLDER), config)).arena;
-  const whole = adapter === null ? arena : trained;
-  whole.data.set(saved.data.subarray(0, contentLength(whole.layout)));
-}
-
-/** The same of a value model's. */
-export async function readValueWeights(directory: string, weights: Arena): Promise<void> {
-  const { arena } = await loadValueCheckpoint(join(directory, 'huggingface'), { seed: 0 });
-  weights.data.set(arena.data.subarray(0, contentLength(weights.layout)));
 }

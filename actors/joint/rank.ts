@@ -1,4 +1,3 @@
-import * as t from 'io-ts';
 import type { Device } from '../../src/device/device.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Sharing } from '../../src/training/exchange.ts';
@@ -6,45 +5,47 @@ import { alone } from '../../src/training/learner-group.ts';
 import {
   openCommunicator,
   openDeviceGroup,
-  Seat,
+  type Seat,
   type RankCard,
 } from '../../transport/collectives/open.ts';
 import type { ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 
-/** A learner's place among the others, as plain data: how it joins them. */
-export type LearnerSeat =
+/** A rank's place in its group, as plain data: how it joins the others. */
+export type RankInfo =
   | { readonly kind: 'alone' }
-  /** All learners are threads of one process. */
+  /** All ranks are threads of one process. */
   | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
-  /** Each learner is in a process that `mpirun`, or a scheduler, started, one in each. */
+  /** Each rank is in a process of its own, which `mpirun` or a scheduler started. */
   | { readonly kind: 'mpi'; readonly rank: number; readonly size: number }
-  /** Learners are in several processes, which tell each other by messages how they are reached. */
+  /** Ranks are in several processes, which tell each other by messages how they are reached. */
   | { readonly kind: 'processes'; readonly rank: number };
 
-/** What a learner of several processes tells the others about itself. */
-export const LearnerCard: t.Type<RankCard> = t.type({ endpoint: t.string, host: t.string });
-
-/** A group, the way between its devices, and how to leave both. */
+/** A group, the direct way between its devices where there is one, and how to leave both. */
 export interface JoinedGroup extends Pick<Sharing, 'group' | 'exchange'> {
   leave(): Promise<void>;
 }
 
-/** Joins the others where the seat alone says how; null where messages will. */
-export async function takeSeat(seat: LearnerSeat, device: Device): Promise<JoinedGroup | null> {
-  switch (seat.kind) {
+/** Joins the group where the rank alone says how; null where messages will say it. */
+export async function joinByRank(rank: RankInfo, device: Device): Promise<JoinedGroup | null> {
+  switch (rank.kind) {
     case 'alone':
       return { group: alone, leave: () => Promise.resolve() };
     case 'threads':
-      return joined(seat, device);
+      return joined(rank, device);
     case 'mpi':
-      return joined({ kind: 'mpi', place: seat }, device);
+      return joined({ kind: 'mpi', place: rank }, device);
     case 'processes':
       return null;
   }
 }
 
-/** Joins the others by the cards of all, in the order of their ranks; from the seat that was opened. */
-export function meet(
+/**
+ * Joins the ranks of other processes.
+ *
+ * @param seat  opened before; null is an error of the caller
+ * @param cards of all ranks, in their order
+ */
+export function joinByCards(
   seat: Seat | null,
   rank: number,
   cards: readonly RankCard[],
@@ -60,7 +61,7 @@ async function joined(
 ): Promise<JoinedGroup> {
   const group = await openCommunicator(options);
   let exchange: Awaited<ReturnType<typeof openDeviceGroup>> = null;
-  // The group first: that ends what is being done between the devices.
+  // The group is left first, which ends what is in progress between the devices.
   const leave = async (): Promise<void> => {
     await group[Symbol.asyncDispose]();
     await exchange?.[Symbol.asyncDispose]();

@@ -3,19 +3,19 @@ import { BlockList } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import * as t from 'io-ts';
 
-/** What a process tells of where it is, so that it can be told at which address others reach it. */
-export const Whereabouts = t.type({
-  /** The running kernel. */
+/** A process's host and addresses, from which the address is chosen at which others reach it. */
+export const HostInfo = t.type({
+  /** Id of the running kernel; equal for processes that share loopback addresses. */
   kernel: t.string,
-  /** Its addresses as networks, `10.0.0.3/24`; those that others may reach first. */
+  /** Addresses as networks, `10.0.0.3/24`; those that others may reach come first. */
   addresses: t.array(t.string),
 });
-export interface Whereabouts extends t.TypeOf<typeof Whereabouts> {}
+export interface HostInfo extends t.TypeOf<typeof HostInfo> {}
 
-/** Where this process is. */
-export function whereabouts(): Whereabouts {
+/** Reads this process's host and addresses. */
+export function hostInfo(): HostInfo {
   const interfaces = Object.values(networkInterfaces()).flatMap((some) => some ?? []);
-  // An address of the link alone means nothing without the name of its interface.
+  // A link-local address means nothing without the name of its interface.
   const usable = interfaces.filter(({ address }) => !address.startsWith('fe80:'));
   const order = (one: (typeof usable)[number]): number =>
     (one.internal ? 2 : 0) + (one.family === 'IPv4' ? 0 : 1);
@@ -31,14 +31,12 @@ export function whereabouts(): Whereabouts {
 }
 
 /**
- * An address of each process that the others reach: of the first network that all are in, or else the first
- * that each has.
- *
- * Loopback addresses count only among processes of one kernel.
+ * Chooses an address of each process that the others reach: one in the first network that all processes are in, or else
+ * the first that each has. Loopback addresses count only among processes of one kernel.
  */
-export function addressesOf(places: readonly Whereabouts[]): string[] {
-  const isOneKernel = new Set(places.map(({ kernel }) => kernel)).size === 1;
-  const candidates = places.map(({ addresses }) =>
+export function addressesOf(hosts: readonly HostInfo[]): string[] {
+  const isOneKernel = new Set(hosts.map(({ kernel }) => kernel)).size === 1;
+  const candidates = hosts.map(({ addresses }) =>
     addresses.filter((cidr) => isOneKernel || !/^(127\.|::1\/)/.test(cidr)),
   );
   for (const network of candidates[0] ?? []) {

@@ -1,29 +1,25 @@
 import type { Transport } from '../../src/config/schema.ts';
 import { threadGroup } from '../../transport/collectives/threads.ts';
 import { makeRunKeys } from '../../transport/zmq/keys.ts';
-import type { criticProtocol } from '../critic/protocol.ts';
-import type { learnerProtocol } from '../learner/protocol.ts';
-import type { LearnerSeat } from '../learner/seat.ts';
-import { addressesOf } from '../learner/whereabouts.ts';
 import type { Place } from '../runtime/placement.ts';
 import type { ActorRef } from '../runtime/ref.ts';
+import { addressesOf } from './host-info.ts';
+import type { JointProtocol } from './protocol.ts';
+import type { RankInfo } from './rank.ts';
 
-/** One of those who train a model together. */
-export type JointRef = ActorRef<typeof learnerProtocol> | ActorRef<typeof criticProtocol>;
-
-/** Learners wait for each other a minute, which ends with an error of its own. */
+/** Ranks wait a minute for each other and then fail with an error of their own. */
 const soon = { timeoutMs: 90_000 };
 
-/** Whether actors at these places are threads of this process, all of them. */
+/** Whether actors at these places are all threads of this process. */
 export function isTogether(places: readonly Place[]): boolean {
   return places.every((place) => place === 'thread');
 }
 
-/** How learners at these places, in the order of their ranks, join each other. */
-export function seatsAt(
+/** Says how the ranks at these places join each other. */
+export function ranksAt(
   places: readonly Place[],
   collectives: Transport['collectives'],
-): LearnerSeat[] {
+): RankInfo[] {
   const size = places.length;
   if (size === 1) return [{ kind: 'alone' }];
   if (collectives === 'mpi') return places.map((_, rank) => ({ kind: 'mpi', rank, size }));
@@ -32,17 +28,17 @@ export function seatsAt(
   return places.map((_, rank) => ({ kind: 'threads', group, rank }));
 }
 
-/** Has learners of several processes, in the order of their ranks, join each other. */
-export async function introduce(learners: readonly JointRef[]): Promise<void> {
-  const places = await Promise.all(learners.map((ref) => ref.ask.whereabouts(undefined, soon)));
+/** Has ranks of several processes join each other. @param refs in the order of their ranks */
+export async function introduce(refs: readonly ActorRef<JointProtocol>[]): Promise<void> {
+  const hosts = await Promise.all(refs.map((ref) => ref.ask.hostInfo(undefined, soon)));
   const keys = makeRunKeys();
-  const addresses = addressesOf(places);
+  const addresses = addressesOf(hosts);
   const cards = await Promise.all(
-    learners.map((ref, rank) => {
+    refs.map((ref, rank) => {
       const address = addresses[rank]!;
       const host = address.includes(':') ? `[${address}]` : address;
       return ref.ask.listen({ address: `tcp://${host}:*`, keys }, soon);
     }),
   );
-  await Promise.all(learners.map((ref) => ref.ask.join(cards, soon)));
+  await Promise.all(refs.map((ref) => ref.ask.join(cards, soon)));
 }

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { addressesOf, whereabouts, type Whereabouts } from '../../../actors/learner/whereabouts.ts';
+import { addressesOf, hostInfo, type HostInfo } from '../../../actors/joint/host-info.ts';
 
-const at = (kernel: string, ...addresses: string[]): Whereabouts => ({
+const at = (kernel: string, ...addresses: string[]): HostInfo => ({
   kernel,
   addresses,
 });
 const loopback = ['127.0.0.1/8', '::1/128'];
 
-describe('whereabouts', () => {
+describe('hostInfo', () => {
   it('says the addresses of this process as networks', () => {
-    assert.ok(whereabouts().addresses.every((cidr) => /^[0-9a-f.:]+\/\d+$/.test(cidr)));
+    assert.ok(hostInfo().addresses.every((cidr) => /^[0-9a-f.:]+\/\d+$/.test(cidr)));
   });
 });
 

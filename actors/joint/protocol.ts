@@ -1,0 +1,55 @@
+import * as t from 'io-ts';
+import type { RankCard } from '../../transport/collectives/open.ts';
+import { MetricLists, Progress, whole } from '../messages.ts';
+import { profileCalls } from '../profile.ts';
+import { call, type Protocol } from '../runtime/protocol.ts';
+import { HostInfo } from './host-info.ts';
+
+const KeyPair = t.type({ publicKey: t.string, secretKey: t.string });
+
+/** The address to listen at, and the keys that all ranks of the run prove themselves with. */
+export const ListenRequest = t.type({
+  address: t.string,
+  keys: t.type({ server: KeyPair, client: KeyPair }),
+});
+export interface ListenRequest extends t.TypeOf<typeof ListenRequest> {}
+
+/** The directory to save to or to restore from. */
+export const StateRequest = t.type({ directory: t.string, modelOnly: t.boolean });
+export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
+
+/** A rank's address as it tells it to the others. */
+const Card: t.Type<RankCard> = t.type({ endpoint: t.string, host: t.string });
+
+/** Calls of every actor that trains a model together with others, whichever head the model has. */
+export const jointCalls = {
+  ...profileCalls,
+  hostInfo: call(t.void, HostInfo),
+  /** Listens for the other ranks at an address of this host, and says how it is reached. */
+  listen: call(ListenRequest, Card),
+  /** Joins the ranks of other processes, given the cards of all. Ranks that joined already do nothing. */
+  join: call(t.array(Card), t.void),
+  /** Saves the model and its state; the first rank writes. */
+  save: call(StateRequest, t.void),
+  /** Restores the model and its state; the first rank reads. */
+  restore: call(StateRequest, t.void),
+};
+
+/** The part of their protocols that learners and critics share. */
+export type JointProtocol = Protocol<typeof jointCalls>;
+
+/** A rank's share of the samples of an optimizer step, and the response tokens of all shares together. */
+export const miniBatch = <S extends t.Mixed>(sample: S) =>
+  t.type({ samples: t.array(sample), responseTokens: whole });
+
+/** A rank's share of a step's updates. */
+export const updateRequest = <S extends t.Mixed>(sample: S) =>
+  t.type({
+    miniBatches: t.array(miniBatch(sample)),
+    learningRate: t.number,
+    /** Samples done so far. */
+    progress: t.union([Progress, t.null]),
+  });
+
+/** One value of each metric and one gradient norm per optimizer step. Losses are addends to those of the whole. */
+export const UpdateReply = t.type({ losses: MetricLists, gradientNorms: t.array(t.number) });

@@ -1,0 +1,170 @@
+import { addAbortListener } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import type { Device, TimedRun } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
+import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
+import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
+import { Seat, type RankCard } from '../../transport/collectives/open.ts';
+import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
+import { DeviceProfile } from '../profile.ts';
+import type { Actor, Context } from '../runtime/actor.ts';
+import { hostInfo, type HostInfo } from './host-info.ts';
+import type { JointProtocol, ListenRequest, StateRequest } from './protocol.ts';
+import { joinByCards, joinByRank, type JoinedGroup, type RankInfo } from './rank.ts';
+import { readState, writeState } from './state-files.ts';
+
+/**
+ * Heartbeats of links between ranks. A rank's thread is silent as long as it computes, so they are slow. The link of a
+ * node notices a lost process earlier, and that ends the run.
+ */
+const PATIENT = { intervalMs: 60_000, deadAfterMs: 3600_000 };
+
+/** Props of an actor that trains a model, besides its loss. */
+export interface TrainedProps {
+  readonly model: ModelProps;
+  /** Hugging Face directory that the weights came from. A saved model looks like it. */
+  readonly modelPath: string;
+  /** Keys laid over the config of that directory. */
+  readonly overrides: ConfigOverrides;
+  readonly gradientCheckpointing: boolean;
+  readonly optimization: OptimizationOptions;
+  readonly updateMicroBatch: MicroBatchOptions;
+  readonly experienceMicroBatch: MicroBatchOptions;
+  readonly epochs: number;
+  readonly rank: RankInfo;
+  /** Whether the other ranks step the same memory. */
+  readonly sharesWeights: boolean;
+}
+
+/**
+ * A rank of several that train one model together: its weights, its optimizer and its files.
+ *
+ * A learner adds the head of a policy, a critic that of a value model. Every call is made to all ranks at once.
+ */
+export abstract class TrainedActor<
+  Props extends TrainedProps,
+  Model extends Disposable,
+> implements Actor<JointProtocol> {
+  protected readonly props: Props;
+  protected readonly device: Device;
+  protected readonly weights: SharedWeights;
+  readonly #profile: DeviceProfile;
+  #seat: Seat | null = null;
+  #joined: JoinedGroup | null = null;
+  #optimization: Optimization | null = null;
+  #model: Model | null = null;
+
+  constructor(props: Props) {
+    this.props = props;
+    this.device = openDevice(deviceOptions(props.model));
+    this.#profile = new DeviceProfile(this.device);
+    this.weights = new SharedWeights(this.device, props.model);
+  }
+
+  /** Makes the model with its head over `weights`. */
+  protected abstract makeModel(): Model;
+  /** Saves the model as others load it. */
+  protected abstract saveModel(directory: string): Promise<void>;
+  /** Reads the weights of a model that `saveModel` wrote. */
+  protected abstract readModel(directory: string): Promise<void>;
+
+  /** Joins the other ranks, unless messages will say how, and makes the model. */
+  async start(): Promise<this> {
+    const joined = await joinByRank(this.props.rank, this.device);
+    if (joined !== null) this.#optimizeWith(joined);
+    await this.weights.handOver();
+    this.#model = this.makeModel();
+    return this;
+  }
+
+  protected get model(): Model {
+    if (this.#model === null) throw new CxmindError('INTERNAL', 'learner: not started yet');
+    return this.#model;
+  }
+
+  protected get optimization(): Optimization {
+    if (this.#optimization === null) {
+      throw new CxmindError('INTERNAL', 'learner: joined nobody yet');
+    }
+    return this.#optimization;
+  }
+
+  hostInfo(): HostInfo {
+    return hostInfo();
+  }
+
+  async listen({ address, keys }: ListenRequest): Promise<RankCard> {
+    this.#seat = await Seat.open({ address, keys, heartbeat: PATIENT });
+    return this.#seat.card;
+  }
+
+  async join(cards: readonly RankCard[]): Promise<void> {
+    const { rank } = this.props;
+    if (rank.kind !== 'processes') return;
+    this.#optimizeWith(await joinByCards(this.#seat, rank.rank, cards, this.device));
+  }
+
+  async save({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
+    await together(this.optimization.collectWeights(), signal);
+    if (this.optimization.rank === 0) {
+      await mkdir(directory, { recursive: true });
+      await this.saveModel(directory);
+    }
+    if (modelOnly) return;
+    const state = await together(this.optimization.gatherState(), signal);
+    if (state !== null) await writeState(directory, this.weights.trained, state);
+  }
+
+  async restore({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
+    const isFirst = this.optimization.rank === 0;
+    if (modelOnly) {
+      if (isFirst) await this.readModel(directory);
+      await together(this.optimization.takeWeights(), signal);
+    } else {
+      const { offloadsState = false } = this.props.optimization;
+      const { trained } = this.weights;
+      const state = isFirst ? await readState(directory, trained, offloadsState) : null;
+      await together(this.optimization.scatterState(state), signal);
+    }
+  }
+
+  startProfile(): void {
+    this.#profile.start();
+  }
+
+  endProfile(): Promise<TimedRun[]> {
+    return this.#profile.end();
+  }
+
+  /** Leaves the other ranks first, which ends what they still do together. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#joined?.leave();
+    await this.#seat?.[Symbol.asyncDispose]();
+    this.#model?.[Symbol.dispose]();
+    this.#optimization?.[Symbol.dispose]();
+    this.device[Symbol.dispose]();
+  }
+
+  #optimizeWith(joined: JoinedGroup): void {
+    const { optimization, sharesWeights } = this.props;
+    this.#joined = joined;
+    const { trained, working } = this.weights;
+    const sharing = { ...joined, sharesWeights };
+    this.#optimization = new Optimization(
+      this.device,
+      trained,
+      optimization,
+      sharing,
+      working.trained,
+    );
+  }
+}
+
+/** Resolves as work of all ranks does, or rejects once nobody waits for it: one of the ranks may be gone. */
+export async function together<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  using _ = addAbortListener(signal, () => reject(asCxmindError(signal.reason)));
+  return await Promise.race([work, aborted]);
+}
