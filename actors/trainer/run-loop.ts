@@ -1,11 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { asCxmindError, CxmindError } from '../../src/errors.ts';
-import { chosenGenerations } from '../../src/loggers/generations.ts';
-import type { RunEnd } from '../../src/loggers/logger.ts';
-import type { Loggers } from '../../src/loggers/open.ts';
-import type { Metrics } from '../../src/metrics.ts';
+import { asCxmindError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
+import type { Metrics } from '../../src/metrics.ts';
 import {
   hasAdvanced,
   initialAdvanceState,
@@ -15,482 +12,366 @@ import {
 import type { Logger } from '../runtime/actor.ts';
 import { initialKlController } from './advantages.ts';
 import { Checkpoints, type ResumePoint } from './checkpoints.ts';
+import type { RunState, StepContext } from './context.ts';
 import { reportData } from './data-report.ts';
 import { isDue } from './due.ts';
 import { goOn } from './going-on.ts';
-import { IdleWatch } from './idle-watch.ts';
 import { profiled } from './profile.ts';
 import { RunFiles, type RunSummary } from './run-files.ts';
+import { Saving } from './saving.ts';
 import { trainingStep, type StepResult } from './step.ts';
-import type { RunState, StepContext } from './context.ts';
+import { GradientWatch, IdleWatch } from './step-watch.ts';
 import { Stopwatch } from './stopwatch.ts';
-import { generationOf, openLoggers, showsTable, withTimeAround } from './tracking.ts';
-import { validate, type Validation } from './validation.ts';
+import { RunLog, showsTable, stepLine, withTimeAround } from './tracking.ts';
+import { Validations } from './validation.ts';
 
-/** What the loop takes from whoever starts a run. */
+/** Options that the loop takes from whoever starts a run. */
 export interface LoopOptions {
   readonly logger: Logger;
   /** Aborts when the run is to save a checkpoint at once, and return. */
-  readonly preemption?: AbortSignal;
-  /** An event `save` asks for a checkpoint at once, while training goes on. */
+  readonly preemption: AbortSignal;
+  /** Aborts when an actor is lost that has a part of the state to be saved. */
+  readonly lost: AbortSignal;
+  /** Its event `save` asks for a checkpoint at once, while training goes on. */
   readonly saveRequests?: EventTarget;
-  /** Aborts when an actor is lost that has a part of what would be saved. */
-  readonly lost?: AbortSignal;
   /** Ends the run before its steps are taken. */
-  readonly advance?: AdvanceRule | null;
+  readonly advance: AdvanceRule | null;
+  /** The beginning of the run, as `performance.now()` gives it. */
+  readonly started: number;
 }
 
-/** Steps in a row without one finite gradient, after which a run gives up. */
-const MAX_NONFINITE_STEPS = 3;
+/**
+ * Takes a run from its folder to its summary: resume, validate, take steps, validate, save.
+ *
+ * @throws whatever ends the run, with the last whole step saved
+ */
+export async function runLoop(context: StepContext, options: LoopOptions): Promise<RunSummary> {
+  const { actors, plan, reporter } = context;
+  const { loop, folder } = plan;
+  const files = await RunFiles.open(folder);
+  const data = await actors.task.data.ask.summary(undefined, { timeoutMs: 60_000 });
+  reportData(data, reporter);
+  const checkpoints = new Checkpoints(folder, {
+    limit: loop.saveLimit,
+    modelOnly: loop.saveModelOnly,
+  });
+  const resumed = await goOn(context, checkpoints, files);
+  // A run that only validates leaves what the run itself wrote in its folder.
+  if (!loop.valOnly || !existsSync(join(folder, 'config.json'))) await files.config(plan.config);
+  const point = resumed ?? newRun(context);
+  const { step, unfinished } = point;
+  const steps = loop.valOnly ? step : loop.stepsOver(data.trainPrompts);
+  const isDone = unfinished === null && isAtEnd(point, steps, options.advance);
+  if (resumed !== null && !loop.valOnly && isDone) {
+    const summary = await files.earlierSummary();
+    if (summary !== null && summary.preempted !== true && summary.steps === step) {
+      reporter.note(
+        `${folder}: this run is done, ${step} of ${steps} steps, and stays as it is; ` +
+          'for more steps raise trainer.max_steps or total_epochs',
+      );
+      // The folder may have moved since.
+      return { ...summary, checkpoint: resumed.checkpoint };
+    }
+  }
+  context.weights.publish(step + 1);
+  actors.critics?.begin();
+  // The line of an unfinished step may be there already, from an earlier attempt to finish it.
+  const logged = unfinished === null ? step : step - 1;
+  if (!loop.valOnly) {
+    await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
+  }
+  const resumedAfter = resumed === null ? null : logged;
+  await using log = RunLog.open(plan, files, reporter, { resumedAfter });
+  const { logger, preemption } = options;
+  const prompts = data.validationPrompts;
+  const validations = new Validations(context, { prompts, preemption, log, logger });
+  const saved = { step: resumed?.step ?? 0, checkpoint: resumed?.checkpoint ?? null };
+  const saving = new Saving(context, { checkpoints, logger }, saved, () => validations.score());
+  const run = new Run(context, options, { steps, log, validations, saving }, point);
+  return await run.toEnd(resumed === null);
+}
 
-/** Where a run begins, or goes on. */
-interface Opened {
+/** The parts of a run that its loop works with. */
+interface RunParts {
+  /** Steps of the whole run. */
   readonly steps: number;
-  /** What the run came to, where it had come to its end before. */
-  readonly done: RunSummary | null;
+  readonly log: RunLog;
+  readonly validations: Validations;
+  readonly saving: Saving;
 }
 
-const nothing = (): Promise<void> => Promise.resolve();
-
-/** One run: its files, its loggers, its checkpoints and the loop. */
-export class RunLoop implements AsyncDisposable {
+/** The loop over the steps of a run. */
+class Run {
   readonly #context: StepContext;
-  readonly #logger: Logger;
-  readonly #preemption: AbortSignal;
-  readonly #lost: AbortSignal;
-  readonly #saveRequests: EventTarget;
-  readonly #started: number;
-  readonly #checkpoints: Checkpoints;
-  readonly #advance: AdvanceRule | null;
+  readonly #options: LoopOptions;
+  readonly #steps: number;
+  readonly #log: RunLog;
+  readonly #validations: Validations;
+  readonly #saving: Saving;
   readonly #idle = new IdleWatch();
-  #files: RunFiles | null = null;
-  #loggers: Loggers | null = null;
-  #end: RunEnd = 'failed';
-  #validationPrompts = 0;
-  #before: Validation | null = null;
-  #last: { step: number; validation: Validation } | null = null;
-  /** What a checkpoint would say now. */
-  #at: ResumePoint;
+  readonly #gradients: GradientWatch;
+  /** The place of the run, as a checkpoint would keep it now. */
+  #point: ResumePoint;
   /** Whether the weights are those after that step, rather than in the middle of the next. */
   #isWhole = true;
-  /** The newest checkpoint: its step, and its Hugging Face directory. */
-  #saved: { readonly step: number; readonly checkpoint: string | null } = {
-    step: 0,
-    checkpoint: null,
-  };
-  /** Settles when no checkpoint is being written; one at a time. */
-  #saving: Promise<void> = nothing();
-  /** Whether a checkpoint was asked for that has to wait for the end of a step. */
-  #isSaveAsked = false;
-  /** Steps in a row without a finite gradient. */
-  #nonFinite = 0;
-  /** Whether a step since the newest checkpoint had a finite gradient. */
-  #hasLearned = false;
+  #accuracyBefore: number | null = null;
 
-  constructor(context: StepContext, options: LoopOptions, started: number) {
-    const { loop, folder } = context.plan;
-    const never = new AbortController().signal;
+  constructor(context: StepContext, options: LoopOptions, parts: RunParts, point: ResumePoint) {
     this.#context = context;
-    this.#logger = options.logger;
-    this.#preemption = options.preemption ?? never;
-    this.#lost = options.lost ?? never;
-    this.#saveRequests = options.saveRequests ?? new EventTarget();
-    this.#advance = options.advance ?? null;
-    this.#started = started;
-    this.#checkpoints = new Checkpoints(folder, {
-      limit: loop.saveLimit,
-      modelOnly: loop.saveModelOnly,
-    });
-    this.#at = { step: 0, state: initialState(context), unfinished: null, accuracyBefore: null };
+    this.#options = options;
+    this.#steps = parts.steps;
+    this.#log = parts.log;
+    this.#validations = parts.validations;
+    this.#saving = parts.saving;
+    this.#point = point;
+    this.#gradients = new GradientWatch(context.reporter, options.logger);
   }
 
-  /** Runs to the end: opens, trains, and writes the summary. @throws what ends it, with the last whole step saved */
-  async run(): Promise<RunSummary> {
-    const { steps, done } = await this.#open();
-    if (done !== null) return done;
-    const onSave = (): void => this.#onSaveRequest();
-    this.#saveRequests.addEventListener('save', onSave);
+  /** Validates, takes the steps that are left, and writes the summary. @param isNew whether no step was taken yet */
+  async toEnd(isNew: boolean): Promise<RunSummary> {
+    const { valBeforeTrain, valOnly } = this.#context.plan.loop;
+    if (valBeforeTrain || valOnly || this.#point.unfinished !== null) {
+      await this.#validateBefore(isNew);
+    }
+    const onSave = (): void => this.#saving.request(this.#isWhole ? this.#point : null);
+    this.#options.saveRequests?.addEventListener('save', onSave);
     try {
-      await this.#train(steps);
-      return await this.#conclude(steps);
+      await this.#train();
+      return await this.#conclude();
     } catch (error) {
-      await this.#rescue(error, steps);
+      await this.#rescue(error);
       throw error;
     } finally {
-      this.#saveRequests.removeEventListener('save', onSave);
-      await this.#saving;
+      this.#options.saveRequests?.removeEventListener('save', onSave);
+      await this.#saving.settled();
     }
   }
 
-  /** Opens files and loggers, restores, validates. */
-  async #open(): Promise<Opened> {
-    const { actors, plan, reporter } = this.#context;
-    const { loop } = plan;
-    const files = await RunFiles.open(plan.folder);
-    this.#files = files;
-    const summary = await actors.task.data.ask.summary(undefined, { timeoutMs: 60_000 });
-    this.#validationPrompts = summary.validationPrompts;
-    reportData(summary, reporter);
-    const resumed = await goOn(this.#context, this.#checkpoints, files);
-    // A look at a run's folder leaves what the run itself wrote there.
-    if (!loop.valOnly || !existsSync(join(files.folder, 'config.json'))) {
-      await files.config(plan.config);
-    }
-    if (resumed !== null) {
-      this.#at = resumed;
-      this.#saved = resumed;
-    }
-    const { step, unfinished } = this.#at;
-    const steps = loop.valOnly ? step : loop.stepsOver(summary.trainPrompts);
-    const done = resumed === null || loop.valOnly ? null : await this.#doneBefore(steps);
-    if (done !== null) return { steps, done };
-    this.#context.weights.publish(step + 1);
-    actors.critics?.begin();
-    // The line of an unfinished step may be there already, from an earlier attempt to finish it.
-    const logged = unfinished === null ? step : step - 1;
-    if (!loop.valOnly) {
-      await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
-    }
-    this.#loggers = openLoggers(plan, reporter, {
-      resumedAfter: resumed === null ? null : logged,
-    });
-    if (loop.valBeforeTrain || loop.valOnly || unfinished !== null) {
-      await this.#validateBefore(resumed === null);
-    }
-    return { steps, done: null };
-  }
-
-  /** The summary of a run that has come to its end, which is left as it is. */
-  async #doneBefore(steps: number): Promise<RunSummary | null> {
-    const { step, unfinished } = this.#at;
-    const isDone = unfinished === null && this.#isAtEnd(steps);
-    const summary = isDone ? await this.#files!.earlierSummary() : null;
-    if (summary === null || summary.preempted === true || summary.steps !== step) return null;
-    this.#context.reporter.note(
-      `${this.#files!.folder}: this run is done, ${step} of ${steps} steps, and stays as it is; ` +
-        'for more steps raise trainer.max_steps or total_epochs',
-    );
-    this.#end = 'finished';
-    // the folder may have moved since
-    return { ...summary, checkpoint: this.#saved.checkpoint };
-  }
-
-  /** Validates before the first step of this process, which for a step that was cut off is its own validation. */
-  async #validateBefore(isBegin: boolean): Promise<void> {
-    const { step, unfinished } = this.#at;
-    const isNew = isBegin || unfinished !== null;
-    const before = await this.#validate(step, this.#at.state, isNew);
+  /** Validates before the first step of this process. For a step that was cut off, that is its own validation. */
+  async #validateBefore(isNewRun: boolean): Promise<void> {
+    const { step, state, unfinished } = this.#point;
+    const isNew = isNewRun || unfinished !== null;
+    const before = await this.#validations.take(step, state.validationGate, isNew);
     if (before === null) return;
-    this.#before = before;
-    // The gate of a resumed run has seen this validation already, as that of a run that never stopped.
-    if (isNew)
-      this.#at = { ...this.#at, state: { ...this.#at.state, validationGate: before.gate } };
-    if (isBegin) this.#at = { ...this.#at, accuracyBefore: before.accuracy };
+    this.#accuracyBefore = before.accuracy;
+    // The gate of a resumed run has seen this validation already, like that of a run that never stopped.
+    if (isNew) this.#update({ validationGate: before.gate });
+    if (isNewRun) this.#point = { ...this.#point, accuracyBefore: before.accuracy };
     if (unfinished === null) {
-      this.#loggers?.log(step, before.metrics);
+      this.#log.show(step, before.metrics);
       return;
     }
     const metrics = { ...unfinished, ...before.metrics };
-    this.#at = { ...this.#at, state: this.#observed(this.#at.state, metrics), unfinished: null };
-    await this.#log(step, metrics);
-    await this.#checkpoints.score(step, this.#score());
+    this.#update({ advance: this.#observed(metrics) });
+    this.#point = { ...this.#point, unfinished: null };
+    await this.#log.step(step, metrics);
+    await this.#saving.rescore(step);
   }
 
-  /** Takes steps until the last one, or until it is preempted. */
-  async #train(steps: number): Promise<void> {
-    const { loop } = this.#context.plan;
-    if (loop.profile !== null && loop.profile > steps) {
-      const text = `trainer.profile: there is no step ${loop.profile}, the run has ${steps}`;
-      this.#context.reporter.note(text);
+  /** Takes steps until the last one, or until the run is preempted. */
+  async #train(): Promise<void> {
+    const { plan, reporter } = this.#context;
+    const { profile } = plan.loop;
+    if (profile !== null && profile > this.#steps) {
+      reporter.note(
+        `trainer.profile: there is no step ${profile}, the run has ${this.#steps}`,
+      );
     }
-    const [began, from] = [performance.now(), this.#at.step];
-    while (!this.#isAtEnd(steps) && !this.#preemption.aborted) {
-      const place = { step: this.#at.step + 1, folder: this.#files!.folder };
-      const result = await profiled(this.#context, place, () => this.#step(steps));
+    const [began, from] = [performance.now(), this.#point.step];
+    while (!this.#isAtEnd() && !this.#options.preemption.aborted) {
+      const place = { step: this.#point.step + 1, folder: plan.folder };
+      const result = await profiled(this.#context, place, () => this.#step());
       if (result === null) return;
-      const { step } = this.#at;
-      await this.#files?.trained(step, result.trained);
-      const pace = (performance.now() - began) / 1000 / (step - from);
-      this.#report(steps, result, pace * (steps - step));
-      this.#countNonFinite(result, step);
-      let { metrics } = result;
-      const clock = new Stopwatch(this.#context.timeline);
-      const validateNow = async (): Promise<void> => {
-        const { state } = this.#at;
-        const validation = await clock.time('validation', () => this.#validate(step, state, true));
-        if (validation === null) return;
-        metrics = { ...metrics, ...validation.metrics };
-        this.#at = { ...this.#at, state: { ...state, validationGate: validation.gate } };
-      };
-      if (step === steps || isDue(loop.valFreq, step)) {
-        await validateNow();
-        if (this.#wasCutOff(step)) return;
-      }
-      const state = this.#observed(this.#at.state, metrics);
-      const isLast = step === steps || this.#hasAdvanced(step, state);
-      if (isLast && this.#last?.step !== step) await validateNow();
-      this.#at = { ...this.#at, state: { ...this.#at.state, advance: state.advance } };
-      // Before the checkpoint has its name: a resumed run removes the lines that are ahead of it, but cannot add one.
-      const write = async (saving: { readonly save_checkpoint?: number }): Promise<void> => {
-        await this.#log(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
-        this.#at = { ...this.#at, unfinished: null };
-      };
-      if (isLast || isDue(loop.saveFreq, step) || this.#isSaveAsked) {
-        await this.#save({ ...this.#at, unfinished: null }, (seconds) =>
-          write({ save_checkpoint: seconds }),
-        );
-      } else {
-        await write({});
-      }
+      const { step } = this.#point;
+      await this.#log.files.trained(step, result.trained);
+      const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
+      this.#report(result, secondsPerStep * (this.#steps - step));
+      this.#gradients.observe(result.metrics, step);
+      const isFinished = await this.#finishStep(result.metrics);
+      if (!isFinished) return;
     }
   }
 
-  /** Saves what was preempted, validates at the end, and writes the summary. */
-  async #conclude(steps: number): Promise<RunSummary> {
-    const { loop } = this.#context.plan;
-    const { step, unfinished } = this.#at;
-    const isDone = unfinished === null && this.#isAtEnd(steps);
-    const isPreempted = this.#preemption.aborted && !isDone;
-    if (isPreempted) {
-      if (this.#saved.step < step) await this.#save(this.#at, nothing);
-      const where = step === 0 ? 'before its first step' : `after step ${step} of ${steps}`;
-      const saved = step === 0 ? '' : `, saved in ${this.#files!.folder}`;
-      this.#context.reporter.note(`stopped ${where}${saved}; the same command goes on from there`);
-    } else if (this.#last?.step !== step) {
-      const validation = await this.#validate(step, this.#at.state, true);
-      if (validation !== null) this.#loggers?.log(step, validation.metrics);
-    }
-    const summary: RunSummary = {
-      val_accuracy_before: this.#at.accuracyBefore ?? this.#before?.accuracy ?? null,
-      val_accuracy_after: this.#last?.validation.accuracy ?? null,
-      steps: step,
-      seconds: (performance.now() - this.#started) / 1000,
-      checkpoint: this.#saved.checkpoint,
-      ...(isPreempted && { preempted: true }),
-    };
-    const isLook = loop.valOnly && (await this.#files!.earlierSummary()) !== null;
-    if (!isLook) await this.#files?.summary(summary);
-    this.#end = 'finished';
-    return summary;
-  }
-
-  /** Saves the last whole step of a run that fails, as far as that is possible, and says where it stands. */
-  async #rescue(failure: unknown, steps: number): Promise<void> {
-    const { step } = this.#at;
-    const { reporter } = this.#context;
-    const folder = this.#files!.folder;
-    const isSavable = this.#isWhole && this.#hasLearned && !this.#lost.aborted;
-    try {
-      if (isSavable && this.#saved.step < step) await this.#save(this.#at, nothing);
-    } catch (error) {
-      const { message } = asCxmindError(error);
-      if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
-    }
-    if (this.#context.plan.loop.valOnly) return;
-    const { step: saved } = this.#saved;
-    const where = step === 0 ? 'in the first step' : `after step ${step} of ${steps}`;
-    reporter.note(
-      saved === 0
-        ? `stopped ${where}; there is no checkpoint in ${folder} yet, the same command starts anew`
-        : `stopped ${where}; step ${saved} is saved in ${folder}, the same command goes on from there`,
-    );
-  }
-
-  #onSaveRequest(): void {
-    const { step } = this.#at;
-    if (!this.#isWhole) {
-      this.#isSaveAsked = true;
-    } else if (this.#saved.step < step) {
-      const saved = this.#save(this.#at, nothing).then(() => `saved step ${step}, going on`);
-      saved
-        .catch((error: unknown) => `warning: step ${step}: ${asCxmindError(error).message}`)
-        .then((text) => this.#context.reporter.note(text))
-        .catch(() => undefined);
-    } else {
-      this.#context.reporter.note(`step ${step} is saved already, going on`);
-    }
-  }
-
-  #isAtEnd(steps: number): boolean {
-    return this.#at.step >= steps || this.#hasAdvanced(this.#at.step, this.#at.state);
-  }
-
-  #hasAdvanced(step: number, { advance }: RunState): boolean {
-    return this.#advance !== null && hasAdvanced(advance, step, this.#advance);
-  }
-
-  /** The state after the metrics of a step, validation included, were seen. */
-  #observed(state: RunState, metrics: Metrics): RunState {
-    if (this.#advance === null) return state;
-    return { ...state, advance: observe(state.advance, metrics, this.#advance) };
-  }
-
-  /** Whether the validation of a step was asked for and cut off. */
-  #wasCutOff(step: number): boolean {
-    return this.#preemption.aborted && this.#validationPrompts > 0 && this.#last?.step !== step;
-  }
-
-  /** Ends the loggers and writes the timeline, however the run ended. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { plan, timeline } = this.#context;
-    const { rayTimeline } = plan.loop;
-    await this.#loggers?.finish(this.#end);
-    if (rayTimeline !== null) await timeline?.write(rayTimeline);
-  }
-
-  /** A training step; null when the run was preempted before it changed anything. */
-  async #step(steps: number): Promise<StepResult | null> {
+  /** Takes a training step; null when the run was preempted before the step changed anything. */
+  async #step(): Promise<StepResult | null> {
     const { signal, timeline } = this.#context;
-    const step = this.#at.step + 1;
+    const { preemption } = this.#options;
+    const step = this.#point.step + 1;
     const undo = new AbortController();
-    const cancel = (): void => undo.abort(this.#preemption.reason);
-    this.#preemption.addEventListener('abort', cancel);
+    const cancel = (): void => undo.abort(preemption.reason);
+    preemption.addEventListener('abort', cancel);
     if (timeline !== null) timeline.step = step;
     try {
       const context = {
         ...this.#context,
         signal: AbortSignal.any([signal, undo.signal]),
         beginUpdate: async () => {
-          await this.#saving;
+          await this.#saving.settled();
           undo.signal.throwIfAborted();
-          this.#preemption.removeEventListener('abort', cancel);
+          preemption.removeEventListener('abort', cancel);
           this.#isWhole = false;
         },
       };
-      const result = await trainingStep(context, this.#at.state, { step, steps });
+      const number = { step, steps: this.#steps };
+      const result = await trainingStep(context, this.#point.state, number);
       const { state, metrics } = result;
-      this.#at = { ...this.#at, step, state, unfinished: metrics };
+      this.#point = { ...this.#point, step, state, unfinished: metrics };
       this.#isWhole = true;
       return result;
     } catch (error) {
       if (undo.signal.aborted && !signal.aborted) return null;
       throw error;
     } finally {
-      this.#preemption.removeEventListener('abort', cancel);
+      preemption.removeEventListener('abort', cancel);
     }
   }
 
-  /**
-   * Validates; null without validation prompts, and when the run was preempted meanwhile.
-   *
-   * @param isNew whether its answers are to be written down, or were so before a resume
-   */
-  async #validate(step: number, state: RunState, isNew: boolean): Promise<Validation | null> {
-    if (this.#validationPrompts === 0) return null;
-    const { plan, signal, reporter } = this.#context;
-    let validation: Validation;
-    try {
-      const context = {
-        ...this.#context,
-        signal: AbortSignal.any([signal, this.#preemption]),
-      };
-      validation = await validate(context, this.#validationPrompts, state.validationGate);
-    } catch (error) {
-      if (this.#preemption.aborted && !signal.aborted) return null;
-      throw error;
-    }
-    this.#last = { step, validation };
-    this.#score();
-    const shown = chosenGenerations(
-      validation.scored.map(generationOf),
-      plan.loop.valGenerationsToLog,
-    );
-    if (isNew) await this.#files?.generations(step, shown);
-    this.#loggers?.logGenerations(step, shown);
-    this.#logger.info({ step, ...validation.metrics }, 'validation');
-    reporter.note(`validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`);
-    return validation;
-  }
-
-  /**
-   * The score of the newest validation, which makes a checkpoint the best; 0 without one.
-   *
-   * @throws CONFIG_INVALID when `trainer.best_metric` is none of its metrics
-   */
-  #score(): number {
-    const metrics = this.#last?.validation.metrics;
-    if (metrics === undefined) return 0;
-    const { bestMetric } = this.#context.plan.loop;
-    const score = metrics[bestMetric];
-    if (score !== undefined) return score;
-    throw new CxmindError(
-      'CONFIG_INVALID',
-      `trainer.best_metric: expected one of ${Object.keys(metrics).join(', ')}, got ${bestMetric}`,
-    );
-  }
-
-  async #log(step: number, metrics: Metrics): Promise<void> {
-    await this.#files?.metrics(step, metrics);
-    this.#loggers?.log(step, metrics);
-  }
-
-  /** Saves a checkpoint once those before it are written. */
-  #save(at: ResumePoint, beforeNaming: (seconds: number) => Promise<void>): Promise<void> {
-    const saved = this.#saving.then(async () => {
-      const { step } = at;
-      const clock = new Stopwatch(this.#context.timeline);
-      const request = { ...at, score: this.#score(), beforeNaming };
-      const checkpoint = await clock.time('save_checkpoint', () =>
-        this.#checkpoints.save(this.#context.actors, request),
+  /** Validates, saves and logs a step that was taken. @returns false when a preemption cut its validation off */
+  async #finishStep(taken: Metrics): Promise<boolean> {
+    const { loop } = this.#context.plan;
+    const { step } = this.#point;
+    const clock = new Stopwatch(this.#context.timeline);
+    let metrics = taken;
+    const validate = async (): Promise<void> => {
+      const gate = this.#point.state.validationGate;
+      const validation = await clock.time('validation', () =>
+        this.#validations.take(step, gate, true),
       );
-      this.#saved = { step, checkpoint };
-      this.#isSaveAsked = false;
-      this.#hasLearned = false;
-      this.#logger.info({ step, path: checkpoint }, 'checkpoint');
-    });
-    this.#saving = saved.catch(() => undefined);
-    return saved;
+      if (validation === null) return;
+      metrics = { ...metrics, ...validation.metrics };
+      this.#update({ validationGate: validation.gate });
+    };
+    if (step === this.#steps || isDue(loop.valFreq, step)) {
+      await validate();
+      if (this.#validations.wasCutOff(step)) return false;
+    }
+    const advance = this.#observed(metrics);
+    const isLast = step === this.#steps || isPast(advance, step, this.#options.advance);
+    if (isLast && !this.#validations.isOf(step)) await validate();
+    this.#update({ advance });
+    const write = async (saving: { readonly save_checkpoint?: number }): Promise<void> => {
+      await this.#log.step(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
+      this.#point = { ...this.#point, unfinished: null };
+    };
+    if (isLast || isDue(loop.saveFreq, step) || this.#saving.isRequested) {
+      const point = { ...this.#point, unfinished: null };
+      // The line is written before the checkpoint has its name: a resumed run can remove a line, but not add one.
+      await this.#saving.save(point, (seconds) =>
+        write({ save_checkpoint: seconds }),
+      );
+    } else {
+      await write({});
+    }
+    return true;
   }
 
-  #countNonFinite({ metrics }: StepResult, step: number): void {
-    const norms = [metrics['actor/grad_norm'], metrics['critic/grad_norm']];
-    if (norms.every((norm) => norm === undefined || Number.isFinite(norm))) {
-      this.#nonFinite = 0;
-      this.#hasLearned = true;
-      return;
+  /** Saves what was preempted, or validates at the end; then writes the summary. */
+  async #conclude(): Promise<RunSummary> {
+    const { reporter, plan } = this.#context;
+    const { files } = this.#log;
+    const { step, state, unfinished, accuracyBefore } = this.#point;
+    const isDone = unfinished === null && this.#isAtEnd();
+    const isPreempted = this.#options.preemption.aborted && !isDone;
+    if (isPreempted) {
+      if (this.#saving.newest.step < step) {
+        await this.#saving.save(this.#point);
+      }
+      const where = step === 0 ? 'before its first step' : `after step ${step} of ${this.#steps}`;
+      const saved = step === 0 ? '' : `, saved in ${plan.folder}`;
+      reporter.note(`stopped ${where}${saved}; the same command goes on from there`);
+    } else if (!this.#validations.isOf(step)) {
+      const validation = await this.#validations.take(step, state.validationGate, true);
+      if (validation !== null) this.#log.show(step, validation.metrics);
     }
-    this.#nonFinite++;
-    this.#logger.warn({ step }, 'gradient is not finite, update skipped');
-    this.#context.reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
-    if (this.#nonFinite < MAX_NONFINITE_STEPS) return;
-    throw new CxmindError(
-      'NUMERIC_NONFINITE',
-      `the gradient was not finite in ${MAX_NONFINITE_STEPS} steps in a row, the last being ${step}; ` +
-        'lower worker.actor.optim.lr and resume from the newest checkpoint',
-      { detail: { step } },
+    const summary: RunSummary = {
+      val_accuracy_before: accuracyBefore ?? this.#accuracyBefore,
+      val_accuracy_after: this.#validations.accuracy,
+      steps: step,
+      seconds: (performance.now() - this.#options.started) / 1000,
+      checkpoint: this.#saving.newest.checkpoint,
+      ...(isPreempted && { preempted: true }),
+    };
+    const isKept = plan.loop.valOnly && (await files.earlierSummary()) !== null;
+    if (!isKept) await files.summary(summary);
+    this.#log.finish();
+    return summary;
+  }
+
+  /** Saves the last whole step of a run that fails, as far as possible, and says where the run stands. */
+  async #rescue(failure: unknown): Promise<void> {
+    const { step } = this.#point;
+    const { reporter, plan } = this.#context;
+    const hasLearned = this.#gradients.lastFinite > this.#saving.newest.step;
+    try {
+      if (this.#isWhole && hasLearned && !this.#options.lost.aborted) {
+        await this.#saving.save(this.#point);
+      }
+    } catch (error) {
+      const { message } = asCxmindError(error);
+      if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
+    }
+    if (plan.loop.valOnly) return;
+    const { step: saved } = this.#saving.newest;
+    const where = step === 0 ? 'in the first step' : `after step ${step} of ${this.#steps}`;
+    reporter.note(
+      saved === 0
+        ? `stopped ${where}; there is no checkpoint in ${plan.folder} yet, the same command starts anew`
+        : `stopped ${where}; step ${saved} is saved in ${plan.folder}, the same command goes on from there`,
     );
   }
 
-  #report(steps: number, { metrics, accuracy }: StepResult, secondsLeft: number): void {
-    const { step } = this.#at;
-    this.#logger.info({ step, ...metrics }, 'step');
+  #isAtEnd(): boolean {
+    return isAtEnd(this.#point, this.#steps, this.#options.advance);
+  }
+
+  /** The nearness to the end of a stage after some metrics, those of a validation included. */
+  #observed(metrics: Metrics): RunState['advance'] {
+    const { advance } = this.#point.state;
+    const rule = this.#options.advance;
+    return rule === null ? advance : observe(advance, metrics, rule);
+  }
+
+  #update(changed: Partial<RunState>): void {
+    this.#point = { ...this.#point, state: { ...this.#point.state, ...changed } };
+  }
+
+  #report(result: StepResult, secondsLeft: number): void {
+    const { reporter, plan } = this.#context;
+    const { metrics, accuracy } = result;
+    const { step } = this.#point;
+    this.#options.logger.info({ step, ...metrics }, 'step');
     const warning = this.#idle.observe(metrics, accuracy);
-    if (warning !== null) this.#context.reporter.note(warning);
-    if (!showsTable(this.#context.plan.tracking)) return;
-    const of = (name: string): number => metrics[name] ?? NaN;
-    this.#context.reporter.step({
-      step,
-      steps,
-      reward: of('critic/score/mean'),
-      accuracy,
-      kl: metrics['actor/kl_loss'] ?? metrics['actor/kl_penalty'] ?? of('actor/ppo_kl'),
-      clipFraction: of('actor/pg_clipfrac_higher'),
-      gradNorm: of('actor/grad_norm'),
-      responseLength: of('response_length/mean'),
-      tokensPerSecond: of('perf/throughput'),
-      seconds: of('perf/time_per_step'),
-      secondsLeft,
-    });
+    if (warning !== null) reporter.note(warning);
+    if (!showsTable(plan.tracking)) return;
+    reporter.step(stepLine(metrics, { step, steps: this.#steps, accuracy, secondsLeft }));
   }
 }
 
-function initialState({ actors, plan }: StepContext): RunState {
-  return {
+function isAtEnd(
+  { step, state }: ResumePoint,
+  steps: number,
+  advance: AdvanceRule | null,
+): boolean {
+  return step >= steps || isPast(state.advance, step, advance);
+}
+
+/** Whether a stage of a curriculum may end after a step. */
+function isPast(state: RunState['advance'], step: number, rule: AdvanceRule | null): boolean {
+  return rule !== null && hasAdvanced(state, step, rule);
+}
+
+/** The place of a run that begins. */
+function newRun({ actors, plan }: StepContext): ResumePoint {
+  const state = {
     cursor: { epoch: 0, position: 0 },
-    replay: actors.replays.map(() => ({ cursor: { epoch: 0, position: 0 }, gate: initialGateState })),
+    replay: actors.replays.map(() => ({
+      cursor: { epoch: 0, position: 0 },
+      gate: initialGateState,
+    })),
     advance: initialAdvanceState,
     gate: initialGateState,
     validationGate: initialGateState,
     klController: initialKlController(plan.step.algorithm),
   };
+  return { step: 0, state, unfinished: null, accuracyBefore: null };
 }

@@ -12,7 +12,7 @@ import { PromptFeed } from './prompt-feed.ts';
 import type { Reporter } from './reporter.ts';
 import type { RunSummary } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
-import { RunLoop } from './run-loop.ts';
+import { runLoop } from './run-loop.ts';
 import { spawnRun } from './spawn.ts';
 import { Timeline } from './timeline.ts';
 
@@ -87,17 +87,14 @@ export async function trainOn(
   const spawned = await spawnRun(system, plan, hosts, options, owned);
   const { rayTimeline, profile } = plan.loop;
   const isDrawn = rayTimeline !== null || profile !== null;
-  const context = {
-    ...spawned,
-    plan,
-    feed: new PromptFeed(),
-    reporter,
-    timeline: isDrawn ? (options.timeline ?? new Timeline()) : null,
-    signal: AbortSignal.any([options.signal, system.signal]),
-  };
-  await using run = new RunLoop(context, { ...options, advance, lost: system.signal }, started);
+  const timeline = isDrawn ? (options.timeline ?? new Timeline()) : null;
+  if (rayTimeline !== null) owned.defer(() => timeline?.write(rayTimeline));
+  const signal = AbortSignal.any([options.signal, system.signal]);
+  const context = { ...spawned, plan, feed: new PromptFeed(), reporter, timeline, signal };
+  const { preemption = new AbortController().signal } = options;
+  const loop = { ...options, preemption, advance, lost: system.signal, started };
   try {
-    return await run.run();
+    return await runLoop(context, loop);
   } catch (error) {
     // A lost actor cancels what the others do: the loss is what ended the run.
     const ended: unknown = system.signal.aborted ? system.signal.reason : error;

@@ -1,37 +1,92 @@
 import { answerText } from '../../src/data/answer.ts';
-import type { Generation, RunDescription } from '../../src/loggers/logger.ts';
+import type { Generation, RunDescription, RunEnd } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
 import type { RunPlan, TrackingPlan } from './plan.ts';
-import type { Reporter } from './reporter.ts';
+import type { Reporter, StepLine } from './reporter.ts';
+import type { RunFiles } from './run-files.ts';
 import type { ScoredResponse } from './score.ts';
 
-/**
- * The loggers of a run; a table of steps is drawn by the reporter.
- *
- * @param own what is to be said of the run besides its config, or otherwise
- */
-export function openLoggers(
-  { tracking, config, folder }: Pick<RunPlan, 'tracking' | 'config' | 'folder'>,
-  reporter: Reporter,
-  own: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
-): Loggers {
-  const { logger, consoleForm, projectName, experimentName, valOnly } = tracking;
-  const note = (text: string): void => reporter.note(text);
-  const run = {
-    project: projectName,
-    experiment: experimentName,
-    config,
-    folder,
-    isLook: valOnly,
-    ...own,
-  };
-  return Loggers.open(logger, run, { environment: process.env, write: note, consoleForm, note });
+/** The metrics and answers of a run, as its files and its loggers keep them. The reporter draws the table of steps. */
+export class RunLog implements AsyncDisposable {
+  readonly files: RunFiles;
+  readonly #loggers: Loggers;
+  #end: RunEnd = 'failed';
+
+  private constructor(files: RunFiles, loggers: Loggers) {
+    this.files = files;
+    this.#loggers = loggers;
+  }
+
+  /** Opens the loggers that the config names. @param described in place of what the plan says of the run */
+  static open(
+    { tracking, config, folder }: Pick<RunPlan, 'tracking' | 'config' | 'folder'>,
+    files: RunFiles,
+    reporter: Reporter,
+    described: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
+  ): RunLog {
+    const { logger, consoleForm, projectName, experimentName, valOnly } = tracking;
+    const note = (text: string): void => reporter.note(text);
+    const run = {
+      project: projectName,
+      experiment: experimentName,
+      config,
+      folder,
+      isLook: valOnly,
+      ...described,
+    };
+    const options = { environment: process.env, write: note, consoleForm, note };
+    return new RunLog(files, Loggers.open(logger, run, options));
+  }
+
+  /** Keeps the metrics of a step. */
+  async step(step: number, metrics: Metrics): Promise<void> {
+    await this.files.metrics(step, metrics);
+    this.#loggers.log(step, metrics);
+  }
+
+  /** Shows metrics to the loggers alone: those of a validation that belongs to no step of this run. */
+  show(step: number, metrics: Metrics): void {
+    this.#loggers.log(step, metrics);
+  }
+
+  /** Keeps the answers chosen of a validation. @param isNew whether the file does not have them yet */
+  async generations(step: number, shown: readonly Generation[], isNew: boolean): Promise<void> {
+    if (isNew) await this.files.generations(step, shown);
+    this.#loggers.logGenerations(step, shown);
+  }
+
+  /** Says that the run came to its end, or was stopped in order. */
+  finish(): void {
+    this.#end = 'finished';
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#loggers.finish(this.#end);
+  }
 }
 
 /** Whether steps are shown as lines of a table. */
 export function showsTable({ logger, consoleForm }: TrackingPlan): boolean {
   return logger.includes('console') && consoleForm === 'table';
+}
+
+/** The line of a step in the table. */
+export function stepLine(
+  metrics: Metrics,
+  place: Pick<StepLine, 'step' | 'steps' | 'accuracy' | 'secondsLeft'>,
+): StepLine {
+  const of = (name: string): number => metrics[name] ?? NaN;
+  return {
+    ...place,
+    reward: of('critic/score/mean'),
+    kl: metrics['actor/kl_loss'] ?? metrics['actor/kl_penalty'] ?? of('actor/ppo_kl'),
+    clipFraction: of('actor/pg_clipfrac_higher'),
+    gradNorm: of('actor/grad_norm'),
+    responseLength: of('response_length/mean'),
+    tokensPerSecond: of('perf/throughput'),
+    seconds: of('perf/time_per_step'),
+  };
 }
 
 /** An answer as the logs of generations show it. */

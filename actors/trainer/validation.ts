@@ -1,18 +1,32 @@
+import { CxmindError } from '../../src/errors.ts';
+import { chosenGenerations } from '../../src/loggers/generations.ts';
 import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
+import type { Logger } from '../runtime/actor.ts';
 import { generateGroups } from './sample.ts';
 import { scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
 import { invalidCount, meanAccuracy, meanParts } from './step-metrics.ts';
+import { generationOf, type RunLog } from './tracking.ts';
 import type { RunActors, StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 
-/** The result of a validation. */
+/** The result of one validation. */
 export interface Validation {
   readonly metrics: Metrics;
   /** Mean over all responses that could be scored; NaN without validation prompts. */
   readonly accuracy: number;
   readonly gate: GateState;
   readonly scored: readonly ScoredResponse[];
+}
+
+/** Options of the validations of a run. */
+interface ValidationsOptions {
+  /** Validation prompts. */
+  readonly prompts: number;
+  /** Aborts when the run is to end early: a validation is not worth its time then. */
+  readonly preemption: AbortSignal;
+  readonly log: RunLog;
+  readonly logger: Logger;
 }
 
 /** Takes the answers of a batch as soon as they are scored. */
@@ -87,4 +101,78 @@ export async function validate(
     gate,
     scored,
   };
+}
+
+/** The validations of a run: the newest one, its score, and where its answers are written. */
+export class Validations {
+  readonly #context: StepContext;
+  readonly #options: ValidationsOptions;
+  #newest: { readonly step: number; readonly validation: Validation } | null = null;
+
+  constructor(context: StepContext, options: ValidationsOptions) {
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /**
+   * Validates after a step; null without validation prompts, and when the run was preempted meanwhile.
+   *
+   * @param isNew whether answers are to be written, or were so before a resume
+   */
+  async take(step: number, gate: GateState, isNew: boolean): Promise<Validation | null> {
+    const { prompts, preemption, log, logger } = this.#options;
+    if (prompts === 0) return null;
+    const { plan, signal, reporter } = this.#context;
+    let validation: Validation;
+    try {
+      const context = { ...this.#context, signal: AbortSignal.any([signal, preemption]) };
+      validation = await validate(context, prompts, gate);
+    } catch (error) {
+      if (preemption.aborted && !signal.aborted) return null;
+      throw error;
+    }
+    this.#newest = { step, validation };
+    this.score();
+    const shown = chosenGenerations(
+      validation.scored.map(generationOf),
+      plan.loop.valGenerationsToLog,
+    );
+    await log.generations(step, shown, isNew);
+    logger.info({ step, ...validation.metrics }, 'validation');
+    reporter.note(`validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`);
+    return validation;
+  }
+
+  /** Whether the newest validation is of a step. */
+  isOf(step: number): boolean {
+    return this.#newest?.step === step;
+  }
+
+  /** Whether the validation of a step was asked for and cut off by a preemption. */
+  wasCutOff(step: number): boolean {
+    const { prompts, preemption } = this.#options;
+    return preemption.aborted && prompts > 0 && !this.isOf(step);
+  }
+
+  /** Accuracy of the newest validation; null without one. */
+  get accuracy(): number | null {
+    return this.#newest?.validation.accuracy ?? null;
+  }
+
+  /**
+   * The score of the newest validation, which makes a checkpoint the best; 0 without one.
+   *
+   * @throws CONFIG_INVALID when `trainer.best_metric` is none of its metrics
+   */
+  score(): number {
+    const metrics = this.#newest?.validation.metrics;
+    if (metrics === undefined) return 0;
+    const { bestMetric } = this.#context.plan.loop;
+    const score = metrics[bestMetric];
+    if (score !== undefined) return score;
+    throw new CxmindError(
+      'CONFIG_INVALID',
+      `trainer.best_metric: expected one of ${Object.keys(metrics).join(', ')}, got ${bestMetric}`,
+    );
+  }
 }

@@ -2,27 +2,34 @@ import { join } from 'node:path';
 import type { Config } from '../../src/config/schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
+import { responseTokensOf } from '../../src/training/mini-batches.ts';
+import type { SupervisedStep } from '../../src/training/supervised-update.ts';
+import type { DataSummary } from '../data/protocol.ts';
+import type { AskOptions } from '../runtime/ref.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
-import { onThisMachine } from './on-this-machine.ts';
 import { reportData, warnOfData } from './data-report.ts';
 import { isDue } from './due.ts';
-import { heldOutLoss } from './held-out-loss.ts';
-import { ImitationReport } from './imitation-report.ts';
+import type { Learners } from './learners.ts';
 import { imitationRate } from './learning-rates.ts';
-import { placeLearners } from './placement.ts';
 import { loadPolicy } from './models.ts';
-import { planSupervised } from './plan.ts';
+import { onThisMachine } from './on-this-machine.ts';
+import { placeLearners } from './placement.ts';
+import { planSupervised, type SupervisedPlan } from './plan.ts';
+import type { Task } from './prompt-feed.ts';
+import type { Pace } from './reporter.ts';
+import { RunFiles } from './run-files.ts';
 import { RunLock } from './run-lock.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
 import { spawnData, spawnLearners } from './spawn.ts';
+import { RunLog, showsTable } from './tracking.ts';
 
 /** The result of supervised training. */
 export interface SupervisedSummary {
   readonly steps: number;
   /** Mean loss of the last step, nats per token. */
   readonly loss: number;
-  /** That of held-out answers, before the first step and the last time it was measured; null where it was not. */
+  /** Loss of held-out answers before the first step and the last time it was measured; null where it was not. */
   readonly validationLoss: { readonly before: number; readonly after: number } | null;
   /** Hugging Face directory. */
   readonly checkpoint: string;
@@ -31,16 +38,16 @@ export interface SupervisedSummary {
 const TIMEOUT_MS = 24 * 3600_000;
 
 /**
- * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for RL.
+ * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for reinforcement learning.
  *
- * Its folder gets the model and `metrics.jsonl`, a line a step; preempted, the model as it is then. The loss on held-out
- * answers is measured before the first step, every `val_freq` steps and after the last.
+ * The folder gets the model and `metrics.jsonl`, a line for each step. When preempted, it gets the model as it is then.
+ * The loss of held-out answers is measured before the first step, every `val_freq` steps and after the last.
  */
 export async function trainSupervised(
   given: Config,
   options: TrainingOptions,
 ): Promise<SupervisedSummary> {
-  const { reporter, logger, preemption, signal: interrupted } = options;
+  const { reporter, logger, signal: interrupted } = options;
   const plan = planSupervised(await onThisMachine(given, reporter));
   const { folder, sft } = plan;
   await using _ = await RunLock.take(folder);
@@ -55,65 +62,143 @@ export async function trainSupervised(
   const learners = await spawnLearners(system, plan.policy, policy, weights, stations);
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
+  const files = await RunFiles.open(folder);
+  await files.keepUntil(-1, -1);
+  const experiment = `${plan.tracking.experimentName}-sft`;
+  await using log = RunLog.open(plan, files, reporter, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
-  await using report = await ImitationReport.open(plan, options);
-  const heldOut = {
-    data,
-    learners,
-    reporter,
-    prompts: summary.validationPrompts,
-    batchSize: sft.batchSize,
-    preemption,
-  };
-  const losses: number[] = [];
-  const validation = async (step: number): Promise<Metrics> => {
-    const measured = await heldOutLoss(heldOut, ask);
-    if (measured === null) return {};
-    losses.push(measured);
-    return report.validation(step, measured);
-  };
-  const before = await validation(0);
-  if (losses.length > 0) await report.keep(0, before);
-  const began = performance.now();
-  let done = 0;
-  let loss = NaN;
-  while (done < steps && preemption?.aborted !== true) {
-    const started = performance.now();
-    const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
-    warnOfData(notes, reporter);
-    const learningRate = imitationRate(sft, { step: done + 1, steps });
-    const result = await learners.imitate(samples, learningRate, ask);
-    done++;
-    ({ loss } = result);
-    const now = performance.now();
-    const metrics = report.step(result, {
-      step: done,
-      steps,
-      seconds: (now - started) / 1000,
-      secondsLeft: ((now - began) / 1000 / done) * (steps - done),
-      learningRate,
-    });
-    if (!Number.isFinite(loss)) {
-      await report.keep(done, metrics);
-      throw new CxmindError(
-        'NUMERIC_NONFINITE',
-        `sft: the loss is not finite at step ${done}; lower sft.lr`,
-      );
-    }
-    const isValidated = done === steps || isDue(sft.valFreq, done);
-    await report.keep(done, { ...metrics, ...(isValidated && (await validation(done))) });
-  }
-  if (done < steps) {
-    // There is nothing to go on from: the model has not changed.
-    if (done === 0) preemption?.throwIfAborted();
-    reporter.note(`stopped after step ${done} of ${steps}; ${folder} has the model so far`);
-  }
+  const training = new SupervisedTraining(plan, { data, learners, log, summary, steps }, options, ask);
+  const result = await training.run();
   await learners.save({ directory: folder, modelOnly: true }, ask);
-  report.finish();
-  return {
-    steps: done,
-    loss,
-    validationLoss: losses.length < 2 ? null : { before: losses[0]!, after: losses.at(-1)! },
-    checkpoint: join(folder, 'huggingface'),
-  };
+  log.finish();
+  return { ...result, checkpoint: join(folder, 'huggingface') };
+}
+
+/** The parts of supervised training that its loop works with. */
+interface SupervisedParts {
+  readonly data: Task['data'];
+  readonly learners: Learners;
+  readonly log: RunLog;
+  readonly summary: DataSummary;
+  /** Steps of the whole training. */
+  readonly steps: number;
+}
+
+/** The loop over the steps of supervised training. */
+class SupervisedTraining {
+  readonly #plan: SupervisedPlan;
+  readonly #parts: SupervisedParts;
+  readonly #options: TrainingOptions;
+  readonly #ask: AskOptions;
+  /** Held-out losses so far, nats per token. */
+  readonly #heldOut: number[] = [];
+
+  constructor(
+    plan: SupervisedPlan,
+    parts: SupervisedParts,
+    options: TrainingOptions,
+    ask: AskOptions,
+  ) {
+    this.#plan = plan;
+    this.#parts = parts;
+    this.#options = options;
+    this.#ask = ask;
+  }
+
+  /** Takes steps until the last one, or until the training is preempted. */
+  async run(): Promise<Omit<SupervisedSummary, 'checkpoint'>> {
+    const { steps, log } = this.#parts;
+    const { preemption, reporter } = this.#options;
+    const { sft, folder } = this.#plan;
+    const before = await this.#validate(0);
+    if (this.#heldOut.length > 0) await log.step(0, before);
+    const began = performance.now();
+    let done = 0;
+    let loss = NaN;
+    while (done < steps && preemption?.aborted !== true) {
+      const metrics = await this.#step(done + 1, began);
+      done++;
+      loss = metrics['sft/loss']!;
+      if (!Number.isFinite(loss)) {
+        await log.step(done, metrics);
+        throw new CxmindError(
+          'NUMERIC_NONFINITE',
+          `sft: the loss is not finite at step ${done}; lower sft.lr`,
+        );
+      }
+      const isValidated = done === steps || isDue(sft.valFreq, done);
+      await log.step(done, { ...metrics, ...(isValidated && (await this.#validate(done))) });
+    }
+    if (done < steps) {
+      // A training that was preempted before its first step has nothing to save: the model has not changed.
+      if (done === 0) preemption?.throwIfAborted();
+      reporter.note(`stopped after step ${done} of ${steps}; ${folder} has the model so far`);
+    }
+    const [first, last] = [this.#heldOut[0], this.#heldOut.at(-1)];
+    const isCompared = this.#heldOut.length >= 2;
+    return {
+      steps: done,
+      loss,
+      validationLoss: isCompared ? { before: first!, after: last! } : null,
+    };
+  }
+
+  /** Takes a step and shows it. @param began the first step of this training */
+  async #step(step: number, began: number): Promise<Metrics> {
+    const { data, learners, steps } = this.#parts;
+    const started = performance.now();
+    const { samples, notes } = await data.ask.nextSolutions(undefined, this.#ask);
+    warnOfData(notes, this.#options.reporter);
+    const learningRate = imitationRate(this.#plan.sft, { step, steps });
+    const result = await learners.imitate(samples, learningRate, this.#ask);
+    const now = performance.now();
+    const seconds = (now - started) / 1000;
+    const secondsLeft = ((now - began) / 1000 / step) * (steps - step);
+    this.#report(result, learningRate, { step, steps, seconds, secondsLeft });
+    return {
+      'sft/loss': result.loss,
+      'sft/grad_norm': result.gradientNorm,
+      'sft/tokens': result.tokens,
+      'sft/lr': learningRate,
+    };
+  }
+
+  #report(result: SupervisedStep, learningRate: number, pace: Pace): void {
+    const { loss, gradientNorm, tokens } = result;
+    const { logger, reporter } = this.#options;
+    logger.info({ step: pace.step, loss, gradientNorm, tokens, learningRate }, 'sft');
+    if (!showsTable(this.#plan.tracking)) return;
+    const tokensPerSecond = tokens / pace.seconds;
+    reporter.supervisedStep({ ...pace, loss, gradNorm: gradientNorm, learningRate, tokensPerSecond });
+  }
+
+  /** Measures the loss of held-out answers and shows it. @returns no metrics where there are none, or no time */
+  async #validate(step: number): Promise<Metrics> {
+    const loss = await this.#heldOutLoss();
+    if (loss === null) return {};
+    this.#heldOut.push(loss);
+    const { logger, reporter } = this.#options;
+    logger.info({ step, loss }, 'validation');
+    reporter.note(`validation at step ${step}: loss ${loss.toFixed(4)}`);
+    return { 'val/loss': loss };
+  }
+
+  /** The mean loss of the reference answers of the validation set, nats per token; null without any, or if preempted. */
+  async #heldOutLoss(): Promise<number | null> {
+    const { data, learners, summary } = this.#parts;
+    const { batchSize } = this.#plan.sft;
+    const total = summary.validationPrompts;
+    let [done, loss, tokens] = [0, 0, 0];
+    using _ = this.#options.reporter.phase({ name: 'validation', total, done: () => done });
+    for (; done < total; done += batchSize) {
+      if (this.#options.preemption?.aborted === true) return null;
+      const range = { start: done, end: Math.min(total, done + batchSize) };
+      const { samples } = await data.ask.validationSolutions(range, this.#ask);
+      const count = responseTokensOf(samples);
+      if (count === 0) continue;
+      loss += count * (await learners.imitationLoss(samples, this.#ask));
+      tokens += count;
+    }
+    return tokens === 0 ? null : loss / tokens;
+  }
 }

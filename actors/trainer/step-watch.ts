@@ -1,9 +1,52 @@
+import { CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { Reporter } from './reporter.ts';
 
-/** Steps in a row that teach nothing, after which that is said. */
+/** Steps in a row without one finite gradient, after which a run gives up. */
+const MAX_NONFINITE_STEPS = 3;
+/** Steps in a row that teach nothing, after which the user is warned. */
 const IDLE_STEPS = 5;
 /** Advantages this small are what rounding leaves of none. */
 const NO_ADVANTAGE = 1e-7;
+
+/** Watches for gradients that are not finite, whose updates the learners skip. */
+export class GradientWatch {
+  readonly #reporter: Reporter;
+  readonly #logger: Logger;
+  #inARow = 0;
+  #lastFinite = 0;
+
+  constructor(reporter: Reporter, logger: Logger) {
+    this.#reporter = reporter;
+    this.#logger = logger;
+  }
+
+  /** The last step of this process with a finite gradient; 0 before there is one. */
+  get lastFinite(): number {
+    return this.#lastFinite;
+  }
+
+  /** Observes the metrics of a step. @throws NUMERIC_NONFINITE when too many steps in a row had no finite gradient */
+  observe(metrics: Metrics, step: number): void {
+    const norms = [metrics['actor/grad_norm'], metrics['critic/grad_norm']];
+    if (norms.every((norm) => norm === undefined || Number.isFinite(norm))) {
+      this.#inARow = 0;
+      this.#lastFinite = step;
+      return;
+    }
+    this.#inARow++;
+    this.#logger.warn({ step }, 'gradient is not finite, update skipped');
+    this.#reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
+    if (this.#inARow < MAX_NONFINITE_STEPS) return;
+    throw new CxmindError(
+      'NUMERIC_NONFINITE',
+      `the gradient was not finite in ${MAX_NONFINITE_STEPS} steps in a row, the last being ${step}; ` +
+        'lower worker.actor.optim.lr and resume from the newest checkpoint',
+      { detail: { step } },
+    );
+  }
+}
 
 /**
  * Watches for training on nothing: steps whose advantages or gradient are all zero, and answers of which none is right.

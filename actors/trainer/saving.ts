@@ -1,0 +1,104 @@
+import { asCxmindError } from '../../src/errors.ts';
+import type { Logger } from '../runtime/actor.ts';
+import type { Checkpoints, ResumePoint } from './checkpoints.ts';
+import type { StepContext } from './context.ts';
+import { Stopwatch } from './stopwatch.ts';
+
+/** A checkpoint: its step, and its Hugging Face directory. */
+interface Saved {
+  readonly step: number;
+  readonly checkpoint: string | null;
+}
+
+/** Saves the checkpoints of a run, one at a time. */
+export class Saving {
+  readonly #context: StepContext;
+  readonly #checkpoints: Checkpoints;
+  readonly #logger: Logger;
+  readonly #score: () => number;
+  #newest: Saved;
+  /** Settles when no checkpoint is being written. */
+  #pending: Promise<void> = Promise.resolve();
+  #isRequested = false;
+
+  /**
+   * @param newest checkpoint, which the run resumed from; of step 0 for a new run
+   * @param score of the newest validation, which says whether a checkpoint is the best
+   */
+  constructor(
+    context: StepContext,
+    { checkpoints, logger }: { readonly checkpoints: Checkpoints; readonly logger: Logger },
+    newest: Saved,
+    score: () => number,
+  ) {
+    this.#context = context;
+    this.#checkpoints = checkpoints;
+    this.#logger = logger;
+    this.#newest = newest;
+    this.#score = score;
+  }
+
+  get newest(): Saved {
+    return this.#newest;
+  }
+
+  /** Whether a checkpoint was requested in the middle of a step, and has to be saved after it. */
+  get isRequested(): boolean {
+    return this.#isRequested;
+  }
+
+  /** Waits until no checkpoint is being written, however that ends. */
+  settled(): Promise<void> {
+    return this.#pending;
+  }
+
+  /**
+   * Saves a checkpoint once those before it are written.
+   *
+   * @param beforeNaming called with the seconds it took, before the folder gets its name
+   */
+  save(
+    point: ResumePoint,
+    beforeNaming: (seconds: number) => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
+    const saved = this.#pending.then(async () => {
+      const { step } = point;
+      const clock = new Stopwatch(this.#context.timeline);
+      const request = { ...point, score: this.#score(), beforeNaming };
+      const checkpoint = await clock.time('save_checkpoint', () =>
+        this.#checkpoints.save(this.#context.actors, request),
+      );
+      this.#newest = { step, checkpoint };
+      this.#isRequested = false;
+      this.#logger.info({ step, path: checkpoint }, 'checkpoint');
+    });
+    this.#pending = saved.catch(() => undefined);
+    return saved;
+  }
+
+  /** Saves a checkpoint on a person's request while the run goes on. @param point null in the middle of a step */
+  request(point: ResumePoint | null): void {
+    const { reporter } = this.#context;
+    if (point === null) {
+      this.#isRequested = true;
+      return;
+    }
+    const { step } = point;
+    if (this.#newest.step >= step) {
+      reporter.note(`step ${step} is saved already, going on`);
+      return;
+    }
+    this.save(point)
+      .then(
+        () => `saved step ${step}, going on`,
+        (error: unknown) => `warning: step ${step}: ${asCxmindError(error).message}`,
+      )
+      .then((text) => reporter.note(text))
+      .catch(() => undefined);
+  }
+
+  /** Writes the tracker for a step that is saved already, after its validation. */
+  async rescore(step: number): Promise<void> {
+    await this.#checkpoints.score(step, this.#score());
+  }
+}
