@@ -56,7 +56,7 @@ export async function makeBatch(
   step: number,
   clock: Stopwatch,
 ): Promise<Batch> {
-  const { algorithm, batch } = context.plan.step;
+  const { algorithm, prompts: wanted } = context.plan.step;
   const tasks = [context.actors.task, ...context.actors.replays];
   const scorer = new TaskScorer(context, tasks, state);
   const baselines = new Map<string, number>();
@@ -87,14 +87,14 @@ export async function makeBatch(
       }
     });
     size = algorithm.onlineFiltering ? kept.length : unscored.length;
-    if (size < batch.prompts) {
+    if (size < wanted) {
       checkRounds(context.plan.step, { step, round, size, prompts: prompts.prompts.length });
     }
-  } while (size < batch.prompts);
+  } while (size < wanted);
 
-  let scored: readonly ScoredResponse[] = kept.slice(0, batch.prompts).flat();
+  let scored: readonly ScoredResponse[] = kept.slice(0, wanted).flat();
   if (!algorithm.onlineFiltering) {
-    const groups = unscored.slice(0, batch.prompts);
+    const groups = unscored.slice(0, wanted);
     generated = await clock.time('reward', () => scorer.score(groups));
     scored = trainable(generated.flat(), scorer.invalid, baselines, algorithm);
   }
@@ -145,7 +145,7 @@ class TaskScorer {
 
 /** Throws once a step has taken as many rounds as it may. */
 function checkRounds(
-  { algorithm, batch }: StepPlan,
+  { algorithm, prompts: wanted, maxRounds }: StepPlan,
   at: {
     readonly step: number;
     readonly round: number;
@@ -156,11 +156,11 @@ function checkRounds(
   },
 ): void {
   const { step, round, size, prompts } = at;
-  if (batch.maxRounds <= 0 || round < batch.maxRounds) return;
+  if (maxRounds <= 0 || round < maxRounds) return;
   const { onlineFiltering, filterLow, filterHigh } = algorithm;
   throw new CxmindError(
     'DATA_INVALID',
-    `step ${step} has ${size} of ${batch.prompts} prompts after ${round} rounds of generation` +
+    `step ${step} has ${size} of ${wanted} prompts after ${round} rounds of generation` +
       (onlineFiltering ? `, of ${prompts} prompts each` : '') +
       '; raise trainer.max_try_make_batch' +
       (onlineFiltering
@@ -179,7 +179,7 @@ async function answer(
   step: number,
   round: number,
 ): Promise<TaskGroup[]> {
-  const { sampling, seed } = context.plan.step.batch;
+  const { sampling, seed } = context.plan.step;
   const stream = ['rollout', seed, step, ...(round === 1 ? [] : [round])];
   const request = rolloutRequest(context, sampling, stream);
   const { rollouts } = context.actors;
@@ -196,7 +196,7 @@ async function answerGreedily(
   context: StepContext,
   groups: readonly TaskGroup[],
 ): Promise<TaskGroup[]> {
-  const sampling = { ...context.plan.step.batch.sampling, n: 1, temperature: 0 };
+  const sampling = { ...context.plan.step.sampling, n: 1, temperature: 0 };
   const request = rolloutRequest(context, sampling, ['greedy']);
   const prompts = groups.map(({ prompt }) => prompt);
   const { rollouts } = context.actors;
@@ -209,7 +209,7 @@ function rolloutRequest(
   sampling: Sampling,
   stream: RolloutRequest['stream'],
 ): RolloutRequest {
-  const maxTokens = plan.step.batch.maxResponseLength;
+  const maxTokens = plan.step.maxResponseLength;
   return { sampling, maxTokens, stream, policyVersion: weights.version, signal };
 }
 

@@ -3,9 +3,8 @@ import { CxmindError } from '../../src/errors.ts';
 import { strategies } from '../../src/optim/adamw-graph.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
 import { isSteppedItself } from '../../src/training/device-weights.ts';
-import type { OptimizationOptions } from '../../src/training/optimization.ts';
 import type { LoadedModel } from './models.ts';
-import type { RunPlan } from './plan.ts';
+import type { PolicyPlan, RunPlan } from './plan.ts';
 
 /** The models of a run. */
 export interface RunModels {
@@ -46,7 +45,7 @@ export function keptOnCard(
 function keptOf(
   name: string,
   { arena, adapter, computeDType, isOffloaded, frozenLength }: LoadedModel,
-  { storage, strategy, offloadsState }: Required<OptimizationOptions>,
+  { storage, strategy, offloadsState }: PolicyPlan['settings']['optimization'],
   learners: number,
 ): Kept[] {
   const all = arena.layout.length + (adapter?.arena.layout.length ?? 0);

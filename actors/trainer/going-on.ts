@@ -26,7 +26,7 @@ export async function goOn(
   const { plan, reporter } = context;
   const folder = await checkpointOf(context, checkpoints);
   const point = folder === null ? null : await restored(context, checkpoints, folder);
-  if (plan.loop.valOnly) return point;
+  if (plan.trainer.valOnly) return point;
   const later = await checkpoints.namesAfter(point?.step ?? 0);
   const isBegun = point === null && (later.length > 0 || (await files.hasSteps()));
   const aside = await setAside(files.folder, [...later, ...(isBegun ? filesOfSteps : [])]);
@@ -44,7 +44,7 @@ async function checkpointOf(
   { plan, reporter, actors }: GoingOn,
   checkpoints: Checkpoints,
 ): Promise<string | null> {
-  const { loadCheckpointPath, findLastCheckpoint, valOnly } = plan.loop;
+  const { loadCheckpointPath, findLastCheckpoint, valOnly } = plan.trainer;
   if (loadCheckpointPath !== null) return loadCheckpointPath;
   if (!findLastCheckpoint || valOnly) return null;
   const newest = await checkpoints.newest((problem) => reporter.note(`passed over: ${problem}`));

@@ -1,6 +1,6 @@
 import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
 import type { Sft } from '../../src/config/schema.ts';
-import type { StepPlan, UpdatePlan } from './plan.ts';
+import type { StepPlan } from './plan.ts';
 
 /** A step of a run of so many; both count from 1. */
 export interface StepNumber {
@@ -34,7 +34,7 @@ export function imitationRate(sft: Pick<Sft, 'lr' | 'lrWarmupSteps'>, { step, st
 }
 
 /** @param moved how often the schedule has moved */
-function rateAt(optim: UpdatePlan['optim'], moved: number, steps: number): number {
+function rateAt(optim: StepPlan['policy']['optim'], moved: number, steps: number): number {
   const { lr, lrSchedulerType, minLrRatio, lrWarmupSteps, lrWarmupRatio } = optim;
   const warmup = warmupSteps(steps, { lrWarmupSteps, lrWarmupRatio });
   const options = { warmup, total: steps, minRatio: minLrRatio ?? 0 };

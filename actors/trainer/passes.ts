@@ -32,7 +32,7 @@ export function oldLogProbs(
     const progress = new LearnerProgress(learners.count);
     const total = sequences.length;
     using _ = reporter.phase({ name: 'old log-probs', total, done: () => progress.done });
-    const { temperature } = plan.step;
+    const { temperature } = plan.step.sampling;
     const request = { sequences: [...sequences], temperature, policyVersion: weights.version };
     return await learners.logProbs(request, progress, { timeoutMs: TIMEOUT_MS, signal });
   });
@@ -50,7 +50,7 @@ export async function refLogProbs(
     const progress = zeros('i32', [1]);
     const total = sequences.length;
     using _ = reporter.phase({ name: 'reference', total, done: () => progress.data[0]! });
-    const { temperature } = plan.step;
+    const { temperature } = plan.step.sampling;
     const policyVersion = FROZEN_VERSION;
     const request = { sequences: [...sequences], temperature, policyVersion, progress };
     const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };

@@ -17,7 +17,7 @@ export async function profiled<T>(
   { step, folder }: { readonly step: number; readonly folder: string },
   take: () => Promise<T>,
 ): Promise<T> {
-  if (step !== plan.loop.profile) return take();
+  if (step !== plan.trainer.profile) return take();
   const options = { timeoutMs: TIMEOUT_MS, signal };
   const computing = computingActors(actors);
   // An actor that is gone is no reason to end a run that goes on without it.

@@ -47,22 +47,22 @@ export interface LoopOptions {
  */
 export async function runLoop(context: StepContext, options: LoopOptions): Promise<RunSummary> {
   const { actors, plan, reporter } = context;
-  const { loop, folder } = plan;
+  const { trainer, folder } = plan;
   const files = await RunFiles.open(folder);
   const data = await actors.task.data.ask.summary(undefined, { timeoutMs: 60_000 });
   reportData(data, reporter);
   const checkpoints = new Checkpoints(folder, {
-    limit: loop.saveLimit,
-    modelOnly: loop.saveModelOnly,
+    limit: trainer.saveLimit,
+    modelOnly: trainer.saveModelOnly,
   });
   const resumed = await goOn(context, checkpoints, files);
   // A run that only validates leaves what the run itself wrote in its folder.
-  if (!loop.valOnly || !existsSync(join(folder, 'config.json'))) await files.config(plan.config);
+  if (!trainer.valOnly || !existsSync(join(folder, 'config.json'))) await files.config(plan.config);
   const point = resumed ?? newRun(context);
   const { step, unfinished } = point;
-  const steps = loop.valOnly ? step : loop.stepsOver(data.trainPrompts);
+  const steps = trainer.valOnly ? step : plan.stepsOver(data.trainPrompts);
   const isDone = unfinished === null && isAtEnd(point, steps, options.advance);
-  if (resumed !== null && !loop.valOnly && isDone) {
+  if (resumed !== null && !trainer.valOnly && isDone) {
     const summary = await files.earlierSummary();
     if (summary !== null && summary.preempted !== true && summary.steps === step) {
       reporter.note(
@@ -77,7 +77,7 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
   actors.critics?.begin();
   // The line of an unfinished step may be there already, from an earlier attempt to finish it.
   const logged = unfinished === null ? step : step - 1;
-  if (!loop.valOnly) {
+  if (!trainer.valOnly) {
     await (resumed === null ? files.keepUntil(-1, -1) : files.keepUntil(step, logged));
   }
   const resumedAfter = resumed === null ? null : logged;
@@ -129,7 +129,7 @@ class Run {
 
   /** Validates, takes the steps that are left, and writes the summary. @param isNew whether no step was taken yet */
   async toEnd(isNew: boolean): Promise<RunSummary> {
-    const { valBeforeTrain, valOnly } = this.#context.plan.loop;
+    const { valBeforeTrain, valOnly } = this.#context.plan.trainer;
     if (valBeforeTrain || valOnly || this.#point.unfinished !== null) {
       await this.#validateBefore(isNew);
     }
@@ -171,7 +171,7 @@ class Run {
   /** Takes steps until the last one, or until the run is preempted. */
   async #train(): Promise<void> {
     const { plan, reporter } = this.#context;
-    const { profile } = plan.loop;
+    const { profile } = plan.trainer;
     if (profile !== null && profile > this.#steps) {
       reporter.note(
         `trainer.profile: there is no step ${profile}, the run has ${this.#steps}`,
@@ -228,7 +228,7 @@ class Run {
 
   /** Validates, saves and logs a step that was taken. @returns false when a preemption cut its validation off */
   async #finishStep(taken: Metrics): Promise<boolean> {
-    const { loop } = this.#context.plan;
+    const { trainer } = this.#context.plan;
     const { step } = this.#point;
     const clock = new Stopwatch(this.#context.timeline);
     let metrics = taken;
@@ -241,7 +241,7 @@ class Run {
       metrics = { ...metrics, ...validation.metrics };
       this.#update({ validationGate: validation.gate });
     };
-    if (step === this.#steps || isDue(loop.valFreq, step)) {
+    if (step === this.#steps || isDue(trainer.valFreq, step)) {
       await validate();
       if (this.#validations.wasCutOff(step)) return false;
     }
@@ -253,7 +253,7 @@ class Run {
       await this.#log.step(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
       this.#point = { ...this.#point, unfinished: null };
     };
-    if (isLast || isDue(loop.saveFreq, step) || this.#saving.isRequested) {
+    if (isLast || isDue(trainer.saveFreq, step) || this.#saving.isRequested) {
       const point = { ...this.#point, unfinished: null };
       // The line is written before the checkpoint has its name: a resumed run can remove a line, but not add one.
       await this.#saving.save(point, (seconds) =>
@@ -291,7 +291,7 @@ class Run {
       checkpoint: this.#saving.newest.checkpoint,
       ...(isPreempted && { preempted: true }),
     };
-    const isKept = plan.loop.valOnly && (await files.earlierSummary()) !== null;
+    const isKept = plan.trainer.valOnly && (await files.earlierSummary()) !== null;
     if (!isKept) await files.summary(summary);
     this.#log.finish();
     return summary;
@@ -310,7 +310,7 @@ class Run {
       const { message } = asCxmindError(error);
       if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
     }
-    if (plan.loop.valOnly) return;
+    if (plan.trainer.valOnly) return;
     const { step: saved } = this.#saving.newest;
     const where = step === 0 ? 'in the first step' : `after step ${step} of ${this.#steps}`;
     reporter.note(
@@ -342,7 +342,7 @@ class Run {
     this.#options.logger.info({ step, ...metrics }, 'step');
     const warning = this.#idle.observe(metrics, accuracy);
     if (warning !== null) reporter.note(warning);
-    if (!showsTable(plan.tracking)) return;
+    if (!showsTable(plan.trainer)) return;
     reporter.step(stepLine(metrics, { step, steps: this.#steps, accuracy, secondsLeft }));
   }
 }

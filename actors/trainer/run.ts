@@ -85,7 +85,7 @@ export async function trainOn(
   owned.use(await RunLock.take(plan.folder));
   owned.defer(() => system.stopActors());
   const spawned = await spawnRun(system, plan, hosts, options, owned);
-  const { rayTimeline, profile } = plan.loop;
+  const { rayTimeline, profile } = plan.trainer;
   const isDrawn = rayTimeline !== null || profile !== null;
   const timeline = isDrawn ? (options.timeline ?? new Timeline()) : null;
   if (rayTimeline !== null) owned.defer(() => timeline?.write(rayTimeline));

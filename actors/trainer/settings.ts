@@ -3,80 +3,36 @@ import type { KlKind } from '../../src/algorithms/kl.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
-import type { DeviceName } from '../../src/device/open.ts';
-import type { EngineOptions } from '../../src/generation/request.ts';
 import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
-import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import type { OptimizationOptions } from '../../src/training/optimization.ts';
 import type { CriticProps } from '../critic/actor.ts';
-import type { DataProps } from '../data/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
-import type { ReferenceProps } from '../reference/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
 import { devicesOf } from './device.ts';
 
 /**
- * Settings of each actor, read from the config.
- *
- * They are the part of an actor's props that is known before any model is loaded. `planRun` puts them together.
+ * The part of each actor's props that is known before a model is loaded, read from the config for `planRun`.
  */
 
 /** A section of the config whose model is trained. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];
 
 /** Where the programs of a model compute and in which dtype, and where its weights lie. */
-export interface ComputeSettings {
-  /** Devices of a host; each actor computes on one of them. */
-  readonly devices: readonly DeviceName[];
-  /** Dtype of the programs. They work on a copy of the weights unless it is f32 on the processor. */
-  readonly computeDType: FloatDType;
-  /** Whether weights lie outside the memory that programs compute in while these do not need them. */
-  readonly isOffloaded: boolean;
-  /** Dtype whose numbers trained weights are rounded to, and the reference's once. */
-  readonly storage: FloatDType;
-  /** Compute threads of each process; null is one per core. */
-  readonly threads: number | null;
-}
-
+export type ComputeSettings = ReturnType<typeof computeSettings>;
 /** A model to load, and what of it is trained. */
-export interface ModelSettings extends ComputeSettings {
-  /** Hugging Face directory. */
-  readonly path: string;
-  /** Keys laid over the checkpoint's config. */
-  readonly overrides: ConfigOverrides;
-  readonly freezeVisionTower: boolean;
-  /** Adapters to train instead of the weights; null where weights are trained. */
-  readonly lora: Config['worker']['actor']['model']['lora'] | null;
-  /** Learners that the trained weights are divided among. */
-  readonly learners: number;
-  readonly seed: number;
-}
-
-/** Settings of a model that is trained, policy or critic. */
-interface TrainedSettings extends Pick<
-  LearnerProps & CriticProps,
-  'gradientCheckpointing' | 'updateMicroBatch' | 'experienceMicroBatch' | 'epochs'
-> {
-  readonly optimization: Required<OptimizationOptions>;
-}
-
-/** Settings of the learners. */
-export interface LearnerSettings
-  extends TrainedSettings, Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {}
-
-/** Settings of the critics. */
-export interface CriticSettings extends TrainedSettings, Pick<CriticProps, 'loss'> {}
-
-/** Settings of a rollout actor's engine; the tokens it never draws are the model's. */
-export type EngineSettings = Omit<EngineOptions, 'bannedTokens'>;
+export type ModelSettings = ReturnType<typeof policyModel>;
 
 /** The policy's model. Where no dtype is named, the processor computes in f32 and a card in bf16. */
-export function policyModel(config: Config): ModelSettings {
+export function policyModel(config: Config) {
   const { actor } = config.worker;
-  const lora = actor.model.lora.rank > 0 ? actor.model.lora : null;
-  return { ...modelSettings(config, actor), path: modelPathOf(config), lora };
+  return {
+    ...modelSettings(config, actor),
+    /** Hugging Face directory. */
+    path: modelPathOf(config),
+    /** Adapters to train instead of the weights; null where weights are trained. */
+    lora: actor.model.lora.rank > 0 ? actor.model.lora : null,
+  };
 }
 
 /** The value model, which begins as the policy unless it has a path of its own. */
@@ -87,7 +43,7 @@ export function criticModel(config: Config): ModelSettings {
 }
 
 /** The reference's model, in the policy's dtype unless it has one of its own. */
-export function referenceModel(config: Config): ComputeSettings {
+export function referenceModel(config: Config) {
   const { ref, actor } = config.worker;
   return computeSettings(config, ref, computeSettings(config, actor).computeDType);
 }
@@ -98,9 +54,7 @@ export function tokenizerPathOf(config: Config): string {
 }
 
 /** How rows become prompts, and in which order. */
-export function dataSettings(
-  config: Config,
-): Omit<DataProps, 'model' | 'trainFiles' | 'validationFiles' | 'batchSize' | 'pixelReaders'> {
+export function dataSettings(config: Config) {
   const { data } = config;
   return {
     tokenizerPath: tokenizerPathOf(config),
@@ -129,7 +83,9 @@ export function dataSettings(
 }
 
 /** How learners score and train the policy. */
-export function learnerSettings(config: Config): LearnerSettings {
+export function learnerSettings(
+  config: Config,
+): TrainedSettings & Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {
   const { actor, rollout } = config.worker;
   const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
   return {
@@ -152,23 +108,21 @@ export function learnerSettings(config: Config): LearnerSettings {
 }
 
 /** How critics value responses and train. */
-export function criticSettings(config: Config): CriticSettings {
+export function criticSettings(config: Config): TrainedSettings & Pick<CriticProps, 'loss'> {
   const { critic } = config.worker;
   const { cliprangeValue, lossAvgMode } = critic;
   return { ...trainedSettings(config, critic), loss: { cliprangeValue, lossAvgMode } };
 }
 
 /** How the reference scores: as the learners do. */
-export function referenceSettings(config: Config): Pick<ReferenceProps, 'microBatch'> {
+export function referenceSettings(config: Config) {
   return { microBatch: microBatch(config, config.worker.actor, 'experience') };
 }
 
 /** Limits of a rollout actor's engine. */
-export function engineSettings({ worker: { rollout } }: Config): EngineSettings {
-  return {
-    maxPrefillTokens: rollout.maxNumBatchedTokens,
-    memoryShare: rollout.gpuMemoryUtilization,
-  };
+export function engineSettings({ worker: { rollout } }: Config) {
+  const { maxNumBatchedTokens, gpuMemoryUtilization } = rollout;
+  return { maxPrefillTokens: maxNumBatchedTokens, memoryShare: gpuMemoryUtilization };
 }
 
 /** How responses are scored. */
@@ -200,12 +154,14 @@ function modelPathOf(config: Config): string {
   return resolve(config.worker.actor.model.modelPath ?? '.');
 }
 
-function modelSettings(config: Config, trained: Trained): Omit<ModelSettings, 'path' | 'lora'> {
+function modelSettings(config: Config, trained: Trained) {
   const { freezeVisionTower, overrideConfig } = trained.model;
   return {
     ...computeSettings(config, trained),
-    overrides: overrideConfig,
+    /** Keys laid over the checkpoint's config. */
+    overrides: overrideConfig as ConfigOverrides,
     freezeVisionTower,
+    /** Learners that the trained weights are divided among. */
     learners: learnerCount(config),
     seed: config.trainer.seed,
   };
@@ -216,19 +172,26 @@ function computeSettings(
   { trainer }: Config,
   { fsdp, offload }: Pick<Config['worker']['ref'], 'fsdp' | 'offload'>,
   usual?: FloatDType,
-): ComputeSettings {
+) {
   const devices = devicesOf(trainer);
   const best = usual ?? (devices[0] === 'cpu' ? 'f32' : 'bf16');
   return {
+    /** Devices of a host; each actor computes on one of them. */
     devices,
+    /** Dtype of the programs. They work on a copy of the weights unless it is f32 on the processor. */
     computeDType: fsdp.mpParamDtype === null ? best : floatDTypeOf(fsdp.mpParamDtype),
+    /** Whether weights lie outside the memory that programs compute in while these do not need them. */
     isOffloaded: fsdp.enableCpuOffload || offload.offloadParams,
+    /** Dtype whose numbers trained weights are rounded to after each step, and the reference's once. */
     storage: floatDTypeOf(fsdp.torchDtype),
+    /** Compute threads of each process; null is one per core. */
     threads: trainer.threads,
   };
 }
 
-function trainedSettings(config: Config, trained: Trained): TrainedSettings {
+type TrainedSettings = ReturnType<typeof trainedSettings>;
+
+function trainedSettings(config: Config, trained: Trained) {
   return {
     gradientCheckpointing: trained.model.enableGradientCheckpointing,
     optimization: optimizationOf(trained),
@@ -238,10 +201,10 @@ function trainedSettings(config: Config, trained: Trained): TrainedSettings {
   };
 }
 
-function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained): Required<OptimizationOptions> {
+function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained) {
   const { betas, weightDecay, strategy } = optim;
   return {
-    betas: [betas[0], betas[1]],
+    betas: [betas[0], betas[1]] as const,
     weightDecay,
     maxGradNorm,
     strategy,
@@ -251,11 +214,7 @@ function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained): Require
   };
 }
 
-function microBatch(
-  { data }: Config,
-  trained: Trained,
-  use: 'update' | 'experience',
-): MicroBatchOptions {
+function microBatch({ data }: Config, trained: Trained, use: 'update' | 'experience') {
   return {
     size:
       use === 'update'

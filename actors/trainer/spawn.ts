@@ -39,7 +39,7 @@ import {
   type LoadedModel,
 } from './models.ts';
 import { placeRun, type Host, type Station } from './placement.ts';
-import type { CriticPlan, PolicyPlan, RolloutPlan, RunPlan, TaskPlan } from './plan.ts';
+import type { CriticPlan, PolicyPlan, RunPlan, TaskPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
 import type { Reporter } from './reporter.ts';
 
@@ -82,7 +82,7 @@ export async function spawnRun(
   // The reference takes the weights before anything restores or trains them.
   let reference: RunActors['reference'] = null;
   if (plan.reference !== null) {
-    const { model, ...settings } = plan.reference;
+    const { model, settings } = plan.reference;
     const frozen = owned.use(freezeReference(system, model, policy, weights, logger));
     reference = await spawnReference(system, settings, policy, frozen, places.reference);
   }
@@ -265,7 +265,7 @@ function trainedBy(
 /** Starts the rollout actors, which read the learners' weights. */
 export async function spawnRollouts(
   system: ActorSystem,
-  { engine, tokenizerPath }: RolloutPlan,
+  { engine, tokenizerPath }: RunPlan['rollout'],
   policy: LoadedModel,
   weights: PolicyWeights,
   stations: readonly Station[],

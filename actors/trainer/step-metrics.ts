@@ -18,7 +18,7 @@ import type { Sequence } from '../messages.ts';
 import type { Estimate } from './advantages.ts';
 import type { Batch } from './batch.ts';
 import type { StepContext } from './context.ts';
-import type { BatchPlan } from './plan.ts';
+import type { StepPlan } from './plan.ts';
 import type { InvalidResponse, ScoredResponse } from './score.ts';
 import type { Stopwatch } from './stopwatch.ts';
 
@@ -43,7 +43,7 @@ export function stepMetrics(
   { batch, sequences, old, values, estimate, losses, rewards, clock }: FinishedStep,
 ): Metrics {
   const { actors, plan } = context;
-  const { maxPromptLength, maxResponseLength } = plan.step.batch;
+  const { maxPromptLength, maxResponseLength } = plan.step;
   const lengths = sequences.map(({ response }) => response.data.length);
   const tokens = sequences.map(sequenceLength);
   const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
@@ -98,7 +98,7 @@ export function rewardMetrics(
     ...replayed.map((scored, i) =>
       meanParts(scored, (part) => `reward/${actors.replays[i]!.name!}/${part}`),
     ),
-    invalidCount(invalid, plan.step.batch, 'reward/invalid_responses'),
+    invalidCount(invalid, plan.step, 'reward/invalid_responses'),
   );
 }
 
@@ -120,7 +120,7 @@ export function meanParts(
 /** The number of responses that could not be scored, where these are skipped. */
 export function invalidCount(
   invalid: readonly InvalidResponse[],
-  { skipsInvalid }: Pick<BatchPlan, 'skipsInvalid'>,
+  { skipsInvalid }: Pick<StepPlan, 'skipsInvalid'>,
   name: string,
 ): Metrics {
   return skipsInvalid ? { [name]: invalid.length } : {};

@@ -2,7 +2,7 @@ import { answerText } from '../../src/data/answer.ts';
 import type { Generation, RunDescription, RunEnd } from '../../src/loggers/logger.ts';
 import { Loggers } from '../../src/loggers/open.ts';
 import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
-import type { RunPlan, TrackingPlan } from './plan.ts';
+import type { RunPlan } from './plan.ts';
 import type { Reporter, StepLine } from './reporter.ts';
 import type { RunFiles } from './run-files.ts';
 import type { ScoredResponse } from './score.ts';
@@ -20,12 +20,12 @@ export class RunLog implements AsyncDisposable {
 
   /** Opens the loggers that the config names. @param described in place of what the plan says of the run */
   static open(
-    { tracking, config, folder }: Pick<RunPlan, 'tracking' | 'config' | 'folder'>,
+    { trainer, config, folder }: Pick<RunPlan, 'trainer' | 'config' | 'folder'>,
     files: RunFiles,
     reporter: Reporter,
     described: Pick<RunDescription, 'resumedAfter'> & Partial<RunDescription>,
   ): RunLog {
-    const { logger, consoleForm, projectName, experimentName, valOnly } = tracking;
+    const { logger, consoleForm, projectName, experimentName, valOnly } = trainer;
     const note = (text: string): void => reporter.note(text);
     const run = {
       project: projectName,
@@ -67,7 +67,7 @@ export class RunLog implements AsyncDisposable {
 }
 
 /** Whether steps are shown as lines of a table. */
-export function showsTable({ logger, consoleForm }: TrackingPlan): boolean {
+export function showsTable({ logger, consoleForm }: RunPlan['trainer']): boolean {
   return logger.includes('console') && consoleForm === 'table';
 }
 

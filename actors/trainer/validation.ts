@@ -135,7 +135,7 @@ export class Validations {
     this.score();
     const shown = chosenGenerations(
       validation.scored.map(generationOf),
-      plan.loop.valGenerationsToLog,
+      plan.trainer.valGenerationsToLog,
     );
     await log.generations(step, shown, isNew);
     logger.info({ step, ...validation.metrics }, 'validation');
@@ -167,7 +167,7 @@ export class Validations {
   score(): number {
     const metrics = this.#newest?.validation.metrics;
     if (metrics === undefined) return 0;
-    const { bestMetric } = this.#context.plan.loop;
+    const { bestMetric } = this.#context.plan.trainer;
     const score = metrics[bestMetric];
     if (score !== undefined) return score;
     throw new CxmindError(

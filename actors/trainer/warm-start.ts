@@ -64,7 +64,7 @@ export async function trainSupervised(
   reportData(summary, reporter);
   const files = await RunFiles.open(folder);
   await files.keepUntil(-1, -1);
-  const experiment = `${plan.tracking.experimentName}-sft`;
+  const experiment = `${plan.trainer.experimentName}-sft`;
   await using log = RunLog.open(plan, files, reporter, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
   const training = new SupervisedTraining(plan, { data, learners, log, summary, steps }, options, ask);
@@ -167,7 +167,7 @@ class SupervisedTraining {
     const { loss, gradientNorm, tokens } = result;
     const { logger, reporter } = this.#options;
     logger.info({ step: pace.step, loss, gradientNorm, tokens, learningRate }, 'sft');
-    if (!showsTable(this.#plan.tracking)) return;
+    if (!showsTable(this.#plan.trainer)) return;
     const tokensPerSecond = tokens / pace.seconds;
     reporter.supervisedStep({ ...pace, loss, gradNorm: gradientNorm, learningRate, tokensPerSecond });
   }
