@@ -50,7 +50,7 @@ export { rewardSpec } from './reward/spec.ts';
 // Runs
 export { trainPolicy } from './trainer/run.ts';
 export type { RunOptions, TrainingOptions } from './trainer/run.ts';
-export type { RunSummary } from './trainer/run-files.ts';
+export type { RunSummary } from './run-folder/files.ts';
 export { trainSupervised } from './trainer/warm-start.ts';
 export type { SupervisedSummary } from './trainer/warm-start.ts';
 export { silentReporter } from './trainer/reporter.ts';

@@ -93,11 +93,22 @@ const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/reference': [...model, 'actors/joint'],
   'actors/learner': [...model, 'actors/joint'],
   'actors/critic': [...model, 'actors/joint'],
+  'actors/run-folder': [...everything, 'actors/runtime', 'actors/joint'],
   'actors/trainer': [
-    ...[...model, 'actors/weights', 'actors/data', 'actors/reward', 'actors/rollout'],
+    ...[
+      ...model,
+      'actors/run-folder',
+      'actors/weights',
+      'actors/data',
+      'actors/reward',
+      'actors/rollout',
+    ],
     ...['actors/joint', 'actors/reference', 'actors/learner', 'actors/critic'],
   ],
-  'actors/index': ['transport/tensor-codec', 'actors/runtime', 'actors/reward', 'actors/trainer'],
+  'actors/index': [
+    ...['transport/tensor-codec', 'actors/runtime', 'actors/reward', 'actors/run-folder'],
+    'actors/trainer',
+  ],
 };
 
 /**

@@ -1,7 +1,10 @@
 import { join } from 'node:path';
 import type { ValueLossOptions } from '../../src/algorithms/value-loss.ts';
-import { contentLength } from '../../src/model/arena-layout.ts';
-import { loadValueCheckpoint, saveValueCheckpoint } from '../../src/model/value-checkpoint.ts';
+import { contentLength } from '../../src/model/weights/arena-layout.ts';
+import {
+  loadValueCheckpoint,
+  saveValueCheckpoint,
+} from '../../src/model/checkpoint/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
 import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
 import { responseValues } from '../../src/training/response-scores.ts';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
-import type { Arena } from '../../src/model/arena.ts';
-import { contentLength } from '../../src/model/arena-layout.ts';
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.ts';
+import type { Arena } from '../../src/model/weights/arena.ts';
+import { contentLength } from '../../src/model/weights/arena-layout.ts';
+import { readSafetensors, writeSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import type { AdamWState, StateTensor } from '../../src/optim/adamw.ts';
 import { fileBuffer, letGo } from '../../src/tensor/file-memory.ts';
 import { sharedBuffer } from '../../src/tensor/memory.ts';

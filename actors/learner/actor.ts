@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
-import { loadAdapter, saveAdapter } from '../../src/model/adapter-files.ts';
-import { contentLength } from '../../src/model/arena-layout.ts';
-import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint.ts';
+import { loadAdapter, saveAdapter } from '../../src/model/checkpoint/adapter-files.ts';
+import { contentLength } from '../../src/model/weights/arena-layout.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';

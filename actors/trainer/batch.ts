@@ -3,8 +3,9 @@ import type { Algorithm } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { GateState } from '../../src/reward/gate.ts';
-import type { RunState, StepContext } from './context.ts';
-import { warnOfData } from './data-report.ts';
+import type { RunState } from '../run-folder/checkpoints.ts';
+import type { StepContext } from './context.ts';
+import { warnOfData } from './reporter.ts';
 import type { StepPlan } from './plan.ts';
 import type { Task, TaskPrompts } from './prompt-feed.ts';
 import { generateGroups, type PromptGroup, type RolloutRequest } from './sample.ts';
@@ -15,7 +16,7 @@ import {
   type InvalidResponse,
   type ScoredResponse,
 } from './score.ts';
-import type { Stopwatch } from './stopwatch.ts';
+import type { Stopwatch } from './timeline.ts';
 
 /** The responses that a step trains on. */
 export interface Batch {

@@ -1,14 +1,11 @@
-import type { KlController } from '../../src/algorithms/kl.ts';
 import type { DecoderSizes } from '../../src/flops.ts';
-import type { GateState } from '../../src/reward/gate.ts';
-import type { AdvanceState } from '../../src/training/advance.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';
 import type { rolloutProtocol } from '../rollout/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
 import type { Critics, Learners } from './learners.ts';
 import type { RunPlan } from './plan.ts';
-import type { PromptFeed, Task, TaskState } from './prompt-feed.ts';
+import type { PromptFeed, Task } from './prompt-feed.ts';
 import type { Reporter } from './reporter.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -24,16 +21,6 @@ export interface RunActors {
   readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
   /** Null when nothing needs reference log-probabilities. */
   readonly reference: ActorRef<typeof referenceProtocol> | null;
-}
-
-/** State that a run carries from step to step, besides that of its models. A checkpoint keeps it. */
-export interface RunState extends TaskState {
-  readonly validationGate: GateState;
-  readonly klController: KlController;
-  /** How near a stage is to its end. */
-  readonly advance: AdvanceState;
-  /** The state of each replay. */
-  readonly replay: readonly TaskState[];
 }
 
 /** Parts of a run that stay the same from its first step to its last. */

@@ -5,11 +5,10 @@ import type { Config } from '../../src/config/schema.ts';
 import { writeFileAtomically } from '../../src/files.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import { ActorSystem } from '../runtime/system.ts';
-import { endedStages, noteEnded, type StageSummary } from './ended-stages.ts';
+import { endedStages, noteEnded, type StageSummary } from '../run-folder/ended-stages.ts';
 import { anyInterruption, joinNodes, trainOn, type RunOptions } from './run.ts';
-import type { RunSummary } from './run-files.ts';
-import { RunLock } from './run-lock.ts';
-import { setAside } from './set-aside.ts';
+import { type RunSummary, setAside } from '../run-folder/files.ts';
+import { RunLock } from '../run-folder/lock.ts';
 import { Timeline } from './timeline.ts';
 
 /** One stage of a curriculum: a run of its own, in a folder of its own. */

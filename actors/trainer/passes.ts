@@ -7,8 +7,8 @@ import { FROZEN_VERSION } from '../model-props.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress } from './learners.ts';
-import { criticRates, policyRate, type StepNumber } from './learning-rates.ts';
-import type { Stopwatch } from './stopwatch.ts';
+import { criticRates, policyRate, type StepNumber } from './schedule.ts';
+import type { Stopwatch } from './timeline.ts';
 
 /**
  * Passes of the models over the responses of a step: log-probabilities and values before the update, and the updates.

@@ -6,7 +6,7 @@ import { Config } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { DataProps } from '../data/actor.ts';
-import { devicesOf } from './device.ts';
+import { devicesOf } from './this-machine.ts';
 import {
   criticModel,
   criticSettings,
@@ -142,7 +142,7 @@ function planTraining(config: Config) {
   const { trainer, worker, transport } = config;
   return {
     /** The whole config in YAML spelling, to be written down and compared with an earlier run's. */
-    config: Config.encode(config) as Readonly<Record<string, unknown>>,
+    config: Config.encode(config),
     trainer,
     /** The number of actors of each role, and the devices that models may be on. */
     placement: {

@@ -3,7 +3,7 @@ import type { TimedRun } from '../../src/device/device.ts';
 import { nowUs } from '../../src/device/run-times.ts';
 import { asCxmindError } from '../../src/errors.ts';
 import type { RunActors, StepContext } from './context.ts';
-import { writeTrace } from './trace.ts';
+import { writeTrace } from './timeline.ts';
 
 /** Of actors that may still be at what nobody waits for any more. */
 const TIMEOUT_MS = 600_000;

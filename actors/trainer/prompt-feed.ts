@@ -1,5 +1,5 @@
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
-import type { GateChoice, GateState } from '../../src/reward/gate.ts';
+import type { GateChoice } from '../../src/reward/gate.ts';
 import type { dataProtocol } from '../data/protocol.ts';
 import type { Prompt } from '../messages.ts';
 import type { rewardProtocol } from '../reward/protocol.ts';
@@ -12,12 +12,6 @@ export interface Task {
   readonly data: ActorRef<typeof dataProtocol>;
   readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
   readonly gate: GateChoice | undefined;
-}
-
-/** A task's place in its data, and its gate. */
-export interface TaskState {
-  readonly cursor: PromptCursor;
-  readonly gate: GateState;
 }
 
 /** The prompts of a round, and the task that each belongs to. */

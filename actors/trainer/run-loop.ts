@@ -11,17 +11,17 @@ import {
 } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { initialKlController } from './advantages.ts';
-import { Checkpoints, type ResumePoint } from './checkpoints.ts';
-import type { RunState, StepContext } from './context.ts';
-import { reportData } from './data-report.ts';
-import { isDue } from './due.ts';
-import { goOn } from './going-on.ts';
+import { Checkpoints, type ResumePoint, type RunState } from '../run-folder/checkpoints.ts';
+import type { StepContext } from './context.ts';
+import { reportData } from './reporter.ts';
+import { isDue } from './schedule.ts';
+import { goOn } from './resume.ts';
 import { profiled } from './profile.ts';
-import { RunFiles, type RunSummary } from './run-files.ts';
+import { RunFiles, type RunSummary } from '../run-folder/files.ts';
 import { Saving } from './saving.ts';
 import { trainingStep, type StepResult } from './step.ts';
 import { GradientWatch, IdleWatch } from './step-watch.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { Stopwatch } from './timeline.ts';
 import { RunLog, showsTable, stepLine, withTimeAround } from './tracking.ts';
 import { Validations } from './validation.ts';
 
@@ -173,9 +173,7 @@ class Run {
     const { plan, reporter } = this.#context;
     const { profile } = plan.trainer;
     if (profile !== null && profile > this.#steps) {
-      reporter.note(
-        `trainer.profile: there is no step ${profile}, the run has ${this.#steps}`,
-      );
+      reporter.note(`trainer.profile: there is no step ${profile}, the run has ${this.#steps}`);
     }
     const [began, from] = [performance.now(), this.#point.step];
     while (!this.#isAtEnd() && !this.#options.preemption.aborted) {
@@ -256,9 +254,7 @@ class Run {
     if (isLast || isDue(trainer.saveFreq, step) || this.#saving.isRequested) {
       const point = { ...this.#point, unfinished: null };
       // The line is written before the checkpoint has its name: a resumed run can remove a line, but not add one.
-      await this.#saving.save(point, (seconds) =>
-        write({ save_checkpoint: seconds }),
-      );
+      await this.#saving.save(point, (seconds) => write({ save_checkpoint: seconds }));
     } else {
       await write({});
     }

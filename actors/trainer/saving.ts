@@ -1,8 +1,8 @@
 import { asCxmindError } from '../../src/errors.ts';
 import type { Logger } from '../runtime/actor.ts';
-import type { Checkpoints, ResumePoint } from './checkpoints.ts';
+import type { Checkpoints, ResumePoint } from '../run-folder/checkpoints.ts';
 import type { StepContext } from './context.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { Stopwatch } from './timeline.ts';
 
 /** A checkpoint: its step, and its Hugging Face directory. */
 interface Saved {

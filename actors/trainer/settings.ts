@@ -3,13 +3,12 @@ import type { KlKind } from '../../src/algorithms/kl.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/precision.ts';
 import type { Config } from '../../src/config/schema.ts';
-import type { ConfigOverrides } from '../../src/model/config-overrides.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
-import { devicesOf } from './device.ts';
+import { devicesOf } from './this-machine.ts';
 
 /**
  * The part of each actor's props that is known before a model is loaded, read from the config for `planRun`.
@@ -159,7 +158,7 @@ function modelSettings(config: Config, trained: Trained) {
   return {
     ...computeSettings(config, trained),
     /** Keys laid over the checkpoint's config. */
-    overrides: overrideConfig as ConfigOverrides,
+    overrides: overrideConfig,
     freezeVisionTower,
     /** Learners that the trained weights are divided among. */
     learners: learnerCount(config),

@@ -20,7 +20,7 @@ import type { Batch } from './batch.ts';
 import type { StepContext } from './context.ts';
 import type { StepPlan } from './plan.ts';
 import type { InvalidResponse, ScoredResponse } from './score.ts';
-import type { Stopwatch } from './stopwatch.ts';
+import type { Stopwatch } from './timeline.ts';
 
 /** The parts of a step that its metrics are made from. */
 interface FinishedStep {

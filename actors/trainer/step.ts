@@ -1,11 +1,12 @@
 import type { Metrics } from '../../src/metrics.ts';
+import type { RunState } from '../run-folder/checkpoints.ts';
 import { estimateAdvantages, perResponse } from './advantages.ts';
 import { makeBatch } from './batch.ts';
-import type { RunState, UndoableContext } from './context.ts';
-import type { StepNumber } from './learning-rates.ts';
+import type { UndoableContext } from './context.ts';
+import type { StepNumber } from './schedule.ts';
 import { criticValues, oldLogProbs, refLogProbs, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { Stopwatch } from './timeline.ts';
 
 /**
  * One step of reinforcement learning: sample, score, estimate advantages, update.
@@ -82,7 +83,16 @@ export async function trainingStep(
   const losses = { ...critic, ...policy.metrics };
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
-    metrics: stepMetrics(context, { batch, sequences, old, values, estimate, losses, rewards, clock }),
+    metrics: stepMetrics(context, {
+      batch,
+      sequences,
+      old,
+      values,
+      estimate,
+      losses,
+      rewards,
+      clock,
+    }),
     trained: policy.trained,
     accuracy: meanAccuracy(scored),
   };

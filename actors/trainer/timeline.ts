@@ -1,4 +1,51 @@
-import { writeTrace, type Span, type TraceProcess } from './trace.ts';
+import { writeFileAtomically } from '../../src/files.ts';
+import type { Phase, PhaseSeconds } from '../../src/metrics.ts';
+
+/** Seconds by phase, from the moment it is made. */
+export class Stopwatch {
+  readonly #started = performance.now();
+  readonly #seconds: Partial<Record<Phase, number>> = {};
+  readonly #timeline: Timeline | null;
+
+  /** @param timeline where every phase is drawn too */
+  constructor(timeline: Timeline | null = null) {
+    this.#timeline = timeline;
+  }
+
+  async time<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    try {
+      return await work();
+    } finally {
+      this.#add(phase, started);
+    }
+  }
+
+  timeSync<T>(phase: Phase, work: () => T): T {
+    const started = performance.now();
+    const result = work();
+    this.#add(phase, started);
+    return result;
+  }
+
+  /** The phases so far. */
+  get seconds(): PhaseSeconds {
+    return { ...this.#seconds };
+  }
+
+  /** All phases of a step, and the whole of it. */
+  stopStep(): PhaseSeconds & { readonly step: number } {
+    const step = this.#add('step', this.#started);
+    return { ...this.#seconds, step };
+  }
+
+  /** Adds what a phase took, and says how much it has taken so far. */
+  #add(phase: Phase, started: number): number {
+    const ended = performance.now();
+    this.#timeline?.add(phase, started, ended);
+    return (this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (ended - started) / 1000);
+  }
+}
 
 /** The phases of a run over time: phases of a step lie below it. */
 export class Timeline {
@@ -30,4 +77,43 @@ export class Timeline {
   write(file: string): Promise<void> {
     return writeTrace(file, [this.process(0)]);
   }
+}
+
+/** Something that took time; microseconds since the epoch. */
+export interface Span {
+  readonly name: string;
+  readonly startUs: number;
+  readonly durationUs: number;
+  readonly step?: number;
+}
+
+/** Spans by the thread that they are drawn on, under the name of a process. */
+export interface TraceProcess {
+  readonly name: string;
+  readonly threads: ReadonlyMap<string, readonly Span[]>;
+}
+
+/** Writes spans in Chrome's trace format, as a JSON array of events that `chrome://tracing` and Perfetto show. */
+export async function writeTrace(file: string, processes: readonly TraceProcess[]): Promise<void> {
+  const events = processes.flatMap(({ name, threads }, pid) => [
+    { name: 'process_name', ph: 'M', pid, tid: 0, args: { name } },
+    ...[...threads].flatMap(([thread, spans], tid) => [
+      { name: 'thread_name', ph: 'M', pid, tid, args: { name: thread } },
+      ...spans.map((span) => eventOf(span, thread, { pid, tid })),
+    ]),
+  ]);
+  const lines = events.map((event) => JSON.stringify(event));
+  await writeFileAtomically(file, `[\n${lines.join(',\n')}\n]\n`);
+}
+
+/** A complete event. */
+function eventOf(
+  { name, startUs, durationUs, step }: Span,
+  cat: string,
+  place: { readonly pid: number; readonly tid: number },
+): object {
+  // A kernel takes a few microseconds, of which a tenth still says something.
+  const tenths = (us: number): number => Math.round(us * 10) / 10;
+  const args = step === undefined ? {} : { step };
+  return { name, cat, ph: 'X', ts: tenths(startUs), dur: tenths(durationUs), ...place, args };
 }

@@ -88,11 +88,10 @@ export async function validate(
     for (const [name, value] of Object.entries(ofBatch)) (lengths[name] ??= []).push(value);
     gate = result.gate;
   }
-  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-  const rewards = scored.map(({ parts }) => parts['overall']!);
+  const total = scored.reduce((sum, { parts }) => sum + parts['overall']!, 0);
   return {
     metrics: {
-      'val/reward_score': sum(rewards) / scored.length,
+      'val/reward_score': total / scored.length,
       ...meanParts(scored, (part) => `val/${part}_reward`),
       ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),
       ...reduceMetrics(lengths),

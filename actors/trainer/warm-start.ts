@@ -8,18 +8,16 @@ import type { DataSummary } from '../data/protocol.ts';
 import type { AskOptions } from '../runtime/ref.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
-import { reportData, warnOfData } from './data-report.ts';
-import { isDue } from './due.ts';
+import { type Pace, reportData, warnOfData } from './reporter.ts';
+import { imitationRate, isDue } from './schedule.ts';
 import type { Learners } from './learners.ts';
-import { imitationRate } from './learning-rates.ts';
 import { loadPolicy } from './models.ts';
-import { onThisMachine } from './on-this-machine.ts';
+import { onThisMachine } from './this-machine.ts';
 import { placeLearners } from './placement.ts';
 import { planSupervised, type SupervisedPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
-import type { Pace } from './reporter.ts';
-import { RunFiles } from './run-files.ts';
-import { RunLock } from './run-lock.ts';
+import { RunFiles, setAside } from '../run-folder/files.ts';
+import { RunLock } from '../run-folder/lock.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
 import { spawnData, spawnLearners } from './spawn.ts';
 import { RunLog, showsTable } from './tracking.ts';
@@ -36,6 +34,9 @@ export interface SupervisedSummary {
 }
 
 const TIMEOUT_MS = 24 * 3600_000;
+
+/** Files that grow by a line or more a step. */
+const filesOfSteps = ['metrics.jsonl', 'experiment_log.jsonl', 'generations.log'];
 
 /**
  * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for reinforcement learning.
@@ -63,11 +64,17 @@ export async function trainSupervised(
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
   const files = await RunFiles.open(folder);
-  await files.keepUntil(-1, -1);
+  const aside = await setAside(folder, filesOfSteps);
+  if (aside !== null) reporter.note(`the metrics of the run before are kept in ${aside}`);
   const experiment = `${plan.trainer.experimentName}-sft`;
   await using log = RunLog.open(plan, files, reporter, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
-  const training = new SupervisedTraining(plan, { data, learners, log, summary, steps }, options, ask);
+  const training = new SupervisedTraining(
+    plan,
+    { data, learners, log, summary, steps },
+    options,
+    ask,
+  );
   const result = await training.run();
   await learners.save({ directory: folder, modelOnly: true }, ask);
   log.finish();
@@ -169,7 +176,13 @@ class SupervisedTraining {
     logger.info({ step: pace.step, loss, gradientNorm, tokens, learningRate }, 'sft');
     if (!showsTable(this.#plan.trainer)) return;
     const tokensPerSecond = tokens / pace.seconds;
-    reporter.supervisedStep({ ...pace, loss, gradNorm: gradientNorm, learningRate, tokensPerSecond });
+    reporter.supervisedStep({
+      ...pace,
+      loss,
+      gradNorm: gradientNorm,
+      learningRate,
+      tokensPerSecond,
+    });
   }
 
   /** Measures the loss of held-out answers and shows it. @returns no metrics where there are none, or no time */

@@ -1,8 +1,8 @@
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { evaluatePolicy } from '../../actors/trainer/evaluation.ts';
-import { RunFiles } from '../../actors/trainer/run-files.ts';
-import { RunLock } from '../../actors/trainer/run-lock.ts';
+import { RunFiles } from '../../actors/run-folder/files.ts';
+import { RunLock } from '../../actors/run-folder/lock.ts';
+import { evaluatePolicy } from '../../actors/trainer/run.ts';
 import type { ScoredResponse } from '../../actors/trainer/score.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { sourceList } from '../config/data-source.ts';

@@ -29,7 +29,7 @@ export class Quickstart extends ClusterCommand {
     const demo = join(folder, `demo-${seed}`);
     const run = join(folder, `seed-${seed}`);
     const { demoPaths, writeDemo } = await import('../demo/write.ts');
-    const { RunLock } = await import('../../actors/trainer/run-lock.ts');
+    const { RunLock } = await import('../../actors/run-folder/lock.ts');
     const { trainPolicy } = await import('../../actors/trainer/run.ts');
     const { trainSupervised } = await import('../../actors/trainer/warm-start.ts');
     const { describeSummary, runTraining } = await import('./run-training.ts');

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
-import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import type { RunSummary } from '../../actors/run-folder/files.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { createLogger } from '../log.ts';

@@ -2,7 +2,7 @@ import type { Gather } from '../../transport/launch/cluster.ts';
 import { ClusterCommand } from './cluster-command.ts';
 import type { CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
-import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import type { RunSummary } from '../../actors/run-folder/files.ts';
 import type { Config } from '../config/schema.ts';
 import {
   folderFromItems,

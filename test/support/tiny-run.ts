@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from '../../actors/runtime/actor.ts';
 import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/reporter.ts';
 import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
-import type { RunSummary } from '../../actors/trainer/run-files.ts';
+import type { RunSummary } from '../../actors/run-folder/files.ts';
 import { trainSupervised, type SupervisedSummary } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { demoModelSize, type DemoModelSize } from '../../src/demo/checkpoint.ts';

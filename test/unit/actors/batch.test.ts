@@ -5,7 +5,7 @@ import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/p
 import { makeBatch, type Batch } from '../../../actors/trainer/batch.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
-import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
+import { Stopwatch } from '../../../actors/trainer/timeline.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { PromptFeed } from '../../../actors/trainer/prompt-feed.ts';
 import { Config } from '../../../src/config/schema.ts';

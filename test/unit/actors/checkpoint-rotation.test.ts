@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { obsoleteSteps } from '../../../actors/trainer/checkpoints.ts';
+import { obsoleteSteps } from '../../../actors/run-folder/checkpoints.ts';
 
 describe('obsoleteSteps', () => {
   const saved = [5, 10, 15, 20, 25];

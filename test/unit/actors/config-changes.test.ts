@@ -3,7 +3,7 @@ import {
   changeLines,
   configChanges,
   refuseMisfits,
-} from '../../../actors/trainer/config-changes.ts';
+} from '../../../actors/run-folder/config-changes.ts';
 import { configFrom } from '../../../src/config/load.ts';
 import { Config } from '../../../src/config/schema.ts';
 

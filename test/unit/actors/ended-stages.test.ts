@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { endedStages, noteEnded } from '../../../actors/trainer/ended-stages.ts';
+import { endedStages, noteEnded } from '../../../actors/run-folder/ended-stages.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 describe('the stages that have ended', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { restore } from '../../../actors/trainer/checkpoints.ts';
+import { restore } from '../../../actors/run-folder/checkpoints.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 

@@ -14,8 +14,9 @@ import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { engineSettings } from '../../../actors/trainer/settings.ts';
-import type { RunState, StepContext } from '../../../actors/trainer/context.ts';
-import { Stopwatch } from '../../../actors/trainer/stopwatch.ts';
+import type { RunState } from '../../../actors/run-folder/checkpoints.ts';
+import type { StepContext } from '../../../actors/trainer/context.ts';
+import { Stopwatch } from '../../../actors/trainer/timeline.ts';
 import { PromptFeed } from '../../../actors/trainer/prompt-feed.ts';
 import { validate } from '../../../actors/trainer/validation.ts';
 import type { WeightSync } from '../../../actors/weights/sync.ts';
@@ -100,7 +101,10 @@ describe('a key of the config', () => {
       const rollout = fakeRef('rollout', rolloutProtocol, {
         generate: (request: GenerateRequest) => actor.generate(request, { signal } as never),
       });
-      const context = contextOf(config, { task: { name: null, data, rewards: [reward] }, rollouts: [rollout] });
+      const context = contextOf(config, {
+        task: { name: null, data, rewards: [reward] },
+        rollouts: [rollout],
+      });
       const state = { replay: [], gate: { ema: null } } as unknown as RunState;
       const { scored } = await makeBatch(context, state, 1, new Stopwatch());
       return scored.map(({ response }) => [...response.tokenIds.data]);
@@ -182,7 +186,10 @@ describe('a key of the config', () => {
           return Promise.resolve({ groups });
         },
       });
-      const context = contextOf(config, { task: { name: null, data, rewards: [reward] }, rollouts: [rollout] });
+      const context = contextOf(config, {
+        task: { name: null, data, rewards: [reward] },
+        rollouts: [rollout],
+      });
       await validate(context, 10, { ema: null });
       return asked;
     };

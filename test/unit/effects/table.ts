@@ -196,7 +196,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'worker.actor.offload.offload_optimizer':
     "unit/effects/training.test.ts › changes where the optimizer's state lies: worker.actor.offload.offload_optimizer=true",
   'worker.actor.num_workers':
-    'unit/actors/run-placement.test.ts › lays learners out in blocks of neighbours, from the head on',
+    'unit/actors/placement.test.ts › lays learners out in blocks of neighbours, from the head on',
   'worker.actor.global_batch_size_per_device':
     'unit/config/derive.test.ts › copies lengths, KL settings and log-probability settings between sections',
   'worker.actor.disable_kl':
@@ -353,7 +353,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'unit/effects/steps.test.ts › changes what is asked: worker.rollout.val_override_config={ignore_eos: true}',
   ],
   'worker.rollout.num_workers':
-    'unit/actors/run-placement.test.ts › gives hosts rollout and reward actors by their slots',
+    'unit/actors/placement.test.ts › gives hosts rollout and reward actors by their slots',
   'worker.rollout.prompt_length':
     'unit/config/derive.test.ts › copies lengths, KL settings and log-probability settings between sections',
   'worker.rollout.response_length':
@@ -381,7 +381,7 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
     'integration/rewards.test.ts › get num_cpus as OMP_NUM_THREADS, and no standard input',
   ],
   'worker.reward.num_workers':
-    'unit/actors/run-placement.test.ts › gives hosts rollout and reward actors by their slots',
+    'unit/actors/placement.test.ts › gives hosts rollout and reward actors by their slots',
   'worker.reward.form':
     'unit/effects/rewards.test.ts › changes the scores: worker.reward.form=faithful',
   'worker.reward.gate.rule':
@@ -419,11 +419,11 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'trainer.logger':
     'integration/tracking.test.ts › goes to every logger that is listed, under the names of the reference',
   'trainer.nnodes': [
-    'unit/actors/run-placement.test.ts › refuses fewer hosts than are to train',
+    'unit/actors/placement.test.ts › refuses fewer hosts than are to train',
     'unit/config/derive.test.ts › is the number of hosts on CPUs, of GPUs where they train, and else what is said',
   ],
   'trainer.n_gpus_per_node': [
-    'unit/actors/device.test.ts › is all cards of the machine, up to the number that is wanted',
+    'unit/actors/this-machine.test.ts › is all cards of the machine, up to the number that is wanted',
     'unit/config/derive.test.ts › is the number of hosts on CPUs, of GPUs where they train, and else what is said',
   ],
   'trainer.max_try_make_batch':
@@ -483,9 +483,9 @@ export const effects: Readonly<Record<string, string | readonly string[]>> = {
   'sft.micro_batch_size':
     'unit/effects/training.test.ts › changes how reference answers are divided: sft.micro_batch_size=2',
   'sft.lr':
-    'unit/actors/learning-rates.test.ts › of supervised training rise over its own warm-up, and stay',
+    'unit/actors/schedule.test.ts › of supervised training rise over its own warm-up, and stay',
   'sft.lr_warmup_steps':
-    'unit/actors/learning-rates.test.ts › of supervised training rise over its own warm-up, and stay',
+    'unit/actors/schedule.test.ts › of supervised training rise over its own warm-up, and stay',
   'sft.save_checkpoint_path': 'integration/adapters.test.ts › makes a warm start of a merged model',
   curriculum:
     'integration/curriculum.test.ts › trains stage after stage and says what each came to',

@@ -12,8 +12,9 @@ import {
   writeFileAtomically,
 } from '../../src/files.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import { SafetensorsReader } from '../../src/model/safetensors.ts';
-import type { RunActors, RunState } from './context.ts';
+import { SafetensorsReader } from '../../src/model/checkpoint/safetensors.ts';
+import type { StateRequest } from '../joint/protocol.ts';
+import type { AskOptions } from '../runtime/ref.ts';
 
 const RunningMean = t.type({ ema: t.union([t.number, t.null]) });
 const KlState = t.union([
@@ -21,19 +22,28 @@ const KlState = t.union([
   t.type({ kind: t.literal('adaptive'), coef: t.number, target: t.number, horizon: t.number }),
 ]);
 
-/** What a checkpoint keeps besides the learners' files. */
-const TrainerFile = t.type({
-  step: t.number,
+const TaskState = t.type({ cursor: PromptCursor, gate: RunningMean });
+/** A task's place in its data, and its gate. */
+export interface TaskState extends Readonly<t.TypeOf<typeof TaskState>> {}
+
+const state = {
   cursor: PromptCursor,
   gate: RunningMean,
   validationGate: RunningMean,
   klController: KlState,
+  /** How near a stage of a curriculum is to its end. */
   advance: RunningMean,
-  replay: t.readonlyArray(t.type({ cursor: PromptCursor, gate: RunningMean })),
-  /**
-   * Metrics of the step, kept here when the run was stopped before the validation that belongs to it: whoever resumes
-   * validates first.
-   */
+  /** The state of each earlier stage that goes on. */
+  replay: t.readonlyArray(TaskState),
+};
+/** State that a run carries from step to step, besides that of its models. */
+export interface RunState extends Readonly<t.TypeOf<t.TypeC<typeof state>>> {}
+
+/** Content of `trainer.json`: a checkpoint without its models. */
+const TrainerFile = t.type({
+  step: t.number,
+  ...state,
+  /** Metrics of the step when the run was stopped before the validation that belongs to it: a resumed run validates first. */
   unfinished: t.union([t.record(t.string, t.union([t.number, t.null])), t.null, t.undefined]),
   /** Accuracy of the validation before the first step, for the summary. */
   accuracyBefore: t.union([t.number, t.null, t.undefined]),
@@ -56,6 +66,18 @@ export interface ResumePoint {
   readonly unfinished: Metrics | null;
   /** Accuracy of the validation before the first step; null where there was none. */
   readonly accuracyBefore: number | null;
+}
+
+/** Actors that save and restore a model. */
+interface ModelKeeper {
+  save(request: StateRequest, options: AskOptions): Promise<void>;
+  restore(request: StateRequest, options: AskOptions): Promise<void>;
+}
+
+/** The actors that keep the models of a run. */
+interface Keepers {
+  readonly learners: ModelKeeper;
+  readonly critics: ModelKeeper | null;
 }
 
 /** What a checkpoint is saved with. */
@@ -101,12 +123,12 @@ export class Checkpoints {
    * Saves a step; then removes what the limit no longer keeps, where the reference removes first and a crash between
    * leaves too few. Returns the Hugging Face directory.
    */
-  async save(actors: Trained, request: SaveRequest): Promise<string> {
+  async save(keepers: Keepers, request: SaveRequest): Promise<string> {
     const { step, state, score, unfinished, accuracyBefore, beforeNaming } = request;
     const started = performance.now();
     const target = this.#pathOf(step);
     await writeDirectoryAtomically(target, async (directory) => {
-      for (const [name, model] of modelsOf(actors)) {
+      for (const [name, model] of modelsOf(keepers)) {
         const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
         await model.save(message, { timeoutMs: TIMEOUT_MS });
       }
@@ -222,20 +244,9 @@ function weightsOnly(folder: string): string {
   );
 }
 
-/** Those who keep what a run trains. */
-type Trained = Pick<RunActors, 'learners' | 'critics'>;
-
-/** What is trained, by the name of its folder in a checkpoint. */
-function modelsOf({
-  learners,
-  critics,
-}: Trained): [string, Pick<RunActors['learners'], 'save' | 'restore'>][] {
-  return critics === null
-    ? [['actor', learners]]
-    : [
-        ['actor', learners],
-        ['critic', critics],
-      ];
+/** The models of a checkpoint by the name of their folder. */
+function modelsOf({ learners, critics }: Keepers): (readonly [string, ModelKeeper])[] {
+  return [['actor', learners], ...(critics === null ? [] : [['critic', critics] as const])];
 }
 
 /**
@@ -262,7 +273,7 @@ export function obsoleteSteps(
  *
  * @throws CHECKPOINT_INVALID naming file and field
  */
-export async function restore(folder: string, actors: Trained): Promise<ResumePoint> {
+export async function restore(folder: string, keepers: Keepers): Promise<ResumePoint> {
   if (!basename(folder).includes('global_step_')) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
@@ -271,7 +282,7 @@ export async function restore(folder: string, actors: Trained): Promise<ResumePo
   }
   const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
   const { step, unfinished = null, accuracyBefore = null, ...state } = file;
-  for (const [name, model] of modelsOf(actors)) {
+  for (const [name, model] of modelsOf(keepers)) {
     const directory = resolve(folder, name);
     if (!existsSync(directory)) {
       throw new CxmindError(

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { RunLock } from '../../../actors/trainer/run-lock.ts';
+import { RunLock } from '../../../actors/run-folder/lock.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
-const module = new URL('../../../actors/trainer/run-lock.ts', import.meta.url).href;
+const module = new URL('../../../actors/run-folder/lock.ts', import.meta.url).href;
 
 describe('the lock of a run’s folder', () => {
   let temporary: TemporaryDirectory;

@@ -89,11 +89,10 @@ describe('placeRun', () => {
       code: 'CONFIG_INVALID',
       message: /^trainer.nnodes: 3 hosts are to train and 2 take part/,
     });
-    assert.deepEqual(places(placeRun(planRun(decoded.right).placement, [head, host('a'), host('b')]).learners), [
-      'head',
-      'a',
-      'b',
-    ]);
+    assert.deepEqual(
+      places(placeRun(planRun(decoded.right).placement, [head, host('a'), host('b')]).learners),
+      ['head', 'a', 'b'],
+    );
   });
 
   it('lays learners out in blocks of neighbours, from the head on', () => {

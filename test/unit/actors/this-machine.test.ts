@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { devicesOf, withDevice } from '../../../actors/trainer/device.ts';
+import { devicesOf, withDevice } from '../../../actors/trainer/this-machine.ts';
 import { Config } from '../../../src/config/schema.ts';
 import type { Machine } from '../../../src/device/choose.ts';
 import { CxmindError } from '../../../src/errors.ts';

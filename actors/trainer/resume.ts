@@ -1,9 +1,13 @@
 import { dirname, join, resolve } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
-import { changeLines, configChanges, configOfRun, refuseMisfits } from './config-changes.ts';
-import { restore, type Checkpoints, type ResumePoint } from './checkpoints.ts';
-import { filesOfSteps, type RunFiles } from './run-files.ts';
-import { setAside } from './set-aside.ts';
+import {
+  changeLines,
+  configChanges,
+  configOfRun,
+  refuseMisfits,
+} from '../run-folder/config-changes.ts';
+import { restore, type Checkpoints, type ResumePoint } from '../run-folder/checkpoints.ts';
+import { filesOfSteps, type RunFiles, setAside } from '../run-folder/files.ts';
 import type { StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 

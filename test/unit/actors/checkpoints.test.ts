@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
-import { Checkpoints } from '../../../actors/trainer/checkpoints.ts';
-import { setAside } from '../../../actors/trainer/set-aside.ts';
+import { Checkpoints } from '../../../actors/run-folder/checkpoints.ts';
+import { setAside } from '../../../actors/run-folder/files.ts';
 import { writeSafetensors } from '../../../src/model/checkpoint/safetensors.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';

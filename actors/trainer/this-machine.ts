@@ -2,6 +2,8 @@ import { withBatchesPerDevice } from '../../src/config/derive.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { cards, chooseDevices, type Machine } from '../../src/device/choose.ts';
 import type { DeviceName } from '../../src/device/open.ts';
+import { withLocalModels } from '../../src/hub/model.ts';
+import type { Reporter } from './reporter.ts';
 
 /**
  * The config with the device that `trainer.device` comes to on this machine, and the number of cards where it is `cuda`.
@@ -26,4 +28,12 @@ export function withDevice(
 export function devicesOf({ device, nGpusPerNode }: Config['trainer']): readonly DeviceName[] {
   if (device === 'cuda') return cards(nGpusPerNode);
   return [device === 'auto' ? 'cpu' : device];
+}
+
+/**
+ * The config as this machine runs it: its models are directories, as `withLocalModels` finds them, and its device is
+ * the one that `withDevice` chooses.
+ */
+export async function onThisMachine(given: Config, reporter: Reporter): Promise<Config> {
+  return withDevice(await withLocalModels(given), (line) => reporter.note(line));
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/learning-rates.ts';
+import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/schedule.ts';
 import { planRun, type StepPlan } from '../../../actors/trainer/plan.ts';
 import { Config } from '../../../src/config/schema.ts';
 import { assertClose } from '../../support/assert-close.ts';

@@ -4,7 +4,7 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { readWhole, writeFileAtomically } from '../../src/files.ts';
-import { RunSummary } from './run-files.ts';
+import { RunSummary } from './files.ts';
 
 /** What a stage came to, by its own validation set. */
 export const StageSummary = t.intersection([t.type({ name: t.string }), RunSummary]);

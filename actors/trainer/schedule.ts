@@ -28,7 +28,10 @@ export function criticRates(
 }
 
 /** The rate in a step of supervised training: it rises over the warm-up, and stays. */
-export function imitationRate(sft: Pick<Sft, 'lr' | 'lrWarmupSteps'>, { step, steps }: StepNumber): number {
+export function imitationRate(
+  sft: Pick<Sft, 'lr' | 'lrWarmupSteps'>,
+  { step, steps }: StepNumber,
+): number {
   const schedule = { warmup: sft.lrWarmupSteps, total: steps, minRatio: 0 };
   return sft.lr * lrFactor('constant', step - 1, schedule);
 }
@@ -39,4 +42,9 @@ function rateAt(optim: StepPlan['policy']['optim'], moved: number, steps: number
   const warmup = warmupSteps(steps, { lrWarmupSteps, lrWarmupRatio });
   const options = { warmup, total: steps, minRatio: minLrRatio ?? 0 };
   return lr * lrFactor(lrSchedulerType, moved, options);
+}
+
+/** Whether what is done every `frequency` steps, or never where that is not positive, is done after this one. */
+export function isDue(frequency: number, step: number): boolean {
+  return frequency > 0 && step % frequency === 0;
 }
