@@ -89,7 +89,8 @@ export type {
 // Graphs and tensors
 export { GraphBuilder } from './graph/builder.ts';
 export { differentiate } from './graph/backward.ts';
-export type { DifferentiateOptions, ForwardAndBackward } from './graph/backward.ts';
+export type { DifferentiateOptions } from './graph/backward.ts';
+export type { ForwardAndBackward } from './graph/partition.ts';
 export type { Dim, Graph, Node, Value } from './graph/ir.ts';
 export { checkGraph } from './graph/check.ts';
 export { encode } from './graph/encode.ts';

@@ -17,6 +17,7 @@ const ground = [
   'src/log',
   'src/files',
   'src/config',
+  'src/protobuf',
 ];
 const engine = [
   ...ground,
@@ -122,6 +123,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/turns': [],
   'src/native': [],
   'src/libc': ['src/native'],
+  'src/protobuf': [],
   'src/rng': ['src/errors'],
   'src/round': [],
   'src/log': ['src/errors', 'src/printable'],
@@ -162,7 +164,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   pino: ['src/log.ts'],
   msgpackr: ['transport/codec.ts'],
   zeromq: ['transport/zmq/'],
-  protobufjs: ['src/graph/encode.ts', 'src/loggers/protobuf.ts'],
+  protobufjs: ['src/protobuf.ts'],
   hyparquet: ['src/data/'],
   'hyparquet-compressors': ['src/data/'],
   'apache-arrow': ['src/data/'],
@@ -185,7 +187,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
  * The one circle of files there may be. An op is typed by the table of all ops, which is closed by the ops themselves,
  * and they are written with the builder: `Op<K>` keeps an op's forms together at this price.
  */
-const opTable = /^src\/graph\/(ir|builder|shape|ops\/[a-z-]+)\.ts$/;
+const opTable = /^src\/graph\/(ir|(node-|elementwise-)?builder|dim|shape|ops\/[a-z-]+)\.ts$/;
 
 /** The one file that knows model families by their folders; everyone else asks it for an `Architecture`. */
 const familyDoor = 'src/model/families.ts';

@@ -1,3 +1,4 @@
+/** The rules that every graph keeps; tests run it after each pass. */
 import { CxmindError } from '../errors.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { Graph, Value, ValueType } from './ir.ts';
@@ -10,8 +11,10 @@ const isLike = (a: ValueType, b: ValueType): boolean =>
   a.dtype === b.dtype && sameShape(a.shape, b.shape);
 
 /**
- * Checks that a graph can be run as it stands, as every pass must leave it: each value is defined once, before it is
- * read, and read as the dtype and shape that its op infers; ends have names of their own.
+ * Checks that a graph can run as it stands.
+ *
+ * Each value is defined once, before it is read. It is read in the dtype and shape that its op infers. No two inputs
+ * have one name, nor two outputs.
  *
  * @throws GRAPH_INVALID that names the graph, the op and the value
  */

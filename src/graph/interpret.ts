@@ -1,3 +1,4 @@
+/** The reference evaluator: computes a graph op by op in plain TypeScript. It is slow, and the oracle of tests. */
 import { CxmindError } from '../errors.ts';
 import { nearestIn } from '../tensor/dtype.ts';
 import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
@@ -5,7 +6,8 @@ import { isFloat, type Dim, type Graph, type Value } from './ir.ts';
 import { arrayOf, type NdArray } from './ops/array.ts';
 import type { DimSizes } from './ops/op.ts';
 import { opOf } from './ops/table.ts';
-import { evaluateDim, formatShape } from './shape.ts';
+import { sizeOfDim } from './dim.ts';
+import { formatShape } from './shape.ts';
 
 /** Binds the symbols of an input's shape to the sizes it came with. */
 function bindSymbols(graph: Graph, input: Value, array: NdArray, bound: Map<Dim, number>): void {
@@ -28,32 +30,20 @@ function bindSymbols(graph: Graph, input: Value, array: NdArray, bound: Map<Dim,
 }
 
 function sizesFrom(bound: ReadonlyMap<Dim, number>): DimSizes {
-  const unknown = Symbol('unknown');
   return (dim) => {
-    const known = bound.get(dim);
-    if (known !== undefined) return known;
-    const value = evaluateDim<number | typeof unknown>(dim, {
-      number: (number) => number,
-      symbol: (name) => bound.get(name) ?? unknown,
-      binary: (operator, left, right) => {
-        if (left === unknown || right === unknown) return unknown;
-        return { '+': left + right, '-': left - right, '*': left * right, '/': left / right }[
-          operator
-        ];
-      },
-    });
-    return value === unknown ? undefined : value;
+    const size = bound.get(dim) ?? sizeOfDim(dim, (name) => bound.get(name) ?? NaN);
+    return Number.isNaN(size) ? undefined : size;
   };
 }
 
-/** Whether an evaluation rounds: every value to its own dtype, or nothing, as finite differences want it. */
+/** Rounding of an evaluation: every value to its own dtype, or none, for finite differences. */
 export type Rounding = 'dtype' | 'none';
 
 /**
- * Computes a graph op by op: slow, and the oracle of tests.
+ * Computes a graph op by op.
  *
- * An op computes in double precision all the way, sums of products, norms and softmaxes included, and rounds
- * once, when it writes its outputs; so a provider that accumulates in f32 is as near as its dtype allows.
+ * An op computes in double precision throughout, sums of products, norms and softmaxes included, and rounds once, when
+ * it writes its outputs. A provider that accumulates in f32 then differs by no more than its dtype allows.
  *
  * @returns the outputs by name
  * @throws GRAPH_INVALID when an input is missing, SHAPE_MISMATCH when one does not fit
@@ -101,7 +91,7 @@ function rounded(array: NdArray): NdArray {
   return isFloat(dtype) ? { ...array, data: data.map((value) => nearestIn(dtype, value)) } : array;
 }
 
-/** Computes a graph from tensors to tensors; see `evaluate`. */
+/** Computes a graph from tensors to tensors, as `evaluate` does from arrays to arrays. */
 export function interpret(
   graph: Graph,
   inputs: Readonly<Record<string, Tensor>>,

@@ -1,8 +1,14 @@
+/**
+ * The intermediate representation: an immutable dataflow graph of typed values and ops.
+ *
+ * `Node` is typed by the table of all ops, whose rules are written with the builder. So this file, the builder, the
+ * shapes and the ops import one another's types: the one circle of files there is.
+ */
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { OpAttributes, OpName } from './ops/table.ts';
 
-/** One axis: its size, or an expression over symbols known at run time, such as `T`, `P+T` or `N/4`. */
+/** Size of one axis: a number, or an expression over symbols known at run time, such as `T`, `P+T` or `N/4`. */
 export type Dim = number | string;
 
 /** The dtype and shape of a value. */
@@ -25,13 +31,13 @@ export interface Node<K extends OpName = OpName> {
   readonly outputs: readonly Value[];
 }
 
-/** A value under the name by which callers bind it. */
+/** A value that callers bind under a name. */
 export interface GraphOutput {
   readonly name: string;
   readonly value: Value;
 }
 
-/** An immutable dataflow graph; `nodes` stand in an order in which they can run. */
+/** An immutable dataflow graph. Each of its `nodes` stands behind those whose results it reads. */
 export interface Graph {
   readonly name: string;
   readonly inputs: readonly Value[];

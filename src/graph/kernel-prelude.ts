@@ -1,6 +1,7 @@
+/** C types, C numbers and the declarations that stand before every kernel's source. */
 import type { DType } from '../tensor/dtype.ts';
 
-/** How kernels write each dtype. Halves are structs, which compute nothing: `toFloat` and `fromFloat` are the way. */
+/** The C type of each dtype. Halves are structs that cannot compute: `toFloat` and `fromFloat` convert them. */
 export const cTypes: Readonly<Record<DType, string>> = {
   f32: 'float',
   f16: 'f16',
@@ -11,7 +12,7 @@ export const cTypes: Readonly<Record<DType, string>> = {
   bool: 'bool',
 };
 
-/** A float as kernels write it: the nearest there is. */
+/** The C literal of a float, rounded to the nearest. */
 export function cFloat(value: number): string {
   const nearest = Math.fround(value);
   if (Number.isNaN(nearest)) return '(INFINITY - INFINITY)';
@@ -21,7 +22,7 @@ export function cFloat(value: number): string {
   return nearest < 0 || Object.is(nearest, -0) ? `(-${digits})` : digits;
 }
 
-/** A number of a dtype as kernels write it. */
+/** The C literal of a number of a dtype. */
 export function cNumber(value: number, dtype: DType): string {
   switch (dtype) {
     case 'f32':
@@ -40,7 +41,7 @@ export function cNumber(value: number, dtype: DType): string {
   }
 }
 
-/** What stands before the source of every kernel; it needs no header of CUDA's. */
+/** Declarations before the source of every kernel. They need no header of CUDA's. */
 export const kernelPrelude = `
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -1,3 +1,5 @@
+/** The steps that a node takes on a device with kernels: CUDA C, products by the device's library, copies. */
+
 /** Sizes of the axes of several tensors. */
 export type Shapes = readonly (readonly number[])[];
 
@@ -5,13 +7,13 @@ export type Shapes = readonly (readonly number[])[];
 export interface Kernel {
   /** The `extern "C" __global__` function; equal entries mean equal sources. */
   readonly entry: string;
-  /** What `kernelPrelude` declares stands before it. */
+  /** CUDA C; the compiler reads `kernelPrelude` before it. */
   readonly source: string;
-  /** Geometry for one run. Arguments: input pointers, output pointers, then these scalars. */
+  /** Geometry of one run. The kernel's arguments are pointers to inputs and outputs, then the launch's scalars. */
   readonly launch: (inputs: Shapes, outputs: Shapes) => Launch;
 }
 
-/** Threads and scalar arguments of one launch; with a grid of nothing there is none. */
+/** Threads and scalar arguments of one launch. A grid with a zero launches nothing. */
 export interface Launch {
   readonly grid: readonly [number, number, number];
   readonly block: readonly [number, number, number];
@@ -30,11 +32,11 @@ export interface LibraryProduct {
   readonly transA: boolean;
   readonly transB: boolean;
   readonly alpha: number;
-  /** Equal products at equal strides, each group of them a call. */
+  /** The product as batches, each of which is one call. */
   readonly batches: (inputs: Shapes, outputs: Shapes) => readonly ProductBatch[];
 }
 
-/** `count` products `[m, k]` by `[k, n]` of matrices that lie in rows; offsets and strides in elements. */
+/** `count` products `[m, k]` by `[k, n]` of row-major matrices; offsets and strides in elements. */
 export interface ProductBatch {
   readonly m: number;
   readonly n: number;
@@ -44,11 +46,11 @@ export interface ProductBatch {
   readonly strides: readonly [a: number, b: number, y: number];
 }
 
-/** An output that begins as an input: a copy, where they are not the same memory. */
+/** An output that starts as an input: a copy, unless both are the same memory. */
 export interface InPlace {
   readonly input: number;
   readonly output: number;
 }
 
-/** One of the things that a node does on a device, each with all of its inputs and outputs. */
+/** One step of a node. Each step sees all inputs and outputs of the node. */
 export type Step = Kernel | LibraryProduct | InPlace;

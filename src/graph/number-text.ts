@@ -1,9 +1,9 @@
-/** A number as text that no other number has: -0 is not 0. */
+/** Text of a number that no other number has: -0 is not 0. */
 export function numberText(value: number): string {
   return Object.is(value, -0) ? '-0' : String(value);
 }
 
-/** Attributes of a node as text that no other attributes of its op have; JSON but for numbers that JSON lacks. */
+/** Text of a node's attributes that no other attributes of its op have: JSON, but for numbers that JSON lacks. */
 export function attributesText(attributes: object): string {
   return JSON.stringify(attributes, (_, value: unknown) => {
     const isInJson = typeof value !== 'number' || (Number.isFinite(value) && !Object.is(value, -0));

@@ -1,125 +1,168 @@
-import { bytesPerElement } from '../tensor/dtype.ts';
-import type { Node, Value } from './ir.ts';
-import { opOf } from './ops/table.ts';
-import { evaluateDim } from './shape.ts';
-
-/** The size that stands for every symbol when values are compared by their bytes. */
-const typicalSize = 1024;
-
-function bytesOf({ dtype, shape }: Value): number {
-  const elements = shape.map((dim) =>
-    evaluateDim<number>(dim, {
-      number: (value) => value,
-      symbol: () => typicalSize,
-      binary: (operator, left, right) =>
-        ({
-          '+': left + right,
-          '-': Math.max(1, left - right),
-          '*': left * right,
-          '/': left / right,
-        })[operator],
-    }),
-  );
-  return elements.reduce((product, size) => product * size, bytesPerElement(dtype));
-}
-
-/** A network for maximum flow; edges lie in pairs, each one's reverse at `edge ^ 1`. */
-class FlowNetwork {
-  readonly #targets: number[] = [];
-  readonly #capacities: number[] = [];
-  readonly #edgesOf: number[][] = [];
-
-  vertex(): number {
-    return this.#edgesOf.push([]) - 1;
-  }
-
-  edge(from: number, to: number, capacity: number): void {
-    this.#edgesOf[from]!.push(this.#targets.push(to) - 1);
-    this.#capacities.push(capacity);
-    this.#edgesOf[to]!.push(this.#targets.push(from) - 1);
-    this.#capacities.push(0);
-  }
-
-  /** Pushes all the flow there is along shortest paths (Edmonds-Karp). */
-  saturate(source: number, sink: number): void {
-    for (;;) {
-      const arrivedBy = new Map<number, number>();
-      const queue = [source];
-      for (let at = 0; at < queue.length && !arrivedBy.has(sink); at++) {
-        for (const edge of this.#edgesOf[queue[at]!]!) {
-          const target = this.#targets[edge]!;
-          if (this.#capacities[edge]! <= 0 || target === source || arrivedBy.has(target)) continue;
-          arrivedBy.set(target, edge);
-          queue.push(target);
-        }
-      }
-      if (!arrivedBy.has(sink)) return;
-      const path: number[] = [];
-      for (let at = sink; at !== source; at = this.#targets[path.at(-1)! ^ 1]!) {
-        path.push(arrivedBy.get(at)!);
-      }
-      const flow = Math.min(...path.map((edge) => this.#capacities[edge]!));
-      for (const edge of path) {
-        this.#capacities[edge]! -= flow;
-        this.#capacities[edge ^ 1]! += flow;
-      }
-    }
-  }
-
-  /** The vertices from which the sink can still be reached. */
-  reaching(sink: number): Set<number> {
-    const reached = new Set([sink]);
-    for (const vertex of reached) {
-      for (const edge of this.#edgesOf[vertex]!) {
-        if (this.#capacities[edge ^ 1]! > 0) reached.add(this.#targets[edge]!);
-      }
-    }
-    return reached;
-  }
-}
-
 /**
- * Chooses the forward values to save: the fewest bytes from which backward can compute all that it
- * reads by cheap ops alone. Inputs and constants are at hand in any case and cost nothing.
+ * Cuts a joint graph in two: a forward graph that gives the values to save, and a backward graph that takes them.
  *
- * A minimum cut between the values that must not be computed twice and those that backward reads;
- * of equal cuts the latest, which computes least again.
+ *     inputs ──▶ forward nodes ──▶ outputs
+ *                     │ saved values (chosen by `min-cut.ts`)
+ *                     ▼
+ *     inputs ──▶ forward nodes again, but none before a saved value ──▶ gradient nodes ──▶ gradients
  *
- * @param nodes the forward nodes in order, inputs already replaced by what backward would read
- * @param read  the forward values that backward nodes read
- * @returns ids of the values to save
- * @see the min-cut rematerialisation of functorch (He and Yu, "Transcending runtime-memory tradeoffs", MLSys 2023)
+ * The backward graph has its own copy of the forward nodes that lie between the saved values and what it reads. A
+ * substitute stands in it wherever the joint graph has the value that it is equal to.
  */
-export function chooseSaved(nodes: readonly Node[], read: readonly Value[]): Set<number> {
-  const network = new FlowNetwork();
-  const [source, sink] = [network.vertex(), network.vertex()];
-  const gates = new Map<number, { readonly enter: number; readonly leave: number }>();
-  for (const node of nodes) {
-    for (const value of node.outputs) {
-      const gate = { enter: network.vertex(), leave: network.vertex() };
-      gates.set(value.id, gate);
-      network.edge(gate.enter, gate.leave, bytesOf(value));
-    }
+import { GraphBuilder } from './builder.ts';
+import type { Graph, Node, Value } from './ir.ts';
+import { chooseSaved } from './min-cut.ts';
+import { inOrder, optimize, producersOf, prune } from './passes.ts';
+import { symbolsOf } from './dim.ts';
+
+/** A graph, and the graph of its gradients. */
+export interface ForwardAndBackward {
+  /** The graph with the outputs `saved.<value>` added. */
+  readonly forward: Graph;
+  /** The graph from inputs, saved values and `grad.<output>` to `grad.<input>`. */
+  readonly backward: Graph;
+}
+
+/** A cheaper equal of a forward value, for backward to read in its place. */
+export interface Substitution {
+  readonly original: Value;
+  readonly substitute: Value;
+}
+
+/** A graph together with its gradients, and which of its nodes are which. */
+export interface Joint {
+  /** The graph that was differentiated. */
+  readonly source: Graph;
+  /** Nodes of the source, of the substitutes and of the gradients; its outputs are the gradients. */
+  readonly joint: Graph;
+  /** The nodes of `joint` that compute no gradient: the source's and those of the substitutes. */
+  readonly forwardNodes: readonly Node[];
+  readonly substitutions: readonly Substitution[];
+  /** `needed` saves what is costly to compute again, `inputs` nothing. */
+  readonly save: 'needed' | 'inputs';
+}
+
+/** Splits a joint graph into its forward and its backward part. */
+export function partition(parts: Joint): ForwardAndBackward {
+  const { source, joint, forwardNodes, substitutions, save } = parts;
+  const substitutes = new Map(substitutions.map((one) => [one.original.id, one.substitute]));
+  const substituted = (node: Node): Node => ({
+    ...node,
+    inputs: node.inputs.map((input) => substitutes.get(input.id) ?? input),
+  });
+  // Computes the gradients from the inputs alone: the backward graph with nothing saved.
+  const recomputing = prune({ ...joint, nodes: inOrder(joint.nodes.map(substituted)) });
+  const saved =
+    save === 'needed'
+      ? chooseSaved(inOrder(forwardNodes.map(substituted)), forwardReads(recomputing, forwardNodes))
+      : new Set<number>();
+  return {
+    forward: forwardGraph(parts, saved),
+    backward: backwardGraph(source, recomputing, saved),
+  };
+}
+
+/** The values of forward nodes that gradient nodes read, or that are gradients themselves. */
+function forwardReads(graph: Graph, forwardNodes: readonly Node[]): Value[] {
+  const isForward = new Set(forwardNodes.flatMap((node) => node.outputs.map(({ id }) => id)));
+  const gradientNodes = graph.nodes.filter((node) => !isForward.has(node.outputs[0]!.id));
+  const reads = [
+    ...gradientNodes.flatMap((node) => node.inputs),
+    ...graph.outputs.map(({ value }) => value),
+  ];
+  return reads.filter(({ id }) => isForward.has(id));
+}
+
+const savedName = (value: Value): string => `saved.${value.name}`;
+
+function forwardGraph(
+  { source, forwardNodes, substitutions }: Joint,
+  saved: ReadonlySet<number>,
+): Graph {
+  // For a substitute that is saved it gives the original, which it computes in any case.
+  const originals = new Map(substitutions.map((one) => [one.substitute.id, one.original]));
+  const values = forwardNodes.flatMap((node) => node.outputs).filter(({ id }) => saved.has(id));
+  const outputs = values.map((value) => ({
+    name: savedName(value),
+    value: originals.get(value.id) ?? value,
+  }));
+  return prune({ ...source, nodes: forwardNodes, outputs: [...source.outputs, ...outputs] });
+}
+
+/** The graph with saved values as inputs, and only the nodes that are needed then. */
+function backwardGraph(source: Graph, recomputing: Graph, saved: ReadonlySet<number>): Graph {
+  const producers = producersOf(recomputing.nodes);
+  const needed = neededWith(saved, recomputing, producers);
+  const g = new GraphBuilder(`${source.name}.backward`);
+  const copies = new Map<number, Value>();
+  for (const input of inputsOf(source, recomputing, saved, needed)) {
+    copies.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
-  for (const node of nodes) {
-    for (const value of node.outputs) {
-      const { enter } = gates.get(value.id)!;
-      if (opOf(node).cost === 'costly') network.edge(source, enter, Infinity);
-      for (const input of node.inputs) {
-        const gate = gates.get(input.id);
-        if (gate !== undefined) network.edge(gate.leave, enter, Infinity);
-      }
-    }
+  for (const [id, tensor] of recomputing.constants) {
+    if (needed.has(id)) copies.set(id, g.constant(tensor));
   }
-  for (const value of read) {
-    const gate = gates.get(value.id);
-    if (gate !== undefined) network.edge(gate.leave, sink, Infinity);
-  }
-  network.saturate(source, sink);
-  const late = network.reaching(sink);
-  return new Set(
-    [...gates]
-      .filter(([, { enter, leave }]) => !late.has(enter) && late.has(leave))
-      .map(([id]) => id),
+  const isCopied = ({ id }: Value): boolean => copies.has(id);
+  const lastNodes = recomputing.outputs.flatMap(({ value }) =>
+    isCopied(value) ? [] : [producers.get(value.id)!],
   );
+  for (const node of inOrder(recomputing.nodes, lastNodes, isCopied)) {
+    const inputs = node.inputs.map(({ id }) => copies.get(id)!);
+    const results = g.apply(node.op, inputs, node.attributes);
+    node.outputs.forEach((output, i) => {
+      // A saved output of the node stays an input.
+      if (!isCopied(output)) copies.set(output.id, results[i]!);
+    });
+  }
+  for (const { name, value } of recomputing.outputs) g.output(name, copies.get(value.id)!);
+  return optimize(g.build());
+}
+
+/** The values that the outputs need where saved values are given, by id; the saved ones included. */
+function neededWith(
+  saved: ReadonlySet<number>,
+  graph: Graph,
+  producers: ReadonlyMap<number, Node>,
+): Map<number, Value> {
+  const needed = new Map<number, Value>();
+  const pending = graph.outputs.map(({ value }) => value);
+  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+    if (needed.has(value.id)) continue;
+    needed.set(value.id, value);
+    if (!saved.has(value.id)) pending.push(...(producers.get(value.id)?.inputs ?? []));
+  }
+  return needed;
+}
+
+/** Inputs of the backward graph: those of the source, then saved values, then gradients and accumulators. */
+function inputsOf(
+  source: Graph,
+  recomputing: Graph,
+  saved: ReadonlySet<number>,
+  needed: ReadonlyMap<number, Value>,
+): Value[] {
+  const isOfSource = ({ id }: Value): boolean => source.inputs.some((input) => input.id === id);
+  const inputs = recomputing.inputs.filter(({ id }) => needed.has(id));
+  const savedInputs = recomputing.nodes
+    .flatMap((node) => node.outputs)
+    .filter(({ id }) => saved.has(id) && needed.has(id))
+    .map((value) => ({ ...value, name: savedName(value) }));
+  const given = [
+    ...inputs.filter(isOfSource),
+    ...savedInputs,
+    ...inputs.filter((input) => !isOfSource(input)),
+  ];
+  return [...symbolSources(source, [...needed.values()], given), ...given];
+}
+
+/** Inputs of the source that are wanted for their shape alone: it has a symbol of `values` that no given input has. */
+function symbolSources(source: Graph, values: readonly Value[], given: readonly Value[]): Value[] {
+  const known = new Set(given.flatMap((input) => input.shape));
+  const sources: Value[] = [];
+  for (const symbol of values.flatMap((value) => symbolsOf(value.shape))) {
+    const input = source.inputs.find(({ shape }) => shape.includes(symbol));
+    if (known.has(symbol) || input === undefined) continue;
+    sources.push(input);
+    for (const dim of input.shape) known.add(dim);
+  }
+  return sources;
 }

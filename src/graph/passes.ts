@@ -1,3 +1,4 @@
+/** Passes over graphs: order, dead nodes, rewriting by rules, folding of constants and scales. */
 import { numbersOf } from '../tensor/numbers.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { GraphBuilder } from './builder.ts';
@@ -5,10 +6,10 @@ import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import { arrayOf } from './ops/array.ts';
 import { opOf } from './ops/table.ts';
 
-/** The largest constant that folding makes. */
+/** Most elements of a constant that folding makes. */
 const maxFoldedElements = 1024;
 
-/** The graph without the nodes and constants that no output needs; inputs stay. */
+/** Drops the nodes and constants that no output needs; inputs stay. */
 export function prune(graph: Graph): Graph {
   const needed = new Set(graph.outputs.map(({ value }) => value.id));
   const nodes: Node[] = [];
@@ -21,18 +22,23 @@ export function prune(graph: Graph): Graph {
   return { ...graph, nodes: nodes.reverse(), constants };
 }
 
+/** Anything that reads and makes values: a node, or several that run as one. */
+type Unit = Pick<Node, 'inputs' | 'outputs'>;
+
 /**
- * The nodes in an order in which they can run: each after the nodes it reads, otherwise as they stand.
- * With `roots`, only those that the roots need. `isGiven` ends the search at values that are at hand.
+ * Sorts nodes so that each stands behind those it reads, and otherwise as they stood.
+ *
+ * @param roots   nodes that are wanted, with all that they need; all of them unless given
+ * @param isGiven values that need no node to make them
  */
-export function inOrder(
-  nodes: readonly Node[],
-  roots: readonly Node[] = nodes,
+export function inOrder<N extends Unit>(
+  nodes: readonly N[],
+  roots: readonly N[] = nodes,
   isGiven: (value: Value) => boolean = () => false,
-): Node[] {
+): N[] {
   const producers = producersOf(nodes);
-  const ordered = new Set<Node>();
-  // A stack of its own, as a graph may be deeper than the call stack.
+  const ordered = new Set<N>();
+  // A stack of our own, since a graph may be deeper than the call stack.
   const pending = roots.toReversed();
   for (let node = pending.at(-1); node !== undefined; node = pending.at(-1)) {
     const missing = ordered.has(node) ? [] : node.inputs.filter((input) => !isGiven(input));
@@ -50,18 +56,23 @@ export function inOrder(
 }
 
 /** The node that makes each value, by the value's id. */
-export function producersOf(nodes: readonly Node[]): Map<number, Node> {
+export function producersOf<N extends Unit>(nodes: readonly N[]): Map<number, N> {
   return new Map(nodes.flatMap((node) => node.outputs.map((value) => [value.id, node])));
 }
 
-/** What a rule puts in place of a node, or undefined to keep it. */
+/**
+ * A rule of rewriting: the values that replace a node's outputs, or undefined to keep the node.
+ *
+ * @param node   as it stands in the graph that is rewritten
+ * @param inputs the node's inputs in the new graph
+ */
 export type Rule = (
   node: Node,
   inputs: readonly Value[],
   context: { g: GraphBuilder; constantOf: (value: Value) => Tensor | undefined; uses: Uses },
 ) => readonly Value[] | undefined;
 
-/** How many nodes and outputs read a value. */
+/** The number of nodes and outputs that read a value. */
 export type Uses = (value: Value) => number;
 
 /** Counts the readers of every value. */
@@ -73,7 +84,7 @@ export function usesOf(graph: Graph): Uses {
   return (value) => counts.get(value.id) ?? 0;
 }
 
-/** The graph with every node replaced by what a rule puts in its place, and what no output needs left out. */
+/** Rewrites every node by a rule, and drops what no output needs. */
 export function rewrite(graph: Graph, rule: Rule): Graph {
   const g = new GraphBuilder(graph.name);
   const mapped = new Map<number, Value>();
@@ -102,7 +113,7 @@ export function rewrite(graph: Graph, rule: Rule): Graph {
   return prune(g.build());
 }
 
-/** Computes now what depends on small constants alone. */
+/** Computes nodes that depend on small constants alone. */
 const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
   const tensors = inputs.map(constantOf);
   if (inputs.length === 0 || tensors.some((tensor) => tensor === undefined)) return undefined;
@@ -118,7 +129,7 @@ const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
   );
 };
 
-/** Moves a factor of a matrix product into its alpha. */
+/** Moves a scalar factor of a matrix product into its alpha. */
 const foldScales: Rule = (node, inputs, { g, constantOf, uses }) => {
   if (node.op !== 'mul' && node.op !== 'div') return undefined;
   const sides = node.op === 'mul' ? ([0, 1] as const) : ([0] as const);

@@ -1,9 +1,10 @@
+/** The text form of graphs, for tests and errors. */
 import { numbersOf } from '../tensor/numbers.ts';
 import type { Graph, Value } from './ir.ts';
 import { attributesText, numberText } from './number-text.ts';
 import { formatShape } from './shape.ts';
 
-/** The graph as text, one node a line: `%5 = gemm(%0 x, %1 w) {"transB":true} : f32 [T, 8]`. */
+/** Prints a graph, one node a line: `%5 = gemm(%0 x, %1 w) {"transB":true} : f32 [T, 8]`. */
 export function print(graph: Graph): string {
   const named = new Set(graph.inputs.map((input) => input.id));
   const reference = (value: Value): string => {

@@ -1,3 +1,10 @@
+/**
+ * The providers that run a graph, and the lowering of a graph to what one of them computes right.
+ *
+ * Lowering takes four steps: ops that have no ONNX form become others (`expanded`), some become ops that kernels can
+ * fuse (`form`), nodes without a kernel in their dtype compute in f32 between casts (`inDTypesOf`), and nodes whose
+ * kernel gives wrong numbers are replaced (`mend`).
+ */
 import type { GraphBuilder } from './builder.ts';
 import { inKernelForm } from './fuse/form.ts';
 import { mannerOf } from './fuse/region.ts';
@@ -8,18 +15,18 @@ import { opOf, type OpName } from './ops/table.ts';
 import { rewrite, type Rule } from './passes.ts';
 import { areSized, sameShape } from './shape.ts';
 
-/** What a provider can compute; all that is f32 it always can. */
+/** A provider, by what it can compute. Every provider computes f32. */
 export interface Target {
   readonly name: string;
   /** Whether it has a kernel for a node some of whose values are f16 or bf16. */
   readonly hasKernel: (node: Node) => boolean;
-  /** Whether nodes that go element by element, and reductions between them, run as kernels that join them. */
+  /** Whether elementwise nodes and the reductions between them are fused to kernels. */
   readonly isFusing?: boolean;
-  /** The nodes that kernels take, for nodes that are made of such. */
+  /** Rewrites nodes as others that kernels can fuse. */
   readonly form?: Rule;
-  /** What a node does where it runs as a custom op; undefined for one that the provider runs. */
+  /** Steps of a node that runs as a custom op; undefined for one that the provider runs. */
   readonly stepsOf?: (node: Node) => readonly Step[] | undefined;
-  /** Other nodes for those whose kernel gives wrong numbers. */
+  /** Replaces nodes for which the provider's kernel gives wrong numbers. */
   readonly mend?: Rule;
 }
 
@@ -35,10 +42,10 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
   'transpose',
 ]);
 
-/** ONNX Runtime's CPU provider: halves it moves and casts, and computes nothing in them. */
+/** ONNX Runtime's CPU provider. It moves and casts halves, but does not compute in them. */
 export const cpu: Target = { name: 'cpu', hasKernel: ({ op }) => moving.has(op) };
 
-/** ONNX Runtime's WebGPU provider: it computes in f16 as in f32, has no bf16, and no product of f16 that gives f32. */
+/** ONNX Runtime's WebGPU provider. It computes in f16 and f32, but has no bf16 and no product of f16 that gives f32. */
 export const webgpu: Target = {
   name: 'webgpu',
   hasKernel: (node) => !isBf16(node) && notWidening(node) === undefined,
@@ -50,7 +57,7 @@ export const webgpu: Target = {
   },
 };
 
-/** The norm, whose kernel on WebGPU leaves the reciprocal root mean square unwritten; only backward graphs read it. */
+/** Computes the reciprocal root mean square apart, since WebGPU's norm leaves it unwritten. Backward graphs read it. */
 function rmsNormWithInverse(
   g: GraphBuilder,
   { attributes: { epsilon } }: Node<'rmsNorm'>,
@@ -62,7 +69,7 @@ function rmsNormWithInverse(
   return [g.rmsNorm(x!, weight!, epsilon), inverse];
 }
 
-/** A power whose operands have the result's shape: WebGPU's kernel fails where it has to spread a row of one. */
+/** Broadcasts the operands of a power beforehand, since WebGPU's kernel fails to broadcast a row of one element. */
 function powOfOneShape(
   g: GraphBuilder,
   node: Node,
@@ -71,12 +78,12 @@ function powOfOneShape(
   const { shape } = node.outputs[0]!;
   if (base!.shape.length === 0 || exponent!.shape.length === 0) return undefined;
   if (sameShape(base!.shape, shape) && sameShape(exponent!.shape, shape)) return undefined;
-  // Nothing of the other operand is added, since ONNX Runtime takes an Expand away again.
+  // Adding zeros of the other's shape broadcasts, where ONNX Runtime would remove an Expand.
   const spread = (x: Value, like: Value): Value => g.add(x, g.sub(like, like));
   return [g.pow(spread(base!, exponent!), spread(exponent!, base!))];
 }
 
-/** ONNX Runtime's CUDA provider, which computes in f16 and in bf16 but for some ops, and kernels of our own. */
+/** ONNX Runtime's CUDA provider, which computes most ops in f16 and bf16, and kernels of our own. */
 export const cuda: Target = {
   name: 'cuda',
   hasKernel: (node) =>
@@ -88,15 +95,16 @@ export const cuda: Target = {
   isFusing: true,
 };
 
-/** The steps of an op that has a rule for them, where the sizes of all that they write are known when they run. */
+/** The steps of a node whose op has a rule for them, if its inputs determine the sizes of what the steps write. */
 function stepsOnCuda(node: Node): readonly Step[] | undefined {
   const shapes = node.outputs.map(({ shape }) => shape);
   return areSized(shapes, node.inputs) ? opOf(node).steps?.(node) : undefined;
 }
 
 /**
- * As `test/gpu/kernels.ts` finds them in ONNX Runtime 1.29; and scatterElements, which it has, but whose sums are wrong
- * where an index repeats (-3872 for -2.4).
+ * Ops without a right bf16 kernel in ONNX Runtime 1.29, as `test/gpu/kernels.ts` finds them.
+ *
+ * It has a kernel of scatterElements, but whose sums are wrong where an index repeats (-3872 for -2.4).
  */
 const withoutBf16: ReadonlySet<OpName> = new Set<OpName>([
   'attend',
@@ -113,7 +121,7 @@ function isBf16({ inputs, outputs }: Node): boolean {
   return [...inputs, ...outputs].some(({ dtype }) => dtype === 'bf16');
 }
 
-/** The graph as the target computes it right: in dtypes that it has kernels for, by kernels that give right numbers. */
+/** Rewrites a graph as one that the target computes, and computes right. */
 export function lower(graph: Graph, target: Target): Graph {
   const plain = expanded(target, graph);
   const formed = target.form === undefined ? plain : rewrite(plain, target.form);
@@ -121,7 +129,7 @@ export function lower(graph: Graph, target: Target): Graph {
   return target.mend === undefined ? computed : rewrite(computed, target.mend);
 }
 
-/** The graph with other ops in place of those that have no ONNX form, where the target has no steps for them. */
+/** Replaces the ops that have no ONNX form by others, where the target has no steps for them. */
 function expanded(target: Target, graph: Graph): Graph {
   const isExpanded = (node: Node): boolean =>
     target.stepsOf?.(node) === undefined && opOf(node).expand !== undefined;
@@ -132,11 +140,11 @@ function expanded(target: Target, graph: Graph): Graph {
 }
 
 /**
- * The graph with every node that the target has no kernel for computed in f32, between casts.
+ * Computes every node that the target has no kernel for in f32, between casts.
  *
- * Each such node rounds its results to their dtype, as a kernel of its own would, so the values are those of the
- * graph as it was written, but for products of halves that give f32: where the target has a kernel that gives halves,
- * that one is used and what it gives is widened. A graph that needs nothing is returned as it is.
+ * Each such node rounds its results to their dtype, as a kernel of that dtype would, so the values stay the same. The
+ * exception is a product of halves that gives f32: where the target has a kernel that gives halves, that one runs and
+ * its result is widened. A graph that needs nothing is returned as it is.
  */
 function inDTypesOf(target: Target, graph: Graph): Graph {
   const isComputed = (node: Node): boolean =>
@@ -156,7 +164,7 @@ function inDTypesOf(target: Target, graph: Graph): Graph {
   });
 }
 
-/** A product whose result is wider than its operands, as one that gives their dtype; undefined for other nodes. */
+/** The same product with a result in its operands' dtype, for one whose result is wider; undefined for other nodes. */
 function notWidening({ op, inputs, attributes, outputs }: Node): Node | undefined {
   if ((op !== 'matMul' && op !== 'gemm') || !('to' in attributes)) return undefined;
   const { transA, transB, alpha } = attributes as ProductAttributes;

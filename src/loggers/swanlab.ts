@@ -5,7 +5,7 @@ import { toYaml } from '../config/yaml-text.ts';
 import type { Metrics } from '../metrics.ts';
 import { printable } from '../printable.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
-import { messageType, type Messages } from './protobuf.ts';
+import { messageType, type Messages } from '../protobuf.ts';
 import { RecordLog } from './record-log.ts';
 import { randomId } from './run-id.ts';
 import { localStamp, timestampOf, Timestamp } from './time.ts';

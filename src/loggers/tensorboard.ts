@@ -5,7 +5,7 @@ import type { Metrics } from '../metrics.ts';
 import { RecordFile } from './event-file.ts';
 import type { MetricLogger, RunDescription } from './logger.ts';
 import { configText, flattened } from './nesting.ts';
-import { messageType, type Messages } from './protobuf.ts';
+import { messageType, type Messages } from '../protobuf.ts';
 
 /** TensorFlow's event messages and the hparams plugin's, as far as they are written. */
 const messages: Messages = {

@@ -1,4 +1,4 @@
-import type { Messages } from './protobuf.ts';
+import type { Messages } from '../protobuf.ts';
 
 /** `google.protobuf.Timestamp`. */
 export const Timestamp: Messages[string] = { seconds: ['int64', 1], nanos: ['int32', 2] };

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
-import { messageType, type Messages } from './protobuf.ts';
+import { messageType, type Messages } from '../protobuf.ts';
 import { RecordLog } from './record-log.ts';
 import { randomId } from './run-id.ts';
 import { localStamp, timestampOf, Timestamp } from './time.ts';

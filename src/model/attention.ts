@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { Value } from '../graph/ir.ts';
-import { differenceDim, productDim } from '../graph/shape.ts';
+import { differenceDim, productDim } from '../graph/dim.ts';
 import type { GraphForm } from './graph-form.ts';
 
 /** Heads of an attention: `heads` queries share `kvHeads` keys in equal groups. */

@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../src/graph/builder.ts';
 import { evaluate } from '../../src/graph/interpret.ts';
 import type { Graph, Value } from '../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../src/graph/ops/array.ts';
-import { evaluateDim } from '../../src/graph/shape.ts';
+import { sizeOfDim } from '../../src/graph/dim.ts';
 import { strategies } from '../../src/optim/adamw-graph.ts';
 import { Rng } from '../../src/rng.ts';
 import type { DType, FloatDType } from '../../src/tensor/dtype.ts';
@@ -214,14 +214,7 @@ function sizesOf(
   { shape }: Pick<Value, 'shape'>,
   sizes: Readonly<Record<string, number>>,
 ): number[] {
-  return shape.map((dim) =>
-    evaluateDim<number>(dim, {
-      number: (value) => value,
-      symbol: (symbol) => sizes[symbol]!,
-      binary: (operator, a, b) =>
-        operator === '+' ? a + b : operator === '-' ? a - b : operator === '*' ? a * b : a / b,
-    }),
-  );
+  return shape.map((dim) => sizeOfDim(dim, (symbol) => sizes[symbol]!));
 }
 
 /** One run over memory of its own, whose outputs hold NaN before; not aligned, one element behind where it could be. */

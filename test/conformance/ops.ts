@@ -2,19 +2,16 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Device } from '../../src/device/device.ts';
 import { putAll } from '../../src/device/host-tensors.ts';
-import {
-  differentiate,
-  type DifferentiateOptions,
-  type ForwardAndBackward,
-} from '../../src/graph/backward.ts';
+import { differentiate, type DifferentiateOptions } from '../../src/graph/backward.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
 import { checkGraph } from '../../src/graph/check.ts';
 import { evaluate } from '../../src/graph/interpret.ts';
 import { isFloat, type Dim, type Graph, type Value } from '../../src/graph/ir.ts';
 import { arrayOf, type NdArray } from '../../src/graph/ops/array.ts';
 import type { OpName } from '../../src/graph/ops/table.ts';
+import type { ForwardAndBackward } from '../../src/graph/partition.ts';
 import { optimize } from '../../src/graph/passes.ts';
-import { evaluateDim } from '../../src/graph/shape.ts';
+import { sizeOfDim } from '../../src/graph/dim.ts';
 import { cpu, lower, webgpu } from '../../src/graph/target.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
@@ -63,11 +60,7 @@ export const namedCases: readonly NamedCase[] = (Object.keys(opCases) as OpName[
 export const sizeIn =
   (sizes: Readonly<Record<string, number>>) =>
   (dim: Dim): number =>
-    evaluateDim(dim, {
-      number: (value) => value,
-      symbol: (name) => sizes[name]!,
-      binary: (operator, a, b) => ({ '+': a + b, '-': a - b, '*': a * b, '/': a / b })[operator],
-    });
+    sizeOfDim(dim, (symbol) => sizes[symbol]!);
 
 /** A case as a graph of its own, checked before and after the passes. */
 export function graphOf(

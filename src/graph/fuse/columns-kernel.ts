@@ -1,3 +1,4 @@
+import { sizeOf } from '../../tensor/tensor.ts';
 import type { Node } from '../ir.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
@@ -7,24 +8,24 @@ import type { Region } from './region.ts';
 import { sizesIn } from './space.ts';
 
 const BLOCK_THREADS = 256;
-/** Threads along a row: what they read of it is a line of memory at least. */
+/** Most threads along a row: they read a line of memory at least. */
 const ROW_THREADS = 32;
 /** Blocks that fill a card a few times over. */
 const ENOUGH_BLOCKS = 1024;
-/** Rows that a thread adds up at least, where there are as many. */
+/** Fewest rows that a thread adds up, where there are as many. */
 const LEAST_TURNS = 4;
-/** Tiles of columns where their number is not known. */
+/** Tiles of columns that are assumed where the width is symbolic. */
 const USUAL_TILES = 8;
 
-/** Sums over the rows of a space: a kernel adds up runs of rows each on its own, and another one adds those. */
+/** The kernels of a sum over rows: the first adds up runs of rows, the second adds those sums. */
 export interface ColumnSums {
   readonly kernels: readonly [Kernel, Kernel];
-  /** How many sums there may be of each column, f32 `[parts, columns]`, in memory behind the region's output. */
+  /** Most sums of each column. They are f32 `[parts, columns]`, in an output behind the region's own. */
   readonly parts: number;
 }
 
 /**
- * A region whose last node is a sum over its rows, the leading `rowAxes` axes of its space.
+ * Writes the kernels of a region whose last node is a sum over its rows, the leading `rowAxes` axes of its space.
  *
  * The order of additions depends on sizes alone, so sums are the same from run to run.
  */
@@ -32,7 +33,7 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
   const source = new ElementSource(region, rowAxes);
   const columns = region.space.slice(rowAxes);
   const isKnown = columns.every((dim) => typeof dim === 'number');
-  const width = isKnown ? columns.reduce((product, dim) => product * dim, 1) : undefined;
+  const width = isKnown ? sizeOf(columns) : undefined;
   const pack = source.packSize(width ?? 'width');
   const tiles = width === undefined ? USUAL_TILES : Math.ceil(width / (pack * ROW_THREADS));
   const parts = Math.max(1, 2 ** Math.ceil(Math.log2(ENOUGH_BLOCKS / Math.max(1, tiles))));
@@ -63,7 +64,7 @@ export function columnSums(region: Region, rowAxes: number): ColumnSums {
   };
 }
 
-/** The threads that share a row of a tile: a power of two, no more than it takes. */
+/** Threads that share a row of a tile: a power of two, as many as the row needs. */
 function threadsAcross(width: number, pack: number): number {
   let threads = 1;
   while (threads < ROW_THREADS && threads * pack < width) threads *= 2;
@@ -77,7 +78,7 @@ function signature(source: ElementSource): string {
   );
 }
 
-/** Adds up a tile of columns in one run of rows. */
+/** The source that adds up a tile of columns in one run of rows. */
 function addingText(entry: string, source: ElementSource, pack: number): string {
   const { inputs, nodes } = source.region;
   const sum = nodes.at(-1)!;
@@ -130,7 +131,7 @@ extern "C" __global__ void ${entry}(${signature(source)}) {
 `;
 }
 
-/** Adds the sums of all runs of rows; they are its rows. */
+/** The source that adds up the sums of all runs of rows. */
 function joiningText(entry: string, source: ElementSource): string {
   const [y] = source.region.outputs;
   return `

@@ -1,3 +1,4 @@
+import { sizeOf } from '../../tensor/tensor.ts';
 import { bytesPerElement } from '../../tensor/dtype.ts';
 import type { Dim, Value } from '../ir.ts';
 import { cNumber, cTypes } from '../kernel-prelude.ts';
@@ -7,13 +8,13 @@ import { shapesOf } from '../shape.ts';
 import { dimsOf, type Region } from './region.ts';
 import { extentIn, isPerRow, type Extent } from './space.ts';
 
-/** C for the values of a region, by the names that the rest of a kernel's source calls them by. */
+/** C for the values of a region: their names, declarations, loads and stores. */
 export class ElementSource {
   readonly region: Region;
   readonly #names = new Map<number, string>();
   readonly #extents: ReadonlyMap<number, Extent>;
 
-  /** @param rowAxes how many leading axes of the space are its rows */
+  /** @param rowAxes number of leading axes of the space that are its rows */
   constructor(region: Region, rowAxes?: number) {
     this.region = region;
     const { space, nodes, inputs, numbers } = region;
@@ -33,12 +34,12 @@ export class ElementSource {
     return this.#extents.get(id) ?? 'scalar';
   }
 
-  /** The variable, or the number, that holds an element of a value. */
+  /** The variable that holds an element of a value, or the literal of a constant. */
   name({ id }: Value): string {
     return this.#names.get(id)!;
   }
 
-  /** The parameter that is an input's address. */
+  /** The parameter with an input's address. */
   address(input: Value): string {
     return `${this.name(input)}_at`;
   }
@@ -53,6 +54,7 @@ export class ElementSource {
     ];
   }
 
+  /** The same parameters' names, to pass them on. */
   arguments(): string[] {
     const { inputs, sizes, outputs } = this.region;
     return [
@@ -62,7 +64,7 @@ export class ElementSource {
     ];
   }
 
-  /** The parameters, `i64`, that are products of sizes: what the region's `size` nodes give. */
+  /** The `i64` parameters with the products that the region's `size` nodes give. */
   sizes(): string[] {
     return this.#sizeNodes().map((node) => this.#sizeName(node));
   }
@@ -71,7 +73,7 @@ export class ElementSource {
   sizeScalars(shapes: Shapes): Scalar[] {
     const { inputs, sizes } = this.region;
     const dims = shapesOf(this.#sizeNodes().map(dimsOf), [...inputs, ...sizes], shapes);
-    return dims.map((some) => ({ type: 'i64', value: some.reduce((a, b) => a * b, 1) }));
+    return dims.map((some) => ({ type: 'i64', value: sizeOf(some) }));
   }
 
   #sizeNodes(): Region['nodes'] {
@@ -82,12 +84,12 @@ export class ElementSource {
     return `size_${this.name(y!)}`;
   }
 
-  /** Whether a value is computed, or read, once for every row, outside of the walk along it. */
+  /** Whether a value is read or computed once for a row, before the walk along it. */
   isPerRow(value: Value): boolean {
     return isPerRow(this.extent(value));
   }
 
-  /** Elements that a thread takes at once, of rows of such a width: 16 bytes of the narrowest dtype. */
+  /** Elements that a thread takes at once: 16 bytes of the narrowest dtype, if rows of this width allow that. */
   packSize(width: Dim): number {
     const { inputs, outputs } = this.region;
     const walked = [...inputs, ...outputs].filter((end) => !this.isPerRow(end));
@@ -96,7 +98,7 @@ export class ElementSource {
     return size;
   }
 
-  /** What must hold for elements to be read and written in packs. */
+  /** Conditions in C for reading and writing in packs. */
   alignments(pack: number): string[] {
     const { inputs, outputs } = this.region;
     const addresses = [
@@ -106,12 +108,12 @@ export class ElementSource {
     return addresses.map((address) => `isAligned<${pack}>(${address})`);
   }
 
-  /** Whether elements of a value that follow each other along a row follow each other in memory. */
+  /** Whether neighbours along a row are neighbours in memory. */
   isPacked(value: Value): boolean {
     return this.extent(value) === 'full' || this.extent(value) === 'column';
   }
 
-  /** The inputs and nodes that elements of some values need in the walk along a row. */
+  /** The inputs and nodes that the walk along a row needs for some values. */
   needed(wanted: readonly Value[]): { inputs: Value[]; nodes: Region['nodes'] } {
     const ids = new Set<number>();
     const makers = new Map(this.region.nodes.map((node) => [node.outputs[0]!.id, node]));
@@ -141,12 +143,12 @@ export class ElementSource {
     return node.op === 'expand' ? operands[0]! : opOf(node).expression!(operands, node);
   }
 
-  /** Declares the variable of an input, read from C that is one of its elements. */
+  /** Declares the variable of an input, read from `element`, which is C for one of its elements. */
   read(input: Value, element: string): string {
     return `const ${variableType(input)} ${this.name(input)} = ${widened(input, element)};`;
   }
 
-  /** An element as an output stores it. */
+  /** C for an element of an output as it is stored. */
   stored(output: Value): string {
     const name = this.name(output);
     return isFloatType(output) ? `fromFloat<${cTypes[output.dtype]}>(${name})` : name;

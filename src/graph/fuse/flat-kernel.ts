@@ -8,7 +8,7 @@ import { sizesIn } from './space.ts';
 const BLOCK_THREADS = 256;
 const MOST_BLOCKS = 1 << 20;
 
-/** Whether a region goes element by element, and every value has one for each place, or only one. */
+/** Whether a region has no reduction, and each of its values has one element for each place or one in all. */
 export function isFlat(region: Region): boolean {
   const source = new ElementSource(region);
   const { space, nodes, inputs } = region;
@@ -23,7 +23,7 @@ export function isFlat(region: Region): boolean {
   );
 }
 
-/** A region of which `isFlat` is true as a kernel that goes element by element. */
+/** The kernel of a flat region (`isFlat`). A thread computes one pack of elements. */
 export function flatKernel(region: Region): Kernel {
   const source = new ElementSource(region);
   const { nodes, inputs, outputs } = region;

@@ -5,8 +5,9 @@ import type { Rule } from '../passes.ts';
 import { sameShape } from '../shape.ts';
 
 /**
- * Norms, softmaxes and means as what kernels join: element by element, and sums and maxima along rows or over rows; in
- * f32, and rounded once. Likewise products by a single row or column, which are sums.
+ * Rewrites norms, softmaxes, means and products by a single row or column as nodes that kernels can fuse.
+ *
+ * Those are elementwise ops, and sums and maxima along rows or over rows. They compute in f32 and round once.
  */
 export const inKernelForm: Rule = (node, inputs, { g }) => {
   const [x, y] = inputs;
@@ -52,7 +53,7 @@ function softmax(
   return [g.cast(y, x.dtype)];
 }
 
-/** A reduction along rows with its axis kept, and of the mean the sum. */
+/** A reduction along rows keeps its axis, and a mean is a sum over a count. */
 function reduction(
   g: GraphBuilder,
   {

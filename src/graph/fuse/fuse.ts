@@ -1,15 +1,24 @@
+/**
+ * The fusion of elementwise nodes, and of the reductions between them, to as few kernels as possible.
+ *
+ * It is greedy: each node starts as a group of its own and joins the groups that it reads, and then groups that read the
+ * same tensor join one another, as long as one kernel can compute the whole and no group waits for itself. A kernel walks
+ * a space row by row (`rows-kernel.ts`), element by element where there is no reduction (`flat-kernel.ts`), or sums over
+ * rows (`columns-kernel.ts`). Free nodes (`isFree`) are computed again by every kernel that reads them.
+ */
 import type { Graph, Node, Value } from '../ir.ts';
 import type { Step } from '../kernel.ts';
 import type { ReduceAttributes } from '../ops/reduce.ts';
-import { producersOf } from '../passes.ts';
-import { areSized, broadcastShapes, sameShape, symbolsOf } from '../shape.ts';
+import { inOrder, producersOf } from '../passes.ts';
+import { symbolsOf } from '../dim.ts';
+import { areSized, broadcastShapes, sameShape } from '../shape.ts';
 import { columnSums } from './columns-kernel.ts';
 import { flatKernel, isFlat } from './flat-kernel.ts';
 import { dimsOf, isFree, mannerOf, numbersIn, type Region } from './region.ts';
 import { rowsKernel } from './rows-kernel.ts';
 import { extentIn } from './space.ts';
 
-/** Nodes that run as one. */
+/** Nodes that run as one kernel, or as the two of a sum over rows. */
 export interface Fused {
   readonly name: string;
   readonly inputs: readonly Value[];
@@ -17,20 +26,17 @@ export interface Fused {
   readonly steps: readonly Step[];
 }
 
-/** Tensors that one kernel walks along at most. */
+/** Most tensors that one kernel walks along. */
 const MOST_WALKED = 14;
-/** Tensors that a sum over rows reads at most, rather than what is made of them. */
+/** Most tensors that a sum over rows reads in place of the one value that it sums. */
 const MOST_READ_AGAIN = 3;
 
-/**
- * A graph's nodes in an order in which they can run, where those that go element by element, and the reductions along
- * rows and over rows between them, are joined to as few kernels as possible.
- */
+/** Fuses the nodes of a graph; returns what is to run, in an order in which it can. */
 export function fuse(graph: Graph): readonly (Node | Fused)[] {
   return new Fusion(graph).units();
 }
 
-/** Nodes that are to be one kernel, but for the free ones among what they read. */
+/** Nodes that are to be one kernel; the free nodes that they read are not counted among them. */
 type Group = ReadonlySet<Node>;
 
 class Fusion {
@@ -39,9 +45,9 @@ class Fusion {
   readonly #producers: ReadonlyMap<number, Node>;
   readonly #places: ReadonlyMap<Node, number>;
   readonly #results: ReadonlySet<number>;
-  /** Nodes that read a value, or what free nodes make of it. */
+  /** Nodes that read a value, directly or through free nodes, by the value's id. */
   readonly #readers = new Map<number, Node[]>();
-  /** Values that sums over rows read, though they do not join the kernel that makes them. */
+  /** Ids of the values that sums over rows read from memory, so that groups have to write them. */
   readonly #wanted = new Set<number>();
   readonly #groups = new Map<Node, Group>();
   #nextId: number;
@@ -91,13 +97,13 @@ class Fusion {
     return inOrder(this.#complete(units));
   }
 
-  /** Whether a node is computed by a kernel, its own or that of a group, rather than by all that read it. */
+  /** Whether a node belongs to a group, rather than to every kernel that reads it. */
   #isCore(node: Node): boolean {
     const manner = mannerOf(node);
     return (manner === 'map' || manner === 'row') && (!isFree(node) || this.#isDemanded(node));
   }
 
-  /** Whether something that no kernel computes reads what a node makes. */
+  /** Whether a node's value is a result, or is read by a node that no kernel computes. */
   #isDemanded({ outputs: [value] }: Node): boolean {
     if (this.#results.has(value!.id)) return true;
     const readers = this.#readers.get(value!.id) ?? [];
@@ -114,7 +120,7 @@ class Fusion {
     for (const input of producer.inputs) this.#addReader(input, reader);
   }
 
-  /** What a group computes, or undefined where that cannot be one kernel. */
+  /** The region of a group, or undefined where it cannot be one kernel. */
   #regionOf(group: Group): Region | undefined {
     const nodes = this.#withFree(group);
     const spaces = [...group].map((node) => spaceOf(node));
@@ -154,7 +160,7 @@ class Fusion {
     return { space, nodes, inputs, sizes, outputs, numbers: this.#numbers };
   }
 
-  /** The nodes of a group and the free ones that they read, in order. */
+  /** The nodes of a group and the free nodes that they read, in order. */
   #withFree(group: Iterable<Node>): Node[] {
     const all = new Set<Node>();
     const pending = [...group];
@@ -177,7 +183,7 @@ class Fusion {
     );
   }
 
-  /** Nodes of other groups that a group reads. */
+  /** Nodes in groups that a group reads. */
   #sourcesOf(group: Group): Node[] {
     const producers = this.#withFree(group).flatMap((node) =>
       node.inputs.map(({ id }) => this.#producers.get(id)),
@@ -185,7 +191,7 @@ class Fusion {
     return producers.filter((node) => node !== undefined && this.#groups.has(node)) as Node[];
   }
 
-  /** Makes one group of two, where they can be one kernel and neither waits for something that waits for the other. */
+  /** Makes one group of two, if they can be one kernel and that kernel does not wait for itself. */
   #join(a: Node, b: Node): void {
     const [left, right] = [this.#groups.get(a)!, this.#groups.get(b)!];
     if (left === right) return;
@@ -194,6 +200,7 @@ class Fusion {
     for (const node of both) this.#groups.set(node, both);
   }
 
+  /** Whether a node outside of a group reads the group and is read by it, directly or not. */
   #isCircular(group: Group): boolean {
     const seen = new Set<Node>();
     const pending: Node[] = [];
@@ -215,7 +222,7 @@ class Fusion {
     return false;
   }
 
-  /** Joins groups that walk the same space and read a tensor of it both. */
+  /** Joins groups that walk the same space and both read a tensor of its shape. */
   #joinReadersOfSame(): void {
     const values = [...this.#graph.inputs, ...this.#graph.nodes.flatMap(({ outputs }) => outputs)];
     for (const value of values) {
@@ -228,7 +235,7 @@ class Fusion {
     }
   }
 
-  /** A sum over rows, with what it adds up where that is less to read than what is written of it. */
+  /** The region of a sum over rows, with the nodes that make its operand where their inputs are few. */
   #columnRegion(sum: Node): Region | undefined {
     const operand = sum.inputs[0]!;
     const region = this.#columnsOver(sum, this.#makersOf(operand));
@@ -247,7 +254,7 @@ class Fusion {
     return values.every(isKnown) ? region : undefined;
   }
 
-  /** The nodes that make a value element by element, of values that are written anyway. */
+  /** The nodes that make a value element by element from values that are written anyway. */
   #makersOf(value: Value): Node[] {
     const makers = new Set<Node>();
     const pending = [value];
@@ -267,7 +274,7 @@ class Fusion {
     return group === undefined ? !isFree(producer) : this.#isReadOutside(value, group);
   }
 
-  /** Lets a group write a value that a sum over rows reads, if it can. */
+  /** Has a group write a value that a sum over rows reads, if it can. */
   #want(value: Value): void {
     const producer = this.#producers.get(value.id);
     const group = producer === undefined ? undefined : this.#groups.get(producer);
@@ -288,7 +295,7 @@ class Fusion {
     };
   }
 
-  /** The units, and one more for each value that they read and no unit writes. */
+  /** The units, and a further one for each value that they read and no unit writes. */
   #complete(units: readonly (Node | Fused)[]): (Node | Fused)[] {
     const all = [...units];
     const written = new Set(all.flatMap(({ outputs }) => outputs.map(({ id }) => id)));
@@ -319,23 +326,4 @@ function fusedOf(region: Region): Fused {
   const kernel = isFlat(region) ? flatKernel(region) : rowsKernel(region);
   const inputs = [...region.inputs, ...region.sizes];
   return { name: kernel.entry, inputs, outputs: region.outputs, steps: [kernel] };
-}
-
-/** Units so that each stands behind those that it reads. */
-function inOrder(units: readonly (Node | Fused)[]): (Node | Fused)[] {
-  const makers = new Map(units.flatMap((unit) => unit.outputs.map(({ id }) => [id, unit])));
-  const ordered = new Set<Node | Fused>();
-  const pending = units.toReversed();
-  for (let unit = pending.at(-1); unit !== undefined; unit = pending.at(-1)) {
-    const missing = unit.inputs
-      .map(({ id }) => makers.get(id))
-      .find((maker) => maker !== undefined && !ordered.has(maker));
-    if (missing !== undefined && !ordered.has(unit)) {
-      pending.push(missing);
-    } else {
-      ordered.add(unit);
-      pending.pop();
-    }
-  }
-  return [...ordered];
 }

@@ -2,13 +2,15 @@ import { createHash } from 'node:crypto';
 import type { OpName } from '../ops/table.ts';
 import type { Region } from './region.ts';
 
+/** Most ops in a name. */
 const MOST_OPS = 4;
-/** Ops that say little of what a kernel computes. */
+/** Ops that a name leaves out, as they say little about a kernel. */
 const unnamed: ReadonlySet<OpName> = new Set<OpName>(['cast', 'expand', 'size']);
 
 /**
- * The name of a region's kernel, and its source under that name: what it computes, and a digest of how, so that equal
- * names mean equal sources.
+ * Names a region's kernel, and writes its source under that name.
+ *
+ * The name has the region's ops and a digest of the source, so that equal names mean equal sources.
  */
 export function named(
   { nodes }: Region,
@@ -21,7 +23,7 @@ export function named(
   return { entry, source: indented(write(entry)) };
 }
 
-/** C with its blocks set in by their braces, and no empty lines. */
+/** Indents C by its braces, and drops empty lines. */
 function indented(text: string): string {
   let depth = 0;
   const lines = text.split('\n').map((line) => line.trim());

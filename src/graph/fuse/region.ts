@@ -4,20 +4,20 @@ import { isFloat, type Dim, type Node, type Value } from '../ir.ts';
 import type { ReduceAttributes } from '../ops/reduce.ts';
 import { opOf } from '../ops/table.ts';
 
-/** Nodes that become one kernel, which walks their space row by row. */
+/** Nodes that become one kernel, and the space that it walks. */
 export interface Region {
   readonly space: readonly Dim[];
-  /** In an order in which they can run. */
+  /** The nodes, in an order in which they can run. */
   readonly nodes: readonly Node[];
-  /** What it reads; the numbers among the constants stand in its source. */
+  /** The values that it reads; constants of one element stand in its source. */
   readonly inputs: readonly Value[];
-  /** Graph inputs behind them that only show sizes. */
+  /** Further inputs of the graph, read for their sizes only. */
   readonly sizes: readonly Value[];
   readonly outputs: readonly Value[];
   readonly numbers: ReadonlyMap<number, number>;
 }
 
-/** What a node does with the elements of a space: one by one, or adding up those of a row, or of a column. */
+/** The way a node treats the elements of a space: one by one, or reducing those of a row or of a column. */
 export type Manner = 'map' | 'row' | 'column';
 
 /** The manner of a node that kernels can compute, undefined for others. */
@@ -31,7 +31,7 @@ export function mannerOf(node: Node): Manner | undefined {
   return op === 'reduceSum' && axes.every((axis, i) => axis === i) ? 'column' : undefined;
 }
 
-/** A node that costs less than reading what it makes: kernels that read it compute it themselves. */
+/** Whether computing a node costs less than reading its value, so that kernels which read it compute it themselves. */
 export function isFree({ op, inputs, outputs }: Node): boolean {
   return (
     op === 'expand' ||
@@ -44,12 +44,12 @@ function isNarrow({ dtype }: Value): boolean {
   return dtype === 'bf16' || dtype === 'f16' || dtype === 'bool' || dtype === 'u8';
 }
 
-/** The sizes that a node computes with, a number of which kernels are told. */
+/** The dimensions whose product a `size` node gives, which kernels take as an argument; none of other nodes. */
 export function dimsOf(node: Node): readonly Dim[] {
   return node.op === 'size' ? (node as Node<'size'>).attributes.dims : [];
 }
 
-/** The constants of one element. */
+/** The numbers of constants of one element, by value id. */
 export function numbersIn(constants: ReadonlyMap<number, Tensor>): ReadonlyMap<number, number> {
   return new Map(
     [...constants]

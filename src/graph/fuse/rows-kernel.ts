@@ -1,3 +1,4 @@
+import { stridesOf } from '../ops/array.ts';
 import type { Node, Value } from '../ir.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
@@ -6,27 +7,29 @@ import { named } from './naming.ts';
 import { mannerOf, type Region } from './region.ts';
 import { sizesIn } from './space.ts';
 
-/** Threads of a block, but for rows that take more. */
+/** Threads of a block, unless a row takes more. */
 const BLOCK_THREADS = 256;
-/** Threads that share a row at most: one that is kept in registers, or one that is read again for every walk along it. */
+/** Most threads that share a row which is kept in registers. */
 const KEPT_ROW_THREADS = 256;
+/** Most threads that share a row which is read again for every walk along it. */
 const ROW_THREADS = 1024;
-/** Rows that fill a card with blocks of few threads. */
+/** Number of rows that fill a card with blocks of few threads. */
 const MANY_ROWS = 1024;
-/** Packs of a row that a thread keeps at most. */
+/** Most packs of a row that a thread keeps. */
 const MOST_KEPT = 4;
 
-/** How the threads of a block share rows that are all the same length in every run. */
+/** Rows that have the same width in every run. */
 interface StaticRows {
   readonly width: number;
-  /** Packs of each thread's, where it keeps them in registers from walk to walk. */
+  /** Packs that each thread keeps in registers from walk to walk; undefined where it keeps none. */
   readonly kept: number | undefined;
 }
 
 /**
- * A region as a kernel that walks along rows: once for every reduction that needs another one's result, and once to write.
+ * Writes the kernel of a region that walks along rows.
  *
- * A row is shared by a power of two of threads, and a block has several rows where they are short.
+ * Reductions that do not depend on one another share a walk. One more walk writes the outputs. A power of two of threads
+ * shares a row, and a block takes several rows where they are short.
  */
 export function rowsKernel(region: Region): Kernel {
   return new RowsWriter(region).kernel();
@@ -37,7 +40,7 @@ class RowsWriter {
   readonly #region: Region;
   readonly #pack: number;
   readonly #rows: StaticRows | undefined;
-  /** How many reductions, one after the other, stand before a value. */
+  /** Length of the chain of reductions that a value depends on, by the value's id. */
   readonly #levels = new Map<number, number>();
 
   constructor(region: Region) {
@@ -153,7 +156,7 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     return lines.join('\n');
   }
 
-  /** Walks along the row for reductions that can be made at once. */
+  /** The walk along the row for reductions that do not depend on one another. */
   #reduce(reductions: readonly Node[]): string {
     const source = this.#source;
     const kind = ({ op }: Node): string => (op === 'reduceMax' ? 'Max' : 'Sum');
@@ -174,7 +177,7 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     ].join('\n');
   }
 
-  /** Walks along the row to write what has an element for each place. */
+  /** The walk along the row that writes outputs with an element for each place. */
   #write(full: readonly Value[]): string {
     const index = (output: Value): number => this.#region.outputs.indexOf(output);
     const declared = full.map((y) => `Pack<${cTypes[y.dtype]}, V> y${index(y)};`);
@@ -186,7 +189,7 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     });
   }
 
-  /** One walk along the row: `each` is done where the wanted values of an element are computed. */
+  /** One walk along the row. `each` runs for every element, when its wanted values are computed. */
   #walk(wanted: readonly Value[], each: string, { before = '', after = '' } = {}): string {
     const source = this.#source;
     const { inputs, nodes } = source.needed(wanted);
@@ -215,12 +218,12 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     ].join('\n');
   }
 
-  /** Reads a thread's share of the row into registers. */
+  /** Loads of a thread's share of the row into registers. */
   #keep(): string {
     const source = this.#source;
     const kept = this.#region.inputs.filter((x) => ['full', 'column'].includes(source.extent(x)));
     return [
-      // A row that cannot be read in packs takes as many more of them.
+      // Without packs (V = 1) a thread keeps as many elements one by one.
       `constexpr int K = ${this.#rows!.kept!} * ${this.#pack} / V;`,
       ...kept.map((input) => `Pack<${cTypes[input.dtype]}, V> p_${source.name(input)}[K];`),
       '#pragma unroll',
@@ -241,7 +244,7 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     return this.#region.inputs.filter((input) => this.#source.extent(input) === 'other');
   }
 
-  /** Where an element of a value that is broadcast in some other way stands. */
+  /** The offset of an element of a value whose broadcast is of extent `other`. */
   #placeOf(input: Value): string {
     const terms = this.#axesOf(input).map((axis) => {
       const [outer, size, stride] = axisNames(this.#source.name(input), axis);
@@ -250,7 +253,7 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
     return terms.join(' + ');
   }
 
-  /** Axes of the space along which such a value is not repeated. */
+  /** Axes of the space along which a value is not repeated. */
   #axesOf({ shape }: Value): number[] {
     const lead = this.#region.space.length - shape.length;
     return shape.flatMap((dim, axis) => (dim === 1 ? [] : [axis + lead]));
@@ -261,26 +264,23 @@ extern "C" __global__ void __launch_bounds__(${this.#mostThreads()}) ${entry}(${
   }
 }
 
-/** Parameters that say how an axis of the space is walked by a value: what lies within it, its size, the value's stride. */
+/** Parameters of one axis of the space: places within a step along it, its size, and the value's stride along it. */
 function axisNames(name: string, axis: number): [outer: string, size: string, stride: string] {
   return [`${name}_outer${axis}`, `${name}_size${axis}`, `${name}_stride${axis}`];
 }
 
-/** The values of those parameters, axis by axis. */
+/** The arguments for those parameters, axis by axis. */
 function strides(space: readonly number[], shape: readonly number[]): number[] {
   const lead = space.length - shape.length;
-  const after = (sizes: readonly number[], axis: number): number =>
-    sizes.slice(axis + 1).reduce((a, b) => a * b, 1);
-  return shape.flatMap((size, axis) =>
-    size === 1 ? [] : [after(space, axis + lead), size, after(shape, axis)],
-  );
+  const [outer, own] = [stridesOf(space), stridesOf(shape)];
+  return shape.flatMap((size, axis) => (size === 1 ? [] : [outer[axis + lead]!, size, own[axis]!]));
 }
 
 function isReduction(node: Node): boolean {
   return mannerOf(node) === 'row';
 }
 
-/** The threads that share a row: enough for all its packs, if there may be as many. */
+/** Threads that share a row: a power of two, enough for all its packs, but no more than `most`. */
 function rowThreads(width: number, pack: number, most: number): number {
   let threads = 1;
   while (threads < most && threads * pack < width) threads *= 2;

@@ -1,18 +1,21 @@
+import { sizeOf } from '../../tensor/tensor.ts';
 import type { Dim } from '../ir.ts';
 import type { Shapes } from '../kernel.ts';
 import { sameShape, shapesOf } from '../shape.ts';
 import type { Region } from './region.ts';
 
 /**
- * How the elements of a value are found from a place `[row, column]` of the space that a kernel walks, whose leading axes
- * are its rows: there is one for each place, each row, each column, or only one; `other` is any other broadcast.
+ * The places of a kernel's space that one element of a value serves.
+ *
+ * The leading axes of the space are its rows, the others its columns. A value has an element for each place (`full`), for
+ * each row, for each column, or one in all (`scalar`). `other` is any other broadcast.
  */
 export type Extent = 'full' | 'row' | 'column' | 'scalar' | 'other';
 
 /**
  * The extent of a value of one shape in a space.
  *
- * @param rowAxes of the space; all but the last unless said otherwise
+ * @param rowAxes number of leading axes that are rows; all but the last unless given
  */
 export function extentIn(
   space: readonly Dim[],
@@ -30,18 +33,17 @@ export function extentIn(
   return lead.every(isOne) && sameShape(rest, space.slice(rowAxes)) ? 'column' : 'other';
 }
 
-/** Whether a value has no more than one element for each row. */
+/** Whether a value has one element for each row, or fewer. */
 export function isPerRow(extent: Extent): boolean {
   return extent === 'row' || extent === 'scalar';
 }
 
-/** The sizes of a region's space in a run: of its axes, and how many rows of which width they are. */
+/** The sizes of a region's axes in one run, and its number of rows and their width. */
 export function sizesIn(
   { space, inputs, sizes: sources }: Region,
   shapes: Shapes,
   rowAxes = Math.max(0, space.length - 1),
 ): { readonly sizes: readonly number[]; readonly rows: number; readonly width: number } {
   const sizes = shapesOf([space], [...inputs, ...sources], shapes)[0]!;
-  const product = (some: readonly number[]): number => some.reduce((a, b) => a * b, 1);
-  return { sizes, rows: product(sizes.slice(0, rowAxes)), width: product(sizes.slice(rowAxes)) };
+  return { sizes, rows: sizeOf(sizes.slice(0, rowAxes)), width: sizeOf(sizes.slice(rowAxes)) };
 }

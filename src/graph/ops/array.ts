@@ -4,8 +4,9 @@ import { numbersOf } from '../../tensor/numbers.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 
 /**
- * A dense array of the reference evaluator: every dtype's elements as doubles, so that finite
- * differences of a graph are exact to about 1e-9.
+ * A dense array of the reference evaluator, with the elements of every dtype as doubles.
+ *
+ * Finite differences of a graph are then exact to about 1e-9.
  */
 export interface NdArray {
   readonly dtype: DType;
@@ -34,7 +35,7 @@ export function stridesOf(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Strides that read an array as if broadcast to `shape`: 0 where it has one element. */
+/** Strides that read an array as if broadcast to `shape`: 0 along axes where it has one element. */
 export function broadcastStrides(from: readonly number[], shape: readonly number[]): number[] {
   const strides = stridesOf(from);
   const lead = shape.length - from.length;
@@ -43,7 +44,7 @@ export function broadcastStrides(from: readonly number[], shape: readonly number
   );
 }
 
-/** Calls `visit(position in shape, offsets by each stride list)` for every element, in row-major order. */
+/** Calls `visit(position, offsets)` for every element in row-major order, with an offset for each list of strides. */
 export function walk(
   shape: readonly number[],
   strides: readonly (readonly number[])[],
@@ -82,7 +83,7 @@ export function commonShape(arrays: readonly NdArray[]): number[] {
   return shape;
 }
 
-/** Elementwise over broadcast arrays. */
+/** Applies a function to the elements of broadcast arrays. */
 export function mapArrays(
   dtype: DType,
   arrays: readonly NdArray[],
@@ -96,7 +97,7 @@ export function mapArrays(
   return result;
 }
 
-/** Copies the elements that `strides` from `start` visit into an array of `shape`. */
+/** Copies the elements at `start` plus `strides` into an array of `shape`. */
 export function readStrided(
   array: NdArray,
   shape: readonly number[],
@@ -110,7 +111,7 @@ export function readStrided(
   return result;
 }
 
-/** The array seen as `[outer, dim, inner]` around one axis. */
+/** A shape as `[outer, size, inner]` around one axis. */
 export function aroundAxis(
   shape: readonly number[],
   axis: number,

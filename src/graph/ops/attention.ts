@@ -1,13 +1,13 @@
 import { isFloat, type Dim, type Value } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
-import { rotaryKernel } from './rotary-kernel.ts';
+import { rotaryKernel } from './attention-kernels.ts';
 import { linalg } from './linalg.ts';
 import { intermediate, microsoft, type None, type OpFamily } from './op.ts';
 import { reduce } from './reduce.ts';
 
 /** Attributes of the attention ops. */
 export interface AttentionAttributes {
-  /** The first `heads` of a row's heads turn, all where that is left out; `inverse` turns them back, as the transpose does. */
+  /** The first `heads` heads of a row turn, or all. `inverse` turns them back, which is the transpose. */
   readonly rotary: { readonly inverse: boolean; readonly heads?: number };
   readonly attend: None;
 }
@@ -36,7 +36,7 @@ export const attention: OpFamily<AttentionAttributes> = {
       const [, all, width] = x!.shape as [Dim, number, number];
       const heads = turning ?? all;
       const node = (type: string, ...inputs: string[]): string => intermediate(onnx, type, inputs);
-      // One sequence whose first token reads row 0 of the tables.
+      // ONNX Runtime's op takes sequences. This is one, whose first token reads row 0 of the tables.
       const size = heads * width;
       const [rows, still] = [onnx.temporary(), onnx.temporary()];
       if (heads < all) {
@@ -83,7 +83,7 @@ export const attention: OpFamily<AttentionAttributes> = {
       return [y];
     },
   },
-  /** Outputs: the mixed values, and the weights that backward reads, both in the values' dtype; scores may be f32. */
+  /** Softmax attention. Outputs, in the values' dtype: the mixed values, and the weights for backward. Scores may be f32. */
   attend: {
     cost: 'costly',
     infer(inputs) {
@@ -104,8 +104,8 @@ export const attention: OpFamily<AttentionAttributes> = {
       ];
     },
     /*
-     * Scores are first raised to at least their row's largest less 40: weights below e^-40 change no
-     * float32 sum, but where masks make them subnormal, Softmax takes ten times as long.
+     * Scores are first raised to at least their row's largest less 40. Weights below e^-40 change no float32 sum, but
+     * masks make some of them subnormal, and Softmax takes ten times as long for these.
      */
     emit({ inputs: [scores, values], outputs: [mixed, weights] }, onnx) {
       const [top, low, floor, raised] = Array.from({ length: 4 }, () => onnx.temporary());
@@ -126,10 +126,9 @@ export const attention: OpFamily<AttentionAttributes> = {
       onnx.node('MatMul', [onnx.name(weights!), onnx.name(values!)], [onnx.name(mixed!)]);
     },
     /*
-     * With P the weights, O the mixed values and dP = dO V^T: dS = P (dP - rowsum(P dP)), and that
-     * sum is rowsum(dO O), of d terms rather than S. As one more column of the product,
-     * [dO, -rowsum] [V, 1]^T, it costs no pass over the scores at all. Halves would lose what is left
-     * of the difference when they round the sum, so theirs is subtracted in f32.
+     * With P the weights, O the mixed values and dP = dO V^T: dS = P (dP - rowsum(P dP)). That sum is rowsum(dO O),
+     * which has d terms rather than S. As one more column of the product, [dO, -rowsum] [V, 1]^T, it costs no pass over
+     * the scores. Halves would round the sum and lose the difference, so theirs is subtracted in f32.
      * See FlashAttention, arXiv:2205.14135, appendix B.4.
      */
     vjp({ inputs: [scores, values], outputs: [mixed, weights] }, [dy], g) {

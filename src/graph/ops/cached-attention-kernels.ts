@@ -2,29 +2,31 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel, Shapes } from '../kernel.ts';
 
-/** Sizes that the kernels are written for. */
+/** Sizes of a pair of kernels. */
 export interface CachedAttentionSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
   /** Rows of a page. */
   readonly pageRows: number;
-  /** What scores are multiplied by. */
+  /** Factor of the scores. */
   readonly scale: number;
 }
 
-/** Warps that fill a large card; where sequences have fewer heads, their keys are split among so many. */
+/** Number of warps that fill a large card. Keys are split among as many where there are fewer sequences and heads. */
 export const PARTS = 1056;
-/** Keys that a warp takes at once, in the same page all of them. */
+/** Keys that a warp takes at once, all in one page. */
 const TILE = 16;
 /** Most parts of the keys of a sequence. */
 const MOST_SPLITS = 32;
 
 /**
- * Attention over a cache by two kernels: each warp attends to a part of the keys of one head of one sequence, and then
- * the parts are joined. The first also writes the new token's key, rotated, and value into the cache.
+ * The two kernels of attention over a cache.
  *
- * @see Flash-Decoding: parts are joined by their largest scores and their sums of exponentials
+ * In the first a warp attends to a part of the keys of one head of one sequence. It also writes the new token's rotated
+ * key and its value into the cache. The second joins the parts by their largest scores and sums of exponentials.
+ *
+ * @see Flash-Decoding, https://pytorch.org/blog/flash-decoding/
  */
 export function cachedAttentionKernels(
   dtype: FloatDType,
@@ -68,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(${threads}) ${entry}(
         scalars: [
           { type: 'i32', value: inputs[5]![1]! },
           { type: 'i32', value: splitsOf(inputs) },
-          // Of exponents of 2.
+          // The kernels take powers of 2, not of e.
           { type: 'f32', value: scale * Math.LOG2E },
         ],
       }),
@@ -100,7 +102,7 @@ struct Arguments {
 };
 `;
 
-/** What a warp attends to, the new token written into its cache. */
+/** C: the part of a warp, and the write of the new token to the cache. */
 const PART = `
 struct Part {
   int index;                          // among all parts
@@ -150,7 +152,7 @@ __device__ inline Part partOf(const Arguments &a) {
 }
 `;
 
-/** A product of 16 x 16 and 16 x 8 halves, on tensor cores. */
+/** C: the product of 16 x 16 and 16 x 8 halves on tensor cores. */
 function mmaOf(dtype: 'f16' | 'bf16'): string {
   return `
 // d += a b; of each thread's 8, 4 and 4 elements, pairs stand in a register.
@@ -166,10 +168,11 @@ __device__ inline u32 pair(float low, float high) {
 }
 
 /**
- * Sixteen keys at a time by tensor cores. Rows of the products are the heads of a group, which all see the same keys.
+ * C: attention to sixteen keys at a time on tensor cores.
  *
- * Thread 4g + c of a product has rows g and g + 8 of the result. Sums run over features, and columns of the second
- * product are features: in which order is free, so every thread reads 8 of a row at once, and keeps them.
+ * Rows of the products are the heads of a group, which all see the same keys. Thread 4g + c of a product has rows g and
+ * g + 8 of the result. The first product sums over features, and columns of the second are features. The order of
+ * features is free in both, so every thread reads 8 neighbours of a row at once and keeps them.
  */
 const BY_TILES = `
 struct alignas(16) Eight { u32 at[4]; };
@@ -328,7 +331,7 @@ __device__ inline void cachedAttention(const Arguments &a) {
 }
 `;
 
-/** One key after the other, for any sizes. */
+/** C: attention to one key after the other, for any sizes. */
 const BY_KEYS = `
 __device__ inline void cachedAttention(const Arguments &a) {
   extern __shared__ float shared[];

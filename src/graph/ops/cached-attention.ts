@@ -1,27 +1,33 @@
 import { nearestIn, type FloatDType } from '../../tensor/dtype.ts';
 import { isFloat, type Dim, type Value, type ValueType } from '../ir.ts';
-import { dtypeError, productDim, sameShape, shapeError, sumDim } from '../shape.ts';
+import { productDim, sumDim } from '../dim.ts';
+import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
 import { cachedAttentionKernels, PARTS } from './cached-attention-kernels.ts';
 import type { OpFamily } from './op.ts';
 
 /** Attributes of attention over a cache. */
 export interface CachedAttentionAttributes {
-  /** `scale` multiplies the scores. */
+  /** `scale` is the factor of the scores. */
   readonly cachedAttention: { readonly scale: number };
 }
 
-/** Added to the score of a place that a token does not see. */
+/** The score of a place that a token does not see. */
 const UNSEEN_SCORE = -1e30;
 
 /**
- * Attention of one new token of each of B sequences over what their caches hold, itself included.
+ * Attention of one new token of each of B sequences over the sequence's cache, the token included.
  *
- * A cache is in pages, of which a sequence has some in any order: token t stands in row t % R of its page t / R. Inputs:
- * `projected [B, (H + 2K)·d]`, the token's queries, keys and values; f32 cosines and sines of its angles, `[B, d/2]`;
- * `keys` and `values [N, R, K, d]` of all pages; `pages i32 [B, M]`, those of each sequence; `lengths i32 [B]`, tokens
- * of each before this one. Outputs: `attended [B, H·d]`; keys and values with the token's, the former rotated; two of
- * memory that kernels need.
+ * A cache lies in pages of R rows, in any order: token t stands in row t % R of page t / R of its sequence.
+ *
+ * Inputs:
+ * - `projected [B, (H + 2K)·d]`, the token's queries, keys and values, not rotated
+ * - cosines and sines of the token's angles, f32 `[B, d/2]` each
+ * - `keys` and `values [N, R, K, d]` of all pages
+ * - `pages i32 [B, M]`, the pages of each sequence
+ * - `lengths i32 [B]`, the number of tokens before this one
+ *
+ * Outputs: `attended [B, H·d]`; keys and values with the token's, its keys rotated; two of memory that kernels need.
  */
 export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   cachedAttention: {
@@ -126,7 +132,7 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
         const length = lengths!.data[row]!;
         const feature = (head: number, j: number): number =>
           projected!.data[(row * (heads + 2 * kvHeads) + head) * width + j]!;
-        // Turned rows are of the dtype, as those are that the cache holds.
+        // Rotated rows are rounded to the dtype, as those in the cache are.
         const turned = (head: number, j: number): number => {
           const angle = row * half + (j % half);
           const [c, s] = [cos!.data[angle]!, sin!.data[angle]!];
@@ -165,13 +171,13 @@ export const cachedAttention: OpFamily<CachedAttentionAttributes> = {
   },
 };
 
-/** The inputs by their names. */
+/** Inputs by name. */
 function named<V extends ValueType>(inputs: readonly V[]) {
   const [projected, cos, sin, keys, values, pages, lengths] = inputs as [V, V, V, V, V, V, V];
   return { projected, cos, sin, keys, values, pages, lengths };
 }
 
-/** Query heads, of what projections give and a cache holds. */
+/** Number of query heads, from the width of the projections and the shape of a cache. */
 function headsOf(projected: ValueType, keys: ValueType): number {
   return Number(projected.shape[1]) / Number(keys.shape[3]) - 2 * Number(keys.shape[2]);
 }

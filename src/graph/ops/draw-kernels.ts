@@ -5,7 +5,12 @@ import type { Kernel } from '../kernel.ts';
 /** Tokens whose weights are summed by one warp at once. */
 const TILE = 128;
 
-/** Draws tokens from rows of logits, a block for each. */
+/**
+ * The kernel that draws tokens from rows of logits, with a block for each row.
+ *
+ * It never sorts. A radix selection finds the least likely token that is kept, over weights in fixed point, whose sums do
+ * not depend on the order of additions.
+ */
 export function drawTokensKernel(dtype: FloatDType, vocabulary: number): Kernel {
   const entry = `drawTokens_${dtype}_${vocabulary}`;
   return {

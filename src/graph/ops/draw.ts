@@ -1,5 +1,11 @@
+/**
+ * The draw of tokens by inverse CDF: the first token, in their order, at which the running sum of probabilities exceeds
+ * a uniform number.
+ *
+ * Top-k keeps the likeliest tokens, top-p as many of these as make up a share of their mass.
+ */
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { tensorOf } from '../../tensor/tensor.ts';
+import { sizeOf, tensorOf } from '../../tensor/tensor.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { isFloat, type Value, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
@@ -12,17 +18,23 @@ export interface DrawAttributes {
   readonly drawTokens: None;
 }
 
-/** Elements of a part, which shaders add one by one for each of them. */
+/** Elements of a part of a running sum. Shaders add all elements of a part anew for each of its sums. */
 const PART = 256;
 /** Added to a banned token's logit; its probability is then 0 in f32. */
 const BANNED_BIAS = -1e30;
 
 /**
- * Tokens drawn from rows of logits, by inverse CDF in the order of tokens.
+ * Tokens drawn from rows of logits.
  *
- * Inputs: `logits [R, V]`; `rows i32 [B]`, the row of each draw; `banned i32 [N]`, tokens that are never drawn; f32 `[B, 1]` each `uniform`, which decides;
- * `topK`, the number of likeliest tokens that are kept, 0 for all; `topP`, the share of their mass that is kept. Of
- * equals the lower token is likelier. Output: f32 `[B, 2]`, the token and its log-probability among all of the row.
+ * Inputs:
+ * - `logits [R, V]`
+ * - `rows i32 [B]`, the row of each draw
+ * - `banned i32 [N]`, tokens that are never drawn
+ * - `uniform f32 [B, 1]`, random numbers in [0, 1)
+ * - `topK f32 [B, 1]`, the number of likeliest tokens to keep, 0 for all; of equals the lower token is likelier
+ * - `topP f32 [B, 1]`, the share of their mass to keep
+ *
+ * Output: f32 `[B, 2]`, the token, and its log-probability among all tokens of the row that are not banned.
  */
 export const draw: OpFamily<DrawAttributes> = {
   drawTokens: {
@@ -98,7 +110,7 @@ export const draw: OpFamily<DrawAttributes> = {
   },
 };
 
-/** What bounds a draw: `ranks f32 [K]` are 0 to K - 1, K being the largest `topK` or, with `topP`, V. */
+/** Bounds of a draw. `ranks f32 [K]` are 0 to K - 1, with K the largest `topK`, or V where there is a `topP`. */
 export interface DrawBounds {
   readonly topK: Value;
   readonly topP?: Value;
@@ -106,9 +118,9 @@ export interface DrawBounds {
 }
 
 /**
- * Tokens f32 `[B, 1]` drawn from `probabilities f32 [B, V]`.
+ * Draws tokens f32 `[B, 1]` from `probabilities f32 [B, V]`.
  *
- * @param bounds null where every token may be drawn
+ * @param bounds null to keep every token
  */
 export function drawFrom(
   g: GraphBuilder,
@@ -123,17 +135,17 @@ export function drawFrom(
     bounds === null
       ? probabilities
       : g.where(isKept(g, probabilities, tokens, bounds), probabilities, zero);
-  // Softmax made the rows sum to 1 but for rounding, which the choice below allows for.
+  // The rows sum to 1 but for rounding, which the choice of `last` below allows for.
   const target = bounds === null ? uniform : g.mul(uniform, g.reduceSum(weights, [1], true));
   const isPast = g.greater(runningSums(g, weights, vocabulary), target);
   const isPossible = g.greater(weights, zero);
-  // The first token at which the sum exceeds the target; by rounding, the last of all that may be drawn.
+  // The first token at which the sum exceeds the target, or by rounding the last that may be drawn.
   const first = smallest(g, g.where(g.and(isPast, isPossible), tokens, g.scalar(vocabulary)));
   const last = g.reduceMax(g.where(isPossible, tokens, zero), [1], true);
   return g.min(first, last);
 }
 
-/** Whether each token is kept: bool `[B, V]`. */
+/** Tells for each token whether it is kept: bool `[B, V]`. */
 function isKept(
   g: GraphBuilder,
   probabilities: Value, // [B, V]
@@ -147,12 +159,12 @@ function isKept(
     const isLikely = g.or(g.less(ranks, topK), g.equal(topK, g.scalar(0)));
     const running = runningSums(g, g.where(isLikely, sorted, g.scalar(0)), vocabulary);
     const mass = g.reduceMax(running, [1], true);
-    // One more than those whose sum falls short of the share.
+    // One more than the tokens whose running sum falls short of the share.
     const isShort = g.and(isLikely, g.less(running, g.mul(topP, mass)));
     const enough = g.add(g.reduceSum(g.cast(isShort, 'f32'), [1], true), g.scalar(1));
     count = g.where(g.less(topP, g.scalar(1)), enough, topK);
   }
-  // The last of them tells which the others are: those likelier, and those as likely that come before it.
+  // The last kept token bounds the others: they are likelier, or equally likely and lower.
   const isLast = g.equal(ranks, g.sub(count, g.scalar(1)));
   const ofLast = (values: Value): Value =>
     g.reduceSum(g.where(isLast, values, g.scalar(0)), [1], true);
@@ -163,7 +175,7 @@ function isKept(
   return g.or(g.equal(count, g.scalar(0)), isWithin);
 }
 
-/** Each element plus all before it in its row of `[B, width]`: within parts, and the parts before each. */
+/** Running sums along the rows of `[B, width]`: sums within parts, plus the sum of the parts before each. */
 function runningSums(g: GraphBuilder, x: Value, width: number): Value {
   const parts = Math.ceil(width / PART);
   const rows = x.shape[0]!;
@@ -182,6 +194,5 @@ function smallest(g: GraphBuilder, x: Value): Value {
 
 /** 0, 1, … in a shape. */
 function countTo(g: GraphBuilder, shape: readonly number[]): Value {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return g.constant(tensorOf('f32', shape, [...Array(count).keys()]));
+  return g.constant(tensorOf('f32', shape, [...Array(sizeOf(shape)).keys()]));
 }

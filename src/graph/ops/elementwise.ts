@@ -1,11 +1,12 @@
 import type { DType } from '../../tensor/dtype.ts';
-import { isFloat, type Value, type ValueType } from '../ir.ts';
-import { cFloat, cTypes } from '../kernel-prelude.ts';
-import { broadcastShapes, dtypeError, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
+import { isFloat, type Value } from '../ir.ts';
+import { cFloat, cTypes } from '../kernel-prelude.ts';
+import { dtypeError, shapeError } from '../shape.ts';
 import { mapArrays } from './array.ts';
+import { binary, broadcastType, predicate, sameDType, unary } from './elementwise-forms.ts';
 import { erf, truncateTo } from './numeric.ts';
-import { asNode, microsoft, type Gradient, type None, type Op, type OpFamily } from './op.ts';
+import { asNode, microsoft, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the elementwise ops. */
 export interface ElementwiseAttributes {
@@ -41,96 +42,7 @@ export interface ElementwiseAttributes {
   readonly where: None;
 }
 
-type Algebra = (g: GraphBuilder, dy: Value, x: Value, y: Value) => Gradient;
-type BinaryAlgebra = (
-  g: GraphBuilder,
-  dy: Value,
-  a: Value,
-  b: Value,
-  y: Value,
-) => readonly [Gradient, Gradient];
-
-function broadcastType(op: string, inputs: readonly ValueType[], dtype: DType): ValueType[] {
-  const shape = broadcastShapes(inputs.map((input) => input.shape));
-  if (shape === undefined) throw shapeError(op, 'shapes do not broadcast', inputs);
-  return [{ dtype, shape }];
-}
-
-function sameDType(op: string, inputs: readonly ValueType[]): DType {
-  const dtype = inputs[0]!.dtype;
-  if (inputs.some((input) => input.dtype !== dtype)) {
-    throw dtypeError(op, 'operands must have one dtype', inputs);
-  }
-  return dtype;
-}
-
-function unary(
-  name: string,
-  type: string,
-  c: (x: string) => string,
-  f: (x: number) => number,
-  vjp: Algebra,
-  wants: 'float' | 'number' = 'float',
-): Op<None> {
-  return {
-    cost: 'cheap',
-    infer([x]) {
-      if (wants === 'float' ? !isFloat(x!.dtype) : x!.dtype === 'bool') {
-        throw dtypeError(name, `wants a ${wants} dtype`, [x!]);
-      }
-      return [{ dtype: x!.dtype, shape: x!.shape }];
-    },
-    emit: asNode(type),
-    expression: ([x]) => c(x!),
-    vjp: ({ inputs, outputs }, [dy], g) => [dy && vjp(g, dy, inputs[0]!, outputs[0]!)],
-    evaluate: ([x]) => [mapArrays(x!.dtype, [x!], f)],
-  };
-}
-
-function binary(
-  name: string,
-  type: string,
-  c: (a: string, b: string) => string,
-  f: (a: number, b: number) => number,
-  vjp: BinaryAlgebra,
-): Op<None> {
-  return {
-    cost: 'cheap',
-    infer(inputs) {
-      const dtype = sameDType(name, inputs);
-      if (dtype === 'bool') throw dtypeError(name, 'wants numbers', inputs);
-      return broadcastType(name, inputs, dtype);
-    },
-    emit: asNode(type),
-    expression: ([a, b]) => c(a!, b!),
-    vjp: ({ inputs: [a, b], outputs: [y] }, [dy], g) => (dy ? vjp(g, dy, a!, b!, y!) : []),
-    evaluate: ([a, b]) => [mapArrays(a!.dtype, [a!, b!], f)],
-  };
-}
-
-function predicate(
-  name: string,
-  type: string,
-  c: (a: string, b: string) => string,
-  f: (a: number, b: number) => boolean,
-  wants: 'number' | 'bool',
-): Op<None> {
-  return {
-    cost: 'cheap',
-    infer(inputs) {
-      const dtype = sameDType(name, inputs);
-      if ((dtype === 'bool') !== (wants === 'bool')) {
-        throw dtypeError(name, `wants ${wants} operands`, inputs);
-      }
-      return broadcastType(name, inputs, 'bool');
-    },
-    emit: asNode(type),
-    expression: ([a, b]) => c(a!, b!),
-    evaluate: ([a, b]) => [mapArrays('bool', [a!, b!], (x, y) => Number(f(x, y)))],
-  };
-}
-
-/** The share of `max`'s gradient that goes to `a`: all where it is larger, half on a tie. */
+/** The share of a maximum's gradient that goes to `a`: all where `a` is larger, half on a tie. */
 function share(g: GraphBuilder, larger: Value, tied: Value, dtype: DType): Value {
   return g.add(g.cast(larger, dtype), g.mul(g.cast(tied, dtype), g.scalar(0.5, dtype)));
 }
@@ -256,7 +168,7 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
         }),
     ),
     emit: asNode('QuickGelu', () => ({ alpha: { float: 1 } }), microsoft),
-    rederive: ({ inputs: [x] }, g) => [g.inFloat32([x!], (x) => g.mul(x, g.sigmoid(x)))],
+    substitutes: ({ inputs: [x] }, g) => [g.inFloat32([x!], (x) => g.mul(x, g.sigmoid(x)))],
   },
   tanh: unary(
     'tanh',

@@ -1,10 +1,11 @@
 import { isFloat, type Value, type ValueType } from '../ir.ts';
-import { dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
+import { productDim } from '../dim.ts';
+import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { CxmindError } from '../../errors.ts';
 import { aroundAxis, blank, stridesOf, walk, type NdArray } from './array.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
-import { addRowsSteps } from './add-rows-steps.ts';
+import { addRowsSteps } from './indexing-kernels.ts';
 import { asNode, type None, type OpFamily } from './op.ts';
 
 /** Attributes of the ops that read or write by index. */
@@ -15,9 +16,9 @@ export interface IndexingAttributes {
     readonly isGradientZeroFilled: boolean;
   };
   readonly gatherElements: { readonly axis: number };
-  /** Adds updates to data where index says; indices may repeat. */
+  /** Adds updates to data at the places of an index; indices may repeat. */
   readonly scatterElements: { readonly axis: number };
-  /** Adds rows `[N, ...]` to those of data `[R, ...]` that an index `[N]` names; indices may repeat. */
+  /** Adds rows `[N, ...]` to the rows of data `[R, ...]` at an index `[N]`; indices may repeat. */
   readonly addRows: None;
 }
 
@@ -35,7 +36,11 @@ function checkAlong(op: string, axis: number, inputs: readonly ValueType[]): voi
   }
 }
 
-/** The index as a position from the front; throws when it is outside of the axis. */
+/**
+ * The position of an index from the front.
+ *
+ * @throws SHAPE_MISMATCH when it is outside of the axis
+ */
 function positionOf(op: string, index: number, size: number): number {
   const position = index < 0 ? index + size : index;
   if (position < 0 || position >= size) {
@@ -44,7 +49,7 @@ function positionOf(op: string, index: number, size: number): number {
   return position;
 }
 
-/** Rows along `axis` added up where `index` (any shape) sends them, into zeros like `x`. */
+/** Adds slices along `axis` into zeros like `x`, at an `index` of any shape. */
 function scatterRows(g: GraphBuilder, x: Value, index: Value, dy: Value, axis: number): Value {
   if (axis === 0 && index.shape.length === 1) {
     return g.addRows(g.zeros(dy.dtype, x.shape), index, dy);
@@ -75,8 +80,8 @@ function moveElements(
 /**
  * Reading and writing by index.
  *
- * Sums over repeated indices use ScatterElements, never ScatterND: with reduction=add the latter
- * races on the CPU provider when an index repeats.
+ * Sums over repeated indices use ScatterElements. ScatterND with reduction=add races on the CPU provider when an index
+ * repeats.
  */
 export const indexing: OpFamily<IndexingAttributes> = {
   gather: {
@@ -120,7 +125,7 @@ export const indexing: OpFamily<IndexingAttributes> = {
       return [{ dtype: x.dtype, shape: [index.shape[0]!, ...x.shape.slice(1)] }];
     },
     emit({ inputs: [x, index], outputs: [y], attributes: { isZeroFilled } }, onnx) {
-      // -1 reads the last row, which a factor of 0 then clears: cheaper than a copy of x with a zero row.
+      // -1 reads the last row, and a factor of 0 clears it. A copy of x with a zero row would cost more.
       const [from, to] = [onnx.name(index!), onnx.name(y!)];
       const rows = isZeroFilled ? onnx.temporary() : to;
       onnx.node('Gather', [onnx.name(x!), from], [rows], { axis: { int: 0 } });

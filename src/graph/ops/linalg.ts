@@ -1,16 +1,17 @@
 import type { Dim } from '../ir.ts';
 import { isFloat } from '../ir.ts';
-import { broadcastShapes, dtypeError, productDim, sameShape, shapeError } from '../shape.ts';
+import { productDim } from '../dim.ts';
+import { broadcastShapes, dtypeError, sameShape, shapeError } from '../shape.ts';
 import { blank, broadcastStrides, mapArrays, walk, type NdArray } from './array.ts';
 import { microsoft, type OpFamily } from './op.ts';
 import { libraryProduct } from './product-batches.ts';
 
-/** How a product reads its operands, transposed in their last two axes and scaled by alpha, and what it writes. */
+/** A product's scale and result, and whether it reads its operands transposed in their last two axes. */
 export interface ProductAttributes {
   readonly transA: boolean;
   readonly transB: boolean;
   readonly alpha: number;
-  /** The result's dtype: f32 keeps what a product of halves accumulates. The operands' own when left out. */
+  /** The result's dtype, if it is not the operands' own. f32 keeps the precision in which halves are summed. */
   readonly to?: 'f32';
 }
 
@@ -88,7 +89,7 @@ export const linalg: OpFamily<LinalgAttributes> = {
         ? g.matMul(b!, dy, { transA: transB, transB: true, alpha })
         : g.matMul(dy, b!, { transB: !transB, alpha });
       if (b!.shape.length === 2 && a!.shape.length > 2 && !transA) {
-        // One product over all rows, rather than one per batch and a sum.
+        // One product over all rows costs less than a product for each batch and a sum.
         const [rowsA, rowsDy] = [a!, dy].map((value) =>
           g.reshape(value, [productDim(value.shape.slice(0, -1)), value.shape.at(-1)!]),
         );

@@ -1,17 +1,11 @@
 import type { DType } from '../../tensor/dtype.ts';
 import type { Dim, ValueType } from '../ir.ts';
-import {
-  broadcastShapes,
-  differenceDim,
-  mayHoldSame,
-  sameShape,
-  shapeError,
-  sumDim,
-} from '../shape.ts';
+import { differenceDim, mayHoldSame, sumDim } from '../dim.ts';
+import { broadcastShapes, sameShape, shapeError } from '../shape.ts';
 import { broadcastStrides, blank, readStrided, stridesOf, walk } from './array.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
 import { asNode, type DimSizes, type OpFamily } from './op.ts';
-import { partsKernel } from './parts-kernel.ts';
+import { partsKernel } from './movement-kernels.ts';
 
 /** Attributes of the ops that move elements without changing them. */
 export interface MovementAttributes {
@@ -19,12 +13,12 @@ export interface MovementAttributes {
   readonly reshape: { readonly shape: readonly Dim[] };
   readonly expand: { readonly shape: readonly Dim[] };
   readonly concat: { readonly axis: number };
-  /** `end` is null for the end of the axis; negative bounds count from it. */
+  /** Negative bounds count from the end of the axis; `end` is null for the end itself. */
   readonly slice: { readonly axis: number; readonly start: number; readonly end: number | null };
   readonly split: { readonly axis: number; readonly sizes: readonly Dim[] };
-  /** Zeros around one axis: `before` of them first, then as many as make it `size` long. */
+  /** Zeros around one axis: `before` of them in front, and behind as many as make the axis `size`. */
   readonly pad: { readonly axis: number; readonly before: Dim; readonly size: Dim };
-  /** The product of dimensions as a scalar; it has no inputs. */
+  /** The product of dimensions as a scalar. It has no inputs. */
   readonly size: { readonly dims: readonly Dim[]; readonly dtype: DType };
 }
 
@@ -38,13 +32,13 @@ function slicedDim(dim: Dim, start: number, end: number | null): Dim {
     const to = end === null ? dim : Math.min(dim, end < 0 ? end + dim : end);
     return Math.max(0, to - from);
   }
-  // A symbolic axis is taken to be as long as the bounds say.
+  // A symbolic axis is assumed to reach as far as the bounds.
   const from = start < 0 ? sumDim([dim, start]) : start;
   const to = end === null ? dim : end < 0 ? sumDim([dim, end]) : end;
   return differenceDim(to, [from]);
 }
 
-/** Sizes of a shape of which at most one dimension has an unknown symbol: it takes what is left. */
+/** Sizes of a shape. One dimension may have an unknown symbol, and takes what the others leave. */
 function resolveShape(shape: readonly Dim[], total: number, sizes: DimSizes): number[] {
   const known = shape.map(sizes);
   const rest = known.reduce<number>((product, size) => product * (size ?? 1), 1);
@@ -119,7 +113,7 @@ export const movement: OpFamily<MovementAttributes> = {
     },
     vjp: (_call, [dy]) => [dy],
     evaluate([x], { shape }, sizes) {
-      // A dimension already in x needs no symbol: 1 leaves it as it is.
+      // An unknown symbol is x's own dimension.
       const lead = shape.length - x!.shape.length;
       const target = shape.map((dim, axis) => sizes(dim) ?? x!.shape[axis - lead]!);
       return [readStrided(x!, target, broadcastStrides(x!.shape, target))];

@@ -1,5 +1,6 @@
 import { isFloat, type Value } from '../ir.ts';
-import { dtypeError, productDim, shapeError } from '../shape.ts';
+import { productDim } from '../dim.ts';
+import { dtypeError, shapeError } from '../shape.ts';
 import { blank } from './array.ts';
 import type { OpFamily } from './op.ts';
 
@@ -10,7 +11,7 @@ export interface NormAttributes {
 
 /** Normalisations. */
 export const norm: OpFamily<NormAttributes> = {
-  /** Outputs: the scaled rows, and the reciprocal root mean square `[..., 1]` that backward reads. */
+  /** Root mean square norm. Outputs: the scaled rows, and the reciprocal root mean square `[..., 1]` for backward. */
   rmsNorm: {
     cost: 'costly',
     infer(inputs) {
@@ -39,7 +40,7 @@ export const norm: OpFamily<NormAttributes> = {
     /*
      * With r the reciprocal root mean square, y = x r w and p = dy x:
      *   dw_j = sum_t p_tj r_t,   dx = dy w r - x r^3 mean_j(p_j w_j).
-     * The two sums are matrix products of p, which read it once each and write next to nothing.
+     * The two sums are matrix products of p: each reads p once and writes little.
      */
     vjp({ inputs, outputs: [, inverse] }, [gradient], g) {
       if (gradient === undefined) return [];
@@ -60,7 +61,7 @@ export const norm: OpFamily<NormAttributes> = {
       const dx = g.sub(g.mul(g.mul(dy, weight), r), g.mul(x, pull));
       return [g.cast(dx, dtype), g.cast(dw, dtype)];
     },
-    rederive({ inputs: [x, weight], outputs: [, inverse] }, g) {
+    substitutes({ inputs: [x, weight], outputs: [, inverse] }, g) {
       const y = g.mul(g.mul(g.cast(x!, 'f32'), inverse!), g.cast(weight!, 'f32'));
       return [g.cast(y, x!.dtype)];
     },

@@ -24,7 +24,7 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
 }
 
-/** What a cast keeps of a number; the rounding to float dtypes is the evaluator's, as after every op. */
+/** The change that a cast makes to a number. The evaluator rounds to float dtypes, as after every op. */
 export function truncateTo(dtype: DType): (value: number) => number {
   switch (dtype) {
     case 'f32':

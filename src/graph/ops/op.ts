@@ -1,3 +1,8 @@
+/**
+ * The forms that every op has, side by side in the file of its family: inference, ONNX, gradient and reference kernel.
+ *
+ * Kernels in CUDA C stand beside the family `<name>.ts`, in `<name>-kernels.ts`.
+ */
 import type { DType } from '../../tensor/dtype.ts';
 import type { GraphBuilder } from '../builder.ts';
 import type { Dim, Value, ValueType } from '../ir.ts';
@@ -7,49 +12,55 @@ import type { NdArray } from './array.ts';
 /** Attributes of an op that has none. */
 export type None = Readonly<Record<string, never>>;
 
-/** One application of an op as its rules see it. */
+/** One application of an op, as its rules see it. */
 export interface Call<A> {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
   readonly attributes: A;
 }
 
-/** A gradient that is absent is zero. */
+/** A gradient; zero where undefined. */
 export type Gradient = Value | undefined;
 
-/** All that is known of one op, in one place. */
+/** The rules of one op. */
 export interface Op<A> {
-  /** `cheap` may be computed again in a backward graph rather than saved. */
+  /** Cost of computing the op again in a backward graph. Only results of `costly` ops are worth saving. */
   readonly cost: 'cheap' | 'costly';
-  /** Types of the outputs; throws SHAPE_MISMATCH or DTYPE_MISMATCH. */
+  /**
+   * Types of the outputs.
+   *
+   * @throws SHAPE_MISMATCH, DTYPE_MISMATCH
+   */
   infer(inputs: readonly ValueType[], attributes: A): readonly ValueType[];
-  /** Writes the op as ONNX nodes; an op without this rule has the next. */
+  /** Writes the op as ONNX nodes. An op without this rule has `expand`. */
   emit?(call: Call<A>, onnx: Emitter): void;
-  /** The outputs by other ops, for devices that have no steps for it. */
+  /** Writes the outputs by other ops, for devices that have no steps for it. */
   expand?(call: Call<A>, g: GraphBuilder): readonly Value[];
-  /** One element of the result in C, of operands that are `float` for every float dtype; of ops that go element by element. */
+  /** One element of an elementwise op's result in C. Operands of a float dtype are `float`. */
   expression?(operands: readonly string[], call: Call<A>): string;
   /**
-   * What the op does on a device with kernels, one step after the other; undefined where its ONNX form does better.
-   * Memory that the steps need is an output more.
+   * The steps of the op on a device with kernels, in order; undefined where its ONNX form does better.
+   *
+   * Memory that the steps need is a further output.
    */
   steps?(call: Call<A>): readonly Step[] | undefined;
   /**
-   * Vector-Jacobian product: the gradients of the inputs, from those of the outputs. A rule is only
-   * its algebra: a gradient may be broadcast, the reverse walk sums it to its input's shape.
-   * An op without a rule cannot stand between a parameter and a loss.
+   * Vector-Jacobian product: the gradients of the inputs from those of the outputs.
+   *
+   * A gradient may be broadcast; the reverse walk (`backward.ts`) sums it to its input's shape. An op without this rule
+   * cannot stand between a parameter and a loss.
    */
   vjp?(call: Call<A>, gradients: readonly Gradient[], g: GraphBuilder): readonly Gradient[];
-  /** Outputs computed a cheaper way from other outputs, for use in a backward graph; absent ones as they are. */
-  rederive?(call: Call<A>, g: GraphBuilder): readonly Gradient[];
-  /** Reference kernel in double precision; what it gives is rounded to the outputs' dtypes by who evaluates. */
+  /** Cheaper equals of the outputs, for a backward graph to read in their place; none where undefined. */
+  substitutes?(call: Call<A>, g: GraphBuilder): readonly Gradient[];
+  /** Reference kernel in double precision. The evaluator rounds its results to the outputs' dtypes. */
   evaluate(inputs: readonly NdArray[], attributes: A, sizes: DimSizes): readonly NdArray[];
 }
 
 /** A family of ops, closed by the compiler over its attribute types. */
 export type OpFamily<Attributes> = { readonly [K in keyof Attributes]: Op<Attributes[K]> };
 
-/** The number a dimension stands for in one evaluation, undefined when no input has its symbols. */
+/** The size of a dimension in one evaluation; undefined when no input has its symbols. */
 export type DimSizes = (dim: Dim) => number | undefined;
 
 /** An ONNX attribute, tagged by its kind. */
@@ -60,9 +71,9 @@ export type OnnxAttribute =
   | { readonly text: string }
   | { readonly ints: readonly number[] };
 
-/** Where ops write their ONNX form. */
+/** The writer of ONNX nodes that ops are given. */
 export interface Emitter {
-  /** Adds a node; `domain` is the standard one unless given. */
+  /** Adds a node. The domain is ONNX's own unless given. */
   node(
     type: string,
     inputs: readonly string[],
@@ -82,14 +93,14 @@ export interface Emitter {
   ints(values: readonly number[]): string;
   /** A constant scalar. */
   scalar(value: number, dtype: DType): string;
-  /** An i64 vector holding the dimensions, computed from the shapes of graph inputs where symbolic. */
+  /** An i64 vector of dimensions; symbolic ones are computed from the shapes of graph inputs. */
   dims(dims: readonly Dim[]): string;
 }
 
 /** The domain of ONNX Runtime's own ops. */
 export const microsoft = 'com.microsoft';
 
-/** Adds a node of one output, for the op's own use, and gives its name. */
+/** Adds a node with one output for the op's own use; returns the output's name. */
 export function intermediate(
   onnx: Emitter,
   type: string,
@@ -101,7 +112,7 @@ export function intermediate(
   return output;
 }
 
-/** Emission as one standard node over all inputs and outputs. */
+/** Emits an op as one node over all inputs and outputs. */
 export function asNode<A>(
   type: string,
   attributes?: (attributes: A) => Readonly<Record<string, OnnxAttribute>>,

@@ -3,15 +3,15 @@ import { axisOf, dtypeError, shapeError } from '../shape.ts';
 import { aroundAxis, blank } from './array.ts';
 import type { OpFamily } from './op.ts';
 
-/** Attributes of the ops for which the order of elements matters. */
+/** Attributes of the ops that depend on the order of elements. */
 export interface OrderAttributes {
   readonly topK: { readonly count: Dim };
   readonly cumSum: { readonly axis: number };
 }
 
-/** Sorting and running sums; no loss is written with them, so they have no gradient. */
+/** Sorting and running sums. No loss needs them, so they have no gradient. */
 export const order: OpFamily<OrderAttributes> = {
-  /** Outputs: the largest elements of the last axis in falling order, and their places i64, of equals the first. */
+  /** The largest elements along the last axis in falling order, and their places i64. Of equals the first wins. */
   topK: {
     cost: 'costly',
     infer([x], { count }) {
@@ -47,7 +47,7 @@ export const order: OpFamily<OrderAttributes> = {
       return [values, places];
     },
   },
-  /** Each element plus all before it along an axis. */
+  /** The running sum along an axis, each element included. */
   cumSum: {
     cost: 'costly',
     infer([x], { axis }) {

@@ -1,16 +1,12 @@
 import { isFloat, type Dim, type Value, type ValueType } from '../ir.ts';
-import {
-  attentionGradientKernels,
-  attentionKernel,
-  gradientParts,
-  type AttentionForm,
-} from './packed-attention-kernels.ts';
+import { attentionKernel, gradientParts, type AttentionForm } from './packed-attention-kernels.ts';
+import { attentionGradientKernels } from './packed-attention-gradient-kernels.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { blank, type NdArray } from './array.ts';
 import { intermediate, type Emitter, type OnnxAttribute, type OpFamily } from './op.ts';
 
-/** Heads of an attention: `heads` queries share `kvHeads` keys and values in equal groups. */
+/** Heads of an attention. Equal groups of the `heads` query heads share one of the `kvHeads` key-value heads each. */
 export interface PackedHeads {
   readonly heads: number;
   readonly kvHeads: number;
@@ -23,16 +19,18 @@ export interface PackedAttentionAttributes {
 }
 
 /**
- * Scaled dot-product attention over packed tokens, which never stores scores.
+ * Scaled dot-product attention over packed tokens, whose kernels never store scores.
  *
- * Tokens have places beside their rows: `order [T]` has the row at each place. `sees [T, 4]` says for each row which
- * places it sees, `[a0, a1)` and `[b0, b1)`, and `seenBy [T, 2]` by which places it is seen, always one run: the same
- * pairs told from both sides, all i32. Rows are joined: queries, then keys, then values, `[T, H + 2 K, d]`.
+ * Inputs:
+ * - joined rows `[T, H + 2 K, d]`: queries, then keys, then values
+ * - `order i32 [T]`: the row at each place. A token has a place beside its row, so that those it sees are neighbours.
+ * - `sees i32 [T, 4]`: the places that each row sees, `[a0, a1)` and `[b0, b1)`
+ * - `seenBy i32 [T, 2]`: the places that see each row, always one run. It holds the same pairs as `sees`.
  *
  * @see FlashAttention-2, arXiv:2307.08691
  */
 export const packedAttention: OpFamily<PackedAttentionAttributes> = {
-  /** Outputs: the attended values `[T, H·d]`, and the log-sum-exp of each row's scores, f32 `[H, T]`. */
+  /** The attention. Outputs: the attended values `[T, H·d]`, and the log-sum-exp of each row's scores, f32 `[H, T]`. */
   packedAttention: {
     cost: 'costly',
     infer(inputs, { heads, kvHeads }) {
@@ -98,8 +96,10 @@ export const packedAttention: OpFamily<PackedAttentionAttributes> = {
     },
   },
   /**
-   * The gradient of joined rows, from what attention took and gave, and the gradient of its attended values. Its other
-   * outputs are memory of its kernels.
+   * The gradient of the joined rows.
+   *
+   * Inputs: those of the attention, its outputs, and the gradient of its attended values. Outputs beside the gradient are
+   * memory that kernels need.
    */
   packedAttentionGradient: {
     cost: 'costly',
@@ -170,7 +170,7 @@ function formOf({ dtype, shape }: Value, heads: PackedHeads): AttentionForm {
   return { dtype: dtype as FloatDType, headDim: shape[2] as number, ...heads };
 }
 
-/** Where things are in joined rows, and who sees whom, for the reference kernels. */
+/** Offsets into joined rows and the pairs of rows that see each other, for the reference kernels. */
 class Rows {
   readonly tokens: number;
   readonly heads: number;
@@ -191,7 +191,7 @@ class Rows {
     this.#sees = sees;
   }
 
-  /** Calls `body(row, head, rows of the keys that it sees)` for every query. */
+  /** Calls `body(row, head, keys)` for every query, with the rows of the keys that it sees. */
   visit(body: (row: number, head: number, keys: readonly number[]) => void): void {
     for (let row = 0; row < this.tokens; row++) {
       const [a0, a1, b0, b1] = this.#sees.data.subarray(4 * row, 4 * row + 4);
@@ -226,10 +226,10 @@ class Rows {
   }
 }
 
-/** Below every score that there is. */
+/** The score of a place that a row does not see. */
 const FORBIDDEN = -1e30;
 
-/** Attention by ONNX's own ops, in f32, with every score in memory: queries by rows, keys and values by places. */
+/** Attention by ONNX's own ops, in f32, with every score in memory. Queries stand by rows, keys and values by places. */
 class PlainAttention {
   readonly queries: string; // [K, H/K, T, d]
   readonly keys: string; // [K, 1, T, d]
@@ -263,7 +263,7 @@ class PlainAttention {
     this.scores = this.node('Where', [this.#mask(sees), scaled, forbidden]);
   }
 
-  /** exp(scores - total), of a total for each row of queries. */
+  /** Weights exp(scores - total), with a total for each row of queries. */
   weights(total: string): string {
     return this.node('Exp', [this.node('Sub', [this.scores, total])]);
   }
@@ -274,7 +274,7 @@ class PlainAttention {
     return this.node('ReduceSum', [products, this.#onnx.ints([-1])]);
   }
 
-  /** Attended rows `[T, H·d]` as `[K, H/K, T, d]`. */
+  /** Attended rows `[T, H·d]`, as `[K, H/K, T, d]`. */
   perHead(x: Value): string {
     return this.#grouped(this.#wide(x));
   }
@@ -292,7 +292,7 @@ class PlainAttention {
     return this.node('Reshape', [this.#turned(x, [2, 0, 1, 3]), this.#onnx.dims(shape)]);
   }
 
-  /** Every query head's numbers of keys `[K, H/K, T, d]`, summed up, as rows `[T, K, d]`. */
+  /** Numbers of keys by query heads `[K, H/K, T, d]`, summed over each group, as rows `[T, K, d]`. */
   perKey(x: string): string {
     const sum = this.node('ReduceSum', [x, this.#onnx.ints([1])], { keepdims: { int: 0 } });
     const byPlace = this.#turned(sum, [1, 0, 2]);
@@ -300,7 +300,7 @@ class PlainAttention {
       this.#onnx.cast(this.#order, 'i64'),
       this.#onnx.ints([1]),
     ]);
-    // Every row is written, so what they are written into does not matter.
+    // Every row is written, so the data that the rows are written into do not matter.
     return this.node('ScatterND', [byPlace, rows, byPlace]);
   }
 
@@ -322,7 +322,7 @@ class PlainAttention {
     return intermediate(this.#onnx, type, inputs, attributes);
   }
 
-  /** Which place each row sees, bool `[T, T]`. */
+  /** Tells for each row and place whether the row sees the place, bool `[T, T]`. */
   #mask(sees: Value): string {
     const onnx = this.#onnx;
     const [tokens] = this.#split;

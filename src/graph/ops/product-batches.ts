@@ -3,7 +3,7 @@ import { broadcastShapes } from '../shape.ts';
 import { broadcastStrides, walk } from './array.ts';
 import type { ProductAttributes } from './linalg.ts';
 
-/** A matrix product as calls of a device's library. */
+/** A matrix product as calls of a device's library (cuBLAS). */
 export function libraryProduct({ transA, transB, alpha }: ProductAttributes): LibraryProduct {
   return {
     transA,
@@ -15,13 +15,13 @@ export function libraryProduct({ transA, transB, alpha }: ProductAttributes): Li
 
 type Sizes = readonly number[];
 
-/** An axis of batches: how long it is, and the strides of both operands and the result along it. */
+/** An axis of batches: its size, and the strides of both operands and the result along it. */
 interface Axis {
   readonly size: number;
   readonly strides: readonly [number, number, number];
 }
 
-/** The innermost axes of batches that can be walked as one are a call's, those around them calls of their own. */
+/** Merges the innermost axes of batches into those of one call, as far as their strides allow; the others are calls. */
 function batchesOf([a, b, y]: readonly [Sizes, Sizes, Sizes], transA: boolean): ProductBatch[] {
   const [m, n] = y.slice(-2) as [number, number];
   const k = a.at(transA ? -2 : -1)!;
@@ -52,7 +52,7 @@ function batchesOf([a, b, y]: readonly [Sizes, Sizes, Sizes], transA: boolean): 
   return transA ? batches : batches.map(asOneProduct);
 }
 
-/** Rows of products by one matrix are rows of one product, where they follow each other. */
+/** Makes one product of adjacent products by the same matrix. */
 function asOneProduct(batch: ProductBatch): ProductBatch {
   const { m, n, k, count, strides } = batch;
   const [ofA, ofB, ofY] = strides;

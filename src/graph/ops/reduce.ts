@@ -7,7 +7,7 @@ import type { Value } from '../ir.ts';
 import type { GraphBuilder } from '../builder.ts';
 import { asNode, type Call, type Emitter, type Op, type OpFamily } from './op.ts';
 
-/** Which axes a reduction takes away; one at least, each counted from the front, none twice, in rising order. */
+/** Axes of a reduction: at least one, counted from the front, none twice, in rising order. */
 export interface ReduceAttributes {
   readonly axes: readonly number[];
   readonly keepDims: boolean;
@@ -27,7 +27,7 @@ function reducedShape<D extends Dim>(shape: readonly D[], axes: readonly number[
 }
 
 function inferReduced(x: ValueType, { axes, keepDims }: ReduceAttributes): ValueType[] {
-  // ONNX takes no axes to mean all of them; the builder, that there is nothing to reduce.
+  // An empty list means all axes to ONNX, and nothing to reduce to the builder.
   if (axes.length === 0) throw shapeError('reduce', 'wants one axis at least', [x]);
   const shape = keepDims
     ? reducedShape(x.shape, axes)
@@ -43,7 +43,7 @@ function emitReduce(type: string) {
   };
 }
 
-/** A reduced value with its reduced axes back as 1. */
+/** A reduced value with size 1 on the axes that were reduced. */
 function kept(g: GraphBuilder, reduced: Value, { axes, keepDims }: ReduceAttributes): Value {
   return keepDims ? reduced : g.unsqueeze(reduced, axes);
 }
@@ -106,8 +106,10 @@ function normalizer(
 }
 
 /**
- * dy - exp(y) sum(dy). A gradient that stands at picked elements alone, as a log-likelihood's does,
- * is added to the other term where it stands, and never spread out over the axis.
+ * The gradient of log-softmax: dy - exp(y) sum(dy).
+ *
+ * The gradient of a log-likelihood is zero but for the picked elements. It is added there to the second term, and never
+ * written out over the axis.
  */
 function logSoftmaxGradient(g: GraphBuilder, dy: Value, y: Value, axis: number): Value {
   const scatter = g.producer(dy);

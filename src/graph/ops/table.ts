@@ -1,3 +1,4 @@
+/** The table of all ops. A new family joins here. */
 import type { Node } from '../ir.ts';
 import { attention, type AttentionAttributes } from './attention.ts';
 import { cachedAttention, type CachedAttentionAttributes } from './cached-attention.ts';
@@ -32,7 +33,7 @@ export interface OpAttributes
 /** The name of an op. */
 export type OpName = keyof OpAttributes;
 
-/** Every op: a name without its rules, or rules for another name, do not compile. */
+/** Every op. The compiler refuses a name without rules, and rules without a name. */
 export const ops: OpFamily<OpAttributes> = {
   ...elementwise,
   ...linalg,
@@ -48,7 +49,7 @@ export const ops: OpFamily<OpAttributes> = {
   ...tokenLogProbs,
 };
 
-/** The rules of a node's op; its attributes are of the op's type because the builder made the node. */
+/** The rules of a node's op. The builder made the node, so its attributes are of the op's type. */
 export function opOf(node: Node | OpName): Op<unknown> {
   return ops[typeof node === 'string' ? node : node.op];
 }

@@ -1,18 +1,18 @@
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
-/** How rows of a width are cut into tiles of shared memory. */
+/** Geometry of tiles in shared memory, for rows of one width. */
 export interface TileShape {
   /** Rows of a tile; sixteen to a warp. */
   readonly rows: number;
   readonly threads: number;
   /** Bytes of one tile. */
   readonly bytes: number;
-  /** Bytes that a block's products need besides. */
+  /** Further bytes that a block's products need. */
   readonly scratchBytes: number;
 }
 
-/** The tiles that `tileSource` makes. */
+/** Geometry of the tiles that `tileSource` declares. */
 export function tileShape(dtype: FloatDType, width: number): TileShape {
   const isHalf = dtype !== 'f32';
   const rows = isHalf ? 64 : 32;
@@ -24,18 +24,18 @@ export function tileShape(dtype: FloatDType, width: number): TileShape {
   };
 }
 
-/** The width and zeros, sixteen columns at a time. */
+/** Width of a tile: the rows' width, filled with zeros to a multiple of sixteen. */
 function columnsOf(width: number): number {
   return Math.ceil(width / 16) * 16;
 }
 
 /**
- * CUDA C of tiles of rows in shared memory and of their products: `Sums`, `load`, `multiply`, `accumulate`.
+ * CUDA C for tiles of rows in shared memory and for their products: `Sums`, `load`, `multiply`, `accumulate`.
  *
- * A warp owns sixteen rows of a product. Its lanes hold it as tensor cores leave it: of every eight columns, lane `l`
- * has columns `2 (l % 4)` and the next of row `l / 4`, then of row `l / 4 + 8`. Halves are multiplied by tensor
- * cores, on Hopper by those instructions of its own which four warps give together and which read tiles by
- * themselves; f32 by the same lanes one product after the other.
+ * A warp owns sixteen rows of a product, in the layout of tensor cores: of every eight columns, lane `l` holds columns
+ * `2 (l % 4)` and `2 (l % 4) + 1` of row `l / 4`, then of row `l / 4 + 8`. Tensor cores multiply halves. On Hopper their
+ * instructions are issued by four warps together (wgmma) and read tiles from shared memory themselves. Each lane
+ * multiplies f32 one product after the other.
  */
 export function tileSource(dtype: FloatDType, width: number): string {
   const { rows, threads } = tileShape(dtype, width);
@@ -143,7 +143,7 @@ template <class T> __device__ void storeRow(T* to, const Sums<COLUMNS>& sums, in
 }
 `;
 
-/** Warp-wide matrix instructions (PTX ISA, mma.m16n8k16 and ldmatrix). */
+/** C: matrix instructions of one warp (PTX ISA, mma.m16n8k16 and ldmatrix). */
 function tensorCoreInstructions(dtype: FloatDType): string {
   return `
 __device__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
@@ -205,7 +205,7 @@ __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const
 template <int Pending> __device__ void awaitProducts() {}
 `;
 
-/** Matrix instructions of four warps (PTX ISA, wgmma), whose operands in shared memory are described. */
+/** C: matrix instructions of four warps (PTX ISA, wgmma), which take descriptors of operands in shared memory. */
 function hopperInstructions(dtype: FloatDType, columns: number, rows: number): string {
   const sums = (count: number): string =>
     Array.from({ length: count }, (_, i) => `"+f"(d.at[${i >> 2}][${i & 3}])`).join(', ');
@@ -238,7 +238,7 @@ template <int Pending> __device__ void awaitProducts() {
 ${packing(dtype)}`;
 }
 
-/** Weights as the left operand of a product. */
+/** C: weights as the left operand of a product. */
 function packing(dtype: FloatDType): string {
   return `
 __device__ u32 packPair(float low, float high) {

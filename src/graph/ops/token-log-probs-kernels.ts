@@ -10,7 +10,7 @@ function packOf(vocabulary: number): number {
   return [4, 2, 1].find((count) => vocabulary % count === 0)!;
 }
 
-/** A block for each row of logits: its largest and the sum of its exponentials in one pass. */
+/** The kernel of `tokenLogProbs`. A block finds the largest logit of a row and its sum of exponentials in one pass. */
 export function tokenLogProbsKernel(logits: DType, vocabulary: number): Kernel {
   const [pack, element] = [packOf(vocabulary), cTypes[logits]];
   const entry = `token_log_probs_${logits}_${vocabulary}`;
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
   };
 }
 
-/** What each logit has to do with its row's log-probability: gradient x (is the token's - probability). */
+/** The kernel of the gradient: dy (t - p) for each logit, with p its probability, and t 1 for the token and else 0. */
 export function tokenLogProbsGradientKernel(logits: DType, vocabulary: number, to: DType): Kernel {
   const pack = packOf(vocabulary);
   const [element, result] = [cTypes[logits], cTypes[to]];

@@ -5,22 +5,24 @@ import { blank, type NdArray } from './array.ts';
 import { intermediate, type Emitter, type OpFamily } from './op.ts';
 import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
 
-/** In what dtype the gradient of logits is to be: that of the products which it goes into. */
+/** The dtype of the logits' gradient: that of the products which read it. */
 interface GradientDType {
   readonly gradient: FloatDType;
 }
 
-/** Attributes of the log-probabilities of tokens. */
+/** Attributes of the log-probability ops. */
 export interface TokenLogProbsAttributes {
   readonly tokenLogProbs: GradientDType;
   readonly tokenLogProbsGradient: GradientDType;
 }
 
-/** Log-probabilities of given tokens, of which there is never one for every token. */
+/** Log-probabilities of given tokens. Kernels never write one for every token of the vocabulary. */
 export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
   /**
-   * Inputs: logits `[R, V]` and a token for each row, i64 `[R, 1]`. Outputs, f32 `[R]`: the tokens' log-probabilities,
-   * and the log-sum-exp of each row, which backward reads.
+   * The log-probability of one token of each row.
+   *
+   * Inputs: logits `[R, V]`, and a token for each row, i64 `[R, 1]`. Outputs, f32 `[R]`: the tokens' log-probabilities,
+   * and the log-sum-exp of each row for backward.
    */
   tokenLogProbs: {
     cost: 'costly',
@@ -60,7 +62,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       if (dy === undefined) return [];
       const inputs = [logits!, targets!, logSumExp!, dy];
       const gradient = g.apply('tokenLogProbsGradient', inputs, attributes)[0]!;
-      // A product of halves takes it back to theirs, so that no wide one is ever there.
+      // A product of halves narrows it again, so that no wide gradient is ever in memory.
       return [g.cast(gradient, logits!.dtype)];
     },
     evaluate([logits, targets]) {
@@ -76,7 +78,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       return [logProbs, logSumExp];
     },
   },
-  /** The gradient of logits `[R, V]`, from what the op above took, the log-sum-exps and the gradient `[R]` of its result. */
+  /** The gradient of logits `[R, V]`. Inputs: those of `tokenLogProbs`, its log-sum-exps, and its result's gradient `[R]`. */
   tokenLogProbsGradient: {
     cost: 'costly',
     infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],

@@ -5,7 +5,7 @@ import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { attention, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
-import { productDim } from '../../graph/shape.ts';
+import { productDim } from '../../graph/dim.ts';
 import type { VisionConfig } from '../model-config.ts';
 import type { Product } from '../weights/products.ts';
 import { mergerProducts, patchSizeOf, visionBlockProducts } from './weight-names.ts';

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { CxmindError } from '../../../src/errors.ts';
 import type { Dim } from '../../../src/graph/ir.ts';
 import {
-  broadcastShapes,
   differenceDim,
   evaluateDim,
   mayHoldSame,
@@ -11,7 +10,8 @@ import {
   productDim,
   quotientDim,
   sumDim,
-} from '../../../src/graph/shape.ts';
+} from '../../../src/graph/dim.ts';
+import { broadcastShapes } from '../../../src/graph/shape.ts';
 
 type Sizes = Record<string, number>;
 

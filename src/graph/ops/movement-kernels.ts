@@ -4,9 +4,10 @@ import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel, Shapes } from '../kernel.ts';
 
 /**
- * Copies a tensor to parts of it along an axis, or parts to the tensor that they make.
+ * The kernel of `split` and `concat`: copies a tensor to its parts along an axis, or parts to their whole.
  *
- * A provider copies tables to the card for this, from memory that it gives back; a recorded run would read them again.
+ * ONNX Runtime's own kernels copy tables to the card from memory that they free afterwards. A recorded run would read
+ * that memory again.
  */
 export function partsKernel(
   way: 'split' | 'concat',

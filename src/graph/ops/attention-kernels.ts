@@ -4,7 +4,7 @@ import { cTypes } from '../kernel-prelude.ts';
 
 const THREADS = 256;
 
-/** What a rotation's kernel is made for: `x [T, heads, width]`, of which the first `turning` heads turn. */
+/** Sizes and dtypes of a rotation's kernel: `x [T, heads, width]`, of which the first `turning` heads turn. */
 export interface RotaryForm {
   readonly dtype: DType;
   readonly tableDType: DType;
@@ -14,7 +14,7 @@ export interface RotaryForm {
   readonly inverse: boolean;
 }
 
-/** The kernel of rotary positions: a thread turns some neighbouring pairs of one head. */
+/** The kernel of rotary positions. A thread turns a few neighbouring pairs of one head. */
 export function rotaryKernel(form: RotaryForm): Kernel {
   const { dtype, tableDType, heads, turning, width, inverse } = form;
   const half = width / 2;

@@ -1,12 +1,13 @@
+import { sizeOf } from '../../tensor/tensor.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import type { InPlace, Kernel, Launch, Scalar, Shapes } from '../kernel.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
 const THREADS = 256;
-/** Elements that a thread takes at once, where rows are aligned to as many. */
+/** Elements that a thread takes at once, if the rows are aligned to as many. */
 const PACK = 8;
 
-/** What adds rows, input 2, to those of input 0 that an index, input 1, names. */
+/** The steps of `addRows`: input 2 is added to the rows of input 0 at the index, input 1. */
 export function addRowsSteps(dtype: DType, indexDType: DType): readonly [InPlace, Kernel] {
   const [element, index] = [cTypes[dtype], cTypes[indexDType]];
   const parameters = `const ${element}* data, const ${index}* index, const ${element}* updates, ${element}* y, i64 rows, i64 count, i64 width`;
@@ -14,7 +15,7 @@ export function addRowsSteps(dtype: DType, indexDType: DType): readonly [InPlace
   return [
     { input: 0, output: 0 },
     {
-      // The first of equal indices adds all their rows up in order, so that sums are the same from run to run.
+      // The block of the first of equal indices adds all their rows in order, so that sums are the same from run to run.
       entry: add,
       source: `
 template <int V> __device__ inline void ${add}_by(${parameters}) {
@@ -54,7 +55,7 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
   else ${add}_by<1>(data, index, updates, y, rows, count, width);
 }
 `,
-      // Rows that are not packed take as many more blocks, which have nothing to do where they are.
+      // Rows whose width is no multiple of a pack need more blocks. Addresses decide in the kernel.
       launch: (inputs) =>
         launch(inputs, ([, count, width]) => [
           count,
@@ -68,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(${THREADS}) ${add}(${parameters}) {
 type Sizes = readonly [rows: number, count: number, width: number];
 
 function launch([data, index]: Shapes, gridOf: (sizes: Sizes) => Launch['grid']): Launch {
-  const sizes: Sizes = [data![0]!, index![0]!, data!.slice(1).reduce((a, b) => a * b, 1)];
+  const sizes: Sizes = [data![0]!, index![0]!, sizeOf(data!.slice(1))];
   return {
     grid: gridOf(sizes),
     block: [THREADS, 1, 1],

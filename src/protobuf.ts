@@ -1,21 +1,22 @@
+/** Protocol Buffers messages that are given by tables of their fields. */
 import protobuf from 'protobufjs';
 
-/** A list, or a branch of a `oneof`, which is written when it is zero or empty too. */
+/** `repeated` is a list. `oneof` is a branch of a union, which is written even when it is zero or empty. */
 type Rule = 'repeated' | 'oneof';
 
-/** Messages by name, their fields by name: type, number and, where it has one, rule. */
+/** Messages by name, and their fields by name: type, published number and, where it has one, rule. */
 export type Messages = Readonly<
   Record<string, Readonly<Record<string, readonly [type: string, id: number, rule?: Rule]>>>
 >;
 
-/** A message type that plain objects are written in and read from. */
+/** The encoder and decoder of one message type, to and from plain objects. */
 export interface MessageType {
-  /** The object's bytes; a number of a 64-bit field may be a float that holds an integer. */
+  /** Encodes an object. A 64-bit field may be a number that holds an integer. */
   encode(message: object): Uint8Array;
   decode(bytes: Uint8Array): Record<string, unknown>;
 }
 
-/** The type `name` among messages given by their published field numbers. */
+/** The type `name` among messages. */
 export function messageType(messages: Messages, name: string): MessageType {
   const nested: Record<string, protobuf.IType> = {};
   for (const [message, fields] of Object.entries(messages)) {

@@ -1,0 +1,87 @@
+/**
+ * Gradient accumulation inside a graph: `accum + gradient`, in f32, where the gradient is made.
+ *
+ * A matrix product takes the accumulator as its addend (`gemm`), and a scatter takes it as the data that it adds to. So
+ * the gradient of a weight never has memory of its own, and is not rounded to a half before it is added.
+ */
+import type { GraphBuilder } from './builder.ts';
+import type { GraphOutput, Node, Value } from './ir.ts';
+import type { ProductAttributes } from './ops/linalg.ts';
+import type { ReduceAttributes } from './ops/reduce.ts';
+import { prune, usesOf, type Uses } from './passes.ts';
+import { sameShape } from './shape.ts';
+
+/**
+ * The outputs of a joint graph, with the inputs `accum.<name>` added to the gradients of some targets.
+ *
+ * @param joint   has the gradients of `targets` as its outputs, in that order
+ * @param targets the inputs that the graph is differentiated by
+ * @param names   names of the targets to accumulate
+ */
+export function accumulated(
+  joint: GraphBuilder,
+  targets: readonly Value[],
+  names: ReadonlySet<string>,
+): GraphOutput[] {
+  const graph = prune(joint.build());
+  const uses = usesOf(graph);
+  return graph.outputs.map(({ name, value: gradient }, i) => {
+    const target = targets[i]!.name;
+    if (!names.has(target)) return { name, value: gradient };
+    const accumulator = joint.input(`accum.${target}`, 'f32', gradient.shape);
+    return { name, value: addTerms(joint, accumulator, gradient, uses) };
+  });
+}
+
+/** Adds the terms of a gradient to `total`, one after the other; a gradient that is no sum is one term. */
+function addTerms(g: GraphBuilder, total: Value, gradient: Value, uses: Uses): Value {
+  let sum = total;
+  const terms = [gradient];
+  for (let term = terms.pop(); term !== undefined; term = terms.pop()) {
+    const node = onlyProducer(g, term, uses);
+    const [a, b] = node?.op === 'add' ? node.inputs : [];
+    if (a !== undefined && b !== undefined && sameShape(a.shape, b.shape)) terms.push(b, a);
+    else sum = addTerm(g, sum, term, uses);
+  }
+  return sum;
+}
+
+/** `total + term` in f32, by the node that makes the term if that can add. */
+function addTerm(g: GraphBuilder, total: Value, term: Value, uses: Uses): Value {
+  const node = onlyProducer(g, term, uses);
+  if (node?.op === 'gemm' && node.inputs.length === 2) {
+    const { attributes, inputs } = node as Node<'gemm'>;
+    // `alpha` scales the product alone: our gemm has no beta, its addend counts once.
+    return g.gemm(inputs[0]!, inputs[1]!, { ...attributes, to: 'f32', c: total });
+  }
+  if (node?.op === 'addRows' && g.isZero(node.inputs[0]!)) {
+    return g.addRows(total, node.inputs[1]!, g.cast(node.inputs[2]!, 'f32'));
+  }
+  if (node?.op === 'scatterElements' && g.isZero(node.inputs[0]!)) {
+    const { axis } = (node as Node<'scatterElements'>).attributes;
+    return g.scatterElements(total, node.inputs[1]!, g.cast(node.inputs[2]!, 'f32'), axis);
+  }
+  return g.add(total, widened(g, term, uses));
+}
+
+/** A gradient in f32. A sum or a product that makes it gives f32 at once, and does not round to a half first. */
+function widened(g: GraphBuilder, gradient: Value, uses: Uses): Value {
+  const node = onlyProducer(g, gradient, uses);
+  if (gradient.dtype === 'f32' || node === undefined) return g.cast(gradient, 'f32');
+  const { op, inputs, attributes } = node;
+  const [x, y] = [inputs[0]!, inputs[1]!];
+  if (op === 'cast') return g.cast(x, 'f32');
+  if (op === 'reshape') return g.reshape(widened(g, x, uses), gradient.shape);
+  if (op === 'reduceSum') {
+    return g.apply(op, [g.cast(x, 'f32')], attributes as ReduceAttributes)[0]!;
+  }
+  if (op === 'gemm' && inputs.length === 2) {
+    return g.gemm(x, y, { ...(attributes as ProductAttributes), to: 'f32' });
+  }
+  return g.cast(gradient, 'f32');
+}
+
+/** The node that makes a value which nothing else reads. A value with other readers must stay as it is. */
+function onlyProducer(g: GraphBuilder, value: Value, uses: Uses): Node | undefined {
+  return uses(value) === 1 ? g.producer(value) : undefined;
+}

@@ -1,0 +1,163 @@
+import type { DType } from '../tensor/dtype.ts';
+import { isFloat, type Value } from './ir.ts';
+import { NodeBuilder } from './node-builder.ts';
+import { broadcastShapes, sameShape } from './shape.ts';
+
+/**
+ * The functions that go element by element: arithmetic, comparisons, logic, casts and activations.
+ *
+ * Operands broadcast as in NumPy. An operation that changes nothing, such as adding zero, gives its operand.
+ */
+export class ElementwiseBuilder extends NodeBuilder {
+  add(a: Value, b: Value): Value {
+    return this.#binary('add', a, b);
+  }
+  sub(a: Value, b: Value): Value {
+    return this.#binary('sub', a, b);
+  }
+  mul(a: Value, b: Value): Value {
+    return this.#binary('mul', a, b);
+  }
+  div(a: Value, b: Value): Value {
+    return this.#binary('div', a, b);
+  }
+  min(a: Value, b: Value): Value {
+    return this.#binary('min', a, b);
+  }
+  max(a: Value, b: Value): Value {
+    return this.#binary('max', a, b);
+  }
+  pow(a: Value, b: Value): Value {
+    return this.#binary('pow', a, b);
+  }
+  neg(x: Value): Value {
+    return this.one('neg', [x], {});
+  }
+  exp(x: Value): Value {
+    return this.one('exp', [x], {});
+  }
+  log(x: Value): Value {
+    return this.one('log', [x], {});
+  }
+  sqrt(x: Value): Value {
+    return this.one('sqrt', [x], {});
+  }
+  reciprocal(x: Value): Value {
+    return this.one('reciprocal', [x], {});
+  }
+  sigmoid(x: Value): Value {
+    return this.one('sigmoid', [x], {});
+  }
+  tanh(x: Value): Value {
+    return this.one('tanh', [x], {});
+  }
+  erf(x: Value): Value {
+    return this.one('erf', [x], {});
+  }
+  abs(x: Value): Value {
+    return this.one('abs', [x], {});
+  }
+  /** -1, 0 or 1; its gradient is zero. */
+  sign(x: Value): Value {
+    return this.one('sign', [x], {});
+  }
+  sin(x: Value): Value {
+    return this.one('sin', [x], {});
+  }
+  cos(x: Value): Value {
+    return this.one('cos', [x], {});
+  }
+  /** The largest whole number not above x; its gradient is zero. */
+  floor(x: Value): Value {
+    return this.one('floor', [x], {});
+  }
+
+  equal(a: Value, b: Value): Value {
+    return this.#binary('equal', a, b);
+  }
+  less(a: Value, b: Value): Value {
+    return this.#binary('less', a, b);
+  }
+  greater(a: Value, b: Value): Value {
+    return this.#binary('greater', a, b);
+  }
+  and(a: Value, b: Value): Value {
+    return this.#binary('and', a, b);
+  }
+  or(a: Value, b: Value): Value {
+    return this.#binary('or', a, b);
+  }
+  not(x: Value): Value {
+    return this.one('not', [x], {});
+  }
+  /** `a` where the condition holds, `b` elsewhere. */
+  where(condition: Value, a: Value, b: Value): Value {
+    return this.one('where', [condition, a, b], {});
+  }
+
+  cast(x: Value, to: DType): Value {
+    if (x.dtype === to) return x;
+    const from = this.producer(x);
+    // Widening a half to f32 is exact, so the way back gives the half itself.
+    const isBack = from?.op === 'cast' && x.dtype === 'f32' && isFloat(to);
+    if (isBack && from.inputs[0]!.dtype === to) return from.inputs[0]!;
+    return this.one('cast', [x], { to });
+  }
+  /** Computes a formula in f32 and rounds its result once, to the dtype of the first operand. */
+  inFloat32<V extends readonly Value[]>(operands: V, formula: (...wide: V) => Value): Value {
+    const wide = operands.map((operand) => this.cast(operand, 'f32')) as unknown as V;
+    return this.cast(formula(...wide), operands[0]!.dtype);
+  }
+  /** x kept within `[low, high]`; the gradient passes where x is within, bounds included. */
+  clip(x: Value, low: number, high: number): Value {
+    return this.one('clip', [x], { low, high });
+  }
+  /** x times its sigmoid. */
+  silu(x: Value): Value {
+    return this.one('silu', [x], {});
+  }
+  /** Gaussian error linear unit, the exact form with erf. */
+  gelu(x: Value): Value {
+    return this.inFloat32([x], (x) => {
+      const half = this.scalar(0.5);
+      const cdf = this.erf(this.mul(x, this.scalar(Math.SQRT1_2)));
+      return this.mul(this.mul(x, half), this.add(cdf, this.scalar(1)));
+    });
+  }
+
+  /** Applies a broadcasting op; an operand that was only expanded to fit the other is used as it was. */
+  #binary(op: BinaryOp, a: Value, b: Value): Value {
+    const shape = broadcastShapes([a.shape, b.shape]);
+    const [left, right] = [this.unexpanded(a), this.unexpanded(b)];
+    const fits = (x: Value, y: Value): boolean => {
+      const fit = shape && broadcastShapes([x.shape, y.shape]);
+      return fit !== undefined && sameShape(fit, shape!);
+    };
+    if (left !== a && fits(left, b)) return this.#binary(op, left, b);
+    if (right !== b && fits(a, right)) return this.#binary(op, a, right);
+    if (shape !== undefined && a.dtype === b.dtype) {
+      const neutral = neutralOf[op];
+      if (neutral !== undefined && this.isNumber(b, neutral) && sameShape(a.shape, shape)) return a;
+      const commutes = op === 'add' || op === 'mul';
+      if (commutes && this.isNumber(a, neutral!) && sameShape(b.shape, shape)) return b;
+    }
+    return this.one(op, [a, b], {});
+  }
+}
+
+type BinaryOp =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'min'
+  | 'max'
+  | 'pow'
+  | 'equal'
+  | 'less'
+  | 'greater'
+  | 'and'
+  | 'or';
+
+/** The right operand that changes nothing. */
+const neutralOf: Partial<Record<BinaryOp, number>> = { add: 0, sub: 0, mul: 1, div: 1, pow: 1 };
