@@ -1,7 +1,9 @@
-/** Element types a tensor can have; `bf16` is stored as its 16 bits. */
+import { nearestBf16 } from './half.ts';
+
+/** Element types of tensors. `bf16` is stored as its 16 bits. */
 export type DType = 'f32' | 'f16' | 'bf16' | 'i32' | 'i64' | 'u8' | 'bool';
 
-/** Element types with fractions, in which a model can compute. */
+/** Element types in which a model can compute. */
 export type FloatDType = 'f32' | 'f16' | 'bf16';
 
 /** The typed array that holds each dtype's elements. */
@@ -35,7 +37,7 @@ export function bytesPerElement(dtype: DType): number {
   return constructors[dtype].BYTES_PER_ELEMENT;
 }
 
-/** A typed view of `length` elements of `buffer`, from `byteOffset`, which must be aligned to the dtype. */
+/** A typed view of `length` elements of `buffer` from `byteOffset` on, which must be aligned to the dtype. */
 export function viewOf<D extends DType>(
   dtype: D,
   buffer: ArrayBufferLike,
@@ -45,26 +47,26 @@ export function viewOf<D extends DType>(
   return new constructors[dtype](buffer, byteOffset, length);
 }
 
+/** One value as an f32 and as its bits. */
 const f32Scratch = new Float32Array(1);
 const u32Scratch = new Uint32Array(f32Scratch.buffer);
 
-/** The f32 value of bf16 bits; exact. */
+/** The value of bf16 bits, exactly. */
 export function bf16ToNumber(bits: number): number {
   u32Scratch[0] = bits << 16;
   return f32Scratch[0]!;
 }
 
-/** The bf16 bits nearest to a number, ties to even; too large becomes an infinity, NaN a quiet NaN. */
+/** The bf16 bits nearest to a number, ties to even. Too large a number becomes an infinity, NaN a quiet NaN. */
 export function numberToBf16(value: number): number {
   f32Scratch[0] = value;
-  let bits = u32Scratch[0]!;
-  if (Number.isNaN(value)) return (bits >>> 16) | 0x40;
-  // Halfway between two bf16 in f32, but not before it was rounded to f32: not a tie.
-  if ((bits & 0xffff) === 0x8000) bits += Math.sign(Math.abs(value) - Math.abs(f32Scratch[0]));
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+  const bits = u32Scratch[0]!;
+  if ((bits & 0xffff) !== 0x8000 || Number.isNaN(value)) return nearestBf16(bits);
+  // Halfway between two bf16 as an f32. The number itself is halfway only if rounding to f32 was exact.
+  return nearestBf16(bits + Math.sign(Math.abs(value) - Math.abs(f32Scratch[0])));
 }
 
-/** The nearest number that a float dtype has, ties to even; too large becomes an infinity. */
+/** The nearest number of a float dtype, ties to even. Too large a number becomes an infinity. */
 export function nearestIn(dtype: FloatDType, value: number): number {
   switch (dtype) {
     case 'f32':

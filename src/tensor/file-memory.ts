@@ -1,3 +1,4 @@
+/** Shared memory whose pages lie in a file, so that they need not stay in memory. */
 import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, openSync, statfsSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,27 +17,24 @@ import {
 import { addressOf } from '../native.ts';
 import { isShared, noteSharedBytes, sharedBuffer, type SharedMemory } from './memory.ts';
 
-/** Advice that faults all pages in at once, for reading or for writing. */
+/** Advice to load all pages at once, for reading or for writing. */
 const MADV_POPULATE = { read: 22, write: 23 } as const;
-/**
- * What ranges are rounded to: a multiple of every size of page that Linux is built with, and as much as it maps when
- * one of them is touched.
- */
+/** Alignment of ranges: a multiple of every page size of Linux, and the range that it maps when a page is touched. */
 const PAGE_BYTES = 64n << 10n;
 
-/** Where large temporary files belong: `TMPDIR`, or where the system keeps such on a disk rather than in memory. */
+/** Folder for large temporary files: `TMPDIR`, or the system's folder on a disk rather than in memory. */
 export function scratchFolder(): string {
   const usual = '/var/tmp';
   return process.env['TMPDIR'] === undefined && existsSync(usual) ? usual : tmpdir();
 }
 
 /**
- * Zeros in shared memory whose pages lie in a file, so that those which nobody uses need not be in memory: `letGo`
- * takes them out of it, and a touch brings them back. Where there is no such thing, as outside Linux, the memory is
- * like any other.
+ * Makes zeros in shared memory whose pages lie in a file.
  *
- * The file has no name and is gone with the memory, however the process ends. V8 takes no memory but its own; so the
- * file is laid over that of a growable block, which starts with a page and shares none with other memory.
+ * `letGo` takes pages out of memory, and a touch brings them back. Outside Linux the memory is ordinary.
+ *
+ * The file has no name and disappears with the memory, however the process ends. V8 accepts no memory but its own. So the
+ * file is mapped over that of a growable block, which starts at a page and shares no page with other memory.
  *
  * @throws IO_FAILED when the folder has no room for it
  */
@@ -64,38 +62,38 @@ export function fileBuffer(byteLength: number, folder = scratchFolder()): Shared
   }
 }
 
-/** Whether memory lies in a file: no other is growable. */
+/** Whether memory lies in a file. No other memory is growable. */
 export function isInFile(buffer: ArrayBufferLike): buffer is SharedMemory {
   return isShared(buffer) && buffer.growable;
 }
 
-/** Takes elements out of memory, to come back from the file when they are touched; others than a file's stay. */
+/** Takes elements out of memory. They come back from the file when they are touched. It does nothing to other memory. */
 export function letGo(data: ArrayBufferView): void {
   advise(data, MADV_DONTNEED);
 }
 
-/** Brings elements of a file to memory at once, which is faster than page by page at their first touch. */
+/** Loads elements of a file at once, which is faster than page by page at the first touch. */
 export function bringIn(data: ArrayBufferView, use: 'read' | 'write'): void {
   advise(data, MADV_POPULATE[use]);
 }
 
-/** The same for reading, on another thread than this one; resolves once they are there. */
+/** Loads elements of a file for reading, on another thread; resolves once they are in memory. */
 export function bringInAhead(data: ArrayBufferView): Promise<void> {
   const pages = pagesOf(data);
   if (pages === null) return Promise.resolve();
   return new Promise((resolve) => {
-    // Where the memory is gone before its turn comes, advice still changes no element of any other.
+    // The memory may be gone by then. Advice on other memory in its place changes no element.
     libc.functions.madvise.async(pages.at, pages.byteLength, MADV_POPULATE.read, () => resolve());
   });
 }
 
 function advise(data: ArrayBufferView, advice: number): void {
   const pages = pagesOf(data);
-  // Advice that a kernel does not know changes no element.
+  // An old kernel may refuse the advice, which changes no element.
   if (pages !== null) libc.functions.madvise(pages.at, pages.byteLength, advice);
 }
 
-/** The pages of a file that elements lie in; null for elements that lie in none. */
+/** The pages of a file that hold elements; null for elements of other memory. */
 function pagesOf({
   buffer,
   byteOffset,
@@ -111,7 +109,7 @@ function pagesOf({
   return { at, byteLength: Number(to - at) };
 }
 
-/** A file of so many bytes that are its own, without a name. */
+/** Opens a file without a name, with room of its own for so many bytes. */
 function reserve(folder: string, byteLength: number): number {
   const path = join(folder, `cxmind-${randomUUID()}`);
   const refused = (reason: string): CxmindError =>
@@ -124,7 +122,7 @@ function reserve(folder: string, byteLength: number): number {
   let file: number;
   try {
     const { bavail, bsize } = statfsSync(folder);
-    // Asked for more than there is, a file system takes all of it before it says so.
+    // A file system that has too little room would use up all of it before it fails.
     const free = bavail * bsize;
     if (free < byteLength) throw refused(`${sizeText(free)} are free there`);
     file = openSync(path, 'wx+', 0o600);
@@ -133,14 +131,14 @@ function reserve(folder: string, byteLength: number): number {
     if (!isSystemError(cause)) throw cause;
     throw refused(cause.message);
   }
-  // Without room of its own, a page that finds none later would end the process.
+  // Without room set aside, a page that finds none later would end the process.
   const error = libc.functions.fallocate(file, 0, byteLength);
   if (error === 0) return file;
   closeSync(file);
   throw refused(getSystemErrorMessage(-error));
 }
 
-/** The C library, loaded at the first use. */
+/** The C library of this thread, loaded at the first use. */
 class LateLibC {
   #functions: LibC | undefined;
 

@@ -1,10 +1,12 @@
+/** Conversions between f32 and the half-precision formats, in whole arrays. */
+
 /** Elements rounded at a time. */
 const CHUNK = 2 ** 16;
 
 /** Half-precision formats that weights are stored in. */
 export type HalfDType = 'f16' | 'bf16';
 
-/** The f32 values of half-precision bits, exactly. */
+/** Converts half-precision bits to f32 values, exactly. */
 export function decodeF32(dtype: HalfDType, bits: Uint16Array, into: Float32Array): void {
   if (dtype === 'bf16') {
     const words = new Uint32Array(into.buffer, into.byteOffset, into.length);
@@ -15,9 +17,9 @@ export function decodeF32(dtype: HalfDType, bits: Uint16Array, into: Float32Arra
 }
 
 /**
- * The half-precision bits nearest to f32 values, ties to even; exact for values that came from them.
+ * Converts f32 values to the nearest half-precision bits, ties to even.
  *
- * A value too large for the format becomes an infinity, a NaN stays a NaN.
+ * A value too large for the format becomes an infinity. A NaN stays a NaN.
  */
 export function encodeF32(dtype: HalfDType, values: Float32Array, into: Uint16Array): void {
   if (dtype === 'f16') {
@@ -28,8 +30,8 @@ export function encodeF32(dtype: HalfDType, values: Float32Array, into: Uint16Ar
   for (let i = 0; i < words.length; i++) into[i] = nearestBf16(words[i]!);
 }
 
-/** The bf16 bits nearest to those of an f32. */
-function nearestBf16(word: number): number {
+/** The bf16 bits nearest to f32 bits, ties to even; a NaN stays a NaN. */
+export function nearestBf16(word: number): number {
   const isNaN = (word & 0x7fffffff) > 0x7f800000;
   if (isNaN && (word & 0xffff) !== 0) return (word >>> 16) | 0x40;
   if ((word & 0x7f800000) === 0x7f800000) return word >>> 16;
@@ -40,7 +42,7 @@ function nearestBf16(word: number): number {
 export function roundTo(dtype: HalfDType, values: Float32Array): void {
   if (dtype === 'bf16') {
     const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-    // Those that came from such a file are looked at, and not written.
+    // Values that are bf16 already, such as a checkpoint's, are not written.
     for (let i = 0; i < words.length; i++) {
       const word = words[i]!;
       if ((word & 0xffff) !== 0) words[i] = nearestBf16(word) << 16;

@@ -1,40 +1,45 @@
+/** Shared memory, and the pace at which each thread's garbage collector frees it. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { PageAdvice } from './page-advice.ts';
 
 /**
- * Memory that all threads of a process may hold at once, and that native code may read and write: it crosses threads
- * without a copy and never moves. `viewOf` has typed views of it.
+ * Memory that all threads of a process may hold at once, and that native code may read and write.
+ *
+ * It crosses threads without a copy and never moves. `viewOf` makes typed views of it.
  */
 export type SharedMemory = SharedArrayBuffer;
 
-/** Makes shared memory of so many zeros: `sharedBuffer`, or `fileBuffer` for such that lies in a file. */
+/** Makes shared memory of so many zero bytes, as `sharedBuffer` and `fileBuffer` do. */
 export type MakeShared = (byteLength: number) => SharedMemory;
 
-/** Whether something is shared memory, as the buffer of a typed array may be. */
+/** Whether a value, such as the buffer of a typed array, is shared memory. */
 export function isShared(value: unknown): value is SharedMemory {
   return value instanceof SharedArrayBuffer;
 }
 
-/** Bytes between two looks at the process's memory, and how much it must have grown for a collection. */
+/** Bytes that a thread takes between two checks of the process's memory, and the growth that leads to a collection. */
 const paceBytes = 256 * 2 ** 20;
 
 /**
- * Milliseconds at least between two looks: a look takes tens of microseconds and may lead to a collection, and in
- * this time a thread fills less than `paceBytes`. Tensors that go to and fro count each time, and nothing grows.
+ * Shortest time between two checks, in milliseconds. A check takes tens of microseconds, and a thread fills less than
+ * `paceBytes` in this time. A tensor that goes to and fro between threads counts each time, though nothing grows.
  */
-const lookMs = 20;
+const checkMs = 20;
 
 /**
- * Makes this thread's garbage collector keep up with shared memory.
+ * The pace of a thread's garbage collector, as far as shared memory goes.
  *
- * V8 counts a SharedArrayBuffer as a few bytes of garbage, whatever it holds, and so lets gigabytes of dropped
- * tensors stand (100 dropped blocks of 32 MiB: 3.2 GiB resident; with this, 0.5 GiB). Each thread that makes or
- * receives such memory says how much; a collection takes a few milliseconds and runs only if the process grew.
+ * V8 counts a SharedArrayBuffer as a few bytes of garbage, whatever its size, so gigabytes of dropped tensors pile up
+ * (100 dropped blocks of 32 MiB: 3.2 GiB resident, with this class 0.5 GiB). Each thread reports the memory that it makes
+ * or receives. A collection takes a few milliseconds, and runs only if the process grew.
+ *
+ * Node shows the collector to code only with the flag `--expose-gc`. It is set here at the first collection, since users
+ * of the library start Node themselves. Its only effect is a function `gc` in contexts that are made later.
  */
 class CollectionPace {
   #bytes = 0;
-  #lookedAt = 0;
+  #checkedAt = 0;
   #residentBytes = Infinity;
   #collect: (() => void) | undefined;
 
@@ -42,8 +47,8 @@ class CollectionPace {
     this.#bytes += bytes;
     if (this.#bytes < paceBytes) return;
     const now = performance.now();
-    if (now - this.#lookedAt < lookMs) return;
-    this.#lookedAt = now;
+    if (now - this.#checkedAt < checkMs) return;
+    this.#checkedAt = now;
     this.#bytes = 0;
     const residentBytes = process.memoryUsage.rss();
     if (residentBytes - this.#residentBytes > paceBytes) this.collect();
@@ -59,33 +64,34 @@ class CollectionPace {
   }
 }
 
+// One of each for a thread, which has one garbage collector too.
 const pace = new CollectionPace();
 const pages = new PageAdvice();
 
-/** Says that this thread now refers to shared memory it did not refer to before. */
+/** Reports that this thread refers to further shared memory. */
 export function noteSharedBytes(bytes: number): void {
   pace.note(bytes);
 }
 
-/** Finds out now which shared memory this thread dropped; takes some milliseconds. */
+/** Collects the shared memory that this thread dropped; takes a few milliseconds. */
 export function collectShared(): void {
   pace.collect();
 }
 
-/** Shared memory of zeros whose size the garbage collector hears of, on huge pages where it is large. */
+/** Makes shared memory of zeros, on huge pages where it is large, and reports its size to the collector's pace. */
 export function sharedBuffer(byteLength: number): SharedMemory {
   noteSharedBytes(byteLength);
   return lastingBuffer(byteLength);
 }
 
-/** The same for memory that lives as long as its thread does, and is no garbage before. */
+/** Makes shared memory for the life of its thread, whose size is not reported. */
 export function lastingBuffer(byteLength: number): SharedMemory {
   const buffer = new SharedArrayBuffer(byteLength);
   pages.wantHuge(buffer);
   return buffer;
 }
 
-/** Gives the memory of a buffer that nobody will read again back now, rather than when a collection finds it. */
+/** Gives the pages of a buffer back now, rather than at a collection. Nobody may read it again. */
 export function discardBuffer(buffer: SharedMemory): void {
   pages.discard(buffer);
 }

@@ -1,9 +1,10 @@
+/** The elements of tensors as numbers. */
 import { CxmindError } from '../errors.ts';
 import type { DType } from './dtype.ts';
 import { decodeF32, encodeF32, type HalfDType } from './half.ts';
 import type { Tensor } from './tensor.ts';
 
-/** The elements of a tensor as numbers; exact, but for i64 beyond 2^53. */
+/** Copies the elements of a tensor to numbers, exactly but for i64 beyond 2^53. */
 export function numbersOf(tensor: Tensor): Float64Array {
   const { dtype, data } = tensor;
   if (dtype === 'i64') return Float64Array.from(data as BigInt64Array, Number);
@@ -11,7 +12,7 @@ export function numbersOf(tensor: Tensor): Float64Array {
 }
 
 /**
- * The numbers of a tensor of floats, exactly: of f32 the elements themselves, of f16 and bf16 a copy.
+ * The numbers of a tensor of floats, exactly. For f32 they are the elements themselves, else a copy.
  *
  * @throws DTYPE_MISMATCH for integers
  */
@@ -23,7 +24,7 @@ export function floatsOf({ dtype, data }: Tensor): Float32Array {
 }
 
 /**
- * Writes numbers to a tensor of floats from an element on, each rounded to its dtype.
+ * Writes numbers to a tensor of floats from element `start` on, rounded to its dtype.
  *
  * @throws DTYPE_MISMATCH for integers
  */

@@ -1,30 +1,33 @@
 import { rows, sizeOf, zeros, type Tensor } from './tensor.ts';
 
-/** Levels that 8 bits tell apart. */
+/** Patch rows of pixels, either as values or as 8-bit levels that are still to be normalised. */
+
+/** Number of levels of 8 bits. */
 export const LEVELS = 256;
 
 /**
- * Patch rows of 8-bit pixels before they are normalised: the level of each pixel, and what the levels of a channel are
- * worth. A quarter of the bytes of their values; an eighth for a picture that stands still, less again for a grey one.
+ * Patch rows of 8-bit pixels before normalisation: the level of each pixel, and the value of each level of a channel.
+ *
+ * Levels take a quarter of the bytes of values. A picture that stands still takes an eighth, a grey one less again.
  */
 export interface PatchLevels {
-  /** u8 `[N, C, F, P·P]`; C is 1 where all channels are alike, and F is 1 where all frames are. */
+  /** Levels, u8 `[N, C, F, P·P]`. C is 1 where all channels are alike, and F is 1 where all frames are. */
   readonly levels: Tensor<'u8'>;
-  /** f32 `[channels, 256]` */
+  /** Values of the levels, f32 `[channels, 256]`. */
   readonly values: Tensor<'f32'>;
-  /** Frames along time of a patch, however many of them `levels` has. */
+  /** Frames of a patch along time, even where `levels` has only one. */
   readonly frames: number;
 }
 
-/** Patch rows f32 `[N, C·Pt·P·P]`, as their values or as levels still to be looked up. */
+/** Patch rows f32 `[N, C·Pt·P·P]`, as values or as levels to look up. */
 export type PixelValues = Tensor<'f32'> | PatchLevels;
 
-/** Whether they are levels. */
+/** Whether pixels are levels. */
 export function isLevels(pixels: PixelValues): pixels is PatchLevels {
   return 'levels' in pixels;
 }
 
-/** Whether these are the same tensors; two of equal numbers are not. */
+/** Whether two pixels are the same tensors, not merely equal ones. */
 export function areSamePixels(a: PixelValues | null, b: PixelValues | null): boolean {
   if (a === null || b === null) return a === b;
   return isLevels(a) ? isLevels(b) && a.levels === b.levels : a === b;
@@ -37,22 +40,22 @@ export function patchShape(pixels: PixelValues): readonly [rows: number, width: 
   return [count, pixels.values.shape[0]! * pixels.frames * area];
 }
 
-/** Rows `start` to `end` of pixels; no copy. */
+/** Rows `start` to `end` of pixels, without a copy. */
 export function pixelRows(pixels: PixelValues, start: number, end: number): PixelValues {
   return isLevels(pixels)
     ? { ...pixels, levels: rows(pixels.levels, start, end) }
     : rows(pixels, start, end);
 }
 
-/** Bytes that patch rows take up as they are. */
+/** Size of patch rows in their present form, in bytes. */
 export function patchBytes(pixels: PixelValues): number {
   return isLevels(pixels) ? pixels.levels.data.byteLength : pixels.data.byteLength;
 }
 
 /**
- * The values of patch rows, one part below the other: f32 `[N, C·Pt·P·P]`; null of no parts.
+ * Stacks parts as values, f32 `[N, C·Pt·P·P]`; null without parts.
  *
- * @param allocate gives memory for them, whatever it held before
+ * @param allocate gives memory for them, with arbitrary contents
  */
 export function patchValues(
   parts: readonly PixelValues[],
@@ -92,7 +95,7 @@ function lookUp({ levels, values, frames }: PatchLevels, output: Float32Array): 
   }
 }
 
-/** Pixels one below the other: levels where all are levels of one kind, else values; null of none, and of one itself. */
+/** Stacks parts: as levels where all are levels of one kind, else as values. One part is returned as it is, none as null. */
 export function stackPixels(parts: readonly PixelValues[]): PixelValues | null {
   const levels = parts.filter(isLevels);
   const [first] = levels;
@@ -106,9 +109,9 @@ function areOfOneKind(a: PatchLevels, b: PatchLevels): boolean {
 }
 
 /**
- * Levels of images one below the other; null of none, and of one itself.
+ * Stacks levels of images. One part is returned as it is, none as null.
  *
- * @param parts of one processor: their values are the same, and either all of them move or none
+ * @param parts come from one processor: their values are the same, and all of them move or none
  */
 export function stackLevels(parts: readonly PatchLevels[]): PatchLevels | null {
   const [first, ...others] = parts;

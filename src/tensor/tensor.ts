@@ -2,7 +2,7 @@ import { CxmindError } from '../errors.ts';
 import { bytesPerElement, numberToBf16, viewOf, type DType, type TypedArrays } from './dtype.ts';
 import { sharedBuffer, type MakeShared } from './memory.ts';
 
-/** A dense row-major tensor: plain data, so it crosses a thread as it is. */
+/** A dense row-major tensor. It is plain data, so it can cross threads. */
 export interface Tensor<D extends DType = DType> {
   readonly dtype: D;
   readonly shape: readonly number[];
@@ -12,18 +12,23 @@ export interface Tensor<D extends DType = DType> {
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>;
 
-/** Memory for a tensor, whatever it held before. */
+/** Allocates a tensor with arbitrary contents. */
 export type Allocate = <D extends DType>(dtype: D, shape: readonly number[]) => Tensor<D>;
 
-/** Number of elements of a shape; 1 for a scalar. */
+/** Number of elements of a shape; 1 for a scalar. It is the product of any sizes. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }
 
+/** Size of a tensor's elements, in bytes. */
+export function byteLengthOf({ dtype, shape }: Pick<Tensor, 'dtype' | 'shape'>): number {
+  return sizeOf(shape) * bytesPerElement(dtype);
+}
+
 /**
- * Zeros in shared memory of their own, so that threads and native code may read them in place.
+ * Makes zeros in shared memory of their own, which threads and native code may read in place.
  *
- * @param memory makes the buffer, of zeros; `fileBuffer` for one that lies in a file
+ * @param memory makes the buffer, such as `fileBuffer` for memory in a file
  */
 export function zeros<D extends DType>(
   dtype: D,
@@ -36,9 +41,9 @@ export function zeros<D extends DType>(
 }
 
 /**
- * A tensor of the given numbers, each rounded to the dtype's nearest, in shared memory of its own.
+ * Makes a tensor of numbers, each rounded to the dtype's nearest, in shared memory of its own.
  *
- * @throws SHAPE_MISMATCH when the shape wants another number of them
+ * @throws SHAPE_MISMATCH when the shape has another number of elements
  */
 export function tensorOf<D extends DType>(
   dtype: D,
@@ -64,7 +69,11 @@ export function tensorOf<D extends DType>(
   return result;
 }
 
-/** Copies all elements of a tensor into another of its dtype and size. */
+/**
+ * Copies all elements of a tensor into another of its dtype and size.
+ *
+ * @throws SHAPE_MISMATCH
+ */
 export function copyElements(from: Tensor, to: Tensor): void {
   if (from.dtype !== to.dtype || from.data.length !== to.data.length) {
     const form = ({ dtype, shape }: Tensor): string => `${dtype} [${shape.join(', ')}]`;
@@ -75,7 +84,11 @@ export function copyElements(from: Tensor, to: Tensor): void {
   bytes(to).set(bytes(from));
 }
 
-/** The same elements under another shape of equal size; no copy. */
+/**
+ * The same elements under another shape of equal size, without a copy. It works for tensors and for views of devices.
+ *
+ * @throws SHAPE_MISMATCH
+ */
 export function reshaped<T extends Pick<Tensor, 'shape'>>(tensor: T, shape: readonly number[]): T {
   if (sizeOf(shape) !== sizeOf(tensor.shape)) {
     throw new CxmindError(
@@ -86,7 +99,26 @@ export function reshaped<T extends Pick<Tensor, 'shape'>>(tensor: T, shape: read
   return { ...tensor, shape };
 }
 
-/** Rows `start` to `end` along the first axis; no copy. */
+/**
+ * Checks that a tensor has the elements from `start` on that a shape needs.
+ *
+ * @throws SHAPE_MISMATCH
+ */
+export function checkPart(
+  tensor: Pick<Tensor, 'shape'>,
+  start: number,
+  shape: readonly number[],
+): void {
+  const [end, size] = [start + sizeOf(shape), sizeOf(tensor.shape)];
+  if (start >= 0 && end <= size) return;
+  throw new CxmindError('SHAPE_MISMATCH', `part: ${start}..${end} of ${size} elements`);
+}
+
+/**
+ * Rows `start` to `end` along the first axis, without a copy.
+ *
+ * @throws SHAPE_MISMATCH
+ */
 export function rows<D extends DType>(tensor: Tensor<D>, start: number, end: number): Tensor<D> {
   const [count = 0, ...rest] = tensor.shape;
   if (start < 0 || end < start || end > count) {
