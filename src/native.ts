@@ -1,6 +1,6 @@
 import koffi, { type LibraryHandle } from 'koffi';
 
-/** Kernels keep tiles of matrices on the stack; koffi's 128 KiB for calls off the thread is too little. */
+/** Stack of native calls off the thread, in bytes. koffi's 128 KiB is too little for large libraries. */
 const ASYNC_STACK_BYTES = 4 << 20;
 
 /**

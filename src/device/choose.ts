@@ -3,17 +3,21 @@ import { asCxmindError } from '../errors.ts';
 import { countCards } from './cuda/cudart.ts';
 import { openDevice, type DeviceName } from './open.ts';
 
-/** The devices of this machine that a choice comes to, and why. */
+/** Devices of this machine, and the reason for their choice. */
 export interface ChosenDevices {
-  /** One, or cards from the first on. */
+  /** One device, or several cards from the first on. */
   readonly devices: readonly DeviceName[];
-  /** A line for the user; null where the choice was theirs. */
+  /** A line for the user; null where the user named the device. */
   readonly note: string | null;
 }
 
-/** What there is to choose from. */
+/** The machine to choose from. */
 export interface Machine {
-  /** Throws DEVICE_MISSING, in one line that says how to get what is missing, where a device cannot be used. */
+  /**
+   * Opens a device and closes it again.
+   *
+   * @throws DEVICE_MISSING, in one line that says how to get what is missing
+   */
   readonly tryDevice: (device: DeviceName) => void;
   readonly countCards: () => number;
 }
@@ -26,9 +30,9 @@ const thisMachine: Machine = {
 };
 
 /**
- * The devices that a choice comes to: for `cuda` all cards, for `auto` one where it can be used, else the processor.
+ * Chooses devices: all cards for `cuda`; for `auto` one card if it can be used, else the processor.
  *
- * @param most cards that `cuda` may be
+ * @param most largest number of cards for `cuda`
  * @throws DEVICE_MISSING where a card was asked for and cannot be used
  */
 export function chooseDevices(
@@ -52,7 +56,7 @@ export function chooseDevices(
   return { devices, note: `device: ${devices.join(', ')}${rest}` };
 }
 
-/** So many cards, from the first on. */
+/** Names of the first so many cards. */
 export function cards(count: number): DeviceName[] {
   return Array.from({ length: count }, (_, ordinal) => `cuda:${ordinal}` as const);
 }

@@ -2,107 +2,104 @@ import type { Graph } from '../graph/ir.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A tensor in a device's memory. What it stands on is the device's own affair. */
+/** A tensor in a device's memory, where only the device knows. `reshaped` gives it another shape. */
 export interface View<D extends DType = DType> {
   readonly device: Device;
   readonly dtype: D;
   readonly shape: readonly number[];
 }
 
-/** Views by the names under which a graph takes or gives them. */
+/** Views by the names of a graph's inputs or outputs. */
 export type Views = Readonly<Record<string, View>>;
 
 /**
- * Where tensors live and graphs run: a processor, or a card with memory of its own.
+ * A place where tensors live and graphs run: a processor, or a card with memory of its own.
  *
- * Work is queued in the order of calls, and each piece sees what those before it wrote. Only `download`,
+ * Work is queued in the order of calls, and each piece of it sees what those before it wrote. Only `download`,
  * `Operations.squaredSum` and `idle` wait for it.
  */
 export interface Device extends Disposable {
-  /** As in `cpu`, `webgpu`, `cuda:0`. */
+  /** Name such as `cpu`, `webgpu` or `cuda:0`. */
   readonly name: string;
-  /** What it computes in, best first. */
+  /** Dtypes that it computes in, best first. */
   readonly computeDTypes: readonly FloatDType[];
-  /** This process's own memory as the device's; null where the device has memory of its own. */
+  /** This process's memory, where the device computes in it; null where the device has its own. */
   readonly host: HostMemory | null;
-  /** Whether a part of one allocation can be a view, so that layers and shards may share it. */
+  /** Whether a view can be a part of an allocation, so that layers and shards may share one. */
   readonly isAddressable: boolean;
-  /** Whether it runs kernels of our own, for which graphs are written with ops that ONNX does not have. */
+  /** Whether it runs kernels of our own, so that graphs may have ops that ONNX lacks. */
   readonly hasKernels: boolean;
   readonly operations: Operations;
-  /** How threads of a process see one another's allocations; null where they see none. */
+  /** Numbers by which threads share allocations; null where they cannot. */
   readonly handles: Handles | null;
 
   /**
-   * Zeros in memory of their own, until they are disposed.
+   * Allocates zeros in memory of their own, until they are disposed.
    *
    * @throws DEVICE_OUT_OF_MEMORY
    */
   allocate<D extends DType>(dtype: D, shape: readonly number[]): View<D> & Disposable;
 
-  /** New memory for the tensors of passes over a model. */
+  /** A new workspace for the tensors of passes over a model. */
   workspace(): Workspace;
 
   /**
-   * The same elements under another shape of equal size; no copy.
-   *
-   * @throws SHAPE_MISMATCH
-   */
-  reshape<D extends DType>(view: View<D>, shape: readonly number[]): View<D>;
-
-  /**
-   * The elements from `start` on under a shape of their own; no copy.
+   * The elements from `start` on under a shape of their own, without a copy.
    *
    * @throws SHAPE_MISMATCH past the end; INTERNAL where the device is not addressable
    */
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): View<D>;
 
-  /** Copies a tensor into a view of its dtype and size. The tensor may change once the call is back. */
+  /** Copies a tensor into a view of its dtype and size. The tensor may change once the call returns. */
   upload(from: Tensor, to: View): void;
 
-  /** A copy of what a view holds after all work queued before, in this process's memory. */
+  /** Copies a view to this process's memory, after all work queued before. */
   download<D extends DType>(view: View<D>): Promise<Tensor<D>>;
 
-  /** @throws RUNTIME_FAILED for a graph that it cannot run */
+  /**
+   * Compiles a graph.
+   *
+   * @throws RUNTIME_FAILED for a graph that the device cannot run
+   */
   compile(graph: Graph): Program;
 
   /**
-   * Work to queue again and again at little cost.
+   * Records work, to queue it again and again at little cost.
    *
-   * @param work queues programs and operations, always the same ones on the same memory, and neither uploads nor
-   *   downloads. It is called a few times now, so that doing it once more must change nothing
+   * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor
+   *   downloads. It is called a few times now, so it must be safe to repeat
    */
   record(work: () => void): Recording;
 
-  /** Times what runs from now on, until its end; one at a time. */
+  /** Starts to time what runs, until the profile ends; one at a time. */
   profile(): Profile;
 
-  /** Bytes of memory that nobody has; null where it cannot be told. */
+  /** Free memory in bytes; null where the device cannot tell. */
   freeBytes(): number | null;
 
   /** Resolves when all queued work is done. */
   idle(): Promise<void>;
 }
 
-/** Work of a device that was recorded. */
+/** Recorded work of a device. */
 export interface Recording extends Disposable {
-  /** Queues all of it. */
+  /** Queues all of the work. */
   run(): void;
 }
 
-/** What a device runs, while it is timed. */
+/** A measurement of a device's runs. */
 export interface Profile {
-  /** Times no more; what ran since the beginning, once that is done. */
+  /** Ends the measurement; resolves to what ran, once that is done. */
   end(): Promise<TimedRun[]>;
 }
 
-/** A program or a kernel that ran. */
+/** One run of a program or a kernel. */
 export interface TimedRun {
-  /** The graph's, or the kernel's. */
+  /** Name of the graph or kernel. */
   readonly name: string;
-  /** Of runs that follow each other: `programs` by the clock of the thread, others by that of a card. */
+  /** Sequence of runs that it belongs to: `programs` are timed by the thread's clock, others by a card's. */
   readonly lane: string;
-  /** Microseconds since the epoch. */
+  /** Start, in microseconds since the epoch. */
   readonly startUs: number;
   readonly durationUs: number;
 }
@@ -114,19 +111,19 @@ export interface Program extends Disposable {
   /**
    * Queues one run.
    *
-   * @param inputs what the graph names; others are ignored
-   * @param into   outputs to write in place; one that is also an input is updated in place where each
-   *   of its elements is read no later than it is written
-   * @returns every output, taken from the workspace where `into` does not name it
+   * @param inputs the inputs that the graph names; others are ignored
+   * @param into   memory for outputs. An output may be an input too, if each of its elements is read no later than it
+   *   is written
+   * @returns every output; those that `into` does not name are taken from the workspace
    * @throws SHAPE_MISMATCH, DTYPE_MISMATCH where an input does not fit; GRAPH_INVALID where one is missing
    */
   run(inputs: Views, workspace: Workspace, into?: Views): Views;
 
-  /** A run to prepare once and repeat. */
+  /** Prepares a run that is repeated. */
   bind(): BoundProgram;
 }
 
-/** A run whose inputs and outputs stay bound from one time to the next. */
+/** A run whose inputs and outputs stay bound. */
 export interface BoundProgram extends Disposable {
   input(name: string, view: View): this;
   output(name: string, view: View): this;
@@ -134,13 +131,14 @@ export interface BoundProgram extends Disposable {
 }
 
 /**
- * Memory for the tensors of one pass over a model, all given back together, so that pass after pass runs in
- * the same memory. A tensor's contents are whatever was there before.
+ * Memory for the tensors of one pass over a model.
+ *
+ * They are all given back together, so that pass after pass runs in the same memory. A new tensor has arbitrary contents.
  */
 export interface Workspace extends Disposable {
-  /** A tensor that is valid until `reset`, or `release` of an earlier mark. */
+  /** Takes a tensor that is valid until `reset`, or `release` of an earlier mark. */
   take<D extends DType>(dtype: D, shape: readonly number[]): View<D>;
-  /** A tensor of the host's where the device can read it: as it lies where it can, else a copy as of now. */
+  /** A host tensor where the device can read it: the tensor itself on a device that reads host memory, else a copy. */
   put<D extends DType>(tensor: Tensor<D>): View<D>;
   /** A point to `release` to. */
   mark(): WorkspaceMark;
@@ -152,23 +150,23 @@ export interface Workspace extends Disposable {
   readonly sizeBytes: number;
 }
 
-/** How far a workspace was used at some moment; the workspace's own affair. */
+/** A point in the use of a workspace, opaque to others. */
 export type WorkspaceMark = object;
 
-/** The way between tensors and views of a device that computes in this process's own memory; no copy. */
+/** Conversion between tensors and views of a device that computes in this process's memory, without copies. */
 export interface HostMemory {
   view<D extends DType>(tensor: Tensor<D>): View<D>;
   tensor<D extends DType>(view: View<D>): Tensor<D>;
 }
 
-/** Allocations by numbers that mean the same to every thread of a process that has opened the device. */
+/** Numbers of allocations, which mean the same to every thread that has opened the device. */
 export interface Handles {
-  /** Of an allocation with all that was written to it so far; it has to outlast its use by others. */
+  /** The number of an allocation, once all queued writes to it are done. The allocation must outlast its use by others. */
   of(view: View): bigint;
   view<D extends DType>(handle: bigint, dtype: D, shape: readonly number[]): View<D>;
 }
 
-/** What happens to tensors outside the graphs of a model. Rows are those of the first axis. */
+/** Operations on tensors outside the graphs of a model. Rows run along the first axis. */
 export interface Operations {
   zero(target: View): void;
   copy(from: View, to: View): void;

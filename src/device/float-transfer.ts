@@ -1,13 +1,14 @@
+/** Copies between f32 numbers of the host and tensors of any float dtype on an addressable device. */
 import type { FloatDType } from '../tensor/dtype.ts';
 import { floatsOf } from '../tensor/numbers.ts';
 import { slices } from '../tensor/slices.ts';
 import { rows, sizeOf, type Tensor } from '../tensor/tensor.ts';
 import type { Device, View } from './device.ts';
 
-/** Elements on their way at a time: few enough that a second copy of them costs little. */
+/** Elements that are copied at a time: few enough that a second copy of them costs little. */
 const AT_ONCE = 2 ** 24;
 
-/** Copies f32 numbers of the host's, `[N]`, into a view of any float dtype on an addressable device, rounded there. */
+/** Copies f32 `[N]` of the host into a view of any float dtype. The device rounds. */
 export function uploadFloats(device: Device, from: Tensor<'f32'>, to: View<FloatDType>): void {
   using workspace = device.workspace();
   for (const { start, end } of slices(sizeOf(to.shape), AT_ONCE)) {
@@ -22,7 +23,7 @@ export function uploadFloats(device: Device, from: Tensor<'f32'>, to: View<Float
   }
 }
 
-/** Copies what a view of any float dtype on an addressable device holds, exactly, to f32 numbers of the host's, `[N]`. */
+/** Copies a view of any float dtype to f32 `[N]` of the host, exactly. */
 export async function downloadFloats(
   device: Device,
   from: View<FloatDType>,

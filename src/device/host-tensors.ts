@@ -1,28 +1,29 @@
+/** Tensors of the host on their way to and from a device, and the paging of host memory that lies in files. */
 import { viewOf, type DType } from '../tensor/dtype.ts';
 import { bringIn, bringInAhead, letGo } from '../tensor/file-memory.ts';
 import { isShared } from '../tensor/memory.ts';
 import { zeros, type Allocate, type Tensor, type Tensors } from '../tensor/tensor.ts';
 import type { Device, View, Views, Workspace } from './device.ts';
 
-/** Memory for tensors of the host's, to write and then put: a workspace's where the host can write there. */
+/** Memory for host tensors that are written and then put: the workspace's own where the host can write there. */
 export function staging({ host }: Device, workspace: Workspace): Allocate {
   return (dtype, shape) =>
     host === null ? zeros(dtype, shape) : host.tensor(workspace.take(dtype, shape));
 }
 
-/** Tensors of the host's where a device can read them. */
+/** Puts host tensors where a device can read them. */
 export function putAll(workspace: Workspace, tensors: Tensors): Views {
   return Object.fromEntries(
     Object.entries(tensors).map(([name, tensor]) => [name, workspace.put(tensor)]),
   );
 }
 
-/** An index of rows where a device can read it. */
+/** Puts an index of rows where a device can read it. */
 export function putIndex(workspace: Workspace, rows: Int32Array): View<'i32'> {
   return workspace.put(sharedIndex(rows));
 }
 
-/** The rows as a tensor; copied where they do not stand on shared memory. */
+/** The rows as a tensor, copied unless they stand on shared memory. */
 function sharedIndex(rows: Int32Array): Tensor<'i32'> {
   if (isShared(rows.buffer)) {
     const data = viewOf('i32', rows.buffer, rows.byteOffset, rows.length);
@@ -33,25 +34,25 @@ function sharedIndex(rows: Int32Array): Tensor<'i32'> {
   return tensor;
 }
 
-/** What a view holds, for reading only: in place where this process can see it, else a copy. */
+/** Reads a view: in place where this process can see its memory, else as a copy. The result is for reading only. */
 export async function readTensor<D extends DType>(view: View<D>): Promise<Tensor<D>> {
   const { device } = view;
   return device.host?.tensor(view) ?? (await device.download(view));
 }
 
-/** `bringIn` for what a view of this process's memory is of; nothing for a device's own. */
+/** Applies `bringIn` to a view of this process's memory; no effect on a device's own. */
 export function bringInView(view: View, use: 'read' | 'write'): void {
   const tensor = view.device.host?.tensor(view);
   if (tensor !== undefined) bringIn(tensor.data, use);
 }
 
-/** `bringInAhead` for what a view of this process's memory is of; nothing for a device's own. */
+/** Applies `bringInAhead` to a view of this process's memory; no effect on a device's own. */
 export async function bringInViewAhead(view: View): Promise<void> {
   const tensor = view.device.host?.tensor(view);
   if (tensor !== undefined) await bringInAhead(tensor.data);
 }
 
-/** `letGo` of what a view of this process's memory is of; nothing for a device's own. */
+/** Applies `letGo` to a view of this process's memory; no effect on a device's own. */
 export function letGoView(view: View): void {
   const tensor = view.device.host?.tensor(view);
   if (tensor !== undefined) letGo(tensor.data);

@@ -7,9 +7,9 @@ import { WebGpuDevice } from './webgpu/device.ts';
 /** The name of a device. */
 export type DeviceName = 'cpu' | 'webgpu' | `cuda:${number}`;
 
-/** Which device, and how it computes. */
+/** Choice of a device, and of the way it computes. */
 export interface DeviceOptions extends RuntimeOptions {
-  /** `cpu` when left out. */
+  /** The device; `cpu` unless given. */
   readonly device?: DeviceName;
 }
 
@@ -29,7 +29,7 @@ export function openDevice({ device = 'cpu', ...options }: DeviceOptions = {}): 
   }
 }
 
-/** Which of the cards a name says. */
+/** Number of a card, from its name. */
 function ordinalOf(device: `cuda:${number}`): number {
   return Number(device.slice('cuda:'.length));
 }

@@ -3,7 +3,7 @@ import type { Shapes } from '../graph/kernel.ts';
 import type { Binding, Source } from '../ort/binding.ts';
 import type { Session } from '../ort/session.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from './device.ts';
-import { inputsOf, outputsOf } from './dims.ts';
+import { inputsOf, outputsOf } from './run-views.ts';
 
 type BeginRun = (inputs: Shapes) => void;
 
@@ -16,8 +16,8 @@ export class OrtProgram implements Program {
 
   /**
    * @param session disposed with the program
-   * @param sourceOf what a binding takes for a view of the device
-   * @param begin is told the shapes of the inputs, in the graph's order, before each run
+   * @param sourceOf gives the source that a binding takes for a view
+   * @param begin hears the shapes of the inputs, in the graph's order, before each run
    */
   constructor(
     graph: Graph,
@@ -53,6 +53,7 @@ export class OrtProgram implements Program {
   }
 }
 
+/** A bound run of an `OrtProgram`. */
 class BoundOrtProgram implements BoundProgram {
   readonly #graph: Graph;
   readonly #binding: Binding;

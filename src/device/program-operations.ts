@@ -2,10 +2,10 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { DType } from '../tensor/dtype.ts';
 import { floatsOf } from '../tensor/numbers.ts';
-import { sizeOf } from '../tensor/tensor.ts';
+import { reshaped, sizeOf } from '../tensor/tensor.ts';
 import type { Device, Operations, Program, View, Workspace } from './device.ts';
 
-/** Operations as programs, for any device that has no better way. */
+/** Operations as programs, for devices that have no better way. */
 export class ProgramOperations implements Operations, Disposable {
   readonly #device: Device;
   readonly #workspace: Workspace;
@@ -17,38 +17,38 @@ export class ProgramOperations implements Operations, Disposable {
   }
 
   zero(target: View): void {
-    const x = this.#flat(target);
+    const x = flat(target);
     if (x.shape[0] === 0) return;
     this.#run(`zero ${x.dtype}`, () => zeroGraph(x.dtype), { x }, { y: x });
   }
 
   copy(from: View, to: View): void {
-    const [x, y] = [this.#flat(from), this.#flat(to)];
+    const [x, y] = [flat(from), flat(to)];
     if (x.shape[0] === 0) return;
     this.#run(`copy ${x.dtype} ${y.dtype}`, () => copyGraph(x.dtype, y.dtype), { x }, { y });
   }
 
   gatherRows(source: View, index: View<'i32'>, target: View): void {
     if (index.shape[0] === 0) return;
-    const [x, y] = [this.#rows(source), this.#rows(target)];
+    const [x, y] = [asRows(source), asRows(target)];
     this.#run(`gather ${x.dtype}`, () => gatherGraph(x.dtype), { x, index }, { y });
   }
 
   placeRows(source: View, index: View<'i32'>, target: View): void {
     if (index.shape[0] === 0) return;
-    const [x, y] = [this.#rows(source), this.#rows(target)];
+    const [x, y] = [asRows(source), asRows(target)];
     this.#run(`place ${x.dtype}`, () => placeGraph(x.dtype), { x, index, y }, { placed: y });
   }
 
   addRows(source: View, index: View<'i32'>, target: View): void {
     if (index.shape[0] === 0) return;
-    const [x, y] = [this.#rows(source), this.#rows(target)];
+    const [x, y] = [asRows(source), asRows(target)];
     const name = `add ${x.dtype} ${y.dtype}`;
     this.#run(name, () => addGraph(x.dtype, y.dtype), { x, index, y }, { sum: y });
   }
 
   async squaredSum(view: View): Promise<number> {
-    const x = this.#flat(view);
+    const x = flat(view);
     if (x.shape[0] === 0) return 0;
     const { dtype } = x;
     const sum = this.#run(`squares ${dtype}`, () => squaresGraph(dtype), { x }, {})['sum']!;
@@ -74,15 +74,15 @@ export class ProgramOperations implements Operations, Disposable {
     this.#workspace.reset();
     return program.run(inputs, this.#workspace, into);
   }
+}
 
-  #flat(view: View): View {
-    return this.#device.reshape(view, [sizeOf(view.shape)]);
-  }
+function flat(view: View): View {
+  return reshaped(view, [sizeOf(view.shape)]);
+}
 
-  #rows(view: View): View {
-    const [count = 0, ...rest] = view.shape;
-    return this.#device.reshape(view, [count, sizeOf(rest)]);
-  }
+function asRows(view: View): View {
+  const [count = 0, ...rest] = view.shape;
+  return reshaped(view, [count, sizeOf(rest)]);
 }
 
 function zeroGraph(dtype: DType): Graph {
@@ -94,7 +94,7 @@ function zeroGraph(dtype: DType): Graph {
 
 function copyGraph(from: DType, to: DType): Graph {
   const g = new GraphBuilder('copy');
-  // A reshape, since a graph has to have a node that makes its output.
+  // A reshape, since a graph's output must come from a node.
   const x = g.reshape(g.input('x', from, ['n']), ['n', 1]);
   g.output('y', g.reshape(from === to ? x : g.cast(x, to), ['n']));
   return g.build();

@@ -2,7 +2,7 @@ import type { RunObserver } from '../ort/context.ts';
 import type { Runtime } from '../ort/runtime.ts';
 import type { Profile, TimedRun } from './device.ts';
 
-/** Microseconds since the epoch, on the clock that every thread of a host has. */
+/** Microseconds since the epoch. All threads of a host share this clock. */
 export function nowUs(): number {
   return (performance.timeOrigin + performance.now()) * 1000;
 }
@@ -10,9 +10,9 @@ export function nowUs(): number {
 /**
  * Times the programs of a runtime by the clock of its thread.
  *
- * A card works behind the thread's back: of its programs, that is how long it took to queue them.
+ * On a card, which works on its own, this is the time that it takes to queue a program.
  *
- * @param card is told of the runs too
+ * @param card a further observer of the runs
  */
 export function profileRuns(runtime: Runtime, card?: RunObserver): Profile {
   const runs: TimedRun[] = [];

@@ -1,44 +1,98 @@
-import { bytesPerElement, type DType } from '../tensor/dtype.ts';
-import { sizeOf, type Tensor } from '../tensor/tensor.ts';
+import type { DType } from '../tensor/dtype.ts';
+import { byteLengthOf, type Tensor } from '../tensor/tensor.ts';
 import type { View, Workspace, WorkspaceMark } from './device.ts';
-import { Slabs, type Cut, type SlabMark } from './slabs.ts';
 
-/** A workspace whose tensors are cut from slabs of a device's memory. */
+/** Alignment of tensors, in bytes. */
+const ALIGNMENT = 64;
+/** Smallest slab, in bytes. */
+const SLAB_BYTES = 8 * 2 ** 20;
+
+interface SlabMark extends WorkspaceMark {
+  readonly slab: number;
+  readonly used: number;
+}
+
+/** A piece of a slab. */
+export interface Cut<Slab> {
+  readonly slab: Slab;
+  readonly byteOffset: number;
+}
+
+/**
+ * A workspace whose tensors are cut from slabs of a device's memory, one after the other.
+ *
+ * A pass that needs more than any before it gets more slabs. At the next reset they give way to a single slab as large
+ * as all of them, since tensors whose sizes change from pass to pass would not fit into many small ones.
+ */
 export abstract class SlabWorkspace<
   Slab extends { readonly byteLength: number },
 > implements Workspace {
-  readonly #slabs: Slabs<Slab>;
-
-  constructor(slabs: Slabs<Slab>) {
-    this.#slabs = slabs;
-  }
+  readonly #slabs: Slab[] = [];
+  /** Number of the slab in use. */
+  #slab = 0;
+  /** Bytes of that slab in use. */
+  #used = 0;
+  /** Size of the next first slab, in bytes. */
+  #firstBytes = SLAB_BYTES;
 
   abstract take<D extends DType>(dtype: D, shape: readonly number[]): View<D>;
 
   abstract put<D extends DType>(tensor: Tensor<D>): View<D>;
 
+  protected abstract allocateSlab(byteLength: number): Slab;
+
+  protected abstract freeSlab(slab: Slab): void;
+
   /** Memory for a tensor. */
   protected cut(dtype: DType, shape: readonly number[]): Cut<Slab> {
-    return this.#slabs.take(sizeOf(shape) * bytesPerElement(dtype));
+    const bytes = Math.ceil(Math.max(1, byteLengthOf({ dtype, shape })) / ALIGNMENT) * ALIGNMENT;
+    const slab = this.#slabWith(bytes);
+    const byteOffset = this.#used;
+    this.#used += bytes;
+    return { slab, byteOffset };
   }
 
-  mark(): WorkspaceMark {
-    return this.#slabs.mark();
+  mark(): SlabMark {
+    return { slab: this.#slab, used: this.#used };
   }
 
   release(mark: WorkspaceMark): void {
-    this.#slabs.release(mark as SlabMark);
+    ({ slab: this.#slab, used: this.#used } = mark as SlabMark);
   }
 
   reset(): void {
-    this.#slabs.reset();
+    this.release({ slab: 0, used: 0 });
+    if (this.#slabs.length < 2) return;
+    this.#firstBytes = this.sizeBytes;
+    this.#freeFrom(0);
   }
 
   get sizeBytes(): number {
-    return this.#slabs.sizeBytes;
+    return this.#slabs.reduce((sum, slab) => sum + slab.byteLength, 0);
   }
 
   [Symbol.dispose](): void {
-    this.#slabs.clear();
+    this.release({ slab: 0, used: 0 });
+    this.#freeFrom(0);
+  }
+
+  /** The slab to go on with, which has room for so many bytes. */
+  #slabWith(bytes: number): Slab {
+    const slab = this.#slabs[this.#slab];
+    if (slab !== undefined && this.#used + bytes <= slab.byteLength) return slab;
+    if (slab !== undefined) this.#slab++;
+    this.#used = 0;
+    const next = this.#slabs[this.#slab];
+    if (next !== undefined && bytes <= next.byteLength) return next;
+    // The slabs behind are in use by nobody, and another one as small would be of little use.
+    this.#freeFrom(this.#slab);
+    const least = this.#slab === 0 ? this.#firstBytes : Math.ceil(this.sizeBytes / 4);
+    const grown = this.allocateSlab(Math.max(bytes, least, SLAB_BYTES));
+    this.#slabs.push(grown);
+    return grown;
+  }
+
+  #freeFrom(start: number): void {
+    for (const slab of this.#slabs.splice(start)) this.freeSlab(slab);
   }
 }

@@ -10,7 +10,7 @@ import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { parameterGroups } from '../../src/model/parameters.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { Rng } from '../../src/rng.ts';
-import { tensorOf, zeros } from '../../src/tensor/tensor.ts';
+import { reshaped, tensorOf, zeros } from '../../src/tensor/tensor.ts';
 import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
 import { median } from '../support/median.ts';
@@ -71,7 +71,7 @@ const rng = new Rng([4, 7]);
   for (let i = 0; i < noise.data.length; i++) noise.data[i] = 0.02 * rng.nextNormal();
   const drawn = workspace.put(noise);
   for (const { name, shape, size } of layout.entries) {
-    const view = device.reshape(working.span([name]), [size]);
+    const view = reshaped(working.span([name]), [size]);
     if (shape.length === 1) {
       noise.data.fill(name.endsWith('.bias') ? 0 : 1, 0, size);
       device.operations.copy(

@@ -11,10 +11,9 @@ import type {
   Workspace,
 } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
-import { repeated } from '../../src/device/repeated.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { bytesPerElement, type DType } from '../../src/tensor/dtype.ts';
-import { sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
+import { reshaped, sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
 
 interface FarView<D extends DType = DType> extends View<D> {
   readonly near: View<D>;
@@ -61,7 +60,7 @@ export class FarDevice implements Device {
       of: (view) => BigInt(this.#allocations.push(near(view))),
       view: (handle, dtype, shape) => {
         const allocation = this.#allocations[Number(handle) - 1]!;
-        return this.#far(this.#near.reshape(allocation, shape) as View<typeof dtype>);
+        return this.#far(reshaped(allocation, shape) as View<typeof dtype>);
       },
     };
   }
@@ -103,10 +102,6 @@ export class FarDevice implements Device {
     };
   }
 
-  reshape<D extends DType>(view: View<D>, shape: readonly number[]): View<D> {
-    return this.#far(this.#near.reshape(near(view), shape));
-  }
-
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): View<D> {
     return this.#far(this.#near.part(near(view), start, shape));
   }
@@ -138,7 +133,7 @@ export class FarDevice implements Device {
   record(work: () => void): Recording {
     // As often as a card that warms up, of which nothing may come.
     for (let i = 0; i < 3; i++) work();
-    return repeated(work);
+    return this.#near.record(work);
   }
 
   profile(): Profile {
@@ -163,7 +158,7 @@ export class FarDevice implements Device {
 }
 
 function near<D extends DType>(view: View<D>): View<D> {
-  return (view as FarView<D>).near;
+  return reshaped((view as FarView<D>).near, view.shape);
 }
 
 function nearRows([from, index, to]: [View, View<'i32'>, View]): [View, View<'i32'>, View] {

@@ -6,10 +6,10 @@ import type { Operations, View } from '../device.ts';
 import { hostTensor } from './host-view.ts';
 
 /**
- * Operations on this process's own memory.
+ * Operations on this process's own memory, in plain TypeScript.
  *
- * Each passes once over what it moves or adds, in the order of the index, so that repeats add up alike every
- * time. A graph of ONNX Runtime would pass over the same memory, and over the index's copies besides.
+ * Each passes once over the elements that it moves or adds. Rows are added in the order of the index, so that sums are
+ * the same from run to run. A graph in ONNX Runtime would pass over copies of the index as well.
  */
 export const cpuOperations: Operations = {
   zero(target) {
@@ -57,14 +57,14 @@ export const cpuOperations: Operations = {
   },
 };
 
-/** Both sides of a move of rows of one dtype, as arrays of elements. */
+/** Both sides of a move of rows, as arrays of elements. */
 function rowsOf(source: View, index: View<'i32'>, target: View): Rows {
   const [from, to] = [hostTensor(source), hostTensor(target)];
   if (from.dtype !== to.dtype) {
     throw new CxmindError('DTYPE_MISMATCH', `rows of ${from.dtype} do not go into ${to.dtype}`);
   }
   const { data: places } = hostTensor(index);
-  // Elements are only moved, so that it does not matter what numbers they are.
+  // Elements are only moved, so any array type of their size will do.
   return {
     from: from.data as TypedArrays['f32'],
     to: to.data as TypedArrays['f32'],
@@ -96,7 +96,7 @@ function bytesOf(view: View): Uint8Array {
 
 /** Sum of squares in float64. */
 function squaredSum(values: Float32Array): number {
-  // Four sums, so that the additions of one do not wait for those of another.
+  // Four sums, so that their additions do not wait for one another.
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = values.length - (values.length % 4);
   for (let i = 0; i < whole; i += 4) {

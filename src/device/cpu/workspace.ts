@@ -3,15 +3,14 @@ import { discardBuffer, sharedBuffer, type SharedMemory } from '../../tensor/mem
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Device } from '../device.ts';
 import { SlabWorkspace } from '../slab-workspace.ts';
-import { Slabs } from '../slabs.ts';
 import { hostView, type HostView } from './host-view.ts';
 
-/** A workspace in this process's memory, which takes tensors of the host's as they are. */
+/** A workspace in this process's memory. It takes the host's tensors as they are. */
 export class CpuWorkspace extends SlabWorkspace<SharedMemory> {
   readonly #device: Device;
 
   constructor(device: Device) {
-    super(new Slabs(sharedBuffer, discardBuffer));
+    super();
     this.#device = device;
   }
 
@@ -23,5 +22,13 @@ export class CpuWorkspace extends SlabWorkspace<SharedMemory> {
 
   put<D extends DType>(tensor: Tensor<D>): HostView<D> {
     return hostView(this.#device, tensor);
+  }
+
+  protected allocateSlab(byteLength: number): SharedMemory {
+    return sharedBuffer(byteLength);
+  }
+
+  protected freeSlab(slab: SharedMemory): void {
+    discardBuffer(slab);
   }
 }

@@ -4,14 +4,14 @@ import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import type { Cudart } from './cudart.ts';
 import { define, openLibrary, type Code, type Out } from './library.ts';
 
-/** `cudaDataType` of what products take and give. */
+/** `cudaDataType` of a product's operands and results. */
 const dataTypes: Readonly<Partial<Record<DType, number>>> = { f32: 0, f16: 2, bf16: 14 };
 /** `CUBLAS_COMPUTE_32F`: sums are f32, and products of f32 are not rounded to TF32. */
 const COMPUTE_F32 = 68;
 /** `CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION`: parts of a long sum stay f32 until they are added. */
 const SUMS_STAY_F32 = 16;
 const DEFAULT_ALGORITHM = -1;
-/** What cuBLAS takes itself on Hopper; of its own it would take memory anew in every recorded run. */
+/** Size that cuBLAS chooses on Hopper. Without a workspace of ours it would allocate one in every recorded run. */
 const WORKSPACE_BYTES = 32 * 2 ** 20;
 
 /** One operand of a product. */
@@ -20,7 +20,7 @@ export interface Operand {
   readonly dtype: DType;
 }
 
-/** cuBLAS on one stream. Its matrices stand in columns, ours in rows: it computes the transposed product. */
+/** cuBLAS on one stream. Its matrices are column-major and ours row-major, so it computes the transposed product. */
 export class Cublas implements Disposable {
   readonly #cudart: Cudart;
   readonly #workspace: bigint;
@@ -68,7 +68,7 @@ export class Cublas implements Disposable {
     ]);
   }
 
-  /** Queues products of rows, `y = alpha a·b + beta y`. */
+  /** Queues products of row-major matrices, `y = alpha a·b + beta y`. */
   multiply(
     { transA, transB, alpha }: LibraryProduct,
     { m, n, k, count, offsets, strides }: ProductBatch,

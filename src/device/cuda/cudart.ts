@@ -5,7 +5,7 @@ import { define, openLibrary, type Code, type Library, type Out } from './librar
 
 type ErrorText = NativeFunction<(code: number) => string>;
 
-/** What `cudaMemcpy` is told of its two ends. */
+/** `cudaMemcpyKind` */
 const direction = { hostToDevice: 1, deviceToHost: 2, deviceToDevice: 3 } as const;
 type Direction = keyof typeof direction;
 
@@ -13,15 +13,15 @@ type Direction = keyof typeof direction;
 const OUT_OF_MEMORY = 2;
 /** `cudaErrorNotReady` */
 const NOT_READY = 600;
-/** `cudaStreamCaptureModeRelaxed`: what else this thread calls is no fault. */
+/** `cudaStreamCaptureModeRelaxed`: other calls of this thread do not spoil the capture. */
 const RELAXED = 2;
 /** `cudaDevAttrComputeCapabilityMajor` and `Minor` */
 const CAPABILITY = [75, 76] as const;
 
-/** The first of cards with bf16. */
+/** Oldest compute capability with bf16. */
 const OLDEST_CAPABILITY = 8;
 
-/** CUDA's runtime library, as far as memory, one stream and its cards go. All work is on the stream. */
+/** The part of CUDA's runtime library that deals with memory, cards and one stream. All work goes to the stream. */
 export class Cudart {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(16));
   readonly #errorText: ErrorText;
@@ -49,12 +49,12 @@ export class Cudart {
   #isCapturing = false;
   /** The stream that everything is queued on. */
   readonly stream: bigint;
-  /** What the card runs, as compilers call it: `sm_90a`. */
+  /** The card's architecture by its compiler name, such as `sm_90a`. */
   readonly architecture: string;
 
   /**
-   * @param ordinal of the card
-   * @throws DEVICE_MISSING without the library, or without such a card, or where it is too old
+   * @param ordinal number of the card
+   * @throws DEVICE_MISSING without the library or the card, or where the card is too old
    */
   constructor(ordinal: number) {
     const library = openCudart();
@@ -111,14 +111,14 @@ export class Cudart {
           `${OLDEST_CAPABILITY}.0 (Ampere) or later is needed`,
       );
     }
-    // From Hopper on, what only this very card has: its own tensor cores' instructions.
+    // The suffix `a` adds instructions that only this architecture has: from Hopper on, those of its tensor cores.
     this.architecture = `sm_${major}${minor}${major >= 9 ? 'a' : ''}`;
   }
 
   /**
-   * Bytes of the card's, whatever they held before.
+   * Allocates memory of the card, with arbitrary contents.
    *
-   * @throws DEVICE_OUT_OF_MEMORY with what is free
+   * @throws DEVICE_OUT_OF_MEMORY with the sizes of free and needed memory
    */
   allocate(byteLength: number): bigint {
     const code = this.#malloc(this.#out, byteLength);
@@ -138,7 +138,7 @@ export class Cudart {
     this.#check(this.#free(address), 'cudaFree');
   }
 
-  /** Queues a copy; what the host gives is read before the call is back, what it takes is there. */
+  /** Queues a copy. To and from the host, the copy is done when the call returns. */
   copy(
     from: bigint | ArrayBufferView,
     to: bigint | ArrayBufferView,
@@ -161,13 +161,13 @@ export class Cudart {
   /** Whether all queued work is done. */
   isIdle(): boolean {
     const code = this.#query(this.stream);
-    // Else whoever looks for the error of a call of its own would find this answer.
+    // Without this, a later caller that asks for its own call's error would get this one.
     if (code === NOT_READY) this.#clearError();
     else this.#check(code, 'cudaStreamQuery');
     return code === 0;
   }
 
-  /** A moment between what is queued now and what will be. */
+  /** Records an event behind the work that is queued now. */
   event(): bigint {
     this.#check(this.#createEvent(this.#out), 'cudaEventCreate');
     const event = this.#out[0]!;
@@ -175,7 +175,7 @@ export class Cudart {
     return event;
   }
 
-  /** The time from one moment to another, once both are over. */
+  /** The time between two events, once both have happened. */
   milliseconds(from: bigint, to: bigint): number {
     const time = new Float32Array(1);
     this.#check(this.#elapsed(time, from, to), 'cudaEventElapsedTime');
@@ -186,7 +186,7 @@ export class Cudart {
     this.#check(this.#destroyEvent(event), 'cudaEventDestroy');
   }
 
-  /** All that `work` queues, as a graph to launch again and again; none of it is done now. */
+  /** Captures all that `work` queues as a CUDA graph. None of it runs now. */
   capture(work: () => void): bigint {
     this.#check(this.#beginCapture(this.stream, RELAXED), 'cudaStreamBeginCapture');
     this.#isCapturing = true;
@@ -205,12 +205,12 @@ export class Cudart {
     return this.#out[0]!;
   }
 
-  /** Whether what is queued goes into a graph, and is not done. */
+  /** Whether work goes into a graph instead of running. */
   get isCapturing(): boolean {
     return this.#isCapturing;
   }
 
-  /** Queues what was captured. */
+  /** Queues a captured graph. */
   launch(graph: bigint): void {
     this.#check(this.#launchGraph(graph, this.stream), 'cudaGraphLaunch');
   }
@@ -219,7 +219,7 @@ export class Cudart {
     this.#check(this.#destroyExecutable(graph), 'cudaGraphExecDestroy');
   }
 
-  /** Bytes of the card, and how many of them nobody has. */
+  /** Free and total memory of the card, in bytes. */
   memory(): { readonly free: number; readonly total: number } {
     this.#check(this.#memoryInfo(this.#out, this.#out.subarray(1)), 'cudaMemGetInfo');
     return { free: Number(this.#out[0]), total: Number(this.#out[1]) };
@@ -238,9 +238,9 @@ export class Cudart {
 }
 
 /**
- * How many cards the driver shows.
+ * Counts the cards that the driver shows.
  *
- * @throws DEVICE_MISSING without CUDA's runtime library, or a driver for it
+ * @throws DEVICE_MISSING without CUDA's runtime library, or without a driver for it
  */
 export function countCards(library: Library = openCudart()): number {
   const out: Out = new BigUint64Array(new SharedArrayBuffer(8));

@@ -6,39 +6,37 @@ import type { DeviceMemory } from '../../ort/device-memory.ts';
 import { Runtime, type RuntimeOptions } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { reshaped, sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
+import { byteLengthOf, checkPart, zeros, type Tensor } from '../../tensor/tensor.ts';
 import type {
   Device,
   Handles,
   HostMemory,
-  Operations,
   Profile,
   Program,
   Recording,
   View,
   Workspace,
 } from '../device.ts';
-import { checkPart } from '../dims.ts';
 import { OrtProgram } from '../ort-program.ts';
-import { ProgramOperations } from '../program-operations.ts';
 import { Cudart } from './cudart.ts';
 import { KernelNodes, type KernelModel } from './kernel-nodes.ts';
 import { NodeTimes, type NodeTime } from './node-times.ts';
+import { CudaOperations } from './operations.ts';
 import { profileCard } from './profile.ts';
-import { addressOf, byteLengthOf, cudaView, deviceTensor, type CudaView } from './view.ts';
+import { addressOf, cudaView, deviceTensor, type CudaView } from './view.ts';
 import { CudaWorkspace } from './workspace.ts';
 
-/** ONNX Runtime's and a workspace's memory has its place after two. */
+/** Runs after which ONNX Runtime and a workspace take no more memory. */
 const RUNS_BEFORE_CAPTURE = 2;
 
-/** A CUDA card, through ONNX Runtime's provider; everything is queued on one stream of this thread's. */
+/** A CUDA card through ONNX Runtime's provider. All work is queued on one stream of this thread. */
 export class CudaDevice implements Device {
   readonly name: string;
   readonly computeDTypes = ['bf16', 'f16', 'f32'] as const;
   readonly host: HostMemory | null = null;
   readonly isAddressable = true;
   readonly hasKernels = true;
-  readonly operations: Operations;
+  readonly operations: CudaOperations;
   readonly handles: Handles = {
     of: (view) => {
       this.#cudart.synchronize();
@@ -67,36 +65,17 @@ export class CudaDevice implements Device {
     this.#memory = made.use(
       made.use(this.#session(smallestGraph()).session).memory('Cuda', ordinal),
     );
-    const programs = made.use(new ProgramOperations(this));
-    this.operations = {
-      zero: (target) => {
-        this.#cudart.zero(addressOf(target), byteLengthOf(target));
-      },
-      copy: (from, to) => {
-        if (from.dtype === to.dtype) this.#copy(from, to);
-        else programs.copy(from, to);
-      },
-      gatherRows: (source, index, target) => {
-        programs.gatherRows(source, index, target);
-      },
-      placeRows: (source, index, target) => {
-        programs.placeRows(source, index, target);
-      },
-      addRows: (source, index, target) => {
-        programs.addRows(source, index, target);
-      },
-      squaredSum: (view) => programs.squaredSum(view),
-    };
+    this.operations = made.use(new CudaOperations(this, this.#cudart));
     this.#owned = made.move();
   }
 
-  /** What everything is queued on, for libraries that queue work of their own. */
+  /** The stream of all work, for libraries that queue work of their own. */
   get stream(): bigint {
     return this.#cudart.stream;
   }
 
   allocate<D extends DType>(dtype: D, shape: readonly number[]): CudaView<D> & Disposable {
-    const bytes = Math.max(1, sizeOf(shape) * bytesPerElement(dtype));
+    const bytes = Math.max(1, byteLengthOf({ dtype, shape }));
     const address = this.#cudart.allocate(bytes);
     this.#cudart.zero(address, bytes);
     return {
@@ -109,10 +88,6 @@ export class CudaDevice implements Device {
 
   workspace(): Workspace {
     return new CudaWorkspace(this, this.#cudart);
-  }
-
-  reshape<D extends DType>(view: View<D>, shape: readonly number[]): CudaView<D> {
-    return cudaView(this, view.dtype, reshaped(view, shape).shape, addressOf(view));
   }
 
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): CudaView<D> {
@@ -141,13 +116,13 @@ export class CudaDevice implements Device {
     return new OrtProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
   }
 
-  /** Whether all queued work is done; unlike `idle`, this never holds up the thread. */
+  /** Whether all queued work is done. Unlike `idle`, it never blocks the thread. */
   isIdle(): boolean {
     return this.#cudart.isIdle();
   }
 
   record(work: () => void): Recording {
-    // Runs before the last may still take memory, which a graph of CUDA's must find where it was.
+    // The first runs may still take memory. A CUDA graph must find its memory in place.
     for (let i = 0; i < RUNS_BEFORE_CAPTURE; i++) work();
     const graph = this.#cudart.capture(work);
     return {
@@ -176,7 +151,7 @@ export class CudaDevice implements Device {
     return Promise.resolve();
   }
 
-  /** The nodes that are kernels or calls of a library, and how long each took while some work was queued. */
+  /** Times the nodes that are kernels or library calls while `work` queues them. */
   async nodeTimes(work: () => Promise<void> | void): Promise<NodeTime[]> {
     using times = new NodeTimes(this.#cudart);
     this.#kernelNodes.times = times;
@@ -190,11 +165,6 @@ export class CudaDevice implements Device {
 
   [Symbol.dispose](): void {
     this.#owned.dispose();
-  }
-
-  #copy(from: View, to: View): void {
-    const bytes = byteLengthOf(from);
-    if (bytes > 0) this.#cudart.copy(addressOf(from), addressOf(to), bytes, 'deviceToDevice');
   }
 
   #session(graph: Graph): { session: Session; begin: KernelModel['begin'] } {
@@ -211,7 +181,7 @@ export class CudaDevice implements Device {
         device_id: String(this.#ordinal),
         has_user_compute_stream: '1',
         user_compute_stream: String(this.#cudart.stream),
-        // Numbers agree with the processor's; bf16 is the way to be fast.
+        // Without TF32, f32 agrees with the processor's. bf16 is there for speed.
         use_tf32: '0',
       },
     });
@@ -219,7 +189,7 @@ export class CudaDevice implements Device {
   }
 }
 
-/** A graph for the session that describes the card's memory. */
+/** A graph for the session that gives access to the card's memory. */
 function smallestGraph(): Graph {
   const g = new GraphBuilder('cuda-memory');
   g.output('y', g.neg(g.input('x', 'f32', ['n'])));

@@ -3,17 +3,17 @@ import type { Launch } from '../../graph/kernel.ts';
 import { addressOf } from '../../native.ts';
 import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
 
-/** Arguments that a kernel can have. */
+/** Most arguments of a kernel. */
 const MOST_ARGUMENTS = 128;
 const ARGUMENT_BYTES = 8;
-/** What a block may have of shared memory without being asked. */
+/** Bytes of shared memory that a block may have by default. */
 const PLAIN_SHARED_BYTES = 48 << 10;
 /** `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES` */
 const MOST_SHARED_BYTES = 8;
 
 type Dim3 = [x: number, y: number, z: number];
 
-/** A kernel that is on the card. */
+/** A kernel that is loaded on the card. */
 export class DeviceFunction {
   readonly entry: string;
   readonly handle: bigint;
@@ -26,13 +26,17 @@ export class DeviceFunction {
   }
 }
 
-/** @throws DEVICE_MISSING */
+/**
+ * Loads the driver's library.
+ *
+ * @throws DEVICE_MISSING
+ */
 export function openDriver(): Library {
   const wayOut = 'where there is a card, install it; `nvidia-smi` shows whether it runs';
   return openLibrary("NVIDIA's driver", ['libcuda.so.1'], wayOut);
 }
 
-/** CUDA's driver, as far as loading and launching kernels goes, in the context that the thread is in. */
+/** The part of CUDA's driver that loads and launches kernels, in the thread's current context. */
 export class Driver {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(8));
   readonly #slots = new SharedArrayBuffer(ARGUMENT_BYTES * MOST_ARGUMENTS);
@@ -65,7 +69,7 @@ export class Driver {
     );
   }
 
-  /** Puts machine code on the card. */
+  /** Loads machine code on the card; returns the module's handle. */
   load(cubin: Uint8Array): bigint {
     this.#check(this.#load(this.#out, cubin), 'cuModuleLoadData');
     return this.#out[0]!;
@@ -81,9 +85,9 @@ export class Driver {
   }
 
   /**
-   * Queues one launch on a stream; a grid without blocks is nothing to launch.
+   * Queues one launch on a stream. A grid without blocks launches nothing.
    *
-   * @param addresses of the inputs and then the outputs
+   * @param addresses those of the inputs, then those of the outputs
    */
   launch(
     kernel: DeviceFunction,

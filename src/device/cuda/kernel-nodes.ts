@@ -11,39 +11,38 @@ import type {
 import type { CustomCall, CustomOp } from '../../ort/custom-op.ts';
 import type { ValueType } from '../../graph/ir.ts';
 import { shapesOf } from '../../graph/shape.ts';
-import { bytesPerElement } from '../../tensor/dtype.ts';
-import { sizeOf } from '../../tensor/tensor.ts';
+import { byteLengthOf } from '../../tensor/tensor.ts';
 import { Cublas, type Operand } from './cublas.ts';
 import type { Cudart } from './cudart.ts';
 import { Kernels } from './kernels.ts';
 import type { NodeTimes } from './node-times.ts';
 
-/** A step with what it does for tensors of certain shapes. */
+/** A step with its geometry for tensors of certain shapes. */
 type PlannedStep =
   | { readonly kernel: Kernel; readonly launch: Launch }
   | { readonly inPlace: InPlace }
   | { readonly product: LibraryProduct; readonly batches: readonly ProductBatch[] };
 
-/** What a node does for tensors of certain shapes. */
+/** The steps of a node, planned for tensors of certain shapes. */
 interface Plan {
   readonly outputs: Shapes;
   readonly steps: readonly PlannedStep[];
 }
 
-/** The nodes of a model that are kernels. */
+/** The kernel nodes of a model, as custom ops. */
 export interface KernelModel {
   readonly ops: readonly CustomOp[];
-  /** Says what shapes the model's inputs have in the runs that follow. */
+  /** Sets the shapes of the model's inputs for the runs that follow. */
   readonly begin: (inputs: Shapes) => void;
 }
 
-/** Runs the nodes of models that are kernels, and calls of libraries, on one stream. */
+/** Runs the kernel nodes of models on one stream: kernels of our own and calls of cuBLAS. */
 export class KernelNodes implements Disposable {
   readonly #cudart: Cudart;
   readonly #kernels: Kernels;
   readonly #cublas: Cublas;
   readonly #owned: DisposableStack;
-  /** Where nodes are timed, if they are. */
+  /** Timer of the nodes, while they are timed. */
   times: NodeTimes | undefined;
 
   /** @throws DEVICE_MISSING without the compiler, the driver or cuBLAS */
@@ -55,12 +54,12 @@ export class KernelNodes implements Disposable {
     this.#owned = made.move();
   }
 
-  /** The nodes of one model. */
+  /** Compiles the kernels of a model. */
   model(inputs: readonly ValueType[], nodes: readonly KernelNode[]): KernelModel {
     this.#kernels.prepare(nodes.flatMap(({ steps }) => steps.filter(isKernel)));
     let run: Shapes = [];
     const customOp = (node: KernelNode): CustomOp => {
-      // Layer after layer has the same shapes, so the last plan is the only one worth keeping.
+      // Layer after layer has the same shapes, so only the last plan is worth keeping.
       let [plan, of]: [Plan | undefined, Shapes] = [undefined, run];
       return {
         type: node.type,
@@ -98,7 +97,7 @@ export class KernelNodes implements Disposable {
       } else if ('inPlace' in step) {
         const { input, output } = step.inPlace;
         const { dtype } = node.outputs[output]!;
-        const byteLength = sizeOf(plan.outputs[output]!) * bytesPerElement(dtype);
+        const byteLength = byteLengthOf({ dtype, shape: plan.outputs[output]! });
         this.#keep(addresses[input]!, addresses[node.inputs.length + output]!, byteLength);
       } else {
         this.#multiply(node, plan, step, addresses);
@@ -106,7 +105,7 @@ export class KernelNodes implements Disposable {
     }
   }
 
-  /** Makes an output begin as an input. */
+  /** Copies an input to the output that starts as it. */
   #keep(from: bigint, to: bigint, byteLength: number): void {
     if (from !== to && byteLength > 0) this.#cudart.copy(from, to, byteLength, 'deviceToDevice');
   }
@@ -121,10 +120,10 @@ export class KernelNodes implements Disposable {
       dtype,
       address: addresses[i === 2 ? inputs.length : i]!,
     })) as [Operand, Operand, Operand];
-    const byteLength = sizeOf(plan.outputs[0]!) * bytesPerElement(y.dtype);
+    const byteLength = byteLengthOf({ dtype: y.dtype, shape: plan.outputs[0]! });
     const addend = inputs.length > 2 ? addresses[2]! : undefined;
     if (addend === undefined) {
-      // A sum of nothing is zero, and the library is not asked for one.
+      // An empty sum is zero, and cuBLAS is not called for it.
       if (batches.some(({ k }) => k === 0)) this.#cudart.zero(y.address, byteLength);
     } else {
       this.#keep(addend, y.address, byteLength);
@@ -140,7 +139,11 @@ function isKernel(step: Step): step is Kernel {
   return 'entry' in step;
 }
 
-/** @param run the shapes of the model's inputs */
+/**
+ * Plans a node.
+ *
+ * @param run the shapes of the model's inputs
+ */
 function planOf(node: KernelNode, modelInputs: readonly ValueType[], run: Shapes): Plan {
   const shapesIn = (values: readonly ValueType[]): Shapes =>
     shapesOf(

@@ -2,7 +2,7 @@ import type { Kernel, Launch } from '../../graph/kernel.ts';
 import { Driver, type DeviceFunction } from './driver.ts';
 import { Nvrtc } from './nvrtc.ts';
 
-/** The kernels of a thread's device: each is compiled once, when a graph first has it. */
+/** The kernels of one device. Each is compiled once, for the first graph that has it. */
 export class Kernels implements Disposable {
   readonly #architecture: string;
   readonly #driver = new Driver();
@@ -15,7 +15,7 @@ export class Kernels implements Disposable {
     this.#architecture = architecture;
   }
 
-  /** Compiles those that are not there yet. */
+  /** Compiles those kernels that are not compiled yet, all at once. */
   prepare(kernels: readonly Kernel[]): void {
     const missing = new Map(
       kernels.filter(({ entry }) => !this.#functions.has(entry)).map((k) => [k.entry, k]),
@@ -27,7 +27,7 @@ export class Kernels implements Disposable {
     for (const entry of entries) this.#functions.set(entry, this.#driver.find(module, entry));
   }
 
-  /** Queues a kernel that is prepared. */
+  /** Queues a launch of a prepared kernel. */
   launch(kernel: Kernel, launch: Launch, addresses: readonly bigint[], stream: bigint): void {
     this.#driver.launch(this.#functions.get(kernel.entry)!, launch, addresses, stream);
   }

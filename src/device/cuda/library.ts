@@ -1,15 +1,17 @@
+/** The libraries of CUDA: their lookup and the declaration of their functions. */
 import { CxmindError } from '../../errors.ts';
 import { loadForGood, type NativeFunction } from '../../native.ts';
 
-/** A function that gives CUDA's code of an error, 0 for none. */
+/** A function that returns CUDA's error code, or 0. */
 export type Code<Args extends readonly unknown[]> = NativeFunction<(...args: Args) => number>;
 
-/** Memory for what a C function writes: one value of 8 bytes for each. */
+/** Memory for results that a C function writes, 8 bytes each. */
 export type Out = BigUint64Array;
 
+/** A loaded library. */
 export type Library = ReturnType<typeof loadForGood>;
 
-/** A function of a library that takes what is said and gives a code. */
+/** Declares a function of a library that returns an error code. */
 export function define<Args extends readonly unknown[]>(
   library: Library,
   name: string,
@@ -19,17 +21,18 @@ export function define<Args extends readonly unknown[]>(
 }
 
 /**
- * The first library of some names that the system finds.
+ * Loads the first library that the system finds among some names.
  *
- * @param what how its absence calls it, as in "CUDA's runtime library"
- * @throws DEVICE_MISSING with the way out
+ * @param what   its name in the error, such as "CUDA's runtime library"
+ * @param wayOut advice in the error
+ * @throws DEVICE_MISSING
  */
 export function openLibrary(what: string, names: readonly string[], wayOut: string): Library {
   for (const name of names) {
     try {
       return loadForGood(name);
     } catch {
-      // the next name
+      // Try the next name.
     }
   }
   throw new CxmindError(

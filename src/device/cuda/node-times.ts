@@ -1,17 +1,18 @@
 import type { RunObserver } from '../../ort/context.ts';
 import type { Cudart } from './cudart.ts';
 
-/** How long a node of a graph, or all of it, took on the card. */
+/** The time that a node of a graph, or a whole graph, took on the card. */
 export interface NodeTime {
   readonly name: string;
-  /** From the moment at which timing began. */
+  /** Start, after the start of timing. */
   readonly startMs: number;
   readonly durationMs: number;
 }
 
 /**
- * Times nodes by moments on the stream, which cost the card next to nothing. Those that are captured have no times:
- * nothing of them is done yet.
+ * A timer of nodes by events on the stream, which cost the card next to nothing.
+ *
+ * It skips nodes that are captured, since they do not run yet.
  */
 export class NodeTimes implements RunObserver, Disposable {
   readonly #cudart: Cudart;
@@ -33,7 +34,7 @@ export class NodeTimes implements RunObserver, Disposable {
     if (!this.#cudart.isCapturing) this.#mark();
   }
 
-  /** The times of all nodes so far; waits for them. */
+  /** Waits for all nodes so far; returns their times. */
   read(): NodeTime[] {
     this.#cudart.synchronize();
     const [first] = this.#events;

@@ -9,13 +9,13 @@ const INVALID_OPTION = 5;
 const wayOut =
   "install CUDA 13's NVRTC, as in `pip install nvidia-cuda-nvrtc`, and put its folder on LD_LIBRARY_PATH";
 
-/** Machine code, and the kernels that are in it. */
+/** Machine code, and the names of the kernels in it. */
 export interface Compiled {
   readonly cubin: Uint8Array;
   readonly entries: readonly string[];
 }
 
-/** CUDA's compiler of kernels from C; it needs no card. */
+/** CUDA's compiler of kernels (NVRTC). It needs no card. */
 export class Nvrtc {
   readonly #out = new BigUint64Array(new SharedArrayBuffer(8));
   readonly #create: Code<[Out, string, string, number, null, null]>;
@@ -47,10 +47,10 @@ export class Nvrtc {
   }
 
   /**
-   * Compiles kernels, all of them in one go.
+   * Compiles kernels, all in one program.
    *
-   * @param architecture of the card: `sm_90a`
-   * @throws INTERNAL with the compiler's words; DEVICE_MISSING where it is older than the card
+   * @param architecture the card's, such as `sm_90a`
+   * @throws INTERNAL with the compiler's log; DEVICE_MISSING where the compiler is older than the card
    */
   compile(kernels: readonly Kernel[], architecture: string): Compiled {
     const entries = kernels.map(({ entry }) => entry);

@@ -5,14 +5,14 @@ import type { Cudart } from './cudart.ts';
 import type { KernelNodes } from './kernel-nodes.ts';
 import { NodeTimes } from './node-times.ts';
 
-/** Times programs both as the thread queues them and as a card runs them, and the card's kernels. */
+/** Times programs, both when the thread queues them and when a card runs them, and the card's kernels. */
 export function profileCard(
   card: string,
   cudart: Cudart,
   runtime: Runtime,
   kernelNodes: KernelNodes,
 ): Profile {
-  // Of an idle card, so that its first moment is this one.
+  // The card is idle, so its first event happens now.
   cudart.synchronize();
   const beganUs = nowUs();
   const [programs, kernels] = [new NodeTimes(cudart), new NodeTimes(cudart)];

@@ -1,8 +1,8 @@
 import { CxmindError } from '../../errors.ts';
 import type { DeviceMemory } from '../../ort/device-memory.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
-import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { sizeOf } from '../../tensor/tensor.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import { byteLengthOf } from '../../tensor/tensor.ts';
 import type { Device, View } from '../device.ts';
 
 /** A tensor at an address of a card. */
@@ -10,6 +10,7 @@ export interface CudaView<D extends DType = DType> extends View<D> {
   readonly address: bigint;
 }
 
+/** A view of an address. */
 export function cudaView<D extends DType>(
   device: Device,
   dtype: D,
@@ -20,7 +21,7 @@ export function cudaView<D extends DType>(
 }
 
 /**
- * Where a view lies.
+ * The address of a view.
  *
  * @throws INTERNAL for a view of another device
  */
@@ -29,12 +30,7 @@ export function addressOf(view: View): bigint {
   throw new CxmindError('INTERNAL', `a tensor on ${view.device.name} is not on a CUDA card`);
 }
 
-/** Bytes of a view. */
-export function byteLengthOf({ dtype, shape }: View): number {
-  return sizeOf(shape) * bytesPerElement(dtype);
-}
-
-/** What a binding takes for a view. */
+/** The tensor that a binding takes for a view. */
 export function deviceTensor(memory: DeviceMemory, view: View): DeviceTensor {
   const { dtype, shape } = view;
   return { dtype, shape, address: addressOf(view), byteLength: byteLengthOf(view), memory };

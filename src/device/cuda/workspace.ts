@@ -2,29 +2,24 @@ import type { DType } from '../../tensor/dtype.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Device } from '../device.ts';
 import { SlabWorkspace } from '../slab-workspace.ts';
-import { Slabs } from '../slabs.ts';
 import type { Cudart } from './cudart.ts';
 import { cudaView, type CudaView } from './view.ts';
 
+/** A slab of a card's memory. */
 interface CudaSlab {
   readonly address: bigint;
   readonly byteLength: number;
 }
 
-/** A workspace in a card's memory, into which tensors of the host's are copied. */
+/** A workspace in a card's memory. It copies the host's tensors. */
 export class CudaWorkspace extends SlabWorkspace<CudaSlab> {
   readonly #device: Device;
+  readonly #cudart: Cudart;
 
   constructor(device: Device, cudart: Cudart) {
-    super(
-      new Slabs(
-        (byteLength): CudaSlab => ({ address: cudart.allocate(byteLength), byteLength }),
-        ({ address }) => {
-          cudart.free(address);
-        },
-      ),
-    );
+    super();
     this.#device = device;
+    this.#cudart = cudart;
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): CudaView<D> {
@@ -36,5 +31,13 @@ export class CudaWorkspace extends SlabWorkspace<CudaSlab> {
     const view = this.take(tensor.dtype, tensor.shape);
     this.#device.upload(tensor, view);
     return view;
+  }
+
+  protected allocateSlab(byteLength: number): CudaSlab {
+    return { address: this.#cudart.allocate(byteLength), byteLength };
+  }
+
+  protected freeSlab({ address }: CudaSlab): void {
+    this.#cudart.free(address);
   }
 }

@@ -1,26 +1,26 @@
 import { CxmindError } from '../../errors.ts';
 import { encode } from '../../graph/encode.ts';
 import type { Graph } from '../../graph/ir.ts';
+import { webgpu } from '../../graph/target.ts';
 import type { Runtime } from '../../ort/runtime.ts';
 import type { Session } from '../../ort/session.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from '../device.ts';
-import { inputsOf, outputsOf } from '../dims.ts';
-import { webgpu } from '../../graph/target.ts';
+import { inputsOf, outputsOf } from '../run-views.ts';
 import { storageOf, type Storage } from './view.ts';
 import type { BufferWorkspace } from './workspace.ts';
 
 /**
  * A graph compiled by ONNX Runtime's WebGPU provider.
  *
- * A dispatch may not read and write one buffer, so an output that is also an input goes to a spare buffer of the
- * workspace, and the two exchange places.
+ * A dispatch may not read and write the same buffer. So an output that is also an input goes to a spare buffer, and the
+ * two buffers then exchange places.
  */
 export class WebGpuProgram implements Program {
   readonly graph: Graph;
   readonly session: Session;
   readonly #spare: BufferWorkspace;
 
-  /** @param spare gives buffers to bound runs, which have no workspace */
+  /** @param spare gives the spare buffers */
   constructor(runtime: Runtime, graph: Graph, spare: BufferWorkspace) {
     this.graph = graph;
     this.session = runtime.compile(encode(graph, webgpu), { name: graph.name, device: 'webgpu' });
@@ -34,7 +34,7 @@ export class WebGpuProgram implements Program {
     return results;
   }
 
-  /** Runs once, with the workspace's spare buffers for outputs that are also inputs. */
+  /** Runs once. */
   execute(inputs: ReadonlyMap<string, View>, outputs: ReadonlyMap<string, View>): void {
     using binding = this.session.bind();
     const read = new Set<Storage>();
@@ -71,6 +71,7 @@ export class WebGpuProgram implements Program {
   }
 }
 
+/** A bound run. It binds anew each time, since exchanges change the buffers of its views. */
 class BoundWebGpuProgram implements BoundProgram {
   readonly #program: WebGpuProgram;
   readonly #inputs = new Map<string, View>();

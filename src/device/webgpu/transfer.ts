@@ -8,8 +8,10 @@ import type { DType } from '../../tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
 
 /**
- * The way between this process's memory and the card's: runs of a graph that changes nothing, whose input or output is
- * bound to memory of the host, which ONNX Runtime then copies.
+ * Copies between this process's memory and the card's.
+ *
+ * A copy is a run of a graph that changes nothing. Its input or its output is bound to memory of the host, which ONNX
+ * Runtime then copies.
  */
 export class Transfer implements Disposable {
   readonly #runtime: Runtime;
@@ -19,38 +21,30 @@ export class Transfer implements Disposable {
     this.#runtime = runtime;
   }
 
+  /** The card's memory. */
   memory(): DeviceMemory {
     return this.#session('f32').memory('WebGPU_Buffer');
   }
 
-  upload(from: Tensor, to: DeviceTensor): void {
-    if (sizeOf(from.shape) === 0) return;
-    this.#run(from.dtype, from, to);
-  }
-
-  download(from: DeviceTensor, to: Tensor): void {
-    if (sizeOf(from.shape) === 0) return;
-    this.#run(from.dtype, from, to);
-  }
-
-  [Symbol.dispose](): void {
-    for (const session of this.#sessions.values()) session[Symbol.dispose]();
-  }
-
-  #run(dtype: DType, from: Tensor | DeviceTensor, to: Tensor | DeviceTensor): void {
+  copy(from: Tensor | DeviceTensor, to: Tensor | DeviceTensor): void {
     const shape = [sizeOf(from.shape)];
-    using binding = this.#session(dtype).bind();
+    if (shape[0] === 0) return;
+    using binding = this.#session(from.dtype).bind();
     binding
       .input('x', { ...from, shape })
       .output('y', { ...to, shape })
       .run();
   }
 
+  [Symbol.dispose](): void {
+    for (const session of this.#sessions.values()) session[Symbol.dispose]();
+  }
+
   #session(dtype: DType): Session {
     const known = this.#sessions.get(dtype);
     if (known !== undefined) return known;
     const g = new GraphBuilder(`transfer-${dtype}`);
-    // A graph has to have a node that makes its output.
+    // A graph's output must come from a node.
     const x = g.reshape(g.input('x', dtype, ['n']), ['n', 1]);
     g.output('y', g.reshape(x, ['n']));
     const options = { name: `transfer-${dtype}`, device: 'webgpu' } as const;

@@ -1,14 +1,14 @@
 import { CxmindError } from '../../errors.ts';
 import type { DeviceMemory } from '../../ort/device-memory.ts';
 import type { DeviceTensor } from '../../ort/device-tensor.ts';
-import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { sizeOf } from '../../tensor/tensor.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import { byteLengthOf } from '../../tensor/tensor.ts';
 import type { Device, View } from '../device.ts';
 
-/** Smallest size of a buffer, and what sizes are multiples of. */
+/** Smallest size of a buffer, in bytes; other sizes are multiples of it. */
 const BUFFER_STEP = 256;
 
-/** A buffer on the card. Views of one storage see the same buffer, whichever that is. */
+/** A buffer on the card, which can be exchanged for another. Views of one storage see the same buffer. */
 export class Storage implements Disposable {
   readonly byteLength: number;
   readonly #memory: DeviceMemory;
@@ -20,14 +20,14 @@ export class Storage implements Disposable {
     this.#buffer = memory.allocate(this.byteLength);
   }
 
-  /** Exchanges the buffer with that of another storage of this size. */
+  /** Exchanges buffers with another storage of this size. */
   swap(other: Storage): void {
     [this.#buffer, other.#buffer] = [other.#buffer, this.#buffer];
   }
 
-  /** What a binding takes for a tensor that begins where the buffer does. */
+  /** A tensor at the start of the buffer, as a binding takes it. */
   tensor(dtype: DType, shape: readonly number[]): DeviceTensor {
-    const byteLength = sizeOf(shape) * bytesPerElement(dtype);
+    const byteLength = byteLengthOf({ dtype, shape });
     return { dtype, shape, address: this.#buffer, byteLength, memory: this.#memory };
   }
 

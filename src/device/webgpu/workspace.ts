@@ -1,6 +1,6 @@
 import type { DeviceMemory } from '../../ort/device-memory.ts';
-import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
-import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import { byteLengthOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Device, Workspace, WorkspaceMark } from '../device.ts';
 import { bufferView, Storage, type BufferView } from './view.ts';
 
@@ -8,7 +8,7 @@ interface BufferMark extends WorkspaceMark {
   readonly taken: number;
 }
 
-/** A workspace with a buffer for every tensor, since a buffer cannot be cut. Buffers are used again by size. */
+/** A workspace with a buffer for every tensor, since buffers cannot be cut. Buffers of one size are used again. */
 export class BufferWorkspace implements Workspace {
   readonly #device: Device;
   readonly #memory: DeviceMemory;
@@ -22,7 +22,7 @@ export class BufferWorkspace implements Workspace {
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): BufferView<D> {
-    const storage = this.storage(sizeOf(shape) * bytesPerElement(dtype));
+    const storage = this.storage(byteLengthOf({ dtype, shape }));
     return bufferView(this.#device, dtype, shape, storage);
   }
 
@@ -32,7 +32,7 @@ export class BufferWorkspace implements Workspace {
     return view;
   }
 
-  /** A buffer of so many bytes at least, for as long as a tensor taken now. */
+  /** A buffer of at least so many bytes, taken as a tensor is. */
   storage(byteLength: number): Storage {
     const size = sizeClass(byteLength);
     const storage = this.#free.get(size)?.pop() ?? this.#make(size);
@@ -72,7 +72,7 @@ export class BufferWorkspace implements Workspace {
   }
 }
 
-/** Sizes are eighths of powers of two, so that tensors of like sizes find each other's buffers. */
+/** Rounds a size up to eighths of a power of two, so that tensors of similar sizes share buffers. */
 function sizeClass(byteLength: number): number {
   const step = Math.max(256, 2 ** Math.floor(Math.log2(Math.max(1, byteLength)) - 3));
   return Math.max(1, Math.ceil(byteLength / step)) * step;

@@ -6,6 +6,7 @@ import { architectureOf } from '../../model/families.ts';
 import type { ModelConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
+import { reshaped } from '../../tensor/tensor.ts';
 
 /** The blocks of a decoding step, weights bound, everything else yet to be. */
 export interface BoundBlocks {
@@ -93,7 +94,7 @@ export class DecodeBlocks implements Disposable {
       const weight = weights[name];
       if (weight === undefined) continue;
       const isColumn = shape.length > weight.shape.length;
-      const view = isColumn ? this.#device.reshape(weight, [...weight.shape, 1]) : weight;
+      const view = isColumn ? reshaped(weight, [...weight.shape, 1]) : weight;
       bound.input(name, view);
     }
     return bound;

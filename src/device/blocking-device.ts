@@ -1,0 +1,32 @@
+import type { Runtime } from '../ort/runtime.ts';
+import type { Profile, Recording } from './device.ts';
+import { profileRuns } from './run-times.ts';
+
+/**
+ * The members of a device whose work is done when a call returns.
+ *
+ * There is nothing to wait for. Recorded work is queued again as it was, since no cheaper way to repeat it is known.
+ */
+export abstract class BlockingDevice {
+  protected readonly runtime: Runtime;
+
+  constructor(runtime: Runtime) {
+    this.runtime = runtime;
+  }
+
+  record(work: () => void): Recording {
+    return { run: work, [Symbol.dispose]: () => undefined };
+  }
+
+  profile(): Profile {
+    return profileRuns(this.runtime);
+  }
+
+  freeBytes(): null {
+    return null;
+  }
+
+  idle(): Promise<void> {
+    return Promise.resolve();
+  }
+}
