@@ -6,10 +6,10 @@ import { libraryPath } from './library.ts';
 /** An address in native memory; null where C has NULL. */
 export type Pointer = bigint | null;
 
-/** How each kind of C value is written in JavaScript. */
+/** The JavaScript type of each kind of C value. */
 interface Kinds {
   pointer: Pointer;
-  /** Any typed array; C gets the address of its first element. */
+  /** A typed array, of which C gets the address of the first element. */
   memory: ArrayBufferView;
   /** Either of the two. */
   place: Pointer | ArrayBufferView;
@@ -34,9 +34,11 @@ const cTypes: Readonly<Record<Kind, string>> = {
 };
 
 /**
- * The entries of `struct OrtApi` that cxmind calls: position in the table, the ONNX Runtime release
- * that added it, what it returns, what it takes. The table only ever grows at its end, so a
- * position is good for every later release. Out parameters are `memory`: one 8-byte slot each.
+ * The entries of `struct OrtApi` that are used here: position in the table, release of ONNX Runtime that added it,
+ * result and parameters.
+ *
+ * The table only grows at its end, so a position holds for every later release. Out parameters are `memory`, one slot of
+ * 8 bytes each.
  *
  * @see onnxruntime/core/session/onnxruntime_c_api.h; positions counted from its declarations
  */
@@ -62,7 +64,6 @@ const table = {
   SessionGetInputName:                    [36,  '1.0',  'status',  ['pointer', 'size', 'pointer', 'memory']],
   SessionGetOutputName:                   [37,  '1.0',  'status',  ['pointer', 'size', 'pointer', 'memory']],
   CreateRunOptions:                       [39,  '1.0',  'status',  ['memory']],
-  RunOptionsSetTerminate:                 [46,  '1.0',  'status',  ['pointer']],
   CreateTensorWithDataAsOrtValue:         [49,  '1.0',  'status',  ['pointer', 'place', 'size', 'memory', 'size', 'int', 'memory']],
   GetTensorMutableData:                   [51,  '1.0',  'status',  ['pointer', 'memory']],
   CastTypeInfoToTensorInfo:               [55,  '1.0',  'status',  ['pointer', 'memory']],
@@ -123,7 +124,7 @@ type Table = typeof table;
 type Returns = { status: Pointer; text: string; int: number; nothing: undefined };
 type Takes<Ks extends readonly Kind[]> = { -readonly [I in keyof Ks]: Kinds[Ks[I]] };
 
-/** A native function, and its form that runs on a thread of libuv's pool. */
+/** A native function, with the form that runs it on a thread of libuv's pool. */
 export interface NativeFunction<Args extends readonly unknown[], Result> {
   (...args: Args): Result;
   async(...args: [...Args, (error: Error | null, result: Result) => void]): void;
@@ -137,14 +138,14 @@ export type Functions = {
 /** The ONNX Runtime library as loaded into this thread. */
 export interface Abi {
   readonly functions: Functions;
-  /** As the library says it: `1.29.0`. */
+  /** Version of the library, such as `1.29.0`. */
   readonly version: string;
-  /** Kept so that koffi does not unload the library while its functions are in use. */
+  /** Reference that keeps koffi from unloading the library. */
   readonly library: LibraryHandle;
 }
 
 /**
- * Load the library and look its functions up.
+ * Loads the library and looks up its functions.
  *
  * @throws DEVICE_MISSING when there is no build for this machine, RUNTIME_FAILED when it is too old
  */
@@ -170,7 +171,7 @@ export function loadAbi(): Abi {
       koffi.decode(all[at], koffi.proto(returned[returns], [...takes.map((kind) => cTypes[kind])])),
     ]),
   );
-  // The table's own types describe what koffi was just told, entry by entry.
+  // The cast is right because `Functions` derives from the same table.
   return { functions: functions as Functions, version, library };
 }
 
@@ -186,9 +187,10 @@ function addresses(at: bigint, count: number): bigint[] {
 }
 
 /**
- * Microsoft's builds for Linux and macOS report to Microsoft, from 1.29 on, unless a variable of the
- * process says no before they load. `process.env` of a worker thread is a copy that native code never
- * sees, hence `setenv`. A value that the user has set stays.
+ * Turns off telemetry, unless the user has set its variable.
+ *
+ * Microsoft's builds for Linux and macOS report to Microsoft from 1.29 on. The variable must be set before the library
+ * loads. `process.env` of a worker thread is a copy that native code does not see, hence `setenv`.
  *
  * @see onnxruntime's docs/Privacy.md
  */

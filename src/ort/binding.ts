@@ -7,19 +7,18 @@ import type { DeviceTensor } from './device-tensor.ts';
 import { Handle } from './handle.ts';
 import { checkFits, describeTensor, type IoInfo } from './io-info.ts';
 import { bytesAt, pointersAt } from './native.ts';
-import { OrtValue } from './value.ts';
 
-/** What can be bound: memory of the host's, a native value over it, or memory of a device. */
-export type Source = Tensor | OrtValue | DeviceTensor;
+/** Memory that can be bound: the host's or a device's. */
+export type Source = Tensor | DeviceTensor;
 
-/** One end of a compiled graph as a binding needs it. */
+/** An input or output of a compiled graph. */
 export interface End {
   readonly info: IoInfo;
   /** Address of the name as a C string. */
   readonly name: bigint;
 }
 
-/** The compiled graph a binding belongs to. */
+/** The compiled graph of a binding. */
 export interface Compiled {
   readonly name: string;
   readonly handle: Handle;
@@ -27,15 +26,15 @@ export interface Compiled {
   readonly outputs: ReadonlyMap<string, End>;
   /** Null for ONNX Runtime's defaults. */
   readonly runOptions: Pointer;
-  /** True when the device has memory of its own, so that inputs are copied when they are bound. */
+  /** Whether the device has memory of its own, so that binding a host tensor copies it. */
   readonly copiesInputs: boolean;
 }
 
 /**
- * Memory bound to the ends of a compiled graph: bind once, run many times, and rebind only what changes.
+ * Memory bound to the inputs and outputs of a compiled graph.
  *
- * Inputs are read and outputs written in place. The same memory may be bound as an input and as an
- * output where the operator allows it. Binding what is already bound costs nothing.
+ * Bind once, run many times, and bind again only what changes. Binding the same object again costs nothing. Inputs are read and outputs written in place. The same
+ * memory may be an input and an output, where the operator allows that.
  */
 export class Binding implements Disposable {
   readonly #context: Context;
@@ -43,9 +42,8 @@ export class Binding implements Disposable {
   readonly #handle: Handle;
   readonly #inputs = new Map<string, Source>();
   readonly #outputs = new Map<string, Source>();
-  /** What native code reads and writes; kept from the collector. */
+  /** Memory that native code reads and writes, kept from the garbage collector. */
   readonly #memory = new Map<End, Tensor['data'] | DeviceTensor>();
-  #isRunning = false;
 
   constructor(context: Context, graph: Compiled) {
     const { functions } = context.native;
@@ -62,7 +60,7 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Read an input from a tensor's memory, in place of what was bound to it before.
+   * Binds an input to a tensor's memory, in place of earlier memory.
    *
    * @throws GRAPH_INVALID for an unknown name; DTYPE_MISMATCH, SHAPE_MISMATCH when it does not fit
    */
@@ -74,8 +72,7 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Write an output to a tensor's memory, in place of what was bound to it before. An output that is
-   * not bound is not given.
+   * Binds an output to a tensor's memory, in place of earlier memory. An output that is not bound is not computed.
    *
    * @throws GRAPH_INVALID for an unknown name; DTYPE_MISMATCH, SHAPE_MISMATCH when it does not fit
    */
@@ -87,8 +84,8 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Run on this thread and the pool; the outputs are written when it returns, but for a device with a stream, where
-   * their computation is queued.
+   * Runs on this thread and the pool. The outputs are written when it returns; on a device with a stream their
+   * computation is queued.
    *
    * @throws RUNTIME_FAILED with ONNX Runtime's text; DEVICE_OUT_OF_MEMORY
    */
@@ -104,52 +101,7 @@ export class Binding implements Disposable {
   }
 
   /**
-   * Run on another thread; the outputs are written when the promise resolves. Until then nothing can
-   * be bound or run here, and the bound memory belongs to the run. ONNX Runtime 1.30 itself loses 2 to
-   * 5 KiB in each run that is stopped or fails, so cancel what has become useless, not to keep time.
-   *
-   * @param options.signal stops the run between two operators
-   * @throws RUNTIME_CANCELLED after the signal; RUNTIME_FAILED; DEVICE_OUT_OF_MEMORY
-   */
-  async runAsync(options: { signal?: AbortSignal } = {}): Promise<void> {
-    const { signal } = options;
-    const { native } = this.#context;
-    const { CreateRunOptions, ReleaseRunOptions, RunOptionsSetTerminate, RunWithBinding } =
-      native.functions;
-    const isCancelled = (): boolean => signal?.aborted === true;
-    this.#prepare();
-    if (isCancelled()) throw this.#cancelled(signal);
-    const session = this.#graph.handle.pointer;
-    const binding = this.#handle.hold().pointer;
-    const runOptions = native.out(this.#graph.name, (slot) => CreateRunOptions(slot));
-    const stop = (): void => {
-      native.check(RunOptionsSetTerminate(runOptions), this.#graph.name);
-    };
-    signal?.addEventListener('abort', stop, { once: true });
-    this.#isRunning = true;
-    try {
-      const status = await new Promise<Pointer>((resolve, reject) => {
-        RunWithBinding.async(session, runOptions, binding, (error, result) => {
-          if (error === null) resolve(result);
-          else reject(error);
-        });
-      });
-      if (status !== null && isCancelled()) {
-        native.take(status);
-        throw this.#cancelled(signal);
-      }
-      this.#finish(status);
-    } finally {
-      this.#isRunning = false;
-      signal?.removeEventListener('abort', stop);
-      ReleaseRunOptions(runOptions);
-      this.#handle.drop();
-    }
-  }
-
-  /**
-   * Run, and give every output as a tensor of its own, bound or not: for tests and rare paths, because
-   * it allocates and copies.
+   * Runs, and returns every output as a new tensor, bound or not. It allocates and copies, so it is for tests.
    *
    * @throws as `run`
    */
@@ -177,7 +129,7 @@ export class Binding implements Disposable {
     }
   }
 
-  /** Release the native binding; a run in flight keeps it until it ends. */
+  /** Releases the native binding. */
   [Symbol.dispose](): void {
     this.#handle[Symbol.dispose]();
   }
@@ -200,13 +152,6 @@ export class Binding implements Disposable {
     const { native, values } = this.#context;
     const { name } = this.#graph;
     const pointer = this.#handle.pointer;
-    if (this.#isRunning) throw this.#busy();
-    if (source instanceof OrtValue) {
-      checkFits(end.info, source.tensor, name);
-      native.check(bind(pointer, end.name, source.pointer), name);
-      this.#memory.set(end, source.tensor.data);
-      return;
-    }
     checkFits(end.info, source, name);
     const where = `${name}: ${end.info.name}`;
     const onDevice = 'memory' in source;
@@ -219,7 +164,6 @@ export class Binding implements Disposable {
   }
 
   #prepare(): void {
-    if (this.#isRunning) throw this.#busy();
     const { inputs, name, copiesInputs } = this.#graph;
     if (this.#inputs.size !== inputs.size) {
       const unbound = [...inputs.keys()].filter((key) => !this.#inputs.has(key));
@@ -236,8 +180,7 @@ export class Binding implements Disposable {
     if (status === null) return;
     const { name } = this.#graph;
     const bound = [...this.#inputs, ...this.#outputs].map(([end, source]) => {
-      const { dtype, shape } = source instanceof OrtValue ? source.tensor : source;
-      return `${end} ${dtype} [${shape.join(', ')}]`;
+      return `${end} ${source.dtype} [${source.shape.join(', ')}]`;
     });
     this.#context.native.check(status, `${name} (${bound.join(', ')})`);
   }
@@ -257,15 +200,5 @@ export class Binding implements Disposable {
     } finally {
       f.ReleaseTensorTypeAndShapeInfo(info);
     }
-  }
-
-  #busy(): CxmindError {
-    return new CxmindError('RUNTIME_FAILED', `${this.#graph.name}: binding is in use by a run`);
-  }
-
-  #cancelled(signal: AbortSignal | undefined): CxmindError {
-    return new CxmindError('RUNTIME_CANCELLED', `${this.#graph.name}: run cancelled`, {
-      cause: signal?.reason,
-    });
   }
 }

@@ -1,21 +1,21 @@
 import type { Native } from './native.ts';
 import type { ValueMaker } from './value.ts';
 
-/** Is told of runs as they begin and end, one after the other. */
+/** An observer of runs, which begin and end one after the other. */
 export interface RunObserver {
-  /** @param name of the session */
+  /** @param name the session's */
   start(name: string): void;
   end(): void;
 }
 
-/** What a runtime lends to its sessions and bindings; all of it outlives them. */
+/** Native objects that a runtime shares with its sessions and bindings. They outlive both. */
 export interface Context {
   readonly native: Native;
-  /** The default allocator, which owns names and arrays that calls give back. */
+  /** The default allocator, which owns names and arrays that calls return. */
   readonly allocator: bigint;
   /** Describes the CPU's memory. */
   readonly memoryInfo: bigint;
   readonly values: ValueMaker;
-  /** Of the runs of all sessions; null where nobody wants to know. */
+  /** Observer of the runs of all sessions, if there is one. */
   observer: RunObserver | null;
 }

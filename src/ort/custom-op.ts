@@ -6,51 +6,51 @@ import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Pointer } from './abi.ts';
 import { bytesAt, NativeText, type Native } from './native.ts';
 
-/** An op of a domain of its own that a JavaScript function computes. */
+/** An op that a JavaScript function computes. */
 export interface CustomOp {
-  /** Its type in models. */
+  /** Op type in models. */
   readonly type: string;
   readonly inputs: readonly DType[];
   readonly outputs: readonly DType[];
-  /** Called on the thread that runs the session, in the order of the graph; what it throws the run throws. */
+  /** Computes one call, on the thread that runs the session. The run throws its error. */
   readonly compute: (call: CustomCall) => void;
 }
 
-/** The tensors of one call of a custom op, where they lie on its device. */
+/** The tensors of one call of a custom op, by their addresses on its device. */
 export interface CustomCall {
   address(input: number): bigint;
-  /** The sizes that an input has, for who does not know them: to ask takes longer than all else. */
+  /** The shape of an input. This takes longer than all other calls together, so avoid it where shapes are known. */
   shape(input: number): readonly number[];
-  /** The address of an output, which has no elements to write to where its shape has none. */
+  /** The address of an output with this shape. */
   output(index: number, shape: readonly number[]): bigint;
 }
 
-/** Custom ops as a session's options take them. */
+/** Custom ops in native memory, for the options of a session. */
 export interface CustomOpDomain extends Disposable {
   readonly pointer: bigint;
 }
 
-/** Which provider runs custom ops; the CPU's where there is none. */
+/** Provider of custom ops; the CPU's for null. */
 export type CustomOpProvider = 'CUDAExecutionProvider' | null;
 
-/** `struct OrtCustomOp` grows with releases; this one knows statuses as results. */
+/** Version of `struct OrtCustomOp`, which grows with releases. From this one on, functions return statuses. */
 const OP_VERSION = 16;
 const POINTER_BYTES = 8;
 /** `ORT_FAIL` */
 const FAIL = 1;
 const MOST_AXES = 16;
 
-/** What the functions of a native op say of it. */
+/** A custom op with the native strings that describe it. */
 interface Registered extends CustomOp {
   readonly name: bigint;
   readonly provider: Pointer;
 }
 
 /**
- * Custom ops made of JavaScript functions, for the sessions of one thread.
+ * The custom ops of one thread's sessions, which are JavaScript functions.
  *
- * A custom op is a table of C functions that ONNX Runtime calls with the table's address. The functions are the same
- * for all ops; the address says which one is meant.
+ * To ONNX Runtime a custom op is a table of C functions, which it calls with the table's address. The functions are the
+ * same for all ops, and find the op by that address.
  */
 export class CustomOps implements Disposable {
   readonly #native: Native;
@@ -64,7 +64,7 @@ export class CustomOps implements Disposable {
     this.#call = new Call(native);
   }
 
-  /** Ops under a domain's name, in native memory until it is disposed; sessions must not outlive it. */
+  /** Puts ops in native memory under a domain's name. Sessions must not outlive the result. */
   domain(name: string, ops: readonly CustomOp[], provider: CustomOpProvider): CustomOpDomain {
     const f = this.#native.functions;
     using made = new DisposableStack();
@@ -167,7 +167,7 @@ export class CustomOps implements Disposable {
   }
 }
 
-/** The one call that runs in a thread. */
+/** The current call. One object serves all calls of a thread, which never overlap. */
 class Call implements CustomCall {
   readonly #native: Native;
   readonly #dims = new BigInt64Array(lastingBuffer(8 * MOST_AXES));

@@ -1,15 +1,15 @@
 import type { Context } from './context.ts';
 import { Handle } from './handle.ts';
 
-/** Names by which ONNX Runtime knows the memory of a device. */
+/** ONNX Runtime's names of the memory of devices. */
 export type MemoryName = 'WebGPU_Buffer' | 'Cuda';
 
 const DEVICE_ALLOCATOR = 0;
 const DEFAULT_MEMORY = 0;
 
-/** Memory of a device that a provider manages; made by `Session.memory`. */
+/** Memory of a device, managed by a provider. `Session.memory` makes it. */
 export class DeviceMemory implements Disposable {
-  /** Describes the memory to ONNX Runtime. */
+  /** ONNX Runtime's description of the memory. */
   readonly info: bigint;
   readonly #context: Context;
   readonly #name: MemoryName;
@@ -37,7 +37,7 @@ export class DeviceMemory implements Disposable {
   }
 
   /**
-   * Bytes of the device's, whatever they held before.
+   * Allocates memory of the device, with arbitrary contents.
    *
    * @throws DEVICE_OUT_OF_MEMORY
    */

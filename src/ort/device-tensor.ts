@@ -1,12 +1,12 @@
 import type { DType } from '../tensor/dtype.ts';
 
-/** A tensor in a device's memory, as a binding takes it. */
+/** A tensor in a device's memory. */
 export interface DeviceTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   /** An address, or a buffer's handle where the device has no addresses. */
   readonly address: bigint;
   readonly byteLength: number;
-  /** Whose memory it is, as ONNX Runtime is told. */
+  /** ONNX Runtime's description of the memory. */
   readonly memory: { readonly info: bigint };
 }

@@ -1,8 +1,10 @@
 import { CxmindError } from '../errors.ts';
 
 /**
- * A native object with an owner and, at times, users: it is released when the owner has disposed it
- * and the last user has let go, so that the order of disposal never leaves a dangling pointer.
+ * A native object with one owner, and any number of users at a time.
+ *
+ * It is released when the owner has disposed it and the last user has dropped it. So no order of disposal leaves a
+ * dangling pointer.
  */
 export class Handle implements Disposable {
   readonly #what: string;
@@ -11,7 +13,7 @@ export class Handle implements Disposable {
   #holders = 1;
   #isDisposed = false;
 
-  /** @param what how errors name it: `session policy.forward` */
+  /** @param what its name in errors, such as `session policy.forward` */
   constructor(what: string, pointer: bigint, release: (pointer: bigint) => void) {
     this.#what = what;
     this.#pointer = pointer;
@@ -41,7 +43,7 @@ export class Handle implements Disposable {
   }
 
   /**
-   * Keep the native object alive until the matching `drop`.
+   * Keeps the native object alive until the matching `drop`.
    *
    * @throws RUNTIME_FAILED after disposal
    */
@@ -51,7 +53,7 @@ export class Handle implements Disposable {
     return this;
   }
 
-  /** Let go of a `hold`. */
+  /** Ends a `hold`. */
   drop(): void {
     this.#holders--;
     if (this.#holders === 0) this.#release();

@@ -5,7 +5,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { CxmindError } from '../errors.ts';
 import { textAt, type Native } from './native.ts';
 
-/** What a graph says of one of its inputs or outputs; a dimension with a name is free. */
+/** Name and type of an input or output of a graph. A dimension with a name is free. */
 export interface IoInfo {
   readonly name: string;
   readonly dtype: DType;
@@ -16,7 +16,7 @@ const dtypes = new Map(
   Object.entries(onnxDTypes).map(([dtype, number]) => [number, dtype as DType]),
 );
 
-/** The dtype and shape that native type info describes; a free dimension without a name is `?`. */
+/** Reads dtype and shape from native type info. A free dimension without a name is `?`. */
 export function describeTensor(
   native: Native,
   info: bigint,
@@ -44,7 +44,7 @@ export function describeTensor(
   return { dtype, shape };
 }
 
-/** The inputs or the outputs of a compiled graph, in the graph's order. */
+/** Reads the inputs or the outputs of a compiled graph, in the graph's order. */
 export function describeEnds(
   native: Native,
   session: bigint,
@@ -71,9 +71,9 @@ export function describeEnds(
 }
 
 /**
- * Check a tensor against what the graph says of the end it is bound to.
+ * Checks a tensor against the input or output that it is bound to.
  *
- * @throws DTYPE_MISMATCH or SHAPE_MISMATCH naming graph, end, what it takes, what came
+ * @throws DTYPE_MISMATCH or SHAPE_MISMATCH naming the graph, the end, the expected and the actual type
  */
 export function checkFits(
   info: IoInfo,

@@ -19,7 +19,7 @@ const libraryNames: Readonly<Partial<Record<NodeJS.Platform, string>>> = {
   win32: 'onnxruntime.dll',
 };
 
-/** The npm package of the CUDA 13 provider, of the release that onnxruntime-node is of. */
+/** The npm package of the CUDA 13 provider, in the release of onnxruntime-node. */
 export const CUDA_PACKAGE = 'com.github.asus4.onnxruntime.linux-x64-gpu';
 const CUDA_LIBRARIES = [
   'libonnxruntime_providers_cuda.so',
@@ -27,8 +27,10 @@ const CUDA_LIBRARIES = [
 ] as const;
 
 /**
- * Path of the ONNX Runtime library: the one that `CXMIND_ONNXRUNTIME` names, or else the one that the
- * `onnxruntime-node` package carries for this machine, beside the CUDA provider where one is installed.
+ * Path of the ONNX Runtime library.
+ *
+ * It is the one that `CXMIND_ONNXRUNTIME` names, or else that of the `onnxruntime-node` package, beside the CUDA provider
+ * where one is installed.
  *
  * @throws DEVICE_MISSING when the named file does not exist, or the package has no build for this platform
  *   and processor
@@ -65,7 +67,7 @@ function packagedLibrary(): string {
   return join(folder, name);
 }
 
-/** The CUDA provider's files where its package is installed, beside cxmind or in the folder that it runs in. */
+/** Files of the CUDA provider, if its package is installed beside cxmind or in the working folder. */
 function cudaProvider(): string[] | null {
   if (process.platform !== 'linux' || process.arch !== 'x64') return null;
   for (const from of [import.meta.url, join(process.cwd(), 'package.json')]) {
@@ -73,15 +75,16 @@ function cudaProvider(): string[] | null {
       const manifest = createRequire(from).resolve(`${CUDA_PACKAGE}/package.json`);
       return CUDA_LIBRARIES.map((name) => join(dirname(manifest), 'Plugins/Linux/x64', name));
     } catch {
-      // not there
+      // It is not installed there.
     }
   }
   return null;
 }
 
 /**
- * The first of some files in a folder that has links to all: ONNX Runtime looks for its providers where it lies itself.
- * The folder is the user's, and made once.
+ * Links files together in one folder; returns the path of the first.
+ *
+ * ONNX Runtime looks for its providers in its own folder. The folder of links is in the user's cache, and made once.
  */
 function linkedTogether(files: readonly [string, ...string[]]): string {
   const key = createHash('sha256').update(files.join('\n')).digest('hex').slice(0, 16);

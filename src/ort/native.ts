@@ -5,11 +5,11 @@ import type { Abi, Functions, Pointer } from './abi.ts';
 
 const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|available memory of/i;
 
-/** The library's functions with what every caller of them needs: out slots, statuses as errors. */
+/** The library's functions, with slots for results and statuses as errors. */
 export class Native {
   readonly functions: Functions;
   readonly version: string;
-  /** Keeps koffi's hold on the library alive with this object. */
+  /** Reference that keeps koffi from unloading the library. */
   readonly #abi: Abi;
   readonly #slots = new BigUint64Array(lastingBuffer(16));
   #raised: CxmindError | undefined;
@@ -21,9 +21,9 @@ export class Native {
   }
 
   /**
-   * Throw what a status says; null is success. Releases the status.
+   * Throws the error of a status, and releases it. Null is success.
    *
-   * @throws DEVICE_OUT_OF_MEMORY or RUNTIME_FAILED, with ONNX Runtime's own text after `where`; what a custom op threw
+   * @throws DEVICE_OUT_OF_MEMORY or RUNTIME_FAILED with ONNX Runtime's text after `where`, or the error of a custom op
    */
   check(status: Pointer, where: string): void {
     if (status === null) return;
@@ -38,27 +38,27 @@ export class Native {
     throw new CxmindError(code, `${where}: ${text}`, { detail: { ortCode: number } });
   }
 
-  /** Keeps an error that native code passes on as a status, until that status is checked. */
+  /** Keeps an error of a custom op until the status that native code makes of it is checked. */
   raise(error: CxmindError): void {
     this.#raised = error;
   }
 
-  /** What a status says; releases it. */
+  /** Reads a status, and releases it. */
   take(status: bigint): { number: number; text: string } {
     const { GetErrorCode, GetErrorMessage, ReleaseStatus } = this.functions;
-    const said = { number: GetErrorCode(status), text: GetErrorMessage(status).trim() };
+    const read = { number: GetErrorCode(status), text: GetErrorMessage(status).trim() };
     ReleaseStatus(status);
-    return said;
+    return read;
   }
 
-  /** Call with a slot for one pointer or size, and give back what was written there. */
+  /** Calls a function with a slot for one pointer or size; returns the value written there. */
   out(where: string, call: (slot: BigUint64Array) => Pointer): bigint {
     this.#slots[0] = 0n;
     this.check(call(this.#slots), where);
     return this.#slots[0];
   }
 
-  /** Like `out`, for calls that write two values, each through a slot of its own. */
+  /** Calls a function with two slots; returns both values. */
   outPair(
     where: string,
     call: (first: BigUint64Array, second: BigUint64Array) => Pointer,
@@ -69,12 +69,12 @@ export class Native {
   }
 }
 
-/** `count` addresses that stand one after the other at `at`. */
+/** Reads `count` adjacent addresses at `at`. */
 export function pointersAt(at: bigint, count: number): Pointer[] {
   return koffi.decode(at, 'void *', count) as Pointer[];
 }
 
-/** The bytes at an address, in place: valid only while the native side keeps them. */
+/** The bytes at an address, in place. They are valid only as long as the native side keeps them. */
 export function bytesAt(at: bigint, length: number): Uint8Array {
   return new Uint8Array(koffi.view(at, length));
 }
@@ -84,7 +84,7 @@ export function textAt(at: bigint): string {
   return koffi.decode.string(at);
 }
 
-/** A C string that stays where it is: a name that is passed again and again without being converted. */
+/** A C string at a fixed address, for a name that is passed many times. */
 export class NativeText implements Disposable {
   readonly address: bigint;
 

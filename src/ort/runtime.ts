@@ -1,20 +1,13 @@
 import { availableParallelism } from 'node:os';
-import { asCxmindError, CxmindError } from '../errors.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { CxmindError } from '../errors.ts';
 import { loadAbi } from './abi.ts';
 import type { Context, RunObserver } from './context.ts';
-import {
-  appendProvider,
-  candidates,
-  type Device,
-  type DeviceName,
-  type ProviderSettings,
-} from './device.ts';
 import { CustomOps, type CustomOp } from './custom-op.ts';
 import { Handle } from './handle.ts';
 import { Native } from './native.ts';
+import { appendProvider, type Provider, type ProviderSettings } from './provider.ts';
 import { Session } from './session.ts';
-import { OrtValue, ValueMaker } from './value.ts';
+import { ValueMaker } from './value.ts';
 
 /** `OrtLoggingLevel` by name. */
 const logLevels = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
@@ -24,32 +17,29 @@ const OPTIMIZE_ALL = 99;
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
 
-/** How the process computes. The first runtime of a process decides; see `Runtime.open`. */
+/** Options of ONNX Runtime. The first runtime of a process decides for all (`Runtime.open`). */
 export interface RuntimeOptions {
   /**
-   * Threads that share one operator's work, the caller among them; default one per core.
+   * Threads that share the work of one operator, the caller among them; one for each core unless given.
    *
-   * The last bits of a matrix product depend on it: each thread computes columns of its own, and the fewer
-   * those are, the longer the parts in which ONNX Runtime sums them. Load changes no number, nor does the
-   * place of a tensor, as long as it lies at a multiple of 16 bytes.
+   * The last bits of a matrix product depend on this number. Each thread computes some of its columns, and the fewer
+   * they are, the longer the parts in which ONNX Runtime sums them. Results depend neither on the load of the machine
+   * nor on a tensor's address, as long as that is a multiple of 16 bytes.
    */
   readonly threads?: number;
-  /** Whether idle pool threads wait for work by spinning: faster, but they keep their cores busy. */
+  /** Whether idle threads of the pool spin while they wait for work: faster, but they keep their cores busy. */
   readonly isSpinning?: boolean;
-  /** When given, each session writes `<prefix>_<date>.json` with the time of every operator. */
+  /** Prefix of profiles: each session writes `<prefix>_<date>.json` with the time of every operator. */
   readonly profilePrefix?: string;
 }
 
-/** The custom ops of a model, and the domain that it knows them by. */
+/** The custom ops of a model, and their domain in it. */
 export interface ModelOps {
   readonly domain: string;
   readonly ops: readonly CustomOp[];
 }
 
-/**
- * ONNX Runtime in this thread: one environment, one thread pool and one memory arena for all sessions
- * of the process.
- */
+/** ONNX Runtime in this thread. All sessions of the process share one environment, thread pool and memory arena. */
 export class Runtime implements Disposable {
   /** The library's version: `1.29.0`. */
   readonly version: string;
@@ -104,81 +94,26 @@ export class Runtime implements Disposable {
   }
 
   /**
-   * Compile a graph for a device, with every graph optimization. `auto` goes on to the next device whenever
-   * one fails, be it to load or to compile, and the session keeps the reasons.
+   * Compiles a graph for a provider, with all of ONNX Runtime's optimizations.
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
-   * @param options.name how errors call it
-   * @param options.settings of the device's provider
-   * @param options.customOps of the model, all in one domain, run by the device's provider
-   * @param options.settle waits for what runs have queued; called before the session is gone, whose memory that uses
-   * @throws DEVICE_MISSING when the device's provider does not load; RUNTIME_FAILED for a bad model
+   * @param options.name its name in errors
+   * @param options.settings the provider's own
+   * @param options.customOps those of the model, all in one domain, run by the provider
+   * @param options.settle waits for queued work of runs, which uses the session's memory; called before it is released
+   * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
     model: Uint8Array,
     options: {
       readonly name?: string;
-      readonly device?: DeviceName;
+      readonly device?: Provider;
       readonly settings?: ProviderSettings;
       readonly customOps?: ModelOps;
       readonly settle?: () => void;
     } = {},
   ): Session {
     const { name = 'graph', device = 'cpu', settings = {}, customOps, settle } = options;
-    const passedOver: CxmindError[] = [];
-    for (const candidate of candidates(device)) {
-      try {
-        const made = { name, settings, customOps, settle, passedOver };
-        return this.#compileFor(candidate, model, made);
-      } catch (error) {
-        passedOver.push(asCxmindError(error));
-      }
-    }
-    throw passedOver.at(-1)!;
-  }
-
-  /** Is told of this runtime's runs, but for those on another thread; null where nobody is. */
-  get observer(): RunObserver | null {
-    return this.#context.observer;
-  }
-
-  set observer(observer: RunObserver | null) {
-    this.#context.observer = observer;
-  }
-
-  /** A native value over a tensor's memory, to bind many times. */
-  value(tensor: Tensor): OrtValue {
-    this.#environment.assertLive();
-    const { native, values } = this.#context;
-    const pointer = values.make(tensor, 'value');
-    return new OrtValue(
-      tensor,
-      new Handle('value', pointer, (at) => native.functions.ReleaseValue(at)),
-    );
-  }
-
-  /** Let go of the environment; sessions that still live keep it until they are disposed. */
-  [Symbol.dispose](): void {
-    this.#environment[Symbol.dispose]();
-  }
-
-  #compileFor(
-    device: Device,
-    model: Uint8Array,
-    {
-      name,
-      settings,
-      customOps,
-      settle,
-      passedOver,
-    }: {
-      readonly name: string;
-      readonly settings: ProviderSettings;
-      readonly customOps: ModelOps | undefined;
-      readonly settle: (() => void) | undefined;
-      readonly passedOver: readonly CxmindError[];
-    },
-  ): Session {
     const { native } = this.#context;
     const f = native.functions;
     const environment = this.#environment.pointer;
@@ -187,43 +122,61 @@ export class Runtime implements Disposable {
     made.defer(() => {
       this.#environment.drop();
     });
-    const options = native.out(name, (slot) => f.CreateSessionOptions(slot));
-    try {
-      native.check(f.SetSessionLogSeverityLevel(options, this.#logLevel), name);
-      native.check(f.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
-      native.check(f.EnableMemPattern(options), name);
-      native.check(f.DisablePerSessionThreads(options), name);
-      native.check(f.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
-      if (this.#profilePrefix !== undefined) {
-        native.check(f.EnableProfiling(options, this.#profilePrefix), name);
-      }
-      if (customOps !== undefined && customOps.ops.length > 0) {
-        const provider = device === 'cuda' ? 'CUDAExecutionProvider' : null;
-        const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
-        native.check(f.AddCustomOpDomain(options, domain.pointer), name);
-      }
-      appendProvider(native, options, device, settings);
-      const pointer = native.out(name, (slot) =>
-        f.CreateSessionFromArray(environment, model, model.byteLength, options, slot),
-      );
-      const owned = made.move();
-      return new Session(this.#context, pointer, {
-        name,
-        device,
-        passedOver,
-        isProfiled: this.#profilePrefix !== undefined,
-        settle,
-        onRelease: () => {
-          owned.dispose();
-        },
-      });
-    } finally {
-      f.ReleaseSessionOptions(options);
+    using compiling = new DisposableStack();
+    const sessionOptions = native.out(name, (slot) => f.CreateSessionOptions(slot));
+    compiling.adopt(sessionOptions, f.ReleaseSessionOptions);
+    this.#configure(sessionOptions, name);
+    if (customOps !== undefined && customOps.ops.length > 0) {
+      const runsOn = device === 'cuda' ? 'CUDAExecutionProvider' : null;
+      const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, runsOn));
+      native.check(f.AddCustomOpDomain(sessionOptions, domain.pointer), name);
+    }
+    appendProvider(native, sessionOptions, device, settings);
+    const pointer = native.out(name, (slot) =>
+      f.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
+    );
+    const owned = made.move();
+    return new Session(this.#context, pointer, {
+      name,
+      device,
+      isProfiled: this.#profilePrefix !== undefined,
+      settle,
+      onRelease: () => {
+        owned.dispose();
+      },
+    });
+  }
+
+  /** The observer of this runtime's runs, if there is one. */
+  get observer(): RunObserver | null {
+    return this.#context.observer;
+  }
+
+  set observer(observer: RunObserver | null) {
+    this.#context.observer = observer;
+  }
+
+  /** Releases the environment, once its last session is disposed too. */
+  [Symbol.dispose](): void {
+    this.#environment[Symbol.dispose]();
+  }
+
+  /** Sets the options that all sessions share. */
+  #configure(options: bigint, name: string): void {
+    const { native } = this.#context;
+    const f = native.functions;
+    native.check(f.SetSessionLogSeverityLevel(options, this.#logLevel), name);
+    native.check(f.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
+    native.check(f.EnableMemPattern(options), name);
+    native.check(f.DisablePerSessionThreads(options), name);
+    native.check(f.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
+    if (this.#profilePrefix !== undefined) {
+      native.check(f.EnableProfiling(options, this.#profilePrefix), name);
     }
   }
 }
 
-/** The least level at which ONNX Runtime writes to stderr, from `CXMIND_ONNXRUNTIME_LOG`. */
+/** The lowest level at which ONNX Runtime writes to stderr, from `CXMIND_ONNXRUNTIME_LOG`. */
 function logLevel(): number {
   const name = process.env['CXMIND_ONNXRUNTIME_LOG'] ?? '';
   if (name === '') return logLevels.fatal;
@@ -254,7 +207,7 @@ function openEnvironment(
   }
 }
 
-/** One arena for every session of the environment; an environment that has one already keeps it. */
+/** Gives the environment one arena for all sessions, unless it has one already. */
 function shareArena(native: Native, environment: bigint, memoryInfo: bigint): void {
   const status = native.functions.CreateAndRegisterAllocator(environment, memoryInfo, null);
   if (status === null) return;

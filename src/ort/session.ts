@@ -1,45 +1,41 @@
-import type { CxmindError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Binding, type Compiled, type End } from './binding.ts';
 import type { Context } from './context.ts';
-import type { Device } from './device.ts';
 import { DeviceMemory, type MemoryName } from './device-memory.ts';
 import { Handle } from './handle.ts';
 import { describeEnds, type IoInfo } from './io-info.ts';
 import { NativeText, type Native } from './native.ts';
+import type { Provider } from './provider.ts';
 
 /** A compiled graph. Made by `Runtime.compile`. */
 export class Session implements Disposable {
   readonly name: string;
-  readonly device: Device;
-  /** Why each device that `auto` tried before this one was not taken. */
-  readonly passedOver: readonly CxmindError[];
+  readonly device: Provider;
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly #context: Context;
   readonly #graph: Compiled;
 
   /**
-   * Take ownership of a native session, which is released at once when this throws.
+   * Takes ownership of a native session, and releases it at once when this throws.
    *
    * @param options.settle called before the native session is released
    * @param options.onRelease called once, after the native session is gone
-   * @throws DTYPE_MISMATCH when an input or output is no tensor, or of a dtype that cxmind has not
+   * @throws DTYPE_MISMATCH when an input or output is no tensor, or has a dtype that tensors here do not have
    */
   constructor(
     context: Context,
     pointer: bigint,
     options: {
       name: string;
-      device: Device;
-      passedOver: readonly CxmindError[];
+      device: Provider;
       isProfiled: boolean;
       settle?: (() => void) | undefined;
       onRelease: () => void;
     },
   ) {
     const { native, allocator } = context;
-    const { name, device, passedOver, isProfiled, settle, onRelease } = options;
+    const { name, device, isProfiled, settle, onRelease } = options;
     const f = native.functions;
     using made = new DisposableStack();
     made.defer(onRelease);
@@ -47,7 +43,6 @@ export class Session implements Disposable {
     if (settle !== undefined) made.defer(settle);
     this.name = name;
     this.device = device;
-    this.passedOver = passedOver;
     this.#context = context;
     this.inputs = describeEnds(native, pointer, allocator, 'Input', name);
     this.outputs = describeEnds(native, pointer, allocator, 'Output', name);
@@ -80,7 +75,7 @@ export class Session implements Disposable {
     };
   }
 
-  /** The memory of the provider that this session runs on. */
+  /** The memory of the session's provider. */
   memory(name: MemoryName, ordinal = 0): DeviceMemory {
     return new DeviceMemory(this.#context, this.#graph.handle, name, ordinal);
   }
@@ -91,8 +86,7 @@ export class Session implements Disposable {
   }
 
   /**
-   * Run once with tensors in and new tensors out: for tests and rare paths, because it binds, allocates
-   * and copies.
+   * Runs once, from tensors to new tensors. It binds, allocates and copies, so it is for tests and rare paths.
    *
    * @throws as `Binding.input` and `Binding.run`
    */
@@ -102,13 +96,13 @@ export class Session implements Disposable {
     return binding.runToTensors();
   }
 
-  /** Release the session; bindings and runs in flight keep the native part until they end. */
+  /** Releases the session, once its bindings are disposed too. */
   [Symbol.dispose](): void {
     this.#graph.handle[Symbol.dispose]();
   }
 }
 
-/** Options of runs that return while the device computes: a run waits for its stream otherwise. */
+/** Run options with which a run returns while the device computes; without them it waits for its stream. */
 function queuedRun(native: Native, name: string, owner: DisposableStack): bigint {
   const f = native.functions;
   const options = native.out(name, (slot) => f.CreateRunOptions(slot));

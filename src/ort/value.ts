@@ -2,51 +2,30 @@ import { CxmindError } from '../errors.ts';
 import { isShared, lastingBuffer } from '../tensor/memory.ts';
 import { sizeOf, type Tensor } from '../tensor/tensor.ts';
 import type { DeviceTensor } from './device-tensor.ts';
-import { Handle } from './handle.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Native } from './native.ts';
 
-/**
- * A tensor as ONNX Runtime sees it: the same memory, no copy. Make one for a weight once and bind it
- * in as many bindings as want it; it may be disposed while bindings still use it.
- */
-export class OrtValue implements Disposable {
-  readonly tensor: Tensor;
-  readonly #handle: Handle;
+/** Most axes of a tensor. */
+const MOST_AXES = 16;
 
-  constructor(tensor: Tensor, handle: Handle) {
-    this.tensor = tensor;
-    this.#handle = handle;
-  }
-
-  /** @throws RUNTIME_FAILED after disposal */
-  get pointer(): bigint {
-    return this.#handle.pointer;
-  }
-
-  [Symbol.dispose](): void {
-    this.#handle[Symbol.dispose]();
-  }
-}
-
-/** Makes native values over tensors' memory; owned by a runtime. */
+/** Makes native values (OrtValue), which are tensors over memory that is already there. */
 export class ValueMaker {
   readonly #native: Native;
   readonly #memoryInfo: bigint;
-  readonly #dims = new BigInt64Array(lastingBuffer(8 * 16));
+  readonly #dims = new BigInt64Array(lastingBuffer(8 * MOST_AXES));
 
-  /** @param memoryInfo where the tensors' memory is: the CPU's */
+  /** @param memoryInfo describes the CPU's memory */
   constructor(native: Native, memoryInfo: bigint) {
     this.#native = native;
     this.#memoryInfo = memoryInfo;
   }
 
   /**
-   * A native value over the tensor's own memory; the caller releases it, and keeps `tensor.data`
-   * referenced for as long as any binding uses it.
+   * Makes a native value over a tensor's own memory. The caller releases it, and keeps `tensor.data` referenced as long
+   * as a binding uses it.
    *
-   * @throws SHAPE_MISMATCH when the data are not as many as the shape says, or more than 16 dimensions;
-   *   DTYPE_MISMATCH when they are not in shared memory
+   * @throws SHAPE_MISMATCH when shape and data disagree, or the shape has more than 16 axes; DTYPE_MISMATCH when the
+   *   data are not in shared memory
    */
   make(tensor: Tensor, where: string): bigint {
     const { dtype, shape, data } = tensor;
@@ -65,7 +44,7 @@ export class ValueMaker {
     return this.#over(this.#memoryInfo, data, data.byteLength, { dtype, shape }, where);
   }
 
-  /** A native value over a device's memory; the caller releases it. */
+  /** Makes a native value over a device's memory. The caller releases it. */
   makeOnDevice(tensor: DeviceTensor, where: string): bigint {
     const { memory, address, byteLength } = tensor;
     return this.#over(memory.info, address, byteLength, tensor, where);

@@ -13,7 +13,7 @@ import { benchRestarts } from './restarts.bench.ts';
 import { benchStep } from './step.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
-const benches: Readonly<Record<string, () => Promise<void>>> = {
+const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   actors: benchActors,
   adapters: benchAdapters,
   collectives: benchCollectives,

@@ -61,17 +61,13 @@ let turn = 0;
 
 const left = {
   bind: await bytesLeftBy(2000, 10_000, () => {
-    using value = runtime.value(x);
-    using other = session.bind().input('x', value).output('y', y);
+    using other = session.bind().input('x', x).output('y', y);
     other.run();
   }),
   rebind: await bytesLeftBy(2000, 10_000, () => {
     binding.input('x', turn++ % 2 === 0 ? y : x).run();
   }),
   run: await bytesLeftBy(2000, 8000, () => session.run({ x })),
-  runAsync: await bytesLeftBy(2000, 8000, () =>
-    binding.runAsync({ signal: new AbortController().signal }),
-  ),
   compile: await bytesLeftBy(100, 400, () => {
     using other = runtime.compile(model);
     other.run({ x });

@@ -16,10 +16,7 @@ const { model, x, y, runs, isTidy } = workerData as OrtWork;
 const runtime = Runtime.open({ threads: 2 });
 const session = runtime.compile(model, { name: 'worker' });
 const binding = session.bind().input('x', x).output('y', y);
-for (let run = 0; run < runs; run++) {
-  binding.run();
-  await binding.runAsync();
-}
+for (let run = 0; run < runs; run++) binding.run();
 if (isTidy) {
   binding[Symbol.dispose]();
   session[Symbol.dispose]();

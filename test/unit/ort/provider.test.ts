@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { CxmindError } from '../../../src/errors.ts';
-import { devices } from '../../../src/ort/device.ts';
+import { providers } from '../../../src/ort/provider.ts';
 import { Runtime } from '../../../src/ort/runtime.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { onnxModel } from '../../support/onnx-model.ts';
@@ -15,7 +15,7 @@ describe('compile for a device', () => {
     runtime[Symbol.dispose]();
   });
 
-  for (const device of devices) {
+  for (const device of providers) {
     it(`runs on ${device}, or says in one line why not and how to get it`, () => {
       try {
         using session = runtime.compile(model, { name: 'device', device });
@@ -37,25 +37,4 @@ describe('compile for a device', () => {
       }
     });
   }
-
-  it('takes the best that loads when asked for auto, and says which, and why no better', () => {
-    using session = runtime.compile(model, { device: 'auto' });
-    const tried = ['cuda', 'webgpu', 'cpu'].slice(0, session.passedOver.length + 1);
-    assert.equal(session.device, tried.at(-1));
-    assert.deepEqual(
-      session.run({ x: tensorOf('f32', [1, 2], [1, -2]) })['y'],
-      tensorOf('f32', [1, 2], [-1, 2]),
-    );
-  });
-
-  it('tries every device for auto, and says what the last one said', () => {
-    const unknown = onnxModel({ x: ['f32', [2]] }, { y: ['f32', [2]] }, [
-      { op: 'NoSuchOp', inputs: ['x'], outputs: ['y'] },
-    ]);
-    assert.throws(
-      () => runtime.compile(unknown, { name: 'odd', device: 'auto' }),
-      (error: CxmindError) =>
-        error.code === 'RUNTIME_FAILED' && /^odd: .*NoSuchOp/.test(error.message),
-    );
-  });
 });

@@ -2,17 +2,15 @@ import { asCxmindError, CxmindError } from '../errors.ts';
 import { CUDA_PACKAGE } from './library.ts';
 import type { Native } from './native.ts';
 
-/** Where a graph runs. Tensors stay in the CPU's memory; a device copies them in and out at each run. */
-export const devices = ['cpu', 'webgpu', 'cuda'] as const;
-export type Device = (typeof devices)[number];
-
-/** A device, or `auto`: the first of cuda, webgpu and cpu that loads. */
-export type DeviceName = Device | 'auto';
+/** Execution providers of ONNX Runtime. */
+export const providers = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof providers)[number];
 
 /** Options of a provider by name, as its documentation spells them. */
 export type ProviderSettings = Readonly<Record<string, string>>;
 
-const wayOut: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
+/** Advice for a provider that does not load. */
+const wayOut: Readonly<Record<Exclude<Provider, 'cpu'>, string>> = {
   cuda:
     "install ONNX Runtime's provider for Linux x64 with `npm install --no-save " +
     `${CUDA_PACKAGE}@0.4.9\` (CUDA 13), or with \`ONNXRUNTIME_NODE_INSTALL=cuda12 ` +
@@ -22,28 +20,22 @@ const wayOut: Readonly<Record<Exclude<Device, 'cpu'>, string>> = {
     'or Metal (macOS)',
 };
 
-/** The devices to try for a name, best first. */
-export function candidates(name: DeviceName): readonly Device[] {
-  return name === 'auto' ? ['cuda', 'webgpu', 'cpu'] : [name];
-}
-
 /**
- * Let a session run on a device; the CPU needs nothing.
+ * Adds a provider to the options of a session. The CPU's is always there.
  *
- * @param settings the provider's own options by name
- * @throws DEVICE_MISSING when the device's provider does not load
+ * @throws DEVICE_MISSING when the provider does not load
  */
 export function appendProvider(
   native: Native,
   options: bigint,
-  device: Device,
+  provider: Provider,
   settings: ProviderSettings = {},
 ): void {
-  if (device === 'cpu') return;
+  if (provider === 'cpu') return;
   const f = native.functions;
   const [names, values] = [Object.keys(settings), Object.values(settings)];
   try {
-    switch (device) {
+    switch (provider) {
       case 'webgpu':
         native.check(
           f.SessionOptionsAppendExecutionProvider(options, 'WebGPU', names, values, names.length),
@@ -61,14 +53,14 @@ export function appendProvider(
         return;
       }
       default:
-        device satisfies never;
+        provider satisfies never;
     }
   } catch (error) {
-    throw missing(device, error);
+    throw missing(provider, error);
   }
 }
 
-/** Packages of NVIDIA's Debian repository by the libraries that they have, for the release that a name ends in. */
+/** Packages of NVIDIA's Debian repository, by the libraries that they contain and the release of CUDA. */
 const cudaPackages: readonly (readonly [
   library: RegExp,
   packageOf: (release: string) => string,
@@ -77,7 +69,7 @@ const cudaPackages: readonly (readonly [
   [/^lib(cublas|cublasLt|cudart|cufft|curand|nvrtc)\./, (release) => `cuda-libraries-${release}-0`],
 ];
 
-/** How to get the library that the system did not find, if that is what ONNX Runtime says. */
+/** Advice for a library that the system did not find, if ONNX Runtime's text names one. */
 function missingLibrary(said: string): string | undefined {
   const name = /\b(lib[\w.+-]+\.so[.\d]*): cannot open shared object/.exec(said)?.[1];
   if (name === undefined || name.startsWith('libonnxruntime')) return undefined;
@@ -88,8 +80,8 @@ function missingLibrary(said: string): string | undefined {
   return `${name} was not found; ${install}put its folder on LD_LIBRARY_PATH`;
 }
 
-/** A provider's failure to load, in one line: ONNX Runtime's reason and the way out. */
-function missing(device: Exclude<Device, 'cpu'>, cause: unknown): CxmindError {
+/** A DEVICE_MISSING with ONNX Runtime's reason and the way out, in one line. */
+function missing(device: Exclude<Provider, 'cpu'>, cause: unknown): CxmindError {
   const said = asCxmindError(cause).message.replace(/\s+/g, ' ');
   const library = device === 'cuda' ? missingLibrary(said) : undefined;
   const message = library ?? `${wayOut[device]} (${said})`;
