@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { patchBytes, stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Grid } from '../vision/patchify.ts';
@@ -55,13 +56,14 @@ export class SampleBuilder {
   readonly #options: SampleOptions;
   readonly #tokens: PromptTokens;
   readonly #media: MediaReader;
-  readonly #kept: SampleCache;
+  readonly #kept: LRUCache<DatasetRow, PromptSample>;
 
   constructor(options: SampleOptions) {
     this.#options = options;
     this.#tokens = new PromptTokens(options);
     this.#media = new MediaReader(options);
-    this.#kept = new SampleCache(options.cacheBytes ?? 2 ** 30);
+    const maxSize = Math.max(1, options.cacheBytes ?? 2 ** 30);
+    this.#kept = new LRUCache({ maxSize, sizeCalculation: bytesOf });
   }
 
   /**
@@ -127,45 +129,8 @@ export class SampleBuilder {
   }
 }
 
-/** Samples by row, within a bound on the bytes of their pixels and tokens; the least recently used go first. */
-class SampleCache {
-  readonly #maxBytes: number;
-  readonly #samples = new Map<DatasetRow, PromptSample>();
-  #bytes = 0;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  get(row: DatasetRow): PromptSample | undefined {
-    const sample = this.#samples.get(row);
-    if (sample === undefined) return undefined;
-    this.#samples.delete(row);
-    this.#samples.set(row, sample);
-    return sample;
-  }
-
-  set(row: DatasetRow, sample: PromptSample): void {
-    const replaced = this.#samples.get(row);
-    if (replaced !== undefined) this.#drop(row, replaced);
-    this.#samples.set(row, sample);
-    this.#bytes += bytesOf(sample);
-    for (const [oldest, dropped] of this.#samples) {
-      if (this.#bytes <= this.#maxBytes) return;
-      this.#drop(oldest, dropped);
-    }
-  }
-
-  #drop(row: DatasetRow, sample: PromptSample): void {
-    this.#samples.delete(row);
-    this.#bytes -= bytesOf(sample);
-  }
-}
-
 function bytesOf({ tokenIds, positions, pixelValues }: PromptSample): number {
-  return (
-    tokenIds.byteLength +
-    positions.data.byteLength +
-    (pixelValues === null ? 0 : patchBytes(pixelValues))
-  );
+  const pixelBytes = pixelValues === null ? 0 : patchBytes(pixelValues);
+  // The cache takes no entry of zero bytes.
+  return Math.max(1, tokenIds.byteLength + positions.data.byteLength + pixelBytes);
 }

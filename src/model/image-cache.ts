@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { isLevels, type PixelValues } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Grid } from './batch.ts';
@@ -7,51 +8,39 @@ import type { Grid } from './batch.ts';
 const BUDGET_BYTES = 256 * 2 ** 20;
 
 /**
- * What a vision tower whose weights do not change has made of images, by their content: the ones that were asked for
- * last, as many as a budget holds.
+ * Image embeddings of a vision tower whose weights do not change, by the content of the image. The embeddings used
+ * last are kept, within a bound on their bytes.
  */
 export class ImageCache {
-  readonly #budgetBytes: number;
-  readonly #kept = new Map<string, Tensor>();
-  #bytes = 0;
+  readonly #kept: LRUCache<string, Tensor>;
 
   constructor(budgetBytes = BUDGET_BYTES) {
-    this.#budgetBytes = budgetBytes;
+    const sizeCalculation = ({ data }: Tensor): number => data.byteLength;
+    this.#kept = new LRUCache({ maxSize: budgetBytes, sizeCalculation });
   }
 
   /**
-   * The embeddings of an image, computed where they are not kept.
+   * Embeddings of an image, computed if they are not kept.
    *
-   * @param pixels of its patches
-   * @param embed   gives `[N / mergeSize², D]`, which is kept
+   * @param pixels patches of the image
+   * @param embed  computes `[N / mergeSize², D]`
    */
   async embeddings(pixels: PixelValues, grid: Grid, embed: () => Promise<Tensor>): Promise<Tensor> {
     const key = keyOf(pixels, grid);
     const known = this.#kept.get(key);
-    const rows = known ?? (await embed());
-    // What was asked for last stands last.
-    if (known !== undefined) this.#kept.delete(key);
-    else this.#bytes += rows.data.byteLength;
+    if (known !== undefined) return known;
+    const rows = await embed();
     this.#kept.set(key, rows);
-    this.#forget();
     return rows;
   }
 
   /** Bytes that are kept. */
   get sizeBytes(): number {
-    return this.#bytes;
-  }
-
-  #forget(): void {
-    for (const [key, { data }] of this.#kept) {
-      if (this.#bytes <= this.#budgetBytes) return;
-      this.#kept.delete(key);
-      this.#bytes -= data.byteLength;
-    }
+    return this.#kept.calculatedSize;
   }
 }
 
-/** A hash of all that an image's embeddings depend on. */
+/** Hash of all that an image's embeddings depend on. */
 function keyOf(pixels: PixelValues, grid: Grid): string {
   const hash = createHash('sha256').update(grid.join());
   if (isLevels(pixels)) {
