@@ -1,4 +1,4 @@
-import { MersenneTwister } from '../data/shuffle.ts';
+import { mersenne } from 'pure-rand/generator/mersenne';
 import type { Generation } from './logger.ts';
 
 const SHUFFLE_SEED = 42;
@@ -24,12 +24,12 @@ export function chosenGenerations(all: readonly Generation[], count: number): Ge
  * A draw is a raw 32-bit output under the smallest mask that holds the largest wanted value, rejected above it.
  */
 export function legacyShuffle(n: number, seed: number): number[] {
-  const generator = new MersenneTwister(seed);
+  const generator = mersenne(seed);
   const order = Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
     const mask = 2 ** (32 - Math.clz32(i)) - 1;
     let j: number;
-    do j = (generator.nextUint32() & mask) >>> 0;
+    do j = (generator.next() & mask) >>> 0;
     while (j > i);
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
