@@ -44,23 +44,28 @@ const everything = [...engine, ...content, ...learning];
 
 /** How bytes move: each room of `transport` knows those above it that it stands on, and none of the roles. */
 const bytes: Readonly<Record<string, readonly string[]>> = {
+  'transport/bytes': everything,
   'transport/channel': everything,
   'transport/link': [...everything, 'transport/channel'],
-  'transport/frame': [...everything, 'transport/channel'],
+  'transport/frame': [...everything, 'transport/bytes', 'transport/channel'],
   'transport/same-thread': [...everything, 'transport/channel'],
   'transport/msgpack-scan': everything,
   'transport/tensor-codec': everything,
-  'transport/shared': [...everything, 'transport/frame'],
+  'transport/shared': [...everything, 'transport/bytes'],
   'transport/codec': [
     ...everything,
     ...['transport/frame', 'transport/msgpack-scan', 'transport/shared', 'transport/tensor-codec'],
   ],
   'transport/thread': [...everything, 'transport/channel', 'transport/shared'],
-  'transport/zmq': [...everything, 'transport/channel', 'transport/frame', 'transport/link'],
+  'transport/zmq': [
+    ...everything,
+    ...['transport/bytes', 'transport/channel', 'transport/frame', 'transport/link'],
+  ],
   'transport/launch': [...everything, 'transport/link', 'transport/zmq'],
   'transport/collectives': [
     ...everything,
-    ...['transport/channel', 'transport/link', 'transport/shared', 'transport/zmq'],
+    ...['transport/bytes', 'transport/channel', 'transport/link', 'transport/shared'],
+    'transport/zmq',
   ],
 };
 
@@ -74,6 +79,7 @@ const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/runtime': [
     ...[
       ...everything,
+      'transport/bytes',
       'transport/channel',
       'transport/codec',
       'transport/frame',
@@ -177,7 +183,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   'cli-progress': ['src/cli/'],
   worker_threads: [
     'transport/thread/',
-    'transport/collectives/loans.ts',
+    'transport/collectives/leases.ts',
     'actors/runtime/',
     'src/data/columnar-',
   ],

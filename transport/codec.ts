@@ -1,6 +1,5 @@
-import * as E from 'fp-ts/lib/Either.js';
 import { Packr } from 'msgpackr';
-import { asCxmindError, CxmindError } from '../src/errors.ts';
+import { CxmindError, messageOf } from '../src/errors.ts';
 import { bytesPerElement, viewOf } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 import type { Body } from './frame.ts';
@@ -8,38 +7,40 @@ import { scanMsgpack } from './msgpack-scan.ts';
 import { bytesOf, ownMemory, sharedBytes, type PayloadMemory } from './shared/bytes.ts';
 import { dtypes, isTensor } from './tensor-codec.ts';
 
-/** Plain maps only: records are a dialogue between two ends, and their reader is generated code. */
+/** Encoder without records, which would need a dialogue of both ends, and whose reader is generated code. */
 const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: false });
 
-/** The key that stands for a tensor in a body: `{ $tensor: index }`. */
+/** Key of an object that stands for a tensor in a body: `{ $tensor: index }`. */
 const slotKey = '$tensor';
-/** Its value when a message has a key of that very name: `{ $tensor: -1, value }`. */
+/** Value of that key where a message has a key of that very name: `{ $tensor: -1, value }`. */
 const escaped = -1;
 const maxDepth = 60;
 
-/** What the msgpack of a body with frames holds: the value with slots, then dtype and shape of each frame. */
+/** Content of the msgpack of a body with frames: the value with slots, then dtype and shape of each frame. */
 type BodyForm = readonly [value: unknown, table: readonly (readonly [Tensor['dtype'], number[]])[]];
 
-/** The msgpack of one plain value without tensors. */
+/** Encodes one plain value without tensors as msgpack. */
 export function encodeValue(value: unknown): Uint8Array {
   return packr.pack(value);
 }
 
-/** The plain value of msgpack bytes; anything else in them is WIRE_INVALID. */
-export function decodeValue(bytes: Uint8Array): E.Either<CxmindError, unknown> {
-  return E.tryCatch(() => {
-    scanMsgpack(bytes);
+/** Decodes the msgpack of one plain value. @throws WIRE_INVALID for any other bytes */
+export function decodeValue(bytes: Uint8Array): unknown {
+  scanMsgpack(bytes);
+  try {
     return packr.unpack(bytes) as unknown;
-  }, wireError);
+  } catch (thrown) {
+    throw new CxmindError('WIRE_INVALID', messageOf(thrown), { cause: thrown });
+  }
 }
 
 /**
- * A message as a body: its tensors become frames, the rest msgpack.
+ * Encodes a message: its tensors become frames, the rest msgpack.
  *
- * Tensors on shared memory are not copied; others are copied to it once, into `payloads`. Numbers keep their 64 bits except
- * the sign of zero; strings must be well-formed; bigints have 64 bits.
+ * Tensors on shared memory are not copied. Others are copied once, into `payloads`. Numbers keep their 64 bits except
+ * the sign of zero, strings must be well-formed, and bigints have 64 bits.
  *
- * @throws WIRE_INVALID, with the path, for a value that is not plain data: a function, a class instance, a cycle
+ * @throws WIRE_INVALID with the path of a value that is not plain data: a function, a class instance, a cycle
  */
 export function encodeBody(message: unknown, payloads: PayloadMemory = ownMemory): Body {
   const encoder = new Encoder(payloads);
@@ -49,29 +50,26 @@ export function encodeBody(message: unknown, payloads: PayloadMemory = ownMemory
 }
 
 /**
- * The message of a body, or WIRE_INVALID.
+ * Decodes the message of a body.
  *
- * Its tensors are views of the frames; a frame that is not on shared memory, or not aligned to its dtype, is copied
+ * Its tensors are views of the frames. A frame that is not on shared memory, or not aligned to its dtype, is copied
  * once.
+ *
+ * @throws WIRE_INVALID for a body that `encodeBody` could not have made
  */
-export function decodeBody(body: Body): E.Either<CxmindError, unknown> {
-  return E.tryCatch(() => {
-    scanMsgpack(body.bytes);
-    const unpacked = packr.unpack(body.bytes) as unknown;
-    if (body.frames.length === 0) return attach(unpacked, []);
-    if (!isBodyForm(unpacked)) {
-      throw new CxmindError('WIRE_INVALID', 'body: not a value and its tensors');
-    }
-    const [value, table] = unpacked;
-    if (table.length !== body.frames.length) {
-      throw new CxmindError(
-        'WIRE_INVALID',
-        `body: ${table.length} tensors in ${body.frames.length} frames`,
-      );
-    }
-    const tensors = table.map(([dtype, shape], i) => tensorAt(dtype, shape, body.frames[i]!));
-    return attach(value, tensors);
-  }, wireError);
+export function decodeBody({ bytes, frames }: Body): unknown {
+  const unpacked = decodeValue(bytes);
+  if (frames.length === 0) return attach(unpacked, []);
+  if (!isBodyForm(unpacked)) {
+    throw new CxmindError('WIRE_INVALID', 'body: not a value and its tensors');
+  }
+  const [value, table] = unpacked;
+  if (table.length !== frames.length) {
+    const counts = `${table.length} tensors in ${frames.length} frames`;
+    throw new CxmindError('WIRE_INVALID', `body: ${counts}`);
+  }
+  const tensors = table.map(([dtype, shape], i) => tensorAt(dtype, shape, frames[i]!));
+  return attach(value, tensors);
 }
 
 function isBodyForm(unpacked: unknown): unpacked is BodyForm {
@@ -91,7 +89,7 @@ function isTableRow(row: unknown): boolean {
   );
 }
 
-/** Walks a message once, taking tensors out; shares every part that holds none. */
+/** Encoder of one message: a walk that takes the tensors out, and copies only the parts that hold some. */
 class Encoder {
   readonly frames: Uint8Array[] = [];
   readonly table: [Tensor['dtype'], readonly number[]][] = [];
@@ -176,7 +174,7 @@ class Encoder {
   }
 }
 
-/** Puts tensors back into their slots, in place: the value is fresh from the decoder. */
+/** Puts tensors back into their slots, in place. The value is fresh from the decoder. */
 function attach(value: unknown, tensors: readonly Tensor[]): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Uint8Array) return new Uint8Array(value);
@@ -213,9 +211,4 @@ function tensorAt(dtype: Tensor['dtype'], shape: readonly number[], frame: Uint8
   const isAligned = frame.byteOffset % width === 0;
   const bytes = isAligned ? sharedBytes(frame) : sharedBytes(Uint8Array.from(frame));
   return { dtype, shape, data: viewOf(dtype, bytes.buffer, bytes.byteOffset, size) };
-}
-
-function wireError(thrown: unknown): CxmindError {
-  if (thrown instanceof CxmindError) return thrown;
-  return new CxmindError('WIRE_INVALID', asCxmindError(thrown).message, { cause: thrown });
 }

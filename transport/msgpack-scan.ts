@@ -1,14 +1,17 @@
 import { CxmindError } from '../src/errors.ts';
 
 const maxDepth = 64;
-/** Extension 0 with one zero byte is msgpackr's `undefined`, the one extension we write. */
+/** Token of `undefined`, the one extension that we write: extension 0 with one zero byte. */
 const undefinedExtension = 0xd4;
 
 /**
- * Walks msgpack bytes without building anything and throws WIRE_INVALID unless they hold exactly one plain value.
+ * Checks that msgpack bytes hold exactly one plain value, without building it.
  *
- * The decoder behind it knows extensions we never send, records among them, for which it compiles a reader from
- * the names it received; and it believes announced lengths. Neither must be up to a peer.
+ * The decoder knows extensions that we never send. One of them, records, has it compile a reader from the names in the
+ * message. It also believes announced lengths. A peer must not decide on either.
+ *
+ * @throws WIRE_INVALID for any other bytes
+ * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
 export function scanMsgpack(bytes: Uint8Array): void {
   const end = scanValue(bytes, 0, 0);
@@ -21,7 +24,7 @@ function scanValue(bytes: Uint8Array, at: number, depth: number): number {
   const token = bytes[at]!;
   const next = at + 1;
   if (token <= 0x7f || token >= 0xe0) {
-    // msgpackr writes and reads 0x40..0x7f as numbers only while no records are in play, as here
+    // Without records, msgpackr writes and reads 0x40 to 0x7f as numbers.
     return next;
   }
   if (token <= 0x8f) return scanItems(bytes, next, 2 * (token & 0x0f), depth);

@@ -1,6 +1,6 @@
 import type { Channel, Packet } from './channel.ts';
 
-/** One end of a pair of queues on one thread; delivery waits for the next turn of the event loop. */
+/** One end of a pair of queues on one thread. Packets are delivered in the next turn of the event loop. */
 class QueueEnd implements Channel {
   readonly closed: Promise<void>;
   readonly #resolveClosed: () => void;
@@ -55,7 +55,7 @@ class QueueEnd implements Channel {
     this.#schedule();
   }
 
-  /** A macrotask, not a microtask: two ends that answer each other must not starve timers. */
+  /** Schedules delivery as a macrotask: two ends that answer each other by microtasks would starve timers. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -76,7 +76,7 @@ class QueueEnd implements Channel {
   }
 }
 
-/** Two connected ends on the calling thread. */
+/** Makes a channel within the calling thread: its two ends. */
 export function sameThreadPair(): [Channel, Channel] {
   return QueueEnd.pair();
 }

@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import type { DType } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 
-/** Every dtype as a key, the form `t.keyof` wants. */
+/** Every dtype as a key, which is the form that `t.keyof` takes. */
 export const dtypes: { readonly [D in DType]: null } = {
   f32: null,
   f16: null,
@@ -13,7 +13,7 @@ export const dtypes: { readonly [D in DType]: null } = {
   bool: null,
 };
 
-/** Whether a value has exactly the three fields of a tensor, each of its kind. */
+/** True when a value has exactly the three fields of a tensor, each of its kind. */
 export function isTensor(value: object): value is Tensor {
   const { dtype, shape, data } = value as Partial<Record<keyof Tensor, unknown>>;
   return (
@@ -26,9 +26,9 @@ export function isTensor(value: object): value is Tensor {
 }
 
 /**
- * The codec of a tensor of one dtype and rank, checked by its header alone: no element is read.
+ * Makes the codec of tensors of one dtype and rank. It checks their headers and reads no element.
  *
- * @param axes one name per axis, as in `['B', 'T']`: for errors, and their number is the rank
+ * @param axes one name for each axis, as in `['B', 'T']`; errors show them, and their number is the rank
  */
 export function tensor<D extends DType>(dtype: D, axes: readonly string[]): t.Type<Tensor<D>> {
   const name = `${dtype} [${axes.join(', ')}]`;

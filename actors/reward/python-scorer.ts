@@ -2,7 +2,6 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import * as E from 'fp-ts/lib/Either.js';
 import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { outcomeOf, type Outcome } from '../../src/reward/outcome.ts';
@@ -225,10 +224,16 @@ class PythonProcess {
     if (this.#received.length < 4) return;
     const size = this.#received.readUInt32BE();
     if (this.#received.length < 4 + size) return;
-    const decoded = decodeValue(this.#received.subarray(4, 4 + size));
+    const reply = this.#received.subarray(4, 4 + size);
     this.#received = this.#received.subarray(4 + size);
-    if (E.isRight(decoded)) this.#onReply?.(decoded.right);
-    else this.#killGroup();
+    let value: unknown;
+    try {
+      value = decodeValue(reply);
+    } catch {
+      this.#killGroup();
+      return;
+    }
+    this.#onReply?.(value);
   }
 }
 

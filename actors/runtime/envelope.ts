@@ -113,10 +113,8 @@ export function post(
 export function open(
   packet: Packet,
 ): E.Either<CxmindError, { readonly envelope: Envelope; readonly body: Body }> {
-  const parts = split(packet);
-  if (E.isLeft(parts)) return parts;
-  const { envelope, body } = parts.right;
   try {
+    const { envelope, body } = split(packet);
     return E.right({ envelope: read(envelope), body });
   } catch (error) {
     if (error instanceof CxmindError) return E.left(error);

@@ -2,7 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { CxmindError } from '../../src/errors.ts';
 import { decodeValue, encodeValue } from '../../transport/codec.ts';
-import { setU32, u32At } from '../../transport/frame.ts';
+import { setU32, u32At } from '../../transport/bytes.ts';
 
 /** Bytes that are written or read from the front, little-endian. */
 export class Cursor {
@@ -122,8 +122,7 @@ export function checked<T>(codec: t.Type<T, unknown>): Field<T> {
       const length = u32At(from.bytes, from.pass(4));
       const start = from.pass(length);
       const value = decodeValue(from.bytes.subarray(start, start + length));
-      if (E.isLeft(value)) throw value.left;
-      const decoded = codec.decode(value.right);
+      const decoded = codec.decode(value);
       if (E.isLeft(decoded)) throw invalid(`without the ${codec.name} it should have`);
       return decoded.right;
     },

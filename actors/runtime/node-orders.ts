@@ -74,14 +74,17 @@ export function postOrder(channel: Channel, order: Order, body: Body = emptyBody
 export function openOrder(
   packet: Packet,
 ): E.Either<CxmindError, { readonly order: Order; readonly body: Body }> {
-  const parts = split(packet);
-  if (E.isLeft(parts)) return parts;
-  const value = decodeValue(parts.right.envelope);
-  if (E.isLeft(value)) return value;
-  const kinded = Kinded.decode(value.right);
-  const order = E.isRight(kinded) ? orders[kinded.right.kind].decode(value.right) : kinded;
-  if (E.isLeft(order)) {
-    return E.left(new CxmindError('WIRE_INVALID', 'an order that no node knows'));
+  try {
+    const { envelope, body } = split(packet);
+    const value = decodeValue(envelope);
+    const kinded = Kinded.decode(value);
+    const order = E.isRight(kinded) ? orders[kinded.right.kind].decode(value) : kinded;
+    if (E.isLeft(order)) {
+      return E.left(new CxmindError('WIRE_INVALID', 'an order that no node knows'));
+    }
+    return E.right({ order: order.right, body });
+  } catch (error) {
+    if (error instanceof CxmindError) return E.left(error);
+    throw error;
   }
-  return E.right({ order: order.right, body: parts.right.body });
 }

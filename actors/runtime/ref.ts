@@ -1,4 +1,3 @@
-import * as E from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
@@ -145,9 +144,7 @@ async function* decoded(
 
 /** Decodes the value of a body. @throws WIRE_INVALID */
 export function valueOf(body: Body): unknown {
-  const value = decodeBody(body);
-  if (E.isLeft(value)) throw value.left;
-  return value.right;
+  return decodeBody(body);
 }
 
 /** Makes the error of an ask that reached nobody. */

@@ -9,20 +9,20 @@ interface Grant {
   readonly block: number;
 }
 
-/** What the thread at the other end of a channel holds by grants of this end. */
+/** Grants of one end of a channel to the thread at the other end. */
 export class Account {
   readonly #words: Int32Array;
   readonly #grants: (Grant | undefined)[] = new Array<undefined>(accountSize);
-  /** Places found closed and not used again yet. */
+  /** Places of closed grants, to be used again. */
   readonly #places: number[] = [];
-  /** Places never used. */
+  /** First place that was never used. */
   #fresh = 0;
 
   constructor(memory: SharedArrayBuffer, offset: number) {
     this.#words = new Int32Array(memory, offset, accountSize);
   }
 
-  /** Grants a block, which the caller holds itself; undefined when too many grants are open. */
+  /** Grants a block that the caller holds, and returns the grant's place; undefined when too many are open. */
   grant(slab: Slab, block: number): number | undefined {
     const place = this.#place();
     if (place === undefined) return undefined;
@@ -32,13 +32,13 @@ export class Account {
     return place;
   }
 
-  /** Takes one grant back: its holder never heard of it. */
+  /** Takes one grant back, of which its holder never heard. */
   revoke(place: number): void {
     const grant = this.#grants[place];
     if (grant !== undefined) endGrant(this.#words, place, grant);
   }
 
-  /** Takes all grants back: their holder is dead. */
+  /** Takes all grants back from a holder that is dead. */
   reclaim(): void {
     for (let place = 0; place < this.#fresh; place++) this.revoke(place);
   }
@@ -54,7 +54,7 @@ export class Account {
   }
 }
 
-/** The holder's way to give grants back. */
+/** The same grants for their holder, who gives them back. */
 export class Holdings {
   readonly #words: Int32Array;
 
@@ -62,7 +62,7 @@ export class Holdings {
     this.#words = new Int32Array(memory, offset, accountSize);
   }
 
-  /** Gives a grant back, unless the granter took it back before. */
+  /** Gives a grant back, unless the granter took it back. */
   release(place: number, slab: Slab, block: number): void {
     endGrant(this.#words, place, { slab, block });
   }

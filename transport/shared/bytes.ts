@@ -1,17 +1,17 @@
 import { isShared, sharedBuffer } from '../../src/tensor/memory.ts';
 
-/** Where payloads go that are not on shared memory yet. */
+/** Memory for payloads that are not on shared memory yet. */
 export interface PayloadMemory {
-  /** The same bytes on shared memory: in place where they are there already, else one copy. */
+  /** The same bytes on shared memory: the view itself if it is there, else one copy. */
   share(bytes: Uint8Array): Uint8Array;
 }
 
-/** The bytes of a view, in place. */
+/** Bytes of a view, in place. */
 export function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-/** The same bytes in shared memory: the view itself where it is of such already, else one copy. */
+/** The same bytes in shared memory: the view itself if it is there, else one copy. */
 export function sharedBytes(bytes: Uint8Array): Uint8Array {
   return isShared(bytes.buffer) ? bytes : sharedCopy(bytes);
 }
@@ -23,5 +23,5 @@ export function sharedCopy(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-/** Gives each payload memory of its own, which goes when nobody refers to it. */
+/** Memory that is made for each payload, and goes when nobody refers to it. */
 export const ownMemory: PayloadMemory = { share: sharedBytes };

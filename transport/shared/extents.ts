@@ -3,16 +3,16 @@ interface Extent {
   count: number;
 }
 
-/** Which runs of a row of units are free; takes the first that fits, so that low units are used again and again. */
+/** Free runs of a row of units. The first run that fits is taken, so that low units are used again and again. */
 export class Extents {
-  /** In order, apart from each other. */
+  /** Runs in order, no two of which touch. */
   readonly #free: Extent[];
 
   constructor(count: number) {
     this.#free = [{ start: 0, count }];
   }
 
-  /** Takes `count` adjacent units and says where they begin; undefined when no run is that long. */
+  /** Takes `count` adjacent units and returns the first; undefined when no run is that long. */
   take(count: number): number | undefined {
     const at = this.#free.findIndex((extent) => extent.count >= count);
     const extent = this.#free[at];
@@ -24,7 +24,7 @@ export class Extents {
     return start;
   }
 
-  /** Takes these very units, which must be free: for what is found taken. */
+  /** Takes these very units, which must be free. */
   takeAt(start: number, count: number): void {
     const at = this.#free.findIndex((extent) => start < extent.start + extent.count);
     const extent = this.#free[at]!;

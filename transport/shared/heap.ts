@@ -3,48 +3,50 @@ import type { PayloadMemory } from './bytes.ts';
 import { unitBytes } from './layout.ts';
 import { SlabAllocator, slabMemory, type Slab } from './slab.ts';
 
-/** Data bytes of a thread's slab unless said otherwise: room for a 64 MiB tensor and as much again. */
+/** Default size of a thread's slab: room for a tensor of 64 MiB, twice. */
 export const defaultSlabBytes = 128 * 2 ** 20;
 
 /**
- * How much a thread may hold anew before it looks for garbage, unless said otherwise: a look takes ten milliseconds, as
- * long as it takes to read a picture of a megabyte, and this leaves room for a 64 MiB tensor beside the garbage.
+ * Default number of bytes that a thread may hold anew before it collects garbage.
+ *
+ * A collection takes ten milliseconds, as long as reading a picture of a megabyte. This leaves room for a tensor of
+ * 64 MiB beside the garbage.
  */
 const defaultLeewayBytes = 48 * 2 ** 20;
 
-/** What a buffer counts for beside its block: its grant is one of a limited number. */
+/** Cost of a buffer beside its block, in bytes: its grant is one of a limited number. */
 const bufferBytes = 2048;
 
-/** Where the bytes of a buffer lie: a block of a slab, held for as long as the buffer can be reached. */
+/** Place of a buffer: a block of a slab, held for as long as the buffer can be reached. */
 export interface Place {
   readonly slab: Slab;
   readonly block: number;
 }
 
 /**
- * A thread's payloads: blocks of the slab it owns, and blocks of other threads' slabs that were granted to it.
+ * Payloads of a thread: blocks of the slab that it owns, and blocks of other slabs that were granted to it.
  *
- * Each block is handed out on a SharedArrayBuffer object of its own over the slab's memory. Whatever is derived from
- * it, views of views included, keeps that object alive, and when it is garbage the hold on the block ends.
+ * Each block is handed out on a SharedArrayBuffer object of its own over the slab's memory. All views of it, and views
+ * of those, keep that object alive. When it is garbage, the hold on the block ends.
  */
 export class PayloadHeap implements PayloadMemory {
   readonly memory: SharedArrayBuffer;
   readonly #allocator: SlabAllocator;
   readonly #places = new WeakMap<ArrayBufferLike, Place>();
   readonly #holds = new FinalizationRegistry<() => void>((release) => release());
-  /** How many buffers there are for each block, those that are garbage by now among them. */
+  /** Number of buffers for each block, with those that are garbage and not collected yet. */
   readonly #buffers = new Map<Slab, Map<number, number>>();
   #heldBytes = 0;
   readonly #leewayBytes: number;
-  /** How much may be held before garbage is looked for. */
+  /** Held bytes above which garbage is collected. */
   #patienceBytes: number;
   #spilledBytes = 0;
-  /** How much may be spilled before blocks are asked back again. */
+  /** Spilled bytes from which blocks are asked back again. */
   #askBackAtBytes = 0;
 
   /**
    * @param memory of a slab whose last owner, if it had one, is gone
-   * @param leewayBytes how much may be held anew before garbage is looked for
+   * @param leewayBytes how much may be held anew before garbage is collected
    */
   constructor(
     memory: SharedArrayBuffer = slabMemory(defaultSlabBytes),
@@ -56,12 +58,12 @@ export class PayloadHeap implements PayloadMemory {
     this.#allocator = new SlabAllocator(memory);
   }
 
-  /** Bytes so far that found no room in the slab and went to memory of their own. */
+  /** Number of bytes that found no room in the slab and went to memory of their own. */
   get spilledBytes(): number {
     return this.#spilledBytes;
   }
 
-  /** Bytes of a new block, whatever they were before; of memory of their own when the slab has no room. */
+  /** Allocates a block, not cleared. When the slab has no room, the bytes have memory of their own. */
   allocate(byteLength: number): Uint8Array {
     const block = this.#allocator.take(byteLength);
     const { slab } = this.#allocator;
@@ -80,17 +82,17 @@ export class PayloadHeap implements PayloadMemory {
     return shared;
   }
 
-  /** The block a buffer is of, if it is of one. */
+  /** The place of a buffer, if it lies on a block. */
   placeOf(buffer: ArrayBufferLike): Place | undefined {
     return this.#places.get(buffer);
   }
 
-  /** A block that another thread granted; `release` is called when nothing of it can be reached any more. */
+  /** Takes a block that another thread granted. `release` is called when nothing of it can be reached any more. */
   adopt(place: Place, release: () => void): SharedArrayBuffer {
     return this.#hold(place, release);
   }
 
-  /** What is garbage here comes back after this collection, what is garbage elsewhere after theirs. */
+  /** Counts bytes without room, and asks for blocks back: this thread collects its garbage, and so do the others. */
   #spill(byteLength: number): void {
     if (this.#spilledBytes >= this.#askBackAtBytes) {
       this.#askBackAtBytes = this.#spilledBytes + this.#leewayBytes;
@@ -102,7 +104,7 @@ export class PayloadHeap implements PayloadMemory {
 
   #hold(place: Place, release: () => void): SharedArrayBuffer {
     const buffer = structuredClone(place.slab.memory);
-    // looked up now: once released, the block may become part of another
+    // The size is looked up now: once released, the block may become part of another.
     const sizeBytes = place.slab.lengthOf(place.block) * unitBytes;
     this.#places.set(buffer, place);
     this.#holds.register(buffer, () => {
@@ -111,7 +113,7 @@ export class PayloadHeap implements PayloadMemory {
     });
     this.#count(place, 1, sizeBytes);
     if (this.#heldBytes > this.#patienceBytes) {
-      // the collector sees objects of a few bytes, and would let blocks run out before it looks
+      // V8 sees objects of a few bytes, and would not collect them before blocks run out.
       this.#patienceBytes = this.#heldBytes + this.#leewayBytes;
       collectShared();
     }

@@ -1,14 +1,14 @@
-import { u32At } from '../frame.ts';
+import { u32At } from '../bytes.ts';
 import { packetBytes, packetHead, ringDataAt, ringWords } from './layout.ts';
 
-const { written, read, asleep } = ringWords;
+const { writePosition, readPosition, asleep } = ringWords;
 
-const nothing = new Uint8Array(0);
+const noDescriptors = new Uint8Array(0);
 
-/** Bytes that are copied one by one sooner than a view is made to copy them from. */
-const smallBatch = 128;
+/** Longest batch that is copied byte by byte. A view to copy from costs more than so few bytes. */
+const smallBatchBytes = 128;
 
-/** The views of one ring. */
+/** Views of one ring's memory. */
 class RingMemory {
   readonly words: Int32Array;
   readonly data: Uint8Array;
@@ -16,7 +16,7 @@ class RingMemory {
   readonly mask: number;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
-    // Packets are whole sixteens of bytes, so a head, which is one, never goes round the end of such a ring.
+    // Packets begin at multiples of 16, so a head of 16 bytes never goes round the end of such a ring.
     if (capacity < 64 || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(`a ring of ${capacity} bytes; a power of two from 64 is expected`);
     }
@@ -27,32 +27,34 @@ class RingMemory {
   }
 }
 
-/** The writing end of a ring; never waits. */
+/** Writing end of a ring. It never waits. */
 export class RingWriter {
   readonly #ring: RingMemory;
-  #written = 0;
+  #position = 0;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
     this.#ring = new RingMemory(memory, offset, capacity);
   }
 
   /**
-   * Copies a packet into the ring, where the reader may find it at once; false when there is no room. For a packet
-   * that is longer than the ring there never is: the caller has another way for those.
+   * Copies a packet into the ring, where the reader may find it at once.
+   *
+   * False when there is no room. For a packet that is longer than the ring there never is, and the caller has another
+   * way.
    */
-  write(sequence: number, header: Uint8Array, descriptors: Uint8Array = nothing): boolean {
+  write(sequence: number, header: Uint8Array, descriptors: Uint8Array = noDescriptors): boolean {
     const { words, data, heads, mask } = this.#ring;
     const size = packetBytes(header.length, descriptors.length);
-    const taken = (this.#written - Atomics.load(words, read)) | 0;
+    const taken = (this.#position - Atomics.load(words, readPosition)) | 0;
     if (size > data.length - taken) return false;
-    const at = this.#written & mask;
+    const at = this.#position & mask;
     heads[at >> 2] = header.length;
     heads[(at >> 2) + 1] = sequence;
     heads[(at >> 2) + 2] = descriptors.length;
     this.#put(header, at + packetHead);
     if (descriptors.length > 0) this.#put(descriptors, at + packetHead + header.length);
-    this.#written = (this.#written + size) | 0;
-    Atomics.store(words, written, this.#written);
+    this.#position = (this.#position + size) | 0;
+    Atomics.store(words, writePosition, this.#position);
     return true;
   }
 
@@ -68,55 +70,57 @@ export class RingWriter {
     }
   }
 
-  /** Whether the reader sleeps and it is now up to the caller to wake it; asked after every write. */
+  /** True when the reader sleeps and the caller has to wake it. To be asked after every write. */
   mustWake(): boolean {
     return Atomics.exchange(this.#ring.words, asleep, 0) === 1;
   }
 }
 
-/** The reading end of a ring: takes out all there is at once, then walks through it. */
+/** Reading end of a ring. It copies out all packets that are there, then walks through the copy. */
 export class RingReader {
   readonly #ring: RingMemory;
-  #read = 0;
+  #position = 0;
+  /** The copy. */
   #batch: Buffer = Buffer.alloc(0);
+  /** Offset of the next packet in the copy. */
   #at = 0;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
     this.#ring = new RingMemory(memory, offset, capacity);
   }
 
-  /** Copies what was written so far out of the ring, once all of the last such batch was shifted out. */
+  /** Copies out all that was written so far, if nothing of the last copy is left. */
   refill(): void {
     const { words, data, mask } = this.#ring;
-    const end = Atomics.load(words, written);
-    const size = (end - this.#read) | 0;
+    const end = Atomics.load(words, writePosition);
+    const size = (end - this.#position) | 0;
     if (size === 0 || this.hasNext) return;
     const batch = Buffer.allocUnsafe(size);
-    const start = this.#read & mask;
-    if (size <= smallBatch) {
+    const start = this.#position & mask;
+    if (size <= smallBatchBytes) {
       for (let i = 0; i < size; i++) batch[i] = data[(start + i) & mask]!;
     } else {
       const untilEnd = Math.min(size, data.length - start);
       batch.set(data.subarray(start, start + untilEnd));
       if (untilEnd < size) batch.set(data.subarray(0, size - untilEnd), untilEnd);
     }
-    this.#read = end;
-    Atomics.store(words, read, end);
+    this.#position = end;
+    Atomics.store(words, readPosition, end);
     this.#batch = batch;
     this.#at = 0;
   }
 
-  /** Whether a packet of the batch is left. */
+  /** True while a packet of the copy is left. */
   get hasNext(): boolean {
     return this.#at < this.#batch.length;
   }
 
-  /** What the next packet's sender counted. */
+  /** Number of packets that were sent before the next one, modulo 2^32. */
   get sequence(): number {
     return u32At(this.#batch, this.#at + 4) | 0;
   }
 
-  /** The next packet's header and its frames' descriptors, which are the caller's to keep. */
+  /** Takes out the next packet: its header and the descriptors of its frames, which the caller may keep. */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
     const headerBytes = u32At(batch, this.#at);
@@ -126,16 +130,16 @@ export class RingReader {
     return [
       new Uint8Array(batch.buffer, start, headerBytes),
       descriptorBytes === 0
-        ? nothing
+        ? noDescriptors
         : new Uint8Array(batch.buffer, start + headerBytes, descriptorBytes),
     ];
   }
 
-  /** Asks to be woken for the next packet; false when there is one already. */
+  /** Asks to be woken for the next packet. False when there is one already. */
   sleep(): boolean {
     const { words } = this.#ring;
     Atomics.store(words, asleep, 1);
-    if (!this.hasNext && Atomics.load(words, written) === this.#read) return true;
+    if (!this.hasNext && Atomics.load(words, writePosition) === this.#position) return true;
     Atomics.store(words, asleep, 0);
     return false;
   }

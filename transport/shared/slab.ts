@@ -2,13 +2,13 @@ import { lastingBuffer } from '../../src/tensor/memory.ts';
 import { Extents } from './extents.ts';
 import { ownersHold, slabLayout, unitBytes, unitsOf, unitStep } from './layout.ts';
 
-/** Memory for a slab of at least so many bytes of data; pages that nobody touched take up none. */
+/** Makes memory for a slab with at least so many bytes of data. Pages that nobody touched take up none. */
 export function slabMemory(dataBytes: number): SharedArrayBuffer {
   const units = unitStep * Math.ceil(dataBytes / unitBytes / unitStep);
   return lastingBuffer(slabLayout(units).sizeBytes);
 }
 
-/** A slab as every thread sees it: blocks, and who has a hand on them. */
+/** Blocks of a slab and the references to them, as every thread sees them. */
 export class Slab {
   readonly memory: SharedArrayBuffer;
   readonly units: number;
@@ -27,12 +27,12 @@ export class Slab {
     this.#dataAt = data;
   }
 
-  /** Where a block's bytes begin in the memory. */
+  /** Offset of a block's bytes in the memory. */
   offsetOf(block: number): number {
     return this.#dataAt + block * unitBytes;
   }
 
-  /** Units of a block. */
+  /** Number of units of a block. */
   lengthOf(block: number): number {
     return Atomics.load(this.#lengths, block);
   }
@@ -41,50 +41,50 @@ export class Slab {
     return Atomics.load(this.#references, block) === 0;
   }
 
-  /** The owner takes a free block of so many units. */
+  /** Takes a free block of so many units for the owner. */
   take(block: number, units: number): void {
     Atomics.store(this.#lengths, block, units);
     Atomics.store(this.#references, block, ownersHold);
   }
 
-  /** The owner, or who comes after it, lets go of a block. */
+  /** Ends the owner's hold on a block. Its successor may do that too. */
   drop(block: number): void {
     Atomics.and(this.#references, block, ~ownersHold);
   }
 
-  /** Counts a grant to another thread; by who has a hold on the block itself. */
+  /** Counts a grant to another thread. The caller holds the block itself. */
   grant(block: number): void {
     Atomics.add(this.#references, block, 1);
   }
 
-  /** Takes a grant off again. */
+  /** Ends a grant. */
   release(block: number): void {
     Atomics.sub(this.#references, block, 1);
   }
 
-  /** How often its owner asked for blocks back. */
+  /** Number of times that the owner asked for blocks back. */
   get shortages(): number {
     return Atomics.load(this.#shortages, 0);
   }
 
-  /** The owner asks those who hold blocks to look whether they still need them. */
+  /** Asks all who hold blocks to find out which of them they no longer need. */
   askBack(): void {
     Atomics.add(this.#shortages, 0, 1);
   }
 }
 
-/** The owner's side of a slab: finds room for blocks and remembers what it took. */
+/** Allocator of a slab, for its owner. */
 export class SlabAllocator {
   readonly slab: Slab;
   readonly #extents: Extents;
-  /** Units of every block that was taken and not yet found free again. */
+  /** Blocks that were taken and not yet found free again, with their units. */
   readonly #taken = new Map<number, number>();
   #takenSinceSweep = 0;
 
   /**
-   * Becomes the owner of a slab.
+   * Becomes the owner of a slab whose last owner is gone, and ends the holds of that one.
    *
-   * The last owner's holds end here: it must be gone. What it granted to threads that still have it stays theirs.
+   * Grants of the last owner stay with the threads that have them.
    */
   constructor(memory: SharedArrayBuffer) {
     const slab = new Slab(memory);
@@ -101,12 +101,12 @@ export class SlabAllocator {
     }
   }
 
-  /** Units taken and not yet found free again. */
+  /** Number of units that were taken and not yet found free again. */
   get unitsTaken(): number {
     return this.#taken.values().reduce((sum, units) => sum + units, 0);
   }
 
-  /** A block of at least so many bytes, held by the owner; undefined when there is no room. */
+  /** Takes a block of at least so many bytes for the owner; undefined when there is no room. */
   take(byteLength: number): number | undefined {
     const units = Math.max(1, Math.ceil(byteLength / unitBytes));
     if (this.#takenSinceSweep > 64 + this.#taken.size / 2) this.sweep();
@@ -122,7 +122,7 @@ export class SlabAllocator {
     return block;
   }
 
-  /** Finds the blocks that nobody holds any more. */
+  /** Frees the blocks that nobody holds any more. */
   sweep(): void {
     this.#takenSinceSweep = 0;
     for (const [block, units] of this.#taken) {

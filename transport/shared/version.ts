@@ -1,22 +1,22 @@
 import { addAbortListener } from 'node:events';
 import { CxmindError } from '../../src/errors.ts';
-import { waitOrLook } from './barrier.ts';
+import { changeOf } from './wait.ts';
 import { ThreadWords, type SharedWords } from './words.ts';
 
-/** Bytes of a version's memory: one word, on a cache line of its own. */
+/** Bytes of a version's memory: one word, with a cache line to itself. */
 export const versionBytes = 64;
 
 /**
- * The version of a block of memory that one writes now and then and many read, on threads of one process.
+ * Version of a block of memory that one thread writes now and then and others read.
  *
- * | word | holds                                                              |
- * | ---- | ------------------------------------------------------------------ |
- * | 0    | i32, from 1; 0 while the block is written, and before it first was |
+ * | word | holds                                                                 |
+ * | ---- | --------------------------------------------------------------------- |
+ * | 0    | i32 from 1; 0 while the block is written, and before it was written once |
  */
 export class SharedVersion {
   readonly #words: SharedWords;
 
-  /** @param memory `versionBytes`, zero before the block was first written */
+  /** @param memory `versionBytes`, all zero before the block was written once */
   constructor(memory: SharedArrayBuffer) {
     this.#words = new ThreadWords(new Int32Array(memory));
   }
@@ -31,20 +31,20 @@ export class SharedVersion {
   }
 
   /**
-   * Resolves once the block has the version; who waits sleeps.
+   * Resolves once the block has the version.
    *
-   * @throws RUNTIME_CANCELLED when it has gone past it, or the signal's reason
+   * @throws RUNTIME_CANCELLED when the block has a later version, or the signal's reason
    */
   async reach(version: number, signal: AbortSignal): Promise<void> {
-    // Wakes others too, who look and go on sleeping.
+    // This wakes other readers too. They look and go on sleeping.
     using _ = addAbortListener(signal, () => this.#words.notify(0));
     for (let now = this.current; now !== version; now = this.current) {
       if (now > version) throw notAt(version, now);
-      await waitOrLook(this.#words, 0, now, () => signal.reason as Error | undefined);
+      await changeOf(this.#words, 0, now, () => signal.reason as Error | undefined);
     }
   }
 
-  /** @throws RUNTIME_CANCELLED when the block has another version, or is being written */
+  /** Checks the version. @throws RUNTIME_CANCELLED when the block has another one, or is being written */
   assert(version: number): void {
     const now = this.current;
     if (now !== version) throw notAt(version, now);

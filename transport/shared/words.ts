@@ -1,19 +1,16 @@
-/**
- * 32-bit words that several threads, or several processes, see: read and written as one, and waited on.
- * Who waits sleeps; nothing here polls.
- */
+/** 32-bit words that several threads or processes share. They are read and written atomically, and waited on. */
 export interface SharedWords {
   load(index: number): number;
   store(index: number, value: number): void;
-  /** Adds, wrapping at 32 bits; what the word held before. */
+  /** Adds, wrapping at 32 bits, and returns the value before. */
   add(index: number, value: number): number;
-  /** Resolves when the word was notified or differs from `value`, at the latest after `timeoutMs`. */
+  /** Resolves when the word was notified or differs from `value`, at the latest after `timeoutMs`. Does not poll. */
   wait(index: number, value: number, timeoutMs: number): Promise<void>;
   /** Wakes everybody who waits on the word. */
   notify(index: number): void;
 }
 
-/** Words of threads of one process. */
+/** Words that threads of one process share. */
 export class ThreadWords implements SharedWords {
   protected readonly words: Int32Array;
 
@@ -37,7 +34,7 @@ export class ThreadWords implements SharedWords {
   async wait(index: number, value: number, timeoutMs: number): Promise<void> {
     const waiting = Atomics.waitAsync(this.words, index, value, timeoutMs);
     if (!waiting.async) return;
-    // A thread with nothing but `waitAsync` to wait for would end.
+    // Node would end a thread that has nothing else to wait for.
     const alive = setTimeout(() => undefined, timeoutMs);
     try {
       await waiting.value;

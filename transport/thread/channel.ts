@@ -1,4 +1,5 @@
 import { MessageChannel, receiveMessageOnPort, type MessagePort } from 'node:worker_threads';
+import Denque from 'denque';
 import { CxmindError } from '../../src/errors.ts';
 import {
   isShared,
@@ -12,35 +13,35 @@ import { channelBytes, channelCapacity, channelHalf } from '../shared/layout.ts'
 import { RingReader, RingWriter } from '../shared/ring.ts';
 import { descriptorsIn, descriptorsOf, GrantedFrames, type Descriptor } from './granted-frames.ts';
 
-/** What wakes the other end: a message that says nothing. */
+/** Message that only wakes the other end. */
 const doorbell = 0;
 
-/** A packet that goes by the port: how many were sent before it, its header, its frames. */
+/** A packet that goes by the port: the number of packets that were sent before, its header, its frames. */
 type Parcel = readonly [
   sequence: number,
   header: Uint8Array,
   ...frames: (Uint8Array | Descriptor)[],
 ];
 
-/** What goes by the port; bare memory is a slab that descriptors will speak of. */
+/** Message of the port. Bare memory is a slab that descriptors are going to name. */
 type PortMessage = Parcel | SharedMemory | typeof doorbell;
 
-/** One end of a channel, on its way to the thread that makes a `ThreadChannel` of it. */
+/** One end of a channel, to be sent to the thread that makes a `ThreadChannel` of it. */
 export interface ThreadEnd {
-  /** To be transferred. */
+  /** Port, which must be transferred. */
   readonly port: MessagePort;
   readonly memory: SharedMemory;
-  /** Which half of the memory this end writes. */
+  /** Half of the memory that this end writes. */
   readonly end: 0 | 1;
 }
 
 /**
- * A channel between two threads of a process: a ring of shared memory in each direction, and a MessagePort.
+ * Channel between two threads of a process: a ring of shared memory in each direction, and a MessagePort.
  *
- * A packet without frames is copied into the ring, and the port is used only to wake a reader that sleeps. So are
- * packets whose frames all lie on slabs: of those go descriptors, and the receiver holds the blocks until it drops
- * what it got. Frames elsewhere go by the port, as handles of their memory, and so does what finds no room in the
- * ring; all packets are numbered, so that they are delivered in order.
+ * A packet goes by the ring if it has no frames, or if all of them lie on slabs. Then descriptors of the frames go by
+ * the ring, and the receiver holds the blocks until it drops what it got. The port only wakes a reader that sleeps.
+ * Other packets go by the port, their frames as handles of their memory, and so do packets that find no room in the
+ * ring. All packets are numbered and delivered in order.
  */
 export class ThreadChannel implements Channel {
   readonly closed: Promise<void>;
@@ -48,14 +49,14 @@ export class ThreadChannel implements Channel {
   readonly #outbox: RingWriter;
   readonly #inbox: RingReader;
   readonly #granted: GrantedFrames | undefined;
-  readonly #parcels: Parcel[] = [];
+  readonly #parcels = new Denque<Parcel>();
   #receiver: ((packet: Packet) => void) | undefined;
   #sent = 0;
   #taken = 0;
   #isClosed = false;
   #isDeaf = false;
 
-  /** @param heap the payloads of this thread; without it frames on slabs cannot be sent or received */
+  /** @param heap the payloads of this thread, without which frames on slabs cannot be sent or received */
   constructor({ port, memory, end }: ThreadEnd, heap?: PayloadHeap) {
     const [ours, theirs] = [channelHalf(end), channelHalf(end === 0 ? 1 : 0)];
     this.#port = port;
@@ -96,7 +97,7 @@ export class ThreadChannel implements Channel {
     setImmediate(() => this.#drain());
   }
 
-  /** Takes back the blocks that the peer holds, whose thread must have ended. */
+  /** Takes back the blocks that the peer holds. Its thread must have ended. */
   reclaim(): void {
     this.#granted?.reclaim();
   }
@@ -130,17 +131,18 @@ export class ThreadChannel implements Channel {
     header: Uint8Array,
     frames: readonly (Uint8Array | Descriptor)[],
   ): void {
-    // a clone takes all of a view's buffer along, which may be far longer
+    // A clone takes all of a view's buffer along, which may be far longer.
     this.#port.postMessage([sequence, new Uint8Array(header), ...frames] satisfies Parcel);
   }
 
   /**
-   * Delivers what is there now, and says whether the reader sleeps after it. What comes meanwhile waits for another
-   * turn of the event loop: two ends that answer each other must not starve timers. After several packets the reader
-   * stays awake for one more turn: a writer that is at it would wake it for every packet, which costs both more than
-   * the packet.
+   * Delivers the packets that are there now. True when the reader sleeps after it.
    *
-   * @param isAwake whether this is such a turn
+   * Packets that come meanwhile wait for another turn of the event loop: two ends that answer each other must not starve
+   * timers. After several packets the reader stays awake for one more turn. A busy writer would otherwise wake it for
+   * every packet, which costs both of them more than the packet.
+   *
+   * @param isAwake true in such an additional turn
    */
   #drain(isAwake = false): boolean {
     if (this.#receiver === undefined || this.#isDeaf) return true;
@@ -152,7 +154,9 @@ export class ThreadChannel implements Channel {
         if (this.#inbox.sequence === this.#taken) this.#deliverShifted();
         else this.#deliverParcel(this.#awaitedParcel());
       }
-      while (this.#parcels[0]?.[0] === this.#taken) this.#deliverParcel(this.#parcels.shift()!);
+      while (this.#parcels.peekFront()?.[0] === this.#taken) {
+        this.#deliverParcel(this.#parcels.shift()!);
+      }
       const count = (this.#taken - taken) | 0;
       isDry = count <= (isAwake ? 0 : 1) && this.#inbox.sleep();
       return isDry;
@@ -167,7 +171,7 @@ export class ThreadChannel implements Channel {
     else this.#parcels.push(message);
   }
 
-  /** Looks at a message of the port whose event is still to come: it was sent before something that is here. */
+  /** Takes a message of the port whose event is still to come. It was sent before a packet that is here. */
   #sortNext(): void {
     const next = receiveMessageOnPort(this.#port) as { message: PortMessage } | undefined;
     if (next === undefined) throw new CxmindError('INTERNAL', 'channel: a message is missing');
@@ -217,7 +221,7 @@ export class ThreadChannel implements Channel {
   }
 }
 
-/** A channel and the end to hand to a worker, which wraps it in a `ThreadChannel` of its own. */
+/** Makes a channel, and the other end for a worker, which makes a `ThreadChannel` of it. */
 export function threadPair(heap?: PayloadHeap): [ThreadChannel, ThreadEnd] {
   const { port1, port2 } = new MessageChannel();
   const memory = lastingBuffer(channelBytes);

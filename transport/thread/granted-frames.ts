@@ -6,10 +6,10 @@ import type { PayloadHeap } from '../shared/heap.ts';
 import { Slab } from '../shared/slab.ts';
 
 /**
- * A frame on a slab, on its way: five f64 in the ring, this array by the port.
+ * Descriptor of a frame on a slab: five f64 in the ring, this array by the port.
  *
- * `slab` counts the slabs its sender introduced, `place` is that of the grant in the sender's account, and the
- * bytes lie at `offset` in the slab's memory; `block` is the one they are of.
+ * `slab` counts the slabs that the sender introduced. `place` is the grant's in the sender's account. The frame lies in
+ * `block`, at `offset` in the slab's memory.
  */
 export type Descriptor = readonly [
   slab: number,
@@ -21,14 +21,14 @@ export type Descriptor = readonly [
 
 const numbers = 5;
 
-/** The bytes of descriptors for the ring. */
+/** Bytes of descriptors, for the ring. */
 export function descriptorsOf(frames: readonly (Uint8Array | Descriptor)[]): Uint8Array {
   const flat = new Float64Array(frames.length * numbers);
   frames.forEach((frame, i) => flat.set(frame, i * numbers));
   return new Uint8Array(flat.buffer);
 }
 
-/** The descriptors of bytes from the ring. */
+/** Descriptors in bytes from the ring. */
 export function descriptorsIn(bytes: Uint8Array): Descriptor[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const at = (i: number): number => view.getFloat64(8 * i, true);
@@ -38,16 +38,16 @@ export function descriptorsIn(bytes: Uint8Array): Descriptor[] {
   });
 }
 
-/** Frames on slabs that one end of a channel grants to the other, and those that it was granted. */
+/** Frames on slabs that one end of a channel grants to the other, and those that it is granted. */
 export class GrantedFrames {
   readonly #heap: PayloadHeap;
   readonly #account: Account;
   readonly #holdings: Holdings;
-  /** The slabs the peer knows, by their numbers. */
+  /** Slabs that the peer knows, with their numbers. */
   readonly #known = new Map<Slab, number>();
-  /** The slabs the peer introduced. */
+  /** Slabs that the peer introduced, by their numbers. */
   readonly #introduced: Slab[] = [];
-  /** How many shortages of each were heeded. */
+  /** Number of shortages of each of those that were heeded. */
   readonly #heeded: number[] = [];
 
   constructor(
@@ -62,10 +62,11 @@ export class GrantedFrames {
   }
 
   /**
-   * Grants the peer what a frame lies on; undefined when that is no slab. A frame for which there is no room in
-   * the account is copied off its slab.
+   * Grants the peer the block that a frame lies on; undefined when that is on no slab.
    *
-   * @param introduce called with a slab the peer does not know yet
+   * A frame for which the account has no room is copied off its slab, and the copy is returned.
+   *
+   * @param introduce is called with a slab that the peer does not know yet
    */
   grant(
     frame: Uint8Array,
@@ -85,14 +86,14 @@ export class GrantedFrames {
     return [number, grant, block, frame.byteOffset, frame.byteLength];
   }
 
-  /** The peer will speak of a slab. */
+  /** Notes a slab that the peer's descriptors are going to name. */
   introduce(memory: SharedMemory): void {
     const slab = new Slab(memory);
     this.#introduced.push(slab);
     this.#heeded.push(slab.shortages);
   }
 
-  /** Looks for garbage if the owner of a slab ran short of room since it was last asked. */
+  /** Collects garbage if the owner of a slab has run short of room since the last call. */
   heed(): void {
     let isShort = false;
     for (const [i, { shortages }] of this.#introduced.entries()) {
@@ -103,12 +104,12 @@ export class GrantedFrames {
     if (isShort) collectShared();
   }
 
-  /** Whether the slab of a descriptor was introduced. */
+  /** True when the slab of a descriptor was introduced. */
   knows([slab]: Descriptor): boolean {
     return slab < this.#introduced.length;
   }
 
-  /** The frame of a descriptor; its grant ends when nothing of it can be reached any more. */
+  /** The frame of a descriptor. Its grant ends when nothing of it can be reached any more. */
   adopt([number, place, block, offset, byteLength]: Descriptor): Uint8Array {
     const slab = this.#introduced[number];
     if (slab === undefined) throw new CxmindError('INTERNAL', 'channel: an unknown slab');
@@ -117,7 +118,7 @@ export class GrantedFrames {
     return new Uint8Array(this.#heap.adopt({ slab, block }, release), offset, byteLength);
   }
 
-  /** Takes back all that the peer was granted: its thread has ended. */
+  /** Takes back all that the peer was granted. Its thread must have ended. */
   reclaim(): void {
     this.#account.reclaim();
   }
