@@ -9,8 +9,8 @@ import { CxmindError } from '../src/errors.ts';
 
 /** Four bytes as a number. */
 export function u32At(bytes: Uint8Array, at: number): number {
-  const low = bytes[at]! | (bytes[at + 1]! << 8);
-  return low + (bytes[at + 2]! | (bytes[at + 3]! << 8)) * 0x10000;
+  const low = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16);
+  return (low | (bytes[at + 3]! << 24)) >>> 0;
 }
 
 /** Writes a number below 2^32 as four bytes. */

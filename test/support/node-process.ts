@@ -1,10 +1,8 @@
 import { text } from 'node:stream/consumers';
 import { NodeHost } from '../../actors/runtime/node.ts';
 import { connectLink } from '../../transport/zmq/connect.ts';
-import { parseTicket } from '../../transport/zmq/keys.ts';
+import type { RunTicket } from '../../transport/zmq/keys.ts';
 
 /** A process that hosts actors for the run whose ticket is on its standard input, as long as that lasts. */
-const ticket = parseTicket(await text(process.stdin));
-if (ticket._tag === 'Left') throw ticket.left;
-const { endpoint, ...keys } = ticket.right;
+const { endpoint, ...keys } = JSON.parse(await text(process.stdin)) as RunTicket;
 await new NodeHost(await connectLink({ endpoint, keys, name: `node/${process.pid}` })).ended;

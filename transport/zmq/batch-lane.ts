@@ -1,38 +1,34 @@
 import { performance } from 'node:perf_hooks';
-import { batchBytes, type OutRecord, type Progress } from './control-wire.ts';
-import { encodeBatch, sizeOfRecord } from './control-writer.ts';
-import { Fifo } from './fifo.ts';
-import { Incoming, Outgoing } from './sequence.ts';
+import Denque from 'denque';
+import { batchBytes, encodeBatch, sizeOfRecord } from './control-message.ts';
+import type { OutRecord, Progress } from './control-message.ts';
+import { Lane } from './lane.ts';
 
-/** Batches on their way that the peer has not acknowledged. */
+/** Most bytes of batches that are sent and not acknowledged. */
 const windowBytes = 4 << 20;
-/** After how much the receiver acknowledges unasked. */
-const ackBytes = windowBytes / 4;
-/** Records that come so soon after a batch wait for the end of this turn of the event loop. */
+/** Time after a batch in which further records wait for the end of the turn of the event loop. */
 const soonMs = 0.02;
 
-/** Its `then` is a microtask, at a fraction of what `queueMicrotask` costs. */
-const done = Promise.resolve();
+/** A resolved promise: its `then` is a microtask, at a fraction of the cost of `queueMicrotask`. */
+const resolved = Promise.resolve();
 
-/** What the lane needs of its link. */
+/** The link, as far as its batches need it. */
 export interface BatchSink {
-  send(message: Buffer): void;
-  /** What the next message says about both directions. */
+  /** Gives a message to the control socket. */
+  transmit(message: Buffer): void;
+  /** The state of both directions, for the next message. */
   progress(): Progress;
-  /** Whether a record is still worth sending. */
+  /** True when a record is still worth sending. */
   isWanted(record: OutRecord): boolean;
-  /** A batch with these records is on its way. */
+  /** Is told of the records of a batch that was sent. */
   sent(records: readonly OutRecord[], sequence: number): void;
 }
 
-/** The numbered batches of records, out and in. */
-export class BatchLane {
+/** The lane of small things: records, many of which go in one numbered batch. */
+export class BatchLane extends Lane<Buffer> {
   readonly #sink: BatchSink;
   /** Records that are in no batch yet. */
-  readonly #records = new Fifo<OutRecord>();
-  readonly #out = new Outgoing<Buffer>(windowBytes);
-  readonly #in = new Incoming();
-  #owedBytes = 0;
+  readonly #records = new Denque<OutRecord>();
   #isScheduled = false;
   #isHeld = false;
   #flushedAtMs = 0;
@@ -42,43 +38,32 @@ export class BatchLane {
   };
 
   constructor(sink: BatchSink) {
+    super(windowBytes, (message) => sink.transmit(message));
     this.#sink = sink;
   }
 
-  /** The number of the next batch out. */
-  get next(): number {
-    return this.#out.next;
-  }
-
-  /** The number of the next batch in. */
-  get expected(): number {
-    return this.#in.next;
-  }
-
-  /** Whether the peer has every record. */
+  /** True when the peer has every record. */
   get isIdle(): boolean {
-    return this.#records.length === 0 && this.#out.isIdle;
-  }
-
-  /** Whether the peer waits to hear that batches came. */
-  get owesWord(): boolean {
-    return this.#owedBytes >= ackBytes;
+    return this.#records.length === 0 && this.isAcked;
   }
 
   /**
-   * Sends a record when the running code is done: what it enqueues meanwhile goes in the same batch, and so does
-   * what comes until the end of the turn, if the last batch went only just now.
+   * Sends a record when the running code is done.
+   *
+   * What that enqueues besides goes in the same batch. If the last batch went only just now, so does what comes until
+   * the end of the turn of the event loop.
    */
   enqueue(record: OutRecord): void {
     this.#records.push(record);
     if (!this.#isHeld) this.#schedule();
   }
 
-  /** Keeps what is enqueued until `letGo`: the answers to one message make one batch. */
+  /** Keeps what is enqueued until `letGo`, so that the answers to one message make one batch. */
   hold(): void {
     this.#isHeld = true;
   }
 
+  /** Sends what was enqueued since `hold`. */
   letGo(): void {
     this.#isHeld = false;
     if (this.#records.length === 0 || this.#isScheduled) return;
@@ -90,44 +75,19 @@ export class BatchLane {
   flush(): void {
     if (this.#records.length === 0) return;
     this.#flushedAtMs = performance.now();
-    while (this.#records.length > 0 && this.#out.hasRoom) this.#sendBatch();
+    while (this.#records.length > 0 && this.hasRoom) this.#sendBatch();
   }
 
-  /** Forgets what the peer has; false when it cannot have that. */
-  acknowledge(next: number): boolean {
-    return this.#out.acknowledge(next);
-  }
-
-  sendAgain(): void {
-    for (const batch of this.#out.unacked()) this.#sink.send(batch);
-  }
-
-  /** What to do with a batch: take it, forget it, or forget it and ask for what is missing. */
-  accept(sequence: number, sizeBytes: number): 'take' | 'drop' | 'ask' {
-    const verdict = this.#in.accept(sequence);
-    if (verdict === 'take') this.#owedBytes += sizeBytes;
-    return verdict;
-  }
-
-  isBehind(sequence: number): boolean {
-    return this.#in.isBehind(sequence);
-  }
-
-  /** A message said how far we are. */
-  settle(): void {
-    this.#owedBytes = 0;
-  }
-
-  clear(): void {
+  override clear(): void {
+    super.clear();
     this.#records.clear();
-    this.#out.clear();
   }
 
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     if (this.#isSoon()) setImmediate(this.#run);
-    else void done.then(this.#run);
+    else void resolved.then(this.#run);
   }
 
   #isSoon(): boolean {
@@ -135,18 +95,17 @@ export class BatchLane {
   }
 
   #sendBatch(): void {
-    const sequence = this.#out.next;
+    const sequence = this.next;
     const records: OutRecord[] = [];
-    for (let size = 0; size < batchBytes;) {
+    for (let sizeBytes = 0; sizeBytes < batchBytes;) {
       const record = this.#records.shift();
       if (record === undefined) break;
       if (!this.#sink.isWanted(record)) continue;
-      size += sizeOfRecord(record);
+      sizeBytes += sizeOfRecord(record);
       records.push(record);
     }
     const batch = encodeBatch(this.#sink.progress(), records);
-    this.#out.push(batch, batch.length);
-    this.#sink.send(batch);
+    this.send(batch, batch.length);
     this.#sink.sent(records, sequence);
   }
 }

@@ -1,92 +1,64 @@
+import Denque from 'denque';
 import { CxmindError } from '../../src/errors.ts';
-import { encodeChunkHead, encodeNext, type ChunkHead } from './bulk-wire.ts';
-import { Fifo } from './fifo.ts';
-import type { Outbox } from './outbox.ts';
-import { Incoming, Outgoing } from './sequence.ts';
+import { chunkBytes, encodeChunkHead, encodeNext, type ChunkHead } from './bulk-message.ts';
+import { Lane, type Verdict } from './lane.ts';
 
-/** Chunks on their way that the peer has not acknowledged: in the queues of both ends and of the network. */
+/** Most bytes of chunks that are sent and not acknowledged, in the queues of both ends and of the network. */
 const windowBytes = 16 << 20;
-/** After how much the receiver acknowledges unasked. */
-const ackBytes = windowBytes / 4;
 
-/** A channel, as far as its bulk goes. */
-export interface BulkSource {
-  readonly id: number;
-  readonly outbox: Outbox;
-}
-
-/** Takes the bytes of a chunk to where they belong. */
+/** Puts the bytes of a chunk where they belong. */
 export type Fill = (channel: number, offset: number, bytes: Uint8Array) => void;
 
 interface SentChunk {
   readonly head: Buffer;
   readonly bytes: Uint8Array;
-  /** Held along with the bytes: its owner may be waiting for it to be dropped. */
+  /** The whole part: its owner may be waiting for it to be dropped. */
   readonly part: Uint8Array;
 }
 
-/** The numbered chunks of bulk, out and in. */
-export class BulkLane {
-  readonly #send: (head: Buffer, bytes?: Uint8Array) => void;
-  /** Channels that have bulk to send and, for all we know, the credit for it; the next one first. */
-  readonly #ready = new Set<BulkSource>();
-  readonly #out = new Outgoing<SentChunk>(windowBytes);
-  readonly #in = new Incoming();
-  /** Chunks that came before the batch they belong to. */
-  readonly #early = new Fifo<{ readonly head: ChunkHead; readonly bytes: Buffer }>();
+/** The lane of large things: the parts of packets that go as bulk, in chunks, the channels in turn. */
+export class BulkLane extends Lane<SentChunk> {
+  readonly #transmit: (head: Buffer, bytes?: Uint8Array) => void;
+  /** Outboxes that have bulk and may have credit for it, the next one first. */
+  readonly #ready = new Set<Outbox>();
+  /** Chunks that came before the batch with the record of their packet. */
+  readonly #early = new Denque<{ readonly head: ChunkHead; readonly bytes: Buffer }>();
   #earlyBytes = 0;
-  #owedBytes = 0;
 
-  constructor(send: (head: Buffer, bytes?: Uint8Array) => void) {
-    this.#send = send;
+  /** @param transmit gives a message to the bulk socket */
+  constructor(transmit: (head: Buffer, bytes?: Uint8Array) => void) {
+    super(windowBytes, ({ head, bytes }) => transmit(head, bytes));
+    this.#transmit = transmit;
   }
 
-  /** The number of the next chunk in, and all below were put where they belong. */
-  get expected(): number {
-    return this.#in.next - this.#early.length;
+  /** Notes that an outbox has new bulk, or new credit for it. */
+  makeReady(outbox: Outbox): void {
+    if (!outbox.isEmpty) this.#ready.add(outbox);
   }
 
-  /** Whether the peer has every chunk that was sent. */
-  get isIdle(): boolean {
-    return this.#out.isIdle;
-  }
-
-  /** Whether the peer waits to hear that chunks came. */
-  get owesWord(): boolean {
-    return this.#owedBytes >= ackBytes;
-  }
-
-  /** A channel has new bulk, or new credit for it. */
-  makeReady(source: BulkSource): void {
-    if (!source.outbox.isEmpty) this.#ready.add(source);
-  }
-
-  /** Sends as far as window and credits go; chunk by chunk, the channels take turns. */
+  /** Sends as far as the window and the credits go. */
   flush(): void {
-    if (this.#ready.size === 0) return;
-    for (const source of this.#ready) {
-      if (!this.#out.hasRoom) return;
-      this.#ready.delete(source);
-      if (this.#sendChunk(source)) this.makeReady(source);
+    for (const outbox of this.#ready) {
+      if (!this.hasRoom) return;
+      this.#ready.delete(outbox);
+      const chunk = outbox.next();
+      if (chunk === undefined) continue;
+      const { channel } = outbox;
+      const head = encodeChunkHead({ sequence: this.next, channel, ...chunk.place });
+      this.send({ head, bytes: chunk.bytes, part: chunk.part }, chunk.bytes.length);
+      // A set goes on with what is added to it, so that the channels take turns.
+      this.makeReady(outbox);
     }
   }
 
-  acknowledge(next: number): boolean {
-    return this.#out.acknowledge(next);
-  }
-
-  sendAgain(): void {
-    for (const { head, bytes } of this.#out.unacked()) this.#send(head, bytes);
-  }
-
-  /** Tells the peer what it should have by now, in case the last chunks were lost. */
+  /** Tells the peer which chunk comes next, in case that the last ones were lost. */
   remind(): void {
-    if (!this.#out.isIdle) this.#send(encodeNext(this.#out.next));
+    if (!this.isAcked) this.#transmit(encodeNext(this.next));
   }
 
-  /** What to do about a chunk: nothing, or ask for what is missing. @throws WIRE_INVALID */
-  accept(head: ChunkHead, bytes: Buffer): 'take' | 'drop' | 'ask' {
-    const verdict = this.#in.accept(head.sequence);
+  /** Judges a chunk that came, and keeps it for `drain` if it is taken. @throws WIRE_INVALID */
+  acceptChunk(head: ChunkHead, bytes: Buffer): Verdict {
+    const verdict = this.accept(head.sequence);
     if (verdict !== 'take') return verdict;
     this.#early.push({ head, bytes });
     this.#earlyBytes += bytes.length;
@@ -96,56 +68,94 @@ export class BulkLane {
     return verdict;
   }
 
-  isBehind(sequence: number): boolean {
-    return this.#in.isBehind(sequence);
-  }
-
-  /** Hands over the chunks that belong to batches below the one that is expected next. */
-  drain(expectedBatch: number, fill: Fill): void {
-    for (let chunk = this.#early.peek(); chunk !== undefined; chunk = this.#early.peek()) {
+  /** Hands over the chunks whose batches are below `batch`: the records of their packets have come. */
+  drain(batch: number, fill: Fill): void {
+    for (;;) {
+      const chunk = this.#early.peekFront();
+      if (chunk === undefined || chunk.head.batch >= batch) return;
       const { head, bytes } = chunk;
-      if (head.batch >= expectedBatch) return;
       this.#early.shift();
       this.#earlyBytes -= bytes.length;
-      this.#owedBytes += bytes.length;
+      this.take(bytes.length);
       fill(head.channel, head.offset, bytes);
       release(bytes);
     }
   }
 
-  /** A message said how far we are. */
-  settle(): void {
-    this.#owedBytes = 0;
-  }
-
-  clear(): void {
+  override clear(): void {
+    super.clear();
     this.#ready.clear();
-    this.#out.clear();
     this.#early.clear();
-  }
-
-  /** @returns false when there was no credit for it */
-  #sendChunk({ id, outbox }: BulkSource): boolean {
-    const chunk = outbox.next();
-    if (chunk === undefined) return false;
-    const { bytes, part, batch, offset } = chunk;
-    const sizeBytes = bytes.byteLength;
-    const head = encodeChunkHead({
-      sequence: this.#out.next,
-      batch,
-      offset,
-      channel: id,
-      sizeBytes,
-    });
-    this.#out.push({ head, bytes, part }, sizeBytes);
-    this.#send(head, bytes);
-    return true;
   }
 }
 
-/** Gives a message's memory back at once; the collector would let many such messages stand. */
+/** Gives a message's memory back at once: the collector would let many such messages stand. */
 function release(bytes: Buffer): void {
   const { buffer } = bytes;
   const isAll = buffer.byteLength === bytes.length && bytes.length >= 4096;
   if (isAll && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}
+
+/** A piece of a part that may be sent. */
+interface Chunk {
+  /** A view of the part, not a copy. */
+  readonly bytes: Uint8Array;
+  readonly part: Uint8Array;
+  readonly place: {
+    /** The batch with the record of the part's packet. */
+    readonly batch: number;
+    /** Offset of the chunk in all the bulk of its channel. */
+    readonly offset: number;
+  };
+}
+
+/** The bulk of one channel that waits to be sent. */
+export class Outbox {
+  readonly channel: number;
+  readonly #parts = new Denque<{ readonly bytes: Uint8Array; readonly batch: number }>();
+  #sentOfPart = 0;
+  #sentBytes = 0;
+  #limitBytes: number;
+
+  /** @param creditBytes what may be sent before the receiver allows more */
+  constructor(channel: number, creditBytes: number) {
+    this.channel = channel;
+    this.#limitBytes = creditBytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#parts.length === 0;
+  }
+
+  push(bytes: Uint8Array, batch: number): void {
+    this.#parts.push({ bytes, batch });
+  }
+
+  /** Raises the offset up to which the receiver takes bulk. */
+  allow(limitBytes: number): void {
+    this.#limitBytes = Math.max(this.#limitBytes, limitBytes);
+  }
+
+  /** Takes out the next chunk; undefined when there is none, or no credit for it. */
+  next(): Chunk | undefined {
+    const part = this.#parts.peekFront();
+    if (part === undefined) return undefined;
+    const left = part.bytes.byteLength - this.#sentOfPart;
+    const sizeBytes = Math.min(left, chunkBytes, this.#limitBytes - this.#sentBytes);
+    if (sizeBytes <= 0) return undefined;
+    const bytes = part.bytes.subarray(this.#sentOfPart, this.#sentOfPart + sizeBytes);
+    const place = { batch: part.batch, offset: this.#sentBytes };
+    this.#sentBytes += sizeBytes;
+    this.#sentOfPart += sizeBytes;
+    if (sizeBytes === left) {
+      this.#parts.shift();
+      this.#sentOfPart = 0;
+    }
+    return { bytes, part: part.bytes, place };
+  }
+
+  clear(): void {
+    this.#parts.clear();
+    this.#sentOfPart = 0;
+  }
 }

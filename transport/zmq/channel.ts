@@ -2,22 +2,21 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../channel.ts';
 import { maxFrames } from '../frame.ts';
 import { Assembly } from './assembly.ts';
-import { maxHeaderBytes } from './control-reader.ts';
-import type { OutRecord, PacketRecord } from './control-wire.ts';
-import { Outbox } from './outbox.ts';
+import { Outbox } from './bulk-lane.ts';
+import { maxHeaderBytes, type OutRecord, type PacketRecord } from './control-message.ts';
 
-/** What a channel asks of its link. */
+/** The link of a channel, as far as the channel needs it. */
 export interface ChannelLink {
   enqueue(record: OutRecord): void;
-  /** Both ends closed and nothing is on its way in: the link may forget the channel. */
+  /** Is told that both ends closed and nothing is on its way in. */
   forget(channel: ZmqChannel): void;
 }
 
-/** One end of a channel over a link; what it sends is copied by the transport until the peer has it. */
+/** One end of a channel over a link. The transport keeps what it sends until the peer has it. */
 export class ZmqChannel implements Channel {
   readonly id: number;
   readonly closed: Promise<void>;
-  /** Bulk on its way out; filled and emptied by the link. */
+  /** Bulk on its way out, which the link fills and empties. */
   readonly outbox: Outbox;
   readonly #resolveClosed: () => void;
   readonly #link: ChannelLink;
@@ -33,19 +32,19 @@ export class ZmqChannel implements Channel {
   constructor(id: number, link: ChannelLink, grantedBytes: number, creditBytes: number) {
     this.id = id;
     this.#link = link;
-    this.outbox = new Outbox(grantedBytes);
+    this.outbox = new Outbox(id, grantedBytes);
     this.#assembly = new Assembly(creditBytes);
     const { promise, resolve } = Promise.withResolvers<undefined>();
     this.closed = promise;
     this.#resolveClosed = () => resolve(undefined);
   }
 
-  /** Whether the peer would throw away what is still to be sent. */
+  /** True when the peer closed, so that it throws away what is still sent. */
   get isClosedByPeer(): boolean {
     return this.#isClosedByPeer;
   }
 
-  /** Whether packets lack bytes that someone here waits for. */
+  /** True when packets that a receiver here waits for lack bytes. */
   get isIncomplete(): boolean {
     return !this.#isClosed && !this.#assembly.isComplete;
   }
@@ -54,10 +53,8 @@ export class ZmqChannel implements Channel {
     if (this.#isClosed || this.#isClosedByPeer) return false;
     const { header, frames } = packet;
     if (header.length > maxHeaderBytes || frames.length > maxFrames) {
-      throw new CxmindError(
-        'WIRE_INVALID',
-        `packet: ${header.length} bytes of header and ${frames.length} frames are too many`,
-      );
+      const size = `${header.length} bytes of header and ${frames.length} frames`;
+      throw new CxmindError('WIRE_INVALID', `packet: ${size} are too many`);
     }
     this.#link.enqueue({ kind: 'packet', channel: this.id, packet });
     return true;
@@ -78,21 +75,21 @@ export class ZmqChannel implements Channel {
     this.close();
   }
 
-  /** A packet that the peer sent; some of its bytes may still be to come. */
+  /** Takes a packet that the peer sent. Some of its bytes may be still to come. */
   announce(record: PacketRecord): void {
     if (this.#isClosed) return;
     this.#assembly.announce(record);
     this.#deliver();
   }
 
-  /** Bytes of the oldest packet that lacks some. */
+  /** Takes bytes of the oldest packet that lacks some. */
   fill(offset: number, bytes: Uint8Array): void {
     if (this.#isClosed) return;
     this.#assembly.fill(offset, bytes);
     this.#deliver();
   }
 
-  /** The peer closed: this end follows when it has delivered what came before. */
+  /** Notes that the peer closed. This end closes too when it has delivered what came before. */
   closeByPeer(): void {
     this.#isClosedByPeer = true;
     this.outbox.clear();
@@ -100,7 +97,7 @@ export class ZmqChannel implements Channel {
     else this.#deliver();
   }
 
-  /** The link ended: packets that came whole are still there for a receiver. */
+  /** Notes that the link ended. A receiver still gets the packets that came whole. */
   abandon(): void {
     this.#isClosedByPeer = true;
     this.outbox.clear();
@@ -109,11 +106,9 @@ export class ZmqChannel implements Channel {
 
   #deliver(): void {
     if (this.#receiver !== undefined) {
-      for (
-        let packet = this.#assembly.take();
-        packet !== undefined;
-        packet = this.#assembly.take()
-      ) {
+      for (;;) {
+        const packet = this.#assembly.take();
+        if (packet === undefined) break;
         call(this.#receiver, packet);
       }
     }
@@ -123,7 +118,7 @@ export class ZmqChannel implements Channel {
     if (this.#isClosedByPeer && this.#assembly.isEmpty) this.#end();
   }
 
-  /** Tells the peer, which waits for it where it closed first: until then it still sends what it had. */
+  /** Closes this end and tells the peer. A peer that closed first waits for that, and until then sends what it had. */
   #end(): void {
     this.#isClosed = true;
     this.#resolveClosed();
@@ -132,7 +127,7 @@ export class ZmqChannel implements Channel {
   }
 }
 
-/** A receiver that throws is the program's error, not the peer's nor the link's. */
+/** Calls a receiver. One that throws is the program's error, not the peer's or the link's. */
 function call(receiver: (packet: Packet) => void, packet: Packet): void {
   try {
     receiver(packet);

@@ -1,12 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Dealer } from 'zeromq';
-import * as E from 'fp-ts/lib/Either.js';
 import { CxmindError } from '../../src/errors.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Link } from '../link.ts';
-import { decodeControl } from './control-reader.ts';
-import type { Terms } from './control-wire.ts';
-import { encodeTerms } from './control-writer.ts';
+import { decodeControl, encodeTerms, type Terms } from './control-message.ts';
 import type { JoinKeys, Unprotected } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import { checkHeartbeat, defaultHeartbeat, type Heartbeat } from './liveness.ts';
@@ -21,29 +18,30 @@ import {
   pump,
 } from './sockets.ts';
 
-/** How often to ask for a welcome. */
+/** Interval of asking for a welcome. */
 const helloMs = 250;
+const defaultCreditBytes = 64 << 20;
 
-/** What both ends of a link may choose. */
+/** Options that both ends of a link have. */
 export interface LinkOptions {
-  /** What to call ourselves; the other end sees it as `peer`. */
+  /** Name of this end, which the other end sees as `peer`. */
   readonly name: string;
   readonly heartbeat?: Heartbeat;
-  /** Bulk bytes that a channel holds for a receiver that does not take them; 64 MiB when not given. */
+  /** Bulk bytes that a channel holds for a receiver that does not take them; 64 MiB by default. */
   readonly creditBytes?: number;
   readonly log?: Logger;
 }
 
 export interface ConnectOptions extends LinkOptions {
-  /** As a listener gave it: `tcp://host:port,port`. */
+  /** The endpoint of a listener: `tcp://host:port,port`. */
   readonly endpoint: string;
   readonly keys: JoinKeys | Unprotected;
-  /** How long to wait for a listener that does not answer; `deadAfterMs` when not given. */
+  /** Longest wait for a listener that does not answer; `deadAfterMs` by default. */
   readonly timeoutMs?: number;
 }
 
 /**
- * A link to the listener at an endpoint.
+ * Makes a link to the listener at an endpoint.
  *
  * @throws PEER_LOST when nobody answers in time, as a listener does not to a wrong key; CONFIG_INVALID for an
  *   endpoint or a heartbeat that is none
@@ -55,8 +53,8 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
   const hello = encodeTerms('hello', own);
   const { promise, resolve } = Promise.withResolvers<Terms | undefined>();
   wire.onControl = (message) => {
-    const decoded = decodeControl(message);
-    if (E.isRight(decoded) && decoded.right.kind === 'welcome') resolve(decoded.right.terms);
+    const terms = welcomeIn(message);
+    if (terms !== undefined) resolve(terms);
   };
   const asking = setInterval(() => wire.sendControl(hello), helloMs);
   const timeout = setTimeout(() => resolve(undefined), timeoutMs);
@@ -70,22 +68,33 @@ export async function connectLink(options: ConnectOptions): Promise<Link> {
   }
   const link = new ZmqLink({ wire, own, peer, isConnector: true, log: options.log });
   wire.onControl = (message) => link.takeControl(message);
-  wire.onBulk = (parts) => link.takeBulk(parts);
+  wire.onBulk = (frames) => link.takeBulk(frames);
   link.greet();
   return link;
 }
 
-/** What an end with these options tells about itself. @throws CONFIG_INVALID */
-export function termsOf({ name, heartbeat = defaultHeartbeat, creditBytes }: LinkOptions): Terms {
-  checkHeartbeat(heartbeat);
-  const { intervalMs, deadAfterMs } = heartbeat;
-  return { name, creditBytes: creditBytes ?? 64 << 20, intervalMs, deadAfterMs };
+/** The terms in a welcome; undefined for any other message, of which the link is to hear when there is one. */
+function welcomeIn(message: Buffer): Terms | undefined {
+  try {
+    const decoded = decodeControl(message);
+    return decoded.kind === 'welcome' ? decoded.terms : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-/** Two Dealers under one name, which a listener's Routers know this end by. */
+/** The terms of an end with these options. @throws CONFIG_INVALID for a heartbeat that is none */
+export function termsOf(options: LinkOptions): Terms {
+  const { name, heartbeat = defaultHeartbeat, creditBytes = defaultCreditBytes } = options;
+  checkHeartbeat(heartbeat);
+  const { intervalMs, deadAfterMs } = heartbeat;
+  return { name, creditBytes, intervalMs, deadAfterMs };
+}
+
+/** Two Dealers with one routing id, by which the Routers of a listener know this end also over new connections. */
 class DealerWire implements Wire {
   onControl: (message: Buffer) => void = () => undefined;
-  onBulk: (parts: Buffer[]) => void = () => undefined;
+  onBulk: (frames: Buffer[]) => void = () => undefined;
   readonly #endpoint: string;
   readonly #keys: JoinKeys | Unprotected;
   readonly #session = randomUUID();
@@ -136,7 +145,7 @@ class DealerWire implements Wire {
     control.connect(addressOf(endpoint, endpoint.control));
     bulk.connect(addressOf(endpoint, endpoint.bulk));
     void pump(control, ([message]) => this.onControl(message!));
-    void pump(bulk, (parts) => this.onBulk(parts));
+    void pump(bulk, (frames) => this.onBulk(frames));
     return [control, bulk];
   }
 }

@@ -1,35 +1,45 @@
-import * as E from 'fp-ts/lib/Either.js';
 import { CxmindError } from '../../src/errors.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Channel } from '../channel.ts';
 import type { Link } from '../link.ts';
 import { BatchLane } from './batch-lane.ts';
 import { BulkLane } from './bulk-lane.ts';
-import { decodeBulk, type BulkMessage } from './bulk-wire.ts';
+import { decodeBulk, type BulkMessage } from './bulk-message.ts';
 import { ZmqChannel, type ChannelLink } from './channel.ts';
-import { decodeControl } from './control-reader.ts';
-import {
-  bulkPartsOf,
-  type ControlMessage,
-  type EndReason,
-  type InRecord,
-  type OutRecord,
-  type Progress,
-  type Terms,
-} from './control-wire.ts';
-import { encodeBeat, encodeEnd } from './control-writer.ts';
+import { bulkPartsOf, decodeControl, encodeBeat, encodeEnd } from './control-message.ts';
+import type {
+  ControlMessage,
+  EndReason,
+  InRecord,
+  OutRecord,
+  Progress,
+  Terms,
+} from './control-message.ts';
 import { Liveness } from './liveness.ts';
+
+/*
+ * One end of a link: a session that outlives the connections that carry it. README.md draws it with its reasons.
+ *
+ *                    close()                      the peer has all
+ *           ┌────── say bye ──────▶ closing ───────────────────────────┐
+ *         open                        │ the peer says bye              ▼
+ *           └─── the peer says bye ───┴──▶ left ─── all has come ──▶ ended
+ *
+ *   any state ── silence, garbage, the peer's end, lose() ──▶ ended
+ *   any state ── a cut ──▶ the same state: both ends send again what the other lacks
+ */
+type State = 'open' | 'closing' | 'left' | 'ended';
 
 /** Channels open at once, beyond which a peer is not ours. */
 const maxChannels = 1 << 16;
 
-/** The sockets under a link; what they are given may be lost, but not reordered on one connection. */
+/** The sockets under a link. They may lose messages, but not reorder them on one connection. */
 export interface Wire {
   sendControl(message: Buffer): void;
   sendBulk(head: Buffer, bytes?: Uint8Array): void;
-  /** Makes the connections anew, where this end is the one that made them. */
+  /** Makes the connections anew, if this end is the one that made them. */
   renew(): void;
-  /** Nothing more is sent or received; what was sent is delivered if that takes no long time. */
+  /** Ends sending and receiving. What was sent is still delivered if that takes no long time. */
   close(): void;
 }
 
@@ -37,12 +47,12 @@ export interface LinkParts {
   readonly wire: Wire;
   readonly own: Terms;
   readonly peer: Terms;
-  /** Channels opened by the end that connected have odd numbers, the others even ones. */
+  /** True when this end connected. Channels that it opens have odd numbers, the others even ones. */
   readonly isConnector: boolean;
   readonly log: Logger | undefined;
 }
 
-/** A link over a pair of sockets for small messages and one for bulk; the class knows no socket. */
+/** A link over one pair of sockets for small messages and one for bulk. The class knows no socket. */
 export class ZmqLink implements Link {
   readonly peer: string;
   readonly ended: Promise<CxmindError | undefined>;
@@ -52,20 +62,16 @@ export class ZmqLink implements Link {
   readonly #log: Logger | undefined;
   readonly #liveness: Liveness;
   readonly #resolveEnded: (error: CxmindError | undefined) => void;
-  #hasEnded = false;
-  #isClosing = false;
-  #hasPeerLeft = false;
-  #renewedAtMs = 0;
-
   readonly #batches: BatchLane;
   readonly #bulk: BulkLane;
-
   readonly #channels = new Map<number, ZmqChannel>();
   readonly #channelLink: ChannelLink;
   readonly #unannounced: Channel[] = [];
+  #state: State = 'open';
   #onChannel: ((channel: Channel) => void) | undefined;
   #nextChannel: number;
   #nextPeerChannel: number;
+  #renewedAtMs = 0;
 
   constructor({ wire, own, peer, isConnector, log }: LinkParts) {
     this.peer = peer.name;
@@ -82,7 +88,7 @@ export class ZmqLink implements Link {
       forget: (channel) => this.#channels.delete(channel.id),
     };
     this.#batches = new BatchLane({
-      send: (message) => this.#wire.sendControl(message),
+      transmit: (message) => this.#wire.sendControl(message),
       progress: () => this.#progress(),
       isWanted: (record) =>
         record.kind !== 'packet' || this.#channels.get(record.channel)?.isClosedByPeer === false,
@@ -98,7 +104,7 @@ export class ZmqLink implements Link {
   open(): Channel {
     const channel = this.#newChannel(this.#nextChannel);
     this.#nextChannel += 2;
-    if (this.#hasEnded || this.#isClosing) channel.abandon();
+    if (this.#state === 'ended' || this.#state === 'closing') channel.abandon();
     else this.#enqueue({ kind: 'open', channel: channel.id });
     return channel;
   }
@@ -109,15 +115,15 @@ export class ZmqLink implements Link {
   }
 
   /**
-   * Closes every channel and then the link; resolves when the peer has all that was sent, or is gone.
+   * Closes every channel and then the link. Resolves when the peer has all that was sent, or is gone.
    *
    * A peer that takes nothing is waited for as long as one that says nothing.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isClosing && !this.#hasEnded) {
+    if (this.#state === 'open' || this.#state === 'left') {
       for (const channel of this.#channels.values()) channel.close();
       this.#enqueue({ kind: 'bye', channel: 0 });
-      this.#isClosing = true;
+      this.#state = 'closing';
     }
     const timer = setTimeout(() => this.#end('closed', undefined), this.#own.deadAfterMs);
     await this.ended;
@@ -130,46 +136,43 @@ export class ZmqLink implements Link {
 
   /** Tells the peer that this end knows of the link. */
   greet(): void {
-    this.#tell(false, false);
+    this.#tell();
   }
 
-  /** A message from the control socket. */
+  /** Takes a message from the control socket. */
   takeControl(message: Buffer): void {
-    if (this.#hasEnded) return;
-    const decoded = decodeControl(message);
-    if (E.isLeft(decoded)) {
-      this.#endByGarbage(decoded.left);
-      return;
-    }
-    this.#liveness.heard();
-    this.#batches.hold();
-    try {
-      this.#takeControl(decoded.right, message.length);
-    } catch (thrown) {
-      this.#endByGarbage(thrown);
-    }
+    this.#orEnd(() => {
+      const control = decodeControl(message);
+      this.#liveness.heard();
+      this.#batches.hold();
+      this.#takeControl(control, message.length);
+    });
     this.#batches.letGo();
   }
 
-  /** A message from the bulk socket. */
-  takeBulk(parts: readonly Buffer[]): void {
-    if (this.#hasEnded) return;
-    const decoded = decodeBulk(parts);
-    if (E.isLeft(decoded)) {
-      this.#endByGarbage(decoded.left);
-      return;
-    }
-    this.#liveness.heard();
+  /** Takes a message from the bulk socket. */
+  takeBulk(frames: readonly Buffer[]): void {
+    this.#orEnd(() => {
+      const bulk = decodeBulk(frames);
+      this.#liveness.heard();
+      this.#takeBulk(bulk);
+    });
+  }
+
+  /** Takes what the peer sent, and ends the link if that breaks the rules. */
+  #orEnd(take: () => void): void {
+    if (this.#state === 'ended') return;
     try {
-      this.#takeBulk(decoded.right);
+      take();
     } catch (thrown) {
-      this.#endByGarbage(thrown);
+      if (!(thrown instanceof CxmindError) || thrown.code !== 'WIRE_INVALID') throw thrown;
+      this.#end('garbage', thrown);
     }
   }
 
   #takeControl(message: ControlMessage, sizeBytes: number): void {
     this.#takeProgress(message.progress);
-    if (this.#hasEnded) return;
+    if (this.#hasEnded()) return;
     const { sequence } = message.progress;
     switch (message.kind) {
       case 'hello':
@@ -179,7 +182,7 @@ export class ZmqLink implements Link {
         this.#endByPeer(message.reason);
         return;
       case 'beat':
-        if (this.#batches.isBehind(sequence)) this.#tell(true, false);
+        if (this.#batches.isBehind(sequence)) this.#tell({ isMissingBatches: true });
         return;
       case 'batch':
         this.#takeBatch(sequence, message.records, sizeBytes);
@@ -188,41 +191,42 @@ export class ZmqLink implements Link {
 
   #takeProgress({ acked, bulkAcked, isMissingBatches, isMissingChunks }: Progress): void {
     if (!this.#batches.acknowledge(acked) || !this.#bulk.acknowledge(bulkAcked)) {
-      throw new CxmindError('WIRE_INVALID', 'control message: it acknowledges what was not sent');
+      throw invalid('it acknowledges what was not sent');
     }
     if (isMissingBatches) this.#batches.sendAgain();
     if (isMissingChunks) this.#bulk.sendAgain();
     this.#batches.flush();
     this.#bulk.flush();
-    if (this.#isClosing) this.#endIfAllSent();
+    if (this.#state === 'closing' && this.#isAllSent()) this.#end(undefined, undefined);
   }
 
   #takeBatch(sequence: number, records: readonly InRecord[], sizeBytes: number): void {
-    const verdict = this.#batches.accept(sequence, sizeBytes);
-    if (verdict === 'ask') this.#tell(true, false);
+    const verdict = this.#batches.accept(sequence);
+    if (verdict === 'ask') this.#tell({ isMissingBatches: true });
     if (verdict !== 'take') return;
+    this.#batches.take(sizeBytes);
     for (const record of records) {
       this.#takeRecord(record);
-      if (this.#hasEnded) return;
+      if (this.#hasEnded()) return;
     }
-    this.#bulk.drain(this.#batches.expected, this.#fill);
     this.#afterTaking();
   }
 
   #takeBulk(message: BulkMessage): void {
     if (message.kind === 'next') {
-      if (this.#bulk.isBehind(message.sequence)) this.#tell(false, true);
+      if (this.#bulk.isBehind(message.sequence)) this.#tell({ isMissingChunks: true });
       return;
     }
-    if (this.#bulk.accept(message.head, message.bytes) === 'ask') this.#tell(false, true);
-    this.#bulk.drain(this.#batches.expected, this.#fill);
+    const verdict = this.#bulk.acceptChunk(message.head, message.bytes);
+    if (verdict === 'ask') this.#tell({ isMissingChunks: true });
     this.#afterTaking();
   }
 
   #afterTaking(): void {
-    if (this.#hasEnded) return;
-    if (this.#batches.owesWord || this.#bulk.owesWord) this.#tell(false, false);
-    if (this.#hasPeerLeft) this.#endIfAllCame();
+    this.#bulk.drain(this.#batches.taken, this.#fill);
+    if (this.#hasEnded()) return;
+    if (this.#batches.owesReport || this.#bulk.owesReport) this.#tell();
+    if (this.#state === 'left' && this.#hasAllCome()) this.#end('closed', undefined);
   }
 
   readonly #fill = (channel: number, offset: number, bytes: Uint8Array): void => {
@@ -235,7 +239,7 @@ export class ZmqLink implements Link {
       return;
     }
     if (record.kind === 'bye') {
-      this.#hasPeerLeft = true;
+      this.#state = 'left';
       return;
     }
     const channel = this.#channelOf(record.channel);
@@ -246,7 +250,7 @@ export class ZmqLink implements Link {
         return;
       case 'credit':
         channel.outbox.allow(record.limit);
-        this.#bulk.makeReady(channel);
+        this.#bulk.makeReady(channel.outbox);
         this.#bulk.flush();
         return;
       case 'close':
@@ -256,11 +260,11 @@ export class ZmqLink implements Link {
 
   #openByPeer(id: number): void {
     if (id !== this.#nextPeerChannel || this.#channels.size >= maxChannels) {
-      throw new CxmindError('WIRE_INVALID', `control message: it opens channel ${id}`);
+      throw invalid(`it opens channel ${id}`);
     }
     this.#nextPeerChannel += 2;
     const channel = this.#newChannel(id);
-    if (this.#isClosing) channel.close();
+    if (this.#state === 'closing') channel.close();
     else if (this.#onChannel === undefined) this.#unannounced.push(channel);
     else this.#onChannel(channel);
   }
@@ -272,93 +276,87 @@ export class ZmqLink implements Link {
     return channel;
   }
 
-  /** Undefined for a channel that both ends have closed. */
+  /** The channel of a number; undefined once both ends have closed it. */
   #channelOf(id: number): ZmqChannel | undefined {
     const channel = this.#channels.get(id);
     if (channel !== undefined) return channel;
     const next = id % 2 === this.#nextChannel % 2 ? this.#nextChannel : this.#nextPeerChannel;
     if (id !== 0 && id < next) return undefined;
-    throw new CxmindError('WIRE_INVALID', `link: channel ${id} was never opened`);
+    throw invalid(`channel ${id} was never opened`);
   }
 
+  /** Sends a record. After the bye nothing follows. */
   #enqueue(record: OutRecord): void {
-    if (!this.#hasEnded && !this.#isClosing) this.#batches.enqueue(record);
+    if (this.#state === 'open' || this.#state === 'left') this.#batches.enqueue(record);
   }
 
-  /** What a batch announced may now follow it. */
+  /** Lets the bulk of the packets in a batch follow it. */
   #queueBulk(records: readonly OutRecord[], batch: number): void {
     for (const record of records) {
       if (record.kind !== 'packet') continue;
       const parts = bulkPartsOf(record.packet);
-      const channel = parts.length === 0 ? undefined : this.#channels.get(record.channel);
-      if (channel === undefined) continue;
-      for (const part of parts) channel.outbox.push(part, batch);
-      this.#bulk.makeReady(channel);
+      const outbox = parts.length === 0 ? undefined : this.#channels.get(record.channel)?.outbox;
+      if (outbox === undefined) continue;
+      for (const part of parts) outbox.push(part, batch);
+      this.#bulk.makeReady(outbox);
     }
     this.#bulk.flush();
   }
 
   #beat(silentMs: number): void {
-    this.#tell(false, false);
+    this.#tell();
     this.#bulk.remind();
     const patienceMs = this.#own.deadAfterMs / 3;
     if (silentMs < patienceMs) {
       this.#renewedAtMs = 0;
     } else if (silentMs - this.#renewedAtMs >= patienceMs) {
-      // a connection that TCP holds for alive may not carry anything for minutes after a cut
+      // After a cut, TCP may hold a connection for alive that carries nothing for minutes.
       this.#renewedAtMs = silentMs;
       this.#wire.renew();
     }
   }
 
-  #tell(isMissingBatches: boolean, isMissingChunks: boolean): void {
-    this.#wire.sendControl(encodeBeat({ ...this.#progress(), isMissingBatches, isMissingChunks }));
+  #tell(missing: Partial<Progress> = {}): void {
+    this.#wire.sendControl(encodeBeat({ ...this.#progress(), ...missing }));
   }
 
   #progress(): Progress {
-    this.#batches.settle();
-    this.#bulk.settle();
     return {
       sequence: this.#batches.next,
-      acked: this.#batches.expected,
-      bulkAcked: this.#bulk.expected,
+      acked: this.#batches.report(),
+      bulkAcked: this.#bulk.report(),
       isMissingBatches: false,
       isMissingChunks: false,
     };
   }
 
-  #endIfAllSent(): void {
-    if (!this.#batches.isIdle || !this.#bulk.isIdle) return;
-    for (const channel of this.#channels.values()) if (!channel.outbox.isEmpty) return;
-    this.#end(undefined, undefined);
+  #isAllSent(): boolean {
+    if (!this.#batches.isIdle || !this.#bulk.isAcked) return false;
+    return this.#channels.values().every(({ outbox }) => outbox.isEmpty);
   }
 
-  #endIfAllCame(): void {
-    for (const channel of this.#channels.values()) if (channel.isIncomplete) return;
-    this.#tell(false, false);
-    this.#end(undefined, undefined);
+  #hasAllCome(): boolean {
+    return !this.#channels.values().some(({ isIncomplete }) => isIncomplete);
+  }
+
+  /** True when the link ended, which a call in between may have brought about. */
+  #hasEnded(): boolean {
+    return this.#state === 'ended';
   }
 
   #endByPeer(reason: EndReason): void {
-    // while closing: the peer forgot us because it had everything
-    if (reason === 'closed' || this.#isClosing) this.#end(undefined, undefined);
+    // A peer forgets a closing link when it has everything.
+    if (reason === 'closed' || this.#state === 'closing') this.#end(undefined, undefined);
     else if (reason === 'lost') this.#end(undefined, lost(`${this.peer} gave up this link`));
-    else {
-      const error = new CxmindError('WIRE_INVALID', `link: ${this.peer} could not read us`);
-      this.#end(undefined, error);
-    }
+    else
+      this.#end(undefined, new CxmindError('WIRE_INVALID', `link: ${this.peer} could not read us`));
   }
 
-  #endByGarbage(thrown: unknown): void {
-    if (!(thrown instanceof CxmindError) || thrown.code !== 'WIRE_INVALID') throw thrown;
-    this.#end('garbage', thrown);
-  }
-
-  /** @param tell what the peer is told; nothing when it knows */
+  /** @param tell the reason for the peer; undefined when it knows */
   #end(tell: EndReason | undefined, error: CxmindError | undefined): void {
-    if (this.#hasEnded) return;
+    if (this.#state === 'ended') return;
     if (tell !== undefined) this.#wire.sendControl(encodeEnd(this.#progress(), tell));
-    this.#hasEnded = true;
+    this.#state = 'ended';
     this.#liveness[Symbol.dispose]();
     this.#wire.close();
     for (const channel of this.#channels.values()) channel.abandon();
@@ -373,4 +371,8 @@ export class ZmqLink implements Link {
 
 function lost(what: string): CxmindError {
   return new CxmindError('PEER_LOST', `link: ${what}`);
+}
+
+function invalid(what: string): CxmindError {
+  return new CxmindError('WIRE_INVALID', `link: ${what}`);
 }

@@ -1,12 +1,10 @@
 import { Context, Router } from 'zeromq';
-import * as E from 'fp-ts/lib/Either.js';
 import { CxmindError } from '../../src/errors.ts';
 import type { Logger } from '../../src/log.ts';
 import type { Link } from '../link.ts';
 import { termsOf, type LinkOptions } from './connect.ts';
-import { decodeControl } from './control-reader.ts';
-import { atStart, type Terms } from './control-wire.ts';
-import { encodeEnd, encodeTerms } from './control-writer.ts';
+import { atStart, decodeControl, encodeEnd, encodeTerms, type Terms } from './control-message.ts';
+import { Gatekeeper } from './gatekeeper.ts';
 import type { RunKeys, Unprotected } from './keys.ts';
 import { ZmqLink, type Wire } from './link.ts';
 import {
@@ -19,9 +17,8 @@ import {
   post,
   pump,
 } from './sockets.ts';
-import { Gatekeeper } from './zap.ts';
 
-/** Peers that said hello and nothing since; more of them are not let in. */
+/** Peers that said hello and nothing since. More of them are not let in. */
 const maxGuests = 1024;
 
 export interface ListenOptions extends Partial<LinkOptions> {
@@ -30,22 +27,21 @@ export interface ListenOptions extends Partial<LinkOptions> {
   readonly keys: RunKeys | Unprotected;
 }
 
+/** A link by the routing id of its peer. Until the peer speaks on it, it is a guest, of which the program is not told. */
 interface Session {
   readonly link: ZmqLink;
-  /** Whether the peer knows of its link, and the program too. */
-  isAnnounced: boolean;
+  isGuest: boolean;
 }
 
-/** The end that others connect to: one per run, at its head. */
+/** The end of links that others connect to: two Routers with a session for each peer. */
 export class LinkListener implements AsyncDisposable {
-  /** What others connect to; the host is the one that was given. */
+  /** The endpoint to connect to, with the host that was given. */
   readonly endpoint: string;
   readonly #control: Router;
   readonly #bulk: Router;
   readonly #gatekeeper: Gatekeeper | undefined;
   readonly #own: Terms;
   readonly #log: Logger | undefined;
-  /** By the name that the peer's sockets give to the Routers. */
   readonly #sessions = new Map<string, Session>();
   readonly #unannounced: Link[] = [];
   #onLink: ((link: Link) => void) | undefined;
@@ -67,9 +63,9 @@ export class LinkListener implements AsyncDisposable {
     this.#own = own;
     this.#log = log;
     void pump(control, ([from, message, ...more]) => {
-      this.#takeControl(from!, more.length === 0 ? message : undefined);
+      this.#takeControl(from!, message === undefined || more.length > 0 ? empty : message);
     });
-    void pump(bulk, ([from, ...parts]) => this.#takeBulk(from!, parts));
+    void pump(bulk, ([from, ...frames]) => this.#takeBulk(from!, frames));
   }
 
   /**
@@ -81,7 +77,7 @@ export class LinkListener implements AsyncDisposable {
     const own = termsOf({ name: 'head', ...options });
     const wanted = parseEndpoint(options.address);
     const { keys, log } = options;
-    // libzmq asks one gatekeeper per context
+    // libzmq asks one gatekeeper for each context.
     const context = new Context();
     const gatekeeper =
       keys === 'unprotected'
@@ -102,39 +98,35 @@ export class LinkListener implements AsyncDisposable {
       control.close();
       bulk.close();
       gatekeeper?.[Symbol.dispose]();
-      throw new CxmindError('CONFIG_INVALID', `link: cannot listen at ${options.address}`, {
-        cause,
-      });
+      const message = `link: cannot listen at ${options.address}`;
+      throw new CxmindError('CONFIG_INVALID', message, { cause });
     }
-    const endpoint = formatEndpoint({
-      host: wanted.host,
-      control: portOf(control),
-      bulk: portOf(bulk),
-    });
+    const ports = { control: portOf(control), bulk: portOf(bulk) };
+    const endpoint = formatEndpoint({ host: wanted.host, ...ports });
     return new LinkListener([control, bulk], gatekeeper, endpoint, own, log);
   }
 
-  /** Messages that were no part of any link, and were dropped. */
+  /** Number of messages that belonged to no link and were dropped. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** Connections that came without the run's key. */
+  /** Number of connections that came without the run's key. */
   get refused(): number {
     return this.#gatekeeper?.refused ?? 0;
   }
 
-  /** Sets the one listener for links that others make; earlier ones are delivered to it first. */
+  /** Sets the one listener for links that others make. Earlier ones are delivered to it first. */
   onLink(listener: (link: Link) => void): void {
     this.#onLink = listener;
     for (const link of this.#unannounced.splice(0)) listener(link);
   }
 
-  /** Closes every link in order, then the sockets; who only said hello by then is turned away. */
+  /** Closes every link in order, then the sockets. A guest is turned away. */
   async close(): Promise<void> {
     this.#isClosing = true;
     const sessions = [...this.#sessions.values()];
-    for (const { link, isAnnounced } of sessions) if (!isAnnounced) link.lose(closing());
+    for (const { link, isGuest } of sessions) if (isGuest) link.lose(closing());
     await Promise.all(sessions.map(({ link }) => link[Symbol.asyncDispose]()));
     this.#control.close();
     this.#bulk.close();
@@ -145,41 +137,43 @@ export class LinkListener implements AsyncDisposable {
     return this.close();
   }
 
-  #takeControl(from: Buffer, message: Buffer | undefined): void {
+  /** Takes a control message: a link's own, a guest's, or a stranger's. */
+  #takeControl(from: Buffer, message: Buffer): void {
     const name = from.toString('latin1');
     const session = this.#sessions.get(name);
-    if (session !== undefined && session.isAnnounced) {
-      session.link.takeControl(message ?? empty);
+    if (session !== undefined && !session.isGuest) {
+      session.link.takeControl(message);
       return;
     }
-    const decoded = decodeControl(message ?? empty);
-    if (E.isLeft(decoded)) {
-      this.#drop(decoded.left);
+    let decoded;
+    try {
+      decoded = decodeControl(message);
+    } catch (error) {
+      this.#drop(error);
       return;
     }
-    const { right } = decoded;
-    if (right.kind === 'hello') {
-      if (session === undefined && !this.#admit(from, name, right.terms)) return;
+    if (decoded.kind === 'hello') {
+      if (session === undefined && !this.#admit(from, name, decoded.terms)) return;
       post(this.#control, [from, encodeTerms('welcome', this.#own)]);
     } else if (session !== undefined) {
       this.#announce(session);
-      session.link.takeControl(message ?? empty);
-    } else if (right.kind !== 'end') {
-      // a peer that was declared lost and does not know it
+      session.link.takeControl(message);
+    } else if (decoded.kind !== 'end') {
+      // The peer was declared lost and does not know it.
       this.#drop(undefined);
       post(this.#control, [from, encodeEnd(atStart, 'lost')]);
     }
   }
 
-  #takeBulk(from: Buffer, parts: Buffer[]): void {
+  #takeBulk(from: Buffer, frames: Buffer[]): void {
     const session = this.#sessions.get(from.toString('latin1'));
     if (session === undefined) this.#drop(undefined);
-    else session.link.takeBulk(parts);
+    else session.link.takeBulk(frames);
   }
 
-  /** Whether there was room for one more. */
+  /** Makes a session for one more guest. False when there is no room. */
   #admit(from: Buffer, name: string, peer: Terms): boolean {
-    // a hello that came late or twice must not make a link that outlives the sockets
+    // A hello that came late or twice must not make a link that outlives the sockets.
     if (this.#isClosing || this.#guests >= maxGuests) {
       this.#drop(undefined);
       return false;
@@ -193,30 +187,31 @@ export class LinkListener implements AsyncDisposable {
       close: () => this.#sessions.delete(name),
     };
     const link = new ZmqLink({ wire, own: this.#own, peer, isConnector: false, log: this.#log });
-    const session = { link, isAnnounced: false };
+    const session = { link, isGuest: true };
     this.#sessions.set(name, session);
     this.#guests++;
     void link.ended.then(() => {
-      if (!session.isAnnounced) this.#guests--;
+      if (session.isGuest) this.#guests--;
     });
     return true;
   }
 
   #announce(session: Session): void {
-    session.isAnnounced = true;
+    session.isGuest = false;
     this.#guests--;
     if (this.#onLink === undefined) this.#unannounced.push(session.link);
     else this.#onLink(session.link);
   }
 
-  #drop(error: CxmindError | undefined): void {
+  #drop(error: unknown): void {
     this.#dropped++;
-    // a flood must not become a flood of lines: the 1st, 2nd, 4th, 8th …
+    // A flood must not become a flood of lines: the 1st, 2nd, 4th, 8th … is logged.
     if ((this.#dropped & (this.#dropped - 1)) !== 0) return;
     this.#log?.warn({ dropped: this.#dropped, error }, 'message dropped');
   }
 }
 
+/** Stands for a message of no or of several frames: it is as invalid as those. */
 const empty = Buffer.alloc(0);
 
 function closing(): CxmindError {

@@ -1,6 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 
-/** How often an end says that it is there, and how long it may say nothing. */
+/** Interval at which an end says that it is there, and the silence after which it is taken for dead. */
 export interface Heartbeat {
   readonly intervalMs: number;
   readonly deadAfterMs: number;
@@ -8,7 +8,7 @@ export interface Heartbeat {
 
 export const defaultHeartbeat: Heartbeat = { intervalMs: 1000, deadAfterMs: 10_000 };
 
-/** @throws CONFIG_INVALID for times that no link could live by */
+/** Checks the times of a heartbeat. @throws CONFIG_INVALID for times that no link could live by */
 export function checkHeartbeat({ intervalMs, deadAfterMs }: Heartbeat): void {
   const isSound = Number.isInteger(intervalMs) && Number.isInteger(deadAfterMs) && intervalMs >= 1;
   if (isSound && deadAfterMs >= 2 * intervalMs && deadAfterMs <= 3_600_000) return;
@@ -18,19 +18,19 @@ export function checkHeartbeat({ intervalMs, deadAfterMs }: Heartbeat): void {
   );
 }
 
-/** What to do at each interval of a heartbeat. */
+/** Actions at each interval of a heartbeat. */
 export interface Pulse {
   /** @param silentMs how long nothing came, counted in intervals */
   beat(silentMs: number): void;
-  /** The peer was silent for too long; no beat follows. */
+  /** Is called once the peer was silent for too long. No beat follows. */
   dead(): void;
 }
 
 /**
  * Beats, and tells when the peer is gone.
  *
- * Silence is counted in intervals, not by the clock: when this process was held up or stopped, what the peer sent
- * meanwhile is still unread, and the peer must not be taken for dead.
+ * Silence is counted in intervals, not by the clock. While this process is held up or stopped, messages of the peer lie
+ * unread, and the peer must not be taken for dead.
  */
 export class Liveness implements Disposable {
   readonly #heartbeat: Heartbeat;
@@ -44,7 +44,7 @@ export class Liveness implements Disposable {
     this.#timer = setInterval(() => this.#tick(), heartbeat.intervalMs);
   }
 
-  /** Something came from the peer. */
+  /** Notes that something came from the peer. */
   heard(): void {
     this.#silentIntervals = 0;
   }

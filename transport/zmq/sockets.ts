@@ -1,24 +1,24 @@
 import type { Dealer, Router } from 'zeromq';
 import { CxmindError } from '../../src/errors.ts';
-import { maxChunkBytes } from './bulk-wire.ts';
-import { maxControlBytes } from './control-wire.ts';
+import { maxChunkBytes } from './bulk-message.ts';
+import { maxControlBytes } from './control-message.ts';
 
-/** How long a closed socket goes on sending what it has. */
+/** Time for which a closed socket goes on sending what it has. */
 const lingerMs = 500;
-/** How long a connection may take, and its handshake, before it is given up and tried anew. */
+/** Times after which a connection, or its handshake, is given up and tried anew. */
 const connectMs = 2000;
 const handshakeMs = 5000;
 const reconnectMs = 100;
 const maxReconnectMs = 1000;
-/** Work between two breaths of the event loop, in bytes received. */
-const breathBytes = 4 << 20;
-/** What a message costs beside its bytes, in the same currency. */
+/** Received bytes after which other work of the event loop gets a turn. */
+const turnBytes = 4 << 20;
+/** Cost of a message beside its bytes, in bytes. */
 const messageCostBytes = 1 << 14;
 
 const common = {
   linger: lingerMs,
   handshakeInterval: handshakeMs,
-  // what is on the way is bounded by the windows of the links; a socket must neither block nor drop
+  // The windows of the links bound what is on the way. A socket must neither block nor drop.
   sendHighWaterMark: 0,
   sendTimeout: 0,
 } as const;
@@ -34,7 +34,7 @@ export const connectOptions = {
   reconnectMaxInterval: maxReconnectMs,
 } as const;
 
-/** Where a listener is: two ports of a host, one for control and one for bulk. */
+/** Address of a listener: two ports of a host, one for control and one for bulk. */
 export interface Endpoint {
   readonly host: string;
   /** Ports, or `*` for any that is free. */
@@ -43,7 +43,7 @@ export interface Endpoint {
 }
 
 /**
- * The parts of `tcp://host:control,bulk`, or of `tcp://host:*` for any two free ports.
+ * Parses `tcp://host:control,bulk`, or `tcp://host:*` for any two free ports.
  *
  * @throws CONFIG_INVALID for anything else
  */
@@ -68,15 +68,12 @@ export function addressOf({ host }: Endpoint, port: string): string {
   return `tcp://${host}:${port}`;
 }
 
-/** Whether a socket must speak IPv6 for a host: where IPv6 is off, asking for it would fail. */
+/** True when a socket must speak IPv6 for a host. Asking for it would fail where IPv6 is off. */
 export function isIpv6(host: string): boolean {
   return host.startsWith('[');
 }
 
-/**
- * Hands every message of a socket to `take` until the socket is closed, and lets the event loop breathe when
- * there are many.
- */
+/** Hands every message of a socket to `take` until the socket is closed. Other work gets a turn when there are many. */
 export async function pump(
   socket: Dealer | Router,
   take: (parts: Buffer[]) => void,
@@ -90,25 +87,20 @@ export async function pump(
       if (socket.closed) return;
       throw thrown;
     }
-    // it may have been closed since the message came, and whoever takes it would answer
+    // Nobody could answer by a socket that was closed since the message came.
     if (socket.closed) return;
     take(parts);
     doneBytes += messageCostBytes;
     for (const part of parts) doneBytes += part.length;
-    if (doneBytes < breathBytes) continue;
+    if (doneBytes < turnBytes) continue;
     doneBytes = 0;
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
-/**
- * Sends at once, on a socket that is open. What it does not take is as good as lost on the way, and is sent again
- * like that.
- */
+/** Sends at once, on a socket that is open. A message that it does not take counts as lost on the way. */
 export function post(socket: Dealer | Router, parts: Uint8Array | Uint8Array[]): void {
-  socket.send(parts).catch(forget);
+  socket.send(parts).catch(ignore);
 }
 
-function forget(): void {
-  // see `post`
-}
+const ignore = (): void => undefined;

@@ -5,14 +5,15 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Dealer } from 'zeromq';
 import { keyOf, Rng } from '../../../src/rng.ts';
-import { encodeChunkHead, encodeNext } from '../../../transport/zmq/bulk-wire.ts';
-import { atStart, type OutRecord } from '../../../transport/zmq/control-wire.ts';
+import { encodeChunkHead, encodeNext } from '../../../transport/zmq/bulk-message.ts';
 import {
+  atStart,
   encodeBatch,
   encodeBeat,
   encodeEnd,
   encodeTerms,
-} from '../../../transport/zmq/control-writer.ts';
+  type OutRecord,
+} from '../../../transport/zmq/control-message.ts';
 import type { Channel } from '../../../transport/channel.ts';
 import { echo } from '../../conformance/channel.ts';
 import { join, startHead, type Head } from '../../support/link-pair.ts';
@@ -105,7 +106,7 @@ function soundChunk(rng: Rng): Buffer[] {
   if (rng.nextBelow(5) === 0) return [encodeNext(rng.nextBelow(5))];
   const sizeBytes = 1 + rng.nextBelow(200);
   const [sequence, batch, channel] = [rng.nextBelow(3), rng.nextBelow(3), rng.nextBelow(6)];
-  const head = encodeChunkHead({ sequence, batch, offset: 0, channel, sizeBytes });
+  const head = encodeChunkHead({ sequence, batch, offset: 0, channel });
   return [head, Buffer.alloc(sizeBytes)];
 }
 
@@ -173,7 +174,7 @@ describe('a peer that speaks garbage', () => {
       { kind: 'packet', channel: 1, packet: huge },
     ];
     await crazy.control.send(encodeBatch(atStart, records));
-    const chunk = { sequence: 0, batch: 0, offset: 0, channel: 1, sizeBytes: 9 };
+    const chunk = { sequence: 0, batch: 0, offset: 0, channel: 1 };
     await crazy.bulk.send([encodeChunkHead(chunk), Buffer.alloc(9)]);
     assert.equal((await link.ended)?.code, 'WIRE_INVALID');
   });

@@ -1,13 +1,6 @@
 import assert from 'node:assert/strict';
-import * as E from 'fp-ts/lib/Either.js';
 import { connectLink } from '../../../transport/zmq/connect.ts';
-import {
-  keyBytes,
-  makeRunKeys,
-  parseTicket,
-  ticketFor,
-  type JoinKeys,
-} from '../../../transport/zmq/keys.ts';
+import { keyBytes, makeRunKeys, ticketFor, type JoinKeys } from '../../../transport/zmq/keys.ts';
 import { LinkListener } from '../../../transport/zmq/listener.ts';
 import { echo } from '../../conformance/channel.ts';
 import { join, startHead, type Head } from '../../support/link-pair.ts';
@@ -50,22 +43,6 @@ describe('the keys of a run', () => {
     }
     assert.ok(head.listener.refused > 0);
     assert.equal(head.listener.dropped, 0);
-  });
-
-  it('travel in a ticket of JSON', () => {
-    const ticket = ticketFor('tcp://127.0.0.1:1,2', makeRunKeys());
-    assert.deepEqual(parseTicket(JSON.stringify(ticket)), E.right(ticket));
-    for (const wrong of [
-      '',
-      '{}',
-      '[]',
-      JSON.stringify({ ...ticket, clientSecretKey: 'secret' }),
-    ]) {
-      const result = parseTicket(wrong);
-      assert.ok(E.isLeft(result));
-      assert.equal(result.left.code, 'CONFIG_INVALID');
-      assert.ok(!result.left.message.includes('secret'));
-    }
   });
 
   it('are 32 bytes, of which the test vector of Z85 says which', () => {

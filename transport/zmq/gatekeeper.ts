@@ -6,10 +6,11 @@ const address = 'inproc://zeromq.zap.01';
 const version = '1.0';
 
 /**
- * Decides who may connect to the sockets of a context: whoever proves that it holds the run's client key.
+ * Admits peers to the sockets of a context that prove to hold the run's client key.
  *
- * Speaks ZAP (rfc.zeromq.org/spec/27) to libzmq, which asks for every connection; what it is not asked about
- * never gets past libzmq, and a refused peer is told nothing but "no".
+ * It answers libzmq, which asks by ZAP before it accepts a connection. A refused peer is told nothing but "no".
+ *
+ * @see https://rfc.zeromq.org/spec/27
  */
 export class Gatekeeper implements Disposable {
   readonly #socket: Reply;
@@ -23,7 +24,7 @@ export class Gatekeeper implements Disposable {
     this.#log = log;
   }
 
-  /** Stands ready once this resolves; bind other sockets of the context only then. */
+  /** Opens a gatekeeper. Other sockets of the context may be bound when this resolves, not before. */
   static async open(
     context: Context,
     clientPublicKey: string,
@@ -36,7 +37,7 @@ export class Gatekeeper implements Disposable {
     return gatekeeper;
   }
 
-  /** How many connections were refused. */
+  /** Number of connections that were refused. */
   get refused(): number {
     return this.#refused;
   }
@@ -59,7 +60,7 @@ export class Gatekeeper implements Disposable {
       try {
         await this.#socket.send([version, request ?? '', code, text, '', '']);
       } catch (error) {
-        // whoever asked is let go of with the sockets it asked for
+        // The sockets that asked are closed with this one, and need no answer.
         if (this.#socket.closed) return;
         throw error;
       }
