@@ -1,7 +1,8 @@
 import { CxmindError } from '../../src/errors.ts';
 import { sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
+import { u53Of, upperWord } from '../bytes.ts';
 
-/** The element types that collectives carry, in the order of their numbers on the wire. */
+/** Element types that collectives carry, in the order of their numbers on the wire. */
 const dtypes = ['f32', 'f16', 'bf16', 'i32', 'i64'] as const;
 export type Element = (typeof dtypes)[number];
 
@@ -13,42 +14,42 @@ const operations = [
   'gather',
   'scatter',
 ] as const;
-/** The operations that every rank takes part in. */
+/** Operation in which every rank takes part. */
 export type Operation = (typeof operations)[number];
 
 const faults = ['none', 'SHAPE_MISMATCH', 'DTYPE_MISMATCH'] as const;
 
-/** What one rank asks for: plain numbers, the same on every rank, so that all can be compared. */
+/** One rank's call of an operation, in plain numbers that are the same on every rank, so that they can be compared. */
 export interface Call {
   readonly operation: Operation;
   readonly dtype: Element;
-  /** -1 where the operation has none. */
+  /** Rank of the root; -1 for an operation without one. */
   readonly root: number;
-  /** Elements of the smallest tensor of the operation: of a part, where it deals in parts. */
+  /** Elements of the operation's smaller tensor, which is one part of the larger one. */
   readonly count: number;
-  /** What is wrong with this rank's own tensors; the others must hear of it, or they would wait. */
+  /** Fault of this rank's tensors. The others must hear of it, or they would wait. */
   readonly fault: (typeof faults)[number];
 }
 
-/** 32-bit words that an encoded call takes. */
+/** Number of 32-bit words in an encoded call. */
 export const CALL_WORDS = 6;
 
-/** The words of a call, as ranks tell each other. */
+/** Encodes a call as the words that ranks exchange. */
 export function encodeCall(call: Call): Int32Array {
   return Int32Array.of(
     operations.indexOf(call.operation),
     dtypes.indexOf(call.dtype),
     call.root,
     call.count | 0,
-    Math.floor(call.count / 2 ** 32),
+    upperWord(call.count),
     faults.indexOf(call.fault),
   );
 }
 
 /**
- * Why the calls of all ranks do not fit together, the same on every rank; nothing where they do.
+ * Finds why the calls of all ranks do not fit together: the same error on every rank, undefined when they fit.
  *
- * @param words all ranks' encoded calls, one after the other
+ * @param words the encoded calls of all ranks, one after the other
  */
 export function disagreement(words: Int32Array): CxmindError | undefined {
   const calls = Array.from({ length: words.length / CALL_WORDS }, (_, rank) =>
@@ -78,23 +79,23 @@ function nameOf(call: Int32Array): string {
 }
 
 function textOf(call: Int32Array): string {
-  const count = (call[3]! >>> 0) + call[4]! * 2 ** 32;
+  const count = u53Of(call[3]!, call[4]!);
   const root = call[2] === -1 ? '' : `, root ${call[2]}`;
   return `${nameOf(call)}(${count} x ${dtypes[call[1]!]}${root})`;
 }
 
-/** What a call is about; `parts` is how many of the smaller tensor make the larger one. */
+/** Terms of a call. The larger tensor has `parts` times the elements of the smaller one. */
 interface Terms {
   readonly operation: Operation;
   readonly small: Tensor | null;
   readonly large?: Tensor | null;
-  /** This rank has to give or take the larger tensor. */
+  /** True when this rank has to give or take the larger tensor. */
   readonly needsLarge?: boolean;
   readonly parts: number;
   readonly root?: number;
 }
 
-/** The call that describes these tensors, with what is wrong with them. */
+/** Describes tensors as a call, with the fault that they have. */
 export function callOf(terms: Terms): Call {
   const { operation, small, large, parts, root } = terms;
   const tensors = [small, large].filter((tensor) => tensor !== null && tensor !== undefined);
@@ -106,7 +107,7 @@ export function callOf(terms: Terms): Call {
     (large?.data.length ?? count * parts) === count * parts &&
     !(terms.needsLarge === true && (large === null || large === undefined)) &&
     (root === undefined || (Number.isInteger(root) && root >= 0 && root < parts));
-  // Sums are of gradients, which are f32; the other types only move.
+  // Sums are of gradients, which are f32. The other types only move.
   const allowed: readonly Element[] = operation === 'reduceScatter' ? ['f32'] : dtypes;
   const isTyped = tensors.every((tensor) => tensor.dtype === dtype) && allowed.includes(dtype);
   return {

@@ -2,16 +2,15 @@ import type { Call } from './call.ts';
 import { copy, slice, type Elements } from './elements.ts';
 import { sumInto } from './sum.ts';
 
-/** Equal parts of a call's count that the input of a rank has. */
+/** Number of parts, of a call's count each, in the input of a rank. */
 export function inputParts({ operation }: Call, size: number): number {
   return operation === 'reduceScatter' || operation === 'scatter' ? size : 1;
 }
 
 /**
- * Does one rank's share of an operation whose inputs all ranks see where they are: it writes its own output
- * and nothing else.
+ * Does one rank's share of an operation whose inputs all ranks can read in place. It writes its own output alone.
  *
- * @param sources the inputs of all ranks; null for one that has none
+ * @param sources the inputs of all ranks, null for one that has none
  * @param output  null for a rank that gets none
  */
 export function doDirectly(

@@ -1,22 +1,22 @@
 import { bytesPerElement, viewOf, type TypedArrays } from '../../src/tensor/dtype.ts';
 import type { Element } from './call.ts';
 
-/** The typed arrays of the element types that collectives carry. */
+/** Typed arrays of the element types that collectives carry. */
 export type Elements = TypedArrays[Element];
 
-// The typed arrays of one dtype have `subarray` and `set` in common, which their union does not say.
+// All typed arrays have `subarray` and `set`, which their union does not let one call.
 
 /** Part of a tensor, in place. */
 export function slice(elements: Elements, start: number, end: number): Elements {
   return (elements as Float32Array).subarray(start, end);
 }
 
-/** Copies all of `from` to elements `at` and on of `into`, of the same type. */
+/** Copies all of `from` into `into`, of the same type, from element `at` on. */
 export function copy(from: Elements, into: Elements, at: number): void {
   (into as Float32Array).set(from as Float32Array, at);
 }
 
-/** Zeros in memory of this thread alone. */
+/** Allocates zeros in memory of this thread alone. */
 export function scratch<D extends Element>(dtype: D, length: number): TypedArrays[D] {
   return viewOf(dtype, new ArrayBuffer(length * bytesPerElement(dtype)), 0, length);
 }

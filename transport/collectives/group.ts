@@ -4,23 +4,22 @@ import { callOf, type Call } from './call.ts';
 import type { Communicator } from './communicator.ts';
 import type { Elements } from './elements.ts';
 
-/** What moves the bytes of a group. It is given one call at a time. */
+/** Algorithm that moves the bytes of a group. It is given one call at a time. */
 export interface Engine {
   readonly rank: number;
   readonly size: number;
   /**
-   * Compares the calls of all ranks and does what they say.
+   * Compares the calls of all ranks and does the operation.
    *
-   * @param input this rank's elements, null where it has none to give
-   * @param output where the result goes, null where this rank gets none; the same array as `input` for the
-   * operations on one tensor
+   * @param input this rank's elements, null if it has none to give
+   * @param output array for the result, null if this rank gets none; `input` itself for operations on one tensor
    */
   run(call: Call, input: Elements | null, output: Elements | null): Promise<void>;
-  /** Leaves the group: others who still wait for this rank get PEER_LOST. */
+  /** Leaves the group. Others who still wait for this rank get PEER_LOST. */
   close(): Promise<void>;
 }
 
-/** A communicator over any engine: describes the calls, keeps them in order, and remembers a failure. */
+/** Communicator over any engine. It describes the calls, keeps them in order, and remembers a failure. */
 export class Group implements Communicator {
   readonly rank: number;
   readonly size: number;
@@ -70,7 +69,7 @@ export class Group implements Communicator {
     await this.#engine.close();
   }
 
-  /** Does one call after the other, and nothing after a failure. */
+  /** Runs one call after the other, and none after a failure. */
   #run(call: Call, input: Tensor | null, output: Tensor | null): Promise<void> {
     const [from, into] = [input, output].map((tensor) => (tensor?.data ?? null) as Elements | null);
     const turn = this.#last.then(async () => {

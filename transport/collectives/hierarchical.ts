@@ -5,20 +5,20 @@ import { copy, scratch, slice, type Elements } from './elements.ts';
 import { Group, type Engine } from './group.ts';
 import type { RingEngine } from './ring.ts';
 
-/** Ranks that share memory, and their first rank's place among the first ranks of all nodes. */
+/** Group of the ranks that share memory, and group of the first ranks of all nodes. */
 interface Levels {
   readonly inner: Communicator;
-  /** Of the first rank of each node; null for the others. */
+  /** Null for a rank that is not the first of its node. */
   readonly outer: Communicator | null;
-  /** Ranks of each node, in the order of the outer group. */
+  /** Ranks of each node. The nodes stand in the order of the outer group. */
   readonly nodes: readonly (readonly number[])[];
 }
 
 /**
- * Collectives of ranks on several nodes: those of a node work in shared memory, and one of them with those of
- * other nodes, so that the network carries each tensor once per node and not once per rank.
+ * Hierarchical collectives of ranks on several nodes.
  *
- * What goes to or from one rank takes the direct lines between them.
+ * The ranks of a node work in shared memory, and the first of them works with the first ranks of other nodes. So the
+ * network carries each tensor once for a node, not once for a rank. Gather and scatter take the direct lines.
  */
 export class HierarchicalEngine implements Engine {
   readonly rank: number;
@@ -35,8 +35,10 @@ export class HierarchicalEngine implements Engine {
   }
 
   /**
-   * @param nodes    ranks of each node, each in ascending order
-   * @param joinNode the group of this node's ranks, made by the first of them; called by each of them
+   * Makes the groups of both levels.
+   *
+   * @param nodes    ranks of each node, in ascending order
+   * @param joinNode joins the group of this node's ranks, which the first of them makes; each of them calls it
    */
   static async over(
     network: RingEngine,
@@ -61,7 +63,7 @@ export class HierarchicalEngine implements Engine {
       else if (operation === 'allGather') await this.#allGather(dtype, count, input!, output!);
       else await this.#reduceScatter(count, input!, output!);
     } catch (error) {
-      // Ranks of this node that wait for this one in shared memory do not hear of what happened elsewhere.
+      // Ranks of this node wait for this one in shared memory, and do not hear of other nodes.
       await this.#levels.inner[Symbol.asyncDispose]();
       throw error;
     }
@@ -73,8 +75,8 @@ export class HierarchicalEngine implements Engine {
   }
 
   /**
-   * Every node's rows, summed in shared memory to the first rank here, over the network to the first rank there,
-   * and from it to their ranks. All nodes' rows count as many as the largest has, so that they are equal parts.
+   * Sums the rows of each node in shared memory to the first rank here, over the network to the first rank there, and
+   * hands them out to the ranks there. Each node counts as many rows as the largest has, so that the parts are equal.
    */
   async #reduceScatter(count: number, input: Elements, output: Elements): Promise<void> {
     const { inner, outer, nodes } = this.#levels;
@@ -105,7 +107,7 @@ export class HierarchicalEngine implements Engine {
     if (!isHome) await inner.broadcast(tensor, 0);
   }
 
-  /** Each node's rows to its first rank, each node's block to all nodes, then all rows to all of the node. */
+  /** Gathers the rows of a node to its first rank, sends that block to all nodes, then all rows to all ranks of each. */
   async #allGather(
     dtype: Element,
     count: number,

@@ -3,7 +3,7 @@ import { ThreadWords } from '../shared/words.ts';
 import type { HostMemory } from './native/host-memory.ts';
 import { rankWords, type SharedLayout } from './shared-layout.ts';
 
-/** Somebody in this process who waits on a word. */
+/** A wait on a word, in this process. */
 interface Waiter {
   readonly index: number;
   readonly value: number;
@@ -12,10 +12,10 @@ interface Waiter {
 }
 
 /**
- * Words of processes of a host.
+ * Words that processes of a host share.
  *
- * However many words a rank waits on, it sleeps on one, its bell: whoever notifies any word rings the bells
- * of all other ranks, and each looks which of its words have changed.
+ * A rank that waits on any number of words sleeps on one, its bell. A notification of any word rings the bells of all
+ * other ranks, and each of them looks which of its words have changed.
  */
 export class HostWords extends ThreadWords {
   readonly #memory: HostMemory;
@@ -51,7 +51,7 @@ export class HostWords extends ThreadWords {
     for (const waiter of this.#waiters) if (waiter.index === index) this.#release(waiter);
   }
 
-  /** Gives the memory back as soon as nothing sleeps on it any more. */
+  /** Unmaps the memory as soon as nothing sleeps on it any more. */
   close(): void {
     this.#isClosed = true;
     for (const waiter of this.#waiters) this.#release(waiter);
@@ -72,7 +72,7 @@ export class HostWords extends ThreadWords {
     while (!this.#isClosed) {
       const rung = this.load(bell);
       this.#releaseChanged();
-      // Those just released may wait again at once, before this thread goes to sleep.
+      // Waits that were just released may begin anew before this thread goes to sleep.
       await Promise.resolve();
       if (this.#waiters.size === 0) break;
       const deadline = Math.min(...[...this.#waiters].map((waiter) => waiter.deadline));

@@ -6,15 +6,15 @@ import { createHostMemory, HostMemory, unlinkHostMemory } from './native/host-me
 import { SharedEngine } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
 
-/** The memory of a group of processes: plain data, to hand to each of them. */
+/** Memory of a group of processes, as plain data to hand to each of them. */
 export interface HostGroupHandle {
   readonly size: number;
-  /** Of the file in memory; it is gone once every rank has joined. */
+  /** Path of the file in memory, which is gone once every rank has joined. */
   readonly path: string;
 }
 
 /**
- * A new group for `size` processes of this host and user, each of which joins once.
+ * Makes a group for `size` processes of this host and user, each of which joins once.
  *
  * @throws DEVICE_MISSING where processes cannot share memory
  */
@@ -22,14 +22,15 @@ export function hostGroup(size: number): HostGroupHandle {
   return { size, path: createHostMemory(new SharedLayout(size).byteLength) };
 }
 
-/** Takes back a group that not every rank has joined, or will. */
+/** Discards a group that not every rank joins. */
 export function discardHostGroup({ path }: HostGroupHandle): void {
   unlinkHostMemory(path);
 }
 
 /**
- * Joins a group as one of its ranks. Does not wait for the others: the first operation does, also for one that
- * dies before it joins. Threads of one process may be ranks too, but a `threadGroup` is lighter for them.
+ * Joins a group as one of its ranks.
+ *
+ * It does not wait for the others. The first operation does, and it notices a rank that dies before it joins.
  *
  * @throws CONFIG_INVALID for a rank that the group does not have
  */

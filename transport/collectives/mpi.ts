@@ -7,12 +7,12 @@ import { Group, type Engine } from './group.ts';
 import { IN_PLACE, MpiLibrary } from './native/mpi-library.ts';
 
 /**
- * The ranks that `mpirun` or a scheduler started, as MPI's world; alone where nobody did. One per process, and MPI ends
- * with it.
+ * Opens MPI's world: the ranks that `mpirun` or a scheduler started, or this one alone.
  *
- * Calls wait on a thread of libuv's pool. When a rank dies, MPI ends the whole job.
+ * There is one in a process, and MPI ends with it. Calls wait on a thread of libuv's pool. When a rank dies, MPI ends the
+ * whole job.
  *
- * @param place of this rank, where that is not MPI's to say
+ * @param place of this rank, if it is not the one in MPI's order
  * @throws DEVICE_MISSING when there is no Open MPI library; CONFIG_INVALID when its processes are not as many as the ranks
  */
 export async function openMpi(place?: {
@@ -32,21 +32,11 @@ export async function openMpi(place?: {
   );
 }
 
-/** Whether this machine has an Open MPI library. */
-export function hasMpi(): boolean {
-  try {
-    new MpiLibrary();
-    return true;
-  } catch {
-    return false;
-  }
-}
+/** Time for which a rank polls for the others itself, before another thread waits for them. */
+const POLL_MS = 0.2;
 
-/** How long a rank looks out for the others itself before it leaves that to another thread. */
-const MOMENTS_MS = 0.2;
-
-/** Bytes up to which an operation that all ranks have entered runs on the calling thread: some milliseconds. */
-const HERE_BYTES = 32 * 2 ** 20;
+/** Largest operation that runs on the calling thread once all ranks have entered it: some milliseconds. */
+const SYNCHRONOUS_BYTES = 32 * 2 ** 20;
 
 class MpiEngine implements Engine {
   readonly rank: number;
@@ -55,7 +45,7 @@ class MpiEngine implements Engine {
   readonly #group: bigint;
   readonly #endsMpi: boolean;
 
-  /** @param endsMpi whether closing it ends MPI in this process, with every group */
+  /** @param endsMpi true if closing it ends MPI in this process, with every group */
   constructor(library: MpiLibrary, group: bigint, endsMpi = group === library.handles.world) {
     this.#library = library;
     this.#endsMpi = endsMpi;
@@ -73,21 +63,23 @@ class MpiEngine implements Engine {
     await this.#do(call, input, output);
   }
 
-  /** The same ranks in an order of their own, in place of this engine. */
+  /** Replaces this engine by one of the same ranks in another order. */
   async inOrder(rank: number): Promise<MpiEngine> {
     const made = new BigUint64Array(1);
     await this.#library.wait('Comm_split', this.#group, 0, rank, made);
     return new MpiEngine(this.#library, made[0]!, this.#endsMpi);
   }
 
-  /** Ends MPI in this process, if that is up to it; groups split off end with it. */
+  /** Ends MPI in this process, if this engine is the one to do so. */
   async close(): Promise<void> {
     if (this.#endsMpi) await this.#library.wait('Finalize');
   }
 
   /**
-   * The calls of all ranks, encoded. Whoever comes late is waited for on another thread; where all are there
-   * within moments, as ranks in step are, two hops between threads would take longer than the call itself.
+   * Gathers the encoded calls of all ranks.
+   *
+   * Another thread waits for ranks that come late. Ranks in step come within moments, and two hops between threads would
+   * take longer than the call itself.
    */
   async #gatherCalls(call: Call): Promise<Int32Array> {
     const calls = new Int32Array(this.size * CALL_WORDS);
@@ -96,16 +88,17 @@ class MpiEngine implements Engine {
     const [request, isDone] = [new BigUint64Array(1), new Int32Array(1)];
     const library = this.#library;
     library.call('Iallgather', IN_PLACE, ...words, calls, ...words, this.#group, request);
-    const until = performance.now() + MOMENTS_MS;
+    const until = performance.now() + POLL_MS;
     do library.call('Test', request, isDone, null);
     while (isDone[0] === 0 && performance.now() < until);
     if (isDone[0] === 0) await library.wait('Wait', request, null);
     return calls;
   }
 
-  /** On this thread where it takes no longer than a hop to another, once all ranks are known to be in the call. */
+  /** Calls what all ranks have entered: on this thread if that takes no longer than a hop to another. */
   async #together(call: Call, ...invocation: Parameters<MpiLibrary['call']>): Promise<void> {
-    if (call.count * bytesPerElement(call.dtype) <= HERE_BYTES) this.#library.call(...invocation);
+    if (call.count * bytesPerElement(call.dtype) <= SYNCHRONOUS_BYTES)
+      this.#library.call(...invocation);
     else await this.#library.wait(...invocation);
   }
 
@@ -139,7 +132,7 @@ class MpiEngine implements Engine {
     }
   }
 
-  /** MPI has no halves: they move as 16 bits. */
+  /** MPI's type for a dtype. MPI has no halves, which move as 16 bits. */
   #typeOf(dtype: Element): bigint {
     const { float, int16, int32, int64 } = this.#library.handles;
     return { f32: float, f16: int16, bf16: int16, i32: int32, i64: int64 }[dtype];

@@ -8,29 +8,29 @@ import { disagreement, encodeCall, type Call, type Element } from './call.ts';
 import type { Communicator } from './communicator.ts';
 import { NCCL_ID_BYTES, type NcclLibrary, type Transfer } from './native/nccl-library.ts';
 
-/** Between two looks at what a card does. */
+/** Pause between two looks at a card. */
 const LOOK_MS = 1;
 
-/** How far a rank is with what all do. */
+/** States of a rank's part in an operation. */
 const progress = { underWay: 0, done: 1, failed: 2 } as const;
 
-/** The queue of a card. */
+/** Queue of a card's work. */
 export interface CardQueue {
-  /** CUDA's handle of it. */
+  /** CUDA's handle of the queue. */
   readonly stream: bigint;
-  /** Whether all that is queued is done. */
+  /** True when all that is queued is done. */
   isIdle(): boolean;
 }
 
-/** What is called of NCCL. */
+/** The functions of NCCL that are called. */
 export type Nccl = Pick<NcclLibrary, keyof NcclLibrary>;
 
 /**
- * Collectives between CUDA cards, one of each rank of a group, by NCCL.
+ * Collectives by NCCL between CUDA cards, one for each rank of a group.
  *
- * A card that waits for another that never comes waits for ever, and with it whoever waits for the card. So the ranks
- * agree over their group on what they are about to do, and tell each other how far they are until all are through.
- * When one is lost meanwhile, or its card fails, the others hear of it there and abort.
+ * A card waits for ever for another one that never comes, and so does the thread that waits for the card. So the ranks
+ * agree over their group on an operation before they begin it, and tell each other how far they are until all are done.
+ * When a rank is lost meanwhile, or its card fails, the others hear of it there and abort.
  */
 export class NcclGroup implements AsyncDisposable {
   readonly #group: Communicator;
@@ -47,9 +47,9 @@ export class NcclGroup implements AsyncDisposable {
   }
 
   /**
-   * Joins the other ranks; resolves when all have.
+   * Joins the other ranks, and resolves when all have.
    *
-   * @param card of this rank alone, and the one that this thread uses
+   * @param card of this rank alone, which is the one that this thread uses
    * @throws PEER_LOST when another rank is gone, or its card fails
    */
   static async open(group: Communicator, card: CardQueue, nccl: Nccl): Promise<NcclGroup> {
@@ -58,7 +58,7 @@ export class NcclGroup implements AsyncDisposable {
     return opened;
   }
 
-  /** Adds up `input`, an equal part for each rank, and leaves the own part of the sum in `output`. */
+  /** Adds up `input`, an equal part for each rank, and leaves this rank's part of the sum in `output`. */
   reduceScatter(input: View<'f32'>, output: View<'f32'>): Promise<void> {
     const call = this.#callOf('reduceScatter', output, input);
     return this.#run(call, (handle) => {
@@ -66,7 +66,7 @@ export class NcclGroup implements AsyncDisposable {
     });
   }
 
-  /** Everybody's `input`, in the order of ranks, into everybody's `output`; may be its own part of it. */
+  /** Copies the `input` of all ranks, in their order, into the `output` of each. `input` may be its part of `output`. */
   allGather(input: View, output: View): Promise<void> {
     const call = this.#callOf('allGather', input, output);
     return this.#run(call, (handle) => {
@@ -74,7 +74,7 @@ export class NcclGroup implements AsyncDisposable {
     });
   }
 
-  /** Gives up what NCCL has; what is being done with the others ends with the group, which is left before. */
+  /** Ends NCCL's part. The group is left before, which ends an operation that is under way. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#turns.run(() => {
       const { rank } = this.#group;
@@ -115,7 +115,7 @@ export class NcclGroup implements AsyncDisposable {
     });
   }
 
-  /** Begins what all ranks do now, and resolves when all are through. */
+  /** Begins an operation with all ranks, and resolves when all are done. */
   async #together(begin: () => bigint, isDone: (handle: bigint) => boolean): Promise<void> {
     let failure: CxmindError | undefined;
     let handle: bigint | undefined;
@@ -140,14 +140,14 @@ export class NcclGroup implements AsyncDisposable {
     }
   }
 
-  /** Some words of each rank, in the order of ranks. */
+  /** Gathers some words of each rank, in the order of ranks. */
   async #tell(words: ArrayLike<number>): Promise<Int32Array> {
     const all = zeros('i32', [this.#group.size * words.length]);
     await this.#group.allGather(tensorOf('i32', [words.length], words), all);
     return all.data;
   }
 
-  /** Does work with the others; nothing more after it has failed. */
+  /** Does work with the others, and aborts when it fails. */
   async #orAbort(work: () => Promise<void>): Promise<void> {
     try {
       await work();

@@ -8,16 +8,16 @@ import { ChannelPeer } from './peer.ts';
 import type { Mesh } from './ring.ts';
 
 export interface NetworkOptions {
-  /** Where others reach this rank: `tcp://host:*`, the host an address of this machine. */
+  /** Address to listen at: `tcp://host:*`, the host being an address of this machine. */
   readonly address: string;
-  /** The same for every rank of a group. They are secrets. */
+  /** Keys of the group, the same for every rank. They are secrets. */
   readonly keys: RunKeys;
   readonly heartbeat?: Heartbeat;
-  /** How long to wait for the other ranks when joining; a minute when not given. */
+  /** Longest wait for the other ranks when joining; a minute by default. */
   readonly joinTimeoutMs?: number;
 }
 
-/** A place on the network that becomes a rank once all endpoints are known. */
+/** Listener of a rank-to-be, which joins the others once all endpoints are known. */
 export class NetworkSeat implements AsyncDisposable {
   readonly endpoint: string;
   readonly #listener: LinkListener;
@@ -35,7 +35,7 @@ export class NetworkSeat implements AsyncDisposable {
   }
 
   /**
-   * Connects with every other rank; resolves when all have. The seat goes with the mesh.
+   * Connects with every other rank, and resolves when all ranks have. The listener is closed with the mesh.
    *
    * @param endpoints of all ranks, in their order
    * @throws PEER_LOST when one does not answer in time
@@ -71,12 +71,12 @@ export class NetworkSeat implements AsyncDisposable {
   }
 }
 
-/** The links of a rank to all others, and a line over each. */
+/** Links of a rank to all others, with a line over each. */
 class NetworkLinks implements AsyncDisposable {
   readonly #rank: number;
   readonly #listener: LinkListener;
   readonly #links = new Map<number, Link>();
-  /** Lines that came or are awaited, by rank. */
+  /** Lines that have come or are awaited, by rank. */
   readonly #lines = new Map<number, PromiseWithResolvers<ChannelPeer>>();
   readonly #peers: ChannelPeer[] = [];
   #failure: CxmindError | undefined;
@@ -103,7 +103,7 @@ class NetworkLinks implements AsyncDisposable {
     this.#fail(new CxmindError('PEER_LOST', `ranks did not join in time: ${missing.join(', ')}`));
   }
 
-  /** Lines to all ranks of a group; the higher rank of each pair opens theirs. */
+  /** Makes lines to all ranks of a group. The higher rank of each pair opens theirs. */
   async mesh(size: number): Promise<Mesh> {
     const ranks = Array.from({ length: size }, (_, rank) => rank);
     const peers = await Promise.all(ranks.map((rank) => this.#line(rank)));
@@ -142,7 +142,7 @@ class NetworkLinks implements AsyncDisposable {
     return peer;
   }
 
-  /** A rank that is lost ends the group, for those as well who do not wait for it just now. */
+  /** Fails all lines. A rank that is lost ends the group, also for those who do not wait for it now. */
   #fail(error: CxmindError): void {
     this.#failure ??= error;
     for (const peer of this.#peers) peer.fail(error);

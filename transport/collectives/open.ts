@@ -14,14 +14,14 @@ import { NetworkSeat, type NetworkOptions } from './network.ts';
 import { RingEngine } from './ring.ts';
 import { joinThreadGroup, type ThreadGroupHandle } from './threads.ts';
 
-/** What a rank tells the others about itself before they form a group. */
+/** Description of a rank for the others, before they form a group. */
 export interface RankCard {
   readonly endpoint: string;
-  /** Equal for ranks that can share memory; empty where there is none to share. */
+  /** Name that is equal for ranks that can share memory; empty where there is none to share. */
   readonly host: string;
 }
 
-/** A place in a group to come: its card goes to whoever gathers all, and back come all cards. */
+/** Place in a group to come. Its card goes to the one who gathers all cards, and all of them come back. */
 export class Seat implements AsyncDisposable {
   readonly card: RankCard;
   readonly #network: NetworkSeat;
@@ -37,11 +37,13 @@ export class Seat implements AsyncDisposable {
   }
 
   /**
-   * Joins a group; resolves when all ranks have. Ranks of one host work in shared memory, one of each host over the
-   * network. The seat goes with the communicator.
+   * Joins a group, and resolves when all ranks have.
+   *
+   * Ranks of one host work in shared memory, and one of each host over the network. The seat is closed with the
+   * communicator.
    *
    * @param cards of all ranks, in their order
-   * @throws PEER_LOST when one does not join in time
+   * @throws PEER_LOST when a rank does not join in time
    */
   async join(rank: number, cards: readonly RankCard[]): Promise<Communicator> {
     const mesh = await this.#network.join(
@@ -65,13 +67,13 @@ export class Seat implements AsyncDisposable {
   }
 }
 
-/** How a rank joins its group. */
+/** Way for a rank to join its group. */
 export type CommunicatorOptions =
   /** All ranks are threads of one process. */
   | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
-  /** Each rank is a process that `mpirun` or a scheduler started; by default in MPI's own order. */
+  /** Each rank is a process that `mpirun` or a scheduler started, by default in MPI's own order. */
   | { readonly kind: 'mpi'; readonly place?: { readonly rank: number; readonly size: number } }
-  /** Ranks are in several processes, here or on other hosts: a seat of this one, and the cards of all. */
+  /** Ranks are in several processes, here or on other hosts. There is a seat of this rank, and the cards of all. */
   | {
       readonly kind: 'processes';
       readonly seat: Seat;
@@ -80,7 +82,7 @@ export type CommunicatorOptions =
     };
 
 /**
- * Joins a group as one of its ranks, whatever the ranks are: the way into every engine there is.
+ * Joins a group as one of its ranks. This is the one way to every engine.
  *
  * @throws CONFIG_INVALID for a rank that the group does not have; DEVICE_MISSING where there is no MPI; PEER_LOST when
  *   another process does not join in time
@@ -97,10 +99,10 @@ export async function openCommunicator(options: CommunicatorOptions): Promise<Co
 }
 
 /**
- * The way between the devices of a group's ranks, each of which calls this; null where there is none but through the
- * memory of their processes.
+ * Opens the collectives between the devices of a group's ranks, each of which calls this; null for devices whose data go
+ * through the memory of their processes.
  *
- * @throws DEVICE_MISSING without the library that it takes; PEER_LOST when another rank does not join
+ * @throws DEVICE_MISSING without the library for it; PEER_LOST when another rank does not join
  */
 export async function openDeviceGroup(
   group: Communicator,
@@ -109,10 +111,10 @@ export async function openDeviceGroup(
   return device instanceof CudaDevice ? NcclGroup.open(group, device, new NcclLibrary()) : null;
 }
 
-/** The path of the file in memory, as messages carry it: zeros after its end. */
+/** Words of the path of a file in memory, as messages carry it, with zeros after its end. */
 const PATH_WORDS = 16;
 
-/** The group of the ranks of this host: the first makes its memory and tells the others. */
+/** Joins the group of this host's ranks. The first of them makes the memory and tells the others. */
 async function joinHost(members: RingEngine): Promise<Communicator> {
   const path = new Int32Array(PATH_WORDS);
   const text = new Uint8Array(path.buffer);
@@ -131,8 +133,8 @@ async function joinHost(members: RingEngine): Promise<Communicator> {
 }
 
 /**
- * Names what ranks must have in common to share memory: the kernel, the file system in memory, the process numbers by
- * which they look after each other, and the user. The one rule for it.
+ * Names all that ranks must have in common to share memory: the kernel, the file system in memory, the process numbers by
+ * which they look after each other, and the user.
  */
 function sharedHost(): string {
   if (!hasHostMemory()) return '';

@@ -1,11 +1,12 @@
+import Denque from 'denque';
 import { CxmindError } from '../../src/errors.ts';
 import type { Channel } from '../channel.ts';
 
-/** Another rank, as a line of blocks of bytes there and back; what they mean, both sides know. */
+/** Another rank, as a two-way line of blocks of bytes. */
 export interface Peer {
-  /** Returns at once; the block may be changed then. */
+  /** Sends a block. It may be changed when this returns. */
   send(block: Uint8Array): void;
-  /** The next block, in the order of sending. */
+  /** Receives the next block, in the order of sending. */
   receive(): Promise<Uint8Array>;
   close(): void;
 }
@@ -15,15 +16,15 @@ interface Waiting {
   readonly reject: (error: CxmindError) => void;
 }
 
-/** Blocks up to this many bytes travel in the header of a packet. */
+/** Longest block that travels in the header of a packet. */
 const HEADER_BYTES = 1024;
 
-/** A peer at the other end of a channel. */
+/** Peer at the other end of a channel. */
 export class ChannelPeer implements Peer {
   readonly #channel: Channel;
   readonly #rank: number;
-  readonly #blocks: Uint8Array[] = [];
-  readonly #waiting: Waiting[] = [];
+  readonly #blocks = new Denque<Uint8Array>();
+  readonly #waiting = new Denque<Waiting>();
   #failure: CxmindError | undefined;
 
   /** @param rank of the peer, for errors */
@@ -53,10 +54,11 @@ export class ChannelPeer implements Peer {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  /** Rejects everything that is awaited from now on, and is not there yet. */
+  /** Rejects all blocks that are awaited, now or later, and have not come. */
   fail(error: CxmindError): void {
     this.#failure ??= error;
-    for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
+    for (const { reject } of this.#waiting.toArray()) reject(this.#failure);
+    this.#waiting.clear();
   }
 
   close(): void {

@@ -6,20 +6,24 @@ import type { Engine } from './group.ts';
 import type { Peer } from './peer.ts';
 import { sumInto } from './sum.ts';
 
-/** Bytes sent at a time: a rank passes on one chunk while the next is on its way to it. */
+/** Bytes of a chunk. A rank passes on one chunk while the next is on its way to it. */
 const CHUNK_BYTES = 512 * 1024;
 
-/** A rank's lines to the others of its group. */
+/** Lines of a rank to the others of its group. */
 export interface Mesh {
   readonly rank: number;
-  /** By rank; null in the own place. */
+  /** Lines by rank; null for this one. */
   readonly peers: readonly (Peer | null)[];
   close(): Promise<void>;
 }
 
 /**
- * Collectives over lines between ranks: each rank takes from its left neighbour and gives to its right
- * one, so that every line carries as little as any algorithm can do with.
+ * Ring collectives: each rank takes from its left neighbour and gives to its right one.
+ *
+ * Every line carries (n - 1) / n of the data, which is the least that any algorithm can do with. The engine deviates
+ * from the textbook in that gather and scatter use the direct lines to the root, and that a tensor goes in chunks.
+ *
+ * @see Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations, 2009
  */
 export class RingEngine implements Engine {
   readonly rank: number;
@@ -33,8 +37,9 @@ export class RingEngine implements Engine {
   }
 
   /**
-   * The ring of some of these ranks, of which this is one, over the same lines: for calls in between those of all,
-   * and open as long as this one.
+   * The ring of some of these ranks, of which this is one, over the same lines.
+   *
+   * Its calls come between those of all ranks. It is open as long as this one.
    */
   among(ranks: readonly number[]): RingEngine {
     return new RingEngine({
@@ -67,7 +72,7 @@ export class RingEngine implements Engine {
     }
   }
 
-  /** Rejects on every rank unless all ranks call the same; resolves when all have called. */
+  /** Resolves when all ranks have called. Rejects on every rank unless all calls fit together. */
   async agree(call: Call): Promise<void> {
     const own = encodeCall(call);
     const words = new Int32Array(this.size * CALL_WORDS);
@@ -85,7 +90,7 @@ export class RingEngine implements Engine {
     return this.#mesh.close();
   }
 
-  /** Adds up this rank's row of all ranks: the sum of a row begins at the rank after its owner, and goes round to it. */
+  /** Adds up this rank's row over all ranks. The sum of a row begins at the rank after its owner and goes round to it. */
   async #sum(row: Row<Float32Array>, result: Float32Array): Promise<void> {
     if (this.size === 1) {
       result.set(row(0));
@@ -106,7 +111,7 @@ export class RingEngine implements Engine {
     }
   }
 
-  /** Sends this rank's row round, and fills in everybody else's. */
+  /** Sends this rank's row round, and fills in the rows of the others. */
   async #circulate(row: Row): Promise<void> {
     if (this.size === 1) return;
     const part = (step: number): Uint8Array[] =>
@@ -120,7 +125,7 @@ export class RingEngine implements Engine {
     }
   }
 
-  /** From the root along the ring, chunk by chunk. */
+  /** Copies the root's tensor along the ring, chunk by chunk. */
   async #passOn(tensor: Elements, root: number): Promise<void> {
     const isLast = (this.rank + 1) % this.size === root;
     for (const chunk of chunksOf(bytesOf(tensor))) {
@@ -129,7 +134,7 @@ export class RingEngine implements Engine {
     }
   }
 
-  /** Everybody's row straight to the root. */
+  /** Copies the row of each rank straight to the root. */
   async #collect(own: Elements, row: Row, root: number): Promise<void> {
     if (this.rank !== root) {
       for (const chunk of chunksOf(bytesOf(own))) this.#mesh.peers[root]!.send(chunk);
@@ -142,7 +147,7 @@ export class RingEngine implements Engine {
     }
   }
 
-  /** Everybody's row straight from the root. */
+  /** Copies the row of each rank straight from the root. */
   async #spread(row: Row, output: Elements, root: number): Promise<void> {
     if (this.rank !== root) {
       const peer = this.#mesh.peers[root]!;
@@ -164,10 +169,10 @@ export class RingEngine implements Engine {
   }
 }
 
-/** A rank's part of a tensor that has one of each, in place. */
+/** Finds a rank's row of a tensor that has one for each rank, in place. */
 type Row<E extends Elements = Elements> = (rank: number) => E;
 
-/** Views of a chunk each; the last may be shorter. */
+/** Views of one chunk each. The last may be shorter. */
 function strided(elements: Float32Array): Float32Array[] {
   const stride = CHUNK_BYTES / elements.BYTES_PER_ELEMENT;
   const count = Math.ceil(elements.length / stride);
@@ -181,7 +186,7 @@ function chunksOf(bytes: Uint8Array): Uint8Array[] {
   );
 }
 
-/** Copies a received block, which must be as long as what it is for. */
+/** Copies a received block. @throws WIRE_INVALID unless it has the length of `into` */
 function fill(into: ArrayBufferView, block: Uint8Array): void {
   if (block.length !== into.byteLength) {
     throw new CxmindError(

@@ -1,29 +1,31 @@
 import { CxmindError } from '../../src/errors.ts';
 import { viewOf } from '../../src/tensor/dtype.ts';
 import type { SharedMemory } from '../../src/tensor/memory.ts';
-import { SharedBarrier, type Look } from '../shared/barrier.ts';
+import { u53Of, upperWord } from '../bytes.ts';
+import { SharedBarrier } from '../shared/barrier.ts';
+import type { Look } from '../shared/wait.ts';
 import { CALL_WORDS, disagreement, encodeCall, type Call, type Element } from './call.ts';
 import { doDirectly, inputParts } from './direct.ts';
 import type { Engine } from './group.ts';
-import { isAlive, thisThread } from './life.ts';
 import type { Elements } from './elements.ts';
-import { loanNumbers, type Loan, type Loans } from './loans.ts';
+import { leaseNumbers, refused, type BufferLease, type BufferLeases } from './leases.ts';
 import { rankStates, rankWords, STAGES, type SharedRegion } from './shared-layout.ts';
 import { planOf } from './shared-plan.ts';
+import { isAlive, thisThread } from './thread-id.ts';
 
-/** What differs between memory of threads and memory of processes. */
+/** Owner of the memory, by which threads and processes differ. */
 export interface SharedOwner {
-  /** How ranks read each other's tensors in place, where they can. */
-  readonly loans?: Loans;
+  /** Leases by which ranks read each other's tensors in place, if they can. */
+  readonly leases?: BufferLeases;
   close(): void;
 }
 
 /**
- * Collectives of ranks that see the same memory.
+ * Collectives of ranks that share memory.
  *
- * Where all ranks can lend their tensors, each reads the others' where they are. Else all go through an operation
- * in phases, with a barrier after each, and in every phase each rank stages one chunk, reduces its part of the
- * chunk before, and collects the one before that.
+ * If all ranks can lend their inputs, each reads those of the others in place. Otherwise an operation is a pipeline of
+ * phases with a barrier after each. In every phase each rank stages one chunk, reduces its part of the chunk before, and
+ * collects the one before that.
  */
 export class SharedEngine implements Engine {
   readonly rank: number;
@@ -32,7 +34,7 @@ export class SharedEngine implements Engine {
   readonly #owner: SharedOwner;
   readonly #barrier: SharedBarrier;
   #calls = 0;
-  /** Chunks so far, of all operations: says whose turn a stage is. */
+  /** Number of chunks so far, of all operations. It decides on the stage of the next one. */
   #chunks = 0;
 
   /** Joins as `rank`; nobody else may be that rank. */
@@ -51,21 +53,22 @@ export class SharedEngine implements Engine {
   }
 
   async run(call: Call, input: Elements | null, output: Elements | null): Promise<void> {
-    const loan = this.#owner.loans?.offer(call, input, output);
-    const isLending = loan !== undefined && loan.number !== loanNumbers.refused;
+    const lease = this.#owner.leases?.offer(call, input, output) ?? refused;
+    const isLending = lease.number !== leaseNumbers.refused;
     const staged = this.#stages(call, input, output);
-    this.#announce(call, loan);
+    this.#announce(call, lease);
     if (!isLending) staged.phase(0);
     await this.#meet();
     this.#compare();
-    const sources = isLending ? await this.#borrowAll(call, loan, input) : undefined;
+    const sources = isLending ? await this.#borrowAll(call, lease, input) : undefined;
     if (sources !== undefined) {
       doDirectly(call, this.rank, sources, output);
       // The inputs are their owners' again once nobody reads them.
       await this.#meet();
       return;
     }
-    const hasLender = this.#loans().some(({ number }) => number !== loanNumbers.refused);
+    // A rank that lent its input has not staged its first chunk, and the others wait for it.
+    const hasLender = this.#leases().some(({ number }) => number !== leaseNumbers.refused);
     for (let phase = hasLender ? 0 : 1; phase < staged.phases; phase++) {
       staged.phase(phase);
       // Nothing that the next operation does first touches what the last phase still reads.
@@ -81,7 +84,7 @@ export class SharedEngine implements Engine {
     return Promise.resolve();
   }
 
-  /** The phases of an operation that goes over the stages. */
+  /** The phases of an operation by way of the stages. */
   #stages(
     call: Call,
     input: Elements | null,
@@ -101,52 +104,52 @@ export class SharedEngine implements Engine {
     };
   }
 
-  /** Writes down what this rank calls, and what it lends for that. */
-  #announce(call: Call, { number, isNew, byteOffset }: Loan = noLoan): void {
+  /** Writes down this rank's call and its lease. */
+  #announce(call: Call, { number, isNew, byteOffset }: BufferLease): void {
     const { layout, words } = this.#region;
     const at = layout.callAt(this.rank, this.#calls);
     encodeCall(call).forEach((word, i) => words.store(at + i, word));
-    const loan = [number, Number(isNew), byteOffset | 0, Math.floor(byteOffset / 2 ** 32)];
-    const loanAt = layout.loanAt(this.rank, this.#calls);
-    loan.forEach((word, i) => words.store(loanAt + i, word));
+    const lease = [number, Number(isNew), byteOffset | 0, upperWord(byteOffset)];
+    const leaseAt = layout.leaseAt(this.rank, this.#calls);
+    lease.forEach((word, i) => words.store(leaseAt + i, word));
     this.#calls++;
   }
 
-  /** What all ranks lend for the call under way. */
-  #loans(): Loan[] {
+  /** The leases of all ranks for the call under way. */
+  #leases(): BufferLease[] {
     const { layout, words } = this.#region;
     return Array.from({ length: this.size }, (_, rank) => {
-      const at = layout.loanAt(rank, this.#calls - 1);
+      const at = layout.leaseAt(rank, this.#calls - 1);
       return {
         number: words.load(at),
         isNew: words.load(at + 1) === 1,
-        byteOffset: (words.load(at + 2) >>> 0) + words.load(at + 3) * 2 ** 32,
+        byteOffset: u53Of(words.load(at + 2), words.load(at + 3)),
       };
     });
   }
 
-  /** The inputs of all ranks where they lie, null for those that have none; nothing when one cannot lend its own. */
+  /** The inputs of all ranks in place, null for a rank that has none; undefined when one cannot lend its own. */
   async #borrowAll(
     call: Call,
-    own: Loan,
+    own: BufferLease,
     input: Elements | null,
   ): Promise<(Elements | null)[] | undefined> {
-    const all = this.#loans();
-    if (all.some(({ number }) => number === loanNumbers.refused)) return undefined;
-    const loans = this.#owner.loans!;
+    const all = this.#leases();
+    if (all.some(({ number }) => number === leaseNumbers.refused)) return undefined;
+    const leases = this.#owner.leases!;
     if (all.some(({ isNew }) => isNew)) {
-      if (own.isNew) loans.introduce(input!.buffer as SharedMemory);
+      if (own.isNew) leases.introduce(input!.buffer as SharedMemory);
       await this.#meet();
     }
     const length = inputParts(call, this.size) * call.count;
     return all.map(({ number, byteOffset }, rank) => {
-      if (number === loanNumbers.nothing) return null;
+      if (number === leaseNumbers.nothing) return null;
       if (rank === this.rank) return input;
-      return viewOf<Element>(call.dtype, loans.borrow(rank, number), byteOffset, length);
+      return viewOf<Element>(call.dtype, leases.borrow(rank, number), byteOffset, length);
     });
   }
 
-  /** Throws when the ranks have not called the same. */
+  /** Compares the calls of all ranks. @throws when they do not fit together */
   #compare(): void {
     const { layout, words } = this.#region;
     const calls = Int32Array.from({ length: this.size * CALL_WORDS }, (_, i) => {
@@ -162,7 +165,7 @@ export class SharedEngine implements Engine {
     return this.#barrier.arrive(this.#look);
   }
 
-  /** Who is lost, if anybody is. */
+  /** Looks for a rank that left, was found dead by another, or is dead; the latter takes time. */
   readonly #look: Look = (isLate) => {
     const { layout, words } = this.#region;
     const lost = words.load(layout.lostAt);
@@ -183,8 +186,6 @@ export class SharedEngine implements Engine {
     return undefined;
   };
 }
-
-const noLoan: Loan = { number: loanNumbers.refused, isNew: false, byteOffset: 0 };
 
 function lostError(rank: number): CxmindError {
   return new CxmindError('PEER_LOST', `rank ${rank} of the group is gone`, { detail: { rank } });

@@ -2,48 +2,48 @@ import { BARRIER_WORDS } from '../shared/barrier.ts';
 import type { SharedWords } from '../shared/words.ts';
 import { CALL_WORDS } from './call.ts';
 
-/** What a rank can stage at a time, bytes: a few of these fit into the cache of a processor. */
+/** Bytes that a rank can stage at a time. A few of these fit into the cache of a processor. */
 const STAGE_BYTES = 2 * 2 ** 20;
 
-/** Chunks of an operation that are under way at a time: one comes, one is reduced, one goes. */
+/** Number of chunks that are under way at a time: one is staged, one reduced, one collected. */
 export const STAGES = 3;
 
-/** Words on one cache line, twice over, since processors fetch lines in pairs. */
+/** Words on two cache lines, since processors fetch them in pairs. */
 const LINE_WORDS = 32;
 
-/** Words that say what a rank lends: number of the buffer, whether it is new, low and high word of the offset in bytes. */
-const LOAN_WORDS = 4;
+/** Words of a lease: number of the buffer, 1 if it is new, lower and upper word of the offset in bytes. */
+const LEASE_WORDS = 4;
 
-/** Words of a rank, from `rankAt`. */
+/** Places of a rank's words, counted from `rankAt`. */
 export const rankWords = {
-  /** 0 before it joined, then `rankStates`. */
+  /** 0 before the rank joined, then one of `rankStates`. */
   state: 0,
   pid: 1,
   tid: 2,
   start: 3,
-  /** Counts what happened that the rank may wait for; the word after it is 1 while the rank listens. */
+  /** Number of notifications so far. The word after it is 1 while the rank listens. */
   bell: 4,
-  /** Its last two calls, `CALL_WORDS` each. */
+  /** Last two calls of the rank, `CALL_WORDS` each. */
   calls: 8,
-  /** What it lends for them, `LOAN_WORDS` each. */
-  loans: 20,
+  /** Leases for them, `LEASE_WORDS` each. */
+  leases: 20,
 } as const;
 export const rankStates = { joined: 1, left: 2 } as const;
 
 /**
- * The memory of a group of `n` ranks.
+ * Layout of the memory of `n` ranks.
  *
  * | at              | holds                                                              |
  * | --------------- | ------------------------------------------------------------------ |
  * | 0               | the barrier                                                        |
  * | `lostAt`        | 1 + the rank that was found dead, else 0                           |
- * | `joinedAt`      | how many ranks have joined                                         |
+ * | `joinedAt`      | number of ranks that have joined                                   |
  * | `rankAt(r)`     | `rankWords` of each rank                                           |
  * | `stageAt(s, r)` | `STAGE_BYTES` of each stage and rank, `n` parts of `partBytes` each |
  */
 export class SharedLayout {
   readonly size: number;
-  /** Bytes of one part of a stage: a multiple of a cache line. */
+  /** Bytes of one part of a stage, a multiple of a cache line. */
   readonly partBytes: number;
   readonly stageBytes = STAGE_BYTES;
   readonly byteLength: number;
@@ -68,18 +68,18 @@ export class SharedLayout {
     return this.rankAt(rank) + rankWords.calls + (count % 2) * CALL_WORDS;
   }
 
-  /** First word of what a rank lends for its call number `count`. */
-  loanAt(rank: number, count: number): number {
-    return this.rankAt(rank) + rankWords.loans + (count % 2) * LOAN_WORDS;
+  /** First word of a rank's lease for its call number `count`. */
+  leaseAt(rank: number, count: number): number {
+    return this.rankAt(rank) + rankWords.leases + (count % 2) * LEASE_WORDS;
   }
 
-  /** First byte of what a rank stages. */
+  /** First byte of a rank's place in a stage. */
   stageAt(stage: number, rank: number): number {
     return this.#stagesAt + (stage * this.size + rank) * STAGE_BYTES;
   }
 }
 
-/** The memory of a group as one of its ranks sees it, all zeros at first. */
+/** Memory of a group as one of its ranks sees it. It is all zeros at first. */
 export interface SharedRegion {
   readonly buffer: ArrayBufferLike;
   readonly words: SharedWords;

@@ -4,20 +4,20 @@ import { copy, slice, type Elements } from './elements.ts';
 import { STAGES, type SharedRegion } from './shared-layout.ts';
 import { sumInto } from './sum.ts';
 
-/** What one rank does with chunk `k` of an operation, in the given stage of the shared memory. */
+/** Work of one rank on chunk `k` of an operation, in one stage of the shared memory. */
 type Step = (k: number, stage: number) => void;
 
-/** An operation of one rank: in every phase each step works on the chunk after the one of the step before. */
+/** Work of one rank in an operation. In each phase a step works on the chunk before that of the step ahead of it. */
 export interface Plan {
   readonly chunks: number;
   readonly steps: readonly Step[];
 }
 
 /**
- * The plan of a call for one rank: what it stages for the others, what it adds up, what it collects.
+ * Plans a call for one rank: what it stages for the others, adds up and collects.
  *
- * A tensor has a row for each rank, or is a row itself, and each row is cut into chunks as large as a part of a
- * stage. A rank adds up its own row of every chunk, from its own memory and the others' stages.
+ * A tensor has a row for each rank, or is a row itself. Each row is cut into chunks as large as a part of a stage. A rank
+ * adds up its own row of every chunk, from its own memory and the stages of the others.
  */
 export function planOf(
   region: SharedRegion,
@@ -36,9 +36,9 @@ class Planner {
   readonly #call: Call;
   readonly #input: Elements | null;
   readonly #output: Elements | null;
-  /** Every rank but this one. */
+  /** All ranks but this one. */
   readonly #others: readonly number[];
-  /** Elements of a chunk of a part. */
+  /** Elements of a chunk. */
   readonly #stride: number;
 
   constructor(
@@ -82,17 +82,17 @@ class Planner {
     }
   }
 
-  /** Stages the others' rows of the input. */
+  /** Stages the rows of the input that belong to others. */
   readonly #stageRows: Step = (k, stage) => {
     for (const r of this.#others) this.#stage(stage, r, this.#chunk(this.#input!, r, k));
   };
 
-  /** Stages the input, which is one row, as that part. */
+  /** Stages the input, which is one row, as one part. */
   #stageOwn(part: number): Step {
     return (k, stage) => this.#stage(stage, part, this.#chunk(this.#input!, 0, k));
   }
 
-  /** Adds up this rank's row of all ranks. */
+  /** Adds up this rank's row over all ranks. */
   readonly #sum: Step = (k, stage) => {
     const own = this.#chunk(this.#input!, this.#rank, k);
     const sources = Array.from({ length: this.#region.layout.size }, (_, r) =>
@@ -102,7 +102,7 @@ class Planner {
     sumInto(result as Float32Array, sources as Float32Array[]);
   };
 
-  /** Copies the rows of all ranks, which the others have staged, into the output. */
+  /** Copies the rows of all ranks into the output. The others have staged theirs. */
   readonly #collect: Step = (k, stage) => {
     const own = this.#chunk(this.#input!, 0, k);
     for (let r = 0; r < this.#region.layout.size; r++) {
@@ -135,7 +135,7 @@ class Planner {
     return slice(elements, start!, end!);
   }
 
-  /** What a rank has staged of a part. */
+  /** Elements that a rank has staged of a part. */
   #part(stage: number, rank: number, part: number, length: number): Elements {
     const { buffer, layout } = this.#region;
     const at = layout.stageAt(stage % STAGES, rank) + part * layout.partBytes;
@@ -144,5 +144,5 @@ class Planner {
 }
 
 function idle(): void {
-  // A rank that has nothing to do in a phase only takes part in its barrier.
+  // A rank without work in a phase takes part in its barrier alone.
 }

@@ -1,12 +1,12 @@
 type F32 = Float32Array;
 
-/** Elements done at a time, so that what a pass leaves is still in the cache for the next. */
+/** Elements of a block. It is small enough that a pass finds in the cache what the pass before it wrote. */
 const BLOCK = 4096;
 
 /**
- * `out[i]` is the sum of `sources[k][i]` over all `k`, in the order of `k`, so that equal inputs give equal bits.
+ * Sets `out[i]` to the sum of `sources[k][i]` over all `k`, in the order of `k`, so that equal inputs give equal bits.
  *
- * All are of one length; `out` may be one of the sources.
+ * All have one length. `out` may be one of the sources.
  */
 export function sumInto(out: F32, sources: readonly F32[]): void {
   const [a, b, c, d] = sources;
@@ -19,7 +19,7 @@ export function sumInto(out: F32, sources: readonly F32[]): void {
   }
 }
 
-/** Four at a time: the loop's own work is as much as an addition's. */
+/** Adds two sources, four elements at a time: the loop alone costs as much as an addition. */
 function addTwo(out: F32, a: F32, b: F32, start: number, end: number): void {
   let i = start;
   for (; i + 3 < end; i += 4) {
@@ -39,7 +39,7 @@ function addFour(out: F32, a: F32, b: F32, c: F32, d: F32, start: number, end: n
   for (let i = start; i < end; i++) out[i] = a[i]! + b[i]! + c[i]! + d[i]!;
 }
 
-/** One source after the other, over a block whose sum is kept apart: `out` may be any of the sources. */
+/** Adds one source after the other. The sum of a block is kept apart, since `out` may be any of the sources. */
 function addAll(out: F32, [first, ...others]: readonly F32[], start: number, end: number): void {
   const sum = first!.slice(start, end);
   for (const source of others) {

@@ -4,26 +4,27 @@ import { noteSharedBytes, sharedBuffer, type SharedMemory } from '../../src/tens
 import { ThreadWords } from '../shared/words.ts';
 import type { Communicator } from './communicator.ts';
 import { Group } from './group.ts';
-import { Loans } from './loans.ts';
+import { BufferLeases } from './leases.ts';
 import { SharedEngine } from './shared-engine.ts';
 import { SharedLayout } from './shared-layout.ts';
 
-/** The memory of a group of threads: plain data, to hand to each of them. */
+/** Memory of a group of threads, as plain data to hand to each of them. */
 export interface ThreadGroupHandle {
   readonly size: number;
   readonly id: string;
   readonly memory: SharedMemory;
 }
 
-/** A new group for `size` threads of this process, each of which joins once. */
+/** Makes a group for `size` threads of this process, each of which joins once. */
 export function threadGroup(size: number): ThreadGroupHandle {
   const { byteLength } = new SharedLayout(size);
   return { size, id: randomUUID(), memory: sharedBuffer(byteLength) };
 }
 
 /**
- * Joins a group as one of its ranks. Does not wait for the others: the first operation does, also for one that
- * dies before it joins.
+ * Joins a group as one of its ranks.
+ *
+ * It does not wait for the others. The first operation does, and it notices a rank that dies before it joins.
  *
  * @throws CONFIG_INVALID for a rank that the group does not have
  */
@@ -40,7 +41,7 @@ export function joinThreadGroup(
     words: new ThreadWords(new Int32Array(memory)),
     layout: new SharedLayout(size),
   };
-  const loans = new Loans(id, rank);
+  const leases = new BufferLeases(id, rank);
   // The memory goes with the last thread that knows of it.
-  return new Group(new SharedEngine(region, rank, { loans, close: () => loans.close() }));
+  return new Group(new SharedEngine(region, rank, { leases, close: () => leases.close() }));
 }

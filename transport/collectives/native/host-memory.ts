@@ -4,7 +4,7 @@ import koffi from 'koffi';
 import { CxmindError } from '../../../src/errors.ts';
 import { MAP_SHARED, openLibC, PROT_READ_WRITE, type LibC } from '../../../src/libc.ts';
 
-/** Where files are memory. */
+/** Folder of the file system in memory. */
 const DIRECTORY = '/dev/shm';
 
 const FUTEX_WAIT = 0;
@@ -14,16 +14,16 @@ const futexNumbers: Readonly<Partial<Record<NodeJS.Architecture, number>>> = {
   arm64: 98,
 };
 
-/** Whether processes of this kind of machine can share memory. */
+/** True when processes of this kind of machine can share memory. */
 export function hasHostMemory(): boolean {
   return process.platform === 'linux' && futexNumbers[process.arch] !== undefined;
 }
 
 /**
- * A new file of zeros in memory, which only this user may open.
+ * Makes a file of zeros in memory, which only this user may open.
  *
- * @returns its path
- * @throws DEVICE_MISSING where there is no such memory
+ * @returns the path of the file
+ * @throws DEVICE_MISSING on a machine without such memory
  */
 export function createHostMemory(byteLength: number): string {
   if (!hasHostMemory()) {
@@ -42,17 +42,17 @@ export function createHostMemory(byteLength: number): string {
   return path;
 }
 
-/** Takes the name away from a file; who has mapped it keeps its memory. */
+/** Removes the name of a file. Processes that have mapped it keep its memory. */
 export function unlinkHostMemory(path: string): void {
   rmSync(path, { force: true });
 }
 
-/** A file in memory as one process has mapped it, and the kernel's means to wait on a word of it. */
+/** File in memory as one process has mapped it, with the kernel's futex to wait on a word of it. */
 export class HostMemory {
   readonly buffer: ArrayBuffer;
   readonly #libc: LibC;
   readonly #address: bigint;
-  /** Seconds and nanoseconds, where the kernel finds them during a call. */
+  /** Seconds and nanoseconds, which the kernel reads during a call. */
   readonly #timeout = new BigInt64Array(2);
   #isMapped = true;
 
@@ -70,9 +70,7 @@ export class HostMemory {
     this.buffer = koffi.view(this.#address, byteLength);
   }
 
-  /**
-   * Sleeps on a thread of libuv's pool until the word at this byte is woken or is not `value`. One at a time.
-   */
+  /** Sleeps on a thread of libuv's pool until the word at this byte is woken or is not `value`. One call at a time. */
   wait(byteOffset: number, value: number, timeoutMs: number): Promise<void> {
     this.#timeout[0] = BigInt(Math.floor(timeoutMs / 1000));
     this.#timeout[1] = BigInt(Math.floor(timeoutMs % 1000)) * 1_000_000n;
@@ -90,7 +88,7 @@ export class HostMemory {
     this.#libc.syscall(futexNumbers[process.arch]!, at, FUTEX_WAKE, 2 ** 31 - 1, null, null, 0);
   }
 
-  /** Gives the memory back; nobody may look at `buffer` afterwards. */
+  /** Gives the memory back. Nobody may look at `buffer` afterwards. */
   unmap(): void {
     if (!this.#isMapped) return;
     this.#isMapped = false;

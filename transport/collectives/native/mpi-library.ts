@@ -2,11 +2,11 @@ import koffi, { type LibraryHandle } from 'koffi';
 import { CxmindError } from '../../../src/errors.ts';
 import { loadLibrary } from '../../../src/native.ts';
 
-/** How each kind of C value is declared. All handles of Open MPI are pointers. */
+/** Declarations of the kinds of C values. All handles of Open MPI are pointers. */
 const cTypes = { pointer: 'void *', int: 'int', memory: 'void *' } as const;
 type Kind = keyof typeof cTypes;
 
-/** The functions that are called, and what they take; each returns an error code. */
+/** Functions that are called, with the kinds of their arguments. Each returns an error code. */
 // prettier-ignore
 const table = {
   Init_thread:          ['pointer', 'pointer', 'int', 'memory'],
@@ -27,7 +27,7 @@ const table = {
   Scatter:              ['memory', 'int', 'pointer', 'memory', 'int', 'pointer', 'int', 'pointer'],
 } as const satisfies Readonly<Record<string, readonly Kind[]>>;
 
-/** Objects of the library, whose addresses are MPI's handles. */
+/** Objects of the library. Their addresses are MPI's handles. */
 const handles = {
   world: 'ompi_mpi_comm_world',
   errorsReturn: 'ompi_mpi_errors_return',
@@ -38,31 +38,31 @@ const handles = {
   sum: 'ompi_mpi_op_sum',
 } as const;
 
-/** An address, or memory whose address is meant. */
+/** Argument of a call: an address, or memory whose address is passed. */
 export type MpiArgument = bigint | number | null | ArrayBufferView;
 
 type Function = ((...args: MpiArgument[]) => number) & {
   async: (...args: [...MpiArgument[], (error: Error | null, code: number) => void]) => void;
 };
 
-/** Threads may call MPI at any time, each for itself. */
+/** Level of thread support at which any thread may call MPI at any time. */
 const THREAD_MULTIPLE = 3;
 
-/** For a buffer that is input and output at once. */
+/** Stands for the input where one buffer is input and output. */
 export const IN_PLACE = 1n;
 
 const libraryNames = ['libmpi.so.40', 'libmpi.so.80', 'libmpi.so', 'libmpi.dylib'];
 
-/** Open MPI as loaded into this process. */
+/** Open MPI, loaded into this process. */
 export class MpiLibrary {
   readonly handles: Readonly<Record<keyof typeof handles, bigint>>;
   readonly #functions: Readonly<Record<keyof typeof table, Function>>;
-  /** Memory that calls on other threads read or write, which the garbage collector must not take. */
+  /** Arguments of calls on other threads, whose memory the garbage collector must not take. */
   readonly #inUse = new Set<readonly MpiArgument[]>();
-  /** Keeps koffi's hold on the library. */
+  /** Hold on the library, which koffi unloads without one. */
   readonly library: LibraryHandle;
 
-  /** @throws DEVICE_MISSING with what to install, when there is none */
+  /** @throws DEVICE_MISSING with what to install, when there is no library */
   constructor() {
     this.library = openLibrary();
     this.#functions = Object.fromEntries(
@@ -79,7 +79,7 @@ export class MpiLibrary {
     ) as Record<keyof typeof handles, bigint>;
   }
 
-  /** Starts MPI in this process, unless it has been. */
+  /** Starts MPI in this process, unless it was started. */
   start(): void {
     const [isStarted, support] = [new Int32Array(1), new Int32Array(1)];
     this.call('Initialized', isStarted);
@@ -91,12 +91,12 @@ export class MpiLibrary {
     this.call('Comm_set_errhandler', this.handles.world, this.handles.errorsReturn);
   }
 
-  /** Calls on this thread: for what does not wait for other ranks. */
+  /** Calls a function that does not wait for other ranks, on this thread. */
   call(name: keyof typeof table, ...args: MpiArgument[]): void {
     this.#check(name, this.#functions[name](...args));
   }
 
-  /** Calls on a thread of libuv's pool; memory among the arguments stays in use until this resolves. */
+  /** Calls a function on a thread of libuv's pool. Memory among the arguments is in use until this resolves. */
   async wait(name: keyof typeof table, ...args: MpiArgument[]): Promise<void> {
     const addresses = args.map((arg) => (ArrayBuffer.isView(arg) ? koffi.address(arg) : arg));
     const code = await new Promise<number>((resolve, reject) => {

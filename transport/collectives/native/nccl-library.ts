@@ -5,7 +5,7 @@ import type { NativeFunction } from '../../../src/native.ts';
 import { sharedBuffer } from '../../../src/tensor/memory.ts';
 import type { Element } from '../call.ts';
 
-/** Bytes of what the ranks of a communicator have in common before they know each other. */
+/** Bytes of the identifier that the ranks of a communicator share before they know each other. */
 export const NCCL_ID_BYTES = 128;
 
 /** `ncclDataType_t` */
@@ -14,14 +14,14 @@ const dataTypes: Readonly<Record<Element, number>> = { f32: 7, f16: 6, bf16: 9, 
 const SUM = 0;
 /** `ncclInProgress` */
 const IN_PROGRESS = 7;
-/** Of `ncclConfig_t`, what NCCL 2.14 had of it; what came later is as usual. */
+/** Fields of `ncclConfig_t` as of NCCL 2.14. Later fields have their defaults. */
 const config = { size: 24, magic: 0xcafebeef, version: 21400, blocking: 0 } as const;
 
 /** Tensors of a collective, and the stream that it is queued on. */
 export interface Transfer {
   readonly input: bigint;
   readonly output: bigint;
-  /** Elements of the smaller of them. */
+  /** Elements of the smaller tensor. */
   readonly count: number;
   readonly dtype: Element;
   readonly stream: bigint;
@@ -30,14 +30,14 @@ export interface Transfer {
 type Collective = [input: bigint, output: bigint, count: number, dtype: number];
 
 /**
- * NVIDIA's library of collectives between cards.
+ * NCCL, NVIDIA's library of collectives between cards.
  *
- * No call holds up the thread, whatever becomes of the other ranks: it is done once the communicator `isSettled`, and
- * `abort` ends it before.
+ * No call holds up the thread, whatever becomes of the other ranks. An operation is done once the communicator
+ * `isSettled`, and `abort` ends it before.
  */
 export class NcclLibrary {
   readonly #out: Out = new BigUint64Array(sharedBuffer(8));
-  /** The handle, which the library may write after its call is back. */
+  /** Memory for the handle, which the library may write after its call has returned. */
   readonly #joined: Out = new BigUint64Array(sharedBuffer(8));
   readonly #errorText: NativeFunction<(code: number) => string>;
   readonly #uniqueId: Code<[Uint8Array]>;
@@ -47,7 +47,7 @@ export class NcclLibrary {
   readonly #asyncError: Code<[bigint, Out]>;
   readonly #abort: Code<[bigint]>;
 
-  /** @throws DEVICE_MISSING without the library, with the ways out */
+  /** @throws DEVICE_MISSING when the library is not found, with the ways out */
   constructor() {
     const library = openLibrary(
       'NCCL, by which cards train together,',
@@ -70,14 +70,14 @@ export class NcclLibrary {
     this.#abort = define(library, 'ncclCommAbort', ['void *']);
   }
 
-  /** What a new communicator's ranks are to have in common. */
+  /** Makes the identifier of a new communicator, which all ranks need to join. */
   uniqueId(): Uint8Array {
     const id = new Uint8Array(NCCL_ID_BYTES);
     this.#check(this.#uniqueId(id), 'ncclGetUniqueId');
     return id;
   }
 
-  /** Begins to join a communicator on the card that this thread uses; once for each library. */
+  /** Begins to join a communicator on the card that this thread uses. To be called once for each library. */
   join(id: Uint8Array, rank: number, size: number): bigint {
     const settings = new DataView(new ArrayBuffer(config.size));
     settings.setBigUint64(0, BigInt(config.size), true);
@@ -90,21 +90,21 @@ export class NcclLibrary {
     return this.#joined[0]!;
   }
 
-  /** Begins to queue the sum of all ranks' inputs, of which each gets its part. */
+  /** Begins to queue the sum of the inputs of all ranks, of which each gets its part. */
   reduceScatter(handle: bigint, { input, output, count, dtype, stream }: Transfer): void {
     const type = dataTypes[dtype];
     const code = this.#reduceScatter(input, output, count, type, SUM, handle, stream);
     this.#check(code, 'ncclReduceScatter');
   }
 
-  /** Begins to queue the inputs of all ranks, which each gets. */
+  /** Begins to queue the copy of the inputs of all ranks to each. */
   allGather(handle: bigint, { input, output, count, dtype, stream }: Transfer): void {
     const code = this.#allGather(input, output, count, dataTypes[dtype], handle, stream);
     this.#check(code, 'ncclAllGather');
   }
 
   /**
-   * Whether what was begun is joined, or queued.
+   * True once an operation that was begun is joined, or queued.
    *
    * @throws RUNTIME_FAILED once the communicator has failed, a transfer under way included
    */
@@ -115,7 +115,7 @@ export class NcclLibrary {
     return state !== IN_PROGRESS;
   }
 
-  /** Ends a communicator here, with what it does; others that wait for this rank are not told. */
+  /** Ends a communicator here, and its operation. Others that wait for this rank are not told. */
   abort(handle: bigint): void {
     this.#check(this.#abort(handle), 'ncclCommAbort');
   }

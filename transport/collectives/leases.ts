@@ -4,25 +4,26 @@ import { isShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import type { Call } from './call.ts';
 import type { Elements } from './elements.ts';
 
-/** Tensors of fewer bytes are staged: their copies take less than the barrier that a loan ends with. */
-const LEAST_BYTES = 16 * 1024;
+/** Size from which tensors are lent, in bytes. A smaller copy takes less time than the barrier that ends a lease. */
+const leastBytes = 16 * 1024;
 
-/** What a rank lets the others read during one call: a buffer by its number, and where in it. */
-export interface Loan {
-  /** Number of the buffer; `loanNumbers` for none. */
+/** Memory that a rank lets the others read during one call: a buffer by its number, and a place in it. */
+export interface BufferLease {
+  /** Number of the buffer from 1, or one of `leaseNumbers`. */
   readonly number: number;
-  /** Whether the others have yet to be given the buffer. */
+  /** True when the others have yet to be given the buffer. */
   readonly isNew: boolean;
   readonly byteOffset: number;
 }
 
-/** In place of a buffer's number: the rank has nothing that others read; or it has, and cannot lend it. */
-export const loanNumbers = { nothing: -1, refused: 0 } as const;
+/** Numbers in place of a buffer's: the rank has no input that others read, or has one that it cannot lend. */
+export const leaseNumbers = { nothing: -1, refused: 0 } as const;
 
-const nothing: Loan = { number: loanNumbers.nothing, isNew: false, byteOffset: 0 };
-const refused: Loan = { number: loanNumbers.refused, isNew: false, byteOffset: 0 };
+const nothing: BufferLease = { number: leaseNumbers.nothing, isNew: false, byteOffset: 0 };
+/** Lease of a rank that cannot lend its input. */
+export const refused: BufferLease = { number: leaseNumbers.refused, isNew: false, byteOffset: 0 };
 
-/** What goes over the channel: a buffer under its number, or the number alone once the buffer is garbage. */
+/** Message between ranks: a buffer with its number, or the number alone once the buffer is garbage. */
 interface Note {
   readonly rank: number;
   readonly number: number;
@@ -30,13 +31,12 @@ interface Note {
 }
 
 /**
- * The memory of tensors that threads of one process lend each other, so that they read it where it is.
+ * Memory of tensors that threads of one process lend each other, so that each reads it in place.
  *
- * A buffer is handed to the others once and called by its number after that; when its owner drops it, so do they.
- * The others only ever read it, and hold it themselves: a thread may end at any moment, or give up on a call,
- * and nobody touches memory that is gone or that is its owner's alone again.
+ * A buffer is handed to the others once and called by its number after that. When its owner drops it, so do they. The
+ * others only read it, and hold it themselves, so that a thread may end or give up on a call at any moment.
  */
-export class Loans {
+export class BufferLeases {
   readonly #rank: number;
   readonly #channel: BroadcastChannel;
   readonly #numbers = new WeakMap<SharedMemory, number>();
@@ -55,10 +55,10 @@ export class Loans {
     this.#dropped = new FinalizationRegistry((number) => this.#post({ rank, number }));
   }
 
-  /** What this rank lends for a call with these tensors. */
-  offer(call: Call, input: Elements | null, output: Elements | null): Loan {
+  /** The lease of this rank for a call with these tensors. */
+  offer(call: Call, input: Elements | null, output: Elements | null): BufferLease {
     const isOneSided = call.operation === 'broadcast' || call.operation === 'scatter';
-    if (call.count * bytesPerElement(call.dtype) < LEAST_BYTES) return refused;
+    if (call.count * bytesPerElement(call.dtype) < leastBytes) return refused;
     if (isOneSided && this.#rank !== call.root) return nothing;
     if (input === null || this.#overwrites(call, input, output)) return refused;
     const { buffer, byteOffset } = input;
@@ -67,7 +67,7 @@ export class Loans {
     return { number: number ?? this.#last + 1, isNew: number === undefined, byteOffset };
   }
 
-  /** Gives the others a new buffer, once all of them listen. */
+  /** Gives the others a new buffer. All of them must listen. */
   introduce(buffer: SharedMemory): void {
     const number = ++this.#last;
     this.#numbers.set(buffer, number);
@@ -80,7 +80,7 @@ export class Loans {
     for (;;) {
       const buffer = this.#borrowed.get(rank)?.get(number);
       if (buffer !== undefined) return buffer;
-      // Posted before its rank arrived at the barrier: it is here, whether its event was or not.
+      // Its rank posted it before it arrived at the barrier. So it is here, even if its event is still to come.
       const received = receiveMessageOnPort(asPort(this.#channel)) as { message: Note };
       this.#take(received.message);
     }
@@ -92,7 +92,7 @@ export class Loans {
     this.#borrowed.clear();
   }
 
-  /** Whether the output lies where others may still read this rank's input. */
+  /** True when the output lies where others may still read this rank's input. */
   #overwrites({ operation, count }: Call, input: Elements, output: Elements | null): boolean {
     if (operation !== 'reduceScatter' && operation !== 'scatter') return false;
     if (output?.buffer !== input.buffer) return false;
@@ -112,7 +112,7 @@ export class Loans {
   }
 }
 
-/** Node takes a BroadcastChannel here as well; its types do not say so. */
+/** A BroadcastChannel as `receiveMessageOnPort` takes it, too. Node's types do not say so. */
 function asPort(channel: BroadcastChannel): MessagePort {
   return channel as unknown as MessagePort;
 }

@@ -1,16 +1,16 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 
-/** Which thread of which process, and when it started: never the same for two threads of a host. */
-export interface Life {
+/** Identity of a thread: its numbers and the time of its start, never the same for two threads of a host. */
+export interface ThreadId {
   readonly pid: number;
-  /** 0 where the system does not tell; such a thread is never thought dead. */
+  /** 0 where the system does not tell. Such a thread is never thought dead. */
   readonly tid: number;
   /** Clock ticks after the start of the host, modulo 2^31. */
   readonly start: number;
 }
 
 /** The calling thread. */
-export function thisThread(): Life {
+export function thisThread(): ThreadId {
   try {
     const tid = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
     return { pid: process.pid, tid, start: statusOf(process.pid, tid)!.start };
@@ -19,13 +19,14 @@ export function thisThread(): Life {
   }
 }
 
-/** Whether that thread still runs: exact on Linux, and blind elsewhere. */
-export function isAlive({ pid, tid, start }: Life): boolean {
+/** True while a thread runs. Exact on Linux; elsewhere always true. */
+export function isAlive({ pid, tid, start }: ThreadId): boolean {
   if (tid === 0) return true;
   const status = statusOf(pid, tid);
   return status?.start === start && !'ZXx'.includes(status.state);
 }
 
+/** State and start of a thread, by proc_pid_stat(5); undefined for one that is gone. */
 function statusOf(pid: number, tid: number): { state: string; start: number } | undefined {
   let text: string;
   try {
