@@ -1,19 +1,19 @@
 import { lookup } from 'node:dns/promises';
 import { hostname, networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
 
-/** The addresses of this host's interfaces. */
+/** Addresses of this host's interfaces. */
 export function ownAddresses(): NetworkInterfaceInfo[] {
   return Object.values(networkInterfaces()).flatMap((each) => each ?? []);
 }
 
-/** What to listen at for all of them: those of IPv6 too where there are any. */
+/** Address to listen at for all interfaces, those of IPv6 included if there are any. */
 export function anyAddress(): string {
   return ownAddresses().some(({ family }) => family === 'IPv6') ? '[::]' : '0.0.0.0';
 }
 
 /**
- * The addresses by which other hosts may reach this one: first those that its name stands for, then those of IPv4, then
- * those of IPv6 that are good beyond one cable.
+ * Addresses by which other hosts may reach this one: first those that its name stands for, then those of IPv4, then
+ * those of IPv6 that are not link-local.
  */
 export async function reachableAddresses(): Promise<string[]> {
   const open = ownAddresses().filter(
@@ -30,7 +30,7 @@ export async function reachableAddresses(): Promise<string[]> {
   return [...new Set(sorted.map(({ address }) => address))];
 }
 
-/** A host as it stands in an endpoint: an IPv6 address in brackets. */
+/** Host in the form that endpoints have: an IPv6 address stands in brackets. */
 export function bracketed(host: string): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }

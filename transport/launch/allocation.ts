@@ -4,42 +4,42 @@ import type { EmptyHosts, HostEntry } from './hostfile.ts';
 /** A host that processes may be started on. */
 export interface Host {
   readonly host: string;
-  /** Undefined where ssh decides. */
+  /** User name for ssh; undefined to let ssh decide. */
   readonly user: string | undefined;
   readonly port: number | undefined;
-  /** How many actors it takes; 'cores' until somebody has asked the host how many it has. */
+  /** Number of actors that the host takes; 'cores' until the host was asked for the number of its cores. */
   readonly slots: number | 'cores';
-  /** How many it takes at most, where more actors than slots are allowed. */
+  /** Most actors that the host takes when more actors than slots are allowed. */
   readonly maxSlots: number;
 }
 
 export interface AllocationOptions {
-  /** The hosts to choose from, and what relative entries count; without it any host may be named. */
+  /** Hosts to choose from, which relative entries count. Without a pool any host may be named. */
   readonly pool?: readonly Host[];
-  /** What a host has that is named once and without slots, where no pool says more. */
+  /** Slots of a host that is named once and without a number, and is in no pool. */
   readonly bareSlots: 1 | 'cores';
 }
 
-/** What the entries want of one host, added up. */
+/** Sum of all entries for one host. */
 interface Claim {
   readonly entry: Exclude<HostEntry, { kind: 'excluded' }>;
   user: string | undefined;
   port: number | undefined;
-  /** Of entries that give a number. */
+  /** Sum of the entries that give a number. */
   stated: number | 'cores' | undefined;
-  /** Entries that give none. */
+  /** Number of entries that give none. */
   bare: number;
   maxSlots: number | undefined;
 }
 
 /**
- * The hosts that the entries of a hostfile or of a host list describe, in the order they are first named.
+ * Finds the hosts that the entries of a hostfile or of a host list describe, in the order of their first entries.
  *
- * A host that is named several times gets what the entries give it together, one slot for each that gives no
- * number. With a pool, entries narrow it: a host without a number has all its slots, and more than it has are
- * refused.
+ * A host with several entries gets the sum of their slots, one for each entry without a number. With a pool, entries
+ * narrow it: a host without a number has all its slots, and more than those are refused.
  *
  * @throws CONFIG_INVALID for hosts outside of the pool, for relative hosts without one, and when no host is left
+ * @see mpirun(1) of Open MPI 4.1, "Specifying Host Nodes"
  */
 export function hostsOf(entries: readonly HostEntry[], options: AllocationOptions): Host[] {
   const { pool } = options;
@@ -73,7 +73,7 @@ function claimsOf(entries: readonly HostEntry[], pool?: readonly Host[]): Map<st
   return claims;
 }
 
-/** The host that an entry names by itself or by its place in the pool. */
+/** Host that an entry names by itself or by its place in the pool. */
 function namesOf(entry: HostEntry, pool?: readonly Host[]): string[] {
   if (entry.kind === 'named') return [entry.host];
   if (entry.kind !== 'relative') return [];

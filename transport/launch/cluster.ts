@@ -1,27 +1,27 @@
 import type { Link } from '../link.ts';
 
-/** A process on some host that joined this one, and has room for actors. */
+/** Process on some host that joined this one and has room for actors. */
 export interface ClusterNode {
-  /** Unique in the cluster, without `@`: the host, and with several processes on it `host.1`. */
+  /** Name that is unique in the cluster and has no `@`: the host, or `host.1` for its second process. */
   readonly name: string;
-  /** As the hostfile, the scheduler or the operating system calls it. */
+  /** Name of the host in the hostfile, for the scheduler or for the operating system. */
   readonly host: string;
-  /** The number of the process in the launch. */
+  /** Number of the process in the launch. */
   readonly rank: number;
-  /** How many actors it was given to host. */
+  /** Number of actors that it is to host. */
   readonly slots: number;
   readonly link: Link;
 }
 
-/** The processes that a launch brought together, as the one that leads them has them. */
+/** Processes that a launch brought together, for the one that leads them. */
 export interface Cluster extends AsyncDisposable {
-  /** By rank; the leading process is not among them. */
+  /** Nodes in the order of ranks, without the leading process. */
   readonly nodes: readonly ClusterNode[];
-  /** How many actors the leading process was given to host itself. */
+  /** Number of actors that the leading process is to host. */
   readonly slots: number;
-  /** Aborted, with a CxmindError that says which node and why, once one of them failed. */
+  /** Signal that is aborted once a node has failed, with a CxmindError that names the node and the reason. */
   readonly signal: AbortSignal;
 }
 
-/** Brings the processes of a launch together; aborting `signal` gives that up. */
+/** Brings the processes of a launch together. Aborting `signal` gives that up. */
 export type Gather = (signal: AbortSignal) => Promise<Cluster>;

@@ -3,11 +3,11 @@ import { CxmindError } from '../../src/errors.ts';
 import { parseHost, type HostEntry } from './hostfile.ts';
 
 /**
- * The entries of a host list as on mpirun's command line: `node01,node02:4,[fe80::1]:2,+n0`.
+ * Parses a host list as on mpirun's command line: `node01,node02:4,[fe80::1]:2,+n0`.
  *
- * `:4` is a number of slots, `:*` as many as the host has cores.
+ * `:4` is a number of slots, and `:*` means as many as the host has cores.
  *
- * @param source for messages: the option it was given with
+ * @param source the option that the list was given with, for messages
  * @throws CONFIG_INVALID naming the item that is wrong
  */
 export function parseHostList(text: string, source: string): HostEntry[] {
@@ -27,7 +27,7 @@ function parseItem(item: string, source: string): HostEntry {
   return { ...entry, slots: slots === '*' ? 'cores' : Number(slots) };
 }
 
-/** Host and slots of an item; the colons of an address and of `+e:2` belong to the host. */
+/** Host and slots of an item. The colons of an address and of `+e:2` belong to the host. */
 function withoutSlots(item: string): [host: string, slots: string | undefined] {
   if (isIPv6(item) || /^\+[eE](:\d+)?$/.test(item)) return [item, undefined];
   const colon = item.lastIndexOf(':');

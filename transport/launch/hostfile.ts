@@ -3,49 +3,49 @@ import { nearestOf } from '../../src/config/issues.ts';
 import { CxmindError, refusalText } from '../../src/errors.ts';
 import { readText } from '../../src/files.ts';
 
-/** What one line of a hostfile, or one item of a host list, says. */
+/** Entry of a hostfile, which is a line, or of a host list, which is an item. */
 export type HostEntry = NamedHost | ExcludedHost | RelativeHost | EmptyHosts;
 
 interface Place {
-  /** Where it stands, for messages: `hosts:3`. */
+  /** Place of the entry, for messages: `hosts:3`. */
   readonly source: string;
 }
 
 interface Sized {
-  /** Undefined where nothing is said; 'cores' for as many as the host has. */
+  /** Number of slots, 'cores' for as many as the host has cores, undefined if the entry has none. */
   readonly slots: number | 'cores' | undefined;
-  /** Never more than this, whatever is allowed. */
+  /** Most actors, even if more than slots are allowed. */
   readonly maxSlots: number | undefined;
 }
 
-/** `node01 slots=2 max_slots=4`, `alice@node01`, `fe80::1`. */
+/** Entry of a host by its name or address: `node01 slots=2 max_slots=4`, `alice@node01`, `fe80::1`. */
 export interface NamedHost extends Place, Sized {
   readonly kind: 'named';
   readonly host: string;
   readonly user: string | undefined;
-  /** Of its ssh server. */
+  /** Port of the host's ssh server. */
   readonly port: number | undefined;
 }
 
-/** `^node01`: not this one. */
+/** Entry of a host that is not to be used: `^node01`. */
 export interface ExcludedHost extends Place {
   readonly kind: 'excluded';
   readonly host: string;
 }
 
-/** `+n2`: the third host of the allocation. */
+/** Entry of a host by its place in the allocation: `+n2` is the third. */
 export interface RelativeHost extends Place, Sized {
   readonly kind: 'relative';
   readonly index: number;
 }
 
-/** `+e:2`: two hosts of the allocation that nothing else names; `+e`: all of those. */
+/** Entry of hosts that no other entry names: `+e:2` for two of them, `+e` for all. */
 export interface EmptyHosts extends Place, Sized {
   readonly kind: 'empty';
   readonly count: number | undefined;
 }
 
-/** A line for each of 100,000 hosts is less. */
+/** Longest hostfile: room for a line for each of 100,000 hosts. */
 const MAX_BYTES = 1 << 24;
 
 const slotKeys = ['slots', 'cpu', 'count'];
@@ -56,7 +56,7 @@ const maxSlotKeys = ['slots', 'cpu', 'count'].flatMap((key) => [
   `${key}-max`,
 ]);
 const userKeys = ['username', 'user_name', 'user-name'];
-/** Words that mpirun takes and nothing here depends on. */
+/** Keys that mpirun takes and that have no effect here. */
 const topologyKeys = [
   'boards',
   'sockets',
@@ -70,7 +70,7 @@ const topologyKeys = [
 ];
 const keys = [...slotKeys, ...maxSlotKeys, ...userKeys, 'port', ...topologyKeys];
 
-/** @throws CONFIG_INVALID when there is no such file, or with every line that is wrong */
+/** Reads a hostfile. @throws CONFIG_INVALID when there is no such file, or with every line that is wrong */
 export async function readHostfile(path: string): Promise<HostEntry[]> {
   let text: string;
   try {
@@ -92,9 +92,9 @@ export async function readHostfile(path: string): Promise<HostEntry[]> {
 }
 
 /**
- * The entries of a hostfile in Open MPI's syntax, in order.
+ * Parses a hostfile in Open MPI's syntax.
  *
- * @param path for messages
+ * @param path of the file, for messages
  * @throws CONFIG_INVALID with every line that is wrong
  * @see mpirun(1) and orte_hosts(7) of Open MPI 4.1
  */
@@ -117,7 +117,7 @@ export function parseHostfile(text: string, path: string): HostEntry[] {
   return entries;
 }
 
-/** Comments begin with # or // and end with their line, or stand between slashes with stars, over any number of lines. */
+/** Removes comments: from # or // to the end of the line, or between slashes with stars over any number of lines. */
 function withoutComments(text: string): string {
   return text.replace(/\/\*[^]*?(?:\*\/|$)|(?:#|\/\/).*/g, (comment) =>
     '\n'.repeat(comment.split('\n').length - 1),
@@ -126,15 +126,15 @@ function withoutComments(text: string): string {
 
 function parseLine(line: string, source: string): HostEntry {
   const rankfile = /^\s*rank\s+\d+\s*=\s*(\S+)/.exec(line);
-  // a line of a rankfile is one slot on that host, whichever rank or core it wants there
+  // A line of a rankfile is one slot on that host. The rank and the core in it are ignored.
   if (rankfile !== null) return parseHost(rankfile[1]!, source);
   const [, name, rest] = /^\s*(\S+)(.*)$/.exec(line)!;
   return withSettings(parseHost(name!, source), settingsOf(rest!, source));
 }
 
 /**
- * One host as a hostfile and `--host` name it: name, address with or without brackets, `user@` before it, or
- * one of the relative forms.
+ * Parses one host as a hostfile and `--host` name it: a name, or an address with or without brackets, either with
+ * `user@` before it, or one of the relative forms.
  *
  * @throws CONFIG_INVALID for anything else
  */
@@ -166,7 +166,7 @@ function userName(text: string, source: string): string {
   return text;
 }
 
-/** A name that a resolver may know, or an address, its brackets taken off. */
+/** Checks the name or the address of a host, and takes off the brackets. */
 function hostName(text: string, source: string): string {
   const address = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
   if (isIPv6(address)) return address;
@@ -176,7 +176,7 @@ function hostName(text: string, source: string): string {
   throw invalid(source, `${text}: neither a host name nor an address${wayOut}`);
 }
 
-/** The `key=value` behind a host; blanks around the sign are allowed, quotes around a word. */
+/** Parses the `key=value` behind a host. Blanks may stand around the sign, and quotes around a word. */
 function settingsOf(text: string, source: string): [key: string, value: string][] {
   const settings: [string, string][] = [];
   let rest = text.trim();

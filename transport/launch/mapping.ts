@@ -1,26 +1,26 @@
 import { CxmindError } from '../../src/errors.ts';
 import type { Host } from './allocation.ts';
 
-/** A host whose number of slots is known. */
+/** Host whose number of slots is known. */
 export interface SizedHost extends Host {
   readonly slots: number;
 }
 
-/** The part of a launch that a host gets: ranks `first` to `first + count - 1`. */
+/** Part of a launch that a host gets: ranks `first` to `first + count - 1`. */
 export interface Share {
   readonly host: SizedHost;
   readonly first: number;
-  /** At least 1. */
+  /** Number of ranks, at least 1. */
   readonly count: number;
 }
 
 /**
  * Maps ranks onto hosts by slot, as mpirun does by default: the first host is filled, then the second.
  *
- * With `oversubscribe`, ranks beyond the slots are spread evenly over the hosts, those named first getting one more,
- * and none beyond its `maxSlots`.
+ * With `oversubscribe`, ranks beyond the slots are spread evenly over the hosts, those named first getting one more. No
+ * host gets more than its `maxSlots`.
  *
- * @param ranks how many; undefined for one per slot
+ * @param ranks number of ranks; undefined for one in each slot
  * @returns a share for each host that gets a rank, in order
  * @throws CONFIG_INVALID when there are too few slots, with both numbers
  * @see mpirun(1) of Open MPI 4.1, "Mapping Processes to Nodes"

@@ -2,45 +2,45 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { LastLines, PrefixedLines } from './prefixed-lines.ts';
 
-/** How many lines of a process are kept for the report on its failure. */
+/** Number of lines of a process that are kept for the report on its failure. */
 const keptLines = 20;
-/** How long the output of a process that exited may stay open: somebody else may hold it. */
+/** Longest wait for the end of the output of a process that exited: another process may hold it open. */
 const outputGraceMs = 1_000;
-/** From asking to making it end. */
+/** Time from SIGTERM to SIGKILL. */
 const killAfterMs = 2_000;
 
-/** Where the output of processes goes, in whole lines. */
+/** Destination of the output of processes, in whole lines. */
 export interface Output {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
 }
 
-/** How a process ended. */
+/** End of a process. */
 export interface ProcessEnd {
-  /** 128 and the signal's number for one that a signal ended, 127 for one that could not be started. */
+  /** Exit code; 128 plus the signal's number after a signal, 127 for a process that could not be started. */
   readonly code: number;
-  /** What it said last, both streams together. */
+  /** Last lines of its output, both streams together. */
   readonly lines: readonly string[];
 }
 
 export interface NodeProcessOptions {
-  /** Program and arguments; they can be seen by everybody on the host. */
+  /** Program and arguments, which everybody on the host can see. */
   readonly command: readonly string[];
-  /** What the process reads first from its stdin, which then stays open as long as it shall live. */
+  /** First line of the process's stdin, which then stays open as long as the process shall live. */
   readonly order: string;
-  /** Put before each line of its output. */
+  /** Prefix of each line of its output. */
   readonly prefix: string;
   readonly output: Output;
 }
 
 /**
- * A process of a launch: the node itself on this host, or the ssh client that leads to it on another.
+ * Process of a launch: the node itself on this host, or the ssh client that leads to it on another.
  *
- * It runs in a process group of its own, so that Ctrl-C reaches it only through `stop`; and it is told by the
- * end of its stdin to end, which comes even when this process is killed outright.
+ * It runs in a process group of its own, so that Ctrl-C reaches it only through `stop`, and so that its children are
+ * ended with it. It ends at the end of its stdin, which comes even when this process is killed.
  */
 export class NodeProcess {
-  /** Resolves once it is gone, whatever ended it. */
+  /** Resolves once the process is gone, whatever ended it. */
   readonly ended: Promise<ProcessEnd>;
   readonly #child: ChildProcess;
 
@@ -56,7 +56,7 @@ export class NodeProcess {
     for (const [stream, lines] of streams) {
       stream.on('data', (bytes: Uint8Array) => lines.push(bytes));
     }
-    // A process that ends before it has read everything is told of by its exit code.
+    // A process may end before it has read everything. Its exit code tells of that.
     child.stdin.on('error', () => undefined);
     child.stdin.write(order);
     this.ended = endOf(child).then(({ code, error }) => {
@@ -72,7 +72,7 @@ export class NodeProcess {
   /**
    * Asks the process to end, by the end of its stdin, and waits until it is gone.
    *
-   * @param graceMs after which it is made to end, by SIGTERM and then by SIGKILL
+   * @param graceMs time after which SIGTERM is sent, and SIGKILL after that
    */
   async stop(graceMs: number): Promise<void> {
     this.#child.stdin!.end();
@@ -84,19 +84,19 @@ export class NodeProcess {
     for (const timer of timers) clearTimeout(timer);
   }
 
-  /** To the whole group: what the process started goes with it. */
+  /** Sends a signal to the whole group, so that the children of the process get it too. */
   #signal(signal: NodeJS.Signals): void {
     const { pid } = this.#child;
     if (pid === undefined) return;
     try {
       process.kill(-pid, signal);
     } catch {
-      // It ended in this moment.
+      // The process ended in this moment.
     }
   }
 }
 
-/** How a process ended, once its output is through or the grace for that is over. */
+/** Waits for the end of a process, and then for the end of its output or of the grace for that. */
 async function endOf(child: ChildProcess): Promise<{ code: number; error?: string }> {
   const { promise: closed, resolve: close } = Promise.withResolvers<undefined>();
   child.once('close', () => close(undefined));

@@ -9,35 +9,35 @@ import { RunTicket } from '../zmq/keys.ts';
 import { bracketed } from './addresses.ts';
 import { nameOf } from './identity.ts';
 
-/** Raised when an order changes: the processes of a launch must be of one version. */
+/** Version of the form below. All processes of a launch must have the same. */
 const version = 1;
-/** How long the one who started us may take to say what for. */
+/** Longest wait for the order of the process that started this one. */
 const orderTimeoutMs = 60_000;
 
-/** What a process is told when it is started as a node. It holds the keys of the run. */
+/** Order to a process that is started as a node. It holds the keys of the run. */
 export const NodeOrder = t.strict({
   version: t.literal(version),
   host: t.string,
   rank: t.number,
   slots: t.number,
-  /** Relative paths of the run start here. */
+  /** Folder at which relative paths of the run begin. */
   workingDirectory: t.string,
-  /** Its endpoint's host is `*` where the node shall use the address that its ssh connection came from. */
+  /** Ticket of the run. The host `*` in its endpoint stands for the address that the ssh connection comes from. */
   ticket: RunTicket,
   joinTimeoutMs: t.number,
   heartbeat: t.strict({ intervalMs: t.number, deadAfterMs: t.number }),
 });
 export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
 
-/** The line that hands an order over. */
+/** Line of text that hands an order over. */
 export function orderLine(order: Omit<NodeOrder, 'version'>): string {
   return `${JSON.stringify(NodeOrder.encode({ version, ...order }))}\n`;
 }
 
 /**
- * The order in the first line of a stream.
+ * Reads the order in the first line of a stream.
  *
- * @throws CONFIG_INVALID when there is none; the message repeats nothing of it
+ * @throws CONFIG_INVALID when there is none. The message repeats nothing of the line, which may hold keys
  */
 export async function readOrder(input: Readable): Promise<NodeOrder> {
   const lines = createInterface({ input, crlfDelay: Infinity });
@@ -47,7 +47,7 @@ export async function readOrder(input: Readable): Promise<NodeOrder> {
   const line = await promise;
   clearTimeout(timer);
   lines.close();
-  // closing the lines paused the stream, whose end is still to be seen
+  // Closing the lines paused the stream, whose end is still to be seen.
   input.resume();
   const order = NodeOrder.decode(parsed(line));
   if (E.isRight(order)) return order.right;
@@ -66,7 +66,7 @@ function parsed(text: string): unknown {
 }
 
 /**
- * Joins the run that an order is for.
+ * Joins the run of an order.
  *
  * @param sshConnection the environment's SSH_CONNECTION
  * @throws PEER_LOST when nobody answers

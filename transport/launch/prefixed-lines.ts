@@ -1,9 +1,9 @@
 import { readable } from '../../src/printable.ts';
 
-/** Longest line that waits for its end, in characters; a longer one is cut. */
+/** Longest line that waits for its end, in characters. A longer one is cut. */
 const longest = 1 << 16;
 
-/** The newest lines of some output, for the report on a failure. */
+/** Last lines of some output, for the report on a failure. */
 export class LastLines {
   readonly #limit: number;
   readonly #lines: string[] = [];
@@ -22,7 +22,7 @@ export class LastLines {
   }
 }
 
-/** Writes what a process says line by line, each behind a prefix, so that lines of several never mix. */
+/** Output of a process, which is written in whole lines with a prefix, so that lines of several never mix. */
 export class PrefixedLines {
   readonly #prefix: string;
   readonly #write: (text: string) => void;
@@ -36,13 +36,13 @@ export class PrefixedLines {
     this.#last = last;
   }
 
-  /** Takes output as it comes; what ends no line waits. */
+  /** Takes output as it comes. An unfinished line waits. */
   push(bytes: Uint8Array): void {
     this.#take(this.#decoder.decode(bytes, { stream: true }));
     if (this.#rest.length > longest) this.end();
   }
 
-  /** Writes the last line, which nothing ended. */
+  /** Writes the unfinished last line. */
   end(): void {
     this.#take(this.#decoder.decode());
     if (this.#rest !== '') this.#take('\n');

@@ -10,40 +10,40 @@ import { orderLine } from './order.ts';
 import { RollCall } from './roll-call.ts';
 import { isHere, sshCommand } from './ssh.ts';
 
-/** How long nodes may take to end by themselves. */
+/** Time that nodes have to end by themselves. */
 const graceMs = 5_000;
-/** How long to wait for the exit code behind a link that broke. */
+/** Longest wait for the exit code of a node whose link broke. */
 const exitCodeMs = 1_000;
 
 export interface RemoteLaunchOptions {
-  /** What each host gets; the node there has as many slots as the share has ranks. */
+  /** Share of each host. The node there has as many slots as the share has ranks. */
   readonly shares: readonly Share[];
-  /** What starts a node on this host: program and arguments. */
+  /** Command that starts a node on this host: program and arguments. */
   readonly localCommand: readonly string[];
-  /** What starts one on another host, for the user's shell there. */
+  /** Command that starts a node on another host, for the user's shell there. */
   readonly remoteCommand: string;
   readonly sshOptions: readonly string[];
-  /** How nodes reach this process; undefined for the address that their ssh connection comes from. */
+  /** Address by which nodes reach this process; undefined for the one that their ssh connection comes from. */
   readonly headAddress: string | undefined;
-  /** The first of two ports to listen at; undefined for any that are free. */
+  /** First of two ports to listen at; undefined for any that are free. */
   readonly port: number | undefined;
-  /** How many actors this process hosts itself. */
+  /** Number of actors that this process hosts. */
   readonly headSlots: number;
   readonly joinTimeoutMs: number;
   readonly heartbeat: Heartbeat;
-  /** Whether the loss of a node is left to whoever uses the cluster. */
+  /** True if the loss of a node is left to the user of the cluster. */
   readonly toleratesLoss: boolean;
   readonly output: Output;
 }
 
 /**
- * Starts a node on each host, over ssh where that is another one, and waits until all have joined.
+ * Starts a node on each host, over ssh on other hosts, and waits until all have joined.
  *
- * When one fails, so does the cluster; disposing of it ends all of them. They end by themselves when this process is
- * gone, however that came about.
+ * When a node fails, so does the cluster. Disposing of the cluster ends all nodes. They end by themselves when this
+ * process is gone, for whatever reason.
  *
- * @throws PEER_LOST when a node cannot be started or does not join, with its exit code as `detail.exitCode` and what it
- *   said last; the signal's reason when that is aborted first
+ * @throws PEER_LOST when a node cannot be started or does not join, with its exit code as `detail.exitCode` and its last
+ *   lines; the signal's reason when that is aborted first
  */
 export async function launchNodes(
   options: RemoteLaunchOptions,
@@ -112,7 +112,7 @@ class RemoteLaunch implements Cluster {
       slots: share.count,
       workingDirectory: process.cwd(),
       ticket: ticketFor(`tcp://${bracketed(address)}:${this.#rollCall.ports}`, keys),
-      // before we do, since it can say more about why
+      // The node gives up before this process does, since it can say more about the reason.
       joinTimeoutMs: joinTimeoutMs / 2,
       heartbeat,
     });
@@ -126,13 +126,13 @@ class RemoteLaunch implements Cluster {
     return this.#failure.signal;
   }
 
-  /** Waits for every node. @throws what `launchNodes` does */
+  /** Waits for every node. @throws the errors of `launchNodes` */
   async join(signal: AbortSignal): Promise<void> {
     const either = AbortSignal.any([signal, this.signal]);
     this.nodes = await this.#rollCall.all(either, this.#options.joinTimeoutMs, () => this.#late());
   }
 
-  /** A link ended. Where the process ended too, that says more. */
+  /** Notes that a link ended. If the process ended too, its exit says more, and is waited for. */
   async #onLeave({ host, rank }: Identity, error: CxmindError | undefined): Promise<void> {
     if (error === undefined || this.#isEnding) return;
     const { promise, resolve } = Promise.withResolvers<undefined>();

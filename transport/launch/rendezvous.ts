@@ -8,23 +8,23 @@ import * as t from 'io-ts';
 import { CxmindError, refusalText } from '../../src/errors.ts';
 import { RunTicket } from '../zmq/keys.ts';
 
-/** How often to look: nothing tells of a new file on a file system of several hosts. */
+/** Interval of looking. Nothing tells of a new file on a file system of several hosts. */
 const lookMs = 200;
 
-/** What rank 0 leaves for the others of its job. */
+/** Invitation that rank 0 leaves for the others of its job. */
 export const Invitation = t.strict({
   ticket: RunTicket,
-  /** Names and addresses of rank 0's host, each of which may be the one that others can reach. */
+  /** Names and addresses of rank 0's host. Others may be able to reach it by any of them. */
   addresses: t.array(t.string),
 });
 export interface Invitation extends t.TypeOf<typeof Invitation> {}
 
-/** Where the processes of a job meet: a file in a folder that all their hosts see, and nobody but their user reads. */
+/** Rendezvous of the processes of a job: a file in a folder that all hosts see. Only their user can read it. */
 export class Rendezvous {
   readonly folder: string;
   readonly #name: string;
 
-  /** @param job tells it from other jobs that meet in the same folder */
+  /** @param job name that tells this job from others in the same folder */
   constructor(folder: string, job: string) {
     this.folder = folder;
     this.#name = `.cxmind-${job}.ticket`;
@@ -34,7 +34,7 @@ export class Rendezvous {
     return join(this.folder, this.#name);
   }
 
-  /** Leaves the invitation, in place of any that is there. @throws CONFIG_INVALID when the folder cannot be written to */
+  /** Leaves the invitation, and replaces one that is there. @throws CONFIG_INVALID when the folder cannot be written to */
   async invite(invitation: Invitation): Promise<void> {
     const partial = `${this.#path}.${randomUUID()}`;
     try {
@@ -52,20 +52,20 @@ export class Rendezvous {
     }
   }
 
-  /** Takes the invitation away. */
+  /** Removes the invitation. */
   async close(): Promise<void> {
     await rm(this.#path, { force: true });
   }
 
   /**
-   * The invitation, once it is there; undefined when `deadline` passes first.
+   * Waits for the invitation; undefined when `deadline` passes first.
    *
-   * @param deadline by `performance.now`
+   * @param deadline on the clock of `performance.now`
    * @throws CONFIG_INVALID for a file that others could have written or read
    */
   async find(deadline: number): Promise<Invitation | undefined> {
     for (;;) {
-      // asking for the names makes a file system of several hosts look again
+      // Listing the folder makes a file system of several hosts look again.
       const names = await readdir(this.folder).catch((): string[] => []);
       if (names.includes(this.#name)) {
         const found = await this.#read();
@@ -76,7 +76,7 @@ export class Rendezvous {
     }
   }
 
-  /** Undefined where it is gone again, or stands in a form that another version left. */
+  /** Reads the invitation; undefined if it is gone again, or has the form of another version. */
   async #read(): Promise<Invitation | undefined> {
     let text: string;
     try {
@@ -97,10 +97,11 @@ export class Rendezvous {
 }
 
 /**
- * The text of a file that holds a secret.
+ * Reads the text of a file that holds a secret.
  *
- * @param forbidden bits of its mode that must not be set
- * @throws CONFIG_INVALID when one is, or when it is somebody else's, root apart; what opening it throws
+ * @param forbidden bits of the file's mode that must not be set
+ * @throws CONFIG_INVALID when one of them is set, or when the file belongs to another user than root or this one; the
+ *   error of the operating system when it cannot be opened
  */
 export async function readPrivate(path: string, forbidden: number): Promise<string> {
   // A pipe in its place must not keep us waiting for a writer.

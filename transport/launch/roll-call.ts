@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import type { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { LinkListener, type ListenOptions } from '../zmq/listener.ts';
@@ -5,13 +6,13 @@ import type { ClusterNode } from './cluster.ts';
 import { identityOf, type Identity } from './identity.ts';
 
 export interface RollCallOptions extends ListenOptions {
-  /** The processes that must join; others are turned away. */
+  /** Ranks that must join. Other processes are turned away. */
   readonly ranks: readonly number[];
 }
 
 type OnLeave = (node: Identity, error: CxmindError | undefined) => void;
 
-/** Where the processes of a launch join: waits for each of them, and tells when one leaves. */
+/** Roll call of the processes of a launch: waits until each of them has joined, and tells when one leaves. */
 export class RollCall implements AsyncDisposable {
   readonly #complete: Promise<readonly ClusterNode[]>;
   readonly #listener: LinkListener;
@@ -35,7 +36,7 @@ export class RollCall implements AsyncDisposable {
     return new RollCall(await LinkListener.bind(options), options.ranks);
   }
 
-  /** The ports for control and for bulk, as they stand in an endpoint: `4000,4001`. */
+  /** Ports for control and for bulk, in the form that endpoints have: `4000,4001`. */
   get ports(): string {
     return this.#listener.endpoint.slice(this.#listener.endpoint.lastIndexOf(':') + 1);
   }
@@ -45,20 +46,20 @@ export class RollCall implements AsyncDisposable {
     return [...this.#missing];
   }
 
-  /** The process of that rank is known to be gone: its link ends at once, as its silence would end it later. */
+  /** Ends the link of a process that is known to be gone, as its silence would end it later. */
   lose(rank: number, error: CxmindError): void {
     this.#joined.find((node) => node.rank === rank)?.link.lose(error);
   }
 
-  /** Sets the one listener for processes that had joined and are gone: with an error unless they left in order. */
+  /** Sets the one listener for processes that had joined and are gone. It gets an error unless they left in order. */
   onLeave(listener: OnLeave): void {
     this.#onLeave = listener;
   }
 
   /**
-   * The processes, by rank, once all are there.
+   * Waits for all processes, and returns them in the order of ranks.
    *
-   * @param late what to throw when that takes longer than `timeoutMs`
+   * @param late makes the error for when that takes longer than `timeoutMs`
    * @throws the signal's reason once that is aborted
    */
   async all(
@@ -67,15 +68,12 @@ export class RollCall implements AsyncDisposable {
     late: () => CxmindError,
   ): Promise<readonly ClusterNode[]> {
     const { promise: given, reject } = Promise.withResolvers<never>();
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', onAbort);
-    if (signal.aborted) onAbort();
+    using _ = addAbortListener(signal, () => reject(signal.reason as Error));
     const timer = setTimeout(() => reject(late()), timeoutMs);
     try {
       return await Promise.race([this.#complete, given]);
     } finally {
       clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -101,7 +99,7 @@ export class RollCall implements AsyncDisposable {
   }
 }
 
-/** Calls each by its host, those after the first of a host with a number behind it. */
+/** Names each process by its host. Those after the first on a host have a number behind it. */
 function named(joined: readonly (Identity & { readonly link: Link })[]): ClusterNode[] {
   const seen = new Map<string, number>();
   return joined.map((node) => {

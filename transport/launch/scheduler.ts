@@ -1,42 +1,41 @@
 import { CxmindError } from '../../src/errors.ts';
 
-/** One process of a job that a scheduler started many times. */
+/** Process of a job that a scheduler started. */
 export interface Task {
   readonly scheduler: 'slurm' | 'mpi' | 'kubernetes';
-  /** Its number among them, from 0. */
+  /** Number of the process in the job, from 0. */
   readonly rank: number;
   readonly size: number;
-  /** Its number among those of its host, where the scheduler says so. */
+  /** Number of the process on its host, if the scheduler tells. */
   readonly localRank: number | undefined;
-  /** How many actors it may host, where the scheduler says so. */
+  /** Number of actors that the process may host, if the scheduler tells. */
   readonly slots: number | undefined;
-  /** Its host. */
+  /** Name of the process's host. */
   readonly host: string;
-  /** The host of rank 0, where the scheduler says so. */
+  /** Host of rank 0, if the scheduler tells. */
   readonly headHost: string | undefined;
-  /** What tells this run from others, fit for a file's name. */
+  /** Name that tells this run from others, fit for a file's name. */
   readonly job: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface TaskOptions {
-  /** How many processes there are, for schedulers that do not tell. */
+  /** Number of processes, for schedulers that do not tell. */
   readonly size: number | undefined;
-  /** What the operating system calls this host. */
+  /** Name that the operating system has for this host. */
   readonly hostname: string;
 }
 
-/** Slurm's numbers of steps that are no tasks of srun: of a batch script, of an interactive shell and their like. */
+/** First of Slurm's step numbers for batch scripts, interactive shells and others that are no tasks of srun. */
 const firstSpecialStep = 0xfffffff0;
 
 /**
- * What the environment says of a process that srun, mpirun or an indexed job of Kubernetes started; undefined for
- * any other.
+ * Finds the task of a process that srun, mpirun or an indexed job of Kubernetes started; undefined for any other.
  *
- * mpirun comes first: inside of a Slurm job its processes have Slurm's variables too, those of its own daemons.
+ * mpirun comes first: inside a Slurm job its processes have Slurm's variables too, which are those of its daemons.
  *
- * @throws CONFIG_INVALID when what it says is incomplete or does not fit together
+ * @throws CONFIG_INVALID when the environment is incomplete or contradicts itself
  * @see srun(1), "OUTPUT ENVIRONMENT VARIABLES"; mpirun(1) of Open MPI 4.1 and 5.0; the Job API of Kubernetes 1.24
  */
 export function taskOf(environment: Environment, options: TaskOptions): Task | undefined {
@@ -80,7 +79,7 @@ function slurmTask(environment: Environment, { hostname }: TaskOptions): Task | 
   };
 }
 
-/** A launcher that speaks PMIx and is not Open MPI's: it tells the rank by itself, and the size only when asked. */
+/** Task of a launcher that speaks PMIx and is not Open MPI's. Its environment tells the rank, and not the size. */
 function pmixTask(environment: Environment, { size, hostname }: TaskOptions): Task | undefined {
   const rank = number(environment, 'PMIX_RANK');
   if (rank === undefined) return undefined;
@@ -96,7 +95,7 @@ function pmixTask(environment: Environment, { size, hostname }: TaskOptions): Ta
   };
 }
 
-/** A pod is called like its job and its number: `train-2`. */
+/** Task of an indexed job of Kubernetes, whose pods are named by the job and their number: `train-2`. */
 function indexedJob(environment: Environment, { size, hostname }: TaskOptions): Task | undefined {
   const rank = number(environment, 'JOB_COMPLETION_INDEX');
   if (rank === undefined) return undefined;
@@ -126,13 +125,13 @@ function checked(task: Task | undefined, { size: wanted }: TaskOptions): Task | 
   return task;
 }
 
-/** Hosts that a list may have: more come of ranges that multiply. */
+/** Most hosts of a list. Ranges that multiply could make more. */
 const MAX_HOSTS = 100_000;
 
 /**
- * The hosts of a list as Slurm writes it: `node[01-03,7],login` is node01, node02, node03, node7 and login.
+ * Expands a list of hosts as Slurm writes it: `node[01-03,7],login` is node01, node02, node03, node7 and login.
  *
- * @throws CONFIG_INVALID for a list that is none, or of more than 100,000 hosts
+ * @throws CONFIG_INVALID for a list that is none, or has more than 100,000 hosts
  */
 export function expandHostlist(list: string): string[] {
   const hosts: string[] = [];
@@ -152,7 +151,7 @@ export function expandHostlist(list: string): string[] {
   return hosts;
 }
 
-/** `08-11` is 08, 09, 10 and 11. */
+/** Expands a range: `08-11` is 08, 09, 10 and 11. */
 function numbersOf(range: string, list: string): string[] {
   const [, first, last = first] = /^(\d{1,10})(?:-(\d{1,10}))?$/.exec(range) ?? [];
   const count = Number(last) - Number(first) + 1;

@@ -7,22 +7,22 @@ import { ownAddresses } from './addresses.ts';
 import type { Host } from './allocation.ts';
 import type { SizedHost } from './mapping.ts';
 
-/** How long a host may take to say how many cores it has. */
+/** Longest wait for the number of a host's cores. */
 const askTimeoutMs = 60_000;
 
-/** Prints the number of cores, or where that is not known of processors. */
+/** Shell command that prints the number of cores, or of processors if that is not known. */
 const coreCount =
   "lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l | grep -v '^0$' || nproc";
 
 type Address = Pick<Host, 'host' | 'user' | 'port'>;
 
 /**
- * The command that runs another one on a host, through the ssh client and whatever the user configured for it.
+ * Makes the command that runs another one on a host, by the ssh client as the user has configured it.
  *
- * It never asks for a password: a host that wants one is a failure.
+ * It never asks for a password. A host that wants one is a failure.
  *
  * @param remoteCommand for the user's shell there
- * @param options as `ssh -o` takes them, before all that is configured
+ * @param options in the form of `ssh -o`; they override what is configured
  */
 export function sshCommand(
   { host, user, port }: Address,
@@ -42,12 +42,12 @@ export function sshCommand(
   ];
 }
 
-/** A word of a shell's command line that stands for itself. */
+/** Quotes a word so that a shell takes it as it is. */
 export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Whether a host is the one we run on, so that no ssh is needed; one with a user or a port of its own is not. */
+/** True for the host that this process runs on, which needs no ssh. A host with a user or a port is not. */
 export async function isHere({ host, user, port }: Address): Promise<boolean> {
   if (user !== undefined || port !== undefined) return false;
   if (host === 'localhost' || host === hostname()) return true;
@@ -57,7 +57,7 @@ export async function isHere({ host, user, port }: Address): Promise<boolean> {
 }
 
 /**
- * Hosts with their number of slots, those that have as many as cores being asked for it.
+ * Replaces 'cores' by the number of a host's cores, for which the host is asked.
  *
  * @throws PEER_LOST when a host does not answer
  */

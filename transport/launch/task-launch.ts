@@ -11,29 +11,29 @@ import { Rendezvous, type Invitation } from './rendezvous.ts';
 import { RollCall } from './roll-call.ts';
 import type { Task } from './scheduler.ts';
 
-/** How long to wait for an answer at one of several addresses. */
+/** Longest wait for an answer at one of several addresses. */
 const addressTimeoutMs = 3_000;
 
 export interface TaskLaunchOptions {
   readonly task: Task;
-  /** How many actors this process hosts. */
+  /** Number of actors that this process hosts. */
   readonly slots: number;
-  /** A folder that all processes see, in which they meet. */
+  /** Folder that all processes see, for the rendezvous. */
   readonly folder: string;
-  /** Keys that all processes were given; they need no folder then, but `headAddress` and `port`. */
+  /** Keys that all processes were given. They need `headAddress` and `port` then, and no folder. */
   readonly keys: RunKeys | undefined;
-  /** How others reach rank 0; undefined for any of its addresses that answers. */
+  /** Address by which others reach rank 0; undefined for any that answers. */
   readonly headAddress: string | undefined;
-  /** The first of two ports that rank 0 listens at; undefined for any that are free. */
+  /** First of two ports that rank 0 listens at; undefined for any that are free. */
   readonly port: number | undefined;
   readonly joinTimeoutMs: number;
   readonly heartbeat: Heartbeat;
-  /** Whether the loss of a node is left to whoever uses the cluster. */
+  /** True if the loss of a node is left to the user of the cluster. */
   readonly toleratesLoss: boolean;
 }
 
 /**
- * What rank 0 of a job does: invites the other processes and waits until all have joined.
+ * Gathers a job on its rank 0: invites the other processes and waits until all have joined.
  *
  * @throws PEER_LOST when some do not join in time; CONFIG_INVALID when the folder cannot be written to; the signal's
  *   reason when that is aborted first
@@ -67,7 +67,7 @@ export async function gatherTasks(
 }
 
 /**
- * What every other rank does: finds the invitation, or with keys goes where they are good, and joins.
+ * Joins a job on another rank: finds the invitation of rank 0, or makes one of the keys, and connects.
  *
  * @throws PEER_LOST when there is no invitation in time, or nobody answers to it
  */
@@ -80,7 +80,7 @@ export async function joinTask(options: TaskLaunchOptions): Promise<Link> {
     found = invitationBy(options) ?? (await rendezvous.find(deadline));
     const link = found && (await answerTo(found, options, deadline));
     if (link !== undefined) return link;
-    // what was found may be left from an earlier run, and the right one still to come
+    // The invitation may be left from an earlier run, and the right one still to come.
   } while (performance.now() < deadline);
   throw new CxmindError('PEER_LOST', missed(found, options), { detail: { rank: task.rank } });
 }
@@ -123,7 +123,7 @@ async function invitationTo(
   };
 }
 
-/** The invitation that keys are by themselves, to one who knows where rank 0 listens. */
+/** Makes the invitation of keys that all processes have; undefined without keys. */
 function invitationBy({ keys, headAddress, port }: TaskLaunchOptions): Invitation | undefined {
   if (keys === undefined) return undefined;
   if (headAddress === undefined || port === undefined) {
