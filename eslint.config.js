@@ -1,6 +1,31 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
+/** First words that make a docstring's first sentence lean on something outside it. */
+const leaning =
+  'of|what|who|whose|where|which|how|why|whether|that|as|when|if|for|from|with|without|in|on|at|by|to|its|their|it|they|and|but|because';
+
+/**
+ * Lint rule that refuses a docstring whose first sentence cannot stand alone in a hover.
+ *
+ * It looks at the first word only: a docstring begins with a noun phrase or a verb.
+ */
+const standsAlone = {
+  meta: {
+    type: 'suggestion',
+    schema: [],
+    messages: { leans: "A docstring begins with a noun phrase or a verb, not with '{{word}}'." },
+  },
+  create: ({ sourceCode, report }) => ({
+    Program() {
+      for (const comment of sourceCode.getAllComments()) {
+        const [, word] = new RegExp(`^\\*[\\s*]*(${leaning})(?![\\w-])`, 'i').exec(comment.value) ?? [];
+        if (word) report({ loc: comment.loc, messageId: 'leans', data: { word } });
+      }
+    },
+  }),
+};
+
 export default tseslint.config(
   { ignores: ['dist/**', 'runs/**', 'node_modules/**', 'test/golden/*/**'] },
   js.configs.recommended,

@@ -39,7 +39,7 @@ function ancestry(folder) {
   return parent === folder ? [folder] : [folder, ...ancestry(parent)];
 }
 
-/** Whether what lies in a folder can be replaced by nobody but its owner, us and root. */
+/** Tells whether nobody but its owner, us and root can replace the contents of a folder. */
 function isTrusted(folder) {
   const { uid, mode } = lstatSync(folder);
   const isSticky = (mode & 0o1000) !== 0;

@@ -42,7 +42,7 @@ const learning = [
 ];
 const everything = [...engine, ...content, ...learning];
 
-/** How bytes move: each room of `transport` knows those above it that it stands on, and none of the roles. */
+/** Rooms that move bytes. Each knows the rooms above it that it stands on, and none of the roles. */
 const bytes: Readonly<Record<string, readonly string[]>> = {
   'transport/bytes': everything,
   'transport/channel': everything,
@@ -69,12 +69,13 @@ const bytes: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Who does what: the runtime knows no role, a role those whose work it shares, the trainer all of them. */
 const messages = [...everything, 'transport/codec', 'transport/tensor-codec'];
 const model = [
   ...[...messages, 'actors/runtime', 'actors/messages', 'actors/model-props'],
   'actors/profile',
 ];
+
+/** Rooms of roles. The runtime knows no role, a role those whose work it shares, the trainer all of them. */
 const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/runtime': [
     ...[
@@ -119,9 +120,8 @@ const roles: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Which rooms a room may import, besides itself; `src`, `transport` and `actors` are cut into their folders and single
- * files. The rows stand from the bottom up: a room only ever imports rooms above it in this list, so there is no way
- * round in a circle.
+ * Rooms that a room may import besides itself. `src`, `transport` and `actors` are cut into their folders and single
+ * files. The rows stand from the bottom up: a room imports only rooms above it in this list, so there is no circle.
  */
 const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/errors': [],
@@ -161,7 +161,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   bin: ['src/cli'],
 };
 
-/** Where each package with native code, threads or a format of its own may be imported. */
+/** Files and folders that may import each package with native code, threads or a format of its own. */
 const doors: Readonly<Record<string, readonly string[]>> = {
   koffi: ['src/native.ts', 'src/ort/', 'transport/collectives/native/'],
   'onnxruntime-node': ['src/ort/'],
@@ -201,7 +201,7 @@ const familyDoor = 'src/model/families.ts';
 /** A model family's folder, which is none of the rooms of `src/model`. */
 const familyFolder = /^src\/model\/(?!(adapters|checkpoint|weights)\/)[^/]+\//;
 
-/** Who may name JavaScript's own shared memory; to everyone else it is `SharedMemory`. */
+/** Rooms that may name JavaScript's own shared memory; to everyone else it is `SharedMemory`. */
 const memoryRooms = ['src/device/', 'src/tensor/', 'transport/shared/'];
 
 /** The rooms whose numbers are tensors, wherever they lie. */
@@ -277,7 +277,7 @@ function importsIn(source: string): string[] {
   return named;
 }
 
-/** What a node imports, if it imports anything. */
+/** Module specifier of a node that imports something. */
 function moduleNamedBy(node: ts.Node): ts.Node | undefined {
   if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return node.moduleSpecifier;
   if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument))

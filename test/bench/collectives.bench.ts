@@ -36,7 +36,7 @@ const theirs: Readonly<Record<string, Side>> = {
   gloo: () => [python!, peer, 'gloo'],
   mpi4py: (ranks) => [...mpirun(ranks), python!, peer, 'mpi'],
 };
-/** Who is held against whom: mpi4py is Open MPI with next to nothing on top. */
+/** Pairs of sides that are compared: mpi4py is Open MPI with next to nothing on top. */
 const pairs = [
   ['threads', 'mpi4py'],
   ['processes', 'gloo'],
@@ -88,7 +88,7 @@ function report(ranks: number, times: ReadonlyMap<string, readonly Times[]>): vo
   }
 }
 
-/** What a side measured; nothing, with its reason, where it cannot run here. */
+/** Measures a side; prints the reason and gives nothing where it cannot run here. */
 async function run(name: string, command: string[], ranks: number): Promise<Times | undefined> {
   const [program, ...args] = [...command, String(ranks), SIZES.join(',')];
   try {

@@ -86,14 +86,14 @@ async function compareArms(folder: string, seed: number): Promise<void> {
   ]);
 }
 
-/** What was answered at the last validation. */
+/** Reads the answers of the last validation. */
 async function generationsOf(run: string): Promise<Generation[]> {
   const lines = (await readFile(join(run, 'generations.jsonl'), 'utf8')).trimEnd().split('\n');
   const all = lines.map((line) => JSON.parse(line) as Generation);
   return all.filter(({ step }) => step === all.at(-1)!.step);
 }
 
-/** As `cxmind eval` has it. */
+/** Micro-averaged F1, as `cxmind eval` computes it. */
 function microF1(generations: readonly Generation[]): number {
   const answers = generations.map(({ output, ground_truth: truth }, question) => ({
     question,

@@ -45,7 +45,7 @@ function picture(seed: number): Promise<Uint8Array> {
   return encoded(data, 3);
 }
 
-/** What most radiographs are: grey, with a few bits of noise. */
+/** Radiograph as most are: grey, with a few bits of noise. */
 function radiograph(seed: number): Promise<Uint8Array> {
   return encoded(
     drawRadiograph(seed).filter((_, i) => i % 3 === 0),
@@ -53,7 +53,7 @@ function radiograph(seed: number): Promise<Uint8Array> {
   );
 }
 
-/** As data sets have them that were made for models of coloured pictures. */
+/** Radiograph in three channels, as data sets made for models of coloured pictures have it. */
 function radiographRgb(seed: number): Promise<Uint8Array> {
   return encoded(drawRadiograph(seed), 3);
 }

@@ -66,7 +66,7 @@ export function print({ name, params, unit }: Case, values: readonly number[]): 
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** To four significant digits. */
+/** Rounds to four significant digits. */
 function round(value: number): number {
   return Number(value.toPrecision(4));
 }

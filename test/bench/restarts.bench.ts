@@ -9,7 +9,7 @@ import { now, print } from './harness.ts';
 const module = new URL('../support/counter-actor.ts', import.meta.url);
 const timeoutMs = 60_000;
 
-/** How often each side is restarted, before anything is measured and then. */
+/** Restarts of each side, before anything is measured and then. */
 const sides = {
   actor: { warmUps: 500, restarts: 2_000 },
   bareWorker: { warmUps: 100, restarts: 400 },
@@ -17,9 +17,9 @@ const sides = {
 type Side = keyof typeof sides;
 
 /**
- * What a crash and restart of an actor on a thread leaves in resident memory and how long it takes, beside a bare
- * worker that imports the same module and exits: Node's own threads leave some each, so the actor keeps its thread.
- * Each side has a process of its own, for what one leaves the other may use.
+ * Measures the resident memory that a crash and restart of an actor on a thread leaves, and its duration, beside a bare
+ * worker that imports the same module and exits. Node's own threads leave some each, so the actor keeps its thread.
+ * Each side has a process of its own, since one could use the memory that the other leaves.
  */
 export function benchRestarts(): Promise<void> {
   for (const [side, params] of Object.entries(sides)) {

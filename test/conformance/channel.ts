@@ -3,7 +3,7 @@ import type { Channel, Packet } from '../../transport/channel.ts';
 
 /** A channel under test, whose peer sends every packet back until it gets an empty header, and then closes. */
 export interface EchoSetup {
-  /** Whether the ends are, or might be, in processes of their own: frames arrive as copies. */
+  /** True where the ends may be in processes of their own: frames arrive as copies. */
   readonly isBetweenProcesses?: boolean;
   open(): MaybePromise<{ readonly channel: Channel; readonly end: () => Promise<void> }>;
 }
@@ -12,7 +12,7 @@ type MaybePromise<T> = T | Promise<T>;
 
 const packetOf = (...bytes: number[]): Packet => ({ header: Uint8Array.from(bytes), frames: [] });
 
-/** What every channel does, whatever carries it. */
+/** Suite that every channel passes, whatever carries it. */
 export function channelConformance(name: string, setup: EchoSetup): void {
   describe(`Channel: ${name}`, () => {
     let channel: Channel;

@@ -23,7 +23,7 @@ export interface Carrier extends AsyncDisposable {
 /** A kind of communicator under test. */
 export interface CommunicatorSetup {
   start(): Carrier;
-  /** Whether the others survive the death of a rank; a whole MPI job ends with any of them. */
+  /** True where the others survive the death of a rank; a whole MPI job ends with any of them. */
   readonly survivesLoss: boolean;
   /** More elements than any buffer of the implementation holds. */
   readonly large: number;
@@ -31,7 +31,7 @@ export interface CommunicatorSetup {
 
 type Method = Exclude<keyof Communicator, 'rank' | 'size' | typeof Symbol.asyncDispose>;
 
-/** What every communicator does, whatever carries it. */
+/** Suite that every communicator passes, whatever carries it. */
 export function communicatorConformance(name: string, setup: CommunicatorSetup): void {
   describe(`Communicator: ${name}`, () => {
     let carrier: Carrier;

@@ -22,7 +22,7 @@ function floats(dtype: 'f32' | 'f16' | 'bf16', values: readonly number[]): Tenso
   return tensor;
 }
 
-/** What every device does, whatever it is made of. */
+/** Suite that every device passes. */
 export function conformsToDevice(name: string, open: () => Device): void {
   describe(`${name} as a device`, () => {
     let device: Device;

@@ -19,7 +19,7 @@ export function agreesWithTransformers(
     /** Cases by number. */
     readonly chosen: readonly number[];
     readonly maxTokens: number;
-    /** Of log-probabilities, nats. */
+    /** Tolerance of log-probabilities, in nats. */
     readonly atol: number;
   },
 ): void {

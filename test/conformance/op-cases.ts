@@ -8,11 +8,11 @@ import { Rng } from '../../src/rng.ts';
 
 /** An input of a case: its shape over the symbols of `sizes`, and how its elements are drawn. */
 export interface CaseInput {
-  /** Of an input that is not of the case's float dtype. */
+  /** Dtype of an input that does not have the case's float dtype. */
   readonly dtype?: DType;
   readonly shape: readonly Dim[];
   readonly draw?: Draw;
-  /** Whether its gradient is checked; float inputs are unless said otherwise. */
+  /** True where its gradient is checked, which is the default for float inputs. */
   readonly hasGradient?: boolean;
 }
 
@@ -28,7 +28,7 @@ export interface OpCase {
     inputs: Readonly<Record<string, Value>>,
     dim: (symbol: string) => Dim,
   ) => Value[];
-  /** Why there is no gradient check, for an op that has no gradient. */
+  /** Reason for checking no gradient, for an op that has none. */
   readonly noGradient?: string;
 }
 

@@ -88,7 +88,7 @@ export function differentiated(graph: Graph, options: DifferentiateOptions): For
   return both;
 }
 
-/** What a case computes with in a trial. */
+/** Input arrays of a case in one trial. */
 export function arraysOf(
   { name, opCase }: NamedCase,
   float: FloatDType,
@@ -193,7 +193,7 @@ function packed(examples: readonly Example[]): Graph {
   return g.build();
 }
 
-/** Whether a device has every dtype that a graph computes in. */
+/** Tells whether a device has every dtype that a graph computes in. */
 function hasDTypesOf({ computeDTypes }: Device, { inputs, nodes }: Graph): boolean {
   const values = [...inputs, ...nodes.flatMap(({ outputs }) => outputs)];
   return values.every(({ dtype }) => !isFloat(dtype) || computeDTypes.includes(dtype));

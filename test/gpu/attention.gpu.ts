@@ -108,7 +108,7 @@ async function computed(
   return results;
 }
 
-/** Of the largest number of a result: what rounding to the dtype, inside and at the end, may make of it. */
+/** Tolerances as a share of the largest number of a result: errors by rounding to the dtype, inside and at the end. */
 const tolerances: Readonly<Record<FloatDType, number>> = { f32: 2e-5, f16: 4e-3, bf16: 2e-2 };
 
 function assertNear(

@@ -17,7 +17,7 @@ import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { sizeOf, zeros } from '../../src/tensor/tensor.ts';
 
-/** What an H100 does at best: products of halves by plain tensor core instructions, and bytes. */
+/** Peak rates of an H100 per second: products of halves by plain tensor core instructions, and bytes. */
 const [FLOPS, BYTES] = [620e12, 3.0e12];
 
 interface Case {

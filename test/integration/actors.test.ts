@@ -34,7 +34,7 @@ const supervision: Supervision = {
 const waitOf = (index: number): { ms: number; heedsSignal: boolean } =>
   index === 0 ? { ms: 600_000, heedsSignal: true } : ('never' as never);
 
-/** What keeps the process alive beside the test runner itself. */
+/** Counts the worker threads and message ports that keep this process alive. */
 function workersAlive(): number {
   return process
     .getActiveResourcesInfo()

@@ -36,7 +36,7 @@ describe('bad input', () => {
   const sft = (items: readonly string[]): Promise<unknown> =>
     superviseTiny(demo, run, ['data.max_response_length=64', 'sft.batch_size=16', ...items]);
 
-  /** What the command line makes of the failure of what it runs. */
+  /** Waits for work to fail and gives the failure as the command line tells it. */
   const failure = (work: Promise<unknown>): Promise<Failure> =>
     work.then(() => assert.fail('nothing was refused'), failureOf);
   const failed = ({ status, stderr }: SpawnSyncReturns<string>): Failure => ({

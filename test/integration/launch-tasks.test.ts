@@ -19,7 +19,7 @@ const examples = join(import.meta.dirname, '../../examples/launch');
 
 const items = ['worker.rollout.num_workers=2', 'trainer.val_before_train=false'];
 
-/** What srun says to one of its tasks; the host is named as an interface of this one never is. */
+/** Variables that srun gives to one of its tasks. The host has a name that no interface of this machine has. */
 function slurmTask(rank: number, size: number): Record<string, string> {
   return {
     SLURM_JOB_ID: String(process.pid),

@@ -85,7 +85,7 @@ describe('cxmind launch over three hosts', function () {
     await Promise.race([until(() => stepsOf(run) >= step), early]);
   }
 
-  /** How many processes there are on each host. */
+  /** Number of processes on each host. */
   const nodeCounts = (): number[] => hosts.hosts.map((host) => hosts.processesOn(host).length);
 
   it('trains the quickstart model as one process alone does, with actors on every host', async () => {

@@ -16,7 +16,7 @@ import {
 
 const STEPS = 20;
 const bound = { atol: 1e-5 };
-/** What a step's update comes to; the loss is their sum. */
+/** Losses of a step's update. */
 const losses = ['actor/pg_loss', 'actor/kl_loss', 'actor/entropy_loss', 'actor/ppo_kl'];
 
 describe('learners that share every mini-batch', () => {

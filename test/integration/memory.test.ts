@@ -62,8 +62,8 @@ describe('memory', () => {
 });
 
 /**
- * What a program has resident early, MiB, and the least that a round adds to it: what leaks does so in each, whereas
- * a heap or an allocator takes another step in one of them.
+ * Resident memory of a program early, in MiB, and the least that a round adds to it. A leak grows in each round,
+ * whereas a heap or an allocator takes another step in one of them.
  */
 function residentIn(program: string): [early: number, growth: number] {
   const file = fileURLToPath(new URL(`../support/${program}`, import.meta.url));

@@ -14,7 +14,7 @@ const environment = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')),
 );
 
-/** What the types refuse, beside the examples that they take. */
+/** Program that the types refuse, beside the examples that they take. */
 const refused = `
 import { configFrom } from 'cxmind';
 import type { ActorRef, Reporter, RunSummary } from 'cxmind/actors';

@@ -4,11 +4,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { numbersOf, trainedOf } from '../support/tiny-run.ts';
 
-/** What a run left, read from its files alone. */
+/** Results of a run, read from its files alone. */
 export interface RunResult {
   /** Lines of metrics, without what a clock says. */
   readonly numbers: ReturnType<typeof numbersOf>;
-  /** Which prompts were trained on in each step, with how many responses. */
+  /** Prompts that each step trained on, with their numbers of responses. */
   readonly trained: ReturnType<typeof trainedOf>;
   readonly weights: string;
 }
@@ -37,7 +37,7 @@ export function resultOf(run: string, steps: number): RunResult {
   };
 }
 
-/** What a run was to train on. */
+/** Rows and steps that a run was to train on. */
 export interface Expected {
   /** Rows of the training file, each of which has a turn in every epoch. */
   readonly prompts: number;
@@ -78,7 +78,7 @@ export function assertSameRun(run: RunResult, undisturbed: RunResult): void {
   assert.equal(run.weights, undisturbed.weights, 'the weights differ');
 }
 
-/** Which learner trained on what is told in the order of the learners. */
+/** Sorts the groups of a step: the file has them in the order of the learners. */
 function sorted({ step, groups }: RunResult['trained'][number]): unknown {
   return { step, groups: Object.entries(groups).sort() };
 }

@@ -3,7 +3,7 @@ import { keyOf, Rng } from '../../src/rng.ts';
 /** Steps of a run. */
 export const STEPS = 8;
 
-/** Whose process is killed; the head's actors are the data actor, the trainer and the first learner. */
+/** Roles whose process is killed; the head's actors are the data actor, the trainer and the first learner. */
 export const victims = ['rollout', 'reward', 'reference', 'learner', 'head', 'node'] as const;
 export type Victim = (typeof victims)[number];
 
@@ -28,13 +28,13 @@ const phaseOf = {
   learner: 'update_actor',
 } as const;
 
-/** How long things take in a run that nobody disturbs, in milliseconds. */
+/** Durations in a run that nobody disturbs, in milliseconds. */
 export interface Pace {
-  /** From the start of the processes to the end of the first step. */
+  /** Time between the start of the processes and the end of the first step. */
   readonly startMs: number;
-  /** Of a step, phase by phase, in order. */
+  /** Phases of a step, in order. */
   readonly phasesMs: readonly (readonly [phase: string, durationMs: number])[];
-  /** From one checkpoint to the next. */
+  /** Time between two checkpoints. */
   readonly stepMs: number;
 }
 

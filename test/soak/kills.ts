@@ -39,10 +39,10 @@ const items = [
   'trainer.threads=1',
 ];
 
-/** What became of a run whose processes were killed. */
+/** Outcome of a run whose processes were killed. */
 export interface KilledRun {
   readonly kills: readonly Kill[];
-  /** How often the job was started. */
+  /** Number of times that the job was started. */
   readonly lives: number;
   /** Steps that were done once more, after the loss of what they had led to. */
   readonly repeatedSteps: number;
@@ -201,7 +201,7 @@ function isReplaceable(victim: Kill['victim']): boolean {
   return victim !== 'learner' && victim !== 'head';
 }
 
-/** How long each phase of a step took, in the median. */
+/** Median duration of each phase of a step. */
 function phasesOf(run: string): Pace['phasesMs'] {
   const lines = metricsOf(run);
   return PHASES.map((phase) => {

@@ -1,6 +1,6 @@
 import { bin, start, type Running } from '../support/cxmind-process.ts';
 
-/** How a process of a job ended. */
+/** End of a process of a job. */
 export interface TaskEnd {
   readonly rank: number;
   /** Exit code, or the name of the signal. */

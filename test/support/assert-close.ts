@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-/** How far a value may be from the expected one: |a - e| <= atol + rtol * |e|. */
+/** Largest distance between a value and the expected one: |a - e| <= atol + rtol * |e|. */
 export interface Tolerance {
   readonly rtol?: number;
   readonly atol?: number;

@@ -11,7 +11,7 @@ import { alone } from '../../src/training/learner-group.ts';
 import type { ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 import { SteppedLearner, steppedWeights, type TrainingKind } from './stepped-learner.ts';
 
-/** What a learner on a card is asked. */
+/** Request to a learner on a card. */
 export type CardRequest =
   /** Joins the others; this thread's card is that of its rank. */
   | { readonly kind: 'join' }
@@ -21,7 +21,7 @@ export type CardRequest =
   | { readonly kind: 'train'; readonly how: TrainingKind; readonly steps: number }
   | { readonly kind: 'leave' };
 
-/** What it answers. */
+/** Reply of a learner on a card. */
 export type CardReply = { readonly value: unknown } | { readonly error: WireError };
 
 export interface CardThread {

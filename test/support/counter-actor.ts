@@ -7,7 +7,7 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 
-/** What the tests ask of an actor, its ways to die among them. */
+/** Calls by which the tests drive an actor, its ways to die among them. */
 export const counterProtocol = protocol('counter', {
   add: call(t.number, t.number),
   fill: call(t.type({ values: tensor('f32', ['n']), value: t.number }), tensor('f32', ['n'])),
@@ -45,7 +45,7 @@ export class CounterActor implements Actor<typeof counterProtocol> {
   readonly #number: number;
   readonly #heard: string[] = [];
   #watch: Disposable | undefined;
-  /** Whether it cannot be disposed of. */
+  /** True where it cannot be disposed of. */
   #isStubborn = false;
   #total: number;
 

@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads';
 import type { Packet } from '../../transport/channel.ts';
 import { ThreadChannel, type ThreadEnd } from '../../transport/thread/channel.ts';
 
-/** What a flood of packets is made from; both ends compute the same. */
+/** Parameters of a flood of packets; both ends compute the same packets. */
 export interface Flood {
   readonly count: number;
   /** Added to each byte, so that floods differ. */

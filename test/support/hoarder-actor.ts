@@ -12,7 +12,7 @@ const values = tensor('f32', ['n']);
 
 /** An actor that keeps every tensor it gets, until it dies. */
 export const hoarderProtocol = protocol('hoarder', {
-  /** How many it has now. */
+  /** Keeps an array and replies the number of arrays it has. */
   keep: call(values, t.number),
   count: call(t.void, t.number),
   /** A tensor of that many ones, on ordinary memory. */

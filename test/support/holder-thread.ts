@@ -7,7 +7,7 @@ export interface HolderStart {
   readonly slab: SharedArrayBuffer;
 }
 
-/** What the first byte of a header asks of the thread. */
+/** Requests to the thread, by the first byte of a header. */
 export const holderDoes = { keep: 0, sendBack: 1, sendOwn: 2, exit: 3 } as const;
 
 function hold({ end, slab }: HolderStart): void {

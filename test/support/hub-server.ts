@@ -22,7 +22,7 @@ export interface ServedRequest {
 
 /** Entries of a page of a file listing; the hub's are of 1,000. */
 const PAGE = 2;
-/** What git names a file's content by. */
+/** Hash by which git names a file's content. */
 const gitHashOf = (content: Uint8Array | string): string =>
   hashOf(
     'sha1',

@@ -2,13 +2,13 @@ import { workerData } from 'node:worker_threads';
 import { Runtime } from '../../src/ort/runtime.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
-/** What a worker of runtime-threads.test.ts is told. */
+/** Orders of a worker of runtime-threads.test.ts. */
 export interface OrtWork {
   readonly model: Uint8Array;
   readonly x: Tensor;
   readonly y: Tensor;
   readonly runs: number;
-  /** Whether to dispose what was opened, or to end as a worker does that is stopped. */
+  /** True to dispose what was opened, false to end as a worker does that is stopped. */
   readonly isTidy: boolean;
 }
 

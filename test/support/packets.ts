@@ -1,6 +1,6 @@
 import type { Channel, Packet } from '../../transport/channel.ts';
 
-/** What a channel delivers, to be waited for. */
+/** Packets that a channel delivered, and waits for the next ones. */
 export class Inbox {
   readonly packets: Packet[] = [];
   #wake: (() => void) | undefined;

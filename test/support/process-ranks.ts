@@ -14,7 +14,7 @@ import { TemporaryDirectory } from './temporary-directory.ts';
 /** The program of a rank; takes the path of the test's socket, and its rank where nobody else says it. */
 export const rankProgram = fileURLToPath(new URL('rank-process.ts', import.meta.url));
 
-/** What to tell a rank next, given what all replied to the step before. */
+/** Chooses the next message to a rank, given the replies of all to the step before. */
 export type JoinStep = (rank: number, replies: readonly RankReply[]) => RankJoin;
 
 /** Processes that talk to the test over a socket, and form one group after the other. */

@@ -2,7 +2,7 @@ import { toWireError, type WireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
 import type { RankCard } from '../../transport/collectives/open.ts';
 
-/** What a test asks a rank to do: a method of its communicator. */
+/** Request of a test to a rank: a method of its communicator. */
 export interface RankRequest {
   readonly id: number;
   readonly method:
@@ -15,7 +15,7 @@ export interface RankReply {
   readonly id: number;
   readonly args?: readonly unknown[];
   readonly error?: WireError;
-  /** Of taking a seat. */
+  /** Card of a rank, in the reply to taking a seat. */
   readonly card?: RankCard;
 }
 

@@ -7,7 +7,7 @@ import { openCommunicator, Seat, type RankCard } from '../../transport/collectiv
 import { doAsAsked, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
-/** How a rank in a process of its own gets a communicator. */
+/** Way in which a rank in a process of its own gets a communicator. */
 export type RankJoin =
   | { readonly kind: 'host'; readonly handle: HostGroupHandle }
   /** All of the job. */
@@ -22,7 +22,7 @@ export interface JoinRequest {
   readonly join: RankJoin;
 }
 
-/** What to do in a session. */
+/** Request to a rank in a session. */
 export type SessionRequest = RankRequest & { readonly session: number };
 
 const [path, rankText] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { addressOf } from '../../src/native.ts';
 
-/** How much of a block that lies in a file is in this process's memory, in bytes; null where it lies in none. */
+/** Bytes of a block's file that are in this process's memory; null where the block lies in no file. */
 export function residentBytes(block: ArrayBufferLike): number | null {
   if (!(block instanceof SharedArrayBuffer)) return null;
   const start = addressOf(block).toString(16).padStart(12, '0');

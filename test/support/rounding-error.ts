@@ -46,11 +46,11 @@ const moving: ReadonlySet<OpName> = new Set<OpName>([
   'transpose',
 ]);
 
-/** By how much an op of a device may be off, of the largest number there is. */
+/** Errors of the ops of a device, as shares of the largest number there is. */
 export type OpErrors = Readonly<Partial<Record<OpName, number>>>;
 
 /**
- * How far two evaluations of a graph may be apart that both round every value to its dtype, but a step sooner or
+ * Largest distance between two evaluations of a graph. Both round every value to its dtype, but a step sooner or
  * later, and add up in f32 in different orders.
  *
  * Along the longest chain of ops, each adds twice the unit roundoff of its dtype (one evaluation rounds up where the

@@ -15,7 +15,7 @@ const sshd = '/usr/sbin/sshd';
 const startSshd = `mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec ${sshd} -D -e -f "$0"`;
 const bootDeadlineMs = 10_000;
 
-/** Why hosts cannot be made here, in a sentence; undefined where they can. */
+/** Reason why hosts cannot be made here, in a sentence; undefined where they can. */
 export function whyNoHosts(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     return 'hosts of network namespaces need Linux and root';
@@ -50,7 +50,7 @@ export class SshHosts implements AsyncDisposable {
   readonly bridge: string;
   /** The address of this machine at the bridge. */
   readonly address: string;
-  /** What `ssh -o` needs to reach the hosts with the key made for them. */
+  /** Options of `ssh -o` by which the hosts are reached with the key made for them. */
   readonly sshOptions: readonly string[];
   readonly #folder = new TemporaryDirectory();
   readonly #servers: ChildProcess[] = [];
@@ -228,13 +228,13 @@ async function untilListening(address: string): Promise<void> {
   }
 }
 
-/** Of a host, but for its ssh server. */
+/** Processes of a host, but for its ssh server. */
 function pidsOn({ namespace }: SshHost): number[] {
   return pidsIn(namespace).filter((pid) => !/^$|^(sshd|\/usr\/sbin\/sshd)/.test(commandLine(pid)));
 }
 
 /**
- * Of everything in a namespace; none where there is no such namespace.
+ * Processes in a namespace; none where there is no such namespace.
  *
  * Read from the kernel as `ip netns pids` does: starting that from a large process takes longer than to look.
  */
@@ -258,7 +258,7 @@ function commandLine(pid: number): string {
   return readProc(pid, 'cmdline').replaceAll('\0', ' ').trim();
 }
 
-/** What the kernel says of a process; nothing of one that is gone. */
+/** Reads a file of the kernel about a process; empty for one that is gone. */
 function readProc(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, 'utf8');

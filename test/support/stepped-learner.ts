@@ -13,7 +13,7 @@ import { tensorOf } from '../../src/tensor/tensor.ts';
 import type { Sharing } from '../../src/training/exchange.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 
-/** What weights are computed with, and how they are trained, by a name for it. */
+/** Compute dtype and options of each way to train weights, by a name for it. */
 export const trainingKinds = {
   'in float32': ['f32', {}],
   'in bfloat16 beside those in float32': ['bf16', {}],
@@ -92,7 +92,7 @@ export class SteppedLearner implements Disposable {
     return gradientNorm;
   }
 
-  /** What a model here computes with. */
+  /** Weights that a model computes with, as f32. */
   async computed(): Promise<Float32Array> {
     const numbers = new Arena(this.#working.layout);
     await downloadFloats(this.#device, this.#working.flat, numbers.flat);

@@ -9,7 +9,7 @@ import {
 } from '../../src/printable.ts';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 60 });
-/** What terminals obey, by ECMA-48 and by Unicode's list of bidirectional controls, less line feed and tab. */
+/** Characters that terminals obey, by ECMA-48 and by Unicode's list of bidirectional controls, less line feed and tab. */
 const obeyed = [
   ...Array.from({ length: 0x20 }, (_, code) => code).filter((code) => code !== 9 && code !== 10),
   ...Array.from({ length: 0x21 }, (_, i) => 0x7f + i),

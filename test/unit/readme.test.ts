@@ -17,7 +17,7 @@ const { scripts } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), '
   scripts: Readonly<Record<string, string>>;
 };
 
-/** What stands between backticks outside fenced blocks, without the table of keys, which is generated. */
+/** Texts between backticks outside fenced blocks, without the table of keys, which is generated. */
 const spans = [
   ...new Set(
     readme
@@ -39,13 +39,13 @@ function commandsIn(script: string): string[][] {
     .filter((words) => words.length > 0);
 }
 
-/** Whether the items of a command line are a config that could run, files aside. */
+/** Asserts that the items of a command line are a config that could run, files aside. */
 async function assertDecodes(items: readonly string[]): Promise<void> {
   const { issues } = await configFrom(items, { purpose: null, packageRoot });
   if (items.some((item) => item.startsWith('config='))) assert.deepEqual(issues, []);
 }
 
-/** Whether cxmind takes these words: the command, its flags, its config keys and their values. */
+/** Asserts that cxmind takes these words: the command, its flags, its config keys and their values. */
 async function assertTaken([name = '', ...words]: readonly string[]): Promise<void> {
   if (name === '') return;
   assert.ok(Object.hasOwn(commands, name), `no command ${name}`);
@@ -59,7 +59,7 @@ async function assertTaken([name = '', ...words]: readonly string[]): Promise<vo
   await assertTaken(words.slice(end + 1));
 }
 
-/** Whether a shell finds what the words call. */
+/** Asserts that a shell finds the programs that the words call. */
 async function assertRuns(words: readonly string[]): Promise<void> {
   const called = words.filter((word) => !/^[A-Z_]+=/.test(word));
   const [program, ...args] = called[0] === 'npx' ? called.slice(1) : called;

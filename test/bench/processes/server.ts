@@ -4,7 +4,7 @@ import { connectLink } from '../../../transport/zmq/connect.ts';
 import type { JoinKeys, Unprotected } from '../../../transport/zmq/keys.ts';
 import { LinkPort, order, orders, RawPort, type Port } from './port.ts';
 
-/** Where to connect, and how. */
+/** Endpoints to connect to, with their keys. */
 export interface Orders {
   readonly links: readonly { endpoint: string; keys: JoinKeys | Unprotected }[];
   readonly sockets: readonly { address: string; keys: JoinKeys | Unprotected }[];

@@ -16,7 +16,7 @@ import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { textPrompt } from '../../support/golden-model.ts';
 
-/** What the fake actors were asked. */
+/** Requests that the fake actors got. */
 interface Calls {
   readonly generated: GenerateRequest[];
   /** Responses of every call of a reward. */

@@ -27,7 +27,7 @@ async function withPolicy(
     reference: Float32Array | null;
     /** The compute threads of its actors; undefined is one a core. */
     threads: number | undefined;
-    /** Whether the reference reads the very memory that the policy does. */
+    /** True where the reference reads the very memory that the policy does. */
     isShared: boolean;
   }) => void,
 ): Promise<void> {

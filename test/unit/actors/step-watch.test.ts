@@ -12,7 +12,7 @@ const busy = {
 };
 const same = { ...busy, 'critic/advantages/max': 0, 'critic/advantages/min': 0 };
 
-/** What is said after each of so many like steps. */
+/** Notes after each of so many like steps. */
 function saidOf(
   watch: IdleWatch,
   metrics: typeof busy,

@@ -15,7 +15,7 @@ function machineWith(count: number): Machine {
   };
 }
 
-/** What a run takes of a machine with so many cards, and what its user hears. */
+/** Devices that a run takes of a machine with so many cards, and the notes to its user. */
 function taken(trainer: object, count: number) {
   const decoded = Config.decode({
     worker: { actor: { global_batch_size: 12 }, rollout: { n: 4 } },

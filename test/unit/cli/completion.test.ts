@@ -11,7 +11,7 @@ describe('completion', () => {
     script = stdout.toString();
   });
 
-  /** What bash offers for the last word; it takes a `=` for a word of its own. */
+  /** Words that bash offers for the last word; it takes a `=` for a word of its own. */
   function offered(...words: string[]): string[] {
     const ask =
       `COMP_WORDS=("$@"); COMP_CWORD=${words.length}; compopt() { :; }; ` +

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bin } from '../../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
-/** Whether a process has a handler of the signal: Node's own until ours takes its place. */
+/** Tells whether a process has a handler of the signal: Node's own until ours takes its place. */
 function catchesSigusr1(pid: number): boolean {
   const caught = /^SigCgt:\s*([0-9a-f]+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]!;
   return ((BigInt(`0x${caught}`) >> BigInt(constants.signals.SIGUSR1 - 1)) & 1n) === 1n;

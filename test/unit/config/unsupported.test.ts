@@ -3,7 +3,7 @@ import { configFrom } from '../../../src/config/load.ts';
 import { trainingRules } from '../../../src/config/rules.ts';
 import { unsupported } from '../../../src/config/unsupported.ts';
 
-/** What each item is answered with, beside a config that is right otherwise. */
+/** Message about each item, beside a config that is right otherwise. */
 const refused: Readonly<Record<string, string>> = {
   'algorithm.kl_penalty=full':
     'full needs the log-probabilities of the whole vocabulary, which are never kept',
@@ -110,7 +110,7 @@ describe('a key that has no effect', () => {
     mp_buffer_dtype: 'bf16',
   };
   const trained = { strategy: 'fsdp2', ulysses_size: 2, 'optim.warmup_style': 'cosine' };
-  /** Of each section, values that are not what a key has by default. */
+  /** Values of each section that differ from the defaults of their keys. */
   const others: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
     'worker.actor': { ...trained, padding_free: false, use_torch_compile: false },
     'worker.actor.model': { trust_remote_code: false },

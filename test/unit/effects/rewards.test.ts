@@ -39,7 +39,7 @@ describe('a key of the config, of rewards,', () => {
     it(`changes the scores: ${item}`, () => assertChanges(scored, item, ...usual));
   }
 
-  /** What a batch gate makes of two batches, of which the second is worse. */
+  /** Rewards by a batch gate of two batches, of which the second is worse. */
   const gated = (config: Config): unknown => {
     const { gate } = rewardChoice(config.worker.reward);
     const batches = [0.9, 0.1].map((acc) => ({ base_reward: 1, acc, reason: acc, process: 0.25 }));

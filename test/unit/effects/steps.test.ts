@@ -162,7 +162,7 @@ describe('a key of the config', () => {
   });
 
   describe('of a validation', () => {
-    /** What a validation of ten prompts asks for, batch by batch. */
+    /** Requests of a validation of ten prompts, batch by batch. */
     const validated = async (config: Config): Promise<unknown> => {
       const asked: unknown[] = [];
       const data = fakeRef('data', dataProtocol, {
@@ -217,7 +217,7 @@ describe('a key of the config', () => {
 
     const kindOf = ({ kind }: RankInfo): string => kind;
 
-    /** What learners and critics are asked in step 4 of 10: mini-batches and rates, and temperatures of scores. */
+    /** Requests to learners and critics in step 4 of 10: mini-batches and rates, and temperatures of scores. */
     const asked = async (config: Config): Promise<object[]> => {
       const requests: object[] = [];
       const learner = fakeRef('learner', learnerProtocol, {

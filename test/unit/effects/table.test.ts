@@ -23,7 +23,7 @@ function titlesOf(source: string): RegExp[] {
   });
 }
 
-/** What is wrong with `FILE › TITLE`, or undefined. */
+/** Problem with `FILE › TITLE`, or undefined. */
 function problemOf(test: string): string | undefined {
   const [file, title] = test.split(' › ');
   const path = join(tests, file!);

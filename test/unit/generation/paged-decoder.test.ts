@@ -72,7 +72,7 @@ describe('PagedDecoder', () => {
   it('has pages for as many sequences as its share of free memory holds', async () => {
     const { config, arena } = model;
     const pageBytes = PagedCache.pageBytes(config.text, 'f32');
-    /** How many of ten sequences of three pages each may begin. */
+    /** Number of sequences that may begin, of ten with three pages each. */
     const roomWith = async (freeBytes: number): Promise<number> => {
       using card = new FarDevice(1, true, freeBytes);
       const modules = modelModules(config, 'policy');

@@ -79,7 +79,7 @@ describe('gradients over repeated indices', () => {
   }
 });
 
-/** What models compute row by row and over rows, at sizes that ONNX Runtime splits over threads. */
+/** Ops of models, row by row and over rows, at sizes that ONNX Runtime splits over threads. */
 function modelOps(): Graph {
   const g = new GraphBuilder('placed');
   const x = g.input('x', 'f32', [61, 192]);

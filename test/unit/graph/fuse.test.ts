@@ -7,7 +7,7 @@ import { prune } from '../../../src/graph/passes.ts';
 import { cuda, lower } from '../../../src/graph/target.ts';
 import { strategies } from '../../../src/optim/adamw-graph.ts';
 
-/** What a graph runs as: a kernel by the names of what it writes, other nodes by their op. */
+/** Units that a graph runs as: a kernel by the names of its outputs, other nodes by their op. */
 const unitsOf = (graph: Graph): string[] =>
   fuse(prune(lower(graph, cuda))).map((unit) =>
     'steps' in unit ? `kernel of ${unit.outputs.length}` : unit.op,

@@ -138,7 +138,7 @@ const forwardOnly: readonly BlockCase[] = [
 
 const symbolSizes: Readonly<Record<string, number>> = { T: 8, R: 5, P: 2, B: 3, C: 4, 'B*2': 6 };
 
-/** What a block is given: activations of size one, weights that keep them so, numbers that the dtype has. */
+/** Inputs of a block: activations of size one, weights that keep them so, numbers that the dtype has. */
 function drawn(graph: Graph, segments: Arrays, dtype: FloatDType): Arrays {
   const rng = new Rng(keyOf('half blocks', graph.name));
   const draw = ({ name, dtype: own, shape: dims }: Value): NdArray => {

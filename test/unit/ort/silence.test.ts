@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
-/** What keeps ONNX Runtime from reporting without our doing. */
+/** Variables that keep ONNX Runtime from reporting without our doing. */
 const others = ['CI', 'GITHUB_ACTIONS', 'TF_BUILD', 'ORT_RUNNING_UNIT_TESTS'];
 
 describe('ONNX Runtime', () => {
@@ -35,7 +35,7 @@ describe('ONNX Runtime', () => {
 });
 
 describe('CXMIND_ONNXRUNTIME_LOG', () => {
-  /** What the library writes while it opens and compiles, at a level. */
+  /** Output of the library while it opens and compiles, at a level. */
   function writtenAt(level: string): { status: number | null; stderr: string } {
     const runtime = new URL('../../../src/ort/runtime.ts', import.meta.url).href;
     const models = new URL('../../support/onnx-model.ts', import.meta.url).href;

@@ -45,7 +45,7 @@ describe("a chat template's special tokens", () => {
     readonly cases: readonly {
       name: string;
       config: Record<string, unknown>;
-      /** Whether the config lists added tokens. */
+      /** True where the config lists added tokens. */
       listed: boolean;
       map?: Record<string, unknown>;
       text: string;

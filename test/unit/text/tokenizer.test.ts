@@ -67,7 +67,7 @@ describe('Tokenizer', () => {
     type Json = Record<string, unknown>;
     type Change = (tokenizer: Json, config: Json) => void;
 
-    /** What loading says of the golden tokenizer after a change. */
+    /** Message of loading the golden tokenizer after a change. */
     function refusal(change: Change): string {
       using directory = new TemporaryDirectory();
       const [tokenizerJson, config] = files.map(

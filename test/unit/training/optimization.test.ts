@@ -35,7 +35,7 @@ function draw(purpose: string, count: number): number[] {
 class Team implements AsyncDisposable {
   readonly members: readonly Optimization[];
   readonly arenas: readonly Arena[];
-  /** What a model would compute with; the arenas themselves where that is f32. */
+  /** Weights that a model would compute with; the arenas themselves where that is f32. */
   readonly working: readonly Arena<FloatDType>[];
   readonly #groups: readonly Communicator[];
 

@@ -14,7 +14,7 @@ import { joinThreadGroup, threadGroup } from '../../../../transport/collectives/
 class Card implements CardQueue, Nccl {
   readonly stream: bigint;
   readonly calls: string[] = [];
-  /** What the next look at the communicator says. */
+  /** Error that the next look at the communicator gives. */
   failure: Error | undefined;
   readonly #cards: readonly Card[];
   readonly #rank: number;

@@ -17,7 +17,7 @@ import type { ThreadRequest } from '../../../support/rank-thread.ts';
 class RankThreads implements Carrier {
   readonly #workers: Worker[] = [];
   readonly #pending = new Map<number, (reply: RankReply) => void>();
-  /** How many groups each has joined. */
+  /** Number of groups that each has joined. */
   readonly #joined: number[] = [];
 
   open(size: number): Promise<Ranks> {

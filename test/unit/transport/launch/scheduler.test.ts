@@ -11,7 +11,7 @@ function task(environment: Environment, size?: number, hostname = 'here'): Task 
   return taskOf(environment, { size, hostname });
 }
 
-/** As srun sets it for the third of four tasks on two nodes. */
+/** Environment that srun sets for the third of four tasks on two nodes. */
 const srun = {
   SLURM_JOB_ID: '4711',
   SLURM_STEP_ID: '0',
@@ -25,7 +25,7 @@ const srun = {
   SLURMD_NODENAME: 'node09',
 };
 
-/** As `mpirun` of Open MPI 4.1.4 sets it, and what of it 5.0 still does. */
+/** Environment that `mpirun` of Open MPI 4.1.4 sets, and the part of it that 5.0 still does. */
 const mpirun = {
   OMPI_COMM_WORLD_RANK: '1',
   OMPI_COMM_WORLD_SIZE: '3',
