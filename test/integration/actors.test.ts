@@ -49,6 +49,10 @@ for (const place of ['worker thread', 'same thread'] as const) {
     let disposals: SharedArrayBuffer;
     let before: number;
 
+    const begun = async (block = disposals): Promise<void> => {
+      while (new Int32Array(block)[2] === 0) await delay(1);
+    };
+
     const spawn = (name: string, extra: Extra = {}): Promise<CounterRef> => {
       const { failsToStart = false, number = 0 } = extra;
       const block = extra.disposals ?? disposals;
@@ -69,7 +73,7 @@ for (const place of ['worker thread', 'same thread'] as const) {
     beforeEach(() => {
       before = workersAlive();
       system = new ActorSystem();
-      disposals = new SharedArrayBuffer(4);
+      disposals = new SharedArrayBuffer(12);
     });
     afterEach(async () => {
       await system.shutdown();
@@ -248,15 +252,15 @@ for (const place of ['worker thread', 'same thread'] as const) {
     });
 
     it('stops actors after those that use them', async () => {
-      const shared = new SharedArrayBuffer(8);
+      const shared = new SharedArrayBuffer(12);
       const numbered = (number: number): Partial<Extra> => ({ disposals: shared, number });
       const used = await spawn('counter/0', numbered(1));
       const user = await spawn('counter/1', { ...numbered(2), uses: [used] });
       const busy = user.ask.wait({ ms: 100, heedsSignal: false }, soon);
-      await delay(20);
+      await begun(shared);
       await system.shutdown();
       await busy;
-      assert.deepEqual([...new Int32Array(shared)], [2, 1], 'the used one was disposed of last');
+      assert.deepEqual([...new Int32Array(shared, 0, 2)], [2, 1], 'the used one was disposed of last');
     });
 
     it('counts tells to nobody from an actor as dead letters', async () => {
@@ -318,7 +322,7 @@ for (const place of ['worker thread', 'same thread'] as const) {
       const idle = await spawn('counter/1');
       const running = counter.ask.wait({ ms: 5_000, heedsSignal: true }, soon);
       const queued = counter.ask.add(1, soon);
-      await delay(20);
+      await begun();
       const outcomes = Promise.allSettled([running, queued]);
       await system.shutdown();
       const [ran, waited] = await outcomes;

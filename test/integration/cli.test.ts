@@ -12,9 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-const root = join(import.meta.dirname, '../..');
-const bin = join(root, 'bin/cxmind.js');
+import { bin, until } from '../support/cxmind-process.ts';
 
 /** The Node that people have, where it is older than the pinned one. */
 const systemNode = ['/usr/bin/node', '/usr/local/bin/node'].find(existsSync) ?? process.execPath;
@@ -156,7 +154,7 @@ describe('cxmind', () => {
   describe('on Ctrl-C', () => {
     it('ends in order with exit code 130, child and all', async () => {
       const child = spawn(systemNode, [bin, 'init', join(folder, 'demo')], { stdio: 'ignore' });
-      await new Promise((resolve) => setTimeout(resolve, 1200));
+      await until(() => readdirSync(folder).length > 0);
       child.kill('SIGINT');
       const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
       assert.ok(code === 130 || signal === 'SIGINT', `${code} ${signal}`);

@@ -11,9 +11,10 @@ for (const place of ['worker thread', 'same thread'] as const) {
   describe(`streams from the ${place}`, () => {
     let system: ActorSystem;
     let counter: ActorRef<typeof counterProtocol>;
+    let disposals: SharedArrayBuffer;
 
     const spawn = (name: string): Promise<typeof counter> => {
-      const props = { start: 0, disposals: new SharedArrayBuffer(4) };
+      const props = { start: 0, disposals };
       const options = { name, protocol: counterProtocol, graceMs: 200 };
       if (place === 'same thread') {
         return system.spawnLocal({
@@ -27,6 +28,7 @@ for (const place of ['worker thread', 'same thread'] as const) {
 
     beforeEach(async () => {
       system = new ActorSystem();
+      disposals = new SharedArrayBuffer(12);
       counter = await spawn('counter/0');
     });
     afterEach(() => system.shutdown());
@@ -46,12 +48,12 @@ for (const place of ['worker thread', 'same thread'] as const) {
 
     it('make the actor wait for the reader', async () => {
       const items = counter.stream.count({ upTo: 100, failsAt: null }, { ...soon, window: 4 });
-      let made = 0;
       for await (const item of items) {
-        if (item === 1) await delay(50);
+        while (new Int32Array(disposals)[2]! < 4) await delay(1);
+        if (item === 1) await delay(20);
         if (item === 2) break;
       }
-      ({ made } = await counter.ask.counted(undefined, soon));
+      const { made } = await counter.ask.counted(undefined, soon);
       assert.ok(made >= 4 && made <= 8, `it made ${made} items for 2 that were read`);
     });
 

@@ -31,7 +31,10 @@ export const counterProtocol = protocol('counter', {
 
 export interface CounterProps {
   readonly start: number;
-  /** Element 0 counts disposals, so that they are seen from outside; element 1, if any, says which was last. */
+  /**
+   * Elements that are seen from outside: 0 counts disposals, 1 says which was last, 2 counts the waits that began and
+   * the items that were made. A shorter block has the first of these alone.
+   */
   readonly disposals: SharedArrayBuffer;
   readonly failsToStart?: boolean;
   /** Told at its disposal in element 1. */
@@ -71,6 +74,7 @@ export class CounterActor implements Actor<typeof counterProtocol> {
     { ms, heedsSignal }: { ms: number; heedsSignal: boolean },
     { signal }: Context,
   ): Promise<string> {
+    this.#tellProgress();
     if (!heedsSignal) {
       await delay(ms);
       return 'waited';
@@ -122,6 +126,7 @@ export class CounterActor implements Actor<typeof counterProtocol> {
         if (i === failsAt) throw new CxmindError('DATA_INVALID', `no ${i}`);
         await turn();
         this.#counted.made = i;
+        this.#tellProgress();
         yield i;
       }
     } finally {
@@ -159,6 +164,10 @@ export class CounterActor implements Actor<typeof counterProtocol> {
 
   heard(): string[] {
     return this.#heard;
+  }
+
+  #tellProgress(): void {
+    if (this.#disposals.length > 2) this.#disposals[2]! += 1;
   }
 
   restarts(): number {
