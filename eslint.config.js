@@ -1,4 +1,5 @@
 import js from '@eslint/js';
+import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 /** First words that make a docstring's first sentence lean on something outside it. */
@@ -19,19 +20,25 @@ const standsAlone = {
   create: ({ sourceCode, report }) => ({
     Program() {
       for (const comment of sourceCode.getAllComments()) {
-        const [, word] = new RegExp(`^\\*[\\s*]*(${leaning})(?![\\w-])`, 'i').exec(comment.value) ?? [];
+        const [, word] =
+          new RegExp(`^\\*[\\s*]*(${leaning})(?![\\w-])`, 'i').exec(comment.value) ?? [];
         if (word) report({ loc: comment.loc, messageId: 'leans', data: { word } });
       }
     },
   }),
 };
 
-export default tseslint.config(
+export default defineConfig(
   { ignores: ['dist/**', 'runs/**', 'node_modules/**', 'test/golden/*/**'] },
   js.configs.recommended,
   {
+    files: ['{bin,examples,test}/**'],
+    plugins: { cxmind: { rules: { 'stands-alone': standsAlone } } },
+    rules: { 'cxmind/stands-alone': 'error' },
+  },
+  {
     files: ['**/*.ts'],
-    extends: [...tseslint.configs.strictTypeChecked],
+    extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
       '@typescript-eslint/no-non-null-assertion': 'off',
@@ -66,6 +73,8 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-unused-expressions': 'off',
       '@typescript-eslint/no-floating-promises': 'error',
+      // A test lets go of a value so that the collector can take it.
+      'no-useless-assignment': 'off',
     },
   },
 );

@@ -190,7 +190,7 @@ export class Cudart {
   capture(work: () => void): bigint {
     this.#check(this.#beginCapture(this.stream, RELAXED), 'cudaStreamBeginCapture');
     this.#isCapturing = true;
-    let code = 0;
+    let code: number;
     try {
       work();
     } finally {
