@@ -34,7 +34,7 @@ export interface ModelProps {
 }
 
 /** Low-rank adapters as they are handed over, beside the weights that they belong to. */
-export interface AdapterProps {
+interface AdapterProps {
   readonly spec: AdapterSpec;
   readonly layout: ArenaLayout;
   readonly weights: SharedMemory;

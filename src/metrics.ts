@@ -21,7 +21,7 @@ export interface MetricsBatch extends TokenRows {
 }
 
 /** Mean, largest and smallest under `prefix/mean`, `prefix/max` and `prefix/min`; all NaN for nothing. */
-export function summary(prefix: string, values: ArrayLike<number>): Metrics {
+function summary(prefix: string, values: ArrayLike<number>): Metrics {
   if (values.length === 0) {
     return { [`${prefix}/mean`]: NaN, [`${prefix}/max`]: NaN, [`${prefix}/min`]: NaN };
   }

@@ -24,7 +24,7 @@ const KlState = t.union([
 
 const TaskState = t.type({ cursor: PromptCursor, gate: RunningMean });
 /** A task's place in its data, and its gate. */
-export interface TaskState extends Readonly<t.TypeOf<typeof TaskState>> {}
+interface TaskState extends Readonly<t.TypeOf<typeof TaskState>> {}
 
 const state = {
   cursor: PromptCursor,

@@ -90,7 +90,7 @@ export class OutgoingAsk {
 }
 
 /** A tell that is not done. */
-export interface OutgoingTell {
+interface OutgoingTell {
   readonly kind: 'tell';
   readonly id: number;
   readonly method: string;

@@ -132,7 +132,7 @@ export function meanAccuracy(scored: readonly Pick<ScoredResponse, 'parts'>[]): 
 }
 
 /** The part of a score that says how often a response is right, by the names that rewards give it. */
-export function accuracyOf(parts: Readonly<Record<string, number>>): number {
+function accuracyOf(parts: Readonly<Record<string, number>>): number {
   return parts['acc'] ?? parts['accuracy'] ?? parts['f1'] ?? parts['overall'] ?? NaN;
 }
 

@@ -19,7 +19,7 @@ const f32 = Math.fround;
 
 /** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLossTypes = ['default', 'gspo', 'gspo_token', 'cispo', 'sapo'] as const;
-export type PolicyLossType = (typeof policyLossTypes)[number];
+type PolicyLossType = (typeof policyLossTypes)[number];
 
 /** One micro-batch, f32 `[T]` each: log-probabilities in nats of the sampled tokens. */
 export interface PolicyLossInput extends TokenRows {

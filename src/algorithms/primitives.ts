@@ -38,7 +38,7 @@ export function tokenCount(rows: TokenRows): number {
 }
 
 /** Number of tokens that count, `ΣM`. */
-export function maskSum(rows: TokenRows): number {
+function maskSum(rows: TokenRows): number {
   return maskSumBetween(rows, 0, tokenCount(rows));
 }
 
@@ -145,26 +145,6 @@ export function lossAverageWeights(rows: TokenRows, mode: LossAverageMode): Floa
 /** Whether token position `t` of the flat array counts. */
 export function isCounted(rows: TokenRows, t: number): boolean {
   return rows.mask === undefined || rows.mask[t] === 1;
-}
-
-/**
- * Which response tokens count: 1 up to and including the first end-of-sequence token, 0 after it.
- * Without one, all ones.
- *
- * @param tokenIds one response, `[T]`
- * @param eosIds   every id that ends a sequence
- */
-export function responseMask(
-  tokenIds: ArrayLike<number>,
-  eosIds: number | readonly number[],
-): Uint8Array {
-  const ends = new Set(typeof eosIds === 'number' ? [eosIds] : eosIds);
-  const mask = new Uint8Array(tokenIds.length);
-  for (let t = 0; t < tokenIds.length; t++) {
-    mask[t] = 1;
-    if (ends.has(tokenIds[t]!)) break;
-  }
-  return mask;
 }
 
 /** Plain float64 sum. */

@@ -162,16 +162,3 @@ export function trainingSteps(config: Config, prompts: number): number {
   const batches = Math.floor(prompts / loaderBatch);
   return Math.floor((batches * loaderBatch) / rolloutBatchSize) * totalEpochs;
 }
-
-/** `config` with `training_steps` written where the schedules read it. */
-export function withTrainingSteps(config: Config, steps: number): Config {
-  const { actor, critic } = config.worker;
-  return {
-    ...config,
-    worker: {
-      ...config.worker,
-      actor: { ...actor, optim: { ...actor.optim, trainingSteps: steps } },
-      critic: { ...critic, optim: { ...critic.optim, trainingSteps: steps } },
-    },
-  };
-}

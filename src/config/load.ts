@@ -45,7 +45,7 @@ export interface LoadedConfig {
 }
 
 /** A stage of a curriculum, and the config of the run that it is. */
-export interface StageConfig {
+interface StageConfig {
   readonly stage: Stage;
   readonly config: Config;
 }

@@ -35,7 +35,7 @@ export interface PromptSample {
  *
  * @param secondsPerGrid one for each grid of a video, null for images
  */
-export type PositionRule = (
+type PositionRule = (
   tokenIds: Int32Array,
   grids: readonly Grid[],
   secondsPerGrid: readonly number[] | null,

@@ -7,7 +7,7 @@ import { demoModelSize, writeDemoCheckpoint, type DemoModelSize } from './checkp
 import { demoSample } from './sample.ts';
 
 /** Numbers of rows of the parts of a demo. */
-export interface DemoRows {
+interface DemoRows {
   readonly closedTrain: number;
   readonly closedValidation: number;
   readonly openTrain: number;

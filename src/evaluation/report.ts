@@ -5,7 +5,7 @@ import { conclusionOf, stepsOf, type Step, type Task } from './task.ts';
 import { reportStyle } from './report-style.ts';
 
 /** An answer as the report shows it. */
-export interface ReportAnswer {
+interface ReportAnswer {
   /** Null when the question could not be asked. */
   readonly predict: string | null;
   readonly score: AnswerScore;

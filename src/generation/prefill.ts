@@ -15,7 +15,7 @@ import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Sampler } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
-export interface LayerKeysValues {
+interface LayerKeysValues {
   readonly key: View;
   readonly value: View;
 }

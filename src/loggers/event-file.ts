@@ -16,13 +16,13 @@ export function crc32c(bytes: Uint8Array): number {
 }
 
 /** The CRC-32C as TFRecord stores it: rotated and offset, so that a CRC of data with CRCs in it is safe. */
-export function maskedCrc32c(bytes: Uint8Array): number {
+function maskedCrc32c(bytes: Uint8Array): number {
   const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }
 
 /** One record: u64 length, its CRC, the data, its CRC; all little-endian. */
-export function recordBytes(data: Uint8Array): Uint8Array {
+function recordBytes(data: Uint8Array): Uint8Array {
   const record = Buffer.alloc(data.length + 16);
   record.writeBigUInt64LE(BigInt(data.length), 0);
   record.writeUInt32LE(maskedCrc32c(record.subarray(0, 8)), 8);

@@ -11,15 +11,7 @@ import { TensorBoardLogger } from './tensorboard.ts';
 import { WandbLogger } from './wandb.ts';
 
 /** Names that `trainer.logger` may list. */
-export const loggerNames = [
-  'console',
-  'file',
-  'mlflow',
-  'swanlab',
-  'tensorboard',
-  'wandb',
-] as const;
-export type LoggerName = (typeof loggerNames)[number];
+export type LoggerName = 'console' | 'file' | 'mlflow' | 'swanlab' | 'tensorboard' | 'wandb';
 
 /** What loggers take from the process. */
 export interface LoggerSurroundings {

@@ -36,7 +36,7 @@ export interface VisionConfig {
 }
 
 /** Ids of the tokens that stand for images and videos. */
-export interface VisionTokens {
+interface VisionTokens {
   readonly imagePad: number;
   readonly videoPad: number;
   readonly visionStart: number;

@@ -28,7 +28,7 @@ export const CAUSAL_STRIPS = 4;
 const FORBIDDEN = -1e9;
 
 /** Consecutive places, `[start, end)`. */
-export type Run = readonly [start: number, end: number];
+type Run = readonly [start: number, end: number];
 
 /** Who sees whom within segments: the same pairs told from both sides. */
 export interface Visibility {

@@ -6,7 +6,7 @@ import { nearestIn, type FloatDType } from '../tensor/dtype.ts';
 export type StorageDType = FloatDType;
 
 /** What of an update is the same at every step. */
-export interface UpdateConstants {
+interface UpdateConstants {
   readonly betas: readonly [number, number];
   readonly eps: number;
   /** Gradients and new parameters are rounded to it. */
@@ -22,8 +22,7 @@ export const factorNames = ['gradientScale', 'decay', 'stepSize', 'root', 'inver
 export type FactorName = (typeof factorNames)[number];
 
 /** Names of the arrays that an optimizer keeps: first and second moment, and a compensation. */
-export const stateNames = ['m', 'v', 'c'] as const;
-export type StateName = (typeof stateNames)[number];
+export type StateName = 'm' | 'v' | 'c';
 
 /** How an optimizer steps: `worker.actor.optim.strategy`. */
 export interface Strategy {

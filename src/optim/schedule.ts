@@ -1,6 +1,5 @@
 /** Learning-rate schedules by their config name (`worker.actor.optim.lr_scheduler_type`). */
-export const lrScheduleKinds = ['constant', 'cosine'] as const;
-export type LrScheduleKind = (typeof lrScheduleKinds)[number];
+export type LrScheduleKind = 'constant' | 'cosine';
 
 /** The length of a schedule, in training steps. */
 export interface LrScheduleOptions {

@@ -125,7 +125,7 @@ type Returns = { status: Pointer; text: string; int: number; nothing: undefined 
 type Takes<Ks extends readonly Kind[]> = { -readonly [I in keyof Ks]: Kinds[Ks[I]] };
 
 /** A native function, with the form that runs it on a thread of libuv's pool. */
-export interface NativeFunction<Args extends readonly unknown[], Result> {
+interface NativeFunction<Args extends readonly unknown[], Result> {
   (...args: Args): Result;
   async(...args: [...Args, (error: Error | null, result: Result) => void]): void;
 }

@@ -34,7 +34,7 @@ export function areSamePixels(a: PixelValues | null, b: PixelValues | null): boo
 }
 
 /** The shape `[N, C·Pt·P·P]` of patch rows. */
-export function patchShape(pixels: PixelValues): readonly [rows: number, width: number] {
+function patchShape(pixels: PixelValues): readonly [rows: number, width: number] {
   if (!isLevels(pixels)) return [pixels.shape[0]!, pixels.shape[1]!];
   const [count = 0, , , area = 0] = pixels.levels.shape;
   return [count, pixels.values.shape[0]! * pixels.frames * area];

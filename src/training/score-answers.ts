@@ -14,7 +14,7 @@ import { tensorOf } from '../tensor/tensor.ts';
 import { sequenceLength, splitBy } from './experience.ts';
 
 /** The answer of a row as the model sees it; both `[T]`, the end-of-turn token last. */
-export interface AnswerScore {
+interface AnswerScore {
   readonly tokenIds: Int32Array;
   readonly logProbs: Float32Array;
 }

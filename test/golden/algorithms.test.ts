@@ -12,7 +12,6 @@ import {
   maskedMean,
   maskedVariance,
   maskedWhiten,
-  responseMask,
   tokenRows,
   type LossAverageMode,
   type TokenRows,
@@ -139,15 +138,10 @@ interface Golden {
     readonly budget: number;
     readonly sets: readonly (readonly number[])[];
   }[];
-  readonly responseMasks: readonly {
-    readonly ids: readonly number[];
-    readonly ends: number | readonly number[];
-    readonly mask: readonly number[];
-  }[];
 }
 
 const golden = goldenJson('algorithms/cases.json') as Golden;
-/** What is promised; of numbers above 1 it is a share of them. */
+/** Tolerance that the project promises; of numbers above 1 it is a share of them. */
 const bound = { rtol: 1e-6, atol: 1e-6 };
 
 const flat = (rectangle: Rectangle): Float32Array => Float32Array.from(rectangle.flat());
@@ -157,7 +151,7 @@ function rowsOf(mask: Rectangle): TokenRows & { readonly mask: Uint8Array } {
   return { ...tokenRows(mask.map((row) => row.length)), mask: counted };
 }
 
-/** Where tokens do not count the reference has what nobody reads, and the golden vectors zeros. */
+/** Zeroes the tokens that do not count: the reference has numbers there that nobody reads, the golden vectors zeros. */
 function masked(values: Float32Array, { mask }: { readonly mask: Uint8Array }): Float32Array {
   return values.map((value, t) => (mask[t] === 1 ? value : 0));
 }
@@ -332,12 +326,6 @@ describe('the algorithms against golden vectors', () => {
   it('divide samples by a token budget, the costliest batch first', () => {
     for (const { lengths, budget, sets } of golden.dynamic) {
       assert.deepEqual(dynamicBatches(lengths, dynamicBatchCount(lengths, budget)), sets);
-    }
-  });
-
-  it('end a response at its first end of sequence', () => {
-    for (const { ids, ends, mask } of golden.responseMasks) {
-      assert.deepEqual([...responseMask(ids, ends)], mask);
     }
   });
 });

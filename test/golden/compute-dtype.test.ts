@@ -26,7 +26,7 @@ interface TorchErrors {
   readonly gradients: Readonly<Record<string, number>>;
 }
 
-/** What our errors may be of torch's. */
+/** Bound of our errors, as a multiple of torch's. */
 const SHARE = 1.2;
 /** The unit roundoff of f16 is an eighth of that of bf16. */
 const ofTorch = { bf16: SHARE, f16: SHARE / 8 } as const;

@@ -26,9 +26,9 @@ import {
 } from '../support/golden-model.ts';
 import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
 
-/** What the project promises for log-probabilities, nats; float32 gives about 5e-6. */
+/** Tolerance that the project promises for log-probabilities, in nats; float32 gives about 5e-6. */
 const logProbTolerance = { atol: 1e-4 };
-/** What the project promises for every parameter's gradient; float32 gives about 1e-5. */
+/** Bound that the project promises for every parameter's gradient; float32 gives about 1e-5. */
 const GRADIENT_BOUND = 1e-3;
 
 interface PaddedBatch {

@@ -19,7 +19,7 @@ import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 interface Golden {
   readonly score: { readonly weight: readonly number[]; readonly bias: number };
-  /** Of every response token, case by case. */
+  /** Values of every response token, case by case. */
   readonly values: readonly (readonly number[])[];
   /** Norm and some elements of the gradient of Σ value · weight. */
   readonly gradients: Readonly<

@@ -260,7 +260,11 @@ for (const place of ['worker thread', 'same thread'] as const) {
       await begun(shared);
       await system.shutdown();
       await busy;
-      assert.deepEqual([...new Int32Array(shared, 0, 2)], [2, 1], 'the used one was disposed of last');
+      assert.deepEqual(
+        [...new Int32Array(shared, 0, 2)],
+        [2, 1],
+        'the used one was disposed of last',
+      );
     });
 
     it('counts tells to nobody from an actor as dead letters', async () => {

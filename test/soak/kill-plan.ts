@@ -4,8 +4,8 @@ import { keyOf, Rng } from '../../src/rng.ts';
 export const STEPS = 8;
 
 /** Roles whose process is killed; the head's actors are the data actor, the trainer and the first learner. */
-export const victims = ['rollout', 'reward', 'reference', 'learner', 'head', 'node'] as const;
-export type Victim = (typeof victims)[number];
+const victims = ['rollout', 'reward', 'reference', 'learner', 'head', 'node'] as const;
+type Victim = (typeof victims)[number];
 
 /** The processes of a run: their slots by rank, and so which actors each of them has. */
 export const SLOTS = [0, 0, 2, 2] as const;

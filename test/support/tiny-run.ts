@@ -90,7 +90,7 @@ export function trainTiny(
  * Actors of a run without nodes share the thread of the test, unless that says otherwise: starting threads costs four
  * times what a tiny run computes.
  */
-export async function trainWith(
+async function trainWith(
   items: readonly string[],
   options: Partial<RunOptions> = {},
 ): Promise<RunSummary> {

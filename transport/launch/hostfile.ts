@@ -19,7 +19,7 @@ interface Sized {
 }
 
 /** Entry of a host by its name or address: `node01 slots=2 max_slots=4`, `alice@node01`, `fe80::1`. */
-export interface NamedHost extends Place, Sized {
+interface NamedHost extends Place, Sized {
   readonly kind: 'named';
   readonly host: string;
   readonly user: string | undefined;
@@ -28,13 +28,13 @@ export interface NamedHost extends Place, Sized {
 }
 
 /** Entry of a host that is not to be used: `^node01`. */
-export interface ExcludedHost extends Place {
+interface ExcludedHost extends Place {
   readonly kind: 'excluded';
   readonly host: string;
 }
 
 /** Entry of a host by its place in the allocation: `+n2` is the third. */
-export interface RelativeHost extends Place, Sized {
+interface RelativeHost extends Place, Sized {
   readonly kind: 'relative';
   readonly index: number;
 }

@@ -14,7 +14,7 @@ const CurveKey = new t.Type<string>(
   t.identity,
 );
 
-export interface KeyPair {
+interface KeyPair {
   readonly publicKey: string;
   readonly secretKey: string;
 }

@@ -66,7 +66,7 @@ export function walk(
 }
 
 /** The common shape of arrays under broadcasting. */
-export function commonShape(arrays: readonly NdArray[]): number[] {
+function commonShape(arrays: readonly NdArray[]): number[] {
   const rank = Math.max(0, ...arrays.map((array) => array.shape.length));
   const shape = new Array<number>(rank).fill(1);
   for (const array of arrays) {

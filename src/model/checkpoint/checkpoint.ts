@@ -36,7 +36,7 @@ export interface LoadedCheckpoint {
 }
 
 /** How the arena of a checkpoint is made. */
-export interface ArenaOptions {
+interface ArenaOptions {
   /** Equal parts that what is trained of it has to divide into; 1 when left out. */
   readonly parts?: number;
   /** Where it lies, by its size; a block of its own when left out. */

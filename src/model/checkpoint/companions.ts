@@ -19,7 +19,7 @@ const TEMPLATES = 'additional_chat_templates';
 export type Changes = Readonly<Record<string, (json: JsonObject) => JsonObject>>;
 
 /** Whether a file beside the weights makes a directory loadable: configs, tokenizer, templates, licence. */
-export function isCompanion(name: string): boolean {
+function isCompanion(name: string): boolean {
   if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
   return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
 }

@@ -4,7 +4,7 @@ import type { PromptMedia } from '../architecture.ts';
 import type { ModelConfig } from '../model-config.ts';
 
 /** Patches of one image or video along time, height and width, before merging. */
-export type VisionGrid = readonly [t: number, h: number, w: number];
+type VisionGrid = readonly [t: number, h: number, w: number];
 
 /** What positions depend on besides the tokens. */
 export interface PositionOptions {

@@ -1,5 +1,5 @@
 /** A linear module by its name inside its block, and the width of its output. */
-export interface LinearModule {
+interface LinearModule {
   readonly name: string;
   readonly out: number;
 }

@@ -535,18 +535,6 @@ def dynamic():
     return cases
 
 
-def response_masks():
-    cases = []
-    for ids, ends in [([0, 0, 2, 4, 3, 5, 1, 0, 0], [1, 9]), ([5, 9, 1, 9, 1], [1, 9]), ([2, 3, 4], [1]), ([1], [1]), ([7, 7], 7)]:
-        known = ends if isinstance(ends, list) else [ends]
-        mask, over = [], False
-        for token in ids:
-            mask.append(0 if over else 1)
-            over = over or token in known
-        cases.append({"ids": ids, "ends": ends, "mask": mask})
-    return cases
-
-
 def main() -> None:
     random.seed(SEED)
     torch.set_num_threads(1)
@@ -554,7 +542,7 @@ def main() -> None:
         "advantages": advantages(), "kls": kls(), "penalties": penalties(), "controllers": controllers(),
         "policyLosses": policy_losses(), "valueLosses": value_losses(), "whitenings": whitenings(),
         "schedules": schedules(), "adamws": adamws(), "clips": clips(), "divisions": divisions(),
-        "dynamic": dynamic(), "responseMasks": response_masks(), "policyBounds": policy_bounds(),
+        "dynamic": dynamic(), "policyBounds": policy_bounds(),
         "valueBounds": value_bounds(),
     }  # fmt: skip
 

@@ -6,7 +6,6 @@ import {
   maskedMean,
   maskedVariance,
   maskedWhiten,
-  responseMask,
   tokenRows,
 } from '../../../src/algorithms/primitives.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -73,20 +72,5 @@ describe('lossAverage', () => {
       const weighted = values.reduce((total, value, t) => total + value * weights[t]!, 0);
       assertClose([weighted], [lossAverage(values, rows, mode)], { rtol: 1e-6 });
     }
-  });
-});
-
-describe('responseMask', () => {
-  it('keeps tokens up to and including the first end of sequence', () => {
-    const mask = responseMask([0, 0, 2, 4, 3, 5, 1, 0, 0], [1, 9]);
-    assert.deepEqual([...mask], [1, 1, 1, 1, 1, 1, 1, 0, 0]);
-    assert.deepEqual(
-      [...responseMask([5, 9, 1, 9, 1, 0, 0, 0, 0], [1, 9])],
-      [1, 1, 0, 0, 0, 0, 0, 0, 0],
-    );
-  });
-
-  it('keeps everything where no token ends the sequence', () => {
-    assert.deepEqual([...responseMask([5, 4, 3], 1)], [1, 1, 1]);
   });
 });

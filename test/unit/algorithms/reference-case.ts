@@ -1,7 +1,7 @@
 import { tokenRows, type TokenRows } from '../../../src/algorithms/primitives.ts';
 
 /** The shared inputs of the specification's check values: B = 4 rows of L = 5 columns. */
-export const columns = 5;
+const columns = 5;
 
 /** A `[4, 5]` rectangle from its rows; a short row is filled with zeros. */
 export function rectangle(...rows: readonly (readonly number[])[]): Float32Array {

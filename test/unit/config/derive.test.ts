@@ -6,7 +6,6 @@ import {
   learnerCount,
   trainingSteps,
   validationSampling,
-  withTrainingSteps,
 } from '../../../src/config/derive.ts';
 import { Config, defaults } from '../../../src/config/schema.ts';
 import { withVariables } from '../../support/environment.ts';
@@ -193,10 +192,5 @@ describe('trainingSteps', () => {
 
   it('is max_steps where that is set', () => {
     assert.equal(steps({}, { max_steps: 7 }, 10), 7);
-  });
-
-  it('reaches both schedules', () => {
-    const { actor, critic } = withTrainingSteps(defaults(), 12).worker;
-    assert.deepEqual([actor.optim.trainingSteps, critic.optim.trainingSteps], [12, 12]);
   });
 });
