@@ -3,60 +3,16 @@ import { isSpace, trimSpace } from '../text/whitespace.ts';
 
 /** Plain text of LaTeX commands that take no argument. It covers the commands in answers to questions of mathematics. */
 const SYMBOLS: Readonly<Record<string, string>> = {
-  ...Object.fromEntries(
-    [
-      ...[
-        'alpha α',
-        'beta β',
-        'gamma γ',
-        'delta δ',
-        'epsilon ϵ',
-        'varepsilon ε',
-        'zeta ζ',
-        'eta η',
-      ],
-      ...[
-        'theta θ',
-        'vartheta ϑ',
-        'iota ι',
-        'kappa κ',
-        'lambda λ',
-        'mu μ',
-        'nu ν',
-        'xi ξ',
-        'rho ρ',
-      ],
-      ...['sigma σ', 'tau τ', 'upsilon υ', 'phi ϕ', 'varphi φ', 'chi χ', 'psi ψ', 'omega ω'],
-      ...['Gamma Γ', 'Delta Δ', 'Theta Θ', 'Lambda Λ', 'Xi Ξ', 'Pi Π', 'Sigma Σ', 'Phi Φ', 'Psi Ψ'],
-      ...['Omega Ω', 'pi pi', 'infty inf', 'cup U', 'cdot *', 'times *', 'cap ∩', 'div ÷', 'pm ±'],
-      ...[
-        'mp ∓',
-        'le ≤',
-        'leq ≤',
-        'ge ≥',
-        'geq ≥',
-        'ne ≠',
-        'neq ≠',
-        'approx ≈',
-        'sim ∼',
-        'equiv ≡',
-      ],
-      ...['in ∈', 'notin ∉', 'subset ⊂', 'subseteq ⊆', 'emptyset ∅', 'to →', 'rightarrow →'],
-      ...[
-        'Rightarrow ⇒',
-        'ldots …',
-        'dots …',
-        'cdots ⋯',
-        'circ ∘',
-        'degree °',
-        'angle ∠',
-        'perp ⊥',
-      ],
-      ...['parallel ∥', 'mid |', 'vert |', 'lvert |', 'rvert |', 'lfloor ⌊', 'rfloor ⌋', 'lceil ⌈'],
-      ...['rceil ⌉', 'langle ⟨', 'rangle ⟩', 'sum ∑', 'prod ∏', 'int ∫', 'partial ∂', 'nabla ∇'],
-      ...['ast ∗', 'star ⋆', 'bullet ∙', "prime '", 'setminus ∖', 'forall ∀', 'exists ∃', 'neg ¬'],
-    ].map((entry) => entry.split(' ') as [string, string]),
-  ),
+  ...symbols(`
+    alpha α  beta β  gamma γ  delta δ  epsilon ϵ  varepsilon ε  zeta ζ  eta η  theta θ  vartheta ϑ  iota ι
+    kappa κ  lambda λ  mu μ  nu ν  xi ξ  rho ρ  sigma σ  tau τ  upsilon υ  phi ϕ  varphi φ  chi χ  psi ψ
+    omega ω  Gamma Γ  Delta Δ  Theta Θ  Lambda Λ  Xi Ξ  Pi Π  Sigma Σ  Phi Φ  Psi Ψ  Omega Ω  pi pi  infty inf
+    cup U  cdot *  times *  cap ∩  div ÷  pm ±  mp ∓  le ≤  leq ≤  ge ≥  geq ≥  ne ≠  neq ≠  approx ≈  sim ∼
+    equiv ≡  in ∈  notin ∉  subset ⊂  subseteq ⊆  emptyset ∅  to →  rightarrow →  Rightarrow ⇒  ldots …  dots …
+    cdots ⋯  circ ∘  degree °  angle ∠  perp ⊥  parallel ∥  mid |  vert |  lvert |  rvert |  lfloor ⌊  rfloor ⌋
+    lceil ⌈  rceil ⌉  langle ⟨  rangle ⟩  sum ∑  prod ∏  int ∫  partial ∂  nabla ∇  ast ∗  star ⋆  bullet ∙
+    prime '  setminus ∖  forall ∀  exists ∃  neg ¬
+  `),
   ...Object.fromEntries(
     'sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lim max min gcd det deg dim ker sup inf'
       .split(' ')
@@ -76,6 +32,14 @@ const SYMBOLS: Readonly<Record<string, string>> = {
   '#': '#',
   _: '_',
 };
+
+/** Parses pairs of a command and its text, all between white space. */
+function symbols(pairs: string): Record<string, string> {
+  const words = pairs.trim().split(/\s+/);
+  return Object.fromEntries(
+    words.flatMap((word, i) => (i % 2 === 0 ? [[word, words[i + 1]!]] : [])),
+  );
+}
 
 /** Character sequences that LaTeX typesets as one character. */
 const LIGATURES: Readonly<Record<string, string>> = {
