@@ -4,7 +4,7 @@ import { countCards } from './cuda/cudart.ts';
 import { openDevice, type DeviceName } from './open.ts';
 
 /** Devices of this machine, and the reason for their choice. */
-export interface ChosenDevices {
+interface ChosenDevices {
   /** One device, or several cards from the first on. */
   readonly devices: readonly DeviceName[];
   /** A line for the user; null where the user named the device. */

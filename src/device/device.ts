@@ -25,9 +25,9 @@ export interface Device extends Disposable {
   readonly computeDTypes: readonly FloatDType[];
   /** This process's memory, where the device computes in it; null where the device has its own. */
   readonly host: HostMemory | null;
-  /** Whether a view can be a part of an allocation, so that layers and shards may share one. */
+  /** True if a view can be a part of an allocation, so that layers and shards may share one. */
   readonly isAddressable: boolean;
-  /** Whether it runs kernels of our own, so that graphs may have ops that ONNX lacks. */
+  /** True if it runs kernels of our own, so that graphs may have ops that ONNX lacks. */
   readonly hasKernels: boolean;
   readonly operations: Operations;
   /** Numbers by which threads share allocations; null where they cannot. */

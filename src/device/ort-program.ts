@@ -3,7 +3,7 @@ import type { Shapes } from '../graph/kernel.ts';
 import type { Binding, Source } from '../ort/binding.ts';
 import type { Session } from '../ort/session.ts';
 import type { BoundProgram, Program, View, Views, Workspace } from './device.ts';
-import { inputsOf, outputsOf } from './run-views.ts';
+import { runOnce } from './run-once.ts';
 
 type BeginRun = (inputs: Shapes) => void;
 
@@ -31,17 +31,8 @@ export class OrtProgram implements Program {
     this.#begin = begin;
   }
 
-  run(inputs: Views, workspace: Workspace, into: Views = {}): Views {
-    using binding = this.#session.bind();
-    const given = inputsOf(this.graph, inputs);
-    for (const [name, view] of given) binding.input(name, this.#sourceOf(view));
-    const results = outputsOf(this.graph, inputs, workspace, into);
-    for (const [name, view] of Object.entries(results)) {
-      binding.output(name, this.#sourceOf(view));
-    }
-    this.#begin(given.map(([, { shape }]) => shape));
-    binding.run();
-    return results;
+  run(inputs: Views, workspace: Workspace, into?: Views): Views {
+    return runOnce(this, inputs, workspace, into);
   }
 
   bind(): BoundProgram {

@@ -26,7 +26,7 @@ export interface Compiled {
   readonly outputs: ReadonlyMap<string, End>;
   /** Null for ONNX Runtime's defaults. */
   readonly runOptions: Pointer;
-  /** Whether the device has memory of its own, so that binding a host tensor copies it. */
+  /** True if the device has memory of its own, so that binding a host tensor copies it. */
   readonly copiesInputs: boolean;
 }
 

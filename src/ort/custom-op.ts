@@ -26,12 +26,12 @@ export interface CustomCall {
 }
 
 /** Custom ops in native memory, for the options of a session. */
-export interface CustomOpDomain extends Disposable {
+interface CustomOpDomain extends Disposable {
   readonly pointer: bigint;
 }
 
 /** Provider of custom ops; the CPU's for null. */
-export type CustomOpProvider = 'CUDAExecutionProvider' | null;
+type CustomOpProvider = 'CUDAExecutionProvider' | null;
 
 /** Version of `struct OrtCustomOp`, which grows with releases. From this one on, functions return statuses. */
 const OP_VERSION = 16;

@@ -27,14 +27,14 @@ export interface RuntimeOptions {
    * nor on a tensor's address, as long as that is a multiple of 16 bytes.
    */
   readonly threads?: number;
-  /** Whether idle threads of the pool spin while they wait for work: faster, but they keep their cores busy. */
+  /** True if idle threads of the pool spin while they wait for work: faster, but they keep their cores busy. */
   readonly isSpinning?: boolean;
   /** Prefix of profiles: each session writes `<prefix>_<date>.json` with the time of every operator. */
   readonly profilePrefix?: string;
 }
 
 /** The custom ops of a model, and their domain in it. */
-export interface ModelOps {
+interface ModelOps {
   readonly domain: string;
   readonly ops: readonly CustomOp[];
 }
@@ -107,13 +107,13 @@ export class Runtime implements Disposable {
     model: Uint8Array,
     options: {
       readonly name?: string;
-      readonly device?: Provider;
+      readonly provider?: Provider;
       readonly settings?: ProviderSettings;
       readonly customOps?: ModelOps;
       readonly settle?: () => void;
     } = {},
   ): Session {
-    const { name = 'graph', device = 'cpu', settings = {}, customOps, settle } = options;
+    const { name = 'graph', provider = 'cpu', settings = {}, customOps, settle } = options;
     const { native } = this.#context;
     const f = native.functions;
     const environment = this.#environment.pointer;
@@ -127,18 +127,18 @@ export class Runtime implements Disposable {
     compiling.adopt(sessionOptions, f.ReleaseSessionOptions);
     this.#configure(sessionOptions, name);
     if (customOps !== undefined && customOps.ops.length > 0) {
-      const runsOn = device === 'cuda' ? 'CUDAExecutionProvider' : null;
+      const runsOn = provider === 'cuda' ? 'CUDAExecutionProvider' : null;
       const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, runsOn));
       native.check(f.AddCustomOpDomain(sessionOptions, domain.pointer), name);
     }
-    appendProvider(native, sessionOptions, device, settings);
+    appendProvider(native, sessionOptions, provider, settings);
     const pointer = native.out(name, (slot) =>
       f.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
     );
     const owned = made.move();
     return new Session(this.#context, pointer, {
       name,
-      device,
+      provider,
       isProfiled: this.#profilePrefix !== undefined,
       settle,
       onRelease: () => {

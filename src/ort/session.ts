@@ -10,7 +10,7 @@ import type { Provider } from './provider.ts';
 /** A compiled graph. Made by `Runtime.compile`. */
 export class Session implements Disposable {
   readonly name: string;
-  readonly device: Provider;
+  readonly provider: Provider;
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly #context: Context;
@@ -28,21 +28,21 @@ export class Session implements Disposable {
     pointer: bigint,
     options: {
       name: string;
-      device: Provider;
+      provider: Provider;
       isProfiled: boolean;
       settle?: (() => void) | undefined;
       onRelease: () => void;
     },
   ) {
     const { native, allocator } = context;
-    const { name, device, isProfiled, settle, onRelease } = options;
+    const { name, provider, isProfiled, settle, onRelease } = options;
     const f = native.functions;
     using made = new DisposableStack();
     made.defer(onRelease);
     made.adopt(pointer, f.ReleaseSession);
     if (settle !== undefined) made.defer(settle);
     this.name = name;
-    this.device = device;
+    this.provider = provider;
     this.#context = context;
     this.inputs = describeEnds(native, pointer, allocator, 'Input', name);
     this.outputs = describeEnds(native, pointer, allocator, 'Output', name);
@@ -54,7 +54,7 @@ export class Session implements Disposable {
         ]),
       );
     const [inputs, outputs] = [ends(this.inputs), ends(this.outputs)];
-    const runOptions = device === 'cuda' ? queuedRun(native, name, made) : null;
+    const runOptions = provider === 'cuda' ? queuedRun(native, name, made) : null;
     if (isProfiled) {
       made.defer(() => {
         const path = native.out(name, (slot) => f.SessionEndProfiling(pointer, allocator, slot));
@@ -71,7 +71,7 @@ export class Session implements Disposable {
       runOptions,
       inputs,
       outputs,
-      copiesInputs: device !== 'cpu',
+      copiesInputs: provider !== 'cpu',
     };
   }
 

@@ -15,7 +15,7 @@ for (const dtype of ['f16', 'bf16'] as const) {
     try {
       const settings = { device_id: '0' };
       const model = encode(graph, everything);
-      runtime.compile(model, { name: named.name, device: 'cuda', settings })[Symbol.dispose]();
+      runtime.compile(model, { name: named.name, provider: 'cuda', settings })[Symbol.dispose]();
     } catch (error) {
       const op = named.name.split('.')[0] as OpName;
       missing.set(op, (error as Error).message.slice(-90));

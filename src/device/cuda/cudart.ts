@@ -158,7 +158,7 @@ export class Cudart {
     this.#check(this.#synchronize(this.stream), 'cudaStreamSynchronize');
   }
 
-  /** Whether all queued work is done. */
+  /** True if all queued work is done. */
   isIdle(): boolean {
     const code = this.#query(this.stream);
     // Without this, a later caller that asks for its own call's error would get this one.
@@ -205,7 +205,7 @@ export class Cudart {
     return this.#out[0]!;
   }
 
-  /** Whether work goes into a graph instead of running. */
+  /** True if work goes into a graph instead of running. */
   get isCapturing(): boolean {
     return this.#isCapturing;
   }

@@ -116,7 +116,7 @@ export class CudaDevice implements Device {
     return new OrtProgram(graph, session, (view) => deviceTensor(this.#memory, view), begin);
   }
 
-  /** Whether all queued work is done. Unlike `idle`, it never blocks the thread. */
+  /** True if all queued work is done. Unlike `idle`, it never blocks the thread. */
   isIdle(): boolean {
     return this.#cudart.isIdle();
   }
@@ -172,7 +172,7 @@ export class CudaDevice implements Device {
     const { ops, begin } = this.#kernelNodes.model(graph.inputs, kernelNodes);
     const session = this.#runtime.compile(model, {
       name: graph.name,
-      device: 'cuda',
+      provider: 'cuda',
       customOps: { domain: kernelDomain, ops },
       settle: () => {
         this.#cudart.synchronize();

@@ -73,7 +73,7 @@ export class WebGpuDevice extends BlockingDevice implements Device {
     this.#owned.dispose();
   }
 
-  /** Whether shaders of this adapter compute in f16, which is optional in WebGPU. */
+  /** True if shaders of this adapter compute in f16, which is optional in WebGPU. */
   #hasF16(): boolean {
     using x = this.allocate('f16', [1]);
     using y = this.allocate('f32', [1]);

@@ -47,7 +47,7 @@ export class Transfer implements Disposable {
     // A graph's output must come from a node.
     const x = g.reshape(g.input('x', dtype, ['n']), ['n', 1]);
     g.output('y', g.reshape(x, ['n']));
-    const options = { name: `transfer-${dtype}`, device: 'webgpu' } as const;
+    const options = { name: `transfer-${dtype}`, provider: 'webgpu' } as const;
     const session = this.#runtime.compile(encode(g.build()), options);
     this.#sessions.set(dtype, session);
     return session;

@@ -18,8 +18,8 @@ describe('compile for a device', () => {
   for (const device of providers) {
     it(`runs on ${device}, or says in one line why not and how to get it`, () => {
       try {
-        using session = runtime.compile(model, { name: 'device', device });
-        assert.equal(session.device, device);
+        using session = runtime.compile(model, { name: 'device', provider: device });
+        assert.equal(session.provider, device);
         const x = tensorOf('f32', [1, 2], [1, -2]);
         using binding = session.bind().input('x', x);
         assert.deepEqual(binding.runToTensors()['y'], tensorOf('f32', [1, 2], [-1, 2]));

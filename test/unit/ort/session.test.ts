@@ -44,7 +44,7 @@ describe('Session and Binding', () => {
   it('says what a graph takes and gives, free dimensions by name', () => {
     const shape = ['T', 2];
     assert.match(runtime.version, /^1\.\d+\.\d+$/);
-    assert.equal(session.device, 'cpu');
+    assert.equal(session.provider, 'cpu');
     assert.deepEqual(session.inputs, [
       { name: 'x', dtype: 'f32', shape },
       { name: 'y', dtype: 'f32', shape },
