@@ -1,14 +1,14 @@
 /**
  * Reverse-mode automatic differentiation of a graph, split into a forward and a backward graph.
  *
- * The joint graph is the forward graph followed by the vector-Jacobian product of each of its nodes, last node first.
- * `partition.ts` cuts the joint graph in two, and `min-cut.ts` chooses the values that cross the cut, as PyTorch's
- * AOTAutograd does. It deviates from the textbook in four points:
+ * It works as PyTorch's AOTAutograd does. The joint graph is the forward graph followed by the vector-Jacobian product
+ * of each of its nodes, last node first. `partition.ts` cuts the joint graph in two, and `min-cut.ts` chooses the values
+ * that cross the cut. There are four deviations from the textbook:
  *
- * - A rule (`Op.vjp`) may return a gradient that is broadcast. The walk here sums it to its value's shape.
+ * - A rule (`Op.vjp`) may return a gradient that is broadcast. The reverse walk sums it to its value's shape.
  * - The backward graph may read a cheaper equal in place of a forward value (`Op.substitutes`).
  * - The backward graph can add a gradient to an accumulator, in the product that makes the gradient (`accumulate.ts`).
- * - It gives first derivatives only: the ops that rules write need no rules of their own.
+ * - There are first derivatives only. The ops that rules write need no rules of their own.
  */
 import { CxmindError } from '../errors.ts';
 import { accumulated } from './accumulate.ts';
@@ -53,6 +53,7 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
       throw new CxmindError('GRAPH_INVALID', `${graph.name}: accumulate '${name}' is not in wrt`);
     }
   }
+  // The joint graph: first the forward nodes, of the source and of substitutes, then the gradients.
   const joint = GraphBuilder.from(source);
   const substitutions = save === 'needed' ? writeSubstitutes(source, joint) : [];
   const forwardNodes = joint.build().nodes;
@@ -62,13 +63,8 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
     joint.output(`grad.${target.name}`, gradient);
   }
   const outputs = accumulated(joint, targets, new Set(accumulate));
-  return partition({
-    source,
-    joint: { ...joint.build(), outputs },
-    forwardNodes,
-    substitutions,
-    save,
-  });
+  const whole = { ...joint.build(), outputs };
+  return partition({ source, graph: whole, forwardNodes, substitutions }, save);
 }
 
 function floatInput(graph: Graph, name: string): Value {
@@ -99,9 +95,10 @@ function writeGradients(
   g: GraphBuilder,
   targets: readonly Value[],
 ): Map<number, Value> {
+  // Other values get no gradient: nobody wants it, and their ops may have no rule.
   const active = dependents(graph, targets);
   const gradients = new Map<number, Value>();
-  // A value that is read several times has the sum of the gradients that its readers give.
+  // The gradient of a value is the sum of those that its readers give.
   const add = (value: Value, gradient: Value): void => {
     const own = summedTo(g, gradient, value.shape);
     const others = gradients.get(value.id);
@@ -111,8 +108,8 @@ function writeGradients(
     if (active.has(value.id)) add(value, g.input(`grad.${name}`, value.dtype, value.shape));
   }
   for (const node of graph.nodes.toReversed()) {
-    const ofOutputs = node.outputs.map((output) => gradients.get(output.id));
-    if (ofOutputs.every((gradient) => gradient === undefined)) continue;
+    const outputGradients = node.outputs.map((output) => gradients.get(output.id));
+    if (outputGradients.every((gradient) => gradient === undefined)) continue;
     const op = opOf(node);
     if (op.vjp === undefined) {
       throw new CxmindError(
@@ -120,9 +117,9 @@ function writeGradients(
         `${node.op} has no gradient, yet stands between an input and an output (${graph.name})`,
       );
     }
-    const ofInputs = op.vjp(node, ofOutputs, g);
+    const inputGradients = op.vjp(node, outputGradients, g);
     node.inputs.forEach((input, i) => {
-      const gradient = ofInputs[i];
+      const gradient = inputGradients[i];
       if (gradient !== undefined && active.has(input.id)) add(input, gradient);
     });
   }
@@ -139,7 +136,7 @@ function dependents(graph: Graph, inputs: readonly Value[]): Set<number> {
   return ids;
 }
 
-/** Sums a gradient over the axes along which its value was broadcast; expands it where it is broadcast itself. */
+/** Brings a gradient to its value's shape: sums over axes along which the value was broadcast, and expands others. */
 function summedTo(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
   const lead = gradient.shape.length - shape.length;

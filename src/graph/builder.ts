@@ -7,7 +7,7 @@ import type { PackedHeads } from './ops/packed-attention.ts';
 import { axisOf, formatShape, sameShape, shapeError } from './shape.ts';
 
 /** Bounds of a slice; negative ones count from the end of the axis. */
-export interface SliceBounds {
+interface SliceBounds {
   readonly axis: number;
   readonly start?: number;
   readonly end?: number;

@@ -8,7 +8,7 @@ import { CxmindError } from '../errors.ts';
 import type { Dim } from './ir.ts';
 
 /** The meaning of an expression's parts: numbers in the interpreter, names of nodes in the encoder. */
-export interface DimAlgebra<R> {
+interface DimAlgebra<R> {
   number(value: number): R;
   symbol(name: string): R;
   binary(operator: '+' | '-' | '*' | '/', left: R, right: R): R;
@@ -210,7 +210,7 @@ export function quotientDim(whole: readonly Dim[], parts: readonly Dim[]): Dim |
   return quotient === undefined ? undefined : dimOf(quotient);
 }
 
-/** Whether two shapes may hold equally many elements; false only where no values of the symbols make them so. */
+/** True if two shapes may hold equally many elements; false only where no values of the symbols make them so. */
 export function mayHoldSame(a: readonly Dim[], b: readonly Dim[]): boolean {
   const minus = multiplied(productOf(b), [{ coefficient: -1, symbols: [] }]);
   const rest = added([...productOf(a), ...minus]);

@@ -16,7 +16,7 @@ export const kernelDomain = 'cxmind';
 
 /** A node that runs as a custom op. */
 export interface KernelNode {
-  /** Its op type in the model, which no other node has. */
+  /** Op type in the model, which no other node has. */
   readonly type: string;
   readonly inputs: readonly ValueType[];
   readonly outputs: readonly ValueType[];
@@ -24,7 +24,7 @@ export interface KernelNode {
 }
 
 /** A model, and the custom ops that run its nodes of the domain `cxmind`. */
-export interface EncodedModel {
+interface EncodedModel {
   /** Bytes of an ONNX ModelProto. */
   readonly model: Uint8Array;
   readonly kernelNodes: readonly KernelNode[];

@@ -47,7 +47,7 @@ export interface Graph {
   readonly constants: ReadonlyMap<number, Tensor>;
 }
 
-/** Whether gradients can flow through values of this dtype. */
+/** True if gradients can flow through values of this dtype. */
 export function isFloat(dtype: DType): dtype is FloatDType {
   return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
 }

@@ -75,7 +75,7 @@ function bytesOf({ dtype, shape }: Value): number {
 /** A network for maximum flow (Edmonds-Karp). Edges lie in pairs: the reverse of `edge` is `edge ^ 1`. */
 class FlowNetwork {
   readonly #targets: number[] = [];
-  /** What each edge can still carry. */
+  /** Remaining capacity of each edge. */
   readonly #capacities: number[] = [];
   readonly #edgesOf: number[][] = [];
 

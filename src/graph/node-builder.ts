@@ -116,7 +116,7 @@ export class NodeBuilder {
     return this.#constants.get(value.id);
   }
 
-  /** Whether a value is written as zeros: the number, or the number expanded. */
+  /** True if a value is written as zeros: the number, or the number expanded. */
   isZero(value: Value): boolean {
     return this.isNumber(this.unexpanded(value), 0);
   }
@@ -130,7 +130,7 @@ export class NodeBuilder {
     return this.apply(op, inputs, attributes)[0]!;
   }
 
-  /** Whether a value is a float constant of one element that has this number. */
+  /** True if a value is a float constant of one element that has this number. */
   protected isNumber(value: Value, number: number): boolean {
     const tensor = this.#constants.get(value.id);
     return tensor?.data.length === 1 && isFloat(tensor.dtype) && numbersOf(tensor)[0] === number;

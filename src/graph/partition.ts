@@ -6,14 +6,14 @@
  *                     ▼
  *     inputs ──▶ forward nodes again, but none before a saved value ──▶ gradient nodes ──▶ gradients
  *
- * The backward graph has its own copy of the forward nodes that lie between the saved values and what it reads. A
- * substitute stands in it wherever the joint graph has the value that it is equal to.
+ * The backward graph has a copy of the forward nodes between the saved values and the values that gradient nodes read.
+ * Where a forward value has a substitute, the backward graph reads the substitute.
  */
 import { GraphBuilder } from './builder.ts';
+import { symbolsOf } from './dim.ts';
 import type { Graph, Node, Value } from './ir.ts';
 import { chooseSaved } from './min-cut.ts';
 import { inOrder, optimize, producersOf, prune } from './passes.ts';
-import { symbolsOf } from './dim.ts';
 
 /** A graph, and the graph of its gradients. */
 export interface ForwardAndBackward {
@@ -30,34 +30,36 @@ export interface Substitution {
 }
 
 /** A graph together with its gradients, and which of its nodes are which. */
-export interface Joint {
+interface Joint {
   /** The graph that was differentiated. */
   readonly source: Graph;
-  /** Nodes of the source, of the substitutes and of the gradients; its outputs are the gradients. */
-  readonly joint: Graph;
-  /** The nodes of `joint` that compute no gradient: the source's and those of the substitutes. */
+  /** Nodes of the source, of substitutes and of gradients. The outputs are the gradients. */
+  readonly graph: Graph;
+  /** The nodes of `graph` that compute no gradient: those of the source and of substitutes. */
   readonly forwardNodes: readonly Node[];
   readonly substitutions: readonly Substitution[];
-  /** `needed` saves what is costly to compute again, `inputs` nothing. */
-  readonly save: 'needed' | 'inputs';
 }
 
-/** Splits a joint graph into its forward and its backward part. */
-export function partition(parts: Joint): ForwardAndBackward {
-  const { source, joint, forwardNodes, substitutions, save } = parts;
+/**
+ * Splits a joint graph into its forward and its backward part.
+ *
+ * @param save `needed` saves the values that are costly to compute again, `inputs` saves none
+ */
+export function partition(joint: Joint, save: 'needed' | 'inputs'): ForwardAndBackward {
+  const { source, graph, forwardNodes, substitutions } = joint;
   const substitutes = new Map(substitutions.map((one) => [one.original.id, one.substitute]));
   const substituted = (node: Node): Node => ({
     ...node,
     inputs: node.inputs.map((input) => substitutes.get(input.id) ?? input),
   });
-  // Computes the gradients from the inputs alone: the backward graph with nothing saved.
-  const recomputing = prune({ ...joint, nodes: inOrder(joint.nodes.map(substituted)) });
+  // The backward graph if nothing were saved: it computes the gradients from the inputs alone.
+  const recomputing = prune({ ...graph, nodes: inOrder(graph.nodes.map(substituted)) });
   const saved =
     save === 'needed'
       ? chooseSaved(inOrder(forwardNodes.map(substituted)), forwardReads(recomputing, forwardNodes))
       : new Set<number>();
   return {
-    forward: forwardGraph(parts, saved),
+    forward: forwardGraph(joint, saved),
     backward: backwardGraph(source, recomputing, saved),
   };
 }
@@ -75,11 +77,12 @@ function forwardReads(graph: Graph, forwardNodes: readonly Node[]): Value[] {
 
 const savedName = (value: Value): string => `saved.${value.name}`;
 
+/** The source with the saved values as further outputs. */
 function forwardGraph(
   { source, forwardNodes, substitutions }: Joint,
   saved: ReadonlySet<number>,
 ): Graph {
-  // For a substitute that is saved it gives the original, which it computes in any case.
+  // The forward graph computes originals in any case, so it gives them in place of saved substitutes.
   const originals = new Map(substitutions.map((one) => [one.substitute.id, one.original]));
   const values = forwardNodes.flatMap((node) => node.outputs).filter(({ id }) => saved.has(id));
   const outputs = values.map((value) => ({
@@ -89,7 +92,7 @@ function forwardGraph(
   return prune({ ...source, nodes: forwardNodes, outputs: [...source.outputs, ...outputs] });
 }
 
-/** The graph with saved values as inputs, and only the nodes that are needed then. */
+/** Copies a graph with saved values as inputs, and only the nodes that are needed then. */
 function backwardGraph(source: Graph, recomputing: Graph, saved: ReadonlySet<number>): Graph {
   const producers = producersOf(recomputing.nodes);
   const needed = neededWith(saved, recomputing, producers);
@@ -117,7 +120,7 @@ function backwardGraph(source: Graph, recomputing: Graph, saved: ReadonlySet<num
   return optimize(g.build());
 }
 
-/** The values that the outputs need where saved values are given, by id; the saved ones included. */
+/** The values that the outputs depend on when saved values are inputs, by id. */
 function neededWith(
   saved: ReadonlySet<number>,
   graph: Graph,
@@ -154,7 +157,7 @@ function inputsOf(
   return [...symbolSources(source, [...needed.values()], given), ...given];
 }
 
-/** Inputs of the source that are wanted for their shape alone: it has a symbol of `values` that no given input has. */
+/** Inputs of the source that bring symbols in the shapes of `values` which no given input brings. */
 function symbolSources(source: Graph, values: readonly Value[], given: readonly Value[]): Value[] {
   const known = new Set(given.flatMap((input) => input.shape));
   const sources: Value[] = [];

@@ -4,7 +4,7 @@ import { evaluateDim, sizeOfDim } from './dim.ts';
 import type { Dim, ValueType } from './ir.ts';
 import type { Shapes } from './kernel.ts';
 
-/** Whether two shapes have the same dimensions, in normal form. */
+/** True if two shapes have the same dimensions, in normal form. */
 export function sameShape(a: readonly Dim[], b: readonly Dim[]): boolean {
   return a.length === b.length && a.every((dim, i) => dim === b[i]);
 }
@@ -30,7 +30,7 @@ export function broadcastShapes(shapes: readonly (readonly Dim[])[]): Dim[] | un
   return result;
 }
 
-/** Whether the sizes of given values determine all sizes of some shapes. */
+/** True if the sizes of given values determine all sizes of some shapes. */
 export function areSized(shapes: readonly (readonly Dim[])[], from: readonly ValueType[]): boolean {
   const known = new Set(from.flatMap(({ shape }) => shape));
   const isSized = (dim: Dim): boolean =>

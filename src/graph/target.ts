@@ -18,9 +18,9 @@ import { areSized, sameShape } from './shape.ts';
 /** A provider, by what it can compute. Every provider computes f32. */
 export interface Target {
   readonly name: string;
-  /** Whether it has a kernel for a node some of whose values are f16 or bf16. */
+  /** True if it has a kernel for a node some of whose values are f16 or bf16. */
   readonly hasKernel: (node: Node) => boolean;
-  /** Whether elementwise nodes and the reductions between them are fused to kernels. */
+  /** True if elementwise nodes and the reductions between them are fused to kernels. */
   readonly isFusing?: boolean;
   /** Rewrites nodes as others that kernels can fuse. */
   readonly form?: Rule;

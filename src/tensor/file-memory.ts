@@ -23,7 +23,7 @@ const MADV_POPULATE = { read: 22, write: 23 } as const;
 const PAGE_BYTES = 64n << 10n;
 
 /** Folder for large temporary files: `TMPDIR`, or the system's folder on a disk rather than in memory. */
-export function scratchFolder(): string {
+function scratchFolder(): string {
   const usual = '/var/tmp';
   return process.env['TMPDIR'] === undefined && existsSync(usual) ? usual : tmpdir();
 }
@@ -62,7 +62,7 @@ export function fileBuffer(byteLength: number, folder = scratchFolder()): Shared
   }
 }
 
-/** Whether memory lies in a file. No other memory is growable. */
+/** True if memory lies in a file. No other memory is growable. */
 export function isInFile(buffer: ArrayBufferLike): buffer is SharedMemory {
   return isShared(buffer) && buffer.growable;
 }

@@ -13,7 +13,7 @@ export type SharedMemory = SharedArrayBuffer;
 /** Makes shared memory of so many zero bytes, as `sharedBuffer` and `fileBuffer` do. */
 export type MakeShared = (byteLength: number) => SharedMemory;
 
-/** Whether a value, such as the buffer of a typed array, is shared memory. */
+/** True if a value, such as the buffer of a typed array, is shared memory. */
 export function isShared(value: unknown): value is SharedMemory {
   return value instanceof SharedArrayBuffer;
 }

@@ -22,12 +22,12 @@ export interface PatchLevels {
 /** Patch rows f32 `[N, C·Pt·P·P]`, as values or as levels to look up. */
 export type PixelValues = Tensor<'f32'> | PatchLevels;
 
-/** Whether pixels are levels. */
+/** True if pixels are levels. */
 export function isLevels(pixels: PixelValues): pixels is PatchLevels {
   return 'levels' in pixels;
 }
 
-/** Whether two pixels are the same tensors, not merely equal ones. */
+/** True if two pixels are the same tensors, not merely equal ones. */
 export function areSamePixels(a: PixelValues | null, b: PixelValues | null): boolean {
   if (a === null || b === null) return a === b;
   return isLevels(a) ? isLevels(b) && a.levels === b.levels : a === b;

@@ -1,6 +1,6 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import { bytesPerElement } from '../../tensor/dtype.ts';
-import type { Dim, Value } from '../ir.ts';
+import { isFloat, type Dim, type Value } from '../ir.ts';
 import { cNumber, cTypes } from '../kernel-prelude.ts';
 import type { Scalar, Shapes } from '../kernel.ts';
 import { opOf } from '../ops/table.ts';
@@ -84,7 +84,7 @@ export class ElementSource {
     return `size_${this.name(y!)}`;
   }
 
-  /** Whether a value is read or computed once for a row, before the walk along it. */
+  /** True if a value is read or computed once for a row, before the walk along it. */
   isPerRow(value: Value): boolean {
     return isPerRow(this.extent(value));
   }
@@ -108,7 +108,7 @@ export class ElementSource {
     return addresses.map((address) => `isAligned<${pack}>(${address})`);
   }
 
-  /** Whether neighbours along a row are neighbours in memory. */
+  /** True if neighbours along a row are neighbours in memory. */
   isPacked(value: Value): boolean {
     return this.extent(value) === 'full' || this.extent(value) === 'column';
   }
@@ -151,18 +151,14 @@ export class ElementSource {
   /** C for an element of an output as it is stored. */
   stored(output: Value): string {
     const name = this.name(output);
-    return isFloatType(output) ? `fromFloat<${cTypes[output.dtype]}>(${name})` : name;
+    return isFloat(output.dtype) ? `fromFloat<${cTypes[output.dtype]}>(${name})` : name;
   }
 }
 
-function isFloatType({ dtype }: Value): boolean {
-  return dtype === 'f32' || dtype === 'f16' || dtype === 'bf16';
-}
-
 function variableType(value: Value): string {
-  return isFloatType(value) ? 'float' : cTypes[value.dtype];
+  return isFloat(value.dtype) ? 'float' : cTypes[value.dtype];
 }
 
 function widened(value: Value, element: string): string {
-  return isFloatType(value) ? `toFloat(${element})` : element;
+  return isFloat(value.dtype) ? `toFloat(${element})` : element;
 }

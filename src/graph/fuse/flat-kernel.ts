@@ -8,7 +8,7 @@ import { sizesIn } from './space.ts';
 const BLOCK_THREADS = 256;
 const MOST_BLOCKS = 1 << 20;
 
-/** Whether a region has no reduction, and each of its values has one element for each place or one in all. */
+/** True if a region has no reduction, and each of its values has one element for each place or one in all. */
 export function isFlat(region: Region): boolean {
   const source = new ElementSource(region);
   const { space, nodes, inputs } = region;

@@ -19,7 +19,7 @@ import { rowsKernel } from './rows-kernel.ts';
 import { extentIn } from './space.ts';
 
 /** Nodes that run as one kernel, or as the two of a sum over rows. */
-export interface Fused {
+interface Fused {
   readonly name: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
@@ -97,13 +97,13 @@ class Fusion {
     return inOrder(this.#complete(units));
   }
 
-  /** Whether a node belongs to a group, rather than to every kernel that reads it. */
+  /** True if a node belongs to a group, rather than to every kernel that reads it. */
   #isCore(node: Node): boolean {
     const manner = mannerOf(node);
     return (manner === 'map' || manner === 'row') && (!isFree(node) || this.#isDemanded(node));
   }
 
-  /** Whether a node's value is a result, or is read by a node that no kernel computes. */
+  /** True if a node's value is a result, or is read by a node that no kernel computes. */
   #isDemanded({ outputs: [value] }: Node): boolean {
     if (this.#results.has(value!.id)) return true;
     const readers = this.#readers.get(value!.id) ?? [];
@@ -200,7 +200,7 @@ class Fusion {
     for (const node of both) this.#groups.set(node, both);
   }
 
-  /** Whether a node outside of a group reads the group and is read by it, directly or not. */
+  /** True if a node outside of a group reads the group and is read by it, directly or not. */
   #isCircular(group: Group): boolean {
     const seen = new Set<Node>();
     const pending: Node[] = [];

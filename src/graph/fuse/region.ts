@@ -18,7 +18,7 @@ export interface Region {
 }
 
 /** The way a node treats the elements of a space: one by one, or reducing those of a row or of a column. */
-export type Manner = 'map' | 'row' | 'column';
+type Manner = 'map' | 'row' | 'column';
 
 /** The manner of a node that kernels can compute, undefined for others. */
 export function mannerOf(node: Node): Manner | undefined {
@@ -31,7 +31,7 @@ export function mannerOf(node: Node): Manner | undefined {
   return op === 'reduceSum' && axes.every((axis, i) => axis === i) ? 'column' : undefined;
 }
 
-/** Whether computing a node costs less than reading its value, so that kernels which read it compute it themselves. */
+/** True if computing a node costs less than reading its value, so that kernels which read it compute it themselves. */
 export function isFree({ op, inputs, outputs }: Node): boolean {
   return (
     op === 'expand' ||

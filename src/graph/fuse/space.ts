@@ -33,7 +33,7 @@ export function extentIn(
   return lead.every(isOne) && sameShape(rest, space.slice(rowAxes)) ? 'column' : 'other';
 }
 
-/** Whether a value has one element for each row, or fewer. */
+/** True if a value has one element for each row, or fewer. */
 export function isPerRow(extent: Extent): boolean {
   return extent === 'row' || extent === 'scalar';
 }

@@ -5,7 +5,7 @@ import { cTypes } from '../kernel-prelude.ts';
 const THREADS = 256;
 
 /** Sizes and dtypes of a rotation's kernel: `x [T, heads, width]`, of which the first `turning` heads turn. */
-export interface RotaryForm {
+interface RotaryForm {
   readonly dtype: DType;
   readonly tableDType: DType;
   readonly heads: number;

@@ -2,7 +2,7 @@ import { isFloat, type Dim, type Value } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import { rotaryKernel } from './attention-kernels.ts';
 import { linalg } from './linalg.ts';
-import { intermediate, microsoft, type None, type OpFamily } from './op.ts';
+import { intermediate, microsoft, nameIn, type None, type OpFamily } from './op.ts';
 import { reduce } from './reduce.ts';
 
 /** Attributes of the attention ops. */
@@ -45,8 +45,7 @@ export const attention: OpFamily<AttentionAttributes> = {
       }
       const from = heads < all ? rows : onnx.name(x!);
       const sequence = node('Reshape', from, onnx.ints([1, -1, size]));
-      const table = (value: Value): string =>
-        value.dtype === x!.dtype ? onnx.name(value) : onnx.cast(onnx.name(value), x!.dtype);
+      const table = (value: Value): string => nameIn(onnx, value, x!.dtype);
       const sines = inverse ? node('Neg', table(sin!)) : table(sin!);
       const turned = onnx.temporary();
       const tables = [onnx.ints([0]), table(cos!), sines];

@@ -3,7 +3,7 @@ import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel, Shapes } from '../kernel.ts';
 
 /** Sizes of a pair of kernels. */
-export interface CachedAttentionSizes {
+interface CachedAttentionSizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;

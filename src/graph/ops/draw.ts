@@ -111,7 +111,7 @@ export const draw: OpFamily<DrawAttributes> = {
 };
 
 /** Bounds of a draw. `ranks f32 [K]` are 0 to K - 1, with K the largest `topK`, or V where there is a `topP`. */
-export interface DrawBounds {
+interface DrawBounds {
   readonly topK: Value;
   readonly topP?: Value;
   readonly ranks: Value;

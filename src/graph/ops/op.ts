@@ -83,7 +83,7 @@ export interface Emitter {
   ): void;
   /** The ONNX name of a value. */
   name(value: Value): string;
-  /** Whether any node or graph output reads a value. */
+  /** True if any node or graph output reads a value. */
   isRead(value: Value): boolean;
   /** A fresh name for a value inside one op's emission. */
   temporary(): string;
@@ -99,6 +99,11 @@ export interface Emitter {
 
 /** The domain of ONNX Runtime's own ops. */
 export const microsoft = 'com.microsoft';
+
+/** The name of a value in a dtype: its own name, or that of a cast. */
+export function nameIn(onnx: Emitter, value: Value, dtype: DType): string {
+  return value.dtype === dtype ? onnx.name(value) : onnx.cast(onnx.name(value), dtype);
+}
 
 /** Adds a node with one output for the op's own use; returns the output's name. */
 export function intermediate(

@@ -4,7 +4,7 @@ import { attentionGradientKernels } from './packed-attention-gradient-kernels.ts
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { blank, type NdArray } from './array.ts';
-import { intermediate, type Emitter, type OnnxAttribute, type OpFamily } from './op.ts';
+import { intermediate, nameIn, type Emitter, type OnnxAttribute, type OpFamily } from './op.ts';
 
 /** Heads of an attention. Equal groups of the `heads` query heads share one of the `kvHeads` key-value heads each. */
 export interface PackedHeads {
@@ -341,7 +341,7 @@ class PlainAttention {
   }
 
   #wide(x: Value): string {
-    return x.dtype === 'f32' ? this.#onnx.name(x) : this.#onnx.cast(this.#onnx.name(x), 'f32');
+    return nameIn(this.#onnx, x, 'f32');
   }
 
   #grouped(rows: string): string {

@@ -2,7 +2,7 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 
 /** Geometry of tiles in shared memory, for rows of one width. */
-export interface TileShape {
+interface TileShape {
   /** Rows of a tile; sixteen to a warp. */
   readonly rows: number;
   readonly threads: number;

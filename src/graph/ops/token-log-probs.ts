@@ -1,8 +1,8 @@
-import { isFloat, type Value, type ValueType } from '../ir.ts';
+import { isFloat, type ValueType } from '../ir.ts';
 import { dtypeError, sameShape, shapeError } from '../shape.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import { blank, type NdArray } from './array.ts';
-import { intermediate, type Emitter, type OpFamily } from './op.ts';
+import { intermediate, nameIn, type OpFamily } from './op.ts';
 import { tokenLogProbsGradientKernel, tokenLogProbsKernel } from './token-log-probs-kernels.ts';
 
 /** The dtype of the logits' gradient: that of the products which read it. */
@@ -42,7 +42,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       ];
     },
     emit({ inputs: [logits, targets], outputs: [logProbs, logSumExp] }, onnx) {
-      const wide = widened(onnx, logits!);
+      const wide = nameIn(onnx, logits!, 'f32');
       const all = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
       const axis = { axis: { int: 1 } };
       const ofToken = intermediate(onnx, 'GatherElements', [all, onnx.name(targets!)], axis);
@@ -86,7 +86,7 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
       const column = (name: string): string =>
         intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
       const shifted = intermediate(onnx, 'Sub', [
-        widened(onnx, logits!),
+        nameIn(onnx, logits!, 'f32'),
         column(onnx.name(logSumExp!)),
       ]);
       const factor = column(onnx.name(dy!));
@@ -118,7 +118,3 @@ export const tokenLogProbs: OpFamily<TokenLogProbsAttributes> = {
     },
   },
 };
-
-function widened(onnx: Emitter, x: Value): string {
-  return x.dtype === 'f32' ? onnx.name(x) : onnx.cast(onnx.name(x), 'f32');
-}
