@@ -1,7 +1,5 @@
 import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
-import type { ValueExperienceMessage } from '../critic/protocol.ts';
-import type { ExperienceMessage } from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
 import { FROZEN_VERSION } from '../model-props.ts';
 import { askAny } from '../runtime/pool.ts';
@@ -74,19 +72,33 @@ export async function criticValues(
   });
 }
 
-/** Trains the critic on a step's responses. @returns its metrics */
+/** A batch that the critic is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
+interface CriticTargets {
+  readonly sequences: readonly Sequence[];
+  /** Values before the update; null without a critic. */
+  readonly values: readonly Tensor<'f32'>[] | null;
+  readonly returns: readonly Tensor<'f32'>[];
+}
+
+/** Trains the critic. @returns its metrics; none without a critic */
 export async function updateCritic(
   { actors, plan, reporter, signal }: StepContext,
-  experiences: readonly ValueExperienceMessage[],
+  { sequences, values, returns }: CriticTargets,
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<Metrics> {
-  const critics = actors.critics!;
+  const { critics } = actors;
+  if (critics === null || values === null) return {};
   const { miniBatchSize, epochs } = plan.step.critic;
+  const experiences = sequences.map((sequence, i) => ({
+    ...sequence,
+    oldValues: values[i]!,
+    returns: returns[i]!,
+  }));
   return await clock.time('update_critic', async () => {
     const { now, next } = criticRates(plan.step, number);
     const progress = new LearnerProgress(critics.count);
-    const total = experiences.length * epochs;
+    const total = sequences.length * epochs;
     using _ = reporter.phase({ name: 'critic', total, done: () => progress.done });
     const options = { timeoutMs: TIMEOUT_MS, signal };
     const request = { miniBatchSize, learningRate: now };
@@ -95,23 +107,41 @@ export async function updateCritic(
   });
 }
 
+/** A batch that the policy is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
+interface PolicyTargets {
+  readonly sequences: readonly Sequence[];
+  readonly promptIds: readonly string[];
+  /** Log-probabilities before the update. */
+  readonly old: readonly Tensor<'f32'>[];
+  /** Log-probabilities under the reference; null where KL is off. */
+  readonly ref: readonly Tensor<'f32'>[] | null;
+  readonly advantages: readonly Tensor<'f32'>[];
+}
+
 /**
- * Trains the policy on a step's responses and publishes its weights. While the critic warms up, it does nothing.
+ * Trains the policy and publishes its weights. While the critic warms up, it does nothing.
  *
  * @returns its metrics, and the prompt of each response that it was trained on
  */
 export async function updatePolicy(
   { actors, plan, reporter, weights, signal }: StepContext,
-  experiences: readonly ExperienceMessage[],
+  { sequences, promptIds, old, ref, advantages }: PolicyTargets,
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<{ readonly metrics: Metrics; readonly trained: readonly string[] }> {
   if (number.step < plan.step.criticWarmup) return { metrics: {}, trained: [] };
   const { miniBatchSize, epochs } = plan.step.policy;
+  const experiences = sequences.map((sequence, i) => ({
+    ...sequence,
+    promptId: promptIds[i]!,
+    oldLogProbs: old[i]!,
+    advantages: advantages[i]!,
+    refLogProbs: ref?.[i] ?? null,
+  }));
   return await clock.time('update_actor', async () => {
     const learningRate = policyRate(plan.step, number);
     const progress = new LearnerProgress(actors.learners.count);
-    const total = experiences.length * epochs;
+    const total = sequences.length * epochs;
     using _ = reporter.phase({ name: 'update', total, done: () => progress.done });
     // Readers let go of the weights before the learners step them.
     await weights.revise();

@@ -33,7 +33,7 @@ export type SupervisedPlan = ReturnType<typeof planSupervised>;
 /** An earlier stage of a curriculum that goes on. */
 export interface MixedStage {
   readonly name: string;
-  /** Its share of every step's prompts, in (0, 1). */
+  /** Share of every step's prompts, in (0, 1). */
   readonly share: number;
   /** The stage's own config, of which `data` and `worker.reward` count. */
   readonly config: Config;
@@ -53,16 +53,17 @@ export function planRun(
   mix: readonly MixedStage[] = [],
   note?: (line: string) => void,
 ) {
-  const { algorithm, data, trainer } = config;
-  const { actor, critic, rollout, reward } = config.worker;
-  const { maxPromptLength, maxResponseLength } = data;
-  const sampling: Sampling = rollout;
-  const skipsInvalid = reward.invalidResponses === 'skip';
+  const { algorithm, data, trainer, worker } = config;
   const batchSize = data.miniRolloutBatchSize ?? data.rolloutBatchSize;
   const shares = promptsOfShares(
     mix.map(({ share }) => share),
     batchSize,
   );
+  const files = {
+    trainFiles: trainer.valOnly ? null : data.trainFiles,
+    validationFiles: filesOf(data.valFiles),
+    batchSize: shares.reduce((rest, share) => rest - share, batchSize),
+  };
   return {
     ...planTraining(config),
     /** The run's own folder. */
@@ -81,44 +82,47 @@ export function planRun(
       : { model: referenceModel(config), settings: referenceSettings(config) },
     rollout: { engine: engineSettings(config), tokenizerPath: tokenizerPathOf(config) },
     /** The run's own prompts and reward. */
-    task: planTask(
-      config,
-      {
-        trainFiles: trainer.valOnly ? null : data.trainFiles,
-        validationFiles: filesOf(data.valFiles),
-        batchSize: shares.reduce((rest, share) => rest - share, batchSize),
-      },
-      null,
-      note,
-    ),
+    task: planTask(config, files, null, note),
     /** Those of earlier stages that go on. */
     replays: mix.map((stage, i) => planReplay(config, stage, shares[i]!)),
-    step: {
-      algorithm,
-      /** Prompts of a step, P. */
-      prompts: data.rolloutBatchSize,
-      /** Among others `n`, the responses to each prompt. */
-      sampling,
-      seed: trainer.seed,
-      maxPromptLength,
-      maxResponseLength,
-      /** Generation rounds that a step may take to fill its batch; 0 or less sets no limit. */
-      maxRounds: trainer.maxTryMakeBatch,
-      /** Whether responses that cannot be scored are left out and counted, instead of ending the run. */
-      skipsInvalid,
-      /** The first step that updates the policy. */
-      criticWarmup: trainer.criticWarmup,
-      policy: planUpdate(actor, rollout.n),
-      critic: planUpdate(critic, rollout.n),
-    },
+    step: planStep(config),
     validation: {
-      sampling: validationSampling(rollout),
+      ...planResponses(config),
+      sampling: validationSampling(worker.rollout),
       /** Prompts at a time; -1 is all. */
       batchSize: data.valBatchSize,
-      maxPromptLength,
-      maxResponseLength,
-      skipsInvalid,
     },
+  };
+}
+
+/** The batch of a step, its advantages and its updates. */
+function planStep(config: Config) {
+  const { algorithm, data, trainer, worker } = config;
+  const { n } = worker.rollout;
+  return {
+    ...planResponses(config),
+    algorithm,
+    /** Prompts of a step, P. */
+    prompts: data.rolloutBatchSize,
+    seed: trainer.seed,
+    /** Generation rounds that a step may take to fill its batch; 0 or less sets no limit. */
+    maxRounds: trainer.maxTryMakeBatch,
+    /** The first step that updates the policy. */
+    criticWarmup: trainer.criticWarmup,
+    policy: planUpdate(worker.actor, n),
+    critic: planUpdate(worker.critic, n),
+  };
+}
+
+/** The responses of a step or a validation. */
+function planResponses({ data, worker: { rollout, reward } }: Config) {
+  return {
+    /** Among others `n`, the responses to each prompt. */
+    sampling: rollout as Sampling,
+    maxPromptLength: data.maxPromptLength,
+    maxResponseLength: data.maxResponseLength,
+    /** True where responses that cannot be scored are left out and counted, instead of ending the run. */
+    skipsInvalid: reward.invalidResponses === 'skip',
   };
 }
 

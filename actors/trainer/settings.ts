@@ -17,7 +17,7 @@ import { devicesOf } from './this-machine.ts';
 /** A section of the config whose model is trained. */
 type Trained = Config['worker']['actor'] | Config['worker']['critic'];
 
-/** Where the programs of a model compute and in which dtype, and where its weights lie. */
+/** The devices and the dtype that a model's programs compute in, and the place of its weights. */
 export type ComputeSettings = ReturnType<typeof computeSettings>;
 /** A model to load, and what of it is trained. */
 export type ModelSettings = ReturnType<typeof policyModel>;
@@ -52,68 +52,43 @@ export function tokenizerPathOf(config: Config): string {
   return config.worker.actor.model.tokenizerPath ?? modelPathOf(config);
 }
 
-/** How rows become prompts, and in which order. */
+/** Settings of the data actor: keys of `data` under their names in the config, and others that make prompts. */
 export function dataSettings(config: Config) {
-  const { data } = config;
+  const { data, worker } = config;
   return {
+    ...data,
     tokenizerPath: tokenizerPathOf(config),
-    promptKey: data.promptKey,
-    answerKey: data.answerKey,
-    imageKey: data.imageKey,
-    videoKey: data.videoKey,
-    imageDir: data.imageDir,
-    formatPrompt: data.formatPrompt,
-    overrideChatTemplate: data.overrideChatTemplate,
-    minPixels: data.minPixels,
-    maxPixels: data.maxPixels,
-    bitDepth: data.bitDepth,
-    videoFps: data.videoFps,
-    limitImages: config.worker.rollout.limitImages,
-    maxPromptLength: data.maxPromptLength,
-    maxResponseLength: data.maxResponseLength,
-    invalidRows: data.invalidRows,
-    maxInvalidFraction: data.maxInvalidFraction,
-    check: data.check,
-    filterOverlongPrompts: data.filterOverlongPrompts,
+    limitImages: worker.rollout.limitImages,
     filterConcurrency: data.filterOverlongPromptsWorkers,
-    shuffle: data.shuffle,
-    seed: data.seed,
   };
 }
 
-/** How learners score and train the policy. */
+/** Settings of the learners, which score and train the policy. */
 export function learnerSettings(
   config: Config,
 ): TrainedSettings & Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {
   const { actor, rollout } = config.worker;
+  const { lossType, lossAvgMode, tauPositive, tauNegative } = actor;
+  const { clipRatioLow, clipRatioHigh, clipRatioDual } = actor;
   const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
+  const clip = { clipRatioLow, clipRatioHigh, clipRatioDual, tauPositive, tauNegative };
+  const kl = { useKlLoss: useKlLoss && !disableKl, klPenalty: klKindOf(klPenalty), klCoef };
   return {
     ...trainedSettings(config, actor),
-    loss: {
-      lossType: actor.lossType,
-      lossAvgMode: actor.lossAvgMode,
-      clipRatioLow: actor.clipRatioLow,
-      clipRatioHigh: actor.clipRatioHigh,
-      clipRatioDual: actor.clipRatioDual,
-      tauPositive: actor.tauPositive,
-      tauNegative: actor.tauNegative,
-      useKlLoss: useKlLoss && !disableKl,
-      klPenalty: klKindOf(klPenalty),
-      klCoef,
-    },
+    loss: { lossType, lossAvgMode, ...clip, ...kl },
     imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
     temperature: rollout.temperature,
   };
 }
 
-/** How critics value responses and train. */
+/** Settings of the critics, which value responses and train. */
 export function criticSettings(config: Config): TrainedSettings & Pick<CriticProps, 'loss'> {
   const { critic } = config.worker;
   const { cliprangeValue, lossAvgMode } = critic;
   return { ...trainedSettings(config, critic), loss: { cliprangeValue, lossAvgMode } };
 }
 
-/** How the reference scores: as the learners do. */
+/** Settings of the reference, which scores as the learners do. */
 export function referenceSettings(config: Config) {
   return { microBatch: microBatch(config, config.worker.actor, 'experience') };
 }
@@ -124,7 +99,7 @@ export function engineSettings({ worker: { rollout } }: Config) {
   return { maxPrefillTokens: maxNumBatchedTokens, memoryShare: gpuMemoryUtilization };
 }
 
-/** How responses are scored. */
+/** Settings of the reward actors. */
 export function rewardSettings(config: Config): RewardProps {
   const { reward } = config.worker;
   const { spec, kwargs } = rewardChoice(reward);
@@ -179,7 +154,7 @@ function computeSettings(
     devices,
     /** Dtype of the programs. They work on a copy of the weights unless it is f32 on the processor. */
     computeDType: fsdp.mpParamDtype === null ? best : floatDTypeOf(fsdp.mpParamDtype),
-    /** Whether weights lie outside the memory that programs compute in while these do not need them. */
+    /** True where weights lie outside the memory that programs compute in while these do not need them. */
     isOffloaded: fsdp.enableCpuOffload || offload.offloadParams,
     /** Dtype whose numbers trained weights are rounded to after each step, and the reference's once. */
     storage: floatDTypeOf(fsdp.torchDtype),

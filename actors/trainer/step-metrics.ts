@@ -11,11 +11,10 @@ import {
   type Metrics,
   type PhaseSeconds,
 } from '../../src/metrics.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, sequenceLength } from '../../src/training/experience.ts';
 import { learnerShares } from '../../src/training/mini-batches.ts';
 import type { Sequence } from '../messages.ts';
-import type { Estimate } from './advantages.ts';
+import type { Estimate, TokenView } from './advantages.ts';
 import type { Batch } from './batch.ts';
 import type { StepContext } from './context.ts';
 import type { StepPlan } from './plan.ts';
@@ -26,9 +25,7 @@ import type { Stopwatch } from './timeline.ts';
 interface FinishedStep {
   readonly batch: Batch;
   readonly sequences: readonly Sequence[];
-  /** Log-probabilities before the update, f32 `[T]` for each response. */
-  readonly old: readonly Tensor<'f32'>[];
-  readonly values: readonly Tensor<'f32'>[] | null;
+  readonly view: TokenView;
   readonly estimate: Estimate;
   /** Metrics of the updates. */
   readonly losses: Metrics;
@@ -40,7 +37,7 @@ interface FinishedStep {
 /** Collects the metrics of a step under EasyR1's names, and stops its clock. */
 export function stepMetrics(
   context: StepContext,
-  { batch, sequences, old, values, estimate, losses, rewards, clock }: FinishedStep,
+  { batch, sequences, view, estimate, losses, rewards, clock }: FinishedStep,
 ): Metrics {
   const { actors, plan } = context;
   const { maxPromptLength, maxResponseLength } = plan.step;
@@ -59,7 +56,7 @@ export function stepMetrics(
       tokenRewards: estimate.tokenRewards,
       advantages: estimate.advantages,
       returns: estimate.returns,
-      ...(values !== null && { values: concatenate(values) }),
+      ...(view.values !== null && { values: concatenate(view.values) }),
       promptLengths: sequences.map(({ prompt }) => prompt.tokenIds.data.length),
       maxPromptLength,
       maxResponseLength,
@@ -76,7 +73,7 @@ export function stepMetrics(
     utilization(context, tokens, seconds),
     mismatchMetrics(
       concatenate(batch.scored.map(({ response }) => response.logProbs)),
-      concatenate(old),
+      concatenate(view.old),
     ),
     { 'data/skipped_rows': batch.skipped },
   );

@@ -33,6 +33,7 @@ export async function trainingStep(
   // Sample and score: B responses, each with a reward.
   const batch = await makeBatch(context, state, number.step, clock);
   const { scored } = batch;
+  const promptIds = scored.map(({ group }) => group.prompt.promptId);
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
     response: response.tokenIds,
@@ -40,59 +41,29 @@ export async function trainingStep(
   // Parts of a reward are named by its author. A name that is taken must fail before weights change.
   const rewards = rewardMetrics(context, batch);
 
-  // Look at every response token with the models as they are before the update.
+  // Evaluate every response token with the models as they are before the update.
   const old = await oldLogProbs(context, sequences, clock);
   const ref = await refLogProbs(context, sequences, clock); // null where KL is off
   const values = await criticValues(context, sequences, clock); // null without a critic
 
   // Turn rewards, less KL where it is part of them, into token advantages and returns.
-  const estimate = clock.timeSync('adv', () => {
-    const { algorithm } = context.plan.step;
-    return estimateAdvantages(algorithm, state.klController, batch, { old, ref, values });
-  });
+  const view = { old, ref, values };
+  const estimate = clock.timeSync('adv', () =>
+    estimateAdvantages(context.plan.step.algorithm, state.klController, batch, view),
+  );
   const advantages = perResponse(estimate.advantages, sequences);
   const returns = perResponse(estimate.returns, sequences);
 
-  // Update the critic, then the policy, over mini-batches and epochs.
+  // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
-  const critic =
-    values &&
-    (await updateCritic(
-      context,
-      sequences.map((sequence, i) => ({
-        ...sequence,
-        oldValues: values[i]!,
-        returns: returns[i]!,
-      })),
-      number,
-      clock,
-    ));
-  const policy = await updatePolicy(
-    context,
-    sequences.map((sequence, i) => ({
-      ...sequence,
-      promptId: scored[i]!.group.prompt.promptId,
-      oldLogProbs: old[i]!,
-      refLogProbs: ref?.[i] ?? null,
-      advantages: advantages[i]!,
-    })),
-    number,
-    clock,
-  );
+  const critic = await updateCritic(context, { sequences, values, returns }, number, clock);
+  const targets = { sequences, promptIds, old, ref, advantages };
+  const policy = await updatePolicy(context, targets, number, clock);
 
   const losses = { ...critic, ...policy.metrics };
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
-    metrics: stepMetrics(context, {
-      batch,
-      sequences,
-      old,
-      values,
-      estimate,
-      losses,
-      rewards,
-      clock,
-    }),
+    metrics: stepMetrics(context, { batch, sequences, view, estimate, losses, rewards, clock }),
     trained: policy.trained,
     accuracy: meanAccuracy(scored),
   };

@@ -247,13 +247,9 @@ describe('a key of the config', () => {
       const clock = new Stopwatch();
       await oldLogProbs(context, sequences, clock);
       const number = { step: 4, steps: 10 };
-      const [zero] = each;
-      const values = { oldValues: zero!, returns: zero! };
-      const valued = sequences.map((sequence) => ({ ...sequence, ...values }));
-      await updateCritic(context, valued, number, clock);
-      const policy = { promptId: '', oldLogProbs: zero!, refLogProbs: null, advantages: zero! };
-      const experiences = sequences.map((sequence) => ({ ...sequence, ...policy }));
-      await updatePolicy(context, experiences, number, clock);
+      await updateCritic(context, { sequences, values: each, returns: each }, number, clock);
+      const targets = { promptIds: each.map(String), old: each, ref: null, advantages: each };
+      await updatePolicy(context, { sequences, ...targets }, number, clock);
       return requests;
     };
 
