@@ -7,15 +7,15 @@ import type { FloatDType } from '../src/tensor/dtype.ts';
 import type { SharedMemory } from '../src/tensor/memory.ts';
 import { Turns } from '../src/turns.ts';
 
-/** Bytes of a copy's memory. */
+/** Size of a copy's shared words, in bytes. */
 export const deviceCopyBytes = 64;
 
-/** 32-bit words. */
+/** Indices of 32-bit words. */
 const LOCK = 0;
 const VERSION = 1;
-/** A 64-bit word. */
+/** Index of a 64-bit word. */
 const HANDLE = 1;
-/** In place of a version: learners step the copy itself, and it needs no other. */
+/** Version of a copy that learners step: it is never filled again. */
 const STEPPED = -1;
 
 /**
@@ -35,8 +35,8 @@ export class DeviceCopy {
   readonly #turns = new Turns();
 
   /**
-   * @param weights what it is a copy of, in this process's memory
-   * @param memory `deviceCopyBytes`, zero at first
+   * @param weights in this process's memory, of which this is the copy
+   * @param memory  `deviceCopyBytes`, zero at first
    * @throws DEVICE_OUT_OF_MEMORY
    */
   constructor(device: Device, weights: Arena, dtype: FloatDType, memory: SharedMemory) {
@@ -56,7 +56,7 @@ export class DeviceCopy {
     this.arena = new DeviceArena(weights.layout, handles.view(words[HANDLE]!, dtype, shape));
   }
 
-  /** Fills it with the weights as they are, if it is not of their version yet. */
+  /** Fills the copy with the weights of now, unless it has that version already. */
   bring(version: number): Promise<void> {
     return this.#turns.run(async () => {
       using _ = this.#lock();
@@ -68,12 +68,12 @@ export class DeviceCopy {
     });
   }
 
-  /** Fills it a last time: learners step it from now on. */
+  /** Fills the copy for the last time: learners step it from now on. */
   handOver(): Promise<void> {
     return this.bring(STEPPED);
   }
 
-  /** Waits for other threads; filling a copy takes seconds at most. */
+  /** Takes the lock. A thread holds it for seconds at most, while it fills the copy. */
   #lock(): Disposable {
     while (Atomics.compareExchange(this.#words, LOCK, 0, 1) !== 0) {
       Atomics.wait(this.#words, LOCK, 1);
@@ -87,7 +87,7 @@ export class DeviceCopy {
   }
 }
 
-/** Says that a copy is of no version, as before another run's weights. */
+/** Marks a copy as empty, before another run's weights. */
 export function forgetDeviceCopy(memory: SharedMemory): void {
   new Int32Array(memory)[VERSION] = 0;
 }

@@ -18,7 +18,7 @@ export const PatchLevels = t.type({
   frames: whole,
 });
 
-/** Tokens, positions and patches of a prompt: what a policy computes on. */
+/** Tokens, positions and patches of a prompt, which a policy computes on. */
 export const PromptInput = t.type({
   tokenIds: tensor('i32', ['T']),
   positions: tensor('i32', ['axes', 'T']),
@@ -39,7 +39,7 @@ export interface Prompt extends t.TypeOf<typeof Prompt> {}
 export const Sequence = t.type({ prompt: PromptInput, response: tensor('i32', ['T']) });
 export interface Sequence extends t.TypeOf<typeof Sequence> {}
 
-/** Shared counters that a long call keeps up to date, for progress bars: i32 `[2]`, what is meant is the call's. */
+/** Shared counters that a long call keeps up to date for progress bars, i32; each call says what they count. */
 export const Progress = tensor('i32', ['counters']);
 
 /** Metric values by name, one per micro-batch or optimizer step. */

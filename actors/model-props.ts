@@ -11,29 +11,29 @@ import type { SharedMemory } from '../src/tensor/memory.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
 import { DeviceCopy } from './device-copy.ts';
 
-/** A model as it is handed to an actor on another thread: sizes, and weights that are shared, not copied. */
+/** A model for an actor on another thread: sizes, and weights that are shared, not copied. */
 export interface ModelProps {
   readonly config: ModelConfig;
   readonly layout: ArenaLayout;
-  /** The process's own block; `WeightSync` fills it. */
+  /** The process's block of weights; `WeightSync` fills it. */
   readonly weights: SharedMemory;
-  /** Of the weights, a `SharedVersion`. */
+  /** A `SharedVersion` of the weights. */
   readonly version: SharedMemory;
-  /** What the model computes with; the weights themselves where it is absent. */
+  /** Copy that the model computes with; where it is absent, the model computes with the weights. */
   readonly working?: WorkingProps;
-  /** Elements at the beginning of the weights that are not trained; none where it is absent. */
+  /** Elements at the beginning of the weights that are not trained; 0 by default. */
   readonly frozenLength?: number;
-  /** That nobody ever changes the vision tower's weights. */
+  /** True where the vision tower's weights never change. */
   readonly isVisionFixed?: boolean;
-  /** Trained instead of the weights, of which there is one version then; none where it is absent. */
+  /** Adapters trained instead of the weights, which have one version then. */
   readonly adapter?: AdapterProps;
-  /** Where it computes; the processor where it is absent. */
+  /** Device to compute on; the processor by default. */
   readonly device?: DeviceName;
-  /** Compute threads of the process-wide pool; the number of cores where it is absent. */
+  /** Compute threads of the process-wide pool; one per core by default. */
   readonly threads?: number;
 }
 
-/** Low-rank adapters as they are handed over, beside the weights that they belong to. */
+/** Low-rank adapters for such an actor, beside the weights that they belong to. */
 interface AdapterProps {
   readonly spec: AdapterSpec;
   readonly layout: ArenaLayout;
@@ -45,35 +45,35 @@ interface AdapterProps {
 /** A copy of weights in the dtype that a model computes in, of the same layout and the same versions. */
 export type WorkingProps =
   | { readonly dtype: FloatDType; readonly weights: SharedMemory }
-  /** In a device's own memory: what a `DeviceCopy` knows of it. */
+  /** The shared words of a `DeviceCopy`, which lies in a device's own memory. */
   | { readonly dtype: FloatDType; readonly onDevice: SharedMemory };
 
-/** The one version of weights that nobody trains. */
+/** The one version of weights that are never trained. */
 export const FROZEN_VERSION = 1;
 
-/** Weights as models compute with them. */
+/** The arenas that models compute with. */
 interface Computed {
   readonly arena: AnyArena;
   readonly adapter: PlacedAdapter | null;
-  /** Those of them that learners step. */
+  /** The part that learners step. */
   readonly trained: AnyArena;
 }
 
-/** What `SharedWeights` needs to know of a model. */
+/** The part of a model's props that `SharedWeights` reads. */
 type WeightProps = Omit<ModelProps, 'config' | 'isVisionFixed' | 'device' | 'threads'>;
 
-/** How an actor opens the device that its model computes on. */
+/** Options for opening the device that a model computes on. */
 export function deviceOptions({ device, threads }: ModelProps): DeviceOptions {
   return { ...(device !== undefined && { device }), ...(threads !== undefined && { threads }) };
 }
 
-/** Weights that are written now and then while nobody reads them. */
+/** Weights that are written only while nobody reads them. */
 export class SharedWeights {
   readonly arena: Arena;
   readonly adapter: Adapter | null;
-  /** What learners step: the adapters, the weights, or those that are not frozen. */
+  /** The arena that learners step: the adapters, the weights, or those that are not frozen. */
   readonly trained: Arena;
-  /** What models compute with: the same weights, or copies of them in another dtype. */
+  /** The arenas that models compute with: the same weights, or copies of them in another dtype. */
   readonly working: Computed;
   readonly #device: Device;
   readonly #base: SharedVersion;
@@ -81,7 +81,7 @@ export class SharedWeights {
   /** Copies on the device, of the weights and of the adapters. */
   readonly #copies: { base?: DeviceCopy; adapted?: DeviceCopy } = {};
 
-  /** @param device where models compute with them */
+  /** @param device that models compute on */
   constructor(device: Device, props: WeightProps) {
     this.#device = device;
     const { layout, weights, version, frozenLength = 0, adapter } = props;
@@ -118,7 +118,7 @@ export class SharedWeights {
     return copy.arena;
   }
 
-  /** Says that a learner on this device steps what is trained, beginning with what it is now. */
+  /** Hands the trained weights on this device over to a learner, which steps them from now on. */
   async handOver(): Promise<void> {
     const { base, adapted } = this.#copies;
     if (adapted === undefined) await base?.handOver();
@@ -129,9 +129,9 @@ export class SharedWeights {
   }
 
   /**
-   * Works with the weights of one version: waits until they are here, and keeps nothing of work during which they
-   * were written, as may happen to what nobody waits for any more. Weights of a file are let go of afterwards: a
-   * decoder has all of them at once.
+   * Waits for a version of the weights and works with it. Work during which the weights were written fails; that
+   * happens only to work that nobody waits for any more. Weights of a file are let go of afterwards, as a decoder has
+   * all of them at once.
    *
    * @throws RUNTIME_CANCELLED when the weights have gone past that version
    */

@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import type { Device, Profile, TimedRun } from '../src/device/device.ts';
 import { call } from './runtime/protocol.ts';
 
-/** A program or a kernel that ran, as actors tell of it. */
+/** A program or a kernel that ran. */
 const TimedRunMessage = t.type({
   name: t.string,
   lane: t.string,
@@ -10,15 +10,15 @@ const TimedRunMessage = t.type({
   durationUs: t.number,
 });
 
-/** What every actor that computes is asked about what its device runs. */
+/** Calls of every actor that computes, for profiling its device. */
 export const profileCalls = {
-  /** Time it from now on. */
+  /** Starts timing programs and kernels. */
   startProfile: call(t.void, t.void),
-  /** Time it no more; what ran since, nothing in an actor that was not there yet. */
+  /** Stops timing; returns what ran since, which is nothing in an actor that started later. */
   endProfile: call(t.void, t.array(TimedRunMessage)),
 };
 
-/** An actor's device while it is profiled, or not. */
+/** The profile of an actor's device. */
 export class DeviceProfile {
   readonly #device: Device;
   #profile: Profile | null = null;

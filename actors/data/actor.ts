@@ -15,16 +15,16 @@ import { PixelPool, pixelProtocol } from './pixels.ts';
 import { DataNotes } from './notes.ts';
 import { dataProtocol, type DataSummary } from './protocol.ts';
 
-/** What the data actor is made from. */
+/** Props of the data actor. */
 export interface DataProps extends SampleSettings {
   /** Null when only validation is wanted. */
   readonly trainFiles: DataSources | null;
   /** Null when only training is wanted. */
   readonly validationFiles: DataSources | null;
   readonly invalidRows: InvalidRows;
-  /** Of all rows of a set: more than these are not skipped. */
+  /** Share of a set's rows that may be skipped; more of them end the run. */
   readonly maxInvalidFraction: number;
-  /** Whether every row's prompt is made at once, to find those that cannot be. */
+  /** `all` makes the prompt of every row at the start, to find the rows that fail. */
   readonly check: 'none' | 'all';
   readonly filterOverlongPrompts: boolean;
   /** Rows that this filter measures at a time. */
@@ -42,11 +42,11 @@ interface Rows {
   readonly overlong: number;
   /** All rows that there were. */
   readonly rowCount: number;
-  /** By the row, as its messages name it. */
+  /** Errors by the row's name in messages. */
   readonly skipped: Map<string, CxmindError>;
 }
 
-/** Rows of a set, the last not among them. */
+/** Rows of a set from `start` up to `end`, which is not included. */
 interface Range {
   readonly start: number;
   readonly end: number;
@@ -60,16 +60,16 @@ interface DataSets {
 
 const none = (): Rows => ({ rows: [], overlong: 0, rowCount: 0, skipped: new Map() });
 
-/** Bytes of pixels that may be ready before they are asked for; a batch of small pictures is, whole. */
+/** Bytes of pixels to prepare ahead. A whole batch of small pictures fits. */
 const AHEAD_BYTES = 2 ** 30;
-/** Rows that are begun at once whatever their size: enough to keep the readers of pixels busy. */
+/** Rows to prepare ahead whatever their size, enough to keep the readers of pixels busy. */
 const MIN_AHEAD = 4;
 
 /**
- * Reads the data sets and turns rows into prompts, images included.
+ * The data actor: reads the data sets and turns rows into prompts, images included.
  *
- * While a batch is trained on, the next one is made: the learner waits for data only when that takes longer than a
- * step. What is made ahead depends on no result, so it changes neither the order of prompts nor where they continue.
+ * It makes the next batch while one is trained on, so learners wait for data only when that takes longer than a step.
+ * Preparing ahead depends on no result: it changes neither the order of prompts nor the cursor.
  */
 export class DataActor implements Actor<typeof dataProtocol> {
   readonly #props: DataProps;
@@ -179,7 +179,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return new PromptSource({ rowCount, batchSize, shuffle, seed }, cursor);
   }
 
-  /** The next batch of what `make` makes of rows, during which those after it are begun. */
+  /** Takes the next batch, each row made by `make`, while the rows after it are begun. */
   async #take<T>(
     make: (row: number) => Promise<T | null>,
   ): Promise<{ taken: T[]; cursor: PromptCursor }> {
@@ -190,7 +190,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return { taken, cursor: source.cursor };
   }
 
-  /** Begins with the rows that come next: a batch of them, or fewer where their pixels are many. */
+  /** Begins the rows that come next: a batch of them, or fewer where they have many pixels. */
   #lookAhead(): void {
     const { batchSize } = this.#props;
     const meanBytes = this.#pixelBytes / Math.max(1, this.#samples);
@@ -207,7 +207,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return sample;
   }
 
-  /** What `make` makes of validation rows, in order. */
+  /** Makes validation rows by `make`, in order, without those that are skipped. */
   async #ofValidation<T>(
     { start, end }: Range,
     make: (row: DatasetRow) => Promise<T>,
@@ -252,7 +252,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
   }
 }
 
-/** The rows of a set that can be used, as far as that is known without making their prompts, or with `check`. */
+/** Reads the rows of a set that can be used. Without `check`, prompts are not made, so later ones may still fail. */
 async function readRows(
   source: DataSources,
   props: DataProps & RowKeys,
@@ -283,7 +283,7 @@ async function readRows(
   };
 }
 
-/** The row that an error is about. */
+/** Name of the row that an error is about. */
 function rowOf({ message, detail }: CxmindError): string {
   const { file, line } = detail as { file?: string; line?: number };
   return line === undefined ? message : `${file}:${line}`;

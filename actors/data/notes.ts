@@ -1,10 +1,7 @@
-/** Skipped rows that are named before it is only said that there are more. */
+/** Skipped rows that are named; after them a line says that there are more. */
 const NAMED = 5;
 
-/**
- * What there is to say about a run's data, a line each, kept until somebody takes it; few lines, however many rows
- * they are about.
- */
+/** Notes on a run's data, a line each, kept until they are taken. Lines stay few, however many rows they are about. */
 export class DataNotes {
   readonly #maxPromptLength: number;
   readonly #lines: string[] = [];
@@ -20,19 +17,19 @@ export class DataNotes {
     this.#lines.push(line);
   }
 
-  /** Takes in the reason for which a row was skipped. */
+  /** Notes the reason why a row was skipped. */
   skipped(reason: string): void {
     this.#skipped++;
     if (this.#skipped <= NAMED) this.add(`row skipped: ${reason}`);
     if (this.#skipped === NAMED + 1) this.add('more rows are skipped; the log names them');
   }
 
-  /** Takes in a row whose prompt was cut at its end; each is counted once. */
+  /** Notes a row whose prompt was cut at its end; each is counted once. */
   cut(row: string): void {
     this.#cut.add(row);
   }
 
-  /** The lines since they were last taken. Prompts that are cut are counted whenever they have doubled in number. */
+  /** Takes the lines since the last call. The number of cut prompts is a line whenever it has doubled. */
   taken(): string[] {
     if (this.#cut.size > 0 && this.#cut.size >= 2 * this.#cutTold) {
       this.#cutTold = this.#cut.size;

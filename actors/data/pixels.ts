@@ -37,17 +37,17 @@ const readingOf = <S extends t.Mixed>(
 ): t.TypeC<{ source: S; bitDepth: t.UnionC<[typeof BitDepth, t.UndefinedC]> }> =>
   t.type({ source, bitDepth: t.union([BitDepth, t.undefined]) });
 
-/** What a reader of pixels can be asked. */
+/** Calls of a reader of pixels. */
 export const pixelProtocol = protocol('pixels', {
   image: call(readingOf(Source), Pixels),
   video: call(readingOf(VideoSource), Video),
 });
 
-/** Decodes, resizes and cuts images and videos on a thread of its own. */
+/** Makes a reader of pixels on its thread: it decodes, resizes and cuts images and videos. */
 export const pixelActor = actorFactory(
   pixelProtocol,
   (settings: PixelSettings): Actor<typeof pixelProtocol> => {
-    // One message at a time: its reply is encoded, levels copied, before the next is read.
+    // The memory can be reused: a reply is encoded, its levels copied, before the next message is read.
     const pixels = new LocalPixels(settings, new ReusedMemory());
     return {
       image: ({ source, bitDepth }) => pixels.image(source, bitDepth),
@@ -57,13 +57,13 @@ export const pixelActor = actorFactory(
 );
 
 const ASKING = {
-  /** Long enough for any video; a lost reader is noticed at once, without it. */
+  /** Long enough for any video. The runtime notices a lost reader at once, without it. */
   timeoutMs: 3600_000,
-  /** What ended one reader is tried on another, and not on all of them. */
+  /** One retry: a picture that ends two readers would end all of them. */
   retries: 1,
 } as const;
 
-/** Has pixels read by whichever of several actors has the least to do. */
+/** Readers of pixels as one: each call goes to the least busy. */
 export class PixelPool implements PixelReader {
   readonly #actors: readonly ActorRef<typeof pixelProtocol>[];
 

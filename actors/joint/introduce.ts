@@ -10,7 +10,7 @@ import type { RankInfo } from './rank.ts';
 /** Ranks wait a minute for each other and then fail with an error of their own. */
 const soon = { timeoutMs: 90_000 };
 
-/** Whether actors at these places are all threads of this process. */
+/** True when actors at these places are all threads of this process. */
 export function isTogether(places: readonly Place[]): boolean {
   return places.every((place) => place === 'thread');
 }

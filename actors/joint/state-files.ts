@@ -15,8 +15,8 @@ const optimizerArrays = ['m', 'v', 'c'] as const;
 /**
  * Writes the state that a run resumes from, in full precision, to `optimizer.safetensors`.
  *
- * The file has `weights`, the trained ones, and the optimizer's arrays `m`, `v` and `c`, all flat, and `step`. It does not
- * depend on the number of ranks.
+ * The file has `weights`, the trained ones, and the optimizer's arrays `m`, `v` and `c`, all flat, and `step`. It does
+ * not depend on the number of ranks.
  */
 export async function writeState(
   directory: string,

@@ -34,7 +34,7 @@ export interface TrainedProps {
   readonly experienceMicroBatch: MicroBatchOptions;
   readonly epochs: number;
   readonly rank: RankInfo;
-  /** Whether the other ranks step the same memory. */
+  /** True where the other ranks step the same memory. */
   readonly sharesWeights: boolean;
 }
 

@@ -36,7 +36,9 @@ export const PolicyUpdateReply = t.intersection([
 ]);
 export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
 
-/** Calls of a learner, made to all of them together. An update is never retried: a lost one resumes from a checkpoint. */
+/**
+ * Calls of a learner, made to all of them together. An update is never retried: a lost one resumes from a checkpoint.
+ */
 export const learnerProtocol = protocol('learner', {
   ...jointCalls,
   logProbs: call(LogProbsRequest, LogProbsReply),

@@ -13,26 +13,26 @@ import { PythonScorer } from './python-scorer.ts';
 import type { Scorer } from './scorer.ts';
 import { ThreadScorer } from './thread-scorer.ts';
 
-/** What a reward actor is made from. */
+/** Props of a reward actor. */
 export interface RewardProps {
   readonly tokenizerPath: string;
   /** A built-in's name or `./file:function`, TypeScript, JavaScript or Python. */
   readonly rewardFunction: string;
   readonly kwargs: Readonly<Record<string, unknown>>;
   readonly skipSpecialTokens: boolean;
-  /** Of a file; the rest of a run's config has no say in a built-in. */
+  /** Options of a user's file; a built-in has none. */
   readonly file?: FileOptions;
 }
 
-/** How a user's file is run. */
+/** Options by which a user's file is run. */
 export interface FileOptions {
-  /** How its function is called where the file does not say it. */
+  /** Form of the calls, unless the file names its own. */
   readonly rewardType: RewardType;
-  /** Longest a call may take. */
+  /** Limit of a call, in milliseconds. */
   readonly limitMs: number;
-  /** Whether a response that cannot be scored is told of in the reply instead of by an error. */
+  /** True where a response that cannot be scored is part of the reply, not an error. */
   readonly skipsInvalid: boolean;
-  /** Interpreter of Python files, and how many CPUs their libraries may use. */
+  /** Interpreter of Python files, and the CPUs that their libraries may use. */
   readonly python: string;
   readonly cpus: number;
 }
@@ -45,20 +45,20 @@ const usualFile: FileOptions = {
   cpus: 1,
 };
 
-/** How responses become outcomes: undefined is one that nobody looked at, another having failed before. */
+/** Scores a batch. An outcome is undefined when an earlier response failed and this one was not scored. */
 export type Score = (
   batch: readonly RewardInput<Answer>[],
   signal: AbortSignal,
 ) => Promise<(Outcome | undefined)[]>;
 
-/** Decodes responses and scores them. */
+/** A reward actor: decodes responses and scores them. */
 export class RewardActor implements Actor<typeof rewardProtocol> {
   readonly #tokenizer: Tokenizer;
   readonly #score: Score;
   readonly #props: RewardProps;
   readonly #scorer: Scorer | undefined;
 
-  /** @param scorer what `score` runs on, to be ended with the actor */
+  /** @param scorer runs `score` and ends with the actor */
   constructor(tokenizer: Tokenizer, score: Score, props: RewardProps, scorer?: Scorer) {
     this.#tokenizer = tokenizer;
     this.#score = score;

@@ -7,7 +7,7 @@ import { call, protocol } from '../runtime/protocol.ts';
 export const ScoreRequest = t.type({
   responses: t.array(
     t.type({
-      /** What to call it in an error: its row, and which of the row's responses it is. */
+      /** Name in errors: the row, and the number of the response to it. */
       name: t.string,
       tokenIds: tensor('i32', ['T']),
       groundTruth: Answer,
@@ -29,5 +29,5 @@ export const ScoreReply = t.type({
 });
 export interface ScoreReply extends t.TypeOf<typeof ScoreReply> {}
 
-/** What a reward actor can be asked. */
+/** Calls of a reward actor. */
 export const rewardProtocol = protocol('reward', { score: call(ScoreRequest, ScoreReply) });

@@ -19,7 +19,7 @@ import {
   type Scorer,
 } from './scorer.ts';
 
-/** What a Python function is run with. */
+/** Props of a Python function's process. */
 export interface PythonProps extends FunctionProps {
   /** The interpreter. */
   readonly python: string;
@@ -31,7 +31,7 @@ type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
 /** Lines of what a process printed that are kept for the error when it dies. */
 const KEPT_LINES = 20;
-/** How long its last words are waited for where a process that it started holds its streams open. */
+/** Wait for the last output of a process whose children hold its streams open. */
 const LAST_WORDS_MS = 200;
 
 /** A Python function in a process of its own, which is ended where it hangs and started again by the next call. */
@@ -86,10 +86,10 @@ export class PythonScorer implements Scorer {
   }
 }
 
-/** What `host.py` says of one response. */
+/** Reply of `host.py` for one response. */
 type PythonScore = { readonly score: unknown } | { readonly problem: string };
 
-/** What it says of a request: how it went, the traceback, or that scores and responses differ in number. */
+/** Reply of `host.py` to a request: a value, a traceback, or a wrong number of scores. */
 type Answered =
   { readonly value: unknown } | { readonly error: string } | { readonly misfit: string };
 
@@ -237,7 +237,7 @@ class PythonProcess {
   }
 }
 
-/** How a process ended, in words. */
+/** The end of a process in words. */
 function endingOf(code: number | null, killer: NodeJS.Signals | null): string {
   if (killer === 'SIGKILL')
     return 'was killed (SIGKILL), which is also how Linux ends one for want of memory';

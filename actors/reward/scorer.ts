@@ -8,11 +8,11 @@ import type { RewardInput } from '../../src/reward/reward.ts';
 import type { RewardType } from '../../src/reward/user-function.ts';
 import type { Logger } from '../runtime/actor.ts';
 
-/** Which function scores, and how it is loaded. */
+/** A user's function, and how it is loaded. */
 export interface FunctionProps {
   readonly source: RewardFile;
   readonly kwargs: Readonly<Record<string, unknown>>;
-  /** How the function is called where its file does not say it. */
+  /** Form of the calls, unless the file names its own. */
   readonly rewardType: RewardType;
 }
 
@@ -21,11 +21,11 @@ export interface Scorer extends AsyncDisposable {
   /** Loads the function. @throws REWARD_INVALID when that fails */
   start(signal: AbortSignal): Promise<void>;
   /**
-   * What became of each response; one call at a time.
+   * Scores a batch; one call at a time.
    *
-   * @throws SHAPE_MISMATCH for another number of scores than responses, ACTOR_TIMEOUT when it took longer than
-   *   `limitMs` and was ended, else in words that go on after the function's name when it threw over the batch as a
-   *   whole or died; the signal's reason when that was aborted
+   * @throws SHAPE_MISMATCH for another number of scores than responses; ACTOR_TIMEOUT when the function took longer
+   *   than `limitMs` and was ended; REWARD_INVALID when it threw or died, with a message that continues the function's
+   *   name; the signal's reason
    */
   score(
     batch: readonly RewardInput<Answer>[],
@@ -37,15 +37,15 @@ export interface Scorer extends AsyncDisposable {
 /** Time for loading a function, which may mean heavy libraries. */
 export const LOAD_LIMIT_MS = 120_000;
 
-/** Time for what a function does at exit. */
+/** Time for a function to do what it does at exit. */
 export const EXIT_LIMIT_MS = 2_000;
 
-/** What a function is called in logs and errors. */
+/** Name of a function in logs and errors. */
 export function titleOf({ file, name }: RewardFile): string {
   return `${file}:${name}`;
 }
 
-/** The error of a function that does not load, out of what went wrong. */
+/** The error of a function that does not load. */
 export function loadError(source: RewardFile, thrown: unknown): CxmindError {
   const { code, message } = asCxmindError(thrown);
   const why = code === 'ACTOR_TIMEOUT' ? `took longer than ${LOAD_LIMIT_MS / 1000} s` : message;
@@ -53,7 +53,7 @@ export function loadError(source: RewardFile, thrown: unknown): CxmindError {
   return new CxmindError('REWARD_INVALID', whole, { cause: thrown });
 }
 
-/** Letters of a printed line that are kept. */
+/** Characters of a printed line that are kept. */
 const LONGEST_LINE = 2000;
 
 /** Logs what a function prints, line by line. */

@@ -8,7 +8,7 @@ import { DeviceProfile } from '../profile.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
 
-/** What a rollout actor is made from. */
+/** Props of a rollout actor. */
 export interface RolloutProps {
   readonly model: ModelProps;
   readonly engine: EngineOptions;
@@ -16,7 +16,7 @@ export interface RolloutProps {
   readonly stopTokens: readonly number[];
 }
 
-/** Generates responses with the learners' weights, which it reads where they are written. */
+/** A rollout actor: samples responses with the learners' weights, which it reads where they are written. */
 export class RolloutActor implements Actor<typeof rolloutProtocol> {
   readonly #device: Device;
   readonly #profile: DeviceProfile;

@@ -4,10 +4,10 @@ import { Progress, PromptInput, whole } from '../messages.ts';
 import { profileCalls } from '../profile.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
-/** How next tokens are drawn. */
+/** Parameters by which next tokens are drawn. */
 export const SamplingMessage = t.type({ temperature: t.number, topP: t.number, topK: t.number });
 
-/** Prompts with the random stream of each response wanted of them. */
+/** Prompts, each with the random streams of the responses wanted to it. */
 export const GenerateRequest = t.type({
   prompts: t.array(
     t.type({
@@ -19,7 +19,7 @@ export const GenerateRequest = t.type({
   sampling: SamplingMessage,
   maxTokens: whole,
   ignoreEos: t.boolean,
-  /** The version of the weights to generate with. */
+  /** Version of the weights to sample with. */
   policyVersion: whole,
   /** Tokens and responses made so far. */
   progress: t.union([Progress, t.null]),
@@ -39,7 +39,7 @@ export const Group = t.type({
 });
 export interface Group extends t.TypeOf<typeof Group> {}
 
-/** What a rollout actor can be asked. */
+/** Calls of a rollout actor. */
 export const rolloutProtocol = protocol('rollout', {
   ...profileCalls,
   generate: call(GenerateRequest, t.type({ groups: t.array(Group) })),

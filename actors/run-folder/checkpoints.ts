@@ -31,7 +31,7 @@ const state = {
   gate: RunningMean,
   validationGate: RunningMean,
   klController: KlState,
-  /** How near a stage of a curriculum is to its end. */
+  /** Nearness of a stage of a curriculum to its end. */
   advance: RunningMean,
   /** The state of each earlier stage that goes on. */
   replay: t.readonlyArray(TaskState),
@@ -43,13 +43,16 @@ export interface RunState extends Readonly<t.TypeOf<t.TypeC<typeof state>>> {}
 const TrainerFile = t.type({
   step: t.number,
   ...state,
-  /** Metrics of the step when the run was stopped before the validation that belongs to it: a resumed run validates first. */
+  /**
+   * Metrics of the step when the run was stopped before the validation that belongs to it: a resumed run validates
+   * first.
+   */
   unfinished: t.union([t.record(t.string, t.union([t.number, t.null])), t.null, t.undefined]),
   /** Accuracy of the validation before the first step, for the summary. */
   accuracyBefore: t.union([t.number, t.null, t.undefined]),
 });
 
-/** Which checkpoint is the newest and which the best. */
+/** Content of the tracker: the newest checkpoint and the best. */
 const Tracker = t.type({
   best_global_step: t.number,
   best_val_reward_score: t.number,
@@ -58,7 +61,7 @@ const Tracker = t.type({
 });
 interface Tracker extends t.TypeOf<typeof Tracker> {}
 
-/** A run's place to go on from. */
+/** The place that a run resumes from. */
 export interface ResumePoint {
   readonly step: number;
   readonly state: RunState;
@@ -80,7 +83,7 @@ interface Keepers {
   readonly critics: ModelKeeper | null;
 }
 
-/** What a checkpoint is saved with. */
+/** A checkpoint to save. */
 export interface SaveRequest extends ResumePoint {
   /** The score of the newest validation. */
   readonly score: number;
@@ -104,8 +107,8 @@ const STATE = 'optimizer.safetensors';
  * global_step_N/trainer.json              data position, gates, KL controller, what is left of the step
  * ```
  *
- * A folder appears whole or not at all, and the tracker moves only then. A run goes on from what is there, not from what
- * the tracker says: that only remembers the best.
+ * A folder appears whole or not at all, and the tracker is written after it. A run resumes from the folders that are
+ * there; the tracker only remembers the best.
  */
 export class Checkpoints {
   readonly #folder: string;
@@ -120,8 +123,10 @@ export class Checkpoints {
   }
 
   /**
-   * Saves a step; then removes what the limit no longer keeps, where the reference removes first and a crash between
-   * leaves too few. Returns the Hugging Face directory.
+   * Saves a step, then removes the checkpoints beyond the limit. EasyR1 removes first, so that a crash between leaves
+   * too few.
+   *
+   * @returns the Hugging Face directory
    */
   async save(keepers: Keepers, request: SaveRequest): Promise<string> {
     const { step, state, score, unfinished, accuracyBefore, beforeNaming } = request;
@@ -145,7 +150,7 @@ export class Checkpoints {
   /**
    * Writes the tracker: this step is the newest, and the best if its score is above all before it.
    *
-   * Scores are compared as the tracker keeps them, to 4 decimals, so that a resumed run finds the same best.
+   * Scores are compared with 4 decimals, as the tracker keeps them, so that a resumed run finds the same best.
    */
   async score(step: number, score: number): Promise<void> {
     const rounded = Number(score.toFixed(4));
@@ -160,10 +165,10 @@ export class Checkpoints {
   }
 
   /**
-   * The newest checkpoint that a run can go on from, whatever the tracker says; null where there is none at all.
+   * Finds the newest checkpoint that a run can resume from; null where there is none at all.
    *
-   * @param tell hears of each newer one why it cannot be gone on from
-   * @throws CHECKPOINT_INVALID where there are, or were, checkpoints, and none of them can be gone on from
+   * @param tell hears why each newer one cannot be resumed
+   * @throws CHECKPOINT_INVALID where there are, or were, checkpoints, and none of them can be resumed
    */
   async newest(tell: (problem: string) => void): Promise<string | null> {
     if (!existsSync(this.#folder)) return null;
@@ -186,13 +191,13 @@ export class Checkpoints {
     );
   }
 
-  /** The names of what is there of steps after this one. */
+  /** Names of the checkpoints after a step. */
   async namesAfter(step: number): Promise<string[]> {
     if (!existsSync(this.#folder)) return [];
     return (await this.#steps()).filter((saved) => saved > step).map(nameOf);
   }
 
-  /** Remembers the best step so far of the run that a checkpoint is of, as far as its tracker tells. */
+  /** Remembers the best step of a checkpoint's run, as its tracker has it. */
   async recallBest(checkpoint: string, step: number): Promise<void> {
     const file = join(dirname(resolve(checkpoint)), TRACKER);
     const tracker = await readAs(Tracker, file).catch(() => null);
@@ -220,7 +225,7 @@ function nameOf(step: number): string {
   return `global_step_${step}`;
 }
 
-/** Why a run cannot go on from a checkpoint, or null: read without its tensors. */
+/** The reason why a checkpoint cannot be resumed, or null. Its tensors are not read. */
 async function problemOf(folder: string, step: number): Promise<string | null> {
   try {
     const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
@@ -250,8 +255,7 @@ function modelsOf({ learners, critics }: Keepers): (readonly [string, ModelKeepe
 }
 
 /**
- * The saved steps that a new one makes obsolete: all but the newest `limit - 1` before it, of which the best one, if it
- * is there, always is one.
+ * The saved steps to remove after a new one: all but the newest `limit - 1`, of which the best step is always one.
  *
  * @param limit 0 or less keeps all
  */
@@ -269,7 +273,7 @@ export function obsoleteSteps(
 }
 
 /**
- * Restores the learners, and the critics, from a checkpoint folder and returns where the run stood.
+ * Restores learners and critics from a checkpoint folder. @returns the place that the run resumes from
  *
  * @throws CHECKPOINT_INVALID naming file and field
  */
@@ -298,7 +302,7 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
   return { step, state, unfinished: unfinished && withNaN(unfinished), accuracyBefore };
 }
 
-/** Metrics as JSON gave them back, which writes NaN as null. */
+/** Metrics with NaN again where JSON wrote null. */
 function withNaN(metrics: Readonly<Record<string, number | null>>): Metrics {
   const entries = Object.entries(metrics).map(([name, value]) => [name, value ?? NaN] as const);
   return Object.fromEntries(entries);

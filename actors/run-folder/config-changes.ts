@@ -3,7 +3,7 @@ import { CxmindError } from '../../src/errors.ts';
 import { readWhole } from '../../src/files.ts';
 import { flattened } from '../../src/loggers/nesting.ts';
 
-/** A key of the config that has another value than when the run was started last. */
+/** A key of the config whose value differs from the one that the run was started with last. */
 export interface ConfigChange {
   readonly key: string;
   readonly before: unknown;
@@ -14,7 +14,7 @@ type Tree = Readonly<Record<string, unknown>>;
 
 const FOLDER_KEY = 'trainer.save_checkpoint_path';
 
-/** Keys that say what other keys say, or where a run is rather than what it does. */
+/** Keys that repeat other keys, or name a place of the run rather than its work. */
 const repeating: readonly RegExp[] = [
   /^sft\./,
   /^curriculum/,
@@ -26,7 +26,7 @@ const repeating: readonly RegExp[] = [
   /^trainer\.(save_checkpoint_path|load_checkpoint_path|find_last_checkpoint|val_only|profile)$/,
 ];
 
-/** Keys that say which weights there are, and which state the optimizer has of them. */
+/** Keys that decide the shape of the weights and of the optimizer's state. */
 const ofTheState: readonly RegExp[] = [
   /^worker\.actor\.model\.(model_path|freeze_vision_tower|lora\..*|override_config\..*)$/,
   /^worker\.actor\.(optim\.strategy|fsdp\.torch_dtype)$/,
@@ -37,10 +37,10 @@ const ofTheCritic: readonly RegExp[] = [
 ];
 
 /**
- * What differs between two configs in YAML spelling, in the order of the second.
+ * The differences between two configs in YAML spelling, in the order of the second.
  *
- * Keys that one of them does not have are another version's, and left out. A path inside the run's folder is the same
- * after the folder has moved.
+ * A key that only one of them has comes from another version and is left out. Paths inside the run's folder are
+ * compared relative to it, as the folder may have moved.
  */
 export function configChanges(before: Tree, now: Tree): ConfigChange[] {
   const [old, own] = [keysOf(before), keysOf(now)];
@@ -60,10 +60,9 @@ export function changeLines(changes: readonly ConfigChange[]): string[] {
 }
 
 /**
- * Refuses changes after which a checkpoint's weights and moments are of something else.
+ * Refuses changes that do not fit the weights and moments of a checkpoint.
  *
- * @param checkpoint that the run would go on from
- * @throws CHECKPOINT_INVALID naming them, and the ways out
+ * @throws CHECKPOINT_INVALID naming the keys, and the ways out
  */
 export function refuseMisfits(
   changes: readonly ConfigChange[],
@@ -86,7 +85,7 @@ export function refuseMisfits(
   );
 }
 
-/** The config that a run was started with last; null where it cannot be told. */
+/** Reads the config that a run was started with last; null where there is none that can be read. */
 export async function configOfRun(folder: string): Promise<Tree | null> {
   try {
     const file = await readWhole(join(folder, 'config.json'));
@@ -103,7 +102,7 @@ function keysOf(config: Tree): Record<string, unknown> {
   return Object.fromEntries(flat.map(([name, value]) => [name.replaceAll('/', '.'), value]));
 }
 
-/** A value as text that is the same wherever the run's folder is. */
+/** A value as text; a path inside the run's folder is relative to it. */
 function withinRun(config: Tree, value: unknown): string {
   const folder = config[FOLDER_KEY];
   const isPath = typeof value === 'string' && typeof folder === 'string' && isAbsolute(value);

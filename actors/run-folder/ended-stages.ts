@@ -6,18 +6,18 @@ import { CxmindError } from '../../src/errors.ts';
 import { readWhole, writeFileAtomically } from '../../src/files.ts';
 import { RunSummary } from './files.ts';
 
-/** What a stage came to, by its own validation set. */
+/** Result of a stage, measured on its own validation set. */
 export const StageSummary = t.intersection([t.type({ name: t.string }), RunSummary]);
 export type StageSummary = t.TypeOf<typeof StageSummary>;
 
 const FILE = 'curriculum.json';
 
 /**
- * The stages of a curriculum that have ended, as `curriculum.json` in its folder keeps them; none where it is missing.
- * Their checkpoints are found where the folder is now.
+ * Reads the stages of a curriculum that have ended from `curriculum.json`; none where the file is missing. Paths are
+ * resolved against the folder, which may have moved.
  *
  * @param names of all stages, in order
- * @throws CHECKPOINT_INVALID when the file is none of a curriculum, or of one with other stages
+ * @throws CHECKPOINT_INVALID for a file that is not a curriculum's, or has other stages
  */
 export async function endedStages(
   folder: string,
@@ -44,7 +44,7 @@ export async function endedStages(
   );
 }
 
-/** Notes which stages have ended, with paths from the folder on, so that it may be moved. */
+/** Writes the stages that have ended, with paths relative to the folder. */
 export async function noteEnded(folder: string, stages: readonly StageSummary[]): Promise<void> {
   const noted = stages.map((stage) => withCheckpoint(stage, (path) => relative(folder, path)));
   await writeFileAtomically(join(folder, FILE), `${JSON.stringify(noted, null, 2)}\n`);
@@ -55,7 +55,7 @@ function withCheckpoint(stage: StageSummary, place: (path: string) => string): S
   return { ...stage, checkpoint: checkpoint === null ? null : place(checkpoint) };
 }
 
-/** The content of a JSON file; null where it is none. */
+/** The content of a JSON file; null where it is not JSON. */
 async function jsonIn(file: string): Promise<unknown> {
   try {
     return JSON.parse((await readWhole(file)).toString());

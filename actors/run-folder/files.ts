@@ -10,7 +10,7 @@ import type { Metrics } from '../../src/metrics.ts';
 
 const numberOrNull = t.union([t.number, t.null]);
 
-/** What a run leaves in `summary.json`. */
+/** Content of a run's `summary.json`. */
 export const RunSummary = t.intersection([
   t.type({
     val_accuracy_before: numberOrNull,
@@ -25,7 +25,7 @@ export const RunSummary = t.intersection([
 ]);
 export interface RunSummary extends Readonly<t.TypeOf<typeof RunSummary>> {}
 
-/** Files of a run that tell of its steps, its loggers' among them. */
+/** Files of a run that grow with its steps, those of its loggers included. */
 export const filesOfSteps: readonly string[] = [
   'metrics.jsonl',
   'trained.jsonl',
@@ -47,7 +47,7 @@ export class RunFiles {
     this.folder = folder;
   }
 
-  /** Whether steps of an earlier run are told of here. */
+  /** True when the folder has steps of an earlier run. */
   async hasSteps(): Promise<boolean> {
     const metrics = await stat(join(this.folder, 'metrics.jsonl')).catch(() => null);
     return metrics !== null && metrics.size > 0;
@@ -58,16 +58,16 @@ export class RunFiles {
     return new RunFiles(folder);
   }
 
-  /** Writes `config.json`, for its owner alone: a secret may stand in it that was not given by its variable. */
+  /** Writes `config.json`, readable by its owner alone: it may hold a secret. */
   async config(config: unknown): Promise<void> {
     await this.#write('config.json', config, 0o600);
   }
 
   /**
-   * Removes the lines of an earlier run that are ahead of where this one begins.
+   * Removes lines of an earlier run that are ahead of this one.
    *
-   * @param step     the last that was trained
-   * @param finished the last whose metrics are whole
+   * @param step     the last step that was trained
+   * @param finished the last step whose metrics are complete
    */
   async keepUntil(step: number, finished: number): Promise<void> {
     const limits = { metrics: finished, trained: step, generations: finished };
@@ -77,19 +77,19 @@ export class RunFiles {
     }
   }
 
-  /** One line of metrics; numbers JSON cannot write become null. */
+  /** Appends a line of metrics. Numbers that JSON cannot write become null. */
   async metrics(step: number, metrics: Metrics): Promise<void> {
     await this.#append('metrics.jsonl', [{ step, ...metrics }]);
   }
 
-  /** Which prompts a step trained on, with how many responses of each. */
+  /** Appends the prompts that a step trained on, with the number of responses to each. */
   async trained(step: number, promptIds: readonly string[]): Promise<void> {
     const groups: Record<string, number> = {};
     for (const id of promptIds) groups[id] = (groups[id] ?? 0) + 1;
     await this.#append('trained.jsonl', [{ step, groups }]);
   }
 
-  /** Answers of a validation, for reading. */
+  /** Appends answers of a validation, for people to read. */
   async generations(step: number, generations: readonly Generation[]): Promise<void> {
     const lines = generations.map(({ input, output, label, score }) => ({
       step,
@@ -105,7 +105,7 @@ export class RunFiles {
     await this.#write('summary.json', summary);
   }
 
-  /** The summary that is there; null where there is none, or none of a run. */
+  /** Reads the summary of an earlier run; null where there is none. */
   async earlierSummary(): Promise<RunSummary | null> {
     try {
       const file = await readWhole(join(this.folder, 'summary.json'));
@@ -129,10 +129,10 @@ export class RunFiles {
 }
 
 /**
- * Moves what an earlier run left in a folder into a folder `before-N` inside it, where nothing looks for it.
+ * Moves files of an earlier run into a new folder `before-N` inside theirs.
  *
- * @param names of files and folders, those that are not there left out
- * @returns the new folder; null where there was nothing to keep
+ * @param names of files and folders; those that do not exist are left out
+ * @returns the new folder; null where there was nothing to move
  */
 export async function setAside(folder: string, names: readonly string[]): Promise<string | null> {
   const found = names.filter((name) => existsSync(join(folder, name)));

@@ -9,26 +9,26 @@ import { CxmindError, messageOf } from '../../src/errors.ts';
 import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
 
-/** What `run.lock` says of the run that writes a folder. */
+/** Content of `run.lock`: the run that writes the folder. */
 const Holder = t.intersection([ProcessIdentity, t.type({ id: t.string, since: t.string })]);
 type Holder = t.TypeOf<typeof Holder>;
 
 const FILE = 'run.lock';
-/** Exists for the moment in which `run.lock` is read and written; whoever makes it may do so. */
-const DOOR = '.run.lock.door';
-/** After which a door was left open by a process that was killed in that moment. */
-const DOOR_MS = 5_000;
+/** Guard of `run.lock`: exists while a process reads and writes it. */
+const GUARD = '.run.lock.door';
+/** Age of a guard that a killed process left behind. */
+const GUARD_MS = 5_000;
 const BEAT_MS = 10_000;
-/** After which a holder that cannot be looked for, and that should have given a sign of life, is gone. */
+/** Silence after which a holder whose process cannot be looked up is gone. */
 const SILENCE_MS = 60_000;
 
 /**
- * The ownership of a run's folder, held until disposed of: two runs in one folder would go on from, prune and overwrite
- * each other's checkpoints.
+ * Ownership of a run's folder, held until disposed of. Two runs in one folder would resume, prune and overwrite each
+ * other's checkpoints.
  *
- * A holder that was killed is recognised by its process, which is gone. Where that cannot be seen, in another container
- * of the same name, the holder's signs of life decide: the time of `run.lock`, by the clock of its file system. A
- * holder on another host is never declared gone: a person has to say so.
+ * A killed holder is recognised by its process, which is gone. In another container of the same name the process cannot
+ * be looked up; there the time of `run.lock`, a sign of life, decides. A holder on another host is never taken for
+ * gone: a person has to remove the file.
  */
 export class RunLock implements AsyncDisposable {
   readonly #file: string;
@@ -42,14 +42,14 @@ export class RunLock implements AsyncDisposable {
   }
 
   /**
-   * Takes the folder, made where there is none.
+   * Takes the folder and makes it where there is none.
    *
    * @throws CONFIG_INVALID naming the holder of a folder that is taken; IO_FAILED where it cannot be written
    */
   static async take(folder: string): Promise<RunLock> {
     const file = join(folder, FILE);
     await writing(folder, () => mkdir(folder, { recursive: true }));
-    await using _ = await enter(join(folder, DOOR));
+    await using _ = await enter(join(folder, GUARD));
     await refuseHolder(folder, file);
     const holder: Holder = {
       ...ownIdentity(),
@@ -71,7 +71,7 @@ export class RunLock implements AsyncDisposable {
     clearInterval(this.#beat);
     const holder = await holderIn(this.#file).catch(() => null);
     if (holder?.id !== this.#id) return;
-    // Where it cannot be removed it is known for stale once this process is gone.
+    // A file that cannot be removed is known to be stale once this process is gone.
     await rm(this.#file, { force: true }).catch(() => undefined);
   }
 }
@@ -81,7 +81,7 @@ async function refuseHolder(folder: string, file: string): Promise<void> {
   if (holder === null) return;
   const state = stateOf(holder);
   if (state === 'gone') return;
-  const silentMs = await silenceOf(file, join(folder, DOOR));
+  const silentMs = await silenceOf(file, join(folder, GUARD));
   const isElsewhere = holder.host !== ownIdentity().host;
   if (state === 'unseen' && !isElsewhere && silentMs > SILENCE_MS) return;
   const seen = `its last sign of life is ${Math.round(silentMs / 1000)} s old`;
@@ -94,9 +94,9 @@ async function refuseHolder(folder: string, file: string): Promise<void> {
   );
 }
 
-/** Who holds a folder; null where nobody does. @throws CONFIG_INVALID for a file that no run wrote */
+/** Reads the holder of a folder; null where there is none. @throws CONFIG_INVALID for a file that no run wrote */
 async function holderIn(file: string): Promise<Holder | null> {
-  // Its folder is behind the door: nobody makes or removes it meanwhile.
+  // The caller holds the guard, so no process makes or removes the file meanwhile.
   if (!existsSync(file)) return null;
   const text = await readWhole(file).then(String, (error: unknown) => {
     throw foreign(file, error);
@@ -123,32 +123,32 @@ function parsed(text: string): unknown {
   }
 }
 
-/** Milliseconds from a holder's last sign of life to now, both by the clock of the file system. */
-async function silenceOf(file: string, door: string): Promise<number> {
-  const [last, now] = await Promise.all([stat(file), stat(door)]);
+/** Milliseconds since a holder's last sign of life, by the clock of the file system. */
+async function silenceOf(file: string, guard: string): Promise<number> {
+  const [last, now] = await Promise.all([stat(file), stat(guard)]);
   return Math.max(0, now.mtimeMs - last.mtimeMs);
 }
 
 async function touch(file: string): Promise<void> {
   const now = new Date();
-  // A folder that is gone, or full, is told of by those who write into it.
+  // Whoever writes into the folder reports that it is gone or full.
   await utimes(file, now, now).catch(() => undefined);
 }
 
-/** Waits until nobody else is in this moment, however many begin at once; disposing of it lets the next one in. */
-async function enter(door: string): Promise<AsyncDisposable> {
+/** Waits for the guard and takes it, however many processes try at once; disposing of it releases it. */
+async function enter(guard: string): Promise<AsyncDisposable> {
   for (;;) {
     try {
-      await (await open(door, 'wx')).close();
-      return { [Symbol.asyncDispose]: () => rm(door, { force: true }) };
+      await (await open(guard, 'wx')).close();
+      return { [Symbol.asyncDispose]: () => rm(guard, { force: true }) };
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
-        return await writing(door, () => Promise.reject(cause as Error));
+        return await writing(guard, () => Promise.reject(cause as Error));
       }
     }
-    const made = await stat(door).catch(() => null);
-    if (made !== null && Math.abs(Date.now() - made.mtimeMs) > DOOR_MS)
-      await rm(door, { force: true });
+    const made = await stat(guard).catch(() => null);
+    if (made !== null && Math.abs(Date.now() - made.mtimeMs) > GUARD_MS)
+      await rm(guard, { force: true });
     await delay(20);
   }
 }

@@ -5,24 +5,24 @@ import * as t from 'io-ts';
 const textOrNull = t.union([t.string, t.null]);
 
 /**
- * A process as another one, later and perhaps elsewhere, can look for it.
+ * Identity of a process by which another one, later and perhaps elsewhere, can look it up.
  *
- * A number alone says little: it is given again to other processes, and once more after every boot, and containers
- * count for themselves. What only Linux tells is null elsewhere.
+ * A pid alone is not enough: it is reused, also after a boot, and each container counts its own. Fields that only Linux
+ * has are null elsewhere.
  */
 export const ProcessIdentity = t.type({
   host: t.string,
   pid: t.number,
-  /** Of the host; another after every boot. */
+  /** Boot id of the host. */
   boot: textOrNull,
-  /** Whose numbers `pid` is one of: a container's own. */
+  /** Namespace of `pid`: each container has its own. */
   pidNamespace: textOrNull,
-  /** When the process started, in ticks since the boot. */
+  /** Start of the process, in ticks since the boot. */
   startTicks: textOrNull,
 });
 export interface ProcessIdentity extends t.TypeOf<typeof ProcessIdentity> {}
 
-/** This process. */
+/** Identity of this process. */
 export function ownIdentity(): ProcessIdentity {
   const { pid } = process;
   return {
@@ -34,7 +34,7 @@ export function ownIdentity(): ProcessIdentity {
   };
 }
 
-/** Whether a process still runs; `unseen` where this one cannot look for it. */
+/** State of a process; `unseen` where this one cannot look it up. */
 export function stateOf(identity: ProcessIdentity): 'runs' | 'gone' | 'unseen' {
   if (identity.host !== hostname()) return 'unseen';
   if (identity.boot !== bootId()) return 'gone';

@@ -45,8 +45,8 @@ export function initialKlController({
 /**
  * Turns scores into token advantages.
  *
- * A score stands at the last token of its response. Where KL belongs to the rewards, each token's KL to the reference is
- * taken off. The estimator of `algorithm.adv_estimator` does the rest.
+ * A score stands at the last token of its response. Where KL belongs to the rewards, each token's KL to the reference
+ * is taken off. The estimator of `algorithm.adv_estimator` does the rest.
  */
 export function estimateAdvantages(
   algorithm: Algorithm,

@@ -43,9 +43,9 @@ interface TaskGroup extends PromptGroup {
  * Samples and scores the responses of a step.
  *
  * Rounds of prompts are answered until there are enough groups; groups beyond that are dropped. With
- * `algorithm.online_filtering` (DAPO, arXiv:2503.14476, section 3.2) each round is scored at once, and only groups count
- * whose mean of `filter_key` lies between the bounds. Without it all groups are scored together after the last round.
- * Each scoring asks the batch gate of a reward once.
+ * `algorithm.online_filtering` (DAPO, arXiv:2503.14476, section 3.2) each round is scored at once, and only groups
+ * count whose mean of `filter_key` lies between the bounds. Without it all groups are scored together after the last
+ * round. Each scoring asks the batch gate of a reward once.
  *
  * @returns at least one response
  * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough; REWARD_INVALID when no response can be
@@ -64,7 +64,7 @@ export async function makeBatch(
   const unscored: TaskGroup[] = [];
   const kept: ScoredResponse[][] = [];
   let generated: ScoredResponse[][] = tasks.map(() => []);
-  let size = 0;
+  let size: number;
   let round = 0;
   let next: TaskPrompts;
   do {
@@ -235,7 +235,7 @@ function trainable(
   );
 }
 
-/** For ReMax the responses to prompts whose greedy response could be scored; else all. */
+/** The responses that have a baseline, which only ReMax wants: the greedy response to their prompt could be scored. */
 function withBaseline(
   scored: readonly ScoredResponse[],
   baselines: ReadonlyMap<string, number>,

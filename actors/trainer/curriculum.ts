@@ -11,10 +11,10 @@ import { type RunSummary, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { Timeline } from './timeline.ts';
 
-/** One stage of a curriculum: a run of its own, in a folder of its own. */
+/** A stage of a curriculum: a run of its own in a folder of its own. */
 export interface CurriculumStage {
   readonly name: string;
-  /** Of the whole run that the stage is; its `model_path` only counts where it differs from the first stage's. */
+  /** Config of the stage. Its `model_path` counts only where it differs from the first stage's. */
   readonly config: Config;
   /** Ends the stage before its steps are taken. */
   readonly advance: AdvanceRule | null;
@@ -22,7 +22,7 @@ export interface CurriculumStage {
   readonly mix: Readonly<Record<string, number>>;
 }
 
-/** What a curriculum leaves in `summary.json`; what is right in one stage's validation says nothing of another's. */
+/** Content of a curriculum's `summary.json`. It has no accuracy, as stages have different validation sets. */
 export interface CurriculumSummary extends Pick<
   RunSummary,
   'steps' | 'seconds' | 'checkpoint' | 'preempted'
@@ -31,12 +31,12 @@ export interface CurriculumSummary extends Pick<
 }
 
 /**
- * Trains stage after stage. Each is a new run, with an optimizer, a schedule and a reference of its own, that starts
- * from the weights the one before ended with, as CX-Mind's second stage does.
+ * Trains stage after stage. Each is a new run with its own optimizer, schedule and reference, and starts from the
+ * weights that the stage before ended with, as CX-Mind's second stage does.
  *
- * Stages that have ended are not run again, and one that was interrupted or preempted goes on from its newest checkpoint.
+ * A stage that has ended is not run again. One that was interrupted or preempted resumes from its newest checkpoint.
  *
- * @param folder of the whole run, which holds the stages' folders, `curriculum.json` and `summary.json`
+ * @param folder of the whole run, with the stages' folders, `curriculum.json` and `summary.json`
  * @throws CHECKPOINT_INVALID when the folder belongs to other stages; and whatever ends a run
  */
 export async function trainCurriculum(
@@ -48,7 +48,7 @@ export async function trainCurriculum(
   await using _ = await RunLock.take(folder);
   await using system = new ActorSystem({ ...options, signal: anyInterruption(options) });
   const hosts = await joinNodes(system, options);
-  // A look at all stages begins none of them, and ends none.
+  // Stages that are only validated neither begin nor end.
   const isLook = stages.every(({ config }) => config.trainer.valOnly);
   const resumes = stages[0]!.config.trainer.findLastCheckpoint;
   if (!resumes && !isLook) await keepEarlier(folder, reporter);
@@ -96,7 +96,7 @@ export async function trainCurriculum(
   return summary;
 }
 
-/** Sets aside what stages of an earlier run left, so that no stage goes on from it. */
+/** Sets aside the stages of an earlier run, so that none is resumed. */
 async function keepEarlier(folder: string, reporter: RunOptions['reporter']): Promise<void> {
   const stages = (await readdir(folder)).filter((name) => /^\d+-/.test(name));
   const aside = await setAside(folder, [...stages, 'curriculum.json', 'summary.json']);

@@ -35,7 +35,7 @@ export interface LoadedModel extends LoadedCheckpoint, ComputeSettings {
   readonly adapter: Adapter | null;
   /** Elements at the beginning of the weights that are not trained: those of a frozen vision tower. */
   readonly frozenLength: number;
-  /** Whether the vision tower never changes, so that its output for an image may be kept. */
+  /** True where the vision tower never changes, so that its output for an image may be kept. */
   readonly isVisionFixed: boolean;
   /** Keys laid over the checkpoint's config. */
   readonly overrides: ConfigOverrides;

@@ -7,17 +7,17 @@ import type { PlacementPlan } from './plan.ts';
 export interface Host {
   /** Name of the node, null for the process that leads the run. */
   readonly node: string | null;
-  /** How many actors it should have to compute at a time, against the others: its cores, as a rule. */
+  /** Share of the work against the other hosts: as a rule its cores. 0 is none. */
   readonly slots: number;
 }
 
-/** Where an actor with a model goes, and which device it computes on there. */
+/** Place of an actor with a model, and the device that it computes on there. */
 export interface Station {
   readonly place: Place;
   readonly device: DeviceName;
 }
 
-/** Where each actor of a run goes. The data actor and the first learner are always where the run is led. */
+/** Places of all actors of a run. The data actor and the first learner are always in the process that leads the run. */
 export interface RunPlacement {
   readonly learners: readonly Station[];
   readonly rollouts: readonly Station[];
@@ -26,18 +26,18 @@ export interface RunPlacement {
 }
 
 /**
- * Who goes where.
+ * Assigns the actors of a run to hosts and devices.
  *
- * Learners go to hosts in consecutive blocks, so that neighbours in rank share a host where some do. Rollout
- * and reward actors, one on each host unless the config says how many, go to the host with the most slots left
- * for each, the earlier of equals. The reference goes to the largest host that does not lead.
+ * Hosts: learners take them in consecutive blocks, so that neighbours in rank share a host. Each rollout or reward
+ * actor goes to the host with the most slots for each of its actors; null is one actor on each host. The reference goes
+ * to the largest host that does not lead.
  *
- * On cards, each learner has its own. Rollouts, one on each of these cards unless the config says how many, read the
- * learners' weights in place; the reference has the last card there is.
+ * Cards: each learner has one of its own. Rollouts share these, as they read the learners' weights in place; null is
+ * one rollout on each. The reference has the last card.
  *
  * @param hosts the leading one first
- * @throws CONFIG_INVALID when there are fewer than `trainer.nnodes`, or fewer cards than learners, or when models are
- *   on cards and not all in the process that leads
+ * @throws CONFIG_INVALID for fewer hosts than `trainer.nnodes`, fewer cards than learners, or models on cards outside
+ *   the leading process
  */
 export function placeRun(plan: PlacementPlan, hosts: readonly Host[]): RunPlacement {
   if (hosts.length < plan.hosts) {
@@ -68,7 +68,7 @@ export function placeRun(plan: PlacementPlan, hosts: readonly Host[]): RunPlacem
 }
 
 /**
- * Where the learners go.
+ * Assigns the learners.
  *
  * @param hosts the leading one first
  * @throws CONFIG_INVALID when there are fewer cards
@@ -91,7 +91,7 @@ export function placeLearners(
   }));
 }
 
-/** Sees to it that all who compute can reach their device's memory. */
+/** Checks that every actor on a card is in the process that leads: processes cannot share a card's memory. */
 function checkStations({ deviceChoice }: PlacementPlan, stations: readonly Station[]): void {
   if (stations.every(({ place, device }) => place === 'thread' || device === 'cpu')) return;
   throw new CxmindError(
@@ -101,7 +101,7 @@ function checkStations({ deviceChoice }: PlacementPlan, stations: readonly Stati
   );
 }
 
-/** One on each host, or one after the other to the host that would have the most slots for each of its actors. */
+/** Spreads actors over hosts: one on each, or each to the host that would have the most slots per actor. */
 function spread(count: number | null, hosts: readonly Host[]): Place[] {
   if (count === null) return hosts.map(placeOf);
   const taken = hosts.map(() => 0);

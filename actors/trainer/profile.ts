@@ -5,12 +5,12 @@ import { asCxmindError } from '../../src/errors.ts';
 import type { RunActors, StepContext } from './context.ts';
 import { writeTrace } from './timeline.ts';
 
-/** Of actors that may still be at what nobody waits for any more. */
+/** Long, since an actor may still be busy with work that was given up. */
 const TIMEOUT_MS = 600_000;
 
 /**
- * Takes a step; of the one that `trainer.profile` names, writes its phases and what every actor's device ran
- * meanwhile into `profile-step-N.json`, and says so.
+ * Takes a step. The one that `trainer.profile` names is traced to `profile-step-N.json`: its phases, and every program
+ * and kernel that the actors' devices ran.
  */
 export async function profiled<T>(
   { actors, plan, timeline, reporter, signal }: StepContext,
@@ -20,7 +20,7 @@ export async function profiled<T>(
   if (step !== plan.trainer.profile) return take();
   const options = { timeoutMs: TIMEOUT_MS, signal };
   const computing = computingActors(actors);
-  // An actor that is gone is no reason to end a run that goes on without it.
+  // A run goes on without an actor that is lost, and so does its profile.
   await Promise.allSettled(computing.map(({ ask }) => ask.startProfile(undefined, options)));
   const beganUs = nowUs();
   const result = await take();

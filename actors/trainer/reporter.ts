@@ -1,18 +1,18 @@
 import type { DataSummary } from '../data/protocol.ts';
 
-/** A counter that someone else moves, and how far it goes. */
+/** A phase whose progress is shown: a counter, and its end. */
 export interface Phase {
   readonly name: string;
   readonly total: number;
   readonly done: () => number;
 }
 
-/** How far a run is after a step, and how fast it goes. */
+/** Progress and speed of a run after a step. */
 export interface Pace {
   readonly step: number;
   readonly steps: number;
   readonly seconds: number;
-  /** Until the run's last step, at the pace so far, validations and checkpoints included. */
+  /** Seconds to the run's last step at the pace so far, validations and checkpoints included. */
   readonly secondsLeft: number;
 }
 
@@ -30,14 +30,14 @@ export interface StepLine extends Pace {
 
 /** The line of one step of supervised training. */
 export interface SupervisedLine extends Pace {
-  /** Nats per token. */
+  /** Loss, in nats per token. */
   readonly loss: number;
   readonly gradNorm: number;
   readonly learningRate: number;
   readonly tokensPerSecond: number;
 }
 
-/** Where a run shows itself; the command line draws bars and a table, a pipeline may stay silent. */
+/** Display of a run: bars and a table on the command line, nothing in a pipeline that stays silent. */
 export interface Reporter {
   /** Shows a phase until disposed of. */
   phase(phase: Phase): Disposable;
@@ -46,7 +46,7 @@ export interface Reporter {
   note(text: string): void;
 }
 
-/** Shows nothing. */
+/** A reporter that shows nothing. */
 export const silentReporter: Reporter = {
   phase: () => ({ [Symbol.dispose]: () => undefined }),
   step: () => undefined,
@@ -54,7 +54,7 @@ export const silentReporter: Reporter = {
   note: () => undefined,
 };
 
-/** Says how much data there is, what was left out of it, and what is odd about it. */
+/** Reports the size of the data, the rows that were left out, and notes on the others. */
 export function reportData(summary: DataSummary, reporter: Reporter): void {
   const { trainPrompts, validationPrompts, overlong, skipped, notes } = summary;
   reporter.note(
@@ -65,7 +65,7 @@ export function reportData(summary: DataSummary, reporter: Reporter): void {
   warnOfData(notes, reporter);
 }
 
-/** Shows what there is to say about data. */
+/** Reports notes on the data as warnings. */
 export function warnOfData(notes: readonly string[], reporter: Reporter): void {
   for (const note of notes) reporter.note(`warning: ${note}`);
 }

@@ -11,19 +11,18 @@ import { filesOfSteps, type RunFiles, setAside } from '../run-folder/files.ts';
 import type { StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 
-/** What a run needs to know of the one before it. */
-export type GoingOn = Pick<StepContext, 'actors' | 'plan' | 'reporter'>;
+type ResumeContext = Pick<StepContext, 'actors' | 'plan' | 'reporter'>;
 
 const TIMEOUT_MS = 60_000;
 
 /**
- * Restores the checkpoint that a run goes on from, and tells what it does otherwise than before; null for a run that
- * begins. What its folder has of steps that it takes anew is set aside.
+ * Restores the checkpoint that a run resumes from, and reports changes of its config; null for a new run. Files of
+ * later steps, which are taken anew, are set aside.
  *
- * @throws CHECKPOINT_INVALID for a folder with a run that cannot be gone on with
+ * @throws CHECKPOINT_INVALID for a folder whose run cannot be resumed
  */
-export async function goOn(
-  context: GoingOn,
+export async function resume(
+  context: ResumeContext,
   checkpoints: Checkpoints,
   files: RunFiles,
 ): Promise<(ResumePoint & { readonly checkpoint: string }) | null> {
@@ -43,9 +42,9 @@ export async function goOn(
   return point;
 }
 
-/** The folder of the checkpoint to go on from. */
+/** Finds the folder of the checkpoint to resume from. */
 async function checkpointOf(
-  { plan, reporter, actors }: GoingOn,
+  { plan, reporter, actors }: ResumeContext,
   checkpoints: Checkpoints,
 ): Promise<string | null> {
   const { loadCheckpointPath, findLastCheckpoint, valOnly } = plan.trainer;
@@ -60,7 +59,7 @@ async function checkpointOf(
 }
 
 async function restored(
-  { actors, plan, reporter }: GoingOn,
+  { actors, plan, reporter }: ResumeContext,
   checkpoints: Checkpoints,
   folder: string,
 ): Promise<ResumePoint & { readonly checkpoint: string }> {

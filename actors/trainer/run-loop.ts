@@ -15,7 +15,7 @@ import { Checkpoints, type ResumePoint, type RunState } from '../run-folder/chec
 import type { StepContext } from './context.ts';
 import { reportData } from './reporter.ts';
 import { isDue } from './schedule.ts';
-import { goOn } from './resume.ts';
+import { resume } from './resume.ts';
 import { profiled } from './profile.ts';
 import { RunFiles, type RunSummary } from '../run-folder/files.ts';
 import { Saving } from './saving.ts';
@@ -32,7 +32,7 @@ export interface LoopOptions {
   readonly preemption: AbortSignal;
   /** Aborts when an actor is lost that has a part of the state to be saved. */
   readonly lost: AbortSignal;
-  /** Its event `save` asks for a checkpoint at once, while training goes on. */
+  /** Target of an event `save`, which asks for a checkpoint at once while training goes on. */
   readonly saveRequests?: EventTarget;
   /** Ends the run before its steps are taken. */
   readonly advance: AdvanceRule | null;
@@ -55,7 +55,7 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
     limit: trainer.saveLimit,
     modelOnly: trainer.saveModelOnly,
   });
-  const resumed = await goOn(context, checkpoints, files);
+  const resumed = await resume(context, checkpoints, files);
   // A run that only validates leaves what the run itself wrote in its folder.
   if (!trainer.valOnly || !existsSync(join(folder, 'config.json'))) await files.config(plan.config);
   const point = resumed ?? newRun(context);
@@ -112,7 +112,7 @@ class Run {
   readonly #gradients: GradientWatch;
   /** The place of the run, as a checkpoint would keep it now. */
   #point: ResumePoint;
-  /** Whether the weights are those after that step, rather than in the middle of the next. */
+  /** False while a step updates the weights: a checkpoint of them would be of no step. */
   #isWhole = true;
   #accuracyBefore: number | null = null;
 
@@ -320,7 +320,7 @@ class Run {
     return isAtEnd(this.#point, this.#steps, this.#options.advance);
   }
 
-  /** The nearness to the end of a stage after some metrics, those of a validation included. */
+  /** Nearness to the end of a stage after some metrics, those of a validation included. */
   #observed(metrics: Metrics): RunState['advance'] {
     const { advance } = this.#point.state;
     const rule = this.#options.advance;
@@ -351,7 +351,7 @@ function isAtEnd(
   return step >= steps || isPast(state.advance, step, advance);
 }
 
-/** Whether a stage of a curriculum may end after a step. */
+/** True when a stage of a curriculum may end after a step. */
 function isPast(state: RunState['advance'], step: number, rule: AdvanceRule | null): boolean {
   return rule !== null && hasAdvanced(state, step, rule);
 }

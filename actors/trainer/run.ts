@@ -23,36 +23,35 @@ import { validate, type OnScored, type Validation } from './validation.ts';
 /** Long enough to read a data set. */
 const TIMEOUT_MS = 3600_000;
 
-/** What any training needs besides its config. */
+/** Options of any training. */
 export interface TrainingOptions extends Pick<SystemOptions, 'localMode'> {
   readonly reporter: Reporter;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   /**
-   * Aborts when reinforcement learning is to save a checkpoint at once, and return: its host is wanted back. A run that
-   * has not begun has nothing to save, and is ended by its reason.
+   * Aborts when the host is wanted back: the run saves a checkpoint at once and returns. A run that has not begun has
+   * nothing to save and rejects with the signal's reason.
    */
   readonly preemption?: AbortSignal;
-  /** An event `save` asks reinforcement learning for a checkpoint at once, while it goes on. */
+  /** Target of an event `save`, which asks for a checkpoint at once while training goes on. */
   readonly saveRequests?: EventTarget;
 }
 
-/** What a run of reinforcement learning needs besides its config. */
+/** Options of reinforcement learning. */
 export interface RunOptions extends TrainingOptions {
   /**
-   * Processes, on this host or others, that take part from the beginning; the run ends their links. How many slots
-   * each has says how large its part of the work is, against the others; 1 where nothing is said.
+   * Processes on this host or others that take part from the beginning; the run ends their links. A node's slots are
+   * its share of the work against the others, 1 by default.
    */
   readonly nodes?: readonly NodeOptions[];
-  /** Actors that this process should have to compute at a time, against the nodes: 1 unless said, and 0 for none. */
+  /** This process's share of the work against the nodes: 1 by default, and 0 for none. */
   readonly slots?: number;
-  /** Calls `take` for every process that comes later, as one that is started in place of another that was lost. */
+  /** Calls `take` for every process that comes later, such as one started in place of a lost one. */
   readonly onJoin?: (take: (node: NodeOptions) => void) => void;
 }
 
 /**
- * Trains a policy by reinforcement learning: validation before, steps with validations and checkpoints
- * between, validation and checkpoint after.
+ * Trains a policy by reinforcement learning, as its config says.
  *
  * @throws whatever ends a run: a folder that another run writes, bad data, a lost learner, NUMERIC_NONFINITE,
  *   RUNTIME_CANCELLED
@@ -62,22 +61,22 @@ export async function trainPolicy(config: Config, options: RunOptions): Promise<
   return await trainOn(system, await joinNodes(system, options), config, options);
 }
 
-/** Aborts when the work is to end, whether or not it saves what it has: before it has begun, that is nothing. */
+/** Aborts when the work is to end, saved or not. Before a run has begun, both are the same. */
 export function anyInterruption({ signal, preemption }: TrainingOptions): AbortSignal {
   return AbortSignal.any([signal, ...(preemption === undefined ? [] : [preemption])]);
 }
 
-/** What a run that is one of several needs to know besides. */
+/** Options of a run that may be one of several on its system. */
 export interface PartOptions extends TrainingOptions {
   /** Ends the run before its steps are taken. */
   readonly advance?: AdvanceRule | null;
   /** Earlier stages whose data and rewards go on, each with its share of every step's prompts. */
   readonly mix?: readonly MixedStage[];
-  /** Where its phases are drawn behind those of the runs before, if the config wants that at all. */
+  /** Timeline of the runs before, which this one continues. */
   readonly timeline?: Timeline;
 }
 
-/** One run on a system that may have others before and after it; it stops the actors it started. */
+/** Trains on a system that may have other runs before and after: plan, spawn, loop, finish. */
 export async function trainOn(
   system: ActorSystem,
   hosts: readonly Host[],
@@ -103,13 +102,13 @@ export async function trainOn(
   try {
     return await runLoop(context, loop);
   } catch (error) {
-    // A lost actor cancels what the others do: the loss is what ended the run.
+    // The loss of an actor cancels the work of the others. The loss is the reason, not the cancelled work.
     const ended: unknown = system.signal.aborted ? system.signal.reason : error;
     throw withWayOut(ended);
   }
 }
 
-/** Takes in the nodes that are here, and those that come; returns all hosts, this one first. */
+/** Adds the nodes that are here, and later those that join. @returns the hosts of now, this one first */
 export async function joinNodes(
   system: ActorSystem,
   { nodes = [], slots = 1, onJoin, logger }: RunOptions,
@@ -126,8 +125,8 @@ export async function joinNodes(
 }
 
 /**
- * Lets a policy answer the validation set with the validation sampling, and scores the answers; nothing is trained, so
- * no gradients or moments are held.
+ * Samples and scores a policy's answers to the validation set. Nothing is trained, so there are no gradients or
+ * moments.
  *
  * @param onScored called with the answers of each batch as soon as they are scored
  */
@@ -159,7 +158,7 @@ export async function evaluatePolicy(
   try {
     return await validate(context, validationPrompts, initialGateState, onScored);
   } catch (error) {
-    // A lost actor cancels what the others do: the loss is what ended it.
+    // As in `trainOn`.
     system.signal.throwIfAborted();
     throw error;
   }

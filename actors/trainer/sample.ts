@@ -10,32 +10,32 @@ import type { Reporter } from './reporter.ts';
 
 /** A prompt with its responses. */
 export interface PromptGroup {
-  /** Unique in a batch: the prompt's, unless that may come several times. */
+  /** Id of the group, unique in a batch: that of the prompt, unless a prompt may come several times. */
   readonly id: string;
   readonly prompt: Prompt;
   readonly responses: Group['responses'];
 }
 
-/** How a batch of prompts is to be answered. */
+/** Sampling of the responses to a batch of prompts. */
 export interface RolloutRequest {
   readonly sampling: Sampling;
   readonly maxTokens: number;
-  /** What names the random streams besides prompt and sample: purpose and step. */
+  /** Purpose and step, which name the random streams besides prompt and sample. */
   readonly stream: readonly (string | number)[];
-  /** The version of the weights that answer. */
+  /** Version of the weights to sample with. */
   readonly policyVersion: number;
   readonly signal: AbortSignal;
 }
 
-/** Long enough for any generation; a lost actor is noticed at once, without it. */
+/** Long enough for any generation. The runtime notices a lost actor at once, without it. */
 const TIMEOUT_MS = 24 * 3600_000;
 const RETRIES = 5;
 
 /**
- * Responses to every prompt, spread over the rollout actors.
+ * Samples `n` responses to every prompt, spread over the rollout actors.
  *
- * Every response has a random stream of its own, named by seed, step, prompt and sample, so it does not
- * matter which actor makes it, nor how often it is tried: of a prompt that was answered twice, one group counts.
+ * Every response has its own random stream, named by seed, step, prompt and sample. So the actor does not matter, and a
+ * call that failed is retried elsewhere with the same result.
  */
 export async function generateGroups(
   rollouts: RunActors['rollouts'],
@@ -87,7 +87,7 @@ export async function generateGroups(
   });
 }
 
-/** Items in at most `count` consecutive shares of nearly equal size, none empty. */
+/** Divides items into at most `count` consecutive shares of nearly equal size, none empty. */
 export function divide<T>(items: readonly T[], count: number): T[][] {
   const size = Math.max(1, Math.ceil(items.length / count));
   const shares: T[][] = [];

@@ -42,7 +42,7 @@ export class Saving {
     return this.#newest;
   }
 
-  /** Whether a checkpoint was requested in the middle of a step, and has to be saved after it. */
+  /** True when a checkpoint was requested in the middle of a step, and has to be saved after it. */
   get isRequested(): boolean {
     return this.#isRequested;
   }

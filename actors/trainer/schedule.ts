@@ -2,15 +2,15 @@ import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
 import type { Sft } from '../../src/config/schema.ts';
 import type { StepPlan } from './plan.ts';
 
-/** A step of a run of so many; both count from 1. */
+/** A step of a run of `steps`; both count from 1. */
 export interface StepNumber {
   readonly step: number;
   readonly steps: number;
 }
 
 /**
- * The policy's rate in a step. Its schedule moves with the steps that update it: while the critic warms up it stands
- * where it begins.
+ * The policy's learning rate in a step. The schedule moves with the policy's updates, so it starts once the critic has
+ * warmed up.
  */
 export function policyRate(
   { policy, criticWarmup }: StepPlan,
@@ -19,7 +19,7 @@ export function policyRate(
   return rateAt(policy.optim, step - Math.max(1, criticWarmup), steps);
 }
 
-/** The critic's rate in a step, and the one after it, which is the one that is logged, as in the reference. */
+/** The critic's learning rate in a step and in the next one. EasyR1 logs the next one, and so does a run here. */
 export function criticRates(
   { critic: { optim } }: StepPlan,
   { step, steps }: StepNumber,
@@ -27,7 +27,7 @@ export function criticRates(
   return { now: rateAt(optim, step - 1, steps), next: rateAt(optim, step, steps) };
 }
 
-/** The rate in a step of supervised training: it rises over the warm-up, and stays. */
+/** The learning rate in a step of supervised training: it rises over the warm-up, then stays. */
 export function imitationRate(
   sft: Pick<Sft, 'lr' | 'lrWarmupSteps'>,
   { step, steps }: StepNumber,
@@ -44,7 +44,7 @@ function rateAt(optim: StepPlan['policy']['optim'], moved: number, steps: number
   return lr * lrFactor(lrSchedulerType, moved, options);
 }
 
-/** Whether what is done every `frequency` steps, or never where that is not positive, is done after this one. */
+/** True after every `frequency` steps; never where that is not positive. */
 export function isDue(frequency: number, step: number): boolean {
   return frequency > 0 && step % frequency === 0;
 }

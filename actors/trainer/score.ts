@@ -14,28 +14,28 @@ export interface ScoredResponse {
 
 /** A response that could not be scored, and why. */
 export interface InvalidResponse {
-  /** Its row, and which of the row's responses it is. */
+  /** The row, and the number of the response to it. */
   readonly name: string;
   readonly problem: string;
 }
 
 /** Scores of a batch and the gate after it. */
 export interface Scoring {
-  /** What there is a score of; all of it unless `worker.reward.invalid_responses` is skip. */
+  /** Responses with a score: all of them, unless `worker.reward.invalid_responses` is `skip`. */
   readonly scored: readonly ScoredResponse[];
   readonly invalid: readonly InvalidResponse[];
   readonly gate: GateState;
 }
 
 const RETRIES = 5;
-/** The actors know how long a function may take; this is for one that is stuck in its own work. */
+/** Long, since reward actors limit a user's function themselves. */
 const TIMEOUT_MS = 24 * 3600_000;
 
 /**
- * Scores all responses of some groups, in order; the batch gate, where the reward has one, decides here.
+ * Scores all responses of some groups, in order. The gate of a reward decides here, as it needs the whole batch.
  *
- * @throws REWARD_INVALID naming row, response, file and function, for a response that cannot be scored; and when none
- *   at all can be, though they may be skipped
+ * @throws REWARD_INVALID for a response that cannot be scored, naming row, response, file and function; where these are
+ *   skipped, when no response at all can be scored
  */
 export async function scoreGroups(
   rewards: Task['rewards'],
@@ -96,14 +96,14 @@ export async function scoreGroups(
 
 const comparing: ReadonlySet<string> = new Set(['grpo', 'grpo_passk', 'rloo']);
 
-/** Whether an estimator compares a response with the others to its prompt. */
+/** True for an estimator that compares a response with the others to its prompt. */
 export function comparesResponses(estimator: string): boolean {
   return comparing.has(estimator);
 }
 
 /**
- * The responses that an advantage can be estimated for: one that was left alone by the others, which could not be
- * scored, has nothing to be compared with.
+ * The responses that an advantage can be estimated for. Where responses are compared, one is left out when no other to
+ * its prompt could be scored.
  *
  * @throws REWARD_INVALID when none is left
  */
@@ -112,11 +112,8 @@ export function withAdvantage(
   estimator: string,
 ): readonly ScoredResponse[] {
   if (invalid.length === 0 || !comparesResponses(estimator)) return scored;
-  const sizes = new Map<string, number>();
-  for (const { group } of scored) {
-    sizes.set(group.id, (sizes.get(group.id) ?? 0) + 1);
-  }
-  const left = scored.filter(({ group }) => sizes.get(group.id)! > 1);
+  const groups = Map.groupBy(scored, ({ group }) => group.id);
+  const left = scored.filter(({ group }) => groups.get(group.id)!.length > 1);
   if (left.length > 0) return left;
   const { name, problem } = invalid[0]!;
   throw new CxmindError(

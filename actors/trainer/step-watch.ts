@@ -7,7 +7,7 @@ import type { Reporter } from './reporter.ts';
 const MAX_NONFINITE_STEPS = 3;
 /** Steps in a row that teach nothing, after which the user is warned. */
 const IDLE_STEPS = 5;
-/** Advantages this small are what rounding leaves of none. */
+/** Largest advantage that rounding leaves of zero. */
 const NO_ADVANTAGE = 1e-7;
 
 /** Watches for gradients that are not finite, whose updates the learners skip. */
@@ -49,19 +49,15 @@ export class GradientWatch {
 }
 
 /**
- * Watches for training on nothing: steps whose advantages or gradient are all zero, and answers of which none is right.
+ * Watches for training on nothing: zero advantages, a zero gradient, or no right answer in several steps in a row.
  *
- * Each is nothing unusual for a step or two, and a run that only does that looks as busy as any other.
+ * Such a run looks as busy as any other, and a step or two of that kind are usual.
  */
 export class IdleWatch {
   readonly #inARow = { advantage: 0, gradient: 0, right: 0 };
   #hasWarned = false;
 
-  /**
-   * Takes the metrics of a step and the share of right answers; what to say about the last few, once in a run.
-   *
-   * @returns one line, or null
-   */
+  /** Observes the metrics of a step and its accuracy. @returns a warning, once in a run, or null */
   observe(metrics: Metrics, accuracy: number): string | null {
     const of = (name: string): number => metrics[name] ?? NaN;
     const advantage = Math.max(

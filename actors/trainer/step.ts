@@ -11,8 +11,8 @@ import { Stopwatch } from './timeline.ts';
 /**
  * One step of reinforcement learning: sample, score, estimate advantages, update.
  *
- * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the order
- * of EasyR1's `ray_trainer.py`. It is synchronous: the weights that sample are those that the update starts from.
+ * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the
+ * order of EasyR1's `ray_trainer.py`. It is synchronous: the weights that sample are those that the update starts from.
  *
  * What the step does not do:
  * - no formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;

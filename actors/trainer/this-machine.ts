@@ -6,9 +6,9 @@ import { withLocalModels } from '../../src/hub/model.ts';
 import type { Reporter } from './reporter.ts';
 
 /**
- * The config with the device that `trainer.device` comes to on this machine, and the number of cards where it is `cuda`.
+ * Chooses the device of `trainer.device` on this machine; for `cuda`, the number of its cards.
  *
- * @param note hears why it is that one
+ * @param note hears the choice and its reason
  * @throws DEVICE_MISSING where a card was asked for and cannot be used
  */
 export function withDevice(
@@ -24,16 +24,13 @@ export function withDevice(
   return withBatchesPerDevice({ ...config, trainer: { ...config.trainer, ...found } });
 }
 
-/** The devices of each host by a choice that `withDevice` made; where nobody made one, the processor. */
+/** The devices of each host in a config that `withDevice` returned; before that, `auto` is the processor. */
 export function devicesOf({ device, nGpusPerNode }: Config['trainer']): readonly DeviceName[] {
   if (device === 'cuda') return cards(nGpusPerNode);
   return [device === 'auto' ? 'cpu' : device];
 }
 
-/**
- * The config as this machine runs it: its models are directories, as `withLocalModels` finds them, and its device is
- * the one that `withDevice` chooses.
- */
+/** The config as this machine runs it: models of the hub are local directories, and the device is chosen. */
 export async function onThisMachine(given: Config, reporter: Reporter): Promise<Config> {
   return withDevice(await withLocalModels(given), (line) => reporter.note(line));
 }

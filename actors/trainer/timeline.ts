@@ -1,13 +1,13 @@
 import { writeFileAtomically } from '../../src/files.ts';
 import type { Phase, PhaseSeconds } from '../../src/metrics.ts';
 
-/** Seconds by phase, from the moment it is made. */
+/** A clock of phases, started when it is made. */
 export class Stopwatch {
   readonly #started = performance.now();
   readonly #seconds: Partial<Record<Phase, number>> = {};
   readonly #timeline: Timeline | null;
 
-  /** @param timeline where every phase is drawn too */
+  /** @param timeline draws every phase too */
   constructor(timeline: Timeline | null = null) {
     this.#timeline = timeline;
   }
@@ -28,18 +28,18 @@ export class Stopwatch {
     return result;
   }
 
-  /** The phases so far. */
+  /** Seconds of the phases so far. */
   get seconds(): PhaseSeconds {
     return { ...this.#seconds };
   }
 
-  /** All phases of a step, and the whole of it. */
+  /** Ends the step; returns the seconds of its phases and of the whole. */
   stopStep(): PhaseSeconds & { readonly step: number } {
     const step = this.#add('step', this.#started);
     return { ...this.#seconds, step };
   }
 
-  /** Adds what a phase took, and says how much it has taken so far. */
+  /** Adds the time of a phase; returns all that it has taken so far. */
   #add(phase: Phase, started: number): number {
     const ended = performance.now();
     this.#timeline?.add(phase, started, ended);
@@ -47,17 +47,17 @@ export class Stopwatch {
   }
 }
 
-/** The phases of a run over time: phases of a step lie below it. */
+/** The phases of a run over time, each with its step. */
 export class Timeline {
   readonly #spans: Span[] = [];
   #step = 0;
 
-  /** The step that what follows belongs to. */
+  /** The step that later phases belong to. */
   set step(step: number) {
     this.#step = step;
   }
 
-  /** Adds a phase; times as `performance.now()` gives them. */
+  /** Adds a phase; times are those of `performance.now()`. */
   add(phase: string, startedMs: number, endedMs: number): void {
     this.#spans.push({
       name: phase,
@@ -67,19 +67,19 @@ export class Timeline {
     });
   }
 
-  /** The phases that began after a moment, in microseconds since the epoch, as a trace draws them. */
+  /** The phases since a moment, in microseconds since the epoch, as a process of a trace. */
   process(sinceUs: number): TraceProcess {
     const spans = this.#spans.filter(({ startUs }) => startUs >= sinceUs);
     return { name: 'cxmind', threads: new Map([['trainer', spans]]) };
   }
 
-  /** Writes all of it in Chrome's trace format. */
+  /** Writes all phases as a trace. */
   write(file: string): Promise<void> {
     return writeTrace(file, [this.process(0)]);
   }
 }
 
-/** Something that took time; microseconds since the epoch. */
+/** A span of time, in microseconds since the epoch. */
 export interface Span {
   readonly name: string;
   readonly startUs: number;
@@ -87,7 +87,7 @@ export interface Span {
   readonly step?: number;
 }
 
-/** Spans by the thread that they are drawn on, under the name of a process. */
+/** A process of a trace: its spans by the thread that they are drawn on. */
 export interface TraceProcess {
   readonly name: string;
   readonly threads: ReadonlyMap<string, readonly Span[]>;
@@ -106,7 +106,7 @@ export async function writeTrace(file: string, processes: readonly TraceProcess[
   await writeFileAtomically(file, `[\n${lines.join(',\n')}\n]\n`);
 }
 
-/** A complete event. */
+/** A complete event of the format. */
 function eventOf(
   { name, startUs, durationUs, step }: Span,
   cat: string,

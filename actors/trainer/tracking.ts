@@ -18,7 +18,7 @@ export class RunLog implements AsyncDisposable {
     this.#loggers = loggers;
   }
 
-  /** Opens the loggers that the config names. @param described in place of what the plan says of the run */
+  /** Opens the loggers that the config names. @param described replaces the plan's description of the run */
   static open(
     { trainer, config, folder }: Pick<RunPlan, 'trainer' | 'config' | 'folder'>,
     files: RunFiles,
@@ -39,24 +39,27 @@ export class RunLog implements AsyncDisposable {
     return new RunLog(files, Loggers.open(logger, run, options));
   }
 
-  /** Keeps the metrics of a step. */
+  /** Writes the metrics of a step. */
   async step(step: number, metrics: Metrics): Promise<void> {
     await this.files.metrics(step, metrics);
     this.#loggers.log(step, metrics);
   }
 
-  /** Shows metrics to the loggers alone: those of a validation that belongs to no step of this run. */
+  /**
+   * Gives metrics to the loggers alone: those of a validation whose line is in the file already, or does not belong
+   * there.
+   */
   show(step: number, metrics: Metrics): void {
     this.#loggers.log(step, metrics);
   }
 
-  /** Keeps the answers chosen of a validation. @param isNew whether the file does not have them yet */
+  /** Writes chosen answers of a validation. @param isNew false where the file has them already */
   async generations(step: number, shown: readonly Generation[], isNew: boolean): Promise<void> {
     if (isNew) await this.files.generations(step, shown);
     this.#loggers.logGenerations(step, shown);
   }
 
-  /** Says that the run came to its end, or was stopped in order. */
+  /** Marks the run as finished, which it is also when it was stopped in order; else it counts as failed. */
   finish(): void {
     this.#end = 'finished';
   }
@@ -66,7 +69,7 @@ export class RunLog implements AsyncDisposable {
   }
 }
 
-/** Whether steps are shown as lines of a table. */
+/** True where the console shows steps as lines of a table. */
 export function showsTable({ logger, consoleForm }: RunPlan['trainer']): boolean {
   return logger.includes('console') && consoleForm === 'table';
 }
@@ -95,7 +98,7 @@ export function generationOf({ group, text, parts }: ScoredResponse): Generation
   return { input, output: text, label: answerText(groundTruth), score: parts['overall']! };
 }
 
-/** The metrics of a step with the phases around it, which count as its time. */
+/** Adds the phases around a step, validation and checkpoint, to its time. */
 export function withTimeAround(metrics: Metrics, phases: PhaseSeconds): Metrics {
   const around = Object.values(phases).reduce((sum, seconds) => sum + seconds, 0);
   const step = metrics['timing_s/step']!;

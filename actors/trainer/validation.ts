@@ -142,12 +142,12 @@ export class Validations {
     return validation;
   }
 
-  /** Whether the newest validation is of a step. */
+  /** True when the newest validation is of a step. */
   isOf(step: number): boolean {
     return this.#newest?.step === step;
   }
 
-  /** Whether the validation of a step was asked for and cut off by a preemption. */
+  /** True when the validation of a step was cut off by a preemption. */
   wasCutOff(step: number): boolean {
     const { prompts, preemption } = this.#options;
     return preemption.aborted && prompts > 0 && !this.isOf(step);

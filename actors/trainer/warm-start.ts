@@ -196,7 +196,9 @@ class SupervisedTraining {
     return { 'val/loss': loss };
   }
 
-  /** The mean loss of the reference answers of the validation set, nats per token; null without any, or if preempted. */
+  /**
+   * The mean loss of the reference answers of the validation set, nats per token; null without any, or if preempted.
+   */
   async #heldOutLoss(): Promise<number | null> {
     const { data, learners, summary } = this.#parts;
     const { batchSize } = this.#plan.sft;

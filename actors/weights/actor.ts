@@ -8,10 +8,13 @@ import type { ModelProps, WorkingProps } from '../model-props.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
 import { weightsProtocol, type WeightChunk, type WeightVersion } from './protocol.ts';
 
-/** What a keeper of weights is made from: the process's own blocks. */
+/** Props of a keeper of weights: the blocks of its process. */
 export type WeightsProps = Pick<ModelProps, 'weights' | 'version' | 'working'>;
 
-/** Writes the weights of a process that does not train them, and their working copy, where its other actors read them. */
+/**
+ * A keeper of weights: writes those of a process that does not train them, and their working copy, where the other
+ * actors of the process read them.
+ */
 export class WeightsActor implements Actor<typeof weightsProtocol> {
   readonly #weights: Float32Array;
   readonly #working: Tensor | null;
@@ -49,7 +52,7 @@ export class WeightsActor implements Actor<typeof weightsProtocol> {
   }
 }
 
-/** The copy in this process's memory; null where it is on a device, which takes it from the weights. */
+/** The working copy in this process's memory; null where a device has its own, filled from the weights. */
 function workingTensor(working: WorkingProps | undefined, length: number): Tensor | null {
   if (working === undefined || 'onDevice' in working) return null;
   const { dtype, weights } = working;

@@ -5,17 +5,14 @@ import type { ActorSystem } from '../runtime/system.ts';
 import { WeightSync, type Addressed, type Synced } from './sync.ts';
 
 /**
- * The name of a block of adapters. A block of a name has one size, and a run may train others than the one before it
- * on the same system.
+ * Name of a block of adapters. It contains the size, since a block of one name has one size, and runs on one system may
+ * train different adapters.
  */
 export function adapterBlock(sizeBytes: number): string {
   return `adapter/${sizeBytes}`;
 }
 
-/**
- * The policy's weights as they get to every process: those that are trained, version by version, and beside
- * adapters also those that they are added to, once.
- */
+/** The policy's weights for every process: the trained ones version by version, and those under adapters once. */
 export class PolicyWeights implements AsyncDisposable {
   readonly trained: WeightSync;
   /** Null where the weights themselves are trained. */
@@ -36,13 +33,13 @@ export class PolicyWeights implements AsyncDisposable {
     this.frozen?.publish(FROZEN_VERSION);
   }
 
-  /** Sees to it that the process of an actor has the weights, wherever it restarts. */
+  /** Brings the weights to the process of an actor, wherever it restarts. */
   follow(ref: Addressed): void {
     this.frozen?.follow(ref);
     this.trained.follow(ref);
   }
 
-  /** The same for a learner, which also steps what is trained where it is. */
+  /** Brings the weights to the process of a learner, which then steps the trained ones itself. */
   followLearner(ref: Addressed): void {
     this.frozen?.follow(ref);
     this.trained.followLearner(ref);

@@ -3,7 +3,7 @@ import { tensor } from '../../transport/tensor-codec.ts';
 import { whole } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
-/** Which weights are meant; versions count from 1. */
+/** A version of the weights, counted from 1. */
 export const WeightVersion = t.type({ version: whole });
 export interface WeightVersion extends t.TypeOf<typeof WeightVersion> {}
 
@@ -11,11 +11,11 @@ export interface WeightVersion extends t.TypeOf<typeof WeightVersion> {}
 export const WeightChunk = t.type({ offset: whole, values: tensor('f32', ['elements']) });
 export interface WeightChunk extends t.TypeOf<typeof WeightChunk> {}
 
-/** What the keeper of a process's weights can be asked. A version is there once all of it was written. */
+/** Calls of the keeper of a process's weights. A version exists once all of it was written. */
 export const weightsProtocol = protocol('weights', {
-  /** Nobody may read the weights from here on. */
+  /** Withdraws the weights: nobody may read them until the next version. */
   revise: call(t.void, t.void),
   write: call(WeightChunk, t.void),
-  /** All of this version was written: whoever waits for it may read. */
+  /** Publishes a version that was written whole: actors that wait for it may read. */
   publish: call(WeightVersion, t.void),
 });

@@ -7,7 +7,7 @@ import type { weightsProtocol } from './protocol.ts';
 
 type Keeper = ActorRef<typeof weightsProtocol>;
 
-/** What a copy is made of and how it is reached. */
+/** Source and destination of a copy. */
 export interface CopyOptions {
   readonly node: RemoteNode;
   /** The arena here. */
@@ -19,15 +19,15 @@ export interface CopyOptions {
 
 /** Elements of a chunk: 4 MiB, so that a slow link sees progress and little is in memory twice. */
 const CHUNK = 2 ** 20;
-/** Chunks on their way at a time, so that the link is never idle. */
+/** Chunks in flight, so that the link is never idle. */
 const WINDOW = 4;
-/** A chunk on a slow link; a lost node is noticed at once, without it. */
+/** Limit for a chunk on a slow link. The runtime notices a lost node at once, without it. */
 const TIMEOUT_MS = 600_000;
 const ATTEMPTS = 3;
-/** To say a last word to a node, which may be about to end. */
+/** Limit for the last message to a node, which may be about to end. */
 const REVOKE_MS = 5_000;
 
-/** The weights as another process has them: brought up to date in the background, one version at a time. */
+/** A copy of the weights in another process, brought up to date in the background, one version at a time. */
 export class RemoteCopy {
   readonly node: RemoteNode;
   readonly #options: CopyOptions;
@@ -42,19 +42,19 @@ export class RemoteCopy {
     void options.node.ended.then(() => (this.#hasLeft = true));
   }
 
-  /** Begins to send the weights that are here, and gives up on those that are still being sent. */
+  /** Begins to send the weights of now, and gives up those still in flight. */
   bring(version: number): void {
     this.#begin((keeper, signal) => this.#send(keeper, version, signal));
   }
 
-  /** Says that the weights are of this version already: learners there stepped them. */
+  /** Names the version of weights that learners there stepped themselves. */
   name(version: number): void {
     this.#begin((keeper, signal) =>
       keeper.ask.publish({ version }, { timeoutMs: TIMEOUT_MS, signal }),
     );
   }
 
-  /** Resolves once nobody there reads the weights any more. */
+  /** Withdraws the weights there; resolves once nobody reads them any more. */
   async revise(): Promise<void> {
     this.#begin((keeper, signal) =>
       keeper.ask.revise(undefined, { timeoutMs: TIMEOUT_MS, signal }),
@@ -62,13 +62,13 @@ export class RemoteCopy {
     await this.#task;
   }
 
-  /** Gives up on what is being sent; the weights here may change once this resolves. */
+  /** Gives up what is being sent; the weights here may change once this resolves. */
   async cancel(): Promise<void> {
     this.#abort.abort();
     await this.#task;
   }
 
-  /** Nobody there may read the weights from now on; a node that cannot be told is not waited for. */
+  /** Withdraws the weights for good, without waiting long for a node that does not answer. */
   async revoke(): Promise<void> {
     await this.cancel();
     const told = this.#keeper?.ask.revise(undefined, { timeoutMs: REVOKE_MS });
@@ -81,7 +81,7 @@ export class RemoteCopy {
     this.#task = this.#task.then(() => this.#insist(work, signal));
   }
 
-  /** Tries again with another keeper; a node where that does not help is let go of, and its actors move elsewhere. */
+  /** Retries with another keeper. A node where that does not help is closed, and its actors move elsewhere. */
   async #insist(
     work: (keeper: Keeper, signal: AbortSignal) => Promise<void>,
     signal: AbortSignal,

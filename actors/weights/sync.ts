@@ -12,26 +12,26 @@ import type { ActorSystem } from '../runtime/system.ts';
 import { weightsProtocol } from './protocol.ts';
 import { RemoteCopy } from './remote-copy.ts';
 
-/** Where every process keeps weights of that name, as props say it. */
+/** Markers of the blocks in which every process keeps weights of one name. */
 export interface WeightMarkers {
   readonly weights: SharedMarker;
   readonly version: SharedMarker;
-  /** Their copy where models compute, in the dtype that they do it in; none where that is the weights themselves. */
+  /** Working copy in the dtype that models compute in; absent where they compute with the weights themselves. */
   readonly working?:
     | { readonly dtype: FloatDType; readonly weights: SharedMarker }
     | { readonly dtype: FloatDType; readonly onDevice: SharedMarker };
 }
 
-/** Weights, and where and in which dtype models compute with them. */
+/** Weights, and the devices and the dtype that models compute with them in. */
 export interface Synced {
   readonly arena: Arena;
   readonly computeDType: FloatDType;
   readonly devices: readonly DeviceName[];
-  /** Whether they stay in the host's memory, from where a device has a module at a time. */
+  /** True where weights stay in the host's memory, and a device has one module at a time. */
   readonly isOffloaded: boolean;
 }
 
-/** What is known of an actor's place. */
+/** Name and address of an actor. */
 export interface Addressed {
   readonly name: string;
   readonly address: string;
@@ -43,12 +43,12 @@ export function weightsMarker(name: string, sizeBytes: number, isInFile = false)
 }
 
 /**
- * Brings the weights that are in this process to every other one that reads them.
+ * Brings the weights of this process to every other process that reads them.
  *
- * Each process has one block of them and its version. Who reads says which version it wants and waits for
- * it, so it does not matter when the bytes arrive: they are sent in the background as soon as there are new ones,
- * and at once to a process that joins late; a working copy is made of them where they arrive. There is one block, not two in turns: a synchronous step
- * has nothing to do with the old weights while new ones come, and a second block would double the memory.
+ * Each process has one block of weights and its version. A reader names the version it wants and waits for it. New
+ * weights are sent in the background, and at once to a process that joins late; the working copy is made where they
+ * arrive. There is one block, not two in turn: a synchronous step does not need the old weights while new ones come,
+ * and a second block would double the memory.
  */
 export class WeightSync implements AsyncDisposable {
   readonly #name: string;
@@ -66,7 +66,7 @@ export class WeightSync implements AsyncDisposable {
   #version = 0;
   #isClosed = false;
 
-  /** @param arena over the block that `weightsMarker(name, …)` stands for here */
+  /** @param synced weights over the block that `weightsMarker(name, …)` stands for in this process */
   constructor(system: ActorSystem, name: string, synced: Synced, logger: Logger) {
     const { arena, computeDType, devices, isOffloaded } = synced;
     this.#system = system;
@@ -91,18 +91,18 @@ export class WeightSync implements AsyncDisposable {
     this.#here = new SharedVersion(blocks.get(this.#shared.version));
   }
 
-  /** What actors that compute on a device are told of the weights. */
+  /** Markers for actors that compute on a device. */
   markers(device: DeviceName): WeightMarkers {
     const working = this.#workingMarker(device);
     return { ...this.#shared, ...(working && { working }) };
   }
 
-  /** What readers have to ask for: the version here, or the one that is coming. */
+  /** The version that readers have to ask for. */
   get version(): number {
     return this.#version;
   }
 
-  /** Sees to it that the process of an actor has the weights, wherever it restarts. */
+  /** Brings the weights to the process of an actor, wherever it restarts. */
   follow(ref: Addressed): void {
     this.#serve(nodeOf(ref.address));
     this.#system.watch(ref, ({ kind, node }) => {
@@ -110,14 +110,14 @@ export class WeightSync implements AsyncDisposable {
     });
   }
 
-  /** The same for a learner, which also steps the weights where it is. */
+  /** Brings the weights to the process of a learner, which then steps them itself. */
   followLearner(ref: Addressed): void {
     const node = nodeOf(ref.address);
     if (node !== undefined) this.#learning.add(node);
     this.follow(ref);
   }
 
-  /** The learners are about to step the weights: resolves once nobody reads them, nor sends them. */
+  /** Withdraws the weights before learners step them; resolves once nobody reads or sends them. */
   async revise(): Promise<void> {
     this.#here.current = 0;
     await Promise.all(
@@ -127,13 +127,13 @@ export class WeightSync implements AsyncDisposable {
     );
   }
 
-  /** The weights here are of this version, and those of the learners' nodes too once it is more than the first. */
+  /** Publishes the weights of this process. Learners' nodes get the first version, and step later ones themselves. */
   publish(version: number): void {
     if (version <= this.#version) {
       throw new CxmindError('INTERNAL', `weights: version ${version} after ${this.#version}`);
     }
     const isFirst = this.#version === 0;
-    // From then on those who step the weights keep their copy up to date.
+    // From the second version on, learners keep the working copy up to date.
     if (isFirst && this.#working !== null) {
       writeFloats(this.#working.flat, 0, this.#arena.data);
       for (const { data } of [this.#arena, this.#working]) letGo(data);
@@ -146,14 +146,14 @@ export class WeightSync implements AsyncDisposable {
     }
   }
 
-  /** Gives up on what is being sent, and takes its version off every copy: the next run's weights go there too. */
+  /** Gives up what is being sent and withdraws every copy: the next run's weights go to the same blocks. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#here.current = 0;
     await Promise.all([...this.#copies.values()].map((copy) => copy.revoke()));
   }
 
-  /** The block of the working copy, or what threads know of it; null where models compute with the weights themselves. */
+  /** Marker of the working copy; null where models compute with the weights themselves. */
   #workingMarker(device: DeviceName): WeightMarkers['working'] | null {
     const { layout, buffer } = this.#arena;
     const dtype = this.#computeDType;
@@ -183,7 +183,7 @@ export class WeightSync implements AsyncDisposable {
         // Models on other nodes compute on the processor.
         props: this.markers('cpu'),
         place: { node: node.name },
-        // Another is started, where the weights are wanted then.
+        // `RemoteCopy` starts another one, where the weights are wanted then.
         supervision: { onCrash: 'stop' },
       });
     };
