@@ -5,7 +5,7 @@ import { sequenceLength } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import type { MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
-import { responseLogProbs } from './response-scores.ts';
+import { responseScores } from './response-scores.ts';
 
 /** What a learner reports of one step of supervised fine-tuning. */
 export interface SupervisedStep {
@@ -23,7 +23,7 @@ export async function supervisedLoss(
   { samples, responseTokens }: MiniBatch<SequenceInput>,
   microBatch: MicroBatchOptions,
 ): Promise<number> {
-  const logProbs = await responseLogProbs(policy, samples, 1, microBatch);
+  const logProbs = await responseScores(policy, samples, 1, microBatch);
   return -logProbs.reduce((total, values) => total + sum(values), 0) / responseTokens;
 }
 
