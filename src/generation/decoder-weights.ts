@@ -1,7 +1,8 @@
 import type { View, Views } from '../device/device.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
-import { moduleNames, type Lease } from '../model/weights/weight-source.ts';
+import { moduleNames } from '../model/weights/modules.ts';
+import type { Lease } from '../model/weights/weight-source.ts';
 
 /** The weights that decoding takes, until they are disposed. */
 export interface DecoderWeights extends Disposable {

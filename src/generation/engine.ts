@@ -10,13 +10,13 @@ import { CpuDecoder } from './cpu/decoder.ts';
 import { GraphDecoder } from './graph-decoder.ts';
 import { GraphSampler } from './graph-sampler.ts';
 import { KernelSampler } from './kernel-sampler.ts';
-import { PagedDecoder, type PagedDecoderOptions } from './paged-decoder.ts';
+import { PagedDecoder } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { Prefill } from './prefill.ts';
 import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
 import type { Sampler } from './sampler.ts';
 import { Schedule } from './schedule.ts';
-import type { StepDecoder } from './step-decoder.ts';
+import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
 /** Cache capacities are multiples of this, so that similar calls share one cache and its programs. */
 const CAPACITY_STEP = 128;
@@ -130,7 +130,7 @@ export class GenerationEngine implements Disposable {
     return this.#decoder;
   }
 
-  #opened(shared: SharedOptions): Promise<StepDecoder> {
+  #opened(shared: DecoderOptions): Promise<StepDecoder> {
     const [sampler, { host }] = [this.#sampler, this.#device];
     if (sampler instanceof KernelSampler) {
       const { memoryShare = MEMORY_SHARE } = this.#options;
@@ -149,9 +149,6 @@ export class GenerationEngine implements Disposable {
     this.#logitBias[Symbol.dispose]();
   }
 }
-
-/** What all decoders are made from. */
-type SharedOptions = Omit<PagedDecoderOptions, 'sampler' | 'memoryShare'>;
 
 function samplerOf(device: Device, vocabulary: number, banned: readonly number[]): Sampler {
   if (device.hasKernels) return new KernelSampler(device, vocabulary, banned);

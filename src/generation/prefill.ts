@@ -10,7 +10,7 @@ import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
-import { moduleNames } from '../model/weights/weight-source.ts';
+import { moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import type { Sampler } from './sampler.ts';
 
@@ -65,15 +65,16 @@ export class Prefill implements Disposable {
     this.#embedder = new Embedder(device, config, embedding);
     const { dtype } = weights;
     const form = formFor(device);
-    const adapters = weights.adapters?.layers ?? null;
+    const adaptersOf = (i: number) => weights.adapters?.get(moduleNames.layer(i));
     const { decoder } = architectureOf(config);
     const layer = {
       graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype, form),
       weights: [],
       ...forwardOnly,
     };
-    this.#layers = new LayerBlocks(device, layer, config.text.layers - 1, adapters);
-    const lastAdapters = adapters?.at(-1) ?? NO_ADAPTERS;
+    const lastLayer = config.text.layers - 1;
+    this.#layers = new LayerBlocks(device, layer, lastLayer, adaptersOf);
+    const lastAdapters = adaptersOf(lastLayer) ?? NO_ADAPTERS;
     const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype, form);
     this.#lastLayer = new Block(device, last, forwardOnly);
     this.#firstToken = new Block(device, headGraph(config.text, dtype), forwardOnly);

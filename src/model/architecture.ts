@@ -6,7 +6,7 @@ import type { Grid } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
 import type { JsonObject } from './checkpoint/companions.ts';
 import type { DecodeForm } from './decode-form.ts';
-import type { ModelBlocks } from './weights/model-blocks.ts';
+import type { Module, Modules } from './weights/modules.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from './model-config.ts';
 import type { RotaryTable } from './rotary.ts';
 
@@ -65,7 +65,8 @@ export interface WeightNames {
   readonly scoreBias: string;
   /** What every name in the vision tower has in it, and no other. */
   readonly vision: string;
-  readonly blocks: (config: ModelConfig, head: HeadKind) => ModelBlocks;
+  /** The modules of a model with a head, in arena order. */
+  readonly modules: (config: ModelConfig, head: HeadKind) => Modules<Module>;
   /** The hub's name of a tensor that a checkpoint stores under any name that transformers has had for it. */
   readonly ofStored: (stored: string, config: ModelConfig) => string;
   /** The name that transformers 5 gives a module, or its tensor, by the hub's. */

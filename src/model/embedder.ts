@@ -4,20 +4,16 @@ import { CxmindError } from '../errors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { copyElements, rows, zeros } from '../tensor/tensor.ts';
-import type { BlockAdapters } from './adapters/adapter.ts';
+import type { ModuleAdapters } from './adapters/adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
 import { PixelRows } from './pixel-rows.ts';
-import type { ProductBlocks } from './weights/products.ts';
+import { modelModules } from './parameters.ts';
 import { VisionTower, type VisionPass } from './vision-tower.ts';
-import {
-  isVisionModule,
-  moduleNames,
-  type GradientSink,
-  type WeightSource,
-} from './weights/weight-source.ts';
+import { isVisionModule, moduleNames, type Modules } from './weights/modules.ts';
+import type { GradientSink, WeightSource } from './weights/weight-source.ts';
 
 /** The tokens, images and videos of a batch as rows of the decoder's width, and what the backward pass needs. */
 export interface EmbeddedBatch {
@@ -31,8 +27,8 @@ export interface EmbedderOptions {
   /** Of the weights and the rows. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
-  /** Of every block of the vision tower; null when the weights themselves are trained. */
-  readonly adapters: ProductBlocks<BlockAdapters> | null;
+  /** The adapters of every module; null when the weights themselves are trained. */
+  readonly adapters: Modules<ModuleAdapters> | null;
   readonly save: 'needed' | 'inputs';
   /**
    * That the vision tower's weights never change: what it makes of an image is kept then. Every image is a pass of
@@ -62,11 +58,11 @@ export class Embedder implements Disposable {
     this.#source = source;
     this.#pixels = new PixelRows(device);
     this.#images = isVisionFixed ? new ImageCache() : null;
-    const { vision: graphs, weights } = architectureOf(config);
-    const blocks = weights.blocks(config, 'policy');
+    const { vision: graphs } = architectureOf(config);
+    const modules = modelModules(config, 'policy');
     this.#vision =
       config.vision && graphs
-        ? new VisionTower(device, config.vision, { graphs, blocks, dtype, source, save, adapters })
+        ? new VisionTower(device, config.vision, { graphs, modules, dtype, source, save, adapters })
         : null;
   }
 

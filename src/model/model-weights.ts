@@ -1,18 +1,17 @@
 import type { Device } from '../device/device.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { isInFile } from '../tensor/file-memory.ts';
-import type { BlockAdapters, PlacedAdapter } from './adapters/adapter.ts';
+import type { ModuleAdapters, PlacedAdapter } from './adapters/adapter.ts';
 import { DeviceArena, type AnyArena } from './weights/device-arena.ts';
-import { adapterModules, modelAdapters } from './adapters/model-adapters.ts';
+import { modelAdapters } from './adapters/model-adapters.ts';
 import type { ModelConfig } from './model-config.ts';
-import type { ProductBlocks } from './weights/products.ts';
+import type { Modules } from './weights/modules.ts';
 import {
   AdaptedWeights,
   OffloadedModules,
   PagedModules,
   ResidentModules,
   type GradientSink,
-  type ModelModules,
   type WeightSource,
 } from './weights/weight-source.ts';
 
@@ -21,8 +20,8 @@ export interface ModelWeights {
   /** What they are in, and so the dtype that the model computes in. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
-  /** The adapters of every block; null without any. */
-  readonly adapters: ProductBlocks<BlockAdapters> | null;
+  /** The adapters of every module; null without any. */
+  readonly adapters: Modules<ModuleAdapters> | null;
   /**
    * Where gradients go.
    *
@@ -45,12 +44,12 @@ export function modelWeights(
     adapter,
   }: {
     readonly config: ModelConfig;
-    readonly modules: ModelModules;
+    readonly modules: Modules;
     readonly arena: AnyArena;
     readonly adapter: PlacedAdapter | null;
   },
 ): ModelWeights {
-  const sourceOf = (from: AnyArena, some: ModelModules): WeightSource => {
+  const sourceOf = (from: AnyArena, some: Modules): WeightSource => {
     if (from instanceof DeviceArena) return new ResidentModules(from, some);
     if (device.host === null) return new OffloadedModules(device, from, some);
     const resident = new ResidentModules(DeviceArena.of(device, from), some);
@@ -58,15 +57,14 @@ export function modelWeights(
   };
   const { dtype } = arena;
   const base = sourceOf(arena, modules);
-  const sinkOf = (trained: ModelModules) => (gradients: AnyArena<'f32'>) =>
+  const sinkOf = (trained: Modules) => (gradients: AnyArena<'f32'>) =>
     new ResidentModules(DeviceArena.of(device, gradients), trained);
   if (adapter === null) return { dtype, source: base, adapters: null, sink: sinkOf(modules) };
   const adapters = modelAdapters(adapter.spec, config);
-  const adapted = adapterModules(adapters);
   return {
     dtype,
-    source: new AdaptedWeights(base, sourceOf(adapter.arena, adapted)),
+    source: new AdaptedWeights(base, sourceOf(adapter.arena, adapters)),
     adapters,
-    sink: sinkOf(adapted),
+    sink: sinkOf(adapters),
   };
 }

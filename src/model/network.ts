@@ -15,7 +15,8 @@ import { modelModules } from './parameters.ts';
 import { ScoringHead } from './scoring-head.ts';
 import { sequenceInputs } from './sequence-inputs.ts';
 import type { AnyArena } from './weights/device-arena.ts';
-import { isVisionModule, moduleNames, type Lease } from './weights/weight-source.ts';
+import { isVisionModule, moduleNames } from './weights/modules.ts';
+import type { Lease } from './weights/weight-source.ts';
 
 /** What a network trains, and how it trades memory for time in its backward pass. */
 export interface NetworkOptions {
@@ -66,7 +67,7 @@ export class Network implements Disposable {
     { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
   ) {
     const modules = modelModules(config, head);
-    const inputsOf = (module: string): string[] => Object.keys(modules.get(module) ?? {});
+    const inputsOf = (module: string): string[] => Object.keys(modules.get(module)!.inputs);
     this.config = config;
     this.#device = device;
     this.#form = formFor(device);
@@ -81,7 +82,9 @@ export class Network implements Disposable {
       activations: ['hidden'],
       save,
     } as const;
-    this.#layers = new LayerBlocks(device, layer, config.text.layers, adapters?.layers ?? null);
+    this.#layers = new LayerBlocks(device, layer, config.text.layers, (i) =>
+      adapters?.get(moduleNames.layer(i)),
+    );
     const trained = adapter === null ? inputsOf(moduleNames.head) : [];
     this.#head = new ScoringHead(device, config, head, this.#weights, trained);
     this.#embedder = new Embedder(device, config, {

@@ -1,4 +1,5 @@
-import { zeros, type Tensor } from '../tensor/tensor.ts';
+import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import type { TextConfig } from './model-config.ts';
 
 /** Cosines and sines of the rotary angles, one row per token: `f32 [T, d/2]` each. */
 export interface RotaryTable {
@@ -60,4 +61,14 @@ export function textRotary(
     }
   }
   return { cos, sin };
+}
+
+/**
+ * Rotary angles of generated tokens at every position below `count`.
+ *
+ * Generated tokens are text: their temporal, height and width positions are equal, so one row of angles serves.
+ */
+export function generatedRotary({ headDim, ropeTheta }: TextConfig, count: number): RotaryTable {
+  const positions = tensorOf('i32', [1, count], [...Array(count).keys()]);
+  return textRotary(positions, headDim, ropeTheta, null);
 }

@@ -12,7 +12,8 @@ import { formFor, type GraphForm } from './graph-form.ts';
 import { headGraph, valueHeadGraph } from './heads.ts';
 import type { ModelConfig, TextConfig } from './model-config.ts';
 import type { ModelWeights } from './model-weights.ts';
-import { moduleNames, type GradientSink } from './weights/weight-source.ts';
+import { moduleNames } from './weights/modules.ts';
+import type { GradientSink } from './weights/weight-source.ts';
 
 /**
  * Largest intermediate result of a head, in bytes. A whole batch of logits never exists. A GPU reads all weights of a

@@ -1,22 +1,16 @@
 import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
-import {
-  NO_ADAPTERS,
-  adapterInputs,
-  type BlockAdapters,
-  type GraphAdapters,
-} from './adapters/adapter.ts';
+import { NO_ADAPTERS, type GraphAdapters, type ModuleAdapters } from './adapters/adapter.ts';
 import type { VisionGraphs } from './architecture.ts';
 import type { Grid } from './batch.ts';
 import { Block, type Saved } from './block.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
-import type { ModelBlocks } from './weights/model-blocks.ts';
 import { segmentTensors, wholeSegments } from './segments.ts';
-import { moduleNames, type GradientSink, type WeightSource } from './weights/weight-source.ts';
+import { moduleNames, type Modules } from './weights/modules.ts';
+import type { GradientSink, WeightSource } from './weights/weight-source.ts';
 import type { VisionConfig } from './model-config.ts';
-import type { ProductBlocks } from './weights/products.ts';
 
 /** The result of a vision pass and what its backward pass needs. */
 export interface VisionPass {
@@ -32,13 +26,13 @@ type Turn = readonly [module: string, next?: string | undefined];
 /** How the tower computes, whose weights it takes, what of it is trained, and what is kept for it. */
 export interface VisionTowerOptions {
   readonly graphs: VisionGraphs;
-  readonly blocks: ModelBlocks;
+  readonly modules: Modules;
   /** Of the weights and of all rows but the patches. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
   readonly save: 'needed' | 'inputs';
   /** Null when the weights themselves are trained. */
-  readonly adapters: ProductBlocks<BlockAdapters> | null;
+  readonly adapters: Modules<ModuleAdapters> | null;
 }
 
 /** The vision tower: patches of any number of images to the rows that stand for them in the text. */
@@ -54,7 +48,7 @@ export class VisionTower implements Disposable {
   constructor(
     device: Device,
     config: VisionConfig,
-    { graphs, blocks, dtype, source, save, adapters }: VisionTowerOptions,
+    { graphs, modules, dtype, source, save, adapters }: VisionTowerOptions,
   ) {
     this.#config = config;
     this.#form = formFor(device);
@@ -67,16 +61,16 @@ export class VisionTower implements Disposable {
     });
     const block = {
       graph: (own: GraphAdapters) => graphs.block(config, own, dtype, this.#form),
-      weights: Object.keys(blocks.visionBlocks[0]?.inputs ?? {}),
+      weights: Object.keys(modules.get(moduleNames.visionBlock(0))!.inputs),
       activations: ['hidden'],
       save,
     } as const;
-    const ofBlocks = adapters?.visionBlocks ?? null;
-    this.#blocks = new LayerBlocks(device, block, config.depth, ofBlocks);
-    const ofMerger = adapters?.merger ?? null;
+    this.#blocks = new LayerBlocks(device, block, config.depth, (i) =>
+      adapters?.get(moduleNames.visionBlock(i)),
+    );
+    const ofMerger = adapters?.get(moduleNames.merger);
     this.#merger = new Block(device, graphs.merger(config, ofMerger ?? NO_ADAPTERS, dtype), {
-      parameters:
-        ofMerger === null ? Object.keys(blocks.merger?.inputs ?? {}) : adapterInputs(ofMerger),
+      parameters: Object.keys((ofMerger ?? modules.get(moduleNames.merger)!).inputs),
       activations: ['hidden'],
       save,
     });

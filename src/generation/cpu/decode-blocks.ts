@@ -1,11 +1,14 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
-import { NO_ADAPTERS, type BlockAdapters } from '../../model/adapters/adapter.ts';
+import { sharedByAdapters } from '../../model/adapters/adapter.ts';
 import type { DecodeGraph } from '../../model/architecture.ts';
 import { architectureOf } from '../../model/families.ts';
 import type { ModelConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
+import type { ModelWeights } from '../../model/model-weights.ts';
+import { moduleNames } from '../../model/weights/modules.ts';
+import type { DecoderWeights } from '../decoder-weights.ts';
 import { reshaped } from '../../tensor/tensor.ts';
 
 /** The blocks of a decoding step, weights bound, everything else yet to be. */
@@ -17,14 +20,8 @@ export interface BoundBlocks {
   readonly distribution: BoundProgram;
 }
 
-/** The weights of a decoding step. */
-export interface DecodeWeights {
-  readonly embedding: View; // [V, D]
-  readonly layers: readonly Views[];
-  readonly head: Views;
-  /** Of each layer; null without any. */
-  readonly adapters: readonly BlockAdapters[] | null;
-}
+/** The weights of a decoding step, and the adapters of the model. */
+export type DecodeWeights = Omit<DecoderWeights, keyof Disposable> & Pick<ModelWeights, 'adapters'>;
 
 /** The blocks of a decoding step in one form, compiled when first asked for. */
 export class DecodeBlocks implements Disposable {
@@ -67,17 +64,14 @@ export class DecodeBlocks implements Disposable {
     };
   }
 
-  /** The program of each layer; those whose adapters are alike share one. */
+  /** The program of each layer. */
   #compileLayers(graphOf: DecodeGraph): Program[] {
-    const programs = new Map<string, Program>();
-    return this.#weights.layers.map((_, layer) => {
-      const adapters = this.#weights.adapters?.[layer] ?? NO_ADAPTERS;
-      const key = adapters.modules.join();
-      const program =
-        programs.get(key) ?? this.#compile(graphOf(this.#config.text, this.#form, adapters));
-      programs.set(key, program);
-      return program;
-    });
+    const { layers, adapters } = this.#weights;
+    return sharedByAdapters(
+      layers.length,
+      (i) => adapters?.get(moduleNames.layer(i)),
+      (own) => this.#compile(graphOf(this.#config.text, this.#form, own)),
+    );
   }
 
   #compile(graph: Graph): Program {

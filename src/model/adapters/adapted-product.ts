@@ -2,7 +2,7 @@ import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Value } from '../../graph/ir.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from './adapter.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 
 /** How a graph multiplies by a factor of an adapter, which may lie on either side of its activations. */
 export interface AdapterForm {

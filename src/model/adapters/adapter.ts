@@ -2,7 +2,7 @@ import { keyOf, Rng } from '../../rng.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Arena } from '../weights/arena.ts';
 import type { AnyArena } from '../weights/device-arena.ts';
-import type { Product, ProductBlock } from '../weights/products.ts';
+import type { Module, Product, WeightInput, WeightInputs } from '../weights/modules.ts';
 
 /** Which modules have low-rank adapters, and of what size: plain data. */
 export interface AdapterSpec {
@@ -30,37 +30,64 @@ export interface PlacedAdapter {
   readonly arena: AnyArena;
 }
 
-/** The adapters in a block's graph. */
+/** The adapters in a module's graph. */
 export interface GraphAdapters {
   readonly rank: number;
   /** Factor on every product with an adapter: alpha over rank. */
   readonly scale: number;
-  /** Adapted modules by their names inside the block. */
+  /** Adapted linear modules by their names inside the module. */
   readonly modules: readonly string[];
 }
 
-/** The adapters of one block of a model. */
-export interface BlockAdapters extends GraphAdapters, ProductBlock {}
+/** The adapters of one module of a model. */
+export interface ModuleAdapters extends GraphAdapters, WeightInputs {}
 
-/** Those of a graph without any. */
+/** The adapters of a graph that has none. */
 export const NO_ADAPTERS: GraphAdapters = { rank: 0, scale: 0, modules: [] };
 
-/** The part of a spec that concerns a block. */
-export function blockAdapters(spec: AdapterSpec, block: ProductBlock): BlockAdapters {
-  const { prefix, products } = block;
+/** The part of a spec that concerns one module of a model, with its parameters in arena order. */
+export function moduleAdapters(
+  { rank, alpha, modules }: AdapterSpec,
+  { prefix, products }: Module,
+): ModuleAdapters {
   const start = `${prefix}.`;
-  return {
-    prefix,
-    products,
-    rank: spec.rank,
-    scale: spec.alpha / spec.rank,
-    modules: spec.modules
-      .filter((module) => module.startsWith(start))
-      .map((module) => module.slice(start.length)),
-  };
+  const own = modules
+    .filter((module) => module.startsWith(start))
+    .map((module) => module.slice(start.length));
+  const adapters = { rank, scale: alpha / rank, modules: own };
+  const inputs: Record<string, WeightInput> = {};
+  for (const product of products) {
+    const adapted = adaptedModules(product, adapters);
+    if (adapted.length === 0) continue;
+    const shape = [rank, product.inner];
+    inputs[adapterInput.a(product)] = {
+      parameters: adapted.map(({ name }) => ({ name: loraA(`${start}${name}`), shape })),
+    };
+    for (const { name, out } of adapted) {
+      const b = { name: loraB(`${start}${name}`), shape: [out, rank] };
+      inputs[adapterInput.b(name)] = { parameters: [b] };
+    }
+  }
+  return { ...adapters, inputs };
 }
 
-/** The modules of a product that have adapters. */
+/** Makes a value for each layer of a stack; layers with like adapters share one. */
+export function sharedByAdapters<T extends object>(
+  layers: number,
+  adaptersOf: (layer: number) => ModuleAdapters | undefined,
+  make: (adapters: ModuleAdapters | undefined) => T,
+): T[] {
+  const made = new Map<string, T>();
+  return Array.from({ length: layers }, (_, layer) => {
+    const adapters = adaptersOf(layer);
+    const key = adapters?.modules.join() ?? '';
+    const value = made.get(key) ?? make(adapters);
+    made.set(key, value);
+    return value;
+  });
+}
+
+/** The linear modules of a product that have adapters. */
 export function adaptedModules(product: Product, { modules }: GraphAdapters): Product['modules'] {
   return product.modules.filter(({ name }) => modules.includes(name));
 }
@@ -82,17 +109,8 @@ export function initializeAdapter({ spec, arena }: Adapter, seed: number): void 
   }
 }
 
-/** Names under which a block's graph takes a product's adapters: A of all its modules as one, B of each. */
+/** Names under which a graph takes a product's adapters: A of all its linear modules as one, B of each. */
 export const adapterInput = {
   a: (product: Product): string => `loraA.${product.name}`,
   b: (module: string): string => `loraB.${module}`,
 };
-
-/** Names of all adapter inputs of a block's graph. */
-export function adapterInputs(adapters: BlockAdapters): string[] {
-  return adapters.products.flatMap((product) => {
-    const modules = adaptedModules(product, adapters);
-    if (modules.length === 0) return [];
-    return [adapterInput.a(product), ...modules.map(({ name }) => adapterInput.b(name))];
-  });
-}

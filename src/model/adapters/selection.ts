@@ -2,7 +2,7 @@ import { CxmindError } from '../../errors.ts';
 import type { AdapterSpec } from './adapter.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { architectureOf } from '../families.ts';
-import { productBlocks } from './model-adapters.ts';
+import { modelModules } from '../parameters.ts';
 
 /** Which modules get adapters, as PEFT is told it. */
 export interface AdapterSelection {
@@ -78,7 +78,7 @@ export function selectionOf(config: ModelConfig, modules: readonly string[]): Ad
 }
 
 function linearModules(config: ModelConfig): string[] {
-  return productBlocks(config).flatMap(({ prefix, products }) =>
+  return [...modelModules(config, 'policy').values()].flatMap(({ prefix, products }) =>
     products.flatMap(({ modules }) => modules.map(({ name }) => `${prefix}.${name}`)),
   );
 }

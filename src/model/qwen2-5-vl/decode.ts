@@ -7,7 +7,7 @@ import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
 import { DecodeSheet, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 import { finishParameters, projectionWeights } from './decoder.ts';
 import { layerProducts } from './weight-names.ts';
 

@@ -7,7 +7,7 @@ import { attention, segmentInputs, type Attended } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 import { layerProducts } from './weight-names.ts';
 
 /** Declares the parameters of a layer's queries, keys and values, but for their bias, as inputs. */

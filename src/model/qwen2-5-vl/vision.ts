@@ -7,7 +7,7 @@ import { attention, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { VisionConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 import { mergerProducts, patchSizeOf, visionBlockProducts } from './weight-names.ts';
 
 /** Fixed in the architecture, not in its config file. */

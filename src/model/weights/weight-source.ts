@@ -1,36 +1,10 @@
 import type { Device, View, Views } from '../../device/device.ts';
 import { bringInView, bringInViewAhead, letGoView } from '../../device/host-tensors.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
+import type { ParameterShape } from './arena-layout.ts';
 import type { Arena } from './arena.ts';
 import type { DeviceArena } from './device-arena.ts';
-
-/** Where an input of a graph lies: parameters that are neighbours in an arena, seen as one tensor. */
-export interface ParameterSpan {
-  readonly names: readonly string[];
-  /** Of the whole; left out, the parameters are stacked along their first axis. */
-  readonly shape?: readonly number[];
-}
-
-/** The parameters of one module, by the inputs of its graph. */
-export type ModuleParameters = Readonly<Record<string, ParameterSpan>>;
-
-/** A model's modules by name: what is taken, used and given back as one. */
-export type ModelModules = ReadonlyMap<string, ModuleParameters>;
-
-/** The names of a model's modules. */
-export const moduleNames = {
-  embedding: 'embedding',
-  layer: (index: number): string => `layers.${index}`,
-  head: 'head',
-  patchEmbed: 'vision.patchEmbed',
-  visionBlock: (index: number): string => `vision.blocks.${index}`,
-  merger: 'vision.merger',
-} as const;
-
-/** Whether a module belongs to the vision tower. */
-export function isVisionModule(name: string): boolean {
-  return name.startsWith('vision.');
-}
+import type { Modules } from './modules.ts';
 
 /** A module's parameters while they are on the device, by the inputs of its graph. */
 export interface Lease extends Disposable {
@@ -64,12 +38,16 @@ export class ResidentModules implements WeightSource, GradientSink {
   readonly #leases = new Map<string, Lease>();
 
   /** @param modules those of which the arena has no parameter are left out */
-  constructor(arena: DeviceArena, modules: ModelModules) {
-    for (const [module, parameters] of modules) {
-      const entries = Object.entries(parameters);
-      if (!entries.every(([, { names }]) => names.every((name) => arena.has(name)))) continue;
+  constructor(arena: DeviceArena, modules: Modules) {
+    for (const [module, { inputs }] of modules) {
+      const entries = Object.entries(inputs);
+      const parameters = entries.flatMap(([, input]) => input.parameters);
+      if (!parameters.every(({ name }) => arena.has(name))) continue;
       const views = Object.fromEntries(
-        entries.map(([input, { names, shape }]) => [input, arena.span(names, shape)]),
+        entries.map(([input, { parameters, shape }]) => [
+          input,
+          arena.span(namesOf(parameters), shape),
+        ]),
       );
       this.#leases.set(module, { views, [Symbol.dispose]: () => undefined });
     }
@@ -156,9 +134,9 @@ export class OffloadedModules implements WeightSource {
   readonly isInPlace = false;
   readonly #device: Device;
   readonly #arena: Arena<FloatDType>;
-  readonly #modules: ModelModules;
+  readonly #modules: Modules;
 
-  constructor(device: Device, arena: Arena<FloatDType>, modules: ModelModules) {
+  constructor(device: Device, arena: Arena<FloatDType>, modules: Modules) {
     this.#device = device;
     this.#arena = arena;
     this.#modules = modules;
@@ -166,8 +144,9 @@ export class OffloadedModules implements WeightSource {
 
   take(module: string): Promise<Lease> {
     const views: Record<string, View & Disposable> = {};
-    for (const [input, { names, shape }] of Object.entries(this.#modules.get(module) ?? {})) {
-      const tensor = this.#arena.span(names, shape);
+    const { inputs = {} } = this.#modules.get(module) ?? {};
+    for (const [input, { parameters, shape }] of Object.entries(inputs)) {
+      const tensor = this.#arena.span(namesOf(parameters), shape);
       const view = this.#device.allocate(tensor.dtype, tensor.shape);
       this.#device.upload(tensor, view);
       views[input] = view;
@@ -182,6 +161,10 @@ export class OffloadedModules implements WeightSource {
 }
 
 const NOTHING: Lease = { views: {}, [Symbol.dispose]: () => undefined };
+
+function namesOf(parameters: readonly ParameterShape[]): string[] {
+  return parameters.map(({ name }) => name);
+}
 
 /** The weights of a base model, and those of its adapters beside them. */
 export class AdaptedWeights implements WeightSource {
