@@ -5,7 +5,7 @@ import { dividedInto, parameterCount } from '../../src/model/weights/arena-layou
 import { Arena } from '../../src/model/weights/arena.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { ignoredOverrides } from '../../src/model/checkpoint/config-file.ts';
-import type { ConfigOverrides } from '../../src/model/checkpoint/config-overrides.ts';
+import type { ConfigOverrides } from '../../src/model/checkpoint/config-file.ts';
 import { adapterLayout, adaptsVision } from '../../src/model/adapters/model-adapters.ts';
 import { visionLength } from '../../src/model/parameters.ts';
 import { loadValueCheckpoint } from '../../src/model/checkpoint/value-checkpoint.ts';
