@@ -3,7 +3,8 @@ import { clamp, clampDerivative } from './clamp.ts';
 const f32 = Math.fround;
 
 /**
- * The estimators of the KL divergence from one sampled token.
+ * Estimators of the KL divergence from one sampled token.
+ *
  * The reference's `full` wants log-probabilities of the whole vocabulary, which its own trainer never
  * passes, so it is not offered.
  */
@@ -23,7 +24,7 @@ const estimators: { readonly [K in KlKind]: (difference: number) => KlTerm } = {
   low_var_kl: lowVariance,
 };
 
-/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`, both clamps passing gradient on their closed interval. */
+/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`. Both clamps pass gradient on their closed interval. */
 function lowVariance(difference: number): KlTerm {
   const x = clamp(-difference, -20, 20);
   const exponential = f32(Math.exp(x));
@@ -63,7 +64,7 @@ export function estimateKl(
   return { values, derivatives };
 }
 
-/** What decides the KL coefficient when KL is part of the reward; a value, so a checkpoint keeps it. */
+/** Controller of the KL coefficient when KL is part of the reward; plain data, which a checkpoint keeps. */
 export type KlController =
   | { readonly kind: 'fixed'; readonly coef: number }
   | {

@@ -4,15 +4,14 @@ import type { ModelWeights } from '../model/model-weights.ts';
 import { moduleNames } from '../model/weights/modules.ts';
 import type { Lease } from '../model/weights/weight-source.ts';
 
-/** The weights that decoding takes, until they are disposed. */
+/** The weights of a decoder, held until they are disposed. */
 export interface DecoderWeights extends Disposable {
-  /** `[V, D]` */
-  readonly embedding: View;
+  readonly embedding: View; // [V, D]
   readonly layers: readonly Views[];
   readonly head: Views;
 }
 
-/** Takes a model's weights module by module, so that there is no time at which two are on their way. */
+/** Takes a model's weights one module after the other, so that never two are on their way. */
 export async function takeDecoderWeights(
   { text }: ModelConfig,
   { source }: ModelWeights,

@@ -5,7 +5,7 @@ import { tensorOf } from '../tensor/tensor.ts';
 import { drawGraph, type DrawBound } from './draw-graph.ts';
 import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
 
-/** Draws by a program where the distributions lie; a token and its probability come back of each. */
+/** Draws with a graph on the device of the distributions. A token and its probability come back for each draw. */
 export class GraphSampler implements Sampler {
   readonly headGraph = distributionOfRows;
   readonly #device: Device;

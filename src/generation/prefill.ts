@@ -20,10 +20,10 @@ interface LayerKeysValues {
   readonly value: View;
 }
 
-/** Prompts after one forward pass over all of them; valid until the next. */
+/** Prompts after one forward pass over all of them; valid until the next pass. */
 export interface PrefilledBatch {
   readonly layers: readonly LayerKeysValues[];
-  /** `[P, V]`, the distribution of each prompt's first response token, as the head's graph gives it. */
+  /** Distribution of each prompt's first response token, `[P, V]`, as the head's graph gives it. */
   readonly firstTokens: View;
   readonly prompts: readonly PrefilledPrompt[];
 }
@@ -31,14 +31,14 @@ export interface PrefilledBatch {
 /** One prompt of a pass, shared by all its samples. */
 export interface PrefilledPrompt {
   readonly batch: PrefilledBatch;
-  /** Its place among the pass's prompts. */
+  /** Number among the pass's prompts. */
   readonly index: number;
-  /** Its first row among the pass's tokens. */
+  /** First row among the pass's tokens. */
   readonly start: number;
   readonly tokens: number;
 }
 
-/** The forward pass over prompts that fills caches; prompts are packed into one pass. */
+/** The forward pass over packed prompts that computes keys and values for a cache. */
 export class Prefill implements Disposable {
   readonly #device: Device;
   readonly #config: ModelConfig;
@@ -81,10 +81,10 @@ export class Prefill implements Disposable {
   }
 
   /**
-   * Computes prompts; what it returns stands in memory that the next call uses again.
+   * Computes prompts. The next call reuses the memory of the result.
    *
    * @param batch the packed prompts; `scoredRows` is not read
-   * @param temperatures one per prompt; 0 stands for greedy and leaves the logits as they are
+   * @param temperatures one per prompt; 0 is greedy, and leaves the logits as they are
    * @param logitBias f32 `[V]`
    */
   async run(

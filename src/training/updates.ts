@@ -20,11 +20,11 @@ export interface UpdateOptions<S extends SequenceInput> {
 /** Lists of metric values, one per optimizer step. */
 export type MetricLists = Record<string, number[]>;
 
-/** What a learner reports of the updates of one step. */
+/** A learner's report of the updates of one training step. */
 export interface UpdateReport {
-  /** This learner's addend to the mean of each loss metric; all learners' add up to it. */
+  /** Means of the loss metrics, each this learner's addend: all learners' add up to the mean. */
   readonly losses: MetricLists;
-  /** Before clipping, one per optimizer step; the same at every learner. */
+  /** Global L2 norms before clipping, one per optimizer step; the same at every learner. */
   readonly gradientNorms: number[];
 }
 

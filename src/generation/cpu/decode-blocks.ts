@@ -11,11 +11,11 @@ import { moduleNames } from '../../model/weights/modules.ts';
 import type { DecoderWeights } from '../decoder-weights.ts';
 import { reshaped } from '../../tensor/tensor.ts';
 
-/** The blocks of a decoding step, weights bound, everything else yet to be. */
+/** The programs of a decoding step with their weights bound; the caller binds the other inputs. */
 export interface BoundBlocks {
-  /** One of each layer: up to queries, keys and values. */
+  /** One for each layer, up to queries, keys and values. */
   readonly project: readonly BoundProgram[];
-  /** One of each layer: from attention on. */
+  /** One for each layer, from attention on. */
   readonly attend: readonly BoundProgram[];
   readonly distribution: BoundProgram;
 }
@@ -23,7 +23,7 @@ export interface BoundBlocks {
 /** The weights of a decoding step, and the adapters of the model. */
 export type DecodeWeights = Omit<DecoderWeights, keyof Disposable> & Pick<ModelWeights, 'adapters'>;
 
-/** The blocks of a decoding step in one form, compiled when first asked for. */
+/** The programs of a decoding step in one form, compiled at the first use. */
 export class DecodeBlocks implements Disposable {
   readonly #device: Device;
   readonly #config: ModelConfig;
@@ -80,7 +80,7 @@ export class DecodeBlocks implements Disposable {
     return program;
   }
 
-  /** A run with those weights that the graph takes, vectors as columns where it takes columns. */
+  /** Binds the weights that the graph takes; vectors become columns where it takes columns. */
   #bind(program: Program, weights: Views): BoundProgram {
     const bound = program.bind();
     this.#opened.push(bound);

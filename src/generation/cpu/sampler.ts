@@ -4,7 +4,7 @@ import { distributionOfRows } from '../../model/heads.ts';
 import type { Draw, DrawRequest, Sampler } from '../sampler.ts';
 import { sampleToken } from './sampling.ts';
 
-/** Draws on the host: where distributions lie in this process's memory, or from a copy of them. */
+/** Draws on the CPU, from distributions in this process's memory or a copy of them. */
 export class HostSampler implements Sampler {
   readonly headGraph = distributionOfRows;
 
@@ -20,6 +20,6 @@ export class HostSampler implements Sampler {
     );
   }
 
-  /** Nothing to do: it holds no memory. */
+  /** Does nothing: it holds no memory. */
   [Symbol.dispose](): void {}
 }
