@@ -14,7 +14,7 @@ import { DeviceCopy } from './device-copy.ts';
 /** A copy of weights in the dtype that a model computes in, of the same layout and the same versions. */
 export type WorkingProps =
   | { readonly dtype: FloatDType; readonly weights: SharedMemory }
-  /** In a device's own memory, with the state of its `DeviceCopy`. */
+  /** A copy in a device's own memory, with the state of its `DeviceCopy`. */
   | { readonly dtype: FloatDType; readonly onDevice: SharedMemory };
 
 /** A block of weights, shared with an actor on another thread. */
@@ -33,11 +33,11 @@ export interface ModelProps extends VersionedProps {
   readonly config: ModelConfig;
   /** Elements at the beginning of the weights that are not trained; none where it is absent. */
   readonly frozenLength?: number;
-  /** Whether the vision tower's weights never change. */
+  /** True where the vision tower's weights never change. */
   readonly isVisionFixed?: boolean;
   /** Trained instead of the weights, of which there is one version then; none where it is absent. */
   readonly adapter?: AdapterProps;
-  /** Where it computes; the CPU where it is absent. */
+  /** Device that it computes on; the CPU where it is absent. */
   readonly device?: DeviceName;
   /** Compute threads of the process-wide pool; the number of cores where it is absent. */
   readonly threads?: number;

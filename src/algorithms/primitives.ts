@@ -2,14 +2,14 @@ import { CxmindError } from '../errors.ts';
 
 const f32 = Math.fround;
 
-/** Added to every mask count before dividing by it, and to a variance before its root; float32, as all it is added to. */
+/** Added in float32 to every mask count before dividing by it, and to a variance before its root. */
 export const EPSILON = f32(1e-8);
 
 /**
  * Division of a flat array of `T` token values into `B` responses: row `i` is `[offsets[i], offsets[i + 1])`.
  *
- * Rows carry no padding. A mask is needed only where tokens inside a row do not count: tool output between two turns, or
- * the padded rectangles of the reference.
+ * Rows carry no padding. A mask is needed only where tokens inside a row do not count: tool output between two turns,
+ * or the padded rectangles of the reference.
  */
 export interface TokenRows {
   /** i32 `[B + 1]`, rising from 0 to `T`. */

@@ -9,10 +9,11 @@ export type DrawBound = 'none' | 'topK' | 'topP';
  * Draws of tokens by inverse CDF, in the order of tokens, from rows of distributions. Of equals the lower token is
  * likelier.
  *
- * Inputs: `probabilities f32 [R, V]`; `rows i32 [B]`, the row of each draw; `uniform f32 [B, 1]`. Bounded draws take also
- * `topK f32 [B, 1]`, the number of likeliest tokens to keep, 0 for all, and `ranks f32 [K]`, the numbers 0 to K - 1, K
- * being the largest `topK`. With `topP f32 [B, 1]`, the share of their mass to keep, K is V. Output: `drawn f32 [B, 2]`,
- * the token and its probability.
+ * Inputs: `probabilities f32 [R, V]`; `rows i32 [B]`, the row of each draw; `uniform f32 [B, 1]`. Output:
+ * `drawn f32 [B, 2]`, the token and its probability.
+ *
+ * Bounded draws take also `topK f32 [B, 1]`, the number of likeliest tokens to keep, 0 for all, and `ranks f32 [K]`, the
+ * numbers from 0 on, K being the largest `topK`. With `topP f32 [B, 1]`, the share of their mass to keep, K is V.
  */
 export function drawGraph(vocabulary: number, bound: DrawBound): Graph {
   const g = new GraphBuilder(`draw-${bound}`);

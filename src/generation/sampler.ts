@@ -36,8 +36,8 @@ export interface Sampler extends Disposable {
    * The log-probability is of the whole tempered distribution, before top-k and top-p, as the trainer's
    * own log-probabilities are.
    *
-   * @param distributions f32 `[B, V]`, as the head's graph gives them: logits over temperature (plain ones when greedy),
-   *   or their softmax
+   * @param distributions f32 `[B, V]`, as the head's graph gives them: logits over temperature (plain ones when
+   *   greedy), or their softmax
    * @throws NUMERIC_NONFINITE when the probabilities are not numbers
    */
   draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]>;

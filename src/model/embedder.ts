@@ -15,29 +15,29 @@ import { VisionTower, type VisionPass } from './vision-tower.ts';
 import { isVisionModule, moduleNames, type Modules } from './weights/modules.ts';
 import type { GradientSink, WeightSource } from './weights/weight-source.ts';
 
-/** The tokens, images and videos of a batch as rows of the decoder's width, and what the backward pass needs. */
+/** The tokens, images and videos of a batch as rows of the decoder's width, and tensors for the backward pass. */
 export interface EmbeddedBatch {
   readonly hidden: View; // [T, D]
   readonly imageRows: Int32Array;
   readonly vision: VisionPass | null;
 }
 
-/** Whose weights an embedder takes, and what it keeps. */
+/** Weights of an embedder, and the activations and images it keeps. */
 export interface EmbedderOptions {
-  /** Of the weights and the rows. */
+  /** Dtype of the weights and the rows. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
   /** The adapters of every module; null when the weights themselves are trained. */
   readonly adapters: Modules<ModuleAdapters> | null;
   readonly save: 'needed' | 'inputs';
   /**
-   * That the vision tower's weights never change: what it makes of an image is kept then. Every image is a pass of
-   * its own, so that no number depends on what is kept.
+   * True where the vision tower's weights never change. Image embeddings are then kept, and every image is a pass of
+   * its own, so that no number depends on the images that are kept.
    */
   readonly isVisionFixed?: boolean;
 }
 
-/** The way in: token embeddings, with image and video tokens replaced by the vision tower's rows. */
+/** Token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #device: Device;
   readonly #dtype: FloatDType;
@@ -67,7 +67,9 @@ export class Embedder implements Disposable {
   }
 
   /**
-   * @param saving keep what the vision tower's `backward` needs
+   * Embeds a batch.
+   *
+   * @param saving whether the vision tower saves tensors for its backward pass
    * @throws DATA_INVALID when images and image tokens do not match
    */
   async forward(batch: PackedBatch, workspace: Workspace, saving: boolean): Promise<EmbeddedBatch> {
@@ -105,7 +107,7 @@ export class Embedder implements Disposable {
     return { hidden, imageRows, vision };
   }
 
-  /** Adds what is trained of the embedding's and vision tower's gradients; `gradient [T, D]` is overwritten. */
+  /** Adds the gradients of the embedding and the vision tower, where trained; `gradient [T, D]` is overwritten. */
   async backward(
     batch: PackedBatch,
     { imageRows, vision }: EmbeddedBatch,
@@ -131,7 +133,7 @@ export class Embedder implements Disposable {
     operations.addRows(gradient, tokens, accumulator.views['weight']!);
   }
 
-  /** The rows of the tokens, `[T, D]`. */
+  /** Embeddings of the tokens, `[T, D]`. */
   async #tokens({ tokenIds }: PackedBatch, workspace: Workspace): Promise<View> {
     using weights = await this.#source.take(moduleNames.embedding);
     const embedding = weights.views['weight']!; // [V, D]
@@ -140,7 +142,7 @@ export class Embedder implements Disposable {
     return hidden;
   }
 
-  /** The rows of every image, as `VisionTower.forward` gives them. */
+  /** Embeddings of every image, computed only where they are not kept. */
   async #kept(
     tower: VisionTower,
     images: ImageCache,

@@ -1,12 +1,12 @@
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
-import { DecodeSheet, type DecodeForm } from './decode-form.ts';
+import { DecodeLayout, type DecodeForm } from './decode-form.ts';
 import type { GraphForm } from './graph-form.ts';
 import type { TextConfig } from './model-config.ts';
 
 /**
- * The head: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
+ * The head of a policy: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
  *
  * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`.
  *
@@ -23,7 +23,7 @@ export function headGraph(
   const inverseTemperature = g.input('inverseTemperature', 'f32', []);
   const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
   const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
-  // The temperature divides the rows rather than the logits, which are far more.
+  // The temperature divides the rows, because there are far more logits.
   const tempered = g.inFloat32([hidden, norm], (rows, weight) =>
     g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
   );
@@ -37,7 +37,7 @@ export function headGraph(
 }
 
 /**
- * The head of a value model: one number a row, for a chunk of `R` rows.
+ * The head of a value model: one value for each row of a chunk of `R` rows.
  *
  * Input `hidden [R, D]`; output `values f32 [R]`.
  *
@@ -71,18 +71,18 @@ export function distributionGraph(
   dtype: FloatDType = 'f32',
 ): Graph {
   const g = new GraphBuilder(`distribution-${form}`);
-  const sheet = new DecodeSheet(g, form);
-  const hidden = g.input('hidden', dtype, sheet.shape(config.hiddenSize));
+  const layout = new DecodeLayout(g, form);
+  const hidden = g.input('hidden', dtype, layout.shape(config.hiddenSize));
   const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
   const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
-  const bias = g.input('logitBias', 'f32', sheet.perFeature(config.vocabSize));
+  const bias = g.input('logitBias', 'f32', layout.perFeature(config.vocabSize));
   const inverseTemperature = g.input('inverseTemperature', 'f32', ['B', 1]);
-  // The temperature divides the rows rather than the logits, which are far more.
-  const tempered = g.inFloat32([sheet.toRows(hidden), norm], (rows, weight) =>
+  // The temperature divides the rows, because there are far more logits.
+  const tempered = g.inFloat32([layout.toRows(hidden), norm], (rows, weight) =>
     g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
   );
-  const logits = sheet.ofRows(head, tempered, bias, 'f32');
-  g.output('probabilities', g.softmax(sheet.toRows(logits), -1));
+  const logits = layout.ofRows(head, tempered, bias, 'f32');
+  g.output('probabilities', g.softmax(layout.toRows(logits), -1));
   return g.build();
 }
 
@@ -92,7 +92,8 @@ export function distributionOfRows(config: TextConfig, dtype: FloatDType = 'f32'
 }
 
 /**
- * The logits of the next token after each of `B` hidden rows, over its temperature: `norm(hidden) · headᵀ / temperature`.
+ * The logits of the next token after each of `B` hidden rows, divided by its temperature:
+ * `norm(hidden) · headᵀ / temperature`.
  *
  * Inputs: `hidden [B, D]`, `inverseTemperature f32 [B, 1]`, the head's parameters. Output: `logits f32 [B, V]`.
  *
@@ -104,7 +105,7 @@ export function logitsGraph(config: TextConfig, dtype: FloatDType = 'f32'): Grap
   const norm = g.input('finalNorm', dtype, [config.hiddenSize]);
   const head = g.input('headWeight', dtype, [config.vocabSize, config.hiddenSize]);
   const inverseTemperature = g.input('inverseTemperature', 'f32', ['B', 1]);
-  // The temperature divides the rows rather than the logits, which are far more.
+  // The temperature divides the rows, because there are far more logits.
   const tempered = g.inFloat32([hidden, norm], (rows, weight) =>
     g.mul(g.rmsNorm(rows, weight, config.rmsNormEps), inverseTemperature),
   );

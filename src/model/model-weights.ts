@@ -15,15 +15,15 @@ import {
   type WeightSource,
 } from './weights/weight-source.ts';
 
-/** A model's weights on a device, with those of its adapters, and what of them can be trained. */
+/** A model's weights on a device, with its adapters, and the place of the gradients. */
 export interface ModelWeights {
-  /** What they are in, and so the dtype that the model computes in. */
+  /** Dtype of the weights, in which the model computes. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
   /** The adapters of every module; null without any. */
   readonly adapters: Modules<ModuleAdapters> | null;
   /**
-   * Where gradients go.
+   * Sink of gradients over an arena.
    *
    * @param gradients laid out as what is trained: the weights, the weights without the vision tower, or the adapters
    */
@@ -31,9 +31,9 @@ export interface ModelWeights {
 }
 
 /**
- * The weights of a model in an arena, and beside them its adapters', which are trained in their place.
+ * The weights of a model in an arena, and its adapters, which are trained in place of the weights.
  *
- * Those that lie in the memory of this process come module by module to a device with memory of its own.
+ * Weights in this process's memory are copied module by module to a device with memory of its own.
  */
 export function modelWeights(
   device: Device,

@@ -18,13 +18,13 @@ import type { AnyArena } from './weights/device-arena.ts';
 import { isVisionModule, moduleNames } from './weights/modules.ts';
 import type { Lease } from './weights/weight-source.ts';
 
-/** What a network trains, and how it trades memory for time in its backward pass. */
+/** Options of a network. */
 export interface NetworkOptions {
-  /** Recompute each block's inside in the backward pass instead of keeping it. */
+  /** Recomputes the activations inside each block in the backward pass, which saves memory. */
   readonly gradientCheckpointing: boolean;
   /** Trained in place of the weights, which then stay as they are; none when left out. */
   readonly adapter?: PlacedAdapter | null;
-  /** Whether the vision tower's weights never change, so that image embeddings can be kept between passes. */
+  /** True where the vision tower's weights never change, so that image embeddings can be kept between passes. */
   readonly isVisionFixed?: boolean;
 }
 

@@ -49,7 +49,7 @@ const forms: Readonly<Record<HeadKind, HeadForm>> = {
   },
 };
 
-/** What a head scores: the scored rows of a batch, in the decoder's last hidden states. */
+/** Input of a head: the scored rows of a batch, in the decoder's last hidden states. */
 export interface HeadPass {
   readonly batch: PackedBatch;
   readonly hidden: View; // [T, D]

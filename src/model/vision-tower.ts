@@ -12,22 +12,22 @@ import { moduleNames, type Modules } from './weights/modules.ts';
 import type { GradientSink, WeightSource } from './weights/weight-source.ts';
 import type { VisionConfig } from './model-config.ts';
 
-/** The result of a vision pass and what its backward pass needs. */
+/** Result of a vision pass, and tensors for its backward pass. */
 export interface VisionPass {
-  /** `[N / mergeSize², D]`, one row per image token. */
+  /** Embeddings `[N / mergeSize², D]`, one row per image token. */
   readonly embeddings: View;
-  /** Patch embedding, blocks, merger, in that order; empty when nothing was kept. */
+  /** Saved tensors of patch embedding, blocks and merger, in that order; empty when nothing was saved. */
   readonly saved: readonly Saved[];
 }
 
-/** A module that is used, and the one after it where that is known. */
+/** A module in use, and the next one where that is known. */
 type Turn = readonly [module: string, next?: string | undefined];
 
-/** How the tower computes, whose weights it takes, what of it is trained, and what is kept for it. */
+/** Graphs, weights and adapters of a vision tower, and the activations it saves. */
 export interface VisionTowerOptions {
   readonly graphs: VisionGraphs;
   readonly modules: Modules;
-  /** Of the weights and of all rows but the patches. */
+  /** Dtype of the weights and of all rows but the patches. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
   readonly save: 'needed' | 'inputs';
@@ -35,7 +35,7 @@ export interface VisionTowerOptions {
   readonly adapters: Modules<ModuleAdapters> | null;
 }
 
-/** The vision tower: patches of any number of images to the rows that stand for them in the text. */
+/** The vision tower: from patches of any number of images to the rows that stand for them in the text. */
 export class VisionTower implements Disposable {
   readonly #config: VisionConfig;
   readonly #form: GraphForm;
@@ -77,8 +77,10 @@ export class VisionTower implements Disposable {
   }
 
   /**
-   * @param pixelValues f32 `[N, C·Pt·P·P]`, all images' patches
-   * @param saving keep what `backward` needs
+   * Computes the embeddings of images.
+   *
+   * @param pixelValues patches of all images, f32 `[N, C·Pt·P·P]`
+   * @param saving whether tensors are saved for `backward`
    */
   async forward(
     pixelValues: View,
@@ -122,7 +124,7 @@ export class VisionTower implements Disposable {
     return { embeddings: embeddings!, saved };
   }
 
-  /** Adds the tower's gradients to what the sink gives for them, from those of its embeddings. */
+  /** Adds the tower's gradients to the sink, from the gradient of its embeddings. */
   async backward(
     { saved }: VisionPass,
     gradient: View,

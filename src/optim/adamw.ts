@@ -18,8 +18,8 @@ import {
 import { slicedArray, type Placed, type SlicedArray } from './sliced-array.ts';
 
 /**
- * Elements updated at a time on the CPU. They are enough for ONNX Runtime to divide each operator among its threads, and
- * few enough for a thread's share of all operands to stay in its cache from one operator to the next.
+ * Elements updated at a time on the CPU. They are enough for ONNX Runtime to divide each operator among its threads,
+ * and few enough for a thread's share of all operands to stay in its cache from one operator to the next.
  */
 const SLICE = 2 ** 17;
 /** Elements updated at a time on a device to which they are copied: enough to make the copy worth its start. */

@@ -21,7 +21,7 @@ export class DeviceWeights implements SteppedWeights {
   readonly #working: DeviceArena;
   readonly #sharing: Sharing;
   readonly #exchange: DeviceExchange;
-  /** This learner's part in this process's memory. */
+  /** The learner's part in this process's memory. */
   readonly #onHost: Tensor<'f32'>;
   readonly #weights: Tensor<'f32'>;
   readonly #owned = new DisposableStack();

@@ -5,7 +5,7 @@ import { copyElements, type Tensor } from '../tensor/tensor.ts';
  * `Communicator` of the transport implements it.
  */
 export interface LearnerGroup {
-  /** This learner's number, from 0. */
+  /** Number of this learner, from 0. */
   readonly rank: number;
   readonly size: number;
   /** Resolves when every learner has called it. */

@@ -12,7 +12,8 @@ export interface MiniBatch<S extends SequenceInput> {
 /**
  * Divides the samples of a step into mini-batches, and each mini-batch among the learners.
  *
- * A mini-batch holds consecutive samples whatever the number of learners, so every optimizer step sees the same samples.
+ * A mini-batch holds consecutive samples whatever the number of learners, so every optimizer step sees the same
+ * samples.
  *
  * @param size samples of a mini-batch, over all learners
  * @returns for each learner, its share of every mini-batch, in order
@@ -35,8 +36,8 @@ export function miniBatches<S extends SequenceInput>(
 /**
  * Divides samples among learners by their tokens; each sample goes to one learner.
  *
- * Responses to one prompt stay together as far as even shares allow, because the prompt and its images are then computed
- * once. They have to be side by side, as a rollout leaves them.
+ * Responses to one prompt stay together as far as even shares allow, because the prompt and its images are then
+ * computed once. They have to be side by side, as a rollout leaves them.
  *
  * @returns for each learner, rising indices of its samples; empty where there are too few
  */

@@ -41,9 +41,11 @@ export interface OptimizationStep {
 }
 
 /**
- * The gradients of an arena of weights, and the AdamW that applies them, divided among learners as in ZeRO's first stage.
+ * The gradients of an arena of weights, and the AdamW that applies them, divided among learners as in ZeRO's first
+ * stage.
  *
- * Each learner has all weights and gradients. It steps one part of the weights, and keeps the moments of that part alone.
+ * Each learner has all weights and gradients. It steps one part of the weights, and keeps the moments of that part
+ * alone.
  *
  * ```
  *               part 0       part 1       part 2      of equal length, padding at the end
@@ -70,7 +72,7 @@ export class Optimization implements Disposable {
   readonly #rounding: Rounding | null;
   /** Allocates arrays as large as the optimizer's state. */
   readonly #stateMemory: MakeShared;
-  /** This learner's part of the summed gradients. */
+  /** The learner's part of the summed gradients. */
   readonly #ownGradients: View<'f32'>;
   readonly #owned = new DisposableStack();
 
@@ -124,7 +126,7 @@ export class Optimization implements Disposable {
     );
   }
 
-  /** This learner's number, from 0. */
+  /** Number of this learner, from 0. */
   get rank(): number {
     return this.#sharing.group.rank;
   }

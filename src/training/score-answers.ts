@@ -39,8 +39,8 @@ interface Answer {
 /**
  * Log-probabilities, at temperature 1, of the answers of dataset rows.
  *
- * A row's `weights` weigh its gradient: one for each token of its answer and one for the end of turn. A row without them
- * has ones.
+ * A row's `weights` weigh its gradient: one for each token of its answer and one for the end of turn. A row without
+ * them has ones.
  *
  * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
  */

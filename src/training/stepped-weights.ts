@@ -2,7 +2,7 @@ import type { Placed } from '../optim/sliced-array.ts';
 
 /** Weights that learners step together, each its part. */
 export interface SteppedWeights extends Disposable {
-  /** This learner's part, `[N / learners]`, which its optimizer steps in place. */
+  /** The learner's own part, `[N / learners]`, which its optimizer steps in place. */
   readonly own: Placed<'f32' | 'bf16'>;
   /** The same part of the working copy, which each step writes too; null where models compute with `own`. */
   readonly ownWorking: Placed | null;

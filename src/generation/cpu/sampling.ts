@@ -10,8 +10,8 @@ function argmax(probabilities: Float32Array): number {
 }
 
 /**
- * Inverse-CDF draw: the first index at which the running sum of `weights` exceeds `target`. Where rounding keeps the sum
- * below it, the last positive weight is drawn.
+ * Inverse-CDF draw: the first index at which the running sum of `weights` exceeds `target`. Where rounding keeps the
+ * sum below it, the last positive weight is drawn.
  */
 function drawFrom(weights: Float32Array, target: number): number {
   let remaining = target;

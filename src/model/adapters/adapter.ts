@@ -4,7 +4,7 @@ import type { Arena } from '../weights/arena.ts';
 import type { AnyArena } from '../weights/device-arena.ts';
 import type { Module, Product, WeightInput, WeightInputs } from '../weights/modules.ts';
 
-/** Which modules have low-rank adapters, and of what size: plain data. */
+/** Size of low-rank adapters, and the linear modules that have them. Plain data. */
 export interface AdapterSpec {
   readonly rank: number;
   readonly alpha: number;
@@ -24,7 +24,7 @@ export interface Adapter<D extends FloatDType = 'f32'> {
   readonly arena: Arena<D>;
 }
 
-/** Adapters where a model computes with them. */
+/** Adapters in an arena that a model computes with. */
 export interface PlacedAdapter {
   readonly spec: AdapterSpec;
   readonly arena: AnyArena;
@@ -96,8 +96,8 @@ export const loraA = (module: string): string => `${module}.lora_A.weight`;
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
 
 /**
- * Fills a new adapter's A, uniform within ±1/√in as PEFT has it, and B with zeros, so that the model begins as it
- * is without adapters. What a module gets depends on the seed and its name alone.
+ * Fills new adapters: A uniform within ±1/√in, as PEFT does, and B with zeros, so that the model begins as it is
+ * without adapters. The values of a module depend on the seed and its name alone.
  */
 export function initializeAdapter({ spec, arena }: Adapter, seed: number): void {
   for (const module of spec.modules) {

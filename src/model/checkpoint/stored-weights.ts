@@ -159,7 +159,7 @@ export interface ReadOptions {
   readonly parts?: number;
   /** Allocates the arena by its size; a block of its own when left out. */
   readonly memory?: MakeShared;
-  /** Whether the vision tower, with which the arena begins, stays untrained. */
+  /** True where the vision tower, with which the arena begins, is not trained. */
   readonly freezeVisionTower?: boolean;
   /** Ends the reading with its reason when it aborts. */
   readonly signal?: AbortSignal;

@@ -5,8 +5,8 @@ import { decodeJson, positive, wholeFrom } from '../checkpoint/json-file.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 
 /**
- * Far above any model that there is, and low enough for what is made of a config before its weights are read: a config
- * with more is damaged, and is refused by the field's name.
+ * Bounds far above any existing model. A config with more is damaged, and is refused by the field's name before
+ * anything is allocated by its sizes.
  */
 const layers = wholeFrom(1, 2 ** 10);
 const size = wholeFrom(1, 2 ** 20);
@@ -104,7 +104,7 @@ class Checks {
   }
 }
 
-/** Layers whose attention looks at a sliding window only, as transformers derives them. */
+/** Number of layers with sliding-window attention, as transformers derives it. */
 function slidingLayers(text: Text): number {
   if (text.use_sliding_window !== true || text.sliding_window == null) return 0;
   if (text.layer_types != null) {
@@ -218,7 +218,7 @@ function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): Visio
   };
 }
 
-/** The text model of a file, its keys at the top or in a section, and what it shares with any other. */
+/** Decodes the text model of a file, its keys at the top or in a section, and the keys common to all models. */
 function textModel(value: unknown, file: string, checks: Checks) {
   const common = decodeJson(Common, value, file);
   const isNested = typeof value === 'object' && value !== null && 'text_config' in value;
@@ -234,8 +234,7 @@ function textModel(value: unknown, file: string, checks: Checks) {
 }
 
 /**
- * The text model that a `config.json` describes. Keys that may be left out take transformers' defaults; keys that
- * are not read are ignored.
+ * Decodes the text model of a `config.json`. Optional keys default to transformers' values; unknown keys are ignored.
  *
  * @throws CHECKPOINT_INVALID naming file and fields
  */
@@ -248,8 +247,7 @@ export function decodeTextModel(architecture: string, value: unknown, file: stri
 }
 
 /**
- * The vision-language model that a `config.json` describes, in the hub's flat form or transformers 5's nested one, as
- * `decodeTextModel`.
+ * Decodes the vision-language model of a `config.json`, in the hub's flat form or transformers 5's nested one.
  *
  * @throws CHECKPOINT_INVALID naming file and fields
  */
@@ -275,7 +273,7 @@ export function decodeVisionModel(architecture: string, value: unknown, file: st
   return { architecture, text: decoder, vision, tokens, torchDtype };
 }
 
-/** Paths in a `config.json` that are looked at, with the text model's keys flat or nested. */
+/** Paths in a `config.json` that are read, with the text model's keys flat or nested. */
 export function readPaths(isNested: boolean): string[] {
   const text = propsOf(Text).flatMap((key) =>
     key === 'rope_scaling' || key === 'rope_parameters' ? under(`${key}.`, propsOf(Rope)) : [key],
@@ -292,7 +290,7 @@ export function readPaths(isNested: boolean): string[] {
 const under = (prefix: string, keys: readonly string[]): string[] =>
   keys.map((key) => `${prefix}${key}`);
 
-/** Names of the fields of a codec that is made of mappings. */
+/** Names of the fields of a codec of mappings. */
 function propsOf(codec: t.Mixed): string[] {
   if (codec instanceof t.IntersectionType) return (codec.types as t.Mixed[]).flatMap(propsOf);
   if (codec instanceof t.InterfaceType || codec instanceof t.PartialType) {

@@ -8,24 +8,26 @@ import {
   type WeightInput,
 } from '../weights/modules.ts';
 
-/** The token embedding, which a tied head is too. */
+/** Name of the token embedding, and of a tied head. */
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
 const FINAL_NORM = 'model.norm.weight';
-/** A value model's head, as transformers names a token classifier's. */
+/** Names of a value model's head, as of transformers' token classifiers. */
 const SCORE = { weight: 'score.weight', bias: 'score.bias' };
 
-/** Values in one flattened patch: channels x frames x height x width. */
+/** Number of values in a flattened patch: channels · frames · height · width. */
 export function patchSizeOf(config: VisionConfig): number {
   return config.inChannels * config.temporalPatchSize * config.patchSize * config.patchSize;
 }
 
-/** One parameter. */
+/** An input of one parameter. */
 const one = (name: string, ...shape: readonly number[]): WeightInput => ({
   parameters: [{ name, shape }],
 });
 
-/** The weights or biases of modules, joined; `outs` are the widths of their outputs, `inner` what goes in. */
+/**
+ * An input of several modules' weights or biases; `outs` are the widths of their outputs, `inner` that of the input.
+ */
 const joined = (outs: Readonly<Record<string, number>>, ...inner: [] | [number]): WeightInput => ({
   parameters: Object.entries(outs).map(([module, out]) => ({
     name: `${module}.${inner.length === 0 ? 'bias' : 'weight'}`,
@@ -33,7 +35,7 @@ const joined = (outs: Readonly<Record<string, number>>, ...inner: [] | [number])
   })),
 });
 
-/** The parameters of a decoder layer, which the names follow. */
+/** The parameters of a decoder layer, named without its prefix. */
 function layerInputs(text: TextConfig) {
   const { hiddenSize: width, intermediateSize: inner, heads, kvHeads, headDim } = text;
   const qkv = {
