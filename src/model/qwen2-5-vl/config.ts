@@ -84,6 +84,7 @@ const VisionLanguage = t.intersection([
 ]);
 const Nested = t.type({ text_config: Text });
 
+/** Collects the issues of a config, to throw them all at once. */
 class Checks {
   readonly #file: string;
   readonly #issues: string[] = [];
@@ -130,28 +131,7 @@ function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Chec
     heads % kvHeads === 0,
     `num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`,
   );
-  checks.that(
-    (text.hidden_act ?? 'silu') === 'silu',
-    `hidden_act "${text.hidden_act}" is not supported, only "silu"`,
-  );
-  checks.that(
-    ropeType === 'default' || (withVision && ropeType === 'mrope'),
-    `rope type "${ropeType}" is not supported, only "default"${withVision ? ' and "mrope"' : ''}`,
-  );
-  checks.that(
-    (text.partial_rotary_factor ?? 1) === 1,
-    `partial_rotary_factor ${text.partial_rotary_factor} is not supported, only 1`,
-  );
-  checks.that(text.is_causal ?? true, 'is_causal false is not supported');
-  checks.that(
-    (text.attention_dropout ?? 0) === 0,
-    `attention_dropout ${text.attention_dropout} is not supported, only 0`,
-  );
-  const sliding = slidingLayers(text);
-  checks.that(
-    sliding === 0,
-    `sliding-window attention (use_sliding_window, ${sliding} layers) is not supported`,
-  );
+  checkTextFeatures(text, ropeType, withVision, checks);
   if (withVision) {
     checks.that(
       headDim === text.hidden_size / heads,
@@ -175,6 +155,37 @@ function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Chec
     mropeSection: withVision ? [time, height, width] : null,
     tieWordEmbeddings: tied,
   };
+}
+
+/** Refuses features of a text model that are not supported. */
+function checkTextFeatures(
+  text: Text,
+  ropeType: string,
+  withVision: boolean,
+  checks: Checks,
+): void {
+  checks.that(
+    (text.hidden_act ?? 'silu') === 'silu',
+    `hidden_act "${text.hidden_act}" is not supported, only "silu"`,
+  );
+  checks.that(
+    ropeType === 'default' || (withVision && ropeType === 'mrope'),
+    `rope type "${ropeType}" is not supported, only "default"${withVision ? ' and "mrope"' : ''}`,
+  );
+  checks.that(
+    (text.partial_rotary_factor ?? 1) === 1,
+    `partial_rotary_factor ${text.partial_rotary_factor} is not supported, only 1`,
+  );
+  checks.that(text.is_causal ?? true, 'is_causal false is not supported');
+  checks.that(
+    (text.attention_dropout ?? 0) === 0,
+    `attention_dropout ${text.attention_dropout} is not supported, only 0`,
+  );
+  const sliding = slidingLayers(text);
+  checks.that(
+    sliding === 0,
+    `sliding-window attention (use_sliding_window, ${sliding} layers) is not supported`,
+  );
 }
 
 function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): VisionConfig {
