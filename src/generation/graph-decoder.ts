@@ -76,7 +76,7 @@ export class GraphDecoder implements StepDecoder {
       (i) => adapters?.get(moduleNames.layer(i)),
       (own) => compile(decodeStep(text, capacity, own, dtype)),
     );
-    this.#distribution = compile(distributionGraph(text, 'rows', dtype));
+    this.#distribution = compile(distributionGraph(text, dtype));
     this.#workspace = owned.use(device.workspace());
     this.#owned = owned.move();
   }

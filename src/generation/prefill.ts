@@ -12,7 +12,7 @@ import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import type { Sampler } from './sampler.ts';
+import { inverseTemperatureOf, type Sampler, type Sampling } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
 interface LayerKeysValues {
@@ -84,12 +84,12 @@ export class Prefill implements Disposable {
    * Computes prompts. The next call reuses the memory of the result.
    *
    * @param batch the packed prompts; `scoredRows` is not read
-   * @param temperatures one per prompt; 0 is greedy, and leaves the logits as they are
+   * @param samplings the sampling of each prompt's responses
    * @param logitBias f32 `[V]`
    */
   async run(
     batch: PackedBatch,
-    temperatures: readonly number[],
+    samplings: readonly Sampling[],
     logitBias: View,
   ): Promise<PrefilledBatch> {
     this.#workspace.reset();
@@ -118,15 +118,15 @@ export class Prefill implements Disposable {
       layers.push({ key: key!, value: value! });
       [hidden, next] = [next, hidden];
     }
-    return split(batch, layers, await this.#distributions(last, temperatures, logitBias));
+    return split(batch, layers, await this.#distributions(last, samplings, logitBias));
   }
 
   async #distributions(
     hidden: View,
-    temperatures: readonly number[],
+    samplings: readonly Sampling[],
     logitBias: View,
   ): Promise<View> {
-    const inverse = temperatures.map((temperature) => (temperature === 0 ? 1 : 1 / temperature));
+    const inverse = samplings.map(inverseTemperatureOf);
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [inverse.length, 1], inverse));
     using head = await this.#weights.source.take(moduleNames.head);
     const inputs = { hidden, logitBias, inverseTemperature };

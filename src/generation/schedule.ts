@@ -129,7 +129,7 @@ export class Schedule {
     const chosen = this.#requests.slice(first, end);
     const { prompts } = await prefill.run(
       packPrompts(chosen.map(({ prompt }) => prompt)),
-      chosen.map(({ sampling }) => sampling.temperature),
+      chosen.map(({ sampling }) => sampling),
       logitBias,
     );
     this.#waiting = chosen.flatMap(({ keys }, i) =>

@@ -54,7 +54,7 @@ export class DecodeBlocks implements Disposable {
   #make(): BoundBlocks {
     const { layers, head } = this.#weights;
     const { decoder } = architectureOf(this.#config);
-    const distribution = this.#compile(distributionGraph(this.#config.text, this.#form));
+    const distribution = this.#compile(distributionGraph(this.#config.text, 'f32', this.#form));
     const bindAll = (programs: readonly Program[]): BoundProgram[] =>
       layers.map((weights, layer) => this.#bind(programs[layer]!, weights));
     return {
