@@ -1,7 +1,7 @@
 import type { View, Views } from '../device/device.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
-import { moduleNames } from '../model/weights/modules.ts';
+import { layerNames, moduleNames } from '../model/weights/modules.ts';
 import type { Lease } from '../model/weights/weight-source.ts';
 
 /** The weights of a decoder, held until they are disposed. */
@@ -16,9 +16,8 @@ export async function takeDecoderWeights(
   { text }: ModelConfig,
   { source }: ModelWeights,
 ): Promise<DecoderWeights> {
-  const names = Array.from({ length: text.layers }, (_, i) => moduleNames.layer(i));
   const leases: Lease[] = [];
-  for (const name of [moduleNames.embedding, moduleNames.head, ...names]) {
+  for (const name of [moduleNames.embedding, moduleNames.head, ...layerNames(text.layers)]) {
     leases.push(await source.take(name));
   }
   const [embedding, head, ...layers] = leases.map(({ views }) => views) as [

@@ -3,7 +3,6 @@ import type { PlacedAdapter } from '../model/adapters/adapter.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
-import { modelModules } from '../model/parameters.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
@@ -59,8 +58,7 @@ export class GenerationEngine implements Disposable {
     this.#device = device;
     this.#config = config;
     this.#options = options;
-    const modules = modelModules(config, 'policy');
-    this.#weights = modelWeights(device, { config, modules, arena, adapter });
+    this.#weights = modelWeights(device, config, 'policy', { arena, adapter });
     this.#sampler = samplerOf(device, config.text.vocabSize, options.bannedTokens);
     this.#prefill = new Prefill(device, config, this.#weights, this.#sampler.headGraph, options);
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);

@@ -6,7 +6,7 @@ import { cacheMoveGraph, cacheWriteGraph } from '../model/cache-graphs.ts';
 import { architectureOf } from '../model/families.ts';
 import { distributionGraph } from '../model/heads.ts';
 import { textRotary } from '../model/rotary.ts';
-import { moduleNames } from '../model/weights/modules.ts';
+import { layerNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
 import { inverseTemperatureOf, type Draw } from './sampler.ts';
@@ -71,10 +71,8 @@ export class GraphDecoder implements StepDecoder {
     this.#write = compile(cacheWriteGraph(text, options, dtype));
     this.#move = compile(cacheMoveGraph(text, options, dtype));
     const { decodeStep } = architectureOf(config).decoder;
-    this.#layers = sharedByAdapters(
-      text.layers,
-      (i) => adapters?.get(moduleNames.layer(i)),
-      (own) => compile(decodeStep(text, capacity, own, dtype)),
+    this.#layers = sharedByAdapters(layerNames(text.layers), adapters, (own) =>
+      compile(decodeStep(text, capacity, own, dtype)),
     );
     this.#distribution = compile(distributionGraph(text, dtype));
     this.#workspace = owned.use(device.workspace());

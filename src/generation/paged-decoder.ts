@@ -7,7 +7,7 @@ import { architectureOf } from '../model/families.ts';
 import { logitsGraph } from '../model/heads.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import { generatedRotary } from '../model/rotary.ts';
-import { moduleNames } from '../model/weights/modules.ts';
+import { layerNames } from '../model/weights/modules.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
@@ -108,10 +108,8 @@ export class PagedDecoder implements StepDecoder {
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#enter = compile(enterGraph(text, dtype));
     const { pagedStep } = architectureOf(config).decoder;
-    this.#layers = sharedByAdapters(
-      text.layers,
-      (i) => adapters?.get(moduleNames.layer(i)),
-      (own) => compile(pagedStep(text, PAGE_ROWS, own, dtype)),
+    this.#layers = sharedByAdapters(layerNames(text.layers), adapters, (own) =>
+      compile(pagedStep(text, PAGE_ROWS, own, dtype)),
     );
     this.#logits = compile(logitsGraph(text, dtype));
     this.#owned = owned.move();

@@ -10,7 +10,7 @@ import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
-import { moduleNames } from '../model/weights/modules.ts';
+import { layerNames, moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { inverseTemperatureOf, type Sampler, type Sampling } from './sampler.ts';
 
@@ -60,24 +60,22 @@ export class Prefill implements Disposable {
     this.#config = config;
     this.#weights = weights;
     this.#workspace = device.workspace();
-    const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
-    const embedding = { ...weights, save: 'needed', isVisionFixed } as const;
-    this.#embedder = new Embedder(device, config, embedding);
+    const forwardOnly = { activations: [], save: 'needed' } as const;
+    this.#embedder = new Embedder(device, config, weights, { save: 'needed', isVisionFixed });
     const { dtype } = weights;
     const form = formFor(device);
-    const adaptersOf = (i: number) => weights.adapters?.get(moduleNames.layer(i));
     const { decoder } = architectureOf(config);
     const layer = {
       graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype, form),
-      weights: [],
       ...forwardOnly,
     };
-    const lastLayer = config.text.layers - 1;
-    this.#layers = new LayerBlocks(device, layer, lastLayer, adaptersOf);
-    const lastAdapters = adaptersOf(lastLayer) ?? NO_ADAPTERS;
+    const names = layerNames(config.text.layers);
+    const lastAdapters = weights.adapters?.get(names.pop()!) ?? NO_ADAPTERS;
+    this.#layers = new LayerBlocks(device, layer, names, weights);
     const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype, form);
-    this.#lastLayer = new Block(device, last, forwardOnly);
-    this.#firstToken = new Block(device, headGraph(config.text, dtype), forwardOnly);
+    const untrained = { ...forwardOnly, parameters: [] };
+    this.#lastLayer = new Block(device, last, untrained);
+    this.#firstToken = new Block(device, headGraph(config.text, dtype), untrained);
   }
 
   /**

@@ -1,19 +1,17 @@
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { copyElements, rows, zeros } from '../tensor/tensor.ts';
-import type { ModuleAdapters } from './adapters/adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
+import type { ModelWeights } from './model-weights.ts';
 import { PixelRows } from './pixel-rows.ts';
-import { modelModules } from './parameters.ts';
 import { VisionTower, type VisionPass } from './vision-tower.ts';
-import { isVisionModule, moduleNames, type Modules } from './weights/modules.ts';
-import type { GradientSink, WeightSource } from './weights/weight-source.ts';
+import { isVisionModule, moduleNames } from './weights/modules.ts';
+import type { GradientSink } from './weights/weight-source.ts';
 
 /** The tokens, images and videos of a batch as rows of the decoder's width, and tensors for the backward pass. */
 export interface EmbeddedBatch {
@@ -22,13 +20,8 @@ export interface EmbeddedBatch {
   readonly vision: VisionPass | null;
 }
 
-/** Weights of an embedder, and the activations and images it keeps. */
+/** The activations and images that an embedder keeps. */
 export interface EmbedderOptions {
-  /** Dtype of the weights and the rows. */
-  readonly dtype: FloatDType;
-  readonly source: WeightSource;
-  /** The adapters of every module; null when the weights themselves are trained. */
-  readonly adapters: Modules<ModuleAdapters> | null;
   readonly save: 'needed' | 'inputs';
   /**
    * True where the vision tower's weights never change. Image embeddings are then kept, and every image is a pass of
@@ -40,9 +33,8 @@ export interface EmbedderOptions {
 /** Token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #device: Device;
-  readonly #dtype: FloatDType;
   readonly #config: ModelConfig;
-  readonly #source: WeightSource;
+  readonly #weights: ModelWeights;
   readonly #vision: VisionTower | null;
   readonly #pixels: PixelRows;
   readonly #images: ImageCache | null;
@@ -50,19 +42,18 @@ export class Embedder implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    { dtype, source, adapters, save, isVisionFixed = false }: EmbedderOptions,
+    weights: ModelWeights,
+    { save, isVisionFixed = false }: EmbedderOptions,
   ) {
     this.#device = device;
-    this.#dtype = dtype;
     this.#config = config;
-    this.#source = source;
+    this.#weights = weights;
     this.#pixels = new PixelRows(device);
     this.#images = isVisionFixed ? new ImageCache() : null;
     const { vision: graphs } = architectureOf(config);
-    const modules = modelModules(config, 'policy');
     this.#vision =
       config.vision && graphs
-        ? new VisionTower(device, config.vision, { graphs, modules, dtype, source, save, adapters })
+        ? new VisionTower(device, config.vision, graphs, weights, save)
         : null;
   }
 
@@ -135,7 +126,7 @@ export class Embedder implements Disposable {
 
   /** Embeddings of the tokens, `[T, D]`. */
   async #tokens({ tokenIds }: PackedBatch, workspace: Workspace): Promise<View> {
-    using weights = await this.#source.take(moduleNames.embedding);
+    using weights = await this.#weights.source.take(moduleNames.embedding);
     const embedding = weights.views['weight']!; // [V, D]
     const hidden = workspace.take(embedding.dtype, [tokenIds.length, embedding.shape[1]!]);
     this.#device.operations.gatherRows(embedding, putIndex(workspace, tokenIds), hidden);
@@ -153,7 +144,7 @@ export class Embedder implements Disposable {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
     const perRow = this.#config.vision!.mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
-    const all = zeros(this.#dtype, [patches / perRow, this.#config.text.hiddenSize]);
+    const all = zeros(this.#weights.dtype, [patches / perRow, this.#config.text.hiddenSize]);
     let at = 0;
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));

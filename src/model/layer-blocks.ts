@@ -1,34 +1,28 @@
 import type { Device } from '../device/device.ts';
 import type { Graph } from '../graph/ir.ts';
-import {
-  NO_ADAPTERS,
-  sharedByAdapters,
-  type GraphAdapters,
-  type ModuleAdapters,
-} from './adapters/adapter.ts';
+import { NO_ADAPTERS, sharedByAdapters, type GraphAdapters } from './adapters/adapter.ts';
 import { Block, type BlockOptions } from './block.ts';
+import { trainedInputs, type ModelWeights } from './model-weights.ts';
 
-/** A kind of layer: its graph by its adapters, and its weights, which are trained where it has no adapters. */
+/** A kind of layer: its graph by its adapters, and the options of its blocks. */
 export interface LayerKind extends Omit<BlockOptions, 'parameters'> {
   readonly graph: (adapters: GraphAdapters) => Graph;
-  /** Inputs of the graph that are weights. */
-  readonly weights: readonly string[];
 }
 
 /** The blocks of a stack of layers of one kind; layers with like adapters share a block. */
 export class LayerBlocks implements Disposable {
   readonly #blocks: readonly Block[];
 
-  /** @param adaptersOf gives a layer's adapters, undefined where the weights themselves are trained */
+  /** @param modules names of the layers' modules, from the first layer on */
   constructor(
     device: Device,
-    kind: LayerKind,
-    count: number,
-    adaptersOf: (layer: number) => ModuleAdapters | undefined,
+    { graph, ...options }: LayerKind,
+    modules: readonly string[],
+    weights: ModelWeights,
   ) {
-    this.#blocks = sharedByAdapters(count, adaptersOf, (own) => {
-      const parameters = own === undefined ? kind.weights : Object.keys(own.inputs);
-      return new Block(device, kind.graph(own ?? NO_ADAPTERS), { ...kind, parameters });
+    this.#blocks = sharedByAdapters(modules, weights.adapters, (own, module) => {
+      const parameters = trainedInputs(weights, module);
+      return new Block(device, graph(own ?? NO_ADAPTERS), { ...options, parameters });
     });
   }
 

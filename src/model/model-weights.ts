@@ -4,7 +4,9 @@ import { isInFile } from '../tensor/file-memory.ts';
 import type { ModuleAdapters, PlacedAdapter } from './adapters/adapter.ts';
 import { DeviceArena, type AnyArena } from './weights/device-arena.ts';
 import { modelAdapters } from './adapters/model-adapters.ts';
+import type { HeadKind } from './architecture.ts';
 import type { ModelConfig } from './model-config.ts';
+import { modelModules } from './parameters.ts';
 import type { Modules } from './weights/modules.ts';
 import {
   AdaptedWeights,
@@ -22,6 +24,8 @@ export interface ModelWeights {
   readonly source: WeightSource;
   /** The adapters of every module; null without any. */
   readonly adapters: Modules<ModuleAdapters> | null;
+  /** The parameters that can be trained: the adapters, or the weights where there are none. */
+  readonly trainable: Modules;
   /**
    * Sink of gradients over an arena.
    *
@@ -37,17 +41,9 @@ export interface ModelWeights {
  */
 export function modelWeights(
   device: Device,
-  {
-    config,
-    modules,
-    arena,
-    adapter,
-  }: {
-    readonly config: ModelConfig;
-    readonly modules: Modules;
-    readonly arena: AnyArena;
-    readonly adapter: PlacedAdapter | null;
-  },
+  config: ModelConfig,
+  head: HeadKind,
+  { arena, adapter }: { readonly arena: AnyArena; readonly adapter: PlacedAdapter | null },
 ): ModelWeights {
   const sourceOf = (from: AnyArena, some: Modules): WeightSource => {
     if (from instanceof DeviceArena) return new ResidentModules(from, some);
@@ -55,16 +51,20 @@ export function modelWeights(
     const resident = new ResidentModules(DeviceArena.of(device, from), some);
     return isInFile(from.buffer) ? new PagedModules(resident) : resident;
   };
-  const { dtype } = arena;
+  const modules = modelModules(config, head);
+  const adapters = adapter && modelAdapters(adapter.spec, config);
+  const trainable = adapters ?? modules;
   const base = sourceOf(arena, modules);
-  const sinkOf = (trained: Modules) => (gradients: AnyArena<'f32'>) =>
-    new ResidentModules(DeviceArena.of(device, gradients), trained);
-  if (adapter === null) return { dtype, source: base, adapters: null, sink: sinkOf(modules) };
-  const adapters = modelAdapters(adapter.spec, config);
   return {
-    dtype,
-    source: new AdaptedWeights(base, sourceOf(adapter.arena, adapters)),
+    dtype: arena.dtype,
+    source: adapter === null ? base : new AdaptedWeights(base, sourceOf(adapter.arena, trainable)),
     adapters,
-    sink: sinkOf(adapters),
+    trainable,
+    sink: (gradients) => new ResidentModules(DeviceArena.of(device, gradients), trainable),
   };
+}
+
+/** The inputs of a module's graph that can be trained. */
+export function trainedInputs({ trainable }: ModelWeights, module: string): string[] {
+  return Object.keys(trainable.get(module)!.inputs);
 }

@@ -11,11 +11,10 @@ import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import type { ModelConfig } from './model-config.ts';
 import { modelWeights, type ModelWeights } from './model-weights.ts';
-import { modelModules } from './parameters.ts';
 import { ScoringHead } from './scoring-head.ts';
 import { sequenceInputs } from './sequence-inputs.ts';
 import type { AnyArena } from './weights/device-arena.ts';
-import { isVisionModule, moduleNames } from './weights/modules.ts';
+import { isVisionModule, layerNames, moduleNames } from './weights/modules.ts';
 import type { Lease } from './weights/weight-source.ts';
 
 /** Options of a network. */
@@ -66,34 +65,22 @@ export class Network implements Disposable {
     head: HeadKind,
     { gradientCheckpointing, adapter = null, isVisionFixed = false }: NetworkOptions,
   ) {
-    const modules = modelModules(config, head);
-    const inputsOf = (module: string): string[] => Object.keys(modules.get(module)!.inputs);
     this.config = config;
     this.#device = device;
     this.#form = formFor(device);
-    this.#weights = modelWeights(device, { config, modules, arena, adapter });
+    const weights = modelWeights(device, config, head, { arena, adapter });
+    this.#weights = weights;
     this.#workspace = device.workspace();
-    const { dtype, source, adapters } = this.#weights;
     const save = gradientCheckpointing ? 'inputs' : 'needed';
     const { decoder } = architectureOf(config);
     const layer = {
-      graph: (own: GraphAdapters) => decoder.layer(config.text, own, dtype, this.#form),
-      weights: inputsOf(moduleNames.layer(0)),
+      graph: (own: GraphAdapters) => decoder.layer(config.text, own, weights.dtype, this.#form),
       activations: ['hidden'],
       save,
     } as const;
-    this.#layers = new LayerBlocks(device, layer, config.text.layers, (i) =>
-      adapters?.get(moduleNames.layer(i)),
-    );
-    const trained = adapter === null ? inputsOf(moduleNames.head) : [];
-    this.#head = new ScoringHead(device, config, head, this.#weights, trained);
-    this.#embedder = new Embedder(device, config, {
-      dtype,
-      source,
-      adapters,
-      save,
-      isVisionFixed,
-    });
+    this.#layers = new LayerBlocks(device, layer, layerNames(config.text.layers), weights);
+    this.#head = new ScoringHead(device, config, head, weights);
+    this.#embedder = new Embedder(device, config, weights, { save, isVisionFixed });
   }
 
   /**

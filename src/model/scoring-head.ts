@@ -11,7 +11,7 @@ import { Block, type Saved } from './block.ts';
 import { formFor, type GraphForm } from './graph-form.ts';
 import { headGraph, valueHeadGraph } from './heads.ts';
 import type { ModelConfig, TextConfig } from './model-config.ts';
-import type { ModelWeights } from './model-weights.ts';
+import { trainedInputs, type ModelWeights } from './model-weights.ts';
 import { moduleNames } from './weights/modules.ts';
 import type { GradientSink } from './weights/weight-source.ts';
 
@@ -67,20 +67,13 @@ export class ScoringHead implements Disposable {
   readonly #chunkRows: number;
   readonly #lastLayer: string;
 
-  /** @param parameters inputs of the graph that are trained */
-  constructor(
-    device: Device,
-    { text }: ModelConfig,
-    kind: HeadKind,
-    weights: ModelWeights,
-    parameters: readonly string[],
-  ) {
+  constructor(device: Device, { text }: ModelConfig, kind: HeadKind, weights: ModelWeights) {
     const graphForm = formFor(device);
     this.#device = device;
     this.#weights = weights;
     this.#form = forms[kind];
     this.#block = new Block(device, this.#form.graph(text, weights.dtype, graphForm), {
-      parameters,
+      parameters: trainedInputs(weights, moduleNames.head),
       activations: ['hidden'],
       save: 'needed',
     });

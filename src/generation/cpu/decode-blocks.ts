@@ -7,7 +7,7 @@ import type { ModelConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
 import type { ModelWeights } from '../../model/model-weights.ts';
-import { moduleNames } from '../../model/weights/modules.ts';
+import { layerNames } from '../../model/weights/modules.ts';
 import type { DecoderWeights } from '../decoder-weights.ts';
 import { reshaped } from '../../tensor/tensor.ts';
 
@@ -67,10 +67,8 @@ export class DecodeBlocks implements Disposable {
   /** The program of each layer. */
   #compileLayers(graphOf: DecodeGraph): Program[] {
     const { layers, adapters } = this.#weights;
-    return sharedByAdapters(
-      layers.length,
-      (i) => adapters?.get(moduleNames.layer(i)),
-      (own) => this.#compile(graphOf(this.#config.text, this.#form, own)),
+    return sharedByAdapters(layerNames(layers.length), adapters, (own) =>
+      this.#compile(graphOf(this.#config.text, this.#form, own)),
     );
   }
 

@@ -2,7 +2,7 @@ import { keyOf, Rng } from '../../rng.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Arena } from '../weights/arena.ts';
 import type { AnyArena } from '../weights/device-arena.ts';
-import type { Module, Product, WeightInput, WeightInputs } from '../weights/modules.ts';
+import type { Module, Modules, Product, WeightInput, WeightInputs } from '../weights/modules.ts';
 
 /** Size of low-rank adapters, and the linear modules that have them. Plain data. */
 export interface AdapterSpec {
@@ -73,15 +73,15 @@ export function moduleAdapters(
 
 /** Makes a value for each layer of a stack; layers with like adapters share one. */
 export function sharedByAdapters<T extends object>(
-  layers: number,
-  adaptersOf: (layer: number) => ModuleAdapters | undefined,
-  make: (adapters: ModuleAdapters | undefined) => T,
+  layers: readonly string[],
+  adapters: Modules<ModuleAdapters> | null,
+  make: (adapters: ModuleAdapters | undefined, layer: string) => T,
 ): T[] {
   const made = new Map<string, T>();
-  return Array.from({ length: layers }, (_, layer) => {
-    const adapters = adaptersOf(layer);
-    const key = adapters?.modules.join() ?? '';
-    const value = made.get(key) ?? make(adapters);
+  return layers.map((layer) => {
+    const own = adapters?.get(layer);
+    const key = own?.modules.join() ?? '';
+    const value = made.get(key) ?? make(own, layer);
     made.set(key, value);
     return value;
   });

@@ -5,7 +5,6 @@ import { openDevice } from '../../../src/device/open.ts';
 import { Arena } from '../../../src/model/weights/arena.ts';
 import { modelWeights } from '../../../src/model/model-weights.ts';
 import { packSequences } from '../../../src/model/pack.ts';
-import { modelModules } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import { moduleNames } from '../../../src/model/weights/modules.ts';
 import type { WeightSource } from '../../../src/model/weights/weight-source.ts';
@@ -47,12 +46,7 @@ describe('PagedModules', () => {
   });
 
   const sourceOf = (): WeightSource =>
-    modelWeights(device, {
-      config: model.config,
-      modules: modelModules(model.config, 'policy'),
-      arena: filed,
-      adapter: null,
-    }).source;
+    modelWeights(device, model.config, 'policy', { arena: filed, adapter: null }).source;
   const resident = (): number => residentBytes(filed.buffer)!;
 
   it('has a module in memory until the last who took it gives it back', async () => {
