@@ -5,7 +5,7 @@ import type { SequenceInput } from '../model/pack.ts';
 import { concatenate, type Experience, type ValueExperience } from './experience.ts';
 
 /** Metrics of a micro-batch, and the derivative of its loss by each score, f32 `[T]`. */
-export interface LossResult {
+interface LossResult {
   readonly metrics: Readonly<Record<string, number>>;
   readonly gradient: Float32Array;
 }

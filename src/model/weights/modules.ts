@@ -28,7 +28,7 @@ export interface WeightInput {
 }
 
 /** A linear module by its name inside its module of the model, and the width of its output. */
-export interface LinearModule {
+interface LinearModule {
   readonly name: string;
   readonly out: number;
 }
