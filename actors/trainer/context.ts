@@ -1,4 +1,4 @@
-import type { DecoderSizes } from '../../src/flops.ts';
+import type { DecoderSizes } from './flops.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';
 import type { rolloutProtocol } from '../rollout/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
-import type { DecoderSizes } from '../../src/flops.ts';
+import type { DecoderSizes } from './flops.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { criticProtocol } from '../critic/protocol.ts';

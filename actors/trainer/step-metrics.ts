@@ -1,7 +1,7 @@
 import { freemem, totalmem } from 'node:os';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
-import { flopsUtilization, trainingFlops, type DecoderSizes } from '../../src/flops.ts';
+import { flopsUtilization, trainingFlops, type DecoderSizes } from './flops.ts';
 import {
   dataMetrics,
   mergeMetrics,

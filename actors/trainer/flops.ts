@@ -1,3 +1,5 @@
+/** Floating-point operations of training, and the share of a device's peak that they reach (MFU). */
+
 /** The sizes of a decoder that its cost depends on. */
 export interface DecoderSizes {
   readonly hiddenSize: number;
