@@ -1,15 +1,7 @@
 import * as t from 'io-ts';
+import { whole } from '../src/check/scalars.ts';
 import { Answer } from '../src/data/row.ts';
 import { tensor } from '../transport/tensor-codec.ts';
-
-/** An integer. */
-export const whole = new t.Type<number>(
-  'integer',
-  (value): value is number => Number.isInteger(value),
-  (value, context) =>
-    Number.isInteger(value) ? t.success(value as number) : t.failure(value, context),
-  t.identity,
-);
 
 /** Patches of 8-bit pixels, as levels. */
 export const PatchLevels = t.type({

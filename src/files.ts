@@ -23,7 +23,7 @@ export function sizeText(bytes: number): string {
 }
 
 /**
- * Does what writes a file or a directory, and names it where the operating system refuses.
+ * Runs work that writes a file or a directory, and names that in the error where the operating system refuses.
  *
  * @throws IO_FAILED with path, size and reason: no space left, a read-only or vanished folder, no permission
  */
@@ -45,25 +45,26 @@ export async function writing<T>(
 }
 
 /**
- * Reads a text file, or as much of it as is more than its reader takes: a device or a pipe may have no end.
+ * Reads a text file up to one byte more than its reader takes, since a device or a pipe may have no end.
  *
- * @param maxBytes one more than this is read at most
+ * @param maxBytes most bytes that the reader takes
  */
 export function readText(file: string, maxBytes: number): Promise<string> {
   return text(createReadStream(file, { end: maxBytes }));
 }
 
-/** A pipe without a writer would hold the opening for ever. */
+/** Flags of opening: a pipe without a writer would block for ever. */
 const READ_FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
-/** The most that is read whole: the longest text that the engine has, and more than any picture. */
+/** Largest file that is read whole: the longest string of V8, and more than any picture. */
 const MAX_WHOLE_BYTES = 2 ** 29 - 24;
-/** What a file that Git LFS has not fetched begins with; it has a few lines. */
+/** Beginning of a file that Git LFS has not fetched. It has a few lines. */
 const LFS_POINTER = Buffer.from('version https://git-lfs.github.com/spec/');
 const MAX_POINTER_BYTES = 1024;
 
 /**
- * A path of this machine as a user writes it: `~` is the home directory, and `file://` is taken off. A URL that is no
- * such path stays, for whoever looks for the file to name.
+ * A path of this machine from a user's text: `~` is the home directory, and `file://` is taken off.
+ *
+ * A URL that is no such path stays as it is, for the error that names it.
  */
 export function localPath(name: string): string {
   if (/^file:\/\//i.test(name)) {
@@ -76,7 +77,7 @@ export function localPath(name: string): string {
   return name === '~' || /^~[/\\]/.test(name) ? path.join(homedir(), name.slice(1)) : name;
 }
 
-/** Where what can be had again is kept for the user: `XDG_CACHE_HOME`, or `.cache` in the home directory. */
+/** The user's cache folder: `XDG_CACHE_HOME`, or `.cache` in the home directory. */
 export function userCacheFolder(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): string {
@@ -85,9 +86,9 @@ export function userCacheFolder(
 }
 
 /**
- * Opens a file that a user names. Only regular files are: a device may have no end, and a pipe no beginning.
+ * Opens a regular file that a user names; a device may have no end, and a pipe no beginning.
  *
- * @throws Error whose message is the reason alone, such as `no such file`; its cause is the operating system's
+ * @throws Error whose message is the reason alone, such as `no such file`; its cause is the operating system's error
  */
 export async function openToRead(file: string): Promise<FileHandle> {
   const handle = await open(file, READ_FLAGS).catch(refuse);
@@ -174,17 +175,19 @@ function checkHead(head: Uint8Array): void {
   throw new Error('a Git LFS pointer, not the file itself: run "git lfs pull" where it was cloned');
 }
 
-/** The state of a file that may be read whole. */
+/** The stats of a file, once it is small enough to be read whole. */
 export function checkWholeSize(stats: Stats): Stats {
   if (stats.size <= MAX_WHOLE_BYTES) return stats;
   throw new Error(`${stats.size} bytes, more than the ${MAX_WHOLE_BYTES} that are read at once`);
 }
 
 async function exists(file: string): Promise<boolean> {
-  return stat(file).then(
-    () => true,
-    () => false,
-  );
+  return (await stat(file).catch(() => null)) !== null;
+}
+
+/** Tells whether a path is that of a regular file, itself or by a link. */
+export async function isFile(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => null))?.isFile() === true;
 }
 
 /** Waits until a file or a directory's entries are on the disk. */
@@ -220,7 +223,7 @@ export function writeDirectoryAtomically(
   return writing(target, () => replaceDirectory(target, write));
 }
 
-/** Puts right what crashes of `writeDirectoryAtomically` left in a directory, whatever was being written there. */
+/** Repairs a directory in which crashes of `writeDirectoryAtomically` left something. */
 export async function putDirectoriesRight(parent: string): Promise<void> {
   for (const entry of await readdir(parent)) {
     const [, name] = /^\.(.+)\.(?:partial|replaced)$/.exec(entry) ?? [];
@@ -235,7 +238,7 @@ async function putRight(parent: string, name: string): Promise<void> {
   await rm(partial, { recursive: true, force: true });
 }
 
-/** The names that a directory has while it is written, while it is replaced, and in the end. */
+/** Names of a directory while it is written, while it is replaced, and in the end. */
 function stagesOf(parent: string, name: string): Record<'partial' | 'replaced' | 'final', string> {
   return {
     partial: path.join(parent, `.${name}.partial`),

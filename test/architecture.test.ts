@@ -16,8 +16,10 @@ const ground = [
   'src/round',
   'src/log',
   'src/files',
-  'src/config',
   'src/protobuf',
+  'src/check',
+  'src/algorithms',
+  'src/config',
 ];
 const engine = [
   ...ground,
@@ -29,17 +31,7 @@ const engine = [
   'src/generation',
 ];
 const content = ['src/vision', 'src/text', 'src/data', 'src/reward', 'src/demo'];
-const learning = [
-  ...[
-    'src/algorithms',
-    'src/optim',
-    'src/metrics',
-    'src/flops',
-    'src/loggers',
-    'src/evaluation',
-    'src/training',
-  ],
-];
+const learning = [...['src/optim', 'src/metrics', 'src/loggers', 'src/evaluation', 'src/training']];
 const everything = [...engine, ...content, ...learning];
 
 /** Rooms that move bytes. Each knows the rooms above it that it stands on, and none of the roles. */
@@ -134,7 +126,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/round': [],
   'src/log': ['src/errors', 'src/printable'],
   'src/files': ['src/errors'],
-  'src/config': ['src/errors', 'src/printable', 'src/files'],
+  'src/check': ['src/errors', 'src/files'],
+  'src/algorithms': ['src/errors'],
+  'src/config': ['src/errors', 'src/printable', 'src/files', 'src/check', 'src/algorithms'],
   'src/hub': ground,
   'src/tensor': ground,
   'src/graph': [...ground, 'src/tensor'],
@@ -147,13 +141,11 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/data': [...ground, 'src/hub', 'src/tensor', 'src/model', 'src/vision', 'src/text'],
   'src/reward': [...ground, 'src/tensor', 'src/text', 'src/data'],
   'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision'],
-  'src/algorithms': [...ground, 'src/tensor', 'src/graph'],
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
-  'src/metrics': [...ground, 'src/algorithms'],
-  'src/flops': ground,
+  'src/metrics': ground,
   'src/evaluation': [...ground, 'src/text', 'src/data', 'src/reward'],
   'src/loggers': [...ground, 'src/data', 'src/metrics'],
-  'src/training': [...engine, ...content, 'src/algorithms', 'src/optim', 'src/metrics'],
+  'src/training': [...engine, ...content, 'src/optim', 'src/metrics'],
   ...bytes,
   ...roles,
   'src/index': everything,
@@ -209,12 +201,10 @@ const tensorRooms = ['src/model/', 'src/training/', 'src/generation/'];
 
 /** The files of those rooms that have f32 numbers in arrays nevertheless, and what these are. */
 const floatFiles: Readonly<Record<string, string>> = {
-  'src/model/network.ts': 'scores of rows, and the derivative of a loss by them',
-  'src/model/scoring-head.ts': 'scores of rows, and the derivative of a loss by them',
-  'src/model/policy.ts': 'log-probabilities',
-  'src/model/value-model.ts': 'values',
-  'src/training/losses.ts': 'scores of responses, and the derivative of a loss by them',
-  'src/training/updates.ts': 'scores of responses, and the derivative of a loss by them',
+  'src/model/network.ts':
+    'scores of rows, which leave the device, and the derivative of a loss by them',
+  'src/model/policy.ts': 'log-probabilities, and the derivative of a loss by them',
+  'src/model/value-model.ts': 'values, and the derivative of a loss by them',
   'src/training/response-scores.ts': 'log-probabilities and values of responses',
   'src/training/score-answers.ts': 'log-probabilities of answers, and their weights',
   'src/training/experience.ts': 'what a loss is made of, response by response',

@@ -1,4 +1,5 @@
-import * as t from 'io-ts';
+import type * as t from 'io-ts';
+import { guarded } from '../src/check/scalars.ts';
 import type { DType } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 
@@ -39,10 +40,5 @@ export function tensor<D extends DType>(dtype: D, axes: readonly string[]): t.Ty
     value.dtype === dtype &&
     value.shape.length === axes.length &&
     sizeOf(value.shape) === value.data.length;
-  return new t.Type(
-    name,
-    is,
-    (value, context) => (is(value) ? t.success(value) : t.failure(value, context)),
-    t.identity,
-  );
+  return guarded(name, is);
 }

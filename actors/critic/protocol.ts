@@ -1,7 +1,8 @@
 import * as t from 'io-ts';
+import { whole } from '../../src/check/scalars.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { jointCalls, UpdateReply, updateRequest } from '../joint/protocol.ts';
-import { Progress, PromptInput, Sequence, whole } from '../messages.ts';
+import { Progress, PromptInput, Sequence } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** Sequences whose response tokens are to be valued. */

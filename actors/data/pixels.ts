@@ -1,4 +1,5 @@
 import * as t from 'io-ts';
+import { bytes, whole } from '../../src/check/scalars.ts';
 import {
   LocalPixels,
   type FromFiles,
@@ -11,18 +12,12 @@ import type { ImageSource } from '../../src/vision/decode.ts';
 import type { ProcessedPixels } from '../../src/vision/processor.ts';
 import { ReusedMemory } from '../../src/vision/reused-memory.ts';
 import { BitDepth, WideSamples } from '../../src/vision/sample-depth.ts';
-import { PatchLevels, whole } from '../messages.ts';
+import { PatchLevels } from '../messages.ts';
 import { actorFactory, type Actor } from '../runtime/actor.ts';
 import { askAny } from '../runtime/pool.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 
-const bytes = new t.Type<Uint8Array>(
-  'bytes',
-  (value): value is Uint8Array => value instanceof Uint8Array,
-  (value, context) => (value instanceof Uint8Array ? t.success(value) : t.failure(value, context)),
-  t.identity,
-);
 const Source = t.union([t.string, bytes]);
 const VideoSource = t.union([Source, t.readonlyArray(Source)]);
 const Pixels = t.type({

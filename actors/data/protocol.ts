@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
+import { whole } from '../../src/check/scalars.ts';
 import { PromptCursor } from '../../src/data/prompt-source.ts';
-import { Prompt, Sequence, whole } from '../messages.ts';
+import { Prompt, Sequence } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** Size of the data, and of what was left out. */

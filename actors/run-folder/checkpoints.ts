@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { readJson } from '../../src/check/json.ts';
 import { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
 import {
   putDirectoriesRight,
-  readWhole,
   writeDirectoryAtomically,
   writeFileAtomically,
 } from '../../src/files.ts';
@@ -200,7 +199,7 @@ export class Checkpoints {
   /** Remembers the best step of a checkpoint's run, as its tracker has it. */
   async recallBest(checkpoint: string, step: number): Promise<void> {
     const file = join(dirname(resolve(checkpoint)), TRACKER);
-    const tracker = await readAs(Tracker, file).catch(() => null);
+    const tracker = await readJson(Tracker, file).catch(() => null);
     if (tracker === null || tracker.best_global_step > step) return;
     this.#best = { step: tracker.best_global_step, score: tracker.best_val_reward_score };
   }
@@ -228,7 +227,7 @@ function nameOf(step: number): string {
 /** The reason why a checkpoint cannot be resumed, or null. Its tensors are not read. */
 async function problemOf(folder: string, step: number): Promise<string | null> {
   try {
-    const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
+    const file = await readJson(TrainerFile, join(folder, 'trainer.json'));
     if (file.step !== step) return `${folder}: its trainer.json is of step ${file.step}`;
     const models = ['actor', ...(existsSync(join(folder, 'critic')) ? ['critic'] : [])];
     for (const name of models) {
@@ -284,7 +283,7 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
       `${folder}: expected a folder called global_step_N, with actor/ and trainer.json in it`,
     );
   }
-  const file = await readAs(TrainerFile, join(folder, 'trainer.json'));
+  const file = await readJson(TrainerFile, join(folder, 'trainer.json'));
   const { step, unfinished = null, accuracyBefore = null, ...state } = file;
   for (const [name, model] of modelsOf(keepers)) {
     const directory = resolve(folder, name);
@@ -306,21 +305,4 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
 function withNaN(metrics: Readonly<Record<string, number | null>>): Metrics {
   const entries = Object.entries(metrics).map(([name, value]) => [name, value ?? NaN] as const);
   return Object.fromEntries(entries);
-}
-
-async function readAs<A>(codec: t.Type<A, unknown>, file: string): Promise<A> {
-  let json: unknown;
-  try {
-    json = JSON.parse((await readWhole(file)).toString());
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CxmindError('CHECKPOINT_INVALID', `${file}: ${reason}`, { cause });
-  }
-  const decoded = codec.decode(json);
-  if (!isLeft(decoded)) return decoded.right;
-  const path = decoded.left[0]?.context.map(({ key }) => key).filter((key) => key !== '');
-  throw new CxmindError(
-    'CHECKPOINT_INVALID',
-    `${file}: ${path?.join('.') ?? ''} is not what a checkpoint has`,
-  );
 }

@@ -1,6 +1,7 @@
 import { isAbsolute, join, relative } from 'node:path';
+import * as t from 'io-ts';
+import { jsonIn } from '../../src/check/json.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { readWhole } from '../../src/files.ts';
 import { flattened } from '../../src/loggers/nesting.ts';
 
 /** A key of the config whose value differs from the one that the run was started with last. */
@@ -87,14 +88,7 @@ export function refuseMisfits(
 
 /** Reads the config that a run was started with last; null where there is none that can be read. */
 export async function configOfRun(folder: string): Promise<Tree | null> {
-  try {
-    const file = await readWhole(join(folder, 'config.json'));
-    const config: unknown = JSON.parse(file.toString());
-    const isTree = typeof config === 'object' && config !== null && !Array.isArray(config);
-    return isTree ? { ...config } : null;
-  } catch {
-    return null;
-  }
+  return (await jsonIn(t.UnknownRecord, join(folder, 'config.json'))) ?? null;
 }
 
 function keysOf(config: Tree): Record<string, unknown> {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { jsonIn } from '../../src/check/json.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { readWhole, writeFileAtomically } from '../../src/files.ts';
+import { writeFileAtomically } from '../../src/files.ts';
 import { RunSummary } from './files.ts';
 
 /** Result of a stage, measured on its own validation set. */
@@ -25,14 +25,13 @@ export async function endedStages(
 ): Promise<StageSummary[]> {
   const file = join(folder, FILE);
   if (!existsSync(file)) return [];
-  const decoded = t.array(StageSummary).decode(await jsonIn(file));
-  if (isLeft(decoded)) {
+  const ended = await jsonIn(t.array(StageSummary), file);
+  if (ended === undefined) {
     throw new CxmindError(
       'CHECKPOINT_INVALID',
       `${file}: expected the list of stages that have ended; without the file, each stage goes on from its own checkpoints`,
     );
   }
-  const ended = decoded.right;
   const other = ended.findIndex(({ name }, index) => names[index] !== name);
   if (other < 0)
     return ended.map((stage) => withCheckpoint(stage, (path) => resolve(folder, path)));
@@ -53,13 +52,4 @@ export async function noteEnded(folder: string, stages: readonly StageSummary[])
 function withCheckpoint(stage: StageSummary, place: (path: string) => string): StageSummary {
   const { checkpoint } = stage;
   return { ...stage, checkpoint: checkpoint === null ? null : place(checkpoint) };
-}
-
-/** The content of a JSON file; null where it is not JSON. */
-async function jsonIn(file: string): Promise<unknown> {
-  try {
-    return JSON.parse((await readWhole(file)).toString());
-  } catch {
-    return null;
-  }
 }

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
+import { jsonIn } from '../../src/check/json.ts';
+import { writeFileAtomically, writing } from '../../src/files.ts';
 import { linesUntil } from '../../src/loggers/file.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -107,13 +107,7 @@ export class RunFiles {
 
   /** Reads the summary of an earlier run; null where there is none. */
   async earlierSummary(): Promise<RunSummary | null> {
-    try {
-      const file = await readWhole(join(this.folder, 'summary.json'));
-      const decoded = RunSummary.decode(JSON.parse(file.toString()));
-      return isRight(decoded) ? decoded.right : null;
-    } catch {
-      return null;
-    }
+    return (await jsonIn(RunSummary, join(this.folder, 'summary.json'))) ?? null;
   }
 
   async #append(name: string, lines: readonly object[]): Promise<void> {

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { parsedJson } from '../../src/check/json.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
 import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
@@ -101,8 +101,8 @@ async function holderIn(file: string): Promise<Holder | null> {
   const text = await readWhole(file).then(String, (error: unknown) => {
     throw foreign(file, error);
   });
-  const decoded = Holder.decode(parsed(text));
-  if (!isLeft(decoded)) return decoded.right;
+  const holder = parsedJson(text);
+  if (Holder.is(holder)) return holder;
   throw foreign(file);
 }
 
@@ -113,14 +113,6 @@ function foreign(file: string, cause?: unknown): CxmindError {
     `${resolve(file)}: expected what a run writes there of itself${reason}; if no run writes the folder, remove the file`,
     { cause },
   );
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /** Milliseconds since a holder's last sign of life, by the clock of the file system. */

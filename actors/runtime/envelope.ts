@@ -1,5 +1,6 @@
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { guarded } from '../../src/check/scalars.ts';
 import { CxmindError, type ErrorCode, type WireError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
 import { encodeBody } from '../../transport/codec.ts';
@@ -10,13 +11,7 @@ import { checked, Cursor, invalid, number, text, type Field } from './field.ts';
 export const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
   t.intersection([
     t.type({
-      code: new t.Type<ErrorCode>(
-        'ErrorCode',
-        (value): value is ErrorCode => typeof value === 'string',
-        (value, context) =>
-          typeof value === 'string' ? t.success(value as ErrorCode) : t.failure(value, context),
-        t.identity,
-      ),
+      code: guarded('ErrorCode', (value): value is ErrorCode => typeof value === 'string'),
       message: t.string,
       detail: t.record(t.string, t.unknown),
     }),

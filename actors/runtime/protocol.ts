@@ -1,5 +1,6 @@
-import * as E from 'fp-ts/lib/Either.js';
+import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { formatIssue, issuesOf } from '../../src/check/issues.ts';
 import { CxmindError } from '../../src/errors.ts';
 
 /** Codecs of a call: of its message and of its reply. */
@@ -97,24 +98,7 @@ function entryOf({ calls }: Protocol, method: string): Call | Stream | undefined
  */
 export function decodeAs<A>(codec: t.Type<A, unknown>, value: unknown, where: string): A {
   const decoded = codec.decode(value);
-  if (E.isRight(decoded)) return decoded.right;
-  const issues = decoded.left.map(describe);
-  throw new CxmindError('WIRE_INVALID', `${where}: ${issues[0] ?? 'not decoded'}`, {
-    detail: { issues: issues.slice(0, 10) },
-  });
-}
-
-function describe({ context, value }: t.ValidationError): string {
-  const path = context
-    .slice(1)
-    .map(({ key }) => key)
-    .join('.');
-  const expected = context.at(-1)?.type.name ?? 'something else';
-  return `${path || 'message'}: expected ${expected}, got ${kindOf(value)}`;
-}
-
-function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return 'an array';
-  return typeof value === 'object' ? 'an object' : JSON.stringify(value) || typeof value;
+  if (isRight(decoded)) return decoded.right;
+  const issues = issuesOf(codec, decoded.left.slice(0, 10)).map(formatIssue);
+  throw new CxmindError('WIRE_INVALID', `${where}: ${issues[0]!}`, { detail: { issues } });
 }

@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
+import { whole } from '../../src/check/scalars.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { whole } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** A version of the weights, counted from 1. */

@@ -1,5 +1,5 @@
 import * as t from 'io-ts';
-import { shown } from '../config/issues.ts';
+import { shown } from '../check/issues.ts';
 import type { CxmindError } from '../errors.ts';
 import { trimSpace } from '../text/whitespace.ts';
 import { roles, type RowKeys, type Turn } from './row.ts';

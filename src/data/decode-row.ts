@@ -1,6 +1,7 @@
-import { isLeft } from 'fp-ts/lib/Either.js';
+import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { pathOf, shown } from '../config/issues.ts';
+import { issuesOf, shown } from '../check/issues.ts';
+import { bytes, guarded } from '../check/scalars.ts';
 import { CxmindError } from '../errors.ts';
 import { localPath } from '../files.ts';
 import { fromChatRecord } from './chat-record.ts';
@@ -21,35 +22,16 @@ const DATA_URL = /^data:[^,]*;base64,/;
 /** URL of another machine: `https://…`, `s3://…`. Local files have no scheme, or `file`. */
 const REMOTE = /^(?!file:)[a-z][a-z\d+.-]+:\/\//i;
 
-const pathOrUrl = new t.Type<string>(
-  'a path or data URL',
-  t.string.is,
-  (value, context) => {
-    const isText = typeof value === 'string';
-    const [prefix] = (isText && DATA_URL.exec(value)) || [''];
-    const isFine =
-      isText &&
-      (!value.startsWith('data:') || (prefix !== '' && isBase64(value.slice(prefix.length))));
-    return isFine ? t.success(value) : t.failure(value, context);
-  },
-  t.identity,
-);
-
-const bytes = new t.Type<Uint8Array>(
-  'bytes',
-  (value): value is Uint8Array => value instanceof Uint8Array,
-  (value, context) => (value instanceof Uint8Array ? t.success(value) : t.failure(value, context)),
-  t.identity,
-);
+const pathOrUrl = guarded('a path or data URL', (value): value is string => {
+  if (typeof value !== 'string') return false;
+  const [prefix = ''] = DATA_URL.exec(value) ?? [];
+  return !value.startsWith('data:') || (prefix !== '' && isBase64(value.slice(prefix.length)));
+});
 type FileContent = string | Uint8Array;
-const fileContent = new t.Type<FileContent>(
+const fileContent = guarded(
   'bytes, or base64 text',
-  (value): value is FileContent => typeof value === 'string' || value instanceof Uint8Array,
-  (value, context) =>
-    value instanceof Uint8Array || (typeof value === 'string' && isBase64(value))
-      ? t.success(value)
-      : t.failure(value, context),
-  t.identity,
+  (value): value is FileContent =>
+    value instanceof Uint8Array || (typeof value === 'string' && isBase64(value)),
 );
 
 /** Entry of the image column. A struct of a Parquet file has both keys, one of them null. */
@@ -156,15 +138,9 @@ export function decodeField<C extends t.Mixed>(
     throw rowError(where, key, `missing; the row has ${present === '' ? 'no fields' : present}`);
   }
   const result = codec.decode(fields[key]);
-  if (!isLeft(result)) return result.right as t.TypeOf<C>;
-  const [error] = result.left;
-  const steps = error?.context.map((entry) => entry.key).filter((step) => step !== '') ?? [];
-  // io-ts reports every branch of a union. None of them is known to be meant, so the entry as a whole is named.
-  const isEntry = codec instanceof t.ArrayType && steps.length > 0;
-  const path = isEntry ? pathOf([key, steps[0]!]) : key;
-  const expected = isEntry ? error!.context[1]!.type.name : codec.name;
-  const got: unknown = isEntry ? error!.context[1]!.actual : fields[key];
-  throw rowError(where, path, `expected ${expected}, got ${shown(got)}`);
+  if (isRight(result)) return result.right as t.TypeOf<C>;
+  const { path, expected, got } = issuesOf(codec, result.left)[0]!;
+  throw rowError(where, `${key}${path}`, `expected ${expected}, got ${got!}`);
 }
 
 function imageReference(

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { asMapping } from '../config/codec.ts';
+import { asMapping } from '../check/codec.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { checkWholeSize } from '../files.ts';
 import { brokenRow, chunksOf, openDataFile, unreadable, type RawRow } from './raw-row.ts';

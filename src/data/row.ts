@@ -1,4 +1,4 @@
-import * as t from 'io-ts';
+import { guarded } from '../check/scalars.ts';
 import { CxmindError } from '../errors.ts';
 
 /** Columns of a data set that hold the parts of a row. */
@@ -27,12 +27,7 @@ function isAnswer(value: unknown): value is Answer {
 }
 
 /** Codec of an answer. */
-export const Answer = new t.Type<Answer>(
-  'text, a number, a list or a mapping',
-  isAnswer,
-  (value, context) => (isAnswer(value) ? t.success(value) : t.failure(value, context)),
-  t.identity,
-);
+export const Answer = guarded<Answer>('text, a number, a list or a mapping', isAnswer);
 
 /** Text of an answer: the answer itself if it is text, its JSON otherwise. */
 export function answerText(answer: Answer): string {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { snakeCase } from '../config/codec.ts';
+import { snakeCase } from '../check/codec.ts';
 import { CxmindError } from '../errors.ts';
 import { architectureOf } from '../model/families.ts';
 import type { ModelConfig, VisionConfig } from '../model/model-config.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import * as t from 'io-ts';
+import { jsonIn } from '../check/json.ts';
 import { CxmindError } from '../errors.ts';
-import { readWhole } from '../files.ts';
 
 const Splits = t.type({ splits: t.array(t.string) });
 const State = t.type({ _data_files: t.array(t.type({ filename: t.string })) });
@@ -16,24 +16,15 @@ export async function savedShards(
   directory: string,
   split: string,
 ): Promise<readonly string[] | undefined> {
-  const dict = await readJson(join(directory, 'dataset_dict.json'));
-  if (Splits.is(dict)) {
+  const dict = await jsonIn(Splits, join(directory, 'dataset_dict.json'));
+  if (dict !== undefined) {
     if (dict.splits.includes(split)) return savedShards(join(directory, split), 'train');
     throw noSplit(directory, split, dict.splits);
   }
-  const state = await readJson(join(directory, 'state.json'));
-  if (!State.is(state)) return undefined;
+  const state = await jsonIn(State, join(directory, 'state.json'));
+  if (state === undefined) return undefined;
   if (split !== 'train') throw noSplit(directory, split, ['train']);
   return state._data_files.map(({ filename }) => join(directory, filename));
-}
-
-/** Value of a JSON file, or undefined if there is none. */
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse((await readWhole(path)).toString());
-  } catch {
-    return undefined;
-  }
 }
 
 function noSplit(directory: string, split: string, splits: readonly string[]): CxmindError {

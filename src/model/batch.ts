@@ -5,27 +5,27 @@ import type { Tensor } from '../tensor/tensor.ts';
 export type Grid = readonly [t: number, h: number, w: number];
 
 /**
- * Token counts of a prompt and of the responses that branch off it. Their rows follow each other; a response sees the
- * prompt and itself.
+ * A prompt and the responses that branch off it, as token counts: their rows follow each other, and each
+ * response sees the prompt and itself.
  */
 export interface TokenTree {
   readonly prompt: number;
   readonly responses: readonly number[];
 }
 
-/** Sequences packed one after the other without padding, with their images: the input of a network. */
+/** Sequences packed one after the other without padding, with their images: what a policy computes on. */
 export interface PackedBatch {
-  /** Tokens of all trees, `[T]`. */
+  /** `[T]`, all trees' tokens in a row. */
   readonly tokenIds: Int32Array;
-  /** Temporal, height and width position of each token, i32 `[3, T]`. */
+  /** i32 `[3, T]`: temporal, height and width position of each token. */
   readonly positions: Tensor<'i32'>;
   /** One per prompt; their tokens sum to T. */
   readonly trees: readonly TokenTree[];
-  /** Row that predicts each scored token, `[R]`; a prompt's last row predicts the first token of each response. */
+  /** `[R]`, the row that predicts each scored token; a prompt's last row predicts the first token of each response. */
   readonly scoredRows: Int32Array;
-  /** Scored tokens, `[R]`, in the order of the sequences. */
+  /** `[R]`, the tokens that are scored, in the order of the sequences. */
   readonly targets: Int32Array;
-  /** Patches of all images, `[N, C·Pt·P·P]`, in the order of their placeholders; null without images. */
+  /** `[N, C·Pt·P·P]`, the patches of all images in the order of their placeholders; null without images. */
   readonly pixelValues: PixelValues | null;
   /** One per image. */
   readonly grids: readonly Grid[];

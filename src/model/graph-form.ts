@@ -1,6 +1,9 @@
 import type { Device } from '../device/device.ts';
 
-/** Form of a graph: `composed` of ONNX's ops, or with `fused` ops of our own, which need a device with kernels. */
+/**
+ * How a graph is written: `composed` of ops that ONNX has, or with `fused` ones of our own, which need a device with
+ * kernels to be fast.
+ */
 export type GraphForm = 'composed' | 'fused';
 
 /** The form that suits a device. */

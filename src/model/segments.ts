@@ -3,48 +3,48 @@ import type { TokenTree } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
 
 /**
- * Segments of a packed run of tokens as a padded `[B, S]` grid, for the matrix products of attention. Tokens attend
- * within their segment: a sequence, an image, a window.
+ * Who attends to whom in a packed run of tokens: disjoint segments (a sequence, an image, a window),
+ * laid out as a padded `[B, S]` grid for the attention's matrix products.
  */
 export interface SegmentLayout {
-  /** Packed row at each place of the grid, -1 for padding, i64 `[n, B, C]`. */
+  /** i64 `[n, B, C]`: the packed row at each place of the grid, -1 where it is padding. */
   readonly gridIndex: Tensor<'i64'>;
-  /** Flat place in the grid of each packed row, i64 `[T]`. */
+  /** i64 `[T]`: the flat place in the grid of each packed row. */
   readonly packedIndex: Tensor<'i64'>;
   /**
-   * Biases of the scores, one tensor for each strip `i` of `C = S / n` queries, f32 `[B, 1, C, (i + 1) · C]`: 0 where a
-   * query (row) may see a key (column), a large negative number elsewhere.
+   * One for each strip of `C = S / n` queries, f32 `[B, 1, C, (i + 1) · C]`: 0 where a query (row) may
+   * see a key (column), a large negative elsewhere.
    */
   readonly biases: readonly Tensor<'f32'>[];
 }
 
 /**
- * Number of strips of causal attention. Queries of strip `i` see no key behind it, so these products are never
- * computed: the share `(n + 1) / 2n` of all scores is left.
+ * Strips of a causal attention. Queries of strip `i` see no key behind it, so products with those are
+ * never computed: of all scores `(n + 1) / 2n` are left.
  */
 export const CAUSAL_STRIPS = 4;
 
-/** Bias of forbidden pairs; finite, so that a row of padding stays free of NaN. */
+/** Added to the scores of forbidden pairs; finite, so that a row of padding stays free of NaN. */
 const FORBIDDEN = -1e9;
 
 /** Consecutive places, `[start, end)`. */
 type Run = readonly [start: number, end: number];
 
-/** The pairs of places within a segment that see each other, from both sides. */
+/** Who sees whom within segments: the same pairs told from both sides. */
 export interface Visibility {
-  /** The one or two runs of places that a place of a segment sees. */
+  /** The runs of places that a place of a segment sees, one or two. */
   readonly sees: (segment: number, place: number) => readonly Run[];
-  /** The run of places that see a place of a segment. */
+  /** The places that see it. */
   readonly seenBy: (segment: number, place: number) => Run;
 }
 
-/** Visibility of whole segments: every place sees all places of its segment. */
+/** Every place sees its whole segment. */
 export function wholeSegments(segments: readonly (readonly number[])[]): Visibility {
   const runs = segments.map(({ length }) => [[0, length]] as const);
   return { sees: (segment) => runs[segment]!, seenBy: (segment) => runs[segment]![0] };
 }
 
-/** Causal visibility in trees: a token sees itself and the tokens before it, but none of another response. */
+/** Every token of a tree sees itself and what came before it: a response sees the prompt, but no other response. */
 export function causalTrees(trees: readonly TokenTree[]): Visibility {
   const branches = trees.map(({ prompt, responses }) => {
     let next = prompt;
@@ -74,18 +74,19 @@ export function causalTrees(trees: readonly TokenTree[]): Visibility {
   };
 }
 
-/** Number of tokens of a tree. */
+/** Tokens of a tree. */
 export function treeSize({ prompt, responses }: TokenTree): number {
   return responses.reduce((sum, length) => sum + length, prompt);
 }
 
 /**
- * Lays segments out as a grid.
+ * The layout of segments given as lists of packed rows.
  *
  * @param segments packed row numbers of each segment, in attention order; together they are 0…T-1, each once
- * @param visible visibility of the places of each segment
- * @param strips number of strips of the attention; with more than one, no place may see a later one
- * @param allocate allocates the layout
+ * @param visible what each place of a segment sees
+ * @param strips number of strips the attention is computed in; with more than one, no place may see a
+ *               later one
+ * @param allocate gives memory for the layout
  */
 export function layoutSegments(
   segments: readonly (readonly number[])[],
@@ -115,7 +116,7 @@ export function layoutSegments(
         gridIndex.data[at] = BigInt(row);
         packedIndex.data[row] = BigInt(at);
       }
-      // Padding sees what the last token sees. Its result is never read, but its softmax must be finite.
+      // Padding sees what the last token sees: nobody reads it, but its softmax must be finite.
       const from = line * (strip + 1) * height;
       for (const [start, end] of visible.sees(b, Math.min(place, segment.length - 1))) {
         biases[strip]!.data.fill(0, from + start, from + end);
@@ -134,14 +135,14 @@ export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout)
   };
 }
 
-/** Segments as runs of places, for attention as one op; see the graph's `packedAttention`. */
+/** Who attends to whom as runs of places, for attention that is one op; see `packedAttention` of the graph. */
 export interface PlaceLayout {
   readonly order: Tensor<'i32'>; // [T]
   readonly sees: Tensor<'i32'>; // [T, 4]
   readonly seenBy: Tensor<'i32'>; // [T, 2]
 }
 
-/** Lays segments out one after the other; arguments as of `layoutSegments`. */
+/** The layout of segments one after the other; arguments as of `layoutSegments`. */
 export function layoutPlaces(
   segments: readonly (readonly number[])[],
   visible: Visibility,
@@ -188,7 +189,7 @@ export function segmentTensors(
   );
 }
 
-/** Consecutive segments of the given lengths, as lists of packed rows. */
+/** Consecutive runs of the given lengths, as lists of packed rows. */
 export function consecutive(lengths: readonly number[]): number[][] {
   let next = 0;
   return lengths.map((length) => Array.from({ length }, () => next++));

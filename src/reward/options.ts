@@ -1,4 +1,4 @@
-import { nearestOf } from '../config/issues.ts';
+import { nearestOf } from '../check/nearest.ts';
 import { CxmindError } from '../errors.ts';
 
 /** Form of a built-in reward: as it was released, errors included, or as its authors describe it. */

@@ -1,4 +1,4 @@
-import { nearestOf } from '../config/issues.ts';
+import { nearestOf } from '../check/nearest.ts';
 import { rewardFileOf } from '../config/reward-file.ts';
 import { answerText, type Answer } from '../data/row.ts';
 import { CxmindError } from '../errors.ts';

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { nearestOf } from '../config/issues.ts';
+import { nearestOf } from '../check/nearest.ts';
 import type { RewardFile } from '../config/reward-file.ts';
 import type { Answer } from '../data/row.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as t from 'io-ts';
+import { readJsonSync } from '../check/json.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { readWholeSync } from '../files.ts';
 import { JinjaTemplate } from './jinja.ts';
-import { readJsonObject } from './json-file.ts';
 import { specialTokens, type SpecialTokens } from './special-tokens.ts';
 
 /** Part of a user message. */
@@ -101,7 +101,7 @@ export class ChatTemplate {
 }
 
 function templateIn(path: string): string | undefined {
-  const json = readJsonObject(path);
+  const json = readJsonSync(t.UnknownRecord, path);
   if (!TemplateFile.is(json)) return undefined;
   const { chat_template: template } = json;
   if (typeof template === 'string') return template;

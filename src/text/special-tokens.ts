@@ -1,5 +1,5 @@
 import * as t from 'io-ts';
-import { decoded } from './json-file.ts';
+import { decodeJson } from '../check/json.ts';
 import { readTokenizerConfig } from './tokenizer-config.ts';
 
 /** Codec of a token in `tokenizer_config.json`: its text, or its text with flags. */
@@ -35,7 +35,7 @@ const QWEN2_TOKENS = {
  */
 export function specialTokens(directory: string): SpecialTokens {
   const { path, json: config } = readTokenizerConfig(directory);
-  const file = decoded(TokenizerConfigFile, config, path);
+  const file = decodeJson(TokenizerConfigFile, config, path);
   const listed = [file.additional_special_tokens, file.extra_special_tokens].find(Array.isArray);
   const named = [file.extra_special_tokens, file.model_specific_special_tokens].filter(TokenMap.is);
   const isPlain = PLAIN_CLASSES.includes(file.tokenizer_class ?? '');

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readJsonObject } from './json-file.ts';
+import * as t from 'io-ts';
+import { readJsonSync } from '../check/json.ts';
 
 /** Settings of a directory's tokenizer besides `tokenizer.json`. */
 export interface TokenizerConfig {
@@ -29,5 +30,5 @@ export function readTokenizerConfig(directory: string): TokenizerConfig {
 }
 
 function optional(path: string): Readonly<Record<string, unknown>> {
-  return existsSync(path) ? { ...readJsonObject(path) } : {};
+  return existsSync(path) ? readJsonSync(t.UnknownRecord, path) : {};
 }

@@ -2,20 +2,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import * as t from 'io-ts';
+import { decodeJson, readJsonSync } from '../check/json.ts';
 import { CxmindError } from '../errors.ts';
-import { decoded, readJsonObject } from './json-file.ts';
 import { textOf, TokenText } from './special-tokens.ts';
 import { readTokenizerConfig } from './tokenizer-config.ts';
 import { checkTokenizerFlags } from './tokenizer-flags.ts';
 
-const branches = t.union([t.number, t.array(t.number), t.null]);
-/** Codec of a union with a name of its own. An error then names the value, not each branch. */
-const idOrIds = new t.Type<t.TypeOf<typeof branches>>(
-  'a token id or a list of them',
-  branches.is,
-  (value, context) => (branches.is(value) ? t.success(value) : t.failure(value, context)),
-  t.identity,
-);
+const idOrIds = t.union([t.number, t.array(t.number), t.null], 'a token id or a list of them');
 const GenerationFile = t.partial({
   eos_token_id: idOrIds,
   pad_token_id: t.union([t.number, t.null]),
@@ -54,14 +47,14 @@ export class Tokenizer {
    */
   static load(directory: string): Tokenizer {
     const path = join(directory, 'tokenizer.json');
-    const tokenizer = readJsonObject(path);
+    const tokenizer = readJsonSync(t.UnknownRecord, path);
     const config = readTokenizerConfig(directory);
     checkTokenizerFlags({ path, json: tokenizer }, config);
     const hub = open(tokenizer, config.json, directory);
     const idOf = (token: t.TypeOf<typeof tokenOrNone> | undefined): number | undefined =>
       token == null ? undefined : hub.token_to_id(textOf(token));
 
-    const named = decoded(TokenizerConfigFile, config.json, config.path);
+    const named = decodeJson(TokenizerConfigFile, config.json, config.path);
     const generation = generationConfig(directory);
     const endId = idOf(named.eos_token);
     const eosIds = [generation.eos_token_id ?? endId ?? []].flat();
@@ -116,7 +109,7 @@ function open(tokenizer: object, config: object, directory: string): HubTokenize
 function generationConfig(directory: string): t.TypeOf<typeof GenerationFile> {
   for (const file of ['generation_config.json', 'config.json']) {
     const path = join(directory, file);
-    if (existsSync(path)) return decoded(GenerationFile, readJsonObject(path), path);
+    if (existsSync(path)) return readJsonSync(GenerationFile, path);
   }
   return {};
 }

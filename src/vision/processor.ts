@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isLeft } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
-import { formatIssue, issuesOf } from '../config/issues.ts';
+import { decodeJson, readJsonSync } from '../check/json.ts';
 import { CxmindError } from '../errors.ts';
-import { readWholeSync } from '../files.ts';
 import type { PatchLevels } from '../tensor/patch-levels.ts';
 import type { PlainImage } from './decoded-image.ts';
 import { Patchifier, type Grid, type LevelMemory, type PatchLayout } from './patchify.ts';
@@ -109,7 +107,7 @@ export class VisionProcessor {
         `${directory}: no preprocessor_config.json, which a model that takes images needs`,
       );
     }
-    return new VisionProcessor(settingsOf(readJson(path), path, kind));
+    return new VisionProcessor(settingsOf(readJsonSync(t.unknown, path), path, kind));
   }
 
   /** Patch grid of an image of this size, or of `frames` frames of it. */
@@ -149,15 +147,6 @@ export class VisionProcessor {
   }
 }
 
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readWholeSync(path).toString());
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CxmindError('CHECKPOINT_INVALID', `${path}: ${reason}`, { cause });
-  }
-}
-
 function settingsOf(json: unknown, path: string, kind: ProcessorKind): ProcessorSettings {
   // A combined processor_config.json keeps each part under a key of its own.
   const Combined = t.partial({
@@ -166,15 +155,8 @@ function settingsOf(json: unknown, path: string, kind: ProcessorKind): Processor
   });
   const parts = Combined.is(json) ? json : {};
   const part = (kind === 'video' ? parts.video_processor : undefined) ?? parts.image_processor;
-  const file = PreprocessorFile.decode(part ?? json);
-  if (isLeft(file)) {
-    const issues = issuesOf(PreprocessorFile, file.left, () => path);
-    throw new CxmindError('CHECKPOINT_INVALID', issues.map(formatIssue).join('\n'), {
-      detail: { path },
-    });
-  }
+  const { size, ...keys } = decodeJson(PreprocessorFile, part ?? json, path);
   refuseOthers(part ?? json, path);
-  const { size, ...keys } = file.right;
   return {
     minPixels: keys.min_pixels ?? size?.shortest_edge ?? DEFAULTS.minPixels,
     maxPixels: keys.max_pixels ?? size?.longest_edge ?? DEFAULTS.maxPixels,

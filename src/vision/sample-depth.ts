@@ -1,5 +1,5 @@
 import type * as t from 'io-ts';
-import { oneOf } from '../config/codec.ts';
+import { oneOf } from '../check/scalars.ts';
 
 /** Numbers of used bits in a 16-bit sample. Scanners deliver these. */
 export const BIT_DEPTHS = [8, 10, 12, 14, 16] as const;

@@ -116,7 +116,7 @@ for (const place of ['worker thread', 'same thread'] as const) {
       const counter = await spawn('counter/0');
       await assert.rejects(counter.ask.add('two' as unknown as number, soon), {
         code: 'WIRE_INVALID',
-        message: 'counter/0.add: message: expected number, got "two"',
+        message: 'counter/0.add: expected number, got "two"',
       });
     });
 

@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { nearestOf } from '../../src/config/issues.ts';
+import { nearestOf } from '../../src/check/nearest.ts';
 import { CxmindError, refusalText } from '../../src/errors.ts';
 import { readText } from '../../src/files.ts';
 

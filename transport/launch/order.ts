@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { parsedJson } from '../../src/check/json.ts';
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
@@ -49,20 +50,12 @@ export async function readOrder(input: Readable): Promise<NodeOrder> {
   lines.close();
   // Closing the lines paused the stream, whose end is still to be seen.
   input.resume();
-  const order = NodeOrder.decode(parsed(line));
+  const order = NodeOrder.decode(parsedJson(line));
   if (E.isRight(order)) return order.right;
   throw new CxmindError(
     'CONFIG_INVALID',
     'node: expected an order on stdin, as `cxmind launch` of the same version writes it',
   );
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /**

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
+import { parsedJson } from '../../src/check/json.ts';
 import { CxmindError, refusalText } from '../../src/errors.ts';
 import { RunTicket } from '../zmq/keys.ts';
 
@@ -85,13 +86,7 @@ export class Rendezvous {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      return undefined;
-    }
-    const invitation = Invitation.decode(value);
+    const invitation = Invitation.decode(parsedJson(text));
     return E.isRight(invitation) ? invitation.right : undefined;
   }
 }

@@ -1,18 +1,11 @@
 import * as t from 'io-ts';
 import { curveKeyPair } from 'zeromq';
+import { matching } from '../../src/check/scalars.ts';
 
 /** A CURVE key in Z85: 40 characters for 32 bytes. */
 const keyPattern = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/;
 
-const CurveKey = new t.Type<string>(
-  'a CURVE key in Z85',
-  (value): value is string => typeof value === 'string' && keyPattern.test(value),
-  (value, context) =>
-    typeof value === 'string' && keyPattern.test(value)
-      ? t.success(value)
-      : t.failure(value, context),
-  t.identity,
-);
+const CurveKey = matching('a CURVE key in Z85', keyPattern);
 
 interface KeyPair {
   readonly publicKey: string;

@@ -6,15 +6,16 @@ import { loraA, loraB, type Adapter } from '../adapters/adapter.ts';
 import { selectionOf } from '../adapters/selection.ts';
 import { Arena } from '../weights/arena.ts';
 import { architectureOf } from '../families.ts';
-import { positive, readJson, wholeFrom } from './json-file.ts';
+import { readJson } from '../../check/json.ts';
+import { positive, wholeFrom } from '../../check/scalars.ts';
 import { adapterLayout } from '../adapters/model-adapters.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { SafetensorsReader, writeSafetensors } from './safetensors.ts';
 
-/** Prefix of tensor names in PEFT's files: the path of the model inside PEFT's own. */
+/** Before the name of a tensor in PEFT's files: the model as it stands inside PEFT's. */
 const PREFIX = 'base_model.model.';
 
-/** Name of the file that describes an adapter directory. */
+/** The file of an adapter directory that says what it is. */
 export const ADAPTER_CONFIG = 'adapter_config.json';
 const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 
@@ -36,7 +37,7 @@ type AdapterFile = t.TypeOf<typeof AdapterFile>;
  * Writes adapters as PEFT's `save_pretrained` does: `adapter_config.json` and `adapter_model.safetensors` in
  * float32, with transformers' names of modules.
  *
- * @param base directory or hub id of the model that they belong to
+ * @param base the directory or the hub's id of the model that they belong to
  */
 export async function saveAdapter(
   directory: string,
@@ -76,10 +77,9 @@ export async function saveAdapter(
 }
 
 /**
- * The directory of the model that adapters belong to, by their `adapter_config.json`. A relative path starts at the
- * adapters' directory.
+ * The model that an adapter directory says its adapters belong to; a relative path starts there.
  *
- * @throws CHECKPOINT_INVALID when the file names no model
+ * @throws CHECKPOINT_INVALID when it names none
  */
 export async function adapterBase(directory: string): Promise<string> {
   const file = join(directory, ADAPTER_CONFIG);
@@ -91,7 +91,7 @@ export async function adapterBase(directory: string): Promise<string> {
 }
 
 /**
- * Reads adapters that PEFT or `saveAdapter` wrote for a model with this config.
+ * Reads adapters that PEFT, or `saveAdapter`, wrote for a model with this config.
  *
  * @throws CHECKPOINT_INVALID for another kind of adapter, and for tensors that do not fit the model
  */

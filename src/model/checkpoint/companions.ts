@@ -1,31 +1,32 @@
-import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as t from 'io-ts';
-import { readJson } from './json-file.ts';
+import { readJson } from '../../check/json.ts';
+import { isFile } from '../../files.ts';
 
 /** The content of a JSON file. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 const JsonObject = t.record(t.string, t.unknown);
 
-/** Name of the file that lists the tensors of every weight file. */
+/** Lists of tensors by the weight files that hold them. */
 export const INDEX = 'model.safetensors.index.json';
 
-/** Name of the folder of named chat templates. */
+/** The folder of chat templates that have names. */
 const TEMPLATES = 'additional_chat_templates';
 
-/** Changes to JSON files while they are copied, by name. */
+/** How JSON files differ from those they are copied of, by name. */
 export type Changes = Readonly<Record<string, (json: JsonObject) => JsonObject>>;
 
-/** Tells whether a file belongs to a model besides its weights: config, tokenizer, template, licence. */
+/** Whether a file beside the weights makes a directory loadable: configs, tokenizer, templates, licence. */
 function isCompanion(name: string): boolean {
   if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
   return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
 }
 
 /**
- * Copies the regular files beside the weights and in the folder of templates, and nothing else. A file without changes
+ * Copies the regular files beside the weights and in the folder of templates, and nothing else. One that stays as it is
  * keeps its bytes.
  */
 export async function copyCompanions(from: string, to: string, changes: Changes): Promise<void> {
@@ -34,8 +35,7 @@ export async function copyCompanions(from: string, to: string, changes: Changes)
   const names = [...(await readdir(from)), ...templates.map((name) => path.join(TEMPLATES, name))];
   for (const name of names.filter(isCompanion)) {
     const [source, target] = [path.join(from, name), path.join(to, name)];
-    const found = await stat(source).catch(() => null);
-    if (found?.isFile() !== true) continue;
+    if (!(await isFile(source))) continue;
     await mkdir(path.dirname(target), { recursive: true });
     const change = all[name];
     const json = change && (await readJson(JsonObject, source));
@@ -45,12 +45,12 @@ export async function copyCompanions(from: string, to: string, changes: Changes)
   }
 }
 
-/** The change that has the index list these tensors, `[name, file]`. */
+/** Has the index name the tensors that are written, `[name, file]`. */
 export function indexOf(tensors: readonly (readonly [string, string])[]): Changes {
   return { [INDEX]: (index) => ({ ...index, weight_map: Object.fromEntries(tensors) }) };
 }
 
-/** A tokenizer's config that transformers 4 reads too, which takes no list as `extra_special_tokens`. */
+/** A tokenizer's config that transformers 4 reads too: it takes no list as `extra_special_tokens`. */
 function tokensForBoth(config: JsonObject): JsonObject {
   const { extra_special_tokens: listed, ...others } = config;
   return Array.isArray(listed) ? { ...others, additional_special_tokens: listed } : config;

@@ -190,7 +190,7 @@ describe('protocol', () => {
       () => decodeAs(nested, { groups: [{ id: 'a' }, { id: 7 }] }, 'rollout/0.generate'),
       {
         code: 'WIRE_INVALID',
-        message: 'rollout/0.generate: groups.1.id: expected string, got 7',
+        message: 'rollout/0.generate: groups[1].id: expected string, got 7',
       },
     );
   });
@@ -208,7 +208,7 @@ describe('protocol', () => {
     const ref = refOver(greeter, 'greeter/0', sender);
     await assert.rejects(ref.ask.greet({ name: 'x' }, { timeoutMs: 1 }), {
       code: 'WIRE_INVALID',
-      message: 'greeter/0.greet reply: message: expected string, got 42',
+      message: 'greeter/0.greet reply: expected string, got 42',
     });
   });
 
@@ -223,7 +223,7 @@ describe('protocol', () => {
     })();
     await assert.rejects(reading, {
       code: 'WIRE_INVALID',
-      message: 'speaker/0.words item: message: expected string, got 42',
+      message: 'speaker/0.words item: expected string, got 42',
     });
     assert.deepEqual(read, ['a']);
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { nearestKey } from '../../../src/config/issues.ts';
+import { nearestKey } from '../../../src/check/nearest.ts';
 import { refused } from '../../support/cxmind-process.ts';
 
 describe('a name that there is not', () => {

@@ -3,11 +3,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
 import fc from 'fast-check';
+import { distance } from 'fastest-levenshtein';
 import { parse } from 'yaml';
-import { asMapping, bool, int, keyPaths, snakeCase, text } from '../../../src/config/codec.ts';
-import { editDistance, issuesOf, nearestKey } from '../../../src/config/issues.ts';
+import { asMapping, keyPaths, snakeCase } from '../../../src/check/codec.ts';
+import { issuesOf } from '../../../src/check/issues.ts';
+import { nearestKey } from '../../../src/check/nearest.ts';
+import { bool, int, text, YamlFloat } from '../../../src/check/scalars.ts';
 import { Config, defaults } from '../../../src/config/schema.ts';
-import { YamlFloat } from '../../../src/config/yaml-float.ts';
 
 const reference = parse(
   readFileSync(join(import.meta.dirname, 'reference-defaults.yaml'), 'utf8'),
@@ -97,7 +99,7 @@ describe('Config', () => {
         if (paths.includes(misspelt) || path.length - start < 4) return;
         const nearest = nearestKey(misspelt, paths)!;
         assert.ok(
-          editDistance(misspelt, nearest) <= editDistance(misspelt, path),
+          distance(misspelt, nearest) <= distance(misspelt, path),
           `${misspelt}: ${nearest}`,
         );
       }),
@@ -151,18 +153,5 @@ describe('coerced scalars', () => {
     assert.equal(decodes(text, false), 'false');
     assert.equal(decodes(text, null), 'refused');
     assert.equal(decodes(text, {}), 'refused');
-  });
-});
-
-describe('editDistance', () => {
-  it('is a metric', () => {
-    const word = fc.string({ maxLength: 8, unit: fc.constantFrom('a', 'b', '_') });
-    fc.assert(
-      fc.property(word, word, word, (a, b, c) => {
-        assert.equal(editDistance(a, b) === 0, a === b);
-        assert.equal(editDistance(a, b), editDistance(b, a));
-        assert.ok(editDistance(a, c) <= editDistance(a, b) + editDistance(b, c));
-      }),
-    );
   });
 });

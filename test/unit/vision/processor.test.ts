@@ -150,7 +150,7 @@ describe('VisionProcessor', () => {
     const path = directory.write('preprocessor_config.json', '{"merge_size": "two"}');
     assert.throws(() => VisionProcessor.load(directory.path), {
       code: 'CHECKPOINT_INVALID',
-      message: `merge_size: expected number, got "two" (${path})`,
+      message: `${path}: merge_size: expected number, got "two"`,
     });
     directory.write('preprocessor_config.json', '{');
     assert.throws(() => VisionProcessor.load(directory.path), { code: 'CHECKPOINT_INVALID' });

@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { isRight, left } from 'fp-ts/lib/Either.js';
-import { YamlFloat } from './yaml-float.ts';
+import { YamlFloat } from './scalars.ts';
 
 /** The YAML spelling of a TypeScript field: `klCoef` is `kl_coef`, `nGpusPerNode` is `n_gpus_per_node`. */
 export function snakeCase(field: string): string {
@@ -67,7 +67,7 @@ const unknownKey = new t.Type<never>(
   t.identity,
 );
 
-/** Whether an error says that its last key is not part of the schema. */
+/** Tells whether an error says that its last key is not part of the schema. */
 export function isUnknownKey(error: t.ValidationError): boolean {
   return error.context.at(-1)?.type === unknownKey;
 }
@@ -80,7 +80,7 @@ export function closed<P extends t.Props>(props: P): ClosedType<P> {
 /** Wraps a codec together with what it was made from, so that a schema can be walked. */
 class WrappedType<C extends t.Mixed> extends t.Type<t.TypeOf<C>, t.OutputOf<C>> {
   readonly inner: C;
-  /** What the key is for, in a sentence; null where the wrapping is about something else. */
+  /** Purpose of the key, in a sentence; null where the wrapping is about something else. */
   readonly description: string | null;
 
   constructor(
@@ -157,153 +157,6 @@ export function orNull<A, O>(codec: t.Type<A, O>): t.Type<A | null, O | null> {
   return new NullableType(codec);
 }
 
-function scalar<A>(
-  name: string,
-  is: t.Is<A>,
-  read: (input: unknown) => A | undefined,
-): t.Type<A, A> {
-  return new t.Type<A, A>(
-    name,
-    is,
-    (input, context) => {
-      const value = read(input);
-      return value === undefined || !is(value) ? t.failure(input, context) : t.success(value);
-    },
-    t.identity,
-  );
-}
-
-const integerText = /^[+-]?\d+(_\d+)*$/;
-const numberText = /^[+-]?(\d+(_\d+)*\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-
-function readInteger(input: unknown): number | undefined {
-  if (typeof input === 'number') return input;
-  if (typeof input !== 'string' || !integerText.test(input.trim())) return undefined;
-  return Number(input.trim().replaceAll('_', ''));
-}
-
-function readNumber(input: unknown): number | undefined {
-  if (typeof input === 'number') return input;
-  if (input instanceof YamlFloat) return input.value;
-  if (typeof input !== 'string' || !numberText.test(input.trim())) return undefined;
-  return Number(input.trim().replaceAll('_', ''));
-}
-
-const words: Readonly<Record<string, boolean>> = {
-  true: true,
-  yes: true,
-  on: true,
-  '1': true,
-  false: false,
-  no: false,
-  off: false,
-  '0': false,
-};
-
-/** A safe integer, also as integer-looking text; `4.0` is a float and not taken. */
-export const int = integer('an integer', () => true);
-
-/** An integer of 1 or more. */
-export const positiveInt = integer('an integer >= 1', (value) => value >= 1);
-
-function integer(name: string, holds: (value: number) => boolean): t.Type<number, number> {
-  return scalar(
-    name,
-    (value): value is number => Number.isSafeInteger(value) && holds(value as number),
-    readInteger,
-  );
-}
-
-/** An integer of `low` or more. */
-export function intFrom(low: number): t.Type<number, number> {
-  return integer(`an integer >= ${low}`, (value) => value >= low);
-}
-
-/** A finite number with a property that `name` says in words. */
-export function number(name: string, holds: (value: number) => boolean): t.Type<number, number> {
-  return scalar(
-    name,
-    (value): value is number => Number.isFinite(value) && holds(value as number),
-    readNumber,
-  );
-}
-
-/** A number that is neither NaN nor infinite, also as numeric text. */
-export const finite = number('a finite number', () => true);
-
-/** A finite number of `low` or more. */
-export function atLeast(low: number): t.Type<number, number> {
-  return number(`number >= ${low}`, (value) => value >= low);
-}
-
-/** A finite number above `low`. */
-export function above(low: number): t.Type<number, number> {
-  return number(`number > ${low}`, (value) => value > low);
-}
-
-/** A number from `low` to `high`, both included. */
-export function between(low: number, high: number): t.Type<number, number> {
-  return number(`number in [${low}, ${high}]`, (value) => value >= low && value <= high);
-}
-
-/** A boolean, also as yes, no, on, off, 1 or 0 in any case. */
-export const bool: t.Type<boolean, boolean> = scalar(
-  'true or false',
-  (value): value is boolean => typeof value === 'boolean',
-  (input) => {
-    if (typeof input === 'boolean') return input;
-    return typeof input === 'string' || typeof input === 'number'
-      ? words[String(input).toLowerCase()]
-      : undefined;
-  },
-);
-
-/** A string; other scalars are taken by their text. */
-export const text: t.Type<string, string> = scalar(
-  'a string',
-  (value): value is string => typeof value === 'string',
-  (input) => {
-    if (typeof input === 'string') return input;
-    if (input instanceof YamlFloat) return input.source;
-    return typeof input === 'number' || typeof input === 'boolean' ? String(input) : undefined;
-  },
-);
-
-/** A string of a form that `name` says in words. */
-export function matching(name: string, form: RegExp): t.Type<string, string> {
-  return scalar(
-    name,
-    (value): value is string => typeof value === 'string' && form.test(value),
-    (input) => (text.is(input) ? input : undefined),
-  );
-}
-
-/** One of a fixed set of words or numbers. */
-export class OneOfType<S extends string | number> extends t.Type<S, S> {
-  readonly values: readonly S[];
-
-  constructor(values: readonly S[]) {
-    const is = (value: unknown): value is S => (values as readonly unknown[]).includes(value);
-    super(
-      `one of ${values.join(', ')}`,
-      is,
-      (input, context) => {
-        const value = is(input) ? input : readInteger(input);
-        return is(value) ? t.success(value) : t.failure(input, context);
-      },
-      t.identity,
-    );
-    this.values = values;
-  }
-}
-
-/** One of the given words or numbers; an error names the nearest word. */
-export function oneOf<const S extends readonly (string | number)[]>(
-  ...values: S
-): OneOfType<S[number]> {
-  return new OneOfType(values);
-}
-
 /** A list of `item`. */
 export function listOf<C extends t.Mixed>(
   item: C,
@@ -365,26 +218,6 @@ export function pairOf<A>(
   );
 }
 
-/** Text that is a regular expression. */
-export const pattern: t.Type<string, string> = new t.Type(
-  'a regular expression',
-  (value): value is string => typeof value === 'string' && isPattern(value),
-  (input, context) => {
-    const read = text.validate(input, context);
-    return isRight(read) && !isPattern(read.right) ? t.failure(input, context) : read;
-  },
-  t.identity,
-);
-
-function isPattern(source: string): boolean {
-  try {
-    new RegExp(source);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A mapping with keys of the user's own choosing; its values are plain JSON. */
 export const freeForm: t.Type<
   Readonly<Record<string, unknown>>,
@@ -411,9 +244,9 @@ function plainJson(value: unknown): unknown {
 
 /** A key of a schema. */
 export interface SchemaKey {
-  /** In YAML spelling, with dots. */
+  /** Dotted path in YAML spelling. */
   readonly path: string;
-  /** What it is for. */
+  /** Purpose of the key, in a sentence. */
   readonly description: string;
   readonly codec: t.Mixed;
   readonly isSection: boolean;
