@@ -65,7 +65,7 @@ export function estimateAdvantages(
       )
     : null;
   const tokenRewards = penalized?.rewards ?? tokenScores;
-  const { advantages, returns } = advantageEstimators[algorithm.advEstimator]({
+  const { advantages, returns } = advantageEstimators[algorithm.advEstimator].estimate({
     ...rows,
     rewards: tokenRewards,
     groupIds: scored.map(({ group }) => group.id),

@@ -1,3 +1,4 @@
+import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
@@ -9,13 +10,7 @@ import { warnOfData } from './reporter.ts';
 import type { StepPlan } from './plan.ts';
 import type { Task, TaskPrompts } from './prompt-feed.ts';
 import { generateGroups, type PromptGroup, type RolloutRequest } from './sample.ts';
-import {
-  comparesResponses,
-  scoreGroups,
-  withAdvantage,
-  type InvalidResponse,
-  type ScoredResponse,
-} from './score.ts';
+import { scoreGroups, withAdvantage, type InvalidResponse, type ScoredResponse } from './score.ts';
 import type { Stopwatch } from './timeline.ts';
 
 /** The responses that a step trains on. */
@@ -264,7 +259,7 @@ function groupsToKeep(
   const ids = scored.map(({ group }) => group.id);
   const rows = rowsToKeep(values, ids, { low: filterLow, high: filterHigh });
   const groups = Map.groupBy(rows, (row) => ids[row]!);
-  const smallest = comparesResponses(advEstimator) ? 2 : 1;
+  const smallest = advantageEstimators[advEstimator].comparesResponses ? 2 : 1;
   return [...groups.values()]
     .filter(({ length }) => length >= smallest)
     .map((group) => group.map((row) => scored[row]!));

@@ -1,4 +1,4 @@
-import { lrFactor, warmupSteps } from '../../src/optim/schedule.ts';
+import { lrFactor, warmupSteps } from '../../src/algorithms/schedule.ts';
 import type { Sft } from '../../src/config/schema.ts';
 import type { StepPlan } from './plan.ts';
 

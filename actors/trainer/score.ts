@@ -1,3 +1,7 @@
+import {
+  advantageEstimators,
+  type AdvantageEstimatorName,
+} from '../../src/algorithms/advantage.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
@@ -94,13 +98,6 @@ export async function scoreGroups(
   };
 }
 
-const comparing: ReadonlySet<string> = new Set(['grpo', 'grpo_passk', 'rloo']);
-
-/** True for an estimator that compares a response with the others to its prompt. */
-export function comparesResponses(estimator: string): boolean {
-  return comparing.has(estimator);
-}
-
 /**
  * The responses that an advantage can be estimated for. Where responses are compared, one is left out when no other to
  * its prompt could be scored.
@@ -109,9 +106,9 @@ export function comparesResponses(estimator: string): boolean {
  */
 export function withAdvantage(
   { scored, invalid }: Pick<Scoring, 'scored' | 'invalid'>,
-  estimator: string,
+  estimator: AdvantageEstimatorName,
 ): readonly ScoredResponse[] {
-  if (invalid.length === 0 || !comparesResponses(estimator)) return scored;
+  if (invalid.length === 0 || !advantageEstimators[estimator].comparesResponses) return scored;
   const groups = Map.groupBy(scored, ({ group }) => group.id);
   const left = scored.filter(({ group }) => groups.get(group.id)!.length > 1);
   if (left.length > 0) return left;

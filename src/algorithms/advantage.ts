@@ -15,7 +15,7 @@ const f32 = Math.fround;
 /** Added to a group's deviation before dividing by it. */
 const EPSILON = f32(1e-6);
 
-/** Inputs of the estimators, each of which says in its docstring what it needs beyond the rewards. */
+/** What estimators read; each says in its docstring what it needs beyond the rewards. */
 export interface AdvantageInput extends TokenRows {
   /** f32 `[T]`, token-level rewards, KL penalty included where there is one. */
   readonly rewards: Float32Array;
@@ -37,17 +37,37 @@ export interface AdvantageEstimate {
   readonly returns: Float32Array;
 }
 
+/** An advantage estimator, and whether it compares the responses to a prompt, so that it takes two at least. */
+export interface AdvantageEstimator {
+  readonly estimate: (input: AdvantageInput) => AdvantageEstimate;
+  readonly comparesResponses: boolean;
+}
+
 /** The advantage estimators by their config name (`algorithm.adv_estimator`). */
 export const advantageEstimators = {
-  grpo: (input) => perResponse(input, groupRelativeAdvantage(scoresOf(input), input.groupIds)),
-  grpo_passk: (input) => perResponse(input, passAtKAdvantage(scoresOf(input), input.groupIds)),
-  rloo: (input) => perResponse(input, leaveOneOutAdvantage(scoresOf(input), input.groupIds)),
-  remax: greedyBaseline,
-  reinforce_plus_plus: reinforcePlusPlus,
-  gae: generalizedAdvantage,
-} as const satisfies Record<string, (input: AdvantageInput) => AdvantageEstimate>;
+  gae: byItself(generalizedAdvantage),
+  grpo: byComparison(groupRelativeAdvantage),
+  reinforce_plus_plus: byItself(reinforcePlusPlus),
+  remax: byItself(greedyBaseline),
+  rloo: byComparison(leaveOneOutAdvantage),
+  grpo_passk: byComparison(passAtKAdvantage),
+} as const satisfies Record<string, AdvantageEstimator>;
 
 export type AdvantageEstimatorName = keyof typeof advantageEstimators;
+
+function byItself(estimate: AdvantageEstimator['estimate']): AdvantageEstimator {
+  return { estimate, comparesResponses: false };
+}
+
+/** The estimator that gives every token of a response the response's advantage over the others of its group. */
+function byComparison(
+  advantageOf: (scores: Float32Array, groupIds: readonly string[]) => Float32Array,
+): AdvantageEstimator {
+  return {
+    estimate: (input) => perResponse(input, advantageOf(scoresOf(input), input.groupIds)),
+    comparesResponses: true,
+  };
+}
 
 /**
  * Group-relative advantage: each score less its group's mean, over its group's deviation.

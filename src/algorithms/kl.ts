@@ -2,29 +2,28 @@ import { clamp, clampDerivative } from './clamp.ts';
 
 const f32 = Math.fround;
 
-/**
- * Estimators of the KL divergence from one sampled token.
- *
- * The reference's `full` wants log-probabilities of the whole vocabulary, which its own trainer never
- * passes, so it is not offered.
- */
-export const klKinds = ['kl', 'abs', 'mse', 'low_var_kl'] as const;
-export type KlKind = (typeof klKinds)[number];
-
 /** An estimate at one token, nats, and its derivative with respect to the policy's log-probability. */
 interface KlTerm {
   readonly value: number;
   readonly derivative: number;
 }
 
-const estimators: { readonly [K in KlKind]: (difference: number) => KlTerm } = {
+/**
+ * The estimators of the KL divergence from one sampled token, by their config name (`algorithm.kl_penalty`).
+ *
+ * The reference's `full` wants log-probabilities of the whole vocabulary, which its own trainer never
+ * passes, so it is not offered.
+ */
+export const klEstimators = {
   kl: (d) => ({ value: d, derivative: 1 }),
   abs: (d) => ({ value: Math.abs(d), derivative: Math.sign(d) }),
   mse: (d) => ({ value: f32(f32(d * d) / 2), derivative: d }),
   low_var_kl: lowVariance,
-};
+} as const satisfies Record<string, (difference: number) => KlTerm>;
 
-/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`. Both clamps pass gradient on their closed interval. */
+export type KlKind = keyof typeof klEstimators;
+
+/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`, both clamps passing gradient on their closed interval. */
 function lowVariance(difference: number): KlTerm {
   const x = clamp(-difference, -20, 20);
   const exponential = f32(Math.exp(x));
@@ -55,7 +54,7 @@ export function estimateKl(
 ): KlEstimate {
   const values = new Float32Array(logProbs.length);
   const derivatives = new Float32Array(logProbs.length);
-  const estimate = estimators[kind];
+  const estimate: (difference: number) => KlTerm = klEstimators[kind];
   for (let t = 0; t < logProbs.length; t++) {
     const term = estimate(f32(logProbs[t]! - refLogProbs[t]!));
     values[t] = term.value;
@@ -64,7 +63,7 @@ export function estimateKl(
   return { values, derivatives };
 }
 
-/** Controller of the KL coefficient when KL is part of the reward; plain data, which a checkpoint keeps. */
+/** What decides the KL coefficient when KL is part of the reward; a value, so a checkpoint keeps it. */
 export type KlController =
   | { readonly kind: 'fixed'; readonly coef: number }
   | {

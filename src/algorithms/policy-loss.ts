@@ -17,10 +17,6 @@ import {
 
 const f32 = Math.fround;
 
-/** The policy losses by their config name (`worker.actor.loss_type`). */
-export const policyLossTypes = ['default', 'gspo', 'gspo_token', 'cispo', 'sapo'] as const;
-type PolicyLossType = (typeof policyLossTypes)[number];
-
 /** One micro-batch, f32 `[T]` each: log-probabilities in nats of the sampled tokens. */
 export interface PolicyLossInput extends TokenRows {
   /** Under the policy being trained. */
@@ -32,7 +28,7 @@ export interface PolicyLossInput extends TokenRows {
   readonly refLogProbs?: Float32Array | undefined;
 }
 
-/** Options of the policy loss: camelCase twins of the reference's `worker.actor` keys. */
+/** The camelCase twins of the reference's `worker.actor` keys. */
 export interface PolicyLossOptions {
   readonly lossType: PolicyLossType;
   readonly lossAvgMode: LossAverageMode;
@@ -93,9 +89,6 @@ interface TokenLoss {
  * `sapo` replaces the clip by a sigmoid gate. Clipping is done in log space; where two branches are
  * equal each gets half the gradient. Elementwise float32.
  *
- * The gradient is written by hand, not derived from a graph: only f32 `[T]` crosses to the device, and the numbers have
- * to equal the reference's. Finite differences check it.
- *
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO
  *   arXiv:2506.13585; SAPO arXiv:2511.20347; details as in EasyR1
@@ -105,7 +98,7 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   const { lossType, lossAvgMode } = options;
   assertTokenLengths('policyLoss', input, { logProbs, oldLogProbs, advantages, refLogProbs });
   const count = tokenCount(input);
-  const tokenLoss = tokenLosses[lossType](options);
+  const tokenLoss = policyLosses[lossType](options);
   const difference = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
   const logRatios = isPerResponse(lossType) ? responseMeans(difference, input) : difference;
   const weights = lossAverageWeights(input, lossAvgMode);
@@ -166,22 +159,23 @@ export function microBatchScale(
 
 type TokenLossFunction = (advantage: number, logRatio: number, logProb: number) => TokenLoss;
 
-const tokenLosses: {
-  readonly [K in PolicyLossType]: (options: PolicyLossOptions) => TokenLossFunction;
-} = {
+/** The policy losses of a token by their config name (`worker.actor.loss_type`). */
+export const policyLosses = {
   default: clippedSurrogate,
   gspo: clippedSurrogate,
   gspo_token: clippedSurrogate,
   cispo: clippedImportance,
   sapo: softGate,
-};
+} as const satisfies Record<string, (options: PolicyLossOptions) => TokenLossFunction>;
+
+type PolicyLossType = keyof typeof policyLosses;
 
 function isPerResponse(lossType: PolicyLossType): boolean {
   return lossType === 'gspo' || lossType === 'gspo_token';
 }
 
 function isClipped(lossType: PolicyLossType): boolean {
-  return tokenLosses[lossType] === clippedSurrogate;
+  return policyLosses[lossType] === clippedSurrogate;
 }
 
 /** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
@@ -257,7 +251,7 @@ function responseMeans(values: Float32Array, rows: TokenRows): Float32Array {
   return spread;
 }
 
-/** Divides the gradient with respect to a response's mean over the response's tokens, in place. */
+/** In place: the gradient with respect to a response's mean, divided over the tokens it came from. */
 function spreadOverResponse(gradient: Float32Array, rows: TokenRows): void {
   const counts = rowMaskSums(rows);
   for (let i = 0; i < counts.length; i++) {

@@ -20,9 +20,9 @@ export interface ValueLossInput extends TokenRows {
   readonly returns: Float32Array;
 }
 
-/** Options of the value loss: camelCase twins of the reference's `worker.critic` keys. */
+/** The camelCase twins of the reference's `worker.critic` keys. */
 export interface ValueLossOptions {
-  /** Largest distance of a value from its old one. */
+  /** How far a value may move from its old one. */
   readonly cliprangeValue: number;
   readonly lossAvgMode: LossAverageMode;
 }

@@ -1,4 +1,5 @@
-import { issuesOf, type Issue, type SourceOf } from './issues.ts';
+import { advantageEstimators } from '../algorithms/advantage.ts';
+import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './precision.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
@@ -6,16 +7,16 @@ import { Sampling } from './worker-schema.ts';
 /** A rule over several keys; the first of them is the one an issue names. */
 export interface Rule {
   readonly keys: readonly [string, ...string[]];
-  /** What is wrong, in words with the values, or undefined. */
+  /** The fault, in words with the values; undefined where the rule holds. */
   readonly broken: (config: Config) => string | undefined;
 }
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
 
-/** Whether advantages are estimated from the values of a critic. */
+/** Tells whether advantages are estimated from the values of a critic. */
 const hasCritic = ({ algorithm }: Config): boolean => algorithm.advEstimator === 'gae';
 
-/** How the prompts and samples of a step divide among the batches of a model that is trained. */
+/** Rules that the prompts and samples of a step divide among the batches of a trained model. */
 function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
   const key = (name: string): string => `worker.${role}.${name}`;
   const isTrained = (config: Config): boolean => role === 'actor' || hasCritic(config);
@@ -68,7 +69,7 @@ function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
   ];
 }
 
-/** What must hold between the keys of any training run. @see spec/config.md, 1.3 */
+/** Rules between the keys of any training run. @see spec/config.md, 1.3 */
 export const trainingRules: readonly Rule[] = [
   ...batchRules('actor'),
   ...batchRules('critic'),
@@ -92,7 +93,7 @@ export const trainingRules: readonly Rule[] = [
   {
     keys: ['worker.rollout.n', 'algorithm.adv_estimator'],
     broken: ({ algorithm: { advEstimator }, worker: { rollout } }) =>
-      rollout.n > 1 || !['grpo', 'grpo_passk', 'rloo'].includes(advEstimator)
+      rollout.n > 1 || !advantageEstimators[advEstimator].comparesResponses
         ? undefined
         : `algorithm.adv_estimator = ${advEstimator} compares the responses of a prompt, ` +
           `so it takes more than 1, got ${rollout.n}`,
@@ -168,7 +169,7 @@ export const trainingRules: readonly Rule[] = [
   },
 ];
 
-/** The rules broken by `config`, less those that read a key which `isKnown` says did not decode. */
+/** Issues of the rules that `config` breaks, less rules that read a key which did not decode. */
 export function brokenRules(
   rules: readonly Rule[],
   config: Config,
@@ -183,7 +184,7 @@ export function brokenRules(
   });
 }
 
-/** What is wrong inside `worker.rollout.val_override_config`. */
+/** Issues inside `worker.rollout.val_override_config`. */
 export function validationSamplingIssues(config: Config, sourceOf: SourceOf): Issue[] {
   const prefix = 'worker.rollout.val_override_config.';
   const decoded = Sampling.decode(config.worker.rollout.valOverrideConfig);

@@ -1,27 +1,31 @@
 import { isRight } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
+import { advantageEstimators } from '../algorithms/advantage.ts';
 import { CxmindError } from '../errors.ts';
 import {
   about,
-  atLeast,
+  listOf,
+  oneOrList,
+  oneOrMore,
+  orNull,
+  section,
+  withDefault,
+  writtenBy,
+} from '../check/codec.ts';
+import {
   above,
+  atLeast,
   between,
   bool,
   finite,
   int,
   intFrom,
-  listOf,
-  oneOrList,
-  oneOrMore,
+  keyOf,
   number,
   oneOf,
-  orNull,
   positiveInt,
-  section,
   text,
-  withDefault,
-  writtenBy,
-} from './codec.ts';
+} from '../check/scalars.ts';
 import { deviceChoice } from './device.ts';
 import { Stage } from './curriculum-schema.ts';
 import {
@@ -107,7 +111,7 @@ export const Algorithm = section({
   lam: about('Lambda of GAE.', withDefault(between(0, 1), 1)),
   advEstimator: about(
     'How scores become advantages.',
-    withDefault(oneOf('gae', 'grpo', 'reinforce_plus_plus', 'remax', 'rloo', 'grpo_passk'), 'grpo'),
+    withDefault(keyOf(advantageEstimators), 'grpo'),
   ),
   disableKl: about('No reference model and no KL anywhere.', withDefault(bool, false)),
   useKlLoss: about(
@@ -132,6 +136,10 @@ export const Algorithm = section({
 });
 export interface Algorithm extends t.TypeOf<typeof Algorithm> {}
 
+const loggerName = oneOf('console', 'file', 'mlflow', 'swanlab', 'tensorboard', 'wandb');
+/** Name of a logger; the table that opens them has an entry for each. */
+export type LoggerName = t.TypeOf<typeof loggerName>;
+
 /** `trainer`: how long, how often, and where to. */
 export const Trainer = section({
   totalEpochs: about('Passes over the training set.', withDefault(positiveInt, 15)),
@@ -140,10 +148,7 @@ export const Trainer = section({
   experimentName: about('Second part of the default checkpoint folder.', withDefault(text, 'demo')),
   logger: about(
     'Where metrics go: a name or a list of them.',
-    withDefault(oneOrMore(oneOf('console', 'file', 'mlflow', 'swanlab', 'tensorboard', 'wandb')), [
-      'console',
-      'wandb',
-    ]),
+    withDefault(oneOrMore(loggerName), ['console', 'wandb']),
   ),
   nnodes: about(
     'Hosts that train; on CPUs one learner each, unless `worker.actor.num_workers` says how many.',

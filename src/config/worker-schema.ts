@@ -1,34 +1,32 @@
 import type * as t from 'io-ts';
+import { about, freeForm, listOf, orNull, pairOf, section, withDefault } from '../check/codec.ts';
 import {
-  about,
   above,
   atLeast,
   between,
   bool,
   finite,
-  freeForm,
   int,
   intFrom,
-  listOf,
+  keyOf,
   number,
   oneOf,
-  orNull,
-  pairOf,
   pattern,
   positiveInt,
-  section,
   text,
-  withDefault,
-} from './codec.ts';
+} from '../check/scalars.ts';
+import { klEstimators } from '../algorithms/kl.ts';
+import { policyLosses } from '../algorithms/policy-loss.ts';
+import { lrSchedules } from '../algorithms/schedule.ts';
 import { precision } from './precision.ts';
 
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
 const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);
 
-/** How the KL term against the reference model is estimated, token by token. */
-export const klPenalty = oneOf('kl', 'abs', 'mse', 'low_var_kl', 'full');
+/** Estimator of the KL term against the reference model, token by token. */
+export const klPenalty = oneOf(...keyOf(klEstimators).values, 'full');
 
-/** How per-token losses become one number. */
+/** Mode in which per-token losses become one number. */
 const lossAvgMode = oneOf('token', 'seq');
 
 const Lora = section({
@@ -97,7 +95,7 @@ export const Optim = section({
   ),
   lrSchedulerType: about(
     'Shape of the schedule after the warm-up.',
-    withDefault(oneOf('constant', 'cosine'), 'constant'),
+    withDefault(keyOf(lrSchedules), 'constant'),
   ),
   trainingSteps: about('Derived: steps of the whole run.', withDefault(int, -1)),
 });
@@ -165,10 +163,7 @@ export const Actor = section({
     'Average over tokens, or over sequences of token means.',
     withDefault(lossAvgMode, 'token'),
   ),
-  lossType: about(
-    'The policy loss.',
-    withDefault(oneOf('default', 'gspo', 'gspo_token', 'cispo', 'sapo'), 'default'),
-  ),
+  lossType: about('The policy loss.', withDefault(keyOf(policyLosses), 'default')),
   ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
   paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, true)),
   dynamicBatching: about('Fill micro-batches up to a token budget.', withDefault(bool, true)),

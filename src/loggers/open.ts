@@ -1,5 +1,6 @@
 import { messageOf } from '../errors.ts';
 import { join } from 'node:path';
+import type { LoggerName } from '../config/schema.ts';
 import { localPath } from '../files.ts';
 import type { Metrics } from '../metrics.ts';
 import { ConsoleLogger, type ConsoleForm } from './console.ts';
@@ -10,17 +11,14 @@ import { SwanLabLogger } from './swanlab.ts';
 import { TensorBoardLogger } from './tensorboard.ts';
 import { WandbLogger } from './wandb.ts';
 
-/** Names that `trainer.logger` may list. */
-export type LoggerName = 'console' | 'file' | 'mlflow' | 'swanlab' | 'tensorboard' | 'wandb';
-
-/** What loggers take from the process. */
+/** Parts of the process that loggers use. */
 export interface LoggerSurroundings {
   /** Variables such as `TENSORBOARD_DIR`. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Where the console logger writes, without the last line feed. */
+  /** Writes text of the console logger, which has no last line feed. */
   readonly write: (text: string) => void;
   readonly consoleForm: ConsoleForm;
-  /** Something a person should know, one line. */
+  /** Tells the user something, one line. */
   readonly note: (text: string) => void;
 }
 
@@ -31,7 +29,7 @@ export class Loggers {
   readonly #failed = new Set<string>();
   readonly #pending = new Set<Promise<void>>();
 
-  /** The loggers named; one that cannot be made is told of and left out. */
+  /** Opens the named loggers. One that cannot be opened is told of and left out. */
   static open(
     names: readonly LoggerName[],
     run: RunDescription,
@@ -84,7 +82,7 @@ export class Loggers {
     }
   }
 
-  /** The first failure of a logger is told, the others are like it. */
+  /** Tells the first failure of a logger; later ones are mostly the same. */
   #tell(name: string, error: unknown): void {
     if (this.#failed.has(name)) return;
     this.#failed.add(name);
@@ -92,7 +90,7 @@ export class Loggers {
   }
 }
 
-/** Where a variable of the environment says nothing, each writes into the run's own folder. */
+/** Maker of a logger, null for one that is switched off. It writes into the run's folder unless a variable names another. */
 type Maker = (run: RunDescription, surroundings: LoggerSurroundings) => MetricLogger | null;
 
 const makers: Readonly<Record<LoggerName, Maker>> = {
@@ -130,7 +128,7 @@ function folderIn(variable: string | undefined): string | undefined {
   return variable === undefined ? undefined : localPath(variable);
 }
 
-/** What a person can do something about: fetch puts it in the cause. */
+/** The reason of an error in words, with its cause, in which fetch puts it. */
 function reasonOf(error: unknown): string {
   const message = messageOf(error);
   return error instanceof Error && error.cause instanceof Error

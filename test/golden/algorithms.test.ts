@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { keyOf } from '../../src/check/scalars.ts';
 import { advantageEstimators, type AdvantageEstimatorName } from '../../src/algorithms/advantage.ts';
 import { estimateKl, updateKlController, type KlController, type KlKind } from '../../src/algorithms/kl.ts';
 import {
   policyLoss,
-  policyLossTypes,
+  policyLosses,
   type PolicyLossMetrics,
   type PolicyLossOptions,
 } from '../../src/algorithms/policy-loss.ts';
@@ -25,7 +26,7 @@ import {
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import { valueLoss } from '../../src/algorithms/value-loss.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
-import { lrFactor, type LrScheduleKind } from '../../src/optim/schedule.ts';
+import { lrFactor, type LrScheduleKind } from '../../src/algorithms/schedule.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
@@ -160,7 +161,7 @@ describe('the algorithms against golden vectors', () => {
   for (const [i, one] of golden.advantages.entries()) {
     it(`estimate advantages by ${one.name}, ${one.kind} (${i})`, () => {
       const rows = rowsOf(one.mask);
-      const { advantages, returns } = advantageEstimators[one.name]({
+      const { advantages, returns } = advantageEstimators[one.name].estimate({
         ...rows,
         rewards: flat(one.rewards),
         groupIds: one.groups,
@@ -231,7 +232,7 @@ describe('the algorithms against golden vectors', () => {
     }
   };
 
-  for (const lossType of policyLossTypes) {
+  for (const lossType of keyOf(policyLosses).values) {
     for (const lossAvgMode of ['token', 'seq'] as const) {
       it(`have the ${lossType} loss, its gradient and its metrics, averaged by ${lossAvgMode}`, () => {
         const chosen = golden.policyLosses.filter(

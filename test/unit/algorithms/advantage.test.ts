@@ -40,8 +40,8 @@ function estimate(name: AdvantageEstimatorName, gamma = 1, lambda = 1): Advantag
     gamma,
     lambda,
   };
-  const inPack = advantageEstimators[name](input);
-  const inPadding = advantageEstimators[name]({
+  const inPack = advantageEstimators[name].estimate(input);
+  const inPadding = advantageEstimators[name].estimate({
     ...input,
     ...padded,
     rewards,
@@ -96,7 +96,7 @@ describe('advantageEstimators', () => {
   });
 
   it('reinforce_plus_plus whitens masked tokens along, as in the reference', () => {
-    const { advantages } = advantageEstimators.reinforce_plus_plus({
+    const { advantages } = advantageEstimators.reinforce_plus_plus.estimate({
       ...padded,
       rewards,
       groupIds,
@@ -122,13 +122,13 @@ describe('advantageEstimators', () => {
 
   it('gae looks through masked tokens inside a row', () => {
     const common = { groupIds: ['a'], gamma: 0.9, lambda: 0.8 };
-    const whole = advantageEstimators.gae({
+    const whole = advantageEstimators.gae.estimate({
       ...tokenRows([3]),
       rewards: Float32Array.of(0, 0.5, 1),
       values: Float32Array.of(0.3, 0.2, 0.1),
       ...common,
     });
-    const interrupted = advantageEstimators.gae({
+    const interrupted = advantageEstimators.gae.estimate({
       ...tokenRows([5], Uint8Array.of(1, 1, 0, 0, 1)),
       rewards: Float32Array.of(0, 0.5, 7, 7, 1),
       values: Float32Array.of(0.3, 0.2, 9, 9, 0.1),
@@ -144,8 +144,8 @@ describe('advantageEstimators', () => {
 
   it('name the input that is missing', () => {
     const input = { ...packed, rewards: unpadded(rewards), groupIds, gamma: 1, lambda: 1 };
-    assert.throws(() => advantageEstimators.gae(input), /gae: values/);
-    assert.throws(() => advantageEstimators.remax(input), /remax: baselines/);
+    assert.throws(() => advantageEstimators.gae.estimate(input), /gae: values/);
+    assert.throws(() => advantageEstimators.remax.estimate(input), /remax: baselines/);
   });
 
   it('find groups by id, wherever their rows are', () => {
@@ -165,7 +165,7 @@ describe('advantageEstimators', () => {
   });
 
   it('leave masked tokens at 0 for one advantage a response', () => {
-    const { advantages } = advantageEstimators.grpo({
+    const { advantages } = advantageEstimators.grpo.estimate({
       ...padded,
       rewards,
       groupIds,

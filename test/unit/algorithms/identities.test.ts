@@ -101,7 +101,11 @@ describe('estimators from token rewards', () => {
     fc.assert(
       fc.property(batch, (input) => {
         for (const name of ['gae', 'reinforce_plus_plus'] as const) {
-          const { advantages } = advantageEstimators[name]({ ...input, gamma: 0.9, lambda: 0.8 });
+          const { advantages } = advantageEstimators[name].estimate({
+            ...input,
+            gamma: 0.9,
+            lambda: 0.8,
+          });
           const mean = advantages.reduce((sum, value) => sum + value, 0) / advantages.length;
           assert.ok(Math.abs(mean) < 1e-4, `${name}: mean ${mean}`);
           const squares = advantages.reduce((sum, value) => sum + value ** 2, 0);
@@ -117,8 +121,8 @@ describe('estimators from token rewards', () => {
     fc.assert(
       fc.property(batch, (input) => {
         const options = { ...input, gamma: 0.9, lambda: 1 };
-        const { returns } = advantageEstimators.gae(options);
-        assertClose(returns, advantageEstimators.reinforce_plus_plus(options).returns, {
+        const { returns } = advantageEstimators.gae.estimate(options);
+        assertClose(returns, advantageEstimators.reinforce_plus_plus.estimate(options).returns, {
           atol: 1e-5,
         });
       }),
@@ -129,7 +133,7 @@ describe('estimators from token rewards', () => {
     fc.assert(
       fc.property(batch, (input) => {
         const [gamma, lambda] = [0.95, 0.9];
-        const { returns } = advantageEstimators.gae({ ...input, gamma, lambda });
+        const { returns } = advantageEstimators.gae.estimate({ ...input, gamma, lambda });
         for (let row = 0; row + 1 < input.offsets.length; row++) {
           const [start, end] = [input.offsets[row]!, input.offsets[row + 1]!];
           // Three columns of padding, where rewards and values are 0.
@@ -150,10 +154,10 @@ describe('estimators from token rewards', () => {
       fc.property(batch, fc.integer({ min: -3, max: 3 }), (input, shift) => {
         const baselines = Float32Array.from(input.groupIds, (_, i) => i / 4);
         const options = { ...input, gamma: 1, lambda: 1 };
-        const { advantages } = advantageEstimators.remax({ ...options, baselines });
+        const { advantages } = advantageEstimators.remax.estimate({ ...options, baselines });
         const rewards = input.rewards.slice();
         for (const start of input.offsets.subarray(0, -1)) rewards[start]! += shift;
-        const shifted = advantageEstimators.remax({
+        const shifted = advantageEstimators.remax.estimate({
           ...options,
           rewards,
           baselines: baselines.map((value) => value + shift),

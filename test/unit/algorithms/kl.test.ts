@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { keyOf } from '../../../src/check/scalars.ts';
 import {
   estimateKl,
-  klKinds,
+  klEstimators,
   updateKlController,
   type KlController,
 } from '../../../src/algorithms/kl.ts';
@@ -27,7 +28,7 @@ describe('estimateKl', () => {
     low_var_kl: [0.22256534, 0.19127603],
   };
 
-  for (const kind of klKinds) {
+  for (const kind of keyOf(klEstimators).values) {
     it(`gives the check values of ${kind}, padded and packed`, () => {
       const inPadding = estimateKl(difference, nothing, kind).values;
       const inPack = unpadded(inPadding);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { klKinds } from '../../../src/algorithms/kl.ts';
+import { keyOf } from '../../../src/check/scalars.ts';
+import { klEstimators } from '../../../src/algorithms/kl.ts';
 import {
   microBatchScale,
   policyLoss,
-  policyLossTypes,
+  policyLosses,
   type PolicyLossInput,
   type PolicyLossOptions,
 } from '../../../src/algorithms/policy-loss.ts';
@@ -64,7 +65,7 @@ describe('policyLoss on the check values', () => {
     sapo: [0.07668439, -0.13327494],
   };
 
-  for (const lossType of policyLossTypes) {
+  for (const lossType of keyOf(policyLosses).values) {
     for (const [i, lossAvgMode] of modes.entries()) {
       it(`${lossType}, ${lossAvgMode}: loss and metrics, padded and packed`, () => {
         for (const input of [inPadding, inPack]) {
@@ -237,7 +238,7 @@ describe('policyLoss', () => {
     );
   });
 
-  for (const klPenalty of klKinds) {
+  for (const klPenalty of keyOf(klEstimators).values) {
     it(`adds klCoef times the average ${klPenalty}, with its gradient`, () => {
       fc.assert(
         fc.property(batches, fc.constantFrom(...modes), (input, lossAvgMode) => {
@@ -259,7 +260,7 @@ describe('policyLoss', () => {
 
   it('gives masked tokens no gradient, whatever stands there', () => {
     const wild = inPadding.logProbs.map((value, t) => (mask[t] === 1 ? value : 700));
-    for (const lossType of policyLossTypes) {
+    for (const lossType of keyOf(policyLosses).values) {
       const chosen = { ...options, lossType, useKlLoss: true };
       const refLogProbs = inPadding.oldLogProbs;
       const tame = policyLoss({ ...inPadding, refLogProbs }, chosen);
@@ -273,7 +274,7 @@ describe('policyLoss', () => {
   it('has the policy gradient of REINFORCE on-policy: minus the advantage over the tokens', () => {
     const onPolicy = { ...inPack, logProbs: inPack.oldLogProbs };
     const expected = inPack.advantages.map((advantage) => -advantage / 14);
-    for (const lossType of policyLossTypes) {
+    for (const lossType of keyOf(policyLosses).values) {
       const { gradient, metrics } = policyLoss(onPolicy, { ...options, lossType });
       assertClose(gradient, expected, { rtol: 1e-6 }, lossType);
       assert.equal(Math.abs(metrics.ppo_kl), 0);
@@ -295,7 +296,7 @@ describe('policyLoss', () => {
       oldLogProbs: move(inPack.oldLogProbs),
       advantages: move(inPack.advantages),
     };
-    for (const lossType of policyLossTypes) {
+    for (const lossType of keyOf(policyLosses).values) {
       const straight = policyLoss(inPack, { ...options, lossType });
       const shuffled = policyLoss(moved, { ...options, lossType });
       assertClose([shuffled.loss], [straight.loss], { rtol: 1e-6 });

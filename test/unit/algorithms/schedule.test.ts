@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { clipFactor } from '../../../src/optim/clip.ts';
-import { lrFactor, warmupSteps, type LrScheduleKind } from '../../../src/optim/schedule.ts';
+import { lrFactor, warmupSteps, type LrScheduleKind } from '../../../src/algorithms/schedule.ts';
 import { assertClose } from '../../support/assert-close.ts';
 
 function factors(kind: LrScheduleKind, warmup: number, count: number): number[] {
