@@ -3,10 +3,10 @@
 
 // Configs and errors
 export { Config, defaults } from './config/schema.ts';
-export { configFrom, loadConfig } from './config/load.ts';
+export { configFrom } from './config/load.ts';
 export type { LoadedConfig, LoadOptions } from './config/load.ts';
 export type { Purpose } from './config/files.ts';
-export type { Issue } from './config/issues.ts';
+export type { Issue } from './check/issues.ts';
 export { asCxmindError, CxmindError } from './errors.ts';
 export type { ErrorCode, ErrorDetail } from './errors.ts';
 export { createLogger } from './log.ts';

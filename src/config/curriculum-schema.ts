@@ -1,24 +1,12 @@
 import type * as t from 'io-ts';
-import {
-  about,
-  closed,
-  finite,
-  freeForm,
-  intFrom,
-  matching,
-  number,
-  orNull,
-  positiveInt,
-  recordOf,
-  text,
-  withDefault,
-} from './codec.ts';
+import { about, closed, freeForm, orNull, recordOf, withDefault } from '../check/codec.ts';
+import { finite, intFrom, matching, number, positiveInt, text } from '../check/scalars.ts';
 
 const share = number('number in (0, 1)', (value) => value > 0 && value < 1);
 const weight = number('number in (0, 1]', (value) => value > 0 && value <= 1);
 const stageName = matching('letters, digits, dots, dashes and underscores', /^[\w.-]+$/);
 
-/** When a stage has taught enough: once the running mean of a metric passes a threshold. */
+/** Rule that ends a stage: the running mean of a metric passes a threshold. */
 export const Advance = closed({
   metric: about('A metric of `metrics.jsonl`, like `reward/accuracy` or `val/reward_score`.', text),
   above: about('The running mean has to reach this.', orNull(finite)),

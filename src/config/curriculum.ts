@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { asMapping } from './codec.ts';
+import { asMapping } from '../check/codec.ts';
 import type { Stage } from './curriculum-schema.ts';
-import { pathOf } from './issues.ts';
+import { pathOf } from '../check/issues.ts';
 import { merge, type Layer } from './merge.ts';
 import type { Rule } from './rules.ts';
 import type { Config } from './schema.ts';
 
-/** What a stage lays over the rest of the config, as a tree of its own. */
+/** The tree that a stage lays over the rest of the config. */
 function stageValue({ data, reward, epochs, steps, overrides }: Stage, folder: string): unknown {
   const length = {
     ...(epochs === null ? {} : { total_epochs: epochs, max_steps: null }),
@@ -16,7 +16,7 @@ function stageValue({ data, reward, epochs, steps, overrides }: Stage, folder: s
   return merge(overrides, { data, worker: { reward }, trainer });
 }
 
-/** Where a stage's own keys end up in its config. */
+/** Paths that a stage's own keys have in its config. */
 const targets: Readonly<Record<string, string>> = {
   data: 'data',
   reward: 'worker.reward',
@@ -28,9 +28,9 @@ const targets: Readonly<Record<string, string>> = {
 /**
  * The whole config of one stage, as input of the schema.
  *
- * @param base the file's tree, references resolved
- * @param index of the stage in `curriculum`
- * @param runFolder of the whole run; the stage's is inside it
+ * @param base      the file's tree, references resolved
+ * @param index     place of the stage in `curriculum`
+ * @param runFolder folder of the whole run; the stage's is inside it
  */
 export function stageLayer(base: Layer, stage: Stage, index: number, runFolder: string): Layer {
   const { curriculum: _, ...rest } = base.value;
@@ -51,7 +51,7 @@ export function promptsOfShares(shares: readonly number[], batchSize: number): n
   return shares.map((share) => Math.round(share * batchSize));
 }
 
-/** What is wrong with a stage's `mix` at the size of its batches, or undefined. */
+/** The fault of a stage's `mix` at the size of its batches, in words; undefined where it has none. */
 export function mixProblem({ mix }: Stage, { data }: Config): string | undefined {
   const batchSize = data.miniRolloutBatchSize ?? data.rolloutBatchSize;
   const shares = promptsOfShares(Object.values(mix), batchSize);
@@ -66,7 +66,7 @@ export function stagePath(index: number): string {
   return pathOf(['curriculum', String(index)]);
 }
 
-/** What must hold between the stages of a curriculum. */
+/** Rules between the stages of a curriculum. */
 export const curriculumRules: readonly Rule[] = [
   {
     keys: ['curriculum'],

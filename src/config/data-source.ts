@@ -3,22 +3,22 @@ import { resolve } from 'node:path';
 import { localPath } from '../files.ts';
 import { isHubId } from './hub-id.ts';
 
-/** Where rows come from: one source, or a list of them in their order; an empty text is none. */
+/** Sources of rows: one, or a list of them in their order; an empty text is none. */
 export type DataSources = string | readonly string[];
 
-/** What a source names, as far as this machine tells. */
+/** A source as far as this machine tells what it names. */
 export type DataSource =
   | {
-      /** Whether it is there, may match what is there, or may be on the hub. */
+      /** A path that exists, a pattern that may match some, or an id that the hub may have. */
       readonly kind: 'path' | 'pattern' | 'hub';
-      /** Without the split. */
+      /** Name of the source without the split. */
       readonly name: string;
       readonly split: string;
     }
   | {
       readonly kind: 'none';
       readonly name: string;
-      /** Why it is none. */
+      /** Reason why it names nothing. */
       readonly problem: string;
     };
 
@@ -30,10 +30,12 @@ export function sourceList(sources: DataSources): readonly string[] {
 }
 
 /**
- * Reads `SOURCE[@SPLIT]`: a file or a directory, a pattern of files, or the id of a data set on the hub. The split is
- * `train` unless said. What is there by its whole name has no split: a file may have an `@` in its name.
+ * Reads `SOURCE[@SPLIT]`: a file or a directory, a pattern of files, or the id of a data set on the hub.
  *
- * @param cwd what relative paths are relative to
+ * The split is `train` unless it is given. A path that exists by its whole name has no split, since a file may have an
+ * `@` in its name.
+ *
+ * @param cwd folder that relative paths start from
  */
 export function readSource(source: string, cwd: string = process.cwd()): DataSource {
   const isThere = (path: string): boolean => path !== '' && existsSync(resolve(cwd, path));

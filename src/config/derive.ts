@@ -1,3 +1,4 @@
+/** Keys of a config that are made from other keys, and numbers of a run that follow from several of them. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
@@ -6,142 +7,199 @@ import { rewardFileOf } from './reward-file.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
-/** An existing path made absolute; anything else as it was written. */
-function absolute(path: string, cwd: string): string {
-  const whole = resolve(cwd, localPath(path));
-  return existsSync(whole) ? whole : path;
+/** The value at a dotted path of fields; never where there is none. */
+type At<T, P extends string> = P extends `${infer Field}.${infer Rest}`
+  ? Field extends keyof T
+    ? At<T[Field], Rest>
+    : never
+  : P extends keyof T
+    ? T[P]
+    : never;
+
+/** A derived key, and its value in a config whose keys of earlier rows are derived. */
+interface Derivation {
+  readonly fields: readonly string[];
+  readonly from: (config: Config, paths: Paths) => unknown;
 }
 
-/** Whether `override_chat_template` is the template itself rather than a file's name. */
+/** A row of the table: the dotted path of a key's fields, and what its value is made from. */
+function key<P extends string>(
+  path: P,
+  from: (config: Config, paths: Paths) => At<Config, P>,
+): Derivation {
+  return { fields: path.split('.'), from };
+}
+
+/** Makes paths absolute that are relative to a folder. */
+class Paths {
+  readonly #cwd: string;
+
+  constructor(cwd: string) {
+    this.#cwd = cwd;
+  }
+
+  /** An existing path made absolute; anything else, such as an id on the hub, as it was written. */
+  existing<P extends string | null>(path: P): P | string {
+    if (path === null || path === '') return path;
+    const whole = this.folder(path);
+    return existsSync(whole) ? whole : path;
+  }
+
+  folder(path: string): string {
+    return resolve(this.#cwd, localPath(path));
+  }
+}
+
+/** Tells whether `override_chat_template` is the template itself rather than a file's name. */
 export function isTemplateText(value: string): boolean {
   return /[{\n]/.test(value);
 }
 
-function rewardFile(
-  reward: Config['worker']['reward'],
-  cwd: string,
-): Pick<Config['worker']['reward'], 'rewardFunction' | 'rewardFunctionName'> {
+function rewardFile({ worker: { reward } }: Config): ReturnType<typeof rewardFileOf> {
   const { rewardFunction: spec, rewardFunctionName: name } = reward;
-  const found = spec === null ? undefined : rewardFileOf(spec, name ?? undefined);
-  return found === undefined
-    ? { rewardFunction: spec, rewardFunctionName: null }
-    : { rewardFunction: absolute(found.file, cwd), rewardFunctionName: found.name };
+  return spec === null ? undefined : rewardFileOf(spec, name ?? undefined);
 }
 
+/** Samples per optimizer step on one device, as the number of learners divides them. */
+function batchPerDevice(config: Config, role: 'actor' | 'critic'): number {
+  const { globalBatchSize, ulyssesSize } = config.worker[role];
+  const samples = globalBatchSize * config.worker.rollout.n * ulyssesSize;
+  return Math.floor(samples / learnerCount(config));
+}
+
+const batchesPerDevice: readonly Derivation[] = [
+  key('worker.actor.globalBatchSizePerDevice', (config) => batchPerDevice(config, 'actor')),
+  key('worker.critic.globalBatchSizePerDevice', (config) => batchPerDevice(config, 'critic')),
+];
+
+/** Every derived key, in the order of derivation. @see spec/config.md, 1.1 and 1.2 */
+const derivations: readonly Derivation[] = [
+  key('data.imageDir', ({ data }, paths) => paths.existing(data.imageDir)),
+  key('data.formatPrompt', ({ data }, paths) => paths.existing(data.formatPrompt)),
+  key('data.overrideChatTemplate', ({ data: { overrideChatTemplate: template } }, paths) =>
+    template === null || isTemplateText(template) ? template : paths.existing(template),
+  ),
+
+  key('worker.actor.disableKl', ({ algorithm }) => algorithm.disableKl),
+  key('worker.actor.useKlLoss', ({ algorithm }) => algorithm.useKlLoss),
+  key('worker.actor.klPenalty', ({ algorithm }) => algorithm.klPenalty),
+  key('worker.actor.klCoef', ({ algorithm }) => algorithm.klCoef),
+  key('worker.actor.model.modelPath', ({ worker: { actor } }, paths) =>
+    paths.existing(actor.model.modelPath),
+  ),
+  key(
+    'worker.actor.model.tokenizerPath',
+    ({ worker: { actor } }, paths) =>
+      paths.existing(actor.model.tokenizerPath) ?? actor.model.modelPath,
+  ),
+
+  // A value model begins as the policy, unless it is told otherwise. Only `gae` has one.
+  key(
+    'worker.critic.model.modelPath',
+    ({ worker: { actor, critic }, algorithm }, paths) =>
+      paths.existing(critic.model.modelPath) ??
+      (algorithm.advEstimator === 'gae' ? actor.model.modelPath : null),
+  ),
+  key(
+    'worker.critic.model.tokenizerPath',
+    ({ worker: { critic } }, paths) =>
+      paths.existing(critic.model.tokenizerPath) ?? critic.model.modelPath,
+  ),
+
+  key(
+    'worker.ref.microBatchSizePerDeviceForExperience',
+    ({ worker: { actor } }) => actor.microBatchSizePerDeviceForExperience,
+  ),
+  key('worker.ref.paddingFree', ({ worker: { actor } }) => actor.paddingFree),
+  key('worker.ref.dynamicBatching', ({ worker: { actor } }) => actor.dynamicBatching),
+  key('worker.ref.ulyssesSize', ({ worker: { actor } }) => actor.ulyssesSize),
+  key('worker.ref.useTorchCompile', ({ worker: { actor } }) => actor.useTorchCompile),
+
+  key('worker.rollout.promptLength', ({ data }) => data.maxPromptLength),
+  key('worker.rollout.responseLength', ({ data }) => data.maxResponseLength),
+  key('worker.rollout.trustRemoteCode', ({ worker: { actor } }) => actor.model.trustRemoteCode),
+
+  key('worker.reward.rewardFunctionName', (config) => rewardFile(config)?.name ?? null),
+  key('worker.reward.rewardFunction', (config, paths) => {
+    const found = rewardFile(config);
+    return found === undefined ? config.worker.reward.rewardFunction : paths.existing(found.file);
+  }),
+  key('worker.reward.python', ({ worker: { reward } }) => localPath(reward.python)),
+
+  key('trainer.saveCheckpointPath', ({ trainer }, paths) =>
+    paths.folder(
+      trainer.saveCheckpointPath ??
+        join('checkpoints', trainer.projectName, trainer.experimentName),
+    ),
+  ),
+  key('trainer.loadCheckpointPath', ({ trainer }, paths) =>
+    paths.existing(trainer.loadCheckpointPath),
+  ),
+  key(
+    'trainer.rayTimeline',
+    ({ trainer }) => trainer.rayTimeline && localPath(trainer.rayTimeline),
+  ),
+
+  // Answers to imitate and answers to compare with may be of different kinds.
+  key(
+    'sft.valFiles',
+    ({ sft, data }) => sft.valFiles ?? (sft.trainFiles === null ? data.valFiles : null),
+  ),
+  key('sft.trainFiles', ({ sft, data }) => sft.trainFiles ?? data.trainFiles),
+  key('sft.saveCheckpointPath', ({ sft, trainer }, paths) =>
+    paths.folder(sft.saveCheckpointPath ?? join(trainer.saveCheckpointPath!, 'sft')),
+  ),
+
+  ...batchesPerDevice,
+];
+
 /**
- * Fills in what one section takes from another and makes paths that exist absolute.
+ * The config with its derived keys filled in and the paths that exist made absolute.
  *
- * Deriving twice changes nothing, so the config a run prints can be run again.
+ * Deriving twice changes nothing, so the config that a run prints can be run again.
  *
- * @param cwd what relative paths are relative to
- * @see spec/config.md, 1.1 and 1.2
+ * @param cwd the folder that relative paths start from
  */
 export function derive(config: Config, cwd: string): Config {
-  const { data, algorithm, trainer, sft } = config;
-  const { actor, critic, ref, reward, rollout } = config.worker;
-  const { disableKl, useKlLoss, klPenalty, klCoef } = algorithm;
-  const path = (value: string | null): string | null => value && absolute(value, cwd);
-
-  const modelPath = path(actor.model.modelPath);
-  const template = data.overrideChatTemplate;
-  const folder = (value: string): string => resolve(cwd, localPath(value));
-  const runFolder = folder(
-    trainer.saveCheckpointPath ?? join('checkpoints', trainer.projectName, trainer.experimentName),
-  );
-  // A value model begins as the policy, unless it is told otherwise; nobody asks where there is none.
-  const criticPath =
-    path(critic.model.modelPath) ?? (algorithm.advEstimator === 'gae' ? modelPath : null);
-  return withBatchesPerDevice({
-    data: {
-      ...data,
-      imageDir: path(data.imageDir),
-      formatPrompt: path(data.formatPrompt),
-      overrideChatTemplate: template && (isTemplateText(template) ? template : path(template)),
-    },
-    algorithm,
-    worker: {
-      ...config.worker,
-      actor: {
-        ...actor,
-        disableKl,
-        useKlLoss,
-        klPenalty,
-        klCoef,
-        model: {
-          ...actor.model,
-          modelPath,
-          tokenizerPath: path(actor.model.tokenizerPath) ?? modelPath,
-        },
-      },
-      critic: {
-        ...critic,
-        model: {
-          ...critic.model,
-          modelPath: criticPath,
-          tokenizerPath: path(critic.model.tokenizerPath) ?? criticPath,
-        },
-      },
-      ref: {
-        ...ref,
-        microBatchSizePerDeviceForExperience: actor.microBatchSizePerDeviceForExperience,
-        paddingFree: actor.paddingFree,
-        dynamicBatching: actor.dynamicBatching,
-        ulyssesSize: actor.ulyssesSize,
-        useTorchCompile: actor.useTorchCompile,
-      },
-      rollout: {
-        ...rollout,
-        promptLength: data.maxPromptLength,
-        responseLength: data.maxResponseLength,
-        trustRemoteCode: actor.model.trustRemoteCode,
-      },
-      reward: { ...reward, ...rewardFile(reward, cwd), python: localPath(reward.python) },
-    },
-    trainer: {
-      ...trainer,
-      saveCheckpointPath: runFolder,
-      loadCheckpointPath: path(trainer.loadCheckpointPath),
-      rayTimeline: trainer.rayTimeline && localPath(trainer.rayTimeline),
-    },
-    transport: config.transport,
-    curriculum: config.curriculum,
-    sft: {
-      ...sft,
-      trainFiles: sft.trainFiles ?? data.trainFiles,
-      // Answers to imitate and answers to compare with may be of different kinds.
-      valFiles: sft.valFiles ?? (sft.trainFiles === null ? data.valFiles : null),
-      saveCheckpointPath: folder(sft.saveCheckpointPath ?? join(runFolder, 'sft')),
-    },
-  });
+  return derivedBy(derivations, config, cwd);
 }
 
 /** `config` with `global_batch_size_per_device` as the number of its learners makes it. */
 export function withBatchesPerDevice(config: Config): Config {
-  const { actor, critic, rollout } = config.worker;
-  const learners = learnerCount(config);
-  const divided = <T extends typeof actor | typeof critic>(trained: T): T => ({
-    ...trained,
-    globalBatchSizePerDevice: Math.floor(
-      (trained.globalBatchSize * rollout.n * trained.ulyssesSize) / learners,
-    ),
-  });
-  return {
-    ...config,
-    worker: { ...config.worker, actor: divided(actor), critic: divided(critic) },
-  };
+  return derivedBy(batchesPerDevice, config, '');
+}
+
+function derivedBy(rows: readonly Derivation[], config: Config, cwd: string): Config {
+  const paths = new Paths(cwd);
+  return rows.reduce(
+    (derived, { fields, from }) => replacedAt(derived, fields, from(derived, paths)),
+    config,
+  );
+}
+
+/** A copy of `whole` with another value at a path of fields. */
+function replacedAt<T extends object>(
+  whole: T,
+  [first, ...rest]: readonly string[],
+  value: unknown,
+): T {
+  const inner = (whole as Record<string, object>)[first!]!;
+  return { ...whole, [first!]: rest.length === 0 ? value : replacedAt(inner, rest, value) };
 }
 
 /**
- * Learners that share every mini-batch, which the reference calls the world size: `worker.actor.num_workers`, or
- * one a device of every host. A host without GPUs is one device, since one learner keeps all its cores busy. Where
- * `trainer.device` is `cuda`, there may be fewer GPUs than `trainer.n_gpus_per_node` until a run has counted them.
+ * The number of learners that share every mini-batch, which the reference calls the world size.
+ *
+ * It is `worker.actor.num_workers`, or one a device of every host. A host without GPUs is one device, since one learner
+ * keeps all its cores busy. Where `trainer.device` is `cuda`, there may be fewer GPUs than `trainer.n_gpus_per_node`
+ * until a run has counted them.
  */
 export function learnerCount({ worker, trainer }: Config): number {
   const { nnodes, nGpusPerNode, device } = trainer;
   return worker.actor.numWorkers ?? nnodes * (device === 'cuda' ? nGpusPerNode : 1);
 }
 
-/** How validation samples: the rollout's keys, one response a prompt, `val_override_config` on top. */
+/** Sampling of a validation: the rollout's keys, one response a prompt, `val_override_config` on top. */
 export function validationSampling(rollout: Config['worker']['rollout']): Sampling {
   const { temperature, topP, topK, seed, ignoreEos } = rollout;
   const usual = { n: 1, temperature, topP, topK, seed, ignoreEos };
@@ -150,7 +208,7 @@ export function validationSampling(rollout: Config['worker']['rollout']): Sampli
 }
 
 /**
- * Steps of a run over a training set of `prompts`; an incomplete last batch of an epoch is dropped.
+ * The number of steps of a run over a training set of `prompts`; an incomplete last batch of an epoch is dropped.
  *
  * @see spec/config.md, 1.2
  */

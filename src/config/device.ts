@@ -1,10 +1,10 @@
 import type * as t from 'io-ts';
-import { matching } from './codec.ts';
+import { matching } from '../check/scalars.ts';
 
-/** Where a user wants to compute: a device, any card, or the best that there is. */
+/** Device that a user asks for: one by name, all cards, or the best that there is. */
 export type DeviceChoice = 'auto' | 'cpu' | 'webgpu' | 'cuda' | `cuda:${number}`;
 
-/** `trainer.device` */
+/** Codec of `trainer.device`. */
 export const deviceChoice = matching(
   'auto, cpu, cuda, cuda:N or webgpu',
   /^(auto|cpu|webgpu|cuda(:\d+)?)$/,

@@ -1,27 +1,27 @@
 import { secretHider } from '../printable.ts';
-import { asMapping } from './codec.ts';
-import { pathOf } from './issues.ts';
+import { asMapping } from '../check/codec.ts';
+import { pathOf } from '../check/issues.ts';
 
-/** A value that was read from a variable of the environment, and how that was written. */
+/** A value that was read from a variable of the environment, and the text that named it. */
 export interface EnvironmentValue {
   /** Dotted path of the key. */
   readonly path: string;
-  /** What the config has there: `${NAME}`, or a text with that in it. */
+  /** Text of the config in its place: `${NAME}`, or one with that in it. */
   readonly text: string;
-  /** What it became, as it is written. */
+  /** Value that it became, encoded. */
   readonly value: unknown;
 }
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** Shorter texts may well be equal by chance. */
+/** Length of a text that is hardly equal to another by chance. */
 const MIN_TELLING = 6;
 
 /**
  * Finds the values that were read from the environment.
  *
  * @param tree  an encoded config
- * @param texts how they were written, by path
+ * @param texts their references, by path
  */
 export function environmentValues(
   tree: Tree,
@@ -37,8 +37,10 @@ export function environmentValues(
 }
 
 /**
- * An encoded config as it may be kept: with `${NAME}` where a value came from the environment, also where it was
- * derived from one that did, and without passwords and secrets that were written out.
+ * An encoded config without what others may not see.
+ *
+ * A value that came from the environment, or was derived from one that did, is `${NAME}` again. Passwords and secrets
+ * that were written out are gone.
  *
  * It decodes to the same config wherever the variables are the same.
  */
@@ -57,7 +59,7 @@ export function withoutEnvironment(tree: Tree, values: readonly EnvironmentValue
   return shown as Tree;
 }
 
-/** A tree with every value replaced, those outside before those inside. */
+/** A tree with every value replaced, outer values before inner ones. */
 function replaced(
   value: unknown,
   keys: readonly string[],

@@ -8,18 +8,18 @@ import { rewardFileOf } from './reward-file.ts';
 import type { Rule } from './rules.ts';
 import type { Config } from './schema.ts';
 
-/** What a config is loaded for, which decides the files it has to name. */
+/** Purpose of a config, which decides the files it has to name. */
 export type Purpose = 'train' | 'sft' | 'eval';
 
 interface FileKey {
   readonly key: string;
-  /** What it names: a list of data sources, or one path or none. */
+  /** Value of the key: a list of data sources, or one path or none. */
   readonly names: (config: Config) => DataSources | null;
-  /** What is wrong with a name, in words, or undefined. */
+  /** The fault of a name, in words; undefined where it has none. */
   readonly problem: (name: string, cwd: string) => string | undefined;
-  /** The purposes that cannot do without it. */
+  /** Purposes that cannot do without it. */
   readonly requiredFor: readonly Purpose[];
-  /** The purposes that read it at all. */
+  /** Purposes that read it at all. */
   readonly usedFor: readonly Purpose[];
 }
 
@@ -31,7 +31,7 @@ function missingFile(name: string, cwd: string): string | undefined {
     : `no such file or directory: ${name}`;
 }
 
-/** A name like `owner/name` that is not here is looked for on the hub. */
+/** The fault of a model's name; one like `owner/name` that is not here is looked for on the hub. */
 function missingModel(name: string, cwd: string): string | undefined {
   return isHubId(name) ? undefined : missingFile(name, cwd);
 }
@@ -134,7 +134,7 @@ const fileKeys: readonly FileKey[] = [
 ];
 
 /**
- * Every file a run reads must be named and be there.
+ * Rules that every file which a run reads is named and exists.
  *
  * The reference drops a missing template, reward file or checkpoint with a printed line and trains without;
  * here each is an error before anything starts.

@@ -2,7 +2,7 @@ const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
 const DATA_FILE = /\.(jsonl|json|csv|parquet|arrow|txt)$/i;
 
 /**
- * Whether a name that is no file here may be that of a repository on the Hugging Face Hub: `owner/name`.
+ * Tells whether a name that is no file here may be that of a repository on the Hugging Face Hub: `owner/name`.
  *
  * The reference takes everything that is not there for a hub id; here a mistyped path stays one.
  */

@@ -1,7 +1,7 @@
-import { asMapping } from './codec.ts';
-import { pathOf, type Issue, type SourceOf } from './issues.ts';
+import { asMapping } from '../check/codec.ts';
+import { pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml-source.ts';
-import { YamlFloat } from './yaml-float.ts';
+import { YamlFloat } from '../check/scalars.ts';
 
 /** The reference loader's mark of a value that has to be given. */
 const MANDATORY = '???';

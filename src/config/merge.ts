@@ -1,5 +1,5 @@
-import { asMapping } from './codec.ts';
-import { configInvalid, pathOf, type Issue, type SourceOf } from './issues.ts';
+import { asMapping } from '../check/codec.ts';
+import { configInvalid, pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml-source.ts';
 
 /** Input of the schema: plain data, and where each of its values came from. */
@@ -8,15 +8,16 @@ export interface Layer {
   readonly sources: ReadonlyMap<string, string>;
 }
 
-/** What the command line says: the file, and the values laid over it. */
+/** A command line as it is read: the file, and the values laid over it. */
 export interface Items {
   readonly configPath: string | null;
   readonly layers: readonly Layer[];
 }
 
 /**
- * `over` laid on `under`: mappings merge key by key, lists and scalars are replaced; a mapping of positions
- * merges into a list, so that `curriculum.0.steps=5` reaches into its first stage.
+ * A tree laid over another: mappings merge key by key, lists and scalars are replaced.
+ *
+ * A mapping of positions merges into a list, so that `curriculum.0.steps=5` reaches into its first stage.
  */
 export function merge(under: unknown, over: unknown): unknown {
   const below = asMapping(under);
@@ -38,7 +39,7 @@ function isPositions(mapping: Readonly<Record<string, unknown>>, length: number)
   return Object.keys(mapping).every((key) => /^\d+$/.test(key) && Number(key) < length);
 }
 
-/** Layers merged in order, the last wins; each value keeps the source that wrote it. */
+/** Layers merged in order, of which the last wins; each value keeps the source that wrote it. */
 export function mergeLayers(layers: readonly Layer[]): Layer {
   const sources = new Map<string, string>();
   let value: unknown = {};
@@ -59,8 +60,10 @@ export function sourceIn({ sources }: Layer): SourceOf {
 }
 
 /**
- * Reads `path.to.key=value` items: the text after the first `=` is YAML, an item without `=` is null,
- * and `config=PATH` names the file. A `+` before a key, which Hydra wants for keys that a file lacks, is passed over.
+ * Reads `path.to.key=value` items.
+ *
+ * The text after the first `=` is YAML, an item without `=` is null, and `config=PATH` names the file. A `+` before a
+ * key, which Hydra wants for keys that a file lacks, is passed over.
  *
  * @throws CONFIG_INVALID with every item that cannot be read
  */

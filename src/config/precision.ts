@@ -1,4 +1,4 @@
-import { oneOf } from './codec.ts';
+import { oneOf } from '../check/scalars.ts';
 
 /** A number format by the names that the reference takes. */
 export const precision = oneOf('fp16', 'float16', 'fp32', 'float32', 'bf16', 'bfloat16');

@@ -2,22 +2,22 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { stringify } from 'yaml';
 import { CxmindError } from '../errors.ts';
-import { schemaKeys, type SchemaKey } from './codec.ts';
-import { nearestKey } from './issues.ts';
+import { schemaKeys, type SchemaKey } from '../check/codec.ts';
+import { nearestKey } from '../check/nearest.ts';
 import { Config } from './schema.ts';
 import { isWithoutEffect } from './unsupported.ts';
 
-/** A key with all that there is to say about it, in words. */
+/** A key of the config with everything that its documentation says. */
 export interface DocumentedKey extends SchemaKey {
-  /** What it takes. */
+  /** Values that it takes, in words. */
   readonly takes: string;
-  /** Whether it changes anything here, or is taken only because the reference has it. */
+  /** False for a key that changes nothing and is taken only because the reference has it. */
   readonly hasEffect: boolean;
-  /** Its default as YAML flow text; null for a section, and for a key that must be given. */
+  /** Default as YAML flow text; null for a section, and for a key that must be given. */
   readonly byDefault: string | null;
 }
 
-/** Said of a key that has none. */
+/** Note on a key that changes nothing. */
 const noEffect = 'No effect here, taken for parity.';
 
 /** Every key of the config in the order of the schema. */
@@ -30,7 +30,7 @@ export function documentedKeys(): DocumentedKey[] {
   }));
 }
 
-/** A key that may be left out decodes from nothing. */
+/** The default of a codec, which is what it decodes from an absent key. */
 function defaultOf(codec: t.Mixed): string | null {
   const decoded = codec.decode(undefined);
   if (isLeft(decoded)) return null;
@@ -38,7 +38,7 @@ function defaultOf(codec: t.Mixed): string | null {
 }
 
 /**
- * What a key or section is for, one paragraph a key.
+ * Explains a key, or every key of a section, one paragraph a key.
  *
  * @throws CONFIG_INVALID for an unknown key, with the nearest one
  */

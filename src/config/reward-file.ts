@@ -1,14 +1,14 @@
-/** A function in a file of the user's. */
+/** A function in a user's file. */
 export interface RewardFile {
   readonly file: string;
   readonly name: string;
 }
 
 /**
- * The function that `worker.reward.reward_function` names by its file, `./file.ts:score`; undefined for a built-in
- * reward, whose name has no dot, slash or colon.
+ * The function that `worker.reward.reward_function` names by its file, `./file.ts:score`.
  *
- * @param usualName of the function, where only the file is named
+ * @param usualName name of the function where only the file is named
+ * @returns undefined for a built-in reward, whose name has no dot, slash or colon
  */
 export function rewardFileOf(spec: string, usualName = 'main'): RewardFile | undefined {
   if (!/[:/\\.]/.test(spec)) return undefined;

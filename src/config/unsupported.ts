@@ -1,14 +1,14 @@
-import { asMapping, keyPaths } from './codec.ts';
+import { asMapping, keyPaths } from '../check/codec.ts';
 import { floatDTypeOf } from './precision.ts';
 import { rewardFileOf } from './reward-file.ts';
-import { nearestOf } from './issues.ts';
+import { nearestOf } from '../check/nearest.ts';
 import type { Rule } from './rules.ts';
 import { Config, defaults } from './schema.ts';
 
 const notBuilt = (asked: boolean, what: string): string | undefined =>
   asked ? `${what} is not built yet` : undefined;
 
-/** Values the reference takes and this version does not; each asks for a feature that is still missing. */
+/** Rules against values that the reference takes and this version does not: each asks for a missing feature. */
 export const unsupported: readonly Rule[] = [
   {
     keys: ['algorithm.kl_penalty'],
@@ -37,7 +37,7 @@ export const unsupported: readonly Rule[] = [
   },
 ];
 
-/** Says when `reward_function` is neither a file nor one of `known`, the built-in rewards. */
+/** The rule that `reward_function` is a file or one of `known`, the built-in rewards. */
 export function rewardRule(known: readonly string[]): Rule {
   return {
     keys: ['worker.reward.reward_function'],
@@ -53,19 +53,19 @@ export function rewardRule(known: readonly string[]): Rule {
   };
 }
 
-/** Of a sharding section, all but its dtypes and `enable_cpu_offload`: weights and optimizer are divided in one way. */
+/** Keys of a sharding section without effect: all but its dtypes and `enable_cpu_offload`. */
 const fsdpKeys = (section: string): string[] =>
   ['enable_full_shard', 'enable_rank0_init', 'use_orig_params', 'fsdp_size', 'mp_buffer_dtype'].map(
     (key) => `${section}.${key}`,
   );
 
-/** Of a model's section, what keeps its weights in a file. */
+/** Keys of a model's section that keep its weights in a file. */
 const paramOffloads = (section: string): string[] => [
   `${section}.fsdp.enable_cpu_offload`,
   `${section}.offload.offload_params`,
 ];
 
-/** Keys and sections that speak to the reference's GPU engine and processes; they change nothing here. */
+/** Keys and sections that speak to the reference's GPU engine and processes, and change nothing here. */
 const withoutEffect = [
   'worker.actor.strategy',
   'worker.actor.model.trust_remote_code',
@@ -96,8 +96,10 @@ const withoutEffect = [
   'worker.rollout.disable_tqdm',
 ];
 
-/** Derived from some of them; a printed config has these, so nobody is told of them again. */
+/** Derived keys without effect. A printed config has them, so no warning names them. */
 const derivedWithoutEffect = [
+  'worker.actor.optim.training_steps',
+  'worker.critic.optim.training_steps',
   'worker.ref.padding_free',
   'worker.ref.ulysses_size',
   'worker.ref.use_torch_compile',
@@ -107,7 +109,7 @@ const derivedWithoutEffect = [
 const liesIn = (path: string, sections: readonly string[]): boolean =>
   sections.some((section) => path === section || path.startsWith(`${section}.`));
 
-/** Whether a key, or all of a section, is taken for the sake of the reference's configs and changes nothing here. */
+/** Tells whether a key, or all of a section, changes nothing here and is taken for the reference's configs. */
 export function isWithoutEffect(path: string): boolean {
   return liesIn(path, [...withoutEffect, ...derivedWithoutEffect]);
 }

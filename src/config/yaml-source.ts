@@ -11,10 +11,10 @@ import {
   type Tags,
 } from 'yaml';
 import { messageOf } from '../errors.ts';
-import { pathOf, type Issue } from './issues.ts';
-import { YamlFloat } from './yaml-float.ts';
+import { pathOf, type Issue } from '../check/issues.ts';
+import { YamlFloat } from '../check/scalars.ts';
 
-/** A parsed YAML text, where each of its values was written, and what was wrong with it. */
+/** A parsed YAML text, the place of each of its values, and its issues. */
 export interface SourcedValue {
   readonly value: unknown;
   /** Dotted path to `file:line`. */
@@ -38,17 +38,19 @@ function keepFloats(tags: Tags): Tags {
   });
 }
 
-/** What one text may hold: more is an attack, or no config. */
+/** Limits of one text: more is an attack, or no config. */
 const MAX_CHARACTERS = 1 << 20;
 const MAX_DEPTH = 64;
-/** Values with aliases followed, and what may begin one: the parser's time grows with the square of their number. */
+/** Values with aliases followed, and characters that may begin one: the parser's time grows with their square. */
 const MAX_VALUES = 10_000;
 const MAX_BEGINNINGS = 30_000;
 const beginning = /[\n,[{?]/g;
 
 /**
- * Reads YAML 1.2 with merge keys; a key that is repeated is an error. Only the first error is told: those after it
- * are mostly its echoes. What is too long, too deep or, by its aliases, too much is an error like another.
+ * Reads YAML 1.2 with merge keys; a repeated key is an error.
+ *
+ * Only the first error is told, since those after it mostly follow from it. A text that is too long, nested too deep
+ * or, by its aliases, too much is an error too.
  *
  * @param origin names the text in issues: a file, whose lines are then told, or a command-line item
  */
@@ -93,7 +95,7 @@ const OF_NOTHING =
   'is an alias, and nothing before it has that anchor; a text that begins so is quoted';
 const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`;
 
-/** Where each value of a document was written. @throws Error for more than one may hold */
+/** Place of each value of a document, by path. @throws Error for more than a document may hold */
 function sourcesIn(
   document: Document.Parsed,
   sourceAt: (offset: number) => string,

@@ -8,6 +8,7 @@ import {
   validationSampling,
 } from '../../../src/config/derive.ts';
 import { Config, defaults } from '../../../src/config/schema.ts';
+import { effectOf } from '../../support/effect.ts';
 import { withVariables } from '../../support/environment.ts';
 
 const here = import.meta.dirname;
@@ -22,6 +23,7 @@ describe('learnerCount', () => {
   const count = (worker: object, trainer: object): number =>
     learnerCount(configOf({ worker: { actor: worker }, trainer }));
 
+  effectOf('trainer.nnodes', 'trainer.n_gpus_per_node');
   it('is the number of hosts on CPUs, of GPUs where they train, and else what is said', () => {
     assert.equal(count({}, { n_gpus_per_node: 8 }), 1);
     assert.equal(count({}, { nnodes: 3, n_gpus_per_node: 8 }), 3);
@@ -31,6 +33,22 @@ describe('learnerCount', () => {
 });
 
 describe('derive', () => {
+  effectOf(
+    'worker.actor.global_batch_size_per_device',
+    'worker.actor.disable_kl',
+    'worker.actor.use_kl_loss',
+    'worker.actor.kl_penalty',
+    'worker.actor.kl_coef',
+    'worker.critic.global_batch_size_per_device',
+    'worker.ref.micro_batch_size_per_device_for_experience',
+    'worker.ref.padding_free',
+    'worker.ref.dynamic_batching',
+    'worker.ref.ulysses_size',
+    'worker.ref.use_torch_compile',
+    'worker.rollout.prompt_length',
+    'worker.rollout.response_length',
+    'worker.rollout.trust_remote_code',
+  );
   it('copies lengths, KL settings and log-probability settings between sections', () => {
     const config = derive(
       configOf({
@@ -91,6 +109,7 @@ describe('derive', () => {
     assert.equal(config.worker.actor.model.tokenizerPath, join(here, 'derive.test.ts'));
   });
 
+  effectOf('trainer.save_checkpoint_path');
   it('names the run’s folder after project and experiment unless told', () => {
     const { trainer, sft } = derive(defaults(), '/w');
     assert.equal(trainer.saveCheckpointPath, '/w/checkpoints/easy_r1/demo');
@@ -99,6 +118,7 @@ describe('derive', () => {
     assert.equal(derive(told, '/w').trainer.saveCheckpointPath, '/w/out');
   });
 
+  effectOf('sft.val_files');
   it("holds out the validation set of data, but not beside a training set of sft's own", () => {
     const data = { train_files: 'a.jsonl', val_files: 'b.jsonl' };
     const heldOut = (sft: Record<string, unknown>): unknown => {
@@ -153,6 +173,7 @@ describe('derive', () => {
     assert.equal(sft.saveCheckpointPath, '/sft');
   });
 
+  effectOf('worker.reward.reward_function_name');
   it('splits a reward file from its function at the last colon', () => {
     const spec = (text: string): [string | null, string | null] => {
       const input = configOf({ worker: { reward: { reward_function: text } } });
@@ -181,6 +202,7 @@ describe('trainingSteps', () => {
   const steps = (data: object, trainer: object, prompts: number): number =>
     trainingSteps(configOf({ data, trainer }), prompts);
 
+  effectOf('trainer.total_epochs');
   it('counts whole batches of every epoch', () => {
     assert.equal(steps({ rollout_batch_size: 64 }, { total_epochs: 2 }, 64 * 144 + 63), 288);
   });
@@ -190,6 +212,7 @@ describe('trainingSteps', () => {
     assert.equal(steps(data, { total_epochs: 5 }, 25), 15);
   });
 
+  effectOf('trainer.max_steps');
   it('is max_steps where that is set', () => {
     assert.equal(steps({}, { max_steps: 7 }, 10), 7);
   });

@@ -24,7 +24,7 @@ async function messageOf(items: readonly string[], options: LoadOptions): Promis
   return [];
 }
 
-describe('loadConfig', () => {
+describe('configFrom', () => {
   let folder: string;
   const file = (name: string, text = ''): string => {
     writeFileSync(join(folder, name), text);
