@@ -1,5 +1,8 @@
+/** Base classes of commands, and the answers to names of commands and flags that there are not. */
 import { Command, type Interfaces } from '@oclif/core';
-import { refuseUnknownFlags } from './refuse-unknown.ts';
+import type { Gather } from '../../transport/launch/cluster.ts';
+import { nearestOf } from '../check/nearest.ts';
+import { CxmindError } from '../errors.ts';
 import { say } from './terminal.ts';
 
 /** A command whose lines for people do nothing to their terminal, whatever they quote. */
@@ -8,18 +11,58 @@ export abstract class CxmindCommand extends Command {
     say(message);
   }
 
-  /** @throws CONFIG_INVALID for flags that there are not, else what it is given */
+  /** @throws CONFIG_INVALID for flags that there are not; any other error as it came */
   protected override catch(error: Interfaces.CommandError): Promise<unknown> {
-    const { input, output } = (error as Misuse).parse ?? {};
+    const { input, output } = (error as ParseError).parse ?? {};
     refuseUnknownFlags(output?.nonExistentFlags ?? [], input?.flags ?? {});
     return super.catch(error);
   }
 }
 
 /** An error of oclif's parser: what it was to read, and what it read. */
-interface Misuse extends Interfaces.CommandError {
+interface ParseError extends Interfaces.CommandError {
   readonly parse?: {
     readonly input?: { readonly flags: Interfaces.FlagInput };
     readonly output?: { readonly nonExistentFlags: readonly string[] };
   };
+}
+
+/** A command that can share its work out among the nodes of a launch. */
+export abstract class ClusterCommand extends CxmindCommand {
+  /**
+   * Runs the command.
+   *
+   * @param gather brings the nodes together, and is called once all that can be checked before was found right;
+   *   undefined where this process does all by itself
+   */
+  abstract runOn(gather: Gather | undefined): Promise<void>;
+
+  /** The folder of the run's files. Every process of a launch finds it by itself. */
+  abstract folder(): Promise<string>;
+
+  run(): Promise<void> {
+    return this.runOn(undefined);
+  }
+}
+
+/** @throws CONFIG_INVALID for a name that is none of the commands, with the one that was probably meant */
+export function refuseUnknown(name: string, commands: readonly string[]): void {
+  if (commands.includes(name)) return;
+  const nearest = nearestOf(name, commands);
+  const way = nearest === undefined ? '; `cxmind help` lists them' : `, did you mean ${nearest}?`;
+  throw new CxmindError('CONFIG_INVALID', `no command ${name}${way}`, { detail: { name } });
+}
+
+/** @throws CONFIG_INVALID where flags were given that there are not, each with the one that was probably meant */
+function refuseUnknownFlags(given: readonly string[], known: Interfaces.FlagInput): void {
+  if (given.length === 0) return;
+  const names = Object.entries(known).flatMap(([name, flag]) =>
+    flag.type === 'boolean' && flag.allowNo ? [`--${name}`, `--no-${name}`] : [`--${name}`],
+  );
+  const lines = given.map((text) => {
+    const [name = ''] = text.split('=');
+    const nearest = nearestOf(name, names);
+    return `no flag ${name}${nearest === undefined ? '; --help lists them' : `, did you mean ${nearest}?`}`;
+  });
+  throw new CxmindError('CONFIG_INVALID', lines.join('\n'), { detail: { flags: given } });
 }

@@ -1,7 +1,7 @@
 import { Args, Flags } from '@oclif/core';
 import { configFrom, type LoadedConfig } from '../config/load.ts';
 import type { Purpose } from '../config/files.ts';
-import { formatIssue } from '../config/issues.ts';
+import { formatIssue } from '../check/issues.ts';
 import { Config } from '../config/schema.ts';
 import { builtInRewards } from '../reward/registry.ts';
 import { packageRoot } from './package-root.ts';
@@ -44,7 +44,7 @@ export async function loadedFromItems(
   return loaded;
 }
 
-/** Prints the config that the items describe; what would keep it from running goes to stderr. */
+/** Prints the config that the items describe. Reasons why it cannot run go to stderr. */
 export async function printConfig(items: readonly string[]): Promise<void> {
   const { config, warnings, issues } = await configFrom(items, {
     purpose: null,
@@ -55,7 +55,7 @@ export async function printConfig(items: readonly string[]): Promise<void> {
   await print(JSON.stringify(Config.encode(config), null, 2));
 }
 
-/** The run's folder by the config that the items describe, whether or not that can run here. */
+/** The run's folder by the config that the items describe, even where that cannot run here. */
 export async function folderFromItems(items: readonly string[]): Promise<string> {
   const options = { purpose: null, packageRoot: packageRoot(), rewards: builtInRewards };
   const { config } = await configFrom(items, options);

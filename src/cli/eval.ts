@@ -1,10 +1,55 @@
 import { join, resolve } from 'node:path';
+import { Flags, type Interfaces } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
-import { ClusterCommand } from './cluster-command.ts';
-import { evalFlags, type EvalFlags } from './eval-flags.ts';
-import { configFromItems, folderFromItems, itemArgs, printConfig } from './config-items.ts';
+import type { EvaluationSummary, Share } from '../evaluation/summary.ts';
+import { tasks } from '../evaluation/task.ts';
+import { ClusterCommand } from './command.ts';
+import {
+  configFromItems,
+  folderFromItems,
+  itemArgs,
+  itemFlags,
+  printConfig,
+} from './config-items.ts';
+import { pathFlag } from './flags.ts';
+
+/** The flags of `eval`. */
+const evalFlags = {
+  ...itemFlags,
+  task: Flags.string({
+    description: 'kind of questions; by default closed where every reference comes to an option',
+    options: [...tasks],
+  }),
+  limit: Flags.integer({ description: 'ask only the first rows of each file', min: 1 }),
+  n: Flags.string({ description: 'answers to each question' }),
+  temperature: Flags.string({ description: '0 takes the likeliest token' }),
+  'top-p': Flags.string({ description: 'keep tokens up to this mass' }),
+  'top-k': Flags.string({ description: 'keep this many tokens; -1 keeps all' }),
+  seed: Flags.string({ description: 'seed of the sampler' }),
+  'max-tokens': Flags.integer({ description: 'longest answer', min: 1 }),
+  k: Flags.string({
+    description: 'the k of pass@k; those above --n are left out',
+    default: '1,2,4,8,16',
+  }),
+  judge: Flags.boolean({
+    description:
+      'let gpt-4o behind AZURE_OPENAI_ENDPOINT, _API_KEY and _API_VERSION judge open answers',
+  }),
+  out: pathFlag({
+    description: "folder for the results; by default eval in the run's folder",
+  }),
+  report: Flags.boolean({ description: 'write report.html', default: true, allowNo: true }),
+  'report-rows': Flags.integer({
+    description: 'questions that the report shows, those with wrong answers first',
+    default: 200,
+    min: 0,
+  }),
+};
+
+/** The flags of `eval` as they are parsed. */
+type EvalFlags = Interfaces.InferredFlags<typeof evalFlags>;
 
 /** Flags that stand for items of the config. */
 const itemsOfFlags = {
@@ -39,7 +84,6 @@ export class Eval extends ClusterCommand {
     const ks = ksOf(flags.k);
     const config = evaluationOnly(await configFromItems(items, 'eval'), flags.out);
     const { evaluate } = await import('./evaluate.ts');
-    const { evaluationTable } = await import('./evaluation-table.ts');
     const { summary, files, seconds } = await evaluate(config, flags, ks, gather);
     for (const line of evaluationTable(summary)) this.log(line);
     for (const file of files) this.log(file);
@@ -75,4 +119,67 @@ function evaluationOnly(config: Config, out: string | undefined): Config {
     algorithm: { ...algorithm, disableKl: true },
     trainer: { ...trainer, nnodes: 1, saveCheckpointPath: folder },
   };
+}
+
+const BAR = 20;
+/** More groups than this are only in the summary's file. */
+const MOST_GROUPS = 20;
+
+/** An evaluation as lines for a terminal. */
+function evaluationTable(summary: EvaluationSummary): string[] {
+  const rows = summaryRows(summary);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const { questions, answers, task } = summary;
+  return [
+    `${questions} ${task} questions, ${answers} answers`,
+    ...rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value.toFixed(4)}`),
+    ...groupLines('option', summary.options),
+    ...groupLines('file', summary.files),
+  ];
+}
+
+/** Rows of the table: a number by the name that people give it. */
+function summaryRows(summary: EvaluationSummary): [string, number][] {
+  const passes = Object.entries(summary.pass_at);
+  const isOpen = summary.task === 'open';
+  return [
+    [isOpen ? 'all findings right' : 'right option', summary.accuracy],
+    [isOpen ? 'correct by the released rule' : 'whole text equal', summary.correct],
+    ...(summary.jaccard === null ? [] : ([['Jaccard of words', summary.jaccard]] as const)),
+    ...(isOpen
+      ? ([
+          ['F1 macro', summary.f1_macro],
+          ['F1 micro', summary.f1_micro],
+          ['precision micro', summary.precision_micro],
+          ['recall micro', summary.recall_micro],
+        ] as const)
+      : []),
+    ['well-formed', summary.format],
+    ...(summary.process_accuracy === null
+      ? []
+      : ([
+          ['steps judged rightly', summary.process_accuracy],
+          ['all steps right', summary.process_whole],
+        ] as const)),
+    ['BLEU-1', summary.bleu_1],
+    ['BLEU-4', summary.bleu_4],
+    ['ROUGE-1', summary.rouge_1],
+    ['ROUGE-2', summary.rouge_2],
+    ['ROUGE-L', summary.rouge_l],
+    ...(passes.length < 2 ? [] : passes.map(([k, chance]) => [`pass@${k}`, chance] as const)),
+  ].map(([name, value]): [string, number] => [String(name), Number(value)]);
+}
+
+function groupLines(name: string, groups: Readonly<Record<string, Share>>): string[] {
+  const entries = Object.entries(groups);
+  if (entries.length < 2 || entries.length > MOST_GROUPS) return [];
+  const width = Math.max(...entries.map(([key]) => key.length), name.length);
+  return [
+    `  by ${name}`,
+    ...entries.map(([key, { answers, right, accuracy }]) => {
+      const filled = Math.round(accuracy * BAR);
+      const bar = '█'.repeat(filled) + '░'.repeat(BAR - filled);
+      return `    ${key.padEnd(width)}  ${bar} ${accuracy.toFixed(3)}  ${right}/${answers}`;
+    }),
+  ];
 }

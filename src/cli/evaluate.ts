@@ -20,18 +20,17 @@ import { taskOf, tasks, type Task } from '../evaluation/task.ts';
 import { CxmindError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
 import { thumbnail } from '../vision/encode.ts';
-import type { EvalFlags } from './eval-flags.ts';
 import { runTraining } from './run-training.ts';
 import { complain } from './terminal.ts';
 
-/** Prompts answered together; what they got is written before the next ones are asked. */
+/** Prompts answered together. Their answers are written before the next prompts are asked. */
 const BATCH = 256;
 /** Answers that a judge is asked about at a time. */
 const JUDGED_AT_ONCE = 8;
 /** Longer side of a picture in the report. */
 const PICTURE_SIDE = 448;
 
-/** An answer to a question: null where the question could not be asked. */
+/** An answer to a question; `predict` is null where the question could not be asked. */
 interface Answer {
   readonly question: number;
   readonly predict: string | null;
@@ -40,17 +39,26 @@ interface Answer {
   readonly score: AnswerScore;
 }
 
-/** What an evaluation found and where it is written. */
+/** Result of an evaluation, and the files it is written to. */
 export interface Evaluated {
   readonly summary: EvaluationSummary;
   readonly files: readonly string[];
   readonly seconds: number;
 }
 
+/** The flags that decide what is asked and what is written. */
+export interface EvaluationFlags {
+  readonly task?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly judge: boolean;
+  readonly report: boolean;
+  readonly 'report-rows': number;
+}
+
 /** Asks all questions, scores the answers and writes predictions, summary and report. */
 export async function evaluate(
   config: Config,
-  flags: EvalFlags,
+  flags: EvaluationFlags,
   ks: readonly number[],
   gather: Gather | undefined,
 ): Promise<Evaluated> {
@@ -181,7 +189,7 @@ function unanswered(question: number, { gold }: Question, task: Task): Answer {
   return { question, predict: null, parts: {}, tokens: 0, score: scoreAnswer(task, null, gold) };
 }
 
-/** Which of its question's answers one is. */
+/** Number of an answer among those to its question in the batch, from 0. */
 function sampleOf(batch: readonly Answer[], at: number): number {
   const { question } = batch[at]!;
   return batch.slice(0, at).filter((answer) => answer.question === question).length;

@@ -25,9 +25,14 @@ const actorCodes: readonly ErrorCode[] = [
   'PLACEMENT_FAILED',
 ];
 
-/** What a command's failure tells the shell, and what it prints. */
+/** A failure of a command as the shell and the user see it. */
 export interface Failure {
-  /** 0: work that saves was ended before it had begun; 2: wrong input; 3: an actor or a peer was lost, or a node's own exit code; 129, 130, 143: interrupted; 1: anything else. */
+  /**
+   * Exit code of the process.
+   *
+   * 0: work that saves was ended before it began. 2: wrong input. 3: an actor or a peer was lost, unless the node gave an
+   * exit code of its own. 129, 130, 143: interrupted. 1: anything else.
+   */
   readonly exitCode: number;
   readonly text: string;
 }
@@ -62,23 +67,23 @@ function textOf(error: CxmindError): string {
   if (error.code === 'INTERNAL') return faultText(error);
   const lines = [error.message];
   for (let at = error.cause; at instanceof Error; at = at.cause) {
-    // Whoever caught what the operating system said has put it in words.
+    // Whoever caught an error of the operating system has put it in words.
     if (isSystemError(at) && at !== error.cause) break;
-    // What was said of a cause begins as the cause does.
+    // A message that names its cause contains the cause's first line.
     const [first = ''] = refusalText(at).split('\n');
     if (!lines.some((line) => line.includes(first))) lines.push(`  caused by: ${at.message}`);
   }
   return lines.join('\n');
 }
 
-/** A fault of our own in one line, and its stack where CXMIND_DEBUG asks for it. */
+/** A fault of cxmind in one line, or its stack where CXMIND_DEBUG asks for it. */
 function faultText(thrown: unknown): string {
   const stack = thrown instanceof Error ? thrown.stack : undefined;
   if (stack !== undefined && process.env['CXMIND_DEBUG'] !== undefined) return stack;
   return `${messageOf(thrown)} (a fault of cxmind: CXMIND_DEBUG=1 shows where)`;
 }
 
-/** The exit code oclif put on its own errors: wrong flags, unknown commands, help that was shown. */
+/** The exit code of oclif's own errors: wrong flags, unknown commands, help that was shown. */
 function oclifExitCode(thrown: unknown): number | undefined {
   if (!(thrown instanceof Error) || !('oclif' in thrown)) return undefined;
   const { exit } = thrown.oclif as { exit?: unknown };

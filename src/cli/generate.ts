@@ -1,16 +1,14 @@
 import { Args, Flags } from '@oclif/core';
 import { isLeft } from 'fp-ts/lib/Either.js';
-import { configInvalid, issuesOf } from '../config/issues.ts';
+import { configInvalid, issuesOf } from '../check/issues.ts';
 import { Sampling } from '../config/worker-schema.ts';
 import type { DatasetRow } from '../data/row.ts';
 import { CxmindCommand } from './command.ts';
-import { deviceFlag } from './device-flag.ts';
+import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
 import { interruptible } from './interrupt.ts';
-import { modelFlag } from './model-flag.ts';
-import { pathFlag } from './path-flag.ts';
 import { print } from './terminal.ts';
 
-/** A flag that is given again for each value, and leaves the prompt behind it alone. */
+/** A flag that is repeated for each value, so that the prompt behind it is no value of it. */
 const repeated = (description: string) =>
   pathFlag({
     description,
@@ -89,7 +87,7 @@ function samplingOf(flags: Readonly<Record<string, unknown>>): Sampling {
   const { n, temperature, 'top-p': top_p, 'top-k': top_k, seed } = flags;
   const decoded = Sampling.decode({ n, temperature, top_p, top_k, seed });
   if (!isLeft(decoded)) return decoded.right;
-  const issues = issuesOf(Sampling, decoded.left, () => undefined);
+  const issues = issuesOf(Sampling, decoded.left);
   throw configInvalid(
     issues.map((issue) => ({ ...issue, path: `--${issue.path.replace('_', '-')}` })),
   );

@@ -1,6 +1,5 @@
 import { Args, Help } from '@oclif/core';
-import { CxmindCommand } from './command.ts';
-import { refuseUnknown } from './refuse-unknown.ts';
+import { CxmindCommand, refuseUnknown } from './command.ts';
 
 export class HelpCommand extends CxmindCommand {
   static override summary = 'Explain a command, or list them all.';

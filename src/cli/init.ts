@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
-import { pathArg } from './path-flag.ts';
+import { pathArg } from './flags.ts';
 
 export class Init extends CxmindCommand {
   static override summary =

@@ -2,34 +2,34 @@ import { constants } from 'node:os';
 import { CxmindError } from '../errors.ts';
 import { complain } from './terminal.ts';
 
-/** A terminal signals the whole process group, and the launcher passes it on once more: one key press. */
+/** One key press gives two signals: the terminal signals the process group, and the launcher passes it on. */
 const echoMs = 500;
 
 /** Signals that end a command: from a key, from a scheduler, from a terminal that is closed. */
 const ending = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** Besides, those that Slurm and others are asked to warn with: the second ends work that saves. */
+/** Signals that schedulers warn with: SIGUSR1 asks for a checkpoint, SIGUSR2 ends work that saves. */
 const warning = ['SIGUSR1', 'SIGUSR2'] as const;
-/** Schedulers expect 0 of what they asked to end. */
+/** Signals of schedulers, which expect the exit code 0. */
 const orderly: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGUSR2'];
 
-/** What work is interrupted by. */
+/** Signals as work hears of them. */
 export interface Interruption {
-  /** Aborts when the work is to end, and what it was doing is lost. */
+  /** Aborts when the work is to end without saving. */
   readonly signal: AbortSignal;
-  /** Aborts when the work is to save what it has, and return. */
+  /** Aborts when the work is to save and return. */
   readonly preemption: AbortSignal;
-  /** An event `save` asks it to save what it has, and to go on. */
+  /** Target of the event `save`, which asks the work to save and go on. */
   readonly saveRequests: EventTarget;
 }
 
 /**
- * Runs `work` with what tells it of signals, so that it can end in order.
+ * Runs `work`, which hears of signals and so can end in order.
  *
- * Work that saves hears of all of them by `preemption`, but of SIGUSR1 by `saveRequests`; other work hears of SIGINT,
- * SIGTERM and SIGHUP by `signal`. The second signal that ends, unless it echoes the first, ends the process at once.
+ * Work that saves hears of SIGUSR1 by `saveRequests` and of all other signals by `preemption`. Other work hears of
+ * SIGINT, SIGTERM and SIGHUP by `signal`. A second signal ends the process at once, unless it echoes the first.
  *
- * @param options.saves whether the work saves what it has and returns when it is asked to
- * @param options.tell  hears what a signal brings about, one line
+ * @param options.saves true for work that saves and returns when it is asked to
+ * @param options.tell  receives one line that says what a signal does
  * @throws RUNTIME_CANCELLED once `work` has ended after an interrupt, however it ended
  */
 export async function interruptible<T>(
@@ -75,7 +75,7 @@ export async function interruptible<T>(
   }
 }
 
-/** 128 and the signal's number. */
+/** Exit code of a process that a signal ended: 128 and the signal's number. */
 export function exitCodeOfSignal(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
 }

@@ -3,7 +3,7 @@ import { Config, run, settings } from '@oclif/core';
 import { commands } from './commands.ts';
 import { failureOf } from './exit-code.ts';
 import { packageManifest, packageRoot } from './package-root.ts';
-import { refuseUnknown } from './refuse-unknown.ts';
+import { refuseUnknown } from './command.ts';
 import { complain, guardProcess } from './terminal.ts';
 
 /**

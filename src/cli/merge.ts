@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
-import { pathFlag } from './path-flag.ts';
+import { pathFlag } from './flags.ts';
 import { complain } from './terminal.ts';
 
 const dtypes = { bf16: 'bf16', f16: 'f16', f32: 'f32' } as const;

@@ -10,7 +10,7 @@ import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
 import { complain } from './terminal.ts';
 
-/** A checkpoint in this thread, with what turns rows into its samples. */
+/** A checkpoint in this thread, with the builder of its samples. */
 export interface OpenedModel extends Disposable {
   readonly checkpoint: LoadedCheckpoint;
   readonly device: Device;
@@ -19,6 +19,7 @@ export interface OpenedModel extends Disposable {
   readonly builder: SampleBuilder;
 }
 
+/** Options of opening a model. */
 export interface OpenOptions {
   /** `auto` when left out. */
   readonly device: DeviceChoice | undefined;
@@ -28,8 +29,9 @@ export interface OpenOptions {
 }
 
 /**
- * Opens a checkpoint for a command that runs it as it is: prompts in the checkpoint's chat template, of any
- * length, and images bounded by its own processor alone.
+ * Opens a checkpoint for a command that runs it as it is.
+ *
+ * Prompts are in the checkpoint's chat template and of any length. Its own processor alone bounds the images.
  *
  * @param model its directory, or its id on the Hugging Face Hub
  * @throws CHECKPOINT_INVALID; DEVICE_MISSING

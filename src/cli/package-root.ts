@@ -8,7 +8,7 @@ export function packageRoot(): string {
   return folder;
 }
 
-/** What the package's manifest says about name and version. */
+/** Name and version of the package. */
 export function packageManifest(): { name: string; version: string } {
   const text = readFileSync(join(packageRoot(), 'package.json'), 'utf8');
   return JSON.parse(text) as { name: string; version: string };

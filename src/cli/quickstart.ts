@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
-import { ClusterCommand } from './cluster-command.ts';
+import { ClusterCommand } from './command.ts';
 import { configFromItems, itemArgs } from './config-items.ts';
-import { pathFlag } from './path-flag.ts';
+import { pathFlag } from './flags.ts';
 
 export class Quickstart extends ClusterCommand {
   static override summary = 'Teach a small Qwen2.5-VL to read drawn chest pictures, in minutes.';

@@ -5,7 +5,7 @@ import { tensorOf } from '../tensor/tensor.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import type { OpenedModel } from './open-model.ts';
 
-/** How rows are answered. */
+/** Options of answering rows. */
 export interface RespondOptions {
   readonly n: number;
   readonly temperature: number;
@@ -22,7 +22,7 @@ export interface RespondOptions {
 export interface RowResponse {
   /** Place of the row, from 0. */
   readonly index: number;
-  /** Which of the row's responses, from 0. */
+  /** Number among the row's responses, from 0. */
   readonly sample: number;
   /** Text without special tokens. */
   readonly response: string;
@@ -38,8 +38,9 @@ const MAX_PREFILL_TOKENS = 8192;
 const PROMPTS_AT_ONCE = 64;
 
 /**
- * Responses to rows, in their order. A response depends on the model, its row, its options and its place
- * alone.
+ * Responses to rows, in their order.
+ *
+ * A response depends on the model, its row, the options and its place alone.
  *
  * @throws DATA_INVALID naming file, line and field; RUNTIME_CANCELLED when the signal aborts
  */

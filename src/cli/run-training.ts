@@ -9,10 +9,10 @@ import { interruptible, type Interruption } from './interrupt.ts';
 import { TerminalReporter } from './terminal-reporter.ts';
 
 /**
- * Runs training with a log file in the run's folder, shown in the terminal, ended in order by Ctrl-C.
+ * Runs training with a log file in the run's folder and its steps in the terminal. Ctrl-C ends it in order.
  *
- * @param options.gather brings the nodes together that it uses beside this process
- * @param options.saves  whether the work saves what it has and returns when it is asked to
+ * @param options.gather brings together the nodes that the run uses beside this process
+ * @param options.saves  true for work that saves and returns when it is asked to
  */
 export async function runTraining<T>(
   config: Config,
@@ -34,7 +34,7 @@ export async function runTraining<T>(
   );
 }
 
-/** Does the work with the nodes of a cluster; when one of them fails, that is what ended it. */
+/** Runs the work with the nodes of a cluster. The error of a node that fails goes before the error of the work. */
 async function onCluster<T>(
   gather: Gather,
   { signal, ...saving }: Interruption,
@@ -56,7 +56,7 @@ async function onCluster<T>(
   }
 }
 
-/** The last lines of a run: accuracy before and after, stage by stage where it has stages, and where the checkpoint is. */
+/** The last lines of a run: accuracy before and after, stage by stage where it has stages, and the checkpoint. */
 export function describeSummary(summary: RunSummary | CurriculumSummary): string[] {
   const { checkpoint } = summary;
   return [

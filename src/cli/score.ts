@@ -1,8 +1,6 @@
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
-import { deviceFlag } from './device-flag.ts';
-import { modelFlag } from './model-flag.ts';
-import { pathFlag } from './path-flag.ts';
+import { deviceFlag, modelFlag, pathFlag } from './flags.ts';
 
 export class Score extends CxmindCommand {
   static override summary = 'Compute the log-probabilities of given answers.';

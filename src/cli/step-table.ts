@@ -1,11 +1,11 @@
 import type { Pace, StepLine, SupervisedLine } from '../../actors/trainer/reporter.ts';
 
-/** A column: what stands above it, how wide it is, and how a step fills it. */
+/** A column of the table: its heading, its width, and the text of its cell. */
 interface Column<L> {
   readonly heading: string;
   readonly width: number;
   readonly cell: (line: L, width: number) => string;
-  /** In which order columns are left out where a terminal is narrow; those without one always stay. */
+  /** Place in the order in which columns are left out of a narrow terminal; columns without one always stay. */
   readonly leaves?: number;
 }
 
@@ -71,7 +71,7 @@ export const supervisedColumns: readonly Column<SupervisedLine>[] = [
   leftColumn,
 ];
 
-/** A step as a line of a table, and the line above its columns: as many as fit into so many characters. */
+/** A step as a line of a table, and the heading above it, with as many columns as the terminal is wide. */
 export function tableLines<L extends Pace>(
   columns: readonly Column<L>[],
   line: L,
@@ -113,7 +113,7 @@ export function durationText(seconds: number): string {
   return hours === 0 ? `${minutes}:${rest}` : `${hours}:${padded(minutes)}:${rest}`;
 }
 
-/** A number with so many decimals, or as many as there is room for. */
+/** A number with `count` decimals, or as many as the column has room for. */
 function decimals<L>(valueOf: (line: L) => number, count: number): Column<L>['cell'] {
   return (line, width) => {
     const value = valueOf(line);

@@ -8,7 +8,7 @@ const REDRAW_MS = 100;
 /** Characters of a bar's line that are not the bar. */
 const BESIDE_BAR = 42;
 
-/** Bars for what is going on and a table line per step; without a terminal, only the lines. */
+/** Reporter with a progress bar per phase and a table line per step; without a terminal, only the lines. */
 export class TerminalReporter implements Reporter {
   readonly #out: NodeJS.WriteStream;
   #lines = 0;
@@ -54,7 +54,7 @@ export class TerminalReporter implements Reporter {
     this.note(cells);
   }
 
-  /** Characters of a line: of a terminal, which may change its size, or without one as many as there are. */
+  /** Characters of a line; a terminal may change its size, and anything else has no limit. */
   get #width(): number {
     return this.#out.isTTY ? this.#out.columns : Infinity;
   }

@@ -1,20 +1,20 @@
 import { CxmindError } from '../errors.ts';
 import { printable, readable, shortened } from '../printable.ts';
 
-/** Writes lines for people to standard output; where nobody takes them, the work goes on without. */
+/** Writes lines for people to standard output. Work goes on where nobody reads them. */
 export function say(text: string): void {
   console.log(printable(text));
 }
 
-/** Writes a message to standard error: a warning, or what ended a command. */
+/** Writes a message to standard error: a warning, or the error that ended a command. */
 export function complain(message: string): void {
   console.error(shortened(readable(message)));
 }
 
 /**
- * Writes what a command was asked for to standard output.
+ * Writes a command's result to standard output.
  *
- * @throws IO_FAILED when it cannot be written, as to a full disk; a reader that has seen enough is no failure
+ * @throws IO_FAILED when it cannot be written, as to a full disk; a reader that closes the pipe is no failure
  */
 export async function print(text: string): Promise<void> {
   const error = await new Promise<Error | null | undefined>((resolve) => {
@@ -25,14 +25,13 @@ export async function print(text: string): Promise<void> {
 }
 
 /**
- * Lets this process outlive its output: a pipe that was closed, a disk that is full, and whatever a callback throws
- * that nobody waits for is told like any other failure.
+ * Lets this process outlive its output, be it a closed pipe or a full disk, and ends it in order after an uncaught error.
  *
- * @param onUncaught tells a failure and gives the exit code to end with
+ * @param onUncaught writes the failure and returns the exit code
  */
 export function guardProcess(onUncaught: (thrown: unknown) => number): void {
   for (const stream of [process.stdout, process.stderr]) {
-    // oclif's own throws again whatever is no closed pipe
+    // oclif's own listener throws every error but that of a closed pipe.
     stream.removeAllListeners('error').on('error', () => undefined);
   }
   process.on('uncaughtException', (thrown) => process.exit(onUncaught(thrown)));

@@ -1,5 +1,5 @@
 import type { Gather } from '../../transport/launch/cluster.ts';
-import { ClusterCommand } from './cluster-command.ts';
+import { ClusterCommand } from './command.ts';
 import type { CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';

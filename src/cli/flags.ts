@@ -1,0 +1,29 @@
+/** Flags and arguments that several commands take. */
+import { Args, Errors, Flags } from '@oclif/core';
+import { deviceChoice, type DeviceChoice } from '../config/device.ts';
+import { localPath } from '../files.ts';
+
+const parsePath = (name: string): Promise<string> => Promise.resolve(localPath(name));
+
+/** A flag that names a file or folder of this machine, as `localPath` reads it. */
+export const pathFlag = Flags.custom({ parse: parsePath });
+
+/** An argument that names a file or folder of this machine, as `localPath` reads it. */
+export const pathArg = Args.custom({ parse: parsePath });
+
+/** `--model`: the checkpoint of a command that runs a model as it is. */
+export const modelFlag = pathFlag({
+  description:
+    'checkpoint directory, folder of a run (its best checkpoint), global_step_N, or an id on the hub',
+  required: true,
+});
+
+/** `--device`: the device that a command computes on. */
+export const deviceFlag = Flags.custom<DeviceChoice>({
+  description: `where to compute: ${deviceChoice.name}; auto is a card where one can be used`,
+  parse: (input) => {
+    if (deviceChoice.is(input)) return Promise.resolve(input);
+    const reason = `--device: expected ${deviceChoice.name}, got "${input}"`;
+    return Promise.reject(new Errors.CLIError(reason));
+  },
+})();
