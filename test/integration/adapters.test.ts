@@ -7,6 +7,7 @@ import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { mergeCheckpoint } from '../../src/model/checkpoint/merge-checkpoint.ts';
 import { readSafetensors } from '../../src/model/checkpoint/safetensors.ts';
 import { numberToBf16, bf16ToNumber } from '../../src/tensor/dtype.ts';
+import { effectOf } from '../support/effect.ts';
 import { relativeError } from '../support/golden-model.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
@@ -63,6 +64,7 @@ describe('a run that trains a part of the model', () => {
     ];
     before(() => train('lora', [...lora, ...greedy, 'trainer.max_steps=4'], notes));
 
+    effectOf('worker.actor.model.lora.rank');
     it('has moments for adapters alone, and says how many', async () => {
       const { config } = await loadCheckpoint(base);
       const { spec, arena } = await loadAdapter(join(actor('lora', 4), 'lora_adapter'), config);
@@ -104,6 +106,7 @@ describe('a run that trains a part of the model', () => {
       assert.ok(first >= 0);
     });
 
+    effectOf('worker.actor.model.model_path');
     it('answers with the adapters as the merged model does', async () => {
       const merged = `worker.actor.model.model_path=${join(actor('lora', 4), 'huggingface')}`;
       await train('eval', [
@@ -156,6 +159,7 @@ describe('a run that trains a part of the model', () => {
       }
     });
 
+    effectOf('worker.actor.model.lora.target_modules');
     it('adapts what is asked for, and no vision tower that is frozen', async () => {
       const told: string[] = [];
       const items = [...lora, 'worker.actor.model.freeze_vision_tower=true', 'trainer.max_steps=2'];
@@ -185,6 +189,7 @@ describe('a run that trains a part of the model', () => {
   });
 
   describe('without adapters', () => {
+    effectOf('worker.actor.model.freeze_vision_tower');
     it('leaves a frozen vision tower its bytes, and keeps no moments for it', async () => {
       const frozen = 'worker.actor.model.freeze_vision_tower=true';
       await train('frozen', [frozen, 'trainer.max_steps=2', 'worker.actor.num_workers=2']);
@@ -221,6 +226,7 @@ describe('a run that trains a part of the model', () => {
       assert.ok(one!.equals(other!));
     });
 
+    effectOf('sft.train_files', 'sft.epochs', 'sft.batch_size', 'sft.save_checkpoint_path');
     it('makes a warm start of a merged model', async () => {
       const folder = `sft.save_checkpoint_path=${path('sft')}`;
       // Of the open task's four rows a batch is made twice.
@@ -233,6 +239,7 @@ describe('a run that trains a part of the model', () => {
       assert.ok(existsSync(path('sft', 'lora_adapter', 'adapter_config.json')));
     });
 
+    effectOf('worker.actor.model.override_config');
     it('computes with a config that is laid over the checkpoint, and saves it', async () => {
       const override = 'worker.actor.model.override_config';
       const items = ['trainer.max_steps=1', 'trainer.save_freq=1'];

@@ -5,6 +5,7 @@ import type { Phase } from '../../actors/trainer/reporter.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
 import { CxmindError, type ErrorCode } from '../../src/errors.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
+import { effectOf } from '../support/effect.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
@@ -186,6 +187,7 @@ describe('a run whose actors crash', () => {
     assertSameAsSteady(run);
   });
 
+  effectOf('worker.reward.timeout_seconds');
   it('cuts a reward function that hangs, after timeout_seconds', async () => {
     const { run, events, ending } = await train('spins', {
       extra: ['worker.reward.timeout_seconds=1'],

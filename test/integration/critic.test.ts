@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { effectOf } from '../support/effect.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -69,6 +70,7 @@ describe('a run with a critic', () => {
     assert.ok(lines[1]!['critic/vpred_mean'] !== lines[1]!['critic/values/mean']);
   });
 
+  effectOf('trainer.critic_warmup');
   it('holds the policy back until the critic has warmed up', () => {
     const lines = metricsOf(whole);
     const policy = ['actor/pg_loss', 'actor/lr', 'timing_s/update_actor', 'perf/mfu_actor'];

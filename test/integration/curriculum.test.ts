@@ -5,6 +5,7 @@ import { silentReporter } from '../../actors/trainer/reporter.ts';
 import { trainCurriculum, type CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
 import { configFrom } from '../../src/config/load.ts';
+import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingLogger,
@@ -60,6 +61,7 @@ describe('a curriculum', () => {
   });
   after(() => temporary[Symbol.dispose]());
 
+  effectOf('curriculum');
   it('trains stage after stage and says what each came to', () => {
     assert.deepEqual(
       summary.stages.map(({ name, steps }) => [name, steps]),
@@ -76,6 +78,7 @@ describe('a curriculum', () => {
     );
   });
 
+  effectOf('curriculum[].advance.metric');
   it('ends a stage as soon as its rule holds, with a validation and a checkpoint', () => {
     const lines = numbersOf(join(whole, '1-closed'));
     assert.deepEqual(
@@ -95,6 +98,7 @@ describe('a curriculum', () => {
     );
   });
 
+  effectOf('curriculum[].mix');
   it('goes on with the data of an earlier stage, which has its share of every step', () => {
     const [first] = numbersOf(join(whole, '2-open'));
     assert.ok('reward/overall' in first! && 'reward/closed/overall' in first);

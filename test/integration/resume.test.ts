@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {
   keepingReporter,
@@ -104,6 +105,7 @@ describe('a run that is resumed', () => {
     assertSameEnd(run);
   });
 
+  effectOf('trainer.load_checkpoint_path');
   it('begins at the checkpoint it is given, and forgets the steps after it', async () => {
     const run = join(temporary.path, 'given');
     cpSync(whole, run, { recursive: true });
@@ -116,6 +118,7 @@ describe('a run that is resumed', () => {
     assertSameEnd(run);
   });
 
+  effectOf('trainer.save_model_only', 'trainer.find_last_checkpoint');
   it('starts afresh where it is not to look for a checkpoint, and saves weights alone if told so', async () => {
     const run = join(temporary.path, 'afresh');
     cpSync(whole, run, { recursive: true });
@@ -130,6 +133,7 @@ describe('a run that is resumed', () => {
     assert.equal(existsSync(join(run, 'global_step_1/actor/optimizer.safetensors')), false);
   });
 
+  effectOf('trainer.save_limit');
   it('keeps the newest checkpoints and the best one', async () => {
     const run = join(temporary.path, 'limited');
     await trainTiny(demo, run, [...items, 'trainer.max_steps=4', 'trainer.save_limit=2']);

@@ -9,6 +9,7 @@ import type { ActorRef } from '../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
+import { effectOf } from '../support/effect.ts';
 import { ended, isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -148,6 +149,7 @@ describe('reward functions of users', () => {
       this.skip();
     });
 
+    effectOf('worker.reward.reward_function', 'worker.reward.reward_function_kwargs');
     it('score as they are, in batches, with kwargs, and may print', async () => {
       const actor = await actorOf(`${python}:compute_score`, {}, { kwargs: { bonus: 0.5 } });
       const scored = await score(actor, 'a ok', 'bcd');
@@ -164,6 +166,7 @@ describe('reward functions of users', () => {
       );
     });
 
+    effectOf('worker.reward.reward_type');
     it('are called as reward_type says, or their own REWARD_TYPE', async () => {
       const told = await actorOf(`${python}:one`, { rewardType: 'sequential' });
       assert.deepEqual(overall(await score(told, 'a', 'bc')), [1, 2]);
@@ -172,6 +175,7 @@ describe('reward functions of users', () => {
       assert.deepEqual(overall(await score(saying, 'a', 'bc')), [1, 2]);
     });
 
+    effectOf('worker.reward.skip_special_tokens');
     it('see special tokens only where they are not skipped', async () => {
       const texts = await Promise.all(
         [true, false].map(async (skipSpecialTokens) => {
@@ -182,6 +186,7 @@ describe('reward functions of users', () => {
       assert.deepEqual(texts, [['a'], ['a<|im_end|>']]);
     });
 
+    effectOf('worker.reward.num_cpus');
     it('get num_cpus as OMP_NUM_THREADS, and no standard input', async () => {
       const actor = await actorOf(`${python}:cpus`, { cpus: 3 });
       assert.deepEqual((await score(actor, 'a'))[0]!.parts, { overall: 3, stdin: 0 });
@@ -217,6 +222,7 @@ describe('reward functions of users', () => {
       );
     });
 
+    effectOf('worker.reward.python');
     it('say in one sentence what keeps them from starting', async () => {
       const starting = (spec: string, other = interpreter): Promise<unknown> =>
         actorOf(spec, { python: other });
@@ -303,6 +309,7 @@ describe('reward functions of users', () => {
     });
   });
 
+  effectOf('worker.reward.invalid_responses');
   it('train on without the responses that cannot be scored, and count them', async () => {
     const run = join(temporary.path, 'skipping');
     const odd = temporary.write(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { effectOf } from '../support/effect.ts';
 import { withVariables } from '../support/environment.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
@@ -30,6 +31,16 @@ describe('what a run tells', () => {
       .split('\n')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+  effectOf(
+    'trainer.project_name',
+    'trainer.experiment_name',
+    'trainer.logger',
+    'trainer.val_generations_to_log',
+    'trainer.best_metric',
+    'trainer.console_form',
+    'trainer.ray_timeline',
+    'trainer.profile',
+  );
   it('goes to every logger that is listed, under the names of the reference', async () => {
     const run = join(temporary.path, 'told');
     const trace = join(temporary.path, 'trace.json');
@@ -145,6 +156,7 @@ describe('what a run tells', () => {
     assert.equal(phases['step']!.args.step, 2);
   });
 
+  effectOf('trainer.val_only');
   it('is nothing but a validation with val_only, and leaves no checkpoint', async () => {
     const run = join(temporary.path, 'only');
     const notes: string[] = [];

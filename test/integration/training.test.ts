@@ -11,6 +11,7 @@ import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { loadDataset } from '../../src/data/dataset.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { scoreAnswers } from '../../src/training/score-answers.ts';
+import { effectOf } from '../support/effect.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -56,6 +57,13 @@ describe('a run', () => {
   });
   after(() => temporary[Symbol.dispose]());
 
+  effectOf(
+    'trainer.max_steps',
+    'trainer.val_freq',
+    'trainer.save_freq',
+    'sft.val_freq',
+    'sft.max_steps',
+  );
   it('warms up on solutions, learns by GRPO, and leaves its files and no thread', async () => {
     using workers = new LivingWorkers();
     const run = join(temporary.path, 'run');
@@ -208,6 +216,7 @@ describe('a run', () => {
     );
   });
 
+  effectOf('trainer.total_epochs', 'trainer.val_before_train');
   it('goes through its epochs, without a validation before where it is told so', async () => {
     const run = join(temporary.path, 'epochs');
     const summary = await trainTiny(demo, run, [

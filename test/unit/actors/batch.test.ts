@@ -13,6 +13,7 @@ import { dataProtocol } from '../../../actors/data/protocol.ts';
 import type { GateSpec } from '../../../src/reward/gate.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
+import { effectOf } from '../../support/effect.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { textPrompt } from '../../support/golden-model.ts';
 
@@ -225,6 +226,7 @@ describe('the batch of a step', () => {
       );
     });
 
+    effectOf('trainer.max_try_make_batch');
     it('gives up after max_try_make_batch rounds, and says what to change', async () => {
       const rounds = [
         ['A', 'x'],

@@ -21,6 +21,7 @@ import { nearestIn, type FloatDType } from '../../../src/tensor/dtype.ts';
 import { floatsOf } from '../../../src/tensor/numbers.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { versionBytes } from '../../../transport/shared/version.ts';
+import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { FarDevice } from '../../support/far-device.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
@@ -51,6 +52,7 @@ describe('mp_param_dtype', () => {
   after(() => device[Symbol.dispose]());
 
   for (const role of ['actor', 'critic'] as const) {
+    effectOf(`worker.${role}.fsdp.mp_param_dtype`);
     it(`is what the ${role} and all who read its weights compute in`, async () => {
       for (const [name, dtype] of Object.entries({ float32: 'f32', bfloat16: 'bf16' } as const)) {
         await using own = new ActorSystem({ logger });
@@ -70,6 +72,7 @@ describe('mp_param_dtype', () => {
     });
   }
 
+  effectOf('worker.ref.fsdp.mp_param_dtype');
   it('is what the reference computes in, the policy’s unless it has its own', async () => {
     for (const [item, dtype] of [
       [param('ref', 'float16'), 'f16'],

@@ -19,6 +19,7 @@ import { ValueModel } from '../../../src/model/value-model.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { goldenSequences } from '../../support/golden-model.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
@@ -45,6 +46,7 @@ describe('loadCritic', () => {
     assert.equal(planRun(config).critic, null);
   });
 
+  effectOf('worker.critic.model.freeze_vision_tower');
   it('leaves the vision tower out of what is trained, and says so', async () => {
     await withCritic([frozen, 'worker.actor.num_workers=3'], ({ arena, frozenLength, notes }) => {
       const names = arena.from(frozenLength).layout.entries.map(({ name }) => name);
@@ -59,6 +61,7 @@ describe('loadCritic', () => {
     });
   });
 
+  effectOf('worker.critic.fsdp.enable_cpu_offload', 'worker.critic.offload.offload_params');
   for (const key of ['fsdp.enable_cpu_offload', 'offload.offload_params']) {
     it(`has its weights in a file where that is asked for: worker.critic.${key}`, async () => {
       await withCritic([], ({ arena }) => assert.equal(residentBytes(arena.buffer), null));
@@ -68,6 +71,7 @@ describe('loadCritic', () => {
     });
   }
 
+  effectOf('worker.critic.model.model_path');
   it('begins with the value model it is given, and else with the policy and a new head', async () => {
     using temporary = new TemporaryDirectory();
     const given = join(temporary.path, 'given');
@@ -82,6 +86,7 @@ describe('loadCritic', () => {
     });
   });
 
+  effectOf('worker.critic.model.override_config');
   it('lays keys over the config, and names those that change nothing', async () => {
     const over = `${model}.override_config={rope_theta: 5.0e+5, use_cache: false, initializer_range: 2.0}`;
     await withCritic([over], ({ config, arena, notes }) => {
@@ -107,7 +112,7 @@ describe('a critic with a frozen vision tower', () => {
       const [whole, text] = [arena.twin(), arena.from(frozenLength).twin()];
       for (const gradients of [whole, text]) {
         const slopes = (values: Float32Array): Float32Array => values.map((_, t) => Math.sin(t));
-        await critic.accumulateGradients(packSequences(sequences), 1, slopes, gradients);
+        await critic.accumulateGradients(packSequences(sequences), slopes, gradients);
       }
       for (const { name } of text.layout.entries) {
         assert.deepEqual(text.tensor(name).data, whole.tensor(name).data, name);
@@ -115,6 +120,7 @@ describe('a critic with a frozen vision tower', () => {
     });
   });
 
+  effectOf('worker.critic.model.override_config', 'worker.critic.model.freeze_vision_tower');
   it('steps everything else, keeps no moments for it, and saves its config', async () => {
     using temporary = new TemporaryDirectory();
     const items = [frozen, `${model}.override_config={rms_norm_eps: 0.5}`];

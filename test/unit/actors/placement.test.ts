@@ -8,6 +8,7 @@ import {
 } from '../../../actors/trainer/placement.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { Config } from '../../../src/config/schema.ts';
+import { effectOf } from '../../support/effect.ts';
 
 const head: Host = { node: null, slots: 1 };
 const host = (node: string, slots = 1): Host => ({ node, slots });
@@ -63,6 +64,7 @@ describe('placeRun', () => {
     assert.deepEqual(reference, ['b']);
   });
 
+  effectOf('worker.rollout.num_workers', 'worker.reward.num_workers');
   it('gives hosts rollout and reward actors by their slots', () => {
     const { rollouts } = place({ rollouts: 6 }, [head, host('a', 2), host('b', 3)]);
     const counts = ['head', 'a', 'b'].map((name) => rollouts.filter((n) => n === name).length);
@@ -82,6 +84,7 @@ describe('placeRun', () => {
     assert.deepEqual(reference, ['a']);
   });
 
+  effectOf('trainer.nnodes');
   it('refuses fewer hosts than are to train', () => {
     const decoded = Config.decode({ trainer: { nnodes: 3 } });
     assert.equal(decoded._tag, 'Right');
@@ -95,6 +98,7 @@ describe('placeRun', () => {
     );
   });
 
+  effectOf('worker.actor.num_workers');
   it('lays learners out in blocks of neighbours, from the head on', () => {
     const hosts = [head, host('a'), host('b')];
     assert.deepEqual(place({ learners: 2 }, hosts).learners, ['head', 'a']);

@@ -12,6 +12,7 @@ import { configFrom } from '../../../src/config/load.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { loraB } from '../../../src/model/adapters/adapter.ts';
 import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
+import { effectOf } from '../../support/effect.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -47,6 +48,7 @@ async function withPolicy(
 }
 
 describe('loadPolicy', () => {
+  effectOf('algorithm.disable_kl', 'worker.ref.fsdp.torch_dtype');
   it('gives the reference a copy of weights that are trained, in the type that is asked for', async () => {
     await withPolicy([], ({ policy, reference, isShared }) => {
       assert.equal(isShared, false);
@@ -66,6 +68,8 @@ describe('loadPolicy', () => {
     });
   });
 
+  effectOf('worker.actor.fsdp.enable_cpu_offload', 'worker.actor.offload.offload_params');
+  effectOf('worker.ref.fsdp.enable_cpu_offload', 'worker.ref.offload.offload_params');
   for (const key of ['fsdp.enable_cpu_offload', 'offload.offload_params']) {
     it(`keeps weights in a file that are asked for there: worker.ROLE.${key}`, async () => {
       await withPolicy([], ({ policy, reference }) => {
@@ -99,6 +103,12 @@ describe('loadPolicy', () => {
     });
   });
 
+  effectOf(
+    'worker.actor.model.lora.rank',
+    'worker.actor.model.lora.alpha',
+    'worker.actor.model.lora.target_modules',
+    'worker.actor.model.lora.exclude_modules',
+  );
   it('has adapters of the rank, the scale and the modules that are asked for', async () => {
     const lora = 'worker.actor.model.lora';
     const items = [`${lora}.rank=4`, `${lora}.alpha=12`, `${lora}.target_modules=proj,o_proj`];
@@ -117,6 +127,7 @@ describe('loadPolicy', () => {
     });
   });
 
+  effectOf('trainer.seed');
   it('draws adapters from the seed, and divides them among the learners', async () => {
     const drawn: number[][] = [];
     for (const seed of [1, 1, 2]) {
@@ -131,6 +142,7 @@ describe('loadPolicy', () => {
     assert.notDeepEqual(drawn[0], drawn[2]);
   });
 
+  effectOf('worker.actor.model.freeze_vision_tower');
   it('leaves the vision tower out of what is trained, and says so', async () => {
     const frozen = 'worker.actor.model.freeze_vision_tower=true';
     await withPolicy([frozen, 'worker.actor.num_workers=3'], ({ policy }) => {
@@ -151,6 +163,7 @@ describe('loadPolicy', () => {
     });
   });
 
+  effectOf('trainer.threads');
   it('is computed with as many threads as are asked for', async () => {
     await withPolicy([], ({ threads }) => assert.equal(threads, undefined));
     await withPolicy(['trainer.threads=3'], ({ threads }) => assert.equal(threads, 3));

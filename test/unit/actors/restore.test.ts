@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { restore } from '../../../actors/run-folder/checkpoints.ts';
 import { initialAdvanceState } from '../../../src/training/advance.ts';
+import { effectOf } from '../../support/effect.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const saved = {
@@ -60,6 +61,7 @@ describe('a checkpoint that a run goes on from', () => {
     );
   });
 
+  effectOf('trainer.save_model_only');
   it('is refused where it is of weights alone, with what to do with it', async () => {
     mkdirSync(join(temporary.path, 'global_step_5/actor'), { recursive: true });
     temporary.write('global_step_5/trainer.json', JSON.stringify(saved));
@@ -75,7 +77,10 @@ describe('a checkpoint that a run goes on from', () => {
     await assert.rejects(restoreWith(null, temporary.path), invalid(/called global_step_N/));
     const broken = { ...saved, klController: { kind: 'fixed' } };
     temporary.write('global_step_4/trainer.json', JSON.stringify(broken));
-    await assert.rejects(restoreWith(null), invalid(/trainer\.json: klController.* is not what/));
+    await assert.rejects(
+      restoreWith(null),
+      invalid(/trainer\.json: klController\.coef: expected number/),
+    );
     temporary.write('global_step_4/trainer.json', '{');
     await assert.rejects(restoreWith(null), invalid(/trainer\.json: .*JSON/));
     assert.deepEqual(restored, []);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { criticRates, imitationRate, policyRate } from '../../../actors/trainer/schedule.ts';
 import { planRun, type StepPlan } from '../../../actors/trainer/plan.ts';
 import { Config } from '../../../src/config/schema.ts';
+import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
 
 function planOf(optim: object, trainer: object = {}): StepPlan {
@@ -47,6 +48,7 @@ describe('learning rates', () => {
     assert.deepEqual(criticRates(plan, { step: 3, steps }), { now: 2, next: 2 });
   });
 
+  effectOf('sft.lr', 'sft.lr_warmup_steps');
   it('of supervised training rise over its own warm-up, and stay', () => {
     const decoded = Config.decode({ sft: { lr: 2, lr_warmup_steps: 4 } });
     assert.equal(decoded._tag, 'Right');

@@ -3,6 +3,7 @@ import { devicesOf, withDevice } from '../../../actors/trainer/this-machine.ts';
 import { Config } from '../../../src/config/schema.ts';
 import type { Machine } from '../../../src/device/choose.ts';
 import { CxmindError } from '../../../src/errors.ts';
+import { effectOf } from '../../support/effect.ts';
 
 /** A machine with so many cards. */
 function machineWith(count: number): Machine {
@@ -32,6 +33,7 @@ function taken(trainer: object, count: number) {
 }
 
 describe('trainer.device', () => {
+  effectOf('trainer.n_gpus_per_node');
   it('is all cards of the machine, up to the number that is wanted', () => {
     assert.deepEqual(taken({ device: 'cuda' }, 2), {
       devices: ['cuda:0', 'cuda:1'],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { configFrom, type LoadedConfig } from '../../../src/config/load.ts';
+import { effectOf } from '../../support/effect.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const file = `
@@ -35,6 +36,14 @@ describe('a curriculum', () => {
   });
   after(() => temporary[Symbol.dispose]());
 
+  effectOf(
+    'curriculum[].name',
+    'curriculum[].data',
+    'curriculum[].reward',
+    'curriculum[].epochs',
+    'curriculum[].steps',
+    'curriculum[].overrides',
+  );
   it('gives each stage the whole config with its own keys over it', async () => {
     const { stages } = await read('algorithm.kl_coef=0.5');
     const [closed, open] = stages.map(({ config }) => config);

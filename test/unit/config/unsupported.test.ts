@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { configFrom } from '../../../src/config/load.ts';
 import { trainingRules } from '../../../src/config/rules.ts';
 import { unsupported } from '../../../src/config/unsupported.ts';
+import { effectOf } from '../../support/effect.ts';
 
 /** Message about each item, beside a config that is right otherwise. */
 const refused: Readonly<Record<string, string>> = {
@@ -50,6 +51,7 @@ async function issuesWith(...items: readonly string[]): Promise<string[]> {
 }
 
 describe('a value that a run cannot be started with', () => {
+  effectOf('worker.hybrid_engine', 'trainer.device');
   for (const [item, reason] of Object.entries(refused)) {
     it(`is refused plainly: ${item}`, async () => {
       assert.deepEqual(await issuesWith(item), [`${item.split('=')[0]}: ${reason}`]);

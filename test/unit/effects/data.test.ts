@@ -14,6 +14,7 @@ import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
+import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const unused = (): never => assert.fail('there are no other actors');
@@ -112,45 +113,51 @@ describe('a key of the config, of data,', () => {
     return assertChanges(of, item!, ...usual, ...beside);
   };
 
-  for (const item of [
-    'data.train_files=FOLDER/some.jsonl',
-    'data.val_files=FOLDER/some.jsonl',
-    'data.train_files=[FOLDER/s*.jsonl@train]',
-    'data.prompt_key=question',
-    'data.answer_key=solution',
-    'data.image_key=scans',
-    'data.image_dir=FOLDER/b',
-    'data.max_prompt_length=100',
-    'data.format_prompt=FOLDER/format.jinja',
-    'data.override_chat_template="{{ messages[0].role }}<|image_pad|>"',
-    'worker.actor.model.tokenizer_path=FOLDER/tokenizer',
-    'data.shuffle=false',
-    'data.seed=2',
-    'data.min_pixels=8000',
-  ]) {
-    it(`changes the prompts: ${item}`, () => changes(read, item));
-  }
+  effects(
+    'changes the prompts',
+    [
+      'data.train_files=FOLDER/some.jsonl',
+      'data.val_files=FOLDER/some.jsonl',
+      'data.train_files=[FOLDER/s*.jsonl@train]',
+      'data.prompt_key=question',
+      'data.answer_key=solution',
+      'data.image_key=scans',
+      'data.image_dir=FOLDER/b',
+      'data.max_prompt_length=100',
+      'data.format_prompt=FOLDER/format.jinja',
+      'data.override_chat_template="{{ messages[0].role }}<|image_pad|>"',
+      'worker.actor.model.tokenizer_path=FOLDER/tokenizer',
+      'data.shuffle=false',
+      'data.seed=2',
+      'data.min_pixels=8000',
+    ],
+    (item) => changes(read, item),
+  );
 
+  effectOf('data.max_pixels');
   it('changes the prompts: data.max_pixels=8000', () =>
     changes(read, 'data.max_pixels=8000', 'data.image_key=scans'));
 
-  for (const item of ['data.video_key=clips', 'data.video_fps=8']) {
-    it(`changes prompts with videos: ${item}`, () =>
-      changes(read, item, 'data.train_files=FOLDER/videos.jsonl'));
-  }
+  effects('changes prompts with videos', ['data.video_key=clips', 'data.video_fps=8'], (item) =>
+    changes(read, item, 'data.train_files=FOLDER/videos.jsonl'),
+  );
 
+  effectOf('data.bit_depth');
   it('changes prompts with 16-bit pictures: data.bit_depth=12', () =>
     changes(read, 'data.bit_depth=12', 'data.train_files=FOLDER/deep.jsonl'));
 
+  effectOf('data.filter_overlong_prompts');
   it('changes which prompts there are: data.filter_overlong_prompts=false', () =>
     changes(read, 'data.filter_overlong_prompts=false', 'data.max_prompt_length=100'));
 
+  effectOf('data.max_response_length');
   it('changes which answers can be imitated: data.max_response_length=4', () =>
     changes(
       orCode(async (config) => (await open(config)).nextSolutions()),
       'data.max_response_length=4',
     ));
 
+  effectOf('data.invalid_rows');
   it('changes what a bad row does: data.invalid_rows=skip', () =>
     changes(
       orCode(read),
@@ -159,6 +166,7 @@ describe('a key of the config, of data,', () => {
       'data.max_invalid_fraction=0.2',
     ));
 
+  effectOf('data.max_invalid_fraction');
   it('changes how many bad rows are skipped: data.max_invalid_fraction=0.2', () =>
     changes(
       orCode(read),
@@ -167,6 +175,7 @@ describe('a key of the config, of data,', () => {
       'data.invalid_rows=skip',
     ));
 
+  effectOf('data.check');
   it('changes when a picture that is cut off is found: data.check=all', () =>
     changes(
       orCode(async (config) => (await open(config)).summary()),
@@ -204,15 +213,18 @@ describe('a key of the config, of data,', () => {
     assert.deepEqual(later, [], 'each is said once');
   });
 
+  effectOf('worker.rollout.limit_images');
   it('changes which prompts are taken: worker.rollout.limit_images=1', () =>
     changes(orCode(read), 'worker.rollout.limit_images=1', 'data.train_files=FOLDER/two.jsonl'));
 
+  effectOf('data.filter_overlong_prompts_workers');
   it('changes how many rows are measured at a time: data.filter_overlong_prompts_workers=3', () =>
     changes(
       (config) => dataSettings(config).filterConcurrency,
       'data.filter_overlong_prompts_workers=3',
     ));
 
+  effectOf('data.num_workers');
   it('is how many actors read pixels: data.num_workers', async () => {
     for (const count of [0, 3]) {
       const config = await configOf(...usual, `data.num_workers=${count}`);

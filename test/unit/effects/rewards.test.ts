@@ -7,6 +7,7 @@ import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
+import { effects } from '../../support/effect.ts';
 import { assertChanges } from './changes.ts';
 
 describe('a key of the config, of rewards,', () => {
@@ -30,14 +31,16 @@ describe('a key of the config, of rewards,', () => {
     return actor.score({ responses }, { signal: new AbortController().signal } as never);
   };
 
-  for (const item of [
-    'worker.reward.reward_function=open',
-    'worker.reward.reward_function_kwargs={format_weight: 0.5}',
-    'worker.reward.form=faithful',
-    'worker.reward.skip_special_tokens=false',
-  ]) {
-    it(`changes the scores: ${item}`, () => assertChanges(scored, item, ...usual));
-  }
+  effects(
+    'changes the scores',
+    [
+      'worker.reward.reward_function=open',
+      'worker.reward.reward_function_kwargs={format_weight: 0.5}',
+      'worker.reward.form=faithful',
+      'worker.reward.skip_special_tokens=false',
+    ],
+    (item) => assertChanges(scored, item, ...usual),
+  );
 
   /** Rewards by a batch gate of two batches, of which the second is worse. */
   const gated = (config: Config): unknown => {
@@ -53,24 +56,27 @@ describe('a key of the config, of rewards,', () => {
     });
   };
 
-  for (const item of [
-    'worker.reward.gate.rule=always',
-    'worker.reward.gate.rule=none',
-    'worker.reward.gate.key=process',
-    'worker.reward.gate.bonus=[reason]',
-  ]) {
-    it(`changes what a batch is paid: ${item}`, () => assertChanges(gated, item, ...usual));
-  }
+  effects(
+    'changes what a batch is paid',
+    [
+      'worker.reward.gate.rule=always',
+      'worker.reward.gate.rule=none',
+      'worker.reward.gate.key=process',
+      'worker.reward.gate.bonus=[reason]',
+    ],
+    (item) => assertChanges(gated, item, ...usual),
+  );
 
   const told = (config: Config): unknown => rewardSettings(config).file;
-  for (const item of [
-    'worker.reward.reward_type=sequential',
-    'worker.reward.timeout_seconds=2',
-    'worker.reward.invalid_responses=skip',
-    'worker.reward.python=python3.12',
-    'worker.reward.num_cpus=3',
-  ]) {
-    it(`reaches those who call a file: ${item}`, () =>
-      assertChanges(told, item, model, 'worker.reward.reward_function=./reward.py:score'));
-  }
+  effects(
+    'reaches those who call a file',
+    [
+      'worker.reward.reward_type=sequential',
+      'worker.reward.timeout_seconds=2',
+      'worker.reward.invalid_responses=skip',
+      'worker.reward.python=python3.12',
+      'worker.reward.num_cpus=3',
+    ],
+    (item) => assertChanges(told, item, model, 'worker.reward.reward_function=./reward.py:score'),
+  );
 });

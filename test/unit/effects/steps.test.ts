@@ -25,6 +25,7 @@ import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
+import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const signal = new AbortController().signal;
@@ -110,27 +111,31 @@ describe('a key of the config', () => {
       return scored.map(({ response }) => [...response.tokenIds.data]);
     };
 
-    for (const item of [
-      'worker.rollout.n=3',
-      'worker.rollout.temperature=0.1',
-      'worker.rollout.top_p=0.1',
-      'worker.rollout.top_k=1',
-      'worker.rollout.seed=2',
-      'worker.rollout.ignore_eos=true',
-      'data.max_response_length=2',
-      'data.rollout_batch_size=4',
-      'trainer.seed=2',
-    ]) {
-      it(`changes the responses: ${item}`, () => assertChanges(answers, item, ...few));
-    }
+    effects(
+      'changes the responses',
+      [
+        'worker.rollout.n=3',
+        'worker.rollout.temperature=0.1',
+        'worker.rollout.top_p=0.1',
+        'worker.rollout.top_k=1',
+        'worker.rollout.seed=2',
+        'worker.rollout.ignore_eos=true',
+        'data.max_response_length=2',
+        'data.rollout_batch_size=4',
+        'trainer.seed=2',
+      ],
+      (item) => assertChanges(answers, item, ...few),
+    );
 
-    for (const item of [
-      'algorithm.online_filtering=false',
-      'algorithm.filter_low=4.2',
-      'algorithm.filter_high=5.5',
-      'algorithm.filter_key=shortness',
-    ]) {
-      it(`changes which responses are kept: ${item}`, () =>
+    effects(
+      'changes which responses are kept',
+      [
+        'algorithm.online_filtering=false',
+        'algorithm.filter_low=4.2',
+        'algorithm.filter_high=5.5',
+        'algorithm.filter_key=shortness',
+      ],
+      (item) =>
         assertChanges(
           answers,
           item,
@@ -138,9 +143,10 @@ describe('a key of the config', () => {
           'algorithm.online_filtering=true',
           'algorithm.filter_low=2',
           'algorithm.filter_high=4.9',
-        ));
-    }
+        ),
+    );
 
+    effectOf('data.mini_rollout_batch_size');
     it('changes how many calls make the responses: data.mini_rollout_batch_size=1', async () => {
       const whole = await answers(await configOf(...few));
       const parts = await answers(await configOf(...few, 'data.mini_rollout_batch_size=1'));
@@ -150,11 +156,13 @@ describe('a key of the config', () => {
       assert.notDeepEqual(parts.slice(2), whole.slice(2));
     });
 
+    effectOf('worker.rollout.max_num_batched_tokens');
     it('is the longest prefill of the engine: worker.rollout.max_num_batched_tokens', async () => {
       const config = await configOf('worker.rollout.max_num_batched_tokens=3000');
       assert.equal(engineSettings(config).maxPrefillTokens, 3000);
     });
 
+    effectOf('worker.rollout.gpu_memory_utilization');
     it('is the share of free memory for the cache: worker.rollout.gpu_memory_utilization', async () => {
       const config = await configOf('worker.rollout.gpu_memory_utilization=0.25');
       assert.equal(engineSettings(config).memoryShare, 0.25);
@@ -194,17 +202,19 @@ describe('a key of the config', () => {
       return asked;
     };
 
-    for (const item of [
-      'data.val_batch_size=4',
-      'worker.rollout.val_override_config={n: 3}',
-      'worker.rollout.val_override_config={temperature: 0.5}',
-      'worker.rollout.val_override_config={top_p: 0.5}',
-      'worker.rollout.val_override_config={top_k: 5}',
-      'worker.rollout.val_override_config={seed: 5}',
-      'worker.rollout.val_override_config={ignore_eos: true}',
-    ]) {
-      it(`changes what is asked: ${item}`, () => assertChanges(validated, item));
-    }
+    effects(
+      'changes what is asked',
+      [
+        'data.val_batch_size=4',
+        'worker.rollout.val_override_config={n: 3}',
+        'worker.rollout.val_override_config={temperature: 0.5}',
+        'worker.rollout.val_override_config={top_p: 0.5}',
+        'worker.rollout.val_override_config={top_k: 5}',
+        'worker.rollout.val_override_config={seed: 5}',
+        'worker.rollout.val_override_config={ignore_eos: true}',
+      ],
+      (item) => assertChanges(validated, item),
+    );
   });
 
   describe('of an update', () => {
@@ -254,16 +264,19 @@ describe('a key of the config', () => {
     };
 
     for (const role of ['actor', 'critic']) {
-      for (const item of [
-        `worker.${role}.global_batch_size=2`,
-        `worker.${role}.optim.lr=0.5`,
-        `worker.${role}.optim.lr_warmup_steps=8`,
-        `worker.${role}.optim.lr_warmup_ratio=0.9`,
-        `worker.${role}.optim.lr_scheduler_type=cosine`,
-      ]) {
-        it(`changes what is asked: ${item}`, () => assertChanges(asked, item));
-      }
+      effects(
+        'changes what is asked',
+        [
+          `worker.${role}.global_batch_size=2`,
+          `worker.${role}.optim.lr=0.5`,
+          `worker.${role}.optim.lr_warmup_steps=8`,
+          `worker.${role}.optim.lr_warmup_ratio=0.9`,
+          `worker.${role}.optim.lr_scheduler_type=cosine`,
+        ],
+        (item) => assertChanges(asked, item),
+      );
 
+      effectOf(`worker.${role}.optim.min_lr_ratio`);
       it(`changes the end of a cosine: worker.${role}.optim.min_lr_ratio=0.5`, () =>
         assertChanges(
           asked,
@@ -272,15 +285,18 @@ describe('a key of the config', () => {
         ));
     }
 
+    effectOf('transport.collectives');
     it('changes how learners join each other: transport.collectives=mpi', () =>
       assertChanges(
         ({ transport }) => ranksAt(['thread', 'thread'], transport.collectives).map(kindOf),
         'transport.collectives=mpi',
       ));
 
+    effectOf('worker.rollout.temperature');
     it('changes what is asked: worker.rollout.temperature=0.5', () =>
       assertChanges(asked, 'worker.rollout.temperature=0.5'));
 
+    effectOf('trainer.critic_warmup');
     it('holds the policy back, and not the critic: trainer.critic_warmup=5', async () => {
       const trained = async (config: Config): Promise<string[]> =>
         (await asked(config)).flatMap((request) => Object.keys(request));

@@ -5,17 +5,17 @@ import { policyLoss } from '../../../src/algorithms/policy-loss.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { valueLoss } from '../../../src/algorithms/value-loss.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import type { PackedBatch } from '../../../src/model/batch.ts';
 import { Arena } from '../../../src/model/weights/arena.ts';
 import { layOut } from '../../../src/model/weights/arena-layout.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
-import { updateByMiniBatches } from '../../../src/training/updates.ts';
+import { updateByMiniBatches } from '../../../src/training/mini-batch-updates.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { textPrompt } from '../../support/golden-model.ts';
+import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const f32 = (...values: readonly number[]): Float32Array => Float32Array.from(values);
@@ -37,33 +37,33 @@ describe('a key of the config', () => {
     };
     const lossOf = (config: Config): unknown => policyLoss(input, learnerSettings(config).loss);
 
-    for (const item of [
-      'worker.actor.clip_ratio_low=0.1',
-      'worker.actor.clip_ratio_high=0.1',
-      'worker.actor.clip_ratio_dual=2',
-      'worker.actor.loss_avg_mode=seq',
-      'worker.actor.loss_type=gspo',
-      'worker.actor.loss_type=gspo_token',
-      'worker.actor.loss_type=cispo',
-      'worker.actor.loss_type=sapo',
-      'algorithm.use_kl_loss=true',
-    ]) {
-      it(`changes the loss and its gradient: ${item}`, () => assertChanges(lossOf, item));
-    }
+    effects(
+      'changes the loss and its gradient',
+      [
+        'worker.actor.clip_ratio_low=0.1',
+        'worker.actor.clip_ratio_high=0.1',
+        'worker.actor.clip_ratio_dual=2',
+        'worker.actor.loss_avg_mode=seq',
+        'worker.actor.loss_type=gspo',
+        'worker.actor.loss_type=gspo_token',
+        'worker.actor.loss_type=cispo',
+        'worker.actor.loss_type=sapo',
+        'algorithm.use_kl_loss=true',
+      ],
+      (item) => assertChanges(lossOf, item),
+    );
 
-    for (const item of ['worker.actor.tau_positive=2', 'worker.actor.tau_negative=2']) {
-      it(`changes the loss of SAPO: ${item}`, () =>
-        assertChanges(lossOf, item, 'worker.actor.loss_type=sapo'));
-    }
+    effects(
+      'changes the loss of SAPO',
+      ['worker.actor.tau_positive=2', 'worker.actor.tau_negative=2'],
+      (item) => assertChanges(lossOf, item, 'worker.actor.loss_type=sapo'),
+    );
 
-    for (const item of [
-      'algorithm.disable_kl=true',
-      'algorithm.kl_penalty=mse',
-      'algorithm.kl_coef=0.5',
-    ]) {
-      it(`changes a loss with KL: ${item}`, () =>
-        assertChanges(lossOf, item, 'algorithm.use_kl_loss=true'));
-    }
+    effects(
+      'changes a loss with KL',
+      ['algorithm.disable_kl=true', 'algorithm.kl_penalty=mse', 'algorithm.kl_coef=0.5'],
+      (item) => assertChanges(lossOf, item, 'algorithm.use_kl_loss=true'),
+    );
   });
 
   describe('of the value loss', () => {
@@ -75,9 +75,11 @@ describe('a key of the config', () => {
     };
     const lossOf = (config: Config): unknown => valueLoss(input, criticSettings(config).loss);
 
-    for (const item of ['worker.critic.cliprange_value=0.05', 'worker.critic.loss_avg_mode=seq']) {
-      it(`changes the loss and its gradient: ${item}`, () => assertChanges(lossOf, item));
-    }
+    effects(
+      'changes the loss and its gradient',
+      ['worker.critic.cliprange_value=0.05', 'worker.critic.loss_avg_mode=seq'],
+      (item) => assertChanges(lossOf, item),
+    );
   });
 
   describe('of advantages', () => {
@@ -116,24 +118,26 @@ describe('a key of the config', () => {
       return { tokenRewards, advantages, returns };
     };
 
-    for (const item of [
-      'algorithm.adv_estimator=rloo',
-      'algorithm.adv_estimator=grpo_passk',
-      'algorithm.adv_estimator=remax',
-      'algorithm.adv_estimator=reinforce_plus_plus',
-      'algorithm.adv_estimator=gae',
-      'algorithm.use_kl_loss=true',
-      'algorithm.kl_penalty=abs',
-      'algorithm.kl_coef=0.5',
-    ]) {
-      it(`changes them: ${item}`, () => assertChanges(advantages, item));
-    }
+    effects(
+      'changes them',
+      [
+        'algorithm.adv_estimator=rloo',
+        'algorithm.adv_estimator=grpo_passk',
+        'algorithm.adv_estimator=remax',
+        'algorithm.adv_estimator=reinforce_plus_plus',
+        'algorithm.adv_estimator=gae',
+        'algorithm.use_kl_loss=true',
+        'algorithm.kl_penalty=abs',
+        'algorithm.kl_coef=0.5',
+      ],
+      (item) => assertChanges(advantages, item),
+    );
 
-    for (const item of ['algorithm.gamma=0.5', 'algorithm.lam=0.5']) {
-      it(`changes those of GAE: ${item}`, () =>
-        assertChanges(advantages, item, 'algorithm.adv_estimator=gae'));
-    }
+    effects('changes those of GAE', ['algorithm.gamma=0.5', 'algorithm.lam=0.5'], (item) =>
+      assertChanges(advantages, item, 'algorithm.adv_estimator=gae'),
+    );
 
+    effectOf('algorithm.gamma');
     it('changes those of REINFORCE++: algorithm.gamma=0.5', () =>
       assertChanges(
         advantages,
@@ -143,21 +147,25 @@ describe('a key of the config', () => {
 
     const nextCoef = (config: Config): number => estimate(config).klController.coef;
 
+    effectOf('algorithm.kl_type');
     it('changes the weight of KL in the next step: algorithm.kl_type=adaptive', () =>
       assertChanges(nextCoef, 'algorithm.kl_type=adaptive'));
 
     // The KL of this batch is above the usual target by more than the controller follows at once, and below the other.
-    for (const item of ['algorithm.kl_target=0.5', 'algorithm.kl_horizon=100']) {
-      it(`changes the weight that adapts: ${item}`, () =>
-        assertChanges(nextCoef, item, 'algorithm.kl_type=adaptive'));
-    }
+    effects(
+      'changes the weight that adapts',
+      ['algorithm.kl_target=0.5', 'algorithm.kl_horizon=100'],
+      (item) => assertChanges(nextCoef, item, 'algorithm.kl_type=adaptive'),
+    );
   });
 
+  effectOf('worker.rollout.temperature');
   it('is what logits are divided by: worker.rollout.temperature', async () => {
     const config = await configOf('worker.rollout.temperature=0.5');
     assert.equal(learnerSettings(config).temperature, 0.5);
   });
 
+  effectOf('sft.micro_batch_size');
   it('changes how reference answers are divided: sft.micro_batch_size=2', () => {
     const samples = [5, 6, 7, 8].map((length, i) => ({
       prompt: textPrompt([i]),
@@ -191,24 +199,28 @@ describe('a key of the config', () => {
         return arena.data;
       };
 
-      for (const item of [
-        `worker.${role}.optim.betas=[0.5, 0.9]`,
-        `worker.${role}.optim.weight_decay=0.5`,
-        `worker.${role}.optim.strategy=adamw_bf16`,
-        `worker.${role}.fsdp.torch_dtype=bf16`,
-        `worker.${role}.fsdp.mp_reduce_dtype=bf16`,
-        `worker.${role}.max_grad_norm=0.1`,
-      ]) {
-        it(`changes the weights after some steps: ${item}`, () => assertChanges(stepped, item));
-      }
+      effects(
+        'changes the weights after some steps',
+        [
+          `worker.${role}.optim.betas=[0.5, 0.9]`,
+          `worker.${role}.optim.weight_decay=0.5`,
+          `worker.${role}.optim.strategy=adamw_bf16`,
+          `worker.${role}.fsdp.torch_dtype=bf16`,
+          `worker.${role}.fsdp.mp_reduce_dtype=bf16`,
+          `worker.${role}.max_grad_norm=0.1`,
+        ],
+        (item) => assertChanges(stepped, item),
+      );
     });
 
+    effectOf(`worker.${role}.offload.offload_optimizer`);
     it(`changes where the optimizer's state lies: worker.${role}.offload.offload_optimizer=true`, () =>
       assertChanges(
         (config) => settingsOf(config).optimization.offloadsState,
         `worker.${role}.offload.offload_optimizer=true`,
       ));
 
+    effectOf(`worker.${role}.model.enable_gradient_checkpointing`);
     it(`changes what is kept of a pass: worker.${role}.model.enable_gradient_checkpointing=false`, () =>
       assertChanges(
         (config) => settingsOf(config).gradientCheckpointing,
@@ -229,24 +241,27 @@ describe('a key of the config', () => {
         `worker.${role}.micro_batch_size_per_device_for_experience=2`,
       ];
 
-      for (const item of [
-        `worker.${role}.micro_batch_size_per_device_for_update=1`,
-        `worker.${role}.dynamic_batching=false`,
-        'data.max_prompt_length=90',
-        'data.max_response_length=120',
-      ]) {
-        it(`changes how an update is divided: ${item}`, () =>
-          assertChanges(divided('updateMicroBatch'), item, ...usual));
-      }
+      effects(
+        'changes how an update is divided',
+        [
+          `worker.${role}.micro_batch_size_per_device_for_update=1`,
+          `worker.${role}.dynamic_batching=false`,
+          'data.max_prompt_length=90',
+          'data.max_response_length=120',
+        ],
+        (item) => assertChanges(divided('updateMicroBatch'), item, ...usual),
+      );
 
-      for (const item of [
-        `worker.${role}.micro_batch_size_per_device_for_experience=6`,
-        `worker.${role}.dynamic_batching=false`,
-      ]) {
-        it(`changes how scoring is divided: ${item}`, () =>
-          assertChanges(divided('experienceMicroBatch'), item, ...usual));
-      }
+      effects(
+        'changes how scoring is divided',
+        [
+          `worker.${role}.micro_batch_size_per_device_for_experience=6`,
+          `worker.${role}.dynamic_batching=false`,
+        ],
+        (item) => assertChanges(divided('experienceMicroBatch'), item, ...usual),
+      );
 
+      effectOf(`worker.${role}.ppo_epochs`);
       it(`worker.${role}.ppo_epochs is how often a batch is gone through`, async () => {
         using device = openDevice({ threads: 1 });
         const arena = new Arena(layOut([[{ name: 'w', shape: [16] }]]));
@@ -254,19 +269,17 @@ describe('a key of the config', () => {
           const config = await configOf(`worker.${role}.ppo_epochs=${epochs}`);
           const { optimization: options, ...settings } = settingsOf(config);
           using optimization = new Optimization(device, arena, options);
-          let passed = 0;
-          const network = {
-            accumulateGradients({ trees }: PackedBatch) {
-              passed += trees.flatMap(({ responses }) => responses).length;
-              return Promise.resolve();
-            },
-          };
-          const loss = () => ({ metrics: {}, gradient: f32() });
-          const { updateMicroBatch: microBatch } = settings;
-          const passes = { loss, microBatch, epochs: settings.epochs, learningRate: 0 };
+          const passed: number[] = [];
+          const passes = { ...settings, microBatch: settings.updateMicroBatch, learningRate: 0 };
           const batches = [{ samples, responseTokens: 128 }];
-          await updateByMiniBatches(network, optimization, batches, passes);
-          assert.equal(passed, samples.length * epochs);
+          await updateByMiniBatches(optimization, batches, passes, (some) => {
+            passed.push(some.length);
+            return Promise.resolve({});
+          });
+          assert.equal(
+            passed.reduce((sum, count) => sum + count, 0),
+            samples.length * epochs,
+          );
         }
       });
     });

@@ -12,6 +12,7 @@ import { Policy } from '../../../src/model/policy.ts';
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
+import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenSequences,
@@ -80,6 +81,7 @@ describe('GenerationEngine', () => {
     }
   });
 
+  effectOf('worker.rollout.max_num_batched_tokens');
   it('gives the same tokens however prompts are divided into prefills', async () => {
     const requests = mixedRequests();
     using one = open({ maxSequences: 32, maxPrefillTokens: 1 });

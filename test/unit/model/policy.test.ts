@@ -8,6 +8,7 @@ import { parameterGroups, visionLength } from '../../../src/model/parameters.ts'
 import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
+import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
   goldenSequences,
@@ -148,6 +149,7 @@ describe('Policy', () => {
     assertClose([slope], [expected], { rtol: 2e-2 });
   });
 
+  effectOf('worker.actor.model.enable_gradient_checkpointing');
   it('keeps less when it computes blocks again, and comes to the same gradients', async () => {
     const batch = packSequences(sequences);
     const run = async (

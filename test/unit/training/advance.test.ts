@@ -5,6 +5,7 @@ import {
   observe,
   type AdvanceRule,
 } from '../../../src/training/advance.ts';
+import { effectOf } from '../../support/effect.ts';
 
 const rule: AdvanceRule = {
   metric: 'reward/accuracy',
@@ -15,6 +16,7 @@ const rule: AdvanceRule = {
 };
 
 describe('the rule that ends a stage', () => {
+  effectOf('curriculum[].advance.ema_alpha');
   it('follows the running mean, from the first value on', () => {
     const emas = [0.4, 0.8, 0.8, 1].map(
       (
@@ -26,11 +28,17 @@ describe('the rule that ends a stage', () => {
     emas.forEach((ema, i) => assert.ok(Math.abs(ema! - exact[i]!) < 1e-12));
   });
 
+  effectOf('curriculum[].advance.metric');
   it('leaves the mean alone at steps without the metric', () => {
     assert.deepEqual(observe({ ema: 0.5 }, { 'actor/lr': 1 }, rule), { ema: 0.5 });
     assert.deepEqual(observe({ ema: 0.5 }, { 'reward/accuracy': NaN }, rule), { ema: 0.5 });
   });
 
+  effectOf(
+    'curriculum[].advance.above',
+    'curriculum[].advance.below',
+    'curriculum[].advance.min_steps',
+  );
   it('holds at the threshold, from either side, and not before enough steps', () => {
     assert.equal(hasAdvanced({ ema: 0.7 }, 1, rule), true);
     assert.equal(hasAdvanced({ ema: 0.69 }, 1, rule), false);
