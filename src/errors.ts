@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 
-/** Every way cxmind fails, as a code that survives a thread or a socket. */
+/** Codes of all failures. They survive a thread or a socket. */
 export type ErrorCode =
   | 'CONFIG_INVALID'
   | 'CHECKPOINT_INVALID'
@@ -54,9 +54,9 @@ export class CxmindError extends Error {
 }
 
 /**
- * Whatever was thrown, as a CxmindError.
+ * A thrown value as a CxmindError.
  *
- * What the operating system refused becomes `IO_FAILED`, any other foreign value `INTERNAL`, with itself as cause.
+ * A refusal of the operating system becomes `IO_FAILED`, any other foreign value `INTERNAL`, with itself as cause.
  */
 export function asCxmindError(thrown: unknown): CxmindError {
   const failure = firstFailure(thrown);
@@ -65,17 +65,17 @@ export function asCxmindError(thrown: unknown): CxmindError {
   return new CxmindError(code, messageOf(failure), { cause: failure });
 }
 
-/** What work failed with, rather than what could not be put away after it. */
+/** The error of the work itself, rather than one that disposing after it added. */
 export function firstFailure(thrown: unknown): unknown {
   return thrown instanceof SuppressedError ? firstFailure(thrown.suppressed) : thrown;
 }
 
-/** Whether an error is the operating system's refusal of a call, as of a disk that is full. */
+/** Tells whether an error is the operating system's refusal of a call, as of a full disk. */
 export function isSystemError(thrown: unknown): thrown is NodeJS.ErrnoException {
   return thrown instanceof Error && 'syscall' in thrown && 'errno' in thrown;
 }
 
-/** What a thrown value says: an error's message, a text itself, anything else as code would write it, in one line. */
+/** The message of a thrown value in one line; of one that is no error, its text or its code. */
 export function messageOf(thrown: unknown): string {
   if (typeof thrown === 'string') return thrown;
   if (!(thrown instanceof Error)) {
@@ -87,14 +87,15 @@ export function messageOf(thrown: unknown): string {
     });
   }
   if (thrown.message !== '') return thrown.message;
-  // What was tried on several addresses has no message of its own.
+  // A connection that was tried at several addresses has no message of its own.
   const [first] = thrown instanceof AggregateError ? (thrown.errors as unknown[]) : [];
   return first === undefined ? thrown.name : messageOf(first);
 }
 
 /**
- * Why something was refused, for a message that names what it was: of `ENOSPC: no space left on device, write` the
- * middle, since code, call and path are of no use beside it.
+ * The reason of a refusal, for a message that names the file.
+ *
+ * It is the middle of `ENOSPC: no space left on device, write`, without code, call and path.
  */
 export function refusalText(thrown: unknown): string {
   const message = messageOf(thrown);

@@ -1,8 +1,8 @@
 import { loadLibrary, type NativeFunction } from './native.ts';
 
-/** Access to memory that is mapped. */
+/** Access to mapped memory. */
 export const PROT_READ_WRITE = 3;
-/** How memory is mapped: its writes are those of the file; in place of what was at the address before. */
+/** Flags of mapping: writes go to the file; the mapping replaces what was at the address. */
 export const MAP_SHARED = 1;
 export const MAP_FIXED = 0x10;
 /** Advice that takes pages out of memory. */
@@ -20,18 +20,18 @@ type Futex = (
   ...args: [number, bigint, number, number, ArrayBufferView | null, null, number]
 ) => number;
 
-/** What is used of the C library of Linux. */
+/** Functions of the C library of Linux. */
 export interface LibC {
   readonly mmap: NativeFunction<Mmap>;
   readonly munmap: NativeFunction<(at: bigint, length: number) => number>;
   readonly madvise: NativeFunction<(at: bigint, length: number, advice: number) => number>;
   readonly fallocate: NativeFunction<(fd: number, from: number, length: number) => number>;
   readonly mallopt: NativeFunction<(setting: number, value: number) => number>;
-  /** Of `futex` alone, whose arguments it is declared with. */
+  /** `syscall`, declared with the arguments of `futex` alone. */
   readonly syscall: Futex & { async: (...args: [...Parameters<Futex>, () => void]) => void };
 }
 
-/** The functions as this thread calls them; on Linux only. */
+/** Loads the functions for this thread; on Linux only. */
 export function openLibC(): LibC {
   const library = loadLibrary(null);
   const mmap = ['void *', 'size_t', 'int', 'int', 'int', 'int64_t'];

@@ -7,7 +7,7 @@ import { printable, secretHider, withoutLongWords } from './printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** Where events go: fields first, then the event's name. */
+/** Logger of events: fields first, then the event's name. */
 export interface Logger {
   debug(fields: object, event: string): void;
   info(fields: object, event: string): void;
@@ -20,16 +20,17 @@ export interface Logger {
 /** A logger with the file behind it. Close it, or hold it with `await using`, and nothing is lost. */
 export interface Log extends AsyncDisposable {
   readonly logger: Logger;
-  /** Write what is left and close the file; later events are dropped. */
+  /** Writes the rest and closes the file; later events are dropped. */
   close(): Promise<void>;
 }
 
 const STANDARD_ERROR = 2;
 
 /**
- * Log events as one JSON object a line, `{ time, level, …fields, msg }`, without waiting for the disk.
+ * Opens a logger that writes events as one JSON object a line, `{ time, level, …fields, msg }`, without waiting for the disk.
  *
- * Secrets are hidden and long words cut, as `readable` does. An error under `error` is written with its code, detail, stack and causes.
+ * Secrets are hidden and long words cut, as `readable` does. An error under `error` is written with its code, detail,
+ * stack and causes.
  *
  * @param options.path file to append to, its folders made; standard error when not given
  * @param options.level events below it are dropped; `info` when not given

@@ -38,8 +38,10 @@ function summary(prefix: string, values: ArrayLike<number>): Metrics {
 }
 
 /**
- * What a batch holds: `critic/{score,rewards}` per sample, `critic/{advantages,returns,values}` per token
- * that counts, `critic/vf_explained_var`, and lengths in tokens with the share that hit the limit.
+ * Metrics of a batch.
+ *
+ * They are `critic/{score,rewards}` per sample, `critic/{advantages,returns,values}` per token that counts,
+ * `critic/vf_explained_var`, and lengths in tokens with the share that hit the limit.
  */
 export function dataMetrics(batch: MetricsBatch): Metrics {
   const counted = (values: Float32Array): Float32Array =>
@@ -66,7 +68,7 @@ export function lengthMetrics(name: string, lengths: readonly number[], limit: n
   return { ...summary(name, lengths), [`${name}/clip_ratio`]: atLimit / lengths.length };
 }
 
-/** The phases of a step, and by which tokens their cost goes; null for those that have nothing to do with tokens. */
+/** Phases of a step, and the tokens that their cost grows with; null where it does not. */
 const tokensOfPhase = {
   data: null,
   gen: 'response',
@@ -89,10 +91,10 @@ export type Phase = keyof typeof tokensOfPhase;
 export type PhaseSeconds = Readonly<Partial<Record<Phase, number>>>;
 
 /**
- * `actor/rollout_train_mismatch/mean` and `…/max`: how far apart the log-probabilities of response tokens are, nats, as
- * the rollouts sampled them and as the learners compute them before the step's first update.
+ * `actor/rollout_train_mismatch/mean` and `…/max`: distance of the log-probabilities of response tokens, nats.
  *
- * @param sampled, computed of one length, not 0
+ * @param sampled  f32 `[T]`, by the rollouts; T is not 0
+ * @param computed f32 `[T]`, by the learners before the step's first update
  */
 export function mismatchMetrics(sampled: Float32Array, computed: Float32Array): Metrics {
   const distances = sampled.map((value, i) => Math.abs(value - computed[i]!));
@@ -149,14 +151,15 @@ export function mergeMetrics(...sources: readonly Metrics[]): Metrics {
 
 /**
  * `perf/*`: tokens, seconds, tokens per second and device, and memory in GiB: the host's, and a device's at its peak.
- * Where the device is the CPU, that is what the leading process had, and nothing tells what of it was reserved only.
+ *
+ * The CPU's peak is that of the leading process, and its reserved memory is not known, so both metrics are the same.
  */
 export function performanceMetrics(step: {
   /** Valid tokens of the batch, prompts and responses. */
   readonly totalTokens: number;
   readonly stepSeconds: number;
   readonly deviceCount: number;
-  /** In use on the host, by all processes. */
+  /** Memory in use on the host, by all processes. */
   readonly usedMemoryBytes: number;
   readonly peakMemoryBytes: number;
 }): Metrics {
@@ -171,15 +174,16 @@ export function performanceMetrics(step: {
 }
 
 /**
- * One number a metric: the arithmetic mean of its list, which holds an entry per micro-batch or per
- * step of every worker. A metric without entries is left out.
+ * One number a metric: the mean of its list, which holds an entry per micro-batch or per step of every worker.
+ *
+ * A metric without entries is left out.
  */
 export function reduceMetrics(lists: Readonly<Record<string, readonly number[]>>): Metrics {
   const present = Object.entries(lists).filter(([, values]) => values.length > 0);
   return Object.fromEntries(present.map(([name, values]) => [name, sum(values) / values.length]));
 }
 
-/** The metric lists of several workers as one: what each has is an addend to the entries of the whole. */
+/** Metric lists of several workers as one: entries at the same place are added. */
 export function addMetricLists(
   workers: readonly Readonly<Record<string, readonly number[]>>[],
 ): Record<string, number[]> {

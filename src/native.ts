@@ -4,9 +4,9 @@ import koffi, { type LibraryHandle } from 'koffi';
 const ASYNC_STACK_BYTES = 4 << 20;
 
 /**
- * A native library, or with null the process itself with all that is loaded into it.
+ * Loads a native library; null is the process itself with all libraries that it has loaded.
  *
- * koffi takes settings only before its first library, whoever loads it, so this is the way for everybody.
+ * koffi takes settings only before its first library, so every library is loaded here.
  */
 export function loadLibrary(path: string | null): LibraryHandle {
   if (koffi.config().async_stack_size !== ASYNC_STACK_BYTES) {
@@ -16,12 +16,13 @@ export function loadLibrary(path: string | null): LibraryHandle {
 }
 
 /**
- * A native library that stays for the life of the process. What has threads of its own has to: koffi unloads a library
- * when the thread ends that loaded it, and would pull the code from under them.
+ * Loads a native library that stays for the life of the process.
+ *
+ * A library with threads of its own needs this: koffi unloads a library when the thread that loaded it ends.
  */
 export function loadForGood(path: string): LibraryHandle {
   const library = loadLibrary(path);
-  // One more reference, which nobody gives back.
+  // One more reference, which is never given back.
   const now = 2;
   if (process.platform === 'win32') {
     loadLibrary('kernel32.dll').func('LoadLibraryW', 'void *', ['const char16_t *'])(path);
@@ -31,7 +32,7 @@ export function loadForGood(path: string): LibraryHandle {
   return library;
 }
 
-/** Where the bytes of a block of memory lie. */
+/** The address of a block of memory. */
 export function addressOf(block: ArrayBufferLike): bigint {
   return koffi.address(new Uint8Array(block));
 }

@@ -1,10 +1,10 @@
 /** Control characters but line feed and tab, and those that turn the direction of what follows. */
 const controls = /(?![\n\t])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
-/** A word that no path of a file is as long as; a list of numbers is none. */
+/** A word longer than any path; a list of numbers is no word. */
 const longWord = /[^\s"\\,]{4097,}/g;
 const KEPT_OF_WORD = 200;
-/** A `data:` URL from where its content is of no use to a reader. */
+/** A `data:` URL, split where its content begins to be of no use to a reader. */
 const dataUrl = /(\bdata:[^\s,"'\\]{0,100},[^\s"'\\]{32})([^\s"'\\]{32,})/g;
 const MAX_LINE = 4096;
 const MAX_LINES = 200;
@@ -13,15 +13,14 @@ const LINES_AT_END = 50;
 /** Values shorter than this are too common to be taken for a secret. */
 const MIN_SECRET = 6;
 const secretName = /(KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)$/i;
-/** What stands before the host in a URL; bounded, so that no text takes long to search. */
+/** User and password of a URL; bounded, so that no text takes long to search. */
 const userInfo = /\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/?#"'\\]{1,2000}@/gi;
 
 /**
- * Text that does nothing to a terminal: its control characters are written as `\u001b`, which in JSON stands for
- * the same text.
+ * Text that does nothing to a terminal: its control characters are written as `\u001b`, as in JSON.
  *
- * What a terminal obeys may come from data, models and servers: it moves the cursor, sets the title, writes the
- * clipboard, or turns around what is read.
+ * Data, models and servers may send text that moves the cursor, sets the title, writes the clipboard or turns the
+ * direction of reading.
  */
 export function printable(text: string): string {
   return text.replace(controls, escaped);
@@ -67,7 +66,7 @@ export function readable(text: string): string {
   return printable(withoutLongWords(secretHider()(text)));
 }
 
-/** Text of at most 200 lines of 4096 characters; how much of it was left out stands where that was. */
+/** Text cut to 200 lines of 4096 characters, with the number of lines and characters that were left out. */
 export function shortened(text: string): string {
   const lines = text.split('\n').map(shortLine);
   const left = lines.length - MAX_LINES;

@@ -1,10 +1,12 @@
 /**
- * Counter-based randomness: the value at (key, counter) needs no state but those two numbers,
- * so a stream can be split, saved and resumed, and a retry anywhere draws the same numbers.
+ * Counter-based randomness.
  *
- * Each draw is two rounds of a 32-bit avalanche hash over key and counter: good enough to sample and
- * shuffle with, not for cryptography.
+ * The value at (key, counter) needs no state but those two numbers, so a stream can be split, saved and resumed, and a
+ * retry anywhere draws the same numbers. Each draw is two rounds of a 32-bit avalanche hash over key and counter. It is
+ * good enough for sampling and shuffling, not for cryptography.
  */
+
+/** State of a stream, which a checkpoint keeps. */
 export interface RngState {
   readonly key: readonly [number, number];
   readonly counter: number;
@@ -48,30 +50,30 @@ export class Rng {
     this.#counter = counter;
   }
 
-  /** What a checkpoint keeps: `new Rng(state.key, state.counter)` continues the stream. */
+  /** State of the stream: `new Rng(state.key, state.counter)` continues it. */
   get state(): RngState {
     return { key: this.#key, counter: this.#counter };
   }
 
-  /** Uniform 32-bit unsigned integer. */
+  /** Draws a uniform 32-bit unsigned integer. */
   nextUint32(): number {
     const counter = this.#counter++;
     const low = mix(this.#key[0] ^ mix((counter | 0) + 0x9e3779b9));
     return mix(this.#key[1] ^ low ^ Math.imul(Math.floor(counter / 2 ** 32) + 1, 0x27d4eb2f));
   }
 
-  /** Uniform in [0, 1), 53 bits. */
+  /** Draws a uniform number in [0, 1) with 53 bits. */
   nextUniform(): number {
     return ((this.nextUint32() >>> 5) * 67108864 + (this.nextUint32() >>> 6)) / 2 ** 53;
   }
 
-  /** Standard normal (Box-Muller; two uniforms a draw). */
+  /** Draws a standard normal number (Box-Muller, two uniforms a draw). */
   nextNormal(): number {
     const radius = Math.sqrt(-2 * Math.log(1 - this.nextUniform()));
     return radius * Math.cos(2 * Math.PI * this.nextUniform());
   }
 
-  /** Uniform integer in [0, bound). */
+  /** Draws a uniform integer in [0, bound). */
   nextBelow(bound: number): number {
     return Math.floor(this.nextUniform() * bound);
   }

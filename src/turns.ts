@@ -1,8 +1,8 @@
-/** Runs asynchronous work piece by piece, in the order in which it was asked for. */
+/** Queue that runs asynchronous work one piece at a time, in the order in which it was asked for. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** What the work comes to, once everything before it has ended, well or badly. */
+  /** Runs the work once everything before it has ended, well or badly, and gives its result. */
   run<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#last.then(work);
     this.#last = result.catch(() => undefined);

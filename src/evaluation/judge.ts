@@ -19,7 +19,7 @@ const Completion = t.type({
   choices: t.array(t.type({ message: t.type({ content: t.string }) })),
 });
 
-/** Where the judge is: the deployment of a model behind Azure OpenAI. */
+/** Address of the judge: a model that is deployed behind Azure OpenAI. */
 export interface JudgeAddress {
   readonly endpoint: string;
   readonly apiKey: string;
@@ -51,7 +51,7 @@ export function judgeAddress(
 export class Judge {
   readonly #url: string;
   readonly #headers: Readonly<Record<string, string>>;
-  /** Answers that it was asked about in vain, and why the first of them. */
+  /** Number of answers that the judge failed to judge, and the reason of the first. */
   readonly failures: { count: number; first: string | null } = { count: 0, first: null };
 
   constructor({ endpoint, apiKey, apiVersion }: JudgeAddress) {
@@ -61,7 +61,7 @@ export class Judge {
     this.#headers = { 'content-type': 'application/json', 'api-key': apiKey };
   }
 
-  /** Its verdict; that of the words alone when it cannot be had or read, 0 for an empty answer or a blank reference. */
+  /** Gives the verdict on an answer: by words alone where the judge fails, 0 for an empty answer or a blank reference. */
   async verdict(prediction: string, gold: string): Promise<Verdict> {
     if (prediction === '' || trimSpace(gold) === '') return { correct: 0, jaccard: 0 };
     try {
@@ -97,8 +97,10 @@ export class Judge {
 }
 
 /**
- * The verdict in a reply, read as the released script does: fences are nothing wherever they stand, a missing
- * `correct` is 0, a missing `jaccard` is that of the words, and either may be a truth value or text.
+ * The verdict in a reply, read as the released script does.
+ *
+ * Fences are left out. A missing `correct` is 0, a missing `jaccard` is that of the words, and either may be a truth
+ * value or text.
  *
  * @throws Error when it is not the JSON that was asked for
  */

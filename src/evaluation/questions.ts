@@ -11,7 +11,7 @@ import type { Task } from './task.ts';
 
 const MARKER = '<image>';
 
-/** How a chain is asked for where the records themselves do not say it. */
+/** Instructions that ask for a chain where the records do not. */
 const instructions: Readonly<Record<Task, string>> = {
   closed:
     'Go through the options one after the other: think about each between <think> and </think>, judge it between ' +
@@ -29,21 +29,22 @@ export interface Question {
   readonly prompt: string;
   /** Turns before the prompt. */
   readonly history: readonly Turn[];
-  /** The reference answer, and what rewards get of it. */
+  /** Text of the reference answer. */
   readonly gold: string;
+  /** The reference answer as rewards get it. */
   readonly answer: Answer;
   /** Absolute paths, or bytes. */
   readonly images: readonly ImageReference[];
 }
 
 /**
- * The questions of a data set, of each file the first ones.
+ * The questions of a data set: the first ones of each file.
  *
  * Records with `messages`, the form of the released scripts, get the task's instruction behind their text, unless
- * their `images` is null; rows of ours are asked as they are.
+ * their `images` is null. Other rows are asked as they are.
  *
- * @param options.limit    of each file; null for all
- * @param options.imageDir as `data.image_dir`
+ * @param options.limit    questions of each file; null for all
+ * @param options.imageDir value of `data.image_dir`
  */
 export async function questionsOf(
   rows: readonly DatasetRow[],
@@ -84,7 +85,7 @@ export function questionLine({ prompt, history, answer, images }: Question): str
   return JSON.stringify({ ...asked, answer, ...(hasMarkers && { images: entries }) });
 }
 
-/** Where an image is, by the rule of `data.image_dir`. */
+/** Path of an image by the rule of `data.image_dir`. */
 async function located(
   image: ImageReference,
   file: string,

@@ -15,7 +15,7 @@ interface ReportAnswer {
 /** A question with its pictures and answers. */
 export interface ReportQuestion {
   readonly task: Task;
-  /** From 1. */
+  /** Number of the question, from 1. */
   readonly number: number;
   readonly file: string;
   readonly prompt: string;
@@ -25,12 +25,12 @@ export interface ReportQuestion {
   readonly answers: readonly ReportAnswer[];
 }
 
-/** What a report is about. */
+/** Content of a report. */
 export interface Report {
   readonly summary: EvaluationSummary;
   readonly model: string;
   readonly data: string;
-  /** In the order they are shown. */
+  /** Questions in the order of the report. */
   readonly questions: readonly ReportQuestion[];
 }
 
@@ -70,8 +70,9 @@ function escaped(text: string): string {
 }
 
 /**
- * A page that stands by itself: the numbers, then question after question with its pictures, what was thought and
- * judged step by step, and what of that is right. It has no scripts, and nothing is loaded from elsewhere.
+ * The report as an HTML page: the numbers, then each question with its pictures, its answers and their steps.
+ *
+ * It has no scripts and loads nothing.
  */
 export function reportPage({ summary, model, data, questions }: Report): string {
   const shown =
@@ -105,7 +106,7 @@ ${shown}
 `.text;
 }
 
-/** The numbers that a person looks at first. */
+/** Cards of the most important numbers. */
 function cards(summary: EvaluationSummary): Html[] {
   const isOpen = summary.task === 'open';
   const percent = (share: number): string => `${(100 * share).toFixed(1)}%`;
@@ -199,7 +200,7 @@ function rawText(predict: string): Html {
   return markup`<details class="raw"><summary>as written</summary><pre>${predict}</pre></details>`;
 }
 
-/** What is said about an answer in few words. */
+/** Facts about an answer in few words. */
 function facts(task: Task, score: AnswerScore, tokens: number): string {
   return [
     ...(task === 'open' ? [`F1 ${score.f1.toFixed(2)}`] : []),
@@ -212,7 +213,7 @@ function facts(task: Task, score: AnswerScore, tokens: number): string {
 function stepItem({ think, answer, claim, isRight }: Step): Html {
   const kind = isRight === null ? 'open' : isRight ? 'right' : 'wrong';
   const word = isRight === null ? '' : isRight ? 'judged rightly' : 'judged wrongly';
-  // Plain glyphs, which every font has; emoji they often lack.
+  // Fonts have these plain glyphs more often than emoji.
   const mark = claim === null ? '' : claim ? ' \u2713' : ' \u2717';
   return markup`<div class="step ${kind}"><p>${think.trim()}</p>
 <div><span class="chip">${stripMarks(answer).trim()}${mark}</span><em>${word}</em></div></div>`;

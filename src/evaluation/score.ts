@@ -12,23 +12,24 @@ export interface Verdict {
   readonly jaccard: number;
 }
 
-/** What is said about one answer. */
+/** Scores of one answer. */
 export interface AnswerScore {
-  /** As the released scripts have it: closed, the whole text equals the reference; open, the verdict. */
+  /** The released scripts' rule: a closed answer equals the reference as a whole; an open one has the verdict. */
   readonly correct: 0 | 1;
   /** Open answers only. */
   readonly jaccard: number | null;
-  /** Whether the option, or the set of findings, that the text comes to is the reference's. */
+  /** 1 where the option, or the set of findings, that the text comes to is the reference's. */
   readonly right: 0 | 1;
-  /** What it comes to: an option, or findings. */
+  /** Conclusion of the text: an option, or findings. */
   readonly answer: readonly string[];
   readonly gold: readonly string[];
   /** F1 of the sets; for a closed answer that of one option. */
   readonly f1: number;
-  /** Whether the layout is a chain of think and answer blocks. */
+  /** 1 where the layout is a chain of think and answer blocks. */
   readonly format: 0 | 1;
-  /** Steps that claim something, and those of them that are right. */
+  /** Number of steps that claim something. */
   readonly steps: number;
+  /** Number of those steps that are right. */
   readonly rightSteps: number;
   readonly overlap: TextOverlap;
 }
@@ -63,13 +64,13 @@ export function scoreAnswer(
   };
 }
 
-/** The verdict without a judge. */
+/** The verdict by the words alone, without a judge. */
 export function wordVerdict(prediction: string, gold: string): Verdict {
   const jaccard = wordJaccard(prediction, gold);
   return { correct: jaccard > JACCARD_CORRECT ? 1 : 0, jaccard };
 }
 
-/** Whether two texts are one but for white space around them, Python's, and case. */
+/** 1 where two texts are equal but for case and Python's white space around them. */
 export function exactMatch(predict: string | null, gold: string): 0 | 1 {
   if (predict === null) return 0;
   return trimSpace(predict).toLowerCase() === trimSpace(gold).toLowerCase() ? 1 : 0;

@@ -1,7 +1,7 @@
 import type { AnswerScore } from './score.ts';
 import type { Task } from './task.ts';
 
-/** A scored answer with what it answers. */
+/** A scored answer with its question. */
 export interface ScoredAnswer {
   /** Place of the question, from 0. */
   readonly question: number;
@@ -10,7 +10,7 @@ export interface ScoredAnswer {
   readonly score: AnswerScore;
 }
 
-/** Answers of a kind and how many of them are right. */
+/** Number of answers of a kind, and of right ones among them. */
 export interface Share {
   readonly answers: number;
   readonly right: number;
@@ -26,10 +26,11 @@ export interface EvaluationSummary {
   readonly accuracy: number;
   /** Share of answers that the released script calls correct. */
   readonly correct: number;
-  /** Of open answers: mean Jaccard index of the released script. */
+  /** Mean Jaccard index of the released script; null for closed questions. */
   readonly jaccard: number | null;
-  /** Mean F1 of an answer's findings, and F1 of all of them together. */
+  /** Mean over answers of the F1 of their findings. */
   readonly f1_macro: number;
+  /** F1 of all findings of all answers together. */
   readonly f1_micro: number;
   readonly precision_micro: number;
   readonly recall_micro: number;
@@ -44,9 +45,9 @@ export interface EvaluationSummary {
   readonly rouge_1: number;
   readonly rouge_2: number;
   readonly rouge_l: number;
-  /** By k: the chance that one of k answers to a question is right. */
+  /** Chance that one of k answers to a question is right, by k. */
   readonly pass_at: Readonly<Record<string, number>>;
-  /** By the reference's option; of closed questions. */
+  /** Shares by the reference's option; empty for open questions. */
   readonly options: Readonly<Record<string, Share>>;
   readonly files: Readonly<Record<string, Share>>;
 }
@@ -122,7 +123,7 @@ function meanPassAt(
   return Object.fromEntries(means);
 }
 
-/** Precision, recall and F1 over all findings of all answers; each 0 where nothing is there to count. */
+/** Precision, recall and F1 over all findings of all answers; each is 0 where there is nothing to count. */
 function microF1(
   scores: readonly AnswerScore[],
 ): Pick<EvaluationSummary, 'f1_micro' | 'precision_micro' | 'recall_micro'> {

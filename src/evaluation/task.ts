@@ -8,7 +8,7 @@ import {
   TICK,
 } from '../reward/grammar.ts';
 
-/** What is asked: one of lettered options, or a list of findings in words. */
+/** Kind of questions: they ask for one of lettered options, or for a list of findings in words. */
 export type Task = 'closed' | 'open';
 export const tasks: readonly Task[] = ['closed', 'open'];
 
@@ -16,13 +16,13 @@ export const tasks: readonly Task[] = ['closed', 'open'];
 export interface Step {
   readonly think: string;
   readonly answer: string;
-  /** What the mark says: true, false, or nothing where there is none or both. */
+  /** Claim of the mark: true, false, or null where there is none or both. */
   readonly claim: boolean | null;
-  /** Whether the claim agrees with the reference; null where nothing is claimed. */
+  /** True where the claim agrees with the reference; null where nothing is claimed. */
   readonly isRight: boolean | null;
 }
 
-/** The answer that a text comes to: of its last pair, its last answer block, its last box, or all of it. */
+/** The answer that a text comes to: in its last pair, its last answer block or its last box, or else all of it. */
 export function conclusionOf(text: string): string {
   const pair = pairsOf(text).at(-1);
   if (pair !== undefined) return pair.answer;

@@ -1,7 +1,7 @@
 import { bleuTokens, rougeL, rougeTokens } from '../reward/text-metrics.ts';
 import { stripMarks } from '../reward/grammar.ts';
 
-/** How much two texts share. */
+/** Overlap of two texts by several measures, in [0, 1]. */
 export interface TextOverlap {
   readonly bleu_1: number;
   readonly bleu_4: number;
@@ -29,8 +29,9 @@ export function textOverlap(prediction: string, reference: string): TextOverlap 
 }
 
 /**
- * BLEU with one reference: the geometric mean of clipped n-gram precisions up to `order`, times the brevity penalty,
- * without smoothing.
+ * BLEU with one reference, without smoothing.
+ *
+ * It is the geometric mean of clipped n-gram precisions up to `order`, times the brevity penalty.
  *
  * @see Papineni et al. 2002
  */
@@ -61,7 +62,7 @@ export function rougeN(
   return (2 * shared) / (prediction.length + target.length - 2 * (n - 1));
 }
 
-/** n-grams that both have, each as often as the one with fewer of it. */
+/** Number of n-grams that both have, each counted as often as in the text with fewer of it. */
 function sharedGrams(a: readonly string[], b: readonly string[], n: number): number {
   const left = new Map<string, number>();
   for (const gram of grams(b, n)) left.set(gram, (left.get(gram) ?? 0) + 1);

@@ -6,17 +6,19 @@ import { logitsGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
 
-/** Inputs of B draws. */
+/** What draws are made by, of B tokens. */
 export interface DrawInputs {
-  readonly logits: View; // f32 [R, V]
+  /** f32 `[R, V]` */
+  readonly logits: View;
   /** The row of each draw, `[B]`. */
   readonly rows: View<'i32'>;
-  readonly uniform: View; // f32 [B, 1]
-  readonly topK: View; // f32 [B, 1], as `drawBounds`
-  readonly topP: View; // f32 [B, 1], as `drawBounds`
+  /** f32 `[B, 1]` each; see `drawBounds`. */
+  readonly uniform: View;
+  readonly topK: View;
+  readonly topP: View;
 }
 
-/** Draws with one kernel, from logits, on a device with kernels. */
+/** Draws by one kernel, from logits. */
 export class KernelSampler implements Sampler {
   readonly headGraph = logitsGraph;
   readonly #device: Device;
@@ -53,13 +55,13 @@ export class KernelSampler implements Sampler {
     return this.read(drawn, requests.length);
   }
 
-  /** Queues draws; `drawn`, f32 `[B, 2]`, gets tokens and log-probabilities. */
+  /** Queues draws, of tokens and log-probabilities f32 `[B, 2]`. */
   queue(inputs: DrawInputs, workspace: Workspace, drawn: View): void {
     this.#program.run({ ...inputs, banned: this.#banned }, workspace, { drawn });
   }
 
   /**
-   * Reads the first `count` of the queued draws.
+   * The first draws of those that were queued.
    *
    * @throws NUMERIC_NONFINITE
    */

@@ -5,7 +5,7 @@ import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import type { PrefilledPrompt } from './prefill.ts';
 import type { Entering } from './step-decoder.ts';
 
-/** Tokens of a page: few are wasted in a sequence's last page, and tables of pages stay short. */
+/** Tokens of a page: few are left over in a sequence's last, and tables of pages are short. */
 export const PAGE_ROWS = 64;
 
 /** Keys and values of one layer, `[N, R, K, d]` each. */
@@ -14,13 +14,13 @@ interface LayerPages {
   readonly values: View & Disposable;
 }
 
-/** The full pages of a prompt, which its responses share. */
+/** The whole pages of a prompt, which its responses read together. */
 interface SharedPages {
   readonly pages: readonly number[];
   readers: number;
 }
 
-/** The pages of a sequence, its shared pages first. */
+/** The pages of a sequence, those that it shares first. */
 interface Sequence {
   readonly prompt: PrefilledPrompt;
   readonly pages: number[];
@@ -28,25 +28,22 @@ interface Sequence {
 }
 
 /**
- * A cache of keys and values in pages, which sequences take as they grow.
- *
- * The full pages of a prompt exist once for all its responses. Page 0 belongs to no sequence: rows without one write
- * there. The method is vLLM's PagedAttention, arXiv:2309.06180, without swapping: a sequence begins only when there are
- * pages for its longest continuation.
+ * A cache of keys and values in pages, which sequences take as they grow. What all responses of a prompt have in common
+ * is there once. Page 0 is nobody's, for what rows without a sequence write.
  */
 export class PagedCache implements Disposable {
   readonly layers: readonly LayerPages[];
   readonly #device: Device;
   readonly #rowSize: number;
   readonly #prompts = new Map<PrefilledPrompt, SharedPages>();
-  /** Sequences by slot. */
+  /** By slot. */
   readonly #sequences: Sequence[] = [];
   readonly #pageCount: number;
   #free: number[] = [];
-  /** Free pages that running sequences may still take. */
+  /** Free pages that sequences may come to need. */
   #promised = 0;
 
-  /** @param pages number of pages besides page 0 */
+  /** @param pages besides nobody's */
   constructor(
     device: Device,
     { layers, kvHeads, headDim }: TextConfig,
@@ -64,7 +61,7 @@ export class PagedCache implements Disposable {
     this.clear();
   }
 
-  /** Size of a page in all layers together, in bytes. */
+  /** Bytes that a page takes of all layers together. */
   static pageBytes({ layers, kvHeads, headDim }: TextConfig, dtype: FloatDType): number {
     return layers * 2 * PAGE_ROWS * kvHeads * headDim * bytesPerElement(dtype);
   }
@@ -73,11 +70,11 @@ export class PagedCache implements Disposable {
     this.#prompts.clear();
     this.#sequences.length = 0;
     this.#promised = 0;
-    // Pages are taken from the end, so the lowest comes first.
+    // The lowest are taken first, one after the other.
     this.#free = Array.from({ length: this.#pageCount - 1 }, (_, i) => this.#pageCount - 1 - i);
   }
 
-  /** Counts the waiting sequences, from the first on, that have room however long all sequences become. */
+  /** How many of those that wait, from the first on, have room however long they and those that run become. */
   roomFor(waiting: readonly Entering[]): number {
     const shared = new Set(this.#prompts.keys());
     let left = this.#free.length - this.#promised;
@@ -105,7 +102,7 @@ export class PagedCache implements Disposable {
     this.#sequences[slot] = { prompt, pages, mostPages };
   }
 
-  /** Ends a sequence; that of the last slot takes its place. */
+  /** Ends a sequence; the last slot's takes its place. */
   leave(slot: number, last: number): void {
     const { prompt, pages, mostPages } = this.#sequences[slot]!;
     const shared = this.#prompts.get(prompt)!;
@@ -119,7 +116,7 @@ export class PagedCache implements Disposable {
     this.#sequences.length = last;
   }
 
-  /** The pages of a sequence, with room for a token after the cached ones. */
+  /** The pages of a sequence that is to have another token behind those cached. */
   pagesFor(slot: number, cached: number): readonly number[] {
     const { pages } = this.#sequences[slot]!;
     for (; pages.length * PAGE_ROWS <= cached; this.#promised--) pages.push(this.#take());
@@ -150,7 +147,7 @@ export class PagedCache implements Disposable {
     return page;
   }
 
-  /** Copies tokens of a prompt to consecutive pages, from the beginning of the first. */
+  /** Copies tokens of a prompt to the beginning of a page, and of those that follow. */
   #copy({ batch, start }: PrefilledPrompt, from: number, page: number, count: number): void {
     const size = count * this.#rowSize;
     const rows = (view: View, row: number): View =>
@@ -164,12 +161,12 @@ export class PagedCache implements Disposable {
   }
 }
 
-/** Number of pages that hold so many tokens. */
+/** Pages that tokens of a sequence take. */
 export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_ROWS);
 }
 
-/** Number of full pages of a prompt. */
+/** Pages that are full of a prompt. */
 function wholePages({ tokens }: PrefilledPrompt): number {
   return Math.floor(tokens / PAGE_ROWS);
 }

@@ -2,18 +2,18 @@ import type { PromptInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Sampling } from './sampler.ts';
 
-/** One prompt and its wanted responses. */
+/** One prompt and the responses wanted of it. */
 export interface GenerationRequest {
   readonly prompt: PromptInput;
   readonly sampling: Sampling;
   readonly maxTokens: number;
-  /** Tokens that end a response; it includes the first of them. */
+  /** A response ends with, and includes, the first of these. */
   readonly stopTokens: readonly number[];
-  /** Keys of the random streams, one for each response. */
+  /** The key of the random stream of each response; their number is the number of responses. */
   readonly keys: readonly (readonly [number, number])[];
 }
 
-/** One response: its tokens, and their log-probabilities under the tempered distribution. */
+/** One response: its tokens, and their log-probabilities under the tempered distribution they came from. */
 export interface Response {
   /** i32 `[T]`. */
   readonly tokenIds: Tensor<'i32'>;
@@ -22,23 +22,23 @@ export interface Response {
   readonly finishReason: 'stop' | 'length';
 }
 
-/** Limits of an engine. */
+/** What the engine may use. */
 export interface EngineOptions {
-  /** Most sequences decoded together; left out, as many as suit the device. */
+  /** Sequences decoded together; left out, as many as suit the device. */
   readonly maxSequences?: number;
-  /** Most prompt tokens of one prefill pass; a longer prompt runs alone. */
+  /** Prompt tokens of one prefill pass; a longer prompt runs alone. */
   readonly maxPrefillTokens: number;
-  /** Share of a GPU's free memory that the cache may take; 0.6 when left out. */
+  /** The share of a card's free memory that the cache may take; 0.6 when left out. */
   readonly memoryShare?: number;
   /** Tokens that are never sampled: placeholders of images and videos. */
   readonly bannedTokens: readonly number[];
-  /** True where the vision tower's weights never change, so that image embeddings can be kept between passes. */
+  /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */
   readonly isVisionFixed?: boolean;
 }
 
-/** Cancellation and progress of a call. */
+/** How a call may be watched and stopped. */
 export interface GenerateControl {
   readonly signal?: AbortSignal;
-  /** Receives the number of tokens and responses made so far, from time to time. */
+  /** Called from time to time with the tokens and responses made so far. */
   readonly onProgress?: (progress: { tokens: number; responses: number }) => void;
 }

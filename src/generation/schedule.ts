@@ -8,24 +8,25 @@ import type { Prefill, PrefilledPrompt } from './prefill.ts';
 import type { Draw, DrawRequest, Sampler } from './sampler.ts';
 import type { StepDecoder } from './step-decoder.ts';
 
-/** Parts of an engine that a schedule drives. */
+/** What a schedule uses of an engine. */
 export interface ScheduleTools {
-  /** Most prompt tokens of a prefill pass. */
+  /** Prompt tokens of a prefill pass, short prompts together. */
   readonly passTokens: number;
   readonly prefill: Prefill;
   readonly sampler: Sampler;
   readonly decoder: StepDecoder;
-  readonly logitBias: View; // f32 [V]
+  /** f32 `[V]` */
+  readonly logitBias: View;
 }
 
-/** A response that waits for a slot. */
+/** A response that is to begin. */
 interface Waiting {
   readonly request: number;
   readonly sample: number;
   readonly prompt: PrefilledPrompt;
 }
 
-/** A response that is being decoded. */
+/** A response that has begun. */
 interface Sequence {
   readonly request: number;
   readonly sample: number;
@@ -37,21 +38,19 @@ interface Sequence {
   readonly promptTokens: number;
 }
 
-/** Steps between two turns of the event loop, which let messages and cancellation in. */
+/** Steps between two looks at the event loop, for messages and cancellation. */
 const STEPS_PER_TURN = 16;
 
 /**
- * The schedule of one call by continuous batching (Orca, Yu et al., OSDI 2022).
- *
- * Every iteration admits waiting responses to free slots, decodes one token of each running response, and finishes
- * those that are complete. A prompt is prefilled once for all its responses.
+ * One call of an engine by continuous batching: each prompt is prefilled once, its responses enter free slots, and a
+ * response that ends leaves its slot to the next.
  */
 export class Schedule {
   readonly #requests: readonly GenerationRequest[];
   readonly #control: GenerateControl;
   readonly #tools: ScheduleTools;
   readonly #results: Response[][];
-  /** Running responses by slot. */
+  /** By slot. */
   readonly #running: Sequence[] = [];
   #waiting: Waiting[] = [];
   #nextRequest = 0;
@@ -69,23 +68,19 @@ export class Schedule {
     this.#results = requests.map(({ keys }) => new Array<Response>(keys.length));
   }
 
-  /**
-   * Runs until every request has its responses.
-   *
-   * @throws RUNTIME_CANCELLED when the signal aborts
-   */
+  /** @throws RUNTIME_CANCELLED when the signal aborts */
   async run(): Promise<Response[][]> {
     for (let step = 0; ; step++) {
       await this.#admit();
       if (this.#running.length === 0) break;
       await this.#step();
-      if (step % STEPS_PER_TURN === 0) await this.#yield();
+      if (step % STEPS_PER_TURN === 0) await this.#lookUp();
     }
     this.#report();
     return this.#results;
   }
 
-  /** Fills the free slots with waiting responses, and draws their first tokens. */
+  /** Fills the free slots. */
   async #admit(): Promise<void> {
     const { decoder } = this.#tools;
     while (this.#running.length < decoder.slots) {
@@ -115,7 +110,7 @@ export class Schedule {
     }
   }
 
-  /** Prefills the next prompts: enough to fill the free slots, within the token budget of a pass. */
+  /** Runs the next prompts, whose responses fill the free slots, within the prefill's token budget. */
   async #prefill(freeSlots: number): Promise<void> {
     const { prefill, logitBias, passTokens } = this.#tools;
     const first = this.#nextRequest;
@@ -129,7 +124,7 @@ export class Schedule {
     const chosen = this.#requests.slice(first, end);
     const { prompts } = await prefill.run(
       packPrompts(chosen.map(({ prompt }) => prompt)),
-      chosen.map(({ sampling }) => sampling),
+      chosen.map(({ sampling }) => sampling.temperature),
       logitBias,
     );
     this.#waiting = chosen.flatMap(({ keys }, i) =>
@@ -138,7 +133,7 @@ export class Schedule {
     this.#nextRequest = end;
   }
 
-  /** Decodes one token of every running response, and frees the slots of those that are complete. */
+  /** One token more for every running sequence; those that are complete leave. */
   async #step(): Promise<void> {
     const running = [...this.#running];
     const draws = await this.#tools.decoder.step(
@@ -149,9 +144,9 @@ export class Schedule {
         ...this.#drawOf(sequence),
       })),
     );
-    // From the last slot, so that a response that moves to a freed slot has had its draw.
+    // From the last slot, so that what moves into a slot that becomes free has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
-      if (this.#extend(running[slot]!, draws[slot]!)) this.#finish(slot);
+      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
     }
   }
 
@@ -164,13 +159,13 @@ export class Schedule {
     return this.#tools.sampler.draw(distributions, draws);
   }
 
-  /** Sampling of a response's next token. */
+  /** How a sequence's next token is drawn. */
   #drawOf({ request, rng }: Pick<Sequence, 'request' | 'rng'>): Omit<DrawRequest, 'row'> {
     const { sampling } = this.#requests[request]!;
     return { sampling, uniform: sampling.temperature === 0 ? 0 : rng.nextUniform() };
   }
 
-  /** Appends a draw to a response; true when that completes it. */
+  /** Appends a draw; true when the response is complete. */
   #extend(sequence: Sequence, { token, logProb }: Draw): boolean {
     const { stopTokens, maxTokens } = this.#requests[sequence.request]!;
     const { tokens, logProbs } = sequence;
@@ -188,15 +183,14 @@ export class Schedule {
     return true;
   }
 
-  /** Frees a slot, and moves the last response there. */
-  #finish(slot: number): void {
+  /** Frees a slot and closes the gap with the last one. */
+  #leave(slot: number): void {
     const last = this.#running.pop()!;
     this.#tools.decoder.leave(slot, this.#running.length);
     if (slot < this.#running.length) this.#running[slot] = last;
   }
 
-  /** Reports progress, and lets the event loop run. */
-  async #yield(): Promise<void> {
+  async #lookUp(): Promise<void> {
     this.#report();
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#control.signal?.aborted === true) {

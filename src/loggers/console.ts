@@ -3,12 +3,13 @@ import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested, type Nested } from './nesting.ts';
 
-/** Whether steps are shown here, with all their metrics, or elsewhere, as lines of a table. */
+/** Form of a step: all its metrics, which this logger writes, or a line of a table, which another place shows. */
 export type ConsoleForm = 'metrics' | 'table';
 
 /**
- * Metrics as text: the config at the beginning, then for every step its number and all metrics as a tree,
- * keys in alphabetical order. Beside a table only the answers of validations are shown.
+ * Logger that writes metrics as text: the config first, then for every step its number and its metrics as a tree.
+ *
+ * Keys are in alphabetical order. Beside a table it writes only the answers of validations.
  */
 export class ConsoleLogger implements MetricLogger {
   readonly #write: (text: string) => void;
@@ -47,7 +48,7 @@ function treeLines(tree: Nested<number>, indent: string): string[] {
     });
 }
 
-/** Three decimals; a number too small or too large for them keeps its power of ten: `1.0e-06`. */
+/** A metric with three decimals; a number too small or too large for them keeps its power of ten: `1.0e-06`. */
 export function metricText(value: number): string {
   if (!Number.isFinite(value)) return nonFinite(value);
   if (Number.isInteger(value) && Math.abs(value) < 1e16) return floatText(value);
@@ -64,7 +65,7 @@ function floatText(value: number): string {
   return `${whole}e${sign}${exponent.slice(1).padStart(2, '0')}`;
 }
 
-/** Whether Python prints a float with an exponent. */
+/** Tells whether Python prints a float with an exponent. */
 function isScientific(value: number): boolean {
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-4 || size >= 1e16);

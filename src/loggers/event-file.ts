@@ -1,3 +1,9 @@
+/**
+ * Files of TFRecords, which TensorBoard reads.
+ *
+ * CRC-32C is computed here: Node's `crc32` has another polynomial, and the kept package (@aws-crypto/crc32c) brings three
+ * others for these lines.
+ */
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const POLYNOMIAL = 0x82f63b78;
@@ -15,7 +21,7 @@ export function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** The CRC-32C as TFRecord stores it: rotated and offset, so that a CRC of data with CRCs in it is safe. */
+/** The CRC-32C as TFRecord stores it: rotated and offset, so that data may contain CRCs themselves. */
 function maskedCrc32c(bytes: Uint8Array): number {
   const crc = crc32c(bytes);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;

@@ -8,11 +8,11 @@ import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested } from './nesting.ts';
 
 /**
- * The reference's log files in the run's folder: `experiment_config.json`, `experiment_log.jsonl` with a nested
- * object a step, `generations.log`.
+ * Logger that writes the reference's files in the run's folder: `experiment_config.json`, `experiment_log.jsonl` with a
+ * nested object a step, `generations.log`.
  *
- * A new run begins them anew. A resumed one goes on with them, less the steps that it will do again, where the
- * reference empties all three and so loses what came before. A look at a run only adds its validation.
+ * A new run begins them anew. A resumed run keeps them up to the step that it goes on from, where the reference empties
+ * all three. A run that only validates adds its validation.
  */
 export class FileLogger implements MetricLogger {
   readonly #log: string;
@@ -25,7 +25,7 @@ export class FileLogger implements MetricLogger {
     const described = join(folder, 'experiment_config.json');
     if (!isLook || !existsSync(described)) {
       const text = JSON.stringify(config, null, 2);
-      // a secret may stand in it that was given as it is, and not by its variable
+      // It may hold a secret that was written out in the config.
       writeFileSync(described, text, { mode: 0o600 });
     }
     if (isLook) return;

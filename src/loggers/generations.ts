@@ -4,9 +4,9 @@ import type { Generation } from './logger.ts';
 const SHUFFLE_SEED = 42;
 
 /**
- * The answers of a validation that are shown: in the order of their prompts, shuffled always alike, the first few.
+ * The answers of a validation that are shown: sorted by prompt, shuffled with a fixed seed, the first few.
  *
- * The same prompts are shown at every validation, so that their answers can be followed.
+ * So every validation shows the same prompts, whose answers can be followed.
  *
  * @see spec/data.md, section 8
  */

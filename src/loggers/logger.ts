@@ -8,7 +8,7 @@ export interface Generation {
   readonly score: number;
 }
 
-/** What a logger is told of the run when it is made. */
+/** Description of a run, from which a logger is made. */
 export interface RunDescription {
   readonly project: string;
   readonly experiment: string;
@@ -18,19 +18,19 @@ export interface RunDescription {
   readonly folder: string;
   /** The step that a resumed run goes on after; null for a new run. */
   readonly resumedAfter: number | null;
-  /** Whether it only validates: what the folder has of a run stays as it is. */
+  /** True for a run that only validates, so that the files of an earlier run stay. */
   readonly isLook: boolean;
 }
 
-/** How a run ended. */
+/** End of a run. */
 export type RunEnd = 'finished' | 'failed';
 
-/** A place that metrics go to. What it throws or rejects with is told once and ends nothing but itself. */
+/** A place that metrics go to. Its first error is told, and none of them ends the run. */
 export interface MetricLogger {
-  /** All metrics of a step, under the reference's names. */
+  /** Takes all metrics of a step, under the reference's names. */
   log(step: number, metrics: Metrics): void | Promise<void>;
-  /** The answers chosen of a validation. */
+  /** Takes the chosen answers of a validation. */
   logGenerations?(step: number, generations: readonly Generation[]): void | Promise<void>;
-  /** Writes what is left. */
+  /** Writes the rest. */
   finish?(end: RunEnd): void | Promise<void>;
 }

@@ -1,7 +1,7 @@
 import type { MetricPoint, MlflowEnvironment, NewRun, RunStore } from './mlflow-store.ts';
 
 const TIMEOUT_MS = 10_000;
-/** What one `log-batch` may hold. */
+/** Limits of one `log-batch`. */
 const MAX_METRICS = 1000;
 const MAX_PARAMS = 100;
 

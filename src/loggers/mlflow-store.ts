@@ -7,7 +7,7 @@ export interface MetricPoint {
   readonly step: number;
 }
 
-/** What a run of MLflow is begun with. */
+/** Description of a new run of MLflow. */
 export interface NewRun {
   readonly name: string;
   readonly experiment: string;
@@ -16,7 +16,7 @@ export interface NewRun {
   readonly params: readonly (readonly [key: string, value: string])[];
 }
 
-/** Where a run of MLflow is kept: on a server, or in files. */
+/** Store of a run of MLflow: a server, or files. */
 export interface RunStore {
   begin(run: NewRun): void | Promise<void>;
   metrics(points: readonly MetricPoint[]): void | Promise<void>;

@@ -13,9 +13,9 @@ const MAX_PARAM = 6000;
 const MAX_UNSENT = 100_000;
 
 /**
- * MLflow: a run named by the experiment, the config as flat parameters, metrics by step.
+ * Logger of MLflow: a run named by the experiment, the config as flat parameters, metrics by step.
  *
- * Against a server, points that could not be sent are kept and sent with the next ones.
+ * Points that a server did not take are kept and sent with the next ones.
  */
 export class MlflowLogger implements MetricLogger {
   readonly #store: RunStore;
@@ -24,7 +24,7 @@ export class MlflowLogger implements MetricLogger {
   #isBegun = false;
   #isSending = false;
   #unsent: MetricPoint[] = [];
-  /** The last sending, which never rejects. */
+  /** Resolves after the last sending, and never rejects. */
   #settled: Promise<unknown> = Promise.resolve();
 
   constructor(run: RunDescription, environment: MlflowEnvironment, now: () => number = Date.now) {
@@ -40,7 +40,7 @@ export class MlflowLogger implements MetricLogger {
     };
   }
 
-  /** Points that come while others are being sent wait for the next call, so a server that hangs is asked once. */
+  /** Sends the points, unless others are being sent: then they wait for the next call, so a server that hangs is asked once. */
   async log(step: number, metrics: Metrics): Promise<void> {
     const timestamp = this.#now();
     for (const [key, value] of Object.entries(metrics)) {

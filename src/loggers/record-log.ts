@@ -9,7 +9,7 @@ const FIRST = 2;
 const MIDDLE = 3;
 const LAST = 4;
 
-/** What a file of records begins with: four letters, a magic number, a version. */
+/** Header of a file of records: four letters, a magic number, a version. */
 export interface LogHeader {
   readonly ident: string;
   readonly magic: number;
@@ -17,10 +17,12 @@ export interface LogHeader {
 }
 
 /**
- * A log file of LevelDB's form, as wandb and SwanLab keep their runs in: blocks of 32 KiB with records, or parts of
- * records, each behind its CRC-32, length and kind. The file's own header counts as part of the first block.
+ * A log file of LevelDB's form, in which wandb and SwanLab keep their runs.
  *
- * Every record is handed to the system whole, so what was logged before a crash can be read.
+ * It is blocks of 32 KiB with records, or parts of records, each behind its CRC-32, length and kind. The file's own
+ * header counts as part of the first block. Every record is handed to the system whole, so that a crash loses none.
+ *
+ * @see https://github.com/google/leveldb/blob/main/doc/log_format.md
  */
 export class RecordLog {
   #file: number | null;

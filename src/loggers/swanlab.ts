@@ -78,7 +78,7 @@ const GENERATIONS = 'val/generations';
  * There is no client for JavaScript, so nothing is sent from here.
  */
 export class SwanLabLogger implements MetricLogger {
-  /** What `swanlab sync` takes. */
+  /** Folder that `swanlab sync` takes. */
   readonly folder: string;
   readonly #record = messageType(messages, 'Record');
   readonly #log: RecordLog;
@@ -143,7 +143,7 @@ export class SwanLabLogger implements MetricLogger {
     this.#log.close();
   }
 
-  /** Says what kind of column a key is, once. */
+  /** Declares the column of a key, once. */
   #column(key: string, columnType: number): void {
     if (this.#columns.has(key)) return;
     this.#columns.add(key);
@@ -165,7 +165,7 @@ export class SwanLabLogger implements MetricLogger {
   }
 }
 
-/** Every key with its value and its place, as SwanLab keeps a config. */
+/** A config in the form of SwanLab: every key with its value and its place. */
 function configYaml(config: Readonly<Record<string, unknown>>): string {
   const whole = { UPPERFRAMEWORK: 'cxmind', FRAMEWORK: 'cxmind', ...config };
   const entries = Object.entries(whole).map(

@@ -59,11 +59,10 @@ const types = { string: 1, boolean: 2, number: 3 } as const;
 type HParamValue = string | number | boolean;
 
 /**
- * An event file for TensorBoard in `<root>/<project>/<experiment>`: a scalar a metric, the config as hparams with
- * one placeholder metric.
+ * Logger that writes an event file for TensorBoard in `<root>/<project>/<experiment>`.
  *
- * A resumed run writes another file there, whose beginning tells TensorBoard to forget the steps that are
- * done again.
+ * Each metric is a scalar, and the config is hparams with one placeholder metric. A resumed run writes another file,
+ * whose beginning tells TensorBoard to forget the steps that are done again.
  */
 export class TensorBoardLogger implements MetricLogger {
   readonly #event = messageType(messages, 'Event');
@@ -137,7 +136,7 @@ function valueMessage(value: HParamValue): object {
   return typeof value === 'boolean' ? { boolValue: value } : { stringValue: value };
 }
 
-/** What keeps two files of one process and second apart. */
+/** A number that differs between two files of one process and second. */
 function tick(): string {
   return String(process.hrtime.bigint() % 1_000_000_000n);
 }

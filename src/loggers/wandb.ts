@@ -54,14 +54,14 @@ const GENERATIONS = 'val/generations';
  * There is no maintained client for JavaScript, so nothing is sent from here.
  */
 export class WandbLogger implements MetricLogger {
-  /** What `wandb sync` takes. */
+  /** Folder that `wandb sync` takes. */
   readonly folder: string;
   readonly #record = messageType(messages, 'Record');
   readonly #log: RecordLog;
   readonly #started: number;
   readonly #now: () => number;
   readonly #summary: Record<string, unknown> = {};
-  /** Rows of the table of answers, which is written whole each time. */
+  /** Rows of the table of answers. It is written whole each time. */
   readonly #rows: (string | number)[][] = [];
   #records = 0;
 
@@ -162,7 +162,7 @@ function items(values: Readonly<Record<string, unknown>>): object[] {
   return Object.entries(values).map(([key, value]) => ({ key, valueJson: wandbJson(value) }));
 }
 
-/** JSON with wandb's words for what JSON has none for. */
+/** JSON with wandb's words for numbers that JSON cannot write. */
 function wandbJson(value: unknown): string {
   if (typeof value !== 'number' || Number.isFinite(value)) return JSON.stringify(value);
   if (Number.isNaN(value)) return '"NaN"';

@@ -1,24 +1,23 @@
-/** Condition that ends a curriculum stage: the running mean of a metric has reached a threshold. */
+/** When a stage has taught enough: once the running mean of a metric reaches a threshold. */
 export interface AdvanceRule {
   readonly metric: string;
-  /** Threshold that the running mean rises to; null where it falls to `below` instead. */
+  /** The running mean has to come up to this; null where it has to come down to `below`. */
   readonly above: number | null;
-  /** Threshold that the running mean falls to; null where it rises to `above` instead. */
   readonly below: number | null;
   /** Weight of a new value in the running mean, in (0, 1]. */
   readonly emaAlpha: number;
-  /** Steps that the stage takes at least. */
+  /** Steps to take in any case. */
   readonly minSteps: number;
 }
 
-/** The running mean of the metric, null before its first value. Plain data, which a checkpoint keeps. */
+/** The running mean of the metric; null before its first value. Plain data: a checkpoint keeps it. */
 export interface AdvanceState {
   readonly ema: number | null;
 }
 
 export const initialAdvanceState: AdvanceState = { ema: null };
 
-/** The running mean after a step. A step without the metric leaves it as it is: validations are not made at each. */
+/** The running mean after a step, which may not have the metric: a validation is not made at each. */
 export function observe(
   { ema }: AdvanceState,
   metrics: Readonly<Record<string, number>>,
@@ -29,7 +28,7 @@ export function observe(
   return { ema: ema === null ? value : ema + emaAlpha * (value - ema) };
 }
 
-/** Tells whether the stage ends after `step` steps. */
+/** Whether `step` steps were enough. */
 export function hasAdvanced(
   { ema }: AdvanceState,
   step: number,

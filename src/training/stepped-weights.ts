@@ -1,15 +1,15 @@
 import type { Placed } from '../optim/sliced-array.ts';
 
-/** Weights that learners step together, each its part. */
+/** The weights that learners step together, each a part of them. */
 export interface SteppedWeights extends Disposable {
-  /** The learner's own part, `[N / learners]`, which its optimizer steps in place. */
+  /** `[N / learners]`, this learner's part, which its optimizer steps in place. */
   readonly own: Placed<'f32' | 'bf16'>;
-  /** The same part of the working copy, which each step writes too; null where models compute with `own`. */
+  /** The same part of the copy that models compute with, which each step writes too; null where that is `own`. */
   readonly ownWorking: Placed | null;
-  /** Copies every learner's stepped part to every learner. */
+  /** Brings every learner's part, stepped, to every learner. */
   spread(): Promise<void>;
-  /** Copies the weights in the memory of learner 0's process to every learner. */
+  /** Brings the weights that learner 0 has in its process's memory to every learner. */
   take(): Promise<void>;
-  /** Copies the weights to the memory of learner 0's process. */
+  /** Brings the weights as they are into the memory of learner 0's process. */
   collect(): Promise<void>;
 }
