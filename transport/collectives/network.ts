@@ -1,8 +1,8 @@
 import { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
-import type { RunKeys } from '../zmq/keys.ts';
-import { LinkListener } from '../zmq/listener.ts';
+import { ticketFor, type RunKeys } from '../zmq/keys.ts';
+import type { LinkListener } from '../zmq/listener.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
 import { ChannelPeer } from './peer.ts';
 import type { Mesh } from './ring.ts';
@@ -17,57 +17,34 @@ export interface NetworkOptions {
   readonly joinTimeoutMs?: number;
 }
 
-/** Listener of a rank-to-be, which joins the others once all endpoints are known. */
-export class NetworkSeat implements AsyncDisposable {
-  readonly endpoint: string;
-  readonly #listener: LinkListener;
-  readonly #options: NetworkOptions;
-
-  private constructor(listener: LinkListener, options: NetworkOptions) {
-    this.#listener = listener;
-    this.#options = options;
-    this.endpoint = listener.endpoint;
-  }
-
-  /** @throws CONFIG_INVALID for an address that is none or cannot be had */
-  static async open(options: NetworkOptions): Promise<NetworkSeat> {
-    return new NetworkSeat(await LinkListener.bind(options), options);
-  }
-
-  /**
-   * Connects with every other rank, and resolves when all ranks have. The listener is closed with the mesh.
-   *
-   * @param endpoints of all ranks, in their order
-   * @throws PEER_LOST when one does not answer in time
-   */
-  async join(rank: number, endpoints: readonly string[]): Promise<Mesh> {
-    const links = new NetworkLinks(rank, this.#listener);
-    const { keys, heartbeat, joinTimeoutMs: timeoutMs = 60_000 } = this.#options;
-    const timer = setTimeout(() => links.giveUp(), timeoutMs);
-    try {
-      const client = {
-        serverPublicKey: keys.server.publicKey,
-        clientPublicKey: keys.client.publicKey,
-        clientSecretKey: keys.client.secretKey,
-      };
-      const rest = { name: String(rank), timeoutMs, ...(heartbeat && { heartbeat }) };
-      await Promise.all(
-        endpoints.slice(0, rank).map(async (endpoint, other) => {
-          const link = await connectLink({ endpoint, keys: client, ...rest });
-          links.add(other, link);
-        }),
-      );
-      return await links.mesh(endpoints.length);
-    } catch (error) {
-      await links[Symbol.asyncDispose]();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#listener[Symbol.asyncDispose]();
+/**
+ * Connects a rank with every other one, and resolves when all ranks have. The listener is closed with the mesh.
+ *
+ * @param endpoints of all ranks, in their order
+ * @throws PEER_LOST when one does not answer in time
+ */
+export async function joinMesh(
+  listener: LinkListener,
+  { keys, heartbeat, joinTimeoutMs: timeoutMs = 60_000 }: NetworkOptions,
+  rank: number,
+  endpoints: readonly string[],
+): Promise<Mesh> {
+  const links = new NetworkLinks(rank, listener);
+  const timer = setTimeout(() => links.giveUp(), timeoutMs);
+  try {
+    const rest = { name: String(rank), timeoutMs, ...(heartbeat && { heartbeat }) };
+    await Promise.all(
+      endpoints.slice(0, rank).map(async (endpoint, other) => {
+        const { endpoint: _, ...client } = ticketFor(endpoint, keys);
+        links.add(other, await connectLink({ endpoint, keys: client, ...rest }));
+      }),
+    );
+    return await links.mesh(endpoints.length);
+  } catch (error) {
+    await links[Symbol.asyncDispose]();
+    throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { CudaDevice } from '../../src/device/cuda/device.ts';
 import type { Device } from '../../src/device/device.ts';
+import { LinkListener } from '../zmq/listener.ts';
 import type { Communicator } from './communicator.ts';
 import { Group } from './group.ts';
 import { HierarchicalEngine } from './hierarchical.ts';
@@ -10,7 +11,7 @@ import { openMpi } from './mpi.ts';
 import { hasHostMemory } from './native/host-memory.ts';
 import { NcclLibrary } from './native/nccl-library.ts';
 import { NcclGroup } from './nccl.ts';
-import { NetworkSeat, type NetworkOptions } from './network.ts';
+import { joinMesh, type NetworkOptions } from './network.ts';
 import { RingEngine } from './ring.ts';
 import { joinThreadGroup, type ThreadGroupHandle } from './threads.ts';
 
@@ -24,16 +25,18 @@ export interface RankCard {
 /** Place in a group to come. Its card goes to the one who gathers all cards, and all of them come back. */
 export class Seat implements AsyncDisposable {
   readonly card: RankCard;
-  readonly #network: NetworkSeat;
+  readonly #listener: LinkListener;
+  readonly #options: NetworkOptions;
 
-  private constructor(network: NetworkSeat) {
-    this.#network = network;
-    this.card = { endpoint: network.endpoint, host: sharedHost() };
+  private constructor(listener: LinkListener, options: NetworkOptions) {
+    this.#listener = listener;
+    this.#options = options;
+    this.card = { endpoint: listener.endpoint, host: sharedHost() };
   }
 
   /** @throws CONFIG_INVALID for an address that is none or cannot be had */
   static async open(options: NetworkOptions): Promise<Seat> {
-    return new Seat(await NetworkSeat.open(options));
+    return new Seat(await LinkListener.bind(options), options);
   }
 
   /**
@@ -46,10 +49,8 @@ export class Seat implements AsyncDisposable {
    * @throws PEER_LOST when a rank does not join in time
    */
   async join(rank: number, cards: readonly RankCard[]): Promise<Communicator> {
-    const mesh = await this.#network.join(
-      rank,
-      cards.map(({ endpoint }) => endpoint),
-    );
+    const endpoints = cards.map(({ endpoint }) => endpoint);
+    const mesh = await joinMesh(this.#listener, this.#options, rank, endpoints);
     const ring = new RingEngine(mesh);
     const hosts = cards.map(({ host }, at) => (host === '' ? String(at) : host));
     const nodes = [...Map.groupBy(hosts.keys(), (at) => hosts[at]!).values()];
@@ -63,7 +64,7 @@ export class Seat implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#network[Symbol.asyncDispose]();
+    await this.#listener[Symbol.asyncDispose]();
   }
 }
 

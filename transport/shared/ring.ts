@@ -1,6 +1,13 @@
 import { u32At } from '../bytes.ts';
 import { packetBytes, packetHead, ringDataAt, ringWords } from './layout.ts';
 
+/*
+ * Ring of packets in shared memory, with one writer and one reader: Lamport's queue, drawn in `layout.ts`.
+ *
+ * It deviates in two ways. The reader copies out all packets at once, so that their room is free before they are
+ * delivered. And nobody waits: a reader that has nothing sets a word, and the writer that clears it sends a message.
+ */
+
 const { writePosition, readPosition, asleep } = ringWords;
 
 const noDescriptors = new Uint8Array(0);
@@ -44,20 +51,22 @@ export class RingWriter {
    */
   write(sequence: number, header: Uint8Array, descriptors: Uint8Array = noDescriptors): boolean {
     const { words, data, heads, mask } = this.#ring;
-    const size = packetBytes(header.length, descriptors.length);
-    const taken = (this.#position - Atomics.load(words, readPosition)) | 0;
-    if (size > data.length - taken) return false;
+    const sizeBytes = packetBytes(header.length, descriptors.length);
+    const takenBytes = (this.#position - Atomics.load(words, readPosition)) | 0;
+    if (sizeBytes > data.length - takenBytes) return false;
     const at = this.#position & mask;
     heads[at >> 2] = header.length;
     heads[(at >> 2) + 1] = sequence;
     heads[(at >> 2) + 2] = descriptors.length;
     this.#put(header, at + packetHead);
     if (descriptors.length > 0) this.#put(descriptors, at + packetHead + header.length);
-    this.#position = (this.#position + size) | 0;
+    this.#position = (this.#position + sizeBytes) | 0;
+    // The packet is published by this store: the reader sees all of it or nothing.
     Atomics.store(words, writePosition, this.#position);
     return true;
   }
 
+  /** Copies bytes to a position, going round the end where they must. */
   #put(bytes: Uint8Array, position: number): void {
     const { data, mask } = this.#ring;
     const start = position & mask;
@@ -80,7 +89,7 @@ export class RingWriter {
 export class RingReader {
   readonly #ring: RingMemory;
   #position = 0;
-  /** The copy. */
+  /** The copy, whole packets one after the other. */
   #batch: Buffer = Buffer.alloc(0);
   /** Offset of the next packet in the copy. */
   #at = 0;
@@ -139,6 +148,7 @@ export class RingReader {
   sleep(): boolean {
     const { words } = this.#ring;
     Atomics.store(words, asleep, 1);
+    // The word is set before this look. So a writer that publishes after the look finds it set.
     if (!this.hasNext && Atomics.load(words, writePosition) === this.#position) return true;
     Atomics.store(words, asleep, 0);
     return false;

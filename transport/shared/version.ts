@@ -9,14 +9,14 @@ export const versionBytes = 64;
 /**
  * Version of a block of memory that one thread writes now and then and others read.
  *
- * | word | holds                                                                 |
- * | ---- | --------------------------------------------------------------------- |
- * | 0    | i32 from 1; 0 while the block is written, and before it was written once |
+ * | word | holds                                                          |
+ * | ---- | -------------------------------------------------------------- |
+ * | 0    | i32 from 1; 0 before the first write, and while a write goes on |
  */
 export class SharedVersion {
   readonly #words: SharedWords;
 
-  /** @param memory `versionBytes`, all zero before the block was written once */
+  /** @param memory `versionBytes`, all zero before the first write */
   constructor(memory: SharedArrayBuffer) {
     this.#words = new ThreadWords(new Int32Array(memory));
   }
