@@ -181,7 +181,8 @@ export function checkWholeSize(stats: Stats): Stats {
   throw new Error(`${stats.size} bytes, more than the ${MAX_WHOLE_BYTES} that are read at once`);
 }
 
-async function exists(file: string): Promise<boolean> {
+/** Tells whether there is a file or directory of that name. */
+export async function exists(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null)) !== null;
 }
 

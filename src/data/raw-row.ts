@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { CxmindError } from '../errors.ts';
+import { CxmindError, messageOf } from '../errors.ts';
 import { openToRead } from '../files.ts';
 import type { DataFile } from './source.ts';
 
@@ -44,7 +44,7 @@ export async function* chunksOf(handle: FileHandle, start = 0): AsyncGenerator<B
 
 /** Error of a file that cannot be read as a whole. */
 export function unreadable(file: string, reason: string, cause: unknown): CxmindError {
-  const why = oneLine(cause instanceof Error ? cause.message : String(cause));
+  const why = oneLine(messageOf(cause));
   return new CxmindError('DATA_INVALID', `${file}: ${reason}: ${why}`, { detail: { file }, cause });
 }
 

@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/pr
 import { dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { readWhole } from '../files.ts';
+import { exists, readWhole } from '../files.ts';
 import { isCommit, type CachedName } from './names.ts';
 
 /**
@@ -123,13 +123,6 @@ async function* checked(
 async function isWhole(path: string, { sizeBytes }: CachedName): Promise<boolean> {
   return stat(path).then(
     (found) => found.isFile() && found.size === sizeBytes,
-    () => false,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
     () => false,
   );
 }

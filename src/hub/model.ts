@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
 import { isHubId } from '../config/hub-id.ts';
 import type { Config } from '../config/schema.ts';
+import { exists } from '../files.ts';
 import { openRepository } from './repository.ts';
 import { modelIn, type TrainedModel } from './run-folder.ts';
 import { hubSettings, type HubSettings } from './settings.ts';
@@ -21,7 +21,7 @@ export async function modelDirectory(
   settings: HubSettings = hubSettings(),
   trained: TrainedModel = 'actor',
 ): Promise<string> {
-  if (await isThere(model)) return modelIn(model, trained);
+  if (await exists(model)) return modelIn(model, trained);
   if (!isHubId(model)) return model;
   const repository = await openRepository('model', model, settings);
   await repository.fetch(repository.files.filter((path) => CHECKPOINT_FILE.test(path)));
@@ -55,11 +55,4 @@ async function withLocalPaths<M extends ModelPaths>(model: M, trained: TrainedMo
     modelPath: modelPath && (await directory(modelPath)),
     tokenizerPath: tokenizerPath && (await directory(tokenizerPath)),
   };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,6 +1,6 @@
 import { createContext, Script, type Context } from 'node:vm';
 import { parse, Template, tokenize } from '@huggingface/jinja';
-import { CxmindError, type ErrorCode } from '../errors.ts';
+import { CxmindError, messageOf, type ErrorCode } from '../errors.ts';
 
 const call = new Script('render()');
 
@@ -63,8 +63,4 @@ export class JinjaTemplate {
     const { code, origin } = this.#options;
     return new CxmindError(code, `${origin}: ${reason}`, { cause, detail: { origin } });
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

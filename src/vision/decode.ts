@@ -1,4 +1,4 @@
-import { asCxmindError, CxmindError } from '../errors.ts';
+import { asCxmindError, CxmindError, messageOf } from '../errors.ts';
 import { readWhole } from '../files.ts';
 import { openBmp } from './bmp.ts';
 import type { FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
@@ -99,8 +99,8 @@ async function reading<T>(
 
 /** First reason in a decoder's message, as one line. A heading that ends in a colon is joined with its next line. */
 function reasonOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const [first = '', second = ''] = message.split('\n').filter((line) => line.trim() !== '');
+  const lines = messageOf(cause).split('\n');
+  const [first = '', second = ''] = lines.filter((line) => line.trim() !== '');
   return first.endsWith(':') ? `${first} ${second}`.trim() : first;
 }
 
