@@ -11,47 +11,50 @@ import type { SharedMemory } from '../src/tensor/memory.ts';
 import { SharedVersion } from '../transport/shared/version.ts';
 import { DeviceCopy } from './device-copy.ts';
 
-/** A model for an actor on another thread: sizes, and weights that are shared, not copied. */
-export interface ModelProps {
-  readonly config: ModelConfig;
-  readonly layout: ArenaLayout;
-  /** The process's block of weights; `WeightSync` fills it. */
-  readonly weights: SharedMemory;
-  /** A `SharedVersion` of the weights. */
-  readonly version: SharedMemory;
-  /** Copy that the model computes with; where it is absent, the model computes with the weights. */
-  readonly working?: WorkingProps;
-  /** Elements at the beginning of the weights that are not trained; 0 by default. */
-  readonly frozenLength?: number;
-  /** True where the vision tower's weights never change. */
-  readonly isVisionFixed?: boolean;
-  /** Adapters trained instead of the weights, which have one version then. */
-  readonly adapter?: AdapterProps;
-  /** Device to compute on; the processor by default. */
-  readonly device?: DeviceName;
-  /** Compute threads of the process-wide pool; one per core by default. */
-  readonly threads?: number;
-}
-
-/** Low-rank adapters for such an actor, beside the weights that they belong to. */
-interface AdapterProps {
-  readonly spec: AdapterSpec;
-  readonly layout: ArenaLayout;
-  readonly weights: SharedMemory;
-  readonly version: SharedMemory;
-  readonly working?: WorkingProps;
-}
-
 /** A copy of weights in the dtype that a model computes in, of the same layout and the same versions. */
 export type WorkingProps =
   | { readonly dtype: FloatDType; readonly weights: SharedMemory }
-  /** The shared words of a `DeviceCopy`, which lies in a device's own memory. */
+  /** A copy in a device's own memory, with the state of its `DeviceCopy`. */
   | { readonly dtype: FloatDType; readonly onDevice: SharedMemory };
 
-/** The one version of weights that are never trained. */
+/** A block of weights, shared with an actor on another thread. */
+interface VersionedProps {
+  readonly layout: ArenaLayout;
+  /** The process's own block; `WeightSync` fills it. */
+  readonly weights: SharedMemory;
+  /** A `SharedVersion` of the weights. */
+  readonly version: SharedMemory;
+  /** The copy that the model computes with; the weights themselves where it is absent. */
+  readonly working?: WorkingProps;
+}
+
+/** A model for an actor on another thread: sizes, and weights that are shared, not copied. */
+export interface ModelProps extends VersionedProps {
+  readonly config: ModelConfig;
+  /** Elements at the beginning of the weights that are not trained; none where it is absent. */
+  readonly frozenLength?: number;
+  /** True where the vision tower's weights never change. */
+  readonly isVisionFixed?: boolean;
+  /** Trained instead of the weights, of which there is one version then; none where it is absent. */
+  readonly adapter?: AdapterProps;
+  /** Device that it computes on; the CPU where it is absent. */
+  readonly device?: DeviceName;
+  /** Compute threads of the process-wide pool; the number of cores where it is absent. */
+  readonly threads?: number;
+}
+
+/** Low-rank adapters, shared beside the weights that they belong to. */
+interface AdapterProps extends VersionedProps {
+  readonly spec: AdapterSpec;
+}
+
+/** The only version of weights that nobody trains. */
 export const FROZEN_VERSION = 1;
 
-/** The arenas that models compute with. */
+/** Props of a model's weights, without its config and device. */
+type WeightProps = Omit<ModelProps, 'config' | 'isVisionFixed' | 'device' | 'threads'>;
+
+/** Weights as models compute with them. */
 interface Computed {
   readonly arena: AnyArena;
   readonly adapter: PlacedAdapter | null;
@@ -59,92 +62,93 @@ interface Computed {
   readonly trained: AnyArena;
 }
 
-/** The part of a model's props that `SharedWeights` reads. */
-type WeightProps = Omit<ModelProps, 'config' | 'isVisionFixed' | 'device' | 'threads'>;
-
-/** Options for opening the device that a model computes on. */
+/** Opens the device that a model computes on. */
 export function deviceOptions({ device, threads }: ModelProps): DeviceOptions {
   return { ...(device !== undefined && { device }), ...(threads !== undefined && { threads }) };
 }
 
-/** Weights that are written only while nobody reads them. */
+/** One block of shared weights: the arena in this process's memory, the one to compute with, and their version. */
+class VersionedArena {
+  readonly arena: Arena;
+  readonly working: AnyArena;
+  readonly version: SharedVersion;
+  readonly copy: DeviceCopy | null = null;
+
+  constructor(device: Device, { layout, weights, version, working }: VersionedProps) {
+    this.arena = new Arena(layout, weights);
+    this.version = new SharedVersion(version);
+    if (working === undefined) this.working = this.arena;
+    else if ('weights' in working) this.working = new Arena(layout, working.weights, working.dtype);
+    else {
+      this.copy = new DeviceCopy(device, this.arena, working.dtype, working.onDevice);
+      this.working = this.copy.arena;
+    }
+  }
+
+  /** Waits for a version, and brings it to the device. */
+  async reach(version: number, signal: AbortSignal): Promise<void> {
+    await this.version.reach(version, signal);
+    await this.copy?.bring(version);
+  }
+}
+
+/** Weights that are written now and then while nobody reads them. */
 export class SharedWeights {
   readonly arena: Arena;
   readonly adapter: Adapter | null;
-  /** The arena that learners step: the adapters, the weights, or those that are not frozen. */
+  /** The part that learners step: the adapters, the weights, or those that are not frozen. */
   readonly trained: Arena;
-  /** The arenas that models compute with: the same weights, or copies of them in another dtype. */
+  /** The same weights as models compute with them, or copies of them in another dtype. */
   readonly working: Computed;
-  readonly #device: Device;
-  readonly #base: SharedVersion;
-  readonly #adapted: SharedVersion | null;
-  /** Copies on the device, of the weights and of the adapters. */
-  readonly #copies: { base?: DeviceCopy; adapted?: DeviceCopy } = {};
+  /** Weights beside adapters, which stay at `FROZEN_VERSION`; null without adapters. */
+  readonly #frozen: VersionedArena | null;
+  /** The adapters, or the weights without any: their version rises with every update. */
+  readonly #stepped: VersionedArena;
 
-  /** @param device that models compute on */
+  /** @param device the one that models compute on */
   constructor(device: Device, props: WeightProps) {
-    this.#device = device;
-    const { layout, weights, version, frozenLength = 0, adapter } = props;
-    this.arena = new Arena(layout, weights);
-    this.adapter =
-      adapter === undefined
-        ? null
-        : { spec: adapter.spec, arena: new Arena(adapter.layout, adapter.weights) };
-    this.trained = this.adapter?.arena ?? this.arena.from(frozenLength);
-    this.working = this.#computed(props);
-    this.#base = new SharedVersion(version);
-    this.#adapted = adapter === undefined ? null : new SharedVersion(adapter.version);
-  }
-
-  #computed({ working, frozenLength = 0, adapter }: WeightProps): Computed {
-    const arena = this.#computedArena(this.arena, working, 'base');
-    if (this.adapter === null || adapter === undefined) {
-      const trained = working === undefined ? this.trained : arena.from(frozenLength);
-      return { arena, adapter: null, trained };
+    const { frozenLength = 0, adapter } = props;
+    const base = new VersionedArena(device, props);
+    this.arena = base.arena;
+    if (adapter === undefined) {
+      const { working } = base;
+      this.#frozen = null;
+      this.#stepped = base;
+      this.adapter = null;
+      this.trained = this.arena.from(frozenLength);
+      const trained = working === this.arena ? this.trained : working.from(frozenLength);
+      this.working = { arena: working, adapter: null, trained };
+    } else {
+      const { spec } = adapter;
+      const adapted = new VersionedArena(device, adapter);
+      this.#frozen = base;
+      this.#stepped = adapted;
+      this.adapter = { spec, arena: adapted.arena };
+      this.trained = adapted.arena;
+      const placed = { spec, arena: adapted.working };
+      this.working = { arena: base.working, adapter: placed, trained: adapted.working };
     }
-    const adapted = this.#computedArena(this.adapter.arena, adapter.working, 'adapted');
-    return { arena, adapter: { spec: adapter.spec, arena: adapted }, trained: adapted };
   }
 
-  #computedArena(
-    arena: Arena,
-    working: WorkingProps | undefined,
-    role: 'base' | 'adapted',
-  ): AnyArena {
-    if (working === undefined) return arena;
-    if ('weights' in working) return new Arena(arena.layout, working.weights, working.dtype);
-    const copy = new DeviceCopy(this.#device, arena, working.dtype, working.onDevice);
-    this.#copies[role] = copy;
-    return copy.arena;
-  }
-
-  /** Hands the trained weights on this device over to a learner, which steps them from now on. */
+  /** Makes a learner on this device the one that steps what is trained, beginning with its values now. */
   async handOver(): Promise<void> {
-    const { base, adapted } = this.#copies;
-    if (adapted === undefined) await base?.handOver();
-    else {
-      await base?.bring(FROZEN_VERSION);
-      await adapted.handOver();
-    }
+    await this.#frozen?.copy?.bring(FROZEN_VERSION);
+    await this.#stepped.copy?.handOver();
   }
 
   /**
-   * Waits for a version of the weights and works with it. Work during which the weights were written fails; that
-   * happens only to work that nobody waits for any more. Weights of a file are let go of afterwards, as a decoder has
-   * all of them at once.
+   * Works with the weights of one version, once they are here. The result of work during which the weights were written
+   * is thrown away; this happens only to work that nobody waits for any more. Weights of a file leave memory afterwards,
+   * because a decoder has all of them at once.
    *
    * @throws RUNTIME_CANCELLED when the weights have gone past that version
    */
   async at<T>(version: number, signal: AbortSignal, work: () => T | Promise<T>): Promise<T> {
-    const trained = this.#adapted ?? this.#base;
-    if (trained !== this.#base) await this.#base.reach(FROZEN_VERSION, signal);
-    await trained.reach(version, signal);
-    const { base, adapted } = this.#copies;
-    await base?.bring(adapted === undefined ? version : FROZEN_VERSION);
-    await adapted?.bring(version);
+    await this.#frozen?.reach(FROZEN_VERSION, signal);
+    await this.#stepped.reach(version, signal);
     try {
       const result = await work();
-      trained.assert(version);
+      this.#stepped.version.assert(version);
       return result;
     } finally {
       for (const arena of [this.arena, this.working.arena]) {

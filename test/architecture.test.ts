@@ -201,10 +201,12 @@ const tensorRooms = ['src/model/', 'src/training/', 'src/generation/'];
 
 /** The files of those rooms that have f32 numbers in arrays nevertheless, and what these are. */
 const floatFiles: Readonly<Record<string, string>> = {
-  'src/model/network.ts':
-    'scores of rows, which leave the device, and the derivative of a loss by them',
-  'src/model/policy.ts': 'log-probabilities, and the derivative of a loss by them',
-  'src/model/value-model.ts': 'values, and the derivative of a loss by them',
+  'src/model/network.ts': 'scores of rows, and the derivative of a loss by them',
+  'src/model/scoring-head.ts': 'scores of rows, and the derivative of a loss by them',
+  'src/model/policy.ts': 'log-probabilities',
+  'src/model/value-model.ts': 'values',
+  'src/training/losses.ts': 'scores of responses, and the derivative of a loss by them',
+  'src/training/updates.ts': 'scores of responses, and the derivative of a loss by them',
   'src/training/response-scores.ts': 'log-probabilities and values of responses',
   'src/training/score-answers.ts': 'log-probabilities of answers, and their weights',
   'src/training/experience.ts': 'what a loss is made of, response by response',

@@ -6,9 +6,9 @@ import {
   saveValueCheckpoint,
 } from '../../src/model/checkpoint/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
-import type { UpdateReport } from '../../src/training/mini-batch-updates.ts';
-import { responseValues } from '../../src/training/response-scores.ts';
-import { updateValues } from '../../src/training/value-update.ts';
+import { valueLossOf } from '../../src/training/losses.ts';
+import { responseScores } from '../../src/training/response-scores.ts';
+import { updateByMiniBatches, type UpdateReport } from '../../src/training/updates.ts';
 import { together, TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import {
@@ -35,7 +35,7 @@ export class CriticActor
     return this.weights.at(version, signal, async () => {
       const report = (done: number): void => progress?.data.set([done]);
       const { experienceMicroBatch: microBatch } = this.props;
-      const values = await responseValues(this.model, sequences, microBatch, report);
+      const values = await responseScores(this.model, sequences, 1, microBatch, report);
       return { values: values.map((data) => ({ dtype: 'f32', shape: [data.length], data })) };
     });
   }
@@ -45,11 +45,11 @@ export class CriticActor
     { signal }: Context,
   ): Promise<UpdateReport> {
     const { loss, updateMicroBatch: microBatch, epochs } = this.props;
-    const update = updateValues(
+    const update = updateByMiniBatches(
       this.model,
       this.optimization,
       miniBatches,
-      { loss, microBatch, epochs, learningRate },
+      { loss: valueLossOf(loss), microBatch, epochs, learningRate },
       (done) => progress?.data.set([done]),
     );
     return together(update, signal);

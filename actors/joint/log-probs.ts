@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import type { Policy } from '../../src/model/policy.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import { responseLogProbs } from '../../src/training/response-scores.ts';
+import { responseScores } from '../../src/training/response-scores.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, Sequence } from '../messages.ts';
 
@@ -28,7 +28,7 @@ export async function logProbsReply(
   microBatch: MicroBatchOptions,
 ): Promise<LogProbsReply> {
   const report = (done: number): void => progress?.data.set([done]);
-  const results = await responseLogProbs(policy, sequences, temperature, microBatch, report);
+  const results = await responseScores(policy, sequences, temperature, microBatch, report);
   return {
     logProbs: results.map((data) => ({ dtype: 'f32', shape: [data.length], data })),
   };

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Device, TimedRun } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
-import type { ConfigOverrides } from '../../src/model/checkpoint/config-overrides.ts';
+import type { ConfigOverrides } from '../../src/model/checkpoint/config-file.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { Seat, type RankCard } from '../../transport/collectives/open.ts';

@@ -6,12 +6,13 @@ import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint/check
 import { Policy } from '../../src/model/policy.ts';
 import { sequenceLength } from '../../src/training/experience.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
-import { updatePolicy } from '../../src/training/policy-update.ts';
+import { policyLossOf } from '../../src/training/losses.ts';
 import {
   supervisedLoss,
   updateSupervised,
   type SupervisedStep,
 } from '../../src/training/supervised-update.ts';
+import { updateByMiniBatches } from '../../src/training/updates.ts';
 import { logProbsReply, type LogProbsReply, type LogProbsRequest } from '../joint/log-probs.ts';
 import { together, TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
@@ -50,11 +51,11 @@ export class LearnerActor
     { signal }: Context,
   ): Promise<PolicyUpdateReply> {
     const { loss, updateMicroBatch: microBatch, epochs, temperature } = this.props;
-    const update = updatePolicy(
+    const update = updateByMiniBatches(
       this.model,
       this.optimization,
       miniBatches,
-      { loss, microBatch, epochs, temperature, learningRate },
+      { loss: policyLossOf(loss), microBatch, epochs, temperature, learningRate },
       (done) => progress?.data.set([done]),
     );
     const trained = miniBatches.flatMap(({ samples }) => samples.map(({ promptId }) => promptId));

@@ -1,6 +1,6 @@
 import { addMetricLists } from '../../src/metrics.ts';
 import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
-import type { MetricLists } from '../../src/training/mini-batch-updates.ts';
+import type { MetricLists } from '../../src/training/updates.ts';
 import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { criticProtocol, ValueExperienceMessage } from '../critic/protocol.ts';

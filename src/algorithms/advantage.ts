@@ -15,7 +15,7 @@ const f32 = Math.fround;
 /** Added to a group's deviation before dividing by it. */
 const EPSILON = f32(1e-6);
 
-/** What estimators read; each says in its docstring what it needs beyond the rewards. */
+/** Inputs of the estimators, each of which says in its docstring what it needs beyond the rewards. */
 export interface AdvantageInput extends TokenRows {
   /** f32 `[T]`, token-level rewards, KL penalty included where there is one. */
   readonly rewards: Float32Array;

@@ -12,7 +12,7 @@ export function rowsByGroup(groupIds: readonly string[]): ReadonlyMap<string, re
 }
 
 /**
- * The same for estimators that compare a response with the others of its prompt.
+ * The rows of every group, for estimators that compare a response with the others of its prompt.
  *
  * @throws SHAPE_MISMATCH when there is not one id a score, or a group has one member
  */

@@ -23,7 +23,7 @@ export const klEstimators = {
 
 export type KlKind = keyof typeof klEstimators;
 
-/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`, both clamps passing gradient on their closed interval. */
+/** Schulman's k3, `e^x - x - 1` of `x = ref - lp`. Both clamps pass gradient on their closed interval. */
 function lowVariance(difference: number): KlTerm {
   const x = clamp(-difference, -20, 20);
   const exponential = f32(Math.exp(x));
@@ -63,7 +63,7 @@ export function estimateKl(
   return { values, derivatives };
 }
 
-/** What decides the KL coefficient when KL is part of the reward; a value, so a checkpoint keeps it. */
+/** Controller of the KL coefficient when KL is part of the reward; plain data, which a checkpoint keeps. */
 export type KlController =
   | { readonly kind: 'fixed'; readonly coef: number }
   | {

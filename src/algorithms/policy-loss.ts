@@ -28,7 +28,7 @@ export interface PolicyLossInput extends TokenRows {
   readonly refLogProbs?: Float32Array | undefined;
 }
 
-/** The camelCase twins of the reference's `worker.actor` keys. */
+/** Options of the policy loss: camelCase twins of the reference's `worker.actor` keys. */
 export interface PolicyLossOptions {
   readonly lossType: PolicyLossType;
   readonly lossAvgMode: LossAverageMode;
@@ -88,6 +88,9 @@ interface TokenLoss {
  * surrogate with dual clipping, `cispo` weighs log-probabilities by the clipped ratio held constant,
  * `sapo` replaces the clip by a sigmoid gate. Clipping is done in log space; where two branches are
  * equal each gets half the gradient. Elementwise float32.
+ *
+ * The gradient is written by hand, not derived from a graph: only f32 `[T]` crosses to the device, and the numbers have
+ * to equal the reference's. Finite differences check it.
  *
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO
@@ -251,7 +254,7 @@ function responseMeans(values: Float32Array, rows: TokenRows): Float32Array {
   return spread;
 }
 
-/** In place: the gradient with respect to a response's mean, divided over the tokens it came from. */
+/** Divides the gradient with respect to a response's mean over the response's tokens, in place. */
 function spreadOverResponse(gradient: Float32Array, rows: TokenRows): void {
   const counts = rowMaskSums(rows);
   for (let i = 0; i < counts.length; i++) {

@@ -2,13 +2,14 @@ import { CxmindError } from '../errors.ts';
 
 const f32 = Math.fround;
 
-/** Added to every mask count before dividing by it, and to a variance before its root; float32, as all it is added to. */
+/** Added in float32 to every mask count before dividing by it, and to a variance before its root. */
 export const EPSILON = f32(1e-8);
 
 /**
- * How a flat array of `T` token values divides into `B` responses: row `i` is
- * `[offsets[i], offsets[i + 1])`. Rows carry no padding; a mask is needed only where tokens inside a
- * row do not count (tool output between two turns, or the padded rectangles of the reference).
+ * Division of a flat array of `T` token values into `B` responses: row `i` is `[offsets[i], offsets[i + 1])`.
+ *
+ * Rows carry no padding. A mask is needed only where tokens inside a row do not count: tool output between two turns,
+ * or the padded rectangles of the reference.
  */
 export interface TokenRows {
   /** i32 `[B + 1]`, rising from 0 to `T`. */
@@ -17,7 +18,7 @@ export interface TokenRows {
   readonly mask?: Uint8Array | undefined;
 }
 
-/** How token losses become one number: over all tokens at once, or by row and then over rows. */
+/** Average of token losses: over all tokens at once, or by row and then over rows. */
 export type LossAverageMode = 'token' | 'seq';
 
 /** Rows of the given lengths, in tokens, laid end to end. */
@@ -142,7 +143,7 @@ export function lossAverageWeights(rows: TokenRows, mode: LossAverageMode): Floa
   return weights;
 }
 
-/** Whether token position `t` of the flat array counts. */
+/** Tells whether token position `t` of the flat array counts. */
 export function isCounted(rows: TokenRows, t: number): boolean {
   return rows.mask === undefined || rows.mask[t] === 1;
 }

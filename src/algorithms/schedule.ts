@@ -2,7 +2,7 @@
 export interface LrScheduleOptions {
   /** Steps of linear rise from 0. */
   readonly warmup: number;
-  /** Steps of the whole run; where the cosine reaches its floor. */
+  /** Steps of the whole run; the cosine reaches its floor at the last. */
   readonly total: number;
   /** Floor of the cosine, as a share of the full rate. */
   readonly minRatio: number;
@@ -22,11 +22,11 @@ export const lrSchedules = {
 export type LrScheduleKind = keyof typeof lrSchedules;
 
 /**
- * The factor on the learning rate at a training step: a linear rise over the warm-up, then 1, or half a
- * cosine from 1 to `minRatio`.
+ * Factor on the learning rate at a training step: a linear rise over the warm-up, then 1, or half a cosine from 1 to
+ * `minRatio`.
  *
- * The schedule moves once a training step, however many optimizer steps that takes. Past `total` the
- * cosine goes on and rises again, as in the reference.
+ * The schedule moves once a training step, however many optimizer steps that takes. Past `total` the cosine continues
+ * and rises again, as in the reference.
  *
  * @param step from 0
  * @see EasyR1's newer schedules: unlike CX-Mind's, a constant rate without warm-up starts at 1, not 0
@@ -36,7 +36,7 @@ export function lrFactor(kind: LrScheduleKind, step: number, options: LrSchedule
   return step < warmup ? step / Math.max(1, warmup) : lrSchedules[kind](step, options);
 }
 
-/** Warm-up in training steps: the given number, else the whole steps in a share of the run. */
+/** Warm-up in training steps: the given number, or else a share of the run, rounded down. */
 export function warmupSteps(
   trainingSteps: number,
   options: {

@@ -71,7 +71,7 @@ export function balanceMetrics(
   };
 }
 
-/** How many micro-batches `dynamicBatches` makes; learners that step together take the largest. */
+/** Number of micro-batches for `dynamicBatches`; learners that step together take the largest. */
 export function dynamicBatchCount(lengths: readonly number[], tokenBudget: number): number {
   return Math.min(lengths.length, Math.ceil(sum(lengths) / tokenBudget));
 }

@@ -20,9 +20,9 @@ export interface ValueLossInput extends TokenRows {
   readonly returns: Float32Array;
 }
 
-/** The camelCase twins of the reference's `worker.critic` keys. */
+/** Options of the value loss: camelCase twins of the reference's `worker.critic` keys. */
 export interface ValueLossOptions {
-  /** How far a value may move from its old one. */
+  /** Largest distance of a value from its old one. */
   readonly cliprangeValue: number;
   readonly lossAvgMode: LossAverageMode;
 }

@@ -2,16 +2,18 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
 import { drawFrom } from '../graph/ops/draw.ts';
 
-/** What bounds the draws: nothing, a count of tokens (greedy draws are of the likeliest one), or a share of mass too. */
+/** Bounds of draws: none, a number of likeliest tokens (1 for greedy draws), or a share of their mass too. */
 export type DrawBound = 'none' | 'topK' | 'topP';
 
 /**
- * Tokens drawn by inverse CDF, in the order of tokens, from rows of distributions.
+ * Draws of tokens by inverse CDF, in the order of tokens, from rows of distributions. Of equals the lower token is
+ * likelier.
  *
- * Inputs: `probabilities f32 [R, V]`, `rows i32 [B]`, the row of each draw, `uniform f32 [B, 1]`. Where draws are bounded
- * also `topK f32 [B, 1]`, the number of likeliest tokens that are kept, 0 for all of them, and `ranks f32 [K]`, 0 to
- * K - 1, K being the largest `topK` or, with `topP f32 [B, 1]`, the share of their mass that is kept, V. Of equals the
- * lower token is likelier. Output: `drawn f32 [B, 2]`, the token and its probability.
+ * Inputs: `probabilities f32 [R, V]`; `rows i32 [B]`, the row of each draw; `uniform f32 [B, 1]`. Output:
+ * `drawn f32 [B, 2]`, the token and its probability.
+ *
+ * Bounded draws take also `topK f32 [B, 1]`, the number of likeliest tokens to keep, 0 for all, and `ranks f32 [K]`, the
+ * numbers from 0 on, K being the largest `topK`. With `topP f32 [B, 1]`, the share of their mass to keep, K is V.
  */
 export function drawGraph(vocabulary: number, bound: DrawBound): Graph {
   const g = new GraphBuilder(`draw-${bound}`);

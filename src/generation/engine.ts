@@ -3,38 +3,38 @@ import type { PlacedAdapter } from '../model/adapters/adapter.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
 import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
-import { modelModules } from '../model/parameters.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
 import { GraphDecoder } from './graph-decoder.ts';
 import { GraphSampler } from './graph-sampler.ts';
 import { KernelSampler } from './kernel-sampler.ts';
-import { PagedDecoder, type PagedDecoderOptions } from './paged-decoder.ts';
+import { PagedDecoder } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { Prefill } from './prefill.ts';
 import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
 import type { Sampler } from './sampler.ts';
 import { Schedule } from './schedule.ts';
-import type { StepDecoder } from './step-decoder.ts';
+import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
-/** Cache capacities are multiples of this, so that similar calls share one cache and its programs. */
+/** Step of cache capacities, tokens: similar calls share one cache and its programs. */
 const CAPACITY_STEP = 128;
-/** Sequences decoded together: a card reads its weights once for all of them. */
+/** Default number of sequences decoded together. A GPU reads its weights once for all of them. */
 const SEQUENCES = { host: 32, card: 256 };
-/** Prompt tokens of a prefill pass on the host: more would leave the caches of a core. */
+/** Prompt tokens of a prefill pass on the CPU: more would leave the caches of a core. */
 const HOST_PASS_TOKENS = 1024;
-/** Of a device's free memory, where nobody says how much the cache may take. */
+/** Default share of a device's free memory for the cache. */
 const MEMORY_SHARE = 0.6;
-/** Added to a logit before any temperature divides it; the probability is then 0 in float32. */
+/** Bias of a banned token's logit, before any temperature divides it: its probability is 0 in float32. */
 const BANNED_BIAS = -1e30;
 
 /**
- * Generation with continuous batching: every prompt is prefilled once for all its responses, running
- * sequences of any length are decoded together, finished ones leave and waiting ones take their place.
+ * Generation of responses with continuous batching.
  *
- * A response depends on its prompt, its sampling and its key alone: which neighbours it had and in which
- * slot it ran changes nothing but the last bits of floating point. It computes in the dtype of its weights.
+ * Every prompt is prefilled once for all its responses. Running sequences of any length are decoded together; finished
+ * ones leave, and waiting ones take their place. A response depends on its prompt, its sampling and its key alone: its
+ * neighbours and its slot change nothing but the last bits of floating point. Programs compute in the dtype of the
+ * weights.
  */
 export class GenerationEngine implements Disposable {
   readonly #device: Device;
@@ -47,7 +47,7 @@ export class GenerationEngine implements Disposable {
   readonly #turns = new Turns();
   #decoder: StepDecoder | undefined;
 
-  /** @param adapter what the model computes beside its weights */
+  /** @param adapter adapters that the model has beside its weights */
   constructor(
     device: Device,
     config: ModelConfig,
@@ -58,8 +58,7 @@ export class GenerationEngine implements Disposable {
     this.#device = device;
     this.#config = config;
     this.#options = options;
-    const modules = modelModules(config, 'policy');
-    this.#weights = modelWeights(device, { config, modules, arena, adapter });
+    this.#weights = modelWeights(device, config, 'policy', { arena, adapter });
     this.#sampler = samplerOf(device, config.text.vocabSize, options.bannedTokens);
     this.#prefill = new Prefill(device, config, this.#weights, this.#sampler.headGraph, options);
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
@@ -98,7 +97,7 @@ export class GenerationEngine implements Disposable {
     });
   }
 
-  /** Gives the decoder's weights and memory back. */
+  /** Releases the decoder's weights and memory. */
   #close(): void {
     this.#decoder?.[Symbol.dispose]();
     this.#decoder = undefined;
@@ -110,11 +109,11 @@ export class GenerationEngine implements Disposable {
     const responses = requests.reduce((sum, { keys }) => sum + keys.length, 0);
     const longest = Math.max(1, ...requests.map(tokensAtMost));
     const wanted = {
-      // A card's cache has no room for what nobody asks for.
+      // A GPU's cache holds no more sequences than the call asks for.
       slots: hasKernels ? Math.min(maxSequences, Math.max(1, responses)) : maxSequences,
       capacity: Math.ceil(longest / CAPACITY_STEP) * CAPACITY_STEP,
     };
-    // A decoder that has copies of the weights may have old ones.
+    // A decoder with copies of the weights may have old ones.
     const open = this.#weights.source.isInPlace ? this.#decoder : undefined;
     if (open !== undefined && open.capacity >= wanted.capacity && open.slots >= wanted.slots) {
       open.clear();
@@ -130,14 +129,14 @@ export class GenerationEngine implements Disposable {
     return this.#decoder;
   }
 
-  #opened(shared: SharedOptions): Promise<StepDecoder> {
+  #opened(shared: DecoderOptions): Promise<StepDecoder> {
     const [sampler, { host }] = [this.#sampler, this.#device];
     if (sampler instanceof KernelSampler) {
       const { memoryShare = MEMORY_SHARE } = this.#options;
       return PagedDecoder.open({ ...shared, sampler, memoryShare });
     }
     const options = { ...shared, sampler, logitBias: this.#logitBias };
-    // The processor computes nothing in halves; as graphs, it widens and rounds what every other device computes.
+    // The CPU has no arithmetic in half precision; its graphs widen and round, and give what other devices compute.
     const isGraph = host === null || this.#weights.dtype !== 'f32';
     return isGraph ? GraphDecoder.open(options) : CpuDecoder.open(options, host);
   }
@@ -150,15 +149,12 @@ export class GenerationEngine implements Disposable {
   }
 }
 
-/** What all decoders are made from. */
-type SharedOptions = Omit<PagedDecoderOptions, 'sampler' | 'memoryShare'>;
-
 function samplerOf(device: Device, vocabulary: number, banned: readonly number[]): Sampler {
   if (device.hasKernels) return new KernelSampler(device, vocabulary, banned);
   return device.host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
 }
 
-/** The length of a sequence, or its highest position where a video's frames are further apart. */
+/** The longest length of a sequence, or its highest position where a video's frames are further apart. */
 function tokensAtMost({ prompt, maxTokens }: GenerationRequest): number {
   const tokens = prompt.tokenIds.data.length;
   return Math.max(tokens, prompt.positions.data[tokens - 1]! + 1) + maxTokens;

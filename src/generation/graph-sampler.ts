@@ -1,13 +1,13 @@
 import type { Device, Program, View, Workspace } from '../device/device.ts';
 import { putAll, putIndex } from '../device/host-tensors.ts';
-import { distributionOfRows } from '../model/heads.ts';
+import { distributionGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawGraph, type DrawBound } from './draw-graph.ts';
 import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
 
-/** Draws by a program where the distributions lie; a token and its probability come back of each. */
+/** Draws with a graph on the device of the distributions. A token and its probability come back for each draw. */
 export class GraphSampler implements Sampler {
-  readonly headGraph = distributionOfRows;
+  readonly headGraph = distributionGraph;
   readonly #device: Device;
   readonly #vocabulary: number;
   readonly #workspace: Workspace;

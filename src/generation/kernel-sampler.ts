@@ -6,19 +6,17 @@ import { logitsGraph } from '../model/heads.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { drawBounds, drawOf, type Draw, type DrawRequest, type Sampler } from './sampler.ts';
 
-/** What draws are made by, of B tokens. */
+/** Inputs of B draws. */
 export interface DrawInputs {
-  /** f32 `[R, V]` */
-  readonly logits: View;
+  readonly logits: View; // f32 [R, V]
   /** The row of each draw, `[B]`. */
   readonly rows: View<'i32'>;
-  /** f32 `[B, 1]` each; see `drawBounds`. */
-  readonly uniform: View;
-  readonly topK: View;
-  readonly topP: View;
+  readonly uniform: View; // f32 [B, 1]
+  readonly topK: View; // f32 [B, 1], as `drawBounds`
+  readonly topP: View; // f32 [B, 1], as `drawBounds`
 }
 
-/** Draws by one kernel, from logits. */
+/** Draws with one kernel, from logits, on a device with kernels. */
 export class KernelSampler implements Sampler {
   readonly headGraph = logitsGraph;
   readonly #device: Device;
@@ -55,13 +53,13 @@ export class KernelSampler implements Sampler {
     return this.read(drawn, requests.length);
   }
 
-  /** Queues draws, of tokens and log-probabilities f32 `[B, 2]`. */
+  /** Queues draws; `drawn`, f32 `[B, 2]`, gets tokens and log-probabilities. */
   queue(inputs: DrawInputs, workspace: Workspace, drawn: View): void {
     this.#program.run({ ...inputs, banned: this.#banned }, workspace, { drawn });
   }
 
   /**
-   * The first draws of those that were queued.
+   * Reads the first `count` of the queued draws.
    *
    * @throws NUMERIC_NONFINITE
    */

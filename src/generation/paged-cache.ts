@@ -5,7 +5,7 @@ import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
 import type { PrefilledPrompt } from './prefill.ts';
 import type { Entering } from './step-decoder.ts';
 
-/** Tokens of a page: few are left over in a sequence's last, and tables of pages are short. */
+/** Tokens of a page: few are wasted in a sequence's last page, and tables of pages stay short. */
 export const PAGE_ROWS = 64;
 
 /** Keys and values of one layer, `[N, R, K, d]` each. */
@@ -14,13 +14,13 @@ interface LayerPages {
   readonly values: View & Disposable;
 }
 
-/** The whole pages of a prompt, which its responses read together. */
+/** The full pages of a prompt, which its responses share. */
 interface SharedPages {
   readonly pages: readonly number[];
   readers: number;
 }
 
-/** The pages of a sequence, those that it shares first. */
+/** The pages of a sequence, its shared pages first. */
 interface Sequence {
   readonly prompt: PrefilledPrompt;
   readonly pages: number[];
@@ -28,22 +28,25 @@ interface Sequence {
 }
 
 /**
- * A cache of keys and values in pages, which sequences take as they grow. What all responses of a prompt have in common
- * is there once. Page 0 is nobody's, for what rows without a sequence write.
+ * A cache of keys and values in pages, which sequences take as they grow.
+ *
+ * The full pages of a prompt exist once for all its responses. Page 0 belongs to no sequence: rows without one write
+ * there. The method is vLLM's PagedAttention, arXiv:2309.06180, without swapping: a sequence begins only when there are
+ * pages for its longest continuation.
  */
 export class PagedCache implements Disposable {
   readonly layers: readonly LayerPages[];
   readonly #device: Device;
   readonly #rowSize: number;
   readonly #prompts = new Map<PrefilledPrompt, SharedPages>();
-  /** By slot. */
+  /** Sequences by slot. */
   readonly #sequences: Sequence[] = [];
   readonly #pageCount: number;
   #free: number[] = [];
-  /** Free pages that sequences may come to need. */
+  /** Free pages that running sequences may still take. */
   #promised = 0;
 
-  /** @param pages besides nobody's */
+  /** @param pages number of pages besides page 0 */
   constructor(
     device: Device,
     { layers, kvHeads, headDim }: TextConfig,
@@ -61,7 +64,7 @@ export class PagedCache implements Disposable {
     this.clear();
   }
 
-  /** Bytes that a page takes of all layers together. */
+  /** Size of a page in all layers together, in bytes. */
   static pageBytes({ layers, kvHeads, headDim }: TextConfig, dtype: FloatDType): number {
     return layers * 2 * PAGE_ROWS * kvHeads * headDim * bytesPerElement(dtype);
   }
@@ -70,11 +73,11 @@ export class PagedCache implements Disposable {
     this.#prompts.clear();
     this.#sequences.length = 0;
     this.#promised = 0;
-    // The lowest are taken first, one after the other.
+    // Pages are taken from the end, so the lowest comes first.
     this.#free = Array.from({ length: this.#pageCount - 1 }, (_, i) => this.#pageCount - 1 - i);
   }
 
-  /** How many of those that wait, from the first on, have room however long they and those that run become. */
+  /** Counts the waiting sequences, from the first on, that have room however long all sequences become. */
   roomFor(waiting: readonly Entering[]): number {
     const shared = new Set(this.#prompts.keys());
     let left = this.#free.length - this.#promised;
@@ -102,7 +105,7 @@ export class PagedCache implements Disposable {
     this.#sequences[slot] = { prompt, pages, mostPages };
   }
 
-  /** Ends a sequence; the last slot's takes its place. */
+  /** Ends a sequence; that of the last slot takes its place. */
   leave(slot: number, last: number): void {
     const { prompt, pages, mostPages } = this.#sequences[slot]!;
     const shared = this.#prompts.get(prompt)!;
@@ -116,7 +119,7 @@ export class PagedCache implements Disposable {
     this.#sequences.length = last;
   }
 
-  /** The pages of a sequence that is to have another token behind those cached. */
+  /** The pages of a sequence, with room for a token after the cached ones. */
   pagesFor(slot: number, cached: number): readonly number[] {
     const { pages } = this.#sequences[slot]!;
     for (; pages.length * PAGE_ROWS <= cached; this.#promised--) pages.push(this.#take());
@@ -147,7 +150,7 @@ export class PagedCache implements Disposable {
     return page;
   }
 
-  /** Copies tokens of a prompt to the beginning of a page, and of those that follow. */
+  /** Copies tokens of a prompt to consecutive pages, from the beginning of the first. */
   #copy({ batch, start }: PrefilledPrompt, from: number, page: number, count: number): void {
     const size = count * this.#rowSize;
     const rows = (view: View, row: number): View =>
@@ -161,12 +164,12 @@ export class PagedCache implements Disposable {
   }
 }
 
-/** Pages that tokens of a sequence take. */
+/** Number of pages that hold so many tokens. */
 export function pagesFor(tokens: number): number {
   return Math.ceil(tokens / PAGE_ROWS);
 }
 
-/** Pages that are full of a prompt. */
+/** Number of full pages of a prompt. */
 function wholePages({ tokens }: PrefilledPrompt): number {
   return Math.floor(tokens / PAGE_ROWS);
 }

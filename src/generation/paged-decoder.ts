@@ -1,36 +1,29 @@
-import type { Device, Program, Recording, View, Workspace } from '../device/device.ts';
+import type { Program, Recording, View, Workspace } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
-import { NO_ADAPTERS } from '../model/adapters/adapter.ts';
+import { sharedByAdapters } from '../model/adapters/adapter.ts';
 import { architectureOf } from '../model/families.ts';
 import { logitsGraph } from '../model/heads.ts';
-import type { ModelConfig, TextConfig } from '../model/model-config.ts';
-import type { ModelWeights } from '../model/model-weights.ts';
-import { textRotary } from '../model/rotary.ts';
+import type { TextConfig } from '../model/model-config.ts';
+import { generatedRotary } from '../model/rotary.ts';
+import { layerNames } from '../model/weights/modules.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
 import type { KernelSampler } from './kernel-sampler.ts';
 import { PAGE_ROWS, PagedCache, pagesFor } from './paged-cache.ts';
 import { drawBounds, inverseTemperatureOf, type Draw } from './sampler.ts';
-import type { Entering, StepDecoder, StepRow } from './step-decoder.ts';
+import type { DecoderOptions, Entering, StepDecoder, StepRow } from './step-decoder.ts';
 
-/** What a decoder with a paged cache is made from. */
-export interface PagedDecoderOptions {
-  readonly device: Device;
-  readonly config: ModelConfig;
-  readonly weights: ModelWeights;
+/** Options of a decoder with a paged cache. */
+export interface PagedDecoderOptions extends DecoderOptions {
   readonly sampler: KernelSampler;
-  /** Most sequences. */
-  readonly slots: number;
-  /** Most tokens of a sequence. */
-  readonly capacity: number;
-  /** The share of free memory that the cache may take. */
+  /** Share of the free memory that the cache may take. */
   readonly memoryShare: number;
 }
 
-/** What a step is told of each row, besides its pages: f32 of one column each. */
+/** Numbers that a step gets for each row, besides its pages: one f32 column each. */
 const columns = [
   'token',
   'position',
@@ -43,8 +36,8 @@ const columns = [
 type Column = (typeof columns)[number];
 type RowNumbers = Readonly<Record<Column, number>>;
 
-/** A row without a sequence: its draw is a greedy one, which costs least. */
-const NOBODYS_NUMBERS: RowNumbers = {
+/** The row of a slot without a sequence. Its draw is greedy, which costs least. */
+const EMPTY_ROW: RowNumbers = {
   token: 0,
   position: 0,
   length: 0,
@@ -54,7 +47,7 @@ const NOBODYS_NUMBERS: RowNumbers = {
   topP: 1,
 };
 
-/** A step for some number of rows, recorded, and the memory that it computes in. */
+/** A recorded step for some number of rows, and the memory that it computes in. */
 interface RecordedStep extends Disposable {
   /** f32: the columns one after the other, then the rows' pages. */
   readonly input: View;
@@ -64,8 +57,10 @@ interface RecordedStep extends Disposable {
 }
 
 /**
- * Decoding on a device with kernels, over a cache in pages. A step is recorded once for every power of two of sequences:
- * one small upload, one call that queues all of it, the draws included, and one small download.
+ * Decoding on a device with kernels, over a cache in pages.
+ *
+ * A step is recorded once for every power of two of sequences. Running it takes one small upload, one call that queues
+ * all of it, the draws included, and one small download.
  */
 export class PagedDecoder implements StepDecoder {
   readonly capacity: number;
@@ -73,17 +68,17 @@ export class PagedDecoder implements StepDecoder {
   readonly #options: PagedDecoderOptions;
   readonly #weights: DecoderWeights;
   readonly #cache: PagedCache;
-  /** Of a sequence. */
+  /** Most pages of a sequence. */
   readonly #mostPages: number;
-  readonly #owned: DisposableStack;
   readonly #constants: Readonly<Record<'cos' | 'sin', View>> & { readonly rows: View<'i32'> };
   readonly #enter: Program;
   readonly #layers: readonly Program[];
   readonly #logits: Program;
   readonly #steps = new Map<number, RecordedStep>();
+  readonly #owned: DisposableStack;
 
   /**
-   * Takes the weights, until it is disposed.
+   * Takes the weights, and holds them until the decoder is disposed.
    *
    * @throws DEVICE_OUT_OF_MEMORY where the cache has no room for one sequence
    */
@@ -102,26 +97,20 @@ export class PagedDecoder implements StepDecoder {
     this.#weights = owned.use(weights);
     this.#mostPages = pagesFor(capacity);
     this.#cache = owned.use(new PagedCache(device, text, dtype, pageCount(options)));
-    // Generated tokens are text: their three positions are equal, so one row of angles serves.
-    const { cos, sin } = textRotary(countTo([1, capacity]), text.headDim, text.ropeTheta, null);
+    const { cos, sin } = generatedRotary(text, capacity);
     const put = <D extends DType>(tensor: Tensor<D>): View<D> => {
       const view = owned.use(device.allocate(tensor.dtype, tensor.shape));
       device.upload(tensor, view);
       return view;
     };
-    this.#constants = { cos: put(cos), sin: put(sin), rows: put(countTo([this.slots])) };
+    const rows = tensorOf('i32', [slots], [...Array(slots).keys()]);
+    this.#constants = { cos: put(cos), sin: put(sin), rows: put(rows) };
     const compile = (graph: Graph): Program => owned.use(device.compile(graph));
     this.#enter = compile(enterGraph(text, dtype));
-    const programs = new Map<string, Program>();
-    this.#layers = weights.layers.map((_, i) => {
-      const own = adapters?.layers[i];
-      const name = own?.modules.join() ?? '';
-      const { pagedStep } = architectureOf(config).decoder;
-      const program =
-        programs.get(name) ?? compile(pagedStep(text, PAGE_ROWS, own ?? NO_ADAPTERS, dtype));
-      programs.set(name, program);
-      return program;
-    });
+    const { pagedStep } = architectureOf(config).decoder;
+    this.#layers = sharedByAdapters(layerNames(text.layers), adapters, (own) =>
+      compile(pagedStep(text, PAGE_ROWS, own, dtype)),
+    );
     this.#logits = compile(logitsGraph(text, dtype));
     this.#owned = owned.move();
   }
@@ -153,7 +142,7 @@ export class PagedDecoder implements StepDecoder {
     const input = zeros('f32', step.input.shape);
     for (let slot = 0; slot < rows; slot++) {
       const sequence = sequences[slot];
-      const numbers = sequence === undefined ? NOBODYS_NUMBERS : this.#numbersOf(sequence);
+      const numbers = sequence === undefined ? EMPTY_ROW : this.#numbersOf(sequence);
       for (const [i, name] of columns.entries()) input.data[i * rows + slot] = numbers[name];
       if (sequence === undefined) continue;
       const pages = this.#cache.pagesFor(slot, sequence.cached);
@@ -189,20 +178,20 @@ export class PagedDecoder implements StepDecoder {
     const { device, sampler } = this.#options;
     const { embedding, layers, head } = this.#weights;
     const { cos, sin, rows } = this.#constants;
-    const told = Object.fromEntries(
+    const given = Object.fromEntries(
       columns.map((name, i) => [name, device.part(input, i * count, [count, 1])]),
     ) as Record<Column, View>;
     const table = device.part(input, columns.length * count, [count, this.#mostPages]);
     workspace.reset();
-    const entered = this.#enter.run({ ...told, table, embedding, cos, sin }, workspace);
+    const entered = this.#enter.run({ ...given, table, embedding, cos, sin }, workspace);
     let hidden = entered['hidden']!;
     for (const [i, { keys, values }] of this.#cache.layers.entries()) {
       const inputs = { ...entered, hidden, keys, values, ...layers[i] };
       const into = { nextKeys: keys, nextValues: values };
       hidden = this.#layers[i]!.run(inputs, workspace, into)['output']!;
     }
-    const { logits } = this.#logits.run({ ...told, ...head, hidden }, workspace);
-    const draws = { ...told, logits: logits!, rows: device.part(rows, 0, [count]) };
+    const { logits } = this.#logits.run({ ...given, ...head, hidden }, workspace);
+    const draws = { ...given, logits: logits!, rows: device.part(rows, 0, [count]) };
     sampler.queue(draws, workspace, drawn);
   }
 
@@ -212,9 +201,9 @@ export class PagedDecoder implements StepDecoder {
 }
 
 /**
- * Pages for as many sequences as there may be, or as there is memory for.
+ * Number of pages: enough for every slot, or as many as there is memory for.
  *
- * @throws DEVICE_OUT_OF_MEMORY where there is none for one
+ * @throws DEVICE_OUT_OF_MEMORY where a single sequence has no room
  */
 function pageCount({
   device,
@@ -227,7 +216,7 @@ function pageCount({
   const [free, pages] = [device.freeBytes(), pagesFor(capacity)];
   if (free === null) return slots * pages;
   const bytes = PagedCache.pageBytes(config.text, weights.dtype);
-  // One of them is nobody's.
+  // One page belongs to no sequence.
   const room = Math.floor((free * memoryShare) / bytes) - 1;
   if (room >= pages) return Math.min(slots * pages, room);
   throw new CxmindError(
@@ -243,14 +232,8 @@ function mib(bytes: number): number {
   return Math.round(bytes / 2 ** 20);
 }
 
-/** 0, 1, … in a shape. */
-function countTo(shape: readonly number[]): Tensor<'i32'> {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return tensorOf('i32', shape, [...Array(count).keys()]);
-}
-
 /**
- * What a step begins with, from what it is told.
+ * The beginning of a step: embeddings, rotary angles and indices of the rows.
  *
  * Inputs: `token`, `position` and `length`, f32 `[B, 1]`, and `table`, f32 `[B, M]`, all of them whole numbers below
  * 2^24; `embedding [V, D]`; `cos` and `sin`, f32 `[P, d/2]`, the angles of all positions. Outputs: `hidden [B, D]`,

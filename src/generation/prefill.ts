@@ -10,9 +10,9 @@ import type { ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
-import { moduleNames } from '../model/weights/weight-source.ts';
+import { layerNames, moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import type { Sampler } from './sampler.ts';
+import { inverseTemperatureOf, type Sampler, type Sampling } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
 interface LayerKeysValues {
@@ -20,10 +20,10 @@ interface LayerKeysValues {
   readonly value: View;
 }
 
-/** Prompts after one forward pass over all of them; valid until the next. */
+/** Prompts after one forward pass over all of them; valid until the next pass. */
 export interface PrefilledBatch {
   readonly layers: readonly LayerKeysValues[];
-  /** `[P, V]`, the distribution of each prompt's first response token, as the head's graph gives it. */
+  /** Distribution of each prompt's first response token, `[P, V]`, as the head's graph gives it. */
   readonly firstTokens: View;
   readonly prompts: readonly PrefilledPrompt[];
 }
@@ -31,14 +31,14 @@ export interface PrefilledBatch {
 /** One prompt of a pass, shared by all its samples. */
 export interface PrefilledPrompt {
   readonly batch: PrefilledBatch;
-  /** Its place among the pass's prompts. */
+  /** Number among the pass's prompts. */
   readonly index: number;
-  /** Its first row among the pass's tokens. */
+  /** First row among the pass's tokens. */
   readonly start: number;
   readonly tokens: number;
 }
 
-/** The forward pass over prompts that fills caches; prompts are packed into one pass. */
+/** The forward pass over packed prompts that computes keys and values for a cache. */
 export class Prefill implements Disposable {
   readonly #device: Device;
   readonly #config: ModelConfig;
@@ -60,35 +60,34 @@ export class Prefill implements Disposable {
     this.#config = config;
     this.#weights = weights;
     this.#workspace = device.workspace();
-    const forwardOnly = { parameters: [], activations: [], save: 'needed' } as const;
-    const embedding = { ...weights, save: 'needed', isVisionFixed } as const;
-    this.#embedder = new Embedder(device, config, embedding);
+    const forwardOnly = { activations: [], save: 'needed' } as const;
+    this.#embedder = new Embedder(device, config, weights, { save: 'needed', isVisionFixed });
     const { dtype } = weights;
     const form = formFor(device);
-    const adapters = weights.adapters?.layers ?? null;
     const { decoder } = architectureOf(config);
     const layer = {
       graph: (own: GraphAdapters) => decoder.prefillLayer(config.text, false, own, dtype, form),
-      weights: [],
       ...forwardOnly,
     };
-    this.#layers = new LayerBlocks(device, layer, config.text.layers - 1, adapters);
-    const lastAdapters = adapters?.at(-1) ?? NO_ADAPTERS;
+    const names = layerNames(config.text.layers);
+    const lastAdapters = weights.adapters?.get(names.pop()!) ?? NO_ADAPTERS;
+    this.#layers = new LayerBlocks(device, layer, names, weights);
     const last = decoder.prefillLayer(config.text, true, lastAdapters, dtype, form);
-    this.#lastLayer = new Block(device, last, forwardOnly);
-    this.#firstToken = new Block(device, headGraph(config.text, dtype), forwardOnly);
+    const untrained = { ...forwardOnly, parameters: [] };
+    this.#lastLayer = new Block(device, last, untrained);
+    this.#firstToken = new Block(device, headGraph(config.text, dtype), untrained);
   }
 
   /**
-   * Computes prompts; what it returns stands in memory that the next call uses again.
+   * Computes prompts. The next call reuses the memory of the result.
    *
    * @param batch the packed prompts; `scoredRows` is not read
-   * @param temperatures one per prompt; 0 stands for greedy and leaves the logits as they are
+   * @param samplings the sampling of each prompt's responses
    * @param logitBias f32 `[V]`
    */
   async run(
     batch: PackedBatch,
-    temperatures: readonly number[],
+    samplings: readonly Sampling[],
     logitBias: View,
   ): Promise<PrefilledBatch> {
     this.#workspace.reset();
@@ -117,15 +116,15 @@ export class Prefill implements Disposable {
       layers.push({ key: key!, value: value! });
       [hidden, next] = [next, hidden];
     }
-    return split(batch, layers, await this.#distributions(last, temperatures, logitBias));
+    return split(batch, layers, await this.#distributions(last, samplings, logitBias));
   }
 
   async #distributions(
     hidden: View,
-    temperatures: readonly number[],
+    samplings: readonly Sampling[],
     logitBias: View,
   ): Promise<View> {
-    const inverse = temperatures.map((temperature) => (temperature === 0 ? 1 : 1 / temperature));
+    const inverse = samplings.map(inverseTemperatureOf);
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [inverse.length, 1], inverse));
     using head = await this.#weights.source.take(moduleNames.head);
     const inputs = { hidden, logitBias, inverseTemperature };

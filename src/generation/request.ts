@@ -2,18 +2,18 @@ import type { PromptInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Sampling } from './sampler.ts';
 
-/** One prompt and the responses wanted of it. */
+/** One prompt and its wanted responses. */
 export interface GenerationRequest {
   readonly prompt: PromptInput;
   readonly sampling: Sampling;
   readonly maxTokens: number;
-  /** A response ends with, and includes, the first of these. */
+  /** Tokens that end a response; it includes the first of them. */
   readonly stopTokens: readonly number[];
-  /** The key of the random stream of each response; their number is the number of responses. */
+  /** Keys of the random streams, one for each response. */
   readonly keys: readonly (readonly [number, number])[];
 }
 
-/** One response: its tokens, and their log-probabilities under the tempered distribution they came from. */
+/** One response: its tokens, and their log-probabilities under the tempered distribution. */
 export interface Response {
   /** i32 `[T]`. */
   readonly tokenIds: Tensor<'i32'>;
@@ -22,23 +22,23 @@ export interface Response {
   readonly finishReason: 'stop' | 'length';
 }
 
-/** What the engine may use. */
+/** Limits of an engine. */
 export interface EngineOptions {
-  /** Sequences decoded together; left out, as many as suit the device. */
+  /** Most sequences decoded together; left out, as many as suit the device. */
   readonly maxSequences?: number;
-  /** Prompt tokens of one prefill pass; a longer prompt runs alone. */
+  /** Most prompt tokens of one prefill pass; a longer prompt runs alone. */
   readonly maxPrefillTokens: number;
-  /** The share of a card's free memory that the cache may take; 0.6 when left out. */
+  /** Share of a GPU's free memory that the cache may take; 0.6 when left out. */
   readonly memoryShare?: number;
   /** Tokens that are never sampled: placeholders of images and videos. */
   readonly bannedTokens: readonly number[];
-  /** That nobody ever changes the vision tower's weights; what it makes of images is then kept. */
+  /** True where the vision tower's weights never change, so that image embeddings can be kept between passes. */
   readonly isVisionFixed?: boolean;
 }
 
-/** How a call may be watched and stopped. */
+/** Cancellation and progress of a call. */
 export interface GenerateControl {
   readonly signal?: AbortSignal;
-  /** Called from time to time with the tokens and responses made so far. */
+  /** Receives the number of tokens and responses made so far, from time to time. */
   readonly onProgress?: (progress: { tokens: number; responses: number }) => void;
 }

@@ -4,7 +4,7 @@ import type { Graph } from '../graph/ir.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 
-/** How the next token is drawn; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
+/** Sampling of the next token; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
 export interface Sampling {
   readonly temperature: number;
   readonly topP: number;
@@ -17,35 +17,35 @@ export interface Draw {
   readonly logProb: number;
 }
 
-/** A draw to make. */
+/** Request for a draw. */
 export interface DrawRequest {
-  /** The row of its distribution. */
+  /** Row of the distribution. */
   readonly row: number;
   readonly sampling: Sampling;
-  /** In [0, 1); decides the draw, but for a greedy one. */
+  /** Number in [0, 1) that decides the draw; greedy sampling ignores it. */
   readonly uniform: number;
 }
 
-/** Draws tokens from distributions where they lie. */
+/** Draws tokens from distributions on a device. */
 export interface Sampler extends Disposable {
-  /** The graph whose only output are the distributions it draws from: the model's head, of rows of hidden states. */
+  /** Graph of the model's head, from hidden rows to the distributions that it draws from. */
   readonly headGraph: (text: TextConfig, dtype: FloatDType) => Graph;
   /**
-   * One token for each request.
+   * Draws one token for each request.
    *
    * The log-probability is of the whole tempered distribution, before top-k and top-p, as the trainer's
    * own log-probabilities are.
    *
-   * @param distributions f32 `[B, V]`, as the head's graph gives them: logits over temperature (plain ones when greedy),
-   *   or their softmax
+   * @param distributions f32 `[B, V]`, as the head's graph gives them: logits over temperature (plain ones when
+   *   greedy), or their softmax
    * @throws NUMERIC_NONFINITE when the probabilities are not numbers
    */
   draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]>;
 }
 
 /**
- * How many of the likeliest tokens a draw is from, 0 for all, and from which share of their mass. A greedy draw is of the
- * likeliest one.
+ * Bounds of a draw: the number of likeliest tokens, 0 for all, and the share of their mass. A greedy draw is from the
+ * likeliest token.
  */
 export function drawBounds(
   { temperature, topK, topP }: Sampling,
@@ -55,15 +55,15 @@ export function drawBounds(
   return { topK: topK > 0 && topK < vocabulary ? topK : 0, topP };
 }
 
-/** What logits are multiplied by. */
+/** Factor on the logits; 1 for greedy sampling. */
 export function inverseTemperatureOf({ temperature }: Sampling): number {
   return temperature === 0 ? 1 : 1 / temperature;
 }
 
 /**
- * A drawn token and its log-probability.
+ * Makes a draw of a token and its log-probability.
  *
- * @throws NUMERIC_NONFINITE when the latter is not a number
+ * @throws NUMERIC_NONFINITE when the log-probability is not finite
  */
 export function drawOf(token: number, logProb: number): Draw {
   if (Number.isFinite(logProb)) return { token, logProb };

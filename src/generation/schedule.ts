@@ -8,25 +8,24 @@ import type { Prefill, PrefilledPrompt } from './prefill.ts';
 import type { Draw, DrawRequest, Sampler } from './sampler.ts';
 import type { StepDecoder } from './step-decoder.ts';
 
-/** What a schedule uses of an engine. */
+/** Parts of an engine that a schedule drives. */
 export interface ScheduleTools {
-  /** Prompt tokens of a prefill pass, short prompts together. */
+  /** Most prompt tokens of a prefill pass. */
   readonly passTokens: number;
   readonly prefill: Prefill;
   readonly sampler: Sampler;
   readonly decoder: StepDecoder;
-  /** f32 `[V]` */
-  readonly logitBias: View;
+  readonly logitBias: View; // f32 [V]
 }
 
-/** A response that is to begin. */
+/** A response that waits for a slot. */
 interface Waiting {
   readonly request: number;
   readonly sample: number;
   readonly prompt: PrefilledPrompt;
 }
 
-/** A response that has begun. */
+/** A response that is being decoded. */
 interface Sequence {
   readonly request: number;
   readonly sample: number;
@@ -38,19 +37,21 @@ interface Sequence {
   readonly promptTokens: number;
 }
 
-/** Steps between two looks at the event loop, for messages and cancellation. */
+/** Steps between two turns of the event loop, which let messages and cancellation in. */
 const STEPS_PER_TURN = 16;
 
 /**
- * One call of an engine by continuous batching: each prompt is prefilled once, its responses enter free slots, and a
- * response that ends leaves its slot to the next.
+ * The schedule of one call by continuous batching (Orca, Yu et al., OSDI 2022).
+ *
+ * Every iteration admits waiting responses to free slots, decodes one token of each running response, and finishes
+ * those that are complete. A prompt is prefilled once for all its responses.
  */
 export class Schedule {
   readonly #requests: readonly GenerationRequest[];
   readonly #control: GenerateControl;
   readonly #tools: ScheduleTools;
   readonly #results: Response[][];
-  /** By slot. */
+  /** Running responses by slot. */
   readonly #running: Sequence[] = [];
   #waiting: Waiting[] = [];
   #nextRequest = 0;
@@ -68,19 +69,23 @@ export class Schedule {
     this.#results = requests.map(({ keys }) => new Array<Response>(keys.length));
   }
 
-  /** @throws RUNTIME_CANCELLED when the signal aborts */
+  /**
+   * Runs until every request has its responses.
+   *
+   * @throws RUNTIME_CANCELLED when the signal aborts
+   */
   async run(): Promise<Response[][]> {
     for (let step = 0; ; step++) {
       await this.#admit();
       if (this.#running.length === 0) break;
       await this.#step();
-      if (step % STEPS_PER_TURN === 0) await this.#lookUp();
+      if (step % STEPS_PER_TURN === 0) await this.#yield();
     }
     this.#report();
     return this.#results;
   }
 
-  /** Fills the free slots. */
+  /** Fills the free slots with waiting responses, and draws their first tokens. */
   async #admit(): Promise<void> {
     const { decoder } = this.#tools;
     while (this.#running.length < decoder.slots) {
@@ -110,7 +115,7 @@ export class Schedule {
     }
   }
 
-  /** Runs the next prompts, whose responses fill the free slots, within the prefill's token budget. */
+  /** Prefills the next prompts: enough to fill the free slots, within the token budget of a pass. */
   async #prefill(freeSlots: number): Promise<void> {
     const { prefill, logitBias, passTokens } = this.#tools;
     const first = this.#nextRequest;
@@ -124,7 +129,7 @@ export class Schedule {
     const chosen = this.#requests.slice(first, end);
     const { prompts } = await prefill.run(
       packPrompts(chosen.map(({ prompt }) => prompt)),
-      chosen.map(({ sampling }) => sampling.temperature),
+      chosen.map(({ sampling }) => sampling),
       logitBias,
     );
     this.#waiting = chosen.flatMap(({ keys }, i) =>
@@ -133,7 +138,7 @@ export class Schedule {
     this.#nextRequest = end;
   }
 
-  /** One token more for every running sequence; those that are complete leave. */
+  /** Decodes one token of every running response, and frees the slots of those that are complete. */
   async #step(): Promise<void> {
     const running = [...this.#running];
     const draws = await this.#tools.decoder.step(
@@ -144,9 +149,9 @@ export class Schedule {
         ...this.#drawOf(sequence),
       })),
     );
-    // From the last slot, so that what moves into a slot that becomes free has had its draw.
+    // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
-      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
+      if (this.#extend(running[slot]!, draws[slot]!)) this.#finish(slot);
     }
   }
 
@@ -159,13 +164,13 @@ export class Schedule {
     return this.#tools.sampler.draw(distributions, draws);
   }
 
-  /** How a sequence's next token is drawn. */
+  /** Sampling of a response's next token. */
   #drawOf({ request, rng }: Pick<Sequence, 'request' | 'rng'>): Omit<DrawRequest, 'row'> {
     const { sampling } = this.#requests[request]!;
     return { sampling, uniform: sampling.temperature === 0 ? 0 : rng.nextUniform() };
   }
 
-  /** Appends a draw; true when the response is complete. */
+  /** Appends a draw to a response; true when that completes it. */
   #extend(sequence: Sequence, { token, logProb }: Draw): boolean {
     const { stopTokens, maxTokens } = this.#requests[sequence.request]!;
     const { tokens, logProbs } = sequence;
@@ -183,14 +188,15 @@ export class Schedule {
     return true;
   }
 
-  /** Frees a slot and closes the gap with the last one. */
-  #leave(slot: number): void {
+  /** Frees a slot, and moves the last response there. */
+  #finish(slot: number): void {
     const last = this.#running.pop()!;
     this.#tools.decoder.leave(slot, this.#running.length);
     if (slot < this.#running.length) this.#running[slot] = last;
   }
 
-  async #lookUp(): Promise<void> {
+  /** Reports progress, and lets the event loop run. */
+  async #yield(): Promise<void> {
     this.#report();
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#control.signal?.aborted === true) {

@@ -1,5 +1,8 @@
+import type { Device, View } from '../device/device.ts';
+import type { ModelConfig } from '../model/model-config.ts';
+import type { ModelWeights } from '../model/model-weights.ts';
 import type { PrefilledPrompt } from './prefill.ts';
-import type { Draw, DrawRequest, Sampling } from './sampler.ts';
+import type { Draw, DrawRequest, Sampler, Sampling } from './sampler.ts';
 
 /** One sequence's share of a decoding step. */
 export interface StepRow {
@@ -9,18 +12,39 @@ export interface StepRow {
   /** Tokens in the cache before this one. */
   readonly cached: number;
   readonly sampling: Sampling;
-  /** In [0, 1); decides the draw of the next token, but for a greedy one. */
+  /** Number in [0, 1) that decides the draw of the next token; greedy sampling ignores it. */
   readonly uniform: number;
 }
 
-/** A sequence that is to begin. */
+/** A sequence that is about to begin. */
 export interface Entering {
   readonly prompt: PrefilledPrompt;
-  /** Tokens that may follow the prompt. */
+  /** Most tokens that follow the prompt. */
   readonly maxTokens: number;
 }
 
-/** Decodes sequences together, a token of each at a time. They occupy the first slots of its cache without gaps. */
+/** The model of a decoder, and the size of its cache. */
+export interface DecoderOptions {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly weights: ModelWeights;
+  /** Most sequences decoded together. */
+  readonly slots: number;
+  /** Most tokens of a sequence. */
+  readonly capacity: number;
+}
+
+/** Options of a decoder that computes distributions and leaves the draws to a sampler. */
+export interface SampledDecoderOptions extends DecoderOptions {
+  readonly sampler: Sampler;
+  /** f32 `[V]`, added to the logits. */
+  readonly logitBias: View;
+}
+
+/**
+ * Decodes sequences together, one token of each at a time, over a cache of their keys and values. Sequences occupy the
+ * first slots of the cache without gaps.
+ */
 export interface StepDecoder extends Disposable {
   /** Most tokens of a sequence. */
   readonly capacity: number;
@@ -28,7 +52,7 @@ export interface StepDecoder extends Disposable {
   readonly slots: number;
   /** Forgets every sequence. */
   clear(): void;
-  /** How many of those that wait, from the first on, may begin beside those that run; one at least if none runs. */
+  /** Counts the waiting sequences, from the first on, that fit beside those that run; at least one if none runs. */
   roomFor(waiting: readonly Entering[], running: number): number;
   /** Begins a sequence in a slot. */
   enter(slot: number, sequence: Entering): void;

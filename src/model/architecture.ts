@@ -6,11 +6,11 @@ import type { Grid } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
 import type { JsonObject } from './checkpoint/companions.ts';
 import type { DecodeForm } from './decode-form.ts';
-import type { ModelBlocks } from './weights/model-blocks.ts';
+import type { Module, Modules } from './weights/modules.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from './model-config.ts';
 import type { RotaryTable } from './rotary.ts';
 
-/** A model family: what the engine asks of one, and all that differs between two. */
+/** A model family: everything that differs between two families. */
 export interface Architecture {
   /** A policy's name in `architectures` of `config.json`. */
   readonly name: string;
@@ -40,21 +40,21 @@ export interface PromptMedia {
   readonly secondsPerGrid: readonly number[] | null;
 }
 
-/** How a family's `config.json` is read and written. */
+/** Reader and writer of a family's `config.json`. */
 export interface ConfigFormat {
   /**
-   * The model that the file describes.
+   * Decodes the model that the file describes.
    *
    * @throws CHECKPOINT_INVALID naming file and fields
    */
   readonly decode: (value: unknown, file: string) => ModelConfig;
-  /** Paths that `decode` looks at, the text model's keys at the top or in a section of their own. */
+  /** Paths that `decode` reads, with the text model's keys at the top or in a section of their own. */
   readonly readPaths: (isNested: boolean) => readonly string[];
-  /** The same file, such that transformers 4 and 5 read it as the same model. */
+  /** Extends the file so that transformers 4 and 5 read it as the same model. */
   readonly inBothLayouts: (file: JsonObject, config: ModelConfig) => JsonObject;
 }
 
-/** What a model ends in: log-probabilities of tokens, or values. */
+/** Head of a model: log-probabilities of tokens, or values. */
 export type HeadKind = 'policy' | 'value';
 
 /** A family's parameters by their names on the hub. */
@@ -63,29 +63,32 @@ export interface WeightNames {
   readonly head: string;
   readonly scoreWeight: string;
   readonly scoreBias: string;
-  /** What every name in the vision tower has in it, and no other. */
+  /** Part of every name in the vision tower, and of no other. */
   readonly vision: string;
-  readonly blocks: (config: ModelConfig, head: HeadKind) => ModelBlocks;
-  /** The hub's name of a tensor that a checkpoint stores under any name that transformers has had for it. */
+  /** The modules of a model with a head, in arena order. */
+  readonly modules: (config: ModelConfig, head: HeadKind) => Modules<Module>;
+  /** The hub's name of a stored tensor, from any name that transformers has had for it. */
   readonly ofStored: (stored: string, config: ModelConfig) => string;
-  /** The name that transformers 5 gives a module, or its tensor, by the hub's. */
+  /** The name in transformers 5 of a module or tensor, from the hub's name. */
   readonly inTransformers: (name: string, config: ModelConfig) => string;
 }
 
 /**
- * The graphs of a decoder layer. Each takes `hidden` and the layer's parameters, and gives `output` like `hidden`;
- * hidden rows, weights, adapters and caches are of the given dtype, f32 when left out. With a form to choose, it is
- * `composed` when left out.
+ * The graphs of a decoder layer. Each takes `hidden` and the layer's parameters, and gives `output`, shaped like
+ * `hidden`.
+ *
+ * Hidden rows, weights, adapters and caches have the given dtype, f32 when left out. The form is `composed` when left
+ * out.
  */
 export interface DecoderGraphs {
-  /** Over packed tokens `[T, D]`, with rotary tables and segments. */
+  /** The layer over packed tokens `[T, D]`, with rotary tables and segments. */
   readonly layer: (
     text: TextConfig,
     adapters?: GraphAdapters,
     dtype?: FloatDType,
     form?: GraphForm,
   ) => Graph;
-  /** The same, and `key` and `value [T, K, d]`; of the last layer only the rows that `lastRows i64 [P]` names. */
+  /** The layer with outputs `key` and `value [T, K, d]`; the last layer computes the rows `lastRows i64 [P]` only. */
   readonly prefillLayer: (
     text: TextConfig,
     isLast: boolean,
@@ -93,7 +96,9 @@ export interface DecoderGraphs {
     dtype?: FloatDType,
     form?: GraphForm,
   ) => Graph;
-  /** One token of each of `B` sequences, with caches `keys` and `values [B, K, C, d]` and what comes next in them. */
+  /**
+   * The layer for one token of each of `B` sequences, over caches `keys` and `values [B, K, C, d]`, which it extends.
+   */
   readonly decodeStep: (
     text: TextConfig,
     capacity: number,
@@ -101,8 +106,8 @@ export interface DecoderGraphs {
     dtype?: FloatDType,
   ) => Graph;
   /**
-   * The same over a cache in pages of `pageRows`, for devices with kernels: `keys` and `values [N, R, K, d]`, `pages i32
-   * [B, M]`, `lengths i32 [B]`.
+   * The layer for one token of each of `B` sequences, over a cache in pages of `pageRows`, for devices with kernels:
+   * `keys` and `values [N, R, K, d]`, `pages i32 [B, M]`, `lengths i32 [B]`.
    */
   readonly pagedStep: (
     text: TextConfig,
@@ -110,13 +115,13 @@ export interface DecoderGraphs {
     adapters?: GraphAdapters,
     dtype?: FloatDType,
   ) => Graph;
-  /** The same as far as `projected [B, (H + 2K)·d]`: queries, keys and values, not rotated. */
+  /** The first part of a decoding layer: `projected [B, (H + 2K)·d]`, queries, keys and values before rotation. */
   readonly decodeProject: DecodeGraph;
-  /** The same from attention on: over `query [B·K, H/K, d + 1]` and a cache of `keys` and `values`. */
+  /** The rest of a decoding layer: attention of `query [B·K, H/K, d + 1]` over `keys` and `values`, and the MLP. */
   readonly decodeAttend: DecodeGraph;
 }
 
-/** The graph of a part of a decoding step, in a form. */
+/** Graph of a part of a decoding step, in a form. */
 export type DecodeGraph = (
   text: TextConfig,
   form: DecodeForm,
@@ -124,7 +129,9 @@ export type DecodeGraph = (
   dtype?: FloatDType,
 ) => Graph;
 
-/** The graphs of a vision tower: patches `[T, C·Pt·P·P]` to `hidden [T, D]`, blocks, and a merger to `embeddings`. */
+/**
+ * The graphs of a vision tower: from patches `[T, C·Pt·P·P]` to `hidden [T, D]`, blocks, and a merger to `embeddings`.
+ */
 export interface VisionGraphs {
   readonly patchEmbed: (vision: VisionConfig, dtype?: FloatDType) => Graph;
   readonly block: (
@@ -137,10 +144,10 @@ export interface VisionGraphs {
   readonly plan: (vision: VisionConfig, grids: readonly Grid[]) => VisionPlan;
 }
 
-/** What the blocks of a vision pass take besides hidden rows and weights. */
+/** Inputs of a vision pass's blocks besides hidden rows and weights. */
 export interface VisionPlan {
-  /** One row per patch. */
+  /** Rotary angles, one row per patch. */
   readonly rotary: RotaryTable;
-  /** Rows that attend to each other, in every block; blocks that attend alike share one value. */
+  /** Groups of rows that attend to each other, for every block; blocks with like attention share one value. */
   readonly segments: readonly number[][][];
 }

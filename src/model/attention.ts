@@ -16,10 +16,10 @@ export interface RotaryValues {
   readonly sin: Value;
 }
 
-/** The graph inputs that say where tokens stand and whom they see, in a form. */
+/** Graph inputs that describe segments, in a form. */
 export type SegmentInputs = GridInputs | PlaceInputs;
 
-/** Those of attention strip by strip; see `SegmentLayout`. */
+/** Segments for attention strip by strip; see `SegmentLayout`. */
 interface GridInputs {
   readonly form: 'composed';
   readonly gridIndex: Value; // i64 [n, B, C]
@@ -27,7 +27,7 @@ interface GridInputs {
   readonly biases: readonly Value[]; // n times f32 [B, 1, C, (i + 1) · C]
 }
 
-/** Those of attention as one op; see `PlaceLayout`. */
+/** Segments for attention as one op; see `PlaceLayout`. */
 interface PlaceInputs {
   readonly form: 'fused';
   readonly order: Value; // i32 [T]
@@ -35,7 +35,7 @@ interface PlaceInputs {
   readonly seenBy: Value; // i32 [T, 2]
 }
 
-/** Declares the segment inputs of a block whose attention is computed in `strips`, where it is composed. */
+/** Declares the segment inputs of a block; composed attention is computed in `strips`. */
 export function segmentInputs(g: GraphBuilder, form: GraphForm, strips: number): SegmentInputs {
   if (form === 'fused') {
     return {
@@ -55,14 +55,14 @@ export function segmentInputs(g: GraphBuilder, form: GraphForm, strips: number):
   };
 }
 
-/** What attention gives, and the keys and values that a cache keeps. */
+/** Result of attention, and the keys and values for a cache. */
 export interface Attended {
   readonly attended: Value; // [T, H·d]
   readonly key: Value; // [T, K, d], rotated
   readonly value: Value; // [T, K, d]
 }
 
-/** Rotary attention over packed tokens, each within its segment, from joined projections `[T, (H + 2K)·d]`. */
+/** Rotary attention over packed tokens, each within its segment, of joined projections `[T, (H + 2K)·d]`. */
 export function attention(
   g: GraphBuilder,
   qkv: Value,
@@ -75,7 +75,7 @@ export function attention(
   return { attended: stripAttention(g, { query, key, value }, segments, heads), key, value };
 }
 
-/** Projections stay joined all the way: nothing is split, and their gradient comes in one piece. */
+/** Attention as one op. Projections stay joined, so nothing is split, and their gradient is one tensor. */
 function fusedAttention(
   g: GraphBuilder,
   qkv: Value,
@@ -93,7 +93,7 @@ function fusedAttention(
   };
 }
 
-/** Joined projections `[T, (H + 2K)·d]` as queries, keys and values `[T, heads, d]`, the first two rotated. */
+/** Splits joined projections `[T, (H + 2K)·d]` into queries, keys and values `[T, heads, d]`, the first two rotated. */
 export function splitHeads(
   g: GraphBuilder,
   qkv: Value,
@@ -111,8 +111,8 @@ export function splitHeads(
 /**
  * Scaled dot-product attention over packed tokens, each within its segment, strip by strip.
  *
- * Queries of one key-value group are stacked along the query axis, so keys are never repeated. Scores are f32, whatever
- * the dtype of queries, keys and values.
+ * Queries of one key-value group are stacked along the query axis, so keys are never repeated. Scores are f32 in every
+ * dtype of queries, keys and values.
  *
  * @param query `[T, heads, d]`, rotated
  * @param key `[T, kvHeads, d]`, rotated
@@ -128,7 +128,7 @@ function stripAttention(
   const strips = biases.length;
   const gridRows = productDim([strips, 'B', 'C']);
   const flatIndex = g.reshape(gridIndex, [gridRows]);
-  // Padding holds any finite row: the bias hides it as a key, and as a query its gradient is zero.
+  // Padding may hold any finite row. The bias hides it as a key, and as a query its gradient is zero.
   const toGrid = (x: Value, count: number): Value =>
     g.permuteRows(g.reshape(x, ['T', count * headDim]), flatIndex, packedIndex, {
       isZeroFilled: false,
@@ -153,7 +153,7 @@ function stripAttention(
   for (let i = strips - 1; i >= 0; i--) {
     const scores = g.matMul(queries[i]!, keys, {
       transB: true,
-      alpha: 1 / Math.sqrt(headDim),
+      alpha: scoreScaleOf({ headDim }),
       to: 'f32',
     });
     const perQuery = g.reshape(scores, ['B', heads, 'C', keys.shape[2]!]);
@@ -166,12 +166,12 @@ function stripAttention(
   return g.permuteRows(rows, packedIndex, flatIndex, { isZeroFilled: false });
 }
 
-/** Keys or values `[B, K, …, d]` without those of the last strip. */
+/** Keys or values `[B, K, …, d]` without the last strip. */
 function withoutLast(g: GraphBuilder, x: Value): Value {
   return g.split(x, [differenceDim(x.shape[2]!, ['C']), 'C'], 2)[0]!;
 }
 
-/** What the scores of queries and keys are multiplied by. */
+/** Factor on the scores of queries and keys. */
 export function scoreScaleOf({ headDim }: { readonly headDim: number }): number {
   return 1 / Math.sqrt(headDim);
 }

@@ -3,20 +3,20 @@ import { CxmindError } from '../errors.ts';
 import { differentiate } from '../graph/backward.ts';
 import type { Graph } from '../graph/ir.ts';
 
-/** What a saving forward pass leaves for the backward pass. */
+/** Tensors that a forward pass saves for the backward pass. */
 export interface Saved {
-  /** Inputs of the forward pass but for the weights, which may be given back in between. */
+  /** Inputs of the forward pass without the weights, which may be elsewhere in between. */
   readonly inputs: Views;
   readonly tensors: Views;
 }
 
-/** What of a block's graph is trained and what its gradients flow through. */
+/** Inputs of a block's graph that get gradients, and the activations it saves. */
 export interface BlockOptions {
-  /** Graph inputs that are weights; their gradients are accumulated. */
+  /** Weights that are trained; their gradients are accumulated. */
   readonly parameters: readonly string[];
-  /** Other graph inputs whose gradients the caller wants. */
+  /** Other inputs whose gradients `backward` returns. */
   readonly activations: readonly string[];
-  /** `needed` keeps what the backward pass reads; `inputs` computes all of it again (gradient checkpointing). */
+  /** `needed` saves the tensors that the backward pass reads; `inputs` recomputes them (gradient checkpointing). */
   readonly save: 'needed' | 'inputs';
 }
 
@@ -26,8 +26,8 @@ interface Training {
 }
 
 /**
- * One kind of block (decoder layer, vision block, head): compiled once, run for every layer with that
- * layer's weights. Programs are compiled when first used.
+ * One kind of block, such as a decoder layer or a head: compiled once, at the first use, and run for every layer with
+ * that layer's weights. Its backward graph is derived from the forward graph.
  */
 export class Block implements Disposable {
   readonly #device: Device;
@@ -42,13 +42,13 @@ export class Block implements Disposable {
     this.#options = options;
   }
 
-  /** The block's outputs, with nothing kept for a backward pass; written to `into` where it names them. */
+  /** Computes the block's outputs, and saves nothing. Outputs that `into` names are written there. */
   forward(inputs: Views, weights: Views, workspace: Workspace, into: Views = {}): Views {
     this.#inference ??= this.#device.compile(this.#graph);
     return this.#inference.run({ ...inputs, ...weights }, workspace, into);
   }
 
-  /** The block's outputs, and what `backward` will need. */
+  /** Computes the block's outputs, and saves tensors for `backward`. */
   forwardSaving(
     inputs: Views,
     weights: Views,
@@ -68,7 +68,7 @@ export class Block implements Disposable {
    * Adds the parameters' gradients to `accumulators` in place and returns those of the activations.
    *
    * @param outputGradients by output name
-   * @param accumulators by parameter name, of the parameter's shape
+   * @param accumulators by parameter name, each of the parameter's shape
    */
   backward(
     { inputs, tensors }: Saved,

@@ -5,10 +5,10 @@ import { tensorOf } from '../tensor/tensor.ts';
 import type { TextConfig } from './model-config.ts';
 
 /**
- * Writes what a prefill made of a prompt into a slot of a layer's cache.
+ * Writes a prefilled prompt's keys or values into a slot of a layer's cache.
  *
  * Inputs: `rows [T, K, d]`, keys or values of a pass; `cache [S, K, C, d]`; f32 scalars `slot`, `start`, the prompt's
- * first row, and `tokens`. Output: `next`, the cache.
+ * first row, and `tokens`. Output: `next`, the new cache.
  */
 export function cacheWriteGraph(
   { kvHeads, headDim }: TextConfig,
@@ -23,7 +23,7 @@ export function cacheWriteGraph(
   ) as [Value, Value, Value];
   const places = placesOf(g, capacity);
   const isPrompt = g.less(places, tokens);
-  // A place behind the prompt reads its first row, which the mask then leaves out.
+  // A place behind the prompt reads its first row, which the mask then drops.
   const from = g.add(start, g.where(isPrompt, places, g.scalar(0)));
   const prompt = g.transpose(g.gather(rows, g.cast(from, 'i32')), [1, 0, 2]); // [K, C, d]
   const isSlot = g.reshape(isPlace(g, slots, slot), [slots, 1, 1, 1]);
@@ -59,7 +59,7 @@ export function placesOf(g: GraphBuilder, count: number): Value {
   );
 }
 
-/** Which of the places from 0 to `count` is the given one. */
+/** Mask of the given place among those from 0 to `count`. */
 function isPlace(g: GraphBuilder, count: number, place: Value): Value {
   const places = placesOf(g, count);
   return g.not(g.or(g.less(places, place), g.greater(places, place)));

@@ -1,52 +1,40 @@
 import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
-import type { FloatDType } from '../tensor/dtype.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
 import { copyElements, rows, zeros } from '../tensor/tensor.ts';
-import type { BlockAdapters } from './adapters/adapter.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
 import type { ModelConfig } from './model-config.ts';
+import type { ModelWeights } from './model-weights.ts';
 import { PixelRows } from './pixel-rows.ts';
-import type { ProductBlocks } from './weights/products.ts';
 import { VisionTower, type VisionPass } from './vision-tower.ts';
-import {
-  isVisionModule,
-  moduleNames,
-  type GradientSink,
-  type WeightSource,
-} from './weights/weight-source.ts';
+import { isVisionModule, moduleNames } from './weights/modules.ts';
+import type { GradientSink } from './weights/weight-source.ts';
 
-/** The tokens, images and videos of a batch as rows of the decoder's width, and what the backward pass needs. */
+/** The tokens, images and videos of a batch as rows of the decoder's width, and tensors for the backward pass. */
 export interface EmbeddedBatch {
   readonly hidden: View; // [T, D]
   readonly imageRows: Int32Array;
   readonly vision: VisionPass | null;
 }
 
-/** Whose weights an embedder takes, and what it keeps. */
+/** The activations and images that an embedder keeps. */
 export interface EmbedderOptions {
-  /** Of the weights and the rows. */
-  readonly dtype: FloatDType;
-  readonly source: WeightSource;
-  /** Of every block of the vision tower; null when the weights themselves are trained. */
-  readonly adapters: ProductBlocks<BlockAdapters> | null;
   readonly save: 'needed' | 'inputs';
   /**
-   * That the vision tower's weights never change: what it makes of an image is kept then. Every image is a pass of
-   * its own, so that no number depends on what is kept.
+   * True where the vision tower's weights never change. Image embeddings are then kept, and every image is a pass of
+   * its own, so that no number depends on the images that are kept.
    */
   readonly isVisionFixed?: boolean;
 }
 
-/** The way in: token embeddings, with image and video tokens replaced by the vision tower's rows. */
+/** Token embeddings, with image and video tokens replaced by the vision tower's rows. */
 export class Embedder implements Disposable {
   readonly #device: Device;
-  readonly #dtype: FloatDType;
   readonly #config: ModelConfig;
-  readonly #source: WeightSource;
+  readonly #weights: ModelWeights;
   readonly #vision: VisionTower | null;
   readonly #pixels: PixelRows;
   readonly #images: ImageCache | null;
@@ -54,24 +42,25 @@ export class Embedder implements Disposable {
   constructor(
     device: Device,
     config: ModelConfig,
-    { dtype, source, adapters, save, isVisionFixed = false }: EmbedderOptions,
+    weights: ModelWeights,
+    { save, isVisionFixed = false }: EmbedderOptions,
   ) {
     this.#device = device;
-    this.#dtype = dtype;
     this.#config = config;
-    this.#source = source;
+    this.#weights = weights;
     this.#pixels = new PixelRows(device);
     this.#images = isVisionFixed ? new ImageCache() : null;
-    const { vision: graphs, weights } = architectureOf(config);
-    const blocks = weights.blocks(config, 'policy');
+    const { vision: graphs } = architectureOf(config);
     this.#vision =
       config.vision && graphs
-        ? new VisionTower(device, config.vision, { graphs, blocks, dtype, source, save, adapters })
+        ? new VisionTower(device, config.vision, graphs, weights, save)
         : null;
   }
 
   /**
-   * @param saving keep what the vision tower's `backward` needs
+   * Embeds a batch.
+   *
+   * @param saving whether the vision tower saves tensors for its backward pass
    * @throws DATA_INVALID when images and image tokens do not match
    */
   async forward(batch: PackedBatch, workspace: Workspace, saving: boolean): Promise<EmbeddedBatch> {
@@ -109,7 +98,7 @@ export class Embedder implements Disposable {
     return { hidden, imageRows, vision };
   }
 
-  /** Adds what is trained of the embedding's and vision tower's gradients; `gradient [T, D]` is overwritten. */
+  /** Adds the gradients of the embedding and the vision tower, where trained; `gradient [T, D]` is overwritten. */
   async backward(
     batch: PackedBatch,
     { imageRows, vision }: EmbeddedBatch,
@@ -135,16 +124,16 @@ export class Embedder implements Disposable {
     operations.addRows(gradient, tokens, accumulator.views['weight']!);
   }
 
-  /** The rows of the tokens, `[T, D]`. */
+  /** Embeddings of the tokens, `[T, D]`. */
   async #tokens({ tokenIds }: PackedBatch, workspace: Workspace): Promise<View> {
-    using weights = await this.#source.take(moduleNames.embedding);
+    using weights = await this.#weights.source.take(moduleNames.embedding);
     const embedding = weights.views['weight']!; // [V, D]
     const hidden = workspace.take(embedding.dtype, [tokenIds.length, embedding.shape[1]!]);
     this.#device.operations.gatherRows(embedding, putIndex(workspace, tokenIds), hidden);
     return hidden;
   }
 
-  /** The rows of every image, as `VisionTower.forward` gives them. */
+  /** Embeddings of every image, computed only where they are not kept. */
   async #kept(
     tower: VisionTower,
     images: ImageCache,
@@ -155,7 +144,7 @@ export class Embedder implements Disposable {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
     const perRow = this.#config.vision!.mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
-    const all = zeros(this.#dtype, [patches / perRow, this.#config.text.hiddenSize]);
+    const all = zeros(this.#weights.dtype, [patches / perRow, this.#config.text.hiddenSize]);
     let at = 0;
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));

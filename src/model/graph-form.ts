@@ -1,9 +1,6 @@
 import type { Device } from '../device/device.ts';
 
-/**
- * How a graph is written: `composed` of ops that ONNX has, or with `fused` ones of our own, which need a device with
- * kernels to be fast.
- */
+/** Form of a graph: `composed` of ONNX's ops, or with `fused` ops of our own, which need a device with kernels. */
 export type GraphForm = 'composed' | 'fused';
 
 /** The form that suits a device. */

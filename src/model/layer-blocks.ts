@@ -1,50 +1,36 @@
 import type { Device } from '../device/device.ts';
 import type { Graph } from '../graph/ir.ts';
-import {
-  adapterInputs,
-  NO_ADAPTERS,
-  type BlockAdapters,
-  type GraphAdapters,
-} from './adapters/adapter.ts';
+import { NO_ADAPTERS, sharedByAdapters, type GraphAdapters } from './adapters/adapter.ts';
 import { Block, type BlockOptions } from './block.ts';
+import { trainedInputs, type ModelWeights } from './model-weights.ts';
 
-/** A kind of layer: its graph by its adapters, and what is trained of it without any. */
+/** A kind of layer: its graph by its adapters, and the options of its blocks. */
 export interface LayerKind extends Omit<BlockOptions, 'parameters'> {
   readonly graph: (adapters: GraphAdapters) => Graph;
-  /** Inputs of the graph that are weights. */
-  readonly weights: readonly string[];
 }
 
-/** The blocks of layers of one kind: those whose adapters are alike share one. */
+/** The blocks of a stack of layers of one kind; layers with like adapters share a block. */
 export class LayerBlocks implements Disposable {
-  readonly #blocks = new Map<string, Block>();
-  readonly #ofLayer: readonly Block[];
+  readonly #blocks: readonly Block[];
 
-  /** @param adapters of each layer; null when the weights themselves are trained */
+  /** @param modules names of the layers' modules, from the first layer on */
   constructor(
     device: Device,
-    kind: LayerKind,
-    count: number,
-    adapters: readonly BlockAdapters[] | null,
+    { graph, ...options }: LayerKind,
+    modules: readonly string[],
+    weights: ModelWeights,
   ) {
-    this.#ofLayer = Array.from({ length: count }, (_, layer) => {
-      const own = adapters?.[layer];
-      const key = own?.modules.join() ?? '';
-      let block = this.#blocks.get(key);
-      if (block === undefined) {
-        const parameters = own === undefined ? kind.weights : adapterInputs(own);
-        block = new Block(device, kind.graph(own ?? NO_ADAPTERS), { ...kind, parameters });
-        this.#blocks.set(key, block);
-      }
-      return block;
+    this.#blocks = sharedByAdapters(modules, weights.adapters, (own, module) => {
+      const parameters = trainedInputs(weights, module);
+      return new Block(device, graph(own ?? NO_ADAPTERS), { ...options, parameters });
     });
   }
 
   of(layer: number): Block {
-    return this.#ofLayer[layer]!;
+    return this.#blocks[layer]!;
   }
 
   [Symbol.dispose](): void {
-    for (const block of this.#blocks.values()) block[Symbol.dispose]();
+    for (const block of new Set(this.#blocks)) block[Symbol.dispose]();
   }
 }

@@ -45,12 +45,12 @@ interface VisionTokens {
 
 /** A model's sizes: plain data, free of Hugging Face names. */
 export interface ModelConfig {
-  /** Its family, by the name in `architectures` of `config.json`. */
+  /** Name of the family in `architectures` of `config.json`. */
   readonly architecture: string;
   readonly text: TextConfig;
   readonly vision: VisionConfig | null;
   readonly tokens: VisionTokens | null;
-  /** Weights' dtype as the file states it, `bfloat16` for example; the tensors have the last word. */
+  /** Dtype of the weights that the file states, such as `bfloat16`; the tensors' own dtypes decide. */
   readonly torchDtype: string | null;
 }
 

@@ -1,30 +1,33 @@
 import type { Device } from '../device/device.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import { isInFile } from '../tensor/file-memory.ts';
-import type { BlockAdapters, PlacedAdapter } from './adapters/adapter.ts';
+import type { ModuleAdapters, PlacedAdapter } from './adapters/adapter.ts';
 import { DeviceArena, type AnyArena } from './weights/device-arena.ts';
-import { adapterModules, modelAdapters } from './adapters/model-adapters.ts';
+import { modelAdapters } from './adapters/model-adapters.ts';
+import type { HeadKind } from './architecture.ts';
 import type { ModelConfig } from './model-config.ts';
-import type { ProductBlocks } from './weights/products.ts';
+import { modelModules } from './parameters.ts';
+import type { Modules } from './weights/modules.ts';
 import {
   AdaptedWeights,
   OffloadedModules,
   PagedModules,
   ResidentModules,
   type GradientSink,
-  type ModelModules,
   type WeightSource,
 } from './weights/weight-source.ts';
 
-/** A model's weights on a device, with those of its adapters, and what of them can be trained. */
+/** A model's weights on a device, with its adapters, and the place of the gradients. */
 export interface ModelWeights {
-  /** What they are in, and so the dtype that the model computes in. */
+  /** Dtype of the weights, in which the model computes. */
   readonly dtype: FloatDType;
   readonly source: WeightSource;
-  /** The adapters of every block; null without any. */
-  readonly adapters: ProductBlocks<BlockAdapters> | null;
+  /** The adapters of every module; null without any. */
+  readonly adapters: Modules<ModuleAdapters> | null;
+  /** The parameters that can be trained: the adapters, or the weights where there are none. */
+  readonly trainable: Modules;
   /**
-   * Where gradients go.
+   * Sink of gradients over an arena.
    *
    * @param gradients laid out as what is trained: the weights, the weights without the vision tower, or the adapters
    */
@@ -32,41 +35,36 @@ export interface ModelWeights {
 }
 
 /**
- * The weights of a model in an arena, and beside them its adapters', which are trained in their place.
+ * The weights of a model in an arena, and its adapters, which are trained in place of the weights.
  *
- * Those that lie in the memory of this process come module by module to a device with memory of its own.
+ * Weights in this process's memory are copied module by module to a device with memory of its own.
  */
 export function modelWeights(
   device: Device,
-  {
-    config,
-    modules,
-    arena,
-    adapter,
-  }: {
-    readonly config: ModelConfig;
-    readonly modules: ModelModules;
-    readonly arena: AnyArena;
-    readonly adapter: PlacedAdapter | null;
-  },
+  config: ModelConfig,
+  head: HeadKind,
+  { arena, adapter }: { readonly arena: AnyArena; readonly adapter: PlacedAdapter | null },
 ): ModelWeights {
-  const sourceOf = (from: AnyArena, some: ModelModules): WeightSource => {
+  const sourceOf = (from: AnyArena, some: Modules): WeightSource => {
     if (from instanceof DeviceArena) return new ResidentModules(from, some);
     if (device.host === null) return new OffloadedModules(device, from, some);
     const resident = new ResidentModules(DeviceArena.of(device, from), some);
     return isInFile(from.buffer) ? new PagedModules(resident) : resident;
   };
-  const { dtype } = arena;
+  const modules = modelModules(config, head);
+  const adapters = adapter && modelAdapters(adapter.spec, config);
+  const trainable = adapters ?? modules;
   const base = sourceOf(arena, modules);
-  const sinkOf = (trained: ModelModules) => (gradients: AnyArena<'f32'>) =>
-    new ResidentModules(DeviceArena.of(device, gradients), trained);
-  if (adapter === null) return { dtype, source: base, adapters: null, sink: sinkOf(modules) };
-  const adapters = modelAdapters(adapter.spec, config);
-  const adapted = adapterModules(adapters);
   return {
-    dtype,
-    source: new AdaptedWeights(base, sourceOf(adapter.arena, adapted)),
+    dtype: arena.dtype,
+    source: adapter === null ? base : new AdaptedWeights(base, sourceOf(adapter.arena, trainable)),
     adapters,
-    sink: sinkOf(adapted),
+    trainable,
+    sink: (gradients) => new ResidentModules(DeviceArena.of(device, gradients), trainable),
   };
+}
+
+/** The inputs of a module's graph that can be trained. */
+export function trainedInputs({ trainable }: ModelWeights, module: string): string[] {
+  return Object.keys(trainable.get(module)!.inputs);
 }

@@ -3,25 +3,22 @@ import { zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch, TokenTree } from './batch.ts';
 import { treeSize } from './segments.ts';
 
-/** A prompt ready for the model. */
+/** A prompt as the input of a model. */
 export interface PromptInput {
-  /** i32 `[T]`. */
-  readonly tokenIds: Tensor<'i32'>;
-  /** i32 `[3, T]`. */
-  readonly positions: Tensor<'i32'>;
-  /** `[N, C·Pt·P·P]`, or null without images. */
+  readonly tokenIds: Tensor<'i32'>; // [T]
+  readonly positions: Tensor<'i32'>; // [3, T]
+  /** Patches `[N, C·Pt·P·P]`, or null without images. */
   readonly pixelValues: PixelValues | null;
   readonly grids: readonly Grid[];
 }
 
-/** A prompt and the response tokens that follow it, none for a prompt alone. */
+/** A prompt and its response tokens, none for a prompt alone. */
 export interface SequenceInput {
   readonly prompt: PromptInput;
-  /** i32 `[T]`. */
-  readonly response: Tensor<'i32'>;
+  readonly response: Tensor<'i32'>; // [T]
 }
 
-/** Prompts one after the other, without padding, also where one comes twice; nothing is scored. */
+/** Packs prompts without padding; equal prompts are not joined, and nothing is scored. */
 export function packPrompts(prompts: readonly PromptInput[]): PackedBatch {
   return pack(
     prompts.map((prompt) => ({ prompt, members: [] })),
@@ -30,11 +27,11 @@ export function packPrompts(prompts: readonly PromptInput[]): PackedBatch {
 }
 
 /**
- * Sequences packed without padding; every response token is scored, in the order of the sequences.
+ * Packs sequences without padding; every response token is scored, in the order of the sequences.
  *
- * Sequences of one prompt (the same tensors of tokens and patches) share its rows: the prompt and its
- * images are computed once, and the responses branch off, as many as a tree should have. Response tokens continue from
- * the prompt's last position, alike in all three rows.
+ * Sequences of one prompt (the same tensors of tokens and patches) share its rows up to the size of a tree: the prompt
+ * and its images are computed once, and the responses branch off. Response tokens continue from the prompt's last
+ * position, equal in all three rows.
  */
 export function packSequences(sequences: readonly SequenceInput[]): PackedBatch {
   const trees: { prompt: PromptInput; members: number[]; size: number }[] = [];
@@ -57,13 +54,13 @@ export function packSequences(sequences: readonly SequenceInput[]): PackedBatch 
 }
 
 /**
- * Tokens that a tree with more than one response should have at most.
+ * Most tokens of a tree with more than one response.
  *
- * A tree's attention computes the scores of all its tokens with each other, those of one response with another too,
- * which nobody sees: for n responses of R tokens to a prompt of P that is (P + nR)^2, so that from some n on it costs
- * less to compute the prompt again. Where that is depends on the model; this is near it for the demo's (measured:
- * 16 responses of 87 tokens to a prompt of 51, in one tree 4.2 s, in trees of four 2.7 s, each alone 5.7 s) and by the
- * count of operations for one of three billion parameters and prompts of a picture.
+ * A tree's attention computes the scores of all pairs of its tokens, also of two responses, which are masked: (P + nR)²
+ * scores for n responses of R tokens to a prompt of P. From some n on it costs less to compute the prompt again. That n
+ * depends on the model. The bound is near it for the demo (measured: 16 responses of 87 tokens to a prompt of 51 take
+ * 4.2 s in one tree, 2.7 s in trees of four, 5.7 s alone), and by the count of operations for a model of three billion
+ * parameters and prompts with a picture.
  */
 function largestTree(prompt: number): number {
   return 4 * prompt + 256;

@@ -5,10 +5,10 @@ import { isLevels, LEVELS, patchValues, type PixelValues } from '../tensor/patch
 import { tensorOf } from '../tensor/tensor.ts';
 
 /**
- * Patch rows where a device computes, from pixels of the host's.
+ * Copies pixels to a device as patch rows.
  *
- * A device with memory of its own gets levels, an eighth to a twenty-fourth of the bytes, and looks their values up
- * itself. The processor does it in one pass over its memory, for which a graph would take several.
+ * A device with memory of its own gets 8-bit levels, an eighth to a twenty-fourth of the bytes, and looks their values
+ * up itself. The CPU looks them up in one pass over its memory; a graph would take several.
  */
 export class PixelRows implements Disposable {
   readonly #device: Device;
@@ -18,7 +18,7 @@ export class PixelRows implements Disposable {
     this.#device = device;
   }
 
-  /** The values of pixels, f32 `[N, C·Pt·P·P]`; the same on every device. */
+  /** Values of pixels on the device, f32 `[N, C·Pt·P·P]`; the same bits on every device. */
   put(pixels: PixelValues, workspace: Workspace): View {
     const { host } = this.#device;
     if (!isLevels(pixels)) return workspace.put(pixels);
@@ -45,11 +45,11 @@ export class PixelRows implements Disposable {
   }
 }
 
-/** The sizes of levels and of what they become. */
+/** Sizes of levels and of the patch rows. */
 export interface LevelLayout {
-  /** Channels of the levels: 1 where all are alike. */
+  /** Channels of the levels, 1 where all are alike. */
   readonly kept: number;
-  /** Frames of the levels: 1 where all are alike. */
+  /** Frames of the levels, 1 where all are alike. */
   readonly moving: number;
   /** Pixels of a patch in one frame. */
   readonly area: number;
@@ -58,9 +58,10 @@ export interface LevelLayout {
 }
 
 /**
- * Each level's value by its channel's table.
+ * Looks up each level's value in its channel's table.
  *
- * Inputs: `levels u8 [N, kept, moving, P·P]`, `values f32 [channels, 256]`. Output: `rows f32 [N, channels·frames·P·P]`.
+ * Inputs: `levels u8 [N, kept, moving, P·P]`, `values f32 [channels, 256]`.
+ * Output: `rows f32 [N, channels·frames·P·P]`.
  */
 export function pixelRowsGraph({ kept, moving, area, channels, frames }: LevelLayout): Graph {
   const g = new GraphBuilder('pixel-rows');

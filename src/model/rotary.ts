@@ -1,12 +1,13 @@
-import { zeros, type Tensor } from '../tensor/tensor.ts';
+import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import type { TextConfig } from './model-config.ts';
 
-/** Cosines and sines of the rotary angles, one row per token: `f32 [T, d/2]` each. */
+/** Cosines and sines of rotary angles, one row per token, f32 `[T, d/2]` each. */
 export interface RotaryTable {
   readonly cos: Tensor<'f32'>;
   readonly sin: Tensor<'f32'>;
 }
 
-/** `base^(-2j/size)` for `j < size/2`, in float32 like the reference. */
+/** Frequencies `base^(-2j/size)` for `j < size/2`, in float32 like the reference. */
 export function inverseFrequencies(size: number, base: number): number[] {
   return Array.from({ length: size / 2 }, (_, j) => Math.fround(1 / base ** ((2 * j) / size)));
 }
@@ -30,8 +31,10 @@ export function tableOf(
 }
 
 /**
- * Rotary angles of the text decoder with multimodal positions: frequency `j` follows the temporal,
- * height or width row, by `mropeSection` (whose sum is `headDim / 2`); null means one row for all.
+ * Rotary angles of the text decoder with multimodal positions.
+ *
+ * Frequency `j` follows the temporal, height or width row of positions, by `mropeSection`, whose sum is `headDim / 2`;
+ * null means one row for all frequencies.
  *
  * @param positions i32 `[3, T]`, or `[1, T]` where `mropeSection` is null
  */
@@ -60,4 +63,14 @@ export function textRotary(
     }
   }
   return { cos, sin };
+}
+
+/**
+ * Rotary angles of generated tokens at every position below `count`.
+ *
+ * Generated tokens are text: their temporal, height and width positions are equal, so one row of angles serves.
+ */
+export function generatedRotary({ headDim, ropeTheta }: TextConfig, count: number): RotaryTable {
+  const positions = tensorOf('i32', [1, count], [...Array(count).keys()]);
+  return textRotary(positions, headDim, ropeTheta, null);
 }

@@ -3,48 +3,48 @@ import type { TokenTree } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
 
 /**
- * Who attends to whom in a packed run of tokens: disjoint segments (a sequence, an image, a window),
- * laid out as a padded `[B, S]` grid for the attention's matrix products.
+ * Segments of a packed run of tokens as a padded `[B, S]` grid, for the matrix products of attention. Tokens attend
+ * within their segment: a sequence, an image, a window.
  */
 export interface SegmentLayout {
-  /** i64 `[n, B, C]`: the packed row at each place of the grid, -1 where it is padding. */
+  /** Packed row at each place of the grid, -1 for padding, i64 `[n, B, C]`. */
   readonly gridIndex: Tensor<'i64'>;
-  /** i64 `[T]`: the flat place in the grid of each packed row. */
+  /** Flat place in the grid of each packed row, i64 `[T]`. */
   readonly packedIndex: Tensor<'i64'>;
   /**
-   * One for each strip of `C = S / n` queries, f32 `[B, 1, C, (i + 1) · C]`: 0 where a query (row) may
-   * see a key (column), a large negative elsewhere.
+   * Biases of the scores, one tensor for each strip `i` of `C = S / n` queries, f32 `[B, 1, C, (i + 1) · C]`: 0 where a
+   * query (row) may see a key (column), a large negative number elsewhere.
    */
   readonly biases: readonly Tensor<'f32'>[];
 }
 
 /**
- * Strips of a causal attention. Queries of strip `i` see no key behind it, so products with those are
- * never computed: of all scores `(n + 1) / 2n` are left.
+ * Number of strips of causal attention. Queries of strip `i` see no key behind it, so these products are never
+ * computed: the share `(n + 1) / 2n` of all scores is left.
  */
 export const CAUSAL_STRIPS = 4;
 
-/** Added to the scores of forbidden pairs; finite, so that a row of padding stays free of NaN. */
+/** Bias of forbidden pairs; finite, so that a row of padding stays free of NaN. */
 const FORBIDDEN = -1e9;
 
 /** Consecutive places, `[start, end)`. */
 type Run = readonly [start: number, end: number];
 
-/** Who sees whom within segments: the same pairs told from both sides. */
+/** The pairs of places within a segment that see each other, from both sides. */
 export interface Visibility {
-  /** The runs of places that a place of a segment sees, one or two. */
+  /** The one or two runs of places that a place of a segment sees. */
   readonly sees: (segment: number, place: number) => readonly Run[];
-  /** The places that see it. */
+  /** The run of places that see a place of a segment. */
   readonly seenBy: (segment: number, place: number) => Run;
 }
 
-/** Every place sees its whole segment. */
+/** Visibility of whole segments: every place sees all places of its segment. */
 export function wholeSegments(segments: readonly (readonly number[])[]): Visibility {
   const runs = segments.map(({ length }) => [[0, length]] as const);
   return { sees: (segment) => runs[segment]!, seenBy: (segment) => runs[segment]![0] };
 }
 
-/** Every token of a tree sees itself and what came before it: a response sees the prompt, but no other response. */
+/** Causal visibility in trees: a token sees itself and the tokens before it, but none of another response. */
 export function causalTrees(trees: readonly TokenTree[]): Visibility {
   const branches = trees.map(({ prompt, responses }) => {
     let next = prompt;
@@ -74,19 +74,18 @@ export function causalTrees(trees: readonly TokenTree[]): Visibility {
   };
 }
 
-/** Tokens of a tree. */
+/** Number of tokens of a tree. */
 export function treeSize({ prompt, responses }: TokenTree): number {
   return responses.reduce((sum, length) => sum + length, prompt);
 }
 
 /**
- * The layout of segments given as lists of packed rows.
+ * Lays segments out as a grid.
  *
  * @param segments packed row numbers of each segment, in attention order; together they are 0…T-1, each once
- * @param visible what each place of a segment sees
- * @param strips number of strips the attention is computed in; with more than one, no place may see a
- *               later one
- * @param allocate gives memory for the layout
+ * @param visible visibility of the places of each segment
+ * @param strips number of strips of the attention; with more than one, no place may see a later one
+ * @param allocate allocates the layout
  */
 export function layoutSegments(
   segments: readonly (readonly number[])[],
@@ -116,7 +115,7 @@ export function layoutSegments(
         gridIndex.data[at] = BigInt(row);
         packedIndex.data[row] = BigInt(at);
       }
-      // Padding sees what the last token sees: nobody reads it, but its softmax must be finite.
+      // Padding sees what the last token sees. Its result is never read, but its softmax must be finite.
       const from = line * (strip + 1) * height;
       for (const [start, end] of visible.sees(b, Math.min(place, segment.length - 1))) {
         biases[strip]!.data.fill(0, from + start, from + end);
@@ -135,14 +134,14 @@ export function namedSegments({ gridIndex, packedIndex, biases }: SegmentLayout)
   };
 }
 
-/** Who attends to whom as runs of places, for attention that is one op; see `packedAttention` of the graph. */
+/** Segments as runs of places, for attention as one op; see the graph's `packedAttention`. */
 export interface PlaceLayout {
   readonly order: Tensor<'i32'>; // [T]
   readonly sees: Tensor<'i32'>; // [T, 4]
   readonly seenBy: Tensor<'i32'>; // [T, 2]
 }
 
-/** The layout of segments one after the other; arguments as of `layoutSegments`. */
+/** Lays segments out one after the other; arguments as of `layoutSegments`. */
 export function layoutPlaces(
   segments: readonly (readonly number[])[],
   visible: Visibility,
@@ -189,7 +188,7 @@ export function segmentTensors(
   );
 }
 
-/** Consecutive runs of the given lengths, as lists of packed rows. */
+/** Consecutive segments of the given lengths, as lists of packed rows. */
 export function consecutive(lengths: readonly number[]): number[][] {
   let next = 0;
   return lengths.map((length) => Array.from({ length }, () => next++));

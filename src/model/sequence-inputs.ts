@@ -6,10 +6,10 @@ import type { TextConfig } from './model-config.ts';
 import { textRotary } from './rotary.ts';
 
 /**
- * What every decoder layer of one pass takes besides hidden rows and weights: angles and segments.
+ * Inputs of every decoder layer of a pass besides hidden rows and weights: rotary angles and segments.
  *
- * @param form of the layers' graphs
- * @param allocate gives memory for the segments
+ * @param form form of the layers' graphs
+ * @param allocate allocates the segments
  */
 export function sequenceInputs(
   { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,

@@ -2,18 +2,18 @@ import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph, Value } from '../graph/ir.ts';
 import { nearestIn, type FloatDType } from '../tensor/dtype.ts';
 
-/** Float formats that weights are kept in, as far as their values go: the arena is of f32 in any case. */
+/** Dtypes that weights are rounded to. The arena itself is f32 in any case. */
 export type StorageDType = FloatDType;
 
-/** What of an update is the same at every step. */
+/** Constants of an update's graph. */
 interface UpdateConstants {
   readonly betas: readonly [number, number];
   readonly eps: number;
-  /** Gradients and new parameters are rounded to it. */
+  /** Dtype that gradients and new parameters are rounded to. */
   readonly storage: StorageDType;
-  /** What the parameters come in, and go out in. */
+  /** Dtype of the parameters as input and output. */
   readonly parameters: 'f32' | 'bf16';
-  /** The compute dtype: the new parameters come out in it too, as `working`. Left out, there is no such output. */
+  /** Compute dtype of the output `working`, a copy of the new parameters; no such output when left out. */
   readonly working?: FloatDType | undefined;
 }
 
@@ -21,15 +21,16 @@ interface UpdateConstants {
 export const factorNames = ['gradientScale', 'decay', 'stepSize', 'root', 'inverseRoot'] as const;
 export type FactorName = (typeof factorNames)[number];
 
-/** Names of the arrays that an optimizer keeps: first and second moment, and a compensation. */
+/** Names of an optimizer's arrays: first and second moment, and a compensation. */
 export type StateName = 'm' | 'v' | 'c';
 
-/** How an optimizer steps: `worker.actor.optim.strategy`. */
+/** An optimizer, chosen by `worker.actor.optim.strategy`. */
 export interface Strategy {
-  /** The arrays it keeps, and in which format. */
+  /** The arrays it keeps. */
   readonly states: readonly StateName[];
+  /** Dtype of these arrays. */
   readonly stateDType: 'f32' | 'bf16';
-  /** From `p`, `g`, the states and factors of a slice to `nextP` and the next states, `nextM` for `m`. */
+  /** The update of a slice: `p`, `g`, the states and the factors give `nextP` and the next states, `nextM` for `m`. */
   readonly graph: (constants: UpdateConstants) => Graph;
 }
 
@@ -40,19 +41,19 @@ export const strategies = {
 } as const satisfies Record<string, Strategy>;
 export type StrategyName = keyof typeof strategies;
 
-/** The output with a state's new values. */
+/** Name of the output with a state's new values. */
 export const nextOf = (state: StateName): string => `next${state.toUpperCase()}`;
 
 const slice = (b: GraphBuilder, name: string, dtype: FloatDType = 'f32'): Value =>
   b.cast(b.input(name, dtype, ['n']), 'f32');
 const factor = (b: GraphBuilder, name: FactorName): Value => b.input(name, 'f32', []);
 
-/** The nearest value of a narrower format, as f32. */
+/** The nearest value of a narrower dtype, as f32. */
 function rounded(b: GraphBuilder, x: Value, storage: StorageDType): Value {
   return b.cast(b.cast(x, storage), 'f32');
 }
 
-/** Names the new parameters, and their copy in the compute dtype if that is wanted. */
+/** Declares the new parameters as an output, and their copy in the compute dtype if there is one. */
 function outputParameters(
   b: GraphBuilder,
   next: Value,
@@ -63,8 +64,9 @@ function outputParameters(
 }
 
 /**
- * The update of one slice. Each of p, m and v is read by a single operator, on which its new value
- * depends, so that old and new may share memory.
+ * The update of one slice in float32.
+ *
+ * A single operator reads each of p, m and v, and the new value depends on it. So old and new may share memory.
  */
 function adamWGraph(constants: UpdateConstants): Graph {
   const {
@@ -89,9 +91,10 @@ function adamWGraph(constants: UpdateConstants): Graph {
 }
 
 /**
- * The same recurrences with moments in bf16, and Kahan summation: what a step loses when it is added to the
- * parameters stays in `c`, in bf16, and joins the next step. Every result that the reference writes to a bf16
- * tensor is rounded here.
+ * The update of one slice with moments in bf16 and Kahan summation.
+ *
+ * The part of a step that is lost when it is added to the parameters stays in `c`, in bf16, and joins the next step.
+ * Every result that the reference writes to a bf16 tensor is rounded here.
  */
 function adamWBf16Graph(constants: UpdateConstants): Graph {
   const {

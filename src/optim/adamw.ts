@@ -18,34 +18,34 @@ import {
 import { slicedArray, type Placed, type SlicedArray } from './sliced-array.ts';
 
 /**
- * Elements updated at a time on the processor: enough for ONNX Runtime to divide each operator among its threads, few
- * enough for a thread's share of all operands to stay in its cache from one operator to the next.
+ * Elements updated at a time on the CPU. They are enough for ONNX Runtime to divide each operator among its threads,
+ * and few enough for a thread's share of all operands to stay in its cache from one operator to the next.
  */
 const SLICE = 2 ** 17;
-/** The same on a device to which they come from this process's memory: enough for the way there to be worth it. */
+/** Elements updated at a time on a device to which they are copied: enough to make the copy worth its start. */
 const FAR_SLICE = 2 ** 22;
 
-/** What AdamW updates and how. */
+/** The arrays that AdamW updates, and its constants. */
 export interface AdamWOptions {
-  /** `[N]`, updated in place; of bf16 where `storage` is. */
+  /** Parameters `[N]`, updated in place; bf16 only where `storage` is. */
   readonly parameters: Placed<'f32' | 'bf16'>;
-  /** `[N]`, read only. */
+  /** Gradients `[N]`, read only. */
   readonly gradients: View<'f32'>;
   /** Decay of the first and second moment per step. */
   readonly betas: readonly [number, number];
-  /** Decoupled: the parameters shrink by `lr · weightDecay` a step. */
+  /** Decoupled decay: the parameters shrink by `lr · weightDecay` a step. */
   readonly weightDecay: number;
   /** Added to the root of the second moment before dividing by it; 1e-8 in the reference. */
   readonly eps: number;
   /** `adamw` when left out. */
   readonly strategy?: StrategyName;
-  /** What parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
+  /** Dtype that parameters and gradients are rounded to; f32, which rounds nothing, when left out. */
   readonly storage?: StorageDType;
-  /** `[N]`, a copy of the parameters in another dtype, which every step writes too; none when left out. */
+  /** Copy of the parameters in another dtype, `[N]`, which every step writes too; none when left out. */
   readonly working?: Placed;
   /**
-   * Keeps the state in this process's memory, or, where that is the device's own, in a file: no more than the slice
-   * that is being updated is on the device then, or in memory.
+   * Keeps the state in this process's memory, or in a file where the device computes in that memory. The device, or
+   * the memory, then holds one slice of it at a time.
    */
   readonly offloadsState?: boolean;
 }
@@ -53,13 +53,13 @@ export interface AdamWOptions {
 /** An array of an optimizer's state. */
 export type StateTensor = Tensor<'f32' | 'bf16'>;
 
-/** What a checkpoint keeps of the optimizer. */
+/** State of the optimizer in a checkpoint. */
 export interface AdamWState {
-  /** `[N]`, first moment. */
+  /** First moment, `[N]`. */
   readonly m: StateTensor;
-  /** `[N]`, second moment. */
+  /** Second moment, `[N]`. */
   readonly v: StateTensor;
-  /** `[N]`, what the last step lost in rounding; of `adamw_bf16` alone. */
+  /** Kahan compensation `[N]`, the rounding error of the last step; `adamw_bf16` only. */
   readonly c?: StateTensor;
   /** Optimizer steps taken. */
   readonly step: number;
@@ -132,12 +132,12 @@ export class AdamW implements Disposable {
     return this.#step;
   }
 
-  /** The arrays that a checkpoint keeps; their dtypes and sizes are the strategy's. */
+  /** The optimizer's arrays by name, in the strategy's order. */
   get states(): ReadonlyMap<StateName, SlicedArray<'f32' | 'bf16'>> {
     return this.#states;
   }
 
-  /** What a checkpoint keeps: the arrays themselves where this process can see them, else copies. */
+  /** State for a checkpoint: the arrays themselves where this process can see them, else copies. */
   async state(): Promise<AdamWState> {
     const arrays: Partial<Record<StateName, StateTensor>> = {};
     for (const [name, own] of this.#states) arrays[name] = await own.read();
@@ -145,7 +145,7 @@ export class AdamW implements Disposable {
   }
 
   /**
-   * Goes on from a saved state, which is copied.
+   * Continues from a saved state, which is copied.
    *
    * @throws CHECKPOINT_INVALID when it belongs to another number of parameters, or another strategy
    */
@@ -170,7 +170,7 @@ export class AdamW implements Disposable {
   }
 
   /**
-   * One optimizer step.
+   * Takes one optimizer step.
    *
    * @param lr            learning rate of this step
    * @param gradientScale factor on every gradient, from clipping

@@ -4,24 +4,24 @@ import type { FloatDType } from '../tensor/dtype.ts';
 import { letGo } from '../tensor/file-memory.ts';
 import { copyElements, rows, sizeOf, type Tensor } from '../tensor/tensor.ts';
 
-/** An array where it lies: on a device, or in this process's memory. */
+/** An array on a device, or in this process's memory. */
 export type Placed<D extends FloatDType = FloatDType> = View<D> | Tensor<D>;
 
-/** A flat array that is updated slice after slice on a device, wherever it lies between two updates. */
+/** A flat array that a device updates slice after slice, wherever it lies between two updates. */
 export interface SlicedArray<D extends FloatDType = FloatDType> extends Disposable {
   readonly dtype: D;
   readonly length: number;
-  /** A slice where the device can read and write it; one at a time, the first the longest. */
+  /** Takes a slice to where the device reads and writes it; one at a time, the first the longest. */
   take(start: number, length: number): View<D>;
-  /** Gives a slice back as it is after all work queued before. */
+  /** Gives a slice back, with the results of all work queued before. */
   put(start: number, slice: View<D>): Promise<void>;
   /** Writes the elements from `start` on. */
   fill(start: number, from: Tensor<D>): void;
-  /** The whole: itself where this process can see it, else a copy. */
+  /** The whole array: itself where this process can see it, else a copy. */
   read(): Promise<Tensor<D>>;
 }
 
-/** The slices of an array, on a device that may or may not be where it lies. */
+/** The slices of an array for a device, which need not be where the array lies. */
 export function slicedArray<D extends FloatDType>(
   device: Device,
   array: Placed<D>,
@@ -32,7 +32,7 @@ export function slicedArray<D extends FloatDType>(
     : new NearArray(device.host.view(array));
 }
 
-/** An array on the device itself, or in its host's memory, or a file's, where the device works in that. */
+/** An array that the device reaches without a copy: on itself, or in memory or a file of its host. */
 class NearArray<D extends FloatDType> implements SlicedArray<D> {
   readonly dtype: D;
   readonly length: number;
@@ -70,17 +70,17 @@ class NearArray<D extends FloatDType> implements SlicedArray<D> {
     return this.#whole.device.part(this.#whole, start, [length]);
   }
 
-  /** Nothing to do: whoever made the array owns it. */
+  /** Does nothing: whoever made the array owns it. */
   [Symbol.dispose](): void {}
 }
 
-/** An array in this process's memory, of which a device with memory of its own has a slice at a time. */
+/** An array in this process's memory, copied slice by slice to a device with memory of its own. */
 class FarArray<D extends FloatDType> implements SlicedArray<D> {
   readonly dtype: D;
   readonly length: number;
   readonly #device: Device;
   readonly #whole: Tensor<D>;
-  /** Memory for a slice, as long as the first. */
+  /** Device memory for a slice, as long as the first. */
   #slice: (View<D> & Disposable) | null = null;
 
   constructor(device: Device, whole: Tensor<D>) {

@@ -1,23 +1,24 @@
-/** When a stage has taught enough: once the running mean of a metric reaches a threshold. */
+/** Condition that ends a curriculum stage: the running mean of a metric has reached a threshold. */
 export interface AdvanceRule {
   readonly metric: string;
-  /** The running mean has to come up to this; null where it has to come down to `below`. */
+  /** Threshold that the running mean rises to; null where it falls to `below` instead. */
   readonly above: number | null;
+  /** Threshold that the running mean falls to; null where it rises to `above` instead. */
   readonly below: number | null;
   /** Weight of a new value in the running mean, in (0, 1]. */
   readonly emaAlpha: number;
-  /** Steps to take in any case. */
+  /** Steps that the stage takes at least. */
   readonly minSteps: number;
 }
 
-/** The running mean of the metric; null before its first value. Plain data: a checkpoint keeps it. */
+/** The running mean of the metric, null before its first value. Plain data, which a checkpoint keeps. */
 export interface AdvanceState {
   readonly ema: number | null;
 }
 
 export const initialAdvanceState: AdvanceState = { ema: null };
 
-/** The running mean after a step, which may not have the metric: a validation is not made at each. */
+/** The running mean after a step. A step without the metric leaves it as it is: validations are not made at each. */
 export function observe(
   { ema }: AdvanceState,
   metrics: Readonly<Record<string, number>>,
@@ -28,7 +29,7 @@ export function observe(
   return { ema: ema === null ? value : ema + emaAlpha * (value - ema) };
 }
 
-/** Whether `step` steps were enough. */
+/** Tells whether the stage ends after `step` steps. */
 export function hasAdvanced(
   { ema }: AdvanceState,
   step: number,

@@ -9,10 +9,10 @@ import type { DeviceExchange, Sharing } from './exchange.ts';
 import type { SteppedWeights } from './stepped-weights.ts';
 
 /**
- * Weights that are stepped in a device's own memory, and come to this process's only when somebody wants them there.
+ * Weights that are stepped in a device's own memory, and are copied to this process's memory on demand.
  *
- * What models compute with is stepped itself where it holds all that there is: in f32, or where weights are rounded
- * to its dtype anyway. Else every learner keeps its part of the weights in f32 beside it.
+ * The working copy, with which models compute, is stepped itself where it has the full precision: in f32, or where the
+ * weights are rounded to its dtype anyway. Otherwise every learner keeps its part of the weights in f32 beside it.
  */
 export class DeviceWeights implements SteppedWeights {
   readonly own: View<'f32' | 'bf16'>;
@@ -21,15 +21,15 @@ export class DeviceWeights implements SteppedWeights {
   readonly #working: DeviceArena;
   readonly #sharing: Sharing;
   readonly #exchange: DeviceExchange;
-  /** The own part in this process's memory. */
+  /** The learner's part in this process's memory. */
   readonly #onHost: Tensor<'f32'>;
   readonly #weights: Tensor<'f32'>;
   readonly #owned = new DisposableStack();
 
   /**
-   * @param weights in this process's memory, as they are to begin with
-   * @param working what models compute with, on the device, filled with them
-   * @param storage what weights are rounded to after a step
+   * @param weights initial weights, in this process's memory
+   * @param working the copy that models compute with, on the device, filled with the weights
+   * @param storage dtype that weights are rounded to after a step
    */
   constructor(
     device: Device,
@@ -82,7 +82,7 @@ export class DeviceWeights implements SteppedWeights {
   }
 }
 
-/** Whether what models compute with is all there is of the weights, which are rounded to `storage` after a step. */
+/** Tells whether the working copy has the weights' full precision, given that a step rounds them to `storage`. */
 export function isSteppedItself<T extends { readonly dtype: FloatDType }>(
   working: T,
   storage: StorageDType,

@@ -1,7 +1,7 @@
 import type { SequenceInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** One response as the learner trains on it; f32 tensors are `[T]`, one value per response token. */
+/** One response for the policy's training; f32 tensors are `[T]`, one value per response token. */
 export interface Experience extends SequenceInput {
   readonly oldLogProbs: Tensor<'f32'>;
   readonly advantages: Tensor<'f32'>;
@@ -9,14 +9,14 @@ export interface Experience extends SequenceInput {
   readonly refLogProbs: Tensor<'f32'> | null;
 }
 
-/** One response as the critic trains on it; f32 tensors are `[T]`, one value per response token. */
+/** One response for the critic's training; f32 tensors are `[T]`, one value per response token. */
 export interface ValueExperience extends SequenceInput {
   /** The critic's values before the step's first update. */
   readonly oldValues: Tensor<'f32'>;
   readonly returns: Tensor<'f32'>;
 }
 
-/** Tokens of prompt and response together. */
+/** Number of tokens of prompt and response together. */
 export function sequenceLength({ prompt, response }: SequenceInput): number {
   return prompt.tokenIds.data.length + response.data.length;
 }

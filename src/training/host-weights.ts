@@ -7,8 +7,8 @@ import type { Sharing } from './exchange.ts';
 import type { SteppedWeights } from './stepped-weights.ts';
 
 /**
- * Weights that are stepped in the memory of this process, where they are also loaded, saved and sent from; by a device
- * with memory of its own slice after slice.
+ * Weights that are stepped in this process's memory, where they are also loaded, saved and sent from. A device with
+ * memory of its own steps them slice after slice.
  */
 export class HostWeights implements SteppedWeights {
   readonly own: Tensor<'f32'>;
@@ -17,7 +17,7 @@ export class HostWeights implements SteppedWeights {
   readonly #working: Arena<FloatDType>;
   readonly #sharing: Sharing;
 
-  /** @param working what models compute with: the weights themselves, or a copy of them in another dtype */
+  /** @param working the weights that models compute with: the same, or a copy of them in another dtype */
   constructor(weights: Arena, working: Arena<FloatDType>, sharing: Sharing) {
     const { rank, size } = sharing.group;
     const part = weights.data.length / size;
@@ -48,12 +48,12 @@ export class HostWeights implements SteppedWeights {
     letGo(this.#weights.data);
   }
 
-  /** Nothing to do: they are there. */
+  /** Does nothing: the weights are there. */
   collect(): Promise<void> {
     return Promise.resolve();
   }
 
-  /** Makes the working copy of all weights anew. */
+  /** Writes the whole working copy again. */
   #refresh(): void {
     if (this.#working === this.#weights) return;
     writeFloats(this.#working.flat, 0, this.#weights.data);

@@ -1,28 +1,28 @@
 import { copyElements, type Tensor } from '../tensor/tensor.ts';
 
 /**
- * What the learners of one policy do together; every one of them calls the same operations in the same
- * order. A `Communicator` of the transport is one.
+ * The collectives of the learners of one model. Every learner calls the same operations in the same order. A
+ * `Communicator` of the transport implements it.
  */
 export interface LearnerGroup {
-  /** Which of the learners this is, from 0. */
+  /** Number of this learner, from 0. */
   readonly rank: number;
   readonly size: number;
   /** Resolves when every learner has called it. */
   barrier(): Promise<void>;
-  /** The root's elements into everybody's `tensor`. */
+  /** Copies the root's elements to every learner's `tensor`. */
   broadcast(tensor: Tensor, root: number): Promise<void>;
-  /** Adds up `input`, `size` equal parts, and leaves part `rank` of the sum in `output`. */
+  /** Adds up all learners' `input`, and leaves part `rank` of `size` equal parts of the sum in `output`. */
   reduceScatter(input: Tensor<'f32'>, output: Tensor<'f32'>): Promise<void>;
-  /** Everybody's `input`, in the order of ranks, into everybody's `output`; may be its own part of it. */
+  /** Joins all learners' `input`, in the order of ranks, in every `output`; `input` may be its part of `output`. */
   allGather(input: Tensor, output: Tensor): Promise<void>;
-  /** As `allGather`, to the root alone; others give null for `output`. */
+  /** Joins all learners' `input` at the root alone; others give null for `output`. */
   gather(input: Tensor, output: Tensor | null, root: number): Promise<void>;
-  /** Part `rank` of the root's `input` into `output`; others give null for `input`. */
+  /** Copies part `rank` of the root's `input` to `output`; others give null for `input`. */
   scatter(input: Tensor | null, output: Tensor, root: number): Promise<void>;
 }
 
-/** The group of a learner that is alone: what others would send is what it has. */
+/** The group of a lone learner: it receives its own elements. */
 export const alone: LearnerGroup = {
   rank: 0,
   size: 1,

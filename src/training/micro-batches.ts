@@ -2,21 +2,21 @@ import { dynamicBatchCount, dynamicBatches } from '../algorithms/sequence-balanc
 import type { SequenceInput } from '../model/pack.ts';
 import { sequenceLength } from './experience.ts';
 
-/** How samples are divided into passes over the model. */
+/** Division of samples into passes over the model. */
 export interface MicroBatchOptions {
-  /** Samples of a micro-batch; with `dynamic` it only sets the token budget. */
+  /** Samples of a micro-batch; with `dynamic` it sets the token budget only. */
   readonly size: number;
-  /** Divide by a token budget of `size` longest sequences rather than by count. */
+  /** Divides by a token budget, `size · maxTokens`, rather than by count. */
   readonly dynamic: boolean;
-  /** Tokens of the longest sequence there can be. */
+  /** Tokens of the longest possible sequence. */
   readonly maxTokens: number;
 }
 
 /**
  * Indices of the samples of each micro-batch.
  *
- * Responses to one prompt stay together as far as the size allows, because together they cost its prompt
- * and images only once. They are expected side by side, as a rollout makes them.
+ * Responses to one prompt stay together as far as the size allows, because the prompt and its images are then computed
+ * once. They have to be side by side, as a rollout leaves them.
  */
 export function microBatches(
   samples: readonly SequenceInput[],
@@ -30,7 +30,7 @@ export function microBatches(
   return dynamicBatches(lengths, count).map((batch) => batch.flatMap((group) => groups[group]!));
 }
 
-/** Tokens of responses to one prompt, the prompt counted once. */
+/** Number of tokens of responses to one prompt, the prompt counted once. */
 export function tokensTogether(samples: readonly SequenceInput[]): number {
   const prompt = samples[0]!.prompt.tokenIds.data.length;
   return samples.reduce((sum, sample) => sum + sequenceLength(sample) - prompt, prompt);

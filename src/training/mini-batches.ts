@@ -5,15 +5,15 @@ import { cutEvery, runsOfOnePrompt, tokensTogether } from './micro-batches.ts';
 /** One learner's share of the samples of an optimizer step; it may be empty. */
 export interface MiniBatch<S extends SequenceInput> {
   readonly samples: S[];
-  /** Response tokens of the whole mini-batch, all learners' together: what losses are averaged over. */
+  /** Response tokens of the whole mini-batch, all learners' together; losses are averaged over them. */
   readonly responseTokens: number;
 }
 
 /**
- * The samples of a step as each learner trains on them.
+ * Divides the samples of a step into mini-batches, and each mini-batch among the learners.
  *
- * Mini-batches are consecutive samples whatever the number of learners, so that every optimizer step sees the
- * same samples; each is then divided among the learners.
+ * A mini-batch holds consecutive samples whatever the number of learners, so every optimizer step sees the same
+ * samples.
  *
  * @param size samples of a mini-batch, over all learners
  * @returns for each learner, its share of every mini-batch, in order
@@ -36,8 +36,8 @@ export function miniBatches<S extends SequenceInput>(
 /**
  * Divides samples among learners by their tokens; each sample goes to one learner.
  *
- * Responses to one prompt stay together as far as even shares allow, because together they cost its prompt
- * and images only once. They are expected side by side, as a rollout makes them.
+ * Responses to one prompt stay together as far as even shares allow, because the prompt and its images are then
+ * computed once. They have to be side by side, as a rollout leaves them.
  *
  * @returns for each learner, rising indices of its samples; empty where there are too few
  */
@@ -54,12 +54,12 @@ export function learnerShares(samples: readonly SequenceInput[], learners: numbe
   return shares;
 }
 
-/** Responses of the samples, in tokens. */
+/** Number of response tokens of all samples. */
 export function responseTokensOf(samples: readonly SequenceInput[]): number {
   return samples.reduce((sum, { response }) => sum + response.data.length, 0);
 }
 
-/** Consecutive responses to one prompt, cut until there is a piece for every learner and none above an even share. */
+/** Runs of responses to one prompt, cut until every learner can have one and none is above an even share. */
 function piecesOf(samples: readonly SequenceInput[], learners: number): number[][] {
   const runs = runsOfOnePrompt(samples);
   const wanted = Math.min(learners, samples.length);

@@ -17,33 +17,35 @@ import { alone } from './learner-group.ts';
 import { Rounding } from './rounding.ts';
 import type { SteppedWeights } from './stepped-weights.ts';
 
-/** AdamW with clipping, as `worker.actor.optim` and `max_grad_norm` have it. */
+/** Options of AdamW and of clipping, from `worker.actor.optim` and `max_grad_norm`. */
 export interface OptimizationOptions {
   readonly betas: readonly [number, number];
   readonly weightDecay: number;
   readonly maxGradNorm: number;
   /** `adamw` when left out. */
   readonly strategy?: StrategyName;
-  /** What weights are rounded to after a step, and gradients before it; f32 when left out. */
+  /** Dtype that weights are rounded to after a step, and gradients before it; f32 when left out. */
   readonly storage?: StorageDType;
-  /** What gradients are rounded to before the learners sum them, and their sum; f32 when left out. */
+  /** Dtype that gradients are rounded to before the learners sum them, and their sum; f32 when left out. */
   readonly reduction?: FloatDType;
-  /** Keep the optimizer's state in this process's memory, or, where that is the device's own, in a file. */
+  /** Keeps the optimizer's state in this process's memory, or in a file where the device computes in that memory. */
   readonly offloadsState?: boolean;
 }
 
-/** What one optimizer step did. */
+/** Outcome of one optimizer step. */
 export interface OptimizationStep {
   /** Global L2 norm before clipping. */
   readonly gradientNorm: number;
-  /** False when the norm was not finite: the weights were left alone. */
+  /** False when the norm was not finite and the weights were left alone. */
   readonly applied: boolean;
 }
 
 /**
- * The gradients of an arena of weights and the optimizer that applies them, divided among learners as in
- * ZeRO's first stage: each learner has all weights and gradients, and steps one part of them, whose moments
- * nobody else keeps.
+ * The gradients of an arena of weights, and the AdamW that applies them, divided among learners as in ZeRO's first
+ * stage.
+ *
+ * Each learner has all weights and gradients. It steps one part of the weights, and keeps the moments of that part
+ * alone.
  *
  * ```
  *               part 0       part 1       part 2      of equal length, padding at the end
@@ -52,12 +54,12 @@ export interface OptimizationStep {
  * weights    | stepped by 0| stepped by 1| …       |  then every part to everybody (all-gather)
  * ```
  *
- * All methods but `clearGradients` are for all learners to call together.
+ * All learners call each method together, but for `clearGradients`.
  *
  * @see Rajbhandari et al., ZeRO, arXiv:1910.02054
  */
 export class Optimization implements Disposable {
-  /** Of the whole layout, in f32. */
+  /** Gradients of the whole layout, in f32. */
   readonly gradients: DeviceArena<'f32'>;
   readonly #device: Device;
   readonly #layout: Arena['layout'];
@@ -66,17 +68,17 @@ export class Optimization implements Disposable {
   readonly #weights: SteppedWeights;
   readonly #adamW: AdamW;
   readonly #maxGradNorm: number;
-  /** Null where gradients are summed as they are. */
+  /** Null where gradients are summed in f32. */
   readonly #rounding: Rounding | null;
-  /** Memory for what is as large as the optimizer's state. */
+  /** Allocates arrays as large as the optimizer's state. */
   readonly #stateMemory: MakeShared;
-  /** The own part of the summed gradients. */
+  /** The learner's part of the summed gradients. */
   readonly #ownGradients: View<'f32'>;
   readonly #owned = new DisposableStack();
 
   /**
-   * @param working what the model computes with: the weights themselves, or a copy of them, in another dtype or in a
-   *   device's own memory, which is kept up to date
+   * @param working the weights that models compute with: the same, or a copy in another dtype or in a device's own
+   *   memory, which every step keeps up to date
    * @throws SHAPE_MISMATCH when the arena does not divide into equal parts, one for each learner
    */
   constructor(
@@ -124,7 +126,7 @@ export class Optimization implements Disposable {
     );
   }
 
-  /** Which of the learners this is, from 0. */
+  /** Number of this learner, from 0. */
   get rank(): number {
     return this.#sharing.group.rank;
   }
@@ -141,7 +143,7 @@ export class Optimization implements Disposable {
   /**
    * Sums the learners' gradients, clips them to the global norm and steps the weights in place.
    *
-   * Every learner comes to the same norm, and so to the same verdict on it.
+   * Every learner computes the same norm, and so decides alike whether to apply the step.
    */
   async step(learningRate: number): Promise<OptimizationStep> {
     this.#rounding?.round(this.gradients.flat);
@@ -155,12 +157,12 @@ export class Optimization implements Disposable {
     return { gradientNorm, applied: true };
   }
 
-  /** The weights as they are, in the memory of learner 0's process. */
+  /** Copies the weights to the memory of learner 0's process. */
   collectWeights(): Promise<void> {
     return this.#weights.collect();
   }
 
-  /** The whole optimizer's arrays, in the arena's order, at learner 0; null at the others. */
+  /** The state of the whole optimizer at learner 0, in the arena's order; null at the others. */
   async gatherState(): Promise<AdamWState | null> {
     const { group } = this.#sharing;
     const { step, ...parts } = await this.#adamW.state();
@@ -179,8 +181,7 @@ export class Optimization implements Disposable {
   }
 
   /**
-   * Goes on from the state, and the weights, that learner 0 has; the number of learners need not be the one that
-   * the state was saved by.
+   * Continues from the state and the weights of learner 0. The state may have been saved by another number of learners.
    *
    * @param state of the whole optimizer at learner 0, null at the others
    * @throws CHECKPOINT_INVALID when it belongs to another number of parameters, or another strategy
@@ -203,12 +204,12 @@ export class Optimization implements Disposable {
     await this.takeWeights();
   }
 
-  /** The weights that learner 0 has in its process's memory, for everybody. */
+  /** Copies the weights in the memory of learner 0's process to every learner. */
   takeWeights(): Promise<void> {
     return this.#weights.take();
   }
 
-  /** The sum of a number over the learners, in the order of their ranks, so that it is the same for all. */
+  /** The sum of a number over the learners. Ranks are added in order, so that every learner gets the same bits. */
   async #sum(value: number): Promise<number> {
     const { group } = this.#sharing;
     // No dtype of a tensor is f64: its bits travel as i64.
@@ -234,7 +235,7 @@ export class Optimization implements Disposable {
     return padded;
   }
 
-  /** Zeros of the optimizer's state, where that lies. */
+  /** Zeros in the memory of the optimizer's state. */
   #zeros(dtype: StateTensor['dtype'], shape: readonly number[]): StateTensor {
     return zeros(dtype, shape, this.#stateMemory);
   }

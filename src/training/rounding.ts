@@ -4,10 +4,10 @@ import type { FloatDType } from '../tensor/dtype.ts';
 import { slices } from '../tensor/slices.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 
-/** Elements at a time, which stand in memory in both dtypes. */
+/** Elements rounded at a time; they are in memory in both dtypes. */
 const AT_ONCE = 2 ** 22;
 
-/** Rounds f32 numbers to those of a narrower dtype, where they lie. */
+/** Rounds f32 tensors in place to the numbers of a narrower dtype. */
 export class Rounding implements Disposable {
   readonly #device: Device;
   readonly #program: Program;

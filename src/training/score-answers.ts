@@ -13,20 +13,20 @@ import { Policy } from '../model/policy.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import { sequenceLength, splitBy } from './experience.ts';
 
-/** The answer of a row as the model sees it; both `[T]`, the end-of-turn token last. */
+/** Tokens of a row's answer and their log-probabilities, `[T]` each, the end-of-turn token last. */
 interface AnswerScore {
   readonly tokenIds: Int32Array;
   readonly logProbs: Float32Array;
 }
 
-/** Scores in the order of the rows, and the gradients when they were asked for. */
+/** Scores in the order of the rows, and the gradients if requested. */
 export interface AnswerScores {
   readonly scores: readonly AnswerScore[];
-  /** Of Σ weight · log-probability over all rows, by every parameter. */
+  /** Gradient of Σ weight · log-probability over all rows, by every parameter. */
   readonly gradients: Arena | null;
 }
 
-/** Tokens of one pass; a longer row runs alone. */
+/** Most tokens of one pass; a longer row runs alone. */
 const PASS_TOKENS = 4096;
 
 const Weights = t.array(t.number, 'a list of numbers');
@@ -37,10 +37,10 @@ interface Answer {
 }
 
 /**
- * Log-probabilities, at temperature 1, of the answers that rows give.
+ * Log-probabilities, at temperature 1, of the answers of dataset rows.
  *
- * A row's `weights`, one for each token of its answer and one for the end of turn, weigh the gradient; a
- * row without them has ones.
+ * A row's `weights` weigh its gradient: one for each token of its answer and one for the end of turn. A row without
+ * them has ones.
  *
  * @throws DATA_INVALID naming file, line and field; NUMERIC_NONFINITE naming the row
  */

@@ -1,15 +1,15 @@
 import type { Placed } from '../optim/sliced-array.ts';
 
-/** The weights that learners step together, each a part of them. */
+/** Weights that learners step together, each its part. */
 export interface SteppedWeights extends Disposable {
-  /** `[N / learners]`, this learner's part, which its optimizer steps in place. */
+  /** The learner's own part, `[N / learners]`, which its optimizer steps in place. */
   readonly own: Placed<'f32' | 'bf16'>;
-  /** The same part of the copy that models compute with, which each step writes too; null where that is `own`. */
+  /** The same part of the working copy, which each step writes too; null where models compute with `own`. */
   readonly ownWorking: Placed | null;
-  /** Brings every learner's part, stepped, to every learner. */
+  /** Copies every learner's stepped part to every learner. */
   spread(): Promise<void>;
-  /** Brings the weights that learner 0 has in its process's memory to every learner. */
+  /** Copies the weights in the memory of learner 0's process to every learner. */
   take(): Promise<void>;
-  /** Brings the weights as they are into the memory of learner 0's process. */
+  /** Copies the weights to the memory of learner 0's process. */
   collect(): Promise<void>;
 }

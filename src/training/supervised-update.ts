@@ -5,29 +5,29 @@ import { sequenceLength } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import type { MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
-import { responseLogProbs } from './response-scores.ts';
+import { responseScores } from './response-scores.ts';
 
-/** What a learner reports of one step of supervised fine-tuning. */
+/** A learner's report of one step of supervised fine-tuning. */
 export interface SupervisedStep {
-  /** This learner's addend to the mean negative log-likelihood per response token, nats. */
+  /** Mean negative log-likelihood per response token, nats: this learner's addend to it. */
   readonly loss: number;
-  /** The same at every learner. */
+  /** Global L2 norm before clipping; the same at every learner. */
   readonly gradientNorm: number;
-  /** Of this learner's samples. */
+  /** Number of tokens of this learner's samples. */
   readonly tokens: number;
 }
 
-/** The loss that a step would report of these samples; nothing is trained. */
+/** The loss that a step would report of these samples, without training. */
 export async function supervisedLoss(
   policy: Policy,
   { samples, responseTokens }: MiniBatch<SequenceInput>,
   microBatch: MicroBatchOptions,
 ): Promise<number> {
-  const logProbs = await responseLogProbs(policy, samples, 1, microBatch);
+  const logProbs = await responseScores(policy, samples, 1, microBatch);
   return -logProbs.reduce((total, values) => total + sum(values), 0) / responseTokens;
 }
 
-/** One optimizer step on the mean negative log-likelihood of all response tokens. */
+/** Takes one optimizer step on the mean negative log-likelihood of all response tokens. */
 export async function updateSupervised(
   policy: Policy,
   optimization: Optimization,

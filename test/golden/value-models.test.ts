@@ -77,7 +77,7 @@ describe('a value model against transformers', () => {
         using model = new ValueModel(device, config, arena, { gradientCheckpointing });
         const gradients = arena.twin();
         const weights = Float32Array.from(cases.flatMap((one) => one.weights));
-        await model.accumulateGradients(batch, () => weights, gradients);
+        await model.accumulateGradients(batch, 1, () => weights, gradients);
         const names = arena.layout.entries.map((entry) => entry.name);
         assert.deepEqual(names.toSorted(), Object.keys(expected.gradients).sort());
         for (const parameter of names) {

@@ -11,7 +11,7 @@ import { layOut } from '../../src/model/weights/arena-layout.ts';
 import { DeviceArena } from '../../src/model/weights/device-arena.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { modelWeights } from '../../src/model/model-weights.ts';
-import { modelModules, parameterGroups } from '../../src/model/parameters.ts';
+import { parameterGroups } from '../../src/model/parameters.ts';
 import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
 import { Rng } from '../../src/rng.ts';
 import { bytesPerElement } from '../../src/tensor/dtype.ts';
@@ -83,8 +83,7 @@ const bandwidth = await copyBandwidth();
 const layout = layOut(parameterGroups(config));
 const arena = new DeviceArena(layout, device.allocate(dtype, [layout.length]));
 fill(arena.flat);
-const modules = modelModules(config, 'policy');
-const weights = modelWeights(device, { config, modules, arena, adapter: null });
+const weights = modelWeights(device, config, 'policy', { arena, adapter: null });
 // All but the embedding, of which a step reads a row a sequence.
 const weightBytes = (layout.length - text.vocabSize * text.hiddenSize) * bytesPerElement(dtype);
 const bytesPerToken = 2 * text.layers * text.kvHeads * text.headDim * bytesPerElement(dtype);

@@ -11,6 +11,7 @@ import { Block } from '../../src/model/block.ts';
 import type { TextConfig } from '../../src/model/model-config.ts';
 import { qwen2 } from '../../src/model/qwen2-5-vl/architectures.ts';
 import { sequenceInputs } from '../../src/model/sequence-inputs.ts';
+import { moduleNames } from '../../src/model/weights/modules.ts';
 import { Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
@@ -37,11 +38,11 @@ const tokens = sequences * length;
 
 const device = openDevice({ device: 'cuda:0', threads: 4 });
 const graph = qwen2.decoder.layer(config, NO_ADAPTERS, dtype, formFor(device));
-const { layers } = qwen2.weights.blocks(
+const modules = qwen2.weights.modules(
   { architecture: qwen2.name, text: config, vision: null, tokens: null, torchDtype: null },
   'policy',
 );
-const parameters = Object.keys(layers[0]!.inputs);
+const parameters = Object.keys(modules.get(moduleNames.layer(0))!.inputs);
 const block = new Block(device, graph, {
   parameters,
   activations: ['hidden'],

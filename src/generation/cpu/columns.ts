@@ -27,7 +27,7 @@ export function gatherColumns(
   const width = widthOf(target, count);
   const from = source.data;
   const to = target.data;
-  // Written from first to last: a write is dearer than a read, where the last reader was another core.
+  // Writes run from first to last: a write costs more than a read where another core read last.
   const starts = Int32Array.from(index, (row) => row * width);
   for (let j = 0, at = 0; j < width; j++) {
     for (let i = 0; i < count; i++, at++) to[at] = from[starts[i]! + j]!;

@@ -1,32 +1,29 @@
 import type { BoundProgram, Device, Program, View, Views } from '../../device/device.ts';
 import type { Graph } from '../../graph/ir.ts';
-import { NO_ADAPTERS, type BlockAdapters } from '../../model/adapters/adapter.ts';
+import { sharedByAdapters } from '../../model/adapters/adapter.ts';
 import type { DecodeGraph } from '../../model/architecture.ts';
 import { architectureOf } from '../../model/families.ts';
 import type { ModelConfig } from '../../model/model-config.ts';
 import { distributionGraph } from '../../model/heads.ts';
 import type { DecodeForm } from '../../model/decode-form.ts';
+import type { ModelWeights } from '../../model/model-weights.ts';
+import { layerNames } from '../../model/weights/modules.ts';
+import type { DecoderWeights } from '../decoder-weights.ts';
 import { reshaped } from '../../tensor/tensor.ts';
 
-/** The blocks of a decoding step, weights bound, everything else yet to be. */
+/** The programs of a decoding step with their weights bound; the caller binds the other inputs. */
 export interface BoundBlocks {
-  /** One of each layer: up to queries, keys and values. */
+  /** One for each layer, up to queries, keys and values. */
   readonly project: readonly BoundProgram[];
-  /** One of each layer: from attention on. */
+  /** One for each layer, from attention on. */
   readonly attend: readonly BoundProgram[];
   readonly distribution: BoundProgram;
 }
 
-/** The weights of a decoding step. */
-export interface DecodeWeights {
-  readonly embedding: View; // [V, D]
-  readonly layers: readonly Views[];
-  readonly head: Views;
-  /** Of each layer; null without any. */
-  readonly adapters: readonly BlockAdapters[] | null;
-}
+/** The weights of a decoding step, and the adapters of the model. */
+export type DecodeWeights = Omit<DecoderWeights, keyof Disposable> & Pick<ModelWeights, 'adapters'>;
 
-/** The blocks of a decoding step in one form, compiled when first asked for. */
+/** The programs of a decoding step in one form, compiled at the first use. */
 export class DecodeBlocks implements Disposable {
   readonly #device: Device;
   readonly #config: ModelConfig;
@@ -57,7 +54,7 @@ export class DecodeBlocks implements Disposable {
   #make(): BoundBlocks {
     const { layers, head } = this.#weights;
     const { decoder } = architectureOf(this.#config);
-    const distribution = this.#compile(distributionGraph(this.#config.text, this.#form));
+    const distribution = this.#compile(distributionGraph(this.#config.text, 'f32', this.#form));
     const bindAll = (programs: readonly Program[]): BoundProgram[] =>
       layers.map((weights, layer) => this.#bind(programs[layer]!, weights));
     return {
@@ -67,17 +64,12 @@ export class DecodeBlocks implements Disposable {
     };
   }
 
-  /** The program of each layer; those whose adapters are alike share one. */
+  /** The program of each layer. */
   #compileLayers(graphOf: DecodeGraph): Program[] {
-    const programs = new Map<string, Program>();
-    return this.#weights.layers.map((_, layer) => {
-      const adapters = this.#weights.adapters?.[layer] ?? NO_ADAPTERS;
-      const key = adapters.modules.join();
-      const program =
-        programs.get(key) ?? this.#compile(graphOf(this.#config.text, this.#form, adapters));
-      programs.set(key, program);
-      return program;
-    });
+    const { layers, adapters } = this.#weights;
+    return sharedByAdapters(layerNames(layers.length), adapters, (own) =>
+      this.#compile(graphOf(this.#config.text, this.#form, own)),
+    );
   }
 
   #compile(graph: Graph): Program {
@@ -86,7 +78,7 @@ export class DecodeBlocks implements Disposable {
     return program;
   }
 
-  /** A run with those weights that the graph takes, vectors as columns where it takes columns. */
+  /** Binds the weights that the graph takes; vectors become columns where it takes columns. */
   #bind(program: Program, weights: Views): BoundProgram {
     const bound = program.bind();
     this.#opened.push(bound);

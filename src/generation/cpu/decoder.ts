@@ -2,30 +2,34 @@ import type { HostMemory, View } from '../../device/device.ts';
 import type { ModelConfig, TextConfig } from '../../model/model-config.ts';
 import { FEWEST_COLUMNS, type DecodeForm } from '../../model/decode-form.ts';
 import { scoreScaleOf } from '../../model/attention.ts';
-import { textRotary } from '../../model/rotary.ts';
-import { reshaped, rows, tensorOf, zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { DecoderOptions } from '../graph-decoder.ts';
+import { generatedRotary } from '../../model/rotary.ts';
+import { reshaped, rows, zeros, type Tensor } from '../../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from '../decoder-weights.ts';
 import { inverseTemperatureOf, type Draw, type Sampler } from '../sampler.ts';
-import { drawsOf, type Entering, type StepDecoder, type StepRow } from '../step-decoder.ts';
+import {
+  drawsOf,
+  type Entering,
+  type SampledDecoderOptions,
+  type StepDecoder,
+  type StepRow,
+} from '../step-decoder.ts';
 import { gatherColumns, gatherRows } from './columns.ts';
 import { DecodeBlocks } from './decode-blocks.ts';
 import { KvCache, type PromptKeysValues } from './kv-cache.ts';
 import { StepHeads } from './step-heads.ts';
 
 /**
- * Decoding on the processor, block by block: a layer projects, its keys and values join the cache, it attends. Weights
- * are bound once; what depends on the number of running sequences or the cache's length is bound again only when those
- * change.
+ * Decoding on the CPU, block by block: a layer projects, its keys and values join the cache, it attends.
  *
- * What passes between two blocks is some ten thousand numbers that lie in a core's cache; `StepHeads` says why they are
- * moved and rotated here rather than in a graph.
+ * Weights are bound once. Tensors whose shape depends on the number of running sequences or on the cache's length are
+ * bound again only when those change. Some ten thousand numbers pass between two blocks, and stay in a core's cache;
+ * `StepHeads` says why they are moved and rotated here rather than in a graph.
  */
 export class CpuDecoder implements StepDecoder {
   readonly capacity: number;
+  readonly slots: number;
   readonly #config: ModelConfig;
   readonly #host: HostMemory;
-  readonly slots: number;
   readonly #sampler: Sampler;
   readonly #weights: DecoderWeights;
   readonly #embedding: Tensor<'f32'>; // [V, D]
@@ -36,36 +40,29 @@ export class CpuDecoder implements StepDecoder {
   #boundSlots = 0;
   #boundLength = 0;
 
-  /** Takes the weights, until it is disposed. */
-  static async open(options: DecoderOptions, host: HostMemory): Promise<CpuDecoder> {
+  /** Takes the weights, and holds them until the decoder is disposed. */
+  static async open(options: SampledDecoderOptions, host: HostMemory): Promise<CpuDecoder> {
     return new CpuDecoder(options, host, await takeDecoderWeights(options.config, options.weights));
   }
 
   private constructor(
-    { device, config, logitBias, sampler, slots, capacity, weights }: DecoderOptions,
+    { device, config, logitBias, sampler, slots, capacity, weights }: SampledDecoderOptions,
     host: HostMemory,
     taken: DecoderWeights,
   ) {
-    const { layers, kvHeads, headDim, ropeTheta } = config.text;
+    const { layers, kvHeads, headDim } = config.text;
     this.capacity = capacity;
+    this.slots = slots;
     this.#config = config;
     this.#host = host;
-    this.slots = slots;
     this.#sampler = sampler;
     this.#weights = taken;
     this.#embedding = host.tensor(taken.embedding) as Tensor<'f32'>;
     const scoreScale = scoreScaleOf(config.text);
     this.#cache = new KvCache({ layers, slots, kvHeads, capacity, headDim, scoreScale });
-    // Generated tokens are text: their three positions are equal, so one row of angles serves.
-    const every = tensorOf(
-      'i32',
-      [1, capacity],
-      Int32Array.from({ length: capacity }, (_, i) => i),
-    );
-    const rotary = textRotary(every, headDim, ropeTheta, null);
-    this.#heads = new StepHeads(config.text, slots, rotary);
+    this.#heads = new StepHeads(config.text, slots, generatedRotary(config.text, capacity));
     this.#buffers = new Buffers(config.text, slots);
-    const adapters = weights.adapters?.layers ?? null;
+    const { adapters } = weights;
     const blocks = (form: DecodeForm): DecodeBlocks =>
       new DecodeBlocks(device, config, form, { ...taken, adapters }, logitBias);
     this.#blocks = { rows: blocks('rows'), columns: blocks('columns') };
@@ -156,7 +153,7 @@ export class CpuDecoder implements StepDecoder {
   }
 }
 
-/** What passes between the blocks of a step, for up to `slots` sequences. */
+/** Tensors between the blocks of a step, for up to `slots` sequences. */
 class Buffers {
   readonly inverseTemperature: Tensor<'f32'>;
   readonly probabilities: Tensor<'f32'>;

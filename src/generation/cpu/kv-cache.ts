@@ -6,7 +6,7 @@ export interface PromptKeysValues {
   readonly value: Float32Array;
 }
 
-/** Knows the keys and values of the token that each running sequence gets in a decoding step. */
+/** Keys and values of the token that each running sequence gets in a decoding step. */
 export interface StepKeysValues {
   /** Writes the `d` features of a sequence's key to `target`, from `at` on. */
   putKey(slot: number, head: number, target: Float32Array, at: number): void;
@@ -22,23 +22,22 @@ export interface CacheShape {
   /** Most tokens of a sequence. */
   readonly capacity: number;
   readonly headDim: number;
-  /** What the scores of queries and keys will be multiplied by. */
+  /** Factor on the scores of queries and keys. */
   readonly scoreScale: number;
 }
 
-/** Length grows by this many tokens, so that moving what is there costs little per token. */
+/** Tokens by which the length grows: enough for moving the cache to cost little per token. */
 const LENGTH_STEP = 32;
-/** Added to the score of an empty position: e^-40 times what the first token weighs changes no float32 sum. */
+/** Score of an empty position, relative to the first token's: e^-40 of its weight changes no float32 sum. */
 const EMPTY_SCORE = -40;
 
 /**
  * Keys and values of running sequences, which attention reads up to one `length` for all of them.
  * Sequences occupy the first slots without gaps.
  *
- * A key has one feature more than a head, for a query whose last feature is 1: a bias of its score. At
- * positions that hold no token it is `EMPTY_SCORE`, and the rest of the key is the first token's. So
- * sequences of different lengths need no mask, and no weight is far enough below the largest to be
- * subnormal, which would make softmax slow.
+ * A key has one feature more than a head: a bias of its score, because the last feature of every query is 1. At
+ * positions without a token the bias is `EMPTY_SCORE`, and the rest of the key is the first token's. So sequences of
+ * different lengths need no mask. No weight is far enough below the largest to be subnormal, which would slow softmax.
  *
  * ```
  *                     length

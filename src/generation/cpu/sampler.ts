@@ -1,12 +1,12 @@
 import type { View } from '../../device/device.ts';
 import { readTensor } from '../../device/host-tensors.ts';
-import { distributionOfRows } from '../../model/heads.ts';
+import { distributionGraph } from '../../model/heads.ts';
 import type { Draw, DrawRequest, Sampler } from '../sampler.ts';
 import { sampleToken } from './sampling.ts';
 
-/** Draws on the host: where distributions lie in this process's memory, or from a copy of them. */
+/** Draws on the CPU, from distributions in this process's memory or a copy of them. */
 export class HostSampler implements Sampler {
-  readonly headGraph = distributionOfRows;
+  readonly headGraph = distributionGraph;
 
   async draw(distributions: View, requests: readonly DrawRequest[]): Promise<Draw[]> {
     const { data, shape } = await readTensor(distributions);
@@ -20,6 +20,6 @@ export class HostSampler implements Sampler {
     );
   }
 
-  /** Nothing to do: it holds no memory. */
+  /** Does nothing: it holds no memory. */
   [Symbol.dispose](): void {}
 }

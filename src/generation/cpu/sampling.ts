@@ -9,11 +9,14 @@ function argmax(probabilities: Float32Array): number {
   return best;
 }
 
-/** Inverse-CDF draw: the first of `weights` at which their sum exceeds `target`, by rounding the last positive one. */
+/**
+ * Inverse-CDF draw: the first index at which the running sum of `weights` exceeds `target`. Where rounding keeps the
+ * sum below it, the last positive weight is drawn.
+ */
 function drawFrom(weights: Float32Array, target: number): number {
   let remaining = target;
   let i = 0;
-  // Four at a time, whose sum does not wait for what remains.
+  // The sums of four weights do not depend on what remains, so the CPU computes them ahead.
   for (; i + 4 <= weights.length; i += 4) {
     const four = weights[i]! + weights[i + 1]! + (weights[i + 2]! + weights[i + 3]!);
     if (remaining < four) break;
@@ -28,18 +31,18 @@ function drawFrom(weights: Float32Array, target: number): number {
   return last;
 }
 
-/** A probability's bits in digits, the leading first: 1 has 30 bits. */
+/** Shifts of a probability's three digits of 10 bits, the leading first: the bits of 1 are 30. */
 const DIGIT_SHIFTS = [20, 10, 0];
 const DIGITS = 1024;
 
 /**
- * The fewest most likely tokens that are enough; of equals the lower id is likelier.
+ * The smallest set of most likely tokens that is enough; of equals the lower id is likelier.
  *
- * Bit patterns of non-negative floats are ordered as the floats are, so this is a radix selection: sum
- * tokens and mass by digit, keep all above the digit at which it becomes enough, look closer at that one.
+ * This is a radix selection, since bit patterns of non-negative floats are ordered as the floats are: it counts tokens
+ * and their mass by digit, keeps all above the digit at which the set becomes enough, and continues inside that digit.
  *
  * @param tokens ids to choose from, equals in ascending order
- * @param isEnough whether so many tokens of this mass are
+ * @param isEnough tells whether this number of tokens of this mass is enough
  */
 function fewest(
   tokens: Uint32Array,
@@ -85,7 +88,7 @@ function fewest(
   return kept.subarray(0, count);
 }
 
-/** The tokens that top-k, then top-p of what is left, keep; at least one. */
+/** The tokens that top-k keeps, and of these top-p; at least one. */
 function nucleus(probabilities: Float32Array, { topK, topP }: Sampling): Uint32Array {
   const all = new Uint32Array(probabilities.length);
   for (let token = 0; token < all.length; token++) all[token] = token;

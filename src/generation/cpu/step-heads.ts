@@ -4,11 +4,11 @@ import { zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { StepKeysValues } from './kv-cache.ts';
 
 /**
- * The joined projections of a decoding step's tokens, taken apart: queries rotated into a buffer for
- * attention, keys rotated and values put where the cache wants them.
+ * Takes the joined projections of a decoding step's tokens apart: queries are rotated into a buffer for attention, keys
+ * are rotated and values copied into the cache.
  *
- * It is done here and not in a graph, because keys and values are moved here anyway and nine small
- * operators over some ten thousand numbers took several times as long.
+ * This is JavaScript and not a graph, because keys and values are moved here anyway, and nine small operators over some
+ * ten thousand numbers took several times as long.
  */
 export class StepHeads implements StepKeysValues {
   /** f32 `[slots, H, d + 1]`, rotated; the last feature is 1, for the bias that keys of the cache have. */
@@ -31,7 +31,7 @@ export class StepHeads implements StepKeysValues {
     this.projected = zeros('f32', [slots, (heads + 2 * kvHeads) * headDim]);
   }
 
-  /** Begins a step: the rotary position of each sequence's token. */
+  /** Begins a step with the rotary position of each sequence's token. */
   begin(positions: readonly number[]): void {
     this.#positions = positions;
   }
@@ -57,7 +57,7 @@ export class StepHeads implements StepKeysValues {
     for (let i = 0; i < headDim; i++) target[at + i] = data[from + i]!;
   }
 
-  /** Writes a head of a sequence, features `i` and `i + d/2` turned by its token's angle `i`. */
+  /** Writes a head of a sequence, with features `i` and `i + d/2` turned by its token's angle `i`. */
   #rotate(slot: number, head: number, target: Float32Array, at: number): void {
     const half = this.#config.headDim / 2;
     const { data } = this.projected;
@@ -75,7 +75,7 @@ export class StepHeads implements StepKeysValues {
     }
   }
 
-  /** Where a head of a sequence begins. */
+  /** Index in `projected` of a sequence's head. */
   #start(slot: number, head: number): number {
     const { heads, kvHeads, headDim } = this.#config;
     return (slot * (heads + 2 * kvHeads) + head) * headDim;

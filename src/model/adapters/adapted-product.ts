@@ -2,13 +2,13 @@ import type { GraphBuilder } from '../../graph/builder.ts';
 import type { Value } from '../../graph/ir.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { adaptedModules, adapterInput, type GraphAdapters } from './adapter.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 
-/** How a graph multiplies by a factor of an adapter, which may lie on either side of its activations. */
+/** Products with an adapter's two factors, which may stand on either side of the activations. */
 export interface AdapterForm {
-  /** Of the activations, and so of the factors. */
+  /** Dtype of the activations and of the factors. */
   readonly dtype: DType;
-  /** The axis of features: 1 in `[rows, features]`, 0 in `[features, columns]`. */
+  /** Axis of features: 1 in `[rows, features]`, 0 in `[features, columns]`. */
   readonly axis: 0 | 1;
   /** `a [R, in]` times the product's input, times `scale`. */
   readonly shrink: (a: Value, scale: number) => Value;
@@ -16,7 +16,7 @@ export interface AdapterForm {
   readonly grow: (b: Value, low: Value) => Value;
 }
 
-/** Adapters on rows `x [T, in]`: `x Aᵀ`, then `… Bᵀ`. */
+/** Products of rows `x [T, in]`: `x Aᵀ`, then `… Bᵀ`. */
 export function onRows(g: GraphBuilder, x: Value): AdapterForm {
   return {
     dtype: x.dtype,
@@ -27,8 +27,9 @@ export function onRows(g: GraphBuilder, x: Value): AdapterForm {
 }
 
 /**
- * What the adapters add to a product; declares them as inputs of the graph. Undefined where none of the
- * product's modules has any.
+ * The addend of a product's adapters, undefined where none of its linear modules has one.
+ *
+ * Declares the adapters as inputs of the graph.
  */
 export function adapterProduct(
   g: GraphBuilder,
@@ -56,7 +57,7 @@ export function adapterProduct(
   return g.concat(parts, axis);
 }
 
-/** A product of rows with its adapters' part added. */
+/** A product of rows with the addend of its adapters. */
 export function withAdapters(
   g: GraphBuilder,
   product: Product,

@@ -2,9 +2,9 @@ import { keyOf, Rng } from '../../rng.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
 import type { Arena } from '../weights/arena.ts';
 import type { AnyArena } from '../weights/device-arena.ts';
-import type { Product, ProductBlock } from '../weights/products.ts';
+import type { Module, Modules, Product, WeightInput, WeightInputs } from '../weights/modules.ts';
 
-/** Which modules have low-rank adapters, and of what size: plain data. */
+/** Size of low-rank adapters, and the linear modules that have them. Plain data. */
 export interface AdapterSpec {
   readonly rank: number;
   readonly alpha: number;
@@ -24,43 +24,70 @@ export interface Adapter<D extends FloatDType = 'f32'> {
   readonly arena: Arena<D>;
 }
 
-/** Adapters where a model computes with them. */
+/** Adapters in an arena that a model computes with. */
 export interface PlacedAdapter {
   readonly spec: AdapterSpec;
   readonly arena: AnyArena;
 }
 
-/** The adapters in a block's graph. */
+/** The adapters in a module's graph. */
 export interface GraphAdapters {
   readonly rank: number;
   /** Factor on every product with an adapter: alpha over rank. */
   readonly scale: number;
-  /** Adapted modules by their names inside the block. */
+  /** Adapted linear modules by their names inside the module. */
   readonly modules: readonly string[];
 }
 
-/** The adapters of one block of a model. */
-export interface BlockAdapters extends GraphAdapters, ProductBlock {}
+/** The adapters of one module of a model. */
+export interface ModuleAdapters extends GraphAdapters, WeightInputs {}
 
-/** Those of a graph without any. */
+/** The adapters of a graph that has none. */
 export const NO_ADAPTERS: GraphAdapters = { rank: 0, scale: 0, modules: [] };
 
-/** The part of a spec that concerns a block. */
-export function blockAdapters(spec: AdapterSpec, block: ProductBlock): BlockAdapters {
-  const { prefix, products } = block;
+/** The part of a spec that concerns one module of a model, with its parameters in arena order. */
+export function moduleAdapters(
+  { rank, alpha, modules }: AdapterSpec,
+  { prefix, products }: Module,
+): ModuleAdapters {
   const start = `${prefix}.`;
-  return {
-    prefix,
-    products,
-    rank: spec.rank,
-    scale: spec.alpha / spec.rank,
-    modules: spec.modules
-      .filter((module) => module.startsWith(start))
-      .map((module) => module.slice(start.length)),
-  };
+  const own = modules
+    .filter((module) => module.startsWith(start))
+    .map((module) => module.slice(start.length));
+  const adapters = { rank, scale: alpha / rank, modules: own };
+  const inputs: Record<string, WeightInput> = {};
+  for (const product of products) {
+    const adapted = adaptedModules(product, adapters);
+    if (adapted.length === 0) continue;
+    const shape = [rank, product.inner];
+    inputs[adapterInput.a(product)] = {
+      parameters: adapted.map(({ name }) => ({ name: loraA(`${start}${name}`), shape })),
+    };
+    for (const { name, out } of adapted) {
+      const b = { name: loraB(`${start}${name}`), shape: [out, rank] };
+      inputs[adapterInput.b(name)] = { parameters: [b] };
+    }
+  }
+  return { ...adapters, inputs };
 }
 
-/** The modules of a product that have adapters. */
+/** Makes a value for each layer of a stack; layers with like adapters share one. */
+export function sharedByAdapters<T extends object>(
+  layers: readonly string[],
+  adapters: Modules<ModuleAdapters> | null,
+  make: (adapters: ModuleAdapters | undefined, layer: string) => T,
+): T[] {
+  const made = new Map<string, T>();
+  return layers.map((layer) => {
+    const own = adapters?.get(layer);
+    const key = own?.modules.join() ?? '';
+    const value = made.get(key) ?? make(own, layer);
+    made.set(key, value);
+    return value;
+  });
+}
+
+/** The linear modules of a product that have adapters. */
 export function adaptedModules(product: Product, { modules }: GraphAdapters): Product['modules'] {
   return product.modules.filter(({ name }) => modules.includes(name));
 }
@@ -69,8 +96,8 @@ export const loraA = (module: string): string => `${module}.lora_A.weight`;
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
 
 /**
- * Fills a new adapter's A, uniform within ±1/√in as PEFT has it, and B with zeros, so that the model begins as it
- * is without adapters. What a module gets depends on the seed and its name alone.
+ * Fills new adapters: A uniform within ±1/√in, as PEFT does, and B with zeros, so that the model begins as it is
+ * without adapters. The values of a module depend on the seed and its name alone.
  */
 export function initializeAdapter({ spec, arena }: Adapter, seed: number): void {
   for (const module of spec.modules) {
@@ -82,17 +109,8 @@ export function initializeAdapter({ spec, arena }: Adapter, seed: number): void 
   }
 }
 
-/** Names under which a block's graph takes a product's adapters: A of all its modules as one, B of each. */
+/** Names under which a graph takes a product's adapters: A of all its linear modules as one, B of each. */
 export const adapterInput = {
   a: (product: Product): string => `loraA.${product.name}`,
   b: (module: string): string => `loraB.${module}`,
 };
-
-/** Names of all adapter inputs of a block's graph. */
-export function adapterInputs(adapters: BlockAdapters): string[] {
-  return adapters.products.flatMap((product) => {
-    const modules = adaptedModules(product, adapters);
-    if (modules.length === 0) return [];
-    return [adapterInput.a(product), ...modules.map(({ name }) => adapterInput.b(name))];
-  });
-}

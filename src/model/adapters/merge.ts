@@ -2,13 +2,14 @@ import { rows, type Tensor } from '../../tensor/tensor.ts';
 import { loraA, loraB, type Adapter } from './adapter.ts';
 import type { Arena } from '../weights/arena.ts';
 
-/** Rows of A that are added to a row of a weight in one pass over it. */
+/** Rows of A that one pass adds to a row of a weight. */
 const RANKS_AT_ONCE = 4;
 
 /**
- * A parameter with its adapter, if it has one, merged into it: `W + alpha / rank · B A`. What has none is the
- * arena's own view; what has one is computed when its data is asked for, so that one weight at a time is in
- * memory twice.
+ * A parameter with its adapter merged: `W + alpha / rank · B A`.
+ *
+ * A parameter without an adapter is the arena's own view. One with an adapter is computed at every read of its data, so
+ * that only one weight at a time is in memory twice.
  */
 export function mergedTensor(name: string, weights: Arena, adapter: Adapter | null): Tensor<'f32'> {
   const weight = weights.tensor(name);
@@ -36,7 +37,7 @@ function merged(
   const result = weight.data.slice();
   for (let first = 0; first < rank; first += RANKS_AT_ONCE) {
     const rowOf = (k: number): Tensor<'f32'>['data'] => {
-      // Past the last row stands any other, times zero.
+      // Behind the last row any other stands in, times zero.
       const row = Math.min(first + k, rank - 1);
       return rows(a, row, row + 1).data;
     };

@@ -2,23 +2,23 @@ import { CxmindError } from '../../errors.ts';
 import type { AdapterSpec } from './adapter.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { architectureOf } from '../families.ts';
-import { productBlocks } from './model-adapters.ts';
+import { modelModules } from '../parameters.ts';
 
-/** Which modules get adapters, as PEFT is told it. */
+/** Selection of the linear modules that get adapters, in PEFT's terms. */
 export interface AdapterSelection {
-  /** Every linear module but the output head, or modules by the ends of their names. */
+  /** All linear modules but the output head, or modules by the ends of their names. */
   readonly targets: 'all-linear' | readonly string[];
-  /** Regular expression over whole names; what it matches gets none. */
+  /** Regular expression over whole names; modules that it matches get no adapters. */
   readonly exclude: string | null;
 }
 
-/** How large the adapters are, and where. */
+/** Size and selection of adapters. */
 export interface AdapterOptions extends AdapterSelection {
   readonly rank: number;
   readonly alpha: number;
 }
 
-/** `all-linear`, or the names of a comma list. */
+/** Parses `all-linear`, or a list of names with commas. */
 export function targetsOf(list: string): AdapterSelection['targets'] {
   return list === 'all-linear' ? list : list.split(',').map((name) => name.trim());
 }
@@ -26,8 +26,7 @@ export function targetsOf(list: string): AdapterSelection['targets'] {
 /**
  * The linear modules that a selection takes, by the hub's names in arena order.
  *
- * A module is known by both of its names, `model.layers.0.mlp.up_proj` and
- * `model.language_model.layers.0.mlp.up_proj`; a target is one of them or what follows a dot in it.
+ * A module has two names, the hub's and that of transformers 5. A target is one of them, or its end after a dot.
  *
  * @see PEFT's `check_target_module_exists`
  */
@@ -48,9 +47,9 @@ export function selectModules(
 }
 
 /**
- * What the options come to for one model.
+ * The adapters of one model.
  *
- * @throws CONFIG_INVALID naming the modules there are when the selection takes none of them
+ * @throws CONFIG_INVALID naming the model's linear modules when the selection takes none of them
  */
 export function adapterSpec(config: ModelConfig, options: AdapterOptions): AdapterSpec {
   const modules = selectModules(config, options);
@@ -65,7 +64,7 @@ export function adapterSpec(config: ModelConfig, options: AdapterOptions): Adapt
   );
 }
 
-/** A short selection that takes exactly these modules, for files that say which they are. */
+/** A short selection that takes exactly these modules, for PEFT's files. */
 export function selectionOf(config: ModelConfig, modules: readonly string[]): AdapterSelection {
   const names = architectureOf(config).weights;
   const full = modules.map((module) => names.inTransformers(module, config));
@@ -78,14 +77,14 @@ export function selectionOf(config: ModelConfig, modules: readonly string[]): Ad
 }
 
 function linearModules(config: ModelConfig): string[] {
-  return productBlocks(config).flatMap(({ prefix, products }) =>
+  return [...modelModules(config, 'policy').values()].flatMap(({ prefix, products }) =>
     products.flatMap(({ modules }) => modules.map(({ name }) => `${prefix}.${name}`)),
   );
 }
 
 /**
- * The last part of a name, and the one before it where the last is a number, or one that the patch embedding, a
- * convolution, has as well: `q_proj`, `mlp.0`, `attn.proj`.
+ * The last part of a name: `q_proj`. The part before it belongs to it where the last is a number, `mlp.0`, or is the
+ * name of a convolution too, `attn.proj`.
  */
 function shortName(module: string): string {
   return /(?:[^.]+\.(?:\d+|proj)|[^.]+)$/.exec(module)![0];

@@ -12,10 +12,10 @@ import { adapterLayout } from '../adapters/model-adapters.ts';
 import type { ModelConfig } from '../model-config.ts';
 import { SafetensorsReader, writeSafetensors } from './safetensors.ts';
 
-/** Before the name of a tensor in PEFT's files: the model as it stands inside PEFT's. */
+/** Prefix of tensor names in PEFT's files: the path of the model inside PEFT's own. */
 const PREFIX = 'base_model.model.';
 
-/** The file of an adapter directory that says what it is. */
+/** Name of the file that describes an adapter directory. */
 export const ADAPTER_CONFIG = 'adapter_config.json';
 const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 
@@ -37,7 +37,7 @@ type AdapterFile = t.TypeOf<typeof AdapterFile>;
  * Writes adapters as PEFT's `save_pretrained` does: `adapter_config.json` and `adapter_model.safetensors` in
  * float32, with transformers' names of modules.
  *
- * @param base the directory or the hub's id of the model that they belong to
+ * @param base directory or hub id of the model that they belong to
  */
 export async function saveAdapter(
   directory: string,
@@ -77,9 +77,10 @@ export async function saveAdapter(
 }
 
 /**
- * The model that an adapter directory says its adapters belong to; a relative path starts there.
+ * The directory of the model that adapters belong to, by their `adapter_config.json`. A relative path starts at the
+ * adapters' directory.
  *
- * @throws CHECKPOINT_INVALID when it names none
+ * @throws CHECKPOINT_INVALID when the file names no model
  */
 export async function adapterBase(directory: string): Promise<string> {
   const file = join(directory, ADAPTER_CONFIG);
@@ -91,7 +92,7 @@ export async function adapterBase(directory: string): Promise<string> {
 }
 
 /**
- * Reads adapters that PEFT, or `saveAdapter`, wrote for a model with this config.
+ * Reads adapters that PEFT or `saveAdapter` wrote for a model with this config.
  *
  * @throws CHECKPOINT_INVALID for another kind of adapter, and for tensors that do not fit the model
  */

@@ -10,23 +10,23 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 const JsonObject = t.record(t.string, t.unknown);
 
-/** Lists of tensors by the weight files that hold them. */
+/** Name of the file that lists the tensors of every weight file. */
 export const INDEX = 'model.safetensors.index.json';
 
-/** The folder of chat templates that have names. */
+/** Name of the folder of named chat templates. */
 const TEMPLATES = 'additional_chat_templates';
 
-/** How JSON files differ from those they are copied of, by name. */
+/** Changes to JSON files while they are copied, by name. */
 export type Changes = Readonly<Record<string, (json: JsonObject) => JsonObject>>;
 
-/** Whether a file beside the weights makes a directory loadable: configs, tokenizer, templates, licence. */
+/** Tells whether a file belongs to a model besides its weights: config, tokenizer, template, licence. */
 function isCompanion(name: string): boolean {
   if (/^(pytorch_model|tf_model|flax_model)/.test(name)) return false;
   return /\.(json|jinja|txt|model)$/.test(name) || /^(LICENSE|NOTICE)/i.test(name);
 }
 
 /**
- * Copies the regular files beside the weights and in the folder of templates, and nothing else. One that stays as it is
+ * Copies the regular files beside the weights and in the folder of templates, and nothing else. A file without changes
  * keeps its bytes.
  */
 export async function copyCompanions(from: string, to: string, changes: Changes): Promise<void> {
@@ -45,12 +45,12 @@ export async function copyCompanions(from: string, to: string, changes: Changes)
   }
 }
 
-/** Has the index name the tensors that are written, `[name, file]`. */
+/** The change that has the index list these tensors, `[name, file]`. */
 export function indexOf(tensors: readonly (readonly [string, string])[]): Changes {
   return { [INDEX]: (index) => ({ ...index, weight_map: Object.fromEntries(tensors) }) };
 }
 
-/** A tokenizer's config that transformers 4 reads too: it takes no list as `extra_special_tokens`. */
+/** A tokenizer's config that transformers 4 reads too, which takes no list as `extra_special_tokens`. */
 function tokensForBoth(config: JsonObject): JsonObject {
   const { extra_special_tokens: listed, ...others } = config;
   return Array.isArray(listed) ? { ...others, additional_special_tokens: listed } : config;

@@ -1,21 +1,34 @@
 import * as path from 'node:path';
 import * as t from 'io-ts';
+import { nearestOf } from '../../check/nearest.ts';
 import { CxmindError } from '../../errors.ts';
 import type { Architecture } from '../architecture.ts';
-import {
-  checkOverrides,
-  laidOver,
-  pathsOf,
-  type ConfigOverrides,
-  type OverriddenRole,
-} from './config-overrides.ts';
 import { architectureOf, architectures } from '../families.ts';
-import { decodeJson, readJson } from '../../check/json.ts';
 import type { ModelConfig } from '../model-config.ts';
+import type { JsonObject } from './companions.ts';
+import { decodeJson, readJson } from '../../check/json.ts';
+
+/** Keys laid over a checkpoint's `config.json`; a mapping is laid over a mapping, key by key. */
+export type ConfigOverrides = Readonly<Record<string, unknown>>;
+
+/** The model of a run that keys are given for, by its name in the run's config. */
+export type OverriddenRole = 'actor' | 'critic';
 
 const Head = t.type({ architectures: t.array(t.string) });
 
-/** The family that a `config.json` names; one of a critic may be called as a policy is. */
+/** Settings of transformers' own engine, which do not describe the model. */
+const engineKeys = [
+  'attn_implementation',
+  '_attn_implementation',
+  'use_cache',
+  'initializer_range',
+  'max_position_embeddings',
+  'bos_token_id',
+  'eos_token_id',
+  'pad_token_id',
+];
+
+/** The family that a `config.json` names; a critic's may name it as a policy's does. */
 function architectureIn(value: unknown, file: string, role: OverriddenRole): Architecture {
   const { architectures: names } = decodeJson(Head, value, file);
   const found = architectures.find(
@@ -35,8 +48,8 @@ function architectureIn(value: unknown, file: string, role: OverriddenRole): Arc
  * The model a `config.json` describes.
  *
  * @param file where the value came from, for messages
- * @throws CHECKPOINT_INVALID naming file and field for an architecture that there is not, a missing or mistyped
- *   field, sizes that contradict each other, and features that are not supported
+ * @throws CHECKPOINT_INVALID naming file and field for an unknown architecture, a missing or mistyped field, sizes
+ *   that contradict each other, and features that are not supported
  */
 export function decodeModelConfig(
   value: unknown,
@@ -62,11 +75,11 @@ export async function readModelConfig(
 }
 
 /**
- * A checkpoint's config with keys laid over it, and what to call that in a message.
+ * A checkpoint's config with keys laid over it, and its name in messages.
  *
- * @throws CHECKPOINT_INVALID for an architecture that there is not; CONFIG_INVALID for keys that do not exist
+ * @throws CHECKPOINT_INVALID for an unknown architecture; CONFIG_INVALID for keys that do not exist
  */
-export function overridden<C extends Readonly<Record<string, unknown>>>(
+export function overridden<C extends JsonObject>(
   config: C,
   file: string,
   overrides: ConfigOverrides,
@@ -80,9 +93,9 @@ export function overridden<C extends Readonly<Record<string, unknown>>>(
 }
 
 /**
- * Overrides that change nothing, because the model's family does not look at them.
+ * Paths of overrides that change nothing, because the model's family does not read them.
  *
- * @param besides paths that someone else looks at
+ * @param besides paths that another part of the program reads
  */
 export function ignoredOverrides(
   config: ModelConfig,
@@ -92,4 +105,50 @@ export function ignoredOverrides(
   const { readPaths } = architectureOf(config).config;
   const read = new Set([...readPaths(false), ...readPaths(true), ...besides]);
   return pathsOf(overrides).filter((path) => !read.has(path));
+}
+
+/** The config with the overrides laid over it. */
+export function laidOver(config: JsonObject, overrides: ConfigOverrides): JsonObject {
+  const merged: Record<string, unknown> = { ...config };
+  for (const [key, value] of Object.entries(overrides)) {
+    const before = merged[key];
+    merged[key] = isObject(before) && isObject(value) ? laidOver(before, value) : value;
+  }
+  return merged;
+}
+
+/**
+ * Refuses overrides of keys that are neither read nor in the checkpoint's own config.
+ *
+ * @param read paths that the model's decoder looks at
+ * @throws CONFIG_INVALID naming every such key, with the nearest one there is
+ */
+function checkOverrides(
+  config: JsonObject,
+  overrides: ConfigOverrides,
+  read: readonly string[],
+  role: OverriddenRole,
+): void {
+  const known = [...new Set([...read, ...pathsOf(config), ...engineKeys])];
+  const unknown = pathsOf(overrides).filter((path) => !known.includes(path));
+  if (unknown.length === 0) return;
+  const issues = unknown.map((path) => {
+    const nearest = nearestOf(path, known);
+    return (
+      `worker.${role}.model.override_config.${path}: the model's config has no such key` +
+      (nearest === undefined ? '' : `, nearest: ${nearest}`)
+    );
+  });
+  throw new CxmindError('CONFIG_INVALID', issues.join('\n'), { detail: { unknown } });
+}
+
+/** Paths of the values in a mapping: `rope_scaling.mrope_section`. */
+function pathsOf(value: JsonObject, prefix = ''): string[] {
+  return Object.entries(value).flatMap(([key, inner]) =>
+    isObject(inner) ? pathsOf(inner, `${prefix}${key}.`) : [`${prefix}${key}`],
+  );
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -4,24 +4,24 @@ import { CxmindError } from '../../errors.ts';
 import { ADAPTER_CONFIG, adapterBase, loadAdapter } from './adapter-files.ts';
 import { loadCheckpoint, saveCheckpoint, type SaveOptions } from './checkpoint.ts';
 
-/** How a checkpoint is made a plain one. */
+/** Options of a merge. */
 export interface MergeOptions {
   /** Directory to write; `huggingface` in the checkpoint's folder when left out. */
   readonly out?: string;
-  /** The model that adapters belong to, in place of the one that they name. */
+  /** Directory of the model that adapters belong to, in place of the one that they name. */
   readonly base?: string;
-  /** What weights are stored as; as they came when left out. */
+  /** Dtype of the stored weights; their own when left out. */
   readonly dtype?: NonNullable<SaveOptions['dtype']>;
-  /** Told what its user should hear of the model. */
+  /** Receives notes on the model for the user. */
   readonly onNote?: (note: string) => void;
 }
 
 /**
- * Makes a plain Hugging Face directory of a checkpoint's folder, `global_step_N/actor`: of its adapters and the model
- * they belong to, or of its weights.
+ * Makes a plain Hugging Face directory of a checkpoint's folder, `global_step_N/actor`, from its adapters and their
+ * model, or from its weights.
  *
  * @returns the directory that was written
- * @throws CHECKPOINT_INVALID when there is nothing that can be merged
+ * @throws CHECKPOINT_INVALID when there is nothing to merge
  */
 export async function mergeCheckpoint(
   folder: string,

@@ -9,7 +9,7 @@ import type { MakeShared } from '../../tensor/memory.ts';
 import { sizeOf, zeros, type Tensor } from '../../tensor/tensor.ts';
 import { decodeF32, encodeF32 } from '../../tensor/half.ts';
 
-/** A tensor of a safetensors file: what it is and where its bytes lie. */
+/** A tensor of a safetensors file: its type, and the place of its bytes. */
 export interface StoredTensor {
   readonly name: string;
   readonly dtype: DType;
@@ -19,14 +19,14 @@ export interface StoredTensor {
   readonly sizeBytes: number;
 }
 
-/** A safetensors file's table of contents, checked; tensors in the order of their bytes. */
+/** The checked header of a safetensors file; tensors in the order of their bytes. */
 export interface SafetensorsHeader {
   readonly file: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: readonly StoredTensor[];
 }
 
-/** A tensor to store; `dtype` is what it becomes on disk, its own dtype when left out. */
+/** A tensor to store; `dtype` is its dtype in the file, its own when left out. */
 export interface TensorToStore {
   readonly name: string;
   readonly tensor: Tensor;
@@ -92,7 +92,7 @@ function parseEntry(file: string, name: string, value: unknown, dataStart: numbe
   return { name, dtype, shape, offset: dataStart + begin, sizeBytes };
 }
 
-/** Tensors must fill the file from the header to its end: no gap, no overlap, nothing cut off. */
+/** Checks that tensors fill the file from the header to its end, without a gap or an overlap. */
 function checkCoverage(
   file: string,
   tensors: readonly StoredTensor[],
@@ -227,7 +227,7 @@ export class SafetensorsReader implements AsyncDisposable {
     }
   }
 
-  /** Reads a tensor as it is stored, into memory as `zeros` takes it. */
+  /** Reads a tensor as it is stored; `memory` as in `zeros`. */
   async read(stored: StoredTensor, memory?: MakeShared): Promise<Tensor> {
     const tensor = zeros(stored.dtype, stored.shape, memory);
     await this.#readBytes(stored, tensor.data);
@@ -248,7 +248,11 @@ export class SafetensorsReader implements AsyncDisposable {
   }
 }
 
-/** Every tensor of a safetensors file, by name, in memory as `zeros` takes it; errors as `SafetensorsReader.open`. */
+/**
+ * Reads every tensor of a safetensors file, by name; `memory` as in `zeros`.
+ *
+ * @throws CHECKPOINT_INVALID as `SafetensorsReader.open`
+ */
 export async function readSafetensors(
   file: string,
   memory?: MakeShared,

@@ -19,7 +19,7 @@ const decoder: DecoderGraphs = {
   decodeAttend: decodeAttendGraph,
 };
 
-/** How a file with this name in `architectures` is read. */
+/** The reader of files with this name in `architectures`. */
 function configFormat(name: string, decode: typeof decodeTextModel): ConfigFormat {
   return { decode: (value, file) => decode(name, value, file), readPaths, inBothLayouts };
 }
@@ -42,7 +42,7 @@ export const qwen2: Architecture = {
 export const qwen25Vl: Architecture = {
   ...qwen2,
   name: QWEN2_5_VL,
-  // transformers has no token classifier of a vision-language model; this is how it would name one.
+  // transformers has no token classifier of a vision-language model; this name follows its pattern.
   valueName: 'Qwen2_5_VLForTokenClassification',
   config: configFormat(QWEN2_5_VL, decodeVisionModel),
   vision: {

@@ -7,9 +7,9 @@ type JsonObject = Readonly<Record<string, unknown>>;
  * A `config.json` that transformers 4 and 5 read as the same model: `rope_theta` and `rope_scaling` beside version 5's
  * `rope_parameters`, and `tie_word_embeddings` where each of them looks for it.
  *
- * Version 4 takes the text model's ties from `text_config` alone, version 5 from either place.
+ * Version 4 reads the text model's ties from `text_config` alone, version 5 from either place.
  *
- * @param model what the file describes, its ties as its weights have them
+ * @param model the model that the file describes, with the ties of its weights
  */
 export function inBothLayouts(file: JsonObject, { text }: ModelConfig): JsonObject {
   const { text_config: nested } = file;

@@ -6,8 +6,8 @@ import { positive, wholeFrom } from '../../check/scalars.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
 
 /**
- * Far above any model that there is, and low enough for what is made of a config before its weights are read: a config
- * with more is damaged, and is refused by the field's name.
+ * Bounds far above any existing model. A config with more is damaged, and is refused by the field's name before
+ * anything is allocated by its sizes.
  */
 const layers = wholeFrom(1, 2 ** 10);
 const size = wholeFrom(1, 2 ** 20);
@@ -85,6 +85,7 @@ const VisionLanguage = t.intersection([
 ]);
 const Nested = t.type({ text_config: Text });
 
+/** Collects the issues of a config, to throw them all at once. */
 class Checks {
   readonly #file: string;
   readonly #issues: string[] = [];
@@ -105,7 +106,7 @@ class Checks {
   }
 }
 
-/** Layers whose attention looks at a sliding window only, as transformers derives them. */
+/** Number of layers with sliding-window attention, as transformers derives it. */
 function slidingLayers(text: Text): number {
   if (text.use_sliding_window !== true || text.sliding_window == null) return 0;
   if (text.layer_types != null) {
@@ -131,28 +132,7 @@ function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Chec
     heads % kvHeads === 0,
     `num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`,
   );
-  checks.that(
-    (text.hidden_act ?? 'silu') === 'silu',
-    `hidden_act "${text.hidden_act}" is not supported, only "silu"`,
-  );
-  checks.that(
-    ropeType === 'default' || (withVision && ropeType === 'mrope'),
-    `rope type "${ropeType}" is not supported, only "default"${withVision ? ' and "mrope"' : ''}`,
-  );
-  checks.that(
-    (text.partial_rotary_factor ?? 1) === 1,
-    `partial_rotary_factor ${text.partial_rotary_factor} is not supported, only 1`,
-  );
-  checks.that(text.is_causal ?? true, 'is_causal false is not supported');
-  checks.that(
-    (text.attention_dropout ?? 0) === 0,
-    `attention_dropout ${text.attention_dropout} is not supported, only 0`,
-  );
-  const sliding = slidingLayers(text);
-  checks.that(
-    sliding === 0,
-    `sliding-window attention (use_sliding_window, ${sliding} layers) is not supported`,
-  );
+  checkTextFeatures(text, ropeType, withVision, checks);
   if (withVision) {
     checks.that(
       headDim === text.hidden_size / heads,
@@ -176,6 +156,37 @@ function textConfig(text: Text, tied: boolean, withVision: boolean, checks: Chec
     mropeSection: withVision ? [time, height, width] : null,
     tieWordEmbeddings: tied,
   };
+}
+
+/** Refuses features of a text model that are not supported. */
+function checkTextFeatures(
+  text: Text,
+  ropeType: string,
+  withVision: boolean,
+  checks: Checks,
+): void {
+  checks.that(
+    (text.hidden_act ?? 'silu') === 'silu',
+    `hidden_act "${text.hidden_act}" is not supported, only "silu"`,
+  );
+  checks.that(
+    ropeType === 'default' || (withVision && ropeType === 'mrope'),
+    `rope type "${ropeType}" is not supported, only "default"${withVision ? ' and "mrope"' : ''}`,
+  );
+  checks.that(
+    (text.partial_rotary_factor ?? 1) === 1,
+    `partial_rotary_factor ${text.partial_rotary_factor} is not supported, only 1`,
+  );
+  checks.that(text.is_causal ?? true, 'is_causal false is not supported');
+  checks.that(
+    (text.attention_dropout ?? 0) === 0,
+    `attention_dropout ${text.attention_dropout} is not supported, only 0`,
+  );
+  const sliding = slidingLayers(text);
+  checks.that(
+    sliding === 0,
+    `sliding-window attention (use_sliding_window, ${sliding} layers) is not supported`,
+  );
 }
 
 function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): VisionConfig {
@@ -219,7 +230,7 @@ function visionConfig(vision: Vision, hiddenSize: number, checks: Checks): Visio
   };
 }
 
-/** The text model of a file, its keys at the top or in a section, and what it shares with any other. */
+/** Decodes the text model of a file, its keys at the top or in a section, and the keys common to all models. */
 function textModel(value: unknown, file: string, checks: Checks) {
   const common = decodeJson(Common, value, file);
   const isNested = typeof value === 'object' && value !== null && 'text_config' in value;
@@ -235,8 +246,7 @@ function textModel(value: unknown, file: string, checks: Checks) {
 }
 
 /**
- * The text model that a `config.json` describes. Keys that may be left out take transformers' defaults; keys that
- * are not read are ignored.
+ * Decodes the text model of a `config.json`. Optional keys default to transformers' values; unknown keys are ignored.
  *
  * @throws CHECKPOINT_INVALID naming file and fields
  */
@@ -249,8 +259,7 @@ export function decodeTextModel(architecture: string, value: unknown, file: stri
 }
 
 /**
- * The vision-language model that a `config.json` describes, in the hub's flat form or transformers 5's nested one, as
- * `decodeTextModel`.
+ * Decodes the vision-language model of a `config.json`, in the hub's flat form or transformers 5's nested one.
  *
  * @throws CHECKPOINT_INVALID naming file and fields
  */
@@ -276,7 +285,7 @@ export function decodeVisionModel(architecture: string, value: unknown, file: st
   return { architecture, text: decoder, vision, tokens, torchDtype };
 }
 
-/** Paths in a `config.json` that are looked at, with the text model's keys flat or nested. */
+/** Paths in a `config.json` that are read, with the text model's keys flat or nested. */
 export function readPaths(isNested: boolean): string[] {
   const text = propsOf(Text).flatMap((key) =>
     key === 'rope_scaling' || key === 'rope_parameters' ? under(`${key}.`, propsOf(Rope)) : [key],
@@ -293,7 +302,7 @@ export function readPaths(isNested: boolean): string[] {
 const under = (prefix: string, keys: readonly string[]): string[] =>
   keys.map((key) => `${prefix}${key}`);
 
-/** Names of the fields of a codec that is made of mappings. */
+/** Names of the fields of a codec of mappings. */
 function propsOf(codec: t.Mixed): string[] {
   if (codec instanceof t.IntersectionType) return (codec.types as t.Mixed[]).flatMap(propsOf);
   if (codec instanceof t.InterfaceType || codec instanceof t.PartialType) {

@@ -10,18 +10,18 @@ import type { TextConfig } from '../model-config.ts';
 import { finishLayer, projectionWeights } from './decoder.ts';
 import { layerProducts } from './weight-names.ts';
 
-/** Added to the score of a place that a token does not see. */
+/** Score of a place that a token does not see. */
 const UNSEEN_SCORE = -1e30;
 
 /**
- * A decoder layer for one token of each of `B` sequences, its cache included: what each token adds to the cache is
- * written at its place, and attention reads the whole capacity `C` under a mask, so that shapes never change.
+ * A decoder layer for one token of each of `B` sequences, with its cache. Each token's key and value are written at its
+ * place, and attention reads the whole capacity `C` under a mask, so that shapes never change.
  *
  * Inputs: `hidden [B, D]`; `rotary.cos` and `rotary.sin`, f32 `[B, d/2]`; `keys` and `values`, `[B, K, C, d]`;
- * `cached`, f32 `[B]`, tokens of each before this one; the parameters. Outputs: `output [B, D]`, `nextKeys`,
+ * `cached`, f32 `[B]`, the number of tokens before this one; the parameters. Outputs: `output [B, D]`, `nextKeys`,
  * `nextValues`.
  *
- * @param dtype of hidden rows, weights and cache
+ * @param dtype dtype of hidden rows, weights and cache
  */
 export function decodeStepGraph(
   config: TextConfig,

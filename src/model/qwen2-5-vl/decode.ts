@@ -5,14 +5,14 @@ import type { FloatDType } from '../../tensor/dtype.ts';
 import { adapterProduct, type AdapterForm } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
-import { DecodeSheet, type DecodeForm } from '../decode-form.ts';
+import { DecodeLayout, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 import { finishParameters, projectionWeights } from './decoder.ts';
 import { layerProducts } from './weight-names.ts';
 
 /**
- * What the next token of each sequence asks of a layer's attention, and adds to its cache, not rotated yet.
+ * The first part of a decoding layer: query, key and value of one token of each sequence, before rotation.
  *
  * Inputs: `hidden` in the given form, and the projection's parameters, `qkvBias` with a last axis of 1 in
  * columns. Output: `projected [B, (H + 2K)·d]`, queries, keys and values. All are of one dtype.
@@ -24,20 +24,20 @@ export function decodeProjectGraph(
   dtype: FloatDType = 'f32',
 ): Graph {
   const g = new GraphBuilder(`decode-project-${form}`);
-  const sheet = new DecodeSheet(g, form);
-  const hidden = g.input('hidden', dtype, sheet.shape(config.hiddenSize));
+  const layout = new DecodeLayout(g, form);
+  const hidden = g.input('hidden', dtype, layout.shape(config.hiddenSize));
   const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
-  const qkvBias = g.input('qkvBias', dtype, sheet.perFeature(qkvWeight.shape[0] as number));
-  const normed = g.rmsNorm(sheet.toRows(hidden), inputNorm, config.rmsNormEps);
+  const qkvBias = g.input('qkvBias', dtype, layout.perFeature(qkvWeight.shape[0] as number));
+  const normed = g.rmsNorm(layout.toRows(hidden), inputNorm, config.rmsNormEps);
   const { qkv } = layerProducts(config);
-  const added = adapterProduct(g, qkv, adapters, sheet.adapters(normed, 'rows'));
-  const biased = sheet.ofRows(qkvWeight, normed, qkvBias);
-  g.output('projected', sheet.toRows(added === undefined ? biased : g.add(biased, added)));
+  const added = adapterProduct(g, qkv, adapters, layout.adapters(normed, 'rows'));
+  const biased = layout.ofRows(qkvWeight, normed, qkvBias);
+  g.output('projected', layout.toRows(added === undefined ? biased : g.add(biased, added)));
   return g.build();
 }
 
 /**
- * The rest of a layer: attention over the cache, and the gated MLP.
+ * The rest of a decoding layer: attention over the cache, and the gated MLP.
  *
  * Inputs: `hidden` in the given form, `query [B·K, H/K, d + 1]`, rotated, by its groups, whose last feature
  * is 1 for the bias that the cache's keys have; the cache's `keys [B·K, C, d + 1]` and `values [B·K, C, d]`;
@@ -51,9 +51,9 @@ export function decodeAttendGraph(
 ): Graph {
   const { headDim, heads, hiddenSize, kvHeads, rmsNormEps } = config;
   const g = new GraphBuilder(`decode-attend-${form}`);
-  const sheet = new DecodeSheet(g, form);
+  const layout = new DecodeLayout(g, form);
   const groups = productDim(['B', kvHeads]);
-  const hidden = g.input('hidden', dtype, sheet.shape(hiddenSize));
+  const hidden = g.input('hidden', dtype, layout.shape(hiddenSize));
   const query = g.input('query', dtype, [groups, heads / kvHeads, headDim + 1]);
   const keys = g.input('keys', dtype, [groups, 'C', headDim + 1]);
   const values = g.input('values', dtype, [groups, 'C', headDim]);
@@ -66,19 +66,19 @@ export function decodeAttendGraph(
   const weights = g.cast(g.softmax(scores, -1), dtype);
   const attended = g.reshape(g.matMul(weights, values), ['B', heads * headDim]);
   const products = layerProducts(config);
-  // A product takes what its adapters add as its addend, in place of one that it has already.
+  // The adapters' part joins a product's addend, so that the product adds both.
   const adapted = (product: Product, form: AdapterForm, addend?: Value): Value | undefined => {
     const added = adapterProduct(g, product, adapters, form);
     return added === undefined || addend === undefined ? (added ?? addend) : g.add(addend, added);
   };
   const ofRows = (product: Product, weight: Value, rows: Value, addend?: Value): Value =>
-    sheet.ofRows(weight, rows, adapted(product, sheet.adapters(rows, 'rows'), addend));
+    layout.ofRows(weight, rows, adapted(product, layout.adapters(rows, 'rows'), addend));
   const residual = ofRows(products.output, outputWeight, attended, hidden);
-  const normed = g.rmsNorm(sheet.toRows(residual), postNorm, rmsNormEps);
+  const normed = g.rmsNorm(layout.toRows(residual), postNorm, rmsNormEps);
   const gate = g.silu(ofRows(products.gate, gateWeight, normed));
   const up = ofRows(products.up, upWeight, normed);
   const gated = g.mul(gate, up);
-  const addend = adapted(products.down, sheet.adapters(gated), residual)!;
-  g.output('output', sheet.product(downWeight, gated, addend));
+  const addend = adapted(products.down, layout.adapters(gated), residual)!;
+  g.output('output', layout.product(downWeight, gated, addend));
   return g.build();
 }

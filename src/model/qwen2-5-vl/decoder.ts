@@ -7,10 +7,10 @@ import { attention, segmentInputs, type Attended } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 import { layerProducts } from './weight-names.ts';
 
-/** Declares the parameters of a layer's queries, keys and values, but for their bias, as inputs. */
+/** Declares the parameters of a layer's queries, keys and values as inputs, without their bias. */
 export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
   const { hiddenSize, heads, kvHeads, headDim } = config;
   return {
@@ -19,7 +19,7 @@ export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: Fl
   };
 }
 
-/** Declares the parameters of what a layer does with its attention's output as inputs. */
+/** Declares the parameters of a layer behind its attention as inputs. */
 export function finishParameters(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
   const { hiddenSize, heads, headDim, intermediateSize } = config;
   return {
@@ -31,7 +31,7 @@ export function finishParameters(g: GraphBuilder, config: TextConfig, dtype: Flo
   };
 }
 
-/** A decoder layer's graph as far as its attention. */
+/** A decoder layer's graph up to its attention. */
 interface LayerAttention extends Attended {
   readonly g: GraphBuilder;
   readonly hidden: Value; // [T, D]
@@ -53,14 +53,14 @@ function layerAttention(
   const segments = segmentInputs(g, form, CAUSAL_STRIPS);
   const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
   const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
-  // Adding the bias apart takes less time than Gemm's addend, which is first spread over the output.
+  // Adding the bias apart takes less time than Gemm's addend, which ONNX Runtime first spreads over the output.
   const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
   const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
   const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
   return { g, hidden, ...attention(g, qkv, rotary, segments, config) };
 }
 
-/** The second half of a layer for some of its rows: attention joins the residual, then the gated MLP. */
+/** The second half of a layer for some of its rows: the residual plus attention, then the gated MLP. */
 export function finishLayer(
   g: GraphBuilder,
   hidden: Value,
@@ -86,7 +86,7 @@ export function finishLayer(
 /**
  * One decoder layer over packed tokens: `hidden [T, D]` to `output [T, D]`.
  *
- * @param dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
+ * @param dtype dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
  */
 export function decoderLayerGraph(
   config: TextConfig,
@@ -100,11 +100,11 @@ export function decoderLayerGraph(
 }
 
 /**
- * A decoder layer that fills a cache: also outputs the rotated `key` and the `value`, `[T, K, d]`.
+ * A decoder layer for a prefill: it also outputs the rotated `key` and the `value`, `[T, K, d]`.
  *
- * @param isLast that nothing but the head follows, which wants a row a prompt: input `lastRows i64 [P]`
- *   names them, and `output` is `[P, D]`
- * @param dtype as in `decoderLayerGraph`, and of key and value
+ * @param isLast true for the last layer, whose head needs one row a prompt: the input `lastRows i64 [P]` names them,
+ *   and `output` is `[P, D]`
+ * @param dtype as in `decoderLayerGraph`, and the dtype of key and value
  */
 export function prefillLayerGraph(
   config: TextConfig,

@@ -9,13 +9,13 @@ import { finishLayer, projectionWeights } from './decoder.ts';
 import { layerProducts } from './weight-names.ts';
 
 /**
- * A decoder layer for one token of each of `B` sequences whose keys and values stand in pages of a cache.
+ * A decoder layer for one token of each of `B` sequences, with their keys and values in pages of a cache.
  *
  * Inputs: `hidden [B, D]`; `rotary.cos` and `rotary.sin`, f32 `[B, d/2]`; `keys` and `values`, `[N, R, K, d]` of all
- * pages; `pages i32 [B, M]`; `lengths i32 [B]`, tokens of each before this one; the parameters. Outputs: `output
+ * pages; `pages i32 [B, M]`; `lengths i32 [B]`, the number of tokens before this one; the parameters. Outputs: `output
  * [B, D]`, `nextKeys`, `nextValues`, which may be the cache's own memory.
  *
- * @param dtype of hidden rows, weights and cache
+ * @param dtype dtype of hidden rows, weights and cache
  */
 export function pagedStepGraph(
   config: TextConfig,

@@ -6,7 +6,7 @@ import type { ModelConfig } from '../model-config.ts';
 /** Patches of one image or video along time, height and width, before merging. */
 type VisionGrid = readonly [t: number, h: number, w: number];
 
-/** What positions depend on besides the tokens. */
+/** Placeholders, grids and constants by which positions are computed. */
 export interface PositionOptions {
   readonly imageTokenId: number;
   readonly videoTokenId?: number;
@@ -21,22 +21,23 @@ export interface PositionOptions {
   readonly tokensPerSecond?: number;
 }
 
-/** Rotary positions of a sequence and where they go on. */
+/** Rotary positions of a sequence and of the token after it. */
 export interface MropePositions {
-  /** i32 `[3, T]`: temporal, height, width. */
+  /** Temporal, height and width positions, i32 `[3, T]`. */
   readonly positions: Tensor<'i32'>;
   /** The position of the token after the sequence, the same in all three rows. */
   readonly next: number;
-  /** `next - T`: what a decoder adds to a token's index. */
+  /** Offset `next - T` from a later token's index to its position. */
   readonly ropeDelta: number;
 }
 
 /**
- * Multimodal rotary positions: text advances three equal rows by one, a vision block spreads over time,
- * height and width from the position it begins at, and the text after it goes on from the block's
- * maximum plus one.
+ * Multimodal rotary positions of a sequence.
  *
- * @param ids expanded token ids, one placeholder a merged patch
+ * Text advances three equal rows by one. An image or video spreads over time, height and width from the position at
+ * which it begins. The text after it continues from the largest of these positions plus one.
+ *
+ * @param ids expanded token ids, one placeholder for each merged patch
  * @throws DATA_INVALID when the placeholders and the grids do not fit each other
  * @see `get_rope_index` of Qwen2.5-VL in transformers and EasyR1
  */
@@ -100,11 +101,11 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
   return { positions, next, ropeDelta: next - length };
 }
 
-/** Token that no vocabulary has: a model without vision has no placeholders. */
+/** Placeholder id of a model without vision, which no vocabulary has. */
 const NO_TOKEN = -1;
 
 /**
- * Rotary positions of a prompt with images or with videos, i32 `[3, T]`; all text where the model has no vision.
+ * Rotary positions of a prompt with images or with videos, i32 `[3, T]`. All tokens are text without vision.
  *
  * @throws DATA_INVALID as `mropePositions`
  */

@@ -5,7 +5,7 @@ import { consecutive } from '../segments.ts';
 import { visionRotary } from './vision-rotary.ts';
 import { frameLengths, windowSegments } from './windows.ts';
 
-/** Most blocks look at a window, a few at their whole frame. */
+/** Rotary angles and segments of a vision pass: most blocks attend within windows, a few within whole frames. */
 export function visionPlan(vision: VisionConfig, grids: readonly Grid[]): VisionPlan {
   const { hiddenSize, heads, mergeSize, depth, fullAttentionBlocks } = vision;
   const windows = windowSegments(grids, vision);

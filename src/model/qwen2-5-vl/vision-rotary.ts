@@ -1,8 +1,8 @@
 import { inverseFrequencies, tableOf, type RotaryTable } from '../rotary.ts';
 
 /**
- * Rotary angles of the vision tower: the first half of the frequencies follows the patch's row, the
- * second its column, patches in merge-block order (block row, block column, row in block, column in block).
+ * Rotary angles of the vision tower: the first half of the frequencies follows the patch's row, the second half its
+ * column. Patches come in merge-block order: block row, block column, row in block, column in block.
  *
  * @param grids `[t, h, w]` in patches, one per image
  */

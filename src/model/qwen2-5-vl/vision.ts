@@ -7,13 +7,13 @@ import { attention, segmentInputs } from '../attention.ts';
 import type { GraphForm } from '../graph-form.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { VisionConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import type { Product } from '../weights/modules.ts';
 import { mergerProducts, patchSizeOf, visionBlockProducts } from './weight-names.ts';
 
-/** Fixed in the architecture, not in its config file. */
+/** Epsilon of the tower's norms, which the architecture fixes. */
 const RMS_NORM_EPSILON = 1e-6;
 
-/** Patches to hidden rows: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights. */
+/** The patch embedding: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights. */
 export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32'): Graph {
   const g = new GraphBuilder('vision-patch-embed');
   const size = patchSizeOf(config);
@@ -24,9 +24,9 @@ export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32')
 }
 
 /**
- * One vision block, with window or full attention by the segments it is given: `hidden [T, D]` to `output [T, D]`.
+ * One vision block, whose segments make its attention windowed or full: `hidden [T, D]` to `output [T, D]`.
  *
- * @param dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
+ * @param dtype dtype of hidden rows, weights and adapters; rotary tables and segment biases are f32
  */
 export function visionBlockGraph(
   config: VisionConfig,

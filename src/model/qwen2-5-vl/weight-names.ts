@@ -1,39 +1,41 @@
 import type { HeadKind, WeightNames } from '../architecture.ts';
-import {
-  productOf,
-  type BlockInput,
-  type ModelBlocks,
-  type ParameterBlock,
-} from '../weights/model-blocks.ts';
 import type { ModelConfig, TextConfig, VisionConfig } from '../model-config.ts';
-import type { Product } from '../weights/products.ts';
+import {
+  moduleNames,
+  productOf,
+  type Module,
+  type Product,
+  type WeightInput,
+} from '../weights/modules.ts';
 
-/** The token embedding, which a tied head is too. */
+/** Name of the token embedding, and of a tied head. */
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
 const FINAL_NORM = 'model.norm.weight';
-/** A value model's head, as transformers names a token classifier's. */
+/** Names of a value model's head, as of transformers' token classifiers. */
 const SCORE = { weight: 'score.weight', bias: 'score.bias' };
 
-/** Values in one flattened patch: channels x frames x height x width. */
+/** Number of values in a flattened patch: channels · frames · height · width. */
 export function patchSizeOf(config: VisionConfig): number {
   return config.inChannels * config.temporalPatchSize * config.patchSize * config.patchSize;
 }
 
-/** One parameter. */
-const one = (name: string, ...shape: readonly number[]): BlockInput => ({
+/** An input of one parameter. */
+const one = (name: string, ...shape: readonly number[]): WeightInput => ({
   parameters: [{ name, shape }],
 });
 
-/** The weights or biases of modules, joined; `outs` are the widths of their outputs, `inner` what goes in. */
-const joined = (outs: Readonly<Record<string, number>>, ...inner: [] | [number]): BlockInput => ({
+/**
+ * An input of several modules' weights or biases; `outs` are the widths of their outputs, `inner` that of the input.
+ */
+const joined = (outs: Readonly<Record<string, number>>, ...inner: [] | [number]): WeightInput => ({
   parameters: Object.entries(outs).map(([module, out]) => ({
     name: `${module}.${inner.length === 0 ? 'bias' : 'weight'}`,
     shape: [out, ...inner],
   })),
 });
 
-/** The parameters of a decoder layer, which the names follow. */
+/** The parameters of a decoder layer, named without its prefix. */
 function layerInputs(text: TextConfig) {
   const { hiddenSize: width, intermediateSize: inner, heads, kvHeads, headDim } = text;
   const qkv = {
@@ -109,13 +111,13 @@ export function mergerProducts(vision: VisionConfig) {
   return { fc1: productOf('fc1', fc1Weight), fc2: productOf('fc2', fc2Weight) };
 }
 
-/** A block whose names follow a prefix and a dot. */
-function block(
+/** A module whose names follow a prefix and a dot. */
+function prefixed(
   prefix: string,
-  inputs: ParameterBlock['inputs'],
+  inputs: Module['inputs'],
   products: Readonly<Record<string, Product>>,
-): ParameterBlock {
-  const whole = ({ parameters, ...others }: BlockInput): BlockInput => ({
+): Module {
+  const whole = ({ parameters, ...others }: WeightInput): WeightInput => ({
     ...others,
     parameters: parameters.map(({ name, shape }) => ({ name: `${prefix}.${name}`, shape })),
   });
@@ -123,33 +125,34 @@ function block(
   return { prefix, products: Object.values(products), inputs: Object.fromEntries(named) };
 }
 
-/** A block of parameters with whole names, none of which has adapters. */
-const plain = (inputs: ParameterBlock['inputs']): ParameterBlock => ({
+/** A module of parameters with whole names, without products that may have adapters. */
+const plain = (inputs: Module['inputs']): Module => ({
   prefix: '',
   products: [],
   inputs,
 });
 
-function visionParts(
-  vision: VisionConfig | null,
-): Pick<ModelBlocks, 'patchEmbed' | 'visionBlocks' | 'merger'> {
-  if (vision === null) return { patchEmbed: null, visionBlocks: [], merger: null };
+type NamedModule = readonly [name: string, module: Module];
+
+function visionModules(vision: VisionConfig): NamedModule[] {
   const { hiddenSize: width, inChannels, temporalPatchSize, patchSize } = vision;
   const patches = [width, inChannels, temporalPatchSize, patchSize, patchSize];
   const weight = {
     ...one('visual.patch_embed.proj.weight', ...patches),
     shape: [width, patchSizeOf(vision)],
   };
-  return {
-    patchEmbed: plain({ weight }),
-    visionBlocks: Array.from({ length: vision.depth }, (_, i) =>
-      block(`visual.blocks.${i}`, visionBlockInputs(vision), visionBlockProducts(vision)),
-    ),
-    merger: block('visual.merger', mergerInputs(vision), mergerProducts(vision)),
-  };
+  const block = (i: number): NamedModule => [
+    moduleNames.visionBlock(i),
+    prefixed(`visual.blocks.${i}`, visionBlockInputs(vision), visionBlockProducts(vision)),
+  ];
+  return [
+    [moduleNames.patchEmbed, plain({ weight })],
+    ...Array.from({ length: vision.depth }, (_, i) => block(i)),
+    [moduleNames.merger, prefixed('visual.merger', mergerInputs(vision), mergerProducts(vision))],
+  ];
 }
 
-function headBlock({ text }: ModelConfig, kind: HeadKind): ParameterBlock {
+function headModule({ text }: ModelConfig, kind: HeadKind): Module {
   const { hiddenSize: width, vocabSize, tieWordEmbeddings } = text;
   const finalNorm = one(FINAL_NORM, width);
   if (kind === 'value') {
@@ -168,16 +171,19 @@ export const weightNames: WeightNames = {
   scoreBias: SCORE.bias,
   vision: 'visual',
 
-  blocks(config, head) {
+  modules(config, head) {
     const { text, vision } = config;
-    return {
-      ...visionParts(vision),
-      embedding: plain({ weight: one(EMBEDDING, text.vocabSize, text.hiddenSize) }),
-      layers: Array.from({ length: text.layers }, (_, i) =>
-        block(`model.layers.${i}`, layerInputs(text), layerProducts(text)),
-      ),
-      head: headBlock(config, head),
-    };
+    const layer = (i: number): NamedModule => [
+      moduleNames.layer(i),
+      prefixed(`model.layers.${i}`, layerInputs(text), layerProducts(text)),
+    ];
+    const embedding = one(EMBEDDING, text.vocabSize, text.hiddenSize);
+    return new Map<string, Module>([
+      ...(vision === null ? [] : visionModules(vision)),
+      [moduleNames.embedding, plain({ weight: embedding })],
+      ...Array.from({ length: text.layers }, (_, i) => layer(i)),
+      [moduleNames.head, headModule(config, head)],
+    ]);
   },
 
   // transformers 5 has `model.visual.*` and `model.language_model.*` where the hub has `visual.*` and `model.*`; a

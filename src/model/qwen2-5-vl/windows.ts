@@ -1,9 +1,9 @@
 /**
- * The windows of the vision tower's local attention: each frame's merged grid is cut into squares of
- * `windowSize` pixels, the last of a row or column being smaller.
+ * The windows of the vision tower's local attention: each frame's merged grid is cut into squares of `windowSize`
+ * pixels, the last of a row or column being smaller.
  *
- * The reference reorders the patches window by window and back; attention does not care about order, so
- * here a window is just the list of its patches in the processor's order.
+ * The reference reorders the patches window by window, and back. Attention does not depend on order, so here a window
+ * is the list of its patches in the processor's order.
  *
  * @param grids `[t, h, w]` in patches, one per image
  * @returns packed patch rows of each window
@@ -39,7 +39,7 @@ export function windowSegments(
   return segments;
 }
 
-/** The segments of the vision tower's full attention: one per frame of each image. */
+/** Lengths of the segments of the vision tower's full attention, one for each frame of each image. */
 export function frameLengths(grids: readonly (readonly [number, number, number])[]): number[] {
   return grids.flatMap(([t, h, w]) => Array<number>(t).fill(h * w));
 }

@@ -7,15 +7,15 @@ export interface ParameterShape {
   readonly shape: readonly number[];
 }
 
-/** Where a parameter lies; offset and size in elements. */
+/** Place of a parameter; offset and size in elements. */
 export interface ArenaEntry extends ParameterShape {
   readonly offset: number;
   readonly size: number;
 }
 
 /**
- * The order of all parameters in one flat block: plain data, so that a worker rebuilds the same
- * views from a layout and a buffer.
+ * The order of all parameters in one flat block. It is plain data, from which a worker rebuilds the same views of a
+ * buffer.
  *
  * ```
  * element  0          16                          ...
@@ -23,13 +23,13 @@ export interface ArenaEntry extends ParameterShape {
  *          '- group --'---- group ----------'---- group ----------'
  * ```
  *
- * A group starts at a multiple of 16 elements, 64 bytes of f32; inside a group nothing lies between
- * neighbours, so they can be seen as one tensor. Padding is zero and stays zero; there is more of it at the
- * end where learners divide the block among them (`dividedInto`).
+ * A group starts at a multiple of 16 elements, 64 bytes of f32. Inside a group nothing lies between neighbours, so they
+ * can be seen as one tensor. Padding is zero and stays zero. There is more at the end where learners divide the block
+ * (`dividedInto`).
  */
 export interface ArenaLayout {
   readonly entries: readonly ArenaEntry[];
-  /** Elements in all, padding included; a multiple of 16. */
+  /** Number of elements, padding included; a multiple of 16. */
   readonly length: number;
 }
 
@@ -50,20 +50,20 @@ export function layOut(groups: readonly (readonly ParameterShape[])[]): ArenaLay
   return { entries, length: offset };
 }
 
-/** Elements of the parameters, without padding. */
+/** Number of elements of the parameters, without padding. */
 export function parameterCount({ entries }: ArenaLayout): number {
   return sum(entries.map(({ size }) => size));
 }
 
-/** Elements of the parameters and the padding between them, without what pads the end for parts. */
+/** Number of elements of the parameters and the padding between them, without the end's padding for parts. */
 export function contentLength({ entries }: ArenaLayout): number {
   const last = entries.at(-1);
   return last === undefined ? 0 : Math.ceil((last.offset + last.size) / alignment) * alignment;
 }
 
 /**
- * The layout with its end padded until what lies from `start` on divides into so many equal parts, each a multiple
- * of 16 elements.
+ * The layout with its end padded, so that the elements from `start` on divide into equal parts, each a multiple of 16
+ * elements.
  */
 export function dividedInto(layout: ArenaLayout, parts: number, start = 0): ArenaLayout {
   const unit = alignment * parts;
@@ -90,7 +90,7 @@ export class ArenaIndex {
     return this.#byName.has(name);
   }
 
-  /** Where a parameter lies. */
+  /** Place of a parameter. */
   entry(name: string): ArenaEntry {
     const entry = this.#byName.get(name);
     if (entry === undefined) {
@@ -100,10 +100,10 @@ export class ArenaIndex {
   }
 
   /**
-   * Where neighbours lie.
+   * Place of neighbours.
    *
    * @param names in arena order, nothing between them
-   * @param shape of the whole; left out, the parameters are stacked along their first axis
+   * @param shape shape of the whole; left out, the parameters are stacked along their first axis
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
   span(names: readonly string[], shape?: readonly number[]): ArenaSpan {

@@ -5,11 +5,11 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { ArenaIndex, layoutFrom, type ArenaEntry, type ArenaLayout } from './arena-layout.ts';
 
 /**
- * All parameters of a model, or their gradients or moments, as one block of shared memory: of f32, or a copy in the dtype
- * that a model computes in.
+ * All parameters of a model, or their gradients or moments, as one block of shared memory: in f32, or a copy in the
+ * dtype that a model computes in.
  *
- * One thread writes at a time; everyone else who holds layout and buffer reads the same bytes. One
- * buffer is enough for any model: V8 allows typed arrays of more than 2^32 elements.
+ * One thread writes at a time; all holders of layout and buffer read the same bytes. One buffer is enough for any
+ * model: V8 allows typed arrays of more than 2^32 elements.
  */
 export class Arena<D extends FloatDType = 'f32'> {
   readonly layout: ArenaLayout;
@@ -21,7 +21,7 @@ export class Arena<D extends FloatDType = 'f32'> {
 
   /**
    * @param buffer the bytes of an existing arena; zeros of its own when left out
-   * @param byteOffset where the arena begins in the buffer, which ends with it
+   * @param byteOffset beginning of the arena in the buffer, which ends with it
    */
   constructor(layout: ArenaLayout, buffer?: SharedMemory, dtype: D = 'f32' as D, byteOffset = 0) {
     const byteLength = layout.length * bytesPerElement(dtype);
@@ -51,7 +51,7 @@ export class Arena<D extends FloatDType = 'f32'> {
     return this.#index.has(name);
   }
 
-  /** Where a parameter lies. */
+  /** Place of a parameter. */
   entry(name: string): ArenaEntry {
     return this.#index.entry(name);
   }
@@ -66,7 +66,7 @@ export class Arena<D extends FloatDType = 'f32'> {
    * Neighbours as one tensor, as a view.
    *
    * @param names in arena order, nothing between them
-   * @param shape of the whole; left out, the parameters are stacked along their first axis
+   * @param shape shape of the whole; left out, the parameters are stacked along their first axis
    * @throws SHAPE_MISMATCH when they are not adjacent, or the shape has another size
    */
   span(names: readonly string[], shape?: readonly number[]): Tensor<D> {

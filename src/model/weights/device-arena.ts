@@ -19,9 +19,8 @@ export class DeviceArena<D extends FloatDType = FloatDType> {
   }
 
   /**
-   * An arena as a device sees it that computes in this process's memory; no copy.
-   *
-   * An arena of the device's own is returned as it is.
+   * An arena as a device sees it, without a copy. The device computes in this process's memory, or the arena is its own
+   * already.
    */
   static of<D extends FloatDType>(device: Device, arena: AnyArena<D>): DeviceArena<D> {
     if (arena instanceof DeviceArena) return arena;
@@ -51,10 +50,10 @@ export class DeviceArena<D extends FloatDType = FloatDType> {
 }
 
 /**
- * An arena where a device computes with it: as it lies where the device reads this process's memory, else a copy that
+ * An arena that a device can compute with: the same one where the device reads this process's memory, else a copy that
  * lives as long as the device.
  *
- * @param dtype of the copy
+ * @param dtype dtype of the copy
  * @throws DEVICE_OUT_OF_MEMORY
  */
 export function placeArena(device: Device, arena: Arena, dtype: FloatDType): AnyArena {
@@ -64,5 +63,5 @@ export function placeArena(device: Device, arena: Arena, dtype: FloatDType): Any
   return copy;
 }
 
-/** A model's parameters where they lie: in this process's memory, or on a device. */
+/** A model's parameters in this process's memory, or on a device. */
 export type AnyArena<D extends FloatDType = FloatDType> = Arena<D> | DeviceArena<D>;

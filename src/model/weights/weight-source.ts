@@ -1,75 +1,53 @@
 import type { Device, View, Views } from '../../device/device.ts';
 import { bringInView, bringInViewAhead, letGoView } from '../../device/host-tensors.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
+import type { ParameterShape } from './arena-layout.ts';
 import type { Arena } from './arena.ts';
 import type { DeviceArena } from './device-arena.ts';
+import type { Modules } from './modules.ts';
 
-/** Where an input of a graph lies: parameters that are neighbours in an arena, seen as one tensor. */
-export interface ParameterSpan {
-  readonly names: readonly string[];
-  /** Of the whole; left out, the parameters are stacked along their first axis. */
-  readonly shape?: readonly number[];
-}
-
-/** The parameters of one module, by the inputs of its graph. */
-export type ModuleParameters = Readonly<Record<string, ParameterSpan>>;
-
-/** A model's modules by name: what is taken, used and given back as one. */
-export type ModelModules = ReadonlyMap<string, ModuleParameters>;
-
-/** The names of a model's modules. */
-export const moduleNames = {
-  embedding: 'embedding',
-  layer: (index: number): string => `layers.${index}`,
-  head: 'head',
-  patchEmbed: 'vision.patchEmbed',
-  visionBlock: (index: number): string => `vision.blocks.${index}`,
-  merger: 'vision.merger',
-} as const;
-
-/** Whether a module belongs to the vision tower. */
-export function isVisionModule(name: string): boolean {
-  return name.startsWith('vision.');
-}
-
-/** A module's parameters while they are on the device, by the inputs of its graph. */
+/** A module's parameters on the device, by the inputs of its graph, until they are given back. */
 export interface Lease extends Disposable {
   readonly views: Views;
 }
 
-/** Gives a model's weights module by module, so that those not in use may be elsewhere. */
+/** A model's weights, taken module by module, so that those not in use may be elsewhere. */
 export interface WeightSource {
-  /** Whether weights are taken where they are, so that who has them sees every change. */
+  /** True where leases show the weights themselves, and so every change to them. */
   readonly isInPlace: boolean;
   /**
-   * The weights of a module, to be given back by disposing the lease.
+   * Takes the weights of a module, until the lease is disposed.
    *
-   * @param next the module that is taken after it, and may come while this one is used; left out where none is known
+   * @param next the module that is taken next, which may be brought in meanwhile; left out where none is known
    */
   take(module: string, next?: string): Promise<Lease>;
 }
 
-/** Takes in a model's gradients module by module. */
+/** The place of a model's gradients, taken module by module. */
 export interface GradientSink {
-  /** The modules of which something is trained. */
+  /** Modules with trained parameters. */
   readonly trained: ReadonlySet<string>;
-  /** Where a module's gradients are added to; empty where nothing of it is trained. */
+  /** Takes the accumulators of a module's gradients; there are none where nothing of it is trained. */
   take(module: string): Promise<Lease>;
 }
 
-/** Parameters that stay where they are on a device. */
+/** Parameters that stay on a device. */
 export class ResidentModules implements WeightSource, GradientSink {
   readonly isInPlace = true;
   readonly trained: ReadonlySet<string>;
   readonly #leases = new Map<string, Lease>();
 
-  /** @param modules those of which the arena has no parameter are left out */
-  constructor(arena: DeviceArena, modules: ModelModules) {
-    for (const [module, parameters] of modules) {
-      const entries = Object.entries(parameters);
-      if (!entries.every(([, { names }]) => names.every((name) => arena.has(name)))) continue;
+  /** @param modules modules whose parameters the arena lacks are left out */
+  constructor(arena: DeviceArena, modules: Modules) {
+    for (const [module, { inputs }] of modules) {
+      const entries = Object.entries(inputs);
+      const parameters = entries.flatMap(([, input]) => input.parameters);
+      if (!parameters.every(({ name }) => arena.has(name))) continue;
       const views = Object.fromEntries(
-        entries.map(([input, { names, shape }]) => [input, arena.span(names, shape)]),
+        entries.map(([input, { parameters, shape }]) => [
+          input,
+          arena.span(namesOf(parameters), shape),
+        ]),
       );
       this.#leases.set(module, { views, [Symbol.dispose]: () => undefined });
     }
@@ -84,22 +62,19 @@ export class ResidentModules implements WeightSource, GradientSink {
     return Promise.resolve(this.lease(module));
   }
 
-  /** The same at once: everything is there. */
+  /** Takes a module at once, since everything is there. */
   lease(module: string): Lease {
     return this.#leases.get(module) ?? NOTHING;
   }
 }
 
-/**
- * Parameters of an arena that lies in a file: a module is in memory for as long as somebody has it, and the next one
- * comes while it is used.
- */
+/** Parameters of an arena in a file. A module is in memory while it is taken, and the next one is read meanwhile. */
 export class PagedModules implements WeightSource {
   readonly isInPlace = true;
   readonly #resident: ResidentModules;
-  /** How many have a module. */
+  /** Number of leases of each module. */
   readonly #holders = new Map<string, number>();
-  /** The module that is on its way to memory before anybody takes it. */
+  /** The module that is being read before it is taken. */
   #ahead: { readonly module: string; readonly arrival: Promise<unknown> } | null = null;
 
   constructor(resident: ResidentModules) {
@@ -129,7 +104,7 @@ export class PagedModules implements WeightSource {
     this.#ahead = { module, arrival: Promise.all(views.map(bringInViewAhead)) };
   }
 
-  /** Waits for what was expected, and lets go of it where it is not taken after all. */
+  /** Waits for the module that is being read, and drops it where nobody takes it. */
   async #arrived(): Promise<void> {
     const ahead = this.#ahead;
     if (ahead === null) return;
@@ -148,17 +123,14 @@ export class PagedModules implements WeightSource {
   }
 }
 
-/**
- * Parameters that lie in this process's memory, and come to a device with memory of its own for as long as they are
- * taken.
- */
+/** Parameters in this process's memory, copied to a device with memory of its own while they are taken. */
 export class OffloadedModules implements WeightSource {
   readonly isInPlace = false;
   readonly #device: Device;
   readonly #arena: Arena<FloatDType>;
-  readonly #modules: ModelModules;
+  readonly #modules: Modules;
 
-  constructor(device: Device, arena: Arena<FloatDType>, modules: ModelModules) {
+  constructor(device: Device, arena: Arena<FloatDType>, modules: Modules) {
     this.#device = device;
     this.#arena = arena;
     this.#modules = modules;
@@ -166,8 +138,9 @@ export class OffloadedModules implements WeightSource {
 
   take(module: string): Promise<Lease> {
     const views: Record<string, View & Disposable> = {};
-    for (const [input, { names, shape }] of Object.entries(this.#modules.get(module) ?? {})) {
-      const tensor = this.#arena.span(names, shape);
+    const { inputs = {} } = this.#modules.get(module) ?? {};
+    for (const [input, { parameters, shape }] of Object.entries(inputs)) {
+      const tensor = this.#arena.span(namesOf(parameters), shape);
       const view = this.#device.allocate(tensor.dtype, tensor.shape);
       this.#device.upload(tensor, view);
       views[input] = view;
@@ -183,7 +156,11 @@ export class OffloadedModules implements WeightSource {
 
 const NOTHING: Lease = { views: {}, [Symbol.dispose]: () => undefined };
 
-/** The weights of a base model, and those of its adapters beside them. */
+function namesOf(parameters: readonly ParameterShape[]): string[] {
+  return parameters.map(({ name }) => name);
+}
+
+/** The weights of a base model together with those of its adapters. */
 export class AdaptedWeights implements WeightSource {
   readonly isInPlace: boolean;
   readonly #base: WeightSource;

@@ -112,7 +112,7 @@ describe('a critic with a frozen vision tower', () => {
       const [whole, text] = [arena.twin(), arena.from(frozenLength).twin()];
       for (const gradients of [whole, text]) {
         const slopes = (values: Float32Array): Float32Array => values.map((_, t) => Math.sin(t));
-        await critic.accumulateGradients(packSequences(sequences), slopes, gradients);
+        await critic.accumulateGradients(packSequences(sequences), 1, slopes, gradients);
       }
       for (const { name } of text.layout.entries) {
         assert.deepEqual(text.tensor(name).data, whole.tensor(name).data, name);

@@ -13,7 +13,6 @@ import type {
 } from '../../../src/generation/request.ts';
 import type { TextConfig } from '../../../src/model/model-config.ts';
 import { modelWeights } from '../../../src/model/model-weights.ts';
-import { modelModules } from '../../../src/model/parameters.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { effectOf } from '../../support/effect.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -77,12 +76,11 @@ describe('PagedDecoder', () => {
     /** Number of sequences that may begin, of ten with three pages each. */
     const roomWith = async (freeBytes: number): Promise<number> => {
       using card = new FarDevice(1, true, freeBytes);
-      const modules = modelModules(config, 'policy');
       using sampler = new KernelSampler(card, config.text.vocabSize, []);
       using decoder = await PagedDecoder.open({
         device: card,
         config,
-        weights: modelWeights(card, { config, modules, arena, adapter: null }),
+        weights: modelWeights(card, config, 'policy', { arena, adapter: null }),
         sampler,
         slots: 8,
         capacity: 3 * PAGE_ROWS,

@@ -4,9 +4,9 @@ import { CxmindError } from '../../../src/errors.ts';
 import {
   decodeModelConfig,
   ignoredOverrides,
+  laidOver,
   readModelConfig,
 } from '../../../src/model/checkpoint/config-file.ts';
-import { laidOver } from '../../../src/model/checkpoint/config-overrides.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;

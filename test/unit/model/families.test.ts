@@ -3,14 +3,14 @@ import type { Graph } from '../../../src/graph/ir.ts';
 import { decodeModelConfig } from '../../../src/model/checkpoint/config-file.ts';
 import { architectureOf, architectures } from '../../../src/model/families.ts';
 import { headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
-import { blocksByModule, type ParameterBlock } from '../../../src/model/weights/model-blocks.ts';
+import { moduleNames, type Module } from '../../../src/model/weights/modules.ts';
 import { parameterGroups, visionLength } from '../../../src/model/parameters.ts';
 import { goldenJson } from '../../support/golden.ts';
 
 type Shapes = Record<string, readonly number[]>;
 
 /** The shapes in which a block's parameters reach its graph: stacked along their first axis. */
-function given({ inputs }: ParameterBlock): Shapes {
+function given({ inputs }: Module): Shapes {
   return Object.fromEntries(
     Object.entries(inputs).map(([input, { parameters, shape }]) => {
       const [first, ...rest] = parameters[0]!.shape;
@@ -34,11 +34,12 @@ describe('a model family', () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
       const { text, vision } = config;
       const { decoder, vision: tower, weights } = architectureOf(config);
-      const policy = weights.blocks(config, 'policy');
-      const value = weights.blocks(config, 'value');
+      const policy = weights.modules(config, 'policy');
+      const value = weights.modules(config, 'value');
 
       it('gives every graph of its decoder the parameters that it takes', () => {
-        for (const layer of policy.layers) {
+        for (let i = 0; i < text.layers; i++) {
+          const layer = policy.get(moduleNames.layer(i))!;
           assert.deepEqual(taken(decoder.layer(text)), given(layer));
           assert.deepEqual(taken(decoder.prefillLayer(text, false)), given(layer));
           assert.deepEqual(taken(decoder.prefillLayer(text, true)), given(layer));
@@ -47,21 +48,25 @@ describe('a model family', () => {
           const parts = [decoder.decodeProject(text, 'rows'), decoder.decodeAttend(text, 'rows')];
           assert.deepEqual(Object.assign({}, ...parts.map(taken)), given(layer));
         }
-        assert.deepEqual(taken(headGraph(text)), given(policy.head));
-        assert.deepEqual(taken(valueHeadGraph(text)), given(value.head));
+        assert.deepEqual(taken(headGraph(text)), given(policy.get('head')!));
+        assert.deepEqual(taken(valueHeadGraph(text)), given(value.get('head')!));
       });
 
       it('gives every graph of its vision tower the parameters that it takes', () => {
         if (vision === null || tower === null) return;
-        assert.deepEqual(taken(tower.patchEmbed(vision)), given(policy.patchEmbed!));
-        for (const block of policy.visionBlocks) {
+        assert.deepEqual(
+          taken(tower.patchEmbed(vision)),
+          given(policy.get(moduleNames.patchEmbed)!),
+        );
+        for (let i = 0; i < vision.depth; i++) {
+          const block = policy.get(moduleNames.visionBlock(i))!;
           assert.deepEqual(taken(tower.block(vision)), given(block));
         }
-        assert.deepEqual(taken(tower.merger(vision)), given(policy.merger!));
+        assert.deepEqual(taken(tower.merger(vision)), given(policy.get(moduleNames.merger)!));
       });
 
       it('has products of weights that its blocks have', () => {
-        for (const { prefix, products, inputs } of blocksByModule(policy).values()) {
+        for (const { prefix, products, inputs } of policy.values()) {
           const weightsOf = Object.values(inputs).map(({ parameters }) => parameters);
           for (const { inner, modules } of products) {
             const wanted = modules.map(({ name, out }) => ({

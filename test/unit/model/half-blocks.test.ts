@@ -132,7 +132,7 @@ const forwardOnly: readonly BlockCase[] = [
       what: `decode attention of ${form}`,
       graph: (d: FloatDType) => decodeAttendGraph(text, form, lora, d),
     },
-    { what: `distribution of ${form}`, graph: (d: FloatDType) => distributionGraph(text, form, d) },
+    { what: `distribution of ${form}`, graph: (d: FloatDType) => distributionGraph(text, d, form) },
   ]),
 ];
 

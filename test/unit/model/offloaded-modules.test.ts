@@ -23,11 +23,10 @@ describe('OffloadedModules', () => {
       return [logProbs, await device.download(gradients.flat)];
     };
     const offloaded = await pass(arena);
-    const sizes = [...modelModules(config, 'policy').values()].map((parameters) =>
-      Object.values(parameters).reduce(
-        (sum, { names, shape }) => sum + arena.span(names, shape).data.byteLength,
-        0,
-      ),
+    const sizes = [...modelModules(config, 'policy').values()].map(({ inputs }) =>
+      Object.values(inputs)
+        .flatMap(({ parameters }) => parameters)
+        .reduce((sum, { name }) => sum + arena.tensor(name).data.byteLength, 0),
     );
     assert.ok(device.mostBytes > arena.byteLength, 'gradients are on the device');
     assert.ok(device.mostBytes <= arena.byteLength + Math.max(...sizes), `${device.mostBytes}`);

@@ -5,9 +5,9 @@ import { openDevice } from '../../../src/device/open.ts';
 import { Arena } from '../../../src/model/weights/arena.ts';
 import { modelWeights } from '../../../src/model/model-weights.ts';
 import { packSequences } from '../../../src/model/pack.ts';
-import { modelModules } from '../../../src/model/parameters.ts';
 import { Policy } from '../../../src/model/policy.ts';
-import { moduleNames, type WeightSource } from '../../../src/model/weights/weight-source.ts';
+import { moduleNames } from '../../../src/model/weights/modules.ts';
+import type { WeightSource } from '../../../src/model/weights/weight-source.ts';
 import { fileBuffer, letGo } from '../../../src/tensor/file-memory.ts';
 import { goldenSequences, loadGoldenModel, type GoldenModel } from '../../support/golden-model.ts';
 import { residentBytes } from '../../support/resident-bytes.ts';
@@ -46,12 +46,7 @@ describe('PagedModules', () => {
   });
 
   const sourceOf = (): WeightSource =>
-    modelWeights(device, {
-      config: model.config,
-      modules: modelModules(model.config, 'policy'),
-      arena: filed,
-      adapter: null,
-    }).source;
+    modelWeights(device, model.config, 'policy', { arena: filed, adapter: null }).source;
   const resident = (): number => residentBytes(filed.buffer)!;
 
   it('has a module in memory until the last who took it gives it back', async () => {

@@ -6,12 +6,13 @@ import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
-import { responseLogProbs } from '../../../src/training/response-scores.ts';
+import { responseScores } from '../../../src/training/response-scores.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { miniBatches, type MiniBatch } from '../../../src/training/mini-batches.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
-import { updatePolicy, type UpdateOptions } from '../../../src/training/policy-update.ts';
+import { policyLossOf } from '../../../src/training/losses.ts';
 import { updateSupervised } from '../../../src/training/supervised-update.ts';
+import { updateByMiniBatches, type UpdateOptions } from '../../../src/training/updates.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {
@@ -34,9 +35,10 @@ const loss: PolicyLossOptions = {
   klPenalty: 'low_var_kl',
   klCoef: 0.1,
 };
+const lossWithKl = policyLossOf({ ...loss, useKlLoss: true });
 const whole = { size: 8, dynamic: false, maxTokens: 200 };
-const update: UpdateOptions = {
-  loss,
+const update: UpdateOptions<Experience> = {
+  loss: policyLossOf(loss),
   microBatch: whole,
   epochs: 1,
   temperature: 1,
@@ -83,7 +85,7 @@ describe('training', () => {
     advantageOf: (i: number) => number,
     refShift = 0,
   ): Promise<Experience[]> {
-    const logProbs = await responseLogProbs(policy, sequences, 1, whole);
+    const logProbs = await responseScores(policy, sequences, 1, whole);
     return sequences.map((sequence, i) => {
       const old = logProbs[i]!;
       const tensor = (data: Float32Array) => tensorOf('f32', [data.length], data);
@@ -161,10 +163,10 @@ describe('training', () => {
   });
 
   it('scores responses alike however they are divided, in the order they were given', async () => {
-    const expected = await responseLogProbs(policy, sequences, 0.9, whole);
+    const expected = await responseScores(policy, sequences, 0.9, whole);
     for (const division of divisions) {
       const reports: number[] = [];
-      const scored = await responseLogProbs(policy, sequences, 0.9, division, (done) =>
+      const scored = await responseScores(policy, sequences, 0.9, division, (done) =>
         reports.push(done),
       );
       for (const [i, part] of scored.entries()) assertClose(part, expected[i]!, { atol: 1e-5 });
@@ -172,18 +174,21 @@ describe('training', () => {
     }
   });
 
-  describe('updatePolicy', () => {
+  describe('updateByMiniBatches', () => {
     const gradientsAfter = async (
       samples: readonly Experience[],
-      options: UpdateOptions,
+      options: UpdateOptions<Experience>,
     ): Promise<Float32Array> => {
-      await updatePolicy(policy, optimization, cut(samples), { ...options, learningRate: 0 });
+      await updateByMiniBatches(policy, optimization, cut(samples), {
+        ...options,
+        learningRate: 0,
+      });
       return hostNumbers(optimization.gradients).slice();
     };
 
     it('accumulates the same gradient however the mini-batch is divided', async () => {
       const samples = await experiences((i) => (i % 2 === 0 ? 1 : -0.5) * (1 + i / 8), 0.3);
-      const withKl = { ...update, loss: { ...loss, useKlLoss: true } };
+      const withKl = { ...update, loss: lossWithKl };
       const expected = await gradientsAfter(samples, withKl);
       for (const microBatch of divisions) {
         const divided = await gradientsAfter(samples, { ...withKl, microBatch });
@@ -208,7 +213,7 @@ describe('training', () => {
 
     it('leaves the weights alone but for their decay when there is nothing to learn', async () => {
       const before = model.arena.data.slice();
-      const { gradientNorms } = await updatePolicy(
+      const { gradientNorms } = await updateByMiniBatches(
         policy,
         optimization,
         cut(await experiences(() => 0)),
@@ -225,11 +230,14 @@ describe('training', () => {
     it('makes responses with a positive advantage likelier, and others less likely', async () => {
       const samples = await experiences((i) => (i < 4 ? 1 : -1));
       const sumOf = async (): Promise<number[]> =>
-        (await responseLogProbs(policy, sequences, 1, whole)).map((part) =>
+        (await responseScores(policy, sequences, 1, whole)).map((part) =>
           part.reduce((sum, value) => sum + value, 0),
         );
       const before = await sumOf();
-      await updatePolicy(policy, optimization, cut(samples), { ...update, learningRate: 1e-4 });
+      await updateByMiniBatches(policy, optimization, cut(samples), {
+        ...update,
+        learningRate: 1e-4,
+      });
       for (const [i, after] of (await sumOf()).entries()) {
         assert.ok(i < 4 ? after > before[i]! : after < before[i]!, `response ${i}`);
       }
@@ -237,7 +245,7 @@ describe('training', () => {
 
     it('takes a step per mini-batch and epoch, and reports each', async () => {
       const done: number[] = [];
-      const { losses, gradientNorms } = await updatePolicy(
+      const { losses, gradientNorms } = await updateByMiniBatches(
         policy,
         optimization,
         cut(await experiences(() => 1), 3),
@@ -255,9 +263,10 @@ describe('training', () => {
 
     it('reports the same losses however the mini-batch is divided', async () => {
       const samples = await experiences((i) => i - 2, 0.3);
-      const withKl = { ...update, loss: { ...loss, useKlLoss: true }, learningRate: 0 };
+      const withKl = { ...update, loss: lossWithKl, learningRate: 0 };
       const lossesOf = async (microBatch: typeof whole): Promise<Record<string, number[]>> =>
-        (await updatePolicy(policy, optimization, cut(samples), { ...withKl, microBatch })).losses;
+        (await updateByMiniBatches(policy, optimization, cut(samples), { ...withKl, microBatch }))
+          .losses;
       const expected = await lossesOf(whole);
       assert.ok(Math.abs(expected['actor/kl_loss']![0]!) > 1e-3);
       for (const division of divisions) {
@@ -269,7 +278,7 @@ describe('training', () => {
 
     it('gives the same bytes from the same start', async () => {
       const samples = await experiences((i) => i - 4);
-      await updatePolicy(policy, optimization, cut(samples, 3), update);
+      await updateByMiniBatches(policy, optimization, cut(samples, 3), update);
       const again = await loadGoldenModel('micro-vl');
       using fresh = new Policy(device, again.config, again.arena, {
         gradientCheckpointing: false,
@@ -279,14 +288,19 @@ describe('training', () => {
         weightDecay: 0.01,
         maxGradNorm: 1,
       });
-      await updatePolicy(fresh, optimizer, cut(samples, 3), update);
+      await updateByMiniBatches(fresh, optimizer, cut(samples, 3), update);
       assert.deepEqual(again.arena.data, model.arena.data);
     });
 
     it('leaves weights and moments alone when the gradient is not finite', async () => {
       const before = model.arena.data.slice();
       const samples = await experiences((i) => (i === 2 ? NaN : 1));
-      const { gradientNorms } = await updatePolicy(policy, optimization, cut(samples), update);
+      const { gradientNorms } = await updateByMiniBatches(
+        policy,
+        optimization,
+        cut(samples),
+        update,
+      );
       assert.deepEqual(gradientNorms, [NaN]);
       assert.deepEqual(model.arena.data, before);
       const { m, step } = (await optimization.gatherState())!;
@@ -297,7 +311,7 @@ describe('training', () => {
 
   describe('updateSupervised', () => {
     it('reports the mean negative log-likelihood and lowers it', async () => {
-      const parts = await responseLogProbs(policy, sequences, 1, whole);
+      const parts = await responseScores(policy, sequences, 1, whole);
       const scores = parts.flatMap((part) => [...part]);
       const expected = -scores.reduce((sum, value) => sum + value, 0) / scores.length;
       const losses: number[] = [];

@@ -14,10 +14,28 @@ interface Stored {
 }
 
 /**
- * Whether a checkpoint stores a head that its token embedding is not equal to; merged shards of FSDP may, even where
- * `tie_word_embeddings` says that there is only one. Values are compared, not bytes, so dtypes may differ.
+ * The config with the ties that the weights have, and a note where these differ from what `config.json` says.
+ *
+ * `tie_word_embeddings` makes the head a copy of the token embedding. Merged shards of FSDP may store a head of its own
+ * all the same; both are kept then, untied, as in transformers 5.
  */
-export async function hasOwnHead(
+export async function withStoredTies(
+  directory: string,
+  config: ModelConfig,
+  readers: readonly SafetensorsReader[],
+): Promise<{ readonly config: ModelConfig; readonly notes: readonly string[] }> {
+  if (!config.text.tieWordEmbeddings || !(await hasOwnHead(readers, config))) {
+    return { config, notes: [] };
+  }
+  const { head } = architectureOf(config).weights;
+  const note =
+    `${directory}: tie_word_embeddings is set, but ${head} and the embedding are stored and differ; ` +
+    'both are kept, untied';
+  return { config: withTies(config, false), notes: [note] };
+}
+
+/** Tells whether a head is stored whose values differ from the token embedding's; their dtypes may differ. */
+async function hasOwnHead(
   readers: readonly SafetensorsReader[],
   config: ModelConfig,
 ): Promise<boolean> {

@@ -1,0 +1,175 @@
+import type { Device, View, Views, Workspace } from '../device/device.ts';
+import { putAll, putIndex } from '../device/host-tensors.ts';
+import type { Graph } from '../graph/ir.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
+import { floatsOf } from '../tensor/numbers.ts';
+import { slices, type Slice } from '../tensor/slices.ts';
+import { tensorOf, type Tensors } from '../tensor/tensor.ts';
+import type { HeadKind } from './architecture.ts';
+import type { PackedBatch } from './batch.ts';
+import { Block, type Saved } from './block.ts';
+import { formFor, type GraphForm } from './graph-form.ts';
+import { headGraph, valueHeadGraph } from './heads.ts';
+import type { ModelConfig, TextConfig } from './model-config.ts';
+import { trainedInputs, type ModelWeights } from './model-weights.ts';
+import { moduleNames } from './weights/modules.ts';
+import type { GradientSink } from './weights/weight-source.ts';
+
+/**
+ * Largest intermediate result of a head, in bytes. A whole batch of logits never exists. A GPU reads all weights of a
+ * large vocabulary for every chunk, so a chunk pays there only from thousands of rows on.
+ */
+const CHUNK_BYTES: Readonly<Record<GraphForm, number>> = { composed: 64 * 2 ** 20, fused: 2 ** 30 };
+
+/** A kind of head: the graph from `hidden [R, D]` to one number a row, and what the graph takes besides. */
+interface HeadForm {
+  readonly graph: (text: TextConfig, dtype: FloatDType, form: GraphForm) => Graph;
+  readonly output: string;
+  /** Size of a row's largest intermediate result. */
+  readonly rowBytes: (text: TextConfig) => number;
+  /** Inputs of the graph besides hidden rows and weights, for a slice of the scored rows. */
+  readonly inputs: (batch: PackedBatch, temperature: number, rows: Slice) => Tensors;
+}
+
+const forms: Readonly<Record<HeadKind, HeadForm>> = {
+  policy: {
+    graph: headGraph,
+    output: 'logProbs',
+    rowBytes: ({ vocabSize }) => 4 * vocabSize,
+    inputs: ({ targets }, temperature, { start, end, length }) => ({
+      targets: tensorOf('i64', [length, 1], Array.from(targets.subarray(start, end))),
+      inverseTemperature: tensorOf('f32', [], [1 / temperature]),
+    }),
+  },
+  value: {
+    graph: valueHeadGraph,
+    output: 'values',
+    rowBytes: ({ hiddenSize }) => 4 * hiddenSize,
+    inputs: () => ({}),
+  },
+};
+
+/** Input of a head: the scored rows of a batch, in the decoder's last hidden states. */
+export interface HeadPass {
+  readonly batch: PackedBatch;
+  readonly hidden: View; // [T, D]
+  /** Divides a policy's logits; a value head has none. */
+  readonly temperature: number;
+  readonly workspace: Workspace;
+}
+
+/** The head of a network: one number for each scored row, computed chunk by chunk. */
+export class ScoringHead implements Disposable {
+  readonly #device: Device;
+  readonly #weights: ModelWeights;
+  readonly #form: HeadForm;
+  readonly #block: Block;
+  readonly #chunkRows: number;
+  readonly #lastLayer: string;
+
+  constructor(device: Device, { text }: ModelConfig, kind: HeadKind, weights: ModelWeights) {
+    const graphForm = formFor(device);
+    this.#device = device;
+    this.#weights = weights;
+    this.#form = forms[kind];
+    this.#block = new Block(device, this.#form.graph(text, weights.dtype, graphForm), {
+      parameters: trainedInputs(weights, moduleNames.head),
+      activations: ['hidden'],
+      save: 'needed',
+    });
+    const rows = Math.floor(CHUNK_BYTES[graphForm] / this.#form.rowBytes(text));
+    this.#chunkRows = Math.max(1, rows);
+    this.#lastLayer = moduleNames.layer(text.layers - 1);
+  }
+
+  /** The score of each entry of `batch.scoredRows`, f32 `[R]`. */
+  async scores(pass: HeadPass): Promise<Float32Array> {
+    const scores = new Float32Array(pass.batch.scoredRows.length);
+    using weights = await this.#weights.source.take(moduleNames.head);
+    for (const chunk of this.#chunks(pass)) {
+      const inputs = this.#inputs(pass, chunk);
+      const outputs = this.#block.forward(inputs, weights.views, pass.workspace);
+      await this.#read(outputs, scores, chunk);
+    }
+    return scores;
+  }
+
+  /**
+   * Adds the head's gradients to the sink and returns those of the hidden states, `[T, D]`.
+   *
+   * A single chunk runs forward once. Several run forward twice: first for all scores, then with their backward pass,
+   * so that one chunk's activations are in memory at a time.
+   *
+   * @param lossGradient from the scores `[R]` to the derivative of the loss by each, `[R]`
+   */
+  async backward(
+    pass: HeadPass,
+    lossGradient: (scores: Float32Array) => Float32Array,
+    sink: GradientSink,
+  ): Promise<View> {
+    const { batch, hidden, workspace } = pass;
+    const { operations } = this.#device;
+    const chunks = this.#chunks(pass);
+    const scores = new Float32Array(batch.scoredRows.length);
+    const kept: Saved[] = [];
+    using weights = await this.#weights.source.take(moduleNames.head, this.#lastLayer);
+    using accumulators = await sink.take(moduleNames.head);
+    const forward = (chunk: Slice): { outputs: Views; saved: Saved } =>
+      this.#block.forwardSaving(this.#inputs(pass, chunk), weights.views, workspace);
+    for (const chunk of chunks) {
+      if (chunks.length === 1) {
+        const { outputs, saved } = forward(chunk);
+        kept.push(saved);
+        await this.#read(outputs, scores, chunk);
+      } else {
+        const inputs = this.#inputs(pass, chunk);
+        const mark = workspace.mark();
+        await this.#read(this.#block.forward(inputs, weights.views, workspace), scores, chunk);
+        workspace.release(mark);
+      }
+    }
+    const derivative = lossGradient(scores);
+    const gradient = workspace.take(hidden.dtype, hidden.shape);
+    operations.zero(gradient);
+    for (const chunk of chunks) {
+      const mark = workspace.mark();
+      const saved = kept.pop() ?? forward(chunk).saved;
+      const part = derivative.subarray(chunk.start, chunk.end);
+      const given = { [this.#form.output]: workspace.put(tensorOf('f32', [chunk.length], part)) };
+      const gradients = this.#block.backward(
+        saved,
+        weights.views,
+        given,
+        accumulators.views,
+        workspace,
+      );
+      operations.addRows(gradients['hidden']!, this.#rows(pass, chunk), gradient);
+      workspace.release(mark);
+    }
+    return gradient;
+  }
+
+  #chunks({ batch }: HeadPass): Slice[] {
+    return [...slices(batch.scoredRows.length, this.#chunkRows)];
+  }
+
+  #inputs(pass: HeadPass, chunk: Slice): Views {
+    const { batch, hidden, temperature, workspace } = pass;
+    const selected = workspace.take(hidden.dtype, [chunk.length, hidden.shape[1]!]);
+    this.#device.operations.gatherRows(hidden, this.#rows(pass, chunk), selected);
+    const others = this.#form.inputs(batch, temperature, chunk);
+    return { hidden: selected, ...putAll(workspace, others) };
+  }
+
+  #rows({ batch, workspace }: HeadPass, { start, end }: Slice): View<'i32'> {
+    return putIndex(workspace, batch.scoredRows.subarray(start, end));
+  }
+
+  async #read(outputs: Views, into: Float32Array, { start }: Slice): Promise<void> {
+    into.set(floatsOf(await this.#device.download(outputs[this.#form.output]!)), start);
+  }
+
+  [Symbol.dispose](): void {
+    this.#block[Symbol.dispose]();
+  }
+}

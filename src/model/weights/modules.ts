@@ -1,0 +1,81 @@
+import type { ParameterShape } from './arena-layout.ts';
+
+/** Names of a model's modules, the parts whose weights are taken, used and given back as one. */
+export const moduleNames = {
+  embedding: 'embedding',
+  layer: (index: number): string => `layers.${index}`,
+  head: 'head',
+  patchEmbed: 'vision.patchEmbed',
+  visionBlock: (index: number): string => `vision.blocks.${index}`,
+  merger: 'vision.merger',
+} as const;
+
+/** Names of the decoder layers of a model, from the first on. */
+export function layerNames(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => moduleNames.layer(i));
+}
+
+/** Tells whether a module belongs to the vision tower. */
+export function isVisionModule(name: string): boolean {
+  return name.startsWith('vision.');
+}
+
+/** A weight input of a module's graph: parameters that are neighbours in an arena, seen as one tensor. */
+export interface WeightInput {
+  readonly parameters: readonly ParameterShape[];
+  /** Shape of the whole; left out, the parameters are stacked along their first axis. */
+  readonly shape?: readonly number[];
+}
+
+/** A linear module by its name inside its module of the model, and the width of its output. */
+interface LinearModule {
+  readonly name: string;
+  readonly out: number;
+}
+
+/** A matrix product of a module's graph, with the weight of one linear module or of several whose rows are joined. */
+export interface Product {
+  readonly name: string;
+  /** Width of the input. */
+  readonly inner: number;
+  /** Linear modules in the order of their rows. */
+  readonly modules: readonly LinearModule[];
+}
+
+/** The product with a weight `[out, in]`, or with several whose rows are joined. */
+export function productOf(name: string, { parameters }: WeightInput): Product {
+  const modules = parameters.map((parameter) => ({
+    name: parameter.name.replace(/\.weight$/, ''),
+    out: parameter.shape[0]!,
+  }));
+  return { name, inner: parameters[0]!.shape[1]!, modules };
+}
+
+/** Parameters of a module by the inputs of its graph, in arena order. */
+export interface WeightInputs {
+  readonly inputs: Readonly<Record<string, WeightInput>>;
+}
+
+/** A module of a model: its parameters, and its products, which may have adapters. */
+export interface Module extends WeightInputs {
+  /** Beginning of its linear modules' whole names, before a dot. */
+  readonly prefix: string;
+  readonly products: readonly Product[];
+}
+
+/** Modules by name, in arena order; a vision tower comes first. */
+export type Modules<M extends WeightInputs = WeightInputs> = ReadonlyMap<string, M>;
+
+/** Parameters as `layOut` takes them: those of one input together, each parameter once. */
+export function parameterGroupsOf(modules: Iterable<WeightInputs>): ParameterShape[][] {
+  const known = new Set<string>();
+  const groups: ParameterShape[][] = [];
+  for (const { inputs } of modules) {
+    for (const { parameters } of Object.values(inputs)) {
+      const group = parameters.filter(({ name }) => !known.has(name));
+      for (const { name } of group) known.add(name);
+      groups.push(group);
+    }
+  }
+  return groups;
+}

@@ -1,0 +1,56 @@
+import { policyLoss, type PolicyLossOptions } from '../algorithms/policy-loss.ts';
+import { tokenRows, type TokenRows } from '../algorithms/primitives.ts';
+import { valueLoss, type ValueLossOptions } from '../algorithms/value-loss.ts';
+import type { SequenceInput } from '../model/pack.ts';
+import { concatenate, type Experience, type ValueExperience } from './experience.ts';
+
+/** Metrics of a micro-batch, and the derivative of its loss by each score, f32 `[T]`. */
+interface LossResult {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly gradient: Float32Array;
+}
+
+/** The loss of a micro-batch, by the network's scores of its response tokens, f32 `[T]`, sample after sample. */
+export type Loss<S extends SequenceInput> = (
+  samples: readonly S[],
+  scores: Float32Array,
+) => LossResult;
+
+/** The policy loss over log-probabilities, with metrics under `actor/…`. */
+export function policyLossOf(options: PolicyLossOptions): Loss<Experience> {
+  return (samples, logProbs) => {
+    const refLogProbs = samples.flatMap((sample) => sample.refLogProbs ?? []);
+    const input = {
+      ...responseRows(samples),
+      logProbs,
+      oldLogProbs: concatenate(samples.map((sample) => sample.oldLogProbs)),
+      advantages: concatenate(samples.map((sample) => sample.advantages)),
+      ...(options.useKlLoss ? { refLogProbs: concatenate(refLogProbs) } : {}),
+    };
+    const { metrics, gradient } = policyLoss(input, options);
+    return { metrics: prefixed('actor', metrics), gradient };
+  };
+}
+
+/** The value loss over a critic's values, with metrics under `critic/…`. */
+export function valueLossOf(options: ValueLossOptions): Loss<ValueExperience> {
+  return (samples, values) => {
+    const input = {
+      ...responseRows(samples),
+      values,
+      oldValues: concatenate(samples.map(({ oldValues }) => oldValues)),
+      returns: concatenate(samples.map(({ returns }) => returns)),
+    };
+    const { metrics, gradient } = valueLoss(input, options);
+    return { metrics: prefixed('critic', metrics), gradient };
+  };
+}
+
+function responseRows(samples: readonly SequenceInput[]): TokenRows {
+  return tokenRows(samples.map(({ response }) => response.data.length));
+}
+
+function prefixed(role: string, metrics: object): Record<string, number> {
+  const entries = Object.entries<number>({ ...metrics });
+  return Object.fromEntries(entries.map(([name, value]) => [`${role}/${name}`, value]));
+}

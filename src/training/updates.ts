@@ -1,0 +1,79 @@
+import { microBatchScale } from '../algorithms/policy-loss.ts';
+import type { Network } from '../model/network.ts';
+import { packSequences, type SequenceInput } from '../model/pack.ts';
+import type { Loss } from './losses.ts';
+import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
+import { responseTokensOf, type MiniBatch } from './mini-batches.ts';
+import type { Optimization } from './optimization.ts';
+
+/** The loss of the updates of one training step, and the passes over its samples. */
+export interface UpdateOptions<S extends SequenceInput> {
+  readonly loss: Loss<S>;
+  readonly microBatch: MicroBatchOptions;
+  /** Passes over the samples. */
+  readonly epochs: number;
+  readonly learningRate: number;
+  /** Divides a policy's logits, as it did when the responses were sampled; 1 when left out. */
+  readonly temperature?: number;
+}
+
+/** Lists of metric values, one per optimizer step. */
+export type MetricLists = Record<string, number[]>;
+
+/** A learner's report of the updates of one training step. */
+export interface UpdateReport {
+  /** Means of the loss metrics, each this learner's addend: all learners' add up to the mean. */
+  readonly losses: MetricLists;
+  /** Global L2 norms before clipping, one per optimizer step; the same at every learner. */
+  readonly gradientNorms: number[];
+}
+
+/**
+ * Updates a policy or a value model on the samples of one training step: for each epoch and each mini-batch, in order,
+ * the gradients of all micro-batches are accumulated, clipped and applied.
+ *
+ * A micro-batch's loss and metrics are weighted by its share of the response tokens of the whole mini-batch, all
+ * learners' together. So `token` averaging is one mean over all tokens, however they are divided.
+ *
+ * @see `update_policy` and `update_critic` of EasyR1, the newer form
+ */
+export async function updateByMiniBatches<S extends SequenceInput>(
+  network: Pick<Network, 'accumulateGradients'>,
+  optimization: Optimization,
+  miniBatches: readonly MiniBatch<S>[],
+  { loss, microBatch, epochs, learningRate, temperature = 1 }: UpdateOptions<S>,
+  onProgress?: (done: number) => void,
+): Promise<UpdateReport> {
+  const losses: MetricLists = {};
+  const gradientNorms: number[] = [];
+  let done = 0;
+
+  const accumulate = async (samples: readonly S[], scale: number): Promise<void> => {
+    const lossGradient = (scores: Float32Array): Float32Array => {
+      const { metrics, gradient } = loss(samples, scores);
+      for (const [name, value] of Object.entries(metrics)) {
+        const list = (losses[name] ??= []);
+        while (list.length <= gradientNorms.length) list.push(0);
+        list[gradientNorms.length]! += scale * value;
+      }
+      return gradient.map((value) => value * scale);
+    };
+    const batch = packSequences(samples);
+    await network.accumulateGradients(batch, temperature, lossGradient, optimization.gradients);
+  };
+
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    for (const { samples, responseTokens } of miniBatches) {
+      optimization.clearGradients();
+      for (const indices of microBatches(samples, microBatch)) {
+        const chosen = indices.map((i) => samples[i]!);
+        // The learners' gradients are added up, not averaged, so each counts as one among none.
+        await accumulate(chosen, microBatchScale(responseTokensOf(chosen), responseTokens, 1));
+        done += chosen.length;
+        onProgress?.(done);
+      }
+      gradientNorms.push((await optimization.step(learningRate)).gradientNorm);
+    }
+  }
+  return { losses, gradientNorms };
+}
