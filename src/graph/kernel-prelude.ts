@@ -53,7 +53,7 @@ typedef long long i64;
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 
-// N elements that are loaded and stored together, 16 bytes at once, from an address that is aligned to those.
+// N elements that are loaded and stored together, at most 16 bytes at once, at an address that is aligned to these.
 template <class T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Pack { T at[N]; };
 
 __device__ inline float toFloat(float x) { return x; }
@@ -80,11 +80,11 @@ template <> __device__ inline f16 fromFloat<f16>(float x) {
 
 template <class T> __device__ inline float rounded(float x) { return toFloat(fromFloat<T>(x)); }
 
-// Of two numbers; not a number if either is none.
+// The smaller and the larger of two numbers; NaN if either is NaN.
 template <class T> __device__ inline T smaller(T a, T b) { return a < b || a != a ? a : b; }
 template <class T> __device__ inline T larger(T a, T b) { return a > b || a != a ? a : b; }
 
-// N elements from an address on, which is aligned to a pack of them.
+// Loads and stores of N elements at an address that is aligned to a pack of them.
 template <int N, class T> __device__ inline Pack<T, N> load(const T* from) {
   return *reinterpret_cast<const Pack<T, N>*>(from);
 }
@@ -112,7 +112,7 @@ template <class Reduction> __device__ inline float warpReduce(float x) {
   return x;
 }
 
-// A reduction over the threads of a block, a multiple of 32 of them in x; every thread gets the result, always the same.
+// A reduction over the threads of a block, a multiple of 32 in x. Every thread gets the result, the same in every run.
 template <class Reduction> __device__ inline float blockReduce(float x) {
   __shared__ float parts[32];
   x = warpReduce<Reduction>(x);
@@ -124,7 +124,7 @@ template <class Reduction> __device__ inline float blockReduce(float x) {
   return x;
 }
 
-// A reduction over the threads of a block that have one y; there are a power of two in x, and every thread gets the result.
+// A reduction over the threads of a block with the same y, a power of two in x. Every thread gets the result.
 template <class Reduction> __device__ inline float rowReduce(float x) {
   __shared__ float parts[32];
   for (u32 lane = min(blockDim.x, 32u) / 2; lane > 0; lane /= 2) {
@@ -141,7 +141,7 @@ template <class Reduction> __device__ inline float rowReduce(float x) {
   return x;
 }
 
-// Sums over the threads of a block that have one x, a power of two of 256 in all; those with y = 0 get the results.
+// Sums over the threads of a block with the same x. There are 256 threads, a power of two in x. Those with y = 0 get the results.
 template <int N> __device__ inline void columnReduce(float (&sums)[N]) {
   __shared__ float parts[N][256];
   const u32 thread = threadIdx.y * blockDim.x + threadIdx.x;

@@ -1,3 +1,13 @@
+/**
+ * The execution providers of ONNX Runtime, and advice for those that do not load.
+ *
+ *     onnxruntime-node 1.29   Windows    Linux x64          Linux arm64    macOS
+ *     cpu                     yes        yes                yes            yes
+ *     webgpu                  yes        yes                no             yes
+ *     cuda                    no         further package    no             no
+ *
+ * @see https://www.npmjs.com/package/onnxruntime-node, as of November 2026
+ */
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { CUDA_PACKAGE } from './library.ts';
 import type { Native } from './native.ts';

@@ -114,12 +114,12 @@ struct Part {
 };
 constexpr int stride = kvHeads * dim;
 
-// Where a head's row of a key is in the cache.
+// Offset of a key's row of one head in the cache.
 __device__ inline i64 rowOf(const int *pages, int head, int key) {
   return ((i64)pages[key / pageRows] * pageRows + key % pageRows) * stride + head * dim;
 }
 
-// Feature j of a head, turned by its token's angle.
+// Feature j of a head, rotated by its token's angle.
 __device__ inline float rotated(const T *head, const float *cosines, const float *sines, int j) {
   constexpr int half = dim / 2;
   return j < half
@@ -155,7 +155,7 @@ __device__ inline Part partOf(const Arguments &a) {
 /** C: the product of 16 x 16 and 16 x 8 halves on tensor cores. */
 function mmaOf(dtype: 'f16' | 'bf16'): string {
   return `
-// d += a b; of each thread's 8, 4 and 4 elements, pairs stand in a register.
+// d += a b. A thread has 8 elements of a and 4 of b, two to a register, and 4 of d.
 __device__ inline void mma(float *d, const u32 *a, u32 b0, u32 b1) {
   asm("mma.sync.aligned.m16n8k16.row.col.f32.${dtype}.${dtype}.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -188,7 +188,7 @@ __device__ inline float halfOf(u32 word, int e) {
   return toFloat(T{(u16)(word >> 16 * e)});
 }
 
-// Features of a chunk of a query, turned.
+// The features of a chunk of a query, rotated.
 __device__ inline Eight rotatedEight(const Part &part, int head, int chunk) {
   constexpr int shift = chunks / 2;
   const bool isFirst = chunk < shift;
@@ -214,7 +214,7 @@ __device__ inline Eight rotatedEight(const Part &part, int head, int chunk) {
 __device__ inline void cachedAttention(const Arguments &a) {
   const Part part = partOf(a);
   const int g = threadIdx.x / 4, c = threadIdx.x % 4;
-  // Queries, rotated: of rows g and g + 8 each thread has the features of which it reads the keys'.
+  // Rotated queries. Each thread has those features of rows g and g + 8 that it also reads of keys.
   Eight query[keyChunks][2] = {};
   #pragma unroll
   for (int i = 0; i < keyChunks; i++) {
@@ -228,7 +228,7 @@ __device__ inline void cachedAttention(const Arguments &a) {
   float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.f, 0.f};
   for (int tile = part.from; tile < part.to; tile += tileKeys) {
     Eight keys[2][keyChunks], values[4][valueChunks];
-    // Rows behind the last are read as the last, and weigh nothing.
+    // Behind the last row the last is read again, with no weight.
     const i64 first = rowOf(part.pages, part.head, tile);
     const auto rowAt = [&](const T *rows, int key) {
       return rows + first + min(key, part.to - 1 - tile) * stride;
@@ -245,7 +245,7 @@ __device__ inline void cachedAttention(const Arguments &a) {
       #pragma unroll
       for (int i = 0; i < valueChunks; i++) values[r][i] = read(row, 8 * i + g);
     }
-    // scores[half][2 side + e]: of head g + 8 side and key 8 half + 2c + e.
+    // scores[half][2 side + e] is that of head g + 8 side and key 8 half + 2c + e.
     float scores[2][4] = {};
     #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -298,7 +298,7 @@ __device__ inline void cachedAttention(const Arguments &a) {
     for (int i = 0; i < valueChunks; i++) {
       #pragma unroll
       for (int n = 0; n < 8; n++) {
-        // Feature n of a chunk, of two keys each.
+        // Feature n of a chunk, for two keys in each register.
         const u32 halves = n % 2 == 0 ? 0x5410 : 0x7632;
         const u32 low = __byte_perm(values[0][i].at[n / 2], values[1][i].at[n / 2], halves);
         const u32 high = __byte_perm(values[2][i].at[n / 2], values[3][i].at[n / 2], halves);

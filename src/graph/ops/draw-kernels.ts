@@ -46,7 +46,7 @@ struct Row {
 };
 struct Four { float at[4]; };
 
-// Logits of four tokens; behind the last they are minus infinity.
+// Logits of four tokens from one on; minus infinity behind the last token.
 __device__ inline Four readFour(const Row &row, int token) {
   Four four;
   if (vocabulary % 4 == 0 && token < vocabulary) {
@@ -65,7 +65,7 @@ __device__ inline void ban(Four &logits, int token, int banned) {
   for (int i = 0; i < 4; i++) if (banned == token + i) logits.at[i] = -INFINITY;
 }
 
-// The same, and those of banned tokens too.
+// Logits of four tokens; minus infinity for banned tokens too.
 __device__ inline Four logitsAt(const Row &row, int token) {
   Four logits = readFour(row, token);
   #pragma unroll 1
@@ -73,22 +73,22 @@ __device__ inline Four logitsAt(const Row &row, int token) {
   return logits;
 }
 
-// How far a logit is below the largest, in steps of 2^-26: the likelier a token, the smaller its key.
+// Key of a logit: its distance below the largest, in steps of 2^-26. The likelier a token, the smaller its key.
 __device__ inline u32 keyOf(const Row &row, float logit) {
   return (u32)(fminf(row.top - logit, 63.f) * 67108864.f);
 }
 
-// e^-distance.
+// Weight of a logit at a distance below the largest: e^-distance.
 __device__ inline float weightOf(float distance) {
   return exp2f(distance * -1.4426950408889634f);
 }
 
-// The same of a key, in steps of 2^-40: sums of whole numbers do not depend on their order.
+// Weight of a key, in steps of 2^-40. Sums of whole numbers do not depend on their order.
 __device__ inline u64 massOf(u32 key) {
   return (u64)(weightOf((float)key * 1.4901161193847656e-8f) * 1099511627776.f);
 }
 
-// Tokens that may be drawn: those likelier than a key, and as likely ones up to a token.
+// A set of tokens: those likelier than a key, and equally likely ones up to a last token.
 struct Cut {
   u32 key = 0xffffffffu;
   int last = 0x7fffffff;
@@ -97,7 +97,7 @@ struct Cut {
   }
 };
 
-// Calls visit(tile, token, logits of four) for all tokens; a warp takes a tile at a time, and reads four ahead.
+// Calls visit(tile, token, logits of four) for all tokens. A warp takes a tile at a time, and reads four tiles ahead.
 template <class Visit> __device__ inline void forTiles(const Row &row, Visit visit) {
   constexpr int warps = 32, ahead = 4;
   const int first = 4 * (threadIdx.x % 32);
@@ -120,12 +120,12 @@ template <class Visit> __device__ inline void forTiles(const Row &row, Visit vis
   }
 }
 
-// Weights in the order of tokens: the sum of each tile, and that of all before it.
+// Sums of weights: those of each tile, and those of all tiles before it.
 struct Sums { float of[tiles], before[tiles]; };
 
 constexpr int digits = 2048;
 
-// Sums weight(token, logit) over every tile, and gives the sum of all.
+// Sums weight(token, logit) over each tile; returns the sum of all.
 template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &sums, Weight weight) {
   forTiles(row, [&](int t, int token, const Four &logits) {
     float sum = 0.f;
@@ -159,7 +159,7 @@ template <class Weight> __device__ inline float sumTiles(const Row &row, Sums &s
   return total;
 }
 
-// The first token at which the sum of weights exceeds a target; by rounding, the last that weighs anything.
+// The first token at which the running sum of weights exceeds a target, or by rounding the last with a weight.
 template <class Weight>
 __device__ inline int firstPast(const Row &row, const Sums &sums, float target, Weight weight) {
   __shared__ int past, last, found;
@@ -197,23 +197,23 @@ __device__ inline int firstPast(const Row &row, const Sums &sums, float target, 
     if (threadIdx.x == chosen) found = exceeds != 0 ? here : behind;
   }
   __syncthreads();
-  // What is not a number weighs something behind the last token, too.
+  // Logits that are not numbers give a weight to tokens behind the last.
   return min(max(found, 0), vocabulary - 1);
 }
 
-// Adds an amount of 40 bits to a sum. Called by whole warps; -1 is no sum.
+// Adds an amount of 40 bits to one of the sums, or to none for -1. Whole warps call it together.
 template <bool isOne> __device__ inline void addTo(u64 *sums, int which, u64 amount) {
   constexpr int many = 8;
   const int lane = threadIdx.x % 32;
   u32 open = __ballot_sync(0xffffffffu, which >= 0);
-  // Many threads that have the same sum would wait for each other: one adds for all of them.
+  // Threads that add to the same sum would wait for one another, so one of them adds for all.
   while (open != 0) {
     const int first = __ffs(open) - 1;
     const int common = __shfl_sync(0xffffffffu, which, first);
     const bool isSame = which == common;
     const u32 same = __ballot_sync(0xffffffffu, isSame);
     if (__popc(same) < many) break;
-    // In halves of 20 bits, of which 32 have room in a word.
+    // Amounts are added in halves of 20 bits, since a word has room for the sum of 32 of those.
     const u32 low = __reduce_add_sync(0xffffffffu, isSame ? (u32)amount & 0xfffff : 0);
     const u32 high = __reduce_add_sync(0xffffffffu, isSame ? (u32)(amount >> 20) : 0);
     if (lane == first) atomicAdd(&sums[which], ((u64)high << 20) + low);
@@ -221,15 +221,17 @@ template <bool isOne> __device__ inline void addTo(u64 *sums, int which, u64 amo
     open &= ~same;
   }
   if (which < 0) return;
-  // The low word has room for all tokens, and is added to at less cost.
+  // The low word has room to count all tokens, and adding to a word costs less.
   if (isOne) atomicAdd((u32 *)&sums[which], 1u);
   else atomicAdd(&sums[which], amount);
 }
 
 /*
- * Keeps the fewest likeliest of the tokens kept so far that are enough: a number of them, or a share of their mass; of
- * equals the first. A radix selection by three digits of their keys: what is in all digits before one at which it becomes
- * enough is kept, and that one is looked at closer.
+ * Keeps the likeliest of the tokens kept so far: a number of them, or as few as have a share of their mass. Of equals it
+ * keeps the first.
+ *
+ * A radix selection by three digits of the keys. A round sums the amounts of each digit and finds the digit at which they
+ * become enough. All smaller digits are kept, and the next round looks into that one.
  */
 template <bool isMass>
 __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, u64 *amounts, const Cut &cut, float enough) {
@@ -285,7 +287,7 @@ __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, u64 *amounts,
     prefix = above == 32 ? digit : prefix << (above - shift) | digit;
     above = shift;
   }
-  // Of those that are equal as many as are needed.
+  // Of the tokens with the last key, only as many as are needed.
   const u64 each = isMass ? massOf(prefix) : 1ull, equals = amounts[digit], missing = wanted - before;
   if (missing + each > equals) return {prefix, prefix == cut.key ? cut.last : Cut().last};
   const auto isEqual = [&](int token, float logit) {
@@ -295,7 +297,7 @@ __device__ __noinline__ Cut keepFewest(const Row &row, Sums &sums, u64 *amounts,
   return {prefix, firstPast(row, sums, (float)((missing + each - 1) / each) - 1.f, isEqual)};
 }
 
-// The largest logit's first token.
+// Finds the largest logit; returns its first token.
 __device__ inline int likeliest(Row &row) {
   __shared__ float tops[32];
   __shared__ int tokens[32];

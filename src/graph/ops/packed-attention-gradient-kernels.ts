@@ -11,7 +11,7 @@ import {
 /**
  * The kernels of the gradient of packed attention: of the queries, of keys and values, and of the sum of their parts.
  *
- * Both recompute the weights tile by tile from the saved log-sum-exp, as FlashAttention-2 does.
+ * The first two recompute the weights tile by tile from the saved log-sum-exp, as FlashAttention-2 does.
  */
 export function attentionGradientKernels(form: AttentionForm): readonly Kernel[] {
   const parts = gradientParts(form);

@@ -84,18 +84,18 @@ export function constants(form: AttentionForm): string {
   const scale = 1 / Math.sqrt(headDim);
   return `
 constexpr int HEADS = ${heads}, KV_HEADS = ${kvHeads}, GROUP = HEADS / KV_HEADS, PARTS = ${gradientParts(form)};
-// Of a row of joined queries, keys and values, and of one of attended values.
+// Width of a row of joined queries, keys and values, and of a row of attended values.
 constexpr int JOINED = (HEADS + 2 * KV_HEADS) * ${headDim}, ATTENDED = HEADS * ${headDim};
 constexpr float SCALE = ${scale}f, SCALE_LOG2 = ${scale * Math.LOG2E}f, LOG2E = ${Math.LOG2E}f, LN2 = ${Math.LN2}f;`;
 }
 
 const visibility = `
-// Places that one sees or is seen from: [x, y) and, in four numbers, [z, w).
+// Runs of places that a row sees or is seen by: [x, y), and [z, w) where there are four numbers.
 __device__ bool has(int2 run, int place) { return run.x <= place && place < run.y; }
 __device__ bool has(int4 runs, int place) {
   return has(make_int2(runs.x, runs.y), place) || has(make_int2(runs.z, runs.w), place);
 }
-// Whether any, or every one, of the ROWS places from first on is among them.
+// True if any, or every one, of the ROWS places from first on is in the runs.
 __device__ bool hasAny(int2 run, int first) {
   return run.x < run.y && run.x < first + ROWS && first < run.y;
 }
@@ -115,12 +115,12 @@ __device__ int endOf(int4 runs) {
   return max(endOf(make_int2(runs.x, runs.y)), endOf(make_int2(runs.z, runs.w)));
 }
 
-// The tiles that some row of a block has places in, one after the other; every thread of the block walks along.
+// A walk through the tiles in which some row of a block has places. All threads of the block walk together.
 template <class Runs> struct Walk {
   Runs low, high; // of this lane's two rows
   int begin, end, first;
 
-  // Of tiles between the first place that any row has and the last.
+  // The walk goes from the first to the last place that any row has.
   __device__ Walk(Runs low, Runs high) : low(low), high(high) {
     __shared__ int bounds[2];
     if (threadIdx.x == 0) { bounds[0] = 0x7fffffff; bounds[1] = 0; }
@@ -133,12 +133,12 @@ template <class Runs> struct Walk {
     start();
   }
   __device__ void start() { first = begin - ROWS; next(); }
-  // Goes on to the next such tile, which begins at place first. A barrier for the block.
+  // Moves to the next tile, which begins at place first. It is a barrier for the block.
   __device__ void next() {
     do first += ROWS; while (!__syncthreads_or(isDone() || hasAny(low, first) || hasAny(high, first)));
   }
   __device__ bool isDone() const { return first >= end; }
-  // Whether all of this warp's rows have all of a tile.
+  // True if all of this warp's rows have all places of a tile.
   __device__ bool isPlain(int tile) const { return __all_sync(~0u, hasAll(low, tile) && hasAll(high, tile)); }
   __device__ bool allows(int e, int place) const { return has(e < 2 ? low : high, place); }
 };
@@ -175,7 +175,7 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
   load<JOINED>(keys, keysOf, order, walk.first, tokens);
   endBatch();
 
-  // Of each of the lane's rows: the largest score so far, and the sum of exp(score - largest).
+  // For each of the lane's rows: the largest score so far, and the sum of exp(score - largest).
   float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
   Sums<COLUMNS> mixed;
   clear(mixed);

@@ -59,12 +59,13 @@ ${products}`;
 }
 
 const geometry = `
-// Elements in sixteen bytes. A tile stands in panels, each a piece of all rows, one after the other: what tensor cores
-// read together, eight rows of a panel, is 128 bytes on end. A piece between panels keeps a row's pieces in different banks.
+// A piece is the elements in sixteen bytes. A panel is one piece of every row, one after the other, and a tile is its
+// panels. Tensor cores read eight rows of a panel together, which are 128 adjacent bytes. A spare piece between panels
+// puts the pieces of a row in different banks.
 constexpr int PIECE = 16 / sizeof(Element), PANEL = (ROWS + 1) * PIECE, TILE = COLUMNS / PIECE * PANEL;
 __device__ int placeOf(int row, int column) { return column / PIECE * PANEL + row * PIECE + column % PIECE; }
 
-// A warp's sixteen rows of a product of N columns.
+// This lane's share of a warp's product, of sixteen rows and N columns.
 template <int N> struct Sums { float at[N / 8][4]; };
 
 template <int N> __device__ void clear(Sums<N>& sums) {
@@ -76,9 +77,9 @@ template <int N> __device__ void clear(Sums<N>& sums) {
 __device__ int laneOf() { return threadIdx.x % 32; }
 // The first row of this thread's warp.
 __device__ int warpRow() { return threadIdx.x / 32 * 16; }
-// The row that element e of this lane's sums is in.
+// The row of element e of this lane's sums.
 __device__ int rowOf(int e) { return warpRow() + laneOf() / 4 + (e / 2) * 8; }
-// The column that element e of the n-th eight columns is in.
+// The column of element e in the n-th eight columns.
 __device__ int columnOf(int n, int e) { return n * 8 + laneOf() % 4 * 2 + e % 2; }
 
 // Sum and maximum over the four lanes that share a row.
@@ -99,9 +100,9 @@ __device__ void copyNumber(float* to, const float* from) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
     :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
 }
-// Copies since the last call are one batch.
+// Ends a batch: all copies since the last call.
 __device__ void endBatch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits for this thread's batches but for the last few, and lets instructions that read tiles by themselves see them.
+// Waits for this thread's batches but the last few, and makes them visible to instructions that read tiles themselves.
 template <int Pending> __device__ void awaitBatches() {
   asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory");
 #if __CUDA_ARCH__ >= 900
@@ -109,8 +110,8 @@ template <int Pending> __device__ void awaitBatches() {
 #endif
 }
 
-// Starts to fill a tile with ROWS rows, Pitch elements apart: those that \`order\` has from \`first\` on, and where it has no
-// more, its last one again. A thread fills one column.
+// Starts to fill a tile with ROWS rows, Pitch elements apart: those in \`order\` from \`first\` on. At its end the last
+// row is read again. A thread fills one column.
 template <int Pitch>
 __device__ void load(Element* tile, const Element* source, const int* order, int first, int count) {
   constexpr int pieces = COLUMNS / PIECE, step = THREADS / pieces;
@@ -131,7 +132,7 @@ __device__ void load(Element* tile, const Element* source, const int* order, int
   }
 }
 
-// Writes one of this lane's two rows of sums, scaled.
+// Writes one of this lane's two rows of sums, times a factor.
 template <class T> __device__ void storeRow(T* to, const Sums<COLUMNS>& sums, int half, float factor) {
   #pragma unroll
   for (int n = 0; n < COLUMNS / 8; n++) {
@@ -151,7 +152,7 @@ __device__ void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
-// Four 8 x 8 matrices, one row of which begins where each lane says.
+// Loads four 8 x 8 matrices. Each lane gives the address of one row.
 __device__ void loadMatrices(u32 (&x)[4], const Element* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
     : "=r"(x[0]), "=r"(x[1]), "=r"(x[2]), "=r"(x[3])
@@ -167,7 +168,7 @@ ${packing(dtype)}
 }
 
 const productsOnTensorCores = `
-// sums = a bᵀ: this warp's rows of one tile by all rows of another.
+// sums = a bᵀ: this warp's rows of one tile times all rows of another.
 __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   const int lane = laneOf();
   const Element* aRow = a + placeOf(warpRow() + lane % 16, lane / 16 * 8);
@@ -186,7 +187,7 @@ __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   }
 }
 
-// sums += weights b: what multiply gave, by the rows of a tile.
+// sums += weights b: the result of multiply times the rows of a tile.
 __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float*) {
   const int lane = laneOf();
   const Element* bRow = b + placeOf(lane % 16, lane / 16 * 8);
@@ -220,12 +221,12 @@ function hopperInstructions(dtype: FloatDType, columns: number, rows: number): s
 __device__ u64 describe(const Element* from, int leadingBytes, int strideBytes) {
   return (u64)(((u32)__cvta_generic_to_shared(from) & 0x3ffff) >> 4) | (u64)(leadingBytes >> 4) << 16 | (u64)(strideBytes >> 4) << 32;
 }
-// d = a bᵀ or d += a bᵀ, of sixteen columns.
+// d = a bᵀ or d += a bᵀ, over sixteen columns.
 __device__ void multiplyStep(Sums<ROWS>& d, u64 a, u64 b, int isSum) {
   asm volatile(${wgmma(rows, `%${few}, %${few + 1}, %${few + 2}`, '0, 0')}
     : ${sums(few)} : "l"(a), "l"(b), "r"(isSum));
 }
-// d += x b, of sixteen rows of b.
+// d += x b, over sixteen rows of b.
 __device__ void accumulateStep(Sums<COLUMNS>& d, const u32 (&x)[4], u64 b) {
   asm volatile(${wgmma(columns, `{%${many},%${many + 1},%${many + 2},%${many + 3}}, %${many + 4}, %${many + 5}`, '1')}
     : ${sums(many)} : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "l"(b), "r"(1));
@@ -256,7 +257,7 @@ __device__ void pack(u32 (&x)[4], const Sums<ROWS>& weights, int k) {
 }
 
 const productsOnHopper = `
-// Starts sums = a bᵀ: this warp's rows of one tile by all rows of another.
+// Starts sums = a bᵀ: this warp's rows of one tile times all rows of another.
 __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   beginProduct();
   #pragma unroll
@@ -265,7 +266,7 @@ __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   endProduct();
 }
 
-// Starts sums += weights b: what multiply gave, by the rows of a tile.
+// Starts sums += weights b: the result of multiply times the rows of a tile.
 __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float*) {
   u32 x[ROWS / 16][4];
   #pragma unroll
@@ -278,7 +279,7 @@ __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const
 `;
 
 const productsOfFloats = `
-// sums = a bᵀ: this warp's rows of one tile by all rows of another.
+// sums = a bᵀ: this warp's rows of one tile times all rows of another.
 __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   clear(sums);
   for (int k = 0; k < COLUMNS; k++) {
@@ -293,7 +294,7 @@ __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   }
 }
 
-// sums += weights b: what multiply gave, by the rows of a tile. Scratch is ROWS x (ROWS + 1), of which a warp takes its rows.
+// sums += weights b: the result of multiply times the rows of a tile. A warp uses its own rows of scratch, ROWS x (ROWS + 1).
 __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const Element* b, float* scratch) {
   __syncwarp();
   #pragma unroll
