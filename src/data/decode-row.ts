@@ -1,6 +1,7 @@
 import { isRight } from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { issuesOf, shown } from '../check/issues.ts';
+import { parsedJson } from '../check/json.ts';
 import { bytes, guarded } from '../check/scalars.ts';
 import { CxmindError } from '../errors.ts';
 import { localPath } from '../files.ts';
@@ -115,11 +116,7 @@ function listsIn(fields: Fields, { imageKey, videoKey }: RowKeys): Fields {
 
 function listOf(cell: string): unknown {
   if (!cell.startsWith('[')) return cell === '' ? [] : [cell];
-  try {
-    return JSON.parse(cell);
-  } catch {
-    return cell;
-  }
+  return parsedJson(cell) ?? cell;
 }
 
 /**

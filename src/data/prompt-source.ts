@@ -48,11 +48,6 @@ export class PromptSource {
     return { epoch: this.#epoch, position: this.#position };
   }
 
-  /** Number of batches in an epoch. */
-  get batchesPerEpoch(): number {
-    return Math.floor(this.#options.rowCount / this.#options.batchSize);
-  }
-
   /** Rows that come next if none is skipped. The source does not move. */
   upcoming(count: number): number[] {
     const { rowCount, batchSize } = this.#options;
@@ -61,15 +56,6 @@ export class PromptSource {
     const rows = isEpochOver ? [] : Array.from(this.#order.subarray(this.#position));
     if (rows.length < count) rows.push(...this.#orderAfter());
     return rows.slice(0, count);
-  }
-
-  /** Takes the row numbers of the next batch. */
-  nextBatch(): number[] {
-    const { rowCount, batchSize } = this.#options;
-    if (this.#position + batchSize > rowCount) this.#startNextEpoch();
-    const batch = Array.from(this.#order.subarray(this.#position, this.#position + batchSize));
-    this.#position += batchSize;
-    return batch;
   }
 
   /**

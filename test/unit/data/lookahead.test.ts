@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Lookahead } from '../../../src/data/lookahead.ts';
 import { PromptSource, type PromptCursor } from '../../../src/data/prompt-source.ts';
+import { EpochOrder } from '../../../src/data/shuffle.ts';
 import { CxmindError } from '../../../src/errors.ts';
 
 describe('Lookahead', () => {
@@ -103,8 +104,12 @@ describe('a loader that looks ahead', () => {
           const rows = seen.slice(epoch * share, (epoch + 1) * share);
           assert.equal(new Set(rows).size, share);
         }
-        const alone = new PromptSource(options);
-        const expected = Array.from({ length: batches * epochs }, () => alone.nextBatch()).flat();
+        const { rowCount, seed, shuffle, batchSize } = options;
+        const orders = new EpochOrder(rowCount, seed);
+        const expected = [0, 1].flatMap((epoch) => {
+          const order = shuffle ? [...orders.order(epoch)] : [...Array(rowCount).keys()];
+          return order.slice(0, batches * batchSize);
+        });
         assert.deepEqual(seen, expected);
       }),
       { numRuns: 200 },
