@@ -12,32 +12,28 @@ import {
   type ProcessorKind,
   type ProcessorSettings,
 } from '../vision/processor.ts';
-import type { BitDepth } from '../vision/sample-depth.ts';
 import { LocalPixels, type PixelReader, type PixelSettings } from './pixel-reader.ts';
 import type { RowKeys } from './row.ts';
 import type { SampleVision } from './sample-media.ts';
 import type { SampleOptions } from './sample.ts';
 
 /** Settings by which rows become samples, as plain data. */
-export interface SampleSettings extends RowKeys {
+export interface SampleSettings
+  extends
+    RowKeys,
+    Pick<SampleOptions, 'imageDir' | 'bitDepth' | 'limitImages'>,
+    Pick<SampleOptions, 'maxPromptLength' | 'maxResponseLength'> {
   readonly model: ModelConfig;
   /** Directory of the tokenizer, the chat template and the processors of images and videos. */
   readonly tokenizerPath: string;
-  readonly imageDir: string | null;
   /** Jinja file of the prompt's format, or null. */
   readonly formatPrompt: string | null;
   /** Chat template as text or as a file's path, or null for the checkpoint's own. */
   readonly overrideChatTemplate: string | null;
   readonly minPixels: number | null;
   readonly maxPixels: number | null;
-  /** Used bits of 16-bit samples. `auto`, the default, takes the most bits that the data set's pictures use. */
-  readonly bitDepth?: BitDepth | 'auto';
   /** Frames taken per second of video. */
   readonly videoFps: number;
-  /** Most images of a prompt; 0 sets no limit. */
-  readonly limitImages: number;
-  readonly maxPromptLength: number;
-  readonly maxResponseLength: number;
 }
 
 /**
