@@ -1,10 +1,11 @@
+import { CxmindError } from './errors.ts';
 import { loadLibrary, type NativeFunction } from './native.ts';
 
 /** Access to mapped memory. */
-export const PROT_READ_WRITE = 3;
+const PROT_READ_WRITE = 3;
 /** Flags of mapping: writes go to the file; the mapping replaces what was at the address. */
-export const MAP_SHARED = 1;
-export const MAP_FIXED = 0x10;
+const MAP_SHARED = 1;
+const MAP_FIXED = 0x10;
 /** Advice that takes pages out of memory. */
 export const MADV_DONTNEED = 4;
 
@@ -44,4 +45,22 @@ export function openLibC(): LibC {
     mallopt: library.func('mallopt', 'int', ['int', 'int']),
     syscall: library.func('syscall', 'long', syscall) as LibC['syscall'],
   };
+}
+
+/**
+ * Maps an open file into memory, whose writes go to the file.
+ *
+ * @param at address of memory that the file replaces; null lets the system choose
+ * @throws RUNTIME_FAILED
+ */
+export function mapFile(
+  { mmap }: LibC,
+  file: number,
+  byteLength: number,
+  at: bigint | null = null,
+): bigint {
+  const flags = at === null ? MAP_SHARED : MAP_SHARED | MAP_FIXED;
+  const address = mmap(at, byteLength, PROT_READ_WRITE, flags, file, 0);
+  if (BigInt.asIntN(64, address) !== -1n) return address;
+  throw new CxmindError('RUNTIME_FAILED', `a file of ${byteLength} bytes cannot be mapped`);
 }

@@ -120,7 +120,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/printable': [],
   'src/turns': [],
   'src/native': [],
-  'src/libc': ['src/native'],
+  'src/libc': ['src/errors', 'src/native'],
   'src/protobuf': [],
   'src/rng': ['src/errors'],
   'src/round': [],

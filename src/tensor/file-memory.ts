@@ -6,14 +6,7 @@ import { join } from 'node:path';
 import { getSystemErrorMessage } from 'node:util';
 import { CxmindError, isSystemError } from '../errors.ts';
 import { sizeText } from '../files.ts';
-import {
-  MADV_DONTNEED,
-  MAP_FIXED,
-  MAP_SHARED,
-  openLibC,
-  PROT_READ_WRITE,
-  type LibC,
-} from '../libc.ts';
+import { MADV_DONTNEED, mapFile, openLibC, type LibC } from '../libc.ts';
 import { addressOf } from '../native.ts';
 import { isShared, noteSharedBytes, sharedBuffer, type SharedMemory } from './memory.ts';
 
@@ -44,18 +37,7 @@ export function fileBuffer(byteLength: number, folder = scratchFolder()): Shared
   try {
     noteSharedBytes(byteLength);
     const block = new SharedArrayBuffer(byteLength, { maxByteLength: byteLength });
-    const at = addressOf(block);
-    const mapped = libc.functions.mmap(
-      at,
-      byteLength,
-      PROT_READ_WRITE,
-      MAP_SHARED | MAP_FIXED,
-      file,
-      0,
-    );
-    if (mapped !== at) {
-      throw new CxmindError('RUNTIME_FAILED', `mmap of ${byteLength} bytes of ${folder} failed`);
-    }
+    mapFile(libc.functions, file, byteLength, addressOf(block));
     return block;
   } finally {
     closeSync(file);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, rmSync } from 'node:fs';
 import koffi from 'koffi';
 import { CxmindError } from '../../../src/errors.ts';
-import { MAP_SHARED, openLibC, PROT_READ_WRITE, type LibC } from '../../../src/libc.ts';
+import { mapFile, openLibC, type LibC } from '../../../src/libc.ts';
 
 /** Folder of the file system in memory. */
 const DIRECTORY = '/dev/shm';
@@ -60,12 +60,9 @@ export class HostMemory {
     this.#libc = openLibC();
     const file = openSync(path, 'r+');
     try {
-      this.#address = this.#libc.mmap(null, byteLength, PROT_READ_WRITE, MAP_SHARED, file, 0);
+      this.#address = mapFile(this.#libc, file, byteLength);
     } finally {
       closeSync(file);
-    }
-    if (BigInt.asIntN(64, this.#address) === -1n) {
-      throw new CxmindError('RUNTIME_FAILED', `mmap of ${byteLength} bytes of ${path} failed`);
     }
     this.buffer = koffi.view(this.#address, byteLength);
   }
