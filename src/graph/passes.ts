@@ -1,6 +1,6 @@
 /** Passes over graphs: order, dead nodes, rewriting by rules, folding of constants and scales. */
 import { numbersOf } from '../tensor/numbers.ts';
-import { tensorOf, type Tensor } from '../tensor/tensor.ts';
+import { sizeOf, tensorOf, type Tensor } from '../tensor/tensor.ts';
 import { GraphBuilder } from './builder.ts';
 import { isFloat, type Graph, type Node, type Value } from './ir.ts';
 import { arrayOf } from './ops/array.ts';
@@ -117,8 +117,8 @@ export function rewrite(graph: Graph, rule: Rule): Graph {
 const foldConstants: Rule = (node, inputs, { g, constantOf }) => {
   const tensors = inputs.map(constantOf);
   if (inputs.length === 0 || tensors.some((tensor) => tensor === undefined)) return undefined;
-  const total = node.outputs.flatMap((output) => output.shape);
-  const size = total.reduce<number>((product, dim) => product * Number(dim), 1);
+  const size = sizeOf(node.outputs.flatMap((output) => output.shape.map(Number)));
+  // A symbolic dimension makes the size NaN.
   if (!(size <= maxFoldedElements)) return undefined;
   const arrays = tensors.map((tensor) => arrayOf(tensor!));
   const results = opOf(node).evaluate(arrays, node.attributes, (dim) =>

@@ -1,7 +1,7 @@
-import { CxmindError } from '../../errors.ts';
 import type { DType } from '../../tensor/dtype.ts';
 import { numbersOf } from '../../tensor/numbers.ts';
 import { sizeOf, type Tensor } from '../../tensor/tensor.ts';
+import { broadcastShapes, shapeError } from '../shape.ts';
 
 /**
  * A dense array of the reference evaluator, with the elements of every dtype as doubles.
@@ -65,31 +65,15 @@ export function walk(
   }
 }
 
-/** The common shape of arrays under broadcasting. */
-function commonShape(arrays: readonly NdArray[]): number[] {
-  const rank = Math.max(0, ...arrays.map((array) => array.shape.length));
-  const shape = new Array<number>(rank).fill(1);
-  for (const array of arrays) {
-    array.shape.forEach((dim, i) => {
-      const axis = rank - array.shape.length + i;
-      if (dim === 1 || dim === shape[axis]) return;
-      if (shape[axis] !== 1) {
-        const shapes = arrays.map((a) => `[${a.shape.join(', ')}]`).join(' · ');
-        throw new CxmindError('SHAPE_MISMATCH', `interpret: ${shapes} do not broadcast`);
-      }
-      shape[axis] = dim;
-    });
-  }
-  return shape;
-}
-
 /** Applies a function to the elements of broadcast arrays. */
 export function mapArrays(
   dtype: DType,
   arrays: readonly NdArray[],
   f: (...values: number[]) => number,
 ): NdArray {
-  const result = blank(dtype, commonShape(arrays));
+  const shape = broadcastShapes(arrays.map((array) => array.shape));
+  if (shape === undefined) throw shapeError('interpret', 'shapes do not broadcast', arrays);
+  const result = blank(dtype, shape as number[]);
   const strides = arrays.map((array) => broadcastStrides(array.shape, result.shape));
   walk(result.shape, strides, (position, offsets) => {
     result.data[position] = f(...arrays.map((array, k) => array.data[offsets[k]!]!));
