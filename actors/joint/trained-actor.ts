@@ -50,11 +50,12 @@ export abstract class TrainedActor<
   protected readonly props: Props;
   protected readonly device: Device;
   protected readonly weights: SharedWeights;
+  /** The model with its head; there once `start` is done. */
+  protected model!: Model;
   readonly #profile: DeviceProfile;
   #seat: Seat | null = null;
   #joined: JoinedGroup | null = null;
   #optimization: Optimization | null = null;
-  #model: Model | null = null;
 
   constructor(props: Props) {
     this.props = props;
@@ -75,13 +76,8 @@ export abstract class TrainedActor<
     const joined = await joinByRank(this.props.rank, this.device);
     if (joined !== null) this.#optimizeWith(joined);
     await this.weights.handOver();
-    this.#model = this.makeModel();
+    this.model = this.makeModel();
     return this;
-  }
-
-  protected get model(): Model {
-    if (this.#model === null) throw new CxmindError('INTERNAL', 'learner: not started yet');
-    return this.#model;
   }
 
   protected get optimization(): Optimization {
@@ -142,7 +138,7 @@ export abstract class TrainedActor<
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#joined?.leave();
     await this.#seat?.[Symbol.asyncDispose]();
-    this.#model?.[Symbol.dispose]();
+    this.model[Symbol.dispose]();
     this.#optimization?.[Symbol.dispose]();
     this.device[Symbol.dispose]();
   }

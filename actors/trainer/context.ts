@@ -1,6 +1,7 @@
 import type { DecoderSizes } from './flops.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';
 import type { rolloutProtocol } from '../rollout/protocol.ts';
+import type { Logger } from '../runtime/actor.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
 import type { Critics, Learners } from './learners.ts';
@@ -33,9 +34,13 @@ export interface StepContext {
   readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
   readonly feed: PromptFeed;
   readonly reporter: Reporter;
+  readonly logger: Logger;
   /** Null when nobody asked for a timeline of the phases. */
   readonly timeline: Timeline | null;
+  /** Aborts when the run is given up. */
   readonly signal: AbortSignal;
+  /** Aborts when the run is to save a checkpoint at once, and return. */
+  readonly preemption: AbortSignal;
 }
 
 /** A step's context. The step can be undone until it calls `beginUpdate`. */

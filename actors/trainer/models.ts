@@ -56,9 +56,7 @@ export async function loadPolicy(
     signal: system.starting,
   });
   const adapter = lora === null ? null : newAdapter(system, settings, lora, checkpoint);
-  // The weights under adapters stay as they came: only what is trained is held in another dtype.
-  const trained = adapter?.arena ?? checkpoint.arena;
-  return loadedModel({ checkpoint, adapter, trained }, settings, []);
+  return loadedModel(checkpoint, adapter, settings);
 }
 
 /** Loads the value model, divided among the critics. */
@@ -75,11 +73,8 @@ export async function loadCritic(
     overrides,
     signal: system.starting,
   });
-  const trained = checkpoint.arena;
   // A new head is as wide as `initializer_range` says.
-  const critic = loadedModel({ checkpoint, adapter: null, trained }, settings, [
-    'initializer_range',
-  ]);
+  const critic = loadedModel(checkpoint, null, settings, ['initializer_range']);
   return { ...critic, notes: critic.notes.map((note) => `critic: ${note}`) };
 }
 
@@ -164,34 +159,27 @@ function roundToStorage(storage: FloatDType, values: Float32Array): void {
   if (storage !== 'f32') roundTo(storage, values);
 }
 
-/** A checkpoint as it came, its adapters, and the arena of the two that is trained. */
-interface Loaded {
-  readonly checkpoint: LoadedCheckpoint;
-  readonly adapter: Adapter | null;
-  readonly trained: Arena;
-}
-
 /**
- * Rounds what is trained, and says which part of the model that is.
+ * Rounds the part of a model that is trained, and describes it. The weights under adapters stay as they came.
  *
  * @param read keys of `override_config` that count though no checkpoint's config has them
  */
 function loadedModel(
-  { checkpoint, adapter, trained }: Loaded,
+  checkpoint: LoadedCheckpoint,
+  adapter: Adapter | null,
   { devices, computeDType, isOffloaded, storage, threads, ...settings }: ModelSettings,
-  read: readonly string[],
+  read: readonly string[] = [],
 ): LoadedModel {
   const { overrides, freezeVisionTower } = settings;
   const { config } = checkpoint;
-  roundToStorage(storage, trained.data);
+  roundToStorage(storage, (adapter?.arena ?? checkpoint.arena).data);
   letGo(checkpoint.arena.data);
   const model = {
     ...checkpoint,
     ...{ devices, computeDType, isOffloaded, storage, threads },
-    adapter,
+    ...{ adapter, overrides },
     frozenLength: freezeVisionTower && adapter === null ? visionLength(config) : 0,
     isVisionFixed: freezeVisionTower || (adapter !== null && !adaptsVision(adapter.spec, config)),
-    overrides,
   };
   const ignored = ignoredOverrides(config, overrides, read);
   return { ...model, notes: notesOf(model, ignored, freezeVisionTower) };

@@ -84,7 +84,7 @@ export async function trainOn(
   options: PartOptions,
 ): Promise<RunSummary> {
   const started = performance.now();
-  const { reporter, advance = null, mix } = options;
+  const { reporter, logger, advance = null, mix } = options;
   const config = await onThisMachine(given, reporter);
   const plan = planRun(config, mix, (line) => reporter.note(line));
   await using owned = new AsyncDisposableStack();
@@ -96,11 +96,11 @@ export async function trainOn(
   const timeline = isDrawn ? (options.timeline ?? new Timeline()) : null;
   if (rayTimeline !== null) owned.defer(() => timeline?.write(rayTimeline));
   const signal = AbortSignal.any([options.signal, system.signal]);
-  const context = { ...spawned, plan, feed: new PromptFeed(), reporter, timeline, signal };
   const { preemption = new AbortController().signal } = options;
-  const loop = { ...options, preemption, advance, lost: system.signal, started };
+  const shown = { reporter, logger, timeline };
+  const context = { ...spawned, ...shown, plan, feed: new PromptFeed(), signal, preemption };
   try {
-    return await runLoop(context, loop);
+    return await runLoop(context, { ...options, advance, lost: system.signal, started });
   } catch (error) {
     // The loss of an actor cancels the work of the others. The loss is the reason, not the cancelled work.
     const ended: unknown = system.signal.aborted ? system.signal.reason : error;

@@ -1,5 +1,4 @@
 import { asCxmindError } from '../../src/errors.ts';
-import type { Logger } from '../runtime/actor.ts';
 import type { Checkpoints, ResumePoint } from '../run-folder/checkpoints.ts';
 import type { StepContext } from './context.ts';
 import { Stopwatch } from './timeline.ts';
@@ -14,7 +13,6 @@ interface Saved {
 export class Saving {
   readonly #context: StepContext;
   readonly #checkpoints: Checkpoints;
-  readonly #logger: Logger;
   readonly #score: () => number;
   #newest: Saved;
   /** Settles when no checkpoint is being written. */
@@ -25,15 +23,9 @@ export class Saving {
    * @param newest checkpoint, which the run resumed from; of step 0 for a new run
    * @param score of the newest validation, which says whether a checkpoint is the best
    */
-  constructor(
-    context: StepContext,
-    { checkpoints, logger }: { readonly checkpoints: Checkpoints; readonly logger: Logger },
-    newest: Saved,
-    score: () => number,
-  ) {
+  constructor(context: StepContext, checkpoints: Checkpoints, newest: Saved, score: () => number) {
     this.#context = context;
     this.#checkpoints = checkpoints;
-    this.#logger = logger;
     this.#newest = newest;
     this.#score = score;
   }
@@ -70,7 +62,7 @@ export class Saving {
       );
       this.#newest = { step, checkpoint };
       this.#isRequested = false;
-      this.#logger.info({ step, path: checkpoint }, 'checkpoint');
+      this.#context.logger.info({ step, path: checkpoint }, 'checkpoint');
     });
     this.#pending = saved.catch(() => undefined);
     return saved;

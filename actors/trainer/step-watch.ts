@@ -1,7 +1,6 @@
 import { CxmindError } from '../../src/errors.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import type { Logger } from '../runtime/actor.ts';
-import type { Reporter } from './reporter.ts';
+import type { StepContext } from './context.ts';
 
 /** Steps in a row without one finite gradient, after which a run gives up. */
 const MAX_NONFINITE_STEPS = 3;
@@ -12,14 +11,12 @@ const NO_ADVANTAGE = 1e-7;
 
 /** Watches for gradients that are not finite, whose updates the learners skip. */
 export class GradientWatch {
-  readonly #reporter: Reporter;
-  readonly #logger: Logger;
+  readonly #context: Pick<StepContext, 'reporter' | 'logger'>;
   #inARow = 0;
   #lastFinite = 0;
 
-  constructor(reporter: Reporter, logger: Logger) {
-    this.#reporter = reporter;
-    this.#logger = logger;
+  constructor(context: Pick<StepContext, 'reporter' | 'logger'>) {
+    this.#context = context;
   }
 
   /** The last step of this process with a finite gradient; 0 before there is one. */
@@ -36,8 +33,9 @@ export class GradientWatch {
       return;
     }
     this.#inARow++;
-    this.#logger.warn({ step }, 'gradient is not finite, update skipped');
-    this.#reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
+    const { reporter, logger } = this.#context;
+    logger.warn({ step }, 'gradient is not finite, update skipped');
+    reporter.note(`step ${step}: the gradient is not finite, its update was skipped`);
     if (this.#inARow < MAX_NONFINITE_STEPS) return;
     throw new CxmindError(
       'NUMERIC_NONFINITE',

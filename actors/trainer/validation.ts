@@ -2,7 +2,6 @@ import { CxmindError } from '../../src/errors.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';
 import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
-import type { Logger } from '../runtime/actor.ts';
 import { generateGroups } from './sample.ts';
 import { scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
 import { invalidCount, meanAccuracy, meanParts } from './step-metrics.ts';
@@ -17,16 +16,6 @@ export interface Validation {
   readonly accuracy: number;
   readonly gate: GateState;
   readonly scored: readonly ScoredResponse[];
-}
-
-/** Options of the validations of a run. */
-interface ValidationsOptions {
-  /** Validation prompts. */
-  readonly prompts: number;
-  /** Aborts when the run is to end early: a validation is not worth its time then. */
-  readonly preemption: AbortSignal;
-  readonly log: RunLog;
-  readonly logger: Logger;
 }
 
 /** Takes the answers of a batch as soon as they are scored. */
@@ -105,27 +94,29 @@ export async function validate(
 /** The validations of a run: the newest one, its score, and where its answers are written. */
 export class Validations {
   readonly #context: StepContext;
-  readonly #options: ValidationsOptions;
+  /** Validation prompts. */
+  readonly #prompts: number;
+  readonly #log: RunLog;
   #newest: { readonly step: number; readonly validation: Validation } | null = null;
 
-  constructor(context: StepContext, options: ValidationsOptions) {
+  constructor(context: StepContext, prompts: number, log: RunLog) {
     this.#context = context;
-    this.#options = options;
+    this.#prompts = prompts;
+    this.#log = log;
   }
 
   /**
    * Validates after a step; null without validation prompts, and when the run was preempted meanwhile.
    *
-   * @param isNew whether answers are to be written, or were so before a resume
+   * @param isNew false where the answers were written before a resume
    */
   async take(step: number, gate: GateState, isNew: boolean): Promise<Validation | null> {
-    const { prompts, preemption, log, logger } = this.#options;
-    if (prompts === 0) return null;
-    const { plan, signal, reporter } = this.#context;
+    if (this.#prompts === 0) return null;
+    const { plan, signal, preemption, reporter, logger } = this.#context;
     let validation: Validation;
     try {
       const context = { ...this.#context, signal: AbortSignal.any([signal, preemption]) };
-      validation = await validate(context, prompts, gate);
+      validation = await validate(context, this.#prompts, gate);
     } catch (error) {
       if (preemption.aborted && !signal.aborted) return null;
       throw error;
@@ -136,7 +127,7 @@ export class Validations {
       validation.scored.map(generationOf),
       plan.trainer.valGenerationsToLog,
     );
-    await log.generations(step, shown, isNew);
+    await this.#log.generations(step, shown, isNew);
     logger.info({ step, ...validation.metrics }, 'validation');
     reporter.note(`validation at step ${step}: accuracy ${validation.accuracy.toFixed(3)}`);
     return validation;
@@ -149,8 +140,7 @@ export class Validations {
 
   /** True when the validation of a step was cut off by a preemption. */
   wasCutOff(step: number): boolean {
-    const { prompts, preemption } = this.#options;
-    return preemption.aborted && prompts > 0 && !this.isOf(step);
+    return this.#context.preemption.aborted && this.#prompts > 0 && !this.isOf(step);
   }
 
   /** Accuracy of the newest validation; null without one. */
