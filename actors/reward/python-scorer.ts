@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -162,14 +163,12 @@ class PythonProcess {
   async ask(request: unknown, limitMs: number, signal: AbortSignal): Promise<unknown> {
     const { promise, resolve: reply, reject } = Promise.withResolvers<unknown>();
     const refuse = (message: string): void => reject(new CxmindError('REWARD_INVALID', message));
-    const onAbort = (): void => reject(asCxmindError(signal.reason));
     const timer = setTimeout(
       () => reject(new CxmindError('ACTOR_TIMEOUT', `no answer in ${limitMs} ms`)),
       limitMs,
     );
     this.#onEnd = refuse;
-    signal.addEventListener('abort', onAbort);
-    if (signal.aborted) onAbort();
+    using _ = addAbortListener(signal, () => reject(asCxmindError(signal.reason)));
     this.#onReply = reply;
     let answer: Answered;
     try {
@@ -185,7 +184,6 @@ class PythonProcess {
     } finally {
       clearTimeout(timer);
       this.#onEnd = undefined;
-      signal.removeEventListener('abort', onAbort);
     }
     if ('value' in answer) return answer.value;
     if ('misfit' in answer) throw new CxmindError('SHAPE_MISMATCH', answer.misfit);

@@ -6,13 +6,6 @@ import { isSteppedItself } from '../../src/training/device-weights.ts';
 import type { LoadedModel } from './models.ts';
 import type { PolicyPlan, RunPlan } from './plan.ts';
 
-/** The models of a run. */
-export interface RunModels {
-  readonly policy: LoadedModel;
-  /** Null unless advantages are estimated from values. */
-  readonly critic: LoadedModel | null;
-}
-
 /** Something that lies in a card's memory from a run's beginning to its end. */
 export interface Kept {
   readonly what: string;
@@ -22,7 +15,7 @@ export interface Kept {
 /** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
 export function keptOnCard(
   plan: Pick<RunPlan, 'policy' | 'critic' | 'reference' | 'placement'>,
-  { policy, critic }: RunModels,
+  { policy, critic }: { readonly policy: LoadedModel; readonly critic: LoadedModel | null },
 ): Kept[] {
   const { learners } = plan.placement;
   const reference = policy.adapter === null ? plan.reference?.model : undefined;

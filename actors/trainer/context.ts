@@ -1,4 +1,4 @@
-import type { DecoderSizes } from './flops.ts';
+import type { ModelConfig } from '../../src/model/model-config.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';
 import type { rolloutProtocol } from '../rollout/protocol.ts';
 import type { Logger } from '../runtime/actor.ts';
@@ -31,7 +31,10 @@ export interface StepContext {
   /** The policy's weights, which get to every process that reads them. */
   readonly weights: WeightSync;
   /** Sizes of the models that are trained; they say what training costs. */
-  readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
+  readonly sizes: {
+    readonly policy: ModelConfig['text'];
+    readonly critic: ModelConfig['text'] | null;
+  };
   readonly feed: PromptFeed;
   readonly reporter: Reporter;
   readonly logger: Logger;

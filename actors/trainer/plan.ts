@@ -11,11 +11,10 @@ import {
   criticModel,
   criticSettings,
   dataSettings,
-  engineSettings,
   learnerSettings,
+  microBatch,
   policyModel,
   referenceModel,
-  referenceSettings,
   rewardSettings,
   tokenizerPathOf,
 } from './settings.ts';
@@ -79,8 +78,17 @@ export function planRun(
     /** The frozen copy of the policy and how it scores; null where KL is off. */
     reference: algorithm.disableKl
       ? null
-      : { model: referenceModel(config), settings: referenceSettings(config) },
-    rollout: { engine: engineSettings(config), tokenizerPath: tokenizerPathOf(config) },
+      : {
+          model: referenceModel(config),
+          microBatch: microBatch(config, worker.actor, 'experience'),
+        },
+    rollout: {
+      engine: {
+        maxPrefillTokens: worker.rollout.maxNumBatchedTokens,
+        memoryShare: worker.rollout.gpuMemoryUtilization,
+      },
+      tokenizerPath: tokenizerPathOf(config),
+    },
     /** The run's own prompts and reward. */
     task: planTask(config, files, null, note),
     /** Those of earlier stages that go on. */

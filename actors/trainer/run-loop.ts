@@ -1,3 +1,4 @@
+import { addAbortListener } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { asCxmindError } from '../../src/errors.ts';
@@ -98,7 +99,10 @@ interface RunParts {
 class Run {
   readonly #context: StepContext;
   readonly #options: LoopOptions;
-  readonly #parts: RunParts;
+  readonly #steps: number;
+  readonly #log: RunLog;
+  readonly #validations: Validations;
+  readonly #saving: Saving;
   readonly #idle = new IdleWatch();
   readonly #gradients: GradientWatch;
   /** The place of the run, as a checkpoint would keep it now. */
@@ -110,7 +114,10 @@ class Run {
   constructor(context: StepContext, options: LoopOptions, parts: RunParts, point: ResumePoint) {
     this.#context = context;
     this.#options = options;
-    this.#parts = parts;
+    this.#steps = parts.steps;
+    this.#log = parts.log;
+    this.#validations = parts.validations;
+    this.#saving = parts.saving;
     this.#point = point;
     this.#gradients = new GradientWatch(context);
   }
@@ -121,7 +128,7 @@ class Run {
     if (valBeforeTrain || valOnly || this.#point.unfinished !== null) {
       await this.#validateBefore(isNew);
     }
-    const onSave = (): void => this.#parts.saving.request(this.#isWhole ? this.#point : null);
+    const onSave = (): void => this.#saving.request(this.#isWhole ? this.#point : null);
     this.#options.saveRequests?.addEventListener('save', onSave);
     try {
       await this.#train();
@@ -131,7 +138,7 @@ class Run {
       throw error;
     } finally {
       this.#options.saveRequests?.removeEventListener('save', onSave);
-      await this.#parts.saving.settled();
+      await this.#saving.settled();
     }
   }
 
@@ -139,31 +146,29 @@ class Run {
   async #validateBefore(isNewRun: boolean): Promise<void> {
     const { step, state, unfinished } = this.#point;
     const isNew = isNewRun || unfinished !== null;
-    const before = await this.#parts.validations.take(step, state.validationGate, isNew);
+    const before = await this.#validations.take(step, state.validationGate, isNew);
     if (before === null) return;
     this.#accuracyBefore = before.accuracy;
     // The gate of a resumed run has seen this validation already, like that of a run that never stopped.
     if (isNew) this.#update({ validationGate: before.gate });
     if (isNewRun) this.#point = { ...this.#point, accuracyBefore: before.accuracy };
     if (unfinished === null) {
-      this.#parts.log.show(step, before.metrics);
+      this.#log.show(step, before.metrics);
       return;
     }
     const metrics = { ...unfinished, ...before.metrics };
     this.#update({ advance: this.#observed(metrics) });
     this.#point = { ...this.#point, unfinished: null };
-    await this.#parts.log.step(step, metrics);
-    await this.#parts.saving.rescore(step);
+    await this.#log.step(step, metrics);
+    await this.#saving.rescore(step);
   }
 
   /** Takes steps until the last one, or until the run is preempted. */
   async #train(): Promise<void> {
     const { plan, reporter } = this.#context;
     const { profile } = plan.trainer;
-    if (profile !== null && profile > this.#parts.steps) {
-      reporter.note(
-        `trainer.profile: there is no step ${profile}, the run has ${this.#parts.steps}`,
-      );
+    if (profile !== null && profile > this.#steps) {
+      reporter.note(`trainer.profile: there is no step ${profile}, the run has ${this.#steps}`);
     }
     const [began, from] = [performance.now(), this.#point.step];
     while (!this.#isAtEnd() && !this.#context.preemption.aborted) {
@@ -171,9 +176,9 @@ class Run {
       const result = await profiled(this.#context, place, () => this.#step());
       if (result === null) return;
       const { step } = this.#point;
-      await this.#parts.log.files.trained(step, result.trained);
+      await this.#log.files.trained(step, result.trained);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
-      this.#report(result, secondsPerStep * (this.#parts.steps - step));
+      this.#report(result, secondsPerStep * (this.#steps - step));
       this.#gradients.observe(result.metrics, step);
       const isFinished = await this.#finishStep(result.metrics);
       if (!isFinished) return;
@@ -185,21 +190,20 @@ class Run {
     const { signal, preemption, timeline } = this.#context;
     const step = this.#point.step + 1;
     const undo = new AbortController();
-    const cancel = (): void => undo.abort(preemption.reason);
-    preemption.addEventListener('abort', cancel);
+    using undoing = addAbortListener(preemption, () => undo.abort(preemption.reason));
     if (timeline !== null) timeline.step = step;
     try {
       const context = {
         ...this.#context,
         signal: AbortSignal.any([signal, undo.signal]),
         beginUpdate: async () => {
-          await this.#parts.saving.settled();
+          await this.#saving.settled();
           undo.signal.throwIfAborted();
-          preemption.removeEventListener('abort', cancel);
+          undoing[Symbol.dispose]();
           this.#isWhole = false;
         },
       };
-      const number = { step, steps: this.#parts.steps };
+      const number = { step, steps: this.#steps };
       const result = await trainingStep(context, this.#point.state, number);
       const { state, metrics } = result;
       this.#point = { ...this.#point, step, state, unfinished: metrics };
@@ -208,8 +212,6 @@ class Run {
     } catch (error) {
       if (undo.signal.aborted && !signal.aborted) return null;
       throw error;
-    } finally {
-      preemption.removeEventListener('abort', cancel);
     }
   }
 
@@ -222,28 +224,28 @@ class Run {
     const validate = async (): Promise<void> => {
       const gate = this.#point.state.validationGate;
       const validation = await clock.time('validation', () =>
-        this.#parts.validations.take(step, gate, true),
+        this.#validations.take(step, gate, true),
       );
       if (validation === null) return;
       metrics = { ...metrics, ...validation.metrics };
       this.#update({ validationGate: validation.gate });
     };
-    if (step === this.#parts.steps || isDue(trainer.valFreq, step)) {
+    if (step === this.#steps || isDue(trainer.valFreq, step)) {
       await validate();
-      if (this.#parts.validations.wasCutOff(step)) return false;
+      if (this.#validations.wasCutOff(step)) return false;
     }
     const advance = this.#observed(metrics);
-    const isLast = step === this.#parts.steps || isPast(advance, step, this.#options.advance);
-    if (isLast && !this.#parts.validations.isOf(step)) await validate();
+    const isLast = step === this.#steps || isPast(advance, step, this.#options.advance);
+    if (isLast && !this.#validations.isOf(step)) await validate();
     this.#update({ advance });
     const write = async (saving: { readonly save_checkpoint?: number }): Promise<void> => {
-      await this.#parts.log.step(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
+      await this.#log.step(step, withTimeAround(metrics, { ...clock.seconds, ...saving }));
       this.#point = { ...this.#point, unfinished: null };
     };
-    if (isLast || isDue(trainer.saveFreq, step) || this.#parts.saving.isRequested) {
+    if (isLast || isDue(trainer.saveFreq, step) || this.#saving.isRequested) {
       const point = { ...this.#point, unfinished: null };
       // The line is written before the checkpoint has its name: a resumed run can remove a line, but not add one.
-      await this.#parts.saving.save(point, (seconds) => write({ save_checkpoint: seconds }));
+      await this.#saving.save(point, (seconds) => write({ save_checkpoint: seconds }));
     } else {
       await write({});
     }
@@ -253,33 +255,32 @@ class Run {
   /** Saves what was preempted, or validates at the end; then writes the summary. */
   async #conclude(): Promise<RunSummary> {
     const { reporter, plan } = this.#context;
-    const { files } = this.#parts.log;
+    const { files } = this.#log;
     const { step, state, unfinished, accuracyBefore } = this.#point;
     const isDone = unfinished === null && this.#isAtEnd();
     const isPreempted = this.#context.preemption.aborted && !isDone;
     if (isPreempted) {
-      if (this.#parts.saving.newest.step < step) {
-        await this.#parts.saving.save(this.#point);
+      if (this.#saving.newest.step < step) {
+        await this.#saving.save(this.#point);
       }
-      const where =
-        step === 0 ? 'before its first step' : `after step ${step} of ${this.#parts.steps}`;
+      const where = step === 0 ? 'before its first step' : `after step ${step} of ${this.#steps}`;
       const saved = step === 0 ? '' : `, saved in ${plan.folder}`;
       reporter.note(`stopped ${where}${saved}; the same command goes on from there`);
-    } else if (!this.#parts.validations.isOf(step)) {
-      const validation = await this.#parts.validations.take(step, state.validationGate, true);
-      if (validation !== null) this.#parts.log.show(step, validation.metrics);
+    } else if (!this.#validations.isOf(step)) {
+      const validation = await this.#validations.take(step, state.validationGate, true);
+      if (validation !== null) this.#log.show(step, validation.metrics);
     }
     const summary: RunSummary = {
       val_accuracy_before: accuracyBefore ?? this.#accuracyBefore,
-      val_accuracy_after: this.#parts.validations.accuracy,
+      val_accuracy_after: this.#validations.accuracy,
       steps: step,
       seconds: (performance.now() - this.#options.started) / 1000,
-      checkpoint: this.#parts.saving.newest.checkpoint,
+      checkpoint: this.#saving.newest.checkpoint,
       ...(isPreempted && { preempted: true }),
     };
     const isKept = plan.trainer.valOnly && (await files.earlierSummary()) !== null;
     if (!isKept) await files.summary(summary);
-    this.#parts.log.finish();
+    this.#log.finish();
     return summary;
   }
 
@@ -287,18 +288,18 @@ class Run {
   async #rescue(failure: unknown): Promise<void> {
     const { step } = this.#point;
     const { reporter, plan } = this.#context;
-    const hasLearned = this.#gradients.lastFinite > this.#parts.saving.newest.step;
+    const hasLearned = this.#gradients.lastFinite > this.#saving.newest.step;
     try {
       if (this.#isWhole && hasLearned && !this.#options.lost.aborted) {
-        await this.#parts.saving.save(this.#point);
+        await this.#saving.save(this.#point);
       }
     } catch (error) {
       const { message } = asCxmindError(error);
       if (message !== asCxmindError(failure).message) reporter.note(`not saved: ${message}`);
     }
     if (plan.trainer.valOnly) return;
-    const { step: saved } = this.#parts.saving.newest;
-    const where = step === 0 ? 'in the first step' : `after step ${step} of ${this.#parts.steps}`;
+    const { step: saved } = this.#saving.newest;
+    const where = step === 0 ? 'in the first step' : `after step ${step} of ${this.#steps}`;
     reporter.note(
       saved === 0
         ? `stopped ${where}; there is no checkpoint in ${plan.folder} yet, the same command starts anew`
@@ -307,7 +308,7 @@ class Run {
   }
 
   #isAtEnd(): boolean {
-    return isAtEnd(this.#point, this.#parts.steps, this.#options.advance);
+    return isAtEnd(this.#point, this.#steps, this.#options.advance);
   }
 
   /** Nearness to the end of a stage after some metrics, those of a validation included. */
@@ -329,7 +330,7 @@ class Run {
     const warning = this.#idle.observe(metrics, accuracy);
     if (warning !== null) reporter.note(warning);
     if (!showsTable(plan.trainer)) return;
-    reporter.step(stepLine(metrics, { step, steps: this.#parts.steps, accuracy, secondsLeft }));
+    reporter.step(stepLine(metrics, { step, steps: this.#steps, accuracy, secondsLeft }));
   }
 }
 

@@ -88,17 +88,6 @@ export function criticSettings(config: Config): TrainedSettings & Pick<CriticPro
   return { ...trainedSettings(config, critic), loss: { cliprangeValue, lossAvgMode } };
 }
 
-/** Settings of the reference, which scores as the learners do. */
-export function referenceSettings(config: Config) {
-  return { microBatch: microBatch(config, config.worker.actor, 'experience') };
-}
-
-/** Limits of a rollout actor's engine. */
-export function engineSettings({ worker: { rollout } }: Config) {
-  const { maxNumBatchedTokens, gpuMemoryUtilization } = rollout;
-  return { maxPrefillTokens: maxNumBatchedTokens, memoryShare: gpuMemoryUtilization };
-}
-
 /** Settings of the reward actors. */
 export function rewardSettings(config: Config): RewardProps {
   const { reward } = config.worker;
@@ -188,7 +177,8 @@ function optimizationOf({ optim, fsdp, offload, maxGradNorm }: Trained) {
   };
 }
 
-function microBatch({ data }: Config, trained: Trained, use: 'update' | 'experience') {
+/** Micro-batches of a model, for updates or for scoring. */
+export function microBatch({ data }: Config, trained: Trained, use: 'update' | 'experience') {
   return {
     size:
       use === 'update'

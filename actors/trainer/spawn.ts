@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
-import type { DecoderSizes } from './flops.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { criticProtocol } from '../critic/protocol.ts';
@@ -27,7 +26,7 @@ import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
 import { freeBytesOf, keptOnCard, memoryTable } from './card-memory.ts';
-import type { RunActors } from './context.ts';
+import type { RunActors, StepContext } from './context.ts';
 import { Critics, Learners } from './learners.ts';
 import {
   freezeReference,
@@ -50,14 +49,6 @@ const essential = { onCrash: 'escalate' } as const;
 /** Supervision of actors on nodes. A node may be lost with all its actors; the run goes on while others are left. */
 const replaceable = { ...defaultSupervision, givenUp: 'stop' } as const;
 
-/** The actors of a run with what they work on. */
-export interface SpawnedRun {
-  readonly actors: RunActors;
-  /** The policy's weights that are trained. */
-  readonly weights: WeightSync;
-  readonly sizes: { readonly policy: DecoderSizes; readonly critic: DecoderSizes | null };
-}
-
 /**
  * Loads the models of a run and starts its actors.
  *
@@ -69,7 +60,7 @@ export async function spawnRun(
   hosts: readonly Host[],
   { logger, reporter }: { readonly logger: Logger; readonly reporter: Reporter },
   owned: AsyncDisposableStack,
-): Promise<SpawnedRun> {
+): Promise<Pick<StepContext, 'actors' | 'weights' | 'sizes'>> {
   const places = placeRun(plan.placement, hosts);
   const policy = await loadPolicy(system, plan.policy.model);
   for (const note of policy.notes) reporter.note(note);
@@ -82,7 +73,7 @@ export async function spawnRun(
   // The reference takes the weights before anything restores or trains them.
   let reference: RunActors['reference'] = null;
   if (plan.reference !== null) {
-    const { model, settings } = plan.reference;
+    const { model, ...settings } = plan.reference;
     const frozen = owned.use(freezeReference(system, model, policy, weights, logger));
     reference = await spawnReference(system, settings, policy, frozen, places.reference);
   }

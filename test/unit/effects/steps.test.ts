@@ -13,7 +13,6 @@ import { Critics, Learners } from '../../../actors/trainer/learners.ts';
 import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
-import { engineSettings } from '../../../actors/trainer/settings.ts';
 import type { RunState } from '../../../actors/run-folder/checkpoints.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/timeline.ts';
@@ -69,7 +68,7 @@ describe('a key of the config', () => {
       new SharedVersion(version).current = 1;
       actor = new RolloutActor({
         model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
-        engine: { ...engineSettings(await configOf()), bannedTokens: [] },
+        engine: { ...planRun(await configOf()).rollout.engine, bannedTokens: [] },
         // One token in three ends a response.
         stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
       });
@@ -159,13 +158,13 @@ describe('a key of the config', () => {
     effectOf('worker.rollout.max_num_batched_tokens');
     it('is the longest prefill of the engine: worker.rollout.max_num_batched_tokens', async () => {
       const config = await configOf('worker.rollout.max_num_batched_tokens=3000');
-      assert.equal(engineSettings(config).maxPrefillTokens, 3000);
+      assert.equal(planRun(config).rollout.engine.maxPrefillTokens, 3000);
     });
 
     effectOf('worker.rollout.gpu_memory_utilization');
     it('is the share of free memory for the cache: worker.rollout.gpu_memory_utilization', async () => {
       const config = await configOf('worker.rollout.gpu_memory_utilization=0.25');
-      assert.equal(engineSettings(config).memoryShare, 0.25);
+      assert.equal(planRun(config).rollout.engine.memoryShare, 0.25);
     });
   });
 
