@@ -1,5 +1,6 @@
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+import { Turns } from '../../src/turns.ts';
 import { callOf, type Call } from './call.ts';
 import type { Communicator } from './communicator.ts';
 import type { Elements } from './elements.ts';
@@ -24,7 +25,7 @@ export class Group implements Communicator {
   readonly rank: number;
   readonly size: number;
   readonly #engine: Engine;
-  #last: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   #failure: CxmindError | undefined;
 
   constructor(engine: Engine) {
@@ -71,17 +72,19 @@ export class Group implements Communicator {
 
   /** Runs one call after the other, and none after a failure. */
   #run(call: Call, input: Tensor | null, output: Tensor | null): Promise<void> {
-    const [from, into] = [input, output].map((tensor) => (tensor?.data ?? null) as Elements | null);
-    const turn = this.#last.then(async () => {
+    return this.#turns.run(async () => {
       if (this.#failure !== undefined) throw this.#failure;
       try {
-        await this.#engine.run(call, from!, into!);
+        await this.#engine.run(call, elementsOf(input), elementsOf(output));
       } catch (error) {
         this.#failure ??= asCxmindError(error);
         throw this.#failure;
       }
     });
-    this.#last = turn.catch(() => undefined);
-    return turn;
   }
+}
+
+/** Data of a tensor whose dtype `callOf` has checked. */
+function elementsOf(tensor: Tensor | null): Elements | null {
+  return tensor && (tensor.data as Elements);
 }

@@ -1,15 +1,19 @@
 import type { Link } from '../link.ts';
 
-/** Process on some host that joined this one and has room for actors. */
-export interface ClusterNode {
-  /** Name that is unique in the cluster and has no `@`: the host, or `host.1` for its second process. */
-  readonly name: string;
+/** Identity of a process of a launch. */
+export interface Identity {
   /** Name of the host in the hostfile, for the scheduler or for the operating system. */
   readonly host: string;
   /** Number of the process in the launch. */
   readonly rank: number;
   /** Number of actors that it is to host. */
   readonly slots: number;
+}
+
+/** Process on some host that joined this one and has room for actors. */
+export interface ClusterNode extends Identity {
+  /** Name that is unique in the cluster and has no `@`: the host, or `host.1` for its second process. */
+  readonly name: string;
   readonly link: Link;
 }
 
@@ -25,3 +29,14 @@ export interface Cluster extends AsyncDisposable {
 
 /** Brings the processes of a launch together. Aborting `signal` gives that up. */
 export type Gather = (signal: AbortSignal) => Promise<Cluster>;
+
+/** Name of a process on its link, by which the leading one knows it: `1 4 node02`. */
+export function nameOf({ host, rank, slots }: Identity): string {
+  return `${rank} ${slots} ${host}`;
+}
+
+/** Identity of the process with that name; undefined for a name that is none of a launch. */
+export function identityOf(name: string): Identity | undefined {
+  const [, rank, slots, host] = /^(\d{1,9}) (\d{1,9}) ([^\s@]{1,200})$/.exec(name) ?? [];
+  return host === undefined ? undefined : { host, rank: Number(rank), slots: Number(slots) };
+}

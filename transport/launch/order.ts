@@ -8,7 +8,7 @@ import type { Link } from '../link.ts';
 import { connectLink } from '../zmq/connect.ts';
 import { RunTicket } from '../zmq/keys.ts';
 import { bracketed } from './addresses.ts';
-import { nameOf } from './identity.ts';
+import { nameOf } from './cluster.ts';
 
 /** Version of the form below. All processes of a launch must have the same. */
 const version = 1;

@@ -1,8 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { makeRunKeys, ticketFor, type RunKeys } from '../zmq/keys.ts';
 import type { Heartbeat } from '../zmq/liveness.ts';
-import type { Cluster, ClusterNode } from './cluster.ts';
-import type { Identity } from './identity.ts';
+import type { Cluster, ClusterNode, Identity } from './cluster.ts';
 import type { Share } from './mapping.ts';
 import { anyAddress, bracketed } from './addresses.ts';
 import { NodeProcess, type Output, type ProcessEnd } from './node-process.ts';

@@ -2,8 +2,7 @@ import { addAbortListener } from 'node:events';
 import type { CxmindError } from '../../src/errors.ts';
 import type { Link } from '../link.ts';
 import { LinkListener, type ListenOptions } from '../zmq/listener.ts';
-import type { ClusterNode } from './cluster.ts';
-import { identityOf, type Identity } from './identity.ts';
+import { identityOf, type ClusterNode, type Identity } from './cluster.ts';
 
 export interface RollCallOptions extends ListenOptions {
   /** Ranks that must join. Other processes are turned away. */
@@ -17,7 +16,7 @@ export class RollCall implements AsyncDisposable {
   readonly #complete: Promise<readonly ClusterNode[]>;
   readonly #listener: LinkListener;
   readonly #missing: Set<number>;
-  readonly #joined: (Identity & { readonly link: Link })[] = [];
+  readonly #joined: Omit<ClusterNode, 'name'>[] = [];
   readonly #resolve: (nodes: readonly ClusterNode[]) => void;
   #onLeave: OnLeave = () => undefined;
 
@@ -100,7 +99,7 @@ export class RollCall implements AsyncDisposable {
 }
 
 /** Names each process by its host. Those after the first on a host have a number behind it. */
-function named(joined: readonly (Identity & { readonly link: Link })[]): ClusterNode[] {
+function named(joined: readonly Omit<ClusterNode, 'name'>[]): ClusterNode[] {
   const seen = new Map<string, number>();
   return joined.map((node) => {
     const { host } = node;
