@@ -5,7 +5,7 @@ import { RunLock } from '../../actors/run-folder/lock.ts';
 import { evaluatePolicy } from '../../actors/trainer/run.ts';
 import type { ScoredResponse } from '../../actors/trainer/score.ts';
 import type { Gather } from '../../transport/launch/cluster.ts';
-import { sourceList } from '../config/data-source.ts';
+import { sourceList } from '../config/names.ts';
 import { validationSampling } from '../config/derive.ts';
 import type { Config } from '../config/schema.ts';
 import { Sampling } from '../config/worker-schema.ts';
@@ -19,6 +19,7 @@ import { summarize, type EvaluationSummary } from '../evaluation/summary.ts';
 import { taskOf, tasks, type Task } from '../evaluation/task.ts';
 import { CxmindError } from '../errors.ts';
 import { writeFileAtomically } from '../files.ts';
+import type { Metrics } from '../metrics.ts';
 import { thumbnail } from '../vision/encode.ts';
 import { runTraining } from './run-training.ts';
 import { complain } from './terminal.ts';
@@ -72,33 +73,83 @@ export async function evaluate(
   const questions = await questionsOf(rows, options);
   const folder = config.trainer.saveCheckpointPath ?? '.';
   await using _ = await RunLock.take(folder);
-  if (await (await RunFiles.open(folder)).hasSteps()) {
-    throw new CxmindError(
-      'CONFIG_INVALID',
-      `${folder} is the folder of a training run, whose summary.json an evaluation would replace; name another by ` +
-        `--out, as in --out ${join(folder, 'eval')}`,
-    );
-  }
-  const paths = {
-    questions: join(folder, 'questions.jsonl'),
-    predictions: join(folder, 'predictions.jsonl'),
-    summary: join(folder, 'summary.json'),
-    report: join(folder, 'report.html'),
-  };
-  const lines = questions.map((question) => `${questionLine(question)}\n`).join('');
-  await writeFileAtomically(paths.questions, lines);
+  await refuseTrainingRun(folder);
+  const fileOf = (name: string): string => join(folder, name);
 
+  const own = ownConfig(config, task, fileOf('questions.jsonl'));
+  const lines = questions.map((question) => `${questionLine(question)}\n`).join('');
+  await writeFileAtomically(fileOf('questions.jsonl'), lines);
+  const predictions = fileOf('predictions.jsonl');
+  const asking = { task, questions, judge, predictions, gather };
+  const { answers, unasked, metrics } = await askAll(own, asking);
+
+  const named = answers.map((answer) => ({ ...answer, file: questions[answer.question]!.file }));
+  const summary = summarize(task, named, ks);
+  const seconds = (performance.now() - started) / 1000;
+  const model = config.worker.actor.model.modelPath ?? '';
+  const content = {
+    model,
+    data: data.valFiles,
+    sampling: Sampling.encode(validationSampling(own.worker.rollout)),
+    max_tokens: data.maxResponseLength,
+    seconds,
+    unasked,
+    ...summary,
+    reward: metrics,
+  };
+  const files = [predictions, fileOf('summary.json')];
+  await writeFileAtomically(fileOf('summary.json'), `${JSON.stringify(content, null, 2)}\n`);
+  if (flags.report) {
+    const shown = await reportQuestions(task, questions, answers, flags['report-rows']);
+    const sources = sourceList(data.valFiles).join(', ');
+    const page = reportPage({ summary, model, data: sources, questions: shown });
+    await writeFileAtomically(fileOf('report.html'), page);
+    files.push(fileOf('report.html'));
+  }
+  return { summary, files, seconds };
+}
+
+/** @throws CONFIG_INVALID for the folder of a training run */
+async function refuseTrainingRun(folder: string): Promise<void> {
+  if (!(await (await RunFiles.open(folder)).hasSteps())) return;
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `${folder} is the folder of a training run, whose summary.json an evaluation would replace; name another by ` +
+      `--out, as in --out ${join(folder, 'eval')}`,
+  );
+}
+
+/**
+ * Asks the questions in batches, and appends the scored answers of each batch to the file of predictions.
+ *
+ * @returns all answers, the number of questions that could not be asked, and the metrics of the rewards
+ */
+async function askAll(
+  config: Config,
+  asking: {
+    readonly task: Task;
+    readonly questions: readonly Question[];
+    readonly judge: Judge | null;
+    /** Path of the file of predictions. */
+    readonly predictions: string;
+    readonly gather: Gather | undefined;
+  },
+): Promise<{
+  readonly answers: readonly Answer[];
+  readonly unasked: number;
+  readonly metrics: Metrics;
+}> {
+  const { task, questions, judge, predictions, gather } = asking;
   const answers: Answer[] = [];
   const keep = async (batch: readonly Answer[]): Promise<void> => {
     const records = batch.map((answer, i) =>
       recordLine(questions[answer.question]!, answer, sampleOf(batch, i)),
     );
-    if (records.length > 0) await appendFile(paths.predictions, `${records.join('\n')}\n`);
+    if (records.length > 0) await appendFile(predictions, `${records.join('\n')}\n`);
     answers.push(...batch);
   };
-  const own = ownConfig(config, task, paths.questions);
   const { metrics } = await runTraining(
-    own,
+    config,
     (whole, run) =>
       evaluatePolicy(whole, run, async (scored) => {
         await keep(await scoredAnswers(scored, questions, task, judge));
@@ -112,26 +163,7 @@ export async function evaluate(
     const { count, first } = judge.failures;
     complain(`warning: --judge: ${count} answers judged by their words alone: ${first}`);
   }
-
-  const named = answers.map((answer) => ({ ...answer, file: questions[answer.question]!.file }));
-  const summary = summarize(task, named, ks);
-  const seconds = (performance.now() - started) / 1000;
-  const about = {
-    model: config.worker.actor.model.modelPath ?? '',
-    data: data.valFiles,
-    sampling: Sampling.encode(validationSampling(own.worker.rollout)),
-    max_tokens: data.maxResponseLength,
-  };
-  const content = { ...about, seconds, unasked: unasked.length, ...summary, reward: metrics };
-  await writeFileAtomically(paths.summary, `${JSON.stringify(content, null, 2)}\n`);
-  if (flags.report) {
-    const shown = await reportQuestions(task, questions, answers, flags['report-rows']);
-    const sources = sourceList(data.valFiles).join(', ');
-    const page = reportPage({ summary, model: about.model, data: sources, questions: shown });
-    await writeFileAtomically(paths.report, page);
-  }
-  const files = [paths.predictions, paths.summary, ...(flags.report ? [paths.report] : [])];
-  return { summary, files, seconds };
+  return { answers, unasked: unasked.length, metrics };
 }
 
 /** The config that asks the questions as they were written down. */

@@ -1,6 +1,6 @@
 /** Flags and arguments that several commands take. */
 import { Args, Errors, Flags } from '@oclif/core';
-import { deviceChoice, type DeviceChoice } from '../config/device.ts';
+import { deviceChoice, type DeviceChoice } from '../config/compute.ts';
 import { localPath } from '../files.ts';
 
 const parsePath = (name: string): Promise<string> => Promise.resolve(localPath(name));

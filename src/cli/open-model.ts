@@ -4,7 +4,7 @@ import { sampleOptions } from '../data/sample-options.ts';
 import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint/checkpoint.ts';
 import { placeArena, type AnyArena } from '../model/weights/device-arena.ts';
-import type { DeviceChoice } from '../config/device.ts';
+import type { DeviceChoice } from '../config/compute.ts';
 import { chooseDevices } from '../device/choose.ts';
 import type { Device } from '../device/device.ts';
 import { openDevice } from '../device/open.ts';
