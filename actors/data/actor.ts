@@ -1,4 +1,4 @@
-import type { DataSources } from '../../src/config/data-source.ts';
+import type { DataSources } from '../../src/config/names.ts';
 import { loadDataset } from '../../src/data/dataset.ts';
 import { eachRow, checkSkipped, skippable, type InvalidRows } from '../../src/data/invalid-rows.ts';
 import { Lookahead } from '../../src/data/lookahead.ts';

@@ -1,4 +1,4 @@
-import { rewardFileOf } from '../../src/config/reward-file.ts';
+import { rewardFileOf } from '../../src/config/names.ts';
 import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { scoreWithFaults } from '../../src/reward/fault-search.ts';

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
-import type { RewardFile } from '../../src/config/reward-file.ts';
+import type { RewardFile } from '../../src/config/names.ts';
 import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { promptsOfShares } from '../../src/config/curriculum.ts';
-import { sourceList, type DataSources } from '../../src/config/data-source.ts';
+import { sourceList, type DataSources } from '../../src/config/names.ts';
 import { learnerCount, trainingSteps, validationSampling } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { KlKind } from '../../src/algorithms/kl.ts';
 import { learnerCount } from '../../src/config/derive.ts';
-import { floatDTypeOf } from '../../src/config/precision.ts';
+import { floatDTypeOf } from '../../src/config/compute.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
 import { localPath } from '../files.ts';
-import { rewardFileOf } from './reward-file.ts';
+import { rewardFileOf } from './names.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 

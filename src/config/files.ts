@@ -1,10 +1,8 @@
 import { existsSync, globSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { localPath } from '../files.ts';
-import { readSource, sourceList, type DataSources } from './data-source.ts';
+import { isHubId, readSource, rewardFileOf, sourceList, type DataSources } from './names.ts';
 import { isTemplateText } from './derive.ts';
-import { isHubId } from './hub-id.ts';
-import { rewardFileOf } from './reward-file.ts';
 import type { Rule } from './rules.ts';
 import type { Config } from './schema.ts';
 

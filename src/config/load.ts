@@ -18,7 +18,7 @@ import { mergeLayers, readItems, sourceIn, type Layer } from './merge.ts';
 import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
 import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
-import { parseYaml } from './yaml-source.ts';
+import { parseYaml } from './yaml.ts';
 
 /** More than `parseYaml` takes of any text. */
 const MAX_CONFIG_BYTES = 1 << 22;

@@ -1,6 +1,6 @@
 import { asMapping } from '../check/codec.ts';
 import { configInvalid, pathOf, type Issue, type SourceOf } from '../check/issues.ts';
-import { parseYaml } from './yaml-source.ts';
+import { parseYaml } from './yaml.ts';
 
 /** Input of the schema: plain data, and where each of its values came from. */
 export interface Layer {

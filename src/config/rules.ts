@@ -1,6 +1,6 @@
 import { advantageEstimators } from '../algorithms/advantage.ts';
 import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
-import { floatDTypeOf } from './precision.ts';
+import { floatDTypeOf } from './compute.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 

@@ -26,7 +26,7 @@ import {
   positiveInt,
   text,
 } from '../check/scalars.ts';
-import { deviceChoice } from './device.ts';
+import { deviceChoice } from './compute.ts';
 import { Stage } from './curriculum-schema.ts';
 import {
   environmentValues,

@@ -1,6 +1,6 @@
 import { asMapping, keyPaths } from '../check/codec.ts';
-import { floatDTypeOf } from './precision.ts';
-import { rewardFileOf } from './reward-file.ts';
+import { floatDTypeOf } from './compute.ts';
+import { rewardFileOf } from './names.ts';
 import { nearestOf } from '../check/nearest.ts';
 import type { Rule } from './rules.ts';
 import { Config, defaults } from './schema.ts';

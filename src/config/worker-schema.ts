@@ -18,7 +18,7 @@ import {
 import { klEstimators } from '../algorithms/kl.ts';
 import { policyLosses } from '../algorithms/policy-loss.ts';
 import { lrSchedules } from '../algorithms/schedule.ts';
-import { precision } from './precision.ts';
+import { precision } from './compute.ts';
 
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
 const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);

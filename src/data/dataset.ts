@@ -1,4 +1,4 @@
-import type { DataSources } from '../config/data-source.ts';
+import type { DataSources } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { ColumnarThread } from './columnar-thread.ts';
 import { decodeRow } from './decode-row.ts';

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import * as t from 'io-ts';
-import { parseYaml } from '../config/yaml-source.ts';
+import { parseYaml } from '../config/yaml.ts';
 
 /** Files of a data set by split name. */
 export type Splits = ReadonlyMap<string, readonly string[]>;

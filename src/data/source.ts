@@ -1,6 +1,6 @@
 import { glob, readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { readSource, type DataSources } from '../config/data-source.ts';
+import { readSource, type DataSources } from '../config/names.ts';
 import { CxmindError } from '../errors.ts';
 import { readWhole } from '../files.ts';
 import { openRepository } from '../hub/repository.ts';

@@ -1,4 +1,4 @@
-import type { DeviceChoice } from '../config/device.ts';
+import type { DeviceChoice } from '../config/compute.ts';
 import { asCxmindError } from '../errors.ts';
 import { countCards } from './cuda/cudart.ts';
 import { openDevice, type DeviceName } from './open.ts';

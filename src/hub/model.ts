@@ -1,4 +1,4 @@
-import { isHubId } from '../config/hub-id.ts';
+import { isHubId } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { exists } from '../files.ts';
 import { openRepository } from './repository.ts';

@@ -1,4 +1,4 @@
-import { toYaml } from '../config/yaml-text.ts';
+import { toYaml } from '../config/yaml.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription } from './logger.ts';
 import { nested, type Nested } from './nesting.ts';

@@ -3,8 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } fro
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { parseYaml } from '../config/yaml-source.ts';
-import { toYaml } from '../config/yaml-text.ts';
+import { parseYaml, toYaml } from '../config/yaml.ts';
 import { readWholeSync } from '../files.ts';
 import type { MetricPoint, NewRun, RunStore } from './mlflow-store.ts';
 

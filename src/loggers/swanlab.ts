@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { toYaml } from '../config/yaml-text.ts';
+import { toYaml } from '../config/yaml.ts';
 import type { Metrics } from '../metrics.ts';
 import { printable } from '../printable.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';

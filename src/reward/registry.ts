@@ -1,5 +1,5 @@
 import { nearestOf } from '../check/nearest.ts';
-import { rewardFileOf } from '../config/reward-file.ts';
+import { rewardFileOf } from '../config/names.ts';
 import { answerText, type Answer } from '../data/row.ts';
 import { CxmindError } from '../errors.ts';
 import { androidGui } from './android-gui.ts';

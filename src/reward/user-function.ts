@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { nearestOf } from '../check/nearest.ts';
-import type { RewardFile } from '../config/reward-file.ts';
+import type { RewardFile } from '../config/names.ts';
 import type { Answer } from '../data/row.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { openToRead } from '../files.ts';

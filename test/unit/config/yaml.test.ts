@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { parseYaml } from '../../../src/config/yaml-source.ts';
+import { parseYaml } from '../../../src/config/yaml.ts';
 
 const origin = { file: 'x.yaml' };
 

@@ -1,7 +1,7 @@
+/** Names in a config: of data, of repositories on the hub, of reward functions in files. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { localPath } from '../files.ts';
-import { isHubId } from './hub-id.ts';
 
 /** Sources of rows: one, or a list of them in their order; an empty text is none. */
 export type DataSources = string | readonly string[];
@@ -49,4 +49,34 @@ export function readSource(source: string, cwd: string = process.cwd()): DataSou
   if (isHubId(name)) return { kind: 'hub', name, split };
   const problem = name === '' ? 'an empty name' : 'no such file or directory';
   return { kind: 'none', name, problem };
+}
+
+const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+const DATA_FILE = /\.(jsonl|json|csv|parquet|arrow|txt)$/i;
+
+/**
+ * Tells whether a name that is no file here may be that of a repository on the Hugging Face Hub: `owner/name`.
+ *
+ * The reference takes everything that is not there for a hub id; here a mistyped path stays one.
+ */
+export function isHubId(name: string): boolean {
+  return HUB_ID.test(name) && !DATA_FILE.test(name);
+}
+
+/** A function in a user's file. */
+export interface RewardFile {
+  readonly file: string;
+  readonly name: string;
+}
+
+/**
+ * The function that `worker.reward.reward_function` names by its file, `./file.ts:score`.
+ *
+ * @param usualName name of the function where only the file is named
+ * @returns undefined for a built-in reward, whose name has no dot, slash or colon
+ */
+export function rewardFileOf(spec: string, usualName = 'main'): RewardFile | undefined {
+  if (!/[:/\\.]/.test(spec)) return undefined;
+  const [, file = spec, name = usualName] = /^(.+):([^:/\\]+)$/s.exec(spec) ?? [];
+  return { file, name };
 }

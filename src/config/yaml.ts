@@ -1,3 +1,4 @@
+/** YAML in and out: texts that are parsed with the place of each value, and trees that are written. */
 import {
   isAlias,
   isMap,
@@ -5,6 +6,7 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  stringify,
   type Document,
   type Node,
   type ScalarTag,
@@ -128,4 +130,9 @@ function sourcesIn(
   };
   walk(document.contents, [], 0);
   return sources;
+}
+
+/** A plain tree as YAML: keys in alphabetical order, two spaces a level, no line feed at the end. */
+export function toYaml(tree: Readonly<Record<string, unknown>>): string {
+  return stringify(tree, { sortMapEntries: true, lineWidth: 0 }).trimEnd();
 }
