@@ -1,3 +1,4 @@
+import { htmlEscape } from 'escape-goat';
 import { stripMarks } from '../reward/grammar.ts';
 import type { AnswerScore } from './score.ts';
 import type { EvaluationSummary, Share } from './summary.ts';
@@ -53,20 +54,8 @@ function markup(parts: TemplateStringsArray, ...values: readonly Content[]): Htm
 
 function markupOf(content: Content): string {
   if (content instanceof Html) return content.text;
-  if (typeof content === 'string' || typeof content === 'number') return escaped(String(content));
+  if (typeof content === 'string' || typeof content === 'number') return htmlEscape(String(content));
   return content.map(markupOf).join('');
-}
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => entities[character]!);
 }
 
 /**
