@@ -93,7 +93,10 @@ class Interpolator {
   }
 
   #resolveText(text: string, keys: readonly string[], seen: readonly string[]): unknown {
-    if (text === MANDATORY) return this.#complain(keys, 'mandatory, and not given');
+    if (text === MANDATORY) {
+      this.#complain(keys, 'mandatory, and not given');
+      return undefined;
+    }
     const [first] = text.matchAll(reference);
     if (first?.[0] === text) {
       if (!this.#isVariable(first)) return this.#follow(first[3]!, keys, seen);
@@ -127,14 +130,16 @@ class Interpolator {
 
   #follow(path: string, keys: readonly string[], seen: readonly string[]): unknown {
     const value = at(this.#tree, path);
-    if (asMapping(value) !== undefined) return this.#complain(keys, `\${${path}} is a section`);
-    if (seen.includes(path)) return this.#complain(keys, `\${${path}} refers to itself`);
-    if (++this.#followed <= MAX_FOLLOWED) return this.resolve(value, keys, [...seen, path]);
-    if (this.#followed > MAX_FOLLOWED + 1) return undefined;
-    return this.#complain(keys, 'references multiply without end');
+    if (asMapping(value) !== undefined) this.#complain(keys, `\${${path}} is a section`);
+    else if (seen.includes(path)) this.#complain(keys, `\${${path}} refers to itself`);
+    else if (++this.#followed <= MAX_FOLLOWED) return this.resolve(value, keys, [...seen, path]);
+    else if (this.#followed === MAX_FOLLOWED + 1) {
+      this.#complain(keys, 'references multiply without end');
+    }
+    return undefined;
   }
 
-  #complain(keys: readonly string[], expected: string): undefined {
+  #complain(keys: readonly string[], expected: string): void {
     const path = pathOf(keys);
     const source = this.#sourceOf(path);
     this.issues.push({ path, expected, ...(source === undefined ? {} : { source }) });

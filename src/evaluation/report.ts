@@ -54,7 +54,8 @@ function markup(parts: TemplateStringsArray, ...values: readonly Content[]): Htm
 
 function markupOf(content: Content): string {
   if (content instanceof Html) return content.text;
-  if (typeof content === 'string' || typeof content === 'number') return htmlEscape(String(content));
+  if (typeof content === 'string' || typeof content === 'number')
+    return htmlEscape(String(content));
   return content.map(markupOf).join('');
 }
 
