@@ -31,6 +31,9 @@ export function u53Of(lower: number, upper: number): number {
   return (lower >>> 0) + upper * 2 ** 32;
 }
 
+/** Methods of Buffer, which work on any Uint8Array. */
+const buffers = Buffer.prototype as Buffer;
+
 /** Reads a message from the front. */
 export class ByteReader {
   readonly bytes: Uint8Array;
@@ -72,6 +75,10 @@ export class ByteReader {
     return value <= Number.MAX_SAFE_INTEGER ? value : this.fail(`with a number beyond 2^53`);
   }
 
+  f64(): number {
+    return buffers.readDoubleLE.call(this.bytes, this.skip(8));
+  }
+
   /** A view of bytes, of the message's own class. */
   view(length: number): Uint8Array {
     const start = this.skip(length);
@@ -95,6 +102,9 @@ export class ByteReader {
   }
 }
 
+/** Length to which an ASCII text is written faster by a loop than by a call of `Buffer.write`. */
+const shortText = 32;
+
 /** Writes a message from the front into memory that grows with it. */
 export class ByteWriter {
   #bytes: Buffer;
@@ -112,11 +122,13 @@ export class ByteWriter {
   }
 
   u8(value: number): void {
-    this.#bytes[this.#claim(1)] = value;
+    const at = this.#claim(1);
+    this.#bytes[at] = value;
   }
 
   u32(value: number): void {
-    setU32(this.#bytes, this.#claim(4), value);
+    const at = this.#claim(4);
+    setU32(this.#bytes, at, value);
   }
 
   /** Writes a number up to `Number.MAX_SAFE_INTEGER` as a u64. */
@@ -126,17 +138,27 @@ export class ByteWriter {
     setU32(this.#bytes, at + 4, upperWord(value));
   }
 
+  f64(value: number): void {
+    const at = this.#claim(8);
+    this.#bytes.writeDoubleLE(value, at);
+  }
+
   put(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#claim(bytes.length));
+    const at = this.#claim(bytes.length);
+    this.#bytes.set(bytes, at);
   }
 
   /** Writes a u32 length and the text in UTF-8. */
   text(value: string): void {
     const length = Buffer.byteLength(value);
     this.u32(length);
-    this.#bytes.write(value, this.#claim(length), 'utf8');
+    const at = this.#claim(length);
+    const bytes = this.#bytes;
+    if (length !== value.length || length > shortText) bytes.write(value, at, 'utf8');
+    else for (let i = 0; i < length; i++) bytes[at + i] = value.charCodeAt(i);
   }
 
+  /** Makes room and returns its offset. The bytes may be others afterwards, so they must be read after this. */
   #claim(count: number): number {
     const start = this.at;
     this.at = start + count;

@@ -1,4 +1,4 @@
-import { ByteReader, setU32 } from './bytes.ts';
+import { ByteReader, ByteWriter, setU32 } from './bytes.ts';
 import type { Packet } from './channel.ts';
 
 /*
@@ -34,21 +34,32 @@ export interface Parts {
   readonly body: Body;
 }
 
-/**
- * Makes one packet of an envelope and a body. The frames are not copied.
- *
- * @param envelopeBytes length of the envelope, which is the beginning of `envelope`
- */
-export function join(envelope: Uint8Array, body: Body, envelopeBytes = envelope.length): Packet {
-  const header = Buffer.allocUnsafe(prefixBytes + envelopeBytes + body.bytes.length);
-  setU32(header, 0, magic);
-  setU32(header, 4, body.frames.length);
-  setU32(header, 8, envelopeBytes);
-  setU32(header, 12, body.bytes.length);
-  // An envelope is a few dozen bytes. A view to copy them from would cost more than this loop.
-  for (let i = 0; i < envelopeBytes; i++) header[prefixBytes + i] = envelope[i]!;
-  header.set(body.bytes, prefixBytes + envelopeBytes);
-  return { header, frames: body.frames };
+/** Writer of a packet's header. The envelope is written first, then `end` adds the body. */
+export class HeaderWriter extends ByteWriter {
+  /** @param sizeBytes expected size of the envelope and the body */
+  constructor(sizeBytes: number) {
+    super(prefixBytes + sizeBytes);
+    this.at = prefixBytes;
+  }
+
+  /** Ends the header. The body's frames are not copied. */
+  end({ bytes, frames }: Body): Packet {
+    const envelopeBytes = this.at - prefixBytes;
+    this.put(bytes);
+    const header = this.written;
+    setU32(header, 0, magic);
+    setU32(header, 4, frames.length);
+    setU32(header, 8, envelopeBytes);
+    setU32(header, 12, bytes.length);
+    return { header, frames };
+  }
+}
+
+/** Makes a packet of an envelope and a body. The body's frames are not copied. */
+export function join(envelope: Uint8Array, body: Body): Packet {
+  const writer = new HeaderWriter(envelope.length + body.bytes.length);
+  writer.put(envelope);
+  return writer.end(body);
 }
 
 /**

@@ -1,15 +1,13 @@
-import * as E from 'fp-ts/lib/Either.js';
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
-import type { Packet } from '../../transport/channel.ts';
+import { decodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { ActorEvent, Logger } from './actor.ts';
-import { open, post, type EnvelopeOf } from './envelope.ts';
+import { post, receive, type Envelope, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';
 import { PendingAsks } from './pending-asks.ts';
 import {
   stoppedError,
-  valueOf,
   type ActorStatus,
   type AskOptions,
   type Sender,
@@ -18,7 +16,7 @@ import {
 import { Relay, type RelayOptions } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
 
-export interface CellOptions extends RelayOptions {
+interface CellOptions extends RelayOptions {
   readonly name: string;
   readonly launcher: Launcher;
   readonly supervision: Supervision;
@@ -137,7 +135,12 @@ export class Cell implements Sender {
     }
     const relay = new Relay(incarnation.channel, this.#options);
     this.#incarnation = incarnation;
-    incarnation.channel.receive((packet) => this.#receive(packet, relay, incarnation));
+    receive(
+      incarnation.channel,
+      (envelope, body) => this.#take(envelope, body, relay, incarnation),
+      (error) =>
+        this.#options.logger.error({ actor: this.name, error: toWireError(error) }, 'bad packet'),
+    );
     void incarnation.ended.then((reason) => {
       relay.close();
       this.#incarnation = undefined;
@@ -146,14 +149,7 @@ export class Cell implements Sender {
     if (launching.signal.aborted) this.#endInOrder(incarnation);
   }
 
-  #receive(packet: Packet, relay: Relay, incarnation: Incarnation): void {
-    const opened = open(packet);
-    if (E.isLeft(opened)) {
-      const error = toWireError(opened.left);
-      this.#options.logger.error({ actor: this.name, error }, 'bad packet');
-      return;
-    }
-    const { envelope, body } = opened.right;
+  #take(envelope: Envelope, body: Body, relay: Relay, incarnation: Incarnation): void {
     switch (envelope.kind) {
       // Sent by the actor to another one.
       case 'ask':
@@ -309,6 +305,6 @@ export class Cell implements Sender {
   #log({ level, event }: EnvelopeOf<'log'>, body: Body): void {
     const { launcher, logger } = this.#options;
     const place = launcher.node === undefined ? {} : { node: launcher.node };
-    logger[level]({ actor: this.name, ...place, ...(valueOf(body) as object) }, event);
+    logger[level]({ actor: this.name, ...place, ...(decodeBody(body) as object) }, event);
   }
 }

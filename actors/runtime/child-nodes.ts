@@ -29,7 +29,7 @@ const output: Output = {
   stderr: (text) => void process.stderr.write(text),
 };
 
-export interface ChildNodesOptions {
+interface ChildNodesOptions {
   /** Heartbeat of the links. It says how soon a process that hangs is taken for dead. */
   readonly heartbeat: Heartbeat;
   /** Adds a process to the system. */

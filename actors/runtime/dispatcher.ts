@@ -1,13 +1,12 @@
 import type * as t from 'io-ts';
 import { asCxmindError, type CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
-import { encodeBody } from '../../transport/codec.ts';
+import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Context, Logger } from './actor.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
-import { valueOf } from './ref.ts';
 import { StreamOutlet } from './stream.ts';
 
 /** Number of done tells at which their credits are given back within one turn of the event loop. */
@@ -53,7 +52,7 @@ class Delivery implements Context {
   }
 }
 
-export interface DispatcherOptions {
+interface DispatcherOptions {
   readonly channel: Channel;
   /** Memory for the tensors of replies. */
   readonly payloads: PayloadMemory;
@@ -204,7 +203,7 @@ export class Dispatcher {
   #call(delivery: Delivery, request: t.Mixed): unknown {
     const { method } = delivery.message;
     const where = `${this.#options.name}.${method}`;
-    const message: unknown = decodeAs<unknown>(request, valueOf(delivery.body), where);
+    const message: unknown = decodeAs<unknown>(request, decodeBody(delivery.body), where);
     const actor = this.#actor as unknown as Readonly<Record<string, Handler>>;
     return actor[method]!(message, delivery);
   }

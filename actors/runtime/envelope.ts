@@ -1,13 +1,25 @@
 import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { guarded } from '../../src/check/scalars.ts';
-import { CxmindError, type ErrorCode, type WireError } from '../../src/errors.ts';
+import {
+  asCxmindError,
+  type CxmindError,
+  type ErrorCode,
+  type WireError,
+} from '../../src/errors.ts';
+import { ByteReader, type ByteWriter } from '../../transport/bytes.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
-import { encodeBody } from '../../transport/codec.ts';
-import { join, split, type Body } from '../../transport/frame.ts';
-import { checked, Cursor, invalid, number, text, type Field } from './field.ts';
+import { decodeValue, encodeBody, encodeValue } from '../../transport/codec.ts';
+import { HeaderWriter, split, type Body } from '../../transport/frame.ts';
 
-/** The wire form of an error. */
+/*
+ * Envelopes of the packets between a cell and the host of its actor, in both directions.
+ *
+ * An envelope is one byte, the place of its kind in the table below, and then the fields of that kind in the order of
+ * the table. The body of the packet is the message itself.
+ */
+
+/** Wire form of an error. */
 export const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
   t.intersection([
     t.type({
@@ -19,56 +31,79 @@ export const WireErrorForm: t.Type<WireError> = t.recursion('WireError', () =>
   ]),
 );
 
-/** An event for a logger, less its fields. */
+/** Log event, without its fields. */
 export const Logged = t.type({
   level: t.keyof({ debug: null, info: null, warn: null, error: null }),
   event: t.string,
 });
-const identified = { id: number };
-const addressed = { to: text, method: text };
-const failed = checked(WireErrorForm);
 
-/**
- * Every kind of packet between a system and the host of an actor; both ends send and take them.
- *
- * An envelope is one byte, its kind's place in this table, and the fields in the order they have here.
- */
+/** Layout of one field of an envelope. `read` throws WIRE_INVALID. */
+interface Field<T> {
+  write(value: T, to: ByteWriter): void;
+  read(from: ByteReader): T;
+}
+
+const u53: Field<number> = { write: (value, to) => to.u53(value), read: (from) => from.u53() };
+const f64: Field<number> = { write: (value, to) => to.f64(value), read: (from) => from.f64() };
+const text: Field<string> = { write: (value, to) => to.text(value), read: (from) => from.text() };
+
+/** Field of a u32 length and that many bytes of msgpack, checked by a codec: for values that are rare. */
+function packed<T>(codec: t.Type<T, unknown>): Field<T> {
+  return {
+    write(value, to) {
+      const bytes = encodeValue(value);
+      to.u32(bytes.length);
+      to.put(bytes);
+    },
+    read(from) {
+      const decoded = codec.decode(decodeValue(from.view(from.u32())));
+      return E.isRight(decoded) ? decoded.right : from.fail(`without a ${codec.name}`);
+    },
+  };
+}
+
+const identified = { id: u53 };
+const addressed = { ...identified, to: text, method: text };
+const failed = packed(WireErrorForm);
+
+/** Kinds of envelopes. Both ends send and take them. */
 const envelopes = {
-  /** A message that wants a reply within `timeoutMs`; `to` names the actor it is for. */
-  ask: { ...identified, ...addressed, timeoutMs: number },
-  /** A message that wants items and then a reply; `window` of them may come before credit is given. */
-  stream: { ...identified, ...addressed, timeoutMs: number, window: number },
-  /** A message that wants none; its id is for the sender's credit. */
-  tell: { ...identified, ...addressed },
-  /** One item of a stream is in the body. */
+  /** A message that wants a reply within `timeoutMs`. `to` names the actor that it is for. */
+  ask: { ...addressed, timeoutMs: f64 },
+  /** A message that wants items and then a reply. `window` of the items may come before credit is given. */
+  stream: { ...addressed, timeoutMs: f64, window: f64 },
+  /** A message that wants no reply. Its id is for the sender's credit. */
+  tell: addressed,
+  /** One item of a stream, in the body. */
   item: identified,
-  /** The reader of a stream has room for so many items more. */
-  credit: { ...identified, count: number },
-  /** The caller gave up on an ask or a stream; goes past the queue. */
+  /** Room for `count` more items at the reader of a stream. */
+  credit: { ...identified, count: u53 },
+  /** End of an ask or a stream whose caller gave up. It overtakes messages that wait. */
   cancel: { ...identified, reason: failed },
-  /** An ask's answer is in the body; gives one credit back. */
+  /** Answer to an ask, in the body. It gives one credit back. */
   reply: identified,
-  /** An ask failed; gives one credit back. */
+  /** Failure of an ask. It gives one credit back. */
   refusal: { ...identified, error: failed },
-  /** Every tell up to this id is done; gives their credits back. */
+  /** End of every tell up to this id. It gives their credits back. */
   done: identified,
   /** The actor was made and takes messages. */
   ready: {},
-  /** Stop: abort what runs, refuse what waits, dispose, end. */
+  /** Order to abort the message that runs, refuse those that wait, dispose, and end. */
   stop: {},
   /** The actor is disposed of. */
   stopped: {},
   /** The actor cannot go on. */
   crashed: { error: failed },
-  /** The actor's state is in the body, for its next life. */
+  /** State of the actor for its next incarnation, in the body. */
   kept: {},
-  /** The actor wants to hear of what happens to another. */
+  /** Request to hear of the events of another actor. */
   watch: { ...identified, to: text },
+  /** End of a watch. */
   unwatch: identified,
-  /** What happened to an actor that is watched is in the body. */
+  /** Event of an actor that is watched, in the body. */
   event: identified,
-  /** An event for the system's logger; fields are in the body. */
-  log: { level: checked(Logged.props.level), event: text },
+  /** Log event for the system's logger. Its fields are in the body. */
+  log: { level: packed(Logged.props.level), event: text },
 };
 
 type Kind = keyof typeof envelopes;
@@ -83,13 +118,13 @@ const namesOf = kinds.map((kind) => Object.keys(envelopes[kind]));
 const fieldsOf = kinds.map((kind) => Object.values<Field<unknown>>(envelopes[kind]));
 const numberOf = new Map(kinds.map((kind, number) => [kind, number]));
 
-/** The body of packets that say everything in the envelope. */
+/** Body of a packet that says everything in its envelope. */
 export const emptyBody: Body = encodeBody(undefined);
 
-/** Where envelopes are written before `join` copies them. */
-const draft = new Cursor(new Uint8Array(512));
+/** Length that most envelopes do not exceed, in bytes. */
+const usualBytes = 64;
 
-/** Sends one packet; false when the channel is closed. */
+/** Sends one packet. Returns false when the channel is closed. */
 export function post(
   channel: Pick<Channel, 'send'>,
   envelope: Envelope,
@@ -97,34 +132,89 @@ export function post(
 ): boolean {
   const kind = numberOf.get(envelope.kind)!;
   const values = envelope as unknown as Readonly<Record<string, unknown>>;
-  draft.at = 0;
-  draft.bytes[draft.claim(1)] = kind;
+  const writer = new HeaderWriter(usualBytes + body.bytes.length);
+  writer.u8(kind);
   const [names, fields] = [namesOf[kind]!, fieldsOf[kind]!];
-  for (let i = 0; i < fields.length; i++) fields[i]!.write(values[names[i]!], draft);
-  return channel.send(join(draft.bytes, body, draft.at));
+  for (let i = 0; i < fields.length; i++) fields[i]!.write(values[names[i]!], writer);
+  return channel.send(writer.end(body));
 }
 
-/** Envelope and body of a packet, the body not yet decoded; WIRE_INVALID for anything else. */
-export function open(
-  packet: Packet,
-): E.Either<CxmindError, { readonly envelope: Envelope; readonly body: Body }> {
-  try {
-    const { envelope, body } = split(packet);
-    return E.right({ envelope: read(envelope), body });
-  } catch (error) {
-    if (error instanceof CxmindError) return E.left(error);
-    throw error;
+/**
+ * Sets the receiver of a channel, which takes each packet's envelope and body.
+ *
+ * @param onBad called with the error of a packet that is not as the table says
+ */
+export function receive(
+  channel: Pick<Channel, 'receive'>,
+  take: (envelope: Envelope, body: Body) => void,
+  onBad: (error: CxmindError) => void,
+): void {
+  const texts = new RecentTexts();
+  channel.receive((packet) => {
+    let opened: Opened;
+    try {
+      opened = open(packet, texts);
+    } catch (error) {
+      onBad(asCxmindError(error));
+      return;
+    }
+    take(opened.envelope, opened.body);
+  });
+}
+
+interface Opened {
+  readonly envelope: Envelope;
+  /** The body, not yet decoded. */
+  readonly body: Body;
+}
+
+/** Opens a packet. @throws WIRE_INVALID for one that is not as the table says */
+export function open(packet: Packet, texts = new RecentTexts()): Opened {
+  const { envelope: bytes, body } = split(packet);
+  const reader = new EnvelopeReader(bytes, texts);
+  const number = reader.u8();
+  const kind = kinds[number] ?? reader.fail('of no known kind');
+  const envelope: Record<string, unknown> = { kind };
+  const [names, fields] = [namesOf[number]!, fieldsOf[number]!];
+  for (let i = 0; i < fields.length; i++) envelope[names[i]!] = fields[i]!.read(reader);
+  reader.end();
+  return { envelope: envelope as unknown as Envelope, body };
+}
+
+class EnvelopeReader extends ByteReader {
+  readonly #texts: RecentTexts;
+
+  constructor(bytes: Uint8Array, texts: RecentTexts) {
+    super(bytes, 'envelope');
+    this.#texts = texts;
+  }
+
+  override text(): string {
+    const length = this.u32();
+    return this.#texts.of(this.bytes, this.skip(length), length);
   }
 }
 
-function read(bytes: Uint8Array): Envelope {
-  const from = new Cursor(bytes);
-  const number = from.bytes[from.pass(1)]!;
-  const kind = kinds[number];
-  if (kind === undefined) throw invalid('of no known kind');
-  const envelope: Record<string, unknown> = { kind };
-  const [names, fields] = [namesOf[number]!, fieldsOf[number]!];
-  for (let i = 0; i < fields.length; i++) envelope[names[i]!] = fields[i]!.read(from);
-  if (from.at !== bytes.length) throw invalid(`of kind '${kind}' with bytes after its fields`);
-  return envelope as unknown as Envelope;
+/** Number of texts that are remembered; a power of two. */
+const recentCount = 64;
+
+/** Texts that came last. The same few names come again and again, and to decode one costs more than to compare it. */
+class RecentTexts {
+  readonly #texts = new Array<string>(recentCount).fill('');
+
+  /** Decodes UTF-8 at an offset. */
+  of(bytes: Uint8Array, at: number, length: number): string {
+    if (length === 0) return '';
+    const place = (bytes[at]! + 7 * bytes[at + length - 1]! + 31 * length) & (recentCount - 1);
+    const recent = this.#texts[place]!;
+    if (recent.length === length && isAsciiAt(recent, bytes, at)) return recent;
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset + at, length).toString();
+    return (this.#texts[place] = text);
+  }
+}
+
+/** Compares an ASCII text with the bytes at an offset. */
+function isAsciiAt(value: string, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) !== bytes[at + i]) return false;
+  return true;
 }

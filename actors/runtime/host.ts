@@ -1,23 +1,22 @@
-import * as E from 'fp-ts/lib/Either.js';
 import {
   asCxmindError,
   type CxmindError,
   type ErrorDetail,
   toWireError,
 } from '../../src/errors.ts';
-import type { Channel, Packet } from '../../transport/channel.ts';
-import { encodeBody } from '../../transport/codec.ts';
+import type { Channel } from '../../transport/channel.ts';
+import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import { ownMemory, sharedCopy, type PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { Actor, Environment, Logger } from './actor.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { emptyBody, open, post, type LogLevel } from './envelope.ts';
+import { emptyBody, post, receive, type Envelope, type LogLevel } from './envelope.ts';
 import type { IncarnationStart } from './incarnation.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
-import { stoppedError, valueOf } from './ref.ts';
+import { stoppedError } from './ref.ts';
 import { Uplink } from './relay.ts';
 
-export interface HostOptions {
+interface HostOptions {
   readonly channel: Channel;
   readonly start: IncarnationStart & Pick<Environment, 'name' | 'node' | 'devices'>;
   /** Memory for the tensors of what the actor sends. Default: memory of their own. */
@@ -56,7 +55,7 @@ export class ActorHost {
       logger,
       keep: (state) => void post(channel, { kind: 'kept' }, encodeState(state)),
       recall: (codec) =>
-        kept && decodeAs(codec, valueOf(copyOf(kept)), `${name}: the state that was kept`),
+        kept && decodeAs(codec, decodeBody(copyOf(kept)), `${name}: the state that was kept`),
       watch: (to, listener) => uplink.watch(to, listener),
       refTo: (to, protocol) => uplink.refTo(to, protocol),
     };
@@ -68,7 +67,11 @@ export class ActorHost {
       onFatal: (error) => void this.#crash(error),
       onStopped: () => void this.#end(),
     });
-    channel.receive((packet) => this.#take(packet));
+    receive(
+      channel,
+      (envelope, body) => this.#take(envelope, body),
+      (error) => logger.error({ error }, 'bad packet'),
+    );
   }
 
   /** Makes the actor and announces it. Any failure until then is a crash. */
@@ -96,14 +99,8 @@ export class ActorHost {
     this.#uplink.close(error);
   }
 
-  #take(packet: Packet): void {
+  #take(envelope: Envelope, body: Body): void {
     if (this.#hasCrashed) return;
-    const opened = open(packet);
-    if (E.isLeft(opened)) {
-      this.#environment.logger.error({ error: opened.left }, 'bad packet');
-      return;
-    }
-    const { envelope, body } = opened.right;
     switch (envelope.kind) {
       case 'ask':
       case 'stream':

@@ -62,7 +62,7 @@ export class IncarnationChannels {
     channel.receive((packet) => this.#take(packet));
   }
 
-  /** Whether another incarnation may begin. */
+  /** True while another incarnation may begin. */
   get isOpen(): boolean {
     return this.#isOpen;
   }

@@ -1,5 +1,5 @@
 import { CxmindError } from '../../src/errors.ts';
-import { encodeBody } from '../../transport/codec.ts';
+import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import { sameThreadPair } from '../../transport/same-thread.ts';
 import type { Actor, Environment } from './actor.ts';
@@ -9,7 +9,6 @@ import { ActorHost } from './host.ts';
 import type { Incarnation, IncarnationStart, Launcher } from './incarnation.ts';
 import type { Allocation, Claims, Place, Placement, ResourcePool } from './placement.ts';
 import type { Protocol } from './protocol.ts';
-import { valueOf } from './ref.ts';
 import type { RemoteNode, StartOrder } from './remote-node.ts';
 
 /*
@@ -82,7 +81,7 @@ export function threadLauncher(
 }
 
 /** An actor that is to run on nodes. */
-export interface RemoteActor {
+interface RemoteActor {
   readonly order: Omit<StartOrder, 'restarts' | 'devices'>;
   readonly props: unknown;
   readonly place: Exclude<Place, 'thread'>;
@@ -125,7 +124,7 @@ export class RemoteLauncher implements Launcher {
   async launch({ restarts, kept }: IncarnationStart, signal: AbortSignal): Promise<Incarnation> {
     const { node, allocation } = await this.#settle(restarts === 0, signal);
     const { order, props } = this.#actor;
-    const body = kept === undefined ? this.#body : encodeBody({ props, kept: valueOf(kept) });
+    const body = kept === undefined ? this.#body : encodeBody({ props, kept: decodeBody(kept) });
     const start = { ...order, restarts, devices: [...allocation.devices] };
     this.#youngest = node.start(start, body, this.#youngest);
     return this.#youngest;

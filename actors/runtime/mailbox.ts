@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 
 /** An entry of a mailbox: a message that is not done. */
-export interface Entry {
+interface Entry {
   /** Number that is higher than that of every earlier entry. */
   readonly id: number;
 }

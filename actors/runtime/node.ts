@@ -2,7 +2,7 @@ import * as E from 'fp-ts/lib/Either.js';
 import { availableParallelism } from 'node:os';
 import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
-import { encodeBody } from '../../transport/codec.ts';
+import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { Link } from '../../transport/link.ts';
 import { PayloadHeap } from '../../transport/shared/heap.ts';
@@ -10,7 +10,6 @@ import { moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nodeVersion, openOrder, postOrder, type OrderOf } from './node-orders.ts';
-import { valueOf } from './ref.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 
 /**
@@ -83,7 +82,7 @@ export class NodeHost {
     };
     let incarnation: Incarnation;
     try {
-      const given = valueOf(body) as { readonly props: unknown; readonly kept?: unknown };
+      const given = decodeBody(body) as { readonly props: unknown; readonly kept?: unknown };
       const start = {
         ...order,
         node: this.#name,

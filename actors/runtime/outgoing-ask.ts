@@ -11,7 +11,7 @@ import type { StreamInbox } from './stream.ts';
 /** Longest delay of a timer, 24 days. Longer deadlines are cut to it. */
 const maxTimerMs = 2 ** 31 - 1;
 
-export interface OutgoingAskOptions {
+interface OutgoingAskOptions {
   readonly id: number;
   /** Name of the actor. */
   readonly actor: string;
@@ -58,7 +58,7 @@ export class OutgoingAsk {
     });
   }
 
-  /** Whether the caller waits no more. The actor may still be working on a settled ask. */
+  /** True once the caller waits no more. The actor may still be working on a settled ask. */
   get isSettled(): boolean {
     return this.#isSettled;
   }

@@ -12,7 +12,7 @@ type Connection = Pick<Incarnation, 'channel' | 'urgent'>;
 
 type Answer = EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>;
 
-export interface PendingAsksOptions {
+interface PendingAsksOptions {
   /** Name of the actor. */
   readonly name: string;
   /** Capacity of its mailbox. */

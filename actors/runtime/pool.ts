@@ -62,7 +62,7 @@ export async function askAny<P extends Protocol, M extends MethodOf<P>>(
 }
 
 /** One message for all actors, or a function that makes each actor's own from its index in the list. */
-export type Spread<Message> = Message | ((index: number) => Message);
+type Spread<Message> = Message | ((index: number) => Message);
 
 /**
  * Asks every actor at once. The first failure cancels the other asks.

@@ -106,7 +106,7 @@ export function refOver<P extends Protocol>(
     }
     ask[method] = async (message: unknown, options: AskOptions): Promise<unknown> => {
       const body = await sender.ask(method, encode(message), options);
-      return decodeAs<unknown>(entry.reply, valueOf(body), `${name}.${method} reply`);
+      return decodeAs<unknown>(entry.reply, decodeBody(body), `${name}.${method} reply`);
     };
     tell[method] = (message: unknown): Promise<void> => {
       try {
@@ -139,12 +139,7 @@ async function* decoded(
   item: t.Mixed,
   where: string,
 ): AsyncGenerator<unknown, void, undefined> {
-  for await (const body of bodies) yield decodeAs<unknown>(item, valueOf(body), where);
-}
-
-/** Decodes the value of a body. @throws WIRE_INVALID */
-export function valueOf(body: Body): unknown {
-  return decodeBody(body);
+  for await (const body of bodies) yield decodeAs<unknown>(item, decodeBody(body), where);
 }
 
 /** Makes the error of an ask that reached nobody. */

@@ -2,7 +2,7 @@ import { addAbortListener } from 'node:events';
 import * as t from 'io-ts';
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel } from '../../transport/channel.ts';
-import { encodeBody } from '../../transport/codec.ts';
+import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/bytes.ts';
 import type { ActorEvent } from './actor.ts';
@@ -12,7 +12,6 @@ import {
   cancelledError,
   refOver,
   stoppedError,
-  valueOf,
   type ActorRef,
   type AskOptions,
   type Sender,
@@ -350,6 +349,6 @@ function encodeEvent({ error, ...event }: ActorEvent): Body {
 
 /** Decodes an event. @throws WIRE_INVALID */
 function decodeEvent(body: Body): ActorEvent {
-  const { error, ...event } = decodeAs(EventForm, valueOf(body), 'event');
+  const { error, ...event } = decodeAs(EventForm, decodeBody(body), 'event');
   return { ...event, ...(error && { error: fromWireError(error) }) };
 }

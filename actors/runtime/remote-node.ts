@@ -1,12 +1,12 @@
 import * as E from 'fp-ts/lib/Either.js';
 import { CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
+import { decodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { Link } from '../../transport/link.ts';
 import type { Logger } from './actor.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nodeVersion, openOrder, postOrder, type Order, type OrderOf } from './node-orders.ts';
-import { valueOf } from './ref.ts';
 
 /** Order that begins an incarnation on a node, without the numbers that the node knows it by. */
 export type StartOrder = Omit<OrderOf<'start'>, 'kind' | 'incarnation' | 'previous'>;
@@ -155,7 +155,10 @@ export class RemoteNode {
         this.#incarnations.delete(order.incarnation);
         return;
       case 'log':
-        this.#logger[order.level]({ node: this.name, ...(valueOf(body) as object) }, order.event);
+        this.#logger[order.level](
+          { node: this.name, ...(decodeBody(body) as object) },
+          order.event,
+        );
         return;
       case 'hello':
       case 'start':

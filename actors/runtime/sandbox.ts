@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
 import { addressOfModule, entryModule, moduleAt } from './actor-module.ts';
 
-export interface SandboxOptions {
+interface SandboxOptions {
   /** Name of the thread, for debuggers and error messages. */
   readonly name: string;
   /** Module that exports, under `create`, an async function from props to the function that is called. */

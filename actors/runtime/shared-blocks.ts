@@ -11,7 +11,7 @@ import { sharedBuffer, type SharedMemory } from '../../src/tensor/memory.ts';
 export interface SharedMarker {
   readonly $shared: string;
   readonly sizeBytes: number;
-  /** Whether the block lies in a file, from which it comes to memory as it is touched. Default false. */
+  /** True for a block that lies in a file, from which it comes to memory as it is touched. Default false. */
   readonly isInFile?: boolean;
 }
 

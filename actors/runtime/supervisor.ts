@@ -19,7 +19,7 @@ export type Supervision =
   | { readonly onCrash: 'escalate' };
 
 /** Decision on one crash. */
-export type Verdict =
+type Verdict =
   | { readonly kind: 'restart'; readonly afterMs: number }
   | { readonly kind: 'stop' }
   | { readonly kind: 'escalate' };

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { StreamInbox, StreamOutlet } from '../../../actors/runtime/stream.ts';
-import { valueOf } from '../../../actors/runtime/ref.ts';
 import { CxmindError } from '../../../src/errors.ts';
-import { encodeBody } from '../../../transport/codec.ts';
+import { decodeBody, encodeBody } from '../../../transport/codec.ts';
 
 describe('StreamInbox', () => {
   it('gives items in order, then ends', async () => {
     const inbox = new StreamInbox(4, () => undefined);
     for (const item of ['a', 'b']) inbox.push(encodeBody(item));
-    const read = Array.fromAsync(inbox.read(), valueOf);
+    const read = Array.fromAsync(inbox.read(), decodeBody);
     await turn();
     inbox.push(encodeBody('c'));
     inbox.end();
