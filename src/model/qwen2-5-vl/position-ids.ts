@@ -1,18 +1,16 @@
 import { CxmindError } from '../../errors.ts';
 import { zeros, type Tensor } from '../../tensor/tensor.ts';
 import type { PromptMedia } from '../architecture.ts';
+import type { Grid } from '../batch.ts';
 import type { ModelConfig } from '../model-config.ts';
-
-/** Patches of one image or video along time, height and width, before merging. */
-type VisionGrid = readonly [t: number, h: number, w: number];
 
 /** Placeholders, grids and constants by which positions are computed. */
 export interface PositionOptions {
   readonly imageTokenId: number;
   readonly videoTokenId?: number;
   /** Grids of the images and videos, in order of appearance. */
-  readonly imageGrids: readonly VisionGrid[];
-  readonly videoGrids?: readonly VisionGrid[];
+  readonly imageGrids: readonly Grid[];
+  readonly videoGrids?: readonly Grid[];
   /** Seconds per temporal patch of each video; 1 where absent. */
   readonly videoSecondsPerGrid?: readonly number[];
   /** Patches merged per side; 2 in Qwen2.5-VL. */
@@ -43,62 +41,74 @@ export interface MropePositions {
  */
 export function mropePositions(ids: ArrayLike<number>, options: PositionOptions): MropePositions {
   const { imageTokenId, videoTokenId, imageGrids, videoGrids = [] } = options;
-  const { mergeSize = 2, tokensPerSecond = 2 } = options;
+  const grids = { image: imageGrids, video: videoGrids };
+  const seen = { image: 0, video: 0 };
   const length = ids.length;
   const positions = zeros('i32', [3, length]);
-  const { data } = positions;
-  let next = 0;
-  let image = 0;
-  let video = 0;
-  let at = 0;
+  const put = (at: number, place: Place): void => {
+    for (const [axis, position] of place.entries()) positions.data[axis * length + at] = position;
+  };
+  let [at, next] = [0, 0];
   while (at < length) {
     const id = ids[at]!;
     if (id !== imageTokenId && id !== videoTokenId) {
-      data[at] = data[length + at] = data[2 * length + at] = next++;
-      at++;
+      put(at++, [next, next, next]);
+      next++;
       continue;
     }
-    const isVideo = id === videoTokenId;
-    const grid = isVideo ? videoGrids[video] : imageGrids[image];
-    const kind = isVideo ? 'video' : 'image';
-    const number = isVideo ? video++ : image++;
+    const kind = id === videoTokenId ? 'video' : 'image';
+    const number = seen[kind]++;
+    const grid = grids[kind][number];
     if (grid === undefined) {
-      throw new CxmindError(
-        'DATA_INVALID',
-        `positions: token ${at} begins ${kind} ${number + 1}, which has no grid`,
-      );
+      throw dataInvalid(`token ${at} begins ${kind} ${number + 1}, which has no grid`);
     }
-    const seconds = isVideo ? (options.videoSecondsPerGrid?.[number] ?? 1) : 0;
-    const [frames, height, width] = [grid[0], grid[1] / mergeSize, grid[2] / mergeSize];
-    const base = next;
-    for (let t = 0; t < frames; t++) {
-      const temporal = base + Math.trunc(t * seconds * tokensPerSecond);
-      for (let y = 0; y < height; y++) {
-        for (let x = 0; x < width; x++) {
-          if (at >= length || ids[at] !== id) {
-            throw new CxmindError(
-              'DATA_INVALID',
-              `positions: ${kind} ${number + 1} of grid [${grid.join(', ')}] wants ` +
-                `${frames * height * width} placeholders, but token ${at} is not one`,
-            );
-          }
-          data[at] = temporal;
-          data[length + at] = base + y;
-          data[2 * length + at] = base + x;
-          next = Math.max(next, temporal + 1, base + y + 1, base + x + 1);
-          at++;
-        }
+    const seconds = kind === 'video' ? (options.videoSecondsPerGrid?.[number] ?? 1) : 0;
+    let highest = next - 1;
+    for (const place of placesOf(grid, next, seconds, options)) {
+      if (ids[at] !== id) {
+        throw dataInvalid(
+          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${mergedCount(grid, options)} placeholders, ` +
+            `but token ${at} is not one`,
+        );
       }
+      put(at++, place);
+      highest = Math.max(highest, ...place);
     }
+    next = highest + 1;
   }
-  if (image !== imageGrids.length || video !== videoGrids.length) {
-    throw new CxmindError(
-      'DATA_INVALID',
-      `positions: ${imageGrids.length} images and ${videoGrids.length} videos, ` +
-        `but placeholders of ${image} and ${video}`,
+  if (seen.image !== imageGrids.length || seen.video !== videoGrids.length) {
+    throw dataInvalid(
+      `${imageGrids.length} images and ${videoGrids.length} videos, ` +
+        `but placeholders of ${seen.image} and ${seen.video}`,
     );
   }
   return { positions, next, ropeDelta: next - length };
+}
+
+type Place = readonly [temporal: number, height: number, width: number];
+
+/** Places of the merged patches of an image or video that begins at position `base`, in the order of its tokens. */
+function* placesOf(
+  [frames, height, width]: Grid,
+  base: number,
+  secondsPerFrame: number,
+  { mergeSize = 2, tokensPerSecond = 2 }: PositionOptions,
+): Iterable<Place> {
+  for (let t = 0; t < frames; t++) {
+    const temporal = base + Math.trunc(t * secondsPerFrame * tokensPerSecond);
+    for (let y = 0; y < height / mergeSize; y++) {
+      for (let x = 0; x < width / mergeSize; x++) yield [temporal, base + y, base + x];
+    }
+  }
+}
+
+/** Number of merged patches of an image or video. */
+function mergedCount([t, h, w]: Grid, { mergeSize = 2 }: PositionOptions): number {
+  return (t * h * w) / mergeSize ** 2;
+}
+
+function dataInvalid(message: string): CxmindError {
+  return new CxmindError('DATA_INVALID', `positions: ${message}`);
 }
 
 /** Placeholder id of a model without vision, which no vocabulary has. */

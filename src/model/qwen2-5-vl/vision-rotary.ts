@@ -1,3 +1,4 @@
+import type { Grid } from '../batch.ts';
 import { inverseFrequencies, tableOf, type RotaryTable } from '../rotary.ts';
 
 /**
@@ -7,7 +8,7 @@ import { inverseFrequencies, tableOf, type RotaryTable } from '../rotary.ts';
  * @param grids `[t, h, w]` in patches, one per image
  */
 export function visionRotary(
-  grids: readonly (readonly [number, number, number])[],
+  grids: readonly Grid[],
   headDim: number,
   mergeSize: number,
 ): RotaryTable {

@@ -1,3 +1,5 @@
+import type { Grid } from '../batch.ts';
+
 /**
  * The windows of the vision tower's local attention: each frame's merged grid is cut into squares of `windowSize`
  * pixels, the last of a row or column being smaller.
@@ -9,7 +11,7 @@
  * @returns packed patch rows of each window
  */
 export function windowSegments(
-  grids: readonly (readonly [number, number, number])[],
+  grids: readonly Grid[],
   options: { windowSize: number; patchSize: number; mergeSize: number },
 ): number[][] {
   const { windowSize, patchSize, mergeSize } = options;
@@ -40,6 +42,6 @@ export function windowSegments(
 }
 
 /** Lengths of the segments of the vision tower's full attention, one for each frame of each image. */
-export function frameLengths(grids: readonly (readonly [number, number, number])[]): number[] {
+export function frameLengths(grids: readonly Grid[]): number[] {
   return grids.flatMap(([t, h, w]) => Array<number>(t).fill(h * w));
 }
