@@ -151,7 +151,7 @@ export class Cell implements Sender {
 
   #take(envelope: Envelope, body: Body, relay: Relay, incarnation: Incarnation): void {
     switch (envelope.kind) {
-      // Sent by the actor to another one.
+      // Messages of the actor to other actors.
       case 'ask':
       case 'stream':
       case 'tell':
@@ -161,7 +161,7 @@ export class Cell implements Sender {
       case 'cancel':
         relay.handle(envelope, body);
         return;
-      // Answers to messages that this cell sent.
+      // Answers of the actor to messages of this cell.
       case 'item':
       case 'reply':
       case 'refusal':
@@ -190,6 +190,7 @@ export class Cell implements Sender {
   }
 
   #onReady(incarnation: Incarnation): void {
+    // It was told to stop while its actor was made, and will end.
     if (this.#status === 'stopping') return;
     this.#status = 'running';
     this.#pending.connect(incarnation);
@@ -274,6 +275,7 @@ export class Cell implements Sender {
   ): Promise<void> {
     this.#status = 'stopped';
     this.#pending.abandon(error);
+    // The launcher knows no node after the release, and the event names it.
     const event = this.#event('stopped', error);
     try {
       await this.#options.launcher.release();

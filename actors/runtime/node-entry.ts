@@ -1,4 +1,3 @@
-import * as E from 'fp-ts/lib/Either.js';
 import * as t from 'io-ts';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -23,9 +22,13 @@ export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
 
 /** Parses an order. @throws CONFIG_INVALID, which does not repeat the text */
 function parseNodeOrder(text: string): NodeOrder {
-  const value = E.tryCatch(() => JSON.parse(text) as unknown, E.toError);
-  const order = E.isRight(value) ? NodeOrder.decode(value.right) : value;
-  if (E.isRight(order)) return order.right;
+  let order: unknown;
+  try {
+    order = JSON.parse(text);
+  } catch {
+    // The parser's own error would repeat the text.
+  }
+  if (NodeOrder.is(order)) return order;
   throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
 }
 
