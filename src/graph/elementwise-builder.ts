@@ -145,19 +145,8 @@ export class ElementwiseBuilder extends NodeBuilder {
   }
 }
 
-type BinaryOp =
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'min'
-  | 'max'
-  | 'pow'
-  | 'equal'
-  | 'less'
-  | 'greater'
-  | 'and'
-  | 'or';
+// prettier-ignore
+type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pow' | 'equal' | 'less' | 'greater' | 'and' | 'or';
 
 /** The right operand that changes nothing. */
 const neutralOf: Partial<Record<BinaryOp, number>> = { add: 0, sub: 0, mul: 1, div: 1, pow: 1 };

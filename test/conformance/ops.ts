@@ -12,7 +12,7 @@ import type { OpName } from '../../src/graph/ops/table.ts';
 import type { ForwardAndBackward } from '../../src/graph/partition.ts';
 import { optimize } from '../../src/graph/passes.ts';
 import { sizeOfDim } from '../../src/graph/dim.ts';
-import { cpu, lower, webgpu } from '../../src/graph/target.ts';
+import { cpu, cuda, lower, webgpu } from '../../src/graph/target.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
@@ -131,8 +131,7 @@ interface Example {
 }
 
 function exampleOf(name: string, graph: Graph, inputs: Arrays): Example {
-  checkGraph(lower(graph, cpu));
-  checkGraph(lower(graph, webgpu));
+  for (const target of [cpu, webgpu, cuda]) checkGraph(lower(graph, target));
   return { name, graph, inputs, expected: evaluate(graph, inputs) };
 }
 

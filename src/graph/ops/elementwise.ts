@@ -8,38 +8,17 @@ import { binary, broadcastType, predicate, sameDType, unary } from './elementwis
 import { erf, truncateTo } from './numeric.ts';
 import { asNode, microsoft, type None, type OpFamily } from './op.ts';
 
+/** Elementwise ops without attributes. */
+// prettier-ignore
+type PlainOp =
+  | 'neg' | 'exp' | 'log' | 'sqrt' | 'reciprocal' | 'sigmoid' | 'silu' | 'tanh' | 'erf' | 'abs' | 'sign' | 'sin' | 'cos'
+  | 'floor' | 'not'
+  | 'add' | 'sub' | 'mul' | 'div' | 'min' | 'max' | 'pow' | 'equal' | 'less' | 'greater' | 'and' | 'or' | 'where';
+
 /** Attributes of the elementwise ops. */
-export interface ElementwiseAttributes {
-  readonly add: None;
-  readonly sub: None;
-  readonly mul: None;
-  readonly div: None;
-  readonly min: None;
-  readonly max: None;
-  readonly pow: None;
-  readonly neg: None;
-  readonly exp: None;
-  readonly log: None;
-  readonly sqrt: None;
-  readonly reciprocal: None;
-  readonly sigmoid: None;
-  readonly silu: None;
-  readonly tanh: None;
-  readonly erf: None;
-  readonly abs: None;
-  readonly sign: None;
-  readonly sin: None;
-  readonly cos: None;
-  readonly floor: None;
+export interface ElementwiseAttributes extends Readonly<Record<PlainOp, None>> {
   readonly clip: { readonly low: number; readonly high: number };
   readonly cast: { readonly to: DType };
-  readonly equal: None;
-  readonly less: None;
-  readonly greater: None;
-  readonly and: None;
-  readonly or: None;
-  readonly not: None;
-  readonly where: None;
 }
 
 /** The share of a maximum's gradient that goes to `a`: all where `a` is larger, half on a tie. */
@@ -47,29 +26,61 @@ function share(g: GraphBuilder, larger: Value, tied: Value, dtype: DType): Value
   return g.add(g.cast(larger, dtype), g.mul(g.cast(tied, dtype), g.scalar(0.5, dtype)));
 }
 
-/** Elementwise ops; operands broadcast as in NumPy. */
-export const elementwise: OpFamily<ElementwiseAttributes> = {
-  add: binary(
-    'add',
-    'Add',
-    (a, b) => `${a} + ${b}`,
-    (a, b) => a + b,
-    (_g, dy) => [dy, dy],
+// Ops that differ in their formula alone, one a line: in C, in TypeScript, and the gradients of the operands.
+
+// prettier-ignore
+const unaryOps = {
+  neg: unary('neg', 'Neg', (x) => `-${x}`, (x) => -x, (g, dy) => g.neg(dy), 'number'),
+  exp: unary('exp', 'Exp', (x) => `expf(${x})`, Math.exp, (g, dy, _x, y) => g.mul(dy, y)),
+  log: unary('log', 'Log', (x) => `logf(${x})`, Math.log, (g, dy, x) => g.div(dy, x)),
+  sqrt: unary(
+    'sqrt',
+    'Sqrt',
+    (x) => `sqrtf(${x})`,
+    Math.sqrt,
+    (g, dy, _x, y) => g.div(g.mul(dy, g.scalar(0.5, dy.dtype)), y),
   ),
-  sub: binary(
-    'sub',
-    'Sub',
-    (a, b) => `${a} - ${b}`,
-    (a, b) => a - b,
-    (g, dy) => [dy, g.neg(dy)],
+  reciprocal: unary(
+    'reciprocal',
+    'Reciprocal',
+    (x) => `1.f / ${x}`,
+    (x) => 1 / x,
+    (g, dy, _x, y) => g.neg(g.mul(dy, g.mul(y, y))),
   ),
-  mul: binary(
-    'mul',
-    'Mul',
-    (a, b) => `${a} * ${b}`,
-    (a, b) => a * b,
-    (g, dy, a, b) => [g.mul(dy, b), g.mul(dy, a)],
+  sigmoid: unary(
+    'sigmoid',
+    'Sigmoid',
+    (x) => `1.f / (1.f + expf(-${x}))`,
+    (x) => 1 / (1 + Math.exp(-x)),
+    (g, dy, _x, y) => g.mul(dy, g.mul(y, g.sub(g.scalar(1, y.dtype), y))),
   ),
+  tanh: unary(
+    'tanh',
+    'Tanh',
+    (x) => `tanhf(${x})`,
+    Math.tanh,
+    (g, dy, _x, y) => g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),
+  ),
+  erf: unary(
+    'erf',
+    'Erf',
+    (x) => `erff(${x})`,
+    erf,
+    (g, dy, x) =>
+      g.mul(dy, g.mul(g.exp(g.neg(g.mul(x, x))), g.scalar(2 / Math.sqrt(Math.PI), x.dtype))),
+  ),
+  abs: unary('abs', 'Abs', (x) => `${x} < 0 ? -${x} : ${x}`, Math.abs, (g, dy, x) => g.mul(dy, g.sign(x)), 'number'),
+  sign: unary('sign', 'Sign', (x) => `(${x} > 0) - (${x} < 0)`, Math.sign, () => undefined, 'number'),
+  sin: unary('sin', 'Sin', (x) => `sinf(${x})`, Math.sin, (g, dy, x) => g.mul(dy, g.cos(x))),
+  cos: unary('cos', 'Cos', (x) => `cosf(${x})`, Math.cos, (g, dy, x) => g.neg(g.mul(dy, g.sin(x)))),
+  floor: unary('floor', 'Floor', (x) => `floorf(${x})`, Math.floor, () => undefined),
+};
+
+// prettier-ignore
+const binaryOps = {
+  add: binary('add', 'Add', (a, b) => `${a} + ${b}`, (a, b) => a + b, (_g, dy) => [dy, dy]),
+  sub: binary('sub', 'Sub', (a, b) => `${a} - ${b}`, (a, b) => a - b, (g, dy) => [dy, g.neg(dy)]),
+  mul: binary('mul', 'Mul', (a, b) => `${a} * ${b}`, (a, b) => a * b, (g, dy, a, b) => [g.mul(dy, b), g.mul(dy, a)]),
   div: binary(
     'div',
     'Div',
@@ -110,49 +121,22 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
       g.mul(dy, g.mul(y, g.log(a))),
     ],
   ),
-  neg: unary(
-    'neg',
-    'Neg',
-    (x) => `-${x}`,
-    (x) => -x,
-    (g, dy) => g.neg(dy),
-    'number',
-  ),
-  exp: unary(
-    'exp',
-    'Exp',
-    (x) => `expf(${x})`,
-    Math.exp,
-    (g, dy, _x, y) => g.mul(dy, y),
-  ),
-  log: unary(
-    'log',
-    'Log',
-    (x) => `logf(${x})`,
-    Math.log,
-    (g, dy, x) => g.div(dy, x),
-  ),
-  sqrt: unary(
-    'sqrt',
-    'Sqrt',
-    (x) => `sqrtf(${x})`,
-    Math.sqrt,
-    (g, dy, _x, y) => g.div(g.mul(dy, g.scalar(0.5, dy.dtype)), y),
-  ),
-  reciprocal: unary(
-    'reciprocal',
-    'Reciprocal',
-    (x) => `1.f / ${x}`,
-    (x) => 1 / x,
-    (g, dy, _x, y) => g.neg(g.mul(dy, g.mul(y, y))),
-  ),
-  sigmoid: unary(
-    'sigmoid',
-    'Sigmoid',
-    (x) => `1.f / (1.f + expf(-${x}))`,
-    (x) => 1 / (1 + Math.exp(-x)),
-    (g, dy, _x, y) => g.mul(dy, g.mul(y, g.sub(g.scalar(1, y.dtype), y))),
-  ),
+};
+
+// prettier-ignore
+const predicates = {
+  equal: predicate('equal', 'Equal', (a, b) => `${a} == ${b}`, (a, b) => a === b, 'number'),
+  less: predicate('less', 'Less', (a, b) => `${a} < ${b}`, (a, b) => a < b, 'number'),
+  greater: predicate('greater', 'Greater', (a, b) => `${a} > ${b}`, (a, b) => a > b, 'number'),
+  and: predicate('and', 'And', (a, b) => `${a} && ${b}`, (a, b) => a !== 0 && b !== 0, 'bool'),
+  or: predicate('or', 'Or', (a, b) => `${a} || ${b}`, (a, b) => a !== 0 || b !== 0, 'bool'),
+};
+
+/** Elementwise ops; operands broadcast as in NumPy. */
+export const elementwise: OpFamily<ElementwiseAttributes> = {
+  ...unaryOps,
+  ...binaryOps,
+  ...predicates,
   silu: {
     ...unary(
       'silu',
@@ -170,58 +154,6 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     emit: asNode('QuickGelu', () => ({ alpha: { float: 1 } }), microsoft),
     substitutes: ({ inputs: [x] }, g) => [g.inFloat32([x!], (x) => g.mul(x, g.sigmoid(x)))],
   },
-  tanh: unary(
-    'tanh',
-    'Tanh',
-    (x) => `tanhf(${x})`,
-    Math.tanh,
-    (g, dy, _x, y) => g.mul(dy, g.sub(g.scalar(1, y.dtype), g.mul(y, y))),
-  ),
-  erf: unary(
-    'erf',
-    'Erf',
-    (x) => `erff(${x})`,
-    erf,
-    (g, dy, x) =>
-      g.mul(dy, g.mul(g.exp(g.neg(g.mul(x, x))), g.scalar(2 / Math.sqrt(Math.PI), x.dtype))),
-  ),
-  abs: unary(
-    'abs',
-    'Abs',
-    (x) => `${x} < 0 ? -${x} : ${x}`,
-    Math.abs,
-    (g, dy, x) => g.mul(dy, g.sign(x)),
-    'number',
-  ),
-  sign: unary(
-    'sign',
-    'Sign',
-    (x) => `(${x} > 0) - (${x} < 0)`,
-    Math.sign,
-    () => undefined,
-    'number',
-  ),
-  sin: unary(
-    'sin',
-    'Sin',
-    (x) => `sinf(${x})`,
-    Math.sin,
-    (g, dy, x) => g.mul(dy, g.cos(x)),
-  ),
-  cos: unary(
-    'cos',
-    'Cos',
-    (x) => `cosf(${x})`,
-    Math.cos,
-    (g, dy, x) => g.neg(g.mul(dy, g.sin(x))),
-  ),
-  floor: unary(
-    'floor',
-    'Floor',
-    (x) => `floorf(${x})`,
-    Math.floor,
-    () => undefined,
-  ),
   clip: {
     cost: 'cheap',
     infer([x], { low, high }) {
@@ -262,41 +194,6 @@ export const elementwise: OpFamily<ElementwiseAttributes> = {
     vjp: ({ inputs: [x] }, [dy], g) => [dy && isFloat(x!.dtype) ? g.cast(dy, x!.dtype) : undefined],
     evaluate: ([x], { to }) => [mapArrays(to, [x!], truncateTo(to))],
   },
-  equal: predicate(
-    'equal',
-    'Equal',
-    (a, b) => `${a} == ${b}`,
-    (a, b) => a === b,
-    'number',
-  ),
-  less: predicate(
-    'less',
-    'Less',
-    (a, b) => `${a} < ${b}`,
-    (a, b) => a < b,
-    'number',
-  ),
-  greater: predicate(
-    'greater',
-    'Greater',
-    (a, b) => `${a} > ${b}`,
-    (a, b) => a > b,
-    'number',
-  ),
-  and: predicate(
-    'and',
-    'And',
-    (a, b) => `${a} && ${b}`,
-    (a, b) => a !== 0 && b !== 0,
-    'bool',
-  ),
-  or: predicate(
-    'or',
-    'Or',
-    (a, b) => `${a} || ${b}`,
-    (a, b) => a !== 0 || b !== 0,
-    'bool',
-  ),
   not: {
     cost: 'cheap',
     infer([x]) {
