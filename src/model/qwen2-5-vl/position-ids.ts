@@ -41,18 +41,22 @@ export interface MropePositions {
  */
 export function mropePositions(ids: ArrayLike<number>, options: PositionOptions): MropePositions {
   const { imageTokenId, videoTokenId, imageGrids, videoGrids = [] } = options;
+  const { mergeSize = 2, tokensPerSecond = 2 } = options;
   const grids = { image: imageGrids, video: videoGrids };
   const seen = { image: 0, video: 0 };
   const length = ids.length;
   const positions = zeros('i32', [3, length]);
-  const put = (at: number, place: Place): void => {
-    for (const [axis, position] of place.entries()) positions.data[axis * length + at] = position;
+  const { data } = positions;
+  const put = (at: number, temporal: number, height: number, width: number): void => {
+    data[at] = temporal;
+    data[length + at] = height;
+    data[2 * length + at] = width;
   };
   let [at, next] = [0, 0];
   while (at < length) {
     const id = ids[at]!;
     if (id !== imageTokenId && id !== videoTokenId) {
-      put(at++, [next, next, next]);
+      put(at++, next, next, next);
       next++;
       continue;
     }
@@ -63,18 +67,18 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
       throw dataInvalid(`token ${at} begins ${kind} ${number + 1}, which has no grid`);
     }
     const seconds = kind === 'video' ? (options.videoSecondsPerGrid?.[number] ?? 1) : 0;
-    let highest = next - 1;
-    for (const place of placesOf(grid, next, seconds, options)) {
+    const base = next;
+    visitPatches(grid, mergeSize, (frame, y, x) => {
       if (ids[at] !== id) {
         throw dataInvalid(
-          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${mergedCount(grid, options)} placeholders, ` +
+          `${kind} ${number + 1} of grid [${grid.join(', ')}] wants ${mergedCount(grid, mergeSize)} placeholders, ` +
             `but token ${at} is not one`,
         );
       }
-      put(at++, place);
-      highest = Math.max(highest, ...place);
-    }
-    next = highest + 1;
+      const temporal = base + Math.trunc(frame * seconds * tokensPerSecond);
+      put(at++, temporal, base + y, base + x);
+      next = Math.max(next, temporal + 1, base + y + 1, base + x + 1);
+    });
   }
   if (seen.image !== imageGrids.length || seen.video !== videoGrids.length) {
     throw dataInvalid(
@@ -85,25 +89,21 @@ export function mropePositions(ids: ArrayLike<number>, options: PositionOptions)
   return { positions, next, ropeDelta: next - length };
 }
 
-type Place = readonly [temporal: number, height: number, width: number];
-
-/** Places of the merged patches of an image or video that begins at position `base`, in the order of its tokens. */
-function* placesOf(
+/** Visits the merged patches of an image or video in the order of their tokens. */
+function visitPatches(
   [frames, height, width]: Grid,
-  base: number,
-  secondsPerFrame: number,
-  { mergeSize = 2, tokensPerSecond = 2 }: PositionOptions,
-): Iterable<Place> {
-  for (let t = 0; t < frames; t++) {
-    const temporal = base + Math.trunc(t * secondsPerFrame * tokensPerSecond);
+  mergeSize: number,
+  visit: (frame: number, y: number, x: number) => void,
+): void {
+  for (let frame = 0; frame < frames; frame++) {
     for (let y = 0; y < height / mergeSize; y++) {
-      for (let x = 0; x < width / mergeSize; x++) yield [temporal, base + y, base + x];
+      for (let x = 0; x < width / mergeSize; x++) visit(frame, y, x);
     }
   }
 }
 
 /** Number of merged patches of an image or video. */
-function mergedCount([t, h, w]: Grid, { mergeSize = 2 }: PositionOptions): number {
+function mergedCount([t, h, w]: Grid, mergeSize: number): number {
   return (t * h * w) / mergeSize ** 2;
 }
 
