@@ -1,5 +1,5 @@
 import type { Device } from '../src/device/device.ts';
-import type { DeviceName, DeviceOptions } from '../src/device/open.ts';
+import type { DeviceName } from '../src/device/open.ts';
 import type { Adapter, AdapterSpec, PlacedAdapter } from '../src/model/adapters/adapter.ts';
 import { Arena } from '../src/model/weights/arena.ts';
 import type { ArenaLayout } from '../src/model/weights/arena-layout.ts';
@@ -60,11 +60,6 @@ interface Computed {
   readonly adapter: PlacedAdapter | null;
   /** The part that learners step. */
   readonly trained: AnyArena;
-}
-
-/** Opens the device that a model computes on. */
-export function deviceOptions({ device, threads }: ModelProps): DeviceOptions {
-  return { ...(device !== undefined && { device }), ...(threads !== undefined && { threads }) };
 }
 
 /** One block of shared weights: the arena in this process's memory, the one to compute with, and their version. */

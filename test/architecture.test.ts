@@ -64,7 +64,7 @@ const bytes: Readonly<Record<string, readonly string[]>> = {
 const messages = [...everything, 'transport/codec', 'transport/tensor-codec'];
 const model = [
   ...[...messages, 'actors/runtime', 'actors/messages', 'actors/model-props'],
-  'actors/profile',
+  'actors/model-actor',
 ];
 
 /** Rooms of roles. The runtime knows no role, a role those whose work it shares, the trainer all of them. */
@@ -82,9 +82,9 @@ const roles: Readonly<Record<string, readonly string[]>> = {
     ...['transport/zmq'],
   ],
   'actors/messages': messages,
-  'actors/profile': [...everything, 'actors/runtime'],
   'actors/device-copy': everything,
   'actors/model-props': [...everything, 'actors/device-copy', 'transport/shared'],
+  'actors/model-actor': [...everything, 'actors/runtime', 'actors/model-props'],
   'actors/weights': [...model, 'actors/device-copy', 'transport/shared'],
   'actors/data': [...messages, 'actors/runtime', 'actors/messages'],
   'actors/reward': [...messages, 'actors/runtime', 'actors/messages'],

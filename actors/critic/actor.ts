@@ -7,16 +7,11 @@ import {
 } from '../../src/model/checkpoint/value-checkpoint.ts';
 import { ValueModel } from '../../src/model/value-model.ts';
 import { valueLossOf } from '../../src/training/losses.ts';
-import { responseScores } from '../../src/training/response-scores.ts';
-import { updateByMiniBatches, type UpdateReport } from '../../src/training/updates.ts';
-import { together, TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
+import type { UpdateReport } from '../../src/training/updates.ts';
+import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
+import { TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
-import {
-  criticProtocol,
-  type ValuesReply,
-  type ValuesRequest,
-  type ValueUpdateRequest,
-} from './protocol.ts';
+import { criticProtocol, type ValueUpdateRequest } from './protocol.ts';
 
 /** Props of a critic. */
 export interface CriticProps extends TrainedProps {
@@ -28,31 +23,12 @@ export class CriticActor
   extends TrainedActor<CriticProps, ValueModel>
   implements Actor<typeof criticProtocol>
 {
-  values(
-    { sequences, version, progress }: ValuesRequest,
-    { signal }: Context,
-  ): Promise<ValuesReply> {
-    return this.weights.at(version, signal, async () => {
-      const report = (done: number): void => progress?.data.set([done]);
-      const { experienceMicroBatch: microBatch } = this.props;
-      const values = await responseScores(this.model, sequences, 1, microBatch, report);
-      return { values: values.map((data) => ({ dtype: 'f32', shape: [data.length], data })) };
-    });
+  values(request: EvaluateRequest, context: Context): Promise<EvaluateReply> {
+    return this.evaluate(request, context);
   }
 
-  update(
-    { miniBatches, learningRate, progress }: ValueUpdateRequest,
-    { signal }: Context,
-  ): Promise<UpdateReport> {
-    const { loss, updateMicroBatch: microBatch, epochs } = this.props;
-    const update = updateByMiniBatches(
-      this.model,
-      this.optimization,
-      miniBatches,
-      { loss: valueLossOf(loss), microBatch, epochs, learningRate },
-      (done) => progress?.data.set([done]),
-    );
-    return together(update, signal);
+  update(request: ValueUpdateRequest, context: Context): Promise<UpdateReport> {
+    return this.train(request, context, valueLossOf(this.props.loss));
   }
 
   protected makeModel(): ValueModel {

@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import type { RankCard } from '../../transport/collectives/open.ts';
 import { MetricLists, Progress } from '../messages.ts';
-import { profileCalls } from '../profile.ts';
+import { profileCalls } from '../model-actor.ts';
 import { call, type Protocol } from '../runtime/protocol.ts';
 import { HostInfo } from './host-info.ts';
 

@@ -1,15 +1,20 @@
 import { addAbortListener } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import type { Device, TimedRun } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { ConfigOverrides } from '../../src/model/checkpoint/config-file.ts';
+import type { Network } from '../../src/model/network.ts';
+import type { SequenceInput } from '../../src/model/pack.ts';
+import type { Loss } from '../../src/training/losses.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
+import type { MiniBatch } from '../../src/training/mini-batches.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
+import { updateByMiniBatches, type UpdateReport } from '../../src/training/updates.ts';
 import { Seat, type RankCard } from '../../transport/collectives/open.ts';
-import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
-import { DeviceProfile } from '../profile.ts';
+import { ModelActor } from '../model-actor.ts';
+import type { ModelProps } from '../model-props.ts';
 import type { Actor, Context } from '../runtime/actor.ts';
+import { evaluate, type EvaluateReply, type EvaluateRequest } from './evaluate.ts';
 import { hostInfo, type HostInfo } from './host-info.ts';
 import type { JointProtocol, ListenRequest, StateRequest } from './protocol.ts';
 import { joinByCards, joinByRank, type JoinedGroup, type RankInfo } from './rank.ts';
@@ -38,30 +43,32 @@ export interface TrainedProps {
   readonly sharesWeights: boolean;
 }
 
+/** A rank's share of a step's updates. */
+interface UpdateRequest<S extends SequenceInput> {
+  readonly miniBatches: readonly MiniBatch<S>[];
+  readonly learningRate: number;
+  readonly progress: Tensor<'i32'> | null;
+}
+
 /**
  * A rank of several that train one model together: its weights, its optimizer and its files.
  *
  * A learner adds the head of a policy, a critic that of a value model. Every call is made to all ranks at once.
  */
-export abstract class TrainedActor<
-  Props extends TrainedProps,
-  Model extends Disposable,
-> implements Actor<JointProtocol> {
+export abstract class TrainedActor<Props extends TrainedProps, Model extends Network & Disposable>
+  extends ModelActor
+  implements Actor<JointProtocol>
+{
   protected readonly props: Props;
-  protected readonly device: Device;
-  protected readonly weights: SharedWeights;
   /** The model with its head; there once `start` is done. */
   protected model!: Model;
-  readonly #profile: DeviceProfile;
   #seat: Seat | null = null;
   #joined: JoinedGroup | null = null;
   #optimization: Optimization | null = null;
 
   constructor(props: Props) {
+    super(props.model);
     this.props = props;
-    this.device = openDevice(deviceOptions(props.model));
-    this.#profile = new DeviceProfile(this.device);
-    this.weights = new SharedWeights(this.device, props.model);
   }
 
   /** Makes the model with its head over `weights`. */
@@ -85,6 +92,30 @@ export abstract class TrainedActor<
       throw new CxmindError('INTERNAL', 'learner: joined nobody yet');
     }
     return this.#optimization;
+  }
+
+  /** Evaluates response tokens with the model. */
+  protected evaluate(request: EvaluateRequest, { signal }: Context): Promise<EvaluateReply> {
+    const { experienceMicroBatch } = this.props;
+    return evaluate(this.model, this.weights, request, experienceMicroBatch, signal);
+  }
+
+  /** Updates the model by a loss on a step's samples. @param temperature divides a policy's logits */
+  protected train<S extends SequenceInput>(
+    { miniBatches, learningRate, progress }: UpdateRequest<S>,
+    { signal }: Context,
+    loss: Loss<S>,
+    temperature = 1,
+  ): Promise<UpdateReport> {
+    const { updateMicroBatch: microBatch, epochs } = this.props;
+    const update = updateByMiniBatches(
+      this.model,
+      this.optimization,
+      miniBatches,
+      { loss, microBatch, epochs, learningRate, temperature },
+      (done) => progress?.data.set([done]),
+    );
+    return together(update, signal);
   }
 
   hostInfo(): HostInfo {
@@ -124,14 +155,6 @@ export abstract class TrainedActor<
       const state = isFirst ? await readState(directory, trained, offloadsState) : null;
       await together(this.optimization.scatterState(state), signal);
     }
-  }
-
-  startProfile(): void {
-    this.#profile.start();
-  }
-
-  endProfile(): Promise<TimedRun[]> {
-    return this.#profile.end();
   }
 
   /** Leaves the other ranks first, which ends what they still do together. */

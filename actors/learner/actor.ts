@@ -12,8 +12,7 @@ import {
   updateSupervised,
   type SupervisedStep,
 } from '../../src/training/supervised-update.ts';
-import { updateByMiniBatches } from '../../src/training/updates.ts';
-import { logProbsReply, type LogProbsReply, type LogProbsRequest } from '../joint/log-probs.ts';
+import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import { together, TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import {
@@ -40,26 +39,16 @@ export class LearnerActor
   extends TrainedActor<LearnerProps, Policy>
   implements Actor<typeof learnerProtocol>
 {
-  logProbs(request: LogProbsRequest, { signal }: Context): Promise<LogProbsReply> {
-    return this.weights.at(request.policyVersion, signal, () =>
-      logProbsReply(this.model, request, this.props.experienceMicroBatch),
-    );
+  logProbs(request: EvaluateRequest, context: Context): Promise<EvaluateReply> {
+    return this.evaluate(request, context);
   }
 
-  async update(
-    { miniBatches, learningRate, progress }: UpdateRequest,
-    { signal }: Context,
-  ): Promise<PolicyUpdateReply> {
-    const { loss, updateMicroBatch: microBatch, epochs, temperature } = this.props;
-    const update = updateByMiniBatches(
-      this.model,
-      this.optimization,
-      miniBatches,
-      { loss: policyLossOf(loss), microBatch, epochs, temperature, learningRate },
-      (done) => progress?.data.set([done]),
-    );
+  async update(request: UpdateRequest, context: Context): Promise<PolicyUpdateReply> {
+    const { loss, temperature } = this.props;
+    const report = await this.train(request, context, policyLossOf(loss), temperature);
+    const { miniBatches } = request;
     const trained = miniBatches.flatMap(({ samples }) => samples.map(({ promptId }) => promptId));
-    return { ...(await together(update, signal)), trained };
+    return { ...report, trained };
   }
 
   imitate(

@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { LogProbsReply, LogProbsRequest } from '../joint/log-probs.ts';
+import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import { jointCalls, miniBatch, UpdateReply, updateRequest } from '../joint/protocol.ts';
 import { PromptInput, Sequence } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
@@ -41,7 +41,7 @@ export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
  */
 export const learnerProtocol = protocol('learner', {
   ...jointCalls,
-  logProbs: call(LogProbsRequest, LogProbsReply),
+  logProbs: call(EvaluateRequest, EvaluateReply),
   update: call(UpdateRequest, PolicyUpdateReply),
   imitate: call(
     ImitateRequest,

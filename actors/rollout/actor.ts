@@ -1,10 +1,7 @@
-import type { Device, TimedRun } from '../../src/device/device.ts';
-import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
 import type { EngineOptions } from '../../src/generation/request.ts';
-
-import { deviceOptions, SharedWeights, type ModelProps } from '../model-props.ts';
-import { DeviceProfile } from '../profile.ts';
+import { ModelActor } from '../model-actor.ts';
+import type { ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
 
@@ -17,20 +14,15 @@ export interface RolloutProps {
 }
 
 /** A rollout actor: samples responses with the learners' weights, which it reads where they are written. */
-export class RolloutActor implements Actor<typeof rolloutProtocol> {
-  readonly #device: Device;
-  readonly #profile: DeviceProfile;
-  readonly #weights: SharedWeights;
+export class RolloutActor extends ModelActor implements Actor<typeof rolloutProtocol> {
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
 
   constructor({ model, engine, stopTokens }: RolloutProps) {
-    this.#device = openDevice(deviceOptions(model));
-    this.#profile = new DeviceProfile(this.#device);
-    this.#weights = new SharedWeights(this.#device, model);
-    const { arena, adapter } = this.#weights.working;
+    super(model);
+    const { arena, adapter } = this.weights.working;
     const options = { ...engine, isVisionFixed: model.isVisionFixed ?? false };
-    this.#engine = new GenerationEngine(this.#device, model.config, arena, options, adapter);
+    this.#engine = new GenerationEngine(this.device, model.config, arena, options, adapter);
     this.#stopTokens = stopTokens;
   }
 
@@ -45,7 +37,7 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
       stopTokens: ignoreEos ? [] : this.#stopTokens,
       keys,
     }));
-    const responses = await this.#weights.at(policyVersion, signal, () =>
+    const responses = await this.weights.at(policyVersion, signal, () =>
       this.#engine.generate(requests, {
         signal,
         onProgress: (made) => progress?.data.set([made.tokens, made.responses]),
@@ -56,17 +48,9 @@ export class RolloutActor implements Actor<typeof rolloutProtocol> {
     };
   }
 
-  startProfile(): void {
-    this.#profile.start();
-  }
-
-  endProfile(): Promise<TimedRun[]> {
-    return this.#profile.end();
-  }
-
   [Symbol.dispose](): void {
     this.#engine[Symbol.dispose]();
-    this.#device[Symbol.dispose]();
+    this.device[Symbol.dispose]();
   }
 }
 

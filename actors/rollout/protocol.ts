@@ -2,7 +2,7 @@ import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { Progress, PromptInput } from '../messages.ts';
-import { profileCalls } from '../profile.ts';
+import { profileCalls } from '../model-actor.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** Parameters by which next tokens are drawn. */

@@ -1,10 +1,11 @@
 import { addMetricLists } from '../../src/metrics.ts';
+import type { SequenceInput } from '../../src/model/pack.ts';
 import { rows, zeros, type Tensor } from '../../src/tensor/tensor.ts';
-import type { MetricLists } from '../../src/training/updates.ts';
-import { learnerShares, miniBatches } from '../../src/training/mini-batches.ts';
+import { learnerShares, miniBatches, type MiniBatch } from '../../src/training/mini-batches.ts';
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
+import type { MetricLists, UpdateReport } from '../../src/training/updates.ts';
 import type { criticProtocol, ValueExperienceMessage } from '../critic/protocol.ts';
-import type { LogProbsRequest } from '../joint/log-probs.ts';
+import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import type { JointProtocol, StateRequest } from '../joint/protocol.ts';
 import type { ExperienceMessage, learnerProtocol } from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
@@ -37,6 +38,13 @@ interface UpdateSettings {
   readonly learningRate: number;
 }
 
+/** A rank's share of those updates. */
+interface RankUpdate<S extends SequenceInput> {
+  readonly miniBatches: MiniBatch<S>[];
+  readonly learningRate: number;
+  readonly progress: Tensor<'i32'>;
+}
+
 /** The ranks that train one model, as one: a request is divided among them, and their replies are put together. */
 class Ranks<Ref extends ActorRef<JointProtocol>> {
   readonly refs: readonly Ref[];
@@ -61,21 +69,37 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
     return Promise.all(this.refs.map(ask));
   }
 
-  /** Asks every rank for a tensor of each sequence in its share; returns them in the order of the sequences. */
-  protected async forEach(
-    sequences: readonly Sequence[],
-    ask: (ref: Ref, share: Sequence[], rank: number) => Promise<readonly Tensor<'f32'>[]>,
+  /** Has each rank evaluate its share of the sequences; returns a tensor for each sequence, in order. */
+  protected async evaluate(
+    { sequences, ...rest }: Omit<EvaluateRequest, 'progress'>,
+    progress: LearnerProgress,
+    ask: (ref: Ref, request: EvaluateRequest) => Promise<EvaluateReply>,
   ): Promise<Tensor<'f32'>[]> {
     const shares = learnerShares(sequences, this.count);
     const replies = await this.all((ref, rank) => {
       const share = shares[rank]!.map((i) => sequences[i]!);
-      return ask(ref, share, rank);
+      return ask(ref, { ...rest, sequences: share, progress: progress.of(rank) });
     });
     const whole: Tensor<'f32'>[] = [];
-    for (const [rank, tensors] of replies.entries()) {
-      for (const [j, i] of shares[rank]!.entries()) whole[i] = tensors[j]!;
+    for (const [rank, { perToken }] of replies.entries()) {
+      for (const [j, i] of shares[rank]!.entries()) whole[i] = perToken[j]!;
     }
     return whole;
+  }
+
+  /** Has each rank update the model on its share of every mini-batch; metrics are those of all ranks together. */
+  protected async train<S extends SequenceInput, Reply extends UpdateReport>(
+    experiences: readonly S[],
+    { miniBatchSize, learningRate }: UpdateSettings,
+    progress: LearnerProgress,
+    ask: (ref: Ref, request: RankUpdate<S>) => Promise<Reply>,
+  ): Promise<{ readonly losses: MetricLists; readonly norms: number[]; replies: Reply[] }> {
+    const shares = miniBatches(experiences, miniBatchSize, this.count);
+    const replies = await this.all((ref, rank) =>
+      ask(ref, { miniBatches: shares[rank]!, learningRate, progress: progress.of(rank) }),
+    );
+    const losses = addMetricLists(replies.map((reply) => reply.losses));
+    return { losses, norms: replies[0]!.gradientNorms, replies };
   }
 }
 
@@ -83,14 +107,11 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
 export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
   /** Log-probabilities of each sequence's response tokens, in order. */
   logProbs(
-    { sequences, ...scoring }: Omit<LogProbsRequest, 'progress'>,
+    request: Omit<EvaluateRequest, 'progress'>,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<Tensor<'f32'>[]> {
-    return this.forEach(sequences, async (ref, share, rank) => {
-      const request = { ...scoring, sequences: share, progress: progress.of(rank) };
-      return (await ref.ask.logProbs(request, options)).logProbs;
-    });
+    return this.evaluate(request, progress, (ref, share) => ref.ask.logProbs(share, options));
   }
 
   /**
@@ -100,21 +121,17 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
    */
   async update(
     experiences: readonly ExperienceMessage[],
-    { miniBatchSize, learningRate }: UpdateSettings,
+    settings: UpdateSettings,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<{ readonly metrics: MetricLists; readonly trained: string[] }> {
-    const shares = miniBatches(experiences, miniBatchSize, this.count);
-    const replies = await this.all((ref, rank) =>
-      ref.ask.update(
-        { miniBatches: shares[rank]!, learningRate, progress: progress.of(rank) },
-        options,
-      ),
+    const { losses, norms, replies } = await this.train(
+      experiences,
+      settings,
+      progress,
+      (ref, request) => ref.ask.update(request, options),
     );
-    const metrics = {
-      ...addMetricLists(replies.map(({ losses }) => losses)),
-      'actor/grad_norm': replies[0]!.gradientNorms,
-    };
+    const metrics = { ...losses, 'actor/grad_norm': norms };
     return { metrics, trained: replies.flatMap(({ trained }) => trained) };
   }
 
@@ -166,10 +183,8 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
     options: AskOptions,
   ): Promise<Tensor<'f32'>[]> {
     const { version } = this.#weights;
-    return this.forEach(sequences, async (ref, share, rank) => {
-      const request = { sequences: share, version, progress: progress.of(rank) };
-      return (await ref.ask.values(request, options)).values;
-    });
+    const request = { sequences: [...sequences], temperature: 1, version };
+    return this.evaluate(request, progress, (ref, share) => ref.ask.values(share, options));
   }
 
   /**
@@ -179,22 +194,15 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
    */
   async update(
     experiences: readonly ValueExperienceMessage[],
-    { miniBatchSize, learningRate }: UpdateSettings,
+    settings: UpdateSettings,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<MetricLists> {
-    const shares = miniBatches(experiences, miniBatchSize, this.count);
     await this.#weights.revise();
-    const replies = await this.all((ref, rank) =>
-      ref.ask.update(
-        { miniBatches: shares[rank]!, learningRate, progress: progress.of(rank) },
-        options,
-      ),
+    const { losses, norms } = await this.train(experiences, settings, progress, (ref, request) =>
+      ref.ask.update(request, options),
     );
     this.begin();
-    return {
-      ...addMetricLists(replies.map(({ losses }) => losses)),
-      'critic/grad_norm': replies[0]!.gradientNorms,
-    };
+    return { ...losses, 'critic/grad_norm': norms };
   }
 }

@@ -31,7 +31,7 @@ export function oldLogProbs(
     const total = sequences.length;
     using _ = reporter.phase({ name: 'old log-probs', total, done: () => progress.done });
     const { temperature } = plan.step.sampling;
-    const request = { sequences: [...sequences], temperature, policyVersion: weights.version };
+    const request = { sequences: [...sequences], temperature, version: weights.version };
     return await learners.logProbs(request, progress, { timeoutMs: TIMEOUT_MS, signal });
   });
 }
@@ -49,10 +49,9 @@ export async function refLogProbs(
     const total = sequences.length;
     using _ = reporter.phase({ name: 'reference', total, done: () => progress.data[0]! });
     const { temperature } = plan.step.sampling;
-    const policyVersion = FROZEN_VERSION;
-    const request = { sequences: [...sequences], temperature, policyVersion, progress };
+    const request = { sequences: [...sequences], temperature, version: FROZEN_VERSION, progress };
     const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
-    return (await askAny([reference], 'logProbs', request, options)).logProbs;
+    return (await askAny([reference], 'logProbs', request, options)).perToken;
   });
 }
 

@@ -232,7 +232,7 @@ describe('a key of the config', () => {
       const learner = fakeRef('learner', learnerProtocol, {
         logProbs: ({ temperature }) => {
           requests.push({ temperature });
-          return Promise.resolve({ logProbs: each });
+          return Promise.resolve({ perToken: each });
         },
         update: ({ miniBatches, learningRate }) => {
           const sizes = miniBatches.map(({ samples }) => samples.length);
@@ -241,7 +241,7 @@ describe('a key of the config', () => {
         },
       });
       const critic = fakeRef('critic', criticProtocol, {
-        values: () => Promise.resolve({ values: each }),
+        values: () => Promise.resolve({ perToken: each }),
         update: ({ miniBatches, learningRate }) => {
           const sizes = miniBatches.map(({ samples }) => samples.length);
           requests.push({ critic: sizes, learningRate });
