@@ -1,16 +1,24 @@
+/**
+ * Codecs of mappings and lists, and the walk through the keys of a schema that is made of them.
+ *
+ * io-ts's own mappings drop a key that they do not know, and none of its codecs has a default or a description.
+ */
 import * as t from 'io-ts';
 import { isRight, left } from 'fp-ts/lib/Either.js';
 import { YamlFloat } from './scalars.ts';
+
+/** A mapping as plain data. */
+type Mapping = Readonly<Record<string, unknown>>;
 
 /** The YAML spelling of a TypeScript field: `klCoef` is `kl_coef`, `nGpusPerNode` is `n_gpus_per_node`. */
 export function snakeCase(field: string): string {
   return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** A mapping as plain data, or undefined for anything else. */
-export function asMapping(value: unknown): Readonly<Record<string, unknown>> | undefined {
+/** The value as a mapping; undefined where it is none. */
+export function asMapping(value: unknown): Mapping | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  return value instanceof YamlFloat ? undefined : (value as Record<string, unknown>);
+  return value instanceof YamlFloat ? undefined : (value as Mapping);
 }
 
 type Fields<P extends t.Props> = { readonly [K in keyof P]: t.TypeOf<P[K]> };
@@ -59,7 +67,7 @@ export class ClosedType<P extends t.Props> extends t.Type<Fields<P>, Record<stri
   }
 }
 
-/** Stands in an error's context where the input had a key that no field has. */
+/** Codec in the context of an error about a key that no field has. */
 const unknownKey = new t.Type<never>(
   'a known key',
   (_value): _value is never => false,
@@ -77,84 +85,66 @@ export function closed<P extends t.Props>(props: P): ClosedType<P> {
   return new ClosedType(props);
 }
 
-/** Wraps a codec together with what it was made from, so that a schema can be walked. */
-class WrappedType<C extends t.Mixed> extends t.Type<t.TypeOf<C>, t.OutputOf<C>> {
-  readonly inner: C;
+/** A codec around another one, of which a schema's walk can see the inner one. */
+class WrappedType<A, O> extends t.Type<A, O> {
+  readonly inner: t.Mixed;
   /** Purpose of the key, in a sentence; null where the wrapping is about something else. */
   readonly description: string | null;
 
+  /** @param own parts that differ from those of the inner codec */
   constructor(
-    inner: C,
-    validate: t.Validate<unknown, t.TypeOf<C>>,
-    description: string | null = null,
-    encode: (output: t.TypeOf<C>) => t.OutputOf<C> = (output) =>
-      inner.encode(output) as t.OutputOf<C>,
+    inner: t.Mixed,
+    own: Partial<Pick<t.Type<A, O>, 'name' | 'is' | 'validate' | 'encode'>> & {
+      readonly description?: string;
+    },
   ) {
-    super(inner.name, (input): input is t.TypeOf<C> => inner.is(input), validate, encode);
+    super(
+      own.name ?? inner.name,
+      own.is ?? ((input): input is A => inner.is(input)),
+      own.validate ?? ((input, context) => inner.validate(input, context) as t.Validation<A>),
+      own.encode ?? ((output) => inner.encode(output) as O),
+    );
     this.inner = inner;
-    this.description = description;
+    this.description = own.description ?? null;
   }
 }
 
 /** `codec`, reading an absent key as `value`, which is written as it would stand in YAML. */
-export function withDefault<C extends t.Mixed>(
-  codec: C,
-  value: t.OutputOf<C>,
-): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
-  return new WrappedType(codec, (input, context) =>
-    codec.validate(input === undefined ? value : input, context),
-  );
+export function withDefault<A, O>(codec: t.Type<A, O>, value: O): t.Type<A, O> {
+  return new WrappedType(codec, {
+    validate: (input, context) => codec.validate(input === undefined ? value : input, context),
+  });
 }
 
-/** `codec`, with a sentence that tells its reader what the key is for. */
-export function about<C extends t.Mixed>(
-  description: string,
-  codec: C,
-): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
-  return new WrappedType(codec, (input, context) => codec.validate(input, context), description);
+/** `codec`, with a sentence that says what the key is for. */
+export function about<A, O>(description: string, codec: t.Type<A, O>): t.Type<A, O> {
+  return new WrappedType(codec, { description });
 }
 
 /** `codec`, whose values are written by `encode`. */
-export function writtenBy<C extends t.Mixed>(
-  codec: C,
-  encode: (output: t.TypeOf<C>) => t.OutputOf<C>,
-): t.Type<t.TypeOf<C>, t.OutputOf<C>> {
-  return new WrappedType(codec, (input, context) => codec.validate(input, context), null, encode);
-}
-
-/** The codec without the wrappers around it. */
-export function unwrapped(codec: t.Mixed): t.Mixed {
-  return codec instanceof WrappedType || codec instanceof NullableType
-    ? unwrapped(codec.inner as t.Mixed)
-    : codec;
-}
-
-/** A closed mapping that may be left out as a whole when all its fields have defaults. */
-export function section<P extends t.Props>(
-  props: P,
-): t.Type<Fields<P>, Readonly<Record<string, unknown>>> {
-  return withDefault(closed(props), {});
-}
-
-/** A codec that also takes null. */
-class NullableType<A, O> extends t.Type<A | null, O | null> {
-  readonly inner: t.Type<A, O>;
-
-  constructor(inner: t.Type<A, O>) {
-    super(
-      `${inner.name} or null`,
-      (input): input is A | null => input === null || inner.is(input),
-      (input, context) =>
-        input === null || input === undefined ? t.success(null) : inner.validate(input, context),
-      (output) => (output === null ? null : inner.encode(output)),
-    );
-    this.inner = inner;
-  }
+export function writtenBy<A, O>(codec: t.Type<A, O>, encode: (output: A) => O): t.Type<A, O> {
+  return new WrappedType(codec, { encode });
 }
 
 /** `codec` or null; an absent key reads as null. */
 export function orNull<A, O>(codec: t.Type<A, O>): t.Type<A | null, O | null> {
-  return new NullableType(codec);
+  return new WrappedType<A | null, O | null>(codec, {
+    name: `${codec.name} or null`,
+    is: (input): input is A | null => input === null || codec.is(input),
+    validate: (input, context) =>
+      input === null || input === undefined ? t.success(null) : codec.validate(input, context),
+    encode: (output) => (output === null ? null : codec.encode(output)),
+  });
+}
+
+/** The codec without the wrappers around it. */
+export function unwrapped(codec: t.Mixed): t.Mixed {
+  return codec instanceof WrappedType ? unwrapped(codec.inner) : codec;
+}
+
+/** A closed mapping that may be left out as a whole when all its fields have defaults. */
+export function section<P extends t.Props>(props: P): t.Type<Fields<P>, Mapping> {
+  return withDefault<Fields<P>, Mapping>(closed(props), {});
 }
 
 /** A list of `item`. */
@@ -172,7 +162,7 @@ export function recordOf<A>(
   return t.record(t.string, item, name);
 }
 
-/** A list of `item`, where one alone may stand for a list of it. */
+/** A list of `item`; a text alone stands for a list of it. */
 export function oneOrMore<C extends t.Mixed>(
   item: C,
 ): t.Type<readonly t.TypeOf<C>[], readonly t.OutputOf<C>[]> {
@@ -219,17 +209,14 @@ export function pairOf<A>(
 }
 
 /** A mapping with keys of the user's own choosing; its values are plain JSON. */
-export const freeForm: t.Type<
-  Readonly<Record<string, unknown>>,
-  Readonly<Record<string, unknown>>
-> = new t.Type<Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>>(
+export const freeForm: t.Type<Mapping> = new t.Type(
   'a mapping',
-  (value): value is Readonly<Record<string, unknown>> => asMapping(value) !== undefined,
+  (value): value is Mapping => asMapping(value) !== undefined,
   (input, context) => {
     const mapping = asMapping(input);
     return mapping === undefined
       ? t.failure(input, context)
-      : t.success(plainJson(mapping) as Readonly<Record<string, unknown>>);
+      : t.success(plainJson(mapping) as Mapping);
   },
   t.identity,
 );
@@ -252,7 +239,7 @@ export interface SchemaKey {
   readonly isSection: boolean;
 }
 
-/** Every key a schema takes, sections before what they hold. */
+/** Every key that a schema takes, a section before the keys in it. */
 export function schemaKeys(codec: t.Mixed, prefix = ''): SchemaKey[] {
   const bare = unwrapped(codec);
   if (!(bare instanceof ClosedType)) return [];
@@ -274,7 +261,7 @@ function elementOf(codec: t.Mixed): t.Mixed | null {
 
 function descriptionOf(codec: t.Mixed): string | null {
   if (!(codec instanceof WrappedType)) return null;
-  return codec.description ?? descriptionOf(codec.inner as t.Mixed);
+  return codec.description ?? descriptionOf(codec.inner);
 }
 
 /** The paths of `schemaKeys`. */
