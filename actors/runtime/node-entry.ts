@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { parsedJson } from '../../src/check/json.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
 import { connectLink } from '../../transport/zmq/connect.ts';
 import { RunTicket } from '../../transport/zmq/keys.ts';
@@ -22,12 +23,7 @@ export interface NodeOrder extends t.TypeOf<typeof NodeOrder> {}
 
 /** Parses an order. @throws CONFIG_INVALID, which does not repeat the text */
 function parseNodeOrder(text: string): NodeOrder {
-  let order: unknown;
-  try {
-    order = JSON.parse(text);
-  } catch {
-    // The parser's own error would repeat the text.
-  }
+  const order = parsedJson(text);
   if (NodeOrder.is(order)) return order;
   throw new CxmindError('CONFIG_INVALID', 'node: not the JSON of a node order');
 }
