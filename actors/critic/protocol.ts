@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
-import { jointCalls, UpdateReply, updateRequest } from '../joint/protocol.ts';
+import { jointCalls, TokenMask, UpdateReply, updateRequest } from '../joint/protocol.ts';
 import { PromptInput } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
@@ -9,6 +9,7 @@ import { call, protocol } from '../runtime/protocol.ts';
 export const ValueExperienceMessage = t.type({
   prompt: PromptInput,
   response: tensor('i32', ['T']),
+  mask: TokenMask,
   oldValues: tensor('f32', ['T']),
   returns: tensor('f32', ['T']),
 });

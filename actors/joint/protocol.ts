@@ -1,6 +1,7 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import type { RankCard } from '../../transport/collectives/open.ts';
+import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
 import { call, type Protocol } from '../runtime/protocol.ts';
@@ -38,6 +39,9 @@ export const jointCalls = {
 
 /** The part of their protocols that learners and critics share. */
 export type JointProtocol = Protocol<typeof jointCalls>;
+
+/** The response tokens that a loss counts, 1, and those that it does not, 0; null where all count. */
+export const TokenMask = t.union([tensor('u8', ['T']), t.null]);
 
 /** A rank's share of the samples of an optimizer step, and the response tokens of all shares together. */
 export const miniBatch = <S extends t.Mixed>(sample: S) =>

@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
-import { jointCalls, miniBatch, UpdateReply, updateRequest } from '../joint/protocol.ts';
+import { jointCalls, miniBatch, TokenMask, UpdateReply, updateRequest } from '../joint/protocol.ts';
 import { PromptInput, Sequence } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
@@ -11,6 +11,7 @@ export const ExperienceMessage = t.type({
   promptId: t.string,
   prompt: PromptInput,
   response: tensor('i32', ['T']),
+  mask: TokenMask,
   oldLogProbs: tensor('f32', ['T']),
   advantages: tensor('f32', ['T']),
   refLogProbs: t.union([tensor('f32', ['T']), t.null]),

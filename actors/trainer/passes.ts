@@ -74,6 +74,8 @@ export async function criticValues(
 /** A batch that the critic is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
 interface CriticTargets {
   readonly sequences: readonly Sequence[];
+  /** Tokens that count; null where all do. */
+  readonly masks: readonly Tensor<'u8'>[] | null;
   /** Values before the update; null without a critic. */
   readonly values: readonly Tensor<'f32'>[] | null;
   readonly returns: readonly Tensor<'f32'>[];
@@ -82,7 +84,7 @@ interface CriticTargets {
 /** Trains the critic. @returns its metrics; none without a critic */
 export async function updateCritic(
   { actors, plan, reporter, signal }: StepContext,
-  { sequences, values, returns }: CriticTargets,
+  { sequences, masks, values, returns }: CriticTargets,
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<Metrics> {
@@ -91,6 +93,7 @@ export async function updateCritic(
   const { miniBatchSize, epochs } = plan.step.critic;
   const experiences = sequences.map((sequence, i) => ({
     ...sequence,
+    mask: masks?.[i] ?? null,
     oldValues: values[i]!,
     returns: returns[i]!,
   }));
@@ -109,6 +112,8 @@ export async function updateCritic(
 /** A batch that the policy is trained on, column by column; tensors are f32 `[T]`, one for each sequence. */
 interface PolicyTargets {
   readonly sequences: readonly Sequence[];
+  /** Tokens that count; null where all do. */
+  readonly masks: readonly Tensor<'u8'>[] | null;
   readonly promptIds: readonly string[];
   /** Log-probabilities before the update. */
   readonly old: readonly Tensor<'f32'>[];
@@ -124,7 +129,7 @@ interface PolicyTargets {
  */
 export async function updatePolicy(
   { actors, plan, reporter, weights, signal }: StepContext,
-  { sequences, promptIds, old, ref, advantages }: PolicyTargets,
+  { sequences, masks, promptIds, old, ref, advantages }: PolicyTargets,
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<{ readonly metrics: Metrics; readonly trained: readonly string[] }> {
@@ -133,6 +138,7 @@ export async function updatePolicy(
   const experiences = sequences.map((sequence, i) => ({
     ...sequence,
     promptId: promptIds[i]!,
+    mask: masks?.[i] ?? null,
     oldLogProbs: old[i]!,
     advantages: advantages[i]!,
     refLogProbs: ref?.[i] ?? null,

@@ -8,6 +8,7 @@ import { rewardChoice } from '../../src/reward/configured.ts';
 import type { DataProps } from '../data/actor.ts';
 import { devicesOf } from './this-machine.ts';
 import {
+  correctionSettings,
   criticModel,
   criticSettings,
   dataSettings,
@@ -110,6 +111,7 @@ function planStep(config: Config) {
   return {
     ...planResponses(config),
     algorithm,
+    correction: correctionSettings(algorithm),
     /** Prompts of a step, P. */
     prompts: data.rolloutBatchSize,
     seed: trainer.seed,

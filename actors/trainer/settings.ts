@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import type { KlKind } from '../../src/algorithms/kl.ts';
+import { rejectionsOf } from '../../src/algorithms/rejection.ts';
+import type { RolloutCorrectionOptions } from '../../src/algorithms/rollout-correction.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/compute.ts';
-import type { Config } from '../../src/config/schema.ts';
+import type { Algorithm, Config } from '../../src/config/schema.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { CriticProps } from '../critic/actor.ts';
@@ -187,4 +189,10 @@ export function microBatch({ data }: Config, trained: Trained, use: 'update' | '
     dynamic: trained.dynamicBatching,
     maxTokens: data.maxPromptLength + data.maxResponseLength,
   };
+}
+
+/** The settings of the correction, by `algorithm.rollout_correction`. */
+export function correctionSettings({ rolloutCorrection }: Algorithm): RolloutCorrectionOptions {
+  const { rolloutRs, rolloutRsThreshold, ...importance } = rolloutCorrection;
+  return { ...importance, rolloutRs: rejectionsOf(rolloutRs, rolloutRsThreshold) };
 }

@@ -3,6 +3,7 @@ import type { RunState } from '../run-folder/checkpoints.ts';
 import { estimateAdvantages, perResponse } from './advantages.ts';
 import { makeBatch } from './batch.ts';
 import type { UndoableContext } from './context.ts';
+import { correctStep } from './correction.ts';
 import type { StepNumber } from './schedule.ts';
 import { criticValues, oldLogProbs, refLogProbs, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
@@ -51,16 +52,21 @@ export async function trainingStep(
   const estimate = clock.timeSync('adv', () =>
     estimateAdvantages(context.plan.step.algorithm, state.klController, batch, view),
   );
-  const advantages = perResponse(estimate.advantages, sequences);
   const returns = perResponse(estimate.returns, sequences);
+
+  // Correct for tokens that were sampled from a policy that is not quite this one.
+  const rollout = scored.map(({ response }) => response.logProbs);
+  const correction = correctStep(context.plan.step.correction, rollout, old);
+  const { masks } = correction;
+  const advantages = perResponse(correction.weigh(estimate.advantages), sequences);
 
   // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
-  const critic = await updateCritic(context, { sequences, values, returns }, number, clock);
-  const targets = { sequences, promptIds, old, ref, advantages };
+  const critic = await updateCritic(context, { sequences, masks, values, returns }, number, clock);
+  const targets = { sequences, masks, promptIds, old, ref, advantages };
   const policy = await updatePolicy(context, targets, number, clock);
 
-  const losses = { ...critic, ...policy.metrics };
+  const losses = { ...critic, ...policy.metrics, ...correction.metrics };
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
     metrics: stepMetrics(context, { batch, sequences, view, estimate, losses, rewards, clock }),

@@ -1,6 +1,8 @@
 import { advantageEstimators } from '../algorithms/advantage.ts';
+import { rejectionsOf } from '../algorithms/rejection.ts';
 import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './compute.ts';
+import { messageOf } from '../errors.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
@@ -158,6 +160,21 @@ export const trainingRules: readonly Rule[] = [
         ? undefined
         : `beside adapters the reference reads the policy's own weights, so ${own} has to be ` +
             `worker.actor.fsdp.mp_param_dtype = ${shared ?? 'fp32'}`;
+    },
+  },
+  {
+    keys: [
+      'algorithm.rollout_correction.rollout_rs',
+      'algorithm.rollout_correction.rollout_rs_threshold',
+    ],
+    broken: ({ algorithm: { rolloutCorrection } }) => {
+      const { rolloutRs, rolloutRsThreshold } = rolloutCorrection;
+      try {
+        rejectionsOf(rolloutRs, rolloutRsThreshold);
+      } catch (error) {
+        return messageOf(error);
+      }
+      return undefined;
     },
   },
   {

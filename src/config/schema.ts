@@ -1,6 +1,7 @@
 import { isRight } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
 import { advantageEstimators } from '../algorithms/advantage.ts';
+import { importanceLevels } from '../algorithms/rollout-correction.ts';
 import { CxmindError } from '../errors.ts';
 import {
   about,
@@ -105,6 +106,30 @@ export const Data = section({
 });
 export interface Data extends t.TypeOf<typeof Data> {}
 
+/** `algorithm.rollout_correction`: importance weights and rejection, as in verl. */
+const RolloutCorrection = section({
+  rolloutIs: about(
+    'cxmind: as in verl; importance weights of the policy loss, one a token or one a response; null is none.',
+    orNull(oneOf(...importanceLevels)),
+  ),
+  rolloutIsThreshold: about(
+    'cxmind: larger importance weights are truncated to this.',
+    withDefault(above(0), 2),
+  ),
+  rolloutIsBatchNormalize: about(
+    'cxmind: divide importance weights by their mean over the batch.',
+    withDefault(bool, false),
+  ),
+  rolloutRs: about(
+    'cxmind: criteria by which tokens are left out of the losses, as in `token_k1,seq_mean_k3`; null is none.',
+    orNull(text),
+  ),
+  rolloutRsThreshold: about(
+    'cxmind: one threshold, or one for each criterion, as in `0.5_2,0.1`.',
+    orNull(text),
+  ),
+});
+
 /** `algorithm`: advantages, KL and filtering. */
 export const Algorithm = section({
   gamma: about('Discount.', withDefault(between(0, 1), 1)),
@@ -133,6 +158,10 @@ export const Algorithm = section({
   filterKey: about('Reward part whose group mean decides.', withDefault(text, 'overall')),
   filterLow: about('Groups at or below this mean are dropped.', withDefault(finite, 0.01)),
   filterHigh: about('Groups at or above this mean are dropped.', withDefault(finite, 0.99)),
+  rolloutCorrection: about(
+    'What is done about tokens that were sampled from not quite the policy.',
+    RolloutCorrection,
+  ),
 });
 export interface Algorithm extends t.TypeOf<typeof Algorithm> {}
 

@@ -1,8 +1,14 @@
 import type { SequenceInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+/** A sequence, and the response tokens of it that a loss counts. */
+export interface MaskedInput extends SequenceInput {
+  /** u8 `[T]` of 0 and 1; all tokens count where it is null or left out. */
+  readonly mask?: Tensor<'u8'> | null;
+}
+
 /** One response for the policy's training; f32 tensors are `[T]`, one value per response token. */
-export interface Experience extends SequenceInput {
+export interface Experience extends MaskedInput {
   readonly oldLogProbs: Tensor<'f32'>;
   readonly advantages: Tensor<'f32'>;
   /** Null when the loss has no KL term. */
@@ -10,7 +16,7 @@ export interface Experience extends SequenceInput {
 }
 
 /** One response for the critic's training; f32 tensors are `[T]`, one value per response token. */
-export interface ValueExperience extends SequenceInput {
+export interface ValueExperience extends MaskedInput {
   /** The critic's values before the step's first update. */
   readonly oldValues: Tensor<'f32'>;
   readonly returns: Tensor<'f32'>;

@@ -2,7 +2,12 @@ import { policyLoss, type PolicyLossOptions } from '../algorithms/policy-loss.ts
 import { tokenRows, type TokenRows } from '../algorithms/primitives.ts';
 import { valueLoss, type ValueLossOptions } from '../algorithms/value-loss.ts';
 import type { SequenceInput } from '../model/pack.ts';
-import { concatenate, type Experience, type ValueExperience } from './experience.ts';
+import {
+  concatenate,
+  type Experience,
+  type MaskedInput,
+  type ValueExperience,
+} from './experience.ts';
 
 /** Metrics of a micro-batch, and the derivative of its loss by each score, f32 `[T]`. */
 interface LossResult {
@@ -46,8 +51,14 @@ export function valueLossOf(options: ValueLossOptions): Loss<ValueExperience> {
   };
 }
 
-function responseRows(samples: readonly SequenceInput[]): TokenRows {
-  return tokenRows(samples.map(({ response }) => response.data.length));
+/** Rows of the responses, with a mask where one of the samples has one. */
+function responseRows(samples: readonly MaskedInput[]): TokenRows {
+  const lengths = samples.map(({ response }) => response.data.length);
+  if (samples.every(({ mask }) => !mask)) return tokenRows(lengths);
+  const counted = samples.flatMap(({ response, mask }) =>
+    mask ? [...mask.data] : Array.from(response.data, () => 1),
+  );
+  return tokenRows(lengths, Uint8Array.from(counted));
 }
 
 function prefixed(role: string, metrics: object): Record<string, number> {

@@ -1,11 +1,13 @@
+import { sum } from '../algorithms/primitives.ts';
 import { balancedSets } from '../algorithms/sequence-balance.ts';
 import type { SequenceInput } from '../model/pack.ts';
+import type { MaskedInput } from './experience.ts';
 import { cutEvery, runsOfOnePrompt, tokensTogether } from './micro-batches.ts';
 
 /** One learner's share of the samples of an optimizer step; it may be empty. */
 export interface MiniBatch<S extends SequenceInput> {
   readonly samples: S[];
-  /** Response tokens of the whole mini-batch, all learners' together; losses are averaged over them. */
+  /** Response tokens of the whole mini-batch that count, all learners' together; losses are averaged over them. */
   readonly responseTokens: number;
 }
 
@@ -18,7 +20,7 @@ export interface MiniBatch<S extends SequenceInput> {
  * @param size samples of a mini-batch, over all learners
  * @returns for each learner, its share of every mini-batch, in order
  */
-export function miniBatches<S extends SequenceInput>(
+export function miniBatches<S extends MaskedInput>(
   samples: readonly S[],
   size: number,
   learners: number,
@@ -54,9 +56,12 @@ export function learnerShares(samples: readonly SequenceInput[], learners: numbe
   return shares;
 }
 
-/** Number of response tokens of all samples. */
-export function responseTokensOf(samples: readonly SequenceInput[]): number {
-  return samples.reduce((sum, { response }) => sum + response.data.length, 0);
+/** Number of response tokens of all samples that a loss counts. */
+export function responseTokensOf(samples: readonly MaskedInput[]): number {
+  return samples.reduce(
+    (total, { response, mask }) => total + (mask ? sum(mask.data) : response.data.length),
+    0,
+  );
 }
 
 /** Runs of responses to one prompt, cut until every learner can have one and none is above an even share. */

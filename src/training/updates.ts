@@ -2,6 +2,7 @@ import { microBatchScale } from '../algorithms/policy-loss.ts';
 import type { Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Loss } from './losses.ts';
+import type { MaskedInput } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import { responseTokensOf, type MiniBatch } from './mini-batches.ts';
 import type { Optimization } from './optimization.ts';
@@ -37,7 +38,7 @@ export interface UpdateReport {
  *
  * @see `update_policy` and `update_critic` of EasyR1, the newer form
  */
-export async function updateByMiniBatches<S extends SequenceInput>(
+export async function updateByMiniBatches<S extends MaskedInput>(
   network: Pick<Network, 'accumulateGradients'>,
   optimization: Optimization,
   miniBatches: readonly MiniBatch<S>[],

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
-import {
-  correctRollouts,
-  rejectionsOf,
-  type ImportanceLevel,
-} from '../../src/algorithms/rollout-correction.ts';
+import { rejectionsOf } from '../../src/algorithms/rejection.ts';
+import { correctRollouts, type ImportanceLevel } from '../../src/algorithms/rollout-correction.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
 

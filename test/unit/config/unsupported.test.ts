@@ -28,6 +28,8 @@ const refused: Readonly<Record<string, string>> = {
     'algorithm.adv_estimator = grpo compares the responses of a prompt, so it takes more than 1, got 1',
   'worker.rollout.temperature=0':
     'training divides the logits by the temperature, so it must be above 0',
+  'algorithm.rollout_correction.rollout_rs=token_k1':
+    'rollout_rs_threshold: expected one threshold, or one for each of token_k1, got 0',
   'trainer.load_checkpoint_path=runs/actor':
     'expected a folder called global_step_N, got "runs/actor"',
 };

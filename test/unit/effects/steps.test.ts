@@ -9,6 +9,8 @@ import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { makeBatch } from '../../../actors/trainer/batch.ts';
+import { correctStep } from '../../../actors/trainer/correction.ts';
+import { correctionSettings } from '../../../actors/trainer/settings.ts';
 import { Critics, Learners } from '../../../actors/trainer/learners.ts';
 import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
@@ -145,6 +147,31 @@ describe('a key of the config', () => {
         ),
     );
 
+    effects(
+      'changes the weight of tokens, or which of them count',
+      [
+        'algorithm.rollout_correction.rollout_is=sequence',
+        'algorithm.rollout_correction.rollout_is_threshold=1.5',
+        'algorithm.rollout_correction.rollout_is_batch_normalize=true',
+        'algorithm.rollout_correction.rollout_rs=seq_max_k3',
+        'algorithm.rollout_correction.rollout_rs_threshold=3',
+      ],
+      (item) =>
+        assertChanges(
+          ({ algorithm }) => {
+            const tensor = (...data: number[]) => tensorOf('f32', [data.length], data);
+            const rollout = [tensor(-1, -2, -1), tensor(-0.5, -1)];
+            const old = [tensor(-1, -1.2, -1), tensor(-0.6, -1)];
+            const { weigh, masks } = correctStep(correctionSettings(algorithm), rollout, old);
+            return { weights: weigh(new Float32Array(5).fill(1)), masks };
+          },
+          item,
+          'algorithm.rollout_correction.rollout_is=token',
+          'algorithm.rollout_correction.rollout_rs=token_k1',
+          'algorithm.rollout_correction.rollout_rs_threshold=1.2',
+        ),
+    );
+
     effectOf('data.mini_rollout_batch_size');
     it('changes how many calls make the responses: data.mini_rollout_batch_size=1', async () => {
       const whole = await answers(await configOf(...few));
@@ -256,9 +283,10 @@ describe('a key of the config', () => {
       const clock = new Stopwatch();
       await oldLogProbs(context, sequences, clock);
       const number = { step: 4, steps: 10 };
-      await updateCritic(context, { sequences, values: each, returns: each }, number, clock);
+      const common = { sequences, masks: null };
+      await updateCritic(context, { ...common, values: each, returns: each }, number, clock);
       const targets = { promptIds: each.map(String), old: each, ref: null, advantages: each };
-      await updatePolicy(context, { sequences, ...targets }, number, clock);
+      await updatePolicy(context, { ...common, ...targets }, number, clock);
       return requests;
     };
 

@@ -211,6 +211,27 @@ describe('training', () => {
       assert.ok(relativeError(gradient, expected.data) < 1e-5);
     });
 
+    it('counts only the tokens of its masks, however the mini-batch is divided', async () => {
+      const samples = await experiences((i) => i - 3);
+      const masked = samples.map((sample, i) => {
+        const { length } = sample.response.data;
+        const data = Uint8Array.from({ length }, (_, t) => Number(i !== 1 && (t + i) % 3 > 0));
+        return { ...sample, mask: { dtype: 'u8', shape: [length], data } as const };
+      });
+      const counted = masked.flatMap(({ mask }) => [...mask.data]);
+      const total = counted.reduce((sum, count) => sum + count, 0);
+      const slopes = masked.flatMap(({ advantages, mask }) =>
+        Array.from(mask.data, (count, t) => (-advantages.data[t]! * count) / total),
+      );
+      const expected = model.arena.twin();
+      const batch = packSequences(sequences);
+      await policy.accumulateGradients(batch, 1, () => Float32Array.from(slopes), expected);
+      for (const microBatch of [update.microBatch, ...divisions]) {
+        const gradient = await gradientsAfter(masked, { ...update, microBatch });
+        assert.ok(relativeError(gradient, expected.data) < 1e-5, JSON.stringify(microBatch));
+      }
+    });
+
     it('leaves the weights alone but for their decay when there is nothing to learn', async () => {
       const before = model.arena.data.slice();
       const { gradientNorms } = await updateByMiniBatches(

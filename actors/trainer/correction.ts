@@ -1,0 +1,55 @@
+import { tokenRows } from '../../src/algorithms/primitives.ts';
+import {
+  correctRollouts,
+  type RolloutCorrectionOptions,
+} from '../../src/algorithms/rollout-correction.ts';
+import type { Metrics } from '../../src/metrics.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { concatenate } from '../../src/training/experience.ts';
+
+/** The correction of a step's rollouts. */
+export interface StepCorrection {
+  /** Multiplies advantages, f32 `[T]` over all responses, by the importance weights. */
+  readonly weigh: (advantages: Float32Array) => Float32Array;
+  /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
+  readonly masks: readonly Tensor<'u8'>[] | null;
+  /** Metrics under `rollout_corr/`, as in verl. */
+  readonly metrics: Metrics;
+}
+
+/**
+ * Corrects a step for rollouts whose policy is not quite the learners'.
+ *
+ * Importance weights multiply the advantages rather than the losses. Every policy loss is linear in the advantage where
+ * the factor is not negative, so this is the same. Rejected tokens count in no loss. Advantages are estimated from all
+ * tokens, rejected ones among them; verl masks them before.
+ *
+ * @param rollout log-probabilities under the policy that sampled, f32 `[T]` for each response
+ * @param old     those under the policy before the update
+ */
+export function correctStep(
+  options: RolloutCorrectionOptions,
+  rollout: readonly Tensor<'f32'>[],
+  old: readonly Tensor<'f32'>[],
+): StepCorrection {
+  const rows = tokenRows(old.map(({ data }) => data.length));
+  const { weights, mask, metrics } = correctRollouts(
+    { ...rows, oldLogProbs: concatenate(old), rolloutLogProbs: concatenate(rollout) },
+    options,
+  );
+  const { offsets } = rows;
+  return {
+    weigh: (advantages) =>
+      weights === null ? advantages : advantages.map((advantage, t) => advantage * weights[t]!),
+    masks:
+      mask &&
+      old.map(({ shape }, i) => ({
+        dtype: 'u8',
+        shape,
+        data: mask.slice(offsets[i], offsets[i + 1]),
+      })),
+    metrics: Object.fromEntries(
+      Object.entries(metrics).map(([name, value]) => [`rollout_corr/${name}`, value]),
+    ),
+  };
+}
