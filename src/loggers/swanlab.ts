@@ -6,9 +6,7 @@ import type { Metrics } from '../metrics.ts';
 import { printable } from '../printable.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
 import { messageType, type Messages } from '../protobuf.ts';
-import { RecordLog } from './record-log.ts';
-import { randomId } from './run-id.ts';
-import { localStamp, timestampOf, Timestamp } from './time.ts';
+import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
 
 /** SwanLab's record messages, by the field numbers of its protos, as far as they are written. */
 const messages: Messages = {

@@ -4,9 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Metrics } from '../metrics.ts';
 import type { Generation, MetricLogger, RunDescription, RunEnd } from './logger.ts';
 import { messageType, type Messages } from '../protobuf.ts';
-import { RecordLog } from './record-log.ts';
-import { randomId } from './run-id.ts';
-import { localStamp, timestampOf, Timestamp } from './time.ts';
+import { localStamp, randomId, RecordLog, timestampOf, Timestamp } from './offline-run.ts';
 
 /** wandb's record messages, by the field numbers of its wandb_internal.proto, as far as they are written. */
 const messages: Messages = {

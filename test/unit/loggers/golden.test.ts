@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { crc32c } from '../../../src/loggers/event-file.ts';
 import { chosenGenerations, legacyShuffle } from '../../../src/loggers/generations.ts';
 import type { RunDescription } from '../../../src/loggers/logger.ts';
-import { RecordLog } from '../../../src/loggers/record-log.ts';
+import { RecordLog } from '../../../src/loggers/offline-run.ts';
 import { SwanLabLogger } from '../../../src/loggers/swanlab.ts';
 import { TensorBoardLogger } from '../../../src/loggers/tensorboard.ts';
 import { WandbLogger } from '../../../src/loggers/wandb.ts';

@@ -1,5 +1,8 @@
+/** Parts of the runs that wandb and SwanLab keep on disk alike: their log, names and times. */
+import { randomInt } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import type { Messages } from '../protobuf.ts';
 
 const BLOCK = 32_768;
 const HEADER = 7;
@@ -75,4 +78,28 @@ function partHeader(part: Uint8Array, kind: number): Uint8Array {
   header.writeUInt16LE(part.length, 4);
   header.writeUInt8(kind, 6);
   return header;
+}
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
+
+/** A random text of letters and digits, as trackers name their runs. */
+export function randomId(length: number): string {
+  return Array.from({ length }, () => alphabet[randomInt(alphabet.length)]).join('');
+}
+
+/** `google.protobuf.Timestamp`. */
+export const Timestamp: Messages[string] = { seconds: ['int64', 1], nanos: ['int32', 2] };
+
+/** Milliseconds since 1970 as that message. */
+export function timestampOf(milliseconds: number): { seconds: number; nanos: number } {
+  const seconds = Math.floor(milliseconds / 1000);
+  return { seconds, nanos: Math.round((milliseconds - seconds * 1000) * 1e6) };
+}
+
+/** Local time as folders of runs are named by it: `20250131_235959`. */
+export function localStamp(milliseconds: number): string {
+  const at = new Date(milliseconds);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const date = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`;
+  return `${date}_${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
 }
