@@ -15,66 +15,60 @@ export interface Rule {
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
 
-/** Tells whether advantages are estimated from the values of a critic. */
-const hasCritic = ({ algorithm }: Config): boolean => algorithm.advEstimator === 'gae';
-
 /** Rules that the prompts and samples of a step divide among the batches of a trained model. */
 function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
   const key = (name: string): string => `worker.${role}.${name}`;
-  const isTrained = (config: Config): boolean => role === 'actor' || hasCritic(config);
-  const prompts: readonly [string, string] = ['data.rollout_batch_size', key('global_batch_size')];
-  const asked = role === 'actor' ? [] : ['algorithm.adv_estimator'];
+  const own = key('global_batch_size');
   return [
     {
-      keys: role === 'actor' ? prompts : [prompts[1], prompts[0], ...asked],
-      broken: (config) => {
-        const { rolloutBatchSize } = config.data;
-        const { globalBatchSize } = config.worker[role];
-        return !isTrained(config) || divides(globalBatchSize, rolloutBatchSize)
+      keys: role === 'actor' ? ['data.rollout_batch_size', own] : [own, 'data.rollout_batch_size'],
+      broken: ({ data, worker }) =>
+        divides(worker[role].globalBatchSize, data.rolloutBatchSize)
           ? undefined
-          : `${rolloutBatchSize} prompts cannot be cut into mini-batches of ` +
-              `${key('global_batch_size')} = ${globalBatchSize}`;
-      },
+          : `${data.rolloutBatchSize} prompts cannot be cut into mini-batches of ` +
+            `${own} = ${worker[role].globalBatchSize}`,
     },
     {
       keys: [
         key('micro_batch_size_per_device_for_experience'),
         'data.rollout_batch_size',
         'worker.rollout.n',
-        ...asked,
       ],
-      broken: (config) => {
-        const samples = config.data.rolloutBatchSize * config.worker.rollout.n;
-        const micro = config.worker[role].microBatchSizePerDeviceForExperience;
-        return !isTrained(config) || divides(micro, samples)
+      broken: ({ data, worker }) => {
+        const samples = data.rolloutBatchSize * worker.rollout.n;
+        const micro = worker[role].microBatchSizePerDeviceForExperience;
+        return divides(micro, samples)
           ? undefined
           : `${micro} does not divide the ${samples} samples of a step ` +
               `(data.rollout_batch_size x worker.rollout.n)`;
       },
     },
     {
-      keys: [
-        key('micro_batch_size_per_device_for_update'),
-        key('global_batch_size'),
-        'worker.rollout.n',
-        ...asked,
-      ],
-      broken: (config) => {
-        const samples = config.worker[role].globalBatchSize * config.worker.rollout.n;
-        const micro = config.worker[role].microBatchSizePerDeviceForUpdate;
-        return !isTrained(config) || divides(micro, samples)
+      keys: [key('micro_batch_size_per_device_for_update'), own, 'worker.rollout.n'],
+      broken: ({ worker }) => {
+        const samples = worker[role].globalBatchSize * worker.rollout.n;
+        const micro = worker[role].microBatchSizePerDeviceForUpdate;
+        return divides(micro, samples)
           ? undefined
           : `${micro} does not divide the ${samples} samples of a mini-batch ` +
-              `(${key('global_batch_size')} x worker.rollout.n)`;
+              `(${own} x worker.rollout.n)`;
       },
     },
   ];
 }
 
+/** The rule where there is a critic, which `gae` alone has. */
+export function ofCritic({ keys, broken }: Rule): Rule {
+  return {
+    keys: [...keys, 'algorithm.adv_estimator'],
+    broken: (config) => (config.algorithm.advEstimator === 'gae' ? broken(config) : undefined),
+  };
+}
+
 /** Rules between the keys of any training run. @see spec/config.md, 1.3 */
 export const trainingRules: readonly Rule[] = [
   ...batchRules('actor'),
-  ...batchRules('critic'),
+  ...batchRules('critic').map(ofCritic),
   {
     keys: [
       'worker.actor.num_workers',

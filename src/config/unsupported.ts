@@ -2,11 +2,22 @@ import { asMapping, keyPaths } from '../check/codec.ts';
 import { floatDTypeOf } from './compute.ts';
 import { rewardFileOf } from './names.ts';
 import { nearestOf } from '../check/nearest.ts';
-import type { Rule } from './rules.ts';
+import { ofCritic, type Rule } from './rules.ts';
 import { Config, defaults } from './schema.ts';
 
 const notBuilt = (asked: boolean, what: string): string | undefined =>
   asked ? `${what} is not built yet` : undefined;
+
+function trainedDtypeRule(role: 'actor' | 'critic'): Rule {
+  return {
+    keys: [`worker.${role}.fsdp.mp_param_dtype`],
+    broken: ({ worker }) => {
+      const { mpParamDtype: name } = worker[role].fsdp;
+      const what = `training in ${String(name)}, whose small gradients need a loss scale,`;
+      return notBuilt(floatDTypeOf(name) === 'f16', what);
+    },
+  };
+}
 
 /** Rules against values that the reference takes and this version does not: each asks for a missing feature. */
 export const unsupported: readonly Rule[] = [
@@ -21,16 +32,8 @@ export const unsupported: readonly Rule[] = [
     keys: ['worker.hybrid_engine'],
     broken: ({ worker }) => notBuilt(!worker.hybridEngine, 'false'),
   },
-  ...(['actor', 'critic'] as const).map((role): Rule => ({
-    keys: [`worker.${role}.fsdp.mp_param_dtype`, 'algorithm.adv_estimator'],
-    broken: ({ algorithm, worker }) => {
-      const isTrained = role === 'actor' || algorithm.advEstimator === 'gae';
-      const { mpParamDtype: name } = worker[role].fsdp;
-      return isTrained && floatDTypeOf(name) === 'f16'
-        ? notBuilt(true, `training in ${String(name)}, whose small gradients need a loss scale,`)
-        : undefined;
-    },
-  })),
+  trainedDtypeRule('actor'),
+  ofCritic(trainedDtypeRule('critic')),
   {
     keys: ['trainer.device'],
     broken: ({ trainer: { device } }) => notBuilt(device === 'webgpu', 'training on webgpu'),
