@@ -112,7 +112,6 @@ describe('a run over several processes', () => {
       logger,
       reporter,
       nodes,
-      localMode: true,
       slots: 0,
       onJoin: (taker) => (take = taker),
     });

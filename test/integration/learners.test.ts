@@ -32,9 +32,9 @@ describe('learners that share every mini-batch', () => {
     `trainer.max_steps=${STEPS}`,
   ];
   const runOf = (learners: number): string => join(temporary.path, `learners-${learners}`);
-  const train = (learners: number, run: string, extra: readonly string[] = []) =>
+  const train = (learners: number, run: string, extra: readonly string[] = [], localMode = true) =>
     trainTiny(demo, run, [...items, `worker.actor.num_workers=${learners}`, ...extra], {
-      localMode: learners === 1,
+      localMode,
     });
 
   before(async () => {
@@ -62,8 +62,8 @@ describe('learners that share every mini-batch', () => {
     assertClose(norms[0]!, norms[1]!, { rtol: 1e-3 }, 'actor/grad_norm');
   }
 
-  it(`has the losses of one in ${STEPS} steps, as two`, async () => {
-    await train(2, runOf(2));
+  it(`has the losses of one in ${STEPS} steps, as two on threads of their own`, async () => {
+    await train(2, runOf(2), [], false);
     assert.equal(numbersOf(runOf(2)).length, STEPS);
     assertSameLosses(runOf(2));
   });
@@ -105,7 +105,7 @@ describe('learners that share every mini-batch', () => {
           `worker.actor.num_workers=${learners}`,
         ];
         const { logger, events } = keepingLogger();
-        await superviseTiny(demo, run, extra, { logger, localMode: learners === 1 });
+        await superviseTiny(demo, run, extra, { logger });
         return events.filter(({ event }) => event === 'sft').map(({ fields }) => fields);
       }),
     );

@@ -74,31 +74,23 @@ export function keepingLogger(): { logger: Logger; events: LoggedEvent[] } {
   return { logger, events };
 }
 
-/** Trains a tiny run in this process; nothing is shown. */
-export function trainTiny(
+/**
+ * Trains a tiny run in this process; nothing is shown.
+ *
+ * Actors of this process share the thread of the test, unless it says otherwise: starting threads costs four times what
+ * a tiny run computes.
+ */
+export async function trainTiny(
   demo: string,
   run: string,
   items: readonly string[] = [],
   options: Partial<RunOptions> = {},
 ): Promise<RunSummary> {
-  return trainWith(tinyItems(demo, run, items), options);
-}
-
-/**
- * Trains in this process by the items of a command line; nothing is shown.
- *
- * Actors of a run without nodes share the thread of the test, unless that says otherwise: starting threads costs four
- * times what a tiny run computes.
- */
-async function trainWith(
-  items: readonly string[],
-  options: Partial<RunOptions> = {},
-): Promise<RunSummary> {
-  const { config } = await configFrom(items, { purpose: 'train' });
+  const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'train' });
   const { logger } = keepingLogger();
   const { signal } = new AbortController();
-  const localMode = options.nodes === undefined;
-  return trainPolicy(config, { reporter: silentReporter, logger, signal, localMode, ...options });
+  const quiet = { reporter: silentReporter, logger, signal, localMode: true };
+  return trainPolicy(config, { ...quiet, ...options });
 }
 
 /** Warms a tiny model up in this process; nothing is shown. Its actors share the thread of the test, as above. */
