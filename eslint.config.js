@@ -32,7 +32,6 @@ export default defineConfig(
   { ignores: ['dist/**', 'runs/**', 'node_modules/**', 'test/golden/*/**'] },
   js.configs.recommended,
   {
-    files: ['{bin,examples,test}/**'],
     plugins: { cxmind: { rules: { 'stands-alone': standsAlone } } },
     rules: { 'cxmind/stands-alone': 'error' },
   },

@@ -56,7 +56,7 @@ export class Cell implements Sender {
   /** Aborted when the actor is stopped while a place for its next incarnation is sought. */
   #launching: AbortController | undefined;
   #incarnation: Incarnation | undefined;
-  /** Why the incarnation is ending, where that is known before its end. */
+  /** Reason for the end of the incarnation, where that is known before its end. */
   #cause: CxmindError | undefined;
   #restarts = 0;
   /** State that the actor kept for its next incarnation. */
