@@ -210,6 +210,7 @@ const floatFiles: Readonly<Record<string, string>> = {
   'src/training/response-scores.ts': 'log-probabilities and values of responses',
   'src/training/score-answers.ts': 'log-probabilities of answers, and their weights',
   'src/training/experience.ts': 'what a loss is made of, response by response',
+  'src/training/correction.ts': 'advantages of responses',
   'src/generation/cpu/decoder.ts': "the processor's own decoding, in its own memory",
   'src/generation/cpu/kv-cache.ts': "the processor's own decoding, in its own memory",
   'src/generation/cpu/step-heads.ts': "the processor's own decoding, in its own memory",

@@ -1,9 +1,9 @@
 import type { Metrics } from '../../src/metrics.ts';
+import { correctStep } from '../../src/training/correction.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import { estimateAdvantages, perResponse } from './advantages.ts';
 import { makeBatch } from './batch.ts';
 import type { UndoableContext } from './context.ts';
-import { correctStep } from './correction.ts';
 import type { StepNumber } from './schedule.ts';
 import { criticValues, oldLogProbs, refLogProbs, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';

@@ -9,7 +9,7 @@ import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { makeBatch } from '../../../actors/trainer/batch.ts';
-import { correctStep } from '../../../actors/trainer/correction.ts';
+import { correctStep } from '../../../src/training/correction.ts';
 import { correctionSettings } from '../../../actors/trainer/settings.ts';
 import { Critics, Learners } from '../../../actors/trainer/learners.ts';
 import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';

@@ -1,11 +1,11 @@
-import { tokenRows } from '../../src/algorithms/primitives.ts';
+import { tokenRows } from '../algorithms/primitives.ts';
 import {
   correctRollouts,
   type RolloutCorrectionOptions,
-} from '../../src/algorithms/rollout-correction.ts';
-import type { Metrics } from '../../src/metrics.ts';
-import type { Tensor } from '../../src/tensor/tensor.ts';
-import { concatenate } from '../../src/training/experience.ts';
+} from '../algorithms/rollout-correction.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { concatenate } from './experience.ts';
 
 /** The correction of a step's rollouts. */
 export interface StepCorrection {
