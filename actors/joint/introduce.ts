@@ -33,12 +33,12 @@ export async function introduce(refs: readonly ActorRef<JointProtocol>[]): Promi
   const hosts = await Promise.all(refs.map((ref) => ref.ask.hostInfo(undefined, soon)));
   const keys = makeRunKeys();
   const addresses = addressesOf(hosts);
-  const cards = await Promise.all(
+  const rankAddresses = await Promise.all(
     refs.map((ref, rank) => {
       const address = addresses[rank]!;
       const host = address.includes(':') ? `[${address}]` : address;
       return ref.ask.listen({ address: `tcp://${host}:*`, keys }, soon);
     }),
   );
-  await Promise.all(refs.map((ref) => ref.ask.join(cards, soon)));
+  await Promise.all(refs.map((ref) => ref.ask.join(rankAddresses, soon)));
 }

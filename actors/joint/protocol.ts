@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
-import type { RankCard } from '../../transport/collectives/open.ts';
+import type { RankAddress } from '../../transport/collectives/open.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { MetricLists, Progress } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
@@ -21,16 +21,16 @@ export const StateRequest = t.type({ directory: t.string, modelOnly: t.boolean }
 export interface StateRequest extends t.TypeOf<typeof StateRequest> {}
 
 /** A rank's address as it tells it to the others. */
-const Card: t.Type<RankCard> = t.type({ endpoint: t.string, host: t.string });
+const Address: t.Type<RankAddress> = t.type({ endpoint: t.string, host: t.string });
 
 /** Calls of every actor that trains a model together with others, whichever head the model has. */
 export const jointCalls = {
   ...profileCalls,
   hostInfo: call(t.void, HostInfo),
   /** Listens for the other ranks at an address of this host, and says how it is reached. */
-  listen: call(ListenRequest, Card),
-  /** Joins the ranks of other processes, given the cards of all. Ranks that joined already do nothing. */
-  join: call(t.array(Card), t.void),
+  listen: call(ListenRequest, Address),
+  /** Joins the ranks of other processes, given the addresses of all. Ranks that joined already do nothing. */
+  join: call(t.array(Address), t.void),
   /** Saves the model and its state; the first rank writes. */
   save: call(StateRequest, t.void),
   /** Restores the model and its state; the first rank reads. */

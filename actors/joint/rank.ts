@@ -5,8 +5,8 @@ import { alone } from '../../src/training/learner-group.ts';
 import {
   openCommunicator,
   openDeviceGroup,
-  type Seat,
-  type RankCard,
+  type RankListener,
+  type RankAddress,
 } from '../../transport/collectives/open.ts';
 import type { ThreadGroupHandle } from '../../transport/collectives/threads.ts';
 
@@ -42,17 +42,17 @@ export async function joinByRank(rank: RankInfo, device: Device): Promise<Joined
 /**
  * Joins the ranks of other processes.
  *
- * @param seat  opened before; null is an error of the caller
- * @param cards of all ranks, in their order
+ * @param listener  opened before; null is an error of the caller
+ * @param addresses of all ranks, in their order
  */
-export function joinByCards(
-  seat: Seat | null,
+export function joinByAddresses(
+  listener: RankListener | null,
   rank: number,
-  cards: readonly RankCard[],
+  addresses: readonly RankAddress[],
   device: Device,
 ): Promise<JoinedGroup> {
-  if (seat === null) throw new CxmindError('INTERNAL', 'learner: it does not listen yet');
-  return joined({ kind: 'processes', seat, rank, cards }, device);
+  if (listener === null) throw new CxmindError('INTERNAL', 'learner: it does not listen yet');
+  return joined({ kind: 'processes', listener, rank, addresses }, device);
 }
 
 async function joined(

@@ -10,14 +10,14 @@ import type { MiniBatch } from '../../src/training/mini-batches.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
 import { updateByMiniBatches, type UpdateReport } from '../../src/training/updates.ts';
-import { Seat, type RankCard } from '../../transport/collectives/open.ts';
+import { RankListener, type RankAddress } from '../../transport/collectives/open.ts';
 import { ModelActor } from '../model-actor.ts';
 import type { ModelProps } from '../model-props.ts';
 import type { Actor, Context } from '../runtime/actor.ts';
 import { evaluate, type EvaluateReply, type EvaluateRequest } from './evaluate.ts';
 import { hostInfo, type HostInfo } from './host-info.ts';
 import type { JointProtocol, ListenRequest, StateRequest } from './protocol.ts';
-import { joinByCards, joinByRank, type JoinedGroup, type RankInfo } from './rank.ts';
+import { joinByAddresses, joinByRank, type JoinedGroup, type RankInfo } from './rank.ts';
 import { readState, writeState } from './state-files.ts';
 
 /**
@@ -62,7 +62,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
   protected readonly props: Props;
   /** The model with its head; there once `start` is done. */
   protected model!: Model;
-  #seat: Seat | null = null;
+  #listener: RankListener | null = null;
   #joined: JoinedGroup | null = null;
   #optimization: Optimization | null = null;
 
@@ -122,15 +122,15 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     return hostInfo();
   }
 
-  async listen({ address, keys }: ListenRequest): Promise<RankCard> {
-    this.#seat = await Seat.open({ address, keys, heartbeat: PATIENT });
-    return this.#seat.card;
+  async listen({ address, keys }: ListenRequest): Promise<RankAddress> {
+    this.#listener = await RankListener.open({ address, keys, heartbeat: PATIENT });
+    return this.#listener.address;
   }
 
-  async join(cards: readonly RankCard[]): Promise<void> {
+  async join(addresses: readonly RankAddress[]): Promise<void> {
     const { rank } = this.props;
     if (rank.kind !== 'processes') return;
-    this.#optimizeWith(await joinByCards(this.#seat, rank.rank, cards, this.device));
+    this.#optimizeWith(await joinByAddresses(this.#listener, rank.rank, addresses, this.device));
   }
 
   async save({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
@@ -160,7 +160,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
   /** Leaves the other ranks first, which ends what they still do together. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#joined?.leave();
-    await this.#seat?.[Symbol.asyncDispose]();
+    await this.#listener?.[Symbol.asyncDispose]();
     this.model[Symbol.dispose]();
     this.#optimization?.[Symbol.dispose]();
     this.device[Symbol.dispose]();

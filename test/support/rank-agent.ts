@@ -1,6 +1,6 @@
 import { toWireError, type WireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
-import type { RankCard } from '../../transport/collectives/open.ts';
+import type { RankAddress } from '../../transport/collectives/open.ts';
 
 /** Request of a test to a rank: a method of its communicator. */
 export interface RankRequest {
@@ -15,8 +15,8 @@ export interface RankReply {
   readonly id: number;
   readonly args?: readonly unknown[];
   readonly error?: WireError;
-  /** Card of a rank, in the reply to taking a seat. */
-  readonly card?: RankCard;
+  /** Address of a rank, in the reply to opening a listener. */
+  readonly address?: RankAddress;
 }
 
 /** Does what a test asks, each request at once, also while others are under way. */

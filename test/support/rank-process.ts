@@ -3,7 +3,11 @@ import { toWireError } from '../../src/errors.ts';
 import type { Communicator } from '../../transport/collectives/communicator.ts';
 import { joinHostGroup, type HostGroupHandle } from '../../transport/collectives/host.ts';
 import type { NetworkOptions } from '../../transport/collectives/network.ts';
-import { openCommunicator, Seat, type RankCard } from '../../transport/collectives/open.ts';
+import {
+  openCommunicator,
+  RankListener,
+  type RankAddress,
+} from '../../transport/collectives/open.ts';
 import { doAsAsked, type RankReply, type RankRequest } from './rank-agent.ts';
 import { onValues, sendValue } from './socket-frames.ts';
 
@@ -12,8 +16,8 @@ export type RankJoin =
   | { readonly kind: 'host'; readonly handle: HostGroupHandle }
   /** All of the job. */
   | { readonly kind: 'mpi' }
-  | { readonly kind: 'seat'; readonly options: NetworkOptions }
-  | { readonly kind: 'processes'; readonly cards: readonly RankCard[] };
+  | { readonly kind: 'listener'; readonly options: NetworkOptions }
+  | { readonly kind: 'processes'; readonly addresses: readonly RankAddress[] };
 
 /** Takes a step towards the communicator of a session; after the last one the rank does what it is asked in it. */
 export interface JoinRequest {
@@ -30,14 +34,14 @@ const [path, rankText] = process.argv.slice(2);
 const world = rankText === undefined ? await openCommunicator({ kind: 'mpi' }) : undefined;
 const rank = world?.rank ?? Number(rankText);
 const socket = connect(path!);
-const seats = new Map<number, Seat>();
+const listeners = new Map<number, RankListener>();
 const communicators = new Map<number, Communicator>();
 
-async function join(session: number, how: RankJoin): Promise<Pick<RankReply, 'card'>> {
-  if (how.kind === 'seat') {
-    const seat = await Seat.open(how.options);
-    seats.set(session, seat);
-    return { card: seat.card };
+async function join(session: number, how: RankJoin): Promise<Pick<RankReply, 'address'>> {
+  if (how.kind === 'listener') {
+    const listener = await RankListener.open(how.options);
+    listeners.set(session, listener);
+    return { address: listener.address };
   }
   communicators.set(session, await communicatorOf(session, how));
   return {};
@@ -45,12 +49,12 @@ async function join(session: number, how: RankJoin): Promise<Pick<RankReply, 'ca
 
 async function communicatorOf(
   session: number,
-  how: Exclude<RankJoin, { kind: 'seat' }>,
+  how: Exclude<RankJoin, { kind: 'listener' }>,
 ): Promise<Communicator> {
   switch (how.kind) {
     case 'processes': {
-      const seat = seats.get(session)!;
-      return openCommunicator({ kind: 'processes', seat, rank, cards: how.cards });
+      const listener = listeners.get(session)!;
+      return openCommunicator({ kind: 'processes', listener, rank, addresses: how.addresses });
     }
     case 'host':
       return joinHostGroup(how.handle, rank);

@@ -15,44 +15,44 @@ import { joinMesh, type NetworkOptions } from './network.ts';
 import { RingEngine } from './ring.ts';
 import { joinThreadGroup, type ThreadGroupHandle } from './threads.ts';
 
-/** Description of a rank for the others, before they form a group. */
-export interface RankCard {
+/** Address of a rank for the others, before they form a group. */
+export interface RankAddress {
   readonly endpoint: string;
   /** Name that is equal for ranks that can share memory; empty where there is none to share. */
   readonly host: string;
 }
 
-/** Place in a group to come. Its card goes to the one who gathers all cards, and all of them come back. */
-export class Seat implements AsyncDisposable {
-  readonly card: RankCard;
+/** Listener of a rank that is to join a group. The ranks exchange their addresses by messages of their own. */
+export class RankListener implements AsyncDisposable {
+  readonly address: RankAddress;
   readonly #listener: LinkListener;
   readonly #options: NetworkOptions;
 
   private constructor(listener: LinkListener, options: NetworkOptions) {
     this.#listener = listener;
     this.#options = options;
-    this.card = { endpoint: listener.endpoint, host: sharedHost() };
+    this.address = { endpoint: listener.endpoint, host: sharedHost() };
   }
 
   /** @throws CONFIG_INVALID for an address that is none or cannot be had */
-  static async open(options: NetworkOptions): Promise<Seat> {
-    return new Seat(await LinkListener.bind(options), options);
+  static async open(options: NetworkOptions): Promise<RankListener> {
+    return new RankListener(await LinkListener.bind(options), options);
   }
 
   /**
    * Joins a group, and resolves when all ranks have.
    *
-   * Ranks of one host work in shared memory, and one of each host over the network. The seat is closed with the
+   * Ranks of one host work in shared memory, and one of each host over the network. The listener is closed with the
    * communicator.
    *
-   * @param cards of all ranks, in their order
+   * @param addresses of all ranks, in their order
    * @throws PEER_LOST when a rank does not join in time
    */
-  async join(rank: number, cards: readonly RankCard[]): Promise<Communicator> {
-    const endpoints = cards.map(({ endpoint }) => endpoint);
+  async join(rank: number, addresses: readonly RankAddress[]): Promise<Communicator> {
+    const endpoints = addresses.map(({ endpoint }) => endpoint);
     const mesh = await joinMesh(this.#listener, this.#options, rank, endpoints);
     const ring = new RingEngine(mesh);
-    const hosts = cards.map(({ host }, at) => (host === '' ? String(at) : host));
+    const hosts = addresses.map(({ host }, at) => (host === '' ? String(at) : host));
     const nodes = [...Map.groupBy(hosts.keys(), (at) => hosts[at]!).values()];
     if (nodes.length === hosts.length) return new Group(ring);
     if (nodes.length > 1) return new Group(await HierarchicalEngine.over(ring, nodes, joinHost));
@@ -74,12 +74,12 @@ export type CommunicatorOptions =
   | { readonly kind: 'threads'; readonly group: ThreadGroupHandle; readonly rank: number }
   /** Each rank is a process that `mpirun` or a scheduler started, by default in MPI's own order. */
   | { readonly kind: 'mpi'; readonly place?: { readonly rank: number; readonly size: number } }
-  /** Ranks are in several processes, here or on other hosts. There is a seat of this rank, and the cards of all. */
+  /** Ranks are in several processes, here or on other hosts, and have exchanged their addresses. */
   | {
       readonly kind: 'processes';
-      readonly seat: Seat;
+      readonly listener: RankListener;
       readonly rank: number;
-      readonly cards: readonly RankCard[];
+      readonly addresses: readonly RankAddress[];
     };
 
 /**
@@ -95,7 +95,7 @@ export async function openCommunicator(options: CommunicatorOptions): Promise<Co
     case 'mpi':
       return openMpi(options.place);
     case 'processes':
-      return options.seat.join(options.rank, options.cards);
+      return options.listener.join(options.rank, options.addresses);
   }
 }
 

@@ -10,9 +10,9 @@ import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Communicator } from '../../../transport/collectives/communicator.ts';
 import {
   openCommunicator,
-  Seat,
+  RankListener,
   type CommunicatorOptions,
-  type RankCard,
+  type RankAddress,
 } from '../../../transport/collectives/open.ts';
 import { threadGroup } from '../../../transport/collectives/threads.ts';
 import { makeRunKeys, type RunKeys } from '../../../transport/zmq/keys.ts';
@@ -60,28 +60,30 @@ async function slowestOf(communicator: Communicator, ms: number): Promise<number
 /** One rank of several processes, which tell each other through the one that started them how they are reached. */
 async function measureSeated(): Promise<void> {
   const [{ rank, keys }] = (await once(process, 'message')) as [{ rank: number; keys: RunKeys }];
-  const seat = await Seat.open({ address: 'tcp://127.0.0.1:*', keys });
-  process.send!(seat.card);
-  const [cards] = (await once(process, 'message')) as [RankCard[]];
-  await measure({ kind: 'processes', seat, rank, cards });
+  const listener = await RankListener.open({ address: 'tcp://127.0.0.1:*', keys });
+  process.send!(listener.address);
+  const [addresses] = (await once(process, 'message')) as [RankAddress[]];
+  await measure({ kind: 'processes', listener, rank, addresses });
   process.disconnect();
 }
 
-/** @param hostOf which host a rank is to say that it is on, given its card */
-async function startProcesses(hostOf: (card: RankCard, rank: number) => string): Promise<void> {
+/** @param hostOf which host a rank is to say that it is on, given its address */
+async function startProcesses(
+  hostOf: (address: RankAddress, rank: number) => string,
+): Promise<void> {
   const keys = makeRunKeys();
   const children = ranks.map(() =>
     fork(import.meta.filename, ['seated', ...process.argv.slice(3)]),
   );
   const ended = children.map((child) => once(child, 'exit'));
-  const cards = await Promise.all(
+  const addresses = await Promise.all(
     children.map(async (child, rank) => {
       child.send({ rank, keys });
-      const [card] = (await once(child, 'message')) as [RankCard];
-      return { ...card, host: hostOf(card, rank) };
+      const [address] = (await once(child, 'message')) as [RankAddress];
+      return { ...address, host: hostOf(address, rank) };
     }),
   );
-  for (const child of children) child.send(cards);
+  for (const child of children) child.send(addresses);
   await Promise.all(ended);
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { tensorOf, zeros, type Tensor } from '../../../../src/tensor/tensor.ts';
-import { Seat } from '../../../../transport/collectives/open.ts';
+import { RankListener } from '../../../../transport/collectives/open.ts';
 import { makeRunKeys } from '../../../../transport/zmq/keys.ts';
 import {
   communicatorConformance,
@@ -23,10 +23,10 @@ class NetworkRanks implements Carrier {
     const keys = makeRunKeys();
     const heartbeat = { intervalMs: 500, deadAfterMs: 6000 };
     return this.#processes.open(size, [
-      () => ({ kind: 'seat', options: { address: 'tcp://127.0.0.1:*', keys, heartbeat } }),
+      () => ({ kind: 'listener', options: { address: 'tcp://127.0.0.1:*', keys, heartbeat } }),
       (_, replies) => ({
         kind: 'processes',
-        cards: replies.map(({ card }, rank) => ({ ...card!, host: this.#hostOf(rank) })),
+        addresses: replies.map(({ address }, rank) => ({ ...address!, host: this.#hostOf(rank) })),
       }),
     ]);
   }
@@ -61,13 +61,13 @@ describe('processes that turn out to share a host', () => {
   });
 });
 
-describe('a seat', () => {
+describe('RankListener', () => {
   it('gives up when the other ranks do not join', async () => {
     const keys = makeRunKeys();
     const options = { address: 'tcp://127.0.0.1:*', keys, joinTimeoutMs: 300 };
-    await using first = await Seat.open(options);
-    await using second = await Seat.open(options);
-    const cards = [first.card, second.card];
-    await assert.rejects(first.join(0, cards), { code: 'PEER_LOST' });
+    await using first = await RankListener.open(options);
+    await using second = await RankListener.open(options);
+    const addresses = [first.address, second.address];
+    await assert.rejects(first.join(0, addresses), { code: 'PEER_LOST' });
   });
 });
