@@ -4,7 +4,7 @@ import { bytesPerElement, viewOf } from '../src/tensor/dtype.ts';
 import { sizeOf, type Tensor } from '../src/tensor/tensor.ts';
 import type { Body } from './frame.ts';
 import { scanMsgpack } from './msgpack-scan.ts';
-import { bytesOf, ownMemory, sharedBytes, type PayloadMemory } from './shared/bytes.ts';
+import { bytesOf, ownMemory, sharedBytes, type PayloadMemory } from './shared/payload-memory.ts';
 import { dtypes, isTensor } from './tensor-codec.ts';
 
 /** Encoder without records, which would need a dialogue of both ends, and whose reader is generated code. */

@@ -1,7 +1,7 @@
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import { decodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import type { PayloadMemory } from '../../transport/shared/bytes.ts';
+import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { ActorEvent, Logger } from './actor.ts';
 import { post, receive, type Envelope, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';

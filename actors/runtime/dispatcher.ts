@@ -3,7 +3,7 @@ import { asCxmindError, type CxmindError, fromWireError, toWireError } from '../
 import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import type { PayloadMemory } from '../../transport/shared/bytes.ts';
+import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { Actor, Context, Logger } from './actor.ts';
 import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';

@@ -2,7 +2,7 @@ import type * as t from 'io-ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import type { PayloadMemory } from '../../transport/shared/bytes.ts';
+import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import {
   decodeAs,
   type ItemOf,

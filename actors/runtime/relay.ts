@@ -4,7 +4,7 @@ import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../sr
 import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import type { PayloadMemory } from '../../transport/shared/bytes.ts';
+import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { ActorEvent } from './actor.ts';
 import { emptyBody, post, WireErrorForm, type EnvelopeOf } from './envelope.ts';
 import { decodeAs, type Protocol } from './protocol.ts';

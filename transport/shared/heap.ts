@@ -1,5 +1,5 @@
 import { collectShared, sharedBuffer } from '../../src/tensor/memory.ts';
-import type { PayloadMemory } from './bytes.ts';
+import type { PayloadMemory } from './payload-memory.ts';
 import { unitBytes } from './layout.ts';
 import { SlabAllocator, slabMemory, type Slab } from './slab.ts';
 

@@ -1,7 +1,7 @@
 import { CxmindError } from '../../src/errors.ts';
 import { collectShared, type SharedMemory } from '../../src/tensor/memory.ts';
 import { Account, Holdings } from '../shared/account.ts';
-import { sharedCopy } from '../shared/bytes.ts';
+import { sharedCopy } from '../shared/payload-memory.ts';
 import type { PayloadHeap } from '../shared/heap.ts';
 import { Slab } from '../shared/slab.ts';
 

@@ -8,7 +8,7 @@ import { call, protocol } from '../../../actors/runtime/protocol.ts';
 import { defaultSupervision } from '../../../actors/runtime/supervisor.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { CxmindError } from '../../../src/errors.ts';
-import { ownMemory } from '../../../transport/shared/bytes.ts';
+import { ownMemory } from '../../../transport/shared/payload-memory.ts';
 
 const frail = protocol('frail', { die: call(t.void, t.void) });
 const actor: Actor<typeof frail> = {
