@@ -7,7 +7,11 @@ import {
 import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
-import { ownMemory, sharedCopy, type PayloadMemory } from '../../transport/shared/payload-memory.ts';
+import {
+  ownMemory,
+  sharedCopy,
+  type PayloadMemory,
+} from '../../transport/shared/payload-memory.ts';
 import type { Actor, Environment, Logger } from './actor.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { emptyBody, post, receive, type Envelope, type LogLevel } from './envelope.ts';
