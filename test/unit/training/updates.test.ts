@@ -35,6 +35,7 @@ const loss: PolicyLossOptions = {
   klPenalty: 'low_var_kl',
   klCoef: 0.1,
 };
+const adamW = { betas: [0.9, 0.999], weightDecay: 0.01, maxGradNorm: 1 } as const;
 const lossWithKl = policyLossOf({ ...loss, useKlLoss: true });
 const whole = { size: 8, dynamic: false, maxTokens: 200 };
 const update: UpdateOptions<Experience> = {
@@ -69,11 +70,7 @@ describe('training', () => {
   beforeEach(async () => {
     model = await loadGoldenModel('micro-vl');
     policy = new Policy(device, model.config, model.arena, { gradientCheckpointing: false });
-    optimization = new Optimization(device, model.arena, {
-      betas: [0.9, 0.999],
-      weightDecay: 0.01,
-      maxGradNorm: 1,
-    });
+    optimization = new Optimization(device, model.arena, adamW);
   });
   afterEach(() => {
     optimization[Symbol.dispose]();
@@ -175,23 +172,19 @@ describe('training', () => {
   });
 
   describe('updateByMiniBatches', () => {
-    const gradientsAfter = async (
-      samples: readonly Experience[],
-      options: UpdateOptions<Experience>,
-    ): Promise<Float32Array> => {
-      await updateByMiniBatches(policy, optimization, cut(samples), {
-        ...options,
-        learningRate: 0,
-      });
+    type Changes = Partial<UpdateOptions<Experience>>;
+    const updated = (samples: readonly Experience[], changes: Changes = {}) =>
+      updateByMiniBatches(policy, optimization, cut(samples), { ...update, ...changes });
+    const gradientsAfter = async (samples: readonly Experience[], changes: Changes = {}) => {
+      await updated(samples, { ...changes, learningRate: 0 });
       return hostNumbers(optimization.gradients).slice();
     };
 
     it('accumulates the same gradient however the mini-batch is divided', async () => {
       const samples = await experiences((i) => (i % 2 === 0 ? 1 : -0.5) * (1 + i / 8), 0.3);
-      const withKl = { ...update, loss: lossWithKl };
-      const expected = await gradientsAfter(samples, withKl);
+      const expected = await gradientsAfter(samples, { loss: lossWithKl });
       for (const microBatch of divisions) {
-        const divided = await gradientsAfter(samples, { ...withKl, microBatch });
+        const divided = await gradientsAfter(samples, { loss: lossWithKl, microBatch });
         const error = relativeError(divided, expected);
         assert.ok(error < 1e-5, `relative error ${error}, ${JSON.stringify(microBatch)}`);
       }
@@ -199,7 +192,7 @@ describe('training', () => {
 
     it('has the policy gradient -mean(advantage · ∇log-probability) where nothing has moved yet', async () => {
       const advantageOf = (i: number): number => i - 3;
-      const gradient = await gradientsAfter(await experiences(advantageOf), update);
+      const gradient = await gradientsAfter(await experiences(advantageOf));
       const expected = model.arena.twin();
       const counts = sequences.map(({ response }) => response.data.length);
       const total = counts.reduce((sum, count) => sum + count, 0);
@@ -234,12 +227,7 @@ describe('training', () => {
 
     it('leaves the weights alone but for their decay when there is nothing to learn', async () => {
       const before = model.arena.data.slice();
-      const { gradientNorms } = await updateByMiniBatches(
-        policy,
-        optimization,
-        cut(await experiences(() => 0)),
-        update,
-      );
+      const { gradientNorms } = await updated(await experiences(() => 0));
       assert.deepEqual(gradientNorms, [0]);
       assertClose(
         model.arena.data,
@@ -255,10 +243,7 @@ describe('training', () => {
           part.reduce((sum, value) => sum + value, 0),
         );
       const before = await sumOf();
-      await updateByMiniBatches(policy, optimization, cut(samples), {
-        ...update,
-        learningRate: 1e-4,
-      });
+      await updated(samples, { learningRate: 1e-4 });
       for (const [i, after] of (await sumOf()).entries()) {
         assert.ok(i < 4 ? after > before[i]! : after < before[i]!, `response ${i}`);
       }
@@ -284,10 +269,9 @@ describe('training', () => {
 
     it('reports the same losses however the mini-batch is divided', async () => {
       const samples = await experiences((i) => i - 2, 0.3);
-      const withKl = { ...update, loss: lossWithKl, learningRate: 0 };
-      const lossesOf = async (microBatch: typeof whole): Promise<Record<string, number[]>> =>
-        (await updateByMiniBatches(policy, optimization, cut(samples), { ...withKl, microBatch }))
-          .losses;
+      const withKl = { loss: lossWithKl, learningRate: 0 };
+      const lossesOf = async (microBatch: typeof whole) =>
+        (await updated(samples, { ...withKl, microBatch })).losses;
       const expected = await lossesOf(whole);
       assert.ok(Math.abs(expected['actor/kl_loss']![0]!) > 1e-3);
       for (const division of divisions) {
@@ -304,11 +288,7 @@ describe('training', () => {
       using fresh = new Policy(device, again.config, again.arena, {
         gradientCheckpointing: false,
       });
-      using optimizer = new Optimization(device, again.arena, {
-        betas: [0.9, 0.999],
-        weightDecay: 0.01,
-        maxGradNorm: 1,
-      });
+      using optimizer = new Optimization(device, again.arena, adamW);
       await updateByMiniBatches(fresh, optimizer, cut(samples, 3), update);
       assert.deepEqual(again.arena.data, model.arena.data);
     });
@@ -316,12 +296,7 @@ describe('training', () => {
     it('leaves weights and moments alone when the gradient is not finite', async () => {
       const before = model.arena.data.slice();
       const samples = await experiences((i) => (i === 2 ? NaN : 1));
-      const { gradientNorms } = await updateByMiniBatches(
-        policy,
-        optimization,
-        cut(samples),
-        update,
-      );
+      const { gradientNorms } = await updated(samples);
       assert.deepEqual(gradientNorms, [NaN]);
       assert.deepEqual(model.arena.data, before);
       const { m, step } = (await optimization.gatherState())!;
