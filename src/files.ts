@@ -122,7 +122,7 @@ export function openToReadSync(file: string): number {
   }
 }
 
-/** All bytes of a file that a user names; errors as `openToRead`, and one of more than 512 MiB is refused. */
+/** Reads all bytes of a file that a user names. It throws as `openToRead`, and for a file of more than 512 MiB. */
 export async function readWhole(file: string): Promise<Buffer> {
   await using handle = await openToRead(file);
   checkWholeSize(await handle.stat());
@@ -181,7 +181,7 @@ export function checkWholeSize(stats: Stats): Stats {
   throw new Error(`${stats.size} bytes, more than the ${MAX_WHOLE_BYTES} that are read at once`);
 }
 
-/** Tells whether there is a file or directory of that name. */
+/** Tells whether a file or directory exists. */
 export async function exists(file: string): Promise<boolean> {
   return (await stat(file).catch(() => null)) !== null;
 }
@@ -208,11 +208,10 @@ async function syncTree(directory: string): Promise<void> {
 /**
  * Writes a directory so that a crash at any moment leaves either the old one or the new one whole.
  *
- * The files are written into `.<name>.partial` beside the target, flushed to the disk, and renamed into
- * place; a directory that stood there before is set aside as `.<name>.replaced` for that moment and
- * removed afterwards. What a crash left under those two names is put right by the next call: a
- * directory set aside without a successor goes back, everything else is removed. One writer per
- * target at a time.
+ * The files are written into `.<name>.partial` beside the target, flushed to the disk, and renamed into place. An older
+ * directory is set aside as `.<name>.replaced` for that moment and removed afterwards. The next call repairs what a crash
+ * left under those two names: it moves back a directory without a successor, and removes everything else. A target has
+ * one writer at a time.
  *
  * @param write fills the directory it is given; when it throws, nothing has changed
  * @throws IO_FAILED as `writing`; and what `write` throws

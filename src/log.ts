@@ -40,7 +40,7 @@ export function createLogger(options: { path?: string; level?: LogLevel } = {}):
   const { path, level = 'info' } = options;
   const destination = pino.destination({ fd: open(path), sync: false });
   let isLost = false;
-  // A log that cannot be written, as on a full disk, ends nothing but itself.
+  // An error of writing, as on a full disk, ends the log and not the process.
   destination.on('error', () => {
     isLost = true;
     destination.destroy();

@@ -133,7 +133,7 @@ export function timingMetrics(
 /**
  * Metrics of several sources as one.
  *
- * @throws CONFIG_INVALID when two sources give one name: the parts of a reward are named by who wrote it
+ * @throws CONFIG_INVALID when two sources give one name, since a user's reward names its parts
  */
 export function mergeMetrics(...sources: readonly Metrics[]): Metrics {
   const merged: Record<string, number> = {};

@@ -1,4 +1,4 @@
-/** Base classes of commands, and the answers to names of commands and flags that there are not. */
+/** Base classes of commands, and the errors for unknown commands and flags. */
 import { Command, type Interfaces } from '@oclif/core';
 import type { Gather } from '../../transport/launch/cluster.ts';
 import { nearestOf } from '../check/nearest.ts';
@@ -11,7 +11,7 @@ export abstract class CxmindCommand extends Command {
     say(message);
   }
 
-  /** @throws CONFIG_INVALID for flags that there are not; any other error as it came */
+  /** @throws CONFIG_INVALID for unknown flags; any other error as it came */
   protected override catch(error: Interfaces.CommandError): Promise<unknown> {
     const { input, output } = (error as ParseError).parse ?? {};
     refuseUnknownFlags(output?.nonExistentFlags ?? [], input?.flags ?? {});
@@ -32,8 +32,8 @@ export abstract class ClusterCommand extends CxmindCommand {
   /**
    * Runs the command.
    *
-   * @param gather brings the nodes together, and is called once all that can be checked before was found right;
-   *   undefined where this process does all by itself
+   * @param gather brings the nodes together, after every check that needs no nodes; undefined where this process works
+   *   alone
    */
   abstract runOn(gather: Gather | undefined): Promise<void>;
 
@@ -45,7 +45,7 @@ export abstract class ClusterCommand extends CxmindCommand {
   }
 }
 
-/** @throws CONFIG_INVALID for a name that is none of the commands, with the one that was probably meant */
+/** @throws CONFIG_INVALID for a name of no command, with the command that was probably meant */
 export function refuseUnknown(name: string, commands: readonly string[]): void {
   if (commands.includes(name)) return;
   const nearest = nearestOf(name, commands);
@@ -53,7 +53,7 @@ export function refuseUnknown(name: string, commands: readonly string[]): void {
   throw new CxmindError('CONFIG_INVALID', `no command ${name}${way}`, { detail: { name } });
 }
 
-/** @throws CONFIG_INVALID where flags were given that there are not, each with the one that was probably meant */
+/** @throws CONFIG_INVALID for unknown flags, each with the flag that was probably meant */
 function refuseUnknownFlags(given: readonly string[], known: Interfaces.FlagInput): void {
   if (given.length === 0) return;
   const names = Object.entries(known).flatMap(([name, flag]) =>

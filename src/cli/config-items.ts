@@ -35,29 +35,24 @@ export async function loadedFromItems(
   items: readonly string[],
   purpose: Purpose,
 ): Promise<LoadedConfig> {
-  const loaded = await configFrom(items, {
-    purpose,
-    packageRoot: packageRoot(),
-    rewards: builtInRewards,
-  });
+  const loaded = await load(items, purpose);
   for (const warning of loaded.warnings) complain(`warning: ${warning}`);
   return loaded;
 }
 
 /** Prints the config that the items describe. Reasons why it cannot run go to stderr. */
 export async function printConfig(items: readonly string[]): Promise<void> {
-  const { config, warnings, issues } = await configFrom(items, {
-    purpose: null,
-    packageRoot: packageRoot(),
-    rewards: builtInRewards,
-  });
+  const { config, warnings, issues } = await load(items, null);
   for (const line of [...warnings, ...issues.map(formatIssue)]) complain(`warning: ${line}`);
   await print(JSON.stringify(Config.encode(config), null, 2));
 }
 
 /** The run's folder by the config that the items describe, even where that cannot run here. */
 export async function folderFromItems(items: readonly string[]): Promise<string> {
-  const options = { purpose: null, packageRoot: packageRoot(), rewards: builtInRewards };
-  const { config } = await configFrom(items, options);
+  const { config } = await load(items, null);
   return config.trainer.saveCheckpointPath ?? '.';
+}
+
+function load(items: readonly string[], purpose: Purpose | null): Promise<LoadedConfig> {
+  return configFrom(items, { purpose, packageRoot: packageRoot(), rewards: builtInRewards });
 }

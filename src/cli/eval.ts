@@ -122,7 +122,7 @@ function evaluationOnly(config: Config, out: string | undefined): Config {
 }
 
 const BAR = 20;
-/** More groups than this are only in the summary's file. */
+/** Most groups that the table lists; the summary's file has all. */
 const MOST_GROUPS = 20;
 
 /** An evaluation as lines for a terminal. */

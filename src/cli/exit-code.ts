@@ -37,7 +37,7 @@ export interface Failure {
   readonly text: string;
 }
 
-/** A readable account of whatever a command threw. */
+/** A thrown value as the shell and the user are told of it. */
 export function failureOf(thrown: unknown): Failure {
   const failure = firstFailure(thrown);
   if (failure instanceof CxmindError || isSystemError(failure)) {

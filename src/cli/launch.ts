@@ -120,7 +120,7 @@ export class Launch extends CxmindCommand {
   }
 }
 
-/** The command behind the dashes. @throws CONFIG_INVALID for one that has no use for nodes */
+/** The command behind `--`. @throws CONFIG_INVALID for one that cannot use nodes */
 async function commandOf(argv: readonly string[], config: Config): Promise<ClusterCommand> {
   const { Eval } = await import('./eval.ts');
   const { Quickstart } = await import('./quickstart.ts');
@@ -158,7 +158,7 @@ async function writeKeys(path: string): Promise<void> {
 /**
  * Slots of each host that the flags name.
  *
- * @throws CONFIG_INVALID for hosts that are wrong or too few, PEER_LOST for one that does not say how many cores it has
+ * @throws CONFIG_INVALID for hosts that are wrong or too few, PEER_LOST for a host that does not report its cores
  */
 async function sharesOf(flags: LaunchFlags): Promise<Share[]> {
   const hosts = await sized(await hostsIn(flags), flags['ssh-option']);

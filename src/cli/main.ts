@@ -9,7 +9,7 @@ import { complain, guardProcess } from './terminal.ts';
 /**
  * Runs the command that `argv` names.
  *
- * @returns the process's exit code; what went wrong has been written to stderr
+ * @returns the process's exit code; errors are written to stderr
  */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
@@ -21,13 +21,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `main` for a process of its own, which survives its output and ends without a stack whatever happens. */
+/** `main` for a process of its own: it outlives its output, and an uncaught error prints no stack. */
 export async function runProcess(argv: readonly string[]): Promise<number> {
   guardProcess(told);
   return main(argv);
 }
 
-/** Writes what went wrong to stderr. @returns the exit code */
+/** Writes a failure to stderr. @returns the exit code */
 function told(thrown: unknown): number {
   const { exitCode, text } = failureOf(thrown);
   if (text !== '') complain(text);

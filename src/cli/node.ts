@@ -36,12 +36,12 @@ const echoMs = 500;
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const;
 
 /**
- * Hosts actors for the run at the other end of a link until that ends.
+ * Hosts actors for the run at the other end of a link until the run ends.
  *
  * A signal goes to every process of a job. The leader then saves a checkpoint, for which it needs this process, and ends
  * the link. So only the second SIGINT, SIGTERM, SIGHUP or SIGUSR2 ends this process.
  *
- * @throws PEER_LOST when it did not end in order
+ * @throws PEER_LOST when the run did not end in order
  */
 export async function serveNode(link: Link): Promise<void> {
   const { NodeHost } = await import('../../actors/runtime/node.ts');

@@ -34,7 +34,7 @@ export async function runTraining<T>(
   );
 }
 
-/** Runs the work with the nodes of a cluster. The error of a node that fails goes before the error of the work. */
+/** Runs the work with the nodes of a cluster. The error of a failed node takes precedence over the work's own. */
 async function onCluster<T>(
   gather: Gather,
   { signal, ...saving }: Interruption,

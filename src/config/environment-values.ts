@@ -52,7 +52,7 @@ export function withoutEnvironment(tree: Tree, values: readonly EnvironmentValue
   const hide = secretHider();
   const shown = replaced(tree, [], (value, path) => {
     const own = byPath.get(path);
-    // A program may have put something else in its place.
+    // A program may have replaced the value.
     if (own !== undefined && JSON.stringify(own.value) === JSON.stringify(value)) return own.text;
     return typeof value === 'string' ? (byValue.get(value) ?? hide(value)) : value;
   });

@@ -13,15 +13,13 @@ interface FileKey {
   readonly key: string;
   /** Value of the key: a list of data sources, or one path or none. */
   readonly names: (config: Config) => DataSources | null;
-  /** The fault of a name, in words; undefined where it has none. */
-  readonly problem: (name: string, cwd: string) => string | undefined;
-  /** Purposes that cannot do without it. */
-  readonly requiredFor: readonly Purpose[];
-  /** Purposes that read it at all. */
-  readonly usedFor: readonly Purpose[];
+  /** The fault of a name, in words, or undefined; a missing file when left out. */
+  readonly problem?: (name: string, cwd: string) => string | undefined;
+  /** Purposes that cannot do without it; none when left out. */
+  readonly requiredFor?: readonly Purpose[];
+  /** Purposes that read it at all; all when left out. */
+  readonly usedFor?: readonly Purpose[];
 }
-
-const everywhere: readonly Purpose[] = ['train', 'sft', 'eval'];
 
 function missingFile(name: string, cwd: string): string | undefined {
   return existsSync(resolve(cwd, localPath(name)))
@@ -54,16 +52,13 @@ const fileKeys: readonly FileKey[] = [
     key: 'worker.actor.model.model_path',
     names: ({ worker }) => worker.actor.model.modelPath,
     problem: missingModel,
-    requiredFor: everywhere,
-    usedFor: everywhere,
+    requiredFor: ['train', 'sft', 'eval'],
   },
   {
     key: 'worker.actor.model.tokenizer_path',
     names: ({ worker: { actor } }) =>
       actor.model.tokenizerPath === actor.model.modelPath ? null : actor.model.tokenizerPath,
     problem: missingModel,
-    requiredFor: [],
-    usedFor: everywhere,
   },
   {
     key: 'data.train_files',
@@ -90,30 +85,20 @@ const fileKeys: readonly FileKey[] = [
     key: 'sft.val_files',
     names: ({ sft }) => sft.valFiles,
     problem: missingSource,
-    requiredFor: [],
     usedFor: ['sft'],
   },
   {
     key: 'data.image_dir',
     names: ({ data }) => data.imageDir,
-    problem: missingFile,
-    requiredFor: [],
-    usedFor: everywhere,
   },
   {
     key: 'data.format_prompt',
     names: ({ data }) => data.formatPrompt,
-    problem: missingFile,
-    requiredFor: [],
-    usedFor: everywhere,
   },
   {
     key: 'data.override_chat_template',
     names: ({ data: { overrideChatTemplate: template } }) =>
       template === null || isTemplateText(template) ? null : template,
-    problem: missingFile,
-    requiredFor: [],
-    usedFor: everywhere,
   },
   {
     key: 'worker.reward.reward_function',
@@ -125,8 +110,6 @@ const fileKeys: readonly FileKey[] = [
   {
     key: 'trainer.load_checkpoint_path',
     names: ({ trainer }) => trainer.loadCheckpointPath,
-    problem: missingFile,
-    requiredFor: [],
     usedFor: ['train'],
   },
 ];
@@ -139,13 +122,13 @@ const fileKeys: readonly FileKey[] = [
  */
 export function fileRules(purpose: Purpose, cwd: string): Rule[] {
   return fileKeys
-    .filter(({ usedFor }) => usedFor.includes(purpose))
-    .map(({ key, names, problem, requiredFor }): Rule => ({
+    .filter(({ usedFor }) => usedFor?.includes(purpose) ?? true)
+    .map(({ key, names, problem = missingFile, requiredFor }): Rule => ({
       keys: [key],
       broken: (config) => {
         const named = sourceList(names(config) ?? '');
         if (named.length === 0) {
-          return requiredFor.includes(purpose) ? 'needed and not set' : undefined;
+          return requiredFor?.includes(purpose) === true ? 'needed and not set' : undefined;
         }
         const problems = named.flatMap((name) => problem(name, cwd) ?? []);
         return problems.length === 0 ? undefined : problems.join('; ');

@@ -76,7 +76,7 @@ class Interpolator {
     if (typeof value === 'string') {
       const before = this.#read;
       const resolved = this.#resolveText(value, keys, seen);
-      // What a text refers to is resolved before the text itself, which has the last word here.
+      // Texts that this one refers to are resolved first, so the outermost text is the one that is kept.
       if (this.#read > before) this.fromEnvironment.set(pathOf(keys), value);
       return resolved;
     }

@@ -99,7 +99,7 @@ function checkedConfig(merged: Layer, options: LoadOptions): LoadedConfig {
   const base = withEnvironment(decodeLayer(layer, options, unresolved), fromEnvironment);
   const stages = decodeStages(layer, base, options);
   const wrong = [base, ...stages].flatMap((one) => one.wrong);
-  // With a curriculum, only its stages run: what the rest of the file lacks by itself is theirs to give.
+  // With a curriculum only its stages run, so only they have to be complete.
   const objections =
     stages.length === 0
       ? base.objections
@@ -152,7 +152,7 @@ function decodeStages(
   });
 }
 
-/** The layer with what it has from the environment marked, and named by its reference where it is wrong. */
+/** The layer with its values from the environment marked. An issue shows the reference of such a value. */
 function withEnvironment(
   layer: DecodedLayer,
   fromEnvironment: ReadonlyMap<string, string>,

@@ -2,7 +2,7 @@ import { asMapping } from '../check/codec.ts';
 import { configInvalid, pathOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { parseYaml } from './yaml.ts';
 
-/** Input of the schema: plain data, and where each of its values came from. */
+/** Input of the schema: plain data, and the source of each of its values. */
 export interface Layer {
   readonly value: Readonly<Record<string, unknown>>;
   readonly sources: ReadonlyMap<string, string>;
@@ -90,7 +90,7 @@ export function readItems(items: readonly string[]): Items {
       issues.push({ path: item, expected: `a file is given as config=${item}` });
       continue;
     }
-    // An alias at the beginning could be of nothing: this is a pattern of files, which Hydra takes as it is.
+    // A text that begins with `*` is a pattern of files, as for Hydra; YAML would read it as an alias.
     const yaml = text.startsWith('*') ? JSON.stringify(text) : text;
     const { value, sources, issues: wrong } = parseYaml(yaml, { item: source });
     issues.push(...wrong.map((issue) => ({ ...issue, path: key })));

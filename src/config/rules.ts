@@ -78,7 +78,7 @@ export const trainingRules: readonly Rule[] = [
     ],
     broken: (config) => {
       const samples = config.worker.actor.globalBatchSize * config.worker.rollout.n;
-      // One a host at least: how many GPUs there are is not known yet.
+      // Each host has at least one learner; the number of GPUs is not known yet.
       const learners = config.worker.actor.numWorkers ?? config.trainer.nnodes;
       return learners <= samples
         ? undefined

@@ -289,10 +289,10 @@ const Root = section({
 });
 
 /**
- * Everything a run is told; the root of the YAML file.
+ * Config of a run: the root of the YAML file.
  *
- * What came from the environment is encoded as the reference that it was read by: a config is kept in files and sent
- * to trackers, and what others may not see comes from there.
+ * A value from the environment is encoded as the reference that named it. A config is kept in files and sent to
+ * trackers, and secrets come from the environment.
  */
 export const Config = writtenBy(Root, (config) =>
   withoutEnvironment(Root.encode(config), (config as Config).environmentValues ?? []),
@@ -303,9 +303,9 @@ export interface Config extends t.TypeOf<typeof Root> {
 }
 
 /**
- * The config with the values marked that came from the environment, so that they are written as they were read.
+ * The config with its values from the environment marked, so that they are written as their references.
  *
- * @param texts the references by path
+ * @param texts references by path
  */
 export function markEnvironment(config: Config, texts: ReadonlyMap<string, string>): Config {
   return { ...config, environmentValues: environmentValues(Root.encode(config), texts) };

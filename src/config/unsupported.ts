@@ -124,7 +124,7 @@ function valueAt(tree: unknown, path: string): unknown {
 /**
  * One line that names every key set away from its default that has no effect here.
  *
- * @param config as decoded, before derivation copies values about
+ * @param config the config as decoded, before derivation copies values
  */
 export function ignoredKeys(config: Config): string | undefined {
   const given = Config.encode(config);

@@ -123,8 +123,9 @@ const Fsdp = section({
 });
 
 /**
- * `worker.*.offload`: what is out of a card's memory while it is not needed, in the host's; where the processor
- * computes, out of that, in a file.
+ * `worker.*.offload`: parts of a model that leave memory while they are not needed.
+ *
+ * They go from a card to the host's memory, and where the processor computes, from there to a file.
  */
 const Offload = section({
   offloadParams: about(

@@ -25,7 +25,7 @@ export interface RunDescription {
 /** End of a run. */
 export type RunEnd = 'finished' | 'failed';
 
-/** A place that metrics go to. Its first error is told, and none of them ends the run. */
+/** Destination of metrics. Its first error is reported, and no error ends the run. */
 export interface MetricLogger {
   /** Takes all metrics of a step, under the reference's names. */
   log(step: number, metrics: Metrics): void | Promise<void>;

@@ -29,7 +29,7 @@ export class Loggers {
   readonly #failed = new Set<string>();
   readonly #pending = new Set<Promise<void>>();
 
-  /** Opens the named loggers. One that cannot be opened is told of and left out. */
+  /** Opens the named loggers. A logger that cannot be opened is reported and left out. */
   static open(
     names: readonly LoggerName[],
     run: RunDescription,
