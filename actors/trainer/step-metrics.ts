@@ -26,17 +26,15 @@ interface FinishedStep {
   readonly sequences: readonly Sequence[];
   readonly view: TokenView;
   readonly estimate: Estimate;
-  /** Metrics of the updates. */
-  readonly losses: Metrics;
-  /** Metrics of the rewards. */
-  readonly rewards: Metrics;
+  /** Metrics that parts of the step made themselves: rewards, correction, updates. */
+  readonly others: readonly Metrics[];
   readonly clock: Stopwatch;
 }
 
 /** Collects the metrics of a step under EasyR1's names, and stops its clock. */
 export function stepMetrics(
   context: StepContext,
-  { batch, sequences, view, estimate, losses, rewards, clock }: FinishedStep,
+  { batch, sequences, view, estimate, others, clock }: FinishedStep,
 ): Metrics {
   const { actors, plan } = context;
   const { maxPromptLength, maxResponseLength } = plan.step;
@@ -46,9 +44,8 @@ export function stepMetrics(
   const deviceCount = actors.learners.count;
   const seconds = clock.stopStep();
   return mergeMetrics(
-    losses,
+    ...others,
     estimate.metrics,
-    rewards,
     dataMetrics({
       ...tokenRows(lengths),
       tokenScores: estimate.tokenScores,

@@ -18,28 +18,32 @@ import { Stopwatch } from './timeline.ts';
  * What the step does not do:
  * - no formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
  * - no loop: `run-loop.ts` takes steps, validates, saves and logs;
- * - no copying of weights: rollouts read what learners write, and a version number says when;
- * - no recovery: until `beginUpdate` a step changes nothing and may be taken again, after it a failure ends the run.
+ * - no copying of weights: rollouts read the learners' memory, and look for its version number before they do;
+ * - no recovery: a failure ends the run, which goes on from its last checkpoint.
  *
- * P prompts have n responses each, so there are B = P · n responses. One of T tokens has log-probabilities, values and
- * advantages f32 `[T]`.
+ * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished first.
+ *
+ * P prompts have n responses each, so there are B = P · n responses. A response of T tokens has log-probabilities, values
+ * and advantages, f32 `[T]` each.
+ *
+ * @param at number of this step and of all steps; learning rates follow from it
  */
 export async function trainingStep(
   context: UndoableContext,
   state: RunState,
-  number: StepNumber,
+  at: StepNumber,
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
 
   // Sample and score: B responses, each with a reward.
-  const batch = await makeBatch(context, state, number.step, clock);
+  const batch = await makeBatch(context, state, at.step, clock);
   const { scored } = batch;
   const promptIds = scored.map(({ group }) => group.prompt.promptId);
   const sequences = scored.map(({ group, response }) => ({
     prompt: group.prompt.input,
     response: response.tokenIds,
   }));
-  // Parts of a reward are named by its author. A name that is taken must fail before weights change.
+  // Each part of a reward is a metric, by a name of its author's. A name that is taken fails here, before weights change.
   const rewards = rewardMetrics(context, batch);
 
   // Evaluate every response token with the models as they are before the update.
@@ -54,7 +58,7 @@ export async function trainingStep(
   );
   const returns = perResponse(estimate.returns, sequences);
 
-  // Correct for tokens that were sampled from a policy that is not quite this one.
+  // Weigh or drop tokens that the rollouts sampled from not quite this policy. Returns stay: a critic's loss has no ratio.
   const rollout = scored.map(({ response }) => response.logProbs);
   const correction = correctStep(context.plan.step.correction, rollout, old);
   const { masks } = correction;
@@ -62,15 +66,18 @@ export async function trainingStep(
 
   // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
-  const critic = await updateCritic(context, { sequences, masks, values, returns }, number, clock);
-  const targets = { sequences, masks, promptIds, old, ref, advantages };
-  const policy = await updatePolicy(context, targets, number, clock);
+  const ofCritic = { sequences, masks, values, returns };
+  const criticMetrics = await updateCritic(context, ofCritic, at, clock);
+  const ofPolicy = { sequences, masks, promptIds, old, ref, advantages };
+  const { metrics: policyMetrics, trained } = await updatePolicy(context, ofPolicy, at, clock);
 
-  const losses = { ...critic, ...policy.metrics, ...correction.metrics };
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
-    metrics: stepMetrics(context, { batch, sequences, view, estimate, losses, rewards, clock }),
-    trained: policy.trained,
+    metrics: stepMetrics(context, {
+      ...{ batch, sequences, view, estimate, clock },
+      others: [rewards, correction.metrics, criticMetrics, policyMetrics],
+    }),
+    trained,
     accuracy: meanAccuracy(scored),
   };
 }
@@ -80,8 +87,8 @@ export interface StepResult {
   /** The run's state after the step. */
   readonly state: RunState;
   readonly metrics: Metrics;
-  /** The prompt of each response that the learners report as trained on. */
+  /** Ids of the prompts that the policy was trained on, one for each response, as the learners report them. */
   readonly trained: readonly string[];
-  /** Mean accuracy of the responses that were trained on. */
+  /** Mean accuracy of the B responses. */
   readonly accuracy: number;
 }
