@@ -50,13 +50,14 @@ export class Runtime implements Disposable {
   readonly #logLevel: number;
 
   /**
-   * Open the runtime, in any thread and as often as needed. The environment belongs to the process: the
-   * first to open sets its threads, later ones share them, the last to be disposed ends it. A worker thread
-   * that is stopped before it disposes its runtime leaves the environment, threads and all, to the process.
+   * Opens the runtime, in any thread and as often as needed.
    *
-   * ONNX Runtime's failures come back as errors, so the library itself writes nothing, unless the variable
-   * `CXMIND_ONNXRUNTIME_LOG` names a level from which it writes to stderr: `warning` shows, for example, which
-   * nodes a device leaves to the CPU.
+   * The environment belongs to the process. The first runtime sets its threads, later ones share them, and the last to be
+   * disposed ends it. A worker thread that is stopped before it disposes its runtime leaves the environment open.
+   *
+   * ONNX Runtime's failures are thrown as errors, so the library itself writes nothing. The variable
+   * `CXMIND_ONNXRUNTIME_LOG` sets a level from which it writes to stderr. At `warning`, for example, it tells which nodes
+   * a provider leaves to the CPU.
    *
    * @throws DEVICE_MISSING when there is no library for this machine; CONFIG_INVALID for a log level that
    *   does not exist; RUNTIME_FAILED
