@@ -23,7 +23,7 @@ const KlState = t.union([
 
 const TaskState = t.type({ cursor: PromptCursor, gate: RunningMean });
 /** A task's place in its data, and its gate. */
-interface TaskState extends Readonly<t.TypeOf<typeof TaskState>> {}
+export interface TaskState extends Readonly<t.TypeOf<typeof TaskState>> {}
 
 const state = {
   cursor: PromptCursor,

@@ -3,8 +3,7 @@ import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
 import { CxmindError } from '../../src/errors.ts';
-import type { GateState } from '../../src/reward/gate.ts';
-import type { RunState } from '../run-folder/checkpoints.ts';
+import type { RunState, TaskState } from '../run-folder/checkpoints.ts';
 import type { StepContext } from './context.ts';
 import { warnOfData } from './reporter.ts';
 import type { StepPlan } from './plan.ts';
@@ -53,89 +52,93 @@ export async function makeBatch(
   clock: Stopwatch,
 ): Promise<Batch> {
   const { algorithm, prompts: wanted } = context.plan.step;
-  const tasks = [context.actors.task, ...context.actors.replays];
-  const scorer = new TaskScorer(context, tasks, state);
+  const { onlineFiltering, advEstimator } = algorithm;
+  const tasks = new StepTasks(context, state);
   const baselines = new Map<string, number>();
   const unscored: TaskGroup[] = [];
   const kept: ScoredResponse[][] = [];
-  let generated: ScoredResponse[][] = tasks.map(() => []);
-  let size: number;
-  let round = 0;
-  let next: TaskPrompts;
-  do {
-    round++;
-    const prompts = await clock.time('data', () => context.feed.next(tasks, context.signal));
-    next = prompts;
-    warnOfData(prompts.notes, context.reporter);
+  let generated: ScoredResponse[][] = tasks.all.map(() => []);
+  for (let round = 1; ; round++) {
+    const next = await clock.time('data', () => tasks.next());
     await clock.time('gen', async () => {
-      const groups = await answer(context, tasks, prompts, step, round);
-      if (algorithm.advEstimator === 'remax') {
-        const greedy = await scorer.score(await answerGreedily(context, groups));
+      const groups = await answer(context, tasks.all, next, step, round);
+      if (advEstimator === 'remax') {
+        const greedy = await tasks.score(await answerGreedily(context, groups));
         for (const { group, parts } of greedy.flat()) baselines.set(group.id, parts['overall']!);
       }
-      if (!algorithm.onlineFiltering) {
+      if (!onlineFiltering) {
         unscored.push(...groups);
         return;
       }
-      for (const [task, scored] of (await scorer.score(groups)).entries()) {
+      for (const [task, scored] of (await tasks.score(groups)).entries()) {
         generated[task]!.push(...scored);
         kept.push(...groupsToKeep(withBaseline(scored, baselines, algorithm), algorithm));
       }
     });
-    size = algorithm.onlineFiltering ? kept.length : unscored.length;
-    if (size < wanted) {
-      checkRounds(context.plan.step, { step, round, size, prompts: prompts.prompts.length });
-    }
-  } while (size < wanted);
+    const size = (onlineFiltering ? kept : unscored).length;
+    if (size >= wanted) break;
+    checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
+  }
 
   let scored: readonly ScoredResponse[] = kept.slice(0, wanted).flat();
-  if (!algorithm.onlineFiltering) {
-    const groups = unscored.slice(0, wanted);
-    generated = await clock.time('reward', () => scorer.score(groups));
-    scored = trainable(generated.flat(), scorer.invalid, baselines, algorithm);
+  if (!onlineFiltering) {
+    generated = await clock.time('reward', () => tasks.score(unscored.slice(0, wanted)));
+    scored = trainable(generated.flat(), tasks.invalid, baselines, algorithm);
   }
-  const { invalid } = scorer;
-  const progress = scorer.progress(next);
-  return { scored, generated, invalid, baselines, progress, skipped: next.skipped };
+  const { invalid, progress, skipped } = tasks;
+  return { scored, generated, invalid, baselines, progress, skipped };
 }
 
-/** Scores the groups of each task with the task's own reward and gate. */
-class TaskScorer {
+/** The tasks of a run in one step: prompts of all of them, and scores by the reward and the gate of each. */
+class StepTasks {
+  /** The run's own task first, then those of earlier stages. */
+  readonly all: readonly Task[];
   /** Responses that could not be scored so far. */
   readonly invalid: InvalidResponse[] = [];
+  /** Rows that were left out so far because they are invalid. */
+  skipped = 0;
   readonly #context: StepContext;
-  readonly #tasks: readonly Task[];
-  #gates: readonly GateState[];
+  #states: readonly TaskState[];
 
-  constructor(context: StepContext, tasks: readonly Task[], { gate, replay }: RunState) {
+  constructor(context: StepContext, { cursor, gate, replay }: RunState) {
+    this.all = [context.actors.task, ...context.actors.replays];
     this.#context = context;
-    this.#tasks = tasks;
-    this.#gates = [gate, ...replay.map((state) => state.gate)];
+    this.#states = [{ cursor, gate }, ...replay];
+  }
+
+  /** The place in the data and the gates, as they are now. */
+  get progress(): Batch['progress'] {
+    const [own, ...replay] = this.#states;
+    return { ...own!, replay };
+  }
+
+  /** Takes the next round of prompts. */
+  async next(): Promise<TaskPrompts> {
+    const { feed, reporter, signal } = this.#context;
+    const next = await feed.next(this.all, signal);
+    warnOfData(next.notes, reporter);
+    this.skipped = next.skipped;
+    this.#states = this.#states.map((state, i) => ({ ...state, cursor: next.cursors[i]! }));
+    return next;
   }
 
   /** Scores groups; returns the responses that have a score, by task. */
   async score(groups: readonly TaskGroup[]): Promise<ScoredResponse[][]> {
     const { reporter, signal } = this.#context;
     const scorings = await Promise.all(
-      this.#tasks.map(async ({ rewards, gate: spec }, task) => {
+      this.all.map(async ({ rewards, gate: spec }, task) => {
         const own = groups.filter((group) => group.task === task);
-        const state = this.#gates[task]!;
+        const state = this.#states[task]!.gate;
         if (own.length === 0) return { scored: [], invalid: [], gate: state };
         return await scoreGroups(rewards, own, { spec, state }, signal);
       }),
     );
-    this.#gates = scorings.map(({ gate }) => gate);
+    this.#states = this.#states.map((state, i) => ({ ...state, gate: scorings[i]!.gate }));
     for (const { name, problem } of scorings.flatMap(({ invalid }) => invalid)) {
       reporter.note(`skipped ${name}: ${problem}`);
       this.invalid.push({ name, problem });
     }
     return scorings.map(({ scored }) => [...scored]);
-  }
-
-  /** The place after some prompts, with the gates as they are now. */
-  progress({ cursors }: TaskPrompts): Batch['progress'] {
-    const [own, ...replay] = cursors.map((cursor, task) => ({ cursor, gate: this.#gates[task]! }));
-    return { ...own!, replay };
   }
 }
 

@@ -69,54 +69,39 @@ export async function trainSupervised(
   const experiment = `${plan.trainer.experimentName}-sft`;
   await using log = RunLog.open(plan, files, reporter, { experiment, resumedAfter: null });
   const steps = sft.maxSteps ?? sft.epochs * Math.floor(summary.trainPrompts / sft.batchSize);
-  const training = new SupervisedTraining(
-    plan,
-    { data, learners, log, summary, steps },
-    options,
-    ask,
-  );
-  const result = await training.run();
+  const run = { ...options, plan, data, learners, log, summary, steps, ask };
+  const result = await new SupervisedTraining(run).toEnd();
   await learners.save({ directory: folder, modelOnly: true }, ask);
   log.finish();
   return { ...result, checkpoint: join(folder, 'huggingface') };
 }
 
 /** The parts of supervised training that its loop works with. */
-interface SupervisedParts {
+interface SupervisedRun extends Pick<TrainingOptions, 'reporter' | 'logger' | 'preemption'> {
+  readonly plan: SupervisedPlan;
   readonly data: Task['data'];
   readonly learners: Learners;
   readonly log: RunLog;
   readonly summary: DataSummary;
   /** Steps of the whole training. */
   readonly steps: number;
+  readonly ask: AskOptions;
 }
 
 /** The loop over the steps of supervised training. */
 class SupervisedTraining {
-  readonly #plan: SupervisedPlan;
-  readonly #parts: SupervisedParts;
-  readonly #options: TrainingOptions;
-  readonly #ask: AskOptions;
+  readonly #run: SupervisedRun;
   /** Held-out losses so far, nats per token. */
   readonly #heldOut: number[] = [];
 
-  constructor(
-    plan: SupervisedPlan,
-    parts: SupervisedParts,
-    options: TrainingOptions,
-    ask: AskOptions,
-  ) {
-    this.#plan = plan;
-    this.#parts = parts;
-    this.#options = options;
-    this.#ask = ask;
+  constructor(run: SupervisedRun) {
+    this.#run = run;
   }
 
   /** Takes steps until the last one, or until the training is preempted. */
-  async run(): Promise<Omit<SupervisedSummary, 'checkpoint'>> {
-    const { steps, log } = this.#parts;
-    const { preemption, reporter } = this.#options;
-    const { sft, folder } = this.#plan;
+  async toEnd(): Promise<Omit<SupervisedSummary, 'checkpoint'>> {
+    const { steps, log, preemption, reporter } = this.#run;
+    const { sft, folder } = this.#run.plan;
     const before = await this.#validate(0);
     if (this.#heldOut.length > 0) await log.step(0, before);
     const began = performance.now();
@@ -152,12 +137,12 @@ class SupervisedTraining {
 
   /** Takes a step and shows it. @param began the first step of this training */
   async #step(step: number, began: number): Promise<Metrics> {
-    const { data, learners, steps } = this.#parts;
+    const { plan, data, learners, steps, ask, reporter } = this.#run;
     const started = performance.now();
-    const { samples, notes } = await data.ask.nextSolutions(undefined, this.#ask);
-    warnOfData(notes, this.#options.reporter);
-    const learningRate = imitationRate(this.#plan.sft, { step, steps });
-    const result = await learners.imitate(samples, learningRate, this.#ask);
+    const { samples, notes } = await data.ask.nextSolutions(undefined, ask);
+    warnOfData(notes, reporter);
+    const learningRate = imitationRate(plan.sft, { step, steps });
+    const result = await learners.imitate(samples, learningRate, ask);
     const now = performance.now();
     const seconds = (now - started) / 1000;
     const secondsLeft = ((now - began) / 1000 / step) * (steps - step);
@@ -172,9 +157,9 @@ class SupervisedTraining {
 
   #report(result: SupervisedStep, learningRate: number, pace: Pace): void {
     const { loss, gradientNorm, tokens } = result;
-    const { logger, reporter } = this.#options;
+    const { plan, logger, reporter } = this.#run;
     logger.info({ step: pace.step, loss, gradientNorm, tokens, learningRate }, 'sft');
-    if (!showsTable(this.#plan.trainer)) return;
+    if (!showsTable(plan.trainer)) return;
     const tokensPerSecond = tokens / pace.seconds;
     reporter.supervisedStep({
       ...pace,
@@ -190,7 +175,7 @@ class SupervisedTraining {
     const loss = await this.#heldOutLoss();
     if (loss === null) return {};
     this.#heldOut.push(loss);
-    const { logger, reporter } = this.#options;
+    const { logger, reporter } = this.#run;
     logger.info({ step, loss }, 'validation');
     reporter.note(`validation at step ${step}: loss ${loss.toFixed(4)}`);
     return { 'val/loss': loss };
@@ -200,18 +185,18 @@ class SupervisedTraining {
    * The mean loss of the reference answers of the validation set, nats per token; null without any, or if preempted.
    */
   async #heldOutLoss(): Promise<number | null> {
-    const { data, learners, summary } = this.#parts;
-    const { batchSize } = this.#plan.sft;
+    const { plan, data, learners, summary, ask, reporter, preemption } = this.#run;
+    const { batchSize } = plan.sft;
     const total = summary.validationPrompts;
     let [done, loss, tokens] = [0, 0, 0];
-    using _ = this.#options.reporter.phase({ name: 'validation', total, done: () => done });
+    using _ = reporter.phase({ name: 'validation', total, done: () => done });
     for (; done < total; done += batchSize) {
-      if (this.#options.preemption?.aborted === true) return null;
+      if (preemption?.aborted === true) return null;
       const range = { start: done, end: Math.min(total, done + batchSize) };
-      const { samples } = await data.ask.validationSolutions(range, this.#ask);
+      const { samples } = await data.ask.validationSolutions(range, ask);
       const count = responseTokensOf(samples);
       if (count === 0) continue;
-      loss += count * (await learners.imitationLoss(samples, this.#ask));
+      loss += count * (await learners.imitationLoss(samples, ask));
       tokens += count;
     }
     return tokens === 0 ? null : loss / tokens;
