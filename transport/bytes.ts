@@ -158,6 +158,12 @@ export class ByteWriter {
     else for (let i = 0; i < length; i++) bytes[at + i] = value.charCodeAt(i);
   }
 
+  /** Copies a short message, for which a view would cost more than this loop. */
+  copyTo(target: Uint8Array, offset: number): void {
+    const bytes = this.#bytes;
+    for (let i = 0; i < this.at; i++) target[offset + i] = bytes[i]!;
+  }
+
   /** Makes room and returns its offset. The bytes may be others afterwards, so they must be read after this. */
   #claim(count: number): number {
     const start = this.at;

@@ -34,30 +34,25 @@ export interface Parts {
   readonly body: Body;
 }
 
-/** Writer of a packet's header. The envelope is written first, then `end` adds the body. */
-export class HeaderWriter extends ByteWriter {
-  /** @param sizeBytes expected size of the envelope and the body */
-  constructor(sizeBytes: number) {
-    super(prefixBytes + sizeBytes);
-    this.at = prefixBytes;
-  }
-
-  /** Ends the header. The body's frames are not copied. */
+/** Writer of packets, one after the other. The envelope is written first, then `end` makes a packet of it and a body. */
+export class PacketWriter extends ByteWriter {
+  /** Makes the packet. The body's frames are not copied. */
   end({ bytes, frames }: Body): Packet {
-    const envelopeBytes = this.at - prefixBytes;
-    this.put(bytes);
-    const header = this.written;
+    const envelopeBytes = this.at;
+    const header = Buffer.allocUnsafe(prefixBytes + envelopeBytes + bytes.length);
     setU32(header, 0, magic);
     setU32(header, 4, frames.length);
     setU32(header, 8, envelopeBytes);
     setU32(header, 12, bytes.length);
+    this.copyTo(header, prefixBytes);
+    header.set(bytes, prefixBytes + envelopeBytes);
     return { header, frames };
   }
 }
 
 /** Makes a packet of an envelope and a body. The body's frames are not copied. */
 export function join(envelope: Uint8Array, body: Body): Packet {
-  const writer = new HeaderWriter(envelope.length + body.bytes.length);
+  const writer = new PacketWriter(envelope.length);
   writer.put(envelope);
   return writer.end(body);
 }

@@ -3,7 +3,7 @@ import { decodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { ActorEvent, Logger } from './actor.ts';
-import { post, receive, type Envelope, type EnvelopeOf } from './envelope.ts';
+import { Outbox, receive, type Envelope, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation, Launcher } from './incarnation.ts';
 import { PendingAsks } from './pending-asks.ts';
 import {
@@ -212,7 +212,7 @@ export class Cell implements Sender {
   }
 
   #endInOrder(incarnation: Incarnation): void {
-    post(incarnation.urgent, { kind: 'stop' });
+    new Outbox(incarnation.urgent).post({ kind: 'stop' });
     this.#terminateAfterGrace(incarnation);
   }
 

@@ -1,11 +1,10 @@
 import type * as t from 'io-ts';
 import { asCxmindError, type CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
-import type { Channel } from '../../transport/channel.ts';
 import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { Actor, Context, Logger } from './actor.ts';
-import { emptyBody, post, type EnvelopeOf } from './envelope.ts';
+import { emptyBody, type EnvelopeOf, type Outbox } from './envelope.ts';
 import { callOf, decodeAs, streamOf, type Protocol } from './protocol.ts';
 import { StreamOutlet } from './stream.ts';
 
@@ -53,7 +52,8 @@ class Delivery implements Context {
 }
 
 interface DispatcherOptions {
-  readonly channel: Channel;
+  /** Way to the cell. */
+  readonly outbox: Outbox;
   /** Memory for the tensors of replies. */
   readonly payloads: PayloadMemory;
   /** Name of the actor. */
@@ -196,7 +196,7 @@ export class Dispatcher {
     const { request, item } = streamOf(this.#protocol!, method);
     for await (const value of this.#call(delivery, request) as AsyncIterable<unknown>) {
       await outlet.room(delivery.signal);
-      post(this.#options.channel, { kind: 'item', id }, this.#encode(item, value));
+      this.#options.outbox.post({ kind: 'item', id }, this.#encode(item, value));
     }
   }
 
@@ -223,7 +223,7 @@ export class Dispatcher {
         return;
       }
       this.#giveCredits();
-      post(this.#options.channel, { kind: 'reply', id }, reply);
+      this.#options.outbox.post({ kind: 'reply', id }, reply);
     }
     this.#finish(delivery);
   }
@@ -243,7 +243,7 @@ export class Dispatcher {
 
   #refuse(id: number, error: CxmindError): void {
     this.#giveCredits();
-    post(this.#options.channel, { kind: 'refusal', id, error: toWireError(error) });
+    this.#options.outbox.post({ kind: 'refusal', id, error: toWireError(error) });
   }
 
   #finish({ message }: Delivery): void {
@@ -271,6 +271,6 @@ export class Dispatcher {
   #giveCredits(): void {
     if (this.#creditsDue === 0) return;
     this.#creditsDue = 0;
-    post(this.#options.channel, { kind: 'done', id: this.#lastTell });
+    this.#options.outbox.post({ kind: 'done', id: this.#lastTell });
   }
 }

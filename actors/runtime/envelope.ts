@@ -10,7 +10,7 @@ import {
 import { ByteReader, type ByteWriter } from '../../transport/bytes.ts';
 import type { Channel, Packet } from '../../transport/channel.ts';
 import { decodeValue, encodeBody, encodeValue } from '../../transport/codec.ts';
-import { HeaderWriter, split, type Body } from '../../transport/frame.ts';
+import { PacketWriter, split, type Body } from '../../transport/frame.ts';
 
 /*
  * Envelopes of the packets between a cell and the host of its actor, in both directions.
@@ -121,22 +121,30 @@ const numberOf = new Map(kinds.map((kind, number) => [kind, number]));
 /** Body of a packet that says everything in its envelope. */
 export const emptyBody: Body = encodeBody(undefined);
 
-/** Length that most envelopes do not exceed, in bytes. */
-const usualBytes = 64;
+/** Length that few envelopes exceed, in bytes. */
+const usualBytes = 128;
 
-/** Sends one packet. Returns false when the channel is closed. */
-export function post(
-  channel: Pick<Channel, 'send'>,
-  envelope: Envelope,
-  body: Body = emptyBody,
-): boolean {
-  const kind = numberOf.get(envelope.kind)!;
-  const values = envelope as unknown as Readonly<Record<string, unknown>>;
-  const writer = new HeaderWriter(usualBytes + body.bytes.length);
-  writer.u8(kind);
-  const [names, fields] = [namesOf[kind]!, fieldsOf[kind]!];
-  for (let i = 0; i < fields.length; i++) fields[i]!.write(values[names[i]!], writer);
-  return channel.send(writer.end(body));
+/** Sender of envelopes over one channel. */
+export class Outbox {
+  readonly #channel: Pick<Channel, 'send'>;
+  /** Writer of every packet in turn, since memory of its own for each would cost more than the envelope. */
+  readonly #writer = new PacketWriter(usualBytes);
+
+  constructor(channel: Pick<Channel, 'send'>) {
+    this.#channel = channel;
+  }
+
+  /** Sends one packet. Returns false when the channel is closed. */
+  post(envelope: Envelope, body: Body = emptyBody): boolean {
+    const kind = numberOf.get(envelope.kind)!;
+    const values = envelope as unknown as Readonly<Record<string, unknown>>;
+    const writer = this.#writer;
+    writer.at = 0;
+    writer.u8(kind);
+    const [names, fields] = [namesOf[kind]!, fieldsOf[kind]!];
+    for (let i = 0; i < fields.length; i++) fields[i]!.write(values[names[i]!], writer);
+    return this.#channel.send(writer.end(body));
+  }
 }
 
 /**

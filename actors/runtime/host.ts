@@ -14,7 +14,7 @@ import {
 } from '../../transport/shared/payload-memory.ts';
 import type { Actor, Environment, Logger } from './actor.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { emptyBody, post, receive, type Envelope, type LogLevel } from './envelope.ts';
+import { emptyBody, Outbox, receive, type Envelope, type LogLevel } from './envelope.ts';
 import type { IncarnationStart } from './incarnation.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import { stoppedError } from './ref.ts';
@@ -35,6 +35,7 @@ interface HostOptions {
  */
 export class ActorHost {
   readonly #channel: Channel;
+  readonly #outbox: Outbox;
   readonly #onEnd: (crash: CxmindError | undefined) => void;
   readonly #environment: Environment;
   readonly #uplink: Uplink;
@@ -46,9 +47,11 @@ export class ActorHost {
 
   constructor({ channel, start, payloads = ownMemory, onEnd }: HostOptions) {
     const { name, restarts, kept, node, devices } = start;
-    const uplink = new Uplink(channel, payloads);
-    const logger = loggerOver(channel);
+    const outbox = new Outbox(channel);
+    const uplink = new Uplink(outbox, payloads);
+    const logger = loggerOver(outbox);
     this.#channel = channel;
+    this.#outbox = outbox;
     this.#onEnd = onEnd;
     this.#uplink = uplink;
     this.#environment = {
@@ -57,14 +60,14 @@ export class ActorHost {
       node,
       devices,
       logger,
-      keep: (state) => void post(channel, { kind: 'kept' }, encodeState(state)),
+      keep: (state) => void outbox.post({ kind: 'kept' }, encodeState(state)),
       recall: (codec) =>
         kept && decodeAs(codec, decodeBody(copyOf(kept)), `${name}: the state that was kept`),
       watch: (to, listener) => uplink.watch(to, listener),
       refTo: (to, protocol) => uplink.refTo(to, protocol),
     };
     this.#dispatcher = new Dispatcher({
-      channel,
+      outbox,
       payloads,
       name,
       logger,
@@ -91,7 +94,7 @@ export class ActorHost {
       return;
     }
     if (this.#isStopping) this.#dispatcher.stop(stoppedError(this.#environment.name));
-    else post(this.#channel, { kind: 'ready' });
+    else this.#outbox.post({ kind: 'ready' });
   }
 
   /** Gives up an actor that cannot be stopped. Nothing of it is heard any more. */
@@ -151,7 +154,7 @@ export class ActorHost {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     await this.#dispose();
-    post(this.#channel, { kind: 'stopped' });
+    this.#outbox.post({ kind: 'stopped' });
     this.#onEnd(undefined);
   }
 
@@ -159,7 +162,7 @@ export class ActorHost {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#hasCrashed = true;
-    post(this.#channel, { kind: 'crashed', error: toWireError(error) });
+    this.#outbox.post({ kind: 'crashed', error: toWireError(error) });
     this.#uplink.close(stoppedError(this.#environment.name));
     // The next incarnation may run on this thread, and must not find what this one held.
     await this.#dispose();
@@ -189,12 +192,12 @@ function copyOf({ bytes, frames }: Body): Body {
   return { bytes: new Uint8Array(bytes), frames: frames.map(sharedCopy) };
 }
 
-/** Logger whose events surface at the system's end of the channel. */
-function loggerOver(channel: Channel): Logger {
+/** Makes a logger whose events surface at the system's end of the channel. */
+function loggerOver(outbox: Outbox): Logger {
   const at =
     (level: LogLevel) =>
     (fields: object, event: string): void => {
-      post(channel, { kind: 'log', level, event }, fieldsBody(fields));
+      outbox.post({ kind: 'log', level, event }, fieldsBody(fields));
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -1,14 +1,17 @@
 import { asCxmindError, CxmindError, fromWireError, toWireError } from '../../src/errors.ts';
 import type { Body } from '../../transport/frame.ts';
-import { post, type EnvelopeOf } from './envelope.ts';
+import { Outbox, type EnvelopeOf } from './envelope.ts';
 import type { Incarnation } from './incarnation.ts';
 import { Mailbox } from './mailbox.ts';
 import { afterTurn, Deadlines, OutgoingAsk, type Outgoing } from './outgoing-ask.ts';
 import { cancelledError, stoppedError, type AskOptions, type StreamOptions } from './ref.ts';
 import { defaultWindow, StreamInbox } from './stream.ts';
 
-/** Channels of the incarnation that takes messages now. */
-type Connection = Pick<Incarnation, 'channel' | 'urgent'>;
+/** Ways to the incarnation that takes messages now. */
+interface Connection {
+  readonly messages: Outbox;
+  readonly urgent: Outbox;
+}
 
 type Answer = EnvelopeOf<'item'> | EnvelopeOf<'reply'> | EnvelopeOf<'refusal'> | EnvelopeOf<'done'>;
 
@@ -75,8 +78,7 @@ export class PendingAsks {
   ): AsyncGenerator<Body, void, undefined> {
     const window = options.window ?? defaultWindow;
     const items = new StreamInbox(window, (count) => {
-      if (this.#connection === undefined) return;
-      post(this.#connection.channel, { kind: 'credit', id: ask.id, count });
+      this.#connection?.messages.post({ kind: 'credit', id: ask.id, count });
     });
     const ask = this.#put(method, body, options, items);
     // The inbox throws the error to the reader.
@@ -103,7 +105,8 @@ export class PendingAsks {
   }
 
   /** Begins to send to an incarnation, which gets the messages that waited for it. */
-  connect(connection: Connection): void {
+  connect({ channel, urgent }: Incarnation): void {
+    const connection = { messages: new Outbox(channel), urgent: new Outbox(urgent) };
     this.#connection = connection;
     for (const accepted of this.#mailbox.accepted()) this.#send(accepted, connection);
   }
@@ -181,20 +184,20 @@ export class PendingAsks {
     return ask;
   }
 
-  #send(message: Outgoing, { channel }: Connection): void {
+  #send(message: Outgoing, { messages }: Connection): void {
     const { id, method, body } = message;
     const to = this.#options.name;
     message.isSent = true;
     if (message.kind === 'tell') {
-      post(channel, { kind: 'tell', id, to, method }, body);
+      messages.post({ kind: 'tell', id, to, method }, body);
       return;
     }
     const timeoutMs = Math.max(0, message.deadline - Date.now());
     if (message.items === undefined) {
-      post(channel, { kind: 'ask', id, to, method, timeoutMs }, body);
+      messages.post({ kind: 'ask', id, to, method, timeoutMs }, body);
     } else {
       const { window } = message.items;
-      post(channel, { kind: 'stream', id, to, method, timeoutMs, window }, body);
+      messages.post({ kind: 'stream', id, to, method, timeoutMs, window }, body);
     }
   }
 
@@ -215,7 +218,7 @@ export class PendingAsks {
   #giveUp(ask: OutgoingAsk, error: CxmindError): void {
     ask.reject(error);
     if (ask.isSent && this.#connection !== undefined) {
-      post(this.#connection.urgent, { kind: 'cancel', id: ask.id, reason: toWireError(error) });
+      this.#connection.urgent.post({ kind: 'cancel', id: ask.id, reason: toWireError(error) });
       this.#watchHead();
     } else {
       this.#release(ask.id);

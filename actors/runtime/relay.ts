@@ -6,7 +6,7 @@ import { decodeBody, encodeBody } from '../../transport/codec.ts';
 import type { Body } from '../../transport/frame.ts';
 import type { PayloadMemory } from '../../transport/shared/payload-memory.ts';
 import type { ActorEvent } from './actor.ts';
-import { emptyBody, post, WireErrorForm, type EnvelopeOf } from './envelope.ts';
+import { emptyBody, Outbox, WireErrorForm, type EnvelopeOf } from './envelope.ts';
 import { decodeAs, type Protocol } from './protocol.ts';
 import {
   cancelledError,
@@ -48,14 +48,14 @@ interface Unanswered {
 /** The actor's end: it sends messages to the system and takes the answers. */
 export class Uplink {
   readonly payloads: PayloadMemory;
-  readonly #channel: Channel;
+  readonly #outbox: Outbox;
   readonly #unanswered = new Map<number, Unanswered>();
   readonly #watches = new Map<number, (event: ActorEvent) => void>();
   #nextId = 0;
 
   /** @param payloads memory for the tensors of messages */
-  constructor(channel: Channel, payloads: PayloadMemory) {
-    this.#channel = channel;
+  constructor(outbox: Outbox, payloads: PayloadMemory) {
+    this.#outbox = outbox;
     this.payloads = payloads;
   }
 
@@ -68,10 +68,10 @@ export class Uplink {
   watch(to: string, listener: (event: ActorEvent) => void): Disposable {
     const id = this.#nextId++;
     this.#watches.set(id, listener);
-    post(this.#channel, { kind: 'watch', id, to });
+    this.#outbox.post({ kind: 'watch', id, to });
     return {
       [Symbol.dispose]: () => {
-        if (this.#watches.delete(id)) post(this.#channel, { kind: 'unwatch', id });
+        if (this.#watches.delete(id)) this.#outbox.post({ kind: 'unwatch', id });
       },
     };
   }
@@ -121,7 +121,7 @@ export class Uplink {
     const where = `${to}.${method}`;
     using _ = this.#cancelOn(signal, id, where);
     const items = new StreamInbox(window, (count) => {
-      post(this.#channel, { kind: 'credit', id, count });
+      this.#outbox.post({ kind: 'credit', id, count });
     });
     this.#send({ kind: 'stream', id, to, method, timeoutMs, window }, body, items).then(
       () => items.end(),
@@ -146,7 +146,7 @@ export class Uplink {
   ): Promise<Body> {
     const { promise, resolve, reject } = Promise.withResolvers<Body>();
     this.#unanswered.set(envelope.id, { resolve, reject, ...(items && { items }) });
-    if (!post(this.#channel, envelope, body)) reject(stoppedError(envelope.to));
+    if (!this.#outbox.post(envelope, body)) reject(stoppedError(envelope.to));
     try {
       return await promise;
     } finally {
@@ -165,7 +165,7 @@ export class Uplink {
   #cancel(id: number, error: CxmindError): void {
     const asked = this.#unanswered.get(id);
     if (asked === undefined) return;
-    post(this.#channel, { kind: 'cancel', id, reason: toWireError(error) });
+    this.#outbox.post({ kind: 'cancel', id, reason: toWireError(error) });
     this.#unanswered.delete(id);
     asked.reject(error);
   }
@@ -233,13 +233,13 @@ export interface RelayOptions {
  * Back-pressure thus reaches the sender.
  */
 export class Relay {
-  readonly #channel: Channel;
+  readonly #outbox: Outbox;
   readonly #options: RelayOptions;
   readonly #open = new Map<number, { abort: AbortController; outlet?: StreamOutlet }>();
   readonly #watches = new Map<number, Disposable>();
 
   constructor(channel: Channel, options: RelayOptions) {
-    this.#channel = channel;
+    this.#outbox = new Outbox(channel);
     this.#options = options;
   }
 
@@ -280,7 +280,7 @@ export class Relay {
 
   #watch({ id, to }: EnvelopeOf<'watch'>): void {
     const watch = this.#options.watch(to, (event) => {
-      post(this.#channel, { kind: 'event', id }, encodeEvent(event));
+      this.#outbox.post({ kind: 'event', id }, encodeEvent(event));
     });
     this.#watches.set(id, watch);
   }
@@ -301,7 +301,7 @@ export class Relay {
       const items = this.#senderTo(to).stream(method, body, { timeoutMs, window, signal });
       for await (const item of items) {
         await outlet.room(signal);
-        post(this.#channel, { kind: 'item', id }, item);
+        this.#outbox.post({ kind: 'item', id }, item);
       }
       return emptyBody;
     });
@@ -318,9 +318,9 @@ export class Relay {
 
   async #answer(id: number, work: () => Promise<Body>): Promise<void> {
     try {
-      post(this.#channel, { kind: 'reply', id }, await work());
+      this.#outbox.post({ kind: 'reply', id }, await work());
     } catch (error) {
-      post(this.#channel, { kind: 'refusal', id, error: toWireError(error) });
+      this.#outbox.post({ kind: 'refusal', id, error: toWireError(error) });
     } finally {
       this.#open.delete(id);
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { emptyBody, open, post, type Envelope } from '../../../actors/runtime/envelope.ts';
+import { emptyBody, open, Outbox, type Envelope } from '../../../actors/runtime/envelope.ts';
 import { CxmindError, toWireError } from '../../../src/errors.ts';
 import type { Packet } from '../../../transport/channel.ts';
 import { encodeBody } from '../../../transport/codec.ts';
@@ -56,7 +56,7 @@ const envelope: fc.Arbitrary<Envelope> = fc
 
 function packetOf(sent: Envelope, body = emptyBody): Packet {
   let packet: Packet | undefined;
-  post({ send: (given) => ((packet = given), true) }, sent, body);
+  new Outbox({ send: (given) => ((packet = given), true) }).post(sent, body);
   return packet!;
 }
 
