@@ -1,21 +1,37 @@
 /**
  * Reverse-mode automatic differentiation of a graph, split into a forward and a backward graph.
  *
- * It works as PyTorch's AOTAutograd does. The joint graph is the forward graph followed by the vector-Jacobian product
- * of each of its nodes, last node first. `partition.ts` cuts the joint graph in two, and `min-cut.ts` chooses the values
- * that cross the cut. There are four deviations from the textbook:
+ * The joint graph is the forward graph, followed by the vector-Jacobian product (`Op.vjp`) of each of its nodes, last
+ * node first. `partition.ts` cuts the joint graph in two, and `min-cut.ts` chooses the values that cross the cut.
+ * PyTorch's AOTAutograd works in the same way. Three things differ from the textbook:
  *
- * - A rule (`Op.vjp`) may return a gradient that is broadcast. The reverse walk sums it to its value's shape.
- * - The backward graph may read a cheaper equal in place of a forward value (`Op.substitutes`).
- * - The backward graph can add a gradient to an accumulator, in the product that makes the gradient (`accumulate.ts`).
- * - There are first derivatives only. The ops that rules write need no rules of their own.
+ * - `Op.vjp` may return a gradient of any shape that broadcasts with the value's. `unbroadcast` brings it to the value's.
+ * - The backward graph may read a substitute in place of a forward value: an equal that is cheaper to keep
+ *   (`Op.substitutes`).
+ * - The node that computes a gradient may also add it to an accumulator (`accumulate.ts`).
+ *
+ * An example of the last two is `y = rmsNorm(x, w)`, `z = y W`. The norm's second output is `r`, one number a row:
+ *
+ *     plain                        grad.W = yᵀ grad.z                           saves y
+ *     y has the substitute x r w   grad.W = (x r w)ᵀ grad.z                     saves r
+ *     W has an accumulator         grad.W = (x r w)ᵀ grad.z + accum.W           in one node
+ *
+ * The code relies on these invariants:
+ *
+ * - Nodes stand behind those that they read. So in reverse, all readers of a value come before the node that makes it.
+ * - A builder that continues a graph keeps the ids of its values, so the source's values are values of the joint graph.
+ * - A substitute does not depend on its original.
+ *
+ * There are first derivatives only: the ops that `Op.vjp` writes need no gradients of their own.
+ *
+ * @see https://docs.pytorch.org/functorch/stable/notebooks/aot_autograd_optimizations.html
  */
 import { CxmindError } from '../errors.ts';
 import { accumulated } from './accumulate.ts';
 import { GraphBuilder } from './builder.ts';
 import { isFloat, type Dim, type Graph, type Value } from './ir.ts';
 import { opOf } from './ops/table.ts';
-import { partition, type ForwardAndBackward, type Substitution } from './partition.ts';
+import { partition, type ForwardAndBackward, type Joint, type Substitution } from './partition.ts';
 import { optimize } from './passes.ts';
 import { sameShape } from './shape.ts';
 
@@ -37,9 +53,11 @@ export interface DifferentiateOptions {
  * - `grad.<output>` for every float output that depends on `wrt`;
  * - `accum.<input>`, f32, for every input in `accumulate`.
  *
- * It gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it is accumulated. One node
- * alone reads `accum.<input>`, and the node that writes `grad.<input>` is that node or follows from it. So both may be
- * bound to one memory.
+ * It gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it is accumulated. All names in
+ * `<>` are names of the forward graph: `grad.loss` goes in, and `grad.weight` comes out.
+ *
+ * Only one node reads `accum.<input>`. `grad.<input>` is written by the same node or by a later one, so the two may be
+ * bound to the same memory.
  *
  * @throws GRAPH_INVALID when a name in `wrt` or `accumulate` is not a float input
  * @throws RULE_MISSING when an op without a gradient stands between an input and an output
@@ -53,18 +71,20 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
       throw new CxmindError('GRAPH_INVALID', `${graph.name}: accumulate '${name}' is not in wrt`);
     }
   }
-  // The joint graph: first the forward nodes, of the source and of substitutes, then the gradients.
-  const joint = GraphBuilder.from(source);
-  const substitutions = save === 'needed' ? writeSubstitutes(source, joint) : [];
-  const forwardNodes = joint.build().nodes;
-  const gradients = writeGradients(source, joint, targets);
+  // The joint graph is written in this order: nodes of the source, substitutes, gradients, accumulation.
+  const g = GraphBuilder.from(source);
+  const substitutions = save === 'needed' ? writeSubstitutes(source, g) : [];
+  // A copy of the list, so that it ends where the gradients begin.
+  const forwardNodes = g.build().nodes;
+  const gradients = writeGradients(source, g, targets);
   for (const target of targets) {
-    const gradient = gradients.get(target.id) ?? joint.zeros(target.dtype, target.shape);
-    joint.output(`grad.${target.name}`, gradient);
+    const gradient = gradients.get(target.id) ?? g.zeros(target.dtype, target.shape);
+    g.output(`grad.${target.name}`, gradient);
   }
-  const outputs = accumulated(joint, targets, new Set(accumulate));
-  const whole = { ...joint.build(), outputs };
-  return partition({ source, graph: whole, forwardNodes, substitutions }, save);
+  // This writes inputs and nodes to `g` as well, but outputs of a builder are final, so new ones come back.
+  const outputs = accumulated(g, targets, new Set(accumulate));
+  const joint: Joint = { source, graph: { ...g.build(), outputs }, forwardNodes, substitutions };
+  return partition(joint, save);
 }
 
 function floatInput(graph: Graph, name: string): Value {
@@ -100,7 +120,7 @@ function writeGradients(
   const gradients = new Map<number, Value>();
   // The gradient of a value is the sum of those that its readers give.
   const add = (value: Value, gradient: Value): void => {
-    const own = summedTo(g, gradient, value.shape);
+    const own = unbroadcast(g, gradient, value.shape);
     const others = gradients.get(value.id);
     gradients.set(value.id, others === undefined ? own : g.add(others, own));
   };
@@ -136,14 +156,21 @@ function dependents(graph: Graph, inputs: readonly Value[]): Set<number> {
   return ids;
 }
 
-/** Brings a gradient to its value's shape: sums over axes along which the value was broadcast, and expands others. */
-function summedTo(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
+/**
+ * Brings a gradient to the shape of its value.
+ *
+ * It is larger where the op broadcast the value: those axes are summed. It is smaller where the gradient is the same
+ * along an axis and has one element there: those axes are expanded.
+ */
+function unbroadcast(g: GraphBuilder, gradient: Value, shape: readonly Dim[]): Value {
   if (sameShape(gradient.shape, shape)) return gradient;
+  // Broadcasting aligns shapes at their last axis, so the axes that only the gradient has come first.
   const lead = gradient.shape.length - shape.length;
   const axes = gradient.shape.flatMap((dim, axis) =>
     axis < lead || (shape[axis - lead] === 1 && dim !== 1) ? [axis] : [],
   );
+  // Without axes, the builder's `reduceSum` returns the gradient as it is.
   const summed = g.reduceSum(gradient, axes, true);
-  const trailing = lead > 0 ? g.reshape(summed, summed.shape.slice(lead)) : summed;
-  return g.expand(trailing, shape);
+  const sameRank = lead > 0 ? g.reshape(summed, summed.shape.slice(lead)) : summed;
+  return g.expand(sameRank, shape);
 }

@@ -1,13 +1,18 @@
 /**
- * Cuts a joint graph in two: a forward graph that gives the values to save, and a backward graph that takes them.
+ * Partition of a joint graph into a forward graph that gives the values to save, and a backward graph that takes them.
  *
  *     inputs ──▶ forward nodes ──▶ outputs
  *                     │ saved values (chosen by `min-cut.ts`)
  *                     ▼
- *     inputs ──▶ forward nodes again, but none before a saved value ──▶ gradient nodes ──▶ gradients
+ *     inputs ──▶ recomputed forward nodes ──▶ gradient nodes ──▶ gradients
  *
- * The backward graph has a copy of the forward nodes between the saved values and the values that gradient nodes read.
- * Where a forward value has a substitute, the backward graph reads the substitute.
+ * A forward value that gradient nodes read is either saved or recomputed from inputs and saved values. In the example
+ * `a = x W`, `s = silu(a)`, `y = s V`, the product `a` is saved, and `s` is recomputed because that is cheap:
+ *
+ *     forward    a = x W              s = silu(a)           y = s V
+ *     backward   s = silu(saved.a)    grad.V = sᵀ grad.y    grad.W = xᵀ ((grad.y Vᵀ) · silu'(saved.a))
+ *
+ * Where a forward value has a substitute, the backward graph reads the substitute (`backward.ts` has an example).
  */
 import { GraphBuilder } from './builder.ts';
 import { symbolsOf } from './dim.ts';
@@ -23,14 +28,19 @@ export interface ForwardAndBackward {
   readonly backward: Graph;
 }
 
-/** A cheaper equal of a forward value, for backward to read in its place. */
+/**
+ * A cheaper equal of a forward value, for backward to read in its place.
+ *
+ * The substitute must not depend on the original. Every reader of the original is made to read the substitute, so the
+ * substitute's own nodes would come to depend on themselves.
+ */
 export interface Substitution {
   readonly original: Value;
   readonly substitute: Value;
 }
 
 /** A graph together with its gradients, and which of its nodes are which. */
-interface Joint {
+export interface Joint {
   /** The graph that was differentiated. */
   readonly source: Graph;
   /** Nodes of the source, of substitutes and of gradients. The outputs are the gradients. */
@@ -53,20 +63,23 @@ export function partition(joint: Joint, save: 'needed' | 'inputs'): ForwardAndBa
     inputs: node.inputs.map((input) => substitutes.get(input.id) ?? input),
   });
   // The backward graph if nothing were saved: it computes the gradients from the inputs alone.
-  const recomputing = prune({ ...graph, nodes: inOrder(graph.nodes.map(substituted)) });
-  const saved =
-    save === 'needed'
-      ? chooseSaved(inOrder(forwardNodes.map(substituted)), forwardReads(recomputing, forwardNodes))
-      : new Set<number>();
+  const fullBackward = prune({ ...graph, nodes: inOrder(graph.nodes.map(substituted)) });
+  let saved = new Set<number>();
+  if (save === 'needed') {
+    // Backward recomputes by nodes that read substitutes, so the choice is made among those.
+    const recomputable = inOrder(forwardNodes.map(substituted));
+    saved = chooseSaved(recomputable, forwardReads(fullBackward, forwardNodes));
+  }
   return {
     forward: forwardGraph(joint, saved),
-    backward: backwardGraph(source, recomputing, saved),
+    backward: backwardGraph(source, fullBackward, saved),
   };
 }
 
 /** The values of forward nodes that gradient nodes read, or that are gradients themselves. */
 function forwardReads(graph: Graph, forwardNodes: readonly Node[]): Value[] {
   const isForward = new Set(forwardNodes.flatMap((node) => node.outputs.map(({ id }) => id)));
+  // Nodes of `graph` are copies of those in `forwardNodes`, so they are told apart by the values that they make.
   const gradientNodes = graph.nodes.filter((node) => !isForward.has(node.outputs[0]!.id));
   const reads = [
     ...gradientNodes.flatMap((node) => node.inputs),
@@ -82,7 +95,8 @@ function forwardGraph(
   { source, forwardNodes, substitutions }: Joint,
   saved: ReadonlySet<number>,
 ): Graph {
-  // The forward graph computes originals in any case, so it gives them in place of saved substitutes.
+  // A saved substitute is not computed here, since its original is there and equal. The output gives the original under
+  // the name by which backward reads the substitute.
   const originals = new Map(substitutions.map((one) => [one.substitute.id, one.original]));
   const values = forwardNodes.flatMap((node) => node.outputs).filter(({ id }) => saved.has(id));
   const outputs = values.map((value) => ({
@@ -92,40 +106,43 @@ function forwardGraph(
   return prune({ ...source, nodes: forwardNodes, outputs: [...source.outputs, ...outputs] });
 }
 
-/** Copies a graph with saved values as inputs, and only the nodes that are needed then. */
-function backwardGraph(source: Graph, recomputing: Graph, saved: ReadonlySet<number>): Graph {
-  const producers = producersOf(recomputing.nodes);
-  const needed = neededWith(saved, recomputing, producers);
+/** Copies the full backward graph with saved values as inputs, and without the nodes that are not needed then. */
+function backwardGraph(source: Graph, fullBackward: Graph, saved: ReadonlySet<number>): Graph {
+  const needed = neededWith(saved, fullBackward);
   const g = new GraphBuilder(`${source.name}.backward`);
+  // The new graph's values, by the ids that they have in the full backward graph.
   const copies = new Map<number, Value>();
-  for (const input of inputsOf(source, recomputing, saved, needed)) {
+  for (const input of inputsOf(source, fullBackward, saved, needed)) {
     copies.set(input.id, g.input(input.name, input.dtype, input.shape));
   }
-  for (const [id, tensor] of recomputing.constants) {
+  for (const [id, tensor] of fullBackward.constants) {
     if (needed.has(id)) copies.set(id, g.constant(tensor));
   }
-  const isCopied = ({ id }: Value): boolean => copies.has(id);
-  const lastNodes = recomputing.outputs.flatMap(({ value }) =>
-    isCopied(value) ? [] : [producers.get(value.id)!],
-  );
-  for (const node of inOrder(recomputing.nodes, lastNodes, isCopied)) {
-    const inputs = node.inputs.map(({ id }) => copies.get(id)!);
-    const results = g.apply(node.op, inputs, node.attributes);
-    node.outputs.forEach((output, i) => {
-      // A saved output of the node stays an input.
-      if (!isCopied(output)) copies.set(output.id, results[i]!);
-    });
-  }
-  for (const { name, value } of recomputing.outputs) g.output(name, copies.get(value.id)!);
+  copyNodes(fullBackward, g, copies);
+  for (const { name, value } of fullBackward.outputs) g.output(name, copies.get(value.id)!);
   return optimize(g.build());
 }
 
+/** Copies the nodes that the outputs need, less those whose values have copies already. Adds to `copies`. */
+function copyNodes(graph: Graph, g: GraphBuilder, copies: Map<number, Value>): void {
+  const hasCopy = ({ id }: Value): boolean => copies.has(id);
+  const producers = producersOf(graph.nodes);
+  const lastNodes = graph.outputs.flatMap(({ value }) =>
+    hasCopy(value) ? [] : [producers.get(value.id)!],
+  );
+  for (const node of inOrder(graph.nodes, lastNodes, hasCopy)) {
+    const inputs = node.inputs.map(({ id }) => copies.get(id)!);
+    const results = g.apply(node.op, inputs, node.attributes);
+    node.outputs.forEach((output, i) => {
+      // One output of the node may be saved and another not. The saved one stays an input.
+      if (!hasCopy(output)) copies.set(output.id, results[i]!);
+    });
+  }
+}
+
 /** The values that the outputs depend on when saved values are inputs, by id. */
-function neededWith(
-  saved: ReadonlySet<number>,
-  graph: Graph,
-  producers: ReadonlyMap<number, Node>,
-): Map<number, Value> {
+function neededWith(saved: ReadonlySet<number>, graph: Graph): Map<number, Value> {
+  const producers = producersOf(graph.nodes);
   const needed = new Map<number, Value>();
   const pending = graph.outputs.map(({ value }) => value);
   for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
@@ -136,36 +153,43 @@ function neededWith(
   return needed;
 }
 
-/** Inputs of the backward graph: those of the source, then saved values, then gradients and accumulators. */
+/**
+ * Inputs of the backward graph, in this order:
+ *
+ * 1. inputs of the source that only give the size of a symbol;
+ * 2. inputs of the source that backward computes with;
+ * 3. saved values;
+ * 4. gradients of the outputs, and accumulators.
+ */
 function inputsOf(
   source: Graph,
-  recomputing: Graph,
+  fullBackward: Graph,
   saved: ReadonlySet<number>,
   needed: ReadonlyMap<number, Value>,
 ): Value[] {
   const isOfSource = ({ id }: Value): boolean => source.inputs.some((input) => input.id === id);
-  const inputs = recomputing.inputs.filter(({ id }) => needed.has(id));
-  const savedInputs = recomputing.nodes
+  const inputs = fullBackward.inputs.filter(({ id }) => needed.has(id));
+  const savedInputs = fullBackward.nodes
     .flatMap((node) => node.outputs)
     .filter(({ id }) => saved.has(id) && needed.has(id))
     .map((value) => ({ ...value, name: savedName(value) }));
-  const given = [
+  const computedWith = [
     ...inputs.filter(isOfSource),
     ...savedInputs,
     ...inputs.filter((input) => !isOfSource(input)),
   ];
-  return [...symbolSources(source, [...needed.values()], given), ...given];
+  return [...symbolSources(source, [...needed.values()], computedWith), ...computedWith];
 }
 
-/** Inputs of the source that bring symbols in the shapes of `values` which no given input brings. */
-function symbolSources(source: Graph, values: readonly Value[], given: readonly Value[]): Value[] {
-  const known = new Set(given.flatMap((input) => input.shape));
+/** Inputs of the source to add, so that every symbol in the shapes of `values` is a dimension of some input. */
+function symbolSources(source: Graph, values: readonly Value[], inputs: readonly Value[]): Value[] {
+  const knownDims = new Set(inputs.flatMap((input) => input.shape));
   const sources: Value[] = [];
   for (const symbol of values.flatMap((value) => symbolsOf(value.shape))) {
     const input = source.inputs.find(({ shape }) => shape.includes(symbol));
-    if (known.has(symbol) || input === undefined) continue;
+    if (knownDims.has(symbol) || input === undefined) continue;
     sources.push(input);
-    for (const dim of input.shape) known.add(dim);
+    for (const dim of input.shape) knownDims.add(dim);
   }
   return sources;
 }
