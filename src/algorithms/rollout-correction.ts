@@ -33,7 +33,7 @@ export interface RolloutCorrectionOptions {
   readonly rolloutIs: ImportanceLevel | null;
   /** Largest importance weight; larger ones are truncated to it. */
   readonly rolloutIsThreshold: number;
-  /** Whether weights are divided by their mean over the batch. */
+  /** Divides the weights by their mean over the batch. */
   readonly rolloutIsBatchNormalize: boolean;
   /** Tokens that fail any of these are rejected. */
   readonly rolloutRs: readonly Rejection[];
@@ -47,7 +47,7 @@ export interface RolloutCorrectionInput extends TokenRows {
   readonly rolloutLogProbs: Float32Array;
 }
 
-/** What a batch is trained with instead. */
+/** Corrections of a batch's loss: weights of its tokens, and the tokens that still count. */
 export interface RolloutCorrection {
   /** Factor on each token's policy loss, f32 `[T]`, 0 where masked; null without importance weights. */
   readonly weights: Float32Array | null;
@@ -146,7 +146,7 @@ function importanceMetrics(
   };
 }
 
-/** How far the two policies are apart: KL, perplexities by response, and χ². */
+/** Distances between the two policies: KL, perplexities by response, and χ². */
 function mismatchMetrics(input: RolloutCorrectionInput, logRatios: Float32Array): Statistics {
   const ofOld = rowMeans(input.oldLogProbs, input);
   const ofRollout = rowMeans(input.rolloutLogProbs, input);
