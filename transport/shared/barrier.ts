@@ -1,8 +1,11 @@
 import { changeOf, type Look } from './wait.ts';
 import type { SharedWords } from './words.ts';
 
-/** Number of words in a barrier. Each of the two that it uses has a cache line to itself. */
-export const BARRIER_WORDS = 32;
+/** Number of 32-bit words in a cache line of 64 bytes. */
+const CACHE_LINE_WORDS = 16;
+
+/** Number of words in a barrier. It uses two, each on a cache line of its own. */
+export const BARRIER_WORDS = 2 * CACHE_LINE_WORDS;
 
 /**
  * Barrier of `size` threads or processes, which may be passed any number of times.
@@ -23,15 +26,17 @@ export class SharedBarrier {
   constructor(words: SharedWords, at: number, size: number) {
     this.#words = words;
     this.#arrived = at;
-    this.#opened = at + 16;
+    this.#opened = at + CACHE_LINE_WORDS;
     this.#size = size;
   }
 
   /**
    * Resolves when all have arrived.
    *
-   * An arrival stays counted when `look` ends the wait, because the others may have seen it. So this end of the barrier
-   * is of no use after that, and rejects with the same reason for ever.
+   * Rejects with the error that `look` returns. This arrival stays counted, because others may have seen it already. So
+   * this object cannot arrive again, and rejects every later call with the same error.
+   *
+   * @param look looks for a reason to stop waiting, such as a dead peer (`wait.ts`)
    */
   async arrive(look: Look): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
@@ -50,7 +55,7 @@ export class SharedBarrier {
     }
   }
 
-  /** Makes everybody who waits look for a reason to give up. */
+  /** Makes everybody who waits here call `look` at once. */
   wake(): void {
     this.#words.notify(this.#opened);
   }

@@ -28,8 +28,10 @@
 
 /** Places of a ring's words, in i32 elements. */
 export const ringWords = { writePosition: 0, readPosition: 16, asleep: 32 } as const;
-/** Bytes in front of a packet's header. */
-export const packetHead = 16;
+/** Bytes of a packet's head, which stands in front of its header. */
+export const packetHeadBytes = 16;
+/** Places of the fields of a packet's head, in i32 elements. */
+export const packetHeadWords = { headerBytes: 0, sequence: 1, descriptorBytes: 2 } as const;
 /** Offset of a ring's data, in bytes. */
 export const ringDataAt = 192;
 
@@ -40,7 +42,7 @@ export function ringBytes(capacity: number): number {
 
 /** Bytes that a packet takes in a ring. */
 export function packetBytes(headerBytes: number, descriptorBytes: number): number {
-  return 16 * Math.ceil((packetHead + headerBytes + descriptorBytes) / 16);
+  return 16 * Math.ceil((packetHeadBytes + headerBytes + descriptorBytes) / 16);
 }
 
 /*

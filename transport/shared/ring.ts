@@ -1,18 +1,22 @@
 import { u32At } from '../bytes.ts';
-import { packetBytes, packetHead, ringDataAt, ringWords } from './layout.ts';
+import { packetBytes, packetHeadBytes, packetHeadWords, ringDataAt, ringWords } from './layout.ts';
 
 /*
  * Ring of packets in shared memory, with one writer and one reader: Lamport's queue, drawn in `layout.ts`.
  *
+ * Positions count bytes and run freely modulo 2^32. They are kept as i32 by `| 0`, which also makes the difference of two
+ * positions right when one has wrapped. The capacity is a power of two, so `position & mask` is the place in the data.
+ *
  * It deviates in two ways. The reader copies out all packets at once, so that their room is free before they are
- * delivered. And nobody waits: a reader that has nothing sets a word, and the writer that clears it sends a message.
+ * delivered. And neither end blocks. A reader that has nothing to do sets the word `asleep` and returns to its event
+ * loop. The writer clears the word after its next packet, and wakes the reader by a message.
  */
 
 const { writePosition, readPosition, asleep } = ringWords;
 
 const noDescriptors = new Uint8Array(0);
 
-/** Longest batch that is copied byte by byte. A view to copy from costs more than so few bytes. */
+/** Longest batch that is copied byte by byte. For so few bytes, `set` from a new view takes longer. */
 const smallBatchBytes = 128;
 
 /** Views of one ring's memory. */
@@ -23,7 +27,7 @@ class RingMemory {
   readonly mask: number;
 
   constructor(memory: SharedArrayBuffer, offset: number, capacity: number) {
-    // Packets begin at multiples of 16, so a head of 16 bytes never goes round the end of such a ring.
+    // Packets begin at multiples of 16, and so does the end of the ring. So no head of 16 bytes is cut by the end.
     if (capacity < 64 || (capacity & (capacity - 1)) !== 0) {
       throw new RangeError(`a ring of ${capacity} bytes; a power of two from 64 is expected`);
     }
@@ -46,8 +50,7 @@ export class RingWriter {
   /**
    * Copies a packet into the ring, where the reader may find it at once.
    *
-   * False when there is no room. For a packet that is longer than the ring there never is, and the caller has another
-   * way.
+   * False when there is no room, as always for a packet longer than the ring. The caller must then send it another way.
    */
   write(sequence: number, header: Uint8Array, descriptors: Uint8Array = noDescriptors): boolean {
     const { words, data, heads, mask } = this.#ring;
@@ -55,18 +58,19 @@ export class RingWriter {
     const takenBytes = (this.#position - Atomics.load(words, readPosition)) | 0;
     if (sizeBytes > data.length - takenBytes) return false;
     const at = this.#position & mask;
-    heads[at >> 2] = header.length;
-    heads[(at >> 2) + 1] = sequence;
-    heads[(at >> 2) + 2] = descriptors.length;
-    this.#put(header, at + packetHead);
-    if (descriptors.length > 0) this.#put(descriptors, at + packetHead + header.length);
+    const head = at >> 2;
+    heads[head + packetHeadWords.headerBytes] = header.length;
+    heads[head + packetHeadWords.sequence] = sequence;
+    heads[head + packetHeadWords.descriptorBytes] = descriptors.length;
+    this.#put(header, at + packetHeadBytes);
+    if (descriptors.length > 0) this.#put(descriptors, at + packetHeadBytes + header.length);
     this.#position = (this.#position + sizeBytes) | 0;
     // The packet is published by this store: the reader sees all of it or nothing.
     Atomics.store(words, writePosition, this.#position);
     return true;
   }
 
-  /** Copies bytes to a position, going round the end where they must. */
+  /** Copies bytes to a position. What does not fit before the end of the ring goes to its beginning. */
   #put(bytes: Uint8Array, position: number): void {
     const { data, mask } = this.#ring;
     const start = position & mask;
@@ -79,7 +83,7 @@ export class RingWriter {
     }
   }
 
-  /** True when the reader sleeps and the caller has to wake it. To be asked after every write. */
+  /** Clears `asleep`. True when it was set, and the caller has to wake the reader. To be called after every write. */
   mustWake(): boolean {
     return Atomics.exchange(this.#ring.words, asleep, 0) === 1;
   }
@@ -98,12 +102,13 @@ export class RingReader {
     this.#ring = new RingMemory(memory, offset, capacity);
   }
 
-  /** Copies out all that was written so far, if nothing of the last copy is left. */
+  /** Copies out all that was written so far. It does nothing while packets of the last copy are left. */
   refill(): void {
+    if (this.hasNext) return;
     const { words, data, mask } = this.#ring;
     const end = Atomics.load(words, writePosition);
     const size = (end - this.#position) | 0;
-    if (size === 0 || this.hasNext) return;
+    if (size === 0) return;
     const batch = Buffer.allocUnsafe(size);
     const start = this.#position & mask;
     if (size <= smallBatchBytes) {
@@ -124,17 +129,17 @@ export class RingReader {
     return this.#at < this.#batch.length;
   }
 
-  /** Number of packets that were sent before the next one, modulo 2^32. */
+  /** Number of packets that were sent before the next one, an i32 that wraps. */
   get sequence(): number {
-    return u32At(this.#batch, this.#at + 4) | 0;
+    return this.#headWord(packetHeadWords.sequence) | 0;
   }
 
   /** Takes out the next packet: its header and the descriptors of its frames, which the caller may keep. */
   shift(): readonly [header: Uint8Array, descriptors: Uint8Array] {
     const batch = this.#batch;
-    const headerBytes = u32At(batch, this.#at);
-    const descriptorBytes = u32At(batch, this.#at + 8);
-    const start = batch.byteOffset + this.#at + packetHead;
+    const headerBytes = this.#headWord(packetHeadWords.headerBytes);
+    const descriptorBytes = this.#headWord(packetHeadWords.descriptorBytes);
+    const start = batch.byteOffset + this.#at + packetHeadBytes;
     this.#at += packetBytes(headerBytes, descriptorBytes);
     return [
       new Uint8Array(batch.buffer, start, headerBytes),
@@ -144,13 +149,23 @@ export class RingReader {
     ];
   }
 
-  /** Asks to be woken for the next packet. False when there is one already. */
-  sleep(): boolean {
+  /**
+   * Sets `asleep`, so that the writer wakes the reader after its next packet. The caller returns to its event loop then.
+   *
+   * False when there is a packet already, and the caller has to read on.
+   */
+  prepareToSleep(): boolean {
     const { words } = this.#ring;
     Atomics.store(words, asleep, 1);
-    // The word is set before this look. So a writer that publishes after the look finds it set.
+    // The word is set before the position is read. So a writer that publishes later finds the word set.
     if (!this.hasNext && Atomics.load(words, writePosition) === this.#position) return true;
+    // If the writer has cleared the word by now, it wakes a reader that is awake, which does no harm.
     Atomics.store(words, asleep, 0);
     return false;
+  }
+
+  /** A field of the next packet's head, as u32. */
+  #headWord(word: number): number {
+    return u32At(this.#batch, this.#at + 4 * word);
   }
 }

@@ -7,7 +7,13 @@ import { ThreadWords, type SharedWords } from './words.ts';
 export const versionBytes = 64;
 
 /**
- * Version of a block of memory that one thread writes now and then and others read.
+ * Version of a block of memory that one thread writes now and then and others read: a seqlock.
+ *
+ * The writer sets the version to 0, writes the block, and sets a later version. A reader names the version it wants:
+ *
+ *     await version.reach(7, signal);  // waits until the block has version 7
+ *     const result = compute(block);   // may see a write that began meanwhile
+ *     version.assert(7);               // throws in that case, and the result is dropped
  *
  * | word | holds                                                          |
  * | ---- | -------------------------------------------------------------- |
@@ -21,6 +27,7 @@ export class SharedVersion {
     this.#words = new ThreadWords(new Int32Array(memory));
   }
 
+  /** The version now; 0 while the block may not be read. A writer sets it to 0 before its first write to the block. */
   get current(): number {
     return this.#words.load(0);
   }
@@ -33,18 +40,25 @@ export class SharedVersion {
   /**
    * Resolves once the block has the version.
    *
-   * @throws RUNTIME_CANCELLED when the block has a later version, or the signal's reason
+   * @throws RUNTIME_CANCELLED when the block has a later version already, so that this one never comes; the signal's
+   *   reason when it aborts
    */
   async reach(version: number, signal: AbortSignal): Promise<void> {
-    // This wakes other readers too. They look and go on sleeping.
+    // The abort ends the sleep in `changeOf`. Other readers wake too, find no change, and go on sleeping.
     using _ = addAbortListener(signal, () => this.#words.notify(0));
     for (let now = this.current; now !== version; now = this.current) {
       if (now > version) throw notAt(version, now);
-      await changeOf(this.#words, 0, now, () => signal.reason as Error | undefined);
+      await changeOf(this.#words, 0, now, () =>
+        signal.aborted ? (signal.reason as Error) : undefined,
+      );
     }
   }
 
-  /** Checks the version. @throws RUNTIME_CANCELLED when the block has another one, or is being written */
+  /**
+   * Checks, after the block was read, that it had the version all the time.
+   *
+   * @throws RUNTIME_CANCELLED when the block has another version, or is being written
+   */
   assert(version: number): void {
     const now = this.current;
     if (now !== version) throw notAt(version, now);
@@ -53,5 +67,6 @@ export class SharedVersion {
 
 function notAt(wanted: number, now: number): CxmindError {
   const found = now === 0 ? 'it is being written, or never was' : `it is at version ${now}`;
+  // The code is that of cancelled work: a version that is gone is wanted only by work that nobody waits for any more.
   return new CxmindError('RUNTIME_CANCELLED', `the block is not at version ${wanted}: ${found}`);
 }

@@ -158,7 +158,7 @@ export class ThreadChannel implements Channel {
         this.#deliverParcel(this.#parcels.shift()!);
       }
       const count = (this.#taken - taken) | 0;
-      isDry = count <= (isAwake ? 0 : 1) && this.#inbox.sleep();
+      isDry = count <= (isAwake ? 0 : 1) && this.#inbox.prepareToSleep();
       return isDry;
     } finally {
       if (!isDry) setImmediate(() => this.#drain(true));

@@ -97,11 +97,11 @@ describe('ring', () => {
     const [writer, reader] = ends();
     writer.write(0, Uint8Array.of(1));
     assert.equal(writer.mustWake(), false, 'a reader that never looked will look');
-    assert.equal(reader.sleep(), false, 'there is a packet');
+    assert.equal(reader.prepareToSleep(), false, 'there is a packet');
     reader.refill();
-    assert.equal(reader.sleep(), false, 'there still is');
+    assert.equal(reader.prepareToSleep(), false, 'there still is');
     reader.shift();
-    assert.equal(reader.sleep(), true);
+    assert.equal(reader.prepareToSleep(), true);
     writer.write(1, Uint8Array.of(1));
     assert.equal(writer.mustWake(), true);
     assert.equal(writer.mustWake(), false);
