@@ -87,13 +87,13 @@ class VersionedArena {
   }
 }
 
-/** Weights that are written now and then while nobody reads them. */
+/** Weights that are written only while nobody reads them. */
 export class SharedWeights {
   readonly arena: Arena;
   readonly adapter: Adapter | null;
   /** The part that learners step: the adapters, the weights, or those that are not frozen. */
   readonly trained: Arena;
-  /** The same weights as models compute with them, or copies of them in another dtype. */
+  /** Arenas that models compute with: the same weights, or copies of them in another dtype. */
   readonly working: Computed;
   /** Weights beside adapters, which stay at `FROZEN_VERSION`; null without adapters. */
   readonly #frozen: VersionedArena | null;
@@ -133,8 +133,8 @@ export class SharedWeights {
 
   /**
    * Works with the weights of one version, once they are here. The result of work during which the weights were written
-   * is thrown away; this happens only to work that nobody waits for any more. Weights of a file leave memory afterwards,
-   * because a decoder has all of them at once.
+   * is thrown away; this happens only to work that nobody waits for any more. Weights of a file leave memory
+   * afterwards, because a decoder has all of them at once.
    *
    * @throws RUNTIME_CANCELLED when the weights have gone past that version
    */

@@ -21,10 +21,11 @@ import { Stopwatch } from './timeline.ts';
  * - no copying of weights: rollouts read the learners' memory, and look for its version number before they do;
  * - no recovery: a failure ends the run, which goes on from its last checkpoint.
  *
- * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished first.
+ * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished
+ * first.
  *
- * P prompts have n responses each, so there are B = P · n responses. A response of T tokens has log-probabilities, values
- * and advantages, f32 `[T]` each.
+ * P prompts have n responses each, so there are B = P · n responses. A response of T tokens has log-probabilities,
+ * values and advantages, f32 `[T]` each.
  *
  * @param at number of this step and of all steps; learning rates follow from it
  */
@@ -43,7 +44,7 @@ export async function trainingStep(
     prompt: group.prompt.input,
     response: response.tokenIds,
   }));
-  // Each part of a reward is a metric, by a name of its author's. A name that is taken fails here, before weights change.
+  // Each part of a reward is a metric under a name of its author's. A taken name fails here, before weights change.
   const rewards = rewardMetrics(context, batch);
 
   // Evaluate every response token with the models as they are before the update.
@@ -58,7 +59,8 @@ export async function trainingStep(
   );
   const returns = perResponse(estimate.returns, sequences);
 
-  // Weigh or drop tokens that the rollouts sampled from not quite this policy. Returns stay: a critic's loss has no ratio.
+  // Weigh or drop tokens that the rollouts sampled from not quite this policy.
+  // Returns stay as they are: a critic's loss has no ratio.
   const rollout = scored.map(({ response }) => response.logProbs);
   const correction = correctStep(context.plan.step.correction, rollout, old);
   const { masks } = correction;
