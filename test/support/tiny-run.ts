@@ -122,9 +122,12 @@ function linesOf<T>(run: string, name: string): T[] {
   return lines.map((line) => JSON.parse(line) as T);
 }
 
-/** The same lines without what a clock or a memory gauge says. */
+/**
+ * The same lines without what a clock or a memory gauge says, and without the rollout's own log-probabilities: their
+ * last bits follow which rows are decoded together.
+ */
 export function numbersOf(run: string): Record<string, number | null>[] {
-  const isMeasured = /^(timing_|perf\/(?!total_num_tokens))/;
+  const isMeasured = /^(timing_|perf\/(?!total_num_tokens)|rollout_corr\/)/;
   return metricsOf(run).map((line) =>
     Object.fromEntries(Object.entries(line).filter(([name]) => !isMeasured.test(name))),
   );
