@@ -2,7 +2,12 @@ import type { Graph } from '../graph/ir.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A tensor in a device's memory, where only the device knows. `reshaped` gives it another shape. */
+/**
+ * A tensor in a device's memory.
+ *
+ * Views of a kind of device have further fields that say where the tensor lies, and only that device reads them.
+ * `reshaped` (`tensor.ts`) gives a view of the same memory under another shape.
+ */
 export interface View<D extends DType = DType> {
   readonly device: Device;
   readonly dtype: D;
@@ -15,26 +20,27 @@ export type Views = Readonly<Record<string, View>>;
 /**
  * A place where tensors live and graphs run: a processor, or a card with memory of its own.
  *
- * Work is queued in the order of calls, and each piece of it sees what those before it wrote. Only `download`,
- * `Operations.squaredSum` and `idle` wait for it.
+ * Work is queued in the order of calls, and each piece of it sees what those before it wrote. A call may return before
+ * its work is done. All work queued before is done when `download`, `idle`, `Operations.squaredSum` or `Profile.end`
+ * resolves, or `Handles.of` returns. Other calls may wait too, but promise nothing.
  */
 export interface Device extends Disposable {
   /** Name such as `cpu`, `webgpu` or `cuda:0`. */
   readonly name: string;
   /** Dtypes that it computes in, best first. */
   readonly computeDTypes: readonly FloatDType[];
-  /** This process's memory, where the device computes in it; null where the device has its own. */
+  /** Access to its tensors in place, on a device that computes in this process's memory; null on any other. */
   readonly host: HostMemory | null;
-  /** True if a view can be a part of an allocation, so that layers and shards may share one. */
+  /** True if `part` works: a view may begin inside an allocation, so that layers and shards may share one. */
   readonly isAddressable: boolean;
   /** True if it runs kernels of our own, so that graphs may have ops that ONNX lacks. */
   readonly hasKernels: boolean;
   readonly operations: Operations;
-  /** Numbers by which threads share allocations; null where they cannot. */
+  /** Handles by which threads share allocations; null on a device without them. */
   readonly handles: Handles | null;
 
   /**
-   * Allocates zeros in memory of their own, until they are disposed.
+   * Allocates a tensor of zeros outside any workspace. The caller disposes it.
    *
    * @throws DEVICE_OUT_OF_MEMORY
    */
@@ -67,7 +73,8 @@ export interface Device extends Disposable {
    * Records work, to queue it again and again at little cost.
    *
    * @param work queues programs and operations, always the same ones on the same memory. It neither uploads nor
-   *   downloads. It is called a few times now, so it must be safe to repeat
+   *   downloads. It must be safe to repeat: `record` may call it a few times at once, because the first runs of a program
+   *   may take memory that has to be in place when work is recorded
    */
   record(work: () => void): Recording;
 
@@ -89,7 +96,7 @@ export interface Recording extends Disposable {
 
 /** A measurement of a device's runs. */
 export interface Profile {
-  /** Ends the measurement; resolves to what ran, once that is done. */
+  /** Ends the measurement. Waits until all that was queued has run. */
   end(): Promise<TimedRun[]>;
 }
 
@@ -97,7 +104,12 @@ export interface Profile {
 export interface TimedRun {
   /** Name of the graph or kernel. */
   readonly name: string;
-  /** Sequence of runs that it belongs to: `programs` are timed by the thread's clock, others by a card's. */
+  /**
+   * Row of a timeline in which the run is drawn.
+   *
+   * The lane `programs` has the time that programs take on the thread. The lanes of a card, such as `cuda:0 kernels`,
+   * have the time on the card.
+   */
   readonly lane: string;
   /** Start, in microseconds since the epoch. */
   readonly startUs: number;
@@ -123,7 +135,11 @@ export interface Program extends Disposable {
   bind(): BoundProgram;
 }
 
-/** A run whose inputs and outputs stay bound. */
+/**
+ * A run whose inputs and outputs stay bound.
+ *
+ * Every input must be bound before the first run. The result of an output that is not bound is lost.
+ */
 export interface BoundProgram extends Disposable {
   input(name: string, view: View): this;
   output(name: string, view: View): this;
@@ -150,18 +166,22 @@ export interface Workspace extends Disposable {
   readonly sizeBytes: number;
 }
 
-/** A point in the use of a workspace, opaque to others. */
+/** A point in the use of a workspace. Only the workspace that gave it can read it, and each kind has its own type. */
 export type WorkspaceMark = object;
 
-/** Conversion between tensors and views of a device that computes in this process's memory, without copies. */
+/** Conversion between host tensors and views of the same memory, without copies. */
 export interface HostMemory {
   view<D extends DType>(tensor: Tensor<D>): View<D>;
   tensor<D extends DType>(view: View<D>): Tensor<D>;
 }
 
-/** Numbers of allocations, which mean the same to every thread that has opened the device. */
+/** Conversion between views and handles, which mean the same in every thread of the process that has the device open. */
 export interface Handles {
-  /** The number of an allocation, once all queued writes to it are done. The allocation must outlast its use by others. */
+  /**
+   * The handle of a view. Waits for all queued work, so that other threads see what was written.
+   *
+   * The allocation must outlast its use by others.
+   */
   of(view: View): bigint;
   view<D extends DType>(handle: bigint, dtype: D, shape: readonly number[]): View<D>;
 }

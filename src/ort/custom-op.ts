@@ -5,6 +5,7 @@ import { lastingBuffer } from '../tensor/memory.ts';
 import { onnxDTypes } from '../tensor/onnx-dtype.ts';
 import type { Pointer } from './abi.ts';
 import { bytesAt, NativeText, type Native } from './native.ts';
+import type { Provider } from './provider.ts';
 
 /** An op that a JavaScript function computes. */
 export interface CustomOp {
@@ -30,8 +31,12 @@ interface CustomOpDomain extends Disposable {
   readonly pointer: bigint;
 }
 
-/** Provider of custom ops; the CPU's for null. */
-type CustomOpProvider = 'CUDAExecutionProvider' | null;
+/** ONNX Runtime's name of the provider that runs the custom ops of a session; null for the CPU's. */
+const providerNames: Readonly<Record<Provider, string | null>> = {
+  cpu: null,
+  webgpu: null,
+  cuda: 'CUDAExecutionProvider',
+};
 
 /** Version of `struct OrtCustomOp`, which grows with releases. From this one on, functions return statuses. */
 const OP_VERSION = 16;
@@ -65,12 +70,13 @@ export class CustomOps implements Disposable {
   }
 
   /** Puts ops in native memory under a domain's name. Sessions must not outlive the result. */
-  domain(name: string, ops: readonly CustomOp[], provider: CustomOpProvider): CustomOpDomain {
+  domain(name: string, ops: readonly CustomOp[], provider: Provider): CustomOpDomain {
     const f = this.#native.functions;
     using made = new DisposableStack();
     const pointer = this.#native.out(name, (slot) => f.CreateCustomOpDomain(name, slot));
     made.adopt(pointer, f.ReleaseCustomOpDomain);
-    const runsOn = provider === null ? null : made.use(new NativeText(provider)).address;
+    const providerName = providerNames[provider];
+    const runsOn = providerName === null ? null : made.use(new NativeText(providerName)).address;
     for (const op of ops) {
       const type = made.use(new NativeText(op.type)).address;
       const address = this.#table(made);

@@ -9,22 +9,24 @@ import { appendProvider, type Provider, type ProviderSettings } from './provider
 import { Session } from './session.ts';
 import { ValueMaker } from './value.ts';
 
-/** `OrtLoggingLevel` by name. */
-const logLevels = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
+/** `OrtLoggingLevel` by name: the least severe messages that ONNX Runtime writes. */
+const severities = { verbose: 0, info: 1, warning: 2, error: 3, fatal: 4 } as const;
 /** `GraphOptimizationLevel` */
 const OPTIMIZE_ALL = 99;
 /** `OrtAllocatorType`, `OrtMemType` */
 const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
+/** First word of errors while a runtime opens. */
+const OPENING = 'open';
 
 /** Options of ONNX Runtime. The first runtime of a process decides for all (`Runtime.open`). */
 export interface RuntimeOptions {
   /**
    * Threads that share the work of one operator, the caller among them; one for each core unless given.
    *
-   * The last bits of a matrix product depend on this number. Each thread computes some of its columns, and the fewer
-   * they are, the longer the parts in which ONNX Runtime sums them. Results depend neither on the load of the machine
-   * nor on a tensor's address, as long as that is a multiple of 16 bytes.
+   * The last bits of a matrix product depend on this number. ONNX Runtime divides the columns of the product among the
+   * threads. The fewer columns a thread has, the longer are the partial sums from which it adds up an element. Results do
+   * not depend on the load of the machine, nor on the address of a tensor if that is a multiple of 16 bytes.
    */
   readonly threads?: number;
   /** True if idle threads of the pool spin while they wait for work: faster, but they keep their cores busy. */
@@ -41,13 +43,13 @@ interface ModelOps {
 
 /** ONNX Runtime in this thread. All sessions of the process share one environment, thread pool and memory arena. */
 export class Runtime implements Disposable {
-  /** The library's version: `1.29.0`. */
+  /** The library's version, as it tells it. */
   readonly version: string;
   readonly #context: Context;
   readonly #environment: Handle;
   readonly #customOps: CustomOps;
   readonly #profilePrefix: string | undefined;
-  readonly #logLevel: number;
+  readonly #severity: number;
 
   /**
    * Opens the runtime, in any thread and as often as needed.
@@ -71,19 +73,20 @@ export class Runtime implements Disposable {
     const f = native.functions;
     this.version = native.version;
     this.#profilePrefix = profilePrefix;
-    this.#logLevel = logLevel();
+    this.#severity = severityFromEnvironment();
+    // The stack releases what was made if a later step throws. Otherwise the environment's handle takes it over.
     using made = new DisposableStack();
-    const environment = openEnvironment(native, threads, isSpinning, this.#logLevel);
+    const environment = openEnvironment(native, threads, isSpinning, this.#severity);
     made.adopt(environment, f.ReleaseEnv);
     this.#customOps = made.use(new CustomOps(native));
-    const memoryInfo = native.out('open', (slot) =>
+    const memoryInfo = native.out(OPENING, (slot) =>
       f.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
     );
     made.adopt(memoryInfo, f.ReleaseMemoryInfo);
     shareArena(native, environment, memoryInfo);
     this.#context = {
       native,
-      allocator: native.out('open', (slot) => f.GetAllocatorWithDefaultOptions(slot)),
+      allocator: native.out(OPENING, (slot) => f.GetAllocatorWithDefaultOptions(slot)),
       memoryInfo,
       values: new ValueMaker(native, memoryInfo),
       observer: null,
@@ -100,8 +103,8 @@ export class Runtime implements Disposable {
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name its name in errors
    * @param options.settings the provider's own
-   * @param options.customOps those of the model, all in one domain, run by the provider
-   * @param options.settle waits for queued work of runs, which uses the session's memory; called before it is released
+   * @param options.customOps the custom ops that the model has; the provider runs them
+   * @param options.settle called before the session is released; waits for queued runs, which use the session's memory
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
    */
   compile(
@@ -118,18 +121,19 @@ export class Runtime implements Disposable {
     const { native } = this.#context;
     const f = native.functions;
     const environment = this.#environment.pointer;
+    // What the session needs as long as it lives. The session takes it over in the end.
     using made = new DisposableStack();
     this.#environment.hold();
     made.defer(() => {
       this.#environment.drop();
     });
+    // What only compiling needs.
     using compiling = new DisposableStack();
     const sessionOptions = native.out(name, (slot) => f.CreateSessionOptions(slot));
     compiling.adopt(sessionOptions, f.ReleaseSessionOptions);
     this.#configure(sessionOptions, name);
     if (customOps !== undefined && customOps.ops.length > 0) {
-      const runsOn = provider === 'cuda' ? 'CUDAExecutionProvider' : null;
-      const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, runsOn));
+      const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
       native.check(f.AddCustomOpDomain(sessionOptions, domain.pointer), name);
     }
     appendProvider(native, sessionOptions, provider, settings);
@@ -166,9 +170,11 @@ export class Runtime implements Disposable {
   #configure(options: bigint, name: string): void {
     const { native } = this.#context;
     const f = native.functions;
-    native.check(f.SetSessionLogSeverityLevel(options, this.#logLevel), name);
+    native.check(f.SetSessionLogSeverityLevel(options, this.#severity), name);
     native.check(f.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
+    // Runs of the same shapes take the memory of all intermediate tensors in one piece.
     native.check(f.EnableMemPattern(options), name);
+    // Sessions share the threads and the arena of the environment.
     native.check(f.DisablePerSessionThreads(options), name);
     native.check(f.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
     if (this.#profilePrefix !== undefined) {
@@ -177,31 +183,33 @@ export class Runtime implements Disposable {
   }
 }
 
-/** The lowest level at which ONNX Runtime writes to stderr, from `CXMIND_ONNXRUNTIME_LOG`. */
-function logLevel(): number {
+/** The severity from which ONNX Runtime writes to stderr, named by `CXMIND_ONNXRUNTIME_LOG`. */
+function severityFromEnvironment(): number {
   const name = process.env['CXMIND_ONNXRUNTIME_LOG'] ?? '';
-  if (name === '') return logLevels.fatal;
-  if (Object.hasOwn(logLevels, name)) return logLevels[name as keyof typeof logLevels];
+  if (name === '') return severities.fatal;
+  if (Object.hasOwn(severities, name)) return severities[name as keyof typeof severities];
   throw new CxmindError(
     'CONFIG_INVALID',
-    `CXMIND_ONNXRUNTIME_LOG: expected ${Object.keys(logLevels).join(', ')}, got '${name}'`,
+    `CXMIND_ONNXRUNTIME_LOG: expected ${Object.keys(severities).join(', ')}, got '${name}'`,
   );
 }
 
+/** Opens the environment of the process, or takes a share in it where it is open. */
 function openEnvironment(
   native: Native,
   threads: number,
   isSpinning: boolean,
-  level: number,
+  severity: number,
 ): bigint {
   const f = native.functions;
-  const options = native.out('open', (slot) => f.CreateThreadingOptions(slot));
+  const options = native.out(OPENING, (slot) => f.CreateThreadingOptions(slot));
   try {
-    native.check(f.SetGlobalIntraOpNumThreads(options, threads), 'open');
-    native.check(f.SetGlobalInterOpNumThreads(options, 1), 'open');
-    native.check(f.SetGlobalSpinControl(options, isSpinning ? 1 : 0), 'open');
-    return native.out('open', (slot) =>
-      f.CreateEnvWithGlobalThreadPools(level, 'cxmind', options, slot),
+    native.check(f.SetGlobalIntraOpNumThreads(options, threads), OPENING);
+    // The operators of a session run one after the other, so more threads between operators would be idle.
+    native.check(f.SetGlobalInterOpNumThreads(options, 1), OPENING);
+    native.check(f.SetGlobalSpinControl(options, isSpinning ? 1 : 0), OPENING);
+    return native.out(OPENING, (slot) =>
+      f.CreateEnvWithGlobalThreadPools(severity, 'cxmind', options, slot),
     );
   } finally {
     f.ReleaseThreadingOptions(options);
@@ -212,8 +220,9 @@ function openEnvironment(
 function shareArena(native: Native, environment: bigint, memoryInfo: bigint): void {
   const status = native.functions.CreateAndRegisterAllocator(environment, memoryInfo, null);
   if (status === null) return;
+  // Another runtime of the process may have made the arena. ONNX Runtime has no error code for this, only a text.
   const { text } = native.take(status);
   if (!/already (been )?registered|already exists/i.test(text)) {
-    throw new CxmindError('RUNTIME_FAILED', `open: ${text}`);
+    throw new CxmindError('RUNTIME_FAILED', `${OPENING}: ${text}`);
   }
 }
