@@ -2,10 +2,8 @@ import * as t from 'io-ts';
 import { curveKeyPair } from 'zeromq';
 import { matching } from '../../src/check/scalars.ts';
 
-/** A CURVE key in Z85: 40 characters for 32 bytes. */
-const keyPattern = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/;
-
-const CurveKey = matching('a CURVE key in Z85', keyPattern);
+/** Codec of CURVE keys: 40 characters of Z85 for 32 bytes. */
+const CurveKey = matching('a CURVE key in Z85', /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/);
 
 interface KeyPair {
   readonly publicKey: string;

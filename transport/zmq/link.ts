@@ -23,7 +23,8 @@ import { Liveness } from './liveness.ts';
  *                    close()                      the peer has all
  *           ┌────── say bye ──────▶ closing ───────────────────────────┐
  *         open                        │ the peer says bye              ▼
- *           └─── the peer says bye ───┴──▶ left ─── all has come ──▶ ended
+ *           └─── the peer says bye ───┴──▶ left ── all has come ───▶ ended
+ *                                            └──────── close() ────────┘
  *
  *   any state ── silence, garbage, the peer's end, lose() ──▶ ended
  *   any state ── a cut ──▶ the same state: both ends send again what the other lacks
@@ -120,7 +121,10 @@ export class ZmqLink implements Link {
    * A peer that takes nothing is waited for as long as one that says nothing.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#state === 'open' || this.#state === 'left') {
+    if (this.#state === 'left') {
+      // The peer throws away what this end sends, and here nobody waits for more of the peer's.
+      this.#end('closed', undefined);
+    } else if (this.#state === 'open') {
       for (const channel of this.#channels.values()) channel.close();
       this.#enqueue({ kind: 'bye', channel: 0 });
       this.#state = 'closing';
