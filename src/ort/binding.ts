@@ -108,15 +108,15 @@ export class Binding implements Disposable {
   runToTensors(): Record<string, Tensor> {
     const { native, memoryInfo, allocator } = this.#context;
     const { name, outputs } = this.#graph;
-    const f = native.functions;
+    const ort = native.functions;
     this.#outputs.clear();
     for (const end of outputs.values()) {
-      native.check(f.BindOutputToDevice(this.#handle.pointer, end.name, memoryInfo), name);
+      native.check(ort.BindOutputToDevice(this.#handle.pointer, end.name, memoryInfo), name);
       this.#memory.delete(end);
     }
     this.run();
     const [array, count] = native.outPair(name, (values, counter) =>
-      f.GetBoundOutputValues(this.#handle.pointer, allocator, values, counter),
+      ort.GetBoundOutputValues(this.#handle.pointer, allocator, values, counter),
     );
     const values = pointersAt(array, Number(count));
     try {
@@ -124,8 +124,8 @@ export class Binding implements Disposable {
         [...outputs.keys()].map((key, i) => [key, this.#copyOf(values[i]!, `${name}: ${key}`)]),
       );
     } finally {
-      for (const value of values) f.ReleaseValue(value);
-      native.check(f.AllocatorFree(allocator, array), name);
+      for (const value of values) ort.ReleaseValue(value);
+      native.check(ort.AllocatorFree(allocator, array), name);
     }
   }
 
@@ -187,18 +187,18 @@ export class Binding implements Disposable {
 
   #copyOf(value: bigint, where: string): Tensor {
     const { native } = this.#context;
-    const f = native.functions;
-    const info = native.out(where, (slot) => f.GetTensorTypeAndShape(value, slot));
+    const ort = native.functions;
+    const info = native.out(where, (slot) => ort.GetTensorTypeAndShape(value, slot));
     try {
       const { dtype, shape } = describeTensor(native, info, where);
       const tensor = zeros(dtype, shape as number[]);
       const length = tensor.data.byteLength;
       if (sizeOf(tensor.shape) === 0) return tensor;
-      const data = native.out(where, (slot) => f.GetTensorMutableData(value, slot));
+      const data = native.out(where, (slot) => ort.GetTensorMutableData(value, slot));
       viewOf('u8', tensor.data.buffer, 0, length).set(bytesAt(data, length));
       return tensor;
     } finally {
-      f.ReleaseTensorTypeAndShapeInfo(info);
+      ort.ReleaseTensorTypeAndShapeInfo(info);
     }
   }
 }

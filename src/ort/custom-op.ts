@@ -71,10 +71,10 @@ export class CustomOps implements Disposable {
 
   /** Puts ops in native memory under a domain's name. Sessions must not outlive the result. */
   domain(name: string, ops: readonly CustomOp[], provider: Provider): CustomOpDomain {
-    const f = this.#native.functions;
+    const ort = this.#native.functions;
     using made = new DisposableStack();
-    const pointer = this.#native.out(name, (slot) => f.CreateCustomOpDomain(name, slot));
-    made.adopt(pointer, f.ReleaseCustomOpDomain);
+    const pointer = this.#native.out(name, (slot) => ort.CreateCustomOpDomain(name, slot));
+    made.adopt(pointer, ort.ReleaseCustomOpDomain);
     const providerName = providerNames[provider];
     const runsOn = providerName === null ? null : made.use(new NativeText(providerName)).address;
     for (const op of ops) {
@@ -82,7 +82,7 @@ export class CustomOps implements Disposable {
       const address = this.#table(made);
       this.#ops.set(address, { ...op, name: type, provider: runsOn });
       made.defer(() => this.#ops.delete(address));
-      this.#native.check(f.CustomOpDomain_Add(pointer, address), name);
+      this.#native.check(ort.CustomOpDomain_Add(pointer, address), name);
     }
     const owned = made.move();
     return {
@@ -229,14 +229,14 @@ class Call implements CustomCall {
 
   #shape(value: bigint): number[] {
     const native = this.#native;
-    const f = native.functions;
-    const info = native.out(this.#type, (slot) => f.GetTensorTypeAndShape(value, slot));
+    const ort = native.functions;
+    const info = native.out(this.#type, (slot) => ort.GetTensorTypeAndShape(value, slot));
     try {
-      const axes = Number(native.out(this.#type, (slot) => f.GetDimensionsCount(info, slot)));
-      native.check(f.GetDimensions(info, this.#dims, axes), this.#type);
+      const axes = Number(native.out(this.#type, (slot) => ort.GetDimensionsCount(info, slot)));
+      native.check(ort.GetDimensions(info, this.#dims, axes), this.#type);
       return Array.from({ length: axes }, (_, axis) => Number(this.#dims[axis]));
     } finally {
-      f.ReleaseTensorTypeAndShapeInfo(info);
+      ort.ReleaseTensorTypeAndShapeInfo(info);
     }
   }
 }

@@ -17,14 +17,14 @@ export class DeviceMemory implements Disposable {
 
   constructor(context: Context, session: Handle, name: MemoryName, ordinal: number) {
     const { native } = context;
-    const f = native.functions;
+    const ort = native.functions;
     using made = new DisposableStack();
     const info = native.out(name, (slot) =>
-      f.CreateMemoryInfo(name, DEVICE_ALLOCATOR, ordinal, DEFAULT_MEMORY, slot),
+      ort.CreateMemoryInfo(name, DEVICE_ALLOCATOR, ordinal, DEFAULT_MEMORY, slot),
     );
-    made.adopt(info, f.ReleaseMemoryInfo);
-    const allocator = native.out(name, (slot) => f.CreateAllocator(session.pointer, info, slot));
-    made.adopt(allocator, f.ReleaseAllocator);
+    made.adopt(info, ort.ReleaseMemoryInfo);
+    const allocator = native.out(name, (slot) => ort.CreateAllocator(session.pointer, info, slot));
+    made.adopt(allocator, ort.ReleaseAllocator);
     session.hold();
     made.defer(() => session.drop());
     const owned = made.move();

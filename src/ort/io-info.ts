@@ -52,20 +52,22 @@ export function describeEnds(
   side: 'Input' | 'Output',
   graph: string,
 ): IoInfo[] {
-  const f = native.functions;
-  const count = native.out(graph, (slot) => f[`SessionGet${side}Count`](session, slot));
+  const ort = native.functions;
+  const count = native.out(graph, (slot) => ort[`SessionGet${side}Count`](session, slot));
   return Array.from({ length: Number(count) }, (_, i) => {
-    const at = native.out(graph, (slot) => f[`SessionGet${side}Name`](session, i, allocator, slot));
+    const at = native.out(graph, (slot) =>
+      ort[`SessionGet${side}Name`](session, i, allocator, slot),
+    );
     const name = textAt(at);
-    native.check(f.AllocatorFree(allocator, at), graph);
+    native.check(ort.AllocatorFree(allocator, at), graph);
     const where = `${graph}: ${side.toLowerCase()} ${name}`;
-    const type = native.out(where, (slot) => f[`SessionGet${side}TypeInfo`](session, i, slot));
+    const type = native.out(where, (slot) => ort[`SessionGet${side}TypeInfo`](session, i, slot));
     try {
-      const tensor = native.out(where, (slot) => f.CastTypeInfoToTensorInfo(type, slot));
+      const tensor = native.out(where, (slot) => ort.CastTypeInfoToTensorInfo(type, slot));
       if (tensor === 0n) throw new CxmindError('DTYPE_MISMATCH', `${where}: expected a tensor`);
       return { name, ...describeTensor(native, tensor, where) };
     } finally {
-      f.ReleaseTypeInfo(type);
+      ort.ReleaseTypeInfo(type);
     }
   });
 }

@@ -42,23 +42,23 @@ export function appendProvider(
   settings: ProviderSettings = {},
 ): void {
   if (provider === 'cpu') return;
-  const f = native.functions;
+  const ort = native.functions;
   const [names, values] = [Object.keys(settings), Object.values(settings)];
   try {
     switch (provider) {
       case 'webgpu':
         native.check(
-          f.SessionOptionsAppendExecutionProvider(options, 'WebGPU', names, values, names.length),
+          ort.SessionOptionsAppendExecutionProvider(options, 'WebGPU', names, values, names.length),
           'WebGPU',
         );
         return;
       case 'cuda': {
-        const cuda = native.out('CUDA', (slot) => f.CreateCUDAProviderOptions(slot));
+        const cuda = native.out('CUDA', (slot) => ort.CreateCUDAProviderOptions(slot));
         try {
-          native.check(f.UpdateCUDAProviderOptions(cuda, names, values, names.length), 'CUDA');
-          native.check(f.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda), 'CUDA');
+          native.check(ort.UpdateCUDAProviderOptions(cuda, names, values, names.length), 'CUDA');
+          native.check(ort.SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda), 'CUDA');
         } finally {
-          f.ReleaseCUDAProviderOptions(cuda);
+          ort.ReleaseCUDAProviderOptions(cuda);
         }
         return;
       }

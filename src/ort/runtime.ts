@@ -70,23 +70,23 @@ export class Runtime implements Disposable {
 
   private constructor(native: Native, options: RuntimeOptions) {
     const { threads = availableParallelism(), isSpinning = true, profilePrefix } = options;
-    const f = native.functions;
+    const ort = native.functions;
     this.version = native.version;
     this.#profilePrefix = profilePrefix;
     this.#severity = severityFromEnvironment();
     // The stack releases what was made if a later step throws. Otherwise the environment's handle takes it over.
     using made = new DisposableStack();
     const environment = openEnvironment(native, threads, isSpinning, this.#severity);
-    made.adopt(environment, f.ReleaseEnv);
+    made.adopt(environment, ort.ReleaseEnv);
     this.#customOps = made.use(new CustomOps(native));
     const memoryInfo = native.out(OPENING, (slot) =>
-      f.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
+      ort.CreateCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY, slot),
     );
-    made.adopt(memoryInfo, f.ReleaseMemoryInfo);
+    made.adopt(memoryInfo, ort.ReleaseMemoryInfo);
     shareArena(native, environment, memoryInfo);
     this.#context = {
       native,
-      allocator: native.out(OPENING, (slot) => f.GetAllocatorWithDefaultOptions(slot)),
+      allocator: native.out(OPENING, (slot) => ort.GetAllocatorWithDefaultOptions(slot)),
       memoryInfo,
       values: new ValueMaker(native, memoryInfo),
       observer: null,
@@ -119,7 +119,7 @@ export class Runtime implements Disposable {
   ): Session {
     const { name = 'graph', provider = 'cpu', settings = {}, customOps, settle } = options;
     const { native } = this.#context;
-    const f = native.functions;
+    const ort = native.functions;
     const environment = this.#environment.pointer;
     // What the session needs as long as it lives. The session takes it over in the end.
     using made = new DisposableStack();
@@ -129,16 +129,16 @@ export class Runtime implements Disposable {
     });
     // What only compiling needs.
     using compiling = new DisposableStack();
-    const sessionOptions = native.out(name, (slot) => f.CreateSessionOptions(slot));
-    compiling.adopt(sessionOptions, f.ReleaseSessionOptions);
+    const sessionOptions = native.out(name, (slot) => ort.CreateSessionOptions(slot));
+    compiling.adopt(sessionOptions, ort.ReleaseSessionOptions);
     this.#configure(sessionOptions, name);
     if (customOps !== undefined && customOps.ops.length > 0) {
       const domain = made.use(this.#customOps.domain(customOps.domain, customOps.ops, provider));
-      native.check(f.AddCustomOpDomain(sessionOptions, domain.pointer), name);
+      native.check(ort.AddCustomOpDomain(sessionOptions, domain.pointer), name);
     }
     appendProvider(native, sessionOptions, provider, settings);
     const pointer = native.out(name, (slot) =>
-      f.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
+      ort.CreateSessionFromArray(environment, model, model.byteLength, sessionOptions, slot),
     );
     const owned = made.move();
     return new Session(this.#context, pointer, {
@@ -169,16 +169,16 @@ export class Runtime implements Disposable {
   /** Sets the options that all sessions share. */
   #configure(options: bigint, name: string): void {
     const { native } = this.#context;
-    const f = native.functions;
-    native.check(f.SetSessionLogSeverityLevel(options, this.#severity), name);
-    native.check(f.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
+    const ort = native.functions;
+    native.check(ort.SetSessionLogSeverityLevel(options, this.#severity), name);
+    native.check(ort.SetSessionGraphOptimizationLevel(options, OPTIMIZE_ALL), name);
     // Runs of the same shapes take the memory of all intermediate tensors in one piece.
-    native.check(f.EnableMemPattern(options), name);
+    native.check(ort.EnableMemPattern(options), name);
     // Sessions share the threads and the arena of the environment.
-    native.check(f.DisablePerSessionThreads(options), name);
-    native.check(f.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
+    native.check(ort.DisablePerSessionThreads(options), name);
+    native.check(ort.AddSessionConfigEntry(options, 'session.use_env_allocators', '1'), name);
     if (this.#profilePrefix !== undefined) {
-      native.check(f.EnableProfiling(options, this.#profilePrefix), name);
+      native.check(ort.EnableProfiling(options, this.#profilePrefix), name);
     }
   }
 }
@@ -201,18 +201,18 @@ function openEnvironment(
   isSpinning: boolean,
   severity: number,
 ): bigint {
-  const f = native.functions;
-  const options = native.out(OPENING, (slot) => f.CreateThreadingOptions(slot));
+  const ort = native.functions;
+  const options = native.out(OPENING, (slot) => ort.CreateThreadingOptions(slot));
   try {
-    native.check(f.SetGlobalIntraOpNumThreads(options, threads), OPENING);
+    native.check(ort.SetGlobalIntraOpNumThreads(options, threads), OPENING);
     // The operators of a session run one after the other, so more threads between operators would be idle.
-    native.check(f.SetGlobalInterOpNumThreads(options, 1), OPENING);
-    native.check(f.SetGlobalSpinControl(options, isSpinning ? 1 : 0), OPENING);
+    native.check(ort.SetGlobalInterOpNumThreads(options, 1), OPENING);
+    native.check(ort.SetGlobalSpinControl(options, isSpinning ? 1 : 0), OPENING);
     return native.out(OPENING, (slot) =>
-      f.CreateEnvWithGlobalThreadPools(severity, 'cxmind', options, slot),
+      ort.CreateEnvWithGlobalThreadPools(severity, 'cxmind', options, slot),
     );
   } finally {
-    f.ReleaseThreadingOptions(options);
+    ort.ReleaseThreadingOptions(options);
   }
 }
 

@@ -36,10 +36,10 @@ export class Session implements Disposable {
   ) {
     const { native, allocator } = context;
     const { name, provider, isProfiled, settle, onRelease } = options;
-    const f = native.functions;
+    const ort = native.functions;
     using made = new DisposableStack();
     made.defer(onRelease);
-    made.adopt(pointer, f.ReleaseSession);
+    made.adopt(pointer, ort.ReleaseSession);
     if (settle !== undefined) made.defer(settle);
     this.name = name;
     this.provider = provider;
@@ -57,8 +57,8 @@ export class Session implements Disposable {
     const runOptions = provider === 'cuda' ? queuedRun(native, name, made) : null;
     if (isProfiled) {
       made.defer(() => {
-        const path = native.out(name, (slot) => f.SessionEndProfiling(pointer, allocator, slot));
-        native.check(f.AllocatorFree(allocator, path), name);
+        const path = native.out(name, (slot) => ort.SessionEndProfiling(pointer, allocator, slot));
+        native.check(ort.AllocatorFree(allocator, path), name);
       });
     }
     const owned = made.move();
@@ -104,9 +104,12 @@ export class Session implements Disposable {
 
 /** Run options with which a run returns while the device computes; without them it waits for its stream. */
 function queuedRun(native: Native, name: string, owner: DisposableStack): bigint {
-  const f = native.functions;
-  const options = native.out(name, (slot) => f.CreateRunOptions(slot));
-  owner.adopt(options, f.ReleaseRunOptions);
-  native.check(f.AddRunConfigEntry(options, 'disable_synchronize_execution_providers', '1'), name);
+  const ort = native.functions;
+  const options = native.out(name, (slot) => ort.CreateRunOptions(slot));
+  owner.adopt(options, ort.ReleaseRunOptions);
+  native.check(
+    ort.AddRunConfigEntry(options, 'disable_synchronize_execution_providers', '1'),
+    name,
+  );
   return options;
 }
