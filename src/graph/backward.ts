@@ -6,8 +6,8 @@
  * PyTorch's AOTAutograd works in the same way. Three things differ from the textbook:
  *
  * - `Op.vjp` may return a gradient of any shape that broadcasts with the value's. `unbroadcast` brings it to the value's.
- * - The backward graph may read a substitute in place of a forward value: an equal that is cheaper to keep
- *   (`Op.substitutes`).
+ * - The backward graph may read a substitute in place of a forward value: an equal that is cheaper to save or to
+ *   compute again (`Op.substitutes`).
  * - The node that computes a gradient may also add it to an accumulator (`accumulate.ts`).
  *
  * An example of the last two is `y = rmsNorm(x, w)`, `z = y W`. The norm's second output is `r`, one number a row:
@@ -53,8 +53,8 @@ export interface DifferentiateOptions {
  * - `grad.<output>` for every float output that depends on `wrt`;
  * - `accum.<input>`, f32, for every input in `accumulate`.
  *
- * It gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it is accumulated. All names in
- * `<>` are names of the forward graph: `grad.loss` goes in, and `grad.weight` comes out.
+ * It gives `grad.<input>` for every input in `wrt`, in the input's dtype, or in f32 where it is accumulated. Both
+ * `<output>` and `<input>` are names of the forward graph: `grad.loss` goes in, and `grad.weight` comes out.
  *
  * Only one node reads `accum.<input>`. `grad.<input>` is written by the same node or by a later one, so the two may be
  * bound to the same memory.
@@ -81,7 +81,7 @@ export function differentiate(graph: Graph, options: DifferentiateOptions): Forw
     const gradient = gradients.get(target.id) ?? g.zeros(target.dtype, target.shape);
     g.output(`grad.${target.name}`, gradient);
   }
-  // This writes inputs and nodes to `g` as well, but outputs of a builder are final, so new ones come back.
+  // This writes accumulators and nodes to `g`. The outputs of a builder are final, so it returns a new list of them.
   const outputs = accumulated(g, targets, new Set(accumulate));
   const joint: Joint = { source, graph: { ...g.build(), outputs }, forwardNodes, substitutions };
   return partition(joint, save);
@@ -99,7 +99,7 @@ function floatInput(graph: Graph, name: string): Value {
   return input;
 }
 
-/** Adds the substitutes of the graph's values to the builder. */
+/** Writes the substitutes of the graph's values to the builder. */
 function writeSubstitutes(graph: Graph, g: GraphBuilder): Substitution[] {
   return graph.nodes.flatMap((node) => {
     const substitutes = opOf(node).substitutes?.(node, g) ?? [];
@@ -109,7 +109,7 @@ function writeSubstitutes(graph: Graph, g: GraphBuilder): Substitution[] {
   });
 }
 
-/** Adds the nodes that compute gradients to the builder; returns the gradients by the id of their value. */
+/** Writes the nodes that compute gradients to the builder; returns the gradients by the id of their value. */
 function writeGradients(
   graph: Graph,
   g: GraphBuilder,

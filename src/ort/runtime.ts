@@ -58,11 +58,11 @@ export class Runtime implements Disposable {
    * disposed ends it. A worker thread that is stopped before it disposes its runtime leaves the environment open.
    *
    * ONNX Runtime's failures are thrown as errors, so the library itself writes nothing. The variable
-   * `CXMIND_ONNXRUNTIME_LOG` sets a level from which it writes to stderr. At `warning`, for example, it tells which nodes
+   * `CXMIND_ONNXRUNTIME_LOG` names a severity from which it writes to stderr. At `warning`, for example, it tells which nodes
    * a provider leaves to the CPU.
    *
-   * @throws DEVICE_MISSING when there is no library for this machine; CONFIG_INVALID for a log level that
-   *   does not exist; RUNTIME_FAILED
+   * @throws DEVICE_MISSING when there is no library for this machine; CONFIG_INVALID for a severity that does
+   *   not exist; RUNTIME_FAILED
    */
   static open(options: RuntimeOptions = {}): Runtime {
     return new Runtime(new Native(loadAbi()), options);
@@ -102,7 +102,7 @@ export class Runtime implements Disposable {
    *
    * @param model bytes of an ONNX ModelProto; not used after the call
    * @param options.name its name in errors
-   * @param options.settings the provider's own
+   * @param options.settings options of the provider
    * @param options.customOps the custom ops that the model has; the provider runs them
    * @param options.settle called before the session is released; waits for queued runs, which use the session's memory
    * @throws DEVICE_MISSING when the provider does not load; RUNTIME_FAILED for a bad model
@@ -121,13 +121,13 @@ export class Runtime implements Disposable {
     const { native } = this.#context;
     const ort = native.functions;
     const environment = this.#environment.pointer;
-    // What the session needs as long as it lives. The session takes it over in the end.
+    // Holds what the session needs as long as it lives. The session takes it over at the end.
     using made = new DisposableStack();
     this.#environment.hold();
     made.defer(() => {
       this.#environment.drop();
     });
-    // What only compiling needs.
+    // Holds what only compiling needs.
     using compiling = new DisposableStack();
     const sessionOptions = native.out(name, (slot) => ort.CreateSessionOptions(slot));
     compiling.adopt(sessionOptions, ort.ReleaseSessionOptions);

@@ -7,9 +7,9 @@ import { packetBytes, packetHeadBytes, packetHeadWords, ringDataAt, ringWords } 
  * Positions count bytes and run freely modulo 2^32. They are kept as i32 by `| 0`, which also makes the difference of two
  * positions right when one has wrapped. The capacity is a power of two, so `position & mask` is the place in the data.
  *
- * It deviates in two ways. The reader copies out all packets at once, so that their room is free before they are
- * delivered. And neither end blocks. A reader that has nothing to do sets the word `asleep` and returns to its event
- * loop. The writer clears the word after its next packet, and wakes the reader by a message.
+ * Two things differ from Lamport's queue. The reader copies out all packets at once, so that their room is free before
+ * they are delivered. And neither end blocks: a reader that has nothing to do sets the word `asleep` and returns to its
+ * event loop. After its next packet the writer clears the word, and wakes the reader by a message.
  */
 
 const { writePosition, readPosition, asleep } = ringWords;
@@ -23,6 +23,7 @@ const smallBatchBytes = 128;
 class RingMemory {
   readonly words: Int32Array;
   readonly data: Uint8Array;
+  /** The data as i32, for the heads of packets. */
   readonly heads: Int32Array;
   readonly mask: number;
 
