@@ -58,8 +58,8 @@ export class Runtime implements Disposable {
    * disposed ends it. A worker thread that is stopped before it disposes its runtime leaves the environment open.
    *
    * ONNX Runtime's failures are thrown as errors, so the library itself writes nothing. The variable
-   * `CXMIND_ONNXRUNTIME_LOG` names a severity from which it writes to stderr. At `warning`, for example, it tells which nodes
-   * a provider leaves to the CPU.
+   * `CXMIND_ONNXRUNTIME_LOG` names a severity from which it writes to stderr. At `warning`, for example, it tells which
+   * nodes a provider leaves to the CPU.
    *
    * @throws DEVICE_MISSING when there is no library for this machine; CONFIG_INVALID for a severity that does
    *   not exist; RUNTIME_FAILED
