@@ -2,6 +2,7 @@ import { CxmindError } from '../errors.ts';
 import { comparableGroups } from './groups.ts';
 import {
   assertTokenLengths,
+  f32,
   isCounted,
   maskedWhiten,
   rowCount,
@@ -11,11 +12,10 @@ import {
   type TokenRows,
 } from './primitives.ts';
 
-const f32 = Math.fround;
-/** Added to a group's deviation before dividing by it. */
-const EPSILON = f32(1e-6);
+/** Added to the deviation of a group's scores before dividing by it. */
+const DEVIATION_EPSILON = f32(1e-6);
 
-/** Inputs of the estimators, each of which says in its docstring what it needs beyond the rewards. */
+/** Inputs of the estimators. */
 export interface AdvantageInput extends TokenRows {
   /** f32 `[T]`, token-level rewards, KL penalty included where there is one. */
   readonly rewards: Float32Array;
@@ -27,7 +27,7 @@ export interface AdvantageInput extends TokenRows {
   readonly values?: Float32Array | undefined;
   /** Discount per token; `reinforce_plus_plus` and `gae`. */
   readonly gamma: number;
-  /** Weight of longer returns; `gae` only. */
+  /** Decay per token of the weight of later temporal differences, λ; `gae` only. */
   readonly lambda: number;
 }
 
@@ -37,34 +37,34 @@ export interface AdvantageEstimate {
   readonly returns: Float32Array;
 }
 
-/** An advantage estimator, and whether it compares the responses to a prompt, so that it takes two at least. */
+/** An advantage estimator. */
 export interface AdvantageEstimator {
   readonly estimate: (input: AdvantageInput) => AdvantageEstimate;
+  /** True if it compares the responses to a prompt with each other, so that every prompt needs two at least. */
   readonly comparesResponses: boolean;
 }
 
 /** The advantage estimators by their config name (`algorithm.adv_estimator`). */
 export const advantageEstimators = {
-  gae: byItself(generalizedAdvantage),
-  grpo: byComparison(groupRelativeAdvantage),
-  reinforce_plus_plus: byItself(reinforcePlusPlus),
-  remax: byItself(greedyBaseline),
-  rloo: byComparison(leaveOneOutAdvantage),
-  grpo_passk: byComparison(passAtKAdvantage),
+  gae: { estimate: generalizedAdvantage, comparesResponses: false },
+  grpo: withinGroups(groupRelativeAdvantage),
+  reinforce_plus_plus: { estimate: reinforcePlusPlus, comparesResponses: false },
+  remax: { estimate: remax, comparesResponses: false },
+  rloo: withinGroups(leaveOneOutAdvantage),
+  grpo_passk: withinGroups(passAtKAdvantage),
 } as const satisfies Record<string, AdvantageEstimator>;
 
 export type AdvantageEstimatorName = keyof typeof advantageEstimators;
 
-function byItself(estimate: AdvantageEstimator['estimate']): AdvantageEstimator {
-  return { estimate, comparesResponses: false };
-}
-
 /** The estimator that gives every token of a response the response's advantage over the others of its group. */
-function byComparison(
-  advantageOf: (scores: Float32Array, groupIds: readonly string[]) => Float32Array,
+function withinGroups(
+  advantagesOf: (scores: Float32Array, groupIds: readonly string[]) => Float32Array,
 ): AdvantageEstimator {
   return {
-    estimate: (input) => perResponse(input, advantageOf(scoresOf(input), input.groupIds)),
+    estimate: (input) => {
+      const advantages = atTokens(input, advantagesOf(scoresOf(input), input.groupIds));
+      return { advantages, returns: advantages };
+    },
     comparesResponses: true,
   };
 }
@@ -72,8 +72,8 @@ function byComparison(
 /**
  * Group-relative advantage: each score less its group's mean, over its group's deviation.
  *
- * A group whose scores are all equal gets exact zeros, so it adds nothing to the gradient. The
- * reference divides one rounding error by another there (ten scores of 0.7 give 0.056 each).
+ * A group whose scores are all equal gets exact zeros, so it adds nothing to the gradient. EasyR1 divides one rounding
+ * error by another there: ten scores of 0.7 give 0.056 each.
  *
  * @param scores   f32 `[B]`, one per response
  * @param groupIds `[B]`, the prompt each response answers; members need not be adjacent
@@ -91,7 +91,7 @@ export function groupRelativeAdvantage(
     if (group.every((score) => score === group[0])) continue;
     const { mean, deviation } = momentsOf(group);
     for (const row of members) {
-      advantages[row] = f32(scores[row]! - mean) / f32(deviation + EPSILON);
+      advantages[row] = f32(scores[row]! - mean) / f32(deviation + DEVIATION_EPSILON);
     }
   }
   return advantages;
@@ -111,9 +111,10 @@ export function passAtKAdvantage(scores: Float32Array, groupIds: readonly string
   const advantages = new Float32Array(scores.length);
   for (const members of comparableGroups('passAtKAdvantage', scores, groupIds)) {
     const ranked = members.toSorted((a, b) => scores[b]! - scores[a]!);
-    const [best, second] = [ranked[0]!, ranked[1]!];
+    const best = ranked[0]!;
+    const lead = f32(scores[best]! - scores[ranked[1]!]!);
     const { deviation } = momentsOf(Float32Array.from(members, (row) => scores[row]!));
-    advantages[best] = f32(scores[best]! - scores[second]!) / f32(deviation + EPSILON);
+    advantages[best] = lead / f32(deviation + DEVIATION_EPSILON);
   }
   return advantages;
 }
@@ -135,8 +136,8 @@ export function leaveOneOutAdvantage(
   for (const members of comparableGroups('leaveOneOutAdvantage', scores, groupIds)) {
     const total = f32(sum(members.map((row) => scores[row]!)));
     for (const row of members) {
-      const others = f32(f32(total - scores[row]!) / (members.length - 1));
-      advantages[row] = scores[row]! - others;
+      const meanOfOthers = f32(f32(total - scores[row]!) / (members.length - 1));
+      advantages[row] = scores[row]! - meanOfOthers;
     }
   }
   return advantages;
@@ -148,7 +149,7 @@ export function leaveOneOutAdvantage(
  *
  * @see Li et al., arXiv:2310.10505
  */
-function greedyBaseline(input: AdvantageInput): AdvantageEstimate {
+function remax(input: AdvantageInput): AdvantageEstimate {
   const scores = scoresOf(input);
   const baselines = required(input.baselines, 'remax', 'baselines');
   if (baselines.length !== scores.length) {
@@ -157,17 +158,14 @@ function greedyBaseline(input: AdvantageInput): AdvantageEstimate {
       `remax: baselines [${baselines.length}] for scores [B=${scores.length}]`,
     );
   }
-  const { advantages } = perResponse(
-    input,
-    scores.map((score, row) => score - baselines[row]!),
-  );
+  const leads = scores.map((score, row) => score - baselines[row]!);
   const returns = new Float32Array(tokenCount(input));
-  backwards(input, (t, toGo: number) => {
+  backwards(input, (t, toGo) => {
     const reward = isCounted(input, t) ? input.rewards[t]! : 0;
     returns[t] = toGo + reward;
     return returns[t];
   });
-  return { advantages, returns };
+  return { advantages: atTokens(input, leads), returns };
 }
 
 /**
@@ -180,7 +178,7 @@ function reinforcePlusPlus(input: AdvantageInput): AdvantageEstimate {
   assertTokenLengths('reinforce_plus_plus', input, { rewards: input.rewards });
   const gamma = f32(input.gamma);
   const returns = new Float32Array(tokenCount(input));
-  backwards(input, (t, running: number) => {
+  backwards(input, (t, running) => {
     returns[t] = input.rewards[t]! + f32(gamma * running);
     return isCounted(input, t) ? returns[t] : 0;
   });
@@ -191,31 +189,35 @@ function reinforcePlusPlus(input: AdvantageInput): AdvantageEstimate {
  * Generalised advantage estimation, whitened over the tokens of the batch; returns are the advantages
  * before whitening plus the values (`input.values`).
  *
- * Masked tokens are transparent: they neither change what is carried back nor stop it, so tool output
- * between two turns costs no discount. Values at masked tokens count as 0.
+ * The walk back through a response passes over masked tokens, so tool output between two turns costs no discount. A
+ * masked token gets the advantage of the counted token after it, also as its return.
  *
  * @see Schulman et al., arXiv:1506.02438
  */
 function generalizedAdvantage(input: AdvantageInput): AdvantageEstimate {
+  const { rewards, offsets } = input;
   const values = required(input.values, 'gae', 'values');
-  assertTokenLengths('gae', input, { rewards: input.rewards, values });
+  assertTokenLengths('gae', input, { rewards, values });
   const gamma = f32(input.gamma);
   const decay = f32(input.gamma * input.lambda);
-  const raw = new Float32Array(values.length);
+  const advantages = new Float32Array(values.length);
   const returns = new Float32Array(values.length);
-  let nextValue = 0;
-  backwards(input, (t, carried: number, isRowEnd) => {
-    if (isRowEnd) nextValue = 0;
-    raw[t] = carried;
-    returns[t] = carried;
-    if (!isCounted(input, t)) return carried;
-    const delta = f32(f32(input.rewards[t]! + f32(gamma * nextValue)) - values[t]!);
-    raw[t] = delta + f32(decay * carried);
-    returns[t] = raw[t] + values[t]!;
-    nextValue = values[t]!;
-    return raw[t];
-  });
-  return { advantages: maskedWhiten(raw, input), returns };
+  for (let i = 0; i < rowCount(input); i++) {
+    let advantage = 0;
+    let nextValue = 0;
+    for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) {
+      if (isCounted(input, t)) {
+        const delta = f32(f32(rewards[t]! + f32(gamma * nextValue)) - values[t]!);
+        advantage = f32(delta + f32(decay * advantage));
+        nextValue = values[t]!;
+        returns[t] = advantage + nextValue;
+      } else {
+        returns[t] = advantage;
+      }
+      advantages[t] = advantage;
+    }
+  }
+  return { advantages: maskedWhiten(advantages, input), returns };
 }
 
 /** Sum of token rewards of each response, f32 `[B]`. */
@@ -224,26 +226,22 @@ function scoresOf(input: AdvantageInput): Float32Array {
   return rowSums(input.rewards, input);
 }
 
-/** One advantage a response, at each of its tokens that count; the returns are the same. */
-function perResponse(rows: TokenRows, advantages: Float32Array): AdvantageEstimate {
+/** Each response's value at those of its tokens that count, 0 at the others: f32 `[T]` from f32 `[B]`. */
+function atTokens(rows: TokenRows, values: Float32Array): Float32Array {
   const spread = new Float32Array(tokenCount(rows));
   for (let i = 0; i < rowCount(rows); i++) {
     for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
-      if (isCounted(rows, t)) spread[t] = advantages[i]!;
+      if (isCounted(rows, t)) spread[t] = values[i]!;
     }
   }
-  return { advantages: spread, returns: spread };
+  return spread;
 }
 
 /** Walks every row from its last token to its first, carrying a number that starts at 0 in each row. */
-function backwards(
-  { offsets }: TokenRows,
-  visit: (t: number, carried: number, isRowEnd: boolean) => number,
-): void {
+function backwards({ offsets }: TokenRows, visit: (t: number, carried: number) => number): void {
   for (let i = 0; i + 1 < offsets.length; i++) {
-    const last = offsets[i + 1]! - 1;
     let carried = 0;
-    for (let t = last; t >= offsets[i]!; t--) carried = visit(t, carried, t === last);
+    for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) carried = visit(t, carried);
   }
 }
 

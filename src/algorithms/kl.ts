@@ -1,6 +1,5 @@
-import { clamp, clampDerivative } from './clamp.ts';
-
-const f32 = Math.fround;
+import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
+import { f32 } from './primitives.ts';
 
 /** An estimate at one token, nats, and its derivative with respect to the policy's log-probability. */
 interface KlTerm {
@@ -25,10 +24,12 @@ export type KlKind = keyof typeof klEstimators;
 
 /** Schulman's k3, `e^x - x - 1` of `x = ref - lp`. Both clamps pass gradient on their closed interval. */
 function lowVariance(difference: number): KlTerm {
-  const x = clamp(-difference, -20, 20);
+  const x = clamp(-difference, -LOG_RATIO_BOUND, LOG_RATIO_BOUND);
   const exponential = f32(Math.exp(x));
   const value = f32(f32(exponential - x) - 1);
-  const passes = clampDerivative(-difference, -20, 20) * clampDerivative(value, -10, 10);
+  const passes =
+    clampDerivative(-difference, -LOG_RATIO_BOUND, LOG_RATIO_BOUND) *
+    clampDerivative(value, -10, 10);
   return { value: clamp(value, -10, 10), derivative: passes * f32(1 - exponential) };
 }
 

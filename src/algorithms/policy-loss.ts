@@ -1,8 +1,9 @@
-import { clamp, clampDerivative } from './clamp.ts';
+import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import { estimateKl, type KlKind } from './kl.ts';
 import {
   assertTokenLengths,
   EPSILON,
+  f32,
   isCounted,
   lossAverage,
   lossAverageWeights,
@@ -15,28 +16,26 @@ import {
   type TokenRows,
 } from './primitives.ts';
 
-const f32 = Math.fround;
-
-/** One micro-batch, f32 `[T]` each: log-probabilities in nats of the sampled tokens. */
+/** One micro-batch of sampled tokens. Every array is f32 `[T]`; log-probabilities are in nats. */
 export interface PolicyLossInput extends TokenRows {
-  /** Under the policy being trained. */
+  /** Log-probabilities under the policy being trained. */
   readonly logProbs: Float32Array;
-  /** Under the policy before the step's first update. */
+  /** Log-probabilities under the policy before the step's first update. */
   readonly oldLogProbs: Float32Array;
   readonly advantages: Float32Array;
-  /** Under the reference; needed when `useKlLoss`. */
+  /** Log-probabilities under the reference policy. Without them there is no KL term. */
   readonly refLogProbs?: Float32Array | undefined;
 }
 
-/** Options of the policy loss: camelCase twins of the reference's `worker.actor` keys. */
+/** Options of the policy loss: camelCase twins of EasyR1's `worker.actor` keys. */
 export interface PolicyLossOptions {
   readonly lossType: PolicyLossType;
   readonly lossAvgMode: LossAverageMode;
-  /** ε below: the ratio's lower bound is `1 - clipRatioLow`; 1 means none. */
+  /** ε below: the ratio's lower bound is `1 - clipRatioLow`. At 1 there is no lower bound. */
   readonly clipRatioLow: number;
   /** ε above: the ratio's upper bound is `1 + clipRatioHigh`. */
   readonly clipRatioHigh: number;
-  /** C of dual clipping: the loss at a negative advantage stays below `-advantage · C`. */
+  /** C of dual clipping. Where the advantage A is negative, the loss of a token is at most `-A·C`. */
   readonly clipRatioDual: number;
   /** SAPO's temperature at advantages of 0 and more. */
   readonly tauPositive: number;
@@ -47,7 +46,7 @@ export interface PolicyLossOptions {
   readonly klCoef: number;
 }
 
-/** Metrics of one micro-batch under the reference's names, less the `actor/` prefix. */
+/** Metrics of one micro-batch under EasyR1's names, less the `actor/` prefix. */
 export interface PolicyLossMetrics {
   /** The loss without its KL term. */
   readonly pg_loss: number;
@@ -83,14 +82,14 @@ interface TokenLoss {
 /**
  * The policy loss of a micro-batch and its gradient with respect to the log-probabilities.
  *
- * With `x = logProbs - oldLogProbs` the importance ratio is `e^ℓ`, ℓ being x at each token, or its mean
- * over the response (`gspo`, `gspo_token`). `default`, `gspo` and `gspo_token` are PPO's clipped
- * surrogate with dual clipping, `cispo` weighs log-probabilities by the clipped ratio held constant,
- * `sapo` replaces the clip by a sigmoid gate. Clipping is done in log space; where two branches are
- * equal each gets half the gradient. Elementwise float32.
+ * The importance ratio is `ρ = e^ℓ`. The log ratio ℓ is `logProbs - oldLogProbs` at each token, or its mean over the
+ * response for `gspo` and `gspo_token`. The clipped ratio ρc is `e^ℓ` with ℓ clamped to the logarithms of the
+ * bounds. `default`, `gspo` and `gspo_token` are PPO's clipped surrogate with dual clipping; `cispo` weighs
+ * log-probabilities by the clipped ratio, held constant; `sapo` has a sigmoid gate in place of the clip. Where two
+ * branches are equal, each gets half the gradient, as in PyTorch.
  *
- * The gradient is written by hand, not derived from a graph: only f32 `[T]` crosses to the device, and the numbers have
- * to equal the reference's. Finite differences check it.
+ * The gradient is written by hand, not derived from a graph: so only f32 `[T]` crosses to the device, and the numbers
+ * equal EasyR1's. The tests check it by finite differences.
  *
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO
@@ -99,11 +98,12 @@ interface TokenLoss {
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
   const { logProbs, oldLogProbs, advantages, refLogProbs } = input;
   const { lossType, lossAvgMode } = options;
+  const { tokenLossOf, isRatioPerResponse, reportsClipping } = policyLosses[lossType];
   assertTokenLengths('policyLoss', input, { logProbs, oldLogProbs, advantages, refLogProbs });
   const count = tokenCount(input);
-  const tokenLoss = policyLosses[lossType](options);
+  const tokenLoss = tokenLossOf(options);
   const difference = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
-  const logRatios = isPerResponse(lossType) ? responseMeans(difference, input) : difference;
+  const logRatios = isRatioPerResponse ? responseMeans(difference, input) : difference;
   const weights = lossAverageWeights(input, lossAvgMode);
   const losses = new Float32Array(count);
   const gradient = new Float32Array(count);
@@ -112,10 +112,13 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   for (let t = 0; t < count; t++) {
     const term = tokenLoss(advantages[t]!, logRatios[t]!, logProbs[t]!);
     losses[t] = term.loss;
+    // A masked token may hold infinities, and 0 times those is not 0.
     gradient[t] = weights[t] === 0 ? 0 : weights[t]! * term.derivative;
     clippedHigher[t] = Number(term.isClippedHigher);
     clippedLower[t] = Number(term.isClippedLower);
   }
+  // `gspo` differentiates the mean by all its tokens; `gspo_token` holds it constant and differentiates by the token's
+  // own log-probability alone (GSPO, section 4.3).
   if (lossType === 'gspo') spreadOverResponse(gradient, input);
 
   const policyTerm = lossAverage(losses, input, lossAvgMode);
@@ -123,7 +126,7 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
     pg_loss: policyTerm,
     ppo_kl: -maskedMean(difference, input),
     entropy_loss: -lossAverage(logProbs, input, lossAvgMode),
-    ...(isClipped(lossType) && {
+    ...(reportsClipping && {
       pg_clipfrac_higher: maskedMean(clippedHigher, input),
       pg_clipfrac_lower: maskedMean(clippedLower, input),
     }),
@@ -144,42 +147,32 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   };
 }
 
-/**
- * The factor on a micro-batch's loss and gradient under which the optimizer sees one mean over every
- * token of the mini-batch, given that learners average their gradients.
- *
- * @param microBatchTokens response tokens that count in this micro-batch
- * @param miniBatchTokens  the same of the mini-batch, over all learners
- * @param worldSize        number of learners
- */
-export function microBatchScale(
-  microBatchTokens: number,
-  miniBatchTokens: number,
-  worldSize: number,
-): number {
-  return miniBatchTokens === 0 ? 0 : (microBatchTokens * worldSize) / miniBatchTokens;
-}
-
 type TokenLossFunction = (advantage: number, logRatio: number, logProb: number) => TokenLoss;
 
-/** The policy losses of a token by their config name (`worker.actor.loss_type`). */
+interface PolicyLossKind {
+  readonly tokenLossOf: (options: PolicyLossOptions) => TokenLossFunction;
+  /** True if the log ratio is a mean over the response. */
+  readonly isRatioPerResponse: boolean;
+  /** True if the metrics have the shares of clipped tokens. */
+  readonly reportsClipping: boolean;
+}
+
+const ppo: PolicyLossKind = {
+  tokenLossOf: clippedSurrogate,
+  isRatioPerResponse: false,
+  reportsClipping: true,
+};
+
+/** The policy losses by their config name (`worker.actor.loss_type`). */
 export const policyLosses = {
-  default: clippedSurrogate,
-  gspo: clippedSurrogate,
-  gspo_token: clippedSurrogate,
-  cispo: clippedImportance,
-  sapo: softGate,
-} as const satisfies Record<string, (options: PolicyLossOptions) => TokenLossFunction>;
+  default: ppo,
+  gspo: { ...ppo, isRatioPerResponse: true },
+  gspo_token: { ...ppo, isRatioPerResponse: true },
+  cispo: { tokenLossOf: clippedImportance, isRatioPerResponse: false, reportsClipping: false },
+  sapo: { tokenLossOf: softGate, isRatioPerResponse: false, reportsClipping: false },
+} as const satisfies Record<string, PolicyLossKind>;
 
-type PolicyLossType = keyof typeof policyLosses;
-
-function isPerResponse(lossType: PolicyLossType): boolean {
-  return lossType === 'gspo' || lossType === 'gspo_token';
-}
-
-function isClipped(lossType: PolicyLossType): boolean {
-  return policyLosses[lossType] === clippedSurrogate;
-}
+export type PolicyLossType = keyof typeof policyLosses;
 
 /** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
 function clippedSurrogate(options: PolicyLossOptions): TokenLossFunction {
@@ -192,54 +185,61 @@ function clippedSurrogate(options: PolicyLossOptions): TokenLossFunction {
     const clipped = f32(-advantage * clippedRatio);
     const cap = f32(-advantage * dual);
     const higher = Math.max(plain, clipped);
-    const plainShare = shareOf(plain, clipped);
+    const plainShare = maxDerivative(plain, clipped);
     const ratioDerivative =
-      plainShare * ratio * clampDerivative(logRatio, -20, 20) +
+      plainShare * ratioDerivativeOf(logRatio, ratio) +
       (1 - plainShare) * clippedRatio * clampDerivative(logRatio, low, high);
     const isNegative = advantage < 0;
     return {
       loss: isNegative ? Math.min(higher, cap) : higher,
-      derivative: -advantage * ratioDerivative * (isNegative ? shareOf(cap, higher) : 1),
+      // The derivative of `min(higher, cap)` by `higher` is that of `max(-higher, -cap)` by `-higher`.
+      derivative: -advantage * ratioDerivative * (isNegative ? maxDerivative(-higher, -cap) : 1),
       isClippedHigher: plain < clipped,
       isClippedLower: isNegative && higher > cap,
     };
   };
 }
 
-/** CISPO: `-A · lp · ρc` with the clipped ratio held constant. */
+/** CISPO: `-A · ρc · logProb` with the clipped ratio held constant. */
 function clippedImportance(options: PolicyLossOptions): TokenLossFunction {
   const [low, high] = logBounds(options);
   return (advantage, logRatio, logProb) => {
     const weight = f32(-advantage * f32(Math.exp(clamp(logRatio, low, high))));
-    return unclipped(f32(weight * logProb), weight);
+    return withoutClipping(f32(weight * logProb), weight);
   };
 }
 
-/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. */
+/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is between options, so it is rounded once. */
 function softGate({ tauPositive, tauNegative }: PolicyLossOptions): TokenLossFunction {
   return (advantage, logRatio) => {
     const tau = advantage >= 0 ? tauPositive : tauNegative;
     const ratio = ratioOf(logRatio);
     const gate = f32(1 / (1 + Math.exp(-f32(f32(tau) * f32(ratio - 1)))));
-    const slope = 4 * gate * (1 - gate) * ratio * clampDerivative(logRatio, -20, 20);
-    return unclipped(f32(-advantage * f32(f32(4 / tau) * gate)), -advantage * slope);
+    const slope = 4 * gate * (1 - gate) * ratioDerivativeOf(logRatio, ratio);
+    return withoutClipping(f32(-advantage * f32(f32(4 / tau) * gate)), -advantage * slope);
   };
 }
 
-function unclipped(loss: number, derivative: number): TokenLoss {
+/** The loss of a type whose metrics count no clipped tokens. */
+function withoutClipping(loss: number, derivative: number): TokenLoss {
   return { loss, derivative, isClippedHigher: false, isClippedLower: false };
 }
 
 function ratioOf(logRatio: number): number {
-  return f32(Math.exp(clamp(logRatio, -20, 20)));
+  return f32(Math.exp(clamp(logRatio, -LOG_RATIO_BOUND, LOG_RATIO_BOUND)));
+}
+
+/** Derivative of a ratio by its logarithm: the ratio itself, or 0 where the logarithm was clamped. */
+function ratioDerivativeOf(logRatio: number, ratio: number): number {
+  return ratio * clampDerivative(logRatio, -LOG_RATIO_BOUND, LOG_RATIO_BOUND);
 }
 
 function logBounds({ clipRatioLow, clipRatioHigh }: PolicyLossOptions): [number, number] {
   return [f32(Math.log(1 - clipRatioLow)), f32(Math.log(1 + clipRatioHigh))];
 }
 
-/** The share of the gradient that `max(a, b)` gives to a. */
-function shareOf(a: number, b: number): number {
+/** Derivative of `max(a, b)` by a: one half where both are equal. */
+function maxDerivative(a: number, b: number): number {
   if (a === b) return 0.5;
   return a > b ? 1 : 0;
 }
@@ -254,7 +254,10 @@ function responseMeans(values: Float32Array, rows: TokenRows): Float32Array {
   return spread;
 }
 
-/** Divides the gradient with respect to a response's mean over the response's tokens, in place. */
+/**
+ * Turns derivatives by a response's mean into derivatives by its tokens' values, in place: the chain rule of
+ * `responseMeans`. The derivatives at a response's tokens add up, and each token that counts gets an equal part.
+ */
 function spreadOverResponse(gradient: Float32Array, rows: TokenRows): void {
   const counts = rowMaskSums(rows);
   for (let i = 0; i < counts.length; i++) {

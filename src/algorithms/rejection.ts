@@ -1,6 +1,6 @@
 import { CxmindError } from '../errors.ts';
-import { clamp } from './clamp.ts';
-import { isCounted, maskedMean, rowMeans, rowSums, type TokenRows } from './primitives.ts';
+import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
+import { f32, isCounted, maskedMean, rowMeans, rowSums, type TokenRows } from './primitives.ts';
 import {
   countedRows,
   countedValues,
@@ -11,11 +11,6 @@ import {
   spread,
   type Statistics,
 } from './token-statistics.ts';
-
-const f32 = Math.fround;
-
-/** Bound of a log ratio before it is exponentiated; e^20 is about 485 million. */
-export const SAFETY_BOUND = 20;
 
 /** An estimate of the divergence at one token from `x = oldLogProbs - rolloutLogProbs`, nats. */
 type Divergence = (x: number) => number;
@@ -117,7 +112,7 @@ export function rejectTokens(
   rejections: readonly Rejection[],
 ): { mask: Uint8Array | null; metrics: Statistics } {
   if (rejections.length === 0) return { mask: null, metrics: {} };
-  const bounded = logRatios.map((x) => clamp(x, -SAFETY_BOUND, SAFETY_BOUND));
+  const bounded = logRatios.map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
   const kept = Float32Array.from(logRatios, (_, t) => Number(isCounted(rows, t)));
   const metrics: Record<string, number> = {};
   for (const { criterion, lower, upper } of rejections) {

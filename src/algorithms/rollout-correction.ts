@@ -1,13 +1,14 @@
-import { clamp } from './clamp.ts';
+import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
 import {
   assertTokenLengths,
   EPSILON,
+  f32,
   maskedMean,
   rowMeans,
   rowSums,
   type TokenRows,
 } from './primitives.ts';
-import { rejectTokens, SAFETY_BOUND, type Rejection } from './rejection.ts';
+import { rejectTokens, type Rejection } from './rejection.ts';
 import {
   counted,
   countedRows,
@@ -21,8 +22,6 @@ import {
   squares,
   type Statistics,
 } from './token-statistics.ts';
-
-const f32 = Math.fround;
 
 /** Levels of importance weights: a ratio for each token, or the product over a response for all of its tokens. */
 export const importanceLevels = ['token', 'sequence'] as const;
@@ -130,7 +129,7 @@ function importanceMetrics(
   return {
     rollout_is_mean: maskedMean(weights, rows),
     rollout_is_max:
-      level === 'token' ? most(ofTokens) : Math.exp(Math.min(most(looked), SAFETY_BOUND)),
+      level === 'token' ? most(ofTokens) : Math.exp(Math.min(most(looked), LOG_RATIO_BOUND)),
     rollout_is_min: level === 'token' ? least(ofTokens) : Math.exp(least(looked)),
     rollout_is_std: Math.sqrt(Math.max(variance, 0)),
     rollout_is_eff_sample_size: 1 / maskedMean(squares(clamped.map((w) => w / share)), rows),
@@ -152,7 +151,7 @@ function mismatchMetrics(input: RolloutCorrectionInput, logRatios: Float32Array)
   const ofRollout = rowMeans(input.rolloutLogProbs, input);
   const difference = ofRollout.map((value, i) => value - ofOld[i]!);
   const ratios = logRatios.map(boundedExp);
-  const ofRows = rowSums(logRatios, input).map((x) => clamp(x, -SAFETY_BOUND, SAFETY_BOUND));
+  const ofRows = rowSums(logRatios, input).map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
   return {
     kl: -maskedMean(logRatios, input),
     k3_kl: maskedMean(
@@ -174,5 +173,5 @@ function mismatchMetrics(input: RolloutCorrectionInput, logRatios: Float32Array)
 }
 
 function boundedExp(x: number): number {
-  return Math.exp(clamp(x, -SAFETY_BOUND, SAFETY_BOUND));
+  return Math.exp(clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
 }

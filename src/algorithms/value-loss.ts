@@ -1,6 +1,7 @@
 import { clamp, clampDerivative } from './clamp.ts';
 import {
   assertTokenLengths,
+  f32,
   lossAverage,
   lossAverageWeights,
   maskedMean,
@@ -8,8 +9,6 @@ import {
   type LossAverageMode,
   type TokenRows,
 } from './primitives.ts';
-
-const f32 = Math.fround;
 
 /** One micro-batch, f32 `[T]` each. */
 export interface ValueLossInput extends TokenRows {

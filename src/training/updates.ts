@@ -1,4 +1,3 @@
-import { microBatchScale } from '../algorithms/policy-loss.ts';
 import type { Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Loss } from './losses.ts';
@@ -68,8 +67,9 @@ export async function updateByMiniBatches<S extends MaskedInput>(
       optimization.clearGradients();
       for (const indices of microBatches(samples, microBatch)) {
         const chosen = indices.map((i) => samples[i]!);
-        // The learners' gradients are added up, not averaged, so each counts as one among none.
-        await accumulate(chosen, microBatchScale(responseTokensOf(chosen), responseTokens, 1));
+        // Learners' gradients are added up, so no factor stands for their number.
+        const share = responseTokens === 0 ? 0 : responseTokensOf(chosen) / responseTokens;
+        await accumulate(chosen, share);
         done += chosen.length;
         onProgress?.(done);
       }
