@@ -16,6 +16,7 @@ import {
 import { Relay, type RelayOptions } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
 
+/** Options of a cell and of its relays. The cell, too, reports dead letters to `onDeadLetter`. */
 interface CellOptions extends RelayOptions {
   readonly name: string;
   readonly launcher: Launcher;
@@ -39,11 +40,13 @@ interface CellOptions extends RelayOptions {
  * The cell launches one incarnation after another and supervises them. Refs send through it, and messages that no
  * incarnation got yet wait in it. The `ActorHost` is its counterpart at the actor's end of the channel.
  *
- *   status       ready     crash                               stop()
- *   starting     running   stopped                             stopping
- *   running                restarting, or stopped if given up  stopping
- *   restarting   running   restarting, or stopped if given up  stopping
- *   stopping               stopped
+ *   status       ready     crash                    stop()
+ *   starting     running   stopped                  stopping
+ *   running      -         restarting or stopped *  stopping
+ *   restarting   running   restarting or stopped *  stopping
+ *   stopping     -         stopped                  -
+ *
+ *   * as the supervision decides
  */
 export class Cell implements Sender {
   readonly name: string;
@@ -53,10 +56,10 @@ export class Cell implements Sender {
   readonly #started = Promise.withResolvers<undefined>();
   readonly #stopped = Promise.withResolvers<undefined>();
   #status: ActorStatus = 'starting';
-  /** Aborted when the actor is stopped while a place for its next incarnation is sought. */
+  /** Cancels the launch that is in progress. */
   #launching: AbortController | undefined;
   #incarnation: Incarnation | undefined;
-  /** Reason for the end of the incarnation, where that is known before its end. */
+  /** Reason why the incarnation crashes, from when it is known until the next incarnation. */
   #cause: CxmindError | undefined;
   #restarts = 0;
   /** State that the actor kept for its next incarnation. */
@@ -74,7 +77,7 @@ export class Cell implements Sender {
       graceMs,
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
-        // A handler that heeds no cancelling blocks every message behind it, so the incarnation counts as crashed.
+        // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
         this.#cause = error;
         this.#incarnation?.terminate();
       },
@@ -128,11 +131,11 @@ export class Cell implements Sender {
       const start = { restarts: this.#restarts, kept: this.#kept };
       incarnation = await this.#options.launcher.launch(start, launching.signal);
     } catch (error) {
+      this.#launching = undefined;
       this.#onEnded(asCxmindError(error));
       return;
-    } finally {
-      this.#launching = undefined;
     }
+    this.#launching = undefined;
     const relay = new Relay(incarnation.channel, this.#options);
     this.#incarnation = incarnation;
     receive(
@@ -146,6 +149,7 @@ export class Cell implements Sender {
       this.#incarnation = undefined;
       this.#onEnded(this.#cause ?? reason);
     });
+    // The launch was cancelled too late to prevent it.
     if (launching.signal.aborted) this.#endInOrder(incarnation);
   }
 
@@ -184,7 +188,7 @@ export class Cell implements Sender {
       case 'event':
       case 'stop':
       case 'stopped':
-        // A cell sends the first two. The third needs no answer, since the end of the channel follows.
+        // Actors never send `event` and `stop`. After `stopped` the channel ends, and `#onEnded` follows.
         return;
     }
   }
@@ -240,10 +244,10 @@ export class Cell implements Sender {
     this.#notify('crashed', error);
     // A first start is not retried: wrong props or a missing file would fail again, and the spawner waits for the error.
     if (this.#status === 'starting') {
-      void this.#finish(error, reason);
+      void this.#finish(error);
       return;
     }
-    // Nobody knows how far the incarnation got with the messages it had, so they fail. The others wait for the next.
+    // Nobody knows how far the incarnation got with the messages it had, so they fail. Messages it did not have wait.
     this.#status = 'restarting';
     this.#pending.disconnect(error);
     this.#crashTimes.push(performance.now());
@@ -257,35 +261,37 @@ export class Cell implements Sender {
         }, verdict.afterMs);
         return;
       case 'stop':
-        // The others go on without this actor. Asks to it fail from now on.
+        // The other actors go on without this one. Asks to it fail from now on.
         void this.#finish(error);
         return;
       case 'escalate':
-        // The others cannot do without it, so the whole system stops.
+        // The other actors cannot do without this one, so the whole system stops.
         void this.#finish(error);
         this.#options.onEscalate(error);
         return;
     }
   }
 
-  /** Ends the cell: no incarnation runs or follows, and nobody waits for a reply any more. */
-  async #finish(
-    error?: CxmindError,
-    startError = this.#cause ?? stoppedError(this.name),
-  ): Promise<void> {
+  /**
+   * Ends the cell: no incarnation runs or follows, and nobody waits for a reply any more.
+   *
+   * @param crash the crash that ends it, where it is not stopped in order
+   */
+  async #finish(crash?: CxmindError): Promise<void> {
     this.#status = 'stopped';
-    this.#pending.abandon(error);
-    // The launcher knows no node after the release, and the event names it.
-    const event = this.#event('stopped', error);
+    this.#pending.abandon(crash);
+    // The event names the actor's node, which the launcher forgets when it releases the place.
+    const event = this.#event('stopped', crash);
     try {
       await this.#options.launcher.release();
     } catch (thrown) {
-      // Claims may stay taken, but those who wait for the end must not wait for ever.
+      // The place may stay claimed, but those who wait for the end must not wait for ever.
       const wire = toWireError(thrown);
       this.#options.logger.error({ actor: this.name, error: wire }, 'actor not released');
     }
     this.#options.onEvent(event);
-    this.#started.reject(startError);
+    // Those who wait for a first start that fails get its reason, without the wrapping of a crash.
+    this.#started.reject(crash?.cause ?? this.#cause ?? stoppedError(this.name));
     this.#stopped.resolve(undefined);
   }
 

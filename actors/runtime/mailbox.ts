@@ -17,28 +17,33 @@ interface Chunk<E> {
 /**
  * A bounded mailbox, kept at the sender's side.
  *
- * At most `capacity` entries are accepted and not done. The others wait in order, and so do their senders. An accepted
- * entry is already with the actor: the mailbox only counts the credits, so the bound holds across any channel.
+ * At most `capacity` entries are accepted and not done. An entry is sent when it is accepted. Until then it waits here,
+ * and its sender waits with it. So at most `capacity` messages are on their way or with the actor, on any channel.
  *
- * Entries come in the order of their ids and are accepted in that order. The accepted ones thus have the lower ids, the
- * waiting ones the higher, and there are holes where an entry was done or given up before an older one.
+ * Entries come and are accepted in the order of their ids. There are holes where an entry was done or given up before
+ * an older one:
+ *
+ *   ids     #first ............ #waitsFrom ............ #end
+ *           accepted, or holes  waiting, or holes
  *
  * Entries are stored in chunks of consecutive ids. A chunk that holds nothing but holes is dropped, so an entry that
- * takes long does not pin the room of all that come and go after it. A map of single entries would be correct too, but
- * it rehashes again and again as they come and go.
+ * takes long does not keep the memory of all that come and go after it. The map of chunks changes once for many
+ * entries, where a map of entries would change for each.
  */
 export class Mailbox<E extends Entry> {
   readonly #capacity: number;
   readonly #onAccept: (entry: E) => void;
   /** Chunks by their first ids, in rising order. The last one stays while it is empty, for the next entry. */
   readonly #chunks = new Map<number, Chunk<E>>();
-  /** Lowest id that may have an entry. */
+  /** Id of the oldest entry, while there is one. */
   #first = 0;
   /** Id above that of every accepted entry. */
   #waitsFrom = 0;
   /** Id above that of every entry. */
   #end = 0;
+  /** Number of accepted entries. */
   #accepted = 0;
+  /** Number of waiting entries. */
   #waiting = 0;
 
   /** @param onAccept called for each entry in order, as soon as there is room for it */
@@ -67,7 +72,10 @@ export class Mailbox<E extends Entry> {
     if (id < this.#end) {
       throw new CxmindError('INTERNAL', `mailbox: message ${id} after message ${this.#end - 1}`);
     }
-    if (this.size === 0) this.#first = this.#waitsFrom = id;
+    if (this.size === 0) {
+      this.#first = id;
+      this.#waitsFrom = id;
+    }
     const chunk = this.#chunkFor(id);
     this.#end = id + 1;
     chunk.entries[placeOf(id)] = entry;
@@ -96,7 +104,11 @@ export class Mailbox<E extends Entry> {
     }
   }
 
-  /** Removes an entry that is done or given up. If it was accepted it is returned, and the next in line is accepted. */
+  /**
+   * Removes an entry that is done or given up. If that makes room, the next in line is accepted.
+   *
+   * @returns the entry if it was accepted; undefined if it waited, or if there is none of that id
+   */
   release(id: number): E | undefined {
     const entry = this.#at(id);
     if (entry === undefined) return undefined;
@@ -106,13 +118,13 @@ export class Mailbox<E extends Entry> {
       return undefined;
     }
     this.#accepted--;
+    while (this.#first < this.#end && this.#at(this.#first) === undefined) this.#first++;
     if (this.#waiting > 0) {
       let next = this.#waitsFrom;
       while (this.#at(next) === undefined) next++;
       this.#waiting--;
       this.#accept(this.#at(next)!);
     }
-    while (this.#first < this.#waitsFrom && this.#at(this.#first) === undefined) this.#first++;
     return entry;
   }
 
@@ -120,8 +132,10 @@ export class Mailbox<E extends Entry> {
   clear(): E[] {
     const entries = [...this.entries()];
     this.#chunks.clear();
-    this.#accepted = this.#waiting = 0;
-    this.#first = this.#waitsFrom = this.#end;
+    this.#accepted = 0;
+    this.#waiting = 0;
+    this.#first = this.#end;
+    this.#waitsFrom = this.#end;
     return entries;
   }
 
@@ -145,7 +159,9 @@ export class Mailbox<E extends Entry> {
 
   /** Finds the chunk for the next entry: the last one, or a new one. */
   #chunkFor(id: number): Chunk<E> {
-    const [last, at] = [chunkOf(this.#end - 1), chunkOf(id)];
+    // Before the first entry this is a negative id, which no chunk has.
+    const last = chunkOf(this.#end - 1);
+    const at = chunkOf(id);
     if (last !== at && this.#chunks.get(last)?.count === 0) this.#chunks.delete(last);
     const chunk = this.#chunks.get(at) ?? { entries: new Array<undefined>(chunkSize), count: 0 };
     this.#chunks.set(at, chunk);
