@@ -172,7 +172,7 @@ export const policyLosses = {
   sapo: { tokenLossOf: softGate, isRatioPerResponse: false, reportsClipping: false },
 } as const satisfies Record<string, PolicyLossKind>;
 
-export type PolicyLossType = keyof typeof policyLosses;
+type PolicyLossType = keyof typeof policyLosses;
 
 /** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
 function clippedSurrogate(options: PolicyLossOptions): TokenLossFunction {
