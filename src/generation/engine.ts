@@ -17,16 +17,22 @@ import type { Sampler } from './sampler.ts';
 import { Schedule } from './schedule.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
-/** Step of cache capacities, tokens: similar calls share one cache and its programs. */
+/** Multiple, in tokens, that the capacity of a cache is rounded up to, so that similar calls share one cache. */
 const CAPACITY_STEP = 128;
-/** Default number of sequences decoded together. A GPU reads its weights once for all of them. */
-const SEQUENCES = { host: 32, card: 256 };
-/** Prompt tokens of a prefill pass on the CPU: more would leave the caches of a core. */
+/** Default number of sequences decoded together. Kernels read the weights once for all of them. */
+const SEQUENCES = { withKernels: 256, without: 32 };
+/** Most prompt tokens of a prefill pass in host memory. The activations of more do not fit in a core's caches. */
 const HOST_PASS_TOKENS = 1024;
 /** Default share of a device's free memory for the cache. */
 const MEMORY_SHARE = 0.6;
-/** Bias of a banned token's logit, before any temperature divides it: its probability is 0 in float32. */
+/** Bias of a banned token's logit: so low that its probability is 0 in float32 at any temperature. */
 const BANNED_BIAS = -1e30;
+
+/** The sampler of a device, and the decoder that goes with it. */
+interface Backend {
+  readonly sampler: Sampler;
+  readonly openDecoder: (options: DecoderOptions, logitBias: View) => Promise<StepDecoder>;
+}
 
 /**
  * Generation of responses with continuous batching.
@@ -42,12 +48,13 @@ export class GenerationEngine implements Disposable {
   readonly #weights: ModelWeights;
   readonly #options: EngineOptions;
   readonly #prefill: Prefill;
-  readonly #sampler: Sampler;
+  readonly #backend: Backend;
+  /** f32 `[V]`, for heads that compute distributions. A sampler that reads plain logits bans tokens itself. */
   readonly #logitBias: View & Disposable;
   readonly #turns = new Turns();
   #decoder: StepDecoder | undefined;
 
-  /** @param adapter adapters that the model has beside its weights */
+  /** @param adapter LoRA adapters beside the weights, or null */
   constructor(
     device: Device,
     config: ModelConfig,
@@ -59,8 +66,9 @@ export class GenerationEngine implements Disposable {
     this.#config = config;
     this.#options = options;
     this.#weights = modelWeights(device, config, 'policy', { arena, adapter });
-    this.#sampler = samplerOf(device, config.text.vocabSize, options.bannedTokens);
-    this.#prefill = new Prefill(device, config, this.#weights, this.#sampler.headGraph, options);
+    this.#backend = backendFor(device, config.text.vocabSize, options);
+    const { headGraph } = this.#backend.sampler;
+    this.#prefill = new Prefill(device, config, this.#weights, headGraph, options);
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     const bias = zeros('f32', [config.text.vocabSize]);
     for (const token of options.bannedTokens) bias.data[token] = BANNED_BIAS;
@@ -79,83 +87,90 @@ export class GenerationEngine implements Disposable {
   ): Promise<Response[][]> {
     return this.#turns.run(async () => {
       const { maxPrefillTokens } = this.#options;
+      const isHost = this.#device.host !== null;
       const schedule = new Schedule(requests, control, {
-        passTokens:
-          this.#device.host === null
-            ? maxPrefillTokens
-            : Math.min(HOST_PASS_TOKENS, maxPrefillTokens),
+        passTokens: isHost ? Math.min(HOST_PASS_TOKENS, maxPrefillTokens) : maxPrefillTokens,
         prefill: this.#prefill,
-        sampler: this.#sampler,
-        decoder: await this.#open(requests),
+        sampler: this.#backend.sampler,
+        decoder: await this.#decoderFor(requests),
         logitBias: this.#logitBias,
       });
       try {
         return await schedule.run();
       } finally {
-        if (!this.#weights.source.isInPlace) this.#close();
+        // A decoder with copies of the weights would hold old ones at the next call.
+        if (!this.#weights.source.isInPlace) this.#closeDecoder();
       }
     });
   }
 
   /** Releases the decoder's weights and memory. */
-  #close(): void {
+  #closeDecoder(): void {
     this.#decoder?.[Symbol.dispose]();
     this.#decoder = undefined;
   }
 
-  async #open(requests: readonly GenerationRequest[]): Promise<StepDecoder> {
+  /** The decoder of the last call if it is large enough, else a new one. */
+  async #decoderFor(requests: readonly GenerationRequest[]): Promise<StepDecoder> {
     const { hasKernels } = this.#device;
-    const { maxSequences = SEQUENCES[hasKernels ? 'card' : 'host'] } = this.#options;
+    const { maxSequences = SEQUENCES[hasKernels ? 'withKernels' : 'without'] } = this.#options;
     const responses = requests.reduce((sum, { keys }) => sum + keys.length, 0);
-    const longest = Math.max(1, ...requests.map(tokensAtMost));
-    const wanted = {
-      // A GPU's cache holds no more sequences than the call asks for.
-      slots: hasKernels ? Math.min(maxSequences, Math.max(1, responses)) : maxSequences,
-      capacity: Math.ceil(longest / CAPACITY_STEP) * CAPACITY_STEP,
-    };
-    // A decoder with copies of the weights may have old ones.
-    const open = this.#weights.source.isInPlace ? this.#decoder : undefined;
-    if (open !== undefined && open.capacity >= wanted.capacity && open.slots >= wanted.slots) {
-      open.clear();
-      return open;
+    // A device with kernels has a cache for no more sequences than the call asks for.
+    const slots = hasKernels ? Math.min(maxSequences, Math.max(1, responses)) : maxSequences;
+    const longest = Math.max(1, ...requests.map(capacityFor));
+    const capacity = Math.ceil(longest / CAPACITY_STEP) * CAPACITY_STEP;
+    const last = this.#decoder;
+    if (last !== undefined && last.capacity >= capacity && last.slots >= slots) {
+      last.clear();
+      return last;
     }
-    this.#close();
-    this.#decoder = await this.#opened({
-      device: this.#device,
-      config: this.#config,
-      weights: this.#weights,
-      ...wanted,
-    });
+    this.#closeDecoder();
+    const model = { device: this.#device, config: this.#config, weights: this.#weights };
+    const options = { ...model, slots, capacity };
+    this.#decoder = await this.#backend.openDecoder(options, this.#logitBias);
     return this.#decoder;
-  }
-
-  #opened(shared: DecoderOptions): Promise<StepDecoder> {
-    const [sampler, { host }] = [this.#sampler, this.#device];
-    if (sampler instanceof KernelSampler) {
-      const { memoryShare = MEMORY_SHARE } = this.#options;
-      return PagedDecoder.open({ ...shared, sampler, memoryShare });
-    }
-    const options = { ...shared, sampler, logitBias: this.#logitBias };
-    // The CPU has no arithmetic in half precision; its graphs widen and round, and give what other devices compute.
-    const isGraph = host === null || this.#weights.dtype !== 'f32';
-    return isGraph ? GraphDecoder.open(options) : CpuDecoder.open(options, host);
   }
 
   [Symbol.dispose](): void {
     this.#prefill[Symbol.dispose]();
-    this.#sampler[Symbol.dispose]();
-    this.#close();
+    this.#backend.sampler[Symbol.dispose]();
+    this.#closeDecoder();
     this.#logitBias[Symbol.dispose]();
   }
 }
 
-function samplerOf(device: Device, vocabulary: number, banned: readonly number[]): Sampler {
-  if (device.hasKernels) return new KernelSampler(device, vocabulary, banned);
-  return device.host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
+/** The backend for one of three kinds of device: with kernels (CUDA), in host memory (CPU), and others (WebGPU). */
+function backendFor(
+  device: Device,
+  vocabulary: number,
+  { bannedTokens, memoryShare = MEMORY_SHARE }: EngineOptions,
+): Backend {
+  if (device.hasKernels) {
+    const sampler = new KernelSampler(device, vocabulary, bannedTokens);
+    return {
+      sampler,
+      openDecoder: (options) => PagedDecoder.open({ ...options, sampler, memoryShare }),
+    };
+  }
+  const { host } = device;
+  const sampler = host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
+  return {
+    sampler,
+    openDecoder: (options, logitBias) => {
+      const sampled = { ...options, sampler, logitBias };
+      // `CpuDecoder` computes in f32 alone. Graphs on the CPU widen other dtypes and round as other devices do.
+      return host !== null && options.weights.dtype === 'f32'
+        ? CpuDecoder.open(sampled, host)
+        : GraphDecoder.open(sampled);
+    },
+  };
 }
 
-/** The longest length of a sequence, or its highest position where a video's frames are further apart. */
-function tokensAtMost({ prompt, maxTokens }: GenerationRequest): number {
+/**
+ * Capacity of a cache that a request needs, in tokens. Tables of rotary angles are as long, and the positions of a
+ * video's frames may run ahead of its tokens.
+ */
+function capacityFor({ prompt, maxTokens }: GenerationRequest): number {
   const tokens = prompt.tokenIds.data.length;
   return Math.max(tokens, prompt.positions.data[tokens - 1]! + 1) + maxTokens;
 }

@@ -4,9 +4,9 @@ import { packPrompts } from '../model/pack.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { GenerateControl, GenerationRequest, Response } from './request.ts';
-import type { Prefill, PrefilledPrompt } from './prefill.ts';
+import type { Prefill } from './prefill.ts';
 import type { Draw, DrawRequest, Sampler } from './sampler.ts';
-import type { StepDecoder } from './step-decoder.ts';
+import type { Entering, StepDecoder } from './step-decoder.ts';
 
 /** Parts of an engine that a schedule drives. */
 export interface ScheduleTools {
@@ -18,17 +18,20 @@ export interface ScheduleTools {
   readonly logitBias: View; // f32 [V]
 }
 
-/** A response that waits for a slot. */
-interface Waiting {
+/** A response, by its place in the results. */
+interface ResponseIndex {
+  /** Index of its request in the call. */
   readonly request: number;
+  /** Index of its key in the request. */
   readonly sample: number;
-  readonly prompt: PrefilledPrompt;
 }
 
+/** A response whose prompt is prefilled, and that waits for a slot. */
+interface QueuedResponse extends ResponseIndex, Entering {}
+
 /** A response that is being decoded. */
-interface Sequence {
-  readonly request: number;
-  readonly sample: number;
+interface Sequence extends ResponseIndex {
+  /** Random stream of the response's key. */
   readonly rng: Rng;
   readonly tokens: number[];
   readonly logProbs: number[];
@@ -37,7 +40,7 @@ interface Sequence {
   readonly promptTokens: number;
 }
 
-/** Steps between two turns of the event loop, which let messages and cancellation in. */
+/** Decoding steps between two turns of the event loop. A turn lets messages in, a cancellation among them. */
 const STEPS_PER_TURN = 16;
 
 /**
@@ -53,7 +56,8 @@ export class Schedule {
   readonly #results: Response[][];
   /** Running responses by slot. */
   readonly #running: Sequence[] = [];
-  #waiting: Waiting[] = [];
+  /** Responses to the prompts of the last prefill alone, since the next one takes its memory. */
+  #queue: QueuedResponse[] = [];
   #nextRequest = 0;
   #responses = 0;
   #tokens = 0;
@@ -79,37 +83,37 @@ export class Schedule {
       await this.#admit();
       if (this.#running.length === 0) break;
       await this.#step();
-      if (step % STEPS_PER_TURN === 0) await this.#yield();
+      if (step % STEPS_PER_TURN !== 0) continue;
+      this.#report();
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#control.signal?.aborted === true) {
+        throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
+      }
     }
     this.#report();
     return this.#results;
   }
 
-  /** Fills the free slots with waiting responses, and draws their first tokens. */
+  /** Fills the free slots with queued responses, and draws their first tokens. */
   async #admit(): Promise<void> {
-    const { decoder } = this.#tools;
+    const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
-      if (this.#waiting.length === 0) {
+      while (this.#queue.length === 0) {
         if (this.#nextRequest === this.#requests.length) return;
         await this.#prefill(decoder.slots - this.#running.length);
       }
-      const waiting = this.#waiting.map(({ request, prompt }) => ({
-        prompt,
-        maxTokens: this.#requests[request]!.maxTokens,
-      }));
-      const room = decoder.roomFor(waiting, this.#running.length);
+      const room = decoder.roomFor(this.#queue, this.#running.length);
+      // Some responses are running then, since otherwise there is room for one at least.
       if (room === 0) return;
-      const entering = this.#waiting.splice(0, room);
-      const sequences = entering.map(({ request, sample, prompt }) => ({
-        ...begin(this.#requests[request]!, prompt.tokens, sample),
-        request,
-        sample,
-      }));
-      const rows = entering.map(({ prompt }) => prompt.index);
-      const draws = await this.#draw(entering[0]!.prompt.batch.firstTokens, sequences, rows);
+      const entering = this.#queue.splice(0, room);
+      const sequences = entering.map((queued) => this.#begin(queued));
+      const draws = await sampler.draw(
+        entering[0]!.prompt.batch.firstTokens,
+        entering.map(({ prompt }, i) => ({ row: prompt.index, ...this.#drawOf(sequences[i]!) })),
+      );
       for (const [i, sequence] of sequences.entries()) {
         if (this.#extend(sequence, draws[i]!)) continue;
-        decoder.enter(this.#running.length, waiting[i]!);
+        decoder.enter(this.#running.length, entering[i]!);
         this.#running.push(sequence);
       }
     }
@@ -119,7 +123,9 @@ export class Schedule {
   async #prefill(freeSlots: number): Promise<void> {
     const { prefill, logitBias, passTokens } = this.#tools;
     const first = this.#nextRequest;
-    let [end, samples, tokens] = [first, 0, 0];
+    let end = first;
+    let samples = 0;
+    let tokens = 0;
     for (; end < this.#requests.length && samples < freeSlots; end++) {
       const { prompt, keys } = this.#requests[end]!;
       tokens += prompt.tokenIds.data.length;
@@ -132,8 +138,8 @@ export class Schedule {
       chosen.map(({ sampling }) => sampling),
       logitBias,
     );
-    this.#waiting = chosen.flatMap(({ keys }, i) =>
-      Array.from(keys.keys(), (sample) => ({ request: first + i, sample, prompt: prompts[i]! })),
+    this.#queue = chosen.flatMap(({ keys, maxTokens }, i) =>
+      keys.map((_, sample) => ({ request: first + i, sample, prompt: prompts[i]!, maxTokens })),
     );
     this.#nextRequest = end;
   }
@@ -142,12 +148,17 @@ export class Schedule {
   async #step(): Promise<void> {
     const running = [...this.#running];
     const draws = await this.#tools.decoder.step(
-      running.map(({ tokens, firstPosition, promptTokens, ...sequence }) => ({
-        token: tokens.at(-1)!,
-        position: firstPosition + tokens.length - 1,
-        cached: promptTokens + tokens.length - 1,
-        ...this.#drawOf(sequence),
-      })),
+      running.map((sequence) => {
+        const { tokens, firstPosition, promptTokens } = sequence;
+        // The last token is not in the cache yet.
+        const cached = tokens.length - 1;
+        return {
+          token: tokens.at(-1)!,
+          position: firstPosition + cached,
+          cached: promptTokens + cached,
+          ...this.#drawOf(sequence),
+        };
+      }),
     );
     // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
@@ -155,17 +166,21 @@ export class Schedule {
     }
   }
 
-  #draw(
-    distributions: View,
-    sequences: readonly Sequence[],
-    rows: readonly number[],
-  ): Promise<Draw[]> {
-    const draws = sequences.map((sequence, i) => ({ row: rows[i]!, ...this.#drawOf(sequence) }));
-    return this.#tools.sampler.draw(distributions, draws);
+  #begin({ request, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
+    const { prompt, keys } = this.#requests[request]!;
+    return {
+      request,
+      sample,
+      rng: new Rng(keys[sample]!),
+      tokens: [],
+      logProbs: [],
+      firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
+      promptTokens,
+    };
   }
 
   /** Sampling of a response's next token. */
-  #drawOf({ request, rng }: Pick<Sequence, 'request' | 'rng'>): Omit<DrawRequest, 'row'> {
+  #drawOf({ request, rng }: Sequence): Omit<DrawRequest, 'row'> {
     const { sampling } = this.#requests[request]!;
     return { sampling, uniform: sampling.temperature === 0 ? 0 : rng.nextUniform() };
   }
@@ -195,30 +210,7 @@ export class Schedule {
     if (slot < this.#running.length) this.#running[slot] = last;
   }
 
-  /** Reports progress, and lets the event loop run. */
-  async #yield(): Promise<void> {
-    this.#report();
-    await new Promise((resolve) => setImmediate(resolve));
-    if (this.#control.signal?.aborted === true) {
-      throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
-    }
-  }
-
   #report(): void {
     this.#control.onProgress?.({ tokens: this.#tokens, responses: this.#responses });
   }
-}
-
-function begin(
-  { prompt, keys }: GenerationRequest,
-  promptTokens: number,
-  sample: number,
-): Omit<Sequence, 'request' | 'sample'> {
-  return {
-    rng: new Rng(keys[sample]!),
-    tokens: [],
-    logProbs: [],
-    firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
-    promptTokens,
-  };
 }

@@ -268,8 +268,11 @@ describe('GenerationEngine', () => {
     assert.ok(reports.every(({ tokens }, i) => i === 0 || tokens >= reports[i - 1]!.tokens));
   });
 
-  it('answers no requests with nothing', async () => {
-    using engine = open();
+  it('answers no requests, or one without keys, with nothing', async () => {
+    using engine = open({ maxPrefillTokens: 1 });
     assert.deepEqual(await engine.generate([]), []);
+    const [request] = mixedRequests();
+    const [none, one] = await engine.generate([{ ...request!, keys: [] }, request!]);
+    assert.deepEqual([none, Object.keys(one!)], [[], ['0']]);
   });
 });
