@@ -15,11 +15,12 @@ import { Stopwatch } from './timeline.ts';
  * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the
  * order of EasyR1's `ray_trainer.py`. It is synchronous: the weights that sample are those that the update starts from.
  *
- * What the step does not do:
- * - no formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
- * - no loop: `run-loop.ts` takes steps, validates, saves and logs;
- * - no copying of weights: rollouts read the learners' memory, and look for its version number before they do;
- * - no recovery: a failure ends the run, which goes on from its last checkpoint.
+ * Left to others:
+ * - formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
+ * - the loop: `run-loop.ts` takes steps, validates, saves and logs;
+ * - failures: they end the run, which goes on from its last checkpoint.
+ *
+ * Weights are not copied. Rollouts read the learners' memory, and its version number says which step it is of.
  *
  * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished
  * first.
@@ -53,30 +54,30 @@ export async function trainingStep(
   const values = await criticValues(context, sequences, clock); // null without a critic
 
   // Turn rewards, less KL where it is part of them, into token advantages and returns.
-  const view = { old, ref, values };
+  const evaluated = { old, ref, values };
   const estimate = clock.timeSync('adv', () =>
-    estimateAdvantages(context.plan.step.algorithm, state.klController, batch, view),
+    estimateAdvantages(context.plan.step.algorithm, state.klController, batch, evaluated),
   );
   const returns = perResponse(estimate.returns, sequences);
 
-  // Weigh or drop tokens that the rollouts sampled from not quite this policy.
-  // Returns stay as they are: a critic's loss has no ratio.
-  const rollout = scored.map(({ response }) => response.logProbs);
-  const correction = correctStep(context.plan.step.correction, rollout, old);
+  // Rollouts compute by other programs, perhaps in another precision, and drew each token with their own probability of
+  // it. Weigh or drop tokens where that is too far from `old`. A critic's loss has no such ratio, so returns stay.
+  const sampled = scored.map(({ response }) => response.logProbs);
+  const correction = correctStep(context.plan.step.correction, sampled, old);
   const { masks } = correction;
   const advantages = perResponse(correction.weigh(estimate.advantages), sequences);
 
   // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
-  const ofCritic = { sequences, masks, values, returns };
-  const criticMetrics = await updateCritic(context, ofCritic, at, clock);
-  const ofPolicy = { sequences, masks, promptIds, old, ref, advantages };
-  const { metrics: policyMetrics, trained } = await updatePolicy(context, ofPolicy, at, clock);
+  const criticTargets = { sequences, masks, values, returns };
+  const criticMetrics = await updateCritic(context, criticTargets, at, clock);
+  const policyTargets = { sequences, masks, promptIds, old, ref, advantages };
+  const { metrics: policyMetrics, trained } = await updatePolicy(context, policyTargets, at, clock);
 
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
     metrics: stepMetrics(context, {
-      ...{ batch, sequences, view, estimate, clock },
+      ...{ batch, sequences, view: evaluated, estimate, clock },
       others: [rewards, correction.metrics, criticMetrics, policyMetrics],
     }),
     trained,

@@ -1,3 +1,9 @@
+/**
+ * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
+ *
+ * Names and numbers are those of EasyR1, the PPO and GRPO trainer that configs of this project come from. `f32` stands
+ * where its tensors round; `primitives.ts` has the rule.
+ */
 import { CxmindError } from '../errors.ts';
 import { comparableGroups } from './groups.ts';
 import {

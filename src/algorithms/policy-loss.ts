@@ -1,3 +1,7 @@
+/**
+ * Policy losses and their gradients, with the numbers of EasyR1. `f32` stands where its tensors round; `primitives.ts`
+ * has the rule.
+ */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import { estimateKl, type KlKind } from './kl.ts';
 import {

@@ -33,8 +33,8 @@ export interface Compiled {
 /**
  * Memory bound to the inputs and outputs of a compiled graph.
  *
- * Bind once, run many times, and bind again only what changes. Binding the same object again costs nothing. Inputs are read and outputs written in place. The same
- * memory may be an input and an output, where the operator allows that.
+ * Bind once, run many times, and bind again only what changes. Binding the same object again costs nothing. Inputs are
+ * read and outputs written in place. The same memory may be an input and an output, where the operator allows that.
  */
 export class Binding implements Disposable {
   readonly #context: Context;

@@ -1,3 +1,10 @@
+/**
+ * ONNX Runtime by its C functions, which koffi calls.
+ *
+ * A function returns a status and writes its result through a pointer. `native.out(where, (slot) => …)` lends it such a
+ * pointer, reads the result, and throws a bad status as an error that begins with `where`. Whatever was made is owned by
+ * a `DisposableStack` until a `Handle` takes it over, so a failure in between releases it.
+ */
 import { availableParallelism } from 'node:os';
 import { CxmindError } from '../errors.ts';
 import { loadAbi } from './abi.ts';
