@@ -57,7 +57,17 @@ export function encodeBody(message: unknown, payloads: PayloadMemory = ownMemory
  *
  * @throws WIRE_INVALID for a body that `encodeBody` could not have made
  */
-export function decodeBody({ bytes, frames }: Body): unknown {
+export function decodeBody(body: Body): unknown {
+  try {
+    return decoded(body);
+  } catch (error) {
+    // Memory for a frame's copy, for one, may be more than there is.
+    if (error instanceof CxmindError) throw error;
+    throw new CxmindError('WIRE_INVALID', `body: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function decoded({ bytes, frames }: Body): unknown {
   const unpacked = decodeValue(bytes);
   if (frames.length === 0) return attach(unpacked, []);
   if (!isBodyForm(unpacked)) {

@@ -25,13 +25,18 @@ export const RunSummary = t.intersection([
 ]);
 export interface RunSummary extends Readonly<t.TypeOf<typeof RunSummary>> {}
 
-/** Files of a run that grow with its steps, those of its loggers included. */
-export const filesOfSteps: readonly string[] = [
+/** Files that get lines with every step, those of the loggers included. */
+export const growingFiles: readonly string[] = [
   'metrics.jsonl',
   'trained.jsonl',
   'generations.jsonl',
   'experiment_log.jsonl',
   'generations.log',
+];
+
+/** Files of a run that tell of its steps. */
+export const filesOfSteps: readonly string[] = [
+  ...growingFiles,
   'checkpoint_tracker.json',
   'summary.json',
 ];

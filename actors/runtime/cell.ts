@@ -17,7 +17,7 @@ import { Relay, type RelayOptions } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
 
 /** Options of a cell and of its relays. The cell, too, reports dead letters to `onDeadLetter`. */
-interface CellOptions extends RelayOptions {
+export interface CellOptions extends RelayOptions {
   readonly name: string;
   readonly launcher: Launcher;
   readonly supervision: Supervision;
@@ -241,7 +241,10 @@ export class Cell implements Sender {
       detail: { actor: this.name },
       cause: reason,
     });
+    const status = this.#status;
     this.#notify('crashed', error);
+    // A listener may have stopped the actor.
+    if (this.#status !== status) return;
     // A first start is not retried: wrong props or a missing file would fail again, and the spawner waits for the error.
     if (this.#status === 'starting') {
       void this.#finish(error);

@@ -16,7 +16,7 @@ import { onThisMachine } from './this-machine.ts';
 import { placeLearners } from './placement.ts';
 import { planSupervised, type SupervisedPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
-import { RunFiles, setAside } from '../run-folder/files.ts';
+import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
 import { spawnData, spawnLearners } from './spawn.ts';
@@ -34,9 +34,6 @@ export interface SupervisedSummary {
 }
 
 const TIMEOUT_MS = 24 * 3600_000;
-
-/** Files that grow by a line or more a step. */
-const filesOfSteps = ['metrics.jsonl', 'experiment_log.jsonl', 'generations.log'];
 
 /**
  * Supervised fine-tuning on the reference answers (`sft` of the config): a warm start for reinforcement learning.
@@ -64,7 +61,7 @@ export async function trainSupervised(
   const summary = await data.ask.summary(undefined, ask);
   reportData(summary, reporter);
   const files = await RunFiles.open(folder);
-  const aside = await setAside(folder, filesOfSteps);
+  const aside = await setAside(folder, growingFiles);
   if (aside !== null) reporter.note(`the metrics of the run before are kept in ${aside}`);
   const experiment = `${plan.trainer.experimentName}-sft`;
   await using log = RunLog.open(plan, files, reporter, { experiment, resumedAfter: null });

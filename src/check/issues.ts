@@ -31,8 +31,14 @@ export function shown(value: unknown): string {
   if (typeof value === 'number') return String(value);
   if (asMapping(value) !== undefined) return 'a mapping';
   if (Array.isArray(value) && value.length > MAX_SHOWN_ITEMS) return `a list of ${value.length}`;
-  const json = JSON.stringify(value);
+  const json = (JSON.stringify(value, plain) as string | undefined) ?? typeof value;
   return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+}
+
+/** Replacer for `JSON.stringify` of what JSON cannot write, or would write number by number. */
+function plain(_key: string, value: unknown): unknown {
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+  return typeof value === 'bigint' ? String(value) : value;
 }
 
 /** A dotted path from the keys that lead to a value; list positions stand in brackets. */

@@ -11,7 +11,7 @@ import { bracketed } from './addresses.ts';
 import { nameOf } from './cluster.ts';
 
 /** Version of the form below. All processes of a launch must have the same. */
-const version = 1;
+const version = 2;
 /** Longest wait for the order of the process that started this one. */
 const orderTimeoutMs = 60_000;
 

@@ -20,16 +20,15 @@ import { Liveness } from './liveness.ts';
 /*
  * One end of a link: a session that outlives the connections that carry it. README.md draws it with its reasons.
  *
- *                    close()                      the peer has all
- *           ┌────── say bye ──────▶ closing ───────────────────────────┐
- *         open                        │ the peer says bye              ▼
- *           └─── the peer says bye ───┴──▶ left ── all has come ───▶ ended
- *                                            └──────── close() ────────┘
+ *   open ──── close(): say bye ────▶ closing ───────── the peer has all ─────────┐
+ *    │ the peer says bye                │ the peer says bye                        ▼
+ *    │                                  └─▶ parting ─ the peer has all, or ──────▶ ended
+ *    └─▶ left ─────────────────────────────────────── all has come, or close() ─────▲
  *
  *   any state ── silence, garbage, the peer's end, lose() ──▶ ended
  *   any state ── a cut ──▶ the same state: both ends send again what the other lacks
  */
-type State = 'open' | 'closing' | 'left' | 'ended';
+type State = 'open' | 'closing' | 'left' | 'parting' | 'ended';
 
 /** Channels open at once, beyond which a peer is not ours. */
 const maxChannels = 1 << 16;
@@ -105,7 +104,7 @@ export class ZmqLink implements Link {
   open(): Channel {
     const channel = this.#newChannel(this.#nextChannel);
     this.#nextChannel += 2;
-    if (this.#state === 'ended' || this.#state === 'closing') channel.abandon();
+    if (this.#hasEnded() || this.#hasSaidBye()) channel.abandon();
     else this.#enqueue({ kind: 'open', channel: channel.id });
     return channel;
   }
@@ -201,7 +200,7 @@ export class ZmqLink implements Link {
     if (isMissingChunks) this.#bulk.sendAgain();
     this.#batches.flush();
     this.#bulk.flush();
-    if (this.#state === 'closing' && this.#isAllSent()) this.#end(undefined, undefined);
+    if (this.#hasSaidBye() && this.#isAllSent()) this.#end(undefined, undefined);
   }
 
   #takeBatch(sequence: number, records: readonly InRecord[], sizeBytes: number): void {
@@ -230,7 +229,8 @@ export class ZmqLink implements Link {
     this.#bulk.drain(this.#batches.taken, this.#fill);
     if (this.#hasEnded()) return;
     if (this.#batches.owesReport || this.#bulk.owesReport) this.#tell();
-    if (this.#state === 'left' && this.#hasAllCome()) this.#end('closed', undefined);
+    const hasPeerLeft = this.#state === 'left' || this.#state === 'parting';
+    if (hasPeerLeft && this.#hasAllCome()) this.#end('closed', undefined);
   }
 
   readonly #fill = (channel: number, offset: number, bytes: Uint8Array): void => {
@@ -243,7 +243,7 @@ export class ZmqLink implements Link {
       return;
     }
     if (record.kind === 'bye') {
-      this.#state = 'left';
+      this.#state = this.#state === 'closing' ? 'parting' : 'left';
       return;
     }
     const channel = this.#channelOf(record.channel);
@@ -343,6 +343,11 @@ export class ZmqLink implements Link {
     return !this.#channels.values().some(({ isIncomplete }) => isIncomplete);
   }
 
+  /** True once this end has said bye, after which it sends no more records. */
+  #hasSaidBye(): boolean {
+    return this.#state === 'closing' || this.#state === 'parting';
+  }
+
   /** True when the link ended, which a call in between may have brought about. */
   #hasEnded(): boolean {
     return this.#state === 'ended';
@@ -350,7 +355,7 @@ export class ZmqLink implements Link {
 
   #endByPeer(reason: EndReason): void {
     // A peer forgets a closing link when it has everything.
-    if (reason === 'closed' || this.#state === 'closing') this.#end(undefined, undefined);
+    if (reason === 'closed' || this.#hasSaidBye()) this.#end(undefined, undefined);
     else if (reason === 'lost') this.#end(undefined, lost(`${this.peer} gave up this link`));
     else
       this.#end(undefined, new CxmindError('WIRE_INVALID', `link: ${this.peer} could not read us`));

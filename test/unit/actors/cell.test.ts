@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout } from 'node:timers/promises';
 import * as t from 'io-ts';
 import { fatal, type Actor, type ActorEvent, type Logger } from '../../../actors/runtime/actor.ts';
-import { Cell } from '../../../actors/runtime/cell.ts';
+import { Cell, type CellOptions } from '../../../actors/runtime/cell.ts';
+import type { Launcher } from '../../../actors/runtime/incarnation.ts';
 import { startLocal } from '../../../actors/runtime/launchers.ts';
 import { call, protocol } from '../../../actors/runtime/protocol.ts';
 import { defaultSupervision } from '../../../actors/runtime/supervisor.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { CxmindError } from '../../../src/errors.ts';
+import { encodeBody } from '../../../transport/codec.ts';
 import { ownMemory } from '../../../transport/shared/payload-memory.ts';
 
 const frail = protocol('frail', { die: call(t.void, t.void) });
@@ -28,36 +30,63 @@ function listening(): { logger: Logger; said: { event: string; error: unknown }[
 }
 
 describe('Cell', () => {
-  it('ends, and says so, when what the actor claimed cannot be given back', async () => {
-    const { logger, said } = listening();
-    const events: ActorEvent['kind'][] = [];
-    const cell = new Cell({
+  const events: ActorEvent['kind'][] = [];
+  beforeEach(() => void events.splice(0));
+
+  const launcher: Launcher = {
+    node: undefined,
+    launch: (start) =>
+      Promise.resolve(
+        startLocal('frail', start, () => Promise.resolve({ protocol: frail, actor })),
+      ),
+    release: () => Promise.resolve(),
+  };
+
+  /** A cell of the frail actor. */
+  function frailCell(options: Partial<CellOptions>): Cell {
+    return new Cell({
       name: 'frail',
-      launcher: {
-        node: undefined,
-        launch: (start) =>
-          Promise.resolve(
-            startLocal('frail', start, () => Promise.resolve({ protocol: frail, actor })),
-          ),
-        release: () => Promise.reject(new Error('the node hung up')),
-      },
+      launcher,
       supervision: { onCrash: 'stop' },
       mailboxCapacity: 4,
       graceMs: 1000,
       uses: new Set(),
-      logger,
+      logger: listening().logger,
       payloads: ownMemory,
       find: () => undefined,
       watch: () => ({ [Symbol.dispose]: () => undefined }),
       onDeadLetter: () => undefined,
       onEvent: ({ kind }) => events.push(kind),
       onEscalate: () => undefined,
+      ...options,
     });
+  }
+
+  it('ends, and says so, when what the actor claimed cannot be given back', async () => {
+    const { logger, said } = listening();
+    const release = (): Promise<void> => Promise.reject(new Error('the node hung up'));
+    const cell = frailCell({ logger, launcher: { ...launcher, release } });
     await cell.start();
     await cell.stop();
     assert.equal(cell.status, 'stopped');
     assert.deepEqual(events, ['started', 'stopped']);
     assert.deepEqual(said, [{ event: 'actor not released', error: 'the node hung up' }]);
+  });
+
+  it('is not launched again when a listener stops it as it crashes', async () => {
+    const cell = frailCell({
+      supervision: { ...defaultSupervision, minBackoffMs: 1 },
+      onEvent: ({ kind }) => {
+        events.push(kind);
+        if (kind === 'crashed') void cell.stop();
+      },
+    });
+    await cell.start();
+    await assert.rejects(cell.ask('die', encodeBody(undefined), { timeoutMs: 5000 }));
+    await cell.stop();
+    await setTimeout(20);
+    assert.equal(cell.status, 'stopped');
+    assert.deepEqual(events, ['started', 'crashed', 'stopped']);
   });
 });
 

@@ -10,6 +10,16 @@ function issues(codec: t.Mixed, value: unknown): string[] {
 }
 
 describe('issuesOf', () => {
+  it('shows what JSON cannot write, and arrays of numbers by their size', () => {
+    const big = { data: new BigInt64Array(1_000_000) };
+    assert.deepEqual(issues(t.string, [big]), ['expected string, got [{"data":"8000000 bytes"}]']);
+    assert.deepEqual(issues(t.string, 7n), ['expected string, got "7"']);
+    assert.deepEqual(
+      issues(t.string, () => 1),
+      ['expected string, got function'],
+    );
+  });
+
   it('names a union of which no branch fits, once', () => {
     const codec = t.type({ a: t.array(t.union([t.string, t.type({ b: t.number })], 'text or b')) });
     assert.deepEqual(issues(codec, { a: ['x', 3] }), ['a[1]: expected text or b, got 3']);

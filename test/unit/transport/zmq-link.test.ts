@@ -57,6 +57,19 @@ describe('ZmqLink', () => {
     }
   });
 
+  it('may be closed by both ends at once, large packets on their way or not', async () => {
+    for (const sizeBytes of [0, 3_000_000]) {
+      await using head = await startHead();
+      const links = [await join(head), await head.nextLink()];
+      for (const link of links) link.open().send(numbered(1, sizeBytes));
+      await Promise.all(links.map((link) => link[Symbol.asyncDispose]()));
+      for (const link of links) {
+        assert.equal(await link.ended, undefined);
+        await link.open().closed;
+      }
+    }
+  });
+
   it('loses nothing, repeats nothing and keeps the order over connections that are reset', async () => {
     const heartbeat = { intervalMs: 50, deadAfterMs: 20_000 };
     await using head = await startHead({ heartbeat });
