@@ -74,8 +74,9 @@ describe('Cell', () => {
   });
 
   it('is not launched again when a listener stops it as it crashes', async () => {
+    const supervision = { ...defaultSupervision, minBackoffMs: 1 };
     const cell = frailCell({
-      supervision: { ...defaultSupervision, minBackoffMs: 1 },
+      supervision,
       onEvent: ({ kind }) => {
         events.push(kind);
         if (kind === 'crashed') void cell.stop();
