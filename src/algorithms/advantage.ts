@@ -8,11 +8,13 @@ import { CxmindError } from '../errors.ts';
 import { comparableGroups } from './groups.ts';
 import {
   assertTokenLengths,
+  counted,
   f32,
   isCounted,
   maskedWhiten,
   rowCount,
   rowSums,
+  spread,
   sum,
   tokenCount,
   type TokenRows,
@@ -234,13 +236,7 @@ function scoresOf(input: AdvantageInput): Float32Array {
 
 /** Each response's value at those of its tokens that count, 0 at the others: f32 `[T]` from f32 `[B]`. */
 function atTokens(rows: TokenRows, values: Float32Array): Float32Array {
-  const spread = new Float32Array(tokenCount(rows));
-  for (let i = 0; i < rowCount(rows); i++) {
-    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
-      if (isCounted(rows, t)) spread[t] = values[i]!;
-    }
-  }
-  return spread;
+  return counted(spread(values, rows), rows);
 }
 
 /** Walks every row from its last token to its first, carrying a number that starts at 0 in each row. */

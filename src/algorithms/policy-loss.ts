@@ -12,9 +12,9 @@ import {
   lossAverage,
   lossAverageWeights,
   maskedMean,
-  rowCount,
   rowMaskSums,
   rowMeans,
+  spread,
   tokenCount,
   type LossAverageMode,
   type TokenRows,
@@ -250,12 +250,7 @@ function maxDerivative(a: number, b: number): number {
 
 /** Each response's masked mean at all of its tokens, f32 `[T]`. */
 function responseMeans(values: Float32Array, rows: TokenRows): Float32Array {
-  const means = rowMeans(values, rows);
-  const spread = new Float32Array(values.length);
-  for (let i = 0; i < rowCount(rows); i++) {
-    spread.fill(means[i]!, rows.offsets[i], rows.offsets[i + 1]);
-  }
-  return spread;
+  return spread(rowMeans(values, rows), rows);
 }
 
 /**

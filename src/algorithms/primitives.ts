@@ -104,6 +104,18 @@ export function rowMeans(values: Float32Array, rows: TokenRows): Float32Array {
   return means;
 }
 
+/** One value of each row, f32 `[B]`, at every token of the row, f32 `[T]`. */
+export function spread(ofRows: Float32Array, { offsets }: TokenRows): Float32Array {
+  const values = new Float32Array(offsets.at(-1) ?? 0);
+  for (const [i, value] of ofRows.entries()) values.fill(value, offsets[i], offsets[i + 1]);
+  return values;
+}
+
+/** The values with 0 at masked tokens. */
+export function counted(values: Float32Array, rows: TokenRows): Float32Array {
+  return values.map((value, t) => (isCounted(rows, t) ? value : 0));
+}
+
 /**
  * Masked mean of squared deviations times Bessel's `S / (S - 1)`, `S = ΣM`; f32.
  * With a single token that counts there is nothing to correct, and the plain value, about 0, returns.

@@ -1,6 +1,14 @@
 import { CxmindError } from '../errors.ts';
 import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
-import { f32, isCounted, maskedMean, rowMeans, rowSums, type TokenRows } from './primitives.ts';
+import {
+  f32,
+  isCounted,
+  maskedMean,
+  rowMeans,
+  rowSums,
+  spread,
+  type TokenRows,
+} from './primitives.ts';
 import {
   countedRows,
   countedValues,
@@ -8,7 +16,6 @@ import {
   meanOf,
   most,
   rowMaxima,
-  spread,
   type Statistics,
 } from './token-statistics.ts';
 

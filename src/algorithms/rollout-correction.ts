@@ -1,16 +1,17 @@
 import { clamp, LOG_RATIO_BOUND } from './clamp.ts';
 import {
   assertTokenLengths,
+  counted,
   EPSILON,
   f32,
   maskedMean,
   rowMeans,
   rowSums,
+  spread,
   type TokenRows,
 } from './primitives.ts';
 import { rejectTokens, type Rejection } from './rejection.ts';
 import {
-  counted,
   countedRows,
   countedValues,
   deviationOf,
@@ -18,7 +19,6 @@ import {
   meanOf,
   most,
   shareOf,
-  spread,
   squares,
   type Statistics,
 } from './token-statistics.ts';
@@ -74,33 +74,44 @@ export function correctRollouts(
   const { oldLogProbs, rolloutLogProbs } = input;
   assertTokenLengths('correctRollouts', input, { oldLogProbs, rolloutLogProbs });
   const logRatios = oldLogProbs.map((value, t) => value - rolloutLogProbs[t]!);
-  const importance = importanceWeights(logRatios, input, options);
+  const rowLogRatios = rowSums(logRatios, input);
+  const ratios = { ...input, logRatios, rowLogRatios };
+  const importance = importanceWeights(ratios, options);
   const rejection = rejectTokens(logRatios, input, options.rolloutRs);
   return {
-    weights: options.rolloutIs === null ? null : importance.weights,
+    weights: importance.weights,
     mask: rejection.mask,
-    metrics: { ...importance.metrics, ...rejection.metrics, ...mismatchMetrics(input, logRatios) },
+    metrics: { ...importance.metrics, ...rejection.metrics, ...distanceMetrics(ratios) },
   };
+}
+
+/** A batch with its log ratios `oldLogProbs - rolloutLogProbs`. */
+interface LogRatios extends RolloutCorrectionInput {
+  /** f32 `[T]`. */
+  readonly logRatios: Float32Array;
+  /** Sums over the responses, f32 `[B]`. */
+  readonly rowLogRatios: Float32Array;
 }
 
 /** Truncated importance weights, and metrics of them before truncation; by token where no level is chosen. */
 function importanceWeights(
-  logRatios: Float32Array,
-  rows: TokenRows,
+  ratios: LogRatios,
   options: RolloutCorrectionOptions,
-): { weights: Float32Array; metrics: Statistics } {
+): { weights: Float32Array | null; metrics: Statistics } {
   const { rolloutIs, rolloutIsThreshold, rolloutIsBatchNormalize } = options;
   const upper = f32(rolloutIsThreshold);
   const level = rolloutIs ?? 'token';
-  const logWeights = level === 'token' ? logRatios : spread(rowSums(logRatios, rows), rows);
-  const full = counted(logWeights.map(boundedExp), rows);
-  const metrics = importanceMetrics(full, logRatios, rows, level, upper);
+  const { logRatios, rowLogRatios } = ratios;
+  const logWeights = level === 'token' ? logRatios : spread(rowLogRatios, ratios);
+  const full = counted(logWeights.map(boundedExp), ratios);
+  const metrics = importanceMetrics(full, ratios, level, upper);
+  if (rolloutIs === null) return { weights: null, metrics };
   const weights = full.map((weight) => Math.min(weight, upper));
-  if (rolloutIs === null || !rolloutIsBatchNormalize) return { weights, metrics };
+  if (!rolloutIsBatchNormalize) return { weights, metrics };
   const mean =
     level === 'token'
-      ? maskedMean(weights, rows)
-      : meanOf(countedRows(rowMeans(weights, rows), rows));
+      ? maskedMean(weights, ratios)
+      : meanOf(countedRows(rowMeans(weights, ratios), ratios));
   const factor = mean > EPSILON ? mean : 1;
   return {
     weights: weights.map((weight) => weight / factor),
@@ -111,8 +122,7 @@ function importanceWeights(
 /** Statistics of the weights, most of them with weights clamped to `[1 / upper, upper]`. */
 function importanceMetrics(
   weights: Float32Array,
-  logRatios: Float32Array,
-  rows: TokenRows,
+  rows: LogRatios,
   level: ImportanceLevel,
   upper: number,
 ): Statistics {
@@ -124,7 +134,7 @@ function importanceMetrics(
   const ofRows = rowMeans(weights, rows);
   const ofTokens = countedValues(weights, rows);
   // A product over a response may be far out of bounds, so its own logarithm is looked at, once a response.
-  const looked = level === 'token' ? ofTokens : countedRows(rowSums(logRatios, rows), rows);
+  const looked = level === 'token' ? ofTokens : countedRows(rows.rowLogRatios, rows);
   const [high, low] = level === 'token' ? [upper, lower] : [Math.log(upper), Math.log(lower)];
   return {
     rollout_is_mean: maskedMean(weights, rows),
@@ -146,17 +156,17 @@ function importanceMetrics(
 }
 
 /** Distances between the two policies: KL, perplexities by response, and χ². */
-function mismatchMetrics(input: RolloutCorrectionInput, logRatios: Float32Array): Statistics {
-  const ofOld = rowMeans(input.oldLogProbs, input);
-  const ofRollout = rowMeans(input.rolloutLogProbs, input);
+function distanceMetrics(ratios: LogRatios): Statistics {
+  const ofOld = rowMeans(ratios.oldLogProbs, ratios);
+  const ofRollout = rowMeans(ratios.rolloutLogProbs, ratios);
   const difference = ofRollout.map((value, i) => value - ofOld[i]!);
-  const ratios = logRatios.map(boundedExp);
-  const ofRows = rowSums(logRatios, input).map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
+  const { logRatios, rowLogRatios } = ratios;
+  const ofRows = rowLogRatios.map((x) => clamp(x, -LOG_RATIO_BOUND, LOG_RATIO_BOUND));
   return {
-    kl: -maskedMean(logRatios, input),
+    kl: -maskedMean(logRatios, ratios),
     k3_kl: maskedMean(
       logRatios.map((x) => f32(f32(Math.exp(x)) - x) - 1),
-      input,
+      ratios,
     ),
     training_ppl: meanOf(ofOld.map((mean) => Math.exp(-mean))),
     training_log_ppl: -meanOf(ofOld),
@@ -167,7 +177,7 @@ function mismatchMetrics(input: RolloutCorrectionInput, logRatios: Float32Array)
     log_ppl_diff_max: most(difference),
     log_ppl_diff_min: least(difference),
     ppl_ratio: meanOf(difference.map(Math.exp)),
-    chi2_token: maskedMean(squares(ratios), input) - 1,
+    chi2_token: maskedMean(squares(logRatios.map(boundedExp)), ratios) - 1,
     chi2_seq: meanOf(ofRows.map((x) => Math.exp(2 * x))) - 1,
   };
 }

@@ -11,21 +11,9 @@ export function squares(values: Float32Array): Float32Array {
   return values.map((value) => value * value);
 }
 
-/** The values with 0 at masked tokens. */
-export function counted(values: Float32Array, rows: TokenRows): Float32Array {
-  return values.map((value, t) => (isCounted(rows, t) ? value : 0));
-}
-
 /** The values of tokens that count, `[ΣM]`. */
 export function countedValues(values: Float32Array, rows: TokenRows): Float32Array {
   return values.filter((_, t) => isCounted(rows, t));
-}
-
-/** One value of each row, f32 `[B]`, at every token of the row, f32 `[T]`. */
-export function spread(ofRows: Float32Array, { offsets }: TokenRows): Float32Array {
-  const values = new Float32Array(offsets.at(-1) ?? 0);
-  for (const [i, value] of ofRows.entries()) values.fill(value, offsets[i], offsets[i + 1]);
-  return values;
 }
 
 /** The values of rows that have a token that counts. */
