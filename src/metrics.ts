@@ -105,6 +105,12 @@ export function mismatchMetrics(sampled: Float32Array, computed: Float32Array): 
   };
 }
 
+/** Metrics under `<prefix>/…`. */
+export function prefixed(prefix: string, metrics: object): Metrics {
+  const entries = Object.entries<number>({ ...metrics });
+  return Object.fromEntries(entries.map(([name, value]) => [`${prefix}/${name}`, value]));
+}
+
 /** `timing_s/<phase>`, in seconds. */
 export function phaseMetrics(seconds: PhaseSeconds): Metrics {
   const timings = Object.entries(seconds).map(([phase, s]) => [`timing_s/${phase}`, s] as const);

@@ -4,7 +4,6 @@ import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
 import {
   dataMetrics,
   mergeMetrics,
-  mismatchMetrics,
   performanceMetrics,
   timingMetrics,
   type Metrics,
@@ -67,10 +66,6 @@ export function stepMetrics(
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }),
     utilization(context, tokens, seconds),
-    mismatchMetrics(
-      concatenate(batch.scored.map(({ response }) => response.logProbs)),
-      concatenate(view.old),
-    ),
     { 'data/skipped_rows': batch.skipped },
   );
 }

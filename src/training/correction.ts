@@ -3,7 +3,7 @@ import {
   correctRollouts,
   type RolloutCorrectionOptions,
 } from '../algorithms/rollout-correction.ts';
-import type { Metrics } from '../metrics.ts';
+import { mismatchMetrics, prefixed, type Metrics } from '../metrics.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { concatenate } from './experience.ts';
 
@@ -13,7 +13,7 @@ export interface StepCorrection {
   readonly weigh: (advantages: Float32Array) => Float32Array;
   /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
-  /** Metrics under `rollout_corr/`, as in verl. */
+  /** Metrics under `actor/rollout_train_mismatch/`, and as in verl under `rollout_corr/`. */
   readonly metrics: Metrics;
 }
 
@@ -33,10 +33,9 @@ export function correctStep(
   old: readonly Tensor<'f32'>[],
 ): StepCorrection {
   const rows = tokenRows(old.map(({ data }) => data.length));
-  const { weights, mask, metrics } = correctRollouts(
-    { ...rows, oldLogProbs: concatenate(old), rolloutLogProbs: concatenate(rollout) },
-    options,
-  );
+  const [oldLogProbs, rolloutLogProbs] = [concatenate(old), concatenate(rollout)];
+  const input = { ...rows, oldLogProbs, rolloutLogProbs };
+  const { weights, mask, metrics } = correctRollouts(input, options);
   const { offsets } = rows;
   return {
     weigh: (advantages) =>
@@ -48,8 +47,9 @@ export function correctStep(
         shape,
         data: mask.slice(offsets[i], offsets[i + 1]),
       })),
-    metrics: Object.fromEntries(
-      Object.entries(metrics).map(([name, value]) => [`rollout_corr/${name}`, value]),
-    ),
+    metrics: {
+      ...mismatchMetrics(rolloutLogProbs, oldLogProbs),
+      ...prefixed('rollout_corr', metrics),
+    },
   };
 }

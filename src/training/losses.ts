@@ -1,6 +1,7 @@
 import { policyLoss, type PolicyLossOptions } from '../algorithms/policy-loss.ts';
 import { tokenRows, type TokenRows } from '../algorithms/primitives.ts';
 import { valueLoss, type ValueLossOptions } from '../algorithms/value-loss.ts';
+import { prefixed } from '../metrics.ts';
 import type { SequenceInput } from '../model/pack.ts';
 import {
   concatenate,
@@ -59,9 +60,4 @@ function responseRows(samples: readonly MaskedInput[]): TokenRows {
     mask ? [...mask.data] : Array.from(response.data, () => 1),
   );
   return tokenRows(lengths, Uint8Array.from(counted));
-}
-
-function prefixed(role: string, metrics: object): Record<string, number> {
-  const entries = Object.entries<number>({ ...metrics });
-  return Object.fromEntries(entries.map(([name, value]) => [`${role}/${name}`, value]));
 }
