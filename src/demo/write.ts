@@ -110,18 +110,9 @@ export async function writeDemo(directory: string, options: DemoOptions): Promis
     });
   }
   const rows = { ...defaultRows, ...options.rows };
-  const closed = {
-    task: 'closed',
-    seed,
-    pictureSize,
-    rejections: options.closedRejections ?? 0,
-  } as const;
-  const open = {
-    task: 'open',
-    seed,
-    pictureSize,
-    rejections: options.openRejections ?? 2,
-  } as const;
+  const drawn = { seed, pictureSize };
+  const closed = { ...drawn, task: 'closed', rejections: options.closedRejections ?? 0 } as const;
+  const open = { ...drawn, task: 'open', rejections: options.openRejections ?? 2 } as const;
   await writeDirectoryAtomically(directory, async (partial) => {
     const texts: string[] = [];
     for (const text of [
