@@ -7,7 +7,7 @@ import type { Metrics } from '../../src/metrics.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Sequence } from '../messages.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, SampledResponse } from './batch.ts';
 import { klKindOf } from './settings.ts';
 
 /** The models' view of the responses before the update: for each response a value for each of its tokens, f32 `[T]`. */
@@ -17,6 +17,18 @@ export interface TokenView {
   readonly ref: readonly Tensor<'f32'>[] | null;
   /** Null without a critic. */
   readonly values: readonly Tensor<'f32'>[] | null;
+}
+
+/** The part of a view over some responses that is of a few of them, in the order of these. */
+export function viewOf(
+  { old, ref, values }: TokenView,
+  responses: readonly SampledResponse[],
+  few: readonly SampledResponse[],
+): TokenView {
+  const rows = new Map(responses.map(({ response }, row) => [response, row]));
+  const picked = (list: readonly Tensor<'f32'>[]): Tensor<'f32'>[] =>
+    few.map(({ response }) => list[rows.get(response)!]!);
+  return { old: picked(old), ref: ref && picked(ref), values: values && picked(values) };
 }
 
 /** Scores, rewards, advantages and returns of a step, f32 `[T]` over the tokens of all responses end to end. */

@@ -12,6 +12,22 @@ import { generateGroups, type PromptGroup, type RolloutRequest } from './sample.
 import { scoreGroups, withAdvantage, type InvalidResponse, type ScoredResponse } from './score.ts';
 import type { Stopwatch } from './timeline.ts';
 
+/** A response that was sampled. */
+export type SampledResponse = Pick<ScoredResponse, 'group' | 'response'>;
+
+/** The sampled responses of a step, which may still have to be scored. */
+export interface SampledBatch {
+  /** `n` responses to each prompt, group by group. Where groups are filtered by scores, those that were kept. */
+  readonly responses: readonly SampledResponse[];
+  /**
+   * Scores them; called once.
+   *
+   * @returns at least one response
+   * @throws REWARD_INVALID when no response can be trained on
+   */
+  readonly score: (signal: AbortSignal) => Promise<Batch>;
+}
+
 /** The responses that a step trains on. */
 export interface Batch {
   /** `n` responses to each prompt, group by group, less those that could not be scored. */
@@ -33,60 +49,113 @@ interface TaskGroup extends PromptGroup {
   readonly task: number;
 }
 
+/** Responses to the prompts of one round. */
+interface Round {
+  readonly groups: readonly TaskGroup[];
+  /** The greedy response to each prompt; none unless the estimator is `remax`. */
+  readonly greedy: readonly TaskGroup[];
+}
+
 /**
- * Samples and scores the responses of a step.
+ * Samples the responses of a step.
  *
  * Rounds of prompts are answered until there are enough groups; groups beyond that are dropped. With
  * `algorithm.online_filtering` (DAPO, arXiv:2503.14476, section 3.2) each round is scored at once, and only groups
- * count whose mean of `filter_key` lies between the bounds. Without it all groups are scored together after the last
- * round. Each scoring asks the batch gate of a reward once.
+ * count whose mean of `filter_key` lies between the bounds. Without it all groups are scored together by the caller,
+ * who has the models evaluate them meanwhile. Each scoring asks the batch gate of a reward once; greedy responses are
+ * scored before the others.
  *
- * @returns at least one response
- * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough; REWARD_INVALID when no response can be
- *   trained on
+ * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough
  */
-export async function makeBatch(
+export function sampleBatch(
   context: StepContext,
   state: RunState,
   step: number,
   clock: Stopwatch,
-): Promise<Batch> {
-  const { algorithm, prompts: wanted } = context.plan.step;
-  const { onlineFiltering, advEstimator } = algorithm;
+): Promise<SampledBatch> {
   const tasks = new StepTasks(context, state);
+  const { onlineFiltering } = context.plan.step.algorithm;
+  return onlineFiltering
+    ? filteredBatch(context, tasks, step, clock)
+    : wholeBatch(context, tasks, step, clock);
+}
+
+/** Samples enough groups, to be scored later. */
+async function wholeBatch(
+  context: StepContext,
+  tasks: StepTasks,
+  step: number,
+  clock: Stopwatch,
+): Promise<SampledBatch> {
+  const { algorithm, prompts: wanted } = context.plan.step;
+  const rounds: Round[] = [];
+  for (let size = 0; size < wanted;) {
+    const round = rounds.length + 1;
+    const next = await clock.time('data', () => tasks.next());
+    rounds.push(await clock.time('gen', () => answer(context, tasks.all, next, step, round)));
+    size += rounds.at(-1)!.groups.length;
+    if (size < wanted)
+      checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
+  }
+  const groups = rounds
+    .flatMap(({ groups }) => groups)
+    .slice(0, wanted)
+    .sort((one, other) => one.task - other.task);
+  const score = (signal: AbortSignal): Promise<Batch> =>
+    clock.time('reward', async () => {
+      const baselines = new Map<string, number>();
+      for (const { greedy } of rounds) await scoreGreedy(tasks, greedy, baselines, signal);
+      const generated = await tasks.score(groups, signal);
+      const scored = trainable(generated.flat(), tasks.invalid, baselines, algorithm);
+      return { scored, generated, baselines, ...tasks.outcome };
+    });
+  const responses = groups.flatMap((group) =>
+    group.responses.map((response) => ({ group, response })),
+  );
+  return { responses, score };
+}
+
+/** Samples and scores rounds until enough groups are left that teach something. */
+async function filteredBatch(
+  context: StepContext,
+  tasks: StepTasks,
+  step: number,
+  clock: Stopwatch,
+): Promise<SampledBatch> {
+  const { algorithm, prompts: wanted } = context.plan.step;
+  const { signal } = context;
   const baselines = new Map<string, number>();
-  const unscored: TaskGroup[] = [];
   const kept: ScoredResponse[][] = [];
-  let generated: ScoredResponse[][] = tasks.all.map(() => []);
-  for (let round = 1; ; round++) {
+  const generated: ScoredResponse[][] = tasks.all.map(() => []);
+  for (let round = 1; kept.length < wanted; round++) {
     const next = await clock.time('data', () => tasks.next());
     await clock.time('gen', async () => {
-      const groups = await answer(context, tasks.all, next, step, round);
-      if (advEstimator === 'remax') {
-        const greedy = await tasks.score(await answerGreedily(context, groups));
-        for (const { group, parts } of greedy.flat()) baselines.set(group.id, parts['overall']!);
-      }
-      if (!onlineFiltering) {
-        unscored.push(...groups);
-        return;
-      }
-      for (const [task, scored] of (await tasks.score(groups)).entries()) {
+      const { groups, greedy } = await answer(context, tasks.all, next, step, round);
+      await scoreGreedy(tasks, greedy, baselines, signal);
+      for (const [task, scored] of (await tasks.score(groups, signal)).entries()) {
         generated[task]!.push(...scored);
         kept.push(...groupsToKeep(withBaseline(scored, baselines, algorithm), algorithm));
       }
     });
-    const size = (onlineFiltering ? kept : unscored).length;
-    if (size >= wanted) break;
-    checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
+    const size = kept.length;
+    if (size < wanted)
+      checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
   }
+  const scored = kept.slice(0, wanted).flat();
+  const batch = { scored, generated, baselines, ...tasks.outcome };
+  return { responses: scored, score: () => Promise.resolve(batch) };
+}
 
-  let scored: readonly ScoredResponse[] = kept.slice(0, wanted).flat();
-  if (!onlineFiltering) {
-    generated = await clock.time('reward', () => tasks.score(unscored.slice(0, wanted)));
-    scored = trainable(generated.flat(), tasks.invalid, baselines, algorithm);
-  }
-  const { invalid, progress, skipped } = tasks;
-  return { scored, generated, invalid, baselines, progress, skipped };
+/** Scores the greedy responses of a round, and notes their rewards by group. */
+async function scoreGreedy(
+  tasks: StepTasks,
+  greedy: readonly TaskGroup[],
+  baselines: Map<string, number>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (greedy.length === 0) return;
+  const scored = await tasks.score(greedy, signal);
+  for (const { group, parts } of scored.flat()) baselines.set(group.id, parts['overall']!);
 }
 
 /** The tasks of a run in one step: prompts of all of them, and scores by the reward and the gate of each. */
@@ -95,9 +164,8 @@ class StepTasks {
   readonly all: readonly Task[];
   /** Responses that could not be scored so far. */
   readonly invalid: InvalidResponse[] = [];
-  /** Rows that were left out so far because they are invalid. */
-  skipped = 0;
   readonly #context: StepContext;
+  #skipped = 0;
   #states: readonly TaskState[];
 
   constructor(context: StepContext, { cursor, gate, replay }: RunState) {
@@ -106,10 +174,10 @@ class StepTasks {
     this.#states = [{ cursor, gate }, ...replay];
   }
 
-  /** The place in the data and the gates, as they are now. */
-  get progress(): Batch['progress'] {
+  /** The place in the data and the gates, and what was left out, as they are now. */
+  get outcome(): Pick<Batch, 'invalid' | 'progress' | 'skipped'> {
     const [own, ...replay] = this.#states;
-    return { ...own!, replay };
+    return { invalid: this.invalid, progress: { ...own!, replay }, skipped: this.#skipped };
   }
 
   /** Takes the next round of prompts. */
@@ -117,14 +185,14 @@ class StepTasks {
     const { feed, reporter, signal } = this.#context;
     const next = await feed.next(this.all, signal);
     warnOfData(next.notes, reporter);
-    this.skipped = next.skipped;
+    this.#skipped = next.skipped;
     this.#states = this.#states.map((state, i) => ({ ...state, cursor: next.cursors[i]! }));
     return next;
   }
 
   /** Scores groups; returns the responses that have a score, by task. */
-  async score(groups: readonly TaskGroup[]): Promise<ScoredResponse[][]> {
-    const { reporter, signal } = this.#context;
+  async score(groups: readonly TaskGroup[], signal: AbortSignal): Promise<ScoredResponse[][]> {
+    const { reporter } = this.#context;
     const scorings = await Promise.all(
       this.all.map(async ({ rewards, gate: spec }, task) => {
         const own = groups.filter((group) => group.task === task);
@@ -177,17 +245,19 @@ async function answer(
   { prompts, taskOf }: TaskPrompts,
   step: number,
   round: number,
-): Promise<TaskGroup[]> {
-  const { sampling, seed } = context.plan.step;
+): Promise<Round> {
+  const { algorithm, sampling, seed } = context.plan.step;
   const stream = ['rollout', seed, step, ...(round === 1 ? [] : [round])];
   const request = rolloutRequest(context, sampling, stream);
   const { rollouts } = context.actors;
-  const groups = await generateGroups(rollouts, prompts, request, context.reporter);
-  return groups.map((group, i) => {
+  const sampled = await generateGroups(rollouts, prompts, request, context.reporter);
+  const groups = sampled.map((group, i) => {
     const task = taskOf[i]!;
     const { name } = tasks[task]!;
     return { ...group, task, id: [round, ...(name === null ? [] : [name]), group.id].join('/') };
   });
+  const isCompared = algorithm.advEstimator === 'remax';
+  return { groups, greedy: isCompared ? await answerGreedily(context, groups) : [] };
 }
 
 /** Decodes the greedy response to each prompt of a round, whose reward is the baseline of ReMax. */

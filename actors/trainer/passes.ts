@@ -3,6 +3,7 @@ import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import type { Sequence } from '../messages.ts';
 import { FROZEN_VERSION } from '../model-props.ts';
 import { askAny } from '../runtime/pool.ts';
+import type { TokenView } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress } from './learners.ts';
 import { criticRates, policyRate, type StepNumber } from './schedule.ts';
@@ -18,6 +19,18 @@ import type { Stopwatch } from './timeline.ts';
 const TIMEOUT_MS = 24 * 3600_000;
 /** Retries of the reference. Its weights never change, so a call that failed is repeated elsewhere. */
 const RETRIES = 5;
+
+/** Evaluates every response token with the models as they are before the update, one model after the other. */
+export async function evaluateTokens(
+  context: StepContext,
+  sequences: readonly Sequence[],
+  clock: Stopwatch,
+): Promise<TokenView> {
+  const old = await oldLogProbs(context, sequences, clock);
+  const ref = await refLogProbs(context, sequences, clock);
+  const values = await criticValues(context, sequences, clock);
+  return { old, ref, values };
+}
 
 /** Log-probabilities of the response tokens under the policy before the update, f32 `[T]` for each sequence. */
 export function oldLogProbs(
@@ -37,7 +50,7 @@ export function oldLogProbs(
 }
 
 /** Log-probabilities under the reference; null when nothing needs them. */
-export async function refLogProbs(
+async function refLogProbs(
   { actors, plan, reporter, signal }: StepContext,
   sequences: readonly Sequence[],
   clock: Stopwatch,
@@ -56,7 +69,7 @@ export async function refLogProbs(
 }
 
 /** Values of the response tokens before the update, f32 `[T]` for each sequence; null without a critic. */
-export async function criticValues(
+async function criticValues(
   { actors, reporter, signal }: StepContext,
   sequences: readonly Sequence[],
   clock: Stopwatch,

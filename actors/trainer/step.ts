@@ -1,11 +1,13 @@
 import type { Metrics } from '../../src/metrics.ts';
 import { correctStep } from '../../src/training/correction.ts';
+import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
-import { estimateAdvantages, perResponse } from './advantages.ts';
-import { makeBatch } from './batch.ts';
+import { estimateAdvantages, perResponse, viewOf } from './advantages.ts';
+import { sampleBatch, type SampledResponse } from './batch.ts';
+import { beside } from './beside.ts';
 import type { UndoableContext } from './context.ts';
 import type { StepNumber } from './schedule.ts';
-import { criticValues, oldLogProbs, refLogProbs, updateCritic, updatePolicy } from './passes.ts';
+import { evaluateTokens, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
 import { Stopwatch } from './timeline.ts';
 
@@ -13,7 +15,8 @@ import { Stopwatch } from './timeline.ts';
  * One step of reinforcement learning: sample, score, estimate advantages, update.
  *
  * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the
- * order of EasyR1's `ray_trainer.py`. It is synchronous: the weights that sample are those that the update starts from.
+ * order of EasyR1's `ray_trainer.py`, but that responses are scored beside the passes over them. It is synchronous: the
+ * weights that sample are those that the update starts from.
  *
  * Left to others:
  * - formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
@@ -37,24 +40,23 @@ export async function trainingStep(
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
 
-  // Sample and score: B responses, each with a reward.
-  const batch = await makeBatch(context, state, at.step, clock);
+  // Sample B responses.
+  const { responses, score } = await sampleBatch(context, state, at.step, clock);
+
+  // Score them while the models, as they are before the update, evaluate each of their tokens. Neither needs the other.
+  const [batch, view] = await beside(context.signal, score, (signal) =>
+    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock),
+  );
+  // A response that could not be scored may have been left out.
   const { scored } = batch;
+  const sequences = scored.map(sequenceOf);
   const promptIds = scored.map(({ group }) => group.prompt.promptId);
-  const sequences = scored.map(({ group, response }) => ({
-    prompt: group.prompt.input,
-    response: response.tokenIds,
-  }));
+  const evaluated = viewOf(view, responses, scored);
+  const { old, ref, values } = evaluated;
   // Each part of a reward is a metric under a name of its author's. A taken name fails here, before weights change.
   const rewards = rewardMetrics(context, batch);
 
-  // Evaluate every response token with the models as they are before the update.
-  const old = await oldLogProbs(context, sequences, clock);
-  const ref = await refLogProbs(context, sequences, clock); // null where KL is off
-  const values = await criticValues(context, sequences, clock); // null without a critic
-
   // Turn rewards, less KL where it is part of them, into token advantages and returns.
-  const evaluated = { old, ref, values };
   const estimate = clock.timeSync('adv', () =>
     estimateAdvantages(context.plan.step.algorithm, state.klController, batch, evaluated),
   );
@@ -83,6 +85,11 @@ export async function trainingStep(
     trained,
     accuracy: meanAccuracy(scored),
   };
+}
+
+/** A response with its prompt, as models read them. */
+function sequenceOf({ group, response }: SampledResponse): Sequence {
+  return { prompt: group.prompt.input, response: response.tokenIds };
 }
 
 /** A finished step. */

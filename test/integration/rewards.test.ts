@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FileOptions } from '../../actors/reward/actor.ts';
 import { rewardProtocol, type ScoreReply } from '../../actors/reward/protocol.ts';
@@ -339,5 +339,26 @@ describe('reward functions of users', () => {
     const mean = scored.reduce((a, b) => a + b, 0) / scored.length;
     assert.ok(Math.abs(last['reward/overall']! - mean) < 1e-12);
     assert.equal(last['val/invalid_responses'], 3);
+  });
+
+  it('score while the learners and the reference compute log-probabilities', async () => {
+    const timeline = join(temporary.path, 'timeline.json');
+    await trainTiny(demo, join(temporary.path, 'beside'), [
+      'worker.reward.reward_function=test/support/slow-reward.ts:score',
+      `trainer.ray_timeline=${timeline}`,
+      'trainer.max_steps=1',
+      'trainer.val_freq=-1',
+      'trainer.val_before_train=false',
+    ]);
+    const spans = JSON.parse(readFileSync(timeline, 'utf8')) as {
+      name: string;
+      ts: number;
+      dur: number;
+    }[];
+    const of = (phase: string): { ts: number; dur: number } =>
+      spans.find(({ name }) => name === phase)!;
+    const [reward, old, adv] = [of('reward'), of('old'), of('adv')];
+    assert.ok(old.ts < reward.ts + reward.dur, 'a pass begins before the scores are there');
+    assert.ok(reward.ts + reward.dur <= adv.ts + 1, 'advantages wait for them');
   });
 });

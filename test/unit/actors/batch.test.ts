@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
-import { makeBatch, type Batch } from '../../../actors/trainer/batch.ts';
+import { sampleBatch, type Batch } from '../../../actors/trainer/batch.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { Stopwatch } from '../../../actors/trainer/timeline.ts';
@@ -117,8 +117,8 @@ const state = {
   advance: initialAdvanceState,
 } as const;
 
-const make = ({ context }: { context: StepContext }): Promise<Batch> =>
-  makeBatch(context, state, 7, new Stopwatch());
+const make = async ({ context }: { context: StepContext }): Promise<Batch> =>
+  (await sampleBatch(context, state, 7, new Stopwatch())).score(context.signal);
 const promptsOf = ({ scored }: Batch): string[] => scored.map(({ group }) => group.prompt.promptId);
 
 describe('the batch of a step', () => {

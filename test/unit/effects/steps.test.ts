@@ -8,7 +8,7 @@ import type { Prompt } from '../../../actors/messages.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
-import { makeBatch } from '../../../actors/trainer/batch.ts';
+import { sampleBatch } from '../../../actors/trainer/batch.ts';
 import { correctStep } from '../../../src/training/correction.ts';
 import { correctionSettings } from '../../../actors/trainer/settings.ts';
 import { Critics, Learners } from '../../../actors/trainer/learners.ts';
@@ -108,7 +108,8 @@ describe('a key of the config', () => {
         rollouts: [rollout],
       });
       const state = { replay: [], gate: { ema: null } } as unknown as RunState;
-      const { scored } = await makeBatch(context, state, 1, new Stopwatch());
+      const sampled = await sampleBatch(context, state, 1, new Stopwatch());
+      const { scored } = await sampled.score(signal);
       return scored.map(({ response }) => [...response.tokenIds.data]);
     };
 
