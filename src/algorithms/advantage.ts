@@ -1,10 +1,17 @@
 /**
  * Advantage estimators: from rewards to a number for each token, by which its likelihood is raised or lowered.
  *
- * Names and numbers are those of EasyR1, the PPO and GRPO trainer that configs of this project come from. `f32` stands
- * where its tensors round; `primitives.ts` has the rule.
+ * Names and numbers are those of EasyR1, the PPO and GRPO trainer that configs of this project come from, and of verl,
+ * which it grew from, where EasyR1 has no such estimator. `f32` stands where their tensors round; `primitives.ts` has
+ * the rule.
  */
 import { CxmindError } from '../errors.ts';
+import {
+  groupPolicyGradientAdvantage,
+  leadsOverMean,
+  leaveOneOutAdvantage,
+  optimalBaselineAdvantage,
+} from './baselines.ts';
 import { comparableGroups } from './groups.ts';
 import {
   assertTokenLengths,
@@ -13,6 +20,7 @@ import {
   isCounted,
   maskedWhiten,
   rowCount,
+  rowMaskSums,
   rowSums,
   spread,
   sum,
@@ -60,17 +68,29 @@ export const advantageEstimators = {
   remax: { estimate: remax, comparesResponses: false },
   rloo: withinGroups(leaveOneOutAdvantage),
   grpo_passk: withinGroups(passAtKAdvantage),
+  reinforce_plus_plus_baseline: { estimate: reinforcePlusPlusBaseline, comparesResponses: true },
+  opo: withinGroups(optimalBaselineAdvantage),
+  gpg: withinGroups(groupPolicyGradientAdvantage),
 } as const satisfies Record<string, AdvantageEstimator>;
 
 export type AdvantageEstimatorName = keyof typeof advantageEstimators;
 
+/**
+ * Advantages of responses over the others of their groups, f32 `[B]`, from their scores, their groups and the numbers
+ * of their tokens, `[B]` each.
+ */
+type GroupAdvantage = (
+  scores: Float32Array,
+  groupIds: readonly string[],
+  lengths: readonly number[],
+) => Float32Array;
+
 /** The estimator that gives every token of a response the response's advantage over the others of its group. */
-function withinGroups(
-  advantagesOf: (scores: Float32Array, groupIds: readonly string[]) => Float32Array,
-): AdvantageEstimator {
+function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
   return {
     estimate: (input) => {
-      const advantages = atTokens(input, advantagesOf(scoresOf(input), input.groupIds));
+      const ofResponses = advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input));
+      const advantages = atTokens(input, ofResponses);
       return { advantages, returns: advantages };
     },
     comparesResponses: true,
@@ -128,27 +148,15 @@ export function passAtKAdvantage(scores: Float32Array, groupIds: readonly string
 }
 
 /**
- * Leave-one-out advantage: each score less the mean of the other scores of its group.
+ * REINFORCE++ with a baseline: each score less its group's mean, whitened over the tokens of the batch. So one
+ * deviation, the batch's, scales all groups.
  *
- * @param scores   f32 `[B]`
- * @param groupIds `[B]`; members need not be adjacent
- * @returns f32 `[B]`, mean zero within each group
- * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
- * @see Ahmadian et al., arXiv:2402.14740
+ * @see Hu, arXiv:2501.03262; as in verl
  */
-export function leaveOneOutAdvantage(
-  scores: Float32Array,
-  groupIds: readonly string[],
-): Float32Array {
-  const advantages = new Float32Array(scores.length);
-  for (const members of comparableGroups('leaveOneOutAdvantage', scores, groupIds)) {
-    const total = f32(sum(members.map((row) => scores[row]!)));
-    for (const row of members) {
-      const meanOfOthers = f32(f32(total - scores[row]!) / (members.length - 1));
-      advantages[row] = scores[row]! - meanOfOthers;
-    }
-  }
-  return advantages;
+function reinforcePlusPlusBaseline(input: AdvantageInput): AdvantageEstimate {
+  const leads = leadsOverMean('reinforce_plus_plus_baseline', scoresOf(input), input.groupIds);
+  const advantages = counted(maskedWhiten(atTokens(input, leads), input), input);
+  return { advantages, returns: advantages };
 }
 
 /**

@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import {
   advantageEstimators,
   groupRelativeAdvantage,
-  leaveOneOutAdvantage,
   passAtKAdvantage,
   type AdvantageEstimate,
   type AdvantageEstimatorName,
   type AdvantageInput,
 } from '../../../src/algorithms/advantage.ts';
+import { leaveOneOutAdvantage } from '../../../src/algorithms/baselines.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { advantageEstimators, passAtKAdvantage } from '../../../src/algorithms/advantage.ts';
 import {
-  advantageEstimators,
+  groupPolicyGradientAdvantage,
   leaveOneOutAdvantage,
-  passAtKAdvantage,
-} from '../../../src/algorithms/advantage.ts';
+  optimalBaselineAdvantage,
+} from '../../../src/algorithms/baselines.ts';
 import { estimateKl } from '../../../src/algorithms/kl.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -56,6 +57,31 @@ describe('leaveOneOutAdvantage', () => {
         );
       }),
     );
+  });
+});
+
+describe('optimalBaselineAdvantage', () => {
+  it('sums to zero over the tokens of each group, and is that of the mean where lengths are equal', () => {
+    fc.assert(
+      fc.property(groups, (rows) => {
+        const [scores, ids] = [scoresOf(rows), idsOf(rows)];
+        const lengths = rows.map((_, i) => 1 + ((7 * i) % 5));
+        const advantages = optimalBaselineAdvantage(scores, ids, lengths);
+        const ofTokens = advantages.map((advantage, i) => advantage * lengths[i]!);
+        for (const sum of sumsByGroup(ofTokens, ids)) assert.ok(Math.abs(sum) < 1e-4);
+        const equal = optimalBaselineAdvantage(scores, ids, lengths.fill(3));
+        for (const sum of sumsByGroup(equal, ids)) assert.ok(Math.abs(sum) < 1e-4);
+      }),
+    );
+  });
+});
+
+describe('groupPolicyGradientAdvantage', () => {
+  it('makes up for scores of 0, and gives exact zeros to a group whose scores are all equal', () => {
+    const scores = Float32Array.of(0.7, 0.7, 0.7, 0, 0, 1);
+    const advantages = groupPolicyGradientAdvantage(scores, ['a', 'a', 'a', 'b', 'b', 'b']);
+    assertClose(advantages, [0, 0, 0, -0.5, -0.5, 1], { atol: 1e-7 });
+    assert.deepEqual([...advantages.subarray(0, 3)], [0, 0, 0]);
   });
 });
 

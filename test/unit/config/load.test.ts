@@ -124,6 +124,7 @@ describe('configFrom', () => {
     assert.deepEqual(lines, [
       `data.trian_files: unknown key, nearest valid key: data.train_files (${path}:3)`,
       'algorithm.adv_estimator: expected one of gae, grpo, reinforce_plus_plus, remax, rloo, grpo_passk, ' +
+        'reinforce_plus_plus_baseline, opo, gpg, ' +
         `got "grop", did you mean grpo? (${path}:12)`,
       `worker.actor.clip_ratio_low: expected number in [0, 1], got 2 (${path}:6)`,
       `worker.actor.optim.betas: expected two numbers in [0, 1), got [0.9] (${path}:8)`,
