@@ -87,6 +87,7 @@ export function estimateAdvantages(
     }),
     gamma: algorithm.gamma,
     lambda: algorithm.lam,
+    scaleRewards: algorithm.scaleRewards,
   });
   const estimate = { tokenScores, tokenRewards, advantages, returns };
   if (penalized === null) {

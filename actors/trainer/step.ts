@@ -1,5 +1,6 @@
 import type { Metrics } from '../../src/metrics.ts';
 import { correctStep } from '../../src/training/correction.ts';
+import { lossMasks } from '../../src/training/truncation.ts';
 import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import { estimateAdvantages, perResponse, viewOf } from './advantages.ts';
@@ -64,9 +65,10 @@ export async function trainingStep(
 
   // Rollouts compute by other programs, perhaps in another precision, and drew each token with their own probability of
   // it. Weigh or drop tokens where that is too far from `old`. A critic's loss has no such ratio, so returns stay.
-  const sampled = scored.map(({ response }) => response.logProbs);
+  const kept = scored.map(({ response }) => response);
+  const sampled = kept.map(({ logProbs }) => logProbs);
   const correction = correctStep(context.plan.step.correction, sampled, old);
-  const { masks } = correction;
+  const masks = lossMasks(context.plan.step.algorithm, correction.masks, kept);
   const advantages = perResponse(correction.weigh(estimate.advantages), sequences);
 
   // Update the critic, then the policy, for some epochs of mini-batches.

@@ -28,8 +28,18 @@ import {
   type TokenRows,
 } from './primitives.ts';
 
-/** Added to the deviation of a group's scores before dividing by it. */
+/** Added to a deviation of scores before dividing by it. */
 const DEVIATION_EPSILON = f32(1e-6);
+
+/**
+ * Deviations that a group's scores are divided by (`algorithm.scale_rewards`): their own, that of all scores of the
+ * batch, or none.
+ *
+ * `none` is Dr. GRPO (arXiv:2503.20783): a division by the group's deviation weighs prompts that are almost always or
+ * almost never answered above the others. `batch` weighs all prompts alike (arXiv:2508.08221).
+ */
+export const rewardScales = ['group', 'batch', 'none'] as const;
+export type RewardScale = (typeof rewardScales)[number];
 
 /** Inputs of the estimators. */
 export interface AdvantageInput extends TokenRows {
@@ -45,6 +55,8 @@ export interface AdvantageInput extends TokenRows {
   readonly gamma: number;
   /** Decay per token of the weight of later temporal differences, λ; `gae` only. */
   readonly lambda: number;
+  /** Deviation that scores are divided by, the group's when left out; estimators that say `scalesRewards`. */
+  readonly scaleRewards?: RewardScale;
 }
 
 /** Advantages and returns per token, f32 `[T]` each. */
@@ -58,16 +70,18 @@ export interface AdvantageEstimator {
   readonly estimate: (input: AdvantageInput) => AdvantageEstimate;
   /** True if it compares the responses to a prompt with each other, so that every prompt needs two at least. */
   readonly comparesResponses: boolean;
+  /** True if it divides by the deviation that `scaleRewards` chooses. */
+  readonly scalesRewards?: boolean;
 }
 
 /** The advantage estimators by their config name (`algorithm.adv_estimator`). */
 export const advantageEstimators = {
   gae: { estimate: generalizedAdvantage, comparesResponses: false },
-  grpo: withinGroups(groupRelativeAdvantage),
+  grpo: scaledWithinGroups(groupRelativeAdvantage),
   reinforce_plus_plus: { estimate: reinforcePlusPlus, comparesResponses: false },
   remax: { estimate: remax, comparesResponses: false },
   rloo: withinGroups(leaveOneOutAdvantage),
-  grpo_passk: withinGroups(passAtKAdvantage),
+  grpo_passk: scaledWithinGroups(passAtKAdvantage),
   reinforce_plus_plus_baseline: { estimate: reinforcePlusPlusBaseline, comparesResponses: true },
   opo: withinGroups(optimalBaselineAdvantage),
   gpg: withinGroups(groupPolicyGradientAdvantage),
@@ -87,10 +101,28 @@ type GroupAdvantage = (
 
 /** The estimator that gives every token of a response the response's advantage over the others of its group. */
 function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
+  return comparing((input) => advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input)));
+}
+
+/** The same where the response's advantage is divided by the deviation of `scaleRewards`. */
+function scaledWithinGroups(
+  advantagesOf: (
+    scores: Float32Array,
+    groupIds: readonly string[],
+    scale?: RewardScale,
+  ) => Float32Array,
+): AdvantageEstimator {
+  const estimator = comparing((input) =>
+    advantagesOf(scoresOf(input), input.groupIds, input.scaleRewards),
+  );
+  return { ...estimator, scalesRewards: true };
+}
+
+/** The estimator over groups that gives every token of a response the response's advantage, f32 `[B]`. */
+function comparing(advantagesOf: (input: AdvantageInput) => Float32Array): AdvantageEstimator {
   return {
     estimate: (input) => {
-      const ofResponses = advantagesOf(scoresOf(input), input.groupIds, rowMaskSums(input));
-      const advantages = atTokens(input, ofResponses);
+      const advantages = atTokens(input, advantagesOf(input));
       return { advantages, returns: advantages };
     },
     comparesResponses: true,
@@ -98,7 +130,7 @@ function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
 }
 
 /**
- * Group-relative advantage: each score less its group's mean, over its group's deviation.
+ * Group-relative advantage: each score less its group's mean, over a deviation.
  *
  * A group whose scores are all equal gets exact zeros, so it adds nothing to the gradient. EasyR1 divides one rounding
  * error by another there: ten scores of 0.7 give 0.056 each.
@@ -107,27 +139,29 @@ function withinGroups(advantagesOf: GroupAdvantage): AdvantageEstimator {
  * @param groupIds `[B]`, the prompt each response answers; members need not be adjacent
  * @returns f32 `[B]`, unitless, mean zero within each group
  * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
- * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2; deviation with n - 1, plus 1e-6, as in EasyR1
+ * @see DeepSeekMath, arXiv:2402.03300, section 4.1.2; deviation with n - 1, plus 1e-6, as in EasyR1. `scale` is TRL's
+ *   `scale_rewards`; verl's `norm_adv_by_std_in_grpo` is `group` where it is true and `none` where it is false
  */
 export function groupRelativeAdvantage(
   scores: Float32Array,
   groupIds: readonly string[],
+  scale: RewardScale = 'group',
 ): Float32Array {
   const advantages = new Float32Array(scores.length);
+  const divisorOf = divisors(scores, scale);
   for (const members of comparableGroups('groupRelativeAdvantage', scores, groupIds)) {
     const group = Float32Array.from(members, (row) => scores[row]!);
     if (group.every((score) => score === group[0])) continue;
-    const { mean, deviation } = momentsOf(group);
-    for (const row of members) {
-      advantages[row] = f32(scores[row]! - mean) / f32(deviation + DEVIATION_EPSILON);
-    }
+    const { mean } = momentsOf(group);
+    const divisor = divisorOf(group);
+    for (const row of members) advantages[row] = f32(scores[row]! - mean) / divisor;
   }
   return advantages;
 }
 
 /**
- * Pass@k advantage: the best response of a group gets its lead over the second best, over the group's
- * deviation; the others get 0.
+ * Pass@k advantage: the best response of a group gets its lead over the second best, over a deviation; the
+ * others get 0.
  *
  * @param scores   f32 `[B]`
  * @param groupIds `[B]`; members need not be adjacent
@@ -135,14 +169,18 @@ export function groupRelativeAdvantage(
  * @throws SHAPE_MISMATCH when the lengths differ or a group has one member
  * @see EasyR1, `grpo_passk`; after arXiv:2503.19595
  */
-export function passAtKAdvantage(scores: Float32Array, groupIds: readonly string[]): Float32Array {
+export function passAtKAdvantage(
+  scores: Float32Array,
+  groupIds: readonly string[],
+  scale: RewardScale = 'group',
+): Float32Array {
   const advantages = new Float32Array(scores.length);
+  const divisorOf = divisors(scores, scale);
   for (const members of comparableGroups('passAtKAdvantage', scores, groupIds)) {
     const ranked = members.toSorted((a, b) => scores[b]! - scores[a]!);
     const best = ranked[0]!;
     const lead = f32(scores[best]! - scores[ranked[1]!]!);
-    const { deviation } = momentsOf(Float32Array.from(members, (row) => scores[row]!));
-    advantages[best] = lead / f32(deviation + DEVIATION_EPSILON);
+    advantages[best] = lead / divisorOf(Float32Array.from(members, (row) => scores[row]!));
   }
   return advantages;
 }
@@ -252,6 +290,22 @@ function backwards({ offsets }: TokenRows, visit: (t: number, carried: number) =
   for (let i = 0; i + 1 < offsets.length; i++) {
     let carried = 0;
     for (let t = offsets[i + 1]! - 1; t >= offsets[i]!; t--) carried = visit(t, carried);
+  }
+}
+
+/** The number that a group's differences are divided by, from the group's scores; f32. */
+function divisors(scores: Float32Array, scale: RewardScale): (group: Float32Array) => number {
+  const divisorOf = (values: Float32Array): number =>
+    f32(momentsOf(values).deviation + DEVIATION_EPSILON);
+  switch (scale) {
+    case 'group':
+      return divisorOf;
+    case 'batch': {
+      const ofBatch = divisorOf(scores);
+      return () => ofBatch;
+    }
+    case 'none':
+      return () => 1;
   }
 }
 

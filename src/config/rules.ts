@@ -1,4 +1,4 @@
-import { advantageEstimators } from '../algorithms/advantage.ts';
+import { advantageEstimators, type AdvantageEstimator } from '../algorithms/advantage.ts';
 import { rejectionsOf } from '../algorithms/rejection.ts';
 import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './compute.ts';
@@ -93,6 +93,16 @@ export const trainingRules: readonly Rule[] = [
         ? undefined
         : `algorithm.adv_estimator = ${advEstimator} compares the responses of a prompt, ` +
           `so it takes more than 1, got ${rollout.n}`,
+  },
+  {
+    keys: ['algorithm.scale_rewards', 'algorithm.adv_estimator'],
+    broken: ({ algorithm: { scaleRewards, advEstimator } }) => {
+      const { scalesRewards = false }: AdvantageEstimator = advantageEstimators[advEstimator];
+      return scaleRewards === 'group' || scalesRewards
+        ? undefined
+        : `${scaleRewards} chooses a deviation, and algorithm.adv_estimator = ${advEstimator} divides by none; ` +
+            'leave it at group, or estimate by grpo or grpo_passk';
+    },
   },
   {
     keys: ['worker.rollout.max_num_batched_tokens'],

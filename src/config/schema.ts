@@ -1,6 +1,6 @@
 import { isRight } from 'fp-ts/lib/Either.js';
 import type * as t from 'io-ts';
-import { advantageEstimators } from '../algorithms/advantage.ts';
+import { advantageEstimators, rewardScales } from '../algorithms/advantage.ts';
 import { importanceLevels } from '../algorithms/rollout-correction.ts';
 import { CxmindError } from '../errors.ts';
 import {
@@ -137,6 +137,14 @@ export const Algorithm = section({
   advEstimator: about(
     'How scores become advantages.',
     withDefault(keyOf(advantageEstimators), 'grpo'),
+  ),
+  scaleRewards: about(
+    "cxmind: as in TRL; deviation that `grpo` and `grpo_passk` divide scores by: the group's, that of the whole batch, or none (Dr. GRPO; in verl `norm_adv_by_std_in_grpo=false`).",
+    withDefault(oneOf(...rewardScales), 'group'),
+  ),
+  maskTruncatedCompletions: about(
+    'cxmind: as in TRL; leave responses that reached `data.max_response_length` unfinished out of the losses.',
+    withDefault(bool, false),
   ),
   disableKl: about('No reference model and no KL anywhere.', withDefault(bool, false)),
   useKlLoss: about(

@@ -51,6 +51,8 @@ describe('Config', () => {
         'data.invalid_rows',
         'data.max_invalid_fraction',
         'data.check',
+        'algorithm.scale_rewards',
+        'algorithm.mask_truncated_completions',
         'worker.actor.num_workers',
         'worker.rollout.num_workers',
         'worker.reward.num_workers',

@@ -26,6 +26,8 @@ const refused: Readonly<Record<string, string>> = {
     '1000 tokens do not hold the longest sequence, 1024 (data.max_prompt_length + data.max_response_length)',
   'worker.rollout.n=1':
     'algorithm.adv_estimator = grpo compares the responses of a prompt, so it takes more than 1, got 1',
+  'algorithm.scale_rewards=none algorithm.adv_estimator=rloo':
+    'none chooses a deviation, and algorithm.adv_estimator = rloo divides by none; leave it at group, or estimate by grpo or grpo_passk',
   'worker.rollout.temperature=0':
     'training divides the logits by the temperature, so it must be above 0',
   'algorithm.rollout_correction.rollout_rs=token_k1':
@@ -56,7 +58,7 @@ describe('a value that a run cannot be started with', () => {
   effectOf('worker.hybrid_engine', 'trainer.device');
   for (const [item, reason] of Object.entries(refused)) {
     it(`is refused plainly: ${item}`, async () => {
-      assert.deepEqual(await issuesWith(item), [`${item.split('=')[0]}: ${reason}`]);
+      assert.deepEqual(await issuesWith(...item.split(' ')), [`${item.split('=')[0]}: ${reason}`]);
     });
   }
 

@@ -10,6 +10,7 @@ import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type GenerateRequest } from '../../../actors/rollout/protocol.ts';
 import { sampleBatch } from '../../../actors/trainer/batch.ts';
 import { correctStep } from '../../../src/training/correction.ts';
+import { lossMasks } from '../../../src/training/truncation.ts';
 import { correctionSettings } from '../../../actors/trainer/settings.ts';
 import { Critics, Learners } from '../../../actors/trainer/learners.ts';
 import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
@@ -172,6 +173,29 @@ describe('a key of the config', () => {
           'algorithm.rollout_correction.rollout_rs_threshold=1.2',
         ),
     );
+
+    effectOf('algorithm.mask_truncated_completions');
+    it('leaves truncated responses out of the losses: algorithm.mask_truncated_completions=true', async () => {
+      const responses = (['stop', 'length'] as const).map((finishReason) => ({
+        tokenIds: tensorOf('i32', [2], [5, 6]),
+        finishReason,
+      }));
+      const rejected = [tensorOf('u8', [2], [0, 1]), tensorOf('u8', [2], [1, 0])];
+      const masksOf = async (masks: typeof rejected | null, ...items: string[]) =>
+        lossMasks((await configOf(...items)).algorithm, masks, responses)?.map(({ data }) => [
+          ...data,
+        ]);
+      const item = 'algorithm.mask_truncated_completions=true';
+      assert.equal(await masksOf(null), undefined);
+      assert.deepEqual(await masksOf(null, item), [
+        [1, 1],
+        [0, 0],
+      ]);
+      assert.deepEqual(await masksOf(rejected, item), [
+        [0, 1],
+        [0, 0],
+      ]);
+    });
 
     effectOf('data.mini_rollout_batch_size');
     it('changes how many calls make the responses: data.mini_rollout_batch_size=1', async () => {
