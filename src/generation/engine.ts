@@ -12,9 +12,17 @@ import { KernelSampler } from './kernel-sampler.ts';
 import { PagedDecoder } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
 import { Prefill } from './prefill.ts';
-import type { EngineOptions, GenerateControl, GenerationRequest, Response } from './request.ts';
+import {
+  lengthOf,
+  type EngineOptions,
+  type GenerateControl,
+  type GenerationRequest,
+  type Job,
+  type Response,
+} from './request.ts';
 import type { Sampler } from './sampler.ts';
-import { Schedule } from './schedule.ts';
+import { Schedule, type ScheduleTools } from './schedule.ts';
+import { GenerationSession } from './session.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
 /** Multiple, in tokens, that the capacity of a cache is rounded up to, so that similar calls share one cache. */
@@ -23,6 +31,8 @@ const CAPACITY_STEP = 128;
 const SEQUENCES = { withKernels: 256, without: 32 };
 /** Most prompt tokens of a prefill pass in host memory. The activations of more do not fit in a core's caches. */
 const HOST_PASS_TOKENS = 1024;
+/** Decoding steps between two turns of the event loop, in a call whose results nobody reads before its end. */
+const STEPS_PER_TURN = 16;
 /** Default share of a device's free memory for the cache. */
 const MEMORY_SHARE = 0.6;
 /** Bias of a banned token's logit: so low that its probability is 0 in float32 at any temperature. */
@@ -81,22 +91,55 @@ export class GenerationEngine implements Disposable {
    *
    * @throws RUNTIME_CANCELLED when the signal aborts
    */
-  generate(
+  async generate(
     requests: readonly GenerationRequest[],
     control: GenerateControl = {},
   ): Promise<Response[][]> {
+    const results = requests.map(({ keys }) => new Array<Response>(keys.length));
+    const waiting = requests.map((request, i): Job => {
+      const onResponse = (sample: number, response: Response): void => {
+        results[i]![sample] = response;
+      };
+      return { request, onResponse };
+    });
+    const none = Promise.resolve(false);
+    const intake = { waiting, stepsPerTurn: STEPS_PER_TURN, arrival: () => none };
+    const responses = requests.reduce((sum, { keys }) => sum + keys.length, 0);
+    const capacity = Math.max(1, ...requests.map(lengthOf));
+    await this.#withDecoder({ responses, capacity }, (tools) =>
+      new Schedule(intake, control, tools).run(),
+    );
+    return results;
+  }
+
+  /**
+   * Opens a session, in which requests join what runs. A call of `generate` waits for its end.
+   *
+   * @param capacity most tokens of a sequence, its prompt among them
+   */
+  open(capacity: number): GenerationSession {
+    return new GenerationSession(capacity, (work) =>
+      this.#withDecoder({ responses: Infinity, capacity }, work),
+    );
+  }
+
+  /** Runs a schedule's work on a decoder of some size, after all work before. */
+  #withDecoder(
+    size: { readonly responses: number; readonly capacity: number },
+    work: (tools: ScheduleTools) => Promise<void>,
+  ): Promise<void> {
     return this.#turns.run(async () => {
       const { maxPrefillTokens } = this.#options;
       const isHost = this.#device.host !== null;
-      const schedule = new Schedule(requests, control, {
-        passTokens: isHost ? Math.min(HOST_PASS_TOKENS, maxPrefillTokens) : maxPrefillTokens,
-        prefill: this.#prefill,
-        sampler: this.#backend.sampler,
-        decoder: await this.#decoderFor(requests),
-        logitBias: this.#logitBias,
-      });
+      const decoder = await this.#decoderOf(size);
       try {
-        return await schedule.run();
+        await work({
+          passTokens: isHost ? Math.min(HOST_PASS_TOKENS, maxPrefillTokens) : maxPrefillTokens,
+          prefill: this.#prefill,
+          sampler: this.#backend.sampler,
+          decoder,
+          logitBias: this.#logitBias,
+        });
       } finally {
         // A decoder with copies of the weights would hold old ones at the next call.
         if (!this.#weights.source.isInPlace) this.#closeDecoder();
@@ -111,14 +154,15 @@ export class GenerationEngine implements Disposable {
   }
 
   /** The decoder of the last call if it is large enough, else a new one. */
-  async #decoderFor(requests: readonly GenerationRequest[]): Promise<StepDecoder> {
+  async #decoderOf(size: {
+    readonly responses: number;
+    readonly capacity: number;
+  }): Promise<StepDecoder> {
     const { hasKernels } = this.#device;
     const { maxSequences = SEQUENCES[hasKernels ? 'withKernels' : 'without'] } = this.#options;
-    const responses = requests.reduce((sum, { keys }) => sum + keys.length, 0);
     // A device with kernels has a cache for no more sequences than the call asks for.
-    const slots = hasKernels ? Math.min(maxSequences, Math.max(1, responses)) : maxSequences;
-    const longest = Math.max(1, ...requests.map(capacityFor));
-    const capacity = Math.ceil(longest / CAPACITY_STEP) * CAPACITY_STEP;
+    const slots = hasKernels ? Math.min(maxSequences, Math.max(1, size.responses)) : maxSequences;
+    const capacity = Math.ceil(size.capacity / CAPACITY_STEP) * CAPACITY_STEP;
     const last = this.#decoder;
     if (last !== undefined && last.capacity >= capacity && last.slots >= slots) {
       last.clear();
@@ -164,13 +208,4 @@ function backendFor(
         : GraphDecoder.open(sampled);
     },
   };
-}
-
-/**
- * Capacity of a cache that a request needs, in tokens. Tables of rotary angles are as long, and the positions of a
- * video's frames may run ahead of its tokens.
- */
-function capacityFor({ prompt, maxTokens }: GenerationRequest): number {
-  const tokens = prompt.tokenIds.data.length;
-  return Math.max(tokens, prompt.positions.data[tokens - 1]! + 1) + maxTokens;
 }

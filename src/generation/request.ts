@@ -1,6 +1,6 @@
 import type { PromptInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Sampling } from './sampler.ts';
+import type { Draw, Sampling } from './sampler.ts';
 
 /** One prompt and its wanted responses. */
 export interface GenerationRequest {
@@ -22,6 +22,17 @@ export interface Response {
   readonly finishReason: 'stop' | 'length';
 }
 
+/** A request on its way to its responses, and who hears of them. */
+export interface Job {
+  readonly request: GenerationRequest;
+  /** Ends the job when it aborts: its responses leave, and nothing more is heard of them. */
+  readonly signal?: AbortSignal;
+  /** Hears of every token as it is drawn; true ends the response with it. */
+  readonly onToken?: (sample: number, draw: Draw) => boolean;
+  /** Receives a complete response. */
+  readonly onResponse: (sample: number, response: Response) => void;
+}
+
 /** Limits of an engine. */
 export interface EngineOptions {
   /** Most sequences decoded together; left out, as many as suit the device. */
@@ -41,4 +52,13 @@ export interface GenerateControl {
   readonly signal?: AbortSignal;
   /** Receives the number of tokens and responses made so far, from time to time. */
   readonly onProgress?: (progress: { tokens: number; responses: number }) => void;
+}
+
+/**
+ * Tokens of a request's longest sequence, which is what a cache must hold. Tables of rotary angles are as long, and the
+ * positions of a video's frames may run ahead of its tokens.
+ */
+export function lengthOf({ prompt, maxTokens }: GenerationRequest): number {
+  const tokens = prompt.tokenIds.data.length;
+  return Math.max(tokens, prompt.positions.data[tokens - 1]! + 1) + maxTokens;
 }

@@ -1,9 +1,10 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
 import { packPrompts } from '../model/pack.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
-import type { GenerateControl, GenerationRequest, Response } from './request.ts';
+import type { GenerateControl, Job } from './request.ts';
 import type { Prefill } from './prefill.ts';
 import type { Draw, DrawRequest, Sampler } from './sampler.ts';
 import type { Entering, StepDecoder } from './step-decoder.ts';
@@ -18,10 +19,19 @@ export interface ScheduleTools {
   readonly logitBias: View; // f32 [V]
 }
 
-/** A response, by its place in the results. */
+/** Source of a schedule's jobs. */
+export interface Intake {
+  /** Jobs that nothing was done for yet. The schedule takes them from the front. */
+  readonly waiting: Job[];
+  /** Decoding steps between two turns of the event loop. A turn lets messages in, a cancellation among them. */
+  readonly stepsPerTurn: number;
+  /** Waits for a job while none runs; false once there will be none. */
+  arrival(): Promise<boolean>;
+}
+
+/** A response, by its place among the responses of its job. */
 interface ResponseIndex {
-  /** Index of its request in the call. */
-  readonly request: number;
+  readonly job: Job;
   /** Index of its key in the request. */
   readonly sample: number;
 }
@@ -40,58 +50,61 @@ interface Sequence extends ResponseIndex {
   readonly promptTokens: number;
 }
 
-/** Decoding steps between two turns of the event loop. A turn lets messages in, a cancellation among them. */
-const STEPS_PER_TURN = 16;
-
 /**
- * The schedule of one call by continuous batching (Orca, Yu et al., OSDI 2022).
+ * The schedule of jobs by continuous batching (Orca, Yu et al., OSDI 2022).
  *
  * Every iteration admits waiting responses to free slots, decodes one token of each running response, and finishes
- * those that are complete. A prompt is prefilled once for all its responses.
+ * those that are complete. A prompt is prefilled once for all its responses. Responses of a job that is aborted leave
+ * at the next iteration.
  */
 export class Schedule {
-  readonly #requests: readonly GenerationRequest[];
+  readonly #intake: Intake;
   readonly #control: GenerateControl;
   readonly #tools: ScheduleTools;
-  readonly #results: Response[][];
   /** Running responses by slot. */
   readonly #running: Sequence[] = [];
   /** Responses to the prompts of the last prefill alone, since the next one takes its memory. */
   #queue: QueuedResponse[] = [];
-  #nextRequest = 0;
   #responses = 0;
   #tokens = 0;
 
-  constructor(
-    requests: readonly GenerationRequest[],
-    control: GenerateControl,
-    tools: ScheduleTools,
-  ) {
-    this.#requests = requests;
+  constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
+    this.#intake = intake;
     this.#control = control;
     this.#tools = tools;
-    this.#results = requests.map(({ keys }) => new Array<Response>(keys.length));
   }
 
   /**
-   * Runs until every request has its responses.
+   * Runs until the intake has no more jobs and every job has its responses.
    *
    * @throws RUNTIME_CANCELLED when the signal aborts
    */
-  async run(): Promise<Response[][]> {
+  async run(): Promise<void> {
     for (let step = 0; ; step++) {
+      this.#dropAborted();
       await this.#admit();
-      if (this.#running.length === 0) break;
+      if (this.#running.length === 0) {
+        if (await this.#intake.arrival()) continue;
+        break;
+      }
       await this.#step();
-      if (step % STEPS_PER_TURN !== 0) continue;
+      if (step % this.#intake.stepsPerTurn !== 0) continue;
       this.#report();
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
       if (this.#control.signal?.aborted === true) {
         throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
       }
     }
     this.#report();
-    return this.#results;
+  }
+
+  /** Frees what responses of aborted jobs hold. */
+  #dropAborted(): void {
+    const isAborted = ({ job }: ResponseIndex): boolean => job.signal?.aborted === true;
+    if (this.#queue.some(isAborted)) this.#queue = this.#queue.filter((one) => !isAborted(one));
+    for (let slot = this.#running.length - 1; slot >= 0; slot--) {
+      if (isAborted(this.#running[slot]!)) this.#leave(slot);
+    }
   }
 
   /** Fills the free slots with queued responses, and draws their first tokens. */
@@ -99,7 +112,7 @@ export class Schedule {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
       while (this.#queue.length === 0) {
-        if (this.#nextRequest === this.#requests.length) return;
+        if (this.#intake.waiting.length === 0) return;
         await this.#prefill(decoder.slots - this.#running.length);
       }
       const room = decoder.roomFor(this.#queue, this.#running.length);
@@ -122,26 +135,28 @@ export class Schedule {
   /** Prefills the next prompts: enough to fill the free slots, within the token budget of a pass. */
   async #prefill(freeSlots: number): Promise<void> {
     const { prefill, logitBias, passTokens } = this.#tools;
-    const first = this.#nextRequest;
-    let end = first;
+    const { waiting } = this.#intake;
+    let count = 0;
     let samples = 0;
     let tokens = 0;
-    for (; end < this.#requests.length && samples < freeSlots; end++) {
-      const { prompt, keys } = this.#requests[end]!;
+    for (; count < waiting.length && samples < freeSlots; count++) {
+      const { prompt, keys } = waiting[count]!.request;
       tokens += prompt.tokenIds.data.length;
-      if (end > first && tokens > passTokens) break;
+      if (count > 0 && tokens > passTokens) break;
       samples += keys.length;
     }
-    const chosen = this.#requests.slice(first, end);
+    const chosen = waiting.splice(0, count).filter(({ signal }) => signal?.aborted !== true);
+    if (chosen.length === 0) return;
+    const requests = chosen.map(({ request }) => request);
     const { prompts } = await prefill.run(
-      packPrompts(chosen.map(({ prompt }) => prompt)),
-      chosen.map(({ sampling }) => sampling),
+      packPrompts(requests.map(({ prompt }) => prompt)),
+      requests.map(({ sampling }) => sampling),
       logitBias,
     );
-    this.#queue = chosen.flatMap(({ keys, maxTokens }, i) =>
-      keys.map((_, sample) => ({ request: first + i, sample, prompt: prompts[i]!, maxTokens })),
-    );
-    this.#nextRequest = end;
+    this.#queue = chosen.flatMap((job, i) => {
+      const { keys, maxTokens } = job.request;
+      return keys.map((_, sample) => ({ job, sample, prompt: prompts[i]!, maxTokens }));
+    });
   }
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
@@ -162,14 +177,14 @@ export class Schedule {
     );
     // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
-      if (this.#extend(running[slot]!, draws[slot]!)) this.#finish(slot);
+      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
     }
   }
 
-  #begin({ request, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
-    const { prompt, keys } = this.#requests[request]!;
+  #begin({ job, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
+    const { prompt, keys } = job.request;
     return {
-      request,
+      job,
       sample,
       rng: new Rng(keys[sample]!),
       tokens: [],
@@ -180,31 +195,31 @@ export class Schedule {
   }
 
   /** Sampling of a response's next token. */
-  #drawOf({ request, rng }: Sequence): Omit<DrawRequest, 'row'> {
-    const { sampling } = this.#requests[request]!;
+  #drawOf({ job, rng }: Sequence): Omit<DrawRequest, 'row'> {
+    const { sampling } = job.request;
     return { sampling, uniform: sampling.temperature === 0 ? 0 : rng.nextUniform() };
   }
 
   /** Appends a draw to a response; true when that completes it. */
-  #extend(sequence: Sequence, { token, logProb }: Draw): boolean {
-    const { stopTokens, maxTokens } = this.#requests[sequence.request]!;
-    const { tokens, logProbs } = sequence;
-    tokens.push(token);
-    logProbs.push(logProb);
+  #extend({ job, sample, tokens, logProbs }: Sequence, draw: Draw): boolean {
+    const { stopTokens, maxTokens } = job.request;
+    tokens.push(draw.token);
+    logProbs.push(draw.logProb);
     this.#tokens++;
-    const isStopped = stopTokens.includes(token);
+    const isEnd = job.onToken?.(sample, draw) === true;
+    const isStopped = isEnd || stopTokens.includes(draw.token);
     if (!isStopped && tokens.length < maxTokens) return false;
-    this.#results[sequence.request]![sequence.sample] = {
+    this.#responses++;
+    job.onResponse(sample, {
       tokenIds: tensorOf('i32', [tokens.length], tokens),
       logProbs: tensorOf('f32', [logProbs.length], logProbs),
       finishReason: isStopped ? 'stop' : 'length',
-    };
-    this.#responses++;
+    });
     return true;
   }
 
   /** Frees a slot, and moves the last response there. */
-  #finish(slot: number): void {
+  #leave(slot: number): void {
     const last = this.#running.pop()!;
     this.#tools.decoder.leave(slot, this.#running.length);
     if (slot < this.#running.length) this.#running[slot] = last;
