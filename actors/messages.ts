@@ -27,8 +27,23 @@ export const Prompt = t.type({
 });
 export interface Prompt extends t.TypeOf<typeof Prompt> {}
 
+/** Pictures inside a response, with the positions of all its tokens. */
+export const ResponseMedia = t.type({
+  positions: tensor('i32', ['axes', 'T']),
+  pixelValues: t.union([PatchLevels, tensor('f32', ['N', 'patch'])]),
+  grids: t.array(t.tuple([whole, whole, whole])),
+});
+export interface ResponseMedia extends t.TypeOf<typeof ResponseMedia> {}
+
+/** The parts of a sequence: a prompt, the tokens of a response to it, and pictures among these, if there are any. */
+export const sequenceParts = {
+  prompt: PromptInput,
+  response: tensor('i32', ['T']),
+  media: t.union([ResponseMedia, t.null]),
+};
+
 /** A prompt with a response to it. */
-export const Sequence = t.type({ prompt: PromptInput, response: tensor('i32', ['T']) });
+export const Sequence = t.type(sequenceParts);
 export interface Sequence extends t.TypeOf<typeof Sequence> {}
 
 /** Shared counters that a long call keeps up to date for progress bars, i32; each call says what they count. */

@@ -2,13 +2,12 @@ import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import { jointCalls, TokenMask, UpdateReply, updateRequest } from '../joint/protocol.ts';
-import { PromptInput } from '../messages.ts';
+import { sequenceParts } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** A response as the critics train on it. */
 export const ValueExperienceMessage = t.type({
-  prompt: PromptInput,
-  response: tensor('i32', ['T']),
+  ...sequenceParts,
   mask: TokenMask,
   oldValues: tensor('f32', ['T']),
   returns: tensor('f32', ['T']),

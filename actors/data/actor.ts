@@ -223,7 +223,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
   async #solution(row: DatasetRow, sample: Promise<PromptSample>): Promise<Sequence> {
     const { input } = promptOf(await sample);
     const data = this.#builder.encodeAnswer(row);
-    return { prompt: input, response: { dtype: 'i32', shape: [data.length], data } };
+    return { prompt: input, response: { dtype: 'i32', shape: [data.length], data }, media: null };
   }
 
   async #orSkip<T>(set: Rows, make: () => Promise<T>): Promise<T | null> {

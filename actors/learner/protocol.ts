@@ -2,15 +2,14 @@ import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
 import { jointCalls, miniBatch, TokenMask, UpdateReply, updateRequest } from '../joint/protocol.ts';
-import { PromptInput, Sequence } from '../messages.ts';
+import { Sequence, sequenceParts } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
 /** A response as the learners train on it. */
 export const ExperienceMessage = t.type({
   /** The prompt that it answers. The learner reports what it trained on by it. */
   promptId: t.string,
-  prompt: PromptInput,
-  response: tensor('i32', ['T']),
+  ...sequenceParts,
   mask: TokenMask,
   oldLogProbs: tensor('f32', ['T']),
   advantages: tensor('f32', ['T']),

@@ -44,7 +44,10 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
       }),
     );
     return {
-      groups: prompts.map(({ promptId }, i) => ({ promptId, responses: responses[i]! })),
+      groups: prompts.map(({ promptId }, i) => ({
+        promptId,
+        responses: responses[i]!.map((response) => ({ ...response, episode: null })),
+      })),
     };
   }
 

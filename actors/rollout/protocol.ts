@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { Progress, PromptInput } from '../messages.ts';
+import { Progress, PromptInput, ResponseMedia } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
@@ -27,6 +27,18 @@ export const GenerateRequest = t.type({
 });
 export interface GenerateRequest extends t.TypeOf<typeof GenerateRequest> {}
 
+/** The turns of a response that an environment answered; null where there is no environment. */
+export const Episode = t.type({
+  /** The tokens that the policy sampled, 1, and those that the environment showed it, 0. */
+  mask: tensor('u8', ['T']),
+  media: t.union([ResponseMedia, t.null]),
+  /** Turns of the policy. */
+  turns: whole,
+  /** Reason why the environment broke off, in which case the response is not to be trained on. */
+  problem: t.union([t.string, t.null]),
+});
+export interface Episode extends t.TypeOf<typeof Episode> {}
+
 /** All responses to one prompt. */
 export const Group = t.type({
   promptId: t.string,
@@ -35,6 +47,7 @@ export const Group = t.type({
       tokenIds: tensor('i32', ['T']),
       logProbs: tensor('f32', ['T']),
       finishReason: t.keyof({ stop: null, length: null }),
+      episode: t.union([Episode, t.null]),
     }),
   ),
 });

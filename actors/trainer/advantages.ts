@@ -1,6 +1,5 @@
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { updateKlController, type KlController } from '../../src/algorithms/kl.ts';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { penalizeRewards, tokenLevelScores } from '../../src/algorithms/token-rewards.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { Metrics } from '../../src/metrics.ts';
@@ -8,6 +7,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Sequence } from '../messages.ts';
 import type { Batch, SampledResponse } from './batch.ts';
+import { responseRows } from './episodes.ts';
 import { klKindOf } from './settings.ts';
 
 /** The models' view of the responses before the update: for each response a value for each of its tokens, f32 `[T]`. */
@@ -66,7 +66,7 @@ export function estimateAdvantages(
   { scored, baselines }: Pick<Batch, 'scored' | 'baselines'>,
   { old, ref, values }: TokenView,
 ): Estimate {
-  const rows = tokenRows(scored.map(({ response }) => response.tokenIds.data.length));
+  const rows = responseRows(scored);
   const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
   const tokenScores = tokenLevelScores(scores, rows);
   const inReward = ref !== null && !algorithm.useKlLoss;

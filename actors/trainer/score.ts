@@ -5,6 +5,7 @@ import {
 import { CxmindError } from '../../src/errors.ts';
 import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
 import { askAny } from '../runtime/pool.ts';
+import { problemOf } from './episodes.ts';
 import type { Task } from './prompt-feed.ts';
 import { divide, type PromptGroup } from './sample.ts';
 
@@ -47,13 +48,15 @@ export async function scoreGroups(
   gate: { readonly spec: GateChoice | undefined; readonly state: GateState },
   signal: AbortSignal,
 ): Promise<Scoring> {
-  const all = groups.flatMap((group) =>
+  const responses = groups.flatMap((group) =>
     group.responses.map((response, i) => ({
       group,
       response,
       name: `row ${group.prompt.promptId}, response ${i + 1} of ${group.responses.length}`,
     })),
   );
+  // An episode that its environment broke off is no work of the policy's alone, so nobody judges it.
+  const all = responses.filter(({ response }) => problemOf(response) === null);
   const replies = await Promise.all(
     divide(all, rewards.length).map((share) =>
       askAny(
@@ -71,7 +74,10 @@ export async function scoreGroups(
     ),
   );
   const scored: ScoredResponse[] = [];
-  const invalid: InvalidResponse[] = [];
+  const invalid: InvalidResponse[] = responses.flatMap(({ response, name }) => {
+    const problem = problemOf(response);
+    return problem === null ? [] : [{ name, problem }];
+  });
   for (const [i, { text, parts, problem }] of replies.flatMap((reply) => reply.scored).entries()) {
     const { group, response, name } = all[i]!;
     if (parts === null) invalid.push({ name, problem: problem ?? 'it was not scored' });

@@ -1,5 +1,4 @@
 import { freemem, totalmem } from 'node:os';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
 import {
   dataMetrics,
@@ -15,6 +14,7 @@ import type { Sequence } from '../messages.ts';
 import type { Estimate, TokenView } from './advantages.ts';
 import type { Batch } from './batch.ts';
 import type { StepContext } from './context.ts';
+import { episodeMetrics, responseRows } from './episodes.ts';
 import type { StepPlan } from './plan.ts';
 import type { InvalidResponse, ScoredResponse } from './score.ts';
 import type { Stopwatch } from './timeline.ts';
@@ -37,7 +37,6 @@ export function stepMetrics(
 ): Metrics {
   const { actors, plan } = context;
   const { maxPromptLength, maxResponseLength } = plan.step;
-  const lengths = sequences.map(({ response }) => response.data.length);
   const tokens = sequences.map(sequenceLength);
   const totalTokens = tokens.reduce((sum, length) => sum + length, 0);
   const deviceCount = actors.learners.count;
@@ -46,7 +45,7 @@ export function stepMetrics(
     ...others,
     estimate.metrics,
     dataMetrics({
-      ...tokenRows(lengths),
+      ...responseRows(batch.scored),
       tokenScores: estimate.tokenScores,
       tokenRewards: estimate.tokenRewards,
       advantages: estimate.advantages,
@@ -66,6 +65,7 @@ export function stepMetrics(
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     }),
     utilization(context, tokens, seconds),
+    episodeMetrics(batch.scored),
     { 'data/skipped_rows': batch.skipped },
   );
 }

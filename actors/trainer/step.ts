@@ -7,6 +7,7 @@ import { estimateAdvantages, perResponse, viewOf } from './advantages.ts';
 import { sampleBatch, type SampledResponse } from './batch.ts';
 import { beside } from './beside.ts';
 import type { UndoableContext } from './context.ts';
+import { responseRows } from './episodes.ts';
 import type { StepNumber } from './schedule.ts';
 import { evaluateTokens, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
@@ -67,7 +68,8 @@ export async function trainingStep(
   // it. Weigh or drop tokens where that is too far from `old`. A critic's loss has no such ratio, so returns stay.
   const kept = scored.map(({ response }) => response);
   const sampled = kept.map(({ logProbs }) => logProbs);
-  const correction = correctStep(context.plan.step.correction, sampled, old);
+  const { mask } = responseRows(scored); // what an environment said between two turns counts in no loss
+  const correction = correctStep(context.plan.step.correction, sampled, old, mask);
   const masks = lossMasks(context.plan.step.algorithm, correction.masks, kept);
   const advantages = perResponse(correction.weigh(estimate.advantages), sequences);
 
@@ -91,7 +93,8 @@ export async function trainingStep(
 
 /** A response with its prompt, as models read them. */
 function sequenceOf({ group, response }: SampledResponse): Sequence {
-  return { prompt: group.prompt.input, response: response.tokenIds };
+  const media = response.episode?.media ?? null;
+  return { prompt: group.prompt.input, response: response.tokenIds, media };
 }
 
 /** A finished step. */

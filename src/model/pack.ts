@@ -12,10 +12,21 @@ export interface PromptInput {
   readonly grids: readonly Grid[];
 }
 
+/** Pictures inside a response: those that an environment showed between two turns of the policy. */
+export interface ResponseMedia {
+  /** Rotary positions of the response's tokens, i32 `[3, T]`, counted from the one after the prompt. */
+  readonly positions: Tensor<'i32'>;
+  /** Patches `[N, C·Pt·P·P]` in the order of their placeholders among the response's tokens. */
+  readonly pixelValues: PixelValues;
+  readonly grids: readonly Grid[];
+}
+
 /** A prompt and its response tokens, none for a prompt alone. */
 export interface SequenceInput {
   readonly prompt: PromptInput;
   readonly response: Tensor<'i32'>; // [T]
+  /** Pictures among the response tokens; without any, where it is null or left out, these are all text. */
+  readonly media?: ResponseMedia | null;
 }
 
 /** Packs prompts without padding; equal prompts are not joined, and nothing is scored. */
@@ -31,7 +42,7 @@ export function packPrompts(prompts: readonly PromptInput[]): PackedBatch {
  *
  * Sequences of one prompt (the same tensors of tokens and patches) share its rows up to the size of a tree: the prompt
  * and its images are computed once, and the responses branch off. Response tokens continue from the prompt's last
- * position, equal in all three rows.
+ * position, equal in all three rows but around a picture in the response.
  */
 export function packSequences(sequences: readonly SequenceInput[]): PackedBatch {
   const trees: { prompt: PromptInput; members: number[]; size: number }[] = [];
@@ -92,26 +103,32 @@ function pack(trees: readonly PromptTree[], sequences: readonly SequenceInput[])
     }
     at += length;
     for (const member of members) {
-      const { data } = sequences[member]!.response;
+      const { response, media } = sequences[member]!;
+      const { data } = response;
       const first = at;
       tokenIds.set(data, first);
       for (let axis = 0; axis < 3; axis++) {
-        const last = positions.data[axis * total + lastRow]!;
+        const next = positions.data[axis * total + lastRow]! + 1;
+        const own = media?.positions.data.subarray(axis * data.length, (axis + 1) * data.length);
         for (let j = 0; j < data.length; j++)
-          positions.data[axis * total + first + j] = last + 1 + j;
+          positions.data[axis * total + first + j] = next + (own?.[j] ?? j);
       }
       predictors[member] = data.map((_, j) => (j === 0 ? lastRow : first + j - 1));
       at += data.length;
     }
   }
+  const media = trees.flatMap(({ prompt, members }) => [
+    prompt,
+    ...members.flatMap((member) => sequences[member]!.media ?? []),
+  ]);
   return {
     tokenIds,
     positions,
     trees: sizes,
     scoredRows: joined(predictors),
     targets: joined(sequences.map(({ response }) => response.data)),
-    pixelValues: stackPixels(trees.flatMap(({ prompt }) => prompt.pixelValues ?? [])),
-    grids: trees.flatMap(({ prompt }) => prompt.grids),
+    pixelValues: stackPixels(media.flatMap(({ pixelValues }) => pixelValues ?? [])),
+    grids: media.flatMap(({ grids }) => grids),
   };
 }
 

@@ -3,6 +3,7 @@ import {
   correctRollouts,
   type RolloutCorrectionOptions,
 } from '../algorithms/rollout-correction.ts';
+import { countedValues } from '../algorithms/token-statistics.ts';
 import { mismatchMetrics, prefixed, type Metrics } from '../metrics.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { concatenate } from './experience.ts';
@@ -26,16 +27,23 @@ export interface StepCorrection {
  *
  * @param rollout log-probabilities under the policy that sampled, f32 `[T]` for each response
  * @param old     those under the policy before the update
+ * @param sampled the tokens that were sampled, u8 `[T]` over all responses: those of an environment between them have
+ *   no probability under the policy, and count in nothing; all were where it is left out
  */
 export function correctStep(
   options: RolloutCorrectionOptions,
   rollout: readonly Tensor<'f32'>[],
   old: readonly Tensor<'f32'>[],
+  sampled?: Uint8Array,
 ): StepCorrection {
-  const rows = tokenRows(old.map(({ data }) => data.length));
+  const rows = tokenRows(
+    old.map(({ data }) => data.length),
+    sampled,
+  );
   const [oldLogProbs, rolloutLogProbs] = [concatenate(old), concatenate(rollout)];
   const input = { ...rows, oldLogProbs, rolloutLogProbs };
-  const { weights, mask, metrics } = correctRollouts(input, options);
+  const { weights, mask: kept, metrics } = correctRollouts(input, options);
+  const mask = kept ?? sampled ?? null;
   const { offsets } = rows;
   return {
     weigh: (advantages) =>
@@ -48,7 +56,7 @@ export function correctStep(
         data: mask.slice(offsets[i], offsets[i + 1]),
       })),
     metrics: {
-      ...mismatchMetrics(rolloutLogProbs, oldLogProbs),
+      ...mismatchMetrics(countedValues(rolloutLogProbs, rows), countedValues(oldLogProbs, rows)),
       ...prefixed('rollout_corr', metrics),
     },
   };

@@ -71,6 +71,7 @@ function contextOf(
           tokenIds: tensorOf('i32', [1], [isGreedy ? -1 : sample]),
           logProbs: tensorOf('f32', [1], [0]),
           finishReason: 'stop' as const,
+          episode: null,
         })),
       }));
       return Promise.resolve({ groups });

@@ -237,6 +237,7 @@ describe('a key of the config', () => {
             tokenIds: tensorOf('i32', [1], [7]),
             logProbs: zeros('f32', [1]),
             finishReason: 'stop' as const,
+            episode: null,
           };
           const groups = prompts.map(({ promptId, keys }) => ({
             promptId,
@@ -272,6 +273,7 @@ describe('a key of the config', () => {
     const sequences = Array.from({ length: 8 }, (_, i) => ({
       prompt: { ...textPrompt([i, 1]), grids: [] },
       response: tensorOf('i32', [1], [7]),
+      media: null,
     }));
     const each = sequences.map(() => zeros('f32', [1]));
     const report = { losses: {}, gradientNorms: [0] };

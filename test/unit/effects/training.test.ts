@@ -90,6 +90,7 @@ describe('a key of the config', () => {
         tokenIds: tensorOf('i32', [2], [5, 6]),
         logProbs: tensor(0, 0),
         finishReason: 'stop' as const,
+        episode: null,
       };
       const group = {
         id: prompt.promptId,

@@ -1,0 +1,58 @@
+/**
+ * A sequence of several turns as the prompt of its next one.
+ *
+ * Between two turns of the policy an environment may show pictures, so a response has rotary positions of its own. A
+ * picture's positions depend on where it begins and on nothing before that (Qwen2-VL, arXiv:2409.12191, section 2.1), so
+ * they are computed over the response alone and moved behind the prompt. The test in `test/golden/several-turns` holds
+ * them against transformers' positions of the whole sequence.
+ */
+import { stackPixels, type PixelValues } from '../tensor/patch-levels.ts';
+import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
+import type { Grid } from './batch.ts';
+import { architectureOf } from './families.ts';
+import type { ModelConfig } from './model-config.ts';
+import type { PromptInput, ResponseMedia, SequenceInput } from './pack.ts';
+
+/** Pictures in the order of their placeholders. */
+export interface ShownPictures {
+  readonly pixelValues: PixelValues;
+  readonly grids: readonly Grid[];
+}
+
+/**
+ * The pictures of a response with the positions of all its tokens.
+ *
+ * @param response i32 `[T]`, one placeholder for each merged patch
+ * @throws DATA_INVALID when placeholders and grids do not fit each other
+ */
+export function responseMedia(
+  config: ModelConfig,
+  response: Tensor<'i32'>,
+  { pixelValues, grids }: ShownPictures,
+): ResponseMedia {
+  const { positions } = architectureOf(config);
+  const media = { grids, secondsPerGrid: null };
+  return { positions: positions(config, response.data, media), pixelValues, grids };
+}
+
+/** A prompt and its response as one prompt: tokens, positions and pictures end to end. */
+export function asPrompt({ prompt, response, media }: SequenceInput): PromptInput {
+  const [before, more] = [prompt.tokenIds.data.length, response.data.length];
+  const total = before + more;
+  const tokenIds = tensorOf('i32', [total], [...prompt.tokenIds.data, ...response.data]);
+  const positions = zeros('i32', [3, total]);
+  for (let axis = 0; axis < 3; axis++) {
+    const row = positions.data.subarray(axis * total, (axis + 1) * total);
+    row.set(prompt.positions.data.subarray(axis * before, (axis + 1) * before));
+    const next = row[before - 1]! + 1;
+    for (let j = 0; j < more; j++) {
+      row[before + j] = next + (media?.positions.data[axis * more + j] ?? j);
+    }
+  }
+  return {
+    tokenIds,
+    positions,
+    pixelValues: stackPixels([prompt.pixelValues ?? [], media?.pixelValues ?? []].flat()),
+    grids: [...prompt.grids, ...(media?.grids ?? [])],
+  };
+}

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { episodeMetrics, responseRows } from '../../../actors/trainer/episodes.ts';
+import { scoreGroups } from '../../../actors/trainer/score.ts';
+import { rewardProtocol } from '../../../actors/reward/protocol.ts';
+import type { Episode, Group } from '../../../actors/rollout/protocol.ts';
+import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
+import { correctStep } from '../../../src/training/correction.ts';
+import { fakeRef } from '../../support/fake-ref.ts';
+import { textPrompt } from '../../support/golden-model.ts';
+
+const f32 = (...values: readonly number[]) => tensorOf('f32', [values.length], values);
+
+function response(length: number, episode: Episode | null): Group['responses'][number] {
+  const tokenIds = zeros('i32', [length]);
+  return { tokenIds, logProbs: zeros('f32', [length]), finishReason: 'stop', episode };
+}
+
+function episode(mask: readonly number[], turns: number, problem: string | null = null): Episode {
+  return { mask: tensorOf('u8', [mask.length], mask), media: null, turns, problem };
+}
+
+describe('responses of several turns', () => {
+  it('count by the tokens that the policy sampled', () => {
+    const scored = [
+      { response: response(2, null) },
+      { response: response(4, episode([1, 0, 0, 1], 2)) },
+    ];
+    const { offsets, mask } = responseRows(scored);
+    assert.deepEqual([...offsets], [0, 2, 6]);
+    assert.deepEqual([...mask!], [1, 1, 1, 0, 0, 1]);
+    assert.deepEqual(episodeMetrics(scored), {
+      'num_turns/mean': 2,
+      'num_turns/max': 2,
+      'num_turns/min': 2,
+    });
+  });
+
+  it('have no mask and no metrics where no environment took part', () => {
+    const scored = [{ response: response(2, null) }];
+    assert.equal(responseRows(scored).mask, undefined);
+    assert.deepEqual(episodeMetrics(scored), {});
+  });
+
+  it('are corrected as if the tokens of the environment were not there', () => {
+    const options = {
+      rolloutIs: 'token',
+      rolloutIsThreshold: 2,
+      rolloutIsBatchNormalize: true,
+      rolloutRs: [{ criterion: 'token_k1', lower: 0.5, upper: 2 }],
+    } as const;
+    const without = correctStep(options, [f32(-1, -2, -1)], [f32(-1.1, -1, -1.2)]);
+    const sampled = Uint8Array.of(1, 0, 1, 0, 1);
+    const rollout = [f32(-1, 0, -2, 0, -1)];
+    const old = [f32(-1.1, -9, -1, -7, -1.2)];
+    const { metrics, masks, weigh } = correctStep(options, rollout, old, sampled);
+    assert.deepEqual(metrics, without.metrics);
+    assert.deepEqual([...masks![0]!.data], [1, 0, 0, 0, 1]);
+    assert.deepEqual(
+      [...without.masks![0]!.data],
+      [1, 0, 1].map((_, i) => Number(i !== 1)),
+    );
+    const weights = weigh(new Float32Array(5).fill(1));
+    assert.deepEqual(
+      [...weights].filter((_, t) => sampled[t] === 1),
+      [...without.weigh(new Float32Array(3).fill(1))],
+    );
+  });
+
+  it('are left out, unscored, where the environment broke off', async () => {
+    const asked: string[] = [];
+    const reward = fakeRef('reward', rewardProtocol, {
+      score: ({ responses }) => {
+        asked.push(...responses.map(({ name }) => name));
+        const scored = responses.map(() => ({ text: '', problem: null, parts: { overall: 1 } }));
+        return Promise.resolve({ scored });
+      },
+    });
+    const prompt = {
+      ...{ promptId: 'rows:1', text: '', groundTruth: '' },
+      input: { ...textPrompt([1]), grids: [] },
+    };
+    const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];
+    const gate = { spec: undefined, state: { ema: null } };
+    const { signal } = new AbortController();
+    const group = { id: 'a', prompt, responses };
+    const { scored, invalid } = await scoreGroups([reward], [group], gate, signal);
+    assert.deepEqual(asked, ['row rows:1, response 2 of 2']);
+    assert.equal(scored.length, 1);
+    assert.deepEqual(invalid, [{ name: 'row rows:1, response 1 of 2', problem: 'it hung' }]);
+  });
+});
