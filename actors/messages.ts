@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { whole } from '../src/check/scalars.ts';
-import { Answer } from '../src/data/row.ts';
+import { Answer, roles } from '../src/data/row.ts';
 import { tensor } from '../transport/tensor-codec.ts';
 
 /** Patches of 8-bit pixels, as levels. */
@@ -18,10 +18,32 @@ export const PromptInput = t.type({
   grids: t.array(t.tuple([whole, whole, whole])),
 });
 
+const ContentPart = t.union([
+  t.type({ type: t.literal('text'), text: t.string }),
+  t.type({ type: t.keyof({ image: null, video: null }) }),
+]);
+
+/** Turn of a conversation, as chat templates get it. */
+const Message = t.type({
+  role: t.keyof(roles),
+  content: t.union([t.string, t.readonlyArray(ContentPart)]),
+});
+
+/** A prompt as rewards see it: formatted text, the conversation that it ends, and the columns of its row. */
+export const PromptContext = t.type({
+  text: t.string,
+  messages: t.array(Message),
+  columns: t.record(t.string, t.unknown),
+});
+export interface PromptContext extends t.TypeOf<typeof PromptContext> {}
+
+/** Reason why a response ended. */
+export const FinishReason = t.keyof({ stop: null, length: null });
+
 /** A prompt of the data set, under an id that is unique in it. */
 export const Prompt = t.type({
   promptId: t.string,
-  text: t.string,
+  context: PromptContext,
   groundTruth: Answer,
   input: PromptInput,
 });

@@ -46,11 +46,21 @@ export async function bestAnswer(model: string, task: t.TypeOf<typeof Task>, gro
     [0, 1].map((i) => system.spawn({ ...ours, name: `reward/${i}` })),
   );
   const tokenizer = Tokenizer.load(model);
+  const messages = [{ role: 'user' as const, content: task.question }];
+  const prompt = { text: task.question, messages, columns: {} };
   const soon = { timeoutMs: 30_000, retries: 2 };
   for await (const text of writer.stream.write(task, soon)) {
     const ids = tokenizer.encode(text);
-    const response = { name: text, tokenIds: tensorOf('i32', [ids.length], ids), groundTruth };
-    const { scored } = await askAny(rewards, 'score', { responses: [response] }, soon);
+    const tokenIds = tensorOf('i32', [ids.length], ids);
+    const response = {
+      name: text,
+      prompt: 0,
+      tokenIds,
+      finishReason: 'stop' as const,
+      groundTruth,
+    };
+    const request = { prompts: [prompt], responses: [response] };
+    const { scored } = await askAny(rewards, 'score', request, soon);
     if (scored[0]!.parts?.['overall'] === 1) return scored[0]!.text;
   }
   return null;

@@ -13,9 +13,9 @@ export { createLogger } from './log.ts';
 export type { Log, Logger, LogLevel } from './log.ts';
 
 // Rewards and algorithms
-export type { Reward, RewardInput, RewardParts } from './reward/reward.ts';
+export type { AnsweredText, Reward, RewardInput, RewardParts } from './reward/reward.ts';
 export type { BatchRewardFunction, SequentialRewardFunction } from './reward/user-function.ts';
-export { builtInRewards, resolveReward } from './reward/registry.ts';
+export { builtInReward, builtInRewards, resolveReward } from './reward/registry.ts';
 export { gateStep, initialGateState } from './reward/gate.ts';
 export type { GateSpec, GateState, GateStep } from './reward/gate.ts';
 export { advantageEstimators, groupRelativeAdvantage } from './algorithms/advantage.ts';

@@ -4,7 +4,7 @@ import { eachRow, checkSkipped, skippable, type InvalidRows } from '../../src/da
 import { Lookahead } from '../../src/data/lookahead.ts';
 import { filterOverlong } from '../../src/data/overlong.ts';
 import { PromptSource, type PromptCursor } from '../../src/data/prompt-source.ts';
-import type { DatasetRow, RowKeys } from '../../src/data/row.ts';
+import { columnsOf, type DatasetRow, type RowKeys } from '../../src/data/row.ts';
 import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
@@ -290,10 +290,10 @@ function rowOf({ message, detail }: CxmindError): string {
 }
 
 function promptOf(sample: PromptSample): Prompt {
-  const { id, text, groundTruth, tokenIds, positions, pixelValues, grids } = sample;
+  const { id, row, text, messages, groundTruth, tokenIds, positions, pixelValues, grids } = sample;
   return {
     promptId: id,
-    text,
+    context: { text, messages: [...messages], columns: columnsOf(row) },
     groundTruth,
     input: {
       tokenIds: { dtype: 'i32', shape: [tokenIds.length], data: tokenIds },

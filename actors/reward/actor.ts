@@ -9,6 +9,7 @@ import type { RewardType } from '../../src/reward/user-function.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { rewardProtocol, type ScoreReply, type ScoreRequest } from './protocol.ts';
+import { rewardInputs } from './inputs.ts';
 import { PythonScorer } from './python-scorer.ts';
 import type { Scorer } from './scorer.ts';
 import { ThreadScorer } from './thread-scorer.ts';
@@ -66,13 +67,10 @@ export class RewardActor implements Actor<typeof rewardProtocol> {
     this.#scorer = scorer;
   }
 
-  async score({ responses }: ScoreRequest, { signal }: Context): Promise<ScoreReply> {
+  async score(request: ScoreRequest, { signal }: Context): Promise<ScoreReply> {
     const { skipSpecialTokens, rewardFunction, file } = this.#props;
-    const batch = responses.map(({ tokenIds, groundTruth }) => ({
-      response: this.#tokenizer.decode(tokenIds.data, { skipSpecialTokens }),
-      responseLength: tokenIds.data.length,
-      groundTruth,
-    }));
+    const { responses } = request;
+    const batch = rewardInputs(request, this.#tokenizer, skipSpecialTokens);
     const outcomes = await this.#score(batch, signal).catch((thrown: unknown) => {
       if (signal.aborted) throw thrown;
       const why = `a batch of ${batch.length} responses: ${asCxmindError(thrown).message}`;

@@ -1,15 +1,21 @@
 import * as t from 'io-ts';
+import { whole } from '../../src/check/scalars.ts';
 import { Answer } from '../../src/data/row.ts';
+import { FinishReason, PromptContext } from '../messages.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
-/** Responses and the answers they are held against. */
+/** Responses, the prompts they answer, and the answers they are held against. */
 export const ScoreRequest = t.type({
+  prompts: t.array(PromptContext),
   responses: t.array(
     t.type({
       /** Name in errors: the row, and the number of the response to it. */
       name: t.string,
+      /** Index of the prompt that it answers. */
+      prompt: whole,
       tokenIds: tensor('i32', ['T']),
+      finishReason: FinishReason,
       groundTruth: Answer,
     }),
   ),

@@ -73,10 +73,15 @@ export class PythonScorer implements Scorer {
     signal: AbortSignal,
   ): Promise<Outcome[]> {
     await this.start(signal);
-    const request = batch.map(({ response, responseLength, groundTruth }) => ({
-      response,
-      response_length: responseLength,
-      ground_truth: groundTruth,
+    const request = batch.map((input) => ({
+      response: input.response,
+      response_length: input.responseLength,
+      ground_truth: input.groundTruth,
+      prompt: input.prompt,
+      messages: input.messages,
+      columns: input.columns,
+      response_ids: input.responseIds,
+      finish_reason: input.finishReason,
     }));
     const scores = (await this.#process!.ask(request, limitMs, signal)) as readonly PythonScore[];
     return scores.map((one) => ('score' in one ? outcomeOf(one.score) : { problem: one.problem }));

@@ -1,7 +1,7 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { Progress, PromptInput, ResponseMedia } from '../messages.ts';
+import { FinishReason, Progress, PromptInput, ResponseMedia } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
 import { call, protocol } from '../runtime/protocol.ts';
 
@@ -46,7 +46,7 @@ export const Group = t.type({
     t.type({
       tokenIds: tensor('i32', ['T']),
       logProbs: tensor('f32', ['T']),
-      finishReason: t.keyof({ stop: null, length: null }),
+      finishReason: FinishReason,
       episode: t.union([Episode, t.null]),
     }),
   ),

@@ -4,6 +4,7 @@ import {
 } from '../../src/algorithms/advantage.ts';
 import { CxmindError } from '../../src/errors.ts';
 import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
+import type { ScoreRequest } from '../reward/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
 import { problemOf } from './episodes.ts';
 import type { Task } from './prompt-feed.ts';
@@ -59,18 +60,11 @@ export async function scoreGroups(
   const all = responses.filter(({ response }) => problemOf(response) === null);
   const replies = await Promise.all(
     divide(all, rewards.length).map((share) =>
-      askAny(
-        rewards,
-        'score',
-        {
-          responses: share.map(({ group, response, name }) => ({
-            name,
-            tokenIds: response.tokenIds,
-            groundTruth: group.prompt.groundTruth,
-          })),
-        },
-        { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES },
-      ),
+      askAny(rewards, 'score', requestOf(share), {
+        timeoutMs: TIMEOUT_MS,
+        signal,
+        retries: RETRIES,
+      }),
     ),
   );
   const scored: ScoredResponse[] = [];
@@ -101,6 +95,27 @@ export async function scoreGroups(
     scored: scored.map((one, i) => ({ ...one, parts: { ...one.parts, overall: overall[i]! } })),
     invalid,
     gate: state,
+  };
+}
+
+/** A response under its name in errors. */
+interface NamedResponse extends Pick<ScoredResponse, 'group' | 'response'> {
+  readonly name: string;
+}
+
+/** The request to score some responses, each prompt in it once. */
+function requestOf(share: readonly NamedResponse[]): ScoreRequest {
+  const groups = [...new Set(share.map(({ group }) => group))];
+  const indices = new Map(groups.map((group, index) => [group, index]));
+  return {
+    prompts: groups.map(({ prompt }) => prompt.context),
+    responses: share.map(({ group, response, name }) => ({
+      name,
+      prompt: indices.get(group)!,
+      tokenIds: response.tokenIds,
+      finishReason: response.finishReason,
+      groundTruth: group.prompt.groundTruth,
+    })),
   };
 }
 

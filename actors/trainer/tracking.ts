@@ -94,8 +94,13 @@ export function stepLine(
 
 /** An answer as the logs of generations show it. */
 export function generationOf({ group, text, parts }: ScoredResponse): Generation {
-  const { text: input, groundTruth } = group.prompt;
-  return { input, output: text, label: answerText(groundTruth), score: parts['overall']! };
+  const { context, groundTruth } = group.prompt;
+  return {
+    input: context.text,
+    output: text,
+    label: answerText(groundTruth),
+    score: parts['overall']!,
+  };
 }
 
 /** Adds the phases around a step, validation and checkpoint, to its time. */

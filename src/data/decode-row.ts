@@ -9,6 +9,7 @@ import { fromChatRecord } from './chat-record.ts';
 import type { RawRow } from './raw-row.ts';
 import {
   Answer,
+  DATA_URL,
   rowError,
   type DatasetRow,
   type ImageReference,
@@ -19,7 +20,6 @@ import {
 type Fields = Readonly<Record<string, unknown>>;
 
 const isBase64 = (text: string): boolean => /^[\w+/-]+={0,2}$/.test(text);
-const DATA_URL = /^data:[^,]*;base64,/;
 /** URL of another machine: `https://…`, `s3://…`. Local files have no scheme, or `file`. */
 const REMOTE = /^(?!file:)[a-z][a-z\d+.-]+:\/\//i;
 

@@ -71,6 +71,30 @@ export interface DatasetRow {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Columns of a row as plain data for rewards. Contents of files become null: bytes, data URLs, and the field `bytes` of
+ * a picture.
+ */
+export function columnsOf({ fields }: Pick<DatasetRow, 'fields'>): Record<string, unknown> {
+  return withoutContents(fields) as Record<string, unknown>;
+}
+
+/** Beginning of a URL that holds a file in base64. */
+export const DATA_URL = /^data:[^,]*;base64,/;
+
+function withoutContents(value: unknown): unknown {
+  if (typeof value === 'string') return DATA_URL.test(value) ? null : value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (ArrayBuffer.isView(value)) return null;
+  if (Array.isArray(value)) return value.map(withoutContents);
+  return Object.fromEntries(
+    Object.entries(value)
+      // A message cannot have this key.
+      .filter(([key]) => key !== '__proto__')
+      .map(([key, of]) => [key, key === 'bytes' ? null : withoutContents(of)]),
+  );
+}
+
 /** Error of one field of a row: `train.jsonl:17: prompt: expected string, got 3`. */
 export function rowError(
   row: Pick<DatasetRow, 'file' | 'line'>,

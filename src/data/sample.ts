@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { patchBytes, stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { ChatMessage } from '../text/chat-template.ts';
 import type { Grid } from '../vision/patchify.ts';
 import { promptText, type PromptText, type PromptTextOptions } from './prompt-text.ts';
 import { PromptTokens, type PromptTokenOptions } from './prompt-tokens.ts';
@@ -17,6 +18,8 @@ export interface PromptSample {
   readonly row: DatasetRow;
   /** Formatted prompt with one `<image>` or `<video>` marker for each image or video. */
   readonly text: string;
+  /** Conversation that the prompt ends. */
+  readonly messages: readonly ChatMessage[];
   /** `[T]`, one placeholder for each merged patch. */
   readonly tokenIds: Int32Array;
   /** Tells whether the end was cut off because the prompt was too long. */
@@ -75,7 +78,7 @@ export class SampleBuilder {
   async build(row: DatasetRow): Promise<PromptSample> {
     const kept = this.#kept.get(row);
     if (kept !== undefined) return kept;
-    const { text, ids, media } = this.#encode(row);
+    const { text, messages, ids, media } = this.#encode(row);
     const read = await this.#media.read(row, media);
     const grids = read.map(({ grid }) => grid);
     const whole = this.#tokens.expand(ids, media, this.#media.tokenCounts(grids));
@@ -85,6 +88,7 @@ export class SampleBuilder {
       id: `${row.name}:${row.line}`,
       row,
       text,
+      messages,
       tokenIds,
       isCut: tokenIds.length < whole.length,
       positions: this.#options.positionsOf(tokenIds, grids, seconds),
@@ -122,10 +126,10 @@ export class SampleBuilder {
     return this.#media.settleBitDepth(rows);
   }
 
-  #encode(row: DatasetRow): Pick<PromptText, 'text'> & { ids: number[]; media: Media | null } {
+  #encode(row: DatasetRow): PromptText & { ids: number[]; media: Media | null } {
     const media = mediaOf(row, this.#options.keys);
     const { text, messages } = promptText(row, media, this.#options);
-    return { text, ids: this.#tokens.encode(row, messages, media), media };
+    return { text, messages, ids: this.#tokens.encode(row, messages, media), media };
   }
 }
 

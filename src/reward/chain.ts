@@ -1,6 +1,6 @@
 import { CROSS, TICK } from './grammar.ts';
 import { amount, scorerOptions, share, type Form } from './options.ts';
-import type { BuiltIn, RewardInput, RewardParts } from './reward.ts';
+import type { BuiltIn, AnsweredText, RewardParts } from './reward.ts';
 import { roundDecimals } from '../round.ts';
 
 /** Options of a question's three rewards. */
@@ -35,8 +35,8 @@ export interface Question<N extends string> {
   readonly processWeight: number;
   /** Set if the think reward takes `process_weight` and ignores it, as the released one does. */
   readonly isProcessWeightTaken: boolean;
-  readonly gradeAnswer: (input: RewardInput, form: Form) => AnswerGrade;
-  readonly gradeChain: (input: RewardInput, options: ChainOptions) => ChainGrade;
+  readonly gradeAnswer: (input: AnsweredText, form: Form) => AnswerGrade;
+  readonly gradeChain: (input: AnsweredText, options: ChainOptions) => ChainGrade;
 }
 
 /**

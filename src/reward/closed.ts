@@ -14,7 +14,7 @@ import {
   type Pair,
 } from './grammar.ts';
 import type { Form } from './options.ts';
-import type { RewardInput } from './reward.ts';
+import type { AnsweredText } from './reward.ts';
 import { similarity } from './text-metrics.ts';
 import { trimSpace } from '../text/whitespace.ts';
 
@@ -31,7 +31,7 @@ function thoughtOn(letter: string, pairs: readonly LetteredPair[]): string {
  * Faithful: the first letter from A to D anywhere in the answer counts, so `<answer>Pneumonia</answer>` reads as A.
  * Repaired: the format is strict, and the letter from A to G that the answer begins with counts.
  */
-function gradeAnswer({ response, groundTruth }: RewardInput, form: Form): AnswerGrade {
+function gradeAnswer({ response, groundTruth }: AnsweredText, form: Form): AnswerGrade {
   const faithful = form === 'faithful';
   const check = faithful ? formatChecks.counted : formatChecks.strict;
   const read = (text: string): string =>
@@ -54,7 +54,7 @@ function gradeAnswer({ response, groundTruth }: RewardInput, form: Form): Answer
  *   must have a letter, and every option that the reference judges must be judged.
  * - Reason: similarity of the thought on the true option to the reference's, 0 unless accuracy is 1.
  */
-function gradeChain(input: RewardInput, { form, alpha }: ChainOptions): ChainGrade {
+function gradeChain(input: AnsweredText, { form, alpha }: ChainOptions): ChainGrade {
   const faithful = form === 'faithful';
   const read = faithful ? anyOptionLetter : leadingOptionLetter;
   const lettered = (text: string): LetteredPair[] =>

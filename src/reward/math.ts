@@ -1,7 +1,7 @@
 import { collapseTags, isThinkAndAnswer } from './grammar.ts';
 import { boxedContent, gradeAnswer } from './math-grader.ts';
 import { scorerOptions, share } from './options.ts';
-import type { BuiltIn, RewardInput } from './reward.ts';
+import type { BuiltIn, AnsweredText } from './reward.ts';
 import { trimSpace } from '../text/whitespace.ts';
 
 /** Tells whether a text begins with a think block and has a closed box behind it. */
@@ -32,7 +32,7 @@ function scored(
 export const math: BuiltIn = {
   configure(kwargs) {
     const { form, values } = scorerOptions(kwargs, { format_weight: share(0.1) });
-    return ({ response, groundTruth }: RewardInput) => {
+    return ({ response, groundTruth }: AnsweredText) => {
       const clean = collapseTags(response);
       const format = isThinkAndBox(form === 'faithful' ? clean : trimSpace(clean));
       const answer = form === 'faithful' ? (boxedContent(clean) ?? 'None') : boxedContent(response);
@@ -64,7 +64,7 @@ export const r1v: BuiltIn = {
   configure(kwargs) {
     const { form, values } = scorerOptions(kwargs, { format_weight: share(0.5) });
     const faithful = form === 'faithful';
-    return ({ response, groundTruth }: RewardInput) => {
+    return ({ response, groundTruth }: AnsweredText) => {
       const format = isThinkAndAnswer(faithful ? response : trimSpace(response));
       const answer = faithful ? firstLineAnswer(response) : lastAnswer(response);
       const accuracy = answer !== undefined && gradeAnswer(answer, trimSpace(groundTruth), form);

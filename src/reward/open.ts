@@ -16,7 +16,7 @@ import {
   type Pair,
 } from './grammar.ts';
 import type { Form } from './options.ts';
-import type { RewardInput } from './reward.ts';
+import type { AnsweredText } from './reward.ts';
 import { similarity } from './text-metrics.ts';
 import { trimSpace } from '../text/whitespace.ts';
 
@@ -25,7 +25,7 @@ function diseasesOf(answer: string, form: Form): string[] {
   return diseaseList(form === 'faithful' ? answer : stripMarks(answer));
 }
 
-function finalF1({ response, groundTruth }: RewardInput, form: Form): number {
+function finalF1({ response, groundTruth }: AnsweredText, form: Form): number {
   return setF1(
     diseasesOf(finalAnswerOf(response), form),
     diseasesOf(finalAnswerOf(groundTruth), form),
@@ -38,7 +38,7 @@ function finalF1({ response, groundTruth }: RewardInput, form: Form): number {
  * Faithful: marks stay in the list, so `Edema ✅` misses `Edema`. Repaired: the format is strict, and marks are
  * stripped on both sides.
  */
-function gradeAnswer(input: RewardInput, form: Form): AnswerGrade {
+function gradeAnswer(input: AnsweredText, form: Form): AnswerGrade {
   const check = form === 'faithful' ? formatChecks.counted : formatChecks.strict;
   return { format: check(input.response), accuracy: finalF1(input, form) };
 }
@@ -75,7 +75,7 @@ function reasonOf(
  * - Reason. Faithful: marks stay in the reference, so with `Edema ✅` as its step the comparison falls on its
  *   candidate list or summary. Repaired: it falls on that step.
  */
-function gradeChain(input: RewardInput, options: ChainOptions): ChainGrade {
+function gradeChain(input: AnsweredText, options: ChainOptions): ChainGrade {
   const { form } = options;
   const check = form === 'faithful' ? formatChecks.cleaned : formatChecks.strict;
   const truths = new Set(diseasesOf(finalAnswerOf(input.groundTruth), form));

@@ -8,7 +8,7 @@ import { dapo } from './dapo.ts';
 import type { GateSpec } from './gate.ts';
 import { math, r1v } from './math.ts';
 import { openRewards } from './open.ts';
-import type { BuiltIn, Reward, RewardInput } from './reward.ts';
+import type { AnsweredText, BuiltIn, Reward } from './reward.ts';
 import { loadUserReward, type RewardKwargs } from './user-function.ts';
 
 /** Built-in rewards: those of CX-Mind for closed and open questions, then those of upstream EasyR1. */
@@ -40,7 +40,10 @@ export function twinOf(
 }
 
 /** Built-in by its name. @throws CONFIG_INVALID for an unknown name (with the nearest) or a wrong option */
-export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
+export function builtInReward(
+  name: string,
+  kwargs: RewardKwargs = {},
+): Reward<AnsweredText<Answer>> {
   if (!Object.hasOwn(builtIns, name)) {
     const nearest = nearestOf(name, builtInRewards);
     throw new CxmindError(
@@ -52,7 +55,7 @@ export function builtInReward(name: string, kwargs: RewardKwargs = {}): Reward {
     );
   }
   const score = builtIns[name]!.configure(kwargs);
-  const asText = ({ groundTruth, ...input }: RewardInput<Answer>): RewardInput => ({
+  const asText = ({ groundTruth, ...input }: AnsweredText<Answer>): AnsweredText => ({
     ...input,
     groundTruth: answerText(groundTruth),
   });

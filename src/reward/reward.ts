@@ -1,12 +1,13 @@
 import type { Answer } from '../data/row.ts';
+import type { ChatMessage } from '../text/chat-template.ts';
 import type { GateSpec } from './gate.ts';
 
 /**
- * Response as a reward sees it. The prompt and its images are not passed.
+ * Response and the answer it is held against. Built-in rewards read nothing else.
  *
  * @typeParam T type of the data set's answers
  */
-export interface RewardInput<T extends Answer = string> {
+export interface AnsweredText<T extends Answer = string> {
   /** Decoded text of the response, with its end-of-turn token unless special tokens are skipped. */
   readonly response: string;
   /** Number of response tokens. */
@@ -15,14 +16,36 @@ export interface RewardInput<T extends Answer = string> {
   readonly groundTruth: T;
 }
 
+/**
+ * Response as a function of yours sees it. Pictures and videos of the prompt are not passed.
+ *
+ * @typeParam T type of the data set's answers
+ */
+export interface RewardInput<T extends Answer = string> extends AnsweredText<T> {
+  /** Formatted prompt, with one `<image>` or `<video>` marker for each image or video. */
+  readonly prompt: string;
+  /** Conversation that the response continues, as the chat template gets it; the prompt is its last turn. */
+  readonly messages: readonly ChatMessage[];
+  /** All columns of the row, by name. Contents of files, such as bytes of pictures, are null. */
+  readonly columns: Readonly<Record<string, unknown>>;
+  /** Token ids of the response, its end-of-turn token included. */
+  readonly responseIds: readonly number[];
+  /** `stop` if the response ended by itself, `length` if it was cut off at its longest. */
+  readonly finishReason: 'stop' | 'length';
+}
+
 /** Score by part. `overall` is the reward itself. Every part becomes the metric `reward/<part>`. */
 export type RewardParts = Record<string, number> & { overall: number };
 
-/** Named scoring rule. */
-export interface Reward {
+/**
+ * Named scoring rule.
+ *
+ * @typeParam I what it reads of a response
+ */
+export interface Reward<I extends AnsweredText<Answer> = RewardInput<Answer>> {
   readonly name: string;
   /** Scores a batch, one map for each response, in order. */
-  score(batch: readonly RewardInput<Answer>[]): RewardParts[] | Promise<RewardParts[]>;
+  score(batch: readonly I[]): RewardParts[] | Promise<RewardParts[]>;
 }
 
 /** Built-in reward before it gets its options. */
@@ -33,5 +56,5 @@ export interface BuiltIn {
    */
   readonly gate?: Pick<GateSpec, 'rule' | 'key' | 'bonus'>;
   /** Makes the function that scores one response. @throws CONFIG_INVALID naming every wrong option */
-  configure(kwargs: Readonly<Record<string, unknown>>): (input: RewardInput) => RewardParts;
+  configure(kwargs: Readonly<Record<string, unknown>>): (input: AnsweredText) => RewardParts;
 }

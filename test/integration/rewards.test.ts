@@ -7,11 +7,13 @@ import { rewardProtocol, type ScoreReply } from '../../actors/reward/protocol.ts
 import { rewardSpec } from '../../actors/reward/spec.ts';
 import type { ActorRef } from '../../actors/runtime/ref.ts';
 import { ActorSystem } from '../../actors/runtime/system.ts';
-import { tensorOf } from '../../src/tensor/tensor.ts';
+import type { RewardInput } from '../../src/reward/reward.ts';
+import type { ContentPart } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { effectOf } from '../support/effect.ts';
 import { ended, isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
+import { scoreRequest, shortContext } from '../support/reward-input.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
@@ -48,6 +50,18 @@ def too_few(items):
 def cpus(items):
     return [{"overall": int(os.environ["OMP_NUM_THREADS"]), "stdin": len(sys.stdin.read())} for _ in items]
 
+def seen(items):
+    return [
+        {
+            "overall": item["columns"]["grade"],
+            "turns": len(item["messages"]),
+            "asked": item["prompt"] == item["messages"][-1]["content"],
+            "same": len(item["response_ids"]) == item["response_length"],
+            "stopped": item["finish_reason"] == "stop",
+        }
+        for item in items
+    ]
+
 def chain(items):
     return [{"overall": -1, "base_reward": 0.25, "acc": 0.5, "reason": i / 2} for i, _ in enumerate(items)]
 `;
@@ -62,6 +76,10 @@ export function compute(inputs) {
     if (response.includes('nan')) return { overall: NaN };
     return { overall: response.length };
   });
+}
+export function seen(inputs, { file }) {
+  writeFileSync(file, JSON.stringify(inputs));
+  return inputs.map((_, i) => ({ overall: i % 3 }));
 }
 export async function meet(inputs, { folder, others }) {
   const own = inputs[0].response;
@@ -126,11 +144,7 @@ describe('reward functions of users', () => {
     actor: ActorRef<typeof rewardProtocol>,
     ...texts: readonly string[]
   ): Promise<ScoreReply['scored']> {
-    const responses = texts.map((text, i) => {
-      const ids = tokenizer.encode(text);
-      return { name: `row ${i}`, tokenIds: tensorOf('i32', [ids.length], ids), groundTruth: 'ok' };
-    });
-    return (await actor.ask.score({ responses }, soon)).scored;
+    return (await actor.ask.score(scoreRequest(tokenizer, texts, 'ok'), soon)).scored;
   }
 
   const overall = (scored: ScoreReply['scored']): (number | undefined)[] =>
@@ -150,6 +164,18 @@ describe('reward functions of users', () => {
     });
 
     effectOf('worker.reward.reward_function', 'worker.reward.reward_function_kwargs');
+    it('see the prompt, the conversation, the columns of the row, the tokens and how the response ended', async () => {
+      const actor = await actorOf(`${python}:seen`);
+      const context = { ...shortContext, columns: { grade: 0.5, picture: null } };
+      const request = scoreRequest(tokenizer, ['a', 'bcd'], 'ok', context);
+      const { scored } = await actor.ask.score(request, soon);
+      const wanted = { overall: 0.5, turns: 1, asked: 1, same: 1, stopped: 1 };
+      assert.deepEqual(
+        scored.map(({ parts }) => parts),
+        [wanted, wanted],
+      );
+    });
+
     it('score as they are, in batches, with kwargs, and may print', async () => {
       const actor = await actorOf(`${python}:compute_score`, {}, { kwargs: { bonus: 0.5 } });
       const scored = await score(actor, 'a ok', 'bcd');
@@ -339,6 +365,33 @@ describe('reward functions of users', () => {
     const mean = scored.reduce((a, b) => a + b, 0) / scored.length;
     assert.ok(Math.abs(last['reward/overall']! - mean) < 1e-12);
     assert.equal(last['val/invalid_responses'], 3);
+  });
+
+  it('see the prompt, the conversation, the columns of the row, the tokens and how the response ended', async () => {
+    const file = join(temporary.path, 'seen.json');
+    await trainTiny(demo, join(temporary.path, 'seeing'), [
+      `worker.reward.reward_function=${script}:seen`,
+      `worker.reward.reward_function_kwargs.file=${file}`,
+      'trainer.max_steps=1',
+      'trainer.val_freq=-1',
+      'trainer.val_before_train=false',
+    ]);
+    const rows = readFileSync(join(demo, 'closed-validation.jsonl'), 'utf8').split('\n');
+    const inputs = JSON.parse(readFileSync(file, 'utf8')) as RewardInput[];
+    const [one] = inputs;
+    const row = JSON.parse(rows[0]!) as Record<string, string>;
+    assert.deepEqual(one!.columns, row);
+    assert.equal(one!.groundTruth, row['answer']);
+    assert.ok(one!.prompt.includes(row['prompt']!));
+    const [picture, ...text] = one!.messages.at(-1)!.content as ContentPart[];
+    assert.deepEqual(picture, { type: 'image' });
+    assert.deepEqual(text, [{ type: 'text', text: one!.prompt.replace('<image>', '') }]);
+    for (const { responseIds, responseLength, finishReason, response } of inputs) {
+      assert.equal(responseIds.length, responseLength);
+      assert.equal(tokenizer.decode(responseIds, { skipSpecialTokens: true }), response);
+      if (responseLength < 12) assert.equal(finishReason, 'stop');
+    }
+    assert.ok(inputs.some(({ finishReason }) => finishReason === 'length'));
   });
 
   it('score while the learners and the reference compute log-probabilities', async () => {

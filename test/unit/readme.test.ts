@@ -10,6 +10,7 @@ import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { decodeRow } from '../../src/data/decode-row.ts';
 import { loadUserFunction } from '../../src/reward/user-function.ts';
 import { blocksOf, codeBlocks, readme } from '../support/readme.ts';
+import { rewardInput } from '../support/reward-input.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 const packageRoot = join(import.meta.dirname, '../..');
@@ -129,7 +130,7 @@ describe('the README', () => {
     using temporary = new TemporaryDirectory();
     const file = temporary.write('brief.ts', blocksOf('ts').get('Your own reward')!);
     const brief = await loadUserFunction({ file, name: 'brief' }, { max_tokens: 40 });
-    const input = { response: 'It is B.', responseLength: 20, groundTruth: 'B' };
+    const input = rewardInput({ response: 'It is B.', responseLength: 20, groundTruth: 'B' });
     assert.deepEqual(await brief.score([input]), [{ parts: { overall: 0.75, accuracy: 1 } }]);
   });
 

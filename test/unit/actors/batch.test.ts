@@ -16,6 +16,7 @@ import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { effectOf } from '../../support/effect.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { textPrompt } from '../../support/golden-model.ts';
+import { shortContext } from '../../support/reward-input.ts';
 
 /** Requests that the fake actors got. */
 interface Calls {
@@ -49,7 +50,7 @@ function contextOf(
       if (names === undefined) assert.fail('asked for more prompts than there are');
       const prompts = names.map((name): Prompt => ({
         promptId: name,
-        text: name,
+        context: { ...shortContext, text: name },
         groundTruth: `${name}@${round}`,
         input: { ...textPrompt([1, 2]), grids: [] },
       }));

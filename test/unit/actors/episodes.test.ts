@@ -7,6 +7,7 @@ import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { correctStep } from '../../../src/training/correction.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { textPrompt } from '../../support/golden-model.ts';
+import { shortContext } from '../../support/reward-input.ts';
 
 const f32 = (...values: readonly number[]) => tensorOf('f32', [values.length], values);
 
@@ -76,7 +77,7 @@ describe('responses of several turns', () => {
       },
     });
     const prompt = {
-      ...{ promptId: 'rows:1', text: '', groundTruth: '' },
+      ...{ promptId: 'rows:1', context: shortContext, groundTruth: '' },
       input: { ...textPrompt([1]), grids: [] },
     };
     const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];

@@ -5,6 +5,7 @@ import { PythonScorer, type PythonProps } from '../../../actors/reward/python-sc
 import type { Answer } from '../../../src/data/row.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
 import { ended } from '../../support/is-running.ts';
+import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
@@ -31,7 +32,9 @@ describe('a Python reward', () => {
     const scorer = new PythonScorer({ ...usual, source, ...options }, logger);
     const score = (...answers: readonly Answer[]): Promise<Outcome[]> =>
       scorer.score(
-        answers.map((groundTruth) => ({ response: 'a', responseLength: 1, groundTruth })),
+        answers.map((groundTruth) =>
+          rewardInput({ response: 'a', responseLength: 1, groundTruth }),
+        ),
         20_000,
         never,
       );

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
 import { ThreadScorer } from '../../../actors/reward/thread-scorer.ts';
 import type { Outcome } from '../../../src/reward/outcome.ts';
+import { rewardInput } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 
 const never = new AbortController().signal;
-const input = { response: 'a', responseLength: 1, groundTruth: 'a' };
+const input = rewardInput({ response: 'a', responseLength: 1, groundTruth: 'a' });
 
 describe('a JavaScript reward', () => {
   let folder: TemporaryDirectory;

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { DEFAULT_KEYS } from '../../../src/data/row.ts';
+import { columnsOf, DEFAULT_KEYS } from '../../../src/data/row.ts';
 import { loadDataset, type Dataset } from '../../../src/data/dataset.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -19,6 +19,27 @@ function jsonl(...rows: readonly unknown[]): string {
     .map((line) => `${line}\n`)
     .join('');
 }
+
+describe('columnsOf', () => {
+  it('has all columns of a row, less what files contain', () => {
+    const fields = {
+      ...good,
+      picture: { bytes: Uint8Array.of(1), path: 'a.png' },
+      coded: { bytes: 'AQ==' },
+      urls: ['data:image/png;base64,AQ==', 'b.png'],
+      raw: Uint8Array.of(2),
+      when: null,
+    };
+    assert.deepEqual(columnsOf({ fields }), {
+      ...good,
+      picture: { bytes: null, path: 'a.png' },
+      coded: { bytes: null },
+      urls: [null, 'b.png'],
+      raw: null,
+      when: null,
+    });
+  });
+});
 
 describe('loadDataset', () => {
   it('reads JSONL and JSON arrays alike, extra columns included', async () => {

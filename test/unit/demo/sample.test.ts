@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { findings } from '../../../src/demo/findings.ts';
 import { drawChest } from '../../../src/demo/draw.ts';
 import { demoSample, type SampleRecipe } from '../../../src/demo/sample.ts';
-import { resolveReward } from '../../../src/reward/registry.ts';
+import { builtInReward } from '../../../src/reward/registry.ts';
 import { keyOf, Rng } from '../../../src/rng.ts';
 import type { Picture } from '../../../src/vision/encode.ts';
 
@@ -88,7 +88,7 @@ describe('the demo data', () => {
     const { answer, prompt } = demoSample({ ...recipe, index: 1 });
     assert.equal(answer, '<think>The heart is enlarged.</think><answer>B ✅</answer>');
     assert.match(prompt, /^<image>[^]*\nG\. Opacity\n/);
-    const closed = await resolveReward('closed');
+    const closed = builtInReward('closed');
     const [parts] = await closed.score([
       { response: answer, responseLength: 1, groundTruth: answer },
     ]);
@@ -122,8 +122,8 @@ describe('the demo data', () => {
   });
 
   it('writes solutions that their own reward, repaired, gives the most it can', async () => {
-    const closed = await resolveReward('closed', { form: 'repaired' });
-    const open = await resolveReward('open', { form: 'repaired' });
+    const closed = builtInReward('closed', { form: 'repaired' });
+    const open = builtInReward('open', { form: 'repaired' });
     const recipes = fc.record({
       task: fc.constantFrom('closed' as const, 'open' as const),
       index: fc.nat(1000),

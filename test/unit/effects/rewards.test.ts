@@ -3,10 +3,10 @@ import { rewardSettings } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { gateOver, gateStep, initialGateState } from '../../../src/reward/gate.ts';
 import { rewardChoice } from '../../../src/reward/configured.ts';
-import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
+import { scoreRequest } from '../../support/reward-input.ts';
 import { effects } from '../../support/effect.ts';
 import { assertChanges } from './changes.ts';
 
@@ -15,20 +15,17 @@ describe('a key of the config, of rewards,', () => {
   const usual = [model, 'worker.reward.reward_function=closed'];
   const tokenizer = Tokenizer.load(goldenPath('micro-vl'));
   // Right, and right but for what stands between its steps.
-  const responses = [
+  const texts = [
     '<think>a</think><answer>B ✅</answer><|im_end|>',
     '<think>a</think>and<think>b</think><answer>B ✅</answer>',
-  ].map((text, i) => {
-    const ids = tokenizer.encode(text);
-    const tokenIds = tensorOf('i32', [ids.length], ids);
-    return { name: `row ${i}`, tokenIds, groundTruth: '<think>a</think><answer>B ✅</answer>' };
-  });
+  ];
+  const request = scoreRequest(tokenizer, texts, '<think>a</think><answer>B ✅</answer>');
 
   /** Texts and scores of the responses, by an actor on this thread. */
   const scored = async (config: Config): Promise<unknown> => {
     const environment = { logger: keepingLogger().logger } as never;
     const actor = (await rewardActor.create(rewardSettings(config), environment)) as RewardActor;
-    return actor.score({ responses }, { signal: new AbortController().signal } as never);
+    return actor.score(request, { signal: new AbortController().signal } as never);
   };
 
   effects(

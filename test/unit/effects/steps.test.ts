@@ -27,6 +27,7 @@ import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
+import { shortContext } from '../../support/reward-input.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
@@ -43,7 +44,7 @@ function contextOf(config: Config, actors: object): StepContext {
 function promptsOf(from: number, count: number): Prompt[] {
   return Array.from({ length: count }, (_, i) => ({
     promptId: `row:${from + i}`,
-    text: '',
+    context: shortContext,
     groundTruth: '',
     input: { ...textPrompt([from + i]), grids: [] },
   }));

@@ -17,6 +17,7 @@ import { Optimization } from '../../../src/training/optimization.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { textPrompt } from '../../support/golden-model.ts';
 import { effectOf, effects } from '../../support/effect.ts';
+import { shortContext } from '../../support/reward-input.ts';
 import { assertChanges, configOf } from './changes.ts';
 
 const f32 = (...values: readonly number[]): Float32Array => Float32Array.from(values);
@@ -85,7 +86,7 @@ describe('a key of the config', () => {
 
   describe('of advantages', () => {
     const scored = [1, 0.5, 0, 0.25].map((overall, i) => {
-      const prompt = { promptId: `p${i >> 1}`, text: '', groundTruth: '' };
+      const prompt = { promptId: `p${i >> 1}`, context: shortContext, groundTruth: '' };
       const response = {
         tokenIds: tensorOf('i32', [2], [5, 6]),
         logProbs: tensor(0, 0),

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { gradeAnswer } from '../../../src/reward/math-grader.ts';
 import { porterStem } from '../../../src/reward/porter.ts';
-import { resolveReward } from '../../../src/reward/registry.ts';
+import { builtInReward } from '../../../src/reward/registry.ts';
 
 interface Case {
   readonly response: string;
@@ -38,7 +38,7 @@ describe('faithful rewards against the original Python', () => {
     const all = golden(`${file}.json.gz`) as Case[];
     for (const name of names) {
       it(`${name} gives the scores of the original, damaged responses included`, async () => {
-        const reward = await resolveReward(name, { form: 'faithful', ...options[name] });
+        const reward = builtInReward(name, { form: 'faithful', ...options[name] });
         const cases = all.filter(({ expected }) => name in expected);
         assert.ok(cases.length >= least);
         const scores = await reward.score(

@@ -4,13 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CxmindError } from '../../../src/errors.ts';
 import { builtInGate, builtInRewards, resolveReward } from '../../../src/reward/registry.ts';
-import type { RewardInput } from '../../../src/reward/reward.ts';
+import { rewardInput } from '../../support/reward-input.ts';
 
-const inputs: readonly RewardInput[] = ['a', 'bb'].map((response) => ({
-  response,
-  responseLength: response.length,
-  groundTruth: 'bb',
-}));
+const inputs = ['a', 'bb'].map((response) =>
+  rewardInput({ response, responseLength: response.length, groundTruth: 'bb' }),
+);
 
 const dapoLimits = {
   max_response_length: 64,
@@ -63,7 +61,9 @@ describe('resolveReward', () => {
     const reward = await resolveReward('closed', { process_weight: 0.25, format_weight: 0.4 });
     const wordy = `x${answer}`;
     const scores = await reward.score(
-      [answer, wordy].map((response) => ({ response, responseLength: 1, groundTruth: answer })),
+      [answer, wordy].map((response) =>
+        rewardInput({ response, responseLength: 1, groundTruth: answer }),
+      ),
     );
     assert.equal(scores[0]!['process'], 0.25);
     assert.equal(scores[1]!['base_reward'], 0.6);
@@ -72,11 +72,13 @@ describe('resolveReward', () => {
   it('takes an answer that is not text as its JSON text', async () => {
     const reward = await resolveReward('math');
     const scores = await reward.score(
-      [3, 0.5, [1, 2], true].map((groundTruth) => ({
-        response: `\\boxed{${JSON.stringify(groundTruth)}}`,
-        responseLength: 1,
-        groundTruth,
-      })),
+      [3, 0.5, [1, 2], true].map((groundTruth) =>
+        rewardInput({
+          response: `\\boxed{${JSON.stringify(groundTruth)}}`,
+          responseLength: 1,
+          groundTruth,
+        }),
+      ),
     );
     assert.deepEqual(
       scores.map(({ accuracy }) => accuracy),
@@ -90,7 +92,9 @@ describe('resolveReward', () => {
     );
     const reward = await resolveReward(`${path}:f`);
     const groundTruth = { overall: 0.25, acc: 1 };
-    const scores = await reward.score([{ response: '', responseLength: 0, groundTruth }]);
+    const scores = await reward.score([
+      rewardInput({ response: '', responseLength: 0, groundTruth }),
+    ]);
     assert.deepEqual(scores, [groundTruth]);
   });
 
@@ -178,10 +182,11 @@ describe('resolveReward', () => {
   it('runs the example', async () => {
     const path = new URL('../../../examples/custom-reward.ts', import.meta.url).pathname;
     const reward = await resolveReward(`${path}:concise`, { max_tokens: 10 });
-    const scores = await reward.score([
-      { response: '<answer>B</answer>', responseLength: 5, groundTruth: '<answer>B</answer>' },
-      { response: 'B', responseLength: 5, groundTruth: '<answer>B</answer>' },
-    ]);
+    const scores = await reward.score(
+      ['<answer>B</answer>', 'B'].map((response) =>
+        rewardInput({ response, responseLength: 5, groundTruth: '<answer>B</answer>' }),
+      ),
+    );
     assert.deepEqual(scores, [
       { overall: 0.75, accuracy: 1, length: 0.5 },
       { overall: 0, accuracy: 0, length: 0.5 },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { resolveReward } from '../../../src/reward/registry.ts';
+import { builtInReward } from '../../../src/reward/registry.ts';
 import type { RewardParts } from '../../../src/reward/reward.ts';
 
 type Form = 'faithful' | 'repaired';
@@ -17,7 +17,7 @@ async function both(
   kwargs: object = {},
 ): Promise<Record<Form, RewardParts>> {
   const score = async (form: Form): Promise<RewardParts> => {
-    const reward = await resolveReward(name, { form, ...kwargs });
+    const reward = builtInReward(name, { form, ...kwargs });
     const [parts] = await reward.score([{ response, responseLength: 1, groundTruth }]);
     return parts!;
   };

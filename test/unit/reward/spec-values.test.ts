@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { normalizeDapoAnswer, overlongPenalty } from '../../../src/reward/dapo.ts';
 import { porterStem } from '../../../src/reward/porter.ts';
-import { resolveReward } from '../../../src/reward/registry.ts';
+import { builtInReward } from '../../../src/reward/registry.ts';
 import type { RewardParts } from '../../../src/reward/reward.ts';
 import { bleu1, bleuTokens, rougeL, rougeTokens } from '../../../src/reward/text-metrics.ts';
 import { assertClose } from '../../support/assert-close.ts';
@@ -14,7 +14,7 @@ function chain(...texts: readonly string[]): string {
 }
 
 async function scored(name: string, response: string, groundTruth: string): Promise<RewardParts> {
-  const reward = await resolveReward(name, { form: 'faithful' });
+  const reward = builtInReward(name, { form: 'faithful' });
   const [parts] = await reward.score([{ response, responseLength: 1, groundTruth }]);
   return parts!;
 }
