@@ -43,9 +43,9 @@ export type JointProtocol = Protocol<typeof jointCalls>;
 /** The response tokens that a loss counts, 1, and those that it does not, 0; null where all count. */
 export const TokenMask = t.union([tensor('u8', ['T']), t.null]);
 
-/** A rank's share of the samples of an optimizer step, and the response tokens of all shares together. */
+/** A rank's share of the samples of an optimizer step, and the response tokens and samples of all shares together. */
 export const miniBatch = <S extends t.Mixed>(sample: S) =>
-  t.type({ samples: t.array(sample), responseTokens: whole });
+  t.type({ samples: t.array(sample), responseTokens: whole, sequences: whole });
 
 /** A rank's share of a step's updates. */
 export const updateRequest = <S extends t.Mixed>(sample: S) =>

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { KlKind } from '../../src/algorithms/kl.ts';
+import type { LossAverageOptions } from '../../src/algorithms/loss-average.ts';
 import { rejectionsOf } from '../../src/algorithms/rejection.ts';
 import type { RolloutCorrectionOptions } from '../../src/algorithms/rollout-correction.ts';
 import { learnerCount } from '../../src/config/derive.ts';
@@ -70,14 +71,14 @@ export function learnerSettings(
   config: Config,
 ): TrainedSettings & Pick<LearnerProps, 'loss' | 'imitationMicroBatch' | 'temperature'> {
   const { actor, rollout } = config.worker;
-  const { lossType, lossAvgMode, tauPositive, tauNegative } = actor;
+  const { lossType, tauPositive, tauNegative } = actor;
   const { clipRatioLow, clipRatioHigh, clipRatioDual } = actor;
   const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
   const clip = { clipRatioLow, clipRatioHigh, clipRatioDual, tauPositive, tauNegative };
   const kl = { useKlLoss: useKlLoss && !disableKl, klPenalty: klKindOf(klPenalty), klCoef };
   return {
     ...trainedSettings(config, actor),
-    loss: { lossType, lossAvgMode, ...clip, ...kl },
+    loss: { lossType, ...averaging(config, actor), ...clip, ...kl },
     imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
     temperature: rollout.temperature,
   };
@@ -86,8 +87,17 @@ export function learnerSettings(
 /** Settings of the critics, which value responses and train. */
 export function criticSettings(config: Config): TrainedSettings & Pick<CriticProps, 'loss'> {
   const { critic } = config.worker;
-  const { cliprangeValue, lossAvgMode } = critic;
-  return { ...trainedSettings(config, critic), loss: { cliprangeValue, lossAvgMode } };
+  const { cliprangeValue } = critic;
+  const loss = { cliprangeValue, ...averaging(config, critic) };
+  return { ...trainedSettings(config, critic), loss };
+}
+
+/** The average of token losses. Where no factor is given, a sequence's sum is divided by the length that it may have. */
+function averaging(
+  { data }: Config,
+  { lossAvgMode, lossScaleFactor }: Trained,
+): LossAverageOptions {
+  return { lossAvgMode, lossScaleFactor: lossScaleFactor ?? data.maxResponseLength };
 }
 
 /** Settings of the reward actors. */

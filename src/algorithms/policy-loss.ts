@@ -5,23 +5,26 @@
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import { estimateKl, type KlKind } from './kl.ts';
 import {
+  lossAverage,
+  lossAverageWeights,
+  type LossAverageOptions,
+  type LossRows,
+} from './loss-average.ts';
+import {
   assertTokenLengths,
   EPSILON,
   f32,
   isCounted,
-  lossAverage,
-  lossAverageWeights,
   maskedMean,
   rowMaskSums,
   rowMeans,
   spread,
   tokenCount,
-  type LossAverageMode,
   type TokenRows,
 } from './primitives.ts';
 
 /** One micro-batch of sampled tokens. Every array is f32 `[T]`; log-probabilities are in nats. */
-export interface PolicyLossInput extends TokenRows {
+export interface PolicyLossInput extends LossRows {
   /** Log-probabilities under the policy being trained. */
   readonly logProbs: Float32Array;
   /** Log-probabilities under the policy before the step's first update. */
@@ -32,9 +35,8 @@ export interface PolicyLossInput extends TokenRows {
 }
 
 /** Options of the policy loss: camelCase twins of EasyR1's `worker.actor` keys. */
-export interface PolicyLossOptions {
+export interface PolicyLossOptions extends LossAverageOptions {
   readonly lossType: PolicyLossType;
-  readonly lossAvgMode: LossAverageMode;
   /** ε below: the ratio's lower bound is `1 - clipRatioLow`. At 1 there is no lower bound. */
   readonly clipRatioLow: number;
   /** ε above: the ratio's upper bound is `1 + clipRatioHigh`. */
@@ -101,14 +103,14 @@ interface TokenLoss {
  */
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
   const { logProbs, oldLogProbs, advantages, refLogProbs } = input;
-  const { lossType, lossAvgMode } = options;
+  const { lossType } = options;
   const { tokenLossOf, isRatioPerResponse, reportsClipping } = policyLosses[lossType];
   assertTokenLengths('policyLoss', input, { logProbs, oldLogProbs, advantages, refLogProbs });
   const count = tokenCount(input);
   const tokenLoss = tokenLossOf(options);
   const difference = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
   const logRatios = isRatioPerResponse ? responseMeans(difference, input) : difference;
-  const weights = lossAverageWeights(input, lossAvgMode);
+  const weights = lossAverageWeights(input, options);
   const losses = new Float32Array(count);
   const gradient = new Float32Array(count);
   const clippedHigher = new Float32Array(count);
@@ -125,11 +127,11 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   // own log-probability alone (GSPO, section 4.3).
   if (lossType === 'gspo') spreadOverResponse(gradient, input);
 
-  const policyTerm = lossAverage(losses, input, lossAvgMode);
+  const policyTerm = lossAverage(losses, input, options);
   const metrics: PolicyLossMetrics = {
     pg_loss: policyTerm,
     ppo_kl: -maskedMean(difference, input),
-    entropy_loss: -lossAverage(logProbs, input, lossAvgMode),
+    entropy_loss: -lossAverage(logProbs, input, options),
     ...(reportsClipping && {
       pg_clipfrac_higher: maskedMean(clippedHigher, input),
       pg_clipfrac_lower: maskedMean(clippedLower, input),
@@ -139,7 +141,7 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
     return { loss: policyTerm, gradient, metrics };
   }
   const kl = estimateKl(logProbs, refLogProbs, options.klPenalty);
-  const klTerm = lossAverage(kl.values, input, lossAvgMode);
+  const klTerm = lossAverage(kl.values, input, options);
   const klCoef = f32(options.klCoef);
   for (let t = 0; t < count; t++) {
     if (weights[t] !== 0) gradient[t]! += klCoef * weights[t]! * kl.derivatives[t]!;

@@ -26,9 +26,6 @@ export interface TokenRows {
   readonly mask?: Uint8Array | undefined;
 }
 
-/** Average of token losses: over all tokens at once, or by row and then over rows. */
-export type LossAverageMode = 'token' | 'seq';
-
 /** Rows of the given lengths, in tokens, laid end to end. */
 export function tokenRows(lengths: readonly number[], mask?: Uint8Array): TokenRows {
   const offsets = new Int32Array(lengths.length + 1);
@@ -47,7 +44,7 @@ export function tokenCount(rows: TokenRows): number {
 }
 
 /** Number of tokens that count, `ΣM`. */
-function maskSum(rows: TokenRows): number {
+export function maskSum(rows: TokenRows): number {
   return maskSumBetween(rows, 0, tokenCount(rows));
 }
 
@@ -136,31 +133,6 @@ export function maskedWhiten(values: Float32Array, rows: TokenRows): Float32Arra
   const mean = maskedMean(values, rows);
   const scale = f32(1 / Math.sqrt(f32(maskedVariance(values, rows) + EPSILON)));
   return values.map((value) => f32(value - mean) * scale);
-}
-
-/**
- * One loss from token losses: `token` is the masked mean over the micro-batch, `seq` the plain mean
- * over rows of each row's masked mean.
- */
-export function lossAverage(values: Float32Array, rows: TokenRows, mode: LossAverageMode): number {
-  if (mode === 'token') return maskedMean(values, rows);
-  const means = rowMeans(values, rows);
-  return means.length === 0 ? 0 : f32(sum(means) / means.length);
-}
-
-/** The weight of each token in `lossAverage`: its gradient with respect to the values, f32 `[T]`. */
-export function lossAverageWeights(rows: TokenRows, mode: LossAverageMode): Float32Array {
-  const weights = new Float32Array(tokenCount(rows));
-  const total = maskSum(rows);
-  const counts = rowMaskSums(rows);
-  for (let i = 0; i < counts.length; i++) {
-    const divisor =
-      mode === 'token' ? f32(total + EPSILON) : f32(counts[i]! + EPSILON) * counts.length;
-    for (let t = rows.offsets[i]!; t < rows.offsets[i + 1]!; t++) {
-      weights[t] = isCounted(rows, t) ? 1 / divisor : 0;
-    }
-  }
-  return weights;
 }
 
 /** Tells whether token position `t` of the flat array counts. */

@@ -1,17 +1,14 @@
 import { clamp, clampDerivative } from './clamp.ts';
+import { assertTokenLengths, f32, maskedMean, tokenCount } from './primitives.ts';
 import {
-  assertTokenLengths,
-  f32,
   lossAverage,
   lossAverageWeights,
-  maskedMean,
-  tokenCount,
-  type LossAverageMode,
-  type TokenRows,
-} from './primitives.ts';
+  type LossAverageOptions,
+  type LossRows,
+} from './loss-average.ts';
 
 /** One micro-batch, f32 `[T]` each. */
-export interface ValueLossInput extends TokenRows {
+export interface ValueLossInput extends LossRows {
   /** The critic's values now. */
   readonly values: Float32Array;
   /** The critic's values before the step's first update. */
@@ -20,10 +17,9 @@ export interface ValueLossInput extends TokenRows {
 }
 
 /** Options of the value loss: camelCase twins of the reference's `worker.critic` keys. */
-export interface ValueLossOptions {
+export interface ValueLossOptions extends LossAverageOptions {
   /** Largest distance of a value from its old one. */
   readonly cliprangeValue: number;
-  readonly lossAvgMode: LossAverageMode;
 }
 
 /** A loss, its gradient, and metrics under the reference's names, less the `critic/` prefix. */
@@ -52,7 +48,7 @@ export function valueLoss(input: ValueLossInput, options: ValueLossOptions): Val
   assertTokenLengths('valueLoss', input, { values, oldValues, returns });
   const count = tokenCount(input);
   const range = f32(options.cliprangeValue);
-  const weights = lossAverageWeights(input, options.lossAvgMode);
+  const weights = lossAverageWeights(input, options);
   const losses = new Float32Array(count);
   const clipped = new Float32Array(count);
   const gradient = new Float32Array(count);
@@ -71,7 +67,7 @@ export function valueLoss(input: ValueLossInput, options: ValueLossOptions): Val
     const throughClip = (1 - share) * clippedError * clampDerivative(value, low, high);
     gradient[t] = weights[t]! * (share * error + throughClip);
   }
-  const loss = f32(0.5 * lossAverage(losses, input, options.lossAvgMode));
+  const loss = f32(0.5 * lossAverage(losses, input, options));
   return {
     loss,
     gradient,

@@ -57,6 +57,20 @@ function batchRules(role: 'actor' | 'critic'): readonly Rule[] {
   ];
 }
 
+/** The rule that a factor is given to the one average that has it. */
+function scaleFactorRule(role: 'actor' | 'critic'): Rule {
+  return {
+    keys: [`worker.${role}.loss_scale_factor`, `worker.${role}.loss_avg_mode`],
+    broken: ({ worker }) => {
+      const { lossScaleFactor: factor, lossAvgMode: mode } = worker[role];
+      return factor === null || mode === 'seq-mean-token-sum-norm'
+        ? undefined
+        : `${factor} divides nothing in worker.${role}.loss_avg_mode = ${mode}; ` +
+            'leave it out, or average by seq-mean-token-sum-norm';
+    },
+  };
+}
+
 /** The rule where there is a critic, which `gae` alone has. */
 export function ofCritic({ keys, broken }: Rule): Rule {
   return {
@@ -69,6 +83,8 @@ export function ofCritic({ keys, broken }: Rule): Rule {
 export const trainingRules: readonly Rule[] = [
   ...batchRules('actor'),
   ...batchRules('critic').map(ofCritic),
+  scaleFactorRule('actor'),
+  ofCritic(scaleFactorRule('critic')),
   {
     keys: [
       'worker.actor.num_workers',

@@ -16,6 +16,7 @@ import {
   text,
 } from '../check/scalars.ts';
 import { klEstimators } from '../algorithms/kl.ts';
+import { lossAverages } from '../algorithms/loss-average.ts';
 import { policyLosses } from '../algorithms/policy-loss.ts';
 import { lrSchedules } from '../algorithms/schedule.ts';
 import { precision } from './compute.ts';
@@ -26,8 +27,17 @@ const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);
 /** Estimator of the KL term against the reference model, token by token. */
 export const klPenalty = oneOf(...keyOf(klEstimators).values, 'full');
 
-/** Mode in which per-token losses become one number. */
-const lossAvgMode = oneOf('token', 'seq');
+/** Keys of the average of per-token losses. */
+const lossAveraging = {
+  lossAvgMode: about(
+    "Average over tokens, or over sequences of token means; those of verl's `loss_agg_mode` do not depend on how a mini-batch is divided.",
+    withDefault(keyOf(lossAverages), 'token'),
+  ),
+  lossScaleFactor: about(
+    'cxmind: as in verl; constant that `seq-mean-token-sum-norm` divides the sum of a sequence by (Dr. GRPO); null is `data.max_response_length`.',
+    orNull(positiveInt),
+  ),
+};
 
 const Lora = section({
   rank: about('Rank of the adapters; 0 trains the weights themselves.', withDefault(intFrom(0), 0)),
@@ -160,10 +170,7 @@ export const Actor = section({
     'Bound of the loss where the advantage is negative (dual clip).',
     withDefault(above(0), 3),
   ),
-  lossAvgMode: about(
-    'Average over tokens, or over sequences of token means.',
-    withDefault(lossAvgMode, 'token'),
-  ),
+  ...lossAveraging,
   lossType: about('The policy loss.', withDefault(keyOf(policyLosses), 'default')),
   ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
   paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, true)),
@@ -210,10 +217,7 @@ const Critic = section({
   ),
   maxGradNorm: about('Global L2 norm gradients are clipped to.', withDefault(above(0), 1)),
   cliprangeValue: about('Values may move this far from the old ones.', withDefault(above(0), 0.5)),
-  lossAvgMode: about(
-    'Average over tokens, or over sequences of token means.',
-    withDefault(lossAvgMode, 'token'),
-  ),
+  ...lossAveraging,
   ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
   paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, false)),
   dynamicBatching: about('Fill micro-batches up to a token budget.', withDefault(bool, true)),

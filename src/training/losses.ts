@@ -1,3 +1,4 @@
+import type { LossTotals } from '../algorithms/loss-average.ts';
 import { policyLoss, type PolicyLossOptions } from '../algorithms/policy-loss.ts';
 import { tokenRows, type TokenRows } from '../algorithms/primitives.ts';
 import { valueLoss, type ValueLossOptions } from '../algorithms/value-loss.ts';
@@ -16,18 +17,24 @@ interface LossResult {
   readonly gradient: Float32Array;
 }
 
-/** The loss of a micro-batch, by the network's scores of its response tokens, f32 `[T]`, sample after sample. */
+/**
+ * The loss of a micro-batch, by the network's scores of its response tokens, f32 `[T]`, sample after sample.
+ *
+ * @param whole counts of the mini-batch that it is part of
+ */
 export type Loss<S extends SequenceInput> = (
   samples: readonly S[],
   scores: Float32Array,
+  whole: LossTotals,
 ) => LossResult;
 
 /** The policy loss over log-probabilities, with metrics under `actor/…`. */
 export function policyLossOf(options: PolicyLossOptions): Loss<Experience> {
-  return (samples, logProbs) => {
+  return (samples, logProbs, whole) => {
     const refLogProbs = samples.flatMap((sample) => sample.refLogProbs ?? []);
     const input = {
       ...responseRows(samples),
+      whole,
       logProbs,
       oldLogProbs: concatenate(samples.map((sample) => sample.oldLogProbs)),
       advantages: concatenate(samples.map((sample) => sample.advantages)),
@@ -40,9 +47,10 @@ export function policyLossOf(options: PolicyLossOptions): Loss<Experience> {
 
 /** The value loss over a critic's values, with metrics under `critic/…`. */
 export function valueLossOf(options: ValueLossOptions): Loss<ValueExperience> {
-  return (samples, values) => {
+  return (samples, values, whole) => {
     const input = {
       ...responseRows(samples),
+      whole,
       values,
       oldValues: concatenate(samples.map(({ oldValues }) => oldValues)),
       returns: concatenate(samples.map(({ returns }) => returns)),

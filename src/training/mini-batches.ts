@@ -9,6 +9,8 @@ export interface MiniBatch<S extends SequenceInput> {
   readonly samples: S[];
   /** Response tokens of the whole mini-batch that count, all learners' together; losses are averaged over them. */
   readonly responseTokens: number;
+  /** Responses of the whole mini-batch. */
+  readonly sequences: number;
 }
 
 /**
@@ -27,9 +29,9 @@ export function miniBatches<S extends MaskedInput>(
 ): MiniBatch<S>[][] {
   const shares: MiniBatch<S>[][] = Array.from({ length: learners }, () => []);
   for (const whole of cutEvery(samples, size)) {
-    const responseTokens = responseTokensOf(whole);
+    const totals = { responseTokens: responseTokensOf(whole), sequences: whole.length };
     for (const [learner, indices] of learnerShares(whole, learners).entries()) {
-      shares[learner]!.push({ samples: indices.map((i) => whole[i]!), responseTokens });
+      shares[learner]!.push({ samples: indices.map((i) => whole[i]!), ...totals });
     }
   }
   return shares;

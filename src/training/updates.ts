@@ -1,3 +1,4 @@
+import type { LossTotals } from '../algorithms/loss-average.ts';
 import type { Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Loss } from './losses.ts';
@@ -33,7 +34,8 @@ export interface UpdateReport {
  * the gradients of all micro-batches are accumulated, clipped and applied.
  *
  * A micro-batch's loss and metrics are weighted by its share of the response tokens of the whole mini-batch, all
- * learners' together. So `token` averaging is one mean over all tokens, however they are divided.
+ * learners' together. So `token` averaging is one mean over all tokens, however they are divided, and other averages
+ * count on that share (`loss-average.ts`).
  *
  * @see `update_policy` and `update_critic` of EasyR1, the newer form
  */
@@ -48,9 +50,13 @@ export async function updateByMiniBatches<S extends MaskedInput>(
   const gradientNorms: number[] = [];
   let done = 0;
 
-  const accumulate = async (samples: readonly S[], scale: number): Promise<void> => {
+  const accumulate = async (
+    samples: readonly S[],
+    whole: LossTotals,
+    scale: number,
+  ): Promise<void> => {
     const lossGradient = (scores: Float32Array): Float32Array => {
-      const { metrics, gradient } = loss(samples, scores);
+      const { metrics, gradient } = loss(samples, scores, whole);
       for (const [name, value] of Object.entries(metrics)) {
         const list = (losses[name] ??= []);
         while (list.length <= gradientNorms.length) list.push(0);
@@ -63,13 +69,14 @@ export async function updateByMiniBatches<S extends MaskedInput>(
   };
 
   for (let epoch = 0; epoch < epochs; epoch++) {
-    for (const { samples, responseTokens } of miniBatches) {
+    for (const { samples, responseTokens, sequences } of miniBatches) {
+      const whole = { tokens: responseTokens, sequences };
       optimization.clearGradients();
       for (const indices of microBatches(samples, microBatch)) {
         const chosen = indices.map((i) => samples[i]!);
         // Learners' gradients are added up, so no factor stands for their number.
         const share = responseTokens === 0 ? 0 : responseTokensOf(chosen) / responseTokens;
-        await accumulate(chosen, share);
+        await accumulate(chosen, whole, share);
         done += chosen.length;
         onProgress?.(done);
       }

@@ -3,9 +3,16 @@ import {
   type AdvantageEstimatorName,
   type RewardScale,
 } from '../../src/algorithms/advantage.ts';
-import { tokenRows } from '../../src/algorithms/primitives.ts';
+import {
+  lossAverage,
+  lossAverageWeights,
+  type LossAverageMode,
+} from '../../src/algorithms/loss-average.ts';
+import { tokenRows, type TokenRows } from '../../src/algorithms/primitives.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
+
+type Rectangle = readonly (readonly number[])[];
 
 interface Golden {
   readonly scales: readonly {
@@ -15,9 +22,20 @@ interface Golden {
     readonly scores: readonly number[];
     readonly advantages: readonly number[];
   }[];
+  readonly averages: readonly {
+    readonly mode: LossAverageMode;
+    readonly factor: number;
+    readonly mask: Rectangle;
+    readonly values: Rectangle;
+    readonly average: number;
+    readonly weights: Rectangle;
+  }[];
 }
 
 const golden = goldenJson('losses/cases.json') as Golden;
+const flat = (rows: Rectangle): Float32Array => Float32Array.from(rows.flat());
+const rowsOf = (mask: Rectangle): TokenRows =>
+  tokenRows(mask.map(({ length }) => length), Uint8Array.from(mask.flat()));
 const bound = { rtol: 1e-6, atol: 1e-6 };
 
 describe('the losses of verl and TRL', () => {
@@ -32,6 +50,15 @@ describe('the losses of verl and TRL', () => {
         scaleRewards: scale,
       });
       assertClose(result.advantages, advantages, bound);
+    });
+  }
+
+  for (const [i, { mode, factor, mask, values, ...whole }] of golden.averages.entries()) {
+    it(`average by ${mode} (${i})`, () => {
+      const options = { lossAvgMode: mode, lossScaleFactor: factor };
+      const rows = rowsOf(mask);
+      assertClose([lossAverage(flat(values), rows, options)], [whole.average], bound);
+      assertClose(lossAverageWeights(rows, options), flat(whole.weights), bound);
     });
   }
 });

@@ -145,7 +145,13 @@ describe('a critic with a frozen vision tower', () => {
         const returns = { ...oldValues, data: oldValues.data.map(() => 1) };
         return { prompt: { ...prompt, grids: [...prompt.grids] }, response, oldValues, returns };
       });
-      const miniBatches = [{ samples: samples as ValueExperienceMessage[], responseTokens: 60 }];
+      const miniBatches = [
+        {
+          samples: samples as ValueExperienceMessage[],
+          responseTokens: 60,
+          sequences: samples.length,
+        },
+      ];
       await actor.update({ miniBatches, learningRate: 1e-2, progress: null }, context);
       assert.deepEqual(arena.data.subarray(0, frozenLength), before.subarray(0, frozenLength));
       assert.notDeepEqual(arena.data.subarray(frozenLength), before.subarray(frozenLength));

@@ -7,7 +7,7 @@ import {
   updateKlController,
   type KlController,
 } from '../../../src/algorithms/kl.ts';
-import { lossAverage } from '../../../src/algorithms/primitives.ts';
+import { lossAverage } from '../../../src/algorithms/loss-average.ts';
 import { penalizeRewards, tokenLevelScores } from '../../../src/algorithms/token-rewards.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { packed, padded, rectangle, rewards, unpadded } from './reference-case.ts';
@@ -32,8 +32,11 @@ describe('estimateKl', () => {
     it(`gives the check values of ${kind}, padded and packed`, () => {
       const inPadding = estimateKl(difference, nothing, kind).values;
       const inPack = unpadded(inPadding);
-      for (const [i, mode] of (['token', 'seq'] as const).entries()) {
-        const averages = [lossAverage(inPadding, padded, mode), lossAverage(inPack, packed, mode)];
+      for (const [i, lossAvgMode] of (['token', 'seq'] as const).entries()) {
+        const averages = [
+          lossAverage(inPadding, padded, { lossAvgMode }),
+          lossAverage(inPack, packed, { lossAvgMode }),
+        ];
         assertClose(averages, [expected[kind][i]!, expected[kind][i]!], { atol: 6e-8 });
       }
     });

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import {
-  lossAverage,
-  lossAverageWeights,
   maskedMean,
   maskedVariance,
   maskedWhiten,
@@ -48,29 +46,5 @@ describe('maskedMean, maskedVariance, maskedWhiten', () => {
         assertClose([maskedVariance(white, rows)], [1], { atol: 1e-5 });
       }),
     );
-  });
-});
-
-describe('lossAverage', () => {
-  const values = Float32Array.of(1, 2, 9, 5, 9, 9);
-
-  it('averages over all tokens, or by row and then over rows', () => {
-    const rows = tokenRows([3, 3], Uint8Array.of(1, 1, 0, 1, 0, 0));
-    assertClose([lossAverage(values, rows, 'token')], [8 / 3], { rtol: 1e-7 });
-    assertClose([lossAverage(values, rows, 'seq')], [(1.5 + 5) / 2], { rtol: 1e-7 });
-  });
-
-  it('counts a row without tokens as 0 in seq mode', () => {
-    const rows = tokenRows([2, 1], Uint8Array.of(1, 1, 0));
-    assertClose([lossAverage(values.subarray(0, 3), rows, 'seq')], [0.75], { rtol: 1e-7 });
-  });
-
-  it('is the sum of values times lossAverageWeights', () => {
-    const rows = tokenRows([3, 0, 3], Uint8Array.of(1, 1, 0, 1, 0, 0));
-    for (const mode of ['token', 'seq'] as const) {
-      const weights = lossAverageWeights(rows, mode);
-      const weighted = values.reduce((total, value, t) => total + value * weights[t]!, 0);
-      assertClose([weighted], [lossAverage(values, rows, mode)], { rtol: 1e-6 });
-    }
   });
 });

@@ -53,6 +53,7 @@ describe('Config', () => {
         'data.check',
         'algorithm.scale_rewards',
         'algorithm.mask_truncated_completions',
+        'worker.actor.loss_scale_factor',
         'worker.actor.num_workers',
         'worker.rollout.num_workers',
         'worker.reward.num_workers',

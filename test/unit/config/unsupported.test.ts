@@ -28,6 +28,8 @@ const refused: Readonly<Record<string, string>> = {
     'algorithm.adv_estimator = grpo compares the responses of a prompt, so it takes more than 1, got 1',
   'algorithm.scale_rewards=none algorithm.adv_estimator=rloo':
     'none chooses a deviation, and algorithm.adv_estimator = rloo divides by none; leave it at group, or estimate by grpo or grpo_passk',
+  'worker.actor.loss_scale_factor=64':
+    '64 divides nothing in worker.actor.loss_avg_mode = token; leave it out, or average by seq-mean-token-sum-norm',
   'worker.rollout.temperature=0':
     'training divides the logits by the temperature, so it must be above 0',
   'algorithm.rollout_correction.rollout_rs=token_k1':
@@ -46,6 +48,8 @@ const refusedOfCritic: Readonly<Record<string, string>> = {
     '3 does not divide the 1024 samples of a step (data.rollout_batch_size x worker.rollout.n)',
   'worker.critic.micro_batch_size_per_device_for_update=3':
     '3 does not divide the 512 samples of a mini-batch (worker.critic.global_batch_size x worker.rollout.n)',
+  'worker.critic.loss_scale_factor=64':
+    '64 divides nothing in worker.critic.loss_avg_mode = token; leave it out, or average by seq-mean-token-sum-norm',
 };
 
 async function issuesWith(...items: readonly string[]): Promise<string[]> {

@@ -46,6 +46,9 @@ describe('a key of the config', () => {
         'worker.actor.clip_ratio_high=0.1',
         'worker.actor.clip_ratio_dual=2',
         'worker.actor.loss_avg_mode=seq',
+        'worker.actor.loss_avg_mode=seq-mean-token-mean',
+        'worker.actor.loss_avg_mode=seq-mean-token-sum',
+        'worker.actor.loss_avg_mode=seq-mean-token-sum-norm',
         'worker.actor.loss_type=gspo',
         'worker.actor.loss_type=gspo_token',
         'worker.actor.loss_type=cispo',
@@ -53,6 +56,12 @@ describe('a key of the config', () => {
         'algorithm.use_kl_loss=true',
       ],
       (item) => assertChanges(lossOf, item),
+    );
+
+    effects(
+      'changes the constant that a response is averaged by',
+      ['worker.actor.loss_scale_factor=7', 'data.max_response_length=7'],
+      (item) => assertChanges(lossOf, item, 'worker.actor.loss_avg_mode=seq-mean-token-sum-norm'),
     );
 
     effects(
@@ -82,6 +91,14 @@ describe('a key of the config', () => {
       ['worker.critic.cliprange_value=0.05', 'worker.critic.loss_avg_mode=seq'],
       (item) => assertChanges(lossOf, item),
     );
+
+    effectOf('worker.critic.loss_scale_factor');
+    it('changes the constant that a response is averaged by: worker.critic.loss_scale_factor=7', () =>
+      assertChanges(
+        lossOf,
+        'worker.critic.loss_scale_factor=7',
+        'worker.critic.loss_avg_mode=seq-mean-token-sum-norm',
+      ));
   });
 
   describe('of advantages', () => {
@@ -287,7 +304,7 @@ describe('a key of the config', () => {
           const loss = () => ({ metrics: {}, gradient: f32() });
           const { updateMicroBatch: microBatch } = settings;
           const passes = { loss, microBatch, epochs: settings.epochs, learningRate: 0 };
-          const batches = [{ samples, responseTokens: 128 }];
+          const batches = [{ samples, responseTokens: 128, sequences: 6 }];
           await updateByMiniBatches(network, optimization, batches, passes);
           assert.equal(passed, samples.length * epochs);
         }
