@@ -137,11 +137,13 @@ export class GraphDecoder implements StepDecoder {
 
   /** Rotary angles of the tokens, and the number of tokens before each in its cache. */
   #placesOf(rows: readonly StepRow[]): Tensors {
-    const { headDim, ropeTheta } = this.#options.config.text;
     const column = rows.map(({ position }) => position);
     // Generated tokens are text: their three positions are equal, so one row of angles serves.
     const positions = tensorOf('i32', [1, rows.length], column);
-    const { cos, sin } = textRotary(positions, headDim, ropeTheta, null);
+    const { cos, sin } = textRotary(positions, {
+      ...this.#options.config.text,
+      mropeSection: null,
+    });
     const counts = rows.map(({ cached }) => cached);
     const cached = tensorOf('f32', [rows.length], counts);
     return { 'rotary.cos': cos, 'rotary.sin': sin, cached };

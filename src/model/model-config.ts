@@ -1,3 +1,5 @@
+import type { RopeScaling } from './rope-scaling.ts';
+
 /** The text decoder's sizes. */
 export interface TextConfig {
   readonly hiddenSize: number;
@@ -9,8 +11,19 @@ export interface TextConfig {
   readonly vocabSize: number;
   readonly rmsNormEps: number;
   readonly ropeTheta: number;
-  /** Rotary frequencies that turn by time, height and width; sums to headDim / 2. Null without vision. */
+  /** Change to the rotary frequencies for contexts longer than those of the first training; null for none. */
+  readonly ropeScaling: RopeScaling | null;
+  /** Numbers of rotary frequencies that turn by time, height and width. Null without vision. */
   readonly mropeSection: readonly [number, number, number] | null;
+  /**
+   * Order of these frequencies: `sections` has those of time first, then height, then width, and they sum to headDim /
+   * 2. `interleaved` has them in turns as long as there are any of height and width; the rest are of time.
+   */
+  readonly mropeLayout: 'sections' | 'interleaved';
+  /** Tells whether the projections of queries, keys and values have a bias. */
+  readonly qkvBias: boolean;
+  /** Tells whether the query and the key of each head are normed before they are rotated. */
+  readonly qkNorm: boolean;
   readonly tieWordEmbeddings: boolean;
 }
 

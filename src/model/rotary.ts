@@ -1,5 +1,6 @@
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { TextConfig } from './model-config.ts';
+import { scaled } from './rope-scaling.ts';
 
 /** Cosines and sines of rotary angles, one row per token, f32 `[T, d/2]` each. */
 export interface RotaryTable {
@@ -30,25 +31,26 @@ export function tableOf(
   return { cos, sin };
 }
 
+/** Everything that decides the text decoder's rotary angles besides positions. */
+export type RotaryConfig = Pick<
+  TextConfig,
+  'headDim' | 'ropeTheta' | 'ropeScaling' | 'mropeSection' | 'mropeLayout'
+>;
+
 /**
  * Rotary angles of the text decoder with multimodal positions.
  *
- * Frequency `j` follows the temporal, height or width row of positions, by `mropeSection`, whose sum is `headDim / 2`;
- * null means one row for all frequencies.
+ * A frequency follows the temporal, height or width row of positions, by `mropeSection` and `mropeLayout`; a null
+ * section means one row for all frequencies.
  *
  * @param positions i32 `[3, T]`, or `[1, T]` where `mropeSection` is null
  */
-export function textRotary(
-  positions: Tensor<'i32'>,
-  headDim: number,
-  theta: number,
-  mropeSection: readonly number[] | null,
-): RotaryTable {
+export function textRotary(positions: Tensor<'i32'>, config: RotaryConfig): RotaryTable {
+  const { headDim, ropeTheta, ropeScaling } = config;
   const tokens = positions.shape[1]!;
-  const frequencies = inverseFrequencies(headDim, theta);
-  const rowOf = (mropeSection ?? [headDim / 2]).flatMap((count, row) =>
-    Array<number>(count).fill(row),
-  );
+  const plain = inverseFrequencies(headDim, ropeTheta);
+  const { frequencies, amplitude } = scaled(plain, ropeTheta, ropeScaling);
+  const rowOf = positionRows(config);
   // Sequences of a batch share most positions, so each one's row is computed once and copied.
   const highest = positions.data.reduce((a, b) => Math.max(a, b), 0);
   const width = headDim / 2;
@@ -58,11 +60,21 @@ export function textRotary(
   for (let t = 0, at = 0; t < tokens; t++) {
     for (let j = 0; j < width; j++, at++) {
       const from = positions.data[rowOf[j]! * tokens + t]! * width + j;
-      cos.data[at] = every.cos.data[from]!;
-      sin.data[at] = every.sin.data[from]!;
+      cos.data[at] = amplitude * every.cos.data[from]!;
+      sin.data[at] = amplitude * every.sin.data[from]!;
     }
   }
   return { cos, sin };
+}
+
+/** The row of positions that each frequency follows: 0 for time, 1 for height, 2 for width. */
+function positionRows({ headDim, mropeSection, mropeLayout }: RotaryConfig): number[] {
+  const count = headDim / 2;
+  if (mropeSection === null) return Array<number>(count).fill(0);
+  if (mropeLayout === 'sections') {
+    return mropeSection.flatMap((length, row) => Array<number>(length).fill(row));
+  }
+  return Array.from({ length: count }, (_, j) => (j < 3 * mropeSection[j % 3]! ? j % 3 : 0));
 }
 
 /**
@@ -70,7 +82,7 @@ export function textRotary(
  *
  * Generated tokens are text: their temporal, height and width positions are equal, so one row of angles serves.
  */
-export function generatedRotary({ headDim, ropeTheta }: TextConfig, count: number): RotaryTable {
+export function generatedRotary(text: TextConfig, count: number): RotaryTable {
   const positions = tensorOf('i32', [1, count], [...Array(count).keys()]);
-  return textRotary(positions, headDim, ropeTheta, null);
+  return textRotary(positions, { ...text, mropeSection: null });
 }

@@ -13,11 +13,11 @@ import { textRotary } from './rotary.ts';
  */
 export function sequenceInputs(
   { positions, trees }: Pick<PackedBatch, 'positions' | 'trees'>,
-  { headDim, ropeTheta, mropeSection }: TextConfig,
+  text: TextConfig,
   form: GraphForm = 'composed',
   allocate: Allocate = zeros,
 ): Tensors {
-  const rotary = textRotary(positions, headDim, ropeTheta, mropeSection);
+  const rotary = textRotary(positions, text);
   const rows = consecutive(trees.map(treeSize));
   return {
     'rotary.cos': rotary.cos,

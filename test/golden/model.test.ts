@@ -7,7 +7,7 @@ import type { Arena } from '../../src/model/weights/arena.ts';
 import type { PackedBatch, TokenTree } from '../../src/model/batch.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
+import { mropePositions } from '../../src/model/position-ids.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';

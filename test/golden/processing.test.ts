@@ -6,7 +6,7 @@ import { VisionProcessor } from '../../src/vision/processor.ts';
 import { ChatTemplate, type ChatMessage } from '../../src/text/chat-template.ts';
 import { expandPlaceholders } from '../../src/text/image-tokens.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
-import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
+import { mropePositions } from '../../src/model/position-ids.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenCases, goldenPath, goldenPixelValues, goldenTensors } from '../support/golden.ts';
 

@@ -5,7 +5,7 @@ import { GenerationEngine } from '../../src/generation/engine.ts';
 import { asPrompt, responseMedia } from '../../src/model/continuation.ts';
 import { packPrompts, packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
+import { mropePositions } from '../../src/model/position-ids.ts';
 import { rows, tensorOf, type Tensor } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { loadGoldenModel, textPrompt, tokens, type GoldenModel } from '../support/golden-model.ts';

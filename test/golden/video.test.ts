@@ -4,7 +4,7 @@ import { sampleOptions } from '../../src/data/sample-options.ts';
 import { SampleBuilder } from '../../src/data/sample.ts';
 import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
-import { mropePositions } from '../../src/model/qwen2-5-vl/position-ids.ts';
+import { mropePositions } from '../../src/model/position-ids.ts';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { patchValues } from '../../src/tensor/patch-levels.ts';

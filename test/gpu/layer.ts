@@ -30,7 +30,11 @@ const config: TextConfig = {
   vocabSize: 151936,
   rmsNormEps: 1e-6,
   ropeTheta: 1e6,
+  ropeScaling: null,
   mropeSection: [16, 24, 24],
+  mropeLayout: 'sections',
+  qkvBias: true,
+  qkNorm: false,
   tieWordEmbeddings: false,
 };
 const [sequences, length] = [8, 1024];

@@ -49,7 +49,11 @@ function modelOf(name: keyof typeof shapes): ModelConfig {
     vocabSize: 151936,
     rmsNormEps: 1e-6,
     ropeTheta: 1e6,
+    ropeScaling: null,
     mropeSection: [half / 4, (half * 3) / 8, (half * 3) / 8],
+    mropeLayout: 'sections',
+    qkvBias: true,
+    qkNorm: false,
     tieWordEmbeddings: true,
   };
   return { architecture: qwen2.name, text, vision: null, tokens: null, torchDtype: null };

@@ -1,28 +1,13 @@
-import type { Architecture, ConfigFormat, DecoderGraphs } from '../architecture.ts';
-import { inBothLayouts } from './config-layouts.ts';
-import { decodeTextModel, decodeVisionModel, readPaths } from './config.ts';
-import { decodeStepGraph } from './decode-step.ts';
-import { pagedStepGraph } from './paged-step.ts';
-import { decodeAttendGraph, decodeProjectGraph } from './decode.ts';
-import { decoderLayerGraph, prefillLayerGraph } from './decoder.ts';
-import { promptPositions } from './position-ids.ts';
+import type { Architecture } from '../architecture.ts';
+import { textFormat } from '../decoder/config.ts';
+import { decoderGraphs } from '../decoder/graphs.ts';
+import { textWeightNames } from '../decoder/weight-names.ts';
+import { promptPositions } from '../position-ids.ts';
+import { patchEmbedGraph } from '../vision/patch-embed.ts';
+import { qwen2Traits, visionFormat } from './config.ts';
 import { visionPlan } from './vision-plan.ts';
-import { mergerGraph, patchEmbedGraph, visionBlockGraph } from './vision.ts';
+import { mergerGraph, visionBlockGraph } from './vision.ts';
 import { weightNames } from './weight-names.ts';
-
-const decoder: DecoderGraphs = {
-  layer: decoderLayerGraph,
-  prefillLayer: prefillLayerGraph,
-  decodeStep: decodeStepGraph,
-  pagedStep: pagedStepGraph,
-  decodeProject: decodeProjectGraph,
-  decodeAttend: decodeAttendGraph,
-};
-
-/** The reader of files with this name in `architectures`. */
-function configFormat(name: string, decode: typeof decodeTextModel): ConfigFormat {
-  return { decode: (value, file) => decode(name, value, file), readPaths, inBothLayouts };
-}
 
 const QWEN2 = 'Qwen2ForCausalLM';
 const QWEN2_5_VL = 'Qwen2_5_VLForConditionalGeneration';
@@ -31,9 +16,9 @@ const QWEN2_5_VL = 'Qwen2_5_VLForConditionalGeneration';
 export const qwen2: Architecture = {
   name: QWEN2,
   valueName: 'Qwen2ForTokenClassification',
-  config: configFormat(QWEN2, decodeTextModel),
-  weights: weightNames,
-  decoder,
+  config: textFormat(QWEN2, qwen2Traits),
+  weights: textWeightNames,
+  decoder: decoderGraphs,
   vision: null,
   positions: promptPositions,
 };
@@ -44,7 +29,8 @@ export const qwen25Vl: Architecture = {
   name: QWEN2_5_VL,
   // transformers has no token classifier of a vision-language model; this name follows its pattern.
   valueName: 'Qwen2_5_VLForTokenClassification',
-  config: configFormat(QWEN2_5_VL, decodeVisionModel),
+  config: visionFormat(QWEN2_5_VL),
+  weights: weightNames,
   vision: {
     patchEmbed: patchEmbedGraph,
     block: visionBlockGraph,

@@ -8,20 +8,10 @@ import type { GraphForm } from '../graph-form.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { VisionConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
-import { mergerProducts, patchSizeOf, visionBlockProducts } from './weight-names.ts';
+import { mergerProducts, visionBlockProducts } from './weight-names.ts';
 
 /** Epsilon of the tower's norms, which the architecture fixes. */
 const RMS_NORM_EPSILON = 1e-6;
-
-/** The patch embedding: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights. */
-export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32'): Graph {
-  const g = new GraphBuilder('vision-patch-embed');
-  const size = patchSizeOf(config);
-  const patches = g.input('patches', 'f32', ['T', size]);
-  const weight = g.input('weight', dtype, [config.hiddenSize, size]);
-  g.output('output', g.linear(g.cast(patches, dtype), weight));
-  return g.build();
-}
 
 /**
  * One vision block, whose segments make its attention windowed or full: `hidden [T, D]` to `output [T, D]`.

@@ -5,7 +5,7 @@ import { filterOverlong } from '../../../src/data/overlong.ts';
 import { decodeRow } from '../../../src/data/decode-row.ts';
 import { SampleBuilder, type SampleOptions } from '../../../src/data/sample.ts';
 import { LocalPixels, type PixelSettings } from '../../../src/data/pixel-reader.ts';
-import { mropePositions } from '../../../src/model/qwen2-5-vl/position-ids.ts';
+import { mropePositions } from '../../../src/model/position-ids.ts';
 import { patchValues } from '../../../src/tensor/patch-levels.ts';
 import { ChatTemplate } from '../../../src/text/chat-template.ts';
 import { PromptFormat } from '../../../src/text/prompt-format.ts';

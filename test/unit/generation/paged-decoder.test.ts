@@ -122,7 +122,11 @@ describe('PagedCache', () => {
     vocabSize: 4,
     rmsNormEps: 1e-6,
     ropeTheta: 1e4,
+    ropeScaling: null,
     mropeSection: null,
+    mropeLayout: 'sections',
+    qkvBias: true,
+    qkNorm: false,
     tieWordEmbeddings: false,
   };
   let device: Device;

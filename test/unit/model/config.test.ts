@@ -7,6 +7,7 @@ import {
   laidOver,
   readModelConfig,
 } from '../../../src/model/checkpoint/config-file.ts';
+import { architectures } from '../../../src/model/families.ts';
 import { goldenJson, goldenPath } from '../../support/golden.ts';
 
 type Json = Record<string, unknown>;
@@ -30,6 +31,52 @@ const qwen2 = {
   torch_dtype: 'bfloat16',
   use_sliding_window: false,
   vocab_size: 151936,
+};
+
+/** The published sizes of Qwen3-0.6B. */
+const qwen3 = {
+  architectures: ['Qwen3ForCausalLM'],
+  attention_bias: false,
+  head_dim: 128,
+  hidden_act: 'silu',
+  hidden_size: 1024,
+  intermediate_size: 3072,
+  max_position_embeddings: 40960,
+  num_attention_heads: 16,
+  num_hidden_layers: 28,
+  num_key_value_heads: 8,
+  rms_norm_eps: 1e-6,
+  rope_scaling: null,
+  rope_theta: 1000000,
+  tie_word_embeddings: true,
+  use_sliding_window: false,
+  vocab_size: 151936,
+};
+
+/** The published sizes of Llama 3.2 1B. */
+const llama32 = {
+  architectures: ['LlamaForCausalLM'],
+  attention_bias: false,
+  head_dim: 64,
+  hidden_act: 'silu',
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  max_position_embeddings: 131072,
+  mlp_bias: false,
+  num_attention_heads: 32,
+  num_hidden_layers: 16,
+  num_key_value_heads: 8,
+  rms_norm_eps: 1e-5,
+  rope_scaling: {
+    factor: 32,
+    high_freq_factor: 4,
+    low_freq_factor: 1,
+    original_max_position_embeddings: 8192,
+    rope_type: 'llama3',
+  },
+  rope_theta: 500000,
+  tie_word_embeddings: true,
+  vocab_size: 128256,
 };
 
 function failure(config: unknown): string {
@@ -60,7 +107,11 @@ describe('decodeModelConfig', () => {
         vocabSize: 640,
         rmsNormEps: 1e-6,
         ropeTheta: 1e6,
+        ropeScaling: null,
         mropeSection: [2, 3, 3],
+        mropeLayout: 'sections',
+        qkvBias: true,
+        qkNorm: false,
         tieWordEmbeddings: false,
       },
       vision: {
@@ -91,11 +142,31 @@ describe('decodeModelConfig', () => {
     assert.deepEqual([vision, tokens, torchDtype], [null, null, 'bfloat16']);
   });
 
+  it('reads the published sizes of Qwen3-0.6B', () => {
+    const { text } = decodeModelConfig(qwen3, 'config.json');
+    assert.deepEqual([text.headDim, text.heads, text.kvHeads], [128, 16, 8]);
+    assert.deepEqual([text.qkNorm, text.qkvBias, text.ropeScaling], [true, false, null]);
+    assert.match(
+      failure({ ...qwen3, attention_bias: true }),
+      /attention_bias true is not supported/,
+    );
+  });
+
+  it('reads the published sizes of Llama 3.2 1B, and its scaling of rotary frequencies', () => {
+    const { text } = decodeModelConfig(llama32, 'config.json');
+    assert.deepEqual([text.headDim, text.qkNorm, text.qkvBias], [64, false, false]);
+    assert.deepEqual(text.ropeScaling, {
+      ...{ type: 'llama3', factor: 32, originalContext: 8192 },
+      ...{ lowFreqFactor: 1, highFreqFactor: 4 },
+    });
+    assert.match(failure({ ...llama32, mlp_bias: true }), /mlp_bias true is not supported/);
+  });
+
   it('names an unknown architecture and the supported ones', () => {
     assert.equal(
-      failure({ ...flat, architectures: ['LlamaForCausalLM'] }),
-      'dir/config.json: architectures: ["LlamaForCausalLM"] is not supported; ' +
-        'supported are Qwen2_5_VLForConditionalGeneration, Qwen2ForCausalLM',
+      failure({ ...flat, architectures: ['GPT2LMHeadModel'] }),
+      'dir/config.json: architectures: ["GPT2LMHeadModel"] is not supported; supported are ' +
+        architectures.map(({ name }) => name).join(', '),
     );
     assert.match(failure({}), /architectures: expected Array<string>, got nothing/);
     assert.match(failure([]), /architectures/);
@@ -145,8 +216,36 @@ describe('decodeModelConfig', () => {
     ],
     [
       'another rope type',
-      { rope_scaling: { type: 'yarn', factor: 4, mrope_section: [2, 3, 3] } },
-      /rope type "yarn" is not supported/,
+      { rope_scaling: { type: 'longrope', factor: 4, mrope_section: [2, 3, 3] } },
+      /rope type "longrope" is not supported, only "default", "mrope", "llama3", "yarn"/,
+    ],
+    [
+      'a rope scaling without its factor',
+      { rope_scaling: { type: 'yarn', mrope_section: [2, 3, 3] } },
+      /rope type "yarn" wants factor/,
+    ],
+    [
+      'a rope scaling without the length of its first context',
+      {
+        max_position_embeddings: null,
+        rope_scaling: { type: 'yarn', factor: 4, mrope_section: [2, 3, 3] },
+      },
+      /rope type "yarn" wants original_max_position_embeddings or max_position_embeddings/,
+    ],
+    [
+      'bounds of a rope scaling in the wrong order',
+      {
+        rope_scaling: {
+          ...{ type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 1 },
+          mrope_section: [2, 3, 3],
+        },
+      },
+      /low_freq_factor 4 is not below high_freq_factor 1/,
+    ],
+    [
+      "another family's order of rotary frequencies",
+      { rope_scaling: { type: 'mrope', mrope_section: [2, 3, 3], mrope_interleaved: true } },
+      /mrope_interleaved true is not supported/,
     ],
     [
       'a rope section of another size',

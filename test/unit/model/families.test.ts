@@ -29,7 +29,7 @@ function taken({ inputs }: Graph): Shapes {
 }
 
 describe('a model family', () => {
-  for (const name of ['micro-vl', 'micro-text']) {
+  for (const name of ['micro-vl', 'micro-text', 'families/qwen3', 'families/llama3']) {
     describe(`of ${name}`, () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
       const { text, vision } = config;

@@ -6,7 +6,7 @@ import { NO_ADAPTERS } from '../../../src/model/adapters/adapter.ts';
 import { headGraph } from '../../../src/model/heads.ts';
 import type { GraphForm } from '../../../src/model/graph-form.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
-import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/qwen2-5-vl/decoder.ts';
+import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
 import { visionBlockGraph } from '../../../src/model/qwen2-5-vl/vision.ts';
 import {
   causalTrees,
@@ -40,7 +40,11 @@ const text: TextConfig = {
   vocabSize: 11,
   rmsNormEps: 1e-6,
   ropeTheta: 1e4,
+  ropeScaling: null,
   mropeSection: null,
+  mropeLayout: 'sections',
+  qkvBias: true,
+  qkNorm: false,
   tieWordEmbeddings: false,
 };
 const vision: VisionConfig = {

@@ -8,14 +8,11 @@ import { arrayOf, type NdArray } from '../../../src/graph/ops/array.ts';
 import { cpu, lower } from '../../../src/graph/target.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../../../src/model/adapters/adapter.ts';
 import type { TextConfig, VisionConfig } from '../../../src/model/model-config.ts';
-import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/qwen2-5-vl/decode.ts';
+import { decodeAttendGraph, decodeProjectGraph } from '../../../src/model/decoder/decode.ts';
 import { distributionGraph, headGraph, valueHeadGraph } from '../../../src/model/heads.ts';
-import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/qwen2-5-vl/decoder.ts';
-import {
-  mergerGraph,
-  patchEmbedGraph,
-  visionBlockGraph,
-} from '../../../src/model/qwen2-5-vl/vision.ts';
+import { decoderLayerGraph, prefillLayerGraph } from '../../../src/model/decoder/layer.ts';
+import { mergerGraph, visionBlockGraph } from '../../../src/model/qwen2-5-vl/vision.ts';
+import { patchEmbedGraph } from '../../../src/model/vision/patch-embed.ts';
 import {
   causalTrees,
   CAUSAL_STRIPS,
@@ -43,7 +40,11 @@ const text: TextConfig = {
   vocabSize: 40,
   rmsNormEps: 1e-6,
   ropeTheta: 10_000,
+  ropeScaling: null,
   mropeSection: null,
+  mropeLayout: 'sections',
+  qkvBias: true,
+  qkNorm: false,
   tieWordEmbeddings: false,
 };
 const vision: VisionConfig = {

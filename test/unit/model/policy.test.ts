@@ -28,6 +28,10 @@ const tinyText = {
   intermediateSize: 8,
   rmsNormEps: 1e-6,
   ropeTheta: 10_000,
+  ropeScaling: null,
+  mropeLayout: 'sections',
+  qkvBias: true,
+  qkNorm: false,
   tieWordEmbeddings: false,
 } as const;
 

@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import {
-  mropePositions,
-  type PositionOptions,
-} from '../../../src/model/qwen2-5-vl/position-ids.ts';
+import { mropePositions, type PositionOptions } from '../../../src/model/position-ids.ts';
 
 const tokens = { imageTokenId: 100, videoTokenId: 101, imageGrids: [] };
 const pads = (id: number, count: number): number[] => Array.from({ length: count }, () => id);

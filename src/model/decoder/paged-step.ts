@@ -1,12 +1,11 @@
 import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph } from '../../graph/ir.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf } from '../attention.ts';
 import type { TextConfig } from '../model-config.ts';
-import { finishLayer, projectionWeights } from './decoder.ts';
-import { layerProducts } from './weight-names.ts';
+import { finishLayer } from './layer.ts';
+import { projection } from './projection.ts';
 
 /**
  * A decoder layer for one token of each of `B` sequences, with their keys and values in pages of a cache.
@@ -23,7 +22,7 @@ export function pagedStepGraph(
   adapters: GraphAdapters = NO_ADAPTERS,
   dtype: FloatDType = 'f32',
 ): Graph {
-  const { hiddenSize, kvHeads, headDim, rmsNormEps } = config;
+  const { hiddenSize, kvHeads, headDim } = config;
   const g = new GraphBuilder('paged-step');
   const hidden = g.input('hidden', dtype, ['B', hiddenSize]);
   const rotary = {
@@ -36,11 +35,7 @@ export function pagedStepGraph(
     pages: g.input('pages', 'i32', ['B', 'M']),
     lengths: g.input('lengths', 'i32', ['B']),
   };
-  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
-  const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
-  const normed = g.rmsNorm(hidden, inputNorm, rmsNormEps);
-  const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
-  const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
+  const qkv = projection(g, hidden, config, adapters);
   const scale = scoreScaleOf(config);
   const [attended, nextKeys, nextValues] = g.cachedAttention(qkv, rotary, cache, scale);
   g.output('output', finishLayer(g, hidden, attended, config, adapters));

@@ -2,13 +2,12 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { Graph, Value } from '../../graph/ir.ts';
 import { productDim } from '../../graph/dim.ts';
 import type { FloatDType } from '../../tensor/dtype.ts';
-import { withAdapters } from '../adapters/adapted-product.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../adapters/adapter.ts';
 import { scoreScaleOf, splitHeads } from '../attention.ts';
 import { placesOf } from '../cache-graphs.ts';
 import type { TextConfig } from '../model-config.ts';
-import { finishLayer, projectionWeights } from './decoder.ts';
-import { layerProducts } from './weight-names.ts';
+import { finishLayer } from './layer.ts';
+import { projection } from './projection.ts';
 
 /** Score of a place that a token does not see. */
 const UNSEEN_SCORE = -1e30;
@@ -38,11 +37,7 @@ export function decodeStepGraph(
   const keys = g.input('keys', dtype, cache);
   const values = g.input('values', dtype, cache);
   const cached = g.input('cached', 'f32', ['B']);
-  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
-  const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
-  const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
-  const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
-  const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
+  const qkv = projection(g, hidden, config, adapters);
   const { query, key, value } = splitHeads(g, qkv, { cos, sin }, config);
 
   const count = g.reshape(cached, ['B', 1, 1]);

@@ -1,8 +1,8 @@
-import { CxmindError } from '../../errors.ts';
-import { zeros, type Tensor } from '../../tensor/tensor.ts';
-import type { PromptMedia } from '../architecture.ts';
-import type { Grid } from '../batch.ts';
-import type { ModelConfig } from '../model-config.ts';
+import { CxmindError } from '../errors.ts';
+import { zeros, type Tensor } from '../tensor/tensor.ts';
+import type { PromptMedia } from './architecture.ts';
+import type { Grid } from './batch.ts';
+import type { ModelConfig } from './model-config.ts';
 
 /** Placeholders, grids and constants by which positions are computed. */
 export interface PositionOptions {

@@ -8,16 +8,8 @@ import type { GraphForm } from '../graph-form.ts';
 import { CAUSAL_STRIPS } from '../segments.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
+import { projection } from './projection.ts';
 import { layerProducts } from './weight-names.ts';
-
-/** Declares the parameters of a layer's queries, keys and values as inputs, without their bias. */
-export function projectionWeights(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
-  const { hiddenSize, heads, kvHeads, headDim } = config;
-  return {
-    inputNorm: g.input('inputNorm', dtype, [hiddenSize]),
-    qkvWeight: g.input('qkvWeight', dtype, [(heads + 2 * kvHeads) * headDim, hiddenSize]),
-  };
-}
 
 /** Declares the parameters of a layer behind its attention as inputs. */
 export function finishParameters(g: GraphBuilder, config: TextConfig, dtype: FloatDType) {
@@ -51,12 +43,7 @@ function layerAttention(
     sin: g.input('rotary.sin', 'f32', ['T', config.headDim / 2]),
   };
   const segments = segmentInputs(g, form, CAUSAL_STRIPS);
-  const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
-  const qkvBias = g.input('qkvBias', dtype, [qkvWeight.shape[0]!]);
-  // Adding the bias apart takes less time than Gemm's addend, which ONNX Runtime first spreads over the output.
-  const normed = g.rmsNorm(hidden, inputNorm, config.rmsNormEps);
-  const biased = g.add(g.linear(normed, qkvWeight), qkvBias);
-  const qkv = withAdapters(g, layerProducts(config).qkv, adapters, normed, biased);
+  const qkv = projection(g, hidden, config, adapters);
   return { g, hidden, ...attention(g, qkv, rotary, segments, config) };
 }
 

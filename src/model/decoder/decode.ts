@@ -8,14 +8,15 @@ import { scoreScaleOf } from '../attention.ts';
 import { DecodeLayout, type DecodeForm } from '../decode-form.ts';
 import type { TextConfig } from '../model-config.ts';
 import type { Product } from '../weights/modules.ts';
-import { finishParameters, projectionWeights } from './decoder.ts';
+import { finishParameters } from './layer.ts';
+import { normedHeads, projectionWeights } from './projection.ts';
 import { layerProducts } from './weight-names.ts';
 
 /**
  * The first part of a decoding layer: query, key and value of one token of each sequence, before rotation.
  *
  * Inputs: `hidden` in the given form, and the projection's parameters, `qkvBias` with a last axis of 1 in
- * columns. Output: `projected [B, (H + 2K)·d]`, queries, keys and values. All are of one dtype.
+ * columns, where there is one. Output: `projected [B, (H + 2K)·d]`, queries, keys and values. All are of one dtype.
  */
 export function decodeProjectGraph(
   config: TextConfig,
@@ -27,12 +28,15 @@ export function decodeProjectGraph(
   const layout = new DecodeLayout(g, form);
   const hidden = g.input('hidden', dtype, layout.shape(config.hiddenSize));
   const { inputNorm, qkvWeight } = projectionWeights(g, config, dtype);
-  const qkvBias = g.input('qkvBias', dtype, layout.perFeature(qkvWeight.shape[0] as number));
+  const qkvBias = config.qkvBias
+    ? g.input('qkvBias', dtype, layout.perFeature(qkvWeight.shape[0] as number))
+    : undefined;
   const normed = g.rmsNorm(layout.toRows(hidden), inputNorm, config.rmsNormEps);
-  const { qkv } = layerProducts(config);
-  const added = adapterProduct(g, qkv, adapters, layout.adapters(normed, 'rows'));
+  const { qkv: product } = layerProducts(config);
+  const added = adapterProduct(g, product, adapters, layout.adapters(normed, 'rows'));
   const biased = layout.ofRows(qkvWeight, normed, qkvBias);
-  g.output('projected', layout.toRows(added === undefined ? biased : g.add(biased, added)));
+  const qkv = layout.toRows(added === undefined ? biased : g.add(biased, added));
+  g.output('projected', normedHeads(g, qkv, config));
   return g.build();
 }
 

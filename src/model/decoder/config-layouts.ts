@@ -1,5 +1,5 @@
 import * as t from 'io-ts';
-import type { ModelConfig } from '../model-config.ts';
+import type { ModelConfig, TextConfig } from '../model-config.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -14,16 +14,24 @@ type JsonObject = Readonly<Record<string, unknown>>;
 export function inBothLayouts(file: JsonObject, { text }: ModelConfig): JsonObject {
   const { text_config: nested } = file;
   const inner = t.UnknownRecord.is(nested) ? nested : file;
-  const section = text.mropeSection;
-  const rope = {
-    ...(inner['rope_parameters'] != null && {
-      rope_theta: text.ropeTheta,
-      ...(section !== null && { rope_scaling: { type: 'mrope', mrope_section: section } }),
-    }),
-  };
+  const { rope_parameters: parameters } = inner;
+  const rope = t.UnknownRecord.is(parameters) ? ropeOfVersion4(parameters, text) : {};
   const isTied = text.tieWordEmbeddings;
   const isNamed = isTied || [file, inner].some((part) => part['tie_word_embeddings'] === true);
   const ties = isNamed ? { tie_word_embeddings: isTied } : {};
   if (inner === file) return { ...file, ...ties, ...rope };
   return { ...file, ...ties, text_config: { ...inner, ...ties, ...rope } };
+}
+
+/** The rotary keys of transformers 4, from version 5's section. */
+function ropeOfVersion4(
+  { rope_theta: _, rope_type: type, ...others }: JsonObject,
+  { ropeTheta, ropeScaling, mropeSection, mropeLayout }: TextConfig,
+): JsonObject {
+  const theta = { rope_theta: ropeTheta };
+  if (mropeSection !== null && mropeLayout === 'sections' && ropeScaling === null) {
+    return { ...theta, rope_scaling: { type: 'mrope', mrope_section: mropeSection } };
+  }
+  if (mropeSection === null && ropeScaling === null) return theta;
+  return { ...theta, rope_scaling: { ...others, rope_type: type ?? 'default' } };
 }

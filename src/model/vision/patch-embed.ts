@@ -1,0 +1,19 @@
+import { GraphBuilder } from '../../graph/builder.ts';
+import type { Graph } from '../../graph/ir.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
+import type { VisionConfig } from '../model-config.ts';
+
+/** Number of values in a flattened patch: channels · frames · height · width. */
+export function patchSizeOf(config: VisionConfig): number {
+  return config.inChannels * config.temporalPatchSize * config.patchSize * config.patchSize;
+}
+
+/** The patch embedding: `patches f32 [T, C·Pt·P·P]` to `output [T, D]`, in the dtype of the weights. */
+export function patchEmbedGraph(config: VisionConfig, dtype: FloatDType = 'f32'): Graph {
+  const g = new GraphBuilder('vision-patch-embed');
+  const size = patchSizeOf(config);
+  const patches = g.input('patches', 'f32', ['T', size]);
+  const weight = g.input('weight', dtype, [config.hiddenSize, size]);
+  g.output('output', g.linear(g.cast(patches, dtype), weight));
+  return g.build();
+}

@@ -1,0 +1,45 @@
+/** Makers of modules: their inputs, and the parameters of each by their names on the hub. */
+import { type Module, type Product, type WeightInput } from './modules.ts';
+
+/** A module under its name in the model. */
+export type NamedModule = readonly [name: string, module: Module];
+
+/** An input of one parameter. */
+export const one = (name: string, ...shape: readonly number[]): WeightInput => ({
+  parameters: [{ name, shape }],
+});
+
+/**
+ * An input of several linear modules' weights or biases; `outs` are the widths of their outputs, `inner` that of the
+ * input.
+ */
+export const joined = (
+  outs: Readonly<Record<string, number>>,
+  ...inner: [] | [number]
+): WeightInput => ({
+  parameters: Object.entries(outs).map(([module, out]) => ({
+    name: `${module}.${inner.length === 0 ? 'bias' : 'weight'}`,
+    shape: [out, ...inner],
+  })),
+});
+
+/** A module whose names follow a prefix and a dot. */
+export function prefixed(
+  prefix: string,
+  inputs: Module['inputs'],
+  products: Readonly<Record<string, Product>>,
+): Module {
+  const whole = ({ parameters, ...others }: WeightInput): WeightInput => ({
+    ...others,
+    parameters: parameters.map(({ name, shape }) => ({ name: `${prefix}.${name}`, shape })),
+  });
+  const named = Object.entries(inputs).map(([input, own]) => [input, whole(own)] as const);
+  return { prefix, products: Object.values(products), inputs: Object.fromEntries(named) };
+}
+
+/** A module of parameters with whole names, without products that may have adapters. */
+export const plain = (inputs: Module['inputs']): Module => ({
+  prefix: '',
+  products: [],
+  inputs,
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Device } from '../../src/device/device.ts';
+import { openDevice } from '../../src/device/open.ts';
+import { GenerationEngine } from '../../src/generation/engine.ts';
+import type { Adapter } from '../../src/model/adapters/adapter.ts';
+import { mergedTensor } from '../../src/model/adapters/merge.ts';
+import { adapterLayout } from '../../src/model/adapters/model-adapters.ts';
+import { selectModules } from '../../src/model/adapters/selection.ts';
+import { saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
+import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
+import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
+import { Policy } from '../../src/model/policy.ts';
+import { Arena } from '../../src/model/weights/arena.ts';
+import { keyOf, Rng } from '../../src/rng.ts';
+import { assertClose } from '../support/assert-close.ts';
+import { FarDevice } from '../support/far-device.ts';
+import { goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
+import {
+  loadGoldenModel,
+  textPrompt,
+  tokens,
+  wrongGradients,
+  type GoldenModel,
+} from '../support/golden-model.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+
+/** Tolerance that the project promises for log-probabilities, in nats. */
+const logProbTolerance = { atol: 1e-4 };
+/** Bound that the project promises for every parameter's gradient. */
+const GRADIENT_BOUND = 1e-3;
+
+interface FamilyCase {
+  readonly prompt_ids: readonly number[];
+  readonly response_ids: readonly number[];
+  readonly weights: readonly number[];
+  readonly logprobs: readonly number[];
+  readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
+}
+
+/** Checks a tiny model of a family against what transformers computes with it. */
+function agreesWithTransformers(family: string): void {
+  const folder = `families/${family}`;
+  const cases = goldenJson(`${folder}/reference.json`) as FamilyCase[];
+  const expected = cases.flatMap(({ logprobs }) => logprobs);
+  const sequences = cases.map(
+    ({ prompt_ids, response_ids }): SequenceInput => ({
+      prompt: textPrompt(prompt_ids),
+      response: tokens(response_ids),
+    }),
+  );
+  let device: Device;
+  let model: GoldenModel;
+  before(async () => {
+    device = openDevice();
+    model = await loadGoldenModel(folder);
+  });
+  after(() => device[Symbol.dispose]());
+
+  const logProbsOf = async (place: Device, arena: Arena, adapter?: Adapter) => {
+    const options = { gradientCheckpointing: false, ...(adapter && { adapter }) };
+    using policy = new Policy(place, model.config, arena, options);
+    return await policy.logProbs(packSequences(sequences), 1);
+  };
+
+  it('gives the same log-probabilities, by ops of ONNX and by fused ones', async () => {
+    using card = new FarDevice(1, true);
+    for (const place of [device, card]) {
+      assertClose(await logProbsOf(place, model.arena), expected, logProbTolerance);
+    }
+  });
+
+  for (const gradientCheckpointing of [false, true]) {
+    const how = gradientCheckpointing ? 'recomputing blocks' : 'keeping activations';
+    it(`gives every parameter the same gradient, ${how}`, async () => {
+      const { config, arena } = model;
+      using policy = new Policy(device, config, arena, { gradientCheckpointing });
+      const gradients = arena.twin();
+      const weights = Float32Array.from(cases.flatMap((one) => one.weights));
+      await policy.accumulateGradients(packSequences(sequences), 1, () => weights, gradients);
+      const wanted = goldenTensors(`${folder}/grads.safetensors`);
+      assert.deepEqual(wrongGradients(gradients, wanted, GRADIENT_BOUND), []);
+    });
+  }
+
+  for (const [how, open, maxSequences] of [
+    ['block by block, in rows', () => openDevice(), 1],
+    ['block by block, in columns', () => openDevice(), 4],
+    ['by graphs of fixed shapes', () => new FarDevice(1), 4],
+    ['over a cache in pages', () => new FarDevice(1, true), 4],
+  ] as const) {
+    it(`continues greedily with the same tokens, ${how}`, async () => {
+      using place = open();
+      const options = { maxSequences, maxPrefillTokens: 64, bannedTokens: [] };
+      using engine = new GenerationEngine(place, model.config, model.arena, options);
+      const responses = await engine.generate(
+        sequences.map(({ prompt }, i) => ({
+          prompt,
+          sampling: { temperature: 0, topP: 1, topK: -1 },
+          maxTokens: cases[i]!.greedy.ids.length,
+          stopTokens: [0],
+          keys: [[i, i]],
+        })),
+      );
+      for (const [i, { greedy }] of cases.entries()) {
+        const { tokenIds, logProbs } = responses[i]![0]!;
+        assert.deepEqual([...tokenIds.data], greedy.ids);
+        assertClose(logProbs.data, greedy.logprobs, logProbTolerance, `case ${i}`);
+      }
+    });
+  }
+
+  it('gives with adapters on all linear modules what it gives with them merged', async () => {
+    const { config, arena } = model;
+    const modules = selectModules(config, { targets: 'all-linear', exclude: null });
+    const spec = { rank: 3, alpha: 6, modules };
+    const adapter: Adapter = { spec, arena: new Arena(adapterLayout(config, spec)) };
+    const rng = new Rng(keyOf('family adapters', family));
+    adapter.arena.data.forEach((_, i) => (adapter.arena.data[i] = 0.2 * rng.nextNormal()));
+    const merged = new Arena(arena.layout);
+    for (const { name } of merged.layout.entries) {
+      merged.tensor(name).data.set(mergedTensor(name, arena, adapter).data);
+    }
+    const adapted = await logProbsOf(device, arena, adapter);
+    assertClose(adapted, await logProbsOf(device, merged), { atol: 1e-4 });
+    assert.ok(adapted.some((value, i) => Math.abs(value - expected[i]!) > 0.1));
+  });
+
+  it('saves the bytes that it loaded, with a config that transformers 4 reads too', async () => {
+    using target = new TemporaryDirectory();
+    const saved = join(target.path, 'saved');
+    await saveCheckpoint(saved, { from: goldenPath(folder), arena: model.arena });
+    const bytesIn = (directory: string) => readFileSync(join(directory, 'model.safetensors'));
+    assert.ok(bytesIn(saved).equals(bytesIn(goldenPath(folder))));
+    const file = JSON.parse(readFileSync(join(saved, 'config.json'), 'utf8')) as object;
+    const inner = 'text_config' in file ? (file.text_config as object) : file;
+    assert.ok(Reflect.deleteProperty(inner, 'rope_parameters'));
+    assert.deepEqual(decodeModelConfig(file, 'config.json'), model.config);
+  });
+}
+
+describe('a tiny model against transformers', () => {
+  for (const family of ['qwen3', 'llama3']) {
+    describe(family, () => agreesWithTransformers(family));
+  }
+});
