@@ -187,14 +187,15 @@ export function oneOrList<A>(item: t.Type<A, A>): t.Type<A | readonly A[], A | r
   );
 }
 
-/** A list of exactly two of `item`. */
+/** A list of exactly two of `item`, with a property that `name` says in words. */
 export function pairOf<A>(
   item: t.Type<A, A>,
   name: string,
+  holds: (pair: readonly [A, A]) => boolean = () => true,
 ): t.Type<readonly [A, A], readonly [A, A]> {
   const items = t.readonlyArray(item);
   const isPair = (value: unknown): value is readonly [A, A] =>
-    items.is(value) && value.length === 2;
+    items.is(value) && value.length === 2 && holds(value as unknown as readonly [A, A]);
   return new t.Type<readonly [A, A], readonly [A, A]>(
     name,
     isPair,

@@ -9,6 +9,7 @@ import {
   oneOrList,
   oneOrMore,
   orNull,
+  pairOf,
   section,
   withDefault,
   writtenBy,
@@ -78,6 +79,10 @@ export const Data = section({
   bitDepth: about(
     'cxmind: bits that samples of 16-bit pictures use; auto is the most that those of the data do.',
     withDefault(oneOf('auto', 8, 10, 12, 14, 16), 'auto'),
+  ),
+  window: about(
+    "cxmind: center and width by which grey DICOM pictures are shown, in values of the modality; null is each file's own.",
+    orNull(pairOf(finite, 'a center and a width >= 1', ([, width]) => width >= 1)),
   ),
   filterOverlongPrompts: about(
     'Drop prompts longer than `max_prompt_length`.',

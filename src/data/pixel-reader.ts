@@ -1,6 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import { decodeImage, imageHeader, type ImageSource, type ReadFile } from '../vision/decode.ts';
-import type { FileImage, PlainImage } from '../vision/decoded-image.ts';
+import type { DicomWindow, FileImage, PlainImage } from '../vision/decoded-image.ts';
 import { probeVideo, readFrames, withVideoFile, type VideoSource } from '../vision/ffmpeg.ts';
 import type { Grid } from '../vision/patchify.ts';
 import {
@@ -30,6 +30,8 @@ export interface PixelSettings {
   readonly bounds: PixelBounds;
   /** Frames taken per second of video. */
   readonly videoFps: number;
+  /** Window of grey DICOM pictures; null or absent is each file's own. */
+  readonly window?: DicomWindow | null;
 }
 
 /** Video file, or the pictures that are its frames. */
@@ -122,7 +124,8 @@ export class LocalPixels implements PixelReader {
   }
 
   #decode(source: ImageSource, bitDepth: BitDepth | undefined): Promise<FileImage> {
-    return decodeImage(source, { read: this.#read, bitDepth, png: this.#png });
+    const { window } = this.settings;
+    return decodeImage(source, { read: this.#read, bitDepth, window, png: this.#png });
   }
 
   async #sampled(path: string): Promise<ReturnType<typeof sampleFrames> & { info: FrameSource }> {

@@ -7,6 +7,7 @@ import { ChatTemplate } from '../text/chat-template.ts';
 import { PromptFormat } from '../text/prompt-format.ts';
 import { specialTokens, type SpecialTokens } from '../text/special-tokens.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
+import type { DicomWindow } from '../vision/decoded-image.ts';
 import {
   VisionProcessor,
   type ProcessorKind,
@@ -34,6 +35,8 @@ export interface SampleSettings
   readonly maxPixels: number | null;
   /** Frames taken per second of video. */
   readonly videoFps: number;
+  /** Window of grey DICOM pictures; null or absent is each file's own. */
+  readonly window?: DicomWindow | null;
 }
 
 /**
@@ -82,9 +85,10 @@ export function pixelSettings({
   minPixels,
   maxPixels,
   videoFps,
+  window = null,
 }: Pick<
   SampleSettings,
-  'model' | 'tokenizerPath' | 'minPixels' | 'maxPixels' | 'videoFps'
+  'model' | 'tokenizerPath' | 'minPixels' | 'maxPixels' | 'videoFps' | 'window'
 >): PixelSettings | null {
   const { vision } = model;
   if (vision === null) return null;
@@ -98,6 +102,7 @@ export function pixelSettings({
     video: settingsOf('video'),
     bounds: { minPixels, maxPixels },
     videoFps,
+    window,
   };
 }
 

@@ -1,7 +1,8 @@
 import { asCxmindError, CxmindError, messageOf } from '../errors.ts';
 import { readWhole } from '../files.ts';
 import { openBmp } from './bmp.ts';
-import type { FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
+import type { DicomWindow, FileImage, ImageHeader, OpenedImage } from './decoded-image.ts';
+import { openDicom } from './dicom/dicom.ts';
 import { formatOf, type PictureFormat } from './formats.ts';
 import { openGif } from './gif.ts';
 import { refuseHuge } from './pixel-limit.ts';
@@ -24,13 +25,16 @@ export interface DecodeOptions {
   readonly read?: ReadFile | undefined;
   /** Used bits of a 16-bit sample; 16 if absent. */
   readonly bitDepth?: BitDepth | undefined;
+  /** Window of grey DICOM pictures; the file's own if absent or null. */
+  readonly window?: DicomWindow | null | undefined;
   /** Decoder of plain PNG files. A caller of many images keeps one, with its memory. */
   readonly png?: PngDecoder;
 }
 
 /**
  * Decodes a PNG, JPEG, WebP, GIF, TIFF, BMP or AVIF file to the mode in which Pillow opens it: grey, RGB or CMYK, with
- * alpha if each pixel has it. 16-bit samples become levels by `bitDepth`.
+ * alpha if each pixel has it. 16-bit samples become levels by `bitDepth`. A DICOM file is decoded to grey or RGB levels as
+ * pydicom shows it.
  *
  * EXIF rotation and embedded colour profiles are ignored, as in the reference. Of several frames the first is taken.
  *
@@ -38,12 +42,12 @@ export interface DecodeOptions {
  */
 export async function decodeImage(
   source: ImageSource,
-  { name, read = readWhole, bitDepth = 16, png }: DecodeOptions = {},
+  { name, read = readWhole, bitDepth = 16, window = null, png }: DecodeOptions = {},
 ): Promise<FileImage> {
   return reading(source, name, read, async (bytes, format) => {
     const plain = format === 'PNG' ? (png ?? new PngDecoder()).decode(bytes) : null;
     if (plain !== null) return { ...plain, wide: null };
-    return (await open(bytes, format)).decode(bitDepth);
+    return (await open(bytes, format)).decode({ bitDepth, window });
   });
 }
 
@@ -70,6 +74,7 @@ async function open(bytes: Uint8Array, format: PictureFormat): Promise<OpenedIma
 function openAs(bytes: Uint8Array, format: PictureFormat): OpenedImage | Promise<OpenedImage> {
   if (format === 'BMP') return openBmp(bytes);
   if (format === 'GIF') return openGif(bytes);
+  if (format === 'DICOM') return openDicom(bytes);
   return openBySharp(bytes, format);
 }
 

@@ -37,8 +37,18 @@ export interface ImageHeader {
   readonly sampleBits: 8 | 16 | 32;
 }
 
+/** Centre and width of a window on the values of a DICOM picture. */
+export type DicomWindow = readonly [center: number, width: number];
+
+/** Choice of levels for samples of more than 8 bits. */
+interface LevelChoice {
+  /** Used bits of a 16-bit sample. */
+  readonly bitDepth: BitDepth;
+  /** Window of grey DICOM pictures; null is the file's own. */
+  readonly window: DicomWindow | null;
+}
+
 /** Image file whose header has been read. */
 export interface OpenedImage extends ImageHeader {
-  /** @param bitDepth used bits of a 16-bit sample */
-  decode(bitDepth: BitDepth): FileImage | Promise<FileImage>;
+  decode(choice: LevelChoice): FileImage | Promise<FileImage>;
 }

@@ -1,13 +1,15 @@
 import { CxmindError } from '../errors.ts';
 
 /** Picture formats that are read. */
-const READ = ['PNG', 'JPEG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF'] as const;
+const READ = ['PNG', 'JPEG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF', 'DICOM'] as const;
 export type PictureFormat = (typeof READ)[number];
 
 /** Kind of file and the bytes, in Latin-1, that it has at an offset. The first match of a list counts. */
 type Signature<K> = readonly [kind: K, bytes: string, offset?: number];
 
 const PICTURES: readonly Signature<PictureFormat>[] = [
+  // The 128 bytes before it may be those of a TIFF file that has the same pixels.
+  ['DICOM', 'DICM', 128],
   ['PNG', '\x89PNG\r\n\x1a\n'],
   ['JPEG', '\xff\xd8\xff'],
   ['WebP', 'WEBP', 8],
@@ -28,7 +30,6 @@ const HEAD_BYTES = 512;
 /** Other files that are found in data sets. An error names them, so that nobody looks for a broken picture. */
 const OTHERS: readonly Signature<string>[] = [
   ['a Git LFS pointer, whose picture `git lfs pull` brings', 'version https://git-lfs'],
-  ['a DICOM file', 'DICM', 128],
   ['a NIfTI file', 'n+1\0', 344],
   ['a JPEG 2000 file', '\0\0\0\x0cjP  '],
   ['a JPEG 2000 file', '\xffO\xffQ'],

@@ -51,9 +51,9 @@ export function openGif(file: Uint8Array): OpenedImage {
     width,
     height,
     sampleBits: 8,
-    async decode(bitDepth) {
+    async decode(choice) {
       const opened = await openBySharp(fileOf(frame), 'GIF');
-      const rgb = onScreen(frame, (await opened.decode(bitDepth)).data);
+      const rgb = onScreen(frame, (await opened.decode(choice)).data);
       const image = { width, height, wide: null };
       return frame.isGrey
         ? { ...image, mode: 'L', data: firstSamples(rgb, SAMPLES.RGB, SAMPLES.L), isIndexed: false }

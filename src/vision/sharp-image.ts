@@ -55,7 +55,7 @@ export async function openBySharp(bytes: Uint8Array, format: PictureFormat): Pro
   return {
     ...size,
     sampleBits,
-    async decode(bitDepth) {
+    async decode({ bitDepth }) {
       const { data: samples, info } = await steps
         .reduce((image, step) => step(image), load(bytes, format))
         .raw({ depth: raw })

@@ -47,6 +47,7 @@ describe('Config', () => {
       added.filter((path) => !/^(sft\.|curriculum|algorithm\.rollout_correction\.)/.test(path)),
       [
         'data.bit_depth',
+        'data.window',
         'data.num_workers',
         'data.invalid_rows',
         'data.max_invalid_fraction',

@@ -10,7 +10,7 @@ import { spawnData } from '../../../actors/trainer/spawn.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { asCxmindError } from '../../../src/errors.ts';
 import type { ModelConfig } from '../../../src/model/model-config.ts';
-import { goldenPath } from '../../support/golden.ts';
+import { goldenJson, goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
@@ -62,6 +62,11 @@ describe('a key of the config, of data,', () => {
     const samples = Uint16Array.from({ length: 56 * 56 }, (_, i) => 20 * i);
     const raw = { width: 56, height: 56, channels: 1 } as const;
     await sharp(samples, { raw }).toColourspace('grey16').png().toFile(path('deep.png'));
+    const { file } = (goldenJson('dicom/cases.json') as Record<string, { file: string }>)[
+      '8 bits'
+    ]!;
+    temporary.write('scan.dcm', Buffer.from(file, 'base64'));
+    temporary.write('scan.jsonl', lines([{ ...rows[0], images: [path('scan.dcm')] }, ...rows]));
     temporary.write('deep.jsonl', lines([{ ...rows[0], images: [path('deep.png')] }, ...rows]));
     const picture = readFileSync(one!);
     temporary.write('a/half.png', picture.subarray(0, picture.length >> 1));
@@ -145,6 +150,10 @@ describe('a key of the config, of data,', () => {
   effectOf('data.bit_depth');
   it('changes prompts with 16-bit pictures: data.bit_depth=12', () =>
     changes(read, 'data.bit_depth=12', 'data.train_files=FOLDER/deep.jsonl'));
+
+  effectOf('data.window');
+  it('changes prompts with DICOM pictures: data.window=[90,40]', () =>
+    changes(read, 'data.window=[90,40]', 'data.train_files=FOLDER/scan.jsonl'));
 
   effectOf('data.filter_overlong_prompts');
   it('changes which prompts there are: data.filter_overlong_prompts=false', () =>
