@@ -1,4 +1,5 @@
 import { advantageEstimators, type AdvantageEstimator } from '../algorithms/advantage.ts';
+import { policyLosses } from '../algorithms/policy-losses.ts';
 import { rejectionsOf } from '../algorithms/rejection.ts';
 import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './compute.ts';
@@ -195,6 +196,17 @@ export const trainingRules: readonly Rule[] = [
         return messageOf(error);
       }
       return undefined;
+    },
+  },
+  {
+    keys: ['algorithm.rollout_correction.rollout_is', 'worker.actor.loss_type'],
+    broken: ({ algorithm: { rolloutCorrection }, worker: { actor } }) => {
+      const { rolloutIs } = rolloutCorrection;
+      const levels: readonly string[] = policyLosses[actor.lossType].weightLevels;
+      return rolloutIs === null || levels.includes(rolloutIs)
+        ? undefined
+        : `worker.actor.loss_type = ${actor.lossType} weighs whole responses, so it takes ` +
+            `${[...levels, 'null'].join(' or ')}, got ${rolloutIs}`;
     },
   },
   {

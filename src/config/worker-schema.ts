@@ -17,7 +17,7 @@ import {
 } from '../check/scalars.ts';
 import { klEstimators } from '../algorithms/kl.ts';
 import { lossAverages } from '../algorithms/loss-average.ts';
-import { policyLosses } from '../algorithms/policy-loss.ts';
+import { policyLosses } from '../algorithms/policy-losses.ts';
 import { lrSchedules } from '../algorithms/schedule.ts';
 import { precision } from './compute.ts';
 
@@ -162,16 +162,22 @@ export const Actor = section({
   ),
   maxGradNorm: about('Global L2 norm gradients are clipped to.', withDefault(above(0), 1)),
   clipRatioLow: about(
-    'The ratio is clipped below at 1 less this.',
+    'The ratio is clipped below at 1 less this, of `geo_mean` its logarithm at minus this.',
     withDefault(between(0, 1), 0.2),
   ),
-  clipRatioHigh: about('The ratio is clipped above at 1 plus this.', withDefault(atLeast(0), 0.3)),
+  clipRatioHigh: about(
+    'The ratio is clipped above at 1 plus this, of `geo_mean` its logarithm at this.',
+    withDefault(atLeast(0), 0.3),
+  ),
   clipRatioDual: about(
     'Bound of the loss where the advantage is negative (dual clip).',
     withDefault(above(0), 3),
   ),
   ...lossAveraging,
-  lossType: about('The policy loss.', withDefault(keyOf(policyLosses), 'default')),
+  lossType: about(
+    'The policy loss; `geo_mean` and `luspo` have averages of their own.',
+    withDefault(keyOf(policyLosses), 'default'),
+  ),
   ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
   paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, true)),
   dynamicBatching: about('Fill micro-batches up to a token budget.', withDefault(bool, true)),
@@ -184,6 +190,22 @@ export const Actor = section({
   tauNegative: about(
     "SAPO's temperature where the advantage is negative.",
     withDefault(above(0), 1.05),
+  ),
+  vespoKPos: about(
+    "cxmind: as in TRL; exponent of VESPO's weight where the advantage is not negative.",
+    withDefault(atLeast(0), 2),
+  ),
+  vespoLambdaPos: about(
+    "cxmind: decay of VESPO's weight where the advantage is not negative.",
+    withDefault(atLeast(1e-4), 3),
+  ),
+  vespoKNeg: about(
+    "cxmind: exponent of VESPO's weight where the advantage is negative.",
+    withDefault(atLeast(0), 3),
+  ),
+  vespoLambdaNeg: about(
+    "cxmind: decay of VESPO's weight where the advantage is negative.",
+    withDefault(atLeast(1e-4), 2),
   ),
   model: about('The checkpoint.', Model),
   optim: about('The optimizer.', Optim),

@@ -1,4 +1,5 @@
 import { advantageEstimators, type AdvantageEstimatorName } from '../../src/algorithms/advantage.ts';
+import { policyLoss, type PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
@@ -14,6 +15,17 @@ interface Golden {
     readonly rewards: Rectangle;
     readonly advantages: Rectangle;
   }[];
+  readonly losses: readonly {
+    readonly options: Partial<PolicyLossOptions>;
+    readonly kind: string;
+    readonly mask: Rectangle;
+    readonly oldLogProbs: Rectangle;
+    readonly logProbs: Rectangle;
+    readonly advantages: Rectangle;
+    readonly loss: number;
+    readonly gradient: Rectangle;
+    readonly metrics: Readonly<Record<string, number>>;
+  }[];
 }
 
 const golden = goldenJson('estimators/cases.json') as Golden;
@@ -28,7 +40,25 @@ const rowsOf = (mask: Rectangle) =>
     Uint8Array.from(mask.flat()),
   );
 
-describe('what verl has and EasyR1 has not', () => {
+/** Options that a case leaves out. */
+const usual: PolicyLossOptions = {
+  lossType: 'default',
+  lossAvgMode: 'token',
+  clipRatioLow: 0.2,
+  clipRatioHigh: 0.3,
+  clipRatioDual: 3,
+  tauPositive: 1,
+  tauNegative: 1.05,
+  vespoKPos: 2,
+  vespoLambdaPos: 3,
+  vespoKNeg: 3,
+  vespoLambdaNeg: 2,
+  useKlLoss: false,
+  klPenalty: 'kl',
+  klCoef: 0,
+};
+
+describe('what verl and TRL have and EasyR1 has not', () => {
   for (const [i, { name, kind, ...one }] of golden.advantages.entries()) {
     it(`advantages by ${name}, ${kind} (${i})`, () => {
       const { advantages, returns } = advantageEstimators[name].estimate({
@@ -40,6 +70,23 @@ describe('what verl has and EasyR1 has not', () => {
       });
       assertClose(advantages, flat(one.advantages), bound, 'advantages');
       assertClose(returns, flat(one.advantages), bound, 'returns');
+    });
+  }
+
+  for (const [i, { options, kind, ...one }] of golden.losses.entries()) {
+    it(`the ${options.lossType} loss, its gradient and its metrics, ${kind} (${i})`, () => {
+      const input = {
+        ...rowsOf(one.mask),
+        logProbs: flat(one.logProbs),
+        oldLogProbs: flat(one.oldLogProbs),
+        advantages: flat(one.advantages),
+      };
+      const { loss, gradient, metrics } = policyLoss(input, { ...usual, ...options });
+      assertClose([loss], [one.loss], bound, 'loss');
+      assertClose(gradient, flat(one.gradient), bound, 'gradient');
+      for (const [name, value] of Object.entries(one.metrics)) {
+        assertClose([metrics[name as keyof typeof metrics]!], [value], bound, name);
+      }
     });
   }
 });

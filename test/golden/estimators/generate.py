@@ -105,11 +105,116 @@ def advantages():
     return cases
 
 
+def loss_input(kind, shape, holes):
+    lengths = [random.randint(1, shape[1]) for _ in range(shape[0])]
+    mask = mask_of(lengths, shape[1], holes)
+    old = draw(shape, -3, 0)
+    # Ratios that are clipped and such that are not; a response's product may be far out of any bound.
+    change = draw(shape, -0.6, 0.6) * (8 if kind == "far" else 1)
+    advantages = draw((shape[0], 1), -2, 2).expand(shape) if kind != "by token" else draw(shape, -2, 2)
+    if kind == "zero":
+        advantages = torch.zeros(shape)
+    return mask, old, old + change, advantages.contiguous()
+
+
+def verl_loss(name, options, mask, old, log_probs, advantages):
+    config = SimpleNamespace(
+        clip_ratio=None,
+        clip_ratio_low=options["clipRatioLow"],
+        clip_ratio_high=options["clipRatioHigh"],
+        global_batch_info={},
+    )
+    loss_of = {"gpg": core.compute_policy_loss_gpg, "geo_mean": core.compute_policy_loss_geo_mean}[name]
+    mode = {"token": "token-mean", "seq": "seq-mean-token-mean"}[options["lossAvgMode"]]
+    loss, metrics = loss_of(old, log_probs, advantages, mask, loss_agg_mode=mode, config=config)
+    names = {"actor/pg_clipfrac": "pg_clipfrac_higher", "actor/pg_clipfrac_lower": "pg_clipfrac_lower"}
+    return loss, {names[key]: value for key, value in metrics.items() if key in names}
+
+
+trainer = functions(
+    trl / "trl/trainer/grpo_trainer.py",
+    ["_compute_loss", "get_gamma_weights"],
+    # Extremes of clip shares, which are not compared.
+    nanmin=torch.min,
+    nanmax=torch.max,
+)
+
+
+def trl_loss(name, options, mask, old, log_probs, advantages):
+    recorded = defaultdict(lambda: defaultdict(list))
+    this = SimpleNamespace(
+        loss_type=name,
+        epsilon_low=options["clipRatioLow"],
+        epsilon_high=options["clipRatioHigh"],
+        importance_sampling_level="sequence" if name == "luspo" else "token",
+        args=SimpleNamespace(
+            delta=options["clipRatioDual"],
+            vespo_k_pos=options["vespoKPos"],
+            vespo_lambda_pos=options["vespoLambdaPos"],
+            vespo_k_neg=options["vespoKNeg"],
+            vespo_lambda_neg=options["vespoLambdaNeg"],
+        ),
+        beta=0.0,
+        top_entropy_quantile=1.0,
+        off_policy_mask_threshold=None,
+        use_vllm=False,
+        aux_loss_enabled=False,
+        _entropy_bonus_enabled=False,
+        current_gradient_accumulation_steps=1,
+        accelerator=SimpleNamespace(num_processes=1, reduce=lambda x, reduction: x, gather=lambda x: x),
+        model=SimpleNamespace(training=True),
+        _metrics=recorded,
+        get_gamma_weights=torch.no_grad()(trainer.get_gamma_weights),
+        _get_per_token_logps_and_entropies=lambda *_, **__: (log_probs, torch.zeros_like(log_probs), None),
+    )
+    ids = torch.zeros(mask.shape, dtype=torch.long)
+    inputs = dict(
+        prompt_ids=ids, prompt_mask=ids, completion_ids=ids, completion_mask=mask,
+        advantages=advantages[:, 0], old_per_token_logps=old, num_items_in_batch=mask.sum(),
+    )  # fmt: skip
+    loss = trainer._compute_loss(this, None, inputs)
+    return loss, {"phi_seq_mean": phi for phi in recorded["train"]["vespo/phi_seq_mean"]}
+
+
+def losses():
+    plans = [
+        (name, loss_of, kind, mode)
+        for name, loss_of, kinds, modes in [
+            ("gpg", verl_loss, ["near", "by token"], ["token", "seq"]),
+            ("geo_mean", verl_loss, ["near", "far", "by token", "zero"], ["token"]),
+            ("vespo", trl_loss, ["near", "far", "zero"], ["token"]),
+            ("luspo", trl_loss, ["near", "far", "zero"], ["token"]),
+        ]
+        for kind in kinds
+        for mode in modes
+    ]
+    cases = []
+    for name, loss_of, kind, mode in plans:
+        for holes in [False, True]:
+            mask, old, start, advantages = loss_input(kind, (5, 6), holes)
+            log_probs = start.clone().requires_grad_()
+            low, high = random.choice([(0.2, 0.3), (0.4, 0.4)])
+            options = dict(lossType=name, lossAvgMode=mode, clipRatioLow=low, clipRatioHigh=high, clipRatioDual=3.0)
+            options |= dict(vespoKPos=2.0, vespoLambdaPos=3.0, vespoKNeg=3.0, vespoLambdaNeg=2.0)
+            if holes:
+                options |= dict(vespoKPos=1.5, vespoLambdaPos=0.7, vespoKNeg=0.8, vespoLambdaNeg=1.9)
+            loss, metrics = loss_of(name, options, mask, old, log_probs, advantages)
+            loss.backward()
+            cases.append(
+                dict(
+                    options=options, kind=kind, mask=mask, oldLogProbs=old, logProbs=log_probs, advantages=advantages,
+                    loss=loss, gradient=log_probs.grad, metrics=metrics,
+                )
+            )  # fmt: skip
+    return cases
+
+
 def plain(value):
     return value.detach().tolist() if isinstance(value, torch.Tensor) else value
 
 
-json.dump(
-    {"advantages": [{key: plain(value) for key, value in case.items()} for case in advantages()]},
-    sys.stdout,
-)
+def plain_cases(cases):
+    return [{key: plain(value) for key, value in case.items()} for case in cases]
+
+
+json.dump({"advantages": plain_cases(advantages()), "losses": plain_cases(losses())}, sys.stdout)

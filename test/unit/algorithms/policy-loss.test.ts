@@ -4,10 +4,10 @@ import { keyOf } from '../../../src/check/scalars.ts';
 import { klEstimators } from '../../../src/algorithms/kl.ts';
 import {
   policyLoss,
-  policyLosses,
   type PolicyLossInput,
   type PolicyLossOptions,
 } from '../../../src/algorithms/policy-loss.ts';
+import { policyLosses } from '../../../src/algorithms/policy-losses.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { assertClose } from '../../support/assert-close.ts';
 import { mask, packed, packedRow, padded, rectangle, unpadded } from './reference-case.ts';
@@ -20,6 +20,10 @@ const options: PolicyLossOptions = {
   clipRatioDual: 3,
   tauPositive: 1,
   tauNegative: 1.05,
+  vespoKPos: 2,
+  vespoLambdaPos: 3,
+  vespoKNeg: 3,
+  vespoLambdaNeg: 2,
   useKlLoss: false,
   klPenalty: 'low_var_kl',
   klCoef: 0.01,
@@ -64,7 +68,7 @@ describe('policyLoss on the check values', () => {
     sapo: [0.07668439, -0.13327494],
   };
 
-  for (const lossType of keyOf(policyLosses).values) {
+  for (const lossType of keyOf(expected).values) {
     for (const [i, lossAvgMode] of modes.entries()) {
       it(`${lossType}, ${lossAvgMode}: loss and metrics, padded and packed`, () => {
         for (const input of [inPadding, inPack]) {
@@ -188,7 +192,7 @@ describe('policyLoss', () => {
       return edges.some((edge) => Math.abs(total / Math.max(1, count) - edge) < 0.01);
     });
 
-  for (const lossType of ['default', 'gspo', 'sapo'] as const) {
+  for (const lossType of ['default', 'gspo', 'sapo', 'gpg', 'geo_mean'] as const) {
     it(`${lossType} has the gradient that central differences find`, () => {
       fc.assert(
         fc.property(batches, fc.constantFrom(...modes), (input, lossAvgMode) => {
@@ -203,22 +207,24 @@ describe('policyLoss', () => {
     });
   }
 
-  it('cispo has the gradient of its loss with the clipped ratio held constant', () => {
-    fc.assert(
-      fc.property(batches, fc.constantFrom(...modes), (input, lossAvgMode) => {
-        const chosen = { ...options, lossType: 'cispo', lossAvgMode } as const;
-        const { gradient } = policyLoss(input, chosen);
-        // Moving old along with new keeps every ratio.
-        const lossOf = (logProbs: Float32Array): number => {
-          const oldLogProbs = logProbs.map(
-            (logProb, t) => logProb - (input.logProbs[t]! - input.oldLogProbs[t]!),
-          );
-          return policyLoss({ ...input, logProbs, oldLogProbs }, chosen).loss;
-        };
-        assertClose(gradient, slopes(lossOf, input.logProbs), { rtol: 2e-3, atol: 3e-4 });
-      }),
-    );
-  });
+  for (const lossType of ['cispo', 'vespo'] as const) {
+    it(`${lossType} has the gradient of its loss with the ratio held constant`, () => {
+      fc.assert(
+        fc.property(batches, fc.constantFrom(...modes), (input, lossAvgMode) => {
+          const chosen = { ...options, lossType, lossAvgMode };
+          const { gradient } = policyLoss(input, chosen);
+          // Moving old along with new keeps every ratio.
+          const lossOf = (logProbs: Float32Array): number => {
+            const oldLogProbs = logProbs.map(
+              (logProb, t) => logProb - (input.logProbs[t]! - input.oldLogProbs[t]!),
+            );
+            return policyLoss({ ...input, logProbs, oldLogProbs }, chosen).loss;
+          };
+          assertClose(gradient, slopes(lossOf, input.logProbs), { rtol: 2e-3, atol: 3e-4 });
+        }),
+      );
+    });
+  }
 
   it('gspo_token has gspo’s gradient where a response has one advantage', () => {
     fc.assert(
@@ -273,7 +279,11 @@ describe('policyLoss', () => {
   it('has the policy gradient of REINFORCE on-policy: minus the advantage over the tokens', () => {
     const onPolicy = { ...inPack, logProbs: inPack.oldLogProbs };
     const expected = inPack.advantages.map((advantage) => -advantage / 14);
-    for (const lossType of keyOf(policyLosses).values) {
+    // The average of GMPO and LUSPO is over responses.
+    const byToken = keyOf(policyLosses).values.filter(
+      (lossType) => !['geo_mean', 'luspo'].includes(lossType),
+    );
+    for (const lossType of byToken) {
       const { gradient, metrics } = policyLoss(onPolicy, { ...options, lossType });
       assertClose(gradient, expected, { rtol: 1e-6 }, lossType);
       assert.equal(Math.abs(metrics.ppo_kl), 0);

@@ -17,7 +17,7 @@ describe('the reference of config keys', () => {
   it('explains a key with what it takes and its default', () => {
     assert.equal(
       explainKey('worker.actor.clip_ratio_low'),
-      'worker.actor.clip_ratio_low\n  The ratio is clipped below at 1 less this.\n' +
+      'worker.actor.clip_ratio_low\n  The ratio is clipped below at 1 less this, of `geo_mean` its logarithm at minus this.\n' +
         '  takes number in [0, 1]; default 0.2',
     );
   });

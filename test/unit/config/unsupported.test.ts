@@ -66,6 +66,19 @@ describe('a value that a run cannot be started with', () => {
     });
   }
 
+  for (const [lossType, level, expected] of [
+    ['geo_mean', 'token', 'sequence or null'],
+    ['vespo', 'sequence', 'null'],
+  ] as const) {
+    it(`is refused plainly with the loss ${lossType}: rollout_is=${level}`, async () => {
+      const item = `algorithm.rollout_correction.rollout_is=${level}`;
+      const reason = `weighs whole responses, so it takes ${expected}, got ${level}`;
+      assert.deepEqual(await issuesWith(`worker.actor.loss_type=${lossType}`, item), [
+        `algorithm.rollout_correction.rollout_is: worker.actor.loss_type = ${lossType} ${reason}`,
+      ]);
+    });
+  }
+
   for (const [item, reason] of Object.entries(refusedOfCritic)) {
     it(`is refused plainly where there is a critic, and there alone: ${item}`, async () => {
       const expected = [`${item.split('=')[0]}: ${reason}`];
@@ -103,6 +116,7 @@ describe('a value that a run cannot be started with', () => {
     );
     covered.add('algorithm.kl_horizon').add('worker.reward.gate.rule');
     covered.add('worker.ref.fsdp.mp_param_dtype');
+    covered.add('algorithm.rollout_correction.rollout_is');
     const keys = [...trainingRules, ...unsupported].map((rule) => rule.keys[0]);
     assert.deepEqual(
       keys.filter((key) => !covered.has(key)),

@@ -29,11 +29,11 @@ const rows = tokenRows([2, 3]);
 
 describe('a key of the config', () => {
   describe('of the policy loss', () => {
-    // Ratios e^0.5 and e^-0.5 lie outside every bound, with advantages of either sign; e^1.5 under the dual clip alone.
+    // Ratios e^0.5, e^-0.6 and e^-0.5 lie outside every bound, with advantages of either sign; e^1.5 under the dual clip alone.
     const input = {
       ...rows,
       logProbs: f32(-1, -2, -1, -2, -0.5),
-      oldLogProbs: f32(-1.5, -1.5, -1.5, -1.5, -2),
+      oldLogProbs: f32(-1.5, -1.4, -1.5, -1.5, -2),
       advantages: f32(1, 1, -2, -2, -2),
       refLogProbs: f32(-1.2, -1.1, -2, -1.5, -0.9),
     };
@@ -53,6 +53,10 @@ describe('a key of the config', () => {
         'worker.actor.loss_type=gspo_token',
         'worker.actor.loss_type=cispo',
         'worker.actor.loss_type=sapo',
+        'worker.actor.loss_type=gpg',
+        'worker.actor.loss_type=geo_mean',
+        'worker.actor.loss_type=vespo',
+        'worker.actor.loss_type=luspo',
         'algorithm.use_kl_loss=true',
       ],
       (item) => assertChanges(lossOf, item),
@@ -68,6 +72,17 @@ describe('a key of the config', () => {
       'changes the loss of SAPO',
       ['worker.actor.tau_positive=2', 'worker.actor.tau_negative=2'],
       (item) => assertChanges(lossOf, item, 'worker.actor.loss_type=sapo'),
+    );
+
+    effects(
+      'changes the loss of VESPO',
+      [
+        'worker.actor.vespo_k_pos=1',
+        'worker.actor.vespo_lambda_pos=1',
+        'worker.actor.vespo_k_neg=1',
+        'worker.actor.vespo_lambda_neg=1',
+      ],
+      (item) => assertChanges(lossOf, item, 'worker.actor.loss_type=vespo'),
     );
 
     effects(

@@ -1,0 +1,217 @@
+/**
+ * The policy losses by name: what each makes of a token, of which log ratio, and how it is averaged.
+ *
+ * Those up to `sapo` have the numbers of EasyR1, the others those of verl and TRL. `f32` stands where their tensors
+ * round; `primitives.ts` has the rule. Derivatives are written by hand; the tests check them by finite differences.
+ */
+import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
+import {
+  ofClippedTokens,
+  ofResponses,
+  ofResponsesByToken,
+  ofTokens,
+  ofWholeResponses,
+  type ClipRange,
+  type LogRatioRule,
+} from './log-ratios.ts';
+import type { LossAverageMode } from './loss-average.ts';
+import { f32 } from './primitives.ts';
+import { importanceLevels, type ImportanceLevel } from './rollout-correction.ts';
+
+/** Options of the losses: camelCase twins of `worker.actor` keys. */
+export interface TokenLossOptions extends ClipRange {
+  /** C of dual clipping. Where the advantage A is negative, the loss of a token is at most `-A·C`. */
+  readonly clipRatioDual: number;
+  /** SAPO's temperature at advantages of 0 and more. */
+  readonly tauPositive: number;
+  /** SAPO's temperature at negative advantages. */
+  readonly tauNegative: number;
+  /** Exponents k of VESPO's weight, at advantages of 0 and more and at negative ones. */
+  readonly vespoKPos: number;
+  readonly vespoKNeg: number;
+  /** Decays λ of VESPO's weight, at advantages of 0 and more and at negative ones. */
+  readonly vespoLambdaPos: number;
+  readonly vespoLambdaNeg: number;
+}
+
+/** Metrics that some losses measure at each token, by name, with the average that makes one number of them. */
+export const lossMeasures = {
+  /** Share of tokens whose clipped loss won. */
+  pg_clipfrac_higher: 'token',
+  /** Share of tokens that dual clipping changed; of `geo_mean`, those clipped under a negative advantage. */
+  pg_clipfrac_lower: 'token',
+  /** Mean over responses of VESPO's weight φ. */
+  phi_seq_mean: 'seq-mean-token-mean',
+} as const satisfies Record<string, LossAverageMode>;
+
+export type LossMeasure = keyof typeof lossMeasures;
+
+/** The loss at one token, its derivative, and what is measured of it. */
+interface TokenLoss {
+  readonly loss: number;
+  /** Derivative by the log ratio, or by the log-probability where the loss holds the ratio constant. */
+  readonly derivative: number;
+  /** The `measures` of the loss type, in their order. */
+  readonly measured: readonly number[];
+}
+
+/** @param difference the token's own log ratio, whatever `logRatio` is made of */
+type TokenLossFunction = (
+  advantage: number,
+  logRatio: number,
+  logProb: number,
+  difference: number,
+) => TokenLoss;
+
+interface PolicyLossKind {
+  readonly tokenLossOf: (options: TokenLossOptions) => TokenLossFunction;
+  readonly logRatiosOf: LogRatioRule;
+  readonly measures: readonly LossMeasure[];
+  /** Levels of rollouts' importance weights that multiply its advantages. */
+  readonly weightLevels: readonly ImportanceLevel[];
+  /** The average that the loss is defined by; `loss_avg_mode` chooses where it is null. */
+  readonly average: LossAverageMode | null;
+}
+
+const ppo: PolicyLossKind = {
+  tokenLossOf: clippedSurrogate,
+  logRatiosOf: ofTokens,
+  measures: ['pg_clipfrac_higher', 'pg_clipfrac_lower'],
+  weightLevels: importanceLevels,
+  average: null,
+};
+
+/** The policy losses by their config name (`worker.actor.loss_type`). */
+export const policyLosses = {
+  default: ppo,
+  gspo: { ...ppo, logRatiosOf: ofResponses },
+  gspo_token: { ...ppo, logRatiosOf: ofResponsesByToken },
+  cispo: { ...ppo, tokenLossOf: clippedImportance, measures: [] },
+  sapo: { ...ppo, tokenLossOf: softGate, measures: [] },
+  gpg: { ...ppo, tokenLossOf: policyGradient, measures: [] },
+  luspo: { ...ppo, logRatiosOf: ofResponses, average: 'seq-mean-token-sum' },
+  geo_mean: {
+    ...ppo,
+    tokenLossOf: geometricMean,
+    logRatiosOf: ofClippedTokens,
+    weightLevels: ['sequence'],
+    average: 'seq-mean-token-mean',
+  },
+  vespo: {
+    ...ppo,
+    tokenLossOf: gammaWeight,
+    logRatiosOf: ofWholeResponses,
+    measures: ['phi_seq_mean'],
+    weightLevels: [],
+  },
+} as const satisfies Record<string, PolicyLossKind>;
+
+export type PolicyLossType = keyof typeof policyLosses;
+
+/** PPO's clipped surrogate: `max(-A·ρ, -A·ρc)`, for a negative advantage at most `-A·C`. */
+function clippedSurrogate(options: TokenLossOptions): TokenLossFunction {
+  const [low, high] = logBounds(options);
+  const dual = f32(options.clipRatioDual);
+  return (advantage, logRatio) => {
+    const ratio = ratioOf(logRatio);
+    const clippedRatio = f32(Math.exp(clamp(logRatio, low, high)));
+    const plain = f32(-advantage * ratio);
+    const clipped = f32(-advantage * clippedRatio);
+    const cap = f32(-advantage * dual);
+    const higher = Math.max(plain, clipped);
+    const plainShare = maxDerivative(plain, clipped);
+    const ratioDerivative =
+      plainShare * ratioDerivativeOf(logRatio, ratio) +
+      (1 - plainShare) * clippedRatio * clampDerivative(logRatio, low, high);
+    const isNegative = advantage < 0;
+    return {
+      loss: isNegative ? Math.min(higher, cap) : higher,
+      // The derivative of `min(higher, cap)` by `higher` is that of `max(-higher, -cap)` by `-higher`.
+      derivative: -advantage * ratioDerivative * (isNegative ? maxDerivative(-higher, -cap) : 1),
+      measured: [Number(plain < clipped), Number(isNegative && higher > cap)],
+    };
+  };
+}
+
+/** CISPO: `-A · ρc · logProb` with the clipped ratio held constant. */
+function clippedImportance(options: TokenLossOptions): TokenLossFunction {
+  const [low, high] = logBounds(options);
+  return (advantage, logRatio, logProb) => {
+    const weight = f32(-advantage * f32(Math.exp(clamp(logRatio, low, high))));
+    return unmeasured(f32(weight * logProb), weight);
+  };
+}
+
+/** SAPO: `-A · (4/τ) · σ(τ·(ρ - 1))`. The factor `4/τ` is between options, so it is rounded once. */
+function softGate({ tauPositive, tauNegative }: TokenLossOptions): TokenLossFunction {
+  return (advantage, logRatio) => {
+    const tau = advantage >= 0 ? tauPositive : tauNegative;
+    const ratio = ratioOf(logRatio);
+    const gate = f32(1 / (1 + Math.exp(-f32(f32(tau) * f32(ratio - 1)))));
+    const slope = 4 * gate * (1 - gate) * ratioDerivativeOf(logRatio, ratio);
+    return unmeasured(f32(-advantage * f32(f32(4 / tau) * gate)), -advantage * slope);
+  };
+}
+
+/** The policy gradient itself, as in GPG: `-A · logProb`. There is no ratio, and no bound of an update. */
+function policyGradient(): TokenLossFunction {
+  return (advantage, _, logProb) => unmeasured(f32(-advantage * logProb), -advantage);
+}
+
+/**
+ * GMPO: `-A · ρ`, its clip being in the log ratio. A token is measured as clipped where its own log ratio is out of
+ * bounds, under an advantage of either sign.
+ */
+function geometricMean({ clipRatioLow, clipRatioHigh }: TokenLossOptions): TokenLossFunction {
+  const [low, high] = [f32(-clipRatioLow), f32(clipRatioHigh)];
+  return (advantage, logRatio, _, difference) => {
+    const ratio = ratioOf(logRatio);
+    const isClipped = difference < low || difference > high;
+    return {
+      loss: f32(-advantage * ratio),
+      derivative: -advantage * ratioDerivativeOf(logRatio, ratio),
+      measured: [Number(isClipped && advantage > 0), Number(isClipped && advantage < 0)],
+    };
+  };
+}
+
+/**
+ * VESPO: `-A · φ(ρ) · logProb` with `φ(ρ) = ρ^k · e^{λ(1 - ρ)}` held constant, ρ being the ratio of the whole response.
+ *
+ * So φ is 1 on-policy and falls off on both sides. `k` and `λ` go by the sign of the advantage.
+ */
+function gammaWeight(options: TokenLossOptions): TokenLossFunction {
+  return (advantage, logRatio, logProb) => {
+    const isPositive = advantage >= 0;
+    const k = f32(isPositive ? options.vespoKPos : options.vespoKNeg);
+    const lambda = f32(isPositive ? options.vespoLambdaPos : options.vespoLambdaNeg);
+    const ratio = f32(Math.exp(logRatio));
+    const phi = f32(Math.exp(f32(f32(lambda + f32(k * logRatio)) - f32(lambda * ratio))));
+    const weight = f32(f32(-phi) * advantage);
+    return { loss: f32(weight * logProb), derivative: weight, measured: [phi] };
+  };
+}
+
+/** The loss of a type that measures nothing. */
+function unmeasured(loss: number, derivative: number): TokenLoss {
+  return { loss, derivative, measured: [] };
+}
+
+function ratioOf(logRatio: number): number {
+  return f32(Math.exp(clamp(logRatio, -LOG_RATIO_BOUND, LOG_RATIO_BOUND)));
+}
+
+/** Derivative of a ratio by its logarithm: the ratio itself, or 0 where the logarithm was clamped. */
+function ratioDerivativeOf(logRatio: number, ratio: number): number {
+  return ratio * clampDerivative(logRatio, -LOG_RATIO_BOUND, LOG_RATIO_BOUND);
+}
+
+function logBounds({ clipRatioLow, clipRatioHigh }: TokenLossOptions): [number, number] {
+  return [f32(Math.log(1 - clipRatioLow)), f32(Math.log(1 + clipRatioHigh))];
+}
+
+/** Derivative of `max(a, b)` by a: one half where both are equal. */
+function maxDerivative(a: number, b: number): number {
+  if (a === b) return 0.5;
+  return a > b ? 1 : 0;
+}
