@@ -145,11 +145,12 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/metrics': ground,
   'src/evaluation': [...ground, 'src/text', 'src/data', 'src/reward'],
   'src/loggers': [...ground, 'src/data', 'src/metrics'],
+  'src/serving': [...engine, ...content],
   'src/training': [...engine, ...content, 'src/optim', 'src/metrics'],
   ...bytes,
   ...roles,
   'src/index': everything,
-  'src/cli': [...everything, ...Object.keys(bytes), ...Object.keys(roles)],
+  'src/cli': [...everything, 'src/serving', ...Object.keys(bytes), ...Object.keys(roles)],
   bin: ['src/cli'],
 };
 

@@ -9,6 +9,7 @@ import { Merge } from './merge.ts';
 import { Node } from './node.ts';
 import { Quickstart } from './quickstart.ts';
 import { Score } from './score.ts';
+import { Serve } from './serve.ts';
 import { Sft } from './sft.ts';
 import { Train } from './train.ts';
 
@@ -25,6 +26,7 @@ export const commands = {
   node: Node,
   quickstart: Quickstart,
   score: Score,
+  serve: Serve,
   sft: Sft,
   train: Train,
 };

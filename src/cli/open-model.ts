@@ -1,5 +1,5 @@
-import { SampleBuilder } from '../data/sample.ts';
 import { DEFAULT_KEYS } from '../data/row.ts';
+import { SampleBuilder, type SampleOptions } from '../data/sample.ts';
 import { sampleOptions } from '../data/sample-options.ts';
 import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint/checkpoint.ts';
@@ -16,6 +16,8 @@ export interface OpenedModel extends Disposable {
   readonly device: Device;
   /** The weights as the device computes with them: on a card in the checkpoint's own dtype. */
   readonly arena: AnyArena;
+  /** Tokenizer, chat template and processors of the checkpoint. */
+  readonly samples: SampleOptions;
   readonly builder: SampleBuilder;
 }
 
@@ -40,7 +42,7 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
   const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
   for (const note of checkpoint.notes) complain(`warning: ${note}`);
-  const builder = new SampleBuilder({
+  const samples: SampleOptions = {
     ...sampleOptions({
       ...DEFAULT_KEYS,
       model: checkpoint.config,
@@ -56,12 +58,16 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
       maxResponseLength: Number.MAX_SAFE_INTEGER,
     }),
     warn: (message) => complain(`warning: ${message}`),
-  });
+  };
+  const builder = new SampleBuilder(samples);
   const { threads } = options;
   const { devices, note } = chooseDevices(options.device ?? 'auto', 1);
   if (note !== null && options.device !== undefined) complain(note);
   const device = openDevice({ device: devices[0]!, ...(threads !== undefined && { threads }) });
   const dtype = checkpoint.config.torchDtype === 'bfloat16' ? 'bf16' : 'f32';
   const arena = placeArena(device, checkpoint.arena, dtype);
-  return { checkpoint, device, arena, builder, [Symbol.dispose]: () => device[Symbol.dispose]() };
+  return {
+    ...{ checkpoint, device, arena, samples, builder },
+    [Symbol.dispose]: () => device[Symbol.dispose](),
+  };
 }

@@ -123,6 +123,13 @@ export class GenerationEngine implements Disposable {
     );
   }
 
+  /** Most sequences decoded together. */
+  get maxSequences(): number {
+    return (
+      this.#options.maxSequences ?? SEQUENCES[this.#device.hasKernels ? 'withKernels' : 'without']
+    );
+  }
+
   /** Runs a schedule's work on a decoder of some size, after all work before. */
   #withDecoder(
     size: { readonly responses: number; readonly capacity: number },
@@ -159,7 +166,7 @@ export class GenerationEngine implements Disposable {
     readonly capacity: number;
   }): Promise<StepDecoder> {
     const { hasKernels } = this.#device;
-    const { maxSequences = SEQUENCES[hasKernels ? 'withKernels' : 'without'] } = this.#options;
+    const { maxSequences } = this;
     // A device with kernels has a cache for no more sequences than the call asks for.
     const slots = hasKernels ? Math.min(maxSequences, Math.max(1, size.responses)) : maxSequences;
     const capacity = Math.ceil(size.capacity / CAPACITY_STEP) * CAPACITY_STEP;

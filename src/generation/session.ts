@@ -22,15 +22,23 @@ export class GenerationSession implements AsyncDisposable {
   readonly #waiting: Job[] = [];
   /** Jobs whose responses are not complete, with what stands for them in the schedule. */
   readonly #open = new Map<SessionJob, Job>();
+  /** Resolves once the session has its decoder. @throws DEVICE_OUT_OF_MEMORY where it has no room for a sequence */
+  readonly ready: Promise<void>;
   readonly #ended: Promise<void>;
   #arrival = Promise.withResolvers<undefined>();
   #isClosed = false;
 
   constructor(capacity: number, withDecoder: WithDecoder) {
     this.capacity = capacity;
-    this.#ended = withDecoder((tools) => this.#run(tools));
-    // `submit` and the closing tell of a decoder that could not be made.
+    const decoder = Promise.withResolvers<undefined>();
+    this.ready = decoder.promise;
+    this.#ended = withDecoder((tools) => {
+      decoder.resolve(undefined);
+      return this.#run(tools);
+    });
+    this.ready.catch(() => undefined);
     this.#ended.catch((error: unknown) => {
+      decoder.reject(error);
       this.#isClosed = true;
       this.#waiting.length = 0;
       this.#failBegun(error);

@@ -5,6 +5,7 @@ import * as t from 'io-ts';
 import { decodeJson, readJsonSync } from '../check/json.ts';
 import { CxmindError } from '../errors.ts';
 import { textOf, TokenText } from './special-tokens.ts';
+import { tokenBytes, type TokenBytes } from './token-bytes.ts';
 import { readTokenizerConfig } from './tokenizer-config.ts';
 import { checkTokenizerFlags } from './tokenizer-flags.ts';
 
@@ -28,12 +29,16 @@ export class Tokenizer {
   /** Number of ids. A model's vocabulary may be padded beyond it. */
   readonly size: number;
   readonly #hub: HubTokenizer;
+  /** Content of `tokenizer.json`. */
+  readonly #json: object;
 
   private constructor(
     hub: HubTokenizer,
+    json: object,
     ids: { eosIds: readonly number[]; endOfTurnId: number; padId: number },
   ) {
     this.#hub = hub;
+    this.#json = json;
     this.eosIds = ids.eosIds;
     this.endOfTurnId = ids.endOfTurnId;
     this.padId = ids.padId;
@@ -66,7 +71,7 @@ export class Tokenizer {
       );
     }
     const padId = idOf(named.pad_token) ?? generation.pad_token_id ?? endOfTurnId;
-    return new Tokenizer(hub, { eosIds, endOfTurnId, padId });
+    return new Tokenizer(hub, tokenizer, { eosIds, endOfTurnId, padId });
   }
 
   /** Encodes a text. No token is added, and special tokens that are spelt out in the text are recognised. */
@@ -84,6 +89,11 @@ export class Tokenizer {
       skip_special_tokens: skipSpecialTokens,
       clean_up_tokenization_spaces: false,
     });
+  }
+
+  /** Bytes of every token. @throws CHECKPOINT_INVALID for a tokenizer whose tokens are not known byte by byte */
+  tokenBytes(): TokenBytes {
+    return tokenBytes(this.#json, this.#hub.get_vocab(true));
   }
 
   /** Id of a token; undefined if the vocabulary lacks it. */

@@ -22,7 +22,11 @@ export interface GoldenCase {
   readonly logprobs: readonly number[];
   readonly entropies: readonly number[];
   readonly loss: number;
-  readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
+  readonly greedy: {
+    readonly ids: readonly number[];
+    readonly text: string;
+    readonly logprobs: readonly number[];
+  };
 }
 
 /** A tensor of a golden safetensors file; all of them are f32. */

@@ -27,6 +27,7 @@ describe('flags and arguments that name a path', () => {
       ...['local_dir', 'out', 'base'].map((name) => `merge ${name}`),
       'quickstart folder',
       ...['model', 'out', 'grads', 'image-dir'].map((name) => `score ${name}`),
+      ...['model', 'allowed-local-media-path'].map((name) => `serve ${name}`),
     ]);
   });
 });

@@ -1,0 +1,119 @@
+/**
+ * Body of `POST /v1/chat/completions`, as OpenAI's API reference has it, with vLLM's `top_k` beside.
+ *
+ * A field that this server does not know is refused by name: an answer that ignores what it was asked for is worse
+ * than none. Fields that only describe the caller are read and not used.
+ *
+ * @see https://platform.openai.com/docs/api-reference/chat/create
+ */
+import * as t from 'io-ts';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import { closed, orNull } from '../check/codec.ts';
+import { formatIssue, issuesOf } from '../check/issues.ts';
+import { guarded, wholeFrom } from '../check/scalars.ts';
+import { refusal } from './refusal.ts';
+
+/** Most responses to one request, as OpenAI allows. */
+const MOST_CHOICES = 128;
+/** Most stop strings, as OpenAI allows. */
+const MOST_STOPS = 4;
+
+function numberFrom(low: number, high: number): t.Type<number> {
+  return guarded(
+    `a number from ${low} to ${high}`,
+    (value): value is number =>
+      Number.isFinite(value) && Number(value) >= low && Number(value) <= high,
+  );
+}
+
+const share = guarded(
+  'a number above 0, up to 1',
+  (value): value is number => Number.isFinite(value) && Number(value) > 0 && Number(value) <= 1,
+);
+const topK = guarded(
+  'a whole number above 0, or -1',
+  (value): value is number => Number.isSafeInteger(value) && (Number(value) > 0 || value === -1),
+);
+const seed = guarded('an integer', (value): value is number => Number.isSafeInteger(value));
+const stops = guarded(
+  `a text, or a list of up to ${MOST_STOPS} texts`,
+  (value): value is string | readonly string[] =>
+    typeof value === 'string' ||
+    (Array.isArray(value) &&
+      value.length <= MOST_STOPS &&
+      value.every((each) => typeof each === 'string')),
+);
+
+const TextPart = closed({ type: t.literal('text'), text: t.string });
+const ImagePart = closed({
+  type: t.literal('image_url'),
+  imageUrl: closed({ url: t.string, detail: orNull(t.string) }),
+});
+/** Part of a message. */
+const Part = t.union([TextPart, ImagePart], 'a part of type text or image_url');
+export type Part = t.TypeOf<typeof Part>;
+
+const roles = t.keyof({ system: null, developer: null, user: null, assistant: null });
+const Message = closed({
+  role: roles,
+  content: t.union([t.string, t.array(Part)], 'a text, or a list of parts'),
+  name: orNull(t.string),
+});
+/** Message of a conversation. */
+export type Message = t.TypeOf<typeof Message>;
+
+const ChatRequest = closed({
+  model: t.string,
+  messages: t.array(Message),
+  n: orNull(wholeFrom(1, MOST_CHOICES)),
+  stop: orNull(stops),
+  seed: orNull(seed),
+  maxTokens: orNull(wholeFrom(1)),
+  maxCompletionTokens: orNull(wholeFrom(1)),
+  temperature: orNull(numberFrom(0, 2)),
+  topP: orNull(share),
+  topK: orNull(topK),
+  logprobs: orNull(t.boolean),
+  stream: orNull(t.boolean),
+  streamOptions: orNull(
+    closed({ includeUsage: orNull(t.boolean), includeObfuscation: orNull(t.boolean) }),
+  ),
+  // Words about the caller.
+  user: orNull(t.string),
+  metadata: orNull(t.UnknownRecord),
+  store: orNull(t.boolean),
+  serviceTier: orNull(t.string),
+  safetyIdentifier: orNull(t.string),
+  promptCacheKey: orNull(t.string),
+});
+/** Checked body of a request for a chat completion. */
+export type ChatRequest = t.TypeOf<typeof ChatRequest>;
+
+/**
+ * A request from the text of its body.
+ *
+ * @throws DATA_INVALID, a refusal with status 400 that names the first field at fault
+ */
+export function readChatRequest(text: string): ChatRequest {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw refusal(400, 'the body is not JSON');
+  }
+  const decoded = ChatRequest.decode(json);
+  if (isLeft(decoded)) {
+    const issues = issuesOf(ChatRequest, decoded.left);
+    const message = issues.map(formatIssue).join('; ');
+    throw refusal(400, message, { param: issues[0]?.path ?? null });
+  }
+  const request = decoded.right;
+  if (request.messages.length === 0) {
+    throw refusal(400, 'messages: expected at least one', { param: 'messages' });
+  }
+  if (request.streamOptions !== null && request.stream !== true) {
+    const message = 'stream_options: only with stream true';
+    throw refusal(400, message, { param: 'stream_options' });
+  }
+  return request;
+}

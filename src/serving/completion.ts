@@ -1,0 +1,123 @@
+/** One chat completion: a request of the API as a job of the engine's session, and its responses as text. */
+import { randomInt } from 'node:crypto';
+import type { Response } from '../generation/request.ts';
+import type { Draw } from '../generation/sampler.ts';
+import type { GenerationSession } from '../generation/session.ts';
+import type { PromptInput } from '../model/pack.ts';
+import { keyOf } from '../rng.ts';
+import type { TokenBytes } from '../text/token-bytes.ts';
+import type { ChatRequest } from './chat-request.ts';
+import { refusal } from './refusal.ts';
+import { TextStream } from './text-stream.ts';
+
+/** The engine and the tokenizer behind a server. */
+export interface CompletionTools {
+  readonly session: GenerationSession;
+  readonly tokenBytes: TokenBytes;
+  /** Tokens that end a response. */
+  readonly stopTokens: readonly number[];
+}
+
+/** Listener to the responses of a request. */
+export interface CompletionListener {
+  /** Receives the next text of a response, and the draws that it came with; either may be empty. */
+  readonly onText: (choice: number, text: string, draws: readonly Draw[]) => void;
+  /** Hears that a response is complete. */
+  readonly onFinish: (choice: number, reason: Response['finishReason']) => void;
+}
+
+/** Tokens of a completion, as OpenAI counts them. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+/** A response on its way. */
+interface Choice {
+  readonly stream: TextStream;
+  /** Draws whose text was not told yet. */
+  draws: Draw[];
+}
+
+/**
+ * Answers a request.
+ *
+ * @throws DATA_INVALID, a refusal with status 400, where prompt and response are too long; the signal's reason when it
+ *   aborts; any error of the device
+ */
+export async function complete(
+  request: ChatRequest,
+  prompt: PromptInput,
+  { session, tokenBytes, stopTokens }: CompletionTools,
+  { onText, onFinish }: CompletionListener,
+  signal: AbortSignal,
+): Promise<Usage> {
+  signal.throwIfAborted();
+  const promptTokens = prompt.tokenIds.data.length;
+  const maxTokens = responseRoom(request, prompt, session.capacity);
+  const stops = [request.stop ?? []].flat();
+  const choices = Array.from({ length: request.n ?? 1 }, (): Choice => {
+    return { stream: new TextStream(tokenBytes, stops), draws: [] };
+  });
+  let tokens = 0;
+  await new Promise<void>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    let left = choices.length;
+    session.submit({
+      request: {
+        prompt,
+        sampling: samplingOf(request),
+        maxTokens,
+        stopTokens,
+        keys: keysOf(request, choices.length),
+      },
+      signal,
+      onToken: (index, draw) => {
+        const choice = choices[index]!;
+        tokens++;
+        choice.draws.push(draw);
+        if (stopTokens.includes(draw.token)) return false;
+        const { text, isStopped } = choice.stream.add(draw.token);
+        if (text !== '') onText(index, text, choice.draws.splice(0));
+        return isStopped;
+      },
+      onResponse: (index, { finishReason }) => {
+        const { stream, draws } = choices[index]!;
+        const text = stream.end();
+        if (text !== '' || draws.length > 0) onText(index, text, draws);
+        onFinish(index, finishReason);
+        if (--left === 0) resolve();
+      },
+      onError: reject,
+    });
+  });
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: tokens,
+    total_tokens: promptTokens + tokens,
+  };
+}
+
+/** Most tokens of a response: what was asked for, else what the session has room for. */
+function responseRoom(request: ChatRequest, prompt: PromptInput, capacity: number): number {
+  const promptTokens = prompt.tokenIds.data.length;
+  // The positions of pictures may run behind their tokens, never ahead.
+  const room = capacity - promptTokens;
+  const wanted = request.maxCompletionTokens ?? request.maxTokens ?? Math.max(1, room);
+  if (wanted <= room) return wanted;
+  const message =
+    `the conversation has ${promptTokens} tokens and the response up to ${wanted}, ` +
+    `together the model takes ${capacity}`;
+  throw refusal(400, message, { param: 'messages', reason: 'context_length_exceeded' });
+}
+
+function samplingOf({ temperature, topP, topK }: ChatRequest) {
+  return { temperature: temperature ?? 1, topP: topP ?? 1, topK: topK ?? -1 };
+}
+
+/** Random streams of the responses; without a seed new ones for each request. */
+function keysOf({ seed }: ChatRequest, count: number): (readonly [number, number])[] {
+  const chosen = seed ?? randomInt(2 ** 48 - 1);
+  return Array.from({ length: count }, (_, choice) => keyOf('serve', chosen, choice));
+}

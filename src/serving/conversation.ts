@@ -1,0 +1,144 @@
+/** Conversations of requests to prompts of the model: template, tokens, pictures, positions. */
+import { BitDepthChoice } from '../data/bit-depth.ts';
+import type { SampleOptions } from '../data/sample.ts';
+import { asCxmindError } from '../errors.ts';
+import type { PromptInput } from '../model/pack.ts';
+import { stackLevels } from '../tensor/patch-levels.ts';
+import { tensorOf } from '../tensor/tensor.ts';
+import type { ChatMessage, ContentPart } from '../text/chat-template.ts';
+import { expandPlaceholders } from '../text/image-tokens.ts';
+import type { ImageSource } from '../vision/decode.ts';
+import type { ProcessedPixels } from '../vision/processor.ts';
+import { pictureOf, type PictureAccess } from './picture.ts';
+import type { Message, Part } from './chat-request.ts';
+import { refusal } from './refusal.ts';
+
+/** Characters of text for each token of room. Longer text is refused before it is tokenised, which takes time. */
+const CHARACTERS_PER_TOKEN = 32;
+
+/** Tools that turn conversations into prompts. */
+export interface ConversationOptions extends PictureAccess {
+  readonly sample: Pick<SampleOptions, 'tokenizer' | 'chatTemplate' | 'vision' | 'positionsOf'>;
+  /** Most tokens of a prompt. */
+  readonly mostTokens: number;
+}
+
+/** A conversation before its pictures are read. */
+interface Laid {
+  readonly messages: readonly ChatMessage[];
+  readonly pictures: readonly { readonly path: string; readonly source: ImageSource }[];
+}
+
+/**
+ * The prompt of a conversation, the assistant's turn opened at its end.
+ *
+ * @throws DATA_INVALID, a refusal with status 400, for a picture that cannot be read, a conversation that the template
+ *   refuses, and one that is too long
+ */
+export async function promptOf(
+  messages: readonly Message[],
+  options: ConversationOptions,
+): Promise<PromptInput> {
+  refuseLong(charactersOf(messages) / CHARACTERS_PER_TOKEN, options.mostTokens);
+  const laid = await layOut(messages, options);
+  const { tokenizer, positionsOf, vision } = options.sample;
+  const ids = tokenizer.encode(rendered(laid.messages, options));
+  const { imageTokenId, videoTokenId } = vision ?? {};
+  const placeholders = ids.filter((id) => id === imageTokenId || id === videoTokenId).length;
+  if (placeholders !== laid.pictures.length) {
+    const found = `${placeholders} placeholder(s) for ${laid.pictures.length} picture(s)`;
+    throw refusal(400, `the conversation has ${found}`, { param: 'messages' });
+  }
+  const read = await readPictures(laid.pictures, options);
+  const grids = read.map(({ grid }) => grid);
+  const counts = grids.map((grid) => vision?.pixels.tokensOf(grid) ?? 0);
+  refuseLong(
+    counts.reduce((sum, count) => sum + count, ids.length - counts.length),
+    options.mostTokens,
+  );
+  const tokenIds =
+    imageTokenId === undefined
+      ? Int32Array.from(ids)
+      : expandPlaceholders(ids, imageTokenId, counts);
+  return {
+    tokenIds: tensorOf('i32', [tokenIds.length], tokenIds),
+    positions: positionsOf(tokenIds, grids, null),
+    pixelValues: stackLevels(read.map(({ pixelValues }) => pixelValues)),
+    grids,
+  };
+}
+
+function charactersOf(messages: readonly Message[]): number {
+  let characters = messages.length;
+  for (const { content } of messages) {
+    if (typeof content === 'string') characters += content.length;
+    else for (const part of content) characters += part.type === 'text' ? part.text.length : 1;
+  }
+  return characters;
+}
+
+function refuseLong(tokens: number, most: number): void {
+  if (tokens <= most) return;
+  const message = `the conversation has ${Math.ceil(tokens)} tokens or more, the model takes ${most}`;
+  throw refusal(400, message, { param: 'messages', reason: 'context_length_exceeded' });
+}
+
+/** Messages as the template takes them, and their pictures in order. */
+async function layOut(messages: readonly Message[], access: PictureAccess): Promise<Laid> {
+  const pictures: Laid['pictures'][number][] = [];
+  const laid: ChatMessage[] = [];
+  for (const [i, { role, content }] of messages.entries()) {
+    const parts: ContentPart[] = [];
+    for (const [j, part] of (typeof content === 'string' ? [] : content).entries()) {
+      const path = `messages[${i}].content[${j}]`;
+      parts.push(contentPart(part));
+      if (part.type !== 'image_url') continue;
+      if (role !== 'user') throw refusal(400, `${path}: only a user has pictures`, { param: path });
+      pictures.push({
+        path,
+        source: await pictureOf(part.imageUrl.url, `${path}.image_url.url`, access),
+      });
+    }
+    // Templates know OpenAI's newer name of a system message by its old one.
+    const named = role === 'developer' ? 'system' : role;
+    laid.push({ role: named, content: typeof content === 'string' ? content : joined(parts) });
+  }
+  return { messages: laid, pictures };
+}
+
+function contentPart(part: Part): ContentPart {
+  return part.type === 'text' ? { type: 'text', text: part.text } : { type: 'image' };
+}
+
+/** Parts without pictures as one text: templates of models without vision know no parts. */
+function joined(parts: readonly ContentPart[]): ChatMessage['content'] {
+  const texts = parts.flatMap((part) => (part.type === 'text' ? [part.text] : []));
+  return texts.length === parts.length ? texts.join('\n') : parts;
+}
+
+function rendered(messages: readonly ChatMessage[], { sample }: ConversationOptions): string {
+  try {
+    return sample.chatTemplate.render(messages);
+  } catch (error) {
+    throw refusal(400, `messages: ${asCxmindError(error).message}`, { param: 'messages' });
+  }
+}
+
+/** Patches of each picture. The bit depth of 16-bit pictures is one for the conversation. */
+async function readPictures(
+  pictures: Laid['pictures'],
+  { sample: { vision } }: ConversationOptions,
+): Promise<ProcessedPixels[]> {
+  const depth = new BitDepthChoice('auto', () => undefined);
+  const read: ProcessedPixels[] = [];
+  for (const { path, source } of pictures) {
+    if (vision === null)
+      throw refusal(400, `${path}: this model takes no pictures`, { param: path });
+    try {
+      read.push(await depth.read(path, (bits) => vision.pixels.image(source, bits)));
+    } catch (error) {
+      throw refusal(400, `${path}: ${asCxmindError(error).message}`, { param: path });
+    }
+  }
+  return read;
+}

@@ -1,0 +1,139 @@
+/** Replies to chat requests in OpenAI's form, whole or as server-sent events. */
+import { randomUUID } from 'node:crypto';
+import type { Draw } from '../generation/sampler.ts';
+import type { TokenBytes } from '../text/token-bytes.ts';
+import type { CompletionListener, Usage } from './completion.ts';
+
+/** Fields that all replies to a request have. */
+export interface ReplyHead {
+  readonly id: string;
+  /** Seconds since the epoch. */
+  readonly created: number;
+  readonly model: string;
+}
+
+/** The head of the replies to a new request. */
+export function replyHead(model: string): ReplyHead {
+  return { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model };
+}
+
+/** Log-probabilities of tokens, as a choice has them. */
+type LogProbs = { readonly content: readonly object[]; readonly refusal: null } | null;
+
+/** Writer of draws as log-probabilities; null where the request asks for none. */
+export type LogProbWriter = ((draws: readonly Draw[]) => LogProbs) | null;
+
+/** Writes each draw with its token's text and bytes. */
+export function logProbWriter(tokenBytes: TokenBytes): NonNullable<LogProbWriter> {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const entry = (token: number, logProb: number): object => {
+    const bytes = tokenBytes.shown(token);
+    return { token: decoder.decode(bytes), bytes: [...bytes], logprob: logProb };
+  };
+  return (draws) => ({
+    content: draws.map(({ token, logProb }) => ({ ...entry(token, logProb), top_logprobs: [] })),
+    refusal: null,
+  });
+}
+
+/** A reply that is sent when all its choices are complete. */
+export class WholeReply implements CompletionListener {
+  readonly #head: ReplyHead;
+  readonly #writeLogProbs: LogProbWriter;
+  readonly #choices: { text: string; draws: Draw[]; reason: string }[];
+
+  constructor(head: ReplyHead, choices: number, writeLogProbs: LogProbWriter) {
+    this.#head = head;
+    this.#writeLogProbs = writeLogProbs;
+    this.#choices = Array.from({ length: choices }, () => ({ text: '', draws: [], reason: '' }));
+  }
+
+  readonly onText: CompletionListener['onText'] = (index, text, draws) => {
+    const choice = this.#choices[index]!;
+    choice.text += text;
+    if (this.#writeLogProbs !== null) choice.draws.push(...draws);
+  };
+
+  readonly onFinish: CompletionListener['onFinish'] = (index, reason) => {
+    this.#choices[index]!.reason = reason;
+  };
+
+  /** The reply's body. */
+  body(usage: Usage): object {
+    const { id, created, model } = this.#head;
+    return {
+      id,
+      object: 'chat.completion',
+      created,
+      model,
+      choices: this.#choices.map(({ text, draws, reason }, index) => ({
+        index,
+        message: { role: 'assistant', content: text, refusal: null },
+        logprobs: this.#writeLogProbs?.(draws) ?? null,
+        finish_reason: reason,
+      })),
+      usage,
+    };
+  }
+}
+
+/** A reply that is sent piece by piece. */
+export class StreamedReply implements CompletionListener {
+  readonly #head: ReplyHead;
+  readonly #writeLogProbs: LogProbWriter;
+  readonly #hasUsage: boolean;
+  readonly #send: (text: string) => void;
+  readonly #begun = new Set<number>();
+
+  /**
+   * @param hasUsage whether a last chunk tells the numbers of tokens
+   * @param send     sends a piece of the body
+   */
+  constructor(
+    head: ReplyHead,
+    hasUsage: boolean,
+    writeLogProbs: LogProbWriter,
+    send: (text: string) => void,
+  ) {
+    this.#head = head;
+    this.#hasUsage = hasUsage;
+    this.#writeLogProbs = writeLogProbs;
+    this.#send = send;
+  }
+
+  readonly onText: CompletionListener['onText'] = (index, text, draws) => {
+    const role = this.#begun.has(index) ? {} : { role: 'assistant' };
+    this.#begun.add(index);
+    this.#chunk([
+      {
+        index,
+        delta: { ...role, content: text },
+        logprobs: this.#writeLogProbs?.(draws) ?? null,
+        finish_reason: null,
+      },
+    ]);
+  };
+
+  readonly onFinish: CompletionListener['onFinish'] = (index, reason) => {
+    if (!this.#begun.has(index)) this.onText(index, '', []);
+    this.#chunk([{ index, delta: {}, logprobs: null, finish_reason: reason }]);
+  };
+
+  /** Ends the reply. */
+  end(usage: Usage): void {
+    if (this.#hasUsage) this.#chunk([], usage);
+    this.#send('data: [DONE]\n\n');
+  }
+
+  /** Ends the reply with an error, in place of the rest. */
+  fail(body: object): void {
+    this.#send(`data: ${JSON.stringify(body)}\n\n`);
+  }
+
+  #chunk(choices: readonly object[], usage: Usage | null = null): void {
+    const { id, created, model } = this.#head;
+    const used = this.#hasUsage ? { usage } : {};
+    const chunk = { id, object: 'chat.completion.chunk', created, model, choices, ...used };
+    this.#send(`data: ${JSON.stringify(chunk)}\n\n`);
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * HTTP server of OpenAI's chat API over one engine.
+ *
+ * Requests join the engine's running batch as they come (continuous batching), up to a number of open ones; more are
+ * told to come again. A client that leaves frees its slot. Disposing drains: the server takes no more requests, and
+ * resolves when those that are open are answered.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BodyReader, busy, type BodyLimits } from './body.ts';
+import { readChatRequest } from './chat-request.ts';
+import { complete, type CompletionTools } from './completion.ts';
+import { promptOf, type ConversationOptions } from './conversation.ts';
+import { errorReply, isRefusal, refusal, type ErrorReply } from './refusal.ts';
+import { logProbWriter, replyHead, StreamedReply, WholeReply } from './replies.ts';
+
+/** Everything that a server needs. */
+export interface ServerOptions extends CompletionTools, ConversationOptions, BodyLimits {
+  /** Name of the model in requests and replies. */
+  readonly servedModelName: string;
+  /** Key that requests must bring; null takes all. */
+  readonly apiKey: string | null;
+  /** Most requests that run or wait. */
+  readonly mostOpen: number;
+  /** Hears of errors that are the server's own. */
+  readonly onError: (error: unknown) => void;
+  /** Engine and session, which are disposed behind the server. */
+  readonly owned: AsyncDisposable;
+}
+
+/** Time for a request's header, and for all of it, in ms. Slow senders hold no connection for long. */
+const HEADER_MS = 10_000;
+const REQUEST_MS = 60_000;
+/** Time for which a reader of a complete reply may stand still, in ms. */
+const READER_MS = 30_000;
+const MOST_CONNECTIONS = 1024;
+
+/** A route: what answers a method and a path. */
+type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** A server, from `listen` until it is disposed. */
+export class ChatServer implements AsyncDisposable {
+  readonly #options: ServerOptions;
+  readonly #bodies: BodyReader;
+  readonly #server: Server;
+  readonly #started = Math.floor(Date.now() / 1000);
+  readonly #open = new Set<Promise<void>>();
+  #isDraining = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#bodies = new BodyReader(options);
+    const timeouts = { headersTimeout: HEADER_MS, requestTimeout: REQUEST_MS };
+    this.#server = createServer(timeouts, (request, response) => {
+      void this.#answer(request, response);
+    });
+    this.#server.maxConnections = MOST_CONNECTIONS;
+  }
+
+  /** Begins to listen. @returns the address, `http://127.0.0.1:8000` */
+  async listen(host: string, port: number): Promise<string> {
+    this.#server.listen(port, host);
+    await once(this.#server, 'listening');
+    const { address, family, port: taken } = this.#server.address() as AddressInfo;
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`;
+  }
+
+  /** Drains and closes the server. */
+  async #close(): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#isDraining = true;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    await Promise.allSettled(this.#open);
+    this.#server.closeIdleConnections();
+    const enough = new AbortController();
+    const { signal } = enough;
+    await Promise.race([closed, delay(READER_MS, null, { signal, ref: true })]);
+    enough.abort();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close();
+    await this.#options.owned[Symbol.asyncDispose]();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      await this.#routeOf(request)(request, response);
+    } catch (error) {
+      if (response.destroyed) return;
+      if (!isRefusal(error)) this.#options.onError(error);
+      sendError(response, errorReply(error));
+    }
+    // A body that nobody reads any more would hold the connection.
+    if (!request.complete) request.resume();
+    response.socket?.setTimeout(READER_MS);
+  }
+
+  /** @throws DATA_INVALID, a refusal with status 401, 404, 405 or 503 */
+  #routeOf({ method = '', url = '', headers }: IncomingMessage): Route {
+    const path = decoded(url.split('?')[0]!);
+    const routes = this.#routes()[path];
+    if (path !== '/health') this.#checkKey(headers.authorization);
+    if (routes === undefined) throw refusal(404, `no route ${method} ${path.slice(0, 100)}`);
+    const route = routes[method];
+    if (route === undefined) {
+      const allow = Object.keys(routes).join(', ');
+      throw refusal(405, `${path} takes ${allow}`, { headers: { allow } });
+    }
+    return route;
+  }
+
+  #routes(): Readonly<Partial<Record<string, Readonly<Partial<Record<string, Route>>>>>> {
+    const model = {
+      id: this.#options.servedModelName,
+      object: 'model',
+      created: this.#started,
+      owned_by: 'cxmind',
+      max_model_len: this.#options.session.capacity,
+    };
+    return {
+      '/health': { GET: (_, response) => this.#health(response) },
+      '/v1/models': {
+        GET: (_, response) => send(response, 200, { object: 'list', data: [model] }),
+      },
+      [`/v1/models/${this.#options.servedModelName}`]: {
+        GET: (_, response) => send(response, 200, model),
+      },
+      '/v1/chat/completions': { POST: (request, response) => this.#chat(request, response) },
+    };
+  }
+
+  #health(response: ServerResponse): void {
+    if (this.#isDraining) throw draining();
+    send(response, 200, { status: 'ok' });
+  }
+
+  #checkKey(authorization: string | undefined): void {
+    const { apiKey } = this.#options;
+    if (apiKey === null) return;
+    const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+    const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
+    if (timingSafeEqual(digest(given), digest(apiKey))) return;
+    throw refusal(401, 'a wrong API key, or none', { reason: 'invalid_api_key' });
+  }
+
+  async #chat(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#isDraining) throw draining();
+    const text = await this.#bodies.read(request);
+    if (this.#open.size >= this.#options.mostOpen) {
+      throw busy(`${this.#open.size} requests run or wait, which is the most`);
+    }
+    const work = this.#complete(text, response);
+    this.#open.add(work);
+    try {
+      await work;
+    } finally {
+      this.#open.delete(work);
+    }
+  }
+
+  async #complete(text: string, response: ServerResponse): Promise<void> {
+    const options = this.#options;
+    const left = new AbortController();
+    response.once('close', () => left.abort());
+    const request = readChatRequest(text);
+    const { model, n, logprobs, stream } = request;
+    if (model !== options.servedModelName) {
+      const message = `no model ${model.slice(0, 100)}, this server has ${options.servedModelName}`;
+      throw refusal(404, message, { param: 'model', reason: 'model_not_found' });
+    }
+    const prompt = await promptOf(request.messages, options);
+    const head = replyHead(model);
+    const writeLogProbs = logprobs === true ? logProbWriter(options.tokenBytes) : null;
+    if (stream !== true) {
+      const reply = new WholeReply(head, n ?? 1, writeLogProbs);
+      const usage = await complete(request, prompt, options, reply, left.signal);
+      send(response, 200, reply.body(usage));
+      return;
+    }
+    const hasUsage = request.streamOptions?.includeUsage === true;
+    const reply = new StreamedReply(head, hasUsage, writeLogProbs, (piece) => {
+      if (!response.headersSent) response.writeHead(200, streamHeaders);
+      response.write(piece);
+    });
+    try {
+      reply.end(await complete(request, prompt, options, reply, left.signal));
+    } catch (error) {
+      if (!response.headersSent || left.signal.aborted) throw error;
+      options.onError(error);
+      reply.fail(errorReply(error).body);
+    }
+    response.end();
+  }
+}
+
+const streamHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache',
+  'x-accel-buffering': 'no',
+};
+
+function draining(): Error {
+  return refusal(503, 'the server is closing', { headers: { connection: 'close' } });
+}
+
+function sendError(response: ServerResponse, { status, headers, body }: ErrorReply): void {
+  send(response, status, body, headers);
+}
+
+function send(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const text = JSON.stringify(body);
+  const sized = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+  response.writeHead(status, { ...sized, ...headers });
+  response.end(text);
+}
+
+/** A path without escapes; one with broken escapes as it is. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
