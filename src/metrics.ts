@@ -72,6 +72,7 @@ export function lengthMetrics(name: string, lengths: readonly number[], limit: n
 const tokensOfPhase = {
   data: null,
   gen: 'response',
+  wait_prev_gen: null,
   reward: 'response',
   old: 'all',
   ref: 'all',

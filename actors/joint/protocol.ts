@@ -31,6 +31,8 @@ export const jointCalls = {
   listen: call(ListenRequest, Address),
   /** Joins the ranks of other processes, given the addresses of all. Ranks that joined already do nothing. */
   join: call(t.array(Address), t.void),
+  /** Copies the trained weights to the memory of the first rank's process, where another device has them. */
+  collect: call(t.void, t.void),
   /** Saves the model and its state; the first rank writes. */
   save: call(StateRequest, t.void),
   /** Restores the model and its state; the first rank reads. */

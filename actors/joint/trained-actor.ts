@@ -1,6 +1,5 @@
-import { addAbortListener } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { asCxmindError, CxmindError } from '../../src/errors.ts';
+import { CxmindError } from '../../src/errors.ts';
 import type { ConfigOverrides } from '../../src/model/checkpoint/config-file.ts';
 import type { Network } from '../../src/model/network.ts';
 import type { SequenceInput } from '../../src/model/pack.ts';
@@ -14,6 +13,7 @@ import { RankListener, type RankAddress } from '../../transport/collectives/open
 import { ModelActor } from '../model-actor.ts';
 import type { ModelProps } from '../model-props.ts';
 import type { Actor, Context } from '../runtime/actor.ts';
+import { together } from '../runtime/together.ts';
 import { evaluate, type EvaluateReply, type EvaluateRequest } from './evaluate.ts';
 import { hostInfo, type HostInfo } from './host-info.ts';
 import type { JointProtocol, ListenRequest, StateRequest } from './protocol.ts';
@@ -133,6 +133,10 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     this.#optimizeWith(await joinByAddresses(this.#listener, rank.rank, addresses, this.device));
   }
 
+  collect(_: unknown, { signal }: Context): Promise<void> {
+    return together(this.optimization.collectWeights(), signal);
+  }
+
   async save({ directory, modelOnly }: StateRequest, { signal }: Context): Promise<void> {
     await together(this.optimization.collectWeights(), signal);
     if (this.optimization.rank === 0) {
@@ -179,11 +183,4 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
       working.trained,
     );
   }
-}
-
-/** Resolves as work of all ranks does, or rejects once nobody waits for it: one of the ranks may be gone. */
-export async function together<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  using _ = addAbortListener(signal, () => reject(asCxmindError(signal.reason)));
-  return await Promise.race([work, aborted]);
 }

@@ -13,8 +13,9 @@ import {
   type SupervisedStep,
 } from '../../src/training/supervised-update.ts';
 import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
-import { together, TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
+import { TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
+import { together } from '../runtime/together.ts';
 import {
   learnerProtocol,
   type ImitateRequest,

@@ -21,9 +21,8 @@ const KlState = t.union([
   t.type({ kind: t.literal('adaptive'), coef: t.number, target: t.number, horizon: t.number }),
 ]);
 
-const TaskState = t.type({ cursor: PromptCursor, gate: RunningMean });
 /** A task's place in its data, and its gate. */
-export interface TaskState extends Readonly<t.TypeOf<typeof TaskState>> {}
+const TaskState = t.readonly(t.type({ cursor: PromptCursor, gate: RunningMean }));
 
 const state = {
   cursor: PromptCursor,
@@ -86,6 +85,8 @@ interface Keepers {
 export interface SaveRequest extends ResumePoint {
   /** The score of the newest validation. */
   readonly score: number;
+  /** Writes what else belongs to the checkpoint into its folder. */
+  readonly writeMore: (directory: string) => Promise<void>;
   /** Called with the seconds it took once all is written, before the folder gets its name. */
   readonly beforeNaming: (seconds: number) => Promise<void>;
 }
@@ -103,6 +104,7 @@ const STATE = 'optimizer.safetensors';
  * global_step_N/actor/huggingface/        loads in transformers and vLLM as it is
  * global_step_N/actor/optimizer.safetensors
  * global_step_N/critic/                   the same of the value model, where there is one
+ * global_step_N/rollouts.safetensors      responses sampled ahead, where there are any
  * global_step_N/trainer.json              data position, gates, KL controller, what is left of the step
  * ```
  *
@@ -128,7 +130,7 @@ export class Checkpoints {
    * @returns the Hugging Face directory
    */
   async save(keepers: Keepers, request: SaveRequest): Promise<string> {
-    const { step, state, score, unfinished, accuracyBefore, beforeNaming } = request;
+    const { step, state, score, unfinished, accuracyBefore, writeMore, beforeNaming } = request;
     const started = performance.now();
     const target = this.#pathOf(step);
     await writeDirectoryAtomically(target, async (directory) => {
@@ -136,6 +138,7 @@ export class Checkpoints {
         const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
         await model.save(message, { timeoutMs: TIMEOUT_MS });
       }
+      await writeMore(directory);
       const file = { step, ...state, unfinished, accuracyBefore };
       const json = `${JSON.stringify(file, null, 2)}\n`;
       await writeFileAtomically(join(directory, 'trainer.json'), json);

@@ -1,9 +1,11 @@
 import { advantageEstimators } from '../../src/algorithms/advantage.ts';
 import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
-import type { Sampling } from '../../src/config/worker-schema.ts';
+import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
-import type { RunState, TaskState } from '../run-folder/checkpoints.ts';
+import type { GateState } from '../../src/reward/gate.ts';
+import type { RunState } from '../run-folder/checkpoints.ts';
+import type { Prompt } from '../messages.ts';
 import type { StepContext } from './context.ts';
 import { warnOfData } from './reporter.ts';
 import type { StepPlan } from './plan.ts';
@@ -39,10 +41,19 @@ export interface Batch {
   /** Reward of the greedy response to a group's prompt, by the group's id; empty unless the estimator is `remax`. */
   readonly baselines: ReadonlyMap<string, number>;
   /** The place in the data and the gates after the batch. */
-  readonly progress: Pick<RunState, 'cursor' | 'gate' | 'replay'>;
+  readonly progress: Progress;
   /** Rows of the data sets that were left out so far because they are invalid. */
   readonly skipped: number;
 }
+
+/** A place in the data of a run, and the state of its gates. */
+export type Progress = Pick<RunState, 'cursor' | 'gate' | 'replay'>;
+
+/** Answers prompts: `n` responses to each, by the weights that the batch is sampled with. */
+export type Answer = (
+  prompts: readonly Prompt[],
+  request: Omit<RolloutRequest, 'policyVersion'>,
+) => Promise<PromptGroup[]>;
 
 /** A group with the index of its task. */
 interface TaskGroup extends PromptGroup {
@@ -65,34 +76,46 @@ interface Round {
  * who has the models evaluate them meanwhile. Each scoring asks the batch gate of a reward once; greedy responses are
  * scored before the others.
  *
+ * @param before where the batch before ends; its gates are waited for once responses are to be scored
+ * @param ask    the newest weights answer unless it says otherwise
  * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough
  */
 export function sampleBatch(
   context: StepContext,
-  state: RunState,
+  before: Progress | Promise<Progress>,
   step: number,
   clock: Stopwatch,
+  ask: Answer = answersBy(context, context.weights.version),
 ): Promise<SampledBatch> {
-  const tasks = new StepTasks(context, state);
-  const { onlineFiltering } = context.plan.step.algorithm;
-  return onlineFiltering
-    ? filteredBatch(context, tasks, step, clock)
-    : wholeBatch(context, tasks, step, clock);
+  const tasks = new StepTasks(context, before);
+  const batch = { context, tasks, step, clock, ask };
+  return context.plan.step.algorithm.onlineFiltering ? filteredBatch(batch) : wholeBatch(batch);
+}
+
+/** The parts of a run that sample one batch. */
+interface BatchParts {
+  readonly context: StepContext;
+  readonly tasks: StepTasks;
+  readonly step: number;
+  readonly clock: Stopwatch;
+  readonly ask: Answer;
+}
+
+/** The rollouts' answers by one version of the weights. */
+export function answersBy({ actors, reporter }: StepContext, policyVersion: number): Answer {
+  return (prompts, request) =>
+    generateGroups(actors.rollouts, prompts, { ...request, policyVersion }, reporter);
 }
 
 /** Samples enough groups, to be scored later. */
-async function wholeBatch(
-  context: StepContext,
-  tasks: StepTasks,
-  step: number,
-  clock: Stopwatch,
-): Promise<SampledBatch> {
+async function wholeBatch(batch: BatchParts): Promise<SampledBatch> {
+  const { context, tasks, step, clock } = batch;
   const { algorithm, prompts: wanted } = context.plan.step;
   const rounds: Round[] = [];
   for (let size = 0; size < wanted;) {
     const round = rounds.length + 1;
     const next = await clock.time('data', () => tasks.next());
-    rounds.push(await clock.time('gen', () => answer(context, tasks.all, next, step, round)));
+    rounds.push(await clock.time('gen', () => answer(batch, next, round)));
     size += rounds.at(-1)!.groups.length;
     if (size < wanted)
       checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
@@ -107,7 +130,7 @@ async function wholeBatch(
       for (const { greedy } of rounds) await scoreGreedy(tasks, greedy, baselines, signal);
       const generated = await tasks.score(groups, signal);
       const scored = trainable(generated.flat(), tasks.invalid, baselines, algorithm);
-      return { scored, generated, baselines, ...tasks.outcome };
+      return { scored, generated, baselines, ...(await tasks.outcome()) };
     });
   const responses = groups.flatMap((group) =>
     group.responses.map((response) => ({ group, response })),
@@ -116,12 +139,8 @@ async function wholeBatch(
 }
 
 /** Samples and scores rounds until enough groups are left that teach something. */
-async function filteredBatch(
-  context: StepContext,
-  tasks: StepTasks,
-  step: number,
-  clock: Stopwatch,
-): Promise<SampledBatch> {
+async function filteredBatch(parts: BatchParts): Promise<SampledBatch> {
+  const { context, tasks, step, clock } = parts;
   const { algorithm, prompts: wanted } = context.plan.step;
   const { signal } = context;
   const baselines = new Map<string, number>();
@@ -130,7 +149,7 @@ async function filteredBatch(
   for (let round = 1; kept.length < wanted; round++) {
     const next = await clock.time('data', () => tasks.next());
     await clock.time('gen', async () => {
-      const { groups, greedy } = await answer(context, tasks.all, next, step, round);
+      const { groups, greedy } = await answer(parts, next, round);
       await scoreGreedy(tasks, greedy, baselines, signal);
       for (const [task, scored] of (await tasks.score(groups, signal)).entries()) {
         generated[task]!.push(...scored);
@@ -142,7 +161,7 @@ async function filteredBatch(
       checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
   }
   const scored = kept.slice(0, wanted).flat();
-  const batch = { scored, generated, baselines, ...tasks.outcome };
+  const batch = { scored, generated, baselines, ...(await tasks.outcome()) };
   return { responses: scored, score: () => Promise.resolve(batch) };
 }
 
@@ -166,17 +185,25 @@ class StepTasks {
   readonly invalid: InvalidResponse[] = [];
   readonly #context: StepContext;
   #skipped = 0;
-  #states: readonly TaskState[];
+  #cursors: readonly PromptCursor[] = [];
+  #gates: Promise<readonly GateState[]>;
 
-  constructor(context: StepContext, { cursor, gate, replay }: RunState) {
+  /** @param before where the batch before ends */
+  constructor(context: StepContext, before: Progress | Promise<Progress>) {
     this.all = [context.actors.task, ...context.actors.replays];
     this.#context = context;
-    this.#states = [{ cursor, gate }, ...replay];
+    this.#gates = Promise.resolve(before).then(({ gate, replay }) => [
+      gate,
+      ...replay.map((task) => task.gate),
+    ]);
+    // A failure is the other batch's, unless this one comes to scoring.
+    this.#gates.catch(() => undefined);
   }
 
-  /** The place in the data and the gates, and what was left out, as they are now. */
-  get outcome(): Pick<Batch, 'invalid' | 'progress' | 'skipped'> {
-    const [own, ...replay] = this.#states;
+  /** The place in the data and the gates, and what was left out, after the last round. */
+  async outcome(): Promise<Pick<Batch, 'invalid' | 'progress' | 'skipped'>> {
+    const gates = await this.#gates;
+    const [own, ...replay] = this.#cursors.map((cursor, i) => ({ cursor, gate: gates[i]! }));
     return { invalid: this.invalid, progress: { ...own!, replay }, skipped: this.#skipped };
   }
 
@@ -186,22 +213,23 @@ class StepTasks {
     const next = await feed.next(this.all, signal);
     warnOfData(next.notes, reporter);
     this.#skipped = next.skipped;
-    this.#states = this.#states.map((state, i) => ({ ...state, cursor: next.cursors[i]! }));
+    this.#cursors = next.cursors;
     return next;
   }
 
   /** Scores groups; returns the responses that have a score, by task. */
   async score(groups: readonly TaskGroup[], signal: AbortSignal): Promise<ScoredResponse[][]> {
     const { reporter } = this.#context;
+    const gates = await this.#gates;
     const scorings = await Promise.all(
       this.all.map(async ({ rewards, gate: spec }, task) => {
         const own = groups.filter((group) => group.task === task);
-        const state = this.#states[task]!.gate;
+        const state = gates[task]!;
         if (own.length === 0) return { scored: [], invalid: [], gate: state };
         return await scoreGroups(rewards, own, { spec, state }, signal);
       }),
     );
-    this.#states = this.#states.map((state, i) => ({ ...state, gate: scorings[i]!.gate }));
+    this.#gates = Promise.resolve(scorings.map(({ gate }) => gate));
     for (const { name, problem } of scorings.flatMap(({ invalid }) => invalid)) {
       reporter.note(`skipped ${name}: ${problem}`);
       this.invalid.push({ name, problem });
@@ -240,46 +268,28 @@ function checkRounds(
 
 /** Samples `n` responses to each prompt of a round. A group's id is unique in the step, though prompts may repeat. */
 async function answer(
-  context: StepContext,
-  tasks: readonly Task[],
+  { context, tasks, step, ask }: BatchParts,
   { prompts, taskOf }: TaskPrompts,
-  step: number,
   round: number,
 ): Promise<Round> {
-  const { algorithm, sampling, seed } = context.plan.step;
+  const { algorithm, sampling, seed, maxResponseLength: maxTokens } = context.plan.step;
+  const { signal } = context;
   const stream = ['rollout', seed, step, ...(round === 1 ? [] : [round])];
-  const request = rolloutRequest(context, sampling, stream);
-  const { rollouts } = context.actors;
-  const sampled = await generateGroups(rollouts, prompts, request, context.reporter);
+  const sampled = await ask(prompts, { sampling, maxTokens, stream, signal });
   const groups = sampled.map((group, i) => {
     const task = taskOf[i]!;
-    const { name } = tasks[task]!;
+    const { name } = tasks.all[task]!;
     return { ...group, task, id: [round, ...(name === null ? [] : [name]), group.id].join('/') };
   });
-  const isCompared = algorithm.advEstimator === 'remax';
-  return { groups, greedy: isCompared ? await answerGreedily(context, groups) : [] };
-}
-
-/** Decodes the greedy response to each prompt of a round, whose reward is the baseline of ReMax. */
-async function answerGreedily(
-  context: StepContext,
-  groups: readonly TaskGroup[],
-): Promise<TaskGroup[]> {
-  const sampling = { ...context.plan.step.sampling, n: 1, temperature: 0 };
-  const request = rolloutRequest(context, sampling, ['greedy']);
-  const prompts = groups.map(({ prompt }) => prompt);
-  const { rollouts } = context.actors;
-  const greedy = await generateGroups(rollouts, prompts, request, context.reporter);
-  return greedy.map((group, i) => ({ ...group, id: groups[i]!.id, task: groups[i]!.task }));
-}
-
-function rolloutRequest(
-  { plan, weights, signal }: StepContext,
-  sampling: Sampling,
-  stream: RolloutRequest['stream'],
-): RolloutRequest {
-  const maxTokens = plan.step.maxResponseLength;
-  return { sampling, maxTokens, stream, policyVersion: weights.version, signal };
+  if (algorithm.advEstimator !== 'remax') return { groups, greedy: [] };
+  // The reward of the greedy response to a prompt is the baseline of ReMax.
+  const likeliest = { ...sampling, n: 1, temperature: 0 };
+  const request = { sampling: likeliest, maxTokens, stream: ['greedy'], signal };
+  const greedy = await ask(prompts, request);
+  return {
+    groups,
+    greedy: greedy.map((group, i) => ({ ...group, id: groups[i]!.id, task: taskOf[i]! })),
+  };
 }
 
 /**

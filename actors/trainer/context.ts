@@ -3,6 +3,7 @@ import type { referenceProtocol } from '../reference/protocol.ts';
 import type { rolloutProtocol } from '../rollout/protocol.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorRef } from '../runtime/ref.ts';
+import type { RolloutWeights } from '../weights/rollout-weights.ts';
 import type { WeightSync } from '../weights/sync.ts';
 import type { Critics, Learners } from './learners.ts';
 import type { RunPlan } from './plan.ts';
@@ -30,6 +31,8 @@ export interface StepContext {
   readonly actors: RunActors;
   /** The policy's weights, which get to every process that reads them. */
   readonly weights: WeightSync;
+  /** Those of them that rollouts sample with. */
+  readonly rolloutWeights: RolloutWeights;
   /** Sizes of the models that are trained; they say what training costs. */
   readonly sizes: {
     readonly policy: ModelConfig['text'];

@@ -12,6 +12,9 @@ import type { Sequence } from '../messages.ts';
 import type { ActorRef, AskOptions } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
 
+/** Long enough for any pass that comes before. The runtime notices a lost actor at once, without it. */
+const TIMEOUT_MS = 24 * 3600_000;
+
 /** Shared counters of the samples done, one for each rank. */
 export class LearnerProgress {
   readonly #counters: Tensor<'i32'>;
@@ -63,6 +66,11 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
 
   async restore(request: StateRequest, options: AskOptions): Promise<void> {
     await this.all((ref) => ref.ask.restore(request, options));
+  }
+
+  /** Copies the trained weights to the memory of the first rank's process. */
+  async collect(): Promise<void> {
+    await this.all((ref) => ref.ask.collect(undefined, { timeoutMs: TIMEOUT_MS }));
   }
 
   protected all<T>(ask: (ref: Ref, rank: number) => Promise<T>): Promise<T[]> {

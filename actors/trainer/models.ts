@@ -130,10 +130,10 @@ export function trainedProps(
   return { ...modelProps(model, weights, device), ...(frozenLength > 0 && { frozenLength }) };
 }
 
-/** Props of the policy, adapters included. */
+/** Props of the policy, adapters included. @param trained the learners' weights, or those of rollouts */
 export function policyProps(
   policy: LoadedModel,
-  { frozen, trained }: PolicyWeights,
+  { frozen, trained }: Pick<PolicyWeights, 'frozen' | 'trained'>,
   device: DeviceName,
 ): WithSharedBlocks<ModelProps> {
   const { adapter } = policy;

@@ -6,7 +6,7 @@ import { askAny } from '../runtime/pool.ts';
 import type { TokenView } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress } from './learners.ts';
-import { criticRates, policyRate, type StepNumber } from './schedule.ts';
+import { criticRates, policyRate, versionAfter, type StepNumber } from './schedule.ts';
 import type { Stopwatch } from './timeline.ts';
 
 /**
@@ -166,7 +166,7 @@ export async function updatePolicy(
     const options = { timeoutMs: TIMEOUT_MS, signal };
     const request = { miniBatchSize, learningRate };
     const update = await actors.learners.update(experiences, request, progress, options);
-    weights.publish(number.step + 1);
+    weights.publish(versionAfter(plan.step, number.step));
     const metrics = { ...reduceMetrics(update.metrics), 'actor/lr': learningRate };
     return { metrics, trained: update.trained };
   });

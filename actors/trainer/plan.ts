@@ -111,7 +111,9 @@ function planStep(config: Config) {
   return {
     ...planResponses(config),
     algorithm,
-    correction: correctionSettings(algorithm),
+    correction: correctionSettings(config),
+    /** Updates that a batch's weights may be behind those it is trained on. */
+    maxStaleness: trainer.maxStaleness,
     /** Prompts of a step, P. */
     prompts: data.rolloutBatchSize,
     seed: trainer.seed,

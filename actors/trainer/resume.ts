@@ -8,10 +8,20 @@ import {
 } from '../run-folder/config-changes.ts';
 import { restore, type Checkpoints, type ResumePoint } from '../run-folder/checkpoints.ts';
 import { filesOfSteps, type RunFiles, setAside } from '../run-folder/files.ts';
+import type { KeptBatch } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
+import { readKept } from './ahead/kept-batches.ts';
 import type { RunPlan } from './plan.ts';
 
 type ResumeContext = Pick<StepContext, 'actors' | 'plan' | 'reporter'>;
+
+/** The place that a run resumes from, and what its checkpoint has besides. */
+export interface Resumed extends ResumePoint {
+  /** The Hugging Face directory of the policy. */
+  readonly checkpoint: string;
+  /** Responses that were sampled ahead. */
+  readonly kept: readonly KeptBatch[];
+}
 
 const TIMEOUT_MS = 60_000;
 
@@ -25,7 +35,7 @@ export async function resume(
   context: ResumeContext,
   checkpoints: Checkpoints,
   files: RunFiles,
-): Promise<(ResumePoint & { readonly checkpoint: string }) | null> {
+): Promise<Resumed | null> {
   const { plan, reporter } = context;
   const folder = await checkpointOf(context, checkpoints);
   const point = folder === null ? null : await restored(context, checkpoints, folder);
@@ -62,7 +72,7 @@ async function restored(
   { actors, plan, reporter }: ResumeContext,
   checkpoints: Checkpoints,
   folder: string,
-): Promise<ResumePoint & { readonly checkpoint: string }> {
+): Promise<Resumed> {
   const point = await restore(folder, actors);
   await checkpoints.recallBest(folder, point.step);
   const { cursor, replay } = point.state;
@@ -82,7 +92,8 @@ async function restored(
   if (changes.length > 0) {
     reporter.note(['with another config than before:', ...changeLines(changes)].join('\n'));
   }
-  return { ...point, checkpoint: join(folder, 'actor', 'huggingface') };
+  const kept = await readKept(folder);
+  return { ...point, kept, checkpoint: join(folder, 'actor', 'huggingface') };
 }
 
 async function changesSince(

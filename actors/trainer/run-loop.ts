@@ -12,10 +12,12 @@ import {
 } from '../../src/training/advance.ts';
 import { initialKlController } from './advantages.ts';
 import { Checkpoints, type ResumePoint, type RunState } from '../run-folder/checkpoints.ts';
+import { lockstep, type BatchSource } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
 import { reportData } from './reporter.ts';
-import { isDue } from './schedule.ts';
-import { resume } from './resume.ts';
+import { isDue, versionAfter } from './schedule.ts';
+import { resume, type Resumed } from './resume.ts';
+import { RolloutsAhead } from './ahead/rollouts-ahead.ts';
 import { profiled } from './profile.ts';
 import { RunFiles, type RunSummary } from '../run-folder/files.ts';
 import { Saving } from './saving.ts';
@@ -70,7 +72,7 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
       return { ...summary, checkpoint: resumed.checkpoint };
     }
   }
-  context.weights.publish(step + 1);
+  context.weights.publish(versionAfter(plan.step, step));
   actors.critics?.begin();
   // The line of an unfinished step may be there already, from an earlier attempt to finish it.
   const logged = unfinished === null ? step : step - 1;
@@ -80,10 +82,30 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
   const resumedAfter = resumed === null ? null : logged;
   await using log = RunLog.open(plan, files, reporter, { resumedAfter });
   const validations = new Validations(context, data.validationPrompts, log);
-  const saved = { step: resumed?.step ?? 0, checkpoint: resumed?.checkpoint ?? null };
-  const saving = new Saving(context, checkpoints, saved, () => validations.score());
-  const run = new Run(context, options, { steps, log, validations, saving }, point);
+  await using batches = batchesFrom(context, steps, point, resumed);
+  const newest = { step: resumed?.step ?? 0, checkpoint: resumed?.checkpoint ?? null };
+  const score = (): number => validations.score();
+  const saving = new Saving(context, checkpoints, { newest, batches, score });
+  const run = new Run(context, options, { steps, log, validations, saving, batches }, point);
   return await run.toEnd(resumed === null);
+}
+
+/** The batches of a run's steps, in turns with its updates or ahead of them. */
+function batchesFrom(
+  context: StepContext,
+  steps: number,
+  point: ResumePoint,
+  resumed: Resumed | null,
+): BatchSource {
+  const kept = resumed?.kept ?? [];
+  if (context.plan.step.maxStaleness > 0) return new RolloutsAhead(context, { steps, point, kept });
+  const groups = kept.flatMap(({ calls }) => calls).flatMap((call) => call.groups).length;
+  if (groups > 0) {
+    context.reporter.note(
+      `${groups} groups of responses that were sampled ahead are dropped, as trainer.max_staleness is 0`,
+    );
+  }
+  return lockstep;
 }
 
 /** The parts of a run that its loop works with. */
@@ -93,6 +115,7 @@ interface RunParts {
   readonly log: RunLog;
   readonly validations: Validations;
   readonly saving: Saving;
+  readonly batches: BatchSource;
 }
 
 /** The loop over the steps of a run. */
@@ -103,6 +126,7 @@ class Run {
   readonly #log: RunLog;
   readonly #validations: Validations;
   readonly #saving: Saving;
+  readonly #batches: BatchSource;
   readonly #idle = new IdleWatch();
   readonly #gradients: GradientWatch;
   /** The place of the run, as a checkpoint would keep it now. */
@@ -118,6 +142,7 @@ class Run {
     this.#log = parts.log;
     this.#validations = parts.validations;
     this.#saving = parts.saving;
+    this.#batches = parts.batches;
     this.#point = point;
     this.#gradients = new GradientWatch(context);
   }
@@ -204,7 +229,7 @@ class Run {
         },
       };
       const number = { step, steps: this.#steps };
-      const result = await trainingStep(context, this.#point.state, number);
+      const result = await trainingStep(context, this.#batches, this.#point.state, number);
       const { state, metrics } = result;
       this.#point = { ...this.#point, step, state, unfinished: metrics };
       this.#isWhole = true;

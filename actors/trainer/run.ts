@@ -6,6 +6,7 @@ import type { Logger } from '../runtime/actor.ts';
 import type { NodeOptions } from '../runtime/placement.ts';
 import { ActorSystem, type SystemOptions } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
+import { weightsInPlace } from '../weights/rollout-weights.ts';
 import { withWayOut } from './card-memory.ts';
 import { loadPolicy } from './models.ts';
 import { onThisMachine } from './this-machine.ts';
@@ -154,7 +155,8 @@ export async function evaluatePolicy(
   const ask = { timeoutMs: TIMEOUT_MS, signal };
   const { validationPrompts, notes } = await actors.task.data.ask.summary(undefined, ask);
   warnOfData(notes, reporter);
-  const context = { plan, actors, weights: weights.trained, reporter, signal };
+  const rolloutWeights = weightsInPlace(weights.trained);
+  const context = { plan, actors, rolloutWeights, reporter, signal };
   try {
     return await validate(context, validationPrompts, initialGateState, onScored);
   } catch (error) {

@@ -13,6 +13,8 @@ export interface PromptGroup {
   /** Id of the group, unique in a batch: that of the prompt, unless a prompt may come several times. */
   readonly id: string;
   readonly prompt: Prompt;
+  /** Version of the weights that sampled it. */
+  readonly policyVersion: number;
   readonly responses: Group['responses'];
 }
 
@@ -83,7 +85,7 @@ export async function generateGroups(
       const made = group === undefined ? 'no group' : `${group.responses.length} responses`;
       throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${n}`);
     }
-    return { id: prompt.promptId, prompt, responses: group.responses };
+    return { id: prompt.promptId, prompt, policyVersion, responses: group.responses };
   });
 }
 

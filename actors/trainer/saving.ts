@@ -1,6 +1,8 @@
 import { asCxmindError } from '../../src/errors.ts';
 import type { Checkpoints, ResumePoint } from '../run-folder/checkpoints.ts';
+import type { BatchSource } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
+import { writeKept } from './ahead/kept-batches.ts';
 import { Stopwatch } from './timeline.ts';
 
 /** A checkpoint: its step, and its Hugging Face directory. */
@@ -13,6 +15,7 @@ interface Saved {
 export class Saving {
   readonly #context: StepContext;
   readonly #checkpoints: Checkpoints;
+  readonly #batches: BatchSource;
   readonly #score: () => number;
   #newest: Saved;
   /** Settles when no checkpoint is being written. */
@@ -20,14 +23,24 @@ export class Saving {
   #isRequested = false;
 
   /**
-   * @param newest checkpoint, which the run resumed from; of step 0 for a new run
-   * @param score of the newest validation, which says whether a checkpoint is the best
+   * @param parts.newest  checkpoint, which the run resumed from; of step 0 for a new run
+   * @param parts.batches may be ahead of a checkpoint, which keeps what could not be sampled again
+   * @param parts.score   of the newest validation, which says whether a checkpoint is the best
    */
-  constructor(context: StepContext, checkpoints: Checkpoints, newest: Saved, score: () => number) {
+  constructor(
+    context: StepContext,
+    checkpoints: Checkpoints,
+    parts: {
+      readonly newest: Saved;
+      readonly batches: BatchSource;
+      readonly score: () => number;
+    },
+  ) {
     this.#context = context;
     this.#checkpoints = checkpoints;
-    this.#newest = newest;
-    this.#score = score;
+    this.#newest = parts.newest;
+    this.#batches = parts.batches;
+    this.#score = parts.score;
   }
 
   get newest(): Saved {
@@ -55,8 +68,10 @@ export class Saving {
   ): Promise<void> {
     const saved = this.#pending.then(async () => {
       const { step } = point;
+      const kept = await this.#batches.keptAfter(step);
       const clock = new Stopwatch(this.#context.timeline);
-      const request = { ...point, score: this.#score(), beforeNaming };
+      const writeMore = (directory: string): Promise<void> => writeKept(directory, kept);
+      const request = { ...point, score: this.#score(), writeMore, beforeNaming };
       const checkpoint = await clock.time('save_checkpoint', () =>
         this.#checkpoints.save(this.#context.actors, request),
       );

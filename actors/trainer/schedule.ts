@@ -19,6 +19,17 @@ export function policyRate(
   return rateAt(policy.optim, step - Math.max(1, criticWarmup), steps);
 }
 
+/**
+ * The version of the policy's weights after a step: 1, and one more for each update so far. While the critic warms up,
+ * the policy has none.
+ */
+export function versionAfter(
+  { criticWarmup }: Pick<StepPlan, 'criticWarmup'>,
+  step: number,
+): number {
+  return 1 + Math.max(0, step - Math.max(0, criticWarmup - 1));
+}
+
 /** The critic's learning rate in a step and in the next one. EasyR1 logs the next one, and so does a run here. */
 export function criticRates(
   { critic: { optim } }: StepPlan,

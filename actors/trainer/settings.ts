@@ -2,10 +2,11 @@ import { resolve } from 'node:path';
 import type { KlKind } from '../../src/algorithms/kl.ts';
 import type { LossAverageOptions } from '../../src/algorithms/loss-average.ts';
 import { rejectionsOf } from '../../src/algorithms/rejection.ts';
+import { policyLosses } from '../../src/algorithms/policy-losses.ts';
 import type { RolloutCorrectionOptions } from '../../src/algorithms/rollout-correction.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/compute.ts';
-import type { Algorithm, Config } from '../../src/config/schema.ts';
+import type { Config } from '../../src/config/schema.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { CriticProps } from '../critic/actor.ts';
@@ -203,8 +204,20 @@ export function microBatch({ data }: Config, trained: Trained, use: 'update' | '
   };
 }
 
-/** The settings of the correction, by `algorithm.rollout_correction`. */
-export function correctionSettings({ rolloutCorrection }: Algorithm): RolloutCorrectionOptions {
-  const { rolloutRs, rolloutRsThreshold, ...importance } = rolloutCorrection;
-  return { ...importance, rolloutRs: rejectionsOf(rolloutRs, rolloutRsThreshold) };
+/**
+ * The settings of the correction, by `algorithm.rollout_correction`. Where rollouts run ahead, each token has a weight of
+ * its own, or the responses have one if the loss takes no others.
+ */
+export function correctionSettings({
+  algorithm: { rolloutCorrection },
+  trainer: { maxStaleness },
+  worker: { actor },
+}: Config): RolloutCorrectionOptions {
+  const { rolloutIs, rolloutRs, rolloutRsThreshold, ...importance } = rolloutCorrection;
+  const [usual = null] = maxStaleness > 0 ? policyLosses[actor.lossType].weightLevels : [];
+  return {
+    ...importance,
+    rolloutIs: rolloutIs === 'auto' ? usual : rolloutIs,
+    rolloutRs: rejectionsOf(rolloutRs, rolloutRsThreshold),
+  };
 }

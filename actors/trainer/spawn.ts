@@ -24,6 +24,7 @@ import type { WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import { defaultSupervision } from '../runtime/supervisor.ts';
 import type { ActorSystem, ThreadActor } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
+import { TrailingWeights, weightsInPlace } from '../weights/rollout-weights.ts';
 import { WeightSync } from '../weights/sync.ts';
 import { freeBytesOf, keptOnCard, memoryTable } from './card-memory.ts';
 import type { RunActors, StepContext } from './context.ts';
@@ -60,11 +61,12 @@ export async function spawnRun(
   hosts: readonly Host[],
   { logger, reporter }: { readonly logger: Logger; readonly reporter: Reporter },
   owned: AsyncDisposableStack,
-): Promise<Pick<StepContext, 'actors' | 'weights' | 'sizes'>> {
+): Promise<Pick<StepContext, 'actors' | 'weights' | 'rolloutWeights' | 'sizes'>> {
   const places = placeRun(plan.placement, hosts);
   const policy = await loadPolicy(system, plan.policy.model);
   for (const note of policy.notes) reporter.note(note);
-  const weights = owned.use(new PolicyWeights(system, policy, logger));
+  const isAhead = plan.step.maxStaleness > 0;
+  const weights = owned.use(new PolicyWeights(system, policy, logger, isAhead));
   const [task, ...replays] = await Promise.all(
     [plan.task, ...plan.replays].map((each) =>
       spawnTask(system, each, policy.config, places.rewards),
@@ -95,8 +97,12 @@ export async function spawnRun(
   if (freeBytes !== null) {
     reporter.note(memoryTable(card!, keptOnCard(plan, { policy, critic }), freeBytes));
   }
+  const { trained, sampled } = weights;
+  const rolloutWeights = isAhead
+    ? new TrailingWeights(trained, sampled, () => actors.learners.collect())
+    : weightsInPlace(trained);
   const sizes = { policy: policy.config.text, critic: critic && critic.config.text };
-  return { actors, weights: weights.trained, sizes };
+  return { actors, weights: trained, rolloutWeights, sizes };
 }
 
 /** Starts the data actor and the reward actors of a task. */
@@ -253,7 +259,7 @@ function trainedBy(
   return { modelPath: directory, overrides, sharesWeights };
 }
 
-/** Starts the rollout actors, which read the learners' weights. */
+/** Starts the rollout actors, which read the learners' weights, or a second arena of them. */
 export async function spawnRollouts(
   system: ActorSystem,
   { engine, tokenizerPath }: RunPlan['rollout'],
@@ -271,17 +277,18 @@ export async function spawnRollouts(
     stopTokens: Tokenizer.load(tokenizerPath).eosIds,
   };
   const places = stations.map(({ place }) => place);
+  const read = { frozen: weights.frozen, trained: weights.sampled };
   const refs = await spawnAt(places, (placed, index) =>
     system.spawn({
       name: `rollout/${index}`,
       protocol: rolloutProtocol,
       module: new URL('../rollout/actor.ts', import.meta.url),
       create: 'rolloutActor',
-      props: { ...props, model: policyProps(policy, weights, stations[index]!.device) },
+      props: { ...props, model: policyProps(policy, read, stations[index]!.device) },
       ...placed,
     }),
   );
-  for (const ref of refs) weights.follow(ref);
+  for (const ref of refs) weights.followRollout(ref);
   return refs;
 }
 

@@ -4,7 +4,8 @@ import { lossMasks } from '../../src/training/truncation.ts';
 import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import { estimateAdvantages, perResponse, viewOf } from './advantages.ts';
-import { sampleBatch, type SampledResponse } from './batch.ts';
+import type { SampledResponse } from './batch.ts';
+import type { BatchSource } from './ahead/batch-source.ts';
 import { beside } from './beside.ts';
 import type { UndoableContext } from './context.ts';
 import { responseRows } from './episodes.ts';
@@ -17,15 +18,16 @@ import { Stopwatch } from './timeline.ts';
  * One step of reinforcement learning: sample, score, estimate advantages, update.
  *
  * The step is that of PPO (arXiv:1707.06347) and its critic-free relatives such as GRPO (arXiv:2402.03300), in the
- * order of EasyR1's `ray_trainer.py`, but that responses are scored beside the passes over them. It is synchronous: the
- * weights that sample are those that the update starts from.
+ * order of EasyR1's `ray_trainer.py`, but that responses are scored beside the passes over them. The weights that sample
+ * are those that the update starts from, or older ones where rollouts run ahead (`ahead/rollouts-ahead.ts`).
  *
  * Left to others:
  * - formulas: advantages and KL are in `src/algorithms`, losses in `src/training`;
  * - the loop: `run-loop.ts` takes steps, validates, saves and logs;
  * - failures: they end the run, which goes on from its last checkpoint.
  *
- * Weights are not copied. Rollouts read the learners' memory, and its version number says which step it is of.
+ * Weights are not copied, unless rollouts run ahead. Rollouts read the learners' memory, and its version number says how
+ * many updates it has.
  *
  * A step may be preempted. Until `beginUpdate` it has changed nothing, so it is undone; from then on it is finished
  * first.
@@ -33,17 +35,19 @@ import { Stopwatch } from './timeline.ts';
  * P prompts have n responses each, so there are B = P · n responses. A response of T tokens has log-probabilities,
  * values and advantages, f32 `[T]` each.
  *
- * @param at number of this step and of all steps; learning rates follow from it
+ * @param batches where its responses come from
+ * @param at      number of this step and of all steps; learning rates follow from it
  */
 export async function trainingStep(
   context: UndoableContext,
+  batches: BatchSource,
   state: RunState,
   at: StepNumber,
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
 
-  // Sample B responses.
-  const { responses, score } = await sampleBatch(context, state, at.step, clock);
+  // Sample B responses, or take those that were sampled ahead.
+  const { responses, score } = await batches.take(context, state, at.step, clock);
 
   // Score them while the models, as they are before the update, evaluate each of their tokens. Neither needs the other.
   const [batch, view] = await beside(context.signal, score, (signal) =>
@@ -57,6 +61,7 @@ export async function trainingStep(
   const { old, ref, values } = evaluated;
   // Each part of a reward is a metric under a name of its author's. A taken name fails here, before weights change.
   const rewards = rewardMetrics(context, batch);
+  const rollouts = batches.metrics(scored);
 
   // Turn rewards, less KL where it is part of them, into token advantages and returns.
   const estimate = clock.timeSync('adv', () =>
@@ -79,12 +84,13 @@ export async function trainingStep(
   const criticMetrics = await updateCritic(context, criticTargets, at, clock);
   const policyTargets = { sequences, masks, promptIds, old, ref, advantages };
   const { metrics: policyMetrics, trained } = await updatePolicy(context, policyTargets, at, clock);
+  batches.advance(at.step);
 
   return {
     state: { ...state, ...batch.progress, klController: estimate.klController },
     metrics: stepMetrics(context, {
       ...{ batch, sequences, view: evaluated, estimate, clock },
-      others: [rewards, correction.metrics, criticMetrics, policyMetrics],
+      others: [rewards, rollouts, correction.metrics, criticMetrics, policyMetrics],
     }),
     trained,
     accuracy: meanAccuracy(scored),

@@ -6,10 +6,21 @@ export class Stopwatch {
   readonly #started = performance.now();
   readonly #seconds: Partial<Record<Phase, number>> = {};
   readonly #timeline: Timeline | null;
+  readonly #place: Partial<SpanPlace>;
+  readonly #others: Stopwatch[] = [];
 
-  /** @param timeline draws every phase too */
-  constructor(timeline: Timeline | null = null) {
+  /**
+   * @param timeline draws every phase too
+   * @param place    where it draws them, if not in the trainer's current step
+   */
+  constructor(timeline: Timeline | null = null, place: Partial<SpanPlace> = {}) {
     this.#timeline = timeline;
+    this.#place = place;
+  }
+
+  /** Counts the phases of another clock as its own. */
+  include(other: Stopwatch): void {
+    this.#others.push(other);
   }
 
   async time<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
@@ -30,26 +41,41 @@ export class Stopwatch {
 
   /** Seconds of the phases so far. */
   get seconds(): PhaseSeconds {
-    return { ...this.#seconds };
+    return addPhases([this.#seconds, ...this.#others.map((other) => other.seconds)]);
   }
 
   /** Ends the step; returns the seconds of its phases and of the whole. */
   stopStep(): PhaseSeconds & { readonly step: number } {
     const step = this.#add('step', this.#started);
-    return { ...this.#seconds, step };
+    return { ...this.seconds, step };
   }
 
   /** Adds the time of a phase; returns all that it has taken so far. */
   #add(phase: Phase, started: number): number {
     const ended = performance.now();
-    this.#timeline?.add(phase, started, ended);
+    this.#timeline?.add(phase, started, ended, this.#place);
     return (this.#seconds[phase] = (this.#seconds[phase] ?? 0) + (ended - started) / 1000);
   }
 }
 
+/** The sums of seconds, phase by phase. */
+function addPhases(clocks: readonly PhaseSeconds[]): PhaseSeconds {
+  const sums: Partial<Record<Phase, number>> = {};
+  for (const [phase, seconds] of clocks.flatMap((clock) => Object.entries(clock))) {
+    sums[phase as Phase] = (sums[phase as Phase] ?? 0) + seconds;
+  }
+  return sums;
+}
+
+/** The place of a phase in a drawing: its step, and the lane of what runs beside other phases. */
+interface SpanPlace {
+  readonly step: number;
+  readonly lane: string;
+}
+
 /** The phases of a run over time, each with its step. */
 export class Timeline {
-  readonly #spans: Span[] = [];
+  readonly #spans: (Span & SpanPlace)[] = [];
   #step = 0;
 
   /** The step that later phases belong to. */
@@ -58,19 +84,21 @@ export class Timeline {
   }
 
   /** Adds a phase; times are those of `performance.now()`. */
-  add(phase: string, startedMs: number, endedMs: number): void {
+  add(phase: string, startedMs: number, endedMs: number, place: Partial<SpanPlace> = {}): void {
     this.#spans.push({
       name: phase,
       startUs: (performance.timeOrigin + startedMs) * 1000,
       durationUs: (endedMs - startedMs) * 1000,
       step: this.#step,
+      lane: 'trainer',
+      ...place,
     });
   }
 
   /** The phases since a moment, in microseconds since the epoch, as a process of a trace. */
   process(sinceUs: number): TraceProcess {
     const spans = this.#spans.filter(({ startUs }) => startUs >= sinceUs);
-    return { name: 'cxmind', threads: new Map([['trainer', spans]]) };
+    return { name: 'cxmind', threads: Map.groupBy(spans, ({ lane }) => lane) };
   }
 
   /** Writes all phases as a trace. */

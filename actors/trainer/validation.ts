@@ -22,7 +22,10 @@ export interface Validation {
 export type OnScored = (scored: readonly ScoredResponse[]) => Promise<void>;
 
 /** The part of a run that a validation needs. */
-export interface ValidationContext extends Pick<StepContext, 'weights' | 'reporter' | 'signal'> {
+export interface ValidationContext extends Pick<
+  StepContext,
+  'rolloutWeights' | 'reporter' | 'signal'
+> {
   readonly plan: Pick<RunPlan, 'validation'>;
   readonly actors: Pick<RunActors, 'task' | 'rollouts'>;
 }
@@ -34,11 +37,31 @@ export interface ValidationContext extends Pick<StepContext, 'weights' | 'report
  *
  * @param onScored is waited for before the next batch
  */
-export async function validate(
-  { plan, actors, reporter, weights, signal }: ValidationContext,
+export function validate(
+  context: ValidationContext,
   prompts: number,
   startGate: GateState,
   onScored?: OnScored,
+): Promise<Validation> {
+  const { rolloutWeights, signal } = context;
+  return rolloutWeights.use(
+    (version) => validateWith(context, version, { prompts, startGate, onScored }),
+    { signal },
+  );
+}
+
+async function validateWith(
+  { plan, actors, reporter, signal }: ValidationContext,
+  policyVersion: number,
+  {
+    prompts,
+    startGate,
+    onScored,
+  }: {
+    readonly prompts: number;
+    readonly startGate: GateState;
+    readonly onScored: OnScored | undefined;
+  },
 ): Promise<Validation> {
   const { sampling, maxPromptLength, maxResponseLength } = plan.validation;
   const batchSize = plan.validation.batchSize === -1 ? prompts : plan.validation.batchSize;
@@ -57,7 +80,7 @@ export async function validate(
         sampling,
         maxTokens: maxResponseLength,
         stream: ['validation'],
-        policyVersion: weights.version,
+        policyVersion,
         signal,
       },
       reporter,

@@ -3,6 +3,7 @@ import type { DeviceName } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { bytesPerElement, type FloatDType } from '../../src/tensor/dtype.ts';
 import { isInFile, letGo } from '../../src/tensor/file-memory.ts';
+import { slices } from '../../src/tensor/slices.ts';
 import { writeFloats } from '../../src/tensor/numbers.ts';
 import { SharedVersion, versionBytes } from '../../transport/shared/version.ts';
 import { deviceCopyBytes, forgetDeviceCopy } from '../device-copy.ts';
@@ -37,6 +38,9 @@ export interface Addressed {
   readonly address: string;
 }
 
+/** Elements that are copied between two turns of the event loop: few enough that messages do not wait. */
+const COPIED_AT_ONCE = 2 ** 22;
+
 /** The marker of an arena's block, in memory or in a file. */
 export function weightsMarker(name: string, sizeBytes: number, isInFile = false): SharedMarker {
   return { $shared: `weights/${name}`, sizeBytes, isInFile };
@@ -48,7 +52,8 @@ export function weightsMarker(name: string, sizeBytes: number, isInFile = false)
  * Each process has one block of weights and its version. A reader names the version it wants and waits for it. New
  * weights are sent in the background, and at once to a process that joins late; the working copy is made where they
  * arrive. There is one block, not two in turn: a synchronous step does not need the old weights while new ones come,
- * and a second block would double the memory.
+ * and a second block would double the memory. Rollouts ahead of the learners have a block of their own
+ * (`rollout-weights.ts`).
  */
 export class WeightSync implements AsyncDisposable {
   readonly #name: string;
@@ -65,6 +70,10 @@ export class WeightSync implements AsyncDisposable {
   readonly #learning = new Set<string>();
   #version = 0;
   #isClosed = false;
+  /** Settles when the next version is published; null while the weights of now may be read. */
+  #revision: PromiseWithResolvers<void> | null = null;
+  /** Settles when nobody in this process copies the weights. */
+  #reading: Promise<unknown> = Promise.resolve();
 
   /** @param synced weights over the block that `weightsMarker(name, …)` stands for in this process */
   constructor(system: ActorSystem, name: string, synced: Synced, logger: Logger) {
@@ -102,6 +111,11 @@ export class WeightSync implements AsyncDisposable {
     return this.#version;
   }
 
+  /** Settles once the weights may be read: at once, or with the version that learners are stepping to. */
+  get published(): Promise<void> | null {
+    return this.#revision?.promise ?? null;
+  }
+
   /** Brings the weights to the process of an actor, wherever it restarts. */
   follow(ref: Addressed): void {
     this.#serve(nodeOf(ref.address));
@@ -119,6 +133,8 @@ export class WeightSync implements AsyncDisposable {
 
   /** Withdraws the weights before learners step them; resolves once nobody reads or sends them. */
   async revise(): Promise<void> {
+    this.#revision ??= Promise.withResolvers();
+    await this.#reading;
     this.#here.current = 0;
     await Promise.all(
       [...this.#copies].map(([node, copy]) =>
@@ -134,16 +150,38 @@ export class WeightSync implements AsyncDisposable {
     }
     const isFirst = this.#version === 0;
     // From the second version on, learners keep the working copy up to date.
-    if (isFirst && this.#working !== null) {
-      writeFloats(this.#working.flat, 0, this.#arena.data);
-      for (const { data } of [this.#arena, this.#working]) letGo(data);
-    }
+    if (isFirst) this.#fillWorking();
     this.#version = version;
     this.#here.current = version;
+    this.#revision?.resolve();
+    this.#revision = null;
     for (const [node, copy] of this.#copies) {
       if (this.#learning.has(node) && !isFirst) copy.name(version);
       else copy.bring(version);
     }
+  }
+
+  /**
+   * Publishes the weights that another sync of the same layout has now, in place of this one's. The other's are not
+   * revised meanwhile.
+   *
+   * @param ready is waited for first, with the other's weights held
+   */
+  async copy(from: WeightSync, ready: () => Promise<unknown>): Promise<void> {
+    const copied = (async () => {
+      await ready();
+      await this.revise();
+      for (const { start, end } of slices(this.#arena.data.length, COPIED_AT_ONCE)) {
+        const [old, now] = [this.#arena, from.#arena].map(({ data }) => data.subarray(start, end));
+        old!.set(now!);
+        for (const part of [old!, now!]) letGo(part);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (this.#version > 0) this.#fillWorking();
+      this.publish(from.version);
+    })();
+    from.#reading = copied.catch(() => undefined);
+    await copied;
   }
 
   /** Gives up what is being sent and withdraws every copy: the next run's weights go to the same blocks. */
@@ -151,6 +189,13 @@ export class WeightSync implements AsyncDisposable {
     this.#isClosed = true;
     this.#here.current = 0;
     await Promise.all([...this.#copies.values()].map((copy) => copy.revoke()));
+  }
+
+  /** Makes the working copy in this process's memory, where there is one. */
+  #fillWorking(): void {
+    if (this.#working === null) return;
+    writeFloats(this.#working.flat, 0, this.#arena.data);
+    for (const { data } of [this.#arena, this.#working]) letGo(data);
   }
 
   /** Marker of the working copy; null where models compute with the weights themselves. */

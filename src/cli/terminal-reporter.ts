@@ -8,18 +8,22 @@ const REDRAW_MS = 100;
 /** Characters of a bar's line that are not the bar. */
 const BESIDE_BAR = 42;
 
-/** Reporter with a progress bar per phase and a table line per step; without a terminal, only the lines. */
+/**
+ * Reporter with a progress bar per phase and a table line per step; without a terminal, only the lines. Of phases that
+ * run beside each other the first has the bar.
+ */
 export class TerminalReporter implements Reporter {
   readonly #out: NodeJS.WriteStream;
   #lines = 0;
   #heading = '';
+  #hasBar = false;
 
   constructor(out: NodeJS.WriteStream = process.stdout) {
     this.#out = out;
   }
 
   phase({ name, total, done }: Phase): Disposable {
-    if (!this.#out.isTTY) return { [Symbol.dispose]: () => undefined };
+    if (!this.#out.isTTY || this.#hasBar) return { [Symbol.dispose]: () => undefined };
     const bar = new SingleBar({
       format: `${name.padEnd(14)} {bar} {value}/{total}  {duration_formatted}`,
       barCompleteChar: '█',
@@ -29,12 +33,14 @@ export class TerminalReporter implements Reporter {
       clearOnComplete: true,
       stream: this.#out,
     });
+    this.#hasBar = true;
     bar.start(total, 0);
     const timer = setInterval(() => bar.update(Math.min(total, done())), REDRAW_MS);
     return {
       [Symbol.dispose]: () => {
         clearInterval(timer);
         bar.stop();
+        this.#hasBar = false;
       },
     };
   }

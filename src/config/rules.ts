@@ -203,7 +203,7 @@ export const trainingRules: readonly Rule[] = [
     broken: ({ algorithm: { rolloutCorrection }, worker: { actor } }) => {
       const { rolloutIs } = rolloutCorrection;
       const levels: readonly string[] = policyLosses[actor.lossType].weightLevels;
-      return rolloutIs === null || levels.includes(rolloutIs)
+      return rolloutIs === null || rolloutIs === 'auto' || levels.includes(rolloutIs)
         ? undefined
         : `worker.actor.loss_type = ${actor.lossType} weighs whole responses, so it takes ` +
             `${[...levels, 'null'].join(' or ')}, got ${rolloutIs}`;

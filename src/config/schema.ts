@@ -114,8 +114,8 @@ export interface Data extends t.TypeOf<typeof Data> {}
 /** `algorithm.rollout_correction`: importance weights and rejection, as in verl. */
 const RolloutCorrection = section({
   rolloutIs: about(
-    'cxmind: as in verl; importance weights of the policy loss, one a token or one a response; null is none.',
-    orNull(oneOf(...importanceLevels)),
+    'cxmind: as in verl; importance weights of the policy loss, one a token or one a response; null is none, and auto one a token where rollouts run ahead.',
+    withDefault(orNull(oneOf('auto', ...importanceLevels)), 'auto'),
   ),
   rolloutIsThreshold: about(
     'cxmind: larger importance weights are truncated to this.',
@@ -203,6 +203,10 @@ export const Trainer = section({
   maxTryMakeBatch: about(
     'Generation rounds a step may take to fill its batch; 0 or less sets no limit.',
     withDefault(int, 20),
+  ),
+  maxStaleness: about(
+    'cxmind: updates that the weights a batch is sampled with may be behind those it is trained on; 0 samples and trains in turns, 1 is one step ahead.',
+    withDefault(intFrom(0), 0),
   ),
   criticWarmup: about('The policy is updated from this step on.', withDefault(intFrom(0), 0)),
   valFreq: about(

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { benchActors } from './actors.bench.ts';
 import { benchAdapters } from './adapters.bench.ts';
+import { benchAsync } from './async.bench.ts';
 import { benchCollectives } from './collectives.bench.ts';
 import { benchData } from './data.bench.ts';
 import { benchCurriculum } from './curriculum.bench.ts';
@@ -16,6 +17,7 @@ import { benchStep } from './step.bench.ts';
 const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   actors: benchActors,
   adapters: benchAdapters,
+  async: benchAsync,
   collectives: benchCollectives,
   data: benchData,
   curriculum: benchCurriculum,

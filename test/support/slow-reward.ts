@@ -7,3 +7,9 @@ export async function score(inputs: readonly RewardInput[]): Promise<RewardParts
   await delay(100);
   return lettersOf(inputs);
 }
+
+/** The same after 200 ms, the time of a judge elsewhere. */
+export async function scoreIn200Ms(inputs: readonly RewardInput[]): Promise<RewardParts[]> {
+  await delay(200);
+  return lettersOf(inputs);
+}

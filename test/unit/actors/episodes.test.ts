@@ -83,7 +83,7 @@ describe('responses of several turns', () => {
     const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];
     const gate = { spec: undefined, state: { ema: null } };
     const { signal } = new AbortController();
-    const group = { id: 'a', prompt, responses };
+    const group = { id: 'a', prompt, policyVersion: 1, responses };
     const { scored, invalid } = await scoreGroups([reward], [group], gate, signal);
     assert.deepEqual(asked, ['row rows:1, response 2 of 2']);
     assert.equal(scored.length, 1);

@@ -69,6 +69,7 @@ describe('Config', () => {
         'worker.reward.timeout_seconds',
         'worker.reward.invalid_responses',
         'worker.reward.python',
+        'trainer.max_staleness',
         'trainer.best_metric',
         'trainer.console_form',
         'trainer.profile',

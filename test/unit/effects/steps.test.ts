@@ -35,7 +35,11 @@ const signal = new AbortController().signal;
 const weights = { version: 1, revise: () => Promise.resolve(), publish: () => undefined };
 
 function contextOf(config: Config, actors: object): StepContext {
-  const shared = { reporter: silentReporter, signal, weights, feed: new PromptFeed() };
+  const rolloutWeights = { use: <T>(work: (version: number) => Promise<T>) => work(1) };
+  const shared = {
+    ...{ reporter: silentReporter, signal, weights, rolloutWeights },
+    feed: new PromptFeed(),
+  };
   const context = { ...shared, actors: { replays: [], ...actors }, plan: planRun(config) };
   return context as unknown as StepContext;
 }
@@ -161,11 +165,11 @@ describe('a key of the config', () => {
       ],
       (item) =>
         assertChanges(
-          ({ algorithm }) => {
+          (config) => {
             const tensor = (...data: number[]) => tensorOf('f32', [data.length], data);
             const rollout = [tensor(-1, -2, -1), tensor(-0.5, -1)];
             const old = [tensor(-1, -1.2, -1), tensor(-0.6, -1)];
-            const { weigh, masks } = correctStep(correctionSettings(algorithm), rollout, old);
+            const { weigh, masks } = correctStep(correctionSettings(config), rollout, old);
             return { weights: weigh(new Float32Array(5).fill(1)), masks };
           },
           item,
@@ -174,6 +178,18 @@ describe('a key of the config', () => {
           'algorithm.rollout_correction.rollout_rs_threshold=1.2',
         ),
     );
+
+    it('weighs by default where rollouts run ahead, as the loss allows', async () => {
+      const levelOf = async (...items: string[]): Promise<unknown> =>
+        correctionSettings(await configOf(...items)).rolloutIs;
+      const ahead = 'trainer.max_staleness=1';
+      assert.equal(await levelOf(), null);
+      assert.equal(await levelOf(ahead), 'token');
+      assert.equal(await levelOf(ahead, 'worker.actor.loss_type=geo_mean'), 'sequence');
+      assert.equal(await levelOf(ahead, 'worker.actor.loss_type=vespo'), null);
+      const told = 'algorithm.rollout_correction.rollout_is=null';
+      assert.equal(await levelOf(ahead, told), null);
+    });
 
     effectOf('algorithm.mask_truncated_completions');
     it('leaves truncated responses out of the losses: algorithm.mask_truncated_completions=true', async () => {

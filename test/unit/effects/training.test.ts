@@ -128,6 +128,7 @@ describe('a key of the config', () => {
       const group = {
         id: prompt.promptId,
         prompt: { ...prompt, input: { ...textPrompt([1, 2]), grids: [] } },
+        policyVersion: 1,
         responses: [response],
       };
       return { group, response, text: '', parts: { overall } };

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, existsSync, readFileSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { effectOf } from '../support/effect.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import {
+  keepingReporter,
+  metricsOf,
+  numbersOf,
+  phaseReporter,
+  tinyItems,
+  trainedOf,
+  trainTiny,
+  writeTinyDemo,
+} from '../support/tiny-run.ts';
+
+const bin = join(import.meta.dirname, '../../bin/cxmind.js');
+
+const items = [
+  'worker.reward.reward_function=test/support/letters-reward.ts:score',
+  'data.rollout_batch_size=6',
+  'worker.actor.global_batch_size=6',
+  'trainer.val_before_train=false',
+  'trainer.max_steps=4',
+];
+const ahead = [...items, 'trainer.max_staleness=1', 'trainer.save_freq=1', 'trainer.val_freq=2'];
+
+describe('a run whose rollouts are one step ahead', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  /** Four steps without a stop, one step ahead; a checkpoint after each. */
+  let whole: string;
+  const fileOf = (run: string, name: string): Buffer => readFileSync(join(run, name));
+  const assertSameEnd = (run: string): void => {
+    for (const name of [
+      'global_step_3/rollouts.safetensors',
+      'global_step_4/actor/huggingface/model.safetensors',
+      'global_step_4/actor/optimizer.safetensors',
+      'global_step_4/trainer.json',
+    ]) {
+      assert.ok(fileOf(run, name).equals(fileOf(whole, name)), `${name} differs`);
+    }
+    assert.deepEqual(numbersOf(run), numbersOf(whole));
+    assert.deepEqual(trainedOf(run), trainedOf(whole));
+  };
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    whole = join(temporary.path, 'whole');
+    await writeTinyDemo(demo);
+    await trainTiny(demo, whole, ahead);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  effectOf('trainer.max_staleness');
+  it('samples each batch with the weights before the last update, and corrects for it', async () => {
+    const [turns, untrained] = ['turns', 'untrained'].map((name) => join(temporary.path, name));
+    await trainTiny(demo, turns!, [...items, 'trainer.max_steps=2']);
+    await trainTiny(demo, untrained!, [...items, 'trainer.max_steps=2', 'worker.actor.optim.lr=0']);
+    const [first, second, ...others] = metricsOf(whole);
+    const responses = (line: object | undefined): unknown =>
+      Object.fromEntries(
+        Object.entries(line!).filter(([name]) => /^(reward|response_length)\//.test(name)),
+      );
+    // The first batch knows of no update, and neither does the second, unlike that of a run in turns.
+    assert.deepEqual(responses(first), responses(metricsOf(turns!)[0]));
+    assert.deepEqual(responses(second), responses(metricsOf(untrained!)[1]));
+    assert.notDeepEqual(responses(second), responses(metricsOf(turns!)[1]));
+    assert.deepEqual(
+      [first, second, ...others].map((line) => line!['rollout/staleness']),
+      [0, 1, 1, 1],
+    );
+    assert.deepEqual(
+      metricsOf(whole).map((line) => line['rollout/stale_groups']),
+      [0, 0, 0, 0],
+    );
+    const mismatch = (line: object | undefined): number =>
+      (line as Record<string, number>)['actor/rollout_train_mismatch/mean']!;
+    assert.equal(mismatch(first), mismatch(metricsOf(turns!)[0]));
+    assert.ok(mismatch(second) > 10 * mismatch(first), `${mismatch(second)}`);
+    const uncorrected = join(temporary.path, 'uncorrected');
+    await trainTiny(demo, uncorrected, [
+      ...ahead,
+      'algorithm.rollout_correction.rollout_is=null',
+      'trainer.max_steps=2',
+    ]);
+    const normOf = (run: string): unknown => metricsOf(run)[1]!['actor/grad_norm'];
+    assert.notEqual(normOf(uncorrected), normOf(whole));
+    assert.equal(metricsOf(turns!)[0]!['rollout/staleness'], undefined);
+  });
+
+  it('ends the same after a kill, with the responses that were in flight at the save', async () => {
+    const run = join(temporary.path, 'killed');
+    const child = spawn(process.execPath, [bin, 'train', ...tinyItems(demo, run, ahead)], {
+      stdio: 'ignore',
+    });
+    const exited = once(child, 'exit');
+    while (!existsSync(run)) await new Promise((resolve) => setTimeout(resolve, 10));
+    const watcher = watch(run, (_, name) => {
+      if (name === 'global_step_2') child.kill('SIGKILL');
+    });
+    assert.deepEqual(await exited, [null, 'SIGKILL']);
+    watcher.close();
+    assert.ok(existsSync(join(run, 'global_step_2/rollouts.safetensors')));
+    assert.ok(!existsSync(join(run, 'global_step_4')));
+    await trainTiny(demo, run, ahead);
+    assertSameEnd(run);
+  });
+
+  it('ends the same after a preemption in the middle of an update', async () => {
+    const run = join(temporary.path, 'preempted');
+    const preemption = new AbortController();
+    let updates = 0;
+    const reporter = phaseReporter(({ name }) => {
+      if (name === 'update' && ++updates === 2) preemption.abort(new Error('wanted back'));
+    });
+    const options = { reporter, preemption: preemption.signal };
+    const summary = await trainTiny(demo, run, ahead, options);
+    assert.deepEqual([summary.steps, summary.preempted], [2, true]);
+    await trainTiny(demo, run, ahead);
+    assertSameEnd(run);
+  });
+
+  it('goes on in turns without the responses that are too stale for that', async () => {
+    const run = join(temporary.path, 'in-turns');
+    cpSync(whole, run, { recursive: true });
+    const { notes, reporter } = keepingReporter();
+    const from = `trainer.load_checkpoint_path=${run}/global_step_3`;
+    await trainTiny(demo, run, [...ahead, from, 'trainer.max_staleness=0'], { reporter });
+    assert.match(notes.join('\n'), /6 groups of responses that were sampled ahead are dropped/);
+    assert.equal(metricsOf(run).length, 4);
+    assert.equal(existsSync(join(run, 'global_step_4/rollouts.safetensors')), false);
+  });
+});
