@@ -1,5 +1,5 @@
 import * as t from 'io-ts';
-import { whole } from '../src/check/scalars.ts';
+import { bytes, whole } from '../src/check/scalars.ts';
 import { Answer, roles } from '../src/data/row.ts';
 import { tensor } from '../transport/tensor-codec.ts';
 
@@ -25,7 +25,7 @@ const ContentPart = t.union([
 
 /** Turn of a conversation, as chat templates get it. */
 const Message = t.type({
-  role: t.keyof(roles),
+  role: t.keyof({ ...roles, tool: null }),
   content: t.union([t.string, t.readonlyArray(ContentPart)]),
 });
 
@@ -46,6 +46,8 @@ export const Prompt = t.type({
   context: PromptContext,
   groundTruth: Answer,
   input: PromptInput,
+  /** The prompt's pictures for an environment, paths or bytes of files; none where there is no environment. */
+  images: t.readonlyArray(t.union([t.string, bytes])),
 });
 export interface Prompt extends t.TypeOf<typeof Prompt> {}
 

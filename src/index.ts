@@ -16,6 +16,17 @@ export type { Log, Logger, LogLevel } from './log.ts';
 export type { AnsweredText, Reward, RewardInput, RewardParts } from './reward/reward.ts';
 export type { BatchRewardFunction, SequentialRewardFunction } from './reward/user-function.ts';
 export { builtInReward, builtInRewards, resolveReward } from './reward/registry.ts';
+export type {
+  Environment,
+  EnvironmentFunction,
+  EnvironmentReply,
+  EpisodeMessage,
+  EpisodeStart,
+  PolicyMessage,
+  ShownMessage,
+} from './environment/environment.ts';
+export type { ToolCall } from './environment/tool-calls.ts';
+export type { Tool } from './text/chat-template.ts';
 export { gateStep, initialGateState } from './reward/gate.ts';
 export type { GateSpec, GateState, GateStep } from './reward/gate.ts';
 export { advantageEstimators, groupRelativeAdvantage } from './algorithms/advantage.ts';

@@ -30,7 +30,9 @@ const engine = [
   'src/model',
   'src/generation',
 ];
-const content = ['src/vision', 'src/text', 'src/data', 'src/reward', 'src/demo'];
+const content = [
+  ...['src/vision', 'src/text', 'src/data', 'src/reward', 'src/environment', 'src/demo'],
+];
 const learning = [...['src/optim', 'src/metrics', 'src/loggers', 'src/evaluation', 'src/training']];
 const everything = [...engine, ...content, ...learning];
 
@@ -87,8 +89,10 @@ const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/model-actor': [...everything, 'actors/runtime', 'actors/model-props'],
   'actors/weights': [...model, 'actors/device-copy', 'transport/shared'],
   'actors/data': [...messages, 'actors/runtime', 'actors/messages'],
-  'actors/reward': [...messages, 'actors/runtime', 'actors/messages'],
-  'actors/rollout': model,
+  'actors/user-code': [...messages, 'actors/runtime'],
+  'actors/reward': [...messages, 'actors/runtime', 'actors/messages', 'actors/user-code'],
+  'actors/environment': [...messages, 'actors/runtime', 'actors/user-code'],
+  'actors/rollout': [...model, 'actors/environment'],
   'actors/joint': [...model, 'transport/collectives', 'transport/zmq'],
   'actors/reference': [...model, 'actors/joint'],
   'actors/learner': [...model, 'actors/joint'],
@@ -101,6 +105,7 @@ const roles: Readonly<Record<string, readonly string[]>> = {
       'actors/weights',
       'actors/data',
       'actors/reward',
+      'actors/environment',
       'actors/rollout',
     ],
     ...['actors/joint', 'actors/reference', 'actors/learner', 'actors/critic'],
@@ -140,6 +145,9 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/text': [...ground, 'src/tensor'],
   'src/data': [...ground, 'src/hub', 'src/tensor', 'src/model', 'src/vision', 'src/text'],
   'src/reward': [...ground, 'src/tensor', 'src/text', 'src/data'],
+  'src/environment': [
+    ...[...ground, 'src/tensor', 'src/text', 'src/vision', 'src/data', 'src/reward'],
+  ],
   'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision'],
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
   'src/metrics': ground,

@@ -9,6 +9,7 @@ import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
 import { patchBytes } from '../../src/tensor/patch-levels.ts';
+import type { Tool } from '../../src/text/chat-template.ts';
 import type { Prompt, Sequence } from '../messages.ts';
 import { actorFactory, type Actor, type Environment, type Logger } from '../runtime/actor.ts';
 import { PixelPool, pixelProtocol } from './pixels.ts';
@@ -31,6 +32,10 @@ export interface DataProps extends SampleSettings {
   readonly filterConcurrency: number;
   /** Names of the actors that read pixels; without any, the data actor reads them itself. */
   readonly pixelReaders: readonly string[];
+  /** Functions that the policy may call, which prompts show. */
+  readonly tools: readonly Tool[];
+  /** True where prompts go with their pictures, for an environment. */
+  readonly withImages: boolean;
   /** Prompts of a training batch. */
   readonly batchSize: number;
   readonly shuffle: boolean;
@@ -113,7 +118,8 @@ export class DataActor implements Actor<typeof dataProtocol> {
       notes.add(note);
       logger.warn({ picture: note }, 'picture may not be read as meant');
     };
-    const builder = new SampleBuilder({ ...sampleOptions(props, reader), warn });
+    const { tools } = props;
+    const builder = new SampleBuilder({ ...sampleOptions(props, reader), tools, warn });
     const read = async (files: DataSources | null): Promise<Rows> =>
       files === null ? none() : readRows(files, props, builder, notes);
     const train = await read(props.trainFiles);
@@ -139,7 +145,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     notes: string[];
   }> {
     const { taken: prompts, cursor } = await this.#take((row) =>
-      this.#orSkip(this.#train, async () => promptOf(await this.#ahead.take(row))),
+      this.#orSkip(this.#train, async () => this.#prompt(await this.#ahead.take(row))),
     );
     return { prompts, cursor, skipped: this.#skipped, notes: this.#notes.taken() };
   }
@@ -154,7 +160,9 @@ export class DataActor implements Actor<typeof dataProtocol> {
 
   async validation(range: Range): Promise<{ prompts: Prompt[] }> {
     return {
-      prompts: await this.#ofValidation(range, async (row) => promptOf(await this.#sample(row))),
+      prompts: await this.#ofValidation(range, async (row) =>
+        this.#prompt(await this.#sample(row)),
+      ),
     };
   }
 
@@ -219,9 +227,16 @@ export class DataActor implements Actor<typeof dataProtocol> {
     return made.filter((each) => each !== null);
   }
 
+  async #prompt(sample: PromptSample): Promise<Prompt> {
+    const { id: promptId, row, text, messages, groundTruth } = sample;
+    const context = { text, messages: [...messages], columns: columnsOf(row) };
+    const images = this.#props.withImages ? await this.#builder.imageSources(row) : [];
+    return { promptId, context, groundTruth, input: inputOf(sample), images };
+  }
+
   /** A row's prompt with its reference answer. */
   async #solution(row: DatasetRow, sample: Promise<PromptSample>): Promise<Sequence> {
-    const { input } = promptOf(await sample);
+    const input = inputOf(await sample);
     const data = this.#builder.encodeAnswer(row);
     return { prompt: input, response: { dtype: 'i32', shape: [data.length], data }, media: null };
   }
@@ -289,18 +304,12 @@ function rowOf({ message, detail }: CxmindError): string {
   return line === undefined ? message : `${file}:${line}`;
 }
 
-function promptOf(sample: PromptSample): Prompt {
-  const { id, row, text, messages, groundTruth, tokenIds, positions, pixelValues, grids } = sample;
+function inputOf({ tokenIds, positions, pixelValues, grids }: PromptSample): Prompt['input'] {
   return {
-    promptId: id,
-    context: { text, messages: [...messages], columns: columnsOf(row) },
-    groundTruth,
-    input: {
-      tokenIds: { dtype: 'i32', shape: [tokenIds.length], data: tokenIds },
-      positions,
-      pixelValues,
-      grids: grids.map(([t, h, w]) => [t, h, w]),
-    },
+    tokenIds: { dtype: 'i32', shape: [tokenIds.length], data: tokenIds },
+    positions,
+    pixelValues,
+    grids: grids.map(([t, h, w]) => [t, h, w]),
   };
 }
 

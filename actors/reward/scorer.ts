@@ -1,12 +1,10 @@
-import type { Readable } from 'node:stream';
-import { createInterface } from 'node:readline';
 import type { RewardFile } from '../../src/config/names.ts';
 import type { Answer } from '../../src/data/row.ts';
 import { asCxmindError, CxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { RewardType } from '../../src/reward/user-function.ts';
-import type { Logger } from '../runtime/actor.ts';
+import { LOAD_LIMIT_MS, titleOf } from '../user-code/user-code.ts';
 
 /** A user's function, and how it is loaded. */
 export interface FunctionProps {
@@ -34,38 +32,10 @@ export interface Scorer extends AsyncDisposable {
   ): Promise<Outcome[]>;
 }
 
-/** Time for loading a function, which may mean heavy libraries. */
-export const LOAD_LIMIT_MS = 120_000;
-
-/** Time for a function to do what it does at exit. */
-export const EXIT_LIMIT_MS = 2_000;
-
-/** Name of a function in logs and errors. */
-export function titleOf({ file, name }: RewardFile): string {
-  return `${file}:${name}`;
-}
-
 /** The error of a function that does not load. */
 export function loadError(source: RewardFile, thrown: unknown): CxmindError {
   const { code, message } = asCxmindError(thrown);
   const why = code === 'ACTOR_TIMEOUT' ? `took longer than ${LOAD_LIMIT_MS / 1000} s` : message;
   const whole = `reward function: ${titleOf(source)} does not load: ${why}`;
   return new CxmindError('REWARD_INVALID', whole, { cause: thrown });
-}
-
-/** Characters of a printed line that are kept. */
-const LONGEST_LINE = 2000;
-
-/** Logs what a function prints, line by line. */
-export function logPrinted(
-  stream: Readable,
-  logger: Logger,
-  onLine?: (line: string) => void,
-): void {
-  createInterface({ input: stream, crlfDelay: Infinity }).on('line', (whole) => {
-    if (whole.trim() === '') return;
-    const line = whole.length > LONGEST_LINE ? `${whole.slice(0, LONGEST_LINE)}…` : whole;
-    logger.info({ line }, 'reward function printed');
-    onLine?.(line);
-  });
 }

@@ -4,15 +4,8 @@ import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { Sandbox } from '../runtime/sandbox.ts';
-import {
-  EXIT_LIMIT_MS,
-  LOAD_LIMIT_MS,
-  loadError,
-  logPrinted,
-  titleOf,
-  type FunctionProps,
-  type Scorer,
-} from './scorer.ts';
+import { EXIT_LIMIT_MS, LOAD_LIMIT_MS, logPrinted, titleOf } from '../user-code/user-code.ts';
+import { loadError, type FunctionProps, type Scorer } from './scorer.ts';
 
 /** A JavaScript or TypeScript function on a thread that is ended where it hangs. */
 export class ThreadScorer implements Scorer {
@@ -28,7 +21,7 @@ export class ThreadScorer implements Scorer {
       props,
       startLimitMs: LOAD_LIMIT_MS,
       exitLimitMs: EXIT_LIMIT_MS,
-      onOutput: (stream) => logPrinted(stream, logger),
+      onOutput: (stream) => logPrinted(stream, logger, 'reward function'),
       onLoss: ({ message }) => logger.warn({ why: message }, 'reward function lost'),
     });
   }

@@ -1,9 +1,14 @@
 import * as t from 'io-ts';
 import { whole } from '../../src/check/scalars.ts';
+import { EpisodeStart } from '../../src/environment/environment.ts';
 import { tensor } from '../../transport/tensor-codec.ts';
 import { FinishReason, Progress, PromptInput, ResponseMedia } from '../messages.ts';
 import { profileCalls } from '../model-actor.ts';
 import { call, protocol } from '../runtime/protocol.ts';
+
+const { seed: _, ...taskParts } = EpisodeStart.props;
+/** A prompt as the environment of an episode is told of it; its seed is that of the response. */
+export const EpisodeTask = t.type(taskParts);
 
 /** Parameters by which next tokens are drawn. */
 export const SamplingMessage = t.type({ temperature: t.number, topP: t.number, topK: t.number });
@@ -15,6 +20,7 @@ export const GenerateRequest = t.type({
       promptId: t.string,
       input: PromptInput,
       keys: t.array(t.tuple([t.number, t.number])),
+      task: EpisodeTask,
     }),
   ),
   sampling: SamplingMessage,

@@ -12,6 +12,7 @@ import {
   criticModel,
   criticSettings,
   dataSettings,
+  episodeSettings,
   learnerSettings,
   microBatch,
   policyModel,
@@ -89,6 +90,7 @@ export function planRun(
         memoryShare: worker.rollout.gpuMemoryUtilization,
       },
       tokenizerPath: tokenizerPathOf(config),
+      episodes: episodeSettings(config),
     },
     /** The run's own prompts and reward. */
     task: planTask(config, files, null, note),
@@ -133,8 +135,8 @@ function planResponses({ data, worker: { rollout, reward } }: Config) {
     sampling: rollout as Sampling,
     maxPromptLength: data.maxPromptLength,
     maxResponseLength: data.maxResponseLength,
-    /** True where responses that cannot be scored are left out and counted, instead of ending the run. */
-    skipsInvalid: reward.invalidResponses === 'skip',
+    /** True where responses may be left out and counted: what cannot be scored, or what an environment broke off. */
+    skipsInvalid: reward.invalidResponses === 'skip' || rollout.multiTurn.enable,
   };
 }
 
@@ -145,6 +147,8 @@ export function planSupervised(config: Config) {
     ...planTraining(config),
     folder: sft.saveCheckpointPath ?? join(trainer.saveCheckpointPath ?? '.', 'sft'),
     sft,
+    /** The environment whose tools the prompts show, as they do in the stage after this one. */
+    episodes: episodeSettings(config),
     task: planData(config, {
       trainFiles: sft.trainFiles ?? data.trainFiles,
       validationFiles: filesOf(sft.valFiles ?? []),

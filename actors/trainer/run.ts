@@ -17,7 +17,7 @@ import { warnOfData, type Reporter } from './reporter.ts';
 import type { RunSummary } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { runLoop } from './run-loop.ts';
-import { spawnRollouts, spawnRun, spawnTask } from './spawn.ts';
+import { spawnRollouts, spawnRun, spawnTask, toolsFor } from './spawn.ts';
 import { Timeline } from './timeline.ts';
 import { validate, type OnScored, type Validation } from './validation.ts';
 
@@ -147,8 +147,9 @@ export async function evaluatePolicy(
   await using weights = new PolicyWeights(system, policy, logger);
   const sets = { trainFiles: null, validationFiles: config.data.valFiles, batchSize: 1 };
   const task = { ...plan.task, data: { ...plan.task.data, ...sets } };
+  const tools = await toolsFor(system, plan.rollout, logger);
   const actors = {
-    task: await spawnTask(system, task, policy.config, places.rewards),
+    task: await spawnTask(system, task, { model: policy.config, tools }, places.rewards),
     rollouts: await spawnRollouts(system, plan.rollout, policy, weights, places.rollouts),
   };
   weights.trained.publish(1);

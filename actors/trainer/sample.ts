@@ -59,9 +59,10 @@ export async function generateGroups(
         rollouts,
         'generate',
         {
-          prompts: share.map(({ promptId, input }) => ({
+          prompts: share.map(({ promptId, input, context, images, groundTruth }) => ({
             promptId,
             input,
+            task: { prompt: context.text, images, groundTruth, columns: context.columns },
             keys: Array.from({ length: n }, (_, sample) =>
               keyOf(...stream, seed, promptId, sample),
             ),

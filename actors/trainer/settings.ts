@@ -6,12 +6,14 @@ import { policyLosses } from '../../src/algorithms/policy-losses.ts';
 import type { RolloutCorrectionOptions } from '../../src/algorithms/rollout-correction.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/compute.ts';
+import { rewardFileOf } from '../../src/config/names.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
+import type { EpisodeProps } from '../rollout/actor.ts';
 import { devicesOf } from './this-machine.ts';
 
 /**
@@ -63,6 +65,7 @@ export function dataSettings(config: Config) {
     ...data,
     tokenizerPath: tokenizerPathOf(config),
     limitImages: worker.rollout.limitImages,
+    withImages: worker.rollout.multiTurn.enable,
     filterConcurrency: data.filterOverlongPromptsWorkers,
   };
 }
@@ -101,6 +104,29 @@ function averaging(
   { lossAvgMode, lossScaleFactor }: Trained,
 ): LossAverageOptions {
   return { lossAvgMode, lossScaleFactor: lossScaleFactor ?? data.maxResponseLength };
+}
+
+/** Settings of the episodes of rollouts; null where responses have one turn. */
+export function episodeSettings(config: Config): EpisodeProps | null {
+  const { data, worker } = config;
+  const { multiTurn } = worker.rollout;
+  if (!multiTurn.enable) return null;
+  const { maxAssistantTurns, maxUserTurns } = multiTurn;
+  const { overrideChatTemplate, minPixels, maxPixels, videoFps } = data;
+  return {
+    environment: {
+      ...multiTurn,
+      source: rewardFileOf(multiTurn.environment!)!,
+      kwargs: multiTurn.environmentKwargs,
+      workers: multiTurn.numWorkers,
+      limitMs: multiTurn.timeoutSeconds * 1000,
+    },
+    limits: { maxAssistantTurns, maxUserTurns },
+    chat: {
+      tokenizerPath: tokenizerPathOf(config),
+      ...{ overrideChatTemplate, minPixels, maxPixels, videoFps },
+    },
+  };
 }
 
 /** Settings of the reward actors. */

@@ -1,11 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { pixelSettings, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { ModelConfig } from '../../src/model/model-config.ts';
+import type { Tool } from '../../src/text/chat-template.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { criticProtocol } from '../critic/protocol.ts';
 import type { DataProps } from '../data/actor.ts';
 import { pixelProtocol } from '../data/pixels.ts';
 import { dataProtocol } from '../data/protocol.ts';
+import { environmentTools } from '../environment/environments.ts';
 import { introduce, isTogether, ranksAt } from '../joint/introduce.ts';
 import type { JointProtocol } from '../joint/protocol.ts';
 import type { RankInfo } from '../joint/rank.ts';
@@ -67,9 +69,10 @@ export async function spawnRun(
   for (const note of policy.notes) reporter.note(note);
   const isAhead = plan.step.maxStaleness > 0;
   const weights = owned.use(new PolicyWeights(system, policy, logger, isAhead));
+  const tools = await toolsFor(system, plan.rollout, logger);
   const [task, ...replays] = await Promise.all(
     [plan.task, ...plan.replays].map((each) =>
-      spawnTask(system, each, policy.config, places.rewards),
+      spawnTask(system, each, { model: policy.config, tools }, places.rewards),
     ),
   );
   // The reference takes the weights before anything restores or trains them.
@@ -105,15 +108,31 @@ export async function spawnRun(
   return { actors, weights: trained, rolloutWeights, sizes };
 }
 
+/** The functions that the policy may call, which an environment that does not load fails to say. */
+export async function toolsFor(
+  { signal }: ActorSystem,
+  { episodes }: Pick<RunPlan['rollout'], 'episodes'>,
+  logger: Logger,
+): Promise<readonly Tool[]> {
+  return episodes === null ? [] : await environmentTools(episodes.environment, logger, signal);
+}
+
+/** The policy as prompts are made for it. */
+interface Addressee {
+  readonly model: ModelConfig;
+  /** Functions that it may call, which prompts show; none where it is left out. */
+  readonly tools?: readonly Tool[];
+}
+
 /** Starts the data actor and the reward actors of a task. */
 export async function spawnTask(
   system: ActorSystem,
   plan: TaskPlan,
-  model: ModelConfig,
+  addressee: Addressee,
   places: readonly Place[],
 ): Promise<Task> {
   const [data, rewards] = await Promise.all([
-    spawnData(system, plan, model),
+    spawnData(system, plan, addressee),
     spawnRewards(system, plan, places),
   ]);
   return { name: plan.name, data, rewards, gate: plan.gate };
@@ -123,12 +142,13 @@ export async function spawnTask(
 export async function spawnData(
   system: ActorSystem,
   plan: Pick<TaskPlan, 'name' | 'data' | 'pixelReaders'>,
-  model: ModelConfig,
+  { model, tools = [] }: Addressee,
 ): Promise<Task['data']> {
   const name = nameIn(plan, 'data');
   const settings = { ...plan.data, model };
   const readers = await spawnPixelReaders(system, settings, plan.pixelReaders, name);
-  const props: DataProps = { ...settings, pixelReaders: readers.map(({ name }) => name) };
+  const pixelReaders = readers.map((reader) => reader.name);
+  const props: DataProps = { ...settings, pixelReaders, tools };
   return system.spawn({
     name,
     protocol: dataProtocol,
@@ -262,7 +282,7 @@ function trainedBy(
 /** Starts the rollout actors, which read the learners' weights, or a second arena of them. */
 export async function spawnRollouts(
   system: ActorSystem,
-  { engine, tokenizerPath }: RunPlan['rollout'],
+  { engine, tokenizerPath, episodes }: RunPlan['rollout'],
   policy: LoadedModel,
   weights: PolicyWeights,
   stations: readonly Station[],
@@ -275,6 +295,7 @@ export async function spawnRollouts(
       bannedTokens: tokens === null ? [] : [tokens.imagePad, tokens.videoPad],
     },
     stopTokens: Tokenizer.load(tokenizerPath).eosIds,
+    episodes,
   };
   const places = stations.map(({ place }) => place);
   const read = { frozen: weights.frozen, trained: weights.sampled };

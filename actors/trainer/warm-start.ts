@@ -19,7 +19,7 @@ import type { Task } from './prompt-feed.ts';
 import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
-import { spawnData, spawnLearners } from './spawn.ts';
+import { spawnData, spawnLearners, toolsFor } from './spawn.ts';
 import { RunLog, showsTable } from './tracking.ts';
 
 /** The result of supervised training. */
@@ -55,7 +55,8 @@ export async function trainSupervised(
   await using weights = new PolicyWeights(system, policy, logger);
   const signal = AbortSignal.any([interrupted, system.signal]);
   const ask = { timeoutMs: TIMEOUT_MS, signal };
-  const data = await spawnData(system, plan.task, policy.config);
+  const tools = await toolsFor(system, plan, logger);
+  const data = await spawnData(system, plan.task, { model: policy.config, tools });
   const stations = placeLearners(plan.placement, [{ node: null, slots: 1 }]);
   const learners = await spawnLearners(system, plan.policy, policy, weights, stations);
   const summary = await data.ask.summary(undefined, ask);

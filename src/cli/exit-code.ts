@@ -14,6 +14,7 @@ const inputCodes: readonly ErrorCode[] = [
   'CHECKPOINT_INVALID',
   'DATA_INVALID',
   'REWARD_INVALID',
+  'ENVIRONMENT_INVALID',
 ];
 
 const actorCodes: readonly ErrorCode[] = [

@@ -3,7 +3,7 @@ import { asMapping } from '../check/codec.ts';
 import type { Stage } from './curriculum-schema.ts';
 import { pathOf } from '../check/issues.ts';
 import { merge, type Layer } from './merge.ts';
-import type { Rule } from './rules.ts';
+import type { Rule } from './rule.ts';
 import type { Config } from './schema.ts';
 
 /** The tree that a stage lays over the rest of the config. */

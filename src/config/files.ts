@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { localPath } from '../files.ts';
 import { isHubId, readSource, rewardFileOf, sourceList, type DataSources } from './names.ts';
 import { isTemplateText } from './derive.ts';
-import type { Rule } from './rules.ts';
+import type { Rule } from './rule.ts';
 import type { Config } from './schema.ts';
 
 /** Purpose of a config, which decides the files it has to name. */
@@ -106,6 +106,11 @@ const fileKeys: readonly FileKey[] = [
     problem: missingReward,
     requiredFor: ['train', 'eval'],
     usedFor: ['train', 'eval'],
+  },
+  {
+    key: 'worker.rollout.multi_turn.environment',
+    names: ({ worker: { rollout } }) =>
+      rewardFileOf(rollout.multiTurn.environment ?? '')?.file ?? null,
   },
   {
     key: 'trainer.load_checkpoint_path',

@@ -15,7 +15,9 @@ import { derive } from './derive.ts';
 import { fileRules, type Purpose } from './files.ts';
 import { interpolate } from './interpolate.ts';
 import { mergeLayers, readItems, sourceIn, type Layer } from './merge.ts';
-import { brokenRules, trainingRules, validationSamplingIssues, type Rule } from './rules.ts';
+import { multiTurnRules } from './multi-turn-rules.ts';
+import type { Rule } from './rule.ts';
+import { brokenRules, trainingRules, validationSamplingIssues } from './rules.ts';
 import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
 import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
 import { parseYaml } from './yaml.ts';
@@ -182,6 +184,7 @@ function decodeLayer(
   const config = derive(whole, cwd);
   const rules: readonly Rule[] = [
     ...(purpose === 'sft' || purpose === 'eval' ? [] : [...trainingRules, ...unsupported]),
+    ...multiTurnRules,
     ...(rewards === undefined || purpose === 'sft' ? [] : [rewardRule(rewards)]),
     ...(purpose === null ? [] : fileRules(purpose, cwd)),
   ];

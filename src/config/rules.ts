@@ -4,15 +4,9 @@ import { rejectionsOf } from '../algorithms/rejection.ts';
 import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './compute.ts';
 import { messageOf } from '../errors.ts';
+import type { Rule } from './rule.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
-
-/** A rule over several keys; the first of them is the one an issue names. */
-export interface Rule {
-  readonly keys: readonly [string, ...string[]];
-  /** The fault, in words with the values; undefined where the rule holds. */
-  readonly broken: (config: Config) => string | undefined;
-}
 
 const divides = (part: number, whole: number): boolean => whole % part === 0;
 

@@ -2,7 +2,8 @@ import { asMapping, keyPaths } from '../check/codec.ts';
 import { floatDTypeOf } from './compute.ts';
 import { rewardFileOf } from './names.ts';
 import { nearestOf } from '../check/nearest.ts';
-import { ofCritic, type Rule } from './rules.ts';
+import type { Rule } from './rule.ts';
+import { ofCritic } from './rules.ts';
 import { Config, defaults } from './schema.ts';
 
 const notBuilt = (asked: boolean, what: string): string | undefined =>

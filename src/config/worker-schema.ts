@@ -20,6 +20,7 @@ import { lossAverages } from '../algorithms/loss-average.ts';
 import { policyLosses } from '../algorithms/policy-losses.ts';
 import { lrSchedules } from '../algorithms/schedule.ts';
 import { precision } from './compute.ts';
+import { MultiTurn } from './multi-turn-schema.ts';
 
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
 const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);
@@ -310,6 +311,7 @@ export const Rollout = section({
     withDefault(freeForm, {}),
   ),
   numWorkers: about('cxmind: rollout actors; null is one a host.', orNull(positiveInt)),
+  multiTurn: about('Several turns, with an environment between them.', MultiTurn),
   promptLength: about('Derived: `data.max_prompt_length`.', withDefault(int, -1)),
   responseLength: about('Derived: `data.max_response_length`.', withDefault(int, -1)),
   trustRemoteCode: about("Derived from the actor's model.", withDefault(bool, false)),

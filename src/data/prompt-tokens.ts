@@ -1,5 +1,5 @@
 import { CxmindError } from '../errors.ts';
-import type { ChatMessage, ChatTemplate } from '../text/chat-template.ts';
+import type { ChatMessage, ChatTemplate, Tool } from '../text/chat-template.ts';
 import { expandPlaceholders } from '../text/image-tokens.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { answerText, rowError, type DatasetRow, type RowKeys } from './row.ts';
@@ -9,6 +9,8 @@ import type { Media, SampleVision } from './sample-media.ts';
 export interface PromptTokenOptions {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
+  /** Functions that the policy may call; none if absent. */
+  readonly tools?: readonly Tool[];
   /** Null for a model without vision. */
   readonly vision: SampleVision | null;
   readonly keys: RowKeys;
@@ -100,7 +102,8 @@ export class PromptTokens {
   /** Chat text. A template may refuse the order of turns, in which case the row is invalid. */
   #render(row: DatasetRow, messages: readonly ChatMessage[]): string {
     try {
-      return this.#options.chatTemplate.render(messages);
+      const { chatTemplate, tools = [] } = this.#options;
+      return chatTemplate.render(messages, { tools });
     } catch (error) {
       if (row.history.length === 0 || !(error instanceof CxmindError)) throw error;
       throw rowError(row, 'messages', error.message, error);

@@ -92,6 +92,12 @@ export class MediaReader {
     );
   }
 
+  /** The files of images, as paths that do not depend on the row's folder or as bytes; none of videos. */
+  async imageSources(row: DatasetRow, media: Media | null): Promise<ImageSource[]> {
+    if (media?.kind !== 'image') return [];
+    return Promise.all((row.images ?? []).map((image) => this.#fileOf(row, image)));
+  }
+
   /** Patch grids, from headers alone. @throws DATA_INVALID if a header cannot be read */
   grids(row: DatasetRow, media: Media | null): Promise<Grid[]> {
     return this.#each(row, media, ({ pixels }, source) =>

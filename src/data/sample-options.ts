@@ -39,6 +39,12 @@ export interface SampleSettings
   readonly window?: DicomWindow | null;
 }
 
+/** The settings among them by which any message becomes tokens and patches. */
+export type ChatSettings = Pick<
+  SampleSettings,
+  'model' | 'tokenizerPath' | 'overrideChatTemplate' | 'minPixels' | 'maxPixels' | 'videoFps'
+>;
+
 /**
  * Loads the tokenizer, the chat template and the processors that samples are made with.
  *
@@ -46,9 +52,32 @@ export interface SampleSettings
  * @throws CHECKPOINT_INVALID if the directory lacks a file or one does not parse
  */
 export function sampleOptions(settings: SampleSettings, reader?: PixelReader): SampleOptions {
-  const { model, tokenizerPath, formatPrompt, overrideChatTemplate: override } = settings;
-  const pixels = pixelSettings(settings);
+  const { model, formatPrompt } = settings;
   const { positions } = architectureOf(model);
+  return {
+    ...chatTools(settings, reader),
+    positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
+    promptFormat: formatPrompt === null ? null : PromptFormat.load(formatPrompt),
+    keys: settings,
+    imageDir: settings.imageDir,
+    limitImages: settings.limitImages,
+    bitDepth: settings.bitDepth ?? 'auto',
+    maxPromptLength: settings.maxPromptLength,
+    maxResponseLength: settings.maxResponseLength,
+  };
+}
+
+/**
+ * Loads what makes tokens and patches of any message: the tokenizer, the chat template and the pixel readers.
+ *
+ * @throws as `sampleOptions`
+ */
+export function chatTools(
+  settings: ChatSettings,
+  reader?: PixelReader,
+): Pick<SampleOptions, 'tokenizer' | 'chatTemplate' | 'vision'> {
+  const { model, tokenizerPath, overrideChatTemplate: override } = settings;
+  const pixels = pixelSettings(settings);
   const vision: SampleVision | null = pixels &&
     model.tokens && {
       pixels: new LocalPixels(pixels),
@@ -63,14 +92,6 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
         ? ChatTemplate.load(tokenizerPath)
         : templateFrom(override, specialTokens(tokenizerPath)),
     vision,
-    positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
-    promptFormat: formatPrompt === null ? null : PromptFormat.load(formatPrompt),
-    keys: settings,
-    imageDir: settings.imageDir,
-    limitImages: settings.limitImages,
-    bitDepth: settings.bitDepth ?? 'auto',
-    maxPromptLength: settings.maxPromptLength,
-    maxResponseLength: settings.maxResponseLength,
   };
 }
 

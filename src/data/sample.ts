@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { patchBytes, stackLevels, type PatchLevels } from '../tensor/patch-levels.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { ChatMessage } from '../text/chat-template.ts';
+import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
 import { promptText, type PromptText, type PromptTextOptions } from './prompt-text.ts';
 import { PromptTokens, type PromptTokenOptions } from './prompt-tokens.ts';
@@ -98,6 +99,11 @@ export class SampleBuilder {
     };
     this.#kept.set(row, sample);
     return sample;
+  }
+
+  /** The files of a row's images, paths or bytes, for who looks at them beside the policy. */
+  imageSources(row: DatasetRow): Promise<ImageSource[]> {
+    return this.#media.imageSources(row, mediaOf(row, this.#options.keys));
   }
 
   /**

@@ -11,14 +11,26 @@ import { specialTokens, type SpecialTokens } from './special-tokens.ts';
 export type ContentPart =
   { readonly type: 'text'; readonly text: string } | { readonly type: 'image' | 'video' };
 
-/** Turn of a conversation. */
+/** Turn of a conversation. `tool` is the result of a call that the assistant made. */
 export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
   readonly content: string | readonly ContentPart[];
 }
 
+/** A function that the assistant may call, in the form that chat templates show: its arguments by JSON Schema. */
+export const Tool = t.type({
+  type: t.literal('function'),
+  function: t.intersection([
+    t.type({ name: t.string }),
+    t.partial({ description: t.string, parameters: t.UnknownRecord }),
+  ]),
+});
+export interface Tool extends t.TypeOf<typeof Tool> {}
+
 /** Options of rendering. */
 export interface ChatOptions {
+  /** Functions that the assistant may call; none if absent. */
+  readonly tools?: readonly Tool[];
   /** Opens the assistant's turn at the end; true if absent. */
   readonly addGenerationPrompt?: boolean;
 }
@@ -88,12 +100,12 @@ export class ChatTemplate {
    */
   render(
     messages: readonly ChatMessage[],
-    { addGenerationPrompt = true }: ChatOptions = {},
+    { addGenerationPrompt = true, tools = [] }: ChatOptions = {},
   ): string {
     return this.#template.render({
       ...this.#tokens,
       messages,
-      tools: null,
+      tools: tools.length === 0 ? null : tools,
       documents: null,
       add_generation_prompt: addGenerationPrompt,
     });

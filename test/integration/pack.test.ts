@@ -81,7 +81,7 @@ describe('the packed tarball', function () {
     cxmind('train', ...items);
     assert.ok(existsSync(join(folder, 'runs/tiny/summary.json')));
     // What Python reward files are run by is no TypeScript, so the build has to bring it along by itself.
-    assert.ok(existsSync(join(folder, 'node_modules/cxmind/dist/actors/reward/host.py')));
+    assert.ok(existsSync(join(folder, 'node_modules/cxmind/dist/actors/user-code/host.py')));
   });
 
   it('gives engine and actors as imports with types, by which the README and the examples compile', () => {

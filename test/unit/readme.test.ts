@@ -8,6 +8,8 @@ import { explainKey } from '../../src/config/reference.ts';
 import { Config, defaults } from '../../src/config/schema.ts';
 import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { decodeRow } from '../../src/data/decode-row.ts';
+import type { EpisodeMessage } from '../../src/environment/environment.ts';
+import { loadEnvironment, toolsOf } from '../../src/environment/load.ts';
 import { loadUserFunction } from '../../src/reward/user-function.ts';
 import { blocksOf, codeBlocks, readme } from '../support/readme.ts';
 import { rewardInput } from '../support/reward-input.ts';
@@ -132,6 +134,23 @@ describe('the README', () => {
     const brief = await loadUserFunction({ file, name: 'brief' }, { max_tokens: 40 });
     const input = rewardInput({ response: 'It is B.', responseLength: 20, groundTruth: 'B' });
     assert.deepEqual(await brief.score([input]), [{ parts: { overall: 0.75, accuracy: 1 } }]);
+  });
+
+  it('has an environment that loads and answers', async () => {
+    using temporary = new TemporaryDirectory();
+    const file = temporary.write('dice.ts', blocksOf('ts').get('Several turns and tools')!);
+    const { tools, play } = await loadEnvironment({ file, name: 'dice' }, { sides: 1 });
+    assert.equal(toolsOf(tools)[0]!.function.name, 'roll');
+    const start = { prompt: '', images: [], groundTruth: '', columns: {}, seed: 7 };
+    const turn = (...names: string[]): EpisodeMessage[] => {
+      const toolCalls = names.map((name) => ({ name, arguments: {} }));
+      return [{ role: 'assistant', content: '', toolCalls }];
+    };
+    const rolled = await play({ id: '1', start, steps: [turn('roll')], over: [] });
+    const messages = [{ role: 'tool', content: '1' }];
+    assert.deepEqual(rolled, { reply: { messages, done: false } });
+    const ended = await play({ id: '1', start: null, steps: [turn()], over: [] });
+    assert.deepEqual(ended, { reply: { messages: [], done: true } });
   });
 
   it('quotes the error of a misspelt key as it is', async () => {

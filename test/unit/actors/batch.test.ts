@@ -52,6 +52,7 @@ function contextOf(
         promptId: name,
         context: { ...shortContext, text: name },
         groundTruth: `${name}@${round}`,
+        images: [],
         input: { ...textPrompt([1, 2]), grids: [] },
       }));
       return Promise.resolve({

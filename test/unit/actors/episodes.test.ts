@@ -77,7 +77,7 @@ describe('responses of several turns', () => {
       },
     });
     const prompt = {
-      ...{ promptId: 'rows:1', context: shortContext, groundTruth: '' },
+      ...{ promptId: 'rows:1', context: shortContext, groundTruth: '', images: [] },
       input: { ...textPrompt([1]), grids: [] },
     };
     const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];

@@ -95,7 +95,7 @@ describe('a key of the config, of data,', () => {
     const { trainFiles, valFiles: validationFiles } = config.data;
     const props = {
       ...dataSettings(config),
-      ...{ model, trainFiles, validationFiles, batchSize: 2, pixelReaders: [] },
+      ...{ model, trainFiles, validationFiles, batchSize: 2, pixelReaders: [], tools: [] },
     };
     return DataActor.open(props, { logger: keepingLogger().logger, refTo: unused });
   };
@@ -244,7 +244,7 @@ describe('a key of the config, of data,', () => {
           return Promise.resolve({ name });
         },
       };
-      await spawnData(system as unknown as ActorSystem, planRun(config).task, model);
+      await spawnData(system as unknown as ActorSystem, planRun(config).task, { model });
       assert.equal(started.filter((name) => name.includes('pixels')).length, count);
     }
   });

@@ -28,6 +28,7 @@ import { SharedVersion, versionBytes } from '../../../transport/shared/version.t
 import { fakeRef } from '../../support/fake-ref.ts';
 import { loadGoldenModel, textPrompt, type GoldenModel } from '../../support/golden-model.ts';
 import { shortContext } from '../../support/reward-input.ts';
+import { keepingLogger } from '../../support/tiny-run.ts';
 import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges, configOf } from './changes.ts';
 
@@ -50,6 +51,7 @@ function promptsOf(from: number, count: number): Prompt[] {
     promptId: `row:${from + i}`,
     context: shortContext,
     groundTruth: '',
+    images: [],
     input: { ...textPrompt([from + i]), grids: [] },
   }));
 }
@@ -74,12 +76,15 @@ describe('a key of the config', () => {
       const { config, arena } = model;
       const version = new SharedArrayBuffer(versionBytes);
       new SharedVersion(version).current = 1;
-      actor = new RolloutActor({
-        model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
-        engine: { ...planRun(await configOf()).rollout.engine, bannedTokens: [] },
-        // One token in three ends a response.
-        stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
-      });
+      actor = new RolloutActor(
+        {
+          model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
+          engine: { ...planRun(await configOf()).rollout.engine, bannedTokens: [] },
+          // One token in three ends a response.
+          stopTokens: Array.from({ length: config.text.vocabSize / 3 }, (_, i) => 3 * i),
+        },
+        keepingLogger().logger,
+      );
     });
     after(() => actor[Symbol.dispose]());
 

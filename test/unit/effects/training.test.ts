@@ -118,7 +118,7 @@ describe('a key of the config', () => {
 
   describe('of advantages', () => {
     const scored = [1, 0.5, 0, 0.25].map((overall, i) => {
-      const prompt = { promptId: `p${i >> 1}`, context: shortContext, groundTruth: '' };
+      const prompt = { promptId: `p${i >> 1}`, context: shortContext, groundTruth: '', images: [] };
       const response = {
         tokenIds: tensorOf('i32', [2], [5, 6]),
         logProbs: tensor(0, 0),

@@ -1,0 +1,62 @@
+import type { Environment } from 'cxmind';
+
+/** An environment that counts the turns of its episode and says so, `end` of them at most; it may go wrong in ways. */
+export function counting({
+  word = 'turn',
+  end = 3,
+  role = 'tool',
+  fault = '',
+}: {
+  readonly word?: string;
+  readonly end?: number;
+  readonly role?: 'tool' | 'user';
+  readonly fault?: string;
+}): Environment {
+  let prompt = '';
+  let count = 0;
+  return {
+    tools: [{ type: 'function', function: { name: 'count', description: 'Counts turns.' } }],
+    reset: (episode) => {
+      prompt = episode.prompt;
+    },
+    step: (messages) => {
+      count++;
+      if (prompt === 'bad' && count === 2) fail(fault);
+      const calls = messages.flatMap((one) => ('toolCalls' in one ? one.toolCalls : []));
+      const content = `${word} ${count} of ${prompt}: ${calls.map(({ name }) => name).join()}`;
+      return { messages: [{ role, content }], done: count >= end };
+    },
+  };
+}
+
+function fail(fault: string): void {
+  if (fault === 'throw') throw new Error('a fault');
+  if (fault === 'exit') process.exit(3);
+  while (fault === 'hang');
+}
+
+/** The same in one word. */
+export function terse(): Environment {
+  return counting({ word: 'x', end: 2 });
+}
+
+/** Shows the prompt's picture again after every turn, and breaks off in the second of one episode in four. */
+export function mirror(): Environment {
+  let image: string | Uint8Array = '';
+  let breaks = false;
+  let count = 0;
+  return {
+    reset: ({ images, seed }) => {
+      image = images[0]!;
+      breaks = seed % 4 === 0;
+    },
+    step: () => {
+      if (++count === 2 && breaks) throw new Error('the mirror broke');
+      const text = { type: 'text', text: 'Look again.' } as const;
+      return {
+        messages: [{ role: 'user', content: [{ type: 'image', image }, text] }],
+        done: false,
+      };
+    },
+  };
+}
