@@ -203,6 +203,14 @@ export class GraphBuilder extends ElementwiseBuilder {
   rmsNorm(x: Value, weight: Value, epsilon: number): Value {
     return this.one('rmsNorm', [x, weight], { epsilon });
   }
+  /** Rows less their mean, over their deviation, times `weight` `[d]`, plus `bias` `[d]`. */
+  layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Value {
+    return this.inFloat32([x, weight, bias], (x, weight, bias) => {
+      const centred = this.sub(x, this.reduceMean(x, [-1], true));
+      // The root mean square of rows whose mean is 0 is their deviation.
+      return this.add(this.rmsNorm(centred, weight, epsilon), bias);
+    });
+  }
   /**
    * Rotary positions: turns the pairs (j, j + d/2) of each head by its token's angle (half-split, GPT-NeoX style).
    *

@@ -124,6 +124,19 @@ export class ElementwiseBuilder extends NodeBuilder {
       return this.mul(this.mul(x, half), this.add(cdf, this.scalar(1)));
     });
   }
+  /** Gaussian error linear unit by its approximation with tanh. @see Hendrycks and Gimpel, arXiv:1606.08415 */
+  geluTanh(x: Value): Value {
+    return this.inFloat32([x], (x) => {
+      const cube = this.mul(this.mul(x, x), x);
+      const inner = this.add(x, this.mul(cube, this.scalar(0.044715)));
+      const share = this.tanh(this.mul(inner, this.scalar(Math.sqrt(2 / Math.PI))));
+      return this.mul(this.mul(x, this.scalar(0.5)), this.add(share, this.scalar(1)));
+    });
+  }
+  /** Gaussian error linear unit by its approximation with the sigmoid of 1.702 x. */
+  quickGelu(x: Value): Value {
+    return this.inFloat32([x], (x) => this.mul(x, this.sigmoid(this.mul(x, this.scalar(1.702)))));
+  }
 
   /** Applies a broadcasting op; an operand that was only expanded to fit the other is used as it was. */
   #binary(op: BinaryOp, a: Value, b: Value): Value {

@@ -40,12 +40,21 @@ export interface VisionConfig {
   readonly temporalPatchSize: number;
   /** Side of the square of patches merged into one token, patches. */
   readonly mergeSize: number;
-  /** Side of an attention window, pixels. */
-  readonly windowSize: number;
-  readonly fullAttentionBlocks: readonly number[];
+  /**
+   * Windows that blocks attend within: their side in pixels, and the blocks that attend to whole frames all the same.
+   * Null where all of them do.
+   */
+  readonly windows: { readonly size: number; readonly fullBlocks: readonly number[] } | null;
+  /** Activation of the blocks' MLPs; SiLU is of gated ones. */
+  readonly activation: 'silu' | 'quickGelu' | 'geluTanh';
+  /** Side of the grid of learned positions that are added to patches; null for none. */
+  readonly positionGrid: number | null;
+  /** Blocks whose output joins the decoder's first layers, one layer each (DeepStack). */
+  readonly deepstackBlocks: readonly number[];
   /** Width of the merger's output: the decoder's hidden size. */
   readonly outHiddenSize: number;
-  readonly tokensPerSecond: number;
+  /** Temporal positions per second of a video; null where positions count frames. */
+  readonly tokensPerSecond: number | null;
 }
 
 /** Ids of the tokens that stand for images and videos. */

@@ -124,14 +124,17 @@ export function promptPositions(
   tokenIds: ArrayLike<number>,
   { grids, secondsPerGrid }: PromptMedia,
 ): Tensor<'i32'> {
+  // Positions that count frames are positions by the second, with a frame a second.
+  const seconds =
+    vision?.tokensPerSecond === null ? {} : { videoSecondsPerGrid: secondsPerGrid ?? [] };
   const media =
     secondsPerGrid === null
       ? { imageGrids: grids }
-      : { imageGrids: [], videoGrids: grids, videoSecondsPerGrid: secondsPerGrid };
+      : { imageGrids: [], videoGrids: grids, ...seconds };
   return mropePositions(tokenIds, {
     imageTokenId: tokens?.imagePad ?? NO_TOKEN,
     videoTokenId: tokens?.videoPad ?? NO_TOKEN,
     ...media,
-    ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond }),
+    ...(vision && { mergeSize: vision.mergeSize, tokensPerSecond: vision.tokensPerSecond ?? 1 }),
   }).positions;
 }

@@ -4,16 +4,19 @@ import { join } from 'node:path';
 import type { Device } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
+import type { Grid } from '../../src/model/batch.ts';
 import type { Adapter } from '../../src/model/adapters/adapter.ts';
 import { mergedTensor } from '../../src/model/adapters/merge.ts';
 import { adapterLayout } from '../../src/model/adapters/model-adapters.ts';
 import { selectModules } from '../../src/model/adapters/selection.ts';
 import { saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
-import { packSequences, type SequenceInput } from '../../src/model/pack.ts';
+import { architectureOf } from '../../src/model/families.ts';
+import { packSequences, type PromptInput, type SequenceInput } from '../../src/model/pack.ts';
 import { Policy } from '../../src/model/policy.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
 import { keyOf, Rng } from '../../src/rng.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { FarDevice } from '../support/far-device.ts';
 import { goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
@@ -31,12 +34,37 @@ const logProbTolerance = { atol: 1e-4 };
 /** Bound that the project promises for every parameter's gradient. */
 const GRADIENT_BOUND = 1e-3;
 
+/** The images or videos of a prompt. */
+interface FamilyMedia {
+  readonly kind: 'image' | 'video';
+  readonly grids: readonly Grid[];
+  /** `[N, C·Pt·P·P]`, in 64ths. */
+  readonly levels: readonly (readonly number[])[];
+}
+
 interface FamilyCase {
+  readonly media?: FamilyMedia;
+  /** `[3][T]` over prompt and response, where there are media. */
+  readonly positions?: readonly (readonly number[])[];
   readonly prompt_ids: readonly number[];
   readonly response_ids: readonly number[];
   readonly weights: readonly number[];
   readonly logprobs: readonly number[];
   readonly greedy: { readonly ids: readonly number[]; readonly logprobs: readonly number[] };
+}
+
+/** The prompt of a case, with the reference's own positions. */
+function promptOf({ prompt_ids, media, positions = [] }: FamilyCase): PromptInput {
+  if (media === undefined) return textPrompt(prompt_ids);
+  const count = prompt_ids.length;
+  const { grids, levels } = media;
+  const values = levels.flat().map((level) => level / 64);
+  return {
+    tokenIds: tokens(prompt_ids),
+    positions: tensorOf('i32', [3, count], positions.flatMap((row) => row.slice(0, count))),
+    pixelValues: tensorOf('f32', [levels.length, levels[0]!.length], values),
+    grids,
+  };
 }
 
 /** Checks a tiny model of a family against what transformers computes with it. */
@@ -45,10 +73,7 @@ function agreesWithTransformers(family: string): void {
   const cases = goldenJson(`${folder}/reference.json`) as FamilyCase[];
   const expected = cases.flatMap(({ logprobs }) => logprobs);
   const sequences = cases.map(
-    ({ prompt_ids, response_ids }): SequenceInput => ({
-      prompt: textPrompt(prompt_ids),
-      response: tokens(response_ids),
-    }),
+    (one): SequenceInput => ({ prompt: promptOf(one), response: tokens(one.response_ids) }),
   );
   let device: Device;
   let model: GoldenModel;
@@ -63,6 +88,16 @@ function agreesWithTransformers(family: string): void {
     using policy = new Policy(place, model.config, arena, options);
     return await policy.logProbs(packSequences(sequences), 1);
   };
+
+  it('gives tokens the same positions', () => {
+    const { positions } = architectureOf(model.config);
+    for (const [i, one] of cases.entries()) {
+      const { kind, grids = [] } = one.media ?? {};
+      const secondsPerGrid = kind === 'video' ? grids.map(() => 1) : null;
+      const found = positions(model.config, one.prompt_ids, { grids, secondsPerGrid });
+      assert.deepEqual(found, sequences[i]!.prompt.positions);
+    }
+  });
 
   it('gives the same log-probabilities, by ops of ONNX and by fused ones', async () => {
     using card = new FarDevice(1, true);
@@ -79,8 +114,11 @@ function agreesWithTransformers(family: string): void {
       const gradients = arena.twin();
       const weights = Float32Array.from(cases.flatMap((one) => one.weights));
       await policy.accumulateGradients(packSequences(sequences), 1, () => weights, gradients);
-      const wanted = goldenTensors(`${folder}/grads.safetensors`);
-      assert.deepEqual(wrongGradients(gradients, wanted, GRADIENT_BOUND), []);
+      const { ofStored } = architectureOf(config).weights;
+      const wanted = [...goldenTensors(`${folder}/grads.safetensors`)].map(
+        ([name, tensor]) => [ofStored(name, config), tensor] as const,
+      );
+      assert.deepEqual(wrongGradients(gradients, new Map(wanted), GRADIENT_BOUND), []);
     });
   }
 
@@ -141,7 +179,7 @@ function agreesWithTransformers(family: string): void {
 }
 
 describe('a tiny model against transformers', () => {
-  for (const family of ['qwen3', 'llama3']) {
+  for (const family of ['qwen3', 'llama3', 'qwen2-vl']) {
     describe(family, () => agreesWithTransformers(family));
   }
 });

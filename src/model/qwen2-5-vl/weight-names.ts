@@ -1,7 +1,7 @@
 import type { WeightNames } from '../architecture.ts';
-import { decoderModules, namesOutsideLayers } from '../decoder/weight-names.ts';
 import type { VisionConfig } from '../model-config.ts';
 import { patchSizeOf } from '../vision/patch-embed.ts';
+import { visionLanguageNames } from '../vision/weight-names.ts';
 import { moduleNames, productOf } from '../weights/modules.ts';
 import { joined, one, plain, prefixed, type NamedModule } from '../weights/naming.ts';
 
@@ -67,29 +67,5 @@ function visionModules(vision: VisionConfig): NamedModule[] {
   ];
 }
 
-const textNames = namesOutsideLayers();
-
 /** The names of Qwen2.5-VL's parameters on the hub. */
-export const weightNames: WeightNames = {
-  ...textNames,
-  vision: 'visual',
-
-  modules(config, head) {
-    const vision = config.vision === null ? [] : visionModules(config.vision);
-    return new Map([...vision, ...decoderModules(config, head)]);
-  },
-
-  // transformers 5 has `model.visual.*` and `model.language_model.*` where the hub has `visual.*` and `model.*`; a
-  // tied head that was stored all the same is the embedding.
-  ofStored(stored, { text }) {
-    if (text.tieWordEmbeddings && stored === textNames.head) return textNames.embedding;
-    return stored
-      .replace(/^model\.visual\./, 'visual.')
-      .replace(/^model\.language_model\./, 'model.');
-  },
-
-  inTransformers: (name) =>
-    name.startsWith('visual.')
-      ? `model.${name}`
-      : name.replace(/^model\./, 'model.language_model.'),
-};
+export const weightNames: WeightNames = visionLanguageNames(visionModules);

@@ -40,8 +40,3 @@ export function windowSegments(
   }
   return segments;
 }
-
-/** Lengths of the segments of the vision tower's full attention, one for each frame of each image. */
-export function frameLengths(grids: readonly Grid[]): number[] {
-  return grids.flatMap(([t, h, w]) => Array<number>(t).fill(h * w));
-}

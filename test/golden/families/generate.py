@@ -3,6 +3,9 @@
 
 Usage: generate.py [FAMILY ...]; all of them when none is named.
 
+A vision-language model's sequences have images, and a video, as pixel levels of 1/64, with the positions that the
+model gives their tokens.
+
 One folder a family: config.json and model.safetensors (bfloat16) as the hub would have them, reference.json
 (sequences, per-token log-probabilities, greedy continuations) and grads.safetensors (gradients of the sum of
 log-probability x weight over all response tokens). Norm weights and biases are random too, so that a wrong use
@@ -17,7 +20,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 SEED = 5
 HERE = Path(__file__).parent
@@ -30,7 +40,14 @@ TEXT = {
     "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None, "dtype": "bfloat16",
 }  # fmt: skip
 SMALL_HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
+QUOTIENT_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1}
 LARGE_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+START, END, IMAGE, VIDEO = 60, 61, 62, 63
+VISION_LANGUAGE = {
+    "image_token_id": IMAGE, "video_token_id": VIDEO, "vision_start_token_id": START, "vision_end_token_id": END,
+}  # fmt: skip
+PATCHES = {"in_channels": 3, "patch_size": 2, "temporal_patch_size": 2, "spatial_merge_size": 2}
+PATCH_VALUES = 3 * 2 * 2 * 2
 # Bounds of the scaling lie among the frequencies: of eight, two stay, one is blended and five are divided.
 LLAMA3_ROPE = {
     "rope_type": "llama3", "rope_theta": 1000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -40,6 +57,20 @@ FAMILIES = {
     "qwen3": lambda: Qwen3ForCausalLM(
         Qwen3Config(
             **TEXT, **SMALL_HEADS, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e4}
+        )
+    ),
+    "qwen2-vl": lambda: Qwen2VLForConditionalGeneration(
+        Qwen2VLConfig(
+            text_config={
+                **TEXT,
+                **QUOTIENT_HEADS,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]},
+            },
+            vision_config={
+                "depth": 2, "embed_dim": 8, "hidden_size": 16, "num_heads": 2, "mlp_ratio": 2, **PATCHES,
+            },
+            **VISION_LANGUAGE,
+            dtype="bfloat16",
         )
     ),
     "llama3": lambda: LlamaForCausalLM(
@@ -60,24 +91,43 @@ def randomise(model) -> None:
             else:
                 gain = 1.6 if "q_proj" in name or "k_proj" in name else 1.0
                 p.normal_(0.0, gain / math.sqrt(math.prod(p.shape[1:])))
+        if hasattr(model.model, "visual"):
+            # Placeholders are never the likeliest tokens.
+            model.lm_head.weight[START:] = 0
 
 
-def sequence(model, prompt, response) -> dict:
+def media_inputs(model, ids, media) -> dict:
+    """Inputs of a model besides its tokens: pixels, grids and what is an image or a video."""
+    if media is None:
+        return {}
+    kind = media["kind"]
+    suffix = "" if kind == "image" else "_videos"
+    types = (ids == IMAGE).int() + 2 * (ids == VIDEO).int()
+    return {
+        f"pixel_values{suffix}": torch.tensor(media["levels"]) / 64,
+        f"{kind}_grid_thw": torch.tensor(media["grids"]),
+        "mm_token_type_ids": types,
+    }
+
+
+def sequence(model, prompt, response, media=None) -> dict:
     """What the model makes of a prompt and a response, and the gradients added up."""
     weights = torch.rand(response.shape[0]) * 2 - 1
     ids = torch.cat([prompt, response])[None]
-    logits = model(ids, use_cache=False).logits[0, prompt.shape[0] - 1 : -1]
+    inputs = media_inputs(model, ids, media)
+    logits = model(ids, use_cache=False, **inputs).logits[0, prompt.shape[0] - 1 : -1]
     log_probs = torch.log_softmax(logits, -1).gather(-1, response[:, None])[:, 0]
     (log_probs * weights).sum().backward()
     with torch.no_grad():
         greedy = model.generate(
             prompt[None], attention_mask=torch.ones_like(prompt)[None], do_sample=False,
             max_new_tokens=GREEDY_TOKENS, eos_token_id=0, pad_token_id=0, return_dict_in_generate=True,
-            output_logits=True,
+            output_logits=True, **media_inputs(model, prompt[None], media),
         )  # fmt: skip
         steps = torch.stack(greedy.logits, 1)[0]
         best = greedy.sequences[0, prompt.shape[0] :]
         margin = steps.topk(2, -1).values
+    assert media is None or best.max() < START, "a model that answers with placeholders is no test"
     return {
         "prompt_ids": prompt.tolist(),
         "response_ids": response.tolist(),
@@ -88,7 +138,37 @@ def sequence(model, prompt, response) -> dict:
             "logprobs": torch.log_softmax(steps, -1).gather(-1, best[:, None])[:, 0].tolist(),
             "min_margin": (margin[:, 0] - margin[:, 1]).min().item(),
         },
+        **({} if media is None else media_reference(model, ids, media)),
     }
+
+
+def media_reference(model, ids, media) -> dict:
+    types = media_inputs(model, ids, media)["mm_token_type_ids"]
+    positions, _ = model.model.get_rope_index(ids, types, **{f"{media['kind']}_grid_thw": torch.tensor(media["grids"])})
+    return {"media": media, "positions": positions[:, 0].tolist()}
+
+
+def media_sequences(model) -> list:
+    """Sequences with one image, with two images and with a video."""
+
+    def levels(*grids):
+        return torch.randint(-64, 65, (sum(t * h * w for t, h, w in grids), PATCH_VALUES)).tolist()
+
+    def placeholders(token, grid):
+        return [START, *[token] * (math.prod(grid) // 4), END]
+
+    def text(count):
+        return torch.randint(1, 40, (count,)).tolist()
+
+    sequences = []
+    for kind, grids in [("image", [[1, 4, 6]]), ("image", [[1, 2, 2], [1, 6, 4]]), ("video", [[2, 4, 4]])]:
+        token = IMAGE if kind == "image" else VIDEO
+        prompt = text(2)
+        for grid in grids:
+            prompt += placeholders(token, grid) + text(3)
+        media = {"kind": kind, "grids": grids, "levels": levels(*grids)}
+        sequences.append(sequence(model, torch.tensor(prompt), torch.tensor(text(7)), media))
+    return sequences
 
 
 def write(family: str) -> None:
@@ -105,7 +185,9 @@ def write(family: str) -> None:
         # Few distinct tokens, so that rows of the embedding are met several times.
         ids = torch.randint(1, 40, (prompt_length + response_length,))
         sequences.append(sequence(model, ids[:prompt_length], ids[prompt_length:]))
-    (folder / "reference.json").write_text(json.dumps(sequences) + "\n")
+    if hasattr(model.model, "visual"):
+        sequences += media_sequences(model)
+    (folder / "reference.json").write_text(json.dumps(sequences, separators=(",", ":")) + "\n")
     save_file({name: p.grad.contiguous() for name, p in model.named_parameters()}, folder / "grads.safetensors")
 
 

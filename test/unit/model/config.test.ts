@@ -123,8 +123,10 @@ describe('decodeModelConfig', () => {
         patchSize: 14,
         temporalPatchSize: 2,
         mergeSize: 2,
-        windowSize: 112,
-        fullAttentionBlocks: [1],
+        windows: { size: 112, fullBlocks: [1] },
+        activation: 'silu',
+        positionGrid: null,
+        deepstackBlocks: [],
         outHiddenSize: 64,
         tokensPerSecond: 2,
       },
@@ -296,7 +298,7 @@ describe('decodeModelConfig', () => {
       const changed = over(flat, { rope_theta: 5e5, vision_config: { window_size: 56 } });
       const { text, vision } = decodeModelConfig(changed, 'config.json');
       assert.equal(text.ropeTheta, 5e5);
-      assert.equal(vision?.windowSize, 56);
+      assert.equal(vision?.windows?.size, 56);
       assert.equal(vision.depth, 2);
       assert.equal(flat['rope_theta'], 1e6);
     });

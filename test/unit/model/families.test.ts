@@ -29,7 +29,10 @@ function taken({ inputs }: Graph): Shapes {
 }
 
 describe('a model family', () => {
-  for (const name of ['micro-vl', 'micro-text', 'families/qwen3', 'families/llama3']) {
+  for (const name of [
+    ...['micro-vl', 'micro-text'],
+    ...['qwen3', 'llama3', 'qwen2-vl'].map((family) => `families/${family}`),
+  ]) {
     describe(`of ${name}`, () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');
       const { text, vision } = config;

@@ -57,8 +57,10 @@ const vision: VisionConfig = {
   temporalPatchSize: 2,
   mergeSize: 2,
   outHiddenSize: 12,
-  windowSize: 8,
-  fullAttentionBlocks: [],
+  windows: { size: 8, fullBlocks: [] },
+  activation: 'silu',
+  positionGrid: null,
+  deepstackBlocks: [],
   tokensPerSecond: 2,
 };
 const trees = [

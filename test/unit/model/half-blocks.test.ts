@@ -56,8 +56,10 @@ const vision: VisionConfig = {
   patchSize: 2,
   temporalPatchSize: 2,
   mergeSize: 2,
-  windowSize: 8,
-  fullAttentionBlocks: [],
+  windows: { size: 8, fullBlocks: [] },
+  activation: 'silu',
+  positionGrid: null,
+  deepstackBlocks: [],
   outHiddenSize: 32,
   tokensPerSecond: 2,
 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { inverseFrequencies, textRotary, type RotaryConfig } from '../../../src/model/rotary.ts';
-import { visionRotary } from '../../../src/model/qwen2-5-vl/vision-rotary.ts';
+import { visionRotary } from '../../../src/model/vision/rotary.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { assertClose } from '../../support/assert-close.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { frameLengths, windowSegments } from '../../../src/model/qwen2-5-vl/windows.ts';
+import { windowSegments } from '../../../src/model/qwen2-5-vl/windows.ts';
+import { frameLengths } from '../../../src/model/vision/frames.ts';
 
 type Grid = readonly [number, number, number];
 

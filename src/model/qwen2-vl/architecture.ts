@@ -1,0 +1,26 @@
+import type { Architecture } from '../architecture.ts';
+import { decoderGraphs } from '../decoder/graphs.ts';
+import { promptPositions } from '../position-ids.ts';
+import { framePlan } from '../vision/frames.ts';
+import { patchEmbedGraph } from '../vision/patch-embed.ts';
+import { towerGraphs } from '../vision/tower.ts';
+import { format } from './config.ts';
+import { towerNames, weightNames } from './weight-names.ts';
+
+const NAME = 'Qwen2VLForConditionalGeneration';
+
+/**
+ * Qwen2-VL: Qwen2's decoder behind a tower with LayerNorm, whose blocks all attend to whole frames.
+ *
+ * @see Qwen2-VL, arXiv:2409.12191
+ */
+export const qwen2Vl: Architecture = {
+  name: NAME,
+  // transformers has no token classifier of a vision-language model; this name follows its pattern.
+  valueName: 'Qwen2VLForTokenClassification',
+  config: format(NAME),
+  weights: weightNames,
+  decoder: decoderGraphs,
+  vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: framePlan },
+  positions: promptPositions,
+};
