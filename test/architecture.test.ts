@@ -32,6 +32,7 @@ const engine = [
 ];
 const content = [
   ...['src/vision', 'src/text', 'src/data', 'src/reward', 'src/environment', 'src/demo'],
+  ...['src/convert'],
 ];
 const learning = [...['src/optim', 'src/metrics', 'src/loggers', 'src/evaluation', 'src/training']];
 const everything = [...engine, ...content, ...learning];
@@ -149,6 +150,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     ...[...ground, 'src/tensor', 'src/text', 'src/vision', 'src/data', 'src/reward'],
   ],
   'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision'],
+  'src/convert': [...ground, 'src/data', 'src/reward'],
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
   'src/metrics': ground,
   'src/evaluation': [...ground, 'src/text', 'src/data', 'src/reward'],

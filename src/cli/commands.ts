@@ -1,5 +1,6 @@
 import { Completion } from './completion.ts';
 import { ConfigCommand } from './config.ts';
+import { Convert } from './convert.ts';
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
 import { HelpCommand } from './help.ts';
@@ -17,6 +18,7 @@ import { Train } from './train.ts';
 export const commands = {
   completion: Completion,
   config: ConfigCommand,
+  convert: Convert,
   eval: Eval,
   generate: Generate,
   help: HelpCommand,

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
 import { CsvError, parse, type Info } from 'csv-parse';
 import { brokenRow, chunksOf, openDataFile, unreadable, type RawRow } from './raw-row.ts';
 import type { DataFile } from './source.ts';
@@ -9,7 +10,7 @@ const MAX_RECORD_CHARACTERS = 2 ** 28;
 /**
  * Rows of a CSV file whose first record names the columns. A row's line is the line of its last character.
  *
- * Every cell is text. `decodeRow` reads a cell of images as a list.
+ * A file whose name ends in `.gz` is inflated on the way. Every cell is text. `decodeRow` reads a cell of images as a list.
  *
  * @throws DATA_INVALID if the file cannot be read, or a quote is not closed
  */
@@ -23,9 +24,10 @@ export async function* csvRows(source: DataFile): AsyncGenerator<RawRow> {
     relax_column_count: true,
     skip_empty_lines: true,
   });
-  const records = Readable.from(chunksOf(handle), { objectMode: false })
-    .on('error', (error) => parser.destroy(error))
-    .pipe(parser);
+  const fail = (error: Error): unknown => parser.destroy(error);
+  const bytes = Readable.from(chunksOf(handle), { objectMode: false }).on('error', fail);
+  const text = file.endsWith('.gz') ? bytes.pipe(createGunzip()).on('error', fail) : bytes;
+  const records = text.pipe(parser);
   let columns: readonly string[] | null = null;
   try {
     for await (const { record, info } of records as AsyncIterable<CsvRecord>) {

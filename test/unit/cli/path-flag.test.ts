@@ -18,6 +18,7 @@ describe('flags and arguments that name a path', () => {
       }
     }
     assert.deepEqual(read, [
+      ...['folder', 'output', 'reports'].map((name) => `convert ${name}`),
       'eval out',
       ...['model', 'image', 'video', 'out', 'image-dir'].map((name) => `generate ${name}`),
       'init directory',
