@@ -14,7 +14,7 @@ import { shortContext } from '../../support/reward-input.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const [first, second, third] = ['a', 'b', 'c'].map((promptId): Prompt => ({
-  ...{ promptId, context: shortContext, groundTruth: '' },
+  ...{ promptId, context: shortContext, groundTruth: '', images: [] },
   input: { ...textPrompt([1, 2]), grids: [] },
 })) as [Prompt, Prompt, Prompt];
 
