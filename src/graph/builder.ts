@@ -289,6 +289,15 @@ export class GraphBuilder extends ElementwiseBuilder {
     return this.one('tokenLogProbs', [logits, targets], { gradient });
   }
 
+  /**
+   * Entropies f32 `[R]`, in nats, of the distributions that logits `[R, V]` give.
+   *
+   * @param gradient as of `tokenLogProbs`
+   */
+  tokenEntropies(logits: Value, gradient: FloatDType): Value {
+    return this.one('tokenEntropies', [logits], { gradient });
+  }
+
   #reduce(
     op: 'reduceSum' | 'reduceMean' | 'reduceMax',
     x: Value,

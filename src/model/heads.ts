@@ -28,7 +28,9 @@ function headWeight(g: GraphBuilder, config: TextConfig, dtype: FloatDType): Val
 /**
  * The head of a policy: log-probabilities of given next tokens, at a temperature, for a chunk of `R` rows.
  *
- * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`.
+ * Inputs `hidden [R, D]`, `targets i64 [R, 1]`, `inverseTemperature f32 []`; output `logProbs f32 [R]`. With entropies
+ * there is a second output `entropies f32 [R]`: those of the distributions that the tokens are of, at that temperature,
+ * in nats.
  *
  * @param dtype dtype of hidden rows and weights; logits and log-probabilities are f32
  */
@@ -36,17 +38,21 @@ export function headGraph(
   config: TextConfig,
   dtype: FloatDType = 'f32',
   form: GraphForm = 'composed',
+  withEntropies = false,
 ): Graph {
-  const g = new GraphBuilder('head');
+  const g = new GraphBuilder(withEntropies ? 'head-entropies' : 'head');
   const hidden = g.input('hidden', dtype, ['R', config.hiddenSize]);
   const targets = g.input('targets', 'i64', ['R', 1]);
   const rows = temperedRows(g, config, hidden, g.input('inverseTemperature', 'f32', []));
   const logits = g.gemm(rows, headWeight(g, config, dtype), { transB: true, to: 'f32' });
-  const logProbs =
-    form === 'fused'
-      ? g.tokenLogProbs(logits, targets, dtype)
-      : g.reshape(g.gatherElements(g.logSoftmax(logits, -1), targets, 1), ['R']);
-  g.output('logProbs', logProbs);
+  if (form === 'fused') {
+    g.output('logProbs', g.tokenLogProbs(logits, targets, dtype));
+    if (withEntropies) g.output('entropies', g.tokenEntropies(logits, dtype));
+  } else {
+    const all = g.logSoftmax(logits, -1);
+    g.output('logProbs', g.reshape(g.gatherElements(all, targets, 1), ['R']));
+    if (withEntropies) g.output('entropies', g.neg(g.reduceSum(g.mul(g.exp(all), all), [-1])));
+  }
   return g.build();
 }
 

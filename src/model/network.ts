@@ -11,7 +11,7 @@ import { formFor, type GraphForm } from './graph-form.ts';
 import { LayerBlocks } from './layer-blocks.ts';
 import type { ModelConfig } from './model-config.ts';
 import { modelWeights, type ModelWeights } from './model-weights.ts';
-import { ScoringHead } from './scoring-head.ts';
+import { ScoringHead, type RowNumbers } from './scoring-head.ts';
 import { sequenceInputs } from './sequence-inputs.ts';
 import type { AnyArena } from './weights/device-arena.ts';
 import { isVisionModule, layerNames, moduleNames } from './weights/modules.ts';
@@ -31,6 +31,17 @@ export interface NetworkOptions {
 interface Saving {
   readonly layers: boolean;
   readonly vision: boolean;
+}
+
+/** From the scores of rows, f32 `[R]`, to the derivative of a loss by each, `[R]`. */
+type LossGradient = (scores: Float32Array) => Float32Array;
+
+/** The same of a loss that reads the entropies of the rows' distributions too, `[R]` nats; a policy's alone. */
+export interface EntropyLossGradient {
+  readonly withEntropies: (
+    scores: Float32Array,
+    entropies: Float32Array,
+  ) => readonly [ofScores: Float32Array, ofEntropies: Float32Array];
 }
 
 interface Pass {
@@ -90,9 +101,7 @@ export class Network implements Disposable {
    */
   scores(batch: PackedBatch, temperature = 1): Promise<Float32Array> {
     return this.#turns.run(async () => {
-      this.#workspace.reset();
-      const { hidden } = await this.#forward(batch, { layers: false, vision: false });
-      return this.#head.scores({ batch, hidden, temperature, workspace: this.#workspace });
+      return (await this.#numbers(batch, temperature, false))[0];
     });
   }
 
@@ -100,14 +109,14 @@ export class Network implements Disposable {
    * Runs one forward and one backward pass, and adds the gradients to `gradients`.
    *
    * @param temperature divides a policy's logits before the softmax
-   * @param lossGradient from the scores `[R]` to the derivative of the loss by each, `[R]`
+   * @param lossGradient the derivative of the loss by the scores, and by the entropies where it reads them
    * @param gradients an arena laid out as what is trained: the weights, the weights without the vision tower, or
    *   the adapters
    */
   accumulateGradients(
     batch: PackedBatch,
     temperature: number,
-    lossGradient: (scores: Float32Array) => Float32Array,
+    lossGradient: LossGradient | EntropyLossGradient,
     gradients: AnyArena<'f32'>,
   ): Promise<void> {
     return this.#turns.run(async () => {
@@ -116,8 +125,11 @@ export class Network implements Disposable {
       const sink = this.#weights.sink(gradients);
       const vision = [...sink.trained].some(isVisionModule);
       const { embedded, layers, hidden } = await this.#forward(batch, { layers: true, vision });
-      const pass = { batch, hidden, temperature, workspace };
-      let gradient = await this.#head.backward(pass, lossGradient, sink);
+      const withEntropies = typeof lossGradient !== 'function';
+      const derivatives = ([scores, entropies]: RowNumbers): RowNumbers =>
+        withEntropies ? lossGradient.withEntropies(scores, entropies!) : [lossGradient(scores)];
+      const pass = { batch, hidden, temperature, withEntropies, workspace };
+      let gradient = await this.#head.backward(pass, derivatives, sink);
       for (let i = this.config.text.layers - 1; i >= 0; i--) {
         using weights = await this.#takeLayer(i, i - 1);
         using accumulators = await sink.take(moduleNames.layer(i));
@@ -131,9 +143,31 @@ export class Network implements Disposable {
     });
   }
 
+  /** The scores and the entropies of a policy's rows, f32 `[R]` each; arguments as of `scores`. */
+  protected scoresAndEntropies(
+    batch: PackedBatch,
+    temperature: number,
+  ): Promise<readonly [Float32Array, Float32Array]> {
+    return this.#turns.run(async () => {
+      const [scores, entropies] = await this.#numbers(batch, temperature, true);
+      return [scores, entropies!] as const;
+    });
+  }
+
   /** Bytes of activation memory held for reuse. */
   get workspaceBytes(): number {
     return this.#workspace.sizeBytes;
+  }
+
+  async #numbers(
+    batch: PackedBatch,
+    temperature: number,
+    withEntropies: boolean,
+  ): Promise<RowNumbers> {
+    const workspace = this.#workspace;
+    workspace.reset();
+    const { hidden } = await this.#forward(batch, { layers: false, vision: false });
+    return this.#head.scores({ batch, hidden, temperature, withEntropies, workspace });
   }
 
   async #forward(batch: PackedBatch, saving: Saving): Promise<Pass> {

@@ -14,4 +14,12 @@ export class Policy extends Network {
   logProbs(batch: PackedBatch, temperature: number): Promise<Float32Array> {
     return this.scores(batch, temperature);
   }
+
+  /** Those, and the entropies of the distributions that the tokens are of, f32 `[R]` each, in nats. */
+  logProbsAndEntropies(
+    batch: PackedBatch,
+    temperature: number,
+  ): Promise<readonly [logProbs: Float32Array, entropies: Float32Array]> {
+    return this.scoresAndEntropies(batch, temperature);
+  }
 }

@@ -21,9 +21,17 @@ import type { GradientSink } from './weights/weight-source.ts';
  */
 const CHUNK_BYTES: Readonly<Record<GraphForm, number>> = { composed: 64 * 2 ** 20, fused: 2 ** 30 };
 
-/** A kind of head: the graph from `hidden [R, D]` to one number a row, and what the graph takes besides. */
+/**
+ * A kind of head: the graph from `hidden [R, D]` to one number a row, or with entropies to two, and what the graph takes
+ * besides.
+ */
 interface HeadForm {
-  readonly graph: (text: TextConfig, dtype: FloatDType, form: GraphForm) => Graph;
+  readonly graph: (
+    text: TextConfig,
+    dtype: FloatDType,
+    form: GraphForm,
+    withEntropies: boolean,
+  ) => Graph;
   readonly output: string;
   /** Size of a row's largest intermediate result. */
   readonly rowBytes: (text: TextConfig) => number;
@@ -49,21 +57,27 @@ const forms: Readonly<Record<HeadKind, HeadForm>> = {
   },
 };
 
+/** Numbers of the scored rows, f32 `[R]` each: their scores, and where these are asked for, their entropies. */
+export type RowNumbers = readonly [scores: Float32Array, entropies?: Float32Array];
+
 /** Input of a head: the scored rows of a batch, in the decoder's last hidden states. */
 export interface HeadPass {
   readonly batch: PackedBatch;
   readonly hidden: View; // [T, D]
   /** Divides a policy's logits; a value head has none. */
   readonly temperature: number;
+  /** Computes the entropy of each row's distribution too; a value head has none. */
+  readonly withEntropies: boolean;
   readonly workspace: Workspace;
 }
 
-/** The head of a network: one number for each scored row, computed chunk by chunk. */
+/** The head of a network: one number for each scored row, or two, computed chunk by chunk. */
 export class ScoringHead implements Disposable {
   readonly #device: Device;
   readonly #weights: ModelWeights;
   readonly #form: HeadForm;
-  readonly #block: Block;
+  /** The graph with entropies is compiled for those who ask for them alone. */
+  readonly #blocks: Readonly<Record<'plain' | 'withEntropies', Block>>;
   readonly #chunkRows: number;
   readonly #lastLayer: string;
 
@@ -72,26 +86,28 @@ export class ScoringHead implements Disposable {
     this.#device = device;
     this.#weights = weights;
     this.#form = forms[kind];
-    this.#block = new Block(device, this.#form.graph(text, weights.dtype, graphForm), {
-      parameters: trainedInputs(weights, moduleNames.head),
-      activations: ['hidden'],
-      save: 'needed',
-    });
+    const block = (withEntropies: boolean): Block =>
+      new Block(device, this.#form.graph(text, weights.dtype, graphForm, withEntropies), {
+        parameters: trainedInputs(weights, moduleNames.head),
+        activations: ['hidden'],
+        save: 'needed',
+      });
+    this.#blocks = { plain: block(false), withEntropies: block(true) };
     const rows = Math.floor(CHUNK_BYTES[graphForm] / this.#form.rowBytes(text));
     this.#chunkRows = Math.max(1, rows);
     this.#lastLayer = moduleNames.layer(text.layers - 1);
   }
 
-  /** The score of each entry of `batch.scoredRows`, f32 `[R]`. */
-  async scores(pass: HeadPass): Promise<Float32Array> {
-    const scores = new Float32Array(pass.batch.scoredRows.length);
+  /** The numbers of each entry of `batch.scoredRows`. */
+  async scores(pass: HeadPass): Promise<RowNumbers> {
+    const numbers = this.#blank(pass);
     using weights = await this.#weights.source.take(moduleNames.head);
     for (const chunk of this.#chunks(pass)) {
       const inputs = this.#inputs(pass, chunk);
-      const outputs = this.#block.forward(inputs, weights.views, pass.workspace);
-      await this.#read(outputs, scores, chunk);
+      const outputs = this.#blockOf(pass).forward(inputs, weights.views, pass.workspace);
+      await this.#read(outputs, numbers, chunk);
     }
-    return scores;
+    return numbers;
   }
 
   /**
@@ -100,43 +116,48 @@ export class ScoringHead implements Disposable {
    * A single chunk runs forward once. Several run forward twice: first for all scores, then with their backward pass,
    * so that one chunk's activations are in memory at a time.
    *
-   * @param lossGradient from the scores `[R]` to the derivative of the loss by each, `[R]`
+   * @param lossGradient from the numbers of rows to the derivative of the loss by each
    */
   async backward(
     pass: HeadPass,
-    lossGradient: (scores: Float32Array) => Float32Array,
+    lossGradient: (numbers: RowNumbers) => RowNumbers,
     sink: GradientSink,
   ): Promise<View> {
     const { batch, hidden, workspace } = pass;
     const { operations } = this.#device;
     const chunks = this.#chunks(pass);
-    const scores = new Float32Array(batch.scoredRows.length);
+    const numbers = this.#blank(pass);
+    const block = this.#blockOf(pass);
     const kept: Saved[] = [];
     using weights = await this.#weights.source.take(moduleNames.head, this.#lastLayer);
     using accumulators = await sink.take(moduleNames.head);
     const forward = (chunk: Slice): { outputs: Views; saved: Saved } =>
-      this.#block.forwardSaving(this.#inputs(pass, chunk), weights.views, workspace);
+      block.forwardSaving(this.#inputs(pass, chunk), weights.views, workspace);
     for (const chunk of chunks) {
       if (chunks.length === 1) {
         const { outputs, saved } = forward(chunk);
         kept.push(saved);
-        await this.#read(outputs, scores, chunk);
+        await this.#read(outputs, numbers, chunk);
       } else {
         const inputs = this.#inputs(pass, chunk);
         const mark = workspace.mark();
-        await this.#read(this.#block.forward(inputs, weights.views, workspace), scores, chunk);
+        await this.#read(block.forward(inputs, weights.views, workspace), numbers, chunk);
         workspace.release(mark);
       }
     }
-    const derivative = lossGradient(scores);
+    const derivatives = lossGradient(numbers);
     const gradient = workspace.take(hidden.dtype, hidden.shape);
     operations.zero(gradient);
     for (const chunk of chunks) {
       const mark = workspace.mark();
       const saved = kept.pop() ?? forward(chunk).saved;
-      const part = derivative.subarray(chunk.start, chunk.end);
-      const given = { [this.#form.output]: workspace.put(tensorOf('f32', [chunk.length], part)) };
-      const gradients = this.#block.backward(
+      const given = Object.fromEntries(
+        derivatives.map((values, i) => {
+          const part = values!.subarray(chunk.start, chunk.end);
+          return [this.#outputs[i]!, workspace.put(tensorOf('f32', [chunk.length], part))];
+        }),
+      );
+      const gradients = block.backward(
         saved,
         weights.views,
         given,
@@ -165,11 +186,28 @@ export class ScoringHead implements Disposable {
     return putIndex(workspace, batch.scoredRows.subarray(start, end));
   }
 
-  async #read(outputs: Views, into: Float32Array, { start }: Slice): Promise<void> {
-    into.set(floatsOf(await this.#device.download(outputs[this.#form.output]!)), start);
+  #blank({ batch, withEntropies }: HeadPass): RowNumbers {
+    const blank = (): Float32Array => new Float32Array(batch.scoredRows.length);
+    return withEntropies ? [blank(), blank()] : [blank()];
+  }
+
+  #blockOf({ withEntropies }: HeadPass): Block {
+    return this.#blocks[withEntropies ? 'withEntropies' : 'plain'];
+  }
+
+  /** Names of the graph's outputs, in the order of a row's numbers. */
+  get #outputs(): readonly string[] {
+    return [this.#form.output, 'entropies'];
+  }
+
+  async #read(outputs: Views, into: RowNumbers, { start }: Slice): Promise<void> {
+    for (const [i, values] of into.entries()) {
+      values!.set(floatsOf(await this.#device.download(outputs[this.#outputs[i]!]!)), start);
+    }
   }
 
   [Symbol.dispose](): void {
-    this.#block[Symbol.dispose]();
+    this.#blocks.plain[Symbol.dispose]();
+    this.#blocks.withEntropies[Symbol.dispose]();
   }
 }

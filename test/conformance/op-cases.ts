@@ -501,6 +501,25 @@ export const opCases: { readonly [K in OpName]: readonly [OpCase, ...OpCase[]] |
       noGradient: 'it is one',
     },
   ],
+  tokenEntropies: [
+    {
+      inputs: { x: { shape: ['A', 37] } },
+      build: (g, { x }) => [g.tokenEntropies(x!, x!.dtype as FloatDType)],
+    },
+  ],
+  tokenEntropiesGradient: [
+    {
+      // Four at a time, and a gradient of halves.
+      inputs: { x: { shape: ['A', 24] }, gradient: { dtype: 'f32', shape: ['A'] } },
+      build: (g, { x, gradient }) => {
+        const [entropies, total] = g.apply('tokenEntropies', [x!], { gradient: 'bf16' });
+        const inputs = [x!, total!, entropies!, gradient!];
+        const [result] = g.apply('tokenEntropiesGradient', inputs, { gradient: 'bf16' });
+        return [entropies!, total!, result!];
+      },
+      noGradient: 'it is one',
+    },
+  ],
   packedAttention: [
     {
       inputs: { joined: { shape: [10, 6, 18] }, ...twoTrees },

@@ -9,6 +9,10 @@ import {
   type LossAverageMode,
 } from '../../src/algorithms/loss-average.ts';
 import { tokenRows, type TokenRows } from '../../src/algorithms/primitives.ts';
+import { differentiate } from '../../src/graph/backward.ts';
+import { GraphBuilder } from '../../src/graph/builder.ts';
+import { interpret } from '../../src/graph/interpret.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
 
@@ -29,6 +33,12 @@ interface Golden {
     readonly values: Rectangle;
     readonly average: number;
     readonly weights: Rectangle;
+  }[];
+  readonly entropies: readonly {
+    readonly logits: Rectangle;
+    readonly factors: readonly number[];
+    readonly entropies: readonly number[];
+    readonly gradient: Rectangle;
   }[];
 }
 
@@ -59,6 +69,22 @@ describe('the losses of verl and TRL', () => {
       const rows = rowsOf(mask);
       assertClose([lossAverage(flat(values), rows, options)], [whole.average], bound);
       assertClose(lossAverageWeights(rows, options), flat(whole.weights), bound);
+    });
+  }
+
+  for (const { logits, factors, ...one } of golden.entropies) {
+    const shape = [logits.length, logits[0]!.length] as const;
+    it(`entropies of ${shape.join(' x ')} logits, and their gradient`, () => {
+      const g = new GraphBuilder('entropies');
+      g.output('entropies', g.tokenEntropies(g.input('logits', 'f32', ['R', shape[1]]), 'f32'));
+      const inputs = { logits: tensorOf('f32', shape, logits.flat()) };
+      const { forward, backward } = differentiate(g.build(), { wrt: ['logits'], save: 'needed' });
+      const { entropies, ...saved } = interpret(forward, inputs);
+      const factor = tensorOf('f32', [shape[0]], factors);
+      const given = { ...inputs, ...saved, entropies: entropies!, 'grad.entropies': factor };
+      const gradients = interpret(backward, given);
+      assertClose(entropies!.data as Float32Array, one.entropies, bound);
+      assertClose(gradients['grad.logits']!.data as Float32Array, one.gradient.flat(), bound);
     });
   }
 });

@@ -29,6 +29,7 @@ const accumulating: ReadonlySet<OpName> = new Set<OpName>([
   'rmsNorm',
   'scatterElements',
   'softmax',
+  'tokenEntropies',
   'tokenLogProbs',
 ]);
 

@@ -12,6 +12,7 @@ import type { Op, OpFamily } from './op.ts';
 import { order, type OrderAttributes } from './order.ts';
 import { packedAttention, type PackedAttentionAttributes } from './packed-attention.ts';
 import { reduce, type ReductionAttributes } from './reduce.ts';
+import { tokenEntropies, type TokenEntropiesAttributes } from './token-entropies.ts';
 import { tokenLogProbs, type TokenLogProbsAttributes } from './token-log-probs.ts';
 
 /** The attributes of every op, by its name. */
@@ -28,7 +29,8 @@ export interface OpAttributes
     PackedAttentionAttributes,
     CachedAttentionAttributes,
     DrawAttributes,
-    TokenLogProbsAttributes {}
+    TokenLogProbsAttributes,
+    TokenEntropiesAttributes {}
 
 /** The name of an op. */
 export type OpName = keyof OpAttributes;
@@ -47,6 +49,7 @@ export const ops: OpFamily<OpAttributes> = {
   ...cachedAttention,
   ...draw,
   ...tokenLogProbs,
+  ...tokenEntropies,
 };
 
 /** The rules of a node's op. The builder made the node, so its attributes are of the op's type. */

@@ -61,6 +61,18 @@ describe('Policy', () => {
     }
   });
 
+  it('gives the entropy of the distribution of each token, at any temperature', async () => {
+    const prompt = textPrompt([3, 1, 2]);
+    const every = Array.from({ length: model.config.text.vocabSize }, (_, id) => id);
+    for (const temperature of [0.5, 1, 2]) {
+      const batch = packSequences(every.map((id) => ({ prompt, response: tokens([id]) })));
+      const [logProbs, entropies] = await policy.logProbsAndEntropies(batch, temperature);
+      assert.deepEqual(logProbs, await policy.logProbs(batch, temperature));
+      const entropy = -logProbs.reduce((sum, value) => sum + Math.exp(value) * value, 0);
+      assertClose(entropies, every.map(() => entropy), { rtol: 1e-5 });
+    }
+  });
+
   it('is not moved by the sequences packed beside one, nor by their order', async () => {
     const alone = await Promise.all(
       sequences.map((sequence) => policy.logProbs(packSequences([sequence]), 1)),
@@ -150,6 +162,29 @@ describe('Policy', () => {
     const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
     const expected = gradients.data.reduce((sum, value, i) => sum + value * direction[i]!, 0);
     // Central differences of float32 losses near 200 nats: rounding 1e-5 over the step, and curvature.
+    assertClose([slope], [expected], { rtol: 2e-2 });
+  });
+
+  it('gives the slope of a loss of entropies along any direction, at temperature 0.7', async () => {
+    const own = await loadGoldenModel('micro-vl');
+    using moved = new Policy(device, own.config, own.arena, { gradientCheckpointing: true });
+    const batch = packSequences([sequences[2]!, sequences[4]!]);
+    const gradients = own.arena.twin();
+    const weights = (_: number, i: number): number => Math.sin(i + 1);
+    const withEntropies = (logProbs: Float32Array, entropies: Float32Array) =>
+      [logProbs.fill(0), entropies.map(weights)] as const;
+    await moved.accumulateGradients(batch, 0.7, { withEntropies }, gradients);
+    const rng = new Rng(keyOf('direction of entropies'));
+    const direction = own.arena.data.map(() => rng.nextNormal());
+    const start = own.arena.data.slice();
+    const lossAt = async (step: number): Promise<number> => {
+      start.forEach((value, i) => (own.arena.data[i] = value + step * direction[i]!));
+      const [, entropies] = await moved.logProbsAndEntropies(batch, 0.7);
+      return entropies.reduce((sum, value, i) => sum + weights(value, i) * value, 0);
+    };
+    const step = 2e-4;
+    const slope = ((await lossAt(step)) - (await lossAt(-step))) / (2 * step);
+    const expected = gradients.data.reduce((sum, value, i) => sum + value * direction[i]!, 0);
     assertClose([slope], [expected], { rtol: 2e-2 });
   });
 

@@ -1,0 +1,95 @@
+import type { DType } from '../../tensor/dtype.ts';
+import { cTypes } from '../kernel-prelude.ts';
+import type { Kernel } from '../kernel.ts';
+
+const ROW_THREADS = 512;
+const GRADIENT_THREADS = 256;
+
+/** Elements of a row that are loaded at once. */
+function packOf(vocabulary: number): number {
+  return [4, 2, 1].find((count) => vocabulary % count === 0)!;
+}
+
+/**
+ * The kernel of `tokenEntropies`. A block finds the largest logit of a row and two sums in one pass: of `e^d` and of
+ * `d e^d`, with d the distance of a logit to the largest so far. The entropy is `log Σ e^d - Σ d e^d / Σ e^d`.
+ */
+export function tokenEntropiesKernel(logits: DType, vocabulary: number): Kernel {
+  const [pack, element] = [packOf(vocabulary), cTypes[logits]];
+  const entry = `token_entropies_${logits}_${vocabulary}`;
+  const source = `
+extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
+    const ${element}* logits, float* entropies, float* logSumExp) {
+  typedef Pack<${element}, ${pack}> Some;
+  const ${element}* row = logits + blockIdx.x * (i64)${vocabulary};
+  float largest = -INFINITY, sum = 0, weighted = 0;
+  for (int v = threadIdx.x * ${pack}; v < ${vocabulary}; v += ${ROW_THREADS * pack}) {
+    const Some some = *(const Some*)(row + v);
+    float top = largest;
+    for (int i = 0; i < ${pack}; i++) top = fmaxf(top, toFloat(some.at[i]));
+    if (top == -INFINITY) continue;
+    if (largest > -INFINITY) {
+      const float shift = largest - top, scale = expf(shift);
+      weighted = scale * (weighted + shift * sum);
+      sum *= scale;
+    }
+    for (int i = 0; i < ${pack}; i++) {
+      const float distance = toFloat(some.at[i]) - top, term = expf(distance);
+      sum += term;
+      if (term > 0) weighted += distance * term;
+    }
+    largest = top;
+  }
+  const float top = blockReduce<Max>(largest);
+  const float shift = largest == -INFINITY ? 0 : largest - top;
+  const float scale = largest == -INFINITY ? 0 : expf(shift);
+  const float all = blockReduce<Sum>(scale * sum);
+  const float mean = blockReduce<Sum>(scale * (weighted + shift * sum)) / all;
+  if (threadIdx.x == 0) {
+    entropies[blockIdx.x] = logf(all) - mean;
+    logSumExp[blockIdx.x] = top + logf(all);
+  }
+}`;
+  return {
+    entry,
+    source,
+    launch: ([rows]) => ({
+      grid: [rows![0]!, 1, 1],
+      block: [ROW_THREADS, 1, 1],
+      sharedBytes: 0,
+      scalars: [],
+    }),
+  };
+}
+
+/** The kernel of the gradient: -dy p (log p + H) for each logit, with p its probability and H the row's entropy. */
+export function tokenEntropiesGradientKernel(logits: DType, vocabulary: number, to: DType): Kernel {
+  const pack = packOf(vocabulary);
+  const [element, result] = [cTypes[logits], cTypes[to]];
+  const entry = `token_entropies_gradient_${logits}_${to}_${vocabulary}`;
+  const source = `
+extern "C" __global__ void __launch_bounds__(${GRADIENT_THREADS}) ${entry}(
+    const ${element}* logits, const float* logSumExp, const float* entropies, const float* gradient, ${result}* y) {
+  const int v = (blockIdx.y * ${GRADIENT_THREADS} + threadIdx.x) * ${pack};
+  if (v >= ${vocabulary}) return;
+  const i64 row = blockIdx.x, at = row * ${vocabulary} + v;
+  const float total = logSumExp[row], entropy = entropies[row], factor = -gradient[row];
+  const Pack<${element}, ${pack}> some = *(const Pack<${element}, ${pack}>*)(logits + at);
+  Pack<${result}, ${pack}> out;
+  for (int i = 0; i < ${pack}; i++) {
+    const float log = toFloat(some.at[i]) - total, probability = expf(log);
+    out.at[i] = fromFloat<${result}>(probability > 0 ? factor * probability * (log + entropy) : 0);
+  }
+  *(Pack<${result}, ${pack}>*)(y + at) = out;
+}`;
+  return {
+    entry,
+    source,
+    launch: ([rows]) => ({
+      grid: [rows![0]!, Math.ceil(vocabulary / pack / GRADIENT_THREADS), 1],
+      block: [GRADIENT_THREADS, 1, 1],
+      sharedBytes: 0,
+      scalars: [],
+    }),
+  };
+}

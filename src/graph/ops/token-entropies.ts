@@ -1,0 +1,115 @@
+import { isFloat, type ValueType } from '../ir.ts';
+import { dtypeError, shapeError } from '../shape.ts';
+import type { FloatDType } from '../../tensor/dtype.ts';
+import { blank, type NdArray } from './array.ts';
+import { intermediate, nameIn, type OpFamily } from './op.ts';
+import { tokenEntropiesGradientKernel, tokenEntropiesKernel } from './token-entropies-kernels.ts';
+
+/** The dtype of the logits' gradient: that of the products which read it. */
+interface GradientDType {
+  readonly gradient: FloatDType;
+}
+
+/** Attributes of the entropy ops. */
+export interface TokenEntropiesAttributes {
+  readonly tokenEntropies: GradientDType;
+  readonly tokenEntropiesGradient: GradientDType;
+}
+
+/** Entropies of the distributions of tokens. Kernels never write a probability for every token of the vocabulary. */
+export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
+  /**
+   * The entropy `-Σ p log p` of each row's softmax, nats.
+   *
+   * Input: logits `[R, V]`. Outputs, f32 `[R]`: the entropies, and the log-sum-exp of each row for backward.
+   */
+  tokenEntropies: {
+    cost: 'costly',
+    infer(inputs) {
+      const [logits] = inputs as [ValueType];
+      if (logits.shape.length !== 2 || typeof logits.shape[1] !== 'number') {
+        throw shapeError('tokenEntropies', 'wants logits [R, V], V a number', inputs);
+      }
+      if (!isFloat(logits.dtype)) throw dtypeError('tokenEntropies', 'wants float logits', inputs);
+      const rows = logits.shape[0]!;
+      return [
+        { dtype: 'f32', shape: [rows] },
+        { dtype: 'f32', shape: [rows] },
+      ];
+    },
+    emit({ inputs: [logits], outputs: [entropies, logSumExp] }, onnx) {
+      const wide = nameIn(onnx, logits!, 'f32');
+      const logs = intermediate(onnx, 'LogSoftmax', [wide], { axis: { int: -1 } });
+      const terms = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), logs]);
+      const last = onnx.ints([1]);
+      const flat = { keepdims: { int: 0 } };
+      const sums = intermediate(onnx, 'ReduceSum', [terms, last], flat);
+      onnx.node('Neg', [sums], [onnx.name(entropies!)]);
+      onnx.node('ReduceLogSumExp', [wide, last], [onnx.name(logSumExp!)], flat);
+    },
+    steps: ({ inputs: [logits] }) => [
+      tokenEntropiesKernel(logits!.dtype, logits!.shape[1] as number),
+    ],
+    vjp({ inputs: [logits], outputs: [entropies, logSumExp], attributes }, [dy], g) {
+      if (dy === undefined) return [];
+      const inputs = [logits!, logSumExp!, entropies!, dy];
+      const gradient = g.apply('tokenEntropiesGradient', inputs, attributes)[0]!;
+      // A product of halves narrows it again, so that no wide gradient is ever in memory.
+      return [g.cast(gradient, logits!.dtype)];
+    },
+    evaluate([logits]) {
+      const [rows, size] = logits!.shape as [number, number];
+      const [entropies, logSumExp] = [blank('f32', [rows]), blank('f32', [rows])];
+      for (let row = 0; row < rows; row++) {
+        const own = logits!.data.subarray(row * size, (row + 1) * size);
+        const top = Math.max(...own);
+        const total = top + Math.log(own.reduce((sum, x) => sum + Math.exp(x - top), 0));
+        entropies.data[row] = own.reduce((sum, x) => sum + Math.exp(x - total) * (total - x), 0);
+        logSumExp.data[row] = total;
+      }
+      return [entropies, logSumExp];
+    },
+  },
+  /**
+   * The gradient of logits `[R, V]`: `-dy p (log p + entropy)` at each. Inputs: the logits, both outputs of
+   * `tokenEntropies` with the log-sum-exps first, and the gradient of the entropies, f32 `[R]` each.
+   */
+  tokenEntropiesGradient: {
+    cost: 'costly',
+    infer: ([logits], { gradient }) => [{ dtype: gradient, shape: logits!.shape }],
+    emit({ inputs: [logits, logSumExp, entropies, dy], outputs: [result], attributes }, onnx) {
+      const column = (name: string): string =>
+        intermediate(onnx, 'Unsqueeze', [name, onnx.ints([1])]);
+      const logs = intermediate(onnx, 'Sub', [
+        nameIn(onnx, logits!, 'f32'),
+        column(onnx.name(logSumExp!)),
+      ]);
+      const surplus = intermediate(onnx, 'Add', [logs, column(onnx.name(entropies!))]);
+      const weighted = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), surplus]);
+      const factor = intermediate(onnx, 'Neg', [column(onnx.name(dy!))]);
+      onnx.node(
+        'Cast',
+        [intermediate(onnx, 'Mul', [weighted, factor])],
+        [onnx.name(result!)],
+        { to: { dtype: attributes.gradient } },
+      );
+    },
+    steps: ({ inputs: [logits], attributes }) => [
+      tokenEntropiesGradientKernel(
+        logits!.dtype,
+        logits!.shape[1] as number,
+        attributes.gradient,
+      ),
+    ],
+    evaluate([logits, logSumExp, entropies, dy], { gradient }): NdArray[] {
+      const [, size] = logits!.shape as [number, number];
+      const result = blank(gradient, logits!.shape);
+      for (let at = 0; at < result.data.length; at++) {
+        const row = Math.floor(at / size);
+        const log = logits!.data[at]! - logSumExp!.data[row]!;
+        result.data[at] = -dy!.data[row]! * Math.exp(log) * (log + entropies!.data[row]!);
+      }
+      return [result];
+    },
+  },
+};
