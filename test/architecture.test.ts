@@ -225,6 +225,7 @@ const floatFiles: Readonly<Record<string, string>> = {
   'src/training/score-answers.ts': 'log-probabilities of answers, and their weights',
   'src/training/experience.ts': 'what a loss is made of, response by response',
   'src/training/correction.ts': 'advantages of responses',
+  'src/training/exploration.ts': 'advantages of responses',
   'src/generation/cpu/decoder.ts': "the processor's own decoding, in its own memory",
   'src/generation/cpu/kv-cache.ts': "the processor's own decoding, in its own memory",
   'src/generation/cpu/step-heads.ts': "the processor's own decoding, in its own memory",

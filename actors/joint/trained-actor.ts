@@ -8,7 +8,11 @@ import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import type { MiniBatch } from '../../src/training/mini-batches.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { Optimization, type OptimizationOptions } from '../../src/training/optimization.ts';
-import { updateByMiniBatches, type UpdateReport } from '../../src/training/updates.ts';
+import {
+  updateByMiniBatches,
+  type UpdateOptions,
+  type UpdateReport,
+} from '../../src/training/updates.ts';
 import { RankListener, type RankAddress } from '../../transport/collectives/open.ts';
 import { ModelActor } from '../model-actor.ts';
 import type { ModelProps } from '../model-props.ts';
@@ -100,19 +104,19 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
     return evaluate(this.model, this.weights, request, experienceMicroBatch, signal);
   }
 
-  /** Updates the model by a loss on a step's samples. @param temperature divides a policy's logits */
+  /** Updates the model by a loss on a step's samples. @param options of a policy */
   protected train<S extends SequenceInput>(
     { miniBatches, learningRate, progress }: UpdateRequest<S>,
     { signal }: Context,
     loss: Loss<S>,
-    temperature = 1,
+    options: Pick<UpdateOptions<S>, 'temperature' | 'withEntropies'> = {},
   ): Promise<UpdateReport> {
     const { updateMicroBatch: microBatch, epochs } = this.props;
     const update = updateByMiniBatches(
       this.model,
       this.optimization,
       miniBatches,
-      { loss, microBatch, epochs, learningRate, temperature },
+      { loss, microBatch, epochs, learningRate, ...options },
       (done) => progress?.data.set([done]),
     );
     return together(update, signal);

@@ -12,7 +12,7 @@ import {
   updateSupervised,
   type SupervisedStep,
 } from '../../src/training/supervised-update.ts';
-import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
+import { evaluateEntropies, type PolicyEvaluateReply } from '../joint/evaluate.ts';
 import { TrainedActor, type TrainedProps } from '../joint/trained-actor.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { together } from '../runtime/together.ts';
@@ -20,6 +20,7 @@ import {
   learnerProtocol,
   type ImitateRequest,
   type ImitationLossRequest,
+  type LogProbsRequest,
   type PolicyUpdateReply,
   type UpdateRequest,
 } from './protocol.ts';
@@ -29,7 +30,8 @@ const ADAPTER_FOLDER = 'lora_adapter';
 
 /** Props of a learner. */
 export interface LearnerProps extends TrainedProps {
-  readonly loss: PolicyLossOptions;
+  /** The policy loss but for the weight of its entropy bonus, which each update names. */
+  readonly loss: Omit<PolicyLossOptions, 'entropyCoeff'>;
   /** Micro-batches of reference answers. Their budget is the longest sequence of a mini-batch. */
   readonly imitationMicroBatch: Omit<MicroBatchOptions, 'maxTokens'>;
   readonly temperature: number;
@@ -40,13 +42,24 @@ export class LearnerActor
   extends TrainedActor<LearnerProps, Policy>
   implements Actor<typeof learnerProtocol>
 {
-  logProbs(request: EvaluateRequest, context: Context): Promise<EvaluateReply> {
-    return this.evaluate(request, context);
+  async logProbs(
+    { withEntropies, ...request }: LogProbsRequest,
+    context: Context,
+  ): Promise<PolicyEvaluateReply> {
+    if (!withEntropies) return { ...(await this.evaluate(request, context)), entropies: null };
+    const { experienceMicroBatch } = this.props;
+    const { model, weights } = this;
+    return evaluateEntropies(model, weights, request, experienceMicroBatch, context.signal);
   }
 
   async update(request: UpdateRequest, context: Context): Promise<PolicyUpdateReply> {
-    const { loss, temperature } = this.props;
-    const report = await this.train(request, context, policyLossOf(loss), temperature);
+    const { temperature } = this.props;
+    const { entropyCoeff } = request;
+    const loss = policyLossOf({ ...this.props.loss, entropyCoeff });
+    const report = await this.train(request, context, loss, {
+      temperature,
+      withEntropies: entropyCoeff !== 0,
+    });
     const { miniBatches } = request;
     const trained = miniBatches.flatMap(({ samples }) => samples.map(({ promptId }) => promptId));
     return { ...report, trained };

@@ -1,6 +1,6 @@
 import * as t from 'io-ts';
 import { tensor } from '../../transport/tensor-codec.ts';
-import { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
+import { EvaluateRequest, PolicyEvaluateReply } from '../joint/evaluate.ts';
 import { jointCalls, miniBatch, TokenMask, UpdateReply, updateRequest } from '../joint/protocol.ts';
 import { Sequence, sequenceParts } from '../messages.ts';
 import { call, protocol } from '../runtime/protocol.ts';
@@ -18,8 +18,19 @@ export const ExperienceMessage = t.type({
 export interface ExperienceMessage extends t.TypeOf<typeof ExperienceMessage> {}
 
 /** A learner's experiences of one step. */
-export const UpdateRequest = updateRequest(ExperienceMessage);
-export interface UpdateRequest extends t.TypeOf<typeof UpdateRequest> {}
+export const UpdateRequest = t.intersection([
+  updateRequest(ExperienceMessage),
+  /** Weight of the entropy bonus in the loss. */
+  t.type({ entropyCoeff: t.number }),
+]);
+export type UpdateRequest = t.TypeOf<typeof UpdateRequest>;
+
+/** Sequences whose response tokens the policy is to evaluate. */
+export const LogProbsRequest = t.intersection([
+  EvaluateRequest,
+  t.type({ withEntropies: t.boolean }),
+]);
+export type LogProbsRequest = t.TypeOf<typeof LogProbsRequest>;
 
 /** Reference answers to imitate. */
 export const ImitateRequest = t.type({ miniBatch: miniBatch(Sequence), learningRate: t.number });
@@ -41,7 +52,7 @@ export type PolicyUpdateReply = t.TypeOf<typeof PolicyUpdateReply>;
  */
 export const learnerProtocol = protocol('learner', {
   ...jointCalls,
-  logProbs: call(EvaluateRequest, EvaluateReply),
+  logProbs: call(LogProbsRequest, PolicyEvaluateReply),
   update: call(UpdateRequest, PolicyUpdateReply),
   imitate: call(
     ImitateRequest,

@@ -29,6 +29,8 @@ const state = {
   gate: RunningMean,
   validationGate: RunningMean,
   klController: KlState,
+  /** Weight of the entropy bonus, where it adapts; else the config has it. */
+  entropyCoeff: t.union([t.number, t.undefined]),
   /** Nearness of a stage of a curriculum to its end. */
   advance: RunningMean,
   /** The state of each earlier stage that goes on. */

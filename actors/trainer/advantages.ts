@@ -13,6 +13,8 @@ import { klKindOf } from './settings.ts';
 /** The models' view of the responses before the update: for each response a value for each of its tokens, f32 `[T]`. */
 export interface TokenView {
   readonly old: readonly Tensor<'f32'>[];
+  /** Entropies of the distributions that the tokens are of; null when nothing needs them. */
+  readonly entropies: readonly Tensor<'f32'>[] | null;
   /** Null when nothing needs the reference. */
   readonly ref: readonly Tensor<'f32'>[] | null;
   /** Null without a critic. */
@@ -21,14 +23,19 @@ export interface TokenView {
 
 /** The part of a view over some responses that is of a few of them, in the order of these. */
 export function viewOf(
-  { old, ref, values }: TokenView,
+  { old, entropies, ref, values }: TokenView,
   responses: readonly SampledResponse[],
   few: readonly SampledResponse[],
 ): TokenView {
   const rows = new Map(responses.map(({ response }, row) => [response, row]));
   const picked = (list: readonly Tensor<'f32'>[]): Tensor<'f32'>[] =>
     few.map(({ response }) => list[rows.get(response)!]!);
-  return { old: picked(old), ref: ref && picked(ref), values: values && picked(values) };
+  return {
+    old: picked(old),
+    entropies: entropies && picked(entropies),
+    ref: ref && picked(ref),
+    values: values && picked(values),
+  };
 }
 
 /** Scores, rewards, advantages and returns of a step, f32 `[T]` over the tokens of all responses end to end. */

@@ -5,9 +5,14 @@ import { learnerShares, miniBatches, type MiniBatch } from '../../src/training/m
 import type { SupervisedStep } from '../../src/training/supervised-update.ts';
 import type { MetricLists, UpdateReport } from '../../src/training/updates.ts';
 import type { criticProtocol, ValueExperienceMessage } from '../critic/protocol.ts';
-import type { EvaluateReply, EvaluateRequest } from '../joint/evaluate.ts';
+import type { EvaluateRequest } from '../joint/evaluate.ts';
 import type { JointProtocol, StateRequest } from '../joint/protocol.ts';
-import type { ExperienceMessage, learnerProtocol } from '../learner/protocol.ts';
+import type {
+  ExperienceMessage,
+  learnerProtocol,
+  LogProbsRequest,
+  UpdateRequest,
+} from '../learner/protocol.ts';
 import type { Sequence } from '../messages.ts';
 import type { ActorRef, AskOptions } from '../runtime/ref.ts';
 import type { WeightSync } from '../weights/sync.ts';
@@ -32,6 +37,13 @@ export class LearnerProgress {
   get done(): number {
     return this.#counters.data.reduce((sum, count) => sum + count, 0);
   }
+}
+
+/** Response tokens as the policy evaluates them: a tensor for each sequence, f32 `[T]`. */
+export interface PolicyView {
+  readonly logProbs: readonly Tensor<'f32'>[];
+  /** Entropies of the distributions that the tokens are of, nats; null where nobody asked. */
+  readonly entropies: readonly Tensor<'f32'>[] | null;
 }
 
 /** The updates of one step, the same for every rank. */
@@ -77,22 +89,29 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
     return Promise.all(this.refs.map(ask));
   }
 
-  /** Has each rank evaluate its share of the sequences; returns a tensor for each sequence, in order. */
-  protected async evaluate(
+  /**
+   * Has each rank evaluate its share of the sequences.
+   *
+   * @returns a function that puts a list of each reply together: a tensor for each sequence, in order
+   */
+  protected async evaluate<Reply>(
     { sequences, ...rest }: Omit<EvaluateRequest, 'progress'>,
     progress: LearnerProgress,
-    ask: (ref: Ref, request: EvaluateRequest) => Promise<EvaluateReply>,
-  ): Promise<Tensor<'f32'>[]> {
+    ask: (ref: Ref, request: EvaluateRequest) => Promise<Reply>,
+  ): Promise<(listOf: (reply: Reply) => readonly Tensor<'f32'>[]) => Tensor<'f32'>[]> {
     const shares = learnerShares(sequences, this.count);
     const replies = await this.all((ref, rank) => {
       const share = shares[rank]!.map((i) => sequences[i]!);
       return ask(ref, { ...rest, sequences: share, progress: progress.of(rank) });
     });
-    const whole: Tensor<'f32'>[] = [];
-    for (const [rank, { perToken }] of replies.entries()) {
-      for (const [j, i] of shares[rank]!.entries()) whole[i] = perToken[j]!;
-    }
-    return whole;
+    return (listOf) => {
+      const whole: Tensor<'f32'>[] = [];
+      for (const [rank, reply] of replies.entries()) {
+        const list = listOf(reply);
+        for (const [j, i] of shares[rank]!.entries()) whole[i] = list[j]!;
+      }
+      return whole;
+    };
   }
 
   /** Has each rank update the model on its share of every mini-batch; metrics are those of all ranks together. */
@@ -113,13 +132,19 @@ class Ranks<Ref extends ActorRef<JointProtocol>> {
 
 /** The learners of the policy as one. */
 export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
-  /** Log-probabilities of each sequence's response tokens, in order. */
-  logProbs(
-    request: Omit<EvaluateRequest, 'progress'>,
+  /** Log-probabilities of each sequence's response tokens, in order, and their entropies where these are asked for. */
+  async logProbs(
+    { withEntropies, ...request }: Omit<LogProbsRequest, 'progress'>,
     progress: LearnerProgress,
     options: AskOptions,
-  ): Promise<Tensor<'f32'>[]> {
-    return this.evaluate(request, progress, (ref, share) => ref.ask.logProbs(share, options));
+  ): Promise<PolicyView> {
+    const whole = await this.evaluate(request, progress, (ref, share) =>
+      ref.ask.logProbs({ ...share, withEntropies }, options),
+    );
+    return {
+      logProbs: whole(({ perToken }) => perToken),
+      entropies: withEntropies ? whole(({ entropies }) => entropies!) : null,
+    };
   }
 
   /**
@@ -129,7 +154,7 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
    */
   async update(
     experiences: readonly ExperienceMessage[],
-    settings: UpdateSettings,
+    { entropyCoeff, ...settings }: UpdateSettings & Pick<UpdateRequest, 'entropyCoeff'>,
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<{ readonly metrics: MetricLists; readonly trained: string[] }> {
@@ -137,7 +162,7 @@ export class Learners extends Ranks<ActorRef<typeof learnerProtocol>> {
       experiences,
       settings,
       progress,
-      (ref, request) => ref.ask.update(request, options),
+      (ref, request) => ref.ask.update({ ...request, entropyCoeff }, options),
     );
     const metrics = { ...losses, 'actor/grad_norm': norms };
     return { metrics, trained: replies.flatMap(({ trained }) => trained) };
@@ -185,14 +210,17 @@ export class Critics extends Ranks<ActorRef<typeof criticProtocol>> {
   }
 
   /** Values of each sequence's response tokens, in order. */
-  values(
+  async values(
     sequences: readonly Sequence[],
     progress: LearnerProgress,
     options: AskOptions,
   ): Promise<Tensor<'f32'>[]> {
     const { version } = this.#weights;
     const request = { sequences: [...sequences], temperature: 1, version };
-    return this.evaluate(request, progress, (ref, share) => ref.ask.values(share, options));
+    const whole = await this.evaluate(request, progress, (ref, share) =>
+      ref.ask.values(share, options),
+    );
+    return whole(({ perToken }) => perToken);
   }
 
   /**

@@ -1,11 +1,12 @@
 import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
+import { needsEntropies } from '../../src/training/exploration.ts';
 import type { Sequence } from '../messages.ts';
 import { FROZEN_VERSION } from '../model-props.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { TokenView } from './advantages.ts';
 import type { StepContext } from './context.ts';
-import { LearnerProgress } from './learners.ts';
+import { LearnerProgress, type PolicyView } from './learners.ts';
 import { criticRates, policyRate, versionAfter, type StepNumber } from './schedule.ts';
 import type { Stopwatch } from './timeline.ts';
 
@@ -26,25 +27,30 @@ export async function evaluateTokens(
   sequences: readonly Sequence[],
   clock: Stopwatch,
 ): Promise<TokenView> {
-  const old = await oldLogProbs(context, sequences, clock);
+  const { logProbs: old, entropies } = await policyView(context, sequences, clock);
   const ref = await refLogProbs(context, sequences, clock);
   const values = await criticValues(context, sequences, clock);
-  return { old, ref, values };
+  return { old, entropies, ref, values };
 }
 
-/** Log-probabilities of the response tokens under the policy before the update, f32 `[T]` for each sequence. */
-export function oldLogProbs(
+/** Log-probabilities of the response tokens under the policy before the update, and entropies where they are used. */
+export function policyView(
   { actors, plan, reporter, weights, signal }: StepContext,
   sequences: readonly Sequence[],
   clock: Stopwatch,
-): Promise<Tensor<'f32'>[]> {
+): Promise<PolicyView> {
   const { learners } = actors;
   return clock.time('old', async () => {
     const progress = new LearnerProgress(learners.count);
     const total = sequences.length;
     using _ = reporter.phase({ name: 'old log-probs', total, done: () => progress.done });
     const { temperature } = plan.step.sampling;
-    const request = { sequences: [...sequences], temperature, version: weights.version };
+    const request = {
+      sequences: [...sequences],
+      temperature,
+      version: weights.version,
+      withEntropies: needsEntropies(plan.step.exploration),
+    };
     return await learners.logProbs(request, progress, { timeoutMs: TIMEOUT_MS, signal });
   });
 }
@@ -133,6 +139,8 @@ interface PolicyTargets {
   /** Log-probabilities under the reference; null where KL is off. */
   readonly ref: readonly Tensor<'f32'>[] | null;
   readonly advantages: readonly Tensor<'f32'>[];
+  /** Weight of the entropy bonus. */
+  readonly entropyCoeff: number;
 }
 
 /**
@@ -142,7 +150,7 @@ interface PolicyTargets {
  */
 export async function updatePolicy(
   { actors, plan, reporter, weights, signal }: StepContext,
-  { sequences, masks, promptIds, old, ref, advantages }: PolicyTargets,
+  { sequences, masks, promptIds, old, ref, advantages, entropyCoeff }: PolicyTargets,
   number: StepNumber,
   clock: Stopwatch,
 ): Promise<{ readonly metrics: Metrics; readonly trained: readonly string[] }> {
@@ -164,7 +172,7 @@ export async function updatePolicy(
     // Readers let go of the weights before the learners step them.
     await weights.revise();
     const options = { timeoutMs: TIMEOUT_MS, signal };
-    const request = { miniBatchSize, learningRate };
+    const request = { miniBatchSize, learningRate, entropyCoeff };
     const update = await actors.learners.update(experiences, request, progress, options);
     weights.publish(versionAfter(plan.step, number.step));
     const metrics = { ...reduceMetrics(update.metrics), 'actor/lr': learningRate };

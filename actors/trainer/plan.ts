@@ -13,6 +13,7 @@ import {
   criticSettings,
   dataSettings,
   episodeSettings,
+  explorationSettings,
   learnerSettings,
   microBatch,
   policyModel,
@@ -116,6 +117,7 @@ function planStep(config: Config) {
     correction: correctionSettings(config),
     /** Updates that a batch's weights may be behind those it is trained on. */
     maxStaleness: trainer.maxStaleness,
+    exploration: explorationSettings(config),
     /** Prompts of a step, P. */
     prompts: data.rolloutBatchSize,
     seed: trainer.seed,

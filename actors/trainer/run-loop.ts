@@ -384,6 +384,7 @@ function newRun({ actors, plan }: StepContext): ResumePoint {
     gate: initialGateState,
     validationGate: initialGateState,
     klController: initialKlController(plan.step.algorithm),
+    entropyCoeff: undefined,
   };
   return { step: 0, state, unfinished: null, accuracyBefore: null };
 }

@@ -10,6 +10,7 @@ import { rewardFileOf } from '../../src/config/names.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { rewardChoice } from '../../src/reward/configured.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
+import type { ExplorationOptions } from '../../src/training/exploration.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
@@ -227,6 +228,19 @@ export function microBatch({ data }: Config, trained: Trained, use: 'update' | '
         : trained.microBatchSizePerDeviceForExperience,
     dynamic: trained.dynamicBatching,
     maxTokens: data.maxPromptLength + data.maxResponseLength,
+  };
+}
+
+/** The settings of what the policy's entropy does to a step. */
+export function explorationSettings({ algorithm, worker: { actor } }: Config): ExplorationOptions {
+  const { calculateEntropy, entropyCoeff, useAdaptiveEntropy } = actor;
+  const { entropyTarget: target, entropyCoeffDelta: delta } = actor;
+  const { entropyCoeffMin: min, entropyCoeffMax: max } = actor;
+  return {
+    calculateEntropy,
+    entropyCoeff,
+    control: useAdaptiveEntropy ? { target, delta, min, max } : null,
+    topEntropyQuantile: algorithm.topEntropyQuantile,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Metrics } from '../../src/metrics.ts';
 import { correctStep } from '../../src/training/correction.ts';
+import { explore } from '../../src/training/exploration.ts';
 import { lossMasks } from '../../src/training/truncation.ts';
 import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
@@ -73,24 +74,38 @@ export async function trainingStep(
   // it. Weigh or drop tokens where that is too far from `old`. A critic's loss has no such ratio, so returns stay.
   const kept = scored.map(({ response }) => response);
   const sampled = kept.map(({ logProbs }) => logProbs);
-  const { mask } = responseRows(scored); // what an environment said between two turns counts in no loss
-  const correction = correctStep(context.plan.step.correction, sampled, old, mask);
+  const rows = responseRows(scored); // what an environment said between two turns counts in no loss
+  const correction = correctStep(context.plan.step.correction, sampled, old, rows.mask);
   const masks = lossMasks(context.plan.step.algorithm, correction.masks, kept);
-  const advantages = perResponse(correction.weigh(estimate.advantages), sequences);
+
+  // The policy's entropy may earn a bonus, or choose the tokens that the policy is trained on.
+  const { exploration: options } = context.plan.step;
+  const exploration = explore(options, rows, evaluated.entropies, state.entropyCoeff);
+  const weighed = exploration.weigh(correction.weigh(estimate.advantages));
+  const advantages = perResponse(weighed, sequences);
 
   // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
   const criticTargets = { sequences, masks, values, returns };
   const criticMetrics = await updateCritic(context, criticTargets, at, clock);
-  const policyTargets = { sequences, masks, promptIds, old, ref, advantages };
+  const { entropyCoeff } = exploration;
+  const policyTargets = { sequences, masks, promptIds, old, ref, advantages, entropyCoeff };
   const { metrics: policyMetrics, trained } = await updatePolicy(context, policyTargets, at, clock);
   batches.advance(at.step);
 
   return {
-    state: { ...state, ...batch.progress, klController: estimate.klController },
+    state: {
+      ...state,
+      ...batch.progress,
+      klController: estimate.klController,
+      entropyCoeff: exploration.nextEntropyCoeff,
+    },
     metrics: stepMetrics(context, {
       ...{ batch, sequences, view: evaluated, estimate, clock },
-      others: [rewards, rollouts, correction.metrics, criticMetrics, policyMetrics],
+      others: [
+        ...[rewards, rollouts, correction.metrics, exploration.metrics],
+        ...[criticMetrics, policyMetrics],
+      ],
     }),
     trained,
     accuracy: meanAccuracy(scored),

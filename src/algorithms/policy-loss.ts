@@ -27,6 +27,8 @@ export interface PolicyLossInput extends LossRows {
   readonly advantages: Float32Array;
   /** Log-probabilities under the reference policy. Without them there is no KL term. */
   readonly refLogProbs?: Float32Array | undefined;
+  /** Entropies of the distributions that the tokens are of, nats. Without them there is no entropy bonus. */
+  readonly entropies?: Float32Array | undefined;
 }
 
 /** Options of the policy loss: camelCase twins of `worker.actor` keys. */
@@ -35,26 +37,32 @@ export interface PolicyLossOptions extends TokenLossOptions, LossAverageOptions 
   readonly useKlLoss: boolean;
   readonly klPenalty: KlKind;
   readonly klCoef: number;
+  /** Weight of the entropy bonus; 0 when left out. */
+  readonly entropyCoeff?: number;
 }
 
 /** Metrics of one micro-batch under EasyR1's names, less the `actor/` prefix. */
 export interface PolicyLossMetrics extends Partial<Readonly<Record<LossMeasure, number>>> {
-  /** The loss without its KL term. */
+  /** The loss without its KL term and its entropy bonus. */
   readonly pg_loss: number;
   /** Mean of `old - new` log-probability, nats. */
   readonly ppo_kl: number;
-  /** Average of `-logProbs`, nats; a metric only, there is no entropy bonus. */
+  /** Average of `-logProbs`, nats: an estimate of the entropy from the sampled tokens, and a metric only. */
   readonly entropy_loss: number;
   /** Average KL estimate, nats; with `useKlLoss` only. */
   readonly kl_loss?: number;
+  /** Entropy bonus in the loss: `entropyCoeff` times the average of `entropies`; where there is one. */
+  readonly entropy_bonus?: number;
 }
 
 /** A loss, its gradient, and what to log. */
 export interface PolicyLoss {
-  /** Policy loss plus KL term. */
+  /** Policy loss, plus KL term, less entropy bonus. */
   readonly loss: number;
   /** dLoss/dLogProbs, f32 `[T]`; 0 at masked tokens. */
   readonly gradient: Float32Array;
+  /** dLoss/dEntropies, f32 `[T]`; 0 at masked tokens. Left out where there is no bonus. */
+  readonly entropyGradient?: Float32Array;
   readonly metrics: PolicyLossMetrics;
 }
 
@@ -70,7 +78,7 @@ export interface PolicyLoss {
  * gradient, as in PyTorch.
  *
  * The gradient is written by hand, not derived from a graph: so only f32 `[T]` crosses to the device, and the numbers
- * equal the originals'. The KL term and the metrics are averaged by `lossAvgMode`, whatever average the loss itself is
+ * equal the originals'. The KL term, the entropy bonus and the metrics are averaged by `lossAvgMode`, whatever average the loss itself is
  * defined by.
  *
  * @throws SHAPE_MISMATCH when the lengths differ
@@ -78,9 +86,11 @@ export interface PolicyLoss {
  *   arXiv:2511.20347; GPG arXiv:2504.02546; GMPO arXiv:2507.20673; VESPO arXiv:2602.10693; LUSPO arXiv:2602.05261
  */
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
-  const { logProbs, oldLogProbs, advantages, refLogProbs } = input;
+  const { logProbs, oldLogProbs, advantages, refLogProbs, entropies } = input;
   const { tokenLossOf, logRatiosOf, measures, average } = policyLosses[options.lossType];
-  assertTokenLengths('policyLoss', input, { logProbs, oldLogProbs, advantages, refLogProbs });
+  assertTokenLengths('policyLoss', input, {
+    ...{ logProbs, oldLogProbs, advantages, refLogProbs, entropies },
+  });
   const count = tokenCount(input);
   const tokenLoss = tokenLossOf(options);
   const differences = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
@@ -111,19 +121,49 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
       ]),
     ),
   };
-  if (!options.useKlLoss || refLogProbs === undefined) {
-    return { loss: policyTerm, gradient, metrics };
-  }
-  const kl = estimateKl(logProbs, refLogProbs, options.klPenalty);
-  const klTerm = lossAverage(kl.values, input, options);
-  const klCoef = f32(options.klCoef);
-  const klWeights = averaging === options ? weights : lossAverageWeights(input, options);
-  for (let t = 0; t < count; t++) {
-    if (klWeights[t] !== 0) gradient[t]! += klCoef * klWeights[t]! * kl.derivatives[t]!;
-  }
+  const kl = addKl(input, options, gradient);
+  const bonus = entropyBonus(input, options);
   return {
-    loss: f32(policyTerm + f32(klCoef * klTerm)),
+    loss: f32(f32(policyTerm + kl.term) - bonus.term),
     gradient,
-    metrics: { ...metrics, kl_loss: klTerm },
+    ...(bonus.gradient !== null && { entropyGradient: bonus.gradient }),
+    metrics: { ...metrics, ...kl.metrics, ...bonus.metrics },
   };
+}
+
+/** A term of the loss with its weight, f32, and metrics of it. */
+interface LossTerm {
+  readonly term: number;
+  readonly metrics: Partial<PolicyLossMetrics>;
+}
+
+/** The KL term: `klCoef` times the average KL estimate. Its derivatives are added to `gradient`, f32 `[T]`. */
+function addKl(
+  input: PolicyLossInput,
+  options: PolicyLossOptions,
+  gradient: Float32Array,
+): LossTerm {
+  const { logProbs, refLogProbs } = input;
+  if (!options.useKlLoss || refLogProbs === undefined) return { term: 0, metrics: {} };
+  const kl = estimateKl(logProbs, refLogProbs, options.klPenalty);
+  const average = lossAverage(kl.values, input, options);
+  const klCoef = f32(options.klCoef);
+  for (const [t, weight] of lossAverageWeights(input, options).entries()) {
+    if (weight !== 0) gradient[t]! += klCoef * weight * kl.derivatives[t]!;
+  }
+  return { term: f32(klCoef * average), metrics: { kl_loss: average } };
+}
+
+/** The entropy bonus: `entropyCoeff` times the average entropy, as in verl, and the derivatives of less the bonus. */
+function entropyBonus(
+  input: PolicyLossInput,
+  options: PolicyLossOptions,
+): LossTerm & { readonly gradient: Float32Array | null } {
+  const { entropies } = input;
+  const coeff = f32(options.entropyCoeff ?? 0);
+  if (coeff === 0 || entropies === undefined) return { term: 0, metrics: {}, gradient: null };
+  const average = lossAverage(entropies, input, options);
+  const gradient = lossAverageWeights(input, options).map((weight) => -coeff * weight);
+  const term = f32(coeff * average);
+  return { term, metrics: { entropy_bonus: term }, gradient };
 }

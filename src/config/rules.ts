@@ -145,6 +145,19 @@ export const trainingRules: readonly Rule[] = [
         : 'training divides the logits by the temperature, so it must be above 0',
   },
   {
+    keys: [
+      'worker.actor.entropy_coeff_min',
+      'worker.actor.entropy_coeff_max',
+      'worker.actor.use_adaptive_entropy',
+    ],
+    broken: ({ worker: { actor } }) => {
+      const { useAdaptiveEntropy, entropyCoeffMin: min, entropyCoeffMax: max } = actor;
+      return !useAdaptiveEntropy || min <= max
+        ? undefined
+        : `${min} is above worker.actor.entropy_coeff_max = ${max}`;
+    },
+  },
+  {
     keys: ['algorithm.kl_horizon', 'algorithm.kl_type'],
     broken: ({ algorithm: { klType, klHorizon } }) =>
       klType === 'fixed' || klHorizon > 0

@@ -151,6 +151,10 @@ export const Algorithm = section({
     'cxmind: as in TRL; leave responses that reached `data.max_response_length` unfinished out of the losses.',
     withDefault(bool, false),
   ),
+  topEntropyQuantile: about(
+    'cxmind: as in TRL; share of the tokens of a step, those of highest entropy, that the policy loss counts; 1 is all.',
+    withDefault(between(0, 1), 1),
+  ),
   disableKl: about('No reference model and no KL anywhere.', withDefault(bool, false)),
   useKlLoss: about(
     'KL as a term of the loss (true) or taken off the token rewards (false).',

@@ -179,6 +179,34 @@ export const Actor = section({
     'The policy loss; `geo_mean` and `luspo` have averages of their own.',
     withDefault(keyOf(policyLosses), 'default'),
   ),
+  calculateEntropy: about(
+    "cxmind: as in verl; measure the entropy of the policy's distributions before each update, exactly, as `actor/entropy`.",
+    withDefault(bool, false),
+  ),
+  entropyCoeff: about(
+    'cxmind: as in verl; weight of the entropy bonus in the loss, the first one where it adapts.',
+    withDefault(finite, 0),
+  ),
+  useAdaptiveEntropy: about(
+    'cxmind: as in TRL; adapt the weight of the bonus, and pay it only while the entropy is not above its target (Skywork-OR1).',
+    withDefault(bool, false),
+  ),
+  entropyTarget: about(
+    'cxmind: as in TRL; entropy that an adaptive weight holds, nats per token.',
+    withDefault(atLeast(0), 0.2),
+  ),
+  entropyCoeffDelta: about(
+    'cxmind: change of an adaptive weight at each step; in TRL `entropy_coef_delta`.',
+    withDefault(atLeast(0), 0.005),
+  ),
+  entropyCoeffMin: about(
+    'cxmind: least adaptive weight; in TRL `entropy_coef_min`.',
+    withDefault(atLeast(0), 0),
+  ),
+  entropyCoeffMax: about(
+    'cxmind: largest adaptive weight; in TRL `entropy_coef_max`.',
+    withDefault(atLeast(0), 1),
+  ),
   ppoEpochs: about('Passes over a rollout batch.', withDefault(positiveInt, 1)),
   paddingFree: about('Pack sequences instead of padding them.', withDefault(bool, true)),
   dynamicBatching: about('Fill micro-batches up to a token budget.', withDefault(bool, true)),

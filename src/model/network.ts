@@ -33,10 +33,10 @@ interface Saving {
   readonly vision: boolean;
 }
 
-/** From the scores of rows, f32 `[R]`, to the derivative of a loss by each, `[R]`. */
+/** A function from the scores of rows, f32 `[R]`, to the derivative of a loss by each, `[R]`. */
 type LossGradient = (scores: Float32Array) => Float32Array;
 
-/** The same of a loss that reads the entropies of the rows' distributions too, `[R]` nats; a policy's alone. */
+/** A policy's loss gradient that reads the entropies of the rows' distributions too, f32 `[R]`, nats. */
 export interface EntropyLossGradient {
   readonly withEntropies: (
     scores: Float32Array,

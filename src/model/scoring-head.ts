@@ -123,7 +123,7 @@ export class ScoringHead implements Disposable {
     lossGradient: (numbers: RowNumbers) => RowNumbers,
     sink: GradientSink,
   ): Promise<View> {
-    const { batch, hidden, workspace } = pass;
+    const { hidden, workspace } = pass;
     const { operations } = this.#device;
     const chunks = this.#chunks(pass);
     const numbers = this.#blank(pass);
@@ -157,13 +157,7 @@ export class ScoringHead implements Disposable {
           return [this.#outputs[i]!, workspace.put(tensorOf('f32', [chunk.length], part))];
         }),
       );
-      const gradients = block.backward(
-        saved,
-        weights.views,
-        given,
-        accumulators.views,
-        workspace,
-      );
+      const gradients = block.backward(saved, weights.views, given, accumulators.views, workspace);
       operations.addRows(gradients['hidden']!, this.#rows(pass, chunk), gradient);
       workspace.release(mark);
     }

@@ -11,37 +11,42 @@ import {
   type ValueExperience,
 } from './experience.ts';
 
-/** Metrics of a micro-batch, and the derivative of its loss by each score, f32 `[T]`. */
-interface LossResult {
+/** Metrics of a micro-batch, and the derivative of its loss by each score and each entropy, f32 `[T]`. */
+export interface LossResult {
   readonly metrics: Readonly<Record<string, number>>;
   readonly gradient: Float32Array;
+  /** Left out where the loss does not depend on entropies. */
+  readonly entropyGradient?: Float32Array | undefined;
 }
 
 /**
  * The loss of a micro-batch, by the network's scores of its response tokens, f32 `[T]`, sample after sample.
  *
- * @param whole counts of the mini-batch that it is part of
+ * @param whole     counts of the mini-batch that it is part of
+ * @param entropies of a policy's distributions at these tokens, f32 `[T]`, nats; for a loss that reads them
  */
 export type Loss<S extends SequenceInput> = (
   samples: readonly S[],
   scores: Float32Array,
   whole: LossTotals,
+  entropies?: Float32Array,
 ) => LossResult;
 
 /** The policy loss over log-probabilities, with metrics under `actor/…`. */
 export function policyLossOf(options: PolicyLossOptions): Loss<Experience> {
-  return (samples, logProbs, whole) => {
+  return (samples, logProbs, whole, entropies) => {
     const refLogProbs = samples.flatMap((sample) => sample.refLogProbs ?? []);
     const input = {
       ...responseRows(samples),
       whole,
       logProbs,
+      entropies,
       oldLogProbs: concatenate(samples.map((sample) => sample.oldLogProbs)),
       advantages: concatenate(samples.map((sample) => sample.advantages)),
       ...(options.useKlLoss ? { refLogProbs: concatenate(refLogProbs) } : {}),
     };
-    const { metrics, gradient } = policyLoss(input, options);
-    return { metrics: prefixed('actor', metrics), gradient };
+    const { metrics, gradient, entropyGradient } = policyLoss(input, options);
+    return { metrics: prefixed('actor', metrics), gradient, entropyGradient };
   };
 }
 

@@ -1,7 +1,7 @@
 import type { LossTotals } from '../algorithms/loss-average.ts';
-import type { Network } from '../model/network.ts';
+import type { EntropyLossGradient, Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
-import type { Loss } from './losses.ts';
+import type { Loss, LossResult } from './losses.ts';
 import type { MaskedInput } from './experience.ts';
 import { microBatches, type MicroBatchOptions } from './micro-batches.ts';
 import { responseTokensOf, type MiniBatch } from './mini-batches.ts';
@@ -16,6 +16,8 @@ export interface UpdateOptions<S extends SequenceInput> {
   readonly learningRate: number;
   /** Divides a policy's logits, as it did when the responses were sampled; 1 when left out. */
   readonly temperature?: number;
+  /** True where the loss reads the entropies of a policy's distributions. */
+  readonly withEntropies?: boolean;
 }
 
 /** Lists of metric values, one per optimizer step. */
@@ -43,7 +45,14 @@ export async function updateByMiniBatches<S extends MaskedInput>(
   network: Pick<Network, 'accumulateGradients'>,
   optimization: Optimization,
   miniBatches: readonly MiniBatch<S>[],
-  { loss, microBatch, epochs, learningRate, temperature = 1 }: UpdateOptions<S>,
+  {
+    loss,
+    microBatch,
+    epochs,
+    learningRate,
+    temperature = 1,
+    withEntropies = false,
+  }: UpdateOptions<S>,
   onProgress?: (done: number) => void,
 ): Promise<UpdateReport> {
   const losses: MetricLists = {};
@@ -55,15 +64,26 @@ export async function updateByMiniBatches<S extends MaskedInput>(
     whole: LossTotals,
     scale: number,
   ): Promise<void> => {
-    const lossGradient = (scores: Float32Array): Float32Array => {
-      const { metrics, gradient } = loss(samples, scores, whole);
-      for (const [name, value] of Object.entries(metrics)) {
+    const evaluate = (scores: Float32Array, entropies?: Float32Array): LossResult => {
+      const result = loss(samples, scores, whole, entropies);
+      for (const [name, value] of Object.entries(result.metrics)) {
         const list = (losses[name] ??= []);
         while (list.length <= gradientNorms.length) list.push(0);
         list[gradientNorms.length]! += scale * value;
       }
-      return gradient.map((value) => value * scale);
+      return result;
     };
+    const scaled = (derivatives: Float32Array): Float32Array =>
+      derivatives.map((value) => value * scale);
+    const byEntropies: EntropyLossGradient = {
+      withEntropies: (scores, entropies) => {
+        const { gradient, entropyGradient } = evaluate(scores, entropies);
+        return [scaled(gradient), scaled(entropyGradient ?? new Float32Array(entropies.length))];
+      },
+    };
+    const lossGradient = withEntropies
+      ? byEntropies
+      : (scores: Float32Array) => scaled(evaluate(scores).gradient);
     const batch = packSequences(samples);
     await network.accumulateGradients(batch, temperature, lossGradient, optimization.gradients);
   };

@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict';
 import {
   advantageEstimators,
   type AdvantageEstimatorName,
   type RewardScale,
 } from '../../src/algorithms/advantage.ts';
+import { atHighEntropy, entropyThreshold } from '../../src/algorithms/entropy.ts';
 import {
   lossAverage,
   lossAverageWeights,
@@ -33,6 +35,12 @@ interface Golden {
     readonly values: Rectangle;
     readonly average: number;
     readonly weights: Rectangle;
+  }[];
+  readonly highEntropies: readonly {
+    readonly quantile: number;
+    readonly mask: Rectangle;
+    readonly entropies: Rectangle;
+    readonly kept: Rectangle;
   }[];
   readonly entropies: readonly {
     readonly logits: Rectangle;
@@ -69,6 +77,16 @@ describe('the losses of verl and TRL', () => {
       const rows = rowsOf(mask);
       assertClose([lossAverage(flat(values), rows, options)], [whole.average], bound);
       assertClose(lossAverageWeights(rows, options), flat(whole.weights), bound);
+    });
+  }
+
+  for (const { quantile, mask, entropies, kept } of golden.highEntropies) {
+    it(`the tokens of highest entropy, ${quantile} of ${mask.flat().length} places`, () => {
+      const rows = rowsOf(mask);
+      const threshold = entropyThreshold(flat(entropies), rows, quantile);
+      const ones = new Float32Array(mask.flat().length).fill(1);
+      const left = atHighEntropy(ones, flat(entropies), rows, threshold);
+      assert.deepEqual([...left], kept.flat());
     });
   }
 

@@ -87,19 +87,12 @@ export const tokenEntropies: OpFamily<TokenEntropiesAttributes> = {
       const surplus = intermediate(onnx, 'Add', [logs, column(onnx.name(entropies!))]);
       const weighted = intermediate(onnx, 'Mul', [intermediate(onnx, 'Exp', [logs]), surplus]);
       const factor = intermediate(onnx, 'Neg', [column(onnx.name(dy!))]);
-      onnx.node(
-        'Cast',
-        [intermediate(onnx, 'Mul', [weighted, factor])],
-        [onnx.name(result!)],
-        { to: { dtype: attributes.gradient } },
-      );
+      onnx.node('Cast', [intermediate(onnx, 'Mul', [weighted, factor])], [onnx.name(result!)], {
+        to: { dtype: attributes.gradient },
+      });
     },
     steps: ({ inputs: [logits], attributes }) => [
-      tokenEntropiesGradientKernel(
-        logits!.dtype,
-        logits!.shape[1] as number,
-        attributes.gradient,
-      ),
+      tokenEntropiesGradientKernel(logits!.dtype, logits!.shape[1] as number, attributes.gradient),
     ],
     evaluate([logits, logSumExp, entropies, dy], { gradient }): NdArray[] {
       const [, size] = logits!.shape as [number, number];

@@ -117,6 +117,7 @@ const state = {
   gate: { ema: null },
   validationGate: { ema: null },
   klController: { kind: 'fixed', coef: 0 },
+  entropyCoeff: undefined,
   advance: initialAdvanceState,
 } as const;
 

@@ -12,6 +12,7 @@ const saved = {
   gate: { ema: null },
   validationGate: { ema: 0.5 },
   klController: { kind: 'fixed', coef: 0.1 },
+  entropyCoeff: 0.02,
   advance: initialAdvanceState,
   replay: [],
 };

@@ -30,6 +30,8 @@ const refused: Readonly<Record<string, string>> = {
     'none chooses a deviation, and algorithm.adv_estimator = rloo divides by none; leave it at group, or estimate by grpo or grpo_passk',
   'worker.actor.loss_scale_factor=64':
     '64 divides nothing in worker.actor.loss_avg_mode = token; leave it out, or average by seq-mean-token-sum-norm',
+  'worker.actor.entropy_coeff_min=0.5 worker.actor.entropy_coeff_max=0.1 worker.actor.use_adaptive_entropy=true':
+    '0.5 is above worker.actor.entropy_coeff_max = 0.1',
   'worker.rollout.temperature=0':
     'training divides the logits by the temperature, so it must be above 0',
   'algorithm.rollout_correction.rollout_rs=token_k1':

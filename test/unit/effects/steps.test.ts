@@ -13,7 +13,7 @@ import { correctStep } from '../../../src/training/correction.ts';
 import { lossMasks } from '../../../src/training/truncation.ts';
 import { correctionSettings } from '../../../actors/trainer/settings.ts';
 import { Critics, Learners } from '../../../actors/trainer/learners.ts';
-import { oldLogProbs, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
+import { policyView, updateCritic, updatePolicy } from '../../../actors/trainer/passes.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import type { RunState } from '../../../actors/run-folder/checkpoints.ts';
@@ -306,9 +306,9 @@ describe('a key of the config', () => {
     const asked = async (config: Config): Promise<object[]> => {
       const requests: object[] = [];
       const learner = fakeRef('learner', learnerProtocol, {
-        logProbs: ({ temperature }) => {
-          requests.push({ temperature });
-          return Promise.resolve({ perToken: each });
+        logProbs: ({ temperature, withEntropies }) => {
+          requests.push({ temperature, withEntropies });
+          return Promise.resolve({ perToken: each, entropies: withEntropies ? each : null });
         },
         update: ({ miniBatches, learningRate }) => {
           const sizes = miniBatches.map(({ samples }) => samples.length);
@@ -330,11 +330,17 @@ describe('a key of the config', () => {
         reference: null,
       });
       const clock = new Stopwatch();
-      await oldLogProbs(context, sequences, clock);
+      await policyView(context, sequences, clock);
       const number = { step: 4, steps: 10 };
       const common = { sequences, masks: null };
       await updateCritic(context, { ...common, values: each, returns: each }, number, clock);
-      const targets = { promptIds: each.map(String), old: each, ref: null, advantages: each };
+      const targets = {
+        promptIds: each.map(String),
+        old: each,
+        ref: null,
+        advantages: each,
+        entropyCoeff: 0,
+      };
       await updatePolicy(context, { ...common, ...targets }, number, clock);
       return requests;
     };
@@ -367,6 +373,17 @@ describe('a key of the config', () => {
         ({ transport }) => ranksAt(['thread', 'thread'], transport.collectives).map(kindOf),
         'transport.collectives=mpi',
       ));
+
+    effects(
+      'asks for entropies',
+      [
+        'worker.actor.calculate_entropy=true',
+        'worker.actor.entropy_coeff=0.1',
+        'worker.actor.use_adaptive_entropy=true',
+        'algorithm.top_entropy_quantile=0.5',
+      ],
+      (item) => assertChanges(asked, item),
+    );
 
     effectOf('worker.rollout.temperature');
     it('changes what is asked: worker.rollout.temperature=0.5', () =>

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { estimateAdvantages, initialKlController } from '../../../actors/trainer/advantages.ts';
-import { criticSettings, learnerSettings } from '../../../actors/trainer/settings.ts';
+import {
+  criticSettings,
+  explorationSettings,
+  learnerSettings,
+} from '../../../actors/trainer/settings.ts';
 import { policyLoss } from '../../../src/algorithms/policy-loss.ts';
 import { tokenRows } from '../../../src/algorithms/primitives.ts';
 import { valueLoss } from '../../../src/algorithms/value-loss.ts';
@@ -13,6 +17,7 @@ import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, type Tensor } from '../../../src/tensor/tensor.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { updateByMiniBatches } from '../../../src/training/updates.ts';
+import { explore, needsEntropies } from '../../../src/training/exploration.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
 import { hostNumbers } from '../../support/host-numbers.ts';
 import { textPrompt } from '../../support/golden-model.ts';
@@ -139,6 +144,7 @@ describe('a key of the config', () => {
     ]);
     const view = {
       old: scored.map((_, i) => tensor(-1 - i / 8, -0.5)),
+      entropies: null,
       ref: scored.map(() => tensor(-1.25, -0.75)),
       values: scored.map((_, i) => tensor(0.2 * i, 0.1)),
     };
@@ -198,6 +204,53 @@ describe('a key of the config', () => {
       ['algorithm.kl_target=0.5', 'algorithm.kl_horizon=100'],
       (item) => assertChanges(nextCoef, item, 'algorithm.kl_type=adaptive'),
     );
+  });
+
+  describe('of exploration', () => {
+    const entropies = [tensor(0.5, 1.5), tensor(0.25, 2, 1.75)]; // 1.2 on average
+    const explored = (config: Config): unknown => {
+      const options = explorationSettings(config);
+      const first = explore(options, rows, needsEntropies(options) ? entropies : null, undefined);
+      const second = explore(options, rows, entropies, first.nextEntropyCoeff);
+      return [first, second].map(({ weigh, ...rest }) => [rest, weigh(f32(1, 2, 3, 4, 5))]);
+    };
+
+    effects(
+      'changes what is measured, and the weight of entropy',
+      [
+        'worker.actor.calculate_entropy=true',
+        'worker.actor.entropy_coeff=0.1',
+        'worker.actor.use_adaptive_entropy=true',
+        'algorithm.top_entropy_quantile=0.5',
+      ],
+      (item) => assertChanges(explored, item),
+    );
+
+    effects(
+      'changes the weight that adapts',
+      [
+        'worker.actor.entropy_target=1',
+        'worker.actor.entropy_coeff_delta=0.25',
+        'worker.actor.entropy_coeff_max=0.5',
+        'worker.actor.entropy_coeff=0.3',
+      ],
+      (item) =>
+        assertChanges(
+          explored,
+          item,
+          'worker.actor.use_adaptive_entropy=true',
+          'worker.actor.entropy_target=2',
+          'worker.actor.entropy_coeff_delta=0.75',
+        ),
+    );
+
+    effectOf('worker.actor.entropy_coeff_min');
+    it('changes the least weight that adapts: worker.actor.entropy_coeff_min=0.1', () =>
+      assertChanges(
+        explored,
+        'worker.actor.entropy_coeff_min=0.1',
+        'worker.actor.use_adaptive_entropy=true',
+      ));
   });
 
   effectOf('worker.rollout.temperature');

@@ -69,7 +69,11 @@ describe('Policy', () => {
       const [logProbs, entropies] = await policy.logProbsAndEntropies(batch, temperature);
       assert.deepEqual(logProbs, await policy.logProbs(batch, temperature));
       const entropy = -logProbs.reduce((sum, value) => sum + Math.exp(value) * value, 0);
-      assertClose(entropies, every.map(() => entropy), { rtol: 1e-5 });
+      assertClose(
+        entropies,
+        every.map(() => entropy),
+        { rtol: 1e-5 },
+      );
     }
   });
 

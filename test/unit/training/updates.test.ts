@@ -6,10 +6,11 @@ import type { Device } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import type { Experience } from '../../../src/training/experience.ts';
-import { responseScores } from '../../../src/training/response-scores.ts';
+import { responseEntropies, responseScores } from '../../../src/training/response-scores.ts';
 import { microBatches } from '../../../src/training/micro-batches.ts';
 import { miniBatches, type MiniBatch } from '../../../src/training/mini-batches.ts';
 import { Optimization } from '../../../src/training/optimization.ts';
+import { meanOf } from '../../../src/algorithms/token-statistics.ts';
 import { policyLossOf } from '../../../src/training/losses.ts';
 import { updateSupervised } from '../../../src/training/supervised-update.ts';
 import { updateByMiniBatches, type UpdateOptions } from '../../../src/training/updates.ts';
@@ -227,6 +228,33 @@ describe('training', () => {
         const gradient = await gradientsAfter(masked, { ...update, microBatch });
         assert.ok(relativeError(gradient, expected.data) < 1e-5, JSON.stringify(microBatch));
       }
+    });
+
+    it('has the slope of the mean entropy of responses as its bonus, and raises it', async () => {
+      const samples = await experiences(() => 0);
+      const bonus = { ...loss, lossAvgMode: 'seq-mean-token-mean', entropyCoeff: 0.5 } as const;
+      const changes = { loss: policyLossOf(bonus), withEntropies: true };
+      const expected = model.arena.twin();
+      const lengths = sequences.map(({ response }) => response.data.length);
+      const slopes = lengths.flatMap((length) =>
+        Array<number>(length).fill(-0.5 / length / sequences.length),
+      );
+      const withEntropies = (logProbs: Float32Array) =>
+        [logProbs.fill(0), Float32Array.from(slopes)] as const;
+      const batch = packSequences(sequences);
+      await policy.accumulateGradients(batch, 1, { withEntropies }, expected);
+      for (const microBatch of [update.microBatch, divisions[0]!]) {
+        const gradient = await gradientsAfter(samples, { ...changes, microBatch });
+        assert.ok(relativeError(gradient, expected.data) < 1e-5, JSON.stringify(microBatch));
+      }
+      const entropy = async (): Promise<number> => {
+        const { entropies } = await responseEntropies(policy, sequences, 1, whole);
+        return entropies.reduce((sum, part) => sum + meanOf(part), 0) / sequences.length;
+      };
+      const before = await entropy();
+      const { losses } = await updated(samples, changes);
+      assertClose(losses['actor/entropy_bonus']!, [0.5 * before], { rtol: 1e-5 });
+      assert.ok((await entropy()) > before);
     });
 
     it('leaves the weights alone but for their decay when there is nothing to learn', async () => {
