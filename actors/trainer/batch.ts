@@ -222,11 +222,11 @@ class StepTasks {
     const { reporter } = this.#context;
     const gates = await this.#gates;
     const scorings = await Promise.all(
-      this.all.map(async ({ rewards, gate: spec }, task) => {
+      this.all.map(async ({ rewards }, task) => {
         const own = groups.filter((group) => group.task === task);
         const state = gates[task]!;
         if (own.length === 0) return { scored: [], invalid: [], gate: state };
-        return await scoreGroups(rewards, own, { spec, state }, signal);
+        return await scoreGroups(rewards, own, state, signal);
       }),
     );
     this.#gates = Promise.resolve(scorings.map(({ gate }) => gate));

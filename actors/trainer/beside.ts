@@ -1,29 +1,28 @@
 /**
- * Runs two pieces of work beside each other.
+ * Runs pieces of work beside each other.
  *
- * The first failure aborts the other piece. Both have ended when this returns or throws, so nothing goes on behind the
- * back of who handles the failure.
+ * The first failure aborts the others. All have ended when this returns or throws, so nothing goes on behind the back
+ * of who handles the failure.
  *
- * @param signal aborts both
+ * @param signal aborts them all
+ * @returns the results, in the order of the pieces
  * @throws the first failure
  */
-export async function beside<A, B>(
+export async function beside<const Results extends readonly unknown[]>(
   signal: AbortSignal,
-  one: (signal: AbortSignal) => Promise<A>,
-  other: (signal: AbortSignal) => Promise<B>,
-): Promise<[A, B]> {
+  ...works: { readonly [K in keyof Results]: (signal: AbortSignal) => Promise<Results[K]> }
+): Promise<Results> {
   const failure = new AbortController();
-  const both = AbortSignal.any([signal, failure.signal]);
-  const ending = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+  const either = AbortSignal.any([signal, failure.signal]);
+  const begun = works.map(async (work): Promise<unknown> => {
     try {
-      return await work(both);
+      return await work(either);
     } catch (error) {
       failure.abort(error);
       throw error;
     }
-  };
-  const works = [ending(one), ending(other)] as const;
-  await Promise.allSettled(works);
+  });
+  await Promise.allSettled(begun);
   failure.signal.throwIfAborted();
-  return await Promise.all(works);
+  return (await Promise.all(begun)) as unknown as Results;
 }

@@ -4,7 +4,6 @@ import { sourceList, type DataSources } from '../../src/config/names.ts';
 import { learnerCount, trainingSteps, validationSampling } from '../../src/config/derive.ts';
 import { Config } from '../../src/config/schema.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
-import { rewardChoice } from '../../src/reward/configured.ts';
 import type { DataProps } from '../data/actor.ts';
 import { devicesOf } from './this-machine.ts';
 import {
@@ -18,7 +17,7 @@ import {
   microBatch,
   policyModel,
   referenceModel,
-  rewardSettings,
+  rewardPlans,
   tokenizerPathOf,
 } from './settings.ts';
 
@@ -199,8 +198,7 @@ function planTask(
 ) {
   return {
     ...planData(config, files, name),
-    reward: rewardSettings(config),
-    gate: rewardChoice(config.worker.reward, note).gate,
+    rewards: rewardPlans(config, note),
   };
 }
 

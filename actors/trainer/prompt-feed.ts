@@ -1,17 +1,23 @@
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import type { GateChoice } from '../../src/reward/gate.ts';
+import type { Weighted } from '../../src/reward/mixture.ts';
 import type { dataProtocol } from '../data/protocol.ts';
 import type { Prompt } from '../messages.ts';
 import type { rewardProtocol } from '../reward/protocol.ts';
 import type { ActorRef } from '../runtime/ref.ts';
 
-/** Prompts and the actors that score their responses: a run's own, or those of an earlier stage that go on. */
+/** A reward of a task, and the actors that give it. */
+export interface TaskReward extends Weighted {
+  readonly actors: readonly ActorRef<typeof rewardProtocol>[];
+  readonly gate: GateChoice | undefined;
+}
+
+/** Prompts and the rewards of responses to them: a run's own, or those of an earlier stage that go on. */
 export interface Task {
   /** The stage's name; null for the run's own. */
   readonly name: string | null;
   readonly data: ActorRef<typeof dataProtocol>;
-  readonly rewards: readonly ActorRef<typeof rewardProtocol>[];
-  readonly gate: GateChoice | undefined;
+  readonly rewards: readonly TaskReward[];
 }
 
 /** The prompts of a round, and the task that each belongs to. */

@@ -3,11 +3,13 @@ import {
   type AdvantageEstimatorName,
 } from '../../src/algorithms/advantage.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { gateOver, gateStep, type GateChoice, type GateState } from '../../src/reward/gate.ts';
-import type { ScoreRequest } from '../reward/protocol.ts';
+import { gateOver, gateStep, type GateState } from '../../src/reward/gate.ts';
+import { mixture } from '../../src/reward/mixture.ts';
+import type { ScoreReply, ScoreRequest } from '../reward/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
+import { beside } from './beside.ts';
 import { problemOf } from './episodes.ts';
-import type { Task } from './prompt-feed.ts';
+import type { Task, TaskReward } from './prompt-feed.ts';
 import { divide, type PromptGroup } from './sample.ts';
 
 /** A response with its text and the parts of its score, `overall` being the reward. */
@@ -38,15 +40,17 @@ const RETRIES = 5;
 const TIMEOUT_MS = 24 * 3600_000;
 
 /**
- * Scores all responses of some groups, in order. The gate of a reward decides here, as it needs the whole batch.
+ * Scores all responses of some groups, in order, by all rewards at once. A gate decides here, as it needs the whole
+ * batch.
  *
+ * @param gate state of the gate, if one of the rewards has one
  * @throws REWARD_INVALID for a response that cannot be scored, naming row, response, file and function; where these are
  *   skipped, when no response at all can be scored
  */
 export async function scoreGroups(
   rewards: Task['rewards'],
   groups: readonly PromptGroup[],
-  gate: { readonly spec: GateChoice | undefined; readonly state: GateState },
+  gate: GateState,
   signal: AbortSignal,
 ): Promise<Scoring> {
   const responses = groups.flatMap((group) =>
@@ -58,44 +62,73 @@ export async function scoreGroups(
   );
   // An episode that its environment broke off is no work of the policy's alone, so nobody judges it.
   const all = responses.filter(({ response }) => problemOf(response) === null);
-  const replies = await Promise.all(
-    divide(all, rewards.length).map((share) =>
-      askAny(rewards, 'score', requestOf(share), {
-        timeoutMs: TIMEOUT_MS,
-        signal,
-        retries: RETRIES,
-      }),
-    ),
+  const answers = await beside(
+    signal,
+    ...rewards.map((reward) => (aborted: AbortSignal) => askReward(reward, all, aborted)),
   );
-  const scored: ScoredResponse[] = [];
-  const invalid: InvalidResponse[] = responses.flatMap(({ response, name }) => {
+  const judged = all.map((one, i) => ({ ...one, answers: answers.map((scored) => scored[i]!) }));
+  const sound: (NamedResponse & { readonly text: string; readonly scores: Parts[] })[] = [];
+  const invalid = responses.flatMap(({ response, name }): InvalidResponse[] => {
     const problem = problemOf(response);
     return problem === null ? [] : [{ name, problem }];
   });
-  for (const [i, { text, parts, problem }] of replies.flatMap((reply) => reply.scored).entries()) {
-    const { group, response, name } = all[i]!;
-    if (parts === null) invalid.push({ name, problem: problem ?? 'it was not scored' });
-    else scored.push({ group, response, text, parts });
+  for (const { answers, ...one } of judged) {
+    const scores = answers.map(({ parts }) => parts).filter((parts) => parts !== null);
+    const problem = answers.find(({ parts }) => parts === null)?.problem ?? 'it was not scored';
+    if (scores.length < rewards.length) invalid.push({ name: one.name, problem });
+    else sound.push({ ...one, text: answers[0]!.text, scores });
   }
-  if (scored.length === 0 && invalid.length > 0) {
+  if (sound.length === 0 && invalid.length > 0) {
     const { name, problem } = invalid[0]!;
     throw new CxmindError(
       'REWARD_INVALID',
       `none of ${invalid.length} responses could be scored, the first being ${name}: ${problem}`,
     );
   }
-  const spec = gateOver(gate.spec, scored[0]?.parts ?? {});
-  if (spec === undefined) return { scored, invalid, gate: gate.state };
-  const { state, overall } = gateStep(
-    gate.state,
-    scored.map(({ parts }) => parts),
-    spec,
+  const gated = passGate(
+    rewards,
+    sound.map(({ scores }) => scores),
+    gate,
   );
-  return {
-    scored: scored.map((one, i) => ({ ...one, parts: { ...one.parts, overall: overall[i]! } })),
-    invalid,
-    gate: state,
-  };
+  const scored = sound.map(({ group, response, text }, i) => ({
+    ...{ group, response, text },
+    parts: mixture(rewards, gated.scores[i]!),
+  }));
+  return { scored, invalid, gate: gated.gate };
+}
+
+type Parts = Readonly<Record<string, number>>;
+
+/** Scores of some responses by one reward, in order. */
+async function askReward(
+  { actors }: TaskReward,
+  all: readonly NamedResponse[],
+  signal: AbortSignal,
+): Promise<ScoreReply['scored']> {
+  const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
+  const replies = await Promise.all(
+    divide(all, actors.length).map((share) => askAny(actors, 'score', requestOf(share), options)),
+  );
+  return replies.flatMap(({ scored }) => scored);
+}
+
+/**
+ * Has the gate decide over a batch: the reward that has one gets its `overall` from it.
+ *
+ * @param scores of each response by each reward
+ */
+function passGate(
+  rewards: Task['rewards'],
+  scores: readonly (readonly Parts[])[],
+  state: GateState,
+): { readonly scores: readonly (readonly Parts[])[]; readonly gate: GateState } {
+  const index = rewards.findIndex(({ gate }) => gate !== undefined);
+  const own = index < 0 ? [] : scores.map((each) => each[index]!);
+  const spec = index < 0 ? undefined : gateOver(rewards[index]!.gate, own[0] ?? {});
+  if (spec === undefined) return { scores, gate: state };
+  const step = gateStep(state, own, spec);
+  const paid = scores.map((each, i) => each.with(index, { ...own[i]!, overall: step.overall[i]! }));
+  return { scores: paid, gate: step.state };
 }
 
 /** A response under its name in errors. */

@@ -8,7 +8,9 @@ import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/compute.ts';
 import { rewardFileOf } from '../../src/config/names.ts';
 import type { Config } from '../../src/config/schema.ts';
-import { rewardChoice } from '../../src/reward/configured.ts';
+import { rewardChoices } from '../../src/reward/configured.ts';
+import type { GateChoice } from '../../src/reward/gate.ts';
+import type { Weighted } from '../../src/reward/mixture.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { ExplorationOptions } from '../../src/training/exploration.ts';
 import type { CriticProps } from '../critic/actor.ts';
@@ -130,14 +132,22 @@ export function episodeSettings(config: Config): EpisodeProps | null {
   };
 }
 
-/** Settings of the reward actors. */
-export function rewardSettings(config: Config): RewardProps {
+/** A reward of a run, and the settings of its actors. */
+export interface RewardPlan extends Weighted {
+  readonly gate: GateChoice | undefined;
+  readonly props: RewardProps;
+}
+
+/**
+ * The rewards of a run.
+ *
+ * @param note hears of a gate that the scores of a reward file bring about
+ * @throws CONFIG_INVALID for a gate without the parts that it needs, and for several gates
+ */
+export function rewardPlans(config: Config, note?: (line: string) => void): RewardPlan[] {
   const { reward } = config.worker;
-  const { spec, kwargs } = rewardChoice(reward);
-  return {
+  const shared = {
     tokenizerPath: tokenizerPathOf(config),
-    rewardFunction: spec,
-    kwargs,
     skipSpecialTokens: reward.skipSpecialTokens,
     file: {
       rewardType: reward.rewardType,
@@ -147,6 +157,10 @@ export function rewardSettings(config: Config): RewardProps {
       cpus: reward.numCpus,
     },
   };
+  return rewardChoices(reward, note).map(({ name, weight, gate, spec, kwargs }) => ({
+    ...{ name, weight, gate },
+    props: { ...shared, rewardFunction: spec, kwargs },
+  }));
 }
 
 /** The KL estimator of a config's `kl_penalty`; `full` is refused where the config is read. */

@@ -135,7 +135,7 @@ export async function spawnTask(
     spawnData(system, plan, addressee),
     spawnRewards(system, plan, places),
   ]);
-  return { name: plan.name, data, rewards, gate: plan.gate };
+  return { name: plan.name, data, rewards };
 }
 
 /** Starts the data actor over the sets that are named, and its readers of pixels. */
@@ -183,21 +183,27 @@ function spawnPixelReaders(
   );
 }
 
-/** Starts the reward actors of a task, one at each place. */
+/** Starts the reward actors of a task, one for each reward at each place. */
 function spawnRewards(
   system: ActorSystem,
-  plan: Pick<TaskPlan, 'name' | 'reward'>,
+  plan: Pick<TaskPlan, 'name' | 'rewards'>,
   places: readonly Place[],
 ): Promise<Task['rewards']> {
-  return spawnAt(places, (placed, index) =>
-    system.spawn({
-      name: `${nameIn(plan, 'reward')}/${index}`,
-      protocol: rewardProtocol,
-      module: new URL('../reward/actor.ts', import.meta.url),
-      create: 'rewardActor',
-      props: plan.reward,
-      graceMs: REWARD_GRACE_MS,
-      ...placed,
+  return Promise.all(
+    plan.rewards.map(async ({ props, ...reward }) => {
+      const role = nameIn(plan, ['reward', reward.name ?? []].flat().join('/'));
+      const actors = await spawnAt(places, (placed, index) =>
+        system.spawn({
+          name: `${role}/${index}`,
+          protocol: rewardProtocol,
+          module: new URL('../reward/actor.ts', import.meta.url),
+          create: 'rewardActor',
+          props,
+          graceMs: REWARD_GRACE_MS,
+          ...placed,
+        }),
+      );
+      return { ...reward, actors };
     }),
   );
 }

@@ -8,6 +8,7 @@ import {
   type Metrics,
   type PhaseSeconds,
 } from '../../src/metrics.ts';
+import { partOf } from '../../src/reward/mixture.ts';
 import { concatenate, sequenceLength } from '../../src/training/experience.ts';
 import { learnerShares } from '../../src/training/mini-batches.ts';
 import type { Sequence } from '../messages.ts';
@@ -121,7 +122,7 @@ export function meanAccuracy(scored: readonly Pick<ScoredResponse, 'parts'>[]): 
 
 /** The part of a score that says how often a response is right, by the names that rewards give it. */
 function accuracyOf(parts: Readonly<Record<string, number>>): number {
-  return parts['acc'] ?? parts['accuracy'] ?? parts['f1'] ?? parts['overall'] ?? NaN;
+  return partOf(parts, ['acc', 'accuracy', 'f1', 'overall']) ?? NaN;
 }
 
 /** `perf/mfu_actor` and `perf/mfu_critic`. Both count the policy's epochs, as EasyR1 does. */

@@ -65,7 +65,7 @@ async function validateWith(
 ): Promise<Validation> {
   const { sampling, maxPromptLength, maxResponseLength } = plan.validation;
   const batchSize = plan.validation.batchSize === -1 ? prompts : plan.validation.batchSize;
-  const { data, rewards, gate: spec } = actors.task;
+  const { data, rewards } = actors.task;
   const scored: ScoredResponse[] = [];
   const invalid: InvalidResponse[] = [];
   const lengths: Record<string, number[]> = {};
@@ -85,7 +85,7 @@ async function validateWith(
       },
       reporter,
     );
-    const result = await scoreGroups(rewards, groups, { spec, state: gate }, signal);
+    const result = await scoreGroups(rewards, groups, gate, signal);
     await onScored?.(result.scored);
     scored.push(...result.scored);
     invalid.push(...result.invalid);

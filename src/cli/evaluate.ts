@@ -169,7 +169,8 @@ async function askAll(
 /** The config that asks the questions as they were written down. */
 function ownConfig(config: Config, task: Task, questions: string): Config {
   const { data, worker } = config;
-  const { rewardFunction } = worker.reward;
+  const { rewardFunction, rewardFunctions } = worker.reward;
+  const usual = rewardFunctions.length === 0 ? task : null;
   return {
     ...config,
     data: {
@@ -181,7 +182,7 @@ function ownConfig(config: Config, task: Task, questions: string): Config {
     },
     worker: {
       ...worker,
-      reward: { ...worker.reward, rewardFunction: rewardFunction ?? task },
+      reward: { ...worker.reward, rewardFunction: rewardFunction ?? usual },
     },
   };
 }

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
 import { localPath } from '../files.ts';
 import { rewardFileOf } from './names.ts';
+import type { RewardSource } from './reward-schema.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
@@ -55,9 +56,17 @@ export function isTemplateText(value: string): boolean {
   return /[{\n]/.test(value);
 }
 
-function rewardFile({ worker: { reward } }: Config): ReturnType<typeof rewardFileOf> {
+/** A reward's function with its name derived and its file made absolute. */
+function derivedReward(
+  reward: Pick<RewardSource, 'rewardFunction' | 'rewardFunctionName'>,
+  paths: Paths,
+): Pick<RewardSource, 'rewardFunction' | 'rewardFunctionName'> {
   const { rewardFunction: spec, rewardFunctionName: name } = reward;
-  return spec === null ? undefined : rewardFileOf(spec, name ?? undefined);
+  const found = spec === null ? undefined : rewardFileOf(spec, name ?? undefined);
+  return {
+    rewardFunction: found === undefined ? spec : paths.existing(found.file),
+    rewardFunctionName: found?.name ?? null,
+  };
 }
 
 /** Samples per optimizer step on one device, as the number of learners divides them. */
@@ -119,11 +128,14 @@ const derivations: readonly Derivation[] = [
   key('worker.rollout.responseLength', ({ data }) => data.maxResponseLength),
   key('worker.rollout.trustRemoteCode', ({ worker: { actor } }) => actor.model.trustRemoteCode),
 
-  key('worker.reward.rewardFunctionName', (config) => rewardFile(config)?.name ?? null),
-  key('worker.reward.rewardFunction', (config, paths) => {
-    const found = rewardFile(config);
-    return found === undefined ? config.worker.reward.rewardFunction : paths.existing(found.file);
-  }),
+  key('worker.reward', ({ worker: { reward } }, paths) => ({
+    ...reward,
+    ...derivedReward(reward, paths),
+    rewardFunctions: reward.rewardFunctions.map((one) => ({
+      ...one,
+      ...derivedReward(one, paths),
+    })),
+  })),
   key('worker.reward.python', ({ worker: { reward } }) => localPath(reward.python)),
 
   key('trainer.saveCheckpointPath', ({ trainer }, paths) =>

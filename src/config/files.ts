@@ -17,6 +17,8 @@ interface FileKey {
   readonly problem?: (name: string, cwd: string) => string | undefined;
   /** Purposes that cannot do without it; none when left out. */
   readonly requiredFor?: readonly Purpose[];
+  /** True where another key stands in for it. */
+  readonly isReplaced?: (config: Config) => boolean;
   /** Purposes that read it at all; all when left out. */
   readonly usedFor?: readonly Purpose[];
 }
@@ -106,6 +108,14 @@ const fileKeys: readonly FileKey[] = [
     problem: missingReward,
     requiredFor: ['train', 'eval'],
     usedFor: ['train', 'eval'],
+    isReplaced: ({ worker: { reward } }) => reward.rewardFunctions.length > 0,
+  },
+  {
+    key: 'worker.reward.reward_functions',
+    names: ({ worker: { reward } }) =>
+      reward.rewardFunctions.flatMap(({ rewardFunction }) => rewardFunction ?? []),
+    problem: missingReward,
+    usedFor: ['train', 'eval'],
   },
   {
     key: 'worker.rollout.multi_turn.environment',
@@ -128,12 +138,13 @@ const fileKeys: readonly FileKey[] = [
 export function fileRules(purpose: Purpose, cwd: string): Rule[] {
   return fileKeys
     .filter(({ usedFor }) => usedFor?.includes(purpose) ?? true)
-    .map(({ key, names, problem = missingFile, requiredFor }): Rule => ({
+    .map(({ key, names, problem = missingFile, requiredFor, isReplaced }): Rule => ({
       keys: [key],
       broken: (config) => {
         const named = sourceList(names(config) ?? '');
         if (named.length === 0) {
-          return requiredFor?.includes(purpose) === true ? 'needed and not set' : undefined;
+          const isNeeded = requiredFor?.includes(purpose) === true && isReplaced?.(config) !== true;
+          return isNeeded ? 'needed and not set' : undefined;
         }
         const problems = named.flatMap((name) => problem(name, cwd) ?? []);
         return problems.length === 0 ? undefined : problems.join('; ');

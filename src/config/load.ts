@@ -19,7 +19,7 @@ import { multiTurnRules } from './multi-turn-rules.ts';
 import type { Rule } from './rule.ts';
 import { brokenRules, trainingRules, validationSamplingIssues } from './rules.ts';
 import { Config, defaults, markEnvironment, markedLike } from './schema.ts';
-import { ignoredKeys, rewardRule, unsupported } from './unsupported.ts';
+import { ignoredKeys, rewardRules, unsupported } from './unsupported.ts';
 import { parseYaml } from './yaml.ts';
 
 /** More than `parseYaml` takes of any text. */
@@ -185,7 +185,7 @@ function decodeLayer(
   const rules: readonly Rule[] = [
     ...(purpose === 'sft' || purpose === 'eval' ? [] : [...trainingRules, ...unsupported]),
     ...multiTurnRules,
-    ...(rewards === undefined || purpose === 'sft' ? [] : [rewardRule(rewards)]),
+    ...(rewards === undefined || purpose === 'sft' ? [] : rewardRules(rewards)),
     ...(purpose === null ? [] : fileRules(purpose, cwd)),
   ];
   const objections = [

@@ -5,6 +5,7 @@ import { issuesOf, type Issue, type SourceOf } from '../check/issues.ts';
 import { floatDTypeOf } from './compute.ts';
 import { messageOf } from '../errors.ts';
 import type { Rule } from './rule.ts';
+import { rewardListRules } from './reward-rules.ts';
 import type { Config } from './schema.ts';
 import { Sampling } from './worker-schema.ts';
 
@@ -164,17 +165,7 @@ export const trainingRules: readonly Rule[] = [
         ? undefined
         : `algorithm.kl_type = adaptive takes a horizon above 0, got ${klHorizon}`,
   },
-  {
-    keys: ['worker.reward.gate.rule', 'worker.reward.gate.key', 'worker.reward.gate.bonus'],
-    broken: ({ worker: { reward } }) => {
-      const { rule, key, bonus } = reward.gate;
-      const isTold = rule === null || rule === 'none' || (key !== null && bonus !== null);
-      return reward.rewardFunctionName === null || isTold
-        ? undefined
-        : `${rule} over a file needs worker.reward.gate.key, the part to decide by, and worker.reward.gate.bonus, ` +
-            'the parts to pay';
-    },
-  },
+  ...rewardListRules,
   {
     keys: [
       'worker.ref.fsdp.mp_param_dtype',

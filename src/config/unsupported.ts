@@ -41,20 +41,32 @@ export const unsupported: readonly Rule[] = [
   },
 ];
 
-/** The rule that `reward_function` is a file or one of `known`, the built-in rewards. */
-export function rewardRule(known: readonly string[]): Rule {
-  return {
-    keys: ['worker.reward.reward_function'],
-    broken: ({ worker: { reward } }) => {
-      const spec = reward.rewardFunction;
-      if (spec === null || known.includes(spec)) return undefined;
-      if (rewardFileOf(spec) !== undefined) return undefined;
-      const choice = `./file.ts:function, ./file.py:function or one of ${known.join(', ')}`;
-      const nearest = nearestOf(spec, known);
-      const meant = nearest === undefined ? '' : `, did you mean ${nearest}?`;
-      return `expected ${choice}, got "${spec}"${meant}`;
-    },
+/** The rules that rewards are files or among `known`, the built-in ones. */
+export function rewardRules(known: readonly string[]): readonly Rule[] {
+  const problem = (spec: string | null): string | undefined => {
+    if (spec === null || known.includes(spec)) return undefined;
+    if (rewardFileOf(spec) !== undefined) return undefined;
+    const choice = `./file.ts:function, ./file.py:function or one of ${known.join(', ')}`;
+    const nearest = nearestOf(spec, known);
+    const meant = nearest === undefined ? '' : `, did you mean ${nearest}?`;
+    return `expected ${choice}, got "${spec}"${meant}`;
   };
+  return [
+    {
+      keys: ['worker.reward.reward_function'],
+      broken: ({ worker: { reward } }) => problem(reward.rewardFunction),
+    },
+    {
+      keys: ['worker.reward.reward_functions'],
+      broken: ({ worker: { reward } }) => {
+        const found = reward.rewardFunctions.flatMap(({ name, rewardFunction }) => {
+          const why = problem(rewardFunction);
+          return why === undefined ? [] : [`${name}: ${why}`];
+        });
+        return found[0];
+      },
+    },
+  ];
 }
 
 /** Keys of a sharding section without effect: all but its dtypes and `enable_cpu_offload`. */

@@ -1,5 +1,5 @@
 import type * as t from 'io-ts';
-import { about, freeForm, listOf, orNull, pairOf, section, withDefault } from '../check/codec.ts';
+import { about, freeForm, orNull, pairOf, section, withDefault } from '../check/codec.ts';
 import {
   above,
   atLeast,
@@ -21,6 +21,7 @@ import { policyLosses } from '../algorithms/policy-losses.ts';
 import { lrSchedules } from '../algorithms/schedule.ts';
 import { precision } from './compute.ts';
 import { MultiTurn } from './multi-turn-schema.ts';
+import { Reward } from './reward-schema.ts';
 
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
 const topP = number('number in (0, 1]', (value) => value > 0 && value <= 1);
@@ -343,57 +344,6 @@ export const Rollout = section({
   promptLength: about('Derived: `data.max_prompt_length`.', withDefault(int, -1)),
   responseLength: about('Derived: `data.max_response_length`.', withDefault(int, -1)),
   trustRemoteCode: about("Derived from the actor's model.", withDefault(bool, false)),
-});
-
-/** `worker.reward.gate`: when bonuses are added to a base reward, decided once for a whole batch. */
-const Gate = section({
-  rule: about(
-    'cxmind: `ema` pays bonuses only while the batch score is not falling, `always` in every batch, `none` leaves ' +
-      "`overall` as it is; null is the built-in's own rule, for a file that of the built-in whose parts it returns.",
-    orNull(oneOf('ema', 'always', 'none')),
-  ),
-  key: about("cxmind: part whose batch mean decides; null is the built-in's.", orNull(text)),
-  bonus: about(
-    "cxmind: parts added to `base_reward`; null is the built-in's.",
-    orNull(listOf(text)),
-  ),
-});
-
-/** `worker.reward`: how responses are scored. */
-export const Reward = section({
-  rewardType: about(
-    "How a file's function is called where the file has no `REWARD_TYPE` of its own: with all responses, or one by one.",
-    withDefault(oneOf('batch', 'sequential'), 'batch'),
-  ),
-  rewardFunction: about('`FILE[:FUNC]`, or the name of a built-in reward.', orNull(text)),
-  rewardFunctionKwargs: about('Named arguments of every call.', withDefault(freeForm, {})),
-  skipSpecialTokens: about(
-    'Decode responses without special tokens before scoring.',
-    withDefault(bool, true),
-  ),
-  numCpus: about(
-    'CPUs for each Python reward process: its OMP_NUM_THREADS, where the environment has none.',
-    withDefault(positiveInt, 1),
-  ),
-  numWorkers: about('cxmind: reward actors; null is one a host.', orNull(positiveInt)),
-  form: about(
-    'cxmind: built-in rewards as they were released, or with their known slips repaired.',
-    withDefault(oneOf('faithful', 'repaired'), 'repaired'),
-  ),
-  gate: about('cxmind: when bonuses are paid.', Gate),
-  timeoutSeconds: about(
-    'cxmind: longest one call of your function may take; then it is ended.',
-    withDefault(above(0), 60),
-  ),
-  invalidResponses: about(
-    'cxmind: whether a response that cannot be scored ends the run, or is left out of its group and counted.',
-    withDefault(oneOf('fail', 'skip'), 'fail'),
-  ),
-  python: about('cxmind: interpreter of Python reward files.', withDefault(text, 'python3')),
-  rewardFunctionName: about(
-    'Derived: the FUNC part, `main` when FILE stands alone, null for a built-in.',
-    orNull(text),
-  ),
 });
 
 /** `worker`: everything that computes. */

@@ -1,19 +1,53 @@
 import type { Config } from '../config/schema.ts';
 import { CxmindError } from '../errors.ts';
 import type { GateChoice, GateSpec } from './gate.ts';
+import type { Weighted } from './mixture.ts';
 import { gateOptions, scorerOptions } from './options.ts';
 import { builtInGate, twinOf } from './registry.ts';
 
-type RewardConfig = Config['worker']['reward'];
+/** Keys of the config that choose one reward. */
+type RewardConfig = Pick<
+  Config['worker']['reward'],
+  'rewardFunction' | 'rewardFunctionName' | 'rewardFunctionKwargs' | 'form' | 'gate'
+>;
 
 /** Reward of a run, as its config names it. */
-export interface RewardChoice {
+export interface RewardChoice extends Weighted {
   /** Name of a built-in, or `FILE:FUNC`. */
   readonly spec: string;
   /** Arguments of the function. */
   readonly kwargs: Readonly<Record<string, unknown>>;
   /** Batch gate over the scores; undefined if there is none. */
   readonly gate: GateChoice | undefined;
+}
+
+/**
+ * Resolves the rewards that a config asks for: `reward_function` alone, or those of the list `reward_functions`.
+ *
+ * @throws CONFIG_INVALID as `rewardChoice` does, and for more than one gate
+ */
+export function rewardChoices(
+  reward: Config['worker']['reward'],
+  note?: (line: string) => void,
+): readonly RewardChoice[] {
+  if (reward.rewardFunctions.length === 0) return [rewardChoice(reward, note)];
+  const choices = reward.rewardFunctions.map((one): RewardChoice => {
+    const { gate, ...choice } = rewardChoice({ ...one, form: reward.form }, note);
+    // A gate that follows from the parts of a file's scores is for a run with one reward.
+    return {
+      ...choice,
+      gate: typeof gate === 'function' ? undefined : gate,
+      name: one.name,
+      weight: one.weight,
+    };
+  });
+  const gated = choices.filter(({ gate }) => gate !== undefined).map(({ name }) => name);
+  if (gated.length <= 1) return choices;
+  throw new CxmindError(
+    'CONFIG_INVALID',
+    `worker.reward.reward_functions: ${gated.join(' and ')} have a gate each, and a run has one; set gate.rule=none ` +
+      'in the entries of the others',
+  );
 }
 
 /**
@@ -28,7 +62,7 @@ export interface RewardChoice {
  * @param note receives one line, once, about a gate that follows from a file's scores
  * @throws CONFIG_INVALID for a gate without a part to decide by or parts to pay
  */
-export function rewardChoice(
+function rewardChoice(
   reward: RewardConfig,
   note: (line: string) => void = () => undefined,
 ): RewardChoice {
@@ -42,7 +76,7 @@ export function rewardChoice(
   if (rule === 'none') {
     const kwargs = { ...own, ...rewardFunctionKwargs };
     const isUnsaid = isFile && reward.gate.rule === null;
-    return { spec, kwargs, gate: isUnsaid ? gateOfTwin(reward, spec, note) : undefined };
+    return { ...alone, spec, kwargs, gate: isUnsaid ? gateOfTwin(reward, spec, note) : undefined };
   }
   const { ema_alpha, ema_margin, ...kwargs } = rewardFunctionKwargs;
   const key = reward.gate.key ?? usual?.key;
@@ -55,8 +89,11 @@ export function rewardChoice(
     );
   }
   const gate = { rule, key, bonus, ...runningMean({ ema_alpha, ema_margin }) };
-  return { spec, kwargs: { ...own, ...kwargs }, gate };
+  return { ...alone, spec, kwargs: { ...own, ...kwargs }, gate };
 }
+
+/** A run's only reward. */
+const alone: Weighted = { name: null, weight: 1 };
 
 /** Gate of the built-in whose parts a file returns. */
 function gateOfTwin(

@@ -394,6 +394,29 @@ describe('reward functions of users', () => {
     assert.ok(inputs.some(({ finishReason }) => finishReason === 'length'));
   });
 
+  it('are summed by their weights, each with its own metrics', async () => {
+    const run = join(temporary.path, 'several');
+    const letters = 'test/support/letters-reward.ts:score';
+    await trainTiny(demo, run, [
+      'worker.reward.reward_function=null',
+      `worker.reward.reward_functions=[{name: grade, reward_function: closed}, ` +
+        `{name: letters, reward_function: '${letters}', weight: 0.25}]`,
+      'trainer.max_steps=1',
+      'trainer.val_before_train=false',
+    ]);
+    const [step] = metricsOf(run);
+    for (const [name, overall] of [
+      ['reward/%', 'reward/overall'],
+      ['val/%_reward', 'val/reward_score'],
+    ] as const) {
+      const of = (part: string): number => step![name.replace('%', part)]!;
+      const sum = of('grade/overall') + 0.25 * of('letters/overall');
+      assert.ok(of('letters/overall') > 0);
+      assert.ok(Math.abs(step![overall]! - sum) < 1e-12, name);
+      assert.ok(of('grade/acc') >= 0);
+    }
+  });
+
   it('score while the learners and the reference compute log-probabilities', async () => {
     const timeline = join(temporary.path, 'timeline.json');
     await trainTiny(demo, join(temporary.path, 'beside'), [

@@ -98,7 +98,7 @@ function contextOf(
   });
   const context = {
     actors: {
-      task: { name: null, data, rewards: [reward], gate },
+      task: { name: null, data, rewards: [{ name: null, weight: 1, actors: [reward], gate }] },
       replays: [],
       rollouts: [rollout],
     },

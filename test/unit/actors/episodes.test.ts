@@ -81,10 +81,10 @@ describe('responses of several turns', () => {
       input: { ...textPrompt([1]), grids: [] },
     };
     const responses = [response(2, episode([1, 1], 1, 'it hung')), response(2, episode([1, 1], 1))];
-    const gate = { spec: undefined, state: { ema: null } };
+    const source = { name: null, weight: 1, actors: [reward], gate: undefined };
     const { signal } = new AbortController();
     const group = { id: 'a', prompt, policyVersion: 1, responses };
-    const { scored, invalid } = await scoreGroups([reward], [group], gate, signal);
+    const { scored, invalid } = await scoreGroups([source], [group], { ema: null }, signal);
     assert.deepEqual(asked, ['row rows:1, response 2 of 2']);
     assert.equal(scored.length, 1);
     assert.deepEqual(invalid, [{ name: 'row rows:1, response 1 of 2', problem: 'it hung' }]);

@@ -18,7 +18,7 @@ function numbered(): {
     },
   });
   return {
-    task: { name: null, data, rewards: [], gate: undefined },
+    task: { name: null, data, rewards: [] },
     release: (at, error) => {
       if (error === undefined) waiting[at - 1]!.resolve();
       else waiting[at - 1]!.reject(error);

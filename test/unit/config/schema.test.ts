@@ -74,6 +74,7 @@ describe('Config', () => {
         'worker.actor.vespo_lambda_neg',
         'worker.actor.num_workers',
         'worker.rollout.num_workers',
+        'worker.reward.reward_functions',
         'worker.reward.num_workers',
         'worker.reward.form',
         'worker.reward.gate.rule',

@@ -1,13 +1,19 @@
 import { rewardActor, type RewardActor } from '../../../actors/reward/actor.ts';
-import { rewardSettings } from '../../../actors/trainer/settings.ts';
+import { rewardProtocol } from '../../../actors/reward/protocol.ts';
+import type { TaskReward } from '../../../actors/trainer/prompt-feed.ts';
+import { scoreGroups } from '../../../actors/trainer/score.ts';
+import { rewardPlans } from '../../../actors/trainer/settings.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { gateOver, gateStep, initialGateState } from '../../../src/reward/gate.ts';
-import { rewardChoice } from '../../../src/reward/configured.ts';
+import { rewardChoices, type RewardChoice } from '../../../src/reward/configured.ts';
+import { tensorOf } from '../../../src/tensor/tensor.ts';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
 import { goldenPath } from '../../support/golden.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
-import { scoreRequest } from '../../support/reward-input.ts';
-import { effects } from '../../support/effect.ts';
+import { fakeRef } from '../../support/fake-ref.ts';
+import { textPrompt } from '../../support/golden-model.ts';
+import { shortContext } from '../../support/reward-input.ts';
+import { effectOf, effects } from '../../support/effect.ts';
 import { assertChanges } from './changes.ts';
 
 describe('a key of the config, of rewards,', () => {
@@ -19,13 +25,40 @@ describe('a key of the config, of rewards,', () => {
     '<think>a</think><answer>B ✅</answer><|im_end|>',
     '<think>a</think>and<think>b</think><answer>B ✅</answer>',
   ];
-  const request = scoreRequest(tokenizer, texts, '<think>a</think><answer>B ✅</answer>');
+  const responses = texts.map((text) => {
+    const ids = tokenizer.encode(text);
+    const tokenIds = tensorOf('i32', [ids.length], ids);
+    const logProbs = tensorOf('f32', [ids.length], new Float32Array(ids.length));
+    return { tokenIds, logProbs, finishReason: 'stop' as const, episode: null };
+  });
+  const prompt = {
+    ...{ promptId: 'row', context: shortContext },
+    groundTruth: '<think>a</think><answer>B ✅</answer>',
+    input: { ...textPrompt([1]), grids: [] },
+    images: [],
+  };
+  const group = { id: 'row', prompt, policyVersion: 1, responses };
+  const { signal } = new AbortController();
 
-  /** Texts and scores of the responses, by an actor on this thread. */
+  /** Rewards of a config, their actors on this thread. */
+  const rewardsOf = (config: Config, stack: AsyncDisposableStack): Promise<TaskReward[]> =>
+    Promise.all(
+      rewardPlans(config).map(async ({ props, ...reward }) => {
+        const environment = { logger: keepingLogger().logger } as never;
+        const actor = stack.use((await rewardActor.create(props, environment)) as RewardActor);
+        const ref = fakeRef('reward', rewardProtocol, {
+          score: (request) => actor.score(request, { signal } as never),
+        });
+        return { ...reward, actors: [ref] };
+      }),
+    );
+
+  /** Texts and scores of the responses, and the gate after them. */
   const scored = async (config: Config): Promise<unknown> => {
-    const environment = { logger: keepingLogger().logger } as never;
-    const actor = (await rewardActor.create(rewardSettings(config), environment)) as RewardActor;
-    return actor.score(request, { signal: new AbortController().signal } as never);
+    await using stack = new AsyncDisposableStack();
+    const rewards = await rewardsOf(config, stack);
+    const { scored, gate } = await scoreGroups(rewards, [group], initialGateState, signal);
+    return [gate, scored.map(({ text, parts }) => [text, parts])];
   };
 
   effects(
@@ -41,7 +74,7 @@ describe('a key of the config, of rewards,', () => {
 
   /** Rewards by a batch gate of two batches, of which the second is worse. */
   const gated = (config: Config): unknown => {
-    const { gate } = rewardChoice(config.worker.reward);
+    const [{ gate }] = rewardChoices(config.worker.reward) as [RewardChoice];
     const batches = [0.9, 0.1].map((acc) => ({ base_reward: 1, acc, reason: acc, process: 0.25 }));
     let state = initialGateState;
     return batches.map((parts) => {
@@ -64,7 +97,7 @@ describe('a key of the config, of rewards,', () => {
     (item) => assertChanges(gated, item, ...usual),
   );
 
-  const told = (config: Config): unknown => rewardSettings(config).file;
+  const told = (config: Config): unknown => rewardPlans(config)[0]!.props.file;
   effects(
     'reaches those who call a file',
     [
@@ -76,4 +109,43 @@ describe('a key of the config, of rewards,', () => {
     ],
     (item) => assertChanges(told, item, model, 'worker.reward.reward_function=./reward.py:score'),
   );
+
+  effectOf(
+    'worker.reward.reward_functions',
+    'worker.reward.reward_functions[].name',
+    'worker.reward.reward_functions[].weight',
+    'worker.reward.reward_functions[].reward_function',
+    'worker.reward.reward_functions[].reward_function_kwargs',
+    'worker.reward.reward_functions[].reward_function_name',
+    'worker.reward.reward_functions[].gate.rule',
+    'worker.reward.reward_functions[].gate.key',
+    'worker.reward.reward_functions[].gate.bonus',
+  );
+  const list = (...entries: readonly string[]): string =>
+    `worker.reward.reward_functions=[${entries.map((entry) => `{${entry}}`).join(', ')}]`;
+  const grade = 'name: grade, reward_function: closed';
+  const form = 'name: form, reward_function: closed_plain';
+  for (const [what, changed] of [
+    ['the list', list(grade)],
+    ['name', list(grade, form.replace('form', 'shape'))],
+    ['weight', list(grade, `${form}, weight: 0.5`)],
+    ['reward_function', list(grade, 'name: form, reward_function: open_plain')],
+    [
+      'reward_function_kwargs',
+      list(grade, `${form}, reward_function_kwargs: {format_weight: 0.5}`),
+    ],
+    [
+      'reward_function_name',
+      list(
+        grade,
+        'name: form, reward_function: test/support/letters-reward.ts, reward_function_name: score',
+      ),
+    ],
+    ['gate.rule', list(`${grade}, gate: {rule: none}`, form)],
+    ['gate.key', list(`${grade}, gate: {key: process}`, form)],
+    ['gate.bonus', list(`${grade}, gate: {bonus: [reason]}`, form)],
+  ] as const) {
+    it(`of one reward in a list changes the scores: ${what}`, () =>
+      assertChanges(scored, changed, model, list(grade, form)));
+  }
 });

@@ -56,7 +56,7 @@ function promptsOf(from: number, count: number): Prompt[] {
   }));
 }
 
-const reward = fakeRef('reward', rewardProtocol, {
+const rewardRef = fakeRef('reward', rewardProtocol, {
   score: ({ responses }) =>
     Promise.resolve({
       scored: responses.map(({ tokenIds }) => ({
@@ -66,6 +66,8 @@ const reward = fakeRef('reward', rewardProtocol, {
       })),
     }),
 });
+
+const reward = { name: null, weight: 1, actors: [rewardRef], gate: undefined };
 
 describe('a key of the config', () => {
   describe('of rollouts', () => {

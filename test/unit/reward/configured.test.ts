@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { configFrom } from '../../../src/config/load.ts';
 import { gateOver } from '../../../src/reward/gate.ts';
-import { rewardChoice, type RewardChoice } from '../../../src/reward/configured.ts';
+import { rewardChoices, type RewardChoice } from '../../../src/reward/configured.ts';
 
 async function choiceOf(...items: readonly string[]): Promise<RewardChoice> {
   const all = items.map((item) => `worker.reward.${item}`);
   const { config } = await configFrom(all, { purpose: null });
-  return rewardChoice(config.worker.reward);
+  return rewardChoices(config.worker.reward)[0]!;
 }
 
 describe('the reward that a config chooses', () => {
@@ -37,7 +37,9 @@ describe('the reward that a config chooses', () => {
       const all = ['reward_function=./r.py:f', ...items].map((item) => `worker.reward.${item}`);
       const { config } = await configFrom(all, { purpose: null });
       const notes: string[] = [];
-      const { gate } = rewardChoice(config.worker.reward, (line) => notes.push(line));
+      const [{ gate }] = rewardChoices(config.worker.reward, (line) => notes.push(line)) as [
+        RewardChoice,
+      ];
       const score = Object.fromEntries(parts.map((part) => [part, 0]));
       const [spec] = [gateOver(gate, score), gateOver(gate, score)];
       return { notes, gate: spec && [spec.rule, spec.key, ...spec.bonus, spec.emaAlpha] };
