@@ -80,6 +80,7 @@ const tokensOfPhase = {
   adv: 'all',
   update_critic: 'all',
   update_actor: 'all',
+  sync_ref: null,
   validation: null,
   save_checkpoint: null,
   step: null,

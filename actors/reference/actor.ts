@@ -12,7 +12,7 @@ export interface ReferenceProps {
   readonly microBatch: MicroBatchOptions;
 }
 
-/** The reference: the model that training started from, whose weights never change. */
+/** The reference: the model that training started from, whose weights stay unless they are moved towards the policy's. */
 class ReferenceActor extends ModelActor implements Actor<typeof referenceProtocol> {
   readonly #policy: Policy;
   readonly #microBatch: MicroBatchOptions;

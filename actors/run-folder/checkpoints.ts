@@ -71,7 +71,7 @@ export interface ResumePoint {
   readonly accuracyBefore: number | null;
 }
 
-/** Actors that save and restore a model. */
+/** A keeper of a model, which saves and restores it. */
 interface ModelKeeper {
   save(request: StateRequest, options: AskOptions): Promise<void>;
   restore(request: StateRequest, options: AskOptions): Promise<void>;
@@ -81,6 +81,8 @@ interface ModelKeeper {
 interface Keepers {
   readonly learners: ModelKeeper;
   readonly critics: ModelKeeper | null;
+  /** Null without a reference. Its weights are kept once they have moved. */
+  readonly reference: { readonly weights: ModelKeeper & { readonly hasMoved: boolean } } | null;
 }
 
 /** A checkpoint to save. */
@@ -97,6 +99,8 @@ const TIMEOUT_MS = 3600_000;
 const FOLDER = /^global_step_(\d+)$/;
 const TRACKER = 'checkpoint_tracker.json';
 const STATE = 'optimizer.safetensors';
+const REFERENCE = 'reference';
+const REFERENCE_STATE = 'weights.safetensors';
 
 /**
  * The checkpoints of a run's folder:
@@ -107,6 +111,7 @@ const STATE = 'optimizer.safetensors';
  * global_step_N/actor/optimizer.safetensors
  * global_step_N/critic/                   the same of the value model, where there is one
  * global_step_N/rollouts.safetensors      responses sampled ahead, where there are any
+ * global_step_N/reference/                weights of a reference that has moved
  * global_step_N/trainer.json              data position, gates, KL controller, what is left of the step
  * ```
  *
@@ -136,7 +141,8 @@ export class Checkpoints {
     const started = performance.now();
     const target = this.#pathOf(step);
     await writeDirectoryAtomically(target, async (directory) => {
-      for (const [name, model] of modelsOf(keepers)) {
+      const moved = keepers.reference?.weights.hasMoved === true;
+      for (const [name, model] of [...modelsOf(keepers), ...(moved ? referenceOf(keepers) : [])]) {
         const message = { directory: resolve(directory, name), modelOnly: this.#modelOnly };
         await model.save(message, { timeoutMs: TIMEOUT_MS });
       }
@@ -235,11 +241,11 @@ async function problemOf(folder: string, step: number): Promise<string | null> {
     const file = await readJson(TrainerFile, join(folder, 'trainer.json'));
     if (file.step !== step) return `${folder}: its trainer.json is of step ${file.step}`;
     const models = ['actor', ...(existsSync(join(folder, 'critic')) ? ['critic'] : [])];
-    for (const name of models) {
-      const state = join(folder, name, STATE);
-      if (!existsSync(state)) return weightsOnly(folder);
-      await (await SafetensorsReader.open(state))[Symbol.asyncDispose]();
-    }
+    const states = models.map((name) => join(folder, name, STATE));
+    if (!states.every(existsSync)) return weightsOnly(folder);
+    const moved = join(folder, REFERENCE);
+    if (existsSync(moved)) states.push(join(moved, REFERENCE_STATE));
+    for (const state of states) await (await SafetensorsReader.open(state))[Symbol.asyncDispose]();
     return null;
   } catch (error) {
     return (error as Error).message;
@@ -253,9 +259,14 @@ function weightsOnly(folder: string): string {
   );
 }
 
-/** The models of a checkpoint by the name of their folder. */
+/** The trained models of a checkpoint by the name of their folder. */
 function modelsOf({ learners, critics }: Keepers): (readonly [string, ModelKeeper])[] {
   return [['actor', learners], ...(critics === null ? [] : [['critic', critics] as const])];
+}
+
+/** The reference, by the name of its folder. */
+function referenceOf({ reference }: Keepers): (readonly [string, ModelKeeper])[] {
+  return reference === null ? [] : [[REFERENCE, reference.weights]];
 }
 
 /**
@@ -277,8 +288,9 @@ export function obsoleteSteps(
 }
 
 /**
- * Restores learners and critics from a checkpoint folder. @returns the place that the run resumes from
+ * Restores learners, critics and a reference that has moved from a checkpoint folder.
  *
+ * @returns the place that the run resumes from
  * @throws CHECKPOINT_INVALID naming file and field
  */
 export async function restore(folder: string, keepers: Keepers): Promise<ResumePoint> {
@@ -301,6 +313,11 @@ export async function restore(folder: string, keepers: Keepers): Promise<ResumeP
     if (!existsSync(join(directory, STATE))) {
       throw new CxmindError('CHECKPOINT_INVALID', weightsOnly(folder));
     }
+    await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
+  }
+  for (const [name, model] of referenceOf(keepers)) {
+    const directory = resolve(folder, name);
+    if (!existsSync(directory)) continue;
     await model.restore({ directory, modelOnly: false }, { timeoutMs: TIMEOUT_MS });
   }
   return { step, state, unfinished: unfinished && withNaN(unfinished), accuracyBefore };

@@ -19,7 +19,7 @@ const FOLDER_KEY = 'trainer.save_checkpoint_path';
 const repeating: readonly RegExp[] = [
   /^sft\./,
   /^curriculum/,
-  /^worker\.ref\.(?!fsdp)/,
+  /^worker\.ref\.(?!fsdp|sync_ref_model|ref_model_)/,
   /^worker\.actor\.(disable_kl|use_kl_loss|kl_penalty|kl_coef)$/,
   /^worker\.(actor|critic)\.global_batch_size_per_device$/,
   /^worker\.(actor|critic)\.model\.tokenizer_path$/,

@@ -1,5 +1,6 @@
 import type { ModelConfig } from '../../src/model/model-config.ts';
 import type { referenceProtocol } from '../reference/protocol.ts';
+import type { ReferenceWeights } from '../weights/reference-weights.ts';
 import type { rolloutProtocol } from '../rollout/protocol.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { ActorRef } from '../runtime/ref.ts';
@@ -22,7 +23,13 @@ export interface RunActors {
   readonly critics: Critics | null;
   readonly rollouts: readonly ActorRef<typeof rolloutProtocol>[];
   /** Null when nothing needs reference log-probabilities. */
-  readonly reference: ActorRef<typeof referenceProtocol> | null;
+  readonly reference: Reference | null;
+}
+
+/** The reference: its actor, and the weights that it reads. */
+interface Reference {
+  readonly ref: ActorRef<typeof referenceProtocol>;
+  readonly weights: ReferenceWeights;
 }
 
 /** Parts of a run that stay the same from its first step to its last. */

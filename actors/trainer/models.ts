@@ -13,6 +13,7 @@ import { letGo } from '../../src/tensor/file-memory.ts';
 import { roundTo } from '../../src/tensor/half.ts';
 import { slices } from '../../src/tensor/slices.ts';
 import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
+import { ReferenceWeights } from '../weights/reference-weights.ts';
 import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker, WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
@@ -79,17 +80,17 @@ export async function loadCritic(
 }
 
 /**
- * Freezes the reference: a copy of the policy's weights as they are now, which has one version. Where adapters are
- * trained, the reference reads the very weights beside them.
+ * Freezes the reference: a copy of the policy's weights as they are now. Where adapters are trained, the reference reads
+ * the very weights beside them.
  */
 export function freezeReference(
   system: ActorSystem,
   settings: ComputeSettings,
-  { arena }: LoadedModel,
+  { arena, frozenLength }: LoadedModel,
   weights: PolicyWeights,
   logger: Logger,
-): WeightSync {
-  if (weights.frozen !== null) return weights.frozen;
+): ReferenceWeights {
+  if (weights.frozen !== null) return new ReferenceWeights(weights.frozen, null);
   const marker = modelMarker('reference', arena.byteLength, settings);
   const copy = new Arena(arena.layout, system.blocks.get(marker));
   for (const { start, end } of slices(arena.data.length, COPIED_AT_ONCE)) {
@@ -101,7 +102,8 @@ export function freezeReference(
   }
   const frozen = new WeightSync(system, 'reference', { ...settings, arena: copy }, logger);
   frozen.publish(FROZEN_VERSION);
-  return frozen;
+  const [own, policy] = [copy, arena].map((whole) => whole.from(frozenLength));
+  return new ReferenceWeights(frozen, { own: own!, policy: policy!, storage: settings.storage });
 }
 
 /** Props of a model for an actor that only computes. */

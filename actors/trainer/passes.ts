@@ -2,12 +2,11 @@ import { reduceMetrics, type Metrics } from '../../src/metrics.ts';
 import { zeros, type Tensor } from '../../src/tensor/tensor.ts';
 import { needsEntropies } from '../../src/training/exploration.ts';
 import type { Sequence } from '../messages.ts';
-import { FROZEN_VERSION } from '../model-props.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { TokenView } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress, type PolicyView } from './learners.ts';
-import { criticRates, policyRate, versionAfter, type StepNumber } from './schedule.ts';
+import { criticRates, isDue, policyRate, versionAfter, type StepNumber } from './schedule.ts';
 import type { Stopwatch } from './timeline.ts';
 
 /**
@@ -18,7 +17,7 @@ import type { Stopwatch } from './timeline.ts';
 
 /** Long enough for any pass of a model. The runtime notices a lost actor at once, without it. */
 const TIMEOUT_MS = 24 * 3600_000;
-/** Retries of the reference. Its weights never change, so a call that failed is repeated elsewhere. */
+/** Retries of the reference. Its weights change between steps alone, so a call that failed is repeated elsewhere. */
 const RETRIES = 5;
 
 /** Evaluates every response token with the models as they are before the update, one model after the other. */
@@ -68,9 +67,27 @@ async function refLogProbs(
     const total = sequences.length;
     using _ = reporter.phase({ name: 'reference', total, done: () => progress.data[0]! });
     const { temperature } = plan.step.sampling;
-    const request = { sequences: [...sequences], temperature, version: FROZEN_VERSION, progress };
+    const { ref, weights } = reference;
+    const { version } = weights.sync;
+    const request = { sequences: [...sequences], temperature, version, progress };
     const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
-    return (await askAny([reference], 'logProbs', request, options)).perToken;
+    return (await askAny([ref], 'logProbs', request, options)).perToken;
+  });
+}
+
+/** Moves the reference towards the policy after a step in which that is due. */
+export async function syncReference(
+  { actors, plan }: StepContext,
+  { step }: StepNumber,
+  clock: Stopwatch,
+): Promise<void> {
+  const { reference, learners } = actors;
+  const { referenceSync, criticWarmup } = plan.step;
+  if (reference === null || referenceSync === null) return;
+  if (step < criticWarmup || !isDue(referenceSync.steps, step)) return;
+  await clock.time('sync_ref', async () => {
+    await learners.collect();
+    await reference.weights.mix(referenceSync.alpha);
   });
 }
 

@@ -77,7 +77,7 @@ export function planRun(
       algorithm.advEstimator === 'gae'
         ? { model: criticModel(config), settings: criticSettings(config) }
         : null,
-    /** The frozen copy of the policy and how it scores; null where KL is off. */
+    /** The copy of the policy as training began, and how it scores; null where KL is off. */
     reference: algorithm.disableKl
       ? null
       : {
@@ -126,6 +126,10 @@ function planStep(config: Config) {
     criticWarmup: trainer.criticWarmup,
     policy: planUpdate(worker.actor, n),
     critic: planUpdate(worker.critic, n),
+    /** Share of the policy that the reference is mixed with, and the steps between; null where it stays. */
+    referenceSync: worker.ref.syncRefModel
+      ? { alpha: worker.ref.refModelMixupAlpha, steps: worker.ref.refModelSyncSteps }
+      : null,
   };
 }
 

@@ -46,7 +46,7 @@ function computingActors({ learners, critics, reference, rollouts }: RunActors) 
   return [
     ...learners.refs,
     ...(critics?.refs ?? []),
-    ...(reference === null ? [] : [reference]),
+    ...(reference === null ? [] : [reference.ref]),
     ...rollouts,
   ];
 }

@@ -80,7 +80,8 @@ export async function spawnRun(
   if (plan.reference !== null) {
     const { model, ...settings } = plan.reference;
     const frozen = owned.use(freezeReference(system, model, policy, weights, logger));
-    reference = await spawnReference(system, settings, policy, frozen, places.reference);
+    const ref = await spawnReference(system, settings, policy, frozen.sync, places.reference);
+    reference = { ref, weights: frozen };
   }
   const critic = plan.critic && (await loadCritic(system, plan.critic.model));
   for (const note of critic?.notes ?? []) reporter.note(note);
@@ -326,7 +327,7 @@ async function spawnReference(
   policy: LoadedModel,
   weights: WeightSync,
   { place, device }: Station,
-): Promise<NonNullable<RunActors['reference']>> {
+): Promise<ActorRef<typeof referenceProtocol>> {
   const props: WithSharedBlocks<ReferenceProps> = {
     model: modelProps(policy, weights, device),
     ...settings,

@@ -11,7 +11,7 @@ import { beside } from './beside.ts';
 import type { UndoableContext } from './context.ts';
 import { responseRows } from './episodes.ts';
 import type { StepNumber } from './schedule.ts';
-import { evaluateTokens, updateCritic, updatePolicy } from './passes.ts';
+import { evaluateTokens, syncReference, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
 import { Stopwatch } from './timeline.ts';
 
@@ -92,6 +92,7 @@ export async function trainingStep(
   const policyTargets = { sequences, masks, promptIds, old, ref, advantages, entropyCoeff };
   const { metrics: policyMetrics, trained } = await updatePolicy(context, policyTargets, at, clock);
   batches.advance(at.step);
+  await syncReference(context, at, clock);
 
   return {
     state: {

@@ -161,6 +161,12 @@ export class WeightSync implements AsyncDisposable {
     }
   }
 
+  /** Publishes weights that were written in this process, rather than stepped by learners: every copy is made anew. */
+  publishWritten(version: number): void {
+    this.#fillWorking();
+    this.publish(version);
+  }
+
   /**
    * Publishes the weights that another sync of the same layout has now, in place of this one's. The other's are not
    * revised meanwhile.

@@ -208,6 +208,19 @@ export const trainingRules: readonly Rule[] = [
     },
   },
   {
+    keys: ['worker.ref.sync_ref_model', 'algorithm.disable_kl', 'worker.actor.model.lora.rank'],
+    broken: ({ algorithm, worker: { actor, ref } }) => {
+      if (!ref.syncRefModel) return undefined;
+      if (algorithm.disableKl) {
+        return 'there is no reference to move with algorithm.disable_kl = true; set one of them to false';
+      }
+      return actor.model.lora.rank === 0
+        ? undefined
+        : "beside adapters the reference is the policy's own weights, which stay as they are; set it to false, or " +
+            'train the weights themselves by worker.actor.model.lora.rank = 0';
+    },
+  },
+  {
     keys: ['trainer.load_checkpoint_path'],
     broken: ({ trainer: { loadCheckpointPath: path } }) =>
       path === null || /global_step_[^/\\]*[/\\]*$/.test(path)

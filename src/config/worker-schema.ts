@@ -284,11 +284,23 @@ const Critic = section({
   ),
 });
 
-/** `worker.ref`: the frozen copy of the policy that KL is measured against. */
+/** `worker.ref`: the copy of the policy as it began, which KL is measured against; frozen unless it is synced. */
 const Ref = section({
   strategy: about('How weights are sharded.', withDefault(text, 'fsdp')),
   fsdp: about('Sharding.', Fsdp),
   offload: about('Out of memory what is not needed.', Offload),
+  syncRefModel: about(
+    'cxmind: as in TRL; moves the reference towards the policy every `ref_model_sync_steps` steps (TR-DPO).',
+    withDefault(bool, false),
+  ),
+  refModelMixupAlpha: about(
+    "cxmind: as in TRL; the policy's share in the reference that it is mixed into; 1 replaces it.",
+    withDefault(between(0, 1), 0.6),
+  ),
+  refModelSyncSteps: about(
+    'cxmind: as in TRL; training steps between two such moves.',
+    withDefault(positiveInt, 512),
+  ),
   microBatchSizePerDeviceForExperience: about('Derived from `actor`.', withDefault(int, -1)),
   paddingFree: about('Derived from `actor`.', withDefault(bool, false)),
   dynamicBatching: about('Derived from `actor`.', withDefault(bool, true)),

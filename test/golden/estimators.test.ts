@@ -1,6 +1,7 @@
 import { advantageEstimators, type AdvantageEstimatorName } from '../../src/algorithms/advantage.ts';
 import { policyLoss, type PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
+import { mixWeights } from '../../src/algorithms/reference-mix.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
 
@@ -25,6 +26,12 @@ interface Golden {
     readonly loss: number;
     readonly gradient: Rectangle;
     readonly metrics: Readonly<Record<string, number>>;
+  }[];
+  readonly mixes: readonly {
+    readonly alpha: number;
+    readonly reference: readonly number[];
+    readonly policy: readonly number[];
+    readonly mixed: readonly number[];
   }[];
 }
 
@@ -89,4 +96,12 @@ describe('what verl and TRL have and EasyR1 has not', () => {
       }
     });
   }
+
+  it('a reference that moves towards the policy', () => {
+    for (const { alpha, reference, policy, mixed } of golden.mixes) {
+      const weights = Float32Array.from(reference);
+      mixWeights(weights, Float32Array.from(policy), alpha);
+      assertClose(weights, mixed, { rtol: 1.2e-7, atol: 6e-8 }, `alpha ${alpha}`);
+    }
+  });
 });

@@ -209,6 +209,20 @@ def losses():
     return cases
 
 
+sync = functions(trl / "trl/trainer/callbacks.py", ["_sync_target_model"])._sync_target_model
+
+
+def mixes():
+    cases = []
+    for alpha in [0.6, 1.0, 0.0, 0.001]:
+        reference, policy = draw((9,), -1, 1), draw((9,), -1, 1)
+        model = SimpleNamespace(parameters=lambda: iter([torch.nn.Parameter(policy)]))
+        target = torch.nn.Parameter(reference.clone())
+        sync(model, SimpleNamespace(parameters=lambda: iter([target])), alpha)
+        cases.append(dict(alpha=alpha, reference=reference, policy=policy, mixed=target.data))
+    return cases
+
+
 def plain(value):
     return value.detach().tolist() if isinstance(value, torch.Tensor) else value
 
@@ -217,4 +231,4 @@ def plain_cases(cases):
     return [{key: plain(value) for key, value in case.items()} for case in cases]
 
 
-json.dump({"advantages": plain_cases(advantages()), "losses": plain_cases(losses())}, sys.stdout)
+json.dump({"advantages": plain_cases(advantages()), "losses": plain_cases(losses()), "mixes": plain_cases(mixes())}, sys.stdout)

@@ -84,8 +84,12 @@ describe('mp_param_dtype', () => {
       const policy = await loadPolicy(own, plan.policy.model);
       await using weights = new PolicyWeights(own, policy, logger);
       await using frozen = freezeReference(own, plan.reference!.model, policy, weights, logger);
-      const props = own.blocks.resolve(modelProps(policy, frozen, 'cpu')) as ModelProps;
+      const props = own.blocks.resolve(modelProps(policy, frozen.sync, 'cpu')) as ModelProps;
       const { arena, working } = new SharedWeights(device, props);
+      assertCopyOf(arena, working.arena, dtype);
+      policy.arena.data.forEach((value, i, all) => (all[i] = value + 0.125));
+      await frozen.mix(1);
+      assert.deepEqual(arena.data, policy.arena.data);
       assertCopyOf(arena, working.arena, dtype);
     }
   });

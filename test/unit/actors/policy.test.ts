@@ -41,7 +41,7 @@ async function withPolicy(
   await using weights = new PolicyWeights(system, policy, logger);
   await using frozen =
     plan.reference && freezeReference(system, plan.reference.model, policy, weights, logger);
-  const memory = frozen && system.blocks.get(frozen.markers('cpu').weights);
+  const memory = frozen && system.blocks.get(frozen.sync.markers('cpu').weights);
   const reference = memory && new Float32Array(memory);
   const { threads } = policyProps(policy, weights, 'cpu');
   look({ config, policy, reference, threads, isShared: memory === policy.arena.buffer });

@@ -28,7 +28,7 @@ describe('a checkpoint that a run goes on from', () => {
     },
   };
   const restoreWith = (critics: typeof model | null, from = folder): ReturnType<typeof restore> =>
-    restore(from, { learners: model, critics } as never);
+    restore(from, { learners: model, critics, reference: { weights: model } } as never);
   const invalid = (message: RegExp): object => ({ code: 'CHECKPOINT_INVALID', message });
 
   beforeEach(() => {
@@ -52,6 +52,15 @@ describe('a checkpoint that a run goes on from', () => {
     assert.deepEqual(
       restored.slice(1),
       ['actor', 'critic'].map((name) => join(folder, name)),
+    );
+  });
+
+  it('has a reference restored that had moved', async () => {
+    mkdirSync(join(folder, 'reference'));
+    await restoreWith(null);
+    assert.deepEqual(
+      restored,
+      ['actor', 'reference'].map((name) => join(folder, name)),
     );
   });
 

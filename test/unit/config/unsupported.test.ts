@@ -106,6 +106,18 @@ describe('a value that a run cannot be started with', () => {
     assert.deepEqual(await issuesWith(...adapted, policy, same), []);
   });
 
+  it('is a reference to be moved that is not there, or is the policy itself', async () => {
+    const item = 'worker.ref.sync_ref_model=true';
+    assert.deepEqual(await issuesWith(item, 'algorithm.disable_kl=true'), [
+      'worker.ref.sync_ref_model: there is no reference to move with algorithm.disable_kl = true; set one of them to false',
+    ]);
+    assert.deepEqual(await issuesWith(item, 'worker.actor.model.lora.rank=4'), [
+      "worker.ref.sync_ref_model: beside adapters the reference is the policy's own weights, which stay as they are; " +
+        'set it to false, or train the weights themselves by worker.actor.model.lora.rank = 0',
+    ]);
+    assert.deepEqual(await issuesWith(item), []);
+  });
+
   it('is an adaptive KL without a horizon', async () => {
     assert.deepEqual(await issuesWith('algorithm.kl_type=adaptive', 'algorithm.kl_horizon=0'), [
       'algorithm.kl_horizon: algorithm.kl_type = adaptive takes a horizon above 0, got 0',
@@ -121,6 +133,7 @@ describe('a value that a run cannot be started with', () => {
     covered.add('algorithm.rollout_correction.rollout_is');
     // In `reward-rules.test.ts`.
     covered.add('worker.reward.reward_functions');
+    covered.add('algorithm.rollout_correction.rollout_is').add('worker.ref.sync_ref_model');
     const keys = [...trainingRules, ...unsupported].map((rule) => rule.keys[0]);
     assert.deepEqual(
       keys.filter((key) => !covered.has(key)),
