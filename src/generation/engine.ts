@@ -5,6 +5,7 @@ import { modelWeights, type ModelWeights } from '../model/model-weights.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import { zeros } from '../tensor/tensor.ts';
 import { Turns } from '../turns.ts';
+import { ControlledSampler } from './controlled-sampler.ts';
 import { CpuDecoder } from './cpu/decoder.ts';
 import { GraphDecoder } from './graph-decoder.ts';
 import { GraphSampler } from './graph-sampler.ts';
@@ -40,8 +41,9 @@ const BANNED_BIAS = -1e30;
 
 /** The sampler of a device, and the decoder that goes with it. */
 interface Backend {
-  readonly sampler: Sampler;
-  readonly openDecoder: (options: DecoderOptions, logitBias: View) => Promise<StepDecoder>;
+  readonly headGraph: Sampler['headGraph'];
+  readonly sampler: ControlledSampler;
+  readonly openDecoder: (options: DecoderOptions) => Promise<StepDecoder>;
 }
 
 /**
@@ -76,13 +78,12 @@ export class GenerationEngine implements Disposable {
     this.#config = config;
     this.#options = options;
     this.#weights = modelWeights(device, config, 'policy', { arena, adapter });
-    this.#backend = backendFor(device, config.text.vocabSize, options);
-    const { headGraph } = this.#backend.sampler;
-    this.#prefill = new Prefill(device, config, this.#weights, headGraph, options);
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     const bias = zeros('f32', [config.text.vocabSize]);
     for (const token of options.bannedTokens) bias.data[token] = BANNED_BIAS;
     device.upload(bias, this.#logitBias);
+    this.#backend = backendFor(device, this.#logitBias, options);
+    this.#prefill = new Prefill(device, config, this.#weights, this.#backend.headGraph, options);
   }
 
   /**
@@ -178,7 +179,7 @@ export class GenerationEngine implements Disposable {
     this.#closeDecoder();
     const model = { device: this.#device, config: this.#config, weights: this.#weights };
     const options = { ...model, slots, capacity };
-    this.#decoder = await this.#backend.openDecoder(options, this.#logitBias);
+    this.#decoder = await this.#backend.openDecoder(options);
     return this.#decoder;
   }
 
@@ -193,21 +194,26 @@ export class GenerationEngine implements Disposable {
 /** The backend for one of three kinds of device: with kernels (CUDA), in host memory (CPU), and others (WebGPU). */
 function backendFor(
   device: Device,
-  vocabulary: number,
+  logitBias: View,
   { bannedTokens, memoryShare = MEMORY_SHARE }: EngineOptions,
 ): Backend {
+  const vocabulary = logitBias.shape[0]!;
   if (device.hasKernels) {
     const sampler = new KernelSampler(device, vocabulary, bannedTokens);
+    const controlled = new ControlledSampler(device, vocabulary, sampler, logitBias);
     return {
-      sampler,
-      openDecoder: (options) => PagedDecoder.open({ ...options, sampler, memoryShare }),
+      headGraph: sampler.headGraph,
+      sampler: controlled,
+      openDecoder: (options) => PagedDecoder.open({ ...options, sampler, controlled, memoryShare }),
     };
   }
   const { host } = device;
-  const sampler = host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
+  const plain = host === null ? new GraphSampler(device, vocabulary) : new HostSampler();
+  const sampler = new ControlledSampler(device, vocabulary, plain, logitBias);
   return {
+    headGraph: plain.headGraph,
     sampler,
-    openDecoder: (options, logitBias) => {
+    openDecoder: (options) => {
       const sampled = { ...options, sampler, logitBias };
       // `CpuDecoder` computes in f32 alone. Graphs on the CPU widen other dtypes and round as other devices do.
       return host !== null && options.weights.dtype === 'f32'

@@ -9,7 +9,7 @@ import { textRotary } from '../model/rotary.ts';
 import { layerNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensors } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
-import { inverseTemperatureOf, type Draw } from './sampler.ts';
+import { inverseTemperatureOf, type Draw, type HeadOutputs } from './sampler.ts';
 import {
   drawsOf,
   type Entering,
@@ -121,8 +121,8 @@ export class GraphDecoder implements StepDecoder {
     const inverse = rows.map(({ sampling }) => inverseTemperatureOf(sampling));
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [rows.length, 1], inverse));
     const inputs = { hidden, logitBias, inverseTemperature, ...head };
-    const { probabilities } = this.#distribution.run(inputs, this.#workspace);
-    return sampler.draw(probabilities!, drawsOf(sequences));
+    const outputs = this.#distribution.run(inputs, this.#workspace);
+    return sampler.draw(outputs as Views & HeadOutputs, drawsOf(sequences));
   }
 
   /** The hidden rows of the tokens, `[slots, D]`. */

@@ -11,14 +11,23 @@ import { layerNames } from '../model/weights/modules.ts';
 import type { DType, FloatDType } from '../tensor/dtype.ts';
 import { tensorOf, zeros, type Tensor } from '../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from './decoder-weights.ts';
+import type { ControlledSampler } from './controlled-sampler.ts';
 import type { KernelSampler } from './kernel-sampler.ts';
 import { PAGE_ROWS, PagedCache, pagesFor } from './paged-cache.ts';
 import { drawBounds, inverseTemperatureOf, type Draw } from './sampler.ts';
-import type { DecoderOptions, Entering, StepDecoder, StepRow } from './step-decoder.ts';
+import {
+  drawsOf,
+  type DecoderOptions,
+  type Entering,
+  type StepDecoder,
+  type StepRow,
+} from './step-decoder.ts';
 
 /** Options of a decoder with a paged cache. */
 export interface PagedDecoderOptions extends DecoderOptions {
   readonly sampler: KernelSampler;
+  /** Draws where logits are changed first. */
+  readonly controlled: ControlledSampler;
   /** Share of the free memory that the cache may take. */
   readonly memoryShare: number;
 }
@@ -53,6 +62,8 @@ interface RecordedStep extends Disposable {
   readonly input: View;
   /** f32 `[rows, 2]`, tokens and log-probabilities. */
   readonly drawn: View<'f32'>;
+  /** f32 `[rows, V]` */
+  readonly logits: View;
   readonly recording: Recording;
 }
 
@@ -132,7 +143,7 @@ export class PagedDecoder implements StepDecoder {
   }
 
   async step(sequences: readonly StepRow[]): Promise<Draw[]> {
-    const { device, sampler } = this.#options;
+    const { device, sampler, controlled } = this.#options;
     const rows = Math.min(this.slots, 2 ** Math.ceil(Math.log2(sequences.length)));
     let step = this.#steps.get(rows);
     if (step === undefined) {
@@ -150,6 +161,10 @@ export class PagedDecoder implements StepDecoder {
     }
     device.upload(input, step.input);
     step.recording.run();
+    // A changed draw is made anew, behind the recorded one, which costs it little.
+    if (sequences.some(({ edit }) => edit != null)) {
+      return controlled.draw({ logits: step.logits }, drawsOf(sequences));
+    }
     return sampler.read(step.drawn, sequences.length);
   }
 
@@ -160,21 +175,26 @@ export class PagedDecoder implements StepDecoder {
   }
 
   #record(rows: number): RecordedStep {
-    const { device } = this.#options;
+    const { device, config } = this.#options;
     using made = new DisposableStack();
     const input = made.use(device.allocate('f32', [rows * (columns.length + this.#mostPages)]));
     const drawn = made.use(device.allocate('f32', [rows, 2]));
+    const logits = made.use(device.allocate('f32', [rows, config.text.vocabSize]));
     const workspace = made.use(device.workspace());
     const recording = made.use(
       device.record(() => {
-        this.#queue(rows, input, drawn, workspace);
+        this.#queue(rows, { input, drawn, logits }, workspace);
       }),
     );
     const owned = made.move();
-    return { input, drawn, recording, [Symbol.dispose]: () => owned.dispose() };
+    return { input, drawn, logits, recording, [Symbol.dispose]: () => owned.dispose() };
   }
 
-  #queue(count: number, input: View, drawn: View<'f32'>, workspace: Workspace): void {
+  #queue(
+    count: number,
+    { input, drawn, logits }: Pick<RecordedStep, 'input' | 'drawn' | 'logits'>,
+    workspace: Workspace,
+  ): void {
     const { device, sampler } = this.#options;
     const { embedding, layers, head } = this.#weights;
     const { cos, sin, rows } = this.#constants;
@@ -190,8 +210,8 @@ export class PagedDecoder implements StepDecoder {
       const into = { nextKeys: keys, nextValues: values };
       hidden = this.#layers[i]!.run(inputs, workspace, into)['output']!;
     }
-    const { logits } = this.#logits.run({ ...given, ...head, hidden }, workspace);
-    const draws = { ...given, logits: logits!, rows: device.part(rows, 0, [count]) };
+    this.#logits.run({ ...given, ...head, hidden }, workspace, { logits });
+    const draws = { ...given, logits, rows: device.part(rows, 0, [count]) };
     sampler.queue(draws, workspace, drawn);
   }
 

@@ -1,4 +1,4 @@
-import type { Device, View, Workspace } from '../device/device.ts';
+import type { Device, View, Views, Workspace } from '../device/device.ts';
 import { putAll, staging } from '../device/host-tensors.ts';
 import { NO_ADAPTERS, type GraphAdapters } from '../model/adapters/adapter.ts';
 import type { PackedBatch } from '../model/batch.ts';
@@ -12,7 +12,7 @@ import { formFor } from '../model/graph-form.ts';
 import { sequenceInputs } from '../model/sequence-inputs.ts';
 import { layerNames, moduleNames } from '../model/weights/modules.ts';
 import { tensorOf, type Tensor } from '../tensor/tensor.ts';
-import { inverseTemperatureOf, type Sampler, type Sampling } from './sampler.ts';
+import { inverseTemperatureOf, type HeadOutputs, type Sampler, type Sampling } from './sampler.ts';
 
 /** Keys and values of one layer for the tokens of a pass, `[T, K, d]` each. */
 interface LayerKeysValues {
@@ -23,8 +23,8 @@ interface LayerKeysValues {
 /** Prompts after one forward pass over all of them; valid until the next pass. */
 export interface PrefilledBatch {
   readonly layers: readonly LayerKeysValues[];
-  /** Distribution of each prompt's first response token, `[P, V]`, as the head's graph gives it. */
-  readonly firstTokens: View;
+  /** Each prompt's first response token, `[P, V]`, as the head's graph gives it. */
+  readonly firstTokens: HeadOutputs;
   readonly prompts: readonly PrefilledPrompt[];
 }
 
@@ -123,15 +123,12 @@ export class Prefill implements Disposable {
     hidden: View,
     samplings: readonly Sampling[],
     logitBias: View,
-  ): Promise<View> {
+  ): Promise<HeadOutputs> {
     const inverse = samplings.map(inverseTemperatureOf);
     const inverseTemperature = this.#workspace.put(tensorOf('f32', [inverse.length, 1], inverse));
     using head = await this.#weights.source.take(moduleNames.head);
     const inputs = { hidden, logitBias, inverseTemperature };
-    const [distributions] = Object.values(
-      this.#firstToken.forward(inputs, head.views, this.#workspace),
-    );
-    return distributions!;
+    return this.#firstToken.forward(inputs, head.views, this.#workspace) as Views & HeadOutputs;
   }
 
   [Symbol.dispose](): void {
@@ -146,7 +143,7 @@ export class Prefill implements Disposable {
 function split(
   { trees }: PackedBatch,
   layers: readonly LayerKeysValues[],
-  firstTokens: View,
+  firstTokens: HeadOutputs,
 ): PrefilledBatch {
   const prompts: PrefilledPrompt[] = [];
   const batch = { layers, firstTokens, prompts };

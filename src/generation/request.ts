@@ -1,11 +1,14 @@
 import type { PromptInput } from '../model/pack.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { LogitControls } from './logit-control.ts';
 import type { Draw, Sampling } from './sampler.ts';
 
 /** One prompt and its wanted responses. */
 export interface GenerationRequest {
   readonly prompt: PromptInput;
   readonly sampling: Sampling;
+  /** Controls of what the responses may say; none where they are left out. */
+  readonly controls?: LogitControls;
   readonly maxTokens: number;
   /** Tokens that end a response; it includes the first of them. */
   readonly stopTokens: readonly number[];

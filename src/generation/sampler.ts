@@ -3,6 +3,7 @@ import { CxmindError } from '../errors.ts';
 import type { Graph } from '../graph/ir.ts';
 import type { TextConfig } from '../model/model-config.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
+import type { LogitEdit } from './logit-control.ts';
 
 /** Sampling of the next token; `temperature` 0 is greedy, `topK` -1 and `topP` 1 are off. */
 export interface Sampling {
@@ -15,6 +16,16 @@ export interface Sampling {
 export interface Draw {
   readonly token: number;
   readonly logProb: number;
+  /** The likeliest tokens with their log-probabilities, in falling order, where they were asked for. */
+  readonly likeliest?: readonly Omit<Draw, 'likeliest'>[];
+}
+
+/** Outputs of a head's graph: f32 `[B, V]`, and what a sampler without kernels draws from. */
+export interface HeadOutputs {
+  /** Logits over temperature, plain ones when greedy. */
+  readonly logits: View;
+  /** Softmax of the logits, where the sampler draws from it. */
+  readonly probabilities?: View;
 }
 
 /** Request for a draw. */
@@ -24,11 +35,13 @@ export interface DrawRequest {
   readonly sampling: Sampling;
   /** Number in [0, 1) that decides the draw; greedy sampling ignores it. */
   readonly uniform: number;
+  /** Changes of the logits; none where it is left out or null. */
+  readonly edit?: LogitEdit | null;
 }
 
 /** Draws tokens from distributions on a device. */
 export interface Sampler extends Disposable {
-  /** Graph of the model's head, from hidden rows to the distributions that it draws from. */
+  /** Graph of the model's head, from hidden rows to `HeadOutputs`. */
   readonly headGraph: (text: TextConfig, dtype: FloatDType) => Graph;
   /**
    * Draws one token for each request.

@@ -6,7 +6,9 @@ import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { GenerateControl, Job } from './request.ts';
 import type { Prefill } from './prefill.ts';
-import type { Draw, DrawRequest, Sampler } from './sampler.ts';
+import type { ControlledSampler } from './controlled-sampler.ts';
+import { LogitHistory } from './logit-control.ts';
+import type { Draw, DrawRequest } from './sampler.ts';
 import type { Entering, StepDecoder } from './step-decoder.ts';
 
 /** Parts of an engine that a schedule drives. */
@@ -14,7 +16,7 @@ export interface ScheduleTools {
   /** Most prompt tokens of a prefill pass. */
   readonly passTokens: number;
   readonly prefill: Prefill;
-  readonly sampler: Sampler;
+  readonly sampler: ControlledSampler;
   readonly decoder: StepDecoder;
   readonly logitBias: View; // f32 [V]
 }
@@ -45,6 +47,8 @@ interface Sequence extends ResponseIndex {
   readonly rng: Rng;
   readonly tokens: number[];
   readonly logProbs: number[];
+  /** Controls of the request and what they look at; null without any. */
+  readonly history: LogitHistory | null;
   /** Rotary position of the first response token. */
   readonly firstPosition: number;
   readonly promptTokens: number;
@@ -182,29 +186,32 @@ export class Schedule {
   }
 
   #begin({ job, sample, prompt: { tokens: promptTokens } }: QueuedResponse): Sequence {
-    const { prompt, keys } = job.request;
+    const { prompt, keys, controls } = job.request;
     return {
       job,
       sample,
       rng: new Rng(keys[sample]!),
       tokens: [],
       logProbs: [],
+      history: controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data),
       firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
       promptTokens,
     };
   }
 
   /** Sampling of a response's next token. */
-  #drawOf({ job, rng }: Sequence): Omit<DrawRequest, 'row'> {
+  #drawOf({ job, rng, history }: Sequence): Omit<DrawRequest, 'row'> {
     const { sampling } = job.request;
-    return { sampling, uniform: sampling.temperature === 0 ? 0 : rng.nextUniform() };
+    const uniform = sampling.temperature === 0 ? 0 : rng.nextUniform();
+    return { sampling, uniform, edit: history?.next() ?? null };
   }
 
   /** Appends a draw to a response; true when that completes it. */
-  #extend({ job, sample, tokens, logProbs }: Sequence, draw: Draw): boolean {
+  #extend({ job, sample, tokens, logProbs, history }: Sequence, draw: Draw): boolean {
     const { stopTokens, maxTokens } = job.request;
     tokens.push(draw.token);
     logProbs.push(draw.logProb);
+    history?.add(draw.token);
     this.#tokens++;
     const isEnd = job.onToken?.(sample, draw) === true;
     const isStopped = isEnd || stopTokens.includes(draw.token);

@@ -2,7 +2,9 @@ import type { Device, View } from '../device/device.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { ModelWeights } from '../model/model-weights.ts';
 import type { PrefilledPrompt } from './prefill.ts';
-import type { Draw, DrawRequest, Sampler, Sampling } from './sampler.ts';
+import type { ControlledSampler } from './controlled-sampler.ts';
+import type { LogitEdit } from './logit-control.ts';
+import type { Draw, DrawRequest, Sampling } from './sampler.ts';
 
 /** One sequence's share of a decoding step. */
 export interface StepRow {
@@ -14,6 +16,8 @@ export interface StepRow {
   readonly sampling: Sampling;
   /** Number in [0, 1) that decides the draw of the next token; greedy sampling ignores it. */
   readonly uniform: number;
+  /** Changes of the next token's logits; none where it is left out or null. */
+  readonly edit?: LogitEdit | null;
 }
 
 /** A sequence that is about to begin. */
@@ -36,7 +40,7 @@ export interface DecoderOptions {
 
 /** Options of a decoder that computes distributions and leaves the draws to a sampler. */
 export interface SampledDecoderOptions extends DecoderOptions {
-  readonly sampler: Sampler;
+  readonly sampler: ControlledSampler;
   /** f32 `[V]`, added to the logits. */
   readonly logitBias: View;
 }
@@ -64,5 +68,7 @@ export interface StepDecoder extends Disposable {
 
 /** The draws of a step whose distributions stand in the order of its sequences. */
 export function drawsOf(sequences: readonly StepRow[]): DrawRequest[] {
-  return sequences.map(({ sampling, uniform }, row) => ({ row, sampling, uniform }));
+  return sequences.map(({ sampling, uniform, edit = null }, row) => ({
+    ...{ row, sampling, uniform, edit },
+  }));
 }

@@ -81,7 +81,7 @@ export function valueHeadGraph(config: TextConfig, dtype: FloatDType = 'f32'): G
  * `softmax(norm(hidden) · headᵀ / temperature + logitBias)`.
  *
  * Inputs: `hidden` in the given form, `logitBias f32 [V]` or, in columns, `[V, 1]`, `inverseTemperature f32 [B, 1]`,
- * the head's parameters. Output: `probabilities f32 [B, V]`.
+ * the head's parameters. Outputs: `probabilities f32 [B, V]`, and the `logits f32 [B, V]` that they are of.
  *
  * @param dtype dtype of hidden rows and weights; logits are f32
  */
@@ -96,8 +96,10 @@ export function distributionGraph(
   const bias = g.input('logitBias', 'f32', layout.perFeature(config.vocabSize));
   const inverseTemperature = g.input('inverseTemperature', 'f32', ['B', 1]);
   const rows = temperedRows(g, config, layout.toRows(hidden), inverseTemperature);
-  const logits = layout.ofRows(headWeight(g, config, dtype), rows, bias, 'f32');
-  g.output('probabilities', g.softmax(layout.toRows(logits), -1));
+  const products = layout.ofRows(headWeight(g, config, dtype), rows, bias, 'f32');
+  const logits = layout.toRows(products);
+  g.output('probabilities', g.softmax(logits, -1));
+  g.output('logits', logits);
   return g.build();
 }
 

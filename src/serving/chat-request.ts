@@ -1,5 +1,5 @@
 /**
- * Body of `POST /v1/chat/completions`, as OpenAI's API reference has it, with vLLM's `top_k` beside.
+ * Body of `POST /v1/chat/completions`, as OpenAI's API reference has it, with some fields of vLLM beside.
  *
  * A field that this server does not know is refused by name: an answer that ignores what it was asked for is worse
  * than none. Fields that only describe the caller are read and not used.
@@ -11,10 +11,14 @@ import { isLeft } from 'fp-ts/lib/Either.js';
 import { closed, orNull } from '../check/codec.ts';
 import { formatIssue, issuesOf } from '../check/issues.ts';
 import { guarded, wholeFrom } from '../check/scalars.ts';
+import { MOST_TOP_LOGPROBS } from '../generation/logit-control.ts';
 import { refusal } from './refusal.ts';
 
 /** Most responses to one request, as OpenAI allows. */
 const MOST_CHOICES = 128;
+/** Most biases and bad words. Each costs time at every token. */
+const MOST_BIASES = 1024;
+const MOST_BAD_WORDS = 256;
 /** Most stop strings, as OpenAI allows. */
 const MOST_STOPS = 4;
 
@@ -42,6 +46,26 @@ const stops = guarded(
     (Array.isArray(value) &&
       value.length <= MOST_STOPS &&
       value.every((each) => typeof each === 'string')),
+);
+
+const factor = guarded(
+  'a number above 0, up to 10',
+  (value): value is number => Number.isFinite(value) && Number(value) > 0 && Number(value) <= 10,
+);
+/** Biases by token id, of -100 to 100, as OpenAI allows. */
+const logitBias = guarded(
+  `up to ${MOST_BIASES} numbers from -100 to 100 by token id`,
+  (value): value is Readonly<Record<string, number>> =>
+    t.record(t.string, numberFrom(-100, 100)).is(value) &&
+    Object.keys(value).length <= MOST_BIASES &&
+    Object.keys(value).every((token) => /^\d{1,7}$/.test(token)),
+);
+const badWords = guarded(
+  `a list of up to ${MOST_BAD_WORDS} texts that are not empty`,
+  (value): value is readonly string[] =>
+    Array.isArray(value) &&
+    value.length <= MOST_BAD_WORDS &&
+    value.every((each) => typeof each === 'string' && each !== ''),
 );
 
 const TextPart = closed({ type: t.literal('text'), text: t.string });
@@ -72,8 +96,16 @@ const ChatRequest = closed({
   maxCompletionTokens: orNull(wholeFrom(1)),
   temperature: orNull(numberFrom(0, 2)),
   topP: orNull(share),
-  topK: orNull(topK),
+  presencePenalty: orNull(numberFrom(-2, 2)),
+  frequencyPenalty: orNull(numberFrom(-2, 2)),
+  logitBias: orNull(logitBias),
   logprobs: orNull(t.boolean),
+  topLogprobs: orNull(wholeFrom(0, MOST_TOP_LOGPROBS)),
+  // vLLM's.
+  minP: orNull(numberFrom(0, 1)),
+  topK: orNull(topK),
+  repetitionPenalty: orNull(factor),
+  badWords: orNull(badWords),
   stream: orNull(t.boolean),
   streamOptions: orNull(
     closed({ includeUsage: orNull(t.boolean), includeObfuscation: orNull(t.boolean) }),
@@ -114,6 +146,9 @@ export function readChatRequest(text: string): ChatRequest {
   if (request.streamOptions !== null && request.stream !== true) {
     const message = 'stream_options: only with stream true';
     throw refusal(400, message, { param: 'stream_options' });
+  }
+  if ((request.topLogprobs ?? 0) > 0 && request.logprobs !== true) {
+    throw refusal(400, 'top_logprobs: only with logprobs true', { param: 'top_logprobs' });
   }
   return request;
 }

@@ -6,6 +6,8 @@ import type { GenerationSession } from '../generation/session.ts';
 import type { PromptInput } from '../model/pack.ts';
 import { keyOf } from '../rng.ts';
 import type { TokenBytes } from '../text/token-bytes.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { controlsOf } from './controls.ts';
 import type { ChatRequest } from './chat-request.ts';
 import { refusal } from './refusal.ts';
 import { TextStream } from './text-stream.ts';
@@ -13,6 +15,7 @@ import { TextStream } from './text-stream.ts';
 /** The engine and the tokenizer behind a server. */
 export interface CompletionTools {
   readonly session: GenerationSession;
+  readonly tokenizer: Tokenizer;
   readonly tokenBytes: TokenBytes;
   /** Tokens that end a response. */
   readonly stopTokens: readonly number[];
@@ -49,7 +52,7 @@ interface Choice {
 export async function complete(
   request: ChatRequest,
   prompt: PromptInput,
-  { session, tokenBytes, stopTokens }: CompletionTools,
+  { session, tokenizer, tokenBytes, stopTokens }: CompletionTools,
   { onText, onFinish }: CompletionListener,
   signal: AbortSignal,
 ): Promise<Usage> {
@@ -60,6 +63,7 @@ export async function complete(
   const choices = Array.from({ length: request.n ?? 1 }, (): Choice => {
     return { stream: new TextStream(tokenBytes, stops), draws: [] };
   });
+  const controls = controlsOf(request, tokenizer);
   let tokens = 0;
   await new Promise<void>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
@@ -68,6 +72,7 @@ export async function complete(
       request: {
         prompt,
         sampling: samplingOf(request),
+        ...(controls && { controls }),
         maxTokens,
         stopTokens,
         keys: keysOf(request, choices.length),

@@ -62,6 +62,7 @@ export async function openServer(
   const server = new ChatServer({
     ...settings,
     session,
+    tokenizer: samples.tokenizer,
     tokenBytes: samples.tokenizer.tokenBytes(),
     stopTokens: samples.tokenizer.eosIds,
     sample: samples,

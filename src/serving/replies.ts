@@ -31,7 +31,10 @@ export function logProbWriter(tokenBytes: TokenBytes): NonNullable<LogProbWriter
     return { token: decoder.decode(bytes), bytes: [...bytes], logprob: logProb };
   };
   return (draws) => ({
-    content: draws.map(({ token, logProb }) => ({ ...entry(token, logProb), top_logprobs: [] })),
+    content: draws.map(({ token, logProb, likeliest = [] }) => ({
+      ...entry(token, logProb),
+      top_logprobs: likeliest.map((each) => entry(each.token, each.logProb)),
+    })),
     refusal: null,
   });
 }

@@ -4,6 +4,7 @@ import { CudaDevice } from '../../src/device/cuda/device.ts';
 import type { View } from '../../src/device/device.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
+import { ControlledSampler } from '../../src/generation/controlled-sampler.ts';
 import { KernelSampler } from '../../src/generation/kernel-sampler.ts';
 import { PagedDecoder } from '../../src/generation/paged-decoder.ts';
 import type { PrefilledPrompt } from '../../src/generation/prefill.ts';
@@ -96,7 +97,7 @@ function randomPrompt(): PrefilledPrompt {
   const shape = [PROMPT, text.kvHeads, text.headDim];
   const rows = device.part(block, 0, shape);
   const layers = Array.from({ length: text.layers }, () => ({ key: rows, value: rows }));
-  const batch = { layers, firstTokens: rows, prompts: [] };
+  const batch = { layers, firstTokens: { logits: rows }, prompts: [] };
   return { batch, index: 0, start: 0, tokens: PROMPT };
 }
 
@@ -107,12 +108,15 @@ const samplings = {
   'top-k 50, top-p 0.9': { ...sampling, topK: 50, topP: 0.9 },
 };
 for (const batch of batches) {
-  using sampler = new KernelSampler(device, text.vocabSize, [151_655, 151_656]);
+  const sampler = new KernelSampler(device, text.vocabSize, [151_655, 151_656]);
+  using logitBias = device.allocate('f32', [text.vocabSize]);
+  using controlled = new ControlledSampler(device, text.vocabSize, sampler, logitBias);
   using decoder = await PagedDecoder.open({
     device,
     config,
     weights,
     sampler,
+    controlled,
     slots: batch,
     capacity: PROMPT + 4 * STEPS,
     memoryShare: 0.9,

@@ -5,7 +5,8 @@ import { scoreScaleOf } from '../../model/attention.ts';
 import { generatedRotary } from '../../model/rotary.ts';
 import { reshaped, rows, zeros, type Tensor } from '../../tensor/tensor.ts';
 import { takeDecoderWeights, type DecoderWeights } from '../decoder-weights.ts';
-import { inverseTemperatureOf, type Draw, type Sampler } from '../sampler.ts';
+import type { ControlledSampler } from '../controlled-sampler.ts';
+import { inverseTemperatureOf, type Draw, type HeadOutputs } from '../sampler.ts';
 import {
   drawsOf,
   type Entering,
@@ -30,7 +31,7 @@ export class CpuDecoder implements StepDecoder {
   readonly slots: number;
   readonly #config: ModelConfig;
   readonly #host: HostMemory;
-  readonly #sampler: Sampler;
+  readonly #sampler: ControlledSampler;
   readonly #weights: DecoderWeights;
   readonly #embedding: Tensor<'f32'>; // [V, D]
   readonly #cache: KvCache;
@@ -115,8 +116,13 @@ export class CpuDecoder implements StepDecoder {
       attend[layer]!.run();
     }
     distribution.run();
-    const distributions = this.#host.view(rows(buffers.probabilities, 0, count));
-    return this.#sampler.draw(distributions, drawsOf(sequences));
+    return this.#sampler.draw(this.#headOutputs(count), drawsOf(sequences));
+  }
+
+  #headOutputs(count: number): HeadOutputs {
+    const { probabilities, logits } = this.#buffers;
+    const view = (tensor: Tensor): View => this.#host.view(rows(tensor, 0, count));
+    return { probabilities: view(probabilities), logits: view(logits) };
   }
 
   #bind(form: DecodeForm, count: number): void {
@@ -142,7 +148,8 @@ export class CpuDecoder implements StepDecoder {
     distribution
       .input('hidden', hidden[layers % 2]!)
       .input('inverseTemperature', view(first(buffers.inverseTemperature)))
-      .output('probabilities', view(first(buffers.probabilities)));
+      .output('probabilities', view(first(buffers.probabilities)))
+      .output('logits', view(first(buffers.logits)));
     this.#boundSlots = count;
     this.#boundLength = this.#cache.length;
   }
@@ -157,6 +164,7 @@ export class CpuDecoder implements StepDecoder {
 class Buffers {
   readonly inverseTemperature: Tensor<'f32'>;
   readonly probabilities: Tensor<'f32'>;
+  readonly logits: Tensor<'f32'>;
   readonly #hidden: readonly [Tensor<'f32'>, Tensor<'f32'>];
   readonly #config: TextConfig;
 
@@ -166,6 +174,7 @@ class Buffers {
     this.#hidden = [zeros('f32', [slots, hiddenSize]), zeros('f32', [slots, hiddenSize])];
     this.inverseTemperature = zeros('f32', [slots, 1]);
     this.probabilities = zeros('f32', [slots, vocabSize]);
+    this.logits = zeros('f32', [slots, vocabSize]);
   }
 
   /** One of two buffers of hidden states, in a form. */

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import type { Device, View } from '../../../src/device/device.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { GenerationEngine } from '../../../src/generation/engine.ts';
+import { ControlledSampler } from '../../../src/generation/controlled-sampler.ts';
+import { NO_CONTROLS } from '../../../src/generation/logit-control.ts';
 import { KernelSampler } from '../../../src/generation/kernel-sampler.ts';
 import { PAGE_ROWS, PagedCache } from '../../../src/generation/paged-cache.ts';
 import { PagedDecoder } from '../../../src/generation/paged-decoder.ts';
@@ -46,10 +48,14 @@ describe('PagedDecoder', () => {
   }));
   const options = { maxPrefillTokens: 200, bannedTokens: [1, 2] };
 
-  async function generate(on: Device, own: Partial<EngineOptions>): Promise<Response[]> {
+  async function generate(
+    on: Device,
+    own: Partial<EngineOptions>,
+    asked: readonly GenerationRequest[] = requests,
+  ): Promise<Response[]> {
     using engine = new GenerationEngine(on, model.config, model.arena, { ...options, ...own });
-    await engine.generate(requests.slice(0, 1));
-    return (await engine.generate(requests)).flat();
+    await engine.generate(asked.slice(0, 1));
+    return (await engine.generate(asked)).flat();
   }
 
   function assertAlike(responses: readonly Response[], expected: readonly Response[]): void {
@@ -69,6 +75,25 @@ describe('PagedDecoder', () => {
     }
   });
 
+  it("draws the processor's tokens under penalties, bad words and min-p", async () => {
+    using host = openDevice({ threads: 2 });
+    const controls = {
+      ...NO_CONTROLS,
+      repetitionPenalty: 1.2,
+      presencePenalty: 0.5,
+      badWords: [[5], [7, 9]],
+      minP: 0.01,
+    };
+    // One request has none, so that both kinds of draws are in one step.
+    const controlled = requests.map((request, i) => (i === 2 ? request : { ...request, controls }));
+    const expected = await generate(host, { maxSequences: 4 }, controlled);
+    assertAlike(await generate(device, { maxSequences: 5 }, controlled), expected);
+    assert.ok(expected.slice(0, 6).every(({ tokenIds }) => !tokenIds.data.includes(5)));
+    const free = await generate(host, { maxSequences: 4 });
+    assert.notDeepEqual(expected[0]!.tokenIds.data, free[0]!.tokenIds.data);
+    assert.deepEqual(expected[6]!.tokenIds.data, free[6]!.tokenIds.data);
+  });
+
   effectOf('worker.rollout.gpu_memory_utilization');
   it('has pages for as many sequences as its share of free memory holds', async () => {
     const { config, arena } = model;
@@ -76,18 +101,23 @@ describe('PagedDecoder', () => {
     /** Number of sequences that may begin, of ten with three pages each. */
     const roomWith = async (freeBytes: number): Promise<number> => {
       using card = new FarDevice(1, true, freeBytes);
-      using sampler = new KernelSampler(card, config.text.vocabSize, []);
+      const { vocabSize } = config.text;
+      const sampler = new KernelSampler(card, vocabSize, []);
+      using logitBias = card.allocate('f32', [vocabSize]);
+      using controlled = new ControlledSampler(card, vocabSize, sampler, logitBias);
       using decoder = await PagedDecoder.open({
         device: card,
         config,
         weights: modelWeights(card, config, 'policy', { arena, adapter: null }),
         sampler,
+        controlled,
         slots: 8,
         capacity: 3 * PAGE_ROWS,
         memoryShare: 0.5,
       });
       const waiting = Array.from({ length: 10 }, () => {
-        const batch = { layers: [], firstTokens: card.allocate('f32', [0]), prompts: [] };
+        const firstTokens = { logits: card.allocate('f32', [0]) };
+        const batch = { layers: [], firstTokens, prompts: [] };
         const prompt = { batch, index: 0, start: 0, tokens: 2 * PAGE_ROWS + 1 };
         return { prompt, maxTokens: PAGE_ROWS - 1 };
       });
@@ -143,7 +173,8 @@ describe('PagedCache', () => {
       return view;
     };
     const layers = [0, 1].map((i) => ({ key: rows(1000 * i), value: rows(1000 * i + 500) }));
-    return { batch: { layers, firstTokens: layers[0]!.key, prompts: [] }, index: 0, start, tokens };
+    const firstTokens = { logits: layers[0]!.key };
+    return { batch: { layers, firstTokens, prompts: [] }, index: 0, start, tokens };
   }
 
   async function rowsOf(view: View, pages: readonly number[], tokens: number): Promise<number[]> {

@@ -130,6 +130,40 @@ describe("the chat API, by OpenAI's own client", () => {
     assert.equal(Buffer.from(bytes).toString(), choice!.message.content);
   });
 
+  it('gives the likeliest tokens with each, the drawn one first where it draws the likeliest', async () => {
+    const [choice] = (await create({ logprobs: true, top_logprobs: 3, temperature: 0 })).choices;
+    for (const { token, logprob, top_logprobs: top } of choice!.logprobs!.content!) {
+      assert.equal(top.length, 3);
+      assert.equal(top[0]!.token, token);
+      assert.ok(Math.abs(top[0]!.logprob - logprob) < 1e-5);
+      assert.ok(top[0]!.logprob >= top[1]!.logprob && top[1]!.logprob >= top[2]!.logprob);
+    }
+  });
+
+  const controls: [string, object][] = [
+    ['presence_penalty', { presence_penalty: 2 }],
+    ['frequency_penalty', { frequency_penalty: 2 }],
+    ['logit_bias', { logit_bias: { 20: 100 } }],
+    ['min_p', { min_p: 0.5 }],
+    ['top_k', { top_k: 1 }],
+    ['repetition_penalty', { repetition_penalty: 2 }],
+  ];
+  for (const [name, body] of controls) {
+    it(`heeds ${name}`, async () => {
+      const long = { max_completion_tokens: 60 };
+      const [free, held] = [await create(long), await create({ ...long, ...body })];
+      assert.notEqual(held.choices[0]!.message.content, free.choices[0]!.message.content);
+    });
+  }
+
+  it('says no bad word', async () => {
+    const { content } = (await create()).choices[0]!.message;
+    const word = /\w{4,}/.exec(content!)![0];
+    const held = await create({ ...({ bad_words: [word] } as object), max_completion_tokens: 100 });
+    assert.ok(content!.includes(word));
+    assert.ok(!held.choices[0]!.message.content!.includes(word));
+  });
+
   it('reads pictures from data URLs', async () => {
     const [seen, blind] = [await create(withPicture(dataUrl(picture))), await create()];
     assert.ok(seen.usage!.prompt_tokens > blind.usage!.prompt_tokens);
