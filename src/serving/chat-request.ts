@@ -48,10 +48,6 @@ const stops = guarded(
       value.every((each) => typeof each === 'string')),
 );
 
-const factor = guarded(
-  'a number above 0, up to 10',
-  (value): value is number => Number.isFinite(value) && Number(value) > 0 && Number(value) <= 10,
-);
 /** Biases by token id, of -100 to 100, as OpenAI allows. */
 const logitBias = guarded(
   `up to ${MOST_BIASES} numbers from -100 to 100 by token id`,
@@ -104,7 +100,7 @@ const ChatRequest = closed({
   // vLLM's.
   minP: orNull(numberFrom(0, 1)),
   topK: orNull(topK),
-  repetitionPenalty: orNull(factor),
+  repetitionPenalty: orNull(numberFrom(0.01, 10)),
   badWords: orNull(badWords),
   stream: orNull(t.boolean),
   streamOptions: orNull(

@@ -21,6 +21,9 @@ export interface CompletionTools {
   readonly stopTokens: readonly number[];
 }
 
+/** Least temperature but 0. */
+const LEAST_TEMPERATURE = 0.01;
+
 /** Listener to the responses of a request. */
 export interface CompletionListener {
   /** Receives the next text of a response, and the draws that it came with; either may be empty. */
@@ -118,7 +121,9 @@ function responseRoom(request: ChatRequest, prompt: PromptInput, capacity: numbe
 }
 
 function samplingOf({ temperature, topP, topK }: ChatRequest) {
-  return { temperature: temperature ?? 1, topP: topP ?? 1, topK: topK ?? -1 };
+  // As in vLLM: below, logits over the temperature leave the range of f32.
+  const bounded = temperature === 0 ? 0 : Math.max(LEAST_TEMPERATURE, temperature ?? 1);
+  return { temperature: bounded, topP: topP ?? 1, topK: topK ?? -1 };
 }
 
 /** Random streams of the responses; without a seed new ones for each request. */
