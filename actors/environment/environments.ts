@@ -3,7 +3,6 @@
  *
  * A turn's calls are read from its text and go with it to the environment, whose messages the policy sees next.
  */
-import type { RewardFile } from '../../src/config/names.ts';
 import type {
   EnvironmentReply,
   EpisodeStart,
@@ -16,15 +15,17 @@ import { CxmindError } from '../../src/errors.ts';
 import type { Tool } from '../../src/text/chat-template.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { UserEnvironment, type UserEpisode } from './user-environment.ts';
-import { threadWorker } from './worker.ts';
+import { pythonWorker } from './python-worker.ts';
+import { threadWorker, type EnvironmentProps } from './worker.ts';
 
 /** Settings of environments, as plain data. */
-export interface EnvironmentSettings extends Pick<
-  MultiTurn,
-  'format' | 'maxParallelCalls' | 'maxToolResponseLength' | 'toolResponseTruncateSide'
-> {
-  readonly source: RewardFile;
-  readonly kwargs: Readonly<Record<string, unknown>>;
+export interface EnvironmentSettings
+  extends
+    EnvironmentProps,
+    Pick<
+      MultiTurn,
+      'format' | 'maxParallelCalls' | 'maxToolResponseLength' | 'toolResponseTruncateSide'
+    > {
   /** Threads or processes of the user's environment. */
   readonly workers: number;
   /** Limit of one step, in milliseconds. */
@@ -42,9 +43,10 @@ export class Environments implements AsyncDisposable {
   readonly #user: UserEnvironment;
 
   constructor(settings: EnvironmentSettings, logger: Logger) {
-    const { source, kwargs, workers, limitMs } = settings;
+    const { source, kwargs, python, workers, limitMs } = settings;
     this.#settings = settings;
-    const made = Array.from({ length: workers }, () => threadWorker({ source, kwargs }, logger));
+    const make = source.file.endsWith('.py') ? pythonWorker : threadWorker;
+    const made = Array.from({ length: workers }, () => make({ source, kwargs, python }, logger));
     this.#user = new UserEnvironment(made, limitMs);
   }
 

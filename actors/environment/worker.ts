@@ -8,6 +8,8 @@ import { EXIT_LIMIT_MS, LOAD_LIMIT_MS, logPrinted, titleOf } from '../user-code/
 export interface EnvironmentProps {
   readonly source: RewardFile;
   readonly kwargs: Readonly<Record<string, unknown>>;
+  /** Interpreter of a Python file. */
+  readonly python: string;
 }
 
 /** Whoever runs a user's environment where it can take nobody down with it. One call runs at a time. */

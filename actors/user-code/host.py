@@ -1,9 +1,9 @@
-"""Runs a user's reward function for cxmind: requests on stdin, replies on stdout, in msgpack.
+"""Runs a user's reward function or environment for cxmind: requests on stdin, replies on stdout, in msgpack.
 
     python3 host.py
 
 Each message is four bytes of length, big-endian, and one msgpack value. The first request loads the function, each
-further one scores a batch. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
+further one scores a batch or plays a turn. What the function prints goes to stderr. Needs nothing but the standard library, 3.8 or later.
 
 Processes that the function starts by "spawn" or "forkserver" import this file as well, to find the function's own in it.
 """
@@ -22,6 +22,7 @@ import traceback
 MODULE = "custom_reward_fn"  # what the original calls the user's file
 FILE = "CXMIND_REWARD_FILE"  # where it is, for this process and those that it starts
 GRACE_SECONDS = 3
+END = object()  # of the requests
 
 
 class RewardFinder:
@@ -51,6 +52,9 @@ def pack(value, out):
     elif isinstance(value, str):
         data = value.encode("utf-8", "replace")
         out += struct.pack(">BI", 0xDB, len(data)) + data
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+        out += struct.pack(">BI", 0xC6, len(data)) + data
     elif isinstance(value, (list, tuple)):
         out += struct.pack(">BI", 0xDD, len(value))
         for item in value:
@@ -143,7 +147,7 @@ def outlive_warnings():
 
 
 def requests_of(stream):
-    """A queue of requests, None at the end of the stream: what is not over soon after that is ended."""
+    """A queue of requests, END at the end of the stream: what is not over soon after that is ended."""
     waiting = queue.Queue()
 
     def read():
@@ -151,7 +155,7 @@ def requests_of(stream):
             head = read_exactly(stream, 4)
             data = None if head is None else read_exactly(stream, struct.unpack(">I", head)[0])
             if data is None:
-                waiting.put(None)
+                waiting.put(END)
                 time.sleep(GRACE_SECONDS)
                 os._exit(0)
             waiting.put(Unpacker(data).value())
@@ -173,7 +177,7 @@ def trace():
 
 
 def load(request):
-    """The user's function with its kwargs, and how it is called."""
+    """What answers the requests to come, and its name."""
     path = request["file"]
     for folder in (os.getcwd(), os.path.dirname(os.path.abspath(path))):
         if folder not in sys.path:
@@ -183,10 +187,46 @@ def load(request):
     name = request["function"]
     if not callable(getattr(module, name, None)):
         raise AttributeError("%s has no function '%s'" % (path, name))
+    function, kwargs = getattr(module, name), request["kwargs"]
+    if request["type"] == "environment":
+        return Episodes(function, kwargs).play, name
     kind = getattr(module, "REWARD_TYPE", request["type"])
     if kind not in ("batch", "sequential"):
         raise ValueError("%s: REWARD_TYPE is neither 'batch' nor 'sequential' but %r" % (path, kind))
-    return getattr(module, name), kind, str(getattr(module, "REWARD_NAME", "unknown"))
+    return lambda batch: score(function, kind, kwargs, batch), str(getattr(module, "REWARD_NAME", "unknown"))
+
+
+class Episodes:
+    """The episodes of a user's environment, each with what the user's function made for it."""
+
+    def __init__(self, make, kwargs):
+        self.make = lambda: make(**kwargs)
+        self.playing = {}
+
+    def play(self, request):
+        """Answers a turn; without a request, names the tools."""
+        if request is None:
+            return list(getattr(self.make(), "tools", ()))
+        for over in request["over"]:
+            self.playing.pop(over, None)
+        if request["start"] is not None:
+            environment = self.make()
+            environment.reset(request["start"])
+            self.playing[request["id"]] = environment
+        environment = self.playing.get(request["id"])
+        if environment is None:
+            return {"unknown": True}
+        for messages in request["steps"]:
+            reply = environment.step(messages)
+        return {"reply": reply_of(reply)}
+
+
+def reply_of(reply):
+    """What a step returned, (messages, done), as a map."""
+    if not isinstance(reply, (list, tuple)) or len(reply) != 2:
+        raise TypeError("step: expected (messages, done), got a %s" % type(reply).__name__)
+    messages, done = reply
+    return {"messages": list(messages), "done": bool(done)}
 
 
 def checked(score):
@@ -264,16 +304,16 @@ def main():
 
     def load_it():
         loaded.append(load(request))
-        return loaded[0][2]
+        return loaded[0][1]
 
     if not answer(load_it):
         return
-    function, kind, _ = loaded[0]
+    respond, _ = loaded[0]
     while True:
-        batch = waiting.get()
-        if batch is None:
+        message = waiting.get()
+        if message is END:
             return
-        answer(lambda: score(function, kind, request["kwargs"], batch))
+        answer(lambda: respond(message))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ export const MultiTurn = section({
     'cxmind: longest one step of the environment may take; then its episode is left out.',
     withDefault(above(0), 60),
   ),
+  python: about('cxmind: interpreter of an environment in Python.', withDefault(text, 'python3')),
   numWorkers: about(
     'cxmind: threads or processes of the environment beside each rollout actor.',
     withDefault(positiveInt, 1),

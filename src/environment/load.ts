@@ -62,7 +62,7 @@ export async function loadEnvironment(
 }
 
 /** Checks that a file with an environment can be read. @throws ENVIRONMENT_INVALID */
-async function checkEnvironmentFile(path: string): Promise<void> {
+export async function checkEnvironmentFile(path: string): Promise<void> {
   try {
     await using _ = await openToRead(path);
   } catch (cause) {

@@ -84,7 +84,7 @@ async function assertRuns(words: readonly string[]): Promise<void> {
 describe('the README', () => {
   it('has blocks of languages that are tried here, and by the test of the packed tarball', () => {
     const languages = new Set(codeBlocks().map(({ language }) => language));
-    assert.deepEqual([...languages].sort(), ['', 'json', 'mermaid', 'sh', 'ts', 'yaml']);
+    assert.deepEqual([...languages].sort(), ['', 'json', 'mermaid', 'python', 'sh', 'ts', 'yaml']);
   });
 
   for (const { section, language, text } of codeBlocks()) {

@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import {
   Environments,
   type EnvironmentSettings,
 } from '../../../actors/environment/environments.ts';
+import { blocksOf } from '../../support/readme.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const { signal } = new AbortController();
 const { logger } = keepingLogger();
+
+/** The interpreter itself: what stands on the path may be a script that takes its time to find it. */
+const python = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'], {
+  encoding: 'utf8',
+}).stdout.trim();
 
 function environmentsOf(
   kwargs: Record<string, unknown> = {},
@@ -15,9 +22,35 @@ function environmentsOf(
 ): Environments {
   const source = { file: 'test/support/counting-environment.ts', name: 'counting' };
   const limits = { maxParallelCalls: 2, maxToolResponseLength: 40, limitMs: 20_000, workers: 1 };
-  const how = { format: 'hermes', toolResponseTruncateSide: 'left' } as const;
+  const how = { format: 'hermes', toolResponseTruncateSide: 'left', python } as const;
   return new Environments({ source, kwargs, ...limits, ...how, ...other }, logger);
 }
+
+const COUNTING = `
+import os
+
+class Counting:
+    tools = [{"type": "function", "function": {"name": "count"}}]
+
+    def __init__(self, word):
+        self.word, self.turns = word, 0
+
+    def reset(self, episode):
+        self.prompt, self.images = episode["prompt"], episode["images"]
+        assert episode["ground_truth"] == "" and episode["columns"] == {} and episode["seed"] == 1
+
+    def step(self, messages):
+        self.turns += 1
+        if self.prompt == "bad" and self.turns == 2:
+            os._exit(3)
+        if self.prompt == "odd":
+            return "a text"
+        names = ",".join(call["name"] for message in messages for call in message["tool_calls"])
+        parts = [{"type": "text", "text": "%s %d of %s: %s" % (self.word, self.turns, self.prompt, names)}]
+        if self.turns == 1:
+            parts += [{"type": "image", "image": image[::-1]} for image in self.images]
+        return [{"role": "tool", "content": parts}], self.turns == 3
+`;
 
 const episode = (prompt: string) => ({ prompt, images: [], groundTruth: '', columns: {}, seed: 1 });
 const call = (name: string): string =>
@@ -47,7 +80,10 @@ describe("a user's environment", () => {
     ['hang', /no answer in \d+ ms/],
   ] as const) {
     it(`costs its own episode alone where a step does not return: ${fault}`, async () => {
-      await using environments = environmentsOf({ fault, end: 9 }, { limitMs: 500 });
+      await using environments = environmentsOf(
+        { fault, end: 9 },
+        { limitMs: fault === 'hang' ? 2_000 : 20_000 },
+      );
       await environments.tools(signal);
       const good = environments.begin(episode('good'));
       const bad = environments.begin(episode('bad'));
@@ -59,6 +95,48 @@ describe("a user's environment", () => {
       assert.equal(await count(good), 'turn 2 of good: ');
     });
   }
+
+  it('may be written in Python, in a process that is started again where it was lost', async function () {
+    if (python === '') this.skip();
+    using folder = new TemporaryDirectory();
+    const file = folder.write('counting.py', COUNTING);
+    const source = { file, name: 'Counting' };
+    await using environments = environmentsOf({ word: 'turn' }, { source });
+    assert.deepEqual(
+      (await environments.tools(signal)).map((tool) => tool.function.name),
+      ['count'],
+    );
+    const good = environments.begin({ ...episode('good'), images: [Uint8Array.of(1, 2)] });
+    const bad = environments.begin(episode('bad'));
+    const said = async (conversation: typeof good, text: string): Promise<unknown> => {
+      const { messages, done } = await environments.answer(conversation, text, signal);
+      return done ? 'done' : messages[0]!.content;
+    };
+    const [told, shown] = (await said(good, call('x'))) as [object, { image: Uint8Array }];
+    assert.deepEqual(told, { type: 'text', text: 'turn 1 of good: x' });
+    assert.deepEqual([...shown.image], [2, 1]);
+    await said(bad, '');
+    await assert.rejects(said(bad, ''), { message: /its process ended with code 3/ });
+    assert.deepEqual(await said(good, ''), [{ type: 'text', text: 'turn 2 of good: ' }]);
+    const odd = environments.begin(episode('odd'));
+    await assert.rejects(said(odd, ''), {
+      code: 'ENVIRONMENT_INVALID',
+      message: /raised\n.*step: expected \(messages, done\), got a str/s,
+    });
+    assert.equal(await said(good, ''), 'done');
+  });
+
+  it('runs as the README has it in Python', async function () {
+    if (python === '') this.skip();
+    using folder = new TemporaryDirectory();
+    const file = folder.write('dice.py', blocksOf('python').get('Several turns and tools')!);
+    const settings = { source: { file, name: 'Dice' }, maxParallelCalls: 1 };
+    await using environments = environmentsOf({ sides: 1 }, settings);
+    const conversation = environments.begin(episode('a'));
+    const { messages } = await environments.answer(conversation, call('roll'), signal);
+    assert.deepEqual(messages, [{ role: 'tool', content: '1' }]);
+    assert.equal((await environments.answer(conversation, 'One.', signal)).done, true);
+  });
 
   it('is told what is wrong with a step, and with what loads it', async () => {
     using folder = new TemporaryDirectory();

@@ -142,13 +142,21 @@ describe('a key of the config, of several turns', () => {
     'worker.rollout.multi_turn.num_workers',
     'worker.rollout.multi_turn.max_parallel_calls',
     'worker.rollout.multi_turn.format',
+    'worker.rollout.multi_turn.python',
   );
   it('reaches the environments', async () => {
-    const items = ['timeout_seconds=2.5', 'num_workers=3', 'max_parallel_calls=7', 'format=hermes'];
+    const items = [
+      'timeout_seconds=2.5',
+      'num_workers=3',
+      'max_parallel_calls=7',
+      'format=hermes',
+      'python=pypy',
+    ];
     const turns = items.map((item) => `worker.rollout.multi_turn.${item}`);
     const { environment } = planRun(await configOf(...usual, ...turns)).rollout.episodes!;
-    const { limitMs, workers, maxParallelCalls, format } = environment;
-    assert.deepEqual([limitMs, workers, maxParallelCalls, format], [2500, 3, 7, 'hermes']);
+    const { limitMs, workers, maxParallelCalls, format, python } = environment;
+    const reached = [limitMs, workers, maxParallelCalls, format, python];
+    assert.deepEqual(reached, [2500, 3, 7, 'hermes', 'pypy']);
     const tools = await environmentTools(environment, logger, signal);
     assert.deepEqual(
       tools.map((tool) => tool.function.name),
