@@ -133,7 +133,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/log': ['src/errors', 'src/printable'],
   'src/files': ['src/errors'],
   'src/check': ['src/errors', 'src/files'],
-  'src/algorithms': ['src/errors'],
+  'src/algorithms': ['src/errors', 'src/rng'],
   'src/config': ['src/errors', 'src/printable', 'src/files', 'src/check', 'src/algorithms'],
   'src/hub': ground,
   'src/tensor': ground,

@@ -81,13 +81,15 @@ export function learnerSettings(
   const { lossType, tauPositive, tauNegative } = actor;
   const { clipRatioLow, clipRatioHigh, clipRatioDual } = actor;
   const { useKlLoss, disableKl, klPenalty, klCoef } = config.algorithm;
+  const { clipCovRatio, clipCovLb, clipCovUb, klCovRatio, ppoKlCoef } = actor;
+  const covariance = { clipCovRatio, clipCovLb, clipCovUb, klCovRatio, ppoKlCoef };
   const { vespoKPos, vespoLambdaPos, vespoKNeg, vespoLambdaNeg } = actor;
   const clip = { clipRatioLow, clipRatioHigh, clipRatioDual };
   const soft = { tauPositive, tauNegative, vespoKPos, vespoLambdaPos, vespoKNeg, vespoLambdaNeg };
   const kl = { useKlLoss: useKlLoss && !disableKl, klPenalty: klKindOf(klPenalty), klCoef };
   return {
     ...trainedSettings(config, actor),
-    loss: { lossType, ...averaging(config, actor), ...clip, ...soft, ...kl },
+    loss: { lossType, ...averaging(config, actor), ...clip, ...soft, ...covariance, ...kl },
     imitationMicroBatch: { size: config.sft.microBatchSize, dynamic: actor.dynamicBatching },
     temperature: rollout.temperature,
   };

@@ -74,7 +74,8 @@ export interface PolicyLoss {
  * to the logarithms of the bounds. `default`, `gspo` and `gspo_token` are PPO's clipped surrogate with dual clipping;
  * `luspo` is `gspo` with each response's loss times its length; `cispo` weighs log-probabilities by the clipped ratio,
  * held constant; `sapo` has a sigmoid gate in place of the clip; `gpg` has no ratio; `geo_mean` clips the log ratios;
- * `vespo` weighs log-probabilities by a function of the ratio. Where two branches are equal, each gets half the
+ * `vespo` weighs log-probabilities by a function of the ratio; `clip_cov` leaves out, and `kl_cov` penalizes, tokens of
+ * high covariance (`covariance.ts`). Where two branches are equal, each gets half the
  * gradient, as in PyTorch.
  *
  * The gradient is written by hand, not derived from a graph: so only f32 `[T]` crosses to the device, and the numbers
@@ -83,11 +84,12 @@ export interface PolicyLoss {
  *
  * @throws SHAPE_MISMATCH when the lengths differ
  * @see PPO arXiv:1707.06347; dual clip arXiv:1912.09729; GSPO arXiv:2507.18071; CISPO arXiv:2506.13585; SAPO
- *   arXiv:2511.20347; GPG arXiv:2504.02546; GMPO arXiv:2507.20673; VESPO arXiv:2602.10693; LUSPO arXiv:2602.05261
+ *   arXiv:2511.20347; GPG arXiv:2504.02546; GMPO arXiv:2507.20673; VESPO arXiv:2602.10693; LUSPO arXiv:2602.05261;
+ *   Clip-Cov and KL-Cov arXiv:2505.22617
  */
 export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): PolicyLoss {
   const { logProbs, oldLogProbs, advantages, refLogProbs, entropies } = input;
-  const { tokenLossOf, logRatiosOf, measures, average } = policyLosses[options.lossType];
+  const { tokenLossOf, logRatiosOf, choose, measures, average } = policyLosses[options.lossType];
   assertTokenLengths('policyLoss', input, {
     ...{ logProbs, oldLogProbs, advantages, refLogProbs, entropies },
   });
@@ -95,13 +97,15 @@ export function policyLoss(input: PolicyLossInput, options: PolicyLossOptions): 
   const tokenLoss = tokenLossOf(options);
   const differences = logProbs.map((logProb, t) => logProb - oldLogProbs[t]!);
   const logRatios = logRatiosOf({ ...input, differences }, options);
+  const chosen = choose?.({ ...input, differences }, options) ?? null;
   const averaging = average === null ? options : { lossAvgMode: average };
   const weights = lossAverageWeights(input, averaging);
   const losses = new Float32Array(count);
   const gradient = new Float32Array(count);
   const measured = measures.map(() => new Float32Array(count));
   for (let t = 0; t < count; t++) {
-    const term = tokenLoss(advantages[t]!, logRatios.values[t]!, logProbs[t]!, differences[t]!);
+    const logs = [logRatios.values[t]!, logProbs[t]!, differences[t]!] as const;
+    const term = tokenLoss(advantages[t]!, ...logs, chosen?.[t] === 1);
     losses[t] = term.loss;
     // A masked token may hold infinities, and 0 times those is not 0.
     gradient[t] = weights[t] === 0 ? 0 : weights[t]! * term.derivative;

@@ -6,12 +6,17 @@
  */
 import { clamp, clampDerivative, LOG_RATIO_BOUND } from './clamp.ts';
 import {
+  drawnBetweenBounds,
+  highestCovariances,
+  type CovarianceOptions,
+  type TokenChoice,
+} from './covariance.ts';
+import {
   ofClippedTokens,
   ofResponses,
   ofResponsesByToken,
   ofTokens,
   ofWholeResponses,
-  type ClipRange,
   type LogRatioRule,
 } from './log-ratios.ts';
 import type { LossAverageMode } from './loss-average.ts';
@@ -19,7 +24,7 @@ import { f32 } from './primitives.ts';
 import { importanceLevels, type ImportanceLevel } from './rollout-correction.ts';
 
 /** Options of the losses: camelCase twins of `worker.actor` keys. */
-export interface TokenLossOptions extends ClipRange {
+export interface TokenLossOptions extends CovarianceOptions {
   /** C of dual clipping. Where the advantage A is negative, the loss of a token is at most `-A·C`. */
   readonly clipRatioDual: number;
   /** SAPO's temperature at advantages of 0 and more. */
@@ -32,6 +37,8 @@ export interface TokenLossOptions extends ClipRange {
   /** Decays λ of VESPO's weight, at advantages of 0 and more and at negative ones. */
   readonly vespoLambdaPos: number;
   readonly vespoLambdaNeg: number;
+  /** Weight of KL-Cov's penalty. */
+  readonly ppoKlCoef: number;
 }
 
 /** Metrics that some losses measure at each token, by name, with the average that makes one number of them. */
@@ -40,6 +47,8 @@ export const lossMeasures = {
   pg_clipfrac_higher: 'token',
   /** Share of tokens that dual clipping changed; of `geo_mean`, those clipped under a negative advantage. */
   pg_clipfrac_lower: 'token',
+  /** Share of tokens that Clip-Cov leaves out, or KL-Cov penalizes. */
+  pg_clipfrac: 'token',
   /** Mean over responses of VESPO's weight φ. */
   phi_seq_mean: 'seq-mean-token-mean',
 } as const satisfies Record<string, LossAverageMode>;
@@ -55,17 +64,25 @@ interface TokenLoss {
   readonly measured: readonly number[];
 }
 
-/** @param difference the token's own log ratio, whatever `logRatio` is made of */
+/**
+ * The loss of a token.
+ *
+ * @param difference the token's own log ratio, whatever `logRatio` is made of
+ * @param isChosen   true where the loss's `choose` has chosen it
+ */
 type TokenLossFunction = (
   advantage: number,
   logRatio: number,
   logProb: number,
   difference: number,
+  isChosen: boolean,
 ) => TokenLoss;
 
 interface PolicyLossKind {
   readonly tokenLossOf: (options: TokenLossOptions) => TokenLossFunction;
   readonly logRatiosOf: LogRatioRule;
+  /** The choice of tokens that the loss singles out; null where it takes all alike. */
+  readonly choose: TokenChoice | null;
   readonly measures: readonly LossMeasure[];
   /** Levels of rollouts' importance weights that multiply its advantages. */
   readonly weightLevels: readonly ImportanceLevel[];
@@ -76,6 +93,7 @@ interface PolicyLossKind {
 const ppo: PolicyLossKind = {
   tokenLossOf: clippedSurrogate,
   logRatiosOf: ofTokens,
+  choose: null,
   measures: ['pg_clipfrac_higher', 'pg_clipfrac_lower'],
   weightLevels: importanceLevels,
   average: null,
@@ -103,6 +121,18 @@ export const policyLosses = {
     logRatiosOf: ofWholeResponses,
     measures: ['phi_seq_mean'],
     weightLevels: [],
+  },
+  clip_cov: {
+    ...ppo,
+    tokenLossOf: withoutChosen,
+    choose: drawnBetweenBounds,
+    measures: ['pg_clipfrac_higher', 'pg_clipfrac'],
+  },
+  kl_cov: {
+    ...ppo,
+    tokenLossOf: penalizedChosen,
+    choose: highestCovariances,
+    measures: ['pg_clipfrac'],
   },
 } as const satisfies Record<string, PolicyLossKind>;
 
@@ -189,6 +219,35 @@ function gammaWeight(options: TokenLossOptions): TokenLossFunction {
     const phi = f32(Math.exp(f32(f32(lambda + f32(k * logRatio)) - f32(lambda * ratio))));
     const weight = f32(f32(-phi) * advantage);
     return { loss: f32(weight * logProb), derivative: weight, measured: [phi] };
+  };
+}
+
+/** Clip-Cov: the clipped surrogate without dual clip, and nothing at the chosen tokens. */
+function withoutChosen(options: TokenLossOptions): TokenLossFunction {
+  const surrogate = clippedSurrogate({ ...options, clipRatioDual: Infinity });
+  return (advantage, logRatio, logProb, difference, isChosen) => {
+    const token = [advantage, logRatio, logProb, difference, isChosen] as const;
+    const { loss, derivative, measured } = surrogate(...token);
+    return {
+      loss: isChosen ? 0 : loss,
+      derivative: isChosen ? 0 : derivative,
+      measured: [measured[0]!, Number(isChosen)],
+    };
+  };
+}
+
+/** KL-Cov: `-A · ρ`, and at the chosen tokens a penalty `ppoKlCoef · |ℓ|`. There is no clip. */
+function penalizedChosen({ ppoKlCoef }: TokenLossOptions): TokenLossFunction {
+  const coef = f32(ppoKlCoef);
+  return (advantage, logRatio, _logProb, _difference, isChosen) => {
+    const ratio = ratioOf(logRatio);
+    const plain = f32(-advantage * ratio);
+    const slope = -advantage * ratioDerivativeOf(logRatio, ratio);
+    return {
+      loss: isChosen ? f32(plain + f32(coef * Math.abs(logRatio))) : plain,
+      derivative: isChosen ? slope + coef * Math.sign(logRatio) : slope,
+      measured: [Number(isChosen)],
+    };
   };
 }
 

@@ -146,6 +146,23 @@ export const trainingRules: readonly Rule[] = [
         : 'training divides the logits by the temperature, so it must be above 0',
   },
   {
+    keys: ['worker.actor.clip_cov_lb', 'worker.actor.clip_cov_ub', 'worker.actor.loss_type'],
+    broken: ({ worker: { actor } }) => {
+      const { lossType, clipCovLb, clipCovUb } = actor;
+      return lossType !== 'clip_cov' || clipCovLb < clipCovUb
+        ? undefined
+        : `${clipCovLb} leaves no covariance below worker.actor.clip_cov_ub = ${clipCovUb}`;
+    },
+  },
+  {
+    keys: ['algorithm.top_entropy_quantile', 'worker.actor.loss_type'],
+    broken: ({ algorithm: { topEntropyQuantile }, worker: { actor } }) =>
+      topEntropyQuantile === 1 || policyLosses[actor.lossType].choose === null
+        ? undefined
+        : `worker.actor.loss_type = ${actor.lossType} chooses tokens by the covariance of all of them, ` +
+          `so it takes 1, got ${topEntropyQuantile}`,
+  },
+  {
     keys: [
       'worker.actor.entropy_coeff_min',
       'worker.actor.entropy_coeff_max',

@@ -180,6 +180,23 @@ export const Actor = section({
     'The policy loss; `geo_mean` and `luspo` have averages of their own.',
     withDefault(keyOf(policyLosses), 'default'),
   ),
+  clipCovRatio: about(
+    'cxmind: as in verl; share of the tokens that `clip_cov` leaves out, one at least.',
+    withDefault(between(0, 1), 0.0002),
+  ),
+  clipCovLb: about(
+    'cxmind: covariance above which `clip_cov` leaves tokens out.',
+    withDefault(finite, 1),
+  ),
+  clipCovUb: about(
+    'cxmind: covariance below which `clip_cov` leaves tokens out.',
+    withDefault(finite, 5),
+  ),
+  klCovRatio: about(
+    'cxmind: as in verl; share of the tokens, those of highest covariance, that `kl_cov` penalizes, one at least.',
+    withDefault(between(0, 1), 0.0002),
+  ),
+  ppoKlCoef: about("cxmind: as in verl; weight of `kl_cov`'s penalty.", withDefault(atLeast(0), 1)),
   calculateEntropy: about(
     "cxmind: as in verl; measure the entropy of the policy's distributions before each update, exactly, as `actor/entropy`.",
     withDefault(bool, false),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { learnerSettings } from '../../actors/trainer/settings.ts';
 import {
   advantageEstimators,
   type AdvantageEstimatorName,
@@ -10,6 +11,8 @@ import {
   lossAverageWeights,
   type LossAverageMode,
 } from '../../src/algorithms/loss-average.ts';
+import { policyLoss } from '../../src/algorithms/policy-loss.ts';
+import { configFrom } from '../../src/config/load.ts';
 import { tokenRows, type TokenRows } from '../../src/algorithms/primitives.ts';
 import { differentiate } from '../../src/graph/backward.ts';
 import { GraphBuilder } from '../../src/graph/builder.ts';
@@ -35,6 +38,17 @@ interface Golden {
     readonly values: Rectangle;
     readonly average: number;
     readonly weights: Rectangle;
+  }[];
+  readonly covarianceLosses: readonly {
+    readonly lossType: 'clip_cov' | 'kl_cov';
+    readonly options: Readonly<Record<string, number>>;
+    readonly mask: Rectangle;
+    readonly oldLogProbs: Rectangle;
+    readonly logProbs: Rectangle;
+    readonly advantages: Rectangle;
+    readonly loss: number;
+    readonly gradient: Rectangle;
+    readonly metrics: Readonly<Record<string, number>>;
   }[];
   readonly highEntropies: readonly {
     readonly quantile: number;
@@ -77,6 +91,26 @@ describe('the losses of verl and TRL', () => {
       const rows = rowsOf(mask);
       assertClose([lossAverage(flat(values), rows, options)], [whole.average], bound);
       assertClose(lossAverageWeights(rows, options), flat(whole.weights), bound);
+    });
+  }
+
+  for (const [i, { lossType, options, mask, ...one }] of golden.covarianceLosses.entries()) {
+    it(`the ${lossType} loss with ${JSON.stringify(options)} (${i})`, async () => {
+      const items = Object.entries({ loss_type: lossType, ...options }).map(
+        ([key, value]) => `worker.actor.${key}=${value}`,
+      );
+      const { config } = await configFrom(items, { purpose: null });
+      const input = {
+        ...rowsOf(mask),
+        logProbs: flat(one.logProbs),
+        oldLogProbs: flat(one.oldLogProbs),
+        advantages: flat(one.advantages),
+      };
+      const { loss, gradient, metrics } = policyLoss(input, learnerSettings(config).loss);
+      assertClose([loss], [one.loss], bound, 'loss');
+      assertClose(gradient, flat(one.gradient), bound, 'gradient');
+      const left = one.metrics['actor/pg_clipfrac'];
+      if (left !== undefined) assertClose([metrics.pg_clipfrac!], [left], bound, 'pg_clipfrac');
     });
   }
 

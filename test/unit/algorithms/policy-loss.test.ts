@@ -24,6 +24,11 @@ const options: PolicyLossOptions = {
   vespoLambdaPos: 3,
   vespoKNeg: 3,
   vespoLambdaNeg: 2,
+  clipCovRatio: 0.0002,
+  clipCovLb: 1,
+  clipCovUb: 5,
+  klCovRatio: 0.0002,
+  ppoKlCoef: 1,
   useKlLoss: false,
   klPenalty: 'low_var_kl',
   klCoef: 0.01,
@@ -279,9 +284,9 @@ describe('policyLoss', () => {
   it('has the policy gradient of REINFORCE on-policy: minus the advantage over the tokens', () => {
     const onPolicy = { ...inPack, logProbs: inPack.oldLogProbs };
     const expected = inPack.advantages.map((advantage) => -advantage / 14);
-    // The average of GMPO and LUSPO is over responses.
+    // The average of GMPO and LUSPO is over responses, and Clip-Cov leaves tokens out.
     const byToken = keyOf(policyLosses).values.filter(
-      (lossType) => !['geo_mean', 'luspo'].includes(lossType),
+      (lossType) => !['geo_mean', 'luspo', 'clip_cov'].includes(lossType),
     );
     for (const lossType of byToken) {
       const { gradient, metrics } = policyLoss(onPolicy, { ...options, lossType });

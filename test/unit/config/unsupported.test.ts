@@ -32,6 +32,10 @@ const refused: Readonly<Record<string, string>> = {
     '64 divides nothing in worker.actor.loss_avg_mode = token; leave it out, or average by seq-mean-token-sum-norm',
   'worker.actor.entropy_coeff_min=0.5 worker.actor.entropy_coeff_max=0.1 worker.actor.use_adaptive_entropy=true':
     '0.5 is above worker.actor.entropy_coeff_max = 0.1',
+  'worker.actor.clip_cov_lb=5 worker.actor.loss_type=clip_cov':
+    '5 leaves no covariance below worker.actor.clip_cov_ub = 5',
+  'algorithm.top_entropy_quantile=0.2 worker.actor.loss_type=kl_cov':
+    'worker.actor.loss_type = kl_cov chooses tokens by the covariance of all of them, so it takes 1, got 0.2',
   'worker.rollout.temperature=0':
     'training divides the logits by the temperature, so it must be above 0',
   'algorithm.rollout_correction.rollout_rs=token_k1':

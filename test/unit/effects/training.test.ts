@@ -62,6 +62,8 @@ describe('a key of the config', () => {
         'worker.actor.loss_type=geo_mean',
         'worker.actor.loss_type=vespo',
         'worker.actor.loss_type=luspo',
+        'worker.actor.loss_type=clip_cov',
+        'worker.actor.loss_type=kl_cov',
         'algorithm.use_kl_loss=true',
       ],
       (item) => assertChanges(lossOf, item),
@@ -88,6 +90,29 @@ describe('a key of the config', () => {
         'worker.actor.vespo_lambda_neg=1',
       ],
       (item) => assertChanges(lossOf, item, 'worker.actor.loss_type=vespo'),
+    );
+
+    effects(
+      'changes the loss of Clip-Cov',
+      [
+        'worker.actor.clip_cov_ratio=0.1',
+        'worker.actor.clip_cov_lb=-0.5',
+        'worker.actor.clip_cov_ub=-0.5',
+      ],
+      (item) =>
+        assertChanges(
+          lossOf,
+          item,
+          'worker.actor.loss_type=clip_cov',
+          'worker.actor.clip_cov_ratio=1',
+          'worker.actor.clip_cov_lb=-2',
+        ),
+    );
+
+    effects(
+      'changes the loss of KL-Cov',
+      ['worker.actor.kl_cov_ratio=0.5', 'worker.actor.ppo_kl_coef=2'],
+      (item) => assertChanges(lossOf, item, 'worker.actor.loss_type=kl_cov'),
     );
 
     effects(
