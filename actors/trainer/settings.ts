@@ -3,7 +3,6 @@ import type { KlKind } from '../../src/algorithms/kl.ts';
 import type { LossAverageOptions } from '../../src/algorithms/loss-average.ts';
 import { rejectionsOf } from '../../src/algorithms/rejection.ts';
 import { policyLosses } from '../../src/algorithms/policy-losses.ts';
-import type { RolloutCorrectionOptions } from '../../src/algorithms/rollout-correction.ts';
 import { learnerCount } from '../../src/config/derive.ts';
 import { floatDTypeOf } from '../../src/config/compute.ts';
 import { rewardFileOf } from '../../src/config/names.ts';
@@ -13,6 +12,7 @@ import type { GateChoice } from '../../src/reward/gate.ts';
 import type { Weighted } from '../../src/reward/mixture.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { ExplorationOptions } from '../../src/training/exploration.ts';
+import type { StepCorrectionOptions } from '../../src/training/correction.ts';
 import type { CriticProps } from '../critic/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
@@ -268,11 +268,13 @@ export function correctionSettings({
   algorithm: { rolloutCorrection },
   trainer: { maxStaleness },
   worker: { actor },
-}: Config): RolloutCorrectionOptions {
+}: Config): StepCorrectionOptions {
   const { rolloutIs, rolloutRs, rolloutRsThreshold, ...importance } = rolloutCorrection;
-  const [usual = null] = maxStaleness > 0 ? policyLosses[actor.lossType].weightLevels : [];
+  const { weightLevels, weighs } = policyLosses[actor.lossType];
+  const [usual = null] = maxStaleness > 0 ? weightLevels : [];
   return {
     ...importance,
+    weighs,
     rolloutIs: rolloutIs === 'auto' ? usual : rolloutIs,
     rolloutRs: rejectionsOf(rolloutRs, rolloutRsThreshold),
   };

@@ -89,7 +89,15 @@ export async function trainingStep(
   const criticTargets = { sequences, masks, values, returns };
   const criticMetrics = await updateCritic(context, criticTargets, at, clock);
   const { entropyCoeff } = exploration;
-  const policyTargets = { sequences, masks, promptIds, old, ref, advantages, entropyCoeff };
+  const policyTargets = {
+    sequences,
+    masks,
+    promptIds,
+    old: correction.old,
+    ref,
+    advantages,
+    entropyCoeff,
+  };
   const { metrics: policyMetrics, trained } = await updatePolicy(context, policyTargets, at, clock);
   batches.advance(at.step);
   await syncReference(context, at, clock);

@@ -84,8 +84,10 @@ interface PolicyLossKind {
   /** The choice of tokens that the loss singles out; null where it takes all alike. */
   readonly choose: TokenChoice | null;
   readonly measures: readonly LossMeasure[];
-  /** Levels of rollouts' importance weights that multiply its advantages. */
+  /** Levels of rollouts' importance weights that it takes. */
   readonly weightLevels: readonly ImportanceLevel[];
+  /** Factor that these weights are part of: the advantage, or the ratio, which then is one to the policy that sampled. */
+  readonly weighs: 'advantage' | 'ratio';
   /** The average that the loss is defined by; `loss_avg_mode` chooses where it is null. */
   readonly average: LossAverageMode | null;
 }
@@ -96,6 +98,7 @@ const ppo: PolicyLossKind = {
   choose: null,
   measures: ['pg_clipfrac_higher', 'pg_clipfrac_lower'],
   weightLevels: importanceLevels,
+  weighs: 'advantage',
   average: null,
 };
 
@@ -120,7 +123,8 @@ export const policyLosses = {
     tokenLossOf: gammaWeight,
     logRatiosOf: ofWholeResponses,
     measures: ['phi_seq_mean'],
-    weightLevels: [],
+    weightLevels: ['token'],
+    weighs: 'ratio',
   },
   clip_cov: {
     ...ppo,

@@ -220,9 +220,17 @@ export const trainingRules: readonly Rule[] = [
       const levels: readonly string[] = policyLosses[actor.lossType].weightLevels;
       return rolloutIs === null || rolloutIs === 'auto' || levels.includes(rolloutIs)
         ? undefined
-        : `worker.actor.loss_type = ${actor.lossType} weighs whole responses, so it takes ` +
+        : `worker.actor.loss_type = ${actor.lossType} has one ratio for a whole response and takes ` +
             `${[...levels, 'null'].join(' or ')}, got ${rolloutIs}`;
     },
+  },
+  {
+    keys: ['algorithm.rollout_correction.rollout_is_batch_normalize', 'worker.actor.loss_type'],
+    broken: ({ algorithm: { rolloutCorrection }, worker: { actor } }) =>
+      rolloutCorrection.rolloutIsBatchNormalize && policyLosses[actor.lossType].weighs === 'ratio'
+        ? `worker.actor.loss_type = ${actor.lossType} has the weights in its ratio, which a mean over the batch is no ` +
+          'part of; set it to false'
+        : undefined,
   },
   {
     keys: ['worker.ref.sync_ref_model', 'algorithm.disable_kl', 'worker.actor.model.lora.rank'],

@@ -6,12 +6,20 @@ import {
 import { countedValues } from '../algorithms/token-statistics.ts';
 import { mismatchMetrics, prefixed, type Metrics } from '../metrics.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { concatenate } from './experience.ts';
+import { concatenate, splitBy } from './experience.ts';
+
+/** Options of the correction of a step. */
+export interface StepCorrectionOptions extends RolloutCorrectionOptions {
+  /** Factor of the policy loss that importance weights are part of; the advantage where it is left out. */
+  readonly weighs?: 'advantage' | 'ratio';
+}
 
 /** The correction of a step's rollouts. */
 export interface StepCorrection {
-  /** Multiplies advantages, f32 `[T]` over all responses, by the importance weights. */
+  /** Multiplies advantages, f32 `[T]` over all responses, by the importance weights that are no part of the ratio. */
   readonly weigh: (advantages: Float32Array) => Float32Array;
+  /** Log-probabilities that the ratio of the policy loss is to, and its `ppo_kl`, f32 `[T]` for each response. */
+  readonly old: readonly Tensor<'f32'>[];
   /** Tokens that losses count, u8 `[T]` for each response; null where all do. */
   readonly masks: readonly Tensor<'u8'>[] | null;
   /** Metrics under `actor/rollout_train_mismatch/`, and as in verl under `rollout_corr/`. */
@@ -22,7 +30,8 @@ export interface StepCorrection {
  * Corrects a step for rollouts whose policy is not quite the learners'.
  *
  * Importance weights multiply the advantages rather than the losses. Every policy loss is linear in the advantage where
- * the factor is not negative, so this is the same. Rejected tokens count in no loss. Advantages are estimated from all
+ * the factor is not negative, so this is the same. A loss that is not linear in the whole ratio to the policy that
+ * sampled (`vespo`) has them in its ratio: a token's weight w is taken off `old` as `log w`. Rejected tokens count in no loss. Advantages are estimated from all
  * tokens, rejected ones among them; verl masks them before.
  *
  * @param rollout log-probabilities under the policy that sampled, f32 `[T]` for each response
@@ -31,7 +40,7 @@ export interface StepCorrection {
  *   no probability under the policy, and count in nothing; all were where it is left out
  */
 export function correctStep(
-  options: RolloutCorrectionOptions,
+  options: StepCorrectionOptions,
   rollout: readonly Tensor<'f32'>[],
   old: readonly Tensor<'f32'>[],
   sampled?: Uint8Array,
@@ -45,9 +54,11 @@ export function correctStep(
   const { weights, mask: kept, metrics } = correctRollouts(input, options);
   const mask = kept ?? sampled ?? null;
   const { offsets } = rows;
+  const [factors, ofRatio] = options.weighs === 'ratio' ? [null, weights] : [weights, null];
   return {
     weigh: (advantages) =>
-      weights === null ? advantages : advantages.map((advantage, t) => advantage * weights[t]!),
+      factors === null ? advantages : advantages.map((advantage, t) => advantage * factors[t]!),
+    old: ofRatio === null ? old : ratioBases(old, ofRatio),
     masks:
       mask &&
       old.map(({ shape }, i) => ({
@@ -60,4 +71,20 @@ export function correctStep(
       ...prefixed('rollout_corr', metrics),
     },
   };
+}
+
+/** The log-probabilities less the logarithm of their weights; as they are at tokens that do not count, whose weight is 0. */
+function ratioBases(old: readonly Tensor<'f32'>[], weights: Float32Array): Tensor<'f32'>[] {
+  const parts = splitBy(
+    weights,
+    old.map(({ data }) => data.length),
+  );
+  return old.map(({ dtype, shape, data }, i) => ({
+    dtype,
+    shape,
+    data: data.map((value, t) => {
+      const weight = parts[i]![t]!;
+      return weight === 0 ? value : value - Math.log(weight);
+    }),
+  }));
 }

@@ -1,11 +1,30 @@
-import { advantageEstimators, type AdvantageEstimatorName } from '../../src/algorithms/advantage.ts';
+import {
+  advantageEstimators,
+  type AdvantageEstimatorName,
+} from '../../src/algorithms/advantage.ts';
 import { policyLoss, type PolicyLossOptions } from '../../src/algorithms/policy-loss.ts';
+import { policyLosses } from '../../src/algorithms/policy-losses.ts';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
 import { mixWeights } from '../../src/algorithms/reference-mix.ts';
+import { tensorOf } from '../../src/tensor/tensor.ts';
+import { correctStep } from '../../src/training/correction.ts';
+import { concatenate } from '../../src/training/experience.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { goldenJson } from '../support/golden.ts';
 
 type Rectangle = readonly (readonly number[])[];
+
+interface LossCase {
+  readonly options: Partial<PolicyLossOptions>;
+  readonly kind: string;
+  readonly mask: Rectangle;
+  readonly oldLogProbs: Rectangle;
+  readonly logProbs: Rectangle;
+  readonly advantages: Rectangle;
+  readonly loss: number;
+  readonly gradient: Rectangle;
+  readonly metrics: Readonly<Record<string, number>>;
+}
 
 interface Golden {
   readonly advantages: readonly {
@@ -16,17 +35,8 @@ interface Golden {
     readonly rewards: Rectangle;
     readonly advantages: Rectangle;
   }[];
-  readonly losses: readonly {
-    readonly options: Partial<PolicyLossOptions>;
-    readonly kind: string;
-    readonly mask: Rectangle;
-    readonly oldLogProbs: Rectangle;
-    readonly logProbs: Rectangle;
-    readonly advantages: Rectangle;
-    readonly loss: number;
-    readonly gradient: Rectangle;
-    readonly metrics: Readonly<Record<string, number>>;
-  }[];
+  readonly losses: readonly LossCase[];
+  readonly corrected: readonly (LossCase & { readonly rolloutLogProbs: Rectangle })[];
   readonly mixes: readonly {
     readonly alpha: number;
     readonly reference: readonly number[];
@@ -99,6 +109,36 @@ describe('what verl and TRL have and EasyR1 has not', () => {
       for (const [name, value] of Object.entries(one.metrics)) {
         assertClose([metrics[name as keyof typeof metrics]!], [value], bound, name);
       }
+    });
+  }
+
+  for (const [i, { options, ...one }] of golden.corrected.entries()) {
+    it(`the vespo loss over rollouts whose weights are part of its ratio (${i})`, () => {
+      const rows = rowsOf(one.mask);
+      const tensors = (rectangle: Rectangle) =>
+        rectangle.map((row) => tensorOf('f32', [row.length], row));
+      const { old, weigh } = correctStep(
+        {
+          weighs: policyLosses.vespo.weighs,
+          rolloutIs: 'token',
+          rolloutIsThreshold: 2,
+          rolloutIsBatchNormalize: false,
+          rolloutRs: [],
+        },
+        tensors(one.rolloutLogProbs),
+        tensors(one.oldLogProbs),
+        rows.mask,
+      );
+      const input = {
+        ...rows,
+        logProbs: flat(one.logProbs),
+        oldLogProbs: concatenate(old),
+        advantages: weigh(flat(one.advantages)),
+      };
+      const { loss, gradient, metrics } = policyLoss(input, { ...usual, ...options });
+      assertClose([loss], [one.loss], bound, 'loss');
+      assertClose(gradient, flat(one.gradient), bound, 'gradient');
+      assertClose([metrics.phi_seq_mean!], [one.metrics['phi_seq_mean']!], bound, 'phi');
     });
   }
 

@@ -140,7 +140,7 @@ trainer = functions(
 )
 
 
-def trl_loss(name, options, mask, old, log_probs, advantages):
+def trl_loss(name, options, mask, old, log_probs, advantages, importance=None):
     recorded = defaultdict(lambda: defaultdict(list))
     this = SimpleNamespace(
         loss_type=name,
@@ -157,7 +157,8 @@ def trl_loss(name, options, mask, old, log_probs, advantages):
         beta=0.0,
         top_entropy_quantile=1.0,
         off_policy_mask_threshold=None,
-        use_vllm=False,
+        use_vllm=importance is not None,
+        vllm_importance_sampling_correction=True,
         aux_loss_enabled=False,
         _entropy_bonus_enabled=False,
         current_gradient_accumulation_steps=1,
@@ -172,6 +173,8 @@ def trl_loss(name, options, mask, old, log_probs, advantages):
         prompt_ids=ids, prompt_mask=ids, completion_ids=ids, completion_mask=mask,
         advantages=advantages[:, 0], old_per_token_logps=old, num_items_in_batch=mask.sum(),
     )  # fmt: skip
+    if importance is not None:
+        inputs["importance_sampling_ratio"] = importance
     loss = trainer._compute_loss(this, None, inputs)
     return loss, {"phi_seq_mean": phi for phi in recorded["train"]["vespo/phi_seq_mean"]}
 
@@ -223,6 +226,27 @@ def mixes():
     return cases
 
 
+def corrected():
+    """VESPO over rollouts of another policy, with its tokens' ratios truncated to 2."""
+    cases = []
+    for holes in [False, True]:
+        mask, old, start, advantages = loss_input("near", (5, 6), holes)
+        rollout = old - draw(old.shape, -1, 1)
+        log_probs = start.clone().requires_grad_()
+        options = dict(lossType="vespo", lossAvgMode="token", clipRatioLow=0.2, clipRatioHigh=0.3, clipRatioDual=3.0)
+        options |= dict(vespoKPos=2.0, vespoLambdaPos=3.0, vespoKNeg=3.0, vespoLambdaNeg=2.0)
+        importance = ((old - rollout) * mask).exp().clamp(max=2.0)
+        loss, metrics = trl_loss("vespo", options, mask, old, log_probs, advantages, importance)
+        loss.backward()
+        cases.append(
+            dict(
+                options=options, kind="corrected", mask=mask, oldLogProbs=old, rolloutLogProbs=rollout,
+                logProbs=log_probs, advantages=advantages, loss=loss, gradient=log_probs.grad, metrics=metrics,
+            )
+        )  # fmt: skip
+    return cases
+
+
 def plain(value):
     return value.detach().tolist() if isinstance(value, torch.Tensor) else value
 
@@ -231,4 +255,4 @@ def plain_cases(cases):
     return [{key: plain(value) for key, value in case.items()} for case in cases]
 
 
-json.dump({"advantages": plain_cases(advantages()), "losses": plain_cases(losses()), "mixes": plain_cases(mixes())}, sys.stdout)
+json.dump({"advantages": plain_cases(advantages()), "losses": plain_cases(losses()), "mixes": plain_cases(mixes()), "corrected": plain_cases(corrected())}, sys.stdout)

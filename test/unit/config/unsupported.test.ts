@@ -74,11 +74,11 @@ describe('a value that a run cannot be started with', () => {
 
   for (const [lossType, level, expected] of [
     ['geo_mean', 'token', 'sequence or null'],
-    ['vespo', 'sequence', 'null'],
+    ['vespo', 'sequence', 'token or null'],
   ] as const) {
     it(`is refused plainly with the loss ${lossType}: rollout_is=${level}`, async () => {
       const item = `algorithm.rollout_correction.rollout_is=${level}`;
-      const reason = `weighs whole responses, so it takes ${expected}, got ${level}`;
+      const reason = `has one ratio for a whole response and takes ${expected}, got ${level}`;
       assert.deepEqual(await issuesWith(`worker.actor.loss_type=${lossType}`, item), [
         `algorithm.rollout_correction.rollout_is: worker.actor.loss_type = ${lossType} ${reason}`,
       ]);
@@ -110,6 +110,14 @@ describe('a value that a run cannot be started with', () => {
     assert.deepEqual(await issuesWith(...adapted, policy, same), []);
   });
 
+  it('is a weight of rollouts in the ratio of VESPO that is divided by its mean', async () => {
+    const item = 'algorithm.rollout_correction.rollout_is_batch_normalize=true';
+    assert.deepEqual(await issuesWith(item, 'worker.actor.loss_type=vespo'), [
+      'algorithm.rollout_correction.rollout_is_batch_normalize: worker.actor.loss_type = vespo has the weights in its ' +
+        'ratio, which a mean over the batch is no part of; set it to false',
+    ]);
+  });
+
   it('is a reference to be moved that is not there, or is the policy itself', async () => {
     const item = 'worker.ref.sync_ref_model=true';
     assert.deepEqual(await issuesWith(item, 'algorithm.disable_kl=true'), [
@@ -134,7 +142,7 @@ describe('a value that a run cannot be started with', () => {
     );
     covered.add('algorithm.kl_horizon').add('worker.reward.gate.rule');
     covered.add('worker.ref.fsdp.mp_param_dtype');
-    covered.add('algorithm.rollout_correction.rollout_is');
+    covered.add('algorithm.rollout_correction.rollout_is_batch_normalize');
     // In `reward-rules.test.ts`.
     covered.add('worker.reward.reward_functions');
     covered.add('algorithm.rollout_correction.rollout_is').add('worker.ref.sync_ref_model');

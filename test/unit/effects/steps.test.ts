@@ -193,7 +193,7 @@ describe('a key of the config', () => {
       assert.equal(await levelOf(), null);
       assert.equal(await levelOf(ahead), 'token');
       assert.equal(await levelOf(ahead, 'worker.actor.loss_type=geo_mean'), 'sequence');
-      assert.equal(await levelOf(ahead, 'worker.actor.loss_type=vespo'), null);
+      assert.equal(await levelOf(ahead, 'worker.actor.loss_type=vespo'), 'token');
       const told = 'algorithm.rollout_correction.rollout_is=null';
       assert.equal(await levelOf(ahead, told), null);
     });
