@@ -12,6 +12,7 @@ import { strategies, type StrategyName } from '../../src/optim/adamw-graph.ts';
 import type { FloatDType } from '../../src/tensor/dtype.ts';
 import { alone } from '../../src/training/learner-group.ts';
 import { Optimization } from '../../src/training/optimization.ts';
+import { assertClose } from '../support/assert-close.ts';
 import { goldenSequences, loadGoldenModel, relativeError } from '../support/golden-model.ts';
 
 describe('training on a card', () => {
@@ -36,15 +37,38 @@ describe('training on a card', () => {
   const weights = (logProbs: Float32Array): Float32Array =>
     logProbs.map((_, i) => Math.sin(i) / logProbs.length);
 
-  for (const gradientCheckpointing of [false, true]) {
-    it(`gives the processor's gradients in f32, checkpointing ${gradientCheckpointing}`, async () => {
+  /** A loss of log-probabilities and of the entropies of their distributions. */
+  const ofEntropies = {
+    withEntropies: (logProbs: Float32Array, entropies: Float32Array) =>
+      [weights(logProbs), entropies.map((_, i) => Math.cos(i) / entropies.length)] as const,
+  };
+
+  it("gives the processor's entropies", async () => {
+    const { config, arena } = await loadGoldenModel('micro-vl');
+    using here = new Policy(host, config, arena, { gradientCheckpointing: false });
+    using there = new Policy(card, config, await placed(arena, 'f32'), {
+      gradientCheckpointing: false,
+    });
+    const [expected, got] = await Promise.all(
+      [here, there].map((policy) => policy.logProbsAndEntropies(batch, 0.7)),
+    );
+    assertClose(got![0], expected![0], { atol: 1e-4 });
+    assertClose(got![1], expected![1], { atol: 1e-4 });
+  });
+
+  for (const [gradientCheckpointing, loss, of] of [
+    [false, weights, 'log-probabilities'],
+    [true, weights, 'log-probabilities'],
+    [false, ofEntropies, 'entropies too'],
+  ] as const) {
+    it(`gives the processor's gradients in f32 of ${of}, checkpointing ${gradientCheckpointing}`, async () => {
       const { config, arena } = await loadGoldenModel('micro-vl');
       const expected = arena.twin();
       using here = new Policy(host, config, arena, { gradientCheckpointing });
-      await here.accumulateGradients(batch, 1, weights, expected);
+      await here.accumulateGradients(batch, 1, loss, expected);
       using there = new Policy(card, config, await placed(arena, 'f32'), { gradientCheckpointing });
       const gradients = new DeviceArena(arena.layout, card.allocate('f32', [arena.layout.length]));
-      await there.accumulateGradients(batch, 1, weights, gradients);
+      await there.accumulateGradients(batch, 1, loss, gradients);
       const got = arena.twin();
       await downloadFloats(card, gradients.flat, got.flat);
       const wrong = arena.layout.entries.flatMap(({ name }) => {

@@ -81,6 +81,7 @@ const cases: readonly {
   readonly strips?: number;
 }[] = [
   { what: 'head', graph: (form) => headGraph(text, 'f32', form) },
+  { what: 'head with entropies', graph: (form) => headGraph(text, 'f32', form, true) },
   ...[
     (form: GraphForm) => decoderLayerGraph(text, NO_ADAPTERS, 'f32', form),
     (form: GraphForm) => prefillLayerGraph(text, true, NO_ADAPTERS, 'f32', form),
