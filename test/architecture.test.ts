@@ -185,6 +185,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/hub': ['src/hub/'],
   '@huggingface/tokenizers': ['src/text/'],
   '@huggingface/jinja': ['src/text/'],
+  '@modelcontextprotocol/sdk': ['actors/environment/'],
   '@oclif/core': ['src/cli/'],
   'cli-progress': ['src/cli/'],
   worker_threads: [

@@ -116,15 +116,18 @@ export function episodeSettings(config: Config): EpisodeProps | null {
   const { data, worker } = config;
   const { multiTurn } = worker.rollout;
   if (!multiTurn.enable) return null;
-  const { maxAssistantTurns, maxUserTurns } = multiTurn;
+  const { maxAssistantTurns, maxUserTurns, environment } = multiTurn;
+  const source = environment === null ? null : rewardFileOf(environment)!;
   const { overrideChatTemplate, minPixels, maxPixels, videoFps } = data;
   return {
     environment: {
       ...multiTurn,
-      source: rewardFileOf(multiTurn.environment!)!,
-      kwargs: multiTurn.environmentKwargs,
-      workers: multiTurn.numWorkers,
-      limitMs: multiTurn.timeoutSeconds * 1000,
+      user: source && {
+        ...{ source, kwargs: multiTurn.environmentKwargs, python: multiTurn.python },
+        workers: multiTurn.numWorkers,
+        limitMs: multiTurn.timeoutSeconds * 1000,
+      },
+      servers: worker.rollout.mcpServers,
     },
     limits: { maxAssistantTurns, maxUserTurns },
     chat: {

@@ -1,5 +1,14 @@
 import type * as t from 'io-ts';
-import { about, freeForm, orNull, section, withDefault } from '../check/codec.ts';
+import {
+  about,
+  closed,
+  freeForm,
+  listOf,
+  orNull,
+  recordOf,
+  section,
+  withDefault,
+} from '../check/codec.ts';
 import { above, bool, oneOf, positiveInt, text } from '../check/scalars.ts';
 
 /** `worker.rollout.multi_turn`: an environment that answers between the policy's turns. */
@@ -39,3 +48,21 @@ export const MultiTurn = section({
   ),
 });
 export interface MultiTurn extends t.TypeOf<typeof MultiTurn> {}
+
+const textsByName = recordOf(text, 'a mapping of names to texts');
+
+/** `worker.rollout.mcp_servers[]`: a server whose tools the policy may call. */
+export const McpServer = closed({
+  name: about('Name of the server in messages.', text),
+  command: about('Program that speaks over its standard streams.', orNull(text)),
+  args: about("The program's arguments.", withDefault(listOf(text), [])),
+  env: about('Variables of its environment besides the usual ones.', withDefault(textsByName, {})),
+  url: about('Or the address of a server that is reached by Streamable HTTP.', orNull(text)),
+  headers: about('Headers of its requests.', withDefault(textsByName, {})),
+  allowedTools: about('The tools that the policy may call; null is all.', orNull(listOf(text))),
+  timeoutSeconds: about(
+    'Longest one call may take; then its episode is left out.',
+    withDefault(above(0), 30),
+  ),
+});
+export interface McpServer extends t.TypeOf<typeof McpServer> {}

@@ -1,5 +1,5 @@
 import type * as t from 'io-ts';
-import { about, freeForm, orNull, pairOf, section, withDefault } from '../check/codec.ts';
+import { about, freeForm, listOf, orNull, pairOf, section, withDefault } from '../check/codec.ts';
 import {
   above,
   atLeast,
@@ -20,7 +20,7 @@ import { lossAverages } from '../algorithms/loss-average.ts';
 import { policyLosses } from '../algorithms/policy-losses.ts';
 import { lrSchedules } from '../algorithms/schedule.ts';
 import { precision } from './compute.ts';
-import { MultiTurn } from './multi-turn-schema.ts';
+import { McpServer, MultiTurn } from './multi-turn-schema.ts';
 import { Reward } from './reward-schema.ts';
 
 const beta = number('number in [0, 1)', (value) => value >= 0 && value < 1);
@@ -370,6 +370,10 @@ export const Rollout = section({
   ),
   numWorkers: about('cxmind: rollout actors; null is one a host.', orNull(positiveInt)),
   multiTurn: about('Several turns, with an environment between them.', MultiTurn),
+  mcpServers: about(
+    'cxmind: servers of the Model Context Protocol, whose tools the policy may call.',
+    withDefault(listOf(McpServer), []),
+  ),
   promptLength: about('Derived: `data.max_prompt_length`.', withDefault(int, -1)),
   responseLength: about('Derived: `data.max_response_length`.', withDefault(int, -1)),
   trustRemoteCode: about("Derived from the actor's model.", withDefault(bool, false)),

@@ -60,3 +60,14 @@ export function mirror(): Environment {
     },
   };
 }
+
+/** Says by their roles what it has heard since it last spoke. */
+export function listening(): Environment {
+  return {
+    reset: () => undefined,
+    step: (messages) => ({
+      messages: [{ role: 'user', content: messages.map(({ role }) => role).join(' ') }],
+      done: false,
+    }),
+  };
+}

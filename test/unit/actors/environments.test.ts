@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  Environments,
-  type EnvironmentSettings,
-} from '../../../actors/environment/environments.ts';
+import { Environments, type UserSettings } from '../../../actors/environment/environments.ts';
 import { blocksOf } from '../../support/readme.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
@@ -16,14 +13,20 @@ const python = spawnSync('python3', ['-c', 'import sys; print(sys.executable)'],
   encoding: 'utf8',
 }).stdout.trim();
 
+const limits = {
+  maxParallelCalls: 2,
+  maxToolResponseLength: 40,
+  format: 'hermes',
+  toolResponseTruncateSide: 'left',
+} as const;
+
 function environmentsOf(
   kwargs: Record<string, unknown> = {},
-  other: Partial<EnvironmentSettings> = {},
+  other: Partial<UserSettings> = {},
 ): Environments {
   const source = { file: 'test/support/counting-environment.ts', name: 'counting' };
-  const limits = { maxParallelCalls: 2, maxToolResponseLength: 40, limitMs: 20_000, workers: 1 };
-  const how = { format: 'hermes', toolResponseTruncateSide: 'left', python } as const;
-  return new Environments({ source, kwargs, ...limits, ...how, ...other }, logger);
+  const user = { source, kwargs, python, workers: 1, limitMs: 20_000, ...other };
+  return new Environments({ user, servers: [], ...limits }, logger);
 }
 
 const COUNTING = `
@@ -130,8 +133,7 @@ describe("a user's environment", () => {
     if (python === '') this.skip();
     using folder = new TemporaryDirectory();
     const file = folder.write('dice.py', blocksOf('python').get('Several turns and tools')!);
-    const settings = { source: { file, name: 'Dice' }, maxParallelCalls: 1 };
-    await using environments = environmentsOf({ sides: 1 }, settings);
+    await using environments = environmentsOf({ sides: 1 }, { source: { file, name: 'Dice' } });
     const conversation = environments.begin(episode('a'));
     const { messages } = await environments.answer(conversation, call('roll'), signal);
     assert.deepEqual(messages, [{ role: 'tool', content: '1' }]);

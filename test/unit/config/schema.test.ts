@@ -46,7 +46,7 @@ describe('Config', () => {
     assert.deepEqual(
       added.filter(
         (path) =>
-          !/^(sft\.|curriculum|(algorithm\.rollout_correction|worker\.rollout\.multi_turn)\.)/.test(
+          !/^(sft\.|curriculum|(algorithm\.rollout_correction|worker\.rollout\.multi_turn)\.|worker\.rollout\.mcp_servers)/.test(
             path,
           ),
       ),

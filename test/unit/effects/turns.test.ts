@@ -154,7 +154,8 @@ describe('a key of the config, of several turns', () => {
     ];
     const turns = items.map((item) => `worker.rollout.multi_turn.${item}`);
     const { environment } = planRun(await configOf(...usual, ...turns)).rollout.episodes!;
-    const { limitMs, workers, maxParallelCalls, format, python } = environment;
+    const { maxParallelCalls, format, user } = environment;
+    const { limitMs, workers, python } = user!;
     const reached = [limitMs, workers, maxParallelCalls, format, python];
     assert.deepEqual(reached, [2500, 3, 7, 'hermes', 'pypy']);
     const tools = await environmentTools(environment, logger, signal);
@@ -175,6 +176,9 @@ describe('a key of the config, of several turns', () => {
       enable,
       'worker.rollout.multi_turn.environment=closed',
     );
+    const server = (items: string): string => `worker.rollout.mcp_servers=[{name: x, ${items}}]`;
+    await refused(/x takes either a command or a url/, enable, server('args: []'));
+    await refused(/they are not used without/, server('command: x'));
     await refused(/ignore_eos: a turn ends/, ...usual, 'worker.rollout.ignore_eos=true');
   });
 });
