@@ -113,6 +113,15 @@ export function prefixed(prefix: string, metrics: object): Metrics {
   return Object.fromEntries(entries.map(([name, value]) => [`${prefix}/${name}`, value]));
 }
 
+/** The sum of every metric over those that have it. */
+export function sumMetrics(all: readonly Metrics[]): Metrics {
+  const sums: Record<string, number> = {};
+  for (const [name, value] of all.flatMap((each) => Object.entries(each))) {
+    sums[name] = (sums[name] ?? 0) + value;
+  }
+  return sums;
+}
+
 /** `timing_s/<phase>`, in seconds. */
 export function phaseMetrics(seconds: PhaseSeconds): Metrics {
   const timings = Object.entries(seconds).map(([phase, s]) => [`timing_s/${phase}`, s] as const);

@@ -82,7 +82,7 @@ export class RewardActor implements Actor<typeof rewardProtocol> {
       problem: outcome !== undefined && 'problem' in outcome ? outcome.problem : null,
     }));
     const index = scored.findIndex(({ problem }) => problem !== null);
-    if (index < 0 || file?.skipsInvalid === true) return { scored };
+    if (index < 0 || file?.skipsInvalid === true) return { scored, counts: {} };
     throw new CxmindError(
       'REWARD_INVALID',
       `${rewardFunction}: ${responses[index]!.name}: ${scored[index]!.problem}`,

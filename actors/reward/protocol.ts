@@ -32,6 +32,8 @@ export const ScoreReply = t.type({
       problem: t.union([t.string, t.null]),
     }),
   ),
+  /** Costs of scoring, by metric; a step adds them up. */
+  counts: t.record(t.string, t.number),
 });
 export interface ScoreReply extends t.TypeOf<typeof ScoreReply> {}
 

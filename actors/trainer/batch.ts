@@ -3,6 +3,7 @@ import { rowsToKeep } from '../../src/algorithms/filter.ts';
 import type { Algorithm } from '../../src/config/schema.ts';
 import type { PromptCursor } from '../../src/data/prompt-source.ts';
 import { CxmindError } from '../../src/errors.ts';
+import { sumMetrics, type Metrics } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import type { Prompt } from '../messages.ts';
@@ -38,6 +39,8 @@ export interface Batch {
   readonly generated: readonly (readonly ScoredResponse[])[];
   /** Responses that could not be scored, where that does not end the run. */
   readonly invalid: readonly InvalidResponse[];
+  /** Costs of all scorings, by task; the metrics of `Scoring.counts`. */
+  readonly counts: readonly Metrics[];
   /** Reward of the greedy response to a group's prompt, by the group's id; empty unless the estimator is `remax`. */
   readonly baselines: ReadonlyMap<string, number>;
   /** The place in the data and the gates after the batch. */
@@ -183,6 +186,7 @@ class StepTasks {
   readonly all: readonly Task[];
   /** Responses that could not be scored so far. */
   readonly invalid: InvalidResponse[] = [];
+  #counts: readonly Metrics[];
   readonly #context: StepContext;
   #skipped = 0;
   #cursors: readonly PromptCursor[] = [];
@@ -191,6 +195,7 @@ class StepTasks {
   /** @param before where the batch before ends */
   constructor(context: StepContext, before: Progress | Promise<Progress>) {
     this.all = [context.actors.task, ...context.actors.replays];
+    this.#counts = this.all.map(() => ({}));
     this.#context = context;
     this.#gates = Promise.resolve(before).then(({ gate, replay }) => [
       gate,
@@ -201,10 +206,13 @@ class StepTasks {
   }
 
   /** The place in the data and the gates, and what was left out, after the last round. */
-  async outcome(): Promise<Pick<Batch, 'invalid' | 'progress' | 'skipped'>> {
+  async outcome(): Promise<Pick<Batch, 'invalid' | 'counts' | 'progress' | 'skipped'>> {
     const gates = await this.#gates;
     const [own, ...replay] = this.#cursors.map((cursor, i) => ({ cursor, gate: gates[i]! }));
-    return { invalid: this.invalid, progress: { ...own!, replay }, skipped: this.#skipped };
+    return {
+      ...{ invalid: this.invalid, counts: this.#counts, skipped: this.#skipped },
+      progress: { ...own!, replay },
+    };
   }
 
   /** Takes the next round of prompts. */
@@ -225,11 +233,12 @@ class StepTasks {
       this.all.map(async ({ rewards }, task) => {
         const own = groups.filter((group) => group.task === task);
         const state = gates[task]!;
-        if (own.length === 0) return { scored: [], invalid: [], gate: state };
+        if (own.length === 0) return { scored: [], invalid: [], gate: state, counts: {} };
         return await scoreGroups(rewards, own, state, signal);
       }),
     );
     this.#gates = Promise.resolve(scorings.map(({ gate }) => gate));
+    this.#counts = this.#counts.map((before, i) => sumMetrics([before, scorings[i]!.counts]));
     for (const { name, problem } of scorings.flatMap(({ invalid }) => invalid)) {
       reporter.note(`skipped ${name}: ${problem}`);
       this.invalid.push({ name, problem });

@@ -3,6 +3,7 @@ import {
   type AdvantageEstimatorName,
 } from '../../src/algorithms/advantage.ts';
 import { CxmindError } from '../../src/errors.ts';
+import { prefixed, sumMetrics, type Metrics } from '../../src/metrics.ts';
 import { gateOver, gateStep, type GateState } from '../../src/reward/gate.ts';
 import { mixture } from '../../src/reward/mixture.ts';
 import type { ScoreReply, ScoreRequest } from '../reward/protocol.ts';
@@ -33,6 +34,8 @@ export interface Scoring {
   readonly scored: readonly ScoredResponse[];
   readonly invalid: readonly InvalidResponse[];
   readonly gate: GateState;
+  /** Costs of scoring, by the reward's name and the metric. */
+  readonly counts: Metrics;
 }
 
 const RETRIES = 5;
@@ -66,7 +69,13 @@ export async function scoreGroups(
     signal,
     ...rewards.map((reward) => (aborted: AbortSignal) => askReward(reward, all, aborted)),
   );
-  const judged = all.map((one, i) => ({ ...one, answers: answers.map((scored) => scored[i]!) }));
+  const counts = sumMetrics(
+    answers.map(({ counts }, i) => prefixed(rewards[i]!.name ?? 'scoring', counts)),
+  );
+  const judged = all.map((one, i) => ({
+    ...one,
+    answers: answers.map(({ scored }) => scored[i]!),
+  }));
   const sound: (NamedResponse & { readonly text: string; readonly scores: Parts[] })[] = [];
   const invalid = responses.flatMap(({ response, name }): InvalidResponse[] => {
     const problem = problemOf(response);
@@ -94,22 +103,25 @@ export async function scoreGroups(
     ...{ group, response, text },
     parts: mixture(rewards, gated.scores[i]!),
   }));
-  return { scored, invalid, gate: gated.gate };
+  return { scored, invalid, gate: gated.gate, counts };
 }
 
 type Parts = Readonly<Record<string, number>>;
 
-/** Scores of some responses by one reward, in order. */
+/** Scores of some responses by one reward, in order, and what they took. */
 async function askReward(
   { actors }: TaskReward,
   all: readonly NamedResponse[],
   signal: AbortSignal,
-): Promise<ScoreReply['scored']> {
+): Promise<ScoreReply> {
   const options = { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES };
   const replies = await Promise.all(
     divide(all, actors.length).map((share) => askAny(actors, 'score', requestOf(share), options)),
   );
-  return replies.flatMap(({ scored }) => scored);
+  return {
+    scored: replies.flatMap(({ scored }) => scored),
+    counts: sumMetrics(replies.map(({ counts }) => counts)),
+  };
 }
 
 /**

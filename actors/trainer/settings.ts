@@ -14,6 +14,7 @@ import type { FloatDType } from '../../src/tensor/dtype.ts';
 import type { ExplorationOptions } from '../../src/training/exploration.ts';
 import type { StepCorrectionOptions } from '../../src/training/correction.ts';
 import type { CriticProps } from '../critic/actor.ts';
+import type { JudgeProps } from '../judge/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
 import type { EpisodeProps } from '../rollout/actor.ts';
@@ -137,10 +138,15 @@ export function episodeSettings(config: Config): EpisodeProps | null {
   };
 }
 
+/** Kind of a reward's actors, and their props. */
+type RewardSource =
+  | { readonly kind: 'function'; readonly props: RewardProps }
+  | { readonly kind: 'judge'; readonly props: JudgeProps };
+
 /** A reward of a run, and the settings of its actors. */
 export interface RewardPlan extends Weighted {
   readonly gate: GateChoice | undefined;
-  readonly props: RewardProps;
+  readonly source: RewardSource;
 }
 
 /**
@@ -162,10 +168,23 @@ export function rewardPlans(config: Config, note?: (line: string) => void): Rewa
       cpus: reward.numCpus,
     },
   };
-  return rewardChoices(reward, note).map(({ name, weight, gate, spec, kwargs }) => ({
-    ...{ name, weight, gate },
-    props: { ...shared, rewardFunction: spec, kwargs },
-  }));
+  const functions = rewardChoices(reward, note).map(
+    ({ name, weight, gate, spec, kwargs }): RewardPlan => ({
+      ...{ name, weight, gate },
+      source: { kind: 'function', props: { ...shared, rewardFunction: spec, kwargs } },
+    }),
+  );
+  const { tokenizerPath, skipSpecialTokens, file } = shared;
+  const judges = reward.rewardFunctions.flatMap(({ name, weight, judge }): RewardPlan[] => {
+    if (judge === null) return [];
+    const { skipsInvalid } = file;
+    const props = { name, tokenizerPath, skipSpecialTokens, skipsInvalid, judge };
+    return [{ ...{ name, weight, gate: undefined }, source: { kind: 'judge', props } }];
+  });
+  // Sums of floats follow the order of the list.
+  const place = ({ name }: RewardPlan): number =>
+    reward.rewardFunctions.findIndex((one) => one.name === name);
+  return [...functions, ...judges].sort((one, other) => place(one) - place(other));
 }
 
 /** The KL estimator of a config's `kl_penalty`; `full` is refused where the config is read. */

@@ -191,15 +191,14 @@ function spawnRewards(
   places: readonly Place[],
 ): Promise<Task['rewards']> {
   return Promise.all(
-    plan.rewards.map(async ({ props, ...reward }) => {
+    plan.rewards.map(async ({ source, ...reward }) => {
+      const { kind, props } = source;
+      const { module, create } = rewardModules[kind];
       const role = nameIn(plan, ['reward', reward.name ?? []].flat().join('/'));
-      const actors = await spawnAt(places, (placed, index) =>
+      // One judge bounds the requests of a run, and the key does not leave this host.
+      const actors = await spawnAt(kind === 'judge' ? ['thread'] : places, (placed, index) =>
         system.spawn({
-          name: `${role}/${index}`,
-          protocol: rewardProtocol,
-          module: new URL('../reward/actor.ts', import.meta.url),
-          create: 'rewardActor',
-          props,
+          ...{ name: `${role}/${index}`, protocol: rewardProtocol, module, create, props },
           graceMs: REWARD_GRACE_MS,
           ...placed,
         }),
@@ -208,6 +207,12 @@ function spawnRewards(
     }),
   );
 }
+
+/** Actors of each kind of reward. */
+const rewardModules = {
+  function: { module: new URL('../reward/actor.ts', import.meta.url), create: 'rewardActor' },
+  judge: { module: new URL('../judge/actor.ts', import.meta.url), create: 'judgeActor' },
+};
 
 /** The name of a task's actor. */
 function nameIn({ name }: Pick<TaskPlan, 'name'>, role: string): string {

@@ -4,6 +4,7 @@ import {
   dataMetrics,
   mergeMetrics,
   performanceMetrics,
+  prefixed,
   timingMetrics,
   type Metrics,
   type PhaseSeconds,
@@ -73,16 +74,19 @@ export function stepMetrics(
 
 /**
  * Metrics of the rewards: `reward/<part>` of the run's own responses, `reward/<stage>/<part>` of those to an earlier
- * stage's prompts, and the number of responses that could not be scored, where that does not end the run.
+ * stage's prompts, what a judge took, and the number of responses that could not be scored, where that does not end the
+ * run.
  *
  * @throws CONFIG_INVALID when two parts have one name
  */
 export function rewardMetrics(
   { actors, plan }: StepContext,
-  { generated, invalid }: Batch,
+  { generated, invalid, counts }: Batch,
 ): Metrics {
   const [own = [], ...replayed] = generated;
+  const prefixes = ['reward', ...actors.replays.map(({ name }) => `reward/${name!}`)];
   return mergeMetrics(
+    ...counts.map((ofTask, i) => prefixed(prefixes[i]!, ofTask)),
     meanParts(own, (part) => `reward/${part}`),
     ...replayed.map((scored, i) =>
       meanParts(scored, (part) => `reward/${actors.replays[i]!.name!}/${part}`),

@@ -1,6 +1,12 @@
 import { CxmindError } from '../../src/errors.ts';
 import { chosenGenerations } from '../../src/loggers/generations.ts';
-import { lengthMetrics, reduceMetrics, type Metrics } from '../../src/metrics.ts';
+import {
+  lengthMetrics,
+  prefixed,
+  reduceMetrics,
+  sumMetrics,
+  type Metrics,
+} from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
 import { generateGroups } from './sample.ts';
 import { scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
@@ -70,6 +76,7 @@ async function validateWith(
   const invalid: InvalidResponse[] = [];
   const lengths: Record<string, number[]> = {};
   let gate = startGate;
+  let counts: Metrics = {};
   for (let start = 0; start < prompts; start += batchSize) {
     const end = Math.min(prompts, start + batchSize);
     const batch = await data.ask.validation({ start, end }, { timeoutMs: 3600_000, signal });
@@ -89,6 +96,7 @@ async function validateWith(
     await onScored?.(result.scored);
     scored.push(...result.scored);
     invalid.push(...result.invalid);
+    counts = sumMetrics([counts, result.counts]);
     const tokens = {
       val_response_length: result.scored.map(({ response }) => response.tokenIds.data.length),
       val_prompt_length: result.scored.map(({ group }) => group.prompt.input.tokenIds.data.length),
@@ -105,6 +113,7 @@ async function validateWith(
     metrics: {
       'val/reward_score': total / scored.length,
       ...meanParts(scored, (part) => `val/${part}_reward`),
+      ...prefixed('val', counts),
       ...invalidCount(invalid, plan.validation, 'val/invalid_responses'),
       ...reduceMetrics(lengths),
     },

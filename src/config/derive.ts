@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isRight } from 'fp-ts/lib/Either.js';
 import { localPath } from '../files.ts';
+import type { JudgeSettings } from './judge-schema.ts';
 import { rewardFileOf } from './names.ts';
 import type { RewardSource } from './reward-schema.ts';
 import type { Config } from './schema.ts';
@@ -66,6 +67,17 @@ function derivedReward(
   return {
     rewardFunction: found === undefined ? spec : paths.existing(found.file),
     rewardFunctionName: found?.name ?? null,
+  };
+}
+
+/** A judge whose files are absolute. */
+function derivedJudge(judge: JudgeSettings, paths: Paths): JudgeSettings {
+  const { promptTemplate: template, cachePath } = judge;
+  return {
+    ...judge,
+    promptTemplate:
+      template === null || isTemplateText(template) ? template : paths.existing(template),
+    cachePath: cachePath && paths.folder(cachePath),
   };
 }
 
@@ -134,6 +146,7 @@ const derivations: readonly Derivation[] = [
     rewardFunctions: reward.rewardFunctions.map((one) => ({
       ...one,
       ...derivedReward(one, paths),
+      judge: one.judge && derivedJudge(one.judge, paths),
     })),
   })),
   key('worker.reward.python', ({ worker: { reward } }) => localPath(reward.python)),

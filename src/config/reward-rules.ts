@@ -67,7 +67,16 @@ export const rewardListRules: readonly Rule[] = [
     return twice === undefined ? undefined : `two rewards are called ${twice}`;
   }),
   listRule(({ rewardFunctions }) => {
-    const empty = rewardFunctions.find(({ rewardFunction }) => rewardFunction === null);
-    return empty === undefined ? undefined : `${empty.name} needs a reward_function`;
+    const odd = rewardFunctions.find(
+      ({ rewardFunction, judge }) => (rewardFunction === null) === (judge === null),
+    );
+    return odd && `${odd.name} takes either a reward_function or a judge, and one of them`;
+  }),
+  listRule(({ rewardFunctions }) => {
+    const odd = rewardFunctions.find(
+      ({ rewardFunction, gate: { rule, key, bonus } }) =>
+        rewardFunction === null && [rule, key, bonus].some((value) => value !== null),
+    );
+    return odd && `${odd.name}: a gate is of a reward_function`;
   }),
 ];

@@ -1,5 +1,6 @@
 import type * as t from 'io-ts';
 import { about, closed, freeForm, listOf, orNull, section, withDefault } from '../check/codec.ts';
+import { JudgeSettings } from './judge-schema.ts';
 import { above, bool, finite, matching, oneOf, positiveInt, text } from '../check/scalars.ts';
 
 /** `worker.reward.gate`: when bonuses are added to a base reward, decided once for a whole batch. */
@@ -30,6 +31,10 @@ export const RewardSource = closed({
   ),
   rewardFunction: about('cxmind: `FILE[:FUNC]`, or the name of a built-in reward.', orNull(text)),
   rewardFunctionKwargs: about('cxmind: named arguments of every call.', withDefault(freeForm, {})),
+  judge: about(
+    'cxmind: a judge in place of a function: a model behind an OpenAI-compatible endpoint.',
+    orNull(JudgeSettings),
+  ),
   gate: about('cxmind: when its bonuses are paid; one of the rewards may have a gate.', Gate),
   rewardFunctionName: about(
     'Derived: the FUNC part, `main` when FILE stands alone, null for a built-in.',

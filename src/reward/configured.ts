@@ -31,7 +31,8 @@ export function rewardChoices(
   note?: (line: string) => void,
 ): readonly RewardChoice[] {
   if (reward.rewardFunctions.length === 0) return [rewardChoice(reward, note)];
-  const choices = reward.rewardFunctions.map((one): RewardChoice => {
+  const functions = reward.rewardFunctions.filter(({ rewardFunction }) => rewardFunction !== null);
+  const choices = functions.map((one): RewardChoice => {
     const { gate, ...choice } = rewardChoice({ ...one, form: reward.form }, note);
     // A gate that follows from the parts of a file's scores is for a run with one reward.
     return {

@@ -13,6 +13,7 @@ import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { effectOf } from '../support/effect.ts';
 import { ended, isRunning } from '../support/is-running.ts';
 import { LivingWorkers } from '../support/living-workers.ts';
+import { JudgeServer } from '../support/judge-server.ts';
 import { scoreRequest, shortContext } from '../support/reward-input.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { keepingLogger, metricsOf, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
@@ -415,6 +416,27 @@ describe('reward functions of users', () => {
       assert.ok(Math.abs(step![overall]! - sum) < 1e-12, name);
       assert.ok(of('grade/acc') >= 0);
     }
+  });
+
+  it('may be a judge behind an endpoint, whose work is counted', async () => {
+    await using server = await JudgeServer.open((_, index) =>
+      index === 1 ? { status: 429, headers: { 'retry-after': '0' } } : 'Score: 4',
+    );
+    const run = join(temporary.path, 'judged');
+    const judge = { base_url: server.baseUrl, model: 'm', input_cost_per_token: 0.5 };
+    await trainTiny(demo, run, [
+      'worker.reward.reward_function=null',
+      `worker.reward.reward_functions=${JSON.stringify([{ name: 'judge', weight: 2, judge }])}`,
+      'trainer.max_steps=1',
+      'trainer.val_before_train=false',
+    ]);
+    const [step] = metricsOf(run);
+    assert.ok(Math.abs(step!['reward/overall']! - 0.8) < 1e-12);
+    assert.ok(Math.abs(step!['val/reward_score']! - 0.8) < 1e-12);
+    const [trained, validated] = [step!['reward/judge/requests']!, step!['val/judge/requests']!];
+    assert.equal(step!['reward/judge/retries'], 1);
+    assert.equal(step!['reward/judge/cost'], 5 * trained);
+    assert.equal(server.calls.length, trained + validated + 1);
   });
 
   it('score while the learners and the reference compute log-probabilities', async () => {

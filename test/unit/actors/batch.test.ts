@@ -93,7 +93,7 @@ function contextOf(
             : { overall, acc: overall, base_reward: overall, bonus: 1 },
         };
       });
-      return Promise.resolve({ scored });
+      return Promise.resolve({ scored, counts: {} });
     },
   });
   const context = {

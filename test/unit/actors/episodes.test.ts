@@ -73,7 +73,7 @@ describe('responses of several turns', () => {
       score: ({ responses }) => {
         asked.push(...responses.map(({ name }) => name));
         const scored = responses.map(() => ({ text: '', problem: null, parts: { overall: 1 } }));
-        return Promise.resolve({ scored });
+        return Promise.resolve({ scored, counts: {} });
       },
     });
     const prompt = {

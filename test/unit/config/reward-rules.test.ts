@@ -12,6 +12,7 @@ async function issuesWith(...items: readonly string[]): Promise<string[]> {
 }
 
 describe('a list of rewards', () => {
+  const judge = '{base_url: http://localhost:1/v1, model: m}';
   const entry = '{name: a, reward_function: closed}';
   const place = 'worker.reward.reward_functions';
 
@@ -29,7 +30,14 @@ describe('a list of rewards', () => {
       'worker.reward.gate is that of one reward; put it into its entry of the list',
     ],
     [[`reward_functions=[${entry}, ${entry}]`], 'two rewards are called a'],
-    [['reward_functions=[{name: a}]'], 'a needs a reward_function'],
+    [
+      ['reward_functions=[{name: a}]'],
+      'a takes either a reward_function or a judge, and one of them',
+    ],
+    [
+      [`reward_functions=[{name: a, judge: ${judge}, gate: {rule: always}}]`],
+      'a: a gate is of a reward_function',
+    ],
     [
       ['reward_functions=[{name: a, reward_function: ./a.py:f, gate: {rule: ema}}]'],
       'a: ema over a file needs gate.key, the part to decide by, and gate.bonus, the parts to pay',

@@ -1,4 +1,5 @@
-import { rewardActor, type RewardActor } from '../../../actors/reward/actor.ts';
+import { judgeActor, type JudgeActor } from '../../../actors/judge/actor.ts';
+import { rewardActor, type RewardActor, type RewardProps } from '../../../actors/reward/actor.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { TaskReward } from '../../../actors/trainer/prompt-feed.ts';
 import { scoreGroups } from '../../../actors/trainer/score.ts';
@@ -43,9 +44,12 @@ describe('a key of the config, of rewards,', () => {
   /** Rewards of a config, their actors on this thread. */
   const rewardsOf = (config: Config, stack: AsyncDisposableStack): Promise<TaskReward[]> =>
     Promise.all(
-      rewardPlans(config).map(async ({ props, ...reward }) => {
+      rewardPlans(config).map(async ({ source, ...reward }) => {
         const environment = { logger: keepingLogger().logger } as never;
-        const actor = stack.use((await rewardActor.create(props, environment)) as RewardActor);
+        const actor =
+          source.kind === 'judge'
+            ? ((await judgeActor.create(source.props, environment)) as JudgeActor)
+            : stack.use((await rewardActor.create(source.props, environment)) as RewardActor);
         const ref = fakeRef('reward', rewardProtocol, {
           score: (request) => actor.score(request, { signal } as never),
         });
@@ -97,7 +101,8 @@ describe('a key of the config, of rewards,', () => {
     (item) => assertChanges(gated, item, ...usual),
   );
 
-  const told = (config: Config): unknown => rewardPlans(config)[0]!.props.file;
+  const told = (config: Config): unknown =>
+    (rewardPlans(config)[0]!.source.props as RewardProps).file;
   effects(
     'reaches those who call a file',
     [

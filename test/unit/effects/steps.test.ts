@@ -64,6 +64,7 @@ const rewardRef = fakeRef('reward', rewardProtocol, {
         problem: null,
         parts: { overall: tokenIds.data.length, shortness: 6 - tokenIds.data.length },
       })),
+      counts: {},
     }),
 });
 

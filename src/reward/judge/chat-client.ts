@@ -1,0 +1,206 @@
+/**
+ * A client of one OpenAI-compatible chat endpoint, for many short requests.
+ *
+ * Retries follow OpenAI's own clients: after a connection that fails, a time limit, 408, 409, 429 or any 5xx, with
+ * delays that double from half a second to 8 s, each shortened by up to a quarter at random, unless the server says
+ * `Retry-After`. A body that is no completion is retried too, as a proxy may stand in for the server.
+ *
+ * https://platform.openai.com/docs/api-reference/chat/create
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isRight } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { CxmindError, messageOf } from '../../errors.ts';
+import { Slots } from './slots.ts';
+
+/** Options of a client. */
+export interface ChatClientOptions {
+  /** Address that `/chat/completions` follows. */
+  readonly baseUrl: string;
+  /** Key, sent as a bearer token and shown nowhere; null sends none. */
+  readonly apiKey: string | null;
+  /** Time limit of one attempt. */
+  readonly timeoutMs: number;
+  /** Attempts after the first. */
+  readonly maxRetries: number;
+  /** Requests under way at a time. */
+  readonly maxConcurrency: number;
+  /** Delay before the first retry; 500 ms if absent. */
+  readonly firstDelayMs?: number;
+}
+
+/** Turn of the conversation that an endpoint is to continue. */
+interface ChatTurn {
+  readonly role: 'system' | 'user';
+  readonly content: string;
+}
+
+/** Body of a request. */
+export interface ChatRequest {
+  readonly model: string;
+  readonly messages: readonly ChatTurn[];
+  readonly temperature: number;
+  readonly max_tokens: number;
+}
+
+/** Answer of an endpoint, and what it took. */
+export interface ChatAnswer {
+  readonly content: string;
+  /** Tokens by the endpoint's own count; 0 where it does not count. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+}
+
+const Completion = t.type({
+  choices: t.array(t.type({ message: t.type({ content: t.string }) })),
+  usage: t.union([
+    t.type({ prompt_tokens: t.number, completion_tokens: t.number }),
+    t.null,
+    t.undefined,
+  ]),
+});
+
+/** Statuses that no other request would fare better with: the key or the address is wrong. */
+const hopeless: ReadonlySet<number> = new Set([401, 403, 404]);
+const passing: ReadonlySet<number> = new Set([408, 409, 429]);
+const LONGEST_DELAY_MS = 8_000;
+/** Longest wait that a server may ask for. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+const MAX_BODY_BYTES = 2 ** 22;
+/** Characters of a server's message that an error quotes. */
+const QUOTED = 200;
+
+/** A failed attempt, and whether another may succeed. */
+class Failure extends Error {
+  readonly mayPass: boolean;
+  /** Wait that the server asks for; null where it does not. */
+  readonly retryAfterMs: number | null;
+
+  constructor(message: string, mayPass: boolean, retryAfterMs: number | null = null) {
+    super(message);
+    this.mayPass = mayPass;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** A client of one endpoint. */
+export class ChatClient {
+  readonly #options: ChatClientOptions;
+  readonly #url: string;
+  readonly #slots: Slots;
+
+  constructor(options: ChatClientOptions) {
+    this.#options = options;
+    this.#url = `${options.baseUrl.replace(/\/+$/, '')}/chat/completions`;
+    this.#slots = new Slots(options.maxConcurrency);
+  }
+
+  /**
+   * Asks for the answer to a conversation. A request that waits for its retry holds its place among those under way, so
+   * a server that is overloaded gets fewer of them.
+   *
+   * @param onRetry hears of every attempt after the first
+   * @throws CONFIG_INVALID for an address or a key that the server refuses; Error with the last failure once all attempts
+   *   have failed; the signal's reason
+   */
+  ask(request: ChatRequest, signal: AbortSignal, onRetry: () => void): Promise<ChatAnswer> {
+    return this.#slots.with(signal, async () => {
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return await this.#attempt(request, signal);
+        } catch (error) {
+          signal.throwIfAborted();
+          const isOver = attempt >= this.#options.maxRetries;
+          if (!(error instanceof Failure) || !error.mayPass || isOver) throw error;
+          await delay(error.retryAfterMs ?? this.#backoff(attempt), undefined, { signal });
+          onRetry();
+        }
+      }
+    });
+  }
+
+  async #attempt(request: ChatRequest, signal: AbortSignal): Promise<ChatAnswer> {
+    const { apiKey, timeoutMs } = this.#options;
+    const limit = AbortSignal.timeout(timeoutMs);
+    let status: number;
+    let retryAfter: string | null;
+    let text: string;
+    try {
+      const response = await fetch(this.#url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(apiKey !== null && { authorization: `Bearer ${apiKey}` }),
+        },
+        body: JSON.stringify(request),
+        redirect: 'error',
+        signal: AbortSignal.any([signal, limit]),
+      });
+      ({ status } = response);
+      retryAfter = response.headers.get('retry-after');
+      text = await boundedText(response);
+    } catch (error) {
+      if (limit.aborted) throw new Failure(`no answer in ${timeoutMs / 1000} s`, true);
+      const { cause } = error as { cause?: unknown };
+      throw new Failure(messageOf(cause ?? error), true);
+    }
+    if (status < 200 || status > 299) this.#refuse(status, text, retryAfter);
+    return answerIn(text);
+  }
+
+  #refuse(status: number, text: string, retryAfter: string | null): never {
+    const { apiKey, baseUrl } = this.#options;
+    // A server may repeat the key that it refuses.
+    const quoted = apiKey === null ? text : text.replaceAll(apiKey, '***');
+    const message = `${baseUrl} answered ${status}: ${quoted.slice(0, QUOTED)}`;
+    if (hopeless.has(status)) throw new CxmindError('CONFIG_INVALID', message);
+    const mayPass = passing.has(status) || status >= 500;
+    throw new Failure(message, mayPass, retryAfterOf(retryAfter));
+  }
+
+  #backoff(attempt: number): number {
+    const { firstDelayMs = 500 } = this.#options;
+    const whole = Math.min(LONGEST_DELAY_MS, firstDelayMs * 2 ** attempt);
+    return whole * (1 - 0.25 * Math.random());
+  }
+}
+
+function answerIn(text: string): ChatAnswer {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new Failure(`the answer is no JSON: ${text.slice(0, QUOTED)}`, true);
+  }
+  const decoded = Completion.decode(json);
+  const content = isRight(decoded) ? decoded.right.choices[0]?.message.content : undefined;
+  if (content === undefined || !isRight(decoded)) {
+    throw new Failure(`the answer is no completion: ${text.slice(0, QUOTED)}`, true);
+  }
+  const { usage } = decoded.right;
+  return {
+    content,
+    promptTokens: usage?.prompt_tokens ?? 0,
+    completionTokens: usage?.completion_tokens ?? 0,
+  };
+}
+
+/** Text of a body, which may not be longer than any completion. */
+async function boundedText({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) throw new Error(`an answer of more than ${MAX_BODY_BYTES} bytes`);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** Wait that a `Retry-After` header asks for, seconds or a date; null without one. */
+function retryAfterOf(header: string | null): number | null {
+  if (header === null || header.trim() === '') return null;
+  const seconds = Number(header);
+  const waitMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(waitMs) ? null : Math.min(LONGEST_RETRY_AFTER_MS, Math.max(0, waitMs));
+}
