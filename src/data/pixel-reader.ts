@@ -25,7 +25,8 @@ import {
 /** Settings of pixel readers, as plain data. */
 export interface PixelSettings {
   readonly image: ProcessorSettings;
-  readonly video: ProcessorSettings;
+  /** Null for a model whose frames stand apart in the text; their times are not written there yet. */
+  readonly video: ProcessorSettings | null;
   /** Pixel bounds that images and frames are resized into before the vision processor. */
   readonly bounds: PixelBounds;
   /** Frames taken per second of video. */
@@ -61,7 +62,7 @@ export interface PixelReader {
 export class LocalPixels implements PixelReader {
   readonly settings: PixelSettings;
   readonly #image: VisionProcessor;
-  readonly #video: VisionProcessor;
+  readonly #videos: VisionProcessor | null;
   readonly #png = new PngDecoder();
   readonly #resampler = new Resampler();
   readonly #read: ReadFile | undefined;
@@ -72,7 +73,7 @@ export class LocalPixels implements PixelReader {
     this.#read = memory && ((path) => memory.readFile(path));
     const allocate = memory && ((shape: readonly number[]) => memory.levels(shape));
     this.#image = new VisionProcessor(settings.image, this.#resampler, allocate);
-    this.#video = new VisionProcessor(settings.video, this.#resampler, allocate);
+    this.#videos = settings.video && new VisionProcessor(settings.video, this.#resampler, allocate);
   }
 
   async image(source: ImageSource, bitDepth?: BitDepth): Promise<ProcessedPixels & FromFiles> {
@@ -82,10 +83,11 @@ export class LocalPixels implements PixelReader {
   }
 
   async video(source: VideoOrFrames, bitDepth?: BitDepth): Promise<ProcessedVideo & FromFiles> {
+    const processor = this.#video;
     if (isFrames(source)) {
       const { frames, wide } = await this.#pictures(source, bitDepth);
       const secondsPerGrid = secondsPerPair(this.settings.videoFps);
-      return { ...this.#video.processFrames(inPairs(frames)), secondsPerGrid, wide };
+      return { ...processor.processFrames(inPairs(frames)), secondsPerGrid, wide };
     }
     return withVideoFile(source, async (path) => {
       const { info, indices, fps } = await this.#sampled(path);
@@ -95,7 +97,7 @@ export class LocalPixels implements PixelReader {
         frames.push(this.#resampler.copy(frame, width, height));
       });
       const secondsPerGrid = secondsPerPair(fps);
-      return { ...this.#video.processFrames(frames), secondsPerGrid, wide: null };
+      return { ...processor.processFrames(frames), secondsPerGrid, wide: null };
     });
   }
 
@@ -121,6 +123,15 @@ export class LocalPixels implements PixelReader {
   /** Number of tokens of an image or a video with this grid. */
   tokensOf(grid: Grid): number {
     return this.#image.tokensOf(grid);
+  }
+
+  /** @throws DATA_INVALID for a model whose videos are not read */
+  get #video(): VisionProcessor {
+    if (this.#videos !== null) return this.#videos;
+    throw new CxmindError(
+      'DATA_INVALID',
+      'videos are not supported for this model, whose text gives the time of each frame; give its frames as images',
+    );
   }
 
   #decode(source: ImageSource, bitDepth: BitDepth | undefined): Promise<FileImage> {

@@ -120,7 +120,7 @@ export function pixelSettings({
   };
   return {
     image: settingsOf('image'),
-    video: settingsOf('video'),
+    video: architectureOf(model).frames === 'joined' ? settingsOf('video') : null,
     bounds: { minPixels, maxPixels },
     videoFps,
     window,

@@ -99,7 +99,8 @@ export class Prefill implements Disposable {
       sequenceInputs(batch, text, formFor(this.#device), allocate),
     );
     const lastRows = this.#workspace.put(lastRowsOf(batch));
-    let { hidden } = await this.#embedder.forward(batch, this.#workspace, false);
+    const embedded = await this.#embedder.forward(batch, this.#workspace, false);
+    let { hidden } = embedded;
     let next = this.#workspace.take(hidden.dtype, hidden.shape);
     const last = this.#workspace.take(hidden.dtype, [batch.trees.length, text.hiddenSize]);
     const layers: LayerKeysValues[] = [];
@@ -115,6 +116,8 @@ export class Prefill implements Disposable {
           : this.#layers.of(i).forward(inputs, weights.views, this.#workspace, { output: next });
       layers.push({ key: key!, value: value! });
       [hidden, next] = [next, hidden];
+      // No rows are for the last layer, which computes those of the last tokens alone.
+      this.#embedder.addDeepstack(embedded, i, hidden, this.#workspace);
     }
     return split(batch, layers, await this.#distributions(last, samplings, logitBias));
   }

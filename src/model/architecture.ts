@@ -1,6 +1,6 @@
 import type { Graph } from '../graph/ir.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Tensor, Tensors } from '../tensor/tensor.ts';
 import type { GraphAdapters } from './adapters/adapter.ts';
 import type { Grid } from './batch.ts';
 import type { GraphForm } from './graph-form.ts';
@@ -21,6 +21,8 @@ export interface Architecture {
   readonly decoder: DecoderGraphs;
   /** Null for a family without vision. */
   readonly vision: VisionGraphs | null;
+  /** Places of a video's frames in the text: one behind the other, or apart, each behind the time it was at. */
+  readonly frames: 'joined' | 'apart';
   /**
    * Rotary positions of a prompt's tokens, i32 `[3, T]`.
    *
@@ -141,11 +143,22 @@ export interface VisionGraphs {
     form?: GraphForm,
   ) => Graph;
   readonly merger: (vision: VisionConfig, adapters?: GraphAdapters, dtype?: FloatDType) => Graph;
+  /**
+   * A merger behind one of `deepstackBlocks`: `hidden` to `features`, rows for a layer of the decoder, and `output`,
+   * which is `hidden`. Left out where no tower has any.
+   */
+  readonly deepstack?: (
+    vision: VisionConfig,
+    adapters?: GraphAdapters,
+    dtype?: FloatDType,
+  ) => Graph;
   readonly plan: (vision: VisionConfig, grids: readonly Grid[]) => VisionPlan;
 }
 
-/** Inputs of a vision pass's blocks besides hidden rows and weights. */
+/** Inputs of a vision pass besides patches, hidden rows and weights. */
 export interface VisionPlan {
+  /** Inputs of the patch embedding; none when left out. */
+  readonly patchInputs?: Tensors;
   /** Rotary angles, one row per patch. */
   readonly rotary: RotaryTable;
   /** Groups of rows that attend to each other, for every block; blocks with like attention share one value. */

@@ -2,7 +2,7 @@ import type { Device, View, Workspace } from '../device/device.ts';
 import { putIndex } from '../device/host-tensors.ts';
 import { CxmindError } from '../errors.ts';
 import { pixelRows, type PixelValues } from '../tensor/patch-levels.ts';
-import { copyElements, rows, zeros } from '../tensor/tensor.ts';
+import { copyElements, rows, zeros, type Tensor } from '../tensor/tensor.ts';
 import type { Grid, PackedBatch } from './batch.ts';
 import { architectureOf } from './families.ts';
 import { ImageCache } from './image-cache.ts';
@@ -17,6 +17,8 @@ import type { GradientSink } from './weights/weight-source.ts';
 export interface EmbeddedBatch {
   readonly hidden: View; // [T, D]
   readonly imageRows: Int32Array;
+  /** Rows that the decoder's first layers get added to their outputs at `imageRows`. */
+  readonly deepstack: readonly View[];
   readonly vision: VisionPass | null;
 }
 
@@ -66,7 +68,9 @@ export class Embedder implements Disposable {
   async forward(batch: PackedBatch, workspace: Workspace, saving: boolean): Promise<EmbeddedBatch> {
     const { operations } = this.#device;
     const hidden = await this.#tokens(batch, workspace);
-    if (batch.pixelValues === null) return { hidden, imageRows: new Int32Array(0), vision: null };
+    if (batch.pixelValues === null) {
+      return { hidden, imageRows: new Int32Array(0), deepstack: [], vision: null };
+    }
     if (this.#vision === null) {
       throw new CxmindError(
         'DATA_INVALID',
@@ -82,10 +86,7 @@ export class Embedder implements Disposable {
     const vision =
       this.#images === null || saving
         ? await this.#vision.forward(this.#pixels.put(pixels, workspace), grids, workspace, saving)
-        : {
-            embeddings: await this.#kept(this.#vision, this.#images, pixels, grids, workspace),
-            saved: [],
-          };
+        : await this.#kept(this.#vision, this.#images, pixels, grids, workspace);
     const features = vision.embeddings.shape[0]!;
     if (features !== imageRows.length) {
       throw new CxmindError(
@@ -95,23 +96,54 @@ export class Embedder implements Disposable {
       );
     }
     operations.placeRows(vision.embeddings, putIndex(workspace, imageRows), hidden);
-    return { hidden, imageRows, vision };
+    return { hidden, imageRows, deepstack: vision.deepstack, vision };
   }
 
-  /** Adds the gradients of the embedding and the vision tower, where trained; `gradient [T, D]` is overwritten. */
+  /** Adds the rows that a layer's output gets to it, at the rows of images; nothing where it gets none. */
+  addDeepstack(
+    { imageRows, deepstack }: EmbeddedBatch,
+    layer: number,
+    output: View,
+    workspace: Workspace,
+  ): void {
+    const added = deepstack[layer];
+    if (added === undefined) return;
+    this.#device.operations.addRows(added, putIndex(workspace, imageRows), output);
+  }
+
+  /**
+   * The gradient of the rows that a layer's output gets added, from that of the sum `[T, D]`.
+   *
+   * @returns null where the layer gets none, or nothing before it is trained
+   */
+  deepstackGradient(
+    { imageRows, deepstack, vision }: EmbeddedBatch,
+    layer: number,
+    gradient: View,
+    workspace: Workspace,
+  ): View | null {
+    if (layer >= deepstack.length || vision!.saved.length === 0) return null;
+    return this.#imageGradient(imageRows, gradient, workspace);
+  }
+
+  /**
+   * Adds the gradients of the embedding and the vision tower, where trained; `gradient [T, D]` is overwritten.
+   *
+   * @param deepstack the gradients of `deepstackGradient`, by layer
+   */
   async backward(
     batch: PackedBatch,
     { imageRows, vision }: EmbeddedBatch,
-    gradient: View,
+    { gradient, deepstack }: { readonly gradient: View; readonly deepstack: readonly View[] },
     sink: GradientSink,
     workspace: Workspace,
   ): Promise<void> {
     const { operations } = this.#device;
     const imageIndex = putIndex(workspace, imageRows);
     if (vision !== null && this.#vision !== null && [...sink.trained].some(isVisionModule)) {
-      const features = workspace.take(gradient.dtype, [imageRows.length, gradient.shape[1]!]);
-      operations.gatherRows(gradient, imageIndex, features);
-      await this.#vision.backward(vision, features, sink, workspace);
+      const features = this.#imageGradient(imageRows, gradient, workspace);
+      const gradients = { gradient: features, deepstack };
+      await this.#vision.backward(vision, gradients, sink, workspace);
     }
     if (!sink.trained.has(moduleNames.embedding)) return;
     if (imageRows.length > 0) {
@@ -124,6 +156,13 @@ export class Embedder implements Disposable {
     operations.addRows(gradient, tokens, accumulator.views['weight']!);
   }
 
+  /** The rows of a gradient `[T, D]` that images stand in. */
+  #imageGradient(imageRows: Int32Array, gradient: View, workspace: Workspace): View {
+    const rows = workspace.take(gradient.dtype, [imageRows.length, gradient.shape[1]!]);
+    this.#device.operations.gatherRows(gradient, putIndex(workspace, imageRows), rows);
+    return rows;
+  }
+
   /** Embeddings of the tokens, `[T, D]`. */
   async #tokens({ tokenIds }: PackedBatch, workspace: Workspace): Promise<View> {
     using weights = await this.#weights.source.take(moduleNames.embedding);
@@ -133,22 +172,24 @@ export class Embedder implements Disposable {
     return hidden;
   }
 
-  /** Embeddings of every image, computed only where they are not kept. */
+  /** The tower's rows of every image, computed only where they are not kept. */
   async #kept(
     tower: VisionTower,
     images: ImageCache,
     pixels: PixelValues,
     grids: readonly Grid[],
     workspace: Workspace,
-  ): Promise<View> {
+  ): Promise<VisionPass> {
     const patchesOf = ([t, h, w]: Grid): number => t * h * w;
-    const perRow = this.#config.vision!.mergeSize ** 2;
+    const { mergeSize, deepstackBlocks } = this.#config.vision!;
+    const perRow = mergeSize ** 2;
     const patches = grids.reduce((sum, grid) => sum + patchesOf(grid), 0);
-    const all = zeros(this.#weights.dtype, [patches / perRow, this.#config.text.hiddenSize]);
+    const shape = [patches / perRow, this.#config.text.hiddenSize];
+    const all = [null, ...deepstackBlocks].map(() => zeros(this.#weights.dtype, shape));
     let at = 0;
     for (const grid of grids) {
       const image = pixelRows(pixels, at, at + patchesOf(grid));
-      const embeddings = await images.embeddings(image, grid, async () => {
+      const kept = await images.rowsOf(image, grid, async () => {
         const mark = workspace.mark();
         const pass = await tower.forward(
           this.#pixels.put(image, workspace),
@@ -156,15 +197,21 @@ export class Embedder implements Disposable {
           workspace,
           false,
         );
-        const made = await this.#device.download(pass.embeddings);
+        const made: Tensor[] = [];
+        for (const view of [pass.embeddings, ...pass.deepstack]) {
+          made.push(await this.#device.download(view));
+        }
         workspace.release(mark);
         return made;
       });
       const end = at + patchesOf(grid);
-      copyElements(embeddings, rows(all, at / perRow, end / perRow));
+      for (const [i, part] of all.entries()) {
+        copyElements(kept[i]!, rows(part, at / perRow, end / perRow));
+      }
       at = end;
     }
-    return workspace.put(all);
+    const [embeddings, ...deepstack] = all.map((part) => workspace.put(part)) as [View, ...View[]];
+    return { embeddings, deepstack, saved: [] };
   }
 
   [Symbol.dispose](): void {

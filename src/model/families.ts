@@ -5,9 +5,17 @@ import type { ModelConfig } from './model-config.ts';
 import { qwen2, qwen25Vl } from './qwen2-5-vl/architectures.ts';
 import { qwen2Vl } from './qwen2-vl/architecture.ts';
 import { qwen3 } from './qwen3/architecture.ts';
+import { qwen3Vl } from './qwen3-vl/architecture.ts';
 
 /** Every model family there is. */
-export const architectures: readonly Architecture[] = [qwen25Vl, qwen2Vl, qwen2, qwen3, llama];
+export const architectures: readonly Architecture[] = [
+  qwen25Vl,
+  qwen2Vl,
+  qwen3Vl,
+  qwen2,
+  qwen3,
+  llama,
+];
 
 /** The family of a model. */
 export function architectureOf({ architecture }: ModelConfig): Architecture {

@@ -8,24 +8,29 @@ import type { Grid } from './batch.ts';
 const BUDGET_BYTES = 256 * 2 ** 20;
 
 /**
- * Image embeddings of a vision tower whose weights do not change, by the content of the image. The embeddings used
- * last are kept, within a bound on their bytes.
+ * Rows that a vision tower whose weights do not change makes of images, by the content of the image: embeddings, and
+ * those for the decoder's layers. The rows used last are kept, within a bound on their bytes.
  */
 export class ImageCache {
-  readonly #kept: LRUCache<string, Tensor>;
+  readonly #kept: LRUCache<string, readonly Tensor[]>;
 
   constructor(budgetBytes = BUDGET_BYTES) {
-    const sizeCalculation = ({ data }: Tensor): number => data.byteLength;
+    const sizeCalculation = (parts: readonly Tensor[]): number =>
+      parts.reduce((sum, { data }) => sum + data.byteLength, 0);
     this.#kept = new LRUCache({ maxSize: budgetBytes, sizeCalculation });
   }
 
   /**
-   * Embeddings of an image, computed if they are not kept.
+   * Rows of an image, computed if they are not kept.
    *
    * @param pixels patches of the image
-   * @param embed  computes `[N / mergeSize², D]`
+   * @param embed  computes parts of `[N / mergeSize², D]` each
    */
-  async embeddings(pixels: PixelValues, grid: Grid, embed: () => Promise<Tensor>): Promise<Tensor> {
+  async rowsOf(
+    pixels: PixelValues,
+    grid: Grid,
+    embed: () => Promise<readonly Tensor[]>,
+  ): Promise<readonly Tensor[]> {
     const key = keyOf(pixels, grid);
     const known = this.#kept.get(key);
     if (known !== undefined) return known;

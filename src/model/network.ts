@@ -130,16 +130,19 @@ export class Network implements Disposable {
         withEntropies ? lossGradient.withEntropies(scores, entropies!) : [lossGradient(scores)];
       const pass = { batch, hidden, temperature, withEntropies, workspace };
       let gradient = await this.#head.backward(pass, derivatives, sink);
+      const deepstack: View[] = [];
       for (let i = this.config.text.layers - 1; i >= 0; i--) {
         using weights = await this.#takeLayer(i, i - 1);
         using accumulators = await sink.take(moduleNames.layer(i));
+        const added = this.#embedder.deepstackGradient(embedded, i, gradient, workspace);
+        if (added !== null) deepstack[i] = added;
         const given = { output: gradient };
         const results = this.#layers
           .of(i)
           .backward(layers[i]!, weights.views, given, accumulators.views, workspace);
         gradient = results['hidden']!;
       }
-      await this.#embedder.backward(batch, embedded, gradient, sink, workspace);
+      await this.#embedder.backward(batch, embedded, { gradient, deepstack }, sink, workspace);
     });
   }
 
@@ -192,6 +195,7 @@ export class Network implements Disposable {
         block.forward(inputs, weights.views, this.#workspace, { output: next });
         [hidden, next] = [next, hidden];
       }
+      this.#embedder.addDeepstack(embedded, i, hidden, this.#workspace);
     }
     return { embedded, layers, hidden };
   }

@@ -111,6 +111,25 @@ function dataInvalid(message: string): CxmindError {
   return new CxmindError('DATA_INVALID', `positions: ${message}`);
 }
 
+/**
+ * Rotary positions of a prompt whose videos are frames apart from each other, i32 `[3, T]`. The text says when a frame
+ * was; its position in time is its place in the text.
+ *
+ * @throws DATA_INVALID as `mropePositions`
+ */
+export function framePositions(
+  config: ModelConfig,
+  tokenIds: ArrayLike<number>,
+  { grids, secondsPerGrid }: PromptMedia,
+): Tensor<'i32'> {
+  const frames = grids.flatMap(([t, h, w]) => Array.from({ length: t }, (): Grid => [1, h, w]));
+  const isVideo = secondsPerGrid !== null;
+  return promptPositions(config, tokenIds, {
+    grids: isVideo ? frames : grids,
+    secondsPerGrid: isVideo ? frames.map(() => 1) : null,
+  });
+}
+
 /** Placeholder id of a model without vision, which no vocabulary has. */
 const NO_TOKEN = -1;
 

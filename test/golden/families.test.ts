@@ -115,7 +115,7 @@ function agreesWithTransformers(family: string): void {
       const weights = Float32Array.from(cases.flatMap((one) => one.weights));
       await policy.accumulateGradients(packSequences(sequences), 1, () => weights, gradients);
       const { ofStored } = architectureOf(config).weights;
-      const wanted = [...goldenTensors(`${folder}/grads.safetensors`)].map(
+      const wanted = [...goldenTensors(`${folder}/grads.safetensors.gz`)].map(
         ([name, tensor]) => [ofStored(name, config), tensor] as const,
       );
       assert.deepEqual(wrongGradients(gradients, new Map(wanted), GRADIENT_BOUND), []);
@@ -179,7 +179,7 @@ function agreesWithTransformers(family: string): void {
 }
 
 describe('a tiny model against transformers', () => {
-  for (const family of ['qwen3', 'llama3', 'qwen2-vl']) {
+  for (const family of ['qwen3', 'llama3', 'qwen2-vl', 'qwen3-vl']) {
     describe(family, () => agreesWithTransformers(family));
   }
 });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 
 /** One case of `cases.json`: a prompt, a response, and what transformers makes of them. */
 export interface GoldenCase {
@@ -50,9 +51,10 @@ export function goldenCases(): readonly GoldenCase[] {
   return goldenJson('micro-vl-reference/cases.json') as GoldenCase[];
 }
 
-/** All tensors of a golden safetensors file, read without the project's own reader. */
+/** All tensors of a golden safetensors file, gzipped where its name says so, read without the project's own reader. */
 export function goldenTensors(relative: string): Map<string, GoldenTensor> {
-  const bytes = readFileSync(goldenPath(relative));
+  const file = readFileSync(goldenPath(relative));
+  const bytes = relative.endsWith('.gz') ? gunzipSync(file) : file;
   const headerLength = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength)) as Record<
     string,

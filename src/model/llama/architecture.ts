@@ -26,5 +26,6 @@ export const llama: Architecture = {
   weights: textWeightNames,
   decoder: decoderGraphs,
   vision: null,
+  frames: 'joined',
   positions: promptPositions,
 };

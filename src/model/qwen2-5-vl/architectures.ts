@@ -20,6 +20,7 @@ export const qwen2: Architecture = {
   weights: textWeightNames,
   decoder: decoderGraphs,
   vision: null,
+  frames: 'joined',
   positions: promptPositions,
 };
 

@@ -22,5 +22,6 @@ export const qwen2Vl: Architecture = {
   weights: weightNames,
   decoder: decoderGraphs,
   vision: { ...towerGraphs(towerNames), patchEmbed: patchEmbedGraph, plan: framePlan },
+  frames: 'joined',
   positions: promptPositions,
 };

@@ -29,5 +29,6 @@ export const qwen3: Architecture = {
   weights: textWeightNames,
   decoder: decoderGraphs,
   vision: null,
+  frames: 'joined',
   positions: promptPositions,
 };

@@ -5,7 +5,7 @@ import type { ConfigFormat } from '../architecture.ts';
 import { Checks, index, nullable, propsOf, under } from '../config-fields.ts';
 import { decodeText, textPaths, type DecoderTraits } from '../decoder/config.ts';
 import { inBothLayouts } from '../decoder/config-layouts.ts';
-import type { VisionConfig } from '../model-config.ts';
+import type { TextConfig, VisionConfig } from '../model-config.ts';
 
 /** Codec of the rotary section of a vision tower, which transformers 5 writes. */
 export const VisionRope = nullable(t.partial({ rope_theta: positive, rope_type: t.string }));
@@ -40,7 +40,7 @@ export function visionLanguageFormat<C extends t.Mixed>({
       const { text, torchDtype } = decodeText(value, file, traits, checks);
       const outer = decodeJson(t.intersection([Tokens, Section]), value, file);
       const vision = decode(outer.vision_config, checks);
-      checkTower(vision, text.hiddenSize, checks);
+      checkTower(vision, text, checks);
       const tokens = {
         imagePad: outer.image_token_id,
         videoPad: outer.video_token_id,
@@ -67,8 +67,8 @@ export function visionLanguageFormat<C extends t.Mixed>({
 
 /** Refuses sizes of a tower that contradict each other. */
 function checkTower(
-  { hiddenSize, heads, outHiddenSize }: VisionConfig,
-  width: number,
+  { hiddenSize, heads, outHiddenSize, deepstackBlocks }: VisionConfig,
+  { hiddenSize: width, layers }: TextConfig,
   checks: Checks,
 ) {
   checks.that(
@@ -78,6 +78,10 @@ function checkTower(
   checks.that(
     outHiddenSize === width,
     `vision_config.out_hidden_size ${outHiddenSize} differs from the decoder's hidden_size ${width}`,
+  );
+  checks.that(
+    deepstackBlocks.length < layers,
+    `vision_config.deepstack_visual_indexes has ${deepstackBlocks.length} blocks, for which num_hidden_layers ${layers} is too few`,
   );
 }
 

@@ -109,7 +109,9 @@ function merged(
 }
 
 /** The graphs of a tower whose modules have these names. */
-export function towerGraphs(names: TowerNames): Pick<VisionGraphs, 'block' | 'merger'> {
+export function towerGraphs(
+  names: TowerNames,
+): Pick<VisionGraphs, 'block' | 'merger' | 'deepstack'> {
   return {
     block: (config, adapters = NO_ADAPTERS, dtype = 'f32', form = 'composed') =>
       blockGraph(names, config, adapters, dtype, form),
@@ -117,6 +119,15 @@ export function towerGraphs(names: TowerNames): Pick<VisionGraphs, 'block' | 'me
       const g = new AffineGraph('vision-merger', adapters, dtype);
       const hidden = g.input('hidden', dtype, ['T', config.hiddenSize]);
       g.output('embeddings', merged(g, names, hidden, config, 'before'));
+      return g.build();
+    },
+    deepstack(config, adapters = NO_ADAPTERS, dtype = 'f32') {
+      const { hiddenSize } = config;
+      const g = new AffineGraph('vision-deepstack', adapters, dtype);
+      const hidden = g.input('hidden', dtype, ['T', hiddenSize]);
+      g.output('features', merged(g, names, hidden, config, 'behind'));
+      // An output comes from a node.
+      g.output('output', g.reshape(g.reshape(hidden, ['T', hiddenSize, 1]), ['T', hiddenSize]));
       return g.build();
     },
   };

@@ -7,6 +7,7 @@ export const moduleNames = {
   head: 'head',
   patchEmbed: 'vision.patchEmbed',
   visionBlock: (index: number): string => `vision.blocks.${index}`,
+  deepstack: (index: number): string => `vision.deepstack.${index}`,
   merger: 'vision.merger',
 } as const;
 

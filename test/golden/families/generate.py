@@ -7,19 +7,20 @@ A vision-language model's sequences have images, and a video, as pixel levels of
 model gives their tokens.
 
 One folder a family: config.json and model.safetensors (bfloat16) as the hub would have them, reference.json
-(sequences, per-token log-probabilities, greedy continuations) and grads.safetensors (gradients of the sum of
+(sequences, per-token log-probabilities, greedy continuations) and grads.safetensors.gz (gradients of the sum of
 log-probability x weight over all response tokens). Norm weights and biases are random too, so that a wrong use
 of one shows. Sizes are small and differ from each other, and heads are not hidden_size / num_attention_heads
 wide where a family allows that.
 """
 
+import gzip
 import json
 import math
 import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -27,6 +28,8 @@ from transformers import (
     Qwen2VLForConditionalGeneration,
     Qwen3Config,
     Qwen3ForCausalLM,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
 )
 
 SEED = 5
@@ -36,13 +39,13 @@ LENGTHS = [(1, 6), (9, 1), (37, 12), (5, 23)]
 GREEDY_TOKENS = 12
 
 TEXT = {
-    "vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "max_position_embeddings": 512,
+    "vocab_size": 48, "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2, "max_position_embeddings": 512,
     "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None, "dtype": "bfloat16",
 }  # fmt: skip
 SMALL_HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
 QUOTIENT_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1}
 LARGE_HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
-START, END, IMAGE, VIDEO = 60, 61, 62, 63
+START, END, IMAGE, VIDEO = 44, 45, 46, 47
 VISION_LANGUAGE = {
     "image_token_id": IMAGE, "video_token_id": VIDEO, "vision_start_token_id": START, "vision_end_token_id": END,
 }  # fmt: skip
@@ -68,6 +71,24 @@ FAMILIES = {
             },
             vision_config={
                 "depth": 2, "embed_dim": 8, "hidden_size": 16, "num_heads": 2, "mlp_ratio": 2, **PATCHES,
+            },
+            **VISION_LANGUAGE,
+            dtype="bfloat16",
+        )
+    ),
+    "qwen3-vl": lambda: Qwen3VLForConditionalGeneration(
+        Qwen3VLConfig(
+            text_config={
+                **TEXT,
+                **SMALL_HEADS,
+                "num_hidden_layers": 3,
+                "rope_parameters": {
+                    "rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1], "mrope_interleaved": True,
+                },
+            },
+            vision_config={
+                "depth": 2, "hidden_size": 8, "out_hidden_size": 16, "num_heads": 2, "intermediate_size": 12,
+                "num_position_embeddings": 25, "deepstack_visual_indexes": [0, 1], **PATCHES,
             },
             **VISION_LANGUAGE,
             dtype="bfloat16",
@@ -155,7 +176,9 @@ def media_sequences(model) -> list:
         return torch.randint(-64, 65, (sum(t * h * w for t, h, w in grids), PATCH_VALUES)).tolist()
 
     def placeholders(token, grid):
-        return [START, *[token] * (math.prod(grid) // 4), END]
+        if token == VIDEO and model.config.model_type == "qwen3_vl":
+            return [one for _ in range(grid[0]) for one in [*text(2), *placeholders(None, grid[1:])]]
+        return [START, *[token or VIDEO] * (math.prod(grid) // 4), END]
 
     def text(count):
         return torch.randint(1, 40, (count,)).tolist()
@@ -188,7 +211,8 @@ def write(family: str) -> None:
     if hasattr(model.model, "visual"):
         sequences += media_sequences(model)
     (folder / "reference.json").write_text(json.dumps(sequences, separators=(",", ":")) + "\n")
-    save_file({name: p.grad.contiguous() for name, p in model.named_parameters()}, folder / "grads.safetensors")
+    grads = save({name: p.grad.contiguous() for name, p in model.named_parameters()})
+    (folder / "grads.safetensors.gz").write_bytes(gzip.compress(grads, mtime=0))
 
 
 def main() -> None:

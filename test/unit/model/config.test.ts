@@ -164,6 +164,36 @@ describe('decodeModelConfig', () => {
     assert.match(failure({ ...llama32, mlp_bias: true }), /mlp_bias true is not supported/);
   });
 
+  describe('of Qwen3-VL', () => {
+    const model = goldenJson('families/qwen3-vl/config.json') as Json;
+    const tower = model['vision_config'] as Json;
+    const withTower = (change: Json): Json => ({
+      ...model,
+      vision_config: { ...tower, ...change },
+    });
+
+    it('has the sizes of transformers where the file leaves them out', () => {
+      const bare = withTower({ depth: undefined, num_position_embeddings: undefined });
+      const { vision } = decodeModelConfig(JSON.parse(JSON.stringify(bare)), 'config.json');
+      assert.deepEqual([vision?.depth, vision?.positionGrid], [27, 48]);
+    });
+
+    const wrong: readonly [string, Json, RegExp][] = [
+      ['positions on no square', { num_position_embeddings: 24 }, /24 is not the square/],
+      ['blocks that are not there', { deepstack_visual_indexes: [0, 9] }, /not ascending numbers/],
+      ['blocks in another order', { deepstack_visual_indexes: [1, 0] }, /not ascending numbers/],
+      [
+        'more blocks than the decoder has layers for',
+        { depth: 4, deepstack_visual_indexes: [0, 1, 2] },
+        /has 3 blocks, for which num_hidden_layers 3 is too few/,
+      ],
+      ['another activation', { hidden_act: 'gelu' }, /vision_config\.hidden_act "gelu"/],
+    ];
+    for (const [what, change, message] of wrong) {
+      it(`refuses ${what}`, () => assert.match(failure(withTower(change)), message));
+    }
+  });
+
   it('names an unknown architecture and the supported ones', () => {
     assert.equal(
       failure({ ...flat, architectures: ['GPT2LMHeadModel'] }),

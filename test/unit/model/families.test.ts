@@ -31,7 +31,7 @@ function taken({ inputs }: Graph): Shapes {
 describe('a model family', () => {
   for (const name of [
     ...['micro-vl', 'micro-text'],
-    ...['qwen3', 'llama3', 'qwen2-vl'].map((family) => `families/${family}`),
+    ...['qwen3', 'llama3', 'qwen2-vl', 'qwen3-vl'].map((family) => `families/${family}`),
   ]) {
     describe(`of ${name}`, () => {
       const config = decodeModelConfig(goldenJson(`${name}/config.json`), 'config.json');

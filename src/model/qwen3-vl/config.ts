@@ -1,0 +1,73 @@
+import * as t from 'io-ts';
+import type { ConfigFormat } from '../architecture.ts';
+import { index, layers, size, type Checks } from '../config-fields.ts';
+import type { VisionConfig } from '../model-config.ts';
+import { checkVisionRope, VisionRope, visionLanguageFormat } from '../vision/config.ts';
+
+const Vision = t.partial({
+  depth: layers,
+  hidden_size: size,
+  num_heads: size,
+  intermediate_size: size,
+  out_hidden_size: size,
+  num_position_embeddings: size,
+  deepstack_visual_indexes: t.array(index),
+  hidden_act: t.string,
+  in_channels: size,
+  patch_size: size,
+  temporal_patch_size: size,
+  spatial_merge_size: size,
+  rope_parameters: VisionRope,
+});
+
+function visionConfig(vision: t.TypeOf<typeof Vision>, checks: Checks): VisionConfig {
+  const { depth = 27, num_position_embeddings: positions = 2304 } = vision;
+  const { deepstack_visual_indexes: blocks = [8, 16, 24] } = vision;
+  checks.that(
+    (vision.hidden_act ?? 'gelu_pytorch_tanh') === 'gelu_pytorch_tanh',
+    `vision_config.hidden_act "${vision.hidden_act}" is not supported, only "gelu_pytorch_tanh"`,
+  );
+  checks.that(
+    Number.isInteger(Math.sqrt(positions)),
+    `vision_config.num_position_embeddings ${positions} is not the square of a whole number`,
+  );
+  checks.that(
+    blocks.every((block, i) => block < depth && (i === 0 || block > blocks[i - 1]!)),
+    `vision_config.deepstack_visual_indexes [${blocks.join(', ')}] are not ascending numbers below depth ${depth}`,
+  );
+  checkVisionRope(vision.rope_parameters, checks);
+  return {
+    depth,
+    hiddenSize: vision.hidden_size ?? 1152,
+    heads: vision.num_heads ?? 16,
+    intermediateSize: vision.intermediate_size ?? 4304,
+    inChannels: vision.in_channels ?? 3,
+    patchSize: vision.patch_size ?? 16,
+    temporalPatchSize: vision.temporal_patch_size ?? 2,
+    mergeSize: vision.spatial_merge_size ?? 2,
+    windows: null,
+    activation: 'geluTanh',
+    positionGrid: Math.sqrt(positions),
+    deepstackBlocks: blocks,
+    outHiddenSize: vision.out_hidden_size ?? 3584,
+    tokensPerSecond: null,
+  };
+}
+
+/** The `config.json` of Qwen3-VL. */
+export function format(architecture: string): ConfigFormat {
+  return visionLanguageFormat({
+    architecture,
+    traits: {
+      qkvBias: false,
+      qkNorm: true,
+      headDim: 128,
+      isHeadDimFixed: false,
+      rmsNormEps: 1e-6,
+      ropeTheta: 5e6,
+      mrope: 'interleaved',
+    },
+    section: Vision,
+    decode: visionConfig,
+  });
+}
