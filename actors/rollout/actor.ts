@@ -1,12 +1,25 @@
 import { chatTools, type ChatSettings } from '../../src/data/sample-options.ts';
+import { CxmindError } from '../../src/errors.ts';
 import { GenerationEngine } from '../../src/generation/engine.ts';
-import type { EngineOptions, GenerateControl } from '../../src/generation/request.ts';
+import type { PausableCall } from '../../src/generation/pausable-call.ts';
+import type {
+  EngineOptions,
+  GenerateControl,
+  GenerationRequest,
+  Response,
+} from '../../src/generation/request.ts';
 import { Environments, type EnvironmentSettings } from '../environment/environments.ts';
 import { ModelActor } from '../model-actor.ts';
 import type { ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context, type Logger } from '../runtime/actor.ts';
 import { playEpisodes, type EpisodeTools, type TurnLimits } from './episodes.ts';
-import { rolloutProtocol, type GenerateRequest, type Group } from './protocol.ts';
+import {
+  rolloutProtocol,
+  type BeginRequest,
+  type GenerateRequest,
+  type GoOnRequest,
+  type Group,
+} from './protocol.ts';
 
 /** Props of a rollout actor. */
 export interface RolloutProps {
@@ -31,6 +44,11 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
   readonly #episodes: EpisodeTools | null;
+  /** Requests that have begun and may be paused, by id. */
+  readonly #begun = new Map<
+    string,
+    { readonly request: GenerateRequest; readonly call: PausableCall }
+  >();
 
   /** @param logger hears what environments print */
   constructor({ model, engine, stopTokens, episodes = null }: RolloutProps, logger: Logger) {
@@ -51,35 +69,50 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
 
   async generate(request: GenerateRequest, { signal }: Context): Promise<{ groups: Group[] }> {
     const { progress, policyVersion } = request;
-    const control = {
-      signal,
-      onProgress: (made: { readonly tokens: number; readonly responses: number }) =>
-        progress?.data.set([made.tokens, made.responses]),
-    };
-    const groups = await this.weights.at(policyVersion, signal, () =>
+    const control = { signal, onProgress: counting(progress) };
+    const groups = await this.weights.at(policyVersion, signal, async () =>
       this.#episodes === null
-        ? this.#respond(request, control)
+        ? groupsOf(request, await this.#engine.generate(this.#requestsOf(request), control))
         : playEpisodes(this.#episodes, request, control),
     );
     return { groups };
   }
 
-  /** Responses of one turn. */
-  async #respond(
-    { prompts, sampling, maxTokens, ignoreEos }: GenerateRequest,
-    control: GenerateControl,
-  ): Promise<Group[]> {
-    const requests = prompts.map(({ input, keys }) => ({
+  begin(request: BeginRequest, context: Context): Promise<{ groups: Group[] }> {
+    const { id, cache, policyVersion, progress } = request;
+    const control = { onProgress: counting(progress) };
+    const call = this.#engine.begin(this.#requestsOf(request), cache, control);
+    this.#begun.set(id, { request, call });
+    return this.goOn({ id, policyVersion }, context);
+  }
+
+  isPaused(id: string): boolean {
+    return this.#begun.has(id);
+  }
+
+  async goOn(
+    { id, policyVersion }: GoOnRequest,
+    { signal }: Context,
+  ): Promise<{ groups: Group[] }> {
+    const begun = this.#begun.get(id);
+    if (begun === undefined) {
+      throw new CxmindError('INTERNAL', `rollout: no request ${id} is paused`);
+    }
+    const { request, call } = begun;
+    const responses = await this.weights.at(policyVersion, signal, () =>
+      call.run(policyVersion, signal),
+    );
+    this.#begun.delete(id);
+    return { groups: groupsOf(request, responses) };
+  }
+
+  #requestsOf({ prompts, sampling, maxTokens, ignoreEos }: GenerateRequest): GenerationRequest[] {
+    return prompts.map(({ input, keys }) => ({
       prompt: input,
       sampling,
       maxTokens,
       stopTokens: ignoreEos ? [] : this.#stopTokens,
       keys,
-    }));
-    const responses = await this.#engine.generate(requests, control);
-    return prompts.map(({ promptId }, i) => ({
-      promptId,
-      responses: responses[i]!.map((response) => ({ ...response, episode: null })),
     }));
   }
 
@@ -99,3 +132,21 @@ export const rolloutActor = actorFactory(
   rolloutProtocol,
   (props: RolloutProps, { logger }) => new RolloutActor(props, logger),
 );
+
+/** Responses of one turn, by prompt. */
+function groupsOf(
+  { prompts }: GenerateRequest,
+  responses: readonly (readonly Response[])[],
+): Group[] {
+  return prompts.map(({ promptId }, i) => ({
+    promptId,
+    responses: responses[i]!.map((response) => ({ ...response, episode: null })),
+  }));
+}
+
+/** A listener that keeps a request's counters up to date. */
+function counting(
+  progress: GenerateRequest['progress'],
+): NonNullable<GenerateControl['onProgress']> {
+  return (made) => progress?.data.set([made.tokens, made.responses]);
+}

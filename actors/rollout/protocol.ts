@@ -49,18 +49,46 @@ export interface Episode extends t.TypeOf<typeof Episode> {}
 export const Group = t.type({
   promptId: t.string,
   responses: t.array(
-    t.type({
-      tokenIds: tensor('i32', ['T']),
-      logProbs: tensor('f32', ['T']),
-      finishReason: FinishReason,
-      episode: t.union([Episode, t.null]),
-    }),
+    t.intersection([
+      t.type({
+        tokenIds: tensor('i32', ['T']),
+        logProbs: tensor('f32', ['T']),
+        finishReason: FinishReason,
+        episode: t.union([Episode, t.null]),
+      }),
+      /** Version of the weights by each token; left out where one version sampled all of them. */
+      t.partial({ policyVersions: tensor('i32', ['T']) }),
+    ]),
   ),
 });
 export interface Group extends t.TypeOf<typeof Group> {}
 
+/** A request that may be paused while the weights change. */
+export const BeginRequest = t.intersection([
+  GenerateRequest,
+  t.type({
+    /** Names the request to the actor. */
+    id: t.string,
+    /** The fate of keys and values that older weights left. */
+    cache: t.keyof({ keep: null, recompute: null }),
+  }),
+]);
+export type BeginRequest = t.TypeOf<typeof BeginRequest>;
+
+/** A paused request to go on with, and the version of the weights to go on by. */
+export const GoOnRequest = t.type({ id: t.string, policyVersion: whole });
+export interface GoOnRequest extends t.TypeOf<typeof GoOnRequest> {}
+
+const Groups = t.type({ groups: t.array(Group) });
+
 /** Calls of a rollout actor. */
 export const rolloutProtocol = protocol('rollout', {
   ...profileCalls,
-  generate: call(GenerateRequest, t.type({ groups: t.array(Group) })),
+  generate: call(GenerateRequest, Groups),
+  /** Generates as `generate` does. A call that is cancelled is paused. */
+  begin: call(BeginRequest, Groups),
+  /** Tells whether the actor has a paused request. It reads no weights then. */
+  isPaused: call(t.string, t.boolean),
+  /** Goes on with a paused request. */
+  goOn: call(GoOnRequest, Groups),
 });

@@ -44,16 +44,25 @@ export function leastBusy<P extends Protocol>(refs: readonly ActorRef<P>[]): Act
  * @param options.timeoutMs for each attempt
  * @param options.retries   attempts after the first
  */
-export async function askAny<P extends Protocol, M extends MethodOf<P>>(
+export function askAny<P extends Protocol, M extends MethodOf<P>>(
   refs: readonly ActorRef<P>[],
   method: M,
   message: RequestOf<P, M>,
   options: AskOptions & { readonly retries: number },
 ): Promise<ReplyOf<P, M>> {
+  return withAny(refs, options, (ref) => ref.ask[method](message, options));
+}
+
+/** Does work with the least busy of several actors, as `askAny` asks it. */
+export async function withAny<P extends Protocol, T>(
+  refs: readonly ActorRef<P>[],
+  options: { readonly retries: number },
+  work: (ref: ActorRef<P>) => Promise<T>,
+): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     const ref = leastBusy(refs);
     try {
-      return await ref.ask[method](message, options);
+      return await work(ref);
     } catch (error) {
       const isRetried = error instanceof CxmindError && retried.has(error.code);
       if (!isRetried || attempt >= options.retries) throw error;

@@ -117,6 +117,8 @@ function planStep(config: Config) {
     /** Updates that a batch's weights may be behind those it is trained on. */
     maxStaleness: trainer.maxStaleness,
     exploration: explorationSettings(config),
+    /** The fate of the cache when new weights reach responses; null where none do before these are complete. */
+    partialRollout: trainer.partialRollout === 'off' ? null : trainer.partialRollout,
     /** Prompts of a step, P. */
     prompts: data.rolloutBatchSize,
     seed: trainer.seed,

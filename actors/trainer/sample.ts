@@ -3,7 +3,7 @@ import { keyOf } from '../../src/rng.ts';
 import { zeros } from '../../src/tensor/tensor.ts';
 import type { Sampling } from '../../src/config/worker-schema.ts';
 import type { Prompt } from '../messages.ts';
-import type { Group } from '../rollout/protocol.ts';
+import type { GenerateRequest, Group } from '../rollout/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { RunActors } from './context.ts';
 import type { Reporter } from './reporter.ts';
@@ -13,7 +13,7 @@ export interface PromptGroup {
   /** Id of the group, unique in a batch: that of the prompt, unless a prompt may come several times. */
   readonly id: string;
   readonly prompt: Prompt;
-  /** Version of the weights that sampled it. */
+  /** Version of the weights that sampled its oldest token. */
   readonly policyVersion: number;
   readonly responses: Group['responses'];
 }
@@ -29,6 +29,9 @@ export interface RolloutRequest {
   readonly signal: AbortSignal;
 }
 
+/** Asks a rollout actor for responses to some prompts. */
+export type AskShare = (request: GenerateRequest) => Promise<{ readonly groups: Group[] }>;
+
 /** Long enough for any generation. The runtime notices a lost actor at once, without it. */
 const TIMEOUT_MS = 24 * 3600_000;
 const RETRIES = 5;
@@ -38,12 +41,16 @@ const RETRIES = 5;
  *
  * Every response has its own random stream, named by seed, step, prompt and sample. So the actor does not matter, and a
  * call that failed is retried elsewhere with the same result.
+ *
+ * @param ask asks one of the actors for a share
  */
 export async function generateGroups(
   rollouts: RunActors['rollouts'],
   prompts: readonly Prompt[],
   { sampling, maxTokens, stream, policyVersion, signal }: RolloutRequest,
   reporter: Reporter,
+  ask: AskShare = (request) =>
+    askAny(rollouts, 'generate', request, { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES }),
 ): Promise<PromptGroup[]> {
   const { n, seed, temperature, topP, topK, ignoreEos } = sampling;
   const shares = divide(prompts, rollouts.length);
@@ -55,26 +62,19 @@ export async function generateGroups(
   });
   const replies = await Promise.all(
     shares.map((share, i) =>
-      askAny(
-        rollouts,
-        'generate',
-        {
-          prompts: share.map(({ promptId, input, context, images, groundTruth }) => ({
-            promptId,
-            input,
-            task: { prompt: context.text, images, groundTruth, columns: context.columns },
-            keys: Array.from({ length: n }, (_, sample) =>
-              keyOf(...stream, seed, promptId, sample),
-            ),
-          })),
-          sampling: { temperature, topP, topK },
-          maxTokens,
-          ignoreEos,
-          policyVersion,
-          progress: counters[i]!,
-        },
-        { timeoutMs: TIMEOUT_MS, signal, retries: RETRIES },
-      ),
+      ask({
+        prompts: share.map(({ promptId, input, context, images, groundTruth }) => ({
+          promptId,
+          input,
+          task: { prompt: context.text, images, groundTruth, columns: context.columns },
+          keys: Array.from({ length: n }, (_, sample) => keyOf(...stream, seed, promptId, sample)),
+        })),
+        sampling: { temperature, topP, topK },
+        maxTokens,
+        ignoreEos,
+        policyVersion,
+        progress: counters[i]!,
+      }),
     ),
   );
   const groups = new Map(
@@ -86,7 +86,11 @@ export async function generateGroups(
       const made = group === undefined ? 'no group' : `${group.responses.length} responses`;
       throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${n}`);
     }
-    return { id: prompt.promptId, prompt, policyVersion, responses: group.responses };
+    const { responses } = group;
+    const oldest = Math.min(
+      ...responses.map((one) => one.policyVersions?.data[0] ?? policyVersion),
+    );
+    return { id: prompt.promptId, prompt, policyVersion: oldest, responses };
   });
 }
 

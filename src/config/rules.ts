@@ -246,6 +246,18 @@ export const trainingRules: readonly Rule[] = [
     },
   },
   {
+    keys: ['trainer.partial_rollout', 'trainer.max_staleness', 'worker.rollout.multi_turn.enable'],
+    broken: ({ trainer: { partialRollout, maxStaleness }, worker: { rollout } }) => {
+      if (partialRollout === 'off') return undefined;
+      if (rollout.multiTurn.enable) {
+        return `${partialRollout} samples responses of one turn, so worker.rollout.multi_turn.enable has to be false`;
+      }
+      return maxStaleness > 0
+        ? undefined
+        : `${partialRollout} takes rollouts ahead of the learners: trainer.max_staleness of 1 or more`;
+    },
+  },
+  {
     keys: ['trainer.load_checkpoint_path'],
     broken: ({ trainer: { loadCheckpointPath: path } }) =>
       path === null || /global_step_[^/\\]*[/\\]*$/.test(path)

@@ -212,6 +212,10 @@ export const Trainer = section({
     'cxmind: updates that the weights a batch is sampled with may be behind those it is trained on; 0 samples and trains in turns, 1 is one step ahead.',
     withDefault(intFrom(0), 0),
   ),
+  partialRollout: about(
+    'cxmind: whether new weights reach responses that are being sampled; `keep` goes on with the keys and values that older weights left, `recompute` computes them again.',
+    withDefault(oneOf('off', 'keep', 'recompute'), 'off'),
+  ),
   criticWarmup: about('The policy is updated from this step on.', withDefault(intFrom(0), 0)),
   valFreq: about(
     'Steps between validations; 0 or less leaves only the final one.',

@@ -22,7 +22,8 @@ import {
   type Response,
 } from './request.ts';
 import type { Sampler } from './sampler.ts';
-import { Schedule, type ScheduleTools } from './schedule.ts';
+import { PausableCall } from './pausable-call.ts';
+import { Schedule, type Intake, type ScheduleTools } from './schedule.ts';
 import { GenerationSession } from './session.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
@@ -38,6 +39,13 @@ const STEPS_PER_TURN = 16;
 const MEMORY_SHARE = 0.6;
 /** Bias of a banned token's logit: so low that its probability is 0 in float32 at any temperature. */
 const BANNED_BIAS = -1e30;
+
+/** The size of a decoder that some work needs. */
+interface DecoderSize {
+  readonly responses: number;
+  /** Tokens of the longest sequence. */
+  readonly capacity: number;
+}
 
 /** The sampler of a device, and the decoder that goes with it. */
 interface Backend {
@@ -65,6 +73,8 @@ export class GenerationEngine implements Disposable {
   readonly #logitBias: View & Disposable;
   readonly #turns = new Turns();
   #decoder: StepDecoder | undefined;
+  /** The work that used the decoder last. */
+  #owner: object | null = null;
 
   /** @param adapter LoRA adapters beside the weights, or null */
   constructor(
@@ -96,21 +106,37 @@ export class GenerationEngine implements Disposable {
     requests: readonly GenerationRequest[],
     control: GenerateControl = {},
   ): Promise<Response[][]> {
-    const results = requests.map(({ keys }) => new Array<Response>(keys.length));
-    const waiting = requests.map((request, i): Job => {
-      const onResponse = (sample: number, response: Response): void => {
-        results[i]![sample] = response;
-      };
-      return { request, onResponse };
-    });
-    const none = Promise.resolve(false);
-    const intake = { waiting, stepsPerTurn: STEPS_PER_TURN, arrival: () => none };
-    const responses = requests.reduce((sum, { keys }) => sum + keys.length, 0);
-    const capacity = Math.max(1, ...requests.map(lengthOf));
-    await this.#withDecoder({ responses, capacity }, (tools) =>
-      new Schedule(intake, control, tools).run(),
-    );
+    const { results, intake, size } = callOf(requests);
+    await this.#withDecoder(size, (tools) => new Schedule(intake, control, tools).run());
     return results;
+  }
+
+  /**
+   * Begins a call that may be paused, and go on with other weights.
+   *
+   * @param cache whether keys and values of older weights are kept then, or computed again
+   */
+  begin(
+    requests: readonly GenerationRequest[],
+    cache: 'keep' | 'recompute',
+    control: Omit<GenerateControl, 'signal'> = {},
+  ): PausableCall {
+    const { results, intake, size } = callOf(requests);
+    let schedule: Schedule | null = null;
+    const owner = {};
+    return new PausableCall(results, async (version, signal) => {
+      await this.#withDecoder(
+        size,
+        (tools, isKept) => {
+          schedule ??= new Schedule(intake, control, tools);
+          const keeps = isKept && cache === 'keep';
+          if (isKept && !keeps) tools.decoder.clear();
+          schedule.renew(tools, version, keeps);
+          return schedule.run(signal);
+        },
+        owner,
+      );
+    });
   }
 
   /**
@@ -131,23 +157,32 @@ export class GenerationEngine implements Disposable {
     );
   }
 
-  /** Runs a schedule's work on a decoder of some size, after all work before. */
+  /**
+   * Runs a schedule's work on a decoder of some size, after all work before.
+   *
+   * @param work  hears whether the decoder is as the last work of this owner left it
+   * @param owner of work that comes in several calls
+   */
   #withDecoder(
-    size: { readonly responses: number; readonly capacity: number },
-    work: (tools: ScheduleTools) => Promise<void>,
+    size: DecoderSize,
+    work: (tools: ScheduleTools, isKept: boolean) => Promise<void>,
+    owner: object = {},
   ): Promise<void> {
     return this.#turns.run(async () => {
       const { maxPrefillTokens } = this.#options;
       const isHost = this.#device.host !== null;
-      const decoder = await this.#decoderOf(size);
+      const kept = this.#owner === owner ? this.#decoder : undefined;
+      const decoder = kept ?? (await this.#decoderOf(size));
+      this.#owner = owner;
+      const tools = {
+        passTokens: isHost ? Math.min(HOST_PASS_TOKENS, maxPrefillTokens) : maxPrefillTokens,
+        prefill: this.#prefill,
+        sampler: this.#backend.sampler,
+        decoder,
+        logitBias: this.#logitBias,
+      };
       try {
-        await work({
-          passTokens: isHost ? Math.min(HOST_PASS_TOKENS, maxPrefillTokens) : maxPrefillTokens,
-          prefill: this.#prefill,
-          sampler: this.#backend.sampler,
-          decoder,
-          logitBias: this.#logitBias,
-        });
+        await work(tools, kept !== undefined);
       } finally {
         // A decoder with copies of the weights would hold old ones at the next call.
         if (!this.#weights.source.isInPlace) this.#closeDecoder();
@@ -162,10 +197,7 @@ export class GenerationEngine implements Disposable {
   }
 
   /** The decoder of the last call if it is large enough, else a new one. */
-  async #decoderOf(size: {
-    readonly responses: number;
-    readonly capacity: number;
-  }): Promise<StepDecoder> {
+  async #decoderOf(size: DecoderSize): Promise<StepDecoder> {
     const { hasKernels } = this.#device;
     const { maxSequences } = this;
     // A device with kernels has a cache for no more sequences than the call asks for.
@@ -189,6 +221,30 @@ export class GenerationEngine implements Disposable {
     this.#closeDecoder();
     this.#logitBias[Symbol.dispose]();
   }
+}
+
+/** A call's results, which its jobs fill, and the decoder that it needs. */
+function callOf(requests: readonly GenerationRequest[]): {
+  readonly results: Response[][];
+  readonly intake: Intake;
+  readonly size: DecoderSize;
+} {
+  const results = requests.map(({ keys }) => new Array<Response>(keys.length));
+  const waiting = requests.map((request, i): Job => {
+    const onResponse = (sample: number, response: Response): void => {
+      results[i]![sample] = response;
+    };
+    return { request, onResponse };
+  });
+  const none = Promise.resolve(false);
+  return {
+    results,
+    intake: { waiting, stepsPerTurn: STEPS_PER_TURN, arrival: () => none },
+    size: {
+      responses: requests.reduce((sum, { keys }) => sum + keys.length, 0),
+      capacity: Math.max(1, ...requests.map(lengthOf)),
+    },
+  };
 }
 
 /** The backend for one of three kinds of device: with kernels (CUDA), in host memory (CPU), and others (WebGPU). */

@@ -22,6 +22,8 @@ export interface Response {
   readonly tokenIds: Tensor<'i32'>;
   /** f32 `[T]`. */
   readonly logProbs: Tensor<'f32'>;
+  /** Version of the weights by each token, i32 `[T]`; left out where the call has one version. */
+  readonly policyVersions?: Tensor<'i32'>;
   readonly finishReason: 'stop' | 'length';
 }
 

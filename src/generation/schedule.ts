@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { View } from '../device/device.ts';
 import { CxmindError } from '../errors.ts';
-import { packPrompts } from '../model/pack.ts';
+import { packPrompts, type PromptInput } from '../model/pack.ts';
 import { Rng } from '../rng.ts';
 import { tensorOf } from '../tensor/tensor.ts';
 import type { GenerateControl, Job } from './request.ts';
@@ -39,7 +39,12 @@ interface ResponseIndex {
 }
 
 /** A response whose prompt is prefilled, and that waits for a slot. */
-interface QueuedResponse extends ResponseIndex, Entering {}
+interface QueuedResponse extends ResponseIndex, Entering {
+  /** Version of the weights that the prompt was prefilled with. */
+  readonly version: number | null;
+  /** The part sampled before the weights changed; null for a response that is yet to begin. */
+  readonly begun: Sequence | null;
+}
 
 /** A response that is being decoded. */
 interface Sequence extends ResponseIndex {
@@ -49,6 +54,8 @@ interface Sequence extends ResponseIndex {
   readonly logProbs: number[];
   /** Controls of the request and what they look at; null without any. */
   readonly history: LogitHistory | null;
+  /** Version of the weights by each token; empty where the call has one version. */
+  readonly versions: number[];
   /** Rotary position of the first response token. */
   readonly firstPosition: number;
   readonly promptTokens: number;
@@ -60,15 +67,21 @@ interface Sequence extends ResponseIndex {
  * Every iteration admits waiting responses to free slots, decodes one token of each running response, and finishes
  * those that are complete. A prompt is prefilled once for all its responses. Responses of a job that is aborted leave
  * at the next iteration.
+ *
+ * A schedule that was cancelled may run on, with the same weights or, after `renew`, with others.
  */
 export class Schedule {
   readonly #intake: Intake;
   readonly #control: GenerateControl;
-  readonly #tools: ScheduleTools;
+  #tools: ScheduleTools;
+  /** Version of the weights that decode; null where the caller does not say. */
+  #version: number | null = null;
   /** Running responses by slot. */
   readonly #running: Sequence[] = [];
   /** Responses to the prompts of the last prefill alone, since the next one takes its memory. */
   #queue: QueuedResponse[] = [];
+  /** Responses whose keys and values are to be computed again, from their prompts and the tokens so far. */
+  #again: Sequence[] = [];
   #responses = 0;
   #tokens = 0;
 
@@ -83,7 +96,7 @@ export class Schedule {
    *
    * @throws RUNTIME_CANCELLED when the signal aborts
    */
-  async run(): Promise<void> {
+  async run(signal = this.#control.signal): Promise<void> {
     for (let step = 0; ; step++) {
       this.#dropAborted();
       await this.#admit();
@@ -95,16 +108,32 @@ export class Schedule {
       if (step % this.#intake.stepsPerTurn !== 0) continue;
       this.#report();
       await turn();
-      if (this.#control.signal?.aborted === true) {
+      if (signal?.aborted === true) {
         throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
       }
     }
     this.#report();
   }
 
+  /**
+   * Goes on with other weights, or with another decoder.
+   *
+   * @param version of the weights
+   * @param isKept  whether the decoder still has the keys and values of what runs, which may be of older weights;
+   *   otherwise they are computed again
+   */
+  renew(tools: ScheduleTools, version: number, isKept: boolean): void {
+    this.#tools = tools;
+    this.#version = version;
+    if (isKept) return;
+    const queued = this.#queue.splice(0).map((one) => one.begun ?? this.#begin(one));
+    this.#again = [...this.#running.splice(0), ...queued, ...this.#again];
+  }
+
   /** Frees what responses of aborted jobs hold. */
   #dropAborted(): void {
     const isAborted = ({ job }: ResponseIndex): boolean => job.signal?.aborted === true;
+    if (this.#again.some(isAborted)) this.#again = this.#again.filter((one) => !isAborted(one));
     if (this.#queue.some(isAborted)) this.#queue = this.#queue.filter((one) => !isAborted(one));
     for (let slot = this.#running.length - 1; slot >= 0; slot--) {
       if (isAborted(this.#running[slot]!)) this.#leave(slot);
@@ -116,20 +145,22 @@ export class Schedule {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
       while (this.#queue.length === 0) {
-        if (this.#intake.waiting.length === 0) return;
-        await this.#prefill(decoder.slots - this.#running.length);
+        const freeSlots = decoder.slots - this.#running.length;
+        if (this.#again.length > 0) await this.#prefillAgain(freeSlots);
+        else if (this.#intake.waiting.length === 0) return;
+        else await this.#prefill(freeSlots);
       }
       const room = decoder.roomFor(this.#queue, this.#running.length);
       // Some responses are running then, since otherwise there is room for one at least.
       if (room === 0) return;
       const entering = this.#queue.splice(0, room);
-      const sequences = entering.map((queued) => this.#begin(queued));
+      const sequences = entering.map((queued) => queued.begun ?? this.#begin(queued));
       const draws = await sampler.draw(
         entering[0]!.prompt.batch.firstTokens,
         entering.map(({ prompt }, i) => ({ row: prompt.index, ...this.#drawOf(sequences[i]!) })),
       );
       for (const [i, sequence] of sequences.entries()) {
-        if (this.#extend(sequence, draws[i]!)) continue;
+        if (this.#extend(sequence, draws[i]!, entering[i]!.version)) continue;
         decoder.enter(this.#running.length, entering[i]!);
         this.#running.push(sequence);
       }
@@ -159,8 +190,31 @@ export class Schedule {
     );
     this.#queue = chosen.flatMap((job, i) => {
       const { keys, maxTokens } = job.request;
-      return keys.map((_, sample) => ({ job, sample, prompt: prompts[i]!, maxTokens }));
+      const entering = { prompt: prompts[i]!, maxTokens, version: this.#version, begun: null };
+      return keys.map((_, sample) => ({ job, sample, ...entering }));
     });
+  }
+
+  /** Prefills responses that have begun already, each with its prompt and its tokens so far. */
+  async #prefillAgain(freeSlots: number): Promise<void> {
+    const { prefill, logitBias, passTokens } = this.#tools;
+    let count = 0;
+    for (let tokens = 0; count < Math.min(freeSlots, this.#again.length); count++) {
+      const { promptTokens, tokens: more } = this.#again[count]!;
+      tokens += promptTokens + more.length;
+      if (count > 0 && tokens > passTokens) break;
+    }
+    const chosen = this.#again.splice(0, count);
+    const { prompts } = await prefill.run(
+      packPrompts(chosen.map(({ job, tokens }) => withTokens(job.request.prompt, tokens))),
+      chosen.map(({ job }) => job.request.sampling),
+      logitBias,
+    );
+    this.#queue = chosen.map((begun, i) => ({
+      ...{ job: begun.job, sample: begun.sample, prompt: prompts[i]!, begun },
+      maxTokens: begun.job.request.maxTokens - begun.tokens.length,
+      version: this.#version,
+    }));
   }
 
   /** Decodes one token of every running response, and frees the slots of those that are complete. */
@@ -181,7 +235,7 @@ export class Schedule {
     );
     // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
-      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
+      if (this.#extend(running[slot]!, draws[slot]!, this.#version)) this.#leave(slot);
     }
   }
 
@@ -194,6 +248,7 @@ export class Schedule {
       tokens: [],
       logProbs: [],
       history: controls === undefined ? null : new LogitHistory(controls, prompt.tokenIds.data),
+      versions: [],
       firstPosition: prompt.positions.data[promptTokens - 1]! + 1,
       promptTokens,
     };
@@ -206,12 +261,14 @@ export class Schedule {
     return { sampling, uniform, edit: history?.next() ?? null };
   }
 
-  /** Appends a draw to a response; true when that completes it. */
-  #extend({ job, sample, tokens, logProbs, history }: Sequence, draw: Draw): boolean {
+  /** Appends a draw, by weights of some version, to a response; true when that completes it. */
+  #extend(sequence: Sequence, draw: Draw, version: number | null): boolean {
+    const { job, sample, tokens, logProbs, versions, history } = sequence;
     const { stopTokens, maxTokens } = job.request;
     tokens.push(draw.token);
     logProbs.push(draw.logProb);
     history?.add(draw.token);
+    if (version !== null) versions.push(version);
     this.#tokens++;
     const isEnd = job.onToken?.(sample, draw) === true;
     const isStopped = isEnd || stopTokens.includes(draw.token);
@@ -220,6 +277,7 @@ export class Schedule {
     job.onResponse(sample, {
       tokenIds: tensorOf('i32', [tokens.length], tokens),
       logProbs: tensorOf('f32', [logProbs.length], logProbs),
+      ...(version !== null && { policyVersions: tensorOf('i32', [versions.length], versions) }),
       finishReason: isStopped ? 'stop' : 'length',
     });
     return true;
@@ -235,4 +293,22 @@ export class Schedule {
   #report(): void {
     this.#control.onProgress?.({ tokens: this.#tokens, responses: this.#responses });
   }
+}
+
+/** A prompt with tokens of a response behind it, at the positions that follow. */
+function withTokens(prompt: PromptInput, tokens: readonly number[]): PromptInput {
+  const { tokenIds, positions } = prompt;
+  const length = tokenIds.data.length;
+  const axes = positions.shape[0]!;
+  const next = positions.data[length - 1]! + 1;
+  const rows = Array.from({ length: axes }, (_, axis) => [
+    ...positions.data.subarray(axis * length, (axis + 1) * length),
+    ...tokens.map((_, i) => next + i),
+  ]);
+  const whole = length + tokens.length;
+  return {
+    ...prompt,
+    tokenIds: tensorOf('i32', [whole], [...tokenIds.data, ...tokens]),
+    positions: tensorOf('i32', [axes, whole], rows.flat()),
+  };
 }

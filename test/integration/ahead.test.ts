@@ -135,3 +135,51 @@ describe('a run whose rollouts are one step ahead', () => {
     assert.equal(existsSync(join(run, 'global_step_4/rollouts.safetensors')), false);
   });
 });
+
+describe('a run whose rollouts take new weights inside responses', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  const partial = [
+    ...items,
+    'trainer.max_staleness=1',
+    'trainer.save_freq=1',
+    'data.max_response_length=96',
+    'worker.rollout.ignore_eos=true',
+  ];
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    await writeTinyDemo(demo);
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  effectOf('trainer.partial_rollout');
+  for (const cache of ['keep', 'recompute']) {
+    it(`trains on tokens of several versions, and goes on from a checkpoint: ${cache}`, async () => {
+      const run = join(temporary.path, cache);
+      const mode = `trainer.partial_rollout=${cache}`;
+      await trainTiny(demo, run, [...partial, mode]);
+      const lines = metricsOf(run) as Record<string, number>[];
+      assert.equal(lines.length, 4);
+      for (const line of lines.slice(1)) {
+        assert.equal(line['rollout/staleness_max'], 1);
+        assert.ok(line['rollout/token_staleness']! <= line['rollout/staleness']!);
+      }
+      const spans = lines.map((line) => line['rollout/partial_ratio']!);
+      assert.ok(Math.max(...spans) > 0, `no weights came inside a response: ${spans.join(', ')}`);
+      // The third batch was in flight at the save, and a resumed run trains on it as it was.
+      const again = join(temporary.path, `${cache}-again`);
+      cpSync(run, again, { recursive: true });
+      await trainTiny(demo, again, [
+        ...partial,
+        mode,
+        'trainer.max_steps=3',
+        `trainer.load_checkpoint_path=${again}/global_step_2`,
+      ]);
+      assert.deepEqual(trainedOf(again), trainedOf(run).slice(0, 3));
+      for (const name of ['reward/overall', 'rollout/token_staleness', 'rollout/partial_ratio']) {
+        assert.equal(metricsOf(again)[2]![name], lines[2]![name], name);
+      }
+    });
+  }
+});

@@ -6,6 +6,7 @@ import { Answers } from './answers.ts';
 import {
   answersBy,
   sampleBatch,
+  type Answer,
   type Batch,
   type Progress,
   type SampledBatch,
@@ -13,6 +14,7 @@ import {
 } from '../batch.ts';
 import type { BatchSource, KeptBatch } from './batch-source.ts';
 import type { StepContext } from '../context.ts';
+import { answersInParts } from './partial-rollouts.ts';
 import { versionAfter } from '../schedule.ts';
 import { Stopwatch } from '../timeline.ts';
 
@@ -110,6 +112,11 @@ export class RolloutsAhead implements BatchSource {
   advance(step: number): void {
     this.#done = step;
     while (this.#batches[0] !== undefined && this.#batches[0].step <= step) this.#batches.shift();
+    const { plan, rolloutWeights, signal } = this.#context;
+    if (plan.step.partialRollout !== null) {
+      // A failure ends the work that waits for these weights.
+      rolloutWeights.renew(signal).catch(() => undefined);
+    }
     this.#begin();
   }
 
@@ -123,12 +130,13 @@ export class RolloutsAhead implements BatchSource {
   }
 
   metrics(scored: readonly SampledResponse[]): Metrics {
-    const { version } = this.#context.weights;
-    const staleness = scored.map(({ group }) => version - group.policyVersion);
+    const { plan, weights } = this.#context;
+    const staleness = scored.map(({ group }) => weights.version - group.policyVersion);
     return {
-      'rollout/staleness': staleness.reduce((sum, one) => sum + one, 0) / staleness.length,
+      'rollout/staleness': meanOf(staleness),
       'rollout/staleness_max': Math.max(...staleness),
       'rollout/stale_groups': this.#stale,
+      ...(plan.step.partialRollout !== null && partialMetrics(scored, weights.version)),
     };
   }
 
@@ -150,19 +158,19 @@ export class RolloutsAhead implements BatchSource {
 
   #sample(step: number, before: EndOfBatch): BatchAhead {
     const context = this.#context;
-    const { rolloutWeights, timeline, signal } = context;
+    const { plan, rolloutWeights, timeline, signal } = context;
     const clock = new Stopwatch(timeline, { step, lane: 'rollouts ahead' });
     const oldest = this.#oldestFor(step);
     const calls = this.#kept.find((batch) => batch.step === step)?.calls ?? [];
     const answers = new Answers(calls, oldest);
+    const sampleBy = (ask: Answer): Promise<SampledBatch> =>
+      sampleBatch(context, before.progress, step, clock, (prompts, request) =>
+        answers.answer(prompts, request, ask),
+      );
     const sampled = before.sampled.then(() =>
-      rolloutWeights.use(
-        (version) =>
-          sampleBatch(context, before.progress, step, clock, (prompts, request) =>
-            answers.answer(prompts, request, answersBy(context, version)),
-          ),
-        { oldest, signal },
-      ),
+      plan.step.partialRollout === null
+        ? rolloutWeights.use((version) => sampleBy(answersBy(context, version)), { oldest, signal })
+        : sampleBy(answersInParts(context, oldest)),
     );
     const scored = sampled.then(({ score }) => score(signal));
     // A failure is reported to the step that takes the batch, if one does.
@@ -181,4 +189,21 @@ export class RolloutsAhead implements BatchSource {
     this.#ended.abort(new CxmindError('RUNTIME_CANCELLED', 'the run needs no more rollouts'));
     await Promise.allSettled(this.#batches.map(({ scored }) => scored));
   }
+}
+
+/** The mean staleness of tokens, and the share of responses that several versions of the weights sampled. */
+function partialMetrics(scored: readonly SampledResponse[], version: number): Metrics {
+  const versions = scored.map(({ group, response: { policyVersions, tokenIds } }) =>
+    policyVersions === undefined
+      ? Array.from(tokenIds.data, () => group.policyVersion)
+      : [...policyVersions.data],
+  );
+  return {
+    'rollout/token_staleness': meanOf(versions.flat().map((one) => version - one)),
+    'rollout/partial_ratio': meanOf(versions.map((of) => Number(of[0] !== of.at(-1)))),
+  };
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, one) => sum + one, 0) / values.length;
 }

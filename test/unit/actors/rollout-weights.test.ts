@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { TrailingWeights } from '../../../actors/weights/rollout-weights.ts';
@@ -114,5 +115,45 @@ describe('weights that trail the learners’', () => {
     const used = trailing.use(() => Promise.resolve(), { oldest: 1, signal: given.signal });
     given.abort(new Error('not wanted'));
     await assert.rejects(used, /not wanted/);
+  });
+
+  it('are recalled from work that they are lent to, which goes on with newer ones', async () => {
+    const versions: number[] = [];
+    const lent = trailing.lend(
+      async (loan) => {
+        for (;;) {
+          versions.push(loan.version);
+          assertRead(loan.version);
+          if (loan.version === 3) return;
+          if (!loan.recalled.aborted) await once(loan.recalled, 'abort');
+          // Still reads them for a moment.
+          await new Promise((turn) => setTimeout(turn, 5));
+          assertRead(loan.version);
+          await loan.next(signal);
+        }
+      },
+      { signal },
+    );
+    while (versions.length === 0) await new Promise((turn) => setTimeout(turn, 1));
+    for (const version of [2, 3]) {
+      await step(version, version);
+      await trailing.renew(signal);
+    }
+    await lent;
+    assert.deepEqual(versions, [1, 2, 3]);
+  });
+
+  it('tell work that they are lent to when there will be no newer ones', async () => {
+    collected = () => Promise.reject(new Error('lost'));
+    const lent = trailing.lend((loan) => loan.next(signal), { signal });
+    // The first copy fails before anything is lent, the second while it is.
+    await assert.rejects(lent, /lost/);
+    collected = () => Promise.resolve(undefined);
+    const again = trailing.lend((loan) => loan.next(signal), { signal });
+    await step(2, 2);
+    collected = () => Promise.reject(new Error('lost'));
+    const failed = assert.rejects(again, /lost/);
+    await assert.rejects(trailing.renew(signal), /lost/);
+    await failed;
   });
 });

@@ -89,6 +89,7 @@ describe('Config', () => {
         'worker.reward.invalid_responses',
         'worker.reward.python',
         'trainer.max_staleness',
+        'trainer.partial_rollout',
         'trainer.best_metric',
         'trainer.console_form',
         'trainer.profile',

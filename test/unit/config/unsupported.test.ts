@@ -40,6 +40,8 @@ const refused: Readonly<Record<string, string>> = {
     'training divides the logits by the temperature, so it must be above 0',
   'algorithm.rollout_correction.rollout_rs=token_k1':
     'rollout_rs_threshold: expected one threshold, or one for each of token_k1, got 0',
+  'trainer.partial_rollout=keep':
+    'keep takes rollouts ahead of the learners: trainer.max_staleness of 1 or more',
   'trainer.load_checkpoint_path=runs/actor':
     'expected a folder called global_step_N, got "runs/actor"',
 };

@@ -1,0 +1,70 @@
+import type { WeightLoan } from '../../weights/rollout-weights.ts';
+import type { BeginRequest, GenerateRequest, Group } from '../../rollout/protocol.ts';
+import { withAny } from '../../runtime/pool.ts';
+import type { Answer } from '../batch.ts';
+import type { RunActors, StepContext } from '../context.ts';
+import { generateGroups } from '../sample.ts';
+
+/** Long enough for any generation. The runtime notices a lost actor at once, without it. */
+const TIMEOUT_MS = 24 * 3600_000;
+const RETRIES = 5;
+
+type Rollout = RunActors['rollouts'][number];
+
+/**
+ * The rollouts' answers by weights that may change inside a response, as in verl's fully_async_policy with
+ * `partial_rollout` and in PipelineRL (arXiv:2509.19128).
+ *
+ * When learners publish a version, every rollout stops between two tokens, the weights are copied, and it goes on where it
+ * was. Each token has the version and the log-probability of the weights that drew it. Unlike there no response is left
+ * for a later batch, so a batch is as stale as it was when it began, and most of its tokens are less so.
+ *
+ * @param oldest version of the weights that may begin a response
+ */
+export function answersInParts(
+  { actors, plan, reporter, rolloutWeights }: StepContext,
+  oldest: number,
+): Answer {
+  const { rollouts } = actors;
+  const cache = plan.step.partialRollout ?? 'recompute';
+  let share = 0;
+  return (prompts, request) => {
+    const { signal } = request;
+    const name = request.stream.join('/');
+    const ask = (generate: GenerateRequest): Promise<{ groups: Group[] }> => {
+      const id = `${name}/${share++}`;
+      return rolloutWeights.lend(
+        (loan) =>
+          withAny(rollouts, { retries: RETRIES }, (rollout) =>
+            respond(rollout, { ...generate, id, cache }, loan, signal),
+          ),
+        { oldest, signal },
+      );
+    };
+    return generateGroups(rollouts, prompts, { ...request, policyVersion: oldest }, reporter, ask);
+  };
+}
+
+/** Has one rollout answer, and pauses it whenever newer weights come. */
+async function respond(
+  rollout: Rollout,
+  request: BeginRequest,
+  loan: WeightLoan,
+  signal: AbortSignal,
+): Promise<{ groups: Group[] }> {
+  const { id } = request;
+  for (let isPaused = false; ;) {
+    const { version: policyVersion, recalled } = loan;
+    const options = { timeoutMs: TIMEOUT_MS, signal: AbortSignal.any([signal, recalled]) };
+    try {
+      return isPaused
+        ? await rollout.ask.goOn({ id, policyVersion }, options)
+        : await rollout.ask.begin({ ...request, policyVersion }, options);
+    } catch (error) {
+      if (signal.aborted || !recalled.aborted) throw error;
+    }
+    // The reply comes once the cancelled call has ended. A call that had not begun is not paused, and begins then.
+    isPaused = await rollout.ask.isPaused(id, { timeoutMs: TIMEOUT_MS, signal });
+    await loan.next(signal);
+  }
+}
