@@ -108,6 +108,17 @@ describe('the README', () => {
     });
   }
 
+  const objectives = /^\| objective \|[^]*?^$/m.exec(readme)![0];
+  for (const [, name, choices] of objectives.matchAll(/^\| (.*) \| (`.*`) \|$/gm)) {
+    it(`has an objective whose keys go together: ${name!}`, async () => {
+      for (const choice of choices!.split(' or ')) {
+        const items = [...choice.matchAll(/`([^`]+)`/g)].map(([, item]) => item!);
+        const { issues } = await configFrom(['worker.rollout.n=4', ...items], { purpose: null });
+        assert.deepEqual(issues, []);
+      }
+    });
+  }
+
   it('has a curriculum that decodes', async () => {
     using temporary = new TemporaryDirectory();
     const file = temporary.write('curriculum.yaml', blocksOf('yaml').get('A curriculum')!);
