@@ -9,7 +9,7 @@ import type { Adapter } from '../../src/model/adapters/adapter.ts';
 import { mergedTensor } from '../../src/model/adapters/merge.ts';
 import { adapterLayout } from '../../src/model/adapters/model-adapters.ts';
 import { selectModules } from '../../src/model/adapters/selection.ts';
-import { saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { decodeModelConfig } from '../../src/model/checkpoint/config-file.ts';
 import { architectureOf } from '../../src/model/families.ts';
 import { packSequences, type PromptInput, type SequenceInput } from '../../src/model/pack.ts';
@@ -19,8 +19,9 @@ import { keyOf, Rng } from '../../src/rng.ts';
 import { tensorOf } from '../../src/tensor/tensor.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { FarDevice } from '../support/far-device.ts';
-import { goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
+import { goldenCases, goldenJson, goldenPath, goldenTensors } from '../support/golden.ts';
 import {
+  goldenSequences,
   loadGoldenModel,
   textPrompt,
   tokens,
@@ -182,4 +183,64 @@ describe('a tiny model against transformers', () => {
   for (const family of ['qwen3', 'llama3', 'qwen2-vl', 'qwen3-vl']) {
     describe(family, () => agreesWithTransformers(family));
   }
+});
+
+describe('Qwen2.5-VL with rotary frequencies scaled by YaRN, against transformers', () => {
+  const golden = goldenJson('families/yarn.json') as {
+    readonly rope_scaling: object;
+    readonly cases: readonly {
+      readonly id: number;
+      readonly logprobs: readonly number[];
+      readonly greedy: readonly number[];
+    }[];
+    readonly gradient_norms: Readonly<Record<string, number>>;
+  };
+  const sequences = golden.cases.map(({ id }) => goldenSequences()[id]!);
+  let device: Device;
+  let model: GoldenModel;
+  before(async () => {
+    device = openDevice();
+    const overrides = { rope_scaling: golden.rope_scaling };
+    model = await loadCheckpoint(goldenPath('micro-vl'), { overrides });
+  });
+  after(() => device[Symbol.dispose]());
+
+  it('gives the same log-probabilities, and gradients of the same size', async () => {
+    const { config, arena } = model;
+    using policy = new Policy(device, config, arena, { gradientCheckpointing: false });
+    const gradients = arena.twin();
+    const cases = goldenCases();
+    const weights = Float32Array.from(golden.cases.flatMap(({ id }) => cases[id]!.weights));
+    const keep = (logProbs: Float32Array): Float32Array => {
+      const expected = golden.cases.flatMap(({ logprobs }) => logprobs);
+      assertClose(logProbs, expected, logProbTolerance);
+      return weights;
+    };
+    await policy.accumulateGradients(packSequences(sequences), 1, keep, gradients);
+    const { inTransformers } = architectureOf(config).weights;
+    for (const { name } of arena.layout.entries) {
+      const norm = Math.hypot(...gradients.tensor(name).data);
+      const wanted = golden.gradient_norms[inTransformers(name, config)]!;
+      assertClose([norm], [wanted], { rtol: GRADIENT_BOUND }, name);
+    }
+  });
+
+  it('continues greedily with the same tokens', async () => {
+    const options = { maxSequences: 2, maxPrefillTokens: 256, bannedTokens: [] };
+    using engine = new GenerationEngine(device, model.config, model.arena, options);
+    const responses = await engine.generate(
+      sequences.map(({ prompt }, i) => ({
+        prompt,
+        sampling: { temperature: 0, topP: 1, topK: -1 },
+        maxTokens: golden.cases[i]!.greedy.length,
+        stopTokens: [620],
+        keys: [[i, i]],
+      })),
+    );
+    const tokenIds = responses.map(([response]) => [...response!.tokenIds.data]);
+    assert.deepEqual(
+      tokenIds,
+      golden.cases.map(({ greedy }) => greedy),
+    );
+  });
 });
