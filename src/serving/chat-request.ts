@@ -82,6 +82,21 @@ const Message = closed({
 /** Message of a conversation. */
 export type Message = t.TypeOf<typeof Message>;
 
+const TextFormat = closed({ type: t.literal('text') });
+const JsonSchemaFormat = closed({
+  type: t.literal('json_schema'),
+  jsonSchema: closed({
+    name: t.string,
+    schema: t.UnknownRecord,
+    description: orNull(t.string),
+    strict: orNull(t.boolean),
+  }),
+});
+const ResponseFormat = t.union(
+  [TextFormat, JsonSchemaFormat],
+  'a format of type text or json_schema',
+);
+
 const ChatRequest = closed({
   model: t.string,
   messages: t.array(Message),
@@ -95,6 +110,7 @@ const ChatRequest = closed({
   presencePenalty: orNull(numberFrom(-2, 2)),
   frequencyPenalty: orNull(numberFrom(-2, 2)),
   logitBias: orNull(logitBias),
+  responseFormat: orNull(ResponseFormat),
   logprobs: orNull(t.boolean),
   topLogprobs: orNull(wholeFrom(0, MOST_TOP_LOGPROBS)),
   // vLLM's.
@@ -102,6 +118,7 @@ const ChatRequest = closed({
   topK: orNull(topK),
   repetitionPenalty: orNull(numberFrom(0.01, 10)),
   badWords: orNull(badWords),
+  structuredOutputs: orNull(closed({ regex: t.string })),
   stream: orNull(t.boolean),
   streamOptions: orNull(
     closed({ includeUsage: orNull(t.boolean), includeObfuscation: orNull(t.boolean) }),

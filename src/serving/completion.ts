@@ -9,6 +9,7 @@ import type { TokenBytes } from '../text/token-bytes.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { controlsOf } from './controls.ts';
 import type { ChatRequest } from './chat-request.ts';
+import type { Grammars } from './grammars.ts';
 import { refusal } from './refusal.ts';
 import { TextStream } from './text-stream.ts';
 
@@ -16,6 +17,7 @@ import { TextStream } from './text-stream.ts';
 export interface CompletionTools {
   readonly session: GenerationSession;
   readonly tokenizer: Tokenizer;
+  readonly grammars: Grammars;
   readonly tokenBytes: TokenBytes;
   /** Tokens that end a response. */
   readonly stopTokens: readonly number[];
@@ -55,7 +57,7 @@ interface Choice {
 export async function complete(
   request: ChatRequest,
   prompt: PromptInput,
-  { session, tokenizer, tokenBytes, stopTokens }: CompletionTools,
+  { session, tokenizer, grammars, tokenBytes, stopTokens }: CompletionTools,
   { onText, onFinish }: CompletionListener,
   signal: AbortSignal,
 ): Promise<Usage> {
@@ -66,7 +68,7 @@ export async function complete(
   const choices = Array.from({ length: request.n ?? 1 }, (): Choice => {
     return { stream: new TextStream(tokenBytes, stops), draws: [] };
   });
-  const controls = controlsOf(request, tokenizer);
+  const controls = controlsOf(request, tokenizer, grammars);
   let tokens = 0;
   await new Promise<void>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });

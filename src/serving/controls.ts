@@ -2,14 +2,21 @@
 import { NO_CONTROLS, type LogitControls } from '../generation/logit-control.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import type { ChatRequest } from './chat-request.ts';
+import type { Grammars } from './grammars.ts';
 import { refusal } from './refusal.ts';
 
 /**
  * Controls of a request; undefined where it asks for none, so that its draws cost nothing more.
  *
- * @throws DATA_INVALID, a refusal with status 400, for a bias of a token that there is not
+ * @throws DATA_INVALID, a refusal with status 400, for a bias of a token that there is not, or a grammar that cannot be
+ *   followed
  */
-export function controlsOf(request: ChatRequest, tokenizer: Tokenizer): LogitControls | undefined {
+export function controlsOf(
+  request: ChatRequest,
+  tokenizer: Tokenizer,
+  grammars: Grammars,
+): LogitControls | undefined {
+  const grammar = grammars.of(request);
   const given: Partial<LogitControls> = {
     ...defined('repetitionPenalty', request.repetitionPenalty, 1),
     ...defined('presencePenalty', request.presencePenalty, 0),
@@ -17,6 +24,7 @@ export function controlsOf(request: ChatRequest, tokenizer: Tokenizer): LogitCon
     ...defined('minP', request.minP, 0),
     ...defined('topLogProbs', request.topLogprobs, 0),
     ...(request.logitBias && { logitBias: biasesOf(request.logitBias, tokenizer.size) }),
+    ...(grammar && { constraint: () => grammar.begin() }),
     ...(request.badWords && { badWords: badWordsOf(request.badWords, tokenizer) }),
   };
   return Object.keys(given).length === 0 ? undefined : { ...NO_CONTROLS, ...given };

@@ -3,6 +3,7 @@ import type { Device } from '../device/device.ts';
 import type { SampleOptions } from '../data/sample.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
+import { Grammars } from './grammars.ts';
 import { ChatServer } from './server.ts';
 
 /** Most prompt tokens of a prefill pass. */
@@ -59,12 +60,14 @@ export async function openServer(
   );
   const session = opened.use(engine.open(maxModelLen));
   await session.ready;
+  const tokenBytes = samples.tokenizer.tokenBytes();
   const server = new ChatServer({
     ...settings,
     session,
     tokenizer: samples.tokenizer,
-    tokenBytes: samples.tokenizer.tokenBytes(),
+    tokenBytes,
     stopTokens: samples.tokenizer.eosIds,
+    grammars: new Grammars(tokenBytes, samples.tokenizer.eosIds),
     sample: samples,
     mostTokens: maxModelLen - 1,
     mostOpen: engine.maxSequences + settings.maxQueue,

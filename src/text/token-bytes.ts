@@ -23,6 +23,8 @@ const TokenizerFile = t.intersection([
 export interface TokenBytes {
   /** Bytes by token id; none of special tokens, whose text is not shown, and of ids without a token. */
   readonly bytes: readonly Uint8Array[];
+  /** Text of a token whose characters are whole; null of any other. */
+  readonly text: (token: number) => string | null;
   /** Bytes of a special token, or of any other. */
   readonly shown: (token: number) => Uint8Array;
 }
@@ -57,7 +59,29 @@ export function tokenBytes(json: object, vocabulary: ReadonlyMap<string, number>
     bytes[id] = isSpecial ? none : text;
     if (isSpecial) special.set(id, text);
   }
-  return { bytes, shown: (token) => special.get(token) ?? bytes[token] ?? none };
+  return {
+    bytes,
+    text: wholeTexts(bytes),
+    shown: (token) => special.get(token) ?? bytes[token] ?? none,
+  };
+}
+
+/** Texts of tokens, each made when it is first asked for. */
+function wholeTexts(bytes: readonly Uint8Array[]): TokenBytes['text'] {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const known = new Map<number, string | null>();
+  const decoded = (token: number): string | null => {
+    try {
+      return decoder.decode(bytes[token]);
+    } catch {
+      return null;
+    }
+  };
+  return (token) => {
+    let text = known.get(token);
+    if (text === undefined) known.set(token, (text = decoded(token)));
+    return text;
+  };
 }
 
 /** Reader of GPT-2's letters: printable Latin-1 stands for itself, the other bytes for letters from U+0100 on. */

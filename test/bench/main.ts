@@ -11,6 +11,7 @@ import { benchLearner } from './learner.bench.ts';
 import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
 import { benchRestarts } from './restarts.bench.ts';
+import { benchServe } from './serve.bench.ts';
 import { benchStep } from './step.bench.ts';
 
 /** Every bench by name; each runs in a process of its own, so that peak memory is its own. */
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   link: benchLink,
   ort: benchOrt,
   restarts: benchRestarts,
+  serve: benchServe,
   step: benchStep,
 };
 

@@ -156,6 +156,37 @@ describe("the chat API, by OpenAI's own client", () => {
     });
   }
 
+  it('answers in the form of a JSON schema, or of a regular expression', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        finding: { enum: ['effusion', 'no "finding"'] },
+        sides: { type: 'array', items: { enum: ['left', 'right'] }, minItems: 1, maxItems: 2 },
+        size: { type: 'integer' },
+      },
+      required: ['finding', 'sides', 'size'],
+      additionalProperties: false,
+    };
+    const format = { type: 'json_schema' as const, json_schema: { name: 'report', schema } };
+    const many = { n: 8, max_completion_tokens: 200 };
+    const { choices } = await create({ ...many, response_format: format, logprobs: true });
+    for (const { message, finish_reason: reason, logprobs } of choices) {
+      assert.equal(reason, 'stop');
+      const report = JSON.parse(message.content!) as Record<string, unknown>;
+      assert.deepEqual(Object.keys(report), ['finding', 'sides', 'size']);
+      assert.ok(schema.properties.finding.enum.includes(report['finding'] as string));
+      assert.ok(Number.isSafeInteger(report['size']));
+      // By the model alone, which would say something else.
+      assert.ok(logprobs!.content!.every(({ logprob }) => logprob < 0));
+    }
+    assert.equal(new Set(choices.map(({ message }) => message.content)).size, 8);
+    const regex = '(grade|Grad) [I-V]{1,3}(é|中)?';
+    const form = { structured_outputs: { regex } } as object;
+    for (const { message } of (await create({ ...many, ...form })).choices) {
+      assert.match(message.content!, new RegExp(`^${regex}$`, 'u'));
+    }
+  });
+
   it('says no bad word', async () => {
     const { content } = (await create()).choices[0]!.message;
     const word = /\w{4,}/.exec(content!)![0];
@@ -210,6 +241,11 @@ describe("the chat API, by OpenAI's own client", () => {
     ['a field of the wrong type', { temperature: 'hot' }, { status: 400, param: 'temperature' }],
     ['a field it does not know', { tools: [] }, { status: 400, param: 'tools' }],
     ['a number out of bounds', { top_p: 0 }, { status: 400, param: 'top_p' }],
+    [
+      'a schema it cannot follow',
+      { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { not: {} } } } },
+      { status: 400, param: 'response_format' },
+    ],
     ['no message', { messages: [] }, { status: 400, param: 'messages' }],
     [
       'a conversation that is too long',

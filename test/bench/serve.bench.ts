@@ -1,0 +1,102 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openModel } from '../../src/cli/open-model.ts';
+import { writeDemo } from '../../src/demo/write.ts';
+import { GenerationEngine } from '../../src/generation/engine.ts';
+import { keyOf } from '../../src/rng.ts';
+import { promptOf } from '../../src/serving/conversation.ts';
+import { openServer } from '../../src/serving/open-server.ts';
+import { compare, now, type Measured } from './harness.ts';
+import type { ClientOrder, ClientResult } from './processes/chat-clients.ts';
+
+const CLIENTS = 32;
+const REQUESTS = 128;
+const NEW_TOKENS = 128;
+const MODEL = 'demo';
+const messages = [
+  { role: 'user' as const, content: 'Which finding does the picture show?', name: null },
+];
+const body = {
+  model: MODEL,
+  messages: messages.map(({ role, content }) => ({ role, content })),
+  max_completion_tokens: NEW_TOKENS,
+};
+
+async function order(clients: ChildProcess, given: ClientOrder): Promise<Measured> {
+  clients.send(given);
+  const [{ tokens, seconds }] = (await once(clients, 'message')) as [ClientResult];
+  return { tokensPerSecond: tokens / seconds };
+}
+
+/**
+ * Tokens per second of a server with 32 clients, whole replies and streamed ones, against those of its engine for the
+ * same requests in one call.
+ */
+export async function benchServe(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'cxmind-serve-'));
+  const clients = fork(join(import.meta.dirname, 'processes/chat-clients.ts'));
+  try {
+    const { model: directory } = await writeDemo(join(folder, 'demo'), { seed: 1 });
+    const threads = availableParallelism();
+    using model = await openModel(directory, { device: 'cpu', threads, imageDir: undefined });
+    const { checkpoint, device, arena, samples } = model;
+    const { config } = checkpoint;
+    const limits = { maxNumSeqs: CLIENTS, maxModelLen: 512 };
+    await using server = await openServer(
+      { config, device, arena, samples },
+      {
+        ...limits,
+        servedModelName: MODEL,
+        apiKey: null,
+        maxQueue: CLIENTS,
+        maxRequestBytes: 2 ** 20,
+        allowedLocalMediaPath: null,
+        onError: (error) => {
+          throw error;
+        },
+      },
+    );
+    const url = `${await server.listen('127.0.0.1', 0)}/v1/chat/completions`;
+    using engine = new GenerationEngine(device, config, arena, {
+      maxSequences: CLIENTS,
+      maxPrefillTokens: 8192,
+      bannedTokens: config.tokens === null ? [] : [config.tokens.imagePad, config.tokens.videoPad],
+    });
+    const access = { allowedLocalMediaPath: null, sample: samples, mostTokens: limits.maxModelLen };
+    const prompt = await promptOf(messages, access);
+    const own = async (): Promise<Measured> => {
+      const start = now();
+      const answers = await engine.generate(
+        Array.from({ length: REQUESTS }, (_, i) => ({
+          prompt,
+          sampling: { temperature: 1, topP: 1, topK: -1 },
+          maxTokens: NEW_TOKENS,
+          stopTokens: samples.tokenizer.eosIds,
+          keys: [keyOf('serve', i, 0)],
+        })),
+      );
+      const tokens = answers.flat().reduce((sum, { tokenIds }) => sum + tokenIds.data.length, 0);
+      return { tokensPerSecond: tokens / (now() - start) };
+    };
+    for (const stream of [false, true]) {
+      const sent = { ...body, ...(stream && { stream, stream_options: { include_usage: true } }) };
+      const given = { url, clients: CLIENTS, requests: REQUESTS, body: sent };
+      const params = {
+        model: MODEL,
+        clients: CLIENTS,
+        newTokens: NEW_TOKENS,
+        stream: String(stream),
+      };
+      await compare({ name: 'serve', params, unit: 'tokens/s' }, () => order(clients, given), {
+        name: 'engine',
+        measure: own,
+      });
+    }
+  } finally {
+    clients.disconnect();
+    rmSync(folder, { recursive: true });
+  }
+}
