@@ -3,9 +3,16 @@ import { join } from 'node:path';
 import { chatTools } from '../../../src/data/sample-options.ts';
 import { observe } from '../../../src/environment/observation.ts';
 import type { ShownMessage } from '../../../src/environment/environment.ts';
-import { ChatTemplate, type ChatMessage } from '../../../src/text/chat-template.ts';
+import { ChatTemplate, type ChatMessage, type Tool } from '../../../src/text/chat-template.ts';
 import { loadGoldenModel } from '../../support/golden-model.ts';
-import { goldenCases, goldenPath } from '../../support/golden.ts';
+import { goldenCases, goldenJson, goldenPath } from '../../support/golden.ts';
+
+/** A conversation as transformers renders and tokenises it, with the beginning of the next turn. */
+interface Rendered {
+  readonly messages: readonly ChatMessage[];
+  readonly text: string;
+  readonly ids: readonly number[];
+}
 
 /** A template of Qwen3's manners: thoughts of earlier turns go, and the last turn gets empty ones. */
 const FORGETFUL = `{% for message in messages %}<|im_start|>{{ message.role }}
@@ -48,6 +55,32 @@ describe('observe', () => {
     ]);
     assert.deepEqual([...before, ...own, ...tokenIds], tokenizer.encode(whole));
     assert.equal(pictures, null);
+  });
+
+  describe('under a template with tools, against transformers', () => {
+    const golden = goldenJson('tools/cases.json') as {
+      readonly tools: readonly Tool[];
+      readonly call: string;
+      readonly prompt: Rendered;
+      readonly answers: readonly Rendered[];
+    };
+    const chatTemplate = ChatTemplate.fromFile(goldenPath('tools/template.jinja'), {});
+
+    it('shows the tools with the prompt', () => {
+      const text = chatTemplate.render(golden.prompt.messages, { tools: golden.tools });
+      assert.equal(text, golden.prompt.text);
+      assert.deepEqual(tools.tokenizer.encode(text), golden.prompt.ids);
+    });
+
+    for (const { messages: shown, ids } of golden.answers) {
+      it(`goes on from a call with ${shown.length} message(s)`, async () => {
+        const { tokenizer } = tools;
+        const turn = [...tokenizer.encode(golden.call), tokenizer.endOfTurnId];
+        const seen = shown as readonly ShownMessage[];
+        const { tokenIds } = await observe({ ...tools, chatTemplate }, seen, turn.at(-1)!);
+        assert.deepEqual([...golden.prompt.ids, ...turn, ...tokenIds], ids);
+      });
+    }
   });
 
   it('ends a turn that something else than its own end ended', async () => {
