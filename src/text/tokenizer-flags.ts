@@ -9,7 +9,10 @@ const TokenDecoder = t.type({ added_tokens_decoder: t.record(t.string, t.Unknown
 const Model = t.type({ model: t.UnknownRecord });
 
 /** Flags of `tokenizer_config.json` that change tokens or their text. None of them may be set. */
-const UNSET = ['split_special_tokens', 'add_prefix_space', 'clean_up_tokenization_spaces'];
+const UNSET = ['split_special_tokens', 'add_prefix_space'];
+
+/** Flag that is not followed for a BPE, as in transformers 5: it would take spaces away that the tokens have. */
+const CLEAN_UP = 'clean_up_tokenization_spaces';
 
 /**
  * Refuses settings that transformers follows and this tokenizer does not: whole-word tokens, token flags that differ
@@ -44,6 +47,9 @@ export function checkTokenizerFlags(
     }),
     ...(Number(model['dropout'] ?? 0) > 0
       ? [`${tokenizer.path}: model.dropout is not supported, which makes tokens a matter of chance`]
+      : []),
+    ...(fields.get(CLEAN_UP) === true && model['type'] !== 'BPE'
+      ? [`${config.path}: ${CLEAN_UP} true is not supported, only false`]
       : []),
     ...UNSET.filter((flag) => fields.get(flag) === true).map(
       (flag) => `${config.path}: ${flag} true is not supported, only false`,

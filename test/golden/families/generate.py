@@ -67,6 +67,7 @@ FAMILIES = {
             text_config={
                 **TEXT,
                 **QUOTIENT_HEADS,
+                "num_hidden_layers": 1,
                 "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]},
             },
             vision_config={

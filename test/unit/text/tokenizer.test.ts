@@ -3,7 +3,7 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { Tokenizer } from '../../../src/text/tokenizer.ts';
-import { goldenPath } from '../../support/golden.ts';
+import { goldenJson, goldenPath } from '../../support/golden.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const checkpoint = goldenPath('micro-vl');
@@ -103,17 +103,37 @@ describe('Tokenizer', () => {
         (json) => ((json['model'] as Json)['dropout'] = 0.1),
         'tokenizer.json: model.dropout is not supported, which makes tokens a matter of chance',
       ],
-      ...['split_special_tokens', 'add_prefix_space', 'clean_up_tokenization_spaces'].map(
-        (flag): [string, Change, string] => [
-          flag,
-          (_, config) => (config[flag] = true),
-          `tokenizer_config.json: ${flag} true is not supported, only false`,
-        ],
-      ),
+      [
+        'clean-up of spaces but of a BPE, where it changes nothing',
+        (json, config) => {
+          (json['model'] as Json)['type'] = 'WordPiece';
+          config['clean_up_tokenization_spaces'] = true;
+        },
+        'tokenizer_config.json: clean_up_tokenization_spaces true is not supported, only false',
+      ],
+      ...['split_special_tokens', 'add_prefix_space'].map((flag): [string, Change, string] => [
+        flag,
+        (_, config) => (config[flag] = true),
+        `tokenizer_config.json: ${flag} true is not supported, only false`,
+      ]),
     ];
     for (const [what, change, message] of cases) {
       it(what, () => assert.equal(refusal(change), message));
     }
+  });
+
+  it("reads a tokenizer like Llama 3's as the reference does", () => {
+    const llama = Tokenizer.load(goldenPath('llama3-tokenizer'));
+    const golden = goldenJson('llama3-tokenizer/cases.json') as readonly {
+      readonly text: string;
+      readonly ids: readonly number[];
+      readonly decoded: string;
+    }[];
+    for (const { text, ids, decoded } of golden) {
+      assert.deepEqual(llama.encode(text), ids);
+      assert.equal(llama.decode(ids), decoded);
+    }
+    assert.equal(llama.endOfTurnId, llama.idOf('<|eot_id|>'));
   });
 
   it('strips white space beside a token as the reference does', () => {
