@@ -46,8 +46,10 @@ export type { TokenRows } from './algorithms/primitives.ts';
 // Data
 export { DEFAULT_KEYS } from './data/row.ts';
 export type { Answer, DatasetRow, ImageReference, RowKeys } from './data/row.ts';
-export { loadDataset } from './data/dataset.ts';
-export type { Dataset, DatasetOptions } from './data/dataset.ts';
+export { loadDataset, openDataset } from './data/dataset.ts';
+export type { Dataset, DatasetOptions, OpenDataset } from './data/dataset.ts';
+export { heldRows } from './data/row-store.ts';
+export type { RowStore } from './data/row-store.ts';
 export { SampleBuilder } from './data/sample.ts';
 export type { PromptSample, SampleOptions } from './data/sample.ts';
 export { sampleOptions } from './data/sample-options.ts';

@@ -1,10 +1,11 @@
 import type { DataSources } from '../../src/config/names.ts';
-import { loadDataset } from '../../src/data/dataset.ts';
+import { openDataset } from '../../src/data/dataset.ts';
 import { eachRow, checkSkipped, skippable, type InvalidRows } from '../../src/data/invalid-rows.ts';
 import { Lookahead } from '../../src/data/lookahead.ts';
 import { filterOverlong } from '../../src/data/overlong.ts';
 import { PromptSource, type PromptCursor } from '../../src/data/prompt-source.ts';
 import { columnsOf, type DatasetRow, type RowKeys } from '../../src/data/row.ts';
+import { heldRows, joinedRows, selectedRows, type RowStore } from '../../src/data/row-store.ts';
 import { SampleBuilder, type PromptSample } from '../../src/data/sample.ts';
 import { sampleOptions, type SampleSettings } from '../../src/data/sample-options.ts';
 import type { CxmindError } from '../../src/errors.ts';
@@ -43,7 +44,7 @@ export interface DataProps extends SampleSettings {
 }
 
 interface Rows {
-  readonly rows: readonly DatasetRow[];
+  readonly rows: RowStore;
   readonly overlong: number;
   /** All rows that there were. */
   readonly rowCount: number;
@@ -63,7 +64,9 @@ interface DataSets {
   readonly notes: DataNotes;
 }
 
-const none = (): Rows => ({ rows: [], overlong: 0, rowCount: 0, skipped: new Map() });
+const none = (): Rows => ({
+  ...{ rows: heldRows([]), overlong: 0, rowCount: 0, skipped: new Map() },
+});
 
 /** Bytes of pixels to prepare ahead. A whole batch of small pictures fits. */
 const AHEAD_BYTES = 2 ** 30;
@@ -101,7 +104,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
     this.#validation = validation;
     this.#notes = notes;
     for (const { skipped } of [train, validation]) skipped.forEach((error) => this.#tell(error));
-    this.#ahead = new Lookahead((row) => this.#sample(train.rows[row]!));
+    this.#ahead = new Lookahead(async (row) => this.#sample(await train.rows.at(row)));
     this.#source = train.rows.length === 0 ? null : this.#sourceAt({ epoch: 0, position: 0 });
     this.#lookAhead();
   }
@@ -124,7 +127,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
       files === null ? none() : readRows(files, props, builder, notes);
     const train = await read(props.trainFiles);
     const validation = await read(props.validationFiles);
-    await builder.settleBitDepth([...train.rows, ...validation.rows]);
+    await builder.settleBitDepth(joinedRows(train.rows, validation.rows));
     return new DataActor(props, builder, logger, { train, validation, notes });
   }
 
@@ -151,9 +154,8 @@ export class DataActor implements Actor<typeof dataProtocol> {
   }
 
   async nextSolutions(): Promise<{ samples: Sequence[]; cursor: PromptCursor; notes: string[] }> {
-    const { rows } = this.#train;
     const { taken: samples, cursor } = await this.#take((row) =>
-      this.#orSkip(this.#train, () => this.#solution(rows[row]!, this.#ahead.take(row))),
+      this.#orSkip(this.#train, () => this.#solution(this.#ahead.take(row))),
     );
     return { samples, cursor, notes: this.#notes.taken() };
   }
@@ -168,7 +170,7 @@ export class DataActor implements Actor<typeof dataProtocol> {
 
   async validationSolutions(range: Range): Promise<{ samples: Sequence[] }> {
     return {
-      samples: await this.#ofValidation(range, (row) => this.#solution(row, this.#sample(row))),
+      samples: await this.#ofValidation(range, (row) => this.#solution(this.#sample(row))),
     };
   }
 
@@ -220,9 +222,12 @@ export class DataActor implements Actor<typeof dataProtocol> {
     { start, end }: Range,
     make: (row: DatasetRow) => Promise<T>,
   ): Promise<T[]> {
-    const rows = this.#validation.rows.slice(start, end);
+    const { rows } = this.#validation;
+    const length = Math.max(0, Math.min(end, rows.length) - start);
     const made = await Promise.all(
-      rows.map((row) => this.#orSkip(this.#validation, () => make(row))),
+      Array.from({ length }, (_, i) =>
+        this.#orSkip(this.#validation, async () => make(await rows.at(start + i))),
+      ),
     );
     return made.filter((each) => each !== null);
   }
@@ -235,9 +240,10 @@ export class DataActor implements Actor<typeof dataProtocol> {
   }
 
   /** A row's prompt with its reference answer. */
-  async #solution(row: DatasetRow, sample: Promise<PromptSample>): Promise<Sequence> {
-    const input = inputOf(await sample);
-    const data = this.#builder.encodeAnswer(row);
+  async #solution(made: Promise<PromptSample>): Promise<Sequence> {
+    const sample = await made;
+    const input = inputOf(sample);
+    const data = this.#builder.encodeAnswer(sample.row);
     return { prompt: input, response: { dtype: 'i32', shape: [data.length], data }, media: null };
   }
 
@@ -277,21 +283,22 @@ async function readRows(
   const { invalidRows, maxInvalidFraction, filterOverlongPrompts, maxPromptLength, check } = props;
   const { promptKey, answerKey, imageKey, videoKey, filterConcurrency: concurrency } = props;
   const keys = { promptKey, answerKey, imageKey, videoKey };
-  const read = await loadDataset({ source, invalidRows, maxInvalidFraction, ...keys });
+  const read = await openDataset({ source, invalidRows, maxInvalidFraction, ...keys });
   const each = { invalidRows, concurrency };
   const fitting = filterOverlongPrompts
     ? await filterOverlong(read.rows, builder, { maxPromptLength, ...each })
     : { rows: read.rows, overlong: 0, skipped: [] };
-  const usable =
-    check === 'all'
-      ? await eachRow(fitting.rows, (row) => builder.build(row), each)
-      : { made: fitting.rows.map((row) => ({ row, value: null })), skipped: [] };
-  for (const { value } of usable.made) if (value?.isCut === true) notes.cut(value.id);
-  const skipped = [...read.skipped, ...fitting.skipped, ...usable.skipped];
+  const make = (row: DatasetRow): Promise<PromptSample> => builder.build(row);
+  const noteCut = ({ isCut, id }: PromptSample): boolean => {
+    if (isCut) notes.cut(id);
+    return true;
+  };
+  const checked = check === 'all' ? await eachRow(fitting.rows, make, noteCut, each) : null;
+  const skipped = [...read.skipped, ...fitting.skipped, ...(checked?.skipped ?? [])];
   const rowCount = read.rows.length + read.skipped.length;
   checkSkipped(skipped, rowCount, maxInvalidFraction);
   return {
-    rows: usable.made.map(({ row }) => row),
+    rows: checked === null ? fitting.rows : selectedRows(fitting.rows, checked.usable),
     overlong: fitting.overlong,
     rowCount,
     skipped: new Map(skipped.map((error) => [rowOf(error), error])),

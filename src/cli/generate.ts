@@ -55,6 +55,7 @@ export class Generate extends CxmindCommand {
       this.error('give either a prompt or --data FILE', { exit: 2 });
     }
     const { openModel } = await import('./open-model.ts');
+    const { heldRows } = await import('../data/row-store.ts');
     const { respond } = await import('./respond.ts');
     const { writeFileAtomically } = await import('../files.ts');
 
@@ -62,7 +63,7 @@ export class Generate extends CxmindCommand {
       flags.data === undefined ? [promptRow(args.prompt ?? '', flags)] : await rowsOf(flags.data);
     const { device, threads, 'image-dir': imageDir } = flags;
     using model = await openModel(flags.model, { device, threads, imageDir });
-    await model.builder.settleBitDepth(rows);
+    await model.builder.settleBitDepth(heldRows(rows));
     const responses = await interruptible(({ signal }) =>
       respond(model, rows, { ...sampling, maxTokens: flags['max-tokens'], signal }),
     );

@@ -27,6 +27,7 @@ export class Score extends CxmindCommand {
     const { openModel } = await import('./open-model.ts');
     const { DEFAULT_KEYS } = await import('../data/row.ts');
     const { loadDataset } = await import('../data/dataset.ts');
+    const { heldRows } = await import('../data/row-store.ts');
     const { scoreAnswers } = await import('../training/score-answers.ts');
     const { writeFileAtomically } = await import('../files.ts');
     const { writeSafetensors } = await import('../model/checkpoint/safetensors.ts');
@@ -35,7 +36,7 @@ export class Score extends CxmindCommand {
     const source = { source: flags.data, invalidRows: 'fail', ...DEFAULT_KEYS } as const;
     const { rows } = await loadDataset(source);
     using model = await openModel(flags.model, { device, threads, imageDir });
-    await model.builder.settleBitDepth(rows);
+    await model.builder.settleBitDepth(heldRows(rows));
     const { scores, gradients } = await scoreAnswers(model, rows, flags.grads !== undefined);
 
     const lines = scores.map(({ tokenIds, logProbs }, index) =>

@@ -37,6 +37,8 @@ export class BitDepthChoice {
   /**
    * Finds the depth, unless it is known, from evenly spaced pictures: the most bits that a 16-bit one of them uses, or
    * 16 if there is none. Of other pictures only the headers are read. Broken pictures are skipped.
+   *
+   * @param pictureAt is called with rising places
    */
   async settle(count: number, pictureAt: (place: number) => Promise<NamedPicture>): Promise<void> {
     if (this.#depth !== null) return;

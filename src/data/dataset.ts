@@ -4,6 +4,7 @@ import { ColumnarThread } from './columnar-thread.ts';
 import { decodeRow } from './decode-row.ts';
 import { checkSkipped, skippable, type InvalidRows } from './invalid-rows.ts';
 import type { RawRow } from './raw-row.ts';
+import { FileRows, type RowStore } from './row-store.ts';
 import type { DatasetRow, RowKeys } from './row.ts';
 import { dataFilesOf, type DataFile } from './source.ts';
 
@@ -29,22 +30,60 @@ export interface Dataset {
  * @throws DATA_INVALID naming file, line and field of the first invalid row if `invalidRows` is `fail`; in any case
  *   if the source cannot be read, has no valid row, or has more invalid rows than may be skipped
  */
-export async function loadDataset({
-  source,
-  invalidRows,
-  maxInvalidFraction = 1,
-  ...keys
-}: DatasetOptions): Promise<Dataset> {
+export async function loadDataset(options: DatasetOptions): Promise<Dataset> {
   const rows: DatasetRow[] = [];
+  const skipped = await readRows(options, {
+    open: () => Promise.resolve(),
+    add: (_, row) => rows.push(row),
+  });
+  return { rows, skipped };
+}
+
+/** Rows of a data set that are read when they are asked for, and the errors of the others. */
+export interface OpenDataset {
+  readonly rows: RowStore;
+  /** One error for each skipped row. */
+  readonly skipped: readonly CxmindError[];
+}
+
+/**
+ * Checks every row of a data set, as `loadDataset` does. Rows of JSON Lines stay in their files, and are read again when
+ * they are asked for; those of other files are held.
+ *
+ * @throws DATA_INVALID as `loadDataset` does
+ */
+export async function openDataset(options: DatasetOptions): Promise<OpenDataset> {
+  const rows = new FileRows(options);
+  const skipped = await readRows(options, rows);
+  return { rows, skipped };
+}
+
+/** Taker of the valid rows of files, in order. */
+interface RowTaker {
+  open(file: DataFile): Promise<void>;
+  add(raw: RawRow, row: DatasetRow): void;
+}
+
+/** Decodes the rows of a data set. @returns one error for each skipped row */
+async function readRows(
+  { source, invalidRows, maxInvalidFraction = 1, ...keys }: DatasetOptions,
+  taker: RowTaker,
+): Promise<CxmindError[]> {
+  await using thread = new ColumnarThread();
   const skipped: CxmindError[] = [];
-  for await (const raw of rawRows(await dataFilesOf(source))) {
-    try {
-      rows.push(decodeRow(raw, keys));
-    } catch (error) {
-      skipped.push(skippable(error, invalidRows));
+  let count = 0;
+  for (const file of await dataFilesOf(source)) {
+    await taker.open(file);
+    for await (const raw of rawRows(file, thread)) {
+      try {
+        taker.add(raw, decodeRow(raw, keys));
+        count++;
+      } catch (error) {
+        skipped.push(skippable(error, invalidRows));
+      }
     }
   }
-  if (rows.length === 0) {
+  if (count === 0) {
     const reason =
       skipped.length === 0 ? 'no rows' : `all ${skipped.length} rows are invalid, the first one: `;
     throw new CxmindError(
@@ -52,20 +91,17 @@ export async function loadDataset({
       `${[source].flat().join(', ')}: ${reason}${skipped[0]?.message ?? ''}`,
     );
   }
-  checkSkipped(skipped, rows.length + skipped.length, maxInvalidFraction);
-  return { rows, skipped };
+  checkSkipped(skipped, count + skipped.length, maxInvalidFraction);
+  return skipped;
 }
 
 /**
- * Rows of data files, in order. The library that reads a format is loaded with the first file of that format.
+ * Rows of a data file, in order. The library that reads a format is loaded with the first file of that format.
  *
- * @throws DATA_INVALID if a file cannot be read as a whole
+ * @throws DATA_INVALID if the file cannot be read as a whole
  */
-async function* rawRows(files: readonly DataFile[]): AsyncGenerator<RawRow> {
-  await using thread = new ColumnarThread();
-  for (const file of files) {
-    if (file.format === 'json') yield* (await import('./json-rows.ts')).jsonRows(file);
-    else if (file.format === 'csv') yield* (await import('./csv-rows.ts')).csvRows(file);
-    else yield* thread.rows(file);
-  }
+async function* rawRows(file: DataFile, thread: ColumnarThread): AsyncGenerator<RawRow> {
+  if (file.format === 'json') yield* (await import('./json-rows.ts')).jsonRows(file);
+  else if (file.format === 'csv') yield* (await import('./csv-rows.ts')).csvRows(file);
+  else yield* thread.rows(file);
 }

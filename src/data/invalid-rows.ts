@@ -1,5 +1,6 @@
 import { CxmindError } from '../errors.ts';
 import type { DatasetRow } from './row.ts';
+import type { RowStore } from './row-store.ts';
 
 /** Treatment of an invalid row: it ends the run, or it is skipped and counted. */
 export type InvalidRows = 'fail' | 'skip';
@@ -52,31 +53,35 @@ export interface EachRowOptions {
   readonly concurrency: number;
 }
 
-/** Results of the valid rows, in order, and one error for each skipped row. */
-export interface MadeOfRows<T> {
-  readonly made: readonly { readonly row: DatasetRow; readonly value: T }[];
+/** Numbers of the rows that can be used, in order, and one error for each skipped row. */
+export interface CheckedRows {
+  readonly usable: Uint32Array;
   readonly skipped: readonly CxmindError[];
 }
 
 /**
- * Maps rows to values.
+ * Makes something of each row.
  *
+ * @param make fails for a bad row
+ * @param isUsable tells of what was made, row by row in order, whether the row is to be used
  * @throws DATA_INVALID at the first bad row if `invalidRows` is `fail`
  */
 export async function eachRow<T>(
-  rows: readonly DatasetRow[],
+  rows: RowStore,
   make: (row: DatasetRow) => Promise<T>,
+  isUsable: (made: T) => boolean,
   { invalidRows, concurrency }: EachRowOptions,
-): Promise<MadeOfRows<T>> {
-  const made: { row: DatasetRow; value: T }[] = [];
+): Promise<CheckedRows> {
+  const usable = new Uint32Array(rows.length);
+  let count = 0;
   const skipped: CxmindError[] = [];
   for (let start = 0; start < rows.length; start += concurrency) {
-    const group = rows.slice(start, start + concurrency);
-    const results = await Promise.allSettled(group.map(make));
-    for (const [i, result] of results.entries()) {
-      if (result.status === 'fulfilled') made.push({ row: group[i]!, value: result.value });
-      else skipped.push(skippable(result.reason, invalidRows));
+    const length = Math.min(concurrency, rows.length - start);
+    const making = Array.from({ length }, async (_, i) => make(await rows.at(start + i)));
+    for (const [i, result] of (await Promise.allSettled(making)).entries()) {
+      if (result.status === 'rejected') skipped.push(skippable(result.reason, invalidRows));
+      else if (isUsable(result.value)) usable[count++] = start + i;
     }
   }
-  return { made, skipped };
+  return { usable: usable.slice(0, count), skipped };
 }

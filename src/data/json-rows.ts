@@ -2,7 +2,14 @@ import type { FileHandle } from 'node:fs/promises';
 import { asMapping } from '../check/codec.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
 import { checkWholeSize } from '../files.ts';
-import { brokenRow, chunksOf, openDataFile, unreadable, type RawRow } from './raw-row.ts';
+import {
+  brokenRow,
+  chunksOf,
+  openDataFile,
+  unreadable,
+  type ByteRange,
+  type RawRow,
+} from './raw-row.ts';
 import type { DataFile } from './source.ts';
 
 /** Longest line, 256 MiB. A line may hold pictures as base64. */
@@ -27,14 +34,38 @@ export async function* jsonRows(source: DataFile): AsyncGenerator<RawRow> {
     return;
   }
   let line = 0;
+  let start = 0;
   for await (const bytes of linesOf(handle, file)) {
-    line++;
-    try {
-      const text = textOf(bytes);
-      if (text !== '') yield { file, name, line, value: parseJson(text) };
-    } catch (cause) {
-      yield brokenRow(source, line, `not JSON: ${asCxmindError(cause).message}`, cause);
-    }
+    const row = lineRow(source, ++line, bytes);
+    if (row !== null) yield { ...row, range: { start, bytes: bytes.length } };
+    start += bytes.length + 1;
+  }
+}
+
+/**
+ * Row of a line of a JSONL file that was read before.
+ *
+ * @throws DATA_INVALID if the file cannot be read
+ */
+export async function jsonRowAt(
+  source: DataFile,
+  line: number,
+  { start, bytes }: ByteRange,
+): Promise<RawRow> {
+  await using handle = await openDataFile(source.path);
+  const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(bytes), 0, bytes, start);
+  const row = bytesRead === bytes ? lineRow(source, line, buffer) : null;
+  return row ?? brokenRow(source, line, 'the line is no longer there');
+}
+
+/** Row of a line; null if it is blank. */
+function lineRow(source: DataFile, line: number, bytes: Uint8Array): RawRow | null {
+  try {
+    const text = textOf(bytes);
+    const { path: file, name } = source;
+    return text === '' ? null : { file, name, line, value: parseJson(text) };
+  } catch (cause) {
+    return brokenRow(source, line, `not JSON: ${asCxmindError(cause).message}`, cause);
   }
 }
 

@@ -1,11 +1,12 @@
 import type { CxmindError } from '../errors.ts';
 import { eachRow, type EachRowOptions } from './invalid-rows.ts';
 import type { DatasetRow } from './row.ts';
+import { selectedRows, type RowStore } from './row-store.ts';
 import type { SampleBuilder } from './sample.ts';
 
 /** Rows that the filter kept, and the reasons for the others. */
 export interface FilteredRows {
-  readonly rows: readonly DatasetRow[];
+  readonly rows: RowStore;
   /** Number of rows whose prompt was too long. */
   readonly overlong: number;
   /** One error for each row that could not be measured. */
@@ -24,18 +25,16 @@ export interface OverlongOptions extends EachRowOptions {
  * @throws DATA_INVALID at the first bad row if `invalidRows` is `fail`
  */
 export async function filterOverlong(
-  rows: readonly DatasetRow[],
+  rows: RowStore,
   builder: Pick<SampleBuilder, 'promptLength'>,
   { maxPromptLength, invalidRows, concurrency }: OverlongOptions,
 ): Promise<FilteredRows> {
-  const measured = await eachRow(rows, (row) => builder.promptLength(row), {
-    invalidRows,
-    concurrency,
-  });
-  const kept = measured.made.filter(({ value }) => value <= maxPromptLength);
-  return {
-    rows: kept.map(({ row }) => row),
-    overlong: measured.made.length - kept.length,
-    skipped: measured.skipped,
+  let overlong = 0;
+  const fits = (length: number): boolean => {
+    if (length > maxPromptLength) overlong++;
+    return length <= maxPromptLength;
   };
+  const measure = (row: DatasetRow): Promise<number> => builder.promptLength(row);
+  const { usable, skipped } = await eachRow(rows, measure, fits, { invalidRows, concurrency });
+  return { rows: selectedRows(rows, usable), overlong, skipped };
 }

@@ -53,9 +53,12 @@ export class PromptSource {
     const { rowCount, batchSize } = this.#options;
     const rest = rowCount - this.#position;
     const isEpochOver = rest < batchSize;
-    const rows = isEpochOver ? [] : Array.from(this.#order.subarray(this.#position));
-    if (rows.length < count) rows.push(...this.#orderAfter());
-    return rows.slice(0, count);
+    const rows = isEpochOver
+      ? []
+      : [...this.#order.subarray(this.#position, this.#position + count)];
+    const missing = count - rows.length;
+    if (missing > 0) rows.push(...this.#orderAfter().subarray(0, missing));
+    return rows;
   }
 
   /**

@@ -15,6 +15,14 @@ export interface RawRow {
   /** Set if the format has no lists, so that one cell of text stands for a list. */
   readonly isText?: boolean;
   readonly problem?: CxmindError;
+  /** Place of a line of JSON Lines in its file. */
+  readonly range?: ByteRange;
+}
+
+/** Bytes of a file. */
+export interface ByteRange {
+  readonly start: number;
+  readonly bytes: number;
 }
 
 /** Bytes read from a file at a time. */

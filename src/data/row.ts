@@ -95,6 +95,31 @@ function withoutContents(value: unknown): unknown {
   );
 }
 
+/** Pictures of a row: its images, or the frames of its videos. A video file is none. */
+export function picturesOf({
+  images,
+  videos,
+}: Pick<DatasetRow, 'images' | 'videos'>): readonly ImageReference[] {
+  return images ?? (videos ?? []).flatMap((video) => (isFrames(video) ? video : []));
+}
+
+/** Tells whether a video is a list of its frames. */
+export function isFrames(entry: VideoReference): entry is readonly ImageReference[] {
+  return Array.isArray(entry);
+}
+
+/** Bytes that a row takes in memory, about: its text, and the files that stand in it. */
+export function rowBytes({ fields, images, videos }: DatasetRow): number {
+  return valueBytes(fields) + valueBytes(images) + valueBytes(videos);
+}
+
+function valueBytes(value: unknown): number {
+  if (typeof value === 'string') return value.length;
+  if (value instanceof Uint8Array) return value.byteLength;
+  if (typeof value !== 'object' || value === null) return 0;
+  return Object.values(value).reduce((sum: number, inner) => sum + valueBytes(inner), 0);
+}
+
 /** Error of one field of a row: `train.jsonl:17: prompt: expected string, got 3`. */
 export function rowError(
   row: Pick<DatasetRow, 'file' | 'line'>,

@@ -14,12 +14,15 @@ import type {
   VideoOrFrames,
 } from './pixel-reader.ts';
 import {
+  isFrames,
+  picturesOf,
   rowError,
   type DatasetRow,
   type ImageReference,
   type RowKeys,
   type VideoReference,
 } from './row.ts';
+import type { RowStore } from './row-store.ts';
 
 /** Vision part of a model, as samples need it. */
 export interface SampleVision {
@@ -116,13 +119,17 @@ export class MediaReader {
    *
    * @param rows all rows of the data set, in file order
    */
-  async settleBitDepth(rows: readonly DatasetRow[]): Promise<void> {
+  async settleBitDepth(rows: RowStore): Promise<void> {
     if (this.#vision === null) return;
-    const pictures = rows.flatMap((row) =>
-      (row.images ?? row.videos?.filter(isFrames).flat() ?? []).map((image) => ({ row, image })),
-    );
-    await this.#bitDepth.settle(pictures.length, async (place) => {
-      const { row, image } = pictures[place]!;
+    let count = 0;
+    for (let i = 0; i < rows.length; i++) count += rows.pictureCount(i);
+    let at = 0;
+    let before = 0;
+    // Places are asked for in rising order.
+    await this.#bitDepth.settle(count, async (place) => {
+      while (before + rows.pictureCount(at) <= place) before += rows.pictureCount(at++);
+      const row = await rows.at(at);
+      const image = picturesOf(row)[place - before]!;
       return { name: nameOf(row, image), source: await this.#fileOf(row, image) };
     });
   }
@@ -172,10 +179,6 @@ function nameOf({ file, line }: DatasetRow, entry: VideoReference): string {
   const reference = isFrames(entry) ? entry[0] : entry;
   const path = typeof reference === 'string' ? reference : 'an embedded picture';
   return `${file}:${line}: ${path}`;
-}
-
-function isFrames(entry: VideoReference): entry is readonly ImageReference[] {
-  return Array.isArray(entry);
 }
 
 async function isReadable(path: string): Promise<boolean> {

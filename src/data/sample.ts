@@ -6,7 +6,8 @@ import type { ImageSource } from '../vision/decode.ts';
 import type { Grid } from '../vision/patchify.ts';
 import { promptText, type PromptText, type PromptTextOptions } from './prompt-text.ts';
 import { PromptTokens, type PromptTokenOptions } from './prompt-tokens.ts';
-import type { Answer, DatasetRow } from './row.ts';
+import { rowBytes, type Answer, type DatasetRow } from './row.ts';
+import type { RowStore } from './row-store.ts';
 import { MediaReader, mediaOf, type Media, type MediaOptions } from './sample-media.ts';
 
 /** Prompt as the policy takes it. */
@@ -128,7 +129,7 @@ export class SampleBuilder {
   }
 
   /** Finds the bit depth of a data set's 16-bit pictures if it is `auto`. @param rows all rows, in file order */
-  settleBitDepth(rows: readonly DatasetRow[]): Promise<void> {
+  settleBitDepth(rows: RowStore): Promise<void> {
     return this.#media.settleBitDepth(rows);
   }
 
@@ -139,8 +140,8 @@ export class SampleBuilder {
   }
 }
 
-function bytesOf({ tokenIds, positions, pixelValues }: PromptSample): number {
+function bytesOf({ row, tokenIds, positions, pixelValues }: PromptSample): number {
   const pixelBytes = pixelValues === null ? 0 : patchBytes(pixelValues);
   // The cache takes no entry of zero bytes.
-  return Math.max(1, tokenIds.byteLength + positions.data.byteLength + pixelBytes);
+  return Math.max(1, rowBytes(row) + tokenIds.byteLength + positions.data.byteLength + pixelBytes);
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { DEFAULT_KEYS, type DatasetRow, type ImageReference } from '../../../src/data/row.ts';
 import { filterOverlong } from '../../../src/data/overlong.ts';
 import { decodeRow } from '../../../src/data/decode-row.ts';
+import { heldRows } from '../../../src/data/row-store.ts';
 import { SampleBuilder, type SampleOptions } from '../../../src/data/sample.ts';
 import { LocalPixels, type PixelSettings } from '../../../src/data/pixel-reader.ts';
 import { mropePositions } from '../../../src/model/position-ids.ts';
@@ -252,7 +253,7 @@ describe('SampleBuilder', () => {
 });
 
 describe('filterOverlong', () => {
-  const rows = [...cases.map(goldenRow), rowOf('<image>', ['gone.png'])];
+  const rows = heldRows([...cases.map(goldenRow), rowOf('<image>', ['gone.png'])]);
   const filter = { maxPromptLength: 60, invalidRows: 'fail', concurrency: 3 } as const;
   const kept = cases.filter((golden) => golden.prompt_ids.length <= 60).length;
 

@@ -1,0 +1,156 @@
+/**
+ * Rows of a data set that stay in their files: a row is read when it is asked for, so a set may be larger than memory.
+ *
+ * That holds for JSON Lines, whose rows are found by their offset. What is kept of one are 20 bytes: where it stands, and
+ * how many pictures it has. Rows of other files are held in memory: to find one again in Parquet, a whole row group must
+ * be read, which takes up to seconds, and shuffled reading would do that for each row.
+ */
+import { stat } from 'node:fs/promises';
+import { CxmindError } from '../errors.ts';
+import { decodeRow } from './decode-row.ts';
+import type { RawRow } from './raw-row.ts';
+import { picturesOf, type DatasetRow, type RowKeys } from './row.ts';
+import type { DataFile } from './source.ts';
+
+/** Rows by their number. */
+export interface RowStore {
+  readonly length: number;
+  /** @throws DATA_INVALID if the row's file cannot be read, or has changed */
+  at(index: number): Promise<DatasetRow>;
+  /** Number of a row's images, or of frames of its videos. */
+  pictureCount(index: number): number;
+}
+
+/** Rows that are in memory. */
+export function heldRows(rows: readonly DatasetRow[]): RowStore {
+  return {
+    length: rows.length,
+    at: (index) => Promise.resolve(rows[index]!),
+    pictureCount: (index) => picturesOf(rows[index]!).length,
+  };
+}
+
+/** Some rows of a store, in the order of `indices`. */
+export function selectedRows(rows: RowStore, indices: Uint32Array): RowStore {
+  return {
+    length: indices.length,
+    at: (index) => rows.at(indices[index]!),
+    pictureCount: (index) => rows.pictureCount(indices[index]!),
+  };
+}
+
+/** Rows of one store, then those of another. */
+export function joinedRows(first: RowStore, second: RowStore): RowStore {
+  const of = (index: number): [RowStore, number] =>
+    index < first.length ? [first, index] : [second, index - first.length];
+  return {
+    length: first.length + second.length,
+    at: (index) => {
+      const [rows, own] = of(index);
+      return rows.at(own);
+    },
+    pictureCount: (index) => {
+      const [rows, own] = of(index);
+      return rows.pictureCount(own);
+    },
+  };
+}
+
+/** Places of 2^16 rows. */
+interface PlaceBlock {
+  /** Offset of the row in its file, for JSON Lines. */
+  readonly start: Float64Array;
+  readonly bytes: Uint32Array;
+  readonly line: Uint32Array;
+  readonly pictures: Uint32Array;
+}
+
+const BLOCK_BITS = 16;
+/** File whose rows are read again, as it was when they were counted. */
+interface IndexedFile {
+  readonly file: DataFile;
+  /** Number of its first row in the store. */
+  readonly first: number;
+  readonly version: string;
+}
+
+/** Rows of one or several files. */
+export class FileRows implements RowStore {
+  readonly #keys: RowKeys;
+  readonly #files: IndexedFile[] = [];
+  readonly #blocks: PlaceBlock[] = [];
+  readonly #held = new Map<number, DatasetRow>();
+  /** Rows that somebody holds. Whoever asks for one again gets the same, by which samples of it are found. */
+  readonly #living = new Map<number, WeakRef<DatasetRow>>();
+  readonly #dead = new FinalizationRegistry<number>((index) => {
+    if (this.#living.get(index)?.deref() === undefined) this.#living.delete(index);
+  });
+  #length = 0;
+
+  constructor(keys: RowKeys) {
+    this.#keys = keys;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Says that the rows to be added next are those of a file. */
+  async open(file: DataFile): Promise<void> {
+    this.#files.push({ file, first: this.#length, version: await versionOf(file.path) });
+  }
+
+  /** Adds the next row of the file that was opened last. */
+  add(raw: RawRow, row: DatasetRow): void {
+    const at = this.#length & (2 ** BLOCK_BITS - 1);
+    if (at === 0) this.#blocks.push(placeBlock());
+    const block = this.#blocks.at(-1)!;
+    block.line[at] = row.line;
+    block.pictures[at] = picturesOf(row).length;
+    if (raw.range === undefined) this.#held.set(this.#length, row);
+    else [block.start[at], block.bytes[at]] = [raw.range.start, raw.range.bytes];
+    this.#length++;
+  }
+
+  pictureCount(index: number): number {
+    return this.#block(index).pictures[index & (2 ** BLOCK_BITS - 1)]!;
+  }
+
+  async at(index: number): Promise<DatasetRow> {
+    const held = this.#held.get(index) ?? this.#living.get(index)?.deref();
+    if (held !== undefined) return held;
+    const { file, version } = this.#files.findLast(({ first }) => first <= index)!;
+    if ((await versionOf(file.path)) !== version) {
+      const reason = 'it has changed since its rows were counted';
+      throw new CxmindError('DATA_INVALID', `${file.path}: ${reason}`);
+    }
+    const { jsonRowAt } = await import('./json-rows.ts');
+    const at = index & (2 ** BLOCK_BITS - 1);
+    const { start, bytes, line } = this.#block(index);
+    const range = { start: start[at]!, bytes: bytes[at]! };
+    const row = decodeRow(await jsonRowAt(file, line[at]!, range), this.#keys);
+    this.#living.set(index, new WeakRef(row));
+    this.#dead.register(row, index);
+    return row;
+  }
+
+  #block(index: number): PlaceBlock {
+    return this.#blocks[index >> BLOCK_BITS]!;
+  }
+}
+
+function placeBlock(): PlaceBlock {
+  const rows = 2 ** BLOCK_BITS;
+  return {
+    start: new Float64Array(rows),
+    bytes: new Uint32Array(rows),
+    line: new Uint32Array(rows),
+    pictures: new Uint32Array(rows),
+  };
+}
+
+/** Size and time of a file, which change with its content. */
+async function versionOf(path: string): Promise<string> {
+  const { size, mtimeMs } = await stat(path).catch(() => ({ size: -1, mtimeMs: 0 }));
+  return `${size} ${mtimeMs}`;
+}
