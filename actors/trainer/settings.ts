@@ -17,6 +17,7 @@ import type { CriticProps } from '../critic/actor.ts';
 import type { JudgeProps } from '../judge/actor.ts';
 import type { LearnerProps } from '../learner/actor.ts';
 import type { RewardProps } from '../reward/actor.ts';
+import type { RewardModelProps } from '../reward-model/actor.ts';
 import type { EpisodeProps } from '../rollout/actor.ts';
 import { devicesOf } from './this-machine.ts';
 
@@ -141,7 +142,8 @@ export function episodeSettings(config: Config): EpisodeProps | null {
 /** Kind of a reward's actors, and their props. */
 type RewardSource =
   | { readonly kind: 'function'; readonly props: RewardProps }
-  | { readonly kind: 'judge'; readonly props: JudgeProps };
+  | { readonly kind: 'judge'; readonly props: JudgeProps }
+  | { readonly kind: 'model'; readonly props: RewardModelProps };
 
 /** A reward of a run, and the settings of its actors. */
 export interface RewardPlan extends Weighted {
@@ -175,7 +177,13 @@ export function rewardPlans(config: Config, note?: (line: string) => void): Rewa
     }),
   );
   const { tokenizerPath, skipSpecialTokens, file } = shared;
-  const judges = reward.rewardFunctions.flatMap(({ name, weight, judge }): RewardPlan[] => {
+  const others = reward.rewardFunctions.flatMap((one): RewardPlan[] => {
+    const { name, weight, judge, rewardModel } = one;
+    if (rewardModel !== null) {
+      const { modelPath } = rewardModel;
+      const source = { kind: 'model', props: rewardModelProps(config, modelPath) } as const;
+      return [{ name, weight, gate: undefined, source }];
+    }
     if (judge === null) return [];
     const { skipsInvalid } = file;
     const props = { name, tokenizerPath, skipSpecialTokens, skipsInvalid, judge };
@@ -184,7 +192,17 @@ export function rewardPlans(config: Config, note?: (line: string) => void): Rewa
   // Sums of floats follow the order of the list.
   const place = ({ name }: RewardPlan): number =>
     reward.rewardFunctions.findIndex((one) => one.name === name);
-  return [...functions, ...judges].sort((one, other) => place(one) - place(other));
+  return [...functions, ...others].sort((one, other) => place(one) - place(other));
+}
+
+/** Props of a reward model, which computes on the last device, as the reference does. */
+function rewardModelProps(config: Config, modelPath: string): RewardModelProps {
+  const { devices, computeDType, threads } = referenceModel(config);
+  return {
+    ...{ modelPath, tokenizerPath: tokenizerPathOf(config), computeDType, threads },
+    device: devices.at(-1)!,
+    microBatchSize: config.worker.actor.microBatchSizePerDeviceForExperience,
+  };
 }
 
 /** The KL estimator of a config's `kl_penalty`; `full` is refused where the config is read. */

@@ -195,8 +195,8 @@ function spawnRewards(
       const { kind, props } = source;
       const { module, create } = rewardModules[kind];
       const role = nameIn(plan, ['reward', reward.name ?? []].flat().join('/'));
-      // One judge bounds the requests of a run, and the key does not leave this host.
-      const actors = await spawnAt(kind === 'judge' ? ['thread'] : places, (placed, index) =>
+      // One judge bounds the requests of a run, and the key does not leave this host. One copy of a model is enough.
+      const actors = await spawnAt(kind === 'function' ? places : ['thread'], (placed, index) =>
         system.spawn({
           ...{ name: `${role}/${index}`, protocol: rewardProtocol, module, create, props },
           graceMs: REWARD_GRACE_MS,
@@ -211,6 +211,10 @@ function spawnRewards(
 /** Actors of each kind of reward. */
 const rewardModules = {
   function: { module: new URL('../reward/actor.ts', import.meta.url), create: 'rewardActor' },
+  model: {
+    module: new URL('../reward-model/actor.ts', import.meta.url),
+    create: 'rewardModelActor',
+  },
   judge: { module: new URL('../judge/actor.ts', import.meta.url), create: 'judgeActor' },
 };
 

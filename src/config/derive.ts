@@ -147,6 +147,7 @@ const derivations: readonly Derivation[] = [
       ...one,
       ...derivedReward(one, paths),
       judge: one.judge && derivedJudge(one.judge, paths),
+      rewardModel: one.rewardModel && { modelPath: paths.existing(one.rewardModel.modelPath) },
     })),
   })),
   key('worker.reward.python', ({ worker: { reward } }) => localPath(reward.python)),

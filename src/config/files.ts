@@ -113,6 +113,12 @@ const fileKeys: readonly FileKey[] = [
   {
     key: 'worker.reward.reward_functions',
     names: ({ worker: { reward } }) =>
+      reward.rewardFunctions.flatMap(({ rewardModel }) => rewardModel?.modelPath ?? []),
+    usedFor: ['train', 'eval'],
+  },
+  {
+    key: 'worker.reward.reward_functions',
+    names: ({ worker: { reward } }) =>
       reward.rewardFunctions.flatMap(({ rewardFunction }) => rewardFunction ?? []),
     problem: missingReward,
     usedFor: ['train', 'eval'],

@@ -68,9 +68,10 @@ export const rewardListRules: readonly Rule[] = [
   }),
   listRule(({ rewardFunctions }) => {
     const odd = rewardFunctions.find(
-      ({ rewardFunction, judge }) => (rewardFunction === null) === (judge === null),
+      ({ rewardFunction, judge, rewardModel }) =>
+        [rewardFunction, judge, rewardModel].filter((kind) => kind !== null).length !== 1,
     );
-    return odd && `${odd.name} takes either a reward_function or a judge, and one of them`;
+    return odd && `${odd.name} takes one of reward_function, judge and reward_model`;
   }),
   listRule(({ rewardFunctions }) => {
     const odd = rewardFunctions.find(

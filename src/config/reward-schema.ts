@@ -19,6 +19,14 @@ export const Gate = section({
 
 export interface Gate extends t.TypeOf<typeof Gate> {}
 
+/** `worker.reward.reward_functions[].reward_model`: a network with a scalar head that scores prompt and response. */
+const RewardModel = closed({
+  modelPath: about(
+    'cxmind: Hugging Face directory of a `*ForSequenceClassification` with one label, its tokenizer and chat template.',
+    text,
+  ),
+});
+
 /** `worker.reward.reward_functions[]`: one reward of several. */
 export const RewardSource = closed({
   name: about(
@@ -34,6 +42,10 @@ export const RewardSource = closed({
   judge: about(
     'cxmind: a judge in place of a function: a model behind an OpenAI-compatible endpoint.',
     orNull(JudgeSettings),
+  ),
+  rewardModel: about(
+    'cxmind: a reward model in place of a function: a sequence classifier with one label.',
+    orNull(RewardModel),
   ),
   gate: about('cxmind: when its bonuses are paid; one of the rewards may have a gate.', Gate),
   rewardFunctionName: about(

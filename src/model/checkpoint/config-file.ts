@@ -28,12 +28,18 @@ const engineKeys = [
   'pad_token_id',
 ];
 
+/** Names in transformers of a family with one number a token, and with one a sequence. */
+function scoringNames({ valueName }: Architecture): readonly string[] {
+  return [valueName, valueName.replace('ForTokenClassification', 'ForSequenceClassification')];
+}
+
 /** The family that a `config.json` names; a critic's may name it as a policy's does. */
 function architectureIn(value: unknown, file: string, role: OverriddenRole): Architecture {
   const { architectures: names } = decodeJson(Head, value, file);
   const found = architectures.find(
-    ({ name, valueName }) =>
-      names.includes(name) || (role === 'critic' && names.includes(valueName)),
+    (one) =>
+      names.includes(one.name) ||
+      (role === 'critic' && scoringNames(one).some((name) => names.includes(name))),
   );
   if (found !== undefined) return found;
   const supported = architectures.map(({ name }) => name);

@@ -30,8 +30,8 @@ const ConfigFile = t.intersection([
 type ConfigFile = t.TypeOf<typeof ConfigFile>;
 
 /**
- * Reads a value model: one that `saveValueCheckpoint` wrote, transformers' token classifier with one label, or a
- * policy.
+ * Reads a value model: one that `saveValueCheckpoint` wrote, transformers' token or sequence classifier with one label,
+ * or a policy.
  *
  * A policy gets a head drawn from the seed: weights normal with the deviation `initializer_range`, its bias 0.
  *
@@ -54,6 +54,26 @@ export async function loadValueCheckpoint(
     const { data } = arena.tensor(scoreWeight);
     for (let i = 0; i < data.length; i++) data[i] = deviation * rng.nextNormal();
   }
+  return { directory, config, arena, notes };
+}
+
+/**
+ * Reads a reward model: transformers' sequence classifier with one label, or a value model.
+ *
+ * @throws CHECKPOINT_INVALID naming file, field and tensors; among others where there is no `score.weight`
+ */
+export async function loadRewardCheckpoint(
+  directory: string,
+  options: LoadOptions = {},
+): Promise<LoadedCheckpoint> {
+  const { config } = await readValueConfig(directory, {});
+  await using stack = new AsyncDisposableStack();
+  const readers = await openWeights(stack, directory);
+  const { head, scoreBias } = architectureOf(config).weights;
+  // A sequence classifier of transformers has no bias, and an older one may have kept the policy's head.
+  const leniency = { optional: [scoreBias], unread: [head] };
+  const model = { config, head: 'value' } as const;
+  const { arena, notes } = await readWeights(directory, model, readers, options, leniency);
   return { directory, config, arena, notes };
 }
 

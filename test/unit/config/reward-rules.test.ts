@@ -30,10 +30,7 @@ describe('a list of rewards', () => {
       'worker.reward.gate is that of one reward; put it into its entry of the list',
     ],
     [[`reward_functions=[${entry}, ${entry}]`], 'two rewards are called a'],
-    [
-      ['reward_functions=[{name: a}]'],
-      'a takes either a reward_function or a judge, and one of them',
-    ],
+    [['reward_functions=[{name: a}]'], 'a takes one of reward_function, judge and reward_model'],
     [
       [`reward_functions=[{name: a, judge: ${judge}, gate: {rule: always}}]`],
       'a: a gate is of a reward_function',

@@ -1,4 +1,9 @@
+import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
+import { join } from 'node:path';
+import { writeRewardCheckpoint } from '../../support/reward-checkpoint.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 import { judgeActor, type JudgeActor } from '../../../actors/judge/actor.ts';
+import { rewardModelActor, type RewardModelActor } from '../../../actors/reward-model/actor.ts';
 import { rewardActor, type RewardActor, type RewardProps } from '../../../actors/reward/actor.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { TaskReward } from '../../../actors/trainer/prompt-feed.ts';
@@ -47,9 +52,13 @@ describe('a key of the config, of rewards,', () => {
       rewardPlans(config).map(async ({ source, ...reward }) => {
         const environment = { logger: keepingLogger().logger } as never;
         const actor =
-          source.kind === 'judge'
-            ? ((await judgeActor.create(source.props, environment)) as JudgeActor)
-            : stack.use((await rewardActor.create(source.props, environment)) as RewardActor);
+          source.kind === 'model'
+            ? stack.use(
+                (await rewardModelActor.create(source.props, environment)) as RewardModelActor,
+              )
+            : source.kind === 'judge'
+              ? ((await judgeActor.create(source.props, environment)) as JudgeActor)
+              : stack.use((await rewardActor.create(source.props, environment)) as RewardActor);
         const ref = fakeRef('reward', rewardProtocol, {
           score: (request) => actor.score(request, { signal } as never),
         });
@@ -153,4 +162,28 @@ describe('a key of the config, of rewards,', () => {
     it(`of one reward in a list changes the scores: ${what}`, () =>
       assertChanges(scored, changed, model, list(grade, form)));
   }
+
+  effectOf('worker.reward.reward_functions[].reward_model.model_path');
+  it('of a reward model changes the scores: model_path', async () => {
+    using folder = new TemporaryDirectory();
+    const [one, other] = [1, 2].map((seed) => join(folder.path, `${seed}`)) as [string, string];
+    const { text } = await readModelConfig(goldenPath('micro-vl'));
+    const width = text.hiddenSize;
+    for (const [directory, scale] of [
+      [one, 1],
+      [other, -1],
+    ] as const) {
+      const weight = Array.from({ length: width }, (_, i) => scale * Math.sin(i));
+      await writeRewardCheckpoint(directory, weight, 'micro-vl');
+    }
+    const of = (path: string): string => list(`name: liked, reward_model: {model_path: '${path}'}`);
+    await assertChanges(
+      scored,
+      of(other),
+      model,
+      'trainer.device=cpu',
+      'trainer.threads=1',
+      of(one),
+    );
+  });
 });

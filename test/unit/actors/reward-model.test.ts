@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { RewardModelActor } from '../../../actors/reward-model/actor.ts';
+import { openDevice } from '../../../src/device/open.ts';
+import { readModelConfig } from '../../../src/model/checkpoint/config-file.ts';
+import { loadRewardCheckpoint } from '../../../src/model/checkpoint/value-checkpoint.ts';
+import { ValueModel } from '../../../src/model/value-model.ts';
+import { Tokenizer } from '../../../src/text/tokenizer.ts';
+import { conversationScores } from '../../../src/training/conversation-scores.ts';
+import { textPrompt } from '../../support/golden-model.ts';
+import { goldenPath } from '../../support/golden.ts';
+import { writeRewardCheckpoint } from '../../support/reward-checkpoint.ts';
+import { scoreRequest, shortContext } from '../../support/reward-input.ts';
+import { TemporaryDirectory } from '../../support/temporary-directory.ts';
+
+describe('a reward model as an actor', () => {
+  const tokenizer = Tokenizer.load(goldenPath('micro-vl'));
+  let folder: TemporaryDirectory;
+  let actor: RewardModelActor;
+  let path: string;
+  before(async () => {
+    folder = new TemporaryDirectory();
+    path = join(folder.path, 'model');
+    const { text } = await readModelConfig(goldenPath('micro-vl'));
+    const weight = Array.from({ length: text.hiddenSize }, (_, i) => Math.sin(i));
+    await writeRewardCheckpoint(path, weight, 'micro-vl');
+    actor = await RewardModelActor.open({
+      ...{ modelPath: path, tokenizerPath: goldenPath('micro-vl') },
+      ...{ device: 'cpu', computeDType: 'f32', threads: 1, microBatchSize: 2 },
+    });
+  });
+  after(() => {
+    actor[Symbol.dispose]();
+    folder[Symbol.dispose]();
+  });
+
+  it('scores the conversation as its own chat template writes it, at the last token', async () => {
+    const texts = ['Because.', 'Why not?', 'B'];
+    // The end of the turn is sampled, and the template writes its own.
+    const sampled = texts.map((text) => `${text}<|im_end|>`);
+    const { scored } = await actor.score(scoreRequest(tokenizer, sampled, ''));
+    assert.deepEqual(
+      scored.map(({ text }) => text),
+      texts,
+    );
+    const conversations = texts.map((text) =>
+      textPrompt(
+        tokenizer.encode(
+          '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n' +
+            `<|im_start|>assistant\n${text}<|im_end|>\n`,
+        ),
+      ),
+    );
+    const { config, arena } = await loadRewardCheckpoint(path);
+    using device = openDevice({ threads: 1 });
+    using model = new ValueModel(device, config, arena, { gradientCheckpointing: false });
+    const microBatch = { size: 2, dynamic: false, maxTokens: 64 };
+    const wanted = await conversationScores(model, conversations, microBatch);
+    assert.deepEqual(
+      scored.map(({ parts }) => parts),
+      wanted.map((overall) => ({ overall })),
+    );
+    assert.equal(new Set(wanted).size, 3);
+  });
+
+  it('refuses a prompt with pictures', async () => {
+    const messages = [{ role: 'user' as const, content: [{ type: 'image' as const }] }];
+    const request = scoreRequest(tokenizer, ['B'], '', { ...shortContext, messages });
+    await assert.rejects(actor.score(request), {
+      code: 'DATA_INVALID',
+      message: /^row 0: the reward model .* reads text, and the prompt has pictures$/,
+    });
+  });
+});
