@@ -118,7 +118,8 @@ function joined(parts: readonly ContentPart[]): ChatMessage['content'] {
 
 function rendered(messages: readonly ChatMessage[], { sample }: ConversationOptions): string {
   try {
-    return sample.chatTemplate.render(messages);
+    // The template is the operator's choice, and a request has no more turns than it has tokens.
+    return sample.chatTemplate.render(messages, { hasTimeLimit: false });
   } catch (error) {
     throw refusal(400, `messages: ${asCxmindError(error).message}`, { param: 'messages' });
   }

@@ -33,6 +33,8 @@ export interface ChatOptions {
   readonly tools?: readonly Tool[];
   /** Opens the assistant's turn at the end; true if absent. */
   readonly addGenerationPrompt?: boolean;
+  /** Ends a rendering that takes too long, at the cost of a thread for each; true if absent. */
+  readonly hasTimeLimit?: boolean;
 }
 
 const NamedTemplates = t.array(t.type({ name: t.string, template: t.string }));
@@ -100,15 +102,16 @@ export class ChatTemplate {
    */
   render(
     messages: readonly ChatMessage[],
-    { addGenerationPrompt = true, tools = [] }: ChatOptions = {},
+    { addGenerationPrompt = true, hasTimeLimit = true, tools = [] }: ChatOptions = {},
   ): string {
-    return this.#template.render({
+    const variables = {
       ...this.#tokens,
       messages,
       tools: tools.length === 0 ? null : tools,
       documents: null,
       add_generation_prompt: addGenerationPrompt,
-    });
+    };
+    return this.#template.render(variables, { hasTimeLimit });
   }
 }
 
