@@ -114,6 +114,7 @@ const ChatRequest = closed({
   logprobs: orNull(t.boolean),
   topLogprobs: orNull(wholeFrom(0, MOST_TOP_LOGPROBS)),
   // vLLM's.
+  bestOf: orNull(wholeFrom(1, MOST_CHOICES)),
   minP: orNull(numberFrom(0, 1)),
   topK: orNull(topK),
   repetitionPenalty: orNull(numberFrom(0.01, 10)),
@@ -159,6 +160,9 @@ export function readChatRequest(text: string): ChatRequest {
   if (request.streamOptions !== null && request.stream !== true) {
     const message = 'stream_options: only with stream true';
     throw refusal(400, message, { param: 'stream_options' });
+  }
+  if (request.bestOf !== null && (request.bestOf < (request.n ?? 1) || request.stream === true)) {
+    throw refusal(400, 'best_of: expected n or more, and no stream', { param: 'best_of' });
   }
   if ((request.topLogprobs ?? 0) > 0 && request.logprobs !== true) {
     throw refusal(400, 'top_logprobs: only with logprobs true', { param: 'top_logprobs' });

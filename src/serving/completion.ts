@@ -65,7 +65,7 @@ export async function complete(
   const promptTokens = prompt.tokenIds.data.length;
   const maxTokens = responseRoom(request, prompt, session.capacity);
   const stops = [request.stop ?? []].flat();
-  const choices = Array.from({ length: request.n ?? 1 }, (): Choice => {
+  const choices = Array.from({ length: request.bestOf ?? request.n ?? 1 }, (): Choice => {
     return { stream: new TextStream(tokenBytes, stops), draws: [] };
   });
   const controls = controlsOf(request, tokenizer, grammars);

@@ -39,11 +39,22 @@ export function logProbWriter(tokenBytes: TokenBytes): NonNullable<LogProbWriter
   });
 }
 
+/** A choice of a reply that is sent as a whole. */
+interface WholeChoice {
+  text: string;
+  readonly draws: Draw[];
+  reason: string;
+}
+
+function meanLogProb({ draws }: WholeChoice): number {
+  return draws.reduce((sum, { logProb }) => sum + logProb, 0) / draws.length;
+}
+
 /** A reply that is sent when all its choices are complete. */
 export class WholeReply implements CompletionListener {
   readonly #head: ReplyHead;
   readonly #writeLogProbs: LogProbWriter;
-  readonly #choices: { text: string; draws: Draw[]; reason: string }[];
+  readonly #choices: WholeChoice[];
 
   constructor(head: ReplyHead, choices: number, writeLogProbs: LogProbWriter) {
     this.#head = head;
@@ -54,22 +65,30 @@ export class WholeReply implements CompletionListener {
   readonly onText: CompletionListener['onText'] = (index, text, draws) => {
     const choice = this.#choices[index]!;
     choice.text += text;
-    if (this.#writeLogProbs !== null) choice.draws.push(...draws);
+    choice.draws.push(...draws);
   };
 
   readonly onFinish: CompletionListener['onFinish'] = (index, reason) => {
     this.#choices[index]!.reason = reason;
   };
 
-  /** The reply's body. */
-  body(usage: Usage): object {
+  /**
+   * The reply's body.
+   *
+   * @param count choices that it has: of more, those whose tokens are likeliest on average
+   */
+  body(usage: Usage, count: number): object {
+    const best =
+      count === this.#choices.length
+        ? this.#choices
+        : this.#choices.toSorted((a, b) => meanLogProb(b) - meanLogProb(a)).slice(0, count);
     const { id, created, model } = this.#head;
     return {
       id,
       object: 'chat.completion',
       created,
       model,
-      choices: this.#choices.map(({ text, draws, reason }, index) => ({
+      choices: best.map(({ text, draws, reason }, index) => ({
         index,
         message: { role: 'assistant', content: text, refusal: null },
         logprobs: this.#writeLogProbs?.(draws) ?? null,

@@ -170,7 +170,7 @@ export class ChatServer implements AsyncDisposable {
     const left = new AbortController();
     response.once('close', () => left.abort());
     const request = readChatRequest(text);
-    const { model, n, logprobs, stream } = request;
+    const { model, n, bestOf, logprobs, stream } = request;
     if (model !== options.servedModelName) {
       const message = `no model ${model.slice(0, 100)}, this server has ${options.servedModelName}`;
       throw refusal(404, message, { param: 'model', reason: 'model_not_found' });
@@ -179,9 +179,9 @@ export class ChatServer implements AsyncDisposable {
     const head = replyHead(model);
     const writeLogProbs = logprobs === true ? logProbWriter(options.tokenBytes) : null;
     if (stream !== true) {
-      const reply = new WholeReply(head, n ?? 1, writeLogProbs);
+      const reply = new WholeReply(head, bestOf ?? n ?? 1, writeLogProbs);
       const usage = await complete(request, prompt, options, reply, left.signal);
-      send(response, 200, reply.body(usage));
+      send(response, 200, reply.body(usage, n ?? 1));
       return;
     }
     const hasUsage = request.streamOptions?.includeUsage === true;

@@ -187,6 +187,22 @@ describe("the chat API, by OpenAI's own client", () => {
     }
   });
 
+  it('gives the n best of more, by the mean log-probability of their tokens', async () => {
+    const all = await create({ n: 5, logprobs: true });
+    const mean = ({ logprobs }: OpenAI.Chat.ChatCompletion.Choice): number => {
+      const { content } = logprobs!;
+      return content!.reduce((sum, { logprob }) => sum + logprob, 0) / content!.length;
+    };
+    const ranked = all.choices.toSorted((a, b) => mean(b) - mean(a));
+    const best = await create({ n: 2, ...({ best_of: 5 } as object) });
+    assert.deepEqual(
+      best.choices.map(({ message }) => message.content),
+      ranked.slice(0, 2).map(({ message }) => message.content),
+    );
+    assert.equal(best.usage!.completion_tokens, all.usage!.completion_tokens);
+    await assert.rejects(create({ n: 3, ...({ best_of: 2 } as object) }), { param: 'best_of' });
+  });
+
   it('says no bad word', async () => {
     const { content } = (await create()).choices[0]!.message;
     const word = /\w{4,}/.exec(content!)![0];
