@@ -1,8 +1,8 @@
 /**
- * Thinking with images: a policy learns where to look. One quarter of a picture has stripes too fine for the size at
- * which the policy sees it; it asks for a quarter, sees that at full size, and says which way they run. A warm start
- * teaches the words of a call and of an answer, with quarters drawn at random; reinforcement learning teaches where the
- * stripes are, and to read them. Run it: `npx node look-closer.ts FOLDER`, in this repository
+ * Thinking with images: a policy that may look closer. One quarter of a picture has stripes too fine for the size at
+ * which the policy sees it; it asks for a quarter, sees that at full size, and says which way they run. A warm start shows
+ * the words of a call, to a quarter drawn at random, and answers to stripes that are seen. Reinforcement learning rewards
+ * the right answer, which takes a look at the right quarter. Run it: `npx node look-closer.ts FOLDER`, in this repository
  * `npx node --conditions=cxmind-source examples/look-closer.ts FOLDER`.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -48,8 +48,8 @@ export function right(inputs: readonly RewardInput[]): RewardParts[] {
   });
 }
 
-/** Draws a picture with stripes in one quarter; returns the answer. */
-async function draw(file: string, rng: Rng): Promise<'A' | 'B'> {
+/** Draws a picture with stripes in one quarter; returns which one it is, and the answer. */
+async function draw(file: string, rng: Rng) {
   const [part, isAcross] = [rng.nextBelow(4), rng.nextBelow(2) === 0];
   const data = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => {
     const [x, y] = [i % SIDE, Math.floor(i / SIDE)];
@@ -59,7 +59,7 @@ async function draw(file: string, rng: Rng): Promise<'A' | 'B'> {
   await sharp(data, { raw: { width: SIDE, height: SIDE, channels: 1 } })
     .png()
     .toFile(file);
-  return isAcross ? 'A' : 'B';
+  return { part, answer: isAcross ? 'A' : 'B' };
 }
 
 /** Writes rows to train on, and conversations for the warm start: a call to learn, and an answer to a quarter seen. */
@@ -69,14 +69,14 @@ async function writeRows(folder: string, rows: number): Promise<void> {
   await mkdir(join(folder, 'pictures'));
   for (let row = 0; row < rows; row++) {
     const [image, seen] = ['', '-seen'].map((end) => join(folder, 'pictures', `${row}${end}.png`));
-    const answer = await draw(image!, rng);
-    const part = rng.nextBelow(4);
+    const { part, answer } = await draw(image!, rng);
     await writeFile(seen!, await quarter(image!, part));
     questions.push(JSON.stringify({ prompt: ASK, answer, images: [image] }));
     const asked = { role: 'user', content: ASK };
-    const call = [asked, { role: 'assistant', content: callOf(part) }];
+    const callTo = (which: number) => [asked, { role: 'assistant', content: callOf(which) }];
+    const call = callTo(rng.nextBelow(4));
     const says = { role: 'assistant', content: `<answer>${answer}</answer>` };
-    const whole = [...call, { role: 'user', content: '<image>' }, says];
+    const whole = [...callTo(part), { role: 'user', content: '<image>' }, says];
     conversations.push(JSON.stringify({ messages: call, images: [image] }));
     conversations.push(JSON.stringify({ messages: whole, images: [image, seen] }));
   }
@@ -87,7 +87,7 @@ async function writeRows(folder: string, rows: number): Promise<void> {
 /** Warms a model up, trains it, and tells of every step. @returns the last step's reward */
 export async function learn(
   folder: string,
-  { rows = 256, warmUp = 100, steps = 80, prompts = 16, n = 8 } = {},
+  { rows = 256, warmUp = 400, steps = 80, prompts = 16, n = 8 } = {},
   tell: (line: string) => void = console.log,
 ): Promise<number> {
   const counts = { closedTrain: 7, closedValidation: 1, openTrain: 1, openValidation: 1 };
