@@ -175,12 +175,4 @@ describe('the README', () => {
     const rows = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name!);
     assert.deepEqual(rows.sort(), Object.keys(commands).sort());
   });
-
-  it('links to files that there are', () => {
-    const links = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path!);
-    assert.deepEqual(
-      links.filter((path) => !existsSync(join(packageRoot, path))),
-      [],
-    );
-  });
 });

@@ -1,0 +1,110 @@
+/**
+ * The relative links of all Markdown pages: each leads to a file or a folder of the project, and its anchor to a heading.
+ *
+ * Anchors are those that GitHub gives to headings: lower case, without punctuation, a hyphen for each space, and a number
+ * behind one that was there before. Links in code are not links.
+ *
+ * @see https://docs.github.com/en/get-started/writing-on-github (section links), and the CommonMark specification, 6.3
+ */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+
+const root = join(import.meta.dirname, '../..');
+
+/** Folders that hold no page of the project. */
+const notOurs = ['node_modules', 'dist', 'runs'];
+
+/** Text of every page by its path from the root. Globs leave hidden folders out, unless they name them. */
+function pagesOf(folder: string): ReadonlyMap<string, string> {
+  const found = globSync(['**/*.md', '.github/**/*.md'], {
+    cwd: folder,
+    exclude: (path) => notOurs.includes(posix.basename(path)),
+  });
+  return new Map(found.map((page) => [page, readFileSync(join(folder, page), 'utf8')]));
+}
+
+/** A page without its fenced blocks. */
+function prose(text: string): string {
+  return text.replace(/^( *)(```+|~~~+)[^]*?^\1\2.*$/gm, '');
+}
+
+/** Targets of a page's links and pictures, in the text and in definitions of references, that lead to no other host. */
+function relativeLinks(text: string): string[] {
+  const shown = prose(text).replace(/(`+)[^]*?[^`]\1(?!`)/g, 'code');
+  const inText = shown.matchAll(/\]\(<?([^)\s>]+)>?(?:\s+"[^"]*")?\)/g);
+  const defined = shown.matchAll(/^ {0,3}\[[^\]]+\]:\s*<?([^\s>]+)/gm);
+  const all = [...inText, ...defined].map(([, target]) => target!);
+  return all.filter((target) => !/^[a-z][a-z+.-]*:/i.test(target));
+}
+
+/** Anchors of a page's headings. */
+function anchorsOf(text: string): ReadonlySet<string> {
+  const anchors = new Set<string>();
+  for (const [, heading] of prose(text).matchAll(/^ {0,3}#{1,6} +(.+?)(?: +#+)? *$/gm)) {
+    const shown = heading!.replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1');
+    const plain = shown.toLowerCase().replace(/[^\p{L}\p{M}\p{N}\p{Pc} -]/gu, '');
+    const anchor = plain.replaceAll(' ', '-');
+    let unique = anchor;
+    for (let i = 1; anchors.has(unique); i++) unique = `${anchor}-${i}`;
+    anchors.add(unique);
+  }
+  return anchors;
+}
+
+/** Links of a page that lead nowhere, each with the reason. */
+function brokenLinks(
+  page: string,
+  pages: ReadonlyMap<string, string>,
+  exists: (path: string) => boolean,
+): string[] {
+  return relativeLinks(pages.get(page)!).flatMap((link) => {
+    const [path = '', anchor] = decodeURI(link).split('#');
+    const target = path === '' ? page : posix.join(posix.dirname(page), path);
+    if (target.startsWith('..')) return [`${link}: outside the project`];
+    if (!pages.has(target) && !exists(target)) return [`${link}: no such file`];
+    if (anchor === undefined) return [];
+    if (!pages.has(target)) return [`${link}: not a Markdown page`];
+    return anchorsOf(pages.get(target)!).has(anchor) ? [] : [`${link}: no such heading`];
+  });
+}
+
+describe('the links of Markdown pages', () => {
+  const pages = pagesOf(root);
+
+  for (const page of [...pages.keys()].sort()) {
+    it(`lead to files and headings that there are, from ${page}`, () => {
+      const broken = brokenLinks(page, pages, (path) => existsSync(join(root, path)));
+      assert.deepEqual(broken, []);
+    });
+  }
+
+  it('are seen, with their anchors, where they are broken', () => {
+    const text = [
+      '# A `page` of [rooms](b.md): its 2_names',
+      '## Twice\n## Twice',
+      '[a](b.md), [b](../b.md "title"), [c](#a-page-of-rooms-its-2_names), [d](c.md#twice-1)',
+      '![e](gone.png) [f](#twice-2) [g](../../x.md) [h](file.ts#L1) [i][r]',
+      '[r]: gone.md',
+      'Code has none: `[x](gone)`, ``[`](gone)``.\n```md\n[x](gone)\n# Gone\n```\n[j](#gone)',
+      '[k](https://example.org/gone) [l](mailto:a@example.org)',
+    ].join('\n');
+    const given = new Map([
+      ['room/a.md', text],
+      ['room/b.md', ''],
+      ['room/c.md', text],
+      ['b.md', ''],
+    ]);
+    assert.deepEqual(
+      brokenLinks('room/a.md', given, (path) => path === 'room/file.ts'),
+      [
+        'gone.png: no such file',
+        '#twice-2: no such heading',
+        '../../x.md: outside the project',
+        'file.ts#L1: not a Markdown page',
+        '#gone: no such heading',
+        'gone.md: no such file',
+      ],
+    );
+  });
+});
