@@ -42,9 +42,10 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
   const Element* keysOf = qkv + (HEADS + head / GROUP) * WIDTH;
   const Element* valuesOf = keysOf + KV_HEADS * WIDTH;
 
-  load<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
-  load<ATTENDED>(gradients, gradient + head * WIDTH, order, tile, tokens);
-  load<ATTENDED>(pairs, attended + head * WIDTH, order, tile, tokens);
+  const Rows own = rowsFrom(order, tile, tokens);
+  load<JOINED>(queries, qkv + head * WIDTH, own);
+  load<ATTENDED>(gradients, gradient + head * WIDTH, own);
+  load<ATTENDED>(pairs, attended + head * WIDTH, own);
   endBatch();
   const int row[2] = {rowAt(order, tile, 0, tokens), rowAt(order, tile, 2, tokens)};
   const int4 nothing = make_int4(0, 0, 0, 0);
@@ -67,40 +68,47 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, co
   }
   __syncthreads();
 
-  const auto fill = [&](int stage) {
-    if (!walk.isDone()) {
-      load<JOINED>(pairs + stage * 2 * TILE, keysOf, order, walk.first, tokens);
-      load<JOINED>(pairs + stage * 2 * TILE + TILE, valuesOf, order, walk.first, tokens);
-    }
+  // The packed rows of the next tile are read a tile early, since the copies wait for them.
+  int first = walk.first;
+  Rows rows = rowsFrom(order, first, tokens);
+  const auto fill = [&](int stage, bool isWanted) {
+    load<JOINED>(pairs + stage * 2 * TILE, keysOf, rows, isWanted);
+    load<JOINED>(pairs + stage * 2 * TILE + TILE, valuesOf, rows, isWanted);
     endBatch();
   };
   Sums<COLUMNS> sums;
   clear(sums);
-  fill(0);
-  for (int stage = 0; !walk.isDone(); stage ^= 1) {
-    const int first = walk.first;
+  fill(0, first < walk.end);
+  walk.next();
+  rows = rowsFrom(order, walk.first, tokens);
+  for (int stage = 0; first < walk.end; stage ^= 1) {
+    const int next = walk.first;
+    awaitBatches<0>();
     walk.next();
-    fill(stage ^ 1);
-    awaitBatches<1>();
-    __syncthreads();
+    fill(stage ^ 1, next < walk.end);
     const Element* keys = pairs + stage * 2 * TILE;
-    const bool isPlain = walk.isPlain(first);
     Sums<ROWS> weights, scores;
     multiply(weights, queries, keys);
     multiply(scores, gradients, keys + TILE);
+    rows = rowsFrom(order, walk.first, tokens);
     awaitProducts<1>();
     #pragma unroll
     for (int n = 0; n < ROWS / 8; n++)
-      for (int e = 0; e < 4; e++) {
-        const bool isSeen = isPlain || walk.allows(e, first + columnOf(n, e));
-        weights.at[n][e] = isSeen ? exp2of(weights.at[n][e] * SCALE_LOG2 - shift[e / 2]) : 0;
-      }
+      for (int e = 0; e < 4; e++)
+        weights.at[n][e] = exp2of(weights.at[n][e] * SCALE_LOG2 - shift[e / 2]);
+    if (!walk.isPlain(first)) {
+      #pragma unroll
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 0; e < 4; e++)
+          if (!walk.allows(e, first + columnOf(n, e))) weights.at[n][e] = 0;
+    }
     awaitProducts<0>();
     #pragma unroll
     for (int n = 0; n < ROWS / 8; n++)
       for (int e = 0; e < 4; e++) scores.at[n][e] = weights.at[n][e] * (scores.at[n][e] - dot[e / 2]);
     accumulate(sums, scores, keys, scratch);
     awaitProducts<0>();
+    first = next;
   }
 
   #pragma unroll
@@ -125,58 +133,75 @@ KERNEL(const Element* qkv, const int* order, const int4*, const int2* seenBy, co
   const int endHead = kvHead * GROUP + min(GROUP, (part + 1) * share);
   int head = kvHead * GROUP + part * share;
 
-  load<JOINED>(keys, qkv + (HEADS + kvHead) * WIDTH, order, tile, tokens);
-  load<JOINED>(values, qkv + (HEADS + KV_HEADS + kvHead) * WIDTH, order, tile, tokens);
+  const Rows own = rowsFrom(order, tile, tokens);
+  load<JOINED>(keys, qkv + (HEADS + kvHead) * WIDTH, own);
+  load<JOINED>(values, qkv + (HEADS + KV_HEADS + kvHead) * WIDTH, own);
   const int row[2] = {rowAt(order, tile, 0, tokens), rowAt(order, tile, 2, tokens)};
   const int2 nothing = make_int2(0, 0);
   Walk<int2> walk(row[0] < 0 ? nothing : seenBy[row[0]], row[1] < 0 ? nothing : seenBy[row[1]]);
 
-  const auto isDone = [&] { return walk.isDone() || head >= endHead; };
-  const auto fill = [&](int stage) {
-    if (!isDone()) {
-      load<JOINED>(pairs + stage * 2 * TILE, qkv + head * WIDTH, order, walk.first, tokens);
-      load<ATTENDED>(pairs + stage * 2 * TILE + TILE, gradient + head * WIDTH, order, walk.first, tokens);
-      for (int i = threadIdx.x; i < ROWS; i += THREADS) {
-        const i64 at = (i64)head * tokens + order[min(walk.first + i, tokens - 1)];
-        copyNumber(perQuery + stage * 2 * ROWS + i, logSumExp + at);
-        copyNumber(perQuery + stage * 2 * ROWS + ROWS + i, delta + at);
-      }
-    }
+  // Moves to the next tile of queries, and after the last one to the next head. It is a barrier for the block.
+  const auto advance = [&] {
+    walk.next();
+    if (walk.isDone() && ++head < endHead) walk.start();
+  };
+  // The packed rows of the next tile are read a tile early, since the copies wait for them. The first half of the threads
+  // copies log-sum-exps, the other half deltas.
+  Rows rows;
+  int query;
+  const auto readRows = [&] {
+    rows = rowsFrom(order, walk.first, tokens);
+    query = order[min(walk.first + (int)threadIdx.x % ROWS, tokens - 1)];
+  };
+  const float* numbers = threadIdx.x < ROWS ? logSumExp : delta;
+  const auto fill = [&](int stage, int of, bool isWanted) {
+    load<JOINED>(pairs + stage * 2 * TILE, qkv + of * WIDTH, rows, isWanted);
+    load<ATTENDED>(pairs + stage * 2 * TILE + TILE, gradient + of * WIDTH, rows, isWanted);
+    copyNumber(perQuery + stage * 2 * ROWS + threadIdx.x, numbers + (i64)of * tokens + query, isWanted);
     endBatch();
   };
   Sums<COLUMNS> keySums, valueSums;
   clear(keySums);
   clear(valueSums);
-  fill(0);
-  for (int stage = 0; !isDone(); stage ^= 1) {
-    const int first = walk.first;
-    walk.next();
-    if (walk.isDone() && ++head < endHead) walk.start();
-    fill(stage ^ 1);
-    awaitBatches<1>();
-    __syncthreads();
+  int first = walk.first;
+  readRows();
+  fill(0, head, first < walk.end);
+  advance();
+  readRows();
+  for (int stage = 0; first < walk.end; stage ^= 1) {
+    const int next = walk.first, nextHead = head;
+    awaitBatches<0>();
+    advance();
+    fill(stage ^ 1, nextHead, next < walk.end);
     const Element* queries = pairs + stage * 2 * TILE;
     const float* shift = perQuery + stage * 2 * ROWS;
-    const bool isPlain = walk.isPlain(first);
     Sums<ROWS> weights, scores;
     multiply(weights, keys, queries);
     multiply(scores, values, queries + TILE);
+    readRows();
     awaitProducts<1>();
     #pragma unroll
-    for (int n = 0; n < ROWS / 8; n++)
-      for (int e = 0; e < 4; e++) {
-        const int column = columnOf(n, e);
-        const bool isSeen = isPlain || walk.allows(e, first + column);
-        weights.at[n][e] = isSeen ? exp2of(weights.at[n][e] * SCALE_LOG2 - shift[column] * LOG2E) : 0;
-      }
+    for (int n = 0; n < ROWS / 8; n++) {
+      const Pack<float, 2> by = *(const Pack<float, 2>*)(shift + columnOf(n, 0));
+      for (int e = 0; e < 4; e++)
+        weights.at[n][e] = exp2of(weights.at[n][e] * SCALE_LOG2 - by.at[e % 2] * LOG2E);
+    }
+    if (!walk.isPlain(first)) {
+      #pragma unroll
+      for (int n = 0; n < ROWS / 8; n++)
+        for (int e = 0; e < 4; e++)
+          if (!walk.allows(e, first + columnOf(n, e))) weights.at[n][e] = 0;
+    }
     accumulate(valueSums, weights, queries + TILE, scratch);
     awaitProducts<1>();
     #pragma unroll
-    for (int n = 0; n < ROWS / 8; n++)
-      for (int e = 0; e < 4; e++)
-        scores.at[n][e] = weights.at[n][e] * (scores.at[n][e] - shift[ROWS + columnOf(n, e)]);
+    for (int n = 0; n < ROWS / 8; n++) {
+      const Pack<float, 2> dot = *(const Pack<float, 2>*)(shift + ROWS + columnOf(n, 0));
+      for (int e = 0; e < 4; e++) scores.at[n][e] = weights.at[n][e] * (scores.at[n][e] - dot.at[e % 2]);
+    }
     accumulate(keySums, scores, queries, scratch);
     awaitProducts<0>();
+    first = next;
   }
 
   #pragma unroll

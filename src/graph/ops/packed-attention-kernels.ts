@@ -27,7 +27,7 @@ export function attentionKernel(form: AttentionForm): Kernel {
   return kernelOf(form, 'attention', forwardSource, {
     blocks: form.heads,
     minBlocks: 3,
-    tiles: 3,
+    tiles: 4,
     rowBytes: 0,
   });
 }
@@ -155,38 +155,48 @@ __device__ int rowAt(const int* order, int first, int e, int tokens) {
   return place < tokens ? order[place] : -1;
 }
 
-extern __shared__ uint4 shared[];
+// Swizzled tiles begin at multiples of 1024 bytes.
+extern __shared__ __align__(1024) uint4 shared[];
 `;
 
 const forwardSource = `
 KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, Element* attended, float* logSumExp, int tokens) {
   Element* queries = (Element*)shared;
-  Element* keys = queries + TILE;
-  Element* values = keys + TILE;
-  float* scratch = (float*)(values + TILE);
+  Element* values = queries + TILE;
+  Element* keys = values + TILE; // twice a tile of keys: one is filled while the other is read
+  float* scratch = (float*)(keys + 2 * TILE);
   const int head = blockIdx.x, tile = (gridDim.y - 1 - blockIdx.y) * ROWS;
   const Element* keysOf = qkv + (HEADS + head / GROUP) * WIDTH;
   const Element* valuesOf = keysOf + KV_HEADS * WIDTH;
 
-  load<JOINED>(queries, qkv + head * WIDTH, order, tile, tokens);
+  load<JOINED>(queries, qkv + head * WIDTH, rowsFrom(order, tile, tokens));
   const int row[2] = {rowAt(order, tile, 0, tokens), rowAt(order, tile, 2, tokens)};
   const int4 nothing = make_int4(0, 0, 0, 0);
   Walk<int4> walk(row[0] < 0 ? nothing : ranges[row[0]], row[1] < 0 ? nothing : ranges[row[1]]);
-  load<JOINED>(keys, keysOf, order, walk.first, tokens);
+  // The packed rows of the tile at hand and of the next: read a tile early, since the copies wait for them.
+  int first = walk.first;
+  Rows rows = rowsFrom(order, first, tokens);
+  load<JOINED>(keys, keysOf, rows);
   endBatch();
+  walk.next();
+  Rows nextRows = rowsFrom(order, walk.first, tokens);
 
   // For each of the lane's rows: the largest score so far, and the sum of exp(score - largest).
   float largest[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
   Sums<COLUMNS> mixed;
   clear(mixed);
-  while (!walk.isDone()) {
-    const int first = walk.first;
+  for (int stage = 0; first < walk.end; stage ^= 1) {
+    const int next = walk.first;
     awaitBatches<0>();
-    __syncthreads();
-    load<JOINED>(values, valuesOf, order, first, tokens);
+    walk.next();
+    load<JOINED>(values, valuesOf, rows);
+    endBatch();
+    load<JOINED>(keys + (stage ^ 1) * TILE, keysOf, nextRows, next < walk.end);
     endBatch();
     Sums<ROWS> weights;
-    multiply(weights, queries, keys);
+    multiply(weights, queries, keys + stage * TILE);
+    rows = nextRows;
+    nextRows = rowsFrom(order, walk.first, tokens);
     awaitProducts<0>();
     if (!walk.isPlain(first)) {
       #pragma unroll
@@ -210,12 +220,11 @@ KERNEL(const Element* qkv, const int* order, const int4* ranges, const int2*, El
       largest[half] = top;
       total[half] = total[half] * decay + sum;
     }
-    awaitBatches<0>();
-    walk.next();
-    if (!walk.isDone()) load<JOINED>(keys, keysOf, order, walk.first, tokens);
-    endBatch();
+    awaitBatches<1>();
+    __syncthreads();
     accumulate(mixed, weights, values, scratch);
     awaitProducts<0>();
+    first = next;
   }
 
   #pragma unroll

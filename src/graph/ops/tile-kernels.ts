@@ -6,7 +6,7 @@ interface TileShape {
   /** Rows of a tile; sixteen to a warp. */
   readonly rows: number;
   readonly threads: number;
-  /** Bytes of one tile. */
+  /** Most bytes of one tile. */
   readonly bytes: number;
   /** Further bytes that a block's products need. */
   readonly scratchBytes: number;
@@ -59,11 +59,27 @@ ${products}`;
 }
 
 const geometry = `
-// A piece is the elements in sixteen bytes. A panel is one piece of every row, one after the other, and a tile is its
-// panels. Tensor cores read eight rows of a panel together, which are 128 adjacent bytes. A spare piece between panels
-// puts the pieces of a row in different banks.
-constexpr int PIECE = 16 / sizeof(Element), PANEL = (ROWS + 1) * PIECE, TILE = COLUMNS / PIECE * PANEL;
-__device__ int placeOf(int row, int column) { return column / PIECE * PANEL + row * PIECE + column % PIECE; }
+// A piece is the elements in sixteen bytes.
+//
+// A tile that tensor cores of Hopper read has slabs of 64 columns, one after the other, and a row of a slab is 128
+// adjacent bytes. Its pieces change places by their number XOR the row's, modulo 8 (swizzle of 128 bytes): so neither
+// eight pieces of a row nor one piece of eight rows share banks. It takes whole slabs.
+//
+// Any other tile has panels: one piece of every row, one after the other. Tensor cores read eight rows of a panel
+// together, which are 128 adjacent bytes. A spare piece between panels puts the pieces of a row in different banks. But
+// a row's bytes lie apart, and their copy takes four times as many requests to the L2 cache.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+constexpr bool IS_SWIZZLED = sizeof(Element) == 2 && COLUMNS % 64 == 0;
+#else
+constexpr bool IS_SWIZZLED = false;
+#endif
+constexpr int PIECE = 16 / sizeof(Element), SLAB = ROWS * 64, PANEL = (ROWS + 1) * PIECE;
+constexpr int TILE = IS_SWIZZLED ? COLUMNS / 64 * SLAB : COLUMNS / PIECE * PANEL;
+__device__ int placeOf(int row, int column) {
+  if constexpr (IS_SWIZZLED)
+    return column / 64 * SLAB + row * 64 + (column / PIECE % 8 ^ row % 8) * PIECE + column % PIECE;
+  else return column / PIECE * PANEL + row * PIECE + column % PIECE;
+}
 
 // This lane's share of a warp's product, of sixteen rows and N columns.
 template <int N> struct Sums { float at[N / 8][4]; };
@@ -92,13 +108,15 @@ __device__ float rowMax(float x) {
   return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
 }
 
-__device__ void copyPiece(Element* to, const Element* from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
-    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+// Copies that go on while the thread does. Where nothing is wanted they write zeros instead, without a branch: a branch
+// between the start and the end of a product on Hopper would make the product wait.
+__device__ void copyPiece(Element* to, const Element* from, bool isWanted) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isWanted ? 16 : 0) : "memory");
 }
-__device__ void copyNumber(float* to, const float* from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;"
-    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+__device__ void copyNumber(float* to, const float* from, bool isWanted) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+    :: "r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(isWanted ? 4 : 0) : "memory");
 }
 // Ends a batch: all copies since the last call.
 __device__ void endBatch() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -110,21 +128,32 @@ template <int Pending> __device__ void awaitBatches() {
 #endif
 }
 
-// Starts to fill a tile with ROWS rows, Pitch elements apart: those in \`order\` from \`first\` on. At its end the last
-// row is read again. A thread fills one column.
-template <int Pitch>
-__device__ void load(Element* tile, const Element* source, const int* order, int first, int count) {
-  constexpr int pieces = COLUMNS / PIECE, step = THREADS / pieces;
-  const int top = threadIdx.x / pieces, column = threadIdx.x % pieces * PIECE;
-  if (top >= step) return;
+// A thread copies one column of a tile: a piece of every STEP-th row, COPIES in all.
+constexpr int PIECES = COLUMNS / PIECE, STEP = THREADS / PIECES, COPIES = (ROWS + STEP - 1) / STEP;
+
+// The rows that this thread copies of a tile: those in \`order\` from \`first\` on. At its end the last row is read again.
+struct Rows { int at[COPIES]; };
+__device__ Rows rowsFrom(const int* order, int first, int count) {
+  Rows rows;
   #pragma unroll
-  for (int below = 0; below < ROWS; below += step) {
-    const int row = top + below;
-    if (ROWS % step != 0 && row >= ROWS) break;
+  for (int i = 0; i < COPIES; i++)
+    rows.at[i] = order[min(first + (int)threadIdx.x / PIECES + i * STEP, count - 1)];
+  return rows;
+}
+
+// Starts to fill a tile with rows that are Pitch elements apart. The tile is worthless where it is not wanted.
+template <int Pitch>
+__device__ void load(Element* tile, const Element* source, const Rows& rows, bool isWanted = true) {
+  const int top = threadIdx.x / PIECES, column = threadIdx.x % PIECES * PIECE;
+  if (top >= STEP) return;
+  #pragma unroll
+  for (int i = 0; i < COPIES; i++) {
+    const int row = top + i * STEP;
+    if (ROWS % STEP != 0 && row >= ROWS) break;
     Element* to = tile + placeOf(row, column);
-    const Element* from = source + (i64)order[min(first + row, count - 1)] * Pitch + column;
+    const Element* from = source + (i64)rows.at[i] * Pitch + column;
     if constexpr (WIDTH % PIECE == 0) {
-      if (WIDTH == COLUMNS || column < WIDTH) copyPiece(to, from);
+      if (WIDTH == COLUMNS || column < WIDTH) copyPiece(to, from, isWanted);
       else *(Pack<Element, PIECE>*)to = {};
     } else {
       for (int c = 0; c < PIECE; c++) to[c] = column + c < WIDTH ? from[c] : Element{};
@@ -219,7 +248,18 @@ function hopperInstructions(dtype: FloatDType, columns: number, rows: number): s
   const [few, many] = [rows / 2, columns / 2];
   return `
 __device__ u64 describe(const Element* from, int leadingBytes, int strideBytes) {
-  return (u64)(((u32)__cvta_generic_to_shared(from) & 0x3ffff) >> 4) | (u64)(leadingBytes >> 4) << 16 | (u64)(strideBytes >> 4) << 32;
+  return (u64)(((u32)__cvta_generic_to_shared(from) & 0x3ffff) >> 4) | (u64)(leadingBytes >> 4) << 16 |
+    (u64)(strideBytes >> 4) << 32 | (u64)IS_SWIZZLED << 62;
+}
+// Sixteen columns of a tile from the k-th on, as an operand that is multiplied along its rows.
+__device__ u64 columnsAt(const Element* tile, int k) {
+  if constexpr (IS_SWIZZLED) return describe(tile + k / 64 * SLAB + k % 64, 16, 1024);
+  else return describe(tile + placeOf(0, k), 2 * PANEL, 128);
+}
+// Sixteen rows of a tile from the k-th on, as an operand that is multiplied along its columns.
+__device__ u64 rowsAt(const Element* tile, int k) {
+  if constexpr (IS_SWIZZLED) return describe(tile + k * 64, 2 * SLAB, 1024);
+  else return describe(tile + placeOf(k, 0), 128, 2 * PANEL);
 }
 // d = a bᵀ or d += a bᵀ, over sixteen columns.
 __device__ void multiplyStep(Sums<ROWS>& d, u64 a, u64 b, int isSum) {
@@ -262,7 +302,7 @@ __device__ void multiply(Sums<ROWS>& sums, const Element* a, const Element* b) {
   beginProduct();
   #pragma unroll
   for (int k = 0; k < COLUMNS; k += 16)
-    multiplyStep(sums, describe(a + placeOf(0, k), 2 * PANEL, 128), describe(b + placeOf(0, k), 2 * PANEL, 128), k > 0);
+    multiplyStep(sums, columnsAt(a, k), columnsAt(b, k), k > 0);
   endProduct();
 }
 
@@ -273,7 +313,7 @@ __device__ void accumulate(Sums<COLUMNS>& sums, const Sums<ROWS>& weights, const
   for (int k = 0; k < ROWS; k += 16) pack(x[k / 16], weights, k);
   beginProduct();
   #pragma unroll
-  for (int k = 0; k < ROWS; k += 16) accumulateStep(sums, x[k / 16], describe(b + placeOf(k, 0), 128, 2 * PANEL));
+  for (int k = 0; k < ROWS; k += 16) accumulateStep(sums, x[k / 16], rowsAt(b, k));
   endProduct();
 }
 `;
