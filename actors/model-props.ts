@@ -99,10 +99,12 @@ export class SharedWeights {
   readonly #frozen: VersionedArena | null;
   /** The adapters, or the weights without any: their version rises with every update. */
   readonly #stepped: VersionedArena;
+  readonly #device: Device;
 
   /** @param device the one that models compute on */
   constructor(device: Device, props: WeightProps) {
     const { frozenLength = 0, adapter } = props;
+    this.#device = device;
     const base = new VersionedArena(device, props);
     this.arena = base.arena;
     if (adapter === undefined) {
@@ -134,7 +136,7 @@ export class SharedWeights {
   /**
    * Works with the weights of one version, once they are here. The result of work during which the weights were written
    * is thrown away; this happens only to work that nobody waits for any more. Weights of a file leave memory
-   * afterwards, because a decoder has all of them at once.
+   * afterwards, because a decoder has all of them at once, and the device's memory for tensors of passes is freed.
    *
    * @throws RUNTIME_CANCELLED when the weights have gone past that version
    */
@@ -149,6 +151,7 @@ export class SharedWeights {
       for (const arena of [this.arena, this.working.arena]) {
         if (arena instanceof Arena) letGo(arena.data);
       }
+      this.#device.trim();
     }
   }
 }

@@ -118,7 +118,7 @@ export abstract class TrainedActor<Props extends TrainedProps, Model extends Net
       miniBatches,
       { loss, microBatch, epochs, learningRate, ...options },
       (done) => progress?.data.set([done]),
-    );
+    ).finally(() => this.device.trim());
     return together(update, signal);
   }
 

@@ -22,6 +22,16 @@ export abstract class BlockingDevice {
     return profileRuns(this.runtime);
   }
 
+  /** Does nothing: uploads are copies within this process, or small. */
+  pin(): void {
+    return;
+  }
+
+  /** Frees nothing: the memory is this process's own, or small. */
+  trim(): void {
+    return;
+  }
+
   freeBytes(): null {
     return null;
   }

@@ -56,6 +56,12 @@ export interface Device extends Disposable {
    */
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): View<D>;
 
+  /**
+   * Prepares a tensor of this process's memory for uploads at the full speed of the bus. Its memory must outlast the
+   * device.
+   */
+  pin(tensor: Tensor): void;
+
   /** Copies a tensor into a view of its dtype and size. The tensor may change once the call returns. */
   upload(from: Tensor, to: View): void;
 
@@ -80,6 +86,12 @@ export interface Device extends Disposable {
 
   /** Starts to time what runs, until the profile ends; one at a time. */
   profile(): Profile;
+
+  /**
+   * Frees memory that is only kept for later work, for other threads to use. It is called between passes: workspaces
+   * give back their tensors, as in `reset`. Recordings keep their memory.
+   */
+  trim(): void;
 
   /** Free memory in bytes; null where the device cannot tell. */
   freeBytes(): number | null;

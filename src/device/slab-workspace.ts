@@ -72,7 +72,13 @@ export abstract class SlabWorkspace<
   }
 
   [Symbol.dispose](): void {
+    this.clear();
+  }
+
+  /** Gives every tensor and all memory back. */
+  protected clear(): void {
     this.release({ slab: 0, used: 0 });
+    this.#firstBytes = SLAB_BYTES;
     this.#freeFrom(0);
   }
 

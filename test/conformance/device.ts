@@ -139,6 +139,26 @@ export function conformsToDevice(name: string, open: () => Device): void {
         assert.deepEqual(await numbers(program.run({ x, z: x }, workspace)['y']!), [3, 6]);
       });
 
+      it('run again after memory was trimmed, and recordings as well', async () => {
+        using program = device.compile(scaleAndAdd());
+        using workspace = device.workspace();
+        using recorded = device.workspace();
+        const pinned = tensorOf('f32', [2], [1, 2]);
+        device.pin(pinned);
+        const [x, z] = [put(pinned), put(tensorOf('f32', [2], [10, 20]))];
+        using y = device.allocate('f32', [2]);
+        using recording = device.record(() => {
+          recorded.reset();
+          const once = program.run({ x, z }, recorded)['y']!;
+          program.run({ x: once, z }, recorded, { y });
+        });
+        assert.deepEqual(await numbers(program.run({ x, z }, workspace)['y']!), [12, 24]);
+        device.trim();
+        assert.deepEqual(await numbers(program.run({ x, z }, workspace)['y']!), [12, 24]);
+        recording.run();
+        assert.deepEqual(await numbers(y), [34, 68]);
+      });
+
       it('stay bound from one run to the next', async () => {
         using program = device.compile(scaleAndAdd());
         const [x, z] = [put(tensorOf('f32', [2], [1, 2])), put(tensorOf('f32', [2], [0, 0]))];

@@ -140,6 +140,14 @@ export class FarDevice implements Device {
     return this.#near.profile();
   }
 
+  pin(): void {
+    return;
+  }
+
+  trim(): void {
+    return;
+  }
+
   freeBytes(): number | null {
     return this.#freeBytes;
   }

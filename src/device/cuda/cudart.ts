@@ -11,6 +11,10 @@ type Direction = keyof typeof direction;
 
 /** `cudaErrorMemoryAllocation` */
 const OUT_OF_MEMORY = 2;
+/** `cudaErrorHostMemoryAlreadyRegistered` */
+const ALREADY_LOCKED = 712;
+/** `cudaHostRegisterPortable`: pages are locked for all cards. */
+const PORTABLE = 1;
 /** `cudaErrorNotReady` */
 const NOT_READY = 600;
 /** `cudaStreamCaptureModeRelaxed`: other calls of this thread do not spoil the capture. */
@@ -30,6 +34,8 @@ export class Cudart {
   readonly #memcpy: Code<
     [bigint | ArrayBufferView, bigint | ArrayBufferView, number, number, bigint]
   >;
+  readonly #hostRegister: Code<[ArrayBufferView, number, number]>;
+  readonly #hostUnregister: Code<[ArrayBufferView]>;
   readonly #memset: Code<[bigint, number, number, bigint]>;
   readonly #memoryInfo: Code<[Out, Out]>;
   readonly #synchronize: Code<[bigint]>;
@@ -70,6 +76,8 @@ export class Cudart {
       'int',
       'void *',
     ]);
+    this.#hostRegister = define(library, 'cudaHostRegister', ['void *', 'size_t', 'uint']);
+    this.#hostUnregister = define(library, 'cudaHostUnregister', ['void *']);
     this.#memset = define(library, 'cudaMemsetAsync', ['void *', 'int', 'size_t', 'void *']);
     this.#memoryInfo = define(library, 'cudaMemGetInfo', ['void *', 'void *']);
     this.#synchronize = define(library, 'cudaStreamSynchronize', ['void *']);
@@ -147,6 +155,25 @@ export class Cudart {
   ): void {
     this.#check(this.#memcpy(to, from, byteLength, direction[way], this.stream), 'cudaMemcpy');
     if (way !== 'deviceToDevice') this.synchronize();
+  }
+
+  /**
+   * Locks the pages of this process's memory, so that copies from there reach the bus's speed. Where the system does not
+   * let them be locked, copies are right and slower.
+   */
+  pin(data: ArrayBufferView): void {
+    let code = this.#hostRegister(data, data.byteLength, PORTABLE);
+    if (code === ALREADY_LOCKED) {
+      // It may be the lock of a thread that was ended, on memory that lay here before.
+      this.unpin(data);
+      code = this.#hostRegister(data, data.byteLength, PORTABLE);
+    }
+    if (code !== 0) this.#clearError();
+  }
+
+  /** Undoes `pin`. */
+  unpin(data: ArrayBufferView): void {
+    if (this.#hostUnregister(data) !== 0) this.#clearError();
   }
 
   zero(address: bigint, byteLength: number): void {

@@ -47,6 +47,8 @@ export class CudaDevice implements Device {
   readonly #ordinal: number;
   readonly #runtime: Runtime;
   readonly #cudart: Cudart;
+  /** The workspaces that are not disposed. */
+  readonly #workspaces = new Set<CudaWorkspace>();
   readonly #kernelNodes: KernelNodes;
   readonly #memory: DeviceMemory;
   readonly #owned: DisposableStack;
@@ -87,7 +89,11 @@ export class CudaDevice implements Device {
   }
 
   workspace(): Workspace {
-    return new CudaWorkspace(this, this.#cudart);
+    const workspace = new CudaWorkspace(this, this.#cudart, () => {
+      this.#workspaces.delete(workspace);
+    });
+    this.#workspaces.add(workspace);
+    return workspace;
   }
 
   part<D extends DType>(view: View<D>, start: number, shape: readonly number[]): CudaView<D> {
@@ -140,6 +146,17 @@ export class CudaDevice implements Device {
 
   profile(): Profile {
     return profileCard(this.name, this.#cudart, this.#runtime, this.#kernelNodes);
+  }
+
+  pin({ data }: Tensor): void {
+    this.#cudart.pin(data);
+    this.#owned.defer(() => {
+      this.#cudart.unpin(data);
+    });
+  }
+
+  trim(): void {
+    for (const workspace of this.#workspaces) workspace.trim();
   }
 
   freeBytes(): number {

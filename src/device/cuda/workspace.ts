@@ -15,14 +15,19 @@ interface CudaSlab {
 export class CudaWorkspace extends SlabWorkspace<CudaSlab> {
   readonly #device: Device;
   readonly #cudart: Cudart;
+  readonly #onDispose: () => void;
+  /** True if a recording works in this memory, which it must find in its place. */
+  #isRecorded = false;
 
-  constructor(device: Device, cudart: Cudart) {
+  constructor(device: Device, cudart: Cudart, onDispose: () => void) {
     super();
     this.#device = device;
     this.#cudart = cudart;
+    this.#onDispose = onDispose;
   }
 
   take<D extends DType>(dtype: D, shape: readonly number[]): CudaView<D> {
+    this.#isRecorded ||= this.#cudart.isCapturing;
     const { slab, byteOffset } = this.cut(dtype, shape);
     return cudaView(this.#device, dtype, shape, slab.address + BigInt(byteOffset));
   }
@@ -33,11 +38,21 @@ export class CudaWorkspace extends SlabWorkspace<CudaSlab> {
     return view;
   }
 
+  /** Gives every tensor and all memory back, unless a recording works in it. */
+  trim(): void {
+    if (!this.#isRecorded) this.clear();
+  }
+
   protected allocateSlab(byteLength: number): CudaSlab {
     return { address: this.#cudart.allocate(byteLength), byteLength };
   }
 
   protected freeSlab({ address }: CudaSlab): void {
     this.#cudart.free(address);
+  }
+
+  override [Symbol.dispose](): void {
+    super[Symbol.dispose]();
+    this.#onDispose();
   }
 }

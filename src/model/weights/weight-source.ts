@@ -134,23 +134,17 @@ export class OffloadedModules implements WeightSource {
     this.#device = device;
     this.#arena = arena;
     this.#modules = modules;
+    device.pin(arena.flat);
   }
 
   take(module: string): Promise<Lease> {
-    const views: Record<string, View & Disposable> = {};
+    const workspace = this.#device.workspace();
+    const views: Record<string, View> = {};
     const { inputs = {} } = this.#modules.get(module) ?? {};
     for (const [input, { parameters, shape }] of Object.entries(inputs)) {
-      const tensor = this.#arena.span(namesOf(parameters), shape);
-      const view = this.#device.allocate(tensor.dtype, tensor.shape);
-      this.#device.upload(tensor, view);
-      views[input] = view;
+      views[input] = workspace.put(this.#arena.span(namesOf(parameters), shape));
     }
-    return Promise.resolve({
-      views,
-      [Symbol.dispose]() {
-        for (const view of Object.values(views)) view[Symbol.dispose]();
-      },
-    });
+    return Promise.resolve({ views, [Symbol.dispose]: () => workspace[Symbol.dispose]() });
   }
 }
 
