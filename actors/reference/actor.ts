@@ -2,7 +2,7 @@ import { Policy } from '../../src/model/policy.ts';
 import type { MicroBatchOptions } from '../../src/training/micro-batches.ts';
 import { evaluate, type EvaluateReply, type EvaluateRequest } from '../joint/evaluate.ts';
 import { ModelActor } from '../model-actor.ts';
-import type { ModelProps } from '../model-props.ts';
+import { FROZEN_VERSION, type ModelProps } from '../model-props.ts';
 import { actorFactory, type Actor, type Context } from '../runtime/actor.ts';
 import { referenceProtocol } from './protocol.ts';
 
@@ -24,6 +24,10 @@ class ReferenceActor extends ModelActor implements Actor<typeof referenceProtoco
       isVisionFixed: model.isVisionFixed ?? false,
     });
     this.#microBatch = microBatch;
+  }
+
+  takeWeights(_: unknown, { signal }: Context): Promise<void> {
+    return this.weights.at(FROZEN_VERSION, signal, () => undefined);
   }
 
   logProbs(request: EvaluateRequest, { signal }: Context): Promise<EvaluateReply> {

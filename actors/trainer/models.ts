@@ -18,7 +18,7 @@ import type { Logger } from '../runtime/actor.ts';
 import type { SharedMarker, WithSharedBlocks } from '../runtime/shared-blocks.ts';
 import type { ActorSystem } from '../runtime/system.ts';
 import { adapterBlock, type PolicyWeights } from '../weights/policy-weights.ts';
-import { weightsMarker, WeightSync } from '../weights/sync.ts';
+import { weightsMarker, WeightSync, type Synced } from '../weights/sync.ts';
 import type { ComputeSettings, ModelSettings } from './settings.ts';
 
 /**
@@ -80,7 +80,20 @@ export async function loadCritic(
 }
 
 /**
- * Freezes the reference: a copy of the policy's weights as they are now. Where adapters are trained, the reference reads
+ * True where the reference needs no f32 memory of its own: a copy in the dtype that it computes in, on its device or
+ * offloaded from it, is filled from the policy's weights before these change.
+ *
+ * @param moves true for a reference that moves later, in f32
+ */
+export function takesPolicyWeights(reference: ComputeSettings, moves: boolean): boolean {
+  const { devices, storage, computeDType } = reference;
+  const isAsExact = storage === 'f32' || storage === computeDType;
+  return !moves && isAsExact && devices.every((device) => device !== 'cpu');
+}
+
+/**
+ * Freezes the reference: the policy's weights as they are now. They are copied, unless `takesPolicyWeights` says that a
+ * copy in another place will do. Where adapters are trained, the reference reads
  * the very weights beside them.
  */
 export function freezeReference(
@@ -89,8 +102,17 @@ export function freezeReference(
   { arena, frozenLength }: LoadedModel,
   weights: PolicyWeights,
   logger: Logger,
+  moves: boolean,
 ): ReferenceWeights {
   if (weights.frozen !== null) return new ReferenceWeights(weights.frozen, null);
+  const frozenAs = (of: Pick<Synced, 'arena' | 'block'>): WeightSync => {
+    const frozen = new WeightSync(system, 'reference', { ...settings, ...of }, logger);
+    frozen.publish(FROZEN_VERSION);
+    return frozen;
+  };
+  if (takesPolicyWeights(settings, moves)) {
+    return new ReferenceWeights(frozenAs({ arena, block: 'policy' }), null);
+  }
   const marker = modelMarker('reference', arena.byteLength, settings);
   const copy = new Arena(arena.layout, system.blocks.get(marker));
   for (const { start, end } of slices(arena.data.length, COPIED_AT_ONCE)) {
@@ -100,8 +122,7 @@ export function freezeReference(
     letGo(from!);
     letGo(to!);
   }
-  const frozen = new WeightSync(system, 'reference', { ...settings, arena: copy }, logger);
-  frozen.publish(FROZEN_VERSION);
+  const frozen = frozenAs({ arena: copy });
   const [own, policy] = [copy, arena].map((whole) => whole.from(frozenLength));
   return new ReferenceWeights(frozen, { own: own!, policy: policy!, storage: settings.storage });
 }

@@ -82,6 +82,8 @@ export function planRun(
       ? null
       : {
           model: referenceModel(config),
+          /** True where it moves towards the policy. */
+          moves: worker.ref.syncRefModel,
           microBatch: microBatch(config, worker.actor, 'experience'),
         },
     rollout: {

@@ -37,6 +37,7 @@ import {
   loadPolicy,
   modelProps,
   policyProps,
+  takesPolicyWeights,
   trainedProps,
   type LoadedModel,
 } from './models.ts';
@@ -47,6 +48,8 @@ import type { Reporter } from './reporter.ts';
 
 /** Time for a user's function to do what it does at exit. One that still computes then is ended. */
 const REWARD_GRACE_MS = 3_000;
+/** Long enough to bring the weights of a large model to a device. */
+const TAKING_MS = 600_000;
 /** Supervision of actors that hold state of the step: their loss ends the run. */
 const essential = { onCrash: 'escalate' } as const;
 /** Supervision of actors on nodes. A node may be lost with all its actors; the run goes on while others are left. */
@@ -78,9 +81,12 @@ export async function spawnRun(
   // The reference takes the weights before anything restores or trains them.
   let reference: RunActors['reference'] = null;
   if (plan.reference !== null) {
-    const { model, ...settings } = plan.reference;
-    const frozen = owned.use(freezeReference(system, model, policy, weights, logger));
+    const { model, moves, ...settings } = plan.reference;
+    const frozen = owned.use(freezeReference(system, model, policy, weights, logger, moves));
     const ref = await spawnReference(system, settings, policy, frozen.sync, places.reference);
+    if (takesPolicyWeights(model, moves)) {
+      await ref.ask.takeWeights(undefined, { timeoutMs: TAKING_MS, signal: system.starting });
+    }
     reference = { ref, weights: frozen };
   }
   const critic = plan.critic && (await loadCritic(system, plan.critic.model));

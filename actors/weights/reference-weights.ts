@@ -37,7 +37,7 @@ interface MovingWeights {
  */
 export class ReferenceWeights implements AsyncDisposable {
   readonly sync: WeightSync;
-  /** Null beside adapters: the weights under them are the policy's own. */
+  /** Null where they never move: beside adapters, and where the only copy is in the dtype that they compute in. */
   readonly #moving: MovingWeights | null;
 
   /** @param sync of the weights, published already */
@@ -107,7 +107,8 @@ export class ReferenceWeights implements AsyncDisposable {
     if (this.#moving !== null) return this.#moving;
     throw new CxmindError(
       'CHECKPOINT_INVALID',
-      'a reference that moved, in a run that trains adapters: lora has to be as it was',
+      'a reference that moved, in a run that keeps it where training started: worker.ref.sync_ref_model and ' +
+        'worker.actor.model.lora have to be as they were',
     );
   }
 }

@@ -30,6 +30,8 @@ export interface Synced {
   readonly devices: readonly DeviceName[];
   /** True where weights stay in the host's memory, and a device has one module at a time. */
   readonly isOffloaded: boolean;
+  /** Name of the weights whose block the arena lies over; their own where it is left out. */
+  readonly block?: string;
 }
 
 /** Name and address of an actor. */
@@ -75,9 +77,9 @@ export class WeightSync implements AsyncDisposable {
   /** Settles when nobody in this process copies the weights. */
   #reading: Promise<unknown> = Promise.resolve();
 
-  /** @param synced weights over the block that `weightsMarker(name, …)` stands for in this process */
+  /** @param synced weights over the block that `weightsMarker(block, …)` stands for in this process */
   constructor(system: ActorSystem, name: string, synced: Synced, logger: Logger) {
-    const { arena, computeDType, devices, isOffloaded } = synced;
+    const { arena, computeDType, devices, isOffloaded, block = name } = synced;
     this.#system = system;
     this.#name = name;
     this.#arena = arena;
@@ -85,7 +87,7 @@ export class WeightSync implements AsyncDisposable {
     this.#isOffloaded = isOffloaded;
     this.#logger = logger;
     this.#shared = {
-      weights: weightsMarker(name, arena.byteLength, isInFile(arena.buffer)),
+      weights: weightsMarker(block, arena.byteLength, isInFile(arena.buffer)),
       version: { $shared: `version/${name}`, sizeBytes: versionBytes },
     };
     const { blocks } = system;

@@ -9,6 +9,7 @@ import {
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { configFrom } from '../../../src/config/load.ts';
+import type { DeviceName } from '../../../src/device/open.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import { loraB } from '../../../src/model/adapters/adapter.ts';
 import { bf16ToNumber, numberToBf16 } from '../../../src/tensor/dtype.ts';
@@ -19,7 +20,7 @@ import { keepingLogger } from '../../support/tiny-run.ts';
 
 const isBf16 = (value: number): boolean => value === bf16ToNumber(numberToBf16(value));
 
-/** Loads a policy as a run does, and calls `look` while it is there. */
+/** Loads a policy as a run does, and calls `look` while it is there. @param device of the reference */
 async function withPolicy(
   items: readonly string[],
   look: (loaded: {
@@ -31,6 +32,7 @@ async function withPolicy(
     /** True where the reference reads the very memory that the policy does. */
     isShared: boolean;
   }) => void,
+  device: DeviceName = 'cpu',
 ): Promise<void> {
   const model = `worker.actor.model.model_path=${goldenPath('micro-vl')}`;
   const { config } = await configFrom([model, 'worker.rollout.n=2', ...items], { purpose: null });
@@ -39,9 +41,10 @@ async function withPolicy(
   const plan = planRun(config);
   const policy = await loadPolicy(system, plan.policy.model);
   await using weights = new PolicyWeights(system, policy, logger);
+  const settings = plan.reference && { ...plan.reference.model, devices: [device] };
   await using frozen =
-    plan.reference && freezeReference(system, plan.reference.model, policy, weights, logger);
-  const memory = frozen && system.blocks.get(frozen.sync.markers('cpu').weights);
+    settings && freezeReference(system, settings, policy, weights, logger, plan.reference!.moves);
+  const memory = frozen && system.blocks.get(frozen.sync.markers(device).weights);
   const reference = memory && new Float32Array(memory);
   const { threads } = policyProps(policy, weights, 'cpu');
   look({ config, policy, reference, threads, isShared: memory === policy.arena.buffer });
@@ -66,6 +69,22 @@ describe('loadPolicy', () => {
     await withPolicy(['algorithm.disable_kl=true'], ({ reference }) => {
       assert.equal(reference, null);
     });
+  });
+
+  it('gives a reference on a card no memory here, unless it moves or is rounded for itself', async () => {
+    const isSharedWith = async (...items: readonly string[]): Promise<boolean> => {
+      let found: boolean | undefined;
+      await withPolicy(items, ({ isShared }) => (found = isShared), 'cuda:0');
+      return found!;
+    };
+    const offloaded = 'worker.ref.offload.offload_params=true';
+    const narrow = 'worker.ref.fsdp.torch_dtype=bf16';
+    const computed = 'worker.ref.fsdp.mp_param_dtype=bf16';
+    assert.equal(await isSharedWith(), true);
+    assert.equal(await isSharedWith(offloaded), true);
+    assert.equal(await isSharedWith(narrow, computed), true);
+    assert.equal(await isSharedWith(narrow), false);
+    assert.equal(await isSharedWith('worker.ref.sync_ref_model=true'), false);
   });
 
   effectOf('worker.actor.fsdp.enable_cpu_offload', 'worker.actor.offload.offload_params');
