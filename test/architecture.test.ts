@@ -155,6 +155,7 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/demo': [...ground, 'src/tensor', 'src/model', 'src/vision'],
   'src/convert': [...ground, 'src/data', 'src/reward'],
+  'src/doctor': ground,
   'src/optim': [...ground, 'src/tensor', 'src/graph', 'src/device'],
   'src/metrics': ground,
   'src/evaluation': [...ground, 'src/text', 'src/data', 'src/reward'],
@@ -164,7 +165,13 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   ...bytes,
   ...roles,
   'src/index': everything,
-  'src/cli': [...everything, 'src/serving', ...Object.keys(bytes), ...Object.keys(roles)],
+  'src/cli': [
+    ...everything,
+    'src/doctor',
+    'src/serving',
+    ...Object.keys(bytes),
+    ...Object.keys(roles),
+  ],
   bin: ['src/cli'],
 };
 

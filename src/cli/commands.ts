@@ -1,6 +1,7 @@
 import { Completion } from './completion.ts';
 import { ConfigCommand } from './config.ts';
 import { Convert } from './convert.ts';
+import { Doctor } from './doctor.ts';
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
 import { HelpCommand } from './help.ts';
@@ -19,6 +20,7 @@ export const commands = {
   completion: Completion,
   config: ConfigCommand,
   convert: Convert,
+  doctor: Doctor,
   eval: Eval,
   generate: Generate,
   help: HelpCommand,

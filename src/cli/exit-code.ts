@@ -49,7 +49,7 @@ export function failureOf(thrown: unknown): Failure {
   if (exitCode === undefined) {
     return { exitCode: 1, text: faultText(failure) };
   }
-  return { exitCode, text: exitCode === 0 ? '' : (failure as Error).message };
+  return { exitCode, text: hasSpoken(failure) ? '' : (failure as Error).message };
 }
 
 function exitCodeOf(error: CxmindError): number {
@@ -82,6 +82,11 @@ function faultText(thrown: unknown): string {
   const stack = thrown instanceof Error ? thrown.stack : undefined;
   if (stack !== undefined && process.env['CXMIND_DEBUG'] !== undefined) return stack;
   return `${messageOf(thrown)} (a fault of cxmind: CXMIND_DEBUG=1 shows where)`;
+}
+
+/** True for the exit of a command that has said everything itself, as help and `doctor` have. */
+function hasSpoken(failure: unknown): boolean {
+  return failure instanceof Error && 'code' in failure && failure.code === 'EEXIT';
 }
 
 /** The exit code of oclif's own errors: wrong flags, unknown commands, help that was shown. */

@@ -2,7 +2,7 @@ import { CxmindError } from '../../errors.ts';
 import type { LibraryProduct, ProductBatch } from '../../graph/kernel.ts';
 import { bytesPerElement, type DType } from '../../tensor/dtype.ts';
 import type { Cudart } from './cudart.ts';
-import { define, openLibrary, type Code, type Out } from './library.ts';
+import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
 
 /** `cudaDataType` of a product's operands and results. */
 const dataTypes: Readonly<Partial<Record<DType, number>>> = { f32: 0, f16: 2, bf16: 14 };
@@ -18,6 +18,19 @@ const WORKSPACE_BYTES = 32 * 2 ** 20;
 export interface Operand {
   readonly address: bigint;
   readonly dtype: DType;
+}
+
+/**
+ * Loads cuBLAS.
+ *
+ * @throws DEVICE_MISSING
+ */
+export function openCublas(): Library {
+  return openLibrary(
+    'cuBLAS',
+    ['libcublas.so.13', 'libcublas.so.12', 'libcublas.so'],
+    "it belongs to CUDA; put the folder of CUDA 13's `libcublas.so.13` on LD_LIBRARY_PATH",
+  );
 }
 
 /** cuBLAS on one stream. Its matrices are column-major and ours row-major, so it computes the transposed product. */
@@ -40,11 +53,7 @@ export class Cublas implements Disposable {
 
   /** @throws DEVICE_MISSING without the library */
   constructor(cudart: Cudart) {
-    const library = openLibrary(
-      'cuBLAS',
-      ['libcublas.so.13', 'libcublas.so.12', 'libcublas.so'],
-      "it belongs to CUDA; put the folder of CUDA 13's `libcublas.so.13` on LD_LIBRARY_PATH",
-    );
+    const library = openCublas();
     const out: Out = new BigUint64Array(new SharedArrayBuffer(8));
     check(define<[Out]>(library, 'cublasCreate_v2', ['void *'])(out), 'cublasCreate');
     this.#handle = out[0]!;

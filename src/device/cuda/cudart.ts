@@ -283,7 +283,12 @@ function errorTextOf(library: Library): ErrorText {
   return library.func('cudaGetErrorString', 'const char *', ['int']) as ErrorText;
 }
 
-function openCudart(): Library {
+/**
+ * Loads CUDA's runtime library.
+ *
+ * @throws DEVICE_MISSING
+ */
+export function openCudart(): Library {
   openDriver();
   return openLibrary(
     "CUDA's runtime library",

@@ -2,12 +2,25 @@ import { CxmindError } from '../../errors.ts';
 import { kernelPrelude } from '../../graph/kernel-prelude.ts';
 import type { Kernel } from '../../graph/kernel.ts';
 import type { NativeFunction } from '../../native.ts';
-import { define, openLibrary, type Code, type Out } from './library.ts';
+import { define, openLibrary, type Code, type Library, type Out } from './library.ts';
 
 /** `NVRTC_ERROR_INVALID_OPTION` */
 const INVALID_OPTION = 5;
 const wayOut =
   "install CUDA 13's NVRTC, as in `pip install nvidia-cuda-nvrtc`, and put its folder on LD_LIBRARY_PATH";
+
+/**
+ * Loads NVRTC.
+ *
+ * @throws DEVICE_MISSING
+ */
+export function openNvrtc(): Library {
+  return openLibrary(
+    "CUDA's compiler of kernels",
+    ['libnvrtc.so.13', 'libnvrtc.so.12', 'libnvrtc.so'],
+    wayOut,
+  );
+}
 
 /** Machine code, and the names of the kernels in it. */
 export interface Compiled {
@@ -28,11 +41,7 @@ export class Nvrtc {
 
   /** @throws DEVICE_MISSING without the library */
   constructor() {
-    const library = openLibrary(
-      "CUDA's compiler of kernels",
-      ['libnvrtc.so.13', 'libnvrtc.so.12', 'libnvrtc.so'],
-      wayOut,
-    );
+    const library = openNvrtc();
     this.#create = define(library, 'nvrtcCreateProgram', [
       ...['void *', 'const char *', 'const char *', 'int', 'void *', 'void *'],
     ]);

@@ -1,0 +1,30 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import type { Opened, Part } from '../doctor/machine.ts';
+
+/** Longest wait for a part. The first card of a machine that slept takes seconds. */
+const OPENING_MS = 60_000;
+
+/** Opens a part of this machine in another process, which may end without harm to this one. */
+export function openPart(part: Part): Promise<Opened> {
+  const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+  const entry = join(import.meta.dirname, `part-entry.${extension}`);
+  return new Promise((resolve) => {
+    const options = { timeout: OPENING_MS };
+    execFile(process.execPath, [entry, part], options, (error, stdout) => {
+      if (error === null) resolve(JSON.parse(stdout) as Opened);
+      else resolve({ works: false, reason: failureOf(error) });
+    });
+  });
+}
+
+function failureOf({ signal, code, killed }: ExecFailure): string {
+  if (killed === true) return `opening it took over ${OPENING_MS / 1000} seconds`;
+  return `opening it ended the process (${signal ?? `exit code ${code ?? 'unknown'}`})`;
+}
+
+interface ExecFailure {
+  readonly killed?: boolean | undefined;
+  readonly signal?: NodeJS.Signals | null | undefined;
+  readonly code?: string | number | null | undefined;
+}
