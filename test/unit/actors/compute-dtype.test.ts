@@ -83,7 +83,14 @@ describe('mp_param_dtype', () => {
       const plan = await planOf(model, param('actor', 'bf16'), item);
       const policy = await loadPolicy(own, plan.policy.model);
       await using weights = new PolicyWeights(own, policy, logger);
-      await using frozen = freezeReference(own, plan.reference!.model, policy, weights, logger, false);
+      await using frozen = freezeReference(
+        own,
+        plan.reference!.model,
+        policy,
+        weights,
+        logger,
+        false,
+      );
       const props = own.blocks.resolve(modelProps(policy, frozen.sync, 'cpu')) as ModelProps;
       const { arena, working } = new SharedWeights(device, props);
       assertCopyOf(arena, working.arena, dtype);
