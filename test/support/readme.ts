@@ -13,11 +13,11 @@ export interface CodeBlock {
   readonly section: string;
 }
 
-/** Every fenced block of the README, from top to bottom. */
-export function codeBlocks(): CodeBlock[] {
+/** Every fenced block of a page, from top to bottom. */
+export function codeBlocks(page = readme): CodeBlock[] {
   let section = '';
   const blocks: CodeBlock[] = [];
-  for (const { groups } of readme.matchAll(
+  for (const { groups } of page.matchAll(
     /^(?:#+ (?<heading>.+)|```(?<language>\w*)\n(?<text>[^]*?)^```)$/gm,
   )) {
     const { heading, language, text } = groups!;

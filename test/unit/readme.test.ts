@@ -81,18 +81,23 @@ async function assertRuns(words: readonly string[]): Promise<void> {
   if (script === 'start') await assertTaken(['quickstart', ...rest.slice(1)]);
 }
 
+/** Tests of a page's shell blocks: each command calls what there is. */
+function callsWhatThereIs(page: string): void {
+  for (const { section, language, text } of codeBlocks(page)) {
+    if (language !== 'sh') continue;
+    for (const words of commandsIn(text)) {
+      it(`calls what there is, under ${section}: ${words.join(' ')}`, () => assertRuns(words));
+    }
+  }
+}
+
 describe('the README', () => {
   it('has blocks of languages that are tried here, and by the test of the packed tarball', () => {
     const languages = new Set(codeBlocks().map(({ language }) => language));
     assert.deepEqual([...languages].sort(), ['', 'json', 'mermaid', 'python', 'sh', 'ts', 'yaml']);
   });
 
-  for (const { section, language, text } of codeBlocks()) {
-    if (language !== 'sh') continue;
-    for (const words of commandsIn(text)) {
-      it(`calls what there is, under ${section}: ${words.join(' ')}`, () => assertRuns(words));
-    }
-  }
+  callsWhatThereIs(readme);
 
   for (const span of spans.filter((text) => /^npx |^npm |^[A-Z_]+=\S* npm /.test(text))) {
     it(`calls what there is, in the text: ${span}`, () => assertRuns(commandsIn(span)[0]!));
@@ -175,4 +180,8 @@ describe('the README', () => {
     const rows = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name!);
     assert.deepEqual(rows.sort(), Object.keys(commands).sort());
   });
+});
+
+describe('CONTRIBUTING', () => {
+  callsWhatThereIs(readFileSync(join(packageRoot, '.github/CONTRIBUTING.md'), 'utf8'));
 });
