@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import type { Finding } from '../../src/doctor/finding.ts';
 import { NodeProcess, type Output } from '../../transport/launch/node-process.ts';
 import { isHere, quoted, sized, sshCommand } from '../../transport/launch/ssh.ts';
+import { cxmind } from '../support/cxmind-process.ts';
 import { leftNetworks, SshHosts, whyNoHosts } from '../support/ssh-hosts.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
 
 const why = whyNoHosts();
 
@@ -12,6 +15,18 @@ function keptOutput(): { output: Output; stdout: string[]; stderr: string[] } {
     stderr: (text: string) => void stderr.push(text),
   };
   return { output, stdout, stderr };
+}
+
+/** Findings of `doctor` about hosts, without those about this machine. */
+async function findingsAbout(hostfile: string, sshOptions: readonly string[]): Promise<Finding[]> {
+  const options = sshOptions.flatMap((option) => ['--ssh-option', option]);
+  const { output, ended } = cxmind(['doctor', '--json', '--hostfile', hostfile, ...options]);
+  await ended;
+  const findings = output.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Finding);
+  return findings.filter(({ check }) => /^[\d.]+$/.test(check));
 }
 
 describe('processes over ssh', function () {
@@ -45,6 +60,19 @@ describe('processes over ssh', function () {
     });
     return { node, ...kept };
   }
+
+  it('tell the doctor which cxmind they have', async () => {
+    using temporary = new TemporaryDirectory();
+    const [first, second] = hosts.hosts.map(({ address }) => address);
+    const hostfile = temporary.write('hosts', `${first}\n${second} port=1\n`);
+    const [has, refuses, ...more] = await findingsAbout(hostfile, hosts.sshOptions);
+    assert.deepEqual([has?.check, has?.verdict], [first, 'ok']);
+    assert.match(has!.says, /^cxmind\/[\d.]+ linux-\w+ node-v24\./);
+    assert.deepEqual([refuses?.check, refuses?.verdict], [second, 'broken']);
+    assert.match(refuses!.says, /refused/);
+    assert.equal(refuses!.mend, `ssh -v -p 1 ${second} date +%s.%N`);
+    assert.deepEqual(more, []);
+  });
 
   it('read their order from stdin and speak in prefixed lines', async () => {
     const { node, stdout, stderr } = start(
