@@ -19,6 +19,7 @@ describe('flags and arguments that name a path', () => {
     }
     assert.deepEqual(read, [
       ...['folder', 'output', 'reports'].map((name) => `convert ${name}`),
+      'doctor hostfile',
       'eval out',
       ...['model', 'image', 'video', 'out', 'image-dir'].map((name) => `generate ${name}`),
       'init directory',
