@@ -1,5 +1,8 @@
 /**
- * The relative links of all Markdown pages: each leads to a file or a folder of the project, and its anchor to a heading.
+ * Claims of Markdown pages about the files of the project.
+ *
+ * A relative link leads to a file or a folder of the project, and its anchor to a heading. A source file that a room's page
+ * names, in a drawing too, is there: `ahead/batch-source.ts` is the end of some file's path.
  *
  * Anchors are those that GitHub gives to headings: lower case, without punctuation, a hyphen for each space, and a number
  * behind one that was there before. Links in code are not links.
@@ -69,17 +72,40 @@ function brokenLinks(
   });
 }
 
-describe('the links of Markdown pages', () => {
+/** Source files that a page names, but for patterns such as `<family>-kernels.ts`. */
+function filesNamedIn(text: string): string[] {
+  return [...text.matchAll(/(?<![\w./>-])[\w./-]*\w\.ts\b/g)].map(([name]) => name);
+}
+
+describe('Markdown pages', () => {
   const pages = pagesOf(root);
+  const sources = globSync('{src,actors,transport,test,examples}/**/*.ts', { cwd: root });
 
   for (const page of [...pages.keys()].sort()) {
-    it(`lead to files and headings that there are, from ${page}`, () => {
+    it(`link to files and headings that there are, from ${page}`, () => {
       const broken = brokenLinks(page, pages, (path) => existsSync(join(root, path)));
       assert.deepEqual(broken, []);
     });
   }
 
-  it('are seen, with their anchors, where they are broken', () => {
+  // The README has files of its readers.
+  for (const page of [...pages.keys()].filter((path) => path !== 'README.md').sort()) {
+    it(`name source files that there are, in ${page}`, () => {
+      const gone = filesNamedIn(pages.get(page)!).filter((name) => {
+        const end = `/${name.replace(/^(\.{1,2}\/)+/, '')}`;
+        return !sources.some((path) => `/${path}`.endsWith(end));
+      });
+      assert.deepEqual(gone, []);
+    });
+  }
+
+  it('show the files that they name', () => {
+    const text =
+      'step.ts ── `ahead/a-b.ts`, [x](../y.gpu.ts), `<family>-kernels.ts`, a.tsx, (z.ts).';
+    assert.deepEqual(filesNamedIn(text), ['step.ts', 'ahead/a-b.ts', '../y.gpu.ts', 'z.ts']);
+  });
+
+  it('show their broken links and anchors', () => {
     const text = [
       '# A `page` of [rooms](b.md): its 2_names',
       '## Twice\n## Twice',
