@@ -12,7 +12,8 @@ export function openPart(part: Part): Promise<Opened> {
   return new Promise((resolve) => {
     const options = { timeout: OPENING_MS };
     execFile(process.execPath, [entry, part], options, (error, stdout) => {
-      if (error === null) resolve(JSON.parse(stdout) as Opened);
+      // A driver may print lines of its own before.
+      if (error === null) resolve(JSON.parse(stdout.trim().split('\n').at(-1)!) as Opened);
       else resolve({ works: false, reason: failureOf(error) });
     });
   });
