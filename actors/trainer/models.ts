@@ -86,9 +86,11 @@ export async function loadCritic(
  * @param moves true for a reference that moves later, in f32
  */
 export function takesPolicyWeights(reference: ComputeSettings, moves: boolean): boolean {
-  const { devices, storage, computeDType } = reference;
+  const { devices, isOffloaded, storage, computeDType } = reference;
   const isAsExact = storage === 'f32' || storage === computeDType;
-  return !moves && isAsExact && devices.every((device) => device !== 'cpu');
+  // Offloaded weights in f32 are computed with where they lie.
+  const hasCopy = !isOffloaded || computeDType !== 'f32';
+  return !moves && isAsExact && hasCopy && devices.every((device) => device !== 'cpu');
 }
 
 /**

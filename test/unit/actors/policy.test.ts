@@ -81,8 +81,9 @@ describe('loadPolicy', () => {
     const narrow = 'worker.ref.fsdp.torch_dtype=bf16';
     const computed = 'worker.ref.fsdp.mp_param_dtype=bf16';
     assert.equal(await isSharedWith(), true);
-    assert.equal(await isSharedWith(offloaded), true);
+    assert.equal(await isSharedWith(computed, offloaded), true);
     assert.equal(await isSharedWith(narrow, computed), true);
+    assert.equal(await isSharedWith(offloaded), false);
     assert.equal(await isSharedWith(narrow), false);
     assert.equal(await isSharedWith('worker.ref.sync_ref_model=true'), false);
   });
