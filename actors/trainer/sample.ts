@@ -10,7 +10,7 @@ import type { Reporter } from './reporter.ts';
 
 /** A prompt with its responses. */
 export interface PromptGroup {
-  /** Id of the group, unique in a batch: that of the prompt, unless a prompt may come several times. */
+  /** Id of the group: that of the prompt, which another may share; a step makes it unique in its batch. */
   readonly id: string;
   readonly prompt: Prompt;
   /** Version of the weights that sampled its oldest token. */
@@ -40,7 +40,8 @@ const RETRIES = 5;
  * Samples `n` responses to every prompt, spread over the rollout actors.
  *
  * Every response has its own random stream, named by seed, step, prompt and sample. So the actor does not matter, and a
- * call that failed is retried elsewhere with the same result.
+ * call that failed is retried elsewhere with the same result. Responses belong to prompts by place, since prompts of two
+ * data sets may share an id.
  *
  * @param ask asks one of the actors for a share
  */
@@ -77,13 +78,12 @@ export async function generateGroups(
       }),
     ),
   );
-  const groups = new Map(
-    replies.flatMap((reply) => reply.groups.map((group) => [group.promptId, group] as const)),
-  );
-  return prompts.map((prompt) => {
-    const group = groups.get(prompt.promptId);
-    if (group?.responses.length !== n) {
-      const made = group === undefined ? 'no group' : `${group.responses.length} responses`;
+  const groups = shares.flatMap((share, i) => share.map((_, j) => replies[i]!.groups[j]));
+  return prompts.map((prompt, i) => {
+    const group = groups[i];
+    const isOther = group?.promptId !== prompt.promptId;
+    if (isOther || group.responses.length !== n) {
+      const made = isOther ? 'no group' : `${group.responses.length} responses`;
       throw new CxmindError('WIRE_INVALID', `prompt ${prompt.promptId} got ${made} for ${n}`);
     }
     const { responses } = group;

@@ -35,25 +35,35 @@ export class Answers {
     return this.#stale;
   }
 
-  /** Answers prompts as before, the others by `ask`. */
+  /**
+   * Answers prompts as before, the others by `ask`.
+   *
+   * The calls of one stream are those of its rounds, in order. Prompts of two data sets may share an id; these have
+   * their answers in order too.
+   */
   async answer(
     prompts: readonly Prompt[],
     request: Parameters<Answer>[1],
     ask: Answer,
   ): Promise<PromptGroup[]> {
     const stream = request.stream.join('/');
-    const earlier = this.#earlier.find((call) => call.stream === stream)?.groups ?? [];
-    const known = new Map<string, PromptGroup>();
-    for (const { promptId, policyVersion, responses } of earlier) {
-      const prompt = prompts.find((one) => one.promptId === promptId);
-      if (prompt === undefined || responses.length !== request.sampling.n) continue;
-      if (policyVersion < this.#oldest) this.#stale++;
-      else known.set(promptId, { id: promptId, prompt, policyVersion, responses });
-    }
-    const others = prompts.filter(({ promptId }) => !known.has(promptId));
+    const isOfStream = (call: SampledCall): boolean => call.stream === stream;
+    const round = this.calls.filter(isOfStream).length;
+    const earlier = this.#earlier.filter(isOfStream)[round]?.groups ?? [];
+    const byId = Map.groupBy(earlier, ({ promptId }) => promptId);
+    const known = prompts.map((prompt): PromptGroup | null => {
+      const { promptId: id } = prompt;
+      const group = byId.get(id)?.shift();
+      if (group?.responses.length !== request.sampling.n) return null;
+      const { policyVersion, responses } = group;
+      if (policyVersion >= this.#oldest) return { id, prompt, policyVersion, responses };
+      this.#stale++;
+      return null;
+    });
+    const others = prompts.filter((_, i) => known[i] === null);
     const asked = others.length === 0 ? [] : await ask(others, request);
-    for (const group of asked) known.set(group.id, group);
-    const groups = prompts.map(({ promptId }) => known.get(promptId)!);
+    const rest = asked.values();
+    const groups = known.map((group) => group ?? rest.next().value!);
     const sampled = groups.map(({ prompt, policyVersion, responses }) => ({
       promptId: prompt.promptId,
       policyVersion,

@@ -89,6 +89,29 @@ describe('answers that a checkpoint kept', () => {
     assert.deepEqual(await answersOf(new Answers([earlier], 1), more), all);
   });
 
+  it('are of one round, where several rounds share a stream', async () => {
+    const next: SampledCall = { ...earlier, groups: [groupOf('c', 2, 7)] };
+    const answers = new Answers([earlier, next], 1);
+    assert.deepEqual(await answersOf(answers), { asked: ['c'], tokens: [9, 5, 6] });
+    assert.deepEqual(await answersOf(answers), { asked: ['a', 'b'], tokens: [7, 9, 9] });
+  });
+
+  it('are of one prompt, where prompts of two data sets share an id', async () => {
+    const twins = [first, { ...first, groundTruth: 'of the other set' }];
+    const ask: Answer = (prompts) =>
+      Promise.resolve(
+        prompts.map((prompt, i) => ({ id: 'a', prompt, ...groupOf('a', 3, 10 + i) })),
+      );
+    const tokensOf = async (answers: Answers): Promise<unknown[]> =>
+      (await answers.answer(twins, request, ask)).map(({ prompt, responses }) => [
+        ...[prompt, responses[0]!.tokenIds.data[0]],
+      ]);
+    const asked = new Answers([], 1);
+    const expected = twins.map((prompt, i) => [prompt, 10 + i]);
+    assert.deepEqual(await tokensOf(asked), expected);
+    assert.deepEqual(await tokensOf(new Answers(asked.calls, 1)), expected);
+  });
+
   it('are in a file of it, to the bit', async () => {
     using directory = new TemporaryDirectory();
     assert.deepEqual(await readKept(directory.path), []);
