@@ -40,8 +40,6 @@ interface ResponseIndex {
 
 /** A response whose prompt is prefilled, and that waits for a slot. */
 interface QueuedResponse extends ResponseIndex, Entering {
-  /** Version of the weights that the prompt was prefilled with. */
-  readonly version: number | null;
   /** The part sampled before the weights changed; null for a response that is yet to begin. */
   readonly begun: Sequence | null;
 }
@@ -119,15 +117,17 @@ export class Schedule {
    * Goes on with other weights, or with another decoder.
    *
    * @param version of the weights
+   * What waits for a slot is prefilled again: the memory of a prefill pass is the device's between two calls.
+   *
    * @param isKept  whether the decoder still has the keys and values of what runs, which may be of older weights;
    *   otherwise they are computed again
    */
   renew(tools: ScheduleTools, version: number, isKept: boolean): void {
     this.#tools = tools;
     this.#version = version;
-    if (isKept) return;
+    const running = isKept ? [] : this.#running.splice(0);
     const queued = this.#queue.splice(0).map((one) => one.begun ?? this.#begin(one));
-    this.#again = [...this.#running.splice(0), ...queued, ...this.#again];
+    this.#again = [...running, ...queued, ...this.#again];
   }
 
   /** Frees what responses of aborted jobs hold. */
@@ -160,7 +160,7 @@ export class Schedule {
         entering.map(({ prompt }, i) => ({ row: prompt.index, ...this.#drawOf(sequences[i]!) })),
       );
       for (const [i, sequence] of sequences.entries()) {
-        if (this.#extend(sequence, draws[i]!, entering[i]!.version)) continue;
+        if (this.#extend(sequence, draws[i]!)) continue;
         decoder.enter(this.#running.length, entering[i]!);
         this.#running.push(sequence);
       }
@@ -190,7 +190,7 @@ export class Schedule {
     );
     this.#queue = chosen.flatMap((job, i) => {
       const { keys, maxTokens } = job.request;
-      const entering = { prompt: prompts[i]!, maxTokens, version: this.#version, begun: null };
+      const entering = { prompt: prompts[i]!, maxTokens, begun: null };
       return keys.map((_, sample) => ({ job, sample, ...entering }));
     });
   }
@@ -213,7 +213,6 @@ export class Schedule {
     this.#queue = chosen.map((begun, i) => ({
       ...{ job: begun.job, sample: begun.sample, prompt: prompts[i]!, begun },
       maxTokens: begun.job.request.maxTokens - begun.tokens.length,
-      version: this.#version,
     }));
   }
 
@@ -235,7 +234,7 @@ export class Schedule {
     );
     // From the last slot, so that a response that moves to a freed slot has had its draw.
     for (let slot = running.length - 1; slot >= 0; slot--) {
-      if (this.#extend(running[slot]!, draws[slot]!, this.#version)) this.#leave(slot);
+      if (this.#extend(running[slot]!, draws[slot]!)) this.#leave(slot);
     }
   }
 
@@ -261,8 +260,9 @@ export class Schedule {
     return { sampling, uniform, edit: history?.next() ?? null };
   }
 
-  /** Appends a draw, by weights of some version, to a response; true when that completes it. */
-  #extend(sequence: Sequence, draw: Draw, version: number | null): boolean {
+  /** Appends a draw to a response; true when that completes it. */
+  #extend(sequence: Sequence, draw: Draw): boolean {
+    const version = this.#version;
     const { job, sample, tokens, logProbs, versions, history } = sequence;
     const { stopTokens, maxTokens } = job.request;
     tokens.push(draw.token);

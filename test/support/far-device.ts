@@ -13,15 +13,23 @@ import type {
 import { openDevice } from '../../src/device/open.ts';
 import type { Graph } from '../../src/graph/ir.ts';
 import { bytesPerElement, type DType } from '../../src/tensor/dtype.ts';
-import { reshaped, sizeOf, type Tensor } from '../../src/tensor/tensor.ts';
+import { reshaped, sizeOf, zeros, type Tensor } from '../../src/tensor/tensor.ts';
 
 interface FarView<D extends DType = DType> extends View<D> {
   readonly near: View<D>;
 }
 
+/** Tensors that a workspace has given out. */
+interface Given {
+  readonly views: View[];
+  /** True where a recording works in them, so that they stay. */
+  isRecorded: boolean;
+}
+
 /**
  * A device with memory of its own, as a card is: the processor, whose memory nobody sees but by `upload` and
- * `download`. What runs here on it runs on a card, and gives the processor's numbers.
+ * `download`. What runs here on it runs on a card, and gives the processor's numbers. Memory that a card frees in `trim`
+ * is NaN here from then on.
  */
 export class FarDevice implements Device {
   readonly name = 'far';
@@ -33,6 +41,8 @@ export class FarDevice implements Device {
   readonly handles: Handles;
   readonly #near: Device;
   readonly #allocations: View[] = [];
+  readonly #workspaces = new Set<Given>();
+  #isRecording = false;
   #bytes = 0;
   #mostBytes = 0;
 
@@ -84,7 +94,13 @@ export class FarDevice implements Device {
 
   workspace(): Workspace {
     const inner = this.#near.workspace();
-    const far = <D extends DType>(view: View<D>): View<D> => this.#far(view);
+    const given: Given = { views: [], isRecorded: false };
+    this.#workspaces.add(given);
+    const far = <D extends DType>(view: View<D>): View<D> => {
+      given.views.push(view);
+      given.isRecorded ||= this.#isRecording;
+      return this.#far(view);
+    };
     return {
       take: (dtype, shape) => far(inner.take(dtype, shape)),
       put: (tensor) => {
@@ -94,11 +110,17 @@ export class FarDevice implements Device {
       },
       mark: () => inner.mark(),
       release: (mark) => inner.release(mark),
-      reset: () => inner.reset(),
+      reset: () => {
+        given.views.splice(0);
+        inner.reset();
+      },
       get sizeBytes() {
         return inner.sizeBytes;
       },
-      [Symbol.dispose]: () => inner[Symbol.dispose](),
+      [Symbol.dispose]: () => {
+        this.#workspaces.delete(given);
+        inner[Symbol.dispose]();
+      },
     };
   }
 
@@ -132,8 +154,11 @@ export class FarDevice implements Device {
 
   record(work: () => void): Recording {
     // As often as a card that warms up, of which nothing may come.
+    this.#isRecording = true;
     for (let i = 0; i < 3; i++) work();
-    return this.#near.record(work);
+    const recording = this.#near.record(work);
+    this.#isRecording = false;
+    return recording;
   }
 
   profile(): Profile {
@@ -145,7 +170,15 @@ export class FarDevice implements Device {
   }
 
   trim(): void {
-    return;
+    for (const { views, isRecorded } of this.#workspaces) {
+      if (isRecorded) continue;
+      for (const view of views.splice(0)) {
+        if (view.dtype !== 'f32') continue;
+        const freed = zeros('f32', view.shape);
+        freed.data.fill(NaN);
+        this.#near.upload(freed, view);
+      }
+    }
   }
 
   freeBytes(): number | null {

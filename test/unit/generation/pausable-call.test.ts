@@ -4,9 +4,11 @@ import type { GenerationRequest, Response } from '../../../src/generation/reques
 import { packSequences, type PromptInput } from '../../../src/model/pack.ts';
 import { Policy } from '../../../src/model/policy.ts';
 import type { Device } from '../../../src/device/device.ts';
+import { placeArena, type AnyArena } from '../../../src/model/weights/device-arena.ts';
 import { openDevice } from '../../../src/device/open.ts';
 import { keyOf } from '../../../src/rng.ts';
 import { assertClose } from '../../support/assert-close.ts';
+import { FarDevice } from '../../support/far-device.ts';
 import {
   goldenSequences,
   loadGoldenModel,
@@ -45,8 +47,8 @@ describe('a call that is paused while its weights change', () => {
     requests = requestsFor(prompts[name]);
   };
 
-  const open = (): GenerationEngine =>
-    new GenerationEngine(device, model.config, model.arena, {
+  const open = (on = device, arena: AnyArena = model.arena): GenerationEngine =>
+    new GenerationEngine(on, model.config, arena, {
       ...{ maxSequences: 4, maxPrefillTokens: 200, bannedTokens: [] },
     });
 
@@ -152,6 +154,22 @@ describe('a call that is paused while its weights change', () => {
     });
     const [sampled, recomputed] = ofVersion(2, old, await computed(old));
     assert.ok(sampled.some((value, i) => Math.abs(value - recomputed[i]!) > 1e-3));
+  });
+
+  it('keeps them on a card, whose memory of prefill passes is free meanwhile', async () => {
+    await load('micro-text');
+    using card = new FarDevice(1);
+    const keys = Array.from({ length: 6 }, (_, k) => keyOf('pausable', k));
+    requests = [{ ...requests[0]!, maxTokens: 40, keys }]; // two of which wait for a slot
+    using engine = open(card, placeArena(card, model.arena, 'f32'));
+    const expected = await engine.generate(requests);
+    const responses = await paused(engine, 'keep', () => {
+      card.trim();
+    });
+    for (const [i, { tokenIds, logProbs }] of responses.flat().entries()) {
+      assert.deepEqual([...tokenIds.data], [...expected.flat()[i]!.tokenIds.data]);
+      assertClose(logProbs.data, expected.flat()[i]!.logProbs.data, { atol: 1e-5 });
+    }
   });
 
   it('computes them again where other work had the decoder meanwhile', async () => {
