@@ -83,13 +83,14 @@ export async function playEpisodes(
       prompts.map(({ input, keys }) => ({ prompt: input, keys, maxTokens, ...common })),
       { signal },
     );
-    while (playing.length > 0) {
+    for (;;) {
       for (const [i, turn] of turns.flat().entries()) takeTurn(playing[i]!, turn);
       const goesOn = await Promise.all(
         playing.map((play) => showNext(tools, play, maxTokens, signal)),
       );
       playing = playing.filter((_, i) => goesOn[i]);
       onProgress?.({ tokens: tokensMade(), responses: all.length - playing.length });
+      if (playing.length === 0) break;
       const requests = playing.map((play): GenerationRequest => ({
         prompt: soFar(config, play),
         keys: [keyOf('turn', play.turns, ...play.key)],

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { playEpisodes, type EpisodeTools } from '../../../actors/rollout/episodes.ts';
 import { episodeMetrics, responseRows } from '../../../actors/trainer/episodes.ts';
 import { scoreGroups } from '../../../actors/trainer/score.ts';
 import { rewardProtocol } from '../../../actors/reward/protocol.ts';
 import type { Episode, Group } from '../../../actors/rollout/protocol.ts';
+import type { GenerationRequest } from '../../../src/generation/request.ts';
 import { tensorOf, zeros } from '../../../src/tensor/tensor.ts';
 import { correctStep } from '../../../src/training/correction.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
@@ -34,6 +36,30 @@ describe('responses of several turns', () => {
       'num_turns/max': 2,
       'num_turns/min': 2,
     });
+  });
+
+  it('ask for no turn once none goes on', async () => {
+    const asked: number[] = [];
+    const engine = {
+      generate: (requests: readonly GenerationRequest[]) => {
+        asked.push(requests.length);
+        return Promise.resolve(requests.map(({ keys }) => keys.map(() => response(2, null))));
+      },
+    };
+    const environments = { begin: () => ({}), end: () => undefined };
+    const limits = { maxAssistantTurns: 1, maxUserTurns: null };
+    const tools = { engine, environments, limits, stopTokens: [] } as unknown as EpisodeTools;
+    const task = { prompt: '', images: [], groundTruth: '', columns: {} };
+    const keys = [[1, 2] as [number, number]];
+    const prompt = { promptId: 'a', input: { ...textPrompt([1]), grids: [] }, keys, task };
+    const request = {
+      prompts: [prompt],
+      sampling: { temperature: 1, topP: 1, topK: -1 },
+      maxTokens: 8,
+    };
+    const [group] = await playEpisodes(tools, request, { signal: new AbortController().signal });
+    assert.equal(group!.responses[0]!.episode!.turns, 1);
+    assert.deepEqual(asked, [1]);
   });
 
   it('have no mask and no metrics where no environment took part', () => {
