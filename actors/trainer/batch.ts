@@ -12,7 +12,13 @@ import { warnOfData } from './reporter.ts';
 import type { StepPlan } from './plan.ts';
 import type { Task, TaskPrompts } from './prompt-feed.ts';
 import { generateGroups, type PromptGroup, type RolloutRequest } from './sample.ts';
-import { scoreGroups, withAdvantage, type InvalidResponse, type ScoredResponse } from './score.ts';
+import {
+  noScores,
+  scoreGroups,
+  withAdvantage,
+  type InvalidResponse,
+  type ScoredResponse,
+} from './score.ts';
 import type { Stopwatch } from './timeline.ts';
 
 /** A response that was sampled. */
@@ -82,6 +88,7 @@ interface Round {
  * @param before where the batch before ends; its gates are waited for once responses are to be scored
  * @param ask    the newest weights answer unless it says otherwise
  * @throws DATA_INVALID when `trainer.max_try_make_batch` rounds are not enough
+ * @throws REWARD_INVALID when none of the step's responses could be scored
  */
 export function sampleBatch(
   context: StepContext,
@@ -160,6 +167,7 @@ async function filteredBatch(parts: BatchParts): Promise<SampledBatch> {
       }
     });
     const size = kept.length;
+    checkScores(context.plan.step, { round, generated, invalid: tasks.invalid });
     if (size < wanted)
       checkRounds(context.plan.step, { step, round, size, prompts: next.prompts.length });
   }
@@ -245,6 +253,15 @@ class StepTasks {
     }
     return scorings.map(({ scored }) => [...scored]);
   }
+}
+
+/** Throws once all rounds that a step may take have no score; the first one, where any number may be taken. */
+function checkScores(
+  { maxRounds }: StepPlan,
+  { round, generated, invalid }: Pick<Batch, 'generated' | 'invalid'> & { readonly round: number },
+): void {
+  const isScored = generated.some((ofTask) => ofTask.length > 0);
+  if (!isScored && invalid.length > 0 && round >= maxRounds) throw noScores(invalid);
 }
 
 /** Throws once a step has taken as many rounds as it may. */

@@ -47,8 +47,9 @@ const TIMEOUT_MS = 24 * 3600_000;
  * batch.
  *
  * @param gate state of the gate, if one of the rewards has one
- * @throws REWARD_INVALID for a response that cannot be scored, naming row, response, file and function; where these are
- *   skipped, when no response at all can be scored
+ * @returns the gate as it was, where no response could be scored
+ * @throws REWARD_INVALID for a response that cannot be scored, naming row, response, file and function, unless these
+ *   are skipped
  */
 export async function scoreGroups(
   rewards: Task['rewards'],
@@ -86,13 +87,6 @@ export async function scoreGroups(
     const problem = answers.find(({ parts }) => parts === null)?.problem ?? 'it was not scored';
     if (scores.length < rewards.length) invalid.push({ name: one.name, problem });
     else sound.push({ ...one, text: answers[0]!.text, scores });
-  }
-  if (sound.length === 0 && invalid.length > 0) {
-    const { name, problem } = invalid[0]!;
-    throw new CxmindError(
-      'REWARD_INVALID',
-      `none of ${invalid.length} responses could be scored, the first being ${name}: ${problem}`,
-    );
   }
   const gated = passGate(
     rewards,
@@ -134,6 +128,7 @@ function passGate(
   scores: readonly (readonly Parts[])[],
   state: GateState,
 ): { readonly scores: readonly (readonly Parts[])[]; readonly gate: GateState } {
+  if (scores.length === 0) return { scores, gate: state };
   const index = rewards.findIndex(({ gate }) => gate !== undefined);
   const own = index < 0 ? [] : scores.map((each) => each[index]!);
   const spec = index < 0 ? undefined : gateOver(rewards[index]!.gate, own[0] ?? {});
@@ -164,6 +159,15 @@ function requestOf(share: readonly NamedResponse[]): ScoreRequest {
   };
 }
 
+/** The error of a batch, or of a validation, that no response is left of. */
+export function noScores(invalid: readonly InvalidResponse[]): CxmindError {
+  const { name, problem } = invalid[0]!;
+  return new CxmindError(
+    'REWARD_INVALID',
+    `none of ${invalid.length} responses could be scored, the first being ${name}: ${problem}`,
+  );
+}
+
 /**
  * The responses that an advantage can be estimated for. Where responses are compared, one is left out when no other to
  * its prompt could be scored.
@@ -174,6 +178,7 @@ export function withAdvantage(
   { scored, invalid }: Pick<Scoring, 'scored' | 'invalid'>,
   estimator: AdvantageEstimatorName,
 ): readonly ScoredResponse[] {
+  if (scored.length === 0 && invalid.length > 0) throw noScores(invalid);
   if (invalid.length === 0 || !advantageEstimators[estimator].comparesResponses) return scored;
   const groups = Map.groupBy(scored, ({ group }) => group.id);
   const left = scored.filter(({ group }) => groups.get(group.id)!.length > 1);

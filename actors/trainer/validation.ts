@@ -9,7 +9,7 @@ import {
 } from '../../src/metrics.ts';
 import type { GateState } from '../../src/reward/gate.ts';
 import { generateGroups } from './sample.ts';
-import { scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
+import { noScores, scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
 import { invalidCount, meanAccuracy, meanParts } from './step-metrics.ts';
 import { generationOf, type RunLog } from './tracking.ts';
 import type { RunActors, StepContext } from './context.ts';
@@ -42,6 +42,7 @@ export interface ValidationContext extends Pick<
  * Random streams do not depend on the step, so two validations differ by the weights alone.
  *
  * @param onScored is waited for before the next batch
+ * @throws REWARD_INVALID when there are responses, and none of them could be scored
  */
 export function validate(
   context: ValidationContext,
@@ -105,9 +106,12 @@ async function validateWith(
       ...lengthMetrics('val_response_length', tokens.val_response_length, maxResponseLength),
       ...lengthMetrics('val_prompt_length', tokens.val_prompt_length, maxPromptLength),
     };
-    for (const [name, value] of Object.entries(ofBatch)) (lengths[name] ??= []).push(value);
+    for (const [name, value] of Object.entries(ofBatch)) {
+      if (result.scored.length > 0) (lengths[name] ??= []).push(value);
+    }
     gate = result.gate;
   }
+  if (scored.length === 0 && invalid.length > 0) throw noScores(invalid);
   const total = scored.reduce((sum, { parts }) => sum + parts['overall']!, 0);
   return {
     metrics: {

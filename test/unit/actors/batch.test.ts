@@ -172,6 +172,23 @@ describe('the batch of a step', () => {
     });
   });
 
+  it('goes on past rounds that no response of could be scored, and is refused when all are', async () => {
+    const rounds = [['a'], ['b'], ['c']];
+    const remax = { data: { rollout_batch_size: 3 }, algorithm: { adv_estimator: 'remax' } };
+    const few = { trainer: { max_try_make_batch: 3 } };
+    const filtered = { algorithm: { online_filtering: true, filter_low: 0, filter_high: 1 } };
+    for (const settings of [remax, { ...filtered, ...few, data: { rollout_batch_size: 1 } }]) {
+      const some = contextOf(settings, rounds, (prompt, sample) => (prompt === 'c' ? sample : NaN));
+      assert.deepEqual(promptsOf(await make(some)), ['c', 'c']);
+      await assert.rejects(make(contextOf(settings, rounds, () => NaN)), {
+        code: 'REWARD_INVALID',
+        message: /^none of \d responses could be scored, the first being row a, response 1 of \d: /,
+      });
+    }
+    const unlimited = { ...filtered, trainer: { max_try_make_batch: 0 } };
+    await assert.rejects(make(contextOf(unlimited, rounds, () => NaN)), { code: 'REWARD_INVALID' });
+  });
+
   describe('of online filtering', () => {
     const filtering = { online_filtering: true, filter_low: 0, filter_high: 1 };
     /** Groups whose name is in capitals are all right, others are half right, but for `x`, which is wrong. */

@@ -114,5 +114,10 @@ describe('responses of several turns', () => {
     assert.deepEqual(asked, ['row rows:1, response 2 of 2']);
     assert.equal(scored.length, 1);
     assert.deepEqual(invalid, [{ name: 'row rows:1, response 1 of 2', problem: 'it hung' }]);
+    // Where it broke off all of them, only the whole batch can tell whether enough is left.
+    const broken = { ...group, responses: [responses[0]!] };
+    const gate = { rule: 'ema', key: 'acc', bonus: [], emaAlpha: 0.5, emaMargin: 0 } as const;
+    const none = await scoreGroups([{ ...source, gate }], [broken], { ema: 0.5 }, signal);
+    assert.deepEqual([none.scored, none.invalid.length, none.gate], [[], 1, { ema: 0.5 }]);
   });
 });
