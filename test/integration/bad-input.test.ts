@@ -170,10 +170,10 @@ describe('bad input', () => {
       cpSync(join(demo, 'model'), model, { recursive: true });
       const file = join(model, 'config.json');
       const config = JSON.parse(readFileSync(file, 'utf8')) as Row;
-      writeFileSync(file, JSON.stringify({ ...config, architectures: ['LlamaForCausalLM'] }));
+      writeFileSync(file, JSON.stringify({ ...config, architectures: ['MambaForCausalLM'] }));
       assertRefused(
         await failure(trainTiny(demo, run, [`worker.actor.model.model_path=${model}`])),
-        /model-\d+\/config\.json: architectures: \["LlamaForCausalLM"\] is not supported; supported are Qwen2_5_VLForConditionalGeneration/,
+        /model-\d+\/config\.json: architectures: \["MambaForCausalLM"\] is not supported; supported are Qwen2_5_VLForConditionalGeneration/,
       );
     });
 

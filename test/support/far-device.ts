@@ -78,8 +78,7 @@ export class FarDevice implements Device {
   allocate<D extends DType>(dtype: D, shape: readonly number[]): View<D> & Disposable {
     const view = this.#near.allocate(dtype, shape);
     const bytes = sizeOf(shape) * bytesPerElement(dtype);
-    this.#bytes += bytes;
-    this.#mostBytes = Math.max(this.#mostBytes, this.#bytes);
+    this.#hold(bytes);
     const dispose = (): void => {
       this.#bytes -= bytes;
       view[Symbol.dispose]();
@@ -87,9 +86,14 @@ export class FarDevice implements Device {
     return { ...this.#far(view), [Symbol.dispose]: dispose };
   }
 
-  /** Bytes that were allocated at most at a time, those of workspaces left out. */
+  /** Bytes that were allocated at most at a time; of workspaces those that nothing but tensors of the host was put in. */
   get mostBytes(): number {
     return this.#mostBytes;
+  }
+
+  #hold(bytes: number): void {
+    this.#bytes += bytes;
+    this.#mostBytes = Math.max(this.#mostBytes, this.#bytes);
   }
 
   workspace(): Workspace {
@@ -101,24 +105,39 @@ export class FarDevice implements Device {
       given.isRecorded ||= this.#isRecording;
       return this.#far(view);
     };
+    let [held, isOfPass] = [0, false];
+    const letGo = (): void => {
+      this.#bytes -= held;
+      held = 0;
+    };
+    const asOfPass = (): Workspace => {
+      letGo();
+      isOfPass = true;
+      return inner;
+    };
     return {
-      take: (dtype, shape) => far(inner.take(dtype, shape)),
+      take: (dtype, shape) => far(asOfPass().take(dtype, shape)),
       put: (tensor) => {
         const view = far(inner.take(tensor.dtype, tensor.shape));
+        if (!isOfPass) {
+          held += tensor.data.byteLength;
+          this.#hold(tensor.data.byteLength);
+        }
         this.upload(tensor, view);
         return view;
       },
-      mark: () => inner.mark(),
+      mark: () => asOfPass().mark(),
       release: (mark) => inner.release(mark),
       reset: () => {
         given.views.splice(0);
-        inner.reset();
+        asOfPass().reset();
       },
       get sizeBytes() {
         return inner.sizeBytes;
       },
       [Symbol.dispose]: () => {
         this.#workspaces.delete(given);
+        letGo();
         inner[Symbol.dispose]();
       },
     };
