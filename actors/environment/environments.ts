@@ -128,18 +128,23 @@ export class Environments implements AsyncDisposable {
     if (episode !== null) this.#user?.end(episode);
   }
 
-  /** Tools of all servers, each of which is asked once. */
+  /** Tools of all servers, each of which is asked until it answered once. */
   #serversTools(): Promise<Tool[]> {
-    this.#served ??= (async () => {
-      const all: Tool[] = [];
-      for (const server of this.#servers) {
-        const tools = await server.tools();
-        for (const tool of tools) this.#serverOf.set(tool.function.name, server);
-        all.push(...tools);
-      }
-      return all;
-    })();
+    this.#served ??= this.#askServers().catch((error: unknown) => {
+      this.#served = undefined;
+      throw error;
+    });
     return this.#served;
+  }
+
+  async #askServers(): Promise<Tool[]> {
+    const all: Tool[] = [];
+    for (const server of this.#servers) {
+      const tools = await server.tools();
+      for (const tool of tools) this.#serverOf.set(tool.function.name, server);
+      all.push(...tools);
+    }
+    return all;
   }
 
   /** Answers a call by its server. A call that none can answer is told so. */

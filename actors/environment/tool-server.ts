@@ -19,7 +19,6 @@ import {
   type CallToolResult,
   type Tool as ServerTool,
 } from '@modelcontextprotocol/sdk/types.js';
-import { LRUCache } from 'lru-cache';
 import type { Readable } from 'node:stream';
 import type { McpServer } from '../../src/config/multi-turn-schema.ts';
 import type { ShownMessage } from '../../src/environment/environment.ts';
@@ -28,9 +27,10 @@ import { CxmindError, messageOf } from '../../src/errors.ts';
 import type { Tool } from '../../src/text/chat-template.ts';
 import type { Logger } from '../runtime/actor.ts';
 import { LOAD_LIMIT_MS, logPrinted } from '../user-code/user-code.ts';
+import { KeptResults } from './kept-results.ts';
 
-/** Results that are kept. */
-const KEPT_RESULTS = 4096;
+/** Bound on the results that are kept. */
+const MOST_KEPT_BYTES = 2 ** 26;
 /** Name that servers see. */
 const CLIENT = { name: 'cxmind', version: '0.1.0' };
 
@@ -38,13 +38,15 @@ const CLIENT = { name: 'cxmind', version: '0.1.0' };
 interface Session {
   readonly client: Client;
   readonly tools: ReadonlyMap<string, ServerTool>;
+  /** Has the next call open another session, and ends this one. */
+  readonly end: () => Promise<void>;
 }
 
 /** One server with its tools. */
 export class ToolServer implements AsyncDisposable {
   readonly #server: McpServer;
   readonly #logger: Logger;
-  readonly #kept = new LRUCache<string, Promise<ShownMessage>>({ max: KEPT_RESULTS });
+  readonly #kept = new KeptResults(MOST_KEPT_BYTES);
   #session: Promise<Session> | undefined;
 
   constructor(server: McpServer, logger: Logger) {
@@ -80,16 +82,7 @@ export class ToolServer implements AsyncDisposable {
       tools.get(call.name)?.annotations ?? {};
     if (!readOnlyHint || !idempotentHint) return await this.#ask(call, signal);
     const key = JSON.stringify([call.name, call.arguments]);
-    const known = this.#kept.get(key);
-    if (known !== undefined) return await known;
-    const asked = this.#ask(call, signal);
-    this.#kept.set(key, asked);
-    try {
-      return await asked;
-    } catch (error) {
-      this.#kept.delete(key);
-      throw error;
-    }
+    return await this.#kept.of(key, () => this.#ask(call, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,37 +106,40 @@ export class ToolServer implements AsyncDisposable {
       if (thrown instanceof McpError && !isLoss(thrown)) {
         return { role: 'tool', content: thrown.message };
       }
-      if (thrown instanceof McpError && isTimeout(thrown))
-        void this.#letGoIfSilent(session, timeout);
+      // Anything else comes from the connection: the server has forgotten the session, or is not reached.
+      if (!(thrown instanceof McpError)) await session.end();
+      else if (isTimeout(thrown)) void letGoIfSilent(session, timeout);
       throw this.#failure(`${name}: ${messageOf(thrown)}`, thrown);
     }
   }
 
-  /** Ends a session whose server does not even answer a ping, so that the next call opens another. */
-  async #letGoIfSilent({ client }: Session, timeout: number): Promise<void> {
-    try {
-      await client.ping({ timeout });
-    } catch {
-      await client.close();
-    }
-  }
-
   #connected(): Promise<Session> {
-    this.#session ??= this.#connect().catch((thrown: unknown) => {
-      this.#session = undefined;
-      throw this.#failure(messageOf(thrown), thrown);
-    });
-    return this.#session;
+    if (this.#session !== undefined) return this.#session;
+    const client = new Client(CLIENT);
+    const forget = (): void => {
+      if (this.#session === session) this.#session = undefined;
+    };
+    const end = async (): Promise<void> => {
+      forget();
+      await client.close();
+    };
+    client.onclose = forget;
+    const session = this.#connect(client).then(
+      (tools) => ({ client, tools, end }),
+      async (thrown: unknown) => {
+        await end();
+        throw this.#failure(messageOf(thrown), thrown);
+      },
+    );
+    this.#session = session;
+    return session;
   }
 
-  async #connect(): Promise<Session> {
+  /** Connects a client. @returns the tools that the policy may call */
+  async #connect(client: Client): Promise<Session['tools']> {
     const { allowedTools } = this.#server;
     const timeout = LOAD_LIMIT_MS;
-    const client = new Client(CLIENT);
     await client.connect(this.#transport(), { timeout });
-    client.onclose = () => {
-      this.#session = undefined;
-    };
     const tools = new Map<string, ServerTool>();
     let cursor: string | undefined;
     do {
@@ -153,11 +149,9 @@ export class ToolServer implements AsyncDisposable {
     } while (cursor !== undefined);
     const missing = allowedTools?.find((name) => !tools.has(name));
     if (missing !== undefined) {
-      await client.close();
       throw new Error(`no tool '${missing}', only ${[...tools.keys()].join(', ')}`);
     }
-    const allowed = [...tools].filter(([name]) => allowedTools?.includes(name) ?? true);
-    return { client, tools: new Map(allowed) };
+    return new Map([...tools].filter(([name]) => allowedTools?.includes(name) ?? true));
   }
 
   #transport(): Transport {
@@ -179,6 +173,15 @@ export class ToolServer implements AsyncDisposable {
   #failure(why: string, cause: unknown): CxmindError {
     const message = `worker.rollout.mcp_servers: ${this.#server.name}: ${why}`;
     return new CxmindError('ENVIRONMENT_INVALID', message, { cause });
+  }
+}
+
+/** Ends a session whose server does not even answer a ping. */
+async function letGoIfSilent({ client, end }: Session, timeout: number): Promise<void> {
+  try {
+    await client.ping({ timeout });
+  } catch {
+    await end();
   }
 }
 

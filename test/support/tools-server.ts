@@ -1,6 +1,6 @@
 /**
  * A server of tools over its standard streams: `add` is pure, `roll` is not, `paint` gives a picture, `fail` reports an
- * error, `hang` does not answer, `exit` ends the server.
+ * error, `hang` does not answer, `exit` ends the server. With `FAULT=list` it lists no tools, but tells its process.
  */
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
@@ -16,14 +16,17 @@ let calls = 0;
 export function toolsServer(): McpServer {
   const tools = new McpServer({ name: 'tools', version: '1.0.0' }, { capabilities: { tools: {} } });
   const { server } = tools;
-  server.setRequestHandler(ListToolsRequestSchema, () => ({
-    tools: names.map((name) => ({
-      name,
-      description: `Tool ${name}.`,
-      inputSchema: { type: 'object' as const },
-      ...(name === 'add' && { annotations: pure }),
-    })),
-  }));
+  server.setRequestHandler(ListToolsRequestSchema, () => {
+    if (process.env['FAULT'] === 'list') throw new Error(`process ${process.pid} lists nothing`);
+    return {
+      tools: names.map((name) => ({
+        name,
+        description: `Tool ${name}.`,
+        inputSchema: { type: 'object' as const },
+        ...(name === 'add' && { annotations: pure }),
+      })),
+    };
+  });
   server.setRequestHandler(CallToolRequestSchema, async ({ params }) => {
     calls++;
     const { a = 0, b = 0 } = (params.arguments ?? {}) as { a?: number; b?: number };

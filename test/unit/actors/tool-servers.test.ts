@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { randomUUID } from 'node:crypto';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { Environments, type UserSettings } from '../../../actors/environment/environments.ts';
 import type { McpServer } from '../../../src/config/multi-turn-schema.ts';
+import { KeptResults } from '../../../actors/environment/kept-results.ts';
 import { effectOf } from '../../support/effect.ts';
+import { isRunning } from '../../support/is-running.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { toolsServer } from '../../support/tools-server.ts';
 
@@ -111,7 +114,7 @@ describe('servers of tools', () => {
   );
   it('are reached over HTTP with their headers, and say what is missing', async () => {
     const tokens: unknown[] = [];
-    const http = createServer((request, response) => {
+    await using http = await httpServer((request, response) => {
       tokens.push(request.headers['x-token']);
       void (async () => {
         const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
@@ -119,20 +122,96 @@ describe('servers of tools', () => {
         await transport.handleRequest(request, response);
       })();
     });
-    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    const { port } = http.address() as AddressInfo;
-    const remote = { command: null, url: `http://127.0.0.1:${port}/`, headers: { 'x-token': 't' } };
-    {
-      await using environments = environmentsOf({ ...remote, allowedTools: ['roll'] });
-      assert.equal((await environments.tools(signal)).length, 1);
-      assert.ok(tokens.length > 0 && tokens.every((token) => token === 't'));
-      await using wrong = environmentsOf({ ...remote, allowedTools: ['rol'] });
-      await assert.rejects(wrong.tools(signal), { message: /tools: no tool 'rol', only add, / });
-    }
-    http.closeAllConnections();
-    await new Promise((resolve) => http.close(resolve));
+    const remote = { command: null, url: http.url, headers: { 'x-token': 't' } };
+    await using environments = environmentsOf({ ...remote, allowedTools: ['roll'] });
+    assert.equal((await environments.tools(signal)).length, 1);
+    assert.ok(tokens.length > 0 && tokens.every((token) => token === 't'));
+    await using wrong = environmentsOf({ ...remote, allowedTools: ['rol'] });
+    await assert.rejects(wrong.tools(signal), { message: /tools: no tool 'rol', only add, / });
     const env = { NODE_OPTIONS: '--no-such-option' };
     await using broken = environmentsOf({ env });
     await assert.rejects(broken.tools(signal), { code: 'ENVIRONMENT_INVALID' });
   });
+
+  it('are connected again after a failure and after they forgot the session', async () => {
+    const sessions = new Map<string, StreamableHTTPServerTransport>();
+    let isDown = true;
+    await using http = await httpServer((request, response) => {
+      const id = request.headers['mcp-session-id'];
+      const known = typeof id === 'string' ? sessions.get(id) : undefined;
+      if (isDown || (id !== undefined && known === undefined)) {
+        response.writeHead(isDown ? 503 : 404).end();
+        return;
+      }
+      void (async () => {
+        const transport =
+          known ??
+          new StreamableHTTPServerTransport({
+            enableJsonResponse: true,
+            sessionIdGenerator: randomUUID,
+            onsessioninitialized: (session) => void sessions.set(session, transport),
+          });
+        if (known === undefined) await toolsServer().connect(transport);
+        await transport.handleRequest(request, response);
+      })();
+    });
+    await using environments = environmentsOf({ command: null, url: http.url });
+    await assert.rejects(environments.tools(signal), { code: 'ENVIRONMENT_INVALID' });
+    isDown = false;
+    const conversation = environments.begin(start);
+    const roll = () => environments.answer(conversation, call('roll'), signal);
+    assert.equal((await roll()).messages.length, 1);
+    sessions.clear();
+    await assert.rejects(roll(), { message: /tools: roll: .*Error POSTing/ });
+    assert.equal((await roll()).messages.length, 1);
+    assert.equal(sessions.size, 1);
+  });
+
+  it('end with a connection that lists no tools', async () => {
+    await using environments = environmentsOf({ env: { FAULT: 'list' } });
+    const error = await environments.tools(signal).then(() => assert.fail(), String);
+    const pid = Number(/process (\d+) lists nothing/.exec(error)?.[1]);
+    assert.equal(isRunning(pid), false);
+  });
 });
+
+describe('kept results', () => {
+  it('are bounded by their bytes, and share a call under way', async () => {
+    const kept = new KeptResults(1000);
+    const asked: string[] = [];
+    const of = (key: string, length: number) =>
+      kept.of(key, () => {
+        asked.push(key);
+        return Promise.resolve({ role: 'tool', content: 'x'.repeat(length) });
+      });
+    await Promise.all([of('a', 200), of('a', 200)]);
+    await of('b', 200);
+    await of('a', 200);
+    await of('c', 200); // 402 bytes each: the third takes the place of b
+    await of('a', 200);
+    await of('b', 200);
+    assert.deepEqual(asked, ['a', 'b', 'c', 'b']);
+    await of('d', 600);
+    await of('d', 600);
+    await of('b', 200);
+    assert.deepEqual(asked.slice(4), ['d', 'd']);
+    await assert.rejects(kept.of('e', () => Promise.reject(new Error('lost'))));
+    assert.equal((await of('e', 1)).content, 'x');
+  });
+});
+
+/** An HTTP server on this machine, until it is disposed. */
+async function httpServer(
+  listener: RequestListener,
+): Promise<AsyncDisposable & { readonly url: string }> {
+  const http = createServer(listener);
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  const { port } = http.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    [Symbol.asyncDispose]: async () => {
+      http.closeAllConnections();
+      await new Promise((resolve) => http.close(resolve));
+    },
+  };
+}
