@@ -44,7 +44,7 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   readonly #engine: GenerationEngine;
   readonly #stopTokens: readonly number[];
   readonly #episodes: EpisodeTools | null;
-  /** Requests that have begun and may be paused, by id. */
+  /** Requests that have begun, by id, until they are forgotten: their replies may be lost. */
   readonly #begun = new Map<
     string,
     { readonly request: GenerateRequest; readonly call: PausableCall }
@@ -86,7 +86,7 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
     return this.goOn({ id, policyVersion }, context);
   }
 
-  isPaused(id: string): boolean {
+  hasBegun(id: string): boolean {
     return this.#begun.has(id);
   }
 
@@ -96,14 +96,17 @@ export class RolloutActor extends ModelActor implements Actor<typeof rolloutProt
   ): Promise<{ groups: Group[] }> {
     const begun = this.#begun.get(id);
     if (begun === undefined) {
-      throw new CxmindError('INTERNAL', `rollout: no request ${id} is paused`);
+      throw new CxmindError('INTERNAL', `rollout: no request ${id} has begun`);
     }
     const { request, call } = begun;
     const responses = await this.weights.at(policyVersion, signal, () =>
       call.run(policyVersion, signal),
     );
-    this.#begun.delete(id);
     return { groups: groupsOf(request, responses) };
+  }
+
+  forget(id: string): void {
+    this.#begun.delete(id);
   }
 
   #requestsOf({ prompts, sampling, maxTokens, ignoreEos }: GenerateRequest): GenerationRequest[] {

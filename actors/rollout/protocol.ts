@@ -75,7 +75,7 @@ export const BeginRequest = t.intersection([
 ]);
 export type BeginRequest = t.TypeOf<typeof BeginRequest>;
 
-/** A paused request to go on with, and the version of the weights to go on by. */
+/** A request that has begun, and the version of the weights to go on by. */
 export const GoOnRequest = t.type({ id: t.string, policyVersion: whole });
 export interface GoOnRequest extends t.TypeOf<typeof GoOnRequest> {}
 
@@ -87,8 +87,10 @@ export const rolloutProtocol = protocol('rollout', {
   generate: call(GenerateRequest, Groups),
   /** Generates as `generate` does. A call that is cancelled is paused. */
   begin: call(BeginRequest, Groups),
-  /** Tells whether the actor has a paused request. It reads no weights then. */
-  isPaused: call(t.string, t.boolean),
-  /** Goes on with a paused request. */
+  /** Tells whether a request has begun, and has not been forgotten. Once a cancelled call has ended, it is paused. */
+  hasBegun: call(t.string, t.boolean),
+  /** Goes on with a paused request. One that is finished, whose reply was lost, gives it again. */
   goOn: call(GoOnRequest, Groups),
+  /** Puts a request away, with what it holds. */
+  forget: call(t.string, t.void),
 });

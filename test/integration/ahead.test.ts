@@ -143,7 +143,8 @@ describe('a run whose rollouts take new weights inside responses', () => {
     ...items,
     'trainer.max_staleness=1',
     'trainer.save_freq=1',
-    'data.max_response_length=96',
+    // So long that updates end before the responses do.
+    'data.max_response_length=480',
     'worker.rollout.ignore_eos=true',
   ];
   before(async () => {

@@ -45,26 +45,41 @@ export function answersInParts(
   };
 }
 
-/** Has one rollout answer, and pauses it whenever newer weights come. */
+/** Has one rollout answer, and put the request away whatever comes of it. */
 async function respond(
   rollout: Rollout,
   request: BeginRequest,
   loan: WeightLoan,
   signal: AbortSignal,
 ): Promise<{ groups: Group[] }> {
+  try {
+    return await respondInParts(rollout, request, loan, signal);
+  } finally {
+    // A rollout that has stopped has forgotten it. Nobody waits for one that restarts.
+    rollout.tell.forget(request.id).catch(() => undefined);
+  }
+}
+
+/** Has one rollout answer, and pauses it whenever newer weights come. */
+async function respondInParts(
+  rollout: Rollout,
+  request: BeginRequest,
+  loan: WeightLoan,
+  signal: AbortSignal,
+): Promise<{ groups: Group[] }> {
   const { id } = request;
-  for (let isPaused = false; ;) {
+  for (let hasBegun = false; ;) {
     const { version: policyVersion, recalled } = loan;
     const options = { timeoutMs: TIMEOUT_MS, signal: AbortSignal.any([signal, recalled]) };
     try {
-      return isPaused
+      return hasBegun
         ? await rollout.ask.goOn({ id, policyVersion }, options)
         : await rollout.ask.begin({ ...request, policyVersion }, options);
     } catch (error) {
       if (signal.aborted || !recalled.aborted) throw error;
     }
-    // The reply comes once the cancelled call has ended. A call that had not begun is not paused, and begins then.
-    isPaused = await rollout.ask.isPaused(id, { timeoutMs: TIMEOUT_MS, signal });
+    // The answer comes once the cancelled call has ended. It may have finished meanwhile, or not have begun.
+    hasBegun = await rollout.ask.hasBegun(id, { timeoutMs: TIMEOUT_MS, signal });
     await loan.next(signal);
   }
 }

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { RolloutActor } from '../../../actors/rollout/actor.ts';
+import { rolloutProtocol, type Group } from '../../../actors/rollout/protocol.ts';
+import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.ts';
+import type { StepContext } from '../../../actors/trainer/context.ts';
+import { planRun } from '../../../actors/trainer/plan.ts';
+import { silentReporter } from '../../../actors/trainer/reporter.ts';
+import { WeightLoan } from '../../../actors/weights/rollout-weights.ts';
+import { defaults } from '../../../src/config/schema.ts';
+import { CxmindError } from '../../../src/errors.ts';
+import { keyOf } from '../../../src/rng.ts';
+import { zeros } from '../../../src/tensor/tensor.ts';
+import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
+import { fakeRef } from '../../support/fake-ref.ts';
+import { loadGoldenModel, textPrompt } from '../../support/golden-model.ts';
+import { shortContext } from '../../support/reward-input.ts';
+import { keepingLogger } from '../../support/tiny-run.ts';
+
+const { signal } = new AbortController();
+const prompt = { promptId: 'a', input: { ...textPrompt([1, 2]), grids: [] } };
+
+describe('a request for responses in parts', () => {
+  it('gives its responses again until it is forgotten, since a reply may be lost', async () => {
+    const { config, arena } = await loadGoldenModel('micro-text');
+    const version = new SharedArrayBuffer(versionBytes);
+    new SharedVersion(version).current = 1;
+    using actor = new RolloutActor(
+      {
+        model: { config, layout: arena.layout, weights: arena.buffer, version, threads: 1 },
+        engine: { ...planRun(defaults()).rollout.engine, bannedTokens: [] },
+        stopTokens: [],
+      },
+      keepingLogger().logger,
+    );
+    const task = { prompt: '', images: [], groundTruth: '', columns: {} };
+    const request = {
+      ...{ id: 'one', cache: 'keep' as const, maxTokens: 4, ignoreEos: false, policyVersion: 1 },
+      prompts: [{ ...prompt, task, keys: [keyOf('parts', 0), keyOf('parts', 1)] }],
+      ...{ sampling: { temperature: 1, topP: 1, topK: -1 }, progress: null },
+    };
+    const context = { signal } as never;
+    const made = await actor.begin(request, context);
+    assert.deepEqual(await actor.goOn({ id: 'one', policyVersion: 1 }, context), made);
+    actor.forget('one');
+    assert.equal(actor.hasBegun('one'), false);
+    await assert.rejects(actor.goOn({ id: 'one', policyVersion: 1 }, context), {
+      code: 'INTERNAL',
+    });
+  });
+
+  const groups: Group[] = [
+    {
+      promptId: 'a',
+      responses: [
+        {
+          ...{ tokenIds: zeros('i32', [1]), logProbs: zeros('f32', [1]) },
+          ...{ finishReason: 'stop', episode: null },
+        },
+      ],
+    },
+  ];
+
+  /** The calls that a rollout hears whose first call ends by a recall or, without one, by a failure. */
+  const heard = async (isRecalled: boolean): Promise<[string[], boolean]> => {
+    const calls: string[] = [];
+    const loan = new WeightLoan(1);
+    const ref = fakeRef('rollout', rolloutProtocol, {
+      begin: () => {
+        calls.push('begin');
+        if (isRecalled) void loan.recall();
+        return Promise.reject(new CxmindError('RUNTIME_CANCELLED', 'cancelled'));
+      },
+      hasBegun: () => {
+        setImmediate(() => {
+          loan.renew(2);
+        });
+        return Promise.resolve(true);
+      },
+      goOn: ({ policyVersion }) => {
+        calls.push(`goOn ${policyVersion}`);
+        return Promise.resolve({ groups });
+      },
+    });
+    const forget = (id: string): Promise<void> => Promise.resolve(void calls.push(`forget ${id}`));
+    const context = {
+      actors: { rollouts: [{ ...ref, tell: { forget } }] },
+      plan: { step: { partialRollout: 'keep' } },
+      reporter: silentReporter,
+      rolloutWeights: { lend: <T>(work: (lent: WeightLoan) => Promise<T>) => work(loan) },
+    };
+    const { sampling } = planRun(defaults()).step;
+    const answer = answersInParts(context as unknown as StepContext, 1)(
+      [{ ...prompt, context: shortContext, groundTruth: '', images: [] }],
+      { sampling: { ...sampling, n: 1 }, maxTokens: 1, stream: ['s'], signal },
+    );
+    const isAnswered = await answer.then(
+      () => true,
+      () => false,
+    );
+    return [calls, isAnswered];
+  };
+
+  it('is gone on with after a recall, and forgotten whatever comes of it', async () => {
+    assert.deepEqual(await heard(true), [['begin', 'goOn 2', 'forget s/0'], true]);
+    assert.deepEqual(await heard(false), [['begin', 'forget s/0'], false]);
+  });
+});
