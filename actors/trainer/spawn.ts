@@ -48,6 +48,8 @@ import type { Reporter } from './reporter.ts';
 
 /** Time for a user's function to do what it does at exit. One that still computes then is ended. */
 const REWARD_GRACE_MS = 3_000;
+/** Time for a rollout to come to the end of a pass of a large model, after which it hears of a pause. */
+const ROLLOUT_GRACE_MS = 120_000;
 /** Long enough to bring the weights of a large model to a device. */
 const TAKING_MS = 600_000;
 /** Supervision of actors that hold state of the step: their loss ends the run. */
@@ -327,6 +329,7 @@ export async function spawnRollouts(
       protocol: rolloutProtocol,
       module: new URL('../rollout/actor.ts', import.meta.url),
       create: 'rolloutActor',
+      graceMs: ROLLOUT_GRACE_MS,
       props: { ...props, model: policyProps(policy, read, stations[index]!.device) },
       ...placed,
     }),

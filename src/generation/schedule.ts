@@ -11,6 +11,9 @@ import { LogitHistory } from './logit-control.ts';
 import type { Draw, DrawRequest } from './sampler.ts';
 import type { Entering, StepDecoder } from './step-decoder.ts';
 
+/** Most milliseconds between two turns of the event loop, but for a pass that takes longer. */
+const MS_PER_TURN = 200;
+
 /** Parts of an engine that a schedule drives. */
 export interface ScheduleTools {
   /** Most prompt tokens of a prefill pass. */
@@ -25,7 +28,10 @@ export interface ScheduleTools {
 export interface Intake {
   /** Jobs that nothing was done for yet. The schedule takes them from the front. */
   readonly waiting: Job[];
-  /** Decoding steps between two turns of the event loop. A turn lets messages in, a cancellation among them. */
+  /**
+   * Most decoding steps between two turns of the event loop, which come sooner where these take long. A turn lets
+   * messages in, a cancellation among them.
+   */
   readonly stepsPerTurn: number;
   /** Waits for a job while none runs; false once there will be none. */
   arrival(): Promise<boolean>;
@@ -82,6 +88,8 @@ export class Schedule {
   #again: Sequence[] = [];
   #responses = 0;
   #tokens = 0;
+  /** The time of the last turn of the event loop, in ms. */
+  #turnedAt = 0;
 
   constructor(intake: Intake, control: GenerateControl, tools: ScheduleTools) {
     this.#intake = intake;
@@ -95,22 +103,32 @@ export class Schedule {
    * @throws RUNTIME_CANCELLED when the signal aborts
    */
   async run(signal = this.#control.signal): Promise<void> {
+    this.#turnedAt = performance.now();
     for (let step = 0; ; step++) {
       this.#dropAborted();
-      await this.#admit();
+      await this.#admit(signal);
       if (this.#running.length === 0) {
         if (await this.#intake.arrival()) continue;
         break;
       }
       await this.#step();
-      if (step % this.#intake.stepsPerTurn !== 0) continue;
-      this.#report();
-      await turn();
-      if (signal?.aborted === true) {
-        throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
-      }
+      if (step % this.#intake.stepsPerTurn === 0 || this.#isTurnDue()) await this.#turn(signal);
     }
     this.#report();
+  }
+
+  #isTurnDue(): boolean {
+    return performance.now() - this.#turnedAt >= MS_PER_TURN;
+  }
+
+  /** Lets messages in. @throws RUNTIME_CANCELLED when the signal has aborted */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    this.#report();
+    await turn();
+    if (signal?.aborted === true) {
+      throw new CxmindError('RUNTIME_CANCELLED', 'generation was cancelled');
+    }
+    this.#turnedAt = performance.now();
   }
 
   /**
@@ -141,7 +159,7 @@ export class Schedule {
   }
 
   /** Fills the free slots with queued responses, and draws their first tokens. */
-  async #admit(): Promise<void> {
+  async #admit(signal: AbortSignal | undefined): Promise<void> {
     const { decoder, sampler } = this.#tools;
     while (this.#running.length < decoder.slots) {
       while (this.#queue.length === 0) {
@@ -149,6 +167,7 @@ export class Schedule {
         if (this.#again.length > 0) await this.#prefillAgain(freeSlots);
         else if (this.#intake.waiting.length === 0) return;
         else await this.#prefill(freeSlots);
+        if (this.#isTurnDue()) await this.#turn(signal);
       }
       const room = decoder.roomFor(this.#queue, this.#running.length);
       // Some responses are running then, since otherwise there is room for one at least.

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { RolloutActor } from '../../../actors/rollout/actor.ts';
 import { rolloutProtocol, type Group } from '../../../actors/rollout/protocol.ts';
+import { ActorSystem } from '../../../actors/runtime/system.ts';
 import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.ts';
 import type { StepContext } from '../../../actors/trainer/context.ts';
+import { loadPolicy } from '../../../actors/trainer/models.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
 import { silentReporter } from '../../../actors/trainer/reporter.ts';
+import { spawnRollouts } from '../../../actors/trainer/spawn.ts';
+import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { WeightLoan } from '../../../actors/weights/rollout-weights.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import { CxmindError } from '../../../src/errors.ts';
@@ -12,9 +16,11 @@ import { keyOf } from '../../../src/rng.ts';
 import { zeros } from '../../../src/tensor/tensor.ts';
 import { SharedVersion, versionBytes } from '../../../transport/shared/version.ts';
 import { fakeRef } from '../../support/fake-ref.ts';
+import { goldenPath } from '../../support/golden.ts';
 import { loadGoldenModel, textPrompt } from '../../support/golden-model.ts';
 import { shortContext } from '../../support/reward-input.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
+import { configOf } from '../effects/changes.ts';
 
 const { signal } = new AbortController();
 const prompt = { promptId: 'a', input: { ...textPrompt([1, 2]), grids: [] } };
@@ -99,6 +105,29 @@ describe('a request for responses in parts', () => {
     );
     return [calls, isAnswered];
   };
+
+  it('has time for a pass of a large model before it is taken for one that hangs', async () => {
+    const { logger } = keepingLogger();
+    await using system = new ActorSystem({ logger });
+    const plan = planRun(await configOf(`worker.actor.model.model_path=${goldenPath('micro-vl')}`));
+    const policy = await loadPolicy(system, plan.policy.model);
+    await using weights = new PolicyWeights(system, policy, logger);
+    const graces: unknown[] = [];
+    const spawn = ({ graceMs }: { graceMs?: number }): Promise<unknown> => {
+      graces.push(graceMs);
+      return Promise.resolve(fakeRef('rollout', rolloutProtocol, {}));
+    };
+    const following = { frozen: weights.frozen, sampled: weights.sampled, followRollout: () => 0 };
+    const stations = [{ place: 'thread', device: 'cpu' }] as const;
+    await spawnRollouts(
+      { spawn } as unknown as ActorSystem,
+      plan.rollout,
+      policy,
+      following as unknown as PolicyWeights,
+      stations,
+    );
+    assert.deepEqual(graces, [120_000]);
+  });
 
   it('is gone on with after a recall, and forgotten whatever comes of it', async () => {
     assert.deepEqual(await heard(true), [['begin', 'goOn 2', 'forget s/0'], true]);
