@@ -14,13 +14,14 @@ export interface Kept {
 
 /** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
 export function keptOnCard(
-  plan: Pick<RunPlan, 'policy' | 'critic' | 'reference' | 'placement'>,
+  plan: Pick<RunPlan, 'policy' | 'critic' | 'reference' | 'placement' | 'step'>,
   { policy, critic }: { readonly policy: LoadedModel; readonly critic: LoadedModel | null },
 ): Kept[] {
   const { learners } = plan.placement;
   const reference = policy.adapter === null ? plan.reference?.model : undefined;
   return [
     ...keptOf('policy', policy, plan.policy.settings.optimization, learners),
+    ...(plan.step.maxStaleness > 0 && !policy.isOffloaded ? [secondCopyOf(policy)] : []),
     ...(critic && plan.critic
       ? keptOf('critic', critic, plan.critic.settings.optimization, learners)
       : []),
@@ -33,6 +34,15 @@ export function keptOnCard(
           },
         ]),
   ];
+}
+
+/** The weights that rollouts read while the learners step theirs. Those under adapters never change, and have no copy. */
+function secondCopyOf({ arena, adapter, computeDType }: LoadedModel): Kept {
+  const { length } = (adapter?.arena ?? arena).layout;
+  return {
+    what: `policy for rollouts ahead, ${computeDType}`,
+    bytes: length * bytesPerElement(computeDType),
+  };
 }
 
 function keptOf(
@@ -85,7 +95,8 @@ export function freeBytesOf(name: DeviceName): number | null {
 export function withWayOut(error: unknown): unknown {
   if (!(error instanceof CxmindError) || error.code !== 'DEVICE_OUT_OF_MEMORY') return error;
   const wayOut =
-    'lower worker.rollout.gpu_memory_utilization or worker.actor.micro_batch_size_per_device_for_update, or set ' +
+    'lower worker.rollout.gpu_memory_utilization, worker.actor.micro_batch_size_per_device_for_update or ' +
+    'trainer.max_staleness (0 keeps one copy of the policy), or set ' +
     'worker.actor.model.enable_gradient_checkpointing=true, worker.actor.offload.offload_optimizer=true or ' +
     'worker.ref.offload.offload_params=true; the same command goes on from the last checkpoint';
   return new CxmindError(error.code, `${error.message}; ${wayOut}`, { cause: error });

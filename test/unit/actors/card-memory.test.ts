@@ -43,6 +43,16 @@ describe('the memory of a card', () => {
     assert.ok(!("policy's optimizer, f32" in (await kept(...offloads))));
   });
 
+  it('has the policy twice where rollouts run ahead, adapters alone where these are trained', async () => {
+    const what = 'policy for rollouts ahead, bf16';
+    const ahead = await kept('trainer.max_staleness=1');
+    assert.equal(ahead[what], 2);
+    const adapters = ['trainer.max_staleness=1', 'worker.actor.model.lora.rank=4'];
+    const lora = await kept(...adapters);
+    // Moments of the adapters alone take 8 bytes each, and their copy 2.
+    assert.equal(lora[what], lora["policy's optimizer, f32"]! / 4);
+  });
+
   it('is told in a table, and when it was too small the keys to lower are', () => {
     assert.equal(
       memoryTable('cuda:0', [{ what: 'policy, bf16', bytes: 2 ** 33 }], 5 * 2 ** 29),
@@ -51,7 +61,10 @@ describe('the memory of a card', () => {
         '  left for activations and the cache    2.50',
     );
     const error = withWayOut(new CxmindError('DEVICE_OUT_OF_MEMORY', 'the card is full'));
-    assert.match((error as Error).message, /^the card is full; lower .*gpu_memory_utilization/);
+    assert.match(
+      (error as Error).message,
+      /^the card is full; lower .*gpu_memory_utilization.*trainer\.max_staleness/,
+    );
     const other = new Error('x');
     assert.equal(withWayOut(other), other);
   });
