@@ -6,7 +6,7 @@
  */
 import { createWriteStream } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CxmindError } from '../errors.ts';
@@ -97,7 +97,7 @@ export async function convertSet(directory: string, options: ConvertOptions): Pr
         `${options.folder}: no row comes of it; ${missing} pictures that its tables name are not there`,
       );
     }
-    await writeFile(join(partial, 'README.md'), noteOf(options, files, directory));
+    await writeFile(join(partial, 'README.md'), noteOf(options, files));
   });
   return { files, missing };
 }
@@ -183,10 +183,10 @@ async function factsOf(
 }
 
 /** Note on where rows come from and what may be done with them. */
-function noteOf(options: ConvertOptions, files: readonly WrittenRows[], directory: string): string {
+function noteOf(options: ConvertOptions, files: readonly WrittenRows[]): string {
   const { title, licence } = layouts[options.layout];
   const { seed, options: letters, distractors, limit, lateral, uncertain } = options;
-  const rows = files.map((file) => `- ${file.path.slice(directory.length + 1)}: ${file.rows} rows`);
+  const rows = files.map((file) => `- ${basename(file.path)}: ${file.rows} rows`);
   return [
     `# Questions about ${title}`,
     `Made by \`cxmind convert ${options.layout}\` of the set's labels, with the seed ${seed}: ${letters} options, ` +

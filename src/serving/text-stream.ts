@@ -34,7 +34,7 @@ export class TextStream {
     return this.#take(this.#decoder.decode(bytes.subarray(0, end)));
   }
 
-  /** Ends the response. @returns the rest of the text */
+  /** Ends the response. @returns the rest of the text, none behind a stop string */
   end(): string {
     const { text, isStopped } = this.#take(this.#decoder.decode(Uint8Array.from(this.#pending)));
     return isStopped ? text : text + this.#held;
@@ -46,6 +46,8 @@ export class TextStream {
     const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
     if (found.length > 0) {
       this.#held = '';
+      // What follows is no part of the text, nor is a character of it that had begun.
+      this.#pending = [];
       return { text: text.slice(0, Math.min(...found)), isStopped: true };
     }
     const held = this.#stops.reduce((most, stop) => Math.max(most, overlap(text, stop)), 0);

@@ -224,10 +224,10 @@ describe('convertSet', () => {
       message: `${source.path}: no train.csv, which this set has`,
     });
     chexpert(source);
-    await convert('out', { layout: 'chexpert' });
+    await convert('out/', { layout: 'chexpert' });
     assert.match(
       textOf('out/README.md'),
-      /seed 1: 4 options[^]*closed-train\.jsonl: 2 rows[^]*Research Use Agreement/,
+      /seed 1: 4 options[^]*\n- closed-train\.jsonl: 2 rows[^]*Research Use Agreement/,
     );
     await assert.rejects(convert('out', { layout: 'chexpert' }), { code: 'CONFIG_INVALID' });
     const table = readFileSync(join(source.path, 'train.csv'), 'utf8');
