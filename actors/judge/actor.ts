@@ -70,7 +70,8 @@ export const judgeActor = actorFactory(
       timeoutMs: judge.timeoutSeconds * 1000,
       ...(firstDelayMs !== undefined && { firstDelayMs }),
     });
-    const cache = cacheSize === 0 ? null : await AnswerCache.open(cacheSize, cachePath);
+    const warn = (message: string): void => logger.warn({ reward: name }, message);
+    const cache = cacheSize === 0 ? null : await AnswerCache.open(cacheSize, cachePath, warn);
     const template = await templateOf(judge.promptTemplate);
     const scorePattern = judge.scorePattern ?? usualPattern;
     const options = { ...judge, template, scorePattern };

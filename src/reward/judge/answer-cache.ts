@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import * as t from 'io-ts';
 import { LRUCache } from 'lru-cache';
 import { parsedJson } from '../../check/json.ts';
-import { asCxmindError, CxmindError } from '../../errors.ts';
+import { asCxmindError, CxmindError, messageOf } from '../../errors.ts';
 import { writeFileAtomically } from '../../files.ts';
 
 const Line = t.type({ key: t.string, content: t.string });
@@ -18,20 +18,28 @@ const Line = t.type({ key: t.string, content: t.string });
 export class AnswerCache {
   readonly #kept: LRUCache<string, string>;
   readonly #path: string | null;
+  readonly #warn: (message: string) => void;
+  #hasWarned = false;
 
-  private constructor(size: number, path: string | null) {
+  private constructor(size: number, path: string | null, warn: (message: string) => void) {
     this.#kept = new LRUCache({ max: size });
     this.#path = path;
+    this.#warn = warn;
   }
 
   /**
    * Opens a cache.
    *
    * @param size most answers that are kept, 1 or more
+   * @param warn hears of the first answer that cannot be written, for instance to a full disk
    * @throws CONFIG_INVALID for a file that cannot be read or written
    */
-  static async open(size: number, path: string | null): Promise<AnswerCache> {
-    const cache = new AnswerCache(size, path);
+  static async open(
+    size: number,
+    path: string | null,
+    warn: (message: string) => void = () => undefined,
+  ): Promise<AnswerCache> {
+    const cache = new AnswerCache(size, path, warn);
     if (path === null) return cache;
     try {
       await mkdir(dirname(path), { recursive: true });
@@ -48,9 +56,17 @@ export class AnswerCache {
     return this.#kept.get(key);
   }
 
+  /** Keeps an answer. One that cannot be written stays in memory. */
   async set(key: string, content: string): Promise<void> {
     this.#kept.set(key, content);
-    if (this.#path !== null) await appendFile(this.#path, `${lineOf(key, content)}\n`);
+    if (this.#path === null) return;
+    try {
+      await appendFile(this.#path, `${lineOf(key, content)}\n`);
+    } catch (error) {
+      if (this.#hasWarned) return;
+      this.#hasWarned = true;
+      this.#warn(`judge: cache_path ${this.#path}: answers are not written: ${messageOf(error)}`);
+    }
   }
 
   async #read(path: string): Promise<void> {

@@ -85,13 +85,14 @@ class Failure extends Error {
 
 /** A client of one endpoint. */
 export class ChatClient {
+  /** Address of the endpoint, without a slash at its end. */
+  readonly baseUrl: string;
   readonly #options: ChatClientOptions;
-  readonly #url: string;
   readonly #slots: Slots;
 
   constructor(options: ChatClientOptions) {
     this.#options = options;
-    this.#url = `${options.baseUrl.replace(/\/+$/, '')}/chat/completions`;
+    this.baseUrl = options.baseUrl.replace(/\/+$/, '');
     this.#slots = new Slots(options.maxConcurrency);
   }
 
@@ -126,7 +127,7 @@ export class ChatClient {
     let retryAfter: string | null;
     let text: string;
     try {
-      const response = await fetch(this.#url, {
+      const response = await fetch(`${this.baseUrl}/chat/completions`, {
         method: 'POST',
         headers: {
           'content-type': 'application/json',

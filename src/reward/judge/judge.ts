@@ -71,7 +71,7 @@ export interface Judgement {
 /** A judge of responses. */
 export class Judge {
   readonly #options: JudgeOptions;
-  readonly #client: Pick<ChatClient, 'ask'>;
+  readonly #client: Pick<ChatClient, 'ask' | 'baseUrl'>;
   readonly #cache: AnswerCache | null;
   readonly #template: JinjaTemplate;
   readonly #pattern: RegExp;
@@ -80,7 +80,11 @@ export class Judge {
    * @param cache keeps answers; null asks every time
    * @throws CONFIG_INVALID if the template does not parse
    */
-  constructor(options: JudgeOptions, client: Pick<ChatClient, 'ask'>, cache: AnswerCache | null) {
+  constructor(
+    options: JudgeOptions,
+    client: Pick<ChatClient, 'ask' | 'baseUrl'>,
+    cache: AnswerCache | null,
+  ) {
     this.#options = options;
     this.#client = client;
     this.#cache = cache;
@@ -135,15 +139,27 @@ export class Judge {
     signal: AbortSignal,
   ): Promise<number> {
     const request = this.#requestFor(input);
-    const key = createHash('sha256').update(JSON.stringify(request)).digest('hex');
-    const kept = this.#cache?.get(key);
-    if (kept !== undefined || asked.has(key)) {
+    // Models of one name at two addresses are two judges.
+    const asking = JSON.stringify([this.#client.baseUrl, request]);
+    const key = createHash('sha256').update(asking).digest('hex');
+    const known = this.#keptGrade(key) ?? asked.get(key);
+    if (known !== undefined) {
       counts.cached++;
-      return kept === undefined ? await asked.get(key)! : this.#gradeIn(kept);
+      return await known;
     }
     const grade = this.#ask(request, key, counts, signal);
     asked.set(key, grade);
     return await grade;
+  }
+
+  /** The grade in an answer of the cache. One that another pattern wrote there may have none, and is no hit. */
+  #keptGrade(key: string): number | undefined {
+    const kept = this.#cache?.get(key);
+    try {
+      return kept === undefined ? undefined : this.#gradeIn(kept);
+    } catch {
+      return undefined;
+    }
   }
 
   async #ask(

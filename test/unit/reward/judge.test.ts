@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AnswerCache } from '../../../src/reward/judge/answer-cache.ts';
 import { ChatClient, type ChatClientOptions } from '../../../src/reward/judge/chat-client.ts';
@@ -228,6 +228,36 @@ describe('the cache of a judge', () => {
     const cache = await AnswerCache.open(10, null);
     await judged(server, ['a'], { cache });
     assert.deepEqual((await judged(server, ['a'], { cache })).rewards, [0.5]);
+  });
+
+  it('is not used where what it keeps has no score', async () => {
+    await using server = await JudgeServer.open(() => 'Score: 5, grade: 2');
+    const cache = await AnswerCache.open(10, null);
+    await judged(server, ['a'], { cache });
+    const options = { scorePattern: 'points: (\\d+)', onError: 'value' } as const;
+    assert.equal((await judged(server, ['a'], { cache, options })).counts['requests'], 1);
+    const graded = await judged(server, ['a'], { cache, options: { maxScore: 4 } });
+    assert.equal(graded.counts['requests'], 1);
+  });
+
+  it('is asked for one address, whatever the model is called', async () => {
+    await using one = await JudgeServer.open(() => 'Score: 5');
+    await using other = await JudgeServer.open(() => 'Score: 10');
+    const cache = await AnswerCache.open(10, null);
+    await judged(one, ['a'], { cache });
+    assert.deepEqual((await judged(other, ['a'], { cache })).rewards, [1]);
+  });
+
+  it('loses no grade where its file cannot be written, and says so once', async () => {
+    await using server = await JudgeServer.open(() => 'Score: 5');
+    using folder = new TemporaryDirectory();
+    const path = join(folder.path, 'judge', 'answers.jsonl');
+    const warnings: string[] = [];
+    const cache = await AnswerCache.open(10, path, (line) => warnings.push(line));
+    rmSync(join(folder.path, 'judge'), { recursive: true });
+    assert.deepEqual((await judged(server, ['a', 'b'], { cache })).rewards, [0.5, 0.5]);
+    assert.equal((await judged(server, ['a'], { cache })).counts['cached'], 1);
+    assert.match(warnings.join('\n'), /^judge: cache_path .*: answers are not written: ENOENT.*$/);
   });
 
   it('is bounded, and keeps those used last', async () => {
