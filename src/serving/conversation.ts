@@ -1,5 +1,6 @@
 /** Conversations of requests to prompts of the model: template, tokens, pictures, positions. */
 import { BitDepthChoice } from '../data/bit-depth.ts';
+import type { SampleVision } from '../data/sample-media.ts';
 import type { SampleOptions } from '../data/sample.ts';
 import { asCxmindError } from '../errors.ts';
 import type { PromptInput } from '../model/pack.ts';
@@ -11,7 +12,7 @@ import type { ImageSource } from '../vision/decode.ts';
 import type { ProcessedPixels } from '../vision/processor.ts';
 import { pictureOf, type PictureAccess } from './picture.ts';
 import type { Message, Part } from './chat-request.ts';
-import { refusal } from './refusal.ts';
+import { isRefusal, refusal } from './refusal.ts';
 
 /** Characters of text for each token of room. Longer text is refused before it is tokenised, which takes time. */
 const CHARACTERS_PER_TOKEN = 32;
@@ -33,13 +34,16 @@ interface Laid {
  * The prompt of a conversation, the assistant's turn opened at its end.
  *
  * @throws DATA_INVALID, a refusal with status 400, for a picture that cannot be read, a conversation that the template
- *   refuses, and one that is too long
+ *   refuses, and one that is too long, before a picture of it is decoded; the signal's reason
  */
 export async function promptOf(
   messages: readonly Message[],
   options: ConversationOptions,
+  signal: AbortSignal,
 ): Promise<PromptInput> {
-  refuseLong(charactersOf(messages) / CHARACTERS_PER_TOKEN, options.mostTokens);
+  // A message has a token or more.
+  const least = Math.max(messages.length, charactersOf(messages) / CHARACTERS_PER_TOKEN);
+  refuseLong(least, options.mostTokens);
   const laid = await layOut(messages, options);
   const { tokenizer, positionsOf, vision } = options.sample;
   const ids = tokenizer.encode(rendered(laid.messages, options));
@@ -49,13 +53,9 @@ export async function promptOf(
     const found = `${placeholders} placeholder(s) for ${laid.pictures.length} picture(s)`;
     throw refusal(400, `the conversation has ${found}`, { param: 'messages' });
   }
-  const read = await readPictures(laid.pictures, options);
+  const counts = await countTokens(laid.pictures, ids.length, options, signal);
+  const read = await readPictures(laid.pictures, options, signal);
   const grids = read.map(({ grid }) => grid);
-  const counts = grids.map((grid) => vision?.pixels.tokensOf(grid) ?? 0);
-  refuseLong(
-    counts.reduce((sum, count) => sum + count, ids.length - counts.length),
-    options.mostTokens,
-  );
   const tokenIds =
     imageTokenId === undefined
       ? Int32Array.from(ids)
@@ -125,21 +125,58 @@ function rendered(messages: readonly ChatMessage[], { sample }: ConversationOpti
   }
 }
 
+/**
+ * Tokens of each picture, from headers alone: a small file may hold a picture that fills the memory.
+ *
+ * @param length tokens of the conversation, one for each picture
+ */
+async function countTokens(
+  pictures: Laid['pictures'],
+  length: number,
+  options: ConversationOptions,
+  signal: AbortSignal,
+): Promise<number[]> {
+  let total = length;
+  refuseLong(total, options.mostTokens);
+  return await eachPicture(pictures, options, signal, async ({ pixels }, { source }) => {
+    const count = pixels.tokensOf(await pixels.imageGrid(source));
+    total += count - 1;
+    refuseLong(total, options.mostTokens);
+    return count;
+  });
+}
+
 /** Patches of each picture. The bit depth of 16-bit pictures is one for the conversation. */
 async function readPictures(
   pictures: Laid['pictures'],
-  { sample: { vision } }: ConversationOptions,
+  options: ConversationOptions,
+  signal: AbortSignal,
 ): Promise<ProcessedPixels[]> {
   const depth = new BitDepthChoice('auto', () => undefined);
-  const read: ProcessedPixels[] = [];
-  for (const { path, source } of pictures) {
+  return await eachPicture(pictures, options, signal, ({ pixels }, { path, source }) =>
+    depth.read(path, (bits) => pixels.image(source, bits)),
+  );
+}
+
+/** Works on one picture after the other, as long as somebody waits for the answer. */
+async function eachPicture<T>(
+  pictures: Laid['pictures'],
+  { sample: { vision } }: ConversationOptions,
+  signal: AbortSignal,
+  work: (vision: SampleVision, picture: Laid['pictures'][number]) => Promise<T>,
+): Promise<T[]> {
+  const results: T[] = [];
+  for (const picture of pictures) {
+    signal.throwIfAborted();
+    const { path } = picture;
     if (vision === null)
       throw refusal(400, `${path}: this model takes no pictures`, { param: path });
     try {
-      read.push(await depth.read(path, (bits) => vision.pixels.image(source, bits)));
+      results.push(await work(vision, picture));
     } catch (error) {
+      if (isRefusal(error)) throw error;
       throw refusal(400, `${path}: ${asCxmindError(error).message}`, { param: path });
     }
   }
-  return read;
+  return results;
 }

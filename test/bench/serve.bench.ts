@@ -66,7 +66,7 @@ export async function benchServe(): Promise<void> {
       bannedTokens: config.tokens === null ? [] : [config.tokens.imagePad, config.tokens.videoPad],
     });
     const access = { allowedLocalMediaPath: null, sample: samples, mostTokens: limits.maxModelLen };
-    const prompt = await promptOf(messages, access);
+    const prompt = await promptOf(messages, access, new AbortController().signal);
     const own = async (): Promise<Measured> => {
       const start = now();
       const answers = await engine.generate(
