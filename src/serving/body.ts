@@ -5,7 +5,7 @@ import { refusal } from './refusal.ts';
 /** Bounds on bodies, in bytes. */
 export interface BodyLimits {
   readonly mostBytes: number;
-  /** Bound on all bodies that are being read. */
+  /** Bound on all bodies of requests that are not answered yet. */
   readonly mostBytesTogether: number;
 }
 
@@ -19,26 +19,26 @@ export class BodyReader {
   }
 
   /**
-   * Reads a body as text.
+   * Reads a body as text and works on it. Its bytes count until the work is done, which holds the text.
    *
    * @throws DATA_INVALID, a refusal with status 400, 413, 415 or, where others fill the memory, 429
    */
-  async read(request: IncomingMessage): Promise<string> {
+  async with<T>(request: IncomingMessage, work: (text: string) => Promise<T>): Promise<T> {
     // A page of another site can send JSON only after it has asked, which is refused.
     if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) {
       throw refusal(415, 'expected the content type application/json');
     }
     this.#check(Number(request.headers['content-length'] ?? 0));
-    const chunks: Buffer[] = [];
     let size = 0;
     try {
+      const chunks: Buffer[] = [];
       for await (const chunk of request as AsyncIterable<Buffer>) {
         size += chunk.length;
         this.#held += chunk.length;
         chunks.push(chunk);
         this.#check(size);
       }
-      return Buffer.concat(chunks).toString();
+      return await work(Buffer.concat(chunks.splice(0)).toString());
     } finally {
       this.#held -= size;
     }

@@ -152,7 +152,10 @@ export class ChatServer implements AsyncDisposable {
 
   async #chat(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.#isDraining) throw draining();
-    const text = await this.#bodies.read(request);
+    await this.#bodies.with(request, (text) => this.#admit(text, response));
+  }
+
+  async #admit(text: string, response: ServerResponse): Promise<void> {
     if (this.#open.size >= this.#options.mostOpen) {
       throw busy(`${this.#open.size} requests run or wait, which is the most`);
     }
