@@ -3,7 +3,7 @@ import { putAll, putIndex } from '../device/host-tensors.ts';
 import type { Graph } from '../graph/ir.ts';
 import { tensorOf, zeros } from '../tensor/tensor.ts';
 import { editGraph, scoreGraph } from './edit-graph.ts';
-import { MOST_TOP_LOGPROBS, type LogitEdit } from './logit-control.ts';
+import { MOST_TOP_LOGPROBS, NEVER, type LogitEdit } from './logit-control.ts';
 import {
   drawOf,
   inverseTemperatureOf,
@@ -19,8 +19,6 @@ interface EditedRequest extends DrawRequest {
 }
 
 const NO_EDIT: LogitEdit = { changes: new Map(), allowed: null, minP: 0, topLogProbs: 0 };
-/** Stands for the logarithm of 0, and for a token that is never drawn. */
-const LEAST = -1e30;
 
 /**
  * A sampler that changes logits where requests ask for it, before another sampler draws from them.
@@ -87,7 +85,7 @@ export class ControlledSampler implements Disposable {
         factors.data[at] = factor;
         offsets.data[at++] = offset * inverseTemperature;
       }
-      logMinP.data[i] = edit.minP > 0 ? Math.log(edit.minP) : LEAST;
+      logMinP.data[i] = edit.minP > 0 ? Math.log(edit.minP) : NEVER;
     }
     const inputs = { ...given, ...putAll(this.#workspace, { tokens, factors, offsets, logMinP }) };
     const masked = hasMask ? { ...inputs, mask: this.#mask(requests) } : inputs;
@@ -106,7 +104,7 @@ export class ControlledSampler implements Disposable {
       if (allowed === null) continue;
       for (let token = 0; token < vocabulary; token++) {
         const isAllowed = ((allowed[token >>> 5] ?? 0) >>> (token & 31)) & 1;
-        if (isAllowed === 0) mask.data[i * vocabulary + token] = LEAST;
+        if (isAllowed === 0) mask.data[i * vocabulary + token] = NEVER;
       }
     }
     return this.#workspace.put(mask);

@@ -1,9 +1,7 @@
 /** Graphs that change the logits of draws and tell the model's own probabilities, on any device. */
 import { GraphBuilder } from '../graph/builder.ts';
 import type { Graph } from '../graph/ir.ts';
-
-/** Logit of a token that is never drawn. */
-const NEVER = -1e30;
+import { NEVER } from './logit-control.ts';
 
 /**
  * Rows of logits as draws want them: changed at some tokens, masked, and cut at a share of the likeliest one.

@@ -12,6 +12,7 @@ import { GraphSampler } from './graph-sampler.ts';
 import { KernelSampler } from './kernel-sampler.ts';
 import { PagedDecoder } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
+import { NEVER } from './logit-control.ts';
 import { Prefill } from './prefill.ts';
 import {
   lengthOf,
@@ -37,8 +38,6 @@ const HOST_PASS_TOKENS = 1024;
 const STEPS_PER_TURN = 16;
 /** Default share of a device's free memory for the cache. */
 const MEMORY_SHARE = 0.6;
-/** Bias of a banned token's logit: so low that its probability is 0 in float32 at any temperature. */
-const BANNED_BIAS = -1e30;
 
 /** The size of a decoder that some work needs. */
 interface DecoderSize {
@@ -90,7 +89,7 @@ export class GenerationEngine implements Disposable {
     this.#weights = modelWeights(device, config, 'policy', { arena, adapter });
     this.#logitBias = device.allocate('f32', [config.text.vocabSize]);
     const bias = zeros('f32', [config.text.vocabSize]);
-    for (const token of options.bannedTokens) bias.data[token] = BANNED_BIAS;
+    for (const token of options.bannedTokens) bias.data[token] = NEVER;
     device.upload(bias, this.#logitBias);
     this.#backend = backendFor(device, this.#logitBias, options);
     this.#prefill = new Prefill(device, config, this.#weights, this.#backend.headGraph, options);

@@ -68,8 +68,11 @@ export interface LogitChange {
   readonly offset: number;
 }
 
-/** Offset of a token that is never drawn: its probability is 0 in f32 at any temperature. */
-const NEVER = -1e30;
+/**
+ * Logit, or its offset, of a token that is never drawn: its probability is 0 in f32 at any temperature. It stands for the
+ * logarithm of 0 too.
+ */
+export const NEVER = -1e30;
 
 /** The controls of one response and the tokens it has so far. */
 export class LogitHistory {
