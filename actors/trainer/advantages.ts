@@ -7,7 +7,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { concatenate, splitBy } from '../../src/training/experience.ts';
 import type { Sequence } from '../messages.ts';
 import type { Batch, SampledResponse } from './batch.ts';
-import { responseRows } from './episodes.ts';
+import { policyRows } from './episodes.ts';
 import { klKindOf } from './settings.ts';
 
 /** The models' view of the responses before the update: for each response a value for each of its tokens, f32 `[T]`. */
@@ -73,7 +73,7 @@ export function estimateAdvantages(
   { scored, baselines }: Pick<Batch, 'scored' | 'baselines'>,
   { old, ref, values }: TokenView,
 ): Estimate {
-  const rows = responseRows(scored);
+  const rows = policyRows(scored);
   const scores = Float32Array.from(scored, ({ parts }) => parts['overall']!);
   const tokenScores = tokenLevelScores(scores, rows);
   const inReward = ref !== null && !algorithm.useKlLoss;

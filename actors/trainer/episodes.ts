@@ -1,5 +1,6 @@
-import { tokenRows, type TokenRows } from '../../src/algorithms/primitives.ts';
+import type { TokenRows } from '../../src/algorithms/primitives.ts';
 import type { Metrics } from '../../src/metrics.ts';
+import { responseRows } from '../../src/training/losses.ts';
 import type { Group } from '../rollout/protocol.ts';
 
 /**
@@ -10,22 +11,14 @@ import type { Group } from '../rollout/protocol.ts';
 type Response = Group['responses'][number];
 type Responded = { readonly response: Response };
 
-/**
- * The tokens of responses, end to end. The mask leaves out what the policy has not sampled; responses of one turn have
- * none.
- */
-export function responseRows(scored: readonly Responded[]): TokenRows {
-  const lengths = scored.map(({ response }) => response.tokenIds.data.length);
-  if (scored.every(({ response }) => response.episode === null)) return tokenRows(lengths);
-  const mask = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
-  let at = 0;
-  for (const [i, { response }] of scored.entries()) {
-    const end = at + lengths[i]!;
-    if (response.episode === null) mask.fill(1, at, end);
-    else mask.set(response.episode.mask.data, at);
-    at = end;
-  }
-  return tokenRows(lengths, mask);
+/** The tokens of responses, end to end, of which those that an environment showed count in no loss. */
+export function policyRows(scored: readonly Responded[]): TokenRows {
+  return responseRows(
+    scored.map(({ response: { tokenIds, episode } }) => ({
+      response: tokenIds,
+      mask: episode?.mask ?? null,
+    })),
+  );
 }
 
 /** Reason why the environment broke a response off; null where it did not, or there is none. */

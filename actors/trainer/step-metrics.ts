@@ -16,7 +16,7 @@ import type { Sequence } from '../messages.ts';
 import type { Estimate, TokenView } from './advantages.ts';
 import type { Batch } from './batch.ts';
 import type { StepContext } from './context.ts';
-import { episodeMetrics, responseRows } from './episodes.ts';
+import { episodeMetrics, policyRows } from './episodes.ts';
 import type { StepPlan } from './plan.ts';
 import type { InvalidResponse, ScoredResponse } from './score.ts';
 import type { Stopwatch } from './timeline.ts';
@@ -47,7 +47,7 @@ export function stepMetrics(
     ...others,
     estimate.metrics,
     dataMetrics({
-      ...responseRows(batch.scored),
+      ...policyRows(batch.scored),
       tokenScores: estimate.tokenScores,
       tokenRewards: estimate.tokenRewards,
       advantages: estimate.advantages,

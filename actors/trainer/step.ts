@@ -4,12 +4,13 @@ import { explore } from '../../src/training/exploration.ts';
 import { lossMasks } from '../../src/training/truncation.ts';
 import type { Sequence } from '../messages.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
-import { estimateAdvantages, perResponse, viewOf } from './advantages.ts';
-import type { SampledResponse } from './batch.ts';
+import { estimateAdvantages, perResponse, viewOf, type TokenView } from './advantages.ts';
+import type { Batch, SampledBatch, SampledResponse } from './batch.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
 import { beside } from './beside.ts';
-import type { UndoableContext } from './context.ts';
-import { responseRows } from './episodes.ts';
+import type { StepContext, UndoableContext } from './context.ts';
+import { policyRows } from './episodes.ts';
+import type { StepPlan } from './plan.ts';
 import type { StepNumber } from './schedule.ts';
 import { evaluateTokens, syncReference, updateCritic, updatePolicy } from './passes.ts';
 import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
@@ -47,19 +48,13 @@ export async function trainingStep(
 ): Promise<StepResult> {
   const clock = new Stopwatch(context.timeline);
 
-  // Sample B responses, or take those that were sampled ahead.
-  const { responses, score } = await batches.take(context, state, at.step, clock);
-
-  // Score them while the models, as they are before the update, evaluate each of their tokens. Neither needs the other.
-  const [batch, view] = await beside(context.signal, score, (signal) =>
-    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock),
-  );
-  // A response that could not be scored may have been left out.
+  // Sample B responses, or take those that were sampled ahead; score and evaluate them.
+  const sampled = await batches.take(context, state, at.step, clock);
+  const { batch, evaluated } = await scoreAndEvaluate(context, sampled, clock);
   const { scored } = batch;
   const sequences = scored.map(sequenceOf);
   const promptIds = scored.map(({ group }) => group.prompt.promptId);
-  const evaluated = viewOf(view, responses, scored);
-  const { old, ref, values } = evaluated;
+  const { ref, values } = evaluated;
   // Each part of a reward is a metric under a name of its author's. A taken name fails here, before weights change.
   const rewards = rewardMetrics(context, batch);
   const rollouts = batches.metrics(scored);
@@ -70,55 +65,82 @@ export async function trainingStep(
   );
   const returns = perResponse(estimate.returns, sequences);
 
-  // Rollouts compute by other programs, perhaps in another precision, and drew each token with their own probability of
-  // it. Weigh or drop tokens where that is too far from `old`. A critic's loss has no such ratio, so returns stay.
-  const kept = scored.map(({ response }) => response);
-  const sampled = kept.map(({ logProbs }) => logProbs);
-  const rows = responseRows(scored); // what an environment said between two turns counts in no loss
-  const correction = correctStep(context.plan.step.correction, sampled, old, rows.mask);
-  const masks = lossMasks(context.plan.step.algorithm, correction.masks, kept);
-
-  // The policy's entropy may earn a bonus, or choose the tokens that the policy is trained on.
-  const { exploration: options } = context.plan.step;
-  const exploration = explore(options, rows, evaluated.entropies, state.entropyCoeff);
-  const weighed = exploration.weigh(correction.weigh(estimate.advantages));
+  const { masks, weighed, correction, exploration } = weighTokens(
+    context.plan.step,
+    scored,
+    evaluated,
+    estimate.advantages,
+    state.entropyCoeff,
+  );
   const advantages = perResponse(weighed, sequences);
 
   // Update the critic, then the policy, for some epochs of mini-batches.
   await context.beginUpdate();
-  const criticTargets = { sequences, masks, values, returns };
-  const criticMetrics = await updateCritic(context, criticTargets, at, clock);
-  const { entropyCoeff } = exploration;
-  const policyTargets = {
-    sequences,
-    masks,
-    promptIds,
-    old: correction.old,
-    ref,
-    advantages,
-    entropyCoeff,
-  };
-  const { metrics: policyMetrics, trained } = await updatePolicy(context, policyTargets, at, clock);
+  const targets = { sequences, masks };
+  const criticTargets = { ...targets, values, returns };
+  const critic = await updateCritic(context, criticTargets, at, clock);
+  const [{ old }, { entropyCoeff }] = [correction, exploration];
+  const policyTargets = { ...targets, promptIds, old, ref, advantages, entropyCoeff };
+  const policy = await updatePolicy(context, policyTargets, at, clock);
   batches.advance(at.step);
   await syncReference(context, at, clock);
 
+  const { klController } = estimate;
+  const others = [rewards, rollouts, correction.metrics, exploration.metrics];
   return {
     state: {
-      ...state,
-      ...batch.progress,
-      klController: estimate.klController,
+      ...{ ...state, ...batch.progress, klController },
       entropyCoeff: exploration.nextEntropyCoeff,
     },
     metrics: stepMetrics(context, {
       ...{ batch, sequences, view: evaluated, estimate, clock },
-      others: [
-        ...[rewards, rollouts, correction.metrics, exploration.metrics],
-        ...[criticMetrics, policyMetrics],
-      ],
+      others: [...others, critic, policy.metrics],
     }),
-    trained,
+    trained: policy.trained,
     accuracy: meanAccuracy(scored),
   };
+}
+
+/**
+ * Scores responses while the models, as they are before the update, evaluate each of their tokens. Neither needs the
+ * other. A response that could not be scored may be left out of both.
+ */
+async function scoreAndEvaluate(
+  context: StepContext,
+  { responses, score }: SampledBatch,
+  clock: Stopwatch,
+): Promise<{ readonly batch: Batch; readonly evaluated: TokenView }> {
+  const [batch, view] = await beside(context.signal, score, (signal) =>
+    evaluateTokens({ ...context, signal }, responses.map(sequenceOf), clock),
+  );
+  return { batch, evaluated: viewOf(view, responses, batch.scored) };
+}
+
+/**
+ * The tokens that count in the losses, and their advantages as the policy is trained on them.
+ *
+ * Rollouts compute by other programs, perhaps in another precision, and drew each token with their own probability of
+ * it. Tokens where that is too far from `old` are weighed or dropped. A critic's loss has no such ratio, so returns
+ * stay. The policy's entropy may earn a bonus, or choose the tokens that the policy is trained on.
+ *
+ * @param advantages   f32, response after response
+ * @param entropyCoeff of the step before
+ */
+function weighTokens(
+  plan: StepPlan,
+  scored: readonly SampledResponse[],
+  { old, entropies }: TokenView,
+  advantages: Float32Array,
+  entropyCoeff: number | undefined,
+) {
+  const kept = scored.map(({ response }) => response);
+  const sampled = kept.map(({ logProbs }) => logProbs);
+  const rows = policyRows(scored); // what an environment said between two turns counts in no loss
+  const correction = correctStep(plan.correction, sampled, old, rows.mask);
+  const masks = lossMasks(plan.algorithm, correction.masks, kept);
+  const exploration = explore(plan.exploration, rows, entropies, entropyCoeff);
+  const weighed = exploration.weigh(correction.weigh(advantages));
+  return { masks, weighed, correction, exploration };
 }
 
 /** A response with its prompt, as models read them. */

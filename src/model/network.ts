@@ -34,7 +34,7 @@ interface Saving {
 }
 
 /** A function from the scores of rows, f32 `[R]`, to the derivative of a loss by each, `[R]`. */
-type LossGradient = (scores: Float32Array) => Float32Array;
+export type LossGradient = (scores: Float32Array) => Float32Array;
 
 /** A policy's loss gradient that reads the entropies of the rows' distributions too, f32 `[R]`, nats. */
 export interface EntropyLossGradient {

@@ -65,12 +65,19 @@ export function valueLossOf(options: ValueLossOptions): Loss<ValueExperience> {
   };
 }
 
-/** Rows of the responses, with a mask where one of the samples has one. */
-function responseRows(samples: readonly MaskedInput[]): TokenRows {
+/** The tokens of responses, end to end, with a mask where one of the samples has one. */
+export function responseRows(
+  samples: readonly Pick<MaskedInput, 'response' | 'mask'>[],
+): TokenRows {
   const lengths = samples.map(({ response }) => response.data.length);
   if (samples.every(({ mask }) => !mask)) return tokenRows(lengths);
-  const counted = samples.flatMap(({ response, mask }) =>
-    mask ? [...mask.data] : Array.from(response.data, () => 1),
-  );
-  return tokenRows(lengths, Uint8Array.from(counted));
+  const counted = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+  let at = 0;
+  for (const [i, { mask }] of samples.entries()) {
+    const end = at + lengths[i]!;
+    if (mask) counted.set(mask.data, at);
+    else counted.fill(1, at, end);
+    at = end;
+  }
+  return tokenRows(lengths, counted);
 }

@@ -1,5 +1,5 @@
 import type { LossTotals } from '../algorithms/loss-average.ts';
-import type { EntropyLossGradient, Network } from '../model/network.ts';
+import type { EntropyLossGradient, LossGradient, Network } from '../model/network.ts';
 import { packSequences, type SequenceInput } from '../model/pack.ts';
 import type { Loss, LossResult } from './losses.ts';
 import type { MaskedInput } from './experience.ts';
@@ -45,49 +45,13 @@ export async function updateByMiniBatches<S extends MaskedInput>(
   network: Pick<Network, 'accumulateGradients'>,
   optimization: Optimization,
   miniBatches: readonly MiniBatch<S>[],
-  {
-    loss,
-    microBatch,
-    epochs,
-    learningRate,
-    temperature = 1,
-    withEntropies = false,
-  }: UpdateOptions<S>,
+  options: UpdateOptions<S>,
   onProgress?: (done: number) => void,
 ): Promise<UpdateReport> {
+  const { microBatch, epochs, learningRate, temperature = 1 } = options;
   const losses: MetricLists = {};
   const gradientNorms: number[] = [];
   let done = 0;
-
-  const accumulate = async (
-    samples: readonly S[],
-    whole: LossTotals,
-    scale: number,
-  ): Promise<void> => {
-    const evaluate = (scores: Float32Array, entropies?: Float32Array): LossResult => {
-      const result = loss(samples, scores, whole, entropies);
-      for (const [name, value] of Object.entries(result.metrics)) {
-        const list = (losses[name] ??= []);
-        while (list.length <= gradientNorms.length) list.push(0);
-        list[gradientNorms.length]! += scale * value;
-      }
-      return result;
-    };
-    const scaled = (derivatives: Float32Array): Float32Array =>
-      derivatives.map((value) => value * scale);
-    const byEntropies: EntropyLossGradient = {
-      withEntropies: (scores, entropies) => {
-        const { gradient, entropyGradient } = evaluate(scores, entropies);
-        return [scaled(gradient), scaled(entropyGradient ?? new Float32Array(entropies.length))];
-      },
-    };
-    const lossGradient = withEntropies
-      ? byEntropies
-      : (scores: Float32Array) => scaled(evaluate(scores).gradient);
-    const batch = packSequences(samples);
-    await network.accumulateGradients(batch, temperature, lossGradient, optimization.gradients);
-  };
-
   for (let epoch = 0; epoch < epochs; epoch++) {
     for (const { samples, responseTokens, sequences } of miniBatches) {
       const whole = { tokens: responseTokens, sequences };
@@ -96,7 +60,12 @@ export async function updateByMiniBatches<S extends MaskedInput>(
         const chosen = indices.map((i) => samples[i]!);
         // Learners' gradients are added up, so no factor stands for their number.
         const share = responseTokens === 0 ? 0 : responseTokensOf(chosen) / responseTokens;
-        await accumulate(chosen, whole, share);
+        const onMetrics = (metrics: LossResult['metrics']): void => {
+          addShare(losses, metrics, { step: gradientNorms.length, share });
+        };
+        const gradient = scaledGradient(options, { samples: chosen, whole, share }, onMetrics);
+        const batch = packSequences(chosen);
+        await network.accumulateGradients(batch, temperature, gradient, optimization.gradients);
         done += chosen.length;
         onProgress?.(done);
       }
@@ -104,4 +73,43 @@ export async function updateByMiniBatches<S extends MaskedInput>(
     }
   }
   return { losses, gradientNorms };
+}
+
+/** The derivatives of a micro-batch's loss, times its share of the mini-batch, as a network asks for them. */
+function scaledGradient<S extends MaskedInput>(
+  { loss, withEntropies = false }: UpdateOptions<S>,
+  {
+    samples,
+    whole,
+    share,
+  }: { readonly samples: readonly S[]; readonly whole: LossTotals; readonly share: number },
+  onMetrics: (metrics: LossResult['metrics']) => void,
+): LossGradient | EntropyLossGradient {
+  const evaluate = (scores: Float32Array, entropies?: Float32Array): LossResult => {
+    const result = loss(samples, scores, whole, entropies);
+    onMetrics(result.metrics);
+    return result;
+  };
+  const scaled = (derivatives: Float32Array): Float32Array =>
+    derivatives.map((value) => value * share);
+  if (!withEntropies) return (scores) => scaled(evaluate(scores).gradient);
+  return {
+    withEntropies: (scores, entropies) => {
+      const { gradient, entropyGradient } = evaluate(scores, entropies);
+      return [scaled(gradient), scaled(entropyGradient ?? new Float32Array(entropies.length))];
+    },
+  };
+}
+
+/** Adds a micro-batch's metrics to those of its optimizer step, by its share of the mini-batch. */
+function addShare(
+  losses: MetricLists,
+  metrics: LossResult['metrics'],
+  { step, share }: { readonly step: number; readonly share: number },
+): void {
+  for (const [name, value] of Object.entries(metrics)) {
+    const list = (losses[name] ??= []);
+    while (list.length <= step) list.push(0);
+    list[step]! += share * value;
+  }
 }
