@@ -53,5 +53,5 @@ export type { RunOptions, TrainingOptions } from './trainer/run.ts';
 export type { RunSummary } from './run-folder/files.ts';
 export { trainSupervised } from './trainer/warm-start.ts';
 export type { SupervisedSummary } from './trainer/warm-start.ts';
-export { silentReporter } from './trainer/reporter.ts';
-export type { Pace, Phase, Reporter, StepLine, SupervisedLine } from './trainer/reporter.ts';
+export { silentReporter } from './trainer/report/reporter.ts';
+export type { Pace, Phase, Reporter, StepLine, SupervisedLine } from './trainer/report/reporter.ts';

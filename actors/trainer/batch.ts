@@ -8,7 +8,7 @@ import type { GateState } from '../../src/reward/gate.ts';
 import type { RunState } from '../run-folder/checkpoints.ts';
 import type { Prompt } from '../messages.ts';
 import type { StepContext } from './context.ts';
-import { warnOfData } from './reporter.ts';
+import { warnOfData } from './report/reporter.ts';
 import type { StepPlan } from './plan.ts';
 import type { Task, TaskPrompts } from './prompt-feed.ts';
 import { generateGroups, type PromptGroup, type RolloutRequest } from './sample.ts';
@@ -19,7 +19,7 @@ import {
   type InvalidResponse,
   type ScoredResponse,
 } from './score.ts';
-import type { Stopwatch } from './timeline.ts';
+import type { Stopwatch } from './report/timeline.ts';
 
 /** A response that was sampled. */
 export type SampledResponse = Pick<ScoredResponse, 'group' | 'response'>;

@@ -9,8 +9,8 @@ import type { WeightSync } from '../weights/sync.ts';
 import type { Critics, Learners } from './learners.ts';
 import type { RunPlan } from './plan.ts';
 import type { PromptFeed, Task } from './prompt-feed.ts';
-import type { Reporter } from './reporter.ts';
-import type { Timeline } from './timeline.ts';
+import type { Reporter } from './report/reporter.ts';
+import type { Timeline } from './report/timeline.ts';
 
 /** Refs to the actors of a run. */
 export interface RunActors {

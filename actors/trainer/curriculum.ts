@@ -9,7 +9,7 @@ import { endedStages, noteEnded, type StageSummary } from '../run-folder/ended-s
 import { anyInterruption, joinNodes, trainOn, type RunOptions } from './run.ts';
 import { type RunSummary, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
-import { Timeline } from './timeline.ts';
+import { Timeline } from './report/timeline.ts';
 
 /** A stage of a curriculum: a run of its own in a folder of its own. */
 export interface CurriculumStage {

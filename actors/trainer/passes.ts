@@ -7,7 +7,7 @@ import type { TokenView } from './advantages.ts';
 import type { StepContext } from './context.ts';
 import { LearnerProgress, type PolicyView } from './learners.ts';
 import { criticRates, isDue, policyRate, versionAfter, type StepNumber } from './schedule.ts';
-import type { Stopwatch } from './timeline.ts';
+import type { Stopwatch } from './report/timeline.ts';
 
 /**
  * Passes of the models over the responses of a step: log-probabilities and values before the update, and the updates.

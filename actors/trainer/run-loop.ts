@@ -14,17 +14,17 @@ import { initialKlController } from './advantages.ts';
 import { Checkpoints, type ResumePoint, type RunState } from '../run-folder/checkpoints.ts';
 import { lockstep, type BatchSource } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
-import { reportData } from './reporter.ts';
+import { reportData } from './report/reporter.ts';
 import { isDue, versionAfter } from './schedule.ts';
 import { resume, type Resumed } from './resume.ts';
 import { RolloutsAhead } from './ahead/rollouts-ahead.ts';
-import { profiled } from './profile.ts';
+import { profiled } from './report/profile.ts';
 import { RunFiles, type RunSummary } from '../run-folder/files.ts';
 import { Saving } from './saving.ts';
 import { trainingStep, type StepResult } from './step.ts';
-import { GradientWatch, IdleWatch } from './step-watch.ts';
-import { Stopwatch } from './timeline.ts';
-import { RunLog, showsTable, stepLine, withTimeAround } from './tracking.ts';
+import { GradientWatch, IdleWatch } from './report/step-watch.ts';
+import { Stopwatch } from './report/timeline.ts';
+import { RunLog, showsTable, stepLine, withTimeAround } from './report/tracking.ts';
 import { Validations } from './validation.ts';
 
 /** Options that the loop takes from whoever starts a run. */

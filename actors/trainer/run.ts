@@ -13,12 +13,12 @@ import { onThisMachine } from './this-machine.ts';
 import { placeRun, type Host } from './placement.ts';
 import { planRun, type MixedStage } from './plan.ts';
 import { PromptFeed } from './prompt-feed.ts';
-import { warnOfData, type Reporter } from './reporter.ts';
+import { warnOfData, type Reporter } from './report/reporter.ts';
 import type { RunSummary } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { runLoop } from './run-loop.ts';
 import { spawnRollouts, spawnRun, spawnTask, toolsFor } from './spawn.ts';
-import { Timeline } from './timeline.ts';
+import { Timeline } from './report/timeline.ts';
 import { validate, type OnScored, type Validation } from './validation.ts';
 
 /** Long enough to read a data set. */

@@ -6,7 +6,7 @@ import type { Prompt } from '../messages.ts';
 import type { GenerateRequest, Group } from '../rollout/protocol.ts';
 import { askAny } from '../runtime/pool.ts';
 import type { RunActors } from './context.ts';
-import type { Reporter } from './reporter.ts';
+import type { Reporter } from './report/reporter.ts';
 
 /** A prompt with its responses. */
 export interface PromptGroup {

@@ -3,7 +3,7 @@ import type { Checkpoints, ResumePoint } from '../run-folder/checkpoints.ts';
 import type { BatchSource } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
 import { writeKept } from './ahead/kept-batches.ts';
-import { Stopwatch } from './timeline.ts';
+import { Stopwatch } from './report/timeline.ts';
 
 /** A checkpoint: its step, and its Hugging Face directory. */
 interface Saved {

@@ -44,7 +44,7 @@ import {
 import { placeRun, type Host, type Station } from './placement.ts';
 import type { CriticPlan, PolicyPlan, RunPlan, TaskPlan } from './plan.ts';
 import type { Task } from './prompt-feed.ts';
-import type { Reporter } from './reporter.ts';
+import type { Reporter } from './report/reporter.ts';
 
 /** Time for a user's function to do what it does at exit. One that still computes then is ended. */
 const REWARD_GRACE_MS = 3_000;

@@ -13,8 +13,8 @@ import { policyRows } from './episodes.ts';
 import type { StepPlan } from './plan.ts';
 import type { StepNumber } from './schedule.ts';
 import { evaluateTokens, syncReference, updateCritic, updatePolicy } from './passes.ts';
-import { meanAccuracy, rewardMetrics, stepMetrics } from './step-metrics.ts';
-import { Stopwatch } from './timeline.ts';
+import { meanAccuracy, rewardMetrics, stepMetrics } from './report/step-metrics.ts';
+import { Stopwatch } from './report/timeline.ts';
 
 /**
  * One step of reinforcement learning: sample, score, estimate advantages, update.

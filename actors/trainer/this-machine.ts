@@ -3,7 +3,7 @@ import type { Config } from '../../src/config/schema.ts';
 import { cards, chooseDevices, type Machine } from '../../src/device/choose.ts';
 import type { DeviceName } from '../../src/device/open.ts';
 import { withLocalModels } from '../../src/hub/model.ts';
-import type { Reporter } from './reporter.ts';
+import type { Reporter } from './report/reporter.ts';
 
 /**
  * Chooses the device of `trainer.device` on this machine; for `cuda`, the number of its cards.

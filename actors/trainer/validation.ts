@@ -10,8 +10,8 @@ import {
 import type { GateState } from '../../src/reward/gate.ts';
 import { generateGroups } from './sample.ts';
 import { noScores, scoreGroups, type InvalidResponse, type ScoredResponse } from './score.ts';
-import { invalidCount, meanAccuracy, meanParts } from './step-metrics.ts';
-import { generationOf, type RunLog } from './tracking.ts';
+import { invalidCount, meanAccuracy, meanParts } from './report/step-metrics.ts';
+import { generationOf, type RunLog } from './report/tracking.ts';
 import type { RunActors, StepContext } from './context.ts';
 import type { RunPlan } from './plan.ts';
 

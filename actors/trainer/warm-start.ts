@@ -8,7 +8,7 @@ import type { DataSummary } from '../data/protocol.ts';
 import type { AskOptions } from '../runtime/ref.ts';
 import { ActorSystem } from '../runtime/system.ts';
 import { PolicyWeights } from '../weights/policy-weights.ts';
-import { type Pace, reportData, warnOfData } from './reporter.ts';
+import { type Pace, reportData, warnOfData } from './report/reporter.ts';
 import { imitationRate, isDue } from './schedule.ts';
 import type { Learners } from './learners.ts';
 import { loadPolicy } from './models.ts';
@@ -20,7 +20,7 @@ import { growingFiles, RunFiles, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { anyInterruption, type TrainingOptions } from './run.ts';
 import { spawnData, spawnLearners, toolsFor } from './spawn.ts';
-import { RunLog, showsTable } from './tracking.ts';
+import { RunLog, showsTable } from './report/tracking.ts';
 
 /** The result of supervised training. */
 export interface SupervisedSummary {

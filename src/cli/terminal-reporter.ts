@@ -1,5 +1,10 @@
 import { SingleBar } from 'cli-progress';
-import type { Phase, Reporter, StepLine, SupervisedLine } from '../../actors/trainer/reporter.ts';
+import type {
+  Phase,
+  Reporter,
+  StepLine,
+  SupervisedLine,
+} from '../../actors/trainer/report/reporter.ts';
 import { readable } from '../printable.ts';
 import { supervisedColumns, tableLines, trainingColumns } from './step-table.ts';
 

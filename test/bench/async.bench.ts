@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { trainPolicy } from '../../actors/trainer/run.ts';
 import { configFrom } from '../../src/config/load.ts';
 import { writeDemo } from '../../src/demo/write.ts';

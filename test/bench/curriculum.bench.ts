@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { trainCurriculum } from '../../actors/trainer/curriculum.ts';
 import { trainSupervised } from '../../actors/trainer/warm-start.ts';
 import { configFrom } from '../../src/config/load.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { loadAdapter } from '../../src/model/checkpoint/adapter-files.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { mergeCheckpoint } from '../../src/model/checkpoint/merge-checkpoint.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import type { Phase } from '../../actors/trainer/reporter.ts';
+import type { Phase } from '../../actors/trainer/report/reporter.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
 import { CxmindError, type ErrorCode } from '../../src/errors.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { trainCurriculum, type CurriculumSummary } from '../../actors/trainer/curriculum.ts';
 import type { RunOptions } from '../../actors/trainer/run.ts';
 import { configFrom } from '../../src/config/load.ts';

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeOptions } from '../../actors/runtime/placement.ts';
-import type { Phase } from '../../actors/trainer/reporter.ts';
+import type { Phase } from '../../actors/trainer/report/reporter.ts';
 import { defaultHeartbeat } from '../../transport/zmq/liveness.ts';
 import { assertClose } from '../support/assert-close.ts';
 import { NodeProcesses } from '../support/node-processes.ts';

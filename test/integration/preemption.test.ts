@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Phase } from '../../actors/trainer/reporter.ts';
+import type { Phase } from '../../actors/trainer/report/reporter.ts';
 import { cxmind, start, until } from '../support/cxmind-process.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { silentReporter } from '../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../actors/trainer/report/reporter.ts';
 import { effectOf } from '../support/effect.ts';
 import { withVariables } from '../support/environment.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';

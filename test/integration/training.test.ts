@@ -5,7 +5,7 @@ import {
   silentReporter,
   type StepLine,
   type SupervisedLine,
-} from '../../actors/trainer/reporter.ts';
+} from '../../actors/trainer/report/reporter.ts';
 import { openModel } from '../../src/cli/open-model.ts';
 import { DEFAULT_KEYS } from '../../src/data/row.ts';
 import { loadDataset } from '../../src/data/dataset.ts';

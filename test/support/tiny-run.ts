@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../actors/runtime/actor.ts';
-import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/reporter.ts';
+import { silentReporter, type Phase, type Reporter } from '../../actors/trainer/report/reporter.ts';
 import { trainPolicy, type RunOptions } from '../../actors/trainer/run.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
 import { trainSupervised, type SupervisedSummary } from '../../actors/trainer/warm-start.ts';

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { tokenRows } from '../../src/algorithms/primitives.ts';
-import { flopsUtilization, peakTflops, trainingFlops } from '../../actors/trainer/step-metrics.ts';
+import {
+  flopsUtilization,
+  peakTflops,
+  trainingFlops,
+} from '../../actors/trainer/report/step-metrics.ts';
 import {
   addMetricLists,
   dataMetrics,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { StepLine, SupervisedLine } from '../../actors/trainer/reporter.ts';
+import type { StepLine, SupervisedLine } from '../../actors/trainer/report/reporter.ts';
 import {
   durationText,
   supervisedColumns,

@@ -3,7 +3,7 @@ import type { RunState } from '../../run-folder/checkpoints.ts';
 import { sampleBatch, type SampledBatch, type SampledResponse } from '../batch.ts';
 import type { SampledCall } from './answers.ts';
 import type { StepContext } from '../context.ts';
-import type { Stopwatch } from '../timeline.ts';
+import type { Stopwatch } from '../report/timeline.ts';
 
 /** The responses of a batch that a checkpoint keeps, call by call. */
 export interface KeptBatch {

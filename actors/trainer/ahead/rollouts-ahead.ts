@@ -16,7 +16,7 @@ import type { BatchSource, KeptBatch } from './batch-source.ts';
 import type { StepContext } from '../context.ts';
 import { answersInParts } from './partial-rollouts.ts';
 import { versionAfter } from '../schedule.ts';
-import { Stopwatch } from '../timeline.ts';
+import { Stopwatch } from '../report/timeline.ts';
 
 /** A batch that has been begun, and not been trained on. */
 interface BatchAhead {

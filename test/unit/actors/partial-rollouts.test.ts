@@ -6,7 +6,7 @@ import { answersInParts } from '../../../actors/trainer/ahead/partial-rollouts.t
 import type { StepContext } from '../../../actors/trainer/context.ts';
 import { loadPolicy } from '../../../actors/trainer/models.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
-import { silentReporter } from '../../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../../actors/trainer/report/reporter.ts';
 import { spawnRollouts } from '../../../actors/trainer/spawn.ts';
 import { PolicyWeights } from '../../../actors/weights/policy-weights.ts';
 import { WeightLoan } from '../../../actors/weights/rollout-weights.ts';

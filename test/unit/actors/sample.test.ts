@@ -5,7 +5,7 @@ import {
   type Group,
 } from '../../../actors/rollout/protocol.ts';
 import { planRun } from '../../../actors/trainer/plan.ts';
-import { silentReporter } from '../../../actors/trainer/reporter.ts';
+import { silentReporter } from '../../../actors/trainer/report/reporter.ts';
 import { generateGroups } from '../../../actors/trainer/sample.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import { tensorOf } from '../../../src/tensor/tensor.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { IdleWatch } from '../../../actors/trainer/step-watch.ts';
+import { IdleWatch } from '../../../actors/trainer/report/step-watch.ts';
 
 const busy = {
   'critic/advantages/max': 1,

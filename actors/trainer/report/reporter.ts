@@ -1,4 +1,4 @@
-import type { DataSummary } from '../data/protocol.ts';
+import type { DataSummary } from '../../data/protocol.ts';
 
 /** A phase whose progress is shown: a counter, and its end. */
 export interface Phase {

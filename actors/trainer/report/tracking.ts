@@ -1,11 +1,11 @@
-import { answerText } from '../../src/data/row.ts';
-import type { Generation, RunDescription, RunEnd } from '../../src/loggers/logger.ts';
-import { Loggers } from '../../src/loggers/open.ts';
-import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../src/metrics.ts';
-import type { RunPlan } from './plan.ts';
+import { answerText } from '../../../src/data/row.ts';
+import type { Generation, RunDescription, RunEnd } from '../../../src/loggers/logger.ts';
+import { Loggers } from '../../../src/loggers/open.ts';
+import { phaseMetrics, type Metrics, type PhaseSeconds } from '../../../src/metrics.ts';
+import type { RunPlan } from '../plan.ts';
 import type { Reporter, StepLine } from './reporter.ts';
-import type { RunFiles } from '../run-folder/files.ts';
-import type { ScoredResponse } from './score.ts';
+import type { RunFiles } from '../../run-folder/files.ts';
+import type { ScoredResponse } from '../score.ts';
 
 /** The metrics and answers of a run, as its files and its loggers keep them. The reporter draws the table of steps. */
 export class RunLog implements AsyncDisposable {

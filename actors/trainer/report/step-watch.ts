@@ -1,6 +1,6 @@
-import { CxmindError } from '../../src/errors.ts';
-import type { Metrics } from '../../src/metrics.ts';
-import type { StepContext } from './context.ts';
+import { CxmindError } from '../../../src/errors.ts';
+import type { Metrics } from '../../../src/metrics.ts';
+import type { StepContext } from '../context.ts';
 
 /** Steps in a row without one finite gradient, after which a run gives up. */
 const MAX_NONFINITE_STEPS = 3;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import type { TimedRun } from '../../src/device/device.ts';
-import { nowUs } from '../../src/device/run-times.ts';
-import { asCxmindError } from '../../src/errors.ts';
-import type { RunActors, StepContext } from './context.ts';
+import type { TimedRun } from '../../../src/device/device.ts';
+import { nowUs } from '../../../src/device/run-times.ts';
+import { asCxmindError } from '../../../src/errors.ts';
+import type { RunActors, StepContext } from '../context.ts';
 import { writeTrace } from './timeline.ts';
 
 /** Long, since an actor may still be busy with work that was given up. */

@@ -1,5 +1,5 @@
-import { writeFileAtomically } from '../../src/files.ts';
-import type { Phase, PhaseSeconds } from '../../src/metrics.ts';
+import { writeFileAtomically } from '../../../src/files.ts';
+import type { Phase, PhaseSeconds } from '../../../src/metrics.ts';
 
 /** A clock of phases, started when it is made. */
 export class Stopwatch {

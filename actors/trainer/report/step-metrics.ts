@@ -1,5 +1,5 @@
 import { freemem, totalmem } from 'node:os';
-import { balanceMetrics } from '../../src/algorithms/sequence-balance.ts';
+import { balanceMetrics } from '../../../src/algorithms/sequence-balance.ts';
 import {
   dataMetrics,
   mergeMetrics,
@@ -8,17 +8,17 @@ import {
   timingMetrics,
   type Metrics,
   type PhaseSeconds,
-} from '../../src/metrics.ts';
-import { partOf } from '../../src/reward/mixture.ts';
-import { concatenate, sequenceLength } from '../../src/training/experience.ts';
-import { learnerShares } from '../../src/training/mini-batches.ts';
-import type { Sequence } from '../messages.ts';
-import type { Estimate, TokenView } from './advantages.ts';
-import type { Batch } from './batch.ts';
-import type { StepContext } from './context.ts';
-import { episodeMetrics, policyRows } from './episodes.ts';
-import type { StepPlan } from './plan.ts';
-import type { InvalidResponse, ScoredResponse } from './score.ts';
+} from '../../../src/metrics.ts';
+import { partOf } from '../../../src/reward/mixture.ts';
+import { concatenate, sequenceLength } from '../../../src/training/experience.ts';
+import { learnerShares } from '../../../src/training/mini-batches.ts';
+import type { Sequence } from '../../messages.ts';
+import type { Estimate, TokenView } from '../advantages.ts';
+import type { Batch } from '../batch.ts';
+import type { StepContext } from '../context.ts';
+import { episodeMetrics, policyRows } from '../episodes.ts';
+import type { StepPlan } from '../plan.ts';
+import type { InvalidResponse, ScoredResponse } from '../score.ts';
 import type { Stopwatch } from './timeline.ts';
 
 /** The parts of a step that its metrics are made from. */
