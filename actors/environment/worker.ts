@@ -1,7 +1,7 @@
 import type { RewardFile } from '../../src/config/names.ts';
 import type { TurnRequest } from '../../src/environment/environment.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { Sandbox } from '../runtime/sandbox/sandbox.ts';
+import { Sandbox } from '../runtime/sandbox.ts';
 import { EXIT_LIMIT_MS, LOAD_LIMIT_MS, logPrinted, titleOf } from '../user-code/user-code.ts';
 
 /** A user's environment, and how it is loaded. */

@@ -3,7 +3,7 @@ import { asCxmindError } from '../../src/errors.ts';
 import type { Outcome } from '../../src/reward/outcome.ts';
 import type { RewardInput } from '../../src/reward/reward.ts';
 import type { Logger } from '../runtime/actor.ts';
-import { Sandbox } from '../runtime/sandbox/sandbox.ts';
+import { Sandbox } from '../runtime/sandbox.ts';
 import { EXIT_LIMIT_MS, LOAD_LIMIT_MS, logPrinted, titleOf } from '../user-code/user-code.ts';
 import { loadError, type FunctionProps, type Scorer } from './scorer.ts';
 

@@ -1,8 +1,8 @@
 import { addAbortListener } from 'node:events';
 import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
-import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../../src/errors.ts';
-import { addressOfModule, entryModule, moduleAt } from '../actor-module.ts';
+import { asCxmindError, CxmindError, fromWireError, type WireError } from '../../src/errors.ts';
+import { addressOfModule, entryModule, moduleAt } from './actor-module.ts';
 
 interface SandboxOptions {
   /** Name of the thread, for debuggers and error messages. */

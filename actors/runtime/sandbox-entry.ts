@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { toWireError } from '../../../src/errors.ts';
+import { toWireError } from '../../src/errors.ts';
 import type { SandboxReply, SandboxRequest } from './sandbox.ts';
 
 /*
