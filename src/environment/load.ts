@@ -1,12 +1,9 @@
-import { resolve } from 'node:path';
 import * as t from 'io-ts';
 import { isLeft } from 'fp-ts/lib/Either.js';
 import { formatIssue, issuesOf } from '../check/issues.ts';
-import { nearestOf } from '../check/nearest.ts';
 import type { RewardFile } from '../config/names.ts';
-import { asCxmindError, CxmindError } from '../errors.ts';
-import { openToRead } from '../files.ts';
-import { importFile } from '../reward/import-file.ts';
+import { CxmindError } from '../errors.ts';
+import { checkUserFile, exportedFunction, type RefuseFile } from '../reward/user-file.ts';
 import { Tool } from '../text/chat-template.ts';
 import {
   EnvironmentReply,
@@ -29,17 +26,10 @@ export interface EnvironmentHost {
  * @throws ENVIRONMENT_INVALID for a file that does not load or has no such function
  */
 export async function loadEnvironment(
-  { file, name }: RewardFile,
+  file: RewardFile,
   kwargs: Readonly<Record<string, unknown>>,
 ): Promise<EnvironmentHost> {
-  const exported = await exportsOf(file);
-  const candidate = exported[name];
-  if (typeof candidate !== 'function') {
-    const functions = Object.keys(exported).filter((key) => typeof exported[key] === 'function');
-    const nearest = nearestOf(name, functions);
-    const meant = nearest === undefined ? '' : `, nearest is '${nearest}'`;
-    throw invalid(`${file} exports no function '${name}'${meant}`);
-  }
+  const { candidate } = await exportedFunction(file, refuse);
   const make = candidate as EnvironmentFunction;
   const { tools = [] } = make(kwargs);
   const episodes = new Map<string, Environment>();
@@ -62,22 +52,8 @@ export async function loadEnvironment(
 }
 
 /** Checks that a file with an environment can be read. @throws ENVIRONMENT_INVALID */
-export async function checkEnvironmentFile(path: string): Promise<void> {
-  try {
-    await using _ = await openToRead(path);
-  } catch (cause) {
-    throw invalid(`${asCxmindError(cause).message}: ${path}`, cause);
-  }
-}
-
-async function exportsOf(file: string): Promise<Record<string, unknown>> {
-  const path = resolve(file);
-  await checkEnvironmentFile(path);
-  try {
-    return await importFile(path);
-  } catch (thrown) {
-    throw invalid(`${path} does not load: ${asCxmindError(thrown).message}`, thrown);
-  }
+export function checkEnvironmentFile(path: string): Promise<void> {
+  return checkUserFile(path, refuse);
 }
 
 /** The tools that an environment names. @throws ENVIRONMENT_INVALID naming what is wrong with them */
@@ -100,3 +76,5 @@ function decoded<A>(codec: t.Type<A>, value: unknown, what: string): A {
 function invalid(message: string, cause?: unknown): CxmindError {
   return new CxmindError('ENVIRONMENT_INVALID', `environment: ${message}`, { cause });
 }
+
+const refuse: RefuseFile = (message, _, cause) => invalid(message, cause);

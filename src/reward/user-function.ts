@@ -1,12 +1,9 @@
-import { resolve } from 'node:path';
-import { nearestOf } from '../check/nearest.ts';
 import type { RewardFile } from '../config/names.ts';
 import type { Answer } from '../data/row.ts';
 import { asCxmindError, CxmindError } from '../errors.ts';
-import { openToRead } from '../files.ts';
-import { importFile } from './import-file.ts';
 import { outcomeOf, outcomesOf, type Outcome } from './outcome.ts';
 import type { Reward, RewardInput, RewardParts } from './reward.ts';
+import { checkUserFile, exportedFunction, type RefuseFile } from './user-file.ts';
 
 /** `reward_function_kwargs` as the config has them. */
 export type RewardKwargs = Readonly<Record<string, unknown>>;
@@ -39,33 +36,24 @@ export interface UserFunction {
   score(batch: readonly RewardInput<Answer>[]): Promise<Outcome[]>;
 }
 
-function invalid(message: string, detail: Record<string, unknown>, cause?: unknown): CxmindError {
+function invalid(
+  message: string,
+  detail: Readonly<Record<string, unknown>>,
+  cause?: unknown,
+): CxmindError {
   return new CxmindError('REWARD_INVALID', message, { detail, cause });
 }
+
+const refuse: RefuseFile = (message, detail, cause) =>
+  invalid(`reward function: ${message}`, detail, cause);
 
 /**
  * Checks that a file with a reward function can be read.
  *
  * @throws REWARD_INVALID if it is missing or no regular file
  */
-export async function checkRewardFile(path: string): Promise<void> {
-  try {
-    await using _ = await openToRead(path);
-  } catch (cause) {
-    const { message } = asCxmindError(cause);
-    throw invalid(`reward function: ${message}: ${path}`, { file: path }, cause);
-  }
-}
-
-async function exportsOf(file: string): Promise<Record<string, unknown>> {
-  const path = resolve(file);
-  await checkRewardFile(path);
-  try {
-    return await importFile(path);
-  } catch (thrown) {
-    const { message } = asCxmindError(thrown);
-    throw invalid(`reward function: ${path} does not load: ${message}`, { file: path }, thrown);
-  }
+export function checkRewardFile(path: string): Promise<void> {
+  return checkUserFile(path, refuse);
 }
 
 /**
@@ -82,17 +70,7 @@ export async function loadUserFunction(
   kwargs: RewardKwargs,
   usualType: RewardType = 'batch',
 ): Promise<UserFunction> {
-  const exported = await exportsOf(file);
-  const candidate = exported[name];
-  if (typeof candidate !== 'function') {
-    const functions = Object.keys(exported).filter((key) => typeof exported[key] === 'function');
-    const nearest = nearestOf(name, functions);
-    throw invalid(
-      `reward function: ${file} exports no function '${name}'` +
-        (nearest === undefined ? '' : `, nearest is '${nearest}'`),
-      { file, function: name },
-    );
-  }
+  const { exported, candidate } = await exportedFunction({ file, name }, refuse);
   const type = exported['REWARD_TYPE'] ?? usualType;
   if (type !== 'batch' && type !== 'sequential') {
     throw invalid(`${file}: REWARD_TYPE is neither 'batch' nor 'sequential'`, { file, type });
