@@ -1,14 +1,13 @@
 import type { DType } from '../../tensor/dtype.ts';
 import { cTypes } from '../kernel-prelude.ts';
 import type { Kernel } from '../kernel.ts';
-
-const ROW_THREADS = 512;
-const GRADIENT_THREADS = 256;
-
-/** Elements of a row that are loaded at once. */
-function packOf(vocabulary: number): number {
-  return [4, 2, 1].find((count) => vocabulary % count === 0)!;
-}
+import {
+  blockPerRow,
+  packOf,
+  PART_THREADS,
+  ROW_THREADS,
+  threadPerPack,
+} from './vocabulary-kernels.ts';
 
 /**
  * The kernel of `tokenEntropies`. A block finds the largest logit of a row and two sums in one pass: of `e^d` and of
@@ -50,16 +49,7 @@ extern "C" __global__ void __launch_bounds__(${ROW_THREADS}) ${entry}(
     logSumExp[blockIdx.x] = top + logf(all);
   }
 }`;
-  return {
-    entry,
-    source,
-    launch: ([rows]) => ({
-      grid: [rows![0]!, 1, 1],
-      block: [ROW_THREADS, 1, 1],
-      sharedBytes: 0,
-      scalars: [],
-    }),
-  };
+  return { entry, source, launch: blockPerRow };
 }
 
 /** The kernel of the gradient: -dy p (log p + H) for each logit, with p its probability and H the row's entropy. */
@@ -68,9 +58,9 @@ export function tokenEntropiesGradientKernel(logits: DType, vocabulary: number, 
   const [element, result] = [cTypes[logits], cTypes[to]];
   const entry = `token_entropies_gradient_${logits}_${to}_${vocabulary}`;
   const source = `
-extern "C" __global__ void __launch_bounds__(${GRADIENT_THREADS}) ${entry}(
+extern "C" __global__ void __launch_bounds__(${PART_THREADS}) ${entry}(
     const ${element}* logits, const float* logSumExp, const float* entropies, const float* gradient, ${result}* y) {
-  const int v = (blockIdx.y * ${GRADIENT_THREADS} + threadIdx.x) * ${pack};
+  const int v = (blockIdx.y * ${PART_THREADS} + threadIdx.x) * ${pack};
   if (v >= ${vocabulary}) return;
   const i64 row = blockIdx.x, at = row * ${vocabulary} + v;
   const float total = logSumExp[row], entropy = entropies[row], factor = -gradient[row];
@@ -82,14 +72,5 @@ extern "C" __global__ void __launch_bounds__(${GRADIENT_THREADS}) ${entry}(
   }
   *(Pack<${result}, ${pack}>*)(y + at) = out;
 }`;
-  return {
-    entry,
-    source,
-    launch: ([rows]) => ({
-      grid: [rows![0]!, Math.ceil(vocabulary / pack / GRADIENT_THREADS), 1],
-      block: [GRADIENT_THREADS, 1, 1],
-      sharedBytes: 0,
-      scalars: [],
-    }),
-  };
+  return { entry, source, launch: threadPerPack(vocabulary) };
 }

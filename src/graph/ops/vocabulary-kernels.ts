@@ -1,0 +1,31 @@
+/** Geometry of kernels over rows of logits, `[R, V]`. */
+import type { Kernel } from '../kernel.ts';
+
+/** Threads of a block that takes a whole row. */
+export const ROW_THREADS = 512;
+/** Threads of a block that takes a part of a row. */
+export const PART_THREADS = 256;
+
+/** Logits of a row that are loaded at once. */
+export function packOf(vocabulary: number): number {
+  return [4, 2, 1].find((count) => vocabulary % count === 0)!;
+}
+
+/** A block for each row. */
+export const blockPerRow: Kernel['launch'] = ([logits]) => ({
+  grid: [logits![0]!, 1, 1],
+  block: [ROW_THREADS, 1, 1],
+  sharedBytes: 0,
+  scalars: [],
+});
+
+/** A thread for each pack of logits of each row. */
+export function threadPerPack(vocabulary: number): Kernel['launch'] {
+  const parts = Math.ceil(vocabulary / packOf(vocabulary) / PART_THREADS);
+  return ([logits]) => ({
+    grid: [logits![0]!, parts, 1],
+    block: [PART_THREADS, 1, 1],
+    sharedBytes: 0,
+    scalars: [],
+  });
+}
