@@ -95,8 +95,7 @@ export function takesPolicyWeights(reference: ComputeSettings, moves: boolean): 
 
 /**
  * Freezes the reference: the policy's weights as they are now. They are copied, unless `takesPolicyWeights` says that a
- * copy in another place will do. Where adapters are trained, the reference reads
- * the very weights beside them.
+ * copy in another place will do. Where adapters are trained, the reference reads the very weights beside them.
  */
 export function freezeReference(
   system: ActorSystem,

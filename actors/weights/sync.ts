@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { CxmindError } from '../../src/errors.ts';
 import type { DeviceName } from '../../src/device/open.ts';
 import { Arena } from '../../src/model/weights/arena.ts';
@@ -183,7 +184,7 @@ export class WeightSync implements AsyncDisposable {
         const [old, now] = [this.#arena, from.#arena].map(({ data }) => data.subarray(start, end));
         old!.set(now!);
         for (const part of [old!, now!]) letGo(part);
-        await new Promise((resolve) => setImmediate(resolve));
+        await setImmediate();
       }
       if (this.#version > 0) this.#fillWorking();
       this.publish(from.version);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Dealer, Router } from 'zeromq';
 import { CxmindError } from '../../src/errors.ts';
 import { maxChunkBytes } from './bulk-message.ts';
@@ -94,7 +95,7 @@ export async function pump(
     for (const part of parts) doneBytes += part.length;
     if (doneBytes < turnBytes) continue;
     doneBytes = 0;
-    await new Promise((resolve) => setImmediate(resolve));
+    await setImmediate();
   }
 }
 
