@@ -93,13 +93,12 @@ describe('CpuWorkspace', () => {
   it('gives slabs that it drops back to the system at once', () => {
     const workspace = new CpuWorkspace(device);
     const resident = (): number => process.memoryUsage.rss() / 2 ** 20;
-    const start = resident();
     for (let i = 0; i < 3; i++) workspace.take('u8', [2 ** 24]).data.fill(1);
     const full = resident();
     workspace.reset();
     workspace.take('u8', [1]);
+    // Nothing but the slabs comes and goes between the two readings, which follow each other in one turn.
     if (process.platform === 'linux') {
-      assert.ok(full - start > 40, `${full - start} MiB`);
       assert.ok(full - resident() > 40, `${full} MiB, then ${resident()}`);
     }
     assert.ok(workspace.sizeBytes >= 3 * 2 ** 24);
