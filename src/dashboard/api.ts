@@ -1,0 +1,481 @@
+/**
+ * The API of the dashboard: types of every answer and event, for the server and for the page.
+ *
+ * Answers are JSON. All paths are below `/api`. A number that JSON has no form for, such as NaN, is null. Times are
+ * milliseconds since the epoch. Nothing here is imported at run time, so the page can read this file without Node.
+ *
+ * | request | answer |
+ * | --- | --- |
+ * | `GET /api/runs` | `RunList` |
+ * | `GET /api/events` | Server-Sent Events, each an `Event` by the name of its `type` |
+ * | `GET /api/runs/RUN` | `RunDetail` |
+ * | `GET /api/runs/RUN/metrics` | `MetricList` |
+ * | `GET /api/runs/RUN/series?name=NAME&name=NAME&after=STEP&points=N` | `SeriesList` |
+ * | `GET /api/runs/RUN/timeline?step=STEP` | `StepTimeline`; without a step that of the newest |
+ * | `GET /api/runs/RUN/samples?kind=KIND` | `SampleIndex` |
+ * | `GET /api/runs/RUN/samples/page?kind=KIND&step=STEP&start=ROW&count=N` | `SamplePage` |
+ * | `GET /api/runs/RUN/samples/one?kind=KIND&step=STEP&row=ROW` | `SampleDetail` |
+ * | `GET /api/runs/RUN/samples/prompt?kind=KIND&prompt=PROMPT&start=N&count=N` | `PromptHistory` |
+ * | `GET /api/runs/RUN/samples/picture?kind=KIND&step=STEP&row=ROW&picture=N` | `image/jpeg` |
+ * | `GET /api/runs/RUN/validation?step=STEP` | `ValidationReport`; without a step that of the newest |
+ * | `GET /api/runs/RUN/log?before=OFFSET&after=OFFSET&count=N&level=LEVEL` | `LogPage` |
+ * | `GET /api/config?run=RUN&run=RUN` | `ConfigTable` |
+ * | `GET /api/runs/RUN/requests` | `RequestList` |
+ * | `POST /api/runs/RUN/requests` with `{ "kind": KIND }` | `RunRequest` |
+ *
+ * An error has the status of HTTP and the body `ApiError`. A request needs the cookie that opening the printed URL sets,
+ * or the header `Authorization: Bearer TOKEN`. A POST has the content type `application/json`.
+ */
+
+/** Body of an answer that is no success. */
+export interface ApiError {
+  readonly error: { readonly message: string };
+}
+
+/**
+ * State of a run.
+ *
+ * - `starting`: it loads models and starts actors.
+ * - `running`: it takes steps.
+ * - `stopping`: it was asked to stop, and saves.
+ * - `done`: it took its last step.
+ * - `stopped`: it ended before its last step, saved, and can be resumed.
+ * - `failed`: an error ended it.
+ * - `dead`: its process is gone, and it did not say why.
+ * - `silent`: its process cannot be looked up from here, and it gave no sign of life for a minute.
+ * - `unknown`: its folder has no status, as that of a run of an older version.
+ */
+export type RunState =
+  | 'starting'
+  | 'running'
+  | 'stopping'
+  | 'done'
+  | 'stopped'
+  | 'failed'
+  | 'dead'
+  | 'silent'
+  | 'unknown';
+
+/** A run in the list of runs. */
+export interface RunListing {
+  /** Name of the run in paths of the API: letters, digits and hyphens. It follows from the folder, and so stays. */
+  readonly id: string;
+  /** Name for people: the folder, as far as it differs from those of the other runs. */
+  readonly name: string;
+  readonly folder: string;
+  readonly state: RunState;
+  /** Steps taken so far. */
+  readonly step: number;
+  /** Steps of the whole run; null while that is not known. */
+  readonly steps: number | null;
+  /** Seconds until the end, at the pace so far; null while that is not known, and after the end. */
+  readonly secondsLeft: number | null;
+  /** Time of the newest sign of life; null for a run without a status. */
+  readonly updated: number | null;
+}
+
+export interface RunList {
+  readonly runs: readonly RunListing[];
+}
+
+/** A phase of a run that goes on now, such as `gen` or `update_actor`. */
+export interface OpenPhase {
+  readonly name: string;
+  readonly since: number;
+}
+
+/** Progress within a phase, such as responses that are sampled. */
+export interface PhaseProgress {
+  readonly name: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+/** State of an actor, as its supervision has it. */
+export interface ActorState {
+  /** Name, as in `rollout/0`. */
+  readonly name: string;
+  readonly status: 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped';
+  /** Name of the node it is on; null in the trainer's own process. */
+  readonly node: string | null;
+  /** Device it computes on, as in `cpu` or `cuda:0`; null for one that computes on none. */
+  readonly device: string | null;
+  /** Messages that are accepted or wait, and are not done. */
+  readonly mailbox: number;
+  /** Messages that the mailbox takes before senders wait. */
+  readonly capacity: number;
+  /** Method of the message it works on; null where it waits for one. */
+  readonly method: string | null;
+  /** Time since which it works on that message, or waits for one. */
+  readonly since: number;
+  readonly restarts: number;
+  /** Bytes of the JavaScript heap of its thread; null where it has none in this process. Tensors lie outside it. */
+  readonly heapBytes: number | null;
+  /** Newest reason why it crashed; null if it never did. */
+  readonly lastError: string | null;
+}
+
+/** Memory of the host that the trainer runs on, in bytes. */
+export interface HostMemory {
+  /** Resident memory of the trainer's process, all its threads included. */
+  readonly residentBytes: number;
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+/** Content of a run's `status.json`, which the run replaces while it goes on. */
+export interface RunStatus {
+  readonly state: Exclude<RunState, 'dead' | 'silent' | 'unknown'>;
+  readonly host: string;
+  readonly pid: number;
+  readonly started: number;
+  readonly updated: number;
+  readonly step: number;
+  readonly steps: number | null;
+  readonly secondsLeft: number | null;
+  /** Mean seconds of a step in this process; null before there is one. */
+  readonly secondsPerStep: number | null;
+  /** Phases that go on now, outer ones first. */
+  readonly phases: readonly OpenPhase[];
+  readonly progress: readonly PhaseProgress[];
+  readonly actors: readonly ActorState[];
+  readonly memory: HostMemory;
+  /** Device of the run, as in `cpu` or `cuda`. */
+  readonly device: string;
+  /** Error that ended the run; null if none did. */
+  readonly lastError: string | null;
+  /** Newest checkpoint; null before there is one. */
+  readonly checkpoint: { readonly step: number; readonly path: string } | null;
+  /** Tells that reached nobody. */
+  readonly deadLetters: number;
+}
+
+/** A warning of a run: of its data, its training or its actors. */
+export interface Warning {
+  readonly time: number;
+  readonly text: string;
+}
+
+export interface RunDetail {
+  readonly listing: RunListing;
+  /** Null for a run without a status. */
+  readonly status: RunStatus | null;
+  /** Newest warnings, the newest last, at most 100. */
+  readonly warnings: readonly Warning[];
+  /** Content of `summary.json`; null before the end. */
+  readonly summary: Readonly<Record<string, unknown>> | null;
+  /** True where the run takes requests now. */
+  readonly takesRequests: boolean;
+}
+
+/** A metric of a run, with what a list of metrics shows. */
+export interface MetricListing {
+  /** Name as in `metrics.jsonl`: `actor/pg_loss`. */
+  readonly name: string;
+  /** Number of steps that have it. */
+  readonly count: number;
+  readonly firstStep: number;
+  readonly lastStep: number;
+  readonly last: number | null;
+}
+
+export interface MetricList {
+  /** Sorted by name. */
+  readonly metrics: readonly MetricListing[];
+  /** Newest step; null before there is one. */
+  readonly lastStep: number | null;
+  /** Rises when earlier lines were replaced, as after a resume: what was fetched before is void. */
+  readonly generation: number;
+}
+
+/** A metric over steps, in columns. */
+export interface Series {
+  readonly name: string;
+  /** Rising. */
+  readonly steps: readonly number[];
+  /** A value for each of the steps; null for NaN and infinities. */
+  readonly values: readonly (number | null)[];
+  /** Number of points before the reduction. */
+  readonly count: number;
+  /**
+   * True where points were left out: of equal shares of the steps, each keeps its first, last, smallest and largest
+   * point, so that a curve looks as it did (M4, Jugel et al. 2014). A request without `points` has all of them.
+   */
+  readonly isReduced: boolean;
+}
+
+export interface SeriesList {
+  /** One for each name that was asked for and exists, in that order. */
+  readonly series: readonly Series[];
+  readonly generation: number;
+}
+
+/** A span of time in a step. */
+export interface TimelineSpan {
+  /**
+   * Lane that it is drawn in: `trainer` for phases, `ahead` or another name for phases beside them, an actor's name for
+   * its work.
+   */
+  readonly lane: string;
+  /** Phase, or method of a message: `gen`, `generate`. */
+  readonly name: string;
+  /** Milliseconds since the beginning of the step; negative for what began before. */
+  readonly start: number;
+  readonly end: number;
+  /**
+   * For the work of an actor: milliseconds at which the message was sent. From there until `start` it waited for the
+   * actor, which was busy with the span before it. Null for phases.
+   */
+  readonly sent: number | null;
+  /** True for work that failed or was given up. */
+  readonly isFailed: boolean;
+}
+
+export interface StepTimeline {
+  readonly step: number;
+  /** Time of the beginning of the step. */
+  readonly began: number;
+  /** Milliseconds from the beginning of the step to its end, validation and checkpoint included. */
+  readonly duration: number;
+  /** Lanes in the order they are drawn, `trainer` first. */
+  readonly lanes: readonly string[];
+  /** By `start`. */
+  readonly spans: readonly TimelineSpan[];
+  /** Spans that were left out of a step with very many, the shortest first. */
+  readonly leftOut: number;
+  /** First and last step that have a timeline. */
+  readonly firstStep: number;
+  readonly lastStep: number;
+}
+
+/**
+ * Kind of samples.
+ *
+ * - `rollout`: responses that a step was trained on, where `trainer.rollout_data_dir` is set.
+ * - `validation`: answers of validations: all of them where `trainer.validation_data_dir` is set, else those that
+ *   `trainer.val_generations_to_log` chose.
+ * - `evaluation`: answers of `cxmind eval`, under step 0.
+ */
+export type SampleKind = 'rollout' | 'validation' | 'evaluation';
+
+export interface SampleIndex {
+  readonly kind: SampleKind;
+  /** Steps with samples, rising, in columns: `steps[i]` has `counts[i]` samples whose mean score is `means[i]`. */
+  readonly steps: readonly number[];
+  readonly counts: readonly number[];
+  readonly means: readonly (number | null)[];
+  /** Kinds of which the run has samples. */
+  readonly kinds: readonly SampleKind[];
+  /** Why there are none, and which key of the config changes that; null where there are some. */
+  readonly hint: string | null;
+}
+
+/** Where a sample stands: a row of those of its step. */
+export interface SamplePlace {
+  readonly step: number;
+  /** From 0. */
+  readonly row: number;
+}
+
+/** A sample in a list: its texts are cut. */
+export interface SampleListing extends SamplePlace {
+  /** Id of the prompt, which stays the same over steps. */
+  readonly promptId: string;
+  /** Number of the response among those to its prompt, from 0. */
+  readonly sample: number;
+  /** Beginning of the prompt and of the response, at most 200 characters each. */
+  readonly prompt: string;
+  readonly output: string;
+  /** The reward, `overall`. */
+  readonly score: number | null;
+  /** Parts of the reward by name, without `overall`. */
+  readonly parts: Readonly<Record<string, number | null>>;
+  readonly tokens: number | null;
+  /** Number of pictures. */
+  readonly pictures: number;
+}
+
+export interface SamplePage {
+  readonly kind: SampleKind;
+  readonly step: number;
+  /** Samples of the step in all. */
+  readonly total: number;
+  readonly start: number;
+  readonly samples: readonly SampleListing[];
+}
+
+/** A step of reasoning: `<think>…</think><answer>…</answer>`. */
+export interface ReasoningStep {
+  readonly think: string;
+  readonly answer: string;
+  /** Claim of the mark in the answer: true for a tick, false for a cross, null for neither or both. */
+  readonly claim: boolean | null;
+  /** True where the claim agrees with the reference answer; null where nothing is claimed. */
+  readonly isRight: boolean | null;
+}
+
+export interface SampleDetail extends SampleListing {
+  /** The whole texts. */
+  readonly prompt: string;
+  readonly output: string;
+  /** The reference answer. */
+  readonly groundTruth: string;
+  /** Steps of the response in order, each judged by the reference; empty for a response without tags. */
+  readonly reasoning: readonly ReasoningStep[];
+  /** Steps of the reference answer, where it is a chain. */
+  readonly referenceReasoning: readonly ReasoningStep[];
+  /** Conclusion of the response: its option, or its findings; empty where it comes to none. */
+  readonly conclusion: readonly string[];
+  readonly referenceConclusion: readonly string[];
+  /** True where the two are the same. */
+  readonly isRight: boolean;
+  /** `stop` if the response ended by itself, `length` if it was cut off; null where that was not recorded. */
+  readonly finishReason: 'stop' | 'length' | null;
+  /** Version of the weights that sampled it; null where that was not recorded. */
+  readonly policyVersion: number | null;
+}
+
+/** Samples of one prompt over the steps. */
+export interface PromptHistory {
+  readonly kind: SampleKind;
+  readonly promptId: string;
+  readonly total: number;
+  readonly start: number;
+  /** By step, then by row. */
+  readonly samples: readonly SampleDetail[];
+}
+
+/** Answers of a group, and right ones among them. */
+export interface ValidationGroup {
+  readonly name: string;
+  readonly answers: number;
+  readonly right: number;
+}
+
+/** How well a finding is named, over all answers. */
+export interface FindingScore {
+  readonly name: string;
+  /** Answers that name it and should. */
+  readonly hits: number;
+  /** Answers that name it and should not. */
+  readonly falseAlarms: number;
+  /** Answers that should name it and do not. */
+  readonly misses: number;
+  readonly precision: number | null;
+  readonly recall: number | null;
+  readonly f1: number | null;
+}
+
+/**
+ * A confusion matrix: `counts[i][j]` answers where the reference has `rows[i]` and the response `columns[j]`.
+ *
+ * For findings, of which an answer has several, it is that of Heydarian et al. 2022 (MLCM): hits are on the diagonal, and
+ * a missed finding is held against those that were named in its place.
+ */
+export interface ConfusionMatrix {
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  readonly counts: readonly (readonly number[])[];
+}
+
+export interface ValidationReport {
+  readonly step: number;
+  /** `closed` questions have options, `open` ones findings. */
+  readonly task: 'closed' | 'open';
+  /** Steps that have a report, rising. */
+  readonly steps: readonly number[];
+  /** True where every answer was recorded, and not those alone that were chosen to be shown. */
+  readonly isWhole: boolean;
+  readonly answers: number;
+  readonly right: number;
+  /** By the reference's option; empty for open questions. */
+  readonly options: readonly ValidationGroup[];
+  /** By finding, the most frequent first; empty for closed questions. */
+  readonly findings: readonly FindingScore[];
+  readonly matrix: ConfusionMatrix;
+  /** Share of marked steps of reasoning that agree with the reference; null without any. */
+  readonly processAccuracy: number | null;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface LogLine {
+  /** Place of the line in the file, in bytes. */
+  readonly offset: number;
+  readonly time: number | null;
+  readonly level: LogLevel;
+  /** Name of the event. */
+  readonly event: string;
+  /** Other fields of the event. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface LogPage {
+  /** In the order of the file. */
+  readonly lines: readonly LogLine[];
+  /** `before` of the page before this one; null at the beginning of the file. */
+  readonly before: number | null;
+  /** `after` of the page behind this one, now or later. */
+  readonly after: number;
+}
+
+/** A key of the config and its values. */
+export interface ConfigRow {
+  /** Path, as in `worker.actor.optim.lr`. */
+  readonly key: string;
+  /** A value for each run of the table; absent keys are undefined, which JSON writes as null in a list. */
+  readonly values: readonly unknown[];
+  /** True where the runs do not have one value. */
+  readonly differs: boolean;
+}
+
+export interface ConfigTable {
+  /** Ids of the runs, one for each column. */
+  readonly runs: readonly string[];
+  readonly rows: readonly ConfigRow[];
+}
+
+/** What a run can be asked to do. */
+export type RequestKind = 'stop' | 'save' | 'validate';
+
+/**
+ * A request to a run.
+ *
+ * - `waiting`: the run takes it when its present step is over.
+ * - `taken`: the run does it now.
+ * - `done` or `failed`: it did, or could not; `text` says what came of it.
+ */
+export interface RunRequest {
+  readonly id: string;
+  readonly kind: RequestKind;
+  readonly state: 'waiting' | 'taken' | 'done' | 'failed';
+  readonly asked: number;
+  /** Time of the newest change of its state. */
+  readonly updated: number;
+  readonly text: string;
+}
+
+export interface RequestList {
+  /** The newest first, at most 20. */
+  readonly requests: readonly RunRequest[];
+}
+
+/**
+ * An event of `GET /api/events`. It says what has changed; the page then fetches what it shows of that.
+ *
+ * - `runs`: the list of runs, at first and whenever one comes, goes or changes its listing.
+ * - `status`: a run's status, while it runs.
+ * - `grown`: a file of a run has more lines, or other ones.
+ * - `request`: the state of a request changed.
+ */
+export type Event =
+  | { readonly type: 'runs'; readonly runs: readonly RunListing[] }
+  | { readonly type: 'status'; readonly run: string; readonly status: RunStatus }
+  | {
+      readonly type: 'grown';
+      readonly run: string;
+      readonly what: 'metrics' | 'timeline' | 'samples' | 'validation' | 'log' | 'config';
+      /** Newest step, or for the log its size in bytes. */
+      readonly upTo: number;
+    }
+  | { readonly type: 'request'; readonly run: string; readonly request: RunRequest };
