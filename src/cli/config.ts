@@ -8,7 +8,7 @@ export class ConfigCommand extends CxmindCommand {
   static override summary = 'Print a resolved config, or explain a key of it.';
   static override usage = 'config [config=FILE] [path.to.key=value ...] [--explain KEY] [--table]';
   static override examples = [
-    '<%= config.bin %> config config=configs/cx-closed.yaml worker.rollout.n=8',
+    '<%= config.bin %> config config=configs/cx-closed.yaml worker.rollout.n=10',
     '<%= config.bin %> config --explain worker.actor.clip_ratio_low',
     '<%= config.bin %> config --explain algorithm',
   ];

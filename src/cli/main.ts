@@ -34,7 +34,8 @@ function told(thrown: unknown): number {
   return exitCode;
 }
 
-async function oclifConfig(): Promise<Config> {
+/** The commands as oclif knows them, and where their files lie. */
+export async function oclifConfig(): Promise<Config> {
   settings.enableAutoTranspile = false;
   const root = packageRoot();
   const { name, version } = packageManifest();

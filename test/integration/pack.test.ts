@@ -3,9 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { blocksOf } from '../support/readme.ts';
-
-const root = join(import.meta.dirname, '../..');
+import { codeBlocks, pages, projectRoot as root } from '../support/pages.ts';
 
 const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
 
@@ -84,10 +82,18 @@ describe('the packed tarball', function () {
     assert.ok(existsSync(join(folder, 'node_modules/cxmind/dist/actors/user-code/host.py')));
   });
 
-  it('gives engine and actors as imports with types, by which the README and the examples compile', () => {
-    const sources = ['library.ts', 'brief.ts', 'refused.ts', ...examples];
-    writeFileSync(join(folder, 'library.ts'), blocksOf('ts').get('As a library')!);
-    writeFileSync(join(folder, 'brief.ts'), blocksOf('ts').get('Your own reward')!);
+  it('gives engine and actors as imports with types, by which pages and examples compile', () => {
+    const shown = [...pages().values()].flatMap(codeBlocks);
+    const programs = shown.filter(({ language, notRun }) => language === 'ts' && notRun === null);
+    const named = programs.map(({ text }) => ({ name: /^\/\/ (\S+)/.exec(text)![1]!, text }));
+    for (const { name, text } of named) writeFileSync(join(folder, name), text);
+    assert.ok(named.some(({ name }) => name === 'library.ts'));
+    const sources = [...named.map(({ name }) => name), 'refused.ts', ...examples];
+    assert.equal(
+      new Set(sources).size,
+      sources.length,
+      'programs of pages have names of their own',
+    );
     writeFileSync(join(folder, 'refused.ts'), refused);
     for (const name of examples) copyFileSync(join(root, 'examples', name), join(folder, name));
     const typeRoots = join(root, 'node_modules/@types');
@@ -97,7 +103,7 @@ describe('the packed tarball', function () {
     run(folder, join(root, 'node_modules/.bin/tsc'), ...flags.split(' '), ...sources);
   });
 
-  it('runs the library example of the README, which samples and scores alike', () => {
+  it('runs the program of examples/library.md, which samples and scores alike', () => {
     const said = run(folder, process.execPath, 'library.ts');
     const pairs = [...said.matchAll(/ (-[\d.e-]+) (-[\d.e-]+)$/gm)];
     assert.equal(pairs.length, 2, said);

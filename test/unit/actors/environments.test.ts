@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { Environments, type UserSettings } from '../../../actors/environment/environments.ts';
-import { blocksOf } from '../../support/readme.ts';
+import { blockOf } from '../../support/pages.ts';
 import { keepingLogger } from '../../support/tiny-run.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
@@ -129,10 +129,13 @@ describe("a user's environment", () => {
     assert.equal(await said(good, ''), 'done');
   });
 
-  it('runs as the README has it in Python', async function () {
+  it('runs as its guide has it in Python', async function () {
     if (python === '') this.skip();
     using folder = new TemporaryDirectory();
-    const file = folder.write('dice.py', blocksOf('python').get('Several turns and tools')!);
+    const file = folder.write(
+      'dice.py',
+      blockOf('examples/own-environment.md', 'python', 'In Python'),
+    );
     await using environments = environmentsOf({ sides: 1 }, { source: { file, name: 'Dice' } });
     const conversation = environments.begin(episode('a'));
     const { messages } = await environments.answer(conversation, call('roll'), signal);

@@ -10,22 +10,9 @@
  * @see https://docs.github.com/en/get-started/writing-on-github (section links), and the CommonMark specification, 6.3
  */
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { join, posix } from 'node:path';
-
-const root = join(import.meta.dirname, '../..');
-
-/** Folders that hold no page of the project. */
-const notOurs = ['node_modules', 'dist', 'runs'];
-
-/** Text of every page by its path from the root. Globs leave hidden folders out, unless they name them. */
-function pagesOf(folder: string): ReadonlyMap<string, string> {
-  const found = globSync(['**/*.md', '.github/**/*.md'], {
-    cwd: folder,
-    exclude: (path) => notOurs.includes(posix.basename(path)),
-  });
-  return new Map(found.map((page) => [page, readFileSync(join(folder, page), 'utf8')]));
-}
+import { pages as allPages, projectRoot as root } from '../../support/pages.ts';
 
 /** A page without its fenced blocks. */
 function prose(text: string): string {
@@ -78,7 +65,7 @@ function filesNamedIn(text: string): string[] {
 }
 
 describe('Markdown pages', () => {
-  const pages = pagesOf(root);
+  const pages = allPages();
   const sources = globSync('{src,actors,transport,test,examples}/**/*.ts', { cwd: root });
 
   for (const page of [...pages.keys()].sort()) {
@@ -88,8 +75,9 @@ describe('Markdown pages', () => {
     });
   }
 
-  // The README has files of its readers.
-  for (const page of [...pages.keys()].filter((path) => path !== 'README.md').sort()) {
+  // Pages for users have files of theirs.
+  const forReaders = /^(README|examples\/[^/]*|configs\/README)\.md$/;
+  for (const page of [...pages.keys()].filter((path) => !forReaders.test(path)).sort()) {
     it(`name source files that there are, in ${page}`, () => {
       const gone = filesNamedIn(pages.get(page)!).filter((name) => {
         const end = `/${name.replace(/^(\.{1,2}\/)+/, '')}`;

@@ -1,0 +1,62 @@
+/**
+ * The Markdown pages of the project, and the code that stands in them.
+ *
+ * A fenced block in a language is code, and tests run it. One without a language, in `text` or in `mermaid` is a drawing or an
+ * output. Code that no test can run has a mark on the line above it, which says why: `<!-- not run: it needs a card -->`.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+
+/** Folder of the project. */
+export const projectRoot = join(import.meta.dirname, '../..');
+
+/** Folders that hold no page of the project. */
+const notOurs = ['node_modules', 'dist', 'runs', 'api'];
+
+/** Text of every page by its path from the root. Globs leave hidden folders out, unless they name them. */
+export function pages(): ReadonlyMap<string, string> {
+  const found = globSync(['**/*.md', '.github/**/*.md'], {
+    cwd: projectRoot,
+    exclude: (path) => notOurs.includes(posix.basename(path)),
+  });
+  return new Map(found.sort().map((page) => [page, pageText(page)]));
+}
+
+/** Text of one page, by its path from the root. */
+export function pageText(page: string): string {
+  return readFileSync(join(projectRoot, page), 'utf8');
+}
+
+/** A fenced block of Markdown. */
+export interface CodeBlock {
+  /** The word behind the opening fence; empty where there is none. */
+  readonly language: string;
+  readonly text: string;
+  /** Heading of the section that it stands in. */
+  readonly section: string;
+  /** Reason why no test runs it, by the mark above it; null where there is no mark. */
+  readonly notRun: string | null;
+}
+
+/** Every fenced block of a page's text, from top to bottom. */
+export function codeBlocks(text: string): CodeBlock[] {
+  let section = '';
+  const blocks: CodeBlock[] = [];
+  for (const { groups } of text.matchAll(
+    /^(?:#+ (?<heading>.+)|(?:<!-- not run: (?<reason>.*) -->\n)?```(?<language>\w*)\n(?<code>[^]*?)^```)$/gm,
+  )) {
+    const { heading, reason = null, language, code } = groups!;
+    if (heading !== undefined) section = heading;
+    else blocks.push({ section, language: language!, text: code!, notRun: reason });
+  }
+  return blocks;
+}
+
+/** Text of the one block in a language that a section of a page has. @throws where there is none, or another one */
+export function blockOf(page: string, language: string, section: string): string {
+  const all = codeBlocks(pageText(page)).filter(
+    (block) => block.section === section && block.language === language,
+  );
+  if (all.length === 1) return all[0]!.text;
+  throw new Error(`${page} has ${all.length} blocks of ${language} under ${section}`);
+}
