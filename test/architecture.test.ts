@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, posix, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { filesDrawn, importsSaid, wrongClaims } from './support/room-page.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -383,6 +384,32 @@ function familiarFiles(lines: readonly ImportLine[]): string[] {
   });
 }
 
+/** Rooms other than its own that files of a room import. */
+function importsOf(room: string, lines: readonly ImportLine[]): Set<string> {
+  const targets = lines
+    .filter(({ file, from }) => roomOf(file) === room && from.startsWith('.'))
+    .map(({ file, from }) => roomOf(posix.join(posix.dirname(file), from)));
+  return new Set(targets.filter((target) => target !== room));
+}
+
+/** Claims of the rooms' pages that are wrong, and rooms without a page. */
+function wrongPages(lines: readonly ImportLine[]): string[] {
+  const isFolder = (room: string): boolean => room.includes('/') && existsSync(join(root, room));
+  const rooms = Object.keys(arrows).filter(isFolder);
+  return rooms.flatMap((name) => {
+    const page = join(root, name, 'README.md');
+    if (!existsSync(page)) return [`${name}: no README.md`];
+    const files = readdirSync(join(root, name), { recursive: true, encoding: 'utf8' });
+    const room = {
+      name,
+      files: new Set(files.map((file) => posix.basename(file.replaceAll('\\', '/')))),
+      imports: importsOf(name, lines),
+      mayImport: arrows[name]!,
+    };
+    return wrongClaims(readFileSync(page, 'utf8'), room, ground);
+  });
+}
+
 function secondDoors(lines: readonly ImportLine[]): string[] {
   return lines.flatMap(({ file, from }) => {
     const name = Object.keys(doors).find((package_) => {
@@ -432,6 +459,10 @@ describe('architecture', () => {
 
   it('has one door for each native dependency', () => {
     assert.deepEqual(secondDoors(lines), []);
+  });
+
+  it('has a page in every room, whose imports and drawing are those of its files', () => {
+    assert.deepEqual(wrongPages(lines), []);
   });
 
   it("names JavaScript's shared memory where memory is made and moved alone", () => {
@@ -511,6 +542,22 @@ describe('architecture', () => {
       line('src/model/another/decode.ts', '../qwen2-5-vl/decoder.ts'),
     ];
     assert.equal(familiarFiles(wrong).length, wrong.length);
+  });
+
+  it('sees what a page says, and what of it is wrong', () => {
+    const page =
+      'A room. It may\nimport `src/data` (rows), `transport/x` and the\nground. See `b.md`.\n' +
+      '```\na.ts ── gone.ts\n  src/data/row.ts\n```\n';
+    assert.deepEqual(importsSaid(page), ['src/data', 'transport/x', 'the ground']);
+    assert.deepEqual(filesDrawn(page), ['a.ts', 'gone.ts']);
+    const imports = ['src/data', 'src/errors', 'src/model'];
+    const room = { name: 'src/y', files: new Set(['a.ts']), imports, mayImport: ['src/data'] };
+    assert.deepEqual(wrongClaims(page, room, ['src/errors']), [
+      'src/y: imports src/model, which its page does not say',
+      'src/y: may not import transport/x, as its page says',
+      'src/y: its drawing has gone.ts, which is not there',
+    ]);
+    assert.equal(wrongClaims('A room.', room, []).length, 1);
   });
 
   it('sees circles of files, and tells them apart', () => {
