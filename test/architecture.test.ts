@@ -35,7 +35,10 @@ const content = [
   ...['src/vision', 'src/text', 'src/data', 'src/reward', 'src/environment', 'src/demo'],
   ...['src/convert'],
 ];
-const learning = [...['src/optim', 'src/metrics', 'src/loggers', 'src/evaluation', 'src/training']];
+const learning = [
+  ...['src/optim', 'src/metrics', 'src/loggers', 'src/evaluation', 'src/training'],
+  'src/dashboard',
+];
 const everything = [...engine, ...content, ...learning];
 
 /** Rooms that move bytes. Each knows the rooms above it that it stands on, and none of the roles. */
@@ -163,12 +166,8 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
   'src/loggers': [...ground, 'src/data', 'src/metrics'],
   'src/serving': [...engine, ...content],
   'src/dashboard': [
-    ...ground,
-    ...content,
-    'src/tensor',
-    'src/metrics',
-    'src/loggers',
-    'src/evaluation',
+    ...[...ground, ...content, 'src/tensor', 'src/metrics', 'src/loggers', 'src/evaluation'],
+    'src/serving',
   ],
   'src/training': [...engine, ...content, 'src/optim', 'src/metrics'],
   ...bytes,
@@ -208,6 +207,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   '@modelcontextprotocol/sdk': ['actors/environment/'],
   '@oclif/core': ['src/cli/'],
   'cli-progress': ['src/cli/'],
+  uplot: ['src/dashboard/'],
   worker_threads: [
     'transport/thread/',
     'transport/collectives/leases.ts',

@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as t from 'io-ts';
 import { parsedJson } from '../../src/check/json.ts';
+import type { Holder as HolderState } from '../../src/dashboard/run-control.ts';
 import { CxmindError, messageOf } from '../../src/errors.ts';
 import { readWhole, writeFileAtomically, writing } from '../../src/files.ts';
 import { ownIdentity, ProcessIdentity, stateOf } from './process-identity.ts';
@@ -74,6 +75,17 @@ export class RunLock implements AsyncDisposable {
     // A file that cannot be removed is known to be stale once this process is gone.
     await rm(this.#file, { force: true }).catch(() => undefined);
   }
+}
+
+/** Tells whether a run writes a folder, without taking it. A file that no run wrote counts as none. */
+export async function holderOf(folder: string): Promise<HolderState> {
+  const file = join(folder, FILE);
+  const holder = await holderIn(file).catch(() => null);
+  if (holder === null) return 'none';
+  const state = stateOf(holder);
+  if (state !== 'unseen') return state;
+  const beat = await stat(file).catch(() => null);
+  return beat === null || Date.now() - beat.mtimeMs > SILENCE_MS ? 'silent' : 'runs';
 }
 
 async function refuseHolder(folder: string, file: string): Promise<void> {

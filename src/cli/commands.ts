@@ -1,6 +1,7 @@
 import { Completion } from './completion.ts';
 import { ConfigCommand } from './config.ts';
 import { Convert } from './convert.ts';
+import { DashboardCommand } from './dashboard.ts';
 import { Doctor } from './doctor.ts';
 import { Eval } from './eval.ts';
 import { Generate } from './generate.ts';
@@ -20,6 +21,7 @@ export const commands = {
   completion: Completion,
   config: ConfigCommand,
   convert: Convert,
+  dashboard: DashboardCommand,
   doctor: Doctor,
   eval: Eval,
   generate: Generate,

@@ -47,6 +47,7 @@ export class Serve extends CxmindCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(Serve);
     const { openModel } = await import('./open-model.ts');
+    const { isLoopback } = await import('../serving/http.ts');
     const { openServer } = await import('../serving/open-server.ts');
 
     const { device, threads } = flags;
@@ -75,8 +76,4 @@ export class Serve extends CxmindCommand {
       complain('answering what is open; once more ends at once');
     });
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }

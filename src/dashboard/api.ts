@@ -148,6 +148,8 @@ export interface RunStatus {
   readonly checkpoint: { readonly step: number; readonly path: string } | null;
   /** Tells that reached nobody. */
   readonly deadLetters: number;
+  /** Folders of samples, relative to the run's folder where they lie inside; null where none are kept. */
+  readonly samples: { readonly rollout: string | null; readonly validation: string | null };
 }
 
 /** A warning of a run: of its data, its training or its actors. */
@@ -223,8 +225,8 @@ export interface TimelineSpan {
   readonly start: number;
   readonly end: number;
   /**
-   * For the work of an actor: milliseconds at which the message was sent. From there until `start` it waited for the
-   * actor, which was busy with the span before it. Null for phases.
+   * Time in milliseconds at which the message of an actor's work was sent; null for phases. From there until `start` it
+   * waited for the actor, which was busy with the span before it.
    */
   readonly sent: number | null;
   /** True for work that failed or was given up. */
@@ -239,7 +241,7 @@ export interface StepTimeline {
   readonly duration: number;
   /** Lanes in the order they are drawn, `trainer` first. */
   readonly lanes: readonly string[];
-  /** By `start`. */
+  /** Sorted by `start`. */
   readonly spans: readonly TimelineSpan[];
   /** Spans that were left out of a step with very many, the shortest first. */
   readonly leftOut: number;
@@ -266,14 +268,14 @@ export interface SampleIndex {
   readonly means: readonly (number | null)[];
   /** Kinds of which the run has samples. */
   readonly kinds: readonly SampleKind[];
-  /** Why there are none, and which key of the config changes that; null where there are some. */
+  /** Reason why there are none, and the key of the config that changes that; null where there are some. */
   readonly hint: string | null;
 }
 
-/** Where a sample stands: a row of those of its step. */
+/** Place of a sample: a row of those of its step. */
 export interface SamplePlace {
   readonly step: number;
-  /** From 0. */
+  /** Number among the samples of the step, from 0. */
   readonly row: number;
 }
 
@@ -341,7 +343,7 @@ export interface PromptHistory {
   readonly promptId: string;
   readonly total: number;
   readonly start: number;
-  /** By step, then by row. */
+  /** Sorted by step, then by row. */
   readonly samples: readonly SampleDetail[];
 }
 
@@ -352,7 +354,7 @@ export interface ValidationGroup {
   readonly right: number;
 }
 
-/** How well a finding is named, over all answers. */
+/** Numbers of answers that name a finding, rightly and wrongly. */
 export interface FindingScore {
   readonly name: string;
   /** Answers that name it and should. */
@@ -388,9 +390,9 @@ export interface ValidationReport {
   readonly isWhole: boolean;
   readonly answers: number;
   readonly right: number;
-  /** By the reference's option; empty for open questions. */
+  /** Groups by the reference's option; empty for open questions. */
   readonly options: readonly ValidationGroup[];
-  /** By finding, the most frequent first; empty for closed questions. */
+  /** Findings, the most frequent first; empty for closed questions. */
   readonly findings: readonly FindingScore[];
   readonly matrix: ConfusionMatrix;
   /** Share of marked steps of reasoning that agree with the reference; null without any. */
@@ -411,7 +413,7 @@ export interface LogLine {
 }
 
 export interface LogPage {
-  /** In the order of the file. */
+  /** Lines in the order of the file. */
   readonly lines: readonly LogLine[];
   /** `before` of the page before this one; null at the beginning of the file. */
   readonly before: number | null;
@@ -435,7 +437,7 @@ export interface ConfigTable {
   readonly rows: readonly ConfigRow[];
 }
 
-/** What a run can be asked to do. */
+/** Deed that a run can be asked for. */
 export type RequestKind = 'stop' | 'save' | 'validate';
 
 /**

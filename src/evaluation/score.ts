@@ -34,6 +34,20 @@ export interface AnswerScore {
   readonly overlap: TextOverlap;
 }
 
+/** The conclusions of an answer and of its reference, and how far they agree. */
+export type Comparison = Pick<AnswerScore, 'right' | 'answer' | 'gold' | 'f1'>;
+
+/** Compares what an answer comes to with what the reference does; without an answer it is wrong. */
+export function compareAnswer(task: Task, predict: string | null, gold: string): Comparison {
+  const read = (from: string): string[] =>
+    task === 'open' ? findingsOf(from) : [optionOf(from)].filter((option) => option !== '');
+  const [answer, truth] = [read(predict ?? ''), read(gold)];
+  // A list may be empty and right; a reference without an option has no right answer.
+  const isAnswerable = predict !== null && (task === 'open' || truth.length > 0);
+  const f1 = isAnswerable ? setF1(answer, truth) : 0;
+  return { right: f1 === 1 ? 1 : 0, answer, gold: truth, f1 };
+}
+
 /** Scores an answer against the reference; without an answer all is 0. */
 export function scoreAnswer(
   task: Task,
@@ -42,21 +56,12 @@ export function scoreAnswer(
   verdict?: Verdict,
 ): AnswerScore {
   const text = predict ?? '';
-  const read = (from: string): string[] =>
-    task === 'open' ? findingsOf(from) : [optionOf(from)].filter((option) => option !== '');
-  const [answer, truth] = [read(text), read(gold)];
   const claims = stepsOf(task, text, gold).filter(({ isRight }) => isRight !== null);
-  // A list may be empty and right; a reference without an option has no right answer.
-  const isAnswerable = predict !== null && (task === 'open' || truth.length > 0);
-  const f1 = isAnswerable ? setF1(answer, truth) : 0;
   const judged = task === 'open' ? (verdict ?? wordVerdict(text, gold)) : null;
   return {
     correct: judged?.correct ?? exactMatch(predict, gold),
     jaccard: judged?.jaccard ?? null,
-    right: f1 === 1 ? 1 : 0,
-    answer,
-    gold: truth,
-    f1,
+    ...compareAnswer(task, predict, gold),
     format: formatChecks.strict(text) ? 1 : 0,
     steps: claims.length,
     rightSteps: claims.filter(({ isRight }) => isRight).length,

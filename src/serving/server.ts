@@ -5,16 +5,25 @@
  * told to come again. A client that leaves frees its slot. Disposing drains: the server takes no more requests, and
  * resolves when those that are open are answered.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BodyReader, busy, type BodyLimits } from './body.ts';
 import { readChatRequest } from './chat-request.ts';
 import { complete, type CompletionTools } from './completion.ts';
 import { promptOf, type ConversationOptions } from './conversation.ts';
-import { errorReply, isRefusal, refusal, type ErrorReply } from './refusal.ts';
+import {
+  bearerOf,
+  isSameSecret,
+  listenAt,
+  pathOf,
+  routeOf,
+  send,
+  sendError,
+  type Route,
+  type Routes,
+} from './http.ts';
+import { errorReply, isRefusal, refusal } from './refusal.ts';
 import { logProbWriter, replyHead, StreamedReply, WholeReply } from './replies.ts';
 
 /** Everything that a server needs. */
@@ -38,9 +47,6 @@ const REQUEST_MS = 60_000;
 const READER_MS = 30_000;
 const MOST_CONNECTIONS = 1024;
 
-/** A route: what answers a method and a path. */
-type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
-
 /** A server, from `listen` until it is disposed. */
 export class ChatServer implements AsyncDisposable {
   readonly #options: ServerOptions;
@@ -61,11 +67,8 @@ export class ChatServer implements AsyncDisposable {
   }
 
   /** Begins to listen. @returns the address, `http://127.0.0.1:8000` */
-  async listen(host: string, port: number): Promise<string> {
-    this.#server.listen(port, host);
-    await once(this.#server, 'listening');
-    const { address, family, port: taken } = this.#server.address() as AddressInfo;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`;
+  listen(host: string, port: number): Promise<string> {
+    return listenAt(this.#server, host, port);
   }
 
   /** Drains and closes the server. */
@@ -104,19 +107,12 @@ export class ChatServer implements AsyncDisposable {
 
   /** @throws DATA_INVALID, a refusal with status 401, 404, 405 or 503 */
   #routeOf({ method = '', url = '', headers }: IncomingMessage): Route {
-    const path = decoded(url.split('?')[0]!);
-    const routes = this.#routes()[path];
+    const path = pathOf(url);
     if (path !== '/health') this.#checkKey(headers.authorization);
-    if (routes === undefined) throw refusal(404, `no route ${method} ${path.slice(0, 100)}`);
-    const route = routes[method];
-    if (route === undefined) {
-      const allow = Object.keys(routes).join(', ');
-      throw refusal(405, `${path} takes ${allow}`, { headers: { allow } });
-    }
-    return route;
+    return routeOf(this.#routes(), path, method);
   }
 
-  #routes(): Readonly<Partial<Record<string, Readonly<Partial<Record<string, Route>>>>>> {
+  #routes(): Routes {
     const model = {
       id: this.#options.servedModelName,
       object: 'model',
@@ -144,9 +140,7 @@ export class ChatServer implements AsyncDisposable {
   #checkKey(authorization: string | undefined): void {
     const { apiKey } = this.#options;
     if (apiKey === null) return;
-    const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-    const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
-    if (timingSafeEqual(digest(given), digest(apiKey))) return;
+    if (isSameSecret(bearerOf(authorization), apiKey)) return;
     throw refusal(401, 'a wrong API key, or none', { reason: 'invalid_api_key' });
   }
 
@@ -211,29 +205,4 @@ const streamHeaders = {
 
 function draining(): Error {
   return refusal(503, 'the server is closing', { headers: { connection: 'close' } });
-}
-
-function sendError(response: ServerResponse, { status, headers, body }: ErrorReply): void {
-  send(response, status, body, headers);
-}
-
-function send(
-  response: ServerResponse,
-  status: number,
-  body: object,
-  headers: Readonly<Record<string, string>> = {},
-): void {
-  const text = JSON.stringify(body);
-  const sized = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-  response.writeHead(status, { ...sized, ...headers });
-  response.end(text);
-}
-
-/** A path without escapes; one with broken escapes as it is. */
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }

@@ -1,0 +1,121 @@
+/**
+ * Requests to a run, such as to stop or to save, as files in its folder.
+ *
+ * ```
+ * requests/ID.json     a RunRequest: whoever asks writes it, and from then on the run alone
+ * ```
+ *
+ * The run takes them when a step is over. Files reach a run on any host that shares the folder, and wait for one that is
+ * busy. A request to a run that has ended is refused where it is made; one that a run left behind is never obeyed by the
+ * next.
+ */
+import { randomBytes } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import * as t from 'io-ts';
+import { jsonIn } from '../../src/check/json.ts';
+import type { RequestKind, RunRequest } from '../../src/dashboard/api.ts';
+import type { RunControl } from '../../src/dashboard/run-control.ts';
+import { CxmindError } from '../../src/errors.ts';
+import { writeFileAtomically } from '../../src/files.ts';
+import { holderOf } from './lock.ts';
+
+const FOLDER = 'requests';
+/** Requests that are kept once they are answered. */
+const KEPT = 20;
+
+const RequestFile: t.Type<RunRequest, unknown> = t.type({
+  id: t.string,
+  kind: t.keyof({ stop: null, save: null, validate: null }),
+  state: t.keyof({ waiting: null, taken: null, done: null, failed: null }),
+  asked: t.number,
+  updated: t.number,
+  text: t.string,
+});
+
+/** The requests to a run, as the run takes them. */
+export class RequestBox {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Opens the requests of a run that begins. What was asked of the run before is over. */
+  static async open(folder: string): Promise<RequestBox> {
+    const box = new RequestBox(folder);
+    await box.close('the run ended before it came to this');
+    return box;
+  }
+
+  /** Requests that wait, the oldest first. */
+  async waiting(): Promise<RunRequest[]> {
+    return (await requestsIn(this.#folder)).filter(({ state }) => state === 'waiting').reverse();
+  }
+
+  /** Tells what came of a request. */
+  async answer(request: RunRequest, state: RunRequest['state'], text: string): Promise<void> {
+    await write(this.#folder, { ...request, state, text, updated: Date.now() });
+  }
+
+  /** Fails what nobody will come to any more, and removes all but the newest requests. */
+  async close(reason: string): Promise<void> {
+    const requests = await requestsIn(this.#folder);
+    for (const request of requests) {
+      const isOpen = request.state === 'waiting' || request.state === 'taken';
+      if (isOpen) await this.answer(request, 'failed', reason);
+    }
+    for (const { id } of requests.slice(KEPT)) {
+      await rm(fileOf(this.#folder, id), { force: true });
+    }
+  }
+}
+
+/** Asks the run that writes a folder for something. @throws CONFIG_INVALID where none does */
+async function requestOf(folder: string, kind: RequestKind): Promise<RunRequest> {
+  const holder = await holderOf(folder);
+  if (holder !== 'runs') {
+    throw new CxmindError('CONFIG_INVALID', `${resolve(folder)}: ${refusals[holder]}`, {
+      detail: { folder },
+    });
+  }
+  const asked = Date.now();
+  const id = `${asked.toString(36)}-${randomBytes(4).toString('hex')}`;
+  const text = 'waits for the end of the step';
+  const request: RunRequest = { id, kind, state: 'waiting', asked, updated: asked, text };
+  await write(folder, request);
+  return request;
+}
+
+const refusals = {
+  none: 'no run writes this folder, so none takes the request; the command of the run starts it again',
+  gone: 'the process of the run is gone, so it takes no request; the command of the run goes on from its last checkpoint',
+  silent: 'the run has given no sign of life for a minute, so it takes no request',
+} as const;
+
+/** Runs as the dashboard and the commands reach them. */
+export const runControl: RunControl = {
+  holder: holderOf,
+  requests: requestsIn,
+  request: requestOf,
+};
+
+/** The newest first. */
+async function requestsIn(folder: string): Promise<RunRequest[]> {
+  const names = await readdir(join(folder, FOLDER)).catch((): string[] => []);
+  const found = await Promise.all(
+    names
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => jsonIn(RequestFile, join(folder, FOLDER, name))),
+  );
+  const requests = found.filter((request) => request !== undefined);
+  return requests.sort((a, b) => b.asked - a.asked || (a.id < b.id ? 1 : -1));
+}
+
+function write(folder: string, request: RunRequest): Promise<void> {
+  return writeFileAtomically(fileOf(folder, request.id), `${JSON.stringify(request)}\n`);
+}
+
+function fileOf(folder: string, id: string): string {
+  return join(folder, FOLDER, `${id}.json`);
+}

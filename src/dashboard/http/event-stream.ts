@@ -1,0 +1,122 @@
+/**
+ * Server-Sent Events of all runs, to every page that listens.
+ *
+ * One look at the files a second serves all pages, and nothing is looked at while none listens. Of a run that nobody has
+ * opened only the status is looked at.
+ */
+import type { ServerResponse } from 'node:http';
+import type { Event, RunListing, RunRequest } from '../api.ts';
+import type { RunControl } from '../run-control.ts';
+import type { RunView } from '../run-view.ts';
+import type { Runs } from '../runs.ts';
+
+/** Looks between two searches for new runs. */
+const LOOKS_PER_SEARCH = 5;
+/** Looks between two signs of life, which keep proxies from closing a connection. */
+const LOOKS_PER_SIGN = 15;
+/** Bytes that a page may be behind before it is let go of; it connects again. */
+const MOST_BEHIND = 4 * 2 ** 20;
+
+const streamHeaders = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'x-accel-buffering': 'no',
+};
+
+export class EventStream {
+  readonly #runs: Runs;
+  readonly #control: RunControl;
+  readonly #lookMs: number;
+  readonly #onError: (error: unknown) => void;
+  readonly #listeners = new Set<ServerResponse>();
+  readonly #requests = new Map<string, string>();
+  #views: readonly RunView[] = [];
+  #listings = '';
+  #looks = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param options.lookMs time between two looks at the files */
+  constructor(
+    runs: Runs,
+    control: RunControl,
+    options: { readonly lookMs: number; readonly onError: (error: unknown) => void },
+  ) {
+    this.#runs = runs;
+    this.#control = control;
+    this.#lookMs = options.lookMs;
+    this.#onError = options.onError;
+  }
+
+  /** Sends events to a page until it leaves, the list of runs first. */
+  async add(response: ServerResponse): Promise<void> {
+    this.#views = await this.#runs.find();
+    response.writeHead(200, streamHeaders);
+    response.write(textOf({ type: 'runs', runs: await this.#listRuns() }));
+    this.#listeners.add(response);
+    response.once('close', () => this.#listeners.delete(response));
+    this.#schedule();
+  }
+
+  /** Lets go of all pages. */
+  close(): void {
+    clearTimeout(this.#timer);
+    for (const response of this.#listeners) response.end();
+    this.#listeners.clear();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== undefined || this.#listeners.size === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#look()
+        .catch(this.#onError)
+        .finally(() => {
+          this.#timer = undefined;
+          this.#schedule();
+        });
+    }, this.#lookMs);
+  }
+
+  async #look(): Promise<void> {
+    this.#looks++;
+    if (this.#looks % LOOKS_PER_SEARCH === 0) this.#views = await this.#runs.find();
+    if (this.#looks % LOOKS_PER_SIGN === 0) this.#write(': \n\n');
+    const runs = await this.#listRuns();
+    const listings = JSON.stringify(runs);
+    if (listings !== this.#listings) this.#send({ type: 'runs', runs });
+    this.#listings = listings;
+    for (const view of this.#views.filter(({ isOpened }) => isOpened)) {
+      for (const event of await view.changes()) this.#send(event);
+      for (const request of await this.#changedRequests(view)) {
+        this.#send({ type: 'request', run: view.place.id, request });
+      }
+    }
+  }
+
+  #listRuns(): Promise<RunListing[]> {
+    return Promise.all(this.#views.map((view) => view.freshListing()));
+  }
+
+  async #changedRequests({ place }: RunView): Promise<RunRequest[]> {
+    const requests = await this.#control.requests(place.folder);
+    return requests.filter((request) => {
+      const [key, state] = [`${place.id}/${request.id}`, `${request.state} ${request.text}`];
+      const isNew = this.#requests.get(key) !== state;
+      this.#requests.set(key, state);
+      return isNew;
+    });
+  }
+
+  #send(event: Event): void {
+    this.#write(textOf(event));
+  }
+
+  #write(text: string): void {
+    for (const response of this.#listeners) {
+      if (response.writableLength > MOST_BEHIND) response.destroy();
+      else response.write(text);
+    }
+  }
+}
+
+function textOf(event: Event): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+}

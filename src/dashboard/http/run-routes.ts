@@ -1,0 +1,187 @@
+/** The routes of the API: what each answers is in `src/dashboard/api.ts`. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import * as t from 'io-ts';
+import { parsedJson } from '../../check/json.ts';
+import { asCxmindError } from '../../errors.ts';
+import { send, type Route, type Routes } from '../../serving/http.ts';
+import { refusal } from '../../serving/refusal.ts';
+import { thumbnail } from '../../vision/encode.ts';
+import type {
+  LogLevel,
+  RequestKind,
+  RunList,
+  RunRequest,
+  SampleKind,
+  SamplePlace,
+} from '../api.ts';
+import { configTable } from '../readers/config.ts';
+import type { RunControl } from '../run-control.ts';
+import type { RunView } from '../run-view.ts';
+import type { Runs } from '../runs.ts';
+import { Query } from './query.ts';
+
+const kinds: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
+const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+const RequestBody = t.type({ kind: t.keyof({ stop: null, save: null, validate: null }) });
+
+const MOST_RUNS = 16;
+const MOST_METRICS = 64;
+const MOST_SAMPLES = 200;
+const MOST_HISTORY = 50;
+const MOST_LINES = 1000;
+const MOST_BODY_BYTES = 4096;
+/** Longer side of a picture. */
+const PICTURE_SIDE = 1024;
+
+/** Makes the answer of a route. */
+type Answer = (query: Query) => object | Promise<object>;
+
+/** Routes that are of no single run. */
+export function listRoutes(runs: Runs): Routes {
+  return {
+    '/api/runs': get(async (): Promise<RunList> => {
+      const views = await runs.find();
+      return { runs: await Promise.all(views.map((view) => view.freshListing())) };
+    }),
+    '/api/config': get(async (query) => {
+      const views = await Promise.all(
+        query
+          .texts('run')
+          .slice(0, MOST_RUNS)
+          .map((id) => runs.of(id)),
+      );
+      return configTable(views.map(({ place }) => place));
+    }),
+  };
+}
+
+/** Routes of a run, by what follows its id. */
+export function runRoutes(view: RunView, control: RunControl): Routes {
+  const { folder } = view.place;
+  return {
+    '': get(() => view.detail()),
+    metrics: get(async () => {
+      await view.metrics.refresh();
+      return view.metrics.list();
+    }),
+    series: get(async (query) => {
+      await view.metrics.refresh();
+      const [after, points] = [query.whole('after'), query.whole('points')];
+      const names = query.texts('name').slice(0, MOST_METRICS);
+      return view.metrics.series(names, {
+        ...(after !== undefined && { after }),
+        ...(points !== undefined && { points: Math.max(4, points) }),
+      });
+    }),
+    timeline: get(async (query) => {
+      await view.timeline.refresh();
+      return orMissing(await view.timeline.of(query.whole('step')), 'no timeline of that step');
+    }),
+    ...sampleRoutes(view),
+    validation: get(async (query) =>
+      orMissing(await view.validation(query.whole('step')), 'no validation of that step'),
+    ),
+    log: get((query) => {
+      const [before, after] = [query.whole('before'), query.whole('after')];
+      return view.log({
+        ...(before !== undefined && { before }),
+        ...(after !== undefined && { after }),
+        count: query.count('count', 200, MOST_LINES),
+        level: query.oneOf('level', levels, 'debug'),
+      });
+    }),
+    requests: {
+      ...get(async () => ({ requests: await control.requests(folder) })),
+      POST: async (request, response) => {
+        const body = parsedJson(await bodyOf(request));
+        if (!RequestBody.is(body)) {
+          throw refusal(400, 'kind: expected one of stop, save, validate', { param: 'kind' });
+        }
+        send(response, 202, await asked(control, folder, body.kind));
+      },
+    },
+  };
+}
+
+function sampleRoutes(view: RunView): Routes {
+  const samplesOf = (query: Query) => view.samples(query.oneOf('kind', kinds, 'rollout'));
+  const placeIn = (query: Query): SamplePlace => ({
+    step: query.whole('step') ?? 0,
+    row: query.whole('row') ?? 0,
+  });
+  return {
+    samples: get((query) => view.sampleIndex(query.oneOf('kind', kinds, 'rollout'))),
+    'samples/page': get(async (query) => {
+      const range = {
+        start: query.whole('start') ?? 0,
+        count: query.count('count', 50, MOST_SAMPLES),
+      };
+      return (await samplesOf(query)).page(query.whole('step') ?? 0, range);
+    }),
+    'samples/one': get(async (query) =>
+      orMissing(await (await samplesOf(query)).one(placeIn(query)), 'no such sample'),
+    ),
+    'samples/prompt': get(async (query) => {
+      const range = {
+        start: query.whole('start') ?? 0,
+        count: query.count('count', 10, MOST_HISTORY),
+      };
+      return (await samplesOf(query)).history(query.text('prompt'), range);
+    }),
+    'samples/picture': {
+      GET: async (request, response) => {
+        const query = new Query(request.url ?? '');
+        const samples = await samplesOf(query);
+        const path = await samples.picture(placeIn(query), query.whole('picture') ?? 0);
+        await sendPicture(response, path);
+      },
+    },
+  };
+}
+
+/** Asks a run for something. @throws DATA_INVALID, a refusal with status 409, where no run takes it */
+async function asked(control: RunControl, folder: string, kind: RequestKind): Promise<RunRequest> {
+  try {
+    return await control.request(folder, kind);
+  } catch (error) {
+    const { code, message } = asCxmindError(error);
+    throw code === 'CONFIG_INVALID' ? refusal(409, message) : error;
+  }
+}
+
+/** Sends a picture as a JPEG of its own making, so that no other file's bytes get out. */
+async function sendPicture(response: ServerResponse, path: string | null): Promise<void> {
+  const picture = path === null ? null : await thumbnail(path, PICTURE_SIDE);
+  if (picture === null) throw refusal(404, 'no such picture, or one that cannot be read');
+  response.writeHead(200, {
+    'content-type': 'image/jpeg',
+    'content-length': picture.length,
+    'cache-control': 'private, max-age=3600',
+  });
+  response.end(picture);
+}
+
+function get(answer: Answer): { readonly GET: Route } {
+  return {
+    GET: async (request, response) =>
+      send(response, 200, await answer(new Query(request.url ?? ''))),
+  };
+}
+
+/** @throws DATA_INVALID, a refusal with status 404, for null */
+function orMissing<T>(value: T | null, message: string): T {
+  if (value === null) throw refusal(404, message);
+  return value;
+}
+
+/** The body of a request. @throws DATA_INVALID, a refusal with status 413, for a large one */
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MOST_BODY_BYTES) throw refusal(413, 'the body is too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}

@@ -1,0 +1,112 @@
+/**
+ * Whole lines of a file that grows, each read once.
+ *
+ * The reader keeps its place in bytes. A last line without its line feed is kept in memory until the rest comes. A file
+ * that was replaced, as a resumed run does with its metrics, or that became shorter, is read anew.
+ */
+import { open, stat, type FileHandle } from 'node:fs/promises';
+import { InTurn } from './in-turn.ts';
+
+/** A line without its line feed, and its place in the file in bytes. Its bytes are only valid during the call. */
+export type OnLine = (line: Buffer, offset: number) => void;
+
+const CHUNK_BYTES = 2 ** 20;
+const LINE_FEED = 10;
+const NONE = Buffer.alloc(0);
+
+export class LineTail {
+  readonly file: string;
+  readonly #turns = new InTurn();
+  #version = 0;
+  /** Identity of the file; null before there is one. */
+  #identity: string | null = null;
+  /** Bytes that were read. */
+  #size = 0;
+  /** Begin of a line whose end has not come. */
+  #rest: Buffer = NONE;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  /** Rises with every reading that found something: new lines, or another file. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Bytes of the file that were read. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /**
+   * Reads what has come since, after the readings that were begun before.
+   *
+   * @param onReplaced called before the first line of another file
+   */
+  read(onLine: OnLine, onReplaced: () => void = () => undefined): Promise<void> {
+    return this.#turns.run(() => this.#read(onLine, onReplaced));
+  }
+
+  async #read(onLine: OnLine, onReplaced: () => void): Promise<void> {
+    const found = await stat(this.file).catch(() => null);
+    const identity = found === null ? null : `${found.ino}:${found.birthtimeMs}`;
+    const size = found?.size ?? 0;
+    const isReplaced =
+      this.#identity !== null && (identity !== this.#identity || size < this.#size);
+    if (isReplaced) {
+      this.#size = 0;
+      this.#rest = NONE;
+      this.#version++;
+      onReplaced();
+    }
+    this.#identity = identity;
+    if (size === this.#size) return;
+    await using handle = await open(this.file, 'r');
+    if (await this.#readFrom(handle, onLine)) this.#version++;
+  }
+
+  /** @returns true where there was a whole line */
+  async #readFrom(handle: FileHandle, onLine: OnLine): Promise<boolean> {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    let hasLine = false;
+    for (;;) {
+      const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, this.#size);
+      if (bytesRead === 0) return hasLine;
+      const start = this.#size - this.#rest.length;
+      const fresh = chunk.subarray(0, bytesRead);
+      const text = this.#rest.length === 0 ? fresh : Buffer.concat([this.#rest, fresh]);
+      // Only the new bytes can have a line feed.
+      let [from, search] = [0, this.#rest.length];
+      for (
+        let at = text.indexOf(LINE_FEED, search);
+        at >= 0;
+        at = text.indexOf(LINE_FEED, search)
+      ) {
+        onLine(text.subarray(from, at), start + from);
+        hasLine = true;
+        from = search = at + 1;
+      }
+      this.#rest = Buffer.from(text.subarray(from));
+      this.#size += bytesRead;
+    }
+  }
+}
+
+/** Reads some bytes of a file as text. */
+export async function textAt(file: string, offset: number, length: number): Promise<string> {
+  await using handle = await open(file, 'r');
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset);
+  return buffer.toString('utf8', 0, bytesRead);
+}
+
+/** The object that a line of JSON is; null for any other line, as one that a crash cut off. */
+export function objectOf(line: Buffer | string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(line.toString());
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Pages of a run's `cxmind.log`, and its warnings.
+ *
+ * A log has one JSON object a line, as `src/log.ts` writes it. A page is read from a place in bytes, forwards or
+ * backwards, so a log of any size is opened at its end at once. Of the lines of lower levels a page reads so many bytes
+ * at most, and may have fewer lines than it was asked for.
+ */
+import { open, stat } from 'node:fs/promises';
+import type { LogLevel, LogLine, LogPage, Warning } from '../api.ts';
+import { LineTail, objectOf } from './line-tail.ts';
+
+const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+
+const CHUNK_BYTES = 256 * 2 ** 10;
+/** Bytes that one page reads at most. */
+const MOST_BYTES = 16 * 2 ** 20;
+const KEPT_WARNINGS = 100;
+const LINE_FEED = 10;
+
+/** A part of a log. */
+export interface LogQuery {
+  /** Lines that begin before this place, the nearest ones. The end of the file by default. */
+  readonly before?: number;
+  /** Place from which on lines are wanted in its stead, the nearest ones. */
+  readonly after?: number;
+  readonly count: number;
+  /** Lowest level. */
+  readonly level: LogLevel;
+}
+
+/** Reads a page of a log; one without lines where there is no log. */
+export async function logPage(file: string, query: LogQuery): Promise<LogPage> {
+  const size = (await stat(file).catch(() => null))?.size ?? 0;
+  if (size === 0) return { lines: [], before: null, after: 0 };
+  await using handle = await open(file, 'r');
+  const read = async (start: number, end: number): Promise<Buffer> => {
+    const { buffer, bytesRead } = await handle.read(
+      Buffer.alloc(end - start),
+      0,
+      end - start,
+      start,
+    );
+    return buffer.subarray(0, bytesRead);
+  };
+  const { after, before = size } = query;
+  return after === undefined
+    ? await pageBefore(read, Math.min(before, size), query)
+    : await pageAfter(read, Math.min(after, size), size, query);
+}
+
+type Read = (start: number, end: number) => Promise<Buffer>;
+
+async function pageAfter(
+  read: Read,
+  start: number,
+  size: number,
+  { count, level }: LogQuery,
+): Promise<LogPage> {
+  const lines: LogLine[] = [];
+  let at = start;
+  let step = CHUNK_BYTES;
+  while (lines.length < count && at < size && at - start < MOST_BYTES) {
+    const found = wholeLines(await read(at, Math.min(size, at + step)), at);
+    if (found.length === 0) {
+      // The rest of the line has not come, or it is longer than a chunk.
+      if (at + step >= size) break;
+      step *= 2;
+      continue;
+    }
+    for (const { text, offset, end } of found) {
+      if (lines.length === count) break;
+      at = end;
+      const line = lineOf(text, offset);
+      if (line !== null && isAtLeast(line, level)) lines.push(line);
+    }
+  }
+  return { lines, before: start === 0 ? null : start, after: at };
+}
+
+async function pageBefore(read: Read, end: number, { count, level }: LogQuery): Promise<LogPage> {
+  let lines: LogLine[] = [];
+  let at = end;
+  let after: number | null = null;
+  let step = CHUNK_BYTES;
+  while (lines.length < count && at > 0 && end - at < MOST_BYTES) {
+    const start = Math.max(0, at - step);
+    const found = wholeLines(await read(start, at), start).slice(start === 0 ? 0 : 1);
+    if (found.length === 0) {
+      // A part of a line, whose beginning is further up.
+      if (start === 0) at = 0;
+      step *= 2;
+      continue;
+    }
+    // A last line without its end belongs to the page behind this one.
+    after ??= found.at(-1)!.end;
+    const kept = found.flatMap(({ text, offset }): LogLine[] => {
+      const line = lineOf(text, offset);
+      return line !== null && isAtLeast(line, level) ? [line] : [];
+    });
+    lines = [...kept, ...lines];
+    at = found[0]!.offset;
+  }
+  const page = lines.slice(Math.max(0, lines.length - count));
+  const before = page.length < lines.length ? page[0]!.offset : at;
+  return { lines: page, before: before === 0 ? null : before, after: after ?? at };
+}
+
+interface WholeLine {
+  readonly text: Buffer;
+  readonly offset: number;
+  /** Place behind its line feed. */
+  readonly end: number;
+}
+
+/** The lines of a part of a file; the first one may lack its beginning. */
+function wholeLines(part: Buffer, start: number): WholeLine[] {
+  const lines: WholeLine[] = [];
+  let from = 0;
+  for (let at = part.indexOf(LINE_FEED); at >= 0; at = part.indexOf(LINE_FEED, from)) {
+    lines.push({ text: part.subarray(from, at), offset: start + from, end: start + at + 1 });
+    from = at + 1;
+  }
+  return lines;
+}
+
+/** A line as the log has it; null for one that is no event. */
+function lineOf(text: Buffer, offset: number): LogLine | null {
+  const event = objectOf(text);
+  if (event === null) return null;
+  const { time, level, msg, ...fields } = event;
+  const at = typeof time === 'string' ? Date.parse(time) : NaN;
+  return {
+    offset,
+    time: Number.isNaN(at) ? null : at,
+    level: levels.find((one) => one === level) ?? 'info',
+    event: typeof msg === 'string' ? msg : '',
+    fields,
+  };
+}
+
+function isAtLeast(line: LogLine, level: LogLevel): boolean {
+  return levels.indexOf(line.level) >= levels.indexOf(level);
+}
+
+/** The newest warnings and errors of a log. */
+export class WarningList {
+  readonly #tail: LineTail;
+  #warnings: Warning[] = [];
+
+  constructor(file: string) {
+    this.#tail = new LineTail(file);
+  }
+
+  /** Bytes of the log that were read. */
+  get size(): number {
+    return this.#tail.size;
+  }
+
+  /** The newest last. */
+  get warnings(): readonly Warning[] {
+    return this.#warnings;
+  }
+
+  /** Rises when there are other lines than before. */
+  get version(): number {
+    return this.#tail.version;
+  }
+
+  /** Reads the lines that have come since. */
+  async refresh(): Promise<void> {
+    await this.#tail.read(
+      (line, offset) => {
+        // Most lines are not parsed.
+        if (!line.includes('"level":"warn"') && !line.includes('"level":"error"')) return;
+        const event = lineOf(line, offset);
+        if (event === null || !isAtLeast(event, 'warn')) return;
+        this.#warnings.push({ time: event.time ?? 0, text: textOf(event) });
+      },
+      () => {
+        this.#warnings = [];
+      },
+    );
+    this.#warnings = this.#warnings.slice(-KEPT_WARNINGS);
+  }
+}
+
+/** An event in words: a note says itself, any other is followed by its fields. */
+function textOf({ event, fields }: LogLine): string {
+  const { text } = fields;
+  if (event === 'note' && typeof text === 'string') return text;
+  const { error, ...others } = fields;
+  const reason =
+    typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : '';
+  const facts = Object.entries(others).map(([name, value]) =>
+    typeof value === 'string' ? `${name} ${value}` : `${name} ${JSON.stringify(value)}`,
+  );
+  return [event, ...facts, reason].filter((part) => part !== '').join(', ');
+}

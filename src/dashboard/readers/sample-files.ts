@@ -1,0 +1,124 @@
+/** The files that samples of one kind are in, read into an index as they grow. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InTurn } from './in-turn.ts';
+import { LineTail } from './line-tail.ts';
+import { SampleIndex } from './sample-index.ts';
+import { headOf, type LineForm } from './sample-record.ts';
+
+/** Files of samples. */
+export interface SampleFiles {
+  readonly index: SampleIndex;
+  readonly form: LineForm;
+  /** Rises when there are other samples than before. */
+  readonly version: number;
+  /** Reads what has come since. */
+  refresh(): Promise<void>;
+}
+
+/** One file with the samples of all steps. */
+export class SampleFile implements SampleFiles {
+  readonly form: LineForm;
+  readonly #tail: LineTail;
+  #index = new SampleIndex();
+
+  constructor(file: string, form: LineForm) {
+    this.form = form;
+    this.#tail = new LineTail(file);
+  }
+
+  get index(): SampleIndex {
+    return this.#index;
+  }
+
+  get version(): number {
+    return this.#tail.version;
+  }
+
+  refresh(): Promise<void> {
+    const { file } = this.#tail;
+    return this.#tail.read(
+      (line, offset) => {
+        const head = headOf(this.form, line);
+        if (head !== null) this.#index.add(head, { file, offset, length: line.length });
+      },
+      () => {
+        this.#index = new SampleIndex();
+      },
+    );
+  }
+}
+
+const NAME = /^(\d+)\.jsonl$/;
+
+/**
+ * A folder with one file for each step, `STEP.jsonl`. A file comes whole and stays as it is, but a resumed run replaces
+ * those of the steps that it takes again.
+ */
+export class SampleFolder implements SampleFiles {
+  readonly form = 'record';
+  readonly index = new SampleIndex();
+  readonly #folder: string;
+  /** Files that were read, by step, as they were then. */
+  readonly #read = new Map<number, string>();
+  readonly #turns = new InTurn();
+  /** Time at which the folder last changed. */
+  #changed = -1;
+  #version = 0;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  refresh(): Promise<void> {
+    return this.#turns.run(() => this.#refresh());
+  }
+
+  async #refresh(): Promise<void> {
+    const changed = (await stat(this.#folder).catch(() => null))?.mtimeMs ?? -1;
+    if (changed === this.#changed) return;
+    const names = await readdir(this.#folder).catch((): string[] => []);
+    const steps = names.flatMap((name) => NAME.exec(name)?.[1] ?? []).map(Number);
+    const isRewound = await this.#rewind();
+    const fresh = steps.filter((step) => !this.#read.has(step)).sort((a, b) => a - b);
+    for (const step of fresh) await this.#take(step);
+    this.#changed = changed;
+    if (isRewound || fresh.length > 0) this.#version++;
+  }
+
+  /** Drops the newest steps whose files are no longer those that were read. */
+  async #rewind(): Promise<boolean> {
+    let first: number | null = null;
+    for (const step of [...this.#read.keys()].sort((a, b) => b - a)) {
+      if ((await identityOf(this.#fileOf(step))) === this.#read.get(step)) break;
+      this.#read.delete(step);
+      first = step;
+    }
+    if (first !== null) this.index.dropFrom(first);
+    return first !== null;
+  }
+
+  async #take(step: number): Promise<void> {
+    const file = this.#fileOf(step);
+    const identity = await identityOf(file);
+    if (identity === null) return;
+    await new LineTail(file).read((line, offset) => {
+      const head = headOf(this.form, line);
+      if (head?.step === step) this.index.add(head, { file, offset, length: line.length });
+    });
+    this.#read.set(step, identity);
+  }
+
+  #fileOf(step: number): string {
+    return join(this.#folder, `${step}.jsonl`);
+  }
+}
+
+async function identityOf(file: string): Promise<string | null> {
+  const found = await stat(file).catch(() => null);
+  return found && `${found.ino}:${found.size}:${found.mtimeMs}`;
+}

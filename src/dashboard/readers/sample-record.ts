@@ -1,0 +1,149 @@
+/**
+ * Lines of files of samples, in the three forms that there are.
+ *
+ * - `rollout` and, where all answers are kept, `validation`: the run's own records, with verl's names `input`, `output`,
+ *   `gts`, `score` and `step`, small fields first.
+ * - `validation` otherwise: a line of `generations.jsonl`.
+ * - `evaluation`: a line of `predictions.jsonl`, the row of the data set with what `cxmind eval` adds.
+ */
+import { createHash } from 'node:crypto';
+import * as t from 'io-ts';
+import { answerText, Answer } from '../../data/row.ts';
+import { objectOf } from './line-tail.ts';
+
+/** A sample as a line has it. */
+export interface SampleRecord {
+  readonly promptId: string;
+  readonly sample: number;
+  readonly score: number | null;
+  /** Parts of the reward, `overall` not among them. */
+  readonly parts: Readonly<Record<string, number | null>>;
+  readonly tokens: number | null;
+  readonly finishReason: 'stop' | 'length' | null;
+  readonly policyVersion: number | null;
+  /** Paths of pictures, absolute or relative to the folder of the file. */
+  readonly pictures: readonly string[];
+  readonly prompt: string;
+  readonly output: string;
+  readonly groundTruth: string;
+}
+
+/** Form of the lines of a file. */
+export type LineForm = 'record' | 'generation' | 'prediction';
+
+/** Part of a line that the index keeps. */
+export interface LineHead extends Pick<SampleRecord, 'promptId' | 'sample' | 'score'> {
+  readonly step: number;
+}
+
+const HEAD_BYTES = 1024;
+const recordHead =
+  /^\{"step":(\d+),"prompt_id":("(?:[^"\\]|\\.)*"),"sample":(\d+),"score":([-+\d.e]+|null)[,}]/i;
+
+const numberOrNull = t.union([t.number, t.null]);
+const parts = t.record(t.string, numberOrNull);
+const Line = t.type({
+  step: t.number,
+  prompt_id: t.string,
+  sample: t.number,
+  score: numberOrNull,
+  tokens: t.number,
+  finish_reason: t.keyof({ stop: null, length: null }),
+  policy_version: t.number,
+  parts,
+  images: t.array(t.string),
+  input: t.string,
+  output: t.string,
+  gts: t.string,
+});
+/** A line of a run's own records. */
+export interface SampleLine extends t.TypeOf<typeof Line> {}
+
+const Generation = t.type({
+  step: t.number,
+  prompt: t.string,
+  output: t.string,
+  ground_truth: t.string,
+  score: numberOrNull,
+});
+
+const Prediction = t.intersection([
+  t.type({
+    predict: t.union([t.string, t.null]),
+    scores: t.type({ sample: t.number, tokens: t.number, right: t.number, reward: parts }),
+  }),
+  t.partial({
+    prompt: t.string,
+    answer: Answer,
+    messages: t.array(t.type({ role: t.string, content: t.string })),
+    images: t.union([t.array(t.unknown), t.null]),
+  }),
+]);
+
+/** Reads a line; null for one that is not of its form, as one that a crash cut off. */
+export function recordOf(form: LineForm, text: Buffer | string): SampleRecord | null {
+  const line = objectOf(text);
+  if (form === 'record') return Line.is(line) ? ofRecord(line) : null;
+  if (form === 'generation') return Generation.is(line) ? ofGeneration(line) : null;
+  return Prediction.is(line) ? ofPrediction(line) : null;
+}
+
+/** Reads what the index wants. Of a run's own records only the beginning is read. */
+export function headOf(form: LineForm, line: Buffer): LineHead | null {
+  const text = form === 'record' ? line.toString('utf8', 0, HEAD_BYTES) : '';
+  const [, step, promptId, sample, score] = recordHead.exec(text) ?? [];
+  if (step !== undefined) {
+    return {
+      step: Number(step),
+      promptId: JSON.parse(promptId!) as string,
+      sample: Number(sample),
+      score: score === 'null' ? null : Number(score),
+    };
+  }
+  const record = recordOf(form, line);
+  if (record === null) return null;
+  const { step: found = 0 } = objectOf(line) as { step?: number };
+  const { promptId: id, sample: number, score: reward } = record;
+  return { step: form === 'prediction' ? 0 : found, promptId: id, sample: number, score: reward };
+}
+
+function ofRecord(line: SampleLine): SampleRecord {
+  return {
+    promptId: line.prompt_id,
+    ...{ sample: line.sample, score: line.score, parts: line.parts, tokens: line.tokens },
+    finishReason: line.finish_reason,
+    policyVersion: line.policy_version,
+    pictures: line.images,
+    ...{ prompt: line.input, output: line.output, groundTruth: line.gts },
+  };
+}
+
+const unrecorded = { finishReason: null, policyVersion: null } as const;
+
+function ofGeneration(line: t.TypeOf<typeof Generation>): SampleRecord {
+  const { prompt, output, ground_truth: groundTruth, score } = line;
+  const own = { promptId: idOf(prompt), sample: 0, score, parts: {}, tokens: null, pictures: [] };
+  return { ...own, ...unrecorded, prompt, output, groundTruth };
+}
+
+function ofPrediction(line: t.TypeOf<typeof Prediction>): SampleRecord {
+  const { predict, scores, messages = [], images } = line;
+  const turn = (role: string): string =>
+    messages.findLast((one) => one.role === role)?.content ?? '';
+  const prompt = line.prompt ?? turn('user');
+  const { overall = scores.right, ...others } = scores.reward;
+  return {
+    promptId: idOf(`${prompt}\n${JSON.stringify(images ?? [])}`),
+    ...{ sample: scores.sample, score: overall, parts: others, tokens: scores.tokens },
+    ...unrecorded,
+    pictures: (images ?? []).filter((image) => typeof image === 'string'),
+    prompt,
+    output: predict ?? '',
+    groundTruth: line.answer === undefined ? turn('assistant') : answerText(line.answer),
+  };
+}
+
+/** An id for a prompt that has none: the same text has the same one. */
+function idOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,141 @@
+/** Samples of a run as the page shows them: pages of a step, one in full, and those of a prompt over the steps. */
+import { dirname, resolve } from 'node:path';
+import { compareAnswer } from '../../evaluation/score.ts';
+import { stepsOf, taskOf, type Step } from '../../evaluation/task.ts';
+import type {
+  PromptHistory,
+  ReasoningStep,
+  SampleDetail,
+  SampleKind,
+  SampleListing,
+  SamplePage,
+  SamplePlace,
+} from '../api.ts';
+import { textAt } from './line-tail.ts';
+import type { SampleFiles } from './sample-files.ts';
+import { recordOf, type SampleRecord } from './sample-record.ts';
+
+const LISTED_CHARACTERS = 200;
+
+/** A part of a list. */
+export interface Range {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** The samples of one kind. */
+export class Samples {
+  readonly kind: SampleKind;
+  readonly #files: SampleFiles;
+
+  constructor(kind: SampleKind, files: SampleFiles) {
+    this.kind = kind;
+    this.#files = files;
+  }
+
+  /** Rises when there are other samples than before. */
+  get version(): number {
+    return this.#files.version;
+  }
+
+  refresh(): Promise<void> {
+    return this.#files.refresh();
+  }
+
+  get lastStep(): number | null {
+    return this.#files.index.lastStep;
+  }
+
+  /** Steps with their numbers of samples and mean scores, in columns. */
+  columns(): { steps: number[]; counts: number[]; means: (number | null)[] } {
+    const { index } = this.#files;
+    const { steps } = index;
+    return {
+      steps,
+      counts: steps.map((step) => index.count(step)),
+      means: steps.map((step) => index.mean(step)),
+    };
+  }
+
+  async page(step: number, { start, count }: Range): Promise<SamplePage> {
+    const total = this.#files.index.count(step);
+    const length = Math.max(0, Math.min(count, total - start));
+    const places = Array.from({ length }, (_, i) => ({ step, row: start + i }));
+    const samples = await this.#each(places, listingOf);
+    return { kind: this.kind, step, total, start, samples };
+  }
+
+  /** One sample in full; null where there is none. */
+  async one(place: SamplePlace): Promise<SampleDetail | null> {
+    return (await this.#each([place], detailOf))[0] ?? null;
+  }
+
+  async history(promptId: string, { start, count }: Range): Promise<PromptHistory> {
+    const places = this.#files.index.placesOf(promptId);
+    const samples = await this.#each(places.slice(start, start + count), detailOf);
+    return { kind: this.kind, promptId, total: places.length, start, samples };
+  }
+
+  /** All records of a step. */
+  records(step: number): Promise<SampleRecord[]> {
+    const length = this.#files.index.count(step);
+    const places = Array.from({ length }, (_, row) => ({ step, row }));
+    return this.#each(places, (_, record) => record);
+  }
+
+  /** Path of a picture of a sample; null where there is none. Only records name pictures. */
+  async picture(place: SamplePlace, number: number): Promise<string | null> {
+    const line = this.#files.index.lineOf(place);
+    const [record] = await this.#each([place], (_, read) => read);
+    const path = record?.pictures[number];
+    return line === null || path === undefined ? null : resolve(dirname(line.file), path);
+  }
+
+  async #each<T>(
+    places: readonly SamplePlace[],
+    make: (place: SamplePlace, record: SampleRecord) => T,
+  ): Promise<T[]> {
+    const made = await Promise.all(
+      places.map(async (place): Promise<T[]> => {
+        const line = this.#files.index.lineOf(place);
+        if (line === null) return [];
+        // A file that was replaced meanwhile has no such line; the next refresh finds what it has.
+        const text = await textAt(line.file, line.offset, line.length).catch(() => '');
+        const record = recordOf(this.#files.form, text);
+        return record === null ? [] : [make(place, record)];
+      }),
+    );
+    return made.flat();
+  }
+}
+
+function listingOf({ step, row }: SamplePlace, record: SampleRecord): SampleListing {
+  const { promptId, sample, score, parts, tokens, pictures, prompt, output } = record;
+  const cut = (text: string): string => text.slice(0, LISTED_CHARACTERS);
+  return {
+    ...{ step, row, promptId, sample, score, parts, tokens },
+    pictures: pictures.length,
+    prompt: cut(prompt),
+    output: cut(output),
+  };
+}
+
+/** A sample with its steps of reasoning, each judged by the reference answer as `cxmind eval` does. */
+function detailOf(place: SamplePlace, record: SampleRecord): SampleDetail {
+  const { prompt, output, groundTruth, finishReason, policyVersion } = record;
+  const task = taskOf([groundTruth]);
+  const { answer, gold, right } = compareAnswer(task, output, groundTruth);
+  return {
+    ...listingOf(place, record),
+    ...{ prompt, output, groundTruth, finishReason, policyVersion },
+    reasoning: stepsOf(task, output, groundTruth).map(reasoningOf),
+    referenceReasoning: stepsOf(task, groundTruth, groundTruth).map(reasoningOf),
+    conclusion: answer,
+    referenceConclusion: gold,
+    isRight: right === 1,
+  };
+}
+
+function reasoningOf({ think, answer, claim, isRight }: Step): ReasoningStep {
+  return { think, answer, claim, isRight };
+}

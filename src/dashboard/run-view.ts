@@ -1,0 +1,197 @@
+/**
+ * One run as the dashboard sees it: its readers, and what has changed since they were asked last.
+ *
+ * Readers are made with the run and read their files when somebody first wants what is in them.
+ */
+import { join, resolve } from 'node:path';
+import * as t from 'io-ts';
+import { jsonIn } from '../check/json.ts';
+import type {
+  Event,
+  LogPage,
+  RunDetail,
+  RunListing,
+  RunStatus,
+  SampleIndex,
+  SampleKind,
+  ValidationReport,
+} from './api.ts';
+import { logPage, WarningList, type LogQuery } from './readers/log.ts';
+import { MetricTable } from './readers/metrics.ts';
+import { SampleFile, SampleFolder, type SampleFiles } from './readers/sample-files.ts';
+import { Samples } from './readers/samples.ts';
+import { listingOf, statusIn, statusVersion } from './readers/status.ts';
+import { TimelineFile } from './readers/timeline.ts';
+import { validationReport } from './readers/validation.ts';
+import type { RunControl } from './run-control.ts';
+
+/** A run by its folder. */
+export type RunPlace = Pick<RunListing, 'id' | 'name' | 'folder'>;
+
+const kinds: readonly SampleKind[] = ['rollout', 'validation', 'evaluation'];
+
+type Grown = Extract<Event, { type: 'grown' }>;
+
+const hints: Readonly<Record<SampleKind, string>> = {
+  rollout: 'trainer.rollout_data_dir=rollouts keeps the responses of every step',
+  validation:
+    'trainer.validation_data_dir=validations keeps all answers of validations, trainer.val_generations_to_log=N some',
+  evaluation: 'cxmind eval writes its answers to the folder eval of the run',
+};
+
+export class RunView {
+  readonly place: RunPlace;
+  readonly #control: RunControl;
+  readonly metrics: MetricTable;
+  readonly timeline: TimelineFile;
+  readonly #warnings: WarningList;
+  readonly #logFile: string;
+  #samples: Readonly<Record<SampleKind, Samples>>;
+  /** True where all answers of validations are kept. */
+  #keepsValidations = false;
+  #sampleFolders = '';
+  #status: RunStatus | null = null;
+  #statusVersion: string | null = null;
+  #isOpened = false;
+  #report: {
+    readonly key: string;
+    readonly report: ReturnType<typeof validationReport>;
+  } | null = null;
+  /** Versions of what the last events told of. */
+  readonly #told = new Map<string, number | string | null>();
+
+  /** @param logFolder folder of `cxmind.log`: that of the run, or of the curriculum that it is a stage of */
+  constructor(place: RunPlace, logFolder: string, control: RunControl) {
+    const { folder } = place;
+    this.place = place;
+    this.#control = control;
+    this.metrics = new MetricTable(join(folder, 'metrics.jsonl'));
+    this.timeline = new TimelineFile(join(folder, 'spans.jsonl'));
+    this.#logFile = join(logFolder, 'cxmind.log');
+    this.#warnings = new WarningList(this.#logFile);
+    this.#samples = this.#openSamples({ rollout: null, validation: null });
+  }
+
+  /** Reads the status if the run wrote it anew. */
+  async #refreshStatus(): Promise<void> {
+    const version = await statusVersion(this.place.folder);
+    if (version === this.#statusVersion) return;
+    this.#statusVersion = version;
+    this.#status = await statusIn(this.place.folder);
+    const folders = this.#status?.samples ?? { rollout: null, validation: null };
+    const named = JSON.stringify(folders);
+    if (named !== this.#sampleFolders) this.#samples = this.#openSamples(folders);
+    this.#sampleFolders = named;
+  }
+
+  /** True once somebody has looked into the run. */
+  get isOpened(): boolean {
+    return this.#isOpened;
+  }
+
+  /** The run as it is now, for a list of runs. */
+  async freshListing(): Promise<RunListing> {
+    await this.#refreshStatus();
+    const holder = await this.#control.holder(this.place.folder);
+    return listingOf(this.place, this.#status, holder, this.metrics.lastStep);
+  }
+
+  async detail(): Promise<RunDetail> {
+    this.#isOpened = true;
+    const { folder } = this.place;
+    await Promise.all([this.#warnings.refresh(), this.metrics.refresh()]);
+    const [listing, holder, summary] = await Promise.all([
+      this.freshListing(),
+      this.#control.holder(folder),
+      jsonIn(t.UnknownRecord, join(folder, 'summary.json')),
+    ]);
+    return {
+      listing,
+      status: this.#status,
+      warnings: this.#warnings.warnings,
+      summary: summary ?? null,
+      takesRequests: holder === 'runs' && listing.state === 'running',
+    };
+  }
+
+  /** The samples of a kind, read up to now. */
+  async samples(kind: SampleKind): Promise<Samples> {
+    this.#isOpened = true;
+    await this.#refreshStatus();
+    const samples = this.#samples[kind];
+    await samples.refresh();
+    return samples;
+  }
+
+  async sampleIndex(kind: SampleKind): Promise<SampleIndex> {
+    const samples = await this.samples(kind);
+    await Promise.all(kinds.map((one) => this.#samples[one].refresh()));
+    const columns = samples.columns();
+    const found = kinds.filter((one) => this.#samples[one].lastStep !== null);
+    const hint = columns.steps.length === 0 ? hints[kind] : null;
+    return { kind, ...columns, kinds: found, hint };
+  }
+
+  /** The report of a validation, of the newest by default; null where there is none. */
+  async validation(step?: number): Promise<ValidationReport | null> {
+    const samples = await this.samples('validation');
+    const { steps } = samples.columns();
+    const wanted = step ?? steps.at(-1);
+    if (wanted === undefined || !steps.includes(wanted)) return null;
+    const key = `${wanted}:${samples.version}`;
+    if (this.#report?.key !== key) {
+      const records = await samples.records(wanted);
+      if (records.length === 0) return null;
+      this.#report = { key, report: validationReport(wanted, records) };
+    }
+    return { ...this.#report.report, steps, isWhole: this.#keepsValidations };
+  }
+
+  log(query: LogQuery): Promise<LogPage> {
+    return logPage(this.#logFile, query);
+  }
+
+  /** Reads what has come, and tells what has changed since the last call. */
+  async changes(): Promise<Event[]> {
+    const run = this.place.id;
+    const { rollout, validation, evaluation } = this.#samples;
+    await Promise.all([
+      this.#refreshStatus(),
+      ...[this.metrics, this.timeline, this.#warnings, rollout, validation, evaluation].map(
+        (reader) => reader.refresh(),
+      ),
+    ]);
+    const status = this.#status;
+    const grown = (what: Grown['what'], upTo: number | null): Event => ({
+      ...{ type: 'grown', run, what, upTo: upTo ?? 0 },
+    });
+    const told: readonly (readonly [string, number | string | null, Event | null])[] = [
+      ['status', this.#statusVersion, status && { type: 'status', run, status }],
+      ['metrics', this.metrics.version, grown('metrics', this.metrics.lastStep)],
+      ['timeline', this.timeline.version, grown('timeline', this.timeline.lastStep)],
+      ['log', this.#warnings.version, grown('log', this.#warnings.size)],
+      ['rollout', rollout.version, grown('samples', rollout.lastStep)],
+      ['evaluation', evaluation.version, grown('samples', evaluation.lastStep)],
+      ['validation', validation.version, grown('validation', validation.lastStep)],
+    ];
+    const news = told.filter(([name, version]) => this.#told.get(name) !== version);
+    for (const [name, version] of news) this.#told.set(name, version);
+    return news.flatMap(([, , event]) => event ?? []);
+  }
+
+  #openSamples({ rollout, validation }: RunStatus['samples']): Record<SampleKind, Samples> {
+    const within = (path: string): string => resolve(this.place.folder, path);
+    const chosen = new SampleFile(within('generations.jsonl'), 'generation');
+    const files: Record<SampleKind, SampleFiles> = {
+      rollout: new SampleFolder(within(rollout ?? 'rollouts')),
+      validation: validation === null ? chosen : new SampleFolder(within(validation)),
+      evaluation: new SampleFile(within('eval/predictions.jsonl'), 'prediction'),
+    };
+    this.#keepsValidations = validation !== null;
+    return {
+      rollout: new Samples('rollout', files.rollout),
+      validation: new Samples('validation', files.validation),
+      evaluation: new Samples('evaluation', files.evaluation),
+    };
+  }
+}

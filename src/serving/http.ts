@@ -1,0 +1,73 @@
+/** Parts that every HTTP server of cxmind has: routes, secrets, replies in JSON, and the address it listens on. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { refusal, type ErrorReply } from './refusal.ts';
+
+/** Answers a request. */
+export type Route = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** Routes by path, then by method. */
+export type Routes = Readonly<Partial<Record<string, Readonly<Partial<Record<string, Route>>>>>>;
+
+/** The route of a request. @throws DATA_INVALID, a refusal with status 404 or 405 */
+export function routeOf(routes: Routes, path: string, method: string): Route {
+  const found = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  if (found === undefined) throw refusal(404, `no route ${method} ${path.slice(0, 100)}`);
+  const route = Object.hasOwn(found, method) ? found[method] : undefined;
+  if (route !== undefined) return route;
+  const allow = Object.keys(found).join(', ');
+  throw refusal(405, `${path} takes ${allow}`, { headers: { allow } });
+}
+
+/** A URL's path without its query and escapes; one with broken escapes as it is. */
+export function pathOf(url: string): string {
+  const path = url.split('?')[0]!;
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** The key of a header `Authorization: Bearer KEY`; empty without one. */
+export function bearerOf(authorization: string | undefined): string {
+  return /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
+}
+
+/** Compares secrets in a time that tells nothing of them. */
+export function isSameSecret(given: string, secret: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(secret));
+}
+
+/** Sends a reply in JSON. */
+export function send(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const text = JSON.stringify(body);
+  const sized = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
+  response.writeHead(status, { ...sized, ...headers });
+  response.end(text);
+}
+
+export function sendError(response: ServerResponse, { status, headers, body }: ErrorReply): void {
+  send(response, status, body, headers);
+}
+
+/** Begins to listen. @returns the address, `http://127.0.0.1:8000` */
+export async function listenAt(server: Server, host: string, port: number): Promise<string> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  const { address, family, port: taken } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`;
+}
+
+/** Tells whether a host to listen on is reached from this machine alone. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
