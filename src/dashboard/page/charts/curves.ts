@@ -1,0 +1,79 @@
+/**
+ * Curves of metrics as numbers: values over steps, smoothed or not.
+ *
+ * Smoothing is TensorBoard's: an exponential moving average that is divided by the weight it has seen so far, as in
+ * Adam (arXiv:1412.6980, section 3), so that it does not begin at zero.
+ */
+
+/** A metric of a run over its steps. Both columns have one length; null stands for NaN and infinities. */
+export interface Curve {
+  readonly steps: readonly number[];
+  readonly values: readonly (number | null)[];
+  /** True where points were left out. */
+  readonly isReduced: boolean;
+}
+
+/** Settings that all charts of a view share. */
+export interface CurveSettings {
+  /** Weight of what was before, in [0, 1); 0 does not smooth. */
+  readonly smoothing: number;
+  readonly isLog: boolean;
+  /** Steps in sight; null for all of them. */
+  readonly range: StepRange | null;
+}
+
+export type StepRange = readonly [from: number, to: number];
+
+export const plainSettings: CurveSettings = { smoothing: 0, isLog: false, range: null };
+
+/**
+ * Debiased exponential moving average of values.
+ *
+ * @param weight of what was before, in [0, 1)
+ * @returns null where the value is null
+ */
+export function smoothed(values: readonly (number | null)[], weight: number): (number | null)[] {
+  let [average, seen] = [0, 0];
+  return values.map((value) => {
+    if (value === null) return null;
+    average = weight * average + (1 - weight) * value;
+    seen = weight * seen + (1 - weight);
+    return average / seen;
+  });
+}
+
+/** Values that a logarithmic axis has a place for; the others are null. */
+export function positive(values: readonly (number | null)[]): (number | null)[] {
+  return values.map((value) => (value !== null && value > 0 ? value : null));
+}
+
+/** A curve with the points of another behind its last step. */
+export function extended(curve: Curve, more: Curve): Curve {
+  const last = curve.steps.at(-1) ?? -Infinity;
+  const from = more.steps.findIndex((step) => step > last);
+  if (from < 0) return curve;
+  return {
+    steps: [...curve.steps, ...more.steps.slice(from)],
+    values: [...curve.values, ...more.values.slice(from)],
+    isReduced: curve.isReduced || more.isReduced,
+  };
+}
+
+/** Last, smallest and largest value of a curve; null where it has none. */
+export function extremes({ steps, values }: Curve): {
+  readonly last: number;
+  readonly step: number;
+  readonly least: number;
+  readonly most: number;
+} | null {
+  const at = values.findLastIndex((value) => value !== null);
+  if (at < 0) return null;
+  const [last, step] = [values[at]!, steps[at]!];
+  let [least, most] = [last, last];
+  for (const value of values) {
+    if (value === null) continue;
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  return { last, step, least, most };
+}

@@ -1,0 +1,78 @@
+/**
+ * Elements of the page, built in code.
+ *
+ * There is no markup in any string, so no text can become markup: a string is text, and text that comes from a run
+ * goes through `visibleText`.
+ */
+
+/** Content of an element: elements, own words, numbers, or nothing. */
+export type Content = Node | string | number | null | undefined | false | readonly Content[];
+
+/** Properties of an element, and its attributes, data and style by their groups. */
+export type Properties<E extends Element> = {
+  readonly [K in keyof E as E[K] extends string | number | boolean ? K : never]?: E[K];
+} & {
+  /** Attributes as in HTML, those of ARIA among them; null leaves one out. */
+  readonly attributes?: Readonly<Record<string, string | number | boolean | null>>;
+  /** Custom properties and styles, set one by one, which a content policy allows. */
+  readonly style?: Readonly<Record<string, string>>;
+  readonly on?: {
+    readonly [K in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[K]) => void;
+  };
+};
+
+/** Makes an element with properties and content. */
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Properties<HTMLElementTagNameMap[K]> = {},
+  ...content: readonly Content[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag);
+  const { attributes = {}, style = {}, on = {}, ...own } = properties;
+  Object.assign(made, own);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null) made.setAttribute(name, String(value));
+  }
+  for (const [name, value] of Object.entries(style)) made.style.setProperty(name, value);
+  for (const [name, listener] of Object.entries(on)) {
+    made.addEventListener(name, listener as (event: Event) => void);
+  }
+  append(made, content);
+  return made;
+}
+
+/** Puts content in place of what an element has. */
+export function fill(parent: Element, ...content: readonly Content[]): void {
+  parent.replaceChildren();
+  append(parent, content);
+}
+
+function append(parent: Element, content: Content): void {
+  if (content === null || content === undefined || content === false) return;
+  if (content instanceof Node) parent.append(content);
+  else if (typeof content === 'string' || typeof content === 'number')
+    parent.append(String(content));
+  else for (const each of content) append(parent, each);
+}
+
+/** The element of the page that has an id. */
+export function byId(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`the page has no element #${id}`);
+  return found;
+}
+
+/** A button; its words are its name. */
+export function button(
+  words: string,
+  press: () => void,
+  properties: Properties<HTMLButtonElement> = {},
+): HTMLButtonElement {
+  const { on = {}, ...others } = properties;
+  return element('button', { type: 'button', ...others, on: { ...on, click: press } }, words);
+}
+
+/** A paragraph that says why there is nothing to see. */
+export function emptyNote(words: string): HTMLElement {
+  return element('p', { className: 'empty' }, words);
+}

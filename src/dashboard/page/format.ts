@@ -1,0 +1,76 @@
+/** Numbers, spans of time and sizes as the page writes them. */
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const whole = new Intl.NumberFormat('en');
+
+/** A number with four significant digits: `12,345`, `0.6143`, `1.44e-7`; `–` for none. */
+export function numberText(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–';
+  if (Number.isNaN(value)) return 'NaN';
+  if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e9)) {
+    return signed(
+      value
+        .toExponential(2)
+        .replace(/\.?0+e/, 'e')
+        .replace('e+', 'e'),
+    );
+  }
+  if (Number.isInteger(value) || size >= 1000) return signed(whole.format(Math.round(value)));
+  return signed(String(Number(value.toPrecision(4))));
+}
+
+/** A count with separators: `100,000`. */
+export function countText(value: number): string {
+  return whole.format(value);
+}
+
+/** A share as per cent with one decimal: `61.4 %`. */
+export function percentText(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Seconds as its two largest units: `3 d 4 h`, `12 min 5 s`, `1.24 s`, `8.1 ms`. */
+export function durationText(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '–';
+  if (seconds < 1) return `${numberText(Number((1000 * seconds).toPrecision(3)))} ms`;
+  if (seconds < MINUTE) return `${Number(seconds.toPrecision(3))} s`;
+  const [large, small, units] =
+    seconds < HOUR
+      ? [MINUTE, 1, ['min', 's'] as const]
+      : seconds < DAY
+        ? [HOUR, MINUTE, ['h', 'min'] as const]
+        : [DAY, HOUR, ['d', 'h'] as const];
+  const smalls = Math.round(seconds / small);
+  const larges = Math.floor((smalls * small) / large);
+  const rest = smalls - (larges * large) / small;
+  return rest === 0 ? `${larges} ${units[0]}` : `${larges} ${units[0]} ${rest} ${units[1]}`;
+}
+
+/** Bytes with a binary unit: `3.2 GiB`. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = Math.min(bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  return `${Number((bytes / 1024 ** power).toPrecision(3))} ${units[power]!}`;
+}
+
+/** A time of the day on the reader's clock: `20:11:04`. */
+export function clockText(time: string | number): string {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? String(time) : date.toLocaleTimeString('en-GB');
+}
+
+/** A day and time on the reader's clock: `27 Nov 2026, 20:11`. */
+export function dateText(time: string | number): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return String(time);
+  return date.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+/** The true minus sign, which is as wide as a digit. */
+function signed(text: string): string {
+  return text.replaceAll('-', '−');
+}

@@ -1,0 +1,81 @@
+/** The choice of runs: the focus, and those that are drawn over each other with it. */
+import { show } from './dialog.ts';
+import { button, element, fill } from './dom.ts';
+import { MAX_SHOWN, type Session } from './session.ts';
+import { progressText, stateBadge } from './states.ts';
+import { colourMark } from './theme.ts';
+import { plainText, visibleText } from './visible-text.ts';
+
+/** Selection of the focus, with a button that opens the choice of others. */
+export class RunPicker {
+  readonly element: HTMLElement;
+  readonly #session: Session;
+  readonly #select: HTMLSelectElement;
+  readonly #compare: HTMLButtonElement;
+
+  constructor(session: Session) {
+    this.#session = session;
+    this.#select = element('select', {
+      attributes: { 'aria-label': 'Run' },
+      on: { change: () => session.setFocus(this.#select.value) },
+    });
+    this.#compare = button('Compare…', () => void this.choose(), { attributes: { id: 'compare' } });
+    this.element = element('div', { className: 'run-picker' }, this.#select, this.#compare);
+  }
+
+  /** Shows the runs of the session. */
+  draw(): void {
+    const { runs, focus, shown } = this.#session;
+    const options = runs.map(({ id, name }) =>
+      element('option', { value: id, selected: id === focus?.id }, plainText(name)),
+    );
+    this.#select.replaceChildren(...options);
+    this.#compare.hidden = runs.length < 2;
+    this.#compare.textContent = shown.length > 1 ? `${shown.length} runs…` : 'Compare…';
+  }
+
+  /** Opens the choice of the runs that are drawn over each other. */
+  async choose(): Promise<void> {
+    if (this.#session.runs.length < 2) return;
+    const list = element('ul', { className: 'choices' });
+    const search = element('input', {
+      type: 'search',
+      placeholder: 'Search runs',
+      attributes: { 'aria-label': 'Search runs' },
+      on: { input: () => this.#fill(list, search.value) },
+    });
+    this.#fill(list, '');
+    await show('Runs over each other', [
+      element('p', { className: 'soft' }, `At most ${MAX_SHOWN}. The focus is always among them.`),
+      search,
+      list,
+    ]);
+  }
+
+  #fill(list: HTMLElement, search: string): void {
+    const { runs, shown, focus } = this.#session;
+    const wanted = runs.filter(({ name }) => name.toLowerCase().includes(search.toLowerCase()));
+    const rows = wanted.map((run) => {
+      const place = shown.find(({ id }) => id === run.id)?.place;
+      const box = element('input', {
+        type: 'checkbox',
+        checked: place !== undefined,
+        disabled: run.id === focus?.id || (place === undefined && shown.length >= MAX_SHOWN),
+        on: {
+          change: () => {
+            this.#session.setShown(run.id, box.checked);
+            this.#fill(list, search);
+          },
+        },
+      });
+      const mark = place === undefined ? null : colourMark(place);
+      const facts = element('span', { className: 'soft' }, progressText(run));
+      return element(
+        'li',
+        {},
+        element('label', {}, box, mark, visibleText(run.name), stateBadge(run.state), facts),
+      );
+    });
+    fill(list, rows);
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * State that all views share: the runs, which of them are shown, and the connection.
+ *
+ * Events of the server come in here and go out as changes; a view fetches what it shows of them itself.
+ */
+import type { Event as ServerEvent, RunListing, RunStatus } from '../api.ts';
+import { listen, type Connection } from './client.ts';
+
+/** A change of the shared state, or an event of the server about a run. */
+export type Change =
+  { readonly type: 'runs' | 'selection' | 'connection' } | Exclude<ServerEvent, { type: 'runs' }>;
+
+/** A run that is shown, with the place of its colour. */
+export interface ShownRun {
+  readonly id: string;
+  readonly name: string;
+  readonly place: number;
+}
+
+/** Most runs over each other; a reader tells no more colours apart. */
+export const MAX_SHOWN = 8;
+
+export class Session {
+  readonly #listeners = new Set<(change: Change) => void>();
+  readonly #statuses = new Map<string, RunStatus>();
+  /** Runs by the place of their colour; a place that became free is taken again. */
+  readonly #places: (string | null)[] = [];
+  #runs: readonly RunListing[] = [];
+  #focus: string | null = null;
+  #connection: Connection = 'connecting';
+  #wasLost = false;
+
+  get runs(): readonly RunListing[] {
+    return this.#runs;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** The run that views of a single run show; null before there is one. */
+  get focus(): RunListing | null {
+    return this.#runs.find(({ id }) => id === this.#focus) ?? null;
+  }
+
+  /** The focus and the runs it is compared with, by the place of their colours. */
+  get shown(): readonly ShownRun[] {
+    return this.#places.flatMap((id, place) => {
+      const run = this.#runs.find((each) => each.id === id);
+      return run === undefined ? [] : [{ id: run.id, name: run.name, place }];
+    });
+  }
+
+  /** Newest status of a run that an event brought. */
+  statusOf(run: string): RunStatus | null {
+    return this.#statuses.get(run) ?? null;
+  }
+
+  start(): void {
+    listen(
+      (event) => this.#take(event),
+      (connection) => this.#connect(connection),
+    );
+  }
+
+  listen(listener: (change: Change) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Makes a run the one that views of a single run show. A focus that was shown alone is replaced. */
+  setFocus(run: string): void {
+    if (run === this.#focus) return;
+    const wasAlone = this.shown.length === 1;
+    if (wasAlone && this.#focus !== null) this.#give(this.#focus);
+    this.#place(run);
+    this.#focus = run;
+    this.#tell({ type: 'selection' });
+  }
+
+  /** Shows a run beside the focus, or no longer; false where too many are shown already. */
+  setShown(run: string, isShown: boolean): boolean {
+    if (isShown && !this.#places.includes(run)) {
+      if (this.shown.length >= MAX_SHOWN) return false;
+      this.#place(run);
+    } else if (!isShown && run !== this.#focus) {
+      this.#give(run);
+    }
+    this.#tell({ type: 'selection' });
+    return true;
+  }
+
+  #place(run: string): void {
+    if (this.#places.includes(run)) return;
+    const free = this.#places.indexOf(null);
+    this.#places[free < 0 ? this.#places.length : free] = run;
+  }
+
+  #give(run: string): void {
+    const place = this.#places.indexOf(run);
+    if (place >= 0) this.#places[place] = null;
+  }
+
+  #take(event: ServerEvent): void {
+    if (event.type !== 'runs') {
+      if (event.type === 'status') this.#statuses.set(event.run, event.status);
+      this.#tell(event);
+      return;
+    }
+    this.#runs = event.runs;
+    this.#tell({ type: 'runs' });
+    if (this.focus !== null) return;
+    const first = this.#runs.find(({ state }) => state === 'running') ?? this.#runs[0];
+    if (first !== undefined) this.setFocus(first.id);
+  }
+
+  #connect(connection: Connection): void {
+    const isBack = connection === 'open' && this.#wasLost;
+    this.#wasLost = connection !== 'open';
+    if (connection === this.#connection) return;
+    this.#connection = connection;
+    this.#tell({ type: 'connection' });
+    // What was missed meanwhile is fetched again.
+    if (isBack) this.#tell({ type: 'selection' });
+  }
+
+  #tell(change: Change): void {
+    for (const listener of this.#listeners) listener(change);
+  }
+}

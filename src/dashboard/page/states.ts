@@ -1,0 +1,54 @@
+/** States of runs in words and colours. */
+import type { RunListing, RunState } from '../api.ts';
+import { element } from './dom.ts';
+import { countText, durationText } from './format.ts';
+
+/** Kind of a state: `live` goes on, `good` ended well, `odd` and `bad` want a look. */
+type Kind = 'live' | 'good' | 'odd' | 'bad';
+
+const kinds: Readonly<Record<RunState, Kind>> = {
+  starting: 'live',
+  running: 'live',
+  stopping: 'live',
+  done: 'good',
+  stopped: 'odd',
+  failed: 'bad',
+  dead: 'bad',
+  silent: 'odd',
+  unknown: 'odd',
+};
+
+/** States that a reader must be told of, and what they mean. */
+const explanations: Readonly<Partial<Record<RunState, string>>> = {
+  failed: 'An error ended this run.',
+  dead: 'This run is dead: its process is gone, and it did not say why. Its newest checkpoint can be resumed.',
+  silent:
+    'This run gave no sign of life for a minute, and its process cannot be looked up from here.',
+};
+
+/** A badge with a state. */
+export function stateBadge(state: RunState): HTMLElement {
+  return element('span', { className: `badge ${kinds[state]}` }, state);
+}
+
+/** Explanation of a state that wants a look; null for the others. */
+export function explanationOf(state: RunState): string | null {
+  return explanations[state] ?? null;
+}
+
+/** True where the run goes on. */
+export function isLive(state: RunState): boolean {
+  return kinds[state] === 'live';
+}
+
+/** Progress in words: `step 1,200 of 10,000`. */
+export function progressText({ step, steps }: RunListing): string {
+  return steps === null
+    ? `step ${countText(step)}`
+    : `step ${countText(step)} of ${countText(steps)}`;
+}
+
+/** Time left in words; empty where it is not known. */
+export function timeLeftText({ secondsLeft }: RunListing): string {
+  return secondsLeft === null ? '' : `${durationText(secondsLeft)} left`;
+}

@@ -1,0 +1,109 @@
+/**
+ * Requests to a run: stop, save, validate. Each asks first, and then says what became of it.
+ *
+ * The server writes a request beside the run, which takes it between two steps; so an answer may take a step's time.
+ */
+import type { RequestKind, RunListing, RunRequest } from '../api.ts';
+import { post } from './client.ts';
+import { ask } from './dialog.ts';
+import { button, element } from './dom.ts';
+import { tellError, toast, type Toast } from './toasts.ts';
+import { visibleText } from './visible-text.ts';
+
+interface Words {
+  readonly button: string;
+  readonly question: string;
+  readonly explanation: string;
+  readonly agree: string;
+}
+
+const words: Readonly<Record<RequestKind, Words>> = {
+  save: {
+    button: 'Save now',
+    question: 'Save a checkpoint now?',
+    explanation: 'The run finishes its step, writes a checkpoint and goes on.',
+    agree: 'Save',
+  },
+  validate: {
+    button: 'Validate now',
+    question: 'Validate now?',
+    explanation: 'The run finishes its step, answers the validation questions and goes on.',
+    agree: 'Validate',
+  },
+  stop: {
+    button: 'Stop',
+    question: 'Stop the run?',
+    explanation: 'The run finishes its step, saves a checkpoint and ends. It can be resumed.',
+    agree: 'Stop the run',
+  },
+};
+
+/** States of a request in a reader's words. */
+const states: Readonly<Record<RunRequest['state'], string>> = {
+  waiting: 'asked; the run takes it when its present step is over',
+  taken: 'the run is at it',
+  done: 'done',
+  failed: 'failed',
+};
+
+/** Buttons that steer the focus. */
+export class Steering {
+  readonly element: HTMLElement;
+  readonly #buttons: readonly HTMLButtonElement[];
+  readonly #toasts = new Map<string, Toast>();
+  /** Newest form of requests, whose events may come before the answer to the one that made them. */
+  readonly #newest = new Map<string, RunRequest>();
+  #run: RunListing | null = null;
+
+  constructor() {
+    const kinds: readonly RequestKind[] = ['save', 'validate', 'stop'];
+    this.#buttons = kinds.map((kind) =>
+      button(words[kind].button, () => void this.#request(kind), {
+        className: kind === 'stop' ? 'danger' : '',
+        disabled: true,
+        attributes: { 'data-request': kind },
+      }),
+    );
+    this.element = element(
+      'div',
+      { className: 'steering', attributes: { role: 'group', 'aria-label': 'Steer the run' } },
+      this.#buttons,
+    );
+  }
+
+  /** Steers a run; one that has ended, or is ending, takes no requests. */
+  show(run: RunListing | null): void {
+    this.#run = run;
+    for (const each of this.#buttons) each.disabled = run?.state !== 'running';
+  }
+
+  /** Says what became of a request that this page made. */
+  follow(request: RunRequest): void {
+    this.#newest.set(request.id, request);
+    this.#toasts.get(request.id)?.say(acknowledgement(request), kindOf(request));
+  }
+
+  async #request(kind: RequestKind): Promise<void> {
+    const run = this.#run;
+    if (run === null) return;
+    const { question, explanation, agree } = words[kind];
+    const content = [element('p', {}, visibleText(run.name)), element('p', {}, explanation)];
+    const isDangerous = kind === 'stop';
+    if (!(await ask({ title: question, content, agree, isDangerous }))) return;
+    try {
+      const made = await post<RunRequest>(`runs/${run.id}/requests`, { kind });
+      const request = this.#newest.get(made.id) ?? made;
+      this.#toasts.set(request.id, toast(acknowledgement(request), kindOf(request)));
+    } catch (error) {
+      tellError(error);
+    }
+  }
+}
+
+function acknowledgement({ kind, state, text }: RunRequest): string {
+  return `${words[kind].button}: ${text === '' ? states[state] : `${states[state]}, ${text}`}`;
+}
+
+function kindOf({ state }: RunRequest): 'note' | 'good' | 'bad' {
+  return state === 'done' ? 'good' : state === 'failed' ? 'bad' : 'note';
+}

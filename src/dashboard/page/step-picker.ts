@@ -1,0 +1,91 @@
+/** The choice of a step: the one before, the one behind, one by its number, or the newest, which is followed. */
+import { button, element } from './dom.ts';
+import { countText } from './format.ts';
+
+export class StepPicker {
+  readonly element: HTMLElement;
+  readonly #chosen: () => void;
+  readonly #back: HTMLButtonElement;
+  readonly #forth: HTMLButtonElement;
+  readonly #newest: HTMLButtonElement;
+  readonly #field: HTMLInputElement;
+  readonly #of = element('span', { className: 'soft' });
+  /** Rising. */
+  #steps: readonly number[] = [];
+  #step: number | null = null;
+  #follows = true;
+
+  /** @param chosen is told when the reader chose another step */
+  constructor(chosen: () => void) {
+    this.#chosen = chosen;
+    this.#back = button('‹', () => this.turn(-1), {
+      title: 'Step before ([)',
+      attributes: { 'aria-label': 'Step before' },
+    });
+    this.#forth = button('›', () => this.turn(1), {
+      title: 'Step behind (])',
+      attributes: { 'aria-label': 'Step behind' },
+    });
+    this.#newest = button('Newest', () => this.#follow(), { attributes: { 'aria-pressed': true } });
+    this.#field = element('input', {
+      type: 'number',
+      min: '0',
+      attributes: { 'aria-label': 'Step' },
+      on: { change: () => this.#read() },
+    });
+    this.element = element(
+      'span',
+      { className: 'field step-picker' },
+      'Step',
+      this.#back,
+      this.#field,
+      this.#forth,
+      this.#of,
+      this.#newest,
+    );
+  }
+
+  /** The step that the reader asks for; null for the newest. */
+  get wanted(): number | null {
+    return this.#follows ? null : this.#step;
+  }
+
+  /** Shows the step that is drawn, among those that there are. */
+  show(steps: readonly number[], step: number | null): void {
+    this.#steps = steps;
+    this.#step = step;
+    const [first, last] = [steps[0], steps.at(-1)];
+    this.#field.value = step === null ? '' : String(step);
+    this.#of.textContent =
+      first === undefined || last === undefined ? '' : `${countText(first)} … ${countText(last)}`;
+    this.#back.disabled = step === null || first === undefined || step <= first;
+    this.#forth.disabled = step === null || last === undefined || step >= last;
+    this.#newest.setAttribute('aria-pressed', String(this.#follows));
+  }
+
+  /** Goes to the step before or behind; beyond the last there is none. */
+  turn(by: -1 | 1): void {
+    const at = this.#steps.indexOf(this.#step ?? NaN);
+    const target = this.#steps[at + by];
+    if (at >= 0 && target !== undefined) this.#choose(target);
+  }
+
+  /** Takes the step nearest to the one that was written. */
+  #read(): void {
+    const written = this.#field.valueAsNumber;
+    if (Number.isNaN(written) || this.#steps.length === 0) return;
+    const distance = (step: number): number => Math.abs(step - written);
+    this.#choose(this.#steps.reduce((a, b) => (distance(b) < distance(a) ? b : a)));
+  }
+
+  #choose(step: number): void {
+    this.#step = step;
+    this.#follows = false;
+    this.#chosen();
+  }
+
+  #follow(): void {
+    this.#follows = true;
+    this.#chosen();
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * The tabs of the views, after the pattern of the ARIA Authoring Practices: one of them is in the order of focus, arrow
+ * keys go to the others. The address keeps the view, `#metrics`.
+ */
+import { byId, element } from './dom.ts';
+import type { Change } from './session.ts';
+import type { View, ViewContext, ViewMaker } from './view.ts';
+
+/** A tab. */
+export interface Tab {
+  /** Name in the address. */
+  readonly name: string;
+  readonly title: string;
+  readonly make: ViewMaker;
+}
+
+export class Tabs {
+  readonly #tabs: readonly Tab[];
+  readonly #context: ViewContext;
+  readonly #buttons: readonly HTMLElement[];
+  readonly #views = new Map<string, View>();
+  #open = 0;
+
+  constructor(tabs: readonly Tab[], context: ViewContext) {
+    this.#tabs = tabs;
+    this.#context = context;
+    this.#buttons = tabs.map(({ name, title }, i) =>
+      element(
+        'button',
+        {
+          type: 'button',
+          id: `tab-${name}`,
+          title: `${title} (${i + 1})`,
+          attributes: { role: 'tab', 'aria-controls': 'view' },
+          on: { click: () => this.open(i), keydown: (event) => this.#keydown(event) },
+        },
+        title,
+      ),
+    );
+    const list = element('div', { className: 'tabs', attributes: { role: 'tablist' } });
+    list.append(...this.#buttons);
+    byId('tabs').append(list);
+    byId('view').setAttribute('role', 'tabpanel');
+    addEventListener('hashchange', () => this.#follow());
+    this.#follow();
+  }
+
+  /** Number of tabs. */
+  get count(): number {
+    return this.#tabs.length;
+  }
+
+  /** The view in sight. */
+  get current(): View {
+    const { name, make } = this.#tabs[this.#open]!;
+    const view = this.#views.get(name) ?? make(this.#context);
+    this.#views.set(name, view);
+    return view;
+  }
+
+  /** Opens a view by the place of its tab, from 0. */
+  open(place: number): void {
+    location.hash = this.#tabs[place]!.name;
+  }
+
+  /** Gives a change to the view in sight; the others fetch anew when they come into sight. */
+  update(change: Change): void {
+    const { current } = this;
+    if (change.type === 'selection') current.show();
+    else current.update?.(change);
+  }
+
+  /** Opens the view of the address; the first where it names none. */
+  #follow(): void {
+    const named = this.#tabs.findIndex(({ name }) => `#${name}` === location.hash);
+    if (named < 0 && this.#views.size > 0) return;
+    this.#open = Math.max(0, named);
+    for (const [i, tab] of this.#buttons.entries()) {
+      tab.setAttribute('aria-selected', String(i === this.#open));
+      tab.tabIndex = i === this.#open ? 0 : -1;
+    }
+    this.#buttons[this.#open]!.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+    const { name, title } = this.#tabs[this.#open]!;
+    document.title = `${title} – cxmind`;
+    const panel = byId('view');
+    panel.setAttribute('aria-labelledby', `tab-${name}`);
+    panel.replaceChildren(this.current.element);
+    scrollTo(0, 0);
+    this.current.show();
+  }
+
+  #keydown(event: KeyboardEvent): void {
+    const end = this.#tabs.length - 1;
+    const target = {
+      ArrowRight: this.#open === end ? 0 : this.#open + 1,
+      ArrowLeft: this.#open === 0 ? end : this.#open - 1,
+      Home: 0,
+      End: end,
+    }[event.key];
+    if (target === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    this.open(target);
+    this.#buttons[target]!.focus();
+  }
+}

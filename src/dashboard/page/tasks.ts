@@ -1,0 +1,49 @@
+/** Work of views that later work replaces. */
+
+/** Work of which the newest alone counts: starting it anew aborts what still runs. */
+export class Latest {
+  readonly #failed: (error: unknown) => void;
+  #current = new AbortController();
+
+  /** @param failed hears of errors, but for those of aborted work */
+  constructor(failed: (error: unknown) => void) {
+    this.#failed = failed;
+  }
+
+  start(work: (signal: AbortSignal) => Promise<void>): void {
+    const signal = this.renew();
+    work(signal).catch((error: unknown) => {
+      if (!signal.aborted) this.#failed(error);
+    });
+  }
+
+  /** Aborts what still runs. @returns the signal of what comes in its place */
+  renew(): AbortSignal {
+    this.#current.abort();
+    this.#current = new AbortController();
+    return this.#current.signal;
+  }
+}
+
+/** Calls a function soon after it was asked for, and at most once in a span of time. */
+export class Throttle {
+  readonly #act: () => void;
+  readonly #spanMs: number;
+  #timer: number | null = null;
+  #last = -Infinity;
+
+  constructor(act: () => void, spanMs: number) {
+    this.#act = act;
+    this.#spanMs = spanMs;
+  }
+
+  ask(): void {
+    if (this.#timer !== null) return;
+    const wait = Math.max(0, this.#last + this.#spanMs - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#last = performance.now();
+      this.#act();
+    }, wait);
+  }
+}

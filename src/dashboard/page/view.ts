@@ -1,0 +1,22 @@
+/** The contract between the page and its views. */
+import type { Change, Session } from './session.ts';
+
+/** A view of the page, made when it is first shown. */
+export interface View {
+  readonly element: HTMLElement;
+  /** Shows the session as it is now: when the view comes into sight, and when other runs were chosen. */
+  show(): void;
+  /** Takes a change while the view is in sight. */
+  update?(change: Change): void;
+  /** Goes to the step before or behind, where the view shows one step. */
+  turn?(by: -1 | 1): void;
+}
+
+/** Parts of the page that a view is made with. */
+export interface ViewContext {
+  readonly session: Session;
+  /** Tells the reader of an error. */
+  readonly failed: (error: unknown) => void;
+}
+
+export type ViewMaker = (context: ViewContext) => View;

@@ -1,0 +1,185 @@
+/** Log: the newest lines of a run, live; older ones come when the reader scrolls up. */
+import type { LogLevel, LogLine, LogPage } from '../../api.ts';
+import { get } from '../client.ts';
+import { element, emptyNote, fill, type Content } from '../dom.ts';
+import { clockText, countText, dateText } from '../format.ts';
+import type { Change } from '../session.ts';
+import { Latest, Throttle } from '../tasks.ts';
+import type { View, ViewContext } from '../view.ts';
+import { visibleText } from '../visible-text.ts';
+import { WindowedList } from '../windowed-list.ts';
+
+const PAGE = 500;
+const REFRESH_MS = 500;
+const ROW_HEIGHT = 24;
+const levels: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+
+export function log(context: ViewContext): View {
+  return new Log(context);
+}
+
+class Log implements View {
+  readonly element: HTMLElement;
+  readonly #context: ViewContext;
+  readonly #fetching: Latest;
+  readonly #refresh = new Throttle(() => this.#fetchNew(), REFRESH_MS);
+  readonly #list = new WindowedList({ label: 'Log', rowHeight: ROW_HEIGHT });
+  readonly #detail = element('div', {
+    className: 'panel log-detail',
+    attributes: { role: 'status' },
+  });
+  readonly #facts = element('span', { className: 'soft', attributes: { role: 'status' } });
+  readonly #level: HTMLSelectElement;
+  readonly #follow: HTMLInputElement;
+  #run = '';
+  #lines: readonly LogLine[] = [];
+  #before: number | null = null;
+  #after = 0;
+  #isBusy = false;
+
+  constructor(context: ViewContext) {
+    this.#context = context;
+    this.#fetching = new Latest((error) => {
+      this.#isBusy = false;
+      context.failed(error);
+    });
+    this.#level = element(
+      'select',
+      { on: { change: () => this.#begin() } },
+      levels.map((level) => element('option', { value: level, selected: level === 'info' }, level)),
+    );
+    this.#follow = element('input', {
+      type: 'checkbox',
+      checked: true,
+      on: { change: () => this.#draw() },
+    });
+    this.element = element(
+      'div',
+      { className: 'log' },
+      element('h1', { className: 'hidden' }, 'Log'),
+      element(
+        'div',
+        { className: 'toolbar' },
+        element('label', { className: 'field' }, 'At least', this.#level),
+        element('label', { className: 'field' }, this.#follow, 'Follow the end'),
+        this.#facts,
+      ),
+      this.#list.element,
+      this.#detail,
+    );
+    this.#list.element.classList.add('log-list');
+  }
+
+  show(): void {
+    const { focus } = this.#context.session;
+    if (focus === null) return;
+    this.#run = focus.id;
+    this.#begin();
+  }
+
+  update(change: Change): void {
+    if (change.type === 'grown' && change.what === 'log' && change.run === this.#run) {
+      this.#refresh.ask();
+    }
+  }
+
+  /** Fetches the newest page. */
+  #begin(): void {
+    this.#fetch({}, ({ lines, before, after }) => {
+      this.#lines = lines;
+      this.#before = before;
+      this.#after = after;
+      this.#list.select(null);
+      fill(this.#detail, emptyNote('Choose a line to see all of its fields.'));
+      this.#draw();
+      this.#list.scrollToEnd();
+    });
+  }
+
+  #fetchNew(): void {
+    // What is on its way is not thrown away: it asks again when it is there.
+    if (this.#isBusy) {
+      this.#refresh.ask();
+      return;
+    }
+    this.#fetch({ after: this.#after }, ({ lines, after }) => {
+      this.#after = after;
+      if (lines.length === 0) return;
+      this.#lines = [...this.#lines, ...lines];
+      this.#draw();
+      // A page may be full.
+      if (lines.length === PAGE) this.#refresh.ask();
+    });
+  }
+
+  #fetchOld(): void {
+    if (this.#before === null || this.#isBusy) return;
+    this.#fetch({ before: this.#before }, ({ lines, before }) => {
+      this.#before = before;
+      this.#lines = [...lines, ...this.#lines];
+      const { selected, element: box } = this.#list;
+      const top = box.scrollTop;
+      this.#draw();
+      box.scrollTop = top + lines.length * ROW_HEIGHT;
+      if (selected !== null) this.#list.mark(selected + lines.length);
+    });
+  }
+
+  #fetch(query: { before?: number; after?: number }, take: (page: LogPage) => void): void {
+    this.#isBusy = true;
+    this.#fetching.start(async (signal) => {
+      const path = `runs/${this.#run}/log`;
+      const asked = { ...query, count: PAGE, level: this.#level.value };
+      const page = await get<LogPage>(path, asked, signal);
+      this.#isBusy = false;
+      take(page);
+    });
+  }
+
+  #draw(): void {
+    const lines = this.#lines;
+    const more = this.#before === null ? '' : ', older ones above';
+    this.#facts.textContent = `${countText(lines.length)} lines${more}`;
+    this.#list.show({
+      count: lines.length,
+      row: (i) => lineRow(lines[i]!),
+      inSight: (first) => {
+        if (first === 0) this.#fetchOld();
+      },
+      chosen: (i) => fill(this.#detail, lineDetail(lines[i]!)),
+    });
+    if (this.#follow.checked) this.#list.scrollToEnd();
+  }
+}
+
+function lineRow({ time, level, event, fields }: LogLine): Content {
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${valueText(value)}`);
+  return [
+    element('span', { className: 'soft log-time' }, time === null ? '' : clockText(time)),
+    element('span', { className: `level ${level}` }, level),
+    element('span', { className: 'log-event' }, visibleText(event)),
+    element('span', { className: 'soft log-fields' }, visibleText(rest.join('  '))),
+  ];
+}
+
+function lineDetail({ time, level, event, fields }: LogLine): Content {
+  const rows = Object.entries(fields).map(([name, value]) => [
+    element('dt', {}, visibleText(name)),
+    element('dd', { className: 'text' }, visibleText(valueText(value))),
+  ]);
+  return [
+    element(
+      'h2',
+      {},
+      element('span', { className: `level ${level}` }, level),
+      ' ',
+      visibleText(event),
+      element('span', { className: 'soft' }, time === null ? '' : ` ${dateText(time)}`),
+    ),
+    element('dl', { className: 'fields' }, rows),
+  ];
+}
+
+function valueText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

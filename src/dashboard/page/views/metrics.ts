@@ -1,0 +1,201 @@
+/** Metrics: every metric as a curve, grouped by the part of its name before the first slash. */
+import type { MetricList } from '../../api.ts';
+import { ChartSet } from '../charts/chart-set.ts';
+import { get } from '../client.ts';
+import { plainSettings, type CurveSettings, type StepRange } from '../charts/curves.ts';
+import { button, element, emptyNote, fill } from '../dom.ts';
+import { countText } from '../format.ts';
+import type { Change } from '../session.ts';
+import { colourMark } from '../theme.ts';
+import { Latest, Throttle } from '../tasks.ts';
+import type { View, ViewContext } from '../view.ts';
+import { visibleText } from '../visible-text.ts';
+
+const REFRESH_MS = 1_000;
+/** Metrics without a slash in their names. */
+const NO_GROUP = 'other';
+
+export function metrics(context: ViewContext): View {
+  return new Metrics(context);
+}
+
+class Metrics implements View {
+  readonly element: HTMLElement;
+  readonly #context: ViewContext;
+  readonly #charts: ChartSet;
+  readonly #fetching: Latest;
+  readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
+  readonly #legend = element('div', { className: 'legend', attributes: { 'aria-label': 'Runs' } });
+  readonly #groups = element('div', { className: 'groups' });
+  readonly #search = searchField(() => this.#drawGroups());
+  readonly #from = stepField('From step', () => this.#readRange());
+  readonly #to = stepField('To step', () => this.#readRange());
+  readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
+  readonly #closed = new Set<string>();
+  /** Names of the metrics of all shown runs, sorted. */
+  #names: readonly string[] = [];
+  /** Metrics that the groups were drawn for. */
+  #drawn = '';
+  #settings: CurveSettings = plainSettings;
+
+  constructor(context: ViewContext) {
+    this.#context = context;
+    this.#charts = new ChartSet(context.session, context.failed, (range) => this.#zoom(range));
+    this.#fetching = new Latest(context.failed);
+    this.element = element(
+      'div',
+      { className: 'metrics' },
+      element('h1', { className: 'hidden' }, 'Metrics'),
+      element(
+        'div',
+        { className: 'toolbar' },
+        this.#search,
+        this.#count,
+        this.#smoothing(),
+        this.#logAxis(),
+        element('span', { className: 'field' }, 'Steps', this.#from, '–', this.#to),
+        button('All steps', () => this.#zoom(null)),
+      ),
+      this.#legend,
+      this.#groups,
+    );
+  }
+
+  show(): void {
+    const { shown } = this.#context.session;
+    const entries = shown.map(({ name, place }) =>
+      element('span', {}, colourMark(place), visibleText(name)),
+    );
+    this.#legend.hidden = shown.length < 2;
+    fill(this.#legend, entries);
+    this.#fetch();
+    this.#charts.refresh();
+  }
+
+  update(change: Change): void {
+    if (change.type !== 'grown' || change.what !== 'metrics') return;
+    if (this.#context.session.shown.some(({ id }) => id === change.run)) this.#refresh.ask();
+  }
+
+  #grow(): void {
+    this.#fetch();
+    this.#charts.grow();
+  }
+
+  #fetch(): void {
+    this.#fetching.start(async (signal) => {
+      const lists = await Promise.all(
+        this.#context.session.shown.map(({ id }) =>
+          get<MetricList>(`runs/${id}/metrics`, {}, signal),
+        ),
+      );
+      const names = lists.flatMap(({ metrics: all }) => all.map(({ name }) => name));
+      this.#names = [...new Set(names)].sort();
+      this.#drawGroups();
+    });
+  }
+
+  /** Draws the groups where they changed: a chart that moves would be drawn anew. */
+  #drawGroups(): void {
+    const words = this.#search.value.toLowerCase().split(/\s+/);
+    const wanted = this.#names.filter((name) =>
+      words.every((word) => name.toLowerCase().includes(word)),
+    );
+    this.#count.textContent =
+      wanted.length === this.#names.length
+        ? `${countText(wanted.length)} metrics`
+        : `${countText(wanted.length)} of ${countText(this.#names.length)} metrics`;
+    const form = wanted.join('\n');
+    if (form === this.#drawn && form !== '') return;
+    this.#drawn = form;
+    const groups = Map.groupBy(wanted, groupOf);
+    const sections = [...groups].map(([group, names]) => this.#group(group, names));
+    const why = this.#names.length === 0 ? 'No metrics yet.' : 'No metric has that in its name.';
+    fill(this.#groups, sections.length === 0 ? emptyNote(why) : sections);
+  }
+
+  #group(group: string, names: readonly string[]): HTMLElement {
+    const details = element('details', {
+      open: !this.#closed.has(group),
+      on: {
+        toggle: () => {
+          if (details.open) this.#closed.delete(group);
+          else this.#closed.add(group);
+        },
+      },
+    });
+    const title = element('span', { className: 'soft' }, countText(names.length));
+    const charts = names.map((name) => this.#charts.elementOf(name));
+    details.append(
+      element('summary', {}, element('h2', {}, visibleText(group)), title),
+      element('div', { className: 'charts' }, charts),
+    );
+    return details;
+  }
+
+  #smoothing(): HTMLElement {
+    const shown = element('output', {}, '0');
+    const slider = element('input', {
+      type: 'range',
+      min: '0',
+      max: '0.99',
+      step: '0.01',
+      value: '0',
+      on: {
+        input: () => {
+          shown.textContent = slider.value;
+          this.#apply({ smoothing: Number(slider.value) });
+        },
+      },
+    });
+    return element('label', { className: 'field' }, 'Smoothing', slider, shown);
+  }
+
+  #logAxis(): HTMLElement {
+    const box = element('input', {
+      type: 'checkbox',
+      on: { change: () => this.#apply({ isLog: box.checked }) },
+    });
+    return element('label', { className: 'field' }, box, 'Log axis');
+  }
+
+  #readRange(): void {
+    const [from, to] = [this.#from.valueAsNumber, this.#to.valueAsNumber];
+    if (Number.isNaN(from) && Number.isNaN(to)) this.#zoom(null);
+    else if (from < to) this.#zoom([from, to]);
+  }
+
+  #zoom(range: StepRange | null): void {
+    this.#from.value = range === null ? '' : String(Math.round(range[0]));
+    this.#to.value = range === null ? '' : String(Math.round(range[1]));
+    this.#apply({ range });
+  }
+
+  #apply(changed: Partial<CurveSettings>): void {
+    this.#settings = { ...this.#settings, ...changed };
+    this.#charts.apply(this.#settings);
+  }
+}
+
+function groupOf(name: string): string {
+  const slash = name.indexOf('/');
+  return slash <= 0 ? NO_GROUP : name.slice(0, slash);
+}
+
+function searchField(changed: () => void): HTMLInputElement {
+  return element('input', {
+    type: 'search',
+    placeholder: 'Search metrics',
+    attributes: { 'aria-label': 'Search metrics' },
+    on: { input: changed },
+  });
+}
+
+function stepField(label: string, changed: () => void): HTMLInputElement {
+  return element('input', {
+    type: 'number',
+    min: '0',
+    attributes: { 'aria-label': label },
+    on: { change: changed },
+  });
+}

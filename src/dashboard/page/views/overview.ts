@@ -1,0 +1,291 @@
+/** Overview: how far a run is, what it does now, what it warns of, and its most telling curves. */
+import type {
+  MetricList,
+  RunDetail,
+  RunListing,
+  RunRequest,
+  RequestList,
+  RunStatus,
+} from '../../api.ts';
+import { ChartSet } from '../charts/chart-set.ts';
+import { get } from '../client.ts';
+import { element, emptyNote, fill, type Content } from '../dom.ts';
+import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
+import type { Change } from '../session.ts';
+import { isLive, progressText, stateBadge, timeLeftText } from '../states.ts';
+import { Latest, Throttle } from '../tasks.ts';
+import type { View, ViewContext } from '../view.ts';
+import { visibleText } from '../visible-text.ts';
+
+/** Metrics that tell most about a run, the first of each row that it has. */
+const telling: readonly (readonly string[])[] = [
+  ['reward/overall', 'critic/rewards/mean', 'sft/loss', 'train/loss', 'loss'],
+  ['val/reward_score', 'val/accuracy', 'val/accuracy_reward', 'val/loss'],
+  ['reward/acc', 'reward/accuracy'],
+  ['response_length/mean'],
+  ['actor/entropy_loss', 'actor/entropy'],
+  ['actor/kl_loss', 'actor/reward_kl_penalty', 'actor/ppo_kl'],
+  ['actor/grad_norm', 'sft/grad_norm', 'grad_norm'],
+  ['timing_s/step', 'perf/throughput'],
+];
+
+const REFRESH_MS = 1_000;
+
+export function overview(context: ViewContext): View {
+  return new Overview(context);
+}
+
+class Overview implements View {
+  readonly element: HTMLElement;
+  readonly #context: ViewContext;
+  readonly #charts: ChartSet;
+  readonly #fetching: Latest;
+  readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
+  readonly #cards = element('div', { className: 'cards' });
+  readonly #now = element('div', {});
+  readonly #warnings = element('div', {});
+  readonly #requests = element('div', {});
+  readonly #curves = element('div', { className: 'charts' });
+  readonly #runs = element('section', { className: 'panel', hidden: true });
+  #detail: RunDetail | null = null;
+
+  constructor(context: ViewContext) {
+    this.#context = context;
+    this.#charts = new ChartSet(context.session, context.failed, () => undefined);
+    this.#fetching = new Latest(context.failed);
+    this.element = element(
+      'div',
+      { className: 'overview' },
+      element('h1', { className: 'hidden' }, 'Overview'),
+      this.#cards,
+      element(
+        'div',
+        { className: 'columns' },
+        panel('Now', this.#now),
+        panel('Warnings', this.#warnings),
+        panel('Requests', this.#requests),
+      ),
+      this.#curves,
+      this.#runs,
+    );
+  }
+
+  show(): void {
+    const { focus } = this.#context.session;
+    if (this.#detail?.listing.id !== focus?.id) this.#clear();
+    this.#charts.refresh();
+    this.#drawRuns();
+    this.#fetch();
+  }
+
+  update(change: Change): void {
+    if (change.type === 'runs') this.#drawRuns();
+    if (change.type === 'grown' && change.what === 'metrics') this.#charts.grow();
+    const { focus } = this.#context.session;
+    if (!('run' in change) || change.run !== focus?.id) return;
+    if (change.type === 'status') this.#drawStatus(change.status);
+    else this.#refresh.ask();
+  }
+
+  /** Shows of another run what is known of it already. */
+  #clear(): void {
+    const { session } = this.#context;
+    this.#detail = null;
+    if (session.focus !== null) this.#drawStatus(session.statusOf(session.focus.id));
+    fill(this.#warnings, emptyNote('…'));
+    fill(this.#requests, emptyNote('…'));
+  }
+
+  #fetch(): void {
+    const { focus } = this.#context.session;
+    if (focus === null) return;
+    const path = `runs/${focus.id}`;
+    this.#fetching.start(async (signal) => {
+      const [detail, { metrics }, { requests }] = await Promise.all([
+        get<RunDetail>(path, {}, signal),
+        get<MetricList>(`${path}/metrics`, {}, signal),
+        get<RequestList>(`${path}/requests`, {}, signal),
+      ]);
+      this.#detail = detail;
+      this.#drawStatus(detail.status);
+      fill(this.#warnings, warningList(detail));
+      fill(this.#requests, requestList(requests));
+      const names = new Set(metrics.map(({ name }) => name));
+      const chosen = telling.flatMap((row) => row.find((name) => names.has(name)) ?? []);
+      fill(
+        this.#curves,
+        chosen.length === 0
+          ? emptyNote('No metrics yet: the first step is still on its way.')
+          : chosen.map((name) => this.#charts.elementOf(name)),
+      );
+    });
+  }
+
+  #drawStatus(status: RunStatus | null): void {
+    const listing = this.#context.session.focus ?? this.#detail?.listing ?? null;
+    if (listing === null) return;
+    fill(this.#cards, cards(listing, status), summaryCards(this.#detail?.summary ?? null));
+    fill(this.#now, nowList(listing, status));
+  }
+
+  #drawRuns(): void {
+    const { runs, focus } = this.#context.session;
+    this.#runs.hidden = runs.length < 2;
+    const rows = runs.map((run) => {
+      const open = element(
+        'button',
+        {
+          type: 'button',
+          className: 'link',
+          attributes: { 'aria-pressed': run.id === focus?.id },
+          on: { click: () => this.#context.session.setFocus(run.id) },
+        },
+        visibleText(run.name),
+      );
+      return element(
+        'tr',
+        {},
+        element('th', { scope: 'row' }, open),
+        cell('State', stateBadge(run.state)),
+        cell('Progress', progressText(run)),
+        cell('Time left', timeLeftText(run) || '–'),
+        cell('Sign of life', run.updated === null ? '–' : dateText(run.updated)),
+      );
+    });
+    const heads = ['Run', 'State', 'Progress', 'Time left', 'Sign of life'];
+    const head = element(
+      'tr',
+      {},
+      heads.map((name) => element('th', { scope: 'col' }, name)),
+    );
+    fill(
+      this.#runs,
+      element('h2', {}, 'Runs'),
+      element(
+        'table',
+        { className: 'stacked' },
+        element('thead', {}, head),
+        element('tbody', {}, rows),
+      ),
+    );
+  }
+}
+
+function panel(title: string, content: Content): HTMLElement {
+  return element('section', { className: 'panel' }, element('h2', {}, title), content);
+}
+
+function cell(label: string, content: Content): HTMLElement {
+  return element('td', { attributes: { 'data-label': label } }, content);
+}
+
+function card(name: string, value: Content, more = ''): HTMLElement {
+  return element(
+    'div',
+    { className: 'card' },
+    element('span', { className: 'card-name' }, name),
+    element('span', { className: 'card-value' }, value),
+    more === '' ? null : element('span', { className: 'soft' }, more),
+  );
+}
+
+/** Cards with what a reader wants to know first. */
+function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
+  const { state, step, steps, secondsLeft } = listing;
+  const of = steps === null ? '' : `of ${countText(steps)}, ${((100 * step) / steps).toFixed(0)} %`;
+  const made = [card('State', stateBadge(state)), card('Step', countText(step), of)];
+  if (secondsLeft !== null) {
+    const end = dateText(Date.now() + 1000 * secondsLeft);
+    made.push(card('Time left', durationText(secondsLeft), `until ${end}`));
+  }
+  if (status === null) return made;
+  const { secondsPerStep, memory, checkpoint, device, started, updated } = status;
+  if (secondsPerStep !== null) made.push(card('Step time', durationText(secondsPerStep), 'mean'));
+  const spent = durationText((updated - started) / 1000);
+  made.push(card(isLive(state) ? 'Runs for' : 'Ran for', spent, `since ${dateText(started)}`));
+  const free = `${bytesText(memory.freeBytes)} of ${bytesText(memory.totalBytes)} free`;
+  made.push(card('Memory', bytesText(memory.residentBytes), free));
+  const at = checkpoint === null ? 'none yet' : `step ${countText(checkpoint.step)}`;
+  made.push(card('Checkpoint', at));
+  made.push(card('Device', visibleText(device), `process ${status.pid} on ${status.host}`));
+  return made;
+}
+
+/** Cards of numbers in the summary of a run that ended. */
+function summaryCards(summary: RunDetail['summary']): HTMLElement[] {
+  return Object.entries(summary ?? {}).flatMap(([name, value]) =>
+    typeof value === 'number' && name.startsWith('val_')
+      ? [card(name.replaceAll('_', ' '), numberText(value))]
+      : [],
+  );
+}
+
+function nowList({ state }: RunListing, status: RunStatus | null): Content {
+  if (status === null) return emptyNote('This run has no status.');
+  if (!isLive(state)) return emptyNote(`The run is ${state}.`);
+  const now = Date.now();
+  const phases = status.phases.map(({ name, since }) =>
+    element(
+      'li',
+      {},
+      visibleText(name),
+      element(
+        'span',
+        { className: 'soft' },
+        `for ${durationText(Math.max(0, now - since) / 1000)}`,
+      ),
+    ),
+  );
+  const progress = status.progress.map(({ name, done, total }) =>
+    element(
+      'li',
+      {},
+      visibleText(name),
+      element('progress', {
+        value: done,
+        max: Math.max(1, total),
+        attributes: { 'aria-label': name },
+      }),
+      element('span', { className: 'soft' }, `${countText(done)} of ${countText(total)}`),
+    ),
+  );
+  if (phases.length + progress.length === 0) return emptyNote('Between two phases.');
+  return element('ul', { className: 'plain-list' }, phases, progress);
+}
+
+function warningList({ warnings }: RunDetail): Content {
+  if (warnings.length === 0) return emptyNote('None.');
+  const rows = warnings
+    .toReversed()
+    .map(({ time, text }) =>
+      element(
+        'li',
+        {},
+        element(
+          'time',
+          { className: 'soft', dateTime: new Date(time).toISOString() },
+          clockText(time),
+        ),
+        visibleText(text),
+      ),
+    );
+  return element('ul', { className: 'plain-list warnings' }, rows);
+}
+
+function requestList(requests: readonly RunRequest[]): Content {
+  if (requests.length === 0) return emptyNote('None.');
+  const rows = requests.map(({ kind, state, asked, text }) =>
+    element(
+      'li',
+      {},
+      element(
+        'time',
+        { className: 'soft', dateTime: new Date(asked).toISOString() },
+        clockText(asked),
+      ),
+      `${kind}: ${state}`,
+      text === '' ? null : visibleText(text),
+    ),
+  );
+  return element('ul', { className: 'plain-list' }, rows);
+}

@@ -1,0 +1,198 @@
+/** A sample in full: pictures, prompt, response in judged steps, reference and rewards. */
+import type { ReasoningStep, SampleDetail, SampleKind } from '../../api.ts';
+import { apiPath } from '../client.ts';
+import { element, type Content } from '../dom.ts';
+import { countText, numberText } from '../format.ts';
+import { plainText, visibleText } from '../visible-text.ts';
+
+/** Run and kind that a sample belongs to. */
+export interface SampleSource {
+  readonly run: string;
+  readonly kind: SampleKind;
+}
+
+/** A sample with its pictures and its prompt. */
+export function sampleArticle(sample: SampleDetail, source: SampleSource): HTMLElement {
+  return element(
+    'article',
+    { className: 'sample' },
+    sampleHeading(sample),
+    pictures(sample, source),
+    part('Prompt', textBlock(sample.prompt)),
+    responseParts(sample),
+    part('Reference', referenceOf(sample)),
+  );
+}
+
+/** A sample as one of several to a prompt: without what they have in common. */
+export function sampleColumn(sample: SampleDetail): HTMLElement {
+  return element(
+    'article',
+    { className: 'sample column' },
+    sampleHeading(sample),
+    responseParts(sample),
+  );
+}
+
+/** Pictures of a sample, each in its own link to its full size. */
+export function pictures(sample: SampleDetail, { run, kind }: SampleSource): Content {
+  const { step, row, pictures: count } = sample;
+  if (count === 0) return null;
+  const images = Array.from({ length: count }, (_, picture) => {
+    const src = apiPath(`runs/${run}/samples/picture`, { kind, step, row, picture });
+    const image = element('img', {
+      alt: `Picture ${picture + 1} of ${count}`,
+      src,
+      loading: 'lazy',
+    });
+    image.addEventListener('error', () => {
+      const missing = element(
+        'p',
+        { className: 'empty' },
+        `Picture ${picture + 1} cannot be read.`,
+      );
+      (image.parentElement ?? image).replaceWith(missing);
+    });
+    return element('a', { href: src, target: '_blank', rel: 'noreferrer' }, image);
+  });
+  return element('div', { className: 'pictures' }, images);
+}
+
+/** Text of a run, with its line feeds. */
+export function textBlock(text: string): HTMLElement {
+  return element('div', { className: 'text', dir: 'auto' }, visibleText(text));
+}
+
+/** Mark of a verdict: right, wrong or open. It has a word beside its colour. */
+function verdictMark(
+  isRight: boolean | null,
+  words: readonly [right: string, wrong: string],
+): Content {
+  if (isRight === null) return null;
+  return element(
+    'span',
+    { className: `verdict ${isRight ? 'right' : 'wrong'}` },
+    isRight ? `✓ ${words[0]}` : `✗ ${words[1]}`,
+  );
+}
+
+function sampleHeading({
+  step,
+  sample,
+  score,
+  isRight,
+  tokens,
+  finishReason,
+  policyVersion,
+}: SampleDetail): HTMLElement {
+  const facts = [
+    ...(tokens === null ? [] : [`${countText(tokens)} tokens`]),
+    ...(finishReason === 'length' ? ['cut off at the limit'] : []),
+    ...(policyVersion === null ? [] : [`weights ${countText(policyVersion)}`]),
+  ];
+  return element(
+    'header',
+    {},
+    element('h2', {}, `Step ${countText(step)}, response ${countText(sample + 1)}`),
+    verdictMark(isRight, ['right', 'wrong']),
+    score === null ? null : element('span', { className: 'score' }, `score ${numberText(score)}`),
+    element('span', { className: 'soft' }, facts.join(' · ')),
+  );
+}
+
+function responseParts(sample: SampleDetail): Content {
+  const { reasoning, output, parts } = sample;
+  return [
+    part('Rewards', rewardTable(parts, sample.score)),
+    part(
+      'Response',
+      reasoning.length === 0 ? textBlock(output) : [reasoning.map(stepElement), asWritten(output)],
+    ),
+  ];
+}
+
+function referenceOf({
+  groundTruth,
+  referenceReasoning,
+  referenceConclusion,
+}: SampleDetail): Content {
+  if (referenceReasoning.length === 0) return textBlock(groundTruth);
+  const conclusion = element(
+    'p',
+    {},
+    element('strong', {}, visibleText(referenceConclusion.join(', '))),
+  );
+  const steps = element(
+    'details',
+    {},
+    element('summary', {}, 'in steps'),
+    referenceReasoning.map(stepElement),
+  );
+  return [referenceConclusion.length === 0 ? null : conclusion, steps, asWritten(groundTruth)];
+}
+
+/** A step of reasoning: what it thinks, what it says, and whether that is so. */
+function stepElement({ think, answer, claim, isRight }: ReasoningStep, place: number): HTMLElement {
+  const kind = isRight === null ? 'open' : isRight ? 'right' : 'wrong';
+  const claims =
+    claim === null ? null : element('span', { className: 'soft' }, claim ? 'affirms' : 'rejects');
+  return element(
+    'div',
+    { className: `reasoning-step ${kind}` },
+    element('span', { className: 'step-number', attributes: { 'aria-hidden': true } }, place + 1),
+    element('div', { className: 'think', dir: 'auto' }, visibleText(think.trim())),
+    element(
+      'div',
+      { className: 'answer', dir: 'auto' },
+      visibleText(withPlainMarks(answer.trim())),
+      claims,
+      verdictMark(isRight, ['judged rightly', 'judged wrongly']),
+    ),
+  );
+}
+
+/** Ticks and crosses as plain glyphs, which fonts have more often than emoji. */
+function withPlainMarks(text: string): string {
+  return text.replaceAll('\u2705', '✓').replaceAll('\u274c', '✗');
+}
+
+function asWritten(text: string): HTMLElement {
+  return element('details', {}, element('summary', {}, 'as written'), textBlock(text));
+}
+
+function rewardTable(parts: SampleDetail['parts'], score: number | null): Content {
+  const names = Object.keys(parts);
+  if (names.length === 0) return element('p', {}, numberText(score));
+  const cells = names.map((name) => [
+    element('th', { scope: 'col', title: plainText(name) }, visibleText(name)),
+    element('td', {}, numberText(parts[name])),
+  ]);
+  return element(
+    'table',
+    { className: 'rewards' },
+    element(
+      'thead',
+      {},
+      element(
+        'tr',
+        {},
+        cells.map(([head]) => head!),
+        element('th', { scope: 'col' }, 'overall'),
+      ),
+    ),
+    element(
+      'tbody',
+      {},
+      element(
+        'tr',
+        {},
+        cells.map(([, value]) => value!),
+        element('td', { className: 'total' }, numberText(score)),
+      ),
+    ),
+  );
+}
+
+function part(title: string, content: Content): HTMLElement {
+  return element('section', {}, element('h3', {}, title), content);
+}

@@ -1,0 +1,65 @@
+/** Samples of a step, fetched a page at a time when they come into sight. */
+import type { SampleKind, SampleListing, SamplePage } from '../../api.ts';
+import { get } from '../client.ts';
+
+const PAGE = 100;
+/** Pages that are kept; the one that was asked for least recently goes first. */
+const MAX_PAGES = 50;
+
+export class SamplePages {
+  readonly #path: string;
+  readonly #kind: SampleKind;
+  readonly #step: number;
+  readonly #signal: AbortSignal;
+  readonly #arrived: () => void;
+  readonly #failed: (error: unknown) => void;
+  /** Pages by number; null while one is on its way. */
+  readonly #pages = new Map<number, readonly SampleListing[] | null>();
+
+  /** @param arrived is told when a page has come */
+  constructor(
+    { run, kind, step }: { readonly run: string; readonly kind: SampleKind; readonly step: number },
+    signal: AbortSignal,
+    arrived: () => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#path = `runs/${run}/samples/page`;
+    this.#kind = kind;
+    this.#step = step;
+    this.#signal = signal;
+    this.#arrived = arrived;
+    this.#failed = failed;
+  }
+
+  /** A sample by its row; null while it is on its way. */
+  row(index: number): SampleListing | null {
+    return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE] ?? null;
+  }
+
+  /** Fetches the rows from first to last that are not there. */
+  need(first: number, last: number): void {
+    for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page++) {
+      const found = this.#pages.get(page);
+      if (found === undefined) void this.#fetch(page);
+      else {
+        this.#pages.delete(page);
+        this.#pages.set(page, found);
+      }
+    }
+  }
+
+  async #fetch(page: number): Promise<void> {
+    this.#pages.set(page, null);
+    const query = { kind: this.#kind, step: this.#step, start: page * PAGE, count: PAGE };
+    try {
+      const { samples } = await get<SamplePage>(this.#path, query, this.#signal);
+      this.#pages.set(page, samples);
+      const oldest = this.#pages.keys().next().value;
+      if (this.#pages.size > MAX_PAGES && oldest !== undefined) this.#pages.delete(oldest);
+      this.#arrived();
+    } catch (error) {
+      this.#pages.delete(page);
+      if (!this.#signal.aborted) this.#failed(error);
+    }
+  }
+}

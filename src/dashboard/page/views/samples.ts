@@ -1,0 +1,245 @@
+/** Samples: the responses of a step in a list, one of them in full, or all responses to its prompt over the steps. */
+import type {
+  PromptHistory,
+  SampleDetail,
+  SampleIndex,
+  SampleKind,
+  SampleListing,
+} from '../../api.ts';
+import { get } from '../client.ts';
+import { button, element, emptyNote, fill, type Content } from '../dom.ts';
+import { countText, numberText } from '../format.ts';
+import { SamplePages } from './sample-pages.ts';
+import type { Change } from '../session.ts';
+import { StepPicker } from '../step-picker.ts';
+import { Latest, Throttle } from '../tasks.ts';
+import type { View, ViewContext } from '../view.ts';
+import { visibleText } from '../visible-text.ts';
+import { WindowedList } from '../windowed-list.ts';
+import {
+  pictures,
+  sampleArticle,
+  sampleColumn,
+  textBlock,
+  type SampleSource,
+} from './sample-detail.ts';
+
+const REFRESH_MS = 1_000;
+const ROW_HEIGHT = 52;
+/** Responses to a prompt that are fetched at a time. */
+const HISTORY_PAGE = 24;
+
+const kindNames: Readonly<Record<SampleKind, string>> = {
+  rollout: 'Rollouts',
+  validation: 'Validations',
+  evaluation: 'Evaluation',
+};
+
+export function samples(context: ViewContext): View {
+  return new Samples(context);
+}
+
+class Samples implements View {
+  readonly element: HTMLElement;
+  readonly #context: ViewContext;
+  readonly #fetching: Latest;
+  /** Fetches pages of the list. */
+  readonly #listing: Latest;
+  /** Fetches what stands beside the list. */
+  readonly #choosing: Latest;
+  readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
+  readonly #picker = new StepPicker(() => this.#fetch());
+  readonly #kinds = element('select', {
+    attributes: { 'aria-label': 'Kind of samples' },
+    on: { change: () => this.#chooseKind() },
+  });
+  readonly #facts = element('span', { className: 'soft', attributes: { role: 'status' } });
+  readonly #list = new WindowedList({ label: 'Samples', rowHeight: ROW_HEIGHT });
+  readonly #detail = element('div', { className: 'detail', tabIndex: -1 });
+  readonly #content = element(
+    'div',
+    { className: 'master-detail' },
+    this.#list.element,
+    this.#detail,
+  );
+  readonly #empty = element('div', { className: 'panel', hidden: true });
+  /** Kind that the reader chose; null before that. */
+  #kind: SampleKind | null = null;
+  /** Samples that the list was drawn for; it is drawn anew for others alone. */
+  #listed = '';
+
+  constructor(context: ViewContext) {
+    this.#context = context;
+    this.#fetching = new Latest(context.failed);
+    this.#listing = new Latest(context.failed);
+    this.#choosing = new Latest(context.failed);
+    this.element = element(
+      'div',
+      { className: 'samples' },
+      element('h1', { className: 'hidden' }, 'Samples'),
+      element('div', { className: 'toolbar' }, this.#kinds, this.#picker.element, this.#facts),
+      this.#empty,
+      this.#content,
+    );
+  }
+
+  show(): void {
+    this.#fetch();
+  }
+
+  update(change: Change): void {
+    if (change.type !== 'grown' || change.what !== 'samples') return;
+    if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
+  }
+
+  turn(by: -1 | 1): void {
+    this.#picker.turn(by);
+  }
+
+  #chooseKind(): void {
+    this.#kind = this.#kinds.value as SampleKind;
+    this.#fetch();
+  }
+
+  #fetch(): void {
+    const { focus } = this.#context.session;
+    if (focus === null) return;
+    this.#fetching.start(async (signal) => {
+      const path = `runs/${focus.id}/samples`;
+      let index = await get<SampleIndex>(path, { kind: this.#kind ?? 'rollout' }, signal);
+      const [other] = index.kinds;
+      if (index.steps.length === 0 && other !== undefined && !index.kinds.includes(index.kind)) {
+        index = await get<SampleIndex>(path, { kind: other }, signal);
+      }
+      this.#take(focus.id, index);
+    });
+  }
+
+  #take(run: string, index: SampleIndex): void {
+    const { kind, kinds, steps, counts, means, hint } = index;
+    const options = kinds.map((each) =>
+      element('option', { value: each, selected: each === kind }, kindNames[each]),
+    );
+    this.#kinds.replaceChildren(...options);
+    this.#kinds.hidden = kinds.length < 2;
+    const wanted = this.#picker.wanted;
+    const at = wanted === null ? steps.length - 1 : steps.indexOf(wanted);
+    const place = at < 0 ? steps.length - 1 : at;
+    const step = steps[place];
+    this.#picker.show(steps, step ?? null);
+    this.#empty.hidden = step !== undefined;
+    this.#content.hidden = step === undefined;
+    if (step === undefined) {
+      this.#listed = '';
+      this.#facts.textContent = '';
+      fill(this.#empty, emptyNote(hint ?? 'No samples yet.'));
+      return;
+    }
+    const [count, mean] = [counts[place]!, means[place]];
+    this.#facts.textContent = `${countText(count)} samples, mean score ${numberText(mean)}`;
+    const listed = [run, kind, step, count].join();
+    if (listed === this.#listed) return;
+    this.#listed = listed;
+    this.#showStep({ run, kind }, step, count);
+  }
+
+  #showStep(source: SampleSource, step: number, count: number): void {
+    const pages = new SamplePages(
+      { ...source, step },
+      this.#listing.renew(),
+      () => this.#list.refresh(),
+      this.#context.failed,
+    );
+    this.#list.show({
+      count,
+      row: (i) => sampleRow(pages.row(i)),
+      inSight: (first, last) => pages.need(first, last),
+      chosen: (row) => this.#showSample(source, step, row),
+    });
+    const row = Math.min(this.#list.selected ?? 0, count - 1);
+    this.#list.select(row);
+    this.#showSample(source, step, row);
+  }
+
+  #showSample(source: SampleSource, step: number, row: number): void {
+    this.#choosing.start((signal) => this.#fillDetail(source, { step, row }, signal));
+  }
+
+  async #fillDetail(
+    source: SampleSource,
+    place: { readonly step: number; readonly row: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { run, kind } = source;
+    const sample = await get<SampleDetail>(`runs/${run}/samples/one`, { kind, ...place }, signal);
+    const over = button('This prompt over the steps', () => this.#showHistory(source, sample));
+    fill(this.#detail, over, sampleArticle(sample, source));
+    this.#detail.scrollTop = 0;
+  }
+
+  #showHistory(source: SampleSource, sample: SampleDetail): void {
+    const columns = element('div', {
+      className: 'history',
+      tabIndex: 0,
+      attributes: { role: 'group', 'aria-label': 'Responses over the steps' },
+    });
+    const more = button('More', () => this.#addHistory(source, sample, columns, more));
+    const back = button('Back to the sample', () =>
+      this.#showSample(source, sample.step, sample.row),
+    );
+    fill(
+      this.#detail,
+      back,
+      element('h2', {}, 'One prompt over the steps'),
+      pictures(sample, source),
+      textBlock(sample.prompt),
+      columns,
+      more,
+    );
+    back.focus();
+    this.#addHistory(source, sample, columns, more);
+  }
+
+  /** Adds the next responses to a prompt. */
+  #addHistory(
+    { run, kind }: SampleSource,
+    { promptId }: SampleDetail,
+    columns: HTMLElement,
+    more: HTMLButtonElement,
+  ): void {
+    this.#choosing.start(async (signal) => {
+      const start = columns.childElementCount;
+      const query = { kind, prompt: promptId, start, count: HISTORY_PAGE };
+      const found = await get<PromptHistory>(`runs/${run}/samples/prompt`, query, signal);
+      columns.append(...found.samples.map(sampleColumn));
+      const left = found.total - columns.childElementCount;
+      more.hidden = left <= 0;
+      more.textContent = `${countText(left)} more`;
+    });
+  }
+}
+
+/** A row of the list: score, prompt, response. */
+function sampleRow(sample: SampleListing | null): Content {
+  if (sample === null) return element('span', { className: 'soft' }, '…');
+  const { score, sample: number, prompt, output, pictures: count } = sample;
+  return [
+    element('span', { className: 'score' }, numberText(score)),
+    element(
+      'span',
+      { className: 'row-texts' },
+      element('span', { className: 'row-output' }, visibleText(oneLine(output))),
+      element(
+        'span',
+        { className: 'row-prompt soft' },
+        `#${number + 1} `,
+        count > 0 ? `▣${count > 1 ? count : ''} ` : '',
+        visibleText(oneLine(prompt.replaceAll('<image>', ''))),
+      ),
+    ),
+  ];
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
+}

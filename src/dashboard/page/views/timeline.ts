@@ -1,0 +1,280 @@
+/**
+ * Timeline: what happened in a step, phase by phase and actor by actor, and what waited for what.
+ *
+ * The drawing is for eyes; the table below it has the same spans for everyone, and chooses among them by keys.
+ */
+import type { StepTimeline, TimelineSpan } from '../../api.ts';
+import { getOrNull } from '../client.ts';
+import { button, element, emptyNote, fill, type Content } from '../dom.ts';
+import { countText, durationText } from '../format.ts';
+import { drawGantt, heightOf, layoutOf, Scale, spanAt, type Layout, type Window } from './gantt.ts';
+import type { Change } from '../session.ts';
+import { StepPicker } from '../step-picker.ts';
+import { Latest, Throttle } from '../tasks.ts';
+import { themeEvent } from '../theme.ts';
+import type { View, ViewContext } from '../view.ts';
+import { visibleText } from '../visible-text.ts';
+import { WindowedList } from '../windowed-list.ts';
+
+const REFRESH_MS = 1_000;
+/** Shortest stretch that is zoomed to, in CSS pixels of the drag. */
+const MIN_DRAG = 6;
+
+export function timeline(context: ViewContext): View {
+  return new Timeline(context);
+}
+
+class Timeline implements View {
+  readonly element: HTMLElement;
+  readonly #context: ViewContext;
+  readonly #fetching: Latest;
+  readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
+  readonly #picker = new StepPicker(() => this.#fetch());
+  readonly #canvas = element('canvas', { className: 'gantt', attributes: { role: 'img' } });
+  readonly #selection = element('div', { className: 'drag', hidden: true });
+  readonly #facts = element('span', { className: 'soft' });
+  readonly #explanation = element('div', {
+    className: 'span-facts',
+    attributes: { role: 'status' },
+  });
+  readonly #list = new WindowedList({ label: 'Spans of the step', rowHeight: 24 });
+  readonly #drawing = element('div', { className: 'gantt-box' }, this.#canvas, this.#selection);
+  readonly #content = element('div', {});
+  #timeline: StepTimeline | null = null;
+  #layout: Layout = { spans: [], lanes: [], rows: 0 };
+  #window: Window = [0, 1];
+  #selected: TimelineSpan | null = null;
+
+  constructor(context: ViewContext) {
+    this.#context = context;
+    this.#fetching = new Latest(context.failed);
+    this.element = element(
+      'div',
+      { className: 'timeline' },
+      element('h1', { className: 'hidden' }, 'Timeline'),
+      element(
+        'div',
+        { className: 'toolbar' },
+        this.#picker.element,
+        button('Whole step', () => this.#zoom(null)),
+        this.#facts,
+      ),
+      this.#content,
+    );
+    this.#listenToPointer();
+    new ResizeObserver(() => this.#draw()).observe(this.#canvas);
+    document.addEventListener(themeEvent, () => this.#draw());
+  }
+
+  show(): void {
+    this.#fetch();
+  }
+
+  update(change: Change): void {
+    if (change.type !== 'grown' || change.what !== 'timeline') return;
+    if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
+  }
+
+  turn(by: -1 | 1): void {
+    this.#picker.turn(by);
+  }
+
+  #fetch(): void {
+    const { focus } = this.#context.session;
+    if (focus === null) return;
+    this.#fetching.start(async (signal) => {
+      const query = { step: this.#picker.wanted };
+      const found = await getOrNull<StepTimeline>(`runs/${focus.id}/timeline`, query, signal);
+      this.#take(found);
+    });
+  }
+
+  #take(found: StepTimeline | null): void {
+    const isNew = found?.step !== this.#timeline?.step || found?.began !== this.#timeline?.began;
+    this.#timeline = found;
+    if (found === null) {
+      this.#picker.show([], null);
+      fill(this.#content, emptyNote('No step has a timeline yet.'));
+      return;
+    }
+    const { firstStep, lastStep, step, duration, spans, leftOut } = found;
+    const steps = Array.from({ length: lastStep - firstStep + 1 }, (_, i) => firstStep + i);
+    this.#picker.show(steps, step);
+    this.#layout = layoutOf(found);
+    if (isNew) {
+      this.#selected = null;
+      this.#window = wholeWindow(found);
+    }
+    const more = leftOut === 0 ? '' : `, ${countText(leftOut)} short ones left out`;
+    this.#facts.textContent = `${durationText(duration / 1000)}, ${countText(spans.length)} spans${more}`;
+    this.#canvas.setAttribute('aria-label', `Spans of step ${step}; the list below has them all`);
+    if (!this.#content.contains(this.#canvas)) {
+      fill(
+        this.#content,
+        element('section', { className: 'panel' }, this.#drawing, legend()),
+        this.#explanation,
+        this.#list.element,
+      );
+    }
+    this.#drawList();
+    this.#draw();
+    this.#explain();
+  }
+
+  #draw(): void {
+    if (this.#timeline === null || this.#canvas.clientWidth === 0) return;
+    this.#canvas.style.height = `${heightOf(this.#layout)}px`;
+    const names = [...new Set(this.#timeline.spans.map(({ name }) => name))];
+    drawGantt(this.#canvas, {
+      layout: this.#layout,
+      window: this.#window,
+      selected: this.#selected,
+      names,
+    });
+  }
+
+  #drawList(): void {
+    const spans = this.#timeline?.spans ?? [];
+    this.#list.show({
+      count: spans.length,
+      row: (i) => spanRow(spans[i]!),
+      chosen: (i) => this.#select(spans[i]!),
+    });
+    const at = this.#selected === null ? -1 : spans.indexOf(this.#selected);
+    if (at < 0) this.#list.select(null);
+  }
+
+  #select(span: TimelineSpan | null): void {
+    this.#selected = span;
+    this.#draw();
+    this.#explain();
+  }
+
+  #explain(): void {
+    const { spans = [] } = this.#timeline ?? {};
+    fill(
+      this.#explanation,
+      this.#selected === null
+        ? emptyNote(
+            'Choose a span to see what it waited for. Drag over the drawing to look closer.',
+          )
+        : spanFacts(this.#selected, spans),
+    );
+  }
+
+  #zoom(window: Window | null): void {
+    if (this.#timeline === null) return;
+    this.#window = window ?? wholeWindow(this.#timeline);
+    this.#draw();
+  }
+
+  #listenToPointer(): void {
+    const canvas = this.#canvas;
+    let from: number | null = null;
+    canvas.addEventListener('pointerdown', ({ offsetX, pointerId, pointerType }) => {
+      // A finger that is drawn over the page scrolls it.
+      if (pointerType === 'touch') return;
+      from = offsetX;
+      canvas.setPointerCapture(pointerId);
+    });
+    canvas.addEventListener('pointermove', ({ offsetX }) => {
+      if (from === null) return;
+      const [left, right] = [Math.min(from, offsetX), Math.max(from, offsetX)];
+      this.#selection.hidden = right - left < MIN_DRAG;
+      this.#selection.style.left = `${left}px`;
+      this.#selection.style.width = `${right - left}px`;
+    });
+    canvas.addEventListener('pointerup', ({ offsetX, offsetY }) => {
+      const began = from ?? offsetX;
+      from = null;
+      this.#selection.hidden = true;
+      const scale = new Scale(canvas.clientWidth, this.#window);
+      if (Math.abs(offsetX - began) < MIN_DRAG) {
+        const hit = spanAt(this.#layout, scale, offsetX, offsetY)?.span ?? null;
+        this.#list.select(hit === null ? null : (this.#timeline?.spans.indexOf(hit) ?? null));
+        this.#select(hit);
+        return;
+      }
+      const [a, b] = [scale.ms(began), scale.ms(offsetX)];
+      this.#zoom([Math.min(a, b), Math.max(a, b)]);
+    });
+    canvas.addEventListener('dblclick', () => this.#zoom(null));
+  }
+}
+
+/** The whole step, with what began before it. */
+function wholeWindow({ spans, duration }: StepTimeline): Window {
+  const begin = spans.reduce((least, { start }) => Math.min(least, start), 0);
+  const end = spans.reduce((most, span) => Math.max(most, span.end), duration);
+  return [Math.max(begin, -duration), Math.max(end, begin + 1)];
+}
+
+function legend(): HTMLElement {
+  return element(
+    'p',
+    { className: 'soft gantt-legend' },
+    element('span', { className: 'swatch work' }),
+    'works',
+    element('span', { className: 'swatch wait' }),
+    'its message waits for the actor',
+    element('span', { className: 'swatch failed' }),
+    'failed. Per cent: share of the step in which a lane works.',
+  );
+}
+
+function spanRow({ lane, name, start, end, sent, isFailed }: TimelineSpan): Content {
+  const wait = sent === null ? 0 : Math.max(0, start - sent);
+  return [
+    element('span', { className: 'span-lane' }, visibleText(lane)),
+    element('span', { className: 'span-name' }, visibleText(name), isFailed ? ' (failed)' : ''),
+    element('span', { className: 'number' }, `at ${timeText(start)}`),
+    element('span', { className: 'number' }, durationText((end - start) / 1000)),
+    element('span', { className: 'number soft' }, wait > 0 ? `waited ${timeText(wait)}` : ''),
+  ];
+}
+
+/** Facts about a span: when, how long, and what it waited for or waited on. */
+function spanFacts(span: TimelineSpan, all: readonly TimelineSpan[]): Content {
+  const { lane, name, start, end, sent, isFailed } = span;
+  const facts: Content[] = [
+    element('strong', {}, visibleText(name), ' on ', visibleText(lane)),
+    ` from ${timeText(start)} to ${timeText(end)}, ${durationText((end - start) / 1000)}`,
+    isFailed ? element('span', { className: 'error' }, '; failed or given up') : null,
+    '.',
+  ];
+  if (sent !== null && sent < start) {
+    const before = all.filter(
+      (other) => other !== span && other.lane === lane && other.end > sent && other.start < start,
+    );
+    facts.push(` Its message waited ${timeText(start - sent)}`);
+    if (before.length > 0) facts.push(' for the actor, which was busy with ', namesOf(before));
+    facts.push('.');
+  }
+  if (sent === null) {
+    const work = all.filter(
+      (other) =>
+        other.sent !== null && other.sent >= start && other.sent <= end && other.end <= end + 1,
+    );
+    if (work.length > 0) facts.push(' It waited for ', namesOf(work), '.');
+  }
+  return element('p', {}, facts);
+}
+
+/** Names of spans with their lanes, the longest first, no more than a few. */
+function namesOf(spans: readonly TimelineSpan[]): Content {
+  const most = 6;
+  const sorted = spans.toSorted((a, b) => b.end - b.start - (a.end - a.start));
+  const names = sorted
+    .slice(0, most)
+    .map((span, i) => [
+      i === 0 ? '' : ', ',
+      visibleText(`${span.name} on ${span.lane}`),
+      ` (${durationText((span.end - span.start) / 1000)})`,
+    ]);
+  return [names, spans.length > most ? ` and ${countText(spans.length - most)} more` : ''];
+}
+
+/** Milliseconds since the beginning of the step in words. */
+function timeText(ms: number): string {
+  return ms === 0 ? '0' : `${ms < 0 ? '−' : ''}${durationText(Math.abs(ms) / 1000)}`;
+}
