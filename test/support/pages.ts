@@ -60,3 +60,25 @@ export function blockOf(page: string, language: string, section: string): string
   if (all.length === 1) return all[0]!.text;
   throw new Error(`${page} has ${all.length} blocks of ${language} under ${section}`);
 }
+
+/** Shell commands, each as its words: quotes are taken off, continued lines joined, comments left out. */
+export function commandsIn(script: string): string[][] {
+  return script
+    .replaceAll('\\\n', ' ')
+    .split(/\n|&&/)
+    .map((line) => line.replace(/(^|\s)#.*$/, ''))
+    .map((line) =>
+      [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare!),
+    )
+    .filter((words) => words.length > 0);
+}
+
+/** Items and flags of the one call of a command of cxmind that a page's shell blocks have. @throws where there is another number */
+export function callOf(page: string, command: string): string[] {
+  const calls = codeBlocks(pageText(page))
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ text }) => commandsIn(text))
+    .filter(([npx, program, name]) => npx === 'npx' && program === 'cxmind' && name === command);
+  if (calls.length === 1) return calls[0]!.slice(3);
+  throw new Error(`${page} has ${calls.length} calls of ${command}`);
+}

@@ -86,7 +86,15 @@ export async function trainTiny(
   items: readonly string[] = [],
   options: Partial<RunOptions> = {},
 ): Promise<RunSummary> {
-  const { config } = await configFrom(tinyItems(demo, run, items), { purpose: 'train' });
+  return trainItems(tinyItems(demo, run, items), options);
+}
+
+/** Trains in this process by items of a command line; nothing is shown. Its actors share the thread of the test, as above. */
+export async function trainItems(
+  items: readonly string[],
+  options: Partial<RunOptions> = {},
+): Promise<RunSummary> {
+  const { config } = await configFrom(items, { purpose: 'train' });
   const { logger } = keepingLogger();
   const { signal } = new AbortController();
   const quiet = { reporter: silentReporter, logger, signal, localMode: true };

@@ -16,24 +16,12 @@ import { explainKey } from '../../../src/config/reference.ts';
 import { Config, defaults } from '../../../src/config/schema.ts';
 import { DEFAULT_KEYS } from '../../../src/data/row.ts';
 import { decodeRow } from '../../../src/data/decode-row.ts';
-import { codeBlocks, pages, projectRoot, type CodeBlock } from '../../support/pages.ts';
+import { codeBlocks, commandsIn, pages, projectRoot, type CodeBlock } from '../../support/pages.ts';
 import { TemporaryDirectory } from '../../support/temporary-directory.ts';
 
 const { scripts } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as {
   scripts: Readonly<Record<string, string>>;
 };
-
-/** Shell commands, each as its words: quotes are taken off, continued lines joined, comments left out. */
-function commandsIn(script: string): string[][] {
-  return script
-    .replaceAll('\\\n', ' ')
-    .split(/\n|&&/)
-    .map((line) => line.replace(/(^|\s)#.*$/, ''))
-    .map((line) =>
-      [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare!),
-    )
-    .filter((words) => words.length > 0);
-}
 
 /** Asserts that the items of a command line are a config that could run, files aside. */
 async function assertDecodes(items: readonly string[]): Promise<void> {
