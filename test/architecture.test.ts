@@ -213,6 +213,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
     'transport/collectives/leases.ts',
     'actors/runtime/',
     'src/data/columnar-',
+    'src/serving/api-',
   ],
 };
 

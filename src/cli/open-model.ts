@@ -1,6 +1,6 @@
 import { DEFAULT_KEYS } from '../data/row.ts';
 import { SampleBuilder, type SampleOptions } from '../data/sample.ts';
-import { sampleOptions } from '../data/sample-options.ts';
+import { sampleOptions, type SampleSettings } from '../data/sample-options.ts';
 import { modelDirectory } from '../hub/model.ts';
 import { loadCheckpoint, type LoadedCheckpoint } from '../model/checkpoint/checkpoint.ts';
 import { placeArena, type AnyArena } from '../model/weights/device-arena.ts';
@@ -16,7 +16,8 @@ export interface OpenedModel extends Disposable {
   readonly device: Device;
   /** The weights as the device computes with them: on a card in the checkpoint's own dtype. */
   readonly arena: AnyArena;
-  /** Tokenizer, chat template and processors of the checkpoint. */
+  readonly settings: SampleSettings;
+  /** Tokenizer, chat template and processors of the checkpoint, by these settings. */
   readonly samples: SampleOptions;
   readonly builder: SampleBuilder;
 }
@@ -42,21 +43,22 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
   const directory = await modelDirectory(model);
   const checkpoint = await loadCheckpoint(directory);
   for (const note of checkpoint.notes) complain(`warning: ${note}`);
+  const settings: SampleSettings = {
+    ...DEFAULT_KEYS,
+    model: checkpoint.config,
+    tokenizerPath: directory,
+    imageDir: options.imageDir ?? null,
+    formatPrompt: null,
+    overrideChatTemplate: null,
+    minPixels: null,
+    maxPixels: null,
+    videoFps: 2,
+    limitImages: 0,
+    maxPromptLength: Number.MAX_SAFE_INTEGER,
+    maxResponseLength: Number.MAX_SAFE_INTEGER,
+  };
   const samples: SampleOptions = {
-    ...sampleOptions({
-      ...DEFAULT_KEYS,
-      model: checkpoint.config,
-      tokenizerPath: directory,
-      imageDir: options.imageDir ?? null,
-      formatPrompt: null,
-      overrideChatTemplate: null,
-      minPixels: null,
-      maxPixels: null,
-      videoFps: 2,
-      limitImages: 0,
-      maxPromptLength: Number.MAX_SAFE_INTEGER,
-      maxResponseLength: Number.MAX_SAFE_INTEGER,
-    }),
+    ...sampleOptions(settings),
     warn: (message) => complain(`warning: ${message}`),
   };
   const builder = new SampleBuilder(samples);
@@ -67,7 +69,7 @@ export async function openModel(model: string, options: OpenOptions): Promise<Op
   const dtype = checkpoint.config.torchDtype === 'bfloat16' ? 'bf16' : 'f32';
   const arena = placeArena(device, checkpoint.arena, dtype);
   return {
-    ...{ checkpoint, device, arena, samples, builder },
+    ...{ checkpoint, device, arena, settings, samples, builder },
     [Symbol.dispose]: () => device[Symbol.dispose](),
   };
 }

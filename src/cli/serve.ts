@@ -55,7 +55,10 @@ export class Serve extends CxmindCommand {
     const { CXMIND_API_KEY: given = '' } = process.env;
     const apiKey = given === '' ? null : given;
     using model = await openModel(flags.model, { device, threads, imageDir: undefined });
-    const served = { ...model, config: model.checkpoint.config };
+    const { checkpoint, arena, settings: chat, samples } = model;
+    const { config } = checkpoint;
+    const { tokenizer } = samples;
+    const served = { config, device: model.device, arena, chat, tokenizer };
     await interruptible(async ({ signal }) => {
       await using server = await openServer(served, {
         servedModelName: name,

@@ -52,11 +52,9 @@ export type ChatSettings = Pick<
  * @throws CHECKPOINT_INVALID if the directory lacks a file or one does not parse
  */
 export function sampleOptions(settings: SampleSettings, reader?: PixelReader): SampleOptions {
-  const { model, formatPrompt } = settings;
-  const { positions } = architectureOf(model);
+  const { formatPrompt } = settings;
   return {
     ...chatTools(settings, reader),
-    positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
     promptFormat: formatPrompt === null ? null : PromptFormat.load(formatPrompt),
     keys: settings,
     imageDir: settings.imageDir,
@@ -68,15 +66,16 @@ export function sampleOptions(settings: SampleSettings, reader?: PixelReader): S
 }
 
 /**
- * Loads what makes tokens and patches of any message: the tokenizer, the chat template and the pixel readers.
+ * Loads what makes tokens, patches and positions of any message: the tokenizer, the chat template, the pixel readers.
  *
  * @throws as `sampleOptions`
  */
 export function chatTools(
   settings: ChatSettings,
   reader?: PixelReader,
-): Pick<SampleOptions, 'tokenizer' | 'chatTemplate' | 'vision'> {
+): Pick<SampleOptions, 'tokenizer' | 'chatTemplate' | 'vision' | 'positionsOf'> {
   const { model, tokenizerPath, overrideChatTemplate: override } = settings;
+  const { positions } = architectureOf(model);
   const pixels = pixelSettings(settings);
   const vision: SampleVision | null = pixels &&
     model.tokens && {
@@ -92,6 +91,7 @@ export function chatTools(
         ? ChatTemplate.load(tokenizerPath)
         : templateFrom(override, specialTokens(tokenizerPath)),
     vision,
+    positionsOf: (ids, grids, secondsPerGrid) => positions(model, ids, { grids, secondsPerGrid }),
   };
 }
 

@@ -2,22 +2,22 @@
 import { randomInt } from 'node:crypto';
 import type { Response } from '../generation/request.ts';
 import type { Draw } from '../generation/sampler.ts';
-import type { GenerationSession } from '../generation/session.ts';
 import type { PromptInput } from '../model/pack.ts';
 import { keyOf } from '../rng.ts';
 import type { TokenBytes } from '../text/token-bytes.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { controlsOf } from './controls.ts';
 import type { ChatRequest } from './chat-request.ts';
-import type { Grammars } from './grammars.ts';
+import type { GrammarReader } from './grammars.ts';
 import { refusal } from './refusal.ts';
-import { TextStream } from './text-stream.ts';
+import type { RemoteSession } from './remote-session.ts';
+import { TextStream, type TextStep } from './text-stream.ts';
 
-/** The engine and the tokenizer behind a server. */
+/** The session and the tokenizer behind a server. */
 export interface CompletionTools {
-  readonly session: GenerationSession;
+  readonly session: RemoteSession;
   readonly tokenizer: Tokenizer;
-  readonly grammars: Grammars;
+  readonly grammars: GrammarReader;
   readonly tokenBytes: TokenBytes;
   /** Tokens that end a response. */
   readonly stopTokens: readonly number[];
@@ -45,8 +45,11 @@ export interface Usage {
 interface Choice {
   readonly stream: TextStream;
   /** Draws whose text was not told yet. */
-  draws: Draw[];
+  readonly draws: Draw[];
 }
+
+/** Text of a token that ends a response. */
+const nothing: TextStep = { text: '', isStopped: false };
 
 /**
  * Answers a request.
@@ -83,21 +86,20 @@ export async function complete(
         keys: keysOf(request, choices.length),
       },
       signal,
-      onToken: (index, draw) => {
-        const choice = choices[index]!;
-        tokens++;
-        choice.draws.push(draw);
-        if (stopTokens.includes(draw.token)) return false;
-        const { text, isStopped } = choice.stream.add(draw.token);
-        if (text !== '') onText(index, text, choice.draws.splice(0));
-        return isStopped;
-      },
-      onResponse: (index, { finishReason }) => {
+      onDraw: (index, draw, reason) => {
         const { stream, draws } = choices[index]!;
-        const text = stream.end();
-        if (text !== '' || draws.length > 0) onText(index, text, draws);
-        onFinish(index, finishReason);
+        tokens++;
+        draws.push(draw);
+        const { text, isStopped } = stopTokens.includes(draw.token)
+          ? nothing
+          : stream.add(draw.token);
+        const isEnd = isStopped || reason !== null;
+        const told = isEnd ? text + stream.end() : text;
+        if (told !== '' || isEnd) onText(index, told, draws.splice(0));
+        if (!isEnd) return false;
+        onFinish(index, isStopped ? 'stop' : reason!);
         if (--left === 0) resolve();
+        return true;
       },
       onError: reject,
     });

@@ -1,8 +1,9 @@
 /** Controls of a request's responses, from the fields of the API. */
-import { NO_CONTROLS, type LogitControls } from '../generation/logit-control.ts';
+import { NO_CONTROLS } from '../generation/logit-control.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
+import type { PlainControls } from './api-messages.ts';
 import type { ChatRequest } from './chat-request.ts';
-import type { Grammars } from './grammars.ts';
+import type { GrammarReader } from './grammars.ts';
 import { refusal } from './refusal.ts';
 
 /**
@@ -14,30 +15,31 @@ import { refusal } from './refusal.ts';
 export function controlsOf(
   request: ChatRequest,
   tokenizer: Tokenizer,
-  grammars: Grammars,
-): LogitControls | undefined {
-  const grammar = grammars.of(request);
-  const given: Partial<LogitControls> = {
+  grammars: GrammarReader,
+): PlainControls | undefined {
+  const grammar = grammars.read(request);
+  const given: Partial<PlainControls> = {
     ...defined('repetitionPenalty', request.repetitionPenalty, 1),
     ...defined('presencePenalty', request.presencePenalty, 0),
     ...defined('frequencyPenalty', request.frequencyPenalty, 0),
     ...defined('minP', request.minP, 0),
     ...defined('topLogProbs', request.topLogprobs, 0),
     ...(request.logitBias && { logitBias: biasesOf(request.logitBias, tokenizer.size) }),
-    ...(grammar && { constraint: () => grammar.begin() }),
+    ...(grammar && { grammar }),
     ...(request.badWords && { badWords: badWordsOf(request.badWords, tokenizer) }),
   };
-  return Object.keys(given).length === 0 ? undefined : { ...NO_CONTROLS, ...given };
+  if (Object.keys(given).length === 0) return undefined;
+  return { ...NO_CONTROLS, grammar: null, ...given };
 }
 
 /** A control that differs from its neutral value. */
-function defined<K extends keyof LogitControls>(
+function defined<K extends keyof PlainControls>(
   name: K,
-  value: LogitControls[K] | null,
-  neutral: LogitControls[K],
-): Partial<Pick<LogitControls, K>> {
+  value: PlainControls[K] | null,
+  neutral: PlainControls[K],
+): Partial<Pick<PlainControls, K>> {
   if (value === null || value === neutral) return {};
-  return { [name]: value } as Pick<LogitControls, K>;
+  return { [name]: value } as Pick<PlainControls, K>;
 }
 
 function biasesOf(biases: Readonly<Record<string, number>>, size: number): Map<number, number> {

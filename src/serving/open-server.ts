@@ -1,10 +1,11 @@
-import { GenerationEngine } from '../generation/engine.ts';
+import type { ChatSettings } from '../data/sample-options.ts';
 import type { Device } from '../device/device.ts';
-import type { SampleOptions } from '../data/sample.ts';
+import { GenerationEngine } from '../generation/engine.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { AnyArena } from '../model/weights/device-arena.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { ApiThread } from './api-thread.ts';
 import { Grammars } from './grammars.ts';
-import { ChatServer } from './server.ts';
 
 /** Most prompt tokens of a prefill pass. */
 const MAX_PREFILL_TOKENS = 8192;
@@ -16,7 +17,9 @@ export interface ServedModel {
   readonly config: ModelConfig;
   readonly device: Device;
   readonly arena: AnyArena;
-  readonly samples: SampleOptions;
+  readonly chat: ChatSettings;
+  /** The tokenizer that `chat` names. */
+  readonly tokenizer: Tokenizer;
 }
 
 /** Settings of a server; the names are those of its flags. */
@@ -38,17 +41,24 @@ export interface ServerSettings {
   readonly onError: (error: unknown) => void;
 }
 
+/** A server over an engine. Disposing takes no more requests, answers those that are open, and closes both. */
+export interface OpenedServer extends AsyncDisposable {
+  /** Begins to listen. @returns the address, `http://127.0.0.1:8000` */
+  listen(host: string, port: number): Promise<string>;
+}
+
 /**
- * Opens an engine and the server over it, which does not listen yet. Disposing drains both.
+ * Opens an engine and the server over it, which does not listen yet.
  *
  * @throws DEVICE_OUT_OF_MEMORY where the cache has no room for one conversation
  */
 export async function openServer(
-  { config, device, arena, samples }: ServedModel,
+  { config, device, arena, chat, tokenizer }: ServedModel,
   settings: ServerSettings,
-): Promise<ChatServer> {
+): Promise<OpenedServer> {
   await using opened = new AsyncDisposableStack();
-  const { maxNumSeqs, maxModelLen, maxRequestBytes } = settings;
+  const { servedModelName, apiKey, maxModelLen, maxNumSeqs, allowedLocalMediaPath } = settings;
+  const { maxQueue, maxRequestBytes, onError } = settings;
   const { tokens } = config;
   const engine = opened.use(
     new GenerationEngine(device, config, arena, {
@@ -60,20 +70,19 @@ export async function openServer(
   );
   const session = opened.use(engine.open(maxModelLen));
   await session.ready;
-  const tokenBytes = samples.tokenizer.tokenBytes();
-  const server = new ChatServer({
-    ...settings,
-    session,
-    tokenizer: samples.tokenizer,
-    tokenBytes,
-    stopTokens: samples.tokenizer.eosIds,
-    grammars: new Grammars(tokenBytes, samples.tokenizer.eosIds),
-    sample: samples,
-    mostTokens: maxModelLen - 1,
-    mostOpen: engine.maxSequences + settings.maxQueue,
-    mostBytes: maxRequestBytes,
-    mostBytesTogether: BODIES_TOGETHER * maxRequestBytes,
-    owned: opened.move(),
-  });
-  return server;
+  const api = await ApiThread.start(
+    {
+      ...{ chat, servedModelName, apiKey, maxModelLen, allowedLocalMediaPath },
+      mostOpen: engine.maxSequences + maxQueue,
+      mostBytes: maxRequestBytes,
+      mostBytesTogether: BODIES_TOGETHER * maxRequestBytes,
+    },
+    { session, grammars: new Grammars(tokenizer), onError },
+  );
+  opened.use(api);
+  const owned = opened.move();
+  return {
+    listen: (host, port) => api.listen(host, port),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
 }

@@ -1,4 +1,4 @@
-/** Replies to chat requests in OpenAI's form, whole or as server-sent events. */
+/** Replies to chat requests in OpenAI's form: what all of them have, and those that are sent as a whole. */
 import { randomUUID } from 'node:crypto';
 import type { Draw } from '../generation/sampler.ts';
 import type { TokenBytes } from '../text/token-bytes.ts';
@@ -96,66 +96,5 @@ export class WholeReply implements CompletionListener {
       })),
       usage,
     };
-  }
-}
-
-/** A reply that is sent piece by piece. */
-export class StreamedReply implements CompletionListener {
-  readonly #head: ReplyHead;
-  readonly #writeLogProbs: LogProbWriter;
-  readonly #hasUsage: boolean;
-  readonly #send: (text: string) => void;
-  readonly #begun = new Set<number>();
-
-  /**
-   * @param hasUsage whether a last chunk tells the numbers of tokens
-   * @param send     sends a piece of the body
-   */
-  constructor(
-    head: ReplyHead,
-    hasUsage: boolean,
-    writeLogProbs: LogProbWriter,
-    send: (text: string) => void,
-  ) {
-    this.#head = head;
-    this.#hasUsage = hasUsage;
-    this.#writeLogProbs = writeLogProbs;
-    this.#send = send;
-  }
-
-  readonly onText: CompletionListener['onText'] = (index, text, draws) => {
-    const role = this.#begun.has(index) ? {} : { role: 'assistant' };
-    this.#begun.add(index);
-    this.#chunk([
-      {
-        index,
-        delta: { ...role, content: text },
-        logprobs: this.#writeLogProbs?.(draws) ?? null,
-        finish_reason: null,
-      },
-    ]);
-  };
-
-  readonly onFinish: CompletionListener['onFinish'] = (index, reason) => {
-    if (!this.#begun.has(index)) this.onText(index, '', []);
-    this.#chunk([{ index, delta: {}, logprobs: null, finish_reason: reason }]);
-  };
-
-  /** Ends the reply. */
-  end(usage: Usage): void {
-    if (this.#hasUsage) this.#chunk([], usage);
-    this.#send('data: [DONE]\n\n');
-  }
-
-  /** Ends the reply with an error, in place of the rest. */
-  fail(body: object): void {
-    this.#send(`data: ${JSON.stringify(body)}\n\n`);
-  }
-
-  #chunk(choices: readonly object[], usage: Usage | null = null): void {
-    const { id, created, model } = this.#head;
-    const used = this.#hasUsage ? { usage } : {};
-    const chunk = { id, object: 'chat.completion.chunk', created, model, choices, ...used };
-    this.#send(`data: ${JSON.stringify(chunk)}\n\n`);
   }
 }

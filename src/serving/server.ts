@@ -2,8 +2,7 @@
  * HTTP server of OpenAI's chat API over one engine.
  *
  * Requests join the engine's running batch as they come (continuous batching), up to a number of open ones; more are
- * told to come again. A client that leaves frees its slot. Disposing drains: the server takes no more requests, and
- * resolves when those that are open are answered.
+ * told to come again. A client that leaves frees its slot.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -24,10 +23,11 @@ import {
   type Routes,
 } from './http.ts';
 import { errorReply, isRefusal, refusal } from './refusal.ts';
-import { logProbWriter, replyHead, StreamedReply, WholeReply } from './replies.ts';
+import { logProbWriter, replyHead, WholeReply } from './replies.ts';
+import { StreamedReply } from './streamed-reply.ts';
 
 /** Everything that a server needs. */
-export interface ServerOptions extends CompletionTools, ConversationOptions, BodyLimits {
+interface ServerOptions extends CompletionTools, ConversationOptions, BodyLimits {
   /** Name of the model in requests and replies. */
   readonly servedModelName: string;
   /** Key that requests must bring; null takes all. */
@@ -36,8 +36,6 @@ export interface ServerOptions extends CompletionTools, ConversationOptions, Bod
   readonly mostOpen: number;
   /** Hears of errors that are the server's own. */
   readonly onError: (error: unknown) => void;
-  /** Engine and session, which are disposed behind the server. */
-  readonly owned: AsyncDisposable;
 }
 
 /** Time for a request's header, and for all of it, in ms. Slow senders hold no connection for long. */
@@ -47,8 +45,8 @@ const REQUEST_MS = 60_000;
 const READER_MS = 30_000;
 const MOST_CONNECTIONS = 1024;
 
-/** A server, from `listen` until it is disposed. */
-export class ChatServer implements AsyncDisposable {
+/** A server, from `listen` to `close`. */
+export class ChatServer {
   readonly #options: ServerOptions;
   readonly #bodies: BodyReader;
   readonly #server: Server;
@@ -71,8 +69,8 @@ export class ChatServer implements AsyncDisposable {
     return listenAt(this.#server, host, port);
   }
 
-  /** Drains and closes the server. */
-  async #close(): Promise<void> {
+  /** Takes no more requests. @returns once those that are open are answered */
+  async close(): Promise<void> {
     if (!this.#server.listening) return;
     this.#isDraining = true;
     const closed = once(this.#server, 'close');
@@ -85,11 +83,6 @@ export class ChatServer implements AsyncDisposable {
     enough.abort();
     this.#server.closeAllConnections();
     await closed;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#close();
-    await this.#options.owned[Symbol.asyncDispose]();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -182,10 +175,7 @@ export class ChatServer implements AsyncDisposable {
       return;
     }
     const hasUsage = request.streamOptions?.includeUsage === true;
-    const reply = new StreamedReply(head, hasUsage, writeLogProbs, (piece) => {
-      if (!response.headersSent) response.writeHead(200, streamHeaders);
-      response.write(piece);
-    });
+    const reply = new StreamedReply(head, hasUsage, writeLogProbs, response);
     try {
       reply.end(await complete(request, prompt, options, reply, left.signal));
     } catch (error) {
@@ -193,15 +183,8 @@ export class ChatServer implements AsyncDisposable {
       options.onError(error);
       reply.fail(errorReply(error).body);
     }
-    response.end();
   }
 }
-
-const streamHeaders = {
-  'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache',
-  'x-accel-buffering': 'no',
-};
 
 function draining(): Error {
   return refusal(503, 'the server is closing', { headers: { connection: 'close' } });

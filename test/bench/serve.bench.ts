@@ -42,11 +42,11 @@ export async function benchServe(): Promise<void> {
     const { model: directory } = await writeDemo(join(folder, 'demo'), { seed: 1 });
     const threads = availableParallelism();
     using model = await openModel(directory, { device: 'cpu', threads, imageDir: undefined });
-    const { checkpoint, device, arena, samples } = model;
+    const { checkpoint, device, arena, samples, settings: chat } = model;
     const { config } = checkpoint;
     const limits = { maxNumSeqs: CLIENTS, maxModelLen: 512 };
     await using server = await openServer(
-      { config, device, arena, samples },
+      { config, device, arena, chat, tokenizer: samples.tokenizer },
       {
         ...limits,
         servedModelName: MODEL,

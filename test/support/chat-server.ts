@@ -1,9 +1,9 @@
 import OpenAI from 'openai';
-import { DEFAULT_KEYS } from '../../src/data/row.ts';
-import { sampleOptions } from '../../src/data/sample-options.ts';
+import type { ChatSettings } from '../../src/data/sample-options.ts';
 import { openDevice } from '../../src/device/open.ts';
 import { loadCheckpoint } from '../../src/model/checkpoint/checkpoint.ts';
 import { openServer, type ServerSettings } from '../../src/serving/open-server.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { goldenPath } from './golden.ts';
 
 /** A server of the golden model with vision, and the official client of the API. */
@@ -20,23 +20,17 @@ export async function serveGolden(settings: Partial<ServerSettings> = {}): Promi
   const directory = goldenPath('micro-vl');
   const { config, arena } = await loadCheckpoint(directory);
   const device = opened.use(openDevice({ threads: 1 }));
-  const samples = sampleOptions({
-    ...DEFAULT_KEYS,
+  const chat: ChatSettings = {
     model: config,
     tokenizerPath: directory,
-    imageDir: null,
-    formatPrompt: null,
     overrideChatTemplate: null,
     minPixels: null,
     maxPixels: null,
     videoFps: 2,
-    limitImages: 0,
-    maxPromptLength: Number.MAX_SAFE_INTEGER,
-    maxResponseLength: Number.MAX_SAFE_INTEGER,
-  });
+  };
   const errors: unknown[] = [];
   const server = await openServer(
-    { config, device, arena, samples },
+    { config, device, arena, chat, tokenizer: Tokenizer.load(directory) },
     {
       servedModelName: 'micro/vl',
       apiKey: null,

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { serveGolden, type ServedGolden } from '../../support/chat-server.ts';
 
@@ -69,6 +68,7 @@ const bodies: readonly string[] = [
   chat({ stream_options: {} }),
   chat({ response_format: { type: 'json_schema' } }),
   schema({ $ref: '#' }),
+  schema({ description: 'deep' }).replace('"deep"', '['.repeat(50_000) + ']'.repeat(50_000)),
   schema({ type: 'string', minLength: 1e9 }),
   schema({ $defs: doubled(40), $ref: '#/$defs/0' }),
   regex('((((a{1000}){1000}){1000}){1000})'),
@@ -109,12 +109,13 @@ describe('a server under hostile requests', () => {
 
   /** Bytes on a socket that is closed a moment later. */
   const raw = async (text: string): Promise<void> => {
-    const socket = connect(Number(new URL(served.address).port), '127.0.0.1');
+    const socket = connect(Number(new URL(served.address).port), '127.0.0.1', () => {
+      socket.write(text);
+      setTimeout(() => socket.destroy(), 5);
+    });
+    // The server may reset it sooner.
     socket.on('error', () => undefined).resume();
-    await once(socket, 'connect');
-    socket.write(text);
-    setTimeout(() => socket.destroy(), 5);
-    await once(socket, 'close');
+    await new Promise((resolve) => socket.once('close', resolve));
   };
   const head =
     'POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';
