@@ -117,7 +117,7 @@ const roles: Readonly<Record<string, readonly string[]>> = {
       'actors/environment',
       'actors/rollout',
     ],
-    ...['actors/joint', 'actors/reference', 'actors/learner', 'actors/critic'],
+    ...['actors/joint', 'actors/reference', 'actors/learner', 'actors/critic', 'src/plan'],
   ],
   'actors/index': [
     ...['transport/tensor-codec', 'actors/runtime', 'actors/reward', 'actors/run-folder'],
@@ -170,12 +170,14 @@ const arrows: Readonly<Record<string, readonly string[]>> = {
     'src/serving',
   ],
   'src/training': [...engine, ...content, 'src/optim', 'src/metrics'],
+  'src/plan': [...engine, ...content, ...learning],
   ...bytes,
   ...roles,
   'src/index': everything,
   'src/cli': [
     ...everything,
     'src/doctor',
+    'src/plan',
     'src/serving',
     ...Object.keys(bytes),
     ...Object.keys(roles),

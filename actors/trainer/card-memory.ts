@@ -1,73 +1,30 @@
 import { openDevice, type DeviceName } from '../../src/device/open.ts';
 import { CxmindError } from '../../src/errors.ts';
-import { strategies } from '../../src/optim/adamw-graph.ts';
-import { bytesPerElement } from '../../src/tensor/dtype.ts';
-import { isSteppedItself } from '../../src/training/device-weights.ts';
+import { keptOnCard as keptByCard, type Kept } from '../../src/plan/kept.ts';
 import type { LoadedModel } from './models.ts';
 import type { PolicyPlan, RunPlan } from './plan.ts';
-
-/** Something that lies in a card's memory from a run's beginning to its end. */
-export interface Kept {
-  readonly what: string;
-  readonly bytes: number;
-}
 
 /** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
 export function keptOnCard(
   plan: Pick<RunPlan, 'policy' | 'critic' | 'reference' | 'placement' | 'step'>,
   { policy, critic }: { readonly policy: LoadedModel; readonly critic: LoadedModel | null },
 ): Kept[] {
-  const { learners } = plan.placement;
-  const reference = policy.adapter === null ? plan.reference?.model : undefined;
-  return [
-    ...keptOf('policy', policy, plan.policy.settings.optimization, learners),
-    ...(plan.step.maxStaleness > 0 && !policy.isOffloaded ? [secondCopyOf(policy)] : []),
-    ...(critic && plan.critic
-      ? keptOf('critic', critic, plan.critic.settings.optimization, learners)
-      : []),
-    ...(reference === undefined || reference.isOffloaded
-      ? []
-      : [
-          {
-            what: `reference, ${reference.computeDType}`,
-            bytes: policy.arena.layout.length * bytesPerElement(reference.computeDType),
-          },
-        ]),
-  ];
-}
-
-/** The weights that rollouts read while the learners step theirs. Those under adapters never change, and have no copy. */
-function secondCopyOf({ arena, adapter, computeDType }: LoadedModel): Kept {
-  const { length } = (adapter?.arena ?? arena).layout;
-  return {
-    what: `policy for rollouts ahead, ${computeDType}`,
-    bytes: length * bytesPerElement(computeDType),
-  };
-}
-
-function keptOf(
-  name: string,
-  { arena, adapter, computeDType, isOffloaded, frozenLength }: LoadedModel,
-  { storage, strategy, offloadsState }: PolicyPlan['settings']['optimization'],
-  learners: number,
-): Kept[] {
-  const all = arena.layout.length + (adapter?.arena.layout.length ?? 0);
-  const trained = adapter?.arena.layout.length ?? arena.layout.length - frozenLength;
-  const hasMasters = !isSteppedItself({ dtype: computeDType }, storage);
-  const { states, stateDType } = strategies[strategy];
-  const state = (states.length * bytesPerElement(stateDType) * trained) / learners;
-  return [
-    {
-      what: `${name}, ${computeDType}`,
-      bytes: isOffloaded ? 0 : all * bytesPerElement(computeDType),
-    },
-    { what: `${name}'s weights in f32`, bytes: hasMasters ? (4 * trained) / learners : 0 },
-    {
-      what: `${name}'s gradients, f32`,
-      bytes: 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners),
-    },
-    { what: `${name}'s optimizer, ${stateDType}`, bytes: offloadsState ? 0 : state },
-  ].filter(({ bytes }) => bytes > 0);
+  const modelOf = (
+    name: 'policy' | 'critic',
+    { arena, adapter, ...model }: LoadedModel,
+    { optimization }: Pick<PolicyPlan['settings'], 'optimization'>,
+  ) => ({
+    ...{ ...model, name, optimization },
+    length: arena.layout.length,
+    adapterLength: adapter?.arena.layout.length ?? null,
+  });
+  return keptByCard({
+    policy: modelOf('policy', policy, plan.policy.settings),
+    critic: critic && plan.critic && modelOf('critic', critic, plan.critic.settings),
+    reference: policy.adapter === null ? (plan.reference?.model ?? null) : null,
+    learners: plan.placement.learners,
+    isAhead: plan.step.maxStaleness > 0,
+  });
 }
 
 /**

@@ -10,6 +10,7 @@ import { Init } from './init.ts';
 import { Launch } from './launch.ts';
 import { Merge } from './merge.ts';
 import { Node } from './node.ts';
+import { Plan } from './plan.ts';
 import { Quickstart } from './quickstart.ts';
 import { Score } from './score.ts';
 import { Serve } from './serve.ts';
@@ -30,6 +31,7 @@ export const commands = {
   launch: Launch,
   merge: Merge,
   node: Node,
+  plan: Plan,
   quickstart: Quickstart,
   score: Score,
   serve: Serve,

@@ -12,6 +12,7 @@ import { GraphSampler } from './graph-sampler.ts';
 import { KernelSampler } from './kernel-sampler.ts';
 import { PagedDecoder } from './paged-decoder.ts';
 import { HostSampler } from './cpu/sampler.ts';
+import { decoderFor, mostSequences, passTokensOn, type DecoderSize } from './limits.ts';
 import { NEVER } from './logit-control.ts';
 import { Prefill } from './prefill.ts';
 import {
@@ -28,23 +29,10 @@ import { Schedule, type Intake, type ScheduleTools } from './schedule.ts';
 import { GenerationSession } from './session.ts';
 import type { DecoderOptions, StepDecoder } from './step-decoder.ts';
 
-/** Multiple, in tokens, that the capacity of a cache is rounded up to, so that similar calls share one cache. */
-const CAPACITY_STEP = 128;
-/** Default number of sequences decoded together. Kernels read the weights once for all of them. */
-const SEQUENCES = { withKernels: 256, without: 32 };
-/** Most prompt tokens of a prefill pass in host memory. The activations of more do not fit in a core's caches. */
-const HOST_PASS_TOKENS = 1024;
 /** Decoding steps between two turns of the event loop, in a call whose results nobody reads before its end. */
 const STEPS_PER_TURN = 16;
 /** Default share of a device's free memory for the cache. */
 const MEMORY_SHARE = 0.6;
-
-/** The size of a decoder that some work needs. */
-interface DecoderSize {
-  readonly responses: number;
-  /** Tokens of the longest sequence. */
-  readonly capacity: number;
-}
 
 /** The sampler of a device, and the decoder that goes with it. */
 interface Backend {
@@ -151,9 +139,7 @@ export class GenerationEngine implements Disposable {
 
   /** Most sequences decoded together. */
   get maxSequences(): number {
-    return (
-      this.#options.maxSequences ?? SEQUENCES[this.#device.hasKernels ? 'withKernels' : 'without']
-    );
+    return mostSequences(this.#device, this.#options);
   }
 
   /**
@@ -168,13 +154,11 @@ export class GenerationEngine implements Disposable {
     owner: object = {},
   ): Promise<void> {
     return this.#turns.run(async () => {
-      const { maxPrefillTokens } = this.#options;
-      const isHost = this.#device.host !== null;
       const kept = this.#owner === owner ? this.#decoder : undefined;
       const decoder = kept ?? (await this.#decoderOf(size));
       this.#owner = owner;
       const tools = {
-        passTokens: isHost ? Math.min(HOST_PASS_TOKENS, maxPrefillTokens) : maxPrefillTokens,
+        passTokens: passTokensOn(this.#device, this.#options),
         prefill: this.#prefill,
         sampler: this.#backend.sampler,
         decoder,
@@ -197,11 +181,7 @@ export class GenerationEngine implements Disposable {
 
   /** The decoder of the last call if it is large enough, else a new one. */
   async #decoderOf(size: DecoderSize): Promise<StepDecoder> {
-    const { hasKernels } = this.#device;
-    const { maxSequences } = this;
-    // A device with kernels has a cache for no more sequences than the call asks for.
-    const slots = hasKernels ? Math.min(maxSequences, Math.max(1, size.responses)) : maxSequences;
-    const capacity = Math.ceil(size.capacity / CAPACITY_STEP) * CAPACITY_STEP;
+    const { slots, capacity } = decoderFor(this.#device, this.#options, size);
     const last = this.#decoder;
     if (last !== undefined && last.capacity >= capacity && last.slots >= slots) {
       last.clear();

@@ -1,6 +1,6 @@
 /** The encoder from graphs to ONNX models: bytes of a ModelProto, and the custom ops that its nodes name. */
-import { fuse } from './fuse/fuse.ts';
-import type { Graph, Value, ValueType } from './ir.ts';
+import { fuse, type Fused } from './fuse/fuse.ts';
+import type { Graph, Node, Value, ValueType } from './ir.ts';
 import type { Step } from './kernel.ts';
 import { encodeModel, valueInfo } from './onnx-proto.ts';
 import { OnnxWriter, type Ends } from './onnx-writer.ts';
@@ -30,6 +30,18 @@ interface EncodedModel {
   readonly kernelNodes: readonly KernelNode[];
 }
 
+/** A graph as a target runs it: lowered, without dead nodes, and the nodes and kernels in the order of their runs. */
+interface Schedule {
+  readonly graph: Graph;
+  readonly units: readonly (Node | Fused)[];
+}
+
+/** Lowers a graph to a target, and fuses what the target fuses. */
+export function scheduled(graph: Graph, target: Target): Schedule {
+  const pruned = prune(lower(graph, target));
+  return { graph: pruned, units: target.isFusing === true ? fuse(pruned) : pruned.nodes };
+}
+
 /**
  * Encodes a graph for a target that runs every node by its provider.
  *
@@ -49,8 +61,7 @@ export function encode(graph: Graph, target: Target = cpu): Uint8Array {
  * @throws GRAPH_INVALID when a symbolic dimension must be computed and no input's shape has it
  */
 export function encodeWithKernels(graph: Graph, target: Target): EncodedModel {
-  const pruned = prune(lower(graph, target));
-  const units = target.isFusing === true ? fuse(pruned) : pruned.nodes;
+  const { graph: pruned, units } = scheduled(graph, target);
   const writer = new OnnxWriter(pruned, units);
   const kernelNodes: KernelNode[] = [];
   const write = (name: string, { inputs, outputs }: Ends, steps: readonly Step[]): void => {

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { isHubId } from '../config/names.ts';
 import type { Config } from '../config/schema.ts';
 import { exists } from '../files.ts';
@@ -25,6 +26,25 @@ export async function modelDirectory(
   if (!isHubId(model)) return model;
   const repository = await openRepository('model', model, settings);
   await repository.fetch(repository.files.filter((path) => CHECKPOINT_FILE.test(path)));
+  return repository.directory;
+}
+
+/**
+ * Finds a directory with the `config.json` of a model, of which nothing else need be there. From the hub, that file and
+ * those of the tokenizer and the processors are downloaded, and no weights.
+ *
+ * @throws as `modelDirectory`
+ */
+export async function configDirectory(
+  model: string,
+  settings: HubSettings = hubSettings(),
+): Promise<string> {
+  if (await exists(join(model, 'config.json'))) return model;
+  if ((await exists(model)) || !isHubId(model)) return modelDirectory(model, settings);
+  const repository = await openRepository('model', model, settings);
+  await repository.fetch(
+    repository.files.filter((path) => CHECKPOINT_FILE.test(path) && !/\.safetensors$/.test(path)),
+  );
   return repository.directory;
 }
 

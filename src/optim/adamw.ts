@@ -25,6 +25,12 @@ const SLICE = 2 ** 17;
 /** Elements updated at a time on a device to which they are copied: enough to make the copy worth its start. */
 const FAR_SLICE = 2 ** 22;
 
+/** Elements of an array that AdamW updates at a time. @param isFar true where some of them are copied to the device */
+export function elementsAtOnce(device: Device, length: number, isFar: boolean): number {
+  if (!device.isAddressable) return length;
+  return device.host !== null ? SLICE : isFar ? FAR_SLICE : length;
+}
+
 /** The arrays that AdamW updates, and its constants. */
 export interface AdamWOptions {
   /** Parameters `[N]`, updated in place; bf16 only where `storage` is. */
@@ -109,8 +115,7 @@ export class AdamW implements Disposable {
     }
     const arrays = [parameters, ...(working === undefined ? [] : [working])];
     const isFar = offloadsState || arrays.some((array) => !('device' in array));
-    const atOnce = device.host !== null ? SLICE : isFar ? FAR_SLICE : length;
-    this.#slice = device.isAddressable ? atOnce : length;
+    this.#slice = elementsAtOnce(device, length, isFar);
     const graph = strategy.graph({
       ...options,
       storage,

@@ -65,6 +65,16 @@ export class KvCache {
     this.#values = block(headDim);
   }
 
+  /** Bytes that are in use where the first `slots` slots have sequences of up to `tokens` tokens. */
+  static bytesInUse(
+    { layers, kvHeads, capacity, headDim }: CacheShape,
+    slots: number,
+    tokens: number,
+  ): number {
+    const rows = layers * slots * kvHeads * lengthFor(tokens, capacity);
+    return rows * (2 * headDim + 1) * Float32Array.BYTES_PER_ELEMENT;
+  }
+
   /** Positions of every sequence that attention reads, empty ones among them. */
   get length(): number {
     return this.#length;
@@ -79,10 +89,7 @@ export class KvCache {
   reserve(tokens: number, slots: number): void {
     if (tokens <= this.#length) return;
     const { capacity, kvHeads } = this.shape;
-    const [from, to] = [
-      this.#length,
-      Math.min(capacity, Math.ceil(tokens / LENGTH_STEP) * LENGTH_STEP),
-    ];
+    const [from, to] = [this.#length, lengthFor(tokens, capacity)];
     this.#length = to;
     for (const block of [...this.#keys, ...this.#values]) {
       const width = block.shape[1]!;
@@ -182,4 +189,9 @@ export class KvCache {
       data: data.subarray(0, groups * this.#length * width),
     };
   }
+}
+
+/** Positions of every sequence that a cache has where the longest one has so many tokens. */
+export function lengthFor(tokens: number, capacity: number): number {
+  return Math.min(capacity, Math.ceil(tokens / LENGTH_STEP) * LENGTH_STEP);
 }

@@ -19,7 +19,7 @@ import { rowsKernel } from './rows-kernel.ts';
 import { extentIn } from './space.ts';
 
 /** Nodes that run as one kernel, or as the two of a sum over rows. */
-interface Fused {
+export interface Fused {
   readonly name: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];

@@ -1,0 +1,202 @@
+/** The plans of a config on machines: the config as each of them would run it, counted and estimated. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { planRun } from '../../actors/trainer/plan.ts';
+import { withDevice } from '../../actors/trainer/this-machine.ts';
+import { configInvalid } from '../check/issues.ts';
+import { nearestOf } from '../check/nearest.ts';
+import { configFrom } from '../config/load.ts';
+import { readSource, sourceList } from '../config/names.ts';
+import type { Config } from '../config/schema.ts';
+import { CxmindError } from '../errors.ts';
+import { configDirectory } from '../hub/model.ts';
+import { parameterCount } from '../model/weights/arena-layout.ts';
+import { advise, type Tried } from '../plan/advice.ts';
+import { countStep, type CountedStep, type RunModels, type StepData } from '../plan/count.ts';
+import { dataPrompts, repeated, type DataPrompts } from '../plan/data.ts';
+import { estimated } from '../plan/estimate.ts';
+import { readMachines, thisMachine, type Machine } from '../plan/machines.ts';
+import { madePrompts } from '../plan/prompts.ts';
+import type { MachinePlan } from '../plan/report.ts';
+import { sizedModel } from '../plan/sizes.ts';
+import { builtInRewards } from '../reward/registry.ts';
+import { packageRoot } from './package-root.ts';
+
+/** Flags of the command, besides the items of the config. */
+export interface PlanFlags {
+  readonly machine?: readonly string[] | undefined;
+  readonly machines?: string | undefined;
+  readonly 'prompt-tokens'?: number | undefined;
+  readonly 'response-tokens'?: number | undefined;
+  readonly pictures?: number | undefined;
+  readonly picture?: readonly [number, number] | undefined;
+  readonly prompts?: number | undefined;
+}
+
+/** Bytes of a run's process beside its models, where this machine was not calibrated: six threads, and what they load. */
+const BASE_BYTES = 600 * 2 ** 20;
+/** Size of a picture that nobody gave. */
+const USUAL_PICTURE = [512, 512] as const;
+
+/** Plans a config on the machines that were asked for, or on all of the table. */
+export async function plansOf(
+  items: readonly string[],
+  flags: PlanFlags,
+): Promise<{ readonly head: string; readonly plans: readonly MachinePlan[] }> {
+  const planner = new Planner(items, flags);
+  const machines = await machinesOf(flags);
+  const plans: MachinePlan[] = [];
+  for (const machine of machines) {
+    const first = await planner.tryOn(machine, []);
+    const advice = first.estimate.fits
+      ? []
+      : await advise(first, (more) => planner.tryOn(machine, more));
+    plans.push({ estimate: first.estimate, steps: first.steps, advice });
+  }
+  return { head: planner.head, plans };
+}
+
+async function machinesOf({ machine: wanted, machines: file }: PlanFlags): Promise<Machine[]> {
+  const shipped = await readMachines(join(packageRoot(), 'configs/machines.yaml'));
+  const own = file === undefined ? [] : await readMachines(file);
+  const byName = new Map([thisMachine(), ...shipped, ...own].map((one) => [one.name, one]));
+  if (wanted === undefined) return [...byName.values()];
+  return wanted.map((name) => {
+    const found = byName.get(name);
+    if (found !== undefined) return found;
+    const nearest = nearestOf(name, [...byName.keys()]);
+    const way =
+      nearest === undefined
+        ? `there are ${[...byName.keys()].join(', ')}`
+        : `did you mean ${nearest}?`;
+    throw new CxmindError('CONFIG_INVALID', `--machine: no machine ${name}; ${way}`);
+  });
+}
+
+/** A run on a machine, and the steps it has. */
+interface TriedRun extends Tried {
+  readonly steps: number | null;
+}
+
+/** The planner of one config. What does not depend on the machine is counted once. */
+class Planner {
+  readonly #items: readonly string[];
+  readonly #flags: PlanFlags;
+  readonly #counted = new Map<string, Promise<CountedStep>>();
+  readonly #data = new Map<string, Promise<DataPrompts | null>>();
+  /** A line on the model and a step of it. */
+  head = '';
+
+  constructor(items: readonly string[], flags: PlanFlags) {
+    this.#items = items;
+    this.#flags = flags;
+  }
+
+  /** Plans the config with further items on a machine. @throws CONFIG_INVALID for a config that would not train */
+  async tryOn(machine: Machine, more: readonly string[]): Promise<TriedRun> {
+    const config = await this.#configOn(machine, more);
+    const run = planRun(config);
+    const policy = await sizedModel(run.policy.model, 'policy');
+    const critic = run.critic && (await sizedModel(run.critic.model, 'value'));
+    const { step, rows } = await this.#stepData(config, { policy, critic });
+    const kind = run.policy.model.devices[0] === 'cpu' ? 'cpu' : 'cuda';
+    const key = [kind, run.placement.learners, ...more].join(' ');
+    const counted = this.#counted.get(key) ?? countStep(run, { policy, critic }, step);
+    this.#counted.set(key, counted);
+    if (more.length === 0) this.head = headOf(policy, await counted, config);
+    const estimate = estimated(await counted, machine, run.policy.model.computeDType, {
+      memoryShare: run.rollout.engine.memoryShare,
+      process: { baseBytes: BASE_BYTES },
+    });
+    const prompts = this.#flags.prompts ?? rows;
+    const steps = config.trainer.maxSteps ?? (prompts === null ? null : run.stepsOver(prompts));
+    return { run, estimate, steps };
+  }
+
+  async #configOn(machine: Machine, more: readonly string[]): Promise<Config> {
+    const { config, issues } = await configFrom([...this.#items, ...more], {
+      ...{ purpose: null, packageRoot: packageRoot(), rewards: builtInRewards },
+    });
+    if (issues.length > 0) throw configInvalid(issues);
+    const { cards } = machine;
+    const { device } = config.trainer;
+    const wanted = device === 'auto' ? (cards === null ? 'cpu' : 'cuda') : device;
+    const given = { ...config, trainer: { ...config.trainer, device: wanted } };
+    const placed = withDevice(given, () => undefined, {
+      tryDevice: () => {
+        if (cards !== null) return;
+        throw new CxmindError('DEVICE_MISSING', `device ${wanted}: ${machine.name} has no card`);
+      },
+      countCards: () => cards?.count ?? 0,
+    });
+    return withConfigDirectories(placed);
+  }
+
+  /** The prompts of a step, and the rows of the training set where it is here. */
+  async #stepData(
+    config: Config,
+    { policy }: RunModels,
+  ): Promise<{ readonly step: StepData; readonly rows: number | null }> {
+    const { rolloutBatchSize, maxPromptLength, maxResponseLength } = config.data;
+    const flags = this.#flags;
+    const responseTokens = flags['response-tokens'] ?? maxResponseLength;
+    const own = await this.#ownPrompts(config, policy);
+    if (own !== null && flags['prompt-tokens'] === undefined) {
+      const prompts = repeated(own.prompts, rolloutBatchSize);
+      return { step: { prompts, responseTokens }, rows: own.rows };
+    }
+    const lengths = {
+      promptTokens: flags['prompt-tokens'] ?? maxPromptLength,
+      responseTokens,
+      pictures: flags.pictures ?? (policy.config.vision === null ? 0 : 1),
+      picture: flags.picture ?? USUAL_PICTURE,
+    };
+    const prompts = madePrompts(policy.config, lengths, rolloutBatchSize);
+    return { step: { prompts, responseTokens }, rows: own?.rows ?? null };
+  }
+
+  /** Prompts of the training set; null where it, or the tokenizer, is not on this machine. */
+  async #ownPrompts(
+    config: Config,
+    { config: model }: RunModels['policy'],
+  ): Promise<DataPrompts | null> {
+    const sources = sourceList(config.data.trainFiles);
+    const { data } = planRun(config).task;
+    const isHere =
+      sources.length > 0 &&
+      sources.every((source) => readSource(source).kind === 'path') &&
+      existsSync(join(data.tokenizerPath, 'tokenizer.json'));
+    if (!isHere) return null;
+    const key = JSON.stringify([sources, data.tokenizerPath]);
+    const known = this.#data.get(key) ?? dataPrompts(data, config.data.trainFiles, model);
+    this.#data.set(key, known);
+    return known;
+  }
+}
+
+/** The config with directories that have the `config.json` of its models; of a model on the hub that file alone is fetched. */
+async function withConfigDirectories(config: Config): Promise<Config> {
+  const { actor, critic } = config.worker;
+  const local = async <M extends { readonly modelPath: string | null }>(model: M): Promise<M> => ({
+    ...model,
+    modelPath: model.modelPath && (await configDirectory(model.modelPath)),
+  });
+  const worker = {
+    ...config.worker,
+    actor: { ...actor, model: await local(actor.model) },
+    critic: { ...critic, model: await local(critic.model) },
+  };
+  return { ...config, worker };
+}
+
+function headOf(
+  { config, layout }: RunModels['policy'],
+  { tokens }: CountedStep,
+  { data, worker }: Config,
+): string {
+  const responses = data.rolloutBatchSize * worker.rollout.n;
+  return (
+    `${config.architecture}, ${parameterCount(layout).toLocaleString('en')} parameters; a step has ` +
+    `${data.rolloutBatchSize} prompts with ${worker.rollout.n} responses each, ${Math.round(tokens / responses)} tokens a pair`
+  );
+}

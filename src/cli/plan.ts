@@ -1,0 +1,71 @@
+import { Errors, Flags } from '@oclif/core';
+import type { MachinePlan } from '../plan/report.ts';
+import { CxmindCommand } from './command.ts';
+import { itemArgs } from './config-items.ts';
+import { pathFlag } from './flags.ts';
+import { print, say } from './terminal.ts';
+
+const picture = Flags.custom<[number, number]>({
+  parse: (input) => {
+    const [width, height, ...rest] = input.split('x').map(Number);
+    const isSize = rest.length === 0 && [width, height].every((side) => Number(side) >= 1);
+    if (isSize) return Promise.resolve([width!, height!]);
+    return Promise.reject(
+      new Errors.CLIError(`--picture: expected WIDTHxHEIGHT in pixels, got "${input}"`),
+    );
+  },
+});
+
+export class Plan extends CxmindCommand {
+  static override summary = 'Say what memory and time a run would take, on which machines.';
+  static override description =
+    "A plan needs the config and the model's `config.json`; weights need not exist. Prompts are those of " +
+    '`data.train_files` where these are here, else of the lengths that flags give. Responses are as long as they may ' +
+    'be unless --response-tokens says less. The exit code is 1 where the run fits no machine that was asked for.';
+  static override usage = 'plan config=FILE [path.to.key=value ...]';
+  static override examples = [
+    '<%= config.bin %> plan config=configs/cx-closed.yaml worker.actor.model.model_path=MODEL',
+    '<%= config.bin %> plan config=configs/cx-closed.yaml worker.actor.model.model_path=MODEL --machine h100-x8',
+  ];
+  static override strict = false;
+  static override args = itemArgs;
+  static override flags = {
+    machine: Flags.string({
+      description: 'a machine of the table, or `this machine`; may be given several times',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    machines: pathFlag({
+      description: 'YAML file with further machines, as configs/machines.yaml',
+    }),
+    'prompt-tokens': Flags.integer({
+      description: 'tokens of a prompt, pictures included',
+      min: 2,
+    }),
+    'response-tokens': Flags.integer({ description: 'tokens of a response', min: 1 }),
+    pictures: Flags.integer({ description: 'pictures of a prompt', min: 0 }),
+    picture: picture({ description: 'size of a picture, WIDTHxHEIGHT' }),
+    prompts: Flags.integer({ description: 'prompts of the training set, for the hours', min: 1 }),
+    json: Flags.boolean({ description: 'print a line of JSON for each machine' }),
+  };
+
+  async run(): Promise<void> {
+    const { argv, flags } = await this.parse(Plan);
+    const { plansOf } = await import('./plan-machines.ts');
+    const { detailsOf, jsonOf, tableOf } = await import('../plan/report.ts');
+    const { head, plans } = await plansOf(argv as string[], flags);
+    if (flags.json) {
+      for (const plan of plans) await print(jsonOf(plan));
+    } else {
+      say(head);
+      await print(tableOf(plans));
+      const detailed = flags.machine === undefined ? plans.filter(isHere) : plans;
+      for (const plan of detailed) await print(`\n${detailsOf(plan)}`);
+    }
+    if (plans.every(({ estimate }) => !estimate.fits)) this.exit(1);
+  }
+}
+
+function isHere({ estimate }: MachinePlan): boolean {
+  return estimate.machine === 'this machine';
+}

@@ -1,0 +1,195 @@
+/** The work and the memory of one step of a run, counted part by part on devices that compute nothing. */
+import type { PromptInput } from '../model/pack.ts';
+import { modelModules } from '../model/parameters.ts';
+import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
+import { sizeOf } from '../tensor/tensor.ts';
+import { patchBytes } from '../tensor/patch-levels.ts';
+import { needsEntropies } from '../training/exploration.ts';
+import { learnerShares } from '../training/mini-batches.ts';
+import { CountedDevice, type DeviceKind, type DeviceMemory } from './counted/device.ts';
+import { noWork, type Work } from './counted/work.ts';
+import { countedGeneration, type CountedGeneration } from './generation.ts';
+import type { KeptRun } from './kept.ts';
+import { openCounted, scoringWork, updateWork, type CountedModel } from './passes.ts';
+import { madeResponses } from './prompts.ts';
+import type { PlannedModel, PlannedRun, PlannedTraining } from './settings.ts';
+import type { SizedModel } from './sizes.ts';
+
+/** Phases of a step, in their order, by the names of their metrics `timing_s/…`; generation in its two parts. */
+export const phases = [
+  'prefill',
+  'decode',
+  'old',
+  'ref',
+  'values',
+  'update_critic',
+  'update_actor',
+] as const;
+export type Phase = (typeof phases)[number];
+
+/** An actor with a device of its own. */
+export type ActorName = 'rollout' | 'learner' | 'reference' | 'critic';
+
+/** The models of a run, from their `config.json` alone. */
+export interface RunModels {
+  readonly policy: SizedModel;
+  readonly critic: SizedModel | null;
+}
+
+/** Prompts and responses that a run trains on in a step. */
+export interface StepData {
+  /** P prompts. */
+  readonly prompts: readonly PromptInput[];
+  /** Tokens of a response, as a mean; the memory has room for the longest. */
+  readonly responseTokens: number;
+}
+
+/** A step of a run, counted. */
+export interface CountedStep {
+  readonly kind: DeviceKind;
+  /** The work of one learner or rollout in each phase; those of others have as much at the same time. */
+  readonly work: Readonly<Record<Phase, Work>>;
+  /** The memory of each actor's device. */
+  readonly actors: Readonly<Partial<Record<ActorName, DeviceMemory>>>;
+  readonly cache: Pick<CountedGeneration, 'cacheBytes' | 'sequenceBytes'> & {
+    /** Bytes of the module with the most parameters, as it computes. */
+    readonly largestModuleBytes: number;
+  };
+  readonly kept: KeptRun;
+  /** Bytes of a step's prompts, responses and numbers by token in the leading process. */
+  readonly experienceBytes: number;
+  /** Prompt and response tokens that a step trains on. */
+  readonly tokens: number;
+}
+
+/** Counts a step of a run. */
+export async function countStep(
+  run: PlannedRun,
+  { policy, critic }: RunModels,
+  { prompts, responseTokens }: StepData,
+): Promise<CountedStep> {
+  const kind: DeviceKind = run.policy.model.devices[0] === 'cpu' ? 'cpu' : 'cuda';
+  const { learners } = run.placement;
+  const { n } = run.step.sampling;
+  const samples = madeResponses(prompts, n, responseTokens);
+  const own = learnerShares(samples, learners)[0]!.map((i) => samples[i]!);
+  const { settings, model } = run.policy;
+  const rollout = new CountedDevice(kind);
+  const rollouts = run.placement.rollouts ?? learners;
+  const generation = await countedGeneration(rollout, policy, {
+    prompts: prompts.slice(0, Math.ceil(prompts.length / rollouts)),
+    responses: n,
+    responseTokens,
+    longest: run.step.maxPromptLength + run.step.maxResponseLength,
+    engine: run.rollout.engine,
+    dtype: model.computeDType,
+  });
+  const trainer = trained(kind, policy, run.policy);
+  const withEntropies = needsEntropies(run.step.exploration);
+  const old = await scoringWork(trainer, own, settings.experienceMicroBatch, withEntropies);
+  const update = await updateWork(trainer, samples, {
+    ...{ settings, updates: run.step.policy, learners, dtype: model.computeDType },
+    entropyCoeff: run.step.exploration.entropyCoeff,
+  });
+  const reference = run.reference && scored(kind, policy, run.reference.model.computeDType);
+  const ref = reference && (await scoringWork(reference, samples, run.reference.microBatch));
+  const valuer = run.critic && critic && trained(kind, critic, run.critic);
+  const values =
+    valuer && (await scoringWork(valuer, own, run.critic.settings.experienceMicroBatch));
+  const updateCritic =
+    valuer &&
+    (await updateWork(valuer, samples, {
+      ...{ settings: run.critic.settings, updates: run.step.critic, learners },
+      dtype: run.critic.model.computeDType,
+    }));
+  const memoryOf = ({ device }: { readonly device: CountedDevice }): DeviceMemory => device.memory;
+  return {
+    kind,
+    work: {
+      prefill: generation.prefill,
+      decode: generation.decode,
+      old,
+      ref: ref ?? noWork,
+      values: values ?? noWork,
+      update_critic: updateCritic ?? noWork,
+      update_actor: update,
+    },
+    actors: {
+      rollout: rollout.memory,
+      learner: memoryOf(trainer),
+      ...(reference !== null && { reference: memoryOf(reference) }),
+      ...(valuer !== null && { critic: memoryOf(valuer) }),
+    },
+    cache: { ...generation, largestModuleBytes: largestModuleBytes(policy, model.computeDType) },
+    kept: keptRun(run, { policy, critic }),
+    experienceBytes: experienceBytes(prompts, samples.length * responseTokens),
+    tokens: samples.reduce(
+      (sum, { prompt }) => sum + prompt.tokenIds.data.length + responseTokens,
+      0,
+    ),
+  };
+}
+
+/** Bytes of numbers by response token: ids, log-probabilities of three models, values, advantages and returns. */
+const NUMBERS_BYTES = 7 * 4;
+/** Bytes of a prompt's token: its id and its positions. */
+const TOKEN_BYTES = 4 * 4;
+
+function experienceBytes(prompts: readonly PromptInput[], responseTokens: number): number {
+  const ofPrompts = prompts.reduce(
+    (sum, { tokenIds, pixelValues }) =>
+      sum + TOKEN_BYTES * tokenIds.data.length + (pixelValues ? patchBytes(pixelValues) : 0),
+    0,
+  );
+  return ofPrompts + NUMBERS_BYTES * responseTokens;
+}
+
+function largestModuleBytes({ config, head }: SizedModel, dtype: FloatDType): number {
+  const sizes = [...modelModules(config, head).values()].map(({ inputs }) =>
+    Object.values(inputs)
+      .flatMap(({ parameters }) => parameters)
+      .reduce((sum, { shape }) => sum + sizeOf(shape), 0),
+  );
+  return Math.max(...sizes) * bytesPerElement(dtype);
+}
+
+/** A trained model on a device of its own. */
+function trained(
+  kind: DeviceKind,
+  model: SizedModel,
+  {
+    model: { computeDType },
+    settings,
+  }: { readonly model: PlannedModel; readonly settings: PlannedTraining },
+): CountedModel {
+  const device = new CountedDevice(kind);
+  return openCounted(device, model, computeDType, settings.gradientCheckpointing);
+}
+
+/** The reference: the policy without its adapters, on a device of its own. */
+function scored(kind: DeviceKind, policy: SizedModel, dtype: FloatDType): CountedModel {
+  return openCounted(new CountedDevice(kind), { ...policy, adapter: null }, dtype, false);
+}
+
+function keptRun(run: PlannedRun, { policy, critic }: RunModels): KeptRun {
+  const modelOf = (
+    name: 'policy' | 'critic',
+    { layout, adapter, frozenLength }: SizedModel,
+    planned: { readonly model: PlannedModel; readonly settings: PlannedTraining },
+  ) => ({
+    name,
+    length: layout.length,
+    adapterLength: adapter?.layout.length ?? null,
+    frozenLength,
+    computeDType: planned.model.computeDType,
+    isOffloaded: planned.model.isOffloaded,
+    optimization: planned.settings.optimization,
+  });
+  return {
+    policy: modelOf('policy', policy, run.policy),
+    critic: critic && run.critic && modelOf('critic', critic, run.critic),
+    reference: policy.adapter === null ? (run.reference?.model ?? null) : null,
+    learners: run.placement.learners,
+    isAhead: run.step.maxStaleness > 0,
+  };
+}

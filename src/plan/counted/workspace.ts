@@ -1,0 +1,59 @@
+import type { Device } from '../../device/device.ts';
+import { SlabWorkspace } from '../../device/slab-workspace.ts';
+import type { DType } from '../../tensor/dtype.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { countedView, type CountedView } from './view.ts';
+
+/** Memory that is not there. */
+interface CountedSlab {
+  readonly byteLength: number;
+}
+
+/** Device of a workspace, and what it is told. */
+interface Owner {
+  readonly device: Device;
+  /** True while a recording is made, whose memory stays. */
+  readonly isRecording: () => boolean;
+  /** Hears of bytes that the workspace takes, or with a minus gives back. */
+  readonly hold: (bytes: number) => void;
+  readonly onPut: (tensor: Tensor) => void;
+}
+
+/** A workspace that is planned as those of devices are, slab by slab, and has no memory. */
+export class CountedWorkspace extends SlabWorkspace<CountedSlab> {
+  readonly #owner: Owner;
+  #isRecorded = false;
+
+  constructor(owner: Owner) {
+    super();
+    this.#owner = owner;
+  }
+
+  take<D extends DType>(dtype: D, shape: readonly number[]): CountedView<D> {
+    this.#isRecorded ||= this.#owner.isRecording();
+    this.cut(dtype, shape);
+    return countedView(this.#owner.device, dtype, shape);
+  }
+
+  /** A device that reads the host's memory takes a tensor as it is, any other a copy. */
+  put<D extends DType>(tensor: Tensor<D>): CountedView<D> {
+    const { device } = this.#owner;
+    if (device.host === null) this.take(tensor.dtype, tensor.shape);
+    this.#owner.onPut(tensor);
+    return { device, dtype: tensor.dtype, shape: tensor.shape, tensor };
+  }
+
+  /** Gives every tensor and all memory back, unless a recording works in it. */
+  trim(): void {
+    if (!this.#isRecorded) this.clear();
+  }
+
+  protected allocateSlab(byteLength: number): CountedSlab {
+    this.#owner.hold(byteLength);
+    return { byteLength };
+  }
+
+  protected freeSlab({ byteLength }: CountedSlab): void {
+    this.#owner.hold(-byteLength);
+  }
+}

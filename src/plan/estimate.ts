@@ -1,0 +1,128 @@
+/** A counted step on a machine: the seconds of its phases, the memory of its parts, and whether these fit. */
+import type { FloatDType } from '../tensor/dtype.ts';
+import { bytesPerElement } from '../tensor/dtype.ts';
+import { phases, type ActorName, type CountedStep, type Phase } from './count.ts';
+import type { DeviceMemory } from './counted/device.ts';
+import { weighed } from './counted/work.ts';
+import { keptOnCard, keptOnHost, type Kept } from './kept.ts';
+import { ratesOf, type Machine } from './machines.ts';
+
+/** The memory of a place, by part. */
+export interface Placed {
+  /** `card`, one of those there are, or `host`. */
+  readonly place: 'card' | 'host';
+  readonly parts: readonly Kept[];
+  /** Sum of the parts, which is the most that lies there at a time. */
+  readonly peakBytes: number;
+  readonly capacityBytes: number;
+  readonly fits: boolean;
+}
+
+/** A run on a machine. */
+export interface Estimate {
+  readonly machine: string;
+  readonly memory: readonly Placed[];
+  readonly fits: boolean;
+  readonly seconds: Readonly<Record<Phase, number>>;
+  readonly stepSeconds: number;
+  /** Prompt and response tokens that a second trains on. */
+  readonly tokensPerSecond: number;
+}
+
+/** Memory of a run's processes beside its models. */
+export interface ProcessMemory {
+  /** The process itself with its libraries and programs. */
+  readonly baseBytes: number;
+}
+
+/** Estimates a step on a machine. */
+export function estimated(
+  counted: CountedStep,
+  machine: Machine,
+  dtype: FloatDType,
+  run: { readonly memoryShare: number; readonly process: ProcessMemory },
+): Estimate {
+  const rates = ratesOf(machine, counted.kind, dtype);
+  const seconds = Object.fromEntries(
+    phases.map((phase) => [phase, weighed(counted.work[phase], rates)]),
+  ) as Record<Phase, number>;
+  const stepSeconds = phases.reduce((sum, phase) => sum + seconds[phase], 0);
+  const memory = memoryOn(counted, machine, run);
+  return {
+    machine: machine.name,
+    memory,
+    fits: memory.every(({ fits }) => fits),
+    seconds,
+    stepSeconds,
+    tokensPerSecond: counted.tokens / stepSeconds,
+  };
+}
+
+function memoryOn(
+  counted: CountedStep,
+  machine: Machine,
+  { memoryShare, process }: { readonly memoryShare: number; readonly process: ProcessMemory },
+): Placed[] {
+  const isOnCard = counted.kind === 'cuda';
+  const ofHost = [
+    ...keptOnHost(counted.kept, isOnCard),
+    ...(isOnCard ? [] : computingParts(counted, counted.cache.cacheBytes)),
+    { what: 'prompts, responses and experience', bytes: counted.experienceBytes },
+    { what: 'process, threads and libraries', bytes: process.baseBytes },
+  ];
+  const host = placed('host', ofHost, machine.host.memoryGib * 2 ** 30);
+  if (!isOnCard) return [host];
+  const capacity = (machine.cards?.memoryGib ?? 0) * 2 ** 30;
+  const kept = keptOnCard(counted.kept);
+  const free = capacity - sumOf(kept);
+  const { cacheBytes, sequenceBytes } = counted.cache;
+  const cache = Math.max(sequenceBytes, Math.min(cacheBytes, memoryShare * free));
+  return [placed('card', [...kept, ...computingParts(counted, cache)], capacity), host];
+}
+
+/**
+ * Memory that computing takes. On a card, the actors give back the memory of their passes one after the other, so the largest
+ * counts. Weights that are offloaded are on it while they are used: all of the policy's with its cache while responses are
+ * sampled, one module's in any other pass.
+ */
+function computingParts({ kind, actors, kept, cache }: CountedStep, cacheBytes: number): Kept[] {
+  const { policy, reference } = kept;
+  const memories = Object.entries(actors) as [ActorName, DeviceMemory][];
+  const sum = (values: readonly number[]): number => values.reduce((all, one) => all + one, 0);
+  const inside = memories.map(([, memory]) => memory.inside);
+  const isCard = kind === 'cuda';
+  const stagedBy = (name: ActorName): number => {
+    if (!isCard) return 0;
+    if (name === 'rollout') {
+      const weights = policy.length * bytesPerElement(policy.computeDType);
+      return policy.isOffloaded ? weights + cacheBytes : 0;
+    }
+    const isOffloaded =
+      name === 'reference' ? reference?.isOffloaded : kept[ownerOf[name]]?.isOffloaded;
+    return isOffloaded === true ? cache.largestModuleBytes : 0;
+  };
+  const passes = memories.map(([name, { workspaces }]) => workspaces + stagedBy(name));
+  return [
+    { what: 'activations of passes', bytes: isCard ? Math.max(...passes) : sum(passes) },
+    {
+      what: "tensors inside of programs, in ONNX Runtime's arenas",
+      bytes: isCard ? sum(inside) : Math.max(...inside),
+    },
+    {
+      what: 'cache of keys and values',
+      bytes: isCard && policy.isOffloaded ? 0 : cacheBytes,
+    },
+  ].filter(({ bytes }) => bytes > 0);
+}
+
+/** The model that an actor trains. */
+const ownerOf = { learner: 'policy', critic: 'critic' } as const;
+
+function placed(place: Placed['place'], parts: readonly Kept[], capacityBytes: number): Placed {
+  const peakBytes = sumOf(parts);
+  return { place, parts, peakBytes, capacityBytes, fits: peakBytes <= capacityBytes };
+}
+
+function sumOf(parts: readonly Kept[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
+}

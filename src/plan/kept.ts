@@ -1,0 +1,149 @@
+/** Parts that a run keeps in memory from its beginning to its end: on each card, and in the process of the host. */
+import { strategies } from '../optim/adamw-graph.ts';
+import { bytesPerElement, type FloatDType } from '../tensor/dtype.ts';
+import { isSteppedItself } from '../training/device-weights.ts';
+import type { OptimizationOptions } from '../training/optimization.ts';
+
+/** Something that lies in memory from a run's beginning to its end. */
+export interface Kept {
+  readonly what: string;
+  readonly bytes: number;
+}
+
+/** The size of a model, and where and how it computes. */
+interface KeptModel {
+  /** Elements of its weights. */
+  readonly length: number;
+  /** Elements of its adapters; null where the weights are trained. */
+  readonly adapterLength: number | null;
+  /** Elements at the beginning of the weights that are not trained. */
+  readonly frozenLength: number;
+  readonly computeDType: FloatDType;
+  readonly isOffloaded: boolean;
+}
+
+/** A model that is trained, and by which optimizer. */
+interface TrainedModel extends KeptModel {
+  readonly name: 'policy' | 'critic';
+  readonly optimization: Pick<OptimizationOptions, 'storage' | 'strategy' | 'offloadsState'>;
+}
+
+/** The models of a run. */
+export interface KeptRun {
+  readonly policy: TrainedModel;
+  readonly critic: TrainedModel | null;
+  /** Null where there is none, or where it reads the policy's weights under adapters. */
+  readonly reference: Pick<KeptModel, 'computeDType' | 'isOffloaded'> | null;
+  readonly learners: number;
+  /** True where rollouts run ahead, on weights of their own. */
+  readonly isAhead: boolean;
+}
+
+/** Lists what a run keeps on each card with a learner; the reference is on the last card alone. */
+export function keptOnCard(run: KeptRun): Kept[] {
+  const { policy, critic, reference, learners, isAhead } = run;
+  return [
+    ...trainedOnCard(policy, learners),
+    ...(isAhead && !policy.isOffloaded ? [secondCopyOf(policy)] : []),
+    ...(critic === null ? [] : trainedOnCard(critic, learners)),
+    ...(reference === null || reference.isOffloaded
+      ? []
+      : [
+          {
+            what: `reference, ${reference.computeDType}`,
+            bytes: policy.length * bytesPerElement(reference.computeDType),
+          },
+        ]),
+  ];
+}
+
+/**
+ * Lists what a run keeps in the memory of the process that leads it.
+ *
+ * @param isOnCard true where models compute on cards, to which weights in f32 are copied
+ */
+export function keptOnHost(run: KeptRun, isOnCard: boolean): Kept[] {
+  const { policy, critic, reference, isAhead } = run;
+  const trained = critic === null ? [policy] : [policy, critic];
+  if (isOnCard) {
+    return trained.flatMap((model) => [
+      { what: `${model.name}'s weights, f32`, bytes: 4 * allOf(model) },
+      ...stateOf(model, 1).filter(() => model.optimization.offloadsState === true),
+    ]);
+  }
+  const parts = trained.flatMap((model) => trainedOnHost(model, run.learners));
+  const second = isAhead ? [secondCopyOf(policy)] : [];
+  return [...parts, ...second, ...(reference === null ? [] : referenceOnHost(policy, reference))];
+}
+
+/** The weights that rollouts read while the learners step theirs. Those under adapters never change, and have no copy. */
+function secondCopyOf({ length, adapterLength, computeDType }: KeptModel): Kept {
+  return {
+    what: `policy for rollouts ahead, ${computeDType}`,
+    bytes: (adapterLength ?? length) * bytesPerElement(computeDType),
+  };
+}
+
+function trainedOnCard(model: TrainedModel, learners: number): Kept[] {
+  const { name, computeDType, isOffloaded, optimization } = model;
+  const { storage = 'f32', offloadsState = false } = optimization;
+  const trained = trainedOf(model);
+  const hasMasters = !isSteppedItself({ dtype: computeDType }, storage);
+  return [
+    {
+      what: `${name}, ${computeDType}`,
+      bytes: isOffloaded ? 0 : allOf(model) * bytesPerElement(computeDType),
+    },
+    { what: `${name}'s weights in f32`, bytes: hasMasters ? (4 * trained) / learners : 0 },
+    {
+      what: `${name}'s gradients, f32`,
+      bytes: 4 * trained * (learners === 1 ? 1 : 1 + 1 / learners),
+    },
+    ...(offloadsState ? [] : stateOf(model, learners)),
+  ].filter(({ bytes }) => bytes > 0);
+}
+
+/** Weights and moments that are offloaded lie in files, whose pages are in memory while they are used alone. */
+function trainedOnHost(model: TrainedModel, learners: number): Kept[] {
+  const { name, computeDType, isOffloaded, optimization } = model;
+  const trained = trainedOf(model);
+  const hasCopy = computeDType !== 'f32';
+  return [
+    { what: `${name}, f32`, bytes: isOffloaded ? 0 : 4 * allOf(model) },
+    {
+      what: `${name}, ${computeDType}`,
+      bytes: hasCopy && !isOffloaded ? allOf(model) * bytesPerElement(computeDType) : 0,
+    },
+    {
+      what: `${name}'s gradients, f32`,
+      bytes: 4 * trained * (learners === 1 ? 1 : learners + 1),
+    },
+    ...(optimization.offloadsState === true ? [] : stateOf(model, 1)),
+  ].filter(({ bytes }) => bytes > 0);
+}
+
+function referenceOnHost(
+  { length }: KeptModel,
+  { computeDType, isOffloaded }: NonNullable<KeptRun['reference']>,
+): Kept[] {
+  if (isOffloaded) return [];
+  const copy = computeDType === 'f32' ? 0 : length * bytesPerElement(computeDType);
+  return [
+    { what: 'reference, f32', bytes: 4 * length },
+    { what: `reference, ${computeDType}`, bytes: copy },
+  ].filter(({ bytes }) => bytes > 0);
+}
+
+function stateOf(model: TrainedModel, learners: number): Kept[] {
+  const { states, stateDType } = strategies[model.optimization.strategy ?? 'adamw'];
+  const bytes = (states.length * bytesPerElement(stateDType) * trainedOf(model)) / learners;
+  return [{ what: `${model.name}'s optimizer, ${stateDType}`, bytes }];
+}
+
+function allOf({ length, adapterLength }: KeptModel): number {
+  return length + (adapterLength ?? 0);
+}
+
+function trainedOf({ length, adapterLength, frozenLength }: KeptModel): number {
+  return adapterLength ?? length - frozenLength;
+}

@@ -1,0 +1,122 @@
+/** The table of machines that plans are made for (`configs/machines.yaml`), and what their parts take for work. */
+import { availableParallelism, totalmem } from 'node:os';
+import { isLeft } from 'fp-ts/lib/Either.js';
+import * as t from 'io-ts';
+import { closed, orNull, recordOf, withDefault } from '../check/codec.ts';
+import { configInvalid, issuesOf } from '../check/issues.ts';
+import { above, positiveInt, text as name } from '../check/scalars.ts';
+import { parseYaml } from '../config/yaml.ts';
+import { CxmindError, refusalText } from '../errors.ts';
+import { readText } from '../files.ts';
+import type { FloatDType } from '../tensor/dtype.ts';
+import type { DeviceKind } from './counted/device.ts';
+import { workOf, type Work } from './counted/work.ts';
+
+/** More than any table of machines has. */
+const MAX_BYTES = 1 << 20;
+
+const Cards = closed({
+  name,
+  count: positiveInt,
+  memoryGib: above(0),
+  bandwidthGbS: above(0),
+  tflopsBf16: above(0),
+  tflopsF32: above(0),
+  linkGbS: orNull(above(0)),
+});
+
+const Host = closed({
+  cores: positiveInt,
+  memoryGib: above(0),
+  bandwidthGbS: above(0),
+  gflopsACore: above(0),
+});
+
+const MachineEntry = closed({ cards: withDefault(t.union([Cards, t.null]), null), host: Host });
+
+/** A machine: its cards, if it has any, and its host. Bandwidths are in GB/s, each way for a link between cards. */
+export interface Machine extends t.TypeOf<typeof MachineEntry> {
+  readonly name: string;
+}
+
+const Machines = recordOf(MachineEntry as t.Type<unknown, unknown>, 'machines by name');
+
+/**
+ * Reads a table of machines.
+ *
+ * @throws CONFIG_INVALID naming file, line and key of everything that is wrong
+ */
+export async function readMachines(file: string): Promise<Machine[]> {
+  const text = await readText(file, MAX_BYTES).catch((cause: unknown) => {
+    const message = `machines: cannot read ${file}: ${refusalText(cause)}`;
+    throw new CxmindError('CONFIG_INVALID', message, { cause, detail: { file } });
+  });
+  const { value, sources, issues } = parseYaml(text, { file });
+  if (issues.length > 0) throw configInvalid(issues);
+  const decoded = Machines.decode(value);
+  if (isLeft(decoded)) {
+    throw configInvalid(issuesOf(Machines, decoded.left, (path) => sources.get(path) ?? file));
+  }
+  const entries = decoded.right as Readonly<Record<string, t.TypeOf<typeof MachineEntry>>>;
+  return Object.entries(entries).map(([name, machine]) => ({ name, ...machine }));
+}
+
+/** The name of the machine that a plan is made on. */
+const THIS_MACHINE = 'this machine';
+
+/** This machine's processor and memory; its speed is taken for that of a common core. */
+export function thisMachine(memoryBytes: number = totalmem()): Machine {
+  const host = {
+    cores: availableParallelism(),
+    memoryGib: memoryBytes / 2 ** 30,
+    bandwidthGbS: 10 * availableParallelism(),
+    gflopsACore: 50,
+  };
+  return { name: THIS_MACHINE, cards: null, host };
+}
+
+/**
+ * Shares of what makers state that programs reach. Those of cards are fitted to the measurements in `README.md`: 36
+ * layers of Qwen2.5-VL 3B in bf16 on H100 and H200.
+ */
+const REACHED = {
+  card: { products: 0.63, batched: 0.3, bandwidth: 0.72, link: 0.6 },
+  host: { products: 0.7, batched: 0.35, bandwidth: 0.5 },
+};
+
+/** Seconds of what no table states: queueing a program or a kernel, a pass of JavaScript, an exponential, a byte's copy. */
+const FIXED = {
+  card: { programs: 2e-5, nodes: 5e-6, recorded: 2e-6, exponentials: 2e-13, copied: 4e-11 },
+  host: { programs: 1e-5, nodes: 4e-6, exponentials: 2e-9, scalars: 1.5e-9 },
+};
+
+/** Seconds that a machine takes for a unit of each kind of work. */
+export function ratesOf(machine: Machine, kind: DeviceKind, dtype: FloatDType): Work {
+  const { cards, host } = machine;
+  if (kind === 'cuda' && cards !== null) {
+    const { products, batched, bandwidth, link } = REACHED.card;
+    const operations = 1e12 * (dtype === 'f32' ? cards.tflopsF32 : cards.tflopsBf16);
+    const byte = 1 / (bandwidth * cards.bandwidthGbS * 1e9);
+    return workOf({
+      ...FIXED.card,
+      products: 1 / (products * operations),
+      batched: 1 / (batched * operations),
+      operands: byte,
+      moved: byte,
+      scalars: FIXED.host.scalars,
+      exchanged: cards.linkGbS === null ? 1e-10 : 1 / (link * cards.linkGbS * 1e9),
+    });
+  }
+  const { products, batched, bandwidth } = REACHED.host;
+  const operations = 1e9 * host.cores * host.gflopsACore;
+  const byte = 1 / (bandwidth * host.bandwidthGbS * 1e9);
+  return workOf({
+    ...FIXED.host,
+    products: 1 / (products * operations),
+    batched: 1 / (batched * operations),
+    operands: byte,
+    moved: byte,
+    exponentials: FIXED.host.exponentials / host.cores,
+    exchanged: byte,
+  });
+}

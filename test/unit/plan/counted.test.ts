@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { CpuDevice } from '../../../src/device/cpu/device.ts';
+import { GraphBuilder } from '../../../src/graph/builder.ts';
+import { Policy } from '../../../src/model/policy.ts';
+import { packSequences } from '../../../src/model/pack.ts';
+import { DeviceArena } from '../../../src/model/weights/device-arena.ts';
+import { CountedDevice } from '../../../src/plan/counted/device.ts';
+import { openCounted } from '../../../src/plan/passes.ts';
+import { madePrompts, madeResponses } from '../../../src/plan/prompts.ts';
+import { sizedBy } from '../../../src/plan/sizes.ts';
+import { loadGoldenModel } from '../../support/golden-model.ts';
+
+const whole = { lora: null, freezeVisionTower: false, learners: 1 };
+
+describe('a device that counts', () => {
+  it('counts a product by its sizes, and what passes over the rest', async () => {
+    const g = new GraphBuilder('example');
+    const x = g.input('x', 'f32', ['T', 8]);
+    const w = g.input('w', 'f32', [16, 8]);
+    g.output('y', g.exp(g.gemm(x, w, { transB: true })));
+    using device = new CountedDevice('cpu');
+    using program = device.compile(g.build());
+    const inputs = { x: device.place('f32', [10, 8]), w: device.place('f32', [16, 8]) };
+    using workspace = device.workspace();
+    const work = await device.ledger.of(() => void program.run(inputs, workspace));
+    assert.deepEqual(
+      { programs: work.programs, nodes: work.nodes, products: work.products },
+      { programs: 1, nodes: 2, products: 2 * 10 * 8 * 16 },
+    );
+    assert.equal(work.operands, 4 * (10 * 8 + 16 * 8 + 10 * 16));
+    assert.equal(work.exponentials, 10 * 16);
+    assert.equal(work.moved, 4 * 2 * 10 * 16);
+    // The product's result lives inside of the program, in 256 bytes or a multiple of them.
+    assert.equal(device.memory.inside, Math.ceil((4 * 160) / 256) * 256);
+  });
+
+  for (const gradientCheckpointing of [false, true]) {
+    const how = gradientCheckpointing ? 'recomputed' : 'saved';
+    it(`plans the workspace of a model whose activations are ${how} to the byte`, async () => {
+      const { config, arena } = await loadGoldenModel('micro-vl');
+      const lengths = { promptTokens: 40, responseTokens: 30, pictures: 1 };
+      const prompts = madePrompts(config, { ...lengths, picture: [112, 56] }, 3);
+      const batch = packSequences(madeResponses(prompts, 2, 30));
+      const gradient = (scores: Float32Array): Float32Array => scores.map(() => 0);
+
+      using device = new CpuDevice();
+      const options = { gradientCheckpointing, isVisionFixed: false };
+      using policy = new Policy(device, config, arena, options);
+      const gradients = new DeviceArena(
+        arena.layout,
+        device.allocate('f32', [arena.layout.length]),
+      );
+      for (let pass = 0; pass < 2; pass++) {
+        await policy.accumulateGradients(batch, 1, gradient, gradients);
+      }
+
+      using counting = new CountedDevice('cpu');
+      const model = sizedBy(config, whole, 'policy');
+      const { network } = openCounted(counting, model, 'f32', gradientCheckpointing);
+      const none = new DeviceArena(model.layout, counting.place('f32', [model.layout.length]));
+      for (let pass = 0; pass < 2; pass++) {
+        await network.accumulateGradients(batch, 1, gradient, none);
+      }
+      assert.equal(network.workspaceBytes, policy.workspaceBytes);
+      assert.ok(policy.workspaceBytes > 0);
+      network[Symbol.dispose]();
+    });
+  }
+});
