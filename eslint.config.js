@@ -29,7 +29,7 @@ const standsAlone = {
 };
 
 export default defineConfig(
-  { ignores: ['dist/**', 'runs/**', 'node_modules/**', 'test/golden/*/**'] },
+  { ignores: ['dist/**', 'runs/**', 'api/**', 'node_modules/**', 'test/golden/*/**'] },
   js.configs.recommended,
   {
     plugins: { cxmind: { rules: { 'stands-alone': standsAlone } } },

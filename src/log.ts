@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { CxmindError, refusalText, toWireError } from './errors.ts';
 import { printable, secretHider, withoutLongWords } from './printable.ts';
 
+/** Level of an event, from the least to the most serious. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Logger of events: fields first, then the event's name. */

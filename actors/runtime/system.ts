@@ -56,6 +56,7 @@ export interface LocalActor<P extends Protocol> extends ActorOptions {
   readonly create: (environment: Environment) => Actor<P> | Promise<Actor<P>>;
 }
 
+/** Options of an actor system, all of them with a default. */
 export interface SystemOptions {
   readonly logger?: Logger;
   /** Heartbeat of processes that the system starts itself. It says how soon one that hangs is taken for dead. */

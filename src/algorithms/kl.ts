@@ -20,6 +20,7 @@ export const klEstimators = {
   low_var_kl: lowVariance,
 } as const satisfies Record<string, (difference: number) => KlTerm>;
 
+/** Estimator of a KL divergence from sampled tokens, by its name in `algorithm.kl_penalty`. */
 export type KlKind = keyof typeof klEstimators;
 
 /** Schulman's k3, `e^x - x - 1` of `x = ref - lp`. Both clamps pass gradient on their closed interval. */

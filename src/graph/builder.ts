@@ -216,8 +216,7 @@ export class GraphBuilder extends ElementwiseBuilder {
    *
    * `x [T, H, d]`; `cos` and `sin` `[T, d/2]` get no gradient.
    *
-   * @param options.inverse turns back
-   * @param options.heads   turns the first so many heads only
+   * @param options `inverse` turns back; `heads` turns the first so many heads only
    */
   rotary(
     x: Value,

@@ -6,14 +6,16 @@
  */
 import { referenceTable } from '../../src/config/reference.ts';
 import { commandReference } from './commands.ts';
+import { doorsReference } from './doors.ts';
 
 /** Pages with a generated part, by path from the root. */
-export const generatedPages = ['bin/README.md', 'configs/README.md'] as const;
+export const generatedPages = ['bin/README.md', 'configs/README.md', 'examples/api.md'] as const;
 
 /** Texts of the parts, by the name in their marks. */
 const parts: Readonly<Record<string, () => string | Promise<string>>> = {
   keys: referenceTable,
   commands: commandReference,
+  doors: doorsReference,
 };
 
 const between =

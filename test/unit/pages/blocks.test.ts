@@ -40,7 +40,7 @@ async function assertTaken([name = '', ...words]: readonly string[]): Promise<vo
   const { explain } = parsed.flags as { explain?: string };
   if (explain !== undefined) explainKey(explain);
   const file = name === 'quickstart' ? ['config=configs/quickstart.yaml'] : [];
-  if (!strict && name !== 'launch') await assertDecodes([...file, ...(parsed.argv as string[])]);
+  if (Object.hasOwn(args, 'items')) await assertDecodes([...file, ...(parsed.argv as string[])]);
   await assertTaken(words.slice(end + 1));
 }
 
