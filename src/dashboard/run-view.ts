@@ -89,6 +89,12 @@ export class RunView {
     return this.#isOpened;
   }
 
+  /** Notes that somebody looks into the run, whose changes are told from now on. */
+  open(): this {
+    this.#isOpened = true;
+    return this;
+  }
+
   /** The run as it is now, for a list of runs. */
   async freshListing(): Promise<RunListing> {
     await this.#refreshStatus();
@@ -97,7 +103,6 @@ export class RunView {
   }
 
   async detail(): Promise<RunDetail> {
-    this.#isOpened = true;
     const { folder } = this.place;
     await Promise.all([this.#warnings.refresh(), this.metrics.refresh()]);
     const [listing, holder, summary] = await Promise.all([
@@ -116,7 +121,6 @@ export class RunView {
 
   /** The samples of a kind, read up to now. */
   async samples(kind: SampleKind): Promise<Samples> {
-    this.#isOpened = true;
     await this.#refreshStatus();
     const samples = this.#samples[kind];
     await samples.refresh();

@@ -44,11 +44,11 @@ export class Runs {
     return folders.map((folder) => this.#views.get(folder)!);
   }
 
-  /** The run of an id. @throws DATA_INVALID, a refusal with status 404, where there is none */
+  /** The run of an id, for somebody who looks into it. @throws DATA_INVALID, a refusal with status 404, where there is none */
   async of(id: string): Promise<RunView> {
     const isWanted = ({ place }: RunView): boolean => place.id === id;
     const view = [...this.#views.values()].find(isWanted) ?? (await this.find()).find(isWanted);
-    if (view !== undefined) return view;
+    if (view !== undefined) return view.open();
     throw refusal(404, `no run ${id.slice(0, 50)}`);
   }
 }

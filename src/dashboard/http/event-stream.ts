@@ -14,6 +14,8 @@ import type { Runs } from '../runs.ts';
 const LOOKS_PER_SEARCH = 5;
 /** Looks between two signs of life, which keep proxies from closing a connection. */
 const LOOKS_PER_SIGN = 15;
+/** Milliseconds after which a page whose connection was lost comes back. */
+const RETRY_MS = 1000;
 /** Bytes that a page may be behind before it is let go of; it connects again. */
 const MOST_BEHIND = 4 * 2 ** 20;
 
@@ -50,6 +52,7 @@ export class EventStream {
   async add(response: ServerResponse): Promise<void> {
     this.#views = await this.#runs.find();
     response.writeHead(200, streamHeaders);
+    response.write(`retry: ${RETRY_MS}\n\n`);
     response.write(textOf({ type: 'runs', runs: await this.#listRuns() }));
     this.#listeners.add(response);
     response.once('close', () => this.#listeners.delete(response));

@@ -3,6 +3,12 @@
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const dayAndTime = {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+} as const;
 const whole = new Intl.NumberFormat('en');
 
 /** A number with four significant digits: `12,345`, `0.6143`, `1.44e-7`; `–` for none. */
@@ -63,11 +69,11 @@ export function clockText(time: string | number): string {
   return Number.isNaN(date.getTime()) ? String(time) : date.toLocaleTimeString('en-GB');
 }
 
-/** A day and time on the reader's clock: `27 Nov 2026, 20:11`. */
+/** A day and time on the reader's clock: `27 Nov, 20:11`. */
 export function dateText(time: string | number): string {
   const date = new Date(time);
   if (Number.isNaN(date.getTime())) return String(time);
-  return date.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
+  return date.toLocaleString('en-GB', dayAndTime);
 }
 
 /** The true minus sign, which is as wide as a digit. */

@@ -350,7 +350,8 @@ describe('a dashboard', () => {
     let text = '';
     const next = async (): Promise<SomeEvent> => {
       for (;;) {
-        const [, data, rest] = /^(?:: \n\n)*event: \w+\ndata: (.*)\n\n([^]*)$/.exec(text) ?? [];
+        const [, data, rest] =
+          /^(?:(?:: |retry: \d+)\n\n)*event: \w+\ndata: (.*)\n\n([^]*)$/.exec(text) ?? [];
         if (data !== undefined) {
           text = rest!;
           return JSON.parse(data) as SomeEvent;

@@ -117,7 +117,7 @@ export class Chart {
     return {
       width: Math.max(1, this.#plot.clientWidth),
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 24, 0, 0],
       legend: { show: false },
       series: [{}, ...lines],
       scales: {
@@ -190,7 +190,7 @@ export class Chart {
       const range = `from ${numberText(least)} to ${numberText(most)}`;
       return `${name}${numberText(last)} at step ${numberText(step)}, ${range}`;
     });
-    return plainText(`${this.#name}, ${parts.join('; ')}`);
+    return plainText(`${this.#name}, ${parts.length === 0 ? 'no values' : parts.join('; ')}`);
   }
 
   #resize(): void {

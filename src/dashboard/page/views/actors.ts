@@ -112,5 +112,5 @@ function row(actor: ActorState, now: number): HTMLElement {
 }
 
 function cell(label: string, inside: Content): HTMLElement {
-  return element('td', { attributes: { 'data-label': label } }, inside);
+  return element('td', { attributes: { 'data-label': label } }, element('div', {}, inside));
 }

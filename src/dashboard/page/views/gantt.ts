@@ -41,7 +41,7 @@ const MIN_TEXT = 34;
 const FONT = '11px system-ui, sans-serif';
 /** Part of the width that names of lanes take, in CSS pixels. */
 const LABELS = 132;
-const NARROW_LABELS = 84;
+const NARROW_LABELS = 72;
 const NARROW = 560;
 
 /** Places the spans of a step in rows. */
@@ -177,10 +177,10 @@ function drawLanes(context: CanvasRenderingContext2D, scale: Scale, layout: Layo
     context.moveTo(0, y - 0.5);
     context.lineTo(scale.width, y - 0.5);
     context.stroke();
-    const share = `${Math.round(100 * busy)} %`;
-    const room = scale.labels - context.measureText(share).width - 14;
+    const share = scale.labels === LABELS ? `${Math.round(100 * busy)} %` : '';
+    const room = scale.labels - context.measureText(share).width - 10;
     context.fillStyle = colour('soft');
-    context.fillText(share, room + 6, y + ROW / 2);
+    context.fillText(share, room + 2, y + ROW / 2);
     context.fillStyle = colour('ink');
     context.fillText(shortened(context, plainText(name), room), 0, y + ROW / 2);
   }

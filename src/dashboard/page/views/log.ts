@@ -153,11 +153,16 @@ class Log implements View {
 }
 
 function lineRow({ time, level, event, fields }: LogLine): Content {
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${valueText(value)}`);
+  const { text, ...others } = fields;
+  // A note says itself.
+  const isNote = event === 'note' && typeof text === 'string';
+  const rest = Object.entries(isNote ? others : fields).map(
+    ([name, value]) => `${name}=${valueText(value)}`,
+  );
   return [
     element('span', { className: 'soft log-time' }, time === null ? '' : clockText(time)),
     element('span', { className: `level ${level}` }, level),
-    element('span', { className: 'log-event' }, visibleText(event)),
+    element('span', { className: 'log-event' }, visibleText(isNote ? text : event)),
     element('span', { className: 'soft log-fields' }, visibleText(rest.join('  '))),
   ];
 }

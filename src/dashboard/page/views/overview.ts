@@ -19,7 +19,7 @@ import { visibleText } from '../visible-text.ts';
 
 /** Metrics that tell most about a run, the first of each row that it has. */
 const telling: readonly (readonly string[])[] = [
-  ['reward/overall', 'critic/rewards/mean', 'sft/loss', 'train/loss', 'loss'],
+  ['reward/overall', 'critic/rewards/mean', 'critic/score/mean', 'sft/loss', 'train/loss', 'loss'],
   ['val/reward_score', 'val/accuracy', 'val/accuracy_reward', 'val/loss'],
   ['reward/acc', 'reward/accuracy'],
   ['response_length/mean'],
@@ -176,7 +176,7 @@ function panel(title: string, content: Content): HTMLElement {
 }
 
 function cell(label: string, content: Content): HTMLElement {
-  return element('td', { attributes: { 'data-label': label } }, content);
+  return element('td', { attributes: { 'data-label': label } }, element('div', {}, content));
 }
 
 function card(name: string, value: Content, more = ''): HTMLElement {

@@ -29,6 +29,9 @@ const ROW_HEIGHT = 52;
 /** Responses to a prompt that are fetched at a time. */
 const HISTORY_PAGE = 24;
 
+/** Tags of reasoning, which a line of a list has no room for. */
+const tags = /<\/?(think|answer)>/gi;
+
 const kindNames: Readonly<Record<SampleKind, string>> = {
   rollout: 'Rollouts',
   validation: 'Validations',
@@ -88,7 +91,8 @@ class Samples implements View {
   }
 
   update(change: Change): void {
-    if (change.type !== 'grown' || change.what !== 'samples') return;
+    if (change.type !== 'grown') return;
+    if (change.what !== 'samples' && change.what !== 'validation') return;
     if (change.run === this.#context.session.focus?.id) this.#refresh.ask();
   }
 
@@ -228,7 +232,7 @@ function sampleRow(sample: SampleListing | null): Content {
     element(
       'span',
       { className: 'row-texts' },
-      element('span', { className: 'row-output' }, visibleText(oneLine(output))),
+      element('span', { className: 'row-output' }, visibleText(oneLine(output.replace(tags, ' ')))),
       element(
         'span',
         { className: 'row-prompt soft' },

@@ -218,7 +218,8 @@ function legend(): HTMLElement {
     element('span', { className: 'swatch wait' }),
     'its message waits for the actor',
     element('span', { className: 'swatch failed' }),
-    'failed. Per cent: share of the step in which a lane works.',
+    'failed',
+    element('span', { className: 'gantt-share' }, '%: share of the step in which a lane works'),
   );
 }
 

@@ -1,0 +1,430 @@
+import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RunLock } from '../../actors/run-folder/lock.ts';
+import { RequestBox, runControl } from '../../actors/run-folder/requests.ts';
+import { Dashboard } from '../../src/dashboard/server.ts';
+import { Chromium, hasChromium, type Page } from '../support/chromium.ts';
+import { madeValue, metricLine, sampleLine, writeMadeRun } from '../support/made-run.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+
+const token = 'a-token-of-the-test';
+const STEPS = 40;
+const METRICS = 4;
+const WIDE = { width: 1280, height: 900 };
+const views = [
+  ...['overview', 'metrics', 'timeline', 'actors'],
+  ...['samples', 'validation', 'config', 'log'],
+];
+
+/** Markup, a script, colours of a terminal, an override of direction, and characters without width. */
+const hostile =
+  '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>\u001b[31mred \u202egnp.exe\u2066 a\u200bb';
+
+/** A number as the page writes it, with four digits. */
+function shown(value: number): string {
+  return String(Number(value.toPrecision(4))).replace('-', '−');
+}
+
+/** Expression for the words of a chart, which readers of screens get. */
+function chart(metric: string): string {
+  return `document.querySelector('[data-metric="${metric}"] .plot')?.ariaLabel`;
+}
+
+/** Expression for the text of all elements that a selector finds. */
+function texts(selector: string): string {
+  return `[...document.querySelectorAll(${JSON.stringify(selector)})].map((one) => one.innerText)`;
+}
+
+/** Expression for a click on the first button with these words. */
+function click(words: string): string {
+  return `[...document.querySelectorAll('button')].find((one) => one.innerText === ${JSON.stringify(words)} && one.checkVisibility()).click()`;
+}
+
+/**
+ * Expression for the texts whose contrast with what is behind them is less than 4.5, by the formula of WCAG 2.2; 3 for
+ * large ones. Controls that are off are exempt.
+ */
+const faintTexts = `(() => {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 1, height: 1 });
+  const pen = canvas.getContext('2d', { willReadFrequently: true });
+  const parse = (colour) => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((byte) => {
+      const c = byte / 255;
+      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let at = element; at !== null; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return [255, 255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = new Set();
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (walker.currentNode.data.trim() === '' || !element.checkVisibility()) continue;
+    if (element.closest(':disabled, .hidden, .skip, script, noscript')) continue;
+    const { color, fontSize } = getComputedStyle(element);
+    const [a, b] = [luminance(parse(color).slice(0, 3)), luminance(behind(element).slice(0, 3))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < (parseFloat(fontSize) >= 24 ? 3 : 4.5)) {
+      found.add(element.className + ' ' + contrast.toFixed(2) + ' ' + walker.currentNode.data.slice(0, 20));
+    }
+  }
+  return [...found];
+})()`;
+
+if (hasChromium()) {
+  describe('the page of the dashboard, in Chromium', dashboardPage);
+} else {
+  describe('the page of the dashboard', () => {
+    it('is skipped: Debian’s chromium, in which it is shown, is not installed');
+  });
+}
+
+function dashboardPage(): void {
+  let temporary: TemporaryDirectory;
+  let folder: string;
+  let lock: RunLock;
+  let requests: RequestBox;
+  let dashboard: Dashboard;
+  let url: string;
+  let chromium: Chromium;
+  let page: Page;
+  let second: Page;
+  const errors: unknown[] = [];
+
+  const openDashboard = async (port: number): Promise<string> => {
+    const onError = (error: unknown) => errors.push(error);
+    const options = { folders: [temporary.path], control: runControl, token, onError, lookMs: 20 };
+    dashboard = new Dashboard(options);
+    return dashboard.listen('127.0.0.1', port);
+  };
+  const openView = async (name: string, on = page): Promise<void> => {
+    await on.evaluate(`location.hash = '${name}'`);
+    await on.until(`document.title.toLowerCase().startsWith('${name}')`);
+  };
+  const focusOn = async (run: string): Promise<void> => {
+    await page.evaluate(`(() => {
+      const select = document.querySelector('.run-picker select');
+      select.value = [...select.options].find(({ text }) => text === '${run}').value;
+      select.dispatchEvent(new Event('change'));
+    })()`);
+  };
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    folder = join(temporary.path, 'one');
+    writeMadeRun(folder, { steps: STEPS, metrics: METRICS });
+    writeMadeRun(join(temporary.path, 'other'), { steps: 5, status: { state: 'done' } });
+    const lastError = 'the disk is full';
+    writeMadeRun(join(temporary.path, 'gone'), { steps: 3, status: { lastError } });
+    const evil = { ...sampleLine(STEPS, 8), input: hostile, output: hostile, gts: hostile };
+    const samples = join(folder, 'rollouts', `${STEPS}.jsonl`);
+    appendFileSync(samples, `${JSON.stringify({ ...evil, parts: { '<i>x</i>': 1 } })}\n`);
+    lock = await RunLock.take(folder);
+    requests = await RequestBox.open(folder);
+    url = await openDashboard(0);
+    chromium = Chromium.start();
+    page = await chromium.page(WIDE);
+    await page.open(url);
+    await page.until(`${chart('critic/score/mean')}?.includes(' at step ')`);
+  });
+  after(async () => {
+    await chromium[Symbol.asyncDispose]();
+    await dashboard[Symbol.asyncDispose]();
+    await lock[Symbol.asyncDispose]();
+    temporary[Symbol.dispose]();
+    assert.deepEqual(errors, []);
+  });
+
+  it('shows how far the run in focus is, its warnings, and a curve of its scores', async () => {
+    assert.match(await page.text('.facts'), /running\s+step 40 of 80\s+40 s left/);
+    const cards = await page.text('.cards');
+    for (const text of ['Step time\n1 s', 'Memory\n954 MiB', 'Checkpoint\nstep 40']) {
+      assert.ok(cards.includes(text), `${text} in ${cards}`);
+    }
+    await page.until(`${texts('.warnings li')}.length === ${STEPS / 4}`);
+    assert.match(await page.text('.warnings'), /warning: row 39 is odd/);
+    const values = Array.from({ length: STEPS }, (_, i) => madeValue(0, i + 1));
+    const range = `from ${shown(Math.min(...values))} to ${shown(Math.max(...values))}`;
+    const words = `critic/score/mean, ${shown(madeValue(0, STEPS))} at step ${STEPS}, ${range}`;
+    assert.equal(await page.evaluate(chart('critic/score/mean')), words);
+    assert.ok(!(await page.evaluate<string>('location.href')).includes(token));
+  });
+
+  it('draws every metric, and those alone that a search finds', async () => {
+    await openView('metrics');
+    await page.until(`${texts('.chart')}.length === ${METRICS}`);
+    const last = `${shown(madeValue(3, STEPS))} at step ${STEPS}`;
+    await page.until(`${chart('group_3/metric_3')}?.includes('${last}')`);
+    const canvas = `document.querySelector('[data-metric="group_3/metric_3"] canvas').toDataURL()`;
+    const raw = await page.evaluate(canvas);
+    await page.evaluate(`(() => {
+      const slider = document.querySelector('input[type=range]');
+      slider.value = '0.9';
+      slider.dispatchEvent(new Event('input'));
+    })()`);
+    await page.until(`${canvas} !== ${JSON.stringify(raw)}`);
+    await page.evaluate(`document.querySelector('.toolbar input[type=checkbox]').click()`);
+    await page.evaluate(`(() => {
+      const search = document.querySelector('#view input[type=search]');
+      search.value = 'GROUP_3';
+      search.dispatchEvent(new Event('input'));
+    })()`);
+    assert.deepEqual(await page.evaluate(texts('.chart-name')), ['group_3/metric_3']);
+  });
+
+  it('zooms all charts to the steps that are dragged over', async () => {
+    const box = await page.evaluate<{ x: number; y: number; width: number }>(
+      `(({ x, y, width }) => ({ x, y, width }))(document.querySelector('.u-over').getBoundingClientRect())`,
+    );
+    const at = (share: number): [number, number] => [box.x + share * box.width, box.y + 20];
+    await page.drag(at(0.25), at(0.75));
+    const fields = `[...document.querySelectorAll('#view input[type=number]')].map((one) => one.valueAsNumber)`;
+    await page.until(`${fields}.every((value) => !Number.isNaN(value))`);
+    const [from, to] = await page.evaluate<[number, number]>(fields);
+    // Steps 1 to 40 over the whole width.
+    assert.ok(Math.abs(from - (1 + 0.25 * 39)) <= 1 && Math.abs(to - (1 + 0.75 * 39)) <= 1);
+  });
+
+  it('says what a span of a step waited for', async () => {
+    await openView('timeline');
+    await page.until(`${texts('#view [role=option]')}.length === 6`);
+    assert.match(await page.text('.toolbar'), /1 s, 6 spans/);
+    await page.evaluate(`document.querySelector('#view [role=listbox]').focus()`);
+    for (let i = 0; i < 4; i++) await page.press('ArrowDown');
+    assert.match(
+      await page.text('.span-facts'),
+      /score on reward\/0 from 650 ms to 700 ms, 50 ms; failed or given up\. Its message waited 55 ms for the actor, which was busy with score on reward\/0 \(50 ms\)/,
+    );
+    await page.press('[');
+    await page.until(`document.querySelector('#view input[type=number]').value === '${STEPS - 1}'`);
+  });
+
+  it('shows each actor with its mailbox, restarts, memory and device', async () => {
+    await openView('actors');
+    await page.until(`${texts('.actors tbody tr')}.length === 2`);
+    const [rollout, data] = await page.evaluate<string[]>(texts('.actors tbody tr'));
+    assert.match(
+      rollout!,
+      /rollout\/0\s+running\s+generate for .*\s+1 of 1,024\s+0\s+28\.6 MiB\s+cpu/,
+    );
+    assert.match(data!, /data\s+running\s+idle for .*\s+0 of 1,024\s+2\s+28\.6 MiB\s+–/);
+  });
+
+  it('shows a sample with its judged steps and rewards, and its prompt over the steps', async () => {
+    await openView('samples');
+    await page.until(`${texts('section > .reasoning-step')}.length === 2`);
+    assert.match(await page.text('.toolbar'), /9 samples, mean score/);
+    assert.equal(await page.text('.rewards tbody'), '1\t1\t1');
+    assert.match(
+      await page.text('.reasoning-step.right'),
+      /It may be A\.\s+A ✓\s+affirms\s+✓ judged rightly/,
+    );
+    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
+    await page.press('ArrowDown');
+    await page.until(`document.querySelector('.reasoning-step.wrong') !== null`);
+    assert.match(await page.text('.sample header'), /Step 40, response 2\s+✗ wrong\s+score 0\.1/);
+    await page.evaluate(click('This prompt over the steps'));
+    await page.until(`${texts('.history .column')}.length === 24`);
+    const [first] = await page.evaluate<string[]>(texts('.history h2'));
+    assert.equal(first, 'Step 1, response 1');
+    assert.ok((await page.evaluate<string[]>(texts('.detail button'))).includes('136 more'));
+  });
+
+  it('shows hostile text as text, with what hides in it made visible', async () => {
+    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
+    await page.press('End');
+    await page.until(`document.querySelector('.sample .text .hidden-character') !== null`);
+    const text = '.sample .text';
+    assert.match(await page.text(text), /<img src=x onerror="window\.harmed=1"><script>/);
+    const marks = await page.evaluate(
+      `[...document.querySelector('${text}').querySelectorAll('.hidden-character')].map((one) => one.title)`,
+    );
+    assert.deepEqual(marks, [
+      'U+001B escape',
+      'U+202E right-to-left override',
+      'U+2066 left-to-right isolate',
+      'U+200B zero-width space',
+    ]);
+    const raw = `/[\\u001b\\u202e\\u2066\\u200b]/.test(document.documentElement.outerHTML)`;
+    assert.deepEqual(
+      await page.evaluate(
+        `[${raw}, window.harmed ?? 0, document.querySelectorAll('#view img').length]`,
+      ),
+      [false, 0, 0],
+    );
+    assert.equal(await page.text('.rewards th'), '<i>x</i>');
+  });
+
+  it('shows a validation by option, and what was taken for what', async () => {
+    await openView('validation');
+    await page.until(`document.querySelector('.heat-map') !== null`);
+    assert.match(await page.text('.cards'), /Right\n50\.0 %\n4 of 8/);
+    assert.deepEqual(await page.evaluate(texts('.shares tbody tr')), [
+      'A\t\n\t50.0 %\t2 of 4',
+      'B\t\n\t50.0 %\t2 of 4',
+    ]);
+    const cells = (await page.evaluate<string[]>(texts('.heat-map tr'))).map((row) => row.trim());
+    assert.deepEqual(
+      cells.slice(0, 3).map((row) => row.split('\t')),
+      [
+        ['A', 'B', 'C'],
+        ['A', '2', '2', '·'],
+        ['B', '·', '2', '2'],
+      ],
+    );
+  });
+
+  it('shows the lines of the log from a level on, and all fields of one', async () => {
+    await openView('log');
+    await page.until(`/40 lines/.test(document.querySelector('.toolbar').innerText)`);
+    await page.evaluate(`(() => {
+      const select = document.querySelector('#view select');
+      select.value = 'warn';
+      select.dispatchEvent(new Event('change'));
+    })()`);
+    await page.until(`/10 lines/.test(document.querySelector('.toolbar').innerText)`);
+    await page.evaluate(`document.querySelector('[role=listbox]').focus()`);
+    await page.press('End');
+    assert.match(await page.text('.log-detail'), /warn note.*text\s+warning: row 39 is odd/s);
+  });
+
+  it('shows other runs over the first, and where their configs differ', async () => {
+    await openView('config');
+    await page.until(`${texts('.config tbody tr')}.length === 4`);
+    await page.press('r');
+    await page.evaluate(
+      `[...document.querySelectorAll('dialog label')].find((one) => one.innerText.includes('other')).click()`,
+    );
+    await page.press('Escape');
+    await page.until(`${texts('.config tr.differing')}.length === 2`);
+    const rows = await page.evaluate<string[]>(texts('.config tr.differing'));
+    assert.deepEqual(
+      rows.map((row) => row.replace('\u2260 ', '')),
+      ['trainer.max_steps\t40\t5', 'trainer.seed\t40\t5'],
+    );
+    await openView('overview');
+    const both = `/one: .* at step 40.*; other: .* at step 5/.test(${chart('critic/score/mean')})`;
+    await page.until(both);
+  });
+
+  it('draws a step that comes while it is open, in every browser that shows the run', async () => {
+    second = await chromium.page(WIDE);
+    await second.open(url);
+    await second.until(`${chart('critic/score/mean')}?.includes(' at step ')`);
+    appendFileSync(join(folder, 'metrics.jsonl'), metricLine(STEPS + 1, METRICS));
+    for (const one of [page, second])
+      await one.until(`/at step 41/.test(${chart('critic/score/mean')})`);
+  });
+
+  it('asks before it steers a run, and says what became of it', async () => {
+    await page.evaluate(click('Save now'));
+    await page.evaluate(click('Cancel'));
+    assert.deepEqual(await runControl.requests(folder), []);
+    await page.evaluate(click('Save now'));
+    await page.evaluate(click('Save'));
+    await page.until(`document.querySelector('.toast') !== null`);
+    assert.match(await page.text('.toast'), /Save now: asked/);
+    const [request] = await runControl.requests(folder);
+    assert.deepEqual([request!.kind, request!.state], ['save', 'waiting']);
+    await requests.answer(request!, 'done', 'global_step_41');
+    await page.until(`/done, global_step_41/.test(document.querySelector('.toast').innerText)`);
+  });
+
+  it('says that a run is dead, and steers it no more', async () => {
+    await focusOn('gone');
+    await page.until(`/This run is dead/.test(document.querySelector('#banner').innerText)`);
+    await page.until(`/the disk is full/.test(document.querySelector('#banner').innerText)`);
+    assert.ok(await page.evaluate(`document.querySelector('[data-request=stop]').disabled`));
+    await focusOn('one');
+    await page.until(`!document.querySelector('[data-request=stop]').disabled`);
+  });
+
+  it('is walked through by keys alone', async () => {
+    await openView('overview');
+    const focused = `document.activeElement.ariaLabel ?? document.activeElement.innerText`;
+    await page.evaluate(`document.activeElement.blur()`);
+    const path: string[] = [];
+    while (path.at(-1) !== 'Overview' && path.length < 20) {
+      await page.press('Tab');
+      path.push(await page.evaluate<string>(focused));
+    }
+    assert.deepEqual(path.slice(-6), [
+      ...['Save now', 'Validate now', 'Stop', 'Light or dark', 'Keys', 'Overview'],
+    ]);
+    assert.equal(
+      await page.evaluate(`getComputedStyle(document.activeElement).outlineStyle`),
+      'solid',
+    );
+    await page.press('ArrowRight');
+    await page.until(`document.title.startsWith('Metrics')`);
+    assert.equal(await page.evaluate(focused), 'Metrics');
+    await page.press('End');
+    await page.until(`document.title.startsWith('Log')`);
+    await page.press('1');
+    await page.until(`document.title.startsWith('Overview')`);
+    await page.press('?');
+    assert.match(await page.text('dialog'), /open a view/);
+    await page.press('Escape');
+    assert.equal(await page.evaluate(`document.querySelector('dialog')`), null);
+    await page.press('t');
+    assert.equal(await page.evaluate(`document.documentElement.dataset.theme`), 'dark');
+    await page.press('t');
+  });
+
+  it('has room on a phone, and texts that are easy to read, light and dark', async () => {
+    for (const scheme of ['light', 'dark'] as const) {
+      await second.resize({ width: 360, height: 740, scheme });
+      await second.until(`document.documentElement.dataset.theme === '${scheme}'`);
+      for (const view of views) {
+        await openView(view, second);
+        await second.until(`document.querySelector('#view').innerText.length > 40`);
+        const wide = `document.documentElement.scrollWidth > innerWidth`;
+        assert.equal(await second.evaluate(wide), false, `${view} is wider than a phone`);
+        assert.deepEqual(await second.evaluate(faintTexts), [], `${view}, ${scheme}`);
+      }
+    }
+    assert.deepEqual(second.complaints, []);
+  });
+
+  it('shows nothing without the token', async () => {
+    const stranger = await chromium.page(WIDE);
+    await stranger.open(new URL(url).origin);
+    await stranger.until(`document.body.innerText.includes('token')`);
+    assert.equal(await stranger.evaluate(`document.querySelector('#view')`), null);
+  });
+
+  it('says that its connection is lost, and comes back', async () => {
+    await dashboard[Symbol.asyncDispose]();
+    const banner = `document.querySelector('#banner').innerText`;
+    await page.until(`/connection to the dashboard is lost/.test(${banner})`);
+    assert.ok(await page.evaluate(`document.querySelector('[data-request=stop]').disabled`));
+    await openDashboard(Number(new URL(url).port));
+    await page.until(`${banner} === ''`);
+  });
+
+  it('asks no other server for anything, and breaks no rule of its content policy', () => {
+    const { origin } = new URL(url);
+    assert.deepEqual(
+      page.requests.filter((asked) => !asked.startsWith(origin) && !asked.startsWith('data:')),
+      [],
+    );
+    // The lost connection is the browser's to complain of.
+    assert.deepEqual(
+      page.complaints.filter((text) => !text.includes('ERR_CONNECTION_REFUSED')),
+      [],
+    );
+  });
+}
