@@ -8,7 +8,16 @@ import {
   readSync,
   type Stats,
 } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import {
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import * as path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -269,6 +278,13 @@ async function replaceDirectory(
   await rename(partial, final);
   await sync(parent);
   await rm(replaced, { recursive: true, force: true });
+}
+
+/** Writes a file so that readers find either the old content or the new one whole. It may be lost when the machine crashes. */
+export async function replaceFile(target: string, content: string): Promise<void> {
+  const partial = path.join(path.dirname(target), `.${path.basename(target)}.partial`);
+  await writeFile(partial, content);
+  await rename(partial, target);
 }
 
 /**

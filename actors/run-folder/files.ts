@@ -3,6 +3,7 @@ import { appendFile, mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as t from 'io-ts';
 import { jsonIn } from '../../src/check/json.ts';
+import type { SpanLine } from '../../src/dashboard/readers/timeline.ts';
 import { writeFileAtomically, writing } from '../../src/files.ts';
 import { linesUntil } from '../../src/loggers/file.ts';
 import type { Generation } from '../../src/loggers/logger.ts';
@@ -30,6 +31,7 @@ export const growingFiles: readonly string[] = [
   'metrics.jsonl',
   'trained.jsonl',
   'generations.jsonl',
+  'spans.jsonl',
   'experiment_log.jsonl',
   'generations.log',
 ];
@@ -42,8 +44,8 @@ export const filesOfSteps: readonly string[] = [
 ];
 
 /**
- * The plain files of a run's folder: `metrics.jsonl`, `trained.jsonl`, `generations.jsonl`, `config.json`,
- * `summary.json`.
+ * The plain files of a run's folder: `metrics.jsonl`, `trained.jsonl`, `generations.jsonl`, `spans.jsonl`,
+ * `config.json`, `summary.json`.
  */
 export class RunFiles {
   readonly folder: string;
@@ -75,7 +77,7 @@ export class RunFiles {
    * @param finished the last step whose metrics are complete
    */
   async keepUntil(step: number, finished: number): Promise<void> {
-    const limits = { metrics: finished, trained: step, generations: finished };
+    const limits = { metrics: finished, trained: step, generations: finished, spans: finished };
     for (const [name, limit] of Object.entries(limits)) {
       const file = join(this.folder, `${name}.jsonl`);
       if (existsSync(file)) await writeFileAtomically(file, linesUntil(file, limit));
@@ -92,6 +94,11 @@ export class RunFiles {
     const groups: Record<string, number> = {};
     for (const id of promptIds) groups[id] = (groups[id] ?? 0) + 1;
     await this.#append('trained.jsonl', [{ step, groups }]);
+  }
+
+  /** Appends the timeline of a step. */
+  async spans(line: SpanLine): Promise<void> {
+    await this.#append('spans.jsonl', [line]);
   }
 
   /** Appends answers of a validation, for people to read. */

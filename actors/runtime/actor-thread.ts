@@ -43,6 +43,8 @@ export class ActorThread {
   readonly #heapLimitMb: number | undefined;
   readonly #slab = slabMemory(defaultSlabBytes);
   #running: Running | undefined;
+  #heapBytes: number | null = null;
+  #isAsking = false;
 
   /**
    * @param heap        payloads of the calling thread
@@ -75,6 +77,21 @@ export class ActorThread {
       if (!isOver) void running.worker.terminate();
     };
     return { channel, urgent: channel, ended, terminate };
+  }
+
+  /** Bytes of the thread's JavaScript heap when it last said so, and asks it anew; null before its first answer. */
+  heapBytes(): number | null {
+    void this.#askForHeap();
+    return this.#heapBytes;
+  }
+
+  async #askForHeap(): Promise<void> {
+    if (this.#running === undefined || this.#isAsking) return;
+    this.#isAsking = true;
+    // A thread that has ended does not say.
+    const statistics = await this.#running.worker.getHeapStatistics().catch(() => null);
+    this.#heapBytes = statistics?.used_heap_size ?? null;
+    this.#isAsking = false;
   }
 
   /** Ends the thread, since no incarnation follows. */

@@ -15,6 +15,7 @@ import {
 } from './ref.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 import { verdictOn, type Supervision } from './supervisor.ts';
+import type { WorkWatch } from './work.ts';
 
 /** Options of a cell and of its relays. The cell, too, reports dead letters to `onDeadLetter`. */
 export interface CellOptions extends RelayOptions {
@@ -29,9 +30,30 @@ export interface CellOptions extends RelayOptions {
   readonly logger: Logger;
   /** Memory for the tensors of messages to the actor. */
   readonly payloads: PayloadMemory;
+  readonly work: WorkWatch;
   /** Called with each event. It must not throw. */
   readonly onEvent: (event: ActorEvent) => void;
   readonly onEscalate: (error: CxmindError) => void;
+}
+
+/** An actor as its supervision sees it. */
+export interface ActorSnapshot {
+  readonly name: string;
+  readonly status: ActorStatus;
+  /** Name of the node it is on; undefined in the system's own process. */
+  readonly node: string | undefined;
+  /** Messages that are not done, and the number of them that its mailbox takes. */
+  readonly pending: number;
+  readonly capacity: number;
+  /** Method that it works on; null where it waits for a message. */
+  readonly method: string | null;
+  /** Time since which it does, as `performance.now()` gives it; 0 where nobody watches the work of actors. */
+  readonly sinceMs: number;
+  readonly restarts: number;
+  /** Bytes of its thread's JavaScript heap; null where it has no thread in this process. */
+  readonly heapBytes: number | null;
+  /** Reason of its newest crash. */
+  readonly lastError: CxmindError | undefined;
 }
 
 /**
@@ -62,19 +84,18 @@ export class Cell implements Sender {
   /** Reason why the incarnation crashes, from when it is known until the next incarnation. */
   #cause: CxmindError | undefined;
   #restarts = 0;
+  #lastError: CxmindError | undefined;
   /** State that the actor kept for its next incarnation. */
   #kept: Body | undefined;
   #restartTimer: NodeJS.Timeout | undefined;
   #graceTimer: NodeJS.Timeout | undefined;
 
   constructor(options: CellOptions) {
-    const { name, mailboxCapacity: capacity, graceMs } = options;
+    const { name, mailboxCapacity: capacity, graceMs, work } = options;
     this.name = name;
     this.#options = options;
     this.#pending = new PendingAsks({
-      name,
-      capacity,
-      graceMs,
+      ...{ name, capacity, graceMs, work },
       onDeadLetter: (method) => options.onDeadLetter(name, method),
       onOverdue: (error) => {
         // A handler that ignores its cancellation blocks every message behind it, so the incarnation counts as crashed.
@@ -103,6 +124,17 @@ export class Cell implements Sender {
 
   get payloads(): PayloadMemory {
     return this.#options.payloads;
+  }
+
+  snapshot(): ActorSnapshot {
+    const { launcher, mailboxCapacity: capacity } = this.#options;
+    return {
+      ...{ name: this.name, status: this.#status, node: launcher.node },
+      ...{ pending: this.#pending.size, capacity, ...this.#pending.working },
+      restarts: this.#restarts,
+      heapBytes: launcher.heapBytes(),
+      lastError: this.#lastError,
+    };
   }
 
   ask(method: string, body: Body, options: AskOptions): Promise<Body> {
@@ -241,6 +273,7 @@ export class Cell implements Sender {
       detail: { actor: this.name },
       cause: reason,
     });
+    this.#lastError = error;
     const status = this.#status;
     this.#notify('crashed', error);
     // A listener may have stopped the actor.

@@ -32,6 +32,8 @@ export interface Launcher {
   readonly node: string | undefined;
   /** Rejects when there is no place for the actor, and once `signal` is aborted. */
   launch(start: IncarnationStart, signal: AbortSignal): Promise<Incarnation>;
+  /** Bytes of the JavaScript heap of the actor's thread, as they were lately; null where it has none in this process. */
+  heapBytes(): number | null;
   /** Gives back what the actor claimed, since no incarnation follows. Resolves once nothing is held for one. */
   release(): Promise<void>;
 }

@@ -25,6 +25,7 @@ export function localLauncher<P extends Protocol>(name: string, make: Make<P>): 
   return {
     node: undefined,
     launch: (start) => Promise.try(() => startLocal(name, start, make)),
+    heapBytes: () => null,
     release: () => Promise.resolve(),
   };
 }
@@ -76,6 +77,7 @@ export function threadLauncher(
   return {
     node: undefined,
     launch: (start) => Promise.try(() => thread.begin({ ...constant, ...start })),
+    heapBytes: () => thread.heapBytes(),
     release: () => thread.release(),
   };
 }
@@ -128,6 +130,10 @@ export class RemoteLauncher implements Launcher {
     const start = { ...order, restarts, devices: [...allocation.devices] };
     this.#youngest = node.start(start, body, this.#youngest);
     return this.#youngest;
+  }
+
+  heapBytes(): number | null {
+    return null;
   }
 
   release(): Promise<void> {

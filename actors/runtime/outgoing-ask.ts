@@ -17,6 +17,7 @@ interface OutgoingAskOptions {
   readonly actor: string;
   readonly method: string;
   readonly body: Body;
+  readonly sentMs: number;
   readonly ask: AskOptions;
   readonly items?: StreamInbox;
   /** Called with the error to give, when the signal is aborted before the ask is settled. */
@@ -29,6 +30,8 @@ export class OutgoingAsk {
   readonly id: number;
   readonly method: string;
   readonly body: Body;
+  /** Time of the call, as `performance.now()` gives it; 0 where nobody watches the work of actors. */
+  readonly sentMs: number;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
   readonly reply: Promise<Body>;
@@ -41,11 +44,12 @@ export class OutgoingAsk {
   readonly #abortListener: Disposable | undefined;
   #isSettled = false;
 
-  constructor({ id, actor, method, body, ask, items, onCancel }: OutgoingAskOptions) {
+  constructor({ id, actor, method, body, sentMs, ask, items, onCancel }: OutgoingAskOptions) {
     const { timeoutMs, signal } = ask;
     this.id = id;
     this.method = method;
     this.body = body;
+    this.sentMs = sentMs;
     this.deadline = Date.now() + timeoutMs;
     this.items = items;
     this.#actor = actor;
@@ -95,6 +99,7 @@ interface OutgoingTell {
   readonly id: number;
   readonly method: string;
   readonly body: Body;
+  readonly sentMs: number;
   /** Lets its sender go on: the mailbox took it, or it became a dead letter. */
   readonly onTaken: () => void;
   isSent: boolean;

@@ -6,6 +6,7 @@ import { Mailbox } from './mailbox.ts';
 import { afterTurn, Deadlines, OutgoingAsk, type Outgoing } from './outgoing-ask.ts';
 import { cancelledError, stoppedError, type AskOptions, type StreamOptions } from './ref.ts';
 import { defaultWindow, StreamInbox } from './stream.ts';
+import type { WorkWatch } from './work.ts';
 
 /** Ways to the incarnation that takes messages now. */
 interface Connection {
@@ -22,6 +23,7 @@ interface PendingAsksOptions {
   readonly capacity: number;
   /** Time for which a handler may go on after its caller gave up. */
   readonly graceMs: number;
+  readonly work: WorkWatch;
   readonly onDeadLetter: (method: string) => void;
   /** Called when a handler went on for longer than `graceMs`. */
   readonly onOverdue: (error: CxmindError) => void;
@@ -41,6 +43,8 @@ export class PendingAsks {
   /** Set once no more messages are taken. */
   #closed: { readonly reason: CxmindError | undefined } | undefined;
   #nextId = 0;
+  /** Time since which the actor works on the head, or waits for a message; 0 where nobody watches. */
+  #workingSinceMs = 0;
   #graceTimer: NodeJS.Timeout | undefined;
   /** The head that `#graceTimer` runs for. */
   #watched: OutgoingAsk | undefined;
@@ -60,6 +64,13 @@ export class PendingAsks {
   /** Number of messages that are not done. */
   get size(): number {
     return this.#mailbox.size;
+  }
+
+  /** The method that the actor works on, null where it waits for a message, and since when. */
+  get working(): { readonly method: string | null; readonly sinceMs: number } {
+    const { head } = this.#mailbox;
+    if (head?.isSent !== true) return { method: null, sinceMs: this.#workingSinceMs };
+    return { method: head.method, sinceMs: Math.max(this.#workingSinceMs, head.sentMs) };
   }
 
   // Neither async nor Promise.try: both would wrap the reply into another promise, which costs three turns.
@@ -100,7 +111,16 @@ export class PendingAsks {
         return;
       }
       const id = this.#nextId++;
-      this.#mailbox.put({ kind: 'tell', id, method, body, onTaken: resolve, isSent: false });
+      const sentMs = this.#options.work.now();
+      this.#mailbox.put({
+        kind: 'tell',
+        id,
+        method,
+        body,
+        sentMs,
+        onTaken: resolve,
+        isSent: false,
+      });
     });
   }
 
@@ -108,6 +128,7 @@ export class PendingAsks {
   connect({ channel, urgent }: Incarnation): void {
     const connection = { messages: new Outbox(channel), urgent: new Outbox(urgent) };
     this.#connection = connection;
+    this.#workingSinceMs = this.#options.work.now();
     for (const accepted of this.#mailbox.accepted()) this.#send(accepted, connection);
   }
 
@@ -117,7 +138,7 @@ export class PendingAsks {
     this.#unwatch();
     for (const accepted of [...this.#mailbox.accepted()]) {
       if (!accepted.isSent) continue;
-      this.#release(accepted.id);
+      this.#release(accepted.id, true);
       if (accepted.kind === 'tell') this.#options.onDeadLetter(accepted.method);
       else if (!accepted.isSettled) accepted.reject(error);
     }
@@ -157,7 +178,7 @@ export class PendingAsks {
         this.#releaseAsk(envelope.id)?.resolve(body);
         break;
       case 'refusal':
-        this.#releaseAsk(envelope.id)?.reject(fromWireError(envelope.error));
+        this.#releaseAsk(envelope.id, true)?.reject(fromWireError(envelope.error));
         break;
     }
     this.#watchHead();
@@ -173,8 +194,7 @@ export class PendingAsks {
     const ask = new OutgoingAsk({
       id: this.#nextId++,
       actor: name,
-      method,
-      body,
+      ...{ method, body, sentMs: this.#options.work.now() },
       ask: options,
       ...(items !== undefined && { items }),
       onCancel: (given, error) => this.#giveUp(given, error),
@@ -226,15 +246,29 @@ export class PendingAsks {
   }
 
   /** Releases an ask; undefined if its caller gave up before. */
-  #releaseAsk(id: number): OutgoingAsk | undefined {
-    const released = this.#release(id);
+  #releaseAsk(id: number, isFailed = false): OutgoingAsk | undefined {
+    const released = this.#release(id, isFailed);
     return released?.kind === 'ask' && !released.isSettled ? released : undefined;
   }
 
-  #release(id: number): Outgoing | undefined {
+  #release(id: number, isFailed = false): Outgoing | undefined {
+    if (this.#options.work.isOn) this.#tellWork(id, isFailed);
     const released = this.#mailbox.release(id);
     if (this.#mailbox.size === 0) this.#deadlines.rest();
     return released;
+  }
+
+  /** Tells of the work on the head, if it is that message. Messages behind it were given up before the actor had them. */
+  #tellWork(id: number, isFailed: boolean): void {
+    const { head } = this.#mailbox;
+    if (head?.id !== id || !head.isSent) return;
+    const { name: actor, work } = this.#options;
+    const { method, sentMs } = head;
+    const startedMs = Math.max(this.#workingSinceMs, sentMs);
+    const endedMs = work.now();
+    const wasGivenUp = head.kind === 'ask' && head.isSettled;
+    work.tell({ actor, method, sentMs, startedMs, endedMs, isFailed: isFailed || wasGivenUp });
+    this.#workingSinceMs = endedMs;
   }
 
   /** Gives a handler whose caller gave up some time to end. Only the head is judged, since the others wait behind it. */

@@ -5,7 +5,7 @@ import { defaultHeartbeat, type Heartbeat } from '../../transport/zmq/liveness.t
 import type { Actor, ActorEvent, ActorFactory, Environment, Logger } from './actor.ts';
 import { addressOfModule, moduleAt } from './actor-module.ts';
 import { ActorThread } from './actor-thread.ts';
-import { Cell } from './cell.ts';
+import { Cell, type ActorSnapshot } from './cell.ts';
 import type { ChildNodes, ProcessOptions } from './child-nodes.ts';
 import type { Launcher } from './incarnation.ts';
 import { localLauncher, makerAt, RemoteLauncher, threadLauncher, type Make } from './launchers.ts';
@@ -15,6 +15,7 @@ import { refOver, type ActorRef } from './ref.ts';
 import { RemoteNode } from './remote-node.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import { defaultSupervision, type Supervision } from './supervisor.ts';
+import { WorkWatch, type WorkListener } from './work.ts';
 
 /** Options of every actor, wherever it runs. */
 export interface ActorOptions {
@@ -86,6 +87,7 @@ export class ActorSystem implements AsyncDisposable {
   readonly #placement = new Placement();
   readonly #heartbeat: Heartbeat;
   readonly #watchers = new Map<string, Set<(event: ActorEvent) => void>>();
+  readonly #work = new WorkWatch();
   readonly #failure = new AbortController();
   /** Payloads of this thread. */
   readonly #heap = new PayloadHeap();
@@ -198,6 +200,16 @@ export class ActorSystem implements AsyncDisposable {
     };
   }
 
+  /** Calls `listener` with every message that an actor is done with, until disposed of. There is one listener at a time. */
+  watchWork(listener: WorkListener): Disposable {
+    return this.#work.begin(listener);
+  }
+
+  /** All actors as they are now, in the order they were spawned. */
+  snapshots(): ActorSnapshot[] {
+    return [...this.#cells.values()].map((cell) => cell.snapshot());
+  }
+
   /** Stops one actor and waits until it is gone. */
   async stop(ref: { readonly name: string }): Promise<void> {
     await this.#cells.get(ref.name)?.stop();
@@ -290,6 +302,7 @@ export class ActorSystem implements AsyncDisposable {
       uses: new Set(actor.uses?.map((used) => used.name)),
       logger: this.#logger,
       payloads: this.#heap,
+      work: this.#work,
       find: (to) => this.#find(to),
       watch: (to, listener) => this.watch({ name: to }, listener),
       onDeadLetter: (to, method) => this.#countDeadLetter(to, method),

@@ -9,6 +9,7 @@ import type { WeightSync } from '../weights/sync.ts';
 import type { Critics, Learners } from './learners.ts';
 import type { RunPlan } from './plan.ts';
 import type { PromptFeed, Task } from './prompt-feed.ts';
+import type { LiveRun } from './report/live-run.ts';
 import type { Reporter } from './report/reporter.ts';
 import type { Timeline } from './report/timeline.ts';
 
@@ -48,8 +49,9 @@ export interface StepContext {
   readonly feed: PromptFeed;
   readonly reporter: Reporter;
   readonly logger: Logger;
-  /** Null when nobody asked for a timeline of the phases. */
-  readonly timeline: Timeline | null;
+  readonly timeline: Timeline;
+  /** The run as it is now, for whoever looks at its folder. */
+  readonly live: LiveRun;
   /** Aborts when the run is given up. */
   readonly signal: AbortSignal;
   /** Aborts when the run is to save a checkpoint at once, and return. */

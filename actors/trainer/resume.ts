@@ -1,5 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
+import { initialGateState } from '../../src/reward/gate.ts';
+import { initialAdvanceState } from '../../src/training/advance.ts';
 import {
   changeLines,
   configChanges,
@@ -8,6 +10,7 @@ import {
 } from '../run-folder/config-changes.ts';
 import { restore, type Checkpoints, type ResumePoint } from '../run-folder/checkpoints.ts';
 import { filesOfSteps, type RunFiles, setAside } from '../run-folder/files.ts';
+import { initialKlController } from './advantages.ts';
 import type { KeptBatch } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
 import { readKept } from './ahead/kept-batches.ts';
@@ -50,6 +53,23 @@ export async function resume(
     reporter.note(`${what} is kept in ${aside}`);
   }
   return point;
+}
+
+/** The place of a run that begins. */
+export function newRun({ actors, plan }: ResumeContext): ResumePoint {
+  const state = {
+    cursor: { epoch: 0, position: 0 },
+    replay: actors.replays.map(() => ({
+      cursor: { epoch: 0, position: 0 },
+      gate: initialGateState,
+    })),
+    advance: initialAdvanceState,
+    gate: initialGateState,
+    validationGate: initialGateState,
+    klController: initialKlController(plan.step.algorithm),
+    entropyCoeff: undefined,
+  };
+  return { step: 0, state, unfinished: null, accuracyBefore: null };
 }
 
 /** Finds the folder of the checkpoint to resume from. */

@@ -2,25 +2,20 @@ import { addAbortListener } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { asCxmindError } from '../../src/errors.ts';
-import { initialGateState } from '../../src/reward/gate.ts';
 import type { Metrics } from '../../src/metrics.ts';
-import {
-  hasAdvanced,
-  initialAdvanceState,
-  observe,
-  type AdvanceRule,
-} from '../../src/training/advance.ts';
-import { initialKlController } from './advantages.ts';
+import { hasAdvanced, observe, type AdvanceRule } from '../../src/training/advance.ts';
 import { Checkpoints, type ResumePoint, type RunState } from '../run-folder/checkpoints.ts';
 import { lockstep, type BatchSource } from './ahead/batch-source.ts';
 import type { StepContext } from './context.ts';
 import { reportData } from './report/reporter.ts';
 import { isDue, versionAfter } from './schedule.ts';
-import { resume, type Resumed } from './resume.ts';
+import { newRun, resume, type Resumed } from './resume.ts';
 import { RolloutsAhead } from './ahead/rollouts-ahead.ts';
 import { profiled } from './report/profile.ts';
 import { RunFiles, type RunSummary } from '../run-folder/files.ts';
+import { RequestBox } from '../run-folder/requests.ts';
 import { Saving } from './saving.ts';
+import { Steering } from './steering.ts';
 import { trainingStep, type StepResult } from './step.ts';
 import { GradientWatch, IdleWatch } from './report/step-watch.ts';
 import { Stopwatch } from './report/timeline.ts';
@@ -33,6 +28,8 @@ export interface LoopOptions {
   readonly lost: AbortSignal;
   /** Target of an event `save`, which asks for a checkpoint at once while training goes on. */
   readonly saveRequests?: EventTarget;
+  /** Aborts the preemption of the context. */
+  readonly stop: () => void;
   /** Ends the run before its steps are taken. */
   readonly advance: AdvanceRule | null;
   /** The beginning of the run, as `performance.now()` gives it. */
@@ -86,7 +83,11 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
   const newest = { step: resumed?.step ?? 0, checkpoint: resumed?.checkpoint ?? null };
   const score = (): number => validations.score();
   const saving = new Saving(context, checkpoints, { newest, batches, score });
-  const run = new Run(context, options, { steps, log, validations, saving, batches }, point);
+  const steered = { saving, validations, stop: options.stop };
+  const steering = new Steering(await RequestBox.open(folder), steered);
+  context.live.begins(step, steps);
+  const parts = { steps, log, validations, saving, batches, steering };
+  const run = new Run(context, options, parts, point);
   return await run.toEnd(resumed === null);
 }
 
@@ -116,6 +117,7 @@ interface RunParts {
   readonly validations: Validations;
   readonly saving: Saving;
   readonly batches: BatchSource;
+  readonly steering: Steering;
 }
 
 /** The loop over the steps of a run. */
@@ -127,6 +129,7 @@ class Run {
   readonly #validations: Validations;
   readonly #saving: Saving;
   readonly #batches: BatchSource;
+  readonly #steering: Steering;
   readonly #idle = new IdleWatch();
   readonly #gradients: GradientWatch;
   /** The place of the run, as a checkpoint would keep it now. */
@@ -143,6 +146,7 @@ class Run {
     this.#validations = parts.validations;
     this.#saving = parts.saving;
     this.#batches = parts.batches;
+    this.#steering = parts.steering;
     this.#point = point;
     this.#gradients = new GradientWatch(context);
   }
@@ -155,15 +159,18 @@ class Run {
     }
     const onSave = (): void => this.#saving.request(this.#isWhole ? this.#point : null);
     this.#options.saveRequests?.addEventListener('save', onSave);
+    let failure: unknown = null;
     try {
       await this.#train();
       return await this.#conclude();
     } catch (error) {
+      failure = error;
       await this.#rescue(error);
       throw error;
     } finally {
       this.#options.saveRequests?.removeEventListener('save', onSave);
       await this.#saving.settled();
+      await this.#steering.close(this.#point, failure);
     }
   }
 
@@ -196,17 +203,23 @@ class Run {
       reporter.note(`trainer.profile: there is no step ${profile}, the run has ${this.#steps}`);
     }
     const [began, from] = [performance.now(), this.#point.step];
-    while (!this.#isAtEnd() && !this.#context.preemption.aborted) {
+    while (!this.#isAtEnd()) {
+      await this.#steering.take(this.#point);
+      if (this.#context.preemption.aborted) return;
+      const stepBegan = performance.now();
       const place = { step: this.#point.step + 1, folder: plan.folder };
       const result = await profiled(this.#context, place, () => this.#step());
       if (result === null) return;
       const { step } = this.#point;
       await this.#log.files.trained(step, result.trained);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
-      this.#report(result, secondsPerStep * (this.#steps - step));
+      const secondsLeft = secondsPerStep * (this.#steps - step);
+      this.#context.live.takes({ step, steps: this.#steps, secondsPerStep, secondsLeft });
+      this.#report(result, secondsLeft);
       this.#gradients.observe(result.metrics, step);
       const isFinished = await this.#finishStep(result.metrics);
       if (!isFinished) return;
+      await this.#log.files.spans(this.#context.live.spansOf(step, stepBegan));
     }
   }
 
@@ -216,7 +229,7 @@ class Run {
     const step = this.#point.step + 1;
     const undo = new AbortController();
     using undoing = addAbortListener(preemption, () => undo.abort(preemption.reason));
-    if (timeline !== null) timeline.step = step;
+    timeline.step = step;
     try {
       const context = {
         ...this.#context,
@@ -370,21 +383,4 @@ function isAtEnd(
 /** True when a stage of a curriculum may end after a step. */
 function isPast(state: RunState['advance'], step: number, rule: AdvanceRule | null): boolean {
   return rule !== null && hasAdvanced(state, step, rule);
-}
-
-/** The place of a run that begins. */
-function newRun({ actors, plan }: StepContext): ResumePoint {
-  const state = {
-    cursor: { epoch: 0, position: 0 },
-    replay: actors.replays.map(() => ({
-      cursor: { epoch: 0, position: 0 },
-      gate: initialGateState,
-    })),
-    advance: initialAdvanceState,
-    gate: initialGateState,
-    validationGate: initialGateState,
-    klController: initialKlController(plan.step.algorithm),
-    entropyCoeff: undefined,
-  };
-  return { step: 0, state, unfinished: null, accuracyBefore: null };
 }

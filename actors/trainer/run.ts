@@ -1,5 +1,5 @@
 import type { Config } from '../../src/config/schema.ts';
-import { asCxmindError, toWireError } from '../../src/errors.ts';
+import { asCxmindError, CxmindError, toWireError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import type { AdvanceRule } from '../../src/training/advance.ts';
 import type { Logger } from '../runtime/actor.ts';
@@ -11,11 +11,13 @@ import { withWayOut } from './card-memory.ts';
 import { loadPolicy } from './models.ts';
 import { onThisMachine } from './this-machine.ts';
 import { placeRun, type Host } from './placement.ts';
-import { planRun, type MixedStage } from './plan.ts';
+import { planRun, type MixedStage, type RunPlan } from './plan.ts';
 import { PromptFeed } from './prompt-feed.ts';
+import { LiveRun } from './report/live-run.ts';
 import { warnOfData, type Reporter } from './report/reporter.ts';
 import type { RunSummary } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
+import { StatusFile } from '../run-folder/status.ts';
 import { runLoop } from './run-loop.ts';
 import { spawnRollouts, spawnRun, spawnTask, toolsFor } from './spawn.ts';
 import { Timeline } from './report/timeline.ts';
@@ -85,28 +87,66 @@ export async function trainOn(
   options: PartOptions,
 ): Promise<RunSummary> {
   const started = performance.now();
-  const { reporter, logger, advance = null, mix } = options;
-  const config = await onThisMachine(given, reporter);
-  const plan = planRun(config, mix, (line) => reporter.note(line));
+  const { logger, advance = null, mix } = options;
+  const config = await onThisMachine(given, options.reporter);
+  const plan = planRun(config, mix, (line) => options.reporter.note(line));
   await using owned = new AsyncDisposableStack();
   owned.use(await RunLock.take(plan.folder));
   owned.defer(() => system.stopActors());
-  const spawned = await spawnRun(system, plan, hosts, options, owned);
-  const { rayTimeline, profile } = plan.trainer;
-  const isDrawn = rayTimeline !== null || profile !== null;
-  const timeline = isDrawn ? (options.timeline ?? new Timeline()) : null;
-  if (rayTimeline !== null) owned.defer(() => timeline?.write(rayTimeline));
-  const signal = AbortSignal.any([options.signal, system.signal]);
-  const { preemption = new AbortController().signal } = options;
-  const shown = { reporter, logger, timeline };
-  const context = { ...spawned, ...shown, plan, feed: new PromptFeed(), signal, preemption };
+  const { rayTimeline, valOnly } = plan.trainer;
+  const timeline = options.timeline ?? new Timeline();
+  if (rayTimeline !== null) {
+    timeline.keep();
+    owned.defer(() => timeline.write(rayTimeline));
+  }
+  const live = owned.use(liveRun(system, plan, hosts, timeline));
+  // A run that only validates leaves the status of the run itself.
+  if (!valOnly) owned.use(await StatusFile.begin(plan.folder, () => live.status()));
+  const reporter = live.listening(options.reporter, logger);
+  const stopped = new AbortController();
+  const preemption = AbortSignal.any([
+    stopped.signal,
+    ...(options.preemption ? [options.preemption] : []),
+  ]);
+  const stop = (): void => stopped.abort(new CxmindError('RUNTIME_CANCELLED', 'asked to stop'));
   try {
-    return await runLoop(context, { ...options, advance, lost: system.signal, started });
+    const spawned = await spawnRun(system, plan, hosts, { reporter, logger }, owned);
+    const signal = AbortSignal.any([options.signal, system.signal]);
+    const shown = { reporter, logger, timeline, live };
+    const context = { ...spawned, ...shown, plan, feed: new PromptFeed(), signal, preemption };
+    const loop = { ...options, advance, lost: system.signal, started, stop };
+    const summary = await runLoop(context, loop);
+    live.ends(summary.preempted === true ? 'stopped' : 'done');
+    return summary;
   } catch (error) {
     // The loss of an actor cancels the work of the others. The loss is the reason, not the cancelled work.
     const ended: unknown = system.signal.aborted ? system.signal.reason : error;
+    live.ends('failed', asCxmindError(ended).message);
     throw withWayOut(ended);
   }
+}
+
+/** The run as its folder tells of it. */
+function liveRun(
+  system: ActorSystem,
+  plan: RunPlan,
+  hosts: readonly Host[],
+  timeline: Timeline,
+): LiveRun {
+  const { learners, rollouts, reference } = placeRun(plan.placement, hosts);
+  const devices = new Map<string, string>([
+    ...learners.flatMap(({ device }, i): [string, string][] => [
+      [`learner/${i}`, device],
+      [`critic/${i}`, device],
+    ]),
+    ...rollouts.map(({ device }, i): [string, string] => [`rollout/${i}`, device]),
+    ['reference', reference.device],
+  ]);
+  return new LiveRun({
+    ...{ system, timeline, device: plan.trainer.device },
+    deviceOf: (actor) => devices.get(actor) ?? null,
+    samples: { rollout: null, validation: null },
+  });
 }
 
 /** Adds the nodes that are here, and later those that join. @returns the hosts of now, this one first */

@@ -76,6 +76,7 @@ export class Saving {
         this.#checkpoints.save(this.#context.actors, request),
       );
       this.#newest = { step, checkpoint };
+      this.#context.live.saves(step, checkpoint);
       this.#isRequested = false;
       this.#context.logger.info({ step, path: checkpoint }, 'checkpoint');
     });

@@ -169,6 +169,24 @@ export class Validations {
     return validation;
   }
 
+  /**
+   * Validates on a person's request, between two steps. The gate of the run's own validations stays as it is.
+   *
+   * @returns what came of it, in words
+   */
+  async request(step: number, gate: GateState): Promise<string> {
+    if (this.#prompts === 0) return 'there are no validation prompts: data.val_files names none';
+    if (this.isOf(step)) return `step ${step} is validated already`;
+    const validation = await this.take(step, gate, true);
+    if (validation === null) return 'the run was stopped meanwhile';
+    this.#log.show(step, validation.metrics);
+    const { accuracy, metrics } = validation;
+    return (
+      `validated step ${step}: accuracy ${accuracy.toFixed(3)}, ` +
+      `reward ${metrics['val/reward_score']!.toFixed(3)}`
+    );
+  }
+
   /** True when the newest validation is of a step. */
   isOf(step: number): boolean {
     return this.#newest?.step === step;

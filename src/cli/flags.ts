@@ -11,6 +11,12 @@ export const pathFlag = Flags.custom({ parse: parsePath });
 /** An argument that names a file or folder of this machine, as `localPath` reads it. */
 export const pathArg = Args.custom({ parse: parsePath });
 
+/** `RUN`: the folder of a run that has begun. */
+export const runArg = pathArg({
+  description: 'folder of a run, or of a curriculum',
+  required: true,
+});
+
 /** `--model`: the checkpoint of a command that runs a model as it is. */
 export const modelFlag = pathFlag({
   description:

@@ -36,7 +36,7 @@ export async function profiled<T>(
     }),
   );
   const file = join(folder, `profile-step-${step}.json`);
-  await writeTrace(file, [...(timeline === null ? [] : [timeline.process(beganUs)]), ...processes]);
+  await writeTrace(file, [timeline.process(beganUs), ...processes]);
   reporter.note(`profile of step ${step}: ${file}, for chrome://tracing or Perfetto`);
   return result;
 }

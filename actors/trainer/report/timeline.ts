@@ -1,3 +1,4 @@
+import type { OpenPhase } from '../../../src/dashboard/api.ts';
 import { writeFileAtomically } from '../../../src/files.ts';
 import type { Phase, PhaseSeconds } from '../../../src/metrics.ts';
 
@@ -25,6 +26,7 @@ export class Stopwatch {
 
   async time<T>(phase: Phase, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
+    using _ = this.#timeline?.open(phase);
     try {
       return await work();
     } finally {
@@ -73,14 +75,46 @@ interface SpanPlace {
   readonly lane: string;
 }
 
-/** The phases of a run over time, each with its step. */
+/** A phase in its place. */
+type PlacedSpan = Span & SpanPlace;
+
+/** The phases of a run over time, each with its step. Those of earlier steps are forgotten unless they are to be kept. */
 export class Timeline {
-  readonly #spans: (Span & SpanPlace)[] = [];
+  readonly #open = new Set<OpenPhase>();
+  #spans: PlacedSpan[] = [];
+  /** Spans that `take` gave out. */
+  #taken = 0;
   #step = 0;
+  #isKept = false;
 
   /** The step that later phases belong to. */
   set step(step: number) {
     this.#step = step;
+  }
+
+  /** Phases that go on now, outer ones first. */
+  get openPhases(): OpenPhase[] {
+    return [...this.#open];
+  }
+
+  /** Keeps all phases from now on, to be written in the end. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** Begins a phase that is told of while it goes on, until disposed of. */
+  open(name: string): Disposable {
+    const phase = { name, since: Date.now() };
+    this.#open.add(phase);
+    return { [Symbol.dispose]: () => void this.#open.delete(phase) };
+  }
+
+  /** Gives out the phases that have ended since the last call. */
+  take(): PlacedSpan[] {
+    const fresh = this.#spans.slice(this.#taken);
+    if (!this.#isKept) this.#spans = [];
+    this.#taken = this.#spans.length;
+    return fresh;
   }
 
   /** Adds a phase; times are those of `performance.now()`. */
@@ -108,7 +142,7 @@ export class Timeline {
 }
 
 /** A span of time, in microseconds since the epoch. */
-export interface Span {
+interface Span {
   readonly name: string;
   readonly startUs: number;
   readonly durationUs: number;

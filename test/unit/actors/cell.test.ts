@@ -8,6 +8,7 @@ import { startLocal } from '../../../actors/runtime/launchers.ts';
 import { call, protocol } from '../../../actors/runtime/protocol.ts';
 import { defaultSupervision } from '../../../actors/runtime/supervisor.ts';
 import { ActorSystem } from '../../../actors/runtime/system.ts';
+import { WorkWatch } from '../../../actors/runtime/work.ts';
 import { CxmindError } from '../../../src/errors.ts';
 import { encodeBody } from '../../../transport/codec.ts';
 import { ownMemory } from '../../../transport/shared/payload-memory.ts';
@@ -39,6 +40,7 @@ describe('Cell', () => {
       Promise.resolve(
         startLocal('frail', start, () => Promise.resolve({ protocol: frail, actor })),
       ),
+    heapBytes: () => null,
     release: () => Promise.resolve(),
   };
 
@@ -53,6 +55,7 @@ describe('Cell', () => {
       uses: new Set(),
       logger: listening().logger,
       payloads: ownMemory,
+      work: new WorkWatch(),
       find: () => undefined,
       watch: () => ({ [Symbol.dispose]: () => undefined }),
       onDeadLetter: () => undefined,

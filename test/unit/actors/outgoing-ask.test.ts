@@ -25,7 +25,8 @@ describe('Deadlines', () => {
   afterEach(() => deadlines.end());
 
   function ask(id: number, timeoutMs: number): OutgoingAsk {
-    const options = { actor: 'a/0', method: 'm', body: emptyBody, onCancel: () => undefined };
+    const sent = { actor: 'a/0', method: 'm', body: emptyBody, sentMs: 0 };
+    const options = { ...sent, onCancel: () => undefined };
     const made = new OutgoingAsk({ id, ask: { timeoutMs }, ...options });
     asks.push(made);
     deadlines.add(made);

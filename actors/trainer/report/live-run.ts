@@ -1,0 +1,126 @@
+/**
+ * A run as it is now: its state, step and pace, the phases that go on, the actors, and the spans of its steps.
+ *
+ * What the trainer does anyway is noted here; the rest is asked of the actor system when the status is written.
+ */
+import { freemem, hostname, totalmem } from 'node:os';
+import type { ActorState, RunStatus } from '../../../src/dashboard/api.ts';
+import type { SpanLine } from '../../../src/dashboard/readers/timeline.ts';
+import type { Logger } from '../../runtime/actor.ts';
+import type { ActorSnapshot } from '../../runtime/cell.ts';
+import type { ActorSystem } from '../../runtime/system.ts';
+import type { Phase, Reporter } from './reporter.ts';
+import { SpanLog } from './span-log.ts';
+import type { Timeline } from './timeline.ts';
+
+/** Parts of a run's status that do not change. */
+interface LiveOptions extends Pick<RunStatus, 'device' | 'samples'> {
+  readonly system: ActorSystem;
+  readonly timeline: Timeline;
+  /** Device of an actor by its name; null for one that computes on none. */
+  readonly deviceOf: (actor: string) => string | null;
+}
+
+/** Numbers of a run that change from step to step. */
+type Pace = Pick<RunStatus, 'step' | 'steps' | 'secondsLeft' | 'secondsPerStep'>;
+
+export class LiveRun implements Disposable {
+  readonly #options: LiveOptions;
+  readonly #spans: SpanLog;
+  readonly #watch: Disposable;
+  readonly #phases = new Set<Phase>();
+  readonly #started = Date.now();
+  #state: RunStatus['state'] = 'starting';
+  #pace: Pace = { step: 0, steps: null, secondsLeft: null, secondsPerStep: null };
+  #checkpoint: RunStatus['checkpoint'] = null;
+  #lastError: string | null = null;
+
+  constructor(options: LiveOptions) {
+    this.#options = options;
+    this.#spans = new SpanLog(options.timeline);
+    this.#watch = options.system.watchWork((work) => this.#spans.add(work));
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+  }
+
+  /** A reporter that lets the run know of phases, and the log of notes. */
+  listening(reporter: Reporter, logger: Logger): Reporter {
+    return {
+      phase: (phase) => {
+        const shown = reporter.phase(phase);
+        this.#phases.add(phase);
+        return {
+          [Symbol.dispose]: () => {
+            this.#phases.delete(phase);
+            shown[Symbol.dispose]();
+          },
+        };
+      },
+      step: (line) => reporter.step(line),
+      supervisedStep: (line) => reporter.supervisedStep(line),
+      note: (text) => {
+        logger[text.startsWith('warning:') ? 'warn' : 'info']({ text }, 'note');
+        reporter.note(text);
+      },
+    };
+  }
+
+  /** Notes the place of the run before its first step of this process. */
+  begins(step: number, steps: number): void {
+    this.#state = 'running';
+    this.#pace = { ...this.#pace, step, steps };
+  }
+
+  /** Notes a step that was taken. */
+  takes(pace: Pace): void {
+    this.#pace = pace;
+  }
+
+  stops(): void {
+    this.#state = 'stopping';
+  }
+
+  saves(step: number, path: string): void {
+    this.#checkpoint = { step, path };
+  }
+
+  /** Notes the end of the run. @param error that ended it, if one did */
+  ends(state: 'done' | 'stopped' | 'failed', error: string | null = null): void {
+    this.#state = state;
+    this.#lastError = error;
+  }
+
+  /** The spans of a step that began at a time of `performance.now()` and is over now. */
+  spansOf(step: number, beganMs: number): SpanLine {
+    return this.#spans.line(step, beganMs);
+  }
+
+  status(): RunStatus {
+    const { system, timeline, device, samples, deviceOf } = this.#options;
+    return {
+      ...{ state: this.#state, host: hostname(), pid: process.pid },
+      ...{ started: this.#started, updated: Date.now(), ...this.#pace },
+      phases: timeline.openPhases,
+      progress: [...this.#phases].map(({ name, done, total }) => ({ name, done: done(), total })),
+      actors: system.snapshots().map((actor) => stateOf(actor, deviceOf(actor.name))),
+      memory: {
+        residentBytes: process.memoryUsage.rss(),
+        freeBytes: freemem(),
+        totalBytes: totalmem(),
+      },
+      ...{ device, samples, lastError: this.#lastError, checkpoint: this.#checkpoint },
+      deadLetters: system.deadLetters,
+    };
+  }
+}
+
+function stateOf(actor: ActorSnapshot, device: string | null): ActorState {
+  const { name, status, node, pending, capacity, method, sinceMs, restarts, heapBytes } = actor;
+  return {
+    ...{ name, status, node: node ?? null, device, mailbox: pending, capacity, method },
+    since: Math.round(performance.timeOrigin + sinceMs),
+    ...{ restarts, heapBytes, lastError: actor.lastError?.message ?? null },
+  };
+}

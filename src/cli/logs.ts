@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Flags } from '@oclif/core';
+import type { LogLevel, LogLine, LogPage } from '../dashboard/api.ts';
+import { CxmindCommand } from './command.ts';
+import { interruptible } from './interrupt.ts';
+import { runArg } from './flags.ts';
+import { print } from './terminal.ts';
+
+const LOOK_MS = 300;
+const PAGE_LINES = 500;
+const levels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly LogLevel[];
+
+export class Logs extends CxmindCommand {
+  static override summary = 'Print the log of a run, and follow it.';
+  static override examples = [
+    '<%= config.bin %> logs runs/quickstart/seed-1 --level warn',
+    '<%= config.bin %> logs runs/quickstart/seed-1 --lines 20 --follow',
+  ];
+  static override args = { run: runArg };
+  static override flags = {
+    lines: Flags.integer({
+      description: 'last lines to print',
+      default: 100,
+      min: 1,
+      max: 100_000,
+    }),
+    level: Flags.option({ description: 'lowest level', options: levels, default: 'info' })(),
+    follow: Flags.boolean({ description: 'print what comes, until Ctrl-C', default: false }),
+    json: Flags.boolean({ description: 'print a JSON object a line', default: false }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Logs);
+    const { runIn } = await import('./runs.ts');
+    const view = await runIn(args.run);
+    const text = flags.json ? (line: LogLine) => JSON.stringify(line) : textOf;
+    const show = async ({ lines }: LogPage): Promise<void> => {
+      if (lines.length > 0) await print(lines.map(text).join('\n'));
+    };
+    const { level } = flags;
+    const first = await view.log({ count: flags.lines, level });
+    await show(first);
+    if (!flags.follow) return;
+    await interruptible(async ({ signal }) => {
+      let { after } = first;
+      while (!signal.aborted) {
+        const page = await view.log({ after, count: PAGE_LINES, level });
+        await show(page);
+        // A log that was begun anew is shorter.
+        const isSame = page.after >= after;
+        after = isSame ? page.after : 0;
+        if (page.lines.length === 0) await delay(LOOK_MS, null, { signal }).catch(() => undefined);
+      }
+    });
+  }
+}
+
+/** An event as a line to read: time, level, event, fields. */
+function textOf({ time, level, event, fields }: LogLine): string {
+  const { text, ...others } = fields;
+  const at = time === null ? '' : new Date(time).toISOString();
+  const facts = Object.entries(others).map(([name, value]) =>
+    typeof value === 'string' ? `${name}=${value}` : `${name}=${JSON.stringify(value)}`,
+  );
+  const said = event === 'note' && typeof text === 'string' ? text : event;
+  return [at, level.padEnd(5), said, ...facts].join(' ');
+}

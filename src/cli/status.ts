@@ -1,0 +1,72 @@
+import { Flags } from '@oclif/core';
+import type { ActorState, RunDetail, RunListing } from '../dashboard/api.ts';
+import { sizeText } from '../files.ts';
+import { CxmindCommand } from './command.ts';
+import { runArg } from './flags.ts';
+import { durationText } from './step-table.ts';
+import { print } from './terminal.ts';
+
+export class Status extends CxmindCommand {
+  static override summary = 'Tell where a run stands: step, time left, phases and actors.';
+  static override description =
+    'RUN may go on or have ended, here or on another host that shares the folder. --json prints an array with what the ' +
+    "dashboard's API answers for each run in the folder.";
+  static override examples = [
+    '<%= config.bin %> status runs/quickstart/seed-1',
+    '<%= config.bin %> status runs --json',
+  ];
+  static override args = { run: runArg };
+  static override flags = {
+    json: Flags.boolean({ description: 'print JSON', default: false }),
+  };
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Status);
+    const { runsIn } = await import('./runs.ts');
+    const views = await runsIn(args.run);
+    const details = await Promise.all(views.map((view) => view.detail()));
+    const text = flags.json
+      ? JSON.stringify(details, null, 2)
+      : details.map((detail) => linesOf(detail).join('\n')).join('\n\n');
+    await print(text);
+  }
+}
+
+/** A run in words. */
+function linesOf({ listing, status, warnings }: RunDetail): string[] {
+  const lines = [`${listing.folder}: ${stateText(listing)}`];
+  if (status === null) return lines;
+  const { checkpoint, memory, device, phases, progress, lastError, actors } = status;
+  const goesOn = ['starting', 'running', 'stopping'].includes(listing.state);
+  const saved = checkpoint === null ? 'none yet' : `step ${checkpoint.step}, ${checkpoint.path}`;
+  lines.push(
+    `  on ${status.host}, process ${status.pid}, ${device}, ${sizeText(memory.residentBytes)} of memory`,
+    `  checkpoint: ${saved}`,
+  );
+  const doing = [
+    ...phases.map(({ name }) => name),
+    ...progress.map(({ name, done, total }) => `${name} ${done}/${total}`),
+  ];
+  if (goesOn && doing.length > 0) lines.push(`  now: ${doing.join(', ')}`);
+  if (goesOn) lines.push(...actors.map(actorLine));
+  if (lastError !== null) lines.push(`  error: ${lastError}`);
+  const newest = warnings.at(-1);
+  if (newest !== undefined) lines.push(`  newest of ${warnings.length} warnings: ${newest.text}`);
+  return lines;
+}
+
+function stateText({ state, step, steps, secondsLeft }: RunListing): string {
+  const left = secondsLeft === null ? '' : `, ${durationText(secondsLeft)} left`;
+  return `${state}, step ${step} of ${steps ?? '?'}${left}`;
+}
+
+function actorLine({ name, status, device, method, mailbox, restarts }: ActorState): string {
+  const facts = [
+    status,
+    ...(device === null ? [] : [device]),
+    method ?? 'waits',
+    `${mailbox} in its mailbox`,
+    ...(restarts > 0 ? [`${restarts} restarts`] : []),
+  ];
+  return `  ${name}: ${facts.join(', ')}`;
+}

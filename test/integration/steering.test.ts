@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runControl } from '../../actors/run-folder/requests.ts';
+import type { RunSummary } from '../../actors/run-folder/files.ts';
+import type { MetricList, RunStatus, StepTimeline } from '../../src/dashboard/api.ts';
+import { Dashboard } from '../../src/dashboard/server.ts';
+import { main } from '../../src/cli/main.ts';
+import { TemporaryDirectory } from '../support/temporary-directory.ts';
+import { metricsOf, phaseReporter, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
+
+const items = [
+  'worker.reward.reward_function=test/support/letters-reward.ts:score',
+  'trainer.val_before_train=false',
+  'trainer.val_generations_to_log=2',
+  'trainer.max_steps=40',
+];
+
+/** Runs a command in this process. */
+async function command(...args: readonly string[]): Promise<{ code: number; text: string }> {
+  const [log, error] = [console.log, console.error];
+  const lines: unknown[] = [];
+  console.log = console.error = (line) => void lines.push(line);
+  try {
+    return { code: await main(args), text: lines.join('\n') };
+  } finally {
+    [console.log, console.error] = [log, error];
+  }
+}
+
+describe('a run that is asked', () => {
+  let temporary: TemporaryDirectory;
+  let demo: string;
+  let run: string;
+  let summary: RunSummary;
+  const answers: { code: number; text: string }[] = [];
+
+  before(async () => {
+    temporary = new TemporaryDirectory();
+    demo = join(temporary.path, 'demo');
+    run = join(temporary.path, 'run');
+    await writeTinyDemo(demo);
+    // One command at a time, since each takes over the console.
+    const askAll = async (): Promise<void> => {
+      for (const kind of ['save', 'validate', 'stop']) {
+        answers.push(await command(kind, run, '--wait'));
+      }
+    };
+    let all: Promise<void> | undefined;
+    const reporter = phaseReporter(({ name }) => {
+      if (name === 'rollout') all ??= askAll();
+    });
+    summary = await trainTiny(demo, run, items, { reporter });
+    await all;
+  });
+  after(() => temporary[Symbol.dispose]());
+
+  it('saves and validates between two steps, then stops, and answers', async () => {
+    const [saved, validated, stopped] = answers;
+    const [, step] = /saved step (\d+)$/.exec(saved!.text)!;
+    assert.ok(existsSync(join(run, `global_step_${step!}/trainer.json`)));
+    assert.match(validated!.text, /validated step \d+: accuracy [01]\.\d{3}, reward -?\d\.\d{3}$/);
+    assert.match(stopped!.text, new RegExp(`stopped after step ${summary.steps}$`));
+    assert.deepEqual([saved!.code, validated!.code, stopped!.code], [0, 0, 0]);
+    assert.ok(summary.preempted === true && summary.steps < 40);
+    assert.ok(existsSync(join(run, `global_step_${summary.steps}/trainer.json`)));
+    const requests = await runControl.requests(run);
+    assert.deepEqual(
+      requests.map(({ kind, state }) => `${kind} ${state}`),
+      ['stop done', 'validate done', 'save done'],
+    );
+  });
+
+  it('tells of itself in its folder', async () => {
+    const status = JSON.parse(readFileSync(join(run, 'status.json'), 'utf8')) as RunStatus;
+    assert.deepEqual(
+      [status.state, status.step, status.steps, status.lastError],
+      ['stopped', summary.steps, 40, null],
+    );
+    assert.equal(status.checkpoint!.step, summary.steps);
+    const actors = status.actors.map(({ name, device, status: of }) => [name, device, of]);
+    assert.deepEqual(actors.filter(([name]) => /^(learner|rollout|reward)/.test(name!)).sort(), [
+      ['learner/0', 'cpu', 'running'],
+      ['reward/0', null, 'running'],
+      ['rollout/0', 'cpu', 'running'],
+    ]);
+    assert.ok(!existsSync(join(run, '.status.json.partial')));
+    const { code, text } = await command('stop', run);
+    assert.equal(code, 2);
+    assert.match(text, /no run writes this folder/);
+  });
+
+  it('is shown by a dashboard, its phases as long as its metrics say', async () => {
+    await using dashboard = new Dashboard({
+      ...{ folders: [run], control: runControl, token: 'a-token-of-the-test' },
+      onError: (error) => assert.fail(String(error)),
+    });
+    const url = new URL(await dashboard.listen('127.0.0.1', 0));
+    const get = async <T>(path: string): Promise<T> => {
+      const headers = { authorization: 'Bearer a-token-of-the-test' };
+      const response = await fetch(new URL(`/api/${path}`, url), { headers });
+      return (await response.json()) as T;
+    };
+    const { runs } = await get<{ runs: { id: string; state: string }[] }>('runs');
+    assert.deepEqual(
+      runs.map(({ state }) => state),
+      ['stopped'],
+    );
+    const path = `runs/${runs[0]!.id}`;
+    const { metrics } = await get<MetricList>(`${path}/metrics`);
+    assert.ok(metrics.some(({ name }) => name === 'critic/score/mean'));
+    const timeline = await get<StepTimeline>(`${path}/timeline?step=1`);
+    assert.equal(timeline.lanes[0], 'trainer');
+    const [first] = metricsOf(run);
+    for (const name of ['gen', 'update_actor']) {
+      const seconds = timeline.spans
+        .filter((span) => span.lane === 'trainer' && span.name === name)
+        .reduce((sum, { start, end }) => sum + (end - start) / 1000, 0);
+      assert.ok(Math.abs(seconds - first![`timing_s/${name}`]!) < 1e-3, name);
+    }
+    const [generate] = timeline.spans.filter(({ lane }) => lane === 'rollout/0');
+    const [gen] = timeline.spans.filter(({ name }) => name === 'gen');
+    assert.equal(generate!.name, 'generate');
+    assert.ok(generate!.sent! >= gen!.start && generate!.end <= gen!.end);
+  });
+
+  it('goes on from there', async () => {
+    const more = await trainTiny(demo, run, [...items, `trainer.max_steps=${summary.steps + 1}`]);
+    assert.equal(more.steps, summary.steps + 1);
+    const steps = readFileSync(join(run, 'spans.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { step: number }).step);
+    assert.deepEqual(
+      steps,
+      Array.from({ length: more.steps }, (_, i) => i + 1),
+    );
+  });
+});
