@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 import { Flags } from '@oclif/core';
 import { CxmindCommand } from './command.ts';
 import { failureOf } from './exit-code.ts';
@@ -41,7 +42,10 @@ export class Serve extends CxmindCommand {
       description: 'folder of pictures that requests may name by file URLs',
     }),
     device: deviceFlag,
-    threads: Flags.integer({ description: 'compute threads, by default one per core', min: 1 }),
+    threads: Flags.integer({
+      description: 'compute threads, by default one per core but the one that the API takes',
+      min: 1,
+    }),
   };
 
   async run(): Promise<void> {
@@ -50,7 +54,7 @@ export class Serve extends CxmindCommand {
     const { isLoopback } = await import('../serving/http.ts');
     const { openServer } = await import('../serving/open-server.ts');
 
-    const { device, threads } = flags;
+    const { device, threads = Math.max(1, availableParallelism() - 1) } = flags;
     const name = flags['served-model-name'] ?? flags.model;
     const { CXMIND_API_KEY: given = '' } = process.env;
     const apiKey = given === '' ? null : given;

@@ -40,7 +40,8 @@ export async function benchServe(): Promise<void> {
   const clients = fork(join(import.meta.dirname, 'processes/chat-clients.ts'));
   try {
     const { model: directory } = await writeDemo(join(folder, 'demo'), { seed: 1 });
-    const threads = availableParallelism();
+    // The API and the clients have a core of their own.
+    const threads = Math.max(1, availableParallelism() - 1);
     using model = await openModel(directory, { device: 'cpu', threads, imageDir: undefined });
     const { checkpoint, device, arena, samples, settings: chat } = model;
     const { config } = checkpoint;
@@ -88,6 +89,7 @@ export async function benchServe(): Promise<void> {
         model: MODEL,
         clients: CLIENTS,
         newTokens: NEW_TOKENS,
+        threads,
         stream: String(stream),
       };
       await compare({ name: 'serve', params, unit: 'tokens/s' }, () => order(clients, given), {

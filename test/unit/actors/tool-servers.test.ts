@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { createServer, type RequestListener } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
 import { Environments, type UserSettings } from '../../../actors/environment/environments.ts';
@@ -94,7 +99,9 @@ describe('servers of tools', () => {
   it('stand beside an environment, which hears of their answers', async () => {
     const source = { file: 'test/support/counting-environment.ts', name: 'listening' };
     const user = { source, kwargs: {}, python: '', workers: 1, limitMs: 20_000 };
-    await using environments = environmentsOf({ allowedTools: ['roll'] }, user);
+    await using http = await httpServer((request, response) => void answerTools(request, response));
+    const remote = { command: null, url: http.url, allowedTools: ['roll'] };
+    await using environments = environmentsOf(remote, user);
     await environments.tools(signal);
     const conversation = environments.begin(start);
     const answer = (text: string) => environments.answer(conversation, text, signal);
@@ -116,11 +123,7 @@ describe('servers of tools', () => {
     const tokens: unknown[] = [];
     await using http = await httpServer((request, response) => {
       tokens.push(request.headers['x-token']);
-      void (async () => {
-        const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
-        await toolsServer().connect(transport);
-        await transport.handleRequest(request, response);
-      })();
+      void answerTools(request, response);
     });
     const remote = { command: null, url: http.url, headers: { 'x-token': 't' } };
     await using environments = environmentsOf({ ...remote, allowedTools: ['roll'] });
@@ -199,6 +202,13 @@ describe('kept results', () => {
     assert.equal((await of('e', 1)).content, 'x');
   });
 });
+
+/** Answers a request by the tools of a server that remembers nothing. */
+async function answerTools(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true });
+  await toolsServer().connect(transport);
+  await transport.handleRequest(request, response);
+}
 
 /** An HTTP server on this machine, until it is disposed. */
 async function httpServer(

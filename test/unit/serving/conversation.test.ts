@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { pathToFileURL } from 'node:url';
 import { crc32, deflateSync } from 'node:zlib';
 import { chatTools } from '../../../src/data/sample-options.ts';
 import type { Message } from '../../../src/serving/chat-request.ts';
@@ -61,6 +62,14 @@ describe('a conversation', () => {
     }));
     await assert.rejects(promptOf(messages, { ...options, sample }, never), {
       message: 'the conversation has 101 tokens or more, the model takes 100',
+    });
+  });
+
+  it('names no file where no folder is allowed', async () => {
+    const { href } = pathToFileURL(goldenPath('micro-vl-reference/images/case_001_0.png'));
+    const content = [{ type: 'image_url' as const, imageUrl: { url: href, detail: null } }];
+    await assert.rejects(promptOf([{ role: 'user', content, name: null }], options, never), {
+      message: /only files below --allowed-local-media-path are read$/,
     });
   });
 
