@@ -151,7 +151,7 @@ function dashboardPage(): void {
   it('shows how far the run in focus is, its warnings, and a curve of its scores', async () => {
     assert.match(await page.text('.facts'), /running\s+step 40 of 80\s+40 s left/);
     const cards = await page.text('.cards');
-    for (const text of ['Step time\n1 s', 'Memory\n954 MiB', 'Checkpoint\nstep 40']) {
+    for (const text of ['Step time\n1 s', 'Memory\n954 MiB', 'Checkpoint\n40\nglobal_step_40']) {
       assert.ok(cards.includes(text), `${text} in ${cards}`);
     }
     await page.until(`${texts('.warnings li')}.length === ${STEPS / 4}`);

@@ -72,6 +72,9 @@ export function button(
   return element('button', { type: 'button', ...others, on: { ...on, click: press } }, words);
 }
 
+/** Words for what is on its way. */
+export const loading = 'Loading…';
+
 /** A paragraph that says why there is nothing to see. */
 export function emptyNote(words: string): HTMLElement {
   return element('p', { className: 'empty' }, words);

@@ -60,7 +60,8 @@ export function durationText(seconds: number): string {
 export function bytesText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = Math.min(bytes < 1 ? 0 : Math.floor(Math.log2(bytes) / 10), units.length - 1);
-  return `${Number((bytes / 1024 ** power).toPrecision(3))} ${units[power]!}`;
+  const size = power === 0 ? bytes : Number((bytes / 1024 ** power).toPrecision(3));
+  return `${size} ${units[power]!}`;
 }
 
 /** A time of the day on the reader's clock: `20:11:04`. */

@@ -1,7 +1,7 @@
 /** Actors: who works, waits or was restarted, with its mailbox, memory and device. */
 import type { ActorState, RunDetail, RunStatus } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, type Content } from '../dom.ts';
+import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { bytesText, countText, durationText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { isLive } from '../states.ts';
@@ -17,7 +17,7 @@ class Actors implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
-  readonly #content = element('div', {});
+  readonly #content = element('div', {}, emptyNote(loading));
 
   constructor(context: ViewContext) {
     this.#context = context;

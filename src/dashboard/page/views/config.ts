@@ -1,7 +1,7 @@
 /** Config: the values of the runs that are shown, key by key, and where they differ. */
 import type { ConfigRow, ConfigTable } from '../../api.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill } from '../dom.ts';
+import { element, emptyNote, fill, loading } from '../dom.ts';
 import { countText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { colourMark } from '../theme.ts';
@@ -17,7 +17,7 @@ class Config implements View {
   readonly element: HTMLElement;
   readonly #context: ViewContext;
   readonly #fetching: Latest;
-  readonly #content = element('div', { className: 'scroll-x' });
+  readonly #content = element('div', { className: 'scroll-x' }, emptyNote(loading));
   readonly #count = element('span', { className: 'soft', attributes: { role: 'status' } });
   readonly #search: HTMLInputElement;
   readonly #differing: HTMLInputElement;

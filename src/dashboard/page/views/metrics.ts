@@ -3,7 +3,7 @@ import type { MetricList } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { get } from '../client.ts';
 import { plainSettings, type CurveSettings, type StepRange } from '../charts/curves.ts';
-import { button, element, emptyNote, fill } from '../dom.ts';
+import { button, element, emptyNote, fill, loading } from '../dom.ts';
 import { countText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { colourMark } from '../theme.ts';
@@ -26,7 +26,7 @@ class Metrics implements View {
   readonly #fetching: Latest;
   readonly #refresh = new Throttle(() => this.#grow(), REFRESH_MS);
   readonly #legend = element('div', { className: 'legend', attributes: { 'aria-label': 'Runs' } });
-  readonly #groups = element('div', { className: 'groups' });
+  readonly #groups = element('div', { className: 'groups' }, emptyNote(loading));
   readonly #search = searchField(() => this.#drawGroups());
   readonly #from = stepField('From step', () => this.#readRange());
   readonly #to = stepField('To step', () => this.#readRange());

@@ -9,7 +9,7 @@ import type {
 } from '../../api.ts';
 import { ChartSet } from '../charts/chart-set.ts';
 import { get } from '../client.ts';
-import { element, emptyNote, fill, type Content } from '../dom.ts';
+import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { bytesText, clockText, countText, dateText, durationText, numberText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { isLive, progressText, stateBadge, timeLeftText } from '../states.ts';
@@ -92,8 +92,8 @@ class Overview implements View {
     const { session } = this.#context;
     this.#detail = null;
     if (session.focus !== null) this.#drawStatus(session.statusOf(session.focus.id));
-    fill(this.#warnings, emptyNote('…'));
-    fill(this.#requests, emptyNote('…'));
+    fill(this.#warnings, emptyNote(loading));
+    fill(this.#requests, emptyNote(loading));
   }
 
   #fetch(): void {
@@ -179,13 +179,13 @@ function cell(label: string, content: Content): HTMLElement {
   return element('td', { attributes: { 'data-label': label } }, element('div', {}, content));
 }
 
-function card(name: string, value: Content, more = ''): HTMLElement {
+function card(name: string, value: Content, more: Content = null): HTMLElement {
   return element(
     'div',
     { className: 'card' },
     element('span', { className: 'card-name' }, name),
     element('span', { className: 'card-value' }, value),
-    more === '' ? null : element('span', { className: 'soft' }, more),
+    element('span', { className: 'soft' }, more),
   );
 }
 
@@ -205,10 +205,17 @@ function cards(listing: RunListing, status: RunStatus | null): HTMLElement[] {
   made.push(card(isLive(state) ? 'Runs for' : 'Ran for', spent, `since ${dateText(started)}`));
   const free = `${bytesText(memory.freeBytes)} of ${bytesText(memory.totalBytes)} free`;
   made.push(card('Memory', bytesText(memory.residentBytes), free));
-  const at = checkpoint === null ? 'none yet' : `step ${countText(checkpoint.step)}`;
-  made.push(card('Checkpoint', at));
+  made.push(
+    checkpoint === null
+      ? card('Checkpoint', 'none yet')
+      : card('Checkpoint', countText(checkpoint.step), visibleText(lastPart(checkpoint.path))),
+  );
   made.push(card('Device', visibleText(device), `process ${status.pid} on ${status.host}`));
   return made;
+}
+
+function lastPart(path: string): string {
+  return path.split('/').at(-1)!;
 }
 
 /** Cards of numbers in the summary of a run that ended. */
@@ -221,7 +228,7 @@ function summaryCards(summary: RunDetail['summary']): HTMLElement[] {
 }
 
 function nowList({ state }: RunListing, status: RunStatus | null): Content {
-  if (status === null) return emptyNote('This run has no status.');
+  if (status === null) return emptyNote(state === 'unknown' ? 'This run has no status.' : loading);
   if (!isLive(state)) return emptyNote(`The run is ${state}.`);
   const now = Date.now();
   const phases = status.phases.map(({ name, since }) =>

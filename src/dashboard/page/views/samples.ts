@@ -7,7 +7,7 @@ import type {
   SampleListing,
 } from '../../api.ts';
 import { get } from '../client.ts';
-import { button, element, emptyNote, fill, type Content } from '../dom.ts';
+import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, numberText } from '../format.ts';
 import { SamplePages } from './sample-pages.ts';
 import type { Change } from '../session.ts';
@@ -53,6 +53,7 @@ class Samples implements View {
   readonly #refresh = new Throttle(() => this.#fetch(), REFRESH_MS);
   readonly #picker = new StepPicker(() => this.#fetch());
   readonly #kinds = element('select', {
+    hidden: true,
     attributes: { 'aria-label': 'Kind of samples' },
     on: { change: () => this.#chooseKind() },
   });
@@ -65,7 +66,7 @@ class Samples implements View {
     this.#list.element,
     this.#detail,
   );
-  readonly #empty = element('div', { className: 'panel', hidden: true });
+  readonly #empty = element('div', { className: 'panel' }, emptyNote(loading));
   /** Kind that the reader chose; null before that. */
   #kind: SampleKind | null = null;
   /** Samples that the list was drawn for; it is drawn anew for others alone. */
@@ -73,6 +74,7 @@ class Samples implements View {
 
   constructor(context: ViewContext) {
     this.#context = context;
+    this.#content.hidden = true;
     this.#fetching = new Latest(context.failed);
     this.#listing = new Latest(context.failed);
     this.#choosing = new Latest(context.failed);

@@ -5,7 +5,7 @@
  */
 import type { StepTimeline, TimelineSpan } from '../../api.ts';
 import { getOrNull } from '../client.ts';
-import { button, element, emptyNote, fill, type Content } from '../dom.ts';
+import { button, element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, durationText } from '../format.ts';
 import { drawGantt, heightOf, layoutOf, Scale, spanAt, type Layout, type Window } from './gantt.ts';
 import type { Change } from '../session.ts';
@@ -39,7 +39,7 @@ class Timeline implements View {
   });
   readonly #list = new WindowedList({ label: 'Spans of the step', rowHeight: 24 });
   readonly #drawing = element('div', { className: 'gantt-box' }, this.#canvas, this.#selection);
-  readonly #content = element('div', {});
+  readonly #content = element('div', {}, emptyNote(loading));
   #timeline: StepTimeline | null = null;
   #layout: Layout = { spans: [], lanes: [], rows: 0 };
   #window: Window = [0, 1];

@@ -6,7 +6,7 @@ import type {
   ValidationReport,
 } from '../../api.ts';
 import { getOrNull } from '../client.ts';
-import { element, emptyNote, fill, type Content } from '../dom.ts';
+import { element, emptyNote, fill, loading, type Content } from '../dom.ts';
 import { countText, numberText, percentText } from '../format.ts';
 import type { Change } from '../session.ts';
 import { StepPicker } from '../step-picker.ts';
@@ -23,7 +23,7 @@ class Validation implements View {
   readonly #context: ViewContext;
   readonly #fetching: Latest;
   readonly #picker = new StepPicker(() => this.show());
-  readonly #content = element('div', {});
+  readonly #content = element('div', {}, emptyNote(loading));
 
   constructor(context: ViewContext) {
     this.#context = context;
