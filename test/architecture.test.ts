@@ -105,10 +105,12 @@ const roles: Readonly<Record<string, readonly string[]>> = {
   'actors/learner': [...model, 'actors/joint'],
   'actors/critic': [...model, 'actors/joint'],
   'actors/run-folder': [...everything, 'actors/runtime', 'actors/joint'],
+  'actors/dashboard': [...messages, 'actors/runtime', 'actors/run-folder'],
   'actors/trainer': [
     ...[
       ...model,
       'actors/run-folder',
+      'actors/dashboard',
       'actors/weights',
       'actors/data',
       'actors/reward',

@@ -24,7 +24,7 @@ const repeating: readonly RegExp[] = [
   /^worker\.(actor|critic)\.global_batch_size_per_device$/,
   /^worker\.(actor|critic)\.model\.tokenizer_path$/,
   /^worker\.rollout\.(prompt_length|response_length|trust_remote_code)$/,
-  /^trainer\.(save_checkpoint_path|load_checkpoint_path|find_last_checkpoint|val_only|profile)$/,
+  /^trainer\.(save_checkpoint_path|load_checkpoint_path|find_last_checkpoint|val_only|profile|dashboard.*|.*_data_dir)$/,
 ];
 
 /** Keys that decide the shape of the weights and of the optimizer's state. */

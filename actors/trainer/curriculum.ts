@@ -10,6 +10,7 @@ import { anyInterruption, joinNodes, trainOn, type RunOptions } from './run.ts';
 import { type RunSummary, setAside } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { Timeline } from './report/timeline.ts';
+import { newToken } from './spawn-dashboard.ts';
 
 /** A stage of a curriculum: a run of its own in a folder of its own. */
 export interface CurriculumStage {
@@ -58,6 +59,7 @@ export async function trainCurriculum(
     reporter.note(`${folder}: this run is done, all ${stages.length} stages of it`);
   }
   const timeline = new Timeline();
+  const dashboard = { folder, token: newToken() };
   let preempted: StageSummary | null = null;
   for (const [index, { name, config, advance, mix }] of stages.entries()) {
     if (index < ended.length) continue;
@@ -68,6 +70,7 @@ export async function trainCurriculum(
       ...options,
       advance,
       timeline,
+      dashboard,
       mix: Object.entries(mix).map(([earlier, share]) => ({
         name: earlier,
         share,

@@ -1,4 +1,4 @@
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { CxmindError } from '../../src/errors.ts';
 import { initialGateState } from '../../src/reward/gate.ts';
 import { initialAdvanceState } from '../../src/training/advance.ts';
@@ -45,7 +45,12 @@ export async function resume(
   if (plan.trainer.valOnly) return point;
   const later = await checkpoints.namesAfter(point?.step ?? 0);
   const isBegun = point === null && (later.length > 0 || (await files.hasSteps()));
-  const aside = await setAside(files.folder, [...later, ...(isBegun ? filesOfSteps : [])]);
+  const { rolloutDataDir, validationDataDir } = plan.trainer;
+  const samples = [rolloutDataDir, validationDataDir].filter(
+    (name) => name !== null && !isAbsolute(name) && !name.includes('..'),
+  ) as string[];
+  const begun = isBegun ? [...filesOfSteps, ...samples] : [];
+  const aside = await setAside(files.folder, [...later, ...begun]);
   if (aside !== null) {
     const what = isBegun
       ? 'the run that was here'

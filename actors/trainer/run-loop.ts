@@ -78,6 +78,8 @@ export async function runLoop(context: StepContext, options: LoopOptions): Promi
   }
   const resumedAfter = resumed === null ? null : logged;
   await using log = RunLog.open(plan, files, reporter, { resumedAfter });
+  if (!trainer.valOnly)
+    await log.keepSamplesUntil(resumed === null ? -1 : step, resumedAfter ?? -1);
   const validations = new Validations(context, data.validationPrompts, log);
   await using batches = batchesFrom(context, steps, point, resumed);
   const newest = { step: resumed?.step ?? 0, checkpoint: resumed?.checkpoint ?? null };
@@ -212,6 +214,7 @@ class Run {
       if (result === null) return;
       const { step } = this.#point;
       await this.#log.files.trained(step, result.trained);
+      await this.#log.rollouts(step, result.scored);
       const secondsPerStep = (performance.now() - began) / 1000 / (step - from);
       const secondsLeft = secondsPerStep * (this.#steps - step);
       this.#context.live.takes({ step, steps: this.#steps, secondsPerStep, secondsLeft });

@@ -15,10 +15,12 @@ import { planRun, type MixedStage, type RunPlan } from './plan.ts';
 import { PromptFeed } from './prompt-feed.ts';
 import { LiveRun } from './report/live-run.ts';
 import { warnOfData, type Reporter } from './report/reporter.ts';
+import type { DashboardProps } from '../dashboard/actor.ts';
 import type { RunSummary } from '../run-folder/files.ts';
 import { RunLock } from '../run-folder/lock.ts';
 import { StatusFile } from '../run-folder/status.ts';
 import { runLoop } from './run-loop.ts';
+import { newToken, spawnDashboard } from './spawn-dashboard.ts';
 import { spawnRollouts, spawnRun, spawnTask, toolsFor } from './spawn.ts';
 import { Timeline } from './report/timeline.ts';
 import { validate, type OnScored, type Validation } from './validation.ts';
@@ -77,6 +79,8 @@ export interface PartOptions extends TrainingOptions {
   readonly mix?: readonly MixedStage[];
   /** Timeline of the runs before, which this one continues. */
   readonly timeline?: Timeline;
+  /** Folder above several runs, and the secret of the URL, where they share a dashboard. */
+  readonly dashboard?: Pick<DashboardProps, 'folder' | 'token'>;
 }
 
 /** Trains on a system that may have other runs before and after: plan, spawn, loop, finish. */
@@ -103,6 +107,12 @@ export async function trainOn(
   // A run that only validates leaves the status of the run itself.
   if (!valOnly) owned.use(await StatusFile.begin(plan.folder, () => live.status()));
   const reporter = live.listening(options.reporter, logger);
+  if (plan.trainer.dashboard) {
+    const shared = options.dashboard ?? { folder: plan.folder, token: newToken() };
+    const url = await spawnDashboard(system, { ...shared, port: plan.trainer.dashboardPort });
+    // Not a note of the run: its log must not have the token.
+    options.reporter.note(url);
+  }
   const stopped = new AbortController();
   const preemption = AbortSignal.any([
     stopped.signal,
@@ -145,7 +155,10 @@ function liveRun(
   return new LiveRun({
     ...{ system, timeline, device: plan.trainer.device },
     deviceOf: (actor) => devices.get(actor) ?? null,
-    samples: { rollout: null, validation: null },
+    samples: {
+      rollout: plan.trainer.rolloutDataDir,
+      validation: plan.trainer.validationDataDir,
+    },
   });
 }
 

@@ -65,12 +65,13 @@ export function tokenizerPathOf(config: Config): string {
 
 /** Settings of the data actor: keys of `data` under their names in the config, and others that make prompts. */
 export function dataSettings(config: Config) {
-  const { data, worker } = config;
+  const { data, trainer, worker } = config;
+  const isKept = trainer.rolloutDataDir !== null || trainer.validationDataDir !== null;
   return {
     ...data,
     tokenizerPath: tokenizerPathOf(config),
     limitImages: worker.rollout.limitImages,
-    withImages: worker.rollout.multiTurn.enable,
+    withImages: worker.rollout.multiTurn.enable || isKept,
     filterConcurrency: data.filterOverlongPromptsWorkers,
   };
 }

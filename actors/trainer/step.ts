@@ -98,6 +98,7 @@ export async function trainingStep(
     }),
     trained: policy.trained,
     accuracy: meanAccuracy(scored),
+    scored,
   };
 }
 
@@ -158,4 +159,6 @@ export interface StepResult {
   readonly trained: readonly string[];
   /** Mean accuracy of the B responses. */
   readonly accuracy: number;
+  /** The responses with their scores. */
+  readonly scored: Batch['scored'];
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Flags } from '@oclif/core';
 import { CxmindError } from '../errors.ts';
@@ -7,9 +6,6 @@ import { CxmindCommand } from './command.ts';
 import { failureOf } from './exit-code.ts';
 import { interruptible } from './interrupt.ts';
 import { complain } from './terminal.ts';
-
-/** Bytes of a token. */
-const TOKEN_BYTES = 24;
 
 export class DashboardCommand extends CxmindCommand {
   static override summary = 'Show runs in a browser: curves, timelines, samples, and buttons.';
@@ -35,11 +31,12 @@ export class DashboardCommand extends CxmindCommand {
     const { argv, flags } = await this.parse(DashboardCommand);
     const { Dashboard } = await import('../dashboard/server.ts');
     const { runControl } = await import('../../actors/run-folder/requests.ts');
+    const { newToken } = await import('../../actors/trainer/spawn-dashboard.ts');
     const { isLoopback } = await import('../serving/http.ts');
 
     const named = (argv as string[]).map(localPath);
     const folders = named.length === 0 ? ['runs'] : named;
-    const token = flags.token ?? randomBytes(TOKEN_BYTES).toString('base64url');
+    const token = flags.token ?? newToken();
     if (!/^[\w-]{16,}$/.test(token)) {
       throw new CxmindError('CONFIG_INVALID', '--token: expected at least 16 letters and digits');
     }

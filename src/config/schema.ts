@@ -247,6 +247,28 @@ export const Trainer = section({
     "Resume from the newest checkpoint of the run's folder.",
     withDefault(bool, true),
   ),
+  rolloutDataDir: about(
+    "cxmind: as in verl; folder inside the run's that gets the responses of every step with their scores, `STEP.jsonl`; null is none.",
+    orNull(text),
+  ),
+  validationDataDir: about(
+    'cxmind: as in verl; the same for all answers of every validation.',
+    orNull(text),
+  ),
+  dashboard: about(
+    'cxmind: show the run in a browser while it goes on, at the URL that is printed; this machine alone reaches it.',
+    withDefault(bool, false),
+  ),
+  dashboardPort: about(
+    'cxmind: port of the dashboard; a free one is taken where it is 0, or in use.',
+    withDefault(
+      number(
+        'an integer from 0 to 65535',
+        (value) => value % 1 === 0 && value >= 0 && value < 65536,
+      ),
+      8765,
+    ),
+  ),
   rayTimeline: about(
     "File for a timeline of the run's phases, in Chrome's trace format.",
     orNull(text),

@@ -3,13 +3,32 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runControl } from '../../actors/run-folder/requests.ts';
 import type { RunSummary } from '../../actors/run-folder/files.ts';
-import type { MetricList, RunStatus, StepTimeline } from '../../src/dashboard/api.ts';
+import type {
+  MetricList,
+  RunStatus,
+  SampleDetail,
+  SampleIndex,
+  StepTimeline,
+  ValidationReport,
+} from '../../src/dashboard/api.ts';
 import { Dashboard } from '../../src/dashboard/server.ts';
 import { main } from '../../src/cli/main.ts';
+import { effectOf } from '../support/effect.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
 import { metricsOf, phaseReporter, trainTiny, writeTinyDemo } from '../support/tiny-run.ts';
 
+effectOf(
+  'trainer.rollout_data_dir',
+  'trainer.validation_data_dir',
+  'trainer.dashboard',
+  'trainer.dashboard_port',
+);
+
 const items = [
+  'trainer.rollout_data_dir=rollouts',
+  'trainer.validation_data_dir=answers',
+  'trainer.dashboard=true',
+  'trainer.dashboard_port=0',
   'worker.reward.reward_function=test/support/letters-reward.ts:score',
   'trainer.val_before_train=false',
   'trainer.val_generations_to_log=2',
@@ -34,6 +53,10 @@ describe('a run that is asked', () => {
   let run: string;
   let summary: RunSummary;
   const answers: { code: number; text: string }[] = [];
+  const notes: string[] = [];
+  let port: number;
+  /** Status of the dashboard's page while the run went on. */
+  let served: number;
 
   before(async () => {
     temporary = new TemporaryDirectory();
@@ -47,9 +70,18 @@ describe('a run that is asked', () => {
       }
     };
     let all: Promise<void> | undefined;
-    const reporter = phaseReporter(({ name }) => {
-      if (name === 'rollout') all ??= askAll();
-    });
+    const look = async (): Promise<void> => {
+      const url = /^dashboard: (.*)$/.exec(notes.find((note) => note.startsWith('dash'))!)![1]!;
+      port = Number(new URL(url).port);
+      served = (await fetch(url, { redirect: 'manual' })).status;
+      await askAll();
+    };
+    const reporter = {
+      ...phaseReporter(({ name }) => {
+        if (name === 'rollout') all ??= look();
+      }),
+      note: (text: string) => void notes.push(text),
+    };
     summary = await trainTiny(demo, run, items, { reporter });
     await all;
   });
@@ -69,6 +101,14 @@ describe('a run that is asked', () => {
       requests.map(({ kind, state }) => `${kind} ${state}`),
       ['stop done', 'validate done', 'save done'],
     );
+  });
+
+  it('serves its dashboard on a port of its own while it goes on, whose token is in no file', () => {
+    assert.deepEqual([served, port === 8765], [303, false]);
+    const token = /token=(.*)/.exec(notes.find((note) => note.startsWith('dash'))!)![1]!;
+    for (const name of ['status.json', 'config.json']) {
+      assert.ok(!readFileSync(join(run, name), 'utf8').includes(token));
+    }
   });
 
   it('tells of itself in its folder', async () => {
@@ -118,6 +158,22 @@ describe('a run that is asked', () => {
         .reduce((sum, { start, end }) => sum + (end - start) / 1000, 0);
       assert.ok(Math.abs(seconds - first![`timing_s/${name}`]!) < 1e-3, name);
     }
+    const sample = await get<SampleDetail>(`${path}/samples/one?kind=rollout&step=1&row=0`);
+    assert.deepEqual(
+      [sample.finishReason, sample.pictures, sample.policyVersion],
+      ['length', 1, 1],
+    );
+    const { means } = await get<SampleIndex>(`${path}/samples?kind=rollout`);
+    // The metric is a mean of f32 numbers.
+    assert.ok(Math.abs(means[0]! - first!['critic/score/mean']!) < 1e-6);
+    const picture = `/api/${path}/samples/picture?kind=rollout&step=1&row=0&picture=0`;
+    const shown = await fetch(new URL(picture, url), {
+      headers: { authorization: 'Bearer a-token-of-the-test' },
+    });
+    assert.equal(shown.headers.get('content-type'), 'image/jpeg');
+    await shown.arrayBuffer();
+    const report = await get<ValidationReport>(`${path}/validation`);
+    assert.deepEqual([report.task, report.answers, report.isWhole], ['closed', 4, true]);
     const [generate] = timeline.spans.filter(({ lane }) => lane === 'rollout/0');
     const [gen] = timeline.spans.filter(({ name }) => name === 'gen');
     assert.equal(generate!.name, 'generate');

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { answerText } from '../../../src/data/row.ts';
 import type { Generation, RunDescription, RunEnd } from '../../../src/loggers/logger.ts';
 import { Loggers } from '../../../src/loggers/open.ts';
@@ -6,16 +7,27 @@ import type { RunPlan } from '../plan.ts';
 import type { Reporter, StepLine } from './reporter.ts';
 import type { RunFiles } from '../../run-folder/files.ts';
 import type { ScoredResponse } from '../score.ts';
+import { SampleLog } from './sample-log.ts';
 
 /** The metrics and answers of a run, as its files and its loggers keep them. The reporter draws the table of steps. */
 export class RunLog implements AsyncDisposable {
   readonly files: RunFiles;
   readonly #loggers: Loggers;
+  readonly #rollouts: SampleLog | null;
+  readonly #answers: SampleLog | null;
   #end: RunEnd = 'failed';
 
-  private constructor(files: RunFiles, loggers: Loggers) {
+  private constructor(
+    files: RunFiles,
+    loggers: Loggers,
+    { rolloutDataDir, validationDataDir }: RunPlan['trainer'],
+  ) {
+    const samplesIn = (name: string | null): SampleLog | null =>
+      name === null ? null : new SampleLog(resolve(files.folder, name));
     this.files = files;
     this.#loggers = loggers;
+    this.#rollouts = samplesIn(rolloutDataDir);
+    this.#answers = samplesIn(validationDataDir);
   }
 
   /** Opens the loggers that the config names. @param described replaces the plan's description of the run */
@@ -36,7 +48,28 @@ export class RunLog implements AsyncDisposable {
       ...described,
     };
     const options = { environment: process.env, write: note, consoleForm, note };
-    return new RunLog(files, Loggers.open(logger, run, options));
+    return new RunLog(files, Loggers.open(logger, run, options), trainer);
+  }
+
+  /**
+   * Removes samples of steps that are taken anew.
+   *
+   * @param step     the last step that was trained
+   * @param finished the last step whose metrics are complete
+   */
+  async keepSamplesUntil(step: number, finished: number): Promise<void> {
+    await this.#rollouts?.keepUntil(step);
+    await this.#answers?.keepUntil(finished);
+  }
+
+  /** Keeps the responses of a step, where the run keeps them. */
+  async rollouts(step: number, scored: readonly ScoredResponse[]): Promise<void> {
+    await this.#rollouts?.write(step, scored);
+  }
+
+  /** Keeps all answers of a validation, where the run keeps them. */
+  async answers(step: number, scored: readonly ScoredResponse[]): Promise<void> {
+    await this.#answers?.write(step, scored);
   }
 
   /** Writes the metrics of a step. */
