@@ -1,7 +1,7 @@
 /** The plans of a config on machines: the config as each of them would run it, counted and estimated. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { planRun } from '../../actors/trainer/plan.ts';
+import { planRun, type RunPlan } from '../../actors/trainer/plan.ts';
 import { withDevice } from '../../actors/trainer/this-machine.ts';
 import { configInvalid } from '../check/issues.ts';
 import { nearestOf } from '../check/nearest.ts';
@@ -12,6 +12,7 @@ import { CxmindError } from '../errors.ts';
 import { configDirectory } from '../hub/model.ts';
 import { parameterCount } from '../model/weights/arena-layout.ts';
 import { advise, type Tried } from '../plan/advice.ts';
+import { readCalibration } from '../plan/calibration.ts';
 import { countStep, type CountedStep, type RunModels, type StepData } from '../plan/count.ts';
 import { dataPrompts, repeated, type DataPrompts } from '../plan/data.ts';
 import { estimated } from '../plan/estimate.ts';
@@ -59,7 +60,9 @@ export async function plansOf(
 async function machinesOf({ machine: wanted, machines: file }: PlanFlags): Promise<Machine[]> {
   const shipped = await readMachines(join(packageRoot(), 'configs/machines.yaml'));
   const own = file === undefined ? [] : await readMachines(file);
-  const byName = new Map([thisMachine(), ...shipped, ...own].map((one) => [one.name, one]));
+  const byName = new Map(
+    [thisMachine(await readCalibration()), ...shipped, ...own].map((one) => [one.name, one]),
+  );
   if (wanted === undefined) return [...byName.values()];
   return wanted.map((name) => {
     const found = byName.get(name);
@@ -79,7 +82,7 @@ interface TriedRun extends Tried {
 }
 
 /** The planner of one config. What does not depend on the machine is counted once. */
-class Planner {
+export class Planner {
   readonly #items: readonly string[];
   readonly #flags: PlanFlags;
   readonly #counted = new Map<string, Promise<CountedStep>>();
@@ -106,11 +109,24 @@ class Planner {
     if (more.length === 0) this.head = headOf(policy, await counted, config);
     const estimate = estimated(await counted, machine, run.policy.model.computeDType, {
       memoryShare: run.rollout.engine.memoryShare,
-      process: { baseBytes: BASE_BYTES },
+      process: { baseBytes: machine.measured?.baseBytes ?? BASE_BYTES },
     });
     const prompts = this.#flags.prompts ?? rows;
     const steps = config.trainer.maxSteps ?? (prompts === null ? null : run.stepsOver(prompts));
     return { run, estimate, steps };
+  }
+
+  /** The policy's sizes and a step of the run, as this machine's processor would run it. */
+  async onThisMachine(): Promise<{
+    readonly policy: RunModels['policy'];
+    readonly step: StepData;
+    readonly run: RunPlan;
+  }> {
+    const config = await this.#configOn(thisMachine(null), ['trainer.device=cpu']);
+    const run = planRun(config);
+    const policy = await sizedModel(run.policy.model, 'policy');
+    const { step } = await this.#stepData(config, { policy, critic: null });
+    return { policy, step, run };
   }
 
   async #configOn(machine: Machine, more: readonly string[]): Promise<Config> {

@@ -26,6 +26,7 @@ export class Plan extends CxmindCommand {
   static override examples = [
     '<%= config.bin %> plan config=configs/cx-closed.yaml worker.actor.model.model_path=MODEL',
     '<%= config.bin %> plan config=configs/cx-closed.yaml worker.actor.model.model_path=MODEL --machine h100-x8',
+    '<%= config.bin %> plan config=configs/cx-closed.yaml worker.actor.model.model_path=MODEL --calibrate',
   ];
   static override strict = false;
   static override args = itemArgs;
@@ -37,6 +38,10 @@ export class Plan extends CxmindCommand {
     }),
     machines: pathFlag({
       description: 'YAML file with further machines, as configs/machines.yaml',
+    }),
+    calibrate: Flags.boolean({
+      description:
+        "measure this machine's own programs first, for a minute; kept in cxmind/calibration.json of the user's cache",
     }),
     'prompt-tokens': Flags.integer({
       description: 'tokens of a prompt, pictures included',
@@ -53,6 +58,10 @@ export class Plan extends CxmindCommand {
     const { argv, flags } = await this.parse(Plan);
     const { plansOf } = await import('./plan-machines.ts');
     const { detailsOf, jsonOf, tableOf } = await import('../plan/report.ts');
+    if (flags.calibrate) {
+      const { calibrate } = await import('./plan-calibrate.ts');
+      await calibrate(argv as string[], flags);
+    }
     const { head, plans } = await plansOf(argv as string[], flags);
     if (flags.json) {
       for (const plan of plans) await print(jsonOf(plan));

@@ -31,9 +31,14 @@ export interface Estimate {
 
 /** Memory of a run's processes beside its models. */
 export interface ProcessMemory {
-  /** The process itself with its libraries and programs. */
+  /** The process with its libraries and threads, of which `MODEL_ACTORS` have models. */
   readonly baseBytes: number;
 }
+
+/** Threads with models of a run that has a reference and no critic. */
+const MODEL_ACTORS = 3;
+/** Memory of a thread with its modules: six workers that import the actors' modules take 183 MiB (Node 24). */
+const THREAD_BYTES = 32 * 2 ** 20;
 
 /** Estimates a step on a machine. */
 export function estimated(
@@ -64,11 +69,12 @@ function memoryOn(
   { memoryShare, process }: { readonly memoryShare: number; readonly process: ProcessMemory },
 ): Placed[] {
   const isOnCard = counted.kind === 'cuda';
+  const threads = Object.keys(counted.actors).length - MODEL_ACTORS;
   const ofHost = [
     ...keptOnHost(counted.kept, isOnCard),
     ...(isOnCard ? [] : computingParts(counted, counted.cache.cacheBytes)),
     { what: 'prompts, responses and experience', bytes: counted.experienceBytes },
-    { what: 'process, threads and libraries', bytes: process.baseBytes },
+    { what: 'process, threads and libraries', bytes: process.baseBytes + threads * THREAD_BYTES },
   ];
   const host = placed('host', ofHost, machine.host.memoryGib * 2 ** 30);
   if (!isOnCard) return [host];

@@ -10,6 +10,7 @@ import { CxmindError, refusalText } from '../errors.ts';
 import { readText } from '../files.ts';
 import type { FloatDType } from '../tensor/dtype.ts';
 import type { DeviceKind } from './counted/device.ts';
+import type { Measured } from './calibration.ts';
 import { workOf, type Work } from './counted/work.ts';
 
 /** More than any table of machines has. */
@@ -37,6 +38,8 @@ const MachineEntry = closed({ cards: withDefault(t.union([Cards, t.null]), null)
 /** A machine: its cards, if it has any, and its host. Bandwidths are in GB/s, each way for a link between cards. */
 export interface Machine extends t.TypeOf<typeof MachineEntry> {
   readonly name: string;
+  /** Numbers that were measured of it; null or absent where nobody did. */
+  readonly measured?: Partial<Measured> | null;
 }
 
 const Machines = recordOf(MachineEntry as t.Type<unknown, unknown>, 'machines by name');
@@ -64,15 +67,19 @@ export async function readMachines(file: string): Promise<Machine[]> {
 /** The name of the machine that a plan is made on. */
 const THIS_MACHINE = 'this machine';
 
-/** This machine's processor and memory; its speed is taken for that of a common core. */
-export function thisMachine(memoryBytes: number = totalmem()): Machine {
+/**
+ * This machine's processor and memory.
+ *
+ * @param measured its calibration; without one, its speed is taken for that of a common core
+ */
+export function thisMachine(measured: Machine['measured']): Machine {
   const host = {
     cores: availableParallelism(),
-    memoryGib: memoryBytes / 2 ** 30,
+    memoryGib: totalmem() / 2 ** 30,
     bandwidthGbS: 10 * availableParallelism(),
     gflopsACore: 50,
   };
-  return { name: THIS_MACHINE, cards: null, host };
+  return { name: THIS_MACHINE, cards: null, host, measured: measured ?? null };
 }
 
 /**
@@ -92,7 +99,7 @@ const FIXED = {
 
 /** Seconds that a machine takes for a unit of each kind of work. */
 export function ratesOf(machine: Machine, kind: DeviceKind, dtype: FloatDType): Work {
-  const { cards, host } = machine;
+  const { cards, host, measured } = machine;
   if (kind === 'cuda' && cards !== null) {
     const { products, batched, bandwidth, link } = REACHED.card;
     const operations = 1e12 * (dtype === 'f32' ? cards.tflopsF32 : cards.tflopsBf16);
@@ -107,6 +114,7 @@ export function ratesOf(machine: Machine, kind: DeviceKind, dtype: FloatDType): 
       exchanged: cards.linkGbS === null ? 1e-10 : 1 / (link * cards.linkGbS * 1e9),
     });
   }
+  if (measured?.seconds !== undefined) return measured.seconds;
   const { products, batched, bandwidth } = REACHED.host;
   const operations = 1e9 * host.cores * host.gflopsACore;
   const byte = 1 / (bandwidth * host.bandwidthGbS * 1e9);

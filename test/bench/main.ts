@@ -10,6 +10,7 @@ import { benchDecode } from './decode.bench.ts';
 import { benchLearner } from './learner.bench.ts';
 import { benchLink } from './link.bench.ts';
 import { benchOrt } from './ort.bench.ts';
+import { benchPlan } from './plan.bench.ts';
 import { benchRestarts } from './restarts.bench.ts';
 import { benchServe } from './serve.bench.ts';
 import { benchStep } from './step.bench.ts';
@@ -26,6 +27,7 @@ const benches: Readonly<Record<string, () => Promise<void> | void>> = {
   learner: benchLearner,
   link: benchLink,
   ort: benchOrt,
+  plan: benchPlan,
   restarts: benchRestarts,
   serve: benchServe,
   step: benchStep,

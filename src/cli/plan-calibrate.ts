@@ -1,0 +1,67 @@
+/** The calibration of this machine for plans: its programs at a run's shapes, and the memory of a run's process. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { writeDemo } from '../demo/write.ts';
+import { keepCalibration, type Measured } from '../plan/calibration.ts';
+import { fittedRates } from '../plan/fit.ts';
+import { ratesOf, thisMachine } from '../plan/machines.ts';
+import { probed } from '../plan/probes.ts';
+import { packageRoot } from './package-root.ts';
+import { Planner, type PlanFlags } from './plan-machines.ts';
+
+/** Prompts that are enough for every probe. */
+const PROMPTS = 16;
+
+/** Measures this machine by the programs of a config's model, and keeps the numbers for plans. */
+export async function calibrate(items: readonly string[], flags: PlanFlags): Promise<Measured> {
+  const baseBytes = await measuredBase();
+  const { policy, step, run } = await new Planner(items, flags).onThisMachine();
+  const measurements = await probed(policy.config, step.prompts.slice(0, PROMPTS), {
+    gradientCheckpointing: run.policy.settings.gradientCheckpointing,
+    n: run.step.sampling.n,
+    responseTokens: step.responseTokens,
+    threads: run.policy.model.threads,
+  });
+  const machine = thisMachine(null);
+  const measured = {
+    baseBytes,
+    seconds: fittedRates(measurements, ratesOf(machine, 'cpu', 'f32')),
+  };
+  await keepCalibration(measured);
+  return measured;
+}
+
+/**
+ * Bytes of a run's process beside its models: the peak of a step of the quickstart, less what its models take by their
+ * plan. Threads and libraries are most of it; the rest is the garbage that a step of some hundred responses makes.
+ */
+async function measuredBase(): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'cxmind-plan-'));
+  try {
+    const demo = join(folder, 'demo');
+    const rows = { closedTrain: 28, closedValidation: 1, openTrain: 1, openValidation: 1 };
+    const paths = await writeDemo(demo, { seed: 1, rows });
+    const items = [
+      'config=configs/quickstart.yaml',
+      `data.train_files=${paths.closedTrain}`,
+      `data.val_files=${paths.closedValidation}`,
+      `data.image_dir=${demo}`,
+      `worker.actor.model.model_path=${paths.model}`,
+      `trainer.save_checkpoint_path=${join(folder, 'run')}`,
+      ...['trainer.val_before_train=false', 'trainer.logger=file', 'trainer.max_steps=1'],
+      ...['data.max_response_length=32', 'worker.rollout.ignore_eos=true'],
+    ];
+    const bin = join(packageRoot(), 'bin/cxmind.js');
+    await promisify(execFile)(process.execPath, [bin, 'train', ...items]);
+    const lines = (await readFile(join(folder, 'run/metrics.jsonl'), 'utf8')).trim().split('\n');
+    const metrics = JSON.parse(lines.at(-1)!) as Readonly<Record<string, number>>;
+    const peakBytes = metrics['perf/max_memory_allocated_gb']! * 2 ** 30;
+    const { estimate } = await new Planner(items, {}).tryOn(thisMachine({ baseBytes: 0 }), []);
+    return Math.max(0, peakBytes - estimate.memory[0]!.peakBytes);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Measurements of this machine's own programs: a model is run on its processor, and counted on a device that computes
+ * nothing.
+ *
+ * The model has the widths of the run's own, few layers, and weights of one number each: the time of a product does not
+ * depend on its numbers. Probes run for a second each, after some runs to compile; the median counts.
+ */
+import { CpuDevice } from '../device/cpu/device.ts';
+import { GenerationEngine } from '../generation/engine.ts';
+import type { ModelConfig } from '../model/model-config.ts';
+import { packSequences, type PromptInput, type SequenceInput } from '../model/pack.ts';
+import { Policy } from '../model/policy.ts';
+import { parameterGroups } from '../model/parameters.ts';
+import { Arena } from '../model/weights/arena.ts';
+import { layOut, parameterCount } from '../model/weights/arena-layout.ts';
+import { Optimization } from '../training/optimization.ts';
+import { sequenceLength } from '../training/experience.ts';
+import { CountedDevice } from './counted/device.ts';
+import { sumOf, type Work } from './counted/work.ts';
+import type { Measurement } from './fit.ts';
+import { countedGeneration } from './generation.ts';
+import { openCounted, scoringWork, updateWork } from './passes.ts';
+import { madeResponses } from './prompts.ts';
+import { sizedBy } from './sizes.ts';
+
+/** Runs of a probe before those that count, in which V8 compiles. */
+const WARMUPS = 3;
+/** Fewest runs that count, and seconds over which there are more. */
+const [RUNS, RUN_SECONDS] = [3, 1];
+/** Most parameters of a model that is run whole. */
+const WHOLE = 2 ** 26;
+/** Layers of any other. */
+const LAYERS = 2;
+/** Tokens of the passes that are measured, about. */
+const PASS_TOKENS = [256, 1024, 4096];
+/** Sequences that are decoded together, and tokens of each. */
+const DECODED = [
+  { prompts: 1, responses: 4, tokens: 16 },
+  { prompts: 4, responses: 8, tokens: 16 },
+  { prompts: 4, responses: 8, tokens: 64 },
+];
+
+/** Settings of the run whose programs are measured. */
+interface ProbeOptions {
+  readonly gradientCheckpointing: boolean;
+  /** Responses to each prompt. */
+  readonly n: number;
+  readonly responseTokens: number;
+  /** Compute threads; null is one per core. */
+  readonly threads: number | null;
+}
+
+/** A model of the same widths that is small enough to be run often. */
+function probedConfig(config: ModelConfig): ModelConfig {
+  if (parameterCount(layOut(parameterGroups(config))) <= WHOLE) return config;
+  const { text, vision } = config;
+  return {
+    ...config,
+    text: { ...text, layers: Math.min(LAYERS, text.layers) },
+    vision: vision && {
+      ...vision,
+      depth: Math.min(LAYERS, vision.depth),
+      windows: vision.windows && { ...vision.windows, fullBlocks: [LAYERS - 1] },
+      deepstackBlocks: vision.deepstackBlocks.filter((block) => block < LAYERS),
+    },
+  };
+}
+
+/**
+ * Measures scoring, training and generation.
+ *
+ * @param prompts of the run, or like them
+ */
+export async function probed(
+  whole: ModelConfig,
+  prompts: readonly PromptInput[],
+  { gradientCheckpointing, n, responseTokens, threads }: ProbeOptions,
+): Promise<Measurement[]> {
+  const config = probedConfig(whole);
+  const model = sizedBy(config, { lora: null, freezeVisionTower: false, learners: 1 }, 'policy');
+  using device = new CpuDevice(threads === null ? {} : { threads });
+  const arena = new Arena(model.layout);
+  arena.data.fill(0.01);
+  const measurements: Measurement[] = [];
+  const samples = madeResponses(prompts, n, responseTokens);
+  using policy = new Policy(device, config, arena, { gradientCheckpointing });
+  const counting = openCounted(new CountedDevice('cpu'), model, 'f32', gradientCheckpointing);
+  for (const tokens of PASS_TOKENS) {
+    const some = tokensOf(samples, tokens);
+    const microBatch = { size: some.length, dynamic: false, maxTokens: tokens };
+    const batch = packSequences(some);
+    measurements.push({
+      name: `scores of ${batch.tokenIds.length} tokens`,
+      work: await scoringWork(counting, some, microBatch),
+      seconds: await timed(() => policy.scores(batch)),
+    });
+    const settings = {
+      ...{ gradientCheckpointing, experienceMicroBatch: microBatch },
+      ...{ updateMicroBatch: microBatch, optimization: OPTIMIZATION },
+    };
+    using optimization = new Optimization(device, arena, OPTIMIZATION);
+    measurements.push({
+      name: `an update by ${batch.tokenIds.length} tokens`,
+      work: await updateWork(counting, some, {
+        ...{ settings, updates: { miniBatchSize: some.length, epochs: 1 } },
+        ...{ learners: 1, dtype: 'f32' },
+      }),
+      seconds: await timed(async () => {
+        optimization.clearGradients();
+        const zeros = (scores: Float32Array) => scores.map(() => 1e-6);
+        await policy.accumulateGradients(batch, 1, zeros, optimization.gradients);
+        await optimization.step(0);
+      }),
+    });
+  }
+  for (const { prompts: count, responses, tokens } of DECODED) {
+    const few = prompts.slice(0, count);
+    measurements.push({
+      name: `generation of ${few.length * responses} responses`,
+      ...(await probedGeneration(device, config, arena, { prompts: few, responses, tokens })),
+    });
+  }
+  return measurements;
+}
+
+const OPTIMIZATION = { betas: [0.9, 0.999], weightDecay: 0, maxGradNorm: 1 } as const;
+
+async function probedGeneration(
+  device: CpuDevice,
+  config: ModelConfig,
+  arena: Arena,
+  {
+    prompts,
+    responses,
+    tokens,
+  }: {
+    readonly prompts: readonly PromptInput[];
+    readonly responses: number;
+    readonly tokens: number;
+  },
+): Promise<{ readonly work: Work; readonly seconds: number }> {
+  const model = sizedBy(config, { lora: null, freezeVisionTower: false, learners: 1 }, 'policy');
+  const engine = { maxPrefillTokens: 8192, memoryShare: 0.6 };
+  const longest = Math.max(...prompts.map(({ tokenIds }) => tokenIds.data.length));
+  const { prefill, decode } = await countedGeneration(new CountedDevice('cpu'), model, {
+    ...{ prompts, responses, responseTokens: tokens, engine, dtype: 'f32' },
+    longest: longest + tokens,
+  });
+  using real = new GenerationEngine(device, config, arena, { ...engine, bannedTokens: [] });
+  const requests = prompts.map((prompt, i) => ({
+    ...{ prompt, maxTokens: tokens, stopTokens: [] },
+    sampling: { temperature: 1, topK: -1, topP: 1 },
+    keys: Array.from({ length: responses }, (_, sample) => [i, sample] as const),
+  }));
+  return { work: sumOf([prefill, decode]), seconds: await timed(() => real.generate(requests)) };
+}
+
+/** The first samples that have about so many tokens together; two at least. */
+function tokensOf(samples: readonly SequenceInput[], tokens: number): SequenceInput[] {
+  const count = Math.round(tokens / sequenceLength(samples[0]!));
+  return samples.slice(0, Math.max(2, count));
+}
+
+/** Median seconds of a call. */
+async function timed(call: () => Promise<unknown>): Promise<number> {
+  for (let run = 0; run < WARMUPS; run++) await call();
+  const seconds: number[] = [];
+  const begun = performance.now();
+  while (seconds.length < RUNS || performance.now() - begun < RUN_SECONDS * 1000) {
+    const start = performance.now();
+    await call();
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)]!;
+}
