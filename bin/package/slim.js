@@ -1,0 +1,13 @@
+// Removes what packages bring for other platforms from node_modules; `npm ci` brings it back.
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bytesIn, foreignFolders, megabytes } from './platform.js';
+
+const modules = join(dirname(fileURLToPath(import.meta.url)), '../../node_modules');
+
+for (const folder of foreignFolders(modules, process)) {
+  const path = join(modules, folder);
+  console.log(`${megabytes(bytesIn(path)).padStart(6)}  node_modules/${folder}`);
+  rmSync(path, { recursive: true });
+}
